@@ -1,0 +1,77 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test build generate lint check bench clean postgres generated
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+TOOL    := go tool -modfile=tools/go.mod
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: postgres build ## build and start kezi with demo data on http://127.0.0.1:8080
+	@bin/kezi serve --demo
+
+# The race detector needs a C compiler with its headers; everything else here does without.
+test: postgres ## run all tests, then those of internal/ under row-level security
+	@set -e; race=-race; \
+	if ! printf '#include <stdlib.h>\nint main(void) { return 0; }\n' \
+		| $$(go env CC) -x c -o /dev/null - 2>/dev/null; then \
+		race=; echo "make test: no working C compiler, so the tests run without the race detector"; \
+	fi; \
+	echo "make test: go test $$race -timeout 5m ./..."; \
+	CGO_ENABLED=$${race:+1} go test $$race -timeout 5m ./...; \
+	echo "make test: the same under row-level security"; \
+	KEZI_TEST_RLS=1 go test -count=1 -timeout 5m ./internal/...; \
+	echo "make test: all tests passed$${race:+, with the race detector}, and again under row-level security"
+
+# -buildvcs=false: the version comes from git describe, and a checkout that git distrusts still builds.
+build: ## build bin/kezi
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/kezi ./cmd/kezi
+
+generate: ## regenerate what comes from api/ and other sources
+	go generate ./...
+
+lint: ## gofmt and golangci-lint (the first run builds it: about a minute)
+	@unformatted=$$(gofmt -l .); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
+	$(TOOL) golangci-lint run
+
+check: lint generated ## lint, and fail where generated files are out of date
+
+# What git sees before and after must be the same, so this works with other changes in the tree as well.
+STATE = { git diff; git ls-files --others --exclude-standard; \
+	git ls-files --others --exclude-standard | git hash-object --stdin-paths; } | git hash-object --stdin
+generated:
+	@set -e; before=$$($(STATE)); $(MAKE) --no-print-directory generate; after=$$($(STATE)); \
+	if [ "$$before" != "$$after" ]; then \
+		git --no-pager diff --stat; git status --short; \
+		echo "make generate changed files: commit what it wrote"; exit 1; \
+	fi
+
+bench: postgres ## measure on this machine
+	go run ./internal/bench
+
+clean: ## remove what the build made; data under .kezi/ stays
+	rm -rf bin
+
+# A PostgreSQL server, 15 or later, as the launcher in internal/pgserver finds it. Where this may install one, it does.
+postgres:
+	@set -e; \
+	if [ -n "$$KEZI_DATABASE_URL" ]; then exit 0; fi; \
+	for p in "$$(command -v postgres || true)" /usr/lib/postgresql/*/bin/postgres /usr/pgsql-*/bin/postgres /usr/libexec/postgresql*/postgres \
+		/opt/homebrew/opt/postgresql*/bin/postgres /usr/local/opt/postgresql*/bin/postgres; do \
+		if [ -x "$$p" ]; then exit 0; fi; \
+	done; \
+	if ! command -v apt-get >/dev/null; then \
+		if command -v brew >/dev/null; then how="brew install postgresql@17"; \
+		elif command -v dnf >/dev/null; then how="sudo dnf install -y postgresql-server"; \
+		elif command -v apk >/dev/null; then how="sudo apk add postgresql"; \
+		elif command -v pacman >/dev/null; then how="sudo pacman -S --noconfirm postgresql"; \
+		elif command -v zypper >/dev/null; then how="sudo zypper install -y postgresql-server"; \
+		else how="see https://www.postgresql.org/download/"; fi; \
+	elif [ "$$(id -u)" = 0 ]; then \
+		echo "no PostgreSQL found: installing the package postgresql"; \
+		apt-get update; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql; \
+		exit 0; \
+	else how="sudo apt-get update && sudo apt-get install -y --no-install-recommends postgresql"; fi; \
+	echo "no PostgreSQL found (15 or later is needed). To install it:"; echo "  $$how"; exit 1

@@ -1,0 +1,66 @@
+package postgres_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/postgrestest"
+)
+
+func TestMain(m *testing.M) { postgrestest.Main(m) }
+
+func TestInTx(t *testing.T) {
+	t.Parallel()
+	ctx := postgres.ForAllTenants(t.Context())
+	insert := func(q postgres.Querier, name string) error {
+		return q.Session(ctx).Exec(`INSERT INTO tenants (name, title, currency, time_zone, version, created_at, updated_at)
+			VALUES (?, '', 'CNY', 'UTC', 1, ?, ?)`, name, time.Now(), time.Now()).Error
+	}
+	count := func(t *testing.T, db *postgres.DB, name string) (n int) {
+		require.NoError(t, db.QueryRow(ctx, `SELECT count(*) FROM tenants WHERE name = $1`, name).Scan(&n))
+		return n
+	}
+	boom := errors.New("boom")
+
+	t.Run("FailureUndoesGORMAndPgx", func(t *testing.T) {
+		t.Parallel()
+		db := postgrestest.DB(t)
+		err := db.InTx(ctx, func(tx postgres.Tx) error {
+			require.NoError(t, insert(tx, "gorm-undone"))
+			_, err := tx.Exec(ctx, `UPDATE tenants SET title = 'x' WHERE name = 'gorm-undone'`)
+			require.NoError(t, err)
+			return boom
+		})
+		require.ErrorIs(t, err, boom)
+		require.Zero(t, count(t, db, "gorm-undone"))
+	})
+	t.Run("PanicUndoes", func(t *testing.T) {
+		t.Parallel()
+		db := postgrestest.DB(t)
+		require.Panics(t, func() {
+			_ = db.InTx(ctx, func(tx postgres.Tx) error {
+				require.NoError(t, insert(tx, "panicked"))
+				panic(boom)
+			})
+		})
+		require.Zero(t, count(t, db, "panicked"))
+	})
+	t.Run("SavepointUndoesOnlyItself", func(t *testing.T) {
+		t.Parallel()
+		db := postgrestest.DB(t)
+		require.NoError(t, db.InTx(ctx, func(tx postgres.Tx) error {
+			require.NoError(t, insert(tx, "kept"))
+			require.ErrorIs(t, tx.Savepoint(ctx, func(tx postgres.Tx) error {
+				require.NoError(t, insert(tx, "dropped"))
+				return boom
+			}), boom)
+			return nil
+		}))
+		require.Equal(t, 1, count(t, db, "kept"))
+		require.Zero(t, count(t, db, "dropped"))
+	})
+}

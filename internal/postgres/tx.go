@@ -1,0 +1,170 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/gorm"
+)
+
+// Tx is an open database transaction. GORM, pgx and the job queue all work on its one connection, so what they
+// write commits together or not at all.
+type Tx struct {
+	pgx  pgx.Tx
+	gorm *gorm.DB
+}
+
+// Session starts a GORM query in the transaction.
+func (tx Tx) Session(ctx context.Context) *gorm.DB {
+	return tx.gorm.Session(&gorm.Session{NewDB: true, Context: ctx, SkipDefaultTransaction: true})
+}
+
+// Exec runs a statement in the transaction.
+func (tx Tx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	return tx.pgx.Exec(ctx, sql, args...)
+}
+
+// Query runs a query in the transaction.
+func (tx Tx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	return tx.pgx.Query(ctx, sql, args...)
+}
+
+// QueryRow runs a query for one row in the transaction.
+func (tx Tx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	return tx.pgx.QueryRow(ctx, sql, args...)
+}
+
+// CopyFrom loads rows into a temporary table. Tables under row-level security refuse COPY, so rows for those go
+// through a temporary table and INSERT ... SELECT.
+func (tx Tx) CopyFrom(ctx context.Context, table string, columns []string, rows pgx.CopyFromSource) (int64, error) {
+	return tx.pgx.CopyFrom(ctx, pgx.Identifier{table}, columns, rows)
+}
+
+// SendBatch runs several statements in one round trip.
+func (tx Tx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
+	return tx.pgx.SendBatch(ctx, b)
+}
+
+// Pgx is the pgx transaction itself, for the job queue.
+func (tx Tx) Pgx() pgx.Tx { return tx.pgx }
+
+// InTx runs fn in a transaction: committed when fn returns nil, rolled back otherwise and on panic. Inside a
+// request transaction it is a savepoint of that one. A deadlock or serialization failure runs fn again, at most
+// three times, so fn must not keep what a failed attempt computed.
+func (db *DB) InTx(ctx context.Context, fn func(tx Tx) error) error {
+	if outer, ok := requestTx(ctx); ok {
+		return outer.savepoint(ctx, fn)
+	}
+	var err error
+	for range 3 {
+		err = db.once(ctx, fn)
+		if code := Code(err); code != "40P01" && code != "40001" {
+			return err
+		}
+	}
+	return err
+}
+
+func (tx Tx) savepoint(ctx context.Context, fn func(tx Tx) error) error {
+	inner, err := tx.pgx.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("set a savepoint: %w", err)
+	}
+	defer inner.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after Commit it does nothing
+	if err := fn(Tx{pgx: inner, gorm: tx.gorm}); err != nil {
+		return err
+	}
+	return inner.Commit(ctx)
+}
+
+// Savepoint runs fn so that its failure undoes only its own statements.
+func (tx Tx) Savepoint(ctx context.Context, fn func(tx Tx) error) error { return tx.savepoint(ctx, fn) }
+
+func (db *DB) once(ctx context.Context, fn func(tx Tx) error) (err error) {
+	conn, err := db.sql.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("take a connection: %w", err)
+	}
+	defer conn.Close() //nolint:errcheck // gives it back to the pool
+	var pc *pgx.Conn
+	if err := conn.Raw(func(dc any) error { pc = dc.(*stdlib.Conn).Conn(); return nil }); err != nil {
+		return fmt.Errorf("reach the connection: %w", err)
+	}
+	ptx, err := pc.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	// The rollback must go out even when the caller is gone, or the connection goes back to the pool in a transaction.
+	defer ptx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after Commit it does nothing
+	g := db.gorm.Session(&gorm.Session{NewDB: true, Context: ctx, SkipDefaultTransaction: true})
+	g.Statement.ConnPool = bridge{conn}
+	if err := fn(Tx{pgx: ptx, gorm: g}); err != nil {
+		return err
+	}
+	if err := ptx.Commit(ctx); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// bridge gives GORM the connection of a pgx transaction and hides BeginTx, so that GORM can't start or end one.
+type bridge struct{ conn *sql.Conn }
+
+func (b bridge) PrepareContext(ctx context.Context, q string) (*sql.Stmt, error) {
+	return b.conn.PrepareContext(ctx, q)
+}
+
+func (b bridge) ExecContext(ctx context.Context, q string, args ...any) (sql.Result, error) {
+	return b.conn.ExecContext(ctx, q, args...)
+}
+
+func (b bridge) QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+	return b.conn.QueryContext(ctx, q, args...)
+}
+
+func (b bridge) QueryRowContext(ctx context.Context, q string, args ...any) *sql.Row {
+	return b.conn.QueryRowContext(ctx, q, args...)
+}
+
+var errOutside = errors.New("postgres: the transaction ends where it began, not in GORM")
+
+func (b bridge) Commit() error   { return errOutside }
+func (b bridge) Rollback() error { return errOutside }
+
+var (
+	_ gorm.ConnPool    = bridge{}
+	_ driver.Valuer    = (*StringArray)(nil)
+	_ gorm.TxCommitter = bridge{}
+)
+
+type requestTxKey struct{}
+
+func requestTx(ctx context.Context) (Tx, bool) {
+	tx, ok := ctx.Value(requestTxKey{}).(Tx)
+	return tx, ok
+}
+
+// RequestTx runs fn with a context whose every statement on db, InTx included, is part of one transaction. It
+// makes a whole request atomic with what the request's answer promises: a stored idempotent answer, or a
+// validation that must leave nothing behind. It commits when fn returns true and no error.
+func (db *DB) RequestTx(ctx context.Context, fn func(ctx context.Context, tx Tx) (commit bool, err error)) error {
+	err := db.once(ctx, func(tx Tx) error {
+		commit, err := fn(context.WithValue(ctx, requestTxKey{}, tx), tx)
+		if err == nil && !commit {
+			return errRollback
+		}
+		return err
+	})
+	if errors.Is(err, errRollback) {
+		return nil
+	}
+	return err
+}
+
+var errRollback = errors.New("roll back")

@@ -1,0 +1,102 @@
+package filter
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// day is a day of the calendar, without a zone; years are 1 to 9999.
+type day struct {
+	year  int
+	month time.Month
+	day   int
+}
+
+func dayOf(t time.Time) day {
+	y, m, d := t.Date()
+	return day{y, m, d}
+}
+
+func (d day) String() string { return fmt.Sprintf("%04d-%02d-%02d", d.year, d.month, d.day) }
+
+func (d day) plus(days int) day {
+	return dayOf(time.Date(d.year, d.month, d.day+days, 0, 0, 0, 0, time.UTC))
+}
+
+// plusMonths keeps the day of the month, or takes the last day of a month that is too short.
+func (d day) plusMonths(months int) day {
+	first := time.Date(d.year, d.month+time.Month(months), 1, 0, 0, 0, 0, time.UTC)
+	last := first.AddDate(0, 1, -1).Day()
+	return day{first.Year(), first.Month(), min(d.day, last)}
+}
+
+// start is the first instant of the day in the zone: not midnight where the clock jumps over it.
+func (d day) start(zone *time.Location) time.Time {
+	midnight := time.Date(d.year, d.month, d.day, 0, 0, 0, 0, zone)
+	begin, end := midnight.ZoneBounds()
+	if h, m, s := midnight.Clock(); dayOf(midnight) != d || h+m+s != 0 {
+		// There is no such midnight; time.Date answers with an instant on either side of the jump.
+		if dayOf(midnight).String() < d.String() {
+			return end
+		}
+		return begin
+	}
+	if begin.IsZero() {
+		return midnight
+	}
+	// Where the clock went back over midnight there are two of them; the day begins with the first.
+	before := begin.Add(-time.Nanosecond)
+	first := time.Date(d.year, d.month, d.day, 0, 0, 0, 0, offset(before, zone))
+	if first.Before(begin) && first.Before(midnight) {
+		return first
+	}
+	return midnight
+}
+
+// offset is the zone's offset at t as a zone of its own.
+func offset(t time.Time, zone *time.Location) *time.Location {
+	_, seconds := t.In(zone).Zone()
+	return time.FixedZone("", seconds)
+}
+
+// parseDay reads 2026-01-31 and today-90d; today is by the clock and zone of env.
+func (e Env) parseDay(s string) (day, bool) {
+	if m := relative.FindStringSubmatch(s); m != nil {
+		return e.relativeDay(m)
+	}
+	t, err := time.Parse(time.DateOnly, s)
+	d := dayOf(t)
+	return d, err == nil && d.year >= 1
+}
+
+func (e Env) relativeDay(m []string) (day, bool) {
+	d := dayOf(e.Now.In(e.Zone))
+	n, _ := strconv.Atoi(m[2])
+	if m[1] == "-" {
+		n = -n
+	}
+	switch m[3] {
+	case "d":
+		d = d.plus(n)
+	case "w":
+		d = d.plus(7 * n)
+	case "m":
+		d = d.plusMonths(n)
+	case "y":
+		d = d.plusMonths(12 * n)
+	}
+	return d, d.year >= 1 && d.year <= 9999
+}
+
+// instantForm is RFC 3339 to the microsecond, which is what the database keeps; time.Parse alone is laxer.
+var instantForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$`)
+
+func parseInstant(s string) (time.Time, bool) {
+	if !instantForm.MatchString(s) {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	return t.UTC(), err == nil && t.Year() >= 1
+}

@@ -1,0 +1,87 @@
+package filter
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// constant is a string that only source code can make: other packages can pass literals and constants, because they
+// cannot convert to a type they cannot name. So the compiler proves that no caller's words become SQL.
+type constant string
+
+// Expr is SQL with a ? for each bound value. Its text comes from source code alone.
+type Expr struct {
+	text string
+	args []any
+}
+
+// SQL makes an expression; each ? in text stands for one of args, so text must not use ? as an operator or in a
+// literal. It panics when their numbers differ.
+func SQL(text constant, args ...any) Expr {
+	if n := strings.Count(string(text), "?"); n != len(args) {
+		panic(fmt.Sprintf("filter: SQL with %d placeholders and %d values: %s", n, len(args), text))
+	}
+	return Expr{string(text), args}
+}
+
+// IsZero tells whether there is no expression.
+func (e Expr) IsZero() bool { return e.text == "" }
+
+// Where is the expression with ? placeholders, for GORM's Where: db.Where(sql, args...).
+func (e Expr) Where() (sql string, args []any) { return e.text, e.args }
+
+// Numbered is the expression with $n placeholders for pgx, the first of them numbered first.
+func (e Expr) Numbered(first int) (sql string, args []any) {
+	var b strings.Builder
+	for i, s := range strings.Split(e.text, "?") {
+		if i > 0 {
+			b.WriteByte('$')
+			b.WriteString(strconv.Itoa(first + i - 1))
+		}
+		b.WriteString(s)
+	}
+	return b.String(), e.args
+}
+
+// fill puts inner in the place of the one %s.
+func (e Expr) fill(inner Expr) Expr {
+	before, after, _ := strings.Cut(e.text, "%s")
+	n := strings.Count(before, "?")
+	return concat(Expr{before, e.args[:n]}, inner, Expr{after, e.args[n:]})
+}
+
+// operand is the expression, in parentheses unless it is a plain column.
+func (e Expr) operand() Expr {
+	for _, r := range e.text {
+		if !isNamePart(r) && r != '.' {
+			return concat(SQL("("), e, SQL(")"))
+		}
+	}
+	return e
+}
+
+func concat(parts ...Expr) Expr {
+	var b strings.Builder
+	var args []any
+	for _, p := range parts {
+		b.WriteString(p.text)
+		args = append(args, p.args...)
+	}
+	return Expr{b.String(), args}
+}
+
+// join joins the parts with " AND " or " OR ", in parentheses so that it can stand anywhere.
+func join(parts []Expr, with constant) Expr {
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	all := []Expr{SQL("(")}
+	for i, p := range parts {
+		if i > 0 {
+			all = append(all, Expr{text: string(with)})
+		}
+		all = append(all, p)
+	}
+	return concat(append(all, SQL(")"))...)
+}

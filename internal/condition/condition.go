@@ -1,0 +1,193 @@
+// Package condition knows what conditions can be about: it joins the filter language with the columns, metrics, tags,
+// tiers and scores of one tenant. Lists, tier rules and searches all read their conditions through it.
+package condition
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/filter"
+	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/tenant"
+)
+
+// Language is the filter language of one tenant at one moment: its catalogue, sort keys and what values mean.
+type Language struct {
+	Catalogue *filter.Catalogue
+	Env       filter.Env
+	models    []model
+}
+
+// model is a score model that conditions may name.
+type model struct {
+	Key        string
+	Kind       string
+	CurrentRun *int64
+}
+
+type scheme struct {
+	Key   string
+	ID    uuid.UUID
+	Tiers []string // keys, lowest first
+}
+
+// For reads the language of a tenant.
+func For(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time) (Language, error) {
+	l := Language{Env: filter.Env{Now: now, Zone: t.Zone, Currency: t.Currency, Digits: money.Digits(t.Currency)}}
+	var schemes []scheme
+	// One round trip for both families.
+	var models, placed []byte
+	err := q.QueryRow(ctx, `SELECT
+			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Kind', kind, 'CurrentRun', current_run) ORDER BY key), '[]')
+				FROM score_models WHERE tenant_id = $1),
+			(SELECT coalesce(json_agg(json_build_object('Key', s.key, 'ID', s.id, 'Tiers',
+				(SELECT json_agg(r.key ORDER BY r.rank DESC) FROM tiers r WHERE r.tenant_id = s.tenant_id AND r.scheme_id = s.id)
+				) ORDER BY s.key), '[]') FROM tier_schemes s WHERE s.tenant_id = $1)`, t.ID).Scan(&models, &placed)
+	if err != nil {
+		return Language{}, fmt.Errorf("read the filter fields: %w", err)
+	}
+	if err := json.Unmarshal(models, &l.models); err != nil {
+		return Language{}, fmt.Errorf("read the filter fields: %w", err)
+	}
+	if err := json.Unmarshal(placed, &schemes); err != nil {
+		return Language{}, fmt.Errorf("read the filter fields: %w", err)
+	}
+	l.Catalogue = catalogue.With(scores(l.models), tiers(schemes))
+	return l, nil
+}
+
+// NeedsMetrics reports whether a condition reads m, the customer's metrics.
+func NeedsMetrics(n filter.Node) bool {
+	return n != nil && slices.ContainsFunc(n.Fields(), func(f string) bool {
+		return slices.ContainsFunc(metrics, func(m filter.Field) bool { return m.Name == f })
+	})
+}
+
+// Sort reads a sort parameter: a field of the customer, a metric, or a score.
+func (l Language) Sort(text string) (customer.Sort, error) {
+	sorts := customer.Sorts()
+	for _, f := range metrics {
+		s := customer.Sort{Column: f.Column, Metrics: true, Nullable: f.Nullable, Type: "bigint"}
+		if f.Type == filter.TypeDate {
+			s.Type = "date"
+		}
+		sorts[f.Name] = s
+	}
+	for _, m := range l.models {
+		run := int64(0) // no run: nobody has a score
+		if m.CurrentRun != nil {
+			run = *m.CurrentRun
+		}
+		sorts["scores."+m.Key] = customer.Sort{Column: filter.SQL("s.value"), Type: "float8", Nullable: true,
+			Join: filter.SQL("scores s ON s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.run_no = ?", run)}
+	}
+	names := make([]string, 0, len(sorts))
+	for name := range sorts {
+		names = append(names, name)
+	}
+	return customer.ParseSort(text, sorts, names)
+}
+
+// metrics are the fields over m.
+var metrics = []filter.Field{
+	{Name: "spend_total", Type: filter.TypeMoney, Label: fault.T("Total spend", "累计消费"), Column: filter.SQL("m.spend_total")},
+	{Name: "purchase_count", Type: filter.TypeInteger, Label: fault.T("Purchases", "购买次数"), Column: filter.SQL("m.purchase_count")},
+	{Name: "purchase_days", Type: filter.TypeInteger, Label: fault.T("Days with a purchase", "购买天数"), Unit: "days", Column: filter.SQL("m.purchase_days")},
+	{Name: "units_total", Type: filter.TypeInteger, Label: fault.T("Units bought", "购买件数"), Column: filter.SQL("m.units_total")},
+	{Name: "first_purchase_on", Type: filter.TypeDate, Label: fault.T("First purchase", "首次购买日"), Nullable: true, Column: filter.SQL("m.first_purchase_on")},
+	{Name: "last_purchase_on", Type: filter.TypeDate, Label: fault.T("Last purchase", "最近购买日"), Nullable: true, Column: filter.SQL("m.last_purchase_on")},
+}
+
+var catalogue = filter.NewCatalogue(append([]filter.Field{
+	{Name: "id", Type: filter.TypeUUID, Label: fault.T("Id", "编号"), Column: filter.SQL("c.id")},
+	{Name: "kind", Type: filter.TypeChoice, Label: fault.T("Kind", "客户类型"), Choices: customer.Kinds, Column: filter.SQL("c.kind")},
+	{Name: "name", Type: filter.TypeText, Label: fault.T("Name", "名称"), Column: filter.SQL("c.name")},
+	{Name: "stage", Type: filter.TypeChoice, Label: fault.T("Stage", "阶段"), Choices: customer.Stages, Column: filter.SQL("c.stage")},
+	{Name: "source", Type: filter.TypeChoice, Label: fault.T("Source", "来源"), Choices: customer.Channels, Nullable: true, Column: filter.SQL("c.source_channel")},
+	{Name: "campaign", Type: filter.TypeText, Label: fault.T("Campaign", "来源活动"), Nullable: true, Column: filter.SQL("c.source_campaign")},
+	{Name: "owner", Type: filter.TypeText, Label: fault.T("Owner", "负责人"), Nullable: true, Column: filter.SQL("c.owner")},
+	{Name: "country", Type: filter.TypeText, Label: fault.T("Country", "国家"), Nullable: true, Column: filter.SQL("c.country")},
+	{Name: "province", Type: filter.TypeText, Label: fault.T("Province", "省份"), Nullable: true, Column: filter.SQL("c.province")},
+	{Name: "city", Type: filter.TypeText, Label: fault.T("City", "城市"), Nullable: true, Column: filter.SQL("c.city")},
+	{Name: "industry", Type: filter.TypeText, Label: fault.T("Industry", "行业"), Nullable: true, Column: filter.SQL("c.industry")},
+	{Name: "created_at", Type: filter.TypeTime, Label: fault.T("Created", "创建时间"), Column: filter.SQL("c.created_at")},
+	{Name: "updated_at", Type: filter.TypeTime, Label: fault.T("Updated", "更新时间"), Column: filter.SQL("c.updated_at")},
+	{Name: "tags", Type: filter.TypeTags, Label: fault.T("Tags", "标签"), Column: filter.SQL("g.key"),
+		Exists: filter.SQL(`EXISTS (SELECT 1 FROM customer_tags ct JOIN tags g ON g.tenant_id = ct.tenant_id AND g.id = ct.tag_id
+			WHERE ct.tenant_id = c.tenant_id AND ct.customer_id = c.id AND (ct.expires_at IS NULL OR ct.expires_at > now()) AND %s)`)},
+}, metrics...)...)
+
+// scores is the family scores.<key>, its band and, for rfm, its label.
+type scores []model
+
+func (s scores) Names() []string {
+	var names []string
+	for _, m := range s {
+		names = append(names, "scores."+m.Key, "scores."+m.Key+".band")
+		if m.Kind == "rfm" {
+			names = append(names, "scores."+m.Key+".label")
+		}
+	}
+	return names
+}
+
+func (s scores) Resolve(name string) (filter.Field, bool) {
+	rest, ok := strings.CutPrefix(name, "scores.")
+	if !ok {
+		return filter.Field{}, false
+	}
+	key, part, _ := strings.Cut(rest, ".")
+	i := slices.IndexFunc(s, func(m model) bool { return m.Key == key })
+	if i < 0 {
+		return filter.Field{}, false
+	}
+	run := int64(0)
+	if s[i].CurrentRun != nil {
+		run = *s[i].CurrentRun
+	}
+	f := filter.Field{Name: name, Nullable: true, Exists: filter.SQL(`EXISTS (SELECT 1 FROM scores s
+		WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.run_no = ? AND %s)`, run)}
+	switch part {
+	case "":
+		f.Type, f.Label, f.Column = filter.TypeScore, fault.T("Score "+key, "评分 "+key), filter.SQL("s.value")
+	case "band":
+		f.Type, f.Label, f.Column = filter.TypeInteger, fault.T("Band of "+key, "评分档位 "+key), filter.SQL("s.band")
+	case "label":
+		f.Type, f.Label, f.Column = filter.TypeText, fault.T("Segment by "+key, "评分分群 "+key), filter.SQL("s.label")
+	default:
+		return filter.Field{}, false
+	}
+	return f, true
+}
+
+// tiers is the family tiers.<scheme>.
+type tiers []scheme
+
+func (s tiers) Names() []string {
+	names := make([]string, len(s))
+	for i, x := range s {
+		names[i] = "tiers." + x.Key
+	}
+	return names
+}
+
+func (s tiers) Resolve(name string) (filter.Field, bool) {
+	key, ok := strings.CutPrefix(name, "tiers.")
+	i := slices.IndexFunc(s, func(x scheme) bool { return x.Key == key })
+	if !ok || i < 0 {
+		return filter.Field{}, false
+	}
+	return filter.Field{Name: name, Type: filter.TypeTier, Label: fault.T("Tier in "+key, "分层 "+key), Choices: s[i].Tiers,
+		Nullable: true, Column: filter.SQL("r.key"), Exists: filter.SQL(`EXISTS (SELECT 1 FROM tier_placements p
+			JOIN tiers r ON r.tenant_id = p.tenant_id AND r.scheme_id = p.scheme_id AND r.id = p.tier_id
+			WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.scheme_id = ? AND %s)`, s[i].ID)}, true
+}

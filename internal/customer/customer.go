@@ -1,0 +1,192 @@
+// Package customer is the people and companies whose assets are managed here.
+package customer
+
+import (
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/patch"
+)
+
+var (
+	ErrNotFound        = fault.New(fault.NotFound, "customer_not_found", "no such customer", "没有这个客户")
+	ErrExternalIDTaken = fault.New(fault.Conflict, "external_id_taken",
+		"another customer already has this external id", "该外部编号已属于另一个客户")
+	ErrExternalIDUnknown = fault.New(fault.NotFound, "external_id_not_found",
+		"the customer does not have this external id", "该客户没有这个外部编号")
+	ErrDeleted = fault.New(fault.Conflict, "customer_deleted",
+		"the customer is deleted; send undelete=true to bring it back", "该客户已删除；如需恢复请传 undelete=true")
+	ErrTwice = fault.New(fault.Invalid, "batch_key_repeated",
+		"an earlier item of this batch has the same source and external_id", "同一批次中已有相同 source 和 external_id 的条目")
+	ErrSortUnknown = fault.New(fault.Invalid, "sort_unknown",
+		"there is no such field to sort by", "没有可用于排序的该字段")
+)
+
+// Kind tells people from companies.
+type Kind string
+
+// The kinds.
+const (
+	Person  Kind = "person"
+	Company Kind = "company"
+)
+
+// Stage is where the relation with a customer stands.
+type Stage string
+
+// The stages, from first contact to the end.
+const (
+	Lead     Stage = "lead"
+	Prospect Stage = "prospect"
+	Active   Stage = "active"
+	Dormant  Stage = "dormant"
+	Lost     Stage = "lost"
+)
+
+// Kinds and Stages are all there are, for conditions and imports.
+var (
+	Kinds  = []string{string(Person), string(Company)}
+	Stages = []string{string(Lead), string(Prospect), string(Active), string(Dormant), string(Lost)}
+)
+
+// Channels are how customers are won.
+var Channels = []string{"website", "event", "social", "third_party", "referral", "advertising", "visit", "exhibition",
+	"phone", "store", "import", "other"}
+
+// Source is how a customer was won. Its zero value says that nobody knows.
+type Source struct{ Channel, Detail, Campaign string }
+
+// ExternalID is what another system calls a customer.
+type ExternalID struct{ Source, ID string }
+
+// Customer is a person or company. Empty texts are values that nobody gave.
+type Customer struct {
+	ID          uuid.UUID // UUIDv7; unique within its tenant
+	Version     int64     // raised by each change of the fields below
+	Kind        Kind
+	Name        string
+	Stage       Stage
+	Source      Source
+	Owner       string // who looks after the customer
+	Country     string // ISO 3166-1 alpha-2
+	Province    string
+	City        string
+	Industry    string
+	ExternalIDs []ExternalID // sorted by source and id; never nil
+	CreatedAt   time.Time    // UTC, microseconds: what the database keeps
+	UpdatedAt   time.Time
+	DeletedAt   *time.Time
+	MergedInto  *uuid.UUID // the survivor, when this one was merged away
+}
+
+// Registration is what a caller may say about a new customer, and nothing more.
+type Registration struct {
+	Kind                                     Kind
+	Name                                     string
+	Stage                                    Stage // prospect unless told
+	Source                                   Source
+	Owner, Country, Province, City, Industry string
+	ExternalIDs                              []ExternalID
+}
+
+// Change is a merge patch of a customer.
+type Change struct {
+	Kind                                     *Kind
+	Name                                     *string
+	Stage                                    *Stage
+	Source                                   patch.Field[Source]
+	Owner, Country, Province, City, Industry patch.Field[string]
+}
+
+// registration is the change as the first word about a customer who does not exist yet.
+func (c Change) registration(id ExternalID) Registration {
+	r := Registration{Kind: Person, Stage: Prospect, ExternalIDs: []ExternalID{id}}
+	patch.Keep(&r.Kind, c.Kind)
+	patch.Keep(&r.Name, c.Name)
+	patch.Keep(&r.Stage, c.Stage)
+	c.Source.Into(&r.Source)
+	c.Owner.Into(&r.Owner)
+	c.Country.Into(&r.Country)
+	c.Province.Into(&r.Province)
+	c.City.Into(&r.City)
+	c.Industry.Into(&r.Industry)
+	return r
+}
+
+// apply makes the change and answers the names of the fields that it changed with their values before.
+func (c Change) apply(to *Customer) (previous map[string]any) {
+	before := *to
+	patch.Keep(&to.Kind, c.Kind)
+	patch.Keep(&to.Name, c.Name)
+	patch.Keep(&to.Stage, c.Stage)
+	c.Source.Into(&to.Source)
+	c.Owner.Into(&to.Owner)
+	c.Country.Into(&to.Country)
+	c.Province.Into(&to.Province)
+	c.City.Into(&to.City)
+	c.Industry.Into(&to.Industry)
+	to.tidy()
+	previous = map[string]any{}
+	note := func(name string, changed bool, value any) {
+		if changed {
+			previous[name] = value
+		}
+	}
+	note("kind", before.Kind != to.Kind, before.Kind)
+	note("name", before.Name != to.Name, before.Name)
+	note("stage", before.Stage != to.Stage, before.Stage)
+	note("source", before.Source != to.Source, before.Source.document())
+	note("owner", before.Owner != to.Owner, before.Owner)
+	note("country", before.Country != to.Country, before.Country)
+	note("province", before.Province != to.Province, before.Province)
+	note("city", before.City != to.City, before.City)
+	note("industry", before.Industry != to.Industry, before.Industry)
+	return previous
+}
+
+// document is the source as the contract shows it.
+func (s Source) document() any {
+	if s == (Source{}) {
+		return nil
+	}
+	d := map[string]string{"channel": s.Channel}
+	if s.Detail != "" {
+		d["detail"] = s.Detail
+	}
+	if s.Campaign != "" {
+		d["campaign"] = s.Campaign
+	}
+	return d
+}
+
+// tidy takes away spaces around texts, which nobody means and no search finds.
+func (c *Customer) tidy() {
+	for _, s := range []*string{&c.Name, &c.Source.Detail, &c.Source.Campaign, &c.Owner, &c.Province, &c.City, &c.Industry} {
+		*s = strings.TrimSpace(*s)
+	}
+}
+
+// check is what a customer must fulfil beyond the contract's types and lengths.
+func (c *Customer) check() error {
+	var v fault.Validator
+	v.Check(c.Name != "", "/name", "required", fault.T("a customer needs a name", "客户必须有名称"))
+	seen := map[ExternalID]bool{}
+	for _, id := range c.ExternalIDs {
+		v.Check(!seen[id], "/external_ids", "repeated", fault.T("an external id is given twice", "外部编号重复"))
+		seen[id] = true
+	}
+	return v.Err()
+}
+
+// Outcome is what became of one item of a batch or import.
+type Outcome string
+
+// The outcomes.
+const (
+	Created   Outcome = "created"
+	Updated   Outcome = "updated"
+	Unchanged Outcome = "unchanged"
+)

@@ -1,0 +1,127 @@
+// Package event is the record of everything that changes: a row written in the change's own transaction, numbered
+// after the commit, read as a feed without gaps.
+package event
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/kezi-io/kezi/internal/page"
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/tenant"
+)
+
+// Event is one change, or one change set that touched many customers.
+type Event struct {
+	Seq             int64 // per tenant 1, 2, 3, ...; 0 until the sequencer has numbered it
+	ID              uuid.UUID
+	Type            string // customer.updated
+	SubjectType     string // customer
+	SubjectID       string
+	CustomerID      *uuid.UUID
+	CustomerVersion *int64         // after the change
+	Changed         []string       // names of the contract's fields, sorted
+	Previous        map[string]any // their values before
+	Actor           string
+	RequestID       string
+	ChangeSet       uuid.UUID
+	OccurredAt      time.Time
+}
+
+// channel wakes the sequencer.
+const channel = "kezi_events"
+
+// Record writes an event in the caller's transaction. For a customer's event the caller holds the customer's lock:
+// that is what keeps one customer's events in order.
+func Record(ctx context.Context, q postgres.Querier, call tenant.Call, now time.Time, e Event) error {
+	if e.Previous == nil {
+		e.Previous = map[string]any{}
+	}
+	if e.Changed == nil {
+		e.Changed = []string{}
+	}
+	previous, err := json.Marshal(e.Previous)
+	if err != nil {
+		return fmt.Errorf("write event %s: %w", e.Type, err)
+	}
+	_, err = q.Exec(ctx, `WITH e AS (INSERT INTO events (tenant_id, id, type, subject_type, subject_id, customer_id,
+			customer_version, changed, previous, actor, request_id, change_set, occurred_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13))
+		SELECT pg_notify('`+channel+`', '')`,
+		call.Tenant.ID, uuid.Must(uuid.NewV7()), e.Type, e.SubjectType, e.SubjectID, e.CustomerID, e.CustomerVersion,
+		e.Changed, previous, call.Actor, call.RequestID, call.ChangeSet, now)
+	if err != nil {
+		return fmt.Errorf("write event %s: %w", e.Type, err)
+	}
+	return nil
+}
+
+// Touched notes customers as changed by the call's change set; its one event stands for all of them.
+func Touched(ctx context.Context, q postgres.Querier, call tenant.Call, customers []uuid.UUID) error {
+	_, err := q.Exec(ctx, `INSERT INTO change_set_items (tenant_id, change_set_id, customer_id)
+		SELECT $1, $2, unnest($3::uuid[]) ON CONFLICT DO NOTHING`, call.Tenant.ID, call.ChangeSet, customers)
+	if err != nil {
+		return fmt.Errorf("note a change set's items: %w", err)
+	}
+	return nil
+}
+
+// Query asks for a part of the feed.
+type Query struct {
+	After      int64 // only events with a higher Seq
+	CustomerID *uuid.UUID
+	Limit      int
+}
+
+// Feed is the numbered events after q.After in ascending Seq, and whether more follow.
+func Feed(ctx context.Context, q postgres.Querier, tenantID int32, query Query) ([]Event, bool, error) {
+	rows, err := q.Query(ctx, `SELECT seq, id, type, subject_type, subject_id, customer_id, customer_version, changed,
+			previous, actor, request_id, change_set, occurred_at
+		FROM events WHERE tenant_id = $1 AND seq > $2 AND ($3::uuid IS NULL OR customer_id = $3)
+		ORDER BY seq LIMIT $4`, tenantID, query.After, query.CustomerID, query.Limit+1)
+	if err != nil {
+		return nil, false, fmt.Errorf("read the feed: %w", err)
+	}
+	defer rows.Close()
+	events := []Event{}
+	for rows.Next() {
+		var e Event
+		err := rows.Scan(&e.Seq, &e.ID, &e.Type, &e.SubjectType, &e.SubjectID, &e.CustomerID, &e.CustomerVersion,
+			&e.Changed, &e.Previous, &e.Actor, &e.RequestID, &e.ChangeSet, &e.OccurredAt)
+		if err != nil {
+			return nil, false, fmt.Errorf("read the feed: %w", err)
+		}
+		events = append(events, e)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, false, fmt.Errorf("read the feed: %w", err)
+	}
+	if len(events) > query.Limit {
+		return events[:query.Limit], true, nil
+	}
+	return events, false, nil
+}
+
+// Items is a page of the customers that a change set touched.
+func Items(ctx context.Context, q postgres.Querier, tenantID int32, changeSet uuid.UUID, req page.Request) (page.Of[uuid.UUID], error) {
+	after := uuid.Nil
+	if req.After != nil {
+		var err error
+		if after, err = uuid.Parse(req.After[0]); err != nil {
+			return page.Of[uuid.UUID]{}, page.ErrCursor
+		}
+	}
+	var ids []uuid.UUID
+	err := q.Session(ctx).Raw(`SELECT customer_id FROM change_set_items
+		WHERE tenant_id = ? AND change_set_id = ? AND customer_id > ? ORDER BY customer_id LIMIT ?`,
+		tenantID, changeSet, after, req.Limit+1).Scan(&ids).Error
+	if err != nil {
+		return page.Of[uuid.UUID]{}, fmt.Errorf("list a change set: %w", err)
+	}
+	return page.Cut(ids, req.Limit, func(id uuid.UUID) page.Key { return page.Key{id.String()} },
+		func(id uuid.UUID) uuid.UUID { return id }), nil
+}

@@ -1,0 +1,257 @@
+package score
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/pkg/btyd"
+)
+
+// Calibration is what a run learned from everyone. Time is in weeks, money in major units of Currency.
+type Calibration struct {
+	Currency    string
+	Purchases   *PurchaseFit         // clv and churn
+	Values      *ValueFit            // clv, unless too few spent anything on a repeat purchase
+	Quantiles   map[string][]float64 // the 20, 40, 60 and 80 % quantiles (type 7) per measure; empty without a score
+	Diagnostics []Diagnostic
+}
+
+// PurchaseFit is the fitted model of purchases.
+type PurchaseFit struct {
+	Family          string
+	Parameters      map[string]float64
+	LogLikelihood   float64
+	Customers       int64
+	RepeatCustomers int64
+	RepeatPurchases int64
+	Converged       bool
+}
+
+// ValueFit is the fitted model of a purchase's value.
+type ValueFit struct {
+	Family        string
+	Parameters    map[string]float64
+	LogLikelihood float64
+	Customers     int64 // repeat customers with an average repeat value above 0
+	LeftOut       int64 // repeat customers whose repeat purchases were free
+	Converged     bool
+}
+
+// Diagnostic is something worth knowing about a calibration; its code is stable.
+type Diagnostic struct {
+	Code   string
+	Detail fault.Text
+}
+
+// fact is what a customer did up to the run's day; see gather.
+type fact struct {
+	x           int   // repeat purchase days
+	tx, t       int   // days from the first purchase to the last one and to the run's day
+	spend       int64 // on all purchase days, minor units
+	repeatSpend int64 // without the first purchase day
+}
+
+// history in weeks, not rounded, as the published models have it.
+func (f fact) history() btyd.History {
+	return btyd.History{X: float64(f.x), Tx: float64(f.tx) / btyd.Week, T: float64(f.t) / btyd.Week}
+}
+
+// meanRepeat is the average spend of a repeat purchase day in major units; 0 without one.
+func (f fact) meanRepeat(scale float64) float64 {
+	if f.x == 0 {
+		return 0
+	}
+	return float64(f.repeatSpend) / scale / float64(f.x)
+}
+
+// group is customers with the same x, tx, t and repeatSpend; spend is the sum over all of them.
+type group struct {
+	fact
+	n int
+}
+
+// predictor scores customers of a clv or churn model.
+type predictor struct {
+	kind   Kind
+	params Params
+	scale  float64 // minor units in a major one
+	model  btyd.Model
+	// value is the model of a purchase's value; nil when it could not be fitted.
+	value *btyd.GammaGamma
+	// mean spend of a purchase day over all customers, in major units: where value has no mean of its own.
+	mean float64
+}
+
+// fit calibrates a clv or churn model on everyone. groups are sorted by x, tx and t.
+//
+// Fails with ErrTooFewRepeatBuyers or ErrNoObservationTime.
+func fit(ctx context.Context, kind Kind, params Params, currency string, scale float64, groups []group) (predictor, Calibration, error) {
+	p := predictor{kind: kind, params: params, scale: scale}
+	cal := Calibration{Currency: currency, Quantiles: map[string][]float64{}, Diagnostics: []Diagnostic{}}
+	var rows []btyd.Weighted
+	var spendings []btyd.Spending
+	var days, repeats, spend int64
+	for _, g := range groups {
+		h := g.history()
+		if last := len(rows) - 1; last >= 0 && rows[last].History == h {
+			rows[last].N += g.n
+		} else {
+			rows = append(rows, btyd.Weighted{History: h, N: g.n})
+		}
+		if g.x > 0 {
+			spendings = append(spendings, btyd.Spending{X: h.X, Mean: g.meanRepeat(scale), N: g.n})
+		}
+		repeats += int64(g.n) * int64(g.x)
+		days += int64(g.n) * int64(g.x+1)
+		spend += g.spend
+	}
+	var report btyd.Report
+	var err error
+	p.model, report, err = btyd.Fit(ctx, params.Family, rows, btyd.Options{})
+	switch {
+	case errors.Is(err, btyd.ErrTooFewRepeatBuyers):
+		return p, cal, ErrTooFewRepeatBuyers
+	case errors.Is(err, btyd.ErrNoObservationTime):
+		return p, cal, ErrNoObservationTime
+	case err != nil:
+		return p, cal, fmt.Errorf("fit the purchase model: %w", err)
+	}
+	cal.Purchases = &PurchaseFit{Family: params.Family, Parameters: p.model.Params(), LogLikelihood: report.LogLikelihood,
+		Customers: int64(report.Customers), RepeatCustomers: int64(report.RepeatBuyers), RepeatPurchases: repeats,
+		Converged: report.Converged}
+	cal.diagnose("purchase_model", fault.T("purchase model", "购买模型"), report)
+	if kind != CLV {
+		return p, cal, nil
+	}
+	p.mean = float64(spend) / scale / float64(days)
+	gg, report, err := btyd.FitGammaGamma(ctx, spendings, btyd.Options{})
+	switch {
+	case errors.Is(err, btyd.ErrTooFewRepeatBuyers):
+		cal.Diagnostics = append(cal.Diagnostics, Diagnostic{"value_model_not_fitted", fault.T(
+			"fewer than 10 customers spent anything on a repeat purchase; each customer's own average per purchase day stands in for the expected value",
+			"有消费金额的重复购买客户少于 10 个；以每个客户自己的购买日平均消费代替期望值")})
+		return p, cal, nil
+	case err != nil:
+		return p, cal, fmt.Errorf("fit the value model: %w", err)
+	}
+	p.value = &gg
+	cal.Values = &ValueFit{Family: "gamma_gamma", Parameters: map[string]float64{"p": gg.P, "q": gg.Q, "v": gg.V},
+		LogLikelihood: report.LogLikelihood, Customers: int64(report.Customers), LeftOut: int64(report.Excluded),
+		Converged: report.Converged}
+	cal.diagnose("value_model", fault.T("value model", "消费金额模型"), report)
+	return p, cal, nil
+}
+
+// diagnose records a fit that did not end as it should.
+func (c *Calibration) diagnose(prefix string, model fault.Text, r btyd.Report) {
+	var d fault.Text
+	switch r.Diagnosis {
+	case btyd.Sound:
+		return
+	case btyd.Boundary:
+		which := strings.Join(r.Boundary, ", ")
+		d = fault.T(" runs to zero or infinity in "+which+": predictions are those of the limit, the parameters mean nothing",
+			"的参数 "+which+" 趋于零或无穷：预测取其极限，参数本身没有意义")
+	case btyd.NotConverged:
+		d = fault.T(" was not found within the evaluations allowed; the best one met is used", "未在允许的计算次数内收敛；采用其中最好的结果")
+	case btyd.Flat:
+		d = fault.T(" fits, but the data do not determine every parameter", "已拟合，但数据不足以确定全部参数")
+	case btyd.InfiniteMean:
+		d = fault.T(" has no finite mean (q <= 1): the average spend per purchase day stands in for it",
+			"没有有限的均值（q <= 1）：以购买日平均消费代替")
+	default:
+		d = fault.T(" ended as "+string(r.Diagnosis), "的结果为 "+string(r.Diagnosis))
+	}
+	c.Diagnostics = append(c.Diagnostics, Diagnostic{prefix + "_" + string(r.Diagnosis),
+		fault.T("the "+model.En+d.En, model.Zh+d.Zh)})
+}
+
+// rate is a customer's value by the fitted model with the inputs that explain derives everything from.
+type rate struct {
+	value  float64
+	inputs []float64
+}
+
+// rate scores customers in the order given.
+func (p predictor) rate(ctx context.Context, facts []fact) ([]rate, error) {
+	histories := make([]btyd.History, len(facts))
+	for i, f := range facts {
+		histories[i] = f.history()
+	}
+	ask := btyd.Ask{Horizon: float64(p.params.HorizonDays) / btyd.Week}
+	if p.kind == CLV {
+		ask = btyd.Ask{Horizon: float64(p.params.HorizonMonths) * btyd.WeeksPerMonth,
+			Plan: btyd.Months(p.params.HorizonMonths, p.params.DiscountRate)}
+	}
+	predictions, err := btyd.Predict(ctx, p.model, histories, ask)
+	if err != nil {
+		return nil, fmt.Errorf("predict: %w", err)
+	}
+	rates := make([]rate, len(facts))
+	for i, f := range facts {
+		if p.kind == CLV {
+			rates[i] = p.clv(f, predictions[i])
+		} else {
+			rates[i] = churn(f, predictions[i])
+		}
+		if v := rates[i].value; math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, fmt.Errorf("x %d, t_x %d and T %d days have the value %v", f.x, f.tx, f.t, v)
+		}
+	}
+	return rates, nil
+}
+
+// Places of the inputs of clv and churn; the first three are a fact.
+const (
+	inX = iota
+	inTx
+	inT
+	inMean       // clv: average spend of a repeat purchase day, major units
+	inExpected   // clv: purchases within the horizon
+	inDiscounted // clv: the same, each discounted
+	inValue      // clv: expected value of a purchase, major units
+	inCLVAlive   // clv: P(alive)
+
+	inChurnAlive = 3 // churn: P(alive)
+	inIfAlive    = 4 // churn: chance of a purchase within the horizon, if alive
+)
+
+func (p predictor) clv(f fact, by btyd.Prediction) rate {
+	mean := f.meanRepeat(p.scale)
+	var value float64
+	switch {
+	case p.value == nil:
+		value = float64(f.spend) / p.scale / float64(f.x+1)
+	case f.x == 0:
+		value = p.value.Expected(0, p.mean)
+	default:
+		value = p.value.Expected(float64(f.x), mean)
+	}
+	in := []float64{inX: float64(f.x), inTx: float64(f.tx), inT: float64(f.t), inMean: mean, inExpected: by.Expected,
+		inDiscounted: by.Discounted, inValue: value, inCLVAlive: by.PAlive}
+	return rate{clvValue(in, p.scale), in}
+}
+
+// clvValue is the discounted value of the expected purchases, as the lifetimes package has it, rounded to the
+// currency's minor unit: scale of them make a major one.
+func clvValue(in []float64, scale float64) float64 {
+	return math.Round(in[inValue]*in[inDiscounted]*scale) / scale
+}
+
+func churn(f fact, by btyd.Prediction) rate {
+	ifAlive := 0.0
+	if by.PAlive > 0 {
+		ifAlive = min((1-by.PNoPurchase)/by.PAlive, 1)
+	}
+	in := []float64{inX: float64(f.x), inTx: float64(f.tx), inT: float64(f.t), inChurnAlive: by.PAlive, inIfAlive: ifAlive}
+	return rate{churnValue(in), in}
+}
+
+// churnValue is the chance of no purchase within the horizon, rounded to six decimals.
+func churnValue(in []float64) float64 {
+	return math.Round((1-in[inChurnAlive]*in[inIfAlive])*1e6) / 1e6
+}

@@ -1,0 +1,414 @@
+package score_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/page"
+	"github.com/kezi-io/kezi/internal/patch"
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/score"
+)
+
+func TestRFM(t *testing.T) {
+	t.Parallel()
+	rows := cdnow(t, "cdnow_sample.csv")
+	b := setup(t)
+	b.buy(t, rows)
+	// The facts once more, plainly.
+	type known struct {
+		last        string
+		days, cents float64
+	}
+	const from, to = "1997-05-01", calibrationEnd // 153 days
+	facts := map[string]*known{}
+	seen := map[string]bool{}
+	for _, p := range rows {
+		if p.day > to {
+			continue
+		}
+		if facts[p.customer] == nil {
+			facts[p.customer] = &known{}
+		}
+		k := facts[p.customer]
+		k.last = max(k.last, p.day)
+		if p.day >= from {
+			k.cents += float64(p.cents)
+			if !seen[p.customer+p.day] {
+				k.days++
+			}
+			seen[p.customer+p.day] = true
+		}
+	}
+	var recency, days, cents []float64
+	since := func(k *known) float64 { return day(to).Sub(day(k.last).Time).Hours() / 24 }
+	for _, k := range facts {
+		recency, days, cents = append(recency, since(k)), append(days, k.days), append(cents, k.cents)
+	}
+	band := func(all []float64, v float64, reversed bool) float64 {
+		slices.Sort(all)
+		n := 1.0
+		for _, p := range []float64{0.2, 0.4, 0.6, 0.8} {
+			if limit := quantile(all, p); limit < v && !reversed || limit > v && reversed {
+				n++
+			}
+		}
+		return n
+	}
+	weights := score.Weights{R: 2, F: 1, M: 4}
+	b.model(t, "rfm", score.RFM, calibrationEnd, score.ParamsChange{WindowDays: patch.Set(153), Weights: patch.Set(weights)})
+	r := b.run(t, "rfm", score.Request{})
+	require.Equal(t, jobs.Succeeded, r.Status)
+	require.EqualValues(t, len(facts), r.Scored)
+	all := b.scores(t, "rfm", r)
+	found := map[uuid.UUID]score.Scored{}
+	labels := map[string]bool{}
+	for i, s := range all {
+		found[s.CustomerID] = s
+		labels[s.Label] = true
+		if i > 0 {
+			require.GreaterOrEqual(t, all[i-1].Band, s.Band)
+		}
+	}
+	require.Greater(t, len(labels), 5)
+	for name, k := range facts {
+		rb, fb, mb := band(recency, since(k), true), band(days, k.days, false), band(cents, k.cents, false)
+		want := math.Round(100*(2*rb+fb+4*mb)/7) / 100
+		s := found[b.id(name)]
+		require.Equal(t, want, s.Value, name)
+		require.Equal(t, int(math.Round(want)), s.Band)
+		require.Equal(t, score.Segment(int(rb), int(fb), int(mb)), s.Label)
+	}
+	reproduced(t, b, "rfm", r)
+	for i, l := range r.Calibration.Quantiles["spend"] {
+		require.InDelta(t, quantile(cents, 0.2*float64(i+1))/100, l, 1e-9)
+	}
+}
+
+func TestRunsThatCannotBe(t *testing.T) {
+	t.Parallel()
+	t.Run("NobodyBoughtAgain", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		var rows []purchase
+		for i := range 30 {
+			rows = append(rows, purchase{fmt.Sprint(i), fmt.Sprintf("2026-01-%02d", i+1), 100, ""})
+		}
+		b.buy(t, rows)
+		for _, kind := range []score.Kind{score.CLV, score.Churn} {
+			key := string(kind)
+			b.model(t, key, kind, "2026-02-01", score.ParamsChange{})
+			r := b.run(t, key, score.Request{})
+			require.Equal(t, jobs.Failed, r.Status)
+			require.False(t, r.Current || r.Kept)
+			require.NotNil(t, r.FinishedAt)
+			j, err := b.jobs.Get(b.ctx, b.call.Tenant, r.JobID)
+			require.NoError(t, err)
+			require.Equal(t, "too_few_repeat_buyers", j.ErrorCode)
+			require.Empty(t, b.scores(t, key, r))
+			_, err = b.svc.Activate(b.ctx, b.call, key, r.ID)
+			require.ErrorIs(t, err, score.ErrRunNotSucceeded)
+		}
+		require.Equal(t, []string{"score_run.failed", "score_run.failed"}, b.events(t, "score_run"))
+		b.model(t, "rfm", score.RFM, "2026-02-01", score.ParamsChange{})
+		require.EqualValues(t, 30, b.run(t, "rfm", score.Request{}).Scored)
+		require.Equal(t, 1, b.partitions(t))
+	})
+	t.Run("FreeRepeatPurchases", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		var rows []purchase
+		for i := range 40 {
+			c := fmt.Sprint(i)
+			rows = append(rows, purchase{c, fmt.Sprintf("2026-01-%02d", i%20+1), 100 * int64(i+1), ""},
+				purchase{c, fmt.Sprintf("2026-02-%02d", i%25+1), 0, ""})
+		}
+		b.buy(t, rows)
+		b.model(t, "clv", score.CLV, "2026-06-01", score.ParamsChange{})
+		r := b.run(t, "clv", score.Request{})
+		require.Equal(t, jobs.Succeeded, r.Status)
+		require.Nil(t, r.Calibration.Values)
+		require.True(t, slices.ContainsFunc(r.Calibration.Diagnostics, func(d score.Diagnostic) bool { return d.Code == "value_model_not_fitted" }))
+		for _, s := range b.scores(t, "clv", r) {
+			require.False(t, math.IsNaN(s.Value))
+		}
+		reproduced(t, b, "clv", r)
+	})
+	t.Run("NobodyAtAll", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.model(t, "rfm", score.RFM, "2026-02-01", score.ParamsChange{})
+		r := b.run(t, "rfm", score.Request{})
+		require.Equal(t, jobs.Succeeded, r.Status)
+		require.Zero(t, r.Scored)
+		require.Empty(t, r.Calibration.Quantiles)
+		require.Equal(t, "no_purchases", r.Calibration.Diagnostics[0].Code)
+		b.model(t, "clv", score.CLV, "2026-02-01", score.ParamsChange{})
+		require.Equal(t, jobs.Failed, b.run(t, "clv", score.Request{}).Status)
+		_, err := b.svc.OfCustomer(b.ctx, b.call.Tenant, b.id("a"))
+		require.ErrorIs(t, err, customer.ErrNotFound)
+	})
+	t.Run("ADayThatHasNotCome", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.model(t, "rfm", score.RFM, "2026-02-01", score.ParamsChange{})
+		_, err := b.svc.Start(b.ctx, b.call, "rfm", score.Request{AsOf: day(now().AddDate(0, 0, 1).Format(time.DateOnly))})
+		require.ErrorIs(t, err, fault.ErrInvalid)
+		require.Equal(t, []string{"/as_of"}, pointers(err))
+		_, err = b.svc.Start(b.ctx, b.call, "none", score.Request{})
+		require.ErrorIs(t, err, score.ErrNotFound)
+	})
+}
+
+func TestRunInForce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.buy(t, []purchase{{"a", "2026-01-01", 100, ""}, {"b", "2026-01-05", 300, ""}, {"b", "2026-01-07", 300, ""}})
+	b.model(t, "rfm", score.RFM, "2026-01-10", score.ParamsChange{})
+	current := func() *uuid.UUID {
+		m, err := b.svc.Get(b.ctx, b.call.Tenant, "rfm")
+		require.NoError(t, err)
+		return m.CurrentRun
+	}
+	backtest := b.run(t, "rfm", score.Request{AsOf: day("2026-01-02")})
+	require.Equal(t, jobs.Succeeded, backtest.Status)
+	require.False(t, backtest.Current)
+	require.EqualValues(t, 1, backtest.Scored)
+	require.EqualValues(t, 2, backtest.Customers)
+	require.Nil(t, current())
+
+	first := b.run(t, "rfm", score.Request{})
+	require.True(t, first.Current)
+	require.Equal(t, first.ID, *current())
+
+	got, err := b.svc.Activate(b.ctx, b.call, "rfm", backtest.ID)
+	require.NoError(t, err)
+	require.True(t, got.Current)
+	require.Greater(t, got.Version, backtest.Version)
+	again, err := b.svc.Activate(b.ctx, b.call, "rfm", backtest.ID)
+	require.NoError(t, err)
+	require.Equal(t, got, again)
+	scores, err := b.svc.OfCustomer(b.ctx, b.call.Tenant, b.id("b"))
+	require.NoError(t, err)
+	require.Empty(t, scores, "b had not bought by the day of the run in force")
+	was, err := b.svc.Run(b.ctx, b.call.Tenant, "rfm", first.ID)
+	require.NoError(t, err)
+	require.False(t, was.Current)
+	require.Greater(t, was.Version, first.Version)
+
+	forced := b.run(t, "rfm", score.Request{AsOf: day("2026-01-06"), Activate: true})
+	require.Equal(t, forced.ID, *current())
+	require.Equal(t, []string{"score_run.succeeded", "score_run.succeeded", "score_run.activated", "score_run.activated",
+		"score_run.succeeded", "score_run.activated"}, b.events(t, "score_run"))
+
+	p, err := b.svc.Runs(b.ctx, b.call.Tenant, "rfm", page.Request{Limit: 2})
+	require.NoError(t, err)
+	require.Len(t, p.Items, 2)
+	require.Equal(t, forced.ID, p.Items[0].ID)
+	p, err = b.svc.Runs(b.ctx, b.call.Tenant, "rfm", page.Request{Limit: 2, After: p.Next})
+	require.NoError(t, err)
+	require.Len(t, p.Items, 1)
+	require.Equal(t, backtest.ID, p.Items[0].ID)
+	require.Nil(t, p.Next)
+}
+
+func TestPagesOfEqualValuesMeet(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var rows []purchase
+	for i := range 57 {
+		rows = append(rows, purchase{fmt.Sprint(i), "2026-01-01", 100, ""})
+	}
+	b.buy(t, rows)
+	b.model(t, "rfm", score.RFM, "2026-01-10", score.ParamsChange{})
+	r := b.run(t, "rfm", score.Request{})
+	seen := map[uuid.UUID]bool{}
+	req := page.Request{Limit: 10}
+	for {
+		p, err := b.svc.Scores(b.ctx, b.call.Tenant, "rfm", r.ID, req)
+		require.NoError(t, err)
+		for _, s := range p.Items {
+			require.False(t, seen[s.CustomerID])
+			seen[s.CustomerID] = true
+			require.Equal(t, 1.0, s.Value, "nobody is above anybody")
+		}
+		if p.Next == nil {
+			break
+		}
+		req.After = p.Next
+	}
+	require.Len(t, seen, 57)
+}
+
+func TestSupersededScores(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.buy(t, []purchase{{"a", "2026-01-01", 100, ""}})
+	b.model(t, "rfm", score.RFM, "2026-01-01", score.ParamsChange{})
+	current := b.run(t, "rfm", score.Request{})
+	var others []score.Run
+	for i := range 7 {
+		others = append(others, b.run(t, "rfm", score.Request{AsOf: day(fmt.Sprintf("2026-01-%02d", i+2))}))
+	}
+	require.Equal(t, 6, b.partitions(t), "the newest five and the one in force")
+	for i, r := range others {
+		got, err := b.svc.Run(b.ctx, b.call.Tenant, "rfm", r.ID)
+		require.NoError(t, err)
+		require.Equal(t, i >= 2, got.Kept)
+		require.Equal(t, jobs.Succeeded, got.Status)
+		require.NotNil(t, got.Calibration)
+	}
+	_, err := b.svc.Scores(b.ctx, b.call.Tenant, "rfm", others[0].ID, page.Request{Limit: 1})
+	require.ErrorIs(t, err, score.ErrRunDropped)
+	_, err = b.svc.Activate(b.ctx, b.call, "rfm", others[0].ID)
+	require.ErrorIs(t, err, score.ErrRunDropped)
+	scores, err := b.svc.OfCustomer(b.ctx, b.call.Tenant, b.id("a"))
+	require.NoError(t, err)
+	require.Equal(t, current.ID, scores[0].RunID)
+}
+
+func TestOneRunAtATime(t *testing.T) {
+	t.Parallel()
+	b := on(t, postgrestest.Fresh(t)) // nobody works there yet
+	b.model(t, "rfm", score.RFM, "2026-01-01", score.ParamsChange{})
+	b.model(t, "other", score.RFM, "2026-01-01", score.ParamsChange{})
+	started := atOnce(20, func() error {
+		_, err := b.svc.Start(b.ctx, b.call, "rfm", score.Request{})
+		return err
+	})
+	require.Equal(t, 1, count(started, nil))
+	require.Equal(t, 19, count(started, score.ErrRunInProgress))
+	_, err := b.svc.Start(b.ctx, b.call, "other", score.Request{})
+	require.NoError(t, err)
+
+	p, err := b.svc.Runs(b.ctx, b.call.Tenant, "rfm", page.Request{Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, p.Items, 1)
+	r := p.Items[0]
+	require.Equal(t, jobs.Queued, r.Status)
+	_, err = b.jobs.Cancel(b.ctx, b.call.Tenant, r.JobID)
+	require.NoError(t, err)
+	r2, err := b.svc.Run(b.ctx, b.call.Tenant, "rfm", r.ID)
+	require.NoError(t, err)
+	require.Equal(t, jobs.Cancelled, r2.Status)
+	require.NotNil(t, r2.FinishedAt)
+	require.Greater(t, r2.Version, r.Version)
+	require.Empty(t, b.scores(t, "rfm", r2))
+	j, err := b.svc.Start(b.ctx, b.call, "rfm", score.Request{})
+	require.NoError(t, err, "a cancelled run is in nobody's way")
+	b.work(t)
+	require.Equal(t, jobs.Succeeded, b.wait(t, "rfm", j).Status)
+}
+
+// TestKilledRun breaks a run in its middle, when its partition is loaded, as kill -9 would: the connection ends.
+func TestKilledRun(t *testing.T) {
+	t.Parallel()
+	rows := cdnow(t, "cdnow_sample.csv")
+	b := on(t, postgrestest.Fresh(t))
+	b.work(t)
+	b.buy(t, rows)
+	b.model(t, "churn", score.Churn, calibrationEnd, score.ParamsChange{})
+	untouched := b.run(t, "churn", score.Request{})
+
+	// While this transaction is open no partition can be attached.
+	hold, err := b.db.Pool().Begin(b.ctx)
+	require.NoError(t, err)
+	defer hold.Rollback(context.WithoutCancel(b.ctx)) //nolint:errcheck // the end of the test
+	_, err = hold.Exec(postgres.ForAllTenants(b.ctx), `LOCK TABLE scores IN SHARE UPDATE EXCLUSIVE MODE`)
+	require.NoError(t, err)
+	j, err := b.svc.Start(b.ctx, b.call, "churn", score.Request{})
+	require.NoError(t, err)
+	kill := func() bool {
+		var n int
+		err := b.db.QueryRow(b.ctx, `SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
+			WHERE datname = current_database() AND query LIKE 'SELECT kezi_score_attach%' AND wait_event_type = 'Lock'`).Scan(&n)
+		require.NoError(t, err)
+		return n == 1
+	}
+	require.Eventually(t, kill, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		got, err := b.jobs.Get(b.ctx, b.call.Tenant, j.ID)
+		return err == nil && got.Status == jobs.Queued
+	}, 20*time.Second, 10*time.Millisecond, "the job is to be tried again")
+	require.Equal(t, 1, b.partitions(t), "only that of the run before")
+	m, err := b.svc.Get(b.ctx, b.call.Tenant, "churn")
+	require.NoError(t, err)
+	require.Equal(t, untouched.ID, *m.CurrentRun)
+	_, err = b.svc.Start(b.ctx, b.call, "churn", score.Request{})
+	require.ErrorIs(t, err, score.ErrRunInProgress)
+	require.NoError(t, hold.Rollback(b.ctx))
+
+	r := b.wait(t, "churn", j)
+	require.Equal(t, jobs.Succeeded, r.Status)
+	require.True(t, r.Current)
+	require.Equal(t, b.scores(t, "churn", untouched), b.scores(t, "churn", r))
+	require.Equal(t, 2, b.partitions(t))
+	require.Equal(t, untouched.Calibration, r.Calibration)
+	require.Equal(t, []string{"score_run.succeeded", "score_run.activated", "score_run.succeeded", "score_run.activated"}, b.events(t, "score_run"))
+}
+
+func TestCancelledAndOrphanedRuns(t *testing.T) {
+	t.Parallel()
+	b := on(t, postgrestest.Fresh(t))
+	b.buy(t, []purchase{{"a", "2026-01-01", 100, ""}})
+	b.model(t, "rfm", score.RFM, "2026-01-01", score.ParamsChange{})
+	b.model(t, "gone", score.RFM, "2026-01-01", score.ParamsChange{})
+	// The handler waits at its first read until the test has done what it wants in the meantime.
+	arrived, release := make(chan struct{}), make(chan struct{})
+	b.jobs.Handle("score_run", func(ctx context.Context, run *jobs.Run) error {
+		arrived <- struct{}{}
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return b.svc.Work(ctx, run)
+	})
+	b.work(t)
+	j, err := b.svc.Start(b.ctx, b.call, "rfm", score.Request{})
+	require.NoError(t, err)
+	<-arrived
+	_, err = b.jobs.Cancel(b.ctx, b.call.Tenant, j.ID)
+	require.NoError(t, err)
+	release <- struct{}{}
+	require.Equal(t, jobs.Cancelled, b.wait(t, "rfm", j).Status)
+
+	j, err = b.svc.Start(b.ctx, b.call, "gone", score.Request{})
+	require.NoError(t, err)
+	<-arrived
+	require.NoError(t, b.svc.Delete(b.ctx, b.call, "gone", nil))
+	release <- struct{}{}
+	require.Eventually(t, func() bool {
+		got, err := b.jobs.Get(b.ctx, b.call.Tenant, j.ID)
+		return err == nil && got.Status == jobs.Failed && got.ErrorCode == "score_run_not_found"
+	}, 20*time.Second, 10*time.Millisecond)
+	require.Empty(t, b.events(t, "score_run"))
+	require.Zero(t, b.partitions(t))
+}
+
+func TestSummariesAreOfTheTenant(t *testing.T) {
+	t.Parallel()
+	b, other := setup(t), setup(t)
+	b.buy(t, []purchase{{"a", "2026-01-01", 100, ""}})
+	other.buy(t, []purchase{{"a", "2026-01-01", 100, ""}})
+	b.model(t, "rfm", score.RFM, "2026-01-01", score.ParamsChange{})
+	b.run(t, "rfm", score.Request{})
+	ids := []uuid.UUID{b.id("a"), other.id("a"), uuid.New()}
+	got, err := score.Summaries(b.ctx, b.db, b.call.Tenant.ID, ids)
+	require.NoError(t, err)
+	require.Equal(t, map[uuid.UUID][]score.Summary{b.id("a"): {{Key: "rfm", Kind: score.RFM, Value: 1, Unit: "points", Band: 1,
+		Label: "lost", AsOf: *day("2026-01-01")}}}, got)
+	got, err = score.Summaries(postgres.WithTenant(t.Context(), other.call.Tenant.ID), other.db, other.call.Tenant.ID, ids)
+	require.NoError(t, err)
+	require.Empty(t, got)
+}

@@ -1,0 +1,182 @@
+// Package score is what customers are worth and will do: models, their runs, and the scores that runs compute.
+package score
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/tenant"
+)
+
+var (
+	ErrNotFound = fault.New(fault.NotFound, "score_model_not_found", "no such score model", "没有这个评分模型")
+	ErrKeyTaken = fault.New(fault.Conflict, "score_model_key_taken",
+		"another score model already has this key", "该 key 已属于另一个评分模型")
+	ErrInUse = fault.New(fault.Conflict, "score_model_in_use",
+		"a tier scheme's condition reads this score", "有分层方案的条件正在使用该评分")
+	ErrRunNotFound   = fault.New(fault.NotFound, "score_run_not_found", "no such run of this model", "该模型没有这次运行")
+	ErrRunInProgress = fault.New(fault.Conflict, "score_run_in_progress",
+		"a run of this model is still in progress", "该模型已有一次运行正在进行")
+	ErrRunNotSucceeded = fault.New(fault.Conflict, "score_run_not_succeeded",
+		"only a run that has succeeded can be put into force", "只有成功的运行才能生效")
+	ErrRunDropped = fault.New(fault.Conflict, "score_run_dropped",
+		"the scores of this run gave way to newer ones and are no longer kept", "该次运行的评分已被较新的结果取代，不再保留")
+
+	// The next two end a run: its job fails with their code.
+	ErrTooFewRepeatBuyers = fault.New(fault.Invalid, "too_few_repeat_buyers",
+		"fewer than 10 customers have bought on a second day up to the run's day: too few to fit a model",
+		"截至运行日，在第二个日期再次购买的客户少于 10 个，不足以拟合模型")
+	ErrNoObservationTime = fault.New(fault.Invalid, "no_observation_time",
+		"every customer first bought on the run's day itself: there is no time after it to learn from",
+		"所有客户都在运行日当天首次购买，没有可供观察的时间")
+)
+
+// Kind is what a model computes.
+type Kind string
+
+// The kinds.
+const (
+	RFM   Kind = "rfm"   // bands of recency, frequency and monetary value
+	CLV   Kind = "clv"   // discounted value of the purchases to come
+	Churn Kind = "churn" // chance of no purchase within the horizon
+)
+
+// Model says how customers are scored.
+type Model struct {
+	ID         uuid.UUID // internal: callers know the key
+	Key        string    // unique per tenant
+	Version    int64     // raised by any change, also of the run in force
+	Revision   int       // raised by a change of parameters only
+	Name       string
+	Kind       Kind
+	Params     Params
+	Clock      Clock
+	CurrentRun *uuid.UUID // the run in force; nil before the first
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+}
+
+// Clock says which day the scores in force are of.
+type Clock struct {
+	Fixed *tenant.Day // nil for a live clock: today in the tenant's zone
+}
+
+// Day is the clock's day at now.
+func (c Clock) Day(t tenant.Tenant, now time.Time) tenant.Day {
+	if c.Fixed != nil {
+		return *c.Fixed
+	}
+	return t.Today(now)
+}
+
+// ClockSetting is a clock as callers write it: fixed comes with a day, live without.
+type ClockSetting struct {
+	Fixed bool
+	Day   *tenant.Day
+}
+
+func (s ClockSetting) clock(v *fault.Validator) Clock {
+	if !s.Fixed {
+		v.Check(s.Day == nil, "/clock/day", "not_of_mode", fault.T("a live clock has no day of its own", "live 时钟不能指定日期"))
+		return Clock{}
+	}
+	v.Check(s.Day != nil, "/clock/day", "required", fault.T("a fixed clock needs its day", "fixed 时钟必须指定日期"))
+	return Clock{Fixed: s.Day}
+}
+
+// Creation is what a caller says about a new model.
+type Creation struct {
+	Key    string
+	Name   string // the key unless told
+	Kind   Kind
+	Params ParamsChange
+	Clock  ClockSetting
+}
+
+// Change is a merge patch of a model; nil keeps.
+type Change struct {
+	Name   *string
+	Params ParamsChange
+	Clock  *ClockSetting
+}
+
+// Request asks for a run.
+type Request struct {
+	AsOf     *tenant.Day // the clock's day unless told
+	Activate bool        // put the run into force whatever its day
+}
+
+// Run is one calibration of a model and the scores of everyone by it. It keeps the kind, parameters and revision that
+// the model had when the run was asked for.
+type Run struct {
+	ID          uuid.UUID
+	ModelKey    string
+	Revision    int
+	Kind        Kind
+	Params      Params
+	AsOf        tenant.Day
+	Status      jobs.Status
+	Current     bool // in force
+	Kept        bool // its scores can be read
+	JobID       uuid.UUID
+	Version     int64 // raised by any change of the run or its job
+	Calibration *Calibration
+	Customers   int64 // customers that were neither deleted nor merged away
+	Scored      int64
+	CreatedAt   time.Time
+	FinishedAt  *time.Time
+
+	no       int64 // names the partition of table scores
+	model    uuid.UUID
+	activate bool // comes into force when it succeeds
+}
+
+// keep is how many succeeded runs of a model keep their scores, besides the one in force: enough to go back to, and
+// a reader that has just looked up the run in force never finds its scores gone.
+const keep = 5
+
+// Scored is one customer's score in a run.
+type Scored struct {
+	CustomerID uuid.UUID
+	Value      float64
+	Band       int    // 1 to 5
+	Label      string // the named segment of rfm
+}
+
+// Summary is a score in force.
+type Summary struct {
+	Key   string
+	Kind  Kind
+	Value float64
+	Unit  string // points, probability, or the currency of money
+	Band  int    // 1 to 5; 5 is the best fifth for rfm and clv, and the likeliest to leave for churn
+	Label string
+	AsOf  tenant.Day
+}
+
+// Score is a score in force with why it is what it is.
+type Score struct {
+	Summary
+	Revision    int // of the model, when the run was asked for
+	RunID       uuid.UUID
+	Inputs      map[string]float64 // what was known of the customer on that day
+	Explanation Explanation
+}
+
+// Explanation reproduces a score's value exactly from its factors: see explain.
+type Explanation struct {
+	Text    fault.Text
+	Factors []Factor
+}
+
+// Factor is one part of a score. Band, Weight and Contribution are of rfm alone.
+type Factor struct {
+	Name         string
+	Value        *float64 // nil where the model has no say in it
+	Band         *int
+	Weight       *float64
+	Contribution *float64
+}

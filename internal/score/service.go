@@ -1,0 +1,282 @@
+package score
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/event"
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/page"
+	"github.com/kezi-io/kezi/internal/patch"
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/tenant"
+)
+
+// Service keeps score models and runs them.
+type Service struct {
+	db        *postgres.DB
+	jobs      *jobs.Service
+	customers *customer.Service
+	now       func() time.Time
+}
+
+// NewService works on db, and does the jobs of runs.
+func NewService(db *postgres.DB, work *jobs.Service, now func() time.Time) *Service {
+	s := &Service{db: db, jobs: work, customers: customer.NewService(db, now), now: now}
+	work.Handle(jobKind, s.Work)
+	return s
+}
+
+// List is all models by key.
+func (s *Service) List(ctx context.Context, t tenant.Tenant) ([]Model, error) {
+	return models(ctx, s.db, t.ID)
+}
+
+// Get is one model, or ErrNotFound.
+func (s *Service) Get(ctx context.Context, t tenant.Tenant, key string) (Model, error) {
+	return oneModel(ctx, s.db, t.ID, key)
+}
+
+// Create makes a model. Fails with ErrKeyTaken, or fault.ErrInvalid naming what is wrong.
+func (s *Service) Create(ctx context.Context, call tenant.Call, c Creation) (Model, error) {
+	now := s.now()
+	m := Model{ID: uuid.Must(uuid.NewV7()), Key: c.Key, Version: 1, Revision: 1, Name: strings.TrimSpace(c.Name), Kind: c.Kind,
+		Params: defaults(c.Kind), CreatedAt: now, UpdatedAt: now}
+	if c.Name == "" {
+		m.Name = c.Key
+	}
+	var v fault.Validator
+	c.Params.apply(m.Kind, &m.Params, &v)
+	m.Clock = c.Clock.clock(&v)
+	m.check(&v)
+	if err := v.Err(); err != nil {
+		return Model{}, err
+	}
+	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		if err := insertModel(ctx, tx, call.Tenant.ID, m); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, call, m, "score_model.created", nil)
+	})
+	return m, err
+}
+
+// check is what a model must fulfil beyond the contract's types and lengths.
+func (m Model) check(v *fault.Validator) {
+	v.Check(m.Name != "", "/name", "required", fault.T("a score model needs a name", "评分模型必须有名称"))
+}
+
+// Update merges change into the model; changed parameters raise its revision. A change without effect keeps the
+// version and writes no event. Fails with ErrNotFound, patch.ErrVersion or fault.ErrInvalid.
+func (s *Service) Update(ctx context.Context, call tenant.Call, key string, expected patch.Expected, change Change) (Model, error) {
+	var m Model
+	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		var err error
+		if m, err = lockModel(ctx, tx, call.Tenant.ID, key); err != nil {
+			return err
+		}
+		if err := expected.Check(m.Version); err != nil {
+			return err
+		}
+		before := m
+		var v fault.Validator
+		if change.Name != nil {
+			m.Name = strings.TrimSpace(*change.Name)
+		}
+		change.Params.apply(m.Kind, &m.Params, &v)
+		if change.Clock != nil {
+			m.Clock = change.Clock.clock(&v)
+		}
+		m.check(&v)
+		if err := v.Err(); err != nil {
+			return err
+		}
+		previous := map[string]any{}
+		if m.Name != before.Name {
+			previous["name"] = before.Name
+		}
+		if m.Params != before.Params {
+			m.Revision++
+			previous["params"] = document(m.Kind, before.Params)
+			previous["model_version"] = before.Revision
+		}
+		if clockDocument(m.Clock) != clockDocument(before.Clock) {
+			previous["clock"] = clockDocument(before.Clock)
+		}
+		if len(previous) == 0 {
+			return nil
+		}
+		m.Version++
+		m.UpdatedAt = s.now()
+		if err := updateModel(ctx, tx, call.Tenant.ID, m); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, call, m, "score_model.updated", previous)
+	})
+	return m, err
+}
+
+type clockDoc struct {
+	Mode string `json:"mode"`
+	Day  string `json:"day,omitempty"`
+}
+
+// clockDocument is the clock as the contract shows it.
+func clockDocument(c Clock) clockDoc {
+	if c.Fixed == nil {
+		return clockDoc{Mode: "live"}
+	}
+	return clockDoc{Mode: "fixed", Day: c.Fixed.String()}
+}
+
+// Delete deletes the model with its runs and scores; the job of a run in progress fails. Fails with ErrNotFound,
+// patch.ErrVersion, or ErrInUse naming the tier schemes that read it.
+func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expected patch.Expected) error {
+	return s.db.InTx(ctx, func(tx postgres.Tx) error {
+		m, err := lockModel(ctx, tx, call.Tenant.ID, key)
+		if err != nil {
+			return err
+		}
+		if err := expected.Check(m.Version); err != nil {
+			return err
+		}
+		schemes, err := readers(ctx, tx, call.Tenant.ID, key)
+		if err != nil {
+			return err
+		}
+		if len(schemes) > 0 {
+			names := strings.Join(schemes, ", ")
+			detail := fault.T("read by conditions of the tier schemes "+names, "正被以下分层方案的条件使用："+names)
+			return ErrInUse.Because(detail.En, detail.Zh).AtParameter("model_key", "in_use", detail, schemes...)
+		}
+		if err := deleteModel(ctx, tx, call.Tenant.ID, m); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, call, m, "score_model.deleted", nil)
+	})
+}
+
+func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, what string, previous map[string]any) error {
+	return event.Record(ctx, tx, call, s.now(), event.Event{Type: what, SubjectType: "score_model", SubjectID: m.Key,
+		Changed: slices.Sorted(maps.Keys(previous)), Previous: previous})
+}
+
+// Start asks for a run of the model: a row and its job, both or neither. Fails with ErrNotFound, ErrRunInProgress, or
+// fault.ErrInvalid for a day that has not come yet.
+func (s *Service) Start(ctx context.Context, call tenant.Call, key string, r Request) (jobs.Job, error) {
+	var job jobs.Job
+	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		m, err := lockModel(ctx, tx, call.Tenant.ID, key)
+		if err != nil {
+			return err
+		}
+		now := s.now()
+		clock := m.Clock.Day(call.Tenant, now)
+		asOf := clock
+		if r.AsOf != nil {
+			asOf = *r.AsOf
+		}
+		var v fault.Validator
+		v.Check(!asOf.After(call.Tenant.Today(now).Time), "/as_of", "in_future",
+			fault.T("the facts of that day are not known yet: at most today in the tenant's time zone", "该日尚未到来：最晚为租户时区的今天"))
+		if err := v.Err(); err != nil {
+			return err
+		}
+		busy, err := inProgress(ctx, tx, call.Tenant.ID, m.ID)
+		if err != nil {
+			return err
+		}
+		if busy {
+			return ErrRunInProgress
+		}
+		run := Run{ID: uuid.Must(uuid.NewV7()), Revision: m.Revision, Kind: m.Kind, Params: m.Params, AsOf: asOf, CreatedAt: now,
+			model: m.ID, activate: r.Activate || asOf.Equal(clock.Time)}
+		if job, err = s.jobs.Start(ctx, tx, call, jobs.Spec{Kind: jobKind, SubjectType: "score_run", SubjectID: run.ID.String()}); err != nil {
+			return err
+		}
+		run.JobID = job.ID
+		return insertRun(ctx, tx, call.Tenant.ID, run)
+	})
+	return job, err
+}
+
+// Run is one run of the model, or ErrRunNotFound.
+func (s *Service) Run(ctx context.Context, t tenant.Tenant, key string, id uuid.UUID) (Run, error) {
+	return oneRun(ctx, s.db, t.ID, key, id)
+}
+
+// Runs is a page of the model's runs, newest first. Fails with ErrNotFound.
+func (s *Service) Runs(ctx context.Context, t tenant.Tenant, key string, req page.Request) (page.Of[Run], error) {
+	if _, err := oneModel(ctx, s.db, t.ID, key); err != nil {
+		return page.Of[Run]{}, err
+	}
+	return runs(ctx, s.db, t.ID, key, req)
+}
+
+// Scores is a page of what the run computed, the highest value first; nothing before it succeeds. Fails with
+// ErrRunNotFound, or ErrRunDropped when they are no longer kept.
+func (s *Service) Scores(ctx context.Context, t tenant.Tenant, key string, id uuid.UUID, req page.Request) (page.Of[Scored], error) {
+	r, err := oneRun(ctx, s.db, t.ID, key, id)
+	switch {
+	case err != nil:
+		return page.Of[Scored]{}, err
+	case r.Status == jobs.Succeeded && !r.Kept:
+		return page.Of[Scored]{}, ErrRunDropped
+	}
+	return scored(ctx, s.db, t.ID, r.no, req)
+}
+
+// Activate puts a run into force; one that is already stays as it is. Fails with ErrRunNotFound, ErrRunNotSucceeded or
+// ErrRunDropped.
+func (s *Service) Activate(ctx context.Context, call tenant.Call, key string, id uuid.UUID) (Run, error) {
+	var r Run
+	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		m, err := lockModel(ctx, tx, call.Tenant.ID, key)
+		if err != nil {
+			return err
+		}
+		r, err = oneRun(ctx, tx, call.Tenant.ID, key, id)
+		switch {
+		case err != nil:
+			return err
+		case r.Status != jobs.Succeeded:
+			return ErrRunNotSucceeded
+		case !r.Kept:
+			return ErrRunDropped
+		case r.Current:
+			return nil
+		}
+		if err := s.activate(ctx, tx, call, m, r); err != nil {
+			return err
+		}
+		r, err = oneRun(ctx, tx, call.Tenant.ID, key, id)
+		return err
+	})
+	return r, err
+}
+
+// activate puts r into force; m is locked.
+func (s *Service) activate(ctx context.Context, tx postgres.Tx, call tenant.Call, m Model, r Run) error {
+	now := s.now()
+	if err := setCurrent(ctx, tx, call.Tenant.ID, m.ID, r.no, now); err != nil {
+		return err
+	}
+	return event.Record(ctx, tx, call, now, event.Event{Type: "score_run.activated", SubjectType: "score_run",
+		SubjectID: r.ID.String(), Changed: []string{"current_run_id"}, Previous: map[string]any{"current_run_id": m.CurrentRun}})
+}
+
+// OfCustomer is the customer's scores in force by model key, explained. Fails with customer.ErrNotFound.
+func (s *Service) OfCustomer(ctx context.Context, t tenant.Tenant, id uuid.UUID) ([]Score, error) {
+	c, err := s.customers.Get(ctx, t, id)
+	if err != nil {
+		return nil, err
+	}
+	return explained(ctx, s.db, t.ID, c.ID)
+}

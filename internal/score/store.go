@@ -1,0 +1,371 @@
+package score
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/kezi-io/kezi/internal/filter"
+	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/page"
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/tenant"
+)
+
+// modelRow is a line of table score_models with the id of the run in force; nothing outside the store sees it.
+type modelRow struct {
+	ID           uuid.UUID
+	Key          string
+	Version      int64
+	Revision     int
+	Name         string
+	Kind         string
+	Params       json.RawMessage
+	ClockDay     *time.Time
+	CurrentRunID *uuid.UUID
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+}
+
+const modelSelect = `SELECT m.id, m.key, m.version, m.revision, m.name, m.kind, m.params, m.clock_day, r.id AS current_run_id,
+		m.created_at, m.updated_at
+	FROM score_models m LEFT JOIN score_runs r ON r.tenant_id = m.tenant_id AND r.run_no = m.current_run
+	WHERE m.tenant_id = ?`
+
+func (r modelRow) model() (Model, error) {
+	m := Model{ID: r.ID, Key: r.Key, Version: r.Version, Revision: r.Revision, Name: r.Name, Kind: Kind(r.Kind),
+		CurrentRun: r.CurrentRunID, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
+	if r.ClockDay != nil {
+		m.Clock.Fixed = &tenant.Day{Time: *r.ClockDay}
+	}
+	var err error
+	m.Params, err = readParams(r.Params)
+	return m, err
+}
+
+// paramsDoc is Params as column params and events keep them: the contract's names.
+type paramsDoc struct {
+	WindowDays    int         `json:"window_days,omitempty"`
+	Weights       *weightsDoc `json:"weights,omitempty"`
+	Family        string      `json:"family,omitempty"`
+	HorizonMonths int         `json:"horizon_months,omitempty"`
+	DiscountRate  *float64    `json:"discount_rate_monthly,omitempty"`
+	HorizonDays   int         `json:"horizon_days,omitempty"`
+}
+
+type weightsDoc struct {
+	R float64 `json:"r"`
+	F float64 `json:"f"`
+	M float64 `json:"m"`
+}
+
+func document(kind Kind, p Params) paramsDoc {
+	d := paramsDoc{WindowDays: p.WindowDays, Family: p.Family, HorizonMonths: p.HorizonMonths, HorizonDays: p.HorizonDays}
+	if kind == RFM {
+		d.Weights = (*weightsDoc)(&p.Weights)
+	}
+	if kind == CLV {
+		d.DiscountRate = &p.DiscountRate
+	}
+	return d
+}
+
+func readParams(raw []byte) (Params, error) {
+	var d paramsDoc
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return Params{}, fmt.Errorf("read the parameters of a score model: %w", err)
+	}
+	p := Params{WindowDays: d.WindowDays, Family: d.Family, HorizonMonths: d.HorizonMonths, HorizonDays: d.HorizonDays}
+	if d.Weights != nil {
+		p.Weights = Weights(*d.Weights)
+	}
+	if d.DiscountRate != nil {
+		p.DiscountRate = *d.DiscountRate
+	}
+	return p, nil
+}
+
+func writeParams(kind Kind, p Params) (json.RawMessage, error) {
+	raw, err := json.Marshal(document(kind, p))
+	if err != nil {
+		return nil, fmt.Errorf("write the parameters of a score model: %w", err)
+	}
+	return raw, nil
+}
+
+func insertModel(ctx context.Context, q postgres.Querier, tenantID int32, m Model) error {
+	params, err := writeParams(m.Kind, m.Params)
+	if err != nil {
+		return err
+	}
+	_, err = q.Exec(ctx, `INSERT INTO score_models (tenant_id, id, key, version, revision, name, kind, params, clock_day,
+			created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)`,
+		tenantID, m.ID, m.Key, m.Version, m.Revision, m.Name, string(m.Kind), params, day(m.Clock.Fixed), m.CreatedAt)
+	switch {
+	case postgres.Violates(err, "score_models_key_key"):
+		return ErrKeyTaken
+	case err != nil:
+		return fmt.Errorf("insert score model %s: %w", m.Key, err)
+	}
+	return nil
+}
+
+func updateModel(ctx context.Context, q postgres.Querier, tenantID int32, m Model) error {
+	params, err := writeParams(m.Kind, m.Params)
+	if err != nil {
+		return err
+	}
+	tag, err := q.Exec(ctx, `UPDATE score_models SET version = $3, revision = $4, name = $5, params = $6, clock_day = $7,
+			updated_at = $8 WHERE tenant_id = $1 AND id = $2 AND version = $3 - 1`,
+		tenantID, m.ID, m.Version, m.Revision, m.Name, params, day(m.Clock.Fixed), m.UpdatedAt)
+	switch {
+	case err != nil:
+		return fmt.Errorf("update score model %s: %w", m.Key, err)
+	case tag.RowsAffected() != 1:
+		return fmt.Errorf("update score model %s: %d rows had its version", m.Key, tag.RowsAffected())
+	}
+	return nil
+}
+
+func oneModel(ctx context.Context, q postgres.Querier, tenantID int32, key string) (Model, error) {
+	var r modelRow
+	err := q.Session(ctx).Raw(modelSelect+` AND m.key = ?`, tenantID, key).Take(&r).Error
+	switch {
+	case postgres.IsNone(err):
+		return Model{}, ErrNotFound
+	case err != nil:
+		return Model{}, fmt.Errorf("read score model %s: %w", key, err)
+	}
+	return r.model()
+}
+
+func models(ctx context.Context, q postgres.Querier, tenantID int32) ([]Model, error) {
+	var rows []modelRow
+	if err := q.Session(ctx).Raw(modelSelect+` ORDER BY m.key`, tenantID).Scan(&rows).Error; err != nil {
+		return nil, fmt.Errorf("list score models: %w", err)
+	}
+	all := make([]Model, len(rows))
+	for i, r := range rows {
+		var err error
+		if all[i], err = r.model(); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// lockModel reads a model and keeps others from changing it or its runs until the transaction ends. It reads in a
+// second statement: the first may have waited, and its snapshot would be from before.
+func lockModel(ctx context.Context, tx postgres.Tx, tenantID int32, key string) (Model, error) {
+	_, err := tx.Exec(ctx, `SELECT FROM score_models WHERE tenant_id = $1 AND key = $2 FOR UPDATE`, tenantID, key)
+	if err != nil {
+		return Model{}, fmt.Errorf("lock score model %s: %w", key, err)
+	}
+	return oneModel(ctx, tx, tenantID, key)
+}
+
+// deleteModel deletes a locked model with its runs and their scores.
+func deleteModel(ctx context.Context, tx postgres.Tx, tenantID int32, m Model) error {
+	if err := dropScores(ctx, tx, tenantID, m.ID, 0); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `WITH runs AS (DELETE FROM score_runs WHERE tenant_id = $1 AND model_id = $2)
+		DELETE FROM score_models WHERE tenant_id = $1 AND id = $2`, tenantID, m.ID)
+	if err != nil {
+		return fmt.Errorf("delete score model %s: %w", m.Key, err)
+	}
+	return nil
+}
+
+// readers are the keys of tier schemes with a condition that reads the score.
+func readers(ctx context.Context, q postgres.Querier, tenantID int32, key string) ([]string, error) {
+	var rows []struct {
+		Scheme    string
+		Condition json.RawMessage
+	}
+	err := q.Session(ctx).Raw(`SELECT s.key AS scheme, r.condition FROM tiers r
+		JOIN tier_schemes s ON s.tenant_id = r.tenant_id AND s.id = r.scheme_id
+		WHERE r.tenant_id = ? AND r.condition IS NOT NULL ORDER BY s.key`, tenantID).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("look for tiers that read score %s: %w", key, err)
+	}
+	name := "scores." + key
+	var found []string
+	for _, r := range rows {
+		node, err := filter.ParseJSON(r.Condition)
+		if err != nil {
+			return nil, fmt.Errorf("read a condition of tier scheme %s: %w", r.Scheme, err)
+		}
+		if slices.ContainsFunc(node.Fields(), func(f string) bool { return f == name || strings.HasPrefix(f, name+".") }) {
+			found = append(found, r.Scheme)
+		}
+	}
+	return slices.Compact(found), nil
+}
+
+// runRow is a line of table score_runs with what its model and job say about it; nothing outside the store sees it.
+type runRow struct {
+	ID          uuid.UUID
+	RunNo       int64
+	ModelID     uuid.UUID
+	ModelKey    string
+	Revision    int
+	Kind        string
+	Params      json.RawMessage
+	AsOf        time.Time
+	Activate    bool
+	Status      string
+	Current     bool
+	Kept        bool
+	JobID       uuid.UUID
+	Version     int64
+	Calibration json.RawMessage
+	Customers   int64
+	Scored      int64
+	CreatedAt   time.Time
+	FinishedAt  *time.Time
+}
+
+// runSelect shows a run that has not ended by its own as its job stands, so that one whose job was cancelled, or broke,
+// is never shown as waiting. The two versions only grow, so their sum grows with every change of either.
+const runSelect = `SELECT r.id, r.run_no, r.model_id, m.key AS model_key, r.revision, r.kind, r.params, r.as_of, r.activate,
+		CASE r.status WHEN 'queued' THEN coalesce(j.status, 'failed') ELSE r.status END AS status,
+		m.current_run IS NOT DISTINCT FROM r.run_no AS current, r.status = 'succeeded' AND r.dropped_at IS NULL AS kept,
+		r.job_id, r.version + coalesce(j.version, 0) AS version, r.calibration, r.customers, r.scored, r.created_at,
+		coalesce(r.finished_at, j.finished_at) AS finished_at
+	FROM score_runs r JOIN score_models m ON m.tenant_id = r.tenant_id AND m.id = r.model_id
+	LEFT JOIN jobs j ON j.tenant_id = r.tenant_id AND j.id = r.job_id
+	WHERE r.tenant_id = ?`
+
+func (r runRow) run() (Run, error) {
+	run := Run{ID: r.ID, ModelKey: r.ModelKey, Revision: r.Revision, Kind: Kind(r.Kind), AsOf: tenant.Day{Time: r.AsOf},
+		Status: jobs.Status(r.Status), Current: r.Current, Kept: r.Kept, JobID: r.JobID, Version: r.Version,
+		Customers: r.Customers, Scored: r.Scored, CreatedAt: r.CreatedAt.UTC(), no: r.RunNo, model: r.ModelID, activate: r.Activate}
+	if r.FinishedAt != nil {
+		at := r.FinishedAt.UTC()
+		run.FinishedAt = &at
+	}
+	var err error
+	if run.Params, err = readParams(r.Params); err != nil {
+		return Run{}, err
+	}
+	if len(r.Calibration) > 0 {
+		run.Calibration, err = readCalibration(r.Calibration)
+	}
+	return run, err
+}
+
+// inProgress reports whether a run of the model has neither ended by itself nor lost its job.
+func inProgress(ctx context.Context, q postgres.Querier, tenantID int32, model uuid.UUID) (bool, error) {
+	var yes bool
+	err := q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM score_runs r JOIN jobs j ON j.tenant_id = r.tenant_id AND j.id = r.job_id
+		WHERE r.tenant_id = $1 AND r.model_id = $2 AND r.status = 'queued' AND j.status IN ('queued', 'running'))`,
+		tenantID, model).Scan(&yes)
+	if err != nil {
+		return false, fmt.Errorf("look for runs in progress: %w", err)
+	}
+	return yes, nil
+}
+
+func insertRun(ctx context.Context, q postgres.Querier, tenantID int32, r Run) error {
+	params, err := writeParams(r.Kind, r.Params)
+	if err != nil {
+		return err
+	}
+	_, err = q.Exec(ctx, `INSERT INTO score_runs (tenant_id, id, model_id, revision, kind, params, as_of, activate, status, job_id,
+			version, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9, 1, $10)`,
+		tenantID, r.ID, r.model, r.Revision, string(r.Kind), params, r.AsOf.Time, r.activate, r.JobID, r.CreatedAt)
+	if err != nil {
+		return fmt.Errorf("insert score run %s: %w", r.ID, err)
+	}
+	return nil
+}
+
+// oneRun is a run; of any model when key is empty.
+func oneRun(ctx context.Context, q postgres.Querier, tenantID int32, key string, id uuid.UUID) (Run, error) {
+	var r runRow
+	err := q.Session(ctx).Raw(runSelect+` AND r.id = ? AND (? = '' OR m.key = ?)`, tenantID, id, key, key).Take(&r).Error
+	switch {
+	case postgres.IsNone(err):
+		return Run{}, ErrRunNotFound
+	case err != nil:
+		return Run{}, fmt.Errorf("read score run %s: %w", id, err)
+	}
+	return r.run()
+}
+
+func runs(ctx context.Context, q postgres.Querier, tenantID int32, key string, req page.Request) (page.Of[Run], error) {
+	sql, args := runSelect+` AND m.key = ?`, []any{tenantID, key}
+	if req.After != nil {
+		no, err := strconv.ParseInt(req.After[0], 10, 64)
+		if err != nil {
+			return page.Of[Run]{}, page.ErrCursor
+		}
+		sql, args = sql+` AND r.run_no < ?`, append(args, no)
+	}
+	var rows []runRow
+	err := q.Session(ctx).Raw(sql+` ORDER BY r.run_no DESC LIMIT ?`, append(args, req.Limit+1)...).Scan(&rows).Error
+	if err != nil {
+		return page.Of[Run]{}, fmt.Errorf("list the runs of score model %s: %w", key, err)
+	}
+	var bad error
+	p := page.Cut(rows, req.Limit, func(r runRow) page.Key { return page.Key{strconv.FormatInt(r.RunNo, 10)} }, func(r runRow) Run {
+		run, err := r.run()
+		if err != nil {
+			bad = err
+		}
+		return run
+	})
+	return p, bad
+}
+
+// succeed ends a run with what it found.
+func succeed(ctx context.Context, q postgres.Querier, tenantID int32, r Run, now time.Time) error {
+	cal, err := writeCalibration(*r.Calibration)
+	if err != nil {
+		return err
+	}
+	_, err = q.Exec(ctx, `UPDATE score_runs SET status = 'succeeded', version = version + 1, calibration = $3, customers = $4,
+			scored = $5, finished_at = $6 WHERE tenant_id = $1 AND id = $2`, tenantID, r.ID, cal, r.Customers, r.Scored, now)
+	if err != nil {
+		return fmt.Errorf("end score run %s: %w", r.ID, err)
+	}
+	return nil
+}
+
+// fail ends a run without scores; false says that it had ended before.
+func fail(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID, now time.Time) (bool, error) {
+	tag, err := q.Exec(ctx, `UPDATE score_runs SET status = 'failed', version = version + 1, finished_at = $3
+		WHERE tenant_id = $1 AND id = $2 AND status = 'queued'`, tenantID, id, now)
+	if err != nil {
+		return false, fmt.Errorf("end score run %s: %w", id, err)
+	}
+	return tag.RowsAffected() == 1, nil
+}
+
+// setCurrent makes the run the one in force. The model must be locked.
+func setCurrent(ctx context.Context, q postgres.Querier, tenantID int32, model uuid.UUID, runNo int64, now time.Time) error {
+	// Both runs show whether they are in force, so both get a new version.
+	_, err := q.Exec(ctx, `WITH runs AS (UPDATE score_runs SET version = version + 1 WHERE tenant_id = $1 AND run_no IN
+			($3, (SELECT current_run FROM score_models WHERE tenant_id = $1 AND id = $2)))
+		UPDATE score_models SET current_run = $3, version = version + 1, updated_at = $4 WHERE tenant_id = $1 AND id = $2`,
+		tenantID, model, runNo, now)
+	if err != nil {
+		return fmt.Errorf("put score run number %d into force: %w", runNo, err)
+	}
+	return nil
+}
+
+// day is a nullable date column.
+func day(d *tenant.Day) *time.Time {
+	if d == nil {
+		return nil
+	}
+	return &d.Time
+}

@@ -1,0 +1,286 @@
+package tag
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/kezi-io/kezi/internal/page"
+	"github.com/kezi-io/kezi/internal/postgres"
+)
+
+// strength is how a row is locked while it is read.
+type strength string
+
+const (
+	unlocked strength = ""
+	sharing  strength = " FOR SHARE"         // nobody may change it
+	changing strength = " FOR NO KEY UPDATE" // nor share it; new rows may still refer to it
+	deleting strength = " FOR UPDATE"
+)
+
+// groupRow is a line of table tag_groups.
+type groupRow struct {
+	TenantID  int32     `gorm:"primaryKey"`
+	ID        uuid.UUID `gorm:"primaryKey"`
+	Version   int64
+	Key       string
+	Name      string
+	Color     string
+	Exclusive bool
+	Position  int
+	CreatedAt time.Time
+	UpdatedAt time.Time `gorm:"autoUpdateTime:false"` // the service tells the time
+}
+
+func (groupRow) TableName() string { return "tag_groups" }
+
+func toGroupRow(tenantID int32, g Group) groupRow {
+	return groupRow{TenantID: tenantID, ID: g.ID, Version: g.Version, Key: g.Key, Name: g.Name, Color: g.Color,
+		Exclusive: g.Exclusive, Position: g.Position, CreatedAt: g.CreatedAt, UpdatedAt: g.UpdatedAt}
+}
+
+func (r groupRow) group() Group {
+	return Group{ID: r.ID, Version: r.Version, Key: r.Key, Name: r.Name, Color: r.Color, Exclusive: r.Exclusive,
+		Position: r.Position, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
+}
+
+func groups(ctx context.Context, q postgres.Querier, tenantID int32) ([]Group, error) {
+	var rows []groupRow
+	if err := q.Session(ctx).Where("tenant_id = ?", tenantID).Order("position, name, id").Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("list tag groups: %w", err)
+	}
+	all := make([]Group, len(rows))
+	for i, r := range rows {
+		all[i] = r.group()
+	}
+	return all, nil
+}
+
+func getGroup(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID, lock strength) (Group, error) {
+	var r groupRow
+	err := q.Session(ctx).Raw(`SELECT * FROM tag_groups WHERE tenant_id = ? AND id = ?`+string(lock), tenantID, id).Take(&r).Error
+	switch {
+	case postgres.IsNone(err):
+		return Group{}, ErrGroupNotFound
+	case err != nil:
+		return Group{}, fmt.Errorf("read tag group %s: %w", id, err)
+	}
+	return r.group(), nil
+}
+
+func insertGroup(ctx context.Context, q postgres.Querier, tenantID int32, g Group) error {
+	r := toGroupRow(tenantID, g)
+	err := q.Session(ctx).Create(&r).Error
+	switch {
+	case postgres.Violates(err, "tag_groups_key_key"):
+		return ErrGroupKeyTaken
+	case err != nil:
+		return fmt.Errorf("insert tag group %s: %w", g.ID, err)
+	}
+	return nil
+}
+
+func updateGroup(ctx context.Context, q postgres.Querier, tenantID int32, g Group) error {
+	res := q.Session(ctx).Model(&groupRow{}).Where("tenant_id = ? AND id = ? AND version = ?", tenantID, g.ID, g.Version-1).
+		Select("version", "name", "color", "exclusive", "position", "updated_at").Updates(toGroupRow(tenantID, g))
+	switch {
+	case res.Error != nil:
+		return fmt.Errorf("update tag group %s: %w", g.ID, res.Error)
+	case res.RowsAffected != 1:
+		return fmt.Errorf("update tag group %s: %d rows had its version", g.ID, res.RowsAffected)
+	}
+	return nil
+}
+
+func removeGroup(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID) error {
+	if _, err := q.Exec(ctx, `DELETE FROM tag_groups WHERE tenant_id = $1 AND id = $2`, tenantID, id); err != nil {
+		return fmt.Errorf("delete tag group %s: %w", id, err)
+	}
+	return nil
+}
+
+// members is how many tags a group has.
+func members(ctx context.Context, q postgres.Querier, tenantID int32, group uuid.UUID) (n int64, err error) {
+	err = q.QueryRow(ctx, `SELECT count(*) FROM tags WHERE tenant_id = $1 AND group_id = $2`, tenantID, group).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count the tags of group %s: %w", group, err)
+	}
+	return n, nil
+}
+
+// doubles is how many customers carry two or more tags of a group.
+func doubles(ctx context.Context, q postgres.Querier, tenantID int32, group uuid.UUID, now time.Time) (n int64, err error) {
+	err = q.QueryRow(ctx, `SELECT count(*) FROM (SELECT FROM customer_tags ct
+			JOIN tags t ON t.tenant_id = ct.tenant_id AND t.id = ct.tag_id
+		WHERE ct.tenant_id = $1 AND t.group_id = $2 AND (ct.expires_at IS NULL OR ct.expires_at > $3)
+		GROUP BY ct.customer_id HAVING count(*) > 1) d`, tenantID, group, now).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("look for customers with two tags of group %s: %w", group, err)
+	}
+	return n, nil
+}
+
+// row is a line of table tags.
+type row struct {
+	TenantID    int32     `gorm:"primaryKey"`
+	ID          uuid.UUID `gorm:"primaryKey"`
+	Version     int64
+	GroupID     *uuid.UUID
+	Key         string
+	Name        string
+	Description string
+	Color       *string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time `gorm:"autoUpdateTime:false"` // the service tells the time
+	Customers   int64     `gorm:"->"`                   // read only: counted
+}
+
+func (row) TableName() string { return "tags" }
+
+func toRow(tenantID int32, t Tag) row {
+	r := row{TenantID: tenantID, ID: t.ID, Version: t.Version, GroupID: t.GroupID, Key: t.Key, Name: t.Name,
+		Description: t.Description, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt}
+	if t.Color != "" {
+		r.Color = &t.Color
+	}
+	return r
+}
+
+func (r row) tag() Tag {
+	t := Tag{ID: r.ID, Version: r.Version, GroupID: r.GroupID, Key: r.Key, Name: r.Name, Description: r.Description,
+		Customers: r.Customers, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
+	if r.Color != nil {
+		t.Color = *r.Color
+	}
+	return t
+}
+
+// carriers counts customers c of assignments ct. As FILTER, not WHERE: before the tables are analyzed, the condition
+// would lead the planner to a partial index that does not hold the id.
+const carriers = `count(*) FILTER (WHERE c.deleted_at IS NULL AND c.merged_into IS NULL) AS customers
+	FROM customer_tags ct JOIN customers c ON c.tenant_id = ct.tenant_id AND c.id = ct.customer_id`
+
+func get(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID, lock strength, now time.Time) (Tag, error) {
+	if lock != unlocked {
+		// The lock is a statement of its own: the count is then taken after whoever held it has committed.
+		_, err := q.Exec(ctx, `SELECT FROM tags WHERE tenant_id = $1 AND id = $2`+string(lock), tenantID, id)
+		if err != nil {
+			return Tag{}, fmt.Errorf("lock tag %s: %w", id, err)
+		}
+	}
+	var r row
+	err := q.Session(ctx).Raw(`SELECT t.*, (SELECT `+carriers+`
+			WHERE ct.tenant_id = t.tenant_id AND ct.tag_id = t.id AND (ct.expires_at IS NULL OR ct.expires_at > ?))
+		FROM tags t WHERE t.tenant_id = ? AND t.id = ?`, now, tenantID, id).Take(&r).Error
+	switch {
+	case postgres.IsNone(err):
+		return Tag{}, ErrNotFound
+	case err != nil:
+		return Tag{}, fmt.Errorf("read tag %s: %w", id, err)
+	}
+	return r.tag(), nil
+}
+
+// listed is a row of a list with what it was sorted by.
+type listed struct {
+	Row          row       `gorm:"embedded"` // GORM passes over an embedded field without a name of its own: row is unexported
+	SortPosition int       `gorm:"->"`
+	SortGroup    uuid.UUID `gorm:"->"`
+}
+
+func (r listed) key() page.Key {
+	return page.Key{strconv.Itoa(r.SortPosition), r.SortGroup.String(), r.Row.Name, r.Row.ID.String()}
+}
+
+// The order of lists. Tags without a group come last: no group has the highest position, nor the highest id.
+const (
+	sortPosition = `coalesce(g.position, 2147483647)`
+	sortGroup    = `coalesce(t.group_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)`
+)
+
+// list reads a page in one statement; the counts are taken for the page's tags alone.
+func list(ctx context.Context, q postgres.Querier, tenantID int32, group *uuid.UUID, req page.Request, now time.Time) (page.Of[Tag], error) {
+	args := []any{tenantID}
+	inner := `SELECT t.*, ` + sortPosition + ` AS sort_position, ` + sortGroup + ` AS sort_group
+		FROM tags t LEFT JOIN tag_groups g ON g.tenant_id = t.tenant_id AND g.id = t.group_id WHERE t.tenant_id = ?`
+	if group != nil {
+		inner += ` AND t.group_id = ?`
+		args = append(args, *group)
+	}
+	if req.After != nil {
+		position, id, err := parse(req.After)
+		if err != nil {
+			return page.Of[Tag]{}, err
+		}
+		inner += ` AND (` + sortPosition + `, ` + sortGroup + `, t.name, t.id) > (?, ?::uuid, ?, ?)`
+		args = append(args, position, req.After[1], req.After[2], id)
+	}
+	inner += ` ORDER BY sort_position, sort_group, t.name, t.id LIMIT ?`
+	args = append(args, req.Limit+1, tenantID, now)
+	var rows []listed
+	err := q.Session(ctx).Raw(`WITH t AS (`+inner+`)
+		SELECT t.*, coalesce(n.customers, 0) AS customers FROM t
+		LEFT JOIN (SELECT ct.tag_id, `+carriers+` WHERE ct.tenant_id = ? AND ct.tag_id IN (SELECT id FROM t)
+			AND (ct.expires_at IS NULL OR ct.expires_at > ?) GROUP BY ct.tag_id) n ON n.tag_id = t.id
+		ORDER BY sort_position, sort_group, name, id`, args...).Scan(&rows).Error
+	if err != nil {
+		return page.Of[Tag]{}, fmt.Errorf("list tags: %w", err)
+	}
+	return page.Cut(rows, req.Limit, listed.key, func(r listed) Tag { return r.Row.tag() }), nil
+}
+
+func parse(k page.Key) (position int, id uuid.UUID, err error) {
+	if len(k) != 4 {
+		return 0, uuid.Nil, page.ErrCursor
+	}
+	p, err := strconv.ParseInt(k[0], 10, 32)
+	if err != nil {
+		return 0, uuid.Nil, page.ErrCursor
+	}
+	if _, err := uuid.Parse(k[1]); err != nil {
+		return 0, uuid.Nil, page.ErrCursor
+	}
+	if id, err = uuid.Parse(k[3]); err != nil {
+		return 0, uuid.Nil, page.ErrCursor
+	}
+	return int(p), id, nil
+}
+
+func insert(ctx context.Context, q postgres.Querier, tenantID int32, t Tag) error {
+	r := toRow(tenantID, t)
+	err := q.Session(ctx).Create(&r).Error
+	switch {
+	case postgres.Violates(err, "tags_key_key"):
+		return ErrKeyTaken
+	case postgres.Violates(err, "tags_group_fkey"):
+		return groupUnknown()
+	case err != nil:
+		return fmt.Errorf("insert tag %s: %w", t.ID, err)
+	}
+	return nil
+}
+
+func update(ctx context.Context, q postgres.Querier, tenantID int32, t Tag) error {
+	res := q.Session(ctx).Model(&row{}).Where("tenant_id = ? AND id = ? AND version = ?", tenantID, t.ID, t.Version-1).
+		Select("version", "group_id", "name", "description", "color", "updated_at").Updates(toRow(tenantID, t))
+	switch {
+	case postgres.Violates(res.Error, "tags_group_fkey"):
+		return groupUnknown()
+	case res.Error != nil:
+		return fmt.Errorf("update tag %s: %w", t.ID, res.Error)
+	case res.RowsAffected != 1:
+		return fmt.Errorf("update tag %s: %d rows had its version", t.ID, res.RowsAffected)
+	}
+	return nil
+}
+
+func remove(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID) error {
+	if _, err := q.Exec(ctx, `DELETE FROM tags WHERE tenant_id = $1 AND id = $2`, tenantID, id); err != nil {
+		return fmt.Errorf("delete tag %s: %w", id, err)
+	}
+	return nil
+}

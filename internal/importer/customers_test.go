@@ -1,0 +1,71 @@
+package importer_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kezi-io/kezi/internal/importer"
+)
+
+func TestCustomers(t *testing.T) {
+	t.Parallel()
+	mapped := map[string]string{"external_id": "id", "name": "name", "kind": "kind", "stage": "stage", "source_channel": "channel",
+		"source_detail": "detail", "city": "city", "country": "country", "owner": "owner"}
+	const head = "id,name,kind,stage,channel,detail,city,country,owner\n"
+	show := func(b bench) string {
+		return b.text(`SELECT string_agg(concat_ws(' ', external_id, name, kind, stage, source_channel, source_detail, city, country, owner,
+			version), E'\n' ORDER BY external_id) FROM customers c JOIN external_ids e ON e.tenant_id = c.tenant_id AND e.customer_id = c.id
+			WHERE c.tenant_id = $1`)
+	}
+	t.Run("MakeAndMerge", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		im := b.load(customers(mapped), head+"1, 王伟 ,person,lead,store,南京东路店,上海,CN,李\n2,,,,,,,,\n3,ACME,company,,,扫码,,,\n")
+		require.Equal(t, importer.Counts{Rows: 3, Created: 3}, im.Counts)
+		require.Equal(t, "1 王伟 person lead store 南京东路店 上海 CN 李 1\n2 2 person prospect import 1\n3 ACME company prospect import 扫码 1", show(b))
+		im = b.load(customers(mapped), head+"1,,,active,,,,,\n2,,,,,,,,\n3,ACME,company,,,,杭州,,\n")
+		require.Equal(t, importer.Counts{Rows: 3, Updated: 2, Unchanged: 1}, im.Counts)
+		require.Equal(t, "1 王伟 person active store 南京东路店 上海 CN 李 2\n2 2 person prospect import 1\n3 ACME company prospect import 扫码 杭州 2", show(b))
+		b.verify()
+		b.clean()
+	})
+	t.Run("SameFileTwiceChangesNothing", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		content := head + strings.Repeat("1,a,,,,,,,\n", 9) + "2,b,,,,,,,\n"
+		require.Equal(t, importer.Counts{Rows: 10, Created: 2, Unchanged: 8}, b.load(customers(mapped), content).Counts)
+		require.Equal(t, importer.Counts{Rows: 10, Unchanged: 10}, b.load(customers(mapped), content).Counts)
+	})
+	t.Run("BadRows", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		im := b.load(customers(mapped), head+
+			",a,,,,,,,\n1,a,robot,gone,tv,,,China,\n2,"+strings.Repeat("名", 201)+",,,,,,,\n3,a\x00,,,,,,,\n4,a,,,,,,cn,\n5,a,,,,,,,\n5,b,,,,,,,\n")
+		require.Equal(t, []string{"2 id required", "3 channel unknown_value", "3 country bad_country", "3 kind unknown_value",
+			"3 stage unknown_value", "4 name too_long", "5 name bad_text", "6 country bad_country", "8 id external_id_repeated"}, b.errors(im.ID))
+		require.Equal(t, importer.Counts{Rows: 7, Created: 1, Failed: 6}, im.Counts)
+	})
+	t.Run("TwoExternalIDsOfOneCustomerBothCount", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.load(customers(mapped), head+"1,a,,,,,,,\n")
+		_, err := b.db.Exec(b.ctx, `INSERT INTO external_ids (tenant_id, source, external_id, customer_id, created_at)
+			SELECT tenant_id, source, '1-old', customer_id, created_at FROM external_ids WHERE tenant_id = $1`, b.call.Tenant.ID)
+		require.NoError(t, err)
+		im := b.load(customers(mapped), head+"1-old,,,,,,上海,,\n1,,,,,,,CN,\n")
+		require.Equal(t, int64(2), im.Counts.Updated)
+		require.Equal(t, "1 a person prospect import 上海 CN 3\n1-old a person prospect import 上海 CN 3", show(b))
+	})
+	t.Run("DeletedOnesAreRefused", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.load(customers(mapped), head+"1,a,,,,,,,\n")
+		_, err := b.db.Exec(b.ctx, `UPDATE customers SET deleted_at = now() WHERE tenant_id = $1`, b.call.Tenant.ID)
+		require.NoError(t, err)
+		im := b.load(customers(mapped), head+"1,b,,,,,,,\n2,b,,,,,,,\n")
+		require.Equal(t, []string{"2 id customer_deleted"}, b.errors(im.ID))
+		require.Equal(t, int64(1), im.Counts.Created)
+	})
+}

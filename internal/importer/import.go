@@ -1,0 +1,187 @@
+// Package importer brings files of customers and transactions in: uploaded in chunks, read as a stream, and written
+// by sets, so that memory does not grow with the file and a restart goes on where the last commit ended.
+package importer
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/nearest"
+)
+
+var (
+	ErrNotFound   = fault.New(fault.NotFound, "import_not_found", "no such import", "没有这个导入")
+	ErrHasContent = fault.New(fault.Conflict, "import_has_content",
+		"the import has its file already; create another import for another file", "该导入已有文件；请为其他文件新建导入")
+	ErrSuperseded = fault.New(fault.Conflict, "upload_superseded",
+		"a later upload for the same import took this one's place", "同一导入的后一次上传已取代本次上传")
+	ErrBroken = fault.New(fault.Malformed, "upload_incomplete",
+		"the body broke off; upload it again", "请求体不完整，请重新上传")
+	ErrGzip = fault.New(fault.Invalid, "bad_gzip",
+		"the body is not intact gzip; nothing of it was kept", "请求体不是完好的 gzip 数据，未保留任何内容")
+
+	// ErrTooLarge is returned for a file of more than MaxBytes; the HTTP layer has the answer for it.
+	ErrTooLarge = errors.New("importer: the file is too large")
+)
+
+// What can be wrong with a file as a whole. Each is found before the first row is written.
+var (
+	ErrEmpty = fault.New(fault.Invalid, "file_empty",
+		"the file is empty; its first line must name the columns", "文件为空；第一行须为列名")
+	ErrNoRows = fault.New(fault.Invalid, "file_without_rows",
+		"the file has a header and no rows", "文件只有表头，没有数据行")
+	ErrHeader        = fault.New(fault.Invalid, "header_unreadable", "the header is not a line of CSV", "表头不是合法的 CSV 行")
+	ErrColumnTwice   = fault.New(fault.Invalid, "column_repeated", "two columns have the same name", "有两列同名")
+	ErrColumnMissing = fault.New(fault.Invalid, "column_missing", "a mapped column is not in the file", "文件中没有映射所指的列")
+	ErrNotUTF8       = fault.New(fault.Invalid, "not_utf8", "the file is not UTF-8", "文件不是 UTF-8 编码")
+	ErrNotGB18030    = fault.New(fault.Invalid, "not_gb18030", "the file is not GB18030", "文件不是 GB18030 编码")
+)
+
+// MaxBytes is the most that a file may have, unpacked.
+const MaxBytes = 1 << 30
+
+// Type is what the rows of a file are.
+type Type string
+
+// The types.
+const (
+	Customers    Type = "customers"
+	Transactions Type = "transactions"
+)
+
+// Status is where an import stands. From queued on it follows the job.
+type Status string
+
+// The statuses that this package sets; the others are the job's.
+const (
+	Created   Status = "created"
+	Uploading Status = "uploading"
+	Queued    Status = "queued"
+	Succeeded Status = "succeeded"
+	Failed    Status = "failed"
+	Cancelled Status = "cancelled"
+)
+
+// The encodings of files.
+const (
+	UTF8    = "utf-8"
+	GB18030 = "gb18030"
+)
+
+// Import is one file on its way in.
+type Import struct {
+	ID        uuid.UUID
+	Version   int64
+	Type      Type
+	Source    string // the system whose ids the file carries
+	Format    string // csv
+	Encoding  string
+	Mapping   map[string]string // field to column
+	Currency  string            // of rows that name none; empty is the base currency
+	Status    Status
+	Error     *Problem // of a failed import whose file can't be read
+	JobID     *uuid.UUID
+	ChangeSet uuid.UUID
+	Actor     string
+	Bytes     int64 // of the file, unpacked
+	Counts    Counts
+	CreatedAt time.Time
+	UpdatedAt time.Time
+
+	upload  uuid.UUID
+	gzipped bool
+}
+
+// Counts is what became of the rows read so far: Rows is the sum of the four outcomes.
+type Counts struct {
+	Rows, Created, Updated, Unchanged, Failed int64
+	CustomersCreated                          int64 // for transactions whose customer was unknown
+}
+
+func (c Counts) plus(d Counts) Counts {
+	return Counts{Rows: c.Rows + d.Rows, Created: c.Created + d.Created, Updated: c.Updated + d.Updated,
+		Unchanged: c.Unchanged + d.Unchanged, Failed: c.Failed + d.Failed, CustomersCreated: c.CustomersCreated + d.CustomersCreated}
+}
+
+func (c Counts) document() map[string]int64 {
+	return map[string]int64{"rows": c.Rows, "created": c.Created, "updated": c.Updated, "unchanged": c.Unchanged,
+		"failed": c.Failed, "customers_created": c.CustomersCreated}
+}
+
+// Problem is why something was refused.
+type Problem struct {
+	Code   string
+	Detail fault.Text
+}
+
+// RowError is what is wrong with one row. Column is its header, empty when the row as a whole is wrong.
+type RowError struct {
+	Line   int64 // on which the row begins; the header is line 1
+	Column string
+	Problem
+}
+
+// Creation is what a caller says about a file to come.
+type Creation struct {
+	Type                               Type
+	Source, Format, Encoding, Currency string
+	Mapping                            map[string]string
+}
+
+// The fields of each type, in the order in which a row's hash takes them.
+var fieldsOf = map[Type][]string{
+	Customers: {"external_id", "name", "kind", "stage", "source_channel", "source_detail", "source_campaign", "owner", "country",
+		"province", "city", "industry"},
+	Transactions: {"customer_external_id", "occurred_at", "amount", "amount_minor", "currency", "external_id", "units", "status",
+		"channel"},
+}
+
+var requiredOf = map[Type][]string{
+	Customers:    {"external_id"},
+	Transactions: {"customer_external_id", "occurred_at"},
+}
+
+// check fails with fault.ErrInvalid naming every place that is wrong.
+func (c Creation) check() error {
+	var v fault.Validator
+	fields := fieldsOf[c.Type]
+	for _, field := range slices.Sorted(maps.Keys(c.Mapping)) {
+		pointer := "/mapping/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(field)
+		if !v.Check(slices.Contains(fields, field), pointer, "unknown_field", unknownField(c.Type, field), fields...) {
+			continue
+		}
+		v.Check(strings.TrimSpace(c.Mapping[field]) != "", pointer, "required",
+			fault.T("name the column that holds it", "请填写对应的列名"))
+	}
+	for _, field := range requiredOf[c.Type] {
+		_, ok := c.Mapping[field]
+		v.Check(ok, "/mapping/"+field, "required", fault.T(string(c.Type)+" need this field", "此类导入必须映射该字段"))
+	}
+	if c.Type == Transactions {
+		_, decimal := c.Mapping["amount"]
+		_, minor := c.Mapping["amount_minor"]
+		v.Check(decimal || minor, "/mapping/amount", "required",
+			fault.T("map either amount or amount_minor", "请映射 amount 或 amount_minor"))
+		v.Check(!decimal || !minor, "/mapping/amount_minor", "only_one",
+			fault.T("map only one of amount and amount_minor", "amount 和 amount_minor 只能映射一个"))
+		v.Check(c.Currency == "" || money.Known(c.Currency), "/currency", "currency_unknown", money.UnknownCurrency)
+	} else {
+		v.Check(c.Currency == "", "/currency", "not_applicable", fault.T("customers have no amounts", "客户数据没有金额"))
+	}
+	return v.Err()
+}
+
+func unknownField(t Type, field string) fault.Text {
+	en, zh := string(t)+" have no such field", "没有此字段"
+	if near := nearest.Of(field, fieldsOf[t]); near != "" {
+		return fault.T(en+"; did you mean "+near+"?", zh+"；是否想用 "+near+"？")
+	}
+	return fault.T(en, zh)
+}

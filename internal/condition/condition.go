@@ -61,7 +61,7 @@ func For(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time
 	if err := json.Unmarshal(placed, &schemes); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	l.Catalogue = catalogue.With(scores(l.models), tiers(schemes))
+	l.Catalogue = catalogue.With(carried{now}, scores(l.models), tiers(schemes))
 	return l, nil
 }
 
@@ -76,7 +76,7 @@ func NeedsMetrics(n filter.Node) bool {
 func (l Language) Sort(text string) (customer.Sort, error) {
 	sorts := customer.Sorts()
 	for _, f := range metrics {
-		s := customer.Sort{Column: f.Column, Metrics: true, Nullable: f.Nullable, Type: "bigint"}
+		s := customer.Sort{Column: f.Column, ID: filter.SQL("m.customer_id"), Metrics: true, Nullable: f.Nullable, Type: "bigint"}
 		if f.Type == filter.TypeDate {
 			s.Type = "date"
 		}
@@ -87,7 +87,7 @@ func (l Language) Sort(text string) (customer.Sort, error) {
 		if m.CurrentRun != nil {
 			run = *m.CurrentRun
 		}
-		sorts["scores."+m.Key] = customer.Sort{Column: filter.SQL("s.value"), Type: "float8", Nullable: true,
+		sorts["scores."+m.Key] = customer.Sort{Column: filter.SQL("s.value"), ID: filter.SQL("s.customer_id"), Type: "float8", Nullable: true,
 			Join: filter.SQL("scores s ON s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.run_no = ?", run)}
 	}
 	names := make([]string, 0, len(sorts))
@@ -121,10 +121,18 @@ var catalogue = filter.NewCatalogue(append([]filter.Field{
 	{Name: "industry", Type: filter.TypeText, Label: fault.T("Industry", "行业"), Nullable: true, Column: filter.SQL("c.industry")},
 	{Name: "created_at", Type: filter.TypeTime, Label: fault.T("Created", "创建时间"), Column: filter.SQL("c.created_at")},
 	{Name: "updated_at", Type: filter.TypeTime, Label: fault.T("Updated", "更新时间"), Column: filter.SQL("c.updated_at")},
-	{Name: "tags", Type: filter.TypeTags, Label: fault.T("Tags", "标签"), Column: filter.SQL("g.key"),
-		Exists: filter.SQL(`EXISTS (SELECT 1 FROM customer_tags ct JOIN tags g ON g.tenant_id = ct.tenant_id AND g.id = ct.tag_id
-			WHERE ct.tenant_id = c.tenant_id AND ct.customer_id = c.id AND (ct.expires_at IS NULL OR ct.expires_at > now()) AND %s)`)},
 }, metrics...)...)
+
+// carried is the field tags: what a customer carries at that moment, expired assignments left out.
+type carried struct{ at time.Time }
+
+func (carried) Names() []string { return []string{"tags"} }
+
+func (c carried) Resolve(name string) (filter.Field, bool) {
+	return filter.Field{Name: "tags", Type: filter.TypeTags, Label: fault.T("Tags", "标签"), Column: filter.SQL("g.key"),
+		Exists: filter.SQL(`EXISTS (SELECT 1 FROM customer_tags ct JOIN tags g ON g.tenant_id = ct.tenant_id AND g.id = ct.tag_id
+			WHERE ct.tenant_id = c.tenant_id AND ct.customer_id = c.id AND (ct.expires_at IS NULL OR ct.expires_at > ?) AND %s)`, c.at)}, name == "tags"
+}
 
 // scores is the family scores.<key>, its band and, for rfm, its label.
 type scores []model

@@ -29,6 +29,7 @@ type Sort struct {
 	Column   filter.Expr // over c, m and what Join adds
 	Type     string      // SQL type that the column's text is cast back to
 	Join     filter.Expr // more to select from: an inner JOIN that leaves customers without a value out; zero for none
+	ID       filter.Expr // the customer's id in the table of Column, so that one index serves both
 	Metrics  bool        // whether Column needs m
 	Nullable bool
 	Down     bool
@@ -113,7 +114,9 @@ func read(ctx context.Context, q postgres.Querier, tenantID int32, query Query, 
 		if phase == valued {
 			s.add(" AND (")
 			s.expr(query.Sort.Column)
-			s.add(", c.id) "+beyond+" (?::"+query.Sort.Type+", ?)", after[1], id)
+			s.add(", ")
+			s.expr(query.Sort.ID)
+			s.add(") "+beyond+" (?::"+query.Sort.Type+", ?)", after[1], id)
 		} else {
 			s.add(" AND c.id "+beyond+" ?", id)
 		}
@@ -122,8 +125,11 @@ func read(ctx context.Context, q postgres.Querier, tenantID int32, query Query, 
 	if phase == valued {
 		s.expr(query.Sort.Column)
 		s.add(" " + direction + ", ")
+		s.expr(query.Sort.ID)
+	} else {
+		s.add("c.id")
 	}
-	s.add("c.id "+direction+" LIMIT ?", limit)
+	s.add(" "+direction+" LIMIT ?", limit)
 	var rows []row
 	if err := q.Session(ctx).Raw(s.sql.String(), s.args...).Scan(&rows).Error; err != nil {
 		return nil, fmt.Errorf("list customers: %w", err)
@@ -138,8 +144,12 @@ func from(s *statement, tenantID int32, query Query, phase string) {
 		s.add(" JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id")
 	}
 	joined := !query.Sort.Join.IsZero()
-	if joined && phase == valued {
+	switch {
+	case joined && phase == valued:
 		s.add(" JOIN ")
+		s.expr(query.Sort.Join)
+	case joined && phase == valueless:
+		s.add(" LEFT JOIN ")
 		s.expr(query.Sort.Join)
 	}
 	s.add(" WHERE c.tenant_id = ? AND c.deleted_at IS ", tenantID)
@@ -152,10 +162,6 @@ func from(s *statement, tenantID int32, query Query, phase string) {
 		s.add(" AND ")
 		s.expr(query.Sort.Column)
 		s.add(" IS NOT NULL")
-	case phase == valueless && joined:
-		s.add(" AND NOT EXISTS (SELECT FROM ")
-		s.expr(query.Sort.Join)
-		s.add(")")
 	case phase == valueless:
 		s.add(" AND ")
 		s.expr(query.Sort.Column)
@@ -207,12 +213,13 @@ func count(ctx context.Context, q postgres.Querier, tenantID int32, query Query,
 
 // Sorts are the customer's own fields that a list can be sorted by.
 func Sorts() map[string]Sort {
+	id := filter.SQL("c.id")
 	return map[string]Sort{
-		"created_at": {Column: filter.SQL("c.created_at"), Type: "timestamptz"},
-		"updated_at": {Column: filter.SQL("c.updated_at"), Type: "timestamptz"},
-		"name":       {Column: filter.SQL("c.name"), Type: "text"},
-		"city":       {Column: filter.SQL("c.city"), Type: "text", Nullable: true},
-		"owner":      {Column: filter.SQL("c.owner"), Type: "text", Nullable: true},
+		"created_at": {Column: filter.SQL("c.created_at"), ID: id, Type: "timestamptz"},
+		"updated_at": {Column: filter.SQL("c.updated_at"), ID: id, Type: "timestamptz"},
+		"name":       {Column: filter.SQL("c.name"), ID: id, Type: "text"},
+		"city":       {Column: filter.SQL("c.city"), ID: id, Type: "text", Nullable: true},
+		"owner":      {Column: filter.SQL("c.owner"), ID: id, Type: "text", Nullable: true},
 	}
 }
 

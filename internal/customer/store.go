@@ -31,7 +31,7 @@ type row struct {
 	City           *string
 	Industry       *string
 	CreatedAt      time.Time
-	UpdatedAt      time.Time
+	UpdatedAt      time.Time `gorm:"autoUpdateTime:false"`
 	DeletedAt      *time.Time
 	MergedInto     *uuid.UUID
 	ExternalIDs    json.RawMessage `gorm:"column:external_ids;->"` // read only: a list of [source, id]

@@ -46,24 +46,25 @@ func (m Metrics) CycleDays() (days float64, ok bool) {
 // Purchase is the condition under which a transaction t counts, in SQL.
 const Purchase = `t.status IN ('paid', 'to_ship', 'shipped', 'completed')`
 
-// facts adds up the purchases of the customers that %s selects. The first day is known only when all days are.
-const facts = `SELECT t.customer_id, sum(t.n) AS purchase_count, count(*) AS purchase_days, sum(t.amount) AS spend_total,
-		(array_agg(t.amount ORDER BY t.day))[1] AS first_day_spend, sum(t.units) AS units_total,
-		min(t.day) AS first_purchase_on, max(t.day) AS last_purchase_on
-	FROM (SELECT t.customer_id, t.day, count(*) AS n, sum(t.base_amount) AS amount, coalesce(sum(t.units), 0) AS units
-		FROM transactions t WHERE t.tenant_id = $1 AND ` + Purchase + ` AND %s
-		GROUP BY t.customer_id, t.day) t
-	GROUP BY t.customer_id`
+// sums are the metrics over t, the purchases added up per day.
+const sums = `coalesce(sum(t.n), 0) AS purchase_count, count(t.day) AS purchase_days, coalesce(sum(t.amount), 0) AS spend_total,
+	coalesce((array_agg(t.amount ORDER BY t.day))[1], 0) AS first_day_spend, coalesce(sum(t.units), 0) AS units_total,
+	min(t.day) AS first_purchase_on, max(t.day) AS last_purchase_on`
+
+// days adds up the purchases of a tenant per customer and day.
+const days = `SELECT t.customer_id, t.day, count(*) AS n, sum(t.base_amount) AS amount, coalesce(sum(t.units), 0) AS units
+	FROM transactions t WHERE t.tenant_id = $1 AND ` + Purchase
 
 // Refresh computes the metrics of customers from their facts. Every writer of facts calls it in its transaction,
 // holding the customers' locks: one statement for one customer and for ten thousand, whatever the order of the facts.
+//
+// LATERAL reads each customer by the primary key; a join would read the whole tenant while statistics lag behind a load.
 func Refresh(ctx context.Context, q postgres.Querier, tenantID int32, customers []uuid.UUID) error {
-	_, err := q.Exec(ctx, `UPDATE customer_metrics m SET
-			purchase_count = coalesce(f.purchase_count, 0), purchase_days = coalesce(f.purchase_days, 0),
-			spend_total = coalesce(f.spend_total, 0), first_day_spend = coalesce(f.first_day_spend, 0),
-			units_total = coalesce(f.units_total, 0), first_purchase_on = f.first_purchase_on, last_purchase_on = f.last_purchase_on
+	_, err := q.Exec(ctx, `UPDATE customer_metrics m SET purchase_count = f.purchase_count, purchase_days = f.purchase_days,
+			spend_total = f.spend_total, first_day_spend = f.first_day_spend, units_total = f.units_total,
+			first_purchase_on = f.first_purchase_on, last_purchase_on = f.last_purchase_on
 		FROM unnest($2::uuid[]) c (id)
-		LEFT JOIN (`+fmt.Sprintf(facts, `t.customer_id = ANY($2)`)+`) f ON f.customer_id = c.id
+		CROSS JOIN LATERAL (SELECT `+sums+` FROM (`+days+` AND t.customer_id = c.id GROUP BY t.customer_id, t.day) t) f
 		WHERE m.tenant_id = $1 AND m.customer_id = c.id`, tenantID, customers)
 	if err != nil {
 		return fmt.Errorf("refresh the metrics of %d customers: %w", len(customers), err)
@@ -108,7 +109,7 @@ func Verify(ctx context.Context, q postgres.Querier, tenantID int32, limit int) 
 	}
 	rows, err := q.Query(ctx, `SELECT c.id FROM customers c
 		LEFT JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id
-		LEFT JOIN (`+fmt.Sprintf(facts, `true`)+`) f ON f.customer_id = c.id
+		LEFT JOIN (SELECT t.customer_id, `+sums+` FROM (`+days+` GROUP BY t.customer_id, t.day) t GROUP BY t.customer_id) f ON f.customer_id = c.id
 		WHERE c.tenant_id = $1 AND (m.customer_id IS NULL OR
 			(m.purchase_count, m.purchase_days, m.spend_total, m.first_day_spend, m.units_total) IS DISTINCT FROM
 			(coalesce(f.purchase_count, 0), coalesce(f.purchase_days, 0), coalesce(f.spend_total, 0),

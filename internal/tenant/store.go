@@ -20,7 +20,7 @@ type row struct {
 	TimeZone  string
 	Version   int64
 	CreatedAt time.Time
-	UpdatedAt time.Time
+	UpdatedAt time.Time `gorm:"autoUpdateTime:false"`
 }
 
 func (row) TableName() string { return "tenants" }

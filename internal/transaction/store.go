@@ -31,7 +31,7 @@ type row struct {
 	Units      *int
 	Channel    *string
 	CreatedAt  time.Time
-	UpdatedAt  time.Time
+	UpdatedAt  time.Time `gorm:"autoUpdateTime:false"`
 }
 
 func (row) TableName() string { return "transactions" }

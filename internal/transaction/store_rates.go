@@ -19,7 +19,7 @@ type rateRow struct {
 	Rate      string
 	Version   int64
 	CreatedAt time.Time
-	UpdatedAt time.Time
+	UpdatedAt time.Time `gorm:"autoUpdateTime:false"`
 }
 
 func (rateRow) TableName() string { return "exchange_rates" }

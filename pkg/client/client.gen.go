@@ -3112,7 +3112,7 @@ type ClientInterface interface {
 	// | --- | --- | --- |
 	// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-	// | churn | probability of no purchase within the horizon | `family` (mbg_nbd), `horizon_days` (90) |
+	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
 	//
 	// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 	//
@@ -3130,7 +3130,7 @@ type ClientInterface interface {
 	// | --- | --- | --- |
 	// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-	// | churn | probability of no purchase within the horizon | `family` (mbg_nbd), `horizon_days` (90) |
+	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
 	//
 	// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 	//
@@ -4452,7 +4452,7 @@ func (c *Client) ListScoreModels(ctx context.Context, reqEditors ...RequestEdito
 // | --- | --- | --- |
 // | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-// | churn | probability of no purchase within the horizon | `family` (mbg_nbd), `horizon_days` (90) |
+// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
 //
 // With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 //
@@ -4480,7 +4480,7 @@ func (c *Client) CreateScoreModelWithBody(ctx context.Context, params *CreateSco
 // | --- | --- | --- |
 // | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-// | churn | probability of no purchase within the horizon | `family` (mbg_nbd), `horizon_days` (90) |
+// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
 //
 // With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 //
@@ -10875,7 +10875,7 @@ type ClientWithResponsesInterface interface {
 	// | --- | --- | --- |
 	// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-	// | churn | probability of no purchase within the horizon | `family` (mbg_nbd), `horizon_days` (90) |
+	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
 	//
 	// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 	//
@@ -10893,7 +10893,7 @@ type ClientWithResponsesInterface interface {
 	// | --- | --- | --- |
 	// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-	// | churn | probability of no purchase within the horizon | `family` (mbg_nbd), `horizon_days` (90) |
+	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
 	//
 	// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 	//
@@ -18794,7 +18794,7 @@ func (c *ClientWithResponses) ListScoreModelsWithResponse(ctx context.Context, r
 // | --- | --- | --- |
 // | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-// | churn | probability of no purchase within the horizon | `family` (mbg_nbd), `horizon_days` (90) |
+// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
 //
 // With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 //
@@ -18818,7 +18818,7 @@ func (c *ClientWithResponses) CreateScoreModelWithBodyWithResponse(ctx context.C
 // | --- | --- | --- |
 // | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
-// | churn | probability of no purchase within the horizon | `family` (mbg_nbd), `horizon_days` (90) |
+// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
 //
 // With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 //

@@ -1,0 +1,369 @@
+package httpapi
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/condition"
+	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/filter"
+	"github.com/kezi-io/kezi/internal/metric"
+	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/page"
+)
+
+type customers struct {
+	lister
+	Services
+	now func() time.Time
+}
+
+func (h customers) CreateCustomer(ctx context.Context, req apigen.CreateCustomerRequestObject) (apigen.CreateCustomerResponseObject, error) {
+	c, err := h.Customers.Create(ctx, callOf(ctx), registrationFromAPI(*req.Body))
+	if err != nil {
+		return nil, err
+	}
+	return apigen.CreateCustomer201JSONResponse{Body: customerToAPI(c), Headers: apigen.CreateCustomer201ResponseHeaders{
+		ETag: etag(c.Version), Location: customerLocation(c.ID)}}, nil
+}
+
+func (h customers) GetCustomer(ctx context.Context, req apigen.GetCustomerRequestObject) (apigen.GetCustomerResponseObject, error) {
+	c, err := h.Customers.Get(ctx, callOf(ctx).Tenant, req.CustomerID)
+	if err != nil {
+		return nil, err
+	}
+	body, tag, err := h.shown(ctx, c, req.Params.Fields, req.Params.Expand)
+	return apigen.GetCustomer200JSONResponse{Body: body, Headers: apigen.GetCustomer200ResponseHeaders{ETag: tag}}, err
+}
+
+func (h customers) GetCustomerByExternalID(ctx context.Context, req apigen.GetCustomerByExternalIDRequestObject) (apigen.GetCustomerByExternalIDResponseObject, error) {
+	c, err := h.Customers.ByExternalID(ctx, callOf(ctx).Tenant, customer.ExternalID{Source: req.Source, ID: req.ExternalID})
+	if err != nil {
+		return nil, err
+	}
+	body, tag, err := h.shown(ctx, c, req.Params.Fields, req.Params.Expand)
+	return apigen.GetCustomerByExternalID200JSONResponse{Body: body, Headers: apigen.GetCustomerByExternalID200ResponseHeaders{ETag: tag}}, err
+}
+
+// shown is one customer with what was asked for beside it. Only the plain form has an ETag: a metric or a tag changes
+// without raising the customer's version.
+func (h customers) shown(ctx context.Context, c customer.Customer, fields *[]apigen.CustomerField, expand *[]apigen.CustomerExpansion) (apigen.Customer, *string, error) {
+	if fields == nil && expand == nil {
+		return customerToAPI(c), etag(c.Version), nil
+	}
+	list, err := h.pack(ctx, []customer.Customer{c}, or(fields, nil), or(expand, nil))
+	if err != nil {
+		return apigen.Customer{}, nil, err
+	}
+	return list[0], nil, nil
+}
+
+func (h customers) PatchCustomer(ctx context.Context, req apigen.PatchCustomerRequestObject) (apigen.PatchCustomerResponseObject, error) {
+	base, err := expected(req.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	c, err := h.Customers.Update(ctx, callOf(ctx), req.CustomerID, base, changeFromAPI(*req.Body))
+	if err != nil {
+		return nil, err
+	}
+	return apigen.PatchCustomer200JSONResponse{Body: customerToAPI(c), Headers: apigen.PatchCustomer200ResponseHeaders{ETag: etag(c.Version)}}, nil
+}
+
+func (h customers) PutCustomerByExternalID(ctx context.Context, req apigen.PutCustomerByExternalIDRequestObject) (apigen.PutCustomerByExternalIDResponseObject, error) {
+	base, err := expected(req.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	c, outcome, err := h.Customers.Put(ctx, callOf(ctx), customer.ExternalID{Source: req.Source, ID: req.ExternalID}, base,
+		or(req.Params.Undelete, false), changeFromAPI(*req.Body))
+	switch {
+	case err != nil:
+		return nil, err
+	case outcome == customer.Created:
+		return apigen.PutCustomerByExternalID201JSONResponse{Body: customerToAPI(c), Headers: apigen.PutCustomerByExternalID201ResponseHeaders{
+			ETag: etag(c.Version), Location: customerLocation(c.ID)}}, nil
+	}
+	return apigen.PutCustomerByExternalID200JSONResponse{Body: customerToAPI(c),
+		Headers: apigen.PutCustomerByExternalID200ResponseHeaders{ETag: etag(c.Version)}}, nil
+}
+
+func (h customers) DeleteCustomer(ctx context.Context, req apigen.DeleteCustomerRequestObject) (apigen.DeleteCustomerResponseObject, error) {
+	base, err := expected(req.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.DeleteCustomer204Response{}, h.Customers.Delete(ctx, callOf(ctx), req.CustomerID, base)
+}
+
+func (h customers) UndeleteCustomer(ctx context.Context, req apigen.UndeleteCustomerRequestObject) (apigen.UndeleteCustomerResponseObject, error) {
+	c, err := h.Customers.Undelete(ctx, callOf(ctx), req.CustomerID)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.UndeleteCustomer200JSONResponse{Body: customerToAPI(c), Headers: apigen.UndeleteCustomer200ResponseHeaders{ETag: etag(c.Version)}}, nil
+}
+
+func (h customers) PutCustomerExternalID(ctx context.Context, req apigen.PutCustomerExternalIDRequestObject) (apigen.PutCustomerExternalIDResponseObject, error) {
+	c, err := h.Customers.AddExternalID(ctx, callOf(ctx), req.CustomerID, customer.ExternalID{Source: req.Source, ID: req.ExternalID})
+	if err != nil {
+		return nil, err
+	}
+	return apigen.PutCustomerExternalID200JSONResponse{Body: customerToAPI(c), Headers: apigen.PutCustomerExternalID200ResponseHeaders{ETag: etag(c.Version)}}, nil
+}
+
+func (h customers) DeleteCustomerExternalID(ctx context.Context, req apigen.DeleteCustomerExternalIDRequestObject) (apigen.DeleteCustomerExternalIDResponseObject, error) {
+	return apigen.DeleteCustomerExternalID204Response{}, h.Customers.RemoveExternalID(ctx, callOf(ctx), req.CustomerID,
+		customer.ExternalID{Source: req.Source, ID: req.ExternalID})
+}
+
+func (h customers) BatchCustomers(ctx context.Context, req apigen.BatchCustomersRequestObject) (apigen.BatchCustomersResponseObject, error) {
+	items := each(req.Body.Items, func(i apigen.CustomerBatchItem) customer.Item {
+		return customer.Item{ID: customer.ExternalID{Source: i.Source, ID: i.ExternalID}, Change: changeFromAPI(i.Customer)}
+	})
+	results, err := h.Customers.Batch(ctx, callOf(ctx), items)
+	if err != nil {
+		return nil, err
+	}
+	call := callOf(ctx)
+	return apigen.BatchCustomers200JSONResponse{Items: each(results, func(r customer.Result) apigen.CustomerBatchOutcome {
+		if r.Err != nil {
+			problem := toProblem(r.Err, wantsChinese(ctx), call.RequestID, "")
+			return apigen.CustomerBatchOutcome{Status: apigen.BatchStatusFailed, Problem: &problem}
+		}
+		return apigen.CustomerBatchOutcome{Status: apigen.BatchStatus(r.Outcome), ID: &r.Customer.ID, Version: &r.Customer.Version}
+	})}, nil
+}
+
+func (h customers) BatchGetCustomers(ctx context.Context, req apigen.BatchGetCustomersRequestObject) (apigen.BatchGetCustomersResponseObject, error) {
+	found, err := h.Customers.Many(ctx, callOf(ctx).Tenant, req.Body.Ids)
+	if err != nil {
+		return nil, err
+	}
+	items, err := h.pack(ctx, found, nil, or(req.Body.Expand, nil))
+	if err != nil {
+		return nil, err
+	}
+	has := map[uuid.UUID]bool{}
+	for _, c := range found {
+		has[c.ID] = true
+	}
+	missing := []uuid.UUID{}
+	for _, id := range req.Body.Ids {
+		if !has[id] {
+			has[id] = true
+			missing = append(missing, id)
+		}
+	}
+	return apigen.BatchGetCustomers200JSONResponse{Items: items, Missing: missing}, nil
+}
+
+func (h customers) GetCustomerMetrics(ctx context.Context, req apigen.GetCustomerMetricsRequestObject) (apigen.GetCustomerMetricsResponseObject, error) {
+	t := callOf(ctx).Tenant
+	c, err := h.Customers.Get(ctx, t, req.CustomerID)
+	if err != nil {
+		return nil, err
+	}
+	all, err := metric.Of(ctx, h.DB, t.ID, []uuid.UUID{c.ID})
+	if err != nil {
+		return nil, err
+	}
+	return apigen.GetCustomerMetrics200JSONResponse(metricsToAPI(all[c.ID], t.Currency)), nil
+}
+
+func (h customers) ListCustomers(ctx context.Context, req apigen.ListCustomersRequestObject) (apigen.ListCustomersResponseObject, error) {
+	p := req.Params
+	asked := search{limit: p.Limit, cursor: p.Cursor, sort: or(p.Sort, "-created_at"), fields: or(p.Fields, nil), expand: or(p.Expand, nil),
+		total: page.Total(or(p.Total, apigen.ListCustomersParamsTotalNone)), deleted: or(p.Deleted, false),
+		text: or(p.Filter, ""), tag: or(p.Tag, ""), parameter: "filter"}
+	found, err := h.search(ctx, asked)
+	return apigen.ListCustomers200JSONResponse(found), err
+}
+
+func (h customers) SearchCustomers(ctx context.Context, req apigen.SearchCustomersRequestObject) (apigen.SearchCustomersResponseObject, error) {
+	b := req.Body
+	asked := search{limit: b.Limit, cursor: b.Cursor, sort: or(b.Sort, "-created_at"), expand: or(b.Expand, nil), fields: or(b.Fields, nil),
+		total: page.Total(or(b.Total, apigen.CustomerSearchTotalNone)), text: or(b.FilterText, ""), tree: or(b.Filter, nil)}
+	found, err := h.search(ctx, asked)
+	return apigen.SearchCustomers200JSONResponse(found), err
+}
+
+// search is a list call in either form.
+type search struct {
+	limit     *int
+	cursor    *string
+	sort      string
+	total     page.Total
+	deleted   bool
+	text      string // the condition as text,
+	tree      []byte // or as JSON
+	parameter string // the query parameter that text came from; empty for the body's filter_text
+	tag       string
+	fields    []apigen.CustomerField
+	expand    []apigen.CustomerExpansion
+}
+
+var errBothFilters = fault.New(fault.Invalid, "filter_twice", "give filter or filter_text, not both", "filter 与 filter_text 只能二选一")
+
+func (h customers) search(ctx context.Context, s search) (apigen.CustomerPage, error) {
+	t := callOf(ctx).Tenant
+	language, err := condition.For(ctx, h.DB, t, h.now())
+	if err != nil {
+		return apigen.CustomerPage{}, err
+	}
+	q := customer.Query{Deleted: s.deleted}
+	if q.Sort, err = language.Sort(s.sort); err != nil {
+		return apigen.CustomerPage{}, err
+	}
+	node, where, err := s.condition(language)
+	if err != nil {
+		return apigen.CustomerPage{}, err
+	}
+	q.Where, q.Metrics = where, condition.NeedsMetrics(node)
+	canonical := ""
+	if node != nil {
+		canonical = node.Text()
+	}
+	scope := []string{"customers", canonical, s.sort}
+	if q.Page, err = h.request(ctx, s.limit, s.cursor, scope...); err != nil {
+		return apigen.CustomerPage{}, err
+	}
+	q.Page.Total = s.total
+	p, err := h.Customers.List(ctx, t, q)
+	if err != nil {
+		return apigen.CustomerPage{}, err
+	}
+	items, err := h.pack(ctx, p.Items, s.fields, s.expand)
+	if err != nil {
+		return apigen.CustomerPage{}, err
+	}
+	next, err := h.next(ctx, p.Next, scope...)
+	out := apigen.CustomerPage{Items: items, NextCursor: next, HasMore: next != nil, Total: p.Total}
+	if p.Total != nil {
+		out.TotalIsEstimate = &p.Estimate
+	}
+	return out, err
+}
+
+// condition joins the condition given and the tag parameter.
+func (s search) condition(language condition.Language) (filter.Node, filter.Expr, error) {
+	var node filter.Node
+	var err error
+	switch {
+	case s.text != "" && s.tree != nil:
+		return nil, filter.Expr{}, errBothFilters.At("/filter_text", "filter_twice", errBothFilters.Message)
+	case s.text != "":
+		if node, _, err = language.Catalogue.CompileText(s.text, language.Env); err != nil && s.parameter != "" {
+			return nil, filter.Expr{}, filter.InParameter(err, s.parameter)
+		}
+		err = below(err, "/filter_text")
+	case s.tree != nil:
+		node, _, err = language.Catalogue.CompileJSON(s.tree, language.Env)
+		err = below(err, "/filter")
+	}
+	if err != nil {
+		return nil, filter.Expr{}, err
+	}
+	if s.tag != "" {
+		leaf := filter.Leaf{Field: "tags", Op: filter.Has, Values: []filter.Value{filter.String(s.tag)}}
+		if node == nil {
+			node = leaf
+		} else {
+			node = filter.And{node, leaf}
+		}
+	}
+	if node == nil {
+		return nil, filter.Expr{}, nil
+	}
+	where, err := language.Catalogue.Compile(node, language.Env)
+	return node, where, err
+}
+
+// below puts the places of a fault below a member of the body.
+func below(err error, prefix string) error {
+	if f := fault.Of(err); f != nil {
+		return f.Below(prefix)
+	}
+	return err
+}
+
+func (h customers) ListFilterFields(ctx context.Context, _ apigen.ListFilterFieldsRequestObject) (apigen.ListFilterFieldsResponseObject, error) {
+	language, err := condition.For(ctx, h.DB, callOf(ctx).Tenant, h.now())
+	if err != nil {
+		return nil, err
+	}
+	return apigen.ListFilterFields200JSONResponse{Items: each(language.Catalogue.Describe(language.Env), func(e filter.Entry) apigen.FilterField {
+		f := apigen.FilterField{Name: e.Name, Type: string(e.Type), Label: preferred(ctx, e.Label), Unit: set(e.Unit),
+			Operators: each(e.Operators, func(o filter.Op) string { return string(o) })}
+		if e.Choices != nil {
+			f.Choices = &e.Choices
+		}
+		if len(e.Operators) > 0 {
+			f.Example = ptr(filter.Leaf{Field: e.Name, Op: e.Operators[0], Values: []filter.Value{e.Example}}.Text())
+		}
+		return f
+	})}, nil
+}
+
+func customerLocation(id uuid.UUID) *string { return ptr("/v1/customers/" + id.String()) }
+
+func customerToAPI(c customer.Customer) apigen.Customer {
+	ids := each(c.ExternalIDs, func(e customer.ExternalID) apigen.ExternalIdentity {
+		return apigen.ExternalIdentity{Source: e.Source, ExternalID: e.ID}
+	})
+	out := apigen.Customer{ID: c.ID, Version: c.Version, Kind: apigen.CustomerKind(c.Kind), Name: c.Name,
+		Stage: ptr(apigen.CustomerStage(c.Stage)), Owner: set(c.Owner), Country: set(c.Country), Province: set(c.Province),
+		City: set(c.City), Industry: set(c.Industry), ExternalIds: &ids, CreatedAt: &c.CreatedAt, UpdatedAt: &c.UpdatedAt,
+		DeletedAt: utc(c.DeletedAt)}
+	if c.Source != (customer.Source{}) {
+		out.Source = &apigen.CustomerSource{Channel: apigen.SourceChannel(c.Source.Channel), Detail: set(c.Source.Detail),
+			Campaign: set(c.Source.Campaign)}
+	}
+	return out
+}
+
+func sourceFromAPI(s apigen.CustomerSource) customer.Source {
+	return customer.Source{Channel: string(s.Channel), Detail: or(s.Detail, ""), Campaign: or(s.Campaign, "")}
+}
+
+func registrationFromAPI(b apigen.CustomerCreate) customer.Registration {
+	r := customer.Registration{Kind: customer.Kind(b.Kind), Name: b.Name, Stage: customer.Stage(or(b.Stage, "")), Owner: or(b.Owner, ""),
+		Country: or(b.Country, ""), Province: or(b.Province, ""), City: or(b.City, ""), Industry: or(b.Industry, ""),
+		ExternalIDs: each(or(b.ExternalIds, nil), func(e apigen.ExternalIdentity) customer.ExternalID {
+			return customer.ExternalID{Source: e.Source, ID: e.ExternalID}
+		})}
+	if b.Source != nil {
+		r.Source = sourceFromAPI(*b.Source)
+	}
+	return r
+}
+
+func changeFromAPI(b apigen.CustomerPatch) customer.Change {
+	c := customer.Change{Name: b.Name, Source: field(b.Source, sourceFromAPI), Owner: field(b.Owner, same[string]),
+		Country: field(b.Country, same[string]), Province: field(b.Province, same[string]), City: field(b.City, same[string]),
+		Industry: field(b.Industry, same[string])}
+	if b.Kind != nil {
+		c.Kind = ptr(customer.Kind(*b.Kind))
+	}
+	if b.Stage != nil {
+		c.Stage = ptr(customer.Stage(*b.Stage))
+	}
+	return c
+}
+
+func metricsToAPI(m metric.Metrics, currency string) apigen.Metrics {
+	out := apigen.Metrics{PurchaseCount: m.PurchaseCount, PurchaseDays: m.PurchaseDays, UnitsTotal: m.UnitsTotal,
+		SpendTotal: moneyToAPI(money.Money{Minor: m.SpendTotal, Currency: currency})}
+	if average, ok := m.AveragePurchase(); ok {
+		out.AveragePurchase = ptr(moneyToAPI(money.Money{Minor: average, Currency: currency}))
+		out.FirstPurchaseOn, out.LastPurchaseOn = ptr(dayToAPI(*m.FirstPurchaseOn)), ptr(dayToAPI(*m.LastPurchaseOn))
+	}
+	if days, ok := m.CycleDays(); ok {
+		out.PurchaseCycleDays = ptr(float32(days))
+	}
+	return out
+}

@@ -1,0 +1,87 @@
+package httpapi
+
+import (
+	"context"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/metric"
+	"github.com/kezi-io/kezi/internal/score"
+	"github.com/kezi-io/kezi/internal/tag"
+	"github.com/kezi-io/kezi/internal/tier"
+)
+
+// pack shows customers with the fields and expansions asked for: one query per expansion, whatever the page's size.
+func (h customers) pack(ctx context.Context, list []customer.Customer, fields []apigen.CustomerField, expand []apigen.CustomerExpansion) ([]apigen.Customer, error) {
+	items := each(list, customerToAPI)
+	if len(items) == 0 {
+		return items, nil
+	}
+	if fields != nil {
+		for i := range items {
+			leaveAway(&items[i], fields)
+		}
+	}
+	t := callOf(ctx).Tenant
+	ids := each(list, func(c customer.Customer) uuid.UUID { return c.ID })
+	for _, e := range slices.Compact(slices.Sorted(slices.Values(expand))) {
+		switch e {
+		case apigen.CustomerExpansionMetrics:
+			all, err := metric.Of(ctx, h.DB, t.ID, ids)
+			if err != nil {
+				return nil, err
+			}
+			for i := range items {
+				items[i].Metrics = ptr(metricsToAPI(all[items[i].ID], t.Currency))
+			}
+		case apigen.CustomerExpansionScores:
+			all, err := score.Summaries(ctx, h.DB, t.ID, ids)
+			if err != nil {
+				return nil, err
+			}
+			for i := range items {
+				items[i].Scores = ptr(each(all[items[i].ID], scoreSummaryToAPI))
+			}
+		case apigen.CustomerExpansionTiers:
+			all, err := tier.Of(ctx, h.DB, t.ID, ids)
+			if err != nil {
+				return nil, err
+			}
+			for i := range items {
+				items[i].Tiers = ptr(each(all[items[i].ID], tierPlacementToAPI))
+			}
+		case apigen.CustomerExpansionTags:
+			all, err := tag.Of(ctx, h.DB, t.ID, ids, h.now())
+			if err != nil {
+				return nil, err
+			}
+			for i := range items {
+				items[i].Tags = ptr(each(all[items[i].ID], customerTagToAPI))
+			}
+		}
+	}
+	return items, nil
+}
+
+// leaveAway drops what fields does not name; id, version, kind and name stay.
+func leaveAway(c *apigen.Customer, fields []apigen.CustomerField) {
+	drop := func(name apigen.CustomerField, forget func()) {
+		if !slices.Contains(fields, name) {
+			forget()
+		}
+	}
+	drop("stage", func() { c.Stage = nil })
+	drop("source", func() { c.Source = nil })
+	drop("owner", func() { c.Owner = nil })
+	drop("country", func() { c.Country = nil })
+	drop("province", func() { c.Province = nil })
+	drop("city", func() { c.City = nil })
+	drop("industry", func() { c.Industry = nil })
+	drop("external_ids", func() { c.ExternalIds = nil })
+	drop("created_at", func() { c.CreatedAt = nil })
+	drop("updated_at", func() { c.UpdatedAt = nil })
+	drop("deleted_at", func() { c.DeletedAt = nil })
+}

@@ -1,0 +1,94 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+
+	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/importer"
+)
+
+type imports struct {
+	lister
+	svc *importer.Service
+}
+
+func (h imports) ListImports(ctx context.Context, req apigen.ListImportsRequestObject) (apigen.ListImportsResponseObject, error) {
+	r, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, "imports")
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.svc.List(ctx, callOf(ctx).Tenant, r)
+	if err != nil {
+		return nil, err
+	}
+	next, err := h.next(ctx, p.Next, "imports")
+	return apigen.ListImports200JSONResponse{Items: each(p.Items, importToAPI(ctx)), NextCursor: next, HasMore: next != nil}, err
+}
+
+func (h imports) CreateImport(ctx context.Context, req apigen.CreateImportRequestObject) (apigen.CreateImportResponseObject, error) {
+	im, err := h.svc.Create(ctx, callOf(ctx), importFromAPI(*req.Body))
+	if err != nil {
+		return nil, err
+	}
+	return apigen.CreateImport201JSONResponse{Body: importToAPI(ctx)(im),
+		Headers: apigen.CreateImport201ResponseHeaders{ETag: etag(im.Version), Location: ptr("/v1/imports/" + im.ID.String())}}, nil
+}
+
+func (h imports) GetImport(ctx context.Context, req apigen.GetImportRequestObject) (apigen.GetImportResponseObject, error) {
+	im, err := h.svc.Get(ctx, callOf(ctx).Tenant, req.ImportID)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.GetImport200JSONResponse{Body: importToAPI(ctx)(im), Headers: apigen.GetImport200ResponseHeaders{ETag: etag(im.Version)}}, nil
+}
+
+func (h imports) PutImportContent(ctx context.Context, req apigen.PutImportContentRequestObject) (apigen.PutImportContentResponseObject, error) {
+	gzipped := or(req.Params.ContentEncoding, "") == apigen.PutImportContentParamsContentEncodingGzip
+	j, err := h.svc.Upload(ctx, callOf(ctx), req.ImportID, req.Body, gzipped)
+	switch {
+	case errors.Is(err, importer.ErrTooLarge):
+		return nil, errTooLarge.Because("the file is larger than "+sizeText(importer.MaxBytes)+" unpacked",
+			"文件解压后超过 "+sizeText(importer.MaxBytes))
+	case err != nil:
+		return nil, err
+	}
+	return apigen.PutImportContent202JSONResponse{Body: jobToAPI(j),
+		Headers: apigen.PutImportContent202ResponseHeaders{Location: jobLocation(j.ID.String())}}, nil
+}
+
+func (h imports) ListImportErrors(ctx context.Context, req apigen.ListImportErrorsRequestObject) (apigen.ListImportErrorsResponseObject, error) {
+	scope := []string{"import_errors", req.ImportID.String()}
+	r, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.svc.Errors(ctx, callOf(ctx).Tenant, req.ImportID, r)
+	if err != nil {
+		return nil, err
+	}
+	next, err := h.next(ctx, p.Next, scope...)
+	return apigen.ListImportErrors200JSONResponse{NextCursor: next, HasMore: next != nil,
+		Items: each(p.Items, func(e importer.RowError) apigen.ImportError {
+			return apigen.ImportError{Line: e.Line, Column: e.Column, Code: e.Code, Detail: preferred(ctx, e.Detail)}
+		})}, err
+}
+
+func importFromAPI(c apigen.ImportCreate) importer.Creation {
+	return importer.Creation{Type: importer.Type(c.Type), Source: c.Source, Format: string(or(c.Format, "")),
+		Encoding: string(or(c.Encoding, "")), Currency: or(c.Currency, ""), Mapping: c.Mapping}
+}
+
+func importToAPI(ctx context.Context) func(importer.Import) apigen.Import {
+	return func(im importer.Import) apigen.Import {
+		out := apigen.Import{ID: im.ID, Version: im.Version, Type: apigen.ImportType(im.Type), Source: im.Source,
+			Format: apigen.ImportFormat(im.Format), Encoding: apigen.ImportEncoding(im.Encoding), Mapping: im.Mapping,
+			Currency: set(im.Currency), Status: apigen.ImportStatus(im.Status), JobID: im.JobID, ChangeSet: im.ChangeSet, Bytes: im.Bytes,
+			Rows: im.Counts.Rows, Created: im.Counts.Created, Updated: im.Counts.Updated, Unchanged: im.Counts.Unchanged,
+			Failed: im.Counts.Failed, CustomersCreated: im.Counts.CustomersCreated, CreatedAt: im.CreatedAt, UpdatedAt: im.UpdatedAt}
+		if im.Error != nil {
+			out.Error = &apigen.JobError{Code: im.Error.Code, Detail: preferred(ctx, im.Error.Detail)}
+		}
+		return out
+	}
+}

@@ -1,0 +1,123 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kezi-io/kezi/internal/app/apptest"
+	"github.com/kezi-io/kezi/internal/postgrestest"
+)
+
+func TestScores(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, postgrestest.DB(t))
+	// bought makes customers who bought twice and answers the id of the first.
+	bought := func(t *testing.T, c *apptest.Client) string {
+		var first string
+		for i := range 12 {
+			id := fmt.Sprintf("B-%d", i)
+			var made object
+			c.OK(t, "POST", "/v1/customers", object{"kind": "person", "name": "买家" + id,
+				"external_ids": []object{{"source": "shop", "external_id": id}}}, &made)
+			if i == 0 {
+				first = made["id"].(string)
+			}
+			for n, day := range []string{fmt.Sprintf("2026-01-%02d", i+1), fmt.Sprintf("2026-02-%02d", 2*i+1)} {
+				c.OK(t, "POST", "/v1/transactions", object{"customer": object{"source": "shop", "external_id": id}, "occurred_on": day,
+					"amount": object{"amount": fmt.Sprintf("%d.90", 10+7*i+n), "currency": "CNY"}}, nil)
+			}
+		}
+		return first
+	}
+	run := func(t *testing.T, c *apptest.Client, key string, body any) object {
+		t.Helper()
+		var job, r object
+		a := c.OK(t, "POST", "/v1/score-models/"+key+"/runs", body, &job)
+		require.Equal(t, 202, a.Status)
+		require.Equal(t, "score_run", job["subject"].(object)["type"])
+		require.Eventually(t, func() bool {
+			var j object
+			c.OK(t, "GET", a.Header.Get("Location"), nil, &j)
+			return j["status"] != "queued" && j["status"] != "running"
+		}, 20*time.Second, 10*time.Millisecond)
+		c.OK(t, "GET", "/v1/score-models/"+key+"/runs/"+job["subject"].(object)["id"].(string), nil, &r)
+		return r
+	}
+
+	t.Run("FromModelToExplanation", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		id := bought(t, c)
+		for _, kind := range []string{"rfm", "clv", "churn"} {
+			var m object
+			a := c.OK(t, "POST", "/v1/score-models", object{"key": kind, "kind": kind, "clock": object{"mode": "fixed", "day": "2026-06-30"}}, &m)
+			require.Equal(t, `"1"`, a.Header.Get("ETag"))
+			require.Equal(t, "/v1/score-models/"+kind, a.Header.Get("Location"))
+			r := run(t, c, kind, nil)
+			require.Equal(t, "succeeded", r["status"], kind)
+			require.Equal(t, true, r["current"])
+			require.InDelta(t, 12, r["scored"], 0)
+			c.OK(t, "GET", a.Header.Get("Location"), nil, &m)
+			require.Equal(t, r["id"], m["current_run_id"])
+			var list struct {
+				Items      []object
+				NextCursor *string `json:"next_cursor"`
+			}
+			path := "/v1/score-models/" + kind + "/runs/" + r["id"].(string) + "/scores?limit=7"
+			c.OK(t, "GET", path, nil, &list)
+			require.Len(t, list.Items, 7)
+			next := *list.NextCursor
+			c.OK(t, "GET", path+"&cursor="+next, nil, &list)
+			require.Len(t, list.Items, 5)
+			c.Refused(t, 400, "cursor_invalid", "GET", "/v1/score-models/"+kind+"/runs?cursor="+next, nil)
+			c.OK(t, "GET", "/v1/customers?limit=1000&sort=-scores."+kind, nil, &list)
+			require.GreaterOrEqual(t, len(list.Items), 12, "those without a score come last")
+			c.OK(t, "GET", "/v1/customers?filter=scores."+kind+".band%20%3E%3D%201", nil, &list)
+			require.Len(t, list.Items, 12)
+		}
+		var zh, en struct{ Items []object }
+		c.OK(t, "GET", "/v1/customers/"+id+"/scores", nil, &en)
+		c.OK(t, "GET", "/v1/customers/"+id+"/scores", nil, &zh, "Accept-Language", "zh-CN")
+		require.Len(t, en.Items, 3)
+		for i := range en.Items {
+			require.NotEqual(t, en.Items[i]["explanation"].(object)["text"], zh.Items[i]["explanation"].(object)["text"])
+			require.Equal(t, en.Items[i]["value"], zh.Items[i]["value"])
+		}
+		c.OK(t, "POST", "/v1/score-models/rfm/runs?validate_only=true", object{}, nil)
+		var runs struct{ Items []object }
+		c.OK(t, "GET", "/v1/score-models/rfm/runs", nil, &runs)
+		require.Len(t, runs.Items, 1, "validation leaves nothing behind")
+	})
+
+	t.Run("ChangedByMergePatch", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		c.OK(t, "POST", "/v1/score-models", object{"key": "m", "kind": "clv", "params": object{"horizon_months": 6, "family": "bg_nbd"}}, nil)
+		c.Refused(t, 409, "score_model_key_taken", "POST", "/v1/score-models", object{"key": "m", "kind": "clv"})
+		p := c.Refused(t, 422, "invalid", "PATCH", "/v1/score-models/m", object{"params": object{"window_days": 3}})
+		require.Equal(t, "/params/window_days", p.Errors[0].Pointer)
+		var m object
+		c.OK(t, "PATCH", "/v1/score-models/m", object{"params": object{"discount_rate_monthly": 0.02, "horizon_months": nil}}, &m, "If-Match", `"1"`)
+		require.Equal(t, object{"family": "bg_nbd", "horizon_months": 12.0, "discount_rate_monthly": 0.02}, m["params"])
+		require.InDelta(t, 2, m["model_version"], 0)
+		c.Refused(t, 412, "version_mismatch", "DELETE", "/v1/score-models/m", nil, "If-Match", `"1"`)
+		c.OK(t, "DELETE", "/v1/score-models/m", nil, nil, "If-Match", `"2"`)
+		c.Refused(t, 404, "score_model_not_found", "GET", "/v1/score-models/m", nil)
+	})
+
+	t.Run("TooFewToFit", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		c.OK(t, "POST", "/v1/score-models", object{"key": "m", "kind": "churn"}, nil)
+		r := run(t, c, "m", object{})
+		require.Equal(t, "failed", r["status"])
+		var job object
+		c.OK(t, "GET", "/v1/jobs/"+r["job_id"].(string), nil, &job)
+		require.Equal(t, "too_few_repeat_buyers", job["error"].(object)["code"])
+		c.Refused(t, 409, "score_run_not_succeeded", "POST", "/v1/score-models/m/runs/"+r["id"].(string)+"/activate", nil)
+		c.Refused(t, 422, "invalid", "POST", "/v1/score-models/m/runs", object{"as_of": "2999-01-01"})
+	})
+}

@@ -1,0 +1,201 @@
+// Package httpapi is the contract over HTTP: middlewares that hold every request to the document, and one file of
+// handlers per resource that unpack, call a service, and pack.
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/swaggest/swgui"
+	"github.com/swaggest/swgui/v5emb"
+
+	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/importer"
+	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/page"
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/score"
+	"github.com/kezi-io/kezi/internal/tag"
+	"github.com/kezi-io/kezi/internal/tenant"
+	"github.com/kezi-io/kezi/internal/tier"
+	"github.com/kezi-io/kezi/internal/transaction"
+)
+
+// Services are what the handlers call.
+type Services struct {
+	DB           *postgres.DB
+	Tenants      *tenant.Service
+	Customers    *customer.Service
+	Transactions *transaction.Service
+	Jobs         *jobs.Service
+	Imports      *importer.Service
+	Scores       *score.Service
+	Tiers        *tier.Service
+	Tags         *tag.Service
+}
+
+// Config is everything else.
+type Config struct {
+	Log         *slog.Logger
+	Verifier    *auth.Verifier
+	Cursors     page.Cursors
+	Metrics     prometheus.Registerer
+	CORSOrigins []string // origins of browsers' pages that may call; none by default
+	Now         func() time.Time
+	// OnResponse, when set, hears of every response that the document does not allow. Tests fail on it.
+	OnResponse func(r *http.Request, err error)
+}
+
+// handlers is the whole contract, one embedded struct per resource.
+type handlers struct {
+	service
+	tenants
+	customers
+	transactions
+	tags
+	tiers
+	scores
+	imports
+	jobHandlers
+	events
+}
+
+var _ apigen.StrictServerInterface = handlers{}
+
+// New builds the HTTP handler.
+func New(s Services, cfg Config) (*echo.Echo, error) {
+	doc, err := Document()
+	if err != nil {
+		return nil, err
+	}
+	ops, err := readOperations(doc)
+	if err != nil {
+		return nil, fmt.Errorf("read the contract: %w", err)
+	}
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = answerError(cfg.Log)
+	e.Server.ReadHeaderTimeout = 10 * time.Second
+	e.Server.IdleTimeout = 2 * time.Minute
+	measure, err := measured(cfg.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	e.Use(
+		identified,
+		accessLog(cfg.Log),
+		measure,
+		recovered(cfg.Log),
+		middleware.CORSWithConfig(cors(cfg.CORSOrigins)),
+		limitedTime(ops),
+	)
+	if cfg.OnResponse != nil {
+		e.Use(checkResponses(ops, cfg.OnResponse))
+	}
+	e.Use(
+		signIn(ops, cfg.Verifier, s.Tenants),
+		contract(ops),
+		conditional,
+		atomic(ops, s.DB, cfg.Now),
+	)
+	docs(e, doc)
+	lists := lister{cfg.Cursors}
+	apigen.RegisterHandlers(e, apigen.NewStrictHandler(handlers{
+		service:      service{s.DB, cfg.Verifier},
+		tenants:      tenants{lists, s.Tenants, s.Transactions, cfg.Now},
+		customers:    customers{lists, s, cfg.Now},
+		transactions: transactions{lists, s.Transactions},
+		tags:         tags{lists, s.Tags},
+		tiers:        tiers{lists, s.Tiers},
+		scores:       scores{lists, s.Scores},
+		imports:      imports{lists, s.Imports},
+		jobHandlers:  jobHandlers{lists, s.Jobs},
+		events:       events{lists, s.DB},
+	}, nil))
+	return e, nil
+}
+
+// Document is the contract, parsed.
+func Document() (*openapi3.T, error) {
+	raw, err := apigen.GetSpecJSON()
+	if err != nil {
+		return nil, fmt.Errorf("unpack the contract: %w", err)
+	}
+	doc, err := openapi3.NewLoader().LoadFromData(raw)
+	if err != nil {
+		return nil, fmt.Errorf("read the contract: %w", err)
+	}
+	return doc, nil
+}
+
+// docs serves the contract itself, Swagger UI over it, and the pages of the problem codes.
+func docs(e *echo.Echo, _ *openapi3.T) {
+	e.GET("/openapi.json", func(c echo.Context) error {
+		raw, err := apigen.GetSpecJSON()
+		if err != nil {
+			return fmt.Errorf("unpack the contract: %w", err)
+		}
+		return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, raw)
+	})
+	ui := v5emb.NewHandlerWithConfig(swgui.Config{Title: "kezi 客户资产管理", SwaggerJSON: "/openapi.json", BasePath: "/docs/",
+		SettingsUI: map[string]string{"persistAuthorization": "true", "tryItOutEnabled": "true", "docExpansion": `"none"`,
+			"displayRequestDuration": "true", "filter": "true"}})
+	e.GET("/docs", func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, "/docs/") })
+	e.GET("/docs/*", echo.WrapHandler(ui), func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			// The page starts itself by an inline script.
+			c.Response().Header().Set("Content-Security-Policy",
+				"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:")
+			return next(c)
+		}
+	})
+	e.GET("/problems/:code", problemPage)
+	e.GET("/problems", problemIndex)
+	e.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "/docs/") })
+}
+
+func cors(origins []string) middleware.CORSConfig {
+	return middleware.CORSConfig{
+		Skipper:      func(echo.Context) bool { return len(origins) == 0 },
+		AllowOrigins: origins,
+		AllowMethods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
+		AllowHeaders: []string{"Authorization", "Content-Type", "Content-Encoding", "If-Match", "If-None-Match", "Idempotency-Key",
+			"Accept-Language", "X-Request-Id"},
+		ExposeHeaders: []string{"ETag", "Location", "Retry-After", "X-Request-Id", "Idempotent-Replayed"},
+		MaxAge:        600,
+	}
+}
+
+// limitedTime ends a request's context after the time that its operation has.
+func limitedTime(ops operations) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			limit := defaultTimeout
+			if op := ops.of(c); op != nil {
+				limit = op.timeout
+			}
+			r := c.Request()
+			ctx, cancel := context.WithTimeout(r.Context(), limit)
+			defer cancel()
+			rc := http.NewResponseController(c.Response())
+			deadline := time.Now().Add(limit)
+			// A body that trickles in must not outlive the time either. Recorders in tests know no deadlines.
+			if err := errors.Join(rc.SetReadDeadline(deadline), rc.SetWriteDeadline(deadline.Add(10*time.Second))); err != nil && !errors.Is(err, http.ErrNotSupported) {
+				return fmt.Errorf("limit the request's time: %w", err)
+			}
+			c.SetRequest(r.WithContext(ctx))
+			defer c.SetRequest(r) // whoever answers an error must not find its context ended
+			return next(c)
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package httpapi
+
+import (
+	"context"
+	"time"
+
+	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/tenant"
+	"github.com/kezi-io/kezi/internal/transaction"
+)
+
+type tenants struct {
+	lister
+	svc   *tenant.Service
+	rates *transaction.Service
+	now   func() time.Time
+}
+
+func (h tenants) GetMe(ctx context.Context, _ apigen.GetMeRequestObject) (apigen.GetMeResponseObject, error) {
+	p, t := auth.From(ctx), callOf(ctx).Tenant
+	return apigen.GetMe200JSONResponse{Subject: p.Subject, Tenant: t.Name, Scopes: p.Scopes.List(), Currency: t.Currency,
+		TimeZone: t.Zone.String()}, nil
+}
+
+func (h tenants) GetTenant(ctx context.Context, _ apigen.GetTenantRequestObject) (apigen.GetTenantResponseObject, error) {
+	t, err := h.svc.ByID(ctx, callOf(ctx).Tenant.ID)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.GetTenant200JSONResponse{Body: tenantToAPI(t), Headers: apigen.GetTenant200ResponseHeaders{ETag: etag(t.Version)}}, nil
+}
+
+func (h tenants) PatchTenant(ctx context.Context, req apigen.PatchTenantRequestObject) (apigen.PatchTenantResponseObject, error) {
+	base, err := expected(req.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	t, err := h.svc.Change(ctx, callOf(ctx).Tenant.ID, base, tenant.Change{Title: req.Body.Title, Currency: req.Body.Currency,
+		TimeZone: req.Body.TimeZone})
+	if err != nil {
+		return nil, err
+	}
+	return apigen.PatchTenant200JSONResponse{Body: tenantToAPI(t), Headers: apigen.PatchTenant200ResponseHeaders{ETag: etag(t.Version)}}, nil
+}
+
+func (h tenants) CreateTenant(ctx context.Context, req apigen.CreateTenantRequestObject) (apigen.CreateTenantResponseObject, error) {
+	t, err := h.svc.Create(ctx, tenant.Creation{Name: req.Body.Name, Title: or(req.Body.Title, ""), Currency: req.Body.Currency,
+		TimeZone: req.Body.TimeZone})
+	if err != nil {
+		return nil, err
+	}
+	return apigen.CreateTenant201JSONResponse{Body: tenantToAPI(t), Headers: apigen.CreateTenant201ResponseHeaders{
+		ETag: etag(t.Version), Location: ptr("/v1/tenant")}}, nil
+}
+
+func (h tenants) ListTenants(ctx context.Context, req apigen.ListTenantsRequestObject) (apigen.ListTenantsResponseObject, error) {
+	page, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, "tenants")
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.svc.List(ctx, page)
+	if err != nil {
+		return nil, err
+	}
+	next, err := h.next(ctx, p.Next, "tenants")
+	return apigen.ListTenants200JSONResponse{Items: each(p.Items, tenantToAPI), NextCursor: next, HasMore: next != nil}, err
+}
+
+func (h tenants) PutExchangeRate(ctx context.Context, req apigen.PutExchangeRateRequestObject) (apigen.PutExchangeRateResponseObject, error) {
+	base, err := expected(req.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	r, err := h.rates.PutRate(ctx, callOf(ctx), base, req.Currency, dayFromAPI(req.Day), req.Body.Rate)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.PutExchangeRate200JSONResponse{Body: rateToAPI(r), Headers: apigen.PutExchangeRate200ResponseHeaders{ETag: etag(r.Version)}}, nil
+}
+
+func (h tenants) ListExchangeRates(ctx context.Context, req apigen.ListExchangeRatesRequestObject) (apigen.ListExchangeRatesResponseObject, error) {
+	currency := or(req.Params.Currency, "")
+	page, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, "rates", currency)
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.rates.ListRates(ctx, callOf(ctx).Tenant, currency, page)
+	if err != nil {
+		return nil, err
+	}
+	next, err := h.next(ctx, p.Next, "rates", currency)
+	return apigen.ListExchangeRates200JSONResponse{Items: each(p.Items, rateToAPI), NextCursor: next, HasMore: next != nil}, err
+}
+
+func tenantToAPI(t tenant.Tenant) apigen.Tenant {
+	return apigen.Tenant{Name: t.Name, Title: t.Title, Currency: t.Currency, TimeZone: t.Zone.String(), Version: t.Version,
+		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt}
+}
+
+func rateToAPI(r transaction.Rate) apigen.ExchangeRate {
+	return apigen.ExchangeRate{Currency: r.Currency, Day: dayToAPI(r.Day), Rate: r.Rate, Version: r.Version,
+		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
+}

@@ -1,0 +1,239 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/nearest"
+)
+
+// maxPlaces bounds how many wrong places one answer names.
+const maxPlaces = 50
+
+// violation turns what kin-openapi says into the places of a contract_violation, without its texts: those name Go
+// types and regular expressions, and may echo values.
+func violation(err error) error {
+	f := errContract
+	for _, e := range flatten(err) {
+		if len(f.Fields) == maxPlaces {
+			break
+		}
+		f = addPlace(f, e)
+	}
+	if len(f.Fields) == 0 {
+		return f
+	}
+	return f
+}
+
+func flatten(err error) []error {
+	var many openapi3.MultiError
+	if m, ok := err.(openapi3.MultiError); ok { //nolint:errorlint // only this level; wrapped ones belong to their wrapper
+		many = m
+	} else {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range many {
+		all = append(all, flatten(e)...)
+	}
+	return all
+}
+
+func addPlace(f *fault.Fault, err error) *fault.Fault {
+	var re *openapi3filter.RequestError
+	if !errors.As(err, &re) {
+		return f
+	}
+	var own errJSON
+	if errors.As(re.Err, &own) {
+		return f.At("", "bad_json", own.detail)
+	}
+	if re.Err == nil {
+		switch {
+		case re.Parameter != nil:
+			return f.AtParameter(re.Parameter.Name, "required", fault.T("is required", "必填"))
+		case re.RequestBody != nil:
+			return f.At("", "required", fault.T("a body is required", "需要请求体"))
+		}
+		return f
+	}
+	if errors.Is(re.Err, openapi3filter.ErrInvalidRequired) {
+		if re.Parameter != nil {
+			return f.AtParameter(re.Parameter.Name, "required", fault.T("is required", "必填"))
+		}
+		return f.At("", "required", fault.T("a body is required", "需要请求体"))
+	}
+	if errors.Is(re.Err, openapi3filter.ErrInvalidEmptyValue) && re.Parameter != nil {
+		return f.AtParameter(re.Parameter.Name, "empty", fault.T("must not be empty", "不能为空"))
+	}
+	for _, e := range flatten(re.Err) {
+		for _, se := range schemaErrors(e) {
+			code, detail, accepted := explain(se)
+			if re.Parameter != nil {
+				f = f.AtParameter(re.Parameter.Name, code, detail, accepted...)
+				continue
+			}
+			pointer := pointerOf(se.JSONPointer())
+			if se.SchemaField == "properties" || se.SchemaField == "additionalProperties" {
+				name := unknownMember(se)
+				pointer += "/" + escapePointer(name)
+				code, detail = "unknown_member", unknownMemberText(se, name)
+			}
+			if se.SchemaField == "required" {
+				// kin points at the missing member already.
+				code = "required"
+			}
+			f = f.At(pointer, code, detail, accepted...)
+		}
+		var pe *openapi3filter.ParseError
+		if errors.As(e, &pe) && re.Parameter != nil {
+			code, detail, accepted := malformed(re.Parameter)
+			f = f.AtParameter(re.Parameter.Name, code, detail, accepted...)
+		}
+	}
+	return f
+}
+
+// schemaErrors unwraps what kin hides behind allOf, oneOf and anyOf.
+func schemaErrors(err error) []*openapi3.SchemaError {
+	var se *openapi3.SchemaError
+	if !errors.As(err, &se) {
+		return nil
+	}
+	if se.Origin != nil {
+		var all []*openapi3.SchemaError
+		for _, e := range flatten(se.Origin) {
+			all = append(all, schemaErrors(e)...)
+		}
+		if len(all) > 0 {
+			return all
+		}
+	}
+	return []*openapi3.SchemaError{se}
+}
+
+func pointerOf(segments []string) string {
+	var b strings.Builder
+	for _, s := range segments {
+		b.WriteString("/" + escapePointer(s))
+	}
+	return b.String()
+}
+
+func escapePointer(s string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(s)
+}
+
+// unknownMember is the first member of the object that its schema does not know: kin says it only in a sentence.
+func unknownMember(se *openapi3.SchemaError) string {
+	object, ok := se.Value.(map[string]any)
+	if !ok {
+		return ""
+	}
+	first := ""
+	for name := range object {
+		if _, known := se.Schema.Properties[name]; !known && (first == "" || name < first) {
+			if quoted := strconv.Quote(name); strings.Contains(se.Reason, quoted) || first == "" {
+				first = name
+			}
+		}
+	}
+	return first
+}
+
+func unknownMemberText(se *openapi3.SchemaError, name string) fault.Text {
+	known := make([]string, 0, len(se.Schema.Properties))
+	for k := range se.Schema.Properties {
+		known = append(known, k)
+	}
+	if near := nearest.Of(name, known); near != "" {
+		return fault.T("there is no such member; did you mean "+near+"?", "没有此成员；是否想用 "+near+"？")
+	}
+	return fault.T("there is no such member here", "此处没有该成员")
+}
+
+// explain says in our own words what a value breaks.
+func explain(se *openapi3.SchemaError) (code string, detail fault.Text, accepted []string) {
+	s := se.Schema
+	switch se.SchemaField {
+	case "required":
+		return "required", fault.T("is required", "必填"), nil
+	case "type":
+		types := ""
+		if s.Type != nil {
+			types = strings.Join(s.Type.Slice(), " or ")
+		}
+		return "wrong_type", fault.T("must be of type "+types, "类型必须为 "+types), nil
+	case "nullable":
+		return "not_null", fault.T("must not be null", "不能为 null"), nil
+	case "enum":
+		for _, v := range s.Enum {
+			accepted = append(accepted, fmt.Sprint(v))
+		}
+		return "unknown_value", fault.T("must be one of "+strings.Join(accepted, ", "), "必须是其中之一："+strings.Join(accepted, "、")), accepted
+	case "minLength":
+		return "too_short", fault.T(fmt.Sprintf("must have at least %d characters", s.MinLength), fmt.Sprintf("至少 %d 个字符", s.MinLength)), nil
+	case "maxLength":
+		return "too_long", fault.T(fmt.Sprintf("must have at most %d characters", *s.MaxLength), fmt.Sprintf("最多 %d 个字符", *s.MaxLength)), nil
+	case "minimum", "exclusiveMinimum":
+		return "too_small", fault.T("must be at least "+number(s.Min), "不能小于 "+number(s.Min)), nil
+	case "maximum", "exclusiveMaximum":
+		return "too_large", fault.T("must be at most "+number(s.Max), "不能大于 "+number(s.Max)), nil
+	case "minItems":
+		return "too_few", fault.T(fmt.Sprintf("must have at least %d items", s.MinItems), fmt.Sprintf("至少 %d 项", s.MinItems)), nil
+	case "maxItems":
+		return "too_many", fault.T(fmt.Sprintf("must have at most %d items", *s.MaxItems), fmt.Sprintf("最多 %d 项", *s.MaxItems)), nil
+	case "pattern":
+		if s.Description != "" {
+			return "bad_format", fault.T("does not have the right form: "+s.Description, "格式不正确："+s.Description), nil
+		}
+		return "bad_format", fault.T("does not match "+s.Pattern, "不符合格式 "+s.Pattern), nil
+	case "format":
+		return format(s.Format)
+	case "oneOf", "anyOf", "allOf", "not":
+		return "no_match", fault.T("has none of the accepted forms", "不符合任何可接受的形式"), nil
+	}
+	return "invalid", fault.T("is not what the contract allows", "不符合接口约定"), nil
+}
+
+func format(name string) (string, fault.Text, []string) {
+	switch name {
+	case "uuid":
+		return "bad_uuid", fault.T("must be a UUID", "必须是 UUID"), nil
+	case "date":
+		return "bad_date", fault.T("must be a day that exists, as YYYY-MM-DD", "必须是真实存在的日期，格式 YYYY-MM-DD"), nil
+	case "date-time":
+		return "bad_time", fault.T("must be an RFC 3339 moment, such as 2026-02-14T08:30:00+08:00", "必须是 RFC 3339 时间，例如 2026-02-14T08:30:00+08:00"), nil
+	}
+	return "bad_format", fault.T("does not have the format "+name, "不符合格式 "+name), nil
+}
+
+// malformed is a parameter whose text is not of its type at all.
+func malformed(p *openapi3.Parameter) (string, fault.Text, []string) {
+	t := "value"
+	if p.Schema != nil && p.Schema.Value.Type != nil {
+		t = strings.Join(p.Schema.Value.Type.Slice(), " or ")
+	}
+	return "wrong_type", fault.T("must be of type "+t, "类型必须为 "+t), nil
+}
+
+func number(n *float64) string {
+	if n == nil {
+		return "?"
+	}
+	b, err := json.Marshal(*n)
+	if err != nil {
+		return "?"
+	}
+	return string(b)
+}
+
+func sizeText(n int64) string { return strconv.FormatInt(n, 10) + " bytes" }

@@ -135,11 +135,7 @@ func (s *supervised) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-			defer cancel()
-			if err := s.server.Stop(stop); err != nil {
-				s.log.Error("the built-in database did not stop well", "error", err)
-			}
+			s.stop(ctx)
 			return
 		case <-s.server.Exited():
 			s.log.Error("the built-in database ended by itself and is started again", "error", s.server.Err())
@@ -151,6 +147,14 @@ func (s *supervised) run(ctx context.Context) {
 				}
 			}
 		}
+	}
+}
+
+func (s *supervised) stop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if err := s.server.Stop(ctx); err != nil {
+		s.log.Error("the built-in database did not stop well", "error", err)
 	}
 }
 

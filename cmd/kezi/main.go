@@ -29,7 +29,9 @@ type cli struct {
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() (code int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var c cli
@@ -44,11 +46,12 @@ func main() {
 	if err := command.Run(); err != nil {
 		var quiet *exitError
 		if errors.As(err, &quiet) {
-			os.Exit(quiet.code)
+			return quiet.code
 		}
 		fmt.Fprintln(os.Stderr, "kezi:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // exitError ends the program with a code after the command has said everything itself.

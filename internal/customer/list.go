@@ -66,7 +66,8 @@ func list(ctx context.Context, q postgres.Querier, tenantID int32, query Query) 
 		rows = append(rows, part...)
 	}
 	p := page.Cut(rows, query.Page.Limit, row.key, row.customer)
-	return p, count(ctx, q, tenantID, query, &p)
+	err := count(ctx, q, tenantID, query, &p)
+	return p, err
 }
 
 // key is where a page that ends in r ends.

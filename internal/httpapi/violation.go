@@ -95,8 +95,7 @@ func addPlace(f *fault.Fault, err error) *fault.Fault {
 		}
 		var pe *openapi3filter.ParseError
 		if errors.As(e, &pe) && re.Parameter != nil {
-			code, detail, accepted := malformed(re.Parameter)
-			f = f.AtParameter(re.Parameter.Name, code, detail, accepted...)
+			f = f.AtParameter(re.Parameter.Name, "wrong_type", malformed(re.Parameter))
 		}
 	}
 	return f
@@ -217,12 +216,12 @@ func format(name string) (string, fault.Text, []string) {
 }
 
 // malformed is a parameter whose text is not of its type at all.
-func malformed(p *openapi3.Parameter) (string, fault.Text, []string) {
+func malformed(p *openapi3.Parameter) fault.Text {
 	t := "value"
 	if p.Schema != nil && p.Schema.Value.Type != nil {
 		t = strings.Join(p.Schema.Value.Type.Slice(), " or ")
 	}
-	return "wrong_type", fault.T("must be of type "+t, "类型必须为 "+t), nil
+	return fault.T("must be of type "+t, "类型必须为 "+t)
 }
 
 func number(n *float64) string {

@@ -168,7 +168,7 @@ func TestEvaluationGoesOnAfterItsWorkerDied(t *testing.T) {
 	b.blocked(t, last, func(j jobs.Job) {
 		id = j.ID
 		stop()
-		_ = <-ended // it was told to stop
+		<-ended //nolint:errcheck // it was told to stop
 	})
 	require.Equal(t, 10_000, b.count(t, `SELECT count(*) FROM tier_placements WHERE tenant_id = $1`))
 	b.startWork(t)

@@ -8,7 +8,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: postgres build ## build and start kezi with demo data on http://127.0.0.1:8080
-	@bin/kezi serve --demo
+	@KEZI_LOG_LEVEL=$${KEZI_LOG_LEVEL:-warn} bin/kezi serve --demo
 
 # The race detector needs a C compiler with its headers; everything else here does without.
 test: postgres ## run all tests, then those of internal/ under row-level security

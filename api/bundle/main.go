@@ -53,6 +53,7 @@ func bundle(folder, output string) error {
 	if err := complete(doc); err != nil {
 		return err
 	}
+	get(doc, "paths").Style = 0 // one path a line, not the flow style of the empty one in common.yaml
 	var out strings.Builder
 	out.WriteString("# Made from api/parts by `make generate`; edit those.\n")
 	enc := yaml.NewEncoder(&out)

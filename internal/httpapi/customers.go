@@ -363,7 +363,7 @@ func metricsToAPI(m metric.Metrics, currency string) apigen.Metrics {
 		out.FirstPurchaseOn, out.LastPurchaseOn = ptr(dayToAPI(*m.FirstPurchaseOn)), ptr(dayToAPI(*m.LastPurchaseOn))
 	}
 	if days, ok := m.CycleDays(); ok {
-		out.PurchaseCycleDays = ptr(float32(days))
+		out.PurchaseCycleDays = &days
 	}
 	return out
 }

@@ -45,7 +45,7 @@ func (h jobHandlers) CancelJob(ctx context.Context, req apigen.CancelJobRequestO
 }
 
 func jobToAPI(j jobs.Job) apigen.Job {
-	out := apigen.Job{ID: j.ID, Kind: j.Kind, Status: apigen.JobStatus(j.Status), Progress: float32(j.Progress),
+	out := apigen.Job{ID: j.ID, Kind: j.Kind, Status: apigen.JobStatus(j.Status), Progress: j.Progress,
 		Subject: apigen.Subject{Type: j.SubjectType, ID: j.SubjectID}, Counts: j.Counts, Version: j.Version, ChangeSet: &j.ChangeSet,
 		CreatedAt: j.CreatedAt.UTC(), StartedAt: utc(j.StartedAt), FinishedAt: utc(j.FinishedAt)}
 	if j.ErrorCode != "" {

@@ -49,12 +49,23 @@ func (args) Kind() string { return "kezi_job" }
 
 // NewService makes the job service. Handlers are added by Handle before Work.
 func NewService(db *postgres.DB, tenants *tenant.Service, log *slog.Logger, now func() time.Time) (*Service, error) {
+	log = slog.New(quiet{log.Handler()})
 	queue, err := river.NewClient(riverpgxv5.New(db.Pool()), &river.Config{Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("open the job queue: %w", err)
 	}
 	return &Service{db: db, tenants: tenants, log: log, now: now, queue: queue, handlers: map[string]Handler{}}, nil
 }
+
+// quiet leaves away what River says of its ordinary work, a line every few seconds.
+type quiet struct{ slog.Handler }
+
+func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && q.Handler.Enabled(ctx, level)
+}
+
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(attrs)} }
+func (q quiet) WithGroup(name string) slog.Handler       { return quiet{q.Handler.WithGroup(name)} }
 
 // Handle registers what does jobs of one kind.
 func (s *Service) Handle(kind string, h Handler) { s.handlers[kind] = h }

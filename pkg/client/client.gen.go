@@ -1108,7 +1108,7 @@ type Job struct {
 	FinishedAt *time.Time         `json:"finished_at,omitempty"`
 	ID         openapi_types.UUID `json:"id"`
 	Kind       string             `json:"kind"`
-	Progress   float32            `json:"progress"`
+	Progress   float64            `json:"progress"`
 	StartedAt  *time.Time         `json:"started_at,omitempty"`
 	Status     JobStatus          `json:"status"`
 	Subject    Subject            `json:"subject"`
@@ -1173,7 +1173,7 @@ type Metrics struct {
 	PurchaseCount int `json:"purchase_count"`
 
 	// PurchaseCycleDays Average days between purchase days; absent below two.
-	PurchaseCycleDays *float32 `json:"purchase_cycle_days,omitempty"`
+	PurchaseCycleDays *float64 `json:"purchase_cycle_days,omitempty"`
 
 	// PurchaseDays Days with at least one purchase.
 	PurchaseDays int `json:"purchase_days"`
@@ -3114,6 +3114,17 @@ type ClientInterface interface {
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
 	//
+	// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
+	// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+	//
+	// | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
+	// | --- | --- | --- | --- | --- | --- |
+	// | 5 | new | potential_loyal | potential_loyal | champions | champions |
+	// | 4 | promising | potential_loyal | loyal | loyal | champions |
+	// | 3 | about_to_sleep | need_attention | need_attention | loyal | loyal |
+	// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
+	// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
+	//
 	// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 	//
 	// Takes any type of body and a specified content type.
@@ -3131,6 +3142,17 @@ type ClientInterface interface {
 	// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+	//
+	// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
+	// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+	//
+	// | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
+	// | --- | --- | --- | --- | --- | --- |
+	// | 5 | new | potential_loyal | potential_loyal | champions | champions |
+	// | 4 | promising | potential_loyal | loyal | loyal | champions |
+	// | 3 | about_to_sleep | need_attention | need_attention | loyal | loyal |
+	// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
+	// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 	//
 	// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 	//
@@ -4454,6 +4476,17 @@ func (c *Client) ListScoreModels(ctx context.Context, reqEditors ...RequestEdito
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 // | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
 //
+// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
+// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+//
+// | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
+// | --- | --- | --- | --- | --- | --- |
+// | 5 | new | potential_loyal | potential_loyal | champions | champions |
+// | 4 | promising | potential_loyal | loyal | loyal | champions |
+// | 3 | about_to_sleep | need_attention | need_attention | loyal | loyal |
+// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
+// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
+//
 // With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 //
 // Takes any type of body and a specified content type.
@@ -4481,6 +4514,17 @@ func (c *Client) CreateScoreModelWithBody(ctx context.Context, params *CreateSco
 // | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 // | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+//
+// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
+// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+//
+// | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
+// | --- | --- | --- | --- | --- | --- |
+// | 5 | new | potential_loyal | potential_loyal | champions | champions |
+// | 4 | promising | potential_loyal | loyal | loyal | champions |
+// | 3 | about_to_sleep | need_attention | need_attention | loyal | loyal |
+// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
+// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 //
 // With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 //
@@ -10877,6 +10921,17 @@ type ClientWithResponsesInterface interface {
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
 	//
+	// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
+	// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+	//
+	// | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
+	// | --- | --- | --- | --- | --- | --- |
+	// | 5 | new | potential_loyal | potential_loyal | champions | champions |
+	// | 4 | promising | potential_loyal | loyal | loyal | champions |
+	// | 3 | about_to_sleep | need_attention | need_attention | loyal | loyal |
+	// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
+	// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
+	//
 	// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -10894,6 +10949,17 @@ type ClientWithResponsesInterface interface {
 	// | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 	// | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 	// | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+	//
+	// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
+	// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+	//
+	// | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
+	// | --- | --- | --- | --- | --- | --- |
+	// | 5 | new | potential_loyal | potential_loyal | champions | champions |
+	// | 4 | promising | potential_loyal | loyal | loyal | champions |
+	// | 3 | about_to_sleep | need_attention | need_attention | loyal | loyal |
+	// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
+	// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 	//
 	// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 	//
@@ -18796,6 +18862,17 @@ func (c *ClientWithResponses) ListScoreModelsWithResponse(ctx context.Context, r
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 // | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
 //
+// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
+// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+//
+// | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
+// | --- | --- | --- | --- | --- | --- |
+// | 5 | new | potential_loyal | potential_loyal | champions | champions |
+// | 4 | promising | potential_loyal | loyal | loyal | champions |
+// | 3 | about_to_sleep | need_attention | need_attention | loyal | loyal |
+// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
+// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
+//
 // With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -18819,6 +18896,17 @@ func (c *ClientWithResponses) CreateScoreModelWithBodyWithResponse(ctx context.C
 // | rfm | recency, frequency, monetary in bands 1..5, composite, named segment | `window_days` (all history), `weights` ({"r": 1, "f": 1, "m": 1}) |
 // | clv | expected purchases times expected value, discounted | `family` (mbg_nbd; or bg_nbd, pareto_nbd), `horizon_months` (12), `discount_rate_monthly` (0.01) |
 // | churn | probability of no purchase within the horizon | `family` (bg_nbd; or mbg_nbd, pareto_nbd), `horizon_days` (90) |
+//
+// An rfm band is 1 + the number of the 20, 40, 60 and 80 % quantiles (type 7) strictly below the value; recency counts
+// backwards, so 5 is the most recent. The named segment follows from r and the rounded mean of f and m:
+//
+// | r by mean of f, m | 1 | 2 | 3 | 4 | 5 |
+// | --- | --- | --- | --- | --- | --- |
+// | 5 | new | potential_loyal | potential_loyal | champions | champions |
+// | 4 | promising | potential_loyal | loyal | loyal | champions |
+// | 3 | about_to_sleep | need_attention | need_attention | loyal | loyal |
+// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
+// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 //
 // With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
 //

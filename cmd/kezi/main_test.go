@@ -1,0 +1,199 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "kezi-cmd-*")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "kezi")
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, ".").CombinedOutput() //nolint:gosec // our own package
+	if err != nil {
+		fmt.Fprintln(os.Stderr, string(out))
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	os.Exit(code)
+}
+
+// installation is one data folder with the address of the service on it.
+type installation struct {
+	dir, address string
+	token        string
+}
+
+func install(t *testing.T) *installation {
+	t.Helper()
+	// Not t.TempDir: the database's user must reach it when the test runs as root.
+	dir, err := os.MkdirTemp("", "kezi-data-*")
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // see above
+	t.Cleanup(func() { os.RemoveAll(dir) })  //nolint:errcheck // a temporary folder
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	return &installation{dir: filepath.Join(dir, "data"), address: l.Addr().String()}
+}
+
+func (i *installation) command(ctx context.Context, args ...string) *exec.Cmd {
+	c := exec.CommandContext(ctx, binary, args...) //nolint:gosec // our own binary
+	c.Env = append(os.Environ(), "KEZI_DATA_DIR="+i.dir, "KEZI_LISTEN="+i.address, "KEZI_ADMIN_LISTEN=off",
+		"KEZI_URL=http://"+i.address, "KEZI_TOKEN="+i.token)
+	return c
+}
+
+// run runs a command to its end and answers what it printed.
+func (i *installation) run(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := i.command(t.Context(), args...).CombinedOutput()
+	require.NoError(t, err, "kezi %s: %s", strings.Join(args, " "), out)
+	return string(out)
+}
+
+// serve starts the service and waits until it is ready.
+func (i *installation) serve(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	c := i.command(context.WithoutCancel(t.Context()), append([]string{"serve"}, args...)...)
+	var log bytes.Buffer
+	c.Stderr = &log
+	require.NoError(t, c.Start())
+	t.Cleanup(func() {
+		c.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have been killed by the test
+		c.Wait()                          //nolint:errcheck // likewise
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	require.Eventually(t, func() bool {
+		res, err := http.Get("http://" + i.address + "/readyz") //nolint:noctx // it answers or refuses at once
+		if err != nil {
+			return false
+		}
+		res.Body.Close() //nolint:errcheck // only the status matters
+		return res.StatusCode == http.StatusOK
+	}, 60*time.Second, 20*time.Millisecond)
+	return c
+}
+
+func (i *installation) get(t *testing.T, path string, out any) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+i.address+path, nil)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+i.token)
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer res.Body.Close() //nolint:errcheck // read to its end
+	b, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, res.StatusCode, "%s", b)
+	require.NoError(t, json.Unmarshal(b, out))
+}
+
+func lastLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return lines[len(lines)-1]
+}
+
+// The service is killed in the middle of an import and started again: the import ends by itself, every row once.
+func TestKilledInTheMiddleOfAnImport(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	first := i.serve(t)
+	i.run(t, "tenant", "create", "shop", "--currency", "USD", "--timezone", "UTC")
+	i.token = lastLine(i.run(t, "token", "--tenant", "shop"))
+
+	const rows, customers = 60_000, 7_000
+	var file strings.Builder
+	file.WriteString("who,day,cents\n")
+	for n := range rows {
+		fmt.Fprintf(&file, "c%d,2026-01-%02d,%d\n", n%customers, 1+n%28, n%5000)
+	}
+	path := filepath.Join(t.TempDir(), "orders.csv")
+	require.NoError(t, os.WriteFile(path, []byte(file.String()), 0o600))
+	load := []string{"import", "transactions", path, "--source", "pos", "--currency", "USD",
+		"--map", "customer_external_id=who,occurred_at=day,amount_minor=cents"}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	cli := i.command(ctx, load...)
+	require.NoError(t, cli.Start())
+
+	var imports struct {
+		Items []struct {
+			Status                           string
+			Rows, Created, Unchanged, Failed int
+			CustomersCreated                 int `json:"customers_created"`
+		}
+	}
+	require.Eventually(t, func() bool {
+		i.get(t, "/v1/imports", &imports)
+		return len(imports.Items) == 1 && imports.Items[0].Rows > 0
+	}, time.Minute, 5*time.Millisecond)
+	require.NoError(t, first.Process.Kill())
+	first.Wait() //nolint:errcheck // it was killed
+	stop()
+	cli.Wait() //nolint:errcheck // it was killed
+
+	i.serve(t)
+	require.Eventually(t, func() bool {
+		i.get(t, "/v1/imports", &imports)
+		return imports.Items[0].Status == "succeeded"
+	}, 2*time.Minute, 100*time.Millisecond)
+	require.Equal(t, rows, imports.Items[0].Created)
+	require.Equal(t, customers, imports.Items[0].CustomersCreated)
+	require.Contains(t, i.run(t, "recompute", "--tenant", "shop", "--verify"), "the metrics of all 7000 customers equal their facts")
+
+	out := i.run(t, load...)
+	require.Contains(t, out, "unchanged")
+	i.get(t, "/v1/imports", &imports)
+	require.Equal(t, rows, imports.Items[0].Unchanged)
+	require.Zero(t, imports.Items[0].Created)
+}
+
+func TestDevelopmentSignInStaysOnLoopback(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	i.address = "0.0.0.0:0"
+	out, err := i.command(t.Context(), "serve").CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "loopback")
+}
+
+func TestCommandsWorkWithoutAServer(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	require.Contains(t, i.run(t, "migrate"), "the schema is at version")
+	i.run(t, "tenant", "create", "one")
+	out, err := i.command(t.Context(), "tenant", "create", "one").CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "already")
+	out, err = i.command(t.Context(), "tenant", "create", "two", "--currency", "XXY", "--timezone", "Mars").CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "currency")
+	require.Contains(t, string(out), "time_zone")
+	require.Len(t, strings.Split(lastLine(i.run(t, "token", "--tenant", "one")), "."), 3)
+	out, err = i.command(t.Context(), "token", "--tenant", "nobody").CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "kezi tenant create nobody")
+	require.Contains(t, i.run(t, "version"), "kezi")
+}

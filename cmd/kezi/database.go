@@ -29,8 +29,11 @@ type storage struct {
 // databaseName is the database in the built-in cluster.
 const databaseName = "kezi"
 
-// folder is the data folder, moved where root's database user can reach it.
+// folder is the data folder. With a built-in database below root it is moved where the database's user can reach it.
 func (s storage) folder(say func(string)) (string, error) {
+	if s.DatabaseURL != "" {
+		return s.DataDir, os.MkdirAll(s.DataDir, 0o755) //nolint:gosec // its files are private
+	}
 	dir, moved, err := pgserver.ResolveDir(s.DataDir)
 	if err != nil {
 		return "", err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // time zones on machines that have no database of them
 
 	"github.com/alecthomas/kong"
 )

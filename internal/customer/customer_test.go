@@ -1,0 +1,91 @@
+package customer_test
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/patch"
+	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/tenant"
+)
+
+func TestMain(m *testing.M) { postgrestest.Main(m) }
+
+func TestEveryFieldIsStoredAndReadBack(t *testing.T) {
+	t.Parallel()
+	db := postgrestest.DB(t)
+	of := postgrestest.Tenant(t, db)
+	ctx := postgrestest.Context(t, of)
+	call := tenant.Call{Tenant: of, Actor: "test", ChangeSet: uuid.Must(uuid.NewV7())}
+	at := time.Date(2026, 2, 3, 4, 5, 6, 789_000, time.UTC)
+	svc := customer.NewService(db, func() time.Time { return at })
+
+	r := customer.Registration{Kind: customer.Company, Name: "杭州西湖茶叶有限公司", Stage: customer.Dormant,
+		Source: customer.Source{Channel: "exhibition", Detail: "广交会", Campaign: "2026 春"}, Owner: "李娜", Country: "CN", Province: "浙江",
+		City: "杭州", Industry: "茶叶", ExternalIDs: []customer.ExternalID{{Source: "erp", ID: "2"}, {Source: "crm", ID: "1"}}}
+	everyFieldSet(t, r)
+	made, err := svc.Create(ctx, call, r)
+	require.NoError(t, err)
+	require.Equal(t, []customer.ExternalID{{Source: "crm", ID: "1"}, {Source: "erp", ID: "2"}}, made.ExternalIDs)
+	read, err := svc.Get(ctx, of, made.ID)
+	require.NoError(t, err)
+	require.Equal(t, made, read)
+
+	at = at.Add(time.Hour)
+	name, kind, stage := "张三", customer.Person, customer.Lost
+	change := customer.Change{Kind: &kind, Name: &name, Stage: &stage, Source: patch.Set(customer.Source{Channel: "phone"}),
+		Owner: patch.Set("王强"), Country: patch.Set("SG"), Province: patch.Set("p"), City: patch.Set("c"), Industry: patch.Set("i")}
+	everyFieldSet(t, change)
+	changed, err := svc.Update(ctx, call, made.ID, patch.Expected{1}, change)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, changed.Version)
+	require.Equal(t, at, changed.UpdatedAt)
+	read, err = svc.Get(ctx, of, made.ID)
+	require.NoError(t, err)
+	require.Equal(t, changed, read)
+}
+
+// everyFieldSet fails for a field that a test forgot, so that a new one can't be.
+func everyFieldSet(t *testing.T, v any) {
+	t.Helper()
+	value := reflect.ValueOf(v)
+	for i := range value.NumField() {
+		require.False(t, value.Field(i).IsZero(), value.Type().Field(i).Name)
+	}
+}
+
+func TestAnotherTenantsCustomersDoNotExist(t *testing.T) {
+	t.Parallel()
+	db := postgrestest.DB(t)
+	mine, theirs := postgrestest.Tenant(t, db), postgrestest.Tenant(t, db)
+	at := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
+	svc := customer.NewService(db, func() time.Time { return at })
+	id := customer.ExternalID{Source: "s", ID: "1"}
+	made, err := svc.Create(postgrestest.Context(t, theirs), tenant.Call{Tenant: theirs, ChangeSet: uuid.Must(uuid.NewV7())},
+		customer.Registration{Kind: customer.Person, Name: "x", ExternalIDs: []customer.ExternalID{id}})
+	require.NoError(t, err)
+	ctx, call := postgrestest.Context(t, mine), tenant.Call{Tenant: mine, ChangeSet: uuid.Must(uuid.NewV7())}
+	_, err = svc.Get(ctx, mine, made.ID)
+	require.ErrorIs(t, err, customer.ErrNotFound)
+	_, err = svc.ByExternalID(ctx, mine, id)
+	require.ErrorIs(t, err, customer.ErrNotFound)
+	_, err = svc.Update(ctx, call, made.ID, nil, customer.Change{Owner: patch.Set("me")})
+	require.ErrorIs(t, err, customer.ErrNotFound)
+	require.ErrorIs(t, svc.Delete(ctx, call, made.ID, nil), customer.ErrNotFound)
+	_, err = svc.Undelete(ctx, call, made.ID)
+	require.ErrorIs(t, err, customer.ErrNotFound)
+	_, err = svc.AddExternalID(ctx, call, made.ID, customer.ExternalID{Source: "s", ID: "2"})
+	require.ErrorIs(t, err, customer.ErrNotFound)
+	require.ErrorIs(t, svc.RemoveExternalID(ctx, call, made.ID, id), customer.ErrNotFound)
+	many, err := svc.Many(ctx, mine, []uuid.UUID{made.ID})
+	require.NoError(t, err)
+	require.Empty(t, many)
+	read, err := svc.Get(postgrestest.Context(t, theirs), theirs, made.ID)
+	require.NoError(t, err)
+	require.Equal(t, made, read)
+}

@@ -1,0 +1,246 @@
+package demo_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kezi-io/kezi/internal/app"
+	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/demo"
+	"github.com/kezi-io/kezi/internal/metric"
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/seal"
+	"github.com/kezi-io/kezi/internal/tenant"
+)
+
+func demoOf(a *app.App, now func() time.Time) *demo.Demo {
+	return demo.New(demo.Services{DB: a.DB, Tenants: a.Tenants, Customers: a.Customers, Transactions: a.Transactions, Tags: a.Tags,
+		Scores: a.Scores, Tiers: a.Tiers, Imports: a.Imports, Jobs: a.Jobs}, now)
+}
+
+// filled is a database of its own with demo data made so many days from today, by a service that works until the test
+// ends.
+type filled struct {
+	app  *app.App
+	demo *demo.Demo
+	now  func() time.Time
+	made demo.Filled
+}
+
+func fill(t *testing.T, days int) filled {
+	t.Helper()
+	db := postgrestest.Fresh(t)
+	keys, err := seal.LoadOrCreate(filepath.Join(t.TempDir(), "keyset.json"))
+	require.NoError(t, err)
+	key, err := auth.LoadOrCreateDevKey(t.TempDir())
+	require.NoError(t, err)
+	now := func() time.Time { return time.Now().AddDate(0, 0, days).UTC().Truncate(time.Microsecond) }
+	a, err := app.New(app.Parts{DB: db, Keys: keys, Verifier: key.Verifier(), Now: now, Metrics: prometheus.NewRegistry(),
+		Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	work(t, a)
+	f := filled{app: a, demo: demoOf(a, now), now: now}
+	// Two processes that start at once make one filling.
+	var made [2]demo.Filled
+	var errs [2]error
+	var both sync.WaitGroup
+	for i := range made {
+		both.Go(func() { made[i], errs[i] = f.demo.Fill(t.Context()) })
+	}
+	both.Wait()
+	require.NoError(t, errors.Join(errs[:]...))
+	if made[0] == (demo.Filled{}) {
+		made[0], made[1] = made[1], made[0]
+	}
+	require.Zero(t, made[1])
+	f.made = made[0]
+	return f
+}
+
+func work(t *testing.T, a *app.App) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var group sync.WaitGroup
+	group.Go(func() {
+		if err := a.Work(ctx); err != nil {
+			t.Errorf("the workers: %v", err)
+		}
+	})
+	t.Cleanup(func() { cancel(); group.Wait() })
+}
+
+func (f filled) tenant(t *testing.T, name string) (tenant.Tenant, context.Context) {
+	t.Helper()
+	found, err := f.app.Tenants.ByName(t.Context(), name)
+	require.NoError(t, err)
+	return found, postgres.WithTenant(t.Context(), found.ID)
+}
+
+// rows are what a query about the tenant $1 answers, a line each.
+func (f filled) rows(t *testing.T, name, query string) []string {
+	t.Helper()
+	in, ctx := f.tenant(t, name)
+	found, err := f.app.DB.Query(ctx, query, in.ID)
+	require.NoError(t, err)
+	lines, err := pgx.CollectRows(found, func(r pgx.CollectableRow) (string, error) {
+		values, err := r.Values()
+		return strings.TrimSuffix(fmt.Sprintln(values...), "\n"), err
+	})
+	require.NoError(t, err, query)
+	return lines
+}
+
+// facts are everything that must be the same whatever day the data was made on, each with the number of its rows and
+// their checksum; days count from the last midnight before that.
+func (f filled) facts(t *testing.T, name string) map[string]string {
+	t.Helper()
+	in, _ := f.tenant(t, name)
+	today := in.Today(f.now()).String()
+	all := map[string]string{}
+	for what, query := range map[string]string{
+		"customers": `SELECT id, kind, name, stage, coalesce(city, ''), coalesce(owner, ''), coalesce(source_detail, ''), version,
+			extract(epoch FROM created_at AT TIME ZONE '{zone}' - '{today}'::timestamp)::bigint FROM customers WHERE tenant_id = $1`,
+		"external ids": `SELECT source, external_id, customer_id FROM external_ids WHERE tenant_id = $1`,
+		"transactions": `SELECT id, customer_id, external_id, amount, currency, base_amount, status, units, channel, day - '{today}'::date,
+			extract(epoch FROM occurred_at AT TIME ZONE '{zone}' - '{today}'::timestamp)::bigint FROM transactions WHERE tenant_id = $1`,
+		"keys":       `SELECT source, key, transaction_id FROM transaction_keys WHERE tenant_id = $1`,
+		"metrics":    `SELECT customer_id, purchase_count, spend_total, last_purchase_on - '{today}'::date FROM customer_metrics WHERE tenant_id = $1`,
+		"tags":       `SELECT g.id, g.key, t.id, t.key FROM tags t JOIN tag_groups g ON g.tenant_id = t.tenant_id AND g.id = t.group_id WHERE t.tenant_id = $1`,
+		"tagged":     `SELECT customer_id, tag_id, source, reason FROM customer_tags WHERE tenant_id = $1`,
+		"scores":     `SELECT r.id, r.job_id, s.customer_id, s.value, s.band FROM scores s JOIN score_runs r ON r.tenant_id = s.tenant_id AND r.run_no = s.run_no WHERE s.tenant_id = $1`,
+		"placements": `SELECT p.customer_id, r.key, p.change_set FROM tier_placements p JOIN tiers r ON r.tenant_id = p.tenant_id AND r.id = p.tier_id WHERE p.tenant_id = $1`,
+		"jobs":       `SELECT id, kind, status, subject_id, change_set, counts FROM jobs WHERE tenant_id = $1`,
+		"imports":    `SELECT id, job_id, change_set, rows_read, created, failed FROM imports WHERE tenant_id = $1`,
+		"errors":     `SELECT import_id, line, col, code FROM import_errors WHERE tenant_id = $1`,
+		"events":     `SELECT row_number() OVER (ORDER BY ord), type, subject_type, CASE subject_type WHEN 'exchange_rate' THEN '' ELSE subject_id END, coalesce(customer_id::text, ''), changed, actor, request_id, change_set FROM events WHERE tenant_id = $1`,
+		"touched":    `SELECT change_set_id, customer_id FROM change_set_items WHERE tenant_id = $1`,
+		"rates":      `SELECT currency, day - '{today}'::date, rate FROM exchange_rates WHERE tenant_id = $1`,
+	} {
+		query = strings.NewReplacer("{today}", today, "{zone}", in.Zone.String()).Replace(query)
+		all[what] = f.rows(t, name, `SELECT count(*), md5(string_agg(x::text, '' ORDER BY x::text)) FROM (`+query+`) x`)[0]
+	}
+	return all
+}
+
+func TestFill(t *testing.T) {
+	t.Parallel()
+	f := fill(t, 0)
+	t.Logf("%+v", f.made)
+	require.Equal(t, 2012, f.made.Customers)
+	facts := f.facts(t, demo.Tenant)
+	for what, rows := range facts {
+		require.NotEqual(t, "0 <nil>", rows, what)
+	}
+
+	// The same on every machine; after a change of what is drawn, or of how, this is the line to change.
+	require.Equal(t, map[string]string{
+		"customers":    "2000 f93fc57c6bc30e0400203458c6bb585f",
+		"external ids": "2378 fe5ccc9d0fee9d1faa1a604d8b0d11e2",
+		"transactions": "6311 5f82c1759ab4f1aeb062adac225a264f",
+		"keys":         "6311 a813c3d9b0ff48aff477d6bf248ff093",
+		"tagged":       "3481 b710ef446c01e1efd7dec11de5b3a981",
+	}, map[string]string{"customers": facts["customers"], "external ids": facts["external ids"], "transactions": facts["transactions"],
+		"keys": facts["keys"], "tagged": facts["tagged"]})
+
+	for _, name := range []string{demo.Tenant, demo.Second} {
+		in, ctx := f.tenant(t, name)
+		wrong, n, err := metric.Verify(ctx, f.app.DB, in.ID, 10)
+		require.NoError(t, err)
+		require.Empty(t, wrong)
+		require.NotZero(t, n)
+		// A day is the local day of its moment, and yesterday is the last one.
+		require.Equal(t, []string{"0"}, f.rows(t, name, `SELECT count(*) FROM transactions WHERE tenant_id = $1
+			AND day <> (occurred_at AT TIME ZONE '`+in.Zone.String()+`')::date`))
+		last := f.rows(t, name, `SELECT max(day)::text FROM transactions WHERE tenant_id = $1`)[0]
+		yesterday := in.Today(f.now()).AddDate(0, 0, -1).Format(time.DateOnly)
+		require.LessOrEqual(t, last, yesterday)
+		if name == demo.Tenant {
+			require.Equal(t, yesterday, last)
+		}
+		require.Equal(t, []string{"0"}, f.rows(t, name, `SELECT count(*) FROM transactions t JOIN customers c
+			ON c.tenant_id = t.tenant_id AND c.id = t.customer_id WHERE t.tenant_id = $1 AND t.occurred_at < c.created_at`))
+	}
+
+	in, ctx := f.tenant(t, demo.Tenant)
+	d, err := f.app.Tiers.Distribution(ctx, in, "value")
+	require.NoError(t, err)
+	require.Zero(t, d.Unplaced)
+	var placed int64
+	for _, n := range d.Customers {
+		require.NotZero(t, n)
+		placed += n
+	}
+	require.Equal(t, d.Total, placed)
+
+	// The data is drawn from what the models assume, so they find nothing to complain about.
+	require.Equal(t, []string{"churn []", "clv []", "rfm []"}, f.rows(t, demo.Tenant, `SELECT r.kind, r.calibration->>'diagnostics'
+		FROM score_runs r WHERE r.tenant_id = $1 ORDER BY 1`))
+
+	t.Run("AgainChangesNothing", func(t *testing.T) {
+		made, err := f.demo.Fill(t.Context())
+		require.NoError(t, err)
+		require.Zero(t, made)
+		require.Equal(t, facts, f.facts(t, demo.Tenant))
+	})
+	t.Run("WhateverTheDay", func(t *testing.T) {
+		second := f.facts(t, demo.Second)
+		earlier := fill(t, -137)
+		require.Equal(t, facts, earlier.facts(t, demo.Tenant))
+		require.Equal(t, second, earlier.facts(t, demo.Second))
+	})
+	t.Run("AnInterruptedOneStartsOver", func(t *testing.T) {
+		_, err := f.app.DB.Exec(ctx, `DELETE FROM jobs WHERE tenant_id = $1`, in.ID)
+		require.NoError(t, err)
+		made, err := f.demo.Fill(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 2000, made.Customers)
+		require.Equal(t, facts, f.facts(t, demo.Tenant))
+	})
+	t.Run("ResetLeavesNothing", func(t *testing.T) {
+		others, ctx := postgrestest.Tenant(t, f.app.DB), ctx
+		_, err := f.app.DB.Exec(postgres.WithTenant(t.Context(), others.ID), `INSERT INTO exchange_rates (tenant_id, currency, day, rate, version, created_at, updated_at)
+			VALUES ($1, 'USD', '2026-01-01', 7, 1, now(), now())`, others.ID)
+		require.NoError(t, err)
+		require.NoError(t, f.demo.Reset(t.Context()))
+		for _, table := range tenantTables(ctx, t, f.app.DB) {
+			for _, name := range []string{demo.Tenant, demo.Second} {
+				require.Equal(t, []string{"0"}, f.rows(t, name, `SELECT count(*) FROM `+table+` WHERE tenant_id = $1`), table)
+			}
+		}
+		require.Equal(t, []string{"1"}, f.rows(t, others.Name, `SELECT count(*) FROM exchange_rates WHERE tenant_id = $1`))
+
+		// Whoever has customers of their own in a tenant of that name keeps them, and gets none of ours.
+		in, ctx := f.tenant(t, demo.Tenant)
+		_, err = f.app.DB.Exec(ctx, `INSERT INTO customers (tenant_id, id, version, kind, name, stage, created_at, updated_at)
+			VALUES ($1, gen_random_uuid(), 1, 'person', 'Ada', 'lead', now(), now())`, in.ID)
+		require.NoError(t, err)
+		made, err := f.demo.Fill(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 12, made.Customers) // those of the second tenant
+		require.Equal(t, []string{"Ada"}, f.rows(t, demo.Tenant, `SELECT name FROM customers WHERE tenant_id = $1`))
+	})
+}
+
+// tenantTables are all that a tenant has rows in, so that a table that Reset does not know fails the test.
+func tenantTables(ctx context.Context, t *testing.T, db *postgres.DB) []string {
+	t.Helper()
+	rows, err := db.Query(ctx, `SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+		WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace`)
+	require.NoError(t, err)
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	require.Contains(t, names, "customers")
+	return names
+}

@@ -17,6 +17,8 @@ test: postgres ## run all tests, then those of internal/ under row-level securit
 		| $$(go env CC) -x c -o /dev/null - 2>/dev/null; then \
 		race=; echo "make test: no working C compiler, so the tests run without the race detector"; \
 	fi; \
+	command -v chromium chromium-browser google-chrome >/dev/null || \
+		echo "make test: no browser here, so the test of Swagger UI is left out (apt-get install -y chromium)"; \
 	echo "make test: go test $$race -timeout 5m ./..."; \
 	CGO_ENABLED=$${race:+1} go test $$race -timeout 5m ./...; \
 	echo "make test: the same under row-level security"; \

@@ -91,18 +91,65 @@ func TestExamplesWorkAsTheyStand(t *testing.T) {
 		}
 	}
 	require.Greater(t, tried, 50)
+	t.Run("AnotherTenantFindsNoneOfIt", func(t *testing.T) { othersFindNothing(t, s, doc) })
 }
 
-func try(t *testing.T, caller *apptest.Client, method, path string, op operation, parameters []parameter) {
+// othersFindNothing calls every operation that names something in its path with the demo tenant's ids and another
+// tenant's token: there is no such thing there.
+func othersFindNothing(t *testing.T, s *apptest.Server, doc document) {
 	t.Helper()
-	dry := false
+	in, err := s.App.Tenants.ByName(t.Context(), demo.Second)
+	require.NoError(t, err)
+	stranger := s.In(t, in)
+	tried := 0
+	for path, item := range doc.Paths {
+		shared, err := doc.parameters(item["parameters"])
+		require.NoError(t, err)
+		// A business key of one's own choice is nobody's secret: a PUT by it creates, in the caller's tenant.
+		if len(shared) == 0 || strings.HasPrefix(path, "/v1/exchange-rates/") {
+			continue
+		}
+		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+			raw, ok := item[strings.ToLower(method)]
+			if !ok || (method == "PUT" && strings.Contains(path, "by-external-id")) {
+				continue
+			}
+			var op operation
+			require.NoError(t, json.Unmarshal(raw, &op))
+			target := withExamples(t, path, shared)
+			var body any
+			headers := []string{}
+			if op.RequestBody != nil {
+				for media, content := range op.RequestBody.Content {
+					headers = []string{"Content-Type", media}
+					if body = []byte(content.Example); len(content.Example) == 0 {
+						body = []byte("who,day,cents\n")
+					}
+				}
+			}
+			a := stranger.Do(t, method, target, body, headers...)
+			require.Equal(t, http.StatusNotFound, a.Status, "%s %s: %s", method, target, a.Body)
+			tried++
+		}
+	}
+	require.Greater(t, tried, 30)
+}
+
+func withExamples(t *testing.T, path string, parameters []parameter) string {
+	t.Helper()
 	for _, p := range parameters {
 		if p.In == "path" {
 			require.NotEmpty(t, p.Example, "%s has no example", p.Name)
 			path = strings.ReplaceAll(path, "{"+p.Name+"}", url.PathEscape(p.Example))
 		}
-		dry = dry || p.Name == "validate_only"
 	}
+	return path
+}
+
+func try(t *testing.T, caller *apptest.Client, method, path string, op operation, parameters []parameter) {
+	t.Helper()
+	path = withExamples(t, path, parameters)
+	dry := slices.ContainsFunc(parameters, func(p parameter) bool { return p.Name == "validate_only" })
 	if method != http.MethodGet {
 		var body any
 		if op.RequestBody != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -106,7 +107,11 @@ func Feed(ctx context.Context, q postgres.Querier, tenantID int32, query Query) 
 	return events, false, nil
 }
 
-// Items is a page of the customers that a change set touched.
+// ErrChangeSet is answered for a change set that touched nobody as a set: the event of a single change names its customer.
+var ErrChangeSet = fault.New(fault.NotFound, "change_set_not_found",
+	"no change set of this id touched a set of customers", "没有涉及一批客户的该变更集")
+
+// Items is a page of the customers that a change set touched, or ErrChangeSet.
 func Items(ctx context.Context, q postgres.Querier, tenantID int32, changeSet uuid.UUID, req page.Request) (page.Of[uuid.UUID], error) {
 	after := uuid.Nil
 	if req.After != nil {
@@ -121,6 +126,9 @@ func Items(ctx context.Context, q postgres.Querier, tenantID int32, changeSet uu
 		tenantID, changeSet, after, req.Limit+1).Scan(&ids).Error
 	if err != nil {
 		return page.Of[uuid.UUID]{}, fmt.Errorf("list a change set: %w", err)
+	}
+	if len(ids) == 0 && req.After == nil {
+		return page.Of[uuid.UUID]{}, ErrChangeSet
 	}
 	return page.Cut(ids, req.Limit, func(id uuid.UUID) page.Key { return page.Key{id.String()} },
 		func(id uuid.UUID) uuid.UUID { return id }), nil

@@ -2,6 +2,7 @@ package tag_test
 
 import (
 	"encoding/json"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -253,7 +254,7 @@ func TestDeleteTag(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		vip, other := b.tag(t, "vip", nil), b.tag(t, "other", nil)
-		work, err := jobs.NewService(b.db, nil, nil, b.now)
+		work, err := jobs.NewService(b.db, nil, slog.New(slog.DiscardHandler), b.now)
 		require.NoError(t, err)
 		_, err = tier.NewService(b.db, work, b.now).Create(b.ctx, b.call, tier.Draft{Key: "member", Tiers: []tier.TierDraft{
 			{Key: "in", Name: "in", Condition: json.RawMessage(`{"not": {"or": [{"field": "city", "op": "eq", "value": "other"}, {"field": "tags", "op": "in", "values": ["x", "vip"]}]}}`)},

@@ -11541,6 +11541,8 @@ type ListChangeSetItemsResponse struct {
 	ApplicationProblemJSON401 *P401
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *P503
 	// Headers401 the parsed response headers for an HTTP 401 response
@@ -11565,6 +11567,11 @@ func (r ListChangeSetItemsResponse) GetApplicationProblemJSON401() *P401 {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r ListChangeSetItemsResponse) GetApplicationProblemJSON403() *P403 {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListChangeSetItemsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
 }
 
 // GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
@@ -19770,6 +19777,13 @@ func ParseListChangeSetItemsResponse(rsp *http.Response) (*ListChangeSetItemsRes
 			return nil, err
 		}
 		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
 		var dest P503

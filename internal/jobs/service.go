@@ -189,10 +189,14 @@ func (w *worker) Work(ctx context.Context, r *river.Job[args]) error {
 	case f != nil:
 		run.Job.Status, run.Job.ErrorCode, run.Job.ErrorDetail = Failed, f.Code, f.Message.En
 	case ctx.Err() != nil || r.Attempt < r.MaxAttempts:
-		log.Warn("the job is tried again", "error", err)
 		if err := requeue(after, s.db, t.ID, run.Job); err != nil {
 			log.Error("the job could not be given back", "error", err)
 		}
+		if ctx.Err() != nil {
+			log.Info("the process stops; the job goes on in another one")
+			return river.JobSnooze(time.Second) // not an attempt: any number of restarts must not use up the job
+		}
+		log.Warn("the job is tried again", "error", err)
 		return err
 	default:
 		log.Error("the job failed", "error", err)

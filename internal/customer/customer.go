@@ -2,8 +2,10 @@
 package customer
 
 import (
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/google/uuid"
 
@@ -92,28 +94,19 @@ type Registration struct {
 	ExternalIDs                              []ExternalID
 }
 
+// SourceChange is a merge patch of a source; null clears the source as a whole.
+type SourceChange struct {
+	Channel          *string
+	Detail, Campaign patch.Field[string]
+}
+
 // Change is a merge patch of a customer.
 type Change struct {
 	Kind                                     *Kind
 	Name                                     *string
 	Stage                                    *Stage
-	Source                                   patch.Field[Source]
+	Source                                   patch.Field[SourceChange]
 	Owner, Country, Province, City, Industry patch.Field[string]
-}
-
-// registration is the change as the first word about a customer who does not exist yet.
-func (c Change) registration(id ExternalID) Registration {
-	r := Registration{Kind: Person, Stage: Prospect, ExternalIDs: []ExternalID{id}}
-	patch.Keep(&r.Kind, c.Kind)
-	patch.Keep(&r.Name, c.Name)
-	patch.Keep(&r.Stage, c.Stage)
-	c.Source.Into(&r.Source)
-	c.Owner.Into(&r.Owner)
-	c.Country.Into(&r.Country)
-	c.Province.Into(&r.Province)
-	c.City.Into(&r.City)
-	c.Industry.Into(&r.Industry)
-	return r
 }
 
 // apply makes the change and answers the names of the fields that it changed with their values before.
@@ -122,7 +115,7 @@ func (c Change) apply(to *Customer) (previous map[string]any) {
 	patch.Keep(&to.Kind, c.Kind)
 	patch.Keep(&to.Name, c.Name)
 	patch.Keep(&to.Stage, c.Stage)
-	c.Source.Into(&to.Source)
+	c.mergeSource(&to.Source)
 	c.Owner.Into(&to.Owner)
 	c.Country.Into(&to.Country)
 	c.Province.Into(&to.Province)
@@ -145,6 +138,18 @@ func (c Change) apply(to *Customer) (previous map[string]any) {
 	note("city", before.City != to.City, before.City)
 	note("industry", before.Industry != to.Industry, before.Industry)
 	return previous
+}
+
+func (c Change) mergeSource(to *Source) {
+	switch {
+	case !c.Source.Given:
+	case c.Source.Value == nil:
+		*to = Source{}
+	default:
+		patch.Keep(&to.Channel, c.Source.Value.Channel)
+		c.Source.Value.Detail.Into(&to.Detail)
+		c.Source.Value.Campaign.Into(&to.Campaign)
+	}
 }
 
 // document is the source as the contract shows it.
@@ -172,13 +177,29 @@ func (c *Customer) tidy() {
 // check is what a customer must fulfil beyond the contract's types and lengths.
 func (c *Customer) check() error {
 	var v fault.Validator
-	v.Check(c.Name != "", "/name", "required", fault.T("a customer needs a name", "客户必须有名称"))
+	v.Check(visible(c.Name), "/name", "required", fault.T("a customer needs a name that can be seen", "客户必须有可见的名称"))
+	v.Check(c.Source == (Source{}) || c.Source.Channel != "", "/source/channel", "required",
+		fault.T("a source needs a channel", "来源必须有渠道"), Channels...)
 	seen := map[ExternalID]bool{}
-	for _, id := range c.ExternalIDs {
-		v.Check(!seen[id], "/external_ids", "repeated", fault.T("an external id is given twice", "外部编号重复"))
+	for i, id := range c.ExternalIDs {
+		pointer := "/external_ids/" + strconv.Itoa(i)
+		v.Check(!seen[id], pointer, "repeated", fault.T("an external id is given twice", "外部编号重复"))
+		v.Check(id.tidy(), pointer+"/external_id", "bad_external_id", badExternalID)
 		seen[id] = true
 	}
 	return v.Err()
+}
+
+// visible reports whether a text shows anything at all: white space and marks of direction or width alone don't.
+func visible(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) })
+}
+
+// badExternalID says why: files and other systems lose such characters, and would then make a second customer.
+var badExternalID = fault.T("must not begin or end with white space, nor hold control characters", "首尾不能有空白，也不能含控制字符")
+
+func (id ExternalID) tidy() bool {
+	return id.ID == strings.TrimSpace(id.ID) && !strings.ContainsFunc(id.ID, unicode.IsControl)
 }
 
 // Outcome is what became of one item of a batch or import.

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgrestest"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -37,8 +38,8 @@ func TestEveryFieldIsStoredAndReadBack(t *testing.T) {
 	require.Equal(t, made, read)
 
 	at = at.Add(time.Hour)
-	name, kind, stage := "张三", customer.Person, customer.Lost
-	change := customer.Change{Kind: &kind, Name: &name, Stage: &stage, Source: patch.Set(customer.Source{Channel: "phone"}),
+	name, kind, stage, channel := "张三", customer.Person, customer.Lost, "phone"
+	change := customer.Change{Kind: &kind, Name: &name, Stage: &stage, Source: patch.Set(customer.SourceChange{Channel: &channel}),
 		Owner: patch.Set("王强"), Country: patch.Set("SG"), Province: patch.Set("p"), City: patch.Set("c"), Industry: patch.Set("i")}
 	everyFieldSet(t, change)
 	changed, err := svc.Update(ctx, call, made.ID, patch.Expected{1}, change)
@@ -48,6 +49,38 @@ func TestEveryFieldIsStoredAndReadBack(t *testing.T) {
 	read, err = svc.Get(ctx, of, made.ID)
 	require.NoError(t, err)
 	require.Equal(t, changed, read)
+	require.Equal(t, customer.Source{Channel: "phone", Detail: "广交会", Campaign: "2026 春"}, read.Source, "merged member by member")
+
+	read, err = svc.Update(ctx, call, made.ID, nil, customer.Change{Source: patch.Set(customer.SourceChange{Detail: patch.Field[string]{Given: true}})})
+	require.NoError(t, err)
+	require.Equal(t, customer.Source{Channel: "phone", Campaign: "2026 春"}, read.Source)
+	read, err = svc.Update(ctx, call, made.ID, nil, customer.Change{Source: patch.Field[customer.SourceChange]{Given: true}})
+	require.NoError(t, err)
+	require.Zero(t, read.Source)
+	_, err = svc.Update(ctx, call, made.ID, nil, customer.Change{Source: patch.Set(customer.SourceChange{Detail: patch.Set("x")})})
+	require.ErrorIs(t, err, fault.ErrInvalid)
+	require.Equal(t, "/source/channel", fault.Of(err).Fields[0].Pointer)
+}
+
+func TestNamesAndExternalIDsThatNobodyCanSee(t *testing.T) {
+	t.Parallel()
+	db := postgrestest.DB(t)
+	of := postgrestest.Tenant(t, db)
+	ctx := postgrestest.Context(t, of)
+	call := tenant.Call{Tenant: of, Actor: "test", ChangeSet: uuid.Must(uuid.NewV7())}
+	svc := customer.NewService(db, time.Now)
+	for _, name := range []string{"", " ", "\u3000", "\u202e\u200b"} {
+		_, err := svc.Create(ctx, call, customer.Registration{Kind: customer.Person, Name: name})
+		require.ErrorIs(t, err, fault.ErrInvalid, "%q", name)
+	}
+	for _, id := range []string{" a", "a ", "a\nb", "   ", "a\u0085"} {
+		ext := customer.ExternalID{Source: "s", ID: id}
+		_, err := svc.Create(ctx, call, customer.Registration{Kind: customer.Person, Name: "x", ExternalIDs: []customer.ExternalID{ext}})
+		require.ErrorIs(t, err, fault.ErrInvalid, "%q", id)
+		name := "x"
+		_, _, err = svc.Put(ctx, call, ext, nil, false, customer.Change{Name: &name})
+		require.ErrorIs(t, err, fault.ErrInvalid, "%q", id)
+	}
 }
 
 // everyFieldSet fails for a field that a test forgot, so that a new one can't be.

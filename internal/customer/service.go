@@ -32,7 +32,7 @@ func (s *Service) Get(ctx context.Context, t tenant.Tenant, id uuid.UUID) (Custo
 
 // ByExternalID is the customer that a system knows by id.
 func (s *Service) ByExternalID(ctx context.Context, t tenant.Tenant, id ExternalID) (Customer, error) {
-	cid, err := find(ctx, s.db, t.ID, id)
+	cid, err := Find(ctx, s.db, t.ID, id)
 	if err != nil {
 		return Customer{}, err
 	}
@@ -54,20 +54,21 @@ func (s *Service) Create(ctx context.Context, call tenant.Call, r Registration) 
 	var c Customer
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
 		var err error
-		c, err = s.create(ctx, tx, call, uuid.Must(uuid.NewV7()), r)
+		c, err = s.create(ctx, tx, call, Customer{ID: uuid.Must(uuid.NewV7()), Kind: r.Kind, Name: r.Name, Stage: r.Stage, Source: r.Source,
+			Owner: r.Owner, Country: r.Country, Province: r.Province, City: r.City, Industry: r.Industry, ExternalIDs: r.ExternalIDs})
 		return err
 	})
 	return c, err
 }
 
-func (s *Service) create(ctx context.Context, tx postgres.Tx, call tenant.Call, id uuid.UUID, r Registration) (Customer, error) {
-	now := s.now()
-	if r.Stage == "" {
-		r.Stage = Prospect
+// create stores c, whose id and fields are filled.
+func (s *Service) create(ctx context.Context, tx postgres.Tx, call tenant.Call, c Customer) (Customer, error) {
+	c.Version, c.CreatedAt = 1, s.now()
+	c.UpdatedAt = c.CreatedAt
+	if c.Stage == "" {
+		c.Stage = Prospect
 	}
-	c := Customer{ID: id, Version: 1, Kind: r.Kind, Name: r.Name, Stage: r.Stage, Source: r.Source,
-		Owner: r.Owner, Country: r.Country, Province: r.Province, City: r.City, Industry: r.Industry,
-		ExternalIDs: sorted(r.ExternalIDs), CreatedAt: now, UpdatedAt: now}
+	c.ExternalIDs = sorted(c.ExternalIDs)
 	c.tidy()
 	if err := c.check(); err != nil {
 		return Customer{}, err
@@ -140,7 +141,10 @@ func (s *Service) Put(ctx context.Context, call tenant.Call, id ExternalID, expe
 }
 
 func (s *Service) put(ctx context.Context, tx postgres.Tx, call tenant.Call, id ExternalID, expected patch.Expected, undelete bool, change Change) (Customer, Outcome, error) {
-	holder, fresh, err := claim(ctx, tx, call.Tenant.ID, id, uuid.Must(uuid.NewV7()), s.now())
+	if !id.tidy() {
+		return Customer{}, "", fault.ErrInvalid.AtParameter("external_id", "bad_external_id", badExternalID)
+	}
+	c, fresh, err := s.claimed(ctx, tx, call.Tenant.ID, id)
 	if err != nil {
 		return Customer{}, "", err
 	}
@@ -148,12 +152,9 @@ func (s *Service) put(ctx context.Context, tx postgres.Tx, call tenant.Call, id 
 		if expected != nil {
 			return Customer{}, "", patch.ErrVersion
 		}
-		c, err := s.create(ctx, tx, call, holder, change.registration(id))
+		change.apply(&c)
+		c, err := s.create(ctx, tx, call, c)
 		return c, Created, err
-	}
-	c, err := lock(ctx, tx, call.Tenant.ID, holder)
-	if err != nil {
-		return Customer{}, "", err
 	}
 	if err := expected.Check(c.Version); err != nil {
 		return Customer{}, "", err
@@ -172,6 +173,25 @@ func (s *Service) put(ctx context.Context, tx postgres.Tx, call tenant.Call, id 
 	}
 	outcome, err := s.update(ctx, tx, call, &c, change)
 	return c, outcome, err
+}
+
+// claimed is the customer that has the external id, locked; or, when nobody has, the beginning of one that has claimed
+// it.
+func (s *Service) claimed(ctx context.Context, tx postgres.Tx, tenantID int32, id ExternalID) (c Customer, fresh bool, err error) {
+	for {
+		holder, fresh, err := claim(ctx, tx, tenantID, id, uuid.Must(uuid.NewV7()), s.now())
+		if err != nil {
+			return Customer{}, false, err
+		}
+		if fresh {
+			return Customer{ID: holder, Kind: Person, Stage: Prospect, ExternalIDs: []ExternalID{id}}, true, nil
+		}
+		c, err := lock(ctx, tx, tenantID, holder)
+		// While the lock was waited for, the id may have gone to somebody else.
+		if err != nil || slices.Contains(c.ExternalIDs, id) {
+			return c, false, err
+		}
+	}
 }
 
 // Delete takes the customer out of every read; Undelete brings it back.
@@ -214,6 +234,9 @@ func (s *Service) undelete(ctx context.Context, tx postgres.Tx, call tenant.Call
 
 // AddExternalID lets a system know the customer as id. Fails with ErrNotFound or ErrExternalIDTaken.
 func (s *Service) AddExternalID(ctx context.Context, call tenant.Call, customerID uuid.UUID, id ExternalID) (Customer, error) {
+	if !id.tidy() {
+		return Customer{}, fault.ErrInvalid.AtParameter("external_id", "bad_external_id", badExternalID)
+	}
 	var c Customer
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
 		var err error

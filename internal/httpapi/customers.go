@@ -330,6 +330,14 @@ func sourceFromAPI(s apigen.CustomerSource) customer.Source {
 	return customer.Source{Channel: string(s.Channel), Detail: or(s.Detail, ""), Campaign: or(s.Campaign, "")}
 }
 
+func sourceChangeFromAPI(s apigen.CustomerSourcePatch) customer.SourceChange {
+	c := customer.SourceChange{Detail: field(s.Detail, same[string]), Campaign: field(s.Campaign, same[string])}
+	if s.Channel != nil {
+		c.Channel = ptr(string(*s.Channel))
+	}
+	return c
+}
+
 func registrationFromAPI(b apigen.CustomerCreate) customer.Registration {
 	r := customer.Registration{Kind: customer.Kind(b.Kind), Name: b.Name, Stage: customer.Stage(or(b.Stage, "")), Owner: or(b.Owner, ""),
 		Country: or(b.Country, ""), Province: or(b.Province, ""), City: or(b.City, ""), Industry: or(b.Industry, ""),
@@ -343,7 +351,7 @@ func registrationFromAPI(b apigen.CustomerCreate) customer.Registration {
 }
 
 func changeFromAPI(b apigen.CustomerPatch) customer.Change {
-	c := customer.Change{Name: b.Name, Source: field(b.Source, sourceFromAPI), Owner: field(b.Owner, same[string]),
+	c := customer.Change{Name: b.Name, Source: field(b.Source, sourceChangeFromAPI), Owner: field(b.Owner, same[string]),
 		Country: field(b.Country, same[string]), Province: field(b.Province, same[string]), City: field(b.City, same[string]),
 		Industry: field(b.Industry, same[string])}
 	if b.Kind != nil {

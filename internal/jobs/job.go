@@ -29,6 +29,9 @@ func (s Status) Ended() bool { return s == Succeeded || s == Failed || s == Canc
 
 var (
 	ErrNotFound = fault.New(fault.NotFound, "job_not_found", "no such job", "没有这个任务")
+	// errKills ends a job whose workers die of it, over and over.
+	errKills = fault.New(fault.Internal, "job_never_ends", "the job was begun many times and its worker never ended it",
+		"任务多次启动但始终未能结束")
 	// errLost ends a worker whose job another one has taken over, or that was cancelled.
 	errLost = fault.New(fault.Conflict, "job_lost", "the job was cancelled or taken over", "任务已被取消或由其他进程接手")
 )

@@ -141,6 +141,31 @@ func TestJobs(t *testing.T) {
 		require.Equal(t, 2, done.Attempt)
 		require.EqualValues(t, 1, runs.Load())
 	})
+	t.Run("OneThatKillsItsWorkersEnds", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.svc.Handle("deadly", func(context.Context, *jobs.Run) error { t.Error("begun once more"); return nil })
+		j := b.start(t, "deadly")
+		_, err := b.db.Exec(b.ctx, `UPDATE jobs SET attempt = 50 WHERE tenant_id = $1 AND id = $2`, b.call.Tenant.ID, j.ID)
+		require.NoError(t, err)
+		b.work(t)
+		done := b.ended(t, j.ID)
+		require.Equal(t, jobs.Failed, done.Status)
+		require.Equal(t, "job_never_ends", done.ErrorCode)
+	})
+	t.Run("APanicIsAnError", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		var runs atomic.Int32
+		b.svc.Handle("panics", func(context.Context, *jobs.Run) error {
+			if runs.Add(1) == 1 {
+				panic("once")
+			}
+			return nil
+		})
+		b.work(t)
+		require.Equal(t, jobs.Succeeded, b.ended(t, b.start(t, "panics").ID).Status)
+	})
 	t.Run("AnErrorIsTriedAgain", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ const (
 	forsaken   = 10 * time.Second // silence after which another worker takes over
 	attempts   = 5                // tries of a job that fails for no fault of the caller
 	concurrent = 2                // jobs at once in one process: they are heavy
+	takes      = 50               // times that a job is begun, restarts included, before it counts as one that kills its worker
 )
 
 // Service starts, runs and shows jobs.
@@ -102,7 +104,7 @@ func (s *Service) Cancel(ctx context.Context, t tenant.Tenant, id uuid.UUID) (Jo
 	return get(ctx, s.db, t.ID, id)
 }
 
-// Work runs jobs until ctx ends; then it waits for the running steps.
+// Work runs jobs until ctx ends; then it stops the running ones at their next statement and gives them back.
 func (s *Service) Work(ctx context.Context) error {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &worker{service: s})
@@ -116,7 +118,7 @@ func (s *Service) Work(ctx context.Context) error {
 		return fmt.Errorf("open the job queue: %w", err)
 	}
 	ctx = postgres.ForAllTenants(ctx)
-	// River stops by Stop, not by its context, so that a running step can end.
+	// River is stopped below, with time to give back what runs.
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start the workers: %w", err)
 	}
@@ -139,7 +141,7 @@ func (s *Service) rescue(ctx context.Context) {
 			s.log.Error("abandoned jobs are not looked for", "error", err)
 		}
 		for _, d := range dead {
-			// One insert per second and job at most: the unique key holds for as long as the new one waits.
+			// At most one a while: other processes look for the same jobs.
 			_, err := s.queue.Insert(ctx, args{d.TenantID, d.ID}, &river.InsertOpts{MaxAttempts: attempts,
 				UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: forsaken}})
 			if err != nil && ctx.Err() == nil {
@@ -176,7 +178,11 @@ func (w *worker) Work(ctx context.Context, r *river.Job[args]) error {
 	log := s.log.With("job", job.ID, "kind", job.Kind, "attempt", job.Attempt)
 	run := &Run{Job: job, service: s, Call: tenant.Call{Tenant: t, Actor: job.Actor, RequestID: "job-" + job.ID.String(),
 		ChangeSet: job.ChangeSet}}
-	err = s.attempt(ctx, run)
+	if job.Attempt > takes {
+		err = errKills
+	} else {
+		err = s.attempt(ctx, run)
+	}
 	ended := s.now()
 	run.Job.FinishedAt = &ended
 	// The end must be written even when the process is stopping.
@@ -230,13 +236,23 @@ func (s *Service) attempt(ctx context.Context, run *Run) error {
 			}
 		}
 	})
-	err := h(ctx, run)
+	err := recovered(ctx, run, h)
 	if cause := context.Cause(ctx); err != nil && errors.Is(cause, errLost) {
 		err = errLost
 	}
 	stop(nil)
 	beating.Wait()
 	return err
+}
+
+// recovered makes a panic an error: the job is then tried again and ends, instead of staying as running.
+func recovered(ctx context.Context, run *Run, h Handler) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the handler panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return h(ctx, run)
 }
 
 // Step tells callers how far the job is, in the transaction of the step's own work. It fails when the job was

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 
@@ -44,11 +43,6 @@ func (tx Tx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 // through a temporary table and INSERT ... SELECT.
 func (tx Tx) CopyFrom(ctx context.Context, table string, columns []string, rows pgx.CopyFromSource) (int64, error) {
 	return tx.pgx.CopyFrom(ctx, pgx.Identifier{table}, columns, rows)
-}
-
-// SendBatch runs several statements in one round trip.
-func (tx Tx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	return tx.pgx.SendBatch(ctx, b)
 }
 
 // Pgx is the pgx transaction itself, for the job queue.
@@ -139,7 +133,6 @@ func (b bridge) Rollback() error { return errOutside }
 
 var (
 	_ gorm.ConnPool    = bridge{}
-	_ driver.Valuer    = (*StringArray)(nil)
 	_ gorm.TxCommitter = bridge{}
 )
 

@@ -798,14 +798,14 @@ type CustomerPage struct {
 
 // CustomerPatch defines model for CustomerPatch.
 type CustomerPatch struct {
-	City     nullable.Nullable[string]         `json:"city,omitempty"`
-	Country  nullable.Nullable[string]         `json:"country,omitempty"`
-	Industry nullable.Nullable[string]         `json:"industry,omitempty"`
-	Kind     *CustomerKind                     `json:"kind,omitempty"`
-	Name     *string                           `json:"name,omitempty"`
-	Owner    nullable.Nullable[string]         `json:"owner,omitempty"`
-	Province nullable.Nullable[string]         `json:"province,omitempty"`
-	Source   nullable.Nullable[CustomerSource] `json:"source,omitempty"`
+	City     nullable.Nullable[string]              `json:"city,omitempty"`
+	Country  nullable.Nullable[string]              `json:"country,omitempty"`
+	Industry nullable.Nullable[string]              `json:"industry,omitempty"`
+	Kind     *CustomerKind                          `json:"kind,omitempty"`
+	Name     *string                                `json:"name,omitempty"`
+	Owner    nullable.Nullable[string]              `json:"owner,omitempty"`
+	Province nullable.Nullable[string]              `json:"province,omitempty"`
+	Source   nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
@@ -842,6 +842,15 @@ type CustomerSource struct {
 
 	// Detail Which shop, page, partner.
 	Detail *string `json:"detail,omitempty"`
+}
+
+// CustomerSourcePatch Merged member by member; a customer without a source needs a channel first.
+type CustomerSourcePatch struct {
+	Campaign nullable.Nullable[string] `json:"campaign,omitempty"`
+
+	// Channel How the customer was won.
+	Channel *SourceChannel            `json:"channel,omitempty"`
+	Detail  nullable.Nullable[string] `json:"detail,omitempty"`
 }
 
 // CustomerStage Where the relation stands.
@@ -3125,7 +3134,8 @@ type ClientInterface interface {
 	// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 	// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 	//
-	// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
+	// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
+	// whenever they should move on; with `fixed`, a run as of that day.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3154,7 +3164,8 @@ type ClientInterface interface {
 	// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 	// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 	//
-	// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
+	// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
+	// whenever they should move on; with `fixed`, a run as of that day.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4487,7 +4498,8 @@ func (c *Client) ListScoreModels(ctx context.Context, reqEditors ...RequestEdito
 // | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 // | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 //
-// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
+// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
+// whenever they should move on; with `fixed`, a run as of that day.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4526,7 +4538,8 @@ func (c *Client) CreateScoreModelWithBody(ctx context.Context, params *CreateSco
 // | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 // | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 //
-// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
+// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
+// whenever they should move on; with `fixed`, a run as of that day.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -10932,7 +10945,8 @@ type ClientWithResponsesInterface interface {
 	// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 	// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 	//
-	// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
+	// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
+	// whenever they should move on; with `fixed`, a run as of that day.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10961,7 +10975,8 @@ type ClientWithResponsesInterface interface {
 	// | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 	// | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 	//
-	// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
+	// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
+	// whenever they should move on; with `fixed`, a run as of that day.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -18880,7 +18895,8 @@ func (c *ClientWithResponses) ListScoreModelsWithResponse(ctx context.Context, r
 // | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 // | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 //
-// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
+// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
+// whenever they should move on; with `fixed`, a run as of that day.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -18915,7 +18931,8 @@ func (c *ClientWithResponses) CreateScoreModelWithBodyWithResponse(ctx context.C
 // | 2 | hibernating | about_to_sleep | at_risk | at_risk | at_risk |
 // | 1 | lost | hibernating | at_risk | cannot_lose | cannot_lose |
 //
-// With a `live` clock the scores in force are those of a run as of today; with a `fixed` one, as of its day.
+// The clock says which day the scores in force are of: with `live` a run as of today puts them into force, so start one
+// whenever they should move on; with `fixed`, a run as of that day.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

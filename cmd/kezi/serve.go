@@ -13,7 +13,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/kezi-io/kezi/internal/app"
 	"github.com/kezi-io/kezi/internal/auth"
@@ -21,14 +20,12 @@ import (
 	"github.com/kezi-io/kezi/internal/postgres"
 )
 
-const defaultAdmin = "127.0.0.1:8081"
-
 type serveCmd struct {
 	storage
 	identity
 	logging
+	observed
 	Listen      string   `env:"KEZI_LISTEN" default:"127.0.0.1:8080" help:"Address of the API. (${env})"`
-	AdminListen string   `env:"KEZI_ADMIN_LISTEN" default:"127.0.0.1:8081" help:"Address of /metrics; off turns it off. (${env})"`
 	CORSOrigins []string `env:"KEZI_CORS_ORIGINS" help:"Origins of web pages that may call the API. (${env})"`
 	NoWorker    bool     `env:"KEZI_NO_WORKER" help:"Leave the jobs to other processes. (${env})"`
 	NoMigrate   bool     `env:"KEZI_NO_MIGRATE" help:"Leave the schema to kezi migrate. (${env})"`
@@ -104,32 +101,6 @@ func (c *serveCmd) check() error {
 	return nil
 }
 
-// admin opens the listener of /metrics. The default one is left out where its port is taken: it is nobody's wish.
-func (c *serveCmd) admin(log *slog.Logger) (net.Listener, error) {
-	if c.AdminListen == "off" || c.AdminListen == "" {
-		return nil, nil
-	}
-	l, err := net.Listen("tcp", c.AdminListen)
-	if err != nil && c.AdminListen == defaultAdmin {
-		log.Warn("no /metrics: the port is taken; set KEZI_ADMIN_LISTEN", "address", c.AdminListen)
-		return nil, nil
-	}
-	return l, err
-}
-
-func serveAdmin(ctx context.Context, l net.Listener, metrics *prometheus.Registry, log *slog.Logger) {
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		<-ctx.Done()
-		server.Close() //nolint:errcheck // a scrape may break off
-	}()
-	if err := server.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		log.Error("/metrics is not served", "error", err)
-	}
-}
-
 // service is a started App with what it stands on.
 type service struct {
 	app     *app.App
@@ -192,6 +163,7 @@ func (s *service) wire(ctx context.Context, st storage, id identity, dsn string,
 	if s.db, err = st.open(ctx, dsn); err != nil {
 		return err
 	}
+	watchPool(s.metrics, s.db)
 	s.app, err = app.New(app.Parts{DB: s.db, Keys: keys, Verifier: verifier, Log: log, Now: now, CORSOrigins: origins, Metrics: s.metrics})
 	if err != nil {
 		s.db.Close()
@@ -206,6 +178,7 @@ type workerCmd struct {
 	storage
 	identity
 	logging
+	observed
 }
 
 // Run works until it is told to stop.
@@ -214,11 +187,18 @@ func (c *workerCmd) Run(ctx context.Context) error {
 		return errors.New("a worker of its own needs KEZI_DATABASE_URL: the built-in database belongs to kezi serve")
 	}
 	log := c.logger()
+	admin, err := c.admin(log)
+	if err != nil {
+		return err
+	}
 	s, err := start(ctx, c.storage, c.identity, log, true, nil)
 	if err != nil {
 		return err
 	}
 	defer s.stop()
+	if admin != nil {
+		go serveAdmin(ctx, admin, s.metrics, log)
+	}
 	log.Info("kezi works", "version", version)
 	return s.app.Work(ctx)
 }

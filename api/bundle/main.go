@@ -2,7 +2,7 @@
 //
 // It fails on a path, operation or component that is defined twice. To each operation it adds what all of its kind
 // share, so that none can forget it: the problem answers, Idempotency-Key and validate_only on writes, ETag,
-// If-None-Match and 304 where x-etag is set.
+// If-None-Match and 304 where x-etag is set, and Location on 201 unless x-no-location says that there is none.
 package main
 
 import (
@@ -203,7 +203,7 @@ func completeOperation(op *yaml.Node, path, method string) error {
 		if etag && strings.HasPrefix(status, "2") {
 			headers := child(answer, "headers", yaml.MappingNode)
 			set(headers, "ETag", ref("headers/ETag"))
-			if status == "201" {
+			if status == "201" && !flag("x-no-location") {
 				set(headers, "Location", ref("headers/Location"))
 			}
 		}
@@ -213,7 +213,7 @@ func completeOperation(op *yaml.Node, path, method string) error {
 	}
 	statuses := []int{400, 401, 403, 503}
 	if hasBody {
-		statuses = append(statuses, 413, 415)
+		statuses = append(statuses, 408, 413, 415)
 	}
 	if writes && (method == "post" || method == "patch") {
 		statuses = append(statuses, 409, 422) // an Idempotency-Key in use, or used for another payload

@@ -1971,6 +1971,9 @@ type P403 = Problem
 // P404 What went wrong (RFC 9457).
 type P404 = Problem
 
+// P408 What went wrong (RFC 9457).
+type P408 = Problem
+
 // P409 What went wrong (RFC 9457).
 type P409 = Problem
 
@@ -2069,7 +2072,7 @@ type PutCustomerByExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -2078,7 +2081,7 @@ type DeleteCustomerParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -2099,7 +2102,7 @@ type PatchCustomerParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
@@ -2168,7 +2171,7 @@ type PutExchangeRateParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -2258,7 +2261,7 @@ type DeleteScoreModelParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -2273,7 +2276,7 @@ type PatchScoreModelParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
@@ -2336,7 +2339,7 @@ type DeleteTagGroupParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -2351,7 +2354,7 @@ type PatchTagGroupParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
@@ -2387,7 +2390,7 @@ type DeleteTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -2402,7 +2405,7 @@ type PatchTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
@@ -2429,7 +2432,7 @@ type PatchTenantParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
@@ -2468,7 +2471,7 @@ type DeleteTierSchemeParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -2483,7 +2486,7 @@ type PatchTierSchemeParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
@@ -2540,7 +2543,7 @@ type PatchTransactionParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
@@ -5492,6 +5495,8 @@ type P403ApplicationProblemPlusJSONResponse Problem
 
 type P404ApplicationProblemPlusJSONResponse Problem
 
+type P408ApplicationProblemPlusJSONResponse Problem
+
 type P409ApplicationProblemPlusJSONResponse Problem
 
 type P412ApplicationProblemPlusJSONResponse Problem
@@ -5859,6 +5864,22 @@ func (response CreateCustomer403ApplicationProblemPlusJSONResponse) VisitCreateC
 	return err
 }
 
+type CreateCustomer408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateCustomer408ApplicationProblemPlusJSONResponse) VisitCreateCustomerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateCustomer409ApplicationProblemPlusJSONResponse struct {
 	P409ApplicationProblemPlusJSONResponse
 }
@@ -6013,6 +6034,22 @@ func (response BatchCustomers403ApplicationProblemPlusJSONResponse) VisitBatchCu
 	return err
 }
 
+type BatchCustomers408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchCustomers408ApplicationProblemPlusJSONResponse) VisitBatchCustomersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type BatchCustomers409ApplicationProblemPlusJSONResponse struct {
 	P409ApplicationProblemPlusJSONResponse
 }
@@ -6162,6 +6199,22 @@ func (response BatchGetCustomers403ApplicationProblemPlusJSONResponse) VisitBatc
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchGetCustomers408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchGetCustomers408ApplicationProblemPlusJSONResponse) VisitBatchGetCustomersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6452,6 +6505,22 @@ func (response PutCustomerByExternalID403ApplicationProblemPlusJSONResponse) Vis
 	return err
 }
 
+type PutCustomerByExternalID408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCustomerByExternalID408ApplicationProblemPlusJSONResponse) VisitPutCustomerByExternalIDResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutCustomerByExternalID409ApplicationProblemPlusJSONResponse struct {
 	P409ApplicationProblemPlusJSONResponse
 }
@@ -6617,6 +6686,22 @@ func (response SearchCustomers403ApplicationProblemPlusJSONResponse) VisitSearch
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchCustomers408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response SearchCustomers408ApplicationProblemPlusJSONResponse) VisitSearchCustomersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7021,6 +7106,22 @@ func (response PatchCustomer404ApplicationProblemPlusJSONResponse) VisitPatchCus
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchCustomer408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchCustomer408ApplicationProblemPlusJSONResponse) VisitPatchCustomerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7865,6 +7966,22 @@ func (response PutCustomerTag404ApplicationProblemPlusJSONResponse) VisitPutCust
 	return err
 }
 
+type PutCustomerTag408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCustomerTag408ApplicationProblemPlusJSONResponse) VisitPutCustomerTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutCustomerTag413ApplicationProblemPlusJSONResponse struct {
 	P413ApplicationProblemPlusJSONResponse
 }
@@ -8446,6 +8563,38 @@ func (response PutExchangeRate403ApplicationProblemPlusJSONResponse) VisitPutExc
 	return err
 }
 
+type PutExchangeRate408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PutExchangeRate408ApplicationProblemPlusJSONResponse) VisitPutExchangeRateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutExchangeRate409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PutExchangeRate409ApplicationProblemPlusJSONResponse) VisitPutExchangeRateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutExchangeRate412ApplicationProblemPlusJSONResponse struct {
 	P412ApplicationProblemPlusJSONResponse
 }
@@ -8791,6 +8940,22 @@ func (response CreateImport403ApplicationProblemPlusJSONResponse) VisitCreateImp
 	return err
 }
 
+type CreateImport408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateImport408ApplicationProblemPlusJSONResponse) VisitCreateImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateImport409ApplicationProblemPlusJSONResponse struct {
 	P409ApplicationProblemPlusJSONResponse
 }
@@ -9091,6 +9256,22 @@ func (response PutImportContent404ApplicationProblemPlusJSONResponse) VisitPutIm
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutImportContent408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PutImportContent408ApplicationProblemPlusJSONResponse) VisitPutImportContentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -9895,6 +10076,22 @@ func (response CreateScoreModel403ApplicationProblemPlusJSONResponse) VisitCreat
 	return err
 }
 
+type CreateScoreModel408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateScoreModel408ApplicationProblemPlusJSONResponse) VisitCreateScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateScoreModel409ApplicationProblemPlusJSONResponse struct {
 	P409ApplicationProblemPlusJSONResponse
 }
@@ -10331,6 +10528,22 @@ func (response PatchScoreModel404ApplicationProblemPlusJSONResponse) VisitPatchS
 	return err
 }
 
+type PatchScoreModel408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchScoreModel408ApplicationProblemPlusJSONResponse) VisitPatchScoreModelResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PatchScoreModel409ApplicationProblemPlusJSONResponse struct {
 	P409ApplicationProblemPlusJSONResponse
 }
@@ -10630,6 +10843,22 @@ func (response CreateScoreRun404ApplicationProblemPlusJSONResponse) VisitCreateS
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateScoreRun408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateScoreRun408ApplicationProblemPlusJSONResponse) VisitCreateScoreRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -11286,6 +11515,22 @@ func (response CreateTagGroup403ApplicationProblemPlusJSONResponse) VisitCreateT
 	return err
 }
 
+type CreateTagGroup408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateTagGroup408ApplicationProblemPlusJSONResponse) VisitCreateTagGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateTagGroup409ApplicationProblemPlusJSONResponse struct {
 	P409ApplicationProblemPlusJSONResponse
 }
@@ -11722,6 +11967,22 @@ func (response PatchTagGroup404ApplicationProblemPlusJSONResponse) VisitPatchTag
 	return err
 }
 
+type PatchTagGroup408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchTagGroup408ApplicationProblemPlusJSONResponse) VisitPatchTagGroupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PatchTagGroup409ApplicationProblemPlusJSONResponse struct {
 	P409ApplicationProblemPlusJSONResponse
 }
@@ -11991,6 +12252,22 @@ func (response CreateTag403ApplicationProblemPlusJSONResponse) VisitCreateTagRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTag408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateTag408ApplicationProblemPlusJSONResponse) VisitCreateTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12431,6 +12708,22 @@ func (response PatchTag404ApplicationProblemPlusJSONResponse) VisitPatchTagRespo
 	return err
 }
 
+type PatchTag408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchTag408ApplicationProblemPlusJSONResponse) VisitPatchTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PatchTag409ApplicationProblemPlusJSONResponse struct {
 	P409ApplicationProblemPlusJSONResponse
 }
@@ -12614,6 +12907,22 @@ func (response BulkTag404ApplicationProblemPlusJSONResponse) VisitBulkTagRespons
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BulkTag408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response BulkTag408ApplicationProblemPlusJSONResponse) VisitBulkTagResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12888,6 +13197,22 @@ func (response PatchTenant403ApplicationProblemPlusJSONResponse) VisitPatchTenan
 	return err
 }
 
+type PatchTenant408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchTenant408ApplicationProblemPlusJSONResponse) VisitPatchTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PatchTenant409ApplicationProblemPlusJSONResponse struct {
 	P409ApplicationProblemPlusJSONResponse
 }
@@ -13083,8 +13408,7 @@ type CreateTenantResponseObject interface {
 }
 
 type CreateTenant201ResponseHeaders struct {
-	ETag     *string
-	Location *string
+	ETag *string
 }
 
 type CreateTenant201JSONResponse struct {
@@ -13101,9 +13425,6 @@ func (response CreateTenant201JSONResponse) VisitCreateTenantResponse(w http.Res
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.ETag != nil {
 		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
-	if response.Headers.Location != nil {
-		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
 	}
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
@@ -13157,6 +13478,22 @@ func (response CreateTenant403ApplicationProblemPlusJSONResponse) VisitCreateTen
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTenant408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateTenant408ApplicationProblemPlusJSONResponse) VisitCreateTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -13413,6 +13750,22 @@ func (response CreateTierScheme403ApplicationProblemPlusJSONResponse) VisitCreat
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTierScheme408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateTierScheme408ApplicationProblemPlusJSONResponse) VisitCreateTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -13849,6 +14202,22 @@ func (response PatchTierScheme404ApplicationProblemPlusJSONResponse) VisitPatchT
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchTierScheme408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchTierScheme408ApplicationProblemPlusJSONResponse) VisitPatchTierSchemeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -14379,6 +14748,22 @@ func (response CreateTransaction403ApplicationProblemPlusJSONResponse) VisitCrea
 	return err
 }
 
+type CreateTransaction408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateTransaction408ApplicationProblemPlusJSONResponse) VisitCreateTransactionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateTransaction409ApplicationProblemPlusJSONResponse struct {
 	P409ApplicationProblemPlusJSONResponse
 }
@@ -14679,6 +15064,22 @@ func (response PatchTransaction404ApplicationProblemPlusJSONResponse) VisitPatch
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchTransaction408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchTransaction408ApplicationProblemPlusJSONResponse) VisitPatchTransactionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -17357,371 +17758,373 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L2LkxtHeif4r2TU7AZJuRqNfpAU0TGx0aJIDTUixSNbVswKvEaiKgGkupAJVSYahKiOGO/L41l7vXcX",
-	"cX7M2OG7GO/ehV/nONsja8a3/4woaf6Li/y+zKosoAooAE02KXWEgkID9cjHl9/7+33PgkgOR1IwoVXQ",
-	"ehYMGI1ZCh/vHNG++X/MVJTykeZSBK3gaMBIypQcpxG7osgpSxWXglBFKFE6laJPTmnCY6pl2gjCgD2l",
-	"w1HCglbQDvbaQRAGKhqwITVP1tOR+UHplIt+cHYWBu/JiOKLZt/74YCljGjv7SGRKXzxseyGhCvSk2MR",
-	"Nxa+4SwMRjSlQ6btJG+PUyXT8ml2BHuqjyO4okNkD142on1GuqwnU3ZApEimOF0y4XoAFyg6ZKTHE81S",
-	"QkVMlEy1GRQ3j/1kzNJpEAaCDs248NmFEQ/p0/eY6OtB0Npv3roRBkMu3Bc7YcmS3R4rLYcsvfN0REU8",
-	"P5PDODbjUoxoSRiNBiSyd+D2jBIZs6DVo4li5aNk+GR/lFyzIazfv0pZL2gF39vOyWgbL1PbhZEZKgnO",
-	"sgnQNKXTwvjvcpbEan7875s1xgkM2bDLUhWSLlM8ZoTHoSPAkJxwEcOCm1HXnVoPX7r21GDQS6ZlKKFk",
-	"W0gkRcw1jL0nU2IPCulEXE/J90k7+PLzn371j79sB+TwwdtEjZiIj7XUNCHtcbO5x75PdprNZqeKtpAE",
-	"q2hrt9lsNusT1724/Ig4UrqiCI+Lx7258+atJr0eb9Ho1o2tmzf3u1vdKGJb3b3mbvPWLfpms7njhj6i",
-	"euCfCnzoMTdEl7JPxjxlcdDS6Zj50+nJdEh10ArGY7iyeviPZarLtgC2P8Sz29nq2HNNuIYdMVczEXPR",
-	"r1pjc7YLKxyzHh0nZkxbUcqoZvExNVd4K79TZ93vPNUsFTSpWnceEy6IHlBN1FRpNiyu/eHWTuXqMvvo",
-	"ZatbJJblQ74Xs+FIaiai6Q/ZdH7YP5LjlMiJICdsCsurB1wR836mdEioJkOpNNm9fp1EA5rSyLDoBjkk",
-	"KRsxqmGTuCA3d8lAjlNF+kwrYLg9nipN1DiKmFKE9ikX2X6hOMsn7w1yy4yyasLXb9aYcO8+1dGgQnYY",
-	"6dnBHTKDjAZU9JmRUl2qWEykOCD7O7tkMmCiINXIgCp7dUwUFxGrnkxvC0ewaNvKxv1AClYx9kPhhq4Y",
-	"E5mg22vu41CFNLvQrz9C866lwywf53AkU115AuDXNfhOtFN1MvCRm3Odd2W3atQfy+46Q648zB/L7ubj",
-	"fY8PeQl7vGcEIRmxFHSeKhaYwM2lPPB6ExgfH46HwPaQidg/s4FwoVmfpTCS+zJmSSn3MIs3NL9eUYaB",
-	"FNcvSk7LlwfuOD6Bg169QiOqDUsMWsH//BHd+vSJ+ae5dev4ybNmeGP37F+VLtqjsaja5HQs1tjkuHKT",
-	"07HYfJMfm2tZ5drCo1jZ4p7SZMzKB4Y3vZj1fQzcsGKwIPKQufbpKZoFRhlU42hgTJGOGshRx9gHHZaO",
-	"OsUJmd8q5oPvrCkVSwS5P9PDrX+L83ySf2wcbz15o3y+R7T/TirHoyqi6psf1yArVklW8MTNCeuI9qvG",
-	"rGl/jRH3Kkesaf8cxmtU6FL7Ug9YaoykSI6FJjRJyNDILaZCI/bIx2OlUWkBfkg6TGk+pJp1jFgH2zCh",
-	"QoAy3B+DLiJiEkmlFRGMpsnUSc8qXgrafYU+KaQwlMmE4Z4fZX/aIeACRzp4Ujbl30aDnBlTan7mtwcs",
-	"OiHslKVTlO0UDCk1YSmZmCM2keMkJgM6GjERku5YO21myXSsH4AdGzO5fFrWNLND7kqZMCrQTk+ZGkmh",
-	"GNhiD6S+L2Pe46yE1B6U6SSwIUaTMYpyQQ9pGHvt4X6zaZ4USaGZAOlHR6OEo/the5TKbsKGv/WxQl9E",
-	"Rr3mjhhkjhTaKKnHp1wm6LMIg5hpyhOzk6DRgWpLYskUEBBQE2qD9mazbWkqUxW0PsqePOTiOEGe4j1x",
-	"aKivy4yenDCqNNnJ1WSSSNEPwmAkjTBNg1awDVtw9gSPClOg1bSCG71bN3Zu9XpmMzTVYxW09kH54hqO",
-	"5ls0Jo/whvzsuMVQ2yVzPvO3dZHF/BAfgntb3L/7NDHHlsXg0TErNUG1matspcxxlBPl9m5no73T8oSJ",
-	"4yFXisO6ZYtMSZfRFLjACRPmWAvGYuZYzuJ13MnX8QNBx3ogU/4pi8sWsjiA81jDBxLHDEsoBUPhmJHe",
-	"KUt5DwS75+D78MMPtw7HesCENmvHypgi1WYVJuDXy1xc8KYljjbcp72N9klFcsTK9ikbBElodILMFy7O",
-	"HBKqNUm5ZrU2bi/fuLsy7fI4ZqJs14rDOY9dO6qaB2wjNwYuE1TAHozFiZAT4U7A/mbcy7lYhNTH4Df1",
-	"l1dI1KTcVbVWcT9fxQdSk7v2ofNMZP7V57SUKdjXbvAoE8BLwt06usW7tdHieR6UY01PWIHzUyMUWZqt",
-	"HaFJymg8BbsehuJuJ7weX7mVL+xtKXoJj0qZ8/yozotCzVCY83/HVFPSg2OiCHcrurO70YpaJ645W0Pr",
-	"KpgRpVXOkToruLObr+DDlGV+V3KX8qScQc8N6LzWMpsJUqoR3E7Ncu4coujUCbqdzRhoV8bTYy3lcULT",
-	"PptdVfOrGQf8mBqJIchOc//N6zdvkO5UM1VrcT3uaVUHckdorqfkSErynn3x3ArPDO281rdsTnDq5Iil",
-	"sGzEHI5sfa9vtL5DFnN6bOZ2PBZqPBrJVLMCK1XMKNPeQ+Fhddb1uq9OZM8m980ryZFZzpJVrRjQea7u",
-	"FUXgLcS8BclY5xrHgrXe3YxHcAH2RJWW3U0ZPVGEknScsAOCajUcJTIxoqFU1Y7GacpEND22wrUoBDWh",
-	"gtx7/D7Z3925Sdy1BO4tKNt0aCzGbXdFPb17d9ff4FEqI6YU7SbMHp+y7XVrcB77+YEweqCWMkabDhzn",
-	"Smcr2MHl6nhriBt5fUOtbizoKeWJmWphM9MpjoEkVNfSOa77mttjlp7yiJEPCk+fW0H/5eejd2si5OSA",
-	"5MOnPWOSPWI6nW4dms8NMMLtw8y73jJs/rGdxbPMprcRoyAMxqPYfRJW3AVh0ENxNW/ih8FtmvBumoXO",
-	"R6k5gpqj8Rxz2hdSaR6pBSq+TPWAmFMALoCuHGsbXdEHhA1HeooBAJokcDlLErD760RL384GMB8qDYPR",
-	"OI0G1Br6C7fBXniXa3PfJ2MqNE/wPhqjTKfJw8Lcs/FljqFYjgu0IcbDLkvLBlZcKPCSK6cGdamIVQgf",
-	"d5sh2W+G5EYTPCdvNsm/JtnYyFVgkzevheBJHzKqxik40+3bZPdjFsF8xoLr5YHnfKM/gOvPQvTQLr3z",
-	"t81VsHRnvgPtI/vesEAmT0rGN/fqOUIbSlHmX75PP5Ypgdfg8hm73vLKRlBCzZoPmX8wJoydlHu2/HnA",
-	"XaEdROkE4CQ9ZvqeZsP50fth51qeRP/l/s1L3/2Q9mF+NEne74E8Wkj2FPSj2eFmlF0vYaEw97KEBX82",
-	"+Mj5eTwxM3Hqc/WxQ6dsZb4D0SljLdJ51g6oiNtBi3zUaDSenHVC+E6mc18Jqc13zxqNxpn5TqaEkoTR",
-	"XluYnyGMby5oB16aRDsISTuQI/yhrxl+AacFv9tpNpvt4KxzQDpcdOD0doxVav4wmgvp4NHqhOZ1HMLU",
-	"5hqujsU4STpESMEabXFoY9c7TRIzNrIJBbvNphnjKVONtvA94M8CSNT56BkO3BBVPuogDOQoaJnxBvZo",
-	"By0YKdCAuyNCDQEu5SLImcBHNm0kCIOv/uxvnv/yz4MnsG3FnQyDp1t9uWW/NLK68YhO7hsNBJVxlzkx",
-	"K8LNa1v5K7wkh1aw29y9sdXc2WruHDWbLfjv38K8M8PUjO9JGIBAr5kfcsLNWgUjlqLibH3Lz3/9F89/",
-	"9cXzn/2L0QeyUJGRlYKB3q1lWlAvnv/BH335xV9/+fnPv/nl3z3/4o9A+Gs4h+ZcqRGuihW8C+djbcOg",
-	"tWOEV5GFwPI8m+doEFJIS3ijUS/3dm7c2NohNBkN6NYu6JelbNFfbF+gUc22LPObuydmCVv1nuKG1WQw",
-	"ecYKQ/W1RKDWYqxhwEU8Vna15n5EeqiXnfVDjs6lIdOpVX4W3XbfXnbmqKzk9XIiyrK5PhwYW14aAwS0",
-	"P+3lRpXu5SiVp+C/KHuJimTK6i/9Y3P54/FwSNPSZc/PR51Fs4HX/HzUvE1bzqFpX62cR3dE+2Uj19y6",
-	"qms97Iiz9GFCIzY0dknJ4/zTXfcwZKd9dssfUa5YTLpTm1SJITGrHnp5cXIiMM9MGULIXsqFvrEflGZB",
-	"FCRx7HEcS/2WPEvVDPvet1x2T7mAtmG3jRQK/01OqRjSp/fw5izdw/29psYxM6V3mF5xVixLiz2vnFXD",
-	"xypsiyqOtsG6xPVW5RFTEFB9di6bWjZpF/dYaeI19jx/8tJ5Or19he2PPD2mzswfOm+vnya5ajakz3Jf",
-	"WMKIv5JZ4koxuTOb/NKVfX+sI4kib4Z+6ols61+p7UjJnTiLb/A9JUVmvCojte9buhLne5AKi3u2MQ+8",
-	"DRrgqkfAKqUr5SAXVNYZKn3yrDRp6xwVx5xfXm+WsF9PP1xxUutoj04XXJEFZJriikP0NcMVb32Zit4M",
-	"7dZVTHK56vl3nH6eab5O87PaZKnHs1CB4T0MJxPmPBE3Iidob4lDZ0dnJDVDxAWjq6BAFkyrRQP8oSU5",
-	"N77MkjVrTMV04c0X4Smq1AFWcRIVxOmL4FdinKAX33qbFvGv2Wvr8rP6jGbpaF49xrN0yPUZ0dJH5Yyp",
-	"HiEXWZTVyZ5UvihnM2tyskp29ZjRdHUCzmoKVyvmC1+IsdLL6urOo7ItdHVlyx6TeYmzW441e6rXKEML",
-	"bY3BBqUFIVZqrS5RdZ4sfB6JuNV0lh+QFeiMDkeU98UaPCJzlC7xLMGwbtuLz3J36rz/i0cDogZyFEJ2",
-	"tPk31QKdX6tWkhXiKvbdT5YuXj1RMxOZYmmfxbaulHSn9tMBoXn+1oTrgRxrQonN3BGMxcpcgUPD+rNG",
-	"sP7uLBdlG+/WRgNYSLiO4VZXa2OmMFGaCvSBuaOTMBrjsjn3O400PwW3vbHuhPkqkWqxfmWr1P3oSqQN",
-	"+w1iNpRbkAZq1D+qFO+Lom9/d2tn/6i5m/v2I5nArd/r7l/fa94KQqyS8MpgTtjU/MVHeSzim3/4x+d/",
-	"+/9BwgKFrIfgmx//zvO//T+/+skvvehEMKRiDPEdW8ZQsxJiLshgp1fiNy5Msa6D0075Wak04ilTKz3N",
-	"LteiChZbYTSvIrFyj3+lL94t97NFCkdmY7jV746Tk1KCctuyaug3q0rBOigYrmd+4HYVN2cRNzui/fe4",
-	"OjcPRKlnfWXHwxHtPxyv4Xr16GeOQWDdq6Z90qNJoojs9QwL5lqxpHeAmbuM9MbaJkzUI8CcKFYVO3OT",
-	"99JW5pMFIJfpWVnAzfHcJYINs8js5WVrf+fUplctZW0YezhWTNdgKhTjqi6tyAzFGFxPwmICRN34bHZT",
-	"5pvbrRng7eIDZAS5IIv58ihlp1yO1XwM+mxBnhj7JGjt74aBGuOiWn9m3anZHYnmDeIstOcStaqZdEk6",
-	"NY7GhYrysg2LZVIe+/W2uPShgDoiU7+OCxIypchzJGVqnu8SqAtnqsqxm5HJXNEVHbIsGwptDHyh9/SM",
-	"US2JC4Qr5t6UUd0SdIoMpyYPz8I4a8XkakeuC7RcV2T6tF0/n+ZowHhKMOvDlumXZpX5h6NMUJoz8qzO",
-	"EniHaKESOs5ejc8oTTjEYkLmlezOHqnG8qAH+yQIg3wj8iHmZOutbi6JvbNU3LJKLuzccMUzPqDqeChT",
-	"Xw5kFYzhiuIamX3JyUio0sd2l4oL+ZAqRbiGemcg6w4R7Kkmhs4OCO0qJszxJ1TY/E1Xxr9yDNrG6bL5",
-	"lq7TU1zWRzZA4ScN1UgSynKnW8EHj982gpFOC1cb9RoeHdxsNN/c2z2HZJ010mnyYZaJfjqde1KpilJa",
-	"a/eBKKSXKpZnnI8Ypk+aXzvu206pnNgwxWFV0sjWA2dv5+ZnLFT5z5fR0AV4vgskvIn3uzCPldXmcyKP",
-	"A2LOKlbANGfdMNeLTvDm1q0nz3bCnd2zq+12w/vz2r9ZHnyG8ZZv50xkb9k6eDyjEH7P8YwyYxpAHM7m",
-	"LY7XPWhfto4IIZYHuvxVykAtKuDBAiNBupASCcAHiCPmQV7MZJ6ylGoskglAvIJzMwFHDBzsvoZ/ABAE",
-	"s2DtJ6nxr3wCmIiNee1BK7j94EfzGxYNJI9mzupSZdFbgNkc48lAJsxHVqOKaPZUl/JKuzBzKZloeCZU",
-	"9McUU7oOo4iN9NZ79qvSp1WnDOaLusosnfY0z+IFOsMXU5d1Q1jNCKfqj2UJoalN/Q8+0a7vf/gBo4ke",
-	"lJjfAxadLCz8KDHM/U2+Q6MB+KhD0pEnABUzmS9257pUp1ZzpTvyBAgdKn2XVyosyEVB0KuZY47FmK2d",
-	"5u7+msa+rSxq7dwqzdme94Pm6pg5t7nBpY6zZ90MAyYiGUNSWDDWva038yIlwyczZSJSp0FNp4BF5xrS",
-	"0cgmm2Fx3fGQC/B82D8jACz1DMGiwChCCBZdDLEV76mcKCMYZqVKvr8BgMpZAAi7VTqlQtHIkJEq1Ge1",
-	"mnndlve5apl3Ctrp/hxntHs+y5we80+zJNOxGNHohMWkx5O6hmzRj7DcznabXctEPHeNuoTq5tBr3CVk",
-	"SGN0gfhbZCSCYl40h3pICrVWLKfxxQwPT+4dd/WZrTdddtu7snsHrjvLz06txXaXePWD6rTUsV3TeWGx",
-	"5Orls+bHsy7/nfdMwPmb3c+3qabE/EQMMyVKkh5Na25VrsDN63a10g1xD/N8QyeDl98DBdlnBX4wlzBu",
-	"JgUusglLWYYLobGyttYEM/7ybIWrX5YtOJOq7nwyTsu1j/MOVE5H2f7MOGcyFAJDKmHdAtkyvrGaIYp7",
-	"ul62pcfPZoCMe0jXeUDZTJ/FmSF3UGLbjUXClCJaJuARm8tc2qvIxPSYVp664GS0Yxju7353583mXrOU",
-	"eeRsJn8OyvNlbKcGk1jRQBvSp/791/EO/6udMm2tJpIgOrLBfBgyRXqpHB4ABg+PFaEpg+JoQcYiZha8",
-	"1iFNvxhzcXX2MxuYnDmBbkOqKf6ORzarEIm928m7EiASGh9bd1gkk/FQ5O4xH82hiOAT0+kBAQCNH/3o",
-	"Rz/aun9/6+23ofRTkEd3b5O9vb1bZCih2CcMEi5Y0Nq5OW9iVkXq3EBKIwfw2xVFEC6rUAEPWQ1ygpD3",
-	"aHA6q6FRXoJXERF0g342V2kuWB5ZSRiRgkwgwca9usv6XCjkFzhCwDwx9+2s4+GFcWQrEtYITno7fgGe",
-	"Op/eNnHU4XMubALnMPbFKBKJpFbSfjJmY8SxGwthRa5n3OSSk4qIJVUwEx6z8d/opK0hNN88KnvEu7I7",
-	"xyLGtvkEZH/HQevWfrN5Vs9QrWdUFkqJ4S3H6Vhg7lE/ZUoFrWZj3zP8/FVaLXYcF2LH+bt83WqvxA+2",
-	"mlmWLVmVZK2hHpaE5Yx1FEvBPLV77uSvY+StbglxwdVgxbfUNF5cKnZZwrMlhjK4kDzd1Ms1bZbAiChN",
-	"01UXqJ558q7s5rbJ6vHYTXV7W+ORqerZehUir0iaFSGgMlGS7ftFJNm8K7sXwP4NE9yE9+eE4LHh82Hx",
-	"91kZMkqVTQMAlgCteEUVLZdSVQiwLatAiHJQzyGdkliulkHiHYcKjM0rinTUuFseN8VJLJmg0/dLAWuO",
-	"P5WCLXmAuY6Y68jVe4cPDq/VSHLIDpYdYbaIoR98zQdQRuT3c/yDGZP0FAAqE5JhMJGrI8rjkGh5rAZ8",
-	"FBLzrzFSZWrsohGUPF0LXXZeYctDo7Er91M2aTOsxgz+ySlLaZ8du9fmft6gFezs3mrcas47oUEspEpn",
-	"dx3DHLLA/15gsyXKfjeKQ5BjTR1H+LI9/6tplLBjMwXMGst+wK92w0KwzB/x3pu3GjfLRwyoR+6WeS9v",
-	"2UIshKiAmFr5StTIPJhfnho3za7ZXB6Ko51GqZpRur5zkTtcBySgLtMTxkRGlPBtltHSZYmcED2RxZzQ",
-	"SlSvmW2c9zdO0SWTI2ub8+nuKp/TDCHU2rECJZRH97ty3B9oxNozZ2iaux3WsepmNm52KYpDKk6qlIs4",
-	"dK8VCiwOBcFTYuxZCAjPcoIap37myAzLyfBtFvEhTcJsMwGSiSoypGJKRgmNmIJw8MBzrw2oKjYnyIbh",
-	"u6aKTpytf5MlSFwv5Evsl6dLhAvkZ44uaUF/8pFg3K2ew29m4+0SeS8u28/lSW3lHRIcwjF0wutJi8se",
-	"lqTAef3zFqevuR57PZsFC3ls5vl+HhsG5fF8lkvh8rN1mDdysB37sN8XXP59qNayrUJcP4ea3nh4wDFX",
-	"x1nxV+Wa4cugUQTF5hBlKzazjQvz7R7miAtlhpxZMwxkX3109za5tX/95rWSGiWrYM/EGDXtJuyAqAnX",
-	"0QCXnqslvq3iI+4CQhuWOmfKQpZRQRVELWU5NJKDaZ195p1Tlk7tpOA418aftGsF2ECleC5CaSqqfMQj",
-	"CrD31jyOqFGdG+WlB36qbfFB/9NYamgshyCa6oSLPpD7gCWjxmKTcH5IPzg6ekjwgnIBZVFRl9xrNmYi",
-	"07h8b8vTdw/x3MN6sKejhHJheeocB1uI+b60qsYiHMNE/PhQwaQrLPqCY4JbP8fsKOT1sIr2Ne5Xl2U9",
-	"I5d7bLJikvuC07bS6Sq2ZaAi9vu0dPOBlyOPuf6n5ZOGHi4hEj2QJ3iXs5vKH+mgkGcf+O7j9x8Q+ysy",
-	"ohu3mjvXCBdaEg+92RiPMp4uN4eWG/Q+SGyJQ0GcQslnecp27sisGYKnQ56UZy4ksn+c8BOW8IGUcU0A",
-	"2mJr2qWuveoHFXchDRFbMCQ0JN0Ds635V9BNVdOK2oERo0aCr7Ys9rYCru+quqtd2sKazK1qWHA9z422",
-	"ZCShRwJl1PPo7v0PGe8PFjlXS8O+vWVOw0KJepnbcLjxE9INnzCb12u0IHN/+UqNBeAOzh+yLi34V/38",
-	"oBWrfLIEzfk0BcRFrXEYFuD0hllRLwx50SwvwEeYLfAmjsKKLaLqWPZqGf9uMzMiur4MaQGUApFBkS8F",
-	"rrzjXQ+62Gisz5f/ZaENDODPQDSifks1iem0QdLesEVSFkFXAGMmh6RgNWNLb2Mpk6u2I6152ISLWE6u",
-	"HZAoOcW2b4NxKlpkhgHhI64+vRaSCWMnxvY+LvhkyFV9nP8qu4qlpywmV4+umadio2jzClRFntpUb9IM",
-	"yZBRcWxfB+Mr5ehVNdZ14Glgtxw2TUXutNEgBB2ymCjWHzKhcchpb1iqOGB/Ti8uUSJMsPllHXbhEqOL",
-	"QwL1w2xjKru0yxOup1m1ZeYH8L0T58dssCDchk0cr4FR2oMV2pM4uxJh3vPTnofiuSpjVbA9txMZnazo",
-	"o0HsjphOXfuplIFl0JNpxEDTlb1509EWO5X0agfr2syH9PjTmTLTKjYztKpxBg2BMBDwgOX51HB35Zrc",
-	"KTKkGbkNRYElZhYygpD04DgPcVZdOIQT0BBsd0ehU94dm5swHQO22TWEVONhxm68K1WjLaLktGUv/r4x",
-	"pFikWXyMX7xBYq7AacfiXHkJSWosJxYTqzw76r2iCGRHQxHQARkdU7N8YVtkj/Xc+0Jq7+nXQgJt6qQ4",
-	"HkqhB8jf3O/HKdUMf0imRNGpbwJFcsggScpMBrmdm84O2SKj7KWFcSv+lMToqVMH3kXk+27c5A3v62Pe",
-	"w28bbeF+54qIcZLkYyGoLEJzKCFhnFwYW/tqt38sujF2oSE7wIpKkV1si3H31msI2F4ffPkulpaWVXFY",
-	"zKPZIzcFrwiE2pnQTERs3k1Sq/Bk1mw27wszsq48FHezAvXayptHwDXFcGVJzAKOWoFFkz8UT9867NiW",
-	"xODLK1dmFq8v7Q2N2QAtpoHOS8OmcOt54HZspvPZgUAf7dk0GycakNciiz0LV6jO1cdOGNfNgkGwHFw7",
-	"m32Df8wI/p0c1x9gc77+1U+++eKvvvzVL5//+NfOBrStbEo4U9BqNpo7uTkeDPHcB2FQZG5Ba2f3bMW6",
-	"4d35XB23kEu3EaXxRoUR+ZpXdBrPJLUXIOtJxxgdNNXypJjzUgznVLoq1HTqQabnRn65O7OSkeSUsXSA",
-	"D/HSl58Xj1pgrtrNqnqWLVk10c4otGS2Wt56fvjXy11fnbIt3aze4n0N0irBw6wFqLs6jVTr8YtX/dwE",
-	"ADLw85ACayGwrk4HL2tvLBboWdWcH2YPXMECesyQXZodVlcIOOQJ1aTz8P3HR2T7dGcbrKItOLmqY6OI",
-	"GirLrHoPP11R8AiwmXwf/Gw7tlIZtlHOYe6JzvDOMhmYfRjRlGkJf5SpME5WujyJ7OV7N64vxdecFbTe",
-	"7Tu7S++e5D7XhS6x3DtrbgKfS/lwl7xxCfmsAyV5qIj3BC9uzRQ5gaZQYLSgKQKNdLGc5oXQx1Il+iXT",
-	"S8V41qSf5U/z6Kmex9anrDo4wyvQ3rLRVtLio7HYxHMbFVtC1mwquKG2Wp0BwbVyviXDHp3WWp44Uog4",
-	"VdX75qWU4NNANPaaqRsvMr98hTraEzaqt2QRFaTLoCT2gAD/cWo+18Rm+arQhoKZIIJNWGrMA0UG9JQB",
-	"2xHwwCxzYn7V19T1q0yHGs7dtdR3VyVSTRmYAYZrh145yFgyaxEDsdhEuynTdSuLV8/PP79K2nyZ542H",
-	"WavB+ZPzfAl7MC2xZeRZjJ3aNV2aq+8Y01rmBaD7ZmlStpi0VJg+tM1n0b7V0vqigbQLBD8ZUM1O7VmJ",
-	"6bScsDOmWVLoZxTYK3CvX2t7AGSyGII0qAUi6lbsAiKImRTZOILomsvNgJHishYzrNGBeH2B78fDA8o8",
-	"gdd3dht782VRq8cpizt83Tniu0xp0uM9PXDxKHTfJ6fINMHvCokF5kItsXEnhtsG41Q0fGVraQj0FYuy",
-	"vb5xsVIWVEA5n5vWD+SkGN6dUEUmUvjA4xPWVRyx+k+RNyoZccTmHvA0Ph7RFNrCpKzH0hR+oPGpoUuF",
-	"hTWnXMFo2dMB72KfgzAYDbAXgOs9yrHIMwxA+pS7jfOqlbK+W5U5ebVy5ypS4uYB0+u5gDOVbH93ll//",
-	"5nf/4Ot/989f/+ofvvrpLxxmej1HMUNHcX049MUI7JtCQjos9OL0vpem/X63i6qEgzHH8BOaeefWrnWB",
-	"4msIG1LZs2tIRNN0Srg+cNovmpuxFFc0ARuypnpTeNOzClT3ukptbd13Rbj3i4UzKYC7++tVVKRW8dYe",
-	"0f5b4+RkDS2q2D5rNNbAq4bylJVyGS/paaPGlYs7V26CvV6oXohm1vW4qgmmXcC8ZZ/P0zbBRN/12l1+",
-	"9KSI8rVx7XaODzR/EM+hyeYMBtEyANcMPMcH0nHDKMDxVOzAepEGx2i9wMH3Pmpu3aJbvcOtu0+e3SiP",
-	"GcwwqqK3uRluyLksS5pB42BmhAC9argv/hSSmPe5UZ+OQX/cmoGBubG3CAWm3R49e+/M/Pvg7PhJ8c8q",
-	"LJi1HOyleldlj74j2n/Hte8o4DPM9kSp1/U9SsaKn2Z+r1XUASvirWZohXweDpYKVS4z4xcq8c9LrHuL",
-	"MV9PkWmqRpxzprLaNYkwMMa01bRfUWP1oqRtvsjPXjlosYIsxh3019gb/MoCGQ7AZiwtx8n63o39m/tv",
-	"dotlfHXY3Ay9FF0lJY679YOw68btPOrIxjfbk60i3XxxnHwpdzqPGGvG6daPsLpHrBVfXVP6FciipNxy",
-	"871cdf/KluUCPF2bNDl64ka9wT4uaDD60rWapd3k1tUk5vc6w8xYv9kDegGthI/ZUBbALFrBoeJ0+7FR",
-	"QgeUZ/WAreDrX3zxze//++f/8a+f/+HnF98KoijS3yogOBq9MUmI7XGM9QMY1Lnqqr+vLQQUn0MK+GRs",
-	"oxoZrAlibXRIlFA+XBWh5N7hg0MEJeEOZw4LH7yM4IEcpxi4s4nDFS8prTq9K1MyYnJUUeX4knUJB4xu",
-	"C0tLQVTWbWCBJ2Jj3NC6KJ/lFPKenLB0KzJEmKDtklsrW7Cbx7NQog6T0ioMW4s0hgIlrdpO1RHIJv4B",
-	"p/fVRb/BTbkIqYT8cSPBZMeu12lCvDI9XcjWzu8Xx1LilQSx6za8Slvil602r6jvcpbedlAns3u7WkHu",
-	"isZf9Th9X2fVmN/mqlAn4OkG9tR8VJjBvlk3NPgHvD/ItYHf/NUfW5PfHETvjjfzO0ZSM6ExdGNv++pf",
-	"fv78pz9bcI9MYy5oOvVu+ZO//c2P/xQyf4BQmOd8sKAiu6CIjQWkT5S6AZm5Y2VBtiJHyWiiDAHNDv3Z",
-	"SsgoUTGfhq6VTpOvy+ry2A7bDdJ7WLjI/OIsBVCH4XyTzMXEFAb4+IWwojNkMLfZpZ5CgHrj0G6wqsdt",
-	"tbslH9N8ywfhch8KgU1uoda4grfWb5GaE0oJIDb8VjmDqr0r8Ih8Lkt37lyM+QIpbGDRc5Y+zpZmRZOm",
-	"1GOJxSwZ3ZldsuzPl1c9bOyEOTiqESWnDRsEl6OghW2YXJrEWS1WucLTsZWTffzeWT2+WoOPXoBBNsuA",
-	"KxoOA4SUvZZLKAeHnqnGAGIiLilYrXzjyk5VSwFzBlIqh4jlzfsDm4ACQ5UThvU7tQ9CaTzoYutdMoNr",
-	"jQhpdiTXsqnOQcGbNb6zDLEW8U93hlw2SpliOiQsUbamAPnoqj45eIwf5J2tWiyAqqaV3FymtjYh73GA",
-	"z4ZcUoWABQuaTNRdr7Uo+4AwDpmuesAUI4gZBqNbmeYLgWo/TL27RB4YGllMeuclo6xsOQ8BtY5BuKZ3",
-	"ONvYF7cd8xPNQeRnUw4z8Mc6wJFdqtjxardELq8sy+Kq1y5tjc7pta69tbBJ+t7Rzo18FNlF87i3WYcz",
-	"OuJ+g7MM0tehgcIOLWldtkx45yteCxh1Zpdq3RPl6X/nmndVN1NgptHoujlQa/ULL2xzGddPZEQTyGiu",
-	"gmJemk67cSct7wjnKfGWwl69gHIRFSprmJMl0fv7VNyAMAdb9el4RTUnX6z1EuvXPjwrCgO3Tss7Kc90",
-	"/t38iM3ELKAtE/ZOOyCUKGaMHsiY4IqkrDdWqMiv2GHqPA7kCodrcUOqlEUyjVkMGZ4dOuKdWU3tRTWe",
-	"Oo8zPhNKXjkdwBL1kvNyEW59TzvZyLfvz2J1fe5FHfql8eOXc0ZeBgWuU5o5/8pqQHzwplb0U0D0KKt9",
-	"+cUJIyZszyZzJ/hF4VYjj/BeSHrK9ba8nwcULADUUqmh+NvGhNwYF3UGzwORk6KZ2jtBbGcDB62E0FC0",
-	"K08ZdqPfEF6V9fSxHOs6A4Iy/RmEJ4WFo72U1W29+SoBuo5C8klITsnVU6PhDenHFvtLXSsB/dscWDVb",
-	"7MXoqebUsmiccj1FKxUBpRhNWXo4xi7e+NddN+F3PzwK5grpbROYUWpWH6BiOkN6AsWAiNN+wj7leFEH",
-	"KpZsnuRUjlPCrcZBRqk85TFLr0DeZObPxwHkqzTQehScnQHwZE9WF5USqhTTZEgF7YOjuWUIi1A4w1RM",
-	"ryiP5GjKsDQRkdJiwwDyPw1TmMgUjknsfT/hSUJi2WiLtnjjjce8L7joEy4ab7xBEPscu7dzKWwTjM72",
-	"6U6HCMZiRTpmiWXKP4ULWuQtmCgCREawWIgV2Wn4ywmLjK12p7ik6qAtRqlRMt5wT2RvhGRElWZmpbFe",
-	"Djym5I0jKD8hcqzfMFM6gQYLXBOlqYiVA+2P2VBaG6RBoPF6PhFBh4iH0BbQ18bcjROiinSebjnS3cKu",
-	"Nx27Ou9xpdUbbxAq1ISlpPOsjaK2HbTIR41G40lI2n77AfN9O2g0Gu3A/OKQ9c3XhvWfdRoE+hF0vHs6",
-	"pEujE78/AfaWaAuA9qND6M6ooSNCTJRMdUjGQvOEdNzzAfAfpHeD3IZnKBJLCLCxpyOeMkyuoaeMCEli",
-	"NtIDkvAh13aaH6Zcc9E3FPDw8Oj2D7B/AKBqD80xJCOjOCCy9s29WzeutYD1IvTEkBnuAeATCpKIgQeH",
-	"pGPEXodECaOp+aGB1NUWiot+YlglKqh5PjJRGpDGO3eOaL9je3La1g33elv3zSA6RMsM0QlgIA1hT+UY",
-	"p6cYE+Tq/s4ulmJPuGLXzOFtC/uQB1Iw70l9pslec59MBjyBiOTAHAZbodAgnVOacKM7HJt3fd/sYccS",
-	"g/LB0Ad0NGLCIrKae1Vb2Ic1yKEgnXsxG0KwI5pu/ZBNO2QIAB2UpEynU6JoD6tAb+5iDlQrx9XCMmSl",
-	"zKaAswiFespGCZ2y2NJK/ga99cj+hETnaBmanwExp4y4Zg3EYee3YPkBkaYTyZh1QkJJBwHQO2WQgZ0Z",
-	"zMAOucqEYZOfDq6FeNI6OWh+B89zB5sufPSkg6YHFIcSqgkzx9XvuUA6hnN2gEqSU3N2DRdc1BMAZwmK",
-	"6BtvIAVbBEiCAh11BkOheTsU10WMvPHGER8yf3mg7ysX5IOj2weEiimShq35jzPwR67awjDnsREis46Q",
-	"rBFXg3yA3eAR+N5DIoN1sa3iAZ3eHijU6qyJia/dbzYRMTLhERPYxcmGxA5HNBqwrd1GMwiDcZpYkaNa",
-	"29uTyaRB4eeGTPvb9l61/d6923cePL4D9+SJNQFIPYw5fPOP/+HLL/7713/7f3z9X/+T74oLdhpNvEmO",
-	"mKAjHrSCvUazsYdOfcRV2R4wmujBp+Zzn5VoUIf2GFFFEugvoDDIPEolkDtgEisH3a8a5AHwayFRgDQg",
-	"tGj5+704aJm3/ADeCQqqGklhQeF3m02rfWobxaejUcIjuHX7YzXn/s38lvIkC2TTZUaCfTcI+dn8B37K",
-	"GgXNBeu9lKt3D+4pGzPBuVMLTKtpX0EAnKWnPGLBE/OMbRCj1Qt7e8CiEwv+QzXtAjaqIfsh7+NyqawY",
-	"/YRNbUYGSmUgulOW8h63VFdr3R8xGnOBPRo3W/oIBo/Ivzh23AaIgir3OZ9Jvknnu2dmRtOGedL15t45",
-	"TGEsUsPjKCrelXOxjKAwIbg1np7HrB5IDMhND0gHh9khCjqT2VYftiJvMbHepqJArbEE8jKaWSXNnu5s",
-	"o2TcUkyr7Wd5wd8xj8+2M49IKUUfefkollzBBQeF7yHpjpMTomm/bxi0TP2ou5XkoVHvedwg7wtGoBjf",
-	"6Y6A1ZskFl9tOE/dCVf6NjzlMdMYXSoaXBW+oPyS7feMqgX+oCUXou4GiQ1rnKJ6xFGYCzqqSjgWSlrZ",
-	"89KAYgXHYR/HUvaKbMzbD81VcPFOrYt38OK9Whfv4cX7tS7e947wkovNVUD2GaEb9d/YX8McRdRYZ1qO",
-	"owH4QRytA0mBA+7pltWotvD8mg38aL+5Dz/NWBn5nS1zKIMnZ3OUNdfmDq6/YmyF7AB1iu2QahYhc7Dw",
-	"qfbSewpnMvDtefRb5QS2xKsOfkc48r5Hp1wLyChNzx/ymSzBEPCmAGHF6MXWSd0xJpFlY5nSD9pgB+2m",
-	"jkXDM0a0zVgi8hTTAQjkLdnXdd65gzCMeN8W/tYhhgUoxD6xy9wWHa+NoW2P8H2y02w2yeGDt6GOstUO",
-	"TvmoHcAXVyOup+T7pB18+flPv/rHX7YD8v4jkn351Z/9zfNf/nk7uNY5MKohE5CpgNJYQGddiwNhnmVk",
-	"9/uP2mLInzbc7HGGhinCoEPS2ep40F1m6Gbd0efXIp08bNQJSSePG5m/DDWA+o+1JMb+GBCqinNGl4gF",
-	"v3KXkE6e/tUxpqjvrUMIdHTQAag7ZkhhZsaETnHL2NMRFXGH0DhWpGOrWcyo8MnmE6QKdNCeMAsNhhwY",
-	"EDmzQgEFxnNEk6RBOtlmMmrUSjqhaDu2hTEeEcvCLPUB4XFIrK4bWqBNEYMHARE3kwkFpYmlDNXxEoHh",
-	"ubVesKyocyUO5i5Q9Sp3PJapXu0NZo1XueMObHedO44gbddcWNILYoZvIGAJWGK0j7yFZ6mmwPjACss5",
-	"n6b9wOdvK+bbz5XGGLmBLinES8nHx4XSjMZVA7E3FAazrDD3xaoLduT1NYVXS03Y3a1z8e7uxmqC78l2",
-	"akGhiqFcM9jdrdIMsps95UCqMnsPeDlyf2yF6bpoUzEF3uU8VuhLQydSg0CqKniz5US4iPCAGuOQ8Nil",
-	"Gg7DzA/HkUFn8XKFQmCsGOk8/ABFZzbq7e50y127xePtZ+jtO9t+5j3hrBPaUkAB8HrOK5bH2cs4LAov",
-	"R5krs1jPF/dDCFouveO3rRfQ8BqrnYNT4i0ZT1e0DcGcskpAjliH2+ZldP/6L57/6ovnP/uXwA/jzyeN",
-	"uc6NwfM/+KMvv/jrLz//+Te//LvnX/yRtR/75lmjVKqRjSquduZtkshZMbYDjuw5jrNz7hynjNvgiIB7",
-	"YsdIePsdCzVW9lR72fYdW7v9nowWYtW667PrYBSvjNFzq9bFt+DinVpP3sEn71yvdfH1l8ZUcau9PjrV",
-	"fJUZ8W1tlAr761ZYi9NOUq59j0XOzFzmxBIWnGLARKE+yg1H7U7BO9LBc2z1Vo8HGlUbvXWGh3anxP1m",
-	"mHAsmcXbdTyciraQYw0a9AgQSdmwoO/KNGZpg4CrwmIgx8wo7hBNpKRLvQSmkUy1DSh4+LUQOky51kw0",
-	"yGFbWHYMr5Leq07Y1M+DKmHVsG7ra8MXyarnqwg9Bo4GWzUD/+rP/svz/+vnc/llweHWDprfWaasGshR",
-	"oYoQKgoskCnKcP+x5rXf/OX/+Oqf//dvfv+fnv/hP33189/7zZ/8VwtQUP663fnXPVlZFrxlGyLUEAXn",
-	"r3zCyy38WpkOKsjsiXi1XFXfHa79oWGgZDwyJjl4Q2qoxV0ZT7cgHB203tx7880bzTc3ZNRb1tVUzqxd",
-	"4KnocIJ24VlzNGCieQP5HL2XO2eRkLm7YUBVo5z1vcMKvoD1mVEMC1Ar5X/Nw/0O0xd6vt9huvqIH83v",
-	"1St1xF/YqV33ID5iNC49hxgJqT6NxtjckkZ6ZhpVHeN0/iDWMf9qRXzykjJro2aq1ImQE8zg8fWp0ghl",
-	"RmrTPGl8ZXXkZfi57vUeSMHuo7h9GZ6dZcdtbWPLPHavTpjmgdT3ZQwh5+9ahAmOqdcrtDslVIAWbon9",
-	"ilp4WmuYPvurOJhWOg4IkV6HqL0zZ2h6NF5gQxVR1aHLSFHUojfXt5Ku7jZ3rtliWGt/ARq/jKfY18H8",
-	"xZ5ypSFCLBiEMzDVzVhY5gHNayFR0vKaiSTIY5R1TE34iKFNB5tzRdnAUYMciinBBFpwgtIkMUx2SKck",
-	"ljhSiFZH7AAS+oxlxZOEdCHLMT9k5HDOWWxMq/3mrSzONRZ4xfddVtccnxuNz4fP3etZ/jPn2X4LEqno",
-	"/Fghh9E6t81CgE0ImQTljm43mdU83Rfgqnv++3/05Rd/XW3pff1f/vM3P/1/V3euPbxIg6qM598x54PF",
-	"B8UDiIm2XBEhJxtJgksX4atobNYyCXd2vz3+ROehe8FC91a4v7O7oc9RMZoucjoeOTecdR8mXGlMHce8",
-	"eUxY5YJQkIQtbDPjUiBcigUZKwiYa5b2aMRId8wTTIu3GeA6ZQxTqLOcDC0l5mxip/MPHr3XIO/wU0ay",
-	"jIurFO67BoUU+OWxZk91J7SNsfSgTIDhlM/FYsZEAmg5iEkEZu9wJHA3/Obh1uSpDaWYNYGxokAgujtA",
-	"PthLuXBXwuZm4R3rJnwCDjfr4ththoGSqQ5awZb/1pUlyGOkjwsSIa9rQPj15mK45xsHm8/HxH/m1Vqf",
-	"IX8ClW6eU2XdSDOeK8fa0IhNrQK0V2XrGqhRqx/YUgyuSCKVPsjV3w7pGiUU9BKjdc6b+3jd+vFhT/td",
-	"XdssHLv9+bV42yHevaaW7ko6w7pkjotUK/hXbvMa8Vtf9IblTqj3Zww0UBxymwe0hLwayBWXqHF6yk9l",
-	"2iBvz2X/GOG539xf6KG69EpdeqVeLa/UK+p+cqTinEouRF8kmvtV/iD3/lZWcJWwnsbE0BPGRuYinrpq",
-	"RuiqjbWMhhVgQSQmG2LBnysebAushDSvsFmkWIBreA2U0UAKd6n7xg+Wv0ix9dLC6sAxt2Bev1XtYvnm",
-	"P/8hBtNdyhJ0cGXfAp/K0QtxpbyWasOlX6LCL4F1JefFbcPz8T0UVPttL5CnFkTyKtX/ktCdQA8CS20Q",
-	"Dzzl/lFZEtIr6vgb+LrXUOHfAXiz75hOYGw4QkUh7mJk5aqa+Spa+fr6QPiSg1cAQCrkJEuPK41ULyFy",
-	"gqAyYPbO6RWNRdGeF0j/l4LyFRaU6x5mcNZ6HvDiud5cAp2b5HG+28pad3AchUSNh+g+iqEM8JRhVW+G",
-	"w4Q5tuk4d5ZTpUkkh0OujYmuc7ithcb5fTueF3hM3CsqToldkcZ30iadYMjC88B4G6cIjW3O0/kLpfOw",
-	"UZfQOlY4VpI6YjNhvSUXpCfTiGV44O5BNv4DmYpiNNbASSdUkQyipGckFSaUI4iKwEp5CwU5SmU8jphC",
-	"9CGs1mRPaaSTqbF788SMrKLTnTGbbUYRB/yKAoyUAQWTF0cNTUZdwQ+wd53nklNFmsvKKR/jCr3Awwdv",
-	"ACTukuP3vnBQ5yOW4jS/myXxhROIZBs6RJ5CXbwl6c1PnoWffynnEAe/8BRq2s+zEmcb69ozOBlIMhpr",
-	"cwAh7yfEZCYEY5s2FhL6kRnCS1DFjmi/itgPkwTK2GdL8y8pHpbFI3L4/6suXMwgt59p2q9jrGcUnVvp",
-	"DqTNFlU3yD6gpjHAwIp5LK7oZUb6Ee1fWucv1Dq35e69cm/SunQKYBaor4cv3Uw/ov1V7O65JueWXj29",
-	"KGVUWZ88gCNOc04OAQJFp6rl6Tf2eiEFC9si+164u40K1pcyXmy+H2QpRvZ5ACYCD+AK4DsQlKRB7gl8",
-	"uO3B3BbQhTdDMwDcv8jOTApWKYfiJRmi53Qc10zPwVUIWsE3P/4dRJtb3d1/RPsPxyC8zl6OrKyyyahS",
-	"vC+GTOjXOKz/WnvRH8JRBfYn1uN+ixzmSzjgMtHLFwEg+fL2CrbYM+Yds9begA0tFq7K+vMt0R25y5x7",
-	"QQdivrNeha00cheBvYRzuVQfietQllEmfx28E1nCPnQ62yROX5rM+oGAQgxXWdAg7/vnGIWcdRm42oN5",
-	"IVsolNcz2SLFE+Omc7EoIpee9tcmJP0ypNjC6poXnYUzI80spOFCsYWh6x5jccsKrNyjjj+GtjbKgsmi",
-	"Rt2nI3RD7gDqvmKfdBrkhzblBj3z8GUG690WAyrixAJVjKhyUEYd2tMs7RxkDACKtehoBJjjiF5PXXmW",
-	"nkMKt8gaPnPO4Lu9FCCLqHEoCBuO9BQTnIeMuhx680yaOgeoOeJVjsw7uKjrg8KVYJ/hRjlgamiAmBLF",
-	"PqmqvIIlKy+7apa0qFjcSqd0RIUwJzZGKBvITDes+uCSL5BzwgZVpbbj7kFFhYNSxIV+dRjgupznrkzM",
-	"WfHqRvzctgqk06Vwpo6VPLXQvynVCwIch0kChycmcF2eqZfBqXepYhlmO2D6uj8QohHRQWM6RYTQcj35",
-	"jh3NIxjMy8BnrD4iFn2+8oDYtpH+6ZjptvXk2V5Zp9QXe0i8FVxeBgKb+W04I6DJO1rGaflaPBBp5cHw",
-	"45QLj4dRu3Hbz7afxXR6VqJwzzSpy7oZyJgVsYA/ePx2BdRvTlrVKL81SW2Owu8CPK85hlLYaB843qhm",
-	"ZCCTWBUHmbftLh9rTKf1wIjLm3wt9h3CQcShurYqZqyCPdUeMwrB0zYWXOfhEMt4uLJddjrmwg42SHJX",
-	"FRhWoy0O/Xi1uRUbHWnE97X9JBz0FjA41Ii04Wuwfug5zJB9YewHyKdRd4SrzB1pG00qYzLZ14DW1Kdc",
-	"VLgG/YP9kstm1nUjQhfL4Gaj+ebebn0PYoGDjV867k1hnStsNNjHb5199h1K7H3MbJTAExgV8mK5Abc4",
-	"obcgXGbsuAKW+ZKwNlxksdBdJS9mLmKeCVdWF8N+IhiSR2gsjuDGUTKOWeyiLdOR4ZzAZWSqQuCNYVtE",
-	"A8kjeyOsEBxnTDZpESbkuD8wlhSUIhNqXj6cKV6uMrAQ49pWQr3AE1x4T0X03CKEfFs0H8i98srHIypI",
-	"F3otQsu+Sjip2oWl2M6jmkbv4e8ZnrcjRb8pQLnKb+98vRt34CSW69t2Gb81dMezzXMk5r6pIjD7+zLc",
-	"7MdZ4xtKejyxuukBGY8SSWPsEPhUIyvL8K3ts7ef4Qdwjdvt7XgogfAjUZoagkUEWJb0sMXBkI5GXPQ7",
-	"eVNCEslkPBTYYYJGA2QdDfJ4BJFemsqxiJE/KnA8ZUnh5oEZXEKrmE9Orrq1uZZ3deiccBFDPwVN+/AF",
-	"pqgfW3Bp7xvb/M27hA5HlPdFJ2yLjpwIlpofoXY7nZqP0AxTRPDYiGv4jot4rMzv6EBzIEw+yBHW1bas",
-	"dy1iSaKwAs91JXKI5YdtIdjEoddSh3aOTjyHcw3QAzgZ0sGN6ISw1jFJ+AlqzV62c2hba2A3kISRTGtW",
-	"tinFkS9eSSfzW1Uvtte72PulRajXNL+Dds/u1s4+dtuQECpzdcRtIXs9xbR/3dFOs9U0//1W881Ws+l6",
-	"cOAzodecdzFxF3dCd4Wcb9NvRostnjttcdU2zEPYDvz6eMiFTDvkasQg07rHxIHLCHUtUeGpE2me5Yyd",
-	"DrlqU1NxC64o82sR9rgDthJQE+o6HXK1k7UcLnQhh0dbCs176RULq21PEwC2T9nMWcCzRn37ywKaAEmq",
-	"EE1UObmi3EGzmRZAL+ZtkDEyS6LQNAqIxGvWydDKmg1PtYrvNzRs2/4hRLRhDGwOHBpQzawl+PgHh1u7",
-	"129gJq1qC3uHHTAFjGZFZBpzQ9t0KEWfsE/GNDEzy6xSM8IGOUrHZte4AI9mzHs9lhoCNL/a9iZgZAoG",
-	"fvci9L85zYAkncpJAUkayDfhgoWOqVlQByWtu11pOcojdmZ2B0RJPNDmabKXR0DaIuMTV/NzZ3/sXMMH",
-	"Zkkw2HwZ+hcUN9/OO98eGCWm4+DamenALxpawkRUAEwNZAvFxIiIJCFXzXfQ9VERJiIZc2ETizCuYXcD",
-	"5+104Im0X8Dym7EaUsxvMxtzjfQoTxQ0KaVkMpAJ8018bHdkVxqPU65j5xlNXNj+mp3qpgmoRLxeLROc",
-	"q6oV3H7wI7+LdqROgzCw4jTvVY8cK2i5PyMbcynj23NhiELXefQonc3CZ2cuJt/uqu98wD24mOYKdv+r",
-	"cdMy9QfVEngl6EGXgGrffvTut1ifQ/Yhd2yiVOVe7q6odlU43XzGS1GiVlfagT+QE9KjaT5OkB2uxznX",
-	"UHQSQxZwSSXXuhzwZQGgVJ/Qo0yZugQ/eeHgJ5ufgeqci3n7dDVShNv9nK0FRunq6Vre4ysCJ4+ZiFWm",
-	"SV4xBq7Oyl46t/HFW3eshtQi/U/5qIMBDj1gU1TW5RDa/xt93RD2x7LrzGV3oZNEA6ragonYCCcqcvlE",
-	"NemmjJ4oSHm3ff2cXtllA9e5zzqqUDuE9wEcmQVHJ+/wt8hYjGh0AiYmMRYmvqMtdAZchqaA1eB0Zpfy",
-	"JCHpWAjI8JYiwpRsw4BgwCHq0ejBtwqnK9kDbdSe5/JwjFUU7EYu6Q1qFjlfOtiR2YV24TXkCXmAbXbH",
-	"CvFmJsZDQ7Tm+eYBMROa66k5BaUx5zpanow001tKp4wOi5wx0+26XFCIhc++pIa6tHtuzPhd2a3ixB/L",
-	"7gHpYdoEhx72Tn2Z4c6vufbz4jBeXmtV6YNcSzZMsEpM+L1Ndpo3927u77y5u29+EXLr1NpIM1iMi4Bd",
-	"aitW5irNh0yO9Ra2b1JBa+9Gs7lA49oG63Fxzl+KOBZUk4lhbLb1E4Sq0eoH/yVIgjn7v0EONRlKpclO",
-	"sxk2m01gUCdspA9Ix1jALLfVrWbngCGTZJFn/w6O+1vg3oeZLPfx40Z9V/txUyxpn6RS9HMvyKJjeMH6",
-	"2ceyW32q3oNZyPRkjcDWu+bBF5bCxpRNNxolMmYZan9ZKhsufEGxyFr+LxHAj/HWs0wVoGlKp4uTT0+4",
-	"qGyxCzj+i5r9vsxUundld/lpN+TzrQnnfYwk644p/Fl1EM2PM0Fi89X2s49lt56LAOwKrhrkoUwSo6dh",
-	"ilcWbzBK/DiKoMV6SFAGQfdcKiKWJMbk6Khx92MWuRbzzslgTqwiFXAxRm98ZT0Mi5XaS9/CiwdW/RjI",
-	"Y/4IbOJU8M/KqqT3ruzOiqvsjG3jUVjdj+AeWhV+P1QnilDyyZiN8cxZOxqOrJYQJ2qQDz2fXo8LrgYs",
-	"JlzYIInSbGTMcDqFCA7caW6ALtaJWY0pGuKEq7bAyjAWZ2l1pXESmO5aB/gVrghbfOZn8gwv67nOC9sT",
-	"aGnBgV/jiM84zodscYkW9KNyoGdanjBB8KouOraGedIKqp3oogN9lAtsbwV2qr15SKeEqpNSqXefrZdy",
-	"tyjYV502ZhYaBDMAjQwltDXAkm9MrcSvzd98yI4/lYIB1+F0+/GAiv6A8voxu/uVebq4wt8G9ezDgSR0",
-	"SO7VLmrIiBASQbcAEGtxeQ9eQrpTcsIqIJAAges+PupFA33BaxYBIOF4vzW6N4KXDd3ilqF0lbCdOeSt",
-	"UnH+NutxwRQZyMlMXg7cbxTph+8/PiKNRmM7HQvVMYxGuBxiSKMh97SCnuJ5YlwOdwcJtxjnU2Cdt0UH",
-	"b25EyWkHcnA+A8OPfGYk2WckF7Tkqi1xVNfIZ+ayra0tUvjXfJn2huQzkrIIq8t64MuGj0MpmKbp1Ayk",
-	"S0WsyE6jcT0E37pUXDOXX6ZYH5K4PiOdCRexnBzHdKo65CpNEjLgSst0ei0knQnj/YE2PzxrB2k7aJGd",
-	"kLSDXvZpCJ/O7HCj5JR8RtjTEYs0i3NUS8j5UvkPFqs+5gr8ZswsRadHhzyZdsjVYbd/LLrxARSQwMfQ",
-	"rBHT0nw2wxrIlH8qxfFQCj0wo9vZNV+75x2nVDP8ER7YbDR33AgH41SYNU9ll3Z5wvXUWK5C5vCAE64H",
-	"truyfU9hdN7ghotHZ5f0VhPe3RaHArauC+lPiuyQ38ISnqwpo/lrtxmS/WZIbjSBhN5skn9NPhlTYw0y",
-	"Ra4am5/cvEaM0Q+ZbVg7nGEgHji6sB7JtujS6GRC01hB28jrgOIzYOjehGs1BraKhIEBA4Xlz2kmeiHB",
-	"k8WY2yl7pAe/DFtI1NChLPspJIZMd8hnZJd8RvbIZ2SffEauVxB2OalfJ59BnOszAgqr5jQ5TuSUJqXf",
-	"RAM6HEHOd+GzedA+7vmQK6O5l908+/+ZB5jxQwr5sZbHKmFsBEODBBx4FJDJ3BczTzVPMqsx4F2WCsRg",
-	"Knku1ccpVyfln8wzduCRSs8/KrseU8OOE6nY7F8uDTBKZHTivAU8GkC6Z8bNVI7eSQEUs2UDpwk/ZR1C",
-	"jR1kFDZDuNLcCTCehkFiRSzcCkQH8VIiBWuLyYBho1LQ3tRAjpOYDOUpI1Ic2Of3+FMWQ6qp9wZjLcWQ",
-	"51qRMZYLytcra8zsAXj3wDUZJLahxAkz0hDY1fFeM2/rCd/kTsIvP/+953/wO89/8X9/9Y+/8/wXf++m",
-	"DmqIz4eC1h5EVFZVOi4m+8vby8vOmd/lRC/bDJP6GmGFQliv2WV1XNJqjzNmq28xbD+D/x+fsOlCZEps",
-	"p+XEbMySvOeWUShRNYS3HVgex4URTv2UKYUZtg1oqDwZQIo2Ym0hLNUVlZc2YQs6wkvTMnBwmzDFy+5y",
-	"F9ImZuNWdMuPyuKOLDUPyIJedDNEn1NKaFWOTJ1E2gdNodRTsxH9vqQwxWJhdeSYwGW84sXHK85FSuzX",
-	"9i+sRI9AIaBeVveAe8RyjwLMIiSKATa+sifnap+fMhtVgOonV7pTPGjkKu0qY8dJwbAAyHaGyxMFrafh",
-	"WqMtsLVT7N8/RJxeY3t1UOrZHnEdh4uPT2K9Hot0ntwAlYjpWByU2hE5VpWq7Cv3ckTWq9JZzqrxiCz7",
-	"9a9+8s0Xf/Xlr375/Me/DtZQ1i+krVxN9ncJ4XfZVW5RV7nzYd3LOsqtpuSD/7cyTvBoLLJKRcuslydC",
-	"wWkxd77eSYBuGjVQtcZCfVexdF2DmRT3e/NmI+epgZRDDWBlA80zFCKa8C7i3OX2rAWx79FIu/oEcGoD",
-	"rAoXfdKh6lj2OuSqdm5G22fHL5U297SF1REsLGfWxfouPBswIDPnH/ghoeCdMdEghwX/YPE9XRbJoQc+",
-	"71QQ9EAaScREbOxvMbXlDlDX26XRCWBYucoJKKsdixg9luaFNg4N2g9qNVIkUwAIhXawVLMOIGjhUg3M",
-	"+ASaOoDgoPmQtXzzXmTv99wA6JO3a2Pn51tLWFDsyqRPGQAOZAPPUsW8xGXZIzIx8wCVUNrMSHwogD7k",
-	"Bpvbcy7FEn/ro7F4nbytq+lUj8Yid39eZPUGdmuHHAIXvknHokHuXlZ1fEerOoA+kWdKwdZw85yrirT9",
-	"LB2LhXmu71sOWMZiWqSHSMye+ckFMaNmsYUpvDph7ESFZEg/lukC6MJrYVsksr+V8BOW8IGUsQptJDTM",
-	"wqgE6lxsG0ZO+0IqzaNSi9S5oNbicy/VAWVGWIXQNxaXzqcX73xKgUZeVafTcin7aCz85Np6J37b6Tyr",
-	"592uM7YqvdWSedblz+p/Tv2zlWBZuk84n6ZD1EBOMOzidFSrHXnKFOLWZDorJA1Baa1Rscr4h1udi1WW",
-	"XlO+c5nbe34dh9B2cFkZG3lYqrsmb6I6rNJVNuskZmblGsYiMBa0FVDaNoRFR4w1tvyqfq+rvzm5pa6a",
-	"R2OR9XF9jV01bhrLXTU2SzG4bEi+1LPjy5qVte9XTtRr2t+C5n2Lk6LxEoK5kTwlMVejhE5t25HSM3RE",
-	"++/gg19kny/7kkUJ0jj2b02CtKZ9O6XSznFVreGWpEbfB6cWxScj/gftq7lOj/Z3Ot/EktqyecAeof0D",
-	"Mhprjf2uXE9J2xSSlzBd9Cu53Xy9svhkAkhu32v2bt64waDY2K6WE6iY0Ad5oNqr8n3+P/7im7/70+df",
-	"/LcAdoXjVuzV9lS55bqYRL1ssy7T9C7T9Gxjy749vfNsadMUPa+9ZaZd5rJr+xn8f1nfaJedR12XLLjr",
-	"AHgWpjHQviJcGa2xqlP0+jzqMqnu9UyqW0zY6yXUFch5QTodvLc0PW4DOnxJvslFAuJo4M3t0jv5Yr2T",
-	"G3Pm/Zqa5Up06MjDOfcWpsWFJGVG0Rqn8BHMDiinR33UwucNacw8XRUCnRhpFbKk7fpEWpBq5PtX95u3",
-	"2qisTrhi1yrT1F6GCHhVktQy7Xb3+o091g1WVk4vJDGtFuu5TEu7TEtblJa2Odt0WsAaiu1idwzwq+7U",
-	"0bGILWB7DmxXrC7Ni51tYk+aTkvtcOu4UcuQPBHGyozCAYJl0rwMz8pp5yv1UA1fL2frEe0v97OCU+Vb",
-	"5Il6IT4oTft5nT23cFYuaoeETtEXaR7aDk75qB0s8Cm9Vu6k4pI8//zzL//5//n6F7/++mf/69d/+h8w",
-	"VzxwHqU+7+njRJ76QLlf/+Tvf/Pj3/n6F79eSVRfmAvp0nt06T2ywvZl+o3U9jNN+7X9RaALgOgUsivj",
-	"qbMhDlyC6Vgx6zdyKQQdiLZ+34x8pm4GGrT2MIPLPMyYMe75bWF7WtgyT2g0AzWgWB1k38E4uNQn5UXx",
-	"maNqIwNlRmum0JWqOPI8271M6Ltwc0kTd4vCaSV+V8qEUVFL5F+6xl4x19gFOMXMYVlByUWIE7wM2hkj",
-	"7IyQE2LhWITUZAQ4FZhXaOvdwrZQklCy19xHpAwH3A+gHYTrA2L0ZUVoMjE/awb4nRXJhOudx5fnq6uy",
-	"lY02dumkexlOulfNPVfTM5dh9XlOOoBIkqe57JRZHBgNRXJPZ147eQp4mXDNXKg5d+K1he/FmwB8DOBz",
-	"4Ukvc+eRet6874Ijb8au+Od/+OqffvLNP/zzl5//+MvPf/f5f/z3X/7qL7/8/KcrGQ0X5dpbwKkufXqX",
-	"Pr0lPr0L8eZl5sZ2d5ycrJ4w7XHjcqBic56YMnzW9gzC5hW5TtSdQh9ZmiSGNwsp0Iti7Bfb/F0x3SC3",
-	"i0qUAyi2LBYPWUhk2haxFFdyLYu42joOg4BeRsDYbQ2GeddYRBZtwOhdOSCAaw4JzUufjng6PSA8Vs7g",
-	"yibRFoCZnDJQuxAjeciV4qIPjXt5TBAiQU94xFxfDikiVsb8zUa8bs4h7OOInZf8bpE8Bupr7rx5q0mv",
-	"x1s0unVj6+bN/e5WN4rYVnevudu8dYu+2WzuBGGdy3YDGCaFIQRf/fFffvPTf/f8Z3/+m//2k5UkxFuG",
-	"2F++gDCvfcSUMTVLRMWHrjkH9t+7LHl75dk35rEb8S4FGVIx9cs5IFUxc06sZI7W4uOhh+o8y9ktiPMC",
-	"cOsMsNqmrSNCtdWcs5K4QiEbFhnzIYPm1+XJH/jiV9ecxPFV6Wnw63fVqNzITswx0CsQsIuKTBllw8W+",
-	"VVhq3d222ELwQq4TBrXvoDIkUvQtWnvKXEmF32Y4nC/OzAHcHV23SFfqgbm9LZzvBYEArKtGOzbtqjyI",
-	"4hWiHO24dc/Ea2fKwX4EreDrX3zxze//++f/8a+f/+HnK4hlWKeLsd1qsIVvoQV3aZQtMspWZGlVIaAl",
-	"dhlyvVL5vazwzNKlS3TgQmmaJED/0FPQCPMGuStTglwJut6VJlbY173WNWWOfSzNdMDJfmuSHYzhrLMN",
-	"rNd8wv6sWjQecrE08yGVcgilN85VagZIxfSKyvVdTIwQ0JfXZkaASqmsJY5ymaekg+/ukCihfOiaDAup",
-	"SZe1nSE+Q7YHpHPCPuWO4jGBokNi6TodmNdaACDF0lOWVmPErCuOL7KSZ7axiw1k0mjIFrZoCTORfBgN",
-	"GXlPx6uK4wvKv6iUx5cpGN/BFIzNhfAyAZxzQieBOUu3EN56ccajvca25fEzHSHgw1lqG1b4leBawp+J",
-	"nLAqUL4jztLH9v0vUmpmr1lUqWon+e1JEMzBywtC0+xWtczkef+spZ18oBCAxUgARRgACwBwxxBKd4ze",
-	"l4Qq23gvz7E58KtZu8xYt8pRDjwDHt4Wk4FUfmrOQCaxsohwMn86+MGFFAzEZoPcE0oby132SAdG2UHp",
-	"TUlnlDLFdKdFOgBZ0AHkXdUWv/mrP0YgWLJNvvqXnz//6c/Mhz/529/8+E9zGscePzZhwUPQRLsZ2w51",
-	"bNbQ1U6UnHYKAHwuJWk4Vpqwp1xpAK7LpzekqNlaq92cL9mzeHl2S0NInNCwLjbyKieiQR5gjhRXBCp+",
-	"Y9fQlJlpgkYByJDVqkN2WF4r9QFzMtWIiZiLfq4+YKD167/5va+/+O+gKri5ZIsN2dCcJbG7/1hLTRNY",
-	"nqAV9MELCTQStILrTTzzNgVUJnH+qt/87v8Cc17vyTuFJyueFBJLf/O//RM8G3/tUsUjb45AnQgrsCpH",
-	"vCDdJyeyS/3nUv8pttooF1Yb60C8LIbgaUDbz/DDSm1G8BYMnoK/ApgudPLiAvLfDt01KMKQmdOZLFPh",
-	"s/ZCtumCFNMNGPVlNfRrmvK57JSsmftZOBsLkj8dKRdVf3BvOHpW5TGzTYj1ZcXNFgqlo+y0XyZkvoSE",
-	"zHMQB/t1jZyVyBEpZIV+IvbMyAIIT3Z0jCyApiINcgTfeJk5hfyhEza1qnzW7iPX6Q/aAjJ+ID8aF68I",
-	"vAiRQi4wYA+5RcslUOhEEAJ+Q+v1/JVtoRCzXJ6y1O9DMsGpVYcKX4rceiX7jKBh+fwn/+n53/+7YA1l",
-	"/WLihjXZ4mX252WgcWH253mw9FppoCtp+tsxVzrl3bGzF0uVnx/IyUzuk+Wo6As1T0dv1MBdOKCn2DOh",
-	"y5hwvhhIorAN9FnKbJAnxioZmzJJ47gtbG+HJJktrHGdGGKrZFeUu3CWvu3P6wXzh8K7qvrgw/S+cy1J",
-	"bkMCbr6LIyObOfh2auvvL1yRWXpInNhfPXl6Rl+q2f0EWhoXW5NkrUE88sfCFeckJaVeYhBHELh1Byxl",
-	"bdHBE9khVwFu0XM3D9m1kHQgfboDR7qTpU53GuRDQLSBwlNFPhmzMYtBtUP9KPS7ilRY724pL9rRekE9",
-	"NXqXvTNebdhqcy5mjt7qvoZVpbOXwFgdiczTWwr5jn7zL2y3I5hXqgatzb1k/U5FLNIfwgtPEgrLMV0G",
-	"PM82uaKqaru9yayK6VL6UqbAp8GejhLohW4LxMtejXtdeCvXDNueL1QS8tV9jI84y8ZH05ROy4dnWKtr",
-	"RcWhwVRlvXsqh+WLYdhevcUwb+uyHiKdL34dWOIrve+Feq7y1a2RG+YR+rcn2F08vRm38r+u5EjeRctC",
-	"349YJNMYK7cg/I0gEXn7NNB0sxNMhkynPEJjIeX9gXYZXNivldG4QR64QG8eCJ+2RYFlAWVOczbWIVeV",
-	"HLt2ZOypZqmgCeHxtQOowrIt4yAOQRXpyAjSq+JjqjvWB+TyPq8oksiIJoba26JwsRSdBXHifNVeryqu",
-	"odEC/U/Bzu6txq0m1JoUctDOwsAofoIlcJBl6tej4GNx4Q0jbgVvbzWxxAu3xtwzkCPzFG9Fg5bRtm5s",
-	"NXe3dvbNtcgNW4GZN+i0QRhAn6WgtVvfRZRvxgUFdD1qKOE+eGwuQ7rfhZAu7jWhPk9eyJI3juz6/HuB",
-	"Yrn9zPtradc079o83oUsw7BUrHXF5pvzFTflMbBNOOZLC4ItPshQKpJfchkKewmhsPM7RvsrqkCLQChn",
-	"KOGKIjxGK8KK2qWVzrdQWoJ6PaJ6kGvXxXMazAqyVWye6hjdbZmmDHrdCqfKOdgU6PsJC3dQUMw8hc65",
-	"MUSemx/J4RAQjyTWxGbP7dLoJCSKWYAxfDLRknQiKiKWJAw1vE7KemMRs7jTsi1+a3h7Maa2EWt57YJq",
-	"udLk1i9YR1W6mHDaSgz2Mqh2GVRbGFQ7R+GwNK5WqmeZcbFonHI9BW7TZTRl6eFYD4LWR0/MkcdipTIZ",
-	"Al4W/NlYPamxs7aBTdiZzN7wkMlRwmzC0XBEBWfgJZtxjKkSB9t9Kdh0NisCvPyNUsFT9oz3aJclxvj3",
-	"IRC4yJpc5c8xwy9xMdmE+YSdmufAYGaCHK5tueyFECrKU47co3n5/D6cz/eYyFQPYLEmPElILL3H2I5p",
-	"88+5yxMjAYV3LR+OZKpLF0SKvnnNiXf1x7JbdimUcyKCH24ChlRg/bJGZvYR7NQcgTIgTIgjQl2eC/Z4",
-	"4VGmoCIeA7GTgQTAQZokXPT9BbR1V3MP/wGjiR5kpaajVEZMqQMiR0wYaZ1jhnrLyNJTHrHg7MnZ/x8A",
-	"AP//",
+	"7L2LkxtHeif4r2TU7AZJuRqNfvCFjomNFkVpqBEpHtmyYlbgNRJVCSDVhUyoMtEgRHXEeL1ej2ft9d5d",
+	"xPkxY4fvYrx7F36d42yPRjO+/WdESfNfXOT3ZVZlAVVAAWiySU1HKKgGUI98fPm9v9/3LIjkcCQFE1oF",
+	"rWfBgNGYpfDn3SPaN/+PmYpSPtJciqAVHA0YSZmS4zRiVxQ5ZaniUhCqCCVKp1L0ySlNeEy1TBtBGLCn",
+	"dDhKWNAK2sFeOwjCQEUDNqTmyXo6Mj8onXLRD87OwuA9GVF80ex7PxywlBHtvT0kMoUvPpbdkHBFenIs",
+	"4sbCN5yFwYimdMi0neSdcapkWj7NjmBP9XEEV3SI7MHLRrTPSJf1ZMoOiBTJFKdLJlwP4AJFh4z0eKJZ",
+	"SqiIiZKpNoPi5rGfjFk6DcJA0KEZFz67MOIhffoeE309CFr7zds3wmDIhftiJyxZsjtjpeWQpXefjqiI",
+	"52dyGMdmXIoRLQmj0YBE9g7cnlEiYxa0ejRRrHyUDJ/sj5JrNoT1+zcp6wWt4DvbORlt42VquzAyQyXB",
+	"WTYBmqZ0Whj/25wlsZof//tmjXECQzbsslSFpMsUjxnhcegIMCQnXMSw4GbUdafWw5euPTUY9JJpGUoo",
+	"2RYSSRFzDWPvyZTYg0I6EddT8l3SDr78/Mdf/fPP2wE5fPAWUSMm4mMtNU1Ie9xs7rHvkp1ms9mpoi0k",
+	"wSra2m02m836xHUvLj8ijpSuKMLj4nFv7ty63aTX4y0a3b6xdfPmfnerG0Vsq7vX3G3evk1vNZs7bugj",
+	"qgf+qcCHHnNDdCn7ZMxTFgctnY6ZP52eTIdUB61gPIYrq4f/WKa6bAtg+0M8u52tjj3XhGvYEXM1EzEX",
+	"/ao1Nme7sMIx69FxYsa0FaWMahYfU3OFt/I7ddb97lPNUkGTqnXnMeGC6AHVRE2VZsPi2h9u7VSuLrOP",
+	"Xra6RWJZPuR7MRuOpGYimn6fTeeH/QM5TomcCHLCprC8esAVMe9nSoeEajKUSpPd69dJNKApjQyLbpBD",
+	"krIRoxo2iQtyc5cM5DhVpM+0Aobb46nSRI2jiClFaJ9yke0XirN88t4gt8woqyZ8/WaNCffuUx0NKmSH",
+	"kZ4d3CEzyGhARZ8ZKdWlisXEnHqZks4bHVgLKqZGhCZGfFJVEHOEPeVKqwOyv7NLpB6wdMIVq55hbwuH",
+	"tWgvyybzQApWMaFD4eajGBOZ9Ntr7pPJgAkipNmavp1kTBQX0cIRmnctHWb5OIcjmerKYwG/rsGMop2q",
+	"44KP3JwVvSu7VaP+WHbXGXLlCf9Ydjcf73t8yEt45j0jHcmIpaAIVfHFBG4uZYzXm8AN+XA8BF6InMV+",
+	"zAbChWZ9lsJI7suYJaUsxSze0Px6RRmuUly/KDktXx644/gETn/1Co2oNnwyaAX/80d069Mn5p/m1u3j",
+	"J8+a4Y3ds39TumiPxqJqk9OxWGOT48pNTsdi801+bK5llWsLj2Jli3tKkzErHxje9GLW9zFwxIrBghxE",
+	"jtunp2grGA1RjaOBYaodNZCjDnBdlo46xQmZ3yrmg++sKSpLpLs/08Otf4/zfJL/2TjeevJG+XyPaP+d",
+	"VI5HVUTVNz+uQVaskqzgiZsT1hHtV41Z0/4aI+5VjljT/jmM1+jVpUanEbjGcorkWGhCk4QMjdxiKjRi",
+	"j3w8Vho1GeCHpMOU5kOqWcfIejAYEyoEaMj9MSgoIiaRVFoRwWiaTJ30rOKloPJXKJlCCkOZTBju+VH2",
+	"0Q4BFzjSwZOyKf82WunM2FfzM78zYNEJYacsnaJsp2BdqQlLycQcsYkcJzEZ0NGIiZB0x9qpOEumY50D",
+	"7NjYzuXTsvaaHXJXyoRRgcZ7ytRICsXAQHsg9X0Z8x5nJaT2oEwngQ0xmozRngt6SMMYcQ/3m03zpEgK",
+	"zQRIPzoaJRx9EtujVHYTNvytjxU6KDLqNXfEIHOk0EZzPT7lMkFHRhjETFOemJ0ErQ70XRJLpoCAgJpQ",
+	"RbQ3m21LU5mqoPVR9uQhF8cJ8hTviUNDfV1mlOeEUaXJTq47gzIZhMFIGmGaBq1gG7bg7AkeFaZAq2kF",
+	"N3q3b+zc7vXMZmiqxypo7YPyxTUczTdpTB7hDfnZcYuhtkvmfOZv6yIz+iE+BPe2uH/3aWKOLYtBTzYr",
+	"NUFdmqtspcxxlBPl9m5no73T8oSJ4yFXisO6ZYtMSZfRFLjACRPmWAvGYuZYzuJ13MnX8QNBx3ogU/4p",
+	"i8sWsjiA81jDBxLHDEsoBUPhmJHeKUt5DwS75/X78MMPtw7HesCENmvHypgi1WYVJuDsy/xe8KYl3jfc",
+	"p72N9klFcsTK9ikbBElodILMFy7OvBSqNUm5ZrU2bi/fuLdl2uVxzETZrhWHcx67dlQ1D9hGbqxeJqiA",
+	"PRiLEyEnwp2A/c24l/O7CKmPwZnqL6+QqEm5q2qt4n6+ig+kJm/bh84zkflXn9NSpmB0u8GjTADXCXfr",
+	"6Bbv1kaL59ZC8yGTYz1LmF0ZT0nMYzh4NE35KcNhMGLucI4CrogcsRReSgZU1VrkW/kiWz5NjrJRzC31",
+	"7EDPi2TXnKFb/dsbrb7n1DrW9IQV5C4V4DbJKJfQJGU0nprX44jc7YTX4+q38xW/I0Uv4VHpUs+P6rwW",
+	"2wyFuZBETDUlPWBSinBHzzu7G62o9asbzja0jpoZRca6p8wiFpSsOiu4s5uv4MOUZa5w8jblSbl4nBvQ",
+	"ea1lNhPkE0Ztckquc6YRRaeOUnc2E1/mmBxrKY8TmvZZKZvgisCPqTkzguw0929dv3mDdKea1WIIO3vz",
+	"DOGu0FxPyZGU5D374rkVnhnauTKGmTnN8AFzOLL1vb7R+g5ZzOmxmdvxWKjxaCRTzQqCTDFjyngPhYfV",
+	"WdfrvjKXPZvcN68kR2Y5S1a1YkDnubpXFIG3EPMWJGOd63sL1np3Mx7BBVhzVTZON2X0RBFK0nHCDgga",
+	"NXCUyMQI5lJDJxqnKRPR9NiqNkUVRBMqyL3H75P93Z2bxF1L4N6CqUOHxl7fdlfUs3p2d/0NHqUyYkrR",
+	"bsLs8SnbXrcG57GfHwijhWspY7SoIZahdLaCHVyujreGuJHXN9Spx4KeUp6YqRY2M53iGEhCdS2N77qv",
+	"Nz9m6SmPGPmg8PS5FfRffj5WjyZCTg5IPnzaMwbxI6bT6dah+bsBLhD7MPOuNw2bf2xn8SzzqNggXhAG",
+	"41Hs/hJW3AVh0ENxNe9gCYM7NOHdNMtmGKXmCGqOrouY076QSvNILTCwZKoHxJwCcMB05VjbgJc+IGw4",
+	"0lMMv9AkgctZkoDXpU4A+61sAPPR6zAYjdNoQK2bZeE22Avf5qBIfjKmQvME76MxynSaPCzMPRtf5paL",
+	"5bhAG2I87LK0bGDFhYIYhXJqUJeKWIXw524zJPvNkNxogt/qVpP8W5KNjVwFNnnzWghxjCGjapxCKMO+",
+	"TXY/ZhHMZyy4Xp4LkG/0B3D9WYj+8aV3/ra5CpbuzHdffmTfGxbI5EnJ+OZePUdoQynKvPv36ccyJfAa",
+	"XD6uMm7aCEqo2ajw/sGYMHZS7lf05wF3hXYQpROAk/SY6XuaDedH72cC1PLj+i/3b1767oe0D/OjSfJ+",
+	"D+TRQrKnoB/NDjej7Ho5JIW5l+WQ+LPBR87P44mZiVOfq48dusQrU1CIThlrkc6zdkBF3A5a5KNGo/Hk",
+	"rBPCdzKd+0pIbb571mg0zsx3MiWUJIz22sL8DJkV5oJ24GWutIOQtAM5wh/6muEXcFrwu51ms9kOzjoH",
+	"pMNFB05vR0h9bD4YzYV08Gh1QvM6DpkD5hqujsU4STpESMEabXFo0wl2miRmbGRzPHabTTPGU6YabeHH",
+	"H54FkDv10TMcuCGqfNRBGMhR0DLjDezRDlowUqABd0eEGgJcykWQM4GPbCZPEAZf/cXfPf/5XwZPYNuK",
+	"OxkGT7f6cst+aWR14xGd3DcaCCrjLpllVoSb17byV3h5J61gt7l7Y6u5s9XcOWo2W/Dfv4d5Z4apGd+T",
+	"MACBXjNl54SbtQpGLEXF2Xr2n//qr57/8ovnP/lXow9kgTojKwUDvVvLtKBePP+jP/nyi7/98vOffvPz",
+	"f3j+xZ+A8NdwDs25UiNcFSt4F87H2oZBa8cIryILgeV5Ns/RIKCTlvBGo17u7dy4sbVDaDIa0K1d0C9L",
+	"2aK/2L5Ao5ptWeY3d0/MErbqPcUNq8lg8iQihupriUCtxVjDgIt4rOxqzf2I9FAvYe77HF17Q6ZTq/ws",
+	"uu2+vezMUVnJ6+VElCXYfTgwtrw0Bghof9pLVyvdy1EqT8F/UfYSFcmU1V/6x+byx+PhkKaly56fjzqL",
+	"ZsPe+fmoeZu2nEPTvlo5tfGI9stGrrkNFNR62BFn6cOERmxo7JKSx/mnu+5hyE777JY/olyxmHSnNs8V",
+	"A5JWPfRSFeVEYOqfMoSQvZQLfWM/KM1BKUji2OM4lvoteZaqGfa9b7rcqnIBbYOeGykU/pucUjGkT+/h",
+	"zVmyjfu8psYxM6V3mF5xVizLVD6vNGLDxypsiyqOtsG6xPVW5RFTEM5+di6bWjZpF3VaaeI19jx/8tJ5",
+	"Or19he2PPD2mzswfOm+vn7m6aoKqz3JfWLqOv5JZ2lAx3zab/NKVfX+sI4kib4Z+6ols61+p7UjJnTiL",
+	"b/A9JUVmvCojte9buhLne5AKi3u2MQ+8AxrgqkfAKqUrpYUXVNYZKn3yrDRl7hwVx5xfXm+WsF9PP1xx",
+	"Uutoj04XXJEFZJriikP0NcMVb32Zit4M7dZVTHK56vl3nH6eab5O87PaZKnHs1AU4z0MJxPmPBE3Iido",
+	"b4lDZ0dnJDVDxAWjq6BAFkyrRQP8viU5N77MkjVrTMV04c0X4Smq1AFWcRIVxOmL4FdinKAX33qbFvGv",
+	"2Wvr8rP6jGbpaF49xrN0yPUZ0dJH5YypHiEXWZTVyZ5UvihnM2tyskp29ZjRdHUCzso8V6uvDF+IsdLL",
+	"Sh3Po9gwdKV+yx6TeYmzW441e6rXqAwMbYXHBoUdIRbPrS5RdZ6qfR5p0NV0lh+QFeiMDkeU98UaPCJz",
+	"lC7xLMGw7tiLz3J36rz/i0cDogZyFEJuuvk31QKdX6sW9xXiKvbdT5YuXj1RMxOZYmmfxbbUl3Sn9q8D",
+	"QvP8rQnXAznWhBKbuSMYi5W5AoeGJYGNYP3dWS7KNt6tjQawkHAdw60uoMc8baI0FegDc0cnYTTGZXPu",
+	"dxppfgpue2PdCfNVItVi/coCB/jRlUgb9hvEbCi3IAnXqH9UKd4XRd/+7tbO/lFzN/ftRzKBW7/T3b++",
+	"17wdhFij4hUhnbCp+cRHeSzim3/65+d///9BwgKFrIfgmx/+zvO//z+/+tHPvehEMKRiDPEdW0RSsw5l",
+	"Lshgp1fiNy5Msa6D0075Wak04ilTKz3NLtei+iFb3zWvIrFyj3+lL94t97NFCkdmY7jV746Tk1KCctuy",
+	"aug3qwnCKjQYrmd+4HYVN2cRNzui/fe4OjcPRKlnfWXHwxHtPxyv4Xr16GeOQdh0XdonPZokishez7Bg",
+	"rhVLegcunbc31jZhoh4B5kSxqtiZm7yXtjKfLAC5TM/KAm6O5y4RbJhFZi8vW/u7pza9ailrw9jDsWK6",
+	"BlOhGFd1aUVmKMbgehIWEyDqxmezmzLf3G7NAG8XHyAjyAVZzJdHKTvlcqzmY9BnC/LE2CdBa383DNQY",
+	"F9X6M+tOze5ING8QZ6E9l6hVzaRL0qlxNC5UlBfNWHiZ8tivt8WlDwUgGJn6VXSQkClFniMpU/N8l0Bd",
+	"OFNVjt2MTOZK3uiQZdlQaGPgC72nZ4xqSVwgXDH3pozqlgCGZNBBeXgWxlkrJlc7cl2g5boi06ft+vk0",
+	"RwPGU4JZHxYkoTSrzD8cZYLSnJFndZbAO0QLldBx9mp8RmnCIZZyMq9gevZINZYHPdgnQRjkG5EPMSdb",
+	"b3VzSeydpeKWVXJh54YrnvEBVcdDmfpyIKsfDVcU18jsS05GQpU+trtUXMiHVCnCNVSbA1l3iGBPNRTA",
+	"HBDaVUyY40+osPmbDkRh5Ri0jdNl8y1dp6e4rI9sgMJPGqqRJJTlTreCDx6/ZQQjnRauNuo1PDq42Wje",
+	"2ts9h2SdNdJp8mGWiX46nXtSqYpSWun4gSiklyqWZ5yPGKZPml877ttOqZzYMMVhVdLI1gNnb+fmZyxU",
+	"+c+X0dAFeL4LJLyJ97swj5XV5nMijwNizipWwDRn3TDXi07w5tbtJ892wp3ds6vtdsP7eO3fLQ8+w3jL",
+	"t3MmsrdsHTyeUQi/5xBTmTENEBpn8xbH6x60L1tHRHXLA13+KmWQIhWIbYGRIF1IiQTYCYR28wBHZjJP",
+	"WUo1FskEIF7BuZmAIwYOdl/DPwDHglmw9i+p8VM+AUzExrz2oBXcefCD+Q2LBpJHM2d1qbLoLcBsjvFk",
+	"IBPmg91RRTR7qkt5pV2YuZRMNDwTKvpjiildh1HERnrrPftV6dOqUwbzRV1llk57mmfxAp3hi6nLuiGs",
+	"ZoRT9ceyhNDUpv4Hn2jX9z98j9FED0rM7wGLThYWfpQY5v4m36XRAHzUIenIEwDqmcxDDXBdqlOrudId",
+	"eQKEDpW+yysVFuSiIOTYzDHHYszWTnN3f01j31YWtXZul+Zsz/tBc3XMnNvc4FLH2bNuhgETkYwhKSwY",
+	"697WrbxIyfDJTJmI1GlQ0ylgsdGGdDSyyWZYXHc85AI8H/ZjBBiyniFYFBhFVMeiiyG24j2VE2UEw6xU",
+	"yfc3AJw/C79ht0qnVCgaGTJShfqsVjOv2/L+rlrmnYJ2uj/HGe2ezzKnx/zTLMl0LEY0OmEx6fGkriFb",
+	"9CMst7PdZtcyEc9doy6hujnsIHcJGdIYXSD+FhmJoJgXzaEejkWtFctpfDHDw5N71119ZutNl932ruze",
+	"hevO8rNTa7HdJV79oDotdWzXdF5YJL96+az58azLf+c9E3D+ZvfzLaopMT8Rw0yJkqRH05pblStw87pd",
+	"rXRD3MM839DJ4OX3QEH2WYEfzCWMm0mBi2zCUpbhQmisrK01wYy/PFvh6pdlC86kqjufjNNy7eO8A5XT",
+	"UbY/M86ZDIXAkEpYt0C2jG+sZojinq6Xbenxsxls6R7SdR5QNtNncWbIHZTYdmORMKWIlgl4xOYyl/Yq",
+	"MjE9ppWnLjgZ7RiG+9zv7txq7jVLmUfOZvLnoDxfxnZqMIkVDbQhferffx3v8L/aKdPWauI4oiMbzIch",
+	"U6SXyuEBICDxWBGaMiiOFmQsYmbxhB3494sxF1dnP7OByZkT6DakmuLvemSzCpHYu528KwEiofGxdYdF",
+	"MhkPRe4e89EcivhJMZ0eEADQ+MEPfvCDrfv3t956C0o/BXn09h2yt7d3mwwlFPuEQcIFC1o7N+dNzKpI",
+	"nRtIaeQAfruiCIKVFSrgIatBTrALARqczmpolJfgVUQE3aCfzVWaC5ZHVhJGpCATSLBxr+6yPhcK+QWO",
+	"EDBPzH0763h4YRzZioQ1gpPejl+Ap86nt00cdficC5vAOYx9MYpEIqmVtJ+M2RhRBMdCWJHrGTe55KQi",
+	"YkkVzITHbPw3OmlrCM03j8oe8a7szrGIse0HAtnfcdC6vd9sntUzVOsZlYVSYnjLcToWmHvUT5lSQavZ",
+	"2PcMP3+VVosdx4XYcf4uX7faK/GDrWaWZUtWJVlrqIclYTljHcVSME/tnjv56xh5q1tCXHA1WPEtNY0X",
+	"l4pdlvBsiaEMLiRPN/VyTZslMCJK03TVBapnnrwru7ltsno8dlPd3tZ4ZKp6tl6FyCuSZkUIqEyUZPt+",
+	"EUk278ruBbB/wwQ34f05IXhs+HxY/H1WhoxSZdMAfCgAW15RRculVBUCZNEqEKIcUnVIpySWq2WQeMeh",
+	"AuH0iiIdNe6Wx01xEksm6PT9UsCa40+lYEseANiU5jpy9d7hg8NrNZIcsoNlR5gtYugHX/MBlBH5/Rz/",
+	"YMYkPQWAyoRkGEzk6ojyOCRaHqsBH4XE/GuMVJkau2gEJU/XQpedV9jy0GjsKsPhdJM2w2rM4J+cspT2",
+	"2bF7be7nDVrBzu7txu3mvBMaxEKqdHbXMcwhC/zvBTZboux3ozgEOdbUcYQv2/O/mkYJOzZTwKyx7Af8",
+	"ajcsBMv8Ee/dut24WT5iQD1yt8x7ecsWYiFEBcTUyleiRubB/PLUuGl2zebyUBztNErVjNL1nYvc4Tog",
+	"AXWZnjAmMqKEb7OMli5L5IToiSzmhFaies1s47y/cYoumRzX3JxPd1f5nGYIodaOFSihPLrfleP+QCPW",
+	"njlD09ztsI5VN7Nxs0tRHFJxUqVcxKF7rVBgcSgInhJjz0JAeJYT1Dj1M0dmWE6Gb7GID2kSZpsJkExU",
+	"kSEVUzJKaMSUa3eUudcAE9hvDZENw3dNFZ04W/8uS5C4XsiX2C9PlwgXyM8cXdKC/uQjwbhbPYffzMbb",
+	"JfJeXLafy5PayvtTOIRjaE7YkxYVPyxJgfNaGi5OX3NtD3s2Cxby2Mzz/Tw2DMrj+SyXwuVn6zBvo2Gb",
+	"KGILNrj8u1CtZRu1uG4aNb3x8IBjro6z4q/KNcOXQZsOiq05ylZsZhsX5ts9zBEXygw5s2YYyL766O07",
+	"5Pb+9ZvXSmqUrII9E2PUtJuwA6ImXEcDXHqulvi2io94GxDasNQ5UxayjAqqIGopy6GRHEzr7DPvnrJ0",
+	"aicFx7k2/qRdK8AGKsVzEUpTUeUjHlFoOmDN44ga1blRXnrgp9oWH/Q/jaWGXn8IoqlOuOgDuQ9YMmos",
+	"Ngnnh/S9o6OHBC8oF1AWFXXJvWZjJjKNy/e2PH33EM89rAd7OkooF5anznGwhYj7S6tqLMIxTMSPDxVM",
+	"usKiLzgmuPVzzI5CXg+raB7kfnVZ1jNyuccmKya5LzhtK52uYlMMKmK/S043H3g58phrSVs+aeigEyLR",
+	"A3mCdzm7qfyRDgp59oHvPn7/AbG/IiO6cbu5c41woSXx0JuN8Sjj6XJzaLlB74PEljgUxCmUfJanbOeO",
+	"zJoheDrkSXnmQiL7xwk/YQkfSBnXBKAtdgte6tqrflBxF9IQsQVDQkPSPTDbmn8FDW41ragdGDFqJPhq",
+	"y2JvK+D6rqq72qUtrMncqoYF1/PcaEtGEnokUEY9j96+/yHj/cEi52pp2Le3zGlYKFEvcxsON35CuuET",
+	"ZvN6jRZk7i9fqbEA3MH5Q9alBf+qnx+0YpVPlqA5n6aAuKg1DsMCnN4wK+qFIS+a5QX4CLMF3sRRWLFF",
+	"VB3LXi3j321mRkTXlyEtgFIgMijypcCVd73rQRcbjfX58r8stIEB/BmIRtRvqSYxnTZI2hu2SMoi6Apg",
+	"zOSQFKxm7LJuLGVy1TYJNg+bcBHLybUDEiWn2HRvME5Fi8wwIHzE1afXQjJh7MTY3scFnwy5qo/zX2VX",
+	"sfSUxeTq0TXzVOzdbV6BqshTm+pNmiEZMiqO7etgfKUcvarGug48DeyWw6apyJ02GoSgQxYTxfpDJjQO",
+	"Oe0NSxUH7I7qxSVKhAm2Hq3DLlxidHFIoH6YbUxll3Z5wvU0q7bM/AC+d+L8mA0WhNuwieM1MEp7sEJ7",
+	"EmdXIsw7rtrzUDxXZawKtudOIqOTFX00iN0R06lr/pUysAx6Mo0YaLqyN2862mKnkvb5YF2b+ZAefzpT",
+	"ZlrFZoZWNc6gIRAGAh6wPJ8a7q5ck7tFhjQjt6EosMTMQkYQkh4c5yHOqguHcAIagu2tKXTKu2NzE6Zj",
+	"wDa7dpxqPMzYjXelarRFlJy27MXfNYYUizSLj/GLN0jMFTjtWJwrLyFJjeXEYmKVZ0e9VxSB7GgoAjog",
+	"o2Nqli9si+yxnntfSO09/VpIoEmgFMdDKfQA+Zv7/TilmuEPyZQoOvVNoEgOGSRJmckgt3PT2SFbZJS9",
+	"tDBuxZ+SGD116sC7iHzXjZu84X19zHv4baMt3O9cETFOknwsBJVFaA4lJIyTC2NrX+32j0U3xi40ZAeb",
+	"n5chu9iu7+6t1xCwvT748ttYWlpWxWExj2aP3BS8IhBqZ0IzEbF5N0mtwpNZs9m8L8zIuvJQvJ0VqNdW",
+	"3jwCrimGK0tiFnDUCiya/KF4+tZhx7YkBl9euTKzeH1pb2jMBmjwDXReGjaFW88Dt2Mznc8OBLqYz6bZ",
+	"ONGAvBZZ7Fm4QnWuPnbCuG4WDILl4NrZ7Bv8MCP4d3Jcf4DN+fqXP/rmi7/58pc/f/7DXzkb0LayKeFM",
+	"QavZaO7k5ngwxHMfhEGRuQWtnd2zFeuGd+dzddxCLt1GlMYbFUbka17R5z2T1F6ArCcdY3TQVMuTYs5L",
+	"MZxT6apQ06kHmZ4b+eXuzEpGklPG0gE+xEtffl48aoG5ajer6lm2ZNVEO6PQktlqeev54V8vd311yrZ0",
+	"s3qD/TVIqwQPsxag7uo0Uq3HL171cxMAyMDPQwqshcC6Oh28rL2xWKBnVXN+mD1wBQvoMUN2aXZYXSHg",
+	"kCdUk87D9x8fke3TnW2wirbg5KqOjSJqqCyz6j38dEXBI8Bm8n3ws+3YSmXYRjmHuSc6wzvLZGD2x4im",
+	"TEv4UKbCOFnp8iSyl+/duL4UX3NW0Hq37+wuvXuS+1wXusRy76y5CXwu5cNd8sYl5LMOlOShIt4TvLg1",
+	"U+QEmkKB0YKmCDTSxXKaF0IfS5Xol0wvFeNZk36WP82jp3oeW5+y6uAMr0B7y0ZbSYuPxmITz21UbAlZ",
+	"s6nghtpqdQYE18r5lgx7dFpreeJIIeJUVe+bl1KCTwPR2GumbrzI/PIV6mhP2KjekkVUkC6DktgDAvzH",
+	"qflcE5vlq0IbCmaCCDZhqTEPFBnQUwZsR8ADs8yJ+VVfU9evMh1qOHfXUt9dlUg1ZWAGGK4deuUgY8ms",
+	"BXaMt4l2U6brVhavnp9/fpW0+TLPGw+zVoPzJ+f5EvZgWmLLyLMYO7VrujRX3zGmtcwLQPfN0qRsMWmp",
+	"MH1om8+ifaul9UUDaRcIfjKgmp3asxLTaTlhZ0yzpNDPKLBX4F6/1vYAyGQxBGlQC0TUrdgFRBAzKbJx",
+	"BNE1l5sBI8VlLWZYowPx+gLfj4cHlHkCr+/sNvbmy6JWj1MWd/i6c8R3mdKkx3t64OJR6L5PTpFpgt8V",
+	"EgvMhVpi404Mtw3GqWj4ytbSEOgrFmV7feNipSyogHI+N63vyUkxvDuhikyk8IHHJ6yrOGL1nyJvVDLi",
+	"iM094Gl8PKIptIVJWY+lKfxA41NDlwoLa065gtGypwPexT4HYTAaYC8A13uUY5FnGID0KXcb51UrZX23",
+	"KnPyauXOVaTEzQOm13MBZyrZ/u4sv/717//R1//hF1//8p+++vHPHGZ6PUcxQ0dxfTj0xQjsm0JCOiz0",
+	"4vS+k6b9freLqoSDMcfwE5p559audYHiawgbUtmza0hE03RKuD5w2i+am7EUVzQBG7KmelN407MKVPe6",
+	"Sm1t3XdFuPeLhTMpgLv761VUpFbx1h7R/pvj5GQNLarYPms01sCrhvKUlXIZL+lpo8aViztXboK9Xqhe",
+	"iGbW9biqCaZdwLxln8/TNsFE3/XaXX70pIjytXHtdo4PNH8Qz6HJ5gwG0TIA1ww8xwfSccMowPFU7MB6",
+	"kQbHaL3AwXc+am7dplu9w623nzy7UR4zmGFURW9zM9yQc1mWNIPGwcwIAXrVcF/8KSQx73OjPh2D/rg1",
+	"AwNzY28RCky7PXr23pn598HZ8ZPixyosmLUc7KV6V2WPviPaf8e17yjgM8z2RKnX9T1KxoqfZn6vVdQB",
+	"K+KtZmiFfB4OlgpVLjPjFyrxz0use4sxX0+RaapGnHOmsto1iTAwxrTVtF9RY/WipG2+yM9eOWixgizG",
+	"HfTX2Bv8ygIZDsBmLC3HyfrOjf2b+7e6xTK+Omxuhl6KrpISx936Qdh143YedWTjm+3JVpFuvjhOvpQ7",
+	"nUeMNeN060dY3SPWiq+uKf0KZFFSbrn5Xq66f2XLcgGerk2aHD1xo95gHxc0GH3pWs3SbnLrahLze51h",
+	"Zqzf7AG9gFbCx2woC2AWreBQcbr92CihA8qzesBW8PXPvvjmD3/3+e/97fM//vziW0EURfqbBQRHozcm",
+	"CbE9jrF+AIM6V13197WFgOJzSAGfjG1UI4M1QayNDokSyoerIpTcO3xwiKAk3OHMYeGDlxE8kOMUA3c2",
+	"cbjiJaVVp2/LlIyYHFVUOb5kXcIBo9vC0lIQlXUbWOCJ2Bg3tC7KZzmFvCcnLN2KDBEmaLvk1soW7Obx",
+	"LJSow6S0CsPWIo2hQEmrtlN1BLKJf8DpfXXRb3BTLkIqIX/cSDDZset1mhCvTE8XsrXz+8WxlHglQey6",
+	"Da/Slvhlq80r6rucpXcc1Mns3q5WkLui8Vc9Tt/XWTXmt7gq1Al4uoE9NR8VZrBv1g0N/gHvD3Jt4Nd/",
+	"86fW5DcH0bvjVn7HSGomNIZu7G1f/etPn//4JwvukWnMBU2n3i1/9ve//uGfQ+YPEArznA8WVGQXFLGx",
+	"gPSJUjcgM3esLMhW5CgZTZQhoNmhP1sJGSUq5tPQtdJp8nVZXR7bYbtBeg8LF5lfnKUA6jCcb5K5mJjC",
+	"AB+/EFZ0hgzmNrvUUwhQbxzaDVb1uK12t+Rjmm/5IFzuQyGwyS3UGlfw1votUnNCKQHEht8qZ1C1dwUe",
+	"kc9l6c6dizFfIIUNLHrO0sfZ0qxo0pR6LLGYJaM7s0uW/fnyqoeNnTAHRzWi5LRhg+ByFLSwDZNLkzir",
+	"xSpXeDq2crKP3zurx1dr8NELMMhmGXBFw2GAkLLXcgnl4NAz1RhATMQlBauVb1zZqWopYM5ASuUQsbx5",
+	"f2ATUGCocsKwfqf2QSiNB11svUtmcK0RIc2O5Fo21TkoeLPGd5Yh1iL+6c6Qy0YpU0yHhCXK1hQgH13V",
+	"JweP8YO8s1WLBVDVtJKby9TWJuQ9DvDZkEuqELBgQZOJuuu1FmUfEMYh01UPmGIEMcNgdCvTfCFQ7Yep",
+	"d5fIA0Mji0nvvGSUlS3nIaDWMQjX9A5nG/vitmN+ojmI/GzKYQb+WAc4sksVO17tlsjllWVZXPXapa3R",
+	"Ob3WtbcXNknfO9q5kY8iu2ge9zbrcEZH3G9wlkH6OjRQ2KElrcuWCe98xWsBo87sUq17ojz971zzrupm",
+	"Csw0Gl03B2qtfuGFbS7j+omMaAIZzVVQzEvTaTfupOUd4Twl3lLYqxdQLqJCZQ1zsiR6f5+KGxDmYKs+",
+	"Ha+o5uSLtV5i/dqHZ0Vh4NZpeSflmc6/mx+xmZgFtGXC3mkHhBLFjNEDGRNckZT1xgoV+RU7TJ3HgVzh",
+	"cC1uSJWySKYxiyHDs0NHvDOrqb2oxlPnccZnQskrpwNYol5yXi7Cre9pJxv59v1ZrK7PvahDvzR+/HLO",
+	"yMugwHVKM+dfWQ2ID97Uin4KiB5ltS+/OGHEhO3ZZO4EvyjcauQR3gtJT7nelvfzgIIFgFoqNRR/25iQ",
+	"G+OizuB5IHJSNFN7J4jtbOCglRAainblKcNu9BvCq7KePpZjXWdAUKY/g/CksHC0l7K6rTdfJUDXUUg+",
+	"CckpuXpqNLwh/dhif6lrJaB/mwOrZou9GD3VnFoWjVOup2ilIqAUoylLD8fYxRs/ve0m/O6HR8FcIb1t",
+	"AjNKzeoDVExnSE+gGBBx2k/Ypxwv6kDFks2TnMpxSrjVOMgolac8ZukVyJvM/Pk4gHyVBlqPgrMzAJ7s",
+	"yeqiUkKVYpoMqaB9cDS3DGERCmeYiukV5ZEcTRmWJiJSWmwYQP7RMIWJTOGYxN73E54kJJaNtmiLN954",
+	"zPuCiz7hovHGGwSxz7F7O5fCNsHobJ/udIhgLFakY5ZYpvxTuKBF3oSJIkBkBIuFWJGdhr+csMjYaneK",
+	"S6oO2mKUGiXjDfdE9kZIRlRpZlYa6+XAY0reOILyEyLH+g0zpRNosMA1UZqKWDnQ/pgNpbVBGgQar+cT",
+	"EXSIeAhtAX1tzN04IapI5+mWI90t7HrTsavzHldavfEGoUJNWEo6z9ooattBi3zUaDSehKTttx8w37eD",
+	"RqPRDswvDlnffG1Y/1mnQaAfQce7p0O6NDrx+xNgb4m2AGg/OoTujBo6IsREyVSHZCw0T0jHPR8A/0F6",
+	"N8gdeIYisYQAG3s64inD5Bp6yoiQJGYjPSAJH3Jtp/lhyjUXfUMBDw+P7nwP+wcAqvbQHEMyMooDImvf",
+	"3Lt941oLWC9CTwyZ4R4APqEgiRh4cEg6Rux1SJQwmpofGkhdbaG46CeGVaKCmucjE6UBabxz94j2O7Yn",
+	"p23dcK+3dd8MokO0zBCdAAbSEPZUjnF6ijFBru7v7GIp9oQrds0c3rawD3kgBfOe1Gea7DX3yWTAE4hI",
+	"DsxhsBUKDdI5pQk3usOxedd3zR52LDEoHwx9QEcjJiwiq7lXtYV9WIMcCtK5F7MhBDui6db32bRDhgDQ",
+	"QUnKdDolivawCvTmLuZAtXJcLSxDVspsCjiLUKinbJTQKYstreRv0FuP7E9IdI6WofkZEHPKiGvWQBx2",
+	"fguWHxBpOpGMWScklHQQAL1TBhnYmcEM7JCrTBg2+engWognrZOD5nfwPHew6cJHTzpoekBxKKGaMHNc",
+	"/Z4LpGM4ZweoJDk1Z9dwwUU9AXCWoIi+8QZSsEWAJCjQUWcwFJq3Q3FdxMgbbxzxIfOXB/q+ckE+OLpz",
+	"QKiYImnYmv84A3/kqi0Mcx4bITLrCMkacTXIB9gNHoHvPSQyWBfbKh7Q6e2BQq3Ompj42v1mExEjEx4x",
+	"gV2cbEjscESjAdvabTSDMBiniRU5qrW9PZlMGhR+bsi0v23vVdvv3btz98Hju3BPnlgTgNTDmMM3//wf",
+	"v/ziv3/99//H1//1P/muuGCn0cSb5IgJOuJBK9hrNBt76NRHXJXtAaOJHnxq/u6zEg3q0B4jqkgC/QUU",
+	"BplHqQRyB0xi5aD7VYM8AH4tJAqQBoQWLX+/Fwct85bvwTtBQVUjKSwo/G6zabVPbaP4dDRKeAS3bn+s",
+	"5ty/md9SnmSBbLrMSLDvBiE/m//AT1mjoLlgvZdy9e7BPWVjJjh3aoFpNe0rCICz9JRHLHhinrENYrR6",
+	"Ye8MWHRiwX+opl3ARjVkP+R9XC6VFaOfsKnNyECpDER3ylLe45bqaq37I0ZjLrBH42ZLH8HgEfkXx47b",
+	"AFFQ5f7OZ5Jv0vnumZnRtGGedL25dw5TGIvU8DiKinflXCwjKEwIbo2n5zGrBxIDctMD0sFhdoiCzmS2",
+	"1YetyFtMrHeoKFBrLIG8jGZWSbOnO9soGbcU02r7WV7wd8zjs+3MI1JK0UdePoolV3DBQeF7SLrj5IRo",
+	"2u8bBi1TP+puJXlo1HseN8j7ghEoxne6I2D1JonFVxvOU3fClb4DT3nMNEaXigZXhS8ov2T7PaNqgT9o",
+	"yYWou0FiwxqnqB5xFOaCjqoSjoWSVva8NKBYwXHYx7GUvSIb8/ZDcxVcvFPr4h28eK/WxXt48X6ti/e9",
+	"I7zkYnMVkH1G6Eb9N/bXMEcRNdaZluNoAH4QR+tAUuCAe7plNaotPL9mAz/ab+7DTzNWRn5nyxzK4MnZ",
+	"HGXNtbmD668YWyE7QJ1iO6SaRcgcLHyqvfSewpkMfHse/VY5gS3xqoPfEY6879Ep1wIyStPzh3wmSzAE",
+	"vClAWDF6sXVSd4xJZNlYpvSDNthBu6lj0fCMEW0zlog8xXQAAnlL9nWdd+4iDCPet4W/dYhhAQqxT+wy",
+	"t0XHa2No2yN8l+w0m01y+OAtqKNstYNTPmoH8MXViOsp+S5pB19+/uOv/vnn7YC8/4hkX371F3/3/Od/",
+	"2Q6udQ6MasgEZCqgNBbQWdfiQJhnGdn9/qO2GPKnDTd7nKFhijDokHS2Oh50lxm6WXf0+bVIJw8bdULS",
+	"yeNG5pOhBlD/sZbE2B8DQlVxzugSseBX7hLSydO/OsYU9b11CIGODjoAdccMKczMmNApbhl7OqIi7hAa",
+	"x4p0bDWLGRU+2fwFqQIdtCfMQoMhBwZEzqxQQIHxHNEkaZBOtpmMGrWSTijajm1hjEfEsjBLfUB4HBKr",
+	"64YWaFPE4EFAxM1kQkFpYimS2YcYRDEatkIYKRxrCPmSCsBuaF+BDHLzC+3GhSQjUpnCdDqh87TgU4A1",
+	"ZNPGT2DQwtzt5y5TPDaWm1tx/B6thRJ55nndXrAoq3MlDuZtWIdV7ngsU73aGwwJrHLHXditOnccQVax",
+	"ubCkVcUMW0M8FTAUaR9ZH88yYYEvg5GYM2ZN+4HPflcsB5ir3DFiDT1mCOeSj48LpRmNqwZibygMZlnd",
+	"8IvVZuzI6ysyr5YWs7tb5+Ld3Y21GN/R7rSWQpFFueKyu1uluBRZDeouUpWZoyBqUDhhp07X5JuKKbBW",
+	"51BDVx/6uBoEMmnB2S4nwgWsB9TYroTHLhNyGGZuQo7yIwvnK5RRY8VI5+EHKNmzUW93p1vu2i0ebz9D",
+	"Z+TZ9jPvCWed0FYqCkD/c067PA2gjMOibHWUuTKL9VyF34eY6tI7fts6KQ2vscYD+EzelPF0RdMVrD2r",
+	"o+SAerhtXsL5r/7q+S+/eP6Tfw38LIP5nDbXWDJ4/kd/8uUXf/vl5z/95uf/8PyLP7Hmbd88a5RKNbJB",
+	"z9XOvM1hOSuGnsDPPsdxds6d45RxGxwRcE9saAlvv2uR0Mqeai/bvmtLy9+T0UIoXXd9dh2M4pWxyW7V",
+	"uvgWXny71sW34eKdWsPYwWHsXK918fWXxoGRLryeQNVMmBlZb+2tClvydliLLU9Srn3vS875XBbIEn6d",
+	"YvBHoW7NDfvtTsHT08FDb3Vwj2EaswE9j4bhdqfE/WY4diyZxQ52DJ+KtpBjDdbACNBV2bCgu8s0ZmmD",
+	"gNvF4jnHzBghEBmlpEu9ZKyRTLUNjnhYvBAGTbnWTDTIYVtY3g2vkt6rTtjUz+kq4euwbuurzhfJ1+cr",
+	"Ij1uj8ZnNbf/6i/+y/P/66dzuXLB4dYOuhKyrF81kKNCRSRUR1hQVhT4/mPNa7/56//x1S/+92/+8F+e",
+	"//G/fPXTP/j1n/1XC7ZQ/rrd+dc9WVlwvGmbO9SQG+evqcLLLZRcmcIqyOyJeLXcbpcsvpTFf2i4LRmP",
+	"iJboBqqhcHdlPN2COHzQurV369aN5q0NufqW9bGVc3YXcSt62qBPetYVDjhu3jk/hy3mzksmZO5nGVDV",
+	"KOeT77CCl2F9zhXDAtSqdViTE7zD9IUyg3eYruYHR/N79frygxd2xNc9tY8YjUsPLcaLqo+usXm3pJHL",
+	"ma5Wx0aeP7V1rNBacbG88M6aypmSdiLkBPOcfE2tNI6b0eU0T61fWdF5Ge62e70HUrD7KMhfhoNp2dlc",
+	"2+Yzj92rE8x6IPV9GUNg/jctDgfH1Ouo2p0SKkC/t8R+RS08rTWMqv1V/FwrHQcEkq9D1N6ZMzQ9Gi+w",
+	"zorY89CLpSiX0ans219Xd5s712zJsLXsoGeBjKcYtjCf2FOuNMTRBYOgDyYEGtvNPKB5LSRKWl4zkQR5",
+	"jLL+sQkfMbQWYXOuKBtea5BDMSWYZgy+WJokhskO6ZTEEkcKMf2IHUDao7HZeJKQLuSC5oeMHM75rI3R",
+	"tt+8nUUDxwKvwGS9Rp452CJvdFx2HqYOUpFNty3c81pkf2c3g8FIsQ9whadvND4fjnmvZznZnKv+TUhc",
+	"o/OzhpxR6603Swp2K2RulHvu3bKs5rq/AN/j8z/8ky+/+Ntqa/Tr//Kfv/nx/7u6t/DhRRp9ZdLjriE9",
+	"Fh8UjzImNgPNTTaSKZc+z9feIK5ltu7sfnscpM7l+IJl/e1wf2d3QyeqYjRd5EU9cn5F6w9NuNKY149F",
+	"DZhNzAWhIIBb2API5ae4/BcyVpDNoFnaoxEj3TFPsGbBpufrlDHMb88SZrSUmFCLbeg/ePReg7zDT1me",
+	"aXCVwn3XIOUAvzzW7KnuhLZrmR6USTuc8rlY9ZgFAf0gMcPD7B2OBO6G3zxQoTzvpBRQKDDGG0hPdwcI",
+	"E3spF+5K2NwsuGX9nk/Ag2jdMLvNMFAy1UEr2PLfurK4eYz0cUHy5nUNh78a3oSXwvKQQDaOy5+PG+KZ",
+	"VzV/hswMlMV5tpb1lc0YtBxrQ1A2SQ5we5WtUKFG9X9gi2q4IolU+iBX0Tuka9Rb0HiMPjvvksDr1g+l",
+	"e3r16nps4Yzuz6/FWw678DW1xldSMNYlc1ykWqHPcrvcyOr6cjosd5S9P2NEgpaRW1OgUuR1Xa5MSI3T",
+	"U34q0wZ5ay5Rykja/eb+Qi/apefs0nP2annOXlEXmSMV5/hyCQpForlf5bPKXTeudC5hPY0pvieMjcxF",
+	"PHV1qdAfHatSDSvA0lbMy7TOIVu52RZY02peYfOBsZTa8BooiIJk/FLHkJ8q8CLF1ktLKgCOuQXz+q1q",
+	"5803//mPMZXAZXdBL172LfDWHL0QJ81rqTZcejzOw+OB5UTnxZrD8/FqFOyAbS8yqRaEJitthZJYpEDf",
+	"BEttVBJc//65WhKjLBoEG7jc19D33wFUu98wBcIYfBgoyQNJRrCuqsavosKvrzyELzkaB7izQk6yTMLS",
+	"0PsSIieIJQQ28pwS0lgUdHqB9H8pVV+2VF1BUK57mMEN7PnWi+d6cwl0bpLHeYUrIQ7AyxQSNR6irymG",
+	"6s9ThsXcGfwWpiOn49wNT5UmkRwOuTb2vM5R1hZa8vfteF7gMXGvqDgldkUav5EG7ASDIZ67xts4RWhs",
+	"k7jOXyidh0G7hNaxzLOS1BGSC8tsuSA9mUYsg4F3D7KRJcjTFKOxBk46oYpkyDQ9I6kw9x6xcwQCJFgE",
+	"0FEq43HEFIJOYZEue0ojnUyNkZxnmmSFvO6M2fQ5ivDvVxRA4wwo2Mc4augt6wqpgL3rPO2eKtJcVqb6",
+	"GFfoBR4+eAMAsJccv/eFQ7gfsRSn+ZuJhFA4ga7G2QIxFeAQLElvfvJs14GXcg5x8AtPoab9PM1ytp+y",
+	"PYOTgSSjsTYHEPKHQswlQgy+aWMhoR+ZIbwEVeyI9quI/TBJoFp9FpHhkuJhWTwih/+/6sLFDHL7mab9",
+	"OsZ6RtG5le6w+WyxeoPsA1geA+izmMfiil5mpB/R/qV1/kKtcwsj0Cv3Jq1LpwAvgfp6+NLN9CPaX8Xu",
+	"nuttb+nV04tSRpV14AMm5jTn5BBNUHSqWp5+Y68XUrCwLbLvhbvbqGB9KePF5vtBlrxknwcYMvAArgC1",
+	"BbFoGuSewIfb1tttAc2XM5QIgHuM7MykYJVyKF6SqHpOx3HNxB9chaAVfPPD30GQwdVjA0e0/3AMwuvs",
+	"5cjKKpuMKsX7YsiEfn1zAH6DMm4ewrkGXinWY5WLvOtL2OUyOc0XgWT5wvkKtmE0tiCzpuGADS1essp6",
+	"OC5RNLlL4HtBp2e++2KFYTVyF4FxhXO51DWJ62KXUSZ/HVwZWZEBdMPbJAOgNKf2AwFlKK4aokHe988x",
+	"SkTrX3D1EvMSuQBAoGfyUIonxk3nYqFcLt3yr4tb/qVIsYUVQS86v2dGmlnYy4ViC+PcPcbilhVYufsd",
+	"fwxtZZgFHEb1u09H6LPcAdg8xT7pNMj3bTIPuvHhywz6vS0GVMSJBQAZUeXwpDq0p1naOcgYAJSq0dEI",
+	"cOmxwwF1xWl6Dk3eIpb4zDmDePeSiyxSyaEgbDjSU8yzHjLqUvnNM2nqvKXmiFd5Pe/ioq6PzFcCQIcb",
+	"5cDLoUlmShT7pKpaDJasvFSsWdLGZHG7pdIRFWKi2DyjbCAzHdPqA5C+QM4JG1SVYY+7B4UdDm4TF/rV",
+	"YYDrcp63ZWLOile+4mfNVaDhLoW8dazkqYWHTqleEA05TBI4PDGB6/IcwAxyv0sVy3D9AXPTfUAYT0SQ",
+	"jekUUWTL9eS7djSPYDAvAySz+ojYDgWVB8S2FvVPx0xHtifP9sq66b7YQ+Kt4PJqFNjMb8MZAU3e0TJO",
+	"y9figUgrD4Yf1Fx4PIzajdt+tv0sptOzEoV7ppFh1vFCxqyIF/3B47cq4KBz0qpGgq5JanMU/jZAOJtj",
+	"KIUNDYKXjmpGBjKJVXGQeWv38rHGdFoPsLq8EdxiRyMcRByqa71jxirYU+0xoxDccmPBdR47sYyHK9uJ",
+	"qWMu7GATLXdVgWE12uLQD26bW7EZlkYMaNtzxEGaAYNDjUgbvgbrh27GDP0Zxn6AfBp1R7jK3JG20aQy",
+	"JpN9DWhNfcpFhR/RP9gvuSBnXZ8jdDoNbjaat/Z267sbCxxs/NIhggrrXGGjwT5+++yzy/zi8ygvtMEK",
+	"TxRVSKLzqJguiK4ZK7GApr8kwg4XWTR+V66MSZSY8sKV1fSwow1mByBGGUf86igZxyx2gZ/pyPBl4GEy",
+	"VSFw3rAtooHkkb0RVgmYBea9tAgTctwfGDsN6q0JNS8fzlRoV5lvCGNuK7heIH8ovKcikG/RV74tehWk",
+	"gXk18hEVpAvdPqFpZCVUV+2CWGwoU02j9/D3DLLdkaLflqLcoLB3vt6tY3ASy7V5u4zfGrrj2eY5EnPf",
+	"VBGY/X0ZNPrjrPUSJT2eWM33gIxHiaQx9qh8qpGVZRDm9tnbz/APcLzb7e14cI3wI1GaGoJF3F6W9LDJ",
+	"xpCORlz0O3lbTBLJZDwU2OOERgNkHQ3yeARBZ5rKsYiRPypwa2X56eaBGSZEq5jaTq66tbmW9xXpnHDb",
+	"AEPTPsNOGOM0YscWP9z7xrYf9C6hwxHlfdEJ26IjJ4Kl5keoOU+n5k9oxyoieGzENXzHRTxW5nd0zzmA",
+	"Kx9ACuuBW9Z3F7EkUVg56PpiOVD6w7YQbOIwh6kDtEcXoYMyB3wFnAzp4EZ0QljrmCT8BHVyL/E6tM1d",
+	"sB9NwkimkyvbFuXIF695m4/j6sX2umd7v7QIJYmMaALmTAetqt2tnX3s9yIhEOfqn9tC9nqKaf+6o51m",
+	"q2n++63mrVaz6brA4DOh26F3MXEXd0J3xYyz5lMpmBktNhnvtMVV27IRsUnw6+MhFzLtkKsRg6TvHhMH",
+	"LjnVNeWFp06keZYzpTrkqs2SxS24osyvRbDqDlhiQE2o73TI1U7W9LrQBx8ebSk07+ZYLAi3XXWgd0HK",
+	"Zs4CnjXqW3cWtQVIUoVoAMvJFeUOmk36AHoxb4PklVkShbZlQCReu1iGNtxs8KtVfL+hYdt4EoG9DWNg",
+	"c5DegBhn7czH3zvc2r1+A5N6VVvYO+yAKSBrKyLTmBvapkMp+oR9MqaJmVlm85oRNshROja7xgX4S2Pe",
+	"67HUEKD51TbYARNWMPDqF7s7mNMM+N+pnBTwv4F8Ey5Y6JiaBaNQ0jrzlZajPB5oZndAlMQDbZ4me3l8",
+	"JQeGM5Thzp39sXMNH5jl42D7b2hRUdx8O+98e2CUmBmEa2emA79oaEoUUQFYPJC4FBMjIpKEXDXfQd9R",
+	"RZiIZMyFzXHCqIndDZy304En0n4By2/Gakgxv81szDXSozxR0CaXkslAJsx3IGDDLbvSeJxyHTtPruLC",
+	"dnjtVPfFQCXi9eqK4RxhreDOgx/4fdwjdRqEgRWn8CSPYwUt9zGyEZ0yvj0X5PA4t/NXnc2CnmcOLN/u",
+	"qu/awD24mP4Zdv+rkeQy9QfVEngl6EGXEHOXmOvFUDjrc8ia5I6nlOrny/0b1X4Np8jPuDRKdPBKo/F7",
+	"ckJ6NM3HCYLGteTnGoplYsheLqlAW5ddviyUl+rjfJRpXpcILy8c4WXzM1Cd/jFvzK5GinC7nz62wIJd",
+	"PXPMe3xFDOcxE7HK1M4rxhrWWblO5w6+eOuuVadapP8pH3UyBOApavZyOEqZUka5N4T9sew629pd6MTW",
+	"gKq2YCI2koyKXJhRTbopoycKUvVtG0qnhHbZwDWatF4tVCXhfYC5ZlHqyTv8TTIWIxqdgD1KjDmK72gL",
+	"naGzod1g1T2dGbE8SUg6FgIy06WIMJXcMCAYcOhDHlvt1JUagupqz3N5ZMhqFXYjl7SyNYucLx3syOxC",
+	"u0gf8oQ81je7Y4XQNxPjoSFa83zzgJgJzfXUnILS8HcdlVBGmuktpVNGh0XOmCmCXS4ohOVnX1JDt9o9",
+	"N2b8ruxWceKPZfeA9DCDg2tjTzhdZ4Y7v+aq0isCZPNa61Uf5Pq34ZhVMsVvX7PTvLl3c3/n1u6++UXI",
+	"rVNrfc2gUy5Cr6mthZmrNB8yOdZb2M5LBa29G83mAvVsG+zSxbmKKYJ1UE0mhgvaVmAQYkd/AnhGQWzM",
+	"eRYa5FCToVSa7DSbYbPZBG52wkb6gHSMbc1yL4BVAx1UZpIsihncxXF/CwIHMJPl0QPcqN/UXvMU6/Yn",
+	"qRT93L+y6BhesDL3sexWn6r3YBYyPVkjZPauefCFpd4xZdOkRomMWdYhoSwFDxe+oIXYfntLpfVjvPUs",
+	"0xtomtLp4qTZEy4q+zNDz4RFnaJfZgrgu7K7/LQb8vnWBAo/RpJ1xxQ+Vh1E8+NM+Nl8tf3sY9mt508A",
+	"I4SrBnkok8QodZialkUyjMY/jiLGQLNHGQStl6mIWJIY+6Sjxt2PWaQ7UP6aeSTMiVWkAhPHKJmvrDti",
+	"sQZ86Yh48VCzHwN5zB+BTTwQ/llZlfTeld1ZcZWdsW08Cqs7HdxDqwL7h+pEEUo+GbMxnjlrdMOR1RIi",
+	"UA3yoecA7HHB1YDFhAsbflGajYzNTqcQG4I7zQ3QAj0xqzFFq51w1RZY0cbiLB2wNAID013rAL/ClWyL",
+	"z/xMfuRlHdp5AZgCLS048Gsc8Rkv+5AtLi2DLmIO2U3LEyYIXtVFL9gwT4dBtRP9eaCPcoFNycBOtTcP",
+	"6ZRQdVIq9e6z9ZL5FoURqxPSzEKDYAY0laGERg9Yqo6Jm/i1+cyH7PhTKRhwHU63Hw+o6A8orx8NvF+Z",
+	"X4wr/G1Qzz4cSEKH5F7tYoyMCCHFdAtQvxaXJeElpDslJ6wC5wlgxu7jo140mhm8ZhHKE473W6N7I0Lb",
+	"0C1uGRRZCduZgxcrFedvsR4XTJGBnMxk/MD9RpF++P7jI9JoNLbTsVAdw2iEy06GBB1yTyvoMZ+n3OWY",
+	"fpDKi0FBBdZ5W3Tw5kaUnHYgu+czMPzIZ0aSfUZyQUuu2tJMdY18Zi7b2toihX/Nl2lvSD4jKYuwKq4H",
+	"jm/4cygF0zSdmoF0qYgV2Wk0rofgiJeKa+Yy1xTrQ3rYZ6Qz4SKWk+OYTlWHXKVJQgZcaZlOr4WkM2G8",
+	"P9Dmh2ftIG0HLbITknbQy/4awl9ndrhRcko+I+zpiEWaxTl0J2STqfwHi94fcwV+M2aWotOjQ55MO+Tq",
+	"sNs/Ft34AApf4M/QrBHT0vxthjWQKf9UiuOhFHpgRreza752zztOqWb4Izyw2WjuuBEOxqkwa57KLu3y",
+	"hOupsVyFzDEQJ1wPbANt+57C6LzBDRePzi7p7Sa8uy0OBWxdFxKrFNkhv4WlR1krTfNptxmS/WZIbjSB",
+	"hG41yb8ln4ypsQaZIleNzU9uXiPG6IecOax5zoAeDxxdWI9kW3RpdDKhaayg2ed1gCoaMHRvwrUao2BF",
+	"wsDogsKy7TQTvZA6ymLMGpU90oNfhi0kamjwlv0UEkOmO+Qzsks+I3vkM7JPPiPXKwi7nNSvk88gKPYZ",
+	"AYVVc5ocJ3JKk9JvogEdjiCbvPC3edA+7vmQK6O5l908+/+ZB5jxQ3L6sZbHKmFsBEOD1B54FJDJ3Bcz",
+	"TzVPMqsx4F2WCgSaKnku1ccpVyflf5ln7MAjlZ5/VHY9Jp0dJ1Kx2U8uwTBKZHTivAU8GkAiacbNVA5R",
+	"SgH5s2WjrAk/ZR1CjR1kFDZDuNLcCVilhkFiJS/cCkQHwVUiBWuLyYBhe1nQ3tRAjpOYDOUpI1Ic2Of3",
+	"+FMWQxKr9wZjLcWQQVuRi5YLytcrH83sAXj3wDUZJLbFxgkz0hDY1fFeM2+hCt/kTsIvP/+D53/0O89/",
+	"9n9/9c+/8/xn/+imDmqIz4eC1h5EVFZVOi4mr8zby8supZcpZKs1HqW++lihPdYrk6sOYlpVc8bG9c2L",
+	"7Wfw/+MTNl2I1YndyJxMjlmStywz2ifqkfC2A8sQuTCSrJ8ypTDRtwE9sycDyBRHQDHE3rqi8gor7OBH",
+	"eGnCBw5uEw562Zzv3Bw+L7WT3/KjsrhHTc0DsqCV3wzR55QSWv0k0z2R9kGtKHXrbES/LymmsViyHTkm",
+	"cBncePHBjXOREvu1nREr0SNQCOii1S30HrHc/QCzCIli0C1A2ZNztc9PmQ1BQBGWqyAqHjRylXaVMfqk",
+	"YFiHZBvr5SmI1i1xrdEW2Owq9u8fInKxMdQ6KPVsi72O6xSAT2K9Hot0ngkBBZHpWByUGh05IJeqbMv3",
+	"ckTWq9KYz+r8iLX79S9/9M0Xf/PlL3/+/Ie/CtbQ7C+kK19N9nfZlO8SNOPcmvKdD59fBpqxmkUAnuXK",
+	"CMSjsciqKy1nX55iBUfL3Pl6pxe6adTAGRsL9ZuKLuz686S435v3ajlPdaUcHgELLGie+xDRhHcR+S83",
+	"fm0PgB6NtCuTAHc5QMFw0Scdqo5lr0OuaufAtG2K/PJuc09bWIXCApVmHcPfhmcDKmbmVgQPJxTpMyYa",
+	"5LDgeSy+p8siOfSw+52+gr5NI7aYiI2xLqa26gJqkbs0OgFUL1fAAaXAYxGjL9S80Ea4QVVCFUiKZAqQ",
+	"qdB6l2rWAUwxXKqBGZ9AuwhQJzQfspbvCxDZ+z2fAXr77drY+fmmFRZBu9LuUwYgCdnAsyQ0LyVa9ohM",
+	"zDxAf5Q25xIfCkAVuXXn9pxLscST+2gsXic/7moK2KOxyB2rF1lEgp3xITvBBYbSsWiQty+LSy6LS2oA",
+	"k4FqBQxWCraGA+lc9antZ+lYLEy3fd+yyzJ+1CI9BLL2DFsuiBk1iy3K49UJYycqJEP6sUwXID9eC9si",
+	"kf2thJ+whA+kjFVoA7JhFs0lUG5jW15y2hdSaR6V2rrOubUWU3ypri0zwiqAw7G4dGu9eLdWCjTyqrqz",
+	"lovkR2Ph5/jWO/HbTkFaPf13nbFVKbmWzLOOilZZdLqiLUjLso7C+WwhogZyggEdp9BaVcrTvBCYJ1Nw",
+	"IXcJyoGNPlbGP9zqXKxm9ZryncsU4/Nr2ISGhksO2cgdU92hehPVYZUOvlnXNjMr15wXkb+gK4PStvku",
+	"em2sZeYjEeS9GeHklvp1Ho1F1jP3NfbruGks9+vYZMngsvn7UjeQL2tW1r5fOVGvaX8LGiUuzs3GSwim",
+	"aPKUxFyNEjq1XVtKz9AR7b+DD36RbdLsSxblaePYvzV52pr27ZRKG+9VddZbkqF9HzxgFJ+MmCW0r+a6",
+	"atrf6XzDUGqr9wEvhfYPyGisNbYLc/07bQNOXsJ00QnldvP1SiaUCUDVfafZu3njBoOaZ7taTqBiXiGk",
+	"o2qv2Pj5//irb/7hz59/8d8C2BWOW7FX263lluti8gWzzbrMFrzMFlw1WzBjYqU8bNNMQa+VaKaK5oJu",
+	"+xn8f1lDb5ckSF1HMrjrABgcZlPQviJcGRWzqoX3+gztMrfv9cztW0zY6+X1Fch5QVYfvLc0S28DOnxJ",
+	"jsxF0uRo4M3t0pX5Yl2ZG3Pm/Zpq6Ep06MjDeQIXZueFJGVGKxun8CfYKAABgMqrxQcc0ph5ii2EUDGG",
+	"K2RJP/yJtJDdyPev7jdvt1GznXDFrlVmy70MEfCq5MplqvDu9Rt7rBusrMleSH5cLdZzmR13mR13btlx",
+	"m/PYsE5LqXIteLGjB5hbd+qIXsQW6z5H7iuWz+bV3Da/KE2npRa+dQmpZbimiNNlRuEQzzLRXwbY5VT5",
+	"lZrbhq+XG/eI9pd7cMFd8y3ycb0Q75am/RxIgFu8LhcPREKn6OU0D20Hp3zUDhZ4q14rR1VxSZ5//vmX",
+	"v/h/vv7Zr77+yf/69Z//R8xvD5yvqs97+jiRpz5s8Nc/+sdf//B3vv7Zr1aS6xfmnLr0S136pdbxS71M",
+	"j5TafqZpv7YnChQHkLNCdmU8ddbJgUuKHStmPVIuk6EDQd/vmpHPFAZBm90eJpKZhxkDyT2/LWzvEFvH",
+	"Cg19oMgVy5/sOxgHz/6kHCIgc4FtZPrM6OMUun8VR55n6JdpCC7qXdKK32KSWvWgK2XCqKilH1w63V4x",
+	"p9sFuNvMYamvEWO9nREjJDJyVZGu1IMqb90r7airMpSNdnXpoXsZHrpXzTdX0y2XgQt6HjrAdJKnuXiT",
+	"WcQYDT9yT2cuO3kKAJ9wzVxQOvfgtYXvwpsA3g0AiuFhLPPlkXquvN8EL96MnfCLf/rqX370zT/94svP",
+	"f/jl57///Pd+98tf/vWXn/94JSPgovx6CzjVpUPv0qF3ng69C3HlZebDdnecnKyeh+2x7nIYZnP4mDJM",
+	"2bZPwtYcuY7TnUL/XZokhpELKdCFYuwR2zhfMd0gd4pKkYNftvwYT2RIZNoWsRRXcq2JuPo+DoOAtk4g",
+	"BWxph3nXWEQWHoGK2EMwcE01oenr0xFPpweEx8oZUNkk2gIQoVNGEq40IkAPuVJc9KHhMY8JYjroCY+Y",
+	"6zoiRcTKJIXZiNfNM4T9L7EJld9lk8dAfc2dW7eb9Hq8RaPbN7Zu3tzvbnWjiG1195q7zdu36a1mcycI",
+	"61y2G8AwKQwh+OpP//qbH/+H5z/5y1//tx+tJE7eNMT+8qWJee0jpozpWCJXPnStR7AV4aVg+Ha5iDCX",
+	"3igOUpAhFVO/pATSJTPPxEq2aC2mH3oA17NiwOJZL8D5zrC7beo8gnVbnTwryysU02FVNB8y6DBebqXi",
+	"i19dQxXHV6UBwq+/qebqRhZoDgdfAQZe1HrKKBsu9u3NUrvxjkVOghdynTAo1gf9IpGib4HrU+bKOvxe",
+	"zuF8gWiOZe/ougU+GHN7W4wALtV6FZ07Rzue7ipNiOIVch8txHXPxGtnJMJ+BK3g65998c0f/u7z3/vb",
+	"53/8+QoyHNbpYqzCGmzhW2gbXpp752burcj/qoJFSyw+ZJGlwn5ZpZwlYpc/wYXSNEngsEAvRiP5G+Rt",
+	"mRJkYdAtsDRfw77utS6Cc7xmaQIFTvZbk0NhTHKdbWC9ph32Z9Wi8ZCLpQkVqZRDqBVyHlszQCqmV1Su",
+	"HGO+hYDmxzbhAvRPZW18FOI8JR18d4dECeVD18lZSE26rO1M/BmyPSCdE/YpdxSPeRkdEkvXIcK81sIb",
+	"KZaesrQaAWdd2X2RpUezDXFsyJNGQ7awtU2Yye/DaMjIezpeVXZfUFpHpfDeNLPjMkvjdcrSqC99hdxK",
+	"spSdDfI3Zviik8ecpVuI+704rdJeY5sb+emUEIXiLLVtP/xCdi3hYyInrAqA8Iiz9LF9/4uUodlrFhXa",
+	"2kl+e7IQc1T3ggg1u1UtQXnehWxpPyQoTWAxEkARxcDiF9w1hNIdo+Mmocq2L8xzcw78YtwuM4axcpQD",
+	"z4CHt8VkIJWf0jOQSaws+p3Mnw7+diEFAyHaIPeE0sbolz3SgVF2UJZT0hmlTDHdaZEOIC50AJJYtcWv",
+	"/+ZPESGXbJOv/vWnz3/8E/PHn/39r3/45zmNY6cki+PkoYWiyY3Nmzo22+hqJ0pOOwWwQZfKNBwrTdhT",
+	"rjSA9OXTG1LUc63Bb86X7FlsQLulIYAPalgXGw6WE9EgDzC3iisCBcuxawvLzDRBvwAUzGpFIjssr5Uy",
+	"gYmfasREzEU/VyYw+vv13/3B11/8d1Ac3FyyxYaUa86S2N1/rKWmCSxP0Ar64MAEGglawfUmnnmbZyqT",
+	"OH/Vr3//f4E5r/fkncKTFU8K2au//t/+BZ6Nv3ap4pE3R6BOREVYlSNekCaUE9llnuulBrWyBpWLtnLJ",
+	"tnHCKy+LVXjq0vYz/GOlZi14C0Z0wdUBHBqap3FBuG6QQ3cNyjvk/HQmlVX4cqCQ0rogj3UDrn5ZzP2a",
+	"5pUuOyVrJpgWzsaCDFNHykU7ATwjjp5VeWxuE2J9WfG5hRLsKDvtlymlLyGl9BzEwX5di2glckQKWaEr",
+	"iz0zsgA4lB0dIwugNUuDHME3XrpQIanphE2t3p81TckNgIO2gDQkgDfCxSuCTEJEkgtMDICEp+USKHQi",
+	"CJHQodt9/sq2UAjmLk9Z6ndzmeDUqkOSL0VuvZLdWtAKff6j//T8H/9DsIZmfzHxyZps8TJ/9TKgeX75",
+	"q+fB/2slsq5kFmzHXOmUd8fOEi3VlL4nJzMJWZb9opfVPB39XAN34YCeYueJLmPCeXkgswNhQicsZTaY",
+	"FGPrBpv0SeO4LWyHjCSZLfVx/Sxiq5GXg4qbA/6WP68XzEwK76pgKTi937jGLncghTjfxZER5By8RrWV",
+	"/Reu9Sw9JE5HWD39e0a5qtlDBlpOFxu8ZA1WPPLHOh3nfiWl/meQXRAgdgcsZW3RwRPZIVcBh9JzZA/Z",
+	"tZB0IAG8A0e6kyV/dxrkQ0DvgVJYRT4ZszGLQQ9EZSr0e7NUmPpuKS/ahXtBnUl6lx1IXm08b3MuZo7e",
+	"6o6JVaWzl1VZHePM02gKSZh+CzVsWiSYV5kHree9coNORZTTH8ILT0YKyyFpBjzParmiqqrNvcmsCklT",
+	"+lKmwAHCno4S6FVvS9bLXo17XXgr1wzb0i9UEvLVfYyPOMvGR9OUTsuHZ1ira+jFoU1XZQV+Kofli2HY",
+	"Xr3FMG/rsh5CwC9+HZjtK73vhbq58tWtkYPmEfq3J4xePL0Zt/K/ruRI3kXLguqPWCTTGGvPILCOsBV5",
+	"EzrQdLMTTIZMpzxCYyHl/YF2mWLYIpfRuEEeuBByHmKftkWBZQFlTnM21iFXlRy7pm7sqWapoAnh8bUD",
+	"qCOzjfcgaEEV6cgI0rjiY6o71mHk8kuvKJLIiCaG2tuicLEUnQUR6HzVXq86tKHRAv2/gp3d243bTSiA",
+	"KeS6nYWBUfwES+Agy9QvksHH4sIbRtwK3tpqYpEabo25ZyBH5ineigYto23d2Grubu3sm2uRG7YCM2/Q",
+	"aYMwgAZUQWu3vj8p34wLChV71FDCffDYXAaLL4PFc7EBQxiE+gx8If/eOGbsM/sFWuj2M+/T0t5z3rV5",
+	"JA35i+G/WNqL/U7na4bKo2ubsNeXFl5bfOqh2CW/5DLI9hKCbOd3jPZX1JcWAW7OUMIVRXiMJoeVy0sL",
+	"u2+jaAVdfET1IFfFi+c0mJV6qxhI1dG/OzJNGbQXFk7vc5Ay0GoVFu6goMV52p/zeYi8YCCSwyHXDXIk",
+	"sao3e26XRichUczio+GTiZakE1ERsSRhqA52UtYbi5jFnZbtqlzDNYzRuo1Yy2sXrss1LLd+wTp61cUE",
+	"6lZisJfhustw3fmF685RkiyN2JUqZWZcLBqnXE+BNXUZTVl6ONaDoPXRE8MfsNyqTOCA/wZ/NvZUaiy4",
+	"beApdiazNzxkcpQwm/c0HFHBGfjfZlxuqsR1d18KNp1NzoD4QaNUSpU94z3aZYkiUviID1xkfcXy55jh",
+	"lzivbJJ/wk7Nc2AwM+ET11Ze9kIIQuWZT+7RvHx+H86nnUxkqgewWBOeJCSW3mNsk7r557zNEyMuhXct",
+	"H45kqksXRIq+ec2Jd/XHslt2KRSk6gEXFrfUBmtg/bLecfYR7NQcgTLQT4hQQmWhCyN5gVemAAAAQ7yT",
+	"gTQ8NqJJwkXfX0BbOTb38O8xmuhBViw7SmXElDogcsSEEe05Pqq3jCw95RELzp6c/f8BAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -80,10 +80,14 @@ type Query struct {
 
 // Feed is the numbered events after q.After in ascending Seq, and whether more follow.
 func Feed(ctx context.Context, q postgres.Querier, tenantID int32, query Query) ([]Event, bool, error) {
+	// Two statements, because a plan for both cases would read the whole feed to find one customer.
+	of, args := "", []any{tenantID, query.After, query.Limit + 1}
+	if query.CustomerID != nil {
+		of, args = "AND customer_id = $4", append(args, *query.CustomerID)
+	}
 	rows, err := q.Query(ctx, `SELECT seq, id, type, subject_type, subject_id, customer_id, customer_version, changed,
 			previous, actor, request_id, change_set, occurred_at
-		FROM events WHERE tenant_id = $1 AND seq > $2 AND ($3::uuid IS NULL OR customer_id = $3)
-		ORDER BY seq LIMIT $4`, tenantID, query.After, query.CustomerID, query.Limit+1)
+		FROM events WHERE tenant_id = $1 AND seq > $2 `+of+` ORDER BY seq LIMIT $3`, args...)
 	if err != nil {
 		return nil, false, fmt.Errorf("read the feed: %w", err)
 	}

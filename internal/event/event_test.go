@@ -24,8 +24,13 @@ func TestALateCommitIsNumberedLast(t *testing.T) {
 	ctx := postgrestest.Context(t, of)
 	call := tenant.Call{Tenant: of, Actor: "test", ChangeSet: uuid.Must(uuid.NewV7())}
 	sequencer := event.NewSequencer(db, slog.New(slog.DiscardHandler))
+	somebody, other := uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())
 	record := func(q postgres.Querier, name string) {
-		require.NoError(t, event.Record(ctx, q, call, time.Now(), event.Event{Type: name, SubjectType: "x", SubjectID: "1"}))
+		e := event.Event{Type: name, SubjectType: "x", SubjectID: "1", CustomerID: &other}
+		if name == "second" {
+			e.CustomerID = &somebody
+		}
+		require.NoError(t, event.Record(ctx, q, call, time.Now(), e))
 	}
 	read := func() (types []string) {
 		require.NoError(t, sequencer.Drain(ctx))
@@ -52,4 +57,9 @@ func TestALateCommitIsNumberedLast(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, more)
 	require.Equal(t, "late", events[1].Type)
+	events, more, err = event.Feed(ctx, db, of.ID, event.Query{After: 1, CustomerID: &somebody, Limit: 2})
+	require.NoError(t, err)
+	require.False(t, more)
+	require.Len(t, events, 1)
+	require.Equal(t, "second", events[0].Type)
 }

@@ -23,6 +23,7 @@ const (
 	NotAllowed                      // 405
 	Conflict                        // 409: the state of the data forbids it
 	Precondition                    // 412: If-Match no longer holds
+	Timeout                         // 408: the request did not arrive in its time
 	TooLarge                        // 413
 	Unsupported                     // 415: a media type or encoding that is not understood
 	Invalid                         // 422: understood, but against a rule

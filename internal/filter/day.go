@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"github.com/kezi-io/kezi/internal/localday"
 )
 
 // day is a day of the calendar, without a zone; years are 1 to 9999.
@@ -34,31 +36,7 @@ func (d day) plusMonths(months int) day {
 
 // start is the first instant of the day in the zone: not midnight where the clock jumps over it.
 func (d day) start(zone *time.Location) time.Time {
-	midnight := time.Date(d.year, d.month, d.day, 0, 0, 0, 0, zone)
-	begin, end := midnight.ZoneBounds()
-	if h, m, s := midnight.Clock(); dayOf(midnight) != d || h+m+s != 0 {
-		// There is no such midnight; time.Date answers with an instant on either side of the jump.
-		if dayOf(midnight).String() < d.String() {
-			return end
-		}
-		return begin
-	}
-	if begin.IsZero() {
-		return midnight
-	}
-	// Where the clock went back over midnight there are two of them; the day begins with the first.
-	before := begin.Add(-time.Nanosecond)
-	first := time.Date(d.year, d.month, d.day, 0, 0, 0, 0, offset(before, zone))
-	if first.Before(begin) && first.Before(midnight) {
-		return first
-	}
-	return midnight
-}
-
-// offset is the zone's offset at t as a zone of its own.
-func offset(t time.Time, zone *time.Location) *time.Location {
-	_, seconds := t.In(zone).Zone()
-	return time.FixedZone("", seconds)
+	return localday.Start(d.year, d.month, d.day, zone)
 }
 
 // parseDay reads 2026-01-31 and today-90d; today is by the clock and zone of env.

@@ -20,10 +20,16 @@ func etag(version int64) *string {
 	return &s
 }
 
-// expected reads If-Match: nil accepts any version, as * and an absent header do.
+var errIfNoneMatch = fault.New(fault.Malformed, "if_none_match_unsupported",
+	"If-None-Match is for reading; a change takes If-Match", "If-None-Match 只用于读取；更改请使用 If-Match")
+
+// expected reads If-Match: absent accepts anything, * whatever exists.
 func expected(header *string) (patch.Expected, error) {
-	if header == nil || strings.TrimSpace(*header) == "*" {
+	if header == nil {
 		return nil, nil
+	}
+	if strings.TrimSpace(*header) == "*" {
+		return patch.Existing(), nil
 	}
 	versions := patch.Expected{}
 	for _, part := range strings.Split(*header, ",") {
@@ -35,29 +41,38 @@ func expected(header *string) (patch.Expected, error) {
 		if len(part) != len(inner)+2 {
 			return nil, errIfMatch.AtParameter("If-Match", "bad_format", errIfMatch.Message)
 		}
-		// A validator of another shape is none of ours: it matches nothing.
-		if v, err := strconv.ParseInt(inner, 10, 64); err == nil {
+		// Behind a point stands what is shown beside the resource's own fields; it does not bar a change of those. A
+		// validator of another shape is none of ours: it matches nothing.
+		inner, _, _ = strings.Cut(inner, ".")
+		if v, err := strconv.ParseInt(inner, 10, 64); err == nil && v > 0 {
 			versions = append(versions, v)
 		}
 	}
 	return versions, nil
 }
 
-// conditional answers a GET by 304 when If-None-Match has the ETag that the answer would carry.
-func conditional(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		seen := c.Request().Header.Get("If-None-Match")
-		if seen == "" || c.Request().Method != http.MethodGet {
-			return next(c)
+// conditional answers a GET by 304 when If-None-Match has the ETag that the answer would carry. On a write it refuses
+// the header: done all the same, the write would be what the caller meant to prevent.
+func conditional(ops operations) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			seen := strings.Join(c.Request().Header.Values("If-None-Match"), ",")
+			op := ops.of(c)
+			if op == nil || seen == "" {
+				return next(c)
+			}
+			if op.method != http.MethodGet {
+				return errIfNoneMatch.AtParameter("If-None-Match", "unsupported", errIfNoneMatch.Message)
+			}
+			w := &unlessSeen{ResponseWriter: c.Response().Writer, seen: seen}
+			c.Response().Writer = w
+			err := next(c)
+			c.Response().Writer = w.ResponseWriter
+			if w.unchanged {
+				c.Response().Status = http.StatusNotModified
+			}
+			return err
 		}
-		w := &unlessSeen{ResponseWriter: c.Response().Writer, seen: seen}
-		c.Response().Writer = w
-		err := next(c)
-		c.Response().Writer = w.ResponseWriter
-		if w.unchanged {
-			c.Response().Status = http.StatusNotModified
-		}
-		return err
 	}
 }
 

@@ -8,6 +8,9 @@ import (
 	"mime"
 	"net/http"
 	"net/mail"
+	"net/url"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -30,6 +33,8 @@ var (
 		"the body is larger than this operation takes", "请求体超过此操作的上限")
 	errMedia = fault.New(fault.Unsupported, "media_type_unsupported",
 		"the body's media type is not one that this operation takes", "不支持该请求体的媒体类型")
+	errQuery = fault.New(fault.Malformed, "bad_query",
+		"the query string is not percent-encoded as it should be", "查询字符串的百分号编码不正确")
 )
 
 // defineFormats makes kin-openapi check what it does not by itself. It keeps them for the whole process.
@@ -38,7 +43,7 @@ var defineFormats = sync.OnceFunc(func() {
 		openapi3.DefineStringFormatValidator(name, openapi3.NewCallbackValidator(f))
 	}
 	check("date", func(s string) error { _, err := time.Parse(time.DateOnly, s); return err })
-	check("date-time", func(s string) error { _, err := time.Parse(time.RFC3339, s); return err })
+	check("date-time", moment)
 	check("email", func(s string) error { _, err := mail.ParseAddress(s); return err })
 	check("uuid", func(s string) error {
 		if len(s) != 36 {
@@ -50,6 +55,17 @@ var defineFormats = sync.OnceFunc(func() {
 		openapi3filter.RegisterBodyDecoder(media, decodeJSON)
 	}
 })
+
+// rfc3339 is stricter than time.Parse, which also takes a comma before the fraction and any offset.
+var rfc3339 = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+
+func moment(s string) error {
+	if !rfc3339.MatchString(s) {
+		return errors.New("not RFC 3339")
+	}
+	_, err := time.Parse(time.RFC3339, s)
+	return err
+}
 
 // contract refuses what the document does not allow, before any handler runs.
 func contract(ops operations) echo.MiddlewareFunc {
@@ -115,6 +131,8 @@ func readBody(c echo.Context, op *operation) error {
 	switch {
 	case errors.As(err, &tooLarge):
 		return errTooLarge.Because("the body is larger than "+sizeText(op.bodyLimit), "请求体超过 "+sizeText(op.bodyLimit))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errSlow
 	case err != nil:
 		return errContract.Because("the body broke off", "请求体不完整")
 	}
@@ -126,7 +144,7 @@ func readBody(c echo.Context, op *operation) error {
 	if op.media == nil {
 		return errContract.Because("this operation takes no body", "此操作不接受请求体")
 	}
-	r.Body = io.NopCloser(bytes.NewReader(b))
+	r.Body = io.NopCloser(bytes.NewReader(plainIntegers(b)))
 	return nil
 }
 
@@ -145,6 +163,15 @@ func checkMedia(op *operation, r *http.Request) error {
 			fault.T("send "+strings.Join(accepted, " or "), "请使用 "+strings.Join(accepted, " 或 ")), accepted...)
 	}
 	r.Header.Set("Content-Type", media)
+	coding := strings.ToLower(strings.Join(r.Header.Values("Content-Encoding"), ", "))
+	switch {
+	case coding == "":
+	case op.raw:
+		r.Header.Set("Content-Encoding", coding) // the contract says which
+	case coding != "identity":
+		return errMedia.Because("the body's content coding is not one that this operation takes", "不支持该请求体的内容编码").
+			AtParameter("Content-Encoding", "unsupported", fault.T("send the body as it is", "请直接发送未压缩的请求体"), "identity")
+	}
 	return nil
 }
 
@@ -154,9 +181,12 @@ func checkQuery(op *operation, r *http.Request) error {
 		return nil
 	}
 	f := errContract
-	values, err := r.URL.Query(), error(nil)
 	if strings.Contains(r.URL.RawQuery, ";") {
 		return errContract.Because("the query string has a bare semicolon", "查询字符串中有裸分号")
+	}
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return errQuery
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if !op.query[name] {
@@ -171,6 +201,11 @@ func checkQuery(op *operation, r *http.Request) error {
 		for _, v := range values[name] {
 			if !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
 				f = f.AtParameter(name, "bad_text", fault.T("not text in UTF-8", "不是 UTF-8 文本"))
+				err = f
+			}
+			// kin-openapi takes 1 and TRUE as well, which the code behind it takes for false.
+			if op.booleans[name] && v != "true" && v != "false" {
+				f = f.AtParameter(name, "wrong_type", fault.T("must be true or false", "必须是 true 或 false"), "true", "false")
 				err = f
 			}
 		}

@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -219,6 +221,9 @@ func (h customers) search(ctx context.Context, s search) (apigen.CustomerPage, e
 	if q.Sort, err = language.Sort(s.sort); err != nil {
 		return apigen.CustomerPage{}, err
 	}
+	if err := mayRead(ctx, strings.TrimPrefix(s.sort, "-")); err != nil {
+		return apigen.CustomerPage{}, err
+	}
 	node, where, err := s.condition(language)
 	if err != nil {
 		return apigen.CustomerPage{}, err
@@ -226,9 +231,12 @@ func (h customers) search(ctx context.Context, s search) (apigen.CustomerPage, e
 	q.Where, q.Metrics = where, condition.NeedsMetrics(node)
 	canonical := ""
 	if node != nil {
+		if err := mayRead(ctx, node.Fields()...); err != nil {
+			return apigen.CustomerPage{}, err
+		}
 		canonical = node.Text()
 	}
-	scope := []string{"customers", canonical, s.sort}
+	scope := []string{"customers", canonical, s.sort, strconv.FormatBool(s.deleted)}
 	if q.Page, err = h.request(ctx, s.limit, s.cursor, scope...); err != nil {
 		return apigen.CustomerPage{}, err
 	}

@@ -3,10 +3,12 @@ package httpapi
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
 	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/auth"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/score"
@@ -16,6 +18,9 @@ import (
 
 // pack shows customers with the fields and expansions asked for: one query per expansion, whatever the page's size.
 func (h customers) pack(ctx context.Context, list []customer.Customer, fields []apigen.CustomerField, expand []apigen.CustomerExpansion) ([]apigen.Customer, error) {
+	if err := mayRead(ctx, each(expand, func(e apigen.CustomerExpansion) string { return string(e) })...); err != nil {
+		return nil, err
+	}
 	items := each(list, customerToAPI)
 	if len(items) == 0 {
 		return items, nil
@@ -64,6 +69,22 @@ func (h customers) pack(ctx context.Context, list []customer.Customer, fields []
 		}
 	}
 	return items, nil
+}
+
+// mayRead demands the scope of every other resource that names reach into: expansions, or fields of a filter or a sort
+// such as scores.clv.
+func mayRead(ctx context.Context, names ...string) error {
+	p := auth.From(ctx)
+	for _, name := range names {
+		resource, _, _ := strings.Cut(name, ".")
+		switch resource {
+		case "scores", "tiers", "tags":
+			if err := demand(p, resource+":read"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // leaveAway drops what fields does not name; id, version, kind and name stay.

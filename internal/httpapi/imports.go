@@ -3,6 +3,8 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"io"
+	"os"
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/importer"
@@ -45,8 +47,11 @@ func (h imports) GetImport(ctx context.Context, req apigen.GetImportRequestObjec
 
 func (h imports) PutImportContent(ctx context.Context, req apigen.PutImportContentRequestObject) (apigen.PutImportContentResponseObject, error) {
 	gzipped := or(req.Params.ContentEncoding, "") == apigen.PutImportContentParamsContentEncodingGzip
-	j, err := h.svc.Upload(ctx, callOf(ctx), req.ImportID, req.Body, gzipped)
+	body := &noted{Reader: req.Body}
+	j, err := h.svc.Upload(ctx, callOf(ctx), req.ImportID, body, gzipped)
 	switch {
+	case err != nil && errors.Is(body.err, os.ErrDeadlineExceeded):
+		return nil, errSlow
 	case errors.Is(err, importer.ErrTooLarge):
 		return nil, errTooLarge.Because("the file is larger than "+sizeText(importer.MaxBytes)+" unpacked",
 			"文件解压后超过 "+sizeText(importer.MaxBytes))
@@ -55,6 +60,18 @@ func (h imports) PutImportContent(ctx context.Context, req apigen.PutImportConte
 	}
 	return apigen.PutImportContent202JSONResponse{Body: jobToAPI(j),
 		Headers: apigen.PutImportContent202ResponseHeaders{Location: jobLocation(j.ID.String())}}, nil
+}
+
+// noted keeps the error that reading ended in, to tell a body that was too slow from one that broke off.
+type noted struct {
+	io.Reader
+	err error
+}
+
+func (n *noted) Read(b []byte) (int, error) {
+	read, err := n.Reader.Read(b)
+	n.err = err
+	return read, err
 }
 
 func (h imports) ListImportErrors(ctx context.Context, req apigen.ListImportErrorsRequestObject) (apigen.ListImportErrorsResponseObject, error) {

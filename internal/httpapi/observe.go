@@ -89,6 +89,7 @@ func recovered(log *slog.Logger) echo.MiddlewareFunc {
 					panic(p)
 				}
 				log.ErrorContext(c.Request().Context(), "a handler panicked", "request_id", requestID(c), "route", c.Path(),
+					"panic", fmt.Sprintf("%T", p), // its text may hold personal data
 					"stack", string(debug.Stack()))
 				err = errInternal
 			}()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,9 +29,10 @@ type operation struct {
 	open      bool     // needs no token
 	scopes    []string // all are needed
 	query     map[string]bool
-	names     []string // of the query parameters, for suggestions
-	media     []string // of the body, lower case; nil takes none
-	raw       bool     // the body is not JSON and is streamed to the handler
+	booleans  map[string]bool // the query parameters that are true or false
+	names     []string        // of the query parameters, for suggestions
+	media     []string        // of the body, lower case; nil takes none
+	raw       bool            // the body is not JSON and is streamed to the handler
 	bodyLimit int64
 	timeout   time.Duration
 	retryable bool // honours Idempotency-Key
@@ -40,7 +42,13 @@ type operation struct {
 // operations finds the operation of a request that Echo has routed.
 type operations map[string]*operation
 
-func (o operations) of(c echo.Context) *operation { return o[c.Request().Method+" "+c.Path()] }
+func (o operations) of(c echo.Context) *operation {
+	method := c.Request().Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	return o[method+" "+c.Path()]
+}
 
 var pathParameter = regexp.MustCompile(`\{([^}]+)\}`)
 
@@ -64,7 +72,7 @@ func readOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem
 		path:  pathParameter.ReplaceAllString(path, ":$1"),
 		route: &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: op},
 		open:  op.Security != nil && len(*op.Security) == 0,
-		query: map[string]bool{}, bodyLimit: defaultBodyLimit, timeout: defaultTimeout,
+		query: map[string]bool{}, booleans: map[string]bool{}, bodyLimit: defaultBodyLimit, timeout: defaultTimeout,
 	}
 	if !o.open {
 		if err := extension(op, "x-required-scopes", &o.scopes); err != nil {
@@ -86,6 +94,7 @@ func readOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem
 			switch {
 			case p.Value.In == openapi3.ParameterInQuery:
 				o.query[p.Value.Name] = true
+				o.booleans[p.Value.Name] = p.Value.Schema != nil && p.Value.Schema.Value.Type.Is(openapi3.TypeBoolean)
 				o.names = append(o.names, p.Value.Name)
 				o.dryRuns = o.dryRuns || p.Value.Name == "validate_only"
 			case p.Value.In == openapi3.ParameterInHeader && p.Value.Name == "Idempotency-Key":

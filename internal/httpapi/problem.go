@@ -23,13 +23,17 @@ var (
 	errNoMethod = fault.New(fault.NotAllowed, "method_not_allowed", "the path does not take this method", "此路径不支持该方法")
 	errTimeout  = fault.New(fault.Unavailable, "timeout", "the request took too long and changed nothing", "请求超时，未做任何更改").Retry(1)
 	errBusy     = fault.New(fault.Unavailable, "unavailable", "the service is busy; try again", "服务繁忙，请稍后重试").Retry(1)
-	errStored   = fault.New(fault.Malformed, "bad_value", "a value cannot be stored", "有值无法保存")
+	errSlow     = fault.New(fault.Timeout, "request_timeout",
+		"the body did not arrive in the time that this operation has", "请求体未在规定时间内送达")
+	errStored = fault.New(fault.Malformed, "bad_value", "a value cannot be stored", "有值无法保存")
+	errNumber = fault.New(fault.Invalid, "number_too_large",
+		"a number, or a sum that it is part of, is larger than can be kept", "有数字（或包含它的合计）超出可保存的范围")
 )
 
 var statusOf = map[fault.Kind]int{
 	fault.Malformed: http.StatusBadRequest, fault.Unauthenticated: http.StatusUnauthorized, fault.Forbidden: http.StatusForbidden,
 	fault.NotFound: http.StatusNotFound, fault.NotAllowed: http.StatusMethodNotAllowed, fault.Conflict: http.StatusConflict,
-	fault.Precondition: http.StatusPreconditionFailed, fault.TooLarge: http.StatusRequestEntityTooLarge,
+	fault.Precondition: http.StatusPreconditionFailed, fault.Timeout: http.StatusRequestTimeout, fault.TooLarge: http.StatusRequestEntityTooLarge,
 	fault.Unsupported: http.StatusUnsupportedMediaType, fault.Invalid: http.StatusUnprocessableEntity,
 	fault.Required: http.StatusPreconditionRequired, fault.TooMany: http.StatusTooManyRequests,
 	fault.Unavailable: http.StatusServiceUnavailable, fault.Internal: http.StatusInternalServerError,
@@ -61,8 +65,11 @@ func classify(err error) *fault.Fault {
 	case "22021", "22P05": // text that is not text, past every check before
 		return errStored
 	case "22003": // a number out of range
-		return errStored
-	case "40P01", "40001", "55P03", "57P01", "57P03", "53300", "57014":
+		return errNumber
+	case "40P01", "40001", "55P03", "57014":
+		return errBusy
+	}
+	if postgres.Unavailable(err) {
 		return errBusy
 	}
 	return errInternal
@@ -101,7 +108,7 @@ func toProblem(err error, zh bool, requestID, path string) apigen.Problem {
 	return p
 }
 
-var languages = language.NewMatcher([]language.Tag{language.English, language.Chinese})
+var languages = language.NewMatcher([]language.Tag{language.English, language.Chinese, language.TraditionalChinese})
 
 // chinese reports whether the caller asked for Chinese.
 func chinese(r *http.Request) bool {
@@ -110,7 +117,7 @@ func chinese(r *http.Request) bool {
 		return false
 	}
 	_, i := language.MatchStrings(languages, header)
-	return i == 1
+	return i > 0
 }
 
 // answerError is Echo's error handler and the only code that makes a response of an error.
@@ -120,10 +127,8 @@ func answerError(log *slog.Logger) echo.HTTPErrorHandler {
 			return
 		}
 		r := c.Request()
-		if errors.Is(r.Context().Err(), context.Canceled) {
-			return // nobody waits for an answer
-		}
-		p := toProblem(err, chinese(r), requestID(c), r.URL.Path)
+		zh := chinese(r)
+		p := toProblem(err, zh, requestID(c), r.URL.Path)
 		if p.Status >= http.StatusInternalServerError {
 			log.ErrorContext(r.Context(), "a request failed", "request_id", p.RequestID, "route", c.Path(), "method", r.Method,
 				"code", p.Code, "error", err)
@@ -139,10 +144,13 @@ func answerError(log *slog.Logger) echo.HTTPErrorHandler {
 		h.Del("ETag")
 		h.Del("Location")
 		h.Set(echo.HeaderContentType, "application/problem+json")
-		c.Response().WriteHeader(p.Status)
-		if r.Method != http.MethodHead {
-			json.NewEncoder(c.Response()).Encode(p) //nolint:errcheck // the caller is gone
+		h.Set("Content-Language", "en")
+		if zh {
+			h.Set("Content-Language", "zh")
 		}
+		h.Add(echo.HeaderVary, "Accept-Language")
+		c.Response().WriteHeader(p.Status)
+		json.NewEncoder(c.Response()).Encode(p) //nolint:errcheck // the caller is gone; net/http drops it for HEAD
 	}
 }
 

@@ -85,8 +85,6 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = answerError(cfg.Log)
-	e.Server.ReadHeaderTimeout = 10 * time.Second
-	e.Server.IdleTimeout = 2 * time.Minute
 	measure, err := measured(cfg.Metrics)
 	if err != nil {
 		return nil, err
@@ -105,12 +103,12 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 	e.Use(
 		signIn(ops, cfg.Verifier, s.Tenants),
 		contract(ops),
-		conditional,
+		conditional(ops),
 		atomic(ops, s.DB, cfg.Now),
 	)
-	docs(e, doc)
+	docs(e)
 	lists := lister{cfg.Cursors}
-	apigen.RegisterHandlers(e, apigen.NewStrictHandler(handlers{
+	apigen.RegisterHandlers(headToo{e}, apigen.NewStrictHandler(handlers{
 		service:      service{s.DB, cfg.Verifier},
 		tenants:      tenants{lists, s.Tenants, s.Transactions, cfg.Now},
 		customers:    customers{lists, s, cfg.Now},
@@ -123,6 +121,14 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		events:       events{lists, s.DB},
 	}, nil))
 	return e, nil
+}
+
+// headToo registers HEAD beside GET: the same answer, whose body net/http leaves away.
+type headToo struct{ *echo.Echo }
+
+func (r headToo) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	r.HEAD(path, h, m...)
+	return r.Echo.GET(path, h, m...)
 }
 
 // Document is the contract, parsed.
@@ -139,7 +145,7 @@ func Document() (*openapi3.T, error) {
 }
 
 // docs serves the contract itself, Swagger UI over it, and the pages of the problem codes.
-func docs(e *echo.Echo, _ *openapi3.T) {
+func docs(e *echo.Echo) {
 	e.GET("/openapi.json", func(c echo.Context) error {
 		raw, err := apigen.GetSpecJSON()
 		if err != nil {
@@ -176,7 +182,9 @@ func cors(origins []string) middleware.CORSConfig {
 	}
 }
 
-// limitedTime ends a request's context after the time that its operation has.
+// limitedTime ends a request's context after the time that its operation has, and not before: net/http would end it
+// when a client closes its side after a complete request, though that client still reads, and half-done work serves
+// nobody.
 func limitedTime(ops operations) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -185,7 +193,7 @@ func limitedTime(ops operations) echo.MiddlewareFunc {
 				limit = op.timeout
 			}
 			r := c.Request()
-			ctx, cancel := context.WithTimeout(r.Context(), limit)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), limit)
 			defer cancel()
 			rc := http.NewResponseController(c.Response())
 			deadline := time.Now().Add(limit)

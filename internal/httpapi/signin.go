@@ -22,6 +22,14 @@ func callOf(ctx context.Context) tenant.Call {
 	return call
 }
 
+func demand(p auth.Principal, scope string) error {
+	if p.Scopes.Has(scope) {
+		return nil
+	}
+	return errScope.Because("the token lacks the scope "+scope, "令牌缺少权限范围 "+scope).
+		AtParameter("Authorization", "scope_missing", fault.T("needs the scope "+scope, "需要权限范围 "+scope), scope)
+}
+
 // signIn verifies the token, its scopes and its tenant before the body is looked at: nobody learns from an error
 // message what only a caller may.
 func signIn(ops operations, v *auth.Verifier, tenants *tenant.Service) echo.MiddlewareFunc {
@@ -32,14 +40,16 @@ func signIn(ops operations, v *auth.Verifier, tenants *tenant.Service) echo.Midd
 				return next(c)
 			}
 			r := c.Request()
+			if len(r.Header.Values(echo.HeaderAuthorization)) > 1 {
+				return errContract.AtParameter(echo.HeaderAuthorization, "repeated_parameter", fault.T("send it once", "只能出现一次"))
+			}
 			p, err := v.Verify(r.Context(), auth.Bearer(r.Header.Get(echo.HeaderAuthorization)))
 			if err != nil {
 				return err
 			}
 			for _, scope := range op.scopes {
-				if !p.Scopes.Has(scope) {
-					return errScope.Because("the token lacks the scope "+scope, "令牌缺少权限范围 "+scope).
-						AtParameter("Authorization", "scope_missing", fault.T("needs the scope "+scope, "需要权限范围 "+scope), scope)
+				if err := demand(p, scope); err != nil {
+					return err
 				}
 			}
 			t, err := tenants.ByName(r.Context(), p.Tenant)

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/google/uuid"
 
@@ -87,7 +88,7 @@ func (h tags) CreateTag(ctx context.Context, req apigen.CreateTagRequestObject) 
 		return nil, err
 	}
 	return apigen.CreateTag201JSONResponse{Body: tagToAPI(t), Headers: apigen.CreateTag201ResponseHeaders{
-		ETag: etag(t.Version), Location: ptr("/v1/tags/" + t.ID.String())}}, nil
+		ETag: tagETag(t), Location: ptr("/v1/tags/" + t.ID.String())}}, nil
 }
 
 func (h tags) GetTag(ctx context.Context, req apigen.GetTagRequestObject) (apigen.GetTagResponseObject, error) {
@@ -95,7 +96,7 @@ func (h tags) GetTag(ctx context.Context, req apigen.GetTagRequestObject) (apige
 	if err != nil {
 		return nil, err
 	}
-	return apigen.GetTag200JSONResponse{Body: tagToAPI(t), Headers: apigen.GetTag200ResponseHeaders{ETag: etag(t.Version)}}, nil
+	return apigen.GetTag200JSONResponse{Body: tagToAPI(t), Headers: apigen.GetTag200ResponseHeaders{ETag: tagETag(t)}}, nil
 }
 
 func (h tags) PatchTag(ctx context.Context, req apigen.PatchTagRequestObject) (apigen.PatchTagResponseObject, error) {
@@ -109,7 +110,7 @@ func (h tags) PatchTag(ctx context.Context, req apigen.PatchTagRequestObject) (a
 	if err != nil {
 		return nil, err
 	}
-	return apigen.PatchTag200JSONResponse{Body: tagToAPI(t), Headers: apigen.PatchTag200ResponseHeaders{ETag: etag(t.Version)}}, nil
+	return apigen.PatchTag200JSONResponse{Body: tagToAPI(t), Headers: apigen.PatchTag200ResponseHeaders{ETag: tagETag(t)}}, nil
 }
 
 func (h tags) DeleteTag(ctx context.Context, req apigen.DeleteTagRequestObject) (apigen.DeleteTagResponseObject, error) {
@@ -165,6 +166,11 @@ func (h tags) DeleteCustomerTag(ctx context.Context, req apigen.DeleteCustomerTa
 func tagGroupToAPI(g tag.Group) apigen.TagGroup {
 	return apigen.TagGroup{ID: g.ID, Version: g.Version, Key: g.Key, Name: g.Name, Color: g.Color, Exclusive: g.Exclusive,
 		Position: g.Position, CreatedAt: g.CreatedAt, UpdatedAt: g.UpdatedAt}
+}
+
+// tagETag covers the count too, which changes without raising the version.
+func tagETag(t tag.Tag) *string {
+	return ptr(fmt.Sprintf(`"%d.%d"`, t.Version, t.Customers))
 }
 
 func tagToAPI(t tag.Tag) apigen.Tag {

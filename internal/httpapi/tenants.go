@@ -51,7 +51,7 @@ func (h tenants) CreateTenant(ctx context.Context, req apigen.CreateTenantReques
 		return nil, err
 	}
 	return apigen.CreateTenant201JSONResponse{Body: tenantToAPI(t), Headers: apigen.CreateTenant201ResponseHeaders{
-		ETag: etag(t.Version), Location: ptr("/v1/tenant")}}, nil
+		ETag: etag(t.Version)}}, nil
 }
 
 func (h tenants) ListTenants(ctx context.Context, req apigen.ListTenantsRequestObject) (apigen.ListTenantsResponseObject, error) {

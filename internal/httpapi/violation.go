@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -85,7 +86,8 @@ func addPlace(f *fault.Fault, err error) *fault.Fault {
 			if se.SchemaField == "properties" || se.SchemaField == "additionalProperties" {
 				name := unknownMember(se)
 				pointer += "/" + escapePointer(name)
-				code, detail = "unknown_member", unknownMemberText(se, name)
+				code = "unknown_member"
+				detail, accepted = unknownMemberText(se, name)
 			}
 			if se.SchemaField == "required" {
 				// kin points at the missing member already.
@@ -148,15 +150,31 @@ func unknownMember(se *openapi3.SchemaError) string {
 	return first
 }
 
-func unknownMemberText(se *openapi3.SchemaError, name string) fault.Text {
+// maxMembers bounds how many accepted members an answer lists.
+const maxMembers = 30
+
+func unknownMemberText(se *openapi3.SchemaError, name string) (detail fault.Text, accepted []string) {
 	known := make([]string, 0, len(se.Schema.Properties))
 	for k := range se.Schema.Properties {
 		known = append(known, k)
 	}
 	if near := nearest.Of(name, known); near != "" {
-		return fault.T("there is no such member; did you mean "+near+"?", "没有此成员；是否想用 "+near+"？")
+		return fault.T("there is no such member; did you mean "+near+"?", "没有此成员；是否想用 "+near+"？"), nil
 	}
-	return fault.T("there is no such member here", "此处没有该成员")
+	if len(known) == 0 || len(known) > maxMembers {
+		return fault.T("there is no such member here", "此处没有该成员"), nil
+	}
+	slices.Sort(known)
+	return fault.T("there is no such member here; there are "+strings.Join(known, ", "),
+		"此处没有该成员；可用的有 "+strings.Join(known, "、")), known
+}
+
+// count is n things in plain English.
+func count(n uint64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.FormatUint(n, 10) + " " + many
 }
 
 // explain says in our own words what a value breaks.
@@ -179,20 +197,24 @@ func explain(se *openapi3.SchemaError) (code string, detail fault.Text, accepted
 		}
 		return "unknown_value", fault.T("must be one of "+strings.Join(accepted, ", "), "必须是其中之一："+strings.Join(accepted, "、")), accepted
 	case "minLength":
-		return "too_short", fault.T(fmt.Sprintf("must have at least %d characters", s.MinLength), fmt.Sprintf("至少 %d 个字符", s.MinLength)), nil
+		return "too_short", fault.T("must have at least "+count(s.MinLength, "character", "characters"), fmt.Sprintf("至少 %d 个字符", s.MinLength)), nil
 	case "maxLength":
-		return "too_long", fault.T(fmt.Sprintf("must have at most %d characters", *s.MaxLength), fmt.Sprintf("最多 %d 个字符", *s.MaxLength)), nil
+		return "too_long", fault.T("must have at most "+count(*s.MaxLength, "character", "characters"), fmt.Sprintf("最多 %d 个字符", *s.MaxLength)), nil
 	case "minimum", "exclusiveMinimum":
 		return "too_small", fault.T("must be at least "+number(s.Min), "不能小于 "+number(s.Min)), nil
 	case "maximum", "exclusiveMaximum":
 		return "too_large", fault.T("must be at most "+number(s.Max), "不能大于 "+number(s.Max)), nil
 	case "minItems":
-		return "too_few", fault.T(fmt.Sprintf("must have at least %d items", s.MinItems), fmt.Sprintf("至少 %d 项", s.MinItems)), nil
+		return "too_few", fault.T("must have at least "+count(s.MinItems, "item", "items"), fmt.Sprintf("至少 %d 项", s.MinItems)), nil
 	case "maxItems":
-		return "too_many", fault.T(fmt.Sprintf("must have at most %d items", *s.MaxItems), fmt.Sprintf("最多 %d 项", *s.MaxItems)), nil
+		return "too_many", fault.T("must have at most "+count(*s.MaxItems, "item", "items"), fmt.Sprintf("最多 %d 项", *s.MaxItems)), nil
+	case "minProperties":
+		return "too_few", fault.T("must have at least "+count(s.MinProps, "member", "members"), fmt.Sprintf("至少 %d 个成员", s.MinProps)), nil
+	case "maxProperties":
+		return "too_many", fault.T("must have at most "+count(*s.MaxProps, "member", "members"), fmt.Sprintf("最多 %d 个成员", *s.MaxProps)), nil
 	case "pattern":
 		if s.Description != "" {
-			return "bad_format", fault.T("does not have the right form: "+s.Description, "格式不正确："+s.Description), nil
+			return "bad_format", fault.T("does not have the right form: "+s.Description, "不符合格式 "+s.Pattern), nil
 		}
 		return "bad_format", fault.T("does not match "+s.Pattern, "不符合格式 "+s.Pattern), nil
 	case "format":

@@ -240,6 +240,9 @@ func survey(ctx context.Context, src io.Reader, im Import) (*twins, error) {
 
 var fileFaults = []*fault.Fault{ErrEmpty, ErrNoRows, ErrHeader, ErrColumnTwice, ErrColumnMissing, ErrNotUTF8, ErrNotGB18030}
 
+// ends are the faults that an import can end with.
+var ends = append(slices.Clone(fileFaults), ErrRange)
+
 // fileFault is err when it says what is wrong with the file, or nil.
 func fileFault(err error) *fault.Fault {
 	f := fault.Of(err)
@@ -251,7 +254,7 @@ func fileFault(err error) *fault.Fault {
 
 // storedFault is the fault that an earlier attempt has ended with.
 func storedFault(p Problem) error {
-	for _, f := range fileFaults {
+	for _, f := range ends {
 		if f.Code == p.Code {
 			return f.Because(p.Detail.En, p.Detail.Zh)
 		}

@@ -27,6 +27,10 @@ var (
 	ErrGzip = fault.New(fault.Invalid, "bad_gzip",
 		"the body is not intact gzip; nothing of it was kept", "请求体不是完好的 gzip 数据，未保留任何内容")
 
+	ErrRange = fault.New(fault.Invalid, "value_out_of_range",
+		"a number that the rows add up to is beyond what can be stored; the rows before them are kept",
+		"这些行累计的数值超出可存储范围；此前的行已保留")
+
 	// ErrTooLarge is returned for a file of more than MaxBytes; the HTTP layer has the answer for it.
 	ErrTooLarge = errors.New("importer: the file is too large")
 )

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 // jobKind names the job and its subject.
@@ -34,8 +37,13 @@ func (s *Service) run(ctx context.Context, run *jobs.Run) error {
 		return err
 	}
 	err = s.do(ctx, run, im)
-	if err == nil || fileFault(err) != nil {
+	switch {
+	case err == nil || fileFault(err) != nil || errors.Is(err, ErrRange):
 		return err
+	case errors.Is(err, tenant.ErrChanged): // not as a fault, which would be the end: the next attempt reads the tenant again
+		return fmt.Errorf("import %s: %s", id, err.Error())
+	case strings.HasPrefix(postgres.Code(err), "22"): // what is wrong with the data no attempt heals
+		return errors.Join(s.fail(ctx, run, im, ErrRange), err)
 	}
 	// A job that is being cancelled has no later attempt that could write the import's end.
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
@@ -53,19 +61,7 @@ func (s *Service) do(ctx context.Context, run *jobs.Run, im Import) error {
 	tenantID := run.Call.Tenant.ID
 	twins, err := survey(ctx, s.content(ctx, tenantID, im), im)
 	if bad := fileFault(err); bad != nil {
-		err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-			if err := run.Step(ctx, tx, 0, im.Counts.document()); err != nil {
-				return err
-			}
-			if err := s.record(ctx, tx, run.Call, im.ID, Failed); err != nil {
-				return err
-			}
-			return end(ctx, tx, tenantID, im.ID, Failed, &Problem{bad.Code, bad.Message}, s.now())
-		})
-		if err != nil {
-			return err
-		}
-		return bad
+		return s.fail(ctx, run, im, bad)
 	}
 	if err != nil {
 		return err
@@ -90,6 +86,29 @@ func (s *Service) do(ctx context.Context, run *jobs.Run, im Import) error {
 			return err
 		}
 	}
+}
+
+// fail ends the import for a reason that trying again does not change, and answers it.
+func (s *Service) fail(ctx context.Context, run *jobs.Run, im Import, why *fault.Fault) error {
+	call := run.Call
+	call.ChangeSet = im.ChangeSet
+	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		now, err := get(ctx, tx, call.Tenant.ID, im.ID) // how far it came
+		if err != nil {
+			return err
+		}
+		if err := run.Step(ctx, tx, run.Job.Progress, now.Counts.document()); err != nil {
+			return err
+		}
+		if err := s.record(ctx, tx, call, im.ID, Failed); err != nil {
+			return err
+		}
+		return end(ctx, tx, call.Tenant.ID, im.ID, Failed, &Problem{why.Code, why.Message}, s.now())
+	})
+	if err != nil {
+		return err
+	}
+	return why
 }
 
 func (s *Service) content(ctx context.Context, tenantID int32, im Import) io.Reader {
@@ -202,7 +221,7 @@ func (b *batch) commit(ctx context.Context, done Counts, kept int, last bool) (C
 		var err error
 		if b.im.Type == Customers {
 			out, err = b.writePeople(ctx, tx)
-		} else {
+		} else if err = tenant.Hold(ctx, tx, call.Tenant); err == nil {
 			out, err = b.writeFacts(ctx, tx)
 		}
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/localday"
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -208,20 +209,52 @@ func (p *parser) moment(f *fact, v []byte) {
 		return
 	}
 	s, zone := string(v), p.tenant.Zone
-	if day, err := tenant.ParseDay(s); err == nil && day.Year() > 0 {
-		f.dateOnly, f.day, f.occurredAt = true, day, day.Start(zone)
-		return
+	day, err := tenant.ParseDay(s)
+	if f.dateOnly = err == nil; f.dateOnly {
+		f.day, f.occurredAt = day, day.Start(zone)
+	} else {
+		at, ok := parseMoment(s, zone)
+		if !ok {
+			p.refuse("occurred_at", badDate)
+			return
+		}
+		f.occurredAt = at.UTC().Truncate(time.Microsecond)
+		f.day = tenant.DayOf(f.occurredAt, zone)
 	}
-	at, err := time.Parse(time.RFC3339, s)
-	for i := 0; err != nil && i < len(localTimes); i++ {
-		at, err = time.ParseInLocation(localTimes[i], s, zone)
-	}
-	if err != nil || at.Year() < 1 {
+	switch {
+	case f.day.Year() < 1: // the form allows it, no calendar has it
 		p.refuse("occurred_at", badDate)
-		return
+	case !f.day.Plausible():
+		p.refuse("occurred_at", implausibleDate)
+	case f.dateOnly && !f.day.ExistsIn(zone):
+		p.refuse("occurred_at", dayLeftOut)
 	}
-	f.occurredAt = at.UTC().Truncate(time.Microsecond)
-	f.day = tenant.DayOf(f.occurredAt, zone)
+}
+
+// parseMoment reads an RFC 3339 moment, or one that is local to the zone; a local one that clocks jumped over comes
+// after the jump. The day of a local one must exist in the zone.
+func parseMoment(s string, zone *time.Location) (time.Time, bool) {
+	if strings.Contains(s, ",") {
+		return time.Time{}, false // package time takes a comma before a fraction, RFC 3339 does not
+	}
+	if at, err := time.Parse(time.RFC3339, s); err == nil {
+		return at, strictOffset(s)
+	}
+	for _, layout := range localTimes {
+		if wall, err := time.Parse(layout, s); err == nil {
+			return localday.At(wall, zone), localday.Has(wall.Year(), wall.Month(), wall.Day(), zone)
+		}
+	}
+	return time.Time{}, false
+}
+
+// strictOffset refuses what package time lets pass in an RFC 3339 moment: an hour of one digit, an offset beyond 23:59.
+func strictOffset(s string) bool {
+	if s[13] != ':' {
+		return false
+	}
+	zone := s[len(s)-len("+00:00"):]
+	return s[len(s)-1] == 'Z' || (zone[1:3] <= "23" && zone[4:] <= "59")
 }
 
 // convert computes the amount in the base currency.
@@ -247,7 +280,7 @@ func (p *parser) convert(ctx context.Context, f *fact) error {
 	}
 	base, ok := f.amount.Convert(p.tenant.Currency, rate)
 	if !ok {
-		p.refuse(field, amountTooLarge)
+		p.refuse(field, baseTooLarge)
 	}
 	f.base = base.Minor
 	return nil

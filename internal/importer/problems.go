@@ -6,6 +6,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 // What can be wrong with a row as a whole.
@@ -23,12 +24,15 @@ var (
 	badDate      = Problem{"bad_date", fault.T(
 		"there is no such day or moment; send YYYY-MM-DD, YYYY-MM-DD HH:MM:SS or an RFC 3339 moment",
 		"没有这个日期或时间；请使用 YYYY-MM-DD、YYYY-MM-DD HH:MM:SS 或 RFC 3339 时间")}
-	badMinor = Problem{"bad_amount", fault.T("not an amount in minor units: a whole number, such as 12990",
+	implausibleDate = Problem{"out_of_range", tenant.Implausible}
+	dayLeftOut      = Problem{"bad_date", tenant.LeftOut}
+	badMinor        = Problem{"bad_amount", fault.T("not an amount in minor units: a whole number, such as 12990",
 		"不是以最小货币单位表示的金额：须为整数，例如 12990")}
 	badUnits = Problem{"bad_units", fault.T("not a whole number from 0 to 1000000000, such as 2",
 		"不是 0 到 1000000000 之间的整数，例如 2")}
 	negative        = Problem{"negative", fault.T("it can't be negative", "不能为负数")}
 	amountTooLarge  = Problem{"amount_too_large", money.TooLarge}
+	baseTooLarge    = Problem{"amount_too_large", money.BaseTooLarge}
 	currencyUnknown = Problem{"currency_unknown", money.UnknownCurrency}
 	badCountry      = Problem{"bad_country", fault.T("not an ISO 3166-1 alpha-2 code, such as CN",
 		"不是 ISO 3166-1 两位国家代码，例如 CN")}

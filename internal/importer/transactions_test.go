@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kezi-io/kezi/internal/importer"
+	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/postgrestest"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
@@ -102,6 +103,14 @@ func TestTransactions(t *testing.T) {
 			{"a,2026-02-31,1,CNY,1,paid,web,", "date bad_date"},
 			{"a,yesterday,1,CNY,1,paid,web,", "date bad_date"},
 			{"a,0000-01-01,1,CNY,1,paid,web,", "date bad_date"},
+			{"a,0001-01-01,1,CNY,1,paid,web,", "date out_of_range"},
+			{"a,9999-12-31,1,CNY,1,paid,web,", "date out_of_range"},
+			{"a,1899-12-31T00:00:00Z,1,CNY,1,paid,web,", "date out_of_range"},
+			{`a,"2026-01-01T00:00:00,5Z",1,CNY,1,paid,web,`, "date bad_date"},
+			{`a,"2026-01-01 00:00:00,5",1,CNY,1,paid,web,`, "date bad_date"},
+			{"a,2026-01-01T00:00:00+24:00,1,CNY,1,paid,web,", "date bad_date"},
+			{"a,2026-01-01T00:00:00+08:60,1,CNY,1,paid,web,", "date bad_date"},
+			{"a,2026-01-01T1:00:00Z,1,CNY,1,paid,web,", "date bad_date"},
 			{"a,,1,CNY,1,paid,web,", "date required"},
 			{",2026-01-01,1,CNY,1,paid,web,", "customer required"},
 			{strings.Repeat("客", 201) + ",2026-01-01,1,CNY,1,paid,web,", "customer too_long"},
@@ -111,6 +120,7 @@ func TestTransactions(t *testing.T) {
 			{"a,2026-01-01,1.234,CNY,1,paid,web,", "amount too_precise"},
 			{"a,2026-01-01,1e3,CNY,1,paid,web,", "amount bad_amount"},
 			{"a,2026-01-01,99999999999999999999,CNY,1,paid,web,", "amount amount_too_large"},
+			{"a,2026-01-01,9999999999999.99,CNY,1,paid,web,", "amount amount_too_large"},
 			{"a,2026-01-01,1,XYZ,1,paid,web,", "cur currency_unknown"},
 			{"a,2026-01-01,1,EURO,1,paid,web,", "cur currency_unknown"},
 			{"a,2026-01-01,1,EUR,1,paid,web,", "cur rate_missing"},
@@ -161,6 +171,50 @@ func TestTransactions(t *testing.T) {
 		require.Equal(t, []string{"2 amount rate_missing"}, b.errors(im.ID))
 		require.Equal(t, "700,700,800", b.text(`SELECT string_agg(base_amount::text, ',' ORDER BY day) FROM transactions WHERE tenant_id = $1`))
 		b.verify()
+	})
+	t.Run("AJumpOverMidnightStaysOnItsDay", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, func(c *tenant.Creation) { c.TimeZone = "America/Sao_Paulo" })
+		im := b.load(transactions(plain), "customer,date,amount\na,2018-11-04,1\na,2018-11-04 00:30:00,2\na,2018-11-04T01:00:00,3\n")
+		require.Empty(t, b.errors(im.ID))
+		require.Equal(t, "2018-11-04 2018-11-04T03:00:00+00:00,2018-11-04 2018-11-04T03:30:00+00:00,2018-11-04 2018-11-04T03:00:00+00:00",
+			b.text(`SELECT string_agg(day || ' ' || (to_json(occurred_at)#>>'{}'), ',' ORDER BY amount) FROM transactions WHERE tenant_id = $1`))
+	})
+	t.Run("ADayThatTheZoneLeftOutIsRefused", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, func(c *tenant.Creation) { c.TimeZone = "Pacific/Apia" })
+		im := b.load(transactions(plain), "customer,date,amount\na,2011-12-30,1\na,2011-12-30 12:00:00,2\na,2011-12-31,3\n")
+		require.Equal(t, []string{"2 date bad_date", "3 date bad_date"}, b.errors(im.ID))
+	})
+	t.Run("ASumBeyondTheColumnEndsTheImportAtOnce", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.load(transactions(plain), "customer,date,amount\na,2026-01-01,1\n")
+		_, err := b.db.Exec(b.ctx, `UPDATE transactions SET base_amount = 9223372036854775807 WHERE tenant_id = $1`, b.call.Tenant.ID)
+		require.NoError(t, err)
+		im := b.load(transactions(plain), "customer,date,amount\n"+strings.Repeat("b,2026-01-02,1\n", 7)+"a,2026-01-02,1\n")
+		require.Equal(t, importer.Failed, im.Status)
+		require.NotNil(t, im.Error)
+		require.Equal(t, "value_out_of_range", im.Error.Code)
+		require.Equal(t, importer.Counts{Rows: 7, Created: 7, CustomersCreated: 1}, im.Counts)
+		require.Eventually(t, func() bool {
+			return b.text(`SELECT string_agg(status || ' ' || attempt || ' ' || coalesce(error_code, ''), ',' ORDER BY created_at) FROM jobs
+				WHERE tenant_id = $1`) == "succeeded 1 ,failed 1 value_out_of_range"
+		}, 30*time.Second, 10*time.Millisecond)
+		b.clean()
+	})
+	t.Run("ACurrencyThatChangesAsItBeginsIsTheOneItCountsIn", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		var im importer.Import
+		require.NoError(t, b.db.InTx(b.ctx, func(tx postgres.Tx) error {
+			_, err := tx.Exec(b.ctx, `UPDATE tenants SET currency = 'JPY' WHERE id = (SELECT id FROM tenants WHERE id = $1 FOR UPDATE)`, b.call.Tenant.ID)
+			im = b.send(transactions(plain), "customer,date,amount\na,2026-01-01,7\n")
+			time.Sleep(500 * time.Millisecond) // until the worker has read the old currency
+			return err
+		}))
+		require.Equal(t, importer.Succeeded, b.ended(im.ID).Status)
+		require.Equal(t, "JPY 7 7", b.text(`SELECT currency || ' ' || amount || ' ' || base_amount FROM transactions WHERE tenant_id = $1`))
 	})
 	t.Run("RowsOfADeletedCustomerAreRefused", func(t *testing.T) {
 		t.Parallel()

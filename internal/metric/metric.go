@@ -32,7 +32,11 @@ func (m Metrics) AveragePurchase() (minor int64, ok bool) {
 		return 0, false
 	}
 	n := int64(m.PurchaseCount)
-	return (2*m.SpendTotal + n) / (2 * n), true
+	minor = m.SpendTotal / n
+	if 2*(m.SpendTotal%n) >= n { // twice the whole total could be beyond 64 bits
+		minor++
+	}
+	return minor, true
 }
 
 // CycleDays is the average number of days between purchase days; ok is false below two of them.

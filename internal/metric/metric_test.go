@@ -2,6 +2,7 @@ package metric_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -122,6 +123,22 @@ func TestKeptMetricsEqualTheFacts(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, len(ids), n)
 	compare()
+}
+
+func TestAveragePurchase(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		total int64
+		count int
+		want  int64
+	}{{0, 1, 0}, {1, 3, 0}, {2, 3, 1}, {3, 2, 2}, {10, 4, 3}, {math.MaxInt64, 1, math.MaxInt64}, {1<<62 + 1, 2, 1<<61 + 1},
+		{math.MaxInt64, math.MaxInt32, 4294967298}} {
+		got, ok := metric.Metrics{SpendTotal: c.total, PurchaseCount: c.count}.AveragePurchase()
+		require.True(t, ok)
+		require.Equal(t, c.want, got, "%d / %d", c.total, c.count)
+	}
+	_, ok := metric.Metrics{}.AveragePurchase()
+	require.False(t, ok)
 }
 
 func TestOtherTenantsFactsDoNotCount(t *testing.T) {

@@ -22,11 +22,15 @@ var (
 	UnknownCurrency = fault.T("not an ISO 4217 currency code, such as CNY or USD", "不是 ISO 4217 货币代码，例如 CNY 或 USD")
 	NotDecimal      = fault.T("not a decimal amount, such as 129.90", "不是十进制金额，例如 129.90")
 	TooPrecise      = fault.T("more decimal places than the currency has", "小数位数超过该货币的最小单位")
-	TooLarge        = fault.T("the amount is too large", "金额过大")
+	TooLarge        = fault.T("more than 10000000000000 minor units: 100000000000.00 in a currency with two decimal places",
+		"超过 10000000000000 个最小货币单位：两位小数的货币为 100000000000.00")
+	BaseTooLarge = fault.T("in the base currency it would be more than 10000000000000 minor units: 100000000000.00 with two decimal places",
+		"折算为本位币后超过 10000000000000 个最小货币单位：两位小数时为 100000000000.00")
 )
 
-// MaxMinor bounds an amount so that sums over a customer stay within 64 bits.
-const MaxMinor = 1_000_000_000_000_000
+// MaxMinor bounds an amount, as it was paid and in the base currency: 100 billion in a currency with two decimal places.
+// The sum of 900,000 purchases of that size still fits 64 bits.
+const MaxMinor = 10_000_000_000_000
 
 // Known reports whether code is an ISO 4217 currency.
 func Known(code string) bool { return currency.IsValid(code) }

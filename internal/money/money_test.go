@@ -2,10 +2,12 @@ package money_test
 
 import (
 	"math/big"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/money"
 )
 
@@ -33,7 +35,9 @@ func TestParseAndDecimal(t *testing.T) {
 		{"5.", "CNY", 0, "bad_amount", ""},
 		{"1e3", "CNY", 0, "bad_amount", ""},
 		{"--1", "CNY", 0, "bad_amount", ""},
-		{"10000000000000.01", "CNY", 0, "amount_too_large", ""},
+		{"100000000000", "CNY", money.MaxMinor, "", "100000000000.00"},
+		{"100000000000.01", "CNY", 0, "amount_too_large", ""},
+		{"10000000000001", "JPY", 0, "amount_too_large", ""},
 		{"99999999999999999999", "CNY", 0, "amount_too_large", ""},
 	} {
 		m, wrong, detail := money.Parse(c.amount, c.currency)
@@ -44,6 +48,15 @@ func TestParseAndDecimal(t *testing.T) {
 		}
 		require.Equal(t, c.minor, m.Minor, c.amount)
 		require.Equal(t, c.decimal, m.Decimal())
+	}
+}
+
+func TestTheLimitIsNamedAndItsSumsFit(t *testing.T) {
+	t.Parallel()
+	require.Positive(t, int64(900_000*money.MaxMinor))
+	for _, text := range []fault.Text{money.TooLarge, money.BaseTooLarge} {
+		require.Contains(t, text.En, strconv.Itoa(money.MaxMinor))
+		require.Contains(t, text.Zh, strconv.Itoa(money.MaxMinor))
 	}
 }
 

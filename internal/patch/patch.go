@@ -40,12 +40,18 @@ var ErrVersion = fault.New(fault.Precondition, "version_mismatch",
 	"the resource has changed since; read it again and repeat the change on what it is now",
 	"资源已被更改；请重新读取后再修改")
 
-// Expected is the versions that a change accepts as its base; nil accepts any.
+// Expected is the versions that a change accepts as its base. nil accepts any, and that there is nothing yet.
 type Expected []int64
+
+// anyVersion is never a version: those count from 1.
+const anyVersion = -1
+
+// Existing accepts every version of something that exists, and nothing that does not.
+func Existing() Expected { return Expected{anyVersion} }
 
 // Check fails with ErrVersion unless version is an expected one.
 func (e Expected) Check(version int64) error {
-	if e == nil || slices.Contains(e, version) {
+	if e == nil || slices.Contains(e, version) || slices.Contains(e, anyVersion) {
 		return nil
 	}
 	return ErrVersion

@@ -32,7 +32,10 @@ func (s *Service) Work(ctx context.Context, run *jobs.Run) error {
 			if fault.Of(err) == nil {
 				return err
 			}
-			return errors.Join(err, s.fail(ctx, run, r))
+			if failed := s.fail(ctx, run, r); failed != nil {
+				return failed // while the run's end is not written, the fault must not end the job
+			}
+			return err
 		}
 	}
 	return s.tidy(ctx, run, r)
@@ -144,7 +147,7 @@ func (s *Service) tidy(ctx context.Context, run *jobs.Run, r Run) error {
 		if err != nil {
 			return err
 		}
-		return dropScores(ctx, tx, run.Call.Tenant.ID, m.ID, keep)
+		return dropScores(ctx, tx, run.Call.Tenant.ID, m.ID, keep, s.now())
 	})
 	if errors.Is(err, ErrNotFound) || postgres.Code(err) == lockNotAvailable {
 		return nil

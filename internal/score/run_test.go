@@ -169,6 +169,45 @@ func TestRunsThatCannotBe(t *testing.T) {
 		_, err = b.svc.Start(b.ctx, b.call, "none", score.Request{})
 		require.ErrorIs(t, err, score.ErrNotFound)
 	})
+	t.Run("ADayThatIsATypingError", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.model(t, "rfm", score.RFM, "2026-02-01", score.ParamsChange{})
+		_, err := b.svc.Start(b.ctx, b.call, "rfm", score.Request{AsOf: day("0001-01-01")})
+		require.ErrorIs(t, err, fault.ErrInvalid)
+		require.Equal(t, []string{"/as_of"}, pointers(err))
+		_, err = b.svc.Update(b.ctx, b.call, "rfm", nil, score.Change{Clock: &score.ClockSetting{Fixed: true, Day: day("9999-12-31")}})
+		require.ErrorIs(t, err, fault.ErrInvalid)
+		require.Equal(t, []string{"/clock/day"}, pointers(err))
+	})
+}
+
+// TestAnEndThatCouldNotBeWrittenIsTriedAgain has the database refuse the first end of a run that fails for a fault.
+func TestAnEndThatCouldNotBeWrittenIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	if postgrestest.RowSecurity() {
+		t.Skip("the role of this run can't make triggers")
+	}
+	b := on(t, postgrestest.Fresh(t))
+	for _, sql := range []string{
+		`CREATE SEQUENCE refusals`, // which no rollback takes back
+		`CREATE FUNCTION refuse_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF nextval('refusals') = 1 THEN RAISE EXCEPTION 'not now'; END IF;
+			RETURN NEW;
+		END $$`,
+		`CREATE TRIGGER refuse_once BEFORE UPDATE ON score_runs FOR EACH ROW WHEN (NEW.status = 'failed') EXECUTE FUNCTION refuse_once()`,
+	} {
+		_, err := b.db.Exec(b.ctx, sql)
+		require.NoError(t, err)
+	}
+	b.work(t)
+	b.model(t, "clv", score.CLV, "2026-02-01", score.ParamsChange{})
+	r := b.run(t, "clv", score.Request{}) // nobody has bought anything
+	require.Equal(t, jobs.Failed, r.Status)
+	require.Contains(t, b.events(t, "score_run"), "score_run.failed")
+	var attempt int
+	require.NoError(t, b.db.QueryRow(b.ctx, `SELECT attempt FROM jobs WHERE tenant_id = $1`, b.call.Tenant.ID).Scan(&attempt))
+	require.Equal(t, 2, attempt)
 }
 
 func TestRunInForce(t *testing.T) {

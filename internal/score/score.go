@@ -84,6 +84,7 @@ func (s ClockSetting) clock(v *fault.Validator) Clock {
 		return Clock{}
 	}
 	v.Check(s.Day != nil, "/clock/day", "required", fault.T("a fixed clock needs its day", "fixed 时钟必须指定日期"))
+	v.Check(s.Day == nil || s.Day.Plausible(), "/clock/day", "out_of_range", tenant.Implausible)
 	return Clock{Fixed: s.Day}
 }
 

@@ -156,7 +156,7 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 			detail := fault.T("read by conditions of the tier schemes "+names, "正被以下分层方案的条件使用："+names)
 			return ErrInUse.Because(detail.En, detail.Zh).AtParameter("model_key", "in_use", detail, schemes...)
 		}
-		if err := deleteModel(ctx, tx, call.Tenant.ID, m); err != nil {
+		if err := deleteModel(ctx, tx, call.Tenant.ID, m, s.now()); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, call, m, "score_model.deleted", nil)
@@ -184,6 +184,7 @@ func (s *Service) Start(ctx context.Context, call tenant.Call, key string, r Req
 			asOf = *r.AsOf
 		}
 		var v fault.Validator
+		v.Check(asOf.Plausible(), "/as_of", "out_of_range", tenant.Implausible)
 		v.Check(!asOf.After(call.Tenant.Today(now).Time), "/as_of", "in_future",
 			fault.T("the facts of that day are not known yet: at most today in the tenant's time zone", "该日尚未到来：最晚为租户时区的今天"))
 		if err := v.Err(); err != nil {

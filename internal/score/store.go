@@ -171,8 +171,8 @@ func lockModel(ctx context.Context, tx postgres.Tx, tenantID int32, key string) 
 }
 
 // deleteModel deletes a locked model with its runs and their scores.
-func deleteModel(ctx context.Context, tx postgres.Tx, tenantID int32, m Model) error {
-	if err := dropScores(ctx, tx, tenantID, m.ID, 0); err != nil {
+func deleteModel(ctx context.Context, tx postgres.Tx, tenantID int32, m Model, now time.Time) error {
+	if err := dropScores(ctx, tx, tenantID, m.ID, 0, now); err != nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, `WITH runs AS (DELETE FROM score_runs WHERE tenant_id = $1 AND model_id = $2)

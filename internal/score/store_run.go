@@ -3,6 +3,7 @@ package score
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -223,7 +224,7 @@ const lockWait = `SET LOCAL lock_timeout = '1s'`
 
 // dropScores drops the scores of a locked model's runs, but for the newest kept ones and the one in force; with
 // kept 0 all of them.
-func dropScores(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUID, kept int) error {
+func dropScores(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.UUID, kept int, now time.Time) error {
 	// The order is that of all who drop, so that two of them can't wait for each other.
 	rows, err := tx.Query(ctx, `SELECT run_no FROM (SELECT r.run_no, m.current_run, row_number() OVER (ORDER BY r.run_no DESC) AS age
 			FROM score_runs r JOIN score_models m ON m.tenant_id = r.tenant_id AND m.id = r.model_id
@@ -239,8 +240,8 @@ func dropScores(ctx context.Context, tx postgres.Tx, tenantID int32, model uuid.
 	if len(old) == 0 {
 		return nil
 	}
-	_, err = tx.Exec(ctx, `UPDATE score_runs SET dropped_at = now(), version = version + 1
-		WHERE tenant_id = $1 AND run_no = ANY($2)`, tenantID, old)
+	_, err = tx.Exec(ctx, `UPDATE score_runs SET dropped_at = $3, version = version + 1
+		WHERE tenant_id = $1 AND run_no = ANY($2)`, tenantID, old, now)
 	if err != nil {
 		return fmt.Errorf("note dropped scores: %w", err)
 	}

@@ -4,6 +4,9 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"time"
+
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/localday"
 )
 
 // Day is a calendar day without a zone, kept as its midnight in UTC.
@@ -21,11 +24,28 @@ func ParseDay(s string) (Day, error) {
 	return Day{t}, err
 }
 
-// Start is the instant at which the day begins in zone.
+// Start is the instant at which the day begins in zone: not midnight where the clock jumps over it.
 func (d Day) Start(zone *time.Location) time.Time {
 	y, m, dd := d.Date()
-	return time.Date(y, m, dd, 0, 0, 0, 0, zone).UTC()
+	return localday.Start(y, m, dd, zone).UTC()
 }
+
+// ExistsIn reports whether zone had the day: one that crossed the date line may have left it out.
+func (d Day) ExistsIn(zone *time.Location) bool {
+	y, m, dd := d.Date()
+	return localday.Has(y, m, dd, zone)
+}
+
+// Implausible is what is wrong with a day that is not Plausible, under the code out_of_range; LeftOut with one that
+// the tenant's zone left out, under bad_date.
+var (
+	Implausible = fault.T("must be between the years 1900 and 2200", "必须在 1900 年至 2200 年之间")
+	LeftOut     = fault.T("the tenant's time zone left this day out", "租户时区没有这一天")
+)
+
+// Plausible reports whether the day is in the years 1900 to 2200. PostgreSQL's calendar begins in 4713 BC and RFC 3339
+// ends in 9999; outside of these years a day is a typing error.
+func (d Day) Plausible() bool { return d.Year() >= 1900 && d.Year() <= 2200 }
 
 func (d Day) String() string { return d.Format(time.DateOnly) }
 

@@ -11,8 +11,7 @@ import (
 	"github.com/kezi-io/kezi/internal/postgres"
 )
 
-// cacheFor is how long a tenant is taken as it was read. Currency and zone can't change once facts exist, so a
-// stale one can only show an old title.
+// cacheFor is how long a tenant is taken as it was read. A stale currency or zone can't be written with: see Hold.
 const cacheFor = 2 * time.Second
 
 // Service keeps tenants.

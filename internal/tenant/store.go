@@ -85,6 +85,23 @@ func update(ctx context.Context, q postgres.Querier, t Tenant) error {
 	return nil
 }
 
+// Hold keeps t's currency and zone as they are until the transaction ends, or fails with ErrChanged when they are no
+// longer what the caller computes with. Every transaction that writes facts calls it before anything else it locks;
+// such transactions do not wait for each other, only Change and they do.
+func Hold(ctx context.Context, tx postgres.Tx, t Tenant) error {
+	var currency, zone string
+	err := tx.QueryRow(ctx, `SELECT currency, time_zone FROM tenants WHERE id = $1 FOR KEY SHARE`, t.ID).Scan(&currency, &zone)
+	switch {
+	case postgres.IsNone(err):
+		return ErrUnknown
+	case err != nil:
+		return fmt.Errorf("hold tenant %s: %w", t.Name, err)
+	case currency != t.Currency || zone != t.Zone.String():
+		return ErrChanged.Retry(int(cacheFor / time.Second))
+	}
+	return nil
+}
+
 // settled reports whether anything was computed in the tenant's currency or zone.
 func settled(ctx context.Context, q postgres.Querier, id int32) (bool, error) {
 	var yes bool

@@ -46,6 +46,9 @@ func (s *Service) List(ctx context.Context, t tenant.Tenant, q Query) (page.Of[T
 func (s *Service) Create(ctx context.Context, call tenant.Call, c Creation) (Transaction, error) {
 	var made Transaction
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		if err := tenant.Hold(ctx, tx, call.Tenant); err != nil {
+			return err
+		}
 		owner, err := s.owner(ctx, tx, call.Tenant, c)
 		if err != nil {
 			return err
@@ -109,6 +112,9 @@ func (s *Service) owner(ctx context.Context, tx postgres.Tx, t tenant.Tenant, c 
 func (s *Service) Update(ctx context.Context, call tenant.Call, id uuid.UUID, expected patch.Expected, c Change) (Transaction, error) {
 	var t Transaction
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		if err := tenant.Hold(ctx, tx, call.Tenant); err != nil {
+			return err
+		}
 		found, err := get(ctx, tx, call.Tenant, id)
 		if err != nil {
 			return err
@@ -180,8 +186,12 @@ func difference(before, after Transaction) map[string]any {
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, t Transaction, what string, previous map[string]any) error {
+	version, err := customerVersion(ctx, tx, call.Tenant.ID, t.CustomerID)
+	if err != nil {
+		return err
+	}
 	return event.Record(ctx, tx, call, s.now(), event.Event{Type: what, SubjectType: "transaction", SubjectID: t.ID.String(),
-		CustomerID: &t.CustomerID, Changed: slices.Sorted(maps.Keys(previous)), Previous: previous})
+		CustomerID: &t.CustomerID, CustomerVersion: &version, Changed: slices.Sorted(maps.Keys(previous)), Previous: previous})
 }
 
 // convert fills the amount in the base currency, by the latest rate on or before the day.
@@ -199,7 +209,7 @@ func (s *Service) convert(ctx context.Context, q postgres.Querier, t tenant.Tena
 	}
 	base, ok := x.Amount.Convert(t.Currency, rate)
 	if !ok {
-		return fault.ErrInvalid.At("/amount/amount", "amount_too_large", money.TooLarge)
+		return fault.ErrInvalid.At("/amount/amount", "amount_too_large", money.BaseTooLarge)
 	}
 	x.Base = base
 	return nil
@@ -214,6 +224,8 @@ func (s *Service) PutRate(ctx context.Context, call tenant.Call, expected patch.
 		return Rate{}, err
 	}
 	switch {
+	case !day.Plausible():
+		return Rate{}, fault.ErrInvalid.AtParameter("day", "out_of_range", tenant.Implausible)
 	case !money.Known(currency):
 		return Rate{}, fault.ErrInvalid.AtParameter("currency", "currency_unknown", money.UnknownCurrency)
 	case currency == call.Tenant.Currency:
@@ -222,6 +234,9 @@ func (s *Service) PutRate(ctx context.Context, call tenant.Call, expected patch.
 	}
 	var r Rate
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		if err := tenant.Hold(ctx, tx, call.Tenant); err != nil {
+			return err
+		}
 		before, err := lockRate(ctx, tx, call.Tenant.ID, currency, day)
 		if err != nil {
 			return err

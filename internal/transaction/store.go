@@ -106,6 +106,16 @@ func get(ctx context.Context, q postgres.Querier, t tenant.Tenant, id uuid.UUID)
 	return r.transaction(t), nil
 }
 
+// customerVersion is the version of a customer that the caller holds.
+func customerVersion(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) (int64, error) {
+	var version int64
+	err := tx.QueryRow(ctx, `SELECT version FROM customers WHERE tenant_id = $1 AND id = $2`, tenantID, id).Scan(&version)
+	if err != nil {
+		return 0, fmt.Errorf("read the version of customer %s: %w", id, err)
+	}
+	return version, nil
+}
+
 func list(ctx context.Context, q postgres.Querier, t tenant.Tenant, query Query) (page.Of[Transaction], error) {
 	db := q.Session(ctx).Where("tenant_id = ?", t.ID).Order("occurred_at DESC, id DESC").Limit(query.Page.Limit + 1)
 	if query.CustomerID != nil {
@@ -114,11 +124,13 @@ func list(ctx context.Context, q postgres.Querier, t tenant.Tenant, query Query)
 	if len(query.Status) > 0 {
 		db = db.Where("status IN ?", query.Status)
 	}
+	// The day decides; the bounds of the instant are there for the index, which is in its order. They leave a day more
+	// on either side, because where the clock goes back over midnight a day's last instants come after the next one began.
 	if query.From != nil {
-		db = db.Where("day >= ?", *query.From)
+		db = db.Where("day >= ? AND occurred_at >= ?", *query.From, query.From.Start(t.Zone).AddDate(0, 0, -1))
 	}
 	if query.Until != nil {
-		db = db.Where("day <= ?", *query.Until)
+		db = db.Where("day <= ? AND occurred_at < ?", *query.Until, query.Until.Start(t.Zone).AddDate(0, 0, 2))
 	}
 	if after := query.Page.After; after != nil {
 		if len(after) != 2 {

@@ -111,14 +111,12 @@ func (t *Transaction) at(m Moment, zone *time.Location, v *fault.Validator) {
 		v.Check(false, "/occurred_on", "one_of", only)
 	case m.At != nil:
 		t.OccurredAt, t.DateOnly, t.Day = m.At.UTC().Truncate(time.Microsecond), false, tenant.DayOf(*m.At, zone)
+		v.Check(t.Day.Plausible(), "/occurred_at", "out_of_range", tenant.Implausible)
 	case m.On != nil:
 		t.OccurredAt, t.DateOnly, t.Day = m.On.Start(zone), true, *m.On
+		v.Check(t.Day.Plausible(), "/occurred_on", "out_of_range", tenant.Implausible)
+		v.Check(t.Day.ExistsIn(zone), "/occurred_on", "bad_date", tenant.LeftOut)
 	default:
 		v.Check(false, "/occurred_at", "required", only)
-	}
-	// PostgreSQL's calendar begins in 4713 BC and RFC 3339 ends in 9999; outside these years it is a typing error.
-	if !t.OccurredAt.IsZero() {
-		v.Check(t.Day.Year() >= 1900 && t.Day.Year() <= 2200, "/occurred_at", "out_of_range",
-			fault.T("must be between the years 1900 and 2200", "必须在 1900 年至 2200 年之间"))
 	}
 }

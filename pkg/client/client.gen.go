@@ -1965,6 +1965,9 @@ type P403 = Problem
 // P404 What went wrong (RFC 9457).
 type P404 = Problem
 
+// P408 What went wrong (RFC 9457).
+type P408 = Problem
+
 // P409 What went wrong (RFC 9457).
 type P409 = Problem
 
@@ -2063,7 +2066,7 @@ type PutCustomerByExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -2072,7 +2075,7 @@ type DeleteCustomerParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -2093,7 +2096,7 @@ type PatchCustomerParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
@@ -2162,7 +2165,7 @@ type PutExchangeRateParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -2252,7 +2255,7 @@ type DeleteScoreModelParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -2267,7 +2270,7 @@ type PatchScoreModelParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
@@ -2330,7 +2333,7 @@ type DeleteTagGroupParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -2345,7 +2348,7 @@ type PatchTagGroupParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
@@ -2381,7 +2384,7 @@ type DeleteTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -2396,7 +2399,7 @@ type PatchTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
@@ -2423,7 +2426,7 @@ type PatchTenantParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
@@ -2462,7 +2465,7 @@ type DeleteTierSchemeParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -2477,7 +2480,7 @@ type PatchTierSchemeParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
@@ -2534,7 +2537,7 @@ type PatchTransactionParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
-	// IfMatch The `ETag` that the change is based on; 412 when the resource has changed since.
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
@@ -2717,6 +2720,9 @@ type ClientInterface interface {
 	// `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
 	//
+	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
+	// `tags:read` beside `customers:read`.
+	//
 	// Corresponds with GET /v1/customers (the `ListCustomers` operationId).
 	ListCustomers(ctx context.Context, params *ListCustomersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -2791,7 +2797,8 @@ type ClientInterface interface {
 	//
 	// Creates the customer when no customer has this external id (201), else merges the body into the existing one as
 	// PATCH does (200), so that two sources never wipe each other's fields. Any number of callers may do this at once;
-	// there will be one customer. A deleted customer is 409 unless `undelete=true`.
+	// there will be one customer. A deleted customer is 409 unless `undelete=true`. `If-Match: *` changes only an existing
+	// customer: 412 when there is none.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2802,7 +2809,8 @@ type ClientInterface interface {
 	//
 	// Creates the customer when no customer has this external id (201), else merges the body into the existing one as
 	// PATCH does (200), so that two sources never wipe each other's fields. Any number of callers may do this at once;
-	// there will be one customer. A deleted customer is 409 unless `undelete=true`.
+	// there will be one customer. A deleted customer is 409 unless `undelete=true`. `If-Match: *` changes only an existing
+	// customer: 412 when there is none.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3356,8 +3364,7 @@ type ClientInterface interface {
 
 	// GetTag Read a tag
 	//
-	// One tag with the number of customers that carry it. The number is counted now and is not part of the version,
-	// so a 304 says nothing about it; lists always tell it.
+	// One tag with the number of customers that carry it; the ETag covers both.
 	//
 	// Corresponds with GET /v1/tags/{tag_id} (the `GetTag` operationId).
 	GetTag(ctx context.Context, tagID TagID, params *GetTagParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3661,6 +3668,9 @@ func (c *Client) ListChangeSetItems(ctx context.Context, changeSetID openapi_typ
 // `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
 //
+// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
+// `tags:read` beside `customers:read`.
+//
 // Corresponds with GET /v1/customers (the `ListCustomers` operationId).
 func (c *Client) ListCustomers(ctx context.Context, params *ListCustomersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListCustomersRequest(c.Server, params)
@@ -3815,7 +3825,8 @@ func (c *Client) GetCustomerByExternalID(ctx context.Context, source Source, ext
 //
 // Creates the customer when no customer has this external id (201), else merges the body into the existing one as
 // PATCH does (200), so that two sources never wipe each other's fields. Any number of callers may do this at once;
-// there will be one customer. A deleted customer is 409 unless `undelete=true`.
+// there will be one customer. A deleted customer is 409 unless `undelete=true`. `If-Match: *` changes only an existing
+// customer: 412 when there is none.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3836,7 +3847,8 @@ func (c *Client) PutCustomerByExternalIDWithBody(ctx context.Context, source Sou
 //
 // Creates the customer when no customer has this external id (201), else merges the body into the existing one as
 // PATCH does (200), so that two sources never wipe each other's fields. Any number of callers may do this at once;
-// there will be one customer. A deleted customer is 409 unless `undelete=true`.
+// there will be one customer. A deleted customer is 409 unless `undelete=true`. `If-Match: *` changes only an existing
+// customer: 412 when there is none.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4950,8 +4962,7 @@ func (c *Client) DeleteTag(ctx context.Context, tagID TagID, params *DeleteTagPa
 
 // GetTag Read a tag
 //
-// One tag with the number of customers that carry it. The number is counted now and is not part of the version,
-// so a 304 says nothing about it; lists always tell it.
+// One tag with the number of customers that carry it; the ETag covers both.
 //
 // Corresponds with GET /v1/tags/{tag_id} (the `GetTag` operationId).
 func (c *Client) GetTag(ctx context.Context, tagID TagID, params *GetTagParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -10482,6 +10493,9 @@ type ClientWithResponsesInterface interface {
 	// `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
 	//
+	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
+	// `tags:read` beside `customers:read`.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/customers (the `ListCustomers` operationId).
@@ -10560,7 +10574,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Creates the customer when no customer has this external id (201), else merges the body into the existing one as
 	// PATCH does (200), so that two sources never wipe each other's fields. Any number of callers may do this at once;
-	// there will be one customer. A deleted customer is 409 unless `undelete=true`.
+	// there will be one customer. A deleted customer is 409 unless `undelete=true`. `If-Match: *` changes only an existing
+	// customer: 412 when there is none.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10571,7 +10586,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Creates the customer when no customer has this external id (201), else merges the body into the existing one as
 	// PATCH does (200), so that two sources never wipe each other's fields. Any number of callers may do this at once;
-	// there will be one customer. A deleted customer is 409 unless `undelete=true`.
+	// there will be one customer. A deleted customer is 409 unless `undelete=true`. `If-Match: *` changes only an existing
+	// customer: 412 when there is none.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11189,8 +11205,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetTagWithResponse Read a tag
 	//
-	// One tag with the number of customers that carry it. The number is counted now and is not part of the version,
-	// so a 304 says nothing about it; lists always tell it.
+	// One tag with the number of customers that carry it; the ETag covers both.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -11728,6 +11743,8 @@ type CreateCustomerResponse struct {
 	ApplicationProblemJSON401 *P401
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -11762,6 +11779,11 @@ func (r CreateCustomerResponse) GetApplicationProblemJSON401() *P401 {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r CreateCustomerResponse) GetApplicationProblemJSON403() *P403 {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateCustomerResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -11834,6 +11856,8 @@ type BatchCustomersResponse struct {
 	ApplicationProblemJSON401 *P401
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -11866,6 +11890,11 @@ func (r BatchCustomersResponse) GetApplicationProblemJSON401() *P401 {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r BatchCustomersResponse) GetApplicationProblemJSON403() *P403 {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r BatchCustomersResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -11938,6 +11967,8 @@ type BatchGetCustomersResponse struct {
 	ApplicationProblemJSON401 *P401
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *P413
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -11966,6 +11997,11 @@ func (r BatchGetCustomersResponse) GetApplicationProblemJSON401() *P401 {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r BatchGetCustomersResponse) GetApplicationProblemJSON403() *P403 {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r BatchGetCustomersResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -12131,6 +12167,8 @@ type PutCustomerByExternalIDResponse struct {
 	ApplicationProblemJSON401 *P401
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
@@ -12174,6 +12212,11 @@ func (r PutCustomerByExternalIDResponse) GetApplicationProblemJSON401() *P401 {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r PutCustomerByExternalIDResponse) GetApplicationProblemJSON403() *P403 {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PutCustomerByExternalIDResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -12251,6 +12294,8 @@ type SearchCustomersResponse struct {
 	ApplicationProblemJSON401 *P401
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *P413
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -12281,6 +12326,11 @@ func (r SearchCustomersResponse) GetApplicationProblemJSON401() *P401 {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r SearchCustomersResponse) GetApplicationProblemJSON403() *P403 {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r SearchCustomersResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -12528,6 +12578,8 @@ type PatchCustomerResponse struct {
 	ApplicationProblemJSON403 *P403
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
@@ -12569,6 +12621,11 @@ func (r PatchCustomerResponse) GetApplicationProblemJSON403() *P403 {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r PatchCustomerResponse) GetApplicationProblemJSON404() *P404 {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchCustomerResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -13146,6 +13203,8 @@ type PutCustomerTagResponse struct {
 	ApplicationProblemJSON403 *P403
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *P413
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -13181,6 +13240,11 @@ func (r PutCustomerTagResponse) GetApplicationProblemJSON403() *P403 {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r PutCustomerTagResponse) GetApplicationProblemJSON404() *P404 {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PutCustomerTagResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -13592,6 +13656,10 @@ type PutExchangeRateResponse struct {
 	ApplicationProblemJSON401 *P401
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
 	ApplicationProblemJSON412 *P412
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -13626,6 +13694,16 @@ func (r PutExchangeRateResponse) GetApplicationProblemJSON401() *P401 {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r PutExchangeRateResponse) GetApplicationProblemJSON403() *P403 {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PutExchangeRateResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PutExchangeRateResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
 }
 
 // GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
@@ -13856,6 +13934,8 @@ type CreateImportResponse struct {
 	ApplicationProblemJSON401 *P401
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -13890,6 +13970,11 @@ func (r CreateImportResponse) GetApplicationProblemJSON401() *P401 {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r CreateImportResponse) GetApplicationProblemJSON403() *P403 {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateImportResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -14059,6 +14144,8 @@ type PutImportContentResponse struct {
 	ApplicationProblemJSON403 *P403
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -14098,6 +14185,11 @@ func (r PutImportContentResponse) GetApplicationProblemJSON403() *P403 {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r PutImportContentResponse) GetApplicationProblemJSON404() *P404 {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PutImportContentResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -14674,6 +14766,8 @@ type CreateScoreModelResponse struct {
 	ApplicationProblemJSON401 *P401
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -14708,6 +14802,11 @@ func (r CreateScoreModelResponse) GetApplicationProblemJSON401() *P401 {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r CreateScoreModelResponse) GetApplicationProblemJSON403() *P403 {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateScoreModelResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -14967,6 +15066,8 @@ type PatchScoreModelResponse struct {
 	ApplicationProblemJSON403 *P403
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
@@ -15008,6 +15109,11 @@ func (r PatchScoreModelResponse) GetApplicationProblemJSON403() *P403 {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r PatchScoreModelResponse) GetApplicationProblemJSON404() *P404 {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchScoreModelResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -15175,6 +15281,8 @@ type CreateScoreRunResponse struct {
 	ApplicationProblemJSON403 *P403
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -15214,6 +15322,11 @@ func (r CreateScoreRunResponse) GetApplicationProblemJSON403() *P403 {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r CreateScoreRunResponse) GetApplicationProblemJSON404() *P404 {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateScoreRunResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -15652,6 +15765,8 @@ type CreateTagGroupResponse struct {
 	ApplicationProblemJSON401 *P401
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -15686,6 +15801,11 @@ func (r CreateTagGroupResponse) GetApplicationProblemJSON401() *P401 {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r CreateTagGroupResponse) GetApplicationProblemJSON403() *P403 {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateTagGroupResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -15945,6 +16065,8 @@ type PatchTagGroupResponse struct {
 	ApplicationProblemJSON403 *P403
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
@@ -15986,6 +16108,11 @@ func (r PatchTagGroupResponse) GetApplicationProblemJSON403() *P403 {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r PatchTagGroupResponse) GetApplicationProblemJSON404() *P404 {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchTagGroupResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -16145,6 +16272,8 @@ type CreateTagResponse struct {
 	ApplicationProblemJSON401 *P401
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -16179,6 +16308,11 @@ func (r CreateTagResponse) GetApplicationProblemJSON401() *P401 {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r CreateTagResponse) GetApplicationProblemJSON403() *P403 {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateTagResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -16438,6 +16572,8 @@ type PatchTagResponse struct {
 	ApplicationProblemJSON403 *P403
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
@@ -16479,6 +16615,11 @@ func (r PatchTagResponse) GetApplicationProblemJSON403() *P403 {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r PatchTagResponse) GetApplicationProblemJSON404() *P404 {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchTagResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -16558,6 +16699,8 @@ type BulkTagResponse struct {
 	ApplicationProblemJSON403 *P403
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -16595,6 +16738,11 @@ func (r BulkTagResponse) GetApplicationProblemJSON403() *P403 {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r BulkTagResponse) GetApplicationProblemJSON404() *P404 {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r BulkTagResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -16755,6 +16903,8 @@ type PatchTenantResponse struct {
 	ApplicationProblemJSON401 *P401
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
@@ -16791,6 +16941,11 @@ func (r PatchTenantResponse) GetApplicationProblemJSON401() *P401 {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r PatchTenantResponse) GetApplicationProblemJSON403() *P403 {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchTenantResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -16930,8 +17085,7 @@ func (r ListTenantsResponse) ContentType() string {
 
 // CreateTenantResponse201Headers the declared response headers of an HTTP 201 response for CreateTenant
 type CreateTenantResponse201Headers struct {
-	ETag     *string
-	Location *string
+	ETag *string
 }
 
 // CreateTenantResponse401Headers the declared response headers of an HTTP 401 response for CreateTenant
@@ -16950,6 +17104,8 @@ type CreateTenantResponse struct {
 	ApplicationProblemJSON401 *P401
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -16984,6 +17140,11 @@ func (r CreateTenantResponse) GetApplicationProblemJSON401() *P401 {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r CreateTenantResponse) GetApplicationProblemJSON403() *P403 {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateTenantResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -17138,6 +17299,8 @@ type CreateTierSchemeResponse struct {
 	ApplicationProblemJSON401 *P401
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -17172,6 +17335,11 @@ func (r CreateTierSchemeResponse) GetApplicationProblemJSON401() *P401 {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r CreateTierSchemeResponse) GetApplicationProblemJSON403() *P403 {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateTierSchemeResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -17431,6 +17599,8 @@ type PatchTierSchemeResponse struct {
 	ApplicationProblemJSON403 *P403
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
@@ -17472,6 +17642,11 @@ func (r PatchTierSchemeResponse) GetApplicationProblemJSON403() *P403 {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r PatchTierSchemeResponse) GetApplicationProblemJSON404() *P404 {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchTierSchemeResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -17818,6 +17993,8 @@ type CreateTransactionResponse struct {
 	ApplicationProblemJSON401 *P401
 	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
 	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -17852,6 +18029,11 @@ func (r CreateTransactionResponse) GetApplicationProblemJSON401() *P401 {
 // GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
 func (r CreateTransactionResponse) GetApplicationProblemJSON403() *P403 {
 	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateTransactionResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -18021,6 +18203,8 @@ type PatchTransactionResponse struct {
 	ApplicationProblemJSON403 *P403
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *P409
 	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
@@ -18062,6 +18246,11 @@ func (r PatchTransactionResponse) GetApplicationProblemJSON403() *P403 {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r PatchTransactionResponse) GetApplicationProblemJSON404() *P404 {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchTransactionResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -18179,6 +18368,9 @@ func (c *ClientWithResponses) ListChangeSetItemsWithResponse(ctx context.Context
 //
 // `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
+//
+// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
+// `tags:read` beside `customers:read`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -18306,7 +18498,8 @@ func (c *ClientWithResponses) GetCustomerByExternalIDWithResponse(ctx context.Co
 //
 // Creates the customer when no customer has this external id (201), else merges the body into the existing one as
 // PATCH does (200), so that two sources never wipe each other's fields. Any number of callers may do this at once;
-// there will be one customer. A deleted customer is 409 unless `undelete=true`.
+// there will be one customer. A deleted customer is 409 unless `undelete=true`. `If-Match: *` changes only an existing
+// customer: 412 when there is none.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -18323,7 +18516,8 @@ func (c *ClientWithResponses) PutCustomerByExternalIDWithBodyWithResponse(ctx co
 //
 // Creates the customer when no customer has this external id (201), else merges the body into the existing one as
 // PATCH does (200), so that two sources never wipe each other's fields. Any number of callers may do this at once;
-// there will be one customer. A deleted customer is 409 unless `undelete=true`.
+// there will be one customer. A deleted customer is 409 unless `undelete=true`. `If-Match: *` changes only an existing
+// customer: 412 when there is none.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -19277,8 +19471,7 @@ func (c *ClientWithResponses) DeleteTagWithResponse(ctx context.Context, tagID T
 
 // GetTagWithResponse Read a tag
 //
-// One tag with the number of customers that carry it. The number is counted now and is not part of the version,
-// so a 304 says nothing about it; lists always tell it.
+// One tag with the number of customers that carry it; the ETag covers both.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -19943,6 +20136,13 @@ func ParseCreateCustomerResponse(rsp *http.Response) (*CreateCustomerResponse, e
 		}
 		response.ApplicationProblemJSON403 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -20055,6 +20255,13 @@ func ParseBatchCustomersResponse(rsp *http.Response) (*BatchCustomersResponse, e
 		}
 		response.ApplicationProblemJSON403 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -20149,6 +20356,13 @@ func ParseBatchGetCustomersResponse(rsp *http.Response) (*BatchGetCustomersRespo
 			return nil, err
 		}
 		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest P413
@@ -20325,6 +20539,13 @@ func ParsePutCustomerByExternalIDResponse(rsp *http.Response) (*PutCustomerByExt
 		}
 		response.ApplicationProblemJSON403 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -20453,6 +20674,13 @@ func ParseSearchCustomersResponse(rsp *http.Response) (*SearchCustomersResponse,
 			return nil, err
 		}
 		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest P413
@@ -20712,6 +20940,13 @@ func ParsePatchCustomerResponse(rsp *http.Response) (*PatchCustomerResponse, err
 			return nil, err
 		}
 		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
@@ -21285,6 +21520,13 @@ func ParsePutCustomerTagResponse(rsp *http.Response) (*PutCustomerTagResponse, e
 		}
 		response.ApplicationProblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest P413
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -21679,6 +21921,20 @@ func ParsePutExchangeRateResponse(rsp *http.Response) (*PutExchangeRateResponse,
 		}
 		response.ApplicationProblemJSON403 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
 		var dest P412
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -21918,6 +22174,13 @@ func ParseCreateImportResponse(rsp *http.Response) (*CreateImportResponse, error
 		}
 		response.ApplicationProblemJSON403 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -22123,6 +22386,13 @@ func ParsePutImportContentResponse(rsp *http.Response) (*PutImportContentRespons
 			return nil, err
 		}
 		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
@@ -22679,6 +22949,13 @@ func ParseCreateScoreModelResponse(rsp *http.Response) (*CreateScoreModelRespons
 		}
 		response.ApplicationProblemJSON403 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -22969,6 +23246,13 @@ func ParsePatchScoreModelResponse(rsp *http.Response) (*PatchScoreModelResponse,
 		}
 		response.ApplicationProblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -23161,6 +23445,13 @@ func ParseCreateScoreRunResponse(rsp *http.Response) (*CreateScoreRunResponse, e
 			return nil, err
 		}
 		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
@@ -23600,6 +23891,13 @@ func ParseCreateTagGroupResponse(rsp *http.Response) (*CreateTagGroupResponse, e
 		}
 		response.ApplicationProblemJSON403 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -23890,6 +24188,13 @@ func ParsePatchTagGroupResponse(rsp *http.Response) (*PatchTagGroupResponse, err
 		}
 		response.ApplicationProblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -24068,6 +24373,13 @@ func ParseCreateTagResponse(rsp *http.Response) (*CreateTagResponse, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
@@ -24359,6 +24671,13 @@ func ParsePatchTagResponse(rsp *http.Response) (*PatchTagResponse, error) {
 		}
 		response.ApplicationProblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -24477,6 +24796,13 @@ func ParseBulkTagResponse(rsp *http.Response) (*BulkTagResponse, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
@@ -24652,6 +24978,13 @@ func ParsePatchTenantResponse(rsp *http.Response) (*PatchTenantResponse, error) 
 			return nil, err
 		}
 		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
@@ -24832,6 +25165,13 @@ func ParseCreateTenantResponse(rsp *http.Response) (*CreateTenantResponse, error
 		}
 		response.ApplicationProblemJSON403 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -24878,13 +25218,6 @@ func ParseCreateTenantResponse(rsp *http.Response) (*CreateTenantResponse, error
 				return nil, err
 			}
 			headers.ETag = &value
-		}
-		if values := rsp.Header.Values("Location"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.Location = &value
 		}
 		response.Headers201 = &headers
 	case rsp.StatusCode == 401:
@@ -25010,6 +25343,13 @@ func ParseCreateTierSchemeResponse(rsp *http.Response) (*CreateTierSchemeRespons
 			return nil, err
 		}
 		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
@@ -25300,6 +25640,13 @@ func ParsePatchTierSchemeResponse(rsp *http.Response) (*PatchTierSchemeResponse,
 			return nil, err
 		}
 		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
@@ -25652,6 +25999,13 @@ func ParseCreateTransactionResponse(rsp *http.Response) (*CreateTransactionRespo
 		}
 		response.ApplicationProblemJSON403 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -25857,6 +26211,13 @@ func ParsePatchTransactionResponse(rsp *http.Response) (*PatchTransactionRespons
 			return nil, err
 		}
 		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest P409

@@ -63,6 +63,7 @@ CREATE TABLE customers (
   CONSTRAINT customers_stage_check CHECK (stage IN ('lead', 'prospect', 'active', 'dormant', 'lost'))
 );
 CREATE INDEX customers_created_idx ON customers (tenant_id, created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX customers_deleted_idx ON customers (tenant_id, created_at, id) WHERE deleted_at IS NOT NULL;
 CREATE INDEX customers_updated_idx ON customers (tenant_id, updated_at, id) WHERE deleted_at IS NULL;
 CREATE INDEX customers_name_idx ON customers (tenant_id, name, id) WHERE deleted_at IS NULL;
 CREATE INDEX customers_city_idx ON customers (tenant_id, city, id) WHERE deleted_at IS NULL AND city IS NOT NULL;
@@ -97,6 +98,9 @@ CREATE TABLE customer_metrics (
 );
 CREATE INDEX customer_metrics_spend_idx ON customer_metrics (tenant_id, spend_total, customer_id);
 CREATE INDEX customer_metrics_count_idx ON customer_metrics (tenant_id, purchase_count, customer_id);
+CREATE INDEX customer_metrics_days_idx ON customer_metrics (tenant_id, purchase_days, customer_id);
+CREATE INDEX customer_metrics_units_idx ON customer_metrics (tenant_id, units_total, customer_id);
+CREATE INDEX customer_metrics_first_idx ON customer_metrics (tenant_id, first_purchase_on, customer_id);
 CREATE INDEX customer_metrics_last_idx ON customer_metrics (tenant_id, last_purchase_on, customer_id);
 
 CREATE TABLE transactions (
@@ -126,6 +130,7 @@ CREATE TABLE transactions (
 );
 CREATE INDEX transactions_id_idx ON transactions (tenant_id, id);
 CREATE INDEX transactions_occurred_idx ON transactions (tenant_id, occurred_at, id);
+CREATE INDEX transactions_customer_occurred_idx ON transactions (tenant_id, customer_id, occurred_at, id);
 
 -- What makes a transaction the same one when it is sent again: the external id its source gave it, or what an
 -- import derives from a row that has none.

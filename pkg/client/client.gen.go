@@ -3304,7 +3304,7 @@ type ClientInterface interface {
 
 	// GetTagGroup Read a tag group
 	//
-	// One group.
+	// One group with its colour, position and whether it is exclusive.
 	//
 	// Corresponds with GET /v1/tag-groups/{group_id} (the `GetTagGroup` operationId).
 	GetTagGroup(ctx context.Context, groupID TagGroupID, params *GetTagGroupParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4832,7 +4832,7 @@ func (c *Client) DeleteTagGroup(ctx context.Context, groupID TagGroupID, params 
 
 // GetTagGroup Read a tag group
 //
-// One group.
+// One group with its colour, position and whether it is exclusive.
 //
 // Corresponds with GET /v1/tag-groups/{group_id} (the `GetTagGroup` operationId).
 func (c *Client) GetTagGroup(ctx context.Context, groupID TagGroupID, params *GetTagGroupParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -11139,7 +11139,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetTagGroupWithResponse Read a tag group
 	//
-	// One group.
+	// One group with its colour, position and whether it is exclusive.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -19363,7 +19363,7 @@ func (c *ClientWithResponses) DeleteTagGroupWithResponse(ctx context.Context, gr
 
 // GetTagGroupWithResponse Read a tag group
 //
-// One group.
+// One group with its colour, position and whether it is exclusive.
 //
 // Returns a wrapper object for the known response body format(s).
 //

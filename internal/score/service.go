@@ -12,11 +12,13 @@ import (
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
+	"github.com/kezi-io/kezi/internal/tier"
 )
 
 // Service keeps score models and runs them.
@@ -147,7 +149,9 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 		if err := expected.Check(m.Version); err != nil {
 			return err
 		}
-		schemes, err := readers(ctx, tx, call.Tenant.ID, key)
+		schemes, err := tier.Readers(ctx, tx, call.Tenant.ID, func(l filter.Leaf) bool {
+			return l.Field == "scores."+key || strings.HasPrefix(l.Field, "scores."+key+".")
+		})
 		if err != nil {
 			return err
 		}

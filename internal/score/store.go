@@ -4,14 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
@@ -181,32 +178,6 @@ func deleteModel(ctx context.Context, tx postgres.Tx, tenantID int32, m Model, n
 		return fmt.Errorf("delete score model %s: %w", m.Key, err)
 	}
 	return nil
-}
-
-// readers are the keys of tier schemes with a condition that reads the score.
-func readers(ctx context.Context, q postgres.Querier, tenantID int32, key string) ([]string, error) {
-	var rows []struct {
-		Scheme    string
-		Condition json.RawMessage
-	}
-	err := q.Session(ctx).Raw(`SELECT s.key AS scheme, r.condition FROM tiers r
-		JOIN tier_schemes s ON s.tenant_id = r.tenant_id AND s.id = r.scheme_id
-		WHERE r.tenant_id = ? AND r.condition IS NOT NULL ORDER BY s.key`, tenantID).Scan(&rows).Error
-	if err != nil {
-		return nil, fmt.Errorf("look for tiers that read score %s: %w", key, err)
-	}
-	name := "scores." + key
-	var found []string
-	for _, r := range rows {
-		node, err := filter.ParseJSON(r.Condition)
-		if err != nil {
-			return nil, fmt.Errorf("read a condition of tier scheme %s: %w", r.Scheme, err)
-		}
-		if slices.ContainsFunc(node.Fields(), func(f string) bool { return f == name || strings.HasPrefix(f, name+".") }) {
-			found = append(found, r.Scheme)
-		}
-	}
-	return slices.Compact(found), nil
 }
 
 // runRow is a line of table score_runs with what its model and job say about it; nothing outside the store sees it.

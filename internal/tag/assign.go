@@ -13,12 +13,6 @@ import (
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
-// Of are the tags that customers carry at now, in the order of lists; each customer has an entry. Expired assignments
-// and those of deleted tags are not there.
-func Of(ctx context.Context, q postgres.Querier, tenantID int32, customerIDs []uuid.UUID, now time.Time) (map[uuid.UUID][]Assignment, error) {
-	return assignments(ctx, q, tenantID, customerIDs, now)
-}
-
 // Carried are the tags of one customer, or of the survivor that it was merged into. Fails with customer.ErrNotFound.
 func (s *Service) Carried(ctx context.Context, t tenant.Tenant, customerID uuid.UUID) ([]Assignment, error) {
 	c, err := s.customers.Get(ctx, t, customerID)

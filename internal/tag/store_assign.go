@@ -14,7 +14,9 @@ import (
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
-func assignments(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID, now time.Time) (map[uuid.UUID][]Assignment, error) {
+// Of are the tags that customers carry at now, in the order of lists; each customer has an entry. Expired assignments
+// and those of deleted tags are not there.
+func Of(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID, now time.Time) (map[uuid.UUID][]Assignment, error) {
 	found := make(map[uuid.UUID][]Assignment, len(ids))
 	for _, id := range ids {
 		found[id] = []Assignment{}

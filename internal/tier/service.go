@@ -259,11 +259,6 @@ func (s *Service) Placed(ctx context.Context, t tenant.Tenant, customerID uuid.U
 	return found[c.ID], err
 }
 
-// Of are the tiers of customers by scheme; each customer has an entry.
-func Of(ctx context.Context, q postgres.Querier, tenantID int32, customerIDs []uuid.UUID) (map[uuid.UUID][]Placement, error) {
-	return placements(ctx, q, tenantID, customerIDs)
-}
-
 // Readers are the keys of the schemes that have a condition with a comparison for which reads holds, sorted. Whoever
 // deletes what conditions may name asks here first.
 func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func(filter.Leaf) bool) ([]string, error) {

@@ -239,7 +239,8 @@ func distribution(ctx context.Context, q postgres.Querier, tenantID int32, schem
 	return byTier, total, nil
 }
 
-func placements(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID) (map[uuid.UUID][]Placement, error) {
+// Of are the tiers of customers by scheme; each customer has an entry.
+func Of(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID) (map[uuid.UUID][]Placement, error) {
 	found := make(map[uuid.UUID][]Placement, len(ids))
 	for _, id := range ids {
 		found[id] = []Placement{}

@@ -1,15 +1,20 @@
 package score_test
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/patch"
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/postgrestest"
 	"github.com/kezi-io/kezi/internal/score"
+	"github.com/kezi-io/kezi/internal/tier"
 )
 
 // pointers of the places that err names.
@@ -173,4 +178,28 @@ func count(all []error, want error) int {
 		}
 	}
 	return n
+}
+
+// While a scheme that reads a model is being made, the model is not deleted below it: the delete waits, and then finds
+// the reader.
+func TestDeleteWaitsForATierThatIsBeingMade(t *testing.T) {
+	t.Parallel()
+	b := on(t, postgrestest.Fresh(t)) // alone, so that nobody else waits
+	b.model(t, "clv", score.CLV, "1997-09-30", score.ParamsChange{})
+	tiers := tier.NewService(b.db, b.jobs, now)
+	deleted := make(chan error, 1)
+	require.NoError(t, b.db.RequestTx(b.ctx, func(ctx context.Context, _ postgres.Tx) (bool, error) {
+		if _, err := tiers.Create(ctx, b.call, tier.Draft{Key: "value", Preset: tier.Value}); err != nil {
+			return false, err
+		}
+		go func() { deleted <- b.svc.Delete(b.ctx, b.call, "clv", nil) }()
+		require.Eventually(t, func() bool {
+			var waiting bool
+			err := b.db.Pool().QueryRow(b.ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity
+				WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%score_models%FOR UPDATE%')`).Scan(&waiting)
+			return err == nil && waiting
+		}, 20*time.Second, 5*time.Millisecond)
+		return true, nil
+	}))
+	require.ErrorIs(t, <-deleted, score.ErrInUse)
 }

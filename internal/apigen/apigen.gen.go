@@ -49,6 +49,42 @@ func (e BatchStatus) Valid() bool {
 	}
 }
 
+// Defines values for BirthdayCalendar.
+const (
+	BirthdayCalendarLunar BirthdayCalendar = "lunar"
+	BirthdayCalendarSolar BirthdayCalendar = "solar"
+)
+
+// Valid indicates whether the value is a known member of the BirthdayCalendar enum.
+func (e BirthdayCalendar) Valid() bool {
+	switch e {
+	case BirthdayCalendarLunar:
+		return true
+	case BirthdayCalendarSolar:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for BirthdayGivenCalendar.
+const (
+	BirthdayGivenCalendarLunar BirthdayGivenCalendar = "lunar"
+	BirthdayGivenCalendarSolar BirthdayGivenCalendar = "solar"
+)
+
+// Valid indicates whether the value is a known member of the BirthdayGivenCalendar enum.
+func (e BirthdayGivenCalendar) Valid() bool {
+	switch e {
+	case BirthdayGivenCalendarLunar:
+		return true
+	case BirthdayGivenCalendarSolar:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CalibrationUnitsTime.
 const (
 	CalibrationUnitsTimeWeek CalibrationUnitsTime = "week"
@@ -90,26 +126,38 @@ func (e CustomerExpansion) Valid() bool {
 
 // Defines values for CustomerField.
 const (
-	CustomerFieldAttributes  CustomerField = "attributes"
-	CustomerFieldCity        CustomerField = "city"
-	CustomerFieldCountry     CustomerField = "country"
-	CustomerFieldCreatedAt   CustomerField = "created_at"
-	CustomerFieldDeletedAt   CustomerField = "deleted_at"
-	CustomerFieldExternalIds CustomerField = "external_ids"
-	CustomerFieldIndustry    CustomerField = "industry"
-	CustomerFieldOwner       CustomerField = "owner"
-	CustomerFieldProvince    CustomerField = "province"
-	CustomerFieldSource      CustomerField = "source"
-	CustomerFieldStage       CustomerField = "stage"
-	CustomerFieldUpdatedAt   CustomerField = "updated_at"
+	CustomerFieldAliases        CustomerField = "aliases"
+	CustomerFieldAttributes     CustomerField = "attributes"
+	CustomerFieldCity           CustomerField = "city"
+	CustomerFieldCompany        CustomerField = "company"
+	CustomerFieldCountry        CustomerField = "country"
+	CustomerFieldCreatedAt      CustomerField = "created_at"
+	CustomerFieldDeletedAt      CustomerField = "deleted_at"
+	CustomerFieldDepartments    CustomerField = "departments"
+	CustomerFieldDistrict       CustomerField = "district"
+	CustomerFieldExternalIds    CustomerField = "external_ids"
+	CustomerFieldGiven          CustomerField = "given"
+	CustomerFieldIndustry       CustomerField = "industry"
+	CustomerFieldIndustryCode   CustomerField = "industry_code"
+	CustomerFieldIndustryScheme CustomerField = "industry_scheme"
+	CustomerFieldOwner          CustomerField = "owner"
+	CustomerFieldPerson         CustomerField = "person"
+	CustomerFieldProvince       CustomerField = "province"
+	CustomerFieldSource         CustomerField = "source"
+	CustomerFieldStage          CustomerField = "stage"
+	CustomerFieldUpdatedAt      CustomerField = "updated_at"
 )
 
 // Valid indicates whether the value is a known member of the CustomerField enum.
 func (e CustomerField) Valid() bool {
 	switch e {
+	case CustomerFieldAliases:
+		return true
 	case CustomerFieldAttributes:
 		return true
 	case CustomerFieldCity:
+		return true
+	case CustomerFieldCompany:
 		return true
 	case CustomerFieldCountry:
 		return true
@@ -117,11 +165,23 @@ func (e CustomerField) Valid() bool {
 		return true
 	case CustomerFieldDeletedAt:
 		return true
+	case CustomerFieldDepartments:
+		return true
+	case CustomerFieldDistrict:
+		return true
 	case CustomerFieldExternalIds:
+		return true
+	case CustomerFieldGiven:
 		return true
 	case CustomerFieldIndustry:
 		return true
+	case CustomerFieldIndustryCode:
+		return true
+	case CustomerFieldIndustryScheme:
+		return true
 	case CustomerFieldOwner:
+		return true
+	case CustomerFieldPerson:
 		return true
 	case CustomerFieldProvince:
 		return true
@@ -220,6 +280,69 @@ func (e CustomerTagSource) Valid() bool {
 	}
 }
 
+// Defines values for Education.
+const (
+	EducationAssociate  Education = "associate"
+	EducationBachelor   Education = "bachelor"
+	EducationDoctorate  Education = "doctorate"
+	EducationJuniorHigh Education = "junior_high"
+	EducationMaster     Education = "master"
+	EducationOther      Education = "other"
+	EducationPrimary    Education = "primary"
+	EducationSeniorHigh Education = "senior_high"
+	EducationVocational Education = "vocational"
+)
+
+// Valid indicates whether the value is a known member of the Education enum.
+func (e Education) Valid() bool {
+	switch e {
+	case EducationAssociate:
+		return true
+	case EducationBachelor:
+		return true
+	case EducationDoctorate:
+		return true
+	case EducationJuniorHigh:
+		return true
+	case EducationMaster:
+		return true
+	case EducationOther:
+		return true
+	case EducationPrimary:
+		return true
+	case EducationSeniorHigh:
+		return true
+	case EducationVocational:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Gender.
+const (
+	GenderFemale  Gender = "female"
+	GenderMale    Gender = "male"
+	GenderOther   Gender = "other"
+	GenderUnknown Gender = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the Gender enum.
+func (e Gender) Valid() bool {
+	switch e {
+	case GenderFemale:
+		return true
+	case GenderMale:
+		return true
+	case GenderOther:
+		return true
+	case GenderUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk      HealthStatus = "ok"
@@ -247,6 +370,24 @@ const (
 func (e ImportFormat) Valid() bool {
 	switch e {
 	case ImportFormatCsv:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportRegistrationCheck.
+const (
+	ImportRegistrationCheckRefuse ImportRegistrationCheck = "refuse"
+	ImportRegistrationCheckWarn   ImportRegistrationCheck = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ImportRegistrationCheck enum.
+func (e ImportRegistrationCheck) Valid() bool {
+	switch e {
+	case ImportRegistrationCheckRefuse:
+		return true
+	case ImportRegistrationCheckWarn:
 		return true
 	default:
 		return false
@@ -286,6 +427,24 @@ func (e ImportCreateFormat) Valid() bool {
 	}
 }
 
+// Defines values for ImportCreateRegistrationCheck.
+const (
+	ImportCreateRegistrationCheckRefuse ImportCreateRegistrationCheck = "refuse"
+	ImportCreateRegistrationCheckWarn   ImportCreateRegistrationCheck = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ImportCreateRegistrationCheck enum.
+func (e ImportCreateRegistrationCheck) Valid() bool {
+	switch e {
+	case ImportCreateRegistrationCheckRefuse:
+		return true
+	case ImportCreateRegistrationCheckWarn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ImportEncoding.
 const (
 	ImportEncodingGb18030 ImportEncoding = "gb18030"
@@ -298,6 +457,24 @@ func (e ImportEncoding) Valid() bool {
 	case ImportEncodingGb18030:
 		return true
 	case ImportEncodingUTF8:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportErrorSeverity.
+const (
+	ImportErrorSeverityError   ImportErrorSeverity = "error"
+	ImportErrorSeverityWarning ImportErrorSeverity = "warning"
+)
+
+// Valid indicates whether the value is a known member of the ImportErrorSeverity enum.
+func (e ImportErrorSeverity) Valid() bool {
+	switch e {
+	case ImportErrorSeverityError:
+		return true
+	case ImportErrorSeverityWarning:
 		return true
 	default:
 		return false
@@ -349,6 +526,51 @@ func (e ImportType) Valid() bool {
 	case ImportTypeCustomers:
 		return true
 	case ImportTypeTransactions:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IncomeBand.
+const (
+	IncomeBandHigh        IncomeBand = "high"
+	IncomeBandLow         IncomeBand = "low"
+	IncomeBandLowerMiddle IncomeBand = "lower_middle"
+	IncomeBandMiddle      IncomeBand = "middle"
+	IncomeBandUpperMiddle IncomeBand = "upper_middle"
+)
+
+// Valid indicates whether the value is a known member of the IncomeBand enum.
+func (e IncomeBand) Valid() bool {
+	switch e {
+	case IncomeBandHigh:
+		return true
+	case IncomeBandLow:
+		return true
+	case IncomeBandLowerMiddle:
+		return true
+	case IncomeBandMiddle:
+		return true
+	case IncomeBandUpperMiddle:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IndustryScheme.
+const (
+	IndustrySchemeGbt4754 IndustryScheme = "gbt4754"
+	IndustrySchemeIsic    IndustryScheme = "isic"
+)
+
+// Valid indicates whether the value is a known member of the IndustryScheme enum.
+func (e IndustryScheme) Valid() bool {
+	switch e {
+	case IndustrySchemeGbt4754:
+		return true
+	case IndustrySchemeIsic:
 		return true
 	default:
 		return false
@@ -466,14 +688,18 @@ func (e ScoreParamsPatchFamily) Valid() bool {
 // Defines values for SourceChannel.
 const (
 	SourceChannelAdvertising SourceChannel = "advertising"
+	SourceChannelEmail       SourceChannel = "email"
 	SourceChannelEvent       SourceChannel = "event"
 	SourceChannelExhibition  SourceChannel = "exhibition"
+	SourceChannelForm        SourceChannel = "form"
 	SourceChannelImport      SourceChannel = "import"
 	SourceChannelOther       SourceChannel = "other"
 	SourceChannelPhone       SourceChannel = "phone"
 	SourceChannelReferral    SourceChannel = "referral"
+	SourceChannelResearch    SourceChannel = "research"
 	SourceChannelSocial      SourceChannel = "social"
 	SourceChannelStore       SourceChannel = "store"
+	SourceChannelSystem      SourceChannel = "system"
 	SourceChannelThirdParty  SourceChannel = "third_party"
 	SourceChannelVisit       SourceChannel = "visit"
 	SourceChannelWebsite     SourceChannel = "website"
@@ -484,9 +710,13 @@ func (e SourceChannel) Valid() bool {
 	switch e {
 	case SourceChannelAdvertising:
 		return true
+	case SourceChannelEmail:
+		return true
 	case SourceChannelEvent:
 		return true
 	case SourceChannelExhibition:
+		return true
+	case SourceChannelForm:
 		return true
 	case SourceChannelImport:
 		return true
@@ -496,15 +726,46 @@ func (e SourceChannel) Valid() bool {
 		return true
 	case SourceChannelReferral:
 		return true
+	case SourceChannelResearch:
+		return true
 	case SourceChannelSocial:
 		return true
 	case SourceChannelStore:
+		return true
+	case SourceChannelSystem:
 		return true
 	case SourceChannelThirdParty:
 		return true
 	case SourceChannelVisit:
 		return true
 	case SourceChannelWebsite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StageMoveFrom.
+const (
+	StageMoveFromActive   StageMoveFrom = "active"
+	StageMoveFromDormant  StageMoveFrom = "dormant"
+	StageMoveFromLead     StageMoveFrom = "lead"
+	StageMoveFromLost     StageMoveFrom = "lost"
+	StageMoveFromProspect StageMoveFrom = "prospect"
+)
+
+// Valid indicates whether the value is a known member of the StageMoveFrom enum.
+func (e StageMoveFrom) Valid() bool {
+	switch e {
+	case StageMoveFromActive:
+		return true
+	case StageMoveFromDormant:
+		return true
+	case StageMoveFromLead:
+		return true
+	case StageMoveFromLost:
+		return true
+	case StageMoveFromProspect:
 		return true
 	default:
 		return false
@@ -640,6 +901,43 @@ func (e PutImportContentParamsContentEncoding) Valid() bool {
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
 
+// Birthday Example: {"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988}
+type Birthday struct {
+	// Age Completed years today, where the year is known.
+	Age       *int             `json:"age,omitempty"`
+	Calendar  BirthdayCalendar `json:"calendar"`
+	Day       int              `json:"day"`
+	LeapMonth *bool            `json:"leap_month,omitempty"`
+	Month     int              `json:"month"`
+
+	// NextOn The next day on which it is kept, solar, today included, in the tenant's zone.
+	NextOn openapi_types.Date `json:"next_on"`
+
+	// SolarDate The solar day of birth, where the year is known.
+	SolarDate *openapi_types.Date `json:"solar_date,omitempty"`
+	Year      *int                `json:"year,omitempty"`
+}
+
+// BirthdayCalendar defines model for Birthday.Calendar.
+type BirthdayCalendar string
+
+// BirthdayGiven A day of the solar (公历) or lunar (农历) calendar, given as a whole; leave the year away where it is not known. Without
+// one, the 30th of a lunar month is kept on the 29th where the month is short, and a leap month's day in the plain month.
+//
+// Example: {"calendar":"lunar","day":15,"month":8,"year":1988}
+type BirthdayGiven struct {
+	Calendar BirthdayGivenCalendar `json:"calendar"`
+	Day      int                   `json:"day"`
+
+	// LeapMonth Whether the month is a leap month (闰月), lunar only.
+	LeapMonth *bool `json:"leap_month,omitempty"`
+	Month     int   `json:"month"`
+	Year      *int  `json:"year,omitempty"`
+}
+
+// BirthdayGivenCalendar defines model for BirthdayGiven.Calendar.
+type BirthdayGivenCalendar string
+
 // Calibration defines model for Calibration.
 type Calibration struct {
 	// Diagnostics What is worth knowing about the fit; empty when all is well.
@@ -683,6 +981,43 @@ type ChangeSetItemPage struct {
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
 
+// CompanyDetails Only on a customer of kind `company`.
+//
+// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
+type CompanyDetails struct {
+	// AnnualRevenue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AnnualRevenue      *Money              `json:"annual_revenue,omitempty"`
+	BusinessScope      *string             `json:"business_scope,omitempty"`
+	Employees          *int32              `json:"employees,omitempty"`
+	LegalName          *string             `json:"legal_name,omitempty"`
+	RegisteredOn       *openapi_types.Date `json:"registered_on,omitempty"`
+	RegistrationNumber *string             `json:"registration_number,omitempty"`
+
+	// RegistrationScheme What the number is.
+	RegistrationScheme *string `json:"registration_scheme,omitempty"`
+
+	// RegistrationValid Whether the number passes the check of its scheme; absent where there is none. Only an import that was told to warn keeps one that does not.
+	RegistrationValid *bool `json:"registration_valid,omitempty"`
+}
+
+// CompanyPatch Merged member by member; null clears one.
+//
+// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
+type CompanyPatch struct {
+	AnnualRevenue      nullable.Nullable[Money]              `json:"annual_revenue,omitempty"`
+	BusinessScope      nullable.Nullable[string]             `json:"business_scope,omitempty"`
+	Employees          nullable.Nullable[int32]              `json:"employees,omitempty"`
+	LegalName          nullable.Nullable[string]             `json:"legal_name,omitempty"`
+	RegisteredOn       nullable.Nullable[openapi_types.Date] `json:"registered_on,omitempty"`
+	RegistrationNumber nullable.Nullable[string]             `json:"registration_number,omitempty"`
+
+	// RegistrationScheme What the number is: `uscc` (China's unified social credit code, checked), or any other short name (`duns`, `ein`, `vat`,
+	// `uen`, `other`), whose numbers are kept as sent, in capitals. `uscc` unless told, where the country is CN or absent.
+	RegistrationScheme nullable.Nullable[string] `json:"registration_scheme,omitempty"`
+}
+
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 // `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
 // At most 10 deep, with 200 leaves.
@@ -692,18 +1027,46 @@ type Condition = json.RawMessage
 
 // Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Customer struct {
+	// Aliases Other names, such as old ones; searches find them.
+	Aliases *[]string `json:"aliases,omitempty"`
+
 	// Attributes Your own fields by their keys.
 	Attributes *map[string]interface{} `json:"attributes,omitempty"`
-	City       *string                 `json:"city,omitempty"`
+
+	// City In China the short name, 杭州.
+	City *string `json:"city,omitempty"`
+
+	// Company Only on a customer of kind `company`.
+	//
+	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
+	Company *CompanyDetails `json:"company,omitempty"`
 
 	// Country ISO 3166-1 alpha-2 code.
-	Country     *string             `json:"country,omitempty"`
-	CreatedAt   *time.Time          `json:"created_at,omitempty"`
-	DeletedAt   *time.Time          `json:"deleted_at,omitempty"`
+	Country   *string    `json:"country,omitempty"`
+	CreatedAt *time.Time `json:"created_at,omitempty"`
+	DeletedAt *time.Time `json:"deleted_at,omitempty"`
+
+	// Departments Labels of the departments that look after the customer.
+	Departments *[]string `json:"departments,omitempty"`
+
+	// District In China the full name, 西湖区.
+	District    *string             `json:"district,omitempty"`
 	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	ID          openapi_types.UUID  `json:"id"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
+
+	// Given What was sent where another form of it is stored, by the name of the member: `{"city": "杭州市"}` beside the stored
+	// `杭州`. Absent when everything is stored as it was sent.
+	Given *map[string]string `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+
+	// Industry A label.
+	Industry *string `json:"industry,omitempty"`
+
+	// IndustryCode The code in that classification.
+	IndustryCode *string `json:"industry_code,omitempty"`
+
+	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
+	Kind           CustomerKind    `json:"kind"`
 
 	// Metrics Over all purchases (paid, to_ship, shipped or completed), in the base currency, days in the tenant's zone.
 	//
@@ -712,7 +1075,14 @@ type Customer struct {
 	Name    string   `json:"name"`
 
 	// Owner Who looks after the customer.
-	Owner    *string         `json:"owner,omitempty"`
+	Owner *string `json:"owner,omitempty"`
+
+	// Person Only on a customer of kind `person`.
+	//
+	// Example: {"birthday":{"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988},"education":"bachelor","gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"],"style":"简约"}}
+	Person *PersonDetails `json:"person,omitempty"`
+
+	// Province In China the short name, 浙江.
 	Province *string         `json:"province,omitempty"`
 	Scores   *[]ScoreSummary `json:"scores,omitempty"`
 	Source   *CustomerSource `json:"source,omitempty"`
@@ -725,6 +1095,9 @@ type Customer struct {
 
 	// Version Raised by each change of the customer's own fields.
 	Version int64 `json:"version"`
+
+	// Warnings What was odd about the write that this answers, and let pass; never in reads.
+	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
 // CustomerAttributes Your own fields by their keys; merged key by key, and null removes one.
@@ -773,22 +1146,43 @@ type CustomerBatchResult struct {
 
 // CustomerCreate defines model for CustomerCreate.
 type CustomerCreate struct {
+	Aliases *[]string `json:"aliases,omitempty"`
+
 	// Attributes Your own fields by their keys; merged key by key, and null removes one.
 	//
 	// Example: {"member_card":"VIP-0042"}
-	Attributes  *CustomerAttributes `json:"attributes,omitempty"`
-	City        *string             `json:"city,omitempty"`
-	Country     *string             `json:"country,omitempty"`
-	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
-	Name        string              `json:"name"`
-	Owner       *string             `json:"owner,omitempty"`
-	Province    *string             `json:"province,omitempty"`
-	Source      *CustomerSource     `json:"source,omitempty"`
+	Attributes *CustomerAttributes `json:"attributes,omitempty"`
+	City       *string             `json:"city,omitempty"`
+
+	// Company Merged member by member; null clears one.
+	//
+	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
+	Company      *CompanyPatch       `json:"company,omitempty"`
+	Country      *string             `json:"country,omitempty"`
+	Departments  *[]string           `json:"departments,omitempty"`
+	District     *string             `json:"district,omitempty"`
+	ExternalIds  *[]ExternalIdentity `json:"external_ids,omitempty"`
+	Industry     *string             `json:"industry,omitempty"`
+	IndustryCode *string             `json:"industry_code,omitempty"`
+
+	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
+	Kind           CustomerKind    `json:"kind"`
+	Name           string          `json:"name"`
+	Owner          *string         `json:"owner,omitempty"`
+
+	// Person Merged member by member; null clears one.
+	//
+	// Example: {"birthday":{"calendar":"lunar","day":15,"month":8,"year":1988},"gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"]}}
+	Person   *PersonPatch    `json:"person,omitempty"`
+	Province *string         `json:"province,omitempty"`
+	Source   *CustomerSource `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
+
+	// StageReason Why the customer is in this stage, for the history.
+	StageReason *string `json:"stage_reason,omitempty"`
 }
 
 // CustomerExpansion defines model for CustomerExpansion.
@@ -818,18 +1212,36 @@ type CustomerPage struct {
 
 // CustomerPatch defines model for CustomerPatch.
 type CustomerPatch struct {
-	Attributes nullable.Nullable[CustomerAttributes]  `json:"attributes,omitempty"`
-	City       nullable.Nullable[string]              `json:"city,omitempty"`
-	Country    nullable.Nullable[string]              `json:"country,omitempty"`
-	Industry   nullable.Nullable[string]              `json:"industry,omitempty"`
-	Kind       *CustomerKind                          `json:"kind,omitempty"`
-	Name       *string                                `json:"name,omitempty"`
-	Owner      nullable.Nullable[string]              `json:"owner,omitempty"`
-	Province   nullable.Nullable[string]              `json:"province,omitempty"`
-	Source     nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
+	// AddAliases Adds other names to those there are, such as the old name in the call that changes it.
+	AddAliases *[]string `json:"add_aliases,omitempty"`
+
+	// Aliases Replaces all other names.
+	Aliases     nullable.Nullable[[]string]           `json:"aliases,omitempty"`
+	Attributes  nullable.Nullable[CustomerAttributes] `json:"attributes,omitempty"`
+	City        nullable.Nullable[string]             `json:"city,omitempty"`
+	Company     nullable.Nullable[CompanyPatch]       `json:"company,omitempty"`
+	Country     nullable.Nullable[string]             `json:"country,omitempty"`
+	Departments nullable.Nullable[[]string]           `json:"departments,omitempty"`
+	District    nullable.Nullable[string]             `json:"district,omitempty"`
+
+	// Industry A label; taken from the code where none is sent.
+	Industry nullable.Nullable[string] `json:"industry,omitempty"`
+
+	// IndustryCode A section (I), division (65), group (651) or class (6510).
+	IndustryCode   nullable.Nullable[string]              `json:"industry_code,omitempty"`
+	IndustryScheme nullable.Nullable[IndustryScheme]      `json:"industry_scheme,omitempty"`
+	Kind           *CustomerKind                          `json:"kind,omitempty"`
+	Name           *string                                `json:"name,omitempty"`
+	Owner          nullable.Nullable[string]              `json:"owner,omitempty"`
+	Person         nullable.Nullable[PersonPatch]         `json:"person,omitempty"`
+	Province       nullable.Nullable[string]              `json:"province,omitempty"`
+	Source         nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
+
+	// StageReason Why the stage moves, for the history; it says nothing where the stage stays.
+	StageReason *string `json:"stage_reason,omitempty"`
 }
 
 // CustomerSearch defines model for CustomerSearch.
@@ -858,7 +1270,8 @@ type CustomerSearchTotal string
 type CustomerSource struct {
 	Campaign *string `json:"campaign,omitempty"`
 
-	// Channel How the customer was won.
+	// Channel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+	// yours such as an older CRM, `third_party` bought data or reports.
 	Channel SourceChannel `json:"channel"`
 
 	// Detail Which shop, page, partner.
@@ -869,7 +1282,8 @@ type CustomerSource struct {
 type CustomerSourcePatch struct {
 	Campaign nullable.Nullable[string] `json:"campaign,omitempty"`
 
-	// Channel How the customer was won.
+	// Channel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+	// yours such as an older CRM, `third_party` bought data or reports.
 	Channel *SourceChannel            `json:"channel,omitempty"`
 	Detail  nullable.Nullable[string] `json:"detail,omitempty"`
 }
@@ -913,6 +1327,9 @@ type Diagnostic struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 }
+
+// Education The highest level: 小学, 初中, 高中, 中职 (中专, 技校), 大专, 本科, 硕士, 博士, 其他 (GB/T 4658).
+type Education string
 
 // Event Example: {"actor":"demo-writer","change_set":"01890a5d-ac96-774b-bcce-b302099aa001","changed":["city"],"customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","customer_version":2,"id":"01890a5d-ac96-774b-bcce-b302099ab001","occurred_at":"2026-02-14T02:00:00Z","previous":{"city":"上海"},"request_id":"6f9619ff","seq":42,"subject":{"id":"01890a5d-ac96-774b-bcce-b302099a8001","type":"customer"},"type":"customer.updated"}
 type Event struct {
@@ -1010,6 +1427,9 @@ type FilterFields struct {
 	Items []FilterField `json:"items"`
 }
 
+// Gender `unknown` was asked and not told; leave the member away for who was never asked.
+type Gender string
+
 // Health defines model for Health.
 type Health struct {
 	// Checks Each part, `ok` or what is wrong with it.
@@ -1030,14 +1450,15 @@ type Import struct {
 	Currency  *string            `json:"currency,omitempty"`
 
 	// CustomersCreated Customers made for transactions whose customer was unknown.
-	CustomersCreated int64               `json:"customers_created"`
-	Encoding         ImportEncoding      `json:"encoding"`
-	Error            *JobError           `json:"error,omitempty"`
-	Failed           int64               `json:"failed"`
-	Format           ImportFormat        `json:"format"`
-	ID               openapi_types.UUID  `json:"id"`
-	JobID            *openapi_types.UUID `json:"job_id,omitempty"`
-	Mapping          map[string]string   `json:"mapping"`
+	CustomersCreated  int64                    `json:"customers_created"`
+	Encoding          ImportEncoding           `json:"encoding"`
+	Error             *JobError                `json:"error,omitempty"`
+	Failed            int64                    `json:"failed"`
+	Format            ImportFormat             `json:"format"`
+	ID                openapi_types.UUID       `json:"id"`
+	JobID             *openapi_types.UUID      `json:"job_id,omitempty"`
+	Mapping           map[string]string        `json:"mapping"`
+	RegistrationCheck *ImportRegistrationCheck `json:"registration_check,omitempty"`
 
 	// Rows Data rows read so far.
 	Rows   int64        `json:"rows"`
@@ -1050,18 +1471,27 @@ type Import struct {
 	Updated   int64     `json:"updated"`
 	UpdatedAt time.Time `json:"updated_at"`
 	Version   int64     `json:"version"`
+
+	// Warned Of the rows created and updated, those with a warning.
+	Warned *int64 `json:"warned,omitempty"`
 }
 
 // ImportFormat defines model for Import.Format.
 type ImportFormat string
 
+// ImportRegistrationCheck defines model for Import.RegistrationCheck.
+type ImportRegistrationCheck string
+
 // ImportCreate defines model for ImportCreate.
 type ImportCreate struct {
-	// Currency Of rows without a mapped currency; the base currency unless told.
+	// Currency Of rows without a mapped currency, and of annual revenues; the base currency unless told.
 	Currency *string               `json:"currency,omitempty"`
 	Encoding *ImportCreateEncoding `json:"encoding,omitempty"`
 	Format   *ImportCreateFormat   `json:"format,omitempty"`
 	Mapping  map[string]string     `json:"mapping"`
+
+	// RegistrationCheck What a registration number of a company with a wrong check character does: its row is refused (unless told), or written with a warning.
+	RegistrationCheck *ImportCreateRegistrationCheck `json:"registration_check,omitempty"`
 
 	// Source The system that the file comes from; its ids are known under this name.
 	Source string     `json:"source"`
@@ -1074,10 +1504,13 @@ type ImportCreateEncoding string
 // ImportCreateFormat defines model for ImportCreate.Format.
 type ImportCreateFormat string
 
+// ImportCreateRegistrationCheck What a registration number of a company with a wrong check character does: its row is refused (unless told), or written with a warning.
+type ImportCreateRegistrationCheck string
+
 // ImportEncoding defines model for ImportEncoding.
 type ImportEncoding string
 
-// ImportError Example: {"code":"bad_date","column":"date","detail":"there is no such day; send YYYY-MM-DD or an RFC 3339 moment","line":17}
+// ImportError Example: {"code":"bad_date","column":"date","detail":"there is no such day; send YYYY-MM-DD or an RFC 3339 moment","line":17,"severity":"error"}
 type ImportError struct {
 	Code string `json:"code"`
 
@@ -1087,7 +1520,13 @@ type ImportError struct {
 
 	// Line Line of the file on which the row begins; the header is line 1.
 	Line int64 `json:"line"`
+
+	// Severity The row of an `error` was refused; that of a `warning` was written.
+	Severity ImportErrorSeverity `json:"severity"`
 }
+
+// ImportErrorSeverity The row of an `error` was refused; that of a `warning` was written.
+type ImportErrorSeverity string
 
 // ImportErrorPage defines model for ImportErrorPage.
 type ImportErrorPage struct {
@@ -1126,6 +1565,13 @@ type ImportStatus string
 
 // ImportType defines model for ImportType.
 type ImportType string
+
+// IncomeBand One of five bands (低, 中间偏下, 中间, 中间偏上, 高), as the National Bureau of Statistics of China groups households. Where
+// their limits are is for each company to decide.
+type IncomeBand string
+
+// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+type IndustryScheme string
 
 // Job Example: {"counts":{"scored":9400},"created_at":"2026-02-14T02:00:00Z","id":"01890a5d-ac96-774b-bcce-b302099ac001","kind":"score_run","progress":0.4,"status":"running","subject":{"id":"01890a5d-ac96-774b-bcce-b302099ad001","type":"score_run"},"version":3}
 type Job struct {
@@ -1246,6 +1692,48 @@ type Page struct {
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
+
+// PersonDetails Only on a customer of kind `person`.
+//
+// Example: {"birthday":{"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988},"education":"bachelor","gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"],"style":"简约"}}
+type PersonDetails struct {
+	// Birthday Example: {"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988}
+	Birthday *Birthday `json:"birthday,omitempty"`
+
+	// Education The highest level: 小学, 初中, 高中, 中职 (中专, 技校), 大专, 本科, 硕士, 博士, 其他 (GB/T 4658).
+	Education *Education `json:"education,omitempty"`
+
+	// Gender `unknown` was asked and not told; leave the member away for who was never asked.
+	Gender *Gender `json:"gender,omitempty"`
+
+	// IncomeBand One of five bands (低, 中间偏下, 中间, 中间偏上, 高), as the National Bureau of Statistics of China groups households. Where
+	// their limits are is for each company to decide.
+	IncomeBand *IncomeBand `json:"income_band,omitempty"`
+	Interests  *[]string   `json:"interests,omitempty"`
+	Occupation *string     `json:"occupation,omitempty"`
+
+	// Preferences What the person likes, by key: a text or a list of texts.
+	Preferences *map[string]interface{} `json:"preferences,omitempty"`
+}
+
+// PersonPatch Merged member by member; null clears one.
+//
+// Example: {"birthday":{"calendar":"lunar","day":15,"month":8,"year":1988},"gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"]}}
+type PersonPatch struct {
+	Birthday    nullable.Nullable[BirthdayGiven] `json:"birthday,omitempty"`
+	Education   nullable.Nullable[Education]     `json:"education,omitempty"`
+	Gender      nullable.Nullable[Gender]        `json:"gender,omitempty"`
+	IncomeBand  nullable.Nullable[IncomeBand]    `json:"income_band,omitempty"`
+	Interests   nullable.Nullable[[]string]      `json:"interests,omitempty"`
+	Occupation  nullable.Nullable[string]        `json:"occupation,omitempty"`
+	Preferences nullable.Nullable[Preferences]   `json:"preferences,omitempty"`
+}
+
+// Preferences What a person likes, by short keys of your own (`style`, `colour`, `size`, `channel`): a text, or a list of texts. Merged
+// key by key; null removes one.
+//
+// Example: {"colour":["藏青","米白"],"size":"M","style":"简约"}
+type Preferences = json.RawMessage
 
 // Problem What went wrong (RFC 9457).
 type Problem struct {
@@ -1545,8 +2033,45 @@ type ScoreSummary struct {
 	Value float64 `json:"value"`
 }
 
-// SourceChannel How the customer was won.
+// SourceChannel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+// yours such as an older CRM, `third_party` bought data or reports.
 type SourceChannel string
+
+// StageMove Example: {"actor":"user:li","at":"2026-02-03T04:05:06Z","cause":"api","from":"prospect","reason":"签了年度合同","to":"active"}
+type StageMove struct {
+	// Actor Who moved the customer.
+	Actor string    `json:"actor"`
+	At    time.Time `json:"at"`
+
+	// Cause By which way: `api`, `batch`, `import`; `upgrade` for stages older than this history.
+	Cause string `json:"cause"`
+
+	// From Absent for the first stage.
+	From   *StageMoveFrom `json:"from,omitempty"`
+	Reason *string        `json:"reason,omitempty"`
+
+	// To Where the relation stands.
+	To CustomerStage `json:"to"`
+}
+
+// StageMoveFrom Absent for the first stage.
+type StageMoveFrom string
+
+// StageMovePage defines model for StageMovePage.
+type StageMovePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool        `json:"has_more"`
+	Items   []StageMove `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
 
 // Subject defines model for Subject.
 type Subject struct {
@@ -2136,6 +2661,15 @@ type PutCustomerExternalIDParams struct {
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
 
+// ListCustomerStagesParams defines parameters for ListCustomerStages.
+type ListCustomerStagesParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
 type DeleteCustomerTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
@@ -2687,6 +3221,9 @@ type ServerInterface interface {
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx echo.Context, customerID CustomerID) error
+	// ListCustomerStages List the stages that a customer went through
+	// (GET /v1/customers/{customer_id}/stages)
+	ListCustomerStages(ctx echo.Context, customerID CustomerID, params ListCustomerStagesParams) error
 	// ListCustomerTags List a customer's tags
 	// (GET /v1/customers/{customer_id}/tags)
 	ListCustomerTags(ctx echo.Context, customerID CustomerID) error
@@ -3441,6 +3978,38 @@ func (w *ServerInterfaceWrapper) ListCustomerScores(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCustomerScores(ctx, customerID)
+	return err
+}
+
+// ListCustomerStages converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerStages(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerStagesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerStages(ctx, customerID, params)
 	return err
 }
 
@@ -5429,6 +5998,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/customers/:customer_id", wrapper.GetCustomer, options.OperationMiddlewares["getCustomer"]...)
 	router.PATCH(options.BaseURL+"/v1/customers/:customer_id", wrapper.PatchCustomer, options.OperationMiddlewares["patchCustomer"]...)
 	router.POST(options.BaseURL+"/v1/customers/:customer_id/undelete", wrapper.UndeleteCustomer, options.OperationMiddlewares["undeleteCustomer"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/stages", wrapper.ListCustomerStages, options.OperationMiddlewares["listCustomerStages"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.DeleteCustomerExternalID, options.OperationMiddlewares["deleteCustomerExternalId"]...)
 	router.PUT(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.PutCustomerExternalID, options.OperationMiddlewares["putCustomerExternalId"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/metrics", wrapper.GetCustomerMetrics, options.OperationMiddlewares["getCustomerMetrics"]...)
@@ -7672,6 +8242,112 @@ type ListCustomerScores503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListCustomerScores503ApplicationProblemPlusJSONResponse) VisitListCustomerScoresResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStagesRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerStagesParams
+}
+
+type ListCustomerStagesResponseObject interface {
+	VisitListCustomerStagesResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerStages200JSONResponse StageMovePage
+
+func (response ListCustomerStages200JSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages400ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages401ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages403ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages404ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages503ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -15248,6 +15924,9 @@ type StrictServerInterface interface {
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx context.Context, request ListCustomerScoresRequestObject) (ListCustomerScoresResponseObject, error)
+	// ListCustomerStages List the stages that a customer went through
+	// (GET /v1/customers/{customer_id}/stages)
+	ListCustomerStages(ctx context.Context, request ListCustomerStagesRequestObject) (ListCustomerStagesResponseObject, error)
 	// ListCustomerTags List a customer's tags
 	// (GET /v1/customers/{customer_id}/tags)
 	ListCustomerTags(ctx context.Context, request ListCustomerTagsRequestObject) (ListCustomerTagsResponseObject, error)
@@ -15987,6 +16666,32 @@ func (sh *strictHandler) ListCustomerScores(ctx echo.Context, customerID Custome
 		return err
 	} else if validResponse, ok := response.(ListCustomerScoresResponseObject); ok {
 		return validResponse.VisitListCustomerScoresResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerStages operation middleware
+func (sh *strictHandler) ListCustomerStages(ctx echo.Context, customerID CustomerID, params ListCustomerStagesParams) error {
+	var request ListCustomerStagesRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerStages(ctx.Request().Context(), request.(ListCustomerStagesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerStages")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerStagesResponseObject); ok {
+		return validResponse.VisitListCustomerStagesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -17773,376 +18478,433 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L2LkxtHeif4r2TU7AZJuRqNfvCFjomNFkVpqBEpHtmyYlbgNRJVCSDVhUyoMtEgRHXEeL1ej2ft9d5d",
-	"xPkxY4fvYrx7F36d42yPRjO+/WdESfNfXOT3ZVZlAVVAAWiySU1HKMQGUI98fPm9v9/3LIjkcCQFE1oF",
-	"rWfBgNGYpfDn3SPaN//GTEUpH2kuRdAKjgaMpEzJcRqxK4qcslRxKQhVhBKlUyn65JQmPKZapo0gDNhT",
-	"OhwlLGgF7WCvHQRhoKIBG1LzZD0dmR+UTrnoB2dnYfCejCi+aPa9Hw5Yyoj23h4SmcIXH8tuSLgiPTkW",
-	"cWPhG87CYERTOmTaTvLOOFUyLZ9mR7Cn+jiCKzpE9uBlI9pnpMt6MmUHRIpkitMlE64HcIGiQ0Z6PNEs",
-	"JVTERMlUm0Fx89hPxiydBmEg6NCMC59dGPGQPn2Pib4eBK395u0bYTDkwn2xE5Ys2Z2x0nLI0rtPR1TE",
-	"8zM5jGMzLsWIloTRaEAiewduzyiRMQtaPZooVj5Khk/2R8k1G8L6/ZuU9YJW8J3tnIy28TK1XRiZoZLg",
-	"LJsATVM6LYz/bc6SWM2P/32zxjiBIRt2WapC0mWKx4zwOHQEGJITLmJYcDPqulPr4UvXnhoMesm0DCWU",
-	"bAuJpIi5hrH3ZErsQSGdiOsp+S5pB19+/uOv/vnn7YAcPniLqBET8bGWmiakPW4299h3yU6z2exU0RaS",
-	"YBVt7TabzWZ94roXlx8RR0pXFOFx8bg3d27dbtLr8RaNbt/Yunlzv7vVjSK21d1r7jZv36a3ms0dN/QR",
-	"1QP/VOBDj7khupR9MuYpi4OWTsfMn05PpkOqg1YwHsOV1cN/LFNdtgWw/SGe3c5Wx55rwjXsiLmaiZiL",
-	"ftUam7NdWOGY9eg4MWPailJGNYuPqbnCW/mdOut+96lmqaBJ1brzmHBB9IBqoqZKs2Fx7Q+3dipXl9lH",
-	"L1vdIrEsH/K9mA1HUjMRTb/PpvPD/oEcp0ROBDlhU1hePeCKmPczpUNCNRlKpcnu9eskGtCURoZFN8gh",
-	"SdmIUQ2bxAW5uUsGcpwq0mdaAcPt8VRposZRxJQitE+5yPYLxVk+eW+QW2aUVRO+frPGhHv3qY4GFbLD",
-	"SM8O7pAZZDSgos+MlOpSxWJiTr1MSeeNDqwFFVMjQhMjPqkqiDnCnnKl1QHZ39klUg9YOuGKVc+wt4XD",
-	"WrSXZZN5IAWrmNChcPNRjIlM+u0198lkwAQR0mxN304yJoqLaOEIzbuWDrN8nMORTHXlsYBf12BG0U7V",
-	"ccFHbs6K3pXdqlF/LLvrDLnyhH8su5uP9z0+5CU8856RjmTEUlCEqvhiAjeXMsbrTeCGfDgeAi9EzmI/",
-	"ZgPhQrM+S2Ek92XMklKWYhZvaH69ogxXKa5flJyWLw/ccXwCp796hUZUGz4ZtIL/+SO69ekT87/m1u3j",
-	"J8+a4Y3ds39TumiPxqJqk9OxWGOT48pNTsdi801+bK5llWsLj2Jli3tKkzErHxje9GLW9zFwxIrBghxE",
-	"jtunp2grGA1RjaOBYaodNZCjDnBdlo46xQmZ3yrmg++sKSpLpLs/08Otf4/zfJL/2TjeevJG+XyPaP+d",
-	"VI5HVUTVNz+uQVaskqzgiZsT1hHtV41Z0/4aI+5VjljT/jmM1+jVpUanEbjGcorkWGhCk4QMjdxiKjRi",
-	"j3w8Vho1GeCHpMOU5kOqWcfIejAYEyoEaMj9MSgoIiaRVFoRwWiaTJ30rOKloPJXKJlCCkOZTBju+VH2",
-	"0Q4BFzjSwZOyKf82WunM2FfzM78zYNEJYacsnaJsp2BdqQlLycQcsYkcJzEZ0NGIiZB0x9qpOEumY50D",
-	"7NjYzuXTsvaaHXJXyoRRgcZ7ytRICsXAQHsg9X0Z8x5nJaT2oEwngQ0xmozRngt6SMMYcQ/3m03zpEgK",
-	"zQRIPzoaJRx9EtujVHYTNvytjxU6KDLqNXfEIHOk0EZzPT7lMkFHRhjETFOemJ0ErQ70XRJLpoCAgJpQ",
-	"RbQ3m21LU5mqoPVR9uQhF8cJ8hTviUNDfV1mlOeEUaXJTq47gzIZhMFIGmGaBq1gG7bg7AkeFaZAq2kF",
-	"N3q3b+zc7vXMZmiqxypo7YPyxTUczTdpTB7hDfnZcYuhtkvmfOZv6yIz+iE+BPe2uH/3aWKOLYtBTzYr",
-	"NUFdmqtspcxxlBPl9m5no73T8oSJ4yFXisO6ZYtMSZfRFLjACRPmWAvGYuZYzuJ13MnX8QNBx3ogU/4p",
-	"i8sWsjiA81jDBxLHDEsoBUPhmJHeKUt5DwS75/X78MMPtw7HesCENmvHypgi1WYVJuDsy/xe8KYl3jfc",
-	"p72N9klFcsTK9ikbBElodILMFy7OvBSqNUm5ZrU2bi/fuLdl2uVxzETZrhWHcx67dlQ1D9hGbqxeJqiA",
-	"PRiLEyEnwp2A/c24l/O7CKmPwZnqL6+QqEm5q2qt4n6+ig+kJm/bh84zkflXn9NSpmB0u8GjTADXCXfr",
-	"6Bbv1kaL59ZC8yGTYz1LmF0ZT0nMYzh4NE35KcNhMGLucI4CrogcsRReSgZU1VrkW/kiWz5NjrJRzC31",
-	"7EDPi2TXnKFb/dsbrb7n1DrW9IQV5C4V4DbJKJfQJGU0nprX44jc7YTX4+q38xW/I0Uv4VHpUs+P6rwW",
-	"2wyFuZBETDUlPWBSinBHzzu7G62o9asbzja0jpoZRca6p8wiFpSsOiu4s5uv4MOUZa5w8jblSbl4nBvQ",
-	"ea1lNhPkE0Ztckquc6YRRaeOUnc2E1/mmBxrKY8TmvZZKZvgisCPqTkzguw0929dv3mDdKea1WIIO3vz",
-	"DOGu0FxPyZGU5D374rkVnhnauTKGmTnN8AFzOLL1vb7R+g5ZzOmxmdvxWKjxaCRTzQqCTDFjyngPhYfV",
-	"WdfrvjKXPZvcN68kR2Y5S1a1YkDnubpXFIG3EPMWJGOd63sL1np3Mx7BBVhzVTZON2X0RBFK0nHCDgga",
-	"NXCUyMQI5lJDJxqnKRPR9NiqNkUVRBMqyL3H75P93Z2bxF1L4N6CqUOHxl7fdlfUs3p2d/0NHqUyYkrR",
-	"bsLs8SnbXrcG57GfHwijhWspY7SoIZahdLaCHVyujreGuJHXN9Spx4KeUp6YqRY2M53iGEhCdS2N77qv",
-	"Nz9m6SmPGPmg8PS5FfRffj5WjyZCTg5IPnzaMwbxI6bT6dah+bsBLhD7MPOuNw2bf2xn8SzzqNggXhAG",
-	"41Hs/hJW3AVh0ENxNe9gCYM7NOHdNMtmGKXmCGqOrouY076QSvNILTCwZKoHxJwCcMB05VjbgJc+IGw4",
-	"0lMMv9AkgctZkoDXpU4A+61sAPPR6zAYjdNoQK2bZeE22Avf5qBIfjKmQvME76MxynSaPCzMPRtf5paL",
-	"5bhAG2I87LK0bGDFhYIYhXJqUJeKWIXw524zJPvNkNxogt/qVpP8W5KNjVwFNnnzWghxjCGjapxCKMO+",
-	"TXY/ZhHMZyy4Xp4LkG/0B3D9WYj+8aV3/ra5CpbuzHdffmTfGxbI5EnJ+OZePUdoQynKvPv36ccyJfAa",
-	"XD6uMm7aCEqo2ajw/sGYMHZS7lf05wF3hXYQpROAk/SY6XuaDedH72cC1PLj+i/3b1767oe0D/OjSfJ+",
-	"D+TRQrKnoB/NDjej7Ho5JIW5l+WQ+LPBR87P44mZiVOfq48dusQrU1CIThlrkc6zdkBF3A5a5KNGo/Hk",
-	"rBPCdzKd+0pIbb571mg0zsx3MiWUJIz22sL8DJkV5oJ24GWutIOQtAM5wh/6muEXcFrwu51ms9kOzjoH",
-	"pMNFB05vR0h9bD4YzYV08Gh1QvM6DpkD5hqujsU4STpESMEabXFo0wl2miRmbGRzPHabTTPGU6YabeHH",
-	"H54FkDv10TMcuCGqfNRBGMhR0DLjDezRDlowUqABd0eEGgJcykWQM4GPbCZPEAZf/cXfPf/5XwZPYNuK",
-	"OxkGT7f6cst+aWR14xGd3DcaCCrjLpllVoSb17byV3h5J61gt7l7Y6u5s9XcOWo2W/Dfv4d5Z4apGd+T",
-	"MACBXjNl54SbtQpGLEXF2Xr2n//qr57/8ovnP/lXow9kgTojKwUDvVvLtKBePP+jP/nyi7/98vOffvPz",
-	"f3j+xZ+A8NdwDs25UiNcFSt4F87H2oZBa8cIr8KZpFqnvDvWi2RS2eHI0lUwRYx0IQmNp+SEGVOwhJ/g",
-	"Rjyb550QOkpLuLBRZPd2btzY2iE0GQ3o1i5osqUM2N9WX3RSzbYsm527J2YJW/WeImnUZGV5uhJDRblE",
-	"dNdi4WHARTxWdrXmfkTKq5ea932OTsQh06lVsxbddt9eduboueT1ciLKUvk+HEiSSGlMHdAztZcYV7qX",
-	"o1Segqek7CUqkimrv/SPzeWPx8MhTUuXPT+JdRbNBtjzk1jzNm15lKZ9tXIS5RHtl41ccxuSqPWwI87S",
-	"hwmN2NBYQCWP8/lI3cOQ8ZXZLX9EuWKxYQqYUYuhT6uIekmROQMxhJC9lAt9Yz8ozXYpyPzY422W+i15",
-	"lio09r2HL4LlHZAhS/sshvS97tT8g6LXiF2SsqE8ZYoY4VuUq5izexzR1MiM3773cKvZ3N+Fg0mf+iO6",
-	"7iV8rSoS33R5a+WTtQHljZQ1/01OYRvSp/fw5iyRyX1eU5ubmdI7TK84K5ZlgZ9Xirbh3BV2WxUP32Bd",
-	"4nqr8ogpSBV4di6bWjZpF9FbaeI19jx/8tJ5Optohe2PPB2xzswfOk+6nxW8avKvL2ReWCqUv5JZSlYx",
-	"lzmb/NKVfX+sI4lCfoZ+6ikp1ndV20mVO8gW3+B7oYriZ1XRYd+3dCXO9yAVFvdsYx54B3TeFY9AUeGv",
-	"M2pPXnpq/Eop+wUlf4bKnzwrTWc8R1U757fXmyXs29OoV5zUOvq2055XZCGZbr3iEH1desVbX6ZqPEP7",
-	"dVW5XC57vjdn0WS2gtOVrf5d6o0uFCx5D8PJhDlPxY3ICdpb4tD5ODKSCv3jNkPRBZu1oH8XLNNFo/2+",
-	"pT832MzlYBaciunCmy/CpVepUKzizSvI5k2YX72Zl7HBJ2Fg9HqIyVhbodLfsfjUVTymlHHOXluXkdbn",
-	"cEtH8+pxvKVDrs8Blz4q54irkQ7yRqtM1qGdNVloJZ98zGi68mGJstrf1YpuwxdiZfWy+tfzqEANXf3n",
-	"ssdkoYPslmPNnuo1ykVDW/azQbVPiBWVq4tynefvn0dufDWd5QdkBTqjwxHlfbEGj8i850ucgDCsO/bi",
-	"s9zHPu+q5NGAqIEchVCwYP6faoF+ylUrPgvBNvvuJ0sXr55YmwlXousJfUmkO7V/HRCaJ/VNuB7IsSaU",
-	"2HQuwViszBU4NKwTbQTr785yUbbxbm00gIWE6xhuNaoCJu8TpalAd6U7OgmjMS6bi8nQSPNTiOUYs1SY",
-	"rxKpFutyFk3CD7lF2rDfIGZDuQWZ2UbvpErxvigGfHa3dvaPmrt5wCeSCdz6ne7+9b3m7SDEwiWvMu2E",
-	"Tc0nPsoDVN/80z8///v/D7JYKKTCBN/88Hee//3/+dWPfu6FrIIhFWMI+tnKoprFSfORJ5xeiYu/MMW6",
-	"vmg75Wel0oinTK30NLtci4rKbNHfvIrEyoMzlWETt9zPFikcmXHjVr87Tk5KCcpty6r5AFmhGJYmwnA9",
-	"uwe3q7g5i7jZEe2/x9W5uU5KgyAre0yOaP/heA2fsUc/cwzC5nDTPunRJFFE9nqGBXOtWNI7cDnevbG2",
-	"WTT1CDAnilXFztzkvVym+QwSSHB7VhYbdTx3iWDD1EJ7edna3z21OXdLWRuGiY4V0zWYCsVgu8s1M0Mx",
-	"BteTsJgVUzdon92UORV3a0b9u/gAGUGC0GK+PErZKZfo6CwmJpwtSB5knwSt/d0wUGNcVOuIrTs1uyPR",
-	"vPGdRWFd9l41ky7JscfRuKheXkllMYfKw/TeFpc+FNCBZOqXVkKWrhR54qxMzfNdVn3hTFV5pDMymauD",
-	"pEOWpcjZwB680Ht6xqiWBDTCFROyyqhuCYpMhieVR9JhnLXCp7WTDAq0XFdk+rRdP6h6BBFUTAWyyBml",
-	"2SP+4SgTlOaMPKuzBN4hWqiEjrNX4zNKs1Cxvpd5VfSzR6qxPFrDPgnCIN+IfIg52Xqrm0ti7ywVt6yS",
-	"CzuXX/GMD6g6HsrUlwNZUXG4orhGZl9yMhKq9LHdpeJCPqRKEa4BggDIukMEe6qhKuqA0K5iwhx/QoVN",
-	"6nXIGiunC9gAYzbf0nV6isv6yEZW/EyyGpljWUJ9K/jg8VtGMNJp4WqjXsOjg5uN5q293c0zuNbJfMqH",
-	"WSb66XTuSaUqSmn56weikHOsWF6GMGKYU2t+7bhvO6VyYsNslFVJI1sPnL2dm59cUuWrX0ZDF+BlL5Dw",
-	"Jp72wjxWVpvPiTwOiDmrWBbVnHXDXC86wZtbt5882wl3ds+uttsN7+O1f7c8ag7jLd/OmZDisnXweEYh",
-	"byDHHcuMacBVOZu3OF73bIOydUSovzzC5q9ShjNTAeMXGAnShTxZwCJBvD8PhWYmHZmlVGPlVADiFZyb",
-	"CThi4GD3NfwPMHowNdr+JTV+yieA2flY7BC0gjsPfjC/YdFA8mjmrC5VFr0FmE08nwxkwnwERKqIZk91",
-	"Ka+0CzOXPYuGZ0JFf0wx++4withIb71nvyp9WnV2Z76oq8zSaU/zLF6gM3wxdVk3hNWMcKr+WJYQmtrU",
-	"/+AT7fr+h+8xmuhBifk9YNHJwmqgEsPc3+S7NBqAjzokHXkC6E2TefwJrkt1ajVXzyVPgNCh/Ht5+cqC",
-	"JBrEoZs55lih29pp7u6vaezbcrPWzu3SRP55P2iujplzmxtc6jh71s0wYCKSMWSzBWPd27qVV64ZPpkp",
-	"E5E6DWo6BSxg3pCORjZLDisuj4dcgOfDfowAWNgzBIsCowj1WXQxxFa8p3KijGCYlSr5/gYA/mgxWexW",
-	"6ZQKRSNDRqpQtNdq5sV83t9Vy7xT0E735zij3fNZ5vSYf5rlA4/FiEYnLCY9ntQ1ZIt+hOV2ttvsWibi",
-	"uWvUJVQ3ByjlLiFDGqMLxN8iIxEU86I51AM3qbViOY0vZnh4cu+6q89sEfKy296V3btw3Vl+dmottrvE",
-	"KypVp6WO7ZrOCwvvWC8RNz+edfnvvGcCzt/sfr5FNSXmJ2KYKVGS9Ghac6tyBW5et6uVJ4l7mCdKOhm8",
-	"/B6o0j8r8IO53H4zKXCRTVjKMrAQjeXWtSaY8ZdnK1z9smzBmaoC55NxWq59nHegcjrK9mfGOZNBUxhS",
-	"CetWTZfxjdUMUdzTtdJEfX42AzjeQ7rOA8pm+izODLmDEttuLBKmFNEyAY/YXObSXkUKqMe08tQFJ6Md",
-	"w3Cf+92dW829ZinzyNlM/hyU58vYTg0msaKBNlfZAXf4X+2UaWs1wT3RkQ3mw5Ap0kvl8ABgsXisCE0Z",
-	"VMwLMhYxsyDTDhH+xZiLq7Of2cDkzAl0G1JN8Xc9slmFSOzdTt6VoNPQ+Ni6wyKZjIcid4/5EB9FUK2Y",
-	"Tg8IoKr84Ac/+MHW/ftbb70F9cCCPHr7Dtnb27tNhhLqssIg4YIFrZ2b8yZmVaTODaQ0cgC/XVEEEewK",
-	"sAiQ1SAn2JoCDU5nNTTKqyUrIoJu0M/m4AcEyyMrCSNSkAkk2LhXd1mfC4X8AkcIQDjmvp11PLwwjmxF",
-	"whrBSW/HL8BT59PbJo46fM6FTeAcxr4YWiSR1EraT8ZsjNCSYyGsyPWMm1xyUhGxpAp7xGM2/hudtDWE",
-	"5ptHZY94V3bnWMTYNomBtPM4aN3ebzbP6hmq9YzKQn05vOU4HQvMPeqnTKmg1Wzse4afv0qrxY7jQuw4",
-	"f5evW+2V+MFWM8uyJauSrDXUw5KwnLGOYimYp3bPp2evYeStbglxwdVgxbfUNF5cKnZZwrMlhjIMmTzd",
-	"1Ms1bZZgyyhN01UXqJ558q7s5rbJ6vHYTXV7W1ySqerZehUir0iaFSGgMlGS7ftFJNm8K7sXwP4NE9yE",
-	"9+eE4LHh82Hx91kZXE6VTQOYsoB2ekUVLZdSVQjgZquQqXKc3SGdkliulkHiHYcK2NsrinTUuFseN8VJ",
-	"LJmg0/dLUYyOP5WCLXkAAJaa68jVe4cPDq/VSHLIDpYdYbaIoR98zQdQRuT3c6iKGZP0FFBLE5IBc5Gr",
-	"I8rjkGh5rAZ8FBLzf2OkytTYRSMor7oWuuy8wpaHRmNXGTirm/Sn88X79JSltM+O3WtzP2/QCnZ2bzdu",
-	"N+ed0CAWUqWzu45hDlngfy+w2RJlvxvFIcgByI4jfNme/9U0StixmQJmjWU/4Fe7YSFY5o9479btxs3y",
-	"EQMUlrtl3stbthAL0UQgpla+EjUyD+aXp8ZNs2s2l4fiaKdRqmaUru9c5A7XAQmoy/SEMZERJXybZbR0",
-	"WSInRE9kMSe0EuptZhvn/Y1TdMnkYPfmfLq7yuc0Qwi1dqxACeXR/a4c9wcaARjNGZrmbod1rLqZjZtd",
-	"iuKQipMq5SIO8m2FAotDQfCUGHsWAsKznKDGqZ85MsNyMnyLRXxIkzDbTMDpoooMqZiSUUIjplwPrMy9",
-	"BkDRfr+QbBi+a6roxNn6d1mCxPVCvsR+ebpEuEB+5pCjFp8pHwnG3eo5/GY23i6R9+Ky/Vye1FbetMTB",
-	"XkPHyp60rRLCkhQ4r8/l4vQ11wuzZ7NgIY/NPN/PY8OgPJ7PcilcfrYO894qtrMm9uWDy78L1Vq2e49r",
-	"sVLTGw8POObqOCv+qlwzfBn0bqHYr6VsxWa2cWG+3cMcKqLMkDNrhoHsq4/evkNu71+/ea2kRskq2DMx",
-	"Rk27CTsgasJ1NMCl52qJb6v4iLcBtg/LqjNlIcuooAqilrIcxcph984+8+4pS6d2UnCca4OS2rUCGKdS",
-	"IBqhNBVVPuIRhU4U1jyOqFGdG+WlB36qbfFB/9NYamgAiciq6oSLPpD7gCWjxmKTcH5I3zs6ekjwgnIB",
-	"ZaFyl9xrNmYi07h8b8vTdw/x3MN6sKejhHJheeocB1vYhmFpVY2FvYaJ+PGhgklXWPQFxwS3fo7ZUcjr",
-	"YRUdpdyvLst6Ri732GTFJPcFp22l01XslEJF7LdO6uYDLweJc32KyycNbZVCJHogT/AuZzeVP9LhY88+",
-	"8N3H7z8g9ldkRDduN3euES60JB6ktzEeZTxdbg4tN+h95OASh4I4hZLP8pTt3JFZMwRPhzwpz1xIZP84",
-	"4Scs4QMp45qoxMUW0ktde9UPKu5CGiIMZEhoSLoHZlvzr6DrsaYVtQMjRo0EX21Z7G0FsOdVdVe7tIU1",
-	"mVvVsOB6nhttyUhCjwTKqOfR2/c/ZLw/WORcLQ379pY5DQsl6mVuw+HGT0g3fMJsXq/Rgsz95Ss1FgAR",
-	"OX/IurTgX/Xzg1as8skSNOfTFBAst8ZhWADeHGZFvTDkRbO8AB9htsCbOAortoiqY9mrZfy7zcyI6Poy",
-	"pAVQCkSGT78UY/Sudz3oYqOxPl/+l4U2MIA/g6aJ+i3VJKbTBkl7wxZJWQStIoyZHJKC1Yyt942lTK7a",
-	"ztHmYRMuYjm5dkCi5BQ7MQ7GqWiRGQaEj7j69FpIJoydGNv7uOCTIVf1cf6r7CqWnrKYXD26Zp6KDd3N",
-	"K1AVeWpTvUkzJENGxbF9HYyvlKNX1VjXgaeB3XLYNBW500aDEHTIYqJYf8iExiGnvWGp4oAtc724RIkw",
-	"wX60ddiFS4wuDgnUD7ONqezSLk+4nmbVlpkfwPdOnB+zwYJwGzZxvAZGaQ9WaE/i7EqEeRteex6K56qM",
-	"VcH23ElkdLKijwaxO2I6dR3hUgaWQU+mEQNNV/bmTUdb7DTjT86sazMf0uNPZ8pMq9jM0KrGGTQEwkDA",
-	"A5bnU8PdlWtyt8iQZuQ2FAWWmFnICELSg+M8xFl14RBOQEOwDVcFgltxKTAdA7bZ9WhV42HGbrwrVaMt",
-	"ouS0ZS/+rjGkWKRZfIxfvEFirsBpx+JceQlJaiwnFhOrPDvqvaIIZEdDEdABGR1Ts3xhW2SP9dz7Qmrv",
-	"6ddCAp0jpTgeSqEHyN/c78cp1Qx/SKZE0alvAkVyyCBJykwGuZ2bzg7ZIqPspYVxK/6UxOipUwfeReS7",
-	"btzkDe/rY97Dbxtt4X7nCrGBs7EQVBahY5iQME4ujK19tds/Ft0YWxORHeyIX4bsgnwz4/TXEMW/Pk72",
-	"21haWlbFYTGPZo/cFLwiEGpnQjMRsXk3Sa3Ck1mz2bwvzMi68lC8nRWo11bePAKuKYYrS2IWcNQKLJr8",
-	"oXj61mHHtiQGX165MrPYgGlvaMwG6PoOdF4aNoVbzwO3YzOdzw4EWtvPptk40YC8FlnsWbhCda4+dsK4",
-	"bhYMguXg2tnsG/wwI/h38mYPAJvz9S9/9M0Xf/PlL3/+/Ie/cjag7W9UwpmCVrPR3MnN8WCI5z4IgyJz",
-	"C1o7u2cr1g3vzufquIVcuo0ojTcqjMjXvKL5fyapvQBZTzrG6KCplifFnJdiOKfSVQHcUw/dPjfyy92Z",
-	"lYwkp4ylA3yIl778vHjUAnPVblbVs2zJqol2RqEls9Xy1vPDv17u+uqUbenGD1PRrU+ffISpzcdPnjXD",
-	"GxXomiuTVgkeZi0k39VppFqPX7zq5yYAkIGfhxRYB+11DTp4WXtjsUDPqub8MHvgChbQY4bs0uywukLA",
-	"IU+oJp2H7z8+ItunO9tgFW3ByVUdG0XUUFlm1Xv46YqCR4DN5PvgZ3v0lcqwjXIOc090hneWycDsjxFN",
-	"mZbwoUyFcbLS5UlkL9+7cX0pvuasoPVu39ldevck97kudInl3llzE/hcyoe75I1LyGcdKMlDRbwneHFr",
-	"psgJdAoDowVNEeiujOU0L4Q+lirRL5leKsazJv0sf5pHT/U8tj5l1cEZXoH2lo22khYfjcUmntuo2Ce0",
-	"ZqfJDbXV6gwIrpXzLRn26LTW8sSRQsSpqt43L6UEnwYiv9dM3XiR+eUr1NGesFG9JYuoIF0GJbEHBPiP",
-	"U/O5JjbLV4U2FMwEEWzCUmMeKDKgpwzYjoAHZpkT86u+pq5fZTrUcO6upb67KpFqysAMMFw79MpBxpJZ",
-	"ixiIxSbaTZmuW1m8en7++VXS5ss8bzzMWg3On5znS9iDaYktI89i7NSu6dJcfceY1uugEml+mqVJ2WLS",
-	"UmH60HYkRvtWS+uLBtIuEPxkQDU7tWclptNyws6YZkmhn1Fgr8C9fq3tAZDJYgjSoBaIqFuxC4ggZlJk",
-	"4wii6wM4A0aKy1rMsEYH4vUFvh8PDyjzBF7f2W3szZdFrR6nLO7wdeeI7zKlSY/39MDFo9B9n5wi0wS/",
-	"KyQWmAu1xG6uGG4bjFPR8JWtpSHQVyzK9vrGxUpZUAHlfG5a35OTYnh3QhWZSOEDj09YV3HE6j9F3qhk",
-	"xBGbe8DT+HhEU+hHk7IeS1P4gcanhi4VFtaccgWjZU8HvIt9DsJgNMBeAK4hLccizzAA6VPuNs6rVsoa",
-	"hlXm5NXKnatIiZsHTK/nAs5Usv3dWX7969//o6//wy++/uU/ffXjnznM9HqOYoaO4vpw6IsR2DeFhHRY",
-	"6MXpfSdN+/1uF1UJB2OO4Sc0886ts+4CxdcQNqSyZ9eQiKbplHB94LRfNDdjKa5oAjZkTfWm8KZnFaju",
-	"dZXa2rrvinDvFwtnUgB399erqEit4q09ov03x8nJGlpUsW/XaKyBVw3lKSvlMl7S00YdNxe33NwEe71Q",
-	"vRDNrOtxVfdOu4B5r0Gfp22Cib7r9en86EkR5Wvj2u0cH2j+IJ5Dd9AZDKJlAK4ZeI4PpOOGUYDjqdiB",
-	"9SINjtF6gYPvfNTcuk23eodbbz95dqM8ZjDDqIre5ma4IeeyLGkGjYOZEQL0quG++FNIYt7nRn06Bv1x",
-	"awYG5sbeIhSYdnv07L0z8/8HZ8dPih+rsGDWcrCX6l2VzQGPaP8d176jgM8w2xOljr7AnkbJWPHTzO+1",
-	"ijpgRbzVDK2Qz8PBUqHKZWb8QiX+eYl1bzHm6ykyTdWIc85UVrsmEQbGmLaa9itqrF6UtM0X+dkrBy1W",
-	"kMW4g/4ae4NfWSDDAdiMpeU4Wd+5sX9z/1a3WMZXh83N0EvRVVLiuFs/CLtu3M6jjmx8sz3ZKtLNF8fJ",
-	"l3Kn84ixZpxu/Qire8Ra8dU1pV+BLErKLTffy1X3r2xZLsDTtUmToydu1Bvs44IGoy9dq1naTW5dTWJ+",
-	"rzPMjPWbPaAX0Er4mA1lAcyiFRwqTrcfGyV0QHlWD9gKvv7ZF9/84e8+/72/ff7Hn198K4iiSH+zgOBo",
-	"9MYkIba5MtYPYFDnqqv+vrYQUHwOKeCTsY1qZLAmiLXRIVFC+XBVhJJ7hw8OEZSEO5w5LHzwMoIHcpxi",
-	"4M4mDle8pLTq9G2ZkhGTo4oqx5esSzhgdFtYWgqism4DCzwRG+OG1kX5LKeQ9+SEpVuRIcIEbZfcWtmC",
-	"3TyehRJ1mJRWYdhapDEUKGnVdqqOQDbxDzi9ry76DW7KRUgl5I8bCSY7dr1OE+KV6elCtnZ+vziWEq8k",
-	"iF234VXaEr9stXlFfZez9I6DOpnd29UKclc0/qrH6fs6q8b8FleFOgFPN7Cn5qPCDPbNuqHBP+D9Qa4N",
-	"/Ppv/tSa/OYgenfcyu8YSc2ExtCNve2rf/3p8x//ZME9Mo25oOnUu+XP/v7XP/xzyPwBQmGe88GCiuyC",
-	"IjYWkD5R6gZk5o6VBdmKHCWjiTIENDv0Zysho0TFfBq6VjpNvi6ry2M7bDdI72HhIvOLsxRAHYbzTTIX",
-	"E1MY4OMXworOkMHcZpd6CgHqjUO7waoet9XulnxM8y0fhMt9KAQ2uYVa4wreWr9Fak4oJYDY8FvlDKr2",
-	"rsAj8rks3blzMeYLpLCBRc9Z+jhbmhVNmlKPJRazZHRndsmyP19e9bCxE+bgqEaUnDZsEFyOgha2YXJp",
-	"Eme1WOUKT8dWTvbxe2f1+GoNPnoBBtksA65oOAwQUvZaLqEcHHqmGgOIibikYLXyjSs7VS0FzBlIqRwi",
-	"ljfvD2wCCgxVThjW79Q+CKXxoIutd8kMrjUipNmRXMumOgcFb9b4zjLEWsQ/3Rly2ShliumQsETZmgLk",
-	"o6v65OAxfpB3tmqxAKqaVnJzmdrahLzHAT4bckkVAhYsaDJRd73WouwDwjhkuuoBU4wgZhiMbmWaLwSq",
-	"/TD17hJ5YGhkMemdl4yysuU8BNQ6BuGa3uFsY1/cdsxPNAeRn005zMAf6wBHdqlix6vdErm8siyLq167",
-	"tDU6p9e69vbCJul7Rzs38lFkF83j3mYdzuiI+w3OMkhfhwYKO7Skddky4Z2veC1g1JldqnVPlKf/nWve",
-	"Vd1MgZlGo+vmQK3VL7ywzWVcP5ERTSCjuQqKeWk67cadtLwjnKfEWwp79QLKRVSorGFOlkTv71NxA8Ic",
-	"bNWn4xXVnHyx1kusX/vwrCgM3Dot76Q80/l38yM2E7OAtkzYO+2AUKKYMXogY4IrkrLeWKEiv2KHqfM4",
-	"kCscrsUNqVIWyTRmMWR4duiId2Y1tRfVeOo8zvhMKHnldABL1EvOy0W49T3tZCPfvj+L1fW5F3Xol8aP",
-	"X84ZeRkUuE5p5vwrqwHxwZta0U8B0aOs9uUXJ4yYsD2bzJ3gF4VbjTzCeyHpKdfb8n4eULAAUEulhuJv",
-	"GxNyY1zUGTwPRE6KZmrvBLGdDRy0EkJD0a48ZdiNfkN4VdbTx3Ks6wwIyvRnEJ4UFo72Ula39earBOg6",
-	"CsknITklV0+NhjekH1vsL3WtBPRvc2DVbLEXo6eaU8uiccr1FK1UBJRiNGXp4Ri7eOOnt92E3/3wKJgr",
-	"pLdNYEapWX2AiukM6QkUAyJO+wn7lONFHahYsnmSUzlOCbcaBxml8pTHLL0CeZOZPx8HkK/SQOtRcHYG",
-	"wJM9WV1USqhSTJMhFbQPjuaWISxC4QxTMb2iPJKjKcPSRERKiw0DyD8apjCRKRyT2Pt+wpOExLLRFm3x",
-	"xhuPeV9w0SdcNN54gyD2OXZv51LYJhid7dOdDhGMxYp0zBLLlH8KF7TImzBRBIiMYLEQK7LT8JcTFhlb",
-	"7U5xSdVBW4xSo2S84Z7I3gjJiCrNzEpjvRx4TMkbR1B+QuRYv2GmdAINFrgmSlMRKwfaH7OhtDZIg0Dj",
-	"9Xwigg4RD6EtoK+NuRsnRBXpPN1ypLuFXW86dnXe40qrN94gVKgJS0nnWRtFbTtokY8ajcaTkLT99gPm",
-	"+3bQaDTagfnFIeubrw3rP+s0CPQj6Hj3dEiXRid+fwLsLdEWAO1Hh9CdUUNHhJgomeqQjIXmCem45wPg",
-	"P0jvBrkDz1AklhBgY09HPGWYXENPGRGSxGykByThQ67tND9Mueaibyjg4eHRne9h/wBA1R6aY0hGRnFA",
-	"ZO2be7dvXGsB60XoiSEz3APAJxQkEQMPDknHiL0OiRJGU/NDA6mrLRQX/cSwSlRQ83xkojQgjXfuHtF+",
-	"x/bktK0b7vW27ptBdIiWGaITwEAawp7KMU5PMSbI1f2dXSzFnnDFrpnD2xb2IQ+kYN6T+kyTveY+mQx4",
-	"AhHJgTkMtkKhQTqnNOFGdzg27/qu2cOOJQblg6EP6GjEhEVkNfeqtrAPa5BDQTr3YjaEYEc03fo+m3bI",
-	"EAA6KEmZTqdE0R5Wgd7cxRyoVo6rhWXISplNAWcRCvWUjRI6ZbGllfwNeuuR/QmJztEyND8DYk4Zcc0a",
-	"iMPOb8HyAyJNJ5Ix64SEkg4CoHfKIAM7M5iBHXKVCcMmPx1cC/GkdXLQ/A6e5w42XfjoSQdNDygOJVQT",
-	"Zo6r33OBdAzn7ACVJKfm7BouuKgnAM4SFNE33kAKtgiQBAU66gyGQvN2KK6LGHnjjSM+ZP7yQN9XLsgH",
-	"R3cOCBVTJA1b8x9n4I9ctYVhzmMjRGYdIVkjrgb5ALvBI/C9h0QG62JbxQM6vT1QqNVZExNfu99sImJk",
-	"wiMmsIuTDYkdjmg0YFu7jWYQBuM0sSJHtba3J5NJg8LPDZn2t+29avu9e3fuPnh8F+7JE2sCkHoYc/jm",
-	"n//jl1/896///v/4+r/+J98VF+w0mniTHDFBRzxoBXuNZmMPnfqIq7I9YDTRg0/N331WokEd2mNEFUmg",
-	"v4DCIPMolUDugEmsHHS/apAHwK+FRAHSgNCi5e/34qBl3vI9eCcoqGokhQWF3202rfapbRSfjkYJj+DW",
-	"7Y/VnPs381vKkyyQTZcZCfbdIORn8x/4KWsUNBes91Ku3j24p2zMBOdOLTCtpn0FAXCWnvKIBU/MM7ZB",
-	"jFYv7J0Bi04s+A/VtAvYqIbsh7yPy6WyYvQTNrUZGSiVgehOWcp73FJdrXV/xGjMBfZo3GzpIxg8Iv/i",
-	"2HEbIAqq3N/5TPJNOt89MzOaNsyTrjf3zmEKY5EaHkdR8a6ci2UEhQnBrfH0PGb1QGJAbnpAOjjMDlHQ",
-	"mcy2+rAVeYuJ9Q4VBWqNJZCX0cwqafZ0Zxsl45ZiWm0/ywv+jnl8tp15REop+sjLR7HkCi44KHwPSXec",
-	"nBBN+33DoGXqR92tJA+Nes/jBnlfMALF+E53BKzeJLH4asN56k640nfgKY+ZxuhS0eCq8AXll2y/Z1Qt",
-	"8ActuRB1N0hsWOMU1SOOwlzQUVXCsVDSyp6XBhQrOA77OJayV2Rj3n5oroKLd2pdvIMX79W6eA8v3q91",
-	"8b53hJdcbK4Css8I3aj/xv4a5iiixjrTchwNwA/iaB1IChxwT7esRrWF59ds4Ef7zX34acbKyO9smUMZ",
-	"PDmbo6y5Nndw/RVjK2QHqFNsh1SzCJmDhU+1l95TOJOBb8+j3yonsCVedfA7wpH3PTrlWkBGaXr+kM9k",
-	"CYaANwUIK0Yvtk7qjjGJLBvLlH7QBjtoN3UsGp4xom3GEpGnmA5AIG/Jvq7zzl2EYcT7tvC3DjEsQCH2",
-	"iV3mtuh4bQxte4Tvkp1ms0kOH7wFdZStdnDKR+0AvrgacT0l3yXt4MvPf/zVP/+8HZD3H5Hsy6/+4u+e",
-	"//wv28G1zoFRDZmATAWUxgI661ocCPMsI7vff9QWQ/604WaPMzRMEQYdks5Wx4PuMkM3644+vxbp5GGj",
-	"Tkg6edzIfDLUAOo/1pIY+2NAqCrOGV0iFvzKXUI6efpXx5iivrcOIdDRQQeg7pghhZkZEzrFLWNPR1TE",
-	"HULjWJGOrWYxo8Inm78gVaCD9oRZaDDkwIDImRUKKDCeI5okDdLJNpNRo1bSCUXbsS2M8YhYFmapDwiP",
-	"Q2J13dACbYoYPAiIuJlMKChNLEUy+xCDKEbDVggjhWMNIV9SAdgN7SuQQW5+od24kGREKlOYTid0nhZ8",
-	"CrCGbNr4CQxamLv93GWKx8ZycyuO36O1UCLPPK/bCxZlda7EwbwN67DKHY9lqld7gyGBVe64C7tV544j",
-	"yCo2F5a0qphha4inAoYi7SPr41kmLPBlMBJzxqxpP/DZ74rlAHOVO0asoccM4Vzy8XGhNKNx1UDsDYXB",
-	"LKsbfrHajB15fUXm1dJidnfrXLy7u7EW4zvandZSKLIoV1x2d6sUlyKrQd1FqjJzFEQNCifs1OmafFMx",
-	"BdbqHGro6kMfV4NAJi042+VEuID1gBrblfDYZUIOw8xNyFF+ZOF8hTJqrBjpPPwAJXs26u3udMtdu8Xj",
-	"7WfojDzbfuY94awT2kpFAeh/zmmXpwGUcViUrY4yV2axnqvw+xBTXXrHb1snpeE11ngAn8mbMp6uaLqC",
-	"tWd1lBxQD7fNSzj/1V89/+UXz3/yr4GfZTCf0+YaSwbP/+hPvvzib7/8/Kff/Pwfnn/xJ9a87ZtnjVKp",
-	"RjboudqZtzksZ8XQE/jZ5zjOzrlznDJugyMC7okNLeHtdy0SWtlT7WXbd21p+XsyWgil667ProNRvDI2",
-	"2a1aF9/Ci2/Xuvg2XLxTaxg7OIyd67Uuvv7SODDShdcTqJoJMyPrrb1VYUveDmux5UnKte99yTmfywJZ",
-	"wq9TDP4o1K25Yb/dKXh6OnjorQ7uMUxjNqDn0TDc7pS43wzHjiWz2MGO4VPRFnKswRoYAboqGxZ0d5nG",
-	"LG0QcLtYPOeYGSMEIqOUdKmXjDWSqbbBEQ+LF8KgKdeaiQY5bAvLu+FV0nvVCZv6OV0lfB3WbX3V+SL5",
-	"+nxFpMft0fis5vZf/cV/ef5//XQuVy443NpBV0KW9asGclSoiITqCAvKigLff6x57Td//T+++sX//s0f",
-	"/svzP/6Xr376B7/+s/9qwRbKX7c7/7onKwuON21zhxpy4/w1VXi5hZIrU1gFmT0Rr5bb7ZLFl7L4Dw23",
-	"JeMR0RLdQDUU7q6Mp1sQhw9at/Zu3brRvLUhV9+yPrZyzu4ibkVPG/RJz7rCAcfNO+fnsMXcecmEzP0s",
-	"A6oa5XzyHVbwMqzPuWJYgFq1DmtygneYvlBm8A7T1fzgaH6vXl9+8MKO+Lqn9hGjcemhxXhR9dE1Nu+W",
-	"NHI509Xq2Mjzp7aOFVorLpYX3llTOVPSToScYJ6Tr6mVxnEzupzmqfUrKzovw912r/dACnYfBfnLcDAt",
-	"O5tr23zmsXt1glkPpL4vYwjM/6bF4eCYeh1Vu1NCBej3ltivqIWntYZRtb+Kn2ul44BA8nWI2jtzhqZH",
-	"4wXWWRF7HnqxFOUyOpV9++vqbnPnmi0ZtpYd9CyQ8RTDFuYTe8qVhji6YBD0wYRAY7uZBzSvhURJy2sm",
-	"kiCPUdY/NuEjhtYibM4VZcNrDXIopgTTjMEXS5PEMNkhnZJY4kghph+xA0h7NDYbTxLShVzQ/JCRwzmf",
-	"tTHa9pu3s2jgWOAVmKzXyDMHW+SNjsvOw9RBKrLptoV7Xovs7+xmMBgp9gGu8PSNxufDMe/1LCebc9W/",
-	"CYlrdH7WkDNqvfVmScFuhcyNcs+9W5bVXPcX4Ht8/od/8uUXf1ttjX79X/7zNz/+f1f3Fj68SKOvTHrc",
-	"NaTH4oPiUcbEZqC5yUYy5dLn+dobxLXM1p3db4+D1LkcX7Csvx3u7+xu6ERVjKaLvKhHzq9o/aEJVxrz",
-	"+rGoAbOJuSAUBHALewC5/BSX/0LGCrIZNEt7NGKkO+YJ1izY9HydMob57VnCjJYSE2qxDf0Hj95rkHf4",
-	"KcszDa5SuO8apBzgl8eaPdWd0HYt04MyaYdTPherHrMgoB8kZniYvcORwN3wmwcqlOedlAIKBcZ4A+np",
-	"7gBhYi/lwl0Jm5sFt6zf8wl4EK0bZrcZBkqmOmgFW/5bVxY3j5E+LkjevK7h8FfDm/BSWB4SyMZx+fNx",
-	"QzzzqubPkJmBsjjP1rK+shmDlmNtCMomyQFur7IVKtSo/g9sUQ1XJJFKH+Qqeod0jXoLGo/RZ+ddEnjd",
-	"+qF0T69eXY8tnNH9+bV4y2EXvqbW+EoKxrpkjotUK/RZbpcbWV1fTofljrL3Z4xI0DJyawpUiryuy5UJ",
-	"qXF6yk9l2iBvzSVKGUm739xf6EW79Jxdes5eLc/ZK+oic6TiHF8uQaFINPerfFa568aVziWspzHF94Sx",
-	"kbmIp64uFfqjY1WqYQVY2op5mdY5ZCs32wJrWs0rbD4wllIbXgMFUZCMX+oY8lMFXqTYemlJBcAxt2Be",
-	"v1XtvPnmP/8xphK47C7oxcu+Bd6aoxfipHkt1YZLj8d5eDywnOi8WHN4Pl6Ngh2w7UUm1YLQZKWtUBKL",
-	"FOibYKmNSoLr3z9XS2KURYNgA5f7Gvr+O4Bq9xumQBiDDwMleSDJCNZV1fhVVPj1lYfwJUfjAHdWyEmW",
-	"SVgael9C5ASxhMBGnlNCGouCTi+Q/i+l6suWqisIynUPM7iBPd968VxvLoHOTfI4r3AlxAF4mUKixkP0",
-	"NcVQ/XnKsJg7g9/CdOR0nLvhqdIkksMh18ae1znK2kJL/r4dzws8Ju4VFafErkjjN9KAnWAwxHPXeBun",
-	"CI1tEtf5C6XzMGiX0DqWeVaSOkJyYZktF6Qn04hlMPDuQTayBHmaYjTWwEknVJEMmaZnJBXm3iN2jkCA",
-	"BIsAOkplPI6YQtApLNJlT2mkk6kxkvNMk6yQ150xmz5HEf79igJonAEF+xhHDb1lXSEVsHedp91TRZrL",
-	"ylQf4wq9wMMHbwAA9pLj975wCPcjluI0fzOREAon0NU4WyCmAhyCJenNT57tOvBSziEOfuEp1LSfp1nO",
-	"9lO2Z3AykGQ01uYAQv5QiLlEiME3bSwk9CMzhJegih3RfhWxHyYJVKvPIjJcUjwsi0fk8O+rLlzMILef",
-	"adqvY6xnFJ1b6Q6bzxarN8g+gOUxgD6LeSyu6GVG+hHtX1rnL9Q6tzACvXJv0rp0CvASqK+HL91MP6L9",
-	"Vezuud72ll49vShlVFkHPmBiTnNODtEERaeq5ek39nohBQvbIvteuLuNCtaXMl5svh9kyUv2eYAhAw/g",
-	"ClBbEIumQe4JfLhtvd0W0Hw5Q4kAuMfIzkwKVimH4iWJqud0HNdM/MFVCFrBNz/8HQQZXD02cET7D8cg",
-	"vM5ejqysssmoUrwvhkzo1zcH4Dco4+YhnGvglWI9VrnIu76EXS6T03wRSJYvnK9gG0ZjCzJrGg7Y0OIl",
-	"q6yH4xJFk7sEvhd0eua7L1YYViN3ERhXOJdLXZO4LnYZZfLXwZWRFRlAN7xNMgBKc2o/EFCG4qohGuR9",
-	"/xyjRLT+BVcvMS+RCwAEeiYPpXhi3HQuFsrl0i3/urjlX4oUW1gR9KLze2akmYW9XCi2MM7dYyxuWYGV",
-	"u9/xx9BWhlnAYVS/+3SEPssdgM1T7JNOg3zfJvOgGx++zKDf22JARZxYAJARVQ5PqkN7mqWdg4wBQKka",
-	"HY0Alx47HFBXnKbn0OQtYonPnDOIdy+5yCKVHArChiM9xTzrIaMuld88k6bOW2qOeJXX8y4u6vrIfCUA",
-	"dLhRDrwcmmSmRLFPqqrFYMnKS8WaJW1MFrdbKh1RISaKzTPKBjLTMa0+AOkL5JywQVUZ9rh7UNjh4DZx",
-	"oV8dBrgu53lbJuaseOUrftZcBRruUshbx0qeWnjolOoF0ZDDJIHDExO4Ls8BzCD3u1SxDNcfMDfdB4Tx",
-	"RATZmE4RRbZcT75rR/MIBvMyQDKrj4jtUFB5QGxrUf90zHRke/Jsr6yb7os9JN4KLq9Ggc38NpwR0OQd",
-	"LeO0fC0eiLTyYPhBzYXHw6jduO1n289iOj0rUbhnGhlmHS9kzIp40R88fqsCDjonrWok6JqkNkfhbwOE",
-	"szmGUtjQIHjpqGZkIJNYFQeZt3YvH2tMp/UAq8sbwS12NMJBxKG61jtmrII91R4zCsEtNxZc57ETy3i4",
-	"sp2YOubCDjbRclcVGFajLQ794La5FZthacSAtj1HHKQZMDjUiLTha7B+6GbM0J9h7AfIp1F3hKvMHWkb",
-	"TSpjMtnXgNbUp1xU+BH9g/2SC3LW9TlCp9PgZqN5a2+3vruxwMHGLx0iqLDOFTYa7OO3zz67zC8+j/JC",
-	"G6zwRFGFJDqPiumC6JqxEgto+ksi7HCRReN35cqYRIkpL1xZTQ872mB2AGKUccSvjpJxzGIX+JmODF8G",
-	"HiZTFQLnDdsiGkge2RthlYBZYN5LizAhx/2BsdOg3ppQ8/LhTIV2lfmGMOa2gusF8ofCeyoC+RZ95dui",
-	"V0EamFcjH1FButDtE5pGVkJ11S6IxYYy1TR6D3/PINsdKfptKcoNCnvn6906BiexXJu3y/itoTuebZ4j",
-	"MfdNFYHZ35dBoz/OWi9R0uOJ1XwPyHiUSBpjj8qnGllZBmFun739DP8Ax7vd3o4H1wg/EqWpIVjE7WVJ",
-	"D5tsDOloxEW/k7fFJJFMxkOBPU5oNEDW0SCPRxB0pqkcixj5owK3Vpafbh6YYUK0iqnt5Kpbm2t5X5HO",
-	"CbcNMDTtM+yEMU4jdmzxw71vbPtB7xI6HFHeF52wLTpyIlhqfoSa83Rq/oR2rCKCx0Zcw3dcxGNlfkf3",
-	"nAO48gGksB64ZX13EUsShZWDri+WA6U/bAvBJg5zmDpAe3QROihzwFfAyZAObkQnhLWOScJPUCf3Eq9D",
-	"29wF+9EkjGQ6ubJtUY588Zq3+TiuXmyve7b3S4tQksiIJmDOdNCq2t3a2cd+LxICca7+uS1kr6eY9q87",
-	"2mm2mua/32reajWbrgsMPhO6HXoXE3dxJ3RXzDhrPpWCmdFik/FOW1y1LRsRmwS/Ph5yIdMOuRoxSPru",
-	"MXHgklNdU1546kSaZzlTqkOu2ixZ3IIryvxaBKvugCUG1IT6Todc7WRNrwt98OHRlkLzbo7FgnDbVQd6",
-	"F6Rs5izgWaO+dWdRW4AkVYgGsJxcUe6g2aQPoBfzNkhemSVRaFsGROK1i2Vow80Gv1rF9xsato0nEdjb",
-	"MAY2B+kNiHHWznz8vcOt3es3MKlXtYW9ww6YArK2IjKNuaFtOpSiT9gnY5qYmWU2rxlhgxylY7NrXIC/",
-	"NOa9HksNAZpfbYMdMGEFA69+sbuDOc2A/53KSQH/G8g34YKFjqlZMAolrTNfaTnK44FmdgdESTzQ5mmy",
-	"l8dXcmA4Qxnu3NkfO9fwgVk+Drb/hhYVxc238863B0aJmUG4dmY68IuGpkQRFYDFA4lLMTEiIknIVfMd",
-	"9B1VhIlIxlzYHCeMmtjdwHk7HXgi7Rew/GashhTz28zGXCM9yhMFbXIpmQxkwnwHAjbcsiuNxynXsfPk",
-	"Ki5sh9dOdV8MVCJer64YzhHWCu48+IHfxz1Sp0EYWHEKT/I4VtByHyMb0Snj23NBDo9zO3/V2SzoeebA",
-	"8u2u+q4N3IOL6Z9h978aSS5Tf1AtgVeCHnQJMXeJuV4MhbM+h6xJ7nhKqX6+3L9R7ddwivyMS6NEB680",
-	"Gr8nJ6RH03ycIGhcS36uoVgmhuzlkgq0ddnly0J5qT7OR5nmdYnw8sIRXjY/A9XpH/PG7GqkCLf76WML",
-	"LNjVM8e8x1fEcB4zEatM7bxirGGdlet07uCLt+5adapF+p/yUSdDAJ6iZi+Ho5QpZZR7Q9gfy66zrd2F",
-	"TmwNqGoLJmIjyajIhRnVpJsyeqIgVd+2oXRKaJcNXKNJ69VCVRLeB5hrFqWevMPfJGMxotEJ2KPEmKP4",
-	"jrbQGTob2g1W3dOZEcuThKRjISAzXYoIU8kNA4IBhz7ksdVOXakhqK72PJdHhqxWYTdySStbs8j50sGO",
-	"zC60i/QhT8hjfbM7Vgh9MzEeGqI1zzcPiJnQXE/NKSgNf9dRCWWkmd5SOmV0WOSMmSLY5YJCWH72JTV0",
-	"q91zY8bvym4VJ/5Ydg9IDzM4uDb2hNN1Zrjza64qvSJANq+1XvVBrn8bjlklU/z2NTvNm3s393du7e6b",
-	"X4TcOrXW1ww65SL0mtpamLlK8yGTY72F7bxU0Nq70WwuUM+2wS5dnKuYIlgH1WRiuKBtBQYhdvQngGcU",
-	"xMacZ6FBDjUZSqXJTrMZNptN4GYnbKQPSMfY1iz3Alg10EFlJsmimMFdHPe3IHAAM1kePcCN+k3tNU+x",
-	"bn+SStHP/SuLjuEFK3Mfy271qXoPZiHTkzVCZu+aB19Y6h1TNk1qlMiYZR0SylLwcOELWojtt7dUWj/G",
-	"W88yvYGmKZ0uTpo94aKyPzP0TFjUKfplpgC+K7vLT7shn29NoPBjJFl3TOFj1UE0P86En81X288+lt16",
-	"/gQwQrhqkIcySYxSh6lpWSTDaPzjKGIMNHuUQdB6mYqIJYmxTzpq3P2YRboD5a+ZR8KcWEUqMHGMkvnK",
-	"uiMWa8CXjogXDzX7MZDH/BHYxAPhn5VVSe9d2Z0VV9kZ28ajsLrTwT20KrB/qE4UoeSTMRvjmbNGNxxZ",
-	"LSEC1SAfeg7AHhdcDVhMuLDhF6XZyNjsdAqxIbjT3AAt0BOzGlO02glXbYEVbSzO0gFLIzAw3bUO8Ctc",
-	"ybb4zM/kR17WoZ0XgCnQ0oIDv8YRn/GyD9ni0jLoIuaQ3bQ8YYLgVV30gg3zdBhUO9GfB/ooF9iUDOxU",
-	"e/OQTglVJ6VS7z5bL5lvURixOiHNLDQIZkBTGUpo9ICl6pi4iV+bz3zIjj+VggHX4XT78YCK/oDy+tHA",
-	"+5X5xbjC3wb17MOBJHRI7tUuxsiIEFJMtwD1a3FZEl5CulNywipwngBm7D4+6kWjmcFrFqE84Xi/Nbo3",
-	"IrQN3eKWQZGVsJ05eLFScf4W63HBFBnIyUzGD9xvFOmH7z8+Io1GYzsdC9UxjEa47GRI0CH3tIIe83nK",
-	"XY7pB6m8GBRUYJ23RQdvbkTJaQeyez4Dw498ZiTZZyQXtOSqLc1U18hn5rKtrS1S+L/5Mu0NyWckZRFW",
-	"xfXA8Q1/DqVgmqZTM5AuFbEiO43G9RAc8VJxzVzmmmJ9SA/7jHQmXMRychzTqeqQqzRJyIArLdPptZB0",
-	"Joz3B9r88KwdpO2gRXZC0g562V9D+OvMDjdKTslnhD0dsUizOIfuhGwylf9g0ftjrsBvxsxSdHp0yJNp",
-	"h1wddvvHohsfQOEL/BmaNWJamr/NsAYy5Z9KcTyUQg/M6HZ2zdfueccp1Qx/hAc2G80dN8LBOBVmzVPZ",
-	"pV2ecD01lquQOQbihOuBbaBt31MYnTe44eLR2SW93YR3t8WhgK3rQmKVIjvkt7D0KGulaT7tNkOy3wzJ",
-	"jSaQ0K0m+bfkkzE11iBT5Kqx+cnNa8QY/ZAzhzXPGdDjgaML65Fsiy6NTiY0jRU0+7wOUEUDhu5NuFZj",
-	"FKxIGBhdUFi2nWaiF1JHWYxZo7JHevDLsIVEDQ3esp9CYsh0h3xGdslnZI98RvbJZ+R6BWGXk/p18hkE",
-	"xT4joLBqTpPjRE5pUvpNNKDDEWSTF/42D9rHPR9yZTT3sptn/515gBk/JKcfa3msEsZGMDRI7YFHAZnM",
-	"fTHzVPMksxoD3mWpQKCpkudSfZxydVL+l3nGDjxS6flHZddj0tlxIhWb/eQSDKNERifOW8CjASSSZtxM",
-	"5RClFJA/WzbKmvBT1iHU2EFGYTOEK82dgFVqGCRW8sKtQHQQXCVSsLaYDBi2lwXtTQ3kOInJUJ4yIsWB",
-	"fX6PP2UxJLF6bzDWUgwZtBW5aLmgfL3y0cwegHcPXJNBYltsnDAjDYFdHe818xaq8E3uJPzy8z94/ke/",
-	"8/xn//dX//w7z3/2j27qoIb4fCho7UFEZVWl42Lyyry9vOxSeplCtlrjUeqrjxXaY70yueogplU1Z2xc",
-	"37zYfgb/Hp+w6UKsTuxG5mRyzJK8ZZnRPlGPhLcdWIbIhZFk/ZQphYm+DeiZPRlApjgCiiH21hWVV1hh",
-	"Bz/CSxM+cHCbcNDL5nzn5vB5qZ38lh+VxT1qah6QBa38Zog+p5TQ6ieZ7om0D2pFqVtnI/p9STGNxZLt",
-	"yDGBy+DGiw9unIuU2K/tjFiJHoFCQBetbqH3iOXuB5hFSBSDbgHKnpyrfX7KbAgCirBcBVHxoJGrtKuM",
-	"0ScFwzok21gvT0G0bolrjbbAZlexf/8QkYuNodZBqWdb7HVcpwB8Euv1WKTzTAgoiEzH4qDU6MgBuVRl",
-	"W76XI7JelcZ8VudHrN2vf/mjb774my9/+fPnP/xVsIZmfyFd+Wqyv8umfJegGefWlO98+Pwy0IzVLALw",
-	"LFdGIB6NRVZdaTn78hQrOFrmztc7vdBNowbO2Fio31R0YdefJ8X93rxXy3mqK+XwCFhgQfPch4gmvIvI",
-	"f7nxa3sA9GikXZkEuMsBCoaLPulQdSx7HXJVOwembVPkl3ebe9rCKhQWqDTrGP42PBtQMTO3Ing4oUif",
-	"MdEghwXPY/E9XRbJoYfd7/QV9G0ascVEbIx1MbVVF1CL3KXRCaB6uQIOKAUeixh9oeaFNsINqhKqQFIk",
-	"U4BMhda7VLMOYIrhUg3M+ATaRYA6ofmQtXxfgMje7/kM0Ntv18bOzzetsAjalXafMgBJyAaeJaF5KdGy",
-	"R2Ri5gH6o7Q5l/hQAKrIrTu351yKJZ7cR2PxOvlxV1PAHo1F7li9yCIS7IwP2QkuMJSORYO8fVlccllc",
-	"UgOYDFQrYLBSsDUcSOeqT20/S8diYbrt+5ZdlvGjFukhkLVn2HJBzKhZbFEer04YO1EhGdKPZboA+fFa",
-	"2BaJ7G8l/IQlfCBlrEIbkA2zaC6Bchvb8pLTvpBK86jU1nXOrbWY4kt1bZkRVgEcjsWlW+vFu7VSoJFX",
-	"1Z21XCQ/Ggs/x7feid92CtLq6b/rjK1KybVknnVUtMqi0xVtQVqWdRTOZwsRNZATDOg4hdaqUp7mhcA8",
-	"mYILuUtQDmz0sTL+4VbnYjWr15TvXKYYn1/DJjQ0XHLIRu6Y6g7Vm6gOq3Twzbq2mVm55ryI/AVdGZS2",
-	"zXfRa2MtMx+JIO/NCCe31K/zaCyynrmvsV/HTWO5X8cmSwaXzd+XuoF8WbOy9v3KiXpN+1vQKHFxbjZe",
-	"QjBFk6ck5mqU0Knt2lJ6ho5o/x188Itsk2ZfsihPG8f+rcnT1rRvp1TaeK+qs96SDO374AGj+GTELKF9",
-	"NddV0/5O5xuGUlu9D3gptH9ARmOtsV2Y699pG3DyEqaLTii3m69XMqFMAKruO83ezRs3GNQ829VyAhXz",
-	"CiEdVXvFxs//x1998w9//vyL/xbArnDcir3abi23XBeTL5ht1mW24GW24KrZghkTK+Vhm2YKeq1EM1U0",
-	"F3Tbz+DfZQ29XZIgdR3J4K4DYHCYTUH7inBlVMyqFt7rM7TL3L7XM7dvMWGvl9dXIOcFWX0om3M/q0zk",
-	"OA2JEy0WM5FhfApiD5mkKs3t24B6X5L7c5EMOhrYFbl0gL54B+jG/Hy/pvK6Eh068nD+w4U5fSFJGR4Z",
-	"+BMsGwAOwGNlUQWHNGaeOgyBV4z8ClnSRX8iLdA3Sour+83bbdSHJ1yxa5U5di9DcLwqGXaZAr17/cYe",
-	"6wYr678XklVXi/Vc5tRd5tSdW07d5jw2rNOIqlx3XuweAubWnTqiF7FFyM/x/opFt3kNuM1KStNpqV/A",
-	"OpLUMjRURPcyo3A4aZnoL4P5cgbASi1xw9fL+XtE+8v9vuDk+RZ5xl6IT0zTfg4/wC3Kl4siIqFT9I2a",
-	"h7aDUz5qBwt8XK+Ve6u4JM8///zLX/w/X//sV1//5H/9+s//I2bFB87D1ec9fZzIUx9s+Osf/eOvf/g7",
-	"X//sVyvJ9QtzaV16sy69Wet4s16mH0ttP9O0X9t/BYoDyFkhuzKeOuvkwKXSjhWzfiyX/9CBUPF3zchn",
-	"yomgOW8P08/Mw4yB5J7fFrbjiK1+hTZAUBqLRVP2HYyDB2JSDiyQOc42Mn1m9HEKPcOKI8/z+ss0BBcr",
-	"L2ngb5FMrXrQlTJhVNTSDy5dda+Yq+4CnHTmsNTXiLFKz4gREhm5qkhX6kGVt+6VdtRVGcpGu7r00L0M",
-	"D92r5pur6ZbLIAk9Dx0gQcnTXLzJLM6Mhh+5pzOXnTwFWFC4Zi6UnXvw2sJ34U0AJQdgyPAwlvnySD1X",
-	"3m+CF2/GTvjFP331Lz/65p9+8eXnP/zy899//nu/++Uv//rLz3+8khFwUX69BZzq0qF36dA7T4fehbjy",
-	"MvNhuztOTlbP3vZYdzl4szl8TBmmbJsuYUOPXMfpTqFrL00Sw8iFFOhCMfaIbbevmG6QO0WlyIE2W36M",
-	"JzIkMm2LWIorudZEXFUgh0FAMyiQArYgxLxrLCILqkBF7OEeuFac0Cr26Yin0wPCY+UMqGwSbQE40ikj",
-	"CVcacaOHXCku+tAmmccEkSD0hEfM9SqRImJlksJsxOvmGcKumdi6yu/NyWOgvubOrdtNej3eotHtG1s3",
-	"b+53t7pRxLa6e83d5u3b9FazuROEdS7bDWCYFIYQfPWnf/3Nj//D85/85a//249WEidvGmJ/+dLEvPYR",
-	"U8Z0LJErH7qGJdjA8FIwfLtcRJiBbxQHKciQiqlfiAJJlplnYiVbtBbTDz1Y7FkxYFGwF6CDZ4jfNuEe",
-	"Ib6tTp4lmRRK8LCWmg8Z9CUvt1Lxxa+uoYrjq9IA4dffVHN1Iws0B5GvgBAvaj1llA0X+/Zmqd14x+It",
-	"wQu5ThiU+IN+kUjRt3D3KXPFIH4H6HC+rDRHwHd03QIfjLm9LUYAsmq9is6dox1Pd/UpRPEKuY8W4rpn",
-	"4rUzEmE/glbw9c+++OYPf/f57/3t8z/+fAUZDut0MVZhDbbwLbQNL829czP3VuR/VcGiJRYfsshSYb+s",
-	"vs4Sscuf4EJpmiRwWKCDo5H8DfK2TAmyMOgxWJqvYV/3WpfOOV6zNIECJ/utyaEwJrnONrBeqw/7s2rR",
-	"eMjF0oSKVMohVBg5j60ZIBXTKypXjjHfQkDLZJtwAfqnsjY+CnGekg6+u0OihPKh6/8spCZd1nYm/gzZ",
-	"HpDOCfuUO4rHvIwOiaXrK2Fea0GRFEtPWVqNm7Ou7L7IgqXZNjo25EmjIVvYECfM5PdhNGTkPR2vKrsv",
-	"KK2jUnhvmtlxmaXxOmVp1Je+Qm4lWcrOBvkbM3zRyWPO0i1EC1+cVmmvsS2R/HRKiEJxltpmIX75u5bw",
-	"MZETVgVbeMRZ+ti+/0XK0Ow1i8pz7SS/PVmIORZ8QYSa3aqWoDzvXba0ixKUJrAYCaCIfWBRD+4aQumO",
-	"0XGTUGWbHua5OQd+CW+XGcNYOcqBZ8DD22IykMpP6RnIJFYWM0/mTwd/u5CCgRBtkHtCaWP0yx7pwCg7",
-	"KMsp6YxSppjutEgHcBo6AGSs2uLXf/OniKtLtslX//rT5z/+ifnjz/7+1z/885zGsb+SRX/yMEbR5MaW",
-	"Tx2bbXS1EyWnnQJEoUtlGo6VJuwpVxqg/fLpDSnqudbgN+dL9iyioN3SECALNayLDQfLiWiQB5hbxRWB",
-	"MufYNZNlZpqgXwB2ZrUikR2W10qZwMRPNWIi5qKfKxMY/f367/7g6y/+OygObi7ZYkPKNWdJ7O4/1lLT",
-	"BJYnaAV9cGACjQSt4HoTz7zNM5VJnL/q17//v8Cc13vyTuHJiieF7NVf/2//As/GX7tU8cibI1AnYims",
-	"yhEvSBPKiewyz/VSg1pZg8pFW7lk2zjhlZfFKjx1afsZ/rFSixe8BSO64OoADg0t17ggXDfIobsG5R1y",
-	"fjqTyip8OVBIaV2Qx7oBV78sAX9N80qXnZI1E0wLZ2NBhqkj5aKdAJ4RR8+qPDa3CbG+rPjcQgl2lJ32",
-	"y5TSl5BSeg7iYL+uRbQSOSKFrNDLxZ4ZWYApyo6OkQXQ0KVBjuAbL12okNR0wqZW789areQGwEFbQBoS",
-	"gCLh4hWhKSEiyQUmBkDC03IJFDoRhPjp0CM/f2VbKISAl6cs9XvATHBq1SHJlyK3XskeL2iFPv/Rf3r+",
-	"j/8hWEOzv5j4ZE22eJm/ehnQPL/81fPg/7USWVcyC7ZjrnTKu2NniZZqSt+Tk5mELMt+0ctqno5+roG7",
-	"cEBPsV9FlzHhvDyQ2YHgohOWMhtMirHhg036pHHcFravRpLMlvq4Lhix1cjLocjNAX/Ln9cLZiaFd1Ww",
-	"FJzeb1w7mDuQQpzv4sgIcg5eo9rK/gvXepYeEqcjrJ7+PaNc1ew8A42qi21hsrYsHvljnY5zv5JS/zPI",
-	"LggQuwOWsrbo4InskKuAXuk5sofsWkg6kADegSPdyZK/Ow3yIaD3QCmsIp+M2ZjFoAeiMhX6HV0qTH23",
-	"lBftwr2gfia9y74lrzYKuDkXM0dvdcfEqtLZy6qsjnHmaTSFJEy/8Rq2OhLMq8yDhvVeuUGnIsrpD+GF",
-	"JyOF5ZA0A55ntVxRVdXm3mRWhaQpfSlT4ABhT0cJdLi3Jetlr8a9LryVa4bN7BcqCfnqPsZHnGXjo2lK",
-	"p+XDM6zVtQHj0NyrsgI/lcPyxTBsr95imLd1WQ+B4xe/Dsz2ld73Qt1c+erWyEHzCP3bE0Yvnt6MW/lf",
-	"V3Ik76JlQfVHLJJpjLVnEFhH2Iq8dR1outkJJkOmUx6hsZDy/kC7TDFsrMto3CAPXAg5D7FP26LAsoAy",
-	"pzkb65CrSo5dKzj2VLNU0ITw+NoB1JHZdn0QtKCKdGQEaVzxMdUd6zBy+aVXFElkRBND7W1RuFiKzoII",
-	"dL5qr1cd2tBogf5fwc7u7cbtJhTAFHLdzsLAKH6CJXCQZeoXyeBjceENI24Fb201sUgNt8bcM5Aj8xRv",
-	"RYOW0bZubDV3t3b2zbXIDVuBmTfotEEYQNuqoLVb35+Ub8YFhYo9aijhPnhsLoPFl8HiudiAIQxCfQa+",
-	"kH9vHDP2mf0CLXT7mfdpacc679o8kob8xfBfLO3FLqnzNUPl0bVN2OtLC68tPvVQ7JJfchlkewlBtvM7",
-	"Rvsr6kuLADdnKOGKIjxGk8PK5aWF3bdRtIIuPqJ6kKvixXMazEq9VQyk6ujfHZmmDJoSC6f3OUgZaNAK",
-	"C3dQ0OI87c/5PEReMBDJ4ZDrBjmSWNWbPbdLo5OQKGbx0fDJREvSiaiIWJIwVAc7KeuNRcziTsv2Yq7h",
-	"GsZo3Uas5bUL1+Uallu/YB296mICdSsx2Mtw3WW47vzCdecoSZZG7EqVMjMuFo1TrqfAmrqMpiw9HOtB",
-	"0ProieEPWG5VJnDAf4M/G3sqNRbcNvAUO5PZGx4yOUqYzXsajqjgDPxvMy43VeK6uy8Fm84mZ0D8oFEq",
-	"pcqe8R7tskQRKXzEBy6ybmT5c8zwS5xXNsk/YafmOTCYmfCJa0YveyEEofLMJ/doXj6/D+fTTiYy1QPs",
-	"EMKThMTSe4xtbTf/nLd5YsSl8K7lw5FMdemCSNE3rznxrv5YdssuhYJUPeDC4pbaYA2sX9Zxzj6CnZoj",
-	"UAb6CRFKqCx0YSQv8MoUAACEtimKNDw2oknCRd9fQFs5Nvfw7zGa6EFWLDtKZcSUOiByxIQR7Tk+qreM",
-	"LD3lEQvOnpz9/wEAAP//",
+	"7P0LkxvHlSeKf5UMeDfY1FSjge7mo7vDsUFRlExbpPgnW6PwCvyjElUJINWFTKgyq0GI6gh7dsfr8XrG",
+	"3t246/FYszNzr2fm3vBj1zF+yJK982Eum5S+xY08J7MeQBVQ6G6+pHY4xAZQj3ycPO/zOw8bgRyNpWBC",
+	"q8buw8aQ0ZDF8OeNfTow/4ZMBTEfay5FY7exP2QkZkomccAuKHLIYsWlIFQRSpSOpRiQQxrxkGoZNxte",
+	"gz2go3HEGruNTmOr02h4DRUM2YiaJ+vp2PygdMzFoHF05DXelAHFF82+950hixnRubd7RMbwxXuy5xGu",
+	"SF8mImwufMOR1xjTmI6YtpO8nsRKxuXT9AV7oLsBXOET2YeXjemAkR7ry5jtESmiKU6XTLgewgWKjhjp",
+	"80izmFAREiVjbQbFzWPfT1g8bXgNQUdmXPjswohH9MGbTAz0sLG73dq57DVGXLgv2l7Jkl1PlJYjFt94",
+	"MKYinJ/JtTA041KMaEkYDYYksHfg9owjGbLGbp9GipWPkuGT86Pkmo1g/f5NzPqN3cZXNjIy2sDL1EZh",
+	"ZIZKGkfpBGgc02lh/K9zFoVqfvxvmTXGCYzYqMdi5ZEeUzxkhIeeI0CPHHARwoKbUdedWh9feuKpwaCX",
+	"TMtQQsm2kECKkGsYe1/GxB4U4gdcT8lXSafx6OPvPf7N7zoNcu32a0SNmQi7WmoakU7Sam2xr5J2q9Xy",
+	"q2gLSbCKtjZbrVarPnHdDMuPiCOlC4rwsHjcW+2rOy16KVynwc7l9StXtnvrvSBg672t1mZrZ4debbXa",
+	"buhjqof5U4EP7XJDdDF7P+ExCxu7Ok5Yfjp9GY+obuw2kgSurB7+PRnrsi2A7ffw7Prrvj3XhGvYEXM1",
+	"EyEXg6o1Nme7sMIh69MkMmNaD2JGNQu71FyRW/l2nXW/8UCzWNCoat15SLggekg1UVOl2ai49tfW25Wr",
+	"y+yjl61ukViWD/lmyEZjqZkIpt9g0/lhf1MmMZETQQ7YFJZXD7ki5v1MaY9QTUZSabJ56RIJhjSmgWHR",
+	"TXKNxGzMqIZN4oJc2SRDmcSKDJhWwHD7PFaaqCQImFKEDigX6X6hOMsmnxvkuhll1YQvXakx4f4tqoNh",
+	"heww0tPHHTKDDIZUDJiRUj2qWEjMqZcx8V/xYS2omBoRGhnxSVVBzBH2gCut9sh2e5NIPWTxhCtWPcP+",
+	"Og5r0V6WTea2FKxiQteEm49iTKTSb6u1TSZDJoiQZmsGdpIhUVwEC0do3rV0mOXjHI1lrCuPBfx6AmYU",
+	"tKuOCz7y9Kzo67JXNer3ZO8kQ6484e/J3unH+yYf8RKeedNIRzJmMShCVXwxgptLGeOlFnBDPkpGwAuR",
+	"s9iP6UC40GzAYhjJLRmyqJSlmMUbmV8vKMNViusXRIflywN3dA/g9Fev0Jhqwycbu43//7t0/YP75j+t",
+	"9Z3u/Yct7/Lm0b8pXbS7iaja5DgRJ9jksHKT40ScfpPvmWtZ5drCo1jZ4h7SKGHlA8Obns763gOOWDFY",
+	"kIPIcQf0EG0FoyGqJBgapuqroRz7wHVZPPaLEzK/VcwH31lTVJZI9/xMr63/e5zn/ezPZnf9/ivl892n",
+	"gzdimYyriGpgfjwBWbFKsoInnp6w9umgasyaDk4w4n7liDUdnMF4jV5danQagWssp0AmQhMaRWRk5BZT",
+	"nhF75L1EadRkgB8SnynNR1Qz38h6MBgjKgRoyIMEFBQRkkAqrYhgNI6mTnpW8VJQ+SuUTCGFoUwmDPd8",
+	"N/1oh4ALHOjG/bIp/yla6czYV/Mzvz5kwQFhhyyeomynYF2pCYvJxByxiUyikAzpeMyER3qJdirOkulY",
+	"5wDrGtu5fFrWXrND7kkZMSrQeI+ZGkuhGBhot6W+JUPe56yE1G6X6SSwIUaTMdpzQQ9pGiPuznarZZ4U",
+	"SKGZAOlHx+OIo09iYxzLXsRGf/KeQgdFSr3mjhBkjhTaaK7dQy4jdGR4jZBpyiOzk6DVgb5LQskUEBBQ",
+	"E6qI9mazbXEsY9XYfTd98oiLboQ8JffEkaG+HjPKc8So0qSd6c6gTDa8xlgaYRo3dhsbsAVH9/GoMAVa",
+	"zW7jcn/ncnun3zeboalOVGN3G5QvruFovkpDchdvyM6OWwy1UTLno/y2LjKj7+BDcG+L+3eLRubYshD0",
+	"ZLNSE9SluUpXyhxHOVFu79qn2jstD5jojrhSHNYtXWRKeozGwAUOmDDHWjAWMsdyFq9jO1vHtwVN9FDG",
+	"/AMWli1kcQBnsYa3JY4ZllAKhsIxJb1DFvM+CPac1++dd95Zv5boIRParB0rY4pUm1WYgLMv9XvBm5Z4",
+	"33Cftk61TyqQY1a2T+kgSESDA2S+cHHqpVC7k5hrVmvjtrKNe13GPR6GTJTtWnE4Z7Fr+1XzgG3kxupl",
+	"ggrYg0QcCDkR7gRsn457Ob+LkLoLztT88gqJmpS7qtYqbmereFtq8rp96DwTmX/1GS1lDEa3GzzKBHCd",
+	"cLeObvGunmrx3FpoPmIy0bOE2ZPhlIQ8hINH45gfMhwGI+YO5yjgisgxi+GlZEhVrUW+mi2y5dNkPx3F",
+	"3FLPDvSsSPaEM3Srv3Oq1c85tbqaHrCC3KUC3CYp5RIaxYyGU/N6HJG7nfB6XH0nW/HrUvQjHpQu9fyo",
+	"zmqxzVCYC0mEVFPSByalCHf03N481Ypav7rhbCPrqJlRZKx7yixiQcmqs4LtzWwF78QsdYWT1ymPysXj",
+	"3IDOai3TmSCfMGqTU3KdM40oOnWU2j6d+DLHpKul7EY0HrBSNsEVgR9jc2YEabe2r166cpn0pprVYgjt",
+	"rXmGcENorqdkX0rypn3x3ArPDO1MGcPMnGb4gDkc6fpeOtX6jljIadfMrZsIlYzHMtasIMgUM6ZM7qHw",
+	"sDrreimvzKXPJrfMK8m+Wc6SVa0Y0Fmu7gVF4C3EvAXJWGf63oK13jwdj+ACrLkqG6cXM3qgCCVxErE9",
+	"gkYNHCUyMYK51NAJkjhmIph2rWpTVEE0oYLcvPcW2d5sXyHuWgL3FkwdOjL2+oa7op7Vs7mZ3+BxLAOm",
+	"FO1FzB6fsu11a3AW+/m2MFq4ljJEixpiGUqnK+jjcvm5NcSNvHRKnToR9JDyyEy1sJnxFMdAIqpraXyX",
+	"8nrzPRYf8oCRtwtPn1vB/MvPxurRRMjJHsmGT/vGIL7LdDxdv2b+boILxD7MvOtVw+bv2Vk8TD0qNojX",
+	"8BrJOHR/CSvuGl6jj+Jq3sHiNV7lsR6GdDqz4nTAGrtbV7xGQCMmQmqoNUoENasLVxsuM5JCDxu7V70G",
+	"pCDAtDZbm5fXWzvrm5fMesuIxt0Q7LNGe+fq1fSXKTOPNF8deY1xbM695ugvgVfPOXqkGZlhY+ZORbQM",
+	"6dRD4gLtwnxteIo1NOZd9PmpZCsHI2x4dm5lC2TXZv5xEaPjrl2Ch3NuoHR1ym5Nl6vM82h+JCGdEinI",
+	"ZMiDIeFgRB2wsfYIDNjD+RMugigJWeilKiyYChcU+UAKCHukPsUQPW1z08tvUam/2vyOw+mTniGWhau+",
+	"9H248Q/LIiiZZ/TdbK/cOuJGZEuXbZXsvccCnaflN/ghg8WlIeprNLqTIzHruJuNsts56nTSa8d//vPj",
+	"v/rORWPPAn2QtePvfATfuOF5ZGDehXlFk6E07C9izq0Pq0MndGpXDPfRiAdcL/IO10OZ6I6Qgnlwy1ZL",
+	"D80oqH0jTN7tvqEIc9Hmjh7mNiG9Rg1lrD30gZphjPGnC4ogsThHLxf4Q7Mj8t7thzUP+4Kze6ojlsbb",
+	"ttqLo22zZ2/WJVvhHc8vVX59yNrnP/pfjz/67kXPLroU0TTHQsrOdBYb3Fw2Vkfx6S2b7WI4cScXQ17x",
+	"PJSdgus04r04zU8rblDI6UBIpXmgFrjMZKyHQKPgUu/JRNsUBr1H2GispxhQp1EEl7MoAj96nZSk19IB",
+	"zOcjeY1xEgdDah3nCwWrvfB1DnN+P6FC88gKkNJTn0uZypiUTArSXiSjHm7a7MCKCwVRZ+W4RY+KUOHx",
+	"3Wx5ZLvlkcstOIVXW+TfknRsZA0U3ysXPYhMjxhVScxyhJbtYSK4Xp7dlW3023D9kYcRz6V3/qm5CpZu",
+	"hszwvV6BTJbQ2NtuqEVCG0lRFq+9Rd+TMYHX4PJxlerHzTJ5ofmI5bnJhLGD8khRfh5wl2cHUToB0I3u",
+	"MX1Ts9H86PO5XbUic4Wzmrt56bvvWHWHRtFbfbAwFpI9BYt3drgpZdfLCizMvSwrMD8bfOT8PO6bmcjR",
+	"mIrpa6CJVyVFSkFo5tSSfUyB9AO8txjgftigQiQ06sbskIkEvwEbySiQkA3YajVbrYaXWmBGObz9TTMN",
+	"NhpHcsrMkrQ3W0ZIDGjUtQG9x7/71fFH//L47374+O9++Nkv/+HJL3/0+KNPnvzLp08+/bvHH/3F5z/+",
+	"oRH2P/gYjIcBV5rFLESNtr2zc3W93V5vt9MfkfK7ll3sNnba29utrVbrSuvq9uV2e+vy/uylmG5gKEgF",
+	"weyPaJpBPHheG55bj0VbewsI/shr9BLFBVOqCy75kihHYblyFM6F3tpslMvcbDlLHjezbA+Xq4Kla/lw",
+	"yXVuIUtll2HB+CDCVXPpO+26P1ygMNinjalSTNkUORYcGDI2LAxHs0doTzGhM53MufMFaxI4BFTYrC90",
+	"dkyoMWGikGhJJjQW5ICxsZoPfpVpIUdlLAUP0x2XGLeC4nuLxQMW2qRl0pvav/aISKKIBBGYW9aaeAHP",
+	"aY2jWONM1eO+9nTd9xpmbcATYJM45jZk/vzlsm8ulSQ1Vzyx7nEt5Krh/3IqZqvy+ZXne3Fe7dLRLuUG",
+	"NZ8wxx0Ky3jCYa3MSnaJb/i2T9auD7mgF5TRYPqchUTJgNOIBDELuQYHn4ccgoUXIRBKxRTTYdE6g7R/",
+	"suaHiVC+R3zGhfnnkGrf6wg/YfARbvAvGktbKjcORWjM0A6kihh+A2Z/QMdc00g13RgTETGF7CVvqkNm",
+	"UAwu7uu3YWTAs9AGnF24RWlv7Z2KtLcSrmTjJdUsCV9XWXNAdMzYLvEfdhpUhJ3GLnm32WzePzKL9LDT",
+	"kPHcV0Jq893DZrN5ZL4zEzW2Xr8jzM+QSm8u6DRypQqdhkc6DTnGHwaa4RegTON35lh1Gkf+HvG58EG5",
+	"94XUXfNB0wNmttBo3r5nXseVNcN9rrpmbX2UBR1xzeaPt1skZGxsk/o3Wy10G6g5kxyKZd59iAM3652N",
+	"uuE15Lixa8bbsJq/4b6tVgtURHdHgC5huJSLRmYjvGtLNxpe4/Hf/uL4d/+jcR+0uuI+eo0H6wO5br98",
+	"T0nRvEsnt5hSqIum1QuzPlvz2t3sFblCA+clbK+32vut1i78/9/DvNNIpBnffa8BHtyaNRpGr2zsNsYs",
+	"xkiJlSjHf/j7408/Of7JH8Eh6TIzgyEVgkGgRcu44E8+/ssfPfrk548+/uiz3/3P409+BF4yDWq6kSNq",
+	"jKtiPa0L52ODgY3d9rwMirizc2d0ZmAWZuwqSwo1qoIUTO0RxWgcDJkifaNF6yHWVKR6/7z9NGPIUq1j",
+	"3kv0IlO57FCmdRFYi2QUBT1kPCYHbKpKbVgkgLnMbEGAh6KfLWWJHkESLFXarKmw1K4pWiNwI/C8klHc",
+	"e4tstS9fXm8TGo2HdH0TeHf523OEOyPH1q2dOe/RYuCsXvGeMY31yJU4zngcaI9Fqcchdynqi5GUBzZ8",
+	"oHP1TquRRmhEIw/0kk3rG70Q9+yzf/zXx7//78ff/6R04YqnuaZxmpUUMQxmlQx0sNi/+7BsbecE/MQK",
+	"USsiXfaF2SvU7sGjanhD6FlqR+Ft9wDVZJRNhtRRTiAVH3/8Z0ZYuAJAIHV4Ukf4eIXfJNdSm0HkM1jT",
+	"t5pzz7NxomSYO2W1HBReg4swUaVH4RqJDG01F93VxQBcaWmdDFla5BVEVCnetxG9xY/MtK9F5HDTXo4l",
+	"AOYByOXr1T1+g2OG1ogZwl5Ke7fsZUdOdpRQkpyIsjrJd4YSDqGqOIVzz7FSapmbE67KcbRxLA8he2UF",
+	"xvqbHz/+1d+VDkIFMmb1z+Y9c/m9ZDSicem5zKRrnc2xVRKZdK15m7Z6h6YDtXIl7D4tZX2a27zSWg/b",
+	"5yy+E9GAGQ5c9ri8blCX/ae6wuzG3qVcsdCwICyLxvx1y4Vyla2ZcC4E4rjQl7dLHToTGgsuBlWBAMN4",
+	"ZBjm/P+QlprL1sBEe4WqbsQ0uEn2iDDczPCEmFEcTK1VtbFyWNjlXskwp15ZpmBPbanL1S7Ttaeh/eyR",
+	"EfpQDtjU/HLAprgk4EGJ2UgesjIXCkqQbkBjo7b+6c07663W9ibwK/ogP6JLuQDRqlr5q7VcQqdyJ+ff",
+	"5FzKI/rgJt6cFs+5zyf0N89M6Q2mV5wVS5EHzgoWwEjfishSlRw+xbqE9VblLlMQC314JptaNmmXRb7S",
+	"xGvsefbkpfN0UZsVtj/Imal1Zn7HZW/mK9FXLTjPy8SnVn6XX8m0DLBYP59OfunKvpXoQKLuM0M/9RRN",
+	"my9VOzEqS8pafEM+86koLZdKutklwocsXYmzPUiFxT06NQ+8Dkbpikcg53NIx74iOWf8a7O1zLlQZ1ly",
+	"AjnnMlgJh2JV/0B6sHPegZnTd/9haWnvnI1etortU69i3g5f8cFnZnJnI7xUMsK8NbniCOdMysL99W9/",
+	"luZjvZhItam44hKtYhqmxJw3DFd837M12+CubsyoKsfPmhbsGsJVWgcFd3oWlIWRIVdaxpA1UoytLcdE",
+	"yfPauqZDpgfmslGcYyE1pZ0pac3Tsmy3IihT7mGOPbuV9TJpjqRU5D8ZA8vtvufc/SkTyZ3W+eMzex69",
+	"zHvumGqBqzvf2wynKThJC+ZvwRW6aDW+Yc+lW4y5cSy6+Xkk0VQqyKvkzxR0zRWFeRh2K4MI18JQ2bAj",
+	"RBKIlkRDLBGTE2jMsuCCOUwyQkQylyUa0CiyPj3wN2DFlve09Iaqedxl44gGTEGqYW4+ZzeUipBxVbyk",
+	"FoGVKTd1kgbqqT9Lg9w5dajmeAuKUa2RZqrTotDxM1ellu1mfdVq6Sov9ajvQWBYkH4sRzYCHzIbbRBS",
+	"QIYQOPaXAq/VHkuFn/4aUSyAcPrazYseCfkhBzTMtcuXLnqIzmL+bkOmO/jw4WPr4tzQTj6yTF+rR5Oz",
+	"mtv9Gi978XS7pUPOdL2asiuv9dU5qfX1wqVjzfTE1dggaowrjPlpKpZwFQGX7JwquUe4xqI1BxWXpc/g",
+	"fUpTjHavqnFWqpX3IJ6/si/LwcGuhsPqPRUnaD+FRD0LUFLPQYIuteZdclF6S1ezB/oECKKeRYI7BQCc",
+	"hyCbq8svnUE6nQVcUjWdZYd3BTqjozHlA3ECBpnm1ywJKcKwrtuLj7IsnPnzy4MhUUM59gDDyvw31gKj",
+	"q6uCgBay9e277y9dvDPNrs2lxE+wCoxQYiv8BWOhMlfg0BA6tNk4+e4sVxlPvVunGsBCwtWlBaF5oG3E",
+	"czLMWWC80R2diNEQl81lbdFA80PI9pLxiArzVSTVYtPUAoznk/ICbdhvI2QjuQ5RUWOcU6X4QBRTwjbX",
+	"29v7rc0sJSyQEdz6ld72pa3WjrGojf6VAys8YFPziY+zFLbPfv2b41/+b8h5RunW+Oxb3z7+5f/5+Lu/",
+	"yyW1NUZUJJAWaMHmauLVzeem4fRKsh8KU6wb2bZTflgqjXjM1EpPs8u1CGfQ4kDO64dsWjqMBTUNTplY",
+	"oAylviC3+r0kOiglKLctqxYUpdiBiFYJw805h3C7ipuziJvt08GbXJ1ZZKM0pWLlgMY+HdxJThDSzdHP",
+	"HIOwNdF0QPo0guy5vmHBXCsW9fecq6OfaFuGV48AM6JYVezMTT5XDDlfgmZNuRLD2fHcJYINHXr28rK1",
+	"vxEmVX0M9kErHgyZ0iRihyzaJcf/6wfHv/gnjxx/928fffwLj3z+s7+Gfx99/IvPvv19svbo4188+vi/",
+	"eeTx9771+O//4aJHjn/6z/jFRz9/8s//xSNP/uH/OP6/fuaR47/8G/z3z3/76NP/TtbeeHVjn2xfvnT1",
+	"Yp53j2MOeUZe471EcBl3zXAM2bP8p0PbiQEOHlWQjg86Uo8GQxbBuRhRhQw6lOak4O/gTCo9pTcOLTjF",
+	"UoaPrrGuYroGq6WYpOxAGcwGcQ1uzUKxYd1k5/SmNBK6WTNbuocPkAFU5iyWVuOYHXKJ0dliQvfRApQN",
+	"9n5jd3vTa6gESc1Gj+tOze5IMO9hTTPqHMxFtegqQTLA0bjMqQxy0DbnKE/+zW1x6UOhjYaM8xmc4DaV",
+	"IkOYkbF5voOfKnCaqjB6SiZzgKHgzrVzsNlIOT9tuFrK72p1rmVUt6TdQtp4JcuKhHHWTFGrOawCLddV",
+	"JPK0XT8TbB/SvrCEwkLMl2a/5w9HmfpgzsjDOkuQO0QLVfMkfTU+ozSnD4FwWQ5uevZINZenmLD3G14j",
+	"24hsiBnZ5lY3009yZ6m4ZaWyyXBhF9cpnvEhVd2RjFk57MpqSgwy+5KTEVGlu3aXigt5hypIzKaK+EDW",
+	"PkK2GDpLK0ENyQuLleAg6FdNVHFZUel8S9fpAS7rXZsOkq/AqVFxk6vOfPveaw7vI3e1MToQv+dKs3UV",
+	"ag1PWflyknqKbJgPK+FDltcbl4LcvC0KUA6KZXhdY4ZQBeZX333rl8qJU2b8rkoa6Xo4WByr1WQZsVUB",
+	"2WU09BxCqQUSPk04tTCPlY2JMyKPPWLOKuIHtmadU5eK8bHW+s79h22vvXm01uk0cx8v/rvlqX4w3vLt",
+	"nMnnWbYOOZ5RSHbMGvSkLgZoQHA0b4e97CmSZeuIPbGyNI38KqUNGSr6XTWMBOlBfSGA9mNjrFy7hpky",
+	"ThZTjRCDDRCv4PKNwD0FB3ug4T+QsYElpfYvqfFTNgEEPUEMmazofoYHDyUPZs7qUmUxtwCz8UWAvsq3",
+	"CqOKaPZAl/JKuzAlBSzmjEVUDBKKFQ7XgoCN9fqb9qvSp1VX6mSLusosnfY0z+IFhggWU5d1zljNCKea",
+	"H8sSQlOn9crkifbkXpk3mAjLypx8C3fpQ3UIVQfMNrOTGgrO8+hn1ucN+GfGQpoMJdyF5SFwb97eH1FA",
+	"Yuoz+wca6GbZEWCzzFT/GqMR4nHNkjcLDtQpKgRv0GAIAQaP+PIAurFM5vHkuS5V/dUcPqM8gIkAnPNy",
+	"8KIFCcrYV2qGGyHi7m67tbl9Qp+EhY/cbe+U1mnPO7GLmB6ZXai66bOumK0NZAiVAo1E99evZkiUhp2n",
+	"Ok+gDhs1fRe2AdaIjse2AgFRR7ojLsBBYz8GLkPO2atFuVZs3Vf0hIRWC4nlxCaVFIVftr8NaOZmeyzY",
+	"rdIxFYpCsoUqgHDutjJwztzfVcvcLijR23MM3O757Pm8xz9IS8MSMaaBOaB9HtW1t4vujuXuALfZtSzZ",
+	"M1f8S6huDjfUXUJGNERPTX6LLMBGFoqjuWYFtVYso/El+Sxwcm+4q48sqPCy274uezfguqPs7NRabHdJ",
+	"DiRWHZYy0Zo+FtuurV6RU3Y86/LfEgdKDqoFGHp+MjHrJ8pQzITG5bIBz+8sPbxGNSXmJyhOJEqSPo1r",
+	"bnWmp86rsLVqWJAGsiIWp2osvwdQu48K/GQuVdJMCsGlIMPTNg/QCL9ca4Ipf3q4wtVPzeTFvS2b6lvI",
+	"4GAb7ckHLcSOyLOpriCjKbFlrifywBSrTJ27yxkQ9nE5JpDRfkoTM36vFB7fkKdXF7m5jNetZuMjHZ2o",
+	"bCjPg+c2AjYhy2Aw02dhaiNjHazsE4TcIhZyS+2VmNM53CLIdZjNI90qzyPNM+Ash8bpG45fuM+DXvtq",
+	"a6tVyjEylpk9B3WTZSy0BsNbPUm5WAEMd+S/atfmmSV+YErylzqgK8AdttnD6ekBdRdB77KmXaFkahcQ",
+	"8GI5IdAg1/DjkKzldhEBsCYx15qJktNYn5ermg0VMSYCluiIKci83YNR8tCiZxnJThJj3GBNievC/XQ8",
+	"D6uz+NnI/wzHcYRWfcJv5I7DKsRv73Y6SUlHEBp2rWc1kFEyEpmnNd9WodjIKKTTPQKdLL75zW9+c/3W",
+	"rfXXXkNUNHL39etka2trh4wkwCh4jYgL1thtX/EaypiIGG5kTvupGR13YyvHKjG/XVAEG4kVsIytQMkh",
+	"eafGXrM8fb0iCu/mMYfgwwXL4nYRy+Dd3at7bMCFZY04QuhHYu5r11VR0oUrbe4qJ8iLbYsGtOLt0d2z",
+	"cUvDA3x7SvECe4LzRxZ3JYWQWG7Twpqku5MbqFcjTyFHm8/BPZ0/GafxTuNzntsEzmDsixtPRJJaHej9",
+	"hCXYeDARwipDOVM502moCFhU1Zkixxbzb3R6kKH/vLFd+ghhBMGrNuN5FpsYjmOfH1oEb7L26I9/Beks",
+	"n//o18ff/sGjj/+z+1T49nuQ+nLRc6VTt20CCnk1iRlNzEPNQnFAzzafEJYHktMUGcpEsaGMQtUkkMPY",
+	"EYgkEiGmOEUGCikFAPdixbGWJGQBD5lFCHQZjnICKYwTFndHPAzBdZb+kYzH+e8hZ6Z8nQrFFuXMs4Dt",
+	"BDGPQtmJv0swkefKpe31zVb7iuHzN+/dvE7ussMm2W4Sf9DT5tdVISr3CIsUIz5XPPDzXMg+DzzhPCid",
+	"2ddlb06cJbbkCEo2w8buznardVTP8VXPSVWAI4S3dONEYCLqIGZKNXZbze2cIyl/TlZLmQkLKTPZu/K2",
+	"1laJ+381N0+6ZFXabQ3RVIEwFErBcmb4fKXZCZxGq3tWuOBquOJbajpDXFFSGVKGJYayjgRZ7UERx3eu",
+	"U4HSNF51geq5K74ue5mvYvU0lFOEtzHZFQuzUzM6Xa9CwgmSZkXku0yZSPf9eWRcfl32noMCYJjgaaR/",
+	"Rgg5QXw2Qv4WK2u+UOVv2M+3OCp4D6rg7cZMLQB4xv61IzoloVwtcS53HCra4l5QxFdJrzxdBCexZILO",
+	"Ni3tidH9QAq25AHQ0NRcR9ZuXrt97WKN3K70YNkRpovo5XNOsgGUEfmtDG1xRuWCwF8UkbTNC1kbUx56",
+	"RMuuGvKxR8x/xyyEQlTX8uti2t6qsOWesS5VZeerfPbuIYvpgHXda2fQ6neaO+VA9VB3k96V72/WXm9t",
+	"NWySWNnvRnFoZO1sugG+bCv/1TSIWNdMAZNl0x/wq02vkCOQH/HW1Z3mlfIRQ2MVd8t81KhsIWq1kyhZ",
+	"iRoJV/PLU+Om2TWbS79ztFPe5K10fecSFnAdkIB6TE8YEylRwrdpIl+PRXJC9EQWCwQqGwfNbON8/GGq",
+	"rCvMNcM359PdVT6nGUKotWMFSihPaurJZDDMNa2YZi6ykzjLZzZudimKQypOqpSLuAZCqzRxEwRPiTFP",
+	"IA9mlhPUOPUzR2ZUToavsYCPaOSlmwmw7lSRkbHWHGqFbRniXNzQSDo3oGwYefdw0eG4/u/SvLBLhTSx",
+	"7fIsMW+B/Mxaklqw62wkGMev53Sf2Xi7RLkXl+3n8lze8i4sDph5bA5sX0aRnKjy5mzQGjArja7O2sVr",
+	"/LT8G9J3zfPz6buYi4Tns1wKl5+ta1FEoPMzU3vQSQ4pxIfLvwqlu5BP4ruCXr+mbw8e0OWqm1YCV64Z",
+	"vszHRneDhClV0Ugmv40L04yLQMQrNXpCiIPZPk+9XN/RZ9pslGVFT/kioYHNeMoSkKBJL1MakvI++/5v",
+	"G17jyY8/Pf7Vr8wCjWPWZ4bYnekQySSGC3/0g8//9r+aa3/1L09+/EdzrdJTOGJPfvmtJ5/8E6z7TDJH",
+	"bi0WYiC664rTWJJdm154lM1y8S02+wvgOwI5Yt0eXQ6skfO1HRUWb5XkOxkEyTidVlnJRn7V61dtpBo/",
+	"EiOJ+AFTngXr3SUUkhVtrxCusEaIPdBljQ2OKk/HM+y+lKeYEzTtfGrEvpi265m8xS6utQBDCoeh3lty",
+	"x6IOtEx2cOo93h2h+7UwcgqHrC4+Tnbc6r2k7ECeGGzpUg2wpeJhPi1QzszRr+c9yd1Ug5BKj3YdljOP",
+	"giUFs+NbLfB/Fsis84id98v9r3SeHWLjgAM2hcjF1MGer/kgxHyP+Hj6zV+Kf4DfIB6Ef9ExUq+MkxJk",
+	"dR2RoaTvzSOkz3UkXihY+Qdmkrca8zJ2LoOifQIM9TsZlnGZ9xq6d0B6xNrd16+Tne1LVy6WoHSUQnLd",
+	"04Za9oiacB0MUd+saFlYhYjyOiwy7mDqIUmz5zE3uy/Lu09gh/75Z944ZPHUTgpsmDNC7zf8R2kqqpI4",
+	"xlQPs86IAY2i0krE2bLK4oP+f4nU0GQbmxOrAy4GoOMPWTRuLvaDzw/pa/v7dwheUG6Va64jtvReszET",
+	"GYfle1teqnkNjR1YD/YAGnarFEGuaLZtWLxttZHmNAupu32ZiBq4EphdghPJJ6wV/NiFRS+1DfJbP2fh",
+	"UajhKEvjMyvlfnUVtTPOiD6brFjQvOC0rXS63imk+1MRYgHARCZRSHrZwMubu9CYjphmFZXo7ycsnnpI",
+	"9ECekOuR3lT+SAkSfP6BX7/31m1if0VGdHmn1b5IuADMz7QK/YIiPRlOl/uAl0cx8s23S6Io4hA4fXl5",
+	"bha/r5nHTEc8Kk//juSgayRXxIdShjUbe6erXC+eWf2g4i7EHjYS8wj1SG/PbGv2lRGtTNOKOvExo7q7",
+	"6rLY2wr90ld12NmlLazJ3Kp6hYyLudGWjMTLkUAZ9dx9/dY7jA+GiyLKpXmo/WWR0tmep3N7Njr1E+JT",
+	"PmG2hrPhNfrm/vKVSgS0XJo/ZM5WKCmyWBHRIS3Gm8/VxoaSNQ7Dgv7nXgprBUNeNMvnEBhNF/g00dGK",
+	"LaKqK/u1Ih5uM1MiurQMaxCUAlHL/QOju5G7HnSxcaLPlv+l+RyYYTvTnQr1W6pJSKdNEvdHuyRmARPB",
+	"FGIDHimECkDaQniArE24HlrVdsJFKCcX90gQHcIlwTCJhXlSgQHhI9YeXPTIhLED1dWyWwhEkTXdzX6V",
+	"PcXiQxaStf2L5qkICmpegarIA1vWS1oeGTEquvZ1ML5Sjl6FMlYHnRZ2y0HTVtTJ7ttGhCFRbDCCNsBm",
+	"yHF/VKo4jGTIojxeS4kwSURdduGKYItDAvXDbGMse7THI66nKbJOGvzIh2TOjtkgJJrNFXG8BkZpD5Zn",
+	"T+LsSqTTTs9D8VyVsSrYnuuRxLz6Fdx8iF4ZUotBC70CjGXQl3EAaOxE9udNR+s2K3G1Q0jBzIf0+YMZ",
+	"SKEqNjOyqnGaOohAiPCA5Qm8cHflmtwoMqQZuQ0AMCVmFjICj/ThOI9wVj04hBPQEPCYS4Ew6lwKTI6G",
+	"bTbKOSxmMkrZTe5K1eyIIDrctRd/1RhSLNAs7OIXr5CQK4hUsjBTXjwSG8uJhcQqz456LygCJaYA+LBH",
+	"xl1qls/riPSxuZwGIXXu6Rc9MpQx/0CKLrhjkb+537sx1Qx/iKZE0WneBArkiEEVg5kMcjs3nTZZJ+P0",
+	"pYVxK/4AckVHNFJ7uYvIV924ySu5r7u8j982O8L9zhW6ZrLcTFQWyZBicj+dGvLlmqz1Bl3RCwHrXJE2",
+	"sKJSbFPkmymnv4iunvp9J19HGKGyin2L+jsH+AxeEcgvZEIzEbB5N0ktkIFZs9m8z0vJuvJQvJ6CkdVW",
+	"3nIEXFMMV8IfLOCoFW7Q7KF4+k7Cji38Ab68cmVmm33E/ZExG6JDqJZLKqqA4NazQK48nc5nB3LLSJPZ",
+	"3GInGpDXIos98lZAYtJdJ4zrpv4iXCyunU05xg8zgr+dNUQH4Ngnn373s09+9ujT3x1/6w/OBkQeXcaZ",
+	"GrutZqudmeONEZ77htcoMrfGbnvzaEWMqM35BGW3kEu3EaXxqarLszUvLZpJRCqpc1lBfekYowNnXp4J",
+	"fFaK4ZxKV9Uwlua6xWZGfrk7s5KRZJSxdIB38NJnj4eFWmCm2s2qepYtWTXRzsizZLZaIW12+E9WTLs6",
+	"ZVu6yefm0PUP7r+LtYfd+w9b3uWKJisrk1ZJO4xaLctWp5FqPX7xqp+ZAEAGfhZS4CTtm05AB89qb2yn",
+	"jqOqOd9JH7iCBXSPIbs0O6wuEHDIE6qJf+ete/tk47C9AVbROpxc5dvUKSzkdx33zU8XFKYVGZsp74Of",
+	"sZzKZdipCi0yT3QKWZTKwPSPMY2ZlvChTIVxstIlh6Yv37p8aWmHiVlBm7u9vbn07knmc13oEsu8s+Ym",
+	"8LmUD3fJG5eQz0mSZa4pkntCLlmPKXLA2NhDowVNEUMxto7/qdDHUiX6GdNLxXhOSD/Ln5ajp3oe2zxl",
+	"1UnqWYH2lo22khbvJuI0ntuARrwX1/LDXs9dejpttTrtk2vlfEtQRmq11vJs2ULEqQo0KcOTAZ8GtnKs",
+	"ma/6NIvqVgAjOmDjeksWUEF6DHCB9gjwH6fmc01saZPybCiYCSLYhMXGPFBkCJh30O3NPDDNnJhf9RPq",
+	"+lWmQw3n7onUd1caW00ZFs4DLkSvHKRpm7VAOEBbXTBlui52wepFiactMZw1GFAJnTUeZq0G50/O8iXs",
+	"wbTElpJnMXZq13RpgaJjTCdr8R1ofpjmhlsUm1JheifBjFi0b7W0vmgg7QLBT4ZUA2SjIe2QTssJO2Wa",
+	"ZZXjMji4APfmK7/3gEwWN+Fo1Gqj4VbsOUQQUyly6gjivWQE/S5mGk/gshbLytCBeGmB7yeH/Zp6Ai+1",
+	"N5tb87Xgq8cpizt8yTnie0xp0ud9PXTxKHTfR4fINMHvCokF5kItLVQohNuGSSyaeWVraQj0BYuyvbxx",
+	"sVIWVOjzNTetr8lJMbwLKDFS7BLfDBPrToSx4LiADR55xI+ZglaHfi4qHJMRjQ+YJu5Hj/iI5+SndT8W",
+	"30n2O2Iqk1ilnQvMG6KQxeT63Vse8fWQx2F3TGM99Z3wCammkIrDxjLWqgidMWE9xbGf3iFyb+geA/2z",
+	"smdBhkufxTF2mAkPzclRWO98yBWsJ3sw5D3sReg1xkPs16e0jOHhI0yiM8sAD8OZmitgZg2vwRGgZVFT",
+	"GuiCdksesorGNIli8W7EoVt3jl20tvZb27utS7uty+BjpokCFjU2V/ZjOTJEmnVHS9uLPfnF/370yXeO",
+	"f//r40/+6fiH3z3+4ffNqkhzKzZQq9t45Z2hhGabYYFgSkl9JVUYJzL7tlenFlJpQqe7xKdj7nvE7xlT",
+	"0/yB6+zvET8ZD2IaMiwBg9aeyhIT4LYDNFiuv/w8VBws3VzeJtqjrqwMPMP49LNrSregJZnZn5V6ps7G",
+	"tSSST65jByxzKYdw9Pg8ZG56Fk4ldLMK/pnBhAsyTR/WS6mtyJSd7yRYLzKUWmrbm7Nq3Of/6S+f/Nnv",
+	"n3z668ff+6lrJlgvfsQwflS/T+Di1oSn7QrimgQWp/eVOB4Mej20MFx/P4xKo/enuQCXeEXrutIeNvIO",
+	"ynrTa0hA43hKuN5zRjF6oUIpLmjEMapp9RTe9LCi3WFdW7e2SbxiH8RnHM2Zsc0KXQ/z61W0r1YJ4uzT",
+	"watJdHAC4wpnlDapS1BsGhFXyq5zuZBFBlcDRNnV87TTFsbui/kciJM3JSxUcgcz6wrDXrCAd5kCC7PI",
+	"007TFm/TjFiBgrX77v0igvqpcawy7OT5g5i+dZVNmt2GAj7zsh4+KchvHvDXDaMAG1yxAycLQDpGm4sn",
+	"fuXd1voOXe9fW3/9/sPL5aHEGUZVDEK1vFNyLsuSZiAzmRmhQszKKcGfPBLyATdWVRfMyvUZ+NbLW4vQ",
+	"Wzud8cM3j8x/bx917xc/VmG4nijuVmqOwZMqNvMN19d2pvqt2Cy4jr7AHgRRooxGad3hq6gDVsRbg9EK",
+	"+SxLRCq0c8yMn6rEPyuxnluM+TKr1BI14pwzleJ4SASH5FoRTQcVeBNPS9pmi/zwOcCuryCLcQfza5wb",
+	"/MoCGQ7A6Vhahtv9lcvbV7av9oqQJnXY3Ay9FD2oJf78k+dmnDScn6OOdHytYglKq6IKZXH6zFLudBap",
+	"FymnO3nihXvEidIuTij9CmRRAj1z+r1cdf/KluU5GOOn6f593436FPs4G/p9nlrNUhCDk2oS83ud4gee",
+	"vN8nBgeshA/ZSBaA/XYb1xSnG/eMEjqkPC0T3m08+eknn33/Pxz/+c+Pf/Dx8+8GOuMALHSUMHpjFJER",
+	"4hFiWRHGetccEtbFhT3l5lDT3k9ssDOFeETcQZ8EEeWjVdEab167fQ0BGrkDg8d6qFyhwBCc3jS28MgV",
+	"FccVxeivy5iMmRxXFD8/Y13C9caz9ealgJIn7WGKJ+LU/U3qdh0pp5A35YTF64Ehwghtl8xaWYfd7M62",
+	"NnG9JKzCsL5IYyhQ0oqiJiWQ0/gHnN5XFwkUN+V5SCXkj6cSTHbsJ5BNJ6Cn57K18/vFLcbRKoLY9vxc",
+	"GntIL3wOavOK+i5n8XUH+zi7t6vV6a9o/FWPM+/rrBrza1wVyodyuoE9Ne8WZrBt1g0NfmgNkGoDn//s",
+	"r63Jbw5i7o6r2R1jqZnQGC+1tz3+40fH3/vJgntkHHJB42nulh//8vNv/Q0kBCrbfCB1PliAxU1QxBIB",
+	"WVWlbkBm7lhZkK3IUVKaKEODTvsmrIISGRTT7OiJsuyydVldHtthu0HmHuYtMr84iwHrZcTmVNDFxOQ1",
+	"8PELWyzMkMHcZpd6CgH2mrP4giIHFZkU1e6WbEzz7TSFS4kq5DtwCzvNFbx1Lm2pGnh/QYMN/K1yBlV7",
+	"V+AR2VyW7tyZGPMFUjiFRc9ZnPUeWdGkKfVYYo1bSndmlyz7y8urPvb2xtQ81Qyiw6bNjZHjxi524nbZ",
+	"U0e1WOUKT8du3vbxW0f1+GoNPvocDLJZBjyXa5uD07XX2h4y7JDFU2MAMRGW1LFXvnFlp6qlgDkDKZYj",
+	"bLjFB0OblwZDlROGZX21D0JpPOj5lsGlBtcJIqTpkTyRTXUGCt6s8Z0mju6S/OlO023GMVNMe9gsCEqN",
+	"kI+u6pODx+SDvLPFzIUGE3ElN5exLVnKehPisyHFXCGOyYKml3XX60SUvUcYh/Q6PWSKIV4jjm5lmi8E",
+	"qvNh6s0l8sDQyGLSOysZZWXLWQiokxiEJ/QOpxv79LZjfqJZS7XZTMMUCL8OiH6PKtZd7ZbApZumqZP1",
+	"WtHn8K6WBjmvrpDztIPXFrvDp6PY2m9fzkaRXjTfAyTtHo9Jl2nPr7S9ieuMADu0pC38MuGdrXitJhEz",
+	"u1TrniDLCj7TvKu6mQKFTv4PT5wDVdjWumMtbHMZ149kQCModKhqS7M0y/7UXcZzRzirlLEU9uIFlItg",
+	"cWmj27S2Jr9PxQ3wssYTeTpeUc3JFutk9TYnPjwrCgO3Tkvh/u3xuBkaK0JPz+CIzcQsoJ0y9pXfI5Qo",
+	"ZoweyJjI+kDP6F118KvP4kCucLgWN5KOWSDjkIWQ4Ql55LOa2tNqGH0WZ3wmlLxyOoAl6iXn5Xm49XPa",
+	"yal8+/lZrK7PPa1DvzR+/GzOyLOgwJNUbM+/sro5GHhTK3rLIaic1b7ylRljJmwHY3Mn+EXhViOP8F5I",
+	"esr0tqy3IVQJAQJbqaH4p8aEPDVc8gzMDwKqBTMluYLYLm8OcQ0R42hPHjLSqlu7vQB1mfV1Vya6zoAA",
+	"vWMG+E1hPXk/ZqzmYF4knOexR973yCFZOzQa3oi+ZyEB1cXyVjGnxFtOF3sxqDJ0fg+SmGvbwhlx5hiN",
+	"WXwt0cPs0+tuwl9/Z78xh69hG2KOY7P6gCDlj+gB1Ahjz6oD9gHHi3woZLR5ktAngluNg4xjechDFl+A",
+	"vMnUn48DyFZpqPW4cXQEeLR9WV1rTqhSTJMRFXQAjuZdQ1iEutbYF1SO5GjMsGIZARRDHuY/GqYwkTEc",
+	"kzD3/YRHEQllsyM64pVX7vGB4GJAuGi+8grBlgiGaNBpiQ0B/Y3Dtk8EY6EivlliGfMP4IJd8ipMFHFj",
+	"A1gshJD1m/nlhEVW4Aua4pKqvY4Yx0bJeMU9kb3ikTFVmpmVxjJa8JiSV/ah/ITIRL9ipnQAzeY4lJuJ",
+	"ULkGZiEbSWuDNMkNGgxzExF0hDApHQE9Ps3dOCGqiP9g3ZHuOnYA9e3qvMmVVq+8QqhQExYT/2EHRW2n",
+	"sUvebTab9z3SybdiM993Gs1ms9Mwv7guY+Zrw/qP/CaB3mx+7h6f9GhwkO/Vhn32oFc6UXTESJ9HGrrD",
+	"hUTJWHskEZpHxHfPhyJUkN5Nch2eoUgoIcDGHox5zDC5hh4yIiQJ2VgPsQW7neY7MddcDAwF3Lm2f/1r",
+	"2EsNwPZH5hiSsVEcEHD/ytbO5Yu7wHqxAtC2czpgbKwgiRh4sEd8I/Z819aJmz0xu9kRiotBZFglKqhZ",
+	"PjJRGhoQ+Df26cDfI4qJ0LWxu9lfvwWljUTLFOgN0GENYU9lgtNTjAmytt3eRISGCVfsojm8HWEfclsK",
+	"lnvSgGmy1domkyGPICI5NIfBVig0iX9II250h65511fNHvqWGFS+R8KQjsdMWKBmc6/qCPuwJrkmiH8z",
+	"ZCMIdgTT9W+wqU9GgNtDScx0PCWK9rE4/Mom5kDt5osqkyAwB4UrAs4iFOoxG0d0ykJLK9kb9Ppd+xMS",
+	"naNlaAQNxBwz4nq4ENdSYxeWH4CqfOhw7xFKfOyL4JchifozUKI+WWPCsMkPhhc9PGl+1kvDx/PsYy+W",
+	"d+/7aHpAzTihGtv/51uxEN9wTh+oJDo0Z9dwwUWtQnCWoIi+8gpSsAWGJSjQUWcwFJq1hnQdlckrr+zz",
+	"Ecsvz9bW1o6Z+Nv71/cIFVMkDQsFEqaYsFx1hGHOiREis46QtClxk7wtEC0c+mHkAAphXRL7Y0+Grisa",
+	"anXWxMTXbrdaWNUd8YAJrAm2IbFrYxoM2fpms9XwGkkcWZGjdjc2JpNJk8LPTRkPNuy9auPNm9dv3L53",
+	"A+7JEmsaIPUw5vDZb/7jo0/++ckv/+HJD7+Td8U12s0W3iTHTNAxb+w2tpqt5hY69RFuaWPIaKSHH5i/",
+	"B6xEg7pmjxFVJIK2IwqDzONYArkDVLlyHT1Uk9wGfi0kCpAmhBYtf78ZNnbNW74G78TK87EUtlfEZqtl",
+	"tU9to/h0PI44tkTbeE/NuX9Tv6U8SAPZdJmRYN8NQn42/4EfsmZBc8F6L+VgMBo3lY2Z4NypxavWdABN",
+	"6sxa8IBhz7kNEKPVC3t9yIIDiwlGNe0BZLIh+xEf4HKpFKMCml9hyAakMhDdIYt5n1uqq7XudxkNucB+",
+	"9adb+gAGj4DgOHbcBoiCKvd3NpNsk852z8yMpk3zpEutrTOYQiJiw+MoKt6Vc7GMoDAhuDWcnsWsbksM",
+	"yE33iI/D9ImCLs22A5CtyFtMrNepKFBrKIG8jGZWSbOH7Q2UjOuKabXxMCv46/LwaCP1iJRS9H4uH8WS",
+	"K7jgAOLAI70kOiCaDgaGQcs4H3W3khzavfGwSd4SjAAChtMdAcI7iizs4mieuiOu9HV4yj2mMbpUNLgq",
+	"fEHZJRtvGlUL/EFLLkTdDRIbTnCK6hFHYS7oqCrhWChpZT+XBhQqOA7bOJayV6Rj3rhjroKL27UubuPF",
+	"W7Uu3sKLt2tdvJ07wksuNlcB2aeEbtR/Y3+NMnBhY51pmQRD8IM4WgeSAgfcg3WrUa3j+TUb+O52axt+",
+	"mrEysjt3zaFs3D+ao6y5lt9w/QWFjQjxABW7DdctQuZg4VOdS+8pnMlG3p5Hv1VGYEu86uB3hCOf9+iU",
+	"awEppen5Qz6TJegBDB0ALxm92DqpfWMSWTaWKv2gDfpoN/kWJNMY0TZjichD5nBLWBTa1/lv3EB0Vrxv",
+	"HX/zobejQkgku8wd4edautuuKV8l7VarRa7dfg3qKHc7jUM+7jTgi7WA6yn5Kuk0Hn38vce/+V2nQd66",
+	"S9IvH//tL45/9z86jYv+nlENmYBMBZTGxkxlocWBMM8ysvutux0x4g+abvY4Q8MUYdAe8df9HKKfGbpZ",
+	"d/T57RI/Cxv5HvGzuJH5ZKgBWl5qo9Z7xDfDNP/KiWCx73UEmq+u221XCvMrG40jOWVMmQ9UiIRG3diQ",
+	"awIPidmAK83QNwvWBZaqpBBH+RX1bVdNTCyxV5hFT7PLfGPp5p2B2HgB/X/QSgITsDDxY0KnSBHswZiK",
+	"0Cc0DBXxbbEMTBaebP6CTAQfzRWzj2Angn2S8UKUf2CbBzSKmsRPaYVRo7XSCUXTFICcLFSG2ck9wkOP",
+	"WFXas/C+IgQHBeL8RhMKOhmLkYrfwRiNUeAVgtfhWD1Ix1QAsUUH2NHUzc+zdOGR9AzIGKbje86Rg08B",
+	"zpNOGz+BvQxzt597TPHQGIZuxfF7NEZKxGXOqfeUJWWdK3Ewr8M6rHLHPRnr1d5gSGCVO27AbtW5Yx+S",
+	"ls2FJQ1yZrgmwrWAHUoHyFl5mmgLbB9s0Izvazpo5Ln7itUGc4VBRmqiQw7RYrLxcaE0o2HVQOwNhcEs",
+	"K0t+usqSHXl9PenFUpI2N+tcvLl5aiUp78d3SlGhhqNcL9rcrNKLiqwGVSOpyqxdkGQo+2yHZxk7dzmw",
+	"VuevQ08iutCaBBJ1057PNh4+RKg9HrpEy5GXeiE5yo80W0ChkEoUI/6dt1FxSEe90Zuuu2vXebjxEH2d",
+	"RxsPc0848j1bCCkAc9T5BLMsgzIOi6LbUebKLDbnifwGhGyX3vGn1gdqeI21TcAl86oMpytaxmBMWhUo",
+	"g/HEbcvls//h748//eT4J39s5JMY5lPmXDvbxvFf/ujRJz9/9PFHn/3ufx5/8iNrPQ9YHvCvtvXsVtam",
+	"yBwVI1vgxp/jOO0z5zhl3AZHBNwT2+jC229YoLWyp9rLNm7YyvU3ZbAQwNtdn14Ho3hhTL6rtS6+ihfv",
+	"1Lp4By5u1xpGG4fRvlTr4kvPjAMjXeQ6kVUzYWZkvTXnKkzVHa8WW57EXOedOxnnc0kmS/h1jLElhbo1",
+	"N+y3NwVHko+H3urgOYZpzAZ0bBqG25sS95vh2KFkFrHcMXwqOkImGqyBMWA6s1FBd5dxyOImAa+ORZEP",
+	"mbFCIPBKSY/mcr3GMtY29pJDAIcoa8y1ZqJJrnWE5d3wKpl71QGb5lPGSvg6rNvJVefnydfnCy5z3B5t",
+	"22pu//hv/+r4//5oLhWvcW29jZ6KNKlYDeW4UHAJxRcWChoFfv6x5rWf/eO/Pv79f//s+789/sFvH3/0",
+	"F5//+IcWy6H8dZvzr7u/suB41baUqSE3zl5ThZdbpLoyhVWQ2RPxYnn1zll8KYt/x3BbkoyJluhlqqFw",
+	"92Q4XYcwf2P36tbVq5dbV0/J1detC6+cs7uAXtGR15eJCNNelMBxCVUHDFTsDCydOyeckJmfZUhVs5xP",
+	"vsEKXoaTc64QFqBWKcUJOcEbTD9XZvAG09X8YH9+r15efvDUjvhJT+1dRsPSQ4vhqOqja2zedWnkcqqr",
+	"1bGR509tHSu0Vtgtq+uzpnKqpB0IOcE0qrymVhomTulymmXur6zoPAt3283+bSnYLRTkz8LBtOxsntjm",
+	"M4/dqhMruy31LRlC3P/LFuaDY5rr49ybzjRkuKAWntYaRtX2Kn6ulY4Dtq+oQ9S5M2doepwssM6KHS+g",
+	"A1RRLqNTOW9/rW222hdtRbK17KBTigynGLYwn9gDrjSE6QWDkA7mGxrbzTygddEjSlpeM5EEeYyy/rEJ",
+	"HzO0FmFzLigbvWuSa2JKMIsZfLE0igyTHdEpCSWOFFIGArYHWZXGZuNRRHqQapodMnJtzmdtjLbt1k4a",
+	"bEwEXoG5gM0sMXGXvOK75D/MTKQinW5HuOftku32ZoqyEWP38QpP3zg5G455s2852Zyr/lXIi6Pzs4aU",
+	"VOutN0sKdiskhpR77t2yrOa6fw6+x+Pv/+jRJz+vtkaf/NV//ux7/7K6t/DO8zT6yqTHDUN6LNwrHmXM",
+	"mwaam5xKppz7PF96g7iW2dre/OI4SJ3L8SnL+h1vu715Sieq7ZtUaWvvO7+i9YdGXGksG8CaCUxW5oJQ",
+	"EMC72HnMpb+49BqSKMhm0Czu04CRXsIjLImw2f86ZgzT59N8HC0l5utC5hx5++6bTfIGP2RZpsEahfsu",
+	"QsoBftnV7IH2PdsrUQ/LpB1O+UysesyCgC60mOFh9g5HAnfDbznMoizxpBSvqGGMN5Ce7g4QJvZSLtyV",
+	"sLlpcMv6Pe+DB9G6YTZbXkPJWDd2G+v5t64sbu4hfTwnefOyhsNfDG/CM2F5SCCnjsufjRviYa4o/wiZ",
+	"GSiL82wt7Wad9c1LtCEom4MHsMDKFsBQo/rftjU7XJFIKr2Xqeg+6Rn1FjQeo8/OuyTwupOH0nN69ep6",
+	"bOGMbs+vxWsOGvEltcZXUjBOSua4SLVCn+V2uZHV9eW0V+4oe2vGiAQtI7OmQKXIysZcFZJK4kN+KOMm",
+	"eW0uUcpI2u3W9kIv2rnn7Nxz9mJ5zl5QF5kjFef4cgkKRaK5VeWzylw3rjIvYn2NKb4HjI3NRTx2Za8i",
+	"iSJb9GpYAVbOYl6mdQ7ZwtCOwJJZ8wqbD4yV2obXQL0V5PqXOobyqQJPU2w9s6QC4JjrMK8/qXbefPaf",
+	"f4CpBC67K2vQ+pJ7a/afipPmpVQbzj0eZ+HxwGqls2LN3tl4NQp2wEYuMqkWhCYrbYWSWKRA3wSLbVQS",
+	"XP/5c7UkRlk0CE7hcj+Bvv8GgOZ9yRQIY/BhoCQLJBnBuqoav4oKf3LlwXvG0TiAtRVykmYSlobelxA5",
+	"QagisJHnlJDmoqDTU6T/c6n6rKXqCoLypIcZ3MA533rxXJ9eAp2Z5HFe4UoEBfAyeUQlI/Q1hVBcesiw",
+	"VjxF98J05DjJ3PBUaRLI0YhrY8/rDMRtoSV/y47nKR4T94qKU2JXpPmlNGAnGAzJuWtyG6cIDW0S19kL",
+	"pbMwaJfQOpZ5VpI6In5hnS0XpC/jgKUo8+5BNrIEeZpinGjgpBOqSAp80zeSCnPvEZpHIP6CBRgdxzJM",
+	"AqYQ0wqLdNkDGuhoaozkLNMkLeR1Z8ymz1FEl7+gAHlnSME+xlFD61pXSAXsXWdp91SR1rIy1Xu4Qk/x",
+	"8MEbAN+95Pi9JRyA/pjFOM0vJ9BC4QS6GmeL81RAW7AkffqTZ5saPJtzqOlg6TkcycMUCyHifRZMg4gR",
+	"uLUIfmBP5GQoiYyRgZl7w8KxbS4mexzQSw1mAnO4JQ/Z8oikWZ4vKYIJcEPYbRf3zxguE+b3WCbQ5+fl",
+	"E2844oWHStNBlr082wU9d5DGiTZyDdLyPEzRQ+TM6eKDtG+G8AwsnH06qJIh16IIQCBmcVTOBQksS46y",
+	"4d+Xgag3Hmo6qOMDSyk6c345RE2LAdEk2wBxyQCwMOShuKCX+b726eDc6fVUnV4WnaNf7qQ9KZ0Cagua",
+	"wd4z937t08Eq7qxZXuzoNWduxIwqGxcDJNtpxskhSKfoVO3mzAZ7vZCCeR2Rfi/c3cayGUgZLvaK7aU5",
+	"gfZ5gPwED+AKsJYQQapJbgp8uG2Y3xHQMj0FXwGQ1sDOTApWKYfCJfnfZ3QcT5hPh6vQ2G189q1vIzTo",
+	"6iG3fTq4k4DwOno2srLK1UGV4gMxYkK/vKk1X6JEtjtwroFXipOxykVBqyXscpmc5oug7fLC+QI2TyVc",
+	"WExzRIrH+leVdl5domhylxf7lE7PfM/UCn/F2F0EPgucy7muSVzvyZQy+ctgQqW1O9DD8jSJNaWp6m8L",
+	"qO5yRUZN8lb+HKNEtG47V4Y0L5ELuB6LfRxuOs8XIek82vWyRLueiRRbWGj3tNPmZqSZBatdKLYwfaTP",
+	"WLhrBVYW1cIfPVtwaWHCUf0e0DGGAtqARqnY+36TfMPmyGF0DL5MGzZ0xJCKMLK4OmOqHEybT/uaxf5e",
+	"ygCgApSOx9BNAvuSUFfzqed6QFggoDxzThsz5HL2LADQNUHYaKyn6CwcMeoqZMwzaeyCEOaIVwUTbuCi",
+	"ntybWoLriBvlWg5Aa9uYKPZ+VREmLFl5BWarpPnQ4iZppSMqpBpgy5uygcz0OawPG/wUOSdsUJWbGHcP",
+	"6qUcSC4u9IvDAE/KeV6XkTkruaqwfDJqBYb1UqBqx0oeWFD3mOoFwY1rUQSHJyRwXZZamzbK6FHF0m4c",
+	"AGXrPiA6LoY+QjrF8Ee5nnzDjuYuDOZZYM9WHxHbV6TygNiGwPnTMdNH8f7DrbIe2E/3kORWcHlIBTbz",
+	"i3BGQJN3tIzTymvxQKSVByOfK7DweBi1G7f9aONhSKdHJQr3TPvRtE+NDFkR5f3te69VgLhnpFWN316T",
+	"1OYo/HUAXjfHUAobcQcvHdWMDGUUquIgsadze70KcD6k03ow8+XtGxc7GuEg4lBdwywzVsEe6Bwz8sAt",
+	"lwius9iJZTxc2f5pvrnQx9Z37qoCw2p2xLV8zoi5FVvYaURut52CHFIgMDjUiLTha7B+6GZMMdth7HvI",
+	"p1F3hKvMHXEHTSpjMtnXgNY0oFxU+BHzB/sZ17md1OcI/YkbV5qtq1ub9d2NBQ6WPHPkrcI6V9hosI9f",
+	"PPvsPG3/LKp2bbAiJ4oqJNFZABEURNeMlVjogbEkwg4X2R4aDgUAc5Mxk4wrq+lhHypMukHoP46w8EGU",
+	"hCx0gZ/p2PBl4GEyVh5wXq8jgqHkgb0RVgmYBaaT7RImZDIYGjsNYAwINS8fzQAfVJlv2B3AFkY+Rf5Q",
+	"eE9FIN+CGn1R9CpITspBTwRUkB706IVWr5UIeLXrzLENVDWN3sTf004IjhTz+VTlBoW98+XOkcJJLNfm",
+	"7TJ+YeiOp5vnSMx9U0Vg9vdlHQfupQ3TKOnzyGq+eyQZR5KG2Fn2gUZWlnYGsM/eeIh/gOPdbq+fQ0GF",
+	"H4nS1BAswmGzqI+9a0Z0POZi4GfNbEkgo2QksDMRDYbIOprk3hiCzjSWiQiRPypwa6VlH+aBKdTKbrFi",
+	"hKy5tbmY6wZEI04Vdsg54LbFjGsQhPUoXYvQn/vG9g/1OiK9ho7GlA9Erp8Q8UM2prEemY2FfkMyETqG",
+	"lkPQXlkEhTZEITcGQADdbbgIE2WvdX93MR4Fb02/g56me4bOqWsT4eO/zQETIY7DfuEaG/lkzW/v7LTW",
+	"W5fWN1vmgvSP4+98dPxX3yH46/b65mV4W5QIGpPN1mZrPWJ0vL3e2vIvZs/lIpAj1u3ZDj32WxYmeK5z",
+	"38kgSMazXwJOD1MamxN1hPt+HLM+M3YIU03sw3zAprYLs52xa4fh2z+a2I0J2V26XhU/o5MVJuh+j9iA",
+	"Rl1HGu7bXqKgCWQXjlT+l0JvKPflTI8ossYFtEAGk8r3UjOrI1KTzKLwaRmFFxEdvjhi115qD35Mu3vY",
+	"Jl/gVtY65r1El6yVA4KHFYsguBezjlCGOKlrEb6HnZT+329920e/sQM0zAMGIv7DrnUqByyKFFaKuzaL",
+	"rgnJNSOEHMQ8Ja5ZBZF9o+3AaSI+MgXfg3MfkogfoH2Yq61x7m5L2XaZlBwxdPkViICrXI5jzGwbtIgB",
+	"CiP0LSaKTpuuZZelAmgXuUsmNBa+bfac/9264l0ffLjaGK8xDXSGky/FwCMjGmN7UoeQn6EjwjQA6gV/",
+	"Bx6q2CGLuZ4S37zccMA9M7Z+ogyN5UjCs/D6ynr3YzlRwOn283pu1saqW831zAGMY2yJlv2yawhDBjQC",
+	"v4KP7o3N9fY29jOTEBF3+B4dIft9xXT+uv12a7dl/v8nrau7rZZrc4bPhGbBuYuJu9j33BUzXtMPpGBm",
+	"tHRkOKbfEWu24zFib+HX3REXMvbJWsCgqKnPxJ4rvnA97eGpE2melR5AsmarQJD+Lijza7EZgw8uEWTv",
+	"YHgYjmnIDIJcfuG4etiy0MiHrBlyEfDENqWD3jwxmxFKKPRo3s1iUcngCCrkF7GcXFBO4tnsKzgs5m2Q",
+	"RTZ7JKHrJxBJrts6Q2fKbBR6t/h+c5Js32ZsXGEkNJtrWQGIqNbhc+9r19Y3L13GohXVEfYOO2AKnSMU",
+	"kXHIzcGmIykGhL2f0AiI2W2VGWGT7MeJ2TUuIHAR8j5IAQ2/2iMOviTBILxW7F5kuBf0t4jlpNDfAsg3",
+	"4oJ5TruwYEtK2qia0nKcBebN7PaIksjBzNOA2dhAZ+5or2Xnzv5oZCPFRkdpoRCjAO80s/l23tn2wCgx",
+	"RQ/XzkwHftHQdC+gwMd6kEEYEqOrRRFZM99B225FmAhkyIVNNsTwpd0NnLczRifSfgHLb8ZqSDG7zWzM",
+	"RdKnPFLQZZ4aFhixvCcP+1XalcbjlBm7WZajkX/QIN2v7vuE2vzL1fXJeaR3G9dvf7ORi0QG6rDhNaxe",
+	"C0/KcazGrvsY2NBqGd+eizbmOLdzHB/NNvVIPcl5B0h9HyPuwfPpD2X3vxopNbVD0D6AV4JBcg6het5T",
+	"pJiTwgYc0pe54ymlhvJyR2O1g9FZ1DO+xRJjuNJ78zU5IX0aZ+MEQSNs1S7XUAwaQhlBSYX1Sdnls0Ix",
+	"qz7O+6nmdY5g9tQRzE5/BqrzsOa9SquRItyez+Nc4EpaPYUz9/iKYOo9JkKVqp0XFOlNdVo351/HF6/f",
+	"sOrULhl8wMd+inA/Rc1ejsYxU8oo94aw35M95+RyFzqxNaSqI5gIjSSjIhNmVJNezOiBgpoZ22bZKaE9",
+	"NnSNlK17GVVJeB9gitouLOQN/ipJxJgGB5n9je/oCJ2ij6LdYNU9nRrtPIpInAgBJSJSBFjTYRgQDNjL",
+	"Q/pb7dSV0oPqas9zeYjWahV2I5d0gjeLnC0d7MjsQruQO/KELOg+u2OFHBQmkpEhWvN884CQCc311JyC",
+	"0jyUOiqhDDTT60rHjI6KnDFVBHtcUMiPmX1JDd1q88yY8ddlr4oTvyd7e6SPqVRcG3vC6Toz3PklV5Ve",
+	"EKC2l1qvejvTvw3HrJIp+fZs7daVrSvb7aub2+YXIdcPrfU1g768CJ2tthZmrtJ8xGSi17FdpWrsbl1u",
+	"tRaoZxtgly5OGo4RjIpqMjFc0La6hFwX9CdAiALExpxnoUmuaTKSSpN2q+W1Wi3gZgdsrPeIb2xrlnkB",
+	"rBrooKCjaFHw7gaO+wsQwYOZLA/j4UZ9OYtxwCSYUIWe5sy/sugYPmdl7j3Zqz5Vb8IsZHxwgtj1182D",
+	"n1sOLFM2X3EcyZClHYDKcmFx4QtaiO0nu1Ra38Nbj1K9gcYxnS7OXj/gIqxKy4WeQPmBjOiDN5kY6KFh",
+	"0a1nm4v7ddlbftoN+XxhIvbvIcm6Ywofqw6i+XEmD8R8tfHwPdmr508AI4SrJrkjo8godZgjmkYyjMaf",
+	"BAFjoNmjDCIyNgZGwKLI2Ce+SnrvsUD7UIeeeiTMiVWkAvPNKJkvrDtisQZ87oh4+lDq7wF5zB+B03gg",
+	"8mdlVdL7uuzNiqv0jG3gUVjd6eAeWpVhc00dKELJ+wlL8MxZoxuOrJYQgWqSd3IOwD4XXA1ZSLiw4Rel",
+	"2djY7HQKsSG409xgrqaRWY0pWu2Eq47A0lIWpnm5pREYmO6JDvALXFK6+MzPJCqfF4SeFUA30NKCA3+C",
+	"Iz7jZR+xxTWe0CXTIZdqecAEwat66AUbZXlpqHaiPw/0US6w6SbYqfbmEZ0Sqg5Kpd4tdrKs2kVhxOrM",
+	"ULPQIJgB1mgkoZERYkZgBjV+bT7zEet+IAUDrsPpxr0hFYMh5fWjgbcqE/1xhb8I6tk7Q0noiNysXRWV",
+	"EiHkeq8DquXi+kC8hPSm5IBVAK4BjOYtfNTTRuuE1yyCW8PxfmF0b0QgHbnFLYPaLGE7c/CZpeL8Ndbn",
+	"gikylJOZjB+43yjSd966t0+azeZGnAjlG0YjXJkAJOiQm1oZwsjlvmaYtZBTj0FBBdZ5R/h4czOIDn3I",
+	"7vkQDD/yoZFkH5JM0JI1WyOtLpIPzWXr6+uk8F/zZdwfkQ9JzAIsT+2D4xv+HEnBNI2nZiA9KkJF2s3m",
+	"JQ8c8VJxzVzanmIDSA/7kPgTLkI56YZ0qnyyRqOIDLnSMp5e9Ig/YXww1OaHh51G3GnskrZHOo1++tcI",
+	"/jqyww2iQ/IhYQ/GLNAszKCpIZtMZT/Y7jQhV+A3Y2Yp/D4d8Wjqk7VRb9AVvXAPKtDgT8+sEdPS/G2G",
+	"NZQx/0CK7kgKPTSja29exFxceF43pprhj/DAVrPVdiMcJrEwax7LHu3xiOupsVyFzDB+J1wPOYYy7HsK",
+	"o8sNbrR4dHZJd1rw7o64JmDrepBYpUib/AnWAKatos2nzZZHtlseudwCErraIv+WvJ9QYw0yRdaMzU+u",
+	"XCSYdBxNLfhACmS85+jCeiQ7okeDgwmNQwXNrC/ZhEt0b8K1GqNgRcLA6IJC/IQ4Fb2Qw81CTN+WfdKH",
+	"X0a7SNTQwDT9ySOGTNvkQ7JJPiRb5EOyTT4klyoIu5zUL5EPISj2IQGFVXMadSM5pVHpN8GQjsZQ1lH4",
+	"2zxoG/d8xJXR3Mtunv135gFm/FAl0tWyqyLGxjA0SO2BRwGZzH0x81TzJLMaQ95jsUDEt5LnUt2NuToo",
+	"/8s8ow2PVHr+Uen1mHTWjaRis59cgmEQyeDAeQt4MIRE0pSbqQyCmwKy9a6Nskb8kPmEGjvIKGyGcKW5",
+	"E7C4IVMWSurhViA6CK4SKVhHTIYM26eD9qaGMolCCzQs9uzz+/wBCyGJNfcGYy2FdFqdi5YJypcrH83s",
+	"AXj3wDXZiGwLqQNmpCGwq+5WK2sRDt9kTsJHH//F8V9++/in/8/j33z7+Ke/clMHNSTPhxq7WxBRWVXp",
+	"eD55Zbm9PO/CfZ5CtlpjbZpXHyu0x3r1qtVBTKtqzti4efNi4yH82z1g04Wgudht08nkkEVZS06jfaIe",
+	"CW/bswyRCyPJBjFTChN9m2S7tWM4eARArjwFwbugslJH7FBLeGnCBw7uNBz0vPnsmTl8nmmn2uVHZXEP",
+	"tpoHZEGr2hmizyjFs/pJqnsi7YNaUerWORX9PqOYxmLJtu+YwHlw4+kHN85ESmzXdkasRI9AIaCLVreI",
+	"vcsy9wPMwiOKQTccZU/O2oAfMhuCgCIsV0FUPGhkjfaUMfqkYFiHZBvHZimI1i1xsdkR2MwxzN8/Qghx",
+	"Y6j5KPVsC1nfdcLBJ7F+nwU6y4SAyuQ4EXulRkeGjKcq284+G5H1ojSetTo/gl4/+fS7n33ys0ef/u74",
+	"W39onECzfy5dZ2uyv/Oms+foNWfWdPZs+Pwy9JrVLALwLFdGIO4mIq2utJx9eYoVHC1z50veRMlOowbg",
+	"XyLUlxXm2/Wfi3G/T9+L7CzVlXKcEiywoFnuQ0Aj3kMIzsz4tc04+jTQrkwC3OWAycTFgPhUdWXfJ2va",
+	"OTBtG75ZNIaOsAqFRQx2EN3kdXg2wNOmbkXwcALWAGOiSa4VPI/F9/RYIEe5JhpOX0HfphFbTITGWBdT",
+	"W3UBtcg9GhwAvJ4r4IBS4ESE6As1L7QRblCVUAWSIpoC0AO0lqea+QDuh0s1NOMTaBcB/IvmI7ab9wWI",
+	"9P05nwF6++3a2PnlTSssgnal3YesIyzvgYGnSWi5lGjZJzIy8wD9UdqcS3woIMZk1p3bcy7FEk/u3US8",
+	"TH7c1RSwu4nIHKvPs4gEANAwO8EFhuJENMnr58Ul58UlNRACQbUCBisFO4ED6Uz1qY2HcSIWptu+Zdll",
+	"GT/aJX1ElM8ZtlwQM2oWWrjVtQljB8ojI/qejBdAsF70OiKSg/WIH7CID6UMlWcDsl4azSVQbmNbOnM6",
+	"EFJpHpTaus65dSKm+ExdW2aEVUijiTh3az19t1YMNPKiurOWi+S7icjn+NY78RtOQVo9/fckY6tSci2Z",
+	"px2DrbLodEVbkJZmHXnz2UJEDeUEAzpOobWqVE7zQmCeVMGF3CUoBzb6WBn/cKvzfDWrl5TvnKcYn13n",
+	"NDQ0XHLIqdwxrZ2noTqs0qE+bZ9oZuWazyPyF7RHUdo2l0evjbXM8kgEWZNUOLmlfp27iUh7wr/Efh03",
+	"jeV+HZss+aUI9p7SDZSXNStr3y+cqNd0sA4dSxfnZuMlBFM0eUxCrsYRndr2SaVnaJ8O3sAHP81+hfYl",
+	"i/K0cexfmDxtTQd2SqUdMKtaXC7J0L4FHjCKT0bMEjpQc+1t7e90vnMvtdX7gJdCB3tknGiNfftcI13b",
+	"CZeXMF10QrndfLmSCWUEUHVfafWvXL7MoObZrpYTqJhXCOmoOldsfPyvf//Z//yb40/+qQG7wnErtmq7",
+	"tdxyPZ98wXSzzrMFz7MFV80WTJlYKQ87baZgrqdvqopmgm7jIfy7rLO+SxKkrjUg3LUHDA6zKehAEa6M",
+	"ilnVS//kDO08t+/lzO1bTNgny+srkPOCrD6UzZmfVUYyiT3iRIvFTGQYn4LYQyqpSnP7TkG9z8j9uUgG",
+	"7Q/tipw7QJ++A/TU/Hy7pvK6Eh068nD+w4U5fR6JGR4Z+BMsGwAOwGNlUQVHNGQ5dRgCrxj5FXJeKdYT",
+	"aYG+UVqsbbd2OqgPT7hiFytz7J6F4HhRMuxSBXrz0uUt1musrP8+l6y6WqznPKfuPKfuzHLqTs9jvTod",
+	"4cp158XuIWBuvakjehFahPwM769YdJvVgNuspDielvoFrCNJLUNDRXQvMwqHk5aK/jKYL2cArNSb2nu5",
+	"nL/7dLDc7wtOni+QZ+yp+MQ0HWTwA9yifLkoIhI6Rd+oeWinccjHncYCH9dL5d4qLsnxxx8/+v3/evLT",
+	"Pzz5yX998jf/EbPiG87DNeB93Y3kYR5s+Ml3f/X5t7795Kd/WEmuPzeX1rk369ybdRJv1rP0Y6mNh5oO",
+	"avuvQHEAOStkT4ZTZ53suVTaRDHrx3L5Dz6Eir9qRj5TTgRdsvuYfmYeZgwk9/yOsB1HbPUrtAGC0lgs",
+	"mrLvYBw8EJNyYIHUcXYq02dGH6fQMK048iyvv0xDcLHyjHHYcqwUydSqBz0pI0ZFLf3g3FX3grnqnoOT",
+	"zhyW+hoxVukZMUICI1cV6Uk9rPLWvdCOuipD2WhX5x66Z+Ghe9F8czXdcikkYc5DB0hQ8jATbzKNM6Ph",
+	"R27q1GUnDwEWFK6ZC2VnHryOyLvwJoCSAzBkeBjLfHmknivvy+DFm7ETfv/rx7/97me//v2jj7/16OP/",
+	"dPzn/+HRp//46OPvrWQEPC+/3gJOde7QO3fonaVD77m48lLzYaOXRAerZ2/nWHc5eLM5fEwZpmybLmFD",
+	"j0zH6U2xZXEUGUYupEAXirFHEC6BKKab5HpRKXKgzZYf44n0iIw7IpTiQqY1EVcVyGEQ0AwKpIAtCDHv",
+	"SkRgQRWoCHO4B64VJ7SKfTDm8XSP8FA5AyqdREcAjnTMoFsx4kaPuFJcDKAtNA8JIkHoCQ+Y61UiRcDK",
+	"JIXZiJfNM4RdM7F1Vb43Jw+B+lrtqzsteilcp8HO5fUrV7Z7670gYOu9rdZma2eHXm212g2vzmWbDRgm",
+	"hSE0Hv/1P372vT87/sn/+PyfvruSOHnVEPuzlybmtXeZMqZjiVx5xzUswQaG54Lhi+Uiwgx8ozhIQUZU",
+	"TPOFKJBkmXomVrJFazF9LweLPSsGLAr2AnTwFPHbJtwjxLfVydMkk0IJHtZS8xGDvuTlViq++MU1VHF8",
+	"VRog/PplNVdPZYFmIPIVEOJFraeMsuHivL1Zajdet3hL8EKuIwYl/qBfRFIMLNx9zFwxSL4DtDdfVpoh",
+	"4Du63gUfjLm9I8YAsmq9is6dox1Pd/UpRPEKuY8W4knPxEtnJMJ+NHYbT376yWff/w/Hf/7z4x98vIIM",
+	"h3V6PlZhDbbwBbQNz829MzP3VuR/VcGiJRYfsshSYb+svs4Sscuf4EJpGkVwWKCDo5H8TfK6jAmyMOgx",
+	"WJqvYV/3UpfOOV6zNIECJ/uFyaEwJrlON7Beqw/7s9ql4YiLpQkVsZQjqDByHlszQCqmF1SmHGO+hYCW",
+	"yTbhAvRPZW18FOI8Jj6+2ydBRPnI9X8WUpMe6zgTf4Zs94h/wD7gjuIxL8MnoXR9JcxrLSiSYvEhi6tx",
+	"c04qu59nwdJsGx0b8qTBiC1siOOl8vtaMGLkTR2uKrufU1pHpfA+bWbHeZbGy5SlUV/6CrkepSk7p8jf",
+	"mOGLTh5zFq8jWvjitEp7jW2JlE+nhCgUZ7FtFpIvf9cSPkZywqpgC/c5i+/Z9z9NGZq+ZlF5rp3kFycL",
+	"McOCL4hQs1vVEpRnvcuWdlGC0gQWIgEUsQ8s6sENQyi9BB03EVW26WGWm7OXL+HtMWMYK0c58Ax4eEdM",
+	"hlLlU3qGMgqVxcyT2dPB3y6kYCBEm+SmUNoY/bJPfBilj7KcEn8cM8W0v0t8wGnwAchYdcTnP/trxNUl",
+	"G+TxHz86/t5PzB8//uXn3/qbjMaxv5JFf8phjKLJjS2ffJtttOYH0aFfgCh0qUyjRGnCHnClAdovm96I",
+	"op5rDX5zvmTfIgraLfUAslDDuthwsJyIJrmNuVVcEShzDl0zWWamCfoFYGdWKxLpYXmplAlM/FRjJkIu",
+	"BpkygdHfJ7/4iyef/DMoDm4u6WJDyjVnUeju72qpaQTL09htDMCBCTTS2G1cauGZt3mmMgqzV33+n/4L",
+	"zPlkT24Xnqx4VMhe/fy//Raejb/2qOJBbo5AnYilsCpHfE6aUEZk53mu5xrUyhpUJtrKJdupE155Wawi",
+	"py5tPMQ/VmrxgrdgRBdcHcChoeUaF4TrJrnmrkF5h5yfzqSyirwcKKS0LshjPQVXPy8Bf0nzSpedkhMm",
+	"mBbOxoIMU0fKRTsBPCOOnlV5bO40xPqs4nMLJdh+etrPU0qfQUrpGYiD7boW0UrkiBSyQi8Xe2ZkAaYo",
+	"PTpGFkBDlybZh29y6UKFpKYDNrV6f9pqJTMA9joC0pAAFAkXrwhNCRFJLjAxABKelksgz4kgxE+HHvnZ",
+	"KztCIQS8PGRxvgfMBKdWHZJ8JnLrhezxglbo8Xe/c/yrP2ucQLN/PvHJmmzxPH/1PKB5dvmrZ8H/ayWy",
+	"rmQWbIRc6Zj3EmeJlmpKX5OTmYQsy37Ry2qejn6uobtwSA+xX0WPMeG8PJDZgeCiExYzG0wKseGDTfqk",
+	"YdgRtq9GFM2W+rguGKHVyMuhyM0Bfy0/r6fMTArvqmApOL0vXTuY65BCnO3i2AhyDl6j2sr+U9d6lh4S",
+	"pyOsnv49o1zV7DwDjaqLbWHStiw58sc6Hed+JaX+Z5BdECB2ByxmHeHjifTJGqBX5hzZI3bRIz4kgPtw",
+	"pP00+dtvkncAvQdKYRV5P2EJC0EPRGXKy3d0qTD13VI+bxfuc+pn0j/vW/Jio4CbczFz9FZ3TKwqnXNZ",
+	"ldUxziyNppCEmW+8hq2OBMtV5kHD+ly5gV8R5cwP4aknI3nlkDRDnmW1XFBV1ea5yawKSVP6UqbAAcIe",
+	"jCPocG9L1stejXtdeCvXDJvZL1QSstW9h484SsdH45hOy4dnWKtrA8ahuVdlBX4sR+WLYdhevcUwb+ux",
+	"PgLHL34dmO0rve+purmy1a2Rg5Yj9C9OGL14elNulf+6kiPlLloWVL/LAhmHWHsGgXWErcha14Gmm55g",
+	"MmI65gEaCzEfDLXLFMPGuoyGTXLbhZCzEPu0IwosCyhzmrExn6wpmbhWcOyBZrGgEeHhxT2oI7Pt+iBo",
+	"QRXxZQBpXGGXat86jFx+6QVFIhnQyFB7RxQulsJfEIHOVu3lqkMbGS0w/1ejvfn/sXdFrW3DQPivGL3s",
+	"xUmzUgZxn8bG2MMGexjsYRTiONdaqyIZ2ckoI/993J0cKbaWNEtoKPixVLnYF+u783367qbj6YQEMDtn",
+	"3TapwMRPg6KNbGwokmGz7HgE4kx8HE1YpMY/DX6mNBVaCTwqMsy23o0m16O3N7iW0TATeN+U04pU0Ngq",
+	"kV0/v57kf4wLUcXB0xBBH942A1k8kMU9bgAfjCQPAXwvfp/MGYdgvycLvfoT/HVwYl2w1jNpjC+Ivyzt",
+	"5Smpfc1QnF07BV5fjF7bv+tJ7OKXDCTbC5Bs59tGN0fmS/sabnaehDd1Ihf8yuHi8kFh95RDK+XiVd6U",
+	"PhXf3aeiG/WOeUH6N/v3wVgLNJRYt3lf21KGBrSS4253srgg+2trHtoLBgqzXMpmnHw3rOrd2p3nxWOa",
+	"1OD6o7HlpDHJrMh1AUoBp4MzC/crvYDFLHOzmJ9RGma27iRoeXV0nc+wWv+J/8mrLkPUHQWwA1030HXn",
+	"o+vOGEkOMnbRpAyvC4qVlc0TQdMccgv2/aopRfbzDvGB5VaxgEP1G/43vk9ZfIO7Ikxxd9L9wDcwlQJ3",
+	"7mlZ5VoC1d86Jbc6Urr7ajQ8dQ9nEH8wjkapmI0v+RxUnRgddnyQejuNzNvBy48Ur9whfwVrtEMX06FP",
+	"2mH05j4lEsqffGpNy/j9/egfO/ltbFPyhBCpVLIwgRk32q5v55NUGC51sFYuK2ObqEOMfsCveQxW/zLz",
+	"2FISpDal1K5vqSNryH/biXPOBKxxC8SafhJDScrClkYKiFeoqQFA6oaiGMTYIldK6ofQgU451jP+GXLV",
+	"lFuxbGVNAXV9m5gKNIZ23x81cCPYtSxAbO42fwMAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -59,11 +59,12 @@ func New(p Parts) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	customers := customer.NewService(p.DB, p.Now)
 	s := httpapi.Services{
 		DB: p.DB, Tenants: tenants, Jobs: work,
-		Customers:    customer.NewService(p.DB, p.Now),
+		Customers:    customers,
 		Transactions: transaction.NewService(p.DB, p.Now),
-		Imports:      importer.NewService(p.DB, work, p.Now),
+		Imports:      importer.NewService(p.DB, work, customers, p.Now),
 		Scores:       score.NewService(p.DB, work, p.Now),
 		Tiers:        tier.NewService(p.DB, work, p.Now),
 		Tags:         tag.NewService(p.DB, p.Now),

@@ -155,6 +155,9 @@ func (s *Service) putAll(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 			item.Change.apply(w.After)
 			if cause == ByImport {
 				w.After.imported(item.ID, fresh[holder])
+				if fresh[holder] && item.Change.Kind == nil && !w.After.Company.IsZero() {
+					w.After.Kind = Company // what a file says of a company makes one, where it does not say more
+				}
 			}
 			if item.Repeats && w.Before != nil {
 				if err := s.compare(ctx, tx, call, lenient, w); err != nil {

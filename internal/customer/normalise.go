@@ -1,7 +1,10 @@
 package customer
 
 import (
+	"strings"
+
 	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/industry"
 	"github.com/kezi-io/kezi/internal/region"
 )
 
@@ -21,6 +24,7 @@ func (c *Customer) normalise(v *fault.Validator, before Customer, lenient bool) 
 		said[name] = *value
 	}
 	c.place(before)
+	c.classify(v, before.Industry)
 	c.registration(v, before.Company, lenient)
 	for name, value := range fields {
 		switch {
@@ -59,4 +63,64 @@ func (c *Customer) place(before Customer) {
 	}
 	now, _ = region.Normalize(now)
 	c.Country, c.Province, c.City, c.District = now.Country, now.Province, now.City, now.District
+}
+
+// The classifications of industries.
+const (
+	GBT4754 = "gbt4754"
+	ISIC    = "isic"
+)
+
+// IndustrySchemes are all there are.
+var IndustrySchemes = []string{GBT4754, ISIC}
+
+// classifications are those by the names that the contract has for them; an industry's label is in the language of its
+// classification.
+var classifications = map[string]struct {
+	scheme industry.Scheme
+	label  func(industry.Entry) string
+}{
+	GBT4754: {industry.GBT4754, func(e industry.Entry) string { return e.Chinese }},
+	ISIC:    {industry.ISIC4, func(e industry.Entry) string { return e.English }},
+}
+
+// classify checks the code of an industry, and gives a label to one without.
+func (c *Customer) classify(v *fault.Validator, before Industry) {
+	i := &c.Industry
+	if i.Code == "" {
+		v.Check(i.Scheme == "" || i.Scheme == before.Scheme, "/industry_code", "required",
+			fault.T("an industry_scheme needs its industry_code", "industry_scheme 须与 industry_code 一起提供"))
+		i.Scheme = ""
+		return
+	}
+	if i.Scheme == "" {
+		i.Scheme = ISIC
+		if c.Country == "" || c.Country == "CN" {
+			i.Scheme = GBT4754
+		}
+	}
+	if i.Code == before.Code && i.Scheme == before.Scheme && i.Label != "" {
+		return
+	}
+	of := classifications[i.Scheme]
+	found, ok := industry.Lookup(of.scheme, i.Code)
+	if !ok {
+		var codes, named []string
+		for _, e := range industry.Suggest(of.scheme, i.Code) {
+			codes, named = append(codes, e.Code), append(named, e.Code+" "+of.label(e))
+		}
+		near, nearZh := "", ""
+		if len(named) > 0 {
+			near, nearZh = "; the nearest are "+strings.Join(named, ", "), "；最接近的有 "+strings.Join(named, "、")
+		}
+		v.Check(false, "/industry_code", "unknown_value", fault.T("there is no such code in "+i.Scheme+near, i.Scheme+" 中没有此代码"+nearZh), codes...)
+		return
+	}
+	i.Code = found.Code
+	if i.Label == "" && i.Code == before.Code && i.Scheme == before.Scheme {
+		i.Label = before.Label // the same code in other words
+	}
+	if i.Label == "" {
+		i.Label = of.label(found)
+	}
 }

@@ -1020,6 +1020,14 @@ type CompanyPatch struct {
 
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 // `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+//
+// In place of `field` a leaf can have a function of a source's facts:
+// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+// `where` is a condition over one fact.
+//
 // At most 10 deep, with 200 leaves.
 //
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -1252,6 +1260,14 @@ type CustomerSearch struct {
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -1407,6 +1423,51 @@ type ExternalIdentity struct {
 	Source     string `json:"source"`
 }
 
+// FilterExplain A customer, and either `filter`, a tree, or `filter_text`.
+type FilterExplain struct {
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterExplanation defines model for FilterExplanation.
+type FilterExplanation struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter Condition      `json:"filter"`
+	Leaves []FilterReason `json:"leaves"`
+
+	// Matches Whether the customer fits the condition as a whole.
+	Matches bool `json:"matches"`
+}
+
 // FilterField Example: {"example":"spend_total \u003e= 1000","label":"Total spend","name":"spend_total","operators":["eq","ne","lt","lte","gt","gte","is_null","is_not_null"],"type":"money","unit":"CNY"}
 type FilterField struct {
 	Choices *[]string `json:"choices,omitempty"`
@@ -1424,7 +1485,81 @@ type FilterField struct {
 
 // FilterFields defines model for FilterFields.
 type FilterFields struct {
-	Items []FilterField `json:"items"`
+	Items   []FilterField  `json:"items"`
+	Sources []FilterSource `json:"sources"`
+}
+
+// FilterGiven Either `filter`, a tree, or `filter_text`.
+type FilterGiven struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterParsed defines model for FilterParsed.
+type FilterParsed struct {
+	// Fields What it reads.
+	Fields []string `json:"fields"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     Condition `json:"filter"`
+	FilterText string    `json:"filter_text"`
+}
+
+// FilterReason Example: {"holds":true,"pointer":"/and/0","seen":["1289.00"],"text":"spend_total \u003e= \"1000\""}
+type FilterReason struct {
+	Holds bool `json:"holds"`
+
+	// Pointer Of the leaf in `filter`, RFC 6901.
+	Pointer string `json:"pointer"`
+
+	// Seen The values that it compared; empty where the customer has none.
+	Seen []string `json:"seen"`
+
+	// Text The leaf as text.
+	Text string `json:"text"`
+}
+
+// FilterSource Example: {"fields":[{"example":"channel = \"web\"","label":"Channel","name":"channel","operators":["eq","ne","in","not_in"],"type":"text"}],"functions":["count","days","sum","avg","min","max","first","last"],"label":"Purchase","measures":["transactions.amount","transactions.units"],"name":"transactions"}
+type FilterSource struct {
+	// Fields What the condition within a function can ask about one fact.
+	Fields []FilterField `json:"fields"`
+
+	// Functions All that can be asked of the source or its measures.
+	Functions []string `json:"functions"`
+
+	// Label What one fact is.
+	Label string `json:"label"`
+
+	// Measures What `sum`, `avg`, `min` and `max` are of, such as `transactions.amount`.
+	Measures []string `json:"measures"`
+	Name     string   `json:"name"`
 }
 
 // Gender `unknown` was asked and not told; leave the member away for who was never asked.
@@ -2243,6 +2378,14 @@ type TenantPatch struct {
 type Tier struct {
 	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -3123,6 +3266,12 @@ type PutCustomerTagJSONRequestBody = CustomerTagPut
 // PutExchangeRateJSONRequestBody defines body for PutExchangeRate for application/json ContentType.
 type PutExchangeRateJSONRequestBody = ExchangeRatePut
 
+// ExplainFilterJSONRequestBody defines body for ExplainFilter for application/json ContentType.
+type ExplainFilterJSONRequestBody = FilterExplain
+
+// ParseFilterJSONRequestBody defines body for ParseFilter for application/json ContentType.
+type ParseFilterJSONRequestBody = FilterGiven
+
 // CreateImportJSONRequestBody defines body for CreateImport for application/json ContentType.
 type CreateImportJSONRequestBody = ImportCreate
 
@@ -3251,6 +3400,12 @@ type ServerInterface interface {
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx echo.Context) error
+	// ExplainFilter Tell why a customer fits a condition or not
+	// (POST /v1/filters/explain)
+	ExplainFilter(ctx echo.Context) error
+	// ParseFilter Check a condition and convert it
+	// (POST /v1/filters/parse)
+	ParseFilter(ctx echo.Context) error
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx echo.Context, params ListImportsParams) error
@@ -4273,6 +4428,24 @@ func (w *ServerInterfaceWrapper) ListFilterFields(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListFilterFields(ctx)
+	return err
+}
+
+// ExplainFilter converts echo context to params.
+func (w *ServerInterfaceWrapper) ExplainFilter(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExplainFilter(ctx)
+	return err
+}
+
+// ParseFilter converts echo context to params.
+func (w *ServerInterfaceWrapper) ParseFilter(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ParseFilter(ctx)
 	return err
 }
 
@@ -6002,9 +6175,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.DeleteCustomerExternalID, options.OperationMiddlewares["deleteCustomerExternalId"]...)
 	router.PUT(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.PutCustomerExternalID, options.OperationMiddlewares["putCustomerExternalId"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/metrics", wrapper.GetCustomerMetrics, options.OperationMiddlewares["getCustomerMetrics"]...)
-	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
 	router.GET(options.BaseURL+"/v1/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/v1/change-sets/:change_set_id/items", wrapper.ListChangeSetItems, options.OperationMiddlewares["listChangeSetItems"]...)
+	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
+	router.POST(options.BaseURL+"/v1/filters/parse", wrapper.ParseFilter, options.OperationMiddlewares["parseFilter"]...)
+	router.POST(options.BaseURL+"/v1/filters/explain", wrapper.ExplainFilter, options.OperationMiddlewares["explainFilter"]...)
 	router.GET(options.BaseURL+"/v1/imports", wrapper.ListImports, options.OperationMiddlewares["listImports"]...)
 	router.POST(options.BaseURL+"/v1/imports", wrapper.CreateImport, options.OperationMiddlewares["createImport"]...)
 	router.GET(options.BaseURL+"/v1/imports/:import_id", wrapper.GetImport, options.OperationMiddlewares["getImport"]...)
@@ -9443,6 +9618,328 @@ type ListFilterFields503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListFilterFields503ApplicationProblemPlusJSONResponse) VisitListFilterFieldsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilterRequestObject struct {
+	Body *ExplainFilterJSONRequestBody
+}
+
+type ExplainFilterResponseObject interface {
+	VisitExplainFilterResponse(w http.ResponseWriter) error
+}
+
+type ExplainFilter200JSONResponse FilterExplanation
+
+func (response ExplainFilter200JSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter400ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter401ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter403ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter404ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter408ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter413ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter415ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter422ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter503ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilterRequestObject struct {
+	Body *ParseFilterJSONRequestBody
+}
+
+type ParseFilterResponseObject interface {
+	VisitParseFilterResponse(w http.ResponseWriter) error
+}
+
+type ParseFilter200JSONResponse FilterParsed
+
+func (response ParseFilter200JSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter400ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter401ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter403ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter408ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter413ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter415ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter422ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter503ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -15954,6 +16451,12 @@ type StrictServerInterface interface {
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx context.Context, request ListFilterFieldsRequestObject) (ListFilterFieldsResponseObject, error)
+	// ExplainFilter Tell why a customer fits a condition or not
+	// (POST /v1/filters/explain)
+	ExplainFilter(ctx context.Context, request ExplainFilterRequestObject) (ExplainFilterResponseObject, error)
+	// ParseFilter Check a condition and convert it
+	// (POST /v1/filters/parse)
+	ParseFilter(ctx context.Context, request ParseFilterRequestObject) (ParseFilterResponseObject, error)
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx context.Context, request ListImportsRequestObject) (ListImportsResponseObject, error)
@@ -16971,6 +17474,98 @@ func (sh *strictHandler) ListFilterFields(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListFilterFieldsResponseObject); ok {
 		return validResponse.VisitListFilterFieldsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExplainFilter operation middleware
+func (sh *strictHandler) ExplainFilter(ctx echo.Context) error {
+	var request ExplainFilterRequestObject
+
+	var body ExplainFilterJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainFilter(ctx.Request().Context(), request.(ExplainFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainFilter")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExplainFilterResponseObject); ok {
+		return validResponse.VisitExplainFilterResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ParseFilter operation middleware
+func (sh *strictHandler) ParseFilter(ctx echo.Context) error {
+	var request ParseFilterRequestObject
+
+	var body ParseFilterJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ParseFilter(ctx.Request().Context(), request.(ParseFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ParseFilter")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ParseFilterResponseObject); ok {
+		return validResponse.VisitParseFilterResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -18478,433 +19073,456 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P0LkxvHlSeKf5UMeDfY1FSjge7mo7vDsUFRlExbpPgnW6PwCvyjElUJINWFTKgyq0GI6gh7dsfr8XrG",
-	"3t246/FYszNzr2fm3vBj1zF+yJK982Eum5S+xY08J7MeQBVQ6G6+pHY4xAZQj3ycPO/zOw8bgRyNpWBC",
-	"q8buw8aQ0ZDF8OeNfTow/4ZMBTEfay5FY7exP2QkZkomccAuKHLIYsWlIFQRSpSOpRiQQxrxkGoZNxte",
-	"gz2go3HEGruNTmOr02h4DRUM2YiaJ+vp2PygdMzFoHF05DXelAHFF82+950hixnRubd7RMbwxXuy5xGu",
-	"SF8mImwufMOR1xjTmI6YtpO8nsRKxuXT9AV7oLsBXOET2YeXjemAkR7ry5jtESmiKU6XTLgewgWKjhjp",
-	"80izmFAREiVjbQbFzWPfT1g8bXgNQUdmXPjswohH9MGbTAz0sLG73dq57DVGXLgv2l7Jkl1PlJYjFt94",
-	"MKYinJ/JtTA041KMaEkYDYYksHfg9owjGbLGbp9GipWPkuGT86Pkmo1g/f5NzPqN3cZXNjIy2sDL1EZh",
-	"ZIZKGkfpBGgc02lh/K9zFoVqfvxvmTXGCYzYqMdi5ZEeUzxkhIeeI0CPHHARwoKbUdedWh9feuKpwaCX",
-	"TMtQQsm2kECKkGsYe1/GxB4U4gdcT8lXSafx6OPvPf7N7zoNcu32a0SNmQi7WmoakU7Sam2xr5J2q9Xy",
-	"q2gLSbCKtjZbrVarPnHdDMuPiCOlC4rwsHjcW+2rOy16KVynwc7l9StXtnvrvSBg672t1mZrZ4debbXa",
-	"buhjqof5U4EP7XJDdDF7P+ExCxu7Ok5Yfjp9GY+obuw2kgSurB7+PRnrsi2A7ffw7Prrvj3XhGvYEXM1",
-	"EyEXg6o1Nme7sMIh69MkMmNaD2JGNQu71FyRW/l2nXW/8UCzWNCoat15SLggekg1UVOl2ai49tfW25Wr",
-	"y+yjl61ukViWD/lmyEZjqZkIpt9g0/lhf1MmMZETQQ7YFJZXD7ki5v1MaY9QTUZSabJ56RIJhjSmgWHR",
-	"TXKNxGzMqIZN4oJc2SRDmcSKDJhWwHD7PFaaqCQImFKEDigX6X6hOMsmnxvkuhll1YQvXakx4f4tqoNh",
-	"heww0tPHHTKDDIZUDJiRUj2qWEjMqZcx8V/xYS2omBoRGhnxSVVBzBH2gCut9sh2e5NIPWTxhCtWPcP+",
-	"Og5r0V6WTea2FKxiQteEm49iTKTSb6u1TSZDJoiQZmsGdpIhUVwEC0do3rV0mOXjHI1lrCuPBfx6AmYU",
-	"tKuOCz7y9Kzo67JXNer3ZO8kQ6484e/J3unH+yYf8RKeedNIRzJmMShCVXwxgptLGeOlFnBDPkpGwAuR",
-	"s9iP6UC40GzAYhjJLRmyqJSlmMUbmV8vKMNViusXRIflywN3dA/g9Fev0Jhqwycbu43//7t0/YP75j+t",
-	"9Z3u/Yct7/Lm0b8pXbS7iaja5DgRJ9jksHKT40ScfpPvmWtZ5drCo1jZ4h7SKGHlA8Obns763gOOWDFY",
-	"kIPIcQf0EG0FoyGqJBgapuqroRz7wHVZPPaLEzK/VcwH31lTVJZI9/xMr63/e5zn/ezPZnf9/ivl892n",
-	"gzdimYyriGpgfjwBWbFKsoInnp6w9umgasyaDk4w4n7liDUdnMF4jV5danQagWssp0AmQhMaRWRk5BZT",
-	"nhF75L1EadRkgB8SnynNR1Qz38h6MBgjKgRoyIMEFBQRkkAqrYhgNI6mTnpW8VJQ+SuUTCGFoUwmDPd8",
-	"N/1oh4ALHOjG/bIp/yla6czYV/Mzvz5kwQFhhyyeomynYF2pCYvJxByxiUyikAzpeMyER3qJdirOkulY",
-	"5wDrGtu5fFrWXrND7kkZMSrQeI+ZGkuhGBhot6W+JUPe56yE1G6X6SSwIUaTMdpzQQ9pGiPuznarZZ4U",
-	"SKGZAOlHx+OIo09iYxzLXsRGf/KeQgdFSr3mjhBkjhTaaK7dQy4jdGR4jZBpyiOzk6DVgb5LQskUEBBQ",
-	"E6qI9mazbXEsY9XYfTd98oiLboQ8JffEkaG+HjPKc8So0qSd6c6gTDa8xlgaYRo3dhsbsAVH9/GoMAVa",
-	"zW7jcn/ncnun3zeboalOVGN3G5QvruFovkpDchdvyM6OWwy1UTLno/y2LjKj7+BDcG+L+3eLRubYshD0",
-	"ZLNSE9SluUpXyhxHOVFu79qn2jstD5jojrhSHNYtXWRKeozGwAUOmDDHWjAWMsdyFq9jO1vHtwVN9FDG",
-	"/AMWli1kcQBnsYa3JY4ZllAKhsIxJb1DFvM+CPac1++dd95Zv5boIRParB0rY4pUm1WYgLMv9XvBm5Z4",
-	"33Cftk61TyqQY1a2T+kgSESDA2S+cHHqpVC7k5hrVmvjtrKNe13GPR6GTJTtWnE4Z7Fr+1XzgG3kxupl",
-	"ggrYg0QcCDkR7gRsn457Ob+LkLoLztT88gqJmpS7qtYqbmereFtq8rp96DwTmX/1GS1lDEa3GzzKBHCd",
-	"cLeObvGunmrx3FpoPmIy0bOE2ZPhlIQ8hINH45gfMhwGI+YO5yjgisgxi+GlZEhVrUW+mi2y5dNkPx3F",
-	"3FLPDvSsSPaEM3Srv3Oq1c85tbqaHrCC3KUC3CYp5RIaxYyGU/N6HJG7nfB6XH0nW/HrUvQjHpQu9fyo",
-	"zmqxzVCYC0mEVFPSByalCHf03N481Ypav7rhbCPrqJlRZKx7yixiQcmqs4LtzWwF78QsdYWT1ymPysXj",
-	"3IDOai3TmSCfMGqTU3KdM40oOnWU2j6d+DLHpKul7EY0HrBSNsEVgR9jc2YEabe2r166cpn0pprVYgjt",
-	"rXmGcENorqdkX0rypn3x3ArPDO1MGcPMnGb4gDkc6fpeOtX6jljIadfMrZsIlYzHMtasIMgUM6ZM7qHw",
-	"sDrreimvzKXPJrfMK8m+Wc6SVa0Y0Fmu7gVF4C3EvAXJWGf63oK13jwdj+ACrLkqG6cXM3qgCCVxErE9",
-	"gkYNHCUyMYK51NAJkjhmIph2rWpTVEE0oYLcvPcW2d5sXyHuWgL3FkwdOjL2+oa7op7Vs7mZ3+BxLAOm",
-	"FO1FzB6fsu11a3AW+/m2MFq4ljJEixpiGUqnK+jjcvm5NcSNvHRKnToR9JDyyEy1sJnxFMdAIqpraXyX",
-	"8nrzPRYf8oCRtwtPn1vB/MvPxurRRMjJHsmGT/vGIL7LdDxdv2b+boILxD7MvOtVw+bv2Vk8TD0qNojX",
-	"8BrJOHR/CSvuGl6jj+Jq3sHiNV7lsR6GdDqz4nTAGrtbV7xGQCMmQmqoNUoENasLVxsuM5JCDxu7V70G",
-	"pCDAtDZbm5fXWzvrm5fMesuIxt0Q7LNGe+fq1fSXKTOPNF8deY1xbM695ugvgVfPOXqkGZlhY+ZORbQM",
-	"6dRD4gLtwnxteIo1NOZd9PmpZCsHI2x4dm5lC2TXZv5xEaPjrl2Ch3NuoHR1ym5Nl6vM82h+JCGdEinI",
-	"ZMiDIeFgRB2wsfYIDNjD+RMugigJWeilKiyYChcU+UAKCHukPsUQPW1z08tvUam/2vyOw+mTniGWhau+",
-	"9H248Q/LIiiZZ/TdbK/cOuJGZEuXbZXsvccCnaflN/ghg8WlIeprNLqTIzHruJuNsts56nTSa8d//vPj",
-	"v/rORWPPAn2QtePvfATfuOF5ZGDehXlFk6E07C9izq0Pq0MndGpXDPfRiAdcL/IO10OZ6I6Qgnlwy1ZL",
-	"D80oqH0jTN7tvqEIc9Hmjh7mNiG9Rg1lrD30gZphjPGnC4ogsThHLxf4Q7Mj8t7thzUP+4Kze6ojlsbb",
-	"ttqLo22zZ2/WJVvhHc8vVX59yNrnP/pfjz/67kXPLroU0TTHQsrOdBYb3Fw2Vkfx6S2b7WI4cScXQ17x",
-	"PJSdgus04r04zU8rblDI6UBIpXmgFrjMZKyHQKPgUu/JRNsUBr1H2GispxhQp1EEl7MoAj96nZSk19IB",
-	"zOcjeY1xEgdDah3nCwWrvfB1DnN+P6FC88gKkNJTn0uZypiUTArSXiSjHm7a7MCKCwVRZ+W4RY+KUOHx",
-	"3Wx5ZLvlkcstOIVXW+TfknRsZA0U3ysXPYhMjxhVScxyhJbtYSK4Xp7dlW3023D9kYcRz6V3/qm5CpZu",
-	"hszwvV6BTJbQ2NtuqEVCG0lRFq+9Rd+TMYHX4PJxlerHzTJ5ofmI5bnJhLGD8khRfh5wl2cHUToB0I3u",
-	"MX1Ts9H86PO5XbUic4Wzmrt56bvvWHWHRtFbfbAwFpI9BYt3drgpZdfLCizMvSwrMD8bfOT8PO6bmcjR",
-	"mIrpa6CJVyVFSkFo5tSSfUyB9AO8txjgftigQiQ06sbskIkEvwEbySiQkA3YajVbrYaXWmBGObz9TTMN",
-	"NhpHcsrMkrQ3W0ZIDGjUtQG9x7/71fFH//L47374+O9++Nkv/+HJL3/0+KNPnvzLp08+/bvHH/3F5z/+",
-	"oRH2P/gYjIcBV5rFLESNtr2zc3W93V5vt9MfkfK7ll3sNnba29utrVbrSuvq9uV2e+vy/uylmG5gKEgF",
-	"weyPaJpBPHheG55bj0VbewsI/shr9BLFBVOqCy75kihHYblyFM6F3tpslMvcbDlLHjezbA+Xq4Kla/lw",
-	"yXVuIUtll2HB+CDCVXPpO+26P1ygMNinjalSTNkUORYcGDI2LAxHs0doTzGhM53MufMFaxI4BFTYrC90",
-	"dkyoMWGikGhJJjQW5ICxsZoPfpVpIUdlLAUP0x2XGLeC4nuLxQMW2qRl0pvav/aISKKIBBGYW9aaeAHP",
-	"aY2jWONM1eO+9nTd9xpmbcATYJM45jZk/vzlsm8ulSQ1Vzyx7nEt5Krh/3IqZqvy+ZXne3Fe7dLRLuUG",
-	"NZ8wxx0Ky3jCYa3MSnaJb/i2T9auD7mgF5TRYPqchUTJgNOIBDELuQYHn4ccgoUXIRBKxRTTYdE6g7R/",
-	"suaHiVC+R3zGhfnnkGrf6wg/YfARbvAvGktbKjcORWjM0A6kihh+A2Z/QMdc00g13RgTETGF7CVvqkNm",
-	"UAwu7uu3YWTAs9AGnF24RWlv7Z2KtLcSrmTjJdUsCV9XWXNAdMzYLvEfdhpUhJ3GLnm32WzePzKL9LDT",
-	"kPHcV0Jq893DZrN5ZL4zEzW2Xr8jzM+QSm8u6DRypQqdhkc6DTnGHwaa4RegTON35lh1Gkf+HvG58EG5",
-	"94XUXfNB0wNmttBo3r5nXseVNcN9rrpmbX2UBR1xzeaPt1skZGxsk/o3Wy10G6g5kxyKZd59iAM3652N",
-	"uuE15Lixa8bbsJq/4b6tVgtURHdHgC5huJSLRmYjvGtLNxpe4/Hf/uL4d/+jcR+0uuI+eo0H6wO5br98",
-	"T0nRvEsnt5hSqIum1QuzPlvz2t3sFblCA+clbK+32vut1i78/9/DvNNIpBnffa8BHtyaNRpGr2zsNsYs",
-	"xkiJlSjHf/j7408/Of7JH8Eh6TIzgyEVgkGgRcu44E8+/ssfPfrk548+/uiz3/3P409+BF4yDWq6kSNq",
-	"jKtiPa0L52ODgY3d9rwMirizc2d0ZmAWZuwqSwo1qoIUTO0RxWgcDJkifaNF6yHWVKR6/7z9NGPIUq1j",
-	"3kv0IlO57FCmdRFYi2QUBT1kPCYHbKpKbVgkgLnMbEGAh6KfLWWJHkESLFXarKmw1K4pWiNwI/C8klHc",
-	"e4tstS9fXm8TGo2HdH0TeHf523OEOyPH1q2dOe/RYuCsXvGeMY31yJU4zngcaI9Fqcchdynqi5GUBzZ8",
-	"oHP1TquRRmhEIw/0kk3rG70Q9+yzf/zXx7//78ff/6R04YqnuaZxmpUUMQxmlQx0sNi/+7BsbecE/MQK",
-	"USsiXfaF2SvU7sGjanhD6FlqR+Ft9wDVZJRNhtRRTiAVH3/8Z0ZYuAJAIHV4Ukf4eIXfJNdSm0HkM1jT",
-	"t5pzz7NxomSYO2W1HBReg4swUaVH4RqJDG01F93VxQBcaWmdDFla5BVEVCnetxG9xY/MtK9F5HDTXo4l",
-	"AOYByOXr1T1+g2OG1ogZwl5Ke7fsZUdOdpRQkpyIsjrJd4YSDqGqOIVzz7FSapmbE67KcbRxLA8he2UF",
-	"xvqbHz/+1d+VDkIFMmb1z+Y9c/m9ZDSicem5zKRrnc2xVRKZdK15m7Z6h6YDtXIl7D4tZX2a27zSWg/b",
-	"5yy+E9GAGQ5c9ri8blCX/ae6wuzG3qVcsdCwICyLxvx1y4Vyla2ZcC4E4rjQl7dLHToTGgsuBlWBAMN4",
-	"ZBjm/P+QlprL1sBEe4WqbsQ0uEn2iDDczPCEmFEcTK1VtbFyWNjlXskwp15ZpmBPbanL1S7Ttaeh/eyR",
-	"EfpQDtjU/HLAprgk4EGJ2UgesjIXCkqQbkBjo7b+6c07663W9ibwK/ogP6JLuQDRqlr5q7VcQqdyJ+ff",
-	"5FzKI/rgJt6cFs+5zyf0N89M6Q2mV5wVS5EHzgoWwEjfishSlRw+xbqE9VblLlMQC314JptaNmmXRb7S",
-	"xGvsefbkpfN0UZsVtj/Imal1Zn7HZW/mK9FXLTjPy8SnVn6XX8m0DLBYP59OfunKvpXoQKLuM0M/9RRN",
-	"my9VOzEqS8pafEM+86koLZdKutklwocsXYmzPUiFxT06NQ+8Dkbpikcg53NIx74iOWf8a7O1zLlQZ1ly",
-	"AjnnMlgJh2JV/0B6sHPegZnTd/9haWnvnI1etortU69i3g5f8cFnZnJnI7xUMsK8NbniCOdMysL99W9/",
-	"luZjvZhItam44hKtYhqmxJw3DFd837M12+CubsyoKsfPmhbsGsJVWgcFd3oWlIWRIVdaxpA1UoytLcdE",
-	"yfPauqZDpgfmslGcYyE1pZ0pac3Tsmy3IihT7mGOPbuV9TJpjqRU5D8ZA8vtvufc/SkTyZ3W+eMzex69",
-	"zHvumGqBqzvf2wynKThJC+ZvwRW6aDW+Yc+lW4y5cSy6+Xkk0VQqyKvkzxR0zRWFeRh2K4MI18JQ2bAj",
-	"RBKIlkRDLBGTE2jMsuCCOUwyQkQylyUa0CiyPj3wN2DFlve09Iaqedxl44gGTEGqYW4+ZzeUipBxVbyk",
-	"FoGVKTd1kgbqqT9Lg9w5dajmeAuKUa2RZqrTotDxM1ellu1mfdVq6Sov9ajvQWBYkH4sRzYCHzIbbRBS",
-	"QIYQOPaXAq/VHkuFn/4aUSyAcPrazYseCfkhBzTMtcuXLnqIzmL+bkOmO/jw4WPr4tzQTj6yTF+rR5Oz",
-	"mtv9Gi978XS7pUPOdL2asiuv9dU5qfX1wqVjzfTE1dggaowrjPlpKpZwFQGX7JwquUe4xqI1BxWXpc/g",
-	"fUpTjHavqnFWqpX3IJ6/si/LwcGuhsPqPRUnaD+FRD0LUFLPQYIuteZdclF6S1ezB/oECKKeRYI7BQCc",
-	"hyCbq8svnUE6nQVcUjWdZYd3BTqjozHlA3ECBpnm1ywJKcKwrtuLj7IsnPnzy4MhUUM59gDDyvw31gKj",
-	"q6uCgBay9e277y9dvDPNrs2lxE+wCoxQYiv8BWOhMlfg0BA6tNk4+e4sVxlPvVunGsBCwtWlBaF5oG3E",
-	"czLMWWC80R2diNEQl81lbdFA80PI9pLxiArzVSTVYtPUAoznk/ICbdhvI2QjuQ5RUWOcU6X4QBRTwjbX",
-	"29v7rc0sJSyQEdz6ld72pa3WjrGojf6VAys8YFPziY+zFLbPfv2b41/+b8h5RunW+Oxb3z7+5f/5+Lu/",
-	"yyW1NUZUJJAWaMHmauLVzeem4fRKsh8KU6wb2bZTflgqjXjM1EpPs8u1CGfQ4kDO64dsWjqMBTUNTplY",
-	"oAylviC3+r0kOiglKLctqxYUpdiBiFYJw805h3C7ipuziJvt08GbXJ1ZZKM0pWLlgMY+HdxJThDSzdHP",
-	"HIOwNdF0QPo0guy5vmHBXCsW9fecq6OfaFuGV48AM6JYVezMTT5XDDlfgmZNuRLD2fHcJYINHXr28rK1",
-	"vxEmVX0M9kErHgyZ0iRihyzaJcf/6wfHv/gnjxx/928fffwLj3z+s7+Gfx99/IvPvv19svbo4188+vi/",
-	"eeTx9771+O//4aJHjn/6z/jFRz9/8s//xSNP/uH/OP6/fuaR47/8G/z3z3/76NP/TtbeeHVjn2xfvnT1",
-	"Yp53j2MOeUZe471EcBl3zXAM2bP8p0PbiQEOHlWQjg86Uo8GQxbBuRhRhQw6lOak4O/gTCo9pTcOLTjF",
-	"UoaPrrGuYroGq6WYpOxAGcwGcQ1uzUKxYd1k5/SmNBK6WTNbuocPkAFU5iyWVuOYHXKJ0dliQvfRApQN",
-	"9n5jd3vTa6gESc1Gj+tOze5IMO9hTTPqHMxFtegqQTLA0bjMqQxy0DbnKE/+zW1x6UOhjYaM8xmc4DaV",
-	"IkOYkbF5voOfKnCaqjB6SiZzgKHgzrVzsNlIOT9tuFrK72p1rmVUt6TdQtp4JcuKhHHWTFGrOawCLddV",
-	"JPK0XT8TbB/SvrCEwkLMl2a/5w9HmfpgzsjDOkuQO0QLVfMkfTU+ozSnD4FwWQ5uevZINZenmLD3G14j",
-	"24hsiBnZ5lY3009yZ6m4ZaWyyXBhF9cpnvEhVd2RjFk57MpqSgwy+5KTEVGlu3aXigt5hypIzKaK+EDW",
-	"PkK2GDpLK0ENyQuLleAg6FdNVHFZUel8S9fpAS7rXZsOkq/AqVFxk6vOfPveaw7vI3e1MToQv+dKs3UV",
-	"ag1PWflyknqKbJgPK+FDltcbl4LcvC0KUA6KZXhdY4ZQBeZX333rl8qJU2b8rkoa6Xo4WByr1WQZsVUB",
-	"2WU09BxCqQUSPk04tTCPlY2JMyKPPWLOKuIHtmadU5eK8bHW+s79h22vvXm01uk0cx8v/rvlqX4w3vLt",
-	"nMnnWbYOOZ5RSHbMGvSkLgZoQHA0b4e97CmSZeuIPbGyNI38KqUNGSr6XTWMBOlBfSGA9mNjrFy7hpky",
-	"ThZTjRCDDRCv4PKNwD0FB3ug4T+QsYElpfYvqfFTNgEEPUEMmazofoYHDyUPZs7qUmUxtwCz8UWAvsq3",
-	"CqOKaPZAl/JKuzAlBSzmjEVUDBKKFQ7XgoCN9fqb9qvSp1VX6mSLusosnfY0z+IFhggWU5d1zljNCKea",
-	"H8sSQlOn9crkifbkXpk3mAjLypx8C3fpQ3UIVQfMNrOTGgrO8+hn1ucN+GfGQpoMJdyF5SFwb97eH1FA",
-	"Yuoz+wca6GbZEWCzzFT/GqMR4nHNkjcLDtQpKgRv0GAIAQaP+PIAurFM5vHkuS5V/dUcPqM8gIkAnPNy",
-	"8KIFCcrYV2qGGyHi7m67tbl9Qp+EhY/cbe+U1mnPO7GLmB6ZXai66bOumK0NZAiVAo1E99evZkiUhp2n",
-	"Ok+gDhs1fRe2AdaIjse2AgFRR7ojLsBBYz8GLkPO2atFuVZs3Vf0hIRWC4nlxCaVFIVftr8NaOZmeyzY",
-	"rdIxFYpCsoUqgHDutjJwztzfVcvcLijR23MM3O757Pm8xz9IS8MSMaaBOaB9HtW1t4vujuXuALfZtSzZ",
-	"M1f8S6huDjfUXUJGNERPTX6LLMBGFoqjuWYFtVYso/El+Sxwcm+4q48sqPCy274uezfguqPs7NRabHdJ",
-	"DiRWHZYy0Zo+FtuurV6RU3Y86/LfEgdKDqoFGHp+MjHrJ8pQzITG5bIBz+8sPbxGNSXmJyhOJEqSPo1r",
-	"bnWmp86rsLVqWJAGsiIWp2osvwdQu48K/GQuVdJMCsGlIMPTNg/QCL9ca4Ipf3q4wtVPzeTFvS2b6lvI",
-	"4GAb7ckHLcSOyLOpriCjKbFlrifywBSrTJ27yxkQ9nE5JpDRfkoTM36vFB7fkKdXF7m5jNetZuMjHZ2o",
-	"bCjPg+c2AjYhy2Aw02dhaiNjHazsE4TcIhZyS+2VmNM53CLIdZjNI90qzyPNM+Ash8bpG45fuM+DXvtq",
-	"a6tVyjEylpk9B3WTZSy0BsNbPUm5WAEMd+S/atfmmSV+YErylzqgK8AdttnD6ekBdRdB77KmXaFkahcQ",
-	"8GI5IdAg1/DjkKzldhEBsCYx15qJktNYn5ermg0VMSYCluiIKci83YNR8tCiZxnJThJj3GBNievC/XQ8",
-	"D6uz+NnI/wzHcYRWfcJv5I7DKsRv73Y6SUlHEBp2rWc1kFEyEpmnNd9WodjIKKTTPQKdLL75zW9+c/3W",
-	"rfXXXkNUNHL39etka2trh4wkwCh4jYgL1thtX/EaypiIGG5kTvupGR13YyvHKjG/XVAEG4kVsIytQMkh",
-	"eafGXrM8fb0iCu/mMYfgwwXL4nYRy+Dd3at7bMCFZY04QuhHYu5r11VR0oUrbe4qJ8iLbYsGtOLt0d2z",
-	"cUvDA3x7SvECe4LzRxZ3JYWQWG7Twpqku5MbqFcjTyFHm8/BPZ0/GafxTuNzntsEzmDsixtPRJJaHej9",
-	"hCXYeDARwipDOVM502moCFhU1Zkixxbzb3R6kKH/vLFd+ghhBMGrNuN5FpsYjmOfH1oEb7L26I9/Beks",
-	"n//o18ff/sGjj/+z+1T49nuQ+nLRc6VTt20CCnk1iRlNzEPNQnFAzzafEJYHktMUGcpEsaGMQtUkkMPY",
-	"EYgkEiGmOEUGCikFAPdixbGWJGQBD5lFCHQZjnICKYwTFndHPAzBdZb+kYzH+e8hZ6Z8nQrFFuXMs4Dt",
-	"BDGPQtmJv0swkefKpe31zVb7iuHzN+/dvE7ussMm2W4Sf9DT5tdVISr3CIsUIz5XPPDzXMg+DzzhPCid",
-	"2ddlb06cJbbkCEo2w8buznardVTP8VXPSVWAI4S3dONEYCLqIGZKNXZbze2cIyl/TlZLmQkLKTPZu/K2",
-	"1laJ+381N0+6ZFXabQ3RVIEwFErBcmb4fKXZCZxGq3tWuOBquOJbajpDXFFSGVKGJYayjgRZ7UERx3eu",
-	"U4HSNF51geq5K74ue5mvYvU0lFOEtzHZFQuzUzM6Xa9CwgmSZkXku0yZSPf9eWRcfl32noMCYJjgaaR/",
-	"Rgg5QXw2Qv4WK2u+UOVv2M+3OCp4D6rg7cZMLQB4xv61IzoloVwtcS53HCra4l5QxFdJrzxdBCexZILO",
-	"Ni3tidH9QAq25AHQ0NRcR9ZuXrt97WKN3K70YNkRpovo5XNOsgGUEfmtDG1xRuWCwF8UkbTNC1kbUx56",
-	"RMuuGvKxR8x/xyyEQlTX8uti2t6qsOWesS5VZeerfPbuIYvpgHXda2fQ6neaO+VA9VB3k96V72/WXm9t",
-	"NWySWNnvRnFoZO1sugG+bCv/1TSIWNdMAZNl0x/wq02vkCOQH/HW1Z3mlfIRQ2MVd8t81KhsIWq1kyhZ",
-	"iRoJV/PLU+Om2TWbS79ztFPe5K10fecSFnAdkIB6TE8YEylRwrdpIl+PRXJC9EQWCwQqGwfNbON8/GGq",
-	"rCvMNcM359PdVT6nGUKotWMFSihPaurJZDDMNa2YZi6ykzjLZzZudimKQypOqpSLuAZCqzRxEwRPiTFP",
-	"IA9mlhPUOPUzR2ZUToavsYCPaOSlmwmw7lSRkbHWHGqFbRniXNzQSDo3oGwYefdw0eG4/u/SvLBLhTSx",
-	"7fIsMW+B/Mxaklqw62wkGMev53Sf2Xi7RLkXl+3n8lze8i4sDph5bA5sX0aRnKjy5mzQGjArja7O2sVr",
-	"/LT8G9J3zfPz6buYi4Tns1wKl5+ta1FEoPMzU3vQSQ4pxIfLvwqlu5BP4ruCXr+mbw8e0OWqm1YCV64Z",
-	"vszHRneDhClV0Ugmv40L04yLQMQrNXpCiIPZPk+9XN/RZ9pslGVFT/kioYHNeMoSkKBJL1MakvI++/5v",
-	"G17jyY8/Pf7Vr8wCjWPWZ4bYnekQySSGC3/0g8//9r+aa3/1L09+/EdzrdJTOGJPfvmtJ5/8E6z7TDJH",
-	"bi0WYiC664rTWJJdm154lM1y8S02+wvgOwI5Yt0eXQ6skfO1HRUWb5XkOxkEyTidVlnJRn7V61dtpBo/",
-	"EiOJ+AFTngXr3SUUkhVtrxCusEaIPdBljQ2OKk/HM+y+lKeYEzTtfGrEvpi265m8xS6utQBDCoeh3lty",
-	"x6IOtEx2cOo93h2h+7UwcgqHrC4+Tnbc6r2k7ECeGGzpUg2wpeJhPi1QzszRr+c9yd1Ug5BKj3YdljOP",
-	"giUFs+NbLfB/Fsis84id98v9r3SeHWLjgAM2hcjF1MGer/kgxHyP+Hj6zV+Kf4DfIB6Ef9ExUq+MkxJk",
-	"dR2RoaTvzSOkz3UkXihY+Qdmkrca8zJ2LoOifQIM9TsZlnGZ9xq6d0B6xNrd16+Tne1LVy6WoHSUQnLd",
-	"04Za9oiacB0MUd+saFlYhYjyOiwy7mDqIUmz5zE3uy/Lu09gh/75Z944ZPHUTgpsmDNC7zf8R2kqqpI4",
-	"xlQPs86IAY2i0krE2bLK4oP+f4nU0GQbmxOrAy4GoOMPWTRuLvaDzw/pa/v7dwheUG6Va64jtvReszET",
-	"GYfle1teqnkNjR1YD/YAGnarFEGuaLZtWLxttZHmNAupu32ZiBq4EphdghPJJ6wV/NiFRS+1DfJbP2fh",
-	"UajhKEvjMyvlfnUVtTPOiD6brFjQvOC0rXS63imk+1MRYgHARCZRSHrZwMubu9CYjphmFZXo7ycsnnpI",
-	"9ECekOuR3lT+SAkSfP6BX7/31m1if0VGdHmn1b5IuADMz7QK/YIiPRlOl/uAl0cx8s23S6Io4hA4fXl5",
-	"bha/r5nHTEc8Kk//juSgayRXxIdShjUbe6erXC+eWf2g4i7EHjYS8wj1SG/PbGv2lRGtTNOKOvExo7q7",
-	"6rLY2wr90ld12NmlLazJ3Kp6hYyLudGWjMTLkUAZ9dx9/dY7jA+GiyLKpXmo/WWR0tmep3N7Njr1E+JT",
-	"PmG2hrPhNfrm/vKVSgS0XJo/ZM5WKCmyWBHRIS3Gm8/VxoaSNQ7Dgv7nXgprBUNeNMvnEBhNF/g00dGK",
-	"LaKqK/u1Ih5uM1MiurQMaxCUAlHL/QOju5G7HnSxcaLPlv+l+RyYYTvTnQr1W6pJSKdNEvdHuyRmARPB",
-	"FGIDHimECkDaQniArE24HlrVdsJFKCcX90gQHcIlwTCJhXlSgQHhI9YeXPTIhLED1dWyWwhEkTXdzX6V",
-	"PcXiQxaStf2L5qkICmpegarIA1vWS1oeGTEquvZ1ML5Sjl6FMlYHnRZ2y0HTVtTJ7ttGhCFRbDCCNsBm",
-	"yHF/VKo4jGTIojxeS4kwSURdduGKYItDAvXDbGMse7THI66nKbJOGvzIh2TOjtkgJJrNFXG8BkZpD5Zn",
-	"T+LsSqTTTs9D8VyVsSrYnuuRxLz6Fdx8iF4ZUotBC70CjGXQl3EAaOxE9udNR+s2K3G1Q0jBzIf0+YMZ",
-	"SKEqNjOyqnGaOohAiPCA5Qm8cHflmtwoMqQZuQ0AMCVmFjICj/ThOI9wVj04hBPQEPCYS4Ew6lwKTI6G",
-	"bTbKOSxmMkrZTe5K1eyIIDrctRd/1RhSLNAs7OIXr5CQK4hUsjBTXjwSG8uJhcQqz456LygCJaYA+LBH",
-	"xl1qls/riPSxuZwGIXXu6Rc9MpQx/0CKLrhjkb+537sx1Qx/iKZE0WneBArkiEEVg5kMcjs3nTZZJ+P0",
-	"pYVxK/4AckVHNFJ7uYvIV924ySu5r7u8j982O8L9zhW6ZrLcTFQWyZBicj+dGvLlmqz1Bl3RCwHrXJE2",
-	"sKJSbFPkmymnv4iunvp9J19HGKGyin2L+jsH+AxeEcgvZEIzEbB5N0ktkIFZs9m8z0vJuvJQvJ6CkdVW",
-	"3nIEXFMMV8IfLOCoFW7Q7KF4+k7Cji38Ab68cmVmm33E/ZExG6JDqJZLKqqA4NazQK48nc5nB3LLSJPZ",
-	"3GInGpDXIos98lZAYtJdJ4zrpv4iXCyunU05xg8zgr+dNUQH4Ngnn373s09+9ujT3x1/6w/OBkQeXcaZ",
-	"GrutZqudmeONEZ77htcoMrfGbnvzaEWMqM35BGW3kEu3EaXxqarLszUvLZpJRCqpc1lBfekYowNnXp4J",
-	"fFaK4ZxKV9Uwlua6xWZGfrk7s5KRZJSxdIB38NJnj4eFWmCm2s2qepYtWTXRzsizZLZaIW12+E9WTLs6",
-	"ZVu6yefm0PUP7r+LtYfd+w9b3uWKJisrk1ZJO4xaLctWp5FqPX7xqp+ZAEAGfhZS4CTtm05AB89qb2yn",
-	"jqOqOd9JH7iCBXSPIbs0O6wuEHDIE6qJf+ete/tk47C9AVbROpxc5dvUKSzkdx33zU8XFKYVGZsp74Of",
-	"sZzKZdipCi0yT3QKWZTKwPSPMY2ZlvChTIVxstIlh6Yv37p8aWmHiVlBm7u9vbn07knmc13oEsu8s+Ym",
-	"8LmUD3fJG5eQz0mSZa4pkntCLlmPKXLA2NhDowVNEUMxto7/qdDHUiX6GdNLxXhOSD/Ln5ajp3oe2zxl",
-	"1UnqWYH2lo22khbvJuI0ntuARrwX1/LDXs9dejpttTrtk2vlfEtQRmq11vJs2ULEqQo0KcOTAZ8GtnKs",
-	"ma/6NIvqVgAjOmDjeksWUEF6DHCB9gjwH6fmc01saZPybCiYCSLYhMXGPFBkCJh30O3NPDDNnJhf9RPq",
-	"+lWmQw3n7onUd1caW00ZFs4DLkSvHKRpm7VAOEBbXTBlui52wepFiactMZw1GFAJnTUeZq0G50/O8iXs",
-	"wbTElpJnMXZq13RpgaJjTCdr8R1ofpjmhlsUm1JheifBjFi0b7W0vmgg7QLBT4ZUA2SjIe2QTssJO2Wa",
-	"ZZXjMji4APfmK7/3gEwWN+Fo1Gqj4VbsOUQQUyly6gjivWQE/S5mGk/gshbLytCBeGmB7yeH/Zp6Ai+1",
-	"N5tb87Xgq8cpizt8yTnie0xp0ud9PXTxKHTfR4fINMHvCokF5kItLVQohNuGSSyaeWVraQj0BYuyvbxx",
-	"sVIWVOjzNTetr8lJMbwLKDFS7BLfDBPrToSx4LiADR55xI+ZglaHfi4qHJMRjQ+YJu5Hj/iI5+SndT8W",
-	"30n2O2Iqk1ilnQvMG6KQxeT63Vse8fWQx2F3TGM99Z3wCammkIrDxjLWqgidMWE9xbGf3iFyb+geA/2z",
-	"smdBhkufxTF2mAkPzclRWO98yBWsJ3sw5D3sReg1xkPs16e0jOHhI0yiM8sAD8OZmitgZg2vwRGgZVFT",
-	"GuiCdksesorGNIli8W7EoVt3jl20tvZb27utS7uty+BjpokCFjU2V/ZjOTJEmnVHS9uLPfnF/370yXeO",
-	"f//r40/+6fiH3z3+4ffNqkhzKzZQq9t45Z2hhGabYYFgSkl9JVUYJzL7tlenFlJpQqe7xKdj7nvE7xlT",
-	"0/yB6+zvET8ZD2IaMiwBg9aeyhIT4LYDNFiuv/w8VBws3VzeJtqjrqwMPMP49LNrSregJZnZn5V6ps7G",
-	"tSSST65jByxzKYdw9Pg8ZG56Fk4ldLMK/pnBhAsyTR/WS6mtyJSd7yRYLzKUWmrbm7Nq3Of/6S+f/Nnv",
-	"n3z668ff+6lrJlgvfsQwflS/T+Di1oSn7QrimgQWp/eVOB4Mej20MFx/P4xKo/enuQCXeEXrutIeNvIO",
-	"ynrTa0hA43hKuN5zRjF6oUIpLmjEMapp9RTe9LCi3WFdW7e2SbxiH8RnHM2Zsc0KXQ/z61W0r1YJ4uzT",
-	"watJdHAC4wpnlDapS1BsGhFXyq5zuZBFBlcDRNnV87TTFsbui/kciJM3JSxUcgcz6wrDXrCAd5kCC7PI",
-	"007TFm/TjFiBgrX77v0igvqpcawy7OT5g5i+dZVNmt2GAj7zsh4+KchvHvDXDaMAG1yxAycLQDpGm4sn",
-	"fuXd1voOXe9fW3/9/sPL5aHEGUZVDEK1vFNyLsuSZiAzmRmhQszKKcGfPBLyATdWVRfMyvUZ+NbLW4vQ",
-	"Wzud8cM3j8x/bx917xc/VmG4nijuVmqOwZMqNvMN19d2pvqt2Cy4jr7AHgRRooxGad3hq6gDVsRbg9EK",
-	"+SxLRCq0c8yMn6rEPyuxnluM+TKr1BI14pwzleJ4SASH5FoRTQcVeBNPS9pmi/zwOcCuryCLcQfza5wb",
-	"/MoCGQ7A6Vhahtv9lcvbV7av9oqQJnXY3Ay9FD2oJf78k+dmnDScn6OOdHytYglKq6IKZXH6zFLudBap",
-	"FymnO3nihXvEidIuTij9CmRRAj1z+r1cdf/KluU5GOOn6f593436FPs4G/p9nlrNUhCDk2oS83ud4gee",
-	"vN8nBgeshA/ZSBaA/XYb1xSnG/eMEjqkPC0T3m08+eknn33/Pxz/+c+Pf/Dx8+8GOuMALHSUMHpjFJER",
-	"4hFiWRHGetccEtbFhT3l5lDT3k9ssDOFeETcQZ8EEeWjVdEab167fQ0BGrkDg8d6qFyhwBCc3jS28MgV",
-	"FccVxeivy5iMmRxXFD8/Y13C9caz9ealgJIn7WGKJ+LU/U3qdh0pp5A35YTF64Ehwghtl8xaWYfd7M62",
-	"NnG9JKzCsL5IYyhQ0oqiJiWQ0/gHnN5XFwkUN+V5SCXkj6cSTHbsJ5BNJ6Cn57K18/vFLcbRKoLY9vxc",
-	"GntIL3wOavOK+i5n8XUH+zi7t6vV6a9o/FWPM+/rrBrza1wVyodyuoE9Ne8WZrBt1g0NfmgNkGoDn//s",
-	"r63Jbw5i7o6r2R1jqZnQGC+1tz3+40fH3/vJgntkHHJB42nulh//8vNv/Q0kBCrbfCB1PliAxU1QxBIB",
-	"WVWlbkBm7lhZkK3IUVKaKEODTvsmrIISGRTT7OiJsuyydVldHtthu0HmHuYtMr84iwHrZcTmVNDFxOQ1",
-	"8PELWyzMkMHcZpd6CgH2mrP4giIHFZkU1e6WbEzz7TSFS4kq5DtwCzvNFbx1Lm2pGnh/QYMN/K1yBlV7",
-	"V+AR2VyW7tyZGPMFUjiFRc9ZnPUeWdGkKfVYYo1bSndmlyz7y8urPvb2xtQ81Qyiw6bNjZHjxi524nbZ",
-	"U0e1WOUKT8du3vbxW0f1+GoNPvocDLJZBjyXa5uD07XX2h4y7JDFU2MAMRGW1LFXvnFlp6qlgDkDKZYj",
-	"bLjFB0OblwZDlROGZX21D0JpPOj5lsGlBtcJIqTpkTyRTXUGCt6s8Z0mju6S/OlO023GMVNMe9gsCEqN",
-	"kI+u6pODx+SDvLPFzIUGE3ElN5exLVnKehPisyHFXCGOyYKml3XX60SUvUcYh/Q6PWSKIV4jjm5lmi8E",
-	"qvNh6s0l8sDQyGLSOysZZWXLWQiokxiEJ/QOpxv79LZjfqJZS7XZTMMUCL8OiH6PKtZd7ZbApZumqZP1",
-	"WtHn8K6WBjmvrpDztIPXFrvDp6PY2m9fzkaRXjTfAyTtHo9Jl2nPr7S9ieuMADu0pC38MuGdrXitJhEz",
-	"u1TrniDLCj7TvKu6mQKFTv4PT5wDVdjWumMtbHMZ149kQCModKhqS7M0y/7UXcZzRzirlLEU9uIFlItg",
-	"cWmj27S2Jr9PxQ3wssYTeTpeUc3JFutk9TYnPjwrCgO3Tkvh/u3xuBkaK0JPz+CIzcQsoJ0y9pXfI5Qo",
-	"ZoweyJjI+kDP6F118KvP4kCucLgWN5KOWSDjkIWQ4Ql55LOa2tNqGH0WZ3wmlLxyOoAl6iXn5Xm49XPa",
-	"yal8+/lZrK7PPa1DvzR+/GzOyLOgwJNUbM+/sro5GHhTK3rLIaic1b7ylRljJmwHY3Mn+EXhViOP8F5I",
-	"esr0tqy3IVQJAQJbqaH4p8aEPDVc8gzMDwKqBTMluYLYLm8OcQ0R42hPHjLSqlu7vQB1mfV1Vya6zoAA",
-	"vWMG+E1hPXk/ZqzmYF4knOexR973yCFZOzQa3oi+ZyEB1cXyVjGnxFtOF3sxqDJ0fg+SmGvbwhlx5hiN",
-	"WXwt0cPs0+tuwl9/Z78xh69hG2KOY7P6gCDlj+gB1Ahjz6oD9gHHi3woZLR5ktAngluNg4xjechDFl+A",
-	"vMnUn48DyFZpqPW4cXQEeLR9WV1rTqhSTJMRFXQAjuZdQ1iEutbYF1SO5GjMsGIZARRDHuY/GqYwkTEc",
-	"kzD3/YRHEQllsyM64pVX7vGB4GJAuGi+8grBlgiGaNBpiQ0B/Y3Dtk8EY6EivlliGfMP4IJd8ipMFHFj",
-	"A1gshJD1m/nlhEVW4Aua4pKqvY4Yx0bJeMU9kb3ikTFVmpmVxjJa8JiSV/ah/ITIRL9ipnQAzeY4lJuJ",
-	"ULkGZiEbSWuDNMkNGgxzExF0hDApHQE9Ps3dOCGqiP9g3ZHuOnYA9e3qvMmVVq+8QqhQExYT/2EHRW2n",
-	"sUvebTab9z3SybdiM993Gs1ms9Mwv7guY+Zrw/qP/CaB3mx+7h6f9GhwkO/Vhn32oFc6UXTESJ9HGrrD",
-	"hUTJWHskEZpHxHfPhyJUkN5Nch2eoUgoIcDGHox5zDC5hh4yIiQJ2VgPsQW7neY7MddcDAwF3Lm2f/1r",
-	"2EsNwPZH5hiSsVEcEHD/ytbO5Yu7wHqxAtC2czpgbKwgiRh4sEd8I/Z819aJmz0xu9kRiotBZFglKqhZ",
-	"PjJRGhoQ+Df26cDfI4qJ0LWxu9lfvwWljUTLFOgN0GENYU9lgtNTjAmytt3eRISGCVfsojm8HWEfclsK",
-	"lnvSgGmy1domkyGPICI5NIfBVig0iX9II250h65511fNHvqWGFS+R8KQjsdMWKBmc6/qCPuwJrkmiH8z",
-	"ZCMIdgTT9W+wqU9GgNtDScx0PCWK9rE4/Mom5kDt5osqkyAwB4UrAs4iFOoxG0d0ykJLK9kb9Ppd+xMS",
-	"naNlaAQNxBwz4nq4ENdSYxeWH4CqfOhw7xFKfOyL4JchifozUKI+WWPCsMkPhhc9PGl+1kvDx/PsYy+W",
-	"d+/7aHpAzTihGtv/51uxEN9wTh+oJDo0Z9dwwUWtQnCWoIi+8gpSsAWGJSjQUWcwFJq1hnQdlckrr+zz",
-	"Ecsvz9bW1o6Z+Nv71/cIFVMkDQsFEqaYsFx1hGHOiREis46QtClxk7wtEC0c+mHkAAphXRL7Y0+Grisa",
-	"anXWxMTXbrdaWNUd8YAJrAm2IbFrYxoM2fpms9XwGkkcWZGjdjc2JpNJk8LPTRkPNuy9auPNm9dv3L53",
-	"A+7JEmsaIPUw5vDZb/7jo0/++ckv/+HJD7+Td8U12s0W3iTHTNAxb+w2tpqt5hY69RFuaWPIaKSHH5i/",
-	"B6xEg7pmjxFVJIK2IwqDzONYArkDVLlyHT1Uk9wGfi0kCpAmhBYtf78ZNnbNW74G78TK87EUtlfEZqtl",
-	"tU9to/h0PI44tkTbeE/NuX9Tv6U8SAPZdJmRYN8NQn42/4EfsmZBc8F6L+VgMBo3lY2Z4NypxavWdABN",
-	"6sxa8IBhz7kNEKPVC3t9yIIDiwlGNe0BZLIh+xEf4HKpFKMCml9hyAakMhDdIYt5n1uqq7XudxkNucB+",
-	"9adb+gAGj4DgOHbcBoiCKvd3NpNsk852z8yMpk3zpEutrTOYQiJiw+MoKt6Vc7GMoDAhuDWcnsWsbksM",
-	"yE33iI/D9ImCLs22A5CtyFtMrNepKFBrKIG8jGZWSbOH7Q2UjOuKabXxMCv46/LwaCP1iJRS9H4uH8WS",
-	"K7jgAOLAI70kOiCaDgaGQcs4H3W3khzavfGwSd4SjAAChtMdAcI7iizs4mieuiOu9HV4yj2mMbpUNLgq",
-	"fEHZJRtvGlUL/EFLLkTdDRIbTnCK6hFHYS7oqCrhWChpZT+XBhQqOA7bOJayV6Rj3rhjroKL27UubuPF",
-	"W7Uu3sKLt2tdvJ07wksuNlcB2aeEbtR/Y3+NMnBhY51pmQRD8IM4WgeSAgfcg3WrUa3j+TUb+O52axt+",
-	"mrEysjt3zaFs3D+ao6y5lt9w/QWFjQjxABW7DdctQuZg4VOdS+8pnMlG3p5Hv1VGYEu86uB3hCOf9+iU",
-	"awEppen5Qz6TJegBDB0ALxm92DqpfWMSWTaWKv2gDfpoN/kWJNMY0TZjichD5nBLWBTa1/lv3EB0Vrxv",
-	"HX/zobejQkgku8wd4edautuuKV8l7VarRa7dfg3qKHc7jUM+7jTgi7WA6yn5Kuk0Hn38vce/+V2nQd66",
-	"S9IvH//tL45/9z86jYv+nlENmYBMBZTGxkxlocWBMM8ysvutux0x4g+abvY4Q8MUYdAe8df9HKKfGbpZ",
-	"d/T57RI/Cxv5HvGzuJH5ZKgBWl5qo9Z7xDfDNP/KiWCx73UEmq+u221XCvMrG40jOWVMmQ9UiIRG3diQ",
-	"awIPidmAK83QNwvWBZaqpBBH+RX1bVdNTCyxV5hFT7PLfGPp5p2B2HgB/X/QSgITsDDxY0KnSBHswZiK",
-	"0Cc0DBXxbbEMTBaebP6CTAQfzRWzj2Angn2S8UKUf2CbBzSKmsRPaYVRo7XSCUXTFICcLFSG2ck9wkOP",
-	"WFXas/C+IgQHBeL8RhMKOhmLkYrfwRiNUeAVgtfhWD1Ix1QAsUUH2NHUzc+zdOGR9AzIGKbje86Rg08B",
-	"zpNOGz+BvQxzt597TPHQGIZuxfF7NEZKxGXOqfeUJWWdK3Ewr8M6rHLHPRnr1d5gSGCVO27AbtW5Yx+S",
-	"ls2FJQ1yZrgmwrWAHUoHyFl5mmgLbB9s0Izvazpo5Ln7itUGc4VBRmqiQw7RYrLxcaE0o2HVQOwNhcEs",
-	"K0t+usqSHXl9PenFUpI2N+tcvLl5aiUp78d3SlGhhqNcL9rcrNKLiqwGVSOpyqxdkGQo+2yHZxk7dzmw",
-	"VuevQ08iutCaBBJ1057PNh4+RKg9HrpEy5GXeiE5yo80W0ChkEoUI/6dt1FxSEe90Zuuu2vXebjxEH2d",
-	"RxsPc0848j1bCCkAc9T5BLMsgzIOi6LbUebKLDbnifwGhGyX3vGn1gdqeI21TcAl86oMpytaxmBMWhUo",
-	"g/HEbcvls//h748//eT4J39s5JMY5lPmXDvbxvFf/ujRJz9/9PFHn/3ufx5/8iNrPQ9YHvCvtvXsVtam",
-	"yBwVI1vgxp/jOO0z5zhl3AZHBNwT2+jC229YoLWyp9rLNm7YyvU3ZbAQwNtdn14Ho3hhTL6rtS6+ihfv",
-	"1Lp4By5u1xpGG4fRvlTr4kvPjAMjXeQ6kVUzYWZkvTXnKkzVHa8WW57EXOedOxnnc0kmS/h1jLElhbo1",
-	"N+y3NwVHko+H3urgOYZpzAZ0bBqG25sS95vh2KFkFrHcMXwqOkImGqyBMWA6s1FBd5dxyOImAa+ORZEP",
-	"mbFCIPBKSY/mcr3GMtY29pJDAIcoa8y1ZqJJrnWE5d3wKpl71QGb5lPGSvg6rNvJVefnydfnCy5z3B5t",
-	"22pu//hv/+r4//5oLhWvcW29jZ6KNKlYDeW4UHAJxRcWChoFfv6x5rWf/eO/Pv79f//s+789/sFvH3/0",
-	"F5//+IcWy6H8dZvzr7u/suB41baUqSE3zl5ThZdbpLoyhVWQ2RPxYnn1zll8KYt/x3BbkoyJluhlqqFw",
-	"92Q4XYcwf2P36tbVq5dbV0/J1detC6+cs7uAXtGR15eJCNNelMBxCVUHDFTsDCydOyeckJmfZUhVs5xP",
-	"vsEKXoaTc64QFqBWKcUJOcEbTD9XZvAG09X8YH9+r15efvDUjvhJT+1dRsPSQ4vhqOqja2zedWnkcqqr",
-	"1bGR509tHSu0Vtgtq+uzpnKqpB0IOcE0qrymVhomTulymmXur6zoPAt3283+bSnYLRTkz8LBtOxsntjm",
-	"M4/dqhMruy31LRlC3P/LFuaDY5rr49ybzjRkuKAWntYaRtX2Kn6ulY4Dtq+oQ9S5M2doepwssM6KHS+g",
-	"A1RRLqNTOW9/rW222hdtRbK17KBTigynGLYwn9gDrjSE6QWDkA7mGxrbzTygddEjSlpeM5EEeYyy/rEJ",
-	"HzO0FmFzLigbvWuSa2JKMIsZfLE0igyTHdEpCSWOFFIGArYHWZXGZuNRRHqQapodMnJtzmdtjLbt1k4a",
-	"bEwEXoG5gM0sMXGXvOK75D/MTKQinW5HuOftku32ZoqyEWP38QpP3zg5G455s2852Zyr/lXIi6Pzs4aU",
-	"VOutN0sKdiskhpR77t2yrOa6fw6+x+Pv/+jRJz+vtkaf/NV//ux7/7K6t/DO8zT6yqTHDUN6LNwrHmXM",
-	"mwaam5xKppz7PF96g7iW2dre/OI4SJ3L8SnL+h1vu715Sieq7ZtUaWvvO7+i9YdGXGksG8CaCUxW5oJQ",
-	"EMC72HnMpb+49BqSKMhm0Czu04CRXsIjLImw2f86ZgzT59N8HC0l5utC5hx5++6bTfIGP2RZpsEahfsu",
-	"QsoBftnV7IH2PdsrUQ/LpB1O+UysesyCgC60mOFh9g5HAnfDbznMoizxpBSvqGGMN5Ce7g4QJvZSLtyV",
-	"sLlpcMv6Pe+DB9G6YTZbXkPJWDd2G+v5t64sbu4hfTwnefOyhsNfDG/CM2F5SCCnjsufjRviYa4o/wiZ",
-	"GSiL82wt7Wad9c1LtCEom4MHsMDKFsBQo/rftjU7XJFIKr2Xqeg+6Rn1FjQeo8/OuyTwupOH0nN69ep6",
-	"bOGMbs+vxWsOGvEltcZXUjBOSua4SLVCn+V2uZHV9eW0V+4oe2vGiAQtI7OmQKXIysZcFZJK4kN+KOMm",
-	"eW0uUcpI2u3W9kIv2rnn7Nxz9mJ5zl5QF5kjFef4cgkKRaK5VeWzylw3rjIvYn2NKb4HjI3NRTx2Za8i",
-	"iSJb9GpYAVbOYl6mdQ7ZwtCOwJJZ8wqbD4yV2obXQL0V5PqXOobyqQJPU2w9s6QC4JjrMK8/qXbefPaf",
-	"f4CpBC67K2vQ+pJ7a/afipPmpVQbzj0eZ+HxwGqls2LN3tl4NQp2wEYuMqkWhCYrbYWSWKRA3wSLbVQS",
-	"XP/5c7UkRlk0CE7hcj+Bvv8GgOZ9yRQIY/BhoCQLJBnBuqoav4oKf3LlwXvG0TiAtRVykmYSlobelxA5",
-	"QagisJHnlJDmoqDTU6T/c6n6rKXqCoLypIcZ3MA533rxXJ9eAp2Z5HFe4UoEBfAyeUQlI/Q1hVBcesiw",
-	"VjxF98J05DjJ3PBUaRLI0YhrY8/rDMRtoSV/y47nKR4T94qKU2JXpPmlNGAnGAzJuWtyG6cIDW0S19kL",
-	"pbMwaJfQOpZ5VpI6In5hnS0XpC/jgKUo8+5BNrIEeZpinGjgpBOqSAp80zeSCnPvEZpHIP6CBRgdxzJM",
-	"AqYQ0wqLdNkDGuhoaozkLNMkLeR1Z8ymz1FEl7+gAHlnSME+xlFD61pXSAXsXWdp91SR1rIy1Xu4Qk/x",
-	"8MEbAN+95Pi9JRyA/pjFOM0vJ9BC4QS6GmeL81RAW7AkffqTZ5saPJtzqOlg6TkcycMUCyHifRZMg4gR",
-	"uLUIfmBP5GQoiYyRgZl7w8KxbS4mexzQSw1mAnO4JQ/Z8oikWZ4vKYIJcEPYbRf3zxguE+b3WCbQ5+fl",
-	"E2844oWHStNBlr082wU9d5DGiTZyDdLyPEzRQ+TM6eKDtG+G8AwsnH06qJIh16IIQCBmcVTOBQksS46y",
-	"4d+Xgag3Hmo6qOMDSyk6c345RE2LAdEk2wBxyQCwMOShuKCX+b726eDc6fVUnV4WnaNf7qQ9KZ0Cagua",
-	"wd4z937t08Eq7qxZXuzoNWduxIwqGxcDJNtpxskhSKfoVO3mzAZ7vZCCeR2Rfi/c3cayGUgZLvaK7aU5",
-	"gfZ5gPwED+AKsJYQQapJbgp8uG2Y3xHQMj0FXwGQ1sDOTApWKYfCJfnfZ3QcT5hPh6vQ2G189q1vIzTo",
-	"6iG3fTq4k4DwOno2srLK1UGV4gMxYkK/vKk1X6JEtjtwroFXipOxykVBqyXscpmc5oug7fLC+QI2TyVc",
-	"WExzRIrH+leVdl5domhylxf7lE7PfM/UCn/F2F0EPgucy7muSVzvyZQy+ctgQqW1O9DD8jSJNaWp6m8L",
-	"qO5yRUZN8lb+HKNEtG47V4Y0L5ELuB6LfRxuOs8XIek82vWyRLueiRRbWGj3tNPmZqSZBatdKLYwfaTP",
-	"WLhrBVYW1cIfPVtwaWHCUf0e0DGGAtqARqnY+36TfMPmyGF0DL5MGzZ0xJCKMLK4OmOqHEybT/uaxf5e",
-	"ygCgApSOx9BNAvuSUFfzqed6QFggoDxzThsz5HL2LADQNUHYaKyn6CwcMeoqZMwzaeyCEOaIVwUTbuCi",
-	"ntybWoLriBvlWg5Aa9uYKPZ+VREmLFl5BWarpPnQ4iZppSMqpBpgy5uygcz0OawPG/wUOSdsUJWbGHcP",
-	"6qUcSC4u9IvDAE/KeV6XkTkruaqwfDJqBYb1UqBqx0oeWFD3mOoFwY1rUQSHJyRwXZZamzbK6FHF0m4c",
-	"AGXrPiA6LoY+QjrF8Ee5nnzDjuYuDOZZYM9WHxHbV6TygNiGwPnTMdNH8f7DrbIe2E/3kORWcHlIBTbz",
-	"i3BGQJN3tIzTymvxQKSVByOfK7DweBi1G7f9aONhSKdHJQr3TPvRtE+NDFkR5f3te69VgLhnpFWN316T",
-	"1OYo/HUAXjfHUAobcQcvHdWMDGUUquIgsadze70KcD6k03ow8+XtGxc7GuEg4lBdwywzVsEe6Bwz8sAt",
-	"lwius9iJZTxc2f5pvrnQx9Z37qoCw2p2xLV8zoi5FVvYaURut52CHFIgMDjUiLTha7B+6GZMMdth7HvI",
-	"p1F3hKvMHXEHTSpjMtnXgNY0oFxU+BHzB/sZ17md1OcI/YkbV5qtq1ub9d2NBQ6WPHPkrcI6V9hosI9f",
-	"PPvsPG3/LKp2bbAiJ4oqJNFZABEURNeMlVjogbEkwg4X2R4aDgUAc5Mxk4wrq+lhHypMukHoP46w8EGU",
-	"hCx0gZ/p2PBl4GEyVh5wXq8jgqHkgb0RVgmYBaaT7RImZDIYGjsNYAwINS8fzQAfVJlv2B3AFkY+Rf5Q",
-	"eE9FIN+CGn1R9CpITspBTwRUkB706IVWr5UIeLXrzLENVDWN3sTf004IjhTz+VTlBoW98+XOkcJJLNfm",
-	"7TJ+YeiOp5vnSMx9U0Vg9vdlHQfupQ3TKOnzyGq+eyQZR5KG2Fn2gUZWlnYGsM/eeIh/gOPdbq+fQ0GF",
-	"H4nS1BAswmGzqI+9a0Z0POZi4GfNbEkgo2QksDMRDYbIOprk3hiCzjSWiQiRPypwa6VlH+aBKdTKbrFi",
-	"hKy5tbmY6wZEI04Vdsg54LbFjGsQhPUoXYvQn/vG9g/1OiK9ho7GlA9Erp8Q8UM2prEemY2FfkMyETqG",
-	"lkPQXlkEhTZEITcGQADdbbgIE2WvdX93MR4Fb02/g56me4bOqWsT4eO/zQETIY7DfuEaG/lkzW/v7LTW",
-	"W5fWN1vmgvSP4+98dPxX3yH46/b65mV4W5QIGpPN1mZrPWJ0vL3e2vIvZs/lIpAj1u3ZDj32WxYmeK5z",
-	"38kgSMazXwJOD1MamxN1hPt+HLM+M3YIU03sw3zAprYLs52xa4fh2z+a2I0J2V26XhU/o5MVJuh+j9iA",
-	"Rl1HGu7bXqKgCWQXjlT+l0JvKPflTI8ossYFtEAGk8r3UjOrI1KTzKLwaRmFFxEdvjhi115qD35Mu3vY",
-	"Jl/gVtY65r1El6yVA4KHFYsguBezjlCGOKlrEb6HnZT+329920e/sQM0zAMGIv7DrnUqByyKFFaKuzaL",
-	"rgnJNSOEHMQ8Ja5ZBZF9o+3AaSI+MgXfg3MfkogfoH2Yq61x7m5L2XaZlBwxdPkViICrXI5jzGwbtIgB",
-	"CiP0LSaKTpuuZZelAmgXuUsmNBa+bfac/9264l0ffLjaGK8xDXSGky/FwCMjGmN7UoeQn6EjwjQA6gV/",
-	"Bx6q2CGLuZ4S37zccMA9M7Z+ogyN5UjCs/D6ynr3YzlRwOn283pu1saqW831zAGMY2yJlv2yawhDBjQC",
-	"v4KP7o3N9fY29jOTEBF3+B4dIft9xXT+uv12a7dl/v8nrau7rZZrc4bPhGbBuYuJu9j33BUzXtMPpGBm",
-	"tHRkOKbfEWu24zFib+HX3REXMvbJWsCgqKnPxJ4rvnA97eGpE2melR5AsmarQJD+Lijza7EZgw8uEWTv",
-	"YHgYjmnIDIJcfuG4etiy0MiHrBlyEfDENqWD3jwxmxFKKPRo3s1iUcngCCrkF7GcXFBO4tnsKzgs5m2Q",
-	"RTZ7JKHrJxBJrts6Q2fKbBR6t/h+c5Js32ZsXGEkNJtrWQGIqNbhc+9r19Y3L13GohXVEfYOO2AKnSMU",
-	"kXHIzcGmIykGhL2f0AiI2W2VGWGT7MeJ2TUuIHAR8j5IAQ2/2iMOviTBILxW7F5kuBf0t4jlpNDfAsg3",
-	"4oJ5TruwYEtK2qia0nKcBebN7PaIksjBzNOA2dhAZ+5or2Xnzv5oZCPFRkdpoRCjAO80s/l23tn2wCgx",
-	"RQ/XzkwHftHQdC+gwMd6kEEYEqOrRRFZM99B225FmAhkyIVNNsTwpd0NnLczRifSfgHLb8ZqSDG7zWzM",
-	"RdKnPFLQZZ4aFhixvCcP+1XalcbjlBm7WZajkX/QIN2v7vuE2vzL1fXJeaR3G9dvf7ORi0QG6rDhNaxe",
-	"C0/KcazGrvsY2NBqGd+eizbmOLdzHB/NNvVIPcl5B0h9HyPuwfPpD2X3vxopNbVD0D6AV4JBcg6het5T",
-	"pJiTwgYc0pe54ymlhvJyR2O1g9FZ1DO+xRJjuNJ78zU5IX0aZ+MEQSNs1S7XUAwaQhlBSYX1Sdnls0Ix",
-	"qz7O+6nmdY5g9tQRzE5/BqrzsOa9SquRItyez+Nc4EpaPYUz9/iKYOo9JkKVqp0XFOlNdVo351/HF6/f",
-	"sOrULhl8wMd+inA/Rc1ejsYxU8oo94aw35M95+RyFzqxNaSqI5gIjSSjIhNmVJNezOiBgpoZ22bZKaE9",
-	"NnSNlK17GVVJeB9gitouLOQN/ipJxJgGB5n9je/oCJ2ij6LdYNU9nRrtPIpInAgBJSJSBFjTYRgQDNjL",
-	"Q/pb7dSV0oPqas9zeYjWahV2I5d0gjeLnC0d7MjsQruQO/KELOg+u2OFHBQmkpEhWvN884CQCc311JyC",
-	"0jyUOiqhDDTT60rHjI6KnDFVBHtcUMiPmX1JDd1q88yY8ddlr4oTvyd7e6SPqVRcG3vC6Toz3PklV5Ve",
-	"EKC2l1qvejvTvw3HrJIp+fZs7daVrSvb7aub2+YXIdcPrfU1g768CJ2tthZmrtJ8xGSi17FdpWrsbl1u",
-	"tRaoZxtgly5OGo4RjIpqMjFc0La6hFwX9CdAiALExpxnoUmuaTKSSpN2q+W1Wi3gZgdsrPeIb2xrlnkB",
-	"rBrooKCjaFHw7gaO+wsQwYOZLA/j4UZ9OYtxwCSYUIWe5sy/sugYPmdl7j3Zqz5Vb8IsZHxwgtj1182D",
-	"n1sOLFM2X3EcyZClHYDKcmFx4QtaiO0nu1Ra38Nbj1K9gcYxnS7OXj/gIqxKy4WeQPmBjOiDN5kY6KFh",
-	"0a1nm4v7ddlbftoN+XxhIvbvIcm6Ywofqw6i+XEmD8R8tfHwPdmr508AI4SrJrkjo8godZgjmkYyjMaf",
-	"BAFjoNmjDCIyNgZGwKLI2Ce+SnrvsUD7UIeeeiTMiVWkAvPNKJkvrDtisQZ87oh4+lDq7wF5zB+B03gg",
-	"8mdlVdL7uuzNiqv0jG3gUVjd6eAeWpVhc00dKELJ+wlL8MxZoxuOrJYQgWqSd3IOwD4XXA1ZSLiw4Rel",
-	"2djY7HQKsSG409xgrqaRWY0pWu2Eq47A0lIWpnm5pREYmO6JDvALXFK6+MzPJCqfF4SeFUA30NKCA3+C",
-	"Iz7jZR+xxTWe0CXTIZdqecAEwat66AUbZXlpqHaiPw/0US6w6SbYqfbmEZ0Sqg5Kpd4tdrKs2kVhxOrM",
-	"ULPQIJgB1mgkoZERYkZgBjV+bT7zEet+IAUDrsPpxr0hFYMh5fWjgbcqE/1xhb8I6tk7Q0noiNysXRWV",
-	"EiHkeq8DquXi+kC8hPSm5IBVAK4BjOYtfNTTRuuE1yyCW8PxfmF0b0QgHbnFLYPaLGE7c/CZpeL8Ndbn",
-	"gikylJOZjB+43yjSd966t0+azeZGnAjlG0YjXJkAJOiQm1oZwsjlvmaYtZBTj0FBBdZ5R/h4czOIDn3I",
-	"7vkQDD/yoZFkH5JM0JI1WyOtLpIPzWXr6+uk8F/zZdwfkQ9JzAIsT+2D4xv+HEnBNI2nZiA9KkJF2s3m",
-	"JQ8c8VJxzVzanmIDSA/7kPgTLkI56YZ0qnyyRqOIDLnSMp5e9Ig/YXww1OaHh51G3GnskrZHOo1++tcI",
-	"/jqyww2iQ/IhYQ/GLNAszKCpIZtMZT/Y7jQhV+A3Y2Yp/D4d8Wjqk7VRb9AVvXAPKtDgT8+sEdPS/G2G",
-	"NZQx/0CK7kgKPTSja29exFxceF43pprhj/DAVrPVdiMcJrEwax7LHu3xiOupsVyFzDB+J1wPOYYy7HsK",
-	"o8sNbrR4dHZJd1rw7o64JmDrepBYpUib/AnWAKatos2nzZZHtlseudwCErraIv+WvJ9QYw0yRdaMzU+u",
-	"XCSYdBxNLfhACmS85+jCeiQ7okeDgwmNQwXNrC/ZhEt0b8K1GqNgRcLA6IJC/IQ4Fb2Qw81CTN+WfdKH",
-	"X0a7SNTQwDT9ySOGTNvkQ7JJPiRb5EOyTT4klyoIu5zUL5EPISj2IQGFVXMadSM5pVHpN8GQjsZQ1lH4",
-	"2zxoG/d8xJXR3Mtunv135gFm/FAl0tWyqyLGxjA0SO2BRwGZzH0x81TzJLMaQ95jsUDEt5LnUt2NuToo",
-	"/8s8ow2PVHr+Uen1mHTWjaRis59cgmEQyeDAeQt4MIRE0pSbqQyCmwKy9a6Nskb8kPmEGjvIKGyGcKW5",
-	"E7C4IVMWSurhViA6CK4SKVhHTIYM26eD9qaGMolCCzQs9uzz+/wBCyGJNfcGYy2FdFqdi5YJypcrH83s",
-	"AXj3wDXZiGwLqQNmpCGwq+5WK2sRDt9kTsJHH//F8V9++/in/8/j33z7+Ke/clMHNSTPhxq7WxBRWVXp",
-	"eD55Zbm9PO/CfZ5CtlpjbZpXHyu0x3r1qtVBTKtqzti4efNi4yH82z1g04Wgudht08nkkEVZS06jfaIe",
-	"CW/bswyRCyPJBjFTChN9m2S7tWM4eARArjwFwbugslJH7FBLeGnCBw7uNBz0vPnsmTl8nmmn2uVHZXEP",
-	"tpoHZEGr2hmizyjFs/pJqnsi7YNaUerWORX9PqOYxmLJtu+YwHlw4+kHN85ESmzXdkasRI9AIaCLVreI",
-	"vcsy9wPMwiOKQTccZU/O2oAfMhuCgCIsV0FUPGhkjfaUMfqkYFiHZBvHZimI1i1xsdkR2MwxzN8/Qghx",
-	"Y6j5KPVsC1nfdcLBJ7F+nwU6y4SAyuQ4EXulRkeGjKcq284+G5H1ojSetTo/gl4/+fS7n33ys0ef/u74",
-	"W39onECzfy5dZ2uyv/Oms+foNWfWdPZs+Pwy9JrVLALwLFdGIO4mIq2utJx9eYoVHC1z50veRMlOowbg",
-	"XyLUlxXm2/Wfi3G/T9+L7CzVlXKcEiywoFnuQ0Aj3kMIzsz4tc04+jTQrkwC3OWAycTFgPhUdWXfJ2va",
-	"OTBtG75ZNIaOsAqFRQx2EN3kdXg2wNOmbkXwcALWAGOiSa4VPI/F9/RYIEe5JhpOX0HfphFbTITGWBdT",
-	"W3UBtcg9GhwAvJ4r4IBS4ESE6As1L7QRblCVUAWSIpoC0AO0lqea+QDuh0s1NOMTaBcB/IvmI7ab9wWI",
-	"9P05nwF6++3a2PnlTSssgnal3YesIyzvgYGnSWi5lGjZJzIy8wD9UdqcS3woIMZk1p3bcy7FEk/u3US8",
-	"TH7c1RSwu4nIHKvPs4gEANAwO8EFhuJENMnr58Ul58UlNRACQbUCBisFO4ED6Uz1qY2HcSIWptu+Zdll",
-	"GT/aJX1ElM8ZtlwQM2oWWrjVtQljB8ojI/qejBdAsF70OiKSg/WIH7CID6UMlWcDsl4azSVQbmNbOnM6",
-	"EFJpHpTaus65dSKm+ExdW2aEVUijiTh3az19t1YMNPKiurOWi+S7icjn+NY78RtOQVo9/fckY6tSci2Z",
-	"px2DrbLodEVbkJZmHXnz2UJEDeUEAzpOobWqVE7zQmCeVMGF3CUoBzb6WBn/cKvzfDWrl5TvnKcYn13n",
-	"NDQ0XHLIqdwxrZ2noTqs0qE+bZ9oZuWazyPyF7RHUdo2l0evjbXM8kgEWZNUOLmlfp27iUh7wr/Efh03",
-	"jeV+HZss+aUI9p7SDZSXNStr3y+cqNd0sA4dSxfnZuMlBFM0eUxCrsYRndr2SaVnaJ8O3sAHP81+hfYl",
-	"i/K0cexfmDxtTQd2SqUdMKtaXC7J0L4FHjCKT0bMEjpQc+1t7e90vnMvtdX7gJdCB3tknGiNfftcI13b",
-	"CZeXMF10QrndfLmSCWUEUHVfafWvXL7MoObZrpYTqJhXCOmoOldsfPyvf//Z//yb40/+qQG7wnErtmq7",
-	"tdxyPZ98wXSzzrMFz7MFV80WTJlYKQ87baZgrqdvqopmgm7jIfy7rLO+SxKkrjUg3LUHDA6zKehAEa6M",
-	"ilnVS//kDO08t+/lzO1bTNgny+srkPOCrD6UzZmfVUYyiT3iRIvFTGQYn4LYQyqpSnP7TkG9z8j9uUgG",
-	"7Q/tipw7QJ++A/TU/Hy7pvK6Eh068nD+w4U5fR6JGR4Z+BMsGwAOwGNlUQVHNGQ5dRgCrxj5FXJeKdYT",
-	"aYG+UVqsbbd2OqgPT7hiFytz7J6F4HhRMuxSBXrz0uUt1musrP8+l6y6WqznPKfuPKfuzHLqTs9jvTod",
-	"4cp158XuIWBuvakjehFahPwM769YdJvVgNuspDielvoFrCNJLUNDRXQvMwqHk5aK/jKYL2cArNSb2nu5",
-	"nL/7dLDc7wtOni+QZ+yp+MQ0HWTwA9yifLkoIhI6Rd+oeWinccjHncYCH9dL5d4qLsnxxx8/+v3/evLT",
-	"Pzz5yX998jf/EbPiG87DNeB93Y3kYR5s+Ml3f/X5t7795Kd/WEmuPzeX1rk369ybdRJv1rP0Y6mNh5oO",
-	"avuvQHEAOStkT4ZTZ53suVTaRDHrx3L5Dz6Eir9qRj5TTgRdsvuYfmYeZgwk9/yOsB1HbPUrtAGC0lgs",
-	"mrLvYBw8EJNyYIHUcXYq02dGH6fQMK048iyvv0xDcLHyjHHYcqwUydSqBz0pI0ZFLf3g3FX3grnqnoOT",
-	"zhyW+hoxVukZMUICI1cV6Uk9rPLWvdCOuipD2WhX5x66Z+Ghe9F8czXdcikkYc5DB0hQ8jATbzKNM6Ph",
-	"R27q1GUnDwEWFK6ZC2VnHryOyLvwJoCSAzBkeBjLfHmknivvy+DFm7ETfv/rx7/97me//v2jj7/16OP/",
-	"dPzn/+HRp//46OPvrWQEPC+/3gJOde7QO3fonaVD77m48lLzYaOXRAerZ2/nWHc5eLM5fEwZpmybLmFD",
-	"j0zH6U2xZXEUGUYupEAXirFHEC6BKKab5HpRKXKgzZYf44n0iIw7IpTiQqY1EVcVyGEQ0AwKpIAtCDHv",
-	"SkRgQRWoCHO4B64VJ7SKfTDm8XSP8FA5AyqdREcAjnTMoFsx4kaPuFJcDKAtNA8JIkHoCQ+Y61UiRcDK",
-	"JIXZiJfNM4RdM7F1Vb43Jw+B+lrtqzsteilcp8HO5fUrV7Z7670gYOu9rdZma2eHXm212g2vzmWbDRgm",
-	"hSE0Hv/1P372vT87/sn/+PyfvruSOHnVEPuzlybmtXeZMqZjiVx5xzUswQaG54Lhi+Uiwgx8ozhIQUZU",
-	"TPOFKJBkmXomVrJFazF9LweLPSsGLAr2AnTwFPHbJtwjxLfVydMkk0IJHtZS8xGDvuTlViq++MU1VHF8",
-	"VRog/PplNVdPZYFmIPIVEOJFraeMsuHivL1Zajdet3hL8EKuIwYl/qBfRFIMLNx9zFwxSL4DtDdfVpoh",
-	"4Du63gUfjLm9I8YAsmq9is6dox1Pd/UpRPEKuY8W4knPxEtnJMJ+NHYbT376yWff/w/Hf/7z4x98vIIM",
-	"h3V6PlZhDbbwBbQNz829MzP3VuR/VcGiJRYfsshSYb+svs4Sscuf4EJpGkVwWKCDo5H8TfK6jAmyMOgx",
-	"WJqvYV/3UpfOOV6zNIECJ/uFyaEwJrlON7Beqw/7s9ql4YiLpQkVsZQjqDByHlszQCqmF1SmHGO+hYCW",
-	"yTbhAvRPZW18FOI8Jj6+2ydBRPnI9X8WUpMe6zgTf4Zs94h/wD7gjuIxL8MnoXR9JcxrLSiSYvEhi6tx",
-	"c04qu59nwdJsGx0b8qTBiC1siOOl8vtaMGLkTR2uKrufU1pHpfA+bWbHeZbGy5SlUV/6CrkepSk7p8jf",
-	"mOGLTh5zFq8jWvjitEp7jW2JlE+nhCgUZ7FtFpIvf9cSPkZywqpgC/c5i+/Z9z9NGZq+ZlF5rp3kFycL",
-	"McOCL4hQs1vVEpRnvcuWdlGC0gQWIgEUsQ8s6sENQyi9BB03EVW26WGWm7OXL+HtMWMYK0c58Ax4eEdM",
-	"hlLlU3qGMgqVxcyT2dPB3y6kYCBEm+SmUNoY/bJPfBilj7KcEn8cM8W0v0t8wGnwAchYdcTnP/trxNUl",
-	"G+TxHz86/t5PzB8//uXn3/qbjMaxv5JFf8phjKLJjS2ffJtttOYH0aFfgCh0qUyjRGnCHnClAdovm96I",
-	"op5rDX5zvmTfIgraLfUAslDDuthwsJyIJrmNuVVcEShzDl0zWWamCfoFYGdWKxLpYXmplAlM/FRjJkIu",
-	"BpkygdHfJ7/4iyef/DMoDm4u6WJDyjVnUeju72qpaQTL09htDMCBCTTS2G1cauGZt3mmMgqzV33+n/4L",
-	"zPlkT24Xnqx4VMhe/fy//Raejb/2qOJBbo5AnYilsCpHfE6aUEZk53mu5xrUyhpUJtrKJdupE155Wawi",
-	"py5tPMQ/VmrxgrdgRBdcHcChoeUaF4TrJrnmrkF5h5yfzqSyirwcKKS0LshjPQVXPy8Bf0nzSpedkhMm",
-	"mBbOxoIMU0fKRTsBPCOOnlV5bO40xPqs4nMLJdh+etrPU0qfQUrpGYiD7boW0UrkiBSyQi8Xe2ZkAaYo",
-	"PTpGFkBDlybZh29y6UKFpKYDNrV6f9pqJTMA9joC0pAAFAkXrwhNCRFJLjAxABKelksgz4kgxE+HHvnZ",
-	"KztCIQS8PGRxvgfMBKdWHZJ8JnLrhezxglbo8Xe/c/yrP2ucQLN/PvHJmmzxPH/1PKB5dvmrZ8H/ayWy",
-	"rmQWbIRc6Zj3EmeJlmpKX5OTmYQsy37Ry2qejn6uobtwSA+xX0WPMeG8PJDZgeCiExYzG0wKseGDTfqk",
-	"YdgRtq9GFM2W+rguGKHVyMuhyM0Bfy0/r6fMTArvqmApOL0vXTuY65BCnO3i2AhyDl6j2sr+U9d6lh4S",
-	"pyOsnv49o1zV7DwDjaqLbWHStiw58sc6Hed+JaX+Z5BdECB2ByxmHeHjifTJGqBX5hzZI3bRIz4kgPtw",
-	"pP00+dtvkncAvQdKYRV5P2EJC0EPRGXKy3d0qTD13VI+bxfuc+pn0j/vW/Jio4CbczFz9FZ3TKwqnXNZ",
-	"ldUxziyNppCEmW+8hq2OBMtV5kHD+ly5gV8R5cwP4aknI3nlkDRDnmW1XFBV1ea5yawKSVP6UqbAAcIe",
-	"jCPocG9L1stejXtdeCvXDJvZL1QSstW9h484SsdH45hOy4dnWKtrA8ahuVdlBX4sR+WLYdhevcUwb+ux",
-	"PgLHL34dmO0rve+purmy1a2Rg5Yj9C9OGL14elNulf+6kiPlLloWVL/LAhmHWHsGgXWErcha14Gmm55g",
-	"MmI65gEaCzEfDLXLFMPGuoyGTXLbhZCzEPu0IwosCyhzmrExn6wpmbhWcOyBZrGgEeHhxT2oI7Pt+iBo",
-	"QRXxZQBpXGGXat86jFx+6QVFIhnQyFB7RxQulsJfEIHOVu3lqkMbGS0w/1ejvfn/sXdFrW3DQPivGL3s",
-	"xUmzUgZxn8bG2MMGexjsYRTiONdaqyIZ2ckoI/993J0cKbaWNEtoKPixVLnYF+u783367qbj6YQEMDtn",
-	"3TapwMRPg6KNbGwokmGz7HgE4kx8HE1YpMY/DX6mNBVaCTwqMsy23o0m16O3N7iW0TATeN+U04pU0Ngq",
-	"kV0/v57kf4wLUcXB0xBBH942A1k8kMU9bgAfjCQPAXwvfp/MGYdgvycLvfoT/HVwYl2w1jNpjC+Ivyzt",
-	"5Smpfc1QnF07BV5fjF7bv+tJ7OKXDCTbC5Bs59tGN0fmS/sabnaehDd1Ihf8yuHi8kFh95RDK+XiVd6U",
-	"PhXf3aeiG/WOeUH6N/v3wVgLNJRYt3lf21KGBrSS4253srgg+2trHtoLBgqzXMpmnHw3rOrd2p3nxWOa",
-	"1OD6o7HlpDHJrMh1AUoBp4MzC/crvYDFLHOzmJ9RGma27iRoeXV0nc+wWv+J/8mrLkPUHQWwA1030HXn",
-	"o+vOGEkOMnbRpAyvC4qVlc0TQdMccgv2/aopRfbzDvGB5VaxgEP1G/43vk9ZfIO7Ikxxd9L9wDcwlQJ3",
-	"7mlZ5VoC1d86Jbc6Urr7ajQ8dQ9nEH8wjkapmI0v+RxUnRgddnyQejuNzNvBy48Ur9whfwVrtEMX06FP",
-	"2mH05j4lEsqffGpNy/j9/egfO/ltbFPyhBCpVLIwgRk32q5v55NUGC51sFYuK2ObqEOMfsCveQxW/zLz",
-	"2FISpDal1K5vqSNryH/biXPOBKxxC8SafhJDScrClkYKiFeoqQFA6oaiGMTYIldK6ofQgU451jP+GXLV",
-	"lFuxbGVNAXV9m5gKNIZ23x81cCPYtSxAbO42fwMAAP//",
+	"7P0NkxvHeS+Kf5Uu+JzirjKLBXaXL4st1ymKomTaosQ/uYrKR+Af05hpAK0ddEPTPQtC1FbZJyc+juPE",
+	"vufWjeNEebvXSe6t2E5csWNZck4+zOWK8re41c/TPS/ADDDYXZKiRJdLxALz0v30008/r7/nYSOQ44kU",
+	"TGjV6DxsjBgNWQwfbx7Sofk3ZCqI+URzKRqdxuGIkZgpmcQBu6TIMYsVl4JQRShROpZiSI5pxEOqZdxs",
+	"eA32gI4nEWt0Gt3GbrfR8BoqGLExNU/Ws4n5QemYi2Hj5MRrvC4Dii+af+/bIxYzonNv94iM4Yt3Zd8j",
+	"XJGBTETYXPqGE68xoTEdM20neSOJlYzLp+kL9kD3ArjCJ3IAL5vQISN9NpAxOyBSRDOcLplyPYILFB0z",
+	"MuCRZjGhIiRKxtoMipvHvpeweNbwGoKOzbjw2YURj+mD15kY6lGjs9fav+I1xly4L9peCcluJErLMYtv",
+	"PphQES7O5HoYmnEpRrQkjAYjEtg7cHkmkQxZozOgkWLlo2T45PwouWZjoN9/itmg0Wl8ZTtjo228TG0X",
+	"Rma4pHGSToDGMZ0Vxv8qZ1GoFsf/pqExTmDMxn0WK4/0meIhIzz0HAN65IiLEAhuRl13agN86ZmnBoNe",
+	"MS3DCSXLQgIpQq5h7AMZE7tRiB9wPSNfJd3Go4++9+mvft1tkOtvvELUhImwp6WmEekmrdYu+yppt1ot",
+	"v4q3kAWreGun1Wq16jPXrbB8izhWuqQID4vbvdW+tt+il8MtGuxf2bp6da+/1Q8CttXfbe209vfptVar",
+	"7YY+oXqU3xX40B43TBez9xIes7DR0XHC8tMZyHhMdaPTSBK4snr492Ssy5YAlt/Dvetv+XZfE65hRczV",
+	"TIRcDKtobPZ2gcIhG9AkMmPaCmJGNQt71FyRo3y7Dt1vPtAsFjSqojsPCRdEj6gmaqY0Gxdpf32rXUld",
+	"Zh+9irpFZlk95FshG0+kZiKYfYPNFof9TZnERE4FOWIzIK8ecUXM+5nSHqGajKXSZOfyZRKMaEwDI6Kb",
+	"5DqJ2YRRDYvEBbm6Q0YyiRUZMq1A4A54rDRRSRAwpQgdUi7S9cLjLJt8bpBbZpRVE758tcaEB7epDkYV",
+	"Z4c5PX1cITPIYETFkJlTqk8VC4nZ9TIm/ks+0IKKmTlCI3N8UlU45gh7wJVWB2SvvUOkHrF4yhWrnuFg",
+	"C4e1bC3LJvOGFKxiQteFm49iTKSn325rj0xHTBAhzdIM7SRDorgIlo7QvGvlMMvHOZ7IWFduC/j1DMIo",
+	"aFdtF3zk+UXR12W/atTvyv5Zhly5w9+V/fOP93U+5iUy85Y5HcmExaAIVcnFCG4uFYyXWyAN+TgZgyxE",
+	"yWL/TAfChWZDFsNIbsuQRaUixRBvbH69pIxUKdIviI7LyQN39I5g91dTaEK1kZONTuP//w7dev+++U9r",
+	"a793/2HLu7Jz8p9KiXY3EVWLHCfiDIscVi5ynIjzL/I9cy2rpC08ipUR95hGCSsfGN70ZOh7DyRixWDh",
+	"HESJO6THaCsYDVElwcgIVV+N5MQHqcviiV+ckPmtYj74zppHZcnpnp/p9a3/ivO8n31s9rbuv1Q+30M6",
+	"fC2WyaSKqYbmxzOwFatkK3ji+RnrkA6rxqzp8AwjHlSOWNPhBYzX6NWlRqc5cI3lFMhEaEKjiIzNucWU",
+	"Z4498m6iNGoyIA+Jz5TmY6qZb856MBgjKgRoyMMEFBQRkkAqrYhgNI5m7vSskqWg8lcomUIKw5lMGOn5",
+	"TvqnHQISONCN+2VT/n200pmxrxZnfmPEgiPCjlk8w7OdgnWlpiwmU7PFpjKJQjKikwkTHukn2qk4K6Zj",
+	"nQOsZ2zn8mlZe80OuS9lxKhA4z1maiKFYmCgvSH1bRnyAWclrPZGmU4CC2I0GaM9F/SQpjHi7uy1WuZJ",
+	"gRSaCTj96GQScfRJbE9i2Y/Y+PfeVeigSLnX3BHCmSOFNppr75jLCB0ZXiNkmvLIrCRodaDvklAyBQwE",
+	"3IQqor3ZLFscy1g1Ou+kTx5z0YtQpuSeODbc12dGeY4YVZq0M90ZlMmG15hIc5jGjU5jG5bg5D5uFaZA",
+	"q+k0rgz2r7T3BwOzGJrqRDU6e6B8cQ1b82Uakrt4Q7Z3HDHUdsmcT/LLusyMvoMPwbUtrt9tGplty0LQ",
+	"kw2lpqhLc5VSymxHOVVu7drnWjstj5jojblSHOiWEpmSPqMxSIEjJsy2FoyFzImc5XRsZ3R8S9BEj2TM",
+	"32dhGSGLA7gIGr4hccxAQikYHo4p6x2zmA/gYM95/d5+++2t64keMaEN7ViZUKTaUGEKzr7U7wVvWuF9",
+	"w3XaPdc6qUBOWNk6pYMgEQ2OUPjCxamXQnWmMdes1sLtZgv3qoz7PAyZKFu14nAuYtUOq+YBy8iN1csE",
+	"FbAGiTgScircDtg7n/RyfhchdQ+cqXnyComalLuqFhX3Miq+ITV51T50UYgsvvqCSBmD0e0Gj2cCuE64",
+	"o6Mj3rVzEc/RQvMxk4meZ8y+DGck5CFsPBrH/JjhMBgxdzhHAVdETlgMLyUjqmoR+VpGZCunyWE6igVS",
+	"zw/0olj2jDN01N8/F/VzTq2epkescO5SAW6TlHMJjWJGw5l5PY7I3U54Pam+n1H8hhSDiAelpF4c1UUR",
+	"2wyFuZBESDUlAxBSinDHz+2dc1HU+tWNZBtbR82cImPdU4aIBSWrDgXbOxkF78QsdYWTVymPyo/HhQFd",
+	"FC3TmaCcMGqTU3KdM40oOnOc2j7f8WW2SU9L2YtoPGSlYoIrAj/GZs8I0m7tXbt89QrpzzSrJRDau4sC",
+	"4abQXM/IoZTkdfviBQrPDe1CBcPcnObkgNkcKX0vn4u+YxZy2jNz6yVCJZOJjDUrHGSKGVMm91B4WB26",
+	"Xs4rc+mzyW3zSnJoyFlC1YoBXSR1LykCbyHmLcjGOtP3ltB653wygguw5qpsnH7M6JEilMRJxA4IGjWw",
+	"lcjUHMylhk6QxDETwaxnVZuiCqIJFeTWvTfJ3k77KnHXEri3YOrQsbHXt90V9ayenZ38Ak9iGTClaD9i",
+	"dvuULa+jwUWs51vCaOFayhAtaohlKJ1S0Edy+Tka4kJePqdOnQh6THlkplpYzHiGYyAR1bU0vst5vfke",
+	"i495wMhbhacvUDD/8ouxejQRcnpAsuHTgTGI7zIdz7aum89NcIHYh5l3vWzE/D07i4epR8UG8RpeI5mE",
+	"7pOwx13DawzwuFp0sHiNl3msRyGdzVGcDlmjs3vVawQ0YiKkhlujRFBDXbjaSJmxFHrU6FzzGpCCANPa",
+	"ae1c2Wrtb+1cNvSWEY17Idhnjfb+tWvpLzNmHmm+OvEak9jse83RXwKvXnD0SDMyI8bMnYpoGdKZh8wF",
+	"2oX52sgUa2gsuujzU8koByNseHZuZQSytFl8XMTopGdJ8HDBDZRSp+zWlFxlnkfzIwnpjEhBpiMejAgH",
+	"I+qITbRHYMAezp9wEURJyEIvVWHBVLikyPtSQNgj9SmG6GlbmF5+iUr91eZ3HM6A9A2zLKX6yvfhwj8s",
+	"i6BkntF3srVydMSFyEiXLZXsv8sCnefl1/gxA+LSEPU1Gt3JsZh13M1H2e0cdTrpjdM//Onpn35n09iz",
+	"wB9k4/Q7H8I3bngeGZp3YV7RdCSN+IuYc+sDdeiUzizFcB3N8YD0Im9zPZKJ7gopmAe37Lb0yIyC2jfC",
+	"5N3qG44wF+3s61FuEdJr1EjG2kMfqBnGBH+6pAgyi3P0coE/NLsi791+WHOzL9m759piabxtt7082ja/",
+	"9+ZdshXe8Typ8vQhG7/70b98+uF3Nz1LdCmiWU6ElO3pLDa4s2qsjuPTW3baxXDifi6GvOZ+KNsFN2jE",
+	"+3Gan1ZcoJDToZBK80AtcZnJWI+AR8Gl3peJtikM+oCw8UTPMKBOowguZ1EEfvQ6KUmvpANYzEfyGpMk",
+	"DkbUOs6XHqz2wlc5zPm9hArNI3uAlO76XMpUJqRkUjjtRTLu46LND6xIKIg6Kyct+lSECrfvTssjey2P",
+	"XGnBLrzWIv+ZpGMjG6D4Xt30IDI9ZlQlMcsxWraGieB6dXZXttBvwfUnHkY8V975++YqIN0cm+F7vQKb",
+	"rOCxt9xQi4w2lqIsXnubvitjAq9B8nGV6sfNsvNC8zHLS5MpY0flkaL8POAuzw6idAKgG91j+pZm48XR",
+	"53O7akXmCns1d/PKd9+x6g6NojcHYGEsZXsKFu/8cFPOrpcVWJh7WVZgfjb4yMV53DczkeMJFbNXQBOv",
+	"SoqUgtDMqSUHmALpB3hvMcD9sEGFSGjUi9kxEwl+AzaSUSAhG7DVarZaDS+1wIxy+MY3zTTYeBLJGTMk",
+	"ae+0zCExpFHPBvQ+/fUvTj/810//5oef/s0PP/v53z3++Y8+/fDjx//6yeNP/ubTD//odz/+oTnsf/AR",
+	"GA9DrjSLWYgabXt//9pWu73Vbqc/Iuf3rLjoNPbbe3ut3Vbrauva3pV2e/fK4fylmG5gOEgFwfyPaJpB",
+	"PHhRG16gx7KlvQ0Mf+I1+oniginVA5d8SZSjQK4ch3Ohd3ca5WduRs6Sx82R7eFqVbCUlg9XXOcIWXp2",
+	"GRGMDyJcNVe+09L94RKFwT5tQpViyqbIseDIsLERYTiaA0L7igmd6WTOnS9Yk8AmoMJmfaGzY0qNCROF",
+	"REsypbEgR4xN1GLwq0wLOSkTKbiZ7rjEuDUU39ssHrLQJi2T/sx+OiAiiSISRGBuWWvic7hPa2zFGnuq",
+	"nvS1u+u+1zC0AU+ATeJYWJDF/ZfLvrlcktRc8cS627WQq4b/y6mYrcrnV+7v5Xm1K0e7UhrUfMKCdCiQ",
+	"8YzDWluUdIhv5LZPNm6MuKCXlNFgBpyFRMmA04gEMQu5BgefhxKChZsQCKVihumwaJ1B2j/Z8MNEKN8j",
+	"PuPC/HNMte91hZ8w+BNu8DeNpS2VG4ciNGZoB1JFjLwBsz+gE65ppJpujImImELxkjfVITMoBhf3jTdg",
+	"ZCCz0AacJ9yytLf2fkXaW4lUsvGSapGEr6usOSA6ZqxD/IfdBhVht9Eh7zSbzfsnhkgPuw0ZL3wlpDbf",
+	"PWw2myfmOzNRY+sNusL8DKn05oJuI1eq0G14pNuQE/xhqBl+Aco0fme2Vbdx4h8QnwsflHtfSN0zf2h6",
+	"xMwSGs3b98zruLJmuM9Vz9DWx7OgK7riljAmeABhMR+G49sRkoAKMqLHjFAySEQABABfQFrHNKCBVh07",
+	"FXuJnU0ytrMY4Bc6pkJRuEI1UTbjBVMuQjnFi3avXA7tt4ZRUsqtIsdlpIYHWeDsge4KXyXjjZJ3eoW3",
+	"BCMqBIvIV8mlKetf6jY20yqRy62W3zRqYSK0WcuQzpRPNkI+GLDYHK6RDGhEzNebnqFcrLRdiIiajxt6",
+	"xLoivWoTtkuOfAfEjNE8mh4PzT/jdCXH9AFUTpnz157s1joz2woJlmbKmbcRJcnYbG0zHI8Yo0R5XQGm",
+	"uTI8h15KzDoBV92Gv98KzVvbO2MfRcMglmN4pfldS+ICwBs+OlHbW612swmf2ztbu21zNzxsa2fWbOKn",
+	"9szfPOgKH5bPR89GtnvkMcOMGsM3wH3Xbf1Cu0VCxia2qGSn1UK3lVpwCUGx1jsPceOY/Z7tmobXkJNG",
+	"xzBIw1qe5vRvtVpgorg7AgxJwKVcNDIb9R1bOtTwGp/+1c9Of/3XjftgVRTliNd4sDWUW/bLd5UUzbt0",
+	"epsphbZQWj0zHzMwr+1kr8gVujgvtSHwYavVgf//V5h3Ggk347vvNSCCULNGyNg1jU5jwmKM1FmN5vS3",
+	"f3v6ycenf/nv4BB3mcF2J4AElXEhnnH6Jz969PFPH3304We//ufTj38EXloNZqLRY9QEqWI9/UvnY4PR",
+	"jU57UQeKuPOzzNlswINm7CpLSjaqqhRMHRDFaByMmCIDY8XpEdb0pHbnov0+50ihWse8n+hlrpqyQyGt",
+	"y8FaOKOo6hHjMTliM1XqQ0EGWKgMEATOcPTzpkeyR5AFS40Ga6qutKuL1jDcCGduySjuvUl221eubLUJ",
+	"jSYjurUDukP523OMO6dHbVk/x6JHlUGwZM17JjTWY1diO+fxon0WpR6v3KVor0RSHtnwlc7V263HGqFR",
+	"zXigVyzawNgluGaf/f1/fPqbPzv9/selhCvu5prOkaykjWEwtWSgw+XxhYdltF1QMKdWibMqmhP+Zq3w",
+	"DAKPvpENoWe5HZVHuwZopqFuZFgdD2bk4tOP/ps5nl0BKrA6PKkrfLzCb5Lrqc0q8hnU6VvNvufZOPFk",
+	"WNhltRxkXoOLMFGlW+E6iQxvNZfd1cMAcGlppwxZWmQYRFQpPrAR5eWPzLT/Zexwy16OJSjmASjl69Xd",
+	"foNjhuCYGcZeyXu37WUn7uwo4SQ5FWV1um+PJGxCVbELF55jT6lVbna4KifRJrE8huypNQTrr3786S/+",
+	"pnQQKpAxq78375nL7yXjMY1L92V2utZZHFulk52uNW/TVu/QdKjWrsQ+pKWiT3Ob11zrYYecxXeMDWEk",
+	"cNnj8rpBXfGf6grzC3uXcsVCI4KwLB/rJ6wUylVWZ4dzIRDMhb6yV+pQnNJYcDGsCkQZwSPDMBd/grTo",
+	"XLYQFnooNLUipsFNd0CEkWZGJsSM4mBqUdXmagBhV3vFw5x6ZYWC3bWlLn9LputPQvs5IGP04R2xmfnl",
+	"iM2QJODBi9lYHrMyFx6eIL2AxkZt/f1bd7Zarb0dkFf0QX5El3MBynW18pdruSTPFc7Iv8mFNMb0wS28",
+	"OS3edH+fMd4xN6XXmF5zVixFvrgoWApz+lZENqvO4XPQJaxHlbtMQSz+4YUsatmkXRXDWhOvsebZk1fO",
+	"00UN11j+IGem1pn5HZc9nEdCWBfwIH8mPrHyzzwl0zLUIn5DOvmVlH0z0YFE3WeOf+opmjZfr3ZiXpYU",
+	"uPyGfOZd8bRcedLNkwgfspISF7uRCsQ9ObcMvAFG6ZpbIOdzSMe+Jjtn8muntcq5UIcsuQM55zJYCwdl",
+	"Xf9AurFz3oG53Xf/YWlp+YKNXkbF9rmpmLfD13zwhZnc2Qgvl4wwb02uOcIFk7Jwf/3bn6b5WC8mV20q",
+	"rkmidUzDlJnzhuGa73u6Zhvc1YsZVeX4bbOCXUO4Suvw4E7PggIxMuJKyxiyloqx3dWYPHlZW9d0yPTA",
+	"XDaUcyykprQzJa15WpZtWQQFyz3MiWdHWS87zZGVivInE2C51fecuz8VIrndurh95vejl3nPnVAtSHXn",
+	"e5uTNAUnacH8LbhCl1HjG3ZfOmIsjGPZzc8iiatSQV4nf6uga655mIdhrzKIcD0MlQ17QySBaEk0xLIx",
+	"OYbGLAsumM0kI0TEc1nKAY0i69MDfwNWDHpPSm+omsddBrFaBamuuflc3FAqUhaq4iW1GKxMuamTtFJP",
+	"/VmZZJFTh2qOt6AY1RpppjotS1146qrUqtWsr1qtpPJKj/oBJCYIDDNr5yrHaIOQAjLUwLG/Eviv9lgq",
+	"/PTXiWKYzbBxa9MjIT/mgMa6ceXypofoQOZzGyotwIcPf7Y2F4Z29pFl+lo9npzX3O7XeNnnT7dbOeRM",
+	"16t5duW1vjo7tb5euHKsmZ64nhhEjXGNMT9JxRKuIuCSXVAlDwjXWDTpoAqz9C28T2mK0e51Nc5KtfIe",
+	"xPPX9mU5OOL1cIC9J+IEHaSQvBcBius5SNqV1rxLbktv6Wn2QJ8BwdazSITnACD0EOR1/fNLZ5BiFwHX",
+	"Vc1n2eZdg8/oeEL5UJxBQKb5NStCijCsG/bikywLZ3H/8mBE1EhOPMBQM/+NtcDo6rogtIVqEfvu+yuJ",
+	"d6HZ3bmSjClWIaaJcgAcBYlkNlsPcu2ajbOvzmqV8dyrda4BLGVcXVqQnAd6RzwxI5wFxhvd1okYDZFs",
+	"LmuLBpofQ7aXjMdUmK8iqZabphbgPp+UF2gjfhshG8stiIoa45wqxYeimBK2s9XeO2ztZClhgYzg1q/0",
+	"9y7vtvaNRW30rxxY5hGbmb/4JEth++yXvzr9+f+CnHs83Rqffevbpz//Pz/97q9zSW2NMRUJpAVasMOa",
+	"eImLuWk4vZLsh8IU60a27ZQflp5GPGZqradZci3DubQ4pIv6IZuVDmNJTY1TJpYoQ6kvyFG/n0RHpQzl",
+	"lmXdgrYUuxLRUmG4OecQLldxcZZJs0M6fJ2rC4tslKZUrB3QOKTDO8kZQro5/lkQELYmnw7JgEaQPTcw",
+	"IphrxaLBgXN1DBJty0DrMWDGFOseOwuTzxXjLpZAWlOuxHB2MnfFwYYOPXt5Ge1vhklVH41D0IqHI6Y0",
+	"idgxizrk9F9+cPqzf/DI6Xf/6tFHP/PI7/7pz+HfRx/97LNvf59sPProZ48++t898un3vvXp3/7dpkdO",
+	"f/KP+MWHP338j/+bRx7/3f9x+n/9k0dO/+Qv8N8//LdHn/wZ2Xjt5e1Dsnfl8rXNvOyexBzyjLzGu4ng",
+	"Mu6Z4Ri2Z/m/jm0nENh4VEE5COhIfRqMWAT7YkwVCuhQmp2Cv4MzqXSX3jy24CgrBT66xnqK6RqilmKS",
+	"sgMFMQvENbg1C8WudZOd05vSSOhOzWzpPj5ABlAZtvy0msTsmEuMzhYTuk+WoLyw9xqdvR2voRJkNRs9",
+	"rjs1uyLBooc1zahzMCvVR1cJkgaOxmVOZZCXtjlMefJvbolLHwptXGScz+AEt6kUGcKRjM3zHfxZQdJU",
+	"hdFTNlkArAV3rp2DzUbK+WnD9VJ+16uzLuO6Fe0+0sY/WVYkjLNmilrNYRV4ua4ikeft+plgh5D2hSUU",
+	"tsVBafZ7fnOUqQ9mjzysQ4LcJlqqmifpq/EZpTl9CMTMcnDn81uquTrFhL3X8BrZQmRDzNg2R91MP8nt",
+	"peKSlZ5NRgq7uE5xj4+o6o1lzMphf9ZTYlDYl+yMiCrds6tUJOQdqiAxmyriA1v7CBlk+CytRDYsLyxW",
+	"h2uBsG6iisuKSudbSqcHSNa7Nh0kX4FTo+ImVx381r1XHN5M7mpjdCB+1NVm6xrUup6z8uUs9RTZMB9W",
+	"wtesrncvBVl6SxSgRBTL8OImDKEyoFTQfeuXnhPnzPhdlzVSejhYJqvVZBmxVQHZVTz0DEKpBRY+Tzi1",
+	"MI+1jYkLYo8DYvYq4le25p1Tl4vxsdbW/v2Hba+9c7LR7TZzf27+l9WpfjDe8uWcy+dZRYeczCgkO2YN",
+	"olIXAzTAOFm0w573FMkyOmJPtpsPALFrbTgzd7BiKjjjELz20VENVco6ZojV7ee8136Jm29NHe2pu8/X",
+	"hN/JkVVUoGSdYQpYPltb5uAg7qIpX5bjjN07loOTpB7cAbdNxrLS3wyRrgJDJE8y9zYva8dn51NNwCx9",
+	"KL9700Y1FX0AzZNpH+peoZkJNgzMtbGZKy9mMdUIvdoAtQ9CERG4TeHAGWr4D2QSYam9/SQ1/pVNAMGg",
+	"EFsrAyOZ4/WR5MHcMq40YnIEmN+EsAD5Foq2Xr70DLeEKSmswrJzMUwoVt5cDwI20Vuv269Kn1ZdQZYR",
+	"dZ1ZOq1+UfUQGLpaviut09Bq7DjV/FhWMJo6r7cwz7SVpWPrPi7LRaxVXuBeUj3XsyBX3jy7aH8Worpi",
+	"5ndorNDfMD/E8n6riFWoS2q8VnLy+We9nNVTGZq/Kw1TVy/+3dSxm5MoIwnTt7lNOeRoEW63wNllGOad",
+	"Rnvn2n6z1YLHwyhLRbADMlmUfPY9ZRZt+tYFqADUSgG7hIscB9599Qa5st9qlxd9Mlbht7FeDW2XFvLI",
+	"YhbmMCcdlo07+EbUomytxQBuGRdHAFOpltFzC+0IY5/oWSLaKVYvdBYLzy20Y/R38sdohpfSbUxZHxpT",
+	"u/PThUGzhrTpFxXnJqBvIGpNbnQw9pP7Xgooo9B7n0B0MqQzmFEybngNejyEKimBZgUwdQz9liKKQUw3",
+	"OIfPaS60SCoQSVoEiDHUy3+LEJT3s8ZiuR8X2XapeChqRLYzaw5bJ6BGTzqyFaYpTkrdgtEVR0qOnAuK",
+	"QZrcSgU0xlJHLMzAhyEIb5vopDg0a3F4hSrxtvMMm3lWQeRl61V6+3IQHcTcyXUzLFlxf725VCgy5fqF",
+	"Uywy4ucmtFQGv8ZEWCbkfIvw70NBMq4UFNdKDRhbecBnm2YBkM8DGRv1D+7CimS4Nx9iGlMAnx0w+wFj",
+	"Qkajwp4CZdGhrzEaIQTxvObKgiN1DlCKmzQYQU6LR3x5BA0op4sttLgu9TarBUh6eQQTgQ42q/Fal9TE",
+	"YSvdOWGJTUY67dbO3hnDYBYxv9PeL4UGWsybKMIYZqEI1UufddUsbSBDKE5tJHqwdS0D3zfaUGo7B+q4",
+	"UTNcZnv+julkYotecRf1xlxATND+GbiiDGf+Fl0pxW7lxeBbaB1fsZzaPOaivyVb3wb0r7Zt5dz5kRfQ",
+	"+b4DnVbWjyD3uYrM7YLfdm9B1Ns1n9+f9/j7KRpBIiY0MBt0wKO6IZ5ihG11BMotdq3gyYX7mku4bqFV",
+	"gruEjGmIwcH8EllMwSz7i+b6s9WiWMbjK1KoYefedFef2D4qq277uuzfhOtOsr1Ti9juklxfDHVcKkRr",
+	"erJsh+p6dfXZ9qwrf0tidjl0ShDo+cnEbJCAQjWlcfnZgPt3nh9eoZoS8xPYSkRJMqBxzaXOXKOLanyt",
+	"smnkgaxu2nkRVt8DjYpOCvJkoTrHTArxdKGoyPZL09hxptYEU/n0cI2rn1iUBde2bKrW1IJltDsftBA7",
+	"Is9WV8EZTYlFVjlT0K8IbOIirM5nbR+XEwIZ76c8MRdqTTuCGfb06jarKZN164WVkI/OVKmel8ELCwGL",
+	"kCXNmumzMA3LoL9dDgiiDBOLMqwOSiI4OahWcM7Mly7tlpcu5QVwlrbt9A0nL9zfw377Wmu3VSoxMpGZ",
+	"PQd1k1UitIbAW78urgg6A3fkv2rXlpkldgsl+Usdti/gg9qCtXT3gLqLON9Zn+JQMtUBkyyWU6MVozwO",
+	"yUZuFRHYcxpzrZko2Y31Zbmq2UMe03DAyTxmCoq9DmCUPLSAweZkJ4kxbrCM2VhKq2u+zhrsWl/Ezyeb",
+	"zkkcx2jVO/xmbjusw/z2bqeTlDRBpGHPBvMDGSVjkQX3853kir1bQzo7INC875vf/OY3t27f3nrlFQSC",
+	"BrfY7u7uPhlLQO7yGhEXrNFpX/UaypiImOHGnPZTMyHTja0cHs/8dkkR7J1caN9iD5RcqCg19prlFZMV",
+	"iZ9uHgugkVywLFUsYllHK/fqPhtyYUUjjhBaMJr72nVVlJRwZfM3LwFZbLvSoRVvt+6BTZUzMsC3uxQv",
+	"sDs4v2VxVVLUstU2LdAkXZ3cQL0aqbE53nwGGRH5nXGehAh8zjObwAWMfXmvvUhSqwO9l7AEe60nQlhl",
+	"KGcqZzoNFQGLqprx5cRi/o1OD5pzlZY/QpiD4GVbZDffjgW244Af26ZFZOPRv/8pZFD/7ke/PP32Dx59",
+	"9Mfur8K334Ns603PVeu/YXOeyctJzGhiHmoIxaFhkPkLkSChHkKRkUwUA9d4k0DZTFcgeF2EbZQoClDI",
+	"YgWEQXsca0lCFvCQWVBqV1Qjp1A1M2Vxb8zDEFxn6YdkMsl/D2na5XQq1PeWC88CnCik2RQqnf0Owdzx",
+	"q5f3tnZa7atGzt+6d+sGucuOm2SvSfxhX5tf10XlPyAsUoz4XPHAz0sh+zwIcvOgdGZfl/2F4yyxVe6A",
+	"EhI2Ovt7rdZJPcdXPSdVAQEb3tKLE4EBx2HMlGp0Ws29nCMpv0/Wy9IOC1na2bvyttZuSWR/PTdPSrIq",
+	"7bbG0VQBahlKwXJm+CK4wRmcRut7VrjgarTmW2o6Q1wdfBk4m2WGsiZsWblrsXXJQnM2pWm8LoHquSu+",
+	"LvuZr2L9zOdzZFRifRViAaVmdEqvQo4zsmZFsmWZMpGu+7Mo8vm67D8DBcAIwfOc/hkj5A7iiznkb7Oy",
+	"fnNV/obDfFfXgvegClF5wpbFQ6HshIzpjIRyvThcbjuUDNE89pIivkr65RnKOIkVE3S2aWkbwN77UrAV",
+	"DzDXQfNbsnHr+hvXN2uUE6Qby44wJaKXT3POBlDG5LczgO85lQsCf1FE0s6WZGNCeegRLXtqxCceMf+d",
+	"sBCwT1yX4820o29hyT3oN1LZ7DdfMHbMYjpkPffauQZd+8398t5cEM9P78q3dG5vtXZtoL/0d6M4NLIO",
+	"nj1MIOjs5r+aBRHrQUYB1GelP+BXO14h/S8/4t1r+82r5SOGfAF3y2LUqIwQtTrolVCiRo7/Inlq3DRP",
+	"s4WKD8c75X2tS+m7kHKAdEAG6jM9ZUykTAnfprUjfRbJKdFTWaxJreyVOreMi/GHme2EQzWJGFWYguDu",
+	"Kp/THCPUWrECJ5Tn0fdlMhzl+vTNMhfZWZzlcws3T4rikIqTKpUirmfqOoneguAuMeYJpLjOS4Iau35u",
+	"y4zL2fAVFvAxjbx0MaGTEFXYCckBpdlEZOfiHlFVGFA2jLx7uOhw3PovaSnC5UJlwl55YYK35Py8de9N",
+	"srfTvpr2V8lGgnH8ek73uYVPU5fSF5et5+rysfLcbtcLZGI27EBGkZyq8n7U0A09Q+OpLhTDa/wUcQgq",
+	"xszz8xVjaXcre54sA4uZT2eyKeQH0DwbOcSHy78KaDGQT+I7DBm/pm8PHtDjqpeCz1TSDF9mO2ANE6ZU",
+	"jbz3pZVtxd4Xa/W2RVSt+da2fdueHvaY4Yzdq17Nluuu6707bPe3di43is37G+39a9fSXwo92llWZ5+v",
+	"Sx/ajKcsAQnSGZnSkKv32ff/reE1Hv/4k9Nf/MIQaBIz6MQWONMhkkkMF/7oB7/7q/9prv3Fvz7+8b+b",
+	"a5WewRZ7/PNvPf74H4Duc8kcOVoshd121xWnsaKgK73wJJvl8lts9hcgxgVyzHp9uhrLLedrOykQb528",
+	"ehkEySSdVlmVcJ7q9QuFU40fmZFE/Igpz/aH6BAKOa62PSJXWJbOHuiyXlonlbvjKTaczXNMvU1T2ANP",
+	"jNmX83Y9k9dxOab/18KoK2yGem/JbYs6aIbZxqn3eLeF7teCZSxssrqQjNl2q/eSsg15ZnzPyzXwPYub",
+	"+bzYjHNbv573JHdTDUYq3dp1RM4i8KoUzI5vvcD/RTQDWASJv1/uf6WL4hB7VR2xGUQuZq7TzoYPh5jv",
+	"ER93v/mk+Pv4Daba+5tOkHplkpSgqOuKrDHPwWJTnvmOm8sPVv6+meTtxuIZu5BB0T5D2547WfuMMu81",
+	"NIyD9IiNu6/eIPt7l69ullSMlqLA3tOGWw6ImnIdjFDfrEhBrwLhexWIjCuYekjSwjjMzR7I8oZn4CEv",
+	"0eNuHrN4ZicFNswFNYwy8kdpKqqSOCZUj7Jm8AGNolLwi3kkj+KD/n+J1Ay69I0Y1DJwMQQdf8SiSXO5",
+	"H3xxSF87PLxD8IJyq1xzHbGV95qFmco4LF/bcnSQ62jsAD0YVjyrFLS4aLZt2xYvajvNaRZS9wYyETWg",
+	"zDC7BCeST1gr+LELRC+1DfJLv2DhUSjPLEvjM5Ryv7pypzlnxIBN18TQWbLb1tpdbxfS/akIsQBgKpMo",
+	"hCoVO/DyfoI0pmNWWiZmJv1ewuKZh0wP7Am5HulN5Y+sqjv7+r033yD2VxREV/Zb7U3CBcDMp8BHlxTp",
+	"y3C22ge8OorhXHCvcl0WRRHHIOnL6+ey+H3NPGY65lF5+nckhz1zckV8JGVYHkZb9M85KteLZ1Y/qLgK",
+	"sYe9az1CPdI/MMuafWWOVqZpBTTRhFHdW5cs9rbUkX6WKJslbYEmC1T1ChkXC6MtGYmXY4Ey7rn76u23",
+	"GR+OlkWUS/NQB6sipQVc4LJY6fjcT4jP+YR52JCG1xiY+8splQjo8rm4yZytUFJksSZARVoct5irjT3M",
+	"a2yGJZgTXoqkCkNeNstnEBhNCXye6GjFElHVk4NaEQ+3mCkTXV4Fb82KeB0r28Tm8T1AF5sk+mLlX5rP",
+	"gRm2cw1RUb+lmoR01iTxYNwhMQuYCGYQG/BIIVQApy2EB8iGrVOFhqdchHK6eUCC6BguCUZJLMyTCgII",
+	"H7HxYNMjU8aOVE/LXiEQRTZ0L/tV9hWLj1lINg43zVMRh968AlWRB7ZcnLQ8MmZU9OzrYHylEr0K2LZO",
+	"QwRYLdcNoaJu9dD2vg6JYsMxExqHHA/G5RWsMmRRHiKw5DBJRF1x4fAtikMC9cMsYyz7tM8jrmcpmGMa",
+	"/MiHZC5O2CAKr80VcbIGRmk3lmd34jwl0mmn+6G4r8pEFSzPjUhiXv0abj4ETA+pbXsA7amMZTCQccBs",
+	"nfCi6WjdZiWudggpmPmQAX8wh2JZJWbGVjVOUwcRexsesDqBF+6upMlyACHAHCwxs1AQeGQA23mMs+rD",
+	"JpyChoDbXArs3MOlwORoWGajnAMxk3EqbnJXqmZXBNFxx178VWNIsUCzsIdfvERCriBSycJMefFIbCwn",
+	"FhKrPDvuvaQIlJgCxtgBmfSoIZ/XFeljczkNQurc0zc9MpIxf1+KHrhjUb6533sx1Qx/iGZE0VneBArk",
+	"mEEVg5kMSjs3nTbZIpP0pYVxK/4AckXHNFIHuYvIV924yUu5r3t8gN82u8L9zhW6ZrLcTFQWLcYEjJML",
+	"Y2tv9Ic90Q+hvY4ibRBFpXD6KDdTSb+Jrp76rc5fReTK2ggWb49m4BWB/EImNBMBW3ST1MIPmjebLYSJ",
+	"ZevKTfFqin9bW3nLMXDNY7gS2WiJRK1wg2YPxd13FnFskQfw5ZWUme8vFw/GxmyIjqFaLqmoAoJbLwIs",
+	"/Xw6nx3IbXOazOcWu6MBZS2K2PLU4grwT91zh3Hd1F/sUIC0synH+Mfcwd9OQUSwV8HjT7772cf/9OiT",
+	"X59+67fOBkQZXSaZGp1Ws9XOzPHGGPc94LzkhVuj0945WROWdGcxQdkRcuUy4ml8ruryjOalRTOJSE/q",
+	"XFbQQDrB6PqBrM4EvijFcEGlm6sEplyxkPRntmsJirnMyC93Z1YKkowzVg7wDl769CFYUQvMVLt5Vc+K",
+	"Jasm2hl5ls3WK6TNNv/ZimnX52zLN/ncHLr1/v13sPawd/9hy7tS0ddvbdYq6cBWq0vu+jxSrccvp/qF",
+	"HQAowC/iFDhLx9Az8MHTWhvbHO6kas530geuYQHdYyguzQqrSwQc8oRq4t95894h2T5ub4NVtAU7V/k2",
+	"dQoL+a16Dz9dUphWZGymvA9+znIqP8POVWiReaJTyKL0DEw/TGjMtIQ/ylQYd1a65ND05btXLq9sajZ/",
+	"0OZub++svHua+VyXusQy76y5CXwu5cNd8cYV7HOWZJnriuSekEvWY4ocMTbx0GhBU8RwjK3jfyL8sVKJ",
+	"fsr8UjGeM/LP6qfl+KmexzbPWXWSetbgvVWjreTFu4k4j+c2oBHvx7X8sDdyl55PW61O++RaOd8SlJFa",
+	"rbU8W7YQcaoCTcrwZMCngd3Da+arPsmiujXAiI7YpB7JLPxgzGh4QED+ODWfa2JLm5RnQ8FMEMGmLDbm",
+	"gSIjwLyDBsPmgWnmxCLVz6jrV5kONZy7Z1LfXWlsNWdYOA+4EL1ykKZtaIFwgLa6YMZ0XeyC9YsSz1ti",
+	"OG8woBI6bzzMWw3On5zlS9iNaZktZc9i7NTSdGWBohNMZzIvoKVimhtuUWxKD9M7CWbEon2rpfVFA2sX",
+	"GH46ohogGw1rh3RWztip0CyrHJfB0SW4N1/5fQBssrzvW6MWaLKj2DOIIKanyLkjiPeSMbRYm+t1hmQt",
+	"lpWhA/HyEt9PDtY99QRebu80dxdrwdePUxZX+LJzxPeZ0mTAB3rk4lHovo+OUWiC3xUSC8yFWlqoUAi3",
+	"jZJYNPPK1soQ6Ocsyvb8xsVKRVChtezCtL4mp8XwLqDESNEhvhkm1p0IY8FxAQs89ogfMwXdtf1cVDgm",
+	"YxofMU3cjx7xEc/JT+t+LL6THHTFTCaxStF0zRuikMXkxt3bHvH1iMdhb0JjPfPd4RNSTSEVh01krFUR",
+	"OmPK+opjC+djlN7QsBBatmbPggyXAYtjbGoYHpudo7De+ZgroCd7MOJ9hEf3GpMRtohWWsbw8DEm0Rky",
+	"wMNwpuYKmFnDa3AEaFnWBxEa796Wx6yiF2KiWNyJuBliHr6itXvY2uu0LndaV8DHTBMFImpirhzEcmyY",
+	"NGvIm3a0ffyz//Xo4++c/uaXpx//w+kPv3v6w+8bqkhzK/bsrdvr7+2RhP7uYYFhSll9LVUYJzL/tpdn",
+	"FlJpSmcd4tMJ9z3i942paT4gnf0D4ieTYUxDhiVg0E1eWWaCVkEADWb70JeOFUm3kLeJ9qgrKwPPMD79",
+	"4vogL+mCa9ZnrTb983EtieyTaxIHZC6VEI4fn8WZm+6Fcx26WQX/3GDCJZmmD+ul1FZkyi42r64XGUot",
+	"tb2deTXud//jTx7/t988/uSXn37vJ65/db34EcP4Uf3W1Mu7YZ+3EZ3rS12c3lfieDjs99HCcC2lMSqN",
+	"3p/mElziNa3rSnvYnHdQ1pteQwIaxzPC9YEzitELFUpxSSOOUU2rp/CmhxUdtuvaurVN4jVbbz/laM6c",
+	"bVZotJ2nV9G+WieIc0iHLyfR0RmMK9uTxPVFTvDYNEdcqbjO5UIWBVwNEGVXz9NOe8m4LxZzIM7eB7tQ",
+	"yR3M0RWGvYSAd5kCC7Mo087TiXnHjFiBgtV5534RQf3cOFYZdvLiRkzfus4izS9DAZ95VdvIFOQ3D/jr",
+	"hlGADa5YgbMFIJ2gzcUTv/JOa2ufbg2ub716/+GV8lDinKAqBqFa3jkllxVJc5CZzIxQIWbljOBPHgn5",
+	"kBurqgdm5dYcfOuV3WXord3u5OHrJ+a/b5z07hf/rMJwPVPcrdQcgydVLOZrhlwLWHWwVo2v9Pcu77b2",
+	"G/UySdiDIEqU0SitO3wddcAe8dZgtId8liUiFdo5ZsZP9MS/qGM9R4yHlW0h4TjnTKU4HhLBIaGTIB1W",
+	"4E08qdM2I/LDZwC7vsZZjCuYp3Fu8GsfyLABzifSMtzur1zZu7p3rV+ENKkj5ub4pehBLfHnnz0346zh",
+	"/Bx3pONrFUtQWhVVKMvTZ1ZKp4tIvUgl3dkTL9wjzpR2ccbTr8AWJdAz51/LddevjCzPwBg3Ju15zHAY",
+	"9TnWcT70+yy1mpUgBmfVJBbXOsUPPHuLeQwO2BM+ZGNZAPbrNK4rTrfvGSV0RHlaJtxpPP7Jx599/w9O",
+	"//Cnpz/46Nk3oJ9zABY6Shi9MYrIGPEIsawIY70bDglrc2m72AXUtPcSG+xMIR4Rd9AnQUT5eF20xlvX",
+	"37iOAI3cgcFjPVSuUGAETm8aW3jkiorjimL0V2VMJkxOKoqfn7Iu4dre2nrzUkDJs7bNxx1x7v4mdbuO",
+	"lHPI63LK4q3AMGGEtktmrWzBavbmW5u4XhJWYdhapjEUOGnNoyZlkPP4B5zeVxcJFBflWZxKKB/PdTDZ",
+	"sZ/hbDoDPz2TpV1cL24xjtY5iF1n4HVaCD9ttXlNfZez+IaDfSzv/1+3Tn9N4696nHlfZ9WYX+GqUD6U",
+	"0w3srnmnMIM9Qzc0+KE1QKoN/O6f/tya/GYj5u64lt0xkZoJjfFSe9un//7h6ff+csk9Mg65oPEsd8uP",
+	"f/67b/0FJAQq23wgdT5YgMUdUMQSAVlVpW5AZu5Y+yBbU6KkPFGGBp32TVgHJTIoptnRM2XZZXRZ/zy2",
+	"w3aDzD3MW2Z+cRYD1suYLaigy5nJa+Djl7ZYmGODhcUu9RQC7DVn8SVFjioyKardLdmYFttpCpcSVch3",
+	"4BZ2mit460LaUjXw/pIGG/hb5Qyq1q4gI7K5rFy5CzHmC6xwDoueszjrPbKmSVPqscQat5TvzCpZ8Zc/",
+	"r6ADsuuboZpBdNy0uTFy0uhgs3CXPXVSS1Su8fShzioloUdHHblaQ44+A4NsXgAv5Nrm4HTttbaHDDtm",
+	"8cwYQEyEJXXslW9c26lqOWDBQIrlGBtu8eHI5qXBUOWUqfrdz0FxKosHPdsyuNTgOkOENN2SZ7KpLkDB",
+	"mze+08TRDsnv7jTdZhIzxbSHzYKg1Ajl6Lo+OXhMPsg7X8xcaDARV0pzGduSpaw3IT4bUswV4pgsaXpZ",
+	"l15n4uwDwjik1+kRUwzxGnF0a/N8IVCdD1PvrDgPDI8sZ72LOqPs2XIRB9RZDMIzeofThX1yy7E40ayl",
+	"2nymYQqEXwdEv08V6613S+DSTdPUyXqt6HN4VyuDnNfWyHnax2uL3eHTUewetq9ko0gvWuwBknaPx6TL",
+	"tOdX2t7EdUaAFVrRFn7V4Z1RvFaTiLlVqnVPkGUFX2jeVd1MgUIn/4dnzoEqLGvdsRaWuUzqRzKgERQ6",
+	"VLWlWZllf+4u47ktnFXKWA77/AWUi2BxaaPbtLYmv07FBfCyxhN5Pl5TzcmIdbZ6mzNvnjUPA0enlXD/",
+	"dnvcCo0VoWcXsMXmYhbQThn7yh8QShQzRg9kTGR9oOf0rjr41RexIdfYXMsbSccskHHIQsjwhDzyeU3t",
+	"STWMvog9PhdKXjsdwDL1iv3yLNz6Oe3kXL79/CzW1+ee1KZfGT9+OnvkaXDgWSq2F19Z3RwMvKkVveUQ",
+	"VM5qX/nKjAkTtoOxuRP8onCrOY/wXkh6yvS2rLchVAkBAlupofj7xoQ8N1zyHMwPAqoFcyW5gtgubw5x",
+	"DRHjaF8eM9KqW7u9BHWZDXRPJrrOgAC9Yw74TWE9+SBmrOZgPk84zxOPvOeRY7JxbDS8MX3XQgKqzfJW",
+	"MefEW06JvRxUGTq/B0nMtW3hjDhzjMYsvp7oUfbXq27CX3/7sLGAr2EbYk5iQ31AkPLH9AhqhLFn1RF7",
+	"n+NFPhQy2jxJ6BPBrcZBJrE85iGLL0HeZOrPxwFkVBppPWmcnAAe7UBW15oTqhTTZEwFHYKjuWMYi1DX",
+	"GvuSyrEcjRlWLCOAYsjD/J9GKExlDNskzH0/5VFEQtnsiq546aV7fCi4GBIumi+9RLAlgmEadFpiQ0B/",
+	"+7jtE8FYqIhvSCxj/j5c0CEvw0QRNzYAYiGErN/MkxOIrMAXNEOSqoOumMRGyXjJPZG95JEJVZoZSmMZ",
+	"LXhMyUuHUH5CZKJfMlM6gmZzHMrNRKhcA7OQjaW1QZrkJg1GuYkIOkaYlK6AHp/mbpwQVcR/sOVYdws7",
+	"gPqWOq9zpdVLLxEq1JTFxH/YxaO22+iQd5rN5n2PdPOt2Mz33Uaz2ew2zC+uy5j52oj+E79JoDebn7vH",
+	"J30aHOV7tWGfPeiVThQdMzLgkYbucCFRMtYeSYTmEfHd86EIFU7vJrkBz1AklBBgYw8mPGaYXEOPGRGS",
+	"hGyiR9iC3U7z7ZhrLoaGA+5cP7zxNeylBmD7Y7MNycQoDgi4f3V3/8pmB0QvVgDadk5HjE0UJBGDDPaI",
+	"b44937V14mZNzGp2heJiGBlRiQpqlo9MlIYGBP7NQzr0D4hiInRt7G4Ntm5DaSPRMgV6A3RYw9gzmeD0",
+	"FGOCbOy1dxChYcoV2zSbtyvsQ96QguWeNGSa7Lb2yHTEI4hIjsxmsBUKTeIf04gb3aFn3vVVs4a+ZQaV",
+	"75EwopMJExao2dyrusI+rEmuC+LfCtkYgh3BbOsbbOaTMeD2UBIzHc+IogMsDr+6gzlQnXxRZRIEZqNw",
+	"RcBZhId6zCYRnbHQ8kr2Br111/6ETOd4GRpBAzPHjLgeLsS11OgA+QGoyocO9x6hxMe+CH4Zkqg/ByXq",
+	"kw0mjJh8f7Tp4U7zs14aPu5nH3uxvHPfR9MDasYJ1dj+P9+KhfhGcvrAJdGx2btGCi5rFYKzBEX0pZeQ",
+	"gy0wLMEDHXUGw6FZa0jXUZm89NIhH7M8eXZ3d/fNxN86vHFAqJgha1gokDDFhOWqK4xwTswhMu8ISZsS",
+	"N8lbAtHCoR9GDqAQ6JLYH/sydF3RUKuzJia+dq/VwqruiAdMYE2wDYldn9BgxLZ2mq2G10jiyB45qrO9",
+	"PZ1OmxR+bsp4uG3vVduv37px8417N+GeLLGmAacexhw++9V/f/TxPz7++d89/uF38q64RrvZwpvkhAk6",
+	"4Y1OY7fZau6iUx/hlrZHjEZ69L75PGQlGtR1u42oIhG0HVEYZJ7EEtgdoMqV6+ihmuQNkNdC4gHShNCi",
+	"le+3wkbHvOVr8E6sPJ9IYXtF7LRaVvvUNopPJ5OIY0u07XfVgvs39VvKozSQTVcZCfbdcMjP5z/wY9Ys",
+	"aC5Y76UcDEbjlrIxE5w7tXjVmg6hSZ2hBQ8Y9pzbhmO0mrA3Riw4sphgVNM+QCYbth/zIZJLpRgV0PwK",
+	"QzZwKgPTHbOYD7jlulp0v8toyAX2qz8f6QMYPAKC49hxGSAKqtznbCbZIl3smpkZzZrmSZdbuxcwhUTE",
+	"RsZRVLwr52IFQWFCcGs4u4hZvSExIDc7ID4O0ycKujTbDkC2Im85s96gosCtoQT2MppZJc8et7fxZNxS",
+	"TKvth1nBX4+HJ9upR6SUow9z+SiWXcEFBxAHHukn0RHRdDg0AlrG+ai7Pcmh3RsPm+RNwQggYDjdESC8",
+	"o8jCLo4XuTviSt+Ap9xjGqNLRYOrwheUXbL9ulG1wB+04kLU3SCx4Qy7qB5zFOaCjqoSiYUnrRzk0oBC",
+	"BdthD8dS9op0zNt3zFVwcbvWxW28eLfWxbt48V6ti/dyW3jFxeYqYPuU0Y36b+yvcQYubKwzLZNgBH4Q",
+	"x+vAUuCAe7BlNaot3L9mAd/Za+3BT3NWRnZnx2zKxv2TBc5aaPkN119S2IgQN1Cx23DdImQOFj7VufSe",
+	"wp5s5O159FtlDLbCqw5+R9jyeY9OuRaQcppe3ORzWYIewNAB8JLRi62T2jcmkRVjqdIP2qCPdpNvQTKN",
+	"EW0zlog8Zg63hEWhfZ3/2k1EZ8X7tvA3H3o7KoREsmTuCj/X0t12TfkqabdaLXL9jVegjrLTbRzzSbcB",
+	"X2wEXM/IV0m38eij7336q193G+TNuyT98tO/+tnpr/+629j0D4xqyARkKuBpbMxUFlocCPMsc3a/ebcr",
+	"xvxB080eZ2iEIgzaI/6Wn0P0M0M3dEefX4f4WdjI94ifxY3MX4YboOWlNmq9R3wzTPOvnAoW+15XoPnq",
+	"ut32pDC/svEkkjPGlPmDCpHQqBcbdk3gITEbcqUZ+mbBusBSlRTiKE9R33bVxMQSe4Uheppd5htLN+8M",
+	"xMYL6P+DVhKYgIWJH1M6Q45gDyZUhD6hYaiIb4tlYLLwZPMJMhF8NFfMOoKdCPZJJgvx/APbPKBR1CR+",
+	"yiuMGq2VTimapgDkZKEyzEoeEB56xKrSnoX3FSE4KBDnN5pS0MlYjFz8NsZojAKvELwOx+pBOqYCiC06",
+	"xI6mbn6e5QuPpHtAxjAd33OOHHwKSJ502vgX2Mswd/t3nykeGsPQURy/R2Ok5LjMOfWe8ElZ50oczKtA",
+	"h3XuuCdjvd4bDAusc8dNWK06dxxC0rK5sKRBzpzURLgWsEPpECUrTxNtQeyDDZrJfU2Hjbx0X7PaYKEw",
+	"yJya6JBDtJhsfFwozWhYNRB7Q2Ewq8qSn6yyZEdeX0/6fClJOzt1Lt7ZObeSlPfjO6WoUMNRrhft7FTp",
+	"RUVRg6qRVGXWLpxkePbZDs8ydu5yEK3OX4eeRHShNQkk6qY9n208fIRQezx0iZZjL/VCcjw/0mwBhYdU",
+	"ohjx77yFikM66u3+bMtdu8XD7Yfo6zzZfph7wonv2UJIAZijzieYZRmUSVg8uh1nri1ic57Ib0DIduUd",
+	"v299oEbWWNsEXDIvy3C2pmUMxqRVgTIYT1y2XD77b//29JOPT//y3xv5JIbFlDnXzrZx+ic/evTxTx99",
+	"9OFnv/7n049/ZK3nIcsD/tW2nh1lbYrMSTGyBW78BYnTvnCJUyZtcEQgPbGNLrz9pgVaK3uqvWz7pq1c",
+	"f10GSwG83fXpdTCKz43Jd63Wxdfw4v1aF+/Dxe1aw2jjMNqXa118+alJYOSLXCeyaiHMzFlvzbkKU3Xf",
+	"qyWWpzHXeedOJvlckskKeR1jbEmhbs2N+O3PwJHk46a3OnhOYBqzAR2bRuD2Z8T9ZiR2KJlFLHcCn4qu",
+	"kIkGa2ACmM5sXNDdZRyyuEnAq2NR5ENmrBAIvFLSp7lcr4mMtY295BDAIcoac62ZaJLrXWFlN7xK5l51",
+	"xGb5lLESuQ50O7vq/Czl+mLBZU7ao21bLe0//as/Pf2/P1xIxWtc32qjpyJNKlYjOSkUXELxhYWCxgM/",
+	"/1jz2s/+/j8+/c2fffb9fzv9wb99+uEf/e7HP7RYDuWv21l83f21D46XbUuZGufGxWuq8HKLVFemsAoy",
+	"vyM+X169FyK+VMS/baQtSSZES/Qy1VC4+zKcbUGYv9G5tnvt2pXWtXNK9S3rwiuX7C6gV3TkDWQiwrQX",
+	"JUhcQtURAxU7A0vnzgknZOZnGVHVLJeTr7GCl+HskisEAtQqpTijJHiN6WcqDF5juloeHC6u1fMrD57Y",
+	"Fj/rrr3LaFi6aTEcVb11jc27Jc25nOpqdWzkxV1bxwqtFXbL6vqsqZwqaUdCTjGNKq+plYaJU76cZZn7",
+	"ays6T8PddmvwhhTsNh7kT8PBtGpvntnmM4/drRMre0Pq2zKEuP+XLcwH2zTXx7k/m2vIcEkt3a01jKq9",
+	"dfxca20HbF9Rh6lze87w9CRZYp0VO15AB6jiuYxO5bz9tbHTam/aimRr2UGnFBnOMGxh/mIPuNIQphcM",
+	"QjqYb2hsN/OA1qZHlLSyZioJyhhl/WNTPmFoLcLiXFI2etck18WMYBYz+GJpFBkhO6YzEkocKaQMBOwA",
+	"siqNzcajiPQh1TTbZOT6gs/aGG17rf002JgIvAJzAZtZYmKHvOS75D/MTKQinW5XuOd1yF57J0XZiLH7",
+	"eIWnb5JcjMS8NbCSbMFV/zLkxdHFWUNKqvXWG5KC3QqJIeWee0eW9Vz3z8D3ePr9Hz36+KfV1ujjP/3j",
+	"z773r+t7C+88S6Ov7PS4aViPhQfFrYx508Bz03OdKS98ns+9QVzLbG3vfHEcpM7l+ITP+n1vr71zTieq",
+	"7ZtUaWsfOr+i9YdGXGksG8CaCUxW5oJQOIA72HnMpb+49BqSKMhm0Cwe0ICRfsIjLImw2f86ZgzT59N8",
+	"HC0l5utC5hx56+7rTfIaP2ZZpsEGhfs2IeUAv+xp9kD7nu2VqEdlpx1O+UKsesyCgC60mOFh1g5HAnfD",
+	"bznMoizxpBSvqGGMNzg93R1wmNhLuXBXwuKmwS3r97wPHkTrhtlpeQ0lY93oNLbyb137uLmH/PGMzpvn",
+	"NRz++fAmPBWRhwxy7rj8xbghHuaK8k9QmIGyuCjW0m7WWd+8RBuGsjl4AAusbAEMNar/G7ZmhysSSaUP",
+	"MhXdJ32j3oLGY/TZRZcEXnf2UHpOr15fjy3s0b1FWrzioBGfU2t8LQXjrGyORKoV+iy3y81ZXf+c9sod",
+	"ZW/OGZGgZWTWFKgUWdmYq0JSSXzMj2XcJK8sJEqZk3avtbfUi/bCc/bCc/b58px9Tl1kjlWc48slKBSZ",
+	"5naVzypz3bjKvIgNNKb4HjE2MRfx2JW9iiSKbNGrEQVYOYt5mdY5ZAtDuwJLZs0rbD4wVmobWQP1VpDr",
+	"X+oYyqcKPMlj66klFYDE3IJ5/V618+azP/4BphK47K6sQetz7q05fCJOmudSbXjh8bgIjwdWK12UaPYu",
+	"xqtRsAO2c5FJtSQ0WWkrlMQiBfomWGyjkuD6z++rFTHKokFwDpf7GfT91wA070umQBiDDwMlWSDJHKzr",
+	"qvHrqPBnVx68pxyNA1hbIadpJmFp6H0FkxOEKgIbeUEJaS4LOj1B/n9xqj7tU3WNg/KsmxncwDnfenFf",
+	"n/8EurCTx3mFKxEUwMvkEZWM0dcUQnHpMcNa8RTdC9OR4yRzw1OlSSDHY66NPa8zELellvxtO54nuE3c",
+	"Kyp2iaVI80tpwE4xGJJz1+QWThEa2iSuiz+ULsKgXcHrWOZZyeqI+IV1tlyQgYwDlqLMuwfZyBLkaYpJ",
+	"okGSTqkiKfDNwJxUmHuP0DwC8RcswOgklmESMIWYVlikyx7QQEczYyRnmSZpIa/bYzZ9jiK6/CUFyDsj",
+	"CvYxjhpa17pCKhDvOku7p4q0VpWp3kMKPcHNB28AfPeS7femcAD6ExbjNL+cQAuFHehqnC3OUwFtwbL0",
+	"+XeebWrwdPahpsOV+3Asj1MshIgPWDALIkbg1iL4gd2R05EkMkYBZu4NC9u2uZztcUDPNZgJzOG2PGar",
+	"I5KGPF9SBBOQhrDaLu6fCVwmzO+xTKDPz/N3vOGIl24qTYdZ9vJ8F/TcRpok2pxrkJbnYYoeImfOlm+k",
+	"QzOEp2DhHNJh1RlyPYoABGIeR+XFQQJkyXE2/Ps8MPX2Q02HdXxgKUdnzi+HqGkxIJpkDyAuGQAWhjwU",
+	"l/Qq39chHb5wej1Rp5dF5xiUO2nPyqeA2oJmsPfUvV+HdLiOO2teFjt+zZkbMaPKxsUAyXaWSXII0ik6",
+	"U52c2WCvF1IwryvS74W721g2QynD5V6xgzQn0D4PkJ/gAVwB1hIiSDXJLYEPtw3zuwJapqfgKwDSGtiZ",
+	"ScEqz6FwRf73BW3HM+bTIRUancZn3/o2QoOuH3I7pMM7CRxeJ0/nrKxydVCl+FCMmdDPb2rNlyiR7Q7s",
+	"a5CV4myiclnQaoW4XHVO82XQdvnD+RI2TyVcWExzRIrH+leVdl5doWhylxf7hHbPYs/UCn/FxF0EPguc",
+	"ywtdk7jekyln8ufBhEprd6CH5XkSa0pT1d8SUN3lioya5M38PsYT0brtXBnS4olcwPVY7uNw03m2CEkv",
+	"ol3PS7TrqZxiSwvtnnTa3NxpZsFqlx5bmD4yYCzs2AMri2rhj54tuLQw4ah+D+kEQwFtQKNU7D2/Sb5h",
+	"c+QwOgZfpg0bumJERRhZXJ0JVQ6mzacDzWL/IBUAUAFKJxPoJoF9Sair+dQLPSAsEFBeOKeNGXI5exYA",
+	"6LogbDzRM3QWjhl1FTLmmTR2QQizxauCCTeRqGf3ppbgOuJCuZYD0No2Joq9V1WECSQrr8BslTQfWt4k",
+	"rXREhVQDbHlTNpC5Pof1YYOfoOSEBapyE+PqQb2UA8lFQn9+BOBZJc+rMjJ7JVcVlk9GrcCwXglU7UTJ",
+	"AwvqHlO9JLhxPYpg84QErstSa9NGGX2qWNqNA6Bs3R+Ijouhj5DOMPxRrifftKO5C4N5Gtiz1VvE9hWp",
+	"3CC2IXB+d8z1Ubz/cLesB/aT3SQ5Cq4OqcBifhH2CGjyjpdxWnktHpi0cmPkcwWWbg+jduOyn2w/DOns",
+	"pEThnms/mvapkSErory/de+VChD3jLWq8dtrstoCh78KwOtmG0phI+7gpaOakZGMQlUcJPZ0bm9VAc6H",
+	"dFYPZr68feNyRyNsRByqa5hlxirYA50TRh645RLBdRY7sYKHK9s/zTcX+tj6zl1VEFjNrriezxkxt2IL",
+	"O43I7bZTkEMKBAGHGpE2cg3oh27GFLMdxn6Achp1R7jK3BF30aQyJpN9DWhNQ8pFhR8xv7Gfcp3bWX2O",
+	"0J+4cbXZura7U9/dWJBgyVNH3irQucJGg3X84tlnL9L2L6Jq1wYrckdRxUl0EUAEhaNrzkos9MBYEWGH",
+	"i2wPDYcCgLnJmEnGldX0sA8VJt0g9B9HWPggSkIWusDPbGLkMsgwGSsPJK/XFcFI8sDeCFQCYYHpZAcp",
+	"kqDNjla+RwY0QImNRxUtIhiNqZh5OOpBImyyHxQYo1c2GXe6ggmZDEfG+gNwBELNlMZzcApVRiH2HLDl",
+	"lk9Q6hTeU5EeYBudYA9JINAXRnOD9KccuEVABelDF2BoJut2D3JmtYVTVcdu79u2qWjVoBw3se/UXKuZ",
+	"gW0dm0uLTl2ZHokYHRhtwPxru7eOzGbCzBPDtQgtgY2EFQOY4bGtgoecTcypnDOguFCaWpP2rcMbkGRZ",
+	"bH5TaCLi2eyRuJj5ip1C0FViaEKwd6qWsozjLX1so43zQDXlW/jXw+Z8pvAetZUTJM1Ny0dPWTXJvVzk",
+	"gI6KLAzNZkIW8PB5Rh74EoVHD1kUkelolj/cBuaQLXS7io2tUCUKV0ZNzwMC4oTnhMbYsLQCz2ihQxc1",
+	"OsMDDX2gzC86ZqwQBepLPYLDWLnk7zGjGeJ6UeTBKW+MJnFJg6XaFVNjSeUw2a1Kjg19zfEhZthzi0WK",
+	"dbKUFIh9emnHRGxam7bYzm6H9riYkRuXw/sZkpxfWuYQlorCbrEtGSg3G3kR75FuY78VYrtq22GDfJVc",
+	"mrL+pW5jM3tEY00h9xo/Zs9IxN0xdA0rI2QpT3CR46EXOEXPqlCZBUfFjS/CnFdjHaF1IQILm4pWWzy3",
+	"8Pe0r5YzbPLZ+eXuaXvn851xj5NY7Ru2ZPzC2Bg8XTzHju6bKnPC/r6qf9W9tP0uJQMeWT/qAUkmkaSQ",
+	"CgEeSzh+0j5T9tnbD/EDpHHY5fVzmPrwI1GaGobF5iosGmAnxDGdTLgY+tB50LVRj5IxGiyAsgvqcJPc",
+	"m0AKI41lIkJnjsBZ64qIzQNT4L5Osf6YbDjabOZ6S9KIU4X9Fo+4bVjo2k2iedqzp1HuG9uN3uuK9Bo6",
+	"nlA+FLnulMQP2YTGemwWFrpXmkMvhgaWk1gecxEUmlqGXOmYB9ArkYswUfZa97mH2U3w1vQ76JB/YPic",
+	"uqZjPv7bHDIR4jjsF65Npk82/Pb+fmurdXlrp2UuSD+cfufD0z/9DsFf97Z2rsDbokTQmOy0dlpbEaOT",
+	"va3Wrr+ZPZeLQI5Zr2/7PdpvWZjgvs59J4Mgmcx/CaiPTGlsddkV7vtJzAbMWJFMNeH0D47YDNUAN2PX",
+	"XM23H5rY2xPFXUqvip8xZA8TdL9HbEijnmMN920/UdBSvAdbKv9LodOo+3Ku4yjZ4IL4ziD2vdRp3xWp",
+	"g99iOmsZhZvYa6g4YtesFH1Laa8450lRxKdax7yf6BJaubZCQLEIUsVi1hXKMCdEH/oz4h9gX87/91vf",
+	"9jELwcFj5+GnEU2sY1MUAhZFCnGHnArqWtpdN4eQa1hEiWt9RuSgK5xu56NQ8D3Y9yGJ+BFGG3KV2i55",
+	"wnK2JZOSY4YB5AITcJWrmImZbaobMdC2u0JITRSdNV0DWMsF0Hy8Q6Y0Fj5BHKT87zaxwwhGqRiBq0kw",
+	"ojENdNZ1SYqhR8Y0xmb3rt9ShrUN0wDgQPwdZKhixyzmekZ883IjAQ/M2IwJ4Ht5lvCsYZA6QORUgaQ7",
+	"zHtNs6aovWqpZzZgHGOD3eyXjmEMGdAIolQ+Bst2ttp72B1XQn6lQ4vrCjkYKKbz1x22W52W+f/vta51",
+	"Wi3XNBefqfmY5S8m7mLfc1fMxeDfl4KZ0VJwL/ldsRGygI9phEiu+HVvzIWMfbIRMCiRHzBx4Ep5gfVs",
+	"fExPpXlWugHJhq0pRv67pMyvxdZePgTYULyDVmckpmEzSJnyC9vVwwbY5nxokrewaf4cfJ5tcQydHmM2",
+	"dyjhoUfz7i6LcQtbUKG8iOX0knInns3lh81i3gY1CfNbEnrIA5O4CmTYCxCam89p7BTfb3YSzsO2QTMn",
+	"NFtogAb4+jZ8eO9r17d2Ll/BEmjVFfYOO2AKfcgUkXHIzcamY2OpsvcSGgEzu6UyI2ySwzgxq8YF+AxD",
+	"PoBTQMOvdotDZFIwSNYq9sI00gu6pcVyWuiWBuwbccE8p11Y6E4lbY6W0nKSpXma2R0QJVGCmaeBsLFp",
+	"c7mtvZHtO/ujORspts1My84ZBbDQucW3886WB0aJBR9IOzMd+EVDC+eAghzrM/SCGl0tisiG+Y4LlJ4i",
+	"kCEXtnQFk+HsauC8XWhjKu0XQH4zVsOK2W1mYTbJgPJIdQU4PqYjGbF8XBi7n1tK43bKQidZzYw5/1gc",
+	"y9iv7iKK2vzz1UPU5Td0Gjfe+GYjl9cWqOOG17B6LTwpJ7EaHfdnYBP1yuT2Qu5aTnK7NIST+RZxaV5C",
+	"3rFS31+Ca/Bsuo3a9a/G3U/tELQP4JVgkLwA5H/Roa6Y4cyGHIrhuJMppYby6rB1dbjaWdRzkeoSY7jS",
+	"e/M1OSUDGmfjhIPGOW+5hsBwCEWpJXg9ZxWXTwsTt3o7H6aa1ws83CeOh3v+PVCd1b/oVVqPFeH2fFXQ",
+	"ElfS+gVBucdXpObdYwJDyqBfXVKkP9MpCoN/A1+8ddOqUx0yfJ9P/LRf0gw1ezmexEwpo9wbxn5X9p2T",
+	"y13ojq0RVV3BRGhOMiqyw4xq0o8ZPVJQgR0xepyrNeqzERcYgrepBKhKwvsgUGV7+pHX+MskERMaHGX2",
+	"N76jK3SKZY92g1X3dGq08ygicSIEFBxLEWCFsBFAMGAv3yDKaqcOmAlUV7ufyxP+rFZhF9JbnmdqiJyR",
+	"DlZkntAugRNlQpbCOb9ihYxmJpKxYVrzfPOAkAnN9czsgtKs5joqoQw001tKx4yOi5IxVQT7XFDItp5/",
+	"SQ3daufChPHXZb9KEr8r+wdkgIn5XBt7wuk6c9L5OVeVPiewv8+1XvVWpn8biVl1puSb/bZbV3ev7rWv",
+	"7eyZX4TcOrbW11xUbBnWb20tzFyl+ZjJRG9h83PV6OxeabWWqGfbYJcuL0GLEdqUasx8skF6yJxGfwKE",
+	"KODYWPAsNMl1TcZSadJutbxWqwXS7IhN9AHxjW3NMi+AVQNdY5EoWha8u4nj/gJE8GAmq8N4uFBfztJu",
+	"zOegLsUj9a8s24bPWJl7V/ard9XrMAsZH50hdv118+BnVlHFlK1+mUQyZGk/ybLKKiR8QQvhmo1VjdP6",
+	"Ht56kuoNNI7pbHkt5BEXYVWRF3SYzA9kTB+8zsRQj4yIbj3dyq6vy/7q3W7Y5wsTsX8XWdZtU/izaiOa",
+	"H+fyQMxX2w/flf16/gQwQrhqkjsyioxShxVHaSTDaPxJEDAGmj2eQUTGxsAIWBQZ+8RXSf9dFmgfUI1S",
+	"j4TZsYpUIAgbJfNz645YrgG/cEQ8+cY87wJ7LG6B83gg8ntlXdb7uuzPH1fpHtvGrbC+08E9tCrD5ro6",
+	"UoSS9xKW4J6zRjdsWS0hAtUkb+ccgAMuuBqxkHBhwy9Ks4mx2ekMYkNwJ+TqU6MzGmrM0GonXHUFpqim",
+	"KaW8tEAEp3umDfw5BihZvufnyt5ewItcVBYl8NKSDX+GLT7nZR+z5Ygh0HPd4eBrecQEwav66AUbZ3lp",
+	"qHaiPw/0US6whTvYqfbmMZ0Rqo5KT73b7GzVVMvCiNWZoYbQcDADSOZYQoIpIpBhPR5+bf7mY9Z7XwoG",
+	"UofT7XsjKoYjyutHA29Xlo0ihb8I6tnbI0nomNyqXWOfMiEULW0BRvpytAm8hPRn5IhVwPcCKPttfNST",
+	"xn6H1ywD78XxfmF0b8SzHzvilgG3l4idBTD20uP8FTbggikyktO5jB+43yjSd968d0iazeZ2nAjlG0Ej",
+	"XNEpJOiQW1oZxsjlvmYdEDDL3BZKGuu8K3y8uRlExz5k93wAhh/5wJxkH5DsoCUbFnFHbZIPzGVbW1uk",
+	"8F/zZTwYkw9IzAKs1RuA4xs+jqVgmsYzqE2gIlSk3Wxe9sARLxXXzKXtKTaE9LAPiD/lIpTTXkhnyicb",
+	"NIrIiCst49mmR/wp48ORNj887DbibqND2h7pNgbppzF8OrHDDaJj8gFhDyYs0CzMGp1ANpnKfrC9DkOu",
+	"wG/GDCn8AR3zaOaTjXF/2BP98ADwDOCjZ2jEtDSfzbBGMubvS9EbS6FHZnTtnU3MxYXn9WKqGf4ID2w1",
+	"W203wlESC0PzWPZpn0dcz4zlKmTWMWLK9YhjKMO+pzC63ODGy0dnSbrfgnd3xXUBS9eHxCpF2uT3EFEC",
+	"QaisP3Gn5ZG9lkeutICFrrXIfybvJdRYg0yRDWPzk6ubBJOOo5mFskrbYhw4vrAeya7o0+BoSuNQeURJ",
+	"ctkmXKJ7E67VGAUrMgZGFxSiccXp0Qs53CzE9G05IAP4ZdxBpoZ2+OlPHjFs2iYfkB3yAdklH5A98gG5",
+	"XMHY5ax+mXwAQbEPCCismtOoF8kZjUq/CUZ0PIHK08Jn86A9XPMxV0ZzL7t5/t+5B5jxQ0VwT8ueihib",
+	"wNAgtQceBWyy8MXcU82TDDVGvM9igfjBJc+luhdzdVT+yTyjDY9UevFR6fWYdNaLpGLzf7kEwyCSwZHz",
+	"FvBgBImkqTRTWUMXCn1SbBGbH/Fj5hNq7CCjsBnGleZO6OwCmbIA0AS3AtNBcJVIwbpiOmICoNhAe1Mj",
+	"KHfDthXiwD5/wB+wEJJYc2+AAjw6q85Fyw7K5ysfzawBePfANdmIbEPSI2ZOQxBXvd1Ww0N3oP0mcxI+",
+	"+uiPTv/k26c/+X8+/dW3T3/yCzd1UEPycqjR2W3VLzTOaPls8spya1mdW/YihexFqLNoxQJfEJpXHyu0",
+	"x3roJ9VBTKtqztm4efNi+yH82ztis6UtGLB3uzuTQxZlDd6N9ol6JLztwApELsxJNoyZUpjo2yR7rX0j",
+	"wSNoC8BTSOVLKlcXadRiRXhpwgcO7jwS9FwQT6u6PNj+9l8Sh886eEVn3SpI0VpbZXlH35obxCs3td8U",
+	"C0yfcYpn9ZNU90TeB7Wi1K1zLv59SjGN5SfboRMCL4IbTz64cSGnxF5tZ8Ra/AgcArrofQ/b9S9unrss",
+	"cz/ALDyiGPRWVHbnbAz5MbMhCCjCchVExY1GNmhfGaNPCoZ1SB4RCbSEcimI1i2x2ewKbA0e5u8fY0Ma",
+	"Y6j5eOods1hhvahFeYQnscGABTrLhIDK5DgRB6VGR4azrMrhL3QwejpH1lOzD6BUcwtm9nsltoLV+bGF",
+	"yuNPvvvZx//06JNfn37rt40zaPZ3cPZPF2Gjpvj7ssPPv8BCvAhkEIBAvCg5vwoLcT2LADzLlRGIu4lI",
+	"qyutZF+dYgVby9z5nLfktNOoAR+dCPVlbRrjuhnHuN7n72x7kepKOU4JFljQLPchoBHvI6B7Zvza1m6I",
+	"vGl7N4vQInxyMSQ+VT058MmGdg5M29R5Ho2hK6xCYftPuIYv5FV4NjQ7SN2K4OEErAFESCx4Hovv6bNA",
+	"jnMt2Zy+gr5Nc2wxERpjXcxs1QXUIvdpcARgza6AA0qBExGiL9S80Ea4QVVCFUiKaAZADzTQ/Jhq5gNU",
+	"NJJqZMYn0C4C+BfNx6yT9wWI9P05nwF6+y1t7PzyphUWQbvS7mPWFVb2wMDTJLRcSrQcEBmZeYD+KG3O",
+	"JT4UEGMy686tOZdihSf3biKeJz/uegrY3URkjtVnWUQCcLqYneACQ3EimuTVF8UlL4pLauBNg2oFAlYK",
+	"dgYH0oXqU9sP40QsTbd904rLMnnUIQPsT5QzbLkgZtQstOD9G1PGjpRHxvRdGS8B9N/0uiKSw62IH7GI",
+	"j6QMlWcDsl4azSVQboMe3pDToZBK86DU1nXOrTMJxafq2jIjrMKtT8QLt9aTd2vFwCOfV3fW6iP5biLy",
+	"Ob71dvy2U5DWT/89y9iqlFzL5pdSjHpUFp2uaAvS0qwjbzFbiKiRnGJAxym0VpXKaV4IzJMquJC7BOXA",
+	"Rh8rkx+OOs9Ws3pO5c6LFOOL68OLhoZLDjmXO6a1/yRUh207kOUNK9CllDbjNrMydEi0LbvHZntKY06W",
+	"9dpYyyyPRJC13IedW+rXuZuIezim59qv46ax2q9jkyW/FMHec7qB8mfN2tr35+6o13S4Bf3vl+dm4yUE",
+	"UzR5TEKuJhGd2WacpXvokA5fwwc/ye7X9iXL8rRx7F+YPG1Nh3ZKpf3Uqxqmr8jQvm3B/OHJiFlCh6pJ",
+	"bgnb3ChKFD9m9vdc44KAxjE3t9rqfcBLocMDMkm0xi7Q6BGzWIyQDlPhhHKr+XwlE8oIoOq+0hpcvXKF",
+	"Qc2zpZY7UDGvENJRda7Y+PQ//vazf/6L04//oQGrwnEpdmu7tRy5nk2+YLpYL7IFX2QLrpstmAqxUhl2",
+	"3kxBEHhzqmh20G0/hH+d02pVkiB1jabhrgMQcJhNQYeKcGVUzGZFdt/ZBdqL3L7nM7dvOWOfLa+vwM5L",
+	"svrwbM78rDKSSewRd7RYzESG8SmIPaQnVWlu3zm49ym5P5edQYcjS5EXDtAn7wA9tzzfq6m8rsWHjj2c",
+	"/3BpTp9HYoZbBj6CZQPAAbitLKrgmIYspw5D4BUjv0IuKsV6Ki3QN54WG3ut/S7qw1Ou2GZljt3TODg+",
+	"Lxl2qQK9c/nKLus31tZ/n0lWXS3R8yKn7kVO3YXl1J1fxnp1+guX687L3UMg3Pozx/QitAj5Gd5fseg2",
+	"qwG3WUlxPCv1C1hHklqFhoroXtAP1eKkpUd/GcyXMwAapZ3rkwR+Kems/zw5fw/pcLXfF5w8XyDP2BPx",
+	"iWk6zOAHuEX5clFEZHSKvlHz0G7jmE+6jSU+rufKvVUkyelHHz36zb88/slvH//l/3z8F/8ds+IbzsM1",
+	"5APdi+RxHmz48Xd/8btvffvxT3671rn+zFxaL7xZL7xZZ/FmPU0/ltp+qOmwtv8KFAc4Z4Xsy3DmrJMD",
+	"l0qbKGb9WC7/wYdQ8VfNyOfKibgG9HVIPzMPMwaSez52Nc+1MB640lgsmrLvYBw8ENNyYIHUcXYu02ex",
+	"U/HCyLO8/jINwcXKM8Fhy7FSJFOrHvSljBgVtfSDF666z5mr7hk46cxmqa8RY5WeOUZIYM5VbKFd5a37",
+	"XDvqqgxlo1298NA9DQ/d5803V9Mtl0IS5jx0gAQlj7PjTaZxZjT8yC2duuzkMcCCwjULoezMg9cVeRce",
+	"NoUHGDLcjGW+PFLPlfdl8OLN2Qm/+eWn//bdz375m0cffevRR//j9A//4NEnf//oo++tZQQ8K7/eEkn1",
+	"wqH3wqF3kQ69Z+LKS82H7X4SHa2fvZ0T3eXgzWbzMWWEsm26hA09Mh2nP8OWxVFkBLmQAl0oxh5BuASi",
+	"mG6SG0WlyIE2W3mMO9IjMu6KUIpLmdZEXFUgh0FAMyg4BWxBiHlXIgILqkBFmMM9cK04oVXsgwmPZweE",
+	"h8oZUOkkugJwpGMG3YoRN3rMleJiCG2heUgQCUJPecBcrxIpAlZ2UpiFeN48Q9g1E1tX5Xtz8hC4r9W+",
+	"tt+il8MtGuxf2bp6da+/1Q8CttXfbe209vfptVar3fDqXLbTgGFSGELj0z//+8++999O//Kvf/cP313r",
+	"OHnZMPvTP03Ma+8yZUzHknPlbdewBBsYvjgYvlguIszAN4qDFGRMxSxfiAJJlqlnYi1btJbQ93Kw2PPH",
+	"gEXBXoIOniJ+24R7hPi2OnmaZFIowcNaaj5m0Je83ErFF39+DVUcX5UGCL9+Wc3Vc1mgGYh8BYR4Uesp",
+	"42y4OG9vltqNNyzeEryQ64hBiT/oF5EUQwt3HzNXDJLvAO0tlpVmCPiOrzvggzG3d8UEQFatV9G5c7ST",
+	"6a4+hShece6jhXjWPfHcGYmwHo1O4/FPPv7s+39w+oc/Pf3BR2uc4UCnZ2MV1hALX0Db8IW5d2Hm3pry",
+	"rypYtMLiQxFZetivqq+zTOzyJ7hQmkYRbBbo4GhO/iZ5VcYERRj0GCzN17Cve65L55ysWZlAgZP9wuRQ",
+	"GJNcpwtYr9WH/Vl1aDjmYmVCRSzlGCqMnMfWDJCK2SWVKceYbyGgZbJNuAD9U1kbHw9xHhMf3+2TIKJ8",
+	"/P+xdzW7bdxa+FWI2SQBZNkJci8QeRUk9yIXyA2KxkAWVZAZzRxbrEekSo7sqIGBoov+7Ypu+rfvomiB",
+	"broo0MdJA79FwXPIIUeekTSWbcWpdv4ZkSKHPOeQ33fO5/SfhSzYAPruiD+zbHdZfAgfc7fiiZcRs0w6",
+	"XQnTrS2KpEEdgWqum3Ne373OhKVZGR0LeSbpCOYK4nRK/30/HQF7XGRtffeaaB2NzntVZseGpXGdWBrL",
+	"e18ht/KSsrMCf2PGLjp/zEFtUbXw+bRK+4yVRArplIhCcVBWLCRMfy8k/prLY2gqW7jHQT21/V+mDy27",
+	"mZeeawf57rAQfS34igs1b6vZg3KvXbZQRQlTEyCjBVCtfWCrHvzHLJTBhC5u8kRb0UPPzdkNU3gHYA7G",
+	"2q0cbAMb74vjodQhpWco80zbmnnSt4737UIKQCfaZf8TujCHfrnPYvyWMfnyhMVjBRqKuMdirNMQYyFj",
+	"3RenP39LdXXZNvvrzx9ff/WD+eG7X08/+d6vcdJXstWfghqjdOQmyafYso1uxml+FFdKFDoq02iiCwYv",
+	"uS6wtJ8f3iihONce+M3+kvu2oqB9pR0sWVjgvFg4WB6LLntC3CquGaY5Z05MFswwMb7A2pnNgUS5Wa5V",
+	"MEHETz0GkXFx4IMJQn/f/PLlmz9+wsDBjaWcbKRcc8gz9/kXhSySHKcn6kUHeIGJayTqRf/aoT1veaYy",
+	"z3xXp59/jWM+X8u3Ky1rnlfYq6ff/I5t038HieZpMEZcnVRLoa1FXFMk5BfZhue6iaBaR1DetdV7tpUJ",
+	"r7wOqwjCpe1X9EMriRf6CCG6eNWBFhol17hgvOiy++4Z8ndk+ZMZKqsI/UCF0jqHx7qCVd+kgF9TXumi",
+	"XXJOgmllb8xhmLqlXD0n4M2IW8+6HptbZbFeFT4314Ptlbt9Qym9AkrpBbiDu8ueiFotR1ohLbRc7J6R",
+	"lTJF5dYxvgAFXbpsD/8S0IUqpKZDmNq4v5Ra8QeA3b5AGhIWRaLJq5amRESSCyIGIOFpsQfqOBdE9dNR",
+	"I9932ReaSsDLI1ChBswxDa0ZkrwSv/VWarzQKfT1F5+9/u3T6ByR/XrwySXN4oa/ugE0L46/ehH2fyki",
+	"a6tjwXbGdaH4YOJOorWR0iN5PEPIsuaXbllN63TPNXQPDpMj0qsYAAh3y4PMDiouegwKLJiUkeCDJX0m",
+	"WdYXVlcjz2dTfZwKRmYj8vpS5GaDPwzHdcnGpNJXg0mh4f3j5GAeIIXYv8WxceQcb42WDvYvPepZuElc",
+	"jNCe/j0TXC2pPINC1VVZmFKWJVj+lKfjrl9Z7f0z+i4EiN0GU9AXMe3ImN3E6pXBRfYIbnVYjATwGLd0",
+	"XJK/4y57htV7MBVWs48mMIEM40AKpjqhokvDUd9N5bqvcNekZ7K/0S15u6uAm30xs/XaX0y09c4Bq7IZ",
+	"4/Q0mgoJMxReI6kjAUFmHgrWB+kGcQPKGX6FSycjdepL0gy5Z7Xc0E3Z5sFg2pakqe0UNF6AwMtxjgr3",
+	"NmW9rmt615VeeQEkZj83SPCz+5SaOCm/X6JUMq3/esa0OhkwjuJejRn4So7qJ8OYveUmw/Q2gH0qHD+/",
+	"Ozy2t+rvUq+5/OwuwUELFvq7A6NXd29prcI/N1qk4KFFoPr7kEqVUe4ZAutUtsJL12GkW+5gNoJC8ZQO",
+	"C4ofDAvHFCNhXUiyLnviIGQPsU/7omKycGVOvRmL2U0tJ04KDl4WoESSM57d2sU8MivXh6BFolksU6Rx",
+	"ZS+SIrYXRo5fekOzXKZJblZ7X1QeliKeg0D7WbteeWgjEwWGP0W379zr3tvBBJgK1+2kE5nAT0COG1mq",
+	"MEmGmqWJN4a4Fz3c2qEkNXo15jNDOTatBDMa9Uy09e+tnTtbt++aZ8ka9iIzboxpo06EslVR787y90n+",
+	"ZawJKg5WQ431oW2zAYs3YPEZbMAsDJaEBnyu/V4ZMw6N/ZwodPtV8NtCxbrgWY+kkX0x9pdSe0kl9WzO",
+	"UD26top5vTJ4bf6ux2QX/8gGZLsCkO3ittHdlvHSvIKbMyvhhmY8oyOH9csLE7vvkWvFWHycFEMfilf3",
+	"aTTr9dockJrRvwdSKUBRYuHiPldSBgVaceJ2K1FcEP25Ow/hEwZSORrxosv2JGX1lu0OkvSwwzTY+mjU",
+	"Miski9NEpJDnQOFgrGB/IjLI4p7VYl7iapjQupVMy7WD63yE5eYvOk9ctR6grpWB3cB1G7ju4uC6C/Qk",
+	"CxG72qDMfC9IJ4oXUzRNA0gUqPuTYhj1Pnhu7AOlW9U5HLy/oX+b85QyJ7httCl2JLMfeA/kOAfLexqN",
+	"E8EB799mrtx0zdXdg5In1Skl5/NEHEySA6tAqJOptmTyKn44AlsgwN1iUZngmk7+LwVMZxkgCFJ0a11h",
+	"XRuPkwHkmkkRlpXgopQ88+2YOaq5IbOZBDkcmXbwy8xgNE7xXu53EOny9CrXNK8f37Oz3JZjqYohyZDw",
+	"PGeZDJqx+nln2/kvz41PFsGzfDSWqqidECkOTDeHwdMfykHdo5j1Wgy5sMVRLSKE81fK2tkm4Mjss7rK",
+	"ogiDYvqiw6oCdBc0VhnoWOUVaQx5muQ5FwfhBNr0tDONP4IkL4ZlRu5YyRS03mVyDMLED74IazCNoI54",
+	"CtHJ85O/AwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

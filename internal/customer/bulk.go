@@ -293,3 +293,36 @@ func (s *Service) Resolve(ctx context.Context, tx postgres.Tx, call tenant.Call,
 	}
 	return found, nil
 }
+
+// Load stores customers that come whole, each with its id and the moment when it was made: demo data, or another system's
+// customers. It fails as a whole with the first fault, and writes no events.
+func (s *Service) Load(ctx context.Context, tx postgres.Tx, call tenant.Call, customers []Customer) error {
+	writes := make([]*Write, len(customers))
+	var ids []ExternalID
+	var want []uuid.UUID
+	for i, c := range customers {
+		c.Attributes = Attributes{}.merge(c.Attributes)
+		writes[i] = &Write{After: &c, Cause: ByImport}
+		for _, id := range c.ExternalIDs {
+			ids, want = append(ids, id), append(want, c.ID)
+		}
+	}
+	holders, err := claimAll(ctx, tx, call.Tenant.ID, ids, want, s.now())
+	if err != nil {
+		return err
+	}
+	for i, id := range ids {
+		if holders[id] != want[i] {
+			return ErrExternalIDTaken
+		}
+	}
+	if err := s.save(ctx, tx, call, false, writes...); err != nil {
+		return err
+	}
+	for _, w := range writes {
+		if w.Err != nil {
+			return w.Err
+		}
+	}
+	return nil
+}

@@ -55,6 +55,12 @@ func (c CompanyChange) apply(to *CompanyDetails) {
 	}
 }
 
+// Details are those of a company of which nothing else is known.
+func (c CompanyChange) Details() (d CompanyDetails) {
+	c.apply(&d)
+	return d
+}
+
 // IsZero reports whether nothing is known.
 func (d CompanyDetails) IsZero() bool { return reflect.DeepEqual(d, CompanyDetails{}) }
 

@@ -105,6 +105,12 @@ func (c PersonChange) apply(to *PersonDetails) {
 	}
 }
 
+// Details are those of a person of whom nothing else is known.
+func (c PersonChange) Details() (d PersonDetails) {
+	c.apply(&d)
+	return d
+}
+
 // IsZero reports whether nothing is known.
 func (p PersonDetails) IsZero() bool { return reflect.DeepEqual(p, PersonDetails{}) }
 

@@ -30,7 +30,10 @@ func (s *Service) save(ctx context.Context, tx postgres.Tx, call tenant.Call, le
 		case w.Err != nil:
 			continue
 		case w.Before == nil:
-			c.Version, c.CreatedAt, c.UpdatedAt = 1, now, now
+			if c.CreatedAt.IsZero() {
+				c.CreatedAt = now
+			}
+			c.Version, c.UpdatedAt = 1, c.CreatedAt
 			w.Outcome = Created
 			fresh = append(fresh, w)
 			continue

@@ -41,10 +41,10 @@ type stageRow struct {
 const stageColumns = `customer_id, id, from_stage, to_stage, at, actor, cause, reason, change_set`
 
 // stageRows are the moves of those writes that make one, as JSON.
-func stageRows(call tenant.Call, writes []*Write, now time.Time) ([]byte, error) {
+func stageRows(call tenant.Call, writes []*Write) ([]byte, error) {
 	rows := []stageRow{}
 	for _, w := range writes {
-		r := stageRow{CustomerID: w.After.ID, ID: uuid.Must(uuid.NewV7()), ToStage: string(w.After.Stage), At: now, Actor: call.Actor,
+		r := stageRow{CustomerID: w.After.ID, ID: uuid.Must(uuid.NewV7()), ToStage: string(w.After.Stage), At: w.After.UpdatedAt, Actor: call.Actor,
 			Cause: string(w.Cause), Reason: orNull(w.Reason), ChangeSet: call.ChangeSet}
 		if w.Before != nil {
 			if w.Before.Stage == w.After.Stage {
@@ -61,8 +61,8 @@ func stageRows(call tenant.Call, writes []*Write, now time.Time) ([]byte, error)
 	return raw, nil
 }
 
-func addStages(ctx context.Context, tx postgres.Tx, call tenant.Call, writes []*Write, now time.Time) error {
-	raw, err := stageRows(call, writes, now)
+func addStages(ctx context.Context, tx postgres.Tx, call tenant.Call, writes []*Write) error {
+	raw, err := stageRows(call, writes)
 	if err != nil || string(raw) == "[]" {
 		return err
 	}

@@ -205,7 +205,7 @@ func insert(ctx context.Context, tx postgres.Tx, call tenant.Call, writes []*Wri
 	if err != nil {
 		return err
 	}
-	stages, err := stageRows(call, writes, now)
+	stages, err := stageRows(call, writes)
 	if err != nil {
 		return err
 	}
@@ -239,7 +239,7 @@ func update(ctx context.Context, tx postgres.Tx, call tenant.Call, writes []*Wri
 	case int(tag.RowsAffected()) != len(writes):
 		return fmt.Errorf("update %d customers: %d had their version", len(writes), tag.RowsAffected())
 	}
-	return addStages(ctx, tx, call, writes, now)
+	return addStages(ctx, tx, call, writes)
 }
 
 func get(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID) (Customer, error) {

@@ -1139,6 +1139,9 @@ type CustomerBatchOutcome struct {
 	Problem *Problem    `json:"problem,omitempty"`
 	Status  BatchStatus `json:"status"`
 	Version *int64      `json:"version,omitempty"`
+
+	// Warnings What was odd and let pass.
+	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
 // CustomerBatchResult defines model for CustomerBatchResult.

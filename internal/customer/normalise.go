@@ -62,7 +62,16 @@ func (c *Customer) place(before Customer) {
 		}
 	}
 	now, _ = region.Normalize(now)
-	c.Country, c.Province, c.City, c.District = now.Country, now.Province, now.City, now.District
+	for _, f := range []struct {
+		of       *string
+		was, now string
+	}{{&c.Country, was.Country, now.Country}, {&c.Province, was.Province, now.Province}, {&c.City, was.City, now.City},
+		{&c.District, was.District, now.District}} {
+		// What somebody has cleared does not come back from what is beside it.
+		if *f.of != "" || f.was == "" {
+			*f.of = f.now
+		}
+	}
 }
 
 // The classifications of industries.

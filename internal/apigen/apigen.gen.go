@@ -25,6 +25,39 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AreaType.
+const (
+	AreaTypeBusiness    AreaType = "business"
+	AreaTypeEducation   AreaType = "education"
+	AreaTypeIndustrial  AreaType = "industrial"
+	AreaTypeOther       AreaType = "other"
+	AreaTypeResidential AreaType = "residential"
+	AreaTypeRural       AreaType = "rural"
+	AreaTypeTourist     AreaType = "tourist"
+)
+
+// Valid indicates whether the value is a known member of the AreaType enum.
+func (e AreaType) Valid() bool {
+	switch e {
+	case AreaTypeBusiness:
+		return true
+	case AreaTypeEducation:
+		return true
+	case AreaTypeIndustrial:
+		return true
+	case AreaTypeOther:
+		return true
+	case AreaTypeResidential:
+		return true
+	case AreaTypeRural:
+		return true
+	case AreaTypeTourist:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BatchStatus.
 const (
 	BatchStatusCreated   BatchStatus = "created"
@@ -64,17 +97,125 @@ func (e CalibrationUnitsTime) Valid() bool {
 	}
 }
 
+// Defines values for ContactConsent.
+const (
+	ContactConsentDenied  ContactConsent = "denied"
+	ContactConsentGranted ContactConsent = "granted"
+	ContactConsentUnknown ContactConsent = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the ContactConsent enum.
+func (e ContactConsent) Valid() bool {
+	switch e {
+	case ContactConsentDenied:
+		return true
+	case ContactConsentGranted:
+		return true
+	case ContactConsentUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPointNumberType.
+const (
+	ContactPointNumberTypeCompany          ContactPointNumberType = "company"
+	ContactPointNumberTypeLandline         ContactPointNumberType = "landline"
+	ContactPointNumberTypeLandlineOrMobile ContactPointNumberType = "landline_or_mobile"
+	ContactPointNumberTypeMobile           ContactPointNumberType = "mobile"
+	ContactPointNumberTypeOther            ContactPointNumberType = "other"
+	ContactPointNumberTypePager            ContactPointNumberType = "pager"
+	ContactPointNumberTypePersonal         ContactPointNumberType = "personal"
+	ContactPointNumberTypePremiumRate      ContactPointNumberType = "premium_rate"
+	ContactPointNumberTypeSharedCost       ContactPointNumberType = "shared_cost"
+	ContactPointNumberTypeTollFree         ContactPointNumberType = "toll_free"
+	ContactPointNumberTypeVoicemail        ContactPointNumberType = "voicemail"
+	ContactPointNumberTypeVoip             ContactPointNumberType = "voip"
+)
+
+// Valid indicates whether the value is a known member of the ContactPointNumberType enum.
+func (e ContactPointNumberType) Valid() bool {
+	switch e {
+	case ContactPointNumberTypeCompany:
+		return true
+	case ContactPointNumberTypeLandline:
+		return true
+	case ContactPointNumberTypeLandlineOrMobile:
+		return true
+	case ContactPointNumberTypeMobile:
+		return true
+	case ContactPointNumberTypeOther:
+		return true
+	case ContactPointNumberTypePager:
+		return true
+	case ContactPointNumberTypePersonal:
+		return true
+	case ContactPointNumberTypePremiumRate:
+		return true
+	case ContactPointNumberTypeSharedCost:
+		return true
+	case ContactPointNumberTypeTollFree:
+		return true
+	case ContactPointNumberTypeVoicemail:
+		return true
+	case ContactPointNumberTypeVoip:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPointKind.
+const (
+	ContactPointKindEmail  ContactPointKind = "email"
+	ContactPointKindFax    ContactPointKind = "fax"
+	ContactPointKindPhone  ContactPointKind = "phone"
+	ContactPointKindQq     ContactPointKind = "qq"
+	ContactPointKindSocial ContactPointKind = "social"
+	ContactPointKindWechat ContactPointKind = "wechat"
+	ContactPointKindWeibo  ContactPointKind = "weibo"
+)
+
+// Valid indicates whether the value is a known member of the ContactPointKind enum.
+func (e ContactPointKind) Valid() bool {
+	switch e {
+	case ContactPointKindEmail:
+		return true
+	case ContactPointKindFax:
+		return true
+	case ContactPointKindPhone:
+		return true
+	case ContactPointKindQq:
+		return true
+	case ContactPointKindSocial:
+		return true
+	case ContactPointKindWechat:
+		return true
+	case ContactPointKindWeibo:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerExpansion.
 const (
-	CustomerExpansionMetrics CustomerExpansion = "metrics"
-	CustomerExpansionScores  CustomerExpansion = "scores"
-	CustomerExpansionTags    CustomerExpansion = "tags"
-	CustomerExpansionTiers   CustomerExpansion = "tiers"
+	CustomerExpansionAddresses     CustomerExpansion = "addresses"
+	CustomerExpansionContactPoints CustomerExpansion = "contact_points"
+	CustomerExpansionMetrics       CustomerExpansion = "metrics"
+	CustomerExpansionScores        CustomerExpansion = "scores"
+	CustomerExpansionTags          CustomerExpansion = "tags"
+	CustomerExpansionTiers         CustomerExpansion = "tiers"
 )
 
 // Valid indicates whether the value is a known member of the CustomerExpansion enum.
 func (e CustomerExpansion) Valid() bool {
 	switch e {
+	case CustomerExpansionAddresses:
+		return true
+	case CustomerExpansionContactPoints:
+		return true
 	case CustomerExpansionMetrics:
 		return true
 	case CustomerExpansionScores:
@@ -634,6 +775,92 @@ func (e PutImportContentParamsContentEncoding) Valid() bool {
 	}
 }
 
+// Address Example: {"area_type":"residential","city":"南京","country":"CN","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","district":"玄武","id":"01890a5d-ac96-774b-bcce-b302099c9001","label":"家","postal_code":"210018","primary":true,"province":"江苏","street":"示范路 1 号","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Address struct {
+	// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+	AreaType *AreaType `json:"area_type,omitempty"`
+
+	// City Standard short name.
+	City *string `json:"city,omitempty"`
+
+	// Country ISO 3166-1 alpha-2 code.
+	Country    string             `json:"country"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	District   *string            `json:"district,omitempty"`
+
+	// Given What was written for names that are stored in their standard form.
+	Given *GivenPlace        `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+	Label *string            `json:"label,omitempty"`
+
+	// Masked True where the street is masked.
+	Masked     *bool   `json:"masked,omitempty"`
+	PostalCode *string `json:"postal_code,omitempty"`
+
+	// Primary The one to use; at most one of a customer.
+	Primary bool `json:"primary"`
+
+	// Province Standard short name.
+	Province *string `json:"province,omitempty"`
+
+	// Recipient Who receives what is sent there.
+	Recipient *string `json:"recipient,omitempty"`
+
+	// Street Street, number, building, room; masked without the scope `pii:read`.
+	Street    *string   `json:"street,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// AddressCreate defines model for AddressCreate.
+type AddressCreate struct {
+	// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+	AreaType   *AreaType `json:"area_type,omitempty"`
+	City       *string   `json:"city,omitempty"`
+	Country    *string   `json:"country,omitempty"`
+	District   *string   `json:"district,omitempty"`
+	Label      *string   `json:"label,omitempty"`
+	PostalCode *string   `json:"postal_code,omitempty"`
+	Primary    *bool     `json:"primary,omitempty"`
+	Province   *string   `json:"province,omitempty"`
+	Recipient  *string   `json:"recipient,omitempty"`
+	Street     *string   `json:"street,omitempty"`
+}
+
+// AddressPage defines model for AddressPage.
+type AddressPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Address `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// AddressPatch defines model for AddressPatch.
+type AddressPatch struct {
+	AreaType   nullable.Nullable[AreaType] `json:"area_type,omitempty"`
+	City       nullable.Nullable[string]   `json:"city,omitempty"`
+	Country    *string                     `json:"country,omitempty"`
+	District   nullable.Nullable[string]   `json:"district,omitempty"`
+	Label      nullable.Nullable[string]   `json:"label,omitempty"`
+	PostalCode nullable.Nullable[string]   `json:"postal_code,omitempty"`
+	Primary    *bool                       `json:"primary,omitempty"`
+	Province   nullable.Nullable[string]   `json:"province,omitempty"`
+	Recipient  nullable.Nullable[string]   `json:"recipient,omitempty"`
+	Street     nullable.Nullable[string]   `json:"street,omitempty"`
+}
+
+// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+type AreaType string
+
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
 
@@ -687,9 +914,156 @@ type ChangeSetItemPage struct {
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 type Condition = json.RawMessage
 
+// ContactConsent Whether the customer agreed to hear of offers this way.
+type ContactConsent string
+
+// ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
+type ContactPoint struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent ContactConsent `json:"consent"`
+
+	// ContactID The contact of the company that it belongs to.
+	ContactID  *openapi_types.UUID `json:"contact_id,omitempty"`
+	CreatedAt  time.Time           `json:"created_at"`
+	CustomerID openapi_types.UUID  `json:"customer_id"`
+
+	// Given As it was written, where that differs; absent without `pii:read`.
+	Given *string            `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind ContactPointKind `json:"kind"`
+
+	// Label Home, work, assistant: what a reader should know.
+	Label *string `json:"label,omitempty"`
+
+	// Masked True where the value is masked.
+	Masked *bool `json:"masked,omitempty"`
+
+	// NumberType What sort of phone number it is.
+	NumberType *ContactPointNumberType `json:"number_type,omitempty"`
+
+	// Platform Of a social account.
+	Platform *string `json:"platform,omitempty"`
+
+	// Primary The one to use; at most one per kind of the customer, and of each contact.
+	Primary bool `json:"primary"`
+
+	// Source Where it is from.
+	Source    *string   `json:"source,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Valid False once messages came back or the number is dead.
+	Valid bool `json:"valid"`
+
+	// Value In normal form; masked without the scope `pii:read`.
+	Value string `json:"value"`
+
+	// VerifiedAt When it was last proved to be the customer's.
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+	Version    int64      `json:"version"`
+}
+
+// ContactPointNumberType What sort of phone number it is.
+type ContactPointNumberType string
+
+// ContactPointCreate defines model for ContactPointCreate.
+type ContactPointCreate struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent *ContactConsent `json:"consent,omitempty"`
+
+	// ContactID The contact of the company that it belongs to.
+	ContactID *openapi_types.UUID `json:"contact_id,omitempty"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind  ContactPointKind `json:"kind"`
+	Label *string          `json:"label,omitempty"`
+
+	// Platform For kind social: douyin, xiaohongshu, linkedin, whatsapp and so on.
+	Platform   *string    `json:"platform,omitempty"`
+	Primary    *bool      `json:"primary,omitempty"`
+	Source     *string    `json:"source,omitempty"`
+	Valid      *bool      `json:"valid,omitempty"`
+	Value      string     `json:"value"`
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+}
+
+// ContactPointKind What the value is; `social` names its `platform`.
+type ContactPointKind string
+
+// ContactPointLookup defines model for ContactPointLookup.
+type ContactPointLookup struct {
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind     *ContactPointKind `json:"kind,omitempty"`
+	Limit    *int              `json:"limit,omitempty"`
+	Platform *string           `json:"platform,omitempty"`
+	Value    string            `json:"value"`
+}
+
+// ContactPointMatch defines model for ContactPointMatch.
+type ContactPointMatch struct {
+	// ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
+	ContactPoint ContactPoint `json:"contact_point"`
+
+	// Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
+	Customer Customer `json:"customer"`
+}
+
+// ContactPointMatchPage defines model for ContactPointMatchPage.
+type ContactPointMatchPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool                `json:"has_more"`
+	Items   []ContactPointMatch `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPointPage defines model for ContactPointPage.
+type ContactPointPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool           `json:"has_more"`
+	Items   []ContactPoint `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPointPatch defines model for ContactPointPatch.
+type ContactPointPatch struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent    *ContactConsent                       `json:"consent,omitempty"`
+	ContactID  nullable.Nullable[openapi_types.UUID] `json:"contact_id,omitempty"`
+	Label      nullable.Nullable[string]             `json:"label,omitempty"`
+	Primary    *bool                                 `json:"primary,omitempty"`
+	Source     nullable.Nullable[string]             `json:"source,omitempty"`
+	Valid      *bool                                 `json:"valid,omitempty"`
+	Value      *string                               `json:"value,omitempty"`
+	VerifiedAt nullable.Nullable[time.Time]          `json:"verified_at,omitempty"`
+}
+
 // Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Customer struct {
-	City *string `json:"city,omitempty"`
+	// Addresses The first 100; streets masked without the scope `pii:read`.
+	Addresses *[]Address `json:"addresses,omitempty"`
+	City      *string    `json:"city,omitempty"`
+
+	// ContactPoints The first 100; masked without the scope `pii:read`.
+	ContactPoints *[]ContactPoint `json:"contact_points,omitempty"`
 
 	// Country ISO 3166-1 alpha-2 code.
 	Country     *string             `json:"country,omitempty"`
@@ -763,15 +1137,20 @@ type CustomerBatchResult struct {
 
 // CustomerCreate defines model for CustomerCreate.
 type CustomerCreate struct {
-	City        *string             `json:"city,omitempty"`
-	Country     *string             `json:"country,omitempty"`
-	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
-	Name        string              `json:"name"`
-	Owner       *string             `json:"owner,omitempty"`
-	Province    *string             `json:"province,omitempty"`
-	Source      *CustomerSource     `json:"source,omitempty"`
+	// Addresses Added with the customer; all or nothing.
+	Addresses *[]AddressCreate `json:"addresses,omitempty"`
+	City      *string          `json:"city,omitempty"`
+
+	// ContactPoints Added with the customer; all or nothing.
+	ContactPoints *[]ContactPointCreate `json:"contact_points,omitempty"`
+	Country       *string               `json:"country,omitempty"`
+	ExternalIds   *[]ExternalIdentity   `json:"external_ids,omitempty"`
+	Industry      *string               `json:"industry,omitempty"`
+	Kind          CustomerKind          `json:"kind"`
+	Name          string                `json:"name"`
+	Owner         *string               `json:"owner,omitempty"`
+	Province      *string               `json:"province,omitempty"`
+	Source        *CustomerSource       `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
@@ -804,14 +1183,19 @@ type CustomerPage struct {
 
 // CustomerPatch defines model for CustomerPatch.
 type CustomerPatch struct {
-	City     nullable.Nullable[string]              `json:"city,omitempty"`
-	Country  nullable.Nullable[string]              `json:"country,omitempty"`
-	Industry nullable.Nullable[string]              `json:"industry,omitempty"`
-	Kind     *CustomerKind                          `json:"kind,omitempty"`
-	Name     *string                                `json:"name,omitempty"`
-	Owner    nullable.Nullable[string]              `json:"owner,omitempty"`
-	Province nullable.Nullable[string]              `json:"province,omitempty"`
-	Source   nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
+	// Addresses Added likewise.
+	Addresses *[]AddressCreate          `json:"addresses,omitempty"`
+	City      nullable.Nullable[string] `json:"city,omitempty"`
+
+	// ContactPoints Those that the customer has not yet are added; none is changed or removed, for each is a resource of its own.
+	ContactPoints *[]ContactPointCreate                  `json:"contact_points,omitempty"`
+	Country       nullable.Nullable[string]              `json:"country,omitempty"`
+	Industry      nullable.Nullable[string]              `json:"industry,omitempty"`
+	Kind          *CustomerKind                          `json:"kind,omitempty"`
+	Name          *string                                `json:"name,omitempty"`
+	Owner         nullable.Nullable[string]              `json:"owner,omitempty"`
+	Province      nullable.Nullable[string]              `json:"province,omitempty"`
+	Source        nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
@@ -993,6 +1377,13 @@ type FilterField struct {
 // FilterFields defines model for FilterFields.
 type FilterFields struct {
 	Items []FilterField `json:"items"`
+}
+
+// GivenPlace What was written for names that are stored in their standard form.
+type GivenPlace struct {
+	City     *string `json:"city,omitempty"`
+	District *string `json:"district,omitempty"`
+	Province *string `json:"province,omitempty"`
 }
 
 // Health defines model for Health.
@@ -1647,7 +2038,7 @@ type TagPatch struct {
 	Name        *string                               `json:"name,omitempty"`
 }
 
-// Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
+// Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","region":"CN","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Tenant struct {
 	CreatedAt time.Time `json:"created_at"`
 
@@ -1656,6 +2047,9 @@ type Tenant struct {
 
 	// Name Unique; the token's `tenant` claim.
 	Name string `json:"name"`
+
+	// Region Country (ISO 3166-1 alpha-2) of phone numbers and addresses that name none.
+	Region string `json:"region"`
 
 	// TimeZone IANA zone in which days, months and hours are counted.
 	TimeZone string `json:"time_zone"`
@@ -1672,6 +2066,7 @@ type TenantCreate struct {
 
 	// Name Lower-case letters, digits, - and _.
 	Name     string  `json:"name"`
+	Region   *string `json:"region,omitempty"`
 	TimeZone string  `json:"time_zone"`
 	Title    *string `json:"title,omitempty"`
 }
@@ -1695,6 +2090,7 @@ type TenantPage struct {
 // TenantPatch defines model for TenantPatch.
 type TenantPatch struct {
 	Currency *string `json:"currency,omitempty"`
+	Region   *string `json:"region,omitempty"`
 	TimeZone *string `json:"time_zone,omitempty"`
 	Title    *string `json:"title,omitempty"`
 }
@@ -1895,6 +2291,12 @@ type ValueFit struct {
 	// Parameters p, q, v (v in major units).
 	Parameters map[string]float64 `json:"parameters"`
 }
+
+// AddressID defines model for AddressId.
+type AddressID = openapi_types.UUID
+
+// ContactPointID defines model for ContactPointId.
+type ContactPointID = openapi_types.UUID
 
 // Cursor defines model for Cursor.
 type Cursor = string
@@ -2099,6 +2501,105 @@ type GetCustomerParams struct {
 
 // PatchCustomerParams defines parameters for PatchCustomer.
 type PatchCustomerParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListAddressesParams defines parameters for ListAddresses.
+type ListAddressesParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AreaType Only in areas of this type.
+	AreaType *AreaType `form:"area_type,omitempty" json:"area_type,omitempty"`
+}
+
+// CreateAddressParams defines parameters for CreateAddress.
+type CreateAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteAddressParams defines parameters for DeleteAddress.
+type DeleteAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetAddressParams defines parameters for GetAddress.
+type GetAddressParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchAddressParams defines parameters for PatchAddress.
+type PatchAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListContactPointsParams defines parameters for ListContactPoints.
+type ListContactPointsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Kind Only of this kind.
+	Kind *ContactPointKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// ContactID Only those of this contact of a company.
+	ContactID *openapi_types.UUID `form:"contact_id,omitempty" json:"contact_id,omitempty"`
+}
+
+// CreateContactPointParams defines parameters for CreateContactPoint.
+type CreateContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteContactPointParams defines parameters for DeleteContactPoint.
+type DeleteContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetContactPointParams defines parameters for GetContactPoint.
+type GetContactPointParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchContactPointParams defines parameters for PatchContactPoint.
+type PatchContactPointParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
@@ -2550,6 +3051,9 @@ type PatchTransactionParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// LookupContactPointJSONRequestBody defines body for LookupContactPoint for application/json ContentType.
+type LookupContactPointJSONRequestBody = ContactPointLookup
+
 // CreateCustomerJSONRequestBody defines body for CreateCustomer for application/json ContentType.
 type CreateCustomerJSONRequestBody = CustomerCreate
 
@@ -2567,6 +3071,18 @@ type SearchCustomersJSONRequestBody = CustomerSearch
 
 // PatchCustomerApplicationMergePatchPlusJSONRequestBody defines body for PatchCustomer for application/merge-patch+json ContentType.
 type PatchCustomerApplicationMergePatchPlusJSONRequestBody = CustomerPatch
+
+// CreateAddressJSONRequestBody defines body for CreateAddress for application/json ContentType.
+type CreateAddressJSONRequestBody = AddressCreate
+
+// PatchAddressApplicationMergePatchPlusJSONRequestBody defines body for PatchAddress for application/merge-patch+json ContentType.
+type PatchAddressApplicationMergePatchPlusJSONRequestBody = AddressPatch
+
+// CreateContactPointJSONRequestBody defines body for CreateContactPoint for application/json ContentType.
+type CreateContactPointJSONRequestBody = ContactPointCreate
+
+// PatchContactPointApplicationMergePatchPlusJSONRequestBody defines body for PatchContactPoint for application/merge-patch+json ContentType.
+type PatchContactPointApplicationMergePatchPlusJSONRequestBody = ContactPointPatch
 
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
@@ -2630,6 +3146,9 @@ type ServerInterface interface {
 	// ListChangeSetItems List whom a change set touched
 	// (GET /v1/change-sets/{change_set_id}/items)
 	ListChangeSetItems(ctx echo.Context, changeSetID openapi_types.UUID, params ListChangeSetItemsParams) error
+	// LookupContactPoint Find who has a phone, email or account
+	// (POST /v1/contact-points/lookup)
+	LookupContactPoint(ctx echo.Context) error
 	// ListCustomers List customers
 	// (GET /v1/customers)
 	ListCustomers(ctx echo.Context, params ListCustomersParams) error
@@ -2660,6 +3179,36 @@ type ServerInterface interface {
 	// PatchCustomer Change a customer
 	// (PATCH /v1/customers/{customer_id})
 	PatchCustomer(ctx echo.Context, customerID CustomerID, params PatchCustomerParams) error
+	// ListAddresses List where a customer is
+	// (GET /v1/customers/{customer_id}/addresses)
+	ListAddresses(ctx echo.Context, customerID CustomerID, params ListAddressesParams) error
+	// CreateAddress Add an address
+	// (POST /v1/customers/{customer_id}/addresses)
+	CreateAddress(ctx echo.Context, customerID CustomerID, params CreateAddressParams) error
+	// DeleteAddress Delete an address
+	// (DELETE /v1/customers/{customer_id}/addresses/{address_id})
+	DeleteAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params DeleteAddressParams) error
+	// GetAddress Read an address
+	// (GET /v1/customers/{customer_id}/addresses/{address_id})
+	GetAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params GetAddressParams) error
+	// PatchAddress Change an address
+	// (PATCH /v1/customers/{customer_id}/addresses/{address_id})
+	PatchAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params PatchAddressParams) error
+	// ListContactPoints List how a customer is reached
+	// (GET /v1/customers/{customer_id}/contact-points)
+	ListContactPoints(ctx echo.Context, customerID CustomerID, params ListContactPointsParams) error
+	// CreateContactPoint Add a phone, email or account
+	// (POST /v1/customers/{customer_id}/contact-points)
+	CreateContactPoint(ctx echo.Context, customerID CustomerID, params CreateContactPointParams) error
+	// DeleteContactPoint Delete a contact point
+	// (DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	DeleteContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params DeleteContactPointParams) error
+	// GetContactPoint Read a contact point
+	// (GET /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	GetContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params GetContactPointParams) error
+	// PatchContactPoint Change a contact point
+	// (PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	PatchContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params PatchContactPointParams) error
 	// DeleteCustomerExternalID Take an external id away
 	// (DELETE /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	DeleteCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params DeleteCustomerExternalIDParams) error
@@ -2888,6 +3437,15 @@ func (w *ServerInterfaceWrapper) ListChangeSetItems(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListChangeSetItems(ctx, changeSetID, params)
+	return err
+}
+
+// LookupContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) LookupContactPoint(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LookupContactPoint(ctx)
 	return err
 }
 
@@ -3312,6 +3870,493 @@ func (w *ServerInterfaceWrapper) PatchCustomer(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PatchCustomer(ctx, customerID, params)
+	return err
+}
+
+// ListAddresses converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAddresses(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAddressesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "area_type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "area_type", ctx.QueryParams(), &params.AreaType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter area_type: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAddresses(ctx, customerID, params)
+	return err
+}
+
+// CreateAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateAddressParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateAddress(ctx, customerID, params)
+	return err
+}
+
+// DeleteAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressID AddressID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteAddressParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteAddress(ctx, customerID, addressID, params)
+	return err
+}
+
+// GetAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressID AddressID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAddressParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAddress(ctx, customerID, addressID, params)
+	return err
+}
+
+// PatchAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressID AddressID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchAddressParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchAddress(ctx, customerID, addressID, params)
+	return err
+}
+
+// ListContactPoints converts echo context to params.
+func (w *ServerInterfaceWrapper) ListContactPoints(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListContactPointsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "contact_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "contact_id", ctx.QueryParams(), &params.ContactID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListContactPoints(ctx, customerID, params)
+	return err
+}
+
+// CreateContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateContactPointParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateContactPoint(ctx, customerID, params)
+	return err
+}
+
+// DeleteContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_point_id" -------------
+	var contactPointID ContactPointID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_point_id", ctx.Param("contact_point_id"), &contactPointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_point_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteContactPointParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteContactPoint(ctx, customerID, contactPointID, params)
+	return err
+}
+
+// GetContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) GetContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_point_id" -------------
+	var contactPointID ContactPointID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_point_id", ctx.Param("contact_point_id"), &contactPointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_point_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetContactPointParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetContactPoint(ctx, customerID, contactPointID, params)
+	return err
+}
+
+// PatchContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_point_id" -------------
+	var contactPointID ContactPointID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_point_id", ctx.Param("contact_point_id"), &contactPointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_point_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchContactPointParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchContactPoint(ctx, customerID, contactPointID, params)
 	return err
 }
 
@@ -5403,6 +6448,17 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/addresses", wrapper.ListAddresses, options.OperationMiddlewares["listAddresses"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/addresses", wrapper.CreateAddress, options.OperationMiddlewares["createAddress"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/addresses/:address_id", wrapper.DeleteAddress, options.OperationMiddlewares["deleteAddress"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/addresses/:address_id", wrapper.GetAddress, options.OperationMiddlewares["getAddress"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/addresses/:address_id", wrapper.PatchAddress, options.OperationMiddlewares["patchAddress"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contact-points", wrapper.ListContactPoints, options.OperationMiddlewares["listContactPoints"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/contact-points", wrapper.CreateContactPoint, options.OperationMiddlewares["createContactPoint"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.DeleteContactPoint, options.OperationMiddlewares["deleteContactPoint"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.GetContactPoint, options.OperationMiddlewares["getContactPoint"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.PatchContactPoint, options.OperationMiddlewares["patchContactPoint"]...)
+	router.POST(options.BaseURL+"/v1/contact-points/lookup", wrapper.LookupContactPoint, options.OperationMiddlewares["lookupContactPoint"]...)
 	router.GET(options.BaseURL+"/v1/customers", wrapper.ListCustomers, options.OperationMiddlewares["listCustomers"]...)
 	router.POST(options.BaseURL+"/v1/customers", wrapper.CreateCustomer, options.OperationMiddlewares["createCustomer"]...)
 	router.POST(options.BaseURL+"/v1/customers/search", wrapper.SearchCustomers, options.OperationMiddlewares["searchCustomers"]...)
@@ -5660,6 +6716,159 @@ type ListChangeSetItems503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListChangeSetItems503ApplicationProblemPlusJSONResponse) VisitListChangeSetItemsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPointRequestObject struct {
+	Body *LookupContactPointJSONRequestBody
+}
+
+type LookupContactPointResponseObject interface {
+	VisitLookupContactPointResponse(w http.ResponseWriter) error
+}
+
+type LookupContactPoint200JSONResponse ContactPointMatchPage
+
+func (response LookupContactPoint200JSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint400ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint401ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint403ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint408ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint413ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint415ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint422ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint503ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -7211,6 +8420,1530 @@ type PatchCustomer503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PatchCustomer503ApplicationProblemPlusJSONResponse) VisitPatchCustomerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddressesRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListAddressesParams
+}
+
+type ListAddressesResponseObject interface {
+	VisitListAddressesResponse(w http.ResponseWriter) error
+}
+
+type ListAddresses200JSONResponse AddressPage
+
+func (response ListAddresses200JSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses400ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses401ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses403ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses404ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses503ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     CreateAddressParams
+	Body       *CreateAddressJSONRequestBody
+}
+
+type CreateAddressResponseObject interface {
+	VisitCreateAddressResponse(w http.ResponseWriter) error
+}
+
+type CreateAddress201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateAddress201JSONResponse struct {
+	Body    Address
+	Headers CreateAddress201ResponseHeaders
+}
+
+func (response CreateAddress201JSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress400ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress401ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress403ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress404ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress408ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress409ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress413ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress415ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress422ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress503ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	AddressID  AddressID  `json:"address_id"`
+	Params     DeleteAddressParams
+}
+
+type DeleteAddressResponseObject interface {
+	VisitDeleteAddressResponse(w http.ResponseWriter) error
+}
+
+type DeleteAddress204Response struct {
+}
+
+func (response DeleteAddress204Response) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress400ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress401ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress403ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress404ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress412ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress503ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	AddressID  AddressID  `json:"address_id"`
+	Params     GetAddressParams
+}
+
+type GetAddressResponseObject interface {
+	VisitGetAddressResponse(w http.ResponseWriter) error
+}
+
+type GetAddress200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetAddress200JSONResponse struct {
+	Body    Address
+	Headers GetAddress200ResponseHeaders
+}
+
+func (response GetAddress200JSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress304Response = NotModifiedResponse
+
+func (response GetAddress304Response) VisitGetAddressResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress400ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress401ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress403ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress404ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress503ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	AddressID  AddressID  `json:"address_id"`
+	Params     PatchAddressParams
+	Body       *PatchAddressApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchAddressResponseObject interface {
+	VisitPatchAddressResponse(w http.ResponseWriter) error
+}
+
+type PatchAddress200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchAddress200JSONResponse struct {
+	Body    Address
+	Headers PatchAddress200ResponseHeaders
+}
+
+func (response PatchAddress200JSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress400ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress401ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress403ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress404ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress408ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress409ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress412ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress413ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress415ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress422ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress503ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPointsRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListContactPointsParams
+}
+
+type ListContactPointsResponseObject interface {
+	VisitListContactPointsResponse(w http.ResponseWriter) error
+}
+
+type ListContactPoints200JSONResponse ContactPointPage
+
+func (response ListContactPoints200JSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints400ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints401ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints403ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints404ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints503ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPointRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     CreateContactPointParams
+	Body       *CreateContactPointJSONRequestBody
+}
+
+type CreateContactPointResponseObject interface {
+	VisitCreateContactPointResponse(w http.ResponseWriter) error
+}
+
+type CreateContactPoint201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateContactPoint201JSONResponse struct {
+	Body    ContactPoint
+	Headers CreateContactPoint201ResponseHeaders
+}
+
+func (response CreateContactPoint201JSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint400ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint401ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint403ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint404ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint408ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint409ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint413ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint415ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint422ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint503ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPointRequestObject struct {
+	CustomerID     CustomerID     `json:"customer_id"`
+	ContactPointID ContactPointID `json:"contact_point_id"`
+	Params         DeleteContactPointParams
+}
+
+type DeleteContactPointResponseObject interface {
+	VisitDeleteContactPointResponse(w http.ResponseWriter) error
+}
+
+type DeleteContactPoint204Response struct {
+}
+
+func (response DeleteContactPoint204Response) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint400ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint401ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint403ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint404ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint412ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint503ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPointRequestObject struct {
+	CustomerID     CustomerID     `json:"customer_id"`
+	ContactPointID ContactPointID `json:"contact_point_id"`
+	Params         GetContactPointParams
+}
+
+type GetContactPointResponseObject interface {
+	VisitGetContactPointResponse(w http.ResponseWriter) error
+}
+
+type GetContactPoint200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetContactPoint200JSONResponse struct {
+	Body    ContactPoint
+	Headers GetContactPoint200ResponseHeaders
+}
+
+func (response GetContactPoint200JSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint304Response = NotModifiedResponse
+
+func (response GetContactPoint304Response) VisitGetContactPointResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint400ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint401ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint403ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint404ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint503ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPointRequestObject struct {
+	CustomerID     CustomerID     `json:"customer_id"`
+	ContactPointID ContactPointID `json:"contact_point_id"`
+	Params         PatchContactPointParams
+	Body           *PatchContactPointApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchContactPointResponseObject interface {
+	VisitPatchContactPointResponse(w http.ResponseWriter) error
+}
+
+type PatchContactPoint200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchContactPoint200JSONResponse struct {
+	Body    ContactPoint
+	Headers PatchContactPoint200ResponseHeaders
+}
+
+func (response PatchContactPoint200JSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint400ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint401ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint403ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint404ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint408ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint409ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint412ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint413ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint415ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint422ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint503ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -15191,6 +17924,9 @@ type StrictServerInterface interface {
 	// ListChangeSetItems List whom a change set touched
 	// (GET /v1/change-sets/{change_set_id}/items)
 	ListChangeSetItems(ctx context.Context, request ListChangeSetItemsRequestObject) (ListChangeSetItemsResponseObject, error)
+	// LookupContactPoint Find who has a phone, email or account
+	// (POST /v1/contact-points/lookup)
+	LookupContactPoint(ctx context.Context, request LookupContactPointRequestObject) (LookupContactPointResponseObject, error)
 	// ListCustomers List customers
 	// (GET /v1/customers)
 	ListCustomers(ctx context.Context, request ListCustomersRequestObject) (ListCustomersResponseObject, error)
@@ -15221,6 +17957,36 @@ type StrictServerInterface interface {
 	// PatchCustomer Change a customer
 	// (PATCH /v1/customers/{customer_id})
 	PatchCustomer(ctx context.Context, request PatchCustomerRequestObject) (PatchCustomerResponseObject, error)
+	// ListAddresses List where a customer is
+	// (GET /v1/customers/{customer_id}/addresses)
+	ListAddresses(ctx context.Context, request ListAddressesRequestObject) (ListAddressesResponseObject, error)
+	// CreateAddress Add an address
+	// (POST /v1/customers/{customer_id}/addresses)
+	CreateAddress(ctx context.Context, request CreateAddressRequestObject) (CreateAddressResponseObject, error)
+	// DeleteAddress Delete an address
+	// (DELETE /v1/customers/{customer_id}/addresses/{address_id})
+	DeleteAddress(ctx context.Context, request DeleteAddressRequestObject) (DeleteAddressResponseObject, error)
+	// GetAddress Read an address
+	// (GET /v1/customers/{customer_id}/addresses/{address_id})
+	GetAddress(ctx context.Context, request GetAddressRequestObject) (GetAddressResponseObject, error)
+	// PatchAddress Change an address
+	// (PATCH /v1/customers/{customer_id}/addresses/{address_id})
+	PatchAddress(ctx context.Context, request PatchAddressRequestObject) (PatchAddressResponseObject, error)
+	// ListContactPoints List how a customer is reached
+	// (GET /v1/customers/{customer_id}/contact-points)
+	ListContactPoints(ctx context.Context, request ListContactPointsRequestObject) (ListContactPointsResponseObject, error)
+	// CreateContactPoint Add a phone, email or account
+	// (POST /v1/customers/{customer_id}/contact-points)
+	CreateContactPoint(ctx context.Context, request CreateContactPointRequestObject) (CreateContactPointResponseObject, error)
+	// DeleteContactPoint Delete a contact point
+	// (DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	DeleteContactPoint(ctx context.Context, request DeleteContactPointRequestObject) (DeleteContactPointResponseObject, error)
+	// GetContactPoint Read a contact point
+	// (GET /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	GetContactPoint(ctx context.Context, request GetContactPointRequestObject) (GetContactPointResponseObject, error)
+	// PatchContactPoint Change a contact point
+	// (PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	PatchContactPoint(ctx context.Context, request PatchContactPointRequestObject) (PatchContactPointResponseObject, error)
 	// DeleteCustomerExternalID Take an external id away
 	// (DELETE /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	DeleteCustomerExternalID(ctx context.Context, request DeleteCustomerExternalIDRequestObject) (DeleteCustomerExternalIDResponseObject, error)
@@ -15475,6 +18241,52 @@ func (sh *strictHandler) ListChangeSetItems(ctx echo.Context, changeSetID openap
 		return err
 	} else if validResponse, ok := response.(ListChangeSetItemsResponseObject); ok {
 		return validResponse.VisitListChangeSetItemsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// LookupContactPoint operation middleware
+func (sh *strictHandler) LookupContactPoint(ctx echo.Context) error {
+	var request LookupContactPointRequestObject
+
+	var body LookupContactPointJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LookupContactPoint(ctx.Request().Context(), request.(LookupContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LookupContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LookupContactPointResponseObject); ok {
+		return validResponse.VisitLookupContactPointResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -15866,6 +18678,364 @@ func (sh *strictHandler) PatchCustomer(ctx echo.Context, customerID CustomerID, 
 		return err
 	} else if validResponse, ok := response.(PatchCustomerResponseObject); ok {
 		return validResponse.VisitPatchCustomerResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAddresses operation middleware
+func (sh *strictHandler) ListAddresses(ctx echo.Context, customerID CustomerID, params ListAddressesParams) error {
+	var request ListAddressesRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAddresses(ctx.Request().Context(), request.(ListAddressesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAddresses")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAddressesResponseObject); ok {
+		return validResponse.VisitListAddressesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateAddress operation middleware
+func (sh *strictHandler) CreateAddress(ctx echo.Context, customerID CustomerID, params CreateAddressParams) error {
+	var request CreateAddressRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateAddressJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateAddress(ctx.Request().Context(), request.(CreateAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateAddressResponseObject); ok {
+		return validResponse.VisitCreateAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteAddress operation middleware
+func (sh *strictHandler) DeleteAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params DeleteAddressParams) error {
+	var request DeleteAddressRequestObject
+
+	request.CustomerID = customerID
+	request.AddressID = addressID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteAddress(ctx.Request().Context(), request.(DeleteAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteAddressResponseObject); ok {
+		return validResponse.VisitDeleteAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetAddress operation middleware
+func (sh *strictHandler) GetAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params GetAddressParams) error {
+	var request GetAddressRequestObject
+
+	request.CustomerID = customerID
+	request.AddressID = addressID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAddress(ctx.Request().Context(), request.(GetAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAddressResponseObject); ok {
+		return validResponse.VisitGetAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchAddress operation middleware
+func (sh *strictHandler) PatchAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params PatchAddressParams) error {
+	var request PatchAddressRequestObject
+
+	request.CustomerID = customerID
+	request.AddressID = addressID
+	request.Params = params
+
+	var body PatchAddressApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchAddress(ctx.Request().Context(), request.(PatchAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchAddressResponseObject); ok {
+		return validResponse.VisitPatchAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListContactPoints operation middleware
+func (sh *strictHandler) ListContactPoints(ctx echo.Context, customerID CustomerID, params ListContactPointsParams) error {
+	var request ListContactPointsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListContactPoints(ctx.Request().Context(), request.(ListContactPointsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListContactPoints")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListContactPointsResponseObject); ok {
+		return validResponse.VisitListContactPointsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateContactPoint operation middleware
+func (sh *strictHandler) CreateContactPoint(ctx echo.Context, customerID CustomerID, params CreateContactPointParams) error {
+	var request CreateContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateContactPointJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateContactPoint(ctx.Request().Context(), request.(CreateContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateContactPointResponseObject); ok {
+		return validResponse.VisitCreateContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteContactPoint operation middleware
+func (sh *strictHandler) DeleteContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params DeleteContactPointParams) error {
+	var request DeleteContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.ContactPointID = contactPointID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteContactPoint(ctx.Request().Context(), request.(DeleteContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteContactPointResponseObject); ok {
+		return validResponse.VisitDeleteContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetContactPoint operation middleware
+func (sh *strictHandler) GetContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params GetContactPointParams) error {
+	var request GetContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.ContactPointID = contactPointID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetContactPoint(ctx.Request().Context(), request.(GetContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetContactPointResponseObject); ok {
+		return validResponse.VisitGetContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchContactPoint operation middleware
+func (sh *strictHandler) PatchContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params PatchContactPointParams) error {
+	var request PatchContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.ContactPointID = contactPointID
+	request.Params = params
+
+	var body PatchContactPointApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchContactPoint(ctx.Request().Context(), request.(PatchContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchContactPointResponseObject); ok {
+		return validResponse.VisitPatchContactPointResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -17758,374 +20928,435 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L2LkxtHeif4r2TU7AZJuRqNfvCFjomNFkVpqBEpHtmyYlbgdSWqEkCqC5lQZVaDENUR4/V6PZ6113t3",
-	"EefHjB2+i/HuXfh1jrM9Gs349p8RJc1/cZHfl1kPoAooAE02qekIBdUA6pGPL7/39/ueeaEcjaVgQiuv",
-	"88wbMhqxBP68e0QH5v8RU2HCx5pL4XW8oyEjCVMyTUJ2RZFTliguBaGKUKJ0IsWAnNKYR1TLpOX5HntK",
-	"R+OYeR2v6+11Pc/3VDhkI2qerKdj84PSCRcD7+zM996TIcUXzb73wyFLGNGFt/tEJvDFx7LnE65IX6Yi",
-	"ai18w5nvjWlCR0zbSd5JEyWT6mkGgj3VxyFcERDZh5eN6YCRHuvLhB0QKeIpTpdMuB7CBYqOGOnzWLOE",
-	"UBERJRNtBsXNYz9JWTL1fE/QkRkXPrs04hF9+h4TAz30Ovvt2zd8b8SF+2LHr1iyO6nScsSSu0/HVETz",
-	"MzmMIjMuxYiWhNFwSEJ7B27POJYR8zp9GitWPUqGTy6Okms2gvX7Nwnrex3vO9s5GW3jZWq7NDJDJd5Z",
-	"NgGaJHRaGv/bnMWRmh//+2aNcQIjNuqxRPmkxxSPGOGR7wjQJydcRLDgZtRNp9bHl649NRj0kmkZSqjY",
-	"FhJKEXENY+/LhNiDQoKQ6yn5Lul6X37+46/++eddjxw+eIuoMRPRsZaaxqSbttt77Ltkp91uB3W0hSRY",
-	"R1u77Xa73Zy47kXVR8SR0hVFeFQ+7u2dW7fb9Hq0RcPbN7Zu3tzvbfXCkG319tq77du36a12e8cNfUz1",
-	"sHgq8KHH3BBdwj5JecIir6OTlBWn05fJiGqv46UpXFk//Mcy0VVbANvv49kNtgJ7rgnXsCPmaiYiLgZ1",
-	"a2zOdmmFI9anaWzGtBUmjGoWHVNzRWHld5qs+92nmiWCxnXrziPCBdFDqomaKs1G5bU/3NqpXV1mH71s",
-	"dcvEsnzI9yI2GkvNRDj9PpvOD/sHMk2InAhywqawvHrIFTHvZ0r7hGoykkqT3evXSTikCQ0Ni26RQ5Kw",
-	"MaMaNokLcnOXDGWaKDJgWgHD7fNEaaLSMGRKETqgXGT7heIsn3xhkFtmlHUTvn6zwYT796kOhzWyw0jP",
-	"AHfIDDIcUjFgRkr1qGIRMadeJiR4I4C1oGJqRGhsxCdVJTFH2FOutDog+zu7ROohSyZcsfoZ9rdwWIv2",
-	"smoyD6RgNRM6FG4+ijGRSb+99j6ZDJkgQpqtGdhJRkRxES4coXnX0mFWj3M0lomuPRbw6xrMKNypOy74",
-	"yM1Z0buyVzfqj2VvnSHXnvCPZW/z8b7HR7yCZ94z0pGMWQKKUB1fjOHmSsZ4vQ3ckI/SEfBC5Cz2YzYQ",
-	"LjQbsARGcl9GLK5kKWbxRubXK8pwlfL6hfFp9fLAHccncPrrV2hMteGTXsf7nz+iW58+Mf+0t24fP3nW",
-	"9m/snv2bykV7lIq6TU5SscYmR7WbnKRi801+bK5ltWsLj2JVi3tK45RVDwxvejHr+xg4Ys1gQQ4ixx3Q",
-	"U7QVjIao0nBomGqghnIcANdlyTgoT8j8VjMffGdDUVkh3YszPdz69zjPJ/mfreOtJ29Uz/eIDt5JZDqu",
-	"I6qB+XENsmK1ZAVP3JywjuigbsyaDtYYcb92xJoOzmG8Rq+uNDqNwDWWUyhToQmNYzIycosp34g98nGq",
-	"NGoywA9JwJTmI6pZYGQ9GIwxFQI05EEKCoqISCiVVkQwmsRTJz3reCmo/DVKppDCUCYThnt+lH20Q8AF",
-	"DrX3pGrKv41WOjP21fzM7wxZeELYKUumKNspWFdqwhIyMUdsItM4IkM6HjPhk16qnYqzZDrWOcCOje1c",
-	"PS1rr9kh96SMGRVovCdMjaVQDAy0B1LflxHvc1ZBag+qdBLYEKPJGO25pIe0jBH3cL/dNk8KpdBMgPSj",
-	"43HM0SexPU5kL2aj3/pYoYMio15zRwQyRwptNNfjUy5jdGT4XsQ05bHZSdDqQN8lkWQKCAioCVVEe7PZ",
-	"tiSRifI6H2VPHnFxHCNPKTxxZKivx4zyHDOqNNnJdWdQJj3fG0sjTBOv423DFpw9waPCFGg1He9G//aN",
-	"ndv9vtkMTXWqvM4+KF9cw9F8k0bkEd6Qnx23GGq7Ys5nxW1dZEY/xIfg3pb37z6NzbFlEejJZqUmqEtz",
-	"la2UOY5yotze7Wy0d1qeMHE84kpxWLdskSnpMZoAFzhhwhxrwVjEHMtZvI47+Tp+IGiqhzLhn7KoaiHL",
-	"AziPNXwgccywhFIwFI4Z6Z2yhPdBsBe8fh9++OHWYaqHTGizdqyKKVJtVmECzr7M7wVvWuJ9w33a22if",
-	"VCjHrGqfskGQmIYnyHzh4sxLoTqThGvWaOP28o17WyY9HkVMVO1aeTjnsWtHdfOAbeTG6mWCCtiDVJwI",
-	"ORHuBOxvxr2c30VIfQzO1OLyComalLuq0Sru56v4QGrytn3oPBOZf/U5LWUCRrcbPMoEcJ1wt45u8W5t",
-	"tHhuLTQfMZnqWcLsyWhKIh7BwaNJwk8ZDoMRc4dzFHBF5Jgl8FIypKrRIt/KF9nyaXKUjWJuqWcHel4k",
-	"u+YM3erf3mj1C06tY01PWEnuUgFuk4xyCY0TRqOpeT2OyN1OeDOufjtf8TtS9GMeVi71/KjOa7HNUJgL",
-	"SURUU9IHJqUId/S8s7vRilq/uuFsI+uomVFkrHvKLGJJyWqygju7+Qo+TFjmCidvUx5Xi8e5AZ3XWmYz",
-	"QT5h1Can5DpnGlF06ih1ZzPxZY7JsZbyOKbJgFWyCa4I/JiYMyPITnv/1vWbN0hvqlkjhrCzN88Q7grN",
-	"9ZQcSUnesy+eW+GZoZ0rY5iZ0wwfMIcjW9/rG63viEWcHpu5HadCpeOxTDQrCTLFjClTeCg8rMm6Xi8q",
-	"c9mzyX3zSnJklrNiVWsGdJ6re0UReAsxb0Ey1rm+t2CtdzfjEVyANVdn4/QSRk8UoSRJY3ZA0KiBo0Qm",
-	"RjBXGjphmiRMhNNjq9qUVRBNqCD3Hr9P9nd3bhJ3LYF7S6YOHRl7fdtd0czq2d0tbvA4kSFTivZiZo9P",
-	"1fa6NTiP/fxAGC1cSxmhRQ2xDKWzFQxwuYLCGuJGXt9Qp04FPaU8NlMtbWYyxTGQmOpGGt/1ot78mCWn",
-	"PGTkg9LT51aw+PLzsXo0EXJyQPLh074xiB8xnUy3Ds3fLXCB2IeZd71p2PxjO4tnmUfFBvE830vHkftL",
-	"WHHn+V4fxdW8g8X37tCY95Ism2GcmCOoObouIk4HQirNQ7XAwJKJHhJzCsAB05OptgEvfUDYaKynGH6h",
-	"cQyXszgGr0uTAPZb2QDmo9e+N06TcEitm2XhNtgL3+agSH6SUqF5jPfRCGU6jR+W5p6NL3PLRTIt0YZI",
-	"Rz2WVA2svFAQo1BODepRESkf/txt+2S/7ZMbbfBb3WqTf0uysZGrwCZvXvMhjjFiVKUJhDLs22TvYxbC",
-	"fFLB9fJcgHyjP4Drz3z0jy+987fNVbB0Z0X35Uf2vX6JTJ5UjG/u1XOENpKiyrt/n34sEwKvweXjKuOm",
-	"La+Cmo0KXzwYE8ZOqv2KxXnAXb4dROUE4CQ9ZvqeZqP50RczARr5cYsvL9689N0P6QDmR+P4/T7Io4Vk",
-	"T0E/mh1uRtnNckhKc6/KISnOBh85P48nZiZOfa4/dugSr01BITphrEOCZ12PiqjrdchHrVbryVngw3cy",
-	"mftKSG2+e9Zqtc7MdzIhlMSM9rvC/AyZFeaCrlfIXOl6Pul6cow/DDTDL+C04Hc77Xa7650FByTgIoDT",
-	"Gwipj80Ho7mQAI9W4JvXccgcMNdwdSzSOA6IkIK1uuLQphPstEnE2NjmeOy222aMp0y1uqIYf3jmQe7U",
-	"R89w4Iao8lF7vifHXseM17NH2+vASIEG3B0haghwKRdezgQ+spk8nu999Rd/9/znf+k9gW0r76TvPd0a",
-	"yC37pZHVrUd0ct9oIKiMu2SWWRFuXtvJX1HIO+l4u+3dG1vtna32zlG73YH//j3MOzNMzfie+B4I9IYp",
-	"OyfcrJU3Zgkqztaz//xXf/X8l188/8m/Gn0gC9QZWSkY6N1aJiX14vkf/cmXX/ztl5//9Juf/8PzL/4E",
-	"hL+Gc2jOlRrjqljBu3A+1jb0OjtGeJVZCCzPs3mOBgGdpII3GvVyb+fGja0dQuPxkG7tgn5ZyRaLi10U",
-	"aFSzLcv85u6JWMxWvae8YQ0ZTJ5ExFB9rRCojRir73ERpcqu1tyPSA/NEua+z9G1N2I6scrPotvu28vO",
-	"HJVVvF5ORFWC3YdDY8tLY4CA9qcL6WqVezlO5Cn4L6peokKZsOZL/9hc/jgdjWhSuez5+WiyaDbsnZ+P",
-	"hrdpyzk0HaiVUxuP6KBq5JrbQEGjhx1xljyMachGxi6peFzxdDc9DNlpn93yR5QrFpHe1Oa5YkDSqoeF",
-	"VEU5EZj6pwwhZC/lQt/Y9ypzUEqSOCpwHEv9ljwr1Qz73jddblW1gLZBz40UiuKbnFIxok/v4c1Zso37",
-	"vKbGMTOld5hecVYsy1Q+rzRiw8dqbIs6jrbBukTNVuURUxDOfnYum1o1aRd1WmniDfY8f/LSeTq9fYXt",
-	"Dwt6TJOZP3Te3mLm6qoJqkWW+8LSdYormaUNlfNts8kvXdn3Ux1KFHkz9NNMZFv/SmNHSu7EWXxD0VNS",
-	"ZsarMlL7vqUrcb4HqbS4ZxvzwDugAa56BKxSulJaeEllnaHSJ88qU+bOUXHM+eX1dgX7LeiHK05qHe3R",
-	"6YIrsoBMU1xxiEXNcMVbX6aiN0O7TRWTXK4W/DtOP880X6f5WW2y0uNZKoopPAwn4+c8ETciJ+jCEvvO",
-	"js5IaoaIS0ZXSYEsmVaLBvh9S3JufJkla9aYiunCmy/CU1SrA6ziJCqJ0xfBr0QaoxffepsW8a/Za5vy",
-	"s+aMZuloXj3Gs3TIzRnR0kfljKkZIZdZlNXJntS+KGcza3KyWnb1mNFkdQLOyjxXq6/0X4ix0s9KHc+j",
-	"2NB3pX7LHpN5ibNbjjV7qteoDPRthccGhR0+Fs+tLlF1nqp9HmnQ9XSWH5AV6IyOxpQPxBo8InOULvEs",
-	"wbDu2IvPcnfqvP+Lh0OihnLsQ266+TfRAp1fqxb3leIq9t1Pli5eM1EzE5liyYBFttSX9Kb2rwNC8/yt",
-	"CddDmWpCic3cEYxFylyBQ8OSwJa3/u4sF2Ub79ZGA1hIuI7h1hfQY542UZoK9IG5oxMzGuGyOfc7DTU/",
-	"Bbe9se6E+SqWarF+ZYEDitGVUBv260VsJLcgCdeof1QpPhBl3/7u1s7+UXs39+2HMoZbv9Pbv77Xvu35",
-	"WKNSKEI6YVPziY/zWMQ3//TPz//+/4OEBQpZD943P/yd53//f371o58XohPeiIoU4ju2iKRhHcpckMFO",
-	"r8JvXJpiUwennfKzSmnEE6ZWeppdrkX1Q7a+a15FYtUe/1pfvFvuZ4sUjszGcKvfS+OTSoJy27Jq6Der",
-	"CcIqNBhuwfzA7SpvziJudkQH73F1bh6ISs/6yo6HIzp4mK7hei3QzxyDsOm6dED6NI4Vkf2+YcFcKxb3",
-	"D1w6bz/VNmGiGQHmRLGq2JmbfCFtZT5ZAHKZnlUF3BzPXSLYMIvMXl619ndPbXrVUtaGsYdjxXQDpkIx",
-	"rurSisxQjMH1xC8nQDSNz2Y3Zb653YYB3h4+QIaQC7KYL48TdsplquZj0GcL8sTYJ15nf9f3VIqLav2Z",
-	"TadmdyScN4iz0J5L1Kpn0hXp1DgaFyrKi2YsvEx17LewxZUPBSAYmRSr6CAhU4o8R1Im5vkugbp0puoc",
-	"uxmZzJW80RHLsqHQxsAXFp6eMaolcQF/xdybKqpbAhiSQQfl4VkYZ6OYXOPIdYmWm4rMIm03z6c5GjKe",
-	"EMz6sCAJlVllxcNRJSjNGXnWZAkKh2ihEppmr8ZnVCYcYiknKxRMzx6p1vKgB/vE8718I/Ih5mRbWN1c",
-	"EhfOUnnLarmwc8OVz/iQquORTIpyIKsf9VcU18jsK05GTJU+trtUXsiHVCnCNVSbA1kHRLCnGgpgDgjt",
-	"KSbM8SdU2PxNB6Kwcgzaxumy+Vau01Nc1kc2QFFMGmqQJJTlTne8Dx6/ZQQjnZauNuo1PNq72Wrf2ts9",
-	"h2SdNdJp8mFWiX46nXtSpYpSWen4gSillyqWZ5yPGaZPml8D921QKSc2THFYlTSy9cDZ27kVMxbq/OfL",
-	"aOgCPN8lEt7E+12ax8pq8zmRxwExZxUrYNqzbpjrZSd4e+v2k2c7/s7u2dVut1X4eO3fLQ8+w3irt3Mm",
-	"srdsHQo8oxR+zyGmMmMaIDTO5i2O1z1oX7WOiOqWB7qKq5RBitQgtnlGgvQgJRJgJxDarQA4MpN5yhKq",
-	"sUjGA/EKzs0YHDFwsAca/gE4FsyCtX9JjZ/yCWAiNua1ex3vzoMfzG9YOJQ8nDmrS5XFwgLM5hhPhjJm",
-	"RbA7qohmT3Ulr7QLM5eSiYZnTMUgpZjSdRiGbKy33rNfVT6tPmUwX9RVZum0p3kWL9AZvpi6rBvCakY4",
-	"1eJYlhCa2tT/UCTa9f0P32M01sMK83vIwpOFhR8Vhnlxk+/ScAg+ap8E8gSAeibzUANcV+rUaq50R54A",
-	"oUOl7/JKhQW5KAg5NnPMsRizs9Pe3V/T2LeVRZ2d25U52/N+0FwdM+c2N7jUcfasm77HRCgjSArzUt3f",
-	"upUXKRk+mSkToTr1GjoFLDbaiI7HNtkMi+uOR1yA58N+DAFDtmAIlgVGGdWx7GKIrHhP5EQZwTArVfL9",
-	"9QDnz8Jv2K3SCRWKhoaMVKk+q9PO67YKf9ct805JO92f44x2z2eZ02P+aZZkmooxDU9YRPo8bmrIlv0I",
-	"y+1st9mNTMRz16grqG4OO8hdQkY0QhdIcYuMRFCsEM2hBRyLRiuW0/hihocn9667+szWmy677V3ZuwvX",
-	"neVnp9Fiu0sK9YPqtNKx3dB5YZH8muWz5sezKf+d90zA+Zvdz7eopsT8RAwzJUqSPk0ablWuwM3rdo3S",
-	"DXEP83xDJ4OX3wMF2WclfjCXMG4mBS6yCUtYhguhsbK20QQz/vJshatfli04k6rufDJOy7WPKxyonI6y",
-	"/ZlxzmQoBIZU/KYFslV8YzVDFPd0vWzLAj+bwZbuI13nAWUzfRZlhtxBhW2XipgpRbSMwSM2l7m0V5OJ",
-	"WWBaeeqCk9GOYbjPg97OrfZeu5J55Gwmfw7K82VspwGTWNFAG9Gnxfuv4x3Fr3aqtLWGOI7oyAbzYcQU",
-	"6SdydAAISDxShCYMiqMFSUXELJ6wA/9+Mebi6uxnNjA5cwLdhtRT/N0C2axCJPZuJ+8qgEhodGzdYaGM",
-	"05HI3WNFNIcyflJEpwcEADR+8IMf/GDr/v2tt96C0k9BHr19h+zt7d0mIwnFPr4Xc8G8zs7NeROzLlLn",
-	"BlIZOYDfriiCYGWlCnjIapAT7EKABqezGlrVJXg1EUE36GdzleaC5ZGVmBEpyAQSbNyre2zAhUJ+gSME",
-	"zBNz3846Hl4YR7YifoPgZGHHL8BTV6S3TRx1+JwLm8A5jH0xikQsqZW0n6QsRRTBVAgrcgvGTS45qQhZ",
-	"XAczUWA2xTc6aWsIrWgeVT3iXdmbYxGp7QcC2d+R17m9326fNTNUmxmVpVJieMtxkgrMPRokTCmv027t",
-	"Fwy/4iqtFjuOSrHj/F1F3Wqvwg+2mlmWLVmdZG2gHlaE5Yx1FEnBCmr33Mlfx8hb3RLigqvhim9paLy4",
-	"VOyqhGdLDFVwIXm6aSHXtF0BI6I0TVZdoGbmybuyl9smq8djN9XtbY1Hpqpn61WKvCJp1oSAqkRJtu8X",
-	"kWTzruxdAPs3THAT3p8TQoENnw+Lv8+qkFHqbBqADwVgyyuqbLlUqkKALFoHQpRDqo7olERytQySwnGo",
-	"QTi9okig0l513BQnsWSCTt+vBKw5/lQKtuQBgE1priNX7x0+OLzWIMkhO1h2hNki+sXgaz6AKiK/n+Mf",
-	"zJikpwBQGZMMg4lcHVMe+UTLYzXkY5+Yf42RKhNjF42h5Oma77LzSlvuG41dZTicbtJmWK0Z/JNTltAB",
-	"O3avzf28Xsfb2b3dut2ed0KDWEiUzu46hjlkgf89z2ZLVP1uFAcvx5o6DvFle8WvpmHMjs0UMGss+wG/",
-	"2vVLwbLiiPdu3W7drB4xoB65W+a9vFULsRCiAmJq1SvRIPNgfnka3DS7ZnN5KI52WpVqRuX6zkXucB2Q",
-	"gHpMTxgTGVHCt1lGS4/FckL0RJZzQmtRvWa2cd7fOEWXTI5rbs6nu6t6TjOE0GjHSpRQHd3vyXQw1Ii1",
-	"Z87QNHc7rGPVzWzc7FKUh1SeVCUXceheKxRYHAqCp8TYsxAQnuUEDU79zJEZVZPhWyzkIxr72WYCJBNV",
-	"ZETFlIxjGjLl2h1l7jXABC62hsiGUXRNlZ04W/8uS5C4XsqX2K9Ol/AXyM8cXdKC/uQjwbhbM4ffzMbb",
-	"JSq8uGo/lye1VfencAjH0JywLy0qvl+RAldoabg4fc21PezbLFjIYzPPL+axYVAez2e1FK4+W4d5Gw3b",
-	"RBFbsMHl34VqLduoxXXTaOiNhwccc3WcFX/Vrhm+DNp0UGzNUbViM9u4MN/uYY64UGXImTXDQPbVR2/f",
-	"Ibf3r9+8VlGjZBXsmRijpr2YHRA14Toc4tJztcS3VX7E24DQhqXOmbKQZVRQBVFLWQ2N5GBaZ59595Ql",
-	"UzspOM6N8SftWgE2UCWei1Caijof8ZhC0wFrHofUqM6t6tKDYqpt+UH/Uyo19PpDEE11wsUAyH3I4nFr",
-	"sUk4P6TvHR09JHhBtYCyqKhL7jUbM5FJVL231em7h3juYT3Y03FMubA8dY6DLUTcX1pVYxGOYSLF+FDJ",
-	"pCst+oJjgls/x+wo5PWwmuZB7leXZT0jl/tssmKS+4LTttLpKjfFoCIqdsnp5QOvRh5zLWmrJw0ddHwk",
-	"eiBP8C5nN1U/0kEhzz7w3cfvPyD2V2REN263d64RLrQkBfRmYzzKaLrcHFpu0BdBYiscCuIUSj6rU7Zz",
-	"R2bDEDwd8bg6cyGWg+OYn7CYD6WMGgLQlrsFL3Xt1T+ovAuJj9iCPqE+6R2Ybc2/gga3mtbUDowZNRJ8",
-	"tWWxt5VwfVfVXe3SltZkblX9kut5brQVI/ELJFBFPY/evv8h44PhIudqZdi3v8xpWCpRr3IbjjZ+QrLh",
-	"E2bzeo0WZO6vXqlUAO7g/CHr0ZJ/tZgftGKVT5agOZ+mgLioDQ7DApxePyvqhSEvmuUF+AizBd7EUViz",
-	"RVQdy34j499tZkZE15chLYBSIDIo8qXAlXcL14MuNk71+fK/LLSBAfwZiEbUb6kmEZ22SNIfdUjCQugK",
-	"YMxkn5SsZuyybixlctU2CTYPm3ARycm1AxLGp9h0b5gmokNmGBA+4urTaz6ZMHZibO/jkk+GXNXH+a+y",
-	"p1hyyiJy9eiaeSr27javQFXkqU31Jm2fjBgVx/Z1ML5Kjl5XY90EngZ2y2HT1OROGw1C0BGLiGKDERMa",
-	"h5z0R5WKA3ZHLcQlKoQJth5twi5cYnR5SKB+mG1MZI/2eMz1NKu2zPwARe/E+TEbLAi3YRPHa2CU9mD5",
-	"9iTOroSfd1y156F8rqpYFWzPnViGJyv6aBC7I6JT1/wrYWAZ9GUSMtB0ZX/edLTFThXt88G6NvMhff50",
-	"psy0js2MrGqcQUMgDAQ8YHk+NdxduyZ3ywxpRm5DUWCFmYWMwCd9OM4jnFUPDuEENATbW1PohPdScxOm",
-	"Y8A2u3acKh1l7KZwpWp1RRifduzF3zWGFAs1i47xizdIxBU47ViUKy8+SYzlxCJilWdHvVcUgexoKAI6",
-	"IONjapbP74rssQX3vpC68PRrPoEmgVIcj6TQQ+Rv7vfjhGqGP8RToui0aAKFcsQgScpMBrmdm84O2SLj",
-	"7KWlcSv+lEToqVMHhYvId924yRuFr495H79tdYX7nSsi0jjOx0JQWYTmUELCOLkwtvbV3uBY9CLsQkN2",
-	"sPl5FbKL7fru3noNAdubgy+/jaWlVVUcFvNo9shNwSsCoXYmNBMhm3eTNCo8mTWbzfv8jKxrD8XbWYF6",
-	"Y+WtQMANxXBtScwCjlqDRZM/FE/fOuzYlsTgy2tXZhavL+mPjNkADb6BzivDpnDreeB2bKbz2YFAF/PZ",
-	"NBsnGpDXIos981eoztXHThg3zYJBsBxcO5t9gx9mBP9OjusPsDlf//JH33zxN1/+8ufPf/grZwPaVjYV",
-	"nMnrtFvtndwc90Z47j3fKzM3r7Oze7Zi3fDufK6OW8il24jSeKPCiHzNa/q8Z5K6ECDrS8cYHTTV8qSY",
-	"81IM51S6OtR0WoBMz438andmLSPJKWPpAB/ipS8/Lx61wFy1m1X1LFuyaqKdkW/JbLW89fzwr5e7vjpl",
-	"W7pZvcH+GqRVgYfZCFB3dRqp1+MXr/q5CQBk4OchBdZCYF2dDl7W3lgs0LO6OT/MHriCBfSYIbs0O6yu",
-	"EHDIE6pJ8PD9x0dk+3RnG6yiLTi5KrBRRA2VZVa9h5+uKHgE2ExFH/xsO7ZKGbZRzmHuic7wzjIZmP0x",
-	"pgnTEj5UqTBOVro8iezlezeuL8XXnBW0hdt3dpfePcl9rgtdYrl31twEPpfq4S554xLyWQdK8lCRwhMK",
-	"cWumyAk0hQKjBU0RaKSL5TQvhD6WKtEvmV5qxrMm/Sx/WoGemnlsi5TVBGd4BdpbNtpaWnyUik08t2G5",
-	"JWTDpoIbaqv1GRBcK+dbMuzRaa3ViSOliFNdvW9eSgk+DURjb5i68SLzy1eooz1h42ZLFlJBegxKYg8I",
-	"8B+n5nNNbJav8m0omAki2IQlxjxQZEhPGbAdAQ/MMifmV31NXb/OdGjg3F1LfXdVIvWUgRlguHbolYOM",
-	"JbMW2DHeJtpNmW5aWbx6fv75VdLmyzxvPMxaDc6fnOdL2INpiS0jz3Ls1K7p0lx9x5jWMi8A3TdLk7LF",
-	"pJXC9KFtPov2rZbWFw2kXSL4yZBqdmrPSkSn1YSdMc2KQj+jwF6Be4u1tgdAJoshSL1GIKJuxS4ggphJ",
-	"kY0jiK653AwYKS5rOcMaHYjXF/h+CnhAmSfw+s5ua2++LGr1OGV5h687R3yPKU36vK+HLh6F7vv4FJkm",
-	"+F0hscBcqCU27sRw2zBNRKuobC0Ngb5iUbbXNy5WyYJKKOdz0/qenJTDuxOqyESKIvD4hPUUR6z+U+SN",
-	"SoYcsbmHPImOxzSBtjAJ67MkgR9odGroUmFhzSlXMFr2dMh72OfA98ZD7AXgeo9yLPL0PZA+1W7jvGql",
-	"qu9WbU5eo9y5mpS4ecD0Zi7gTCXb353l17/+/T/6+j/84utf/tNXP/6Zw0xv5ihm6ChuDoe+GIF9U0hI",
-	"h4Vent53kmQw6PVQlXAw5hh+QjPv3Nq1LlB8DWFDKnt2DQlpkkwJ1wdO+0VzM5LiiiZgQzZUb0pvelaD",
-	"6t5UqW2s+64I936xcCYlcPfiepUVqVW8tUd08GYan6yhRZXbZ41TDbxqJE9ZJZcpJD1t1LhycefKTbDX",
-	"S9UL4cy6Htc1wbQLmLfsK/K0TTDRdwvtLj96Ukb52rh2O8cHmj+I59BkcwaDaBmAawaeUwTSccMowfHU",
-	"7MB6kQbHaAuBg+981N66Tbf6h1tvP3l2ozpmMMOoyt7mtr8h57IsaQaNg5kRAvSq4b74k08iPuBGfToG",
-	"/XFrBgbmxt4iFJhud/zsvTPz74Oz4yflj3VYMGs52Cv1rtoefUd08I5r31HCZ5jtidKs63sYp4qfZn6v",
-	"VdQBK+KtZmiFfB4OlgpVLjPjFyrxz0usFxZjvp4i01SNOOdMZbVrEmFgjGmr6aCmxupFSdt8kZ+9ctBi",
-	"JVmMO1hc48LgVxbIcAA2Y2k5TtZ3buzf3L/VK5fxNWFzM/RSdpVUOO7WD8KuG7crUEc2vtmebDXp5ovj",
-	"5Eu503nEWDNOt36E1T1irfjqmtKvRBYV5Zab7+Wq+1e1LBfg6dqkydETN+oN9nFBg9GXrtUs7Sa3riYx",
-	"v9cZZsb6zR7QC2glfMRGsgRm0fEOFafbj40SOqQ8qwfseF//7Itv/vB3n//e3z7/488vvhVEWaS/WUJw",
-	"NHpjHBPb4xjrBzCoc9VVf19bCCg+hxTwSWqjGhmsCWJtBCSMKR+tilBy7/DBIYKScIczh4UPhYzgoUwT",
-	"DNzZxOGal1RWnb4tEzJmclxT5fiSdQkHjG4LSytBVNZtYIEnYmPc0KYon9UU8p6csGQrNEQYo+2SWytb",
-	"sJvHs1CiDpPSKgxbizSGEiWt2k7VEcgm/gGn9zVFv8FNuQiphPxxI8Fkx67XaUK8Mj1dyNbO7xfHUuKV",
-	"BLHrNrxKW+KXrTavqO9yltxxUCeze7taQe6Kxl/9OIu+zroxv8VVqU6goBvYU/NRaQb7Zt3Q4B/ywTDX",
-	"Bn79N39qTX5zEAt33MrvGEvNhMbQjb3tq3/96fMf/2TBPTKJuKDJtHDLn/39r3/455D5A4TCCs4HCyqy",
-	"C4pYKiB9otINyMwdKwuyFTlKRhNVCGh26M9WQkYJy/k0dK10mnxdVpfHdthukIWH+YvML84SAHUYzTfJ",
-	"XExMvoePXwgrOkMGc5td6SkEqDcO7QbretzWu1vyMc23fBAu96EU2OQWao0reGvzFqk5oVQAYsNvtTOo",
-	"27sSj8jnsnTnzsWYL5HCBhY9Z8njbGlWNGkqPZZYzJLRndkly/6K8qqPjZ0wB0e1wvi0ZYPgcux1sA2T",
-	"S5M4a8QqV3g6tnKyj987a8ZXG/DRCzDIZhlwTcNhgJCy13IJ5eDQM9UYQExEFQWrtW9c2alqKWDOQErk",
-	"CLG8+WBoE1BgqHLCsH6n8UGojAddbL1LZnCtESHNjuRaNtU5KHizxneWIdYhxdOdIZeNE6aY9gmLla0p",
-	"QD66qk8OHlMM8s5WLZZAVZNabi4TW5uQ9zjAZ0MuqULAggVNJpqu11qUfUAYh0xXPWSKEcQMg9GtTPOl",
-	"QHUxTL27RB4YGllMeuclo6xsOQ8BtY5BuKZ3ONvYF7cd8xPNQeRnUw4z8McmwJE9qtjxareELq8sy+Jq",
-	"1i5tjc7pja69vbBJ+t7Rzo18FNlF87i3WYczOubFBmcZpK9DA4UdWtK6bJnwzle8ETDqzC41uifM0//O",
-	"Ne+qaabATKPRdXOg1uoXXtrmKq4fy5DGkNFcB8W8NJ12405ahSOcp8RbCnv1AsplVKisYU6WRF/cp/IG",
-	"+DnYapGOV1Rz8sVaL7F+7cOzojBw67S8k/JM59/Nj9hMzALaMmHvtANCiWLG6IGMCa5IwvqpQkV+xQ5T",
-	"53EgVzhcixtSJSyUScQiyPAM6JgHs5rai2o8dR5nfCaUvHI6gCXqJeflItz6Be1kI99+cRar63Mv6tAv",
-	"jR+/nDPyMihwndLM+VfWA+KDN7WmnwKiR1ntq1icMGbC9mwyd4JfFG418gjvhaSnXG/L+3lAwQJALVUa",
-	"ir9tTMiNcVFn8DwQOSmcqb0TxHY2cNBKCA1Fe/KUYTf6DeFVWV8fy1Q3GRCU6c8gPCksHO0nrGnrzVcJ",
-	"0HXsk098ckqunhoNb0Q/tthf6loF6N/mwKrZYi9GTzWnloVpwvUUrVQElGI0Yclhil288dPbbsLvfnjk",
-	"zRXS2yYw48SsPkDFBCN6AsWAiNN+wj7leFEAFUs2T3Iq04Rwq3GQcSJPecSSK5A3mfnzcQD5Kg21Hntn",
-	"ZwA82Zf1RaWEKsU0GVFBB+Bo7hjCIhTOMBXTK6pAcjRhWJqISGmRYQD5R8MUJjKBYxIVvp/wOCaRbHVF",
-	"V7zxxmM+EFwMCBetN94giH2O3du5FLYJRrB9uhMQwVikSGCWWCb8U7igQ96EiSJAZAiLhViRQau4nLDI",
-	"2Gp3ikuqDrpinBgl4w33RPaGT8ZUaWZWGuvlwGNK3jiC8hMiU/2GmdIJNFjgmihNRaQcaH/ERtLaIC0C",
-	"jdfziQg6QjyEroC+NuZunBBVJHi65Uh3C7veBHZ13uNKqzfeIFSoCUtI8KyLorbrdchHrVbriU+6xfYD",
-	"5vuu12q1up75xSHrm68N6z8LWgT6EQSFewLSo+FJsT8B9pboCoD2oyPozqihI0JElEy0T1KheUwC93wA",
-	"/Afp3SJ34BmKRBICbOzpmCcMk2voKSNCkoiN9ZDEfMS1neaHCddcDAwFPDw8uvM97B8AqNojcwzJ2CgO",
-	"iKx9c+/2jWsdYL0IPTFihnsA+ISCJGLgwT4JjNgLSBgzmpgfWkhdXaG4GMSGVaKCmucjE6UBaTy4e0QH",
-	"ge3JaVs33Otv3TeDCIiWGaITwEAawp7KFKenGBPk6v7OLpZiT7hi18zh7Qr7kAdSsMKTBkyTvfY+mQx5",
-	"DBHJoTkMtkKhRYJTGnOjOxybd33X7GFgiUEVwdCHdDxmwiKymntVV9iHtcihIMG9iI0g2BFOt77PpgEZ",
-	"AUAHJQnTyZQo2scq0Ju7mAPVyXG1sAxZKbMp4CxCoZ6wcUynLLK0kr9Bbz2yPyHROVqG5mdAzAkjrlkD",
-	"cdj5HVh+QKQJQhmxwCeUBAiAHlRBBgYzmIEBucqEYZOfDq/5eNKCHDQ/wPMcYNOFj54EaHpAcSihmjBz",
-	"XIs9F0hgOGcAVBKfmrNruOCingA4S1BE33gDKdgiQBIU6KgzGArN26G4LmLkjTeO+IgVlwf6vnJBPji6",
-	"c0ComCJp2Jr/KAN/5KorDHNOjRCZdYRkjbha5APsBo/A9wUkMlgX2yoe0OntgUKtzpqY+Nr9dhsRI2Me",
-	"MoFdnGxI7HBMwyHb2m21Pd9Lk9iKHNXZ3p5MJi0KP7dkMti296rt9+7dufvg8V24J0+s8UDqYczhm3/+",
-	"j19+8d+//vv/4+v/+p+Krjhvp9XGm+SYCTrmXsfba7Vbe+jUR1yV7SGjsR5+av4esAoN6tAeI6pIDP0F",
-	"FAaZx4kEcgdMYuWg+1WLPAB+LSQKkBaEFi1/vxd5HfOW78E7QUFVYyksKPxuu221T22j+HQ8jnkIt25/",
-	"rObcv5nfUp5kgWy6zEiw7wYhP5v/wE9Zq6S5YL2XcvXu3j1lYyY4d2qBaTUdKAiAs+SUh8x7Yp6xDWK0",
-	"fmHvDFl4YsF/qKY9wEY1ZD/iA1wulRWjn7CpzchAqQxEd8oS3ueW6hqt+yNGIy6wR+NmSx/C4BH5F8eO",
-	"2wBRUOX+zmeSb9L57pmZ0bRlnnS9vXcOU0hFYngcRcW7di6WEZQmBLdG0/OY1QOJAbnpAQlwmAFR0JnM",
-	"tvqwFXmLifUOFSVqjSSQl9HMamn2dGcbJeOWYlptP8sL/o55dLadeUQqKfqokI9iyRVccFD47pNeGp8Q",
-	"TQcDw6BlUoy6W0nuG/WeRy3yvmAEivGd7ghYvXFs8dVG89Qdc6XvwFMeM43RpbLBVeMLyi/Zfs+oWuAP",
-	"WnIh6m6Q2LDGKWpGHKW5oKOqgmOhpJX9QhpQpOA47ONYql6RjXn7obkKLt5pdPEOXrzX6OI9vHi/0cX7",
-	"hSO85GJzFZB9RuhG/Tf21yhHETXWmZZpOAQ/iKN1IClwwD3dshrVFp5fs4Ef7bf34acZKyO/s2MOpffk",
-	"bI6y5trcwfVXjK2QHaCg3A6pYREyBwuf6kJ6T+lMekV7Hv1WOYEt8aqD3xGOfNGjU60FZJSm5w/5TJag",
-	"D3hTgLBi9GLrpA6MSWTZWKb0gzYYoN0UWDQ8Y0TbjCUiTzEdgEDekn1d8M5dhGHE+7bwt4AYFqAQ+8Qu",
-	"c1cEhTaGtj3Cd8lOu90mhw/egjrKTtc75eOuB19cDbmeku+Srvfl5z/+6p9/3vXI+49I9uVXf/F3z3/+",
-	"l13vWnBgVEMmIFMBpbGAzroWB8I8y8ju9x91xYg/bbnZ4wwNU4RB+yTYCgrQXWboZt3R59chQR42CnwS",
-	"5HEj88lQA6j/WEti7I8hoao8Z3SJWPArdwkJ8vSvwJiiRW8dQqCjgw5A3TFDCjMzJnSKW8aejqmIAkKj",
-	"SJHAVrOYUeGTzV+QKhCgPWEWGgw5MCByZoUCCoznkMZxiwTZZjJq1Eo6oWg7doUxHhHLwiz1AeGRT6yu",
-	"61ugTRGBBwERN+MJBaWJJUhmH2IQxWjYCmGkcKw+5EsqALuhAwUyyM3Ptxvnk4xIZQLTCXznacGnAGvI",
-	"po2fwKCFudvPPaZ4ZCw3t+L4PVoLFfKs4HV7waKsyZU4mLdhHVa547FM9GpvMCSwyh13Ybea3HEEWcXm",
-	"wopWFTNsDfFUwFCkA2R9PMuEBb4MRmLOmDUdeEX2u2I5wFzljhFr6DFDOJd8fFwozWhUNxB7Q2kwy+qG",
-	"X6w2Y0feXJF5tbSY3d0mF+/ubqzFFB3tTmspFVlUKy67u3WKS5nVoO4iVZU5CqIGhRN26nRNvqmYAmt1",
-	"DjV09aGPq0Ugkxac7XIiXMB6SI3tSnjkMiFHfuYm5Cg/snC+QhmVKkaChx+gZM9Gvd2bbrlrt3i0/Qyd",
-	"kWfbzwpPOAt8W6koAP3POe3yNIAqDouy1VHmyiy24Cr8PsRUl97x29ZJaXiNNR7AZ/KmjKYrmq5g7Vkd",
-	"JQfUw20rJJz/6q+e//KL5z/5V6+YZTCf0+YaS3rP/+hPvvzib7/8/Kff/Pwfnn/xJ9a8HZhnjROpxjbo",
-	"udqZtzksZ+XQE/jZ5zjOzrlznCpugyMC7okNLeHtdy0SWtVT7WXbd21p+XsyXAil667ProNRvDI22a1G",
-	"F9/Ci283uvg2XLzTaBg7OIyd640uvv7SODDSRaEnUD0TZkbWW3urxpa87Tdiy5OE66L3Jed8LgtkCb9O",
-	"MPijULfmhv32puDpCfDQWx28wDCN2YCeR8Nwe1PifjMcO5LMYgc7hk9FV8hUgzUwBnRVNirp7jKJWNIi",
-	"4HaxeM4RM0YIREYp6dFCMtZYJtoGRwpYvBAGTbjWTLTIYVdY3g2vkoVXnbBpMaergq/Duq2vOl8kX5+v",
-	"iCxwezQ+67n9V3/xX57/Xz+dy5XzDrd20JWQZf2qoRyXKiKhOsKCsqLALz7WvPabv/4fX/3if//mD//l",
-	"+R//y1c//YNf/9l/tWAL1a/bnX/dk5UFx5u2uUMDuXH+miq83ELJVSmsgsyeiFfL7XbJ4itZ/IeG25J0",
-	"TLREN1ADhbsno+kWxOG9zq29W7dutG9tyNW3rI+tmrO7iFvZ0wZ90rOucMBx8875OWwxd14yIXM/y5Cq",
-	"VjWffIeVvAzrc64IFqBRrcOanOAdpi+UGbzDdD0/OJrfq9eXH7ywI77uqX3EaFR5aDFeVH90jc27JY1c",
-	"znS1Jjby/KltYoU2iovlhXfWVM6UtBMhJ5jnVNTUKuO4GV1O89T6lRWdl+Fuu9d/IAW7j4L8ZTiYlp3N",
-	"tW0+89i9JsGsB1LflxEE5n/T4nBwTAsdVXtTQgXo95bYr6iFp7WBUbW/ip9rpeOAQPJNiLpw5gxNj9MF",
-	"1lkZex56sZTlMjqVi/bX1d32zjVbMmwtO+hZIKMphi3MJ/aUKw1xdMEg6IMJgcZ2Mw9oX/OJkpbXTCRB",
-	"HqOsf2zCxwytRdicK8qG11rkUEwJphmDL5bGsWGyIzolkcSRQkw/ZAeQ9mhsNh7HpAe5oPkhI4dzPmtj",
-	"tO23b2fRwFTgFZis18ozBzvkjcBl52HqIBXZdLvCPa9D9nd2MxiMBPsA13j6xun5cMx7fcvJ5lz1b0Li",
-	"Gp2fNeSMWm+9WVKwWyFzo9pz75ZlNdf9Bfgen//hn3z5xd/WW6Nf/5f//M2P/9/VvYUPL9Loq5Iedw3p",
-	"seigfJQxsRlobrKRTLn0eb72BnEjs3Vn99vjIHUuxxcs62/7+zu7GzpRFaPJIi/qkfMrWn9ozJXGvH4s",
-	"asBsYi4IBQHcwR5ALj/F5b+QVEE2g2ZJn4aM9FIeY82CTc/XCWOY354lzGgpMaEW29B/8Oi9FnmHn7I8",
-	"0+AqhfuuQcoBfnms2VMd+LZrmR5WSTuc8rlY9ZgFAf0gMcPD7B2OBO6G3wqgQnneSSWgkGeMN5Ce7g4Q",
-	"JvZSLtyVsLlZcMv6PZ+AB9G6YXbbvqdkor2Ot1V868ri5jHSxwXJm9c1HP5qeBNeCstDAtk4Ln8+bohn",
-	"har5M2RmoCzOs7Wsr2zGoGWqDUHZJDnA7VW2QoUa1f+BLarhisRS6YNcRQ9Iz6i3oPEYfXbeJYHXrR9K",
-	"L+jVq+uxpTO6P78WbznswtfUGl9JwViXzHGRGoU+q+1yI6uby2m/2lH2/owRCVpGbk2BSpHXdbkyIZUm",
-	"p/xUJi3y1lyilJG0++39hV60S8/Zpefs1fKcvaIuMkcqzvHlEhTKRHO/zmeVu25c6VzM+hpTfE8YG5uL",
-	"eOLqUqE/OlalGlaApa2Yl2mdQ7ZysyuwptW8wuYDYym14TVQEAXJ+JWOoWKqwIsUWy8tqQA45hbM67fq",
-	"nTff/Oc/xlQCl90FvXjZt8Bbc/RCnDSvpdpw6fE4D48HlhOdF2v2z8erUbIDtguRSbUgNFlrK1TEIgX6",
-	"Jlhio5Lg+i+eqyUxyrJBsIHLfQ19/x1AtfsNUyCMwYeBkjyQZATrqmr8Kir8+sqD/5KjcYA7K+QkyySs",
-	"DL0vIXKCWEJgI88pIa1FQacXSP+XUvVlS9UVBOW6hxncwAXfevlcby6Bzk3yOK9wLcQBeJl8otIR+poi",
-	"qP48ZVjMncFvYTpykuZueKo0CeVoxLWx53WOsrbQkr9vx/MCj4l7Rc0psSvS+o00YCcYDCm4awobpwiN",
-	"bBLX+Qul8zBol9A6lnnWkjpCcmGZLRekL5OQZTDw7kE2sgR5mmKcauCkE6pIhkzTN5IKc+8RO0cgQIJF",
-	"AB0nMkpDphB0Cot02VMa6nhqjOQ80yQr5HVnzKbPUYR/v6IAGmdIwT7GUUNvWVdIBexd52n3VJH2sjLV",
-	"x7hCL/DwwRsAgL3i+L0vHML9mCU4zd9MJITSCXQ1zhaIqQSHYEl685Nnuw68lHOIg194CjUd5GmWs/2U",
-	"7RmcDCUZp9ocQMgf8jGXCDH4pq2FhH5khvASVLEjOqgj9sM4hmr1WUSGS4qHZSkQOfz/VRcuZpDbzzQd",
-	"NDHWM4rOrXSHzWeL1VtkH8DyGECfRTwSV/QyI/2IDi6t8xdqnVsYgX61N2ldOgV4CdTX/Zduph/RwSp2",
-	"91xve0uvBb0oYVRZBz5gYk5zTg7RBEWnqlPQb+z1Qgrmd0X2vXB3GxVsIGW02Hw/yJKX7PMAQwYewBWg",
-	"tiAWTYvcE/hw23q7K6D5coYSAXCPoZ2ZFKxWDkVLElXP6TiumfiDq+B1vG9++DsIMrh6bOCIDh6mILzO",
-	"Xo6srLPJqFJ8IEZM6Nc3B+A3KOPmIZxr4JViPVa5yLu+hF0uk9N8EUhWUThfwTaMxhZk1jQcspHFS1ZZ",
-	"D8cliiZ3CXwv6PTMd1+sMazG7iIwrnAul7omcV3sMsrkr4MrIysygG54m2QAVObUfiCgDMVVQ7TI+8Vz",
-	"jBLR+hdcvcS8RC4BEOiZPJTyiXHTuVgol0u3/Oviln8pUmxhRdCLzu+ZkWYW9nKh2MI4d5+xqGMFVu5+",
-	"xx99WxlmAYdR/R7QMfosdwA2T7FPghb5vk3mQTc+fJlBv3fFkIootgAgY6ocnlRA+5olwUHGAKBUjY7H",
-	"gEuPHQ6oK07Tc2jyFrGkyJwziPdCcpFFKjkUhI3Geop51iNGXSq/eSZNnLfUHPE6r+ddXNT1kfkqAOhw",
-	"oxx4OTTJTIhin9RVi8GSVZeKtSvamCxut1Q5olJMFJtnVA1kpmNacwDSF8g5YYPqMuxx96Cww8Ft4kK/",
-	"OgxwXc7ztozNWSmUrxSz5mrQcJdC3jpW8tTCQydUL4iGHMYxHJ6IwHV5DmAGud+jimW4/oC56T4gjCci",
-	"yEZ0iiiy1XryXTuaRzCYlwGSWX9EbIeC2gNiW4sWT8dMR7Ynz/aquum+2ENSWMHl1Siwmd+GMwKavKNl",
-	"nFZRiwcirT0YxaDmwuNh1G7c9rPtZxGdnlUo3DONDLOOFzJiZbzoDx6/VQMHnZNWPRJ0Q1Kbo/C3AcLZ",
-	"HEMpbGgQvHRUMzKUcaTKg8xbu1ePNaLTZoDV1Y3gFjsa4SDiUF3rHTNWwZ7qAjPywS2XCq7z2IllPFzZ",
-	"TkyBuTDAJlruqhLDanXFYTG4bW7FZlgaMaBtzxEHaQYMDjUibfgarB+6GTP0Zxj7AfJp1B3hKnNH0kWT",
-	"yphM9jWgNQ0oFzV+xOLBfskFOev6HKHTqXez1b61t9vc3VjiYOlLhwgqrXONjQb7+O2zzy7zi8+jvNAG",
-	"KwqiqEYSnUfFdEl0zViJJTT9JRF2uMii8btyZUyixJQXrqymhx1tMDsAMco44leHcRqxyAV+pmPDl4GH",
-	"yUT5wHn9rgiHkof2RlglYBaY99IhTMh0MDR2GtRbE2pePpqp0K4z3xDG3FZwvUD+UHpPTSDfoq98W/Qq",
-	"SAMr1MiHVJAedPuEppG1UF2NC2KxoUw9jd7D3zPIdkeKxbYU1QaFvfP1bh2Dk1iuzdtl/NbQHc82z5GY",
-	"+6aOwOzvy6DRH2etlyjp89hqvgckHceSRtij8qlGVpZBmNtnbz/DP8Dxbrc3KMA1wo9EaWoIFnF7WdzH",
-	"JhsjOh5zMQjytpgklHE6EtjjhIZDZB0t8ngMQWeayFREyB8VuLWy/HTzwAwTolNObSdX3dpcy/uKBCfc",
-	"NsDQdMCwE0aahOzY4ocXvrHtBwuX0NGY8oEI/K4I5ESwxPwINefJ1PwJ7VhFCI8NuYbvuIhSZX5H95wD",
-	"uCoCSGE9cMf67kIWxworB11fLAdKf9gVgk0c5jB1gPboInRQ5oCvgJMhAW5E4MNaRyTmJ6iTFxKvfdvc",
-	"BfvRxIxkOrmybVGOiuI1b/NxXL/Yhe7ZhV86hJJYhjQGcyZAq2p3a2cf+71ICMS5+ueukP2+Yrp43dFO",
-	"u9M2//1W+1an3XZdYPCZ0O2wcDFxFwe+u2LGWfOpFMyMFpuMB11x1bZsRGwS/Pp4xIVMAnI1ZJD03Wfi",
-	"wCWnuqa88NSJNM9yplRArtosWdyCK8r8WgarDsASA2pCfScgV4Os6XWpDz482lJo3s2xXBBuu+pA74KE",
-	"zZwFPGu0aN1Z1BYgSeWjASwnV5Q7aDbpA+jFvA2SV2ZJFNqWAZEU2sUytOFmg1+d8vsNDdvGkwjsbRgD",
-	"m4P0BsQ4a2c+/t7h1u71G5jUq7rC3mEHTAFZWxGZRNzQNh1JMSDsk5TGZmaZzWtG2CJHSWp2jQvwl0a8",
-	"32eJIUDzq22wAyasYODVL3d3MKcZ8L8TOSnhfwP5xlww3zE1C0ahpHXmKy3HeTzQzO6AKIkH2jxN9vP4",
-	"Sg4MZyjDnTv7Y3ANH5jl42D7b2hRUd58O+98e2CUmBmEa2emA79oaEoUUgFYPJC4FBEjIuKYXDXfQd9R",
-	"RZgIZcSFzXHCqIndDZy304En0n4By2/Gakgxv81szDXSpzxW0CaXkslQxqzoQMCGW3al8TjlOnaeXMWF",
-	"7fAa1PfFQCXi9eqK4RxhHe/Ogx8U+7iH6tTzPStO4UkFjuV13MfQRnSq+PZckKPAuZ2/6mwW9DxzYBXt",
-	"ruauDdyDi+mfYfe/HkkuU39QLYFXgh50CTF3ibleDoWzAYesSe54SqV+vty/Ue/XcIr8jEujQgevNRq/",
-	"JyekT5N8nCBoXEt+rqFYJoLs5YoKtHXZ5ctCeak/zkeZ5nWJ8PLCEV42PwP16R/zxuxqpAi3F9PHFliw",
-	"q2eOFR5fE8N5zESkMrXzirGGdVauE9zBF2/dtepUhww+5eMgQwCeomYvR+OEKWWUe0PYH8ues63dhU5s",
-	"DanqCiYiI8moyIUZ1aSXMHqiIFXftqF0SmiPDV2jSevVQlUS3geYaxalnrzD3ySpGNPwBOxRYsxRfEdX",
-	"6AydDe0Gq+7pzIjlcUySVAjITJcixFRyw4BgwH4R8thqp67UEFRXe56rI0NWq7AbuaSVrVnkfOlgR2YX",
-	"2kX6kCfksb7ZHSuFvplIR4ZozfPNAyImNNdTcwoqw99NVEIZaqa3lE4YHZU5Y6YI9rigEJaffUkD3Wr3",
-	"3Jjxu7JXx4k/lr0D0scMDq6NPeF0nRnu/JqrSq8IkM1rrVd9kOvfhmPWyZRi+5qd9s29m/s7t3b3zS9C",
-	"bp1a62sGnXIRek1jLcxcpfmIyVRvYTsv5XX2brTbC9SzbbBLF+cqJgjWQTWZGC5oW4FBiB39CeAZBbEx",
-	"51lokUNNRlJpstNu++12G7jZCRvrAxIY25rlXgCrBjqozDheFDO4i+P+FgQOYCbLowe4Ub+pveYp1u1P",
-	"EikGuX9l0TG8YGXuY9mrP1XvwSxkcrJGyOxd8+ALS71jyqZJjWMZsaxDQlUKHi58SQux/faWSuvHeOtZ",
-	"pjfQJKHTxUmzJ1zU9meGngmLOkW/zBTAd2Vv+Wk35POtCRR+jCTrjil8rDuI5seZ8LP5avvZx7LXzJ8A",
-	"RghXLfJQxrFR6jA1LYtkGI0/DUPGQLNHGQStl6kIWRwb+yRQae9jFuoAyl8zj4Q5sYrUYOIYJfOVdUcs",
-	"1oAvHREvHmr2YyCP+SOwiQeieFZWJb13ZW9WXGVnbBuPwupOB/fQusD+oTpRhJJPUpbimbNGNxxZLSEC",
-	"1SIfFhyAfS64GrKIcGHDL0qzsbHZ6RRiQ3CnuQFaoMdmNaZotROuugIr2liUpQNWRmBgumsd4Fe4km3x",
-	"mZ/Jj7ysQzsvAFOgpQUHfo0jPuNlH7HFpWXQRcwhu2l5wgTBq3roBRvl6TCodqI/D/RRLrApGdip9uYR",
-	"nRKqTiql3n22XjLfojBifUKaWWgQzICmMpLQ6AFL1TFxE782n/mIHX8qBQOuw+n24yEVgyHlzaOB92vz",
-	"i3GFvw3q2YdDSeiI3GtcjJERIaSYbgHq1+KyJLyE9KbkhNXgPAHM2H181ItGM4PXLEJ5wvF+a3RvRGgb",
-	"ucWtgiKrYDtz8GKV4vwt1ueCKTKUk5mMH7jfKNIP3398RFqt1naSChUYRiNcdjIk6JB7WkGP+TzlLsf0",
-	"g1ReDAoqsM67IsCbW2F8GkB2z2dg+JHPjCT7jOSClly1pZnqGvnMXLa1tUVK/5ovk/6IfEYSFmJVXB8c",
-	"3/DnSAqmaTI1A+lRESmy02pd98ERLxXXzGWuKTaA9LDPSDDhIpKT44hOVUCu0jgmQ660TKbXfBJMGB8M",
-	"tfnhWddLul6H7Pik6/Wzv0bw15kdbhifks8IezpmoWZRDt0J2WQq/8Gi90dcgd+MmaUI+nTE42lAro56",
-	"g2PRiw6g8AX+9M0aMS3N32ZYQ5nwT6U4Hkmhh2Z0O7vma/e844Rqhj/CA9ut9o4b4TBNhFnzRPZoj8dc",
-	"T43lKmSOgTjhemgbaNv3lEZXGNxo8ejskt5uw7u74lDA1vUgsUqRHfJbWHqUtdI0n3bbPtlv++RGG0jo",
-	"Vpv8W/JJSo01yBS5amx+cvMaMUY/5MxhzXMG9Hjg6MJ6JLuiR8OTCU0iBc0+rwNU0ZChexOu1RgFKxMG",
-	"RhcUlm0nmeiF1FEWYdao7JM+/DLqIFFDg7fsJ58YMt0hn5Fd8hnZI5+RffIZuV5D2NWkfp18BkGxzwgo",
-	"rJrT+DiWUxpXfhMO6WgM2eSlv82D9nHPR1wZzb3q5tn/zzzAjB+S04+1PFYxY2MYGqT2wKOATOa+mHmq",
-	"eZJZjSHvsUQg0FTFc6k+Trg6qf7LPGMHHqn0/KOy6zHp7DiWis1+cgmGYSzDE+ct4OEQEkkzbqZyiFIK",
-	"yJ8dG2WN+SkLCDV2kFHYDOFKcydglRoGiZW8cCsQHQRXiRSsKyZDhu1lQXtTQ5nGERnJU0akOLDP7/On",
-	"LIIk1sIbjLUUQQZtTS5aLihfr3w0swfg3QPXpBfbFhsnzEhDYFfHe+28hSp8kzsJv/z8D57/0e88/9n/",
-	"/dU//87zn/2jmzqoIUU+5HX2IKKyqtJxMXllhb287FJ6mUK2WuNRWlQfa7THZmVy9UFMq2rO2LhF82L7",
-	"Gfz/+IRNF2J1YjcyJ5MjFucty4z2iXokvO3AMkQujCQbJEwpTPRtQc/syRAyxRFQDLG3rqi8wgo7+BFe",
-	"mfCBg9uEg1425zs3h89L7eS3/Kgs7lHT8IAsaOU3Q/Q5pfhWP8l0T6R9UCsq3Tob0e9LimkslmxHjglc",
-	"BjdefHDjXKTEfmNnxEr0CBQCumh9C71HLHc/wCx8ohh0C1D25Fwd8FNmQxBQhOUqiMoHjVylPWWMPikY",
-	"1iHZxnp5CqJ1S1xrdQU2u4qK948QudgYagFKPdtiL3CdAvBJrN9noc4zIaAgMknFQaXRkQNyqdq2fC9H",
-	"ZL0qjfmszo9Yu1//8kfffPE3X/7y589/+CtvDc3+QrryNWR/l035LkEzzq0p3/nw+WWgGatZBOBZro1A",
-	"PEpFVl1pOfvyFCs4WubO1zu90E2jAc5YKtRvKrqw68+T4H5v3qvlPNWVangELLCgee5DSGPeQ+S/3Pi1",
-	"PQD6NNSuTALc5QAFw8WABFQdy35ArmrnwLRtiorl3eaerrAKhQUqzTqGvw3PBlTMzK0IHk4o0mdMtMhh",
-	"yfNYfk+PhXJUwO53+gr6No3YYiIyxrqY2qoLqEXu0fAEUL1cAQeUAqciQl+oeaGNcIOqhCqQFPEUIFOh",
-	"9S7VLABMMVyqoRmfQLsIUCc0H7FO0RcgsvcXfAbo7bdrY+dXNK2wCNqVdp8yAEnIBp4loRVSomWfyNjM",
-	"A/RHaXMu8aEAVJFbd27PuRRLPLmPUvE6+XFXU8AepSJ3rF5kEQl2xofsBBcYSlLRIm9fFpdcFpc0ACYD",
-	"1QoYrBRsDQfSuepT28+SVCxMt33fsssqftQhfQSyLhi2XBAzahZZlMerE8ZOlE9G9GOZLEB+vOZ3RSwH",
-	"WzE/YTEfShkp3wZk/SyaS6Dcxra85HQgpNI8rLR1nXNrLab4Ul1bZoR1AIepuHRrvXi3VgI08qq6s5aL",
-	"5EepKOb4Njvx205BWj39d52x1Sm5lsyzjopWWXS6oi1Iy7KO/PlsIaKGcoIBHafQWlWqoHkhME+m4ELu",
-	"EpQDG32sin+41blYzeo15TuXKcbn17AJDQ2XHLKRO6a+Q/UmqsMqHXyzrm1mVq45LyJ/QVcGpW3zXfTa",
-	"WMusiESQ92aEk1vp13mUiqxn7mvs13HTWO7XscmS3mXz96VuoKKsWVn7fuVEvaaDLWiUuDg3Gy8hmKLJ",
-	"ExJxNY7p1HZtqTxDR3TwDj74RbZJsy9ZlKeNY//W5GlrOrBTqmy8V9dZb0mG9n3wgFF8MmKW0IGa66pp",
-	"f6fzDUOprd4HvBQ6OCDjVGtsF+b6d9oGnLyC6aITyu3m65VMKGOAqvtOu3/zxg0GNc92tZxAxbxCSEfV",
-	"hWLj5//jr775hz9//sV/82BXOG7FXmO3lluui8kXzDbrMlvwMltw1WzBjIlV8rBNMwULrUQzVTQXdNvP",
-	"4P/LGnq7JEHqOpLBXQfA4DCbgg4U4cqomHUtvNdnaJe5fa9nbt9iwl4vr69Ezguy+lA2535WGcs08YkT",
-	"LRYzkWF8CmIPmaSqzO3bgHpfkvtzkQw6GtoVuXSAvngH6Mb8fL+h8roSHTrycP7DhTl9PkkYHhn4Eywb",
-	"AA7AY2VRBUc0YgV1GAKvGPkVsqKL/kRaoG+UFlf327e7qA9PuGLXanPsXobgeFUy7DIFevf6jT3W81bW",
-	"fy8kq64R67nMqbvMqTu3nLrNeazfpBFVte682D0EzK03dUQvIouQn+P9lYtu8xpwm5WUJNNKv4B1JKll",
-	"aKiI7mVG4XDSMtFfBfPlDICVWuL6r5fz94gOlvt9wcnzLfKMvRCfmKaDHH6AW5QvF0VEQqfoGzUP7Xqn",
-	"fNz1Fvi4Xiv3VnlJnn/++Ze/+H++/tmvvv7J//r1n/9HzIr3nIdrwPv6OJanRbDhr3/0j7/+4e98/bNf",
-	"rSTXL8yldenNuvRmrePNepl+LLX9TNNBY/8VKA4gZ4XsyWjqrJMDl0qbKmb9WC7/IYBQ8XfNyGfKiaA5",
-	"bx/Tz8zDjIHknt8VtuOIrX6FNkBQGotFU/YdjIMHYlINLJA5zjYyfWb0cQo9w8ojz/P6qzQEFyuvaOBv",
-	"kUytetCTMmZUNNIPLl11r5ir7gKcdOawNNeIsUrPiBESGrmqSE/qYZ237pV21NUZyka7uvTQvQwP3avm",
-	"m2volssgCQseOkCCkqe5eJNZnBkNP3JPZy47eQqwoHDNXCg79+B1RdGFNwGUHIAhw8NY5csjzVx5vwle",
-	"vBk74Rf/9NW//Oibf/rFl5//8MvPf//57/3ul7/86y8///FKRsBF+fUWcKpLh96lQ+88HXoX4srLzIft",
-	"XhqfrJ69XWDd1eDN5vAxZZiybbqEDT1yHac3ha69NI4NIxdSoAvF2CO23b5iukXulJUiB9ps+TGeSJ/I",
-	"pCsiKa7kWhNxVYEcBgHNoEAK2IIQ865UhBZUgYqogHvgWnFCq9inY55MDwiPlDOgskl0BeBIJ4zEXGnE",
-	"jR5xpbgYQJtkHhFEgtATHjLXq0SKkFVJCrMRr5tnCLtmYuuqYm9OHgH1tXdu3W7T69EWDW/f2Lp5c7+3",
-	"1QtDttXba++2b9+mt9rtHc9vctmuB8OkMATvqz/9629+/B+e/+Qvf/3ffrSSOHnTEPvLlybmtY+YMqZj",
-	"hVz50DUswQaGl4Lh2+Uiwgx8ozhIQUZUTIuFKJBkmXkmVrJFGzF9vwCLPSsGLAr2AnTwDPHbJtwjxLfV",
-	"ybMkk1IJHtZS8xGDvuTVViq++NU1VHF8dRog/Pqbaq5uZIHmIPI1EOJlraeKsuHior1ZaTfesXhL8EKu",
-	"YwYl/qBfxFIMLNx9wlwxSLEDtD9fVpoj4Du67oAPxtzeFWMAWbVeRefO0Y6nu/oUoniN3EcLcd0z8doZ",
-	"ibAfXsf7+mdffPOHv/v89/72+R9/voIMh3W6GKuwAVv4FtqGl+beuZl7K/K/umDREosPWWSlsF9WX2eJ",
-	"2OVPcKE0jWM4LNDB0Uj+FnlbJgRZGPQYrMzXsK97rUvnHK9ZmkCBk/3W5FAYk1xnG9is1Yf9WXVoNOJi",
-	"aUJFIuUIKoycx9YMkIrpFZUrx5hvIaBlsk24AP1TWRsfhThPSIDvDkgYUz5y/Z+F1KTHus7EnyHbAxKc",
-	"sE+5o3jMywhIJF1fCfNaC4qkWHLKknrcnHVl90UWLM220bEhTxqO2MKGOH4mvw/DESPv6WhV2X1BaR21",
-	"wnvTzI7LLI3XKUujufQVcivOUnY2yN+Y4YtOHnOWbCFa+OK0SnuNbYlUTKeEKBRniW0WUix/1xI+xnLC",
-	"6mALjzhLHtv3v0gZmr1mUXmuneS3Jwsxx4IviVCzW/USlOe9y5Z2UYLSBBYhAZSxDyzqwV1DKL0UHTcx",
-	"VbbpYZ6bc1As4e0xYxgrRznwDHh4V0yGUhVTeoYyjpTFzJP508HfLqRgIERb5J5Q2hj9sk8CGGWAspyS",
-	"YJwwxXTQIQHgNAQAZKy64td/86eIq0u2yVf/+tPnP/6J+ePP/v7XP/zznMaxv5JFfypgjKLJjS2fAptt",
-	"dDUI49OgBFHoUplGqdKEPeVKA7RfPr0RRT3XGvzmfMm+RRS0W+oDZKGGdbHhYDkRLfIAc6u4IlDmHLlm",
-	"ssxME/QLwM6sVySyw/JaKROY+KnGTERcDHJlAqO/X//dH3z9xX8HxcHNJVtsSLnmLI7c/cdaahrD8ngd",
-	"bwAOTKARr+Ndb+OZt3mmMo7yV/369/8XmPN6T94pPVnxuJS9+uv/7V/g2fhrjyoeFuYI1IlYCqtyxAvS",
-	"hHIiu8xzvdSgVtagctFWLdk2TnjlVbGKgrq0/Qz/WKnFC96CEV1wdQCHhpZrXBCuW+TQXYPyDjk/nUll",
-	"FUU5UEppXZDHugFXvywBf03zSpedkjUTTEtnY0GGqSPlsp0AnhFHz6o6NrcJsb6s+NxCCXaUnfbLlNKX",
-	"kFJ6DuJgv6lFtBI5IoWs0MvFnhlZginKjo6RBdDQpUWO4JtCulApqemETa3en7VayQ2Ag66ANCQARcLF",
-	"K0NTQkSSC0wMgISn5RLIdyII8dOhR37+yq5QCAEvT1lS7AEzwanVhyRfitx6JXu8oBX6/Ef/6fk//gdv",
-	"Dc3+YuKTDdniZf7qZUDz/PJXz4P/N0pkXcks2I640gnvpc4SrdSUvicnMwlZlv2il9U8Hf1cQ3fhkJ5i",
-	"v4oeY8J5eSCzA8FFJyxhNpgUYcMHm/RJo6grbF+NOJ4t9XFdMCKrkVdDkZsD/lZxXi+YmZTeVcNScHq/",
-	"ce1g7kAKcb6LYyPIOXiNGiv7L1zrWXpInI6wevr3jHLVsPMMNKout4XJ2rIUyB/rdJz7lVT6n0F2QYDY",
-	"HbCEdUWAJzIgVwG9suDIHrFrPgkgATyAIx1kyd9Bi3wI6D1QCqvIJylLWQR6ICpTfrGjS42p75byol24",
-	"F9TPpH/Zt+TVRgE352Lm6K3umFhVOheyKutjnHkaTSkJs9h4DVsdCVaozIOG9YVyg6AmylkcwgtPRvKr",
-	"IWmGPM9quaLqqs0Lk1kVkqbypUyBA4Q9HcfQ4d6WrFe9Gve69FauGTazX6gk5Kv7GB9xlo2PJgmdVg/P",
-	"sFbXBoxDc6/aCvxEjqoXw7C9Zoth3tZjfQSOX/w6MNtXet8LdXPlq9sgB61A6N+eMHr59Gbcqvh1LUcq",
-	"XLQsqP6IhTKJsPYMAusIW5G3rgNNNzvBZMR0wkM0FhI+GGqXKYaNdRmNWuSBCyHnIfZpV5RYFlDmNGdj",
-	"AbmqZOpawbGnmiWCxoRH1w6gjsy264OgBVUkkCGkcUXHVAfWYeTyS68oEsuQxobau6J0sRTBggh0vmqv",
-	"Vx3ayGiBxb+8nd3brdttKIAp5bqd+Z5R/ASL4SDLpFgkg4/FhTeMuOO9tdXGIjXcGnPPUI7NUwor6nWM",
-	"tnVjq727tbNvrkVu2PHMvEGn9XwP2lZ5nd3m/qR8My4oVFyghgrug8fmMlh8GSyeiw0YwiC0yMAX8u+N",
-	"Y8ZFZr9AC91+Vvi0tGNd4do8kob8xfBfLO3FLqnzNUPV0bVN2OtLC68tPvVQ7JJfchlkewlBtvM7Rvsr",
-	"6kuLADdnKOGKIjxCk8PK5aWF3bdRtIIuPqZ6mKvi5XPqzUq9VQyk+ujfHZkkDJoSC6f3OUgZaNAKC3dQ",
-	"0uIK2p/zeYi8YCCUoxHXLXIksao3e26Phic+Uczio+GTiZYkCKkIWRwzVAeDhPVTEbEo6NhezA1cwxit",
-	"24i1vHbhulzDcuvnraNXXUygbiUGexmuuwzXnV+47hwlydKIXaVSZsbFwjThegqsqcdowpLDVA+9zkdP",
-	"DH/AcqsqgQP+G/zZ2FOJseC2gafYmcze8JDJccxs3tNoTAVn4H+bcbmpCtfdfSnYdDY5A+IHrUopVfWM",
-	"92iPxYpIUUR84CLrRpY/xwy/wnllk/xjdmqeA4OZCZ+4ZvSy70MQKs98co/m1fP7cD7tZCITPcQOITyO",
-	"SSQLj7Gt7eaf8zaPjbgUhWv5aCwTXbkgUgzMa04KV38se1WXQkGqHnJhcUttsAbWL+s4Zx/BTs0RqAL9",
-	"hAglVBa6MFIh8MoUAAD4timKNDw2pHHMxaC4gLZybO7h32M01sOsWHacyJApdUDkmAkj2nN81MIysuSU",
-	"h8w7e3L2/wcAAP//",
+	"7L0LkyPHdSb6VzKg3ZiHqtFAd88LHYrd1nCGGokznDvTNEMmZrsSVQkg2YVMsDLRGHA4EZL80svW+t7Y",
+	"lW3JXntDtveGbfk6ri1SlHz3z7CH5L+4kedk1gOoAgpAP2bIVig4aKAe+Th53uc7z2qBHAylYEKrWutZ",
+	"rc9oyGL4eGef9sy/IVNBzIeaS1Fr1fb7jMRMyVEcsEuKHLFYcSkIVYQSpWMpeuSIRjykWsb1mldjT+lg",
+	"GLFaq9aubbdrNa+mgj4bUPNkPRmaH5SOuejVnj/3am/IgOKLpt/7dp/FjOjM2z0iY/jiXdnxCFekK0ci",
+	"rM99w3OvNqQxHTBtJ7kXhjFT6l5YPFOKP19ShIf52TSaN2816LVwgwa3rm/cuLHT2egEAdvobDe2Grdu",
+	"BbcajWbNq3HzpCHV/ZpXE3Rg7rTPPOBhzavF7L0Rj1lYa+l4xLJD78p4QHWtVRuN4MrZxbothaaBfii5",
+	"0GUTCPAaMjQXrTCNm6XTsE8+gCefwGRGsZJx8SR8wZ7qgwCu8Inswq4PaY+RDuvKmO0SKaIJ0h0Zc92H",
+	"CxQdMNLlkWYxoSIkSsa67uby3ojFk8xk8O3ZIQ/o0zeY6Ol+rbXTuHXdqw24cF80i2egtByw+M7TIRUF",
+	"27EXhmZcihEtCaNBnwT2DtySYSRDVmt1aaRY8SgZPjk7Sq7ZAAj5P8SsW2vVvrKZnudNvExt5kZmjmvt",
+	"eTIBGsd0khv/Xc6iUM2O/02zxjiBARt0WKw80mGKh4zw0HOcwCOHXISw4GbUVafWxZeuPDUY9IJpGUoo",
+	"2BZzRkKuYexdGRN7OIgfcD0hXyPt2icf/fDFv33YrpG9B68RNWQiPNBS04i0R43GNvsaaTYaDb+MtpAE",
+	"y2hrq9FoNKoTV+k5t78vf8TpnCNuH3oSpxuf9FjGumgLYPs9PLv+hm/PNeEadsRczUTIRa9sjc3Zzq1w",
+	"yLp0FJkxbQQxo5qFB9RckVn5ZpV1v/NUs1jQqGzdeUi4ILpPNVETpdkgv/Z7G83S1WX20YtWN08si4d8",
+	"L2SDodRMBJNvscnssL8tRzGRY0EO2QSWV/e5Iub9TGmPUE0GUmmyde0aCfo0poGRlXWyR2I2ZFTDJnFB",
+	"bmyRvhzFivSYVsBwuzxWmqhREDClCO1RLpL9Qr0inXxmkBtmlGUTvnajwoS796kO+iWyw6gxPu6QGWTQ",
+	"p6LHjLrQoYqFxJx6GRP/qg9rQcXE6DKR0WOoyukbhD3lSqtdstPcIlL3WTzmipXPsLuBw5q3l0WTeSAF",
+	"K5nQnnDzUYyJRPptN3bIuM8EEdJsTc9OMiSKi2DuCM27Fg6zeJyDoYxL1Q4Ov67AjIJm2XHBR67Pir4p",
+	"O2Wjfld2Vhly6Ql/V3bWH+8bfMALeOY9Ix3JkMWgCJXxxQhuLmSM1xrADflgNABeiJzF/pkMhAvNeiyG",
+	"kdyXIYsKWYpZvIH59ZIyXCW/fkF0VLw8cMfBIZz+8hUaUm34ZK1V+y/v0I33n5j/NDZuHTx51vCubz3/",
+	"D4WL9mgkyjY5HokVNjks3eR4JNbf5MfmWla6tvAoVrS4RzQaseKB4U2ns76PgSOWDBbkIHLcHj1Co81o",
+	"iGoU9A1T9VVfDn3guiwe+vkJmd9K5oPvrCgqC6R7dqZ7G7+L83ySfqwfbDy5Wjzffdp7PZajYRlR9cyP",
+	"K5AVKyUreOL6hLVPe2Vj1rS3woi7pSPWtHcC4zV6daH1bwSusZwCORKa0CgiAyO3mPKM2CPvjpRGTQb4",
+	"IfGZ0nxANfONrAeDMaJCgIbcG4GCIkISSKUVEYzG0cRJzzJeCip/iZIppDCUyYThnu8kf9oh4AIHuvak",
+	"aMq/g+4SZuyr2Znf7rPgkLAjFk9QtlOwrtSYxWRsjthYjqKQ9OlwyIRHOiPtVJwF07FeGnZgbOfiaVl7",
+	"zQ65I2XEqEAvSszUUArFwEB7IPV9GfIuZwWk9qBIJ4ENMZqM0Z5zekjdGHEPdxoN86RACs0ESD86HEYc",
+	"nUObw1h2Ijb46rsKPUUJ9Zo7QuecMJrrwRGXEXqUvFrINOWR2UnQ6kDfJaFkCggIqAlVRHuz2bY4lrGq",
+	"td5Jnjzg4iBCnpJ54sBQX4cZ5TliVGnSTHVnUCZrXg0cJcYCrW3CFjx/gkeFKdBqWrXr3VvXm7e6XbMZ",
+	"muqRqrV2QPniGo7m12lIHuEN6dlxi6E2C+b8PLut88zoh/gQ3Nv8/t2nkTm2LAQ92azUGHVprpKVMsdR",
+	"jpXbu+Zae6flIRMHA64Uh3VLFpmSDqMxcIFDJsyxFoyFzLGc+evYTNfxLUFHui9j/j4LixYyP4CTWMMH",
+	"EscMSygFQ+GYkN4Ri3kXBHvG/fr2229v7I10nwlt1o4VMUWqzSqMweua+L3gTQvcoLhP22vtkwrkkBXt",
+	"UzIIEtHgEJkvXJx4KVRrHHPNKm3cdrpxd2Xc4WHIRNGu5YdzEru2XzYP2EZurF4mqIA9GIlDIcfCnYCd",
+	"9biX87sIqQ/Aq51dXiFRk3JXVVrFnXQVH0hN7tqHzjKR2Vef0FLGYHS7waNMANcJd+voFu/mWovn1kLz",
+	"AZMjPU2YHRlOSMhDOHg0jvkRw2EwYu5wjgKuiByyGF5K+lRVWuSb6SJbPk32k1HMLPX0QE+KZFecoVv9",
+	"W2utfsapdaDpIcvJXSrAbZJQLqFRzGg4Ma/HEbnbCa/G1W+lK35bim7Eg8Klnh3VSS22GQpzIYmQakq6",
+	"wKQU4Y6em1trraj1qxvONrCOmilFxrqnzCLmlKwqK9jcSlfwYcwSVzi5S3lULB5nBnRSa5nMBPmEUZuc",
+	"kuucaUTRiaPU5nriyxyTAy3lQUTjHitkE1wR+DE2Z0aQZmPn5rUb10lnolklhtDcnmUId4TmekL2pSRv",
+	"2BfPrPDU0E6UMUzNaYoPmMORrO+1tdZ3wEJOD8zcDkZCjYZDGWuWE2SKGVMm81B4WJV1vZZV5pJnk/vm",
+	"lWTfLGfBqpYM6CRX95Ii8BZi3oJkrFN9b85ab63HI7gAa67MxunEjB4qQkk8itguQaMGjhIZG8FcaOgE",
+	"ozhmIpgcWNUmr4JoQgW59/hNsrPVvEHctQTuzZk6dGDs9U13RTWrZ2sru8HDWAZMKdqJmD0+Rdvr1uAk",
+	"9vMtYbRwLWWIFjXEMpROVtDH5fIza4gbeW1NnXok6BHlkZlqbjPjCY6BRFRX0viuZfXmxyw+4gEjb+We",
+	"PrOC2ZefjNWjiZDjXZIOn3aNQfyI6XiysWc+18EFYh+WSciYWh4aMzy6oOApHhqrCLwxgSGHVu34j3/6",
+	"ycf/aP425Babr24/MH+mwb9WbauxdX2j0dxoNPcbjRb8/3fNNZkwZ+VwaciNNRWYx376J7//4p/+rubV",
+	"qtzvEkMi2mFma49/+Ss4MErT6MBSwVaz0WjeNF/HfEDNZNCRNozlEQj2Vu3Fv/yPz370E9jwmDEYxS8+",
+	"/uzHv/fZh/9MmuT4Jx/WvNpoGC6cuxXmtVbzOTx/yGLN0auTWfP5JLAXMwpM97nbjmlL9bGmIqRxSFRf",
+	"xjpJDJgySzObNxPtePwm2W5ev77RJDQa9unGFrCa4odktjzjcjRrsWEU4MJ7siSw0E+Z3f1nsz/2+BET",
+	"ixbtdXPRw4gGsGwVX2uJpuCdA6oOi7xv+/GIIYNC8xWoxUgmvCGzgIl7b4oaC16WkGWRWxnEnSQjxXaT",
+	"WLL5TnYJzWW8FLw3oe9VCShmAR9yy3qnvSWSxCxg/IgpVCq5IooJCAvHxY9zh2t2OOZ7j4jRoMNiIyN4",
+	"FHLR80gs5WDXLi64ZORIZxwg/pDzlrF5/ML3ZU9sVdJNTnDmBi709Z1aYRAvdc6/UwMiyyd5uKelZzHd",
+	"7tzRyg029WvLzrssAFvWMvLbcAvwkxBNCxo9zPAZ62M+QdazVIpHjudMBYiePCsMf+VP/5JvS05w5r5r",
+	"i2+bOpG5+Pzim9PjOv/MLTmX3GFb8t70ZGVu3K6S3lJGaA9pD8ksit7sgiI7V22hYFg9myK8JOesUvKZ",
+	"01WK0s5y5wweNntInmRHbxM+Vj0l1aadnpcnXk2MIlT2QL2ofILyt531iVr49monbOFjljlxix92Midw",
+	"4XuWOJELn1X1hC54UOGJdVRYHNIw4tLQNqgpUulo0iLH/+0PP/noL45//LFHPvn3nxz/8g/g44uf/sGL",
+	"jz6Cj8cf/m1ywa//5sVf/qlHXvz3P3rx3/78+Mcf1zOh2c5IcWEOrTdlSGg5ijlE1rgIR2b48HU8iuFf",
+	"Fo4CF0gEL2ZBMNerfd0c48fWBnuWvNTKzVRomk/COutqXq2LzraiJ96mEe/ESVJ8ngOEnPaEVJoHak54",
+	"SMa6T4wND+HjjtNIulzvEjYY6gkmj9EogstZFEHMuAoHfC0ZwCwT9GrDURz0qQ0Sz+XG9sK7HOjjvREV",
+	"mkeWyxUyxAyHTtUkOcpZtqidFQ0sv1CQYaWcE7dDRag8+LjV8MhOwyPXGxB1v9kg/5EkYyOXwclz44oH",
+	"WVgDRtUop0am9D4SXC/OZE43+i243uh2NBotXr3fMVfB0k3JHXyvlyOTIlVt5tUzhDaQoig36T59V8YE",
+	"XoPLx1XiCypUcEGJzRyMMWOHxVkR2XlY1RcHUTgBOEmPmb6n2WB29MtZd1Mvz9688N3noITk576OKnLb",
+	"Of/Ljx2y+NIEemJkRov4z9o1KsJ2rUXeqdfrT577Hnwn45mvhNTmu2f1ev25+U7GhJKI0W5bmJ8hL9xc",
+	"0K5l8u7bNY+0a3KIP/Q0wy/gtOB3zUaj0a4993eJz4UPp9cXUh+YPzQ9ZMTHo+V75nUc8p7NNVwdGHnm",
+	"EyEFq7fFnjVgmw0SMja0GepbjYYZ4xFT9bbIZk89q0HlxzvPcOCGqNJRG8ExrLXMeGv2aNdaMFKgAXdH",
+	"gP5NuJSLWsoE3rF1CDWv9uIv/+n4w7+qPYFty++kV3u60ZMb9st3lRT1R3R8nymFxOaqhm5LoUrsZJtq",
+	"lakqILQXMxYau77PaGzOuux2WWyjdmM6yYrYXkyFc/ULboUd+pALJVymjGnGK2oHmXnmqXn0rNum1ty+",
+	"SRqNRsP8p1nVq2efccjN/teGfUwAc06+Fz/40Yuff1zzrEhynsyB7HAQWFN+vkqOO3B22xscMX315vXm",
+	"9s0G/q85370XpAQwl73kyQXUeyz84gtKzqw8Nc+kYoIhEK5Jh0VS9BTR0tDMQpfXWXjzEofdFGNTZrxj",
+	"qsg45loz4SWeNKpJyOEE7BLaAS+Sc/YscPFUHBISUqWtgYPzLY6ZGon1k5/KN+SAeUYTPPQIVYorTYVu",
+	"oRuMkhiyjojqQyqhOamFQ6/oYwRiXORizB2EQs1VyRhoCM6S9bSZ/eAqy2uSIxRREUZcZD8eyPgg+V3L",
+	"KDroxsx8Vn0as/AgkKDuD2M24KPBQYyZmkeSD823LFZG+pmPtAcxF0vJeE3ABpRHc42BYUS12eiCUrou",
+	"oUTJgNOI0ADs5cIVX8nRarRRqMFzB9CeBhRxsmtrD5F4indHlaR3YxEubALpxnJwck5M5GbT77tLI2Um",
+	"GjAyQAmmSEAHRkkPDl35ryMNRUJGS8jNMsiZsIIgwowvImaYq/ttIYGPJ3OeWTThGElElSbG4Edh2mG5",
+	"HbqkcizxXNy+wHi8pK4g9f26CLOTG8t5g7O8aiWX8Csirtbm20v6hUtZzF1puQCymRYJ5WjChUeecir7",
+	"Zkr9kUciLg5ZyEGyUa3ocGhLpYmEFNJcEfR6juaUpyzpKk54w5xjnXVRVfCIT53XKidu6gzljskigv8W",
+	"L6oHT3xdTmDuEh83y4cAl4IUU99tsZ8Ve07B7NKn5lsrisYs6MNhfO89+It3pJF28MyFqvcbUh6Ohsue",
+	"yqRqf7ly+TUOSloOt1ohW/7QLEfgq9HbFOlUo5mkAnSGDaaoC8usX1YvrlpUX+oLqXlTA6k0m/Nwjsys",
+	"6JoOkuRp5zyZE5zH8oGnE5LF08L0zEI7JyGmFr7lnMTWCuGY2xm2kHW+YGZV4nSq4njJJFqrWuudJ9W8",
+	"J3TKewKmV1qpdvzbvz7+zcfHP/v3WnZ7gj4VArwrSss4ly6HyWCffPTzzz785+OPf4rRLDivhpDVEP1k",
+	"66ZHYeCWqWK1EsEQmo3Grk26UVWti/VCz2kUtyAum2HZi4d9ksOdz7rOMfErZBFb9p48kVdk3imQCMMU",
+	"1oJVqOgbsvHJ4k2upFfZA+90qgHTsQ0hzrvtvr3suTuZBa+XY1EEsvN2X5JIykNlM0CzVm+J5yMNis+G",
+	"pgMZs+pL/9hc/ng0AKZfsOwpT6myaLb0PeUpFW/T1v+uaU8tDW+0T3tFI9fcFgtWetg+ZzFkHA5Y8Slc",
+	"M/0sv+WPKFcsJJ2J9TdhUfKUT+qSAiQaRH/KGdjL+DJmvBdAnk/miLqvr6D1LKmsZd/kQnMD+vQe3pzY",
+	"Ke7vFdW5qSm9jhkbS8yKJWhlJwUlZvhYSYS+jKOtsS5htVV5xBQYi89OZFOLJu0qT5eaeIU9T5+8cJ4u",
+	"+r2UAb+cSfjQGVFZ9KplQaqqa9lrQHZkVzKBDsljbiWTX7iyb450IFHkTdFPNZFtaywqF1OkhRzzb8jm",
+	"G63nFLbvW7gSJ3uQcov7fG0euFqycbkivxeGLIMo6ehlF3KlEA0hgdhYQmu3w5xmfOWq/NIpzfMV/ZOe",
+	"VoFzv8Lcls8SPTHFOx3atYKRZfXrJVd+Fe3b6dJLstBE015yiGskfJ+lolzsb1+o2KV6SSbLzNk3ieXg",
+	"NGerjc+cGC/DFAr95jnU0cybcKZeKnBwl/LVFHb9PZfqk9DbFIWXR9hyduu8AbrIQxI3cK4VF8ued/N5",
+	"uDhLFaxl3Js5XeWEhUHED1mC+3h+PL9CEv4iZ49ULAOL6TK9+hSrlidMExoDAjYLdyEfjvAUYEDGJGYD",
+	"ecRCC5prbDwONcauil92IYAFqChnJEimV6WqYKnO8Reu+8snASr4w0+sACGVENWYRl5WWOPiSemLUn6/",
+	"okgplRuPGY2Xj4OsHP08Dau7m+B2nwRytudwqxcfWZs0nNxyoNlTvQLM9YkEd5VFmF5StdEp7uBJYPqV",
+	"01l6QJagMzoYUt4TK/CIJEqywEUKw7ptL36exlJmHbk86BPVl0MPgBbNf2Mt0Iu7LFJ1LrRs3/1k4eJV",
+	"E+tThQosNlILcetJZ2I/7WZKkpNAByVWgAnGQiPR7NAwNlKvrb47i4X22ru11gDmEq5juOVtORB0kChN",
+	"RZhL0owYDXHZXOyNBpofQcxOxgMK2WSRVPN1WduOJJtsH2jDfmshG8gNQJQzqjZVivdEPrC3tdHc2W9s",
+	"ZTLEZQS3fqWzc227cavmIeBqBlH3kE3MX5AMagORn/3rvx3/8v+DyjEKEB61z77z3eNf/s8X3/8wE5qs",
+	"DagYYUkZIqJWBFWdjTDi9AoCILkpVs6Kxik/K5RGPGZqqafZ5ZoHhmvBimdVJFYcuioNKrnlfjZP4UiM",
+	"Pbf6nVF0WEhQbluWrQRKAG4RUhmGmzH1cLvymzOPm+3T3htcnZgrrTBEtLQHbZ/2Ho5WiCFk6Kcg+1Uj",
+	"3DDp0ihSRHa7hgVzrVjU3XXYdN2RtvVz1QgwJYplxc7M5DNVjAUJVyUgGCnPXSDYEBLJXl609neO2Ezl",
+	"SzFrQ+vrQAHgyyKmQjGpwlWZmqEY0/LJiuUxyU2Jk3mrYnZHBx8gAygNnM+XhzE74hId3/kElOdzQI/Y",
+	"e7XWzpZXUyNcVOuYrzo1uyPBrPMhiVG7ut1yJl2ADYijcTHPFAHWNq0qTmLIbHHhQ6GrkbG4U0hosOKN",
+	"ge4Av2Rsnu+M9Wp1No5MZvCbIRXVzgFtDHxh5ukJo1oQ4Fq+NGeW6hZ0v0kakqV5BjDOSsHlyikYOVqu",
+	"KjKztF29vHK/z3iMOcLKdvwoLDLOHo4iQWnOyLMqS5A5RHOV0FHy6jlVPIhLzjLo/9NHqr44esfewzI8",
+	"e2E6xJRsM6ubSuLMWcpvWSkXdi7P/BnvU3UwkDErzuZbTlwjsy84GRFV+sDuUn4hH1IFlWhUER/I2ieC",
+	"PdWA5pqUnxmSF7ac33UEWTqZwgack/kWrtNTXNZHNtKWzRisVJppgQBbtbcev2YEI53krjbqNTy6dqPe",
+	"uLm9tX6m3molhG6YRaKfTmaeVKiiFMJ2vyVyaAOKpfCJQ4bV9OZX3337UkBFJeuBs7dzy+FFLVENlKWh",
+	"c4gy5Eh4nUhDbh5Lq80nRB67xJxVhHNtTLthruWd4I2NW0+eNb3m1vPL7XY98+eV/7Q4iwLGW7ydUyHW",
+	"ReuQ4Rm5PJK0X1piTEM/mOezFsernn1StI7YojANKmZXKemPU9J+MFNtDj1UsE9hpnvOFBABi6lGxNca",
+	"iFesnAVHDBzsnob/QG8hBEWwn6TGv9IJIC4HwpwA7ua3Zzcs6EseTJ3VhcpiZgGmISfGfRmxbOdGqohm",
+	"T4vLaEuKou+h4RlR0RtRzE3cCwI21Btv2K8Kn1ae+5ou6jKzdNrTLIsXXC+2L60bwmpGONXsWBYQmlrX",
+	"/5Al2tX9Dxk4zGJFMlOGD+YPVsiBIUJjRqAGwPZiNPqycoCRRtAV+GzLcuTnAnvOSUoucit8g9FIF9Vw",
+	"9VlwOBfbqMDZkF2QOzTog9/dI748hE5a49leIFwX2glqBp1KHsLhBSj+xWA8cxLFsCfgFOtCtPRWs7G1",
+	"s6IDw4JntZq3CotQZn27qYppeFFqRKqD5Fk3vBoTgQwhY7M20t2NmykOl+H9iYIUqKOKICCueeGADoc2",
+	"ExTRrw8GXIA3x/4ZMEwySYzbvBDMl2bn3SahVVliOVYIRZeXlOn+1qARp+2PY7dKx1QoGhgyUjkIslYj",
+	"hSbLfC5b5mZO496Z4fZ2z2dgU/n7SQb4SAxpcMhC0uVRVeM87xupCh1S0ew9cSuhgOpmmnu5S8iAhujW",
+	"yW6RkXIqk5theGDSaKbSiqU0Pp+J48m9465+bgHhF932Tdm5A9c9T89OpcV2l2Qg8tRRobO+okPGttqs",
+	"lmyeHs+q/HfW2wLnb3o/X6OaEvMTQKoQJUmXxhW3KlVKC6AYq+QC4x6mycBV8HPxHoegm+EHM9UcZlIg",
+	"bccsZknjlgQ6ucIEE/7ybImrzxQKOTVmnZ/Jae72cZkDldJRsj9TDqekTYghFa8qBmQR31jOuMY9XQ1k",
+	"I8PPZhBrgK7TILmZPgsT43S3wF4diYgpRbSMwMs3k421XZLmm2FaaTqGk9GOYbi/e53mzcZ2o5B5pGwm",
+	"fQ7K80VspwKTWNLoHNCn2ftt3XL2q2aRtlax0So658EkMnpxN5aDXUi/46ECBRmkBhmJkNmG3w5D/XRM",
+	"4OXZz3SwdeoEug0pp/g7GbJZhkjs3U7eFXQKouGBdfEFMhoNROryy7ZbyTc4C+lkl0CHm29/+9vf3rh/",
+	"f+O11wDdUJBHd2+T7e3tW2QgB4ikA8BVreaNApC2kuijG0gxoo357ZIi2E0wB/IKmRpybMxlao1oZzXU",
+	"i+tjS6KcbtDPZsBUBUujRREjUpAxJA25V3dYjwuF/AJHCE2JzH3NVbzWFvXLrohXIeCa2fFz8D5m6W0d",
+	"5yM+59wmcAJjnw+UHElqJe17IzbCNp8jIazIzRg3qeSkImBRGZJyhtlk3+ikrSG0rHlU9Ihvys4MixjZ",
+	"9GooLQhrrVs7jcbzaoZqNaMyh40AbzmIRwJdGj3sldOo72QMv+wqLRcPD3Px8PRdWd1qu8C3t5xZlixZ",
+	"mWStoB6WeIhCKVhG7Z45+asYectbQlxw1V/yLUviQhb5pnqucdIsInaaQpvJn20UIGUrTeNlF6iaefJN",
+	"2Ultk+VjzOvq9raAKFHVk/XKRZORNEvCWkWiJNn380gc+qbsnAP7N0xwHd6fEkKGDZ8Mi7/PisC/y2wa",
+	"6O8LnWcvqbzlUtwMKJBDpubguGGv4AGdkFAulxWTOQ4lLYgvKeKrUac4FoyTWDDB0p5J5lgfvC8FW/AA",
+	"aB5rriOX7+092LtSIXEjOVh2hMkietmAcjqAIiK/n4KTTJmkR9BBNiJJmwFyeUh56BEtD1SfDz1i/jvE",
+	"aiVDyFAyd8VzGYe5LfeMxq6SRrlu0mZY9SmI7yMW0x47cK9N/by1Vq25dat+qzHrhAaxECud3HUAc0iS",
+	"GbZrNgOk6HejONTSdgoHAb5sO/vVJIjYgZkCZsIlP+BXW14uAJgd8fbNW/UbxSMGYH93y6yXt2gh5uLH",
+	"QJyweCUqZFPMLk+Fm6bXbCa3xtFOvVDNKFzfmWgkrgMSUIfpMWMiIUr4NsnS6bBIjoke58FEyxtXTG3j",
+	"rL9xgi4ZQjWJGHUIwPau4jlNEUKlHctRQnHGQkeOen2d4kBPUrfDKlbd1MZNL0V+SPlJFXIR18BiiaKR",
+	"PUHwlBh7FoLc05ygwqmfOjKDYjJ8jQV8QCMv2UxAc6aKDKiYkGFEA6YgxN3PuNegaXdmQOkwsq6pvBNn",
+	"4z8lSR/XcjkgO8UpIN4c+Zm2f7WIXOlIMO5WzeE3tfF2iTIvLtrPxYl6xV0NXAvyoTmwXRlFcqxKEMrZ",
+	"U32QVviVp+ThNT5Gb/oMc/PM87O5eZhogOezWAoXn629KCLQZZupXSJFNEEK8eHyr0EFGsR/fVeX5lf0",
+	"xsMDDrg6SAraStcMX+ZjeW9vxFThik1t49wcwocpHEqRIQdw+hDIvvzo7m1ya+fajSsFMXyrYM90iuxE",
+	"bJeoMddBH5eeqwW+rVnoZEqwVD5RFpIsEUTF68pi3DLXR3n6mXeOWDyxk4LjXLkm2q5V0ip0Fq1CaSrK",
+	"fMRDCiAf1jwOqFGdSzpnZtOH8w/6P0ZSA+w79olSh1z0gNz7LBrW55uEs0P6xv7+Q4IXFAso27Z4wb1m",
+	"Y8YyDov3tjgleQ/PPawHezqMKBeWp85wsLQtchKOF1IfdOVIVKgUsi3IYSLZ+FDOpMst+pxjkqTFTFce",
+	"BGxYGFY2K+V+dZnjU3K5y8ZLJu7POW1Lna63c5kqVISYuzKG3hOddODFsIA0pgOmWUnFxXsjFk88JHog",
+	"T/AuJzcVP9L1Kp9+4Dcfv/mA2F+REV2/1WheIVxoSTLt1Y3xKMPJYnNosUGf7YNWBP18BGWsxWnoqSOz",
+	"YgieDnhUnLkQyd5BxA9ZxPtShhV7rCWrXM21V/6g/C7EHgJ/eoR6pLMLwBPJV8oz+jYtqYcYMmok+HLL",
+	"Ym/Lta5bVne1S5tbk5lV9XKu55nRFozEy5BAEfU8unv/bcZ7/XnO1cKwb3eR0zBXdl/kNhys/YR4zSdM",
+	"5yobLcjcX7xSIwGgoLOHrENz/tVsftCSlUvlvboT+OeFh2FOK7q0RQcMed4sz8FHmCzwOo7Cki2i6kB2",
+	"Kxn/bjMTIrq2CD0ClAKRdNtciCp7J3M96GLDkT5Z/peENjCAP4Wfivot1SSkkzqJu4MW9DgXwQTMZI/k",
+	"rGbs7WEsZXLZmBFWtR1zEcrxlV0SREdwSdAfxcI8KceA8BGXn17xyJixQ2N7H+R8MuSyPkh/lR3F4iMW",
+	"ksv7V8xTESfIvAJVkac2fZ00PDJgVBzY18H4Cjl6Wd14Fcgd2K0FTbKMBiHogIVEsd6ACY1DjrvFfY4G",
+	"MmRRti6xQJiMRFV24ZK980NC9CaPGGWUdnjE9SSpIE38AFnvxMkxGyxyn2oHBKO0B8uzJ3F6JZJpJ+ch",
+	"f66KWBVsz+1IBodL+mgQjySkE4dPHjOwDLoyDqCLMJHdWdPRFnBN+ZMT69rMh3T506nS2TI2M7CqcQJ3",
+	"gdAW8IDF+dRwd+ma3MkzpCm5DYWOBWYWMgKPdOE4D3BWHTiEY9AQ8JhLoWPeGZmbdvOt22AxR4O0KVJ6",
+	"paq3RRAdtezFXzOGFAs0Cw/wi6sk5AqcdixMlRePxMZywrZXWeq9pAhkR0Nh0y4ZHlCzfF5bJI/NuPeF",
+	"1JmnX/FIX8b8fSkOBlLoPvI39zv0c8MfoglRdJI1gQI5YNjBrC0st3PTaZINMkxemhu34k9JiJ46tZu5",
+	"iHzNjZtczXx9wLv4bb0t3O9cETGKoky7PFQWLe4ajJNDu7DLnd6B6ITQrlSRJrCiQrQa5JsJp7+CPUmr",
+	"I6PfxXLZosoUi+M0feQm4BWBUDsTmomAzbpJKhXTTJvN5n1eQtalh+JuUnRfWXnLEHBFMVxa5jOHo5bg",
+	"66QPxdO3Cju2ZT7lzYNSCZdhRXF3YMyG6AiSU0dxcQdWuPUksEjW0/nsQO4baTKdZuNEA/JaZLHPvSUq",
+	"jvWBE8ZVs2AQAAjXzmbf4B9Tgr+ZNioBKKBPf/P9zz7+h09+8+Hxd37rbEDbrb2AM9VajXqjmZrjtQGe",
+	"+5pXyzO3Wqu59XzJWuit2Vwdt5ALtxGl8VqFEemaF6la8UgkkjoTIOtKxxgd3NbipJiTUgxnVLqylgY0",
+	"088gNfKL3ZmljCSljIUDfIiXnn1ePGqBqWo3repZtmTVRDsjz5LZcnnr6eFfLXd9ecq2dJMNU9GN95+8",
+	"g6nNB0+eNbzrJYihS5NWAcZnJbTm5WmkXI+fv+onJgCQgZ+EFFipOdnydHBWe2PxTZ+Xzflh8sAlLKDH",
+	"DNml2WF1iYBDnlBN/IdvPt4nm0fNTbCKNuDkKt9GETVUlln1Hn66pLBfKID+ZnzwU5ZTsQxbK+cw9UQn",
+	"GG6JDEw+DGnMtIQ/ilQYJytdnkTy8u3r1xZihk4L2sztza2Fd49Tn+tcl1jqnTU3gc+leLgL3riAfFaB",
+	"x9xTJPOETNyaKXLI2NBDowVNEUMxtpzmVOhjoRJ9xvRSMp4V6Wfx0zL0VM1jm6WsKtjJS9DeotGW0uKj",
+	"kVjHcxvQiHfiSn7Y25lL19NWyzMguFbOt2TYo9NaixNHchGnsnrftJQSfBqI5l8xdeM088uXqKM9ZMNq",
+	"SxZQQToMSmJ3CfAfp+ZzTWyWr/JsKJgJItiYxcY8UKRPjxiwHQEPTDInZld9RV2/zHSo4NxdSX13VSLl",
+	"lIEZYLh26JWDjCWzFiEQi020mzBdtbJ4+fz8k6ukTZd51niYthqcPznNl7AH0xJbQp752Kld04W5+o4x",
+	"rdYlKND8KEmTssWkhcL0oW2WifatltYXDaSdI/hxn2p2ZM9KSCfFhJ0wzYJCP6PAXoJ7s7W2u0Am82FV",
+	"a5WAUd2KnUMEMZEia0cQXefHKYBVXNZ8hjU6EK/N8f1kMI4ST+C15lZ9e7Ysavk4ZX6HrzlHfIcpTbq8",
+	"q/suHoXu++gImSb4XSGxwFyoJYmYYZsQbuuPYtfIv2II9CWLsr26cbFCFpRDbp+Z1jfkOB/eBdQjKbJg",
+	"6mPWURz7Dxwhb7QN/r2a7vM4PBjSGNoKxazL4hh+oOGRoUuFhTVHXMFo2dM+72DvBq827GN/A9dMmWOR",
+	"p1cD6VPsNk6rVoqa4pXm5FXKnStJiZsFga/mAk5Usp2taX79+R/98aff+/Wnv/nXFz/8hcOBr+YoZugo",
+	"rg7xPh9Vfl2YS4fvnp/eV+K41+t0UJVw0OwYfkIz78R6Kc9RfA1hQyp7cg0JaBxPCNe7TvtFczOU4pIm",
+	"YENWVG9yb3pWglRfVamtrPsuCWF/vnAmOcD67HrlFallvLX7tPf1UXS4ghaV7802HGngVQN5xAq5TCbp",
+	"aa2usvPbyq6DJ5+rXgim1vWgrEOtXcC0n2aWp62D876V6UX7zpM8ytfatdspPtDsQTyBDrhTGESLQGkT",
+	"8JwskI4bRg6Op2QHVos0OEabCRx85Z3Gxi260d3buPvk2fXimMEUo8p7mxvempzLsqQpNA5mRghwsob7",
+	"4k8eCXmPG/XpAPTHjSkYmOvb81Bg2u3hszeem/8+eH7wJP9nGRbMSg72Qr2rtAHkPu297lqS5PAZpvu8",
+	"VNEX2NMgGil+lPi9llEHrIi3mqEV8mk4WCpUucyMT1Xin5RYzyzGbD1Foqkacc6ZSmrXpEg6AGraK6mx",
+	"Oi1pmy7ys5cOWiwni3EHs2ucGfzSAhkOwHosLcXJ+sr1nRs7Nzv5Mr4qbG6KXvKukgLH3epB2FXjdhnq",
+	"SMY33WeuJN18fpx8IXc6iRhrwulWj7C6R6wUX11R+uXIoqDccv29XHb/ipblHDxd6zRueuJGvcY+zmma",
+	"euZazcIOeatqErN7nWBmrN7AAr2AVsKHbCDBkulZj/6DHLRFq7anON18bFTSPuVJdWCr9ukvPv7sx793",
+	"/Af/ePyTj86/2UVewH89h+dotMgoIradNlYTYIjnsqsFvzIXMn0GN+C9kY1xJCAniLzhkyCifFBSqdor",
+	"zM66jX2AcSzbzevXN5pYJ7axdQXytPpGJ0GvHg4+afaM4TgzSmh0vCxMyr29B3uIjMId2B1WX2TSkvty",
+	"FGP00GYvl7yksPT1rozJkMlhSanlGSs0DnHeVrcWIrkk27RqixA8n2ujmFbFHC2m0DfkmMUbgTkEEVpS",
+	"qe20Adt6MA1s6hAyrfqyMU9/yVKyU7uAbVTtW52jyWU73jpSW8fd4dTYqmA+uKvnIWSR3a8lZ+3Y9Sp9",
+	"opcmyJQ2XmpimN1hjrXUS2kiroX0Mr2mz9puWFLh5yy+7bBepqlhuYrkJa3f8nFmnb1lY34N+l+khRIZ",
+	"5cies3dyM9gx64Yejz7v9VN16PN/+DPr8zBHN3PHzfSOodRMaIxd2dte/PvPj3/4szn3yDjkgsaTzC1/",
+	"/svPv/MXkPoEhMIy3heLqrIFmuhIQP5IoR+UmTuWFqJL8qCEJoog4OzQny0FDRPkE4roSvlE6bosrwvY",
+	"YbtBZh7mzbM/OYsB1WIw2/l0PjF5NXz8XFzVKTKY2exCVylg3XHoIVnWuLjc35SOabbnhXDJH7nILrdY",
+	"c1zBW6v3vU0JpQARHH4rnUHZ3uV4RDqXhTt3It6MHCms4dLgLH6cLM2SNl2hyxareRK6M7tk2V9WXnWx",
+	"WxcmIal6EB3VbRaAHNZa2FvL5Yk8r8Qql3g69ueyj99+Xo2vVuCj52CDTjPgki7SgKFlr+US6uGhEa4x",
+	"vpgICyp2S9+4tFfZUsCMcRbLAYKZ817fZuDAUOWYYQFT5YNQGBA734KfxNhbIUScHMmVzLgTUPCm/Q1J",
+	"ilyLZE93At02jJli2iMsUraoAvnosk5JeEw2yj1dtplDlY1LubmMbXFG2uQBnw3JtAoRG+Z02ai6XitR",
+	"9i5hHFJ9dZ8pRhA0DUa3NM3nIvXZOP3WAnlgaGQ+6Z2UjLKy5SQE1Com5Iru8WRjT287ZieaouhP51wm",
+	"6JdVkDM7VLGD5W4JXGJdksZWrV/cCu3wK117a27n++395vV0FMlFs8C/SYs3OuTZDm8JprGDQ4UdWtC7",
+	"bZHwTle8EjLs1C5VuidI8x9PNPGsaqrEVPfYVZPAVmoCn9vmIq4fyYBGkNJdhkW9MJ947VZimSOc1gRY",
+	"Cnv5Iup5WKykY1BSRZDdp/wGeCnabJaOl1Rz0sVarbJg5cOzpDBw67S4PfZUO+f1j9hUvAT6UmHzuF1C",
+	"iWLG6IGUEa5IzLojhYr8ki22TuJALnG45nfkilkg45CFkOLq0yH3pzW10+q8dRJnfCqWvnQ+hCXqBefl",
+	"PAIBGe1krWhAdhbL63OndegXBtDP5oycBQWuUps6+8ryjgDgTS1pKIHwWVb7ylZnDJmwTavMneAXhVuN",
+	"PMJ7Iesr1dvShiZQsQFYU4WG4u8YE3JtYNgpQBOEjgqmig8Fsa0dHLYUYmPRjjxipFG1SnUOvizr6gM5",
+	"0lUGBDgFUxBXCitnuzGr2nv0ZUK0HXrkPY8ckctHRsMb0Hct+Jm6UoB6uD6ybLLY8+FjzallwSjmeoJW",
+	"KiJqMRqzeG+Ebczxr7tuwt98e782gyRgu+AMY7P6gJXjD+ghVEMiUP0he5/jRT6UbNlE0YkcxYRbjYNA",
+	"p/WQxZcgcTTx5+MA0lXqaz2sPX8OyJtdWV5VS6hSTJMBFbQHjuaWISxC4QxTMbmkMiRHY4a1mQgVFxoG",
+	"kP5pmMJYxnBMwsz3Yx5FJJT1tmiLq1cf857goke4qF+9ShD8HVvycylsFxB/86jpE8FYqIhvlljG/H24",
+	"oEW+DhNFhMwAFgvBMv16djlhkbHX8ASXVO22xTA2SsZV90R21SNDqjQzK40Fg+AxJVf3of6GyJG+aqZ0",
+	"CB0muMbe+cp1LQjZQFobpE6g83w6EdeEn7UFNPYxd+OEqCL+0w1HuhvY9se3q/MGV1pdvUqoUGMWE/9Z",
+	"G0Vtu9Yi79Tr9SceaWf7L5jv27V6vd6umV9cawHztWH9z/06gYYMfuYen3RocJht0IDNNdoCsA3pANpT",
+	"amgJERIlY+2RkdA8Ir57PnQ8AOldJ7fhGYqEEgJs7OmQxwwTe+gRI0KSkA11n0R8wLWd5tsx11z0DAU8",
+	"3Nu//Q1soACw4gNzDMnQKA4ILX5j+9b1Ky1gvYi9MWCGewD6hoIsauDBHvGN2PNJEDEamx/qSF1tobjo",
+	"RYZVooKaJmQTpQFq3b+zT3u+bUpqe1fc627cN4PwiZYJpBXgYBrCnsgRTk8xJsjlneYW1qKPuWJXzOFt",
+	"C/uQB1KwzJN6TJPtxg4Z93kEEcm+OQy2RKNO/CMacaM7HJh3fc3soW+JQWXR4Pt0OGTCQtKae1Vb2IfV",
+	"yZ4g/r2QDSDYEUw2vsUmPhkAQgklMdPxhCjaxTLYG1uYf9VKgcWwDlspsyngLEKhHrNhRCcstLSSvkFv",
+	"PLI/IdE5Wobub0DMMSOuWwVxzQNasPwAyeMHMmS+RyjxEQHeL8JM9KdAE31ymQnDJt/vX/HwpPlp1wAf",
+	"z7OPXSfeeeKj6QHVsYRqwsxxzTadIL7hnD5QSXRkzq7hgvOaIuAsQRG9ehUp2EJgEhToqDMYCk37wbg2",
+	"auTq1X0+YNnlgca3XJC39m/vEiomSBoW9CBM0C+5agvDnEdGiEw7QpJOZHXyFrbDR+T/DBQbrIvtlQ/w",
+	"/PZAoVZnTUx87U6jgZCZEQ+YwDZWNiS2N6RBn21s1Rs1rzaKIytyVGtzczwe1yn8XJdxb9PeqzbfuHf7",
+	"zoPHd+CeNLGmBlIPYw6f/dvvf/Lx33/6y7/59L/+YdYVV2vWG3iTHDJBh7zWqm3XG/VtdOojsMxmn9FI",
+	"9983n3usQIPas8eIKhJBgwWFQeZhLIHcAZRZud4Fqk4eAL8WEgVIHUKLlr/fC2st85ZvwDtBQVVDKSwq",
+	"/lajYbVPbaP4dDiMeAC3br6rZty/id9SHiaBbLrISLDvBiE/nf/Aj1g9p7lgwZtyBf+1e8rGTHDu1CLz",
+	"atpTEABn8REPWO2JecYmiNHyhb3dZ8GhRT+imnYAHNaQ/YD3cLlUUo1/yCY2IwOlMhDdEYt5l1uqq7Tu",
+	"jxgNucAmlestfQCDR+hjHDtuA0RBlfucziTdpJPdMzOjSd086Vpj+wSmMBKx4XEUFe/SuVhGkJsQ3BpO",
+	"TmJWDyQG5Ca7xMdh+kRBazbb68SWJM4n1ttU5Kg1lEBeRjMrpdmj5iZKxg3FtNp8llY8HvDw+WbiESmk",
+	"6P1MPoolV3DBQeW/Rzqj6JBo2usZBi3jbNTdSnLPqPc8rJM3BSOARuB0RwArjiILMDeYpe6IK30bnvKY",
+	"aYwu5Q2uEl9QesnmG0bVAn/QggtRd4PEhhVOUTXiyM0FHVUFHAslrexm0oBCBcdhB8dS9IpkzJsPzVVw",
+	"cbPSxU28eLvSxdt48U6li3cyR3jBxeYqIPuE0I36b+yvQQqjaqwzLUdBH/wgjtaBpMAB93TDalQbeH7N",
+	"Br6z09iBn6asjPTOljmUtSfPZyhrps8fXH/J2ArJAfLz/aAqVmFzsPCpzqT35M5kLWvPo98qJbAFXnXw",
+	"O8KRl0LTQG8gCspmJOUhFr4OpZqjEujZ8w7aPXSRA0xInpgZUMhg4YnUkEURFz00mjm2EeOi58Hf41hq",
+	"Vif3NCqHD998vO+1hZJpygJ6jyxn4MLIvLcevQHCUkgSSaPM56ozSJfDpVoR9lQzoUC4ainr5G0Le+4f",
+	"chH6OdD6ttCxEa9Ugd4LmisKWX/IOdCCTzpM8dAo424d8Hujp0+YMmwOJDK2uWPKGiKaRRGhZIC93/CF",
+	"toFGs+E1Gg1iXq1QjZxidLA5t3HHHpoNS/t+fV2Gk+WEoE31qjW3b5KGeW+jgae8IpfKDOMNpJrneRcT",
+	"2NOnySczIwB7sTqvtN5JkKnYEhEFUIaXvlys9Gali2/Cxc1KT27ik5vXKl18DS7e2qpy8dbWOhz9Lgdf",
+	"mIQuBhTPskfYgPII8oIC18TVcXbLwdBSncPht7Ysh6fhhhTRxPHMQqafP9NGn7DHPqMsZX3hxfZTQncF",
+	"7HIqv9oDqEIA54qVduE9X8lYWwUwcZcAN/LR4+RbIFVKklxPIo8wkYpAxqd9nf/6HUTwxfs28DefGOVJ",
+	"IWyW5Q1t4Wc64NrOOl8jTcMi9h68BiX4rXbtiA/bNfjicsD1hHyNtGuffPTDF//2YbtG3nxEki9f/OU/",
+	"HX/4V+3aFX/XGNVMQI4X2jECmrJbCCHzLMPI33zUFgP+tO5mjzM0LB0G7RF/w8+gPpqhm3XHaEmL+GnA",
+	"3feIn0bczV9GjoLjBAsPiRoFfUJVfs7oTLa4ie4S4qeJs36d5EEWsXsGMnPoB4K5pZjTNqYT3DL2dEiN",
+	"pKGhESS29NGMCp9sPkGSFXygPfjXUvcBUrePPpqk2BA8ZOCZSTkXav6KDlhbGOlaJ36y2Ywag52OKXrl",
+	"2mIiRxYmyWzFLuGhR6wXwbMYzka00gE2wKHRmII5ymIkw7cxPE2DPvTK0dJWcXqQiQ5C0MwEmKubv2c3",
+	"1iMJEcsYZux7zoeNT0GB6pbFil0ZtwUsz3wxXChAjaWQiWecspFQ5UoczF1Yh2XueCxjvdwbDAksc8cd",
+	"2K0qd+xDvYa5sKAL0hTbQ6gucMHRHrJGntQYgMYL7rdU5dW0V8vqJEsWWs2UYRqDAWMRiBSWjo8LpRkN",
+	"ywZib8gNZhEkxenaiXbkS6g9L5VScxbaBGx3NoSZaA3Z8rUFCsMi7eAJgkcUOfpAFKHwwibQhtXZSCHW",
+	"jVuDCoMoGD2oE6hRgDCmHAuXCgQKkSA8dDnmAy8JwHCUL0milEIZNlKM+A/fQsmfjHqzM9lw127wcPMZ",
+	"hnmebz7LPOG579n6cwGWmwuHpAlWKNQWCSgQG2GYut4hXmYEk4dundgFdVqECTnq9UGmQadcSjojBV5L",
+	"wzdCAl6lwLx438VP7UNt+E9L6TnTysll28xtyDK2G1iJMTdE4ir3SY8fMTVVWJXgRBcIE1Qz3CFcWppk",
+	"4k3fgsSchXf8jo10GbZqPVArmn4BuAytuobB/MwewugtUq2D8swai82t7R1jLG5hCRBeCAp65sL3+1T0",
+	"6u9yKnoj+Z/tu+uBHMDI3dPhSGTKpH7718e/+fj4Z/9ey+bGzWZiu37QteM//uknH//jJx/9/LMP//n4",
+	"459ap2zPPGsYSzW0qTrL8VObeVnJmm2eODcv4uQ4IpBM2Ica3n7HApgWPdVetnnHIsK8IYO5CPju+uQ6",
+	"GMUraf42blW6+NYXwFZGusi08isXcMzoUYnFW+gBveVVEnnjmGtWYAZvdlzu4gJZGGPKArrWCDeirTMB",
+	"XuvjobdCJCOMjMmGvNkIs86EuN+MNAwls5D/TphS0RZypMESGwIfZ4Oc+JFxyOI6gWCBFSMhMwYg5PNQ",
+	"0qGZFOKhjLUN6Wcg9CF5J+ZaM1Ene21h5SK8SmZedcgm2UzkAkEC67a6WXKegmS2jj8jXtDwr5Vy+xd/",
+	"+SfH/+vnMxnetb2NJjrAk1oV1ZfDXB0/1PRZLHVUprKPNa/97G//94tf//fPfvyr45/86sXPf/D5n/9X",
+	"i4pU/Lqt2dc9WVpwfN32ZDpbL2j25RYBtsgYEGT6RLy6Hs4vEYt/23BbMhoapRhccBWMmY4MJxuQPVZr",
+	"3dy+efN64+aaXH3D+jeXCQp15UiESTNX4LgENfOujNNuA9x5KIVMFe8+VfViPvk6y3lwVudcISxApQq9",
+	"FTnB60yfKzN4nelyfrA/u1cXEY+ZI77qqX3EaFh4aDHLofzorhSdKDq1VSz8StkcaezVuiESJe1QyDFm",
+	"52Y1tcLso4QuJ2lB2NKKzlm4Mu91H0jB7qMgPwvn3aKzubLNZx67XSUF44HU92UI6WRftuwROKaZRuid",
+	"CaEC9HtL7JfU3NNawajaWcaHuNRxwP4vVYg6c+YMTQ9Hc6yzfMsYaKGWl8vosM/aX5e3Gs0rFujCWnbQ",
+	"akiGEwwJmb/YU640ZH8JBgE3TGM3tpt5QOOKR5I8j7EkyGOU9T2O+ZChtQibc0nZ0Gad7ImJS/SQXfAq",
+	"GiY7oBMSShyp9RnuQrK+sdl4FJEOVDCkh4zszcQDjNG207iVRGJHAq/AFPN6mu/eIld9l1OOCe9UJNNt",
+	"C/e8FtlpbiXgTTG270cv6gzHHI5OhmPe61pONhMG+TqkW9PZWUOlg42EmCUFuxXyDYujIm5ZlguLnIOz",
+	"8/jHP/3k438st0Y//ZMfffbD/3d5b+HD8zT6iqTHHUN6LNzNH2UsxwGaG68lUy58nq+8QVzJbG1ufXEc",
+	"pM7leMqy/pa309xa04mqGI3neVH3nV/R+kMjrjRWo2EpHtbAcEEoCOAWtu5zuUEu94iMFKSKaBZ3acBI",
+	"Z8QjrLSzRWU6ZgyrspJkJS0lloFAQjZ569EbdfI6P2JpFsdlCvddgXQO/PJAs6fa92yzUd0vknY45ROx",
+	"6jHDBNo4Y3aN2TscCdwNv2Wg8NKcn0IYvJox3kB6ujtAmNhLuXBXwuYm0TTr93wCHkTrhtlqeDUlY11r",
+	"1Tayb11a3DxG+jgnefOqphp8ifInkUDWznk4GTfEswzWy3NkZqAszrK1pB18wqDlSBuCsgmKkPWpbF0l",
+	"Nar/A1sKyhWJpNK7qYruk45Rb0HjMfrsrEsCr1s9dp/Rq5fXY3NndGd2LV5ziLuvqDW+lIKxKpnjIlUK",
+	"fRbb5UZWV5fTXrGj7M0pIxK0jNSaApUirUZ2xa1qFB/xIxnXyWszSWhG0u40duZ60S48Zxees5fLc/aS",
+	"usgcqTjHl0tQyBPN/TKfVeq6cQXfEetqTJ8+ZGxoLuKxK3MSoyiyWAqQXgaADJjzap1DNs+tLRCJAQqO",
+	"MNcaAUAMr4EyXighK3QMZVMFTlNsnVlSAXDMDZjXV8udN5/96CeYSuCyu6CFPvsCeGv2T8VJ80qqDRce",
+	"j5PweGAR7EmxZu9kvBo5O2AzyQ6uFIC8pNLmWh7mEkRhUimVlnEW5fkSpWPGNIm4sBVHNjkYEszwM0Dz",
+	"mFUorizfSwZ7FvUiBQUUXJiBU5UUS+jJkJW5482VB7btfTXmtBczum9uON1iBbuMix0IyV5/WWvZoZt+",
+	"Ngy1Qq3jGepUhV7Kh7E84iJgHpYBmtMWQjegAH2JFiWpM7EqFBR00zgkqi9jbbHALqMj7fij75EOC6T5",
+	"Cr+5skv8Hj9iwoeAJKI8mQ+YjtkWuIige4W822VGIwOWYtv6cZUHAfKxQ1aCqmreH+ItWI7pagTcOBBb",
+	"A+sHpGD2vrbw7Ze2ZBPDX0mqU+aOS8oNxkOAupLFwhfmtNFLisixqJO3bV5GGmLECpEIMdzSnFMHTXSr",
+	"vIrBns5XKvc0ZXWtmpajmCvAJcwqjMcffa/m1dxi1lq147//U/PLjz+uebWIdqCo4POf/q/jj3+KzZI1",
+	"jQ4CGZpHbjWvNRrXzNe4a1nwVdiuWqv24l/+x2c/+smnP/8uaKZG0phX//33jn/wx5/9zU/JTXL8kw+r",
+	"66h2E86n/MBRQBFvDsMvcxzuJVFhX2mtdC8MAY8wYTPzBFp1vfQ0dNLNZ/bjIpf1IzaQR0y5EvSelKFl",
+	"ylyTHj3Kc20j4ia2TEFIzGOZEStOQABunSs9K3Fer8yyL3zXL4vvuuqBOGUHth3ELvqmU4MJ0Maq1FIa",
+	"Pckwe4d0MUjSvAcA5GPD7LblxIxbe3VKPiOP8xzZaKZu1+/C33zq/uaTlCBnYiAt5rGWtuZ7qPeyOL4K",
+	"RMkUem+d3KeHkNKXrJGTJihzBkZp7U2bIV5J1XNbVLFOSj3UZyCbXhYHddYKiQGJxHVLdPbF8S9/tbQN",
+	"cC5u6mps7sJJfeGkPikn9clbBCfsqc6jI5a6qx/2pWDKopRhkorFKVPT6F/mR8+m0NnSVc9cY3Qv+za1",
+	"W8XL3RYZNzdmoWUd3Jf9r9683ty+efXq1avNre0d3yP++1evXs1CMfhXiv3gZchJGby9c/OGJ4hBXJQi",
+	"9UCG9yo4ht8yNz4vebOG9iHu/Y5MZTfdyLLxOHgNnh/VQojOM8JOrJDUlzuTX07HfF+O8255C3sWvoLu",
+	"+cdaxlbrs4inAtzYwlBkhIbbLDiRD9f6qfOdKwe+xl3gguc88db7zoSOJvW2QDbpfNp36s3rOwmfajTg",
+	"Pw1/F8tnLFSrg3rtsD43rGqXPdVf86/sZlD3nFM/kCFL+6og222LGR9/nbxBRYgBQcFYaCMQRo+DR+yS",
+	"nUYDZn+z0bC1RbZ/Ewx/18Uo7C8OHvDWtWs3bwLCdlvY5XQjs0VBYbZfQJ3cQWHhEklIxLTZwUskoIo5",
+	"fEPzw39O7gU+E2fscdsfJA1UWEkCyH3zgxWkKFaxSygRbJy7XCepmeCPSlbW/IajTGMRpGooYjfxCiR3",
+	"DOgEMYS5RnzePVvP5Wabk3jmahDiACLl0Dbq5HdQEmLdGB0OGQVIRARx9gh2tyAyJpHsqTmwTnmQ3VcI",
+	"2slwMeht24upQLy6KSynxDBBQIwsuNOtBNxpRSTgc8JOyu7WRQTjIoJxShGMFdGIzyWgMQXs/iyH8bZS",
+	"bOOBC1sg518+ZLEeU72IW7w8OfdZIj/f4EXJidw9k8jFmgR9VgnzC6QjZsZkdu4iknEGmfNLHKFXKJyR",
+	"pbX1Yxp7YIxYuxNdzjrtfYWNc7EsDJqN8NBL+mInQLO2KQydqLZIIPRT88M1JHEcAG6yQO75tH3PmMcI",
+	"WDHNKrTLQFN9SM36lgVOb4thRDVcYubXSt5quVSWx+RPYGnu/xmJ0Jcm/7/AnHH2y4sf/OjFzz9ezU45",
+	"nzqAZRnxRazlItZycgUBJyxxTiXgkgEtU3NQy0rLiAtgygTCFrDYApah+z5TcrMAvixfK7wGGs8KZsnr",
+	"oHl+yTSkfXrInBPYYUzRMZ0sW+G7jH1xmjrRyQJ13Y3lwIiDBGS4EJVvAZETbI4P5fMz9Yn1eXhUp0j/",
+	"FwV3Zy1flxCZqx5mQIih2fB39lyvX5x2YpLHAcaU9uwFS8MjajTACH8ITbkgzBBFZDiKgz6FEjWKYfQE",
+	"oYcqTQI5GHCtWUh0TIWigXnq3CL/+3Y8p3hM3CtKToldkfqX0kIfI05Spugms3FQkYj4ricvlE4i8LuA",
+	"1rG7Vimp3zli8cR2P+PCmLgBcz1nkhWxoFMA4SyGI61c7Ddptd41kgrDyNgMXmDHX409w4axDEcBUwDM",
+	"aE1u2z4UYn8JCGUS6XVnzCLrUjKQIYsuKej13qdQOo+jhjCo619j/QY6g5zVWNQd7DGu0CkePnjDG1wV",
+	"WoJvCmZnMmQxTvPLmXWRO4GutRwQExe51AtL0uufPK+W6T13yucQBz/3FGraSxGYkzMR0DjmZilsG1NJ",
+	"hpANgNCiHsKMAqZEf1KfS+j7ZghnoIrt014Zse9FETQJnE6Vu6B4WJYMkcO/L7twMYPcfKZpr4qxnlB0",
+	"aqVb2nY9Autkp7GDBM01CXkoLulFRvo+9Ay8sM5Pzzq33Ru7xUATq9IpdPVEfd07czN9n/aWsbunebGj",
+	"14xeFDOqLLYPezrk0PfScnIAGlJ0oloZ/cZeL6RgXlsk3wt3dxqKn2e+p7EN+zxo7QsP4AqyubBFcJ3c",
+	"E/jwIBopfsTaohfL0TBpzhkziObjzCATrEQOhQswrE/oOK6YEYWrUGvVPvvOd49/+T9ffP/D5WGD9mnv",
+	"4QiE1/OzkZWlRRhK8Z4YMKFf3VSFLxEY50M418ArxWqscp53fQG7XCSn+bze5VMIPOZim0cJpmGfDSyw",
+	"heIiYCCfFyia3GH7ntLpMS94aBiWOR3zDKuhuwiMK5zLha6JDbuzlMlfBVdG0n+g9ew0MuXfEhDwd40S",
+	"6uTN7DlGiWj9C66VwqxEzuXS6ymIyvyJcdM537ayF275V8UtfyZSbG6zkNOG/pySZpjIP19sYcS7y1jY",
+	"sgIrdb/jj54t38gkCFLSo0P0WTZJZ0J8xd7z6+RbSXkGVRq/JBM5gkqFtuhTEUY2FWlIVVIpQ7uaxf5u",
+	"wgAy1QiKdFgEtUS2bw3wEPdIohgTtplpljlbjoLQobZkxTYx3ROEDYZ6gtVaA0Ydyr95Jo2dt9Qc8TKv",
+	"5x1c1NVL+grK5XCj0BiipM97kG3F3itFrjNLVtxFpuGltXJc6Os7NWj7zwejAfxoC+e40KwH3KWsgC8T",
+	"E72kSqv1UvHy0pTrwQaV1enh7gFOoAqYCA3BwUK/PAxwVc5zV0bmrGQ6W2QBdTOsx7KFMnaCP0/B1LOn",
+	"+JyNmOo50ZC9KILDExK4LoUHTkrLOlQZ4RXHRup6hnm4PxDuh42Z0hCkwGLe4jNoR/MIBnNO1bX2iODg",
+	"yw8I/p47HUOqNYvN1f/lnb2N333ybPv5fzjrQ5JZwcU1rbCZX4QzApq8o2WcVlaLByItPRjZoObc42HU",
+	"btz255vPQjp5XqBw55f63uM3yc5W8wZUVRpaSnwytbcev+Zoa0h1v5C08mmZK5DaDIXfhQpJcwylsKFB",
+	"8NJRzUhfRqHKD3KrsXV9o9HcgFbUBWMN6fxhJvLCMI/io1DuaISDiEP1yEhojjWOgj3VGWbk2XpOrtPY",
+	"iWU8XJGxjHWf+OZCHy5KIiw5hlVvi71scJtgdfsRg67nzvHOk6Jez8J2ksjQhcb1QzejLVo1bwrpZBf5",
+	"NOqOcJW5I26jSWVMJvsa0Jp6lIsSP2L2YJ9x3dCqPkcz0lbtRr1xc3urursxx8FGZ949OLfOJTYa7OMX",
+	"zz67yDQ+ic5DNliREUUlkugkmqnlRNeUlYgtvzawS+iCCDtchHpl0skMkygx5YUrq+l5CJAH2QGI6csB",
+	"HEEE0ShkoQv8TIaGLwMPk7HygPN6bRH0JQ/sjbBKwCww76VFmJCjXt/YadCKjVAsLMk3bysz3+7CqG1z",
+	"l1PkD7n3lATybWPWL4peBWlgmfZ5ARWkwwjtyJGe18W7cq8sPhjKeI5D4x7+noK/W1K0RsUcg8Leefqm",
+	"xGnq9DiJxdq8XcYvDN3xZPMciblvygjM/p7xuRdDv9CJcsmNXR5ZzXeXjIaRpOC8Bh0TWJn/8K19kiHS",
+	"zWf4IakvZ0L7Kbw5/kiUpoZgOxPDLlnUBYQSf0CHQy56vsV2B11VRqMBpBdib2dgHXXyeAhBZxrLkQgd",
+	"stWAUZHkp5sHJu0iW/nUdnLZrc0Vj/jmZb5H/EMuQvMvtI+BD5Atf2AklWBR5puQacqzXwR0MKS8J3yv",
+	"LXw5Fiw2P1poF/PRASTC11zDd1yEI2V+R/ec632dRQ/CVmEt67sLWOSwYMY2poAY+XWy1xaCjUHT54pQ",
+	"go2LrYtwGEs1ZIhDZSdDfNwI30McexLxQ9TJM4nXHnEY+QzJINHJFZ0gpkxWvBI/8YqVL7YMwKQID6jO",
+	"/NIilEQyoBGYMz5aVVsbzR1DOWQgIRDnWqO1hex2FdPZ6/abjVbD/P+rjZutRsP3oMzbPlPzActeTNzF",
+	"vueumHLWvC8FM6OlA7OFfltcDlnABzTCtqX49cGACxn75HKAsDFdJnZdcirshDWk9FiaZzlTyieXbZYs",
+	"bsElZX7NrphHfLDEgJpQ3/HJZd/wBvCtJy0ItIxgUR2F1slbwmglYqpXXGDbJJO3YT/zZwHPGs1ad7ah",
+	"K5CkbacSy/El5Q6aTfoAejFvg+SVaRLVfTZIgIcgpxZoCGy46eBXK/9+Q8M4D2QQxDAGFk6vEjSTt3bm",
+	"42/sbWxdu26xjdrC3uEw70SIg41DbmibDqToEfbeiEZmZonNa0ZYJ/vxyOwaF+AvTeCp4FeF2ZNgwgIy",
+	"FDWMK183s0c6NDTPRVAjs8kO1SjignmOqdk+lUpaZ77ScpjGAxlALSmJB9o8DWDkbHwl09Dhcnru7I/+",
+	"FXxgko8TQyqQWYepzc8WNMP2wCgxMwjXzkwHfjEPaouACmjTC4lLITEiIorIZfOdRfdgIpAhlEKnURO7",
+	"GzhvpwOPpf0Clh+gxeiApbeZjblCupRHqi2g6/C4LyOWdSAgnpVdaTxOqY6dJldxM+04lrFfDuaESsSr",
+	"BePkHGGt2u0H365lAiCBOqp5NStO4UkZjlVruT8DG9Ep4tszQY4M53b+KqOSYN1aq6b6cpg6sLJ2V3XX",
+	"Bu7B+cBD2f0vbzKfqD/aVmAblmD0oIvu8xcwUPlQOOtxyJrkjqcU6ueL/Rvlfg2nyE+5NAp08FKj8Rty",
+	"TLo0TseJQBO2qolrKJYJy1BtVmWXZ4VnU36c9xPN6wLC5gzA+Nc9A+XpH7PG7HKkCLdn08fmWLDLZ45l",
+	"Hl8Sw3nMRKgStfOSsYZ1Uq7j38YXb9yx6lSL9N7nQx9jLQmCqXk3tKSxncjelR1nW7sLndjqU9UWTIRG",
+	"klGRCjOqSSdm9FBBqn7E6FEmKc1CqgKKDnq1UJWE9wHmJyaONMnr/OtkJIY0OAR7FEB58B1tUYAOmqim",
+	"YMTyKCLxSAjITJciwFRyw4BgwB4q3RhMsNqpKzUE1dWe5+LIkNUq7EZ68wOSZpHTpYMdmV5oF+lDnpDG",
+	"+qZ3LBf6ZmI0MERrnm8eAC0A9MScgsLwdxWVUAaa6Q2lY0YHec6YKIIdLiiE5adfUkG32joxZvxN2Snj",
+	"xO/Kzi7pYgYH18aecLrOFHe+gNf80utVb6X6t+GYZTKlI8PJRgQO6lazcWP7xk7z5taO+UXIjSNrfW1I",
+	"Y36tibc5pYWZqzQfMDnSG4oFUoSq1tq+3mjMUc82EWx4bq5ijGAdVJMxS8GhIcSO/gTwjILYmPEs1Mme",
+	"JgOpNGk2Gl6j0QBudsiGepf4xrZmqRfAqoEOLi2K5sUM7uC4vwCBA5jJ4ugBbtSXteFs0j1Vil7qX5l3",
+	"DM9ZmXtXdspP1RswCxkfrhAy+6Z58Lml3jFl06SGEbQgtf1Gi1LwcOFzWgjXbKAqSOvHeOvzRG+gcUwn",
+	"85Nml2q2MaBP32Cip/uGRTfONgXwm7Kz+LQb8vnCBArfRZJ1xxT+LDuI5sep8LP5avPZu7JTzZ8ARghX",
+	"dfJQRpFR6jA1LYlkcOiHEDAGmj3KICJjY2AELIqMfeKrUeddFmjbdsB5JMyJVaQEE8comS+tO2K+Bnzh",
+	"iDh9LN13gTxmj8A6HojsWVmW9L4pO9PiKjljm3gUlnc6uIeWBfb31KEilLw3YiM8c9bohiOrJUSg0v60",
+	"xv7ucsFVn4WECxt+UZoNEYoXYkNwp7kh28wDrHbCVVtgRRsLk3TAwggMTHelA/wSV7LNP/NT+ZEXdWgn",
+	"BWUKtDTnwK9wxKe87AM2v7QMG9JYZDctD5kgeFUHvWCDNB0G1U7054E+yo3FJiaIVG1vHtAJoeqwUOrd",
+	"Z6sl880LI5YnpJmFBsEMaCoDuRE7H5hN3MSvzd98wA7el4IB1+F083Gfil6f8urRwPul+cW4wl8E9ezt",
+	"viR0QO5VLsZIiBBSTDcA9Wt+WRJeQjoTcshKcJ4AZuw+Puq00czgNfNQnnC8XxjdGxHaBm5xi6DICtjO",
+	"DLxYoTh/jXWhRVlfjqcyfuB+o0g/fPPxPqnX65vxSCjfMBrhspMhQYfc08oQRiblLsX0g1ReDAoqsM7b",
+	"wseb60F05EN2zwfYR+wDI8k+IKmgJZdtaaa6Qj4wl21sbJDcf82XcXdAPiAxC7AqrguOb/g4kIJp2zSm",
+	"A+3dmvX6NQ8c8VJxzVzmmmI9SA/7gPhjLkI5PgjpRPnkMo0i0udKy3hyxSP+mPFeX5sfnrVrcbvWIk2P",
+	"tGvd5NMAPj23ww2iI/IBYU+HLNAsTKE7IZtMpT9AloxHQq7Ab8bMUvhdOuDRxCeXB53egeiEu1D4Ah89",
+	"s0ZMS/PZDKsvY/6+FAcDKXTfjK65Zb52zzuIqWb4IzywUW803Qj7o1iYNY9lh3Z4xDV0vhQyxUAcc93n",
+	"GMqw78mNLjO4wfzR2SW91YB3t8WegK3rQGKVIk3yVSw9wmpl60/canhkp+GR665VHvmP5L0RNdYgU+Sy",
+	"sfnJjSsE+0RHE1vznAA97jq6sB7JtujQ4HBM41B5RElyDaCK+gzdm3CtxihYnjAwuqCwbDtORC+kjrIQ",
+	"s0Zll3SxBXYLiTo2DDP5ySOGTJvkA7JFPiDb5AOyQz4g10oIu5jUr5EPICj2AQGFVXMaHURyQqPCb4I+",
+	"HQwhmzz32TxoB/d8wJXR3Itunv536gFm/JCcfqDlgYoYG8LQILUHHgVkMvPF1FPNk8xq9HmHxQKBpgqe",
+	"S/VBzNVh8SfzjCY8UunZRyXXY9LZQSQVm/7LJRgGkQwOnbeAB31IJE24mUohSrHvY8tGWSN+xHxCjR1k",
+	"FDZDuNLcCVilhkFiJS/cCkQHwVUiBWuLcZ9hB0HQ3lRfjiJooc6IFLv2+V3+lIWQxJp5g7GWQsigLclF",
+	"SwXlq5WPZvYAvHvgmqyZxTXy85AZaQjs6mC7kfYahG9SJ+EnH/3g+I+/e/yL//vFv333+Bf/4qYOakiW",
+	"D9Va2xBRWVbpOJ+8ssxelueWXaSQXYQ681Ys0AWhWfWxRHusViZXHsS0quaUjZs1Lzafwb8Hh2wyF6sT",
+	"W785mRyyKEnZN9zP6pHwtl3LELkwkqwXM6Uw0bdOdhq3DAePAD+SJ9hbl1RaYQWpxwr72paAfK7DQS96",
+	"CJ6Yw+dMGw4uPirze9RUPCBz+gxOEX1KKZ7VTxLdE2kf1IpCt85a9HtGMY35km3fMYGL4MbpBzdORErs",
+	"VHZGLEWPQCGgi5b3+XvEUvcDzMIjikG3AGVPzmVoJ48hCCjCchVE+YNGLlNsGQhN5A8ZG3pEjAA73KUg",
+	"WrfElXpbYNurMHv/AJGLoaUgSr0jFisuhe86BeCTWLfLAp1mQkBBZDwSu4VGRwrIpUq79p2NyHpZevZZ",
+	"nR+xdj/9zfc/+/gfPvnNh8ff+W1tBc3+XBr1VWR/F+35LkAzTqw938nw+UWgGctZBOBZLo1APBqJpLrS",
+	"cvbFKVZwtMydr3Z6oZtGBZyxkVBfVnRh158nxv1ev1fLSaorxfAIWGBB09yHgEa8g8h/qfFrewB0aaBd",
+	"mQS4ywEKhose8ak6kF2fXNbOgWnbFGXLu7FFsFUoLFCpQwYmd+HZgIqZuBXBwwlF+oyJOtnLeR7z73H9",
+	"+R12v9NX0LdpxBYToTHWxcRWXUAtcocGh4Dq5Qo4oBR4JEL0hZoX2gg3qEqoAkkRTQAylQaaH1HNfMAU",
+	"w6Xqm/EJtIsAdULzAWtlfQEieX/GZ4Defrs2dn5Z0wqLoF1p9xEDkIRk4EkSWiYlWnaJjELs5q5wzMlD",
+	"Aagite7cnnMpFnhyH43Eq+THXU4BezQSqWP1PItIAHcJsxNcYCgeiTq5e1FcclFcUgGYDFQrYLBSsBUc",
+	"SCeqT20+i0dibrrtm5ZdFvGjFukikHXGsOWCmFGz0KI8Xh4zdqg8MqDvyngO8uMVry0i2duI+CGLeF/K",
+	"UHk2IOsl0VwC5Ta25SWnPSGV5kGhreucWysxxTN1bZkRlgEcjsSFW+v03Vox0MjL6s5aLJIfjUQ2x7fa",
+	"id90CtLy6b+rjK1MybVknnRUtMqi0xVtQVqSdeTNZgsR1ZdjDOg4hdaqUhnNC4F5EgUXcpegHNjoY0X8",
+	"w63O+WpWryjfuUgxPrmGTWhouOSQtdwx5R2q11Edlungm3RtM7NyzXkR+Qu6Mihtm++i18ZaZlkkgrQ3",
+	"I5zcQr/Oo5FIeua+wn4dN43Ffh2bLFm7aP6+0A2UlTVLa98vnajXtLcBjRLn52bjJQRTNHlMQq6GEZ3Y",
+	"ri2FZ2if9l7HB59mmzT7knl52jj2L0yetqY9O6XCxntlnfUWZGjfBw8YxScjZgntqZmumvZ3OtswlNrq",
+	"fcBLob1dMhxpje3CXP9O24CTFzBddEK53Xy1kgllBFB1X2l0b1y/zqDm2a6WE6iYVwjpqDpTbHz8v//6",
+	"s3/+i+OP/64Gu8JxK7Yru7Xccp1PvmCyWRfZghfZgstmCyZMrJCHrZspmGklmqiiqaDbfAb/Lmro7ZIE",
+	"qetIBnftAoPDbAraU4Qro2KWtfBenaFd5Pa9mrl98wl7tby+HDnPyepD2Zz6WWUkR7FHnGixmIkM41MQ",
+	"e0gkVWFu3xrUe0buz3kyaL9vV+TCAXr6DtC1+flOReV1KTp05OH8h3Nz+jwSMzwy8BEsGwAOwGNlUQUH",
+	"NGQZdRgCrxj5FbKgi/5YWqBvlBaXdxq32qgPj7liV0pz7M5CcLwsGXaJAr117fo269SW1n/PJauuEuu5",
+	"yKm7yKk7sZy69XmsV6URVbHuPN89BMytM3FEL0KLkJ/i/eWLbtMacJuVFMeTQr+AdSSpRWioiO5lRuFw",
+	"0hLRXwTz5QyApVrieq+W83ef9hb7fcHJ8wXyjJ2KT0zTXgo/wC3Kl4siIqFT9I2ah7ZrR3zYrs3xcb1S",
+	"7q38khx/9NEnv/5/Pv3Fbz/92f/56V/8PmbF15yHq8e7+iCSR1mw4U+//y+ff+e7n/7it0vJ9XNzaV14",
+	"sy68Wat4s87Sj6U2n2naq+y/AsUB5KyQHRlOnHWy61JpR4pZP5bLf/AhVPw1M/KpciJoztvF9DPzMGMg",
+	"uee3he04YqtfoQ0QlMZi0ZR9B+PggRgXAwskjrO1TJ8pfZxCz7D8yNO8/iINwcXKCxr4WyRTqx50pIwY",
+	"FZX0gwtX3UvmqjsHJ505LNU1YqzSM2KEBEauKtKRul/mrXupHXVlhrLRri48dGfhoXvZfHMV3XIJJGHG",
+	"QwdIUPIoFW8yiTOj4Ufu6cRlJ48AFhSumQllpx68tsi68MaAkgMwZHgYi3x5pJor78vgxZuyE379ry9+",
+	"9f3P/vXXn3z0nU8++qPjP/i9T37zt5989MOljIDz8uvN4VQXDr0Lh95JOvTOxZWXmA+bnVF0uHz2doZ1",
+	"F4M3m8PHlGHKtukSNvRIdZzOBLr20igyjFxIgS4UY4/YdvuK6Tq5nVeKHGiz5cd4Ij0i47YIpbiUak3E",
+	"VQVyGAQ0gwIpYAtCzLtGIrCgClSEGdwD14oTWsU+HfJ4skt4qJwBlUyiLQBHOmYk4kojbvSAK8VFD9ok",
+	"85AgEoQe84C5XiVSBKxIUpiNeNU8Q9g1E1tXZXtz8hCor9G8eatBr4UbNLh1fePGjZ3ORicI2EZnu7HV",
+	"uHWL3mw0mjWvymVbNRgmhSHUXvzZ3372w+8d/+yvPv+77y8lTr5uiP3spYl57SOmjOlYIFfedg1LsIHh",
+	"hWD4YrmIMAPfKA5SkAEVk2whCiRZJp6JpWzRSkzfy8BiT4sBi4I9Bx08Qfy2CfcI8W118iTJJFeCh7XU",
+	"fMCgL3mxlYovfnkNVRxfmQYIv35ZzdW1LNAURL4EQjyv9RRRNlyctTcL7cbbFm8JXsh1xFIwM9bjtoU5",
+	"qBuRFD2Lfh8zVxuSbQjtzVaZpoD4jsxb4JIxt7fFEDBXrZPReXe0Y/GuXIUoXqIGoMG46hF55WxG2J5a",
+	"q/bpLz7+7Me/d/wH/3j8k4+WEOmwTudjJFbgEl9AU/HC+jsx629JdlgWO1pgACLHLJT9i8rtLBG7dAou",
+	"lKZRBIcFGjoaRaBO7sqYIAuDloOF6Rv2da90JZ3jNQvzKXCyX5iUCmOh62QDq3X+sD+rFg0HXCzMr4il",
+	"HEDBkXPgmgFSMbmkUl0Z0y8EdFC2+Regjipr8qMQ5zHx8d0+CSLKB64dtJCadFjbWfxTZLtL/EP2PncU",
+	"j2kaPgmlazNhXmsxkhSLj1hcDqOzquw+z/ql6a46NgJKgwGb2x/HS+T3XjBg5A0dLiu7zynLo1R4r5vo",
+	"cZG08SolbVSXvkJuREkGzxrpHFN80cljzuINBA+fn2Vpr7EdkrLZlRCU4iy2vUOy1fBawp+RHLMyFMN9",
+	"zuLH9v2nKUOT18yr1rWT/OIkJabQ8DkRanarXILytJXZwqZKUKnAQiSAPBSCBUG4YwilM0I/TkSV7YGY",
+	"pursZit6O8wYxspRDjwDHt4W475U2QyfvoxCZSH0ZPp0cL8LKRgI0Tq5J5RmFBDufBilj7KcEn8YM8W0",
+	"3yI+wDb4gGus2uLzf/gzhNklm+TFv//8+Ic/Mx/+/Jeff+cvUhrHdksWDCoDOYomN3aA8m3y0WU/iI78",
+	"HGKhy2wajJQm7ClXGpD+0ukNKOq51uA350t2LcCg3VIPEAw1rIuNDsuxqJMHmGrFFYGq59D1lmVmmqBf",
+	"AJRmuSKRHJZXSpnAPFA1ZCLkopcqExgM/vSffvDpx38PioObS7LYkIHNWRS6+w+01DSC5am1aj3wZwKN",
+	"1Fq1aw088zbtVEZh+qrP/+hPYc6rPbmZe7LiUS6Z9fP/61fwbPy1QxUPMnME6kRohWU54jlpQimRXaS9",
+	"XmhQS2tQqWgrlmxr57/yotBFRl3afIYflur4grdggBdcHcChoQMbF4TrOtlz16C8Q85PpzJbRVYO5DJc",
+	"56S1rsHVLyrCX9E000WnZMV809zZmJNw6kg5byeAZ8TRsyoO1a1DrGcVrpsrwfaT036RYXoGGaYnIA52",
+	"qlpES5EjUsgSrV3smZE51KLk6BhZAP1d6mQfvslkD+VynA7ZxOr9SeeV1ADYbQvISgKMJFy8PFIlRCS5",
+	"wDwByH9aLIE8J4IQTh1a5qevbAuFiPDyiMXZljBjnFp5SPJM5NZL2fIFrdDj7//h8b98r7aCZn8+8cmK",
+	"bPEinfUioHly6awnwf8r5bUuZRZshlzpmHdGzhIt1JS+IcdT+VmW/aKX1Twd/Vx9d2GfHmH7ig5jwnl5",
+	"ILMDsUbHLGY2mBRi/webA0rDsC1sm40omq78cU0xQquRFyOTmwP+WnZep8xMcu8qYSk4vS9dd5jbkFGc",
+	"7uLQCHIOXqPKyv6paz0LD4nTEZbPBp9Srio2ooG+1fkuMUmXlgz5Y9mOc7+SQv8zyC4IELsDFrO28PFE",
+	"+uQygFlmHNkDdsUjPuSD+3Ck/SQX3K+TtwHMBypjFXlvxEYsBD0QlSkv2+ClxNR3S3neLtxzam/SvWhj",
+	"8nKDgptzMXX0lndMLCudM1mV5THONI0ml4SZ7cOGnY8EyxTqQf/6TPWBXxLlzA7h1JORvGKEmj5Ps1ou",
+	"qbLi88xklkWoKXwpU+AAYU+HETS8txXsRa/Gvc69lWuGve3nKgnp6j7GRzxPxkfjmE6Kh2dYq+sKxqHX",
+	"V2lBfiwHxYth2F61xTBv67Au4sjPfx2Y7Uu971TdXOnqVshByxD6FyeMnj+9CbfKfl3KkTIXLQqqP2KB",
+	"jEMsRYPAOqJYpJ3sQNNNTjAZMB3zAI2FmPf62mWKYZ9dRsM6eeBCyGmIfdIWOZYFlDlJ2ZhPLis5cp3h",
+	"2P/P3vW9tg0D4X9F6KUM0p+UQd2nsTH20MEeBnvYyqzI11qrojOymq6M/O9DJzlWHC1pltBSyFtC5It9",
+	"lk6f7tOn++3AGqGZqt5ckqwsVu8j0kK0rERJ27iqn8KVMWHU7S89aJlGKbTv7T/MQmM05QoGuvfa65Kl",
+	"TTwKTD/x07OLo4sT0sMs7HWbjbgHfgY0DWS0qWYmmA2O94G44B8OT4JmLbwaf02NjbeSeJQXHm29PTw5",
+	"Ozw9921DNCy4f27CtHzEqYoVL86enk/qX8YLUcVJb8hEnzBs9mTxnixe4gZ8x2AiDeAr4/fWnHEa7Feg",
+	"0OM/ybe1BeyStj2TFuKLj79B6RuKpi5rhvLs2jbh9dnotdWjnsQufZM9yfYMJNvuhtH5hnhp1fmbg55w",
+	"0DJVhSVHnJfX6rwvwtRKWLwRru6h+OI45cNZb5MF0r/Zv/doLVCNYtPhvu6EGarXSo67XEBxCfrrch6m",
+	"FwxInEyUO2JfMYh853bHQt6NWAvxuLRgmTlkpRRGgtYQ4GBp4ebeVFCVRSzN/ITUcGDrtgotr46u6xFW",
+	"5z/+P7jqZYi6jQLsnq7b03W7o+t2OJOsZeyyoMzfF8h7q9wjhaYxCAv23b2refH92seHILfKTTiUvwk/",
+	"+/WU9Su4Y4op8UmGF3wBbKIWPAjMFFD+bZByazOpu0/40NXOsDAgCC0IWYd1T2cJjRPSsQaVcTlzn9HA",
+	"43CvB9ERR9lJL2fjSoxBtwxNep6EMvNaZ70d741MLixqBjRMvR26mQEb05W6x5sRcVr9RqrOtMq769vy",
+	"LpYHtK4OPlRaswoTM7Fw3rKdj0r72dckbdWkQZt16hWaW/83d0nrXzjONSV9q6uViaeiRu6H/DevZxdN",
+	"wBTyLzEQniRU7FiphMeFls4TGMVugz5kS6G1MrepA6MQbbnDgdCunmtvG4sS2vaSYQPGI4X+9NXEjWCn",
+	"SgKfXc/+BgAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

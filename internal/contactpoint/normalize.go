@@ -42,6 +42,9 @@ func Normalize(kind Kind, platform, given, region string) (Normal, *Wrong) {
 	case !utf8.ValidString(s) || strings.ContainsRune(s, utf8.RuneError) || strings.ContainsFunc(s, unicode.IsControl):
 		return n, &Wrong{"bad_text", fault.T("control characters can't be in it", "不能包含控制字符")}
 	}
+	if strings.Contains(s, "***") {
+		return n, &Wrong{"masked_value", fault.T("this is a masked value; send it in full, or leave it away to keep it", "这是打码后的值；请填写完整，或不传以保留原值")}
+	}
 	var wrong *Wrong
 	switch kind {
 	case Phone, Fax:
@@ -138,7 +141,7 @@ var badEmail = &Wrong{"bad_email", fault.T("not an email address, such as name@e
 
 // local is the part before the @ (RFC 5321 dot-atom, with the letters of RFC 6531). Its quoted form is refused: no
 // mailbox in use needs it, and lists of addresses break on it.
-var local = regexp.MustCompile("^[\\pL\\pN!#$%&'*+/=?^_`{|}~-]+(\\.[\\pL\\pN!#$%&'*+/=?^_`{|}~-]+)*$")
+var local = regexp.MustCompile("^[\\pL\\pN!#$%&'+/=?^_`{|}~-]+(\\.[\\pL\\pN!#$%&'+/=?^_`{|}~-]+)*$")
 
 // email keeps the case of the part before the @, which only its own host may ignore (RFC 5321, section 2.4), and writes
 // the domain as the name system has it: lower case, letters beyond ASCII as Punycode.

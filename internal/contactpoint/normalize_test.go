@@ -64,7 +64,7 @@ func TestWhatIsNoContactPointIsRefusedWithoutRepeatingIt(t *testing.T) {
 			strings.Repeat("a", 65) + "@example.com", "a@" + strings.Repeat("b", 64) + ".com", "a@exa mple.com"}},
 		{contactpoint.WeChat, "bad_wechat", []string{"abc", "微信号一二三", "a b c d e", strings.Repeat("a", 65)}},
 		{contactpoint.QQ, "bad_qq", []string{"1234", "012345", "12345a", "1234567890123"}},
-		{contactpoint.Weibo, "bad_account", []string{"@", "a b", "***"}},
+		{contactpoint.Weibo, "bad_account", []string{"@", "a b", "++"}},
 		{contactpoint.Social, "platform_missing", []string{"somebody"}},
 	} {
 		for _, s := range c.given {

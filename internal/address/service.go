@@ -62,10 +62,10 @@ func (s *Service) Create(ctx context.Context, call tenant.Call, customerID uuid.
 }
 
 func (d Draft) fill(a *Address, region string) {
-	if d.Place.Country == "" {
-		d.Place.Country = region
-	}
 	a.settle(d.Place)
+	if a.Country == "" { // nor do the names tell it
+		a.Country = region
+	}
 	a.Street, a.PostalCode, a.Label, a.Recipient, a.AreaType = d.Street, d.PostalCode, d.Label, d.Recipient, d.AreaType
 	patch.Keep(&a.Primary, d.Primary)
 }

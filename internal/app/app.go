@@ -69,7 +69,7 @@ func New(p Parts) (*App, error) {
 		ContactPoints: points,
 		Addresses:     address.NewService(p.DB, p.Keys, customers, p.Now),
 		Transactions:  transaction.NewService(p.DB, p.Now),
-		Imports:       importer.NewService(p.DB, work, p.Now),
+		Imports:       importer.NewService(p.DB, work, p.Keys, p.Now),
 		Scores:        score.NewService(p.DB, work, p.Now),
 		Tiers:         tier.NewService(p.DB, work, p.Now),
 		Tags:          tag.NewService(p.DB, p.Now),

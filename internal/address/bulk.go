@@ -13,12 +13,6 @@ import (
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
-// Entry is the address of one row of a file.
-type Entry struct {
-	CustomerID uuid.UUID
-	Address    Address // as Read answers it
-}
-
 // Read is a draft as it will be kept: standard names, checked. Fails with fault.ErrInvalid.
 func Read(d Draft, t tenant.Tenant) (Address, error) {
 	var a Address
@@ -32,27 +26,28 @@ type Importer struct{ sealer }
 // NewImporter seals street lines by keys.
 func NewImporter(keys *seal.Keys) Importer { return Importer{sealer{keys}} }
 
-// Import adds the addresses that customers have not yet: two statements however many there are. The caller holds the
-// customers, and gives them their places itself. It answers for each entry whether it was added, and whether its customer
-// has too many already. The first of a customer becomes its primary one.
-func (s Importer) Import(ctx context.Context, tx postgres.Tx, tenantID int32, entries []Entry, now time.Time) (added, full []bool, err error) {
-	added, full = make([]bool, len(entries)), make([]bool, len(entries))
-	if len(entries) == 0 {
+// Import adds the addresses that customers have not yet: two statements however many there are. They are as Read answers
+// them, with their customers, whom the caller holds and gives their places itself; those without an id get one. It answers
+// for each whether it was added, and whether its customer has too many already. A customer's first becomes its primary one.
+func (s Importer) Import(ctx context.Context, tx postgres.Tx, tenantID int32, places []Address, now time.Time) (added, full []bool, err error) {
+	added, full = make([]bool, len(places)), make([]bool, len(places))
+	if len(places) == 0 {
 		return added, full, nil
 	}
-	has, err := holdings(ctx, tx, tenantID, entries)
+	has, err := holdings(ctx, tx, tenantID, places)
 	if err != nil {
 		return nil, nil, err
 	}
 	var b bulk
-	for i, e := range entries {
-		a := e.Address
-		a.ID, a.CustomerID = uuid.Must(uuid.NewV7()), e.CustomerID
+	for i, a := range places {
+		if a.ID == uuid.Nil {
+			a.ID = uuid.Must(uuid.NewV7())
+		}
 		r, err := s.toRow(tenantID, a)
 		if err != nil {
 			return nil, nil, err
 		}
-		of := has[e.CustomerID]
+		of := has[a.CustomerID]
 		switch {
 		case of[r.ValueIndex]:
 			continue
@@ -68,10 +63,10 @@ func (s Importer) Import(ctx context.Context, tx postgres.Tx, tenantID int32, en
 }
 
 // holdings are the indexes of the addresses that customers have.
-func holdings(ctx context.Context, tx postgres.Tx, tenantID int32, entries []Entry) (map[uuid.UUID]map[int64]bool, error) {
+func holdings(ctx context.Context, tx postgres.Tx, tenantID int32, places []Address) (map[uuid.UUID]map[int64]bool, error) {
 	all := map[uuid.UUID]map[int64]bool{}
 	var ids []uuid.UUID
-	for _, e := range entries {
+	for _, e := range places {
 		if all[e.CustomerID] == nil {
 			all[e.CustomerID] = map[int64]bool{}
 			ids = append(ids, e.CustomerID)

@@ -20,7 +20,7 @@ import (
 // Service keeps addresses.
 type Service struct {
 	*owned.Keeper[Address, row]
-	sealer
+	Importer
 	db        *postgres.DB
 	customers *customer.Service
 }
@@ -28,8 +28,8 @@ type Service struct {
 // NewService works on db with the time that now tells; street lines are sealed by keys, and customers get the place of
 // their primary address.
 func NewService(db *postgres.DB, keys *seal.Keys, customers *customer.Service, now func() time.Time) *Service {
-	s := sealer{keys}
-	return &Service{sealer: s, db: db, customers: customers, Keeper: owned.Keep(db, now, owned.Kind[Address, row]{
+	s := NewImporter(keys)
+	return &Service{Importer: s, db: db, customers: customers, Keeper: owned.Keep(db, now, owned.Kind[Address, row]{
 		Name: "address", NotFound: ErrNotFound, Base: func(a *Address) *owned.Base { return &a.Base },
 		ToRow: s.toRow, ToItem: s.address, Difference: difference,
 		Primary:  func(a *Address) (*bool, map[string]any) { return &a.Primary, nil },

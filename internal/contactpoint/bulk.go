@@ -11,38 +11,38 @@ import (
 	"github.com/kezi-io/kezi/internal/postgres"
 )
 
-// Entry is one value of a file for a customer.
-type Entry struct {
-	CustomerID uuid.UUID
-	Normal
-	Given string
+// New is a contact point of a value, as it is when nobody says more.
+func New(n Normal, given string) ContactPoint {
+	p := ContactPoint{Kind: n.Kind, Platform: n.Platform, Value: n.Value, NumberType: n.NumberType, Valid: true, Consent: Unknown}
+	if given != n.Value {
+		p.Given = given
+	}
+	return p
 }
 
-// Import adds what customers have not yet, as a set: two statements however many there are. The caller holds the
-// customers. It answers for each entry whether it was added, and whether its customer has too many already. The first of
-// a kind becomes primary where there is none.
-func (x Index) Import(ctx context.Context, tx postgres.Tx, tenantID int32, entries []Entry, source string, now time.Time) (added, full []bool, err error) {
-	added, full = make([]bool, len(entries)), make([]bool, len(entries))
-	if len(entries) == 0 {
+// Import adds what customers have not yet, as a set: two statements however many there are. The points have values as New
+// takes them and their customers, whom the caller holds; those without an id get one. It answers for each whether it was
+// added, and whether its customer has too many already. The first of a kind becomes primary where there is none.
+func (x Index) Import(ctx context.Context, tx postgres.Tx, tenantID int32, points []ContactPoint, now time.Time) (added, full []bool, err error) {
+	added, full = make([]bool, len(points)), make([]bool, len(points))
+	if len(points) == 0 {
 		return added, full, nil
 	}
-	has, err := holdings(ctx, tx, tenantID, entries)
+	has, err := holdings(ctx, tx, tenantID, points)
 	if err != nil {
 		return nil, nil, err
 	}
 	var b bulk
-	for i, e := range entries {
-		p := ContactPoint{Base: owned.Base{ID: uuid.Must(uuid.NewV7()), CustomerID: e.CustomerID}, Kind: e.Kind, Platform: e.Platform,
-			Value: e.Value, NumberType: e.NumberType, Given: e.Given}
-		if p.Given == p.Value {
-			p.Given = ""
+	for i, p := range points {
+		if p.ID == uuid.Nil {
+			p.ID = uuid.Must(uuid.NewV7())
 		}
 		r, err := x.toRow(tenantID, p)
 		if err != nil {
 			return nil, nil, err
 		}
-		of := has[e.CustomerID]
-		k := keyOf(nil, e.Kind, r.ValueIndex)
+		of := has[p.CustomerID]
+		k := keyOf(p.ContactID, p.Kind, r.ValueIndex)
 		switch {
 		case of.keys[k]:
 			continue
@@ -50,25 +50,32 @@ func (x Index) Import(ctx context.Context, tx postgres.Tx, tenantID int32, entri
 			full[i] = true
 			continue
 		}
-		r.IsPrimary = !of.primary[e.Kind]
-		of.keys[k], of.primary[e.Kind], added[i] = true, true, true
+		first := group{k.contact, k.kind}
+		r.IsPrimary = !of.primary[first]
+		of.keys[k], of.primary[first], added[i] = true, true, true
 		b.add(r)
 	}
-	return added, full, b.insert(ctx, tx, tenantID, source, now)
+	return added, full, b.insert(ctx, tx, tenantID, now)
 }
 
 // holding is what a customer has before an import.
 type holding struct {
 	keys    map[key]bool
-	primary map[Kind]bool // its own kinds that have a primary one
+	primary map[group]bool // those that have a primary one
 }
 
-func holdings(ctx context.Context, tx postgres.Tx, tenantID int32, entries []Entry) (map[uuid.UUID]holding, error) {
+// group is the contact points among which one is primary; contact is nil for the customer's own.
+type group struct {
+	contact uuid.UUID
+	kind    Kind
+}
+
+func holdings(ctx context.Context, tx postgres.Tx, tenantID int32, points []ContactPoint) (map[uuid.UUID]holding, error) {
 	all := map[uuid.UUID]holding{}
 	var ids []uuid.UUID
-	for _, e := range entries {
+	for _, e := range points {
 		if _, ok := all[e.CustomerID]; !ok {
-			all[e.CustomerID] = holding{map[key]bool{}, map[Kind]bool{}}
+			all[e.CustomerID] = holding{map[key]bool{}, map[group]bool{}}
 			ids = append(ids, e.CustomerID)
 		}
 	}
@@ -89,9 +96,10 @@ func holdings(ctx context.Context, tx postgres.Tx, tenantID int32, entries []Ent
 			return nil, fmt.Errorf("read the contact points of %d customers: %w", len(ids), err)
 		}
 		of := all[customerID]
-		of.keys[keyOf(contactID, Kind(kind), index)] = true
-		if primary && contactID == nil {
-			of.primary[Kind(kind)] = true
+		k := keyOf(contactID, Kind(kind), index)
+		of.keys[k] = true
+		if primary {
+			of.primary[group{k.contact, k.kind}] = true
 		}
 	}
 	return all, rows.Err()
@@ -99,33 +107,41 @@ func holdings(ctx context.Context, tx postgres.Tx, tenantID int32, entries []Ent
 
 // bulk is rows as columns.
 type bulk struct {
-	customers, ids        []uuid.UUID
-	kinds                 []string
-	platforms, numberType []*string
-	values, given         [][]byte
-	indexes               []int64
-	lookups               []string
-	primary               []bool
+	customers, ids                 []uuid.UUID
+	contacts                       []*uuid.UUID
+	kinds, consents                []string
+	platforms, types, labels, from []*string
+	values, given                  [][]byte
+	indexes                        []int64
+	lookups                        []string
+	primary, valid                 []bool
+	verified                       []*time.Time
 }
 
 func (b *bulk) add(r row) {
-	b.customers, b.ids = append(b.customers, r.CustomerID), append(b.ids, r.ID)
-	b.kinds, b.platforms, b.numberType = append(b.kinds, r.Kind), append(b.platforms, r.Platform), append(b.numberType, r.NumberType)
+	b.customers, b.ids, b.contacts = append(b.customers, r.CustomerID), append(b.ids, r.ID), append(b.contacts, r.ContactID)
+	b.kinds, b.consents = append(b.kinds, r.Kind), append(b.consents, r.Consent)
+	b.platforms, b.types = append(b.platforms, r.Platform), append(b.types, r.NumberType)
+	b.labels, b.from = append(b.labels, r.Label), append(b.from, r.Source)
 	b.values, b.given = append(b.values, r.Value), append(b.given, r.Given)
-	b.indexes, b.lookups, b.primary = append(b.indexes, r.ValueIndex), append(b.lookups, r.Lookup.String()), append(b.primary, r.IsPrimary)
+	b.indexes, b.lookups = append(b.indexes, r.ValueIndex), append(b.lookups, r.Lookup.String())
+	b.primary, b.valid, b.verified = append(b.primary, r.IsPrimary), append(b.valid, r.Valid), append(b.verified, r.VerifiedAt)
 }
 
-func (b *bulk) insert(ctx context.Context, tx postgres.Tx, tenantID int32, source string, now time.Time) error {
+func (b *bulk) insert(ctx context.Context, tx postgres.Tx, tenantID int32, now time.Time) error {
 	if len(b.ids) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO contact_points (tenant_id, customer_id, id, version, kind, platform, number_type, value, given,
-			value_index, lookup, is_primary, valid, consent, source, created_at, updated_at)
-		SELECT $1, x.customer_id, x.id, 1, x.kind, x.platform, x.number_type, x.value, x.given, x.value_index, x.lookup::bigint[],
-			x.is_primary, true, 'unknown', $2, $3, $3
-		FROM unnest($4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::bytea[], $11::bigint[], $12::text[],
-			$13::boolean[]) x (customer_id, id, kind, platform, number_type, value, given, value_index, lookup, is_primary)`,
-		tenantID, source, now, b.customers, b.ids, b.kinds, b.platforms, b.numberType, b.values, b.given, b.indexes, b.lookups, b.primary)
+	_, err := tx.Exec(ctx, `INSERT INTO contact_points (tenant_id, version, created_at, updated_at, customer_id, id, contact_id, kind,
+			consent, platform, number_type, label, source, value, given, value_index, is_primary, valid, verified_at, lookup)
+		SELECT $1, 1, $2, $2, x.customer_id, x.id, x.contact_id, x.kind, x.consent, x.platform, x.number_type, x.label, x.source,
+			x.value, x.given, x.value_index, x.is_primary, x.valid, x.verified_at, x.lookup::bigint[]
+		FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
+			$12::bytea[], $13::bytea[], $14::bigint[], $15::boolean[], $16::boolean[], $17::timestamptz[], $18::text[])
+			x (customer_id, id, contact_id, kind, consent, platform, number_type, label, source, value, given, value_index, is_primary,
+				valid, verified_at, lookup)`,
+		tenantID, now, b.customers, b.ids, b.contacts, b.kinds, b.consents, b.platforms, b.types, b.labels, b.from, b.values, b.given,
+		b.indexes, b.primary, b.valid, b.verified, b.lookups)
 	if err != nil {
 		return fmt.Errorf("insert %d contact points: %w", len(b.ids), err)
 	}

@@ -111,17 +111,21 @@ func (p *parser) settle(r *person, draft address.Draft) {
 // held. Rows that would give a customer too many are refused by out.
 func (b *batch) writeParts(ctx context.Context, tx postgres.Tx, who resolved, rows []int, out *outcome) (map[int]bool, error) {
 	tenantID, now := b.run.Call.Tenant.ID, b.service.now()
-	var points []contactpoint.Entry
-	var places []address.Entry
+	var points []contactpoint.ContactPoint
+	var places []address.Address
 	var pointOf, placeOf []int // the rows
 	for _, i := range rows {
 		r := &b.people[i]
 		id := who.ids[r.id]
 		for _, p := range r.points {
-			points, pointOf = append(points, contactpoint.Entry{CustomerID: id, Normal: p.Normal, Given: p.given}), append(pointOf, i)
+			n := contactpoint.New(p.Normal, p.given)
+			n.CustomerID, n.Source = id, "import"
+			points, pointOf = append(points, n), append(pointOf, i)
 		}
 		if r.address != nil {
-			places, placeOf = append(places, address.Entry{CustomerID: id, Address: *r.address}), append(placeOf, i)
+			a := *r.address
+			a.CustomerID = id
+			places, placeOf = append(places, a), append(placeOf, i)
 		}
 	}
 	did, refused := map[int]bool{}, map[int]bool{}
@@ -134,7 +138,7 @@ func (b *batch) writeParts(ctx context.Context, tx postgres.Tx, who resolved, ro
 			}
 		}
 	}
-	added, full, err := b.service.points.Import(ctx, tx, tenantID, points, "import", now)
+	added, full, err := b.service.points.Import(ctx, tx, tenantID, points, now)
 	if err != nil {
 		return nil, err
 	}

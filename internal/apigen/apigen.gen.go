@@ -64,6 +64,87 @@ func (e CalibrationUnitsTime) Valid() bool {
 	}
 }
 
+// Defines values for ContactGender.
+const (
+	ContactGenderFemale ContactGender = "female"
+	ContactGenderMale   ContactGender = "male"
+	ContactGenderOther  ContactGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactGender enum.
+func (e ContactGender) Valid() bool {
+	switch e {
+	case ContactGenderFemale:
+		return true
+	case ContactGenderMale:
+		return true
+	case ContactGenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchDecisionRole.
+const (
+	ContactPatchDecisionRoleChampion      ContactPatchDecisionRole = "champion"
+	ContactPatchDecisionRoleDecisionMaker ContactPatchDecisionRole = "decision_maker"
+	ContactPatchDecisionRoleFinance       ContactPatchDecisionRole = "finance"
+	ContactPatchDecisionRoleGatekeeper    ContactPatchDecisionRole = "gatekeeper"
+	ContactPatchDecisionRoleInfluencer    ContactPatchDecisionRole = "influencer"
+	ContactPatchDecisionRoleOther         ContactPatchDecisionRole = "other"
+	ContactPatchDecisionRolePurchaser     ContactPatchDecisionRole = "purchaser"
+	ContactPatchDecisionRoleTechnical     ContactPatchDecisionRole = "technical"
+	ContactPatchDecisionRoleUser          ContactPatchDecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchDecisionRole enum.
+func (e ContactPatchDecisionRole) Valid() bool {
+	switch e {
+	case ContactPatchDecisionRoleChampion:
+		return true
+	case ContactPatchDecisionRoleDecisionMaker:
+		return true
+	case ContactPatchDecisionRoleFinance:
+		return true
+	case ContactPatchDecisionRoleGatekeeper:
+		return true
+	case ContactPatchDecisionRoleInfluencer:
+		return true
+	case ContactPatchDecisionRoleOther:
+		return true
+	case ContactPatchDecisionRolePurchaser:
+		return true
+	case ContactPatchDecisionRoleTechnical:
+		return true
+	case ContactPatchDecisionRoleUser:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchGender.
+const (
+	ContactPatchGenderFemale ContactPatchGender = "female"
+	ContactPatchGenderMale   ContactPatchGender = "male"
+	ContactPatchGenderOther  ContactPatchGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchGender enum.
+func (e ContactPatchGender) Valid() bool {
+	switch e {
+	case ContactPatchGenderFemale:
+		return true
+	case ContactPatchGenderMale:
+		return true
+	case ContactPatchGenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerExpansion.
 const (
 	CustomerExpansionMetrics CustomerExpansion = "metrics"
@@ -211,6 +292,45 @@ func (e CustomerTagSource) Valid() bool {
 	case CustomerTagSourceBulk:
 		return true
 	case CustomerTagSourceManual:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DecisionRole.
+const (
+	DecisionRoleChampion      DecisionRole = "champion"
+	DecisionRoleDecisionMaker DecisionRole = "decision_maker"
+	DecisionRoleFinance       DecisionRole = "finance"
+	DecisionRoleGatekeeper    DecisionRole = "gatekeeper"
+	DecisionRoleInfluencer    DecisionRole = "influencer"
+	DecisionRoleOther         DecisionRole = "other"
+	DecisionRolePurchaser     DecisionRole = "purchaser"
+	DecisionRoleTechnical     DecisionRole = "technical"
+	DecisionRoleUser          DecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the DecisionRole enum.
+func (e DecisionRole) Valid() bool {
+	switch e {
+	case DecisionRoleChampion:
+		return true
+	case DecisionRoleDecisionMaker:
+		return true
+	case DecisionRoleFinance:
+		return true
+	case DecisionRoleGatekeeper:
+		return true
+	case DecisionRoleInfluencer:
+		return true
+	case DecisionRoleOther:
+		return true
+	case DecisionRolePurchaser:
+		return true
+	case DecisionRoleTechnical:
+		return true
+	case DecisionRoleUser:
 		return true
 	default:
 		return false
@@ -373,6 +493,78 @@ func (e JobStatus) Valid() bool {
 	case JobStatusRunning:
 		return true
 	case JobStatusSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NoteKind.
+const (
+	NoteKindGeneral        NoteKind = "general"
+	NoteKindHistory        NoteKind = "history"
+	NoteKindProspect       NoteKind = "prospect"
+	NoteKindSolution       NoteKind = "solution"
+	NoteKindSpecialRequest NoteKind = "special_request"
+)
+
+// Valid indicates whether the value is a known member of the NoteKind enum.
+func (e NoteKind) Valid() bool {
+	switch e {
+	case NoteKindGeneral:
+		return true
+	case NoteKindHistory:
+		return true
+	case NoteKindProspect:
+		return true
+	case NoteKindSolution:
+		return true
+	case NoteKindSpecialRequest:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RelationType.
+const (
+	RelationTypeBuyer      RelationType = "buyer"
+	RelationTypeEmployee   RelationType = "employee"
+	RelationTypeEmployer   RelationType = "employer"
+	RelationTypeHousehold  RelationType = "household"
+	RelationTypeParent     RelationType = "parent"
+	RelationTypePartner    RelationType = "partner"
+	RelationTypeReferred   RelationType = "referred"
+	RelationTypeReferrer   RelationType = "referrer"
+	RelationTypeRelated    RelationType = "related"
+	RelationTypeSubsidiary RelationType = "subsidiary"
+	RelationTypeSupplier   RelationType = "supplier"
+)
+
+// Valid indicates whether the value is a known member of the RelationType enum.
+func (e RelationType) Valid() bool {
+	switch e {
+	case RelationTypeBuyer:
+		return true
+	case RelationTypeEmployee:
+		return true
+	case RelationTypeEmployer:
+		return true
+	case RelationTypeHousehold:
+		return true
+	case RelationTypeParent:
+		return true
+	case RelationTypePartner:
+		return true
+	case RelationTypeReferred:
+		return true
+	case RelationTypeReferrer:
+		return true
+	case RelationTypeRelated:
+		return true
+	case RelationTypeSubsidiary:
+		return true
+	case RelationTypeSupplier:
 		return true
 	default:
 		return false
@@ -687,6 +879,83 @@ type ChangeSetItemPage struct {
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 type Condition = json.RawMessage
 
+// Contact Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","decision_role":"decision_maker","department":"采购部","gender":"female","id":"01890a5d-ac96-774b-bcce-b30209a18001","name":"周敏","primary":true,"title":"采购总监","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Contact struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole      `json:"decision_role,omitempty"`
+	Department   *string            `json:"department,omitempty"`
+	Gender       *ContactGender     `json:"gender,omitempty"`
+	ID           openapi_types.UUID `json:"id"`
+	Name         string             `json:"name"`
+
+	// PersonID The same human as a customer.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+
+	// Primary The one to ask first; at most one of a customer.
+	Primary   bool      `json:"primary"`
+	Remark    *string   `json:"remark,omitempty"`
+	Title     *string   `json:"title,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// ContactCreate defines model for ContactCreate.
+type ContactCreate struct {
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole  `json:"decision_role,omitempty"`
+	Department   *string        `json:"department,omitempty"`
+	Gender       *ContactGender `json:"gender,omitempty"`
+	Name         string         `json:"name"`
+
+	// PersonID A customer of kind person.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+	Primary  *bool               `json:"primary,omitempty"`
+
+	// Remark Left out of the event feed.
+	Remark *string `json:"remark,omitempty"`
+	Title  *string `json:"title,omitempty"`
+}
+
+// ContactGender defines model for ContactGender.
+type ContactGender string
+
+// ContactPage defines model for ContactPage.
+type ContactPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Contact `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPatch defines model for ContactPatch.
+type ContactPatch struct {
+	DecisionRole nullable.Nullable[ContactPatchDecisionRole] `json:"decision_role,omitempty"`
+	Department   nullable.Nullable[string]                   `json:"department,omitempty"`
+	Gender       nullable.Nullable[ContactPatchGender]       `json:"gender,omitempty"`
+	Name         *string                                     `json:"name,omitempty"`
+	PersonID     nullable.Nullable[openapi_types.UUID]       `json:"person_id,omitempty"`
+	Primary      *bool                                       `json:"primary,omitempty"`
+	Remark       nullable.Nullable[string]                   `json:"remark,omitempty"`
+	Title        nullable.Nullable[string]                   `json:"title,omitempty"`
+}
+
+// ContactPatchDecisionRole defines model for ContactPatch.DecisionRole.
+type ContactPatchDecisionRole string
+
+// ContactPatchGender defines model for ContactPatch.Gender.
+type ContactPatchGender string
+
 // Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Customer struct {
 	City *string `json:"city,omitempty"`
@@ -893,6 +1162,9 @@ type CustomerTagPut struct {
 	Reason    *string    `json:"reason,omitempty"`
 }
 
+// DecisionRole The part that a contact has in what the customer decides.
+type DecisionRole string
+
 // Diagnostic defines model for Diagnostic.
 type Diagnostic struct {
 	Code   string `json:"code"`
@@ -1004,6 +1276,29 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Hierarchy Example: {"items":[{"depth":0,"id":"01890a5d-ac96-774b-bcce-b302099a8002","kind":"company","name":"杭州西湖茶叶有限公司"},{"depth":1,"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司","parent_id":"01890a5d-ac96-774b-bcce-b302099a8002"}],"path":["01890a5d-ac96-774b-bcce-b302099a8002"],"truncated":false}
+type Hierarchy struct {
+	Items []HierarchyNode `json:"items"`
+
+	// Path From the top to the company asked for.
+	Path []openapi_types.UUID `json:"path"`
+
+	// Truncated Whether there are more than the 1000 shown.
+	Truncated bool `json:"truncated"`
+}
+
+// HierarchyNode defines model for HierarchyNode.
+type HierarchyNode struct {
+	// Depth 0 at the top.
+	Depth int                `json:"depth"`
+	ID    openapi_types.UUID `json:"id"`
+	Kind  CustomerKind       `json:"kind"`
+	Name  string             `json:"name"`
+
+	// ParentID Absent at the top.
+	ParentID *openapi_types.UUID `json:"parent_id,omitempty"`
+}
 
 // Import Example: {"bytes":1024,"change_set":"01890a5d-ac96-774b-bcce-b302099aa001","created":19,"created_at":"2026-02-14T02:00:00Z","currency":"CNY","customers_created":7,"encoding":"utf-8","failed":1,"format":"csv","id":"01890a5d-ac96-774b-bcce-b302099ac101","mapping":{"amount_minor":"amount_cents","customer_external_id":"customer_id","occurred_at":"date"},"rows":20,"source":"shop","status":"succeeded","type":"transactions","unchanged":0,"updated":0,"updated_at":"2026-02-14T02:00:01Z","version":4}
 type Import struct {
@@ -1217,6 +1512,62 @@ type Money struct {
 	Currency string `json:"currency"`
 }
 
+// Note Example: {"author":"demo-writer","body":"送货前请先发短信，不要打电话","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a1a001","kind":"special_request","pinned":true,"updated_at":"2026-01-01T00:00:00Z","version":1}
+type Note struct {
+	// Author Who wrote it first.
+	Author string `json:"author"`
+
+	// Body Plain text; lines end in \n.
+	Body       string             `json:"body"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	ID         openapi_types.UUID `json:"id"`
+	Kind       NoteKind           `json:"kind"`
+
+	// OccurredOn The day that it tells of.
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+
+	// Pinned Pinned notes come first.
+	Pinned    bool      `json:"pinned"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// NoteCreate defines model for NoteCreate.
+type NoteCreate struct {
+	Body       string              `json:"body"`
+	Kind       *NoteKind           `json:"kind,omitempty"`
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+	Pinned     *bool               `json:"pinned,omitempty"`
+}
+
+// NoteKind defines model for NoteKind.
+type NoteKind string
+
+// NotePage defines model for NotePage.
+type NotePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool   `json:"has_more"`
+	Items   []Note `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// NotePatch defines model for NotePatch.
+type NotePatch struct {
+	Body       *string                               `json:"body,omitempty"`
+	Kind       *NoteKind                             `json:"kind,omitempty"`
+	OccurredOn nullable.Nullable[openapi_types.Date] `json:"occurred_on,omitempty"`
+	Pinned     *bool                                 `json:"pinned,omitempty"`
+}
+
 // Page defines model for Page.
 type Page struct {
 	// HasMore Whether another page follows.
@@ -1298,6 +1649,66 @@ type RFMWeights struct {
 	M float64 `json:"m"`
 	R float64 `json:"r"`
 }
+
+// RelatedCustomer defines model for RelatedCustomer.
+type RelatedCustomer struct {
+	ID   openapi_types.UUID `json:"id"`
+	Kind CustomerKind       `json:"kind"`
+	Name string             `json:"name"`
+}
+
+// Relation Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","id":"01890a5d-ac96-774b-bcce-b30209a19001","other":{"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司"},"since":"2019-07-01","type":"subsidiary","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Relation struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// ID The same from both ends.
+	ID    openapi_types.UUID  `json:"id"`
+	Note  *string             `json:"note,omitempty"`
+	Other RelatedCustomer     `json:"other"`
+	Since *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type      RelationType `json:"type"`
+	UpdatedAt time.Time    `json:"updated_at"`
+	Version   int64        `json:"version"`
+}
+
+// RelationCreate defines model for RelationCreate.
+type RelationCreate struct {
+	// Note Left out of the event feed.
+	Note            *string             `json:"note,omitempty"`
+	OtherCustomerID openapi_types.UUID  `json:"other_customer_id"`
+	Since           *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type RelationType `json:"type"`
+}
+
+// RelationPage defines model for RelationPage.
+type RelationPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool       `json:"has_more"`
+	Items   []Relation `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// RelationPatch defines model for RelationPatch.
+type RelationPatch struct {
+	Note  nullable.Nullable[string]             `json:"note,omitempty"`
+	Since nullable.Nullable[openapi_types.Date] `json:"since,omitempty"`
+}
+
+// RelationType What the other customer is to this one.
+type RelationType string
 
 // RunScore defines model for RunScore.
 type RunScore struct {
@@ -1896,6 +2307,12 @@ type ValueFit struct {
 	Parameters map[string]float64 `json:"parameters"`
 }
 
+// ContactCustomerID defines model for ContactCustomerId.
+type ContactCustomerID = openapi_types.UUID
+
+// ContactID defines model for ContactId.
+type ContactID = openapi_types.UUID
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
@@ -1917,6 +2334,9 @@ type CustomerSort = string
 // ExternalID defines model for ExternalId.
 type ExternalID = string
 
+// GroupCustomerID defines model for GroupCustomerId.
+type GroupCustomerID = openapi_types.UUID
+
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
 
@@ -1937,6 +2357,12 @@ type Limit = int
 
 // ModelKey defines model for ModelKey.
 type ModelKey = string
+
+// NoteID defines model for NoteId.
+type NoteID = openapi_types.UUID
+
+// RelationID defines model for RelationId.
+type RelationID = openapi_types.UUID
 
 // RunID defines model for RunId.
 type RunID = openapi_types.UUID
@@ -2109,6 +2535,51 @@ type PatchCustomerParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListContactsParams defines parameters for ListContacts.
+type ListContactsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateContactParams defines parameters for CreateContact.
+type CreateContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteContactParams defines parameters for DeleteContact.
+type DeleteContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetContactParams defines parameters for GetContact.
+type GetContactParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchContactParams defines parameters for PatchContact.
+type PatchContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // DeleteCustomerExternalIDParams defines parameters for DeleteCustomerExternalID.
 type DeleteCustomerExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
@@ -2119,6 +2590,102 @@ type DeleteCustomerExternalIDParams struct {
 type PutCustomerExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// ListNotesParams defines parameters for ListNotes.
+type ListNotesParams struct {
+	// Kind Only notes of these kinds.
+	Kind *[]NoteKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateNoteParams defines parameters for CreateNote.
+type CreateNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteNoteParams defines parameters for DeleteNote.
+type DeleteNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetNoteParams defines parameters for GetNote.
+type GetNoteParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchNoteParams defines parameters for PatchNote.
+type PatchNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListRelationsParams defines parameters for ListRelations.
+type ListRelationsParams struct {
+	// Type Only relations of these types.
+	Type *[]RelationType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateRelationParams defines parameters for CreateRelation.
+type CreateRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteRelationParams defines parameters for DeleteRelation.
+type DeleteRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetRelationParams defines parameters for GetRelation.
+type GetRelationParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchRelationParams defines parameters for PatchRelation.
+type PatchRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
@@ -2568,6 +3135,24 @@ type SearchCustomersJSONRequestBody = CustomerSearch
 // PatchCustomerApplicationMergePatchPlusJSONRequestBody defines body for PatchCustomer for application/merge-patch+json ContentType.
 type PatchCustomerApplicationMergePatchPlusJSONRequestBody = CustomerPatch
 
+// CreateContactJSONRequestBody defines body for CreateContact for application/json ContentType.
+type CreateContactJSONRequestBody = ContactCreate
+
+// PatchContactApplicationMergePatchPlusJSONRequestBody defines body for PatchContact for application/merge-patch+json ContentType.
+type PatchContactApplicationMergePatchPlusJSONRequestBody = ContactPatch
+
+// CreateNoteJSONRequestBody defines body for CreateNote for application/json ContentType.
+type CreateNoteJSONRequestBody = NoteCreate
+
+// PatchNoteApplicationMergePatchPlusJSONRequestBody defines body for PatchNote for application/merge-patch+json ContentType.
+type PatchNoteApplicationMergePatchPlusJSONRequestBody = NotePatch
+
+// CreateRelationJSONRequestBody defines body for CreateRelation for application/json ContentType.
+type CreateRelationJSONRequestBody = RelationCreate
+
+// PatchRelationApplicationMergePatchPlusJSONRequestBody defines body for PatchRelation for application/merge-patch+json ContentType.
+type PatchRelationApplicationMergePatchPlusJSONRequestBody = RelationPatch
+
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
 
@@ -2660,15 +3245,63 @@ type ServerInterface interface {
 	// PatchCustomer Change a customer
 	// (PATCH /v1/customers/{customer_id})
 	PatchCustomer(ctx echo.Context, customerID CustomerID, params PatchCustomerParams) error
+	// ListContacts List a customer's contacts
+	// (GET /v1/customers/{customer_id}/contacts)
+	ListContacts(ctx echo.Context, customerID ContactCustomerID, params ListContactsParams) error
+	// CreateContact Add a contact
+	// (POST /v1/customers/{customer_id}/contacts)
+	CreateContact(ctx echo.Context, customerID ContactCustomerID, params CreateContactParams) error
+	// DeleteContact Delete a contact
+	// (DELETE /v1/customers/{customer_id}/contacts/{contact_id})
+	DeleteContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params DeleteContactParams) error
+	// GetContact Read a contact
+	// (GET /v1/customers/{customer_id}/contacts/{contact_id})
+	GetContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params GetContactParams) error
+	// PatchContact Change a contact
+	// (PATCH /v1/customers/{customer_id}/contacts/{contact_id})
+	PatchContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params PatchContactParams) error
 	// DeleteCustomerExternalID Take an external id away
 	// (DELETE /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	DeleteCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params DeleteCustomerExternalIDParams) error
 	// PutCustomerExternalID Give a customer an external id
 	// (PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	PutCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params PutCustomerExternalIDParams) error
+	// GetHierarchy Read the group that a company belongs to
+	// (GET /v1/customers/{customer_id}/hierarchy)
+	GetHierarchy(ctx echo.Context, customerID GroupCustomerID) error
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx echo.Context, customerID CustomerID) error
+	// ListNotes List a customer's notes
+	// (GET /v1/customers/{customer_id}/notes)
+	ListNotes(ctx echo.Context, customerID CustomerID, params ListNotesParams) error
+	// CreateNote Write a note
+	// (POST /v1/customers/{customer_id}/notes)
+	CreateNote(ctx echo.Context, customerID CustomerID, params CreateNoteParams) error
+	// DeleteNote Delete a note
+	// (DELETE /v1/customers/{customer_id}/notes/{note_id})
+	DeleteNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params DeleteNoteParams) error
+	// GetNote Read a note
+	// (GET /v1/customers/{customer_id}/notes/{note_id})
+	GetNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params GetNoteParams) error
+	// PatchNote Change a note
+	// (PATCH /v1/customers/{customer_id}/notes/{note_id})
+	PatchNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params PatchNoteParams) error
+	// ListRelations List a customer's relations
+	// (GET /v1/customers/{customer_id}/relations)
+	ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error
+	// CreateRelation Relate two customers
+	// (POST /v1/customers/{customer_id}/relations)
+	CreateRelation(ctx echo.Context, customerID GroupCustomerID, params CreateRelationParams) error
+	// DeleteRelation End a relation
+	// (DELETE /v1/customers/{customer_id}/relations/{relation_id})
+	DeleteRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params DeleteRelationParams) error
+	// GetRelation Read a relation
+	// (GET /v1/customers/{customer_id}/relations/{relation_id})
+	GetRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params GetRelationParams) error
+	// PatchRelation Change a relation
+	// (PATCH /v1/customers/{customer_id}/relations/{relation_id})
+	PatchRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params PatchRelationParams) error
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx echo.Context, customerID CustomerID) error
@@ -3315,6 +3948,239 @@ func (w *ServerInterfaceWrapper) PatchCustomer(ctx echo.Context) error {
 	return err
 }
 
+// ListContacts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListContacts(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListContactsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListContacts(ctx, customerID, params)
+	return err
+}
+
+// CreateContact converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateContactParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateContact(ctx, customerID, params)
+	return err
+}
+
+// DeleteContact converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_id" -------------
+	var contactID ContactID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_id", ctx.Param("contact_id"), &contactID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteContactParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteContact(ctx, customerID, contactID, params)
+	return err
+}
+
+// GetContact converts echo context to params.
+func (w *ServerInterfaceWrapper) GetContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_id" -------------
+	var contactID ContactID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_id", ctx.Param("contact_id"), &contactID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetContactParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetContact(ctx, customerID, contactID, params)
+	return err
+}
+
+// PatchContact converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_id" -------------
+	var contactID ContactID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_id", ctx.Param("contact_id"), &contactID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchContactParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchContact(ctx, customerID, contactID, params)
+	return err
+}
+
 // DeleteCustomerExternalID converts echo context to params.
 func (w *ServerInterfaceWrapper) DeleteCustomerExternalID(ctx echo.Context) error {
 	var err error
@@ -3397,6 +4263,22 @@ func (w *ServerInterfaceWrapper) PutCustomerExternalID(ctx echo.Context) error {
 	return err
 }
 
+// GetHierarchy converts echo context to params.
+func (w *ServerInterfaceWrapper) GetHierarchy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetHierarchy(ctx, customerID)
+	return err
+}
+
 // GetCustomerMetrics converts echo context to params.
 func (w *ServerInterfaceWrapper) GetCustomerMetrics(ctx echo.Context) error {
 	var err error
@@ -3410,6 +4292,486 @@ func (w *ServerInterfaceWrapper) GetCustomerMetrics(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetCustomerMetrics(ctx, customerID)
+	return err
+}
+
+// ListNotes converts echo context to params.
+func (w *ServerInterfaceWrapper) ListNotes(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListNotesParams
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListNotes(ctx, customerID, params)
+	return err
+}
+
+// CreateNote converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateNoteParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateNote(ctx, customerID, params)
+	return err
+}
+
+// DeleteNote converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "note_id" -------------
+	var noteID NoteID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "note_id", ctx.Param("note_id"), &noteID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter note_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteNoteParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteNote(ctx, customerID, noteID, params)
+	return err
+}
+
+// GetNote converts echo context to params.
+func (w *ServerInterfaceWrapper) GetNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "note_id" -------------
+	var noteID NoteID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "note_id", ctx.Param("note_id"), &noteID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter note_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetNoteParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetNote(ctx, customerID, noteID, params)
+	return err
+}
+
+// PatchNote converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "note_id" -------------
+	var noteID NoteID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "note_id", ctx.Param("note_id"), &noteID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter note_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchNoteParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchNote(ctx, customerID, noteID, params)
+	return err
+}
+
+// ListRelations converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRelations(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRelationsParams
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRelations(ctx, customerID, params)
+	return err
+}
+
+// CreateRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateRelation(ctx, customerID, params)
+	return err
+}
+
+// DeleteRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_id" -------------
+	var relationID RelationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_id", ctx.Param("relation_id"), &relationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteRelation(ctx, customerID, relationID, params)
+	return err
+}
+
+// GetRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_id" -------------
+	var relationID RelationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_id", ctx.Param("relation_id"), &relationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRelationParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRelation(ctx, customerID, relationID, params)
+	return err
+}
+
+// PatchRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_id" -------------
+	var relationID RelationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_id", ctx.Param("relation_id"), &relationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchRelation(ctx, customerID, relationID, params)
 	return err
 }
 
@@ -5403,6 +6765,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contacts", wrapper.ListContacts, options.OperationMiddlewares["listContacts"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/contacts", wrapper.CreateContact, options.OperationMiddlewares["createContact"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.DeleteContact, options.OperationMiddlewares["deleteContact"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.GetContact, options.OperationMiddlewares["getContact"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.PatchContact, options.OperationMiddlewares["patchContact"]...)
 	router.GET(options.BaseURL+"/v1/customers", wrapper.ListCustomers, options.OperationMiddlewares["listCustomers"]...)
 	router.POST(options.BaseURL+"/v1/customers", wrapper.CreateCustomer, options.OperationMiddlewares["createCustomer"]...)
 	router.POST(options.BaseURL+"/v1/customers/search", wrapper.SearchCustomers, options.OperationMiddlewares["searchCustomers"]...)
@@ -5428,6 +6795,17 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.GET(options.BaseURL+"/v1/jobs/:job_id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/:job_id/cancel", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/notes", wrapper.ListNotes, options.OperationMiddlewares["listNotes"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/notes", wrapper.CreateNote, options.OperationMiddlewares["createNote"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.DeleteNote, options.OperationMiddlewares["deleteNote"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.GetNote, options.OperationMiddlewares["getNote"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.PatchNote, options.OperationMiddlewares["patchNote"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.ListRelations, options.OperationMiddlewares["listRelations"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.CreateRelation, options.OperationMiddlewares["createRelation"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.DeleteRelation, options.OperationMiddlewares["deleteRelation"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.GetRelation, options.OperationMiddlewares["getRelation"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.PatchRelation, options.OperationMiddlewares["patchRelation"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/hierarchy", wrapper.GetHierarchy, options.OperationMiddlewares["getHierarchy"]...)
 	router.GET(options.BaseURL+"/v1/score-models", wrapper.ListScoreModels, options.OperationMiddlewares["listScoreModels"]...)
 	router.POST(options.BaseURL+"/v1/score-models", wrapper.CreateScoreModel, options.OperationMiddlewares["createScoreModel"]...)
 	router.DELETE(options.BaseURL+"/v1/score-models/:model_key", wrapper.DeleteScoreModel, options.OperationMiddlewares["deleteScoreModel"]...)
@@ -7222,6 +8600,768 @@ func (response PatchCustomer503ApplicationProblemPlusJSONResponse) VisitPatchCus
 	return err
 }
 
+type ListContactsRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	Params     ListContactsParams
+}
+
+type ListContactsResponseObject interface {
+	VisitListContactsResponse(w http.ResponseWriter) error
+}
+
+type ListContacts200JSONResponse ContactPage
+
+func (response ListContacts200JSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts400ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts401ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts403ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts404ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts503ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	Params     CreateContactParams
+	Body       *CreateContactJSONRequestBody
+}
+
+type CreateContactResponseObject interface {
+	VisitCreateContactResponse(w http.ResponseWriter) error
+}
+
+type CreateContact201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateContact201JSONResponse struct {
+	Body    Contact
+	Headers CreateContact201ResponseHeaders
+}
+
+func (response CreateContact201JSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact400ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact401ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact403ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact404ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact408ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact409ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact413ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact415ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact422ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact503ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	ContactID  ContactID         `json:"contact_id"`
+	Params     DeleteContactParams
+}
+
+type DeleteContactResponseObject interface {
+	VisitDeleteContactResponse(w http.ResponseWriter) error
+}
+
+type DeleteContact204Response struct {
+}
+
+func (response DeleteContact204Response) VisitDeleteContactResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact400ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact401ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact403ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact404ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact412ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact503ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	ContactID  ContactID         `json:"contact_id"`
+	Params     GetContactParams
+}
+
+type GetContactResponseObject interface {
+	VisitGetContactResponse(w http.ResponseWriter) error
+}
+
+type GetContact200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetContact200JSONResponse struct {
+	Body    Contact
+	Headers GetContact200ResponseHeaders
+}
+
+func (response GetContact200JSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact304Response = NotModifiedResponse
+
+func (response GetContact304Response) VisitGetContactResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact400ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact401ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact403ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact404ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact503ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	ContactID  ContactID         `json:"contact_id"`
+	Params     PatchContactParams
+	Body       *PatchContactApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchContactResponseObject interface {
+	VisitPatchContactResponse(w http.ResponseWriter) error
+}
+
+type PatchContact200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchContact200JSONResponse struct {
+	Body    Contact
+	Headers PatchContact200ResponseHeaders
+}
+
+func (response PatchContact200JSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact400ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact401ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact403ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact404ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact408ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact409ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact412ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact413ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact415ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact422ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact503ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteCustomerExternalIDRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 	Source     Source     `json:"source"`
@@ -7458,6 +9598,111 @@ func (response PutCustomerExternalID503ApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type GetHierarchyRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+}
+
+type GetHierarchyResponseObject interface {
+	VisitGetHierarchyResponse(w http.ResponseWriter) error
+}
+
+type GetHierarchy200JSONResponse Hierarchy
+
+func (response GetHierarchy200JSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy400ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy401ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy403ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy404ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy503ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetCustomerMetricsRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 }
@@ -7552,6 +9797,1530 @@ type GetCustomerMetrics503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetCustomerMetrics503ApplicationProblemPlusJSONResponse) VisitGetCustomerMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotesRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListNotesParams
+}
+
+type ListNotesResponseObject interface {
+	VisitListNotesResponse(w http.ResponseWriter) error
+}
+
+type ListNotes200JSONResponse NotePage
+
+func (response ListNotes200JSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes400ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes401ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes403ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes404ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes503ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     CreateNoteParams
+	Body       *CreateNoteJSONRequestBody
+}
+
+type CreateNoteResponseObject interface {
+	VisitCreateNoteResponse(w http.ResponseWriter) error
+}
+
+type CreateNote201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateNote201JSONResponse struct {
+	Body    Note
+	Headers CreateNote201ResponseHeaders
+}
+
+func (response CreateNote201JSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote400ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote401ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote403ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote404ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote408ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote409ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote413ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote415ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote422ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote503ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	NoteID     NoteID     `json:"note_id"`
+	Params     DeleteNoteParams
+}
+
+type DeleteNoteResponseObject interface {
+	VisitDeleteNoteResponse(w http.ResponseWriter) error
+}
+
+type DeleteNote204Response struct {
+}
+
+func (response DeleteNote204Response) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote400ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote401ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote403ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote404ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote412ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote503ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	NoteID     NoteID     `json:"note_id"`
+	Params     GetNoteParams
+}
+
+type GetNoteResponseObject interface {
+	VisitGetNoteResponse(w http.ResponseWriter) error
+}
+
+type GetNote200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetNote200JSONResponse struct {
+	Body    Note
+	Headers GetNote200ResponseHeaders
+}
+
+func (response GetNote200JSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote304Response = NotModifiedResponse
+
+func (response GetNote304Response) VisitGetNoteResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote400ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote401ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote403ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote404ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote503ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	NoteID     NoteID     `json:"note_id"`
+	Params     PatchNoteParams
+	Body       *PatchNoteApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchNoteResponseObject interface {
+	VisitPatchNoteResponse(w http.ResponseWriter) error
+}
+
+type PatchNote200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchNote200JSONResponse struct {
+	Body    Note
+	Headers PatchNote200ResponseHeaders
+}
+
+func (response PatchNote200JSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote400ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote401ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote403ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote404ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote408ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote409ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote412ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote413ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote415ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote422ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote503ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelationsRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	Params     ListRelationsParams
+}
+
+type ListRelationsResponseObject interface {
+	VisitListRelationsResponse(w http.ResponseWriter) error
+}
+
+type ListRelations200JSONResponse RelationPage
+
+func (response ListRelations200JSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations400ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations401ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations403ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations404ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations503ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	Params     CreateRelationParams
+	Body       *CreateRelationJSONRequestBody
+}
+
+type CreateRelationResponseObject interface {
+	VisitCreateRelationResponse(w http.ResponseWriter) error
+}
+
+type CreateRelation201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateRelation201JSONResponse struct {
+	Body    Relation
+	Headers CreateRelation201ResponseHeaders
+}
+
+func (response CreateRelation201JSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation400ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation401ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation403ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation404ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation408ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation409ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation413ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation415ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation422ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation503ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	RelationID RelationID      `json:"relation_id"`
+	Params     DeleteRelationParams
+}
+
+type DeleteRelationResponseObject interface {
+	VisitDeleteRelationResponse(w http.ResponseWriter) error
+}
+
+type DeleteRelation204Response struct {
+}
+
+func (response DeleteRelation204Response) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation400ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation401ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation403ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation404ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation412ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation503ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	RelationID RelationID      `json:"relation_id"`
+	Params     GetRelationParams
+}
+
+type GetRelationResponseObject interface {
+	VisitGetRelationResponse(w http.ResponseWriter) error
+}
+
+type GetRelation200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetRelation200JSONResponse struct {
+	Body    Relation
+	Headers GetRelation200ResponseHeaders
+}
+
+func (response GetRelation200JSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation304Response = NotModifiedResponse
+
+func (response GetRelation304Response) VisitGetRelationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation400ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation401ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation403ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation404ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation503ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	RelationID RelationID      `json:"relation_id"`
+	Params     PatchRelationParams
+	Body       *PatchRelationApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchRelationResponseObject interface {
+	VisitPatchRelationResponse(w http.ResponseWriter) error
+}
+
+type PatchRelation200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchRelation200JSONResponse struct {
+	Body    Relation
+	Headers PatchRelation200ResponseHeaders
+}
+
+func (response PatchRelation200JSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation400ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation401ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation403ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation404ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation408ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation409ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation412ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation413ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation415ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation422ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation503ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -15221,15 +18990,63 @@ type StrictServerInterface interface {
 	// PatchCustomer Change a customer
 	// (PATCH /v1/customers/{customer_id})
 	PatchCustomer(ctx context.Context, request PatchCustomerRequestObject) (PatchCustomerResponseObject, error)
+	// ListContacts List a customer's contacts
+	// (GET /v1/customers/{customer_id}/contacts)
+	ListContacts(ctx context.Context, request ListContactsRequestObject) (ListContactsResponseObject, error)
+	// CreateContact Add a contact
+	// (POST /v1/customers/{customer_id}/contacts)
+	CreateContact(ctx context.Context, request CreateContactRequestObject) (CreateContactResponseObject, error)
+	// DeleteContact Delete a contact
+	// (DELETE /v1/customers/{customer_id}/contacts/{contact_id})
+	DeleteContact(ctx context.Context, request DeleteContactRequestObject) (DeleteContactResponseObject, error)
+	// GetContact Read a contact
+	// (GET /v1/customers/{customer_id}/contacts/{contact_id})
+	GetContact(ctx context.Context, request GetContactRequestObject) (GetContactResponseObject, error)
+	// PatchContact Change a contact
+	// (PATCH /v1/customers/{customer_id}/contacts/{contact_id})
+	PatchContact(ctx context.Context, request PatchContactRequestObject) (PatchContactResponseObject, error)
 	// DeleteCustomerExternalID Take an external id away
 	// (DELETE /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	DeleteCustomerExternalID(ctx context.Context, request DeleteCustomerExternalIDRequestObject) (DeleteCustomerExternalIDResponseObject, error)
 	// PutCustomerExternalID Give a customer an external id
 	// (PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	PutCustomerExternalID(ctx context.Context, request PutCustomerExternalIDRequestObject) (PutCustomerExternalIDResponseObject, error)
+	// GetHierarchy Read the group that a company belongs to
+	// (GET /v1/customers/{customer_id}/hierarchy)
+	GetHierarchy(ctx context.Context, request GetHierarchyRequestObject) (GetHierarchyResponseObject, error)
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx context.Context, request GetCustomerMetricsRequestObject) (GetCustomerMetricsResponseObject, error)
+	// ListNotes List a customer's notes
+	// (GET /v1/customers/{customer_id}/notes)
+	ListNotes(ctx context.Context, request ListNotesRequestObject) (ListNotesResponseObject, error)
+	// CreateNote Write a note
+	// (POST /v1/customers/{customer_id}/notes)
+	CreateNote(ctx context.Context, request CreateNoteRequestObject) (CreateNoteResponseObject, error)
+	// DeleteNote Delete a note
+	// (DELETE /v1/customers/{customer_id}/notes/{note_id})
+	DeleteNote(ctx context.Context, request DeleteNoteRequestObject) (DeleteNoteResponseObject, error)
+	// GetNote Read a note
+	// (GET /v1/customers/{customer_id}/notes/{note_id})
+	GetNote(ctx context.Context, request GetNoteRequestObject) (GetNoteResponseObject, error)
+	// PatchNote Change a note
+	// (PATCH /v1/customers/{customer_id}/notes/{note_id})
+	PatchNote(ctx context.Context, request PatchNoteRequestObject) (PatchNoteResponseObject, error)
+	// ListRelations List a customer's relations
+	// (GET /v1/customers/{customer_id}/relations)
+	ListRelations(ctx context.Context, request ListRelationsRequestObject) (ListRelationsResponseObject, error)
+	// CreateRelation Relate two customers
+	// (POST /v1/customers/{customer_id}/relations)
+	CreateRelation(ctx context.Context, request CreateRelationRequestObject) (CreateRelationResponseObject, error)
+	// DeleteRelation End a relation
+	// (DELETE /v1/customers/{customer_id}/relations/{relation_id})
+	DeleteRelation(ctx context.Context, request DeleteRelationRequestObject) (DeleteRelationResponseObject, error)
+	// GetRelation Read a relation
+	// (GET /v1/customers/{customer_id}/relations/{relation_id})
+	GetRelation(ctx context.Context, request GetRelationRequestObject) (GetRelationResponseObject, error)
+	// PatchRelation Change a relation
+	// (PATCH /v1/customers/{customer_id}/relations/{relation_id})
+	PatchRelation(ctx context.Context, request PatchRelationRequestObject) (PatchRelationResponseObject, error)
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx context.Context, request ListCustomerScoresRequestObject) (ListCustomerScoresResponseObject, error)
@@ -15872,6 +19689,185 @@ func (sh *strictHandler) PatchCustomer(ctx echo.Context, customerID CustomerID, 
 	return nil
 }
 
+// ListContacts operation middleware
+func (sh *strictHandler) ListContacts(ctx echo.Context, customerID ContactCustomerID, params ListContactsParams) error {
+	var request ListContactsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListContacts(ctx.Request().Context(), request.(ListContactsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListContacts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListContactsResponseObject); ok {
+		return validResponse.VisitListContactsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateContact operation middleware
+func (sh *strictHandler) CreateContact(ctx echo.Context, customerID ContactCustomerID, params CreateContactParams) error {
+	var request CreateContactRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateContactJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateContact(ctx.Request().Context(), request.(CreateContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateContactResponseObject); ok {
+		return validResponse.VisitCreateContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteContact operation middleware
+func (sh *strictHandler) DeleteContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params DeleteContactParams) error {
+	var request DeleteContactRequestObject
+
+	request.CustomerID = customerID
+	request.ContactID = contactID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteContact(ctx.Request().Context(), request.(DeleteContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteContactResponseObject); ok {
+		return validResponse.VisitDeleteContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetContact operation middleware
+func (sh *strictHandler) GetContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params GetContactParams) error {
+	var request GetContactRequestObject
+
+	request.CustomerID = customerID
+	request.ContactID = contactID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetContact(ctx.Request().Context(), request.(GetContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetContactResponseObject); ok {
+		return validResponse.VisitGetContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchContact operation middleware
+func (sh *strictHandler) PatchContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params PatchContactParams) error {
+	var request PatchContactRequestObject
+
+	request.CustomerID = customerID
+	request.ContactID = contactID
+	request.Params = params
+
+	var body PatchContactApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchContact(ctx.Request().Context(), request.(PatchContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchContactResponseObject); ok {
+		return validResponse.VisitPatchContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // DeleteCustomerExternalID operation middleware
 func (sh *strictHandler) DeleteCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params DeleteCustomerExternalIDParams) error {
 	var request DeleteCustomerExternalIDRequestObject
@@ -15928,6 +19924,31 @@ func (sh *strictHandler) PutCustomerExternalID(ctx echo.Context, customerID Cust
 	return nil
 }
 
+// GetHierarchy operation middleware
+func (sh *strictHandler) GetHierarchy(ctx echo.Context, customerID GroupCustomerID) error {
+	var request GetHierarchyRequestObject
+
+	request.CustomerID = customerID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetHierarchy(ctx.Request().Context(), request.(GetHierarchyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetHierarchy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetHierarchyResponseObject); ok {
+		return validResponse.VisitGetHierarchyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetCustomerMetrics operation middleware
 func (sh *strictHandler) GetCustomerMetrics(ctx echo.Context, customerID CustomerID) error {
 	var request GetCustomerMetricsRequestObject
@@ -15947,6 +19968,364 @@ func (sh *strictHandler) GetCustomerMetrics(ctx echo.Context, customerID Custome
 		return err
 	} else if validResponse, ok := response.(GetCustomerMetricsResponseObject); ok {
 		return validResponse.VisitGetCustomerMetricsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListNotes operation middleware
+func (sh *strictHandler) ListNotes(ctx echo.Context, customerID CustomerID, params ListNotesParams) error {
+	var request ListNotesRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListNotes(ctx.Request().Context(), request.(ListNotesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListNotes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListNotesResponseObject); ok {
+		return validResponse.VisitListNotesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateNote operation middleware
+func (sh *strictHandler) CreateNote(ctx echo.Context, customerID CustomerID, params CreateNoteParams) error {
+	var request CreateNoteRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateNoteJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateNote(ctx.Request().Context(), request.(CreateNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateNoteResponseObject); ok {
+		return validResponse.VisitCreateNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteNote operation middleware
+func (sh *strictHandler) DeleteNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params DeleteNoteParams) error {
+	var request DeleteNoteRequestObject
+
+	request.CustomerID = customerID
+	request.NoteID = noteID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteNote(ctx.Request().Context(), request.(DeleteNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteNoteResponseObject); ok {
+		return validResponse.VisitDeleteNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetNote operation middleware
+func (sh *strictHandler) GetNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params GetNoteParams) error {
+	var request GetNoteRequestObject
+
+	request.CustomerID = customerID
+	request.NoteID = noteID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetNote(ctx.Request().Context(), request.(GetNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetNoteResponseObject); ok {
+		return validResponse.VisitGetNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchNote operation middleware
+func (sh *strictHandler) PatchNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params PatchNoteParams) error {
+	var request PatchNoteRequestObject
+
+	request.CustomerID = customerID
+	request.NoteID = noteID
+	request.Params = params
+
+	var body PatchNoteApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchNote(ctx.Request().Context(), request.(PatchNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchNoteResponseObject); ok {
+		return validResponse.VisitPatchNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRelations operation middleware
+func (sh *strictHandler) ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error {
+	var request ListRelationsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRelations(ctx.Request().Context(), request.(ListRelationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRelations")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRelationsResponseObject); ok {
+		return validResponse.VisitListRelationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateRelation operation middleware
+func (sh *strictHandler) CreateRelation(ctx echo.Context, customerID GroupCustomerID, params CreateRelationParams) error {
+	var request CreateRelationRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateRelationJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateRelation(ctx.Request().Context(), request.(CreateRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateRelationResponseObject); ok {
+		return validResponse.VisitCreateRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteRelation operation middleware
+func (sh *strictHandler) DeleteRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params DeleteRelationParams) error {
+	var request DeleteRelationRequestObject
+
+	request.CustomerID = customerID
+	request.RelationID = relationID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteRelation(ctx.Request().Context(), request.(DeleteRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteRelationResponseObject); ok {
+		return validResponse.VisitDeleteRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRelation operation middleware
+func (sh *strictHandler) GetRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params GetRelationParams) error {
+	var request GetRelationRequestObject
+
+	request.CustomerID = customerID
+	request.RelationID = relationID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRelation(ctx.Request().Context(), request.(GetRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRelationResponseObject); ok {
+		return validResponse.VisitGetRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchRelation operation middleware
+func (sh *strictHandler) PatchRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params PatchRelationParams) error {
+	var request PatchRelationRequestObject
+
+	request.CustomerID = customerID
+	request.RelationID = relationID
+	request.Params = params
+
+	var body PatchRelationApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchRelation(ctx.Request().Context(), request.(PatchRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchRelationResponseObject); ok {
+		return validResponse.VisitPatchRelationResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -17758,374 +22137,434 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L2LkxtHeif4r2TU7AZJuRqNfvCFjomNFkVpqBEpHtmyYlbgdSWqEkCqC5lQZVaDENUR4/V6PZ6113t3",
-	"EefHjB2+i/HuXfh1jrM9Gs349p8RJc1/cZHfl1kPoAooAE02qekIBdUA6pGPL7/39/ueeaEcjaVgQiuv",
-	"88wbMhqxBP68e0QH5v8RU2HCx5pL4XW8oyEjCVMyTUJ2RZFTliguBaGKUKJ0IsWAnNKYR1TLpOX5HntK",
-	"R+OYeR2v6+11Pc/3VDhkI2qerKdj84PSCRcD7+zM996TIcUXzb73wyFLGNGFt/tEJvDFx7LnE65IX6Yi",
-	"ai18w5nvjWlCR0zbSd5JEyWT6mkGgj3VxyFcERDZh5eN6YCRHuvLhB0QKeIpTpdMuB7CBYqOGOnzWLOE",
-	"UBERJRNtBsXNYz9JWTL1fE/QkRkXPrs04hF9+h4TAz30Ovvt2zd8b8SF+2LHr1iyO6nScsSSu0/HVETz",
-	"MzmMIjMuxYiWhNFwSEJ7B27POJYR8zp9GitWPUqGTy6Okms2gvX7Nwnrex3vO9s5GW3jZWq7NDJDJd5Z",
-	"NgGaJHRaGv/bnMWRmh//+2aNcQIjNuqxRPmkxxSPGOGR7wjQJydcRLDgZtRNp9bHl649NRj0kmkZSqjY",
-	"FhJKEXENY+/LhNiDQoKQ6yn5Lul6X37+46/++eddjxw+eIuoMRPRsZaaxqSbttt77Ltkp91uB3W0hSRY",
-	"R1u77Xa73Zy47kXVR8SR0hVFeFQ+7u2dW7fb9Hq0RcPbN7Zu3tzvbfXCkG319tq77du36a12e8cNfUz1",
-	"sHgq8KHH3BBdwj5JecIir6OTlBWn05fJiGqv46UpXFk//Mcy0VVbANvv49kNtgJ7rgnXsCPmaiYiLgZ1",
-	"a2zOdmmFI9anaWzGtBUmjGoWHVNzRWHld5qs+92nmiWCxnXrziPCBdFDqomaKs1G5bU/3NqpXV1mH71s",
-	"dcvEsnzI9yI2GkvNRDj9PpvOD/sHMk2InAhywqawvHrIFTHvZ0r7hGoykkqT3evXSTikCQ0Ni26RQ5Kw",
-	"MaMaNokLcnOXDGWaKDJgWgHD7fNEaaLSMGRKETqgXGT7heIsn3xhkFtmlHUTvn6zwYT796kOhzWyw0jP",
-	"AHfIDDIcUjFgRkr1qGIRMadeJiR4I4C1oGJqRGhsxCdVJTFH2FOutDog+zu7ROohSyZcsfoZ9rdwWIv2",
-	"smoyD6RgNRM6FG4+ijGRSb+99j6ZDJkgQpqtGdhJRkRxES4coXnX0mFWj3M0lomuPRbw6xrMKNypOy74",
-	"yM1Z0buyVzfqj2VvnSHXnvCPZW/z8b7HR7yCZ94z0pGMWQKKUB1fjOHmSsZ4vQ3ckI/SEfBC5Cz2YzYQ",
-	"LjQbsARGcl9GLK5kKWbxRubXK8pwlfL6hfFp9fLAHccncPrrV2hMteGTXsf7nz+iW58+Mf+0t24fP3nW",
-	"9m/snv2bykV7lIq6TU5SscYmR7WbnKRi801+bK5ltWsLj2JVi3tK45RVDwxvejHr+xg4Ys1gQQ4ixx3Q",
-	"U7QVjIao0nBomGqghnIcANdlyTgoT8j8VjMffGdDUVkh3YszPdz69zjPJ/mfreOtJ29Uz/eIDt5JZDqu",
-	"I6qB+XENsmK1ZAVP3JywjuigbsyaDtYYcb92xJoOzmG8Rq+uNDqNwDWWUyhToQmNYzIycosp34g98nGq",
-	"NGoywA9JwJTmI6pZYGQ9GIwxFQI05EEKCoqISCiVVkQwmsRTJz3reCmo/DVKppDCUCYThnt+lH20Q8AF",
-	"DrX3pGrKv41WOjP21fzM7wxZeELYKUumKNspWFdqwhIyMUdsItM4IkM6HjPhk16qnYqzZDrWOcCOje1c",
-	"PS1rr9kh96SMGRVovCdMjaVQDAy0B1LflxHvc1ZBag+qdBLYEKPJGO25pIe0jBH3cL/dNk8KpdBMgPSj",
-	"43HM0SexPU5kL2aj3/pYoYMio15zRwQyRwptNNfjUy5jdGT4XsQ05bHZSdDqQN8lkWQKCAioCVVEe7PZ",
-	"tiSRifI6H2VPHnFxHCNPKTxxZKivx4zyHDOqNNnJdWdQJj3fG0sjTBOv423DFpw9waPCFGg1He9G//aN",
-	"ndv9vtkMTXWqvM4+KF9cw9F8k0bkEd6Qnx23GGq7Ys5nxW1dZEY/xIfg3pb37z6NzbFlEejJZqUmqEtz",
-	"la2UOY5yotze7Wy0d1qeMHE84kpxWLdskSnpMZoAFzhhwhxrwVjEHMtZvI47+Tp+IGiqhzLhn7KoaiHL",
-	"AziPNXwgccywhFIwFI4Z6Z2yhPdBsBe8fh9++OHWYaqHTGizdqyKKVJtVmECzr7M7wVvWuJ9w33a22if",
-	"VCjHrGqfskGQmIYnyHzh4sxLoTqThGvWaOP28o17WyY9HkVMVO1aeTjnsWtHdfOAbeTG6mWCCtiDVJwI",
-	"ORHuBOxvxr2c30VIfQzO1OLyComalLuq0Sru56v4QGrytn3oPBOZf/U5LWUCRrcbPMoEcJ1wt45u8W5t",
-	"tHhuLTQfMZnqWcLsyWhKIh7BwaNJwk8ZDoMRc4dzFHBF5Jgl8FIypKrRIt/KF9nyaXKUjWJuqWcHel4k",
-	"u+YM3erf3mj1C06tY01PWEnuUgFuk4xyCY0TRqOpeT2OyN1OeDOufjtf8TtS9GMeVi71/KjOa7HNUJgL",
-	"SURUU9IHJqUId/S8s7vRilq/uuFsI+uomVFkrHvKLGJJyWqygju7+Qo+TFjmCidvUx5Xi8e5AZ3XWmYz",
-	"QT5h1Can5DpnGlF06ih1ZzPxZY7JsZbyOKbJgFWyCa4I/JiYMyPITnv/1vWbN0hvqlkjhrCzN88Q7grN",
-	"9ZQcSUnesy+eW+GZoZ0rY5iZ0wwfMIcjW9/rG63viEWcHpu5HadCpeOxTDQrCTLFjClTeCg8rMm6Xi8q",
-	"c9mzyX3zSnJklrNiVWsGdJ6re0UReAsxb0Ey1rm+t2CtdzfjEVyANVdn4/QSRk8UoSRJY3ZA0KiBo0Qm",
-	"RjBXGjphmiRMhNNjq9qUVRBNqCD3Hr9P9nd3bhJ3LYF7S6YOHRl7fdtd0czq2d0tbvA4kSFTivZiZo9P",
-	"1fa6NTiP/fxAGC1cSxmhRQ2xDKWzFQxwuYLCGuJGXt9Qp04FPaU8NlMtbWYyxTGQmOpGGt/1ot78mCWn",
-	"PGTkg9LT51aw+PLzsXo0EXJyQPLh074xiB8xnUy3Ds3fLXCB2IeZd71p2PxjO4tnmUfFBvE830vHkftL",
-	"WHHn+V4fxdW8g8X37tCY95Ism2GcmCOoObouIk4HQirNQ7XAwJKJHhJzCsAB05OptgEvfUDYaKynGH6h",
-	"cQyXszgGr0uTAPZb2QDmo9e+N06TcEitm2XhNtgL3+agSH6SUqF5jPfRCGU6jR+W5p6NL3PLRTIt0YZI",
-	"Rz2WVA2svFAQo1BODepRESkf/txt+2S/7ZMbbfBb3WqTf0uysZGrwCZvXvMhjjFiVKUJhDLs22TvYxbC",
-	"fFLB9fJcgHyjP4Drz3z0jy+987fNVbB0Z0X35Uf2vX6JTJ5UjG/u1XOENpKiyrt/n34sEwKvweXjKuOm",
-	"La+Cmo0KXzwYE8ZOqv2KxXnAXb4dROUE4CQ9ZvqeZqP50RczARr5cYsvL9689N0P6QDmR+P4/T7Io4Vk",
-	"T0E/mh1uRtnNckhKc6/KISnOBh85P48nZiZOfa4/dugSr01BITphrEOCZ12PiqjrdchHrVbryVngw3cy",
-	"mftKSG2+e9Zqtc7MdzIhlMSM9rvC/AyZFeaCrlfIXOl6Pul6cow/DDTDL+C04Hc77Xa7650FByTgIoDT",
-	"Gwipj80Ho7mQAI9W4JvXccgcMNdwdSzSOA6IkIK1uuLQphPstEnE2NjmeOy222aMp0y1uqIYf3jmQe7U",
-	"R89w4Iao8lF7vifHXseM17NH2+vASIEG3B0haghwKRdezgQ+spk8nu999Rd/9/znf+k9gW0r76TvPd0a",
-	"yC37pZHVrUd0ct9oIKiMu2SWWRFuXtvJX1HIO+l4u+3dG1vtna32zlG73YH//j3MOzNMzfie+B4I9IYp",
-	"OyfcrJU3Zgkqztaz//xXf/X8l188/8m/Gn0gC9QZWSkY6N1aJiX14vkf/cmXX/ztl5//9Juf/8PzL/4E",
-	"hL+Gc2jOlRrjqljBu3A+1jb0OjtGeJVZCCzPs3mOBgGdpII3GvVyb+fGja0dQuPxkG7tgn5ZyRaLi10U",
-	"aFSzLcv85u6JWMxWvae8YQ0ZTJ5ExFB9rRCojRir73ERpcqu1tyPSA/NEua+z9G1N2I6scrPotvu28vO",
-	"HJVVvF5ORFWC3YdDY8tLY4CA9qcL6WqVezlO5Cn4L6peokKZsOZL/9hc/jgdjWhSuez5+WiyaDbsnZ+P",
-	"hrdpyzk0HaiVUxuP6KBq5JrbQEGjhx1xljyMachGxi6peFzxdDc9DNlpn93yR5QrFpHe1Oa5YkDSqoeF",
-	"VEU5EZj6pwwhZC/lQt/Y9ypzUEqSOCpwHEv9ljwr1Qz73jddblW1gLZBz40UiuKbnFIxok/v4c1Zso37",
-	"vKbGMTOld5hecVYsy1Q+rzRiw8dqbIs6jrbBukTNVuURUxDOfnYum1o1aRd1WmniDfY8f/LSeTq9fYXt",
-	"Dwt6TJOZP3Te3mLm6qoJqkWW+8LSdYormaUNlfNts8kvXdn3Ux1KFHkz9NNMZFv/SmNHSu7EWXxD0VNS",
-	"ZsarMlL7vqUrcb4HqbS4ZxvzwDugAa56BKxSulJaeEllnaHSJ88qU+bOUXHM+eX1dgX7LeiHK05qHe3R",
-	"6YIrsoBMU1xxiEXNcMVbX6aiN0O7TRWTXK4W/DtOP880X6f5WW2y0uNZKoopPAwn4+c8ETciJ+jCEvvO",
-	"js5IaoaIS0ZXSYEsmVaLBvh9S3JufJkla9aYiunCmy/CU1SrA6ziJCqJ0xfBr0QaoxffepsW8a/Za5vy",
-	"s+aMZuloXj3Gs3TIzRnR0kfljKkZIZdZlNXJntS+KGcza3KyWnb1mNFkdQLOyjxXq6/0X4ix0s9KHc+j",
-	"2NB3pX7LHpN5ibNbjjV7qteoDPRthccGhR0+Fs+tLlF1nqp9HmnQ9XSWH5AV6IyOxpQPxBo8InOULvEs",
-	"wbDu2IvPcnfqvP+Lh0OihnLsQ266+TfRAp1fqxb3leIq9t1Pli5eM1EzE5liyYBFttSX9Kb2rwNC8/yt",
-	"CddDmWpCic3cEYxFylyBQ8OSwJa3/u4sF2Ub79ZGA1hIuI7h1hfQY542UZoK9IG5oxMzGuGyOfc7DTU/",
-	"Bbe9se6E+SqWarF+ZYEDitGVUBv260VsJLcgCdeof1QpPhBl3/7u1s7+UXs39+2HMoZbv9Pbv77Xvu35",
-	"WKNSKEI6YVPziY/zWMQ3//TPz//+/4OEBQpZD943P/yd53//f371o58XohPeiIoU4ju2iKRhHcpckMFO",
-	"r8JvXJpiUwennfKzSmnEE6ZWeppdrkX1Q7a+a15FYtUe/1pfvFvuZ4sUjszGcKvfS+OTSoJy27Jq6Der",
-	"CcIqNBhuwfzA7SpvziJudkQH73F1bh6ISs/6yo6HIzp4mK7hei3QzxyDsOm6dED6NI4Vkf2+YcFcKxb3",
-	"D1w6bz/VNmGiGQHmRLGq2JmbfCFtZT5ZAHKZnlUF3BzPXSLYMIvMXl619ndPbXrVUtaGsYdjxXQDpkIx",
-	"rurSisxQjMH1xC8nQDSNz2Y3Zb653YYB3h4+QIaQC7KYL48TdsplquZj0GcL8sTYJ15nf9f3VIqLav2Z",
-	"TadmdyScN4iz0J5L1Kpn0hXp1DgaFyrKi2YsvEx17LewxZUPBSAYmRSr6CAhU4o8R1Im5vkugbp0puoc",
-	"uxmZzJW80RHLsqHQxsAXFp6eMaolcQF/xdybKqpbAhiSQQfl4VkYZ6OYXOPIdYmWm4rMIm03z6c5GjKe",
-	"EMz6sCAJlVllxcNRJSjNGXnWZAkKh2ihEppmr8ZnVCYcYiknKxRMzx6p1vKgB/vE8718I/Ih5mRbWN1c",
-	"EhfOUnnLarmwc8OVz/iQquORTIpyIKsf9VcU18jsK05GTJU+trtUXsiHVCnCNVSbA1kHRLCnGgpgDgjt",
-	"KSbM8SdU2PxNB6Kwcgzaxumy+Vau01Nc1kc2QFFMGmqQJJTlTne8Dx6/ZQQjnZauNuo1PNq72Wrf2ts9",
-	"h2SdNdJp8mFWiX46nXtSpYpSWen4gSillyqWZ5yPGaZPml8D921QKSc2THFYlTSy9cDZ27kVMxbq/OfL",
-	"aOgCPN8lEt7E+12ax8pq8zmRxwExZxUrYNqzbpjrZSd4e+v2k2c7/s7u2dVut1X4eO3fLQ8+w3irt3Mm",
-	"srdsHQo8oxR+zyGmMmMaIDTO5i2O1z1oX7WOiOqWB7qKq5RBitQgtnlGgvQgJRJgJxDarQA4MpN5yhKq",
-	"sUjGA/EKzs0YHDFwsAca/gE4FsyCtX9JjZ/yCWAiNua1ex3vzoMfzG9YOJQ8nDmrS5XFwgLM5hhPhjJm",
-	"RbA7qohmT3Ulr7QLM5eSiYZnTMUgpZjSdRiGbKy33rNfVT6tPmUwX9RVZum0p3kWL9AZvpi6rBvCakY4",
-	"1eJYlhCa2tT/UCTa9f0P32M01sMK83vIwpOFhR8Vhnlxk+/ScAg+ap8E8gSAeibzUANcV+rUaq50R54A",
-	"oUOl7/JKhQW5KAg5NnPMsRizs9Pe3V/T2LeVRZ2d25U52/N+0FwdM+c2N7jUcfasm77HRCgjSArzUt3f",
-	"upUXKRk+mSkToTr1GjoFLDbaiI7HNtkMi+uOR1yA58N+DAFDtmAIlgVGGdWx7GKIrHhP5EQZwTArVfL9",
-	"9QDnz8Jv2K3SCRWKhoaMVKk+q9PO67YKf9ct805JO92f44x2z2eZ02P+aZZkmooxDU9YRPo8bmrIlv0I",
-	"y+1st9mNTMRz16grqG4OO8hdQkY0QhdIcYuMRFCsEM2hBRyLRiuW0/hihocn9667+szWmy677V3ZuwvX",
-	"neVnp9Fiu0sK9YPqtNKx3dB5YZH8muWz5sezKf+d90zA+Zvdz7eopsT8RAwzJUqSPk0ablWuwM3rdo3S",
-	"DXEP83xDJ4OX3wMF2WclfjCXMG4mBS6yCUtYhguhsbK20QQz/vJshatfli04k6rufDJOy7WPKxyonI6y",
-	"/ZlxzmQoBIZU/KYFslV8YzVDFPd0vWzLAj+bwZbuI13nAWUzfRZlhtxBhW2XipgpRbSMwSM2l7m0V5OJ",
-	"WWBaeeqCk9GOYbjPg97OrfZeu5J55Gwmfw7K82VspwGTWNFAG9Gnxfuv4x3Fr3aqtLWGOI7oyAbzYcQU",
-	"6SdydAAISDxShCYMiqMFSUXELJ6wA/9+Mebi6uxnNjA5cwLdhtRT/N0C2axCJPZuJ+8qgEhodGzdYaGM",
-	"05HI3WNFNIcyflJEpwcEADR+8IMf/GDr/v2tt96C0k9BHr19h+zt7d0mIwnFPr4Xc8G8zs7NeROzLlLn",
-	"BlIZOYDfriiCYGWlCnjIapAT7EKABqezGlrVJXg1EUE36GdzleaC5ZGVmBEpyAQSbNyre2zAhUJ+gSME",
-	"zBNz3846Hl4YR7YifoPgZGHHL8BTV6S3TRx1+JwLm8A5jH0xikQsqZW0n6QsRRTBVAgrcgvGTS45qQhZ",
-	"XAczUWA2xTc6aWsIrWgeVT3iXdmbYxGp7QcC2d+R17m9326fNTNUmxmVpVJieMtxkgrMPRokTCmv027t",
-	"Fwy/4iqtFjuOSrHj/F1F3Wqvwg+2mlmWLVmdZG2gHlaE5Yx1FEnBCmr33Mlfx8hb3RLigqvhim9paLy4",
-	"VOyqhGdLDFVwIXm6aSHXtF0BI6I0TVZdoGbmybuyl9smq8djN9XtbY1Hpqpn61WKvCJp1oSAqkRJtu8X",
-	"kWTzruxdAPs3THAT3p8TQoENnw+Lv8+qkFHqbBqADwVgyyuqbLlUqkKALFoHQpRDqo7olERytQySwnGo",
-	"QTi9okig0l513BQnsWSCTt+vBKw5/lQKtuQBgE1priNX7x0+OLzWIMkhO1h2hNki+sXgaz6AKiK/n+Mf",
-	"zJikpwBQGZMMg4lcHVMe+UTLYzXkY5+Yf42RKhNjF42h5Oma77LzSlvuG41dZTicbtJmWK0Z/JNTltAB",
-	"O3avzf28Xsfb2b3dut2ed0KDWEiUzu46hjlkgf89z2ZLVP1uFAcvx5o6DvFle8WvpmHMjs0UMGss+wG/",
-	"2vVLwbLiiPdu3W7drB4xoB65W+a9vFULsRCiAmJq1SvRIPNgfnka3DS7ZnN5KI52WpVqRuX6zkXucB2Q",
-	"gHpMTxgTGVHCt1lGS4/FckL0RJZzQmtRvWa2cd7fOEWXTI5rbs6nu6t6TjOE0GjHSpRQHd3vyXQw1Ii1",
-	"Z87QNHc7rGPVzWzc7FKUh1SeVCUXceheKxRYHAqCp8TYsxAQnuUEDU79zJEZVZPhWyzkIxr72WYCJBNV",
-	"ZETFlIxjGjLl2h1l7jXABC62hsiGUXRNlZ04W/8uS5C4XsqX2K9Ol/AXyM8cXdKC/uQjwbhbM4ffzMbb",
-	"JSq8uGo/lye1VfencAjH0JywLy0qvl+RAldoabg4fc21PezbLFjIYzPPL+axYVAez2e1FK4+W4d5Gw3b",
-	"RBFbsMHl34VqLduoxXXTaOiNhwccc3WcFX/Vrhm+DNp0UGzNUbViM9u4MN/uYY64UGXImTXDQPbVR2/f",
-	"Ibf3r9+8VlGjZBXsmRijpr2YHRA14Toc4tJztcS3VX7E24DQhqXOmbKQZVRQBVFLWQ2N5GBaZ59595Ql",
-	"UzspOM6N8SftWgE2UCWei1Caijof8ZhC0wFrHofUqM6t6tKDYqpt+UH/Uyo19PpDEE11wsUAyH3I4nFr",
-	"sUk4P6TvHR09JHhBtYCyqKhL7jUbM5FJVL231em7h3juYT3Y03FMubA8dY6DLUTcX1pVYxGOYSLF+FDJ",
-	"pCst+oJjgls/x+wo5PWwmuZB7leXZT0jl/tssmKS+4LTttLpKjfFoCIqdsnp5QOvRh5zLWmrJw0ddHwk",
-	"eiBP8C5nN1U/0kEhzz7w3cfvPyD2V2REN263d64RLrQkBfRmYzzKaLrcHFpu0BdBYiscCuIUSj6rU7Zz",
-	"R2bDEDwd8bg6cyGWg+OYn7CYD6WMGgLQlrsFL3Xt1T+ovAuJj9iCPqE+6R2Ybc2/gga3mtbUDowZNRJ8",
-	"tWWxt5VwfVfVXe3SltZkblX9kut5brQVI/ELJFBFPY/evv8h44PhIudqZdi3v8xpWCpRr3IbjjZ+QrLh",
-	"E2bzeo0WZO6vXqlUAO7g/CHr0ZJ/tZgftGKVT5agOZ+mgLioDQ7DApxePyvqhSEvmuUF+AizBd7EUViz",
-	"RVQdy34j499tZkZE15chLYBSIDIo8qXAlXcL14MuNk71+fK/LLSBAfwZiEbUb6kmEZ22SNIfdUjCQugK",
-	"YMxkn5SsZuyybixlctU2CTYPm3ARycm1AxLGp9h0b5gmokNmGBA+4urTaz6ZMHZibO/jkk+GXNXH+a+y",
-	"p1hyyiJy9eiaeSr27javQFXkqU31Jm2fjBgVx/Z1ML5Kjl5XY90EngZ2y2HT1OROGw1C0BGLiGKDERMa",
-	"h5z0R5WKA3ZHLcQlKoQJth5twi5cYnR5SKB+mG1MZI/2eMz1NKu2zPwARe/E+TEbLAi3YRPHa2CU9mD5",
-	"9iTOroSfd1y156F8rqpYFWzPnViGJyv6aBC7I6JT1/wrYWAZ9GUSMtB0ZX/edLTFThXt88G6NvMhff50",
-	"psy0js2MrGqcQUMgDAQ8YHk+NdxduyZ3ywxpRm5DUWCFmYWMwCd9OM4jnFUPDuEENATbW1PohPdScxOm",
-	"Y8A2u3acKh1l7KZwpWp1RRifduzF3zWGFAs1i47xizdIxBU47ViUKy8+SYzlxCJilWdHvVcUgexoKAI6",
-	"IONjapbP74rssQX3vpC68PRrPoEmgVIcj6TQQ+Rv7vfjhGqGP8RToui0aAKFcsQgScpMBrmdm84O2SLj",
-	"7KWlcSv+lEToqVMHhYvId924yRuFr495H79tdYX7nSsi0jjOx0JQWYTmUELCOLkwtvbV3uBY9CLsQkN2",
-	"sPl5FbKL7fru3noNAdubgy+/jaWlVVUcFvNo9shNwSsCoXYmNBMhm3eTNCo8mTWbzfv8jKxrD8XbWYF6",
-	"Y+WtQMANxXBtScwCjlqDRZM/FE/fOuzYlsTgy2tXZhavL+mPjNkADb6BzivDpnDreeB2bKbz2YFAF/PZ",
-	"NBsnGpDXIos981eoztXHThg3zYJBsBxcO5t9gx9mBP9OjusPsDlf//JH33zxN1/+8ufPf/grZwPaVjYV",
-	"nMnrtFvtndwc90Z47j3fKzM3r7Oze7Zi3fDufK6OW8il24jSeKPCiHzNa/q8Z5K6ECDrS8cYHTTV8qSY",
-	"81IM51S6OtR0WoBMz438andmLSPJKWPpAB/ipS8/Lx61wFy1m1X1LFuyaqKdkW/JbLW89fzwr5e7vjpl",
-	"W7pZvcH+GqRVgYfZCFB3dRqp1+MXr/q5CQBk4OchBdZCYF2dDl7W3lgs0LO6OT/MHriCBfSYIbs0O6yu",
-	"EHDIE6pJ8PD9x0dk+3RnG6yiLTi5KrBRRA2VZVa9h5+uKHgE2ExFH/xsO7ZKGbZRzmHuic7wzjIZmP0x",
-	"pgnTEj5UqTBOVro8iezlezeuL8XXnBW0hdt3dpfePcl9rgtdYrl31twEPpfq4S554xLyWQdK8lCRwhMK",
-	"cWumyAk0hQKjBU0RaKSL5TQvhD6WKtEvmV5qxrMm/Sx/WoGemnlsi5TVBGd4BdpbNtpaWnyUik08t2G5",
-	"JWTDpoIbaqv1GRBcK+dbMuzRaa3ViSOliFNdvW9eSgk+DURjb5i68SLzy1eooz1h42ZLFlJBegxKYg8I",
-	"8B+n5nNNbJav8m0omAki2IQlxjxQZEhPGbAdAQ/MMifmV31NXb/OdGjg3F1LfXdVIvWUgRlguHbolYOM",
-	"JbMW2DHeJtpNmW5aWbx6fv75VdLmyzxvPMxaDc6fnOdL2INpiS0jz3Ls1K7p0lx9x5jWMi8A3TdLk7LF",
-	"pJXC9KFtPov2rZbWFw2kXSL4yZBqdmrPSkSn1YSdMc2KQj+jwF6Be4u1tgdAJoshSL1GIKJuxS4ggphJ",
-	"kY0jiK653AwYKS5rOcMaHYjXF/h+CnhAmSfw+s5ua2++LGr1OGV5h687R3yPKU36vK+HLh6F7vv4FJkm",
-	"+F0hscBcqCU27sRw2zBNRKuobC0Ngb5iUbbXNy5WyYJKKOdz0/qenJTDuxOqyESKIvD4hPUUR6z+U+SN",
-	"SoYcsbmHPImOxzSBtjAJ67MkgR9odGroUmFhzSlXMFr2dMh72OfA98ZD7AXgeo9yLPL0PZA+1W7jvGql",
-	"qu9WbU5eo9y5mpS4ecD0Zi7gTCXb353l17/+/T/6+j/84utf/tNXP/6Zw0xv5ihm6ChuDoe+GIF9U0hI",
-	"h4Vent53kmQw6PVQlXAw5hh+QjPv3Nq1LlB8DWFDKnt2DQlpkkwJ1wdO+0VzM5LiiiZgQzZUb0pvelaD",
-	"6t5UqW2s+64I936xcCYlcPfiepUVqVW8tUd08GYan6yhRZXbZ41TDbxqJE9ZJZcpJD1t1LhycefKTbDX",
-	"S9UL4cy6Htc1wbQLmLfsK/K0TTDRdwvtLj96Ukb52rh2O8cHmj+I59BkcwaDaBmAawaeUwTSccMowfHU",
-	"7MB6kQbHaAuBg+981N66Tbf6h1tvP3l2ozpmMMOoyt7mtr8h57IsaQaNg5kRAvSq4b74k08iPuBGfToG",
-	"/XFrBgbmxt4iFJhud/zsvTPz74Oz4yflj3VYMGs52Cv1rtoefUd08I5r31HCZ5jtidKs63sYp4qfZn6v",
-	"VdQBK+KtZmiFfB4OlgpVLjPjFyrxz0usFxZjvp4i01SNOOdMZbVrEmFgjGmr6aCmxupFSdt8kZ+9ctBi",
-	"JVmMO1hc48LgVxbIcAA2Y2k5TtZ3buzf3L/VK5fxNWFzM/RSdpVUOO7WD8KuG7crUEc2vtmebDXp5ovj",
-	"5Eu503nEWDNOt36E1T1irfjqmtKvRBYV5Zab7+Wq+1e1LBfg6dqkydETN+oN9nFBg9GXrtUs7Sa3riYx",
-	"v9cZZsb6zR7QC2glfMRGsgRm0fEOFafbj40SOqQ8qwfseF//7Itv/vB3n//e3z7/488vvhVEWaS/WUJw",
-	"NHpjHBPb4xjrBzCoc9VVf19bCCg+hxTwSWqjGhmsCWJtBCSMKR+tilBy7/DBIYKScIczh4UPhYzgoUwT",
-	"DNzZxOGal1RWnb4tEzJmclxT5fiSdQkHjG4LSytBVNZtYIEnYmPc0KYon9UU8p6csGQrNEQYo+2SWytb",
-	"sJvHs1CiDpPSKgxbizSGEiWt2k7VEcgm/gGn9zVFv8FNuQiphPxxI8Fkx67XaUK8Mj1dyNbO7xfHUuKV",
-	"BLHrNrxKW+KXrTavqO9yltxxUCeze7taQe6Kxl/9OIu+zroxv8VVqU6goBvYU/NRaQb7Zt3Q4B/ywTDX",
-	"Bn79N39qTX5zEAt33MrvGEvNhMbQjb3tq3/96fMf/2TBPTKJuKDJtHDLn/39r3/455D5A4TCCs4HCyqy",
-	"C4pYKiB9otINyMwdKwuyFTlKRhNVCGh26M9WQkYJy/k0dK10mnxdVpfHdthukIWH+YvML84SAHUYzTfJ",
-	"XExMvoePXwgrOkMGc5td6SkEqDcO7QbretzWu1vyMc23fBAu96EU2OQWao0reGvzFqk5oVQAYsNvtTOo",
-	"27sSj8jnsnTnzsWYL5HCBhY9Z8njbGlWNGkqPZZYzJLRndkly/6K8qqPjZ0wB0e1wvi0ZYPgcux1sA2T",
-	"S5M4a8QqV3g6tnKyj987a8ZXG/DRCzDIZhlwTcNhgJCy13IJ5eDQM9UYQExEFQWrtW9c2alqKWDOQErk",
-	"CLG8+WBoE1BgqHLCsH6n8UGojAddbL1LZnCtESHNjuRaNtU5KHizxneWIdYhxdOdIZeNE6aY9gmLla0p",
-	"QD66qk8OHlMM8s5WLZZAVZNabi4TW5uQ9zjAZ0MuqULAggVNJpqu11qUfUAYh0xXPWSKEcQMg9GtTPOl",
-	"QHUxTL27RB4YGllMeuclo6xsOQ8BtY5BuKZ3ONvYF7cd8xPNQeRnUw4z8McmwJE9qtjxareELq8sy+Jq",
-	"1i5tjc7pja69vbBJ+t7Rzo18FNlF87i3WYczOubFBmcZpK9DA4UdWtK6bJnwzle8ETDqzC41uifM0//O",
-	"Ne+qaabATKPRdXOg1uoXXtrmKq4fy5DGkNFcB8W8NJ12405ahSOcp8RbCnv1AsplVKisYU6WRF/cp/IG",
-	"+DnYapGOV1Rz8sVaL7F+7cOzojBw67S8k/JM59/Nj9hMzALaMmHvtANCiWLG6IGMCa5IwvqpQkV+xQ5T",
-	"53EgVzhcixtSJSyUScQiyPAM6JgHs5rai2o8dR5nfCaUvHI6gCXqJeflItz6Be1kI99+cRar63Mv6tAv",
-	"jR+/nDPyMihwndLM+VfWA+KDN7WmnwKiR1ntq1icMGbC9mwyd4JfFG418gjvhaSnXG/L+3lAwQJALVUa",
-	"ir9tTMiNcVFn8DwQOSmcqb0TxHY2cNBKCA1Fe/KUYTf6DeFVWV8fy1Q3GRCU6c8gPCksHO0nrGnrzVcJ",
-	"0HXsk098ckqunhoNb0Q/tthf6loF6N/mwKrZYi9GTzWnloVpwvUUrVQElGI0Yclhil288dPbbsLvfnjk",
-	"zRXS2yYw48SsPkDFBCN6AsWAiNN+wj7leFEAFUs2T3Iq04Rwq3GQcSJPecSSK5A3mfnzcQD5Kg21Hntn",
-	"ZwA82Zf1RaWEKsU0GVFBB+Bo7hjCIhTOMBXTK6pAcjRhWJqISGmRYQD5R8MUJjKBYxIVvp/wOCaRbHVF",
-	"V7zxxmM+EFwMCBetN94giH2O3du5FLYJRrB9uhMQwVikSGCWWCb8U7igQ96EiSJAZAiLhViRQau4nLDI",
-	"2Gp3ikuqDrpinBgl4w33RPaGT8ZUaWZWGuvlwGNK3jiC8hMiU/2GmdIJNFjgmihNRaQcaH/ERtLaIC0C",
-	"jdfziQg6QjyEroC+NuZunBBVJHi65Uh3C7veBHZ13uNKqzfeIFSoCUtI8KyLorbrdchHrVbriU+6xfYD",
-	"5vuu12q1up75xSHrm68N6z8LWgT6EQSFewLSo+FJsT8B9pboCoD2oyPozqihI0JElEy0T1KheUwC93wA",
-	"/Afp3SJ34BmKRBICbOzpmCcMk2voKSNCkoiN9ZDEfMS1neaHCddcDAwFPDw8uvM97B8AqNojcwzJ2CgO",
-	"iKx9c+/2jWsdYL0IPTFihnsA+ISCJGLgwT4JjNgLSBgzmpgfWkhdXaG4GMSGVaKCmucjE6UBaTy4e0QH",
-	"ge3JaVs33Otv3TeDCIiWGaITwEAawp7KFKenGBPk6v7OLpZiT7hi18zh7Qr7kAdSsMKTBkyTvfY+mQx5",
-	"DBHJoTkMtkKhRYJTGnOjOxybd33X7GFgiUEVwdCHdDxmwiKymntVV9iHtcihIMG9iI0g2BFOt77PpgEZ",
-	"AUAHJQnTyZQo2scq0Ju7mAPVyXG1sAxZKbMp4CxCoZ6wcUynLLK0kr9Bbz2yPyHROVqG5mdAzAkjrlkD",
-	"cdj5HVh+QKQJQhmxwCeUBAiAHlRBBgYzmIEBucqEYZOfDq/5eNKCHDQ/wPMcYNOFj54EaHpAcSihmjBz",
-	"XIs9F0hgOGcAVBKfmrNruOCingA4S1BE33gDKdgiQBIU6KgzGArN26G4LmLkjTeO+IgVlwf6vnJBPji6",
-	"c0ComCJp2Jr/KAN/5KorDHNOjRCZdYRkjbha5APsBo/A9wUkMlgX2yoe0OntgUKtzpqY+Nr9dhsRI2Me",
-	"MoFdnGxI7HBMwyHb2m21Pd9Lk9iKHNXZ3p5MJi0KP7dkMti296rt9+7dufvg8V24J0+s8UDqYczhm3/+",
-	"j19+8d+//vv/4+v/+p+Krjhvp9XGm+SYCTrmXsfba7Vbe+jUR1yV7SGjsR5+av4esAoN6tAeI6pIDP0F",
-	"FAaZx4kEcgdMYuWg+1WLPAB+LSQKkBaEFi1/vxd5HfOW78E7QUFVYyksKPxuu221T22j+HQ8jnkIt25/",
-	"rObcv5nfUp5kgWy6zEiw7wYhP5v/wE9Zq6S5YL2XcvXu3j1lYyY4d2qBaTUdKAiAs+SUh8x7Yp6xDWK0",
-	"fmHvDFl4YsF/qKY9wEY1ZD/iA1wulRWjn7CpzchAqQxEd8oS3ueW6hqt+yNGIy6wR+NmSx/C4BH5F8eO",
-	"2wBRUOX+zmeSb9L57pmZ0bRlnnS9vXcOU0hFYngcRcW7di6WEZQmBLdG0/OY1QOJAbnpAQlwmAFR0JnM",
-	"tvqwFXmLifUOFSVqjSSQl9HMamn2dGcbJeOWYlptP8sL/o55dLadeUQqKfqokI9iyRVccFD47pNeGp8Q",
-	"TQcDw6BlUoy6W0nuG/WeRy3yvmAEivGd7ghYvXFs8dVG89Qdc6XvwFMeM43RpbLBVeMLyi/Zfs+oWuAP",
-	"WnIh6m6Q2LDGKWpGHKW5oKOqgmOhpJX9QhpQpOA47ONYql6RjXn7obkKLt5pdPEOXrzX6OI9vHi/0cX7",
-	"hSO85GJzFZB9RuhG/Tf21yhHETXWmZZpOAQ/iKN1IClwwD3dshrVFp5fs4Ef7bf34acZKyO/s2MOpffk",
-	"bI6y5trcwfVXjK2QHaCg3A6pYREyBwuf6kJ6T+lMekV7Hv1WOYEt8aqD3xGOfNGjU60FZJSm5w/5TJag",
-	"D3hTgLBi9GLrpA6MSWTZWKb0gzYYoN0UWDQ8Y0TbjCUiTzEdgEDekn1d8M5dhGHE+7bwt4AYFqAQ+8Qu",
-	"c1cEhTaGtj3Cd8lOu90mhw/egjrKTtc75eOuB19cDbmeku+Srvfl5z/+6p9/3vXI+49I9uVXf/F3z3/+",
-	"l13vWnBgVEMmIFMBpbGAzroWB8I8y8ju9x91xYg/bbnZ4wwNU4RB+yTYCgrQXWboZt3R59chQR42CnwS",
-	"5HEj88lQA6j/WEti7I8hoao8Z3SJWPArdwkJ8vSvwJiiRW8dQqCjgw5A3TFDCjMzJnSKW8aejqmIAkKj",
-	"SJHAVrOYUeGTzV+QKhCgPWEWGgw5MCByZoUCCoznkMZxiwTZZjJq1Eo6oWg7doUxHhHLwiz1AeGRT6yu",
-	"61ugTRGBBwERN+MJBaWJJUhmH2IQxWjYCmGkcKw+5EsqALuhAwUyyM3Ptxvnk4xIZQLTCXznacGnAGvI",
-	"po2fwKCFudvPPaZ4ZCw3t+L4PVoLFfKs4HV7waKsyZU4mLdhHVa547FM9GpvMCSwyh13Ybea3HEEWcXm",
-	"wopWFTNsDfFUwFCkA2R9PMuEBb4MRmLOmDUdeEX2u2I5wFzljhFr6DFDOJd8fFwozWhUNxB7Q2kwy+qG",
-	"X6w2Y0feXJF5tbSY3d0mF+/ubqzFFB3tTmspFVlUKy67u3WKS5nVoO4iVZU5CqIGhRN26nRNvqmYAmt1",
-	"DjV09aGPq0Ugkxac7XIiXMB6SI3tSnjkMiFHfuYm5Cg/snC+QhmVKkaChx+gZM9Gvd2bbrlrt3i0/Qyd",
-	"kWfbzwpPOAt8W6koAP3POe3yNIAqDouy1VHmyiy24Cr8PsRUl97x29ZJaXiNNR7AZ/KmjKYrmq5g7Vkd",
-	"JQfUw20rJJz/6q+e//KL5z/5V6+YZTCf0+YaS3rP/+hPvvzib7/8/Kff/Pwfnn/xJ9a8HZhnjROpxjbo",
-	"udqZtzksZ+XQE/jZ5zjOzrlznCpugyMC7okNLeHtdy0SWtVT7WXbd21p+XsyXAil667ProNRvDI22a1G",
-	"F9/Ci283uvg2XLzTaBg7OIyd640uvv7SODDSRaEnUD0TZkbWW3urxpa87Tdiy5OE66L3Jed8LgtkCb9O",
-	"MPijULfmhv32puDpCfDQWx28wDCN2YCeR8Nwe1PifjMcO5LMYgc7hk9FV8hUgzUwBnRVNirp7jKJWNIi",
-	"4HaxeM4RM0YIREYp6dFCMtZYJtoGRwpYvBAGTbjWTLTIYVdY3g2vkoVXnbBpMaergq/Duq2vOl8kX5+v",
-	"iCxwezQ+67n9V3/xX57/Xz+dy5XzDrd20JWQZf2qoRyXKiKhOsKCsqLALz7WvPabv/4fX/3if//mD//l",
-	"+R//y1c//YNf/9l/tWAL1a/bnX/dk5UFx5u2uUMDuXH+miq83ELJVSmsgsyeiFfL7XbJ4itZ/IeG25J0",
-	"TLREN1ADhbsno+kWxOG9zq29W7dutG9tyNW3rI+tmrO7iFvZ0wZ90rOucMBx8875OWwxd14yIXM/y5Cq",
-	"VjWffIeVvAzrc64IFqBRrcOanOAdpi+UGbzDdD0/OJrfq9eXH7ywI77uqX3EaFR5aDFeVH90jc27JY1c",
-	"znS1Jjby/KltYoU2iovlhXfWVM6UtBMhJ5jnVNTUKuO4GV1O89T6lRWdl+Fuu9d/IAW7j4L8ZTiYlp3N",
-	"tW0+89i9JsGsB1LflxEE5n/T4nBwTAsdVXtTQgXo95bYr6iFp7WBUbW/ip9rpeOAQPJNiLpw5gxNj9MF",
-	"1lkZex56sZTlMjqVi/bX1d32zjVbMmwtO+hZIKMphi3MJ/aUKw1xdMEg6IMJgcZ2Mw9oX/OJkpbXTCRB",
-	"HqOsf2zCxwytRdicK8qG11rkUEwJphmDL5bGsWGyIzolkcSRQkw/ZAeQ9mhsNh7HpAe5oPkhI4dzPmtj",
-	"tO23b2fRwFTgFZis18ozBzvkjcBl52HqIBXZdLvCPa9D9nd2MxiMBPsA13j6xun5cMx7fcvJ5lz1b0Li",
-	"Gp2fNeSMWm+9WVKwWyFzo9pz75ZlNdf9Bfgen//hn3z5xd/WW6Nf/5f//M2P/9/VvYUPL9Loq5Iedw3p",
-	"seigfJQxsRlobrKRTLn0eb72BnEjs3Vn99vjIHUuxxcs62/7+zu7GzpRFaPJIi/qkfMrWn9ozJXGvH4s",
-	"asBsYi4IBQHcwR5ALj/F5b+QVEE2g2ZJn4aM9FIeY82CTc/XCWOY354lzGgpMaEW29B/8Oi9FnmHn7I8",
-	"0+AqhfuuQcoBfnms2VMd+LZrmR5WSTuc8rlY9ZgFAf0gMcPD7B2OBO6G3wqgQnneSSWgkGeMN5Ce7g4Q",
-	"JvZSLtyVsLlZcMv6PZ+AB9G6YXbbvqdkor2Ot1V868ri5jHSxwXJm9c1HP5qeBNeCstDAtk4Ln8+bohn",
-	"har5M2RmoCzOs7Wsr2zGoGWqDUHZJDnA7VW2QoUa1f+BLarhisRS6YNcRQ9Iz6i3oPEYfXbeJYHXrR9K",
-	"L+jVq+uxpTO6P78WbznswtfUGl9JwViXzHGRGoU+q+1yI6uby2m/2lH2/owRCVpGbk2BSpHXdbkyIZUm",
-	"p/xUJi3y1lyilJG0++39hV60S8/Zpefs1fKcvaIuMkcqzvHlEhTKRHO/zmeVu25c6VzM+hpTfE8YG5uL",
-	"eOLqUqE/OlalGlaApa2Yl2mdQ7ZysyuwptW8wuYDYym14TVQEAXJ+JWOoWKqwIsUWy8tqQA45hbM67fq",
-	"nTff/Oc/xlQCl90FvXjZt8Bbc/RCnDSvpdpw6fE4D48HlhOdF2v2z8erUbIDtguRSbUgNFlrK1TEIgX6",
-	"Jlhio5Lg+i+eqyUxyrJBsIHLfQ19/x1AtfsNUyCMwYeBkjyQZATrqmr8Kir8+sqD/5KjcYA7K+QkyySs",
-	"DL0vIXKCWEJgI88pIa1FQacXSP+XUvVlS9UVBOW6hxncwAXfevlcby6Bzk3yOK9wLcQBeJl8otIR+poi",
-	"qP48ZVjMncFvYTpykuZueKo0CeVoxLWx53WOsrbQkr9vx/MCj4l7Rc0psSvS+o00YCcYDCm4awobpwiN",
-	"bBLX+Qul8zBol9A6lnnWkjpCcmGZLRekL5OQZTDw7kE2sgR5mmKcauCkE6pIhkzTN5IKc+8RO0cgQIJF",
-	"AB0nMkpDphB0Cot02VMa6nhqjOQ80yQr5HVnzKbPUYR/v6IAGmdIwT7GUUNvWVdIBexd52n3VJH2sjLV",
-	"x7hCL/DwwRsAgL3i+L0vHML9mCU4zd9MJITSCXQ1zhaIqQSHYEl685Nnuw68lHOIg194CjUd5GmWs/2U",
-	"7RmcDCUZp9ocQMgf8jGXCDH4pq2FhH5khvASVLEjOqgj9sM4hmr1WUSGS4qHZSkQOfz/VRcuZpDbzzQd",
-	"NDHWM4rOrXSHzWeL1VtkH8DyGECfRTwSV/QyI/2IDi6t8xdqnVsYgX61N2ldOgV4CdTX/Zduph/RwSp2",
-	"91xve0uvBb0oYVRZBz5gYk5zTg7RBEWnqlPQb+z1Qgrmd0X2vXB3GxVsIGW02Hw/yJKX7PMAQwYewBWg",
-	"tiAWTYvcE/hw23q7K6D5coYSAXCPoZ2ZFKxWDkVLElXP6TiumfiDq+B1vG9++DsIMrh6bOCIDh6mILzO",
-	"Xo6srLPJqFJ8IEZM6Nc3B+A3KOPmIZxr4JViPVa5yLu+hF0uk9N8EUhWUThfwTaMxhZk1jQcspHFS1ZZ",
-	"D8cliiZ3CXwv6PTMd1+sMazG7iIwrnAul7omcV3sMsrkr4MrIysygG54m2QAVObUfiCgDMVVQ7TI+8Vz",
-	"jBLR+hdcvcS8RC4BEOiZPJTyiXHTuVgol0u3/Oviln8pUmxhRdCLzu+ZkWYW9nKh2MI4d5+xqGMFVu5+",
-	"xx99WxlmAYdR/R7QMfosdwA2T7FPghb5vk3mQTc+fJlBv3fFkIootgAgY6ocnlRA+5olwUHGAKBUjY7H",
-	"gEuPHQ6oK07Tc2jyFrGkyJwziPdCcpFFKjkUhI3Geop51iNGXSq/eSZNnLfUHPE6r+ddXNT1kfkqAOhw",
-	"oxx4OTTJTIhin9RVi8GSVZeKtSvamCxut1Q5olJMFJtnVA1kpmNacwDSF8g5YYPqMuxx96Cww8Ft4kK/",
-	"OgxwXc7ztozNWSmUrxSz5mrQcJdC3jpW8tTCQydUL4iGHMYxHJ6IwHV5DmAGud+jimW4/oC56T4gjCci",
-	"yEZ0iiiy1XryXTuaRzCYlwGSWX9EbIeC2gNiW4sWT8dMR7Ynz/aquum+2ENSWMHl1Siwmd+GMwKavKNl",
-	"nFZRiwcirT0YxaDmwuNh1G7c9rPtZxGdnlUo3DONDLOOFzJiZbzoDx6/VQMHnZNWPRJ0Q1Kbo/C3AcLZ",
-	"HEMpbGgQvHRUMzKUcaTKg8xbu1ePNaLTZoDV1Y3gFjsa4SDiUF3rHTNWwZ7qAjPywS2XCq7z2IllPFzZ",
-	"TkyBuTDAJlruqhLDanXFYTG4bW7FZlgaMaBtzxEHaQYMDjUibfgarB+6GTP0Zxj7AfJp1B3hKnNH0kWT",
-	"yphM9jWgNQ0oFzV+xOLBfskFOev6HKHTqXez1b61t9vc3VjiYOlLhwgqrXONjQb7+O2zzy7zi8+jvNAG",
-	"KwqiqEYSnUfFdEl0zViJJTT9JRF2uMii8btyZUyixJQXrqymhx1tMDsAMco44leHcRqxyAV+pmPDl4GH",
-	"yUT5wHn9rgiHkof2RlglYBaY99IhTMh0MDR2GtRbE2pePpqp0K4z3xDG3FZwvUD+UHpPTSDfoq98W/Qq",
-	"SAMr1MiHVJAedPuEppG1UF2NC2KxoUw9jd7D3zPIdkeKxbYU1QaFvfP1bh2Dk1iuzdtl/NbQHc82z5GY",
-	"+6aOwOzvy6DRH2etlyjp89hqvgckHceSRtij8qlGVpZBmNtnbz/DP8Dxbrc3KMA1wo9EaWoIFnF7WdzH",
-	"JhsjOh5zMQjytpgklHE6EtjjhIZDZB0t8ngMQWeayFREyB8VuLWy/HTzwAwTolNObSdX3dpcy/uKBCfc",
-	"NsDQdMCwE0aahOzY4ocXvrHtBwuX0NGY8oEI/K4I5ESwxPwINefJ1PwJ7VhFCI8NuYbvuIhSZX5H95wD",
-	"uCoCSGE9cMf67kIWxworB11fLAdKf9gVgk0c5jB1gPboInRQ5oCvgJMhAW5E4MNaRyTmJ6iTFxKvfdvc",
-	"BfvRxIxkOrmybVGOiuI1b/NxXL/Yhe7ZhV86hJJYhjQGcyZAq2p3a2cf+71ICMS5+ueukP2+Yrp43dFO",
-	"u9M2//1W+1an3XZdYPCZ0O2wcDFxFwe+u2LGWfOpFMyMFpuMB11x1bZsRGwS/Pp4xIVMAnI1ZJD03Wfi",
-	"wCWnuqa88NSJNM9yplRArtosWdyCK8r8WgarDsASA2pCfScgV4Os6XWpDz482lJo3s2xXBBuu+pA74KE",
-	"zZwFPGu0aN1Z1BYgSeWjASwnV5Q7aDbpA+jFvA2SV2ZJFNqWAZEU2sUytOFmg1+d8vsNDdvGkwjsbRgD",
-	"m4P0BsQ4a2c+/t7h1u71G5jUq7rC3mEHTAFZWxGZRNzQNh1JMSDsk5TGZmaZzWtG2CJHSWp2jQvwl0a8",
-	"32eJIUDzq22wAyasYODVL3d3MKcZ8L8TOSnhfwP5xlww3zE1C0ahpHXmKy3HeTzQzO6AKIkH2jxN9vP4",
-	"Sg4MZyjDnTv7Y3ANH5jl42D7b2hRUd58O+98e2CUmBmEa2emA79oaEoUUgFYPJC4FBEjIuKYXDXfQd9R",
-	"RZgIZcSFzXHCqIndDZy304En0n4By2/Gakgxv81szDXSpzxW0CaXkslQxqzoQMCGW3al8TjlOnaeXMWF",
-	"7fAa1PfFQCXi9eqK4RxhHe/Ogx8U+7iH6tTzPStO4UkFjuV13MfQRnSq+PZckKPAuZ2/6mwW9DxzYBXt",
-	"ruauDdyDi+mfYfe/HkkuU39QLYFXgh50CTF3ibleDoWzAYesSe54SqV+vty/Ue/XcIr8jEujQgevNRq/",
-	"JyekT5N8nCBoXEt+rqFYJoLs5YoKtHXZ5ctCeak/zkeZ5nWJ8PLCEV42PwP16R/zxuxqpAi3F9PHFliw",
-	"q2eOFR5fE8N5zESkMrXzirGGdVauE9zBF2/dtepUhww+5eMgQwCeomYvR+OEKWWUe0PYH8ues63dhU5s",
-	"DanqCiYiI8moyIUZ1aSXMHqiIFXftqF0SmiPDV2jSevVQlUS3geYaxalnrzD3ySpGNPwBOxRYsxRfEdX",
-	"6AydDe0Gq+7pzIjlcUySVAjITJcixFRyw4BgwH4R8thqp67UEFRXe56rI0NWq7AbuaSVrVnkfOlgR2YX",
-	"2kX6kCfksb7ZHSuFvplIR4ZozfPNAyImNNdTcwoqw99NVEIZaqa3lE4YHZU5Y6YI9rigEJaffUkD3Wr3",
-	"3Jjxu7JXx4k/lr0D0scMDq6NPeF0nRnu/JqrSq8IkM1rrVd9kOvfhmPWyZRi+5qd9s29m/s7t3b3zS9C",
-	"bp1a62sGnXIRek1jLcxcpfmIyVRvYTsv5XX2brTbC9SzbbBLF+cqJgjWQTWZGC5oW4FBiB39CeAZBbEx",
-	"51lokUNNRlJpstNu++12G7jZCRvrAxIY25rlXgCrBjqozDheFDO4i+P+FgQOYCbLowe4Ub+pveYp1u1P",
-	"EikGuX9l0TG8YGXuY9mrP1XvwSxkcrJGyOxd8+ALS71jyqZJjWMZsaxDQlUKHi58SQux/faWSuvHeOtZ",
-	"pjfQJKHTxUmzJ1zU9meGngmLOkW/zBTAd2Vv+Wk35POtCRR+jCTrjil8rDuI5seZ8LP5avvZx7LXzJ8A",
-	"RghXLfJQxrFR6jA1LYtkGI0/DUPGQLNHGQStl6kIWRwb+yRQae9jFuoAyl8zj4Q5sYrUYOIYJfOVdUcs",
-	"1oAvHREvHmr2YyCP+SOwiQeieFZWJb13ZW9WXGVnbBuPwupOB/fQusD+oTpRhJJPUpbimbNGNxxZLSEC",
-	"1SIfFhyAfS64GrKIcGHDL0qzsbHZ6RRiQ3CnuQFaoMdmNaZotROuugIr2liUpQNWRmBgumsd4Fe4km3x",
-	"mZ/Jj7ysQzsvAFOgpQUHfo0jPuNlH7HFpWXQRcwhu2l5wgTBq3roBRvl6TCodqI/D/RRLrApGdip9uYR",
-	"nRKqTiql3n22XjLfojBifUKaWWgQzICmMpLQ6AFL1TFxE782n/mIHX8qBQOuw+n24yEVgyHlzaOB92vz",
-	"i3GFvw3q2YdDSeiI3GtcjJERIaSYbgHq1+KyJLyE9KbkhNXgPAHM2H181ItGM4PXLEJ5wvF+a3RvRGgb",
-	"ucWtgiKrYDtz8GKV4vwt1ueCKTKUk5mMH7jfKNIP3398RFqt1naSChUYRiNcdjIk6JB7WkGP+TzlLsf0",
-	"g1ReDAoqsM67IsCbW2F8GkB2z2dg+JHPjCT7jOSClly1pZnqGvnMXLa1tUVK/5ovk/6IfEYSFmJVXB8c",
-	"3/DnSAqmaTI1A+lRESmy02pd98ERLxXXzGWuKTaA9LDPSDDhIpKT44hOVUCu0jgmQ660TKbXfBJMGB8M",
-	"tfnhWddLul6H7Pik6/Wzv0bw15kdbhifks8IezpmoWZRDt0J2WQq/8Gi90dcgd+MmaUI+nTE42lAro56",
-	"g2PRiw6g8AX+9M0aMS3N32ZYQ5nwT6U4Hkmhh2Z0O7vma/e844Rqhj/CA9ut9o4b4TBNhFnzRPZoj8dc",
-	"T43lKmSOgTjhemgbaNv3lEZXGNxo8ejskt5uw7u74lDA1vUgsUqRHfJbWHqUtdI0n3bbPtlv++RGG0jo",
-	"Vpv8W/JJSo01yBS5amx+cvMaMUY/5MxhzXMG9Hjg6MJ6JLuiR8OTCU0iBc0+rwNU0ZChexOu1RgFKxMG",
-	"RhcUlm0nmeiF1FEWYdao7JM+/DLqIFFDg7fsJ58YMt0hn5Fd8hnZI5+RffIZuV5D2NWkfp18BkGxzwgo",
-	"rJrT+DiWUxpXfhMO6WgM2eSlv82D9nHPR1wZzb3q5tn/zzzAjB+S04+1PFYxY2MYGqT2wKOATOa+mHmq",
-	"eZJZjSHvsUQg0FTFc6k+Trg6qf7LPGMHHqn0/KOy6zHp7DiWis1+cgmGYSzDE+ct4OEQEkkzbqZyiFIK",
-	"yJ8dG2WN+SkLCDV2kFHYDOFKcydglRoGiZW8cCsQHQRXiRSsKyZDhu1lQXtTQ5nGERnJU0akOLDP7/On",
-	"LIIk1sIbjLUUQQZtTS5aLihfr3w0swfg3QPXpBfbFhsnzEhDYFfHe+28hSp8kzsJv/z8D57/0e88/9n/",
-	"/dU//87zn/2jmzqoIUU+5HX2IKKyqtJxMXllhb287FJ6mUK2WuNRWlQfa7THZmVy9UFMq2rO2LhF82L7",
-	"Gfz/+IRNF2J1YjcyJ5MjFucty4z2iXokvO3AMkQujCQbJEwpTPRtQc/syRAyxRFQDLG3rqi8wgo7+BFe",
-	"mfCBg9uEg1425zs3h89L7eS3/Kgs7lHT8IAsaOU3Q/Q5pfhWP8l0T6R9UCsq3Tob0e9LimkslmxHjglc",
-	"BjdefHDjXKTEfmNnxEr0CBQCumh9C71HLHc/wCx8ohh0C1D25Fwd8FNmQxBQhOUqiMoHjVylPWWMPikY",
-	"1iHZxnp5CqJ1S1xrdQU2u4qK948QudgYagFKPdtiL3CdAvBJrN9noc4zIaAgMknFQaXRkQNyqdq2fC9H",
-	"ZL0qjfmszo9Yu1//8kfffPE3X/7y589/+CtvDc3+QrryNWR/l035LkEzzq0p3/nw+WWgGatZBOBZro1A",
-	"PEpFVl1pOfvyFCs4WubO1zu90E2jAc5YKtRvKrqw68+T4H5v3qvlPNWVangELLCgee5DSGPeQ+S/3Pi1",
-	"PQD6NNSuTALc5QAFw8WABFQdy35ArmrnwLRtiorl3eaerrAKhQUqzTqGvw3PBlTMzK0IHk4o0mdMtMhh",
-	"yfNYfk+PhXJUwO53+gr6No3YYiIyxrqY2qoLqEXu0fAEUL1cAQeUAqciQl+oeaGNcIOqhCqQFPEUIFOh",
-	"9S7VLABMMVyqoRmfQLsIUCc0H7FO0RcgsvcXfAbo7bdrY+dXNK2wCNqVdp8yAEnIBp4loRVSomWfyNjM",
-	"A/RHaXMu8aEAVJFbd27PuRRLPLmPUvE6+XFXU8AepSJ3rF5kEQl2xofsBBcYSlLRIm9fFpdcFpc0ACYD",
-	"1QoYrBRsDQfSuepT28+SVCxMt33fsssqftQhfQSyLhi2XBAzahZZlMerE8ZOlE9G9GOZLEB+vOZ3RSwH",
-	"WzE/YTEfShkp3wZk/SyaS6Dcxra85HQgpNI8rLR1nXNrLab4Ul1bZoR1AIepuHRrvXi3VgI08qq6s5aL",
-	"5EepKOb4Njvx205BWj39d52x1Sm5lsyzjopWWXS6oi1Iy7KO/PlsIaKGcoIBHafQWlWqoHkhME+m4ELu",
-	"EpQDG32sin+41blYzeo15TuXKcbn17AJDQ2XHLKRO6a+Q/UmqsMqHXyzrm1mVq45LyJ/QVcGpW3zXfTa",
-	"WMusiESQ92aEk1vp13mUiqxn7mvs13HTWO7XscmS3mXz96VuoKKsWVn7fuVEvaaDLWiUuDg3Gy8hmKLJ",
-	"ExJxNY7p1HZtqTxDR3TwDj74RbZJsy9ZlKeNY//W5GlrOrBTqmy8V9dZb0mG9n3wgFF8MmKW0IGa66pp",
-	"f6fzDUOprd4HvBQ6OCDjVGtsF+b6d9oGnLyC6aITyu3m65VMKGOAqvtOu3/zxg0GNc92tZxAxbxCSEfV",
-	"hWLj5//jr775hz9//sV/82BXOG7FXmO3lluui8kXzDbrMlvwMltw1WzBjIlV8rBNMwULrUQzVTQXdNvP",
-	"4P/LGnq7JEHqOpLBXQfA4DCbgg4U4cqomHUtvNdnaJe5fa9nbt9iwl4vr69Ezguy+lA2535WGcs08YkT",
-	"LRYzkWF8CmIPmaSqzO3bgHpfkvtzkQw6GtoVuXSAvngH6Mb8fL+h8roSHTrycP7DhTl9PkkYHhn4Eywb",
-	"AA7AY2VRBUc0YgV1GAKvGPkVsqKL/kRaoG+UFlf327e7qA9PuGLXanPsXobgeFUy7DIFevf6jT3W81bW",
-	"fy8kq64R67nMqbvMqTu3nLrNeazfpBFVte682D0EzK03dUQvIouQn+P9lYtu8xpwm5WUJNNKv4B1JKll",
-	"aKiI7mVG4XDSMtFfBfPlDICVWuL6r5fz94gOlvt9wcnzLfKMvRCfmKaDHH6AW5QvF0VEQqfoGzUP7Xqn",
-	"fNz1Fvi4Xiv3VnlJnn/++Ze/+H++/tmvvv7J//r1n/9HzIr3nIdrwPv6OJanRbDhr3/0j7/+4e98/bNf",
-	"rSTXL8yldenNuvRmrePNepl+LLX9TNNBY/8VKA4gZ4XsyWjqrJMDl0qbKmb9WC7/IYBQ8XfNyGfKiaA5",
-	"bx/Tz8zDjIHknt8VtuOIrX6FNkBQGotFU/YdjIMHYlINLJA5zjYyfWb0cQo9w8ojz/P6qzQEFyuvaOBv",
-	"kUytetCTMmZUNNIPLl11r5ir7gKcdOawNNeIsUrPiBESGrmqSE/qYZ237pV21NUZyka7uvTQvQwP3avm",
-	"m2volssgCQseOkCCkqe5eJNZnBkNP3JPZy47eQqwoHDNXCg79+B1RdGFNwGUHIAhw8NY5csjzVx5vwle",
-	"vBk74Rf/9NW//Oibf/rFl5//8MvPf//57/3ul7/86y8///FKRsBF+fUWcKpLh96lQ+88HXoX4srLzIft",
-	"XhqfrJ69XWDd1eDN5vAxZZiybbqEDT1yHac3ha69NI4NIxdSoAvF2CO23b5iukXulJUiB9ps+TGeSJ/I",
-	"pCsiKa7kWhNxVYEcBgHNoEAK2IIQ865UhBZUgYqogHvgWnFCq9inY55MDwiPlDOgskl0BeBIJ4zEXGnE",
-	"jR5xpbgYQJtkHhFEgtATHjLXq0SKkFVJCrMRr5tnCLtmYuuqYm9OHgH1tXdu3W7T69EWDW/f2Lp5c7+3",
-	"1QtDttXba++2b9+mt9rtHc9vctmuB8OkMATvqz/9629+/B+e/+Qvf/3ffrSSOHnTEPvLlybmtY+YMqZj",
-	"hVz50DUswQaGl4Lh2+Uiwgx8ozhIQUZUTIuFKJBkmXkmVrJFGzF9vwCLPSsGLAr2AnTwDPHbJtwjxLfV",
-	"ybMkk1IJHtZS8xGDvuTVViq++NU1VHF8dRog/Pqbaq5uZIHmIPI1EOJlraeKsuHior1ZaTfesXhL8EKu",
-	"YwYl/qBfxFIMLNx9wlwxSLEDtD9fVpoj4Du67oAPxtzeFWMAWbVeRefO0Y6nu/oUoniN3EcLcd0z8doZ",
-	"ibAfXsf7+mdffPOHv/v89/72+R9/voIMh3W6GKuwAVv4FtqGl+beuZl7K/K/umDREosPWWSlsF9WX2eJ",
-	"2OVPcKE0jWM4LNDB0Uj+FnlbJgRZGPQYrMzXsK97rUvnHK9ZmkCBk/3W5FAYk1xnG9is1Yf9WXVoNOJi",
-	"aUJFIuUIKoycx9YMkIrpFZUrx5hvIaBlsk24AP1TWRsfhThPSIDvDkgYUz5y/Z+F1KTHus7EnyHbAxKc",
-	"sE+5o3jMywhIJF1fCfNaC4qkWHLKknrcnHVl90UWLM220bEhTxqO2MKGOH4mvw/DESPv6WhV2X1BaR21",
-	"wnvTzI7LLI3XKUujufQVcivOUnY2yN+Y4YtOHnOWbCFa+OK0SnuNbYlUTKeEKBRniW0WUix/1xI+xnLC",
-	"6mALjzhLHtv3v0gZmr1mUXmuneS3Jwsxx4IviVCzW/USlOe9y5Z2UYLSBBYhAZSxDyzqwV1DKL0UHTcx",
-	"VbbpYZ6bc1As4e0xYxgrRznwDHh4V0yGUhVTeoYyjpTFzJP508HfLqRgIERb5J5Q2hj9sk8CGGWAspyS",
-	"YJwwxXTQIQHgNAQAZKy64td/86eIq0u2yVf/+tPnP/6J+ePP/v7XP/zznMaxv5JFfypgjKLJjS2fAptt",
-	"dDUI49OgBFHoUplGqdKEPeVKA7RfPr0RRT3XGvzmfMm+RRS0W+oDZKGGdbHhYDkRLfIAc6u4IlDmHLlm",
-	"ssxME/QLwM6sVySyw/JaKROY+KnGTERcDHJlAqO/X//dH3z9xX8HxcHNJVtsSLnmLI7c/cdaahrD8ngd",
-	"bwAOTKARr+Ndb+OZt3mmMo7yV/369/8XmPN6T94pPVnxuJS9+uv/7V/g2fhrjyoeFuYI1IlYCqtyxAvS",
-	"hHIiu8xzvdSgVtagctFWLdk2TnjlVbGKgrq0/Qz/WKnFC96CEV1wdQCHhpZrXBCuW+TQXYPyDjk/nUll",
-	"FUU5UEppXZDHugFXvywBf03zSpedkjUTTEtnY0GGqSPlsp0AnhFHz6o6NrcJsb6s+NxCCXaUnfbLlNKX",
-	"kFJ6DuJgv6lFtBI5IoWs0MvFnhlZginKjo6RBdDQpUWO4JtCulApqemETa3en7VayQ2Ag66ANCQARcLF",
-	"K0NTQkSSC0wMgISn5RLIdyII8dOhR37+yq5QCAEvT1lS7AEzwanVhyRfitx6JXu8oBX6/Ef/6fk//gdv",
-	"Dc3+YuKTDdniZf7qZUDz/PJXz4P/N0pkXcks2I640gnvpc4SrdSUvicnMwlZlv2il9U8Hf1cQ3fhkJ5i",
-	"v4oeY8J5eSCzA8FFJyxhNpgUYcMHm/RJo6grbF+NOJ4t9XFdMCKrkVdDkZsD/lZxXi+YmZTeVcNScHq/",
-	"ce1g7kAKcb6LYyPIOXiNGiv7L1zrWXpInI6wevr3jHLVsPMMNKout4XJ2rIUyB/rdJz7lVT6n0F2QYDY",
-	"HbCEdUWAJzIgVwG9suDIHrFrPgkgATyAIx1kyd9Bi3wI6D1QCqvIJylLWQR6ICpTfrGjS42p75byol24",
-	"F9TPpH/Zt+TVRgE352Lm6K3umFhVOheyKutjnHkaTSkJs9h4DVsdCVaozIOG9YVyg6AmylkcwgtPRvKr",
-	"IWmGPM9quaLqqs0Lk1kVkqbypUyBA4Q9HcfQ4d6WrFe9Gve69FauGTazX6gk5Kv7GB9xlo2PJgmdVg/P",
-	"sFbXBoxDc6/aCvxEjqoXw7C9Zoth3tZjfQSOX/w6MNtXet8LdXPlq9sgB61A6N+eMHr59Gbcqvh1LUcq",
-	"XLQsqP6IhTKJsPYMAusIW5G3rgNNNzvBZMR0wkM0FhI+GGqXKYaNdRmNWuSBCyHnIfZpV5RYFlDmNGdj",
-	"AbmqZOpawbGnmiWCxoRH1w6gjsy264OgBVUkkCGkcUXHVAfWYeTyS68oEsuQxobau6J0sRTBggh0vmqv",
-	"Vx3ayGiBxb+8nd3brdttKIAp5bqd+Z5R/ASL4SDLpFgkg4/FhTeMuOO9tdXGIjXcGnPPUI7NUwor6nWM",
-	"tnVjq727tbNvrkVu2PHMvEGn9XwP2lZ5nd3m/qR8My4oVFyghgrug8fmMlh8GSyeiw0YwiC0yMAX8u+N",
-	"Y8ZFZr9AC91+Vvi0tGNd4do8kob8xfBfLO3FLqnzNUPV0bVN2OtLC68tPvVQ7JJfchlkewlBtvM7Rvsr",
-	"6kuLADdnKOGKIjxCk8PK5aWF3bdRtIIuPqZ6mKvi5XPqzUq9VQyk+ujfHZkkDJoSC6f3OUgZaNAKC3dQ",
-	"0uIK2p/zeYi8YCCUoxHXLXIksao3e26Phic+Uczio+GTiZYkCKkIWRwzVAeDhPVTEbEo6NhezA1cwxit",
-	"24i1vHbhulzDcuvnraNXXUygbiUGexmuuwzXnV+47hwlydKIXaVSZsbFwjThegqsqcdowpLDVA+9zkdP",
-	"DH/AcqsqgQP+G/zZ2FOJseC2gafYmcze8JDJccxs3tNoTAVn4H+bcbmpCtfdfSnYdDY5A+IHrUopVfWM",
-	"92iPxYpIUUR84CLrRpY/xwy/wnllk/xjdmqeA4OZCZ+4ZvSy70MQKs98co/m1fP7cD7tZCITPcQOITyO",
-	"SSQLj7Gt7eaf8zaPjbgUhWv5aCwTXbkgUgzMa04KV38se1WXQkGqHnJhcUttsAbWL+s4Zx/BTs0RqAL9",
-	"hAglVBa6MFIh8MoUAAD4timKNDw2pHHMxaC4gLZybO7h32M01sOsWHacyJApdUDkmAkj2nN81MIysuSU",
-	"h8w7e3L2/wcAAP//",
+	"7P37kxvHlSeK/ysZmN0gqalGo5vNV3c4NtoUJVOWKH7J1ii8ArcrUZUAUl3IhCqzGoSojpB31uvH2uv1",
+	"d3Z3Hvbs7uz1zPjGjO07cW1Llj3jf4YtUT/tv3Ajz8msB1AFFIB+kFJHKMQGUI98nDzPzznnSSOQg6EU",
+	"TGjV2H7S6DMashj+vLNHe+bfkKkg5kPNpWhsN/b6jMRMySQO2CVFDlmsuBSEKkKJ0rEUPXJIIx5SLeNm",
+	"w2uwx3QwjFhju9FuXG03Gl5DBX02oObJejw0Pygdc9FrHB15jddlQPFFk+99u89iRnTu7R6RMXzxrux4",
+	"hCvSlYkImzPfcOQ1hjSmA6btJG9LoWmgbydKywGL74blMw7s75cU4WFxWq2Nm7da9Fq4RoNb19du3Njq",
+	"rHWCgK11rrY2W7du0Zut1mbDa3DzqCHV/YbXEHRg7nQP3edhw2vE7L2ExyxsbOs4YflJdGU8oLqx3UgS",
+	"uHJ62ewsKkePPy88eLpxs9XaqBg8PvMExp7ESsblA/cFe6z3A7jCJ7IL2z2kPUY6rCtjtkOkiMZIcGTE",
+	"dR8uUHTASJdHmsWEipAoGeumm8V7CYvH+T2At+eHPKCPX2eip/uN7a3WreteY8CF+2KjfAa4j3ceD6ko",
+	"2YLdMDTjUoxoSRgN+ik54WYMIxmyxnaXRoqVj5Lhk/Oj5JoNgIL/Vcy6je3GH61nB3kdL1PrhZGZc9o4",
+	"SidA45iOC+N/hbMoVNPjf9OsMU5gwAYdFiuPdJjiISM89BwL8MgBFyEsuBl13al18aVLTw0GPWdahhJK",
+	"tsWci5BrGHtXxsQeC+IHXI/JV0i78fTj733664/aDbJ772WihkyE+1pqGpF20mpdZV8hG61Wy6+iLSTB",
+	"KtrabLVarfrEdTqcaePUOZN90kMZ67ItgO338Oz6a74914Rr2BFzNRMhF72qNTZnu7DCIevSJDJjWgti",
+	"RjUL96m5IrfyG3XW/c5jzWJBo6p15yHhgug+1USNlWaD4trvrm1Uri6zj563ukVimT/kV2OZDF9wSXY3",
+	"ZIOh1EwE46+z8fQUviGTmMiRIAdsDCSi+1wR80amtEeoJgOpNNm8do0EfRrTwAj6JtklMRsyqoHQuCA3",
+	"NklfJrEiPaYVCI0uj5UmKgkCphShPcpFSnOoFGXTzQ1yzYyyatOu3Zi/aXe7b1Ad9Cvkn9HBfKQyM8ig",
+	"T0WPGV2nQxULieFcMib+Sz6sBRVjo4hFRgmjqqAsEfaYK612yNbGJpG6z+IRV6x6ht01HNYseiybzD0p",
+	"WMWEdoWbj2JMpBL8amuLjPpMECHN1vTsJEOiuAhmjtC8a+4wy8c5GMq4Ul3i8OsSByTYqDry+MjVj8dr",
+	"slM16ndlZ5khV3Kpd2Vn9fG+zge8hO/fNRKeDFkMylwVb4/g5lLmfq0FHJ0PkgHwc+SO9mM6EC4067EY",
+	"RvKGDFlUylLM4g3Mr5eU4SrF9Quiw/LlgTv2D+D0V6/QkGrD6xvbjX/3Dl17/5H5X2vt1v6jJy3v+ubR",
+	"vypdtHtSs6pdFlKzJfR4WrnN5oGr7/MDFoHdVjXs2P6+xNBvVQ7dPfQEhp9UjzwRSxyrsHrQyQmM96G5",
+	"llVSMzyKlZHzIY0SVj4wvOl0KPohyKCKwYL2hDKuRw/Rxjd2hUqCvhFjvurLoQ9yjsVDvzgh81vFfPCd",
+	"NRWsEp0wP9PdtX+L83yU/dncX3v0Uvl892gPlLEqouqZH5cgK1ZJVvDE1Qlrj/aqxqxpb4kRdytHrGnv",
+	"BMZrrLFSZ5FRcYy9HchEaEKjiAyMpsCUZ3goeTdRGnVHkEDEZ0rzAdXMN9oVuBkiKgToyb0EVEIRkkAq",
+	"rYhgNI7GTl+pkl5gKFaYJkIKQ5lMGHn1TvrRDgEXONCNR2VT/hP0rjFjlU/P/HafBQeEHbJ4jNoUBZtc",
+	"jVhMRuaIjWQShaRPh0MmPNJJtFMq50zHOvXYvjTvLZ2WtfLtkDtSRowKdLrFTA2lUAzM+ntSvyFD3uWs",
+	"hNTulWmBsCFGdzQ2V0HzaxrT//5Wq2WeFEihmQB9gw6HEUdf4vowlp2IDf74XYWOxZR6zR2hc2YZW2H/",
+	"kEuUKQ2vETJNeWR2EgQYWBgklEwBAQE1oVJubzbbFscyVo3td9InD7jYj5Cn5J44MNTXYcZciRhVmmxk",
+	"1gqo7w2vMZRGfYkb24112IKjR3hUmAI9crtxvXvr+satbtdshqY6UY3tLVB3uYaj+VUakgd4Q3Z23GKo",
+	"9ZI5H+W3dZbz5T4+BPe2uH9v0MgcWxaCZWJWaoTWC1fpSpnjKEfK7d3GSnun5QET+wOuFId1SxeZkg6j",
+	"MXCBAybMsRaMhcyxnNnruJGt41uCJrovY/4+C8sWsjiAk1jDexLHDEsoBUPhmJLeIYt5FwR7zlv/9ttv",
+	"r+0mus+ENmvHypgi1WYVRuCkT72l8KY5XnPcp6sr7ZMK5JCV7VM6CBLR4ACZL1yc+irU9ijmmtXauKvZ",
+	"xr0i4w4PQybKdq04nJPYtb2qecA2cq2IZoIK2INEHAg5Eu4EbK3GvZz3RUi9D0GQ/PIKiZqUu6rWKm5l",
+	"q3hPavKKfeg0E5l+9QktZQxuDjd4lAngcONuHd3i3Vxp8dxaaD5gMtGThNmR4ZiEPISDR+OYHzIcBiPm",
+	"Duea4YrIIYvhpaRPVa1FvpktsuXTZC8dxdRSTw70pEh2yRm61b+10urnXKH7mh6wgtylAhxVKeUSGsWM",
+	"hmPzehyRu53welz9Vrbit6XoRjwoXerpUZ3UYpuhMBfICqmmpAtMShHu6Hljc6UVtdEYw9kG1jU2ochY",
+	"h6BZxIKSVWcFNzazFbwfszSAQl6hPCoXj1MDOqm1TGeCfMKoTU7Jde5LoujYUerGauLLHJN9LeV+ROMe",
+	"K2UTXBH4MTZnRpCN1tbNazeuk85Ys1oMYePqNEO4IzTXY7InJXndvnhqhSeGdqKMYWJOE3zAHI50fa+t",
+	"tL4DFnK6b+a2nwiVDIcy1qwgyBQzpkzuofCwOut6La/Mpc8mb5hXkj2znCWrWjGgk1zdS4rAW4h5C5Kx",
+	"zvS9GWu9uRqP4AKsuSobpxMzeqAIJXESsR2CRg0cJTIygrnU0AmSOGYiGO9b1aaogmhCBbn78E2ytblx",
+	"g7hrCdxbMHXowNjr6+6KelbP5mZ+g4exDJhStBMxe3zKttetwUns51vCaOFayhAtaogeKZ2uoI/L5efW",
+	"EDfy2oo6dSLoIeWRmWphM+MxjoFEVNfS+K7l9eaHLD7kASNvFZ4+tYL5l5+M1aOJkKMdkg2fdo1B/IDp",
+	"eLy2a/5uggvEPsy866uGzT+0s3iSelRs6LfhNZJh6P4SVtw1vEYXxdW0g8Vr3KYR78QpCmkYmyOoObou",
+	"Qk57QirNAzXDwJKx7hNzCsAB05GJtiFGvUPYYKjHGPCiUQSXsygCr0sd2MPL6QCmMQ9eY5jEQZ9aN8vM",
+	"bbAXvsJBkXwvoULzCO+jIcp0Gt0vzD0dX+qWC2VSoA2RDDosLhtYcaEgKqScGtShIlQe/LnZ8shWyyPX",
+	"W+C3utki/5qkYyOXgU3euOJB5GjAqEpiCB7Zt8nOuyyA+SSC6/kIkmyj34Lrjzz0j8+980/MVbB0R3n3",
+	"5Tv2vV6BTB6VjG/q1VOENpCizLv/Bn1XxgReg8vHVcpNm40SajYqfP5gjBg7KPcr5ucBd3l2EKUTgJP0",
+	"kOm7mg2mR5/HA9Ty4+Zfnr957rvv0x7Mj0bRm12QRzPJnoJ+NDnclLLrIY8Kcy9DHuVng4+cnscjhO3h",
+	"Uas+dugSrwQuER0ztk38J+0GFWG7sU3eaTabj458D76T8dRXQmrz3ZNms3lkvpMxoSRitNsW5mfA45gL",
+	"2o0c3qnd8Ei7IYf4Q08z/AJOC3630Wq12o0jf4f4XPhwen0h9b75YDQX4uPR8j3zOg5YDXMNV/siiSKf",
+	"CClYsy12LYBjo0VCxoYWGbTZapkxHjLVbIt8/OFJAxB37zzBgRuiykbd8Bpy2Ng2423Yo93YhpECDbg7",
+	"AtQQ4FIuGhkTeMfivxpe49O//vnxR/+j8Qi2rbiTXuPxWk+u2S+NrG4+oKM3jAaCyrgFZ05K8AyctN3Y",
+	"bG1eX2ttrLU29lqtbfjv3za84jGqC88JWcDB4IolSPP084AegC4QsiGN9QAUjsbn3/72s1/9/PM//VnD",
+	"a/SY0WMa240uG1Dg6zXem2JEbZzg+Ec/+/S//dAodTEf0HjsSNgpF/jCTz/83Wc//lEmnmcug7UgG9sb",
+	"RsQVGU1uFfOCiWq2ZpnYFEtcjDlNLegc+WwvfiBRK8ov9pPpZ7sln8NxkIJexYuPcF9qjBy3pOS1QxYr",
+	"jJuXh2TpgJF+MqAW152Hq859abrvZU8G40YSqg4QcLWTIrbML7I78bLJUJJhrQMaH5ROylJYyS95IqtL",
+	"JSnR5W7gQl/fapTCSwosP8wRrTcBjoM9yVbJaxRQirmRloo+i1aHW6qFhg3ETaiuJ0fGC2EplyZyR70L",
+	"wSBn0vZu5kqUXYQr49WLE/bskGeeTidUX9bVxBgEVvllh0xo0mUM4upT0LU5c01JflF0a55cYZ1nUNur",
+	"6fY5JdJKh1RMgJu23JjCR5yHlmal7or6GY7e4hlXOW1u7abEMRfdKGEigA9Bnw6GyDacLWe+TvCfHtXs",
+	"gLEhfOhyQdFrq1nQFzxAhcdthdGqwDR38ndarNU/0nMf1qtPI3OfdRLnfvIwz31p7nDPOsxzDujc19Q8",
+	"sHOec1R2WF14b0LNNMrtdqbI1lE7c+EPowU/qqUHpukEhq02tu125PTC3/+v4999cvzjf254Dpplhten",
+	"QjDw7moZF5xYxz/486ef/OPTj3/y7KNfHn/y5+Bi0sBHzFFTQ9S9V9UfYXlKVAaADZVpMXcfvkmubly/",
+	"vrZBaDTs07VN8GKWGt/LaKchi9ii9xQ3rCaDzBIcGDpJS9w2NfVMLsJE6bh8JZEe6iXzfJ1jAHnAdGxd",
+	"bLNue8NeNkvVlSNRlvzzdl+SSMoDZX2MOpca0SyX/vIQomRlL1GBjFn9pX9oLn+YDIDjlCx7dj7qLJoF",
+	"V2bno+Zt2tqnmvbUwmlXe7RXNnLNLRyl1sP2OIvvRzRgIIVKHrei4l7c8geUKxaSztjm4CHszephubQY",
+	"ORKYlqQKauFyyj9QvzdDx7Lv/eoSOsaCClH+Tc51NaCP7+LNKYjefV5Sb5qY0qtMLzgrlmZRnlSKo+Fj",
+	"FR7sKo62wrqE9VblAVNgQTw5kU0tm7TDNi008Rp7nj157jydd3iB7Q9yekydmd93mIJ8Vt3i2mPGck8N",
+	"FJ5fyRScXswFTCc/d2XfTHQgUeRN0E89kW2jeLXDdVmocPYN+Xjcal4U+765K3GyB6mwuEcr88ClPDVO",
+	"KV3QzZJTWSeo9NGT0sSME1QcM355rVXCfnP64YKTWkZ7XNKATDXFBYeY1wwXvPUsFb0J2q2rmGRyNW/c",
+	"W8U71Xyd5me1yVJXUCFhP/cwnIyX8UTciIygc0vsuWhNSlITRFztTy2YVrMG+HVLcm58qSVr1piK8cyb",
+	"z8PTVakDLOLqKojT0+BXc30jOf41eW1dflaf0cwdzfPHeGr4sOoyormPyhhTPUIusiirk1U7+zI2syQn",
+	"q2RXDxmNFyfgtATNYrVfvFMxVrppGZaTKITiuTIk8/3lFouQ3rKv2WO9RNUSz2Zur5Cw7WFhj8Ulqs4S",
+	"Ak8i2a6azrIDsgCd0cGQ8p5YgkekjtI5niUY1m178VHmTp32f/GgT1RfDj3IgDT/j7VA59eihUcK6B37",
+	"7kdzF6+eqJnAP7G4x0Jbhoh0xvavnVzcGBAjMtGEEosPF4yFEMbGoWHkudlYfnfmi7KVd2ulAcwkXMdw",
+	"q8urYTYgUZoK9IG5oxMxGuKyOfc7DTQ/BLe9se6E+SqSarZ+ZcvK5TE8gTbstxGygVyDVC+j/lGleE8U",
+	"ffubaxtbe63NHERGRnDrH3W2rl1t3Wp4mAmdS3U/YGPziQ+zWMSzX/36+Bf/ArBYCtjaxrMPv3n8i//9",
+	"6Xc+ykUnGgMqEgiq2VTlmtnOU0EGO70Sv3FhirXxKzjlJ6XSiMdMLfQ0u1yzstRtFYFpFYmVe/wrffFu",
+	"uZ/MUjiyAKJd/U4SHZQSlNuWRQGGaeY51jqwiIzU/MDtKm7OLG62R3uvc3ViHohSz/rCjoc92rufLOF6",
+	"zdHPFIOwSWG0R7o0ihSR3a5hwVwrFnV3XNJYN9EWlluPADOiWFTsTE2+gFopJWkj5DC7grqqiJAIxYVL",
+	"U85CASRkAQ9ZgQOeVfR+apVyuO9ptC0kAzwpiyU6cTJHZmMahr28jKzuHFqcwFyujWGVfcV0DX5py9I4",
+	"XL4ZirElHy0BfdzII61St+Nmzdh1Bx8gAwBTzxY5w5gdcpmo6fD60YxEC/ZeY3tr02uoBBfVumrrTs3u",
+	"SDBt66dRS5fpUC1/SpB+OBoXBcuyzm1d1fKwdm6LK+GDUFAxK0MBZ06KLMlIxub5LgOxFgArJZOpmhF0",
+	"wNJ0AjSf8IW5p6c8eE7IY3F86DTVzam7l9bMzSLPMM5a4cbaQfkCLdfVBvK0XR+QvtdnPCYIm7Z13UrT",
+	"MvKHo0wHMGfkSZ0lyB2imfp1kr4an1GasYO1UFiu4tDkkWrOj+ew9xAubS/MhpiRbW51MyUjd5aKW1bJ",
+	"hZ2HsXjG+1TtD2TMygFMi2kiyOxLTkZEld63u1RcyPtUKcI1lGsCsvaJYI81ZJDvENpRTJjjT6iwCVCu",
+	"7tvC4XUbgkznW7pOj3FZH9jYy8Kwe5t8uN146+HLRjDSceFqYznAoxs3mq2bVzfPC8fuhlkm+ul46kml",
+	"2ldpqZC3RCE/S7EsZXPIMP/I/Oq7b/1SOXHGsOt0PXD2dm4FJPYCUOs8DZ2DU79Awqs49gvzWNgiOCHy",
+	"2CHmrGIKeWvSw3St6N9vrd169GTD29g8utxuN3Mfr/yb+XF1GG/5dk4ELeetQ45nFJAFWWXf1E8ANeiO",
+	"po2pFx2PULaOWEw7i+HlVymtyVdRKLthJEgH0J5Qtw0raucq9k2kbrGYaswyb4B4Bb9tBD4mONg9Df+D",
+	"RCVMI7N/SY2fsglgJiMmhja2G7fvfWN6w4K+5MHEWZ2rLOYWYDLXYNSXEcvXGKeKaPZYl/JKuzBTaFO0",
+	"qSMqeglFtNpuELChXnvdftVcKPEnt6iLzNJpT9MsXnA93760HharGeFU82OZQ2hqVddKnmiXd618jdFI",
+	"90vM7z4LDmZmTpcY5vlNvkODPngmPOLLA6h0OZqu1cV1qU6tpnLf5QEQOpTKmZ/qOwNm8zXOYhoH/fHE",
+	"Sbdr/o4h1qFZkVZ9hPhmhhB34fT0/GOS5bO//cOnv/3vz77/m+Mf/ubTn3z387/8L8ff+sfjH34MItW+",
+	"cKP+C2/NfeHn//KXTz/5b+aF3/qo8ELoFcKEXiD98uiRh2Uut9+pd4NZ9zgRAVjuKHuOVsN5prt2T4as",
+	"tEgA1SXVuV+J5cD6AIZES1vZEBaMUHXAQmPRFwzpBbGEhYlWFuyEMASNWU5hMCMx4oOoPpRMK6kwWSRp",
+	"W2fUmQrZa2cS+T3rRZvM4xmWrVaLWGehlsPmKlb6KjCDaes9I9cpcYQmWHHUi7nN8+mLFj2Eq1O2rFhh",
+	"fYJxYCWk7Y3W5taSjkJb1mN741ZpKst0eCgz5YzMz5w1aj991g2vwUQgQ8DKNhLdXbuZVQgxrCZdpkAd",
+	"NmpyHlsKfkCHQ4vBxco2+wMuwGtqPwbQeCnnRCoqm8Xc0aJ7MrSmQSxHyiiVkxppJhsa0NbA1r60W6Vj",
+	"KhQNDHmoQnEUw82dKzH3d9UybxQs260p5mX3fJIeH/L3U+x9IoY0AA7Do7pOsKIPcr6Pzm12LffSiVvj",
+	"JVQ3VbjXXUIGNET3aX6LjDapcrGJEc0Vkay1YhmNz+Y2eHLvuKuPbLGnebe9Jjt34Lqj7OzUWmx3Sa54",
+	"jzosjYHUZKm2cUE9mH92POvqbtNeTTh/k/v5MtWUmJ+IUcSIkqRL45pblRl/03ZhLRQ27mEGw3b6+/x7",
+	"oBraUYEfTOXRmEmBe30EwtoWZdRY1qrWBFP+8mSBq88pfd/5c52FbB+XO1AZHaX7M+HYTUsAGlLx6lan",
+	"KuMbizmxcE+XA6Hn+NlEO7Au0nWGszHTZ2HqBNop8QslImJKES0j8KZPATqvVgDUc0wrQ3Q5Ge0Yhvvc",
+	"62zcbF1tlTKPjM1kz0F5Po/t1GASCzp3BvRx/v5reEf+q40yS69mEwUMgoHrYcAU6cZysAPlh3moQLUG",
+	"qUESETLbPsn1azsdV9Pi7GcSrzFxAt2GVFP8nRzZLEIk9m4n70qqgNJw37rSAxklA5G51vOlFIvFi0M6",
+	"3iFQvfIb3/jGN9beeGPt5Zeh7pIgD165Ta5evXqLDCTkQHqNiAvW2N64Me2eqoryu4GUd340v11SBCuF",
+	"F8rPAdhLjrDECzqrnMehWZ6ZXIEmcIOeqnXBBcuishEjUpAR4A7dqzusx4VCfoEjhIKj5r6NZaJDMI50",
+	"RbwawIbcjp+Dlz9Pb6s4+fE55zaBExj77BKOkaRW0r6XsARL+CdCWJGbM24yyUlFwKKqGo85ZpN/o5O2",
+	"4DTImUdlj3hNdqZYRGKb6EJSTNjYvrXVah3VM1TrGZWFCgvwlv04EQjJ7MVMqcZ2q7mVM/zyq7QY7iQs",
+	"4E6yd+V1q6slPvTFzLJ0yaokaw31sCSkb6yjUAqWU7unTv4yRt7ilhAXXPUXfMuCrqOyPBBLDGW1OjMU",
+	"fg6C3yqp4ak0jRddoHrmyWuyk9kmi2M5VtXtrfMqVdXT9SqgNpA0K8LHZaIk3ffzAOi9JjvnwP4NE1yF",
+	"92eEkGPDJ8Pi32BlZUmrbBro3QFdJS6pouVSqgpBW4+qCsBZP5MBHZNQLoY+yx2HivYilxTxVdIpx1zg",
+	"JOZM0On7pdVi99+Xgs15ADSGMNeRy3d37+1eqQGQSg+WHWG6iF4euJENoIzI38jKwkyYpIfQHSIiaQFk",
+	"cnlIeegRLfdVnw89Yv5vjFQZQ1gDMkGveA60XNhyz2jsKm2C4SZthtWcKD56yGLaY/vutZmft7Hd2Ni8",
+	"1bzVmnZCg1iIlU7v2oc5pKChqw2LtCr73SgOOXjxfoAvu5r/ahxEbN9MARGn6Q/41aZXCLTnR3z15q3m",
+	"jfIRQ8lhd8u0l7dsIWZW7oF4fPlK1EAtTS9PjZsm12wKw+ZopzygU7q+U2EWXAckoA7TI8ZESpTwbYqG",
+	"67BIjogeySJUvrKk9sQ2Tvsbx+iSyZqKmfPp7iqf0wQh1NqxAiWUI4M6Mun1NRa6N2donLkdlrHqJjZu",
+	"cimKQypOqpSLuNLaC+Sd7QqCp8TYswAmmeQENU79xJEZlJPhyyzgAxp56WZCeVSqyICKMRlGNGDKdXdO",
+	"3WvQkCfflzEdRt41VXTirP2bFFx1rYC12iqHWnkz5GfW2sHWQstGgnG3eg6/iY23S5R7cdl+3pNTKE9s",
+	"2DaVm9CRodmOzz/85rNf/f3xd3/w7JcfHX/rO8c//NFn//PnT//wN//n999/+vEPnv3dNz/97p999l9/",
+	"/eyXf12zYN5SyQq1aivTosU3ZAGn0X6cdvUbciGyzpkrglDdqpXVShvFUmNbfpc8OUUduLpTXDWiRpCy",
+	"x3oHHDuKMAGt89ttcWJF8xaF7J9gcN5QnwvMp/HZqiSAkI7RR8s10QxzqKYypUpll93nqdWF76ErtAJ/",
+	"79T+5FDgz1MZZGuDAc2k0/McCS4W5TBbsFSMw1Fs0e+9QFWaeqZWRiKPvFz0occEi2lUQjgLkcOc5qvF",
+	"PYEZV63hZOGTaXajZJTY7qh9rrR0xVlcOrCbUplBZt5wDiYqSIdVbFQc9+JVUVYmriW5ziTxzC8bkhJT",
+	"CfFMEcr89JNyZJdr5jc06nFX2gawZWxKsMd6PyvJUZ1ogtf4iJXoM8w4Mc/PZ5wgfBa14XKbt1yT3c06",
+	"Ru8QKaIx6mM+XP4VKBlhe5K7xtE1Y9/wgH2u9tMKFJVrhi+DjtQUu1DXQL/NzIy5n5V9K3ObmjVDyOnl",
+	"B6/cJre2rt24UlIowbqzJhA92lDZDlEjroM+Lj1XcyJJExhEaEaC9ZZS0zzFPhdQiOWu2RK76M4hi8d2",
+	"UqA81261ZNcKCpSWFpUUSlMRVGYaQ39d64wOaBSV5pFNJsUVH/T/S6zWhf2i1AEXPSD3PouGzdkO2Okh",
+	"fW1v7z7BC8rNwbQ69cx7IVlaxmH53pYn2u3iuYf1YI+HRie0FsyUvTCzuezc1H7bzA8mkkdjFByohUWf",
+	"cUxw66eYHQUEPqtonuF+dfmQE1Zwl40WTEedcdoWOl3F/s9UhPmG8J1s4OXlj2lMB0yzijxiaBbvIdED",
+	"eUIsN72p/JGu69/kA197+OY9Yn9FRnT9VmvjCuHC4pLt7l1S0EVxvvNxvvs83w+txH0vDqHuTHlyZRY2",
+	"rAl4owMeleMEI9nbj/gBi3hfyrBmr7V0lesF0qofVNyF2MMC5x6hHunsmG3NvlIe6TBNK7J8h4waCb7Y",
+	"stjbCi3sFjU57NIW1mRqVb1CoHdqtCUj8XIkUEY9D155423Ge/1ZocxSHbE7L0RXqJNVFqQbrPyEeMUn",
+	"TGbgGS3I3F++Uiwylly+WcFS5WtPEDY/I0JYWRzzga2RdFY9vWr5im7ZGhZQQ2SB8hIrZMgYhQMrDjY2",
+	"Wxu31lo31gqogaSjeMixz9EL0OlrZj+sbiwHpCN1nzAxURq+sv+W9UxOp+G5PZpFv5NnJVvsGh6COpA7",
+	"R8Up5vc58g9ZRQ4XajF3kJvWUi4ht2Wn2bUJJrW/KHGe5t6Xa9HT45y13Ofg20nZ8Cr+nWz8i/t4HLWs",
+	"2haocm+XKPRX2NlqhAJ6Y9J8Eq4w6Y8r5yhJyx9DUhliYzJuHrMui2PbWxr+BEhNMhxGHGMtyRj+ZYNh",
+	"JAt/mnn1ZaJYX0Yh6mpa2CdFE3l62RI9SAS0TZlWGTq0gIPK5/EseMTSJOxpNofNQ2uo0TOa2XppTUIY",
+	"culhsrM8j8PkFniVw1SxRVTty24t3uU2M1U/r80rFAvuBJGqY3P77tzJXQ9enGGiT9ZySiGICLSf6DCD",
+	"njGqSUjHTRJ3B9skZgG0zg/pWHmkEN0GOx0i2uTyiOu+dYqNuAjl6MoOCaJDuCToJ7EwTyqYLviIy4+v",
+	"eGTE2IHa13K/gJ0gl/V+9qvsKBYfspBc3rtinuqBr8m8Ap0Yj205B9LyyIBRsW9fB+MrtQWrSkTW0d9h",
+	"t5zyXlEfwWhnRlUNiWK9ARMahxx3B6Uuh4EMWZSv01VihiaiLrtwxQ+KQwLHhdnGWHZoh0dcj9OKamm8",
+	"Po8iODlmg/UsrfHieA2M0h4sz57EyZVIp52eh+K5KmNVsD23IxkcLIilwNLDGAplBBsIEC7MxgWY+41B",
+	"0YlEbFqWipT65c18SJc/niglV8VmBtaplla2xSq28ID5NRPg7so1uVNkSBMWPxT+KnHQIiPwSBeO8wBn",
+	"1YFDOALfAh5zKXTMOxCEw7QJ2GYQ31DOb5Cym9yVqtkWQXS4bS/+CmGPhywwKjR+8RIJuQJwDQszt4dH",
+	"YpmIkIVpOQBLvZcUgSxmKPSzQ4b71Cyf1xbpY3MwPCF17ulXPNKXMX9fiv2BFLqP/M39vh9TzfCHaEwU",
+	"HeedpxjdjuXATAa5nZvOBlkjw/SlhXEr/hjqeA5opHZyF5GvuHGTl3Jf7/MufttsC/c7V8SoYdlYCLqZ",
+	"oHCokDBOLgjX5HKnty86ITQ8V2QDWFFpYWrkmymnv4Jdzev3jnsFy8eV1ViwJdsnj9wY4ikAiWdCMxGw",
+	"6QBLreIyk6aCeZ+XknXloXglLUJZW3nLEXBNMVxZGGEGR63QsLOH4ulbhh3bWgn48sqVmYy6x92BMXij",
+	"Q0giTWJRqg7DrSdRdng1nc8O5A0jTSadYU40IK9FFnvkLVCBT+87YVw3WwVrfePaOZcWfJgQ/BtZW1Ko",
+	"+v3Z777z7JN/ePq7j44//L3zHiOPLuNMje1Ws7WROfIbAzz3YNfkmVtje2PzaEHP1+a058st5NxtRGm8",
+	"UgGDbM3LVK04EamkzgFZu9IxRgc+mu/APSnFcEqlq2r6SHMdH7PwQHkgdFaFFVrzTN3HS8/er4ZaYKba",
+	"Tap6xRIudkaeJbPFXG3Z4V8ux3xxyrZ0k4eT0rX3H72DKcj7j560vOsVzYEWJq2Sdj61+oEtTiPVevzs",
+	"VT8xAYAM/CSkwFINpBang7PaG9vK6KhqzvfTBy5gAT1kyC7NDqtLBEL5hGri33/z4R5ZP9xYB6toDU6u",
+	"8i3+SEMFGKvew0+XFDwCbKZ89H7CciqXYSvlBmYx7LRdQyoD0z+GNGZawocyFcbJSpfPkL786vVrc9sD",
+	"TQra3O0bm3PvHmXR2pkusSyua24Cn0v5cOe8cQ75LNMJZ1eR3BNyiDemyAFjQw+NFjRFDMVYpOip0Mdc",
+	"JfqM6aViPEvSz/yn5eipnsc2T1l12qQtQHvzRltJiw8SsYrnNqAR78S1/LC3c5eupq1WYye5Vs63ZNij",
+	"01rLIacFrEpVXa6s5BH4NLCZZE3Q52nmgS9Q7+qADestWUAF6TAoXbVDgP84NZ9rYrNxlWdBZEwQwUYs",
+	"NuaBIn16yIDtCHhgirmcXvUldf0q06GGc3cp9d1Vc6imDMzUwrXbyaJrZi0gN8MlxI2ZrlsBbPE8+pOL",
+	"xGfLPG08TFoNzp+cIS3twbTElpJnEXVl13RuTr1jTEuZF9CcLAVYF/MkJlM/MSiK9q2W1hcNpF0g+FGf",
+	"anZoz0pIx+WEnTLNkoI8RoG9BPfma2LtAJnM7qDUqBX+dSt2DhHEVIqsHEF8mAwGNJ6sO2yXtZgJjQ7E",
+	"azN8P7ma36kn8NrGZvPqdPmSxeOUxR2+5hzxHaY06fKu7rt4FLrvo0NkmuB3BUiiuVBLEjHDNiHc1k9i",
+	"0cwrW3NDoM9ZlO3FjYuVsqBCk8apaX1Njorh3RFVZCRFHkIxYh3FsdXoocVSyIBja8E+j8P9IY11hqqA",
+	"H2h4aOhSYQGMQ65gtOxxn3e4TcEa9rGVqdIyhiL4WIxpVhuxh1l1iTLcZSWUqBbqvgIgNN3vcRGcpC1i",
+	"UFz0z7/9g8/+/W8/+92vPv3eT13Lx3qOYlY7+dZ2c5zdQHJVUKNr5Vic3h/Fca/X6aAq4bowYvgJzbwT",
+	"T5xV5YQNKefpNSSgcTwmXO847RfNzVCKS5qADVlTvSm86UlFU8qTTuZdtFvl+cIhC70p8+tVVKQW8dbu",
+	"0d5Xk+hgCS2q2P1/mGjgVQN5yEq5TA70VNQeahTkfXwXL85yJd0X08HO5VtHFqoMBHoKgapmLeADpkCV",
+	"LPK0VfoebpoRK+D12+88KlbjXrnGWlbHd/ogpm99skJd/0Kt4HlNmtIit/mCt24YhbK5FTuwXKTBMdpc",
+	"4OCP3mmt3aJr3d21Vx49uV4eM5hgVBO5vN6KnMuypEmssRkhtFcy3Bd/8kjIe9yoT/ugP65N4I6vX51V",
+	"rbXdHj55/cj8/97R/qPix6qarUs52Ev1rsosij3ae9V1Hy7UUZxs6VxHX2CPgyhR/DD1ey2iDlgRbzVD",
+	"K+SzcLBUqHKZGZ+qxD8psZ5bjOlMzFRTNeKcM5XWmJFYrtWYtpr2KrKzT0vaZov85LkrAV6QxbiD+TXO",
+	"DX5hgQwHYDWWllWU+KPrWze2bnaK5XbqsLkJepldUmKlIOyycbscdaTjaxWz1FoViWqz4+RzudNJxFhT",
+	"Trd8hNU9Yqn46pLSr0AWJYUaVt/LRfevbFnOwdO1So/2R27UK+zjZIznPLWauckty2oS03ud1rZcvqEr",
+	"egGthA/ZQBaKTm43dhWn6w+NEtqnPK0ksN347KefPPv+n6aNwc653WtRpH+10GnB6I1RRAZYKxPzBzCo",
+	"c9lVabsys2ngVEW/9xIb1UjLj2JNTJ8EEeWDRSuJ3t29t4vFQ7mrB4+JDzlEcF8mMQbuLHC44iWl9Spe",
+	"kTEZMjmsqI9wxrqEa35oS1KUFjtdtkktnoiV+3vU7cZRTiGvyxGL1wJDhBHaLpm1sga7uT/Z8sP1jrAK",
+	"w9osjaFASQuKmpRAVvEPOL2vbpVa3JTzkErIH1cSTHbsS8imJejpXLZ2er845mIvJIhtU9e5SIf0wnNQ",
+	"mxfUdzmLb7uSpJN7u1gpjwWNv+px5n2dVWN+matCnkBpo9J8NMGsGxr8fd7rZ9rA5//wF9bkNwcxd8fN",
+	"7I6h1ExoDN24Egn//JPj7/14xj0yDrnArFl3y1/+4vMP/wqQP0AoLOd8sOXIMI04EQCfKHUDMnPHwoJs",
+	"QY6S0kRZpXI79CcL1VQLingauhScJluXxeWxHbYbZO5h3izzi7MYykEN2JQKOpuYvAY+fmb7jwkymNrs",
+	"Uk8hlGTnLL6kyEFFyLTa3ZKNabo1o3DYh0Jgk9uS6FzBW6fwCdVNIVJCKSmtAb9VzqBq7wo8IpvL3J07",
+	"EWO+QAorWPScxQ/TpVnQpCn1WGIyS0p3Zpcs+8vLqy42b0cMjmoG0WHTBsHlsLGNrdYdTOKoFqtc4OnY",
+	"rt0+/upRPb5ag4+eg0E2yYCnQHW54pP2Wi4hHZwdsnhsDCAmwpKE1co3LuxUtRRQ2evZ7KoFoMBQ5Yhh",
+	"/k7tg1AaDzrffJfU4FoiQpoeyaVsqhNQ8CaN7xQhtk3ypzuteTqMmWLaIyxSNqcA+eiiPjl4TD7IO5m1",
+	"WGh+Eldycxnb3ISsFyE+G7CkCgsWzGgGWXe9lqLsHcK4azOuGMFqozC6hWm+EKjOh6k358gDQyOzSe+k",
+	"ZJSVLSchoJaqjbOcdzjd2NPbjumJZs3eJiGHaZOGOg0eOlSx/cVuCRyuLEVx1WtrfjoNB25RV0Su0Gk8",
+	"HcXVvY3r2SgKhaeLqMy0Ezkd8nwj8rT1juvaATs0p8X43L4F6YrXamAysUu17gky+N+5NCwodIV/sjQG",
+	"qrCtdcc6t6tBJAMaAaK5qmXSXDjtyh2vc0c4g8RbCnv+AsrFqlBpY9sURJ/fp+IGeFlTlDwdL6jmZIu1",
+	"HLB+6cOzoDAIcnVCZ73qjj0ed0NjRejxCRyxiZgFtE/GHuc7hBLFjNEDiAmuSMy6iSqrBTi/FOAJHMgF",
+	"DtfsxtExC2QcshAQnj4dcn9SUzutBtEnccYnQskLwwEsUc85L+fh1s9pJyv59vOzWFyfO61DPzd+fDZn",
+	"5CwocJnUzOlXVjeuA29qRd9DrB5lta9CfUcmbG9lcyf4ReFWI4/wXgA9ZXpb1ncTEhag1FKpofgnxoRc",
+	"uaL6RD0PrJwUTOTeCWI7ELrSSlgainbkISOtukmaMwqzs67el4muMyBI05+o8KQwcbQbM1ZzMM9TKfih",
+	"R97zyCG5fGg0vAF919b+UldKiv6tXpI9XezZddfNqWVBEnM9RisVC0oxGrN4N9H97NMrbsKvvb3XmEqk",
+	"t81ah7FZfSgV4w/oASQDYoeXA/Y+x4t8yFiyOMmxTGLCrcZBhrE85CGLLwFuMvXn4wCyVeprPWwcHUHh",
+	"ya6sTiolVCmmyYAK2gNH87YhLEKJLdF9SeVIjsYMUxOxUlpoGED20TCFkYzhmIS570c8ikgom23RFi+9",
+	"9JD3BBc9wkXzpZcIdk0xRINOS2xW6a8fbvhEMBYq4u9Cqy7+PlywTb4KE8UCkQEsFtaK9Jv55YRFVuAL",
+	"GuOSqp22GMZGyXjJPZG95JEhVZqZlcZ8OfCYkpf2IP2EyES/ZKZ0AI0QuSZKUxEq1+4nZANpbZAmuUOD",
+	"fm4igg6wHkJbQP9ZczdOiCriP15zpLuG3Wl9uzqvc6XVSy8RKtSIxcR/0kZR225sk3eazeYjj7TzjYvM",
+	"9+1Gs9lsN8wvrieP+dqw/iO/SaCTkZ+7xycdGhzkOxthD8i20GkNch5p6KUUEiVj7ZFEaB4R3z0fWgWB",
+	"9G6S2/AMRUIJATb2eMhjhuAaesiIkCRkQ90nER9wbaf5dsw1Fz1DAfd3925/DTsPQT+OgTmGZGgUB+zJ",
+	"cePqretXtoH1YumJATPcA4pPKAARAw/2iG/Enk+CiNHY/NBE6moLxUUvMqwSFdQMj0yUhh4l/p092vN3",
+	"iIKWgdj06W537Q0zCJ9omVZ0gjKQhrDHMsHpKcYEuby1sYmp2COu2BVzeNvCPuSeFCz3pB7T5Gpri4z6",
+	"PIKIZN8cBpuh0CT+IY240R32zbu+YvbQt8Sg8m1U+nQ4ZMJWZDX3qrawD2uSXUH8uyEbQLAjGK99nY19",
+	"MoACHZTETMdjomgXs0BvbCIGajurq4VpyEqZTQFnEQr1mA0jOmahpZXsDXrtgf0Jic7RMjQpB2KOGXFt",
+	"nojrurMNyw8VafxAhsz3CCU+tk7xy0oG+hM1A31ymQnDJt/vX/HwpPlZux0fz7OP7ZreeeSj6QHJoYRq",
+	"wsxxzXdrIr7hnD5QSXTIoEw1ndlNCGcJiuhLLyEF2wqQBAU66gyGQrO2pa7bN3nppT0+YPnluXr16i0z",
+	"8bf2bu8QKsZIGjbnP0yLP3LVFoY5J0aITDpC0obZTfKWwLLA0DInV4kM1iWxP3ZkOLYHCrU6a2Lia7da",
+	"LawYGfGACey2bENiu0Ma9NnaZrPV8BpJHFmRo7bX10ejUZPCz00Z99btvWr99bu379x7eAfuyYA1DZB6",
+	"GHN49uv/8PSTv//sF3/z2X/5j3lXXGOj2cKb5JAJOuSN7cbVZqt5FZ36WFdlvc9opPvvm797rESD2rXH",
+	"iCoSQWcihUHmYSyB3KEmsXJNf1ST3AN+LSQKkCaEFi1/vxtCY0X9NXgnKKhqKIVtJ7PZalntU9soPh0O",
+	"Ix7Arevvqin3b+q3lAdpIJvOMxLsu0HIT+If+CFrFjQXzPdSLt+9cVfZmAnOndrCtJr2FATAWXzIA9Z4",
+	"ZJ6xDmK0emFv91lwYIv/UE07UBvVkP2A93C5VJqMfsDGFpGBUhmI7pDFvMst1dVa9weMhlwwpVZe+gAG",
+	"j5V/cey4DRAFVe7vbCbZJp3snpkZjZvmSddaV09gComIDY+jqHhXzsUygsKE4NZwfBKzuicxIDfeIT4O",
+	"0ycKOojbJmE2I282sd6mokCtoQTyMppZJc0ebqyjZFxTTKv1J1nC3z4Pj9ZTj0gpRe/l8CiWXMEFB4nv",
+	"Hukk0QHRtNczDFrG+ai7leSeUe952CRvCtfFw+qOUKs3imx9tcE0dUdc6dvwlIdMY3SpaHBV+IKyS9Zf",
+	"N6oW+IPmXIi6GwAbljhF9YijMBd0VJVwLJS0spuDAYUKjsMWjqXsFemY1++bq+DijVoXb+DFV2tdfBUv",
+	"3qp18VbuCM+52FwFZJ8SulH/jf01yKqIGutMyyTogx/E0TqQFDjgHq9ZjWoNz6/ZwHe2Wlvw04SVkd25",
+	"bQ5l49HRFGVNtaOH6y8ZWyE9QH6xkWLNJGQOFj7VOXhP4Uw28vY8+q0yApvjVQe/Ixz5vEenXAtIKU1P",
+	"H/IJlKAH9aaUbUbunNS+MYksG0uVftAGfbSbfFsNzxjRFrFE5CHCAQjgluzr/FfvYBlGvG8Nf/OJYQEK",
+	"a5/YZW4LH5of7AOY0LZH+ArZaLVaZPfey5BHud1uHPJhuwFfXA64HpOvkHbj6cff+/TXH7Ub5M0HJP0S",
+	"+221G1f8HYKNV/rMOfaMmcpCWwfCPMvI7jcftMWAP2662eMMDVOEQXvEX/NzpbvM0M26o89vm/hZ2Mj3",
+	"iJ/FjcwnQw2g/mMuibE/+oSq4pzRJWKLX7lLiJ/Bv3xjiua9dVgCHR10UNQdEVKIzBjRMW4ZezykIvQJ",
+	"DUNFfJvNYkaFTzZ/AVTAR3vCLDQYcmBAZMwKBRQYzwGNoibx081k1KiVdETRdmwLYzxiLQuz1DuEhx6x",
+	"uq5nC22KEDwIWHEzGlFQmliMZPY2BlGMhq2wjBSO1QO8pIJiN7SnQAa5+Xl24zySEqmMYTq+5zwt+BRg",
+	"Dem08RMYtDB3+7nDFA+N5eZWHL9Ha6FEnuW8bqcsyupciYN5BdZhkTseylgv9gZDAovccQd2q84de4Aq",
+	"NheWtKqYYGtYTwUMRdpD1sdTJCzwZTASM8asaa+RZ78LpgNMZe4YsYYeMyznko2PC6UZDasGYm8oDGZu",
+	"K/pT1WbsyOsrMs+XFrO5Wefizc2VtZi8o91pLYUki3LFZXOzSnEpshrUXaQqM0dB1KBwwh7fhtVZfzaw",
+	"VudQQ1cf+riaBJC04GyXI+EC1n1qbFfCQ4eEHHipm5Cj/EjD+QplVKIY8e+/hZI9HfV6Z7zmrl3j4foT",
+	"dEYerT/JPeHI92ymooDqf85pl8EAyjgsyta0f+OiLDbnKvw6xFTn3vEn1klpeI01HsBn8lUZjhc0XcHa",
+	"szpKVlAPty0HOP/9/zr+3SfHP/7nRh5lMI1pcy2pG8c/+POnn/zj049/8uyjXx5/8ufWvO2ZZw1jqYY2",
+	"6LnYmbcYlqNi6An87FMcZ+PEOU4Zt8ERAffEVtjw9ju2ElrZU+1l63dsavnrMphZStddn14Ho3hubLKb",
+	"tS6+iRffqnXxLbh4o9YwNnAYG9dqXXztzDgw0kWuJ1A1E2ZG1lt7q8KWvOXVYsujmOu89yXjfA4FModf",
+	"xxj8Uahbc8N+O2Pw9Ph46K0OnmOYxmxAz6NhuJ0xcb8Zjh1KZmsHO4ZPRVvIRIM1MITqqmxQ0N1lHLK4",
+	"ScDtYus5h8wYIRAZpaRDc2CsoYy1DY7kavFCGDTmWjPRJLttYXk3vErmXnXAxnlMVwlfh3VbXnU+T74+",
+	"nRGZ4/ZofFZz+0//+j8f/+wnU1i5xu7aBroSUtSv6sthISMSsiNm9ph+9rd/+PS3//3Z939z/MPfTPaY",
+	"Lnnd5vTrHi0sOL5qmzvUkBsnr6nCy20puTKFVZDJE/F8ud0uWHwpi3/bcFuSDImW6AaqoXB3ZDhegzh8",
+	"Y/vm1Zs3r7dursjV16yPrZyzu4hb0dPWlYkI065wwHEJVQcMVOysbDF3XjIhMz9Ln6pmOZ98lRW8DMtz",
+	"rhAWoFauw5Kc4FWmz5UZvMp0NT/Ym96rF5cfnNoRX/bUPmA0LD20GC+qPrrG5l2TRi6nulodG3n61Nax",
+	"QmvFxbLEO2sqp0ragZAjxDnlNbXSOG5Kl+MMWr+wonMW7ra73XtSsDdQkJ+Fg2ne2Vza5jOPvVonmHVP",
+	"6jdkCIH5L1scDo5prqNqZ0yowE72SOyX1MzTWsOo2lrEz7XQccBC8nWIOnfmDE0PkxnWWbH2PPRiKcpl",
+	"dCrn7a/Lm62NKzZl2Fp20LNAhmMMW5hP7DFXGuLogkHQBwGBxnYzD2hd8YiSlteMJEEeo6x/bMSHDK1F",
+	"2JxLyobXmmRXjAnCjMEXS6PIMNkBHZNQ4kghph+wHYA9GpuNRxHpABY0O2Rkd8pnbYy2rdatNBqYCLwC",
+	"wXrNDDm4TV7yHToPoYNUpNNtC/e8bbK1sZmWwYixD3CFp2+YnAzHvNu1nGzKVf9VAK7R6VkDZtR6682S",
+	"gt0KyI1yz71blsVc9+fgezz+/p8//eQfq63Rz/7zf3r2vf93cW/h/fM0+sqkxx1DeizcKR5lBDYDzY1W",
+	"kikXPs8X3iCuZbZubH5xHKTO5XjKsv6Wt7WxuaITVTEaz/Ki7jm/ovWHRlxpxPVjUgOiibkgFATwNvYA",
+	"cvgUh38hiQI0g2ZxlwaMdBIeYc6ChefrmDHEt6eAGS0lAmqxDf1bD15vklf5IcuQBpcp3HcFIAf45b5m",
+	"j7Xv2a5lul8m7XDKJ2LVIwoC+kEiwsPsHY4E7obfckWFMtxJaUGhhjHeQHq6O0CY2Eu5cFfC5qbBLev3",
+	"fAQeROuG2Wx5DSVj3dhurOXfurC4eYj0cU7y5kUNhz8f3oQzYXlIICvH5U/GDfEklzV/hMwMlMVptpb2",
+	"lU0ZtEy0ISgLkoO6vcpmqFCj+t+zSTVckUgqvZOp6D7pGPUWNB6jz067JPC65UPpOb16cT22cEa3ptfi",
+	"ZVe78AW1xhdSMJYlc1ykWqHPcrvcyOr6ctord5S9OWFEgpaRWVOgUmR5XS5NSCXxIT+UcZO8PAWUMpJ2",
+	"q7U104t24Tm78Jw9X56z59RF5kjFOb4cQKFING9U+awy141LnYtYVyPE94CxobmIxy4vFfqjY1aqYQWY",
+	"2oq4TOscspmbbYE5reYVFg+MqdSG10BCFIDxSx1DeajAaYqtMwMVAMdcg3n9cbXz5tl/+iFCCRy6C3rx",
+	"si+At2bvVJw0L6TacOHxOAmPB6YTnRRr9k7Gq1GwA9bNoaKBnp2Xhx03oOAmjQ6Ilp7NDeRmpjYlJVYa",
+	"vrYYgyi09WZLUhPcO1/sJDucRQ0z3E73y5laR/MaeJDtfHoQ3FePzkMpwZdP6iblyJowVETJAQPFJDsL",
+	"hOYniUUdOsnYWM2xVWQUtnx0gHg8PVQprjQV2lzXS2gccirwOoyHNNsirTQNbsZ+MqACqx5kiAApPcxb",
+	"QvUmJ758fAwAAchuMXDo+gIiIsJugdF82gIw/PZk21+2CSWCjQoHXqdeAijm4LL7zE+YkzYDNo9PfaHQ",
+	"lSELuNEO92MZYZaM/TygB8DYQzakscYWAo3Pv/3tZ7/6+ed/+rOGMVZFyOLGdqPLBjTKl3T/0c8+/W8/",
+	"NKuAy+r4f8wGND5obDc+/eUPj3/0s6cff/fpx987/sF3jn//4dPf/1WucRW+5dMPf/fZj3+0gPplaf58",
+	"kPV26y+CTM+tfvZCq1y7YYg5wJbBlEuZ+trWKWha60/sX/P8sOiQctVv4BaI9/SkDCvdqMuy1gsv6vPj",
+	"RZ1DvaftQ7WkBi5SEDUeyYQbeEfMB8IFcUJQlbtIl6bFs/JeVgujvezMXfguz8B3eQIM+yyNBK/uTct6",
+	"Oy3pEd/qhrbMm9W6uSZd1w3DHVdQ/0dUOSXds9VKnVcz5goqrMlqX+bpy47nxZVZUNaf/suPjz/5r5//",
+	"2b88/fjnx3/40ykF+/i7v/z0w989+7++ubCOfT4ezlpc7cK/eeHfPDn/5onp2yfs3czlXagZiReVSIiS",
+	"TAuByCsW25wLADYX3C6zMzCKcIcVAMVL6OGvQs+OL5mKsUcPGMLAM5g8HdHxoiCFRZTr5UOj3hnnGkBX",
+	"LSFHaZ50aWLRHCInWCkdEEBTIdbmLEj9KdL/RczwrGXqAmJy2cMMINec+7t4rlePr52Y5OlzFtM46I9n",
+	"J/a5CjnaNuEf5mqiI6QOy7Nz7ZGIHbKIdMb2D3NdZwy+/+1c+Qasgg4VHLDKHJ5Qf0h132+LiNFQZdaD",
+	"lkOS2hx2LC4vOAeJgp+gfrcrM8+VHZnuswEgpQCPIRPdJLu54AIWTrY3x4yovhyJHeLrOBEB1Sy0Vf1c",
+	"ZmOMBdgGFQGEHtNfS1f2FI989pKKM9+LZTJsfinNde2m7wDsjnIMQYieMTJzBzFmka18ex4BvlfNOAvh",
+	"vTnn1mHVKwsvA/bVIyoZ4GkIoSblIcMSs2lTECySEidZcgBV2qzUgGtzpHTW+2UmvvANO55TpHX3igpK",
+	"tyvy5aT1UZ9OhLBzG6cIDW1q+ckrkycBs5tD60JqVk3p97kQLCRw0RS8A4u0Nol/wEXoE0HjGPREiR1U",
+	"YmDgUFhTlWNA7sG759TChcKKOAAML6vcM9njYSRDliY2lmVEQn5h3mlTqyuXGdvXOUBtC91Hpxt0vViI",
+	"FTOv+XAVWO8LrAquQ+5c4+dHzwF0thSe8nXAsULDDKLZY01oB6vxZsgU1x8ol1ROhVYk5N0uM6piNCaX",
+	"fTVkAafRvnW0+ldsw6ERVWRAQ2arMkJPjFQNj8yxv+wrGSVmPOlN2DSFheSy3+dKy3hsO9/Y1gVjMCZz",
+	"Hd3SOwfUKBRQJAnPvtEks2Y/l31XVNC/gmWKXfcOyH2/7PeYYDGN/CtNYqQYhQZERm1FtfeAiUuKqAQa",
+	"TlXBY9oC8DF4IuAxsLJcpcqug71gvfkuK68qhrAXc/xeKMxLB+5ofP7hN5/96u+Pv/uDZ7/86Phb3zn+",
+	"4Y8++58/f/qHv/k/v//+049/8Ozvvvnpd//ss//662e//Osso3uCiMy0QZyk7u/6HOt8gCqwWRcolQuU",
+	"yukVEqPAWMolzLkgVOD960/MP4tgU8z1c4EpyzG/C1TKc4NKqabVU8ajAHml+XpWjkPFOj5g5ciTJYnt",
+	"jGAnVaJlz56lC8DJ6QNOVuO8Z6Lpz+d5hpCWBJgAneUVY6WxRZQko9gcOG47sDTLsSKnzc6fF6DI0lrr",
+	"uUA/5nGWC9DHBejjxEAfqyqvJwz1yOIMswJu6VVZKc18kTkqCBMhkV1Az0G9OyY0i1lo+1BkqW2WPboe",
+	"plmHvbQuOZGCtQVXGGDLBdCb5EE6DFBswtLSA6mPATsBa4DzmR9cbY2wqvdP+vhaDtZsTVInq5lTbScr",
+	"OEUXdrK6Me6ZuwuO1s0X3tHq5jbf2Zqu/YXDNVuL5zh6WOV9hR2frJqjZVrWDNoDz2YVpIRT7Excoph9",
+	"h6ID1hZudVzPBi4OWazYtgv92+YNKukoHnIKzlc/Zl0Wxyy2P9qP2K4sMSSf/gRZjOZ7NhhGcmy/bwv3",
+	"mfk7xO/LRLG+jOABQxprkXt0hBF+KFmWNjqP5QDqjxlWq6C72n0YLcZT08E6xECKH/AIJenbzGrJrs1M",
+	"9oBx20HaBEmMSYNn14an83mPwJpxkcjlrdatKzvQeRo+a4tvcFy5xw+Zgu51ZNcGvvOPutZCQIbteyFk",
+	"+kIzkI48NMq0YlF3m2xtbraFg2UEPA4i5mdt66H8Oo0i+HtExySGSuBkbyQnJINd2NxsAmwlYAgM51Pt",
+	"hnbM6YVyRYOysd04/tY/Hf+X7z/9+F+Ov/c/Pv2Lv332/d8c/9k3P//urzAvEs7Jfk4rqNEp86Ztb8EF",
+	"tJvYbG1eW2tdXYMvrRCyRF0f/e1W+Hw81+n+XnivL7zXp2EBoKyD0tBlle0mRPa5eLLTMaw/cX8u4tFO",
+	"5WpXxjlRVeHaXp6hXri3z9u9fUeEhKb7vajieWI+7pTg6CTWGjQ+rlERNEyYBPLQNXhJFcNLytaAkLKi",
+	"d//SJHpGTvFZUitvuF84x0/fOT7/OJyrk3zKKpvPPh11zfaW37aJC2lQU7r+4bHSJKRjb0IgkLf7EhvK",
+	"gT6OBkBfjjz0JeHxzFNuiSf9LKTH8+JNz7TsjVtrrRtreA4W9amcg2O9Lne6cLBfONhPzMF+Mmz4xB3t",
+	"2LK+0st+55DFY+yOTzho0IGDDGausRwGkIthouHUjKgC10miWYheIuwjStjjYUQFHjCNjfiHsQyTgCno",
+	"JINVPwl7TAMdjQtgPvMahEE6ZL5tBUbJQIYsuqQAhNinUOsTRy27kG6DTaHhKOvMe0UVac1ruf8QV+gU",
+	"+RG84XWuSrO8jUKJMxmyGKd54V3GFVEeEhMXLJ8sZkl6dRezZx91Fuh9HPzMU6hpryTOFdA4BncqnMFR",
+	"X5Jhos0BhPQrD/siYaLXuDmT0PfMEM4g8XKP9qqIfTeKzDRd7CpXcfpLT/Ead8cROfz7vKekmEGuP9G0",
+	"Vyc1P6XoLCff0jaCvGmvSbZaW0jQXJOQh+KSnpeSb1Swi1z808zFB74ku93yyrjL0qm5z+ow3pkn5e/R",
+	"3iJZ9pO82NFrTi+KGVW2GDl7POSGmztODlAuRcdqO6ff2OuFFMxri/R74e5OAbozk/V3cmYrPE/G7gFc",
+	"QfUhAcmOTXJX4MODKFH8kLWFSwmFiRgVLaKBnRnUC62QQ+GcpnsndByXjDvhKjS2G88+/ObxL/73p9/5",
+	"aPE653u0dz8B4XV0NrKyykqlSvGeGDChX1yn8Jeoe9B9ONfAK8VyrHKW3TeHXc6T09x6Neb2LDaKCIcG",
+	"Z1jVgADBMvSVgUMI5PMcRZO7ZmSndHrMC+4bhmVOxyzDauguAuMK53KhaxLNi0FA/Py8a5tpw9TtJ6eR",
+	"kvmWgJa6rrNrk7wpCqW7Lc5ESJ1iTaYlsnWCTHf1nz4xbjrLNyU5CT/xRRGeF6UIz5lIsZndjU+7V9GE",
+	"NIMs3TliC72vXcbCbSuwsqId+KNnu1yzMKd+9+gQfZYbpDMmvmLv+U3ydduYCIt/wJdkLBPSp0Zh7lMR",
+	"Riy0FXUVkC1VxKddzWJ/J2UAAEOmwyGjsSu6Q12jbeAh7pFEMSZQsBa7LiBHwV5HtlGSjENokwa4OT1G",
+	"QOqAUYeMNs8ErDF4S80Rr/J63sFFXb6XRwkkGTcKjSFK+rwHrWHZe1Wdr2HJyttet7xGV8YDqqFLqL6+",
+	"1fAaAy74IBnAjxbkxYVmPeAu5SMqROUvqaqB5MFn+eGkQ0gSLFOFb1XanI7G0alyTtigKigy7h40qVUB",
+	"E6EhOFjo54cBLst5XpGROSu5Wlr5DmA51mPZQhU7wZ8n+mqyx/ictZjOKqKyG0VweEIC12UJWJoJKvQl",
+	"RTpUGeEVx0bqeoZ5uA8IJ4VCKxCkqMjHgjNoR/OAllZVOWns/MwjgoOvPiD4e+F0DKnWLDZX/7t3dtf+",
+	"7aMnV4/+1VkfktwK1oDt0+esRspKmryjZZxWXosHIq08GPlSSDOPh1G7cduP1p+EdHxUonAXl/ruwzfJ",
+	"1ubGDRLIkGEiivXJNN56+LKjrSHV/VLSKiIDliC1KQp/xWFAjDGOoUHw0lHNSF9GriSRG+Rma/P6WmsD",
+	"ccQlYw3p7GGm8sIwj/KjUO1ohIOIQ/XS5CFGBHusc8zIA7dcIrjOYieW8XBFRjLWfeKbC324KI2wFBhW",
+	"sy128yWxzK2BFIcsNq9xjnfzvNioUAIYHGpE2vA1WD90M2LXIMhjCOl4B/k06o5wlbkjbqNJZUwm+xrQ",
+	"mnqUiwo/Yv5gnzFCc1mfIwWs+41m6+bVzfruxgIHS/RZQ2QK61wFk6FfyBzUC9TLSbRKt8GKnCiqkEQ1",
+	"TMO5lcQLomvCSuzySLN4rYsNmmdH2OEi1Ct9vM+VTHZVsqym52G3aUAH2OoVLDb6YBAlIQtd4Gc8NHwZ",
+	"eJiMlQec12uLoC95YG+EVQJmgbiXbcKETHp9Y6d1Eh4Z48+IDxhBIEXIMcGwwnx7BUZtu1GfIn8ovKci",
+	"kI9L/oXRqyDHL9sBElBBOgwLs1V7PhZo7s8HQxnPcGjcxd9RcudI0RoVMwwKe+eL3aETJzFfm7fL+IWh",
+	"O55uniMx900Vgdnfcz73Uof2wzRzlZIuj6zmu0OSYSQpOK9BxwRW5t9/a4/kiHT9Cf6R9kJjQvvorAIY",
+	"IPxIlKaGYDGflUVdSA/1B3Q45KKXz5UMZJQMMEEHal8D62iSh0MIOlNInUT+qMCtlVajNw+8nZ6nYiF7",
+	"ctmtzRWP+OZlvmdLnHrEh37X8AfUxt83kkqwKPdNyDTl+S8COhhS3hO+1xa+HAlMpw1kIjQm4w5jechF",
+	"AI8NuIbvuAgTZX5H99xjriBYn69TADjrcNv67gIWRQq7oLva3ErLmIVNstsWgo1cerHrLGpdhK6CIjSp",
+	"xckQHzfCx6aiIYn4AerkuTLrABGzKb1ABqlOrugYFngvL16Jn3rFqhc7LQFJde6XbUJJJAMagTnjo1W1",
+	"ubaxZSiHDCQE4lxtqLaQ3a5iOn/d3kZru2X+++PWze1Wy8dSkfaZmg9Y/mLiLvY9d8WEs+Z9KZgZLR2Y",
+	"LfTb4nLIAj6g0RXzXPv1/oALGfvkcsCgVHSXiR0HTsXyuGhI6ZE0z3KmlE8uW5QsbsElZX7Nr5hHfLDE",
+	"gJpQ3/HJZd/wBvCtG0MtYkoRLSNYVEehTfKWMFqJmMgjDmw6KHkb9rN4FvCs0bx11xag6QBJKiyGEcvR",
+	"JeUOmgV9AL2YtwF4ZZJEdZ8NkEjSjHBDQ2DDTQa/tovvNzSM87AJ74YxsHBylaACqLUzH35td23z2nUE",
+	"9aq2sHfYAZsBwmDjkBvapgMpeoS9l9CIQEFju1VmhE2yFydm17gAf2laNRV+VYieBBNWMPDqt8VEl4xd",
+	"0qGheS7mjJhNtjEEEnHBPMfUzKgQeGKj5FoOs3igmd0OURIPtHka9Ay28ZVcUdbL2bmzP/pX8IEpHicG",
+	"KBDUPSluvp13tj0wSkQG4dqZ6cAv5kFtEVBhGEAHgEuQmU6jiFw233GBDEQEMuTCYpwwamJ3A+ftdOCR",
+	"tF/A8puxGlLMbjMbc4V0KY9UW1CzCKO+jFjegYAZO3al8ThlOnYGruJm2nEsY786XR6ViBcqWT51hG03",
+	"bt/7RiMXAAnUYcNrWHEKT8pxrMa2+xjYiE4Z354KcuQ4t/NXGZUEu9RsN1RfDjMHVt7uqu/awD04n3R6",
+	"u//VyfSp+uO68RmWYPSgL2+W/UXifHkonPU4oCa54yml+vl8/0a1X8Mp8hMujRIdvNJo/JockS6Ns3Fi",
+	"MqPr+6IhWSYE9HJJpvGy7PKs8oyrj/Neqnld5Bifeo7x6megGv4xbcwuRopwex4+NsOCXRw5lnt8RQzn",
+	"IROhStXOS8Ya1mm6jn8bX7x2x6pT26T3Ph/6GGvRfTZOiybFTCmj3BvCfld2nG3tLnRiq09VWzARGklG",
+	"RSbMqCadmNEDBVD9iNHDHCitw/pcIHTFerVQlYT3QY9aBI5skFf5V0kihjQ4AHuUGHMU39EW2M3WjAXt",
+	"Bqvu6dSI5VFE4kQIQKZDlSPzu2FAMGDPdoyCYILVTl2qIaiu9jyXR4asVmE3ck6lPLPI2dLBjkwutIv0",
+	"IU/IYn2TO1YIfTORDAzRmuebB4RMaK7H5hSUhr/rqIQy0EyvKR0zOihyxlQR7HBBISw/+ZIautXmiTHj",
+	"12SnihO/Kzs7pIsIDq6NPeF0nQnufFGQ6EuvV72V6d+GY1bJlI4Mx2sROKi3N1o3rt7Y2ri5uWV+EXLt",
+	"0Fpfa9KYXyvWK5rQwsxVmg+YTPSaYoEUoWpsX73eas1Qz9bBLp1TzBRbc1JNRgyqwnUTZZhiZ2z9CeAZ",
+	"BbEx5VkodOnzWq0WcLMDNtQ7xDe2Ncu8AFYNBLclVKibFTO4g+P+AgQOYCbzowe4UV/OHIC0MdAolqKX",
+	"+VdmHcNzVubelZ3qU/U6zELGB0uEzF4zDz436B1TrG69Xlz4xSv2viY7D/HWo7ICvVWIwAMuwio04FR/",
+	"tgF9/DoTPd03LLp1thDA12Rn/mk35POFCRS+iyTrjil8rDqI5seJ8LP5av3Ju7JTz58ARghXTXJfRpFR",
+	"6hCalkYyjMafBAFjoNmjDCIyNgZGwKLI2Ce+bdiVL6LLNZxYRSo6aRol87l1R8zWgC8cEadf7OxdII/p",
+	"I7CKByJ/VhYlvddkZ1JcpWdsHY/C4k4H99CqwP6uOlCEkvcSluCZs0Y3HFktIQLVJG/nHIBdLrjqs5Bw",
+	"YcMvSrOhwj4ixs6HO7EFoNEZzWqM0WonXLUFZrSxMIUDlkZgYLpLHeDnOJNt9pmfwEde5KGdVFktoKUZ",
+	"B36JIz7hZR+w2allNIowPzFtQUnwqg56wQYZHAbVTvTngT7KjcUmxgTsVHvzANpnHpRKvTfYcmC+WWHE",
+	"akCaWWgQzFBNZSDXYucDs8BN/Np85gO2/74UDLgOp+sP+1T0+pTXjwa+UYkvxhX+Iqhnb/cloQNyt3Yy",
+	"RkqEADFdg6pfs9OS8BLSGZMDVlHnCcqMvYGPOu1qZvCaWVWecLxfGN0bK7QN3OKWlSIrYTtT5cVKxfnL",
+	"rMsFU6QvRxOIH7jfKNL333y4R5rN5nqcCOVjY2+LTgaADrmrlSGMHOQuq+kHUF7brgGs87bw8eZmEB36",
+	"gO75AAw/8oGRZB+QTNCSyzY1U10hH5jL1tbWSOH/5su4OyAfkJgFmBXXBcc3/DmQgmkaj81AOlSEimw0",
+	"m9c8cMRLxTVzyDXFegAP+4D4Iy5COdoP6Vj55DKNImKbEV/xiD9ivNfX5ocn7UbcbmyTDY+0G930rwH8",
+	"dWSHG0SH5APCHg9ZoFmYNfzHdoTZD4CS8UjIFfjNmFkKv0sHPBr75PKg09sXnXAHEl/gTw/aT2hp/jbD",
+	"6suYvy/F/kAK3Tej29g0X7vn7cdUM/wRHthqtjbcCPtJLMyax7JDOzzieox9vbMaiCOu+xxDGfY9hdHl",
+	"BjeYPTq7pLda8O622BWwdR0AVimyQf4YU48wW9n6EzdbHtlqeeR6C0joZov8a/JeQo01yBS5DE0sblwh",
+	"xugHzBzmPKeFHnccXViPZFt0aHAwonGoPKIkuea6PIN7E67VGAUrEgZGFxSmbcep6AXoKAsRNSq7pAu/",
+	"DLaRqGPDMNOfPGLIdIN8QDbJB+Qq+YBskQ/ItQrCLif1a+QDCIp9QEBh1ZxG+5Ec06j0m6BPB0NAkxf+",
+	"Ng/awj0fcGU097KbJ/+deIAZP4DT97XcVxFjQxgaQHvgUUAmU19MPNU8yaxGn3dYLLDQVMlzqd6PuToo",
+	"/8s8YwMeqfT0o9LrEXS2H0nFJj85gGEQyeDAeQt40AcgacrNVFailELlz20bZY34IfMJNXaQUdgM4Upz",
+	"J9QqNQwSM3nhViA6CK5iW5lRnwnI2QftTfVlEoVkIA8ZkWLHPr/LH0PLncIbjLUUAoK2AouWCcoXC49m",
+	"9gC8e+CabJjFNfLzgBlpCOxq/2orax4O32ROwqcff/f4B988/un//emvv3n8039yUwc1JM+HGttXIaKy",
+	"qNJxPriy3F5eNGq5gJDVtWKBLgjNq48V2mO9NLnqIKZVNSds3Lx5sf4E/t0/YOParVXgjqyds9E+UY+E",
+	"t+1YhsiFkWS9mCmFQN8m2WrdMhw8gvqRPK29dUllGVYAPVaElwI+cHCrcNCLbi0n5vA5087l84/KrCj/",
+	"Rt0DMqO9ywTRZ5TiWf0k1T2R9kGtKHXrrES/ZxTTmC3Z9hwTuAhunH5w40SkxFZtZ8RC9AgUArpodUeW",
+	"ByxzP8AsPKIYdAtQ9uRc7vFDZkMQkITlMoiKB41cph1ljD4pGOYheUQkUDvcQRCtW+JKsy2wBUOYv3+A",
+	"lYuNoeaj1DtkseJS+K5TAD6Jdbss0BkSAhIi40TslBodWUGu0vgHrMrZiKznpUWM1fmx1u5nv/vOs0/+",
+	"4envPjr+8PeNJTT7c+kVU5P9XbSKuSiacWKtYk6Gz88rmrGYRQCe5coIxIMk7TfuOPt8iBUcLXPniw0v",
+	"dNOoUWcs+fJ2Bnf9eeJEqBPp1XKS6kp5eQRMsKAZ9iGgEe/EtGj82h4AXRpolyYB7nIoBcNFj/hU7cuu",
+	"Ty5r58C0bYry6d3YitsqFLZQqasMTF6BZ0NVzNStCB5OSNJnTDTJbsHzWHxPhwVykKvd7/QV9G0ascVE",
+	"aIx1MbZZF5CL3KHBAVT1cgkckAqciBB9oeaFNsINqhKqQFJEYyiZSgPND6lmPtQUw6Xqm/EJtIug6oTm",
+	"A7ad9wWI9P05nwF6++3a2PnlTStMgnap3YcMiiSkA09BaDlItOwSGYXYbFPhmNOHQqGKzLpze86lmOPJ",
+	"fZC8UE24F1PAHiS5/tfnmUQCdZcQneACQ3EimuSVi+SSi+SSGoXJQLUCBisFW8KBdKL61PqTOBEz4bZv",
+	"WnZZxo+2SRcLWecMWy6IGTULbZXHyyPGDpRHBvRdGc+o/HjFa4tI9tYifsAi3pcyVJ4NyHppNJdAug16",
+	"eENOe0IqzYNSW9c5t5Ziimfq2jIjrCpwmFw0KD6LBsWJeI7dWTXaEScij/Gtd+LXnYK0OPx3mbFVKbmW",
+	"zNOOilZZdLqiTUhLUUfeNFqIqL4cYUDHKbRWlcppXliYJ1VwAbsE6cBGHyvjH251zlezekH5zgXE+OQa",
+	"NqGh4cAhK7ljWrdOQ3VYpINv2rXNzMo158XKX9CVQWnbfBe9NtYyy1ciyHozwskt9es8SETaM/cF9uu4",
+	"acz361iw5Jci2LuiGygvaxbWvp87Ua9pbw0aJc7GZuMlBCGaPCYhV8OIjm3XltIztEd7r+KDT7NNmn3J",
+	"LJw2jv0Lg9PWtGenVNp4r6qz3hyE9hvgAaP4ZKxZQntqqqum/Z1ONwylNnsf6qXQ3g4ZJlpjuzDXv9M2",
+	"4OQlTBedUG43XywwoYygVN0ftbo3rl9nkPNsV8sJVMQVAhxV55KNj//wv5798q+OP/m7BuwKx624Wtut",
+	"5ZbrfPCC6WZdoAUv0IKLogVTJlbKw1ZFCuZaiaaqaCbo1p/Av/MaejuQIHUdyeCuHWBwiKagPUW4Mipm",
+	"VQvv5RnaBbbvxcT2zSbs5XB9BXKegepD2Zz5WWUkk9gjTrTYmokM41MQe0glVSm2bwXqPSP35ywZtNe3",
+	"K3LhAD19B+jK/HyrpvK6EB068nD+w5mYPo/EDI8M/AmWDRQOwGNlqwoOaMhy6jAEXjHyK2RJF/2RtIW+",
+	"UVpc3mrdaqM+POKKXanE2J2F4HheEHapAr157fpV1mksrP+eC6quFuu5wNRdYOpODFO3Oo/16jSiKted",
+	"Z7uHgLl1xo7oRWgr5Gf1/opJt1kOuEUlxfG41C9gHUlqXjVUrO5lRuHqpKWiv6zMlzMAFmqJ671Yzt89",
+	"2pvv9wUnzxfIM3YqPjFNe1n5AW6rfLkoIhI6Rd+oeWi7cciH7cYMH9cL5d4qLsnxxx8//e3/89lPf//Z",
+	"j///n/3Vf0BUfMN5uHq8q/cjeZgvNvzZd/7p8w+/+dlPf7+QXD83l9aFN+vCm7WMN+ss/Vhq/Ymmvdr+",
+	"K1AcQM4K2ZHh2FknOw5Kmyhm/VgO/+BDqPgrZuQT6UTQnLeL8DPzMGMguee3he04YrNfoQ0QpMZi0pR9",
+	"B+PggRiVFxZIHWcrmT4T+jiFnmHFkWe4/jINwcXKSxr420qmVj3oSBkxKmrpBxeuuufMVXcOTjpzWOpr",
+	"xJilZ8QICYxcVaQjdb/KW/dcO+qqDGWjXV146M7CQ/e8+eZquuXSkoQ5Dx1UgpKHmXiTaZwZDT9yV6cu",
+	"O3kIZUHhmqlQdubBa4u8C28EVXKgDBkexjJfHqnnyvsyePEm7ITf/urT33zn2a9++/TjD59+/O3jb/3p",
+	"09/97dOPv7eQEXBefr0ZnOrCoXfh0DtJh965uPJS82G9k0QHi6O3c6y7vHizOXxMGaZsmy5hQ49Mx+mM",
+	"oWsvjSLDyIUU6EIx9ohtt6+YbpLbRaXIFW22/BhPpEdk3BahFJcyrYm4rEAOg4BmUCAFbEKIeVciAltU",
+	"gYowV/fAteKEVrGPhzwe7xAeKmdApZNoC6gjHTMScaWxbvSAK8VFD9ok85BgJQg94gFzvUqkCFiZpDAb",
+	"8aJ5hrBrJrauyvfm5CFQX2vj5q0WvRau0eDW9bUbN7Y6a50gYGudq63N1q1b9GartdHw6ly22YBhUhhC",
+	"49O/+Ntn3/v3xz/+H5//3XcWEidfNcR+9tLEvPYBU8Z0LJErb7uGJdjA8EIwfLFcRIjAN4qDFGRAxTif",
+	"iAIgy9QzsZAtWovpe7my2JNiwFbBnlEdPK34bQH3WOLb6uQpyKSQgoe51HzAoC95uZWKL35+DVUcX5UG",
+	"CL9+Wc3VlSzQrIh8RQnxotZTRtlwcd7eLLUbb9t6S/BCriMGKf6gX0RS9Gy5+5i5ZJB8B2hvOq00q4Dv",
+	"6HobfDDm9rYYQpFV61V07hzteLrLTyGKV8h9tBCXPRMvnJEI+9HYbnz200+eff9Pj7/1j8c//HgBGQ7r",
+	"dD5WYQ228AW0DS/MvRMz9xbkf1XBojkWH7LIUmE/L7/OErHDT3ChNI0iOCzQwdFI/iZ5RcYEWRj0GCzF",
+	"a9jXvdCpc47XzAVQ4GS/MBgKY5LrdAPrtfqwP6ttGg64mAuoiKUcQIaR89iaAVIxvqQy5RjxFgJaJlvA",
+	"Beifytr4KMR5THx8t0+CiPKB6/8spCYd1nYm/gTZ7hD/gL3PHcUjLsMnoXR9JcxrbVEkxeJDFlfXzVlW",
+	"dp9nwtJkGx0b8qTBgM1siOOl8ns3GDDyug4Xld3nBOuoFN6rIjsuUBovEkqjvvQVci1KITsr4Dcm+KKT",
+	"x5zFa1gtfDas0l5jWyLl4ZQQheIsts1C8unvWsLHSI5YVdnCPc7ih/b9pylD09fMSs+1k/zioBCzWvAF",
+	"EWp2q1qC8qx32dwuSpCawEIkgGLtA1v14I4hlE6CjpuIKtv0MMPm7ORTeDvMGMbKUQ48Ax7eFqO+VHlI",
+	"T19GobI182T2dPC3CykYCNEmuSuUNka/7BIfRumjLKfEH8ZMMe1vEx/qNPhQyFi1xef/8BdYV5esk0//",
+	"+SfH3/ux+eMvf/H5h3+V0Tj2V7LVn3I1RtHkxpZPvkUbXfaD6NAvlCh0UKZBojRhj7nSUNovm96Aop5r",
+	"DX5zvmTXVhS0W+pByUIN62LDwXIkmuQeYqu4IpDmHLpmssxME/QLqJ1ZrUikh+WFUiYQ+KmGTIRc9DJl",
+	"AqO/n/38u5998vegOLi5pIsNkGvOotDdv6+lphEsT2O70QMHJtBIY7txrYVn3uJMZRRmr/r82z+COS/3",
+	"5I3CkxWPCujVz//sN/Bs/LVDFQ9ycwTqxFoKi3LEc9KEMiK7wLleaFALa1CZaCuXbCsDXnlZrCKnLq0/",
+	"wT8WavGCt2BEF1wdwKGh5RoXhOsm2XXXoLxDzk8noKwiLwcKkNYZONYVuPpFCvgLiiudd0qWBJgWzsYM",
+	"hKkj5aKdAJ4RR8+qPDa3CrGeVXxupgTbS0/7BaT0DCClJyAOtupaRAuRI1LIAr1c7JmRhTJF6dExsgAa",
+	"ujTJHnyTgwsVQE0HbGz1/rTVSmYA7LQFwJCgKBIuXrE0JUQkuUBgAACe5ksgz4kgrJ8OPfKzV7aFwhLw",
+	"8pDF+R4wI5xadUjyTOTWc9njBa3Q4+/8x+N/+veNJTT784lP1mSLF/jVi4DmyeFXT4L/1wKyLmQWrIdc",
+	"6Zh3EmeJlmpKX5OjCUCWZb/oZTVPRz9X313Yp4fYr6LDmHBeHkB2YHHREYuZDSaF2PDBgj5pGLaF7asR",
+	"RZOpPq4LRmg18vJS5OaAv5yf1ykzk8K7KlgKTu9L1w7mNkCIs10cGkHOwWtUW9k/da1n7iFxOsLi8O8J",
+	"5apm5xloVF1sC5O2ZcmRP+bpOPcrKfU/g+yCALE7YDFrCx9PpE8uQ/XKnCN7wK54xAcAuA9H2k/B336T",
+	"vA3VeyAVVpH3EpawEPRAVKa8fEeXClPfLeV5u3DPqZ9J96JvyfNdBdyci4mjt7hjYlHpnENVVsc4MxhN",
+	"AYSZb7yGrY4Ey2XmQcP6XLqBXxHlzA/h1MFIXnlJmj7PUC2XVFW2eW4yi5akKX0pU+AAYY+HEXS4tynr",
+	"Za/GvS68lWuGzexnKgnZ6j7ERxyl46NxTMflwzOs1bUB49DcqzIDP5aD8sUwbK/eYpi3dVgXC8fPfh2Y",
+	"7Qu971TdXNnq1sCg5Qj9ixNGL57elFvlv67kSLmL5gXVH7BAxiHmnkFgHctWZK3rQNNNTzAZMB3zAI2F",
+	"mPf62iHFsLEuo2GT3HMh5CzEPm6LAssCyhxnbMwnl5VMXCs49lizWNCI8PDKDuSR2XZ9ELSgivgyABhX",
+	"uE+1bx1GDl96SZFIBvT/Y+8KVtvogfCrCF3+i+M4Jvzgzam0lB5S6KHQQxuwvJ5kVWs1i1a2CcXvXjTS",
+	"euW1bMe1SQj4lmDtsDuSRqP55ptRbrX/0huDUY/3INCt1t4XD610XmD8F78ZjvqjARFgNnLdVj3uHD8N",
+	"ijYympgk48V6xTtDnPFPVwNPUvNT454psHJSIo3yzHlb/18Nhlc3t26st4YZd99NPi3vcWpbxbPhy+NJ",
+	"7WS8EVQcrYaE9fHb5gIWX8DiLWzALQwmYgO+136fjBnHxn6PF3r9J/rvYMe6aGyLpHn74uyvp/b6Lqnb",
+	"nKE0unaKeX01eG3/rieySzvkArK9Ash2vm10e6S/tK/gZmcl/FczOfVXjnAuHyR2j/zRSr54JWzRuuKb",
+	"+5R3T71jLki70b+PaAxQU2Ld+H1NSRlq0EqKu9vw4iLvr4l56JYwkGNZSttn39GzetdyJyKf9VgNoT6a",
+	"l8wssnEudA5KgXcHxwYe53oK03EWejG/IDTs0bqTTMu7g+taD6vRH/8Xv+ptgLqjDOwFrrvAdeeD6854",
+	"khxE7JJOmXsvyOdG2mcyTRMQBsyHuS149vPB2QdPt0odOBS/8T+7+5RxN7hrsinhS7oPfAOsFIS8p7IS",
+	"WgLF3zohtzoRuvtRYEn57ULNCLWzcUQgkoHaOkOdEPEFl3FqCGXYM4tP1H0jEmHAUyzTryEsq/xnkA7Z",
+	"FJeaiQnOd7yQRgspSV9Rw3M324QAkX7y2E3JuBcTUDVDHZewkHrdXq2V4+YjEY0LrAUFCyeHXqaDBzXd",
+	"9fGxR6ham8rViJa7Jmwrj2aJxha+5YlUik0xEhN69W3L+SyVO/91NFaWFZrkFN+7KV2imUWjf+MkNZQY",
+	"traQOhRiDegT6W/dQi+IgIXb06kqpgS5ElWywcUiJBlqqmjQC11e0B0auVBK6qdYgYEKt71eQShbrNm/",
+	"lcEc6vqOYQXabYG24GukRjALmQNfPaz+BgAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -14,14 +14,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/contact"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/httpapi"
 	"github.com/kezi-io/kezi/internal/idempotency"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/note"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tag"
@@ -62,6 +65,9 @@ func New(p Parts) (*App, error) {
 	s := httpapi.Services{
 		DB: p.DB, Tenants: tenants, Jobs: work,
 		Customers:    customer.NewService(p.DB, p.Now),
+		Contacts:     contact.NewService(p.DB, p.Now),
+		Relations:    relation.NewService(p.DB, p.Now),
+		Notes:        note.NewService(p.DB, p.Now),
 		Transactions: transaction.NewService(p.DB, p.Now),
 		Imports:      importer.NewService(p.DB, work, p.Now),
 		Scores:       score.NewService(p.DB, work, p.Now),

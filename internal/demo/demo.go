@@ -13,12 +13,15 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/contact"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/metric"
+	"github.com/kezi-io/kezi/internal/note"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -37,6 +40,9 @@ type Services struct {
 	DB           *postgres.DB
 	Tenants      *tenant.Service
 	Customers    *customer.Service
+	Contacts     *contact.Service
+	Relations    *relation.Service
+	Notes        *note.Service
 	Transactions *transaction.Service
 	Tags         *tag.Service
 	Scores       *score.Service

@@ -20,6 +20,10 @@ var (
 	runIDs    = family{0xb302099ad001, 1}
 	groupIDs  = family{0xb302099ae001, 1}
 	tagIDs    = family{0xb302099af001, 1}
+
+	contactIDs  = family{0xb30209a18001, 1}
+	relationIDs = family{0xb30209a19001, 1}
+	noteIDs     = family{0xb30209a1a001, 1}
 )
 
 // Families of tenant demo2. Its ids are others, so that asking for one of them with the wrong token finds nothing.

@@ -19,11 +19,14 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/contact"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/note"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -36,6 +39,9 @@ type Services struct {
 	DB           *postgres.DB
 	Tenants      *tenant.Service
 	Customers    *customer.Service
+	Contacts     *contact.Service
+	Relations    *relation.Service
+	Notes        *note.Service
 	Transactions *transaction.Service
 	Jobs         *jobs.Service
 	Imports      *importer.Service
@@ -61,6 +67,9 @@ type handlers struct {
 	service
 	tenants
 	customers
+	contacts
+	relations
+	notes
 	transactions
 	tags
 	tiers
@@ -112,6 +121,9 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		service:      service{s.DB, cfg.Verifier},
 		tenants:      tenants{lists, s.Tenants, s.Transactions, cfg.Now},
 		customers:    customers{lists, s, cfg.Now},
+		contacts:     contacts{lists, s.Contacts},
+		relations:    relations{lists, s.Relations},
+		notes:        notes{lists, s.Notes},
 		transactions: transactions{lists, s.Transactions},
 		tags:         tags{lists, s.Tags},
 		tiers:        tiers{lists, s.Tiers},

@@ -874,6 +874,14 @@ type ChangeSetItemPage struct {
 
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 // `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+//
+// In place of `field` a leaf can have a function of a source's facts:
+// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+// `where` is a condition over one fact.
+//
 // At most 10 deep, with 200 leaves.
 //
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -1094,6 +1102,14 @@ type CustomerSearch struct {
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -1247,6 +1263,51 @@ type ExternalIdentity struct {
 	Source     string `json:"source"`
 }
 
+// FilterExplain A customer, and either `filter`, a tree, or `filter_text`.
+type FilterExplain struct {
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterExplanation defines model for FilterExplanation.
+type FilterExplanation struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter Condition      `json:"filter"`
+	Leaves []FilterReason `json:"leaves"`
+
+	// Matches Whether the customer fits the condition as a whole.
+	Matches bool `json:"matches"`
+}
+
 // FilterField Example: {"example":"spend_total \u003e= 1000","label":"Total spend","name":"spend_total","operators":["eq","ne","lt","lte","gt","gte","is_null","is_not_null"],"type":"money","unit":"CNY"}
 type FilterField struct {
 	Choices *[]string `json:"choices,omitempty"`
@@ -1264,7 +1325,81 @@ type FilterField struct {
 
 // FilterFields defines model for FilterFields.
 type FilterFields struct {
-	Items []FilterField `json:"items"`
+	Items   []FilterField  `json:"items"`
+	Sources []FilterSource `json:"sources"`
+}
+
+// FilterGiven Either `filter`, a tree, or `filter_text`.
+type FilterGiven struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterParsed defines model for FilterParsed.
+type FilterParsed struct {
+	// Fields What it reads.
+	Fields []string `json:"fields"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     Condition `json:"filter"`
+	FilterText string    `json:"filter_text"`
+}
+
+// FilterReason Example: {"holds":true,"pointer":"/and/0","seen":["1289.00"],"text":"spend_total \u003e= \"1000\""}
+type FilterReason struct {
+	Holds bool `json:"holds"`
+
+	// Pointer Of the leaf in `filter`, RFC 6901.
+	Pointer string `json:"pointer"`
+
+	// Seen The values that it compared; empty where the customer has none.
+	Seen []string `json:"seen"`
+
+	// Text The leaf as text.
+	Text string `json:"text"`
+}
+
+// FilterSource Example: {"fields":[{"example":"channel = \"web\"","label":"Channel","name":"channel","operators":["eq","ne","in","not_in"],"type":"text"}],"functions":["count","days","sum","avg","min","max","first","last"],"label":"Purchase","measures":["transactions.amount","transactions.units"],"name":"transactions"}
+type FilterSource struct {
+	// Fields What the condition within a function can ask about one fact.
+	Fields []FilterField `json:"fields"`
+
+	// Functions All that can be asked of the source or its measures.
+	Functions []string `json:"functions"`
+
+	// Label What one fact is.
+	Label string `json:"label"`
+
+	// Measures What `sum`, `avg`, `min` and `max` are of, such as `transactions.amount`.
+	Measures []string `json:"measures"`
+	Name     string   `json:"name"`
 }
 
 // Health defines model for Health.
@@ -2114,6 +2249,14 @@ type TenantPatch struct {
 type Tier struct {
 	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -3159,6 +3302,12 @@ type PutCustomerTagJSONRequestBody = CustomerTagPut
 // PutExchangeRateJSONRequestBody defines body for PutExchangeRate for application/json ContentType.
 type PutExchangeRateJSONRequestBody = ExchangeRatePut
 
+// ExplainFilterJSONRequestBody defines body for ExplainFilter for application/json ContentType.
+type ExplainFilterJSONRequestBody = FilterExplain
+
+// ParseFilterJSONRequestBody defines body for ParseFilter for application/json ContentType.
+type ParseFilterJSONRequestBody = FilterGiven
+
 // CreateImportJSONRequestBody defines body for CreateImport for application/json ContentType.
 type CreateImportJSONRequestBody = ImportCreate
 
@@ -3332,6 +3481,12 @@ type ServerInterface interface {
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx echo.Context) error
+	// ExplainFilter Tell why a customer fits a condition or not
+	// (POST /v1/filters/explain)
+	ExplainFilter(ctx echo.Context) error
+	// ParseFilter Check a condition and convert it
+	// (POST /v1/filters/parse)
+	ParseFilter(ctx echo.Context) error
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx echo.Context, params ListImportsParams) error
@@ -5051,6 +5206,24 @@ func (w *ServerInterfaceWrapper) ListFilterFields(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListFilterFields(ctx)
+	return err
+}
+
+// ExplainFilter converts echo context to params.
+func (w *ServerInterfaceWrapper) ExplainFilter(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExplainFilter(ctx)
+	return err
+}
+
+// ParseFilter converts echo context to params.
+func (w *ServerInterfaceWrapper) ParseFilter(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ParseFilter(ctx)
 	return err
 }
 
@@ -6784,9 +6957,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.DeleteCustomerExternalID, options.OperationMiddlewares["deleteCustomerExternalId"]...)
 	router.PUT(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.PutCustomerExternalID, options.OperationMiddlewares["putCustomerExternalId"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/metrics", wrapper.GetCustomerMetrics, options.OperationMiddlewares["getCustomerMetrics"]...)
-	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
 	router.GET(options.BaseURL+"/v1/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/v1/change-sets/:change_set_id/items", wrapper.ListChangeSetItems, options.OperationMiddlewares["listChangeSetItems"]...)
+	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
+	router.POST(options.BaseURL+"/v1/filters/parse", wrapper.ParseFilter, options.OperationMiddlewares["parseFilter"]...)
+	router.POST(options.BaseURL+"/v1/filters/explain", wrapper.ExplainFilter, options.OperationMiddlewares["explainFilter"]...)
 	router.GET(options.BaseURL+"/v1/imports", wrapper.ListImports, options.OperationMiddlewares["listImports"]...)
 	router.POST(options.BaseURL+"/v1/imports", wrapper.CreateImport, options.OperationMiddlewares["createImport"]...)
 	router.GET(options.BaseURL+"/v1/imports/:import_id", wrapper.GetImport, options.OperationMiddlewares["getImport"]...)
@@ -12521,6 +12696,328 @@ type ListFilterFields503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListFilterFields503ApplicationProblemPlusJSONResponse) VisitListFilterFieldsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilterRequestObject struct {
+	Body *ExplainFilterJSONRequestBody
+}
+
+type ExplainFilterResponseObject interface {
+	VisitExplainFilterResponse(w http.ResponseWriter) error
+}
+
+type ExplainFilter200JSONResponse FilterExplanation
+
+func (response ExplainFilter200JSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter400ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter401ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter403ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter404ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter408ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter413ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter415ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter422ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter503ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilterRequestObject struct {
+	Body *ParseFilterJSONRequestBody
+}
+
+type ParseFilterResponseObject interface {
+	VisitParseFilterResponse(w http.ResponseWriter) error
+}
+
+type ParseFilter200JSONResponse FilterParsed
+
+func (response ParseFilter200JSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter400ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter401ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter403ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter408ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter413ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter415ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter422ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter503ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -19077,6 +19574,12 @@ type StrictServerInterface interface {
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx context.Context, request ListFilterFieldsRequestObject) (ListFilterFieldsResponseObject, error)
+	// ExplainFilter Tell why a customer fits a condition or not
+	// (POST /v1/filters/explain)
+	ExplainFilter(ctx context.Context, request ExplainFilterRequestObject) (ExplainFilterResponseObject, error)
+	// ParseFilter Check a condition and convert it
+	// (POST /v1/filters/parse)
+	ParseFilter(ctx context.Context, request ParseFilterRequestObject) (ParseFilterResponseObject, error)
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx context.Context, request ListImportsRequestObject) (ListImportsResponseObject, error)
@@ -20636,6 +21139,98 @@ func (sh *strictHandler) ListFilterFields(ctx echo.Context) error {
 	return nil
 }
 
+// ExplainFilter operation middleware
+func (sh *strictHandler) ExplainFilter(ctx echo.Context) error {
+	var request ExplainFilterRequestObject
+
+	var body ExplainFilterJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainFilter(ctx.Request().Context(), request.(ExplainFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainFilter")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExplainFilterResponseObject); ok {
+		return validResponse.VisitExplainFilterResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ParseFilter operation middleware
+func (sh *strictHandler) ParseFilter(ctx echo.Context) error {
+	var request ParseFilterRequestObject
+
+	var body ParseFilterJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ParseFilter(ctx.Request().Context(), request.(ParseFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ParseFilter")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ParseFilterResponseObject); ok {
+		return validResponse.VisitParseFilterResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListImports operation middleware
 func (sh *strictHandler) ListImports(ctx echo.Context, params ListImportsParams) error {
 	var request ListImportsRequestObject
@@ -22137,434 +22732,457 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P37kxvHlSeK/ysZmN0gqalGo5vNV3c4NtoUJVOWKH7J1ii8ArcrUZUAUl3IhCqzGoSojpB31uvH2uv1",
-	"d3Z3Hvbs7uz1zPjGjO07cW1Llj3jf4YtUT/tv3Ajz8msB1AFFIB+kFJHKMQGUI98nDzPzznnSSOQg6EU",
-	"TGjV2H7S6DMashj+vLNHe+bfkKkg5kPNpWhsN/b6jMRMySQO2CVFDlmsuBSEKkKJ0rEUPXJIIx5SLeNm",
-	"w2uwx3QwjFhju9FuXG03Gl5DBX02oObJejw0Pygdc9FrHB15jddlQPFFk+99u89iRnTu7R6RMXzxrux4",
-	"hCvSlYkImzPfcOQ1hjSmA6btJG9LoWmgbydKywGL74blMw7s75cU4WFxWq2Nm7da9Fq4RoNb19du3Njq",
-	"rHWCgK11rrY2W7du0Zut1mbDa3DzqCHV/YbXEHRg7nQP3edhw2vE7L2ExyxsbOs4YflJdGU8oLqx3UgS",
-	"uHJ62ewsKkePPy88eLpxs9XaqBg8PvMExp7ESsblA/cFe6z3A7jCJ7IL2z2kPUY6rCtjtkOkiMZIcGTE",
-	"dR8uUHTASJdHmsWEipAoGeumm8V7CYvH+T2At+eHPKCPX2eip/uN7a3WreteY8CF+2KjfAa4j3ceD6ko",
-	"2YLdMDTjUoxoSRgN+ik54WYMIxmyxnaXRoqVj5Lhk/Oj5JoNgIL/Vcy6je3GH61nB3kdL1PrhZGZc9o4",
-	"SidA45iOC+N/hbMoVNPjf9OsMU5gwAYdFiuPdJjiISM89BwL8MgBFyEsuBl13al18aVLTw0GPWdahhJK",
-	"tsWci5BrGHtXxsQeC+IHXI/JV0i78fTj733664/aDbJ772WihkyE+1pqGpF20mpdZV8hG61Wy6+iLSTB",
-	"KtrabLVarfrEdTqcaePUOZN90kMZ67ItgO338Oz6a74914Rr2BFzNRMhF72qNTZnu7DCIevSJDJjWgti",
-	"RjUL96m5IrfyG3XW/c5jzWJBo6p15yHhgug+1USNlWaD4trvrm1Uri6zj563ukVimT/kV2OZDF9wSXY3",
-	"ZIOh1EwE46+z8fQUviGTmMiRIAdsDCSi+1wR80amtEeoJgOpNNm8do0EfRrTwAj6JtklMRsyqoHQuCA3",
-	"NklfJrEiPaYVCI0uj5UmKgkCphShPcpFSnOoFGXTzQ1yzYyyatOu3Zi/aXe7b1Ad9Cvkn9HBfKQyM8ig",
-	"T0WPGV2nQxULieFcMib+Sz6sBRVjo4hFRgmjqqAsEfaYK612yNbGJpG6z+IRV6x6ht01HNYseiybzD0p",
-	"WMWEdoWbj2JMpBL8amuLjPpMECHN1vTsJEOiuAhmjtC8a+4wy8c5GMq4Ul3i8OsSByTYqDry+MjVj8dr",
-	"slM16ndlZ5khV3Kpd2Vn9fG+zge8hO/fNRKeDFkMylwVb4/g5lLmfq0FHJ0PkgHwc+SO9mM6EC4067EY",
-	"RvKGDFlUylLM4g3Mr5eU4SrF9Quiw/LlgTv2D+D0V6/QkGrD6xvbjX/3Dl17/5H5X2vt1v6jJy3v+ubR",
-	"vypdtHtSs6pdFlKzJfR4WrnN5oGr7/MDFoHdVjXs2P6+xNBvVQ7dPfQEhp9UjzwRSxyrsHrQyQmM96G5",
-	"llVSMzyKlZHzIY0SVj4wvOl0KPohyKCKwYL2hDKuRw/Rxjd2hUqCvhFjvurLoQ9yjsVDvzgh81vFfPCd",
-	"NRWsEp0wP9PdtX+L83yU/dncX3v0Uvl892gPlLEqouqZH5cgK1ZJVvDE1Qlrj/aqxqxpb4kRdytHrGnv",
-	"BMZrrLFSZ5FRcYy9HchEaEKjiAyMpsCUZ3goeTdRGnVHkEDEZ0rzAdXMN9oVuBkiKgToyb0EVEIRkkAq",
-	"rYhgNI7GTl+pkl5gKFaYJkIKQ5lMGHn1TvrRDgEXONCNR2VT/hP0rjFjlU/P/HafBQeEHbJ4jNoUBZtc",
-	"jVhMRuaIjWQShaRPh0MmPNJJtFMq50zHOvXYvjTvLZ2WtfLtkDtSRowKdLrFTA2lUAzM+ntSvyFD3uWs",
-	"hNTulWmBsCFGdzQ2V0HzaxrT//5Wq2WeFEihmQB9gw6HEUdf4vowlp2IDf74XYWOxZR6zR2hc2YZW2H/",
-	"kEuUKQ2vETJNeWR2EgQYWBgklEwBAQE1oVJubzbbFscyVo3td9InD7jYj5Cn5J44MNTXYcZciRhVmmxk",
-	"1gqo7w2vMZRGfYkb24112IKjR3hUmAI9crtxvXvr+satbtdshqY6UY3tLVB3uYaj+VUakgd4Q3Z23GKo",
-	"9ZI5H+W3dZbz5T4+BPe2uH9v0MgcWxaCZWJWaoTWC1fpSpnjKEfK7d3GSnun5QET+wOuFId1SxeZkg6j",
-	"MXCBAybMsRaMhcyxnNnruJGt41uCJrovY/4+C8sWsjiAk1jDexLHDEsoBUPhmJLeIYt5FwR7zlv/9ttv",
-	"r+0mus+ENmvHypgi1WYVRuCkT72l8KY5XnPcp6sr7ZMK5JCV7VM6CBLR4ACZL1yc+irU9ijmmtXauKvZ",
-	"xr0i4w4PQybKdq04nJPYtb2qecA2cq2IZoIK2INEHAg5Eu4EbK3GvZz3RUi9D0GQ/PIKiZqUu6rWKm5l",
-	"q3hPavKKfeg0E5l+9QktZQxuDjd4lAngcONuHd3i3Vxp8dxaaD5gMtGThNmR4ZiEPISDR+OYHzIcBiPm",
-	"Duea4YrIIYvhpaRPVa1FvpktsuXTZC8dxdRSTw70pEh2yRm61b+10urnXKH7mh6wgtylAhxVKeUSGsWM",
-	"hmPzehyRu53welz9Vrbit6XoRjwoXerpUZ3UYpuhMBfICqmmpAtMShHu6Hljc6UVtdEYw9kG1jU2ochY",
-	"h6BZxIKSVWcFNzazFbwfszSAQl6hPCoXj1MDOqm1TGeCfMKoTU7Jde5LoujYUerGauLLHJN9LeV+ROMe",
-	"K2UTXBH4MTZnRpCN1tbNazeuk85Ys1oMYePqNEO4IzTXY7InJXndvnhqhSeGdqKMYWJOE3zAHI50fa+t",
-	"tL4DFnK6b+a2nwiVDIcy1qwgyBQzpkzuofCwOut6La/Mpc8mb5hXkj2znCWrWjGgk1zdS4rAW4h5C5Kx",
-	"zvS9GWu9uRqP4AKsuSobpxMzeqAIJXESsR2CRg0cJTIygrnU0AmSOGYiGO9b1aaogmhCBbn78E2ytblx",
-	"g7hrCdxbMHXowNjr6+6KelbP5mZ+g4exDJhStBMxe3zKttetwUns51vCaOFayhAtaogeKZ2uoI/L5efW",
-	"EDfy2oo6dSLoIeWRmWphM+MxjoFEVNfS+K7l9eaHLD7kASNvFZ4+tYL5l5+M1aOJkKMdkg2fdo1B/IDp",
-	"eLy2a/5uggvEPsy866uGzT+0s3iSelRs6LfhNZJh6P4SVtw1vEYXxdW0g8Vr3KYR78QpCmkYmyOoObou",
-	"Qk57QirNAzXDwJKx7hNzCsAB05GJtiFGvUPYYKjHGPCiUQSXsygCr0sd2MPL6QCmMQ9eY5jEQZ9aN8vM",
-	"bbAXvsJBkXwvoULzCO+jIcp0Gt0vzD0dX+qWC2VSoA2RDDosLhtYcaEgKqScGtShIlQe/LnZ8shWyyPX",
-	"W+C3utki/5qkYyOXgU3euOJB5GjAqEpiCB7Zt8nOuyyA+SSC6/kIkmyj34Lrjzz0j8+980/MVbB0R3n3",
-	"5Tv2vV6BTB6VjG/q1VOENpCizLv/Bn1XxgReg8vHVcpNm40SajYqfP5gjBg7KPcr5ucBd3l2EKUTgJP0",
-	"kOm7mg2mR5/HA9Ty4+Zfnr957rvv0x7Mj0bRm12QRzPJnoJ+NDnclLLrIY8Kcy9DHuVng4+cnscjhO3h",
-	"Uas+dugSrwQuER0ztk38J+0GFWG7sU3eaTabj458D76T8dRXQmrz3ZNms3lkvpMxoSRitNsW5mfA45gL",
-	"2o0c3qnd8Ei7IYf4Q08z/AJOC3630Wq12o0jf4f4XPhwen0h9b75YDQX4uPR8j3zOg5YDXMNV/siiSKf",
-	"CClYsy12LYBjo0VCxoYWGbTZapkxHjLVbIt8/OFJAxB37zzBgRuiykbd8Bpy2Ng2423Yo93YhpECDbg7",
-	"AtQQ4FIuGhkTeMfivxpe49O//vnxR/+j8Qi2rbiTXuPxWk+u2S+NrG4+oKM3jAaCyrgFZ05K8AyctN3Y",
-	"bG1eX2ttrLU29lqtbfjv3za84jGqC88JWcDB4IolSPP084AegC4QsiGN9QAUjsbn3/72s1/9/PM//VnD",
-	"a/SY0WMa240uG1Dg6zXem2JEbZzg+Ec/+/S//dAodTEf0HjsSNgpF/jCTz/83Wc//lEmnmcug7UgG9sb",
-	"RsQVGU1uFfOCiWq2ZpnYFEtcjDlNLegc+WwvfiBRK8ov9pPpZ7sln8NxkIJexYuPcF9qjBy3pOS1QxYr",
-	"jJuXh2TpgJF+MqAW152Hq859abrvZU8G40YSqg4QcLWTIrbML7I78bLJUJJhrQMaH5ROylJYyS95IqtL",
-	"JSnR5W7gQl/fapTCSwosP8wRrTcBjoM9yVbJaxRQirmRloo+i1aHW6qFhg3ETaiuJ0fGC2EplyZyR70L",
-	"wSBn0vZu5kqUXYQr49WLE/bskGeeTidUX9bVxBgEVvllh0xo0mUM4upT0LU5c01JflF0a55cYZ1nUNur",
-	"6fY5JdJKh1RMgJu23JjCR5yHlmal7or6GY7e4hlXOW1u7abEMRfdKGEigA9Bnw6GyDacLWe+TvCfHtXs",
-	"gLEhfOhyQdFrq1nQFzxAhcdthdGqwDR38ndarNU/0nMf1qtPI3OfdRLnfvIwz31p7nDPOsxzDujc19Q8",
-	"sHOec1R2WF14b0LNNMrtdqbI1lE7c+EPowU/qqUHpukEhq02tu125PTC3/+v4999cvzjf254Dpplhten",
-	"QjDw7moZF5xYxz/486ef/OPTj3/y7KNfHn/y5+Bi0sBHzFFTQ9S9V9UfYXlKVAaADZVpMXcfvkmubly/",
-	"vrZBaDTs07VN8GKWGt/LaKchi9ii9xQ3rCaDzBIcGDpJS9w2NfVMLsJE6bh8JZEe6iXzfJ1jAHnAdGxd",
-	"bLNue8NeNkvVlSNRlvzzdl+SSMoDZX2MOpca0SyX/vIQomRlL1GBjFn9pX9oLn+YDIDjlCx7dj7qLJoF",
-	"V2bno+Zt2tqnmvbUwmlXe7RXNnLNLRyl1sP2OIvvRzRgIIVKHrei4l7c8geUKxaSztjm4CHszephubQY",
-	"ORKYlqQKauFyyj9QvzdDx7Lv/eoSOsaCClH+Tc51NaCP7+LNKYjefV5Sb5qY0qtMLzgrlmZRnlSKo+Fj",
-	"FR7sKo62wrqE9VblAVNgQTw5kU0tm7TDNi008Rp7nj157jydd3iB7Q9yekydmd93mIJ8Vt3i2mPGck8N",
-	"FJ5fyRScXswFTCc/d2XfTHQgUeRN0E89kW2jeLXDdVmocPYN+Xjcal4U+765K3GyB6mwuEcr88ClPDVO",
-	"KV3QzZJTWSeo9NGT0sSME1QcM355rVXCfnP64YKTWkZ7XNKATDXFBYeY1wwXvPUsFb0J2q2rmGRyNW/c",
-	"W8U71Xyd5me1yVJXUCFhP/cwnIyX8UTciIygc0vsuWhNSlITRFztTy2YVrMG+HVLcm58qSVr1piK8cyb",
-	"z8PTVakDLOLqKojT0+BXc30jOf41eW1dflaf0cwdzfPHeGr4sOoyormPyhhTPUIusiirk1U7+zI2syQn",
-	"q2RXDxmNFyfgtATNYrVfvFMxVrppGZaTKITiuTIk8/3lFouQ3rKv2WO9RNUSz2Zur5Cw7WFhj8Ulqs4S",
-	"Ak8i2a6azrIDsgCd0cGQ8p5YgkekjtI5niUY1m178VHmTp32f/GgT1RfDj3IgDT/j7VA59eihUcK6B37",
-	"7kdzF6+eqJnAP7G4x0Jbhoh0xvavnVzcGBAjMtGEEosPF4yFEMbGoWHkudlYfnfmi7KVd2ulAcwkXMdw",
-	"q8urYTYgUZoK9IG5oxMxGuKyOfc7DTQ/BLe9se6E+SqSarZ+ZcvK5TE8gTbstxGygVyDVC+j/lGleE8U",
-	"ffubaxtbe63NHERGRnDrH3W2rl1t3Wp4mAmdS3U/YGPziQ+zWMSzX/36+Bf/ArBYCtjaxrMPv3n8i//9",
-	"6Xc+ykUnGgMqEgiq2VTlmtnOU0EGO70Sv3FhirXxKzjlJ6XSiMdMLfQ0u1yzstRtFYFpFYmVe/wrffFu",
-	"uZ/MUjiyAKJd/U4SHZQSlNuWRQGGaeY51jqwiIzU/MDtKm7OLG62R3uvc3ViHohSz/rCjoc92rufLOF6",
-	"zdHPFIOwSWG0R7o0ihSR3a5hwVwrFnV3XNJYN9EWlluPADOiWFTsTE2+gFopJWkj5DC7grqqiJAIxYVL",
-	"U85CASRkAQ9ZgQOeVfR+apVyuO9ptC0kAzwpiyU6cTJHZmMahr28jKzuHFqcwFyujWGVfcV0DX5py9I4",
-	"XL4ZirElHy0BfdzII61St+Nmzdh1Bx8gAwBTzxY5w5gdcpmo6fD60YxEC/ZeY3tr02uoBBfVumrrTs3u",
-	"SDBt66dRS5fpUC1/SpB+OBoXBcuyzm1d1fKwdm6LK+GDUFAxK0MBZ06KLMlIxub5LgOxFgArJZOpmhF0",
-	"wNJ0AjSf8IW5p6c8eE7IY3F86DTVzam7l9bMzSLPMM5a4cbaQfkCLdfVBvK0XR+QvtdnPCYIm7Z13UrT",
-	"MvKHo0wHMGfkSZ0lyB2imfp1kr4an1GasYO1UFiu4tDkkWrOj+ew9xAubS/MhpiRbW51MyUjd5aKW1bJ",
-	"hZ2HsXjG+1TtD2TMygFMi2kiyOxLTkZEld63u1RcyPtUKcI1lGsCsvaJYI81ZJDvENpRTJjjT6iwCVCu",
-	"7tvC4XUbgkznW7pOj3FZH9jYy8Kwe5t8uN146+HLRjDSceFqYznAoxs3mq2bVzfPC8fuhlkm+ul46kml",
-	"2ldpqZC3RCE/S7EsZXPIMP/I/Oq7b/1SOXHGsOt0PXD2dm4FJPYCUOs8DZ2DU79Awqs49gvzWNgiOCHy",
-	"2CHmrGIKeWvSw3St6N9vrd169GTD29g8utxuN3Mfr/yb+XF1GG/5dk4ELeetQ45nFJAFWWXf1E8ANeiO",
-	"po2pFx2PULaOWEw7i+HlVymtyVdRKLthJEgH0J5Qtw0raucq9k2kbrGYaswyb4B4Bb9tBD4mONg9Df+D",
-	"RCVMI7N/SY2fsglgJiMmhja2G7fvfWN6w4K+5MHEWZ2rLOYWYDLXYNSXEcvXGKeKaPZYl/JKuzBTaFO0",
-	"qSMqeglFtNpuELChXnvdftVcKPEnt6iLzNJpT9MsXnA93760HharGeFU82OZQ2hqVddKnmiXd618jdFI",
-	"90vM7z4LDmZmTpcY5vlNvkODPngmPOLLA6h0OZqu1cV1qU6tpnLf5QEQOpTKmZ/qOwNm8zXOYhoH/fHE",
-	"Sbdr/o4h1qFZkVZ9hPhmhhB34fT0/GOS5bO//cOnv/3vz77/m+Mf/ubTn3z387/8L8ff+sfjH34MItW+",
-	"cKP+C2/NfeHn//KXTz/5b+aF3/qo8ELoFcKEXiD98uiRh2Uut9+pd4NZ9zgRAVjuKHuOVsN5prt2T4as",
-	"tEgA1SXVuV+J5cD6AIZES1vZEBaMUHXAQmPRFwzpBbGEhYlWFuyEMASNWU5hMCMx4oOoPpRMK6kwWSRp",
-	"W2fUmQrZa2cS+T3rRZvM4xmWrVaLWGehlsPmKlb6KjCDaes9I9cpcYQmWHHUi7nN8+mLFj2Eq1O2rFhh",
-	"fYJxYCWk7Y3W5taSjkJb1mN741ZpKst0eCgz5YzMz5w1aj991g2vwUQgQ8DKNhLdXbuZVQgxrCZdpkAd",
-	"NmpyHlsKfkCHQ4vBxco2+wMuwGtqPwbQeCnnRCoqm8Xc0aJ7MrSmQSxHyiiVkxppJhsa0NbA1r60W6Vj",
-	"KhQNDHmoQnEUw82dKzH3d9UybxQs260p5mX3fJIeH/L3U+x9IoY0AA7Do7pOsKIPcr6Pzm12LffSiVvj",
-	"JVQ3VbjXXUIGNET3aX6LjDapcrGJEc0Vkay1YhmNz+Y2eHLvuKuPbLGnebe9Jjt34Lqj7OzUWmx3Sa54",
-	"jzosjYHUZKm2cUE9mH92POvqbtNeTTh/k/v5MtWUmJ+IUcSIkqRL45pblRl/03ZhLRQ27mEGw3b6+/x7",
-	"oBraUYEfTOXRmEmBe30EwtoWZdRY1qrWBFP+8mSBq88pfd/5c52FbB+XO1AZHaX7M+HYTUsAGlLx6lan",
-	"KuMbizmxcE+XA6Hn+NlEO7Au0nWGszHTZ2HqBNop8QslImJKES0j8KZPATqvVgDUc0wrQ3Q5Ge0Yhvvc",
-	"62zcbF1tlTKPjM1kz0F5Po/t1GASCzp3BvRx/v5reEf+q40yS69mEwUMgoHrYcAU6cZysAPlh3moQLUG",
-	"qUESETLbPsn1azsdV9Pi7GcSrzFxAt2GVFP8nRzZLEIk9m4n70qqgNJw37rSAxklA5G51vOlFIvFi0M6",
-	"3iFQvfIb3/jGN9beeGPt5Zeh7pIgD165Ta5evXqLDCTkQHqNiAvW2N64Me2eqoryu4GUd340v11SBCuF",
-	"F8rPAdhLjrDECzqrnMehWZ6ZXIEmcIOeqnXBBcuishEjUpAR4A7dqzusx4VCfoEjhIKj5r6NZaJDMI50",
-	"RbwawIbcjp+Dlz9Pb6s4+fE55zaBExj77BKOkaRW0r6XsARL+CdCWJGbM24yyUlFwKKqGo85ZpN/o5O2",
-	"4DTImUdlj3hNdqZYRGKb6EJSTNjYvrXVah3VM1TrGZWFCgvwlv04EQjJ7MVMqcZ2q7mVM/zyq7QY7iQs",
-	"4E6yd+V1q6slPvTFzLJ0yaokaw31sCSkb6yjUAqWU7unTv4yRt7ilhAXXPUXfMuCrqOyPBBLDGW1OjMU",
-	"fg6C3yqp4ak0jRddoHrmyWuyk9kmi2M5VtXtrfMqVdXT9SqgNpA0K8LHZaIk3ffzAOi9JjvnwP4NE1yF",
-	"92eEkGPDJ8Pi32BlZUmrbBro3QFdJS6pouVSqgpBW4+qCsBZP5MBHZNQLoY+yx2HivYilxTxVdIpx1zg",
-	"JOZM0On7pdVi99+Xgs15ADSGMNeRy3d37+1eqQGQSg+WHWG6iF4euJENoIzI38jKwkyYpIfQHSIiaQFk",
-	"cnlIeegRLfdVnw89Yv5vjFQZQ1gDMkGveA60XNhyz2jsKm2C4SZthtWcKD56yGLaY/vutZmft7Hd2Ni8",
-	"1bzVmnZCg1iIlU7v2oc5pKChqw2LtCr73SgOOXjxfoAvu5r/ahxEbN9MARGn6Q/41aZXCLTnR3z15q3m",
-	"jfIRQ8lhd8u0l7dsIWZW7oF4fPlK1EAtTS9PjZsm12wKw+ZopzygU7q+U2EWXAckoA7TI8ZESpTwbYqG",
-	"67BIjogeySJUvrKk9sQ2Tvsbx+iSyZqKmfPp7iqf0wQh1NqxAiWUI4M6Mun1NRa6N2donLkdlrHqJjZu",
-	"cimKQypOqpSLuNLaC+Sd7QqCp8TYswAmmeQENU79xJEZlJPhyyzgAxp56WZCeVSqyICKMRlGNGDKdXdO",
-	"3WvQkCfflzEdRt41VXTirP2bFFx1rYC12iqHWnkz5GfW2sHWQstGgnG3eg6/iY23S5R7cdl+3pNTKE9s",
-	"2DaVm9CRodmOzz/85rNf/f3xd3/w7JcfHX/rO8c//NFn//PnT//wN//n999/+vEPnv3dNz/97p999l9/",
-	"/eyXf12zYN5SyQq1aivTosU3ZAGn0X6cdvUbciGyzpkrglDdqpXVShvFUmNbfpc8OUUduLpTXDWiRpCy",
-	"x3oHHDuKMAGt89ttcWJF8xaF7J9gcN5QnwvMp/HZqiSAkI7RR8s10QxzqKYypUpll93nqdWF76ErtAJ/",
-	"79T+5FDgz1MZZGuDAc2k0/McCS4W5TBbsFSMw1Fs0e+9QFWaeqZWRiKPvFz0occEi2lUQjgLkcOc5qvF",
-	"PYEZV63hZOGTaXajZJTY7qh9rrR0xVlcOrCbUplBZt5wDiYqSIdVbFQc9+JVUVYmriW5ziTxzC8bkhJT",
-	"CfFMEcr89JNyZJdr5jc06nFX2gawZWxKsMd6PyvJUZ1ogtf4iJXoM8w4Mc/PZ5wgfBa14XKbt1yT3c06",
-	"Ru8QKaIx6mM+XP4VKBlhe5K7xtE1Y9/wgH2u9tMKFJVrhi+DjtQUu1DXQL/NzIy5n5V9K3ObmjVDyOnl",
-	"B6/cJre2rt24UlIowbqzJhA92lDZDlEjroM+Lj1XcyJJExhEaEaC9ZZS0zzFPhdQiOWu2RK76M4hi8d2",
-	"UqA81261ZNcKCpSWFpUUSlMRVGYaQ39d64wOaBSV5pFNJsUVH/T/S6zWhf2i1AEXPSD3PouGzdkO2Okh",
-	"fW1v7z7BC8rNwbQ69cx7IVlaxmH53pYn2u3iuYf1YI+HRie0FsyUvTCzuezc1H7bzA8mkkdjFByohUWf",
-	"cUxw66eYHQUEPqtonuF+dfmQE1Zwl40WTEedcdoWOl3F/s9UhPmG8J1s4OXlj2lMB0yzijxiaBbvIdED",
-	"eUIsN72p/JGu69/kA197+OY9Yn9FRnT9VmvjCuHC4pLt7l1S0EVxvvNxvvs83w+txH0vDqHuTHlyZRY2",
-	"rAl4owMeleMEI9nbj/gBi3hfyrBmr7V0lesF0qofVNyF2MMC5x6hHunsmG3NvlIe6TBNK7J8h4waCb7Y",
-	"stjbCi3sFjU57NIW1mRqVb1CoHdqtCUj8XIkUEY9D155423Ge/1ZocxSHbE7L0RXqJNVFqQbrPyEeMUn",
-	"TGbgGS3I3F++Uiwylly+WcFS5WtPEDY/I0JYWRzzga2RdFY9vWr5im7ZGhZQQ2SB8hIrZMgYhQMrDjY2",
-	"Wxu31lo31gqogaSjeMixz9EL0OlrZj+sbiwHpCN1nzAxURq+sv+W9UxOp+G5PZpFv5NnJVvsGh6COpA7",
-	"R8Up5vc58g9ZRQ4XajF3kJvWUi4ht2Wn2bUJJrW/KHGe5t6Xa9HT45y13Ofg20nZ8Cr+nWz8i/t4HLWs",
-	"2haocm+XKPRX2NlqhAJ6Y9J8Eq4w6Y8r5yhJyx9DUhliYzJuHrMui2PbWxr+BEhNMhxGHGMtyRj+ZYNh",
-	"JAt/mnn1ZaJYX0Yh6mpa2CdFE3l62RI9SAS0TZlWGTq0gIPK5/EseMTSJOxpNofNQ2uo0TOa2XppTUIY",
-	"culhsrM8j8PkFniVw1SxRVTty24t3uU2M1U/r80rFAvuBJGqY3P77tzJXQ9enGGiT9ZySiGICLSf6DCD",
-	"njGqSUjHTRJ3B9skZgG0zg/pWHmkEN0GOx0i2uTyiOu+dYqNuAjl6MoOCaJDuCToJ7EwTyqYLviIy4+v",
-	"eGTE2IHa13K/gJ0gl/V+9qvsKBYfspBc3rtinuqBr8m8Ap0Yj205B9LyyIBRsW9fB+MrtQWrSkTW0d9h",
-	"t5zyXlEfwWhnRlUNiWK9ARMahxx3B6Uuh4EMWZSv01VihiaiLrtwxQ+KQwLHhdnGWHZoh0dcj9OKamm8",
-	"Po8iODlmg/UsrfHieA2M0h4sz57EyZVIp52eh+K5KmNVsD23IxkcLIilwNLDGAplBBsIEC7MxgWY+41B",
-	"0YlEbFqWipT65c18SJc/niglV8VmBtaplla2xSq28ID5NRPg7so1uVNkSBMWPxT+KnHQIiPwSBeO8wBn",
-	"1YFDOALfAh5zKXTMOxCEw7QJ2GYQ31DOb5Cym9yVqtkWQXS4bS/+CmGPhywwKjR+8RIJuQJwDQszt4dH",
-	"YpmIkIVpOQBLvZcUgSxmKPSzQ4b71Cyf1xbpY3MwPCF17ulXPNKXMX9fiv2BFLqP/M39vh9TzfCHaEwU",
-	"HeedpxjdjuXATAa5nZvOBlkjw/SlhXEr/hjqeA5opHZyF5GvuHGTl3Jf7/MufttsC/c7V8SoYdlYCLqZ",
-	"oHCokDBOLgjX5HKnty86ITQ8V2QDWFFpYWrkmymnv4Jdzev3jnsFy8eV1ViwJdsnj9wY4ikAiWdCMxGw",
-	"6QBLreIyk6aCeZ+XknXloXglLUJZW3nLEXBNMVxZGGEGR63QsLOH4ulbhh3bWgn48sqVmYy6x92BMXij",
-	"Q0giTWJRqg7DrSdRdng1nc8O5A0jTSadYU40IK9FFnvkLVCBT+87YVw3WwVrfePaOZcWfJgQ/BtZW1Ko",
-	"+v3Z777z7JN/ePq7j44//L3zHiOPLuNMje1Ws7WROfIbAzz3YNfkmVtje2PzaEHP1+a058st5NxtRGm8",
-	"UgGDbM3LVK04EamkzgFZu9IxRgc+mu/APSnFcEqlq2r6SHMdH7PwQHkgdFaFFVrzTN3HS8/er4ZaYKba",
-	"Tap6xRIudkaeJbPFXG3Z4V8ux3xxyrZ0k4eT0rX3H72DKcj7j560vOsVzYEWJq2Sdj61+oEtTiPVevzs",
-	"VT8xAYAM/CSkwFINpBang7PaG9vK6KhqzvfTBy5gAT1kyC7NDqtLBEL5hGri33/z4R5ZP9xYB6toDU6u",
-	"8i3+SEMFGKvew0+XFDwCbKZ89H7CciqXYSvlBmYx7LRdQyoD0z+GNGZawocyFcbJSpfPkL786vVrc9sD",
-	"TQra3O0bm3PvHmXR2pkusSyua24Cn0v5cOe8cQ75LNMJZ1eR3BNyiDemyAFjQw+NFjRFDMVYpOip0Mdc",
-	"JfqM6aViPEvSz/yn5eipnsc2T1l12qQtQHvzRltJiw8SsYrnNqAR78S1/LC3c5eupq1WYye5Vs63ZNij",
-	"01rLIacFrEpVXa6s5BH4NLCZZE3Q52nmgS9Q7+qADestWUAF6TAoXbVDgP84NZ9rYrNxlWdBZEwQwUYs",
-	"NuaBIn16yIDtCHhgirmcXvUldf0q06GGc3cp9d1Vc6imDMzUwrXbyaJrZi0gN8MlxI2ZrlsBbPE8+pOL",
-	"xGfLPG08TFoNzp+cIS3twbTElpJnEXVl13RuTr1jTEuZF9CcLAVYF/MkJlM/MSiK9q2W1hcNpF0g+FGf",
-	"anZoz0pIx+WEnTLNkoI8RoG9BPfma2LtAJnM7qDUqBX+dSt2DhHEVIqsHEF8mAwGNJ6sO2yXtZgJjQ7E",
-	"azN8P7ma36kn8NrGZvPqdPmSxeOUxR2+5hzxHaY06fKu7rt4FLrvo0NkmuB3BUiiuVBLEjHDNiHc1k9i",
-	"0cwrW3NDoM9ZlO3FjYuVsqBCk8apaX1Njorh3RFVZCRFHkIxYh3FsdXoocVSyIBja8E+j8P9IY11hqqA",
-	"H2h4aOhSYQGMQ65gtOxxn3e4TcEa9rGVqdIyhiL4WIxpVhuxh1l1iTLcZSWUqBbqvgIgNN3vcRGcpC1i",
-	"UFz0z7/9g8/+/W8/+92vPv3eT13Lx3qOYlY7+dZ2c5zdQHJVUKNr5Vic3h/Fca/X6aAq4bowYvgJzbwT",
-	"T5xV5YQNKefpNSSgcTwmXO847RfNzVCKS5qADVlTvSm86UlFU8qTTuZdtFvl+cIhC70p8+tVVKQW8dbu",
-	"0d5Xk+hgCS2q2P1/mGjgVQN5yEq5TA70VNQeahTkfXwXL85yJd0X08HO5VtHFqoMBHoKgapmLeADpkCV",
-	"LPK0VfoebpoRK+D12+88KlbjXrnGWlbHd/ogpm99skJd/0Kt4HlNmtIit/mCt24YhbK5FTuwXKTBMdpc",
-	"4OCP3mmt3aJr3d21Vx49uV4eM5hgVBO5vN6KnMuypEmssRkhtFcy3Bd/8kjIe9yoT/ugP65N4I6vX51V",
-	"rbXdHj55/cj8/97R/qPix6qarUs52Ev1rsosij3ae9V1Hy7UUZxs6VxHX2CPgyhR/DD1ey2iDlgRbzVD",
-	"K+SzcLBUqHKZGZ+qxD8psZ5bjOlMzFRTNeKcM5XWmJFYrtWYtpr2KrKzT0vaZov85LkrAV6QxbiD+TXO",
-	"DX5hgQwHYDWWllWU+KPrWze2bnaK5XbqsLkJepldUmKlIOyycbscdaTjaxWz1FoViWqz4+RzudNJxFhT",
-	"Trd8hNU9Yqn46pLSr0AWJYUaVt/LRfevbFnOwdO1So/2R27UK+zjZIznPLWauckty2oS03ud1rZcvqEr",
-	"egGthA/ZQBaKTm43dhWn6w+NEtqnPK0ksN347KefPPv+n6aNwc653WtRpH+10GnB6I1RRAZYKxPzBzCo",
-	"c9lVabsys2ngVEW/9xIb1UjLj2JNTJ8EEeWDRSuJ3t29t4vFQ7mrB4+JDzlEcF8mMQbuLHC44iWl9Spe",
-	"kTEZMjmsqI9wxrqEa35oS1KUFjtdtkktnoiV+3vU7cZRTiGvyxGL1wJDhBHaLpm1sga7uT/Z8sP1jrAK",
-	"w9osjaFASQuKmpRAVvEPOL2vbpVa3JTzkErIH1cSTHbsS8imJejpXLZ2er845mIvJIhtU9e5SIf0wnNQ",
-	"mxfUdzmLb7uSpJN7u1gpjwWNv+px5n2dVWN+matCnkBpo9J8NMGsGxr8fd7rZ9rA5//wF9bkNwcxd8fN",
-	"7I6h1ExoDN24Egn//JPj7/14xj0yDrnArFl3y1/+4vMP/wqQP0AoLOd8sOXIMI04EQCfKHUDMnPHwoJs",
-	"QY6S0kRZpXI79CcL1VQLingauhScJluXxeWxHbYbZO5h3izzi7MYykEN2JQKOpuYvAY+fmb7jwkymNrs",
-	"Uk8hlGTnLL6kyEFFyLTa3ZKNabo1o3DYh0Jgk9uS6FzBW6fwCdVNIVJCKSmtAb9VzqBq7wo8IpvL3J07",
-	"EWO+QAorWPScxQ/TpVnQpCn1WGIyS0p3Zpcs+8vLqy42b0cMjmoG0WHTBsHlsLGNrdYdTOKoFqtc4OnY",
-	"rt0+/upRPb5ag4+eg0E2yYCnQHW54pP2Wi4hHZwdsnhsDCAmwpKE1co3LuxUtRRQ2evZ7KoFoMBQ5Yhh",
-	"/k7tg1AaDzrffJfU4FoiQpoeyaVsqhNQ8CaN7xQhtk3ypzuteTqMmWLaIyxSNqcA+eiiPjl4TD7IO5m1",
-	"WGh+Eldycxnb3ISsFyE+G7CkCgsWzGgGWXe9lqLsHcK4azOuGMFqozC6hWm+EKjOh6k358gDQyOzSe+k",
-	"ZJSVLSchoJaqjbOcdzjd2NPbjumJZs3eJiGHaZOGOg0eOlSx/cVuCRyuLEVx1WtrfjoNB25RV0Su0Gk8",
-	"HcXVvY3r2SgKhaeLqMy0Ezkd8nwj8rT1juvaATs0p8X43L4F6YrXamAysUu17gky+N+5NCwodIV/sjQG",
-	"qrCtdcc6t6tBJAMaAaK5qmXSXDjtyh2vc0c4g8RbCnv+AsrFqlBpY9sURJ/fp+IGeFlTlDwdL6jmZIu1",
-	"HLB+6cOzoDAIcnVCZ73qjj0ed0NjRejxCRyxiZgFtE/GHuc7hBLFjNEDiAmuSMy6iSqrBTi/FOAJHMgF",
-	"DtfsxtExC2QcshAQnj4dcn9SUzutBtEnccYnQskLwwEsUc85L+fh1s9pJyv59vOzWFyfO61DPzd+fDZn",
-	"5CwocJnUzOlXVjeuA29qRd9DrB5lta9CfUcmbG9lcyf4ReFWI4/wXgA9ZXpb1ncTEhag1FKpofgnxoRc",
-	"uaL6RD0PrJwUTOTeCWI7ELrSSlgainbkISOtukmaMwqzs67el4muMyBI05+o8KQwcbQbM1ZzMM9TKfih",
-	"R97zyCG5fGg0vAF919b+UldKiv6tXpI9XezZddfNqWVBEnM9RisVC0oxGrN4N9H97NMrbsKvvb3XmEqk",
-	"t81ah7FZfSgV4w/oASQDYoeXA/Y+x4t8yFiyOMmxTGLCrcZBhrE85CGLLwFuMvXn4wCyVeprPWwcHUHh",
-	"ya6sTiolVCmmyYAK2gNH87YhLEKJLdF9SeVIjsYMUxOxUlpoGED20TCFkYzhmIS570c8ikgom23RFi+9",
-	"9JD3BBc9wkXzpZcIdk0xRINOS2xW6a8fbvhEMBYq4u9Cqy7+PlywTb4KE8UCkQEsFtaK9Jv55YRFVuAL",
-	"GuOSqp22GMZGyXjJPZG95JEhVZqZlcZ8OfCYkpf2IP2EyES/ZKZ0AI0QuSZKUxEq1+4nZANpbZAmuUOD",
-	"fm4igg6wHkJbQP9ZczdOiCriP15zpLuG3Wl9uzqvc6XVSy8RKtSIxcR/0kZR225sk3eazeYjj7TzjYvM",
-	"9+1Gs9lsN8wvrieP+dqw/iO/SaCTkZ+7xycdGhzkOxthD8i20GkNch5p6KUUEiVj7ZFEaB4R3z0fWgWB",
-	"9G6S2/AMRUIJATb2eMhjhuAaesiIkCRkQ90nER9wbaf5dsw1Fz1DAfd3925/DTsPQT+OgTmGZGgUB+zJ",
-	"cePqretXtoH1YumJATPcA4pPKAARAw/2iG/Enk+CiNHY/NBE6moLxUUvMqwSFdQMj0yUhh4l/p092vN3",
-	"iIKWgdj06W537Q0zCJ9omVZ0gjKQhrDHMsHpKcYEuby1sYmp2COu2BVzeNvCPuSeFCz3pB7T5Gpri4z6",
-	"PIKIZN8cBpuh0CT+IY240R32zbu+YvbQt8Sg8m1U+nQ4ZMJWZDX3qrawD2uSXUH8uyEbQLAjGK99nY19",
-	"MoACHZTETMdjomgXs0BvbCIGajurq4VpyEqZTQFnEQr1mA0jOmahpZXsDXrtgf0Jic7RMjQpB2KOGXFt",
-	"nojrurMNyw8VafxAhsz3CCU+tk7xy0oG+hM1A31ymQnDJt/vX/HwpPlZux0fz7OP7ZreeeSj6QHJoYRq",
-	"wsxxzXdrIr7hnD5QSXTIoEw1ndlNCGcJiuhLLyEF2wqQBAU66gyGQrO2pa7bN3nppT0+YPnluXr16i0z",
-	"8bf2bu8QKsZIGjbnP0yLP3LVFoY5J0aITDpC0obZTfKWwLLA0DInV4kM1iWxP3ZkOLYHCrU6a2Lia7da",
-	"LawYGfGACey2bENiu0Ma9NnaZrPV8BpJHFmRo7bX10ejUZPCz00Z99btvWr99bu379x7eAfuyYA1DZB6",
-	"GHN49uv/8PSTv//sF3/z2X/5j3lXXGOj2cKb5JAJOuSN7cbVZqt5FZ36WFdlvc9opPvvm797rESD2rXH",
-	"iCoSQWcihUHmYSyB3KEmsXJNf1ST3AN+LSQKkCaEFi1/vxtCY0X9NXgnKKhqKIVtJ7PZalntU9soPh0O",
-	"Ix7Arevvqin3b+q3lAdpIJvOMxLsu0HIT+If+CFrFjQXzPdSLt+9cVfZmAnOndrCtJr2FATAWXzIA9Z4",
-	"ZJ6xDmK0emFv91lwYIv/UE07UBvVkP2A93C5VJqMfsDGFpGBUhmI7pDFvMst1dVa9weMhlwwpVZe+gAG",
-	"j5V/cey4DRAFVe7vbCbZJp3snpkZjZvmSddaV09gComIDY+jqHhXzsUygsKE4NZwfBKzuicxIDfeIT4O",
-	"0ycKOojbJmE2I282sd6mokCtoQTyMppZJc0ebqyjZFxTTKv1J1nC3z4Pj9ZTj0gpRe/l8CiWXMEFB4nv",
-	"Hukk0QHRtNczDFrG+ai7leSeUe952CRvCtfFw+qOUKs3imx9tcE0dUdc6dvwlIdMY3SpaHBV+IKyS9Zf",
-	"N6oW+IPmXIi6GwAbljhF9YijMBd0VJVwLJS0spuDAYUKjsMWjqXsFemY1++bq+DijVoXb+DFV2tdfBUv",
-	"3qp18VbuCM+52FwFZJ8SulH/jf01yKqIGutMyyTogx/E0TqQFDjgHq9ZjWoNz6/ZwHe2Wlvw04SVkd25",
-	"bQ5l49HRFGVNtaOH6y8ZWyE9QH6xkWLNJGQOFj7VOXhP4Uw28vY8+q0yApvjVQe/Ixz5vEenXAtIKU1P",
-	"H/IJlKAH9aaUbUbunNS+MYksG0uVftAGfbSbfFsNzxjRFrFE5CHCAQjgluzr/FfvYBlGvG8Nf/OJYQEK",
-	"a5/YZW4LH5of7AOY0LZH+ArZaLVaZPfey5BHud1uHPJhuwFfXA64HpOvkHbj6cff+/TXH7Ub5M0HJP0S",
-	"+221G1f8HYKNV/rMOfaMmcpCWwfCPMvI7jcftMWAP2662eMMDVOEQXvEX/NzpbvM0M26o89vm/hZ2Mj3",
-	"iJ/FjcwnQw2g/mMuibE/+oSq4pzRJWKLX7lLiJ/Bv3xjiua9dVgCHR10UNQdEVKIzBjRMW4ZezykIvQJ",
-	"DUNFfJvNYkaFTzZ/AVTAR3vCLDQYcmBAZMwKBRQYzwGNoibx081k1KiVdETRdmwLYzxiLQuz1DuEhx6x",
-	"uq5nC22KEDwIWHEzGlFQmliMZPY2BlGMhq2wjBSO1QO8pIJiN7SnQAa5+Xl24zySEqmMYTq+5zwt+BRg",
-	"Dem08RMYtDB3+7nDFA+N5eZWHL9Ha6FEnuW8bqcsyupciYN5BdZhkTseylgv9gZDAovccQd2q84de4Aq",
-	"NheWtKqYYGtYTwUMRdpD1sdTJCzwZTASM8asaa+RZ78LpgNMZe4YsYYeMyznko2PC6UZDasGYm8oDGZu",
-	"K/pT1WbsyOsrMs+XFrO5Wefizc2VtZi8o91pLYUki3LFZXOzSnEpshrUXaQqM0dB1KBwwh7fhtVZfzaw",
-	"VudQQ1cf+riaBJC04GyXI+EC1n1qbFfCQ4eEHHipm5Cj/EjD+QplVKIY8e+/hZI9HfV6Z7zmrl3j4foT",
-	"dEYerT/JPeHI92ymooDqf85pl8EAyjgsyta0f+OiLDbnKvw6xFTn3vEn1klpeI01HsBn8lUZjhc0XcHa",
-	"szpKVlAPty0HOP/9/zr+3SfHP/7nRh5lMI1pcy2pG8c/+POnn/zj049/8uyjXx5/8ufWvO2ZZw1jqYY2",
-	"6LnYmbcYlqNi6An87FMcZ+PEOU4Zt8ERAffEVtjw9ju2ElrZU+1l63dsavnrMphZStddn14Ho3hubLKb",
-	"tS6+iRffqnXxLbh4o9YwNnAYG9dqXXztzDgw0kWuJ1A1E2ZG1lt7q8KWvOXVYsujmOu89yXjfA4FModf",
-	"xxj8Uahbc8N+O2Pw9Ph46K0OnmOYxmxAz6NhuJ0xcb8Zjh1KZmsHO4ZPRVvIRIM1MITqqmxQ0N1lHLK4",
-	"ScDtYus5h8wYIRAZpaRDc2CsoYy1DY7kavFCGDTmWjPRJLttYXk3vErmXnXAxnlMVwlfh3VbXnU+T74+",
-	"nRGZ4/ZofFZz+0//+j8f/+wnU1i5xu7aBroSUtSv6sthISMSsiNm9ph+9rd/+PS3//3Z939z/MPfTPaY",
-	"Lnnd5vTrHi0sOL5qmzvUkBsnr6nCy20puTKFVZDJE/F8ud0uWHwpi3/bcFuSDImW6AaqoXB3ZDhegzh8",
-	"Y/vm1Zs3r7dursjV16yPrZyzu4hb0dPWlYkI065wwHEJVQcMVOysbDF3XjIhMz9Ln6pmOZ98lRW8DMtz",
-	"rhAWoFauw5Kc4FWmz5UZvMp0NT/Ym96rF5cfnNoRX/bUPmA0LD20GC+qPrrG5l2TRi6nulodG3n61Nax",
-	"QmvFxbLEO2sqp0ragZAjxDnlNbXSOG5Kl+MMWr+wonMW7ra73XtSsDdQkJ+Fg2ne2Vza5jOPvVonmHVP",
-	"6jdkCIH5L1scDo5prqNqZ0yowE72SOyX1MzTWsOo2lrEz7XQccBC8nWIOnfmDE0PkxnWWbH2PPRiKcpl",
-	"dCrn7a/Lm62NKzZl2Fp20LNAhmMMW5hP7DFXGuLogkHQBwGBxnYzD2hd8YiSlteMJEEeo6x/bMSHDK1F",
-	"2JxLyobXmmRXjAnCjMEXS6PIMNkBHZNQ4kghph+wHYA9GpuNRxHpABY0O2Rkd8pnbYy2rdatNBqYCLwC",
-	"wXrNDDm4TV7yHToPoYNUpNNtC/e8bbK1sZmWwYixD3CFp2+YnAzHvNu1nGzKVf9VAK7R6VkDZtR6682S",
-	"gt0KyI1yz71blsVc9+fgezz+/p8//eQfq63Rz/7zf3r2vf93cW/h/fM0+sqkxx1DeizcKR5lBDYDzY1W",
-	"kikXPs8X3iCuZbZubH5xHKTO5XjKsv6Wt7WxuaITVTEaz/Ki7jm/ovWHRlxpxPVjUgOiibkgFATwNvYA",
-	"cvgUh38hiQI0g2ZxlwaMdBIeYc6ChefrmDHEt6eAGS0lAmqxDf1bD15vklf5IcuQBpcp3HcFIAf45b5m",
-	"j7Xv2a5lul8m7XDKJ2LVIwoC+kEiwsPsHY4E7obfckWFMtxJaUGhhjHeQHq6O0CY2Eu5cFfC5qbBLev3",
-	"fAQeROuG2Wx5DSVj3dhurOXfurC4eYj0cU7y5kUNhz8f3oQzYXlIICvH5U/GDfEklzV/hMwMlMVptpb2",
-	"lU0ZtEy0ISgLkoO6vcpmqFCj+t+zSTVckUgqvZOp6D7pGPUWNB6jz067JPC65UPpOb16cT22cEa3ptfi",
-	"ZVe78AW1xhdSMJYlc1ykWqHPcrvcyOr6ctord5S9OWFEgpaRWVOgUmR5XS5NSCXxIT+UcZO8PAWUMpJ2",
-	"q7U104t24Tm78Jw9X56z59RF5kjFOb4cQKFING9U+awy141LnYtYVyPE94CxobmIxy4vFfqjY1aqYQWY",
-	"2oq4TOscspmbbYE5reYVFg+MqdSG10BCFIDxSx1DeajAaYqtMwMVAMdcg3n9cbXz5tl/+iFCCRy6C3rx",
-	"si+At2bvVJw0L6TacOHxOAmPB6YTnRRr9k7Gq1GwA9bNoaKBnp2Xhx03oOAmjQ6Ilp7NDeRmpjYlJVYa",
-	"vrYYgyi09WZLUhPcO1/sJDucRQ0z3E73y5laR/MaeJDtfHoQ3FePzkMpwZdP6iblyJowVETJAQPFJDsL",
-	"hOYniUUdOsnYWM2xVWQUtnx0gHg8PVQprjQV2lzXS2gccirwOoyHNNsirTQNbsZ+MqACqx5kiAApPcxb",
-	"QvUmJ758fAwAAchuMXDo+gIiIsJugdF82gIw/PZk21+2CSWCjQoHXqdeAijm4LL7zE+YkzYDNo9PfaHQ",
-	"lSELuNEO92MZYZaM/TygB8DYQzakscYWAo3Pv/3tZ7/6+ed/+rOGMVZFyOLGdqPLBjTKl3T/0c8+/W8/",
-	"NKuAy+r4f8wGND5obDc+/eUPj3/0s6cff/fpx987/sF3jn//4dPf/1WucRW+5dMPf/fZj3+0gPplaf58",
-	"kPV26y+CTM+tfvZCq1y7YYg5wJbBlEuZ+trWKWha60/sX/P8sOiQctVv4BaI9/SkDCvdqMuy1gsv6vPj",
-	"RZ1DvaftQ7WkBi5SEDUeyYQbeEfMB8IFcUJQlbtIl6bFs/JeVgujvezMXfguz8B3eQIM+yyNBK/uTct6",
-	"Oy3pEd/qhrbMm9W6uSZd1w3DHVdQ/0dUOSXds9VKnVcz5goqrMlqX+bpy47nxZVZUNaf/suPjz/5r5//",
-	"2b88/fjnx3/40ykF+/i7v/z0w989+7++ubCOfT4ezlpc7cK/eeHfPDn/5onp2yfs3czlXagZiReVSIiS",
-	"TAuByCsW25wLADYX3C6zMzCKcIcVAMVL6OGvQs+OL5mKsUcPGMLAM5g8HdHxoiCFRZTr5UOj3hnnGkBX",
-	"LSFHaZ50aWLRHCInWCkdEEBTIdbmLEj9KdL/RczwrGXqAmJy2cMMINec+7t4rlePr52Y5OlzFtM46I9n",
-	"J/a5CjnaNuEf5mqiI6QOy7Nz7ZGIHbKIdMb2D3NdZwy+/+1c+Qasgg4VHLDKHJ5Qf0h132+LiNFQZdaD",
-	"lkOS2hx2LC4vOAeJgp+gfrcrM8+VHZnuswEgpQCPIRPdJLu54AIWTrY3x4yovhyJHeLrOBEB1Sy0Vf1c",
-	"ZmOMBdgGFQGEHtNfS1f2FI989pKKM9+LZTJsfinNde2m7wDsjnIMQYieMTJzBzFmka18ex4BvlfNOAvh",
-	"vTnn1mHVKwsvA/bVIyoZ4GkIoSblIcMSs2lTECySEidZcgBV2qzUgGtzpHTW+2UmvvANO55TpHX3igpK",
-	"tyvy5aT1UZ9OhLBzG6cIDW1q+ckrkycBs5tD60JqVk3p97kQLCRw0RS8A4u0Nol/wEXoE0HjGPREiR1U",
-	"YmDgUFhTlWNA7sG759TChcKKOAAML6vcM9njYSRDliY2lmVEQn5h3mlTqyuXGdvXOUBtC91Hpxt0vViI",
-	"FTOv+XAVWO8LrAquQ+5c4+dHzwF0thSe8nXAsULDDKLZY01oB6vxZsgU1x8ol1ROhVYk5N0uM6piNCaX",
-	"fTVkAafRvnW0+ldsw6ERVWRAQ2arMkJPjFQNj8yxv+wrGSVmPOlN2DSFheSy3+dKy3hsO9/Y1gVjMCZz",
-	"Hd3SOwfUKBRQJAnPvtEks2Y/l31XVNC/gmWKXfcOyH2/7PeYYDGN/CtNYqQYhQZERm1FtfeAiUuKqAQa",
-	"TlXBY9oC8DF4IuAxsLJcpcqug71gvfkuK68qhrAXc/xeKMxLB+5ofP7hN5/96u+Pv/uDZ7/86Phb3zn+",
-	"4Y8++58/f/qHv/k/v//+049/8Ozvvvnpd//ss//662e//Osso3uCiMy0QZyk7u/6HOt8gCqwWRcolQuU",
-	"yukVEqPAWMolzLkgVOD960/MP4tgU8z1c4EpyzG/C1TKc4NKqabVU8ajAHml+XpWjkPFOj5g5ciTJYnt",
-	"jGAnVaJlz56lC8DJ6QNOVuO8Z6Lpz+d5hpCWBJgAneUVY6WxRZQko9gcOG47sDTLsSKnzc6fF6DI0lrr",
-	"uUA/5nGWC9DHBejjxEAfqyqvJwz1yOIMswJu6VVZKc18kTkqCBMhkV1Az0G9OyY0i1lo+1BkqW2WPboe",
-	"plmHvbQuOZGCtQVXGGDLBdCb5EE6DFBswtLSA6mPATsBa4DzmR9cbY2wqvdP+vhaDtZsTVInq5lTbScr",
-	"OEUXdrK6Me6ZuwuO1s0X3tHq5jbf2Zqu/YXDNVuL5zh6WOV9hR2frJqjZVrWDNoDz2YVpIRT7Excoph9",
-	"h6ID1hZudVzPBi4OWazYtgv92+YNKukoHnIKzlc/Zl0Wxyy2P9qP2K4sMSSf/gRZjOZ7NhhGcmy/bwv3",
-	"mfk7xO/LRLG+jOABQxprkXt0hBF+KFmWNjqP5QDqjxlWq6C72n0YLcZT08E6xECKH/AIJenbzGrJrs1M",
-	"9oBx20HaBEmMSYNn14an83mPwJpxkcjlrdatKzvQeRo+a4tvcFy5xw+Zgu51ZNcGvvOPutZCQIbteyFk",
-	"+kIzkI48NMq0YlF3m2xtbraFg2UEPA4i5mdt66H8Oo0i+HtExySGSuBkbyQnJINd2NxsAmwlYAgM51Pt",
-	"hnbM6YVyRYOysd04/tY/Hf+X7z/9+F+Ov/c/Pv2Lv332/d8c/9k3P//urzAvEs7Jfk4rqNEp86Ztb8EF",
-	"tJvYbG1eW2tdXYMvrRCyRF0f/e1W+Hw81+n+XnivL7zXp2EBoKyD0tBlle0mRPa5eLLTMaw/cX8u4tFO",
-	"5WpXxjlRVeHaXp6hXri3z9u9fUeEhKb7vajieWI+7pTg6CTWGjQ+rlERNEyYBPLQNXhJFcNLytaAkLKi",
-	"d//SJHpGTvFZUitvuF84x0/fOT7/OJyrk3zKKpvPPh11zfaW37aJC2lQU7r+4bHSJKRjb0IgkLf7EhvK",
-	"gT6OBkBfjjz0JeHxzFNuiSf9LKTH8+JNz7TsjVtrrRtreA4W9amcg2O9Lne6cLBfONhPzMF+Mmz4xB3t",
-	"2LK+0st+55DFY+yOTzho0IGDDGausRwGkIthouHUjKgC10miWYheIuwjStjjYUQFHjCNjfiHsQyTgCno",
-	"JINVPwl7TAMdjQtgPvMahEE6ZL5tBUbJQIYsuqQAhNinUOsTRy27kG6DTaHhKOvMe0UVac1ruf8QV+gU",
-	"+RG84XWuSrO8jUKJMxmyGKd54V3GFVEeEhMXLJ8sZkl6dRezZx91Fuh9HPzMU6hpryTOFdA4BncqnMFR",
-	"X5Jhos0BhPQrD/siYaLXuDmT0PfMEM4g8XKP9qqIfTeKzDRd7CpXcfpLT/Ead8cROfz7vKekmEGuP9G0",
-	"Vyc1P6XoLCff0jaCvGmvSbZaW0jQXJOQh+KSnpeSb1Swi1z808zFB74ku93yyrjL0qm5z+ow3pkn5e/R",
-	"3iJZ9pO82NFrTi+KGVW2GDl7POSGmztODlAuRcdqO6ff2OuFFMxri/R74e5OAbozk/V3cmYrPE/G7gFc",
-	"QfUhAcmOTXJX4MODKFH8kLWFSwmFiRgVLaKBnRnUC62QQ+GcpnsndByXjDvhKjS2G88+/ObxL/73p9/5",
-	"aPE653u0dz8B4XV0NrKyykqlSvGeGDChX1yn8Jeoe9B9ONfAK8VyrHKW3TeHXc6T09x6Neb2LDaKCIcG",
-	"Z1jVgADBMvSVgUMI5PMcRZO7ZmSndHrMC+4bhmVOxyzDauguAuMK53KhaxLNi0FA/Py8a5tpw9TtJ6eR",
-	"kvmWgJa6rrNrk7wpCqW7Lc5ESJ1iTaYlsnWCTHf1nz4xbjrLNyU5CT/xRRGeF6UIz5lIsZndjU+7V9GE",
-	"NIMs3TliC72vXcbCbSuwsqId+KNnu1yzMKd+9+gQfZYbpDMmvmLv+U3ydduYCIt/wJdkLBPSp0Zh7lMR",
-	"Riy0FXUVkC1VxKddzWJ/J2UAAEOmwyGjsSu6Q12jbeAh7pFEMSZQsBa7LiBHwV5HtlGSjENokwa4OT1G",
-	"QOqAUYeMNs8ErDF4S80Rr/J63sFFXb6XRwkkGTcKjSFK+rwHrWHZe1Wdr2HJyttet7xGV8YDqqFLqL6+",
-	"1fAaAy74IBnAjxbkxYVmPeAu5SMqROUvqaqB5MFn+eGkQ0gSLFOFb1XanI7G0alyTtigKigy7h40qVUB",
-	"E6EhOFjo54cBLst5XpGROSu5Wlr5DmA51mPZQhU7wZ8n+mqyx/ictZjOKqKyG0VweEIC12UJWJoJKvQl",
-	"RTpUGeEVx0bqeoZ5uA8IJ4VCKxCkqMjHgjNoR/OAllZVOWns/MwjgoOvPiD4e+F0DKnWLDZX/7t3dtf+",
-	"7aMnV4/+1VkfktwK1oDt0+esRspKmryjZZxWXosHIq08GPlSSDOPh1G7cduP1p+EdHxUonAXl/ruwzfJ",
-	"1ubGDRLIkGEiivXJNN56+LKjrSHV/VLSKiIDliC1KQp/xWFAjDGOoUHw0lHNSF9GriSRG+Rma/P6WmsD",
-	"ccQlYw3p7GGm8sIwj/KjUO1ohIOIQ/XS5CFGBHusc8zIA7dcIrjOYieW8XBFRjLWfeKbC324KI2wFBhW",
-	"sy128yWxzK2BFIcsNq9xjnfzvNioUAIYHGpE2vA1WD90M2LXIMhjCOl4B/k06o5wlbkjbqNJZUwm+xrQ",
-	"mnqUiwo/Yv5gnzFCc1mfIwWs+41m6+bVzfruxgIHS/RZQ2QK61wFk6FfyBzUC9TLSbRKt8GKnCiqkEQ1",
-	"TMO5lcQLomvCSuzySLN4rYsNmmdH2OEi1Ct9vM+VTHZVsqym52G3aUAH2OoVLDb6YBAlIQtd4Gc8NHwZ",
-	"eJiMlQec12uLoC95YG+EVQJmgbiXbcKETHp9Y6d1Eh4Z48+IDxhBIEXIMcGwwnx7BUZtu1GfIn8ovKci",
-	"kI9L/oXRqyDHL9sBElBBOgwLs1V7PhZo7s8HQxnPcGjcxd9RcudI0RoVMwwKe+eL3aETJzFfm7fL+IWh",
-	"O55uniMx900Vgdnfcz73Uof2wzRzlZIuj6zmu0OSYSQpOK9BxwRW5t9/a4/kiHT9Cf6R9kJjQvvorAIY",
-	"IPxIlKaGYDGflUVdSA/1B3Q45KKXz5UMZJQMMEEHal8D62iSh0MIOlNInUT+qMCtlVajNw+8nZ6nYiF7",
-	"ctmtzRWP+OZlvmdLnHrEh37X8AfUxt83kkqwKPdNyDTl+S8COhhS3hO+1xa+HAlMpw1kIjQm4w5jechF",
-	"AI8NuIbvuAgTZX5H99xjriBYn69TADjrcNv67gIWRQq7oLva3ErLmIVNstsWgo1cerHrLGpdhK6CIjSp",
-	"xckQHzfCx6aiIYn4AerkuTLrABGzKb1ABqlOrugYFngvL16Jn3rFqhc7LQFJde6XbUJJJAMagTnjo1W1",
-	"ubaxZSiHDCQE4lxtqLaQ3a5iOn/d3kZru2X+++PWze1Wy8dSkfaZmg9Y/mLiLvY9d8WEs+Z9KZgZLR2Y",
-	"LfTb4nLIAj6g0RXzXPv1/oALGfvkcsCgVHSXiR0HTsXyuGhI6ZE0z3KmlE8uW5QsbsElZX7Nr5hHfLDE",
-	"gJpQ3/HJZd/wBvCtG0MtYkoRLSNYVEehTfKWMFqJmMgjDmw6KHkb9rN4FvCs0bx11xag6QBJKiyGEcvR",
-	"JeUOmgV9AL2YtwF4ZZJEdZ8NkEjSjHBDQ2DDTQa/tovvNzSM87AJ74YxsHBylaACqLUzH35td23z2nUE",
-	"9aq2sHfYAZsBwmDjkBvapgMpeoS9l9CIQEFju1VmhE2yFydm17gAf2laNRV+VYieBBNWMPDqt8VEl4xd",
-	"0qGheS7mjJhNtjEEEnHBPMfUzKgQeGKj5FoOs3igmd0OURIPtHka9Ay28ZVcUdbL2bmzP/pX8IEpHicG",
-	"KBDUPSluvp13tj0wSkQG4dqZ6cAv5kFtEVBhGEAHgEuQmU6jiFw233GBDEQEMuTCYpwwamJ3A+ftdOCR",
-	"tF/A8puxGlLMbjMbc4V0KY9UW1CzCKO+jFjegYAZO3al8ThlOnYGruJm2nEsY786XR6ViBcqWT51hG03",
-	"bt/7RiMXAAnUYcNrWHEKT8pxrMa2+xjYiE4Z354KcuQ4t/NXGZUEu9RsN1RfDjMHVt7uqu/awD04n3R6",
-	"u//VyfSp+uO68RmWYPSgL2+W/UXifHkonPU4oCa54yml+vl8/0a1X8Mp8hMujRIdvNJo/JockS6Ns3Fi",
-	"MqPr+6IhWSYE9HJJpvGy7PKs8oyrj/Neqnld5Bifeo7x6megGv4xbcwuRopwex4+NsOCXRw5lnt8RQzn",
-	"IROhStXOS8Ya1mm6jn8bX7x2x6pT26T3Ph/6GGvRfTZOiybFTCmj3BvCfld2nG3tLnRiq09VWzARGklG",
-	"RSbMqCadmNEDBVD9iNHDHCitw/pcIHTFerVQlYT3QY9aBI5skFf5V0kihjQ4AHuUGHMU39EW2M3WjAXt",
-	"Bqvu6dSI5VFE4kQIQKZDlSPzu2FAMGDPdoyCYILVTl2qIaiu9jyXR4asVmE3ck6lPLPI2dLBjkwutIv0",
-	"IU/IYn2TO1YIfTORDAzRmuebB4RMaK7H5hSUhr/rqIQy0EyvKR0zOihyxlQR7HBBISw/+ZIautXmiTHj",
-	"12SnihO/Kzs7pIsIDq6NPeF0nQnufFGQ6EuvV72V6d+GY1bJlI4Mx2sROKi3N1o3rt7Y2ri5uWV+EXLt",
-	"0Fpfa9KYXyvWK5rQwsxVmg+YTPSaYoEUoWpsX73eas1Qz9bBLp1TzBRbc1JNRgyqwnUTZZhiZ2z9CeAZ",
-	"BbEx5VkodOnzWq0WcLMDNtQ7xDe2Ncu8AFYNBLclVKibFTO4g+P+AgQOYCbzowe4UV/OHIC0MdAolqKX",
-	"+VdmHcNzVubelZ3qU/U6zELGB0uEzF4zDz436B1TrG69Xlz4xSv2viY7D/HWo7ICvVWIwAMuwio04FR/",
-	"tgF9/DoTPd03LLp1thDA12Rn/mk35POFCRS+iyTrjil8rDqI5seJ8LP5av3Ju7JTz58ARghXTXJfRpFR",
-	"6hCalkYyjMafBAFjoNmjDCIyNgZGwKLI2Ce+bdiVL6LLNZxYRSo6aRol87l1R8zWgC8cEadf7OxdII/p",
-	"I7CKByJ/VhYlvddkZ1JcpWdsHY/C4k4H99CqwP6uOlCEkvcSluCZs0Y3HFktIQLVJG/nHIBdLrjqs5Bw",
-	"YcMvSrOhwj4ixs6HO7EFoNEZzWqM0WonXLUFZrSxMIUDlkZgYLpLHeDnOJNt9pmfwEde5KGdVFktoKUZ",
-	"B36JIz7hZR+w2allNIowPzFtQUnwqg56wQYZHAbVTvTngT7KjcUmxgTsVHvzANpnHpRKvTfYcmC+WWHE",
-	"akCaWWgQzFBNZSDXYucDs8BN/Np85gO2/74UDLgOp+sP+1T0+pTXjwa+UYkvxhX+Iqhnb/cloQNyt3Yy",
-	"RkqEADFdg6pfs9OS8BLSGZMDVlHnCcqMvYGPOu1qZvCaWVWecLxfGN0bK7QN3OKWlSIrYTtT5cVKxfnL",
-	"rMsFU6QvRxOIH7jfKNL333y4R5rN5nqcCOVjY2+LTgaADrmrlSGMHOQuq+kHUF7brgGs87bw8eZmEB36",
-	"gO75AAw/8oGRZB+QTNCSyzY1U10hH5jL1tbWSOH/5su4OyAfkJgFmBXXBcc3/DmQgmkaj81AOlSEimw0",
-	"m9c8cMRLxTVzyDXFegAP+4D4Iy5COdoP6Vj55DKNImKbEV/xiD9ivNfX5ocn7UbcbmyTDY+0G930rwH8",
-	"dWSHG0SH5APCHg9ZoFmYNfzHdoTZD4CS8UjIFfjNmFkKv0sHPBr75PKg09sXnXAHEl/gTw/aT2hp/jbD",
-	"6suYvy/F/kAK3Tej29g0X7vn7cdUM/wRHthqtjbcCPtJLMyax7JDOzzieox9vbMaiCOu+xxDGfY9hdHl",
-	"BjeYPTq7pLda8O622BWwdR0AVimyQf4YU48wW9n6EzdbHtlqeeR6C0joZov8a/JeQo01yBS5DE0sblwh",
-	"xugHzBzmPKeFHnccXViPZFt0aHAwonGoPKIkuea6PIN7E67VGAUrEgZGFxSmbcep6AXoKAsRNSq7pAu/",
-	"DLaRqGPDMNOfPGLIdIN8QDbJB+Qq+YBskQ/ItQrCLif1a+QDCIp9QEBh1ZxG+5Ec06j0m6BPB0NAkxf+",
-	"Ng/awj0fcGU097KbJ/+deIAZP4DT97XcVxFjQxgaQHvgUUAmU19MPNU8yaxGn3dYLLDQVMlzqd6PuToo",
-	"/8s8YwMeqfT0o9LrEXS2H0nFJj85gGEQyeDAeQt40AcgacrNVFailELlz20bZY34IfMJNXaQUdgM4Upz",
-	"J9QqNQwSM3nhViA6CK5iW5lRnwnI2QftTfVlEoVkIA8ZkWLHPr/LH0PLncIbjLUUAoK2AouWCcoXC49m",
-	"9gC8e+CabJjFNfLzgBlpCOxq/2orax4O32ROwqcff/f4B988/un//emvv3n8039yUwc1JM+HGttXIaKy",
-	"qNJxPriy3F5eNGq5gJDVtWKBLgjNq48V2mO9NLnqIKZVNSds3Lx5sf4E/t0/YOParVXgjqyds9E+UY+E",
-	"t+1YhsiFkWS9mCmFQN8m2WrdMhw8gvqRPK29dUllGVYAPVaElwI+cHCrcNCLbi0n5vA5087l84/KrCj/",
-	"Rt0DMqO9ywTRZ5TiWf0k1T2R9kGtKHXrrES/ZxTTmC3Z9hwTuAhunH5w40SkxFZtZ8RC9AgUArpodUeW",
-	"ByxzP8AsPKIYdAtQ9uRc7vFDZkMQkITlMoiKB41cph1ljD4pGOYheUQkUDvcQRCtW+JKsy2wBUOYv3+A",
-	"lYuNoeaj1DtkseJS+K5TAD6Jdbss0BkSAhIi40TslBodWUGu0vgHrMrZiKznpUWM1fmx1u5nv/vOs0/+",
-	"4envPjr+8PeNJTT7c+kVU5P9XbSKuSiacWKtYk6Gz88rmrGYRQCe5coIxIMk7TfuOPt8iBUcLXPniw0v",
-	"dNOoUWcs+fJ2Bnf9eeJEqBPp1XKS6kp5eQRMsKAZ9iGgEe/EtGj82h4AXRpolyYB7nIoBcNFj/hU7cuu",
-	"Ty5r58C0bYry6d3YitsqFLZQqasMTF6BZ0NVzNStCB5OSNJnTDTJbsHzWHxPhwVykKvd7/QV9G0ascVE",
-	"aIx1MbZZF5CL3KHBAVT1cgkckAqciBB9oeaFNsINqhKqQFJEYyiZSgPND6lmPtQUw6Xqm/EJtIug6oTm",
-	"A7ad9wWI9P05nwF6++3a2PnlTStMgnap3YcMiiSkA09BaDlItOwSGYXYbFPhmNOHQqGKzLpze86lmOPJ",
-	"fZC8UE24F1PAHiS5/tfnmUQCdZcQneACQ3EimuSVi+SSi+SSGoXJQLUCBisFW8KBdKL61PqTOBEz4bZv",
-	"WnZZxo+2SRcLWecMWy6IGTULbZXHyyPGDpRHBvRdGc+o/HjFa4tI9tYifsAi3pcyVJ4NyHppNJdAug16",
-	"eENOe0IqzYNSW9c5t5Ziimfq2jIjrCpwmFw0KD6LBsWJeI7dWTXaEScij/Gtd+LXnYK0OPx3mbFVKbmW",
-	"zNOOilZZdLqiTUhLUUfeNFqIqL4cYUDHKbRWlcppXliYJ1VwAbsE6cBGHyvjH251zlezekH5zgXE+OQa",
-	"NqGh4cAhK7ljWrdOQ3VYpINv2rXNzMo158XKX9CVQWnbfBe9NtYyy1ciyHozwskt9es8SETaM/cF9uu4",
-	"acz361iw5Jci2LuiGygvaxbWvp87Ua9pbw0aJc7GZuMlBCGaPCYhV8OIjm3XltIztEd7r+KDT7NNmn3J",
-	"LJw2jv0Lg9PWtGenVNp4r6qz3hyE9hvgAaP4ZKxZQntqqqum/Z1ONwylNnsf6qXQ3g4ZJlpjuzDXv9M2",
-	"4OQlTBedUG43XywwoYygVN0ftbo3rl9nkPNsV8sJVMQVAhxV55KNj//wv5798q+OP/m7BuwKx624Wtut",
-	"5ZbrfPCC6WZdoAUv0IKLogVTJlbKw1ZFCuZaiaaqaCbo1p/Av/MaejuQIHUdyeCuHWBwiKagPUW4Mipm",
-	"VQvv5RnaBbbvxcT2zSbs5XB9BXKegepD2Zz5WWUkk9gjTrTYmokM41MQe0glVSm2bwXqPSP35ywZtNe3",
-	"K3LhAD19B+jK/HyrpvK6EB068nD+w5mYPo/EDI8M/AmWDRQOwGNlqwoOaMhy6jAEXjHyK2RJF/2RtIW+",
-	"UVpc3mrdaqM+POKKXanE2J2F4HheEHapAr157fpV1mksrP+eC6quFuu5wNRdYOpODFO3Oo/16jSiKted",
-	"Z7uHgLl1xo7oRWgr5Gf1/opJt1kOuEUlxfG41C9gHUlqXjVUrO5lRuHqpKWiv6zMlzMAFmqJ671Yzt89",
-	"2pvv9wUnzxfIM3YqPjFNe1n5AW6rfLkoIhI6Rd+oeWi7cciH7cYMH9cL5d4qLsnxxx8//e3/89lPf//Z",
-	"j///n/3Vf0BUfMN5uHq8q/cjeZgvNvzZd/7p8w+/+dlPf7+QXD83l9aFN+vCm7WMN+ss/Vhq/Ymmvdr+",
-	"K1AcQM4K2ZHh2FknOw5Kmyhm/VgO/+BDqPgrZuQT6UTQnLeL8DPzMGMguee3he04YrNfoQ0QpMZi0pR9",
-	"B+PggRiVFxZIHWcrmT4T+jiFnmHFkWe4/jINwcXKSxr420qmVj3oSBkxKmrpBxeuuufMVXcOTjpzWOpr",
-	"xJilZ8QICYxcVaQjdb/KW/dcO+qqDGWjXV146M7CQ/e8+eZquuXSkoQ5Dx1UgpKHmXiTaZwZDT9yV6cu",
-	"O3kIZUHhmqlQdubBa4u8C28EVXKgDBkexjJfHqnnyvsyePEm7ITf/urT33zn2a9++/TjD59+/O3jb/3p",
-	"09/97dOPv7eQEXBefr0ZnOrCoXfh0DtJh965uPJS82G9k0QHi6O3c6y7vHizOXxMGaZsmy5hQ49Mx+mM",
-	"oWsvjSLDyIUU6EIx9ohtt6+YbpLbRaXIFW22/BhPpEdk3BahFJcyrYm4rEAOg4BmUCAFbEKIeVciAltU",
-	"gYowV/fAteKEVrGPhzwe7xAeKmdApZNoC6gjHTMScaWxbvSAK8VFD9ok85BgJQg94gFzvUqkCFiZpDAb",
-	"8aJ5hrBrJrauyvfm5CFQX2vj5q0WvRau0eDW9bUbN7Y6a50gYGudq63N1q1b9GartdHw6ly22YBhUhhC",
-	"49O/+Ntn3/v3xz/+H5//3XcWEidfNcR+9tLEvPYBU8Z0LJErb7uGJdjA8EIwfLFcRIjAN4qDFGRAxTif",
-	"iAIgy9QzsZAtWovpe7my2JNiwFbBnlEdPK34bQH3WOLb6uQpyKSQgoe51HzAoC95uZWKL35+DVUcX5UG",
-	"CL9+Wc3VlSzQrIh8RQnxotZTRtlwcd7eLLUbb9t6S/BCriMGKf6gX0RS9Gy5+5i5ZJB8B2hvOq00q4Dv",
-	"6HobfDDm9rYYQpFV61V07hzteLrLTyGKV8h9tBCXPRMvnJEI+9HYbnz200+eff9Pj7/1j8c//HgBGQ7r",
-	"dD5WYQ228AW0DS/MvRMz9xbkf1XBojkWH7LIUmE/L7/OErHDT3ChNI0iOCzQwdFI/iZ5RcYEWRj0GCzF",
-	"a9jXvdCpc47XzAVQ4GS/MBgKY5LrdAPrtfqwP6ttGg64mAuoiKUcQIaR89iaAVIxvqQy5RjxFgJaJlvA",
-	"Beifytr4KMR5THx8t0+CiPKB6/8spCYd1nYm/gTZ7hD/gL3PHcUjLsMnoXR9JcxrbVEkxeJDFlfXzVlW",
-	"dp9nwtJkGx0b8qTBgM1siOOl8ns3GDDyug4Xld3nBOuoFN6rIjsuUBovEkqjvvQVci1KITsr4Dcm+KKT",
-	"x5zFa1gtfDas0l5jWyLl4ZQQheIsts1C8unvWsLHSI5YVdnCPc7ih/b9pylD09fMSs+1k/zioBCzWvAF",
-	"EWp2q1qC8qx32dwuSpCawEIkgGLtA1v14I4hlE6CjpuIKtv0MMPm7ORTeDvMGMbKUQ48Ax7eFqO+VHlI",
-	"T19GobI182T2dPC3CykYCNEmuSuUNka/7BIfRumjLKfEH8ZMMe1vEx/qNPhQyFi1xef/8BdYV5esk0//",
-	"+SfH3/ux+eMvf/H5h3+V0Tj2V7LVn3I1RtHkxpZPvkUbXfaD6NAvlCh0UKZBojRhj7nSUNovm96Aop5r",
-	"DX5zvmTXVhS0W+pByUIN62LDwXIkmuQeYqu4IpDmHLpmssxME/QLqJ1ZrUikh+WFUiYQ+KmGTIRc9DJl",
-	"AqO/n/38u5998vegOLi5pIsNkGvOotDdv6+lphEsT2O70QMHJtBIY7txrYVn3uJMZRRmr/r82z+COS/3",
-	"5I3CkxWPCujVz//sN/Bs/LVDFQ9ycwTqxFoKi3LEc9KEMiK7wLleaFALa1CZaCuXbCsDXnlZrCKnLq0/",
-	"wT8WavGCt2BEF1wdwKGh5RoXhOsm2XXXoLxDzk8noKwiLwcKkNYZONYVuPpFCvgLiiudd0qWBJgWzsYM",
-	"hKkj5aKdAJ4RR8+qPDa3CrGeVXxupgTbS0/7BaT0DCClJyAOtupaRAuRI1LIAr1c7JmRhTJF6dExsgAa",
-	"ujTJHnyTgwsVQE0HbGz1/rTVSmYA7LQFwJCgKBIuXrE0JUQkuUBgAACe5ksgz4kgrJ8OPfKzV7aFwhLw",
-	"8pDF+R4wI5xadUjyTOTWc9njBa3Q4+/8x+N/+veNJTT784lP1mSLF/jVi4DmyeFXT4L/1wKyLmQWrIdc",
-	"6Zh3EmeJlmpKX5OjCUCWZb/oZTVPRz9X313Yp4fYr6LDmHBeHkB2YHHREYuZDSaF2PDBgj5pGLaF7asR",
-	"RZOpPq4LRmg18vJS5OaAv5yf1ykzk8K7KlgKTu9L1w7mNkCIs10cGkHOwWtUW9k/da1n7iFxOsLi8O8J",
-	"5apm5xloVF1sC5O2ZcmRP+bpOPcrKfU/g+yCALE7YDFrCx9PpE8uQ/XKnCN7wK54xAcAuA9H2k/B336T",
-	"vA3VeyAVVpH3EpawEPRAVKa8fEeXClPfLeV5u3DPqZ9J96JvyfNdBdyci4mjt7hjYlHpnENVVsc4MxhN",
-	"AYSZb7yGrY4Ey2XmQcP6XLqBXxHlzA/h1MFIXnlJmj7PUC2XVFW2eW4yi5akKX0pU+AAYY+HEXS4tynr",
-	"Za/GvS68lWuGzexnKgnZ6j7ERxyl46NxTMflwzOs1bUB49DcqzIDP5aD8sUwbK/eYpi3dVgXC8fPfh2Y",
-	"7Qu971TdXNnq1sCg5Qj9ixNGL57elFvlv67kSLmL5gXVH7BAxiHmnkFgHctWZK3rQNNNTzAZMB3zAI2F",
-	"mPf62iHFsLEuo2GT3HMh5CzEPm6LAssCyhxnbMwnl5VMXCs49lizWNCI8PDKDuSR2XZ9ELSgivgyABhX",
-	"uE+1bx1GDl96SZFIBvT/Y+8KVtvogfCrCF3+i+M4Jvzgzam0lB5S6KHQQxuwvJ5kVWs1i1a2CcXvXjTS",
-	"euW1bMe1SQj4lmDtsDuSRqP55ptRbrX/0huDUY/3INCt1t4XD610XmD8F78ZjvqjARFgNnLdVj3uHD8N",
-	"ijYympgk48V6xTtDnPFPVwNPUvNT454psHJSIo3yzHlb/18Nhlc3t26st4YZd99NPi3vcWpbxbPhy+NJ",
-	"7WS8EVQcrYaE9fHb5gIWX8DiLWzALQwmYgO+136fjBnHxn6PF3r9J/rvYMe6aGyLpHn74uyvp/b6Lqnb",
-	"nKE0unaKeX01eG3/rieySzvkArK9Ash2vm10e6S/tK/gZmcl/FczOfVXjnAuHyR2j/zRSr54JWzRuuKb",
-	"+5R3T71jLki70b+PaAxQU2Ld+H1NSRlq0EqKu9vw4iLvr4l56JYwkGNZSttn39GzetdyJyKf9VgNoT6a",
-	"l8wssnEudA5KgXcHxwYe53oK03EWejG/IDTs0bqTTMu7g+taD6vRH/8Xv+ptgLqjDOwFrrvAdeeD6854",
-	"khxE7JJOmXsvyOdG2mcyTRMQBsyHuS149vPB2QdPt0odOBS/8T+7+5RxN7hrsinhS7oPfAOsFIS8p7IS",
-	"WgLF3zohtzoRuvtRYEn57ULNCLWzcUQgkoHaOkOdEPEFl3FqCGXYM4tP1H0jEmHAUyzTryEsq/xnkA7Z",
-	"FJeaiQnOd7yQRgspSV9Rw3M324QAkX7y2E3JuBcTUDVDHZewkHrdXq2V4+YjEY0LrAUFCyeHXqaDBzXd",
-	"9fGxR6ham8rViJa7Jmwrj2aJxha+5YlUik0xEhN69W3L+SyVO/91NFaWFZrkFN+7KV2imUWjf+MkNZQY",
-	"traQOhRiDegT6W/dQi+IgIXb06kqpgS5ElWywcUiJBlqqmjQC11e0B0auVBK6qdYgYEKt71eQShbrNm/",
-	"lcEc6vqOYQXabYG24GukRjALmQNfPaz+BgAA//8=",
+	"7L17kxvHlSf6VTLKu0FSU41GP/hCh2KDpiiZskTxkq1ReAVuI1GVAFJdyIQqsxqEqI6Q1+vrx9rr9Z2Z",
+	"nYdnZmf2emZ8Y8bjO3FtS5Y94y/Dpqi/9ivcyHMy6wFUAQV0N5uUOkIhNoB6ZJ48efI8f+eRF8jhSAom",
+	"tPJaj7wBoyGL4c9bu7Rv/g2ZCmI+0lwKr+XtDhiJmZJJHLALihywWHEpCFWEEqVjKfrkgEY8pFrGDc/3",
+	"2EM6HEXMa3ltb6vteb6nggEbUvNkPRmZH5SOueh7h4e+94YMKL5o+r3vDFjMiM693Scyhi/ek12fcEV6",
+	"MhFhY+4bDn1vRGM6ZNpO8qYUmgb6ZqK0HLL4dlg+48D+fkERHhan1dy4dr1JL4drNLh+Ze3q1e3uWjcI",
+	"2Fp3q7nZvH6dXms2Nz3f4+ZRI6oHnu8JOjR3uofu8dDzvZi9n/CYhV5LxwnLT6In4yHVXstLErhylmx2",
+	"FpWjx5+XHjzduNZsblQMHp95AmNPYiXj8oF3BHuo9wK4okNkD5Z7RPuMdFlPxmyHSBFNkOHImOsBXKDo",
+	"kJEejzSLCRUhUTLWDTeL9xMWT/JrAG/PD3lIH77BRF8PvNZ28/oV3xty4b7YKJ8BruOthyMqSpbgRhia",
+	"cSlGtCSMBoOUnXAxRpEMmdfq0Uix8lEyfHJ+lFyzIXDwv4tZz2t5X1nPNvI6XqbWCyMz+9Q7TCdA45hO",
+	"CuN/lbMoVLPjf8vQGCcwZMMui5VPukzxkBEe+k4E+GSfixAIbkZdd2o9fOnKU4NBL5iW4YSSZTH7IuQa",
+	"xt6TMbHbgnQCrifkZdL2Hn/y/Se/+rjtkRt3XiFqxES4p6WmEWknzeYWe5lsNJvNThVvIQtW8dZms9ls",
+	"1meu05FMG6cumeyT7stYly0BLL+Pe7ez1rH7mnANK2KuZiLkol9FY7O3CxQOWY8mkRnTWhAzqlm4R80V",
+	"Ocpv1KH7rYeaxYJGVXTnIeGC6AHVRE2UZsMi7W+sbVRSl9lHL6JukVkWD/m1WCajF/wkux2y4UhqJoLJ",
+	"19lkdgrfkElM5FiQfTYBFtEDroh5I1PaJ1SToVSabF6+TIIBjWlgDvoGuUFiNmJUA6NxQa5ukoFMYkX6",
+	"TCs4NHo8VpqoJAiYUoT2KRcpz6FSlE03N8g1M8qqRbt8dfGi3e69SXUwqDj/jA7WQS4zgwwGVPSZ0XW6",
+	"VLGQGMklY9J5qQO0oGJiFLHIKGFUFZQlwh5ypdUO2d7YJFIPWDzmilXPsLeGw5rHj2WTuSMFq5jQDeHm",
+	"oxgT6Qm+1dwm4wETREizNH07yZAoLoK5IzTvWjjM8nEORzKuVJc4/LrCBgk2qrY8PvL42+N12a0a9Xuy",
+	"u8qQK6XUe7J7/PG+wYe8RO7fNic8GbEYlLkq2R7BzaXC/XITJDofJkOQ5ygd7cd0IFxo1mcxjORNGbKo",
+	"VKQY4g3NrxeUkSpF+gXRQTl54I69fdj91RQaUW1kvdfy/tO7dO2DB+Z/zbXrew8eNf0rm4f/rpRod6Rm",
+	"VasspGYr6PG0cpnNA4+/zvdYBHZb1bBj+/sKQ79eOXT30BMYflI98kSssK3C6kEnJzDe++ZaVsnN8ChW",
+	"xs4HNEpY+cDwptPh6PtwBlUMFrQnPOP69ABtfGNXqCQYmGOsowZy1IFzjsWjTnFC5reK+eA7aypYJTph",
+	"fqY31v4jzvNB9mdjb+3BS+Xz3aV9UMaqmKpvflyBrVglW8ETj89Yu7RfNWZN+yuMuFc5Yk37JzBeY42V",
+	"OouMimPs7UAmQhMaRWRoNAWmfCNDyXuJ0qg7wglEOkxpPqSadYx2BW6GiAoBenI/AZVQhCSQSisiGI2j",
+	"idNXqk4vMBQrTBMhheFMJsx59W760Q4BCRxo70HZlP8QvWvMWOWzM785YME+YQcsnqA2RcEmV2MWk7HZ",
+	"YmOZRCEZ0NGICZ90E+2UygXTsU49tifNe0unZa18O+SulBGjAp1uMVMjKRQDs/6O1G/KkPc4K2G1O2Va",
+	"ICyI0R2NzVXQ/BrG9L+73WyaJwVSaCZA36CjUcTRl7g+imU3YsM/eE+hYzHlXnNH6JxZxlbYO+ASzxTP",
+	"90KmKY/MSsIBBhYGCSVTwEDATaiU25vNssWxjJXXejd98pCLvQhlSu6JQ8N9XWbMlYhRpclGZq2A+u75",
+	"3kga9SX2Wt46LMHhA9wqTIEe2fKu9K5f2bje65nF0FQnymttg7rLNWzNr9KQ3MMbsr3jiKHWS+Z8mF/W",
+	"ec6Xu/gQXNvi+r1JI7NtWQiWiaHUGK0XrlJKme0ox8qt3cax1k7LfSb2hlwpDnRLiUxJl9EYpMA+E2Zb",
+	"C8ZC5kTOfDpuZHR8W9BED2TMP2BhGSGLAzgJGt6ROGYgoRQMD8eU9Q5YzHtwsOe89e+8887ajUQPmNCG",
+	"dqxMKFJtqDAGJ33qLYU3LfCa4zptHWudVCBHrGyd0kGQiAb7KHzh4tRXoVrjmGtWa+G2soV7VcZdHoZM",
+	"lK1acTgnsWq7VfOAZeRaEc0EFbAGidgXcizcDtg+nvRy3hch9R4EQfLkFRI1KXdVLSpuZ1S8IzV51T50",
+	"VojMvvqESBmDm8MNHs8EcLhxR0dHvGvHIp6jheZDJhM9zZhdGU5IyEPYeDSO+QHDYTBi7nCuGa6IHLEY",
+	"XkoGVNUi8rWMyFZOk910FDOknh7oSbHsijN01L9+LOrnXKF7mu6zwrlLBTiqUs4lNIoZDSfm9Tgidzvh",
+	"9aT69YziN6XoRTwoJfXsqE6K2GYozAWyQqop6YGQUoQ7ft7YPBZFbTTGSLahdY1NKTLWIWiIWFCy6lBw",
+	"YzOj4N2YpQEU8irlUfnxODOgk6JlOhOUE0Ztckquc18SRSeOUzeOd3yZbbKnpdyLaNxnpWKCKwI/xmbP",
+	"CLLR3L52+eoV0p1oVksgbGzNCoRbQnM9IbtSkjfsi2coPDW0ExUMU3OakgNmc6T0vXws+g5ZyOmemdte",
+	"IlQyGslYs8JBppgxZXIPhYfVoevlvDKXPpu8aV5Jdg05S6haMaCTpO4FReAtxLwF2Vhn+t4cWm8eT0Zw",
+	"AdZclY3TjRndV4SSOInYDkGjBrYSGZuDudTQCZI4ZiKY7FnVpqiCaEIFuX3/LbK9uXGVuGsJ3FswdejQ",
+	"2Ovr7op6Vs/mZn6BR7EMmFK0GzG7fcqW19HgJNbzbWG0cC1liBY1RI+UTinYQXJ1cjTEhbx8TJ06EfSA",
+	"8shMtbCY8QTHQCKqa2l8l/N6830WH/CAkbcLT5+hYP7lJ2P1aCLkeIdkw6c9YxDfYzqerN0wfzfABWIf",
+	"Zt71VSPm79tZPEo9Kjb06/leMgrdX8Ied57v9fC4mnWw+N5NGvFunGYhjWKzBTVH10XIaV9IpXmg5hhY",
+	"MtYDYnYBOGC6MtE2xKh3CBuO9AQDXjSK4HIWReB1qZP28Eo6gNmcB98bJXEwoNbNMncZ7IWvclAk30+o",
+	"0DzC+2iIZzqN7hbmno4vdcuFMinwhkiGXRaXDaxIKIgKKacGdakIlQ9/bjZ9st30yZUm+K2uNcm/J+nY",
+	"yEUQk1cv+RA5GjKqkhiCR/ZtsvseC2A+ieB6cQZJttBvw/WHPvrHF975h+YqIN1h3n35rn2vX2CTByXj",
+	"m3n1DKMNpSjz7r9J35Mxgdcg+bhKpWnDK+Fmo8LnN8aYsf1yv2J+HnCXbwdROgHYSfeZvq3ZcHb0+XyA",
+	"Wn7c/MvzNy98913ah/nRKHqrB+fRXLanoB9NDzfl7HqZR4W5l2Ue5WeDj5ydxwNM28OtVr3t0CVembhE",
+	"dMxYi3QetT0qwrbXIu82Go0Hhx0fvpPxzFdCavPdo0ajcWi+kzGhJGK01xbmZ8jHMRe0vVy+U9vzSduT",
+	"I/yhrxl+AbsFv9toNptt77CzQzpcdGD3doTUe+aD0VxIB7dWxzev45CrYa7hak8kUdQhQgrWaIu2uC3I",
+	"KKIBWEkdGE7HjpAE1JieB4xQ0ktEAASQPUJJmo7ao4FWLTsVe4mdTTK0s+jhFzqmQlG4QjVQ7cALxlyE",
+	"cowXbV25HNpvzamdUm4ROS4jNXxIw2APdVt0VDK8WPJOv/AWc0IJFpGXyYUx615oe5fSVLPLzWanQToQ",
+	"zzBrGdKJ6pCLIe/1WMyEJpEMaETM15d8Q7lYabsQETV/XtQD1hbpVZcIjVmefDvEjNE8mh70zT/DdCWH",
+	"9CGkXxrdVPbAl2XFr2qQDhIsDZyYtxElyZCKCQzHJ0bqKL8thlLogTI8N2E0VtYJKUM6IRc715uheevG",
+	"5rBzCfiyF8shvNL8riVx/oCLnc3m5pW15sZac6PRgL83Nte2Nszd8LC1zUmjgX9tTDqXdtqiA8sHQ6S5",
+	"3SMPGDpYDd8A992wCUQbTRIyNrKZaZvNpuHAA6YabZGPfz3yIOPz3Ue4cYxQy3aN53ty5LUMg3j2aPFa",
+	"sFNABrk7AtRQ4VIuvOwQetfmH3q+9+Svfn708V97D0BsFCWJ7z1c68s1+6XRFRv36PhNowGjMWiTg6c1",
+	"yCw5ruVl9NxtNlvw33/0/KIYr5seFrKAg8EfS9Am089Dug+6aMhGNNZDUHi9z7/znae//Pnn3/qZ53t9",
+	"ZvRor+X12JCCXlHjvWmOso1THf34Z0/+5EfGqIj5kMYTJ0KdcosvfPLRbz/7yY8z9XAuGawHw2ttGBWr",
+	"eNDlqJhXjKhma/YQnTmSlzscZwi6QD+0F9+TqJXnif1o9tmO5AtOPOSg1/DiQ1yXGiPHJSl57YjFCvM2",
+	"ylMC6JCRQTKktq4gny698KXpupc9GYxrSajax4S/nTRj0Iq24sumQ5nmaB/SeL90UpbDSn7JM1ldLkmZ",
+	"LncDF/rKtlea3lRQOcIc0/pTyZmwJhmVfK+QJZsbaanqZasl4JZqpcUGgqdMp5Nj46VyeVdmcse9S6Xh",
+	"zuXtG5krW/YwXR6vXp6x54fc83w6ZXqxnibGILXGFzswqkOPMcjrmEmdXDDXlOWXza7OsyvQeQ63vZYu",
+	"nzNi7OmQHhOgFpQb8/iIs7AS7Kl7TPsAR2/zaY+z2xztZo5jLnpRwkQAH4IBHY5QbDhfgvk6wX/6VLN9",
+	"xkbwoccFxaiBZsFA8AAVHrcURqsH15A7f2ePtfpbeuHD+vV5ZOGzTmLfT2/mhS/Nbe55m3nBBl34mpob",
+	"dsFzDss2qwsvT6mZRrltZYpsHbUzF34zWvCDWnpgWs5ixKrXssuR0wt/9zdHv/306Cf/6vkuNdAMD+0t",
+	"mJuMC07Uox/+6eNP/+nxJ3/59ONfHH36p+Di1CBHzFZTI9S9j6s/AnlKVAYw88q0mNv33yJbG1eurG0Q",
+	"Go0GdG0TvOilzp9VtNOQRWzZe4oLVlNAZgU2DJ30JW7DmnomF2GidFxOSeSHesVkX+eYwDBkOrYu3nm3",
+	"vWkvm6fqyrEoKz57ZyBJJOW+sj5unSvNaZSf/vIAorRlL1GBjFl90t83l99PhiBxSsie7Y86RLPJvdn+",
+	"qHmbtvappn21dNnfLu2XjVxzmw5V62G7nMV3IxowOIVKHndMxb245PcoVywk3YmtAcW0S6uH5cqy5Fhg",
+	"WZwqqIWrKf/A/f4cHcu+96sr6BhLKkT5NznX6ZA+vI03p0Uc7vOKetPUlF5jeslZsbSK96RKbI0cq4ig",
+	"VEm0Y9AlrEeVe0yBBfHoRBa1bNIut26piddY8+zJC+fpohNLLH+Q02PqzPyuy2nJV3Uurz1mIvfUihLy",
+	"lEyLI4q1qOnkF1L2rUQHEo+8Kf6pd2TbKHLtcHEWqp5/Qz4efDwvin3fQkqc7EYqEPfw2DJwJU+NU0qX",
+	"dLPkVNYpLn3wqLQw6AQVx0xeXm6WiN+cfrjkpFbRHlc0IFNNcckh5jXDJW99loreFO/WVUyyczVv3FvF",
+	"O9V8neZntclSV1ABMCL3MJyMn8lEXIiMoXMk9l20JmWpKSau9qcWTKt5A/y6ZTk3vtSSNTSmYjL35rPw",
+	"dFXqAMu4ugrH6WnIq4W+kZz8mr62rjyrL2gWjub5Ezw1fFh1BdHCR2WCqR4jF0WU1cmqnX2ZmFlRklWK",
+	"q/uMxsszcAqBtBz2kH8qxkovhQE6CSAe38HgLPaX21yY9JY9zR7qFVBzfIsccAzAAB+BZZY/UXVWkHoS",
+	"xZ7VfJZtkCX4jA5HlPfFCjIidZQu8CzBsG7aiw8zd+qs/4sHA6IGcuRDBa75f6wFOr+WBb4pZI/Zdz9Y",
+	"SLx6R81U/h2L+yy0MFikO7F/7eTixpAxIhOd5tVA2SGEsW1yD0SeG97qq7P4KDv2ah1rAHMZ1wncang/",
+	"rEYlSlOBPjC3dSJGQySbc7/TQPMDcNsb606YryKp5utXFtYwn8MTaCN+vZAN5RqUGhr1jyrF+6Lo299c",
+	"29jebW7mUmRkBLd+pbt9eat53fOxEj8HtbDPJuYTH2WxiKe//NXRP/8bpGVTyO32nn70zaN//l9Pvvtx",
+	"LjrhDalIIKhmS+VrVtvPBBns9Er8xoUp1s5fwSk/Kj2NeMzUUk+z5JqHkmBRLGZVJFbu8a/0xTtyP5qn",
+	"cGQBREv9bhLtlzKUW5ZlE1xT5APE2rAZGan5gctVXJx50myX9t/g6sQ8EKWe9aUdD7u0fzdZwfWa458Z",
+	"AWGLEmmf9GgUKSJ7PSOCuVYs6u24osVeom1aeD0GzJhi2WNnZvKFrJVSljaHHFb3UIfKCYV4XLgy+SwU",
+	"QEIW8JAVJOCzit7PUClXdzCb7Q3FKI/KYonuOFlwZmMZkL28jK1uHdg8gYVSG8Mqe4rpGvLSwiK5uhAz",
+	"FGNLPlgh9XEjn2mVuh03a8auu/gAGUAy//wjZxSzAy4TNRteP5xT6MPe91rbm76nEiSqddXWnZpdkWDW",
+	"1k+jlq7Spvr8Kcn0w9G4KFiGemBxfcvD2rklrkwfBEDPDAYF9pwUWZGbjM3zXQVsrQSslE1mMEvokKXl",
+	"LGg+4QtzT09l8IKQx/L5obNctwD3McVsziLPMM5a4cbaQfkCL9fVBvK8Xb8gYnfAeEwwbdriCpaWBeU3",
+	"R5kOYPbIozokyG2iufp1kr4an1FaMYZYPCyHeDW9pRqL4znsfUyXthdmQ8zYNkfdTMnI7aXiklVKYedh",
+	"LO7xAVV7Qxmz8gSm5TQRFPYlOyOiSu/ZVSoS8i5VinANcGHA1h0i2EMNCAY7hHYVE2b7EypsAZ7DHVw6",
+	"vG5DkOl8S+n0EMl6z8Zelk67t8WvLe/t+6+Yg5FOClcbywEe7V1tNK9tbZ5VHrsbZtnRTyczTyrVvkqh",
+	"at4WhfpAxbKS4RHD+jcoD3LfdkrPiWecdp3SA2dv51bIxF4i1TrPQ2fg1C+w8HEc+4V5LG0RnBB77BCz",
+	"VxHCoDntYbpc9O83164/eLThb2weXmy3G7mPl/7D4rg6jLd8OaeClovokJMZhcyCDFk69RMABuLhrDH1",
+	"oucjlNERwdxvPRxFlIslnXdZ+j0WHzIO5WQd9DZDZaKOGcI1dXIu6E6Jr25JHe2Z+8CXrKnNkVVUlL6v",
+	"MAUsmastc3AQ99AeL0soQgDHOXCPeeu5xy2yd1buB8VE44GMWFlxzxTJ3Nv8DMffzqeagFlsOb97U6zS",
+	"igYC5sm0C1nIgGeJnQZySKZTJYUsphrRNzxQ+yCeEIHvEw6cvob/QQEdltfav6TGT9kEsMIbC+a9lnfz",
+	"zjdmBUkwkDyYWsaFRkyOANObEBYg33vB1siWnuGWMDNZ0MKWmop+QjGL8kYQsJFee8N+1ViqIC1H1GVm",
+	"6bT6WdVDcL3Y72E9f1Zjx6nmx7KA0dRxXX55pq1MA172cVmWSK1cPveS6rm+xg/YsqL+1uqi/SxEdcXM",
+	"79JYob9heojljVoQgESTmFEMnNTn5OPPej6rpzI0f1caa65e/HupdzYnUQYSpm9zM3LgQSJcb4KzyzDM",
+	"u97G5rXrjWYTHg+jLBXBDrxgVvLZ95RZtOlbZ5rloFYKeAVc5Djw3qs3yZXrzY1SwYQjLvPbWK+GtksL",
+	"OUAxC3NAMjZulh58A6oQTWEpBnDLODsCmEq1jJ5aaEcY+0TfEtFOsXqhs4B2bqEdo7+bP0YzjIS2N2Zd",
+	"6Cnmzk8Xy8w6k6RfVJybUHGPSBW50cHYDx/4KYiEQj91AiHGkE5gRsnQ8z160IeUZIFmBTB1DJC7EcVI",
+	"pBucA90xF1r0BAgHzYJCGOrlv0VcmQcZtnTux1m2nSseihqRbYeSw9MIoOh638IWpdgIdfGJFhwpOXLO",
+	"KAZRZJ2mVAA2stpnoTPybCTd4qim2BNLcXiFKvGO8wybeRKuSvdntl6lt88HzkCcjRygfcmKd5abS4Ui",
+	"U65fOMUiI35uQnNl8NcYjfSgJOIzYMH+XLCoklhQ4XymwQCCYT7pyH0A9x/PwhNzXerGVTNwX3IfdFhA",
+	"B12MbjQns/trnMU0DgaTKUFkV+Zds/ojQ5Fm/aLEzawo0WVwphsZcT2e/t3vn/zmfzz9wa+PfvTrJ3/5",
+	"vc///L8fffufjn70CXhx7As36r/w+sIXfv5vf/740z8xL/z2x4UXQntEJvQSiB9GSgKyf+vdejcYuseJ",
+	"CCBYhOrb4fFKi9JVuyNDVoqLRnVJQ6JXYzm0YacR0dKKRiCYlT497GG5avlKYaJzjNaYgYzIfFRmJEYp",
+	"IWoAKNELjVXbWsEp1dlr5zL5HRu4nS4dH5VRq0ns6aHlqHGcwNBxMltnA0YZu84cKOj1L456uUyNPGKG",
+	"TVhH6pSRFZtKTQkOBH9tbTQ3t1eMTVskw9bG9dLq6dmMpCx6YMz5LD6o9tJnXfU9JgIZQnmWl+je2rUM",
+	"FNGImpRMgTrwakoe2/1qSEcjW/aFR9vekAsI1NuPAfSazcUti/7NIlxJMSIeWm90LMfKGFfTTtDsbPCg",
+	"k5uF+3dKXV5ryuNBGmnuote5v6vIvFEIpmzPCC+75tP8eJ9/kJZ7JmJEA5AwPKobdy2GvReHhd1i14po",
+	"nngAqITrZnqVuEvIkIYYsc8vERkPpMrZNWOaw82vRbGMx+dLG9y5t9zVhxbfdtFtr8vuLbjuMNs7tYjt",
+	"LsnhlaqD0rSbmiLV9mqrV1mabc+6uttsIB323/R6vkI1JeYncEAQJUmPxjWXKos3zNrGtQr/cA2zyj/n",
+	"mlt8DwBAHxbkwUzptpkUGCdjOKwtDr1GJN9aE0zly6Mlrj4jxCiXQuCCMvZxuQ2V8VG6PlO5BCnquWEV",
+	"vy4gb5ncWC5uimu6Wt1jTp7NOHWAr7PUbjN9FqZxx52SUGQiIqYU0TKCBI6ZGqKtiprInNDKigjcGe0E",
+	"hvvc725ca241S4VHJmay5+B5vkjs1BASS8YTh/Rh/v7LeEf+q40yS69m3zjMu4KowpApAI7cAU8BDxWo",
+	"1nBqkESEzHaMdS2qTye6ubz4mU4RntqBbkGqOf5Wjm2WYRJ7tzvvShof0HDPZm8EMkqGIsvmyKPHF/u1",
+	"hHSyQwCw/xvf+MY31t58c+2VVwBqVoAfdGtr6zoZSoDd8L2IC+a1Nq7ORp6qEkvdQMqb3ZvfLiiCzZEK",
+	"iNtQXyDHuUBg6nFolIPhVCSwukHPwKtxwbJEwIgRKcgYSl3cq7usz4VCeYEjhB4L5r6NVRKSYBwpRfwa",
+	"ubS5FT+DxJI8vx0nrwSfc2YTOIGxz0etjyS1J+37CUuwa1kihD1yc8ZNdnJSEbCoCtY+J2zyb3Sn7ZTH",
+	"ufQRr8vujIhIBKKXQx126LWubzebh/UM1XpGZQHUC96yFycCo3b9mCnltZqN7Zzhl6fScqnOYSHVOXtX",
+	"XrfaKgmPL2eWpSSrOllrqIclLmhjHYVSsJzaPbPzVzHylreEuOBqsORblnQdlZUeW2Yoa0+QFX7mqj6b",
+	"JW0LlKbxsgSqZ568LruZbbJ8+vBxdXvrvEpV9ZRehURhZM2KjMWyoyRd97OoCXldds9A/BsheBzZnzFC",
+	"TgyfjIh/k5V1YqiyaaBdITTSu6CKlkt5hDqQIzYvqIitD4d0QkK5XDArtx0qOipeUKSjkm55mi9OYsEE",
+	"nb5f2iBj7wMp2IIHQC88cx25ePvGnRuXauTkpxvLjjAlop/PFc4GUMbkb2ZIhFMm6QE0xItI2vOFXBxR",
+	"HvpEyz014COfmP8bI1XGENYA8JFLvquTKyy5D0D9ad8/N+kPbBpBvurqgMW0z/bcazM/r9fyNjavN643",
+	"Z53QhzYont61B3NI89S3bLS89HejOOQq2vYwCt/ayn81CSK2B2F5KHJKf8CvNv1CDl1+xFvXrjeulo8Y",
+	"gu7ullkvbxkh5oJFQqpdOSVqJMrPkqfGTdM0mymbcLxTHtAppe9MmAXpgAzUZXrMmEiZEr5NCzC6LJJj",
+	"oseyWJ1Z2UVoahln/Y0T20Ii7aNs9qe7q3xOU4xQa8UKnFCejN6VSX+gs3ScSeZ2WMWqm1q4aVIUh1Sc",
+	"VKkUcd2ElsmWFgR3ibFnIU90WhLU2PVTW2ZYzoavsIAPaeSniwmI/FRhCxHoBqMgA2mQc69BD9J8K/p0",
+	"GHnXVNGJs/Yf0nz+y4X0/u3y7H5/zvmZdbOz8LvZSDDuVs/hN7Xwaf5P+uKy9bwjZwqLsEf1TDlsV4Zm",
+	"OT7/6JtPf/kPR9/74dNffHz07e8e/ejHn/3Pnz/+/d/+79/94PEnP3z699988r0/+uyPf/X0F39VE6N5",
+	"pfrYWu08aNHiG7GA02gvThuZj7gQhlaY/XfMuidHtTJ43nEsNSNcZ3gdM9yB1J2RqhE1Byl7qHfAsaMI",
+	"E6E5W9ttcWI4zctWIJxgcN5wnwvMp/HZqrpT6N1jkxc1w7L9meL80rPLrvMMdeF7IqRmCvy9M+uTS9N8",
+	"njpvWBsMeCadnu9YcLkoh1mClWIcjmOLfu8lgBDrmVoZizzwc9GHPhMsplEJ4yzFDvObX0ytCcy4iobT",
+	"WHuz4kbJKNG4nAOutHR4gA6Bxk2pzCAzbzgDExVOh+PYqDju5YH4js1cK0qdaeZZjFSXMlMJ88wwyuKK",
+	"5/LMLtevbGTU456MIjlW5WJKsId6L0OBq65txms6mCsxYFjkbJ6fL3JOm7BZ620eSNl0Bq6tetohUkQT",
+	"1Mc6cPnLgFIGmZodh13WqRn7hgfscbWXgp5V0gxfZhu19ROmVI3st7nF2HczpOEyt6mhGaacXrz36k1y",
+	"ffvy1Usl9X7WnTWV0aMNl+0QNeY6GCDpKxKIq3DQXoX+iwjxmZrmaVlTIQux3DVbYhfdOmDxxE4KlOfa",
+	"2duWVoCJX4pjLpSmIqgEt9EDmyVBFQloFJVCF0zjMBQf9H8kVuvCFrlqn4s+sPuARaPGfAfs7JC+trt7",
+	"l+AF5eZg2hBl7r2AzyPjsHxty7EdbuC+B3owrFd19YjT9kLWUznVGITUez2ZiBpoUrZ/OUwkn41RcKAW",
+	"iD5nm+DSzwg7CsV1rKJfm/vVFatMWcE9Nl4SAWXObltqd71TyCmnIsQs87FMohBqDOzAyztu0JgOWWmR",
+	"j5n0+wmLJz4yPbAnxHLTm8ofWVU19Pr9t+4Q+ysKoivXmxuXCBc2L9mu3gUFjeMXOx8Xu8/zLaBL3Pfi",
+	"AKAOy6ufsrBhzYQ3OuRReZ5gJPt7Ed9nER9IGdZsL51SuV4grfpBxVWIfeyp4xPqk+6OWdbsK+WTLtO0",
+	"AlhmxKg5wZcji72t0LV7WZPDkrZAkxmq+oVA78xoS0bi51igjHvuvfrmO4z3B/NCmaU6Ym9RiK4AzVoW",
+	"pBse+wnxMZ8wDfpgtCBzfzmlWGQsuXx/rJU6Jpxg2vycCGElHvs9C8v5rNrI1vIVXbewaQBbtwSi2TEq",
+	"ZIzCgSDX3mZz4/pa8+paIWsg6Soecmyt+QI0l53bghUaMHelHhAmproRVbZ8tZ7J2Qp7t0bz+Hd6r2TE",
+	"ruEhqJNy57g4zfl9jvxDVpFDQi3nDnLTWskl5JbsNBuFwqT2lmXO01z7ci16dpzzyH0Gvp1UDB/Hv5ON",
+	"f3kfj+OW43airFzbFbClCytbnaGA3pi0noQrLPrjyjlK0o4bUFSGuTGZNI9Zj8Ux7E37J6TUJKNRxDHW",
+	"kkzgXzYcRbLwJ4M6+ESxgYxC1NW0sE+Kpur0MhLdSwR06ptVGbq0kAeVr+NZcoulRdGzYg771ddQo+dg",
+	"DfkpDDYMuXQz2VmexWZyBD7OZqpYIqr2ZK+W7HKLmaqflxf1JmBFnKaFrR7zuE7gxRkl+mQtpzQFERPt",
+	"p5oaomeMahLSSYPEvWGLxCxgIphAONsnheg22OkQ0SYXLT6BediYi1COL+2QIDqAS4JBEgvzpILpgo+4",
+	"+PCST8aM7as9LfcKuRPkot7LfpVdxeIDFpKLu5fMU33wNZlXoBPjoYUJIU2fDBkVe/Z1ML5SW7AKlbyO",
+	"/g6r5ZT3CrwCo50ZVTUkivWHTGgcctwbliMXyJBFeWjYEjM0EXXFhcM1Kg4JHBdmGWPZpV0ecT1JQXzT",
+	"eH0+i+DkhA1CqFvjxckaGKXdWL7didOUSKed7ofivioTVbA8NyMZ7C+ZS4HdLjAUygj2rCJcmIULmMWH",
+	"mHU6WwzNqbyv1C9v5kN6/OEUenGVmBlap1raTAEbJ8ADFmMmwN2VNJkPHAdYsyUOWhQEPunBdh7irLqw",
+	"CcfgW8BtLoWOeReCcFg2AcsMxzcgSA9TcZO7UjXaIogOWvbilwl7OGKBUaHxi5dIyBUk17Awc3v4JJaJ",
+	"CFmYwgFY7r2gCFQxA7bkDhntUUM+vy3Sx+bS8ITUuadf8slAxvwDKfaGUugByjf3+15MNcMfoglRdJJ3",
+	"nmJ0O5ZDMxmUdm46G2SNjNKXFsat+EOAjh/SSO3kLiIvu3GTl3Jf7/EefttoC/c7V8SoYTl0IXQzWWwh",
+	"GCcXhGtysdvfE92QaLrPFNkAUVTaCwXlZirpLzXaom5UAljsVUQsro1c9M5gAvEUSIlnQjMRsNkASy3c",
+	"uGlTwUJXWbau3BSvprjntZW3HAPXPIYrgRHmSNQKDTt7KO6+VcSxxUrAl1dSZjrqHveGxuCNDqCINIlF",
+	"qToMt55Ep4vj6Xx2IG+a02TaGeaOBpS1KGIP/SVAn/WeO4zrVqtgexmknXNpwYepg38j64QPjWY+++13",
+	"n376j49/+/HRR79z3mOU0WWSyWs1G82NzJHvDXHfg12TF25ea2PzcEnP1+as58sRcuEy4ml8LACDjOZl",
+	"qlaciPSkziWy9qQTjC75aLED96QUwxmVrqrPOM01Gc/CA+WB0HkIK7TmnrqLlz57vxpqgZlqN63qFSFc",
+	"7Ix8y2bLudqyzb9ajfnynG35Jp9OStc+ePAuliDvPXjU9K9U9KNcmrVKOkjWakG7PI9U6/HzqX5iBwAK",
+	"8JM4BVbqWbo8HzyrtbHdMw+r5nw3feASFtB9huLSrLC6QCCUT6gmnbtv3d8l6wcb62AVrcHOVR2bf6QB",
+	"Acaq9/DTBQWPAJspH72fspzKz7Bj1QZmMey0Q1h6BqZ/jGjMtIQPZSqMOytdPUP68q0rlxd2pJw+aHO3",
+	"b2wuvHucRWvnusSyuK65CXwu5cNd8MYF7LNK88UbiuSekMt4Y4rsMzby0WhBU8RwjM0UPRX+WKhEP2N+",
+	"qRjPivyz+Gk5fqrnsc1zVp3OvEvw3qLRVvLivUQcx3Mb0Ih341p+2Ju5S4+nrVbnTnKtnG/JiEentZan",
+	"nBZyVapwuTLII/BpYP/ymkmfp1kHvgTe1T4b1SOZhZ2NGQ13CMgfp+ZzTWw1rvJtEhkTRLAxi415oMiA",
+	"HjAQOwIemOZczlJ9RV2/ynSo4dxdSX13aA7VnIGVWki7nSy6ZmgBtRmuIG7CdF0EsOXr6E8uEp+RedZ4",
+	"mLYanD85y7S0G9MyW8qexawrS9OFNfVOMK1kXkA/3DTBulgnMV36iUFRtG+1tL5oYO0Cw48HVLMDu1dC",
+	"Oiln7FRolgDyGAX2Atybx8TaATaZ37TTqxX+dRQ7gwhieoocO4J4PxkOaTyNO2zJWqyERgfi5Tm+n1w7",
+	"j9QTeHljs7E1C1+yfJyyuMKXnSO+y5QmPd7TAxePQvd9dIBCE/yukJJoLtSSQDcVDLcNklg08srWwhDo",
+	"cxZle3HjYqUiqNAXfGZaX5PjYnh3TBUZS5FPoRizruLY3f7A5lLIgGM36wGPw70RjXWWVQE/0PDA8KVC",
+	"AIwDrmC07OGAd7ktwRoNsHu+0jIG9H4EY5rXufZ+hi5RlndZmUpUK+u+IkFotsX4MnmSFsSgSPTPv/PD",
+	"z/7zbz777S+ffP+nrst4PUcxq118axuIz+9ZftykRtc9vDi9r8Rxv9/toirhGn9j+AnNvBMvnFXljA0l",
+	"5+k1JKBxPCFc7zjtF83NUIoLmoANWVO9KbzpUUUf9JMu5l22QfrZpkMW2qHn6VVUpJbx1u7S/leTaH8F",
+	"LcpmOruMsESDrBrKA1YqZXJJT0XtoQYg78PbeHFWK+m+mA12rt6tvIAyEOiZDFQ1j4D3mAJVsijTjtNq",
+	"e9OMWIGsb737oIjGfWyMtQzHd3Yjpm99dAxc/wJW8KK+oCnIbR7w1g2jAJtbsQKrRRqcoM0FDr7ybnPt",
+	"Ol3r3Vh79cGjK+UxgylBNVXL6x9TclmRNJ1rbEYIHT2N9MWffBLyPjfq0x7oj2tTecdXtuahtbbbo0dv",
+	"HJr/3znce1D8WIXZupKDvVTvqqyi2KX91wy5ZnAUYa28r3S3L29BdUIdfYE9DKJE8YPU77WMOmCPeKsZ",
+	"2kM+CwdLhSqXmfGpnvgndazniPGosu8nHOecqRRjRiJcK7SKpP2K6uzTOm0zIj967iDAC2cxrmCexrnB",
+	"L30gwwY4nkjLECW+cmX76va1bhFup46Ym+KX+ZASxwrCrhq3y3FHOr5msUqtWVGoNj9OvlA6nUSMNZV0",
+	"q0dY3SNWiq+uePoV2KIEqOH4a7ns+pWR5Qw8XcakPY6TC0Z9jHWcjvGcpVazsLhlVU1idq1TbMulfQlT",
+	"XYDsCR+yoSyATra8G4rT9ftGCR1QniIJtLzPfvrp0x98K20MdibFjFXga18tdFowemMUkSFiZWL9AAZ1",
+	"LjqUtktz+wHPIPq9n9ioRgo/ipiYHRJElA+XRRK9fePODQQP5Q4PHgsfchnBA5nEGLizicMVLynFq3hV",
+	"xmTE5KgCH+EZ6xKur7GFpCgFO61AGV6sQMA6HLu/R91uHOUc8oYcs3gtMEwYoe2SWStrsJp70y0/XO8I",
+	"qzCszdMYCpy05FGTMshx/ANO76uLUouLchanEsrHYx1MduwrnE0r8NOZLO3senGsxV7qIHatn5fpEf2s",
+	"1eYl9V3O4psOknR6bZeD8ljS+KseZ97XWTXmV7gq1AmUNirNRxMM3dDgH/D+INMGPv/HP7Mmv9mIuTuu",
+	"ZXeMpGZCY+jGQST8618eff8nc+6RccgFVs26W/78nz//6C8g8wcYheWcDxaODMuIEwHpE6VuQGbuWPog",
+	"W1KipDxRhlRuh/5oKUy1oJhPQ1dKp8nosvx5bIftBpl7mD/P/OIsBjioIZtRQeczk+/h4+e2/5hig5nF",
+	"LvUUAiQ7Z/EFRfYrQqbV7pZsTLOtGYXLfSgENrmFROcK3jqTn1DdFCJllBJoDfitcgZVa1eQEdlcFq7c",
+	"iRjzBVY4hkXPWXw/Jc2SJk2pxxKLWVK+M6tkxV/+vIIW166ni2oE0UHDBsHlyGthN3iXJnFYS1Qu8fS+",
+	"zkqioH9MHblaQ46egUE2LYBnkupy4JP2Wi6hHJwdsHhiDCAmwpKC1co3Lu1UtRxQ2evZrKpNQIGhyjFT",
+	"9dvbg+JUFg8623qX1OBaIUKabsmVbKoTUPCmje80Q6xF8rs7xTwdxUwx7RMWKVtTgHJ0WZ8cPCYf5J2u",
+	"Wiw0P4krpbmMbW1C1osQnw25pAoBC+Y0g6xLr5U4e4cw7tqMK0YQbRRGtzTPFwLV+TD15oLzwPDIfNY7",
+	"qTPKni0ncUCthI2zmnc4XdjTW47ZiWbN3qZTDtMmDXUaPHSpYnvL3RK4vLI0i6teW/PTaThwnToQuUKn",
+	"8XQUW7sbV7JRFICni1mZaSdyOuL5RuRp6x3XtQNWaEGL8YV9C1KK12pgMrVKte4JsvS/M2lYUOgK/2jl",
+	"HKjCstYd68KuBpEMaAQZzVUtkxam0x6743VuC2cp8ZbDnr+AchEVKm1smybR59epuAB+1hQlz8dLqjkZ",
+	"sVZLrF958yx5GAQ5nNB5r7plt8ft0FgRenICW2wqZgHtk7HH+Q6hRDFj9EDGBFckZr1ElWEBLoYCPIEN",
+	"ucTmmt84OmaBjEMWQoZnh454Z1pTO60G0Sexx6dCyUunA1imXrBfzsKtn9NOjuXbz89ieX3utDb9wvjx",
+	"s9kjz4IDVynNnH1ldeM68KZW9D1E9CirfRXwHZmwvZXNneAXhVvNeYT3QtJTprdlfTehYAGglkoNxT80",
+	"JuSxEdWn8DwQOSmYqr0TxHYgdNBKCA1Fu/KAkWbdIs05wOysp/dkousMCMr0pxCeFBaO9mLGag7meYKC",
+	"H/nkfZ8ckIsHRsMb0vcs9pe6VAL6d3xI9pTY83HXza5lQRJzPUErFQGlGI1ZfCPRg+zTq27Cr7+z680U",
+	"0ttmraPYUB+gYjpDug/FgNjhZZ99wPGiDlQs2TzJiUxiwq3GQUaxPOAhiy9A3mTqz8cBZFQaaD3yDg8B",
+	"eLInq4tKCVWKaTKkgvbB0dwyjEUosRDdF1SO5WjMsDQRkdJCIwCyj0YojGUM2yTMfT/mUURC2WiLtnjp",
+	"pfu8L7joEy4aL71EsGuKYRp0WmKzys76wUaHCMZCRTo3oFUX/wAuaJGvwkQRIDIAYiFWZKeRJycQWYEv",
+	"aIIkVTttMYqNkvGSeyJ7yScjqjQzlMZ6OfCYkpd2ofyEyES/ZKa0D40QuSZKUxEq1+4nZENpbZAGuUWD",
+	"QW4igg4RD6EtoP+suRsnRBXpPFxzrLuG3Wk7ljpvcKXVSy8RKtSYxaTzqI1HbdtrkXcbjcYDn7TzjYvM",
+	"922v0Wi0PfOL68ljvjai/7DTINDJqJO7p0O6NNjPdzbCHpBtoVMMch5p6KUUEiVj7ZNEaB6Rjns+tAqC",
+	"07tBbsIzFAklBNjYwxGPGSbX0ANGhCQhG+kBifiQazvNd2KuuegbDrh7Y/fm17DzEPTjGJptSEZGccCe",
+	"HFe3rl+51ALRi9ATQ2akB4BPKEgiBhnsk4459jokiBiNzQ8N5K62UFz0IyMqUUHN8pGJ0tCjpHNrl/Y7",
+	"O0RBy0Bs+nS7t/amGUSHaJkiOgEMpGHsiUxweooxQS5ub2xiKfaYK3bJbN62sA+5IwXLPanPNNlqbpPx",
+	"gEcQkRyYzWArFBqkc0AjbnSHPfOul80adiwzqHwblQEdjZiwiKzmXtUW9mENckOQzu2QDSHYEUzWvs4m",
+	"HTIEgA5KYqbjCVG0h1WgVzcxB6qV4WphGbJSZlHAWYSHesxGEZ2w0PJK9ga9ds/+hEzneBmalAMzx4y4",
+	"Nk/Edd1pAfkBkaYTyJB1fEJJB1undMogAztTmIEdcpEJIyY/GFzycad1snY7HdzPHWzX9O6DDpoeUBxK",
+	"qCbMbNd8tybSMZKzA1wSHTCAqaZzuwnhLEERfekl5GCLAEnwQEedwXBo1rbUdfsmL720y4csT56tra3r",
+	"ZuJv797cIVRMkDVszX+Ygj9y1RZGOCfmEJl2hKQNsxvkbYGwwNAyJ4dEBnRJ7I9dGU7shkKtzpqY+Nrt",
+	"ZhMRIyMeMIHdlm1I7MaIBgO2ttloer6XxJE9clRrfX08Hjco/NyQcX/d3qvW37h989ad+7fgniyxxoNT",
+	"D2MOT3/1Xx5/+g+f/fPffvbf/8+8K87baDTxJjligo641/K2Gs3GFjr1EVdlfcBopAcfmL/7rESDumG3",
+	"EVUkgs5ECoPMo1gCuwMmsXJNf1SD3AF5LSQeIA0ILVr5fjuExor6a/BOUFDVSArbTmaz2bTap7ZRfDoa",
+	"RTyAW9ffUzPu39RvKffTQDZdZCTYd8MhP53/wA9Yo6C5YL2XcvXu3m1lYyY4d2qBaTXtKwiAs/iAB8x7",
+	"YJ6xDsdoNWFvDliwb8F/qKZdwEY1bD/kfSSXSovR99nEZmTgqQxMd8Bi3uOW62rR/R6jIRdMqWOTPoDB",
+	"I/Ivjh2XAaKgyv2dzSRbpJNdMzOjScM86XJz6wSmkIjYyDiKinflXKwgKEwIbg0nJzGrOxIDcpMd0sFh",
+	"doiCDuK2SZityJvPrDepKHBrKIG9jGZWybMHG+t4Mq4pptX6o6zgb4+Hh+upR6SUo3dz+SiWXcEFB4Xv",
+	"Pukm0T7RtN83AlrG+ai7Pcl9o97zsEHeEq6Lh9UdAas3iiy+2nCWuyOu9E14yn2mMbpUNLgqfEHZJetv",
+	"GFUL/EELLkTdDRIbVthF9ZijMBd0VJVILDxpZS+XBhQq2A7bOJayV6RjXr9rroKLN2pdvIEXb9W6eAsv",
+	"3q518XZuCy+42FwFbJ8yulH/jf01zFBEjXWmZRIMwA/ieB1YChxwD9esRrWG+9cs4LvbzW34acrKyO5s",
+	"mU3pPTic4ayZdvRw/QVjK6QbqFNspFizCJmDhU91Lr2nsCe9vD2PfquMwRZ41cHvCFs+79Ep1wJSTtOz",
+	"m3wqS9AHvCllm5E7J3XHmERWjKVKP2iDHbSbOhYNzxjRNmOJyANMByCQt2Rf13ntFsIw4n1r+FuHGBGg",
+	"EPvEkrktOtD8YA+SCW17hJfJRrPZJDfuvAJ1lK22d8BHbQ++uBhwPSEvk7b3+JPvP/nVx22PvHWPpF9i",
+	"v622d6mzQ7DxyoA5x54xU1locSDMs8zZ/da9thjyhw03e5yhEYowaJ901jo56C4zdEN39Pm1SCcLG3V8",
+	"0sniRuaT4QZQ/7GWxNgfA0JVcc7oErHgV+4S0snSvzrGFM176xACHR10AOqOGVKYmTGmE1wy9nBERdgh",
+	"NAwV6dhqFjMqfLL5C1IFOmhPGEKDIQcGRCas8IAC4zmgUdQgnXQxGTVqJR1TtB3bwhiPiGVhSL1DeOgT",
+	"q+v6FmhThOBBQMTNaExBaWIxstk7GEQxGrZCGCkcqw/5kgrAbmhfwRnk5ufbhfNJyqQyhul0fOdpwaeA",
+	"aEinjZ/AoIW5289dpnhoLDdHcfwerYWS8yzndTvlo6zOlTiYV4EOy9xxX8Z6uTcYFljmjluwWnXu2IWs",
+	"YnNhSauKKbGGeCpgKNI+ij6eZsKCXAYjMRPMmva9vPhdshxgpnLHHGvoMUM4l2x8XCjNaFg1EHtDYTAL",
+	"W9GfqjZjR15fkXm+tJjNzToXb24eW4vJO9qd1lIosihXXDY3qxSXoqhB3UWqMnMUjho8nLDHtxF11p8N",
+	"otU51NDVhz6uBoFMWnC2y7FwAesBNbYr4aHLhBz6qZuQ4/mRhvMVnlGJYqRz92082dNRr3cna+7aNR6u",
+	"P0Jn5OH6o9wTDju+rVQUgP7nnHZZGkCZhMWzNe3fuKyIzbkKvw4x1YV3/KF1UhpZY40H8Jl8VYaTJU1X",
+	"sPasjpIB6uGy5RLOf/c3R7/99Ogn/+rlswxmc9pcS2rv6Id/+vjTf3r8yV8+/fgXR5/+qTVv++ZZo1iq",
+	"kQ16LrfnbQ7LYTH0BH72GYmzceISp0za4IhAemIrbHj7LYuEVvZUe9n6LVta/oYM5kLpuuvT62AUz41N",
+	"dq3Wxdfw4uu1Lr4OF2/UGsYGDmPjcq2LLz8zCYx8kesJVC2EmTnrrb1VYUte92uJ5XHMdd77kkk+lwWy",
+	"QF7HGPxRqFtzI367E/D0dHDTWx08JzCN2YCeRyNwuxPifjMSO5TMYgc7gU9FW8hEgzUwAnRVNizo7jIO",
+	"Wdwg4HaxeM4hM0YIREYp6dJcMtZIxtoGR3JYvBAGjbnWTDTIjbawshteJXOv2meTfE5XiVwHuq2uOp+l",
+	"XJ+tiMxJezQ+q6X9k7/6b0c/+8uZXDnvxtoGuhLSrF81kKNCRSRUR8ztMf30737/5Df/4+kPfn30o19P",
+	"95gued3m7OseLH1wfNU2d6hxbpy8pgovt1ByZQqrINM74vlyu52L+FIR/46RtiQZES3RDVRD4e7KcLIG",
+	"cXivdW3r2rUrzWvHlOpr1sdWLtldxK3oaevJRIRpVziQuISqfQYqdgZbzJ2XTMjMzzKgqlEuJ19jBS/D",
+	"6pIrBALUqnVYURK8xvSZCoPXmK6WB7uza/XiyoNT2+Kr7tp7jIalmxbjRdVb19i8a9Kcy6muVsdGnt21",
+	"dazQWnGxrPDOmsqpkrYv5BjznPKaWmkcN+XLSZZav7Si8yzcbbd7d6Rgb+JB/iwcTIv25so2n3nsVp1g",
+	"1h2p35QhBOa/bHE42Ka5jqrdCaECO9kjs19Qc3drDaNqexk/11LbAYHk6zB1bs8Znh4lc6yzIvY89GIp",
+	"nsvoVM7bXxc3mxuXbMmwteygZ4EMJxi2MJ/YQ640xNEFg6APJgQa2808oHnJJ0paWTOWBGWMsv6xMR8x",
+	"tBZhcS4oG15rkBtiQjDNGHyxNIqMkB3SCQkljhRi+gHbgbRHY7PxKCJdyAXNNhm5MeOzNkbbdvN6Gg1M",
+	"BF6ByXqNLHOwRV7quOw8TB2kIp1uW7jntcj2xmYKgxFjH+AKT98oORmJebtnJdmMq/6rkLhGZ2cNOaPW",
+	"W29ICnYrZG6Ue+4dWZZz3Z+B7/HoB3/6+NN/qrZGP/tv//Xp9/+/5b2Fd8/S6Cs7PW4Z1mPhTnErY2Iz",
+	"8Nz4WGfKuc/zhTeIa5mtG5tfHAepczme8ll/3d/e2DymE1UxGs/zou46v6L1h0Zcaczrx6IGzCbmglA4",
+	"gFvYA8jlp7j8F5IoyGbQLO7RgJFuwiOsWbDp+TpmDPPb04QZLSUm1GIb+rfvvdEgr/EDlmUaXKRw3yVI",
+	"OcAv9zR7qDu+7VqmB2WnHU75RKx6zIKAfpCY4WHWDkcCd8NvOVChLO+kFFDIM8YbnJ7uDjhM7KVcuCth",
+	"cdPglvV7PgAPonXDbDZ9T8lYey1vLf/WpY+b+8gfZ3TevKjh8OfDm/BMRB4yyLHj8ifjhniUq5o/RGEG",
+	"yuKsWEv7yqYCWibaMJRNkgPcXmUrVKhR/e/YohquSCSV3slU9A7pGvUWNB6jz866JPC61UPpOb16eT22",
+	"sEe3Z2nxisMufEGt8aUUjFXZHIlUK/RZbpebs7r+Oe2XO8remjIiQcvIrClQKbK6LlcmpJL4gB/IuEFe",
+	"mUmUMiftdnN7rhft3HN27jl7vjxnz6mLzLGKc3y5BIUi07xZ5bPKXDeudC5iPY0pvvuMjcxFPHZ1qdAf",
+	"HatSjSjA0lbMy7TOIVu52RZY02peYfOBsZTayBooiIJk/FLHUD5V4DSPrWeWVAAScw3m9QfVzpun//VH",
+	"mErgsrugFy/7Anhrdk/FSfNCqg3nHo+T8HhgOdFJiWb/ZLwaBTtg3WwqGuj5dXnYcQMAN2m0T7T0bW0g",
+	"NzO1JSmx0vC1zTGIQos3W1Ka4N75YhfZ4SxqmOF2ul/O0jqa18CDbOXTjeC+enAWSgm+fFo3Kc+sCUNF",
+	"lBwyUEyyvUBofpII6tBNJsZqjq0io7Dlo0uIx91DleJKU6HNdf2ExiGnAq/DeEijLVKkaXAzDpIhFYh6",
+	"kGUESOlj3RKqN7njq4OPgUQAcqMYOHR9ATEjwi6B0XzaAnL47c62v7QIJYKNCxtep14CAHNw1X3mJ6xJ",
+	"m5M2j099obIrQxZwox3uxTLCKhn7eUj3QbCHbERjjS0EvM+/852nv/z559/6mWeMVRGy2Gt5PTakUR7S",
+	"/cc/e/InPzJUQLI6+R+zIY33vZb35Bc/Ovrxzx5/8r3Hn3z/6IffPfrdR49/9xe5xlX4licf/fazn/x4",
+	"CfXL8vzZZNbbpT8PMj23+tkLrXLdCEOsAbYCpvyUqa9tnYKmtf7I/rXID4sOKYd+A7dAvKcvZVjpRl1V",
+	"tJ57UZ8fL+oC7j1tH6plNXCRwlHjk+xwA++I+UC4IO4QVOUu0pV58Vl5L6sPo91sz537Lp+B7/IEBPaz",
+	"NBL8ujet6u20rEc6Vje0MG9W6+aa9Fw3DLddQf0fU+WUdN+ilTqvZswVIKzJal/m6Z8dz4srs6CsP/63",
+	"nxx9+sef/9G/Pf7k50e//9aMgn30vV88+ei3T//vby6tY5+Nh7OWVDv3b577N0/Ov3li+vYJezdzdRdq",
+	"TuFFZSZESaWFwMwrFtuaC0hsLrhd5ldgFNMdjpFQvIIe/hr07PiSqRi7dJ9hGniWJk/HdLJsksIyyvXq",
+	"oVH/GdcaQFctIcdpnXRpYdECJieIlA4ZQDMh1sa8lPpT5P/zmOGzPlOXOCZX3cyQ5Jpzfxf39fHjayd2",
+	"8gw4i2kcDCbzC/scQo62TfhHOUx0TKlDeHaufRKxAxaR7sT+Ya7rTsD338rBNyAKOiA4IMoc7tDOiOpB",
+	"py0iRkOVWQ9ajkhqc9ixuLrgXEoU/AT43Q5mnis7Mj1gQ8iUgnwMmegGuZELLiBwsr05ZkQN5FjskI6O",
+	"ExFQzUKL6ucqG2MEYBtWBBD6TH8tpewpbvnsJRV7vh/LZNT4Uprr2k3fJbA7zjEMIfrGyMxtxJhFFvn2",
+	"LAJ8r5lxFsJ7C/aty1WvBF6G3FefqGSIuyEETMoDhhCzaVMQBEmJk6w4gCptKDXk2mwpnfV+mZtf+KYd",
+	"zynyuntFBadbinw5eX08oFMh7NzCKUJDW1p+8srkSaTZLeB1ITWr5vS7XAgWErhoJr0DQVobpLPPRdgh",
+	"gsYx6IkSO6jEIMABWFOV54DcgXcvwMIFYEUcAIaXVe6Z7OEokiFLCxvLKiKhvjDvtKnVlcuM7escUm0L",
+	"3UdnG3S9WBkrZl6L01WA3ue5KkiH3L7Gzw+eg9TZ0vSUr0MeKzTMIJo91IR2EY03y0xx/YFyReVUaEVC",
+	"3usxoypGE3Kxo0Ys4DTas47WziXbcGhMFRnSkFlURuiJkarhkdn2FztKRokZT3oTNk1hIbnYGXClZTyx",
+	"nW9s64IJGJO5jm7pnUNqFAoAScK9bzTJrNnPxY4DFexcQphi170Dat8vdvpMsJhGnUsNYk4xCg2IjNqK",
+	"au8+ExcUUQk0nKpKj2kLyI/BHQGPAcpylSq7Lu0F8eZ7rBxVDNNezPZ7oXJeunCH9/lH33z6y384+t4P",
+	"n/7i46Nvf/foRz/+7H/+/PHv//Z//+4Hjz/54dO//+aT7/3RZ3/8q6e/+KusonuKicy04ThJ3d/1JdbZ",
+	"JKrAYp1nqZxnqZwekBgFwVJ+wpxJhgq8f/2R+WeZ3BRz/cLElNWE33lWynOTlVLNq6ecjwLsldbr2XMc",
+	"EOv4kJVnnqzIbM8o7aTqaNm1e+k84eT0E06OJ3mfiaa/WOYZRloxwQT4LK8YK40toiQZx2bDcduBpVGe",
+	"K3La4vx5SRRZWWs9k9SPRZLlPOnjPOnjxJI+jqu8nnCqRxZnmBdwS6/KoDTzIHNUECZCInuQPQd4d0xo",
+	"FrPQ9qHIStuseHQ9TLMOeykuOZGCtQVXGGDLBdAb5F46DFBswlLogdTHgJ2ANaTzmR8ctkZY1fsnfXwt",
+	"B2tGk9TJauZU28kKTtGlnaxujLvm7oKjdfOFd7S6uS12tqa0P3e4ZrR4jqOHVd5XWPFp1BwtU1gzaA88",
+	"X1SQEkmxM3WJYvYdig5ZWzjquJ4NXBywWLGWC/3b5g0q6SoecgrO107MeiyOWWx/tB+xXVliWD79CaoY",
+	"zfdsOIrkxH7fFu4z6+yQzkAmig1kBA8Y0ViL3KMjjPADZFna6DyWQ8AfM6JWQXe1uzBajKemg3UZA2n+",
+	"gE8oSd9mqCV7tjLZB8FtB2kLJDEmDZ5dG57O1z2CaEYikYvbzeuXdqDzNHzWNr/BSeU+P2AKuteRGzbw",
+	"nX/U5SYmZNi+F0KmLzQD6coDo0wrFvVaZHtzsy1cWkbA4yBinaxtPcCv0yiCv8d0QmJAAie7Yzl1MljC",
+	"5mYTYCsBw2A4n2o3tBNOL5QrGpSNlnf07X85+u8/ePzJvx19/6+f/NnfPf3Br4/+6Juff++XWBcJ+2Qv",
+	"pxXU6JR5zba34ALaTWw2Ny+vNbfW4Et7CFmmrp/97Sh8Np7rdH3Pvdfn3uvTsADwrANo6DJku6kj+0w8",
+	"2ekY1h+5P5fxaKfnak/GuaOqwrW9ukA9d2+ftXv7lggJTdd7WcXzxHzcKcPR6Vxr0Pi4RkXQCGESyAPX",
+	"4CVVDC8oiwEhZUXv/pVZ9Bk5xeedWnnD/dw5fvrO8cXb4Uyd5DNW2WLx6bhrvrf8pi1cSIOa0vUPj5Um",
+	"IZ34UwcCeWcgsaEc6ONoAAzk2EdfEm7PPOeWeNKfxenxvHjTMy174/pa8+oa7oNlfSpn4FivK53OHezn",
+	"DvYTc7CfjBg+cUc7tqyv9LLfOmDxBLvjEw4adOBSBjPXWC4HkItRomHXjKkC10miWYheIuwjStjDUUQF",
+	"bjCNjfhHsQyTgCnoJIOon4Q9pIGOJoVkPvMaTIN0mfm2FRglQxmy6IKCJMQBBaxPHLXsQbkNNoWGrawz",
+	"7xVVpLmo5f59pNApyiN4wxtclVZ5G4USZzJiMU7z3LuMFFE+MhMXLF8sZln6+C5m3z7qWWTv4+Dn7kJN",
+	"+yVxroDGMbhTYQ+OB5KMEm02IJRf+dgXCQu9Jo25jL5rhvAMCi93ab+K2W9EkZmmi13lEKe/9ByvcXUc",
+	"k8O/z3tJihnk+iNN+3VK81OOzmryLW9jkjftN8h2cxsZmmsS8lBc0ItK8o0Kdl6Lf5q1+CCXZK9Xjoy7",
+	"Kp+a+6wO4z/zovxd2l+myn5aFjt+zelFMaPKgpGzhyNupLmT5JDKpehEtXL6jb1eSMH8tki/F+7uNEF3",
+	"brH+Ts5shefJ2D2AK0AfElDs2CC3BT48iBLFD1hbuJJQmIhR0SIa2JkBXmjFORQuaLp3QttxxbgTUsFr",
+	"eU8/+ubRP/+vJ9/9eHmc813av5vA4XX4bM7KKiuVKsX7YsiEfnGdwl+i7kF3YV+DrBSricp5dt8Ccbno",
+	"nObWq7GwZ7FRRDg0OENUAwIMy9BXBg4hOJ8XKJrcNSM7pd1jXnDXCCyzO+YZViN3ERhXOJdzXZNoXgwC",
+	"4ufnXdtMG6a2Hp1GSebbAlrqus6uDfKWKEB32zwTIXWaazJ7IlsnyGxX/9kd46azelOSk/ATn4PwvCgg",
+	"PM/kFJvb3fi0exVNnWZQpbvg2ELva4+xsGUPrAy0A3/0bZdrFubU7z4doc9yg3QnpKPY+50G+bptTITg",
+	"H/AlmciEDKhRmAdUhBELLaKuAralinRoT7O4s5MKAEhDpqMRo7ED3aGu0TbIEPdIohgTeLAWuy6gRMFe",
+	"R7ZRkoxDaJMGeXN6ggmpQ0ZdZrR5JuQag7fUbPEqr+ctJOrqvTxKUpJxodAYomTA+9Aalr1f1fkaSFbe",
+	"9rrpez0ZD6mGLqH6yrbne0Mu+DAZwo82yYsLzfogXcpHVIjKX1BVA8knn+WHkw4hSRCmCt+qtNkd3uGp",
+	"Sk5YoKpUZFw9aFKrAiZCw3BA6OdHAK4qeV6VkdkrOSytfAewnOixYqFKnODPU3012UN8zlpM54Go3Igi",
+	"2DwhgeuyAizNBBX6giJdqszhFcfm1PWN8HAfMJ0UgFYgSFFRjwV70I7mHi1FVTnp3Pm5WwQHX71B8PfC",
+	"7hhRrVlsrv5P795Y+48PHm0d/rtnvUlyFKyRtk+fM4yUY2nyjpdxWnktHpi0cmPkoZDmbg+jduOyH64/",
+	"CunksEThLpL69v23yPbmxlUSyJBhIYr1yXhv33/F8daI6kEpaxUzA1ZgtRkOf9XlgBhjHEOD4KWjmpGB",
+	"jBwkkRvkZnPzylpzA/OIS8Ya0vnDTM8LIzzKt0K1oxE2Ig7VT4uHGBHsoc4JIx/ccongOoudWMHDFRnL",
+	"WA9Ix1zYgYvSCEtBYDXa4kYeEsvcGkhxwGLzGud4N8+LjQolQMChRqSNXAP6oZsRuwZBHUNIJzsop1F3",
+	"hKvMHXEbTSpjMtnXgNbUp1xU+BHzG/sZZ2iu6nOkkOt+tdG8trVZ391YkGCJftYpMgU6V6XJ0C9kDep5",
+	"1stJtEq3wYrcUVRxEtUwDRciiReOrikrsccjzeK1HjZonh9hh4tQr+zgfQ4y2aFkWU3Px27TkB1g0StY",
+	"bPTBIEpCFrrAz2Rk5DLIMBkrHySv3xbBQPLA3ghUAmGBeS87+LgBc6DNquOTHvRzkz17VNEivNXQNqGj",
+	"mvQSYbEMoau7LcEattqCCZn0B8b66yY8MialOZRgXoEUIceyxQqj8FWghe1xfYpSp/CeivQAXEicGRLo",
+	"C6O5QRVhthokoIJ0GUK/5XYPcma1hTPjdC3sBLVuc2ZAfyr1dN4ynAgGDs2GA6wiRd41l7kyfRIx2kM0",
+	"Y9pzaHFmM2HmieFaYG9FxixG10aD3BgC/Cp4JrjA5K8pA4oLaKoIJu3buzexANCNCHBaXSYQ7EDfZo/E",
+	"RWBPwViorKvE0IQAsarap1j6IDN6xzj6V6pdw1WCp4sQtBrgeERhE+GelppGMGav5fVBrAJlvZa30QT2",
+	"zu6AHs/2Ui7clcAkjz/5/pNffez53pO/+vnRx3/tPTgEPllmn96yfPSMVZPcy0VlGu87hgFDFvDwRa6Z",
+	"+RKFR3dZFJHxYJI/3HoAEZXf8LGxFapE4cKoKQ3XpNHnU21jBeE5orFi1aJzFzo65cdMFcJMSohlUKJj",
+	"xgpRIChAMIexclmqQ0azPrFFkQenvDGaxAUNlmpbjI0lhXULvUSx0KrkY5lEIRwfYjIGJHYWKdbKUlIg",
+	"9umn+O/jWNrwFOKDprcHARtphMwoR3EHkhxfWiKF9wyxisKOtJNmc4u9jO1tb9x5BZWbi3kR75O2d70Z",
+	"tj3zh1E6BYvIy+TCmHUvtL1L2SO8JYXca/yAnZGIu2voGs7p/GR5goscDz1fwu7LI79uDliwX9z4Isx5",
+	"NZYRWicisPhwJOM54bHb+Dv6gXKGjXVRz3FP2ztf7H7vOInFvmFLxi+MjcHTxXPs6L6pMifs77kMjtKT",
+	"736Kg0JJj0fWj7pDklEkKaRCgMcSjp/O3bd3SY5J1x/hH2lnXSZ0x08tYfyRKE0NwyI6Cot6ADbSGdLR",
+	"iIt+HnkjkFEyRIMFOqmAOtwg90eQwkgBiMOZI3DWut5G5oE30/1UbItELjraXPJJx7ys41vAfJ90lKZ9",
+	"+AJt0j17BOW+CZmmPP9FQIcjyvui47dFR44FgrPA0YbQLqNYHnARwGONJm/+5SJMlPkdg70PuYLUzzzq",
+	"FVTthS0bCQ5YFCkCoWJ30istYxY2yI22EGzswGpcn3obcHZ43GYPuPO0gwvRwRb1IYn4Pnp4c017oODA",
+	"AsQAG6QeXkUnQODdvLOGdFIjqZrYKaA41blfWoSSSAY0Aud4B330m2sb24ZzyFBCWpdDGm0L2esppvPX",
+	"7W40W03z3x80r7WazQ4Cj9tnaj5k+YuJu7jjuyumQn8fSMHMaClYtZ22uGjsjyGNLpnn2q/3hlzIuEMu",
+	"Bgwaj/SY2HGlTthsAd3yeizNs5wh3CEXbc0VLsEFZX7NU8wnHfDrAzfhYdIhFztGNkCmRockImJKES0j",
+	"IKrj0AZ5W+wLORZTqDSBBRch78B6FvcC7jWat7KN+U41sqRCaLVYji8ot9FsCjHwi3kbpEJPs6gesCEy",
+	"SYovZHgIIgLTqVSt4vsND+M8LHySEQwsnKYS4MnbqMX9r91Y27x8BUvEVFvYO+yAzQBhsHHIDW/ToVGQ",
+	"2fsJjQi0x7BLZUbYILtxYlaNC3BVpBj88KtC3RkCIoJBjkhbTPVcu0G6NDTPRU3eLLLNSCERF8x3Qs2M",
+	"CtOYbc6llqMsu8zMbocoiRvaPE32smydHMT/xWzf2R87l/CBaXZ3DInlgKJXXHw772x5YJSYZ460M9OB",
+	"X8yD2iKgwgiALkPnizkioohcNN9xgQJEBDLkwmbMYw6OXQ2ct/OojqX9AshvxmpYMbvNLMwl0qM8Um0B",
+	"9tZ4ICOWD0dh/belNG6nzGObpepzM+04lnGnGnwJlYgXCnopDau2vJt3vuHl0mkCdeD5nj1O4Uk5ieW1",
+	"3MfA5geVye2ZlJmc5HbRT6OSYM/DlqcGcpSFQ/P2XH0zDdfgbMCZ7PpXQzOl6o/r7WxEgtGDvryYTecw",
+	"TOWJlazPoQaHO5lSqp8vjpZVR8mcIj8VICvRwSuNxq/JMenROBsnQmO4LoIa4lEh1MKV4NasKi6fFWpN",
+	"9XbeTTWvc8SaU0esOf4eqE4mnjVml2NFuD1fjDDHgl2+DiH3+IqMoPtMYCQL9KsLxhrWafF35ya+eO2W",
+	"VadapP8BH3Uwc0cP2CSF4IyZUka5N4z9nuw629pd6I6tAVVtwURoTjIqssOMatKNGd1XUPgZMXqQK3Ho",
+	"sgEXGPmzEUxUJeF94B/HNOQN8hr/KknEiAb7YI8SY47iO9pCw5Wpo9qpezo1YnkUkTgRAuocATPT/G4E",
+	"EAzYt/1HITXFaqcOuAJUV7ufy/OMrFZhF3IB7rIhckY6WJFpQru8MZQJWebY9IoVEimZSIaGac3zzQNC",
+	"JjTXE7MLSpMp66iEMtBMrykdMzosSsZUEexyQSHJc/olNXSrzRMTxq/LbpUkfk92d0gP84G5NvaE03Wm",
+	"pPM5vOWXXq96O9O/jcSsOlO6MpysReCgbm00r25d3d64trltfhFy7cBaX1PO+NXQL6e0MHOV5kMmE72m",
+	"WCBFqLzW1pVmc456tg526QJofGz0TjUmXNjYICRsoj8BPKNwbMx4Fgo9n/1mswnSbJ+N9A7pGNuaZV4A",
+	"qwYGNpMjiubFDG7huL8AgQOYyeLoAS7Ul7OiNG0ziZHl1L8ybxuesTL3nuxW76o3YBYy3l8hZPa6efCZ",
+	"FXIwxep2f0DCL9//4XXZvY+3Hpa1e6iqL9nnIqyqLZnp9jukD99goq8HRkQ3n21Byeuyu3i3G/b5wgQK",
+	"30OWddsUPlZtRPPjVPjZfLX+6D3ZredPACOEqwa5K6PIKHVY6JBGMozGnwQBY6DZ4xlEZGwMjIBFkbFP",
+	"Orb9a74lA+TBxMZMKe/LbpTM59YdMV8DPndEnD507nvAHrNb4DgeiPxeWZb1Xpfd6eMq3WPruBWWdzq4",
+	"h1YF9m+ofUUoeT9hCe45a3TDltUSIlAN8k7OAdjjgqsBCwkXNvyiNBsp7Epn7Hy4ExtKG53RUGOCVjvh",
+	"qi0wMy7NZOOleek43ZU28HOMizB/z09V25yjGpxU8hbw0pwNv8IWn/KyD9l8oAIaRYh2kTY0J3hVF71g",
+	"wywdBtVO9OeBPsqNxSYmBOxUe/MQmrHvl556b7LVijjmhRGrE9IMoeFgBmy+oYS8NgQ+wjIg/Np85kO2",
+	"94EUDKQOp+v3B1T0B5TXjwa+WVmthhT+Iqhn7wwkoUNyu3Zpb8qEUCuxBhiy84vc8RLSnZB9VoEaCqC1",
+	"b+KjThsbF14zDzMUx/uF0b0R73foiFsGbFsidmbAakuP81dYjwumyECOpzJ+4H6jSN996/4uaTQa63Ei",
+	"VMcIGuFq3SBBh9zWyjBGLuUuQ4jG5FZbn2Ws87bo4M2NIDroQHbPh2D4kQ/NSfYhyQ5actECfahL5ENz",
+	"2draGin833wZ94bkQxKzAEuEeuD4hj+HUjBN4wmkRFMRKrLRaFz2wREvFdfMZa4p1of0sA9JZ8xFKMd7",
+	"IZ2oDrlIo4gMuNIynlzySWfMeH+gzQ+P2l7c9lpkwydtr5f+NYS/Du1wg+iAfEjYwxELNAtTkGqFza2z",
+	"HyBLxichV+A3Y4YUnR4d8mjSIReH3f6e6IY7UEYNf/rQzExL87cZ1kDG/AMp9oZS6IEZ3cam+do9by+m",
+	"muGP8MBmo7nhRjhIYmFoHssu7fKI64mxXIXMELXHXA84hjLsewqjyw1uOH90lqTXm/DutrghYOm6kFil",
+	"yAb5AyxkR+wb60/cbPpku+mTK01goWtN8u/J+wk11iBT5CK0RLt6iRijH3LmEEEnhQ3fcXxhPZJt0aXB",
+	"/pjGofKJkuQyAF8OGLo34VqNUbAiY2B0QSEIUJwevZA6ykLMGpU90oNfhi1k6tgIzPQnnxg23SAfkk3y",
+	"IdkiH5Jt8iG5XMHY5ax+mXwIQbEPCSismtNoL5ITGpV+EwzocAQFb4W/zYO2cc2HXBnNvezm6X+nHmDG",
+	"D4WIe1ruqYixEQwNUnvgUcAmM19MPdU8yVBjwLssFghbWvJcqvdirvbL/zLP2IBHKj37qPR6TDrbi6Ri",
+	"059cgmEQyWDfeQt4MIBE0lSaqQzwngKOvK2d6UT8gHUINXaQUdgM40pzJyDfGwGJuDBwKzAdBFexSeF4",
+	"wAQgQIH2pgZQZTOUB4xIsWOf3+MPoYFj4Q1Q9wMZtBW5aNlB+WLlo5k1AO8euCY9Q1xzfu4zcxqCuNrb",
+	"ano+ugPtN5mT8PEn3zv64TePfvr/PPnVN49++i9u6qCG5OWQ19pq1q9vzGh5NnllubU8b/t3nkJW14oF",
+	"viA0rz5WaI/1QBeqg5hW1ZyycfPmxfoj+Hdvn01qN+qDO9KUfSP9rB4Jb9uxApELc5L1Y6YUJvo2yHbz",
+	"upHgEaCR8xTJ9YLKlWMZtVgRXprwgYM7jgQ97/13Yg6fZ9EoEClaa6vMi/Jv1N0gc5oFTjF9xim+1U9S",
+	"3RN5H9SKUrfOsfj3GcU05p9su04InAc3Tj+4cSKnxHZtZ8RS/AgcArpodX+/eyxzP8AsfKIY9J5Sdudc",
+	"7PMDZkMQUITlKoiKG41cpF1ljD4pGNYh+UQk0InGpSBat8SlRltgQ68wf/8Q+2AYQ62Dp94BixWXouMq",
+	"+vFJrNdjgc4yIaAgMk7ETqnRkcG7qvKqex0Mns2R9bw0HLQ6P3Zu+Oy333366T8+/u3HRx/9zltBsz+T",
+	"zoM1xd9548FzCLYTazx4MnJ+EQTbchYBeJYrIxD3EpFWV1rJvjjFCraWufPFTi9006iBWpsI9WXtVeG6",
+	"Pca43sfv/HeS6ko5PAIWWNAs9yGgEe8ijnRm/NqOUgj4Z3tbitACC3LRJx2q9mSvQy5q58C0TS/z5d3m",
+	"nrawCoWFvXd9Jsir8GzAWE/diuDhhCJ9BGYreB6L7+myQA5znaCcvoK+TXNsMREaY11MbNUF1CJ3abAP",
+	"GLGugANKgRMRoi/UvNBGuEFVQhVIimgCAPw00PyAatYBhFok1cCMT6BdBKgTmg9ZK+8LEOn7cz4D9PZb",
+	"2tj55U0rLIJ2pd0HDEAS0oGnSWi5lGjZIzIKsXW7wjGnDwWgisy6c2vOpVjgyb2XiBfJj7ucAnYvEZlj",
+	"9SyLSADFE7MTXGAoTkSDvHpeXHJeXFID5hZUKxCwUrAVHEgnqk+tP4oTMTfd9i0rLsvkUYv0sC1KzrDl",
+	"gphRs9Bihl8cM7avfDKk78l4Do74Jb8tItlfi/g+i/hAylD5NiDrp9FcAuU26OENOe0LqTQPSm1d59xa",
+	"SSg+U9eWGWEVXHYizt1ap+/WihPxHLuzFh/J9xKRz/Gtt+PXnYK0fPrvKmOrUnItm6f9ua2y6HRFW5CW",
+	"Zh35s9lCRA3kGAM6TqG1qlRO80JgnlTBhdwlKAc2+liZ/HDUOVvN6gWVO+cpxifX/hMNDZcccix3TPP6",
+	"aagO63Yg83Hy0aWU9gA2szJ0SLQtu8ceX0pjTpb12ljLLI9EkHX6hp1b6te5l4j7OKYX2q/jprHYr2OT",
+	"Jb8Uwd5juoHyZ83S2vdzd9Rr2l+Dttvzc7PxEoIpmjwmIVejiE5sD8DSPbRL+6/hg0+z6a59ybw8bRz7",
+	"FyZPW9O+nVJpG+eqPs0LMrTftBji2IIdMEtoX830aLe/09n289RW7wNeCu3vkFGiNTafdd3gbTt3XiJ0",
+	"0QnlVvPFSiaUEUDVfaXZu3rlCoOaZ0std6BiXiGko+pcsfHR7//m6S/+4ujTv/dgVTguxVZtt5Yj19nk",
+	"C6aLdZ4teJ4tuGy2YCrESmXYcTMFc43pU1U0O+jWH8G/zmm1KEmQuv62cNcOCDjMpqB9RbgyKmajIrtv",
+	"dYF2ntv3Yub2zWfs1fL6Cuw8J6sPz+bMzyojmcQ+cUeLxUxkGJ+C2EN6UpXm9h2De5+R+3PeGbQ7sBQ5",
+	"d4CevgP02PJ8u6byuhQfOvZw/sO5OX0+iRluGfgTLBsADsBtZVEFhzRkOXUYAq8Y+RVyVinWY2mBvvG0",
+	"uLjdvN5GfXjMFbtUmWP3LA6O5yXDLlWgNy9f2WJdb2n990yy6mqJnvOcuvOcuhPLqTu+jPXrtDUt153n",
+	"u4dAuHUnjulFaBHyM7y/YtFtVgNus5LieFLqF7COJLUIDRXRvaANo8VJS4/+MpgvZwB4pQ2zkwR+KWno",
+	"/SI5f3dpf7HfF5w8XyDP2Kn4xDTtZ/AD3KJ8uSgiMjpF36h5aNs74KO2N8fH9UK5t4okOfrkk8e/+X8/",
+	"++nvPvvJ//XZX/wXzIr3nIerz3t6L5IHebDhz777L59/9M3Pfvq7pc71M3NpnXuzzr1Zq3iznqUfS60/",
+	"0rRf238FigOcs0J2ZThx1smOS6VNFLN+LJf/0IFQ8ctm5FPlRFwD+jqkn5mHGQPJPR+bKec6p/ZcaSwW",
+	"Tdl3MA4eiHE5sEDqODuW6TPbIHVm5Flef5mG4GLlmeCw5VgpkqlVD7pSRoyKWvrBuavuOXPVnYGTzmyW",
+	"+hoxVumZY4QE5lzFzr1V3rrn2lFXZSgb7ercQ/csPHTPm2+uplsuhSTMeegACUoeZMebTOPMaPiR2zp1",
+	"2ckDgAWFa2ZC2ZkHry3yLjzsRQ0wZLgZy3x5pJ4r78vgxZuyE37zyye//u7TX/7m8ScfPf7kO0ff/tbj",
+	"3/7d40++v5QRcFZ+vTmS6tyhd+7QO0mH3pm48lLzYb2bRPvLZ2/nRHc5eLPZfEwZoWybLmFDj0zH6U6g",
+	"ay+NIiPIhRToQjH2CMIlEMV0g9wsKkUOtNnKY9yRPpFxW4RSXMi0JuKqAjkMAppBwSlgC0LMuxIRWFAF",
+	"KsIc7oFrxQmtYh+OeDzZITxUzoBKJ9EWgCMdMxJxpRE3esiV4qIPbZJ5SBAJQo95wFyvEikCVnZSmIV4",
+	"0TxD2DUTW1fle3PyELivuXHtepNeDtdocP3K2tWr2921bhCwte5Wc7N5/Tq91mxueH6dyzY9GCaFIXhP",
+	"/uzvnn7/Px/95K8///vvLnWcfNUw+7M/Tcxr7zFlTMeSc+Ud17AEGxieHwxfLBcRZuAbxUEKMqRiki9E",
+	"gSTL1DOxlC1aS+j7OVjs6WPAomDPQQdPEb9twj1CfFudPE0yKZTgYS01HzLoS15upeKLn19DFcdXpQHC",
+	"r19Wc/VYFmgGIl8BIV7Ueso4Gy7O25ulduNNi7cEL+Q6YlDiD/pFJEXfwt3HzBWD5DtA+7NlpRkCvuPr",
+	"FvhgzO1tMQKQVetVdO4c7WS6q08hilec+2ghrronXjgjEdbDa3mf/fTTpz/41tG3/+n/Z+96etvIrfhX",
+	"IeaSLCDLSZAWiHwKsl1sgXRRdAPsoVrsUDPPFusZUiUpK+oiQNFD/12Kopf+u/dQtEAvRVGgHydd+FsU",
+	"fI+c4cgzksayrdjVzYnH5JBDvr+/937vf/OvHjoc92k/XuEWYuEB+oYHd+/G3L2e8q8rWbTB4yMR2ars",
+	"N9XX+UMc8BNCGsuLAi8LMjg6zT9knyjNSIQhx2ArXsNPd69L54Ks2QigoMU+GAyFc8lt9QG3o/rwvzYj",
+	"npdCbgRUaKVKrDAKEVv3glwuH5naOCa8hUTKZA+4QPvTeB+flLjQLKW5U5YVXJSB/1kqyyYwDi7+yrE9",
+	"Yek5/ESEE0+4jJTlKvBKuGl9UyQD+gJ0d9+c6+rufRYsrdLo+JQnz0pYS4gzqPT3y6wE9trmfXX3nmAd",
+	"ncp7V2THAaVxn1Aa22tfqY6KCrKzA35jRS4GfSxAH1G38PWwSv+Mp0SK4ZSYhRKgPVlIXP5uFf6zUAvo",
+	"alv4RoD+3M9/mzq0mmZdea5f5MNBIda94Bsq1H2tbg0qau6yjSxKWJoAOR2AZu8D3/XgO+6gTOYUuCm4",
+	"8aSHNTbnJC7hnYBzjE04OTgGDj6Wi6kyMaRnqorc+J55qh4d4+1SSUAlOmTflcY6p1+dshTfMiVdzlk6",
+	"02DApiOWYp+GFBsZm7G8/Ovvqa8uO2b//c+f3//6T+6HP/z98qd/rM848Sv57k9Rj1FyuYnyKfVoo8dp",
+	"VlykjRaFAcpUzo1l8FYYi6396uWVnOxc7/C7+6VOfUdB/0kH2LLQ4r74dLBayCH7jLBVwjAsc84DmSy4",
+	"ZaJ9gb0zuw2J6rLcK2OCgJ9mBjIX8qw2Jij7+83ffvXNv/+ChkNYS7XZCLkWUOTh77+yyvICtycZJWcY",
+	"wMQzkoySbz2hO+9xpqrI66kuf/FbXPP1Rn7aGNmIooFevfzdP3Fs+u2EG5FFa8TTSb0U+krEPVlC9SE7",
+	"4FwPFlRvC6pWbe2abWfAq2jLVUTm0vHX9EMvihf6E8roYqgDJTRSrgnJhB2yl+EZ0nck+fkKlFXGeqAB",
+	"aV2DY91Bqh9KwO8prnTTLbkmwLRxN9YgTMNRbvoJGBkJ59m05+Z2Oax3lZ9bq8HeVLf9ACm9A0jpDaiD",
+	"59t6RL2OI52QHlwu/s6oRpui6uo4XYCELkP2Bv8nggs1QE3nsPR2f0W1UjsAJ2OJMCRsikSb12xNiRlJ",
+	"IQkYgICnzRpoEFQQ9U9Hjvx6yrE01AJeXYCOOWAWtLTulOSd6K0PkuOFvND3v/z5+3/8LLmGZb+f/OSW",
+	"YvGAXz0kNG8Ov3oT8n8rIGsvt+A4F8ZqMZkHT7TVUvpULVYAWV78UpTVjU5xrml4cMoviK9iAiBDlAeR",
+	"HdRcdAEafDIpJ8IHD/rkeT6WnlejKFZLfQILRu4t8vZW5O6Cfxyv65aFSWOuDpFCy/u/o4N5hRDi+ivO",
+	"nCIXGDXa2ti/datn4yUJNkJ/+PeKcbUl8wwSVTdpYSpaluj4U51OCL+y1vgz6i5MEIcLpmEsU7qRKXuM",
+	"3SujQHYJHw1YigDwFK90WoG/0yH7Arv3YCmsYT+ewxxytAPJmBrEjC4drn7Yyn2HcPfEZ3J64C35sLuA",
+	"u3uxcvX6Byb6aucIVdmd46xhNA0QZky8RlRHEqLKPCSsj8oN0o4sZ/wKtw5GGrS3pJmKGtXyyHRVm0eL",
+	"6duSpnVSMBgAgbezAhnufcl629T0rRuzCgtEZr/WSKh393Ma4l31flxrvmx/PSdaAw2YQHKvzgp8rcr2",
+	"zXBib7vNcLNN4JQax6+fDt32XvPdapir3t0tMGjRQX84afTm7a2kVfzfnRIpemhTUv0HkCmdU+0ZJtap",
+	"bUVNXYeWbnWDWQlWi4ycBS3OpjYgxYhYF3g+ZJ+FFHKdYl+OZUNk4clc1mIsZY+NmgcqOHhrQUteMJF/",
+	"dIJ1ZJ6uD5MW3LBUZQjjyr/iNvUBo4AvfWRYoTJeuNM+lo2HlUzXZKDrXbtfdWilswLjn5Knz14MXzzB",
+	"ApgG1u3dIHGGn4QCL7LScZEMDUsb7wTxKPn46AkVqdGncX8zVTM3SrSjychZW98+evLs6Olz9yxJw1Hi",
+	"1o02bTJIkLYqGT3bPp5Uf4w9pYqj09AifejaHJLFh2TxldyAOxiMxwJ8rfzeOWccC/s1Vujx19G/NjLW",
+	"Rc/WmTSSL07+UmkvsaRerRlqz67tIl7vLL22/tZjsUv9yCHJdgdJtpu7Rs972kvrGm6unIRHhomcXA6v",
+	"lzcWdr8g1Yq2+IzbaW2KN+9psqr1+jhI3dm/V0prQFJiGey+0FIGCVpx404aVlxk/YWYh6wLBjJVlsIO",
+	"2RtFVb3VuBOenQ+YAd8fjUZmVrE04zKDogAyB1MNp3OZQ56OPBfzFqFhytbtJFruXbqutrDC/iXXsav2",
+	"k6jrJWAP6bpDuu7m0nU3qEk2ZuxajTL3XpDNtbBLFE0T4Br0y7mdJqMffunkA5VbtSkcjN/Qr50/pZ0H",
+	"d4wyxa9k9Q++D2pWgMc9lTMuBWD8bSXkZlpCd19MVYn4dl6cY9bOxhGBaAwlrRPULUN8qhYxNAQR9syq",
+	"M2TfiIbQQCWW7a/BLZvRMnAPWa4WkvGJmne8kFQW2kZ6VQG/BhWHfsHl2ZyfeUpFw5fGo+ObCdESfMeD",
+	"EJajvsctk3xPSViuQlow6zJs1e1tY7zmEygMUzLukyFkxeFWj+M+ekvIz5dGFHDhxsGXWUk6BQp/dTrA",
+	"1F2NFwtDi65TcQWss1DaTolXRRQFy1U0jCcEvDrOJ6JwRoaMnhXlTOnWc/TanZuF0ufR0z9Sk7ZHsYzX",
+	"ToX03V59igv3r+Lp80PAhRMcba1SMa+L9Zgh+Ralq8Fg24SBp5JRTjNlvCiEPIs30NfbXb0UwAs7rUqM",
+	"Z1plYMwJUzOQ7p7VXWWjbQR9ITJI3n357n8BAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -70,6 +70,7 @@ type handlers struct {
 	contacts
 	relations
 	notes
+	filters
 	transactions
 	tags
 	tiers
@@ -124,6 +125,7 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		contacts:     contacts{lists, s.Contacts},
 		relations:    relations{lists, s.Relations},
 		notes:        notes{lists, s.Notes},
+		filters:      filters{s, cfg.Now},
 		transactions: transactions{lists, s.Transactions},
 		tags:         tags{lists, s.Tags},
 		tiers:        tiers{lists, s.Tiers},

@@ -118,6 +118,87 @@ func (e ContactConsent) Valid() bool {
 	}
 }
 
+// Defines values for ContactGender.
+const (
+	ContactGenderFemale ContactGender = "female"
+	ContactGenderMale   ContactGender = "male"
+	ContactGenderOther  ContactGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactGender enum.
+func (e ContactGender) Valid() bool {
+	switch e {
+	case ContactGenderFemale:
+		return true
+	case ContactGenderMale:
+		return true
+	case ContactGenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchDecisionRole.
+const (
+	ContactPatchDecisionRoleChampion      ContactPatchDecisionRole = "champion"
+	ContactPatchDecisionRoleDecisionMaker ContactPatchDecisionRole = "decision_maker"
+	ContactPatchDecisionRoleFinance       ContactPatchDecisionRole = "finance"
+	ContactPatchDecisionRoleGatekeeper    ContactPatchDecisionRole = "gatekeeper"
+	ContactPatchDecisionRoleInfluencer    ContactPatchDecisionRole = "influencer"
+	ContactPatchDecisionRoleOther         ContactPatchDecisionRole = "other"
+	ContactPatchDecisionRolePurchaser     ContactPatchDecisionRole = "purchaser"
+	ContactPatchDecisionRoleTechnical     ContactPatchDecisionRole = "technical"
+	ContactPatchDecisionRoleUser          ContactPatchDecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchDecisionRole enum.
+func (e ContactPatchDecisionRole) Valid() bool {
+	switch e {
+	case ContactPatchDecisionRoleChampion:
+		return true
+	case ContactPatchDecisionRoleDecisionMaker:
+		return true
+	case ContactPatchDecisionRoleFinance:
+		return true
+	case ContactPatchDecisionRoleGatekeeper:
+		return true
+	case ContactPatchDecisionRoleInfluencer:
+		return true
+	case ContactPatchDecisionRoleOther:
+		return true
+	case ContactPatchDecisionRolePurchaser:
+		return true
+	case ContactPatchDecisionRoleTechnical:
+		return true
+	case ContactPatchDecisionRoleUser:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchGender.
+const (
+	ContactPatchGenderFemale ContactPatchGender = "female"
+	ContactPatchGenderMale   ContactPatchGender = "male"
+	ContactPatchGenderOther  ContactPatchGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchGender enum.
+func (e ContactPatchGender) Valid() bool {
+	switch e {
+	case ContactPatchGenderFemale:
+		return true
+	case ContactPatchGenderMale:
+		return true
+	case ContactPatchGenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ContactPointNumberType.
 const (
 	ContactPointNumberTypeCompany          ContactPointNumberType = "company"
@@ -358,6 +439,45 @@ func (e CustomerTagSource) Valid() bool {
 	}
 }
 
+// Defines values for DecisionRole.
+const (
+	DecisionRoleChampion      DecisionRole = "champion"
+	DecisionRoleDecisionMaker DecisionRole = "decision_maker"
+	DecisionRoleFinance       DecisionRole = "finance"
+	DecisionRoleGatekeeper    DecisionRole = "gatekeeper"
+	DecisionRoleInfluencer    DecisionRole = "influencer"
+	DecisionRoleOther         DecisionRole = "other"
+	DecisionRolePurchaser     DecisionRole = "purchaser"
+	DecisionRoleTechnical     DecisionRole = "technical"
+	DecisionRoleUser          DecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the DecisionRole enum.
+func (e DecisionRole) Valid() bool {
+	switch e {
+	case DecisionRoleChampion:
+		return true
+	case DecisionRoleDecisionMaker:
+		return true
+	case DecisionRoleFinance:
+		return true
+	case DecisionRoleGatekeeper:
+		return true
+	case DecisionRoleInfluencer:
+		return true
+	case DecisionRoleOther:
+		return true
+	case DecisionRolePurchaser:
+		return true
+	case DecisionRoleTechnical:
+		return true
+	case DecisionRoleUser:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk      HealthStatus = "ok"
@@ -514,6 +634,78 @@ func (e JobStatus) Valid() bool {
 	case JobStatusRunning:
 		return true
 	case JobStatusSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NoteKind.
+const (
+	NoteKindGeneral        NoteKind = "general"
+	NoteKindHistory        NoteKind = "history"
+	NoteKindProspect       NoteKind = "prospect"
+	NoteKindSolution       NoteKind = "solution"
+	NoteKindSpecialRequest NoteKind = "special_request"
+)
+
+// Valid indicates whether the value is a known member of the NoteKind enum.
+func (e NoteKind) Valid() bool {
+	switch e {
+	case NoteKindGeneral:
+		return true
+	case NoteKindHistory:
+		return true
+	case NoteKindProspect:
+		return true
+	case NoteKindSolution:
+		return true
+	case NoteKindSpecialRequest:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RelationType.
+const (
+	RelationTypeBuyer      RelationType = "buyer"
+	RelationTypeEmployee   RelationType = "employee"
+	RelationTypeEmployer   RelationType = "employer"
+	RelationTypeHousehold  RelationType = "household"
+	RelationTypeParent     RelationType = "parent"
+	RelationTypePartner    RelationType = "partner"
+	RelationTypeReferred   RelationType = "referred"
+	RelationTypeReferrer   RelationType = "referrer"
+	RelationTypeRelated    RelationType = "related"
+	RelationTypeSubsidiary RelationType = "subsidiary"
+	RelationTypeSupplier   RelationType = "supplier"
+)
+
+// Valid indicates whether the value is a known member of the RelationType enum.
+func (e RelationType) Valid() bool {
+	switch e {
+	case RelationTypeBuyer:
+		return true
+	case RelationTypeEmployee:
+		return true
+	case RelationTypeEmployer:
+		return true
+	case RelationTypeHousehold:
+		return true
+	case RelationTypeParent:
+		return true
+	case RelationTypePartner:
+		return true
+	case RelationTypeReferred:
+		return true
+	case RelationTypeReferrer:
+		return true
+	case RelationTypeRelated:
+		return true
+	case RelationTypeSubsidiary:
+		return true
+	case RelationTypeSupplier:
 		return true
 	default:
 		return false
@@ -909,20 +1101,105 @@ type ChangeSetItemPage struct {
 
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 // `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+//
+// In place of `field` a leaf can have a function of a source's facts:
+// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+// `where` is a condition over one fact.
+//
 // At most 10 deep, with 200 leaves.
 //
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 type Condition = json.RawMessage
 
+// Contact Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","decision_role":"decision_maker","department":"采购部","gender":"female","id":"01890a5d-ac96-774b-bcce-b30209a18001","name":"周敏","primary":true,"title":"采购总监","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Contact struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole      `json:"decision_role,omitempty"`
+	Department   *string            `json:"department,omitempty"`
+	Gender       *ContactGender     `json:"gender,omitempty"`
+	ID           openapi_types.UUID `json:"id"`
+	Name         string             `json:"name"`
+
+	// PersonID The same human as a customer.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+
+	// Primary The one to ask first; at most one of a customer.
+	Primary   bool      `json:"primary"`
+	Remark    *string   `json:"remark,omitempty"`
+	Title     *string   `json:"title,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
 // ContactConsent Whether the customer agreed to hear of offers this way.
 type ContactConsent string
+
+// ContactCreate defines model for ContactCreate.
+type ContactCreate struct {
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole  `json:"decision_role,omitempty"`
+	Department   *string        `json:"department,omitempty"`
+	Gender       *ContactGender `json:"gender,omitempty"`
+	Name         string         `json:"name"`
+
+	// PersonID A customer of kind person.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+	Primary  *bool               `json:"primary,omitempty"`
+
+	// Remark Left out of the event feed.
+	Remark *string `json:"remark,omitempty"`
+	Title  *string `json:"title,omitempty"`
+}
+
+// ContactGender defines model for ContactGender.
+type ContactGender string
+
+// ContactPage defines model for ContactPage.
+type ContactPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Contact `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPatch defines model for ContactPatch.
+type ContactPatch struct {
+	DecisionRole nullable.Nullable[ContactPatchDecisionRole] `json:"decision_role,omitempty"`
+	Department   nullable.Nullable[string]                   `json:"department,omitempty"`
+	Gender       nullable.Nullable[ContactPatchGender]       `json:"gender,omitempty"`
+	Name         *string                                     `json:"name,omitempty"`
+	PersonID     nullable.Nullable[openapi_types.UUID]       `json:"person_id,omitempty"`
+	Primary      *bool                                       `json:"primary,omitempty"`
+	Remark       nullable.Nullable[string]                   `json:"remark,omitempty"`
+	Title        nullable.Nullable[string]                   `json:"title,omitempty"`
+}
+
+// ContactPatchDecisionRole defines model for ContactPatch.DecisionRole.
+type ContactPatchDecisionRole string
+
+// ContactPatchGender defines model for ContactPatch.Gender.
+type ContactPatchGender string
 
 // ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
 type ContactPoint struct {
 	// Consent Whether the customer agreed to hear of offers this way.
 	Consent ContactConsent `json:"consent"`
 
-	// ContactID The contact of the company that it belongs to.
+	// ContactID The contact of the customer that it belongs to, and goes with.
 	ContactID  *openapi_types.UUID `json:"contact_id,omitempty"`
 	CreatedAt  time.Time           `json:"created_at"`
 	CustomerID openapi_types.UUID  `json:"customer_id"`
@@ -1209,6 +1486,14 @@ type CustomerSearch struct {
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -1276,6 +1561,9 @@ type CustomerTagPut struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Reason    *string    `json:"reason,omitempty"`
 }
+
+// DecisionRole The part that a contact has in what the customer decides.
+type DecisionRole string
 
 // Diagnostic defines model for Diagnostic.
 type Diagnostic struct {
@@ -1359,6 +1647,51 @@ type ExternalIdentity struct {
 	Source     string `json:"source"`
 }
 
+// FilterExplain A customer, and either `filter`, a tree, or `filter_text`.
+type FilterExplain struct {
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterExplanation defines model for FilterExplanation.
+type FilterExplanation struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter Condition      `json:"filter"`
+	Leaves []FilterReason `json:"leaves"`
+
+	// Matches Whether the customer fits the condition as a whole.
+	Matches bool `json:"matches"`
+}
+
 // FilterField Example: {"example":"spend_total \u003e= 1000","label":"Total spend","name":"spend_total","operators":["eq","ne","lt","lte","gt","gte","is_null","is_not_null"],"type":"money","unit":"CNY"}
 type FilterField struct {
 	Choices *[]string `json:"choices,omitempty"`
@@ -1376,7 +1709,81 @@ type FilterField struct {
 
 // FilterFields defines model for FilterFields.
 type FilterFields struct {
-	Items []FilterField `json:"items"`
+	Items   []FilterField  `json:"items"`
+	Sources []FilterSource `json:"sources"`
+}
+
+// FilterGiven Either `filter`, a tree, or `filter_text`.
+type FilterGiven struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterParsed defines model for FilterParsed.
+type FilterParsed struct {
+	// Fields What it reads.
+	Fields []string `json:"fields"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     Condition `json:"filter"`
+	FilterText string    `json:"filter_text"`
+}
+
+// FilterReason Example: {"holds":true,"pointer":"/and/0","seen":["1289.00"],"text":"spend_total \u003e= \"1000\""}
+type FilterReason struct {
+	Holds bool `json:"holds"`
+
+	// Pointer Of the leaf in `filter`, RFC 6901.
+	Pointer string `json:"pointer"`
+
+	// Seen The values that it compared; empty where the customer has none.
+	Seen []string `json:"seen"`
+
+	// Text The leaf as text.
+	Text string `json:"text"`
+}
+
+// FilterSource Example: {"fields":[{"example":"channel = \"web\"","label":"Channel","name":"channel","operators":["eq","ne","in","not_in"],"type":"text"}],"functions":["count","days","sum","avg","min","max","first","last"],"label":"Purchase","measures":["transactions.amount","transactions.units"],"name":"transactions"}
+type FilterSource struct {
+	// Fields What the condition within a function can ask about one fact.
+	Fields []FilterField `json:"fields"`
+
+	// Functions All that can be asked of the source or its measures.
+	Functions []string `json:"functions"`
+
+	// Label What one fact is.
+	Label string `json:"label"`
+
+	// Measures What `sum`, `avg`, `min` and `max` are of, such as `transactions.amount`.
+	Measures []string `json:"measures"`
+	Name     string   `json:"name"`
 }
 
 // GivenPlace What was written for names that are stored in their standard form.
@@ -1395,6 +1802,29 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Hierarchy Example: {"items":[{"depth":0,"id":"01890a5d-ac96-774b-bcce-b302099a8002","kind":"company","name":"杭州西湖茶叶有限公司"},{"depth":1,"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司","parent_id":"01890a5d-ac96-774b-bcce-b302099a8002"}],"path":["01890a5d-ac96-774b-bcce-b302099a8002"],"truncated":false}
+type Hierarchy struct {
+	Items []HierarchyNode `json:"items"`
+
+	// Path From the top to the company asked for.
+	Path []openapi_types.UUID `json:"path"`
+
+	// Truncated Whether there are more than the 1000 shown.
+	Truncated bool `json:"truncated"`
+}
+
+// HierarchyNode defines model for HierarchyNode.
+type HierarchyNode struct {
+	// Depth 0 at the top.
+	Depth int                `json:"depth"`
+	ID    openapi_types.UUID `json:"id"`
+	Kind  CustomerKind       `json:"kind"`
+	Name  string             `json:"name"`
+
+	// ParentID Absent at the top.
+	ParentID *openapi_types.UUID `json:"parent_id,omitempty"`
+}
 
 // Import Example: {"bytes":1024,"change_set":"01890a5d-ac96-774b-bcce-b302099aa001","created":19,"created_at":"2026-02-14T02:00:00Z","currency":"CNY","customers_created":7,"encoding":"utf-8","failed":1,"format":"csv","id":"01890a5d-ac96-774b-bcce-b302099ac101","mapping":{"amount_minor":"amount_cents","customer_external_id":"customer_id","occurred_at":"date"},"rows":20,"source":"shop","status":"succeeded","type":"transactions","unchanged":0,"updated":0,"updated_at":"2026-02-14T02:00:01Z","version":4}
 type Import struct {
@@ -1608,6 +2038,62 @@ type Money struct {
 	Currency string `json:"currency"`
 }
 
+// Note Example: {"author":"demo-writer","body":"送货前请先发短信，不要打电话","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a1a001","kind":"special_request","pinned":true,"updated_at":"2026-01-01T00:00:00Z","version":1}
+type Note struct {
+	// Author Who wrote it first.
+	Author string `json:"author"`
+
+	// Body Plain text; lines end in \n.
+	Body       string             `json:"body"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	ID         openapi_types.UUID `json:"id"`
+	Kind       NoteKind           `json:"kind"`
+
+	// OccurredOn The day that it tells of.
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+
+	// Pinned Pinned notes come first.
+	Pinned    bool      `json:"pinned"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// NoteCreate defines model for NoteCreate.
+type NoteCreate struct {
+	Body       string              `json:"body"`
+	Kind       *NoteKind           `json:"kind,omitempty"`
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+	Pinned     *bool               `json:"pinned,omitempty"`
+}
+
+// NoteKind defines model for NoteKind.
+type NoteKind string
+
+// NotePage defines model for NotePage.
+type NotePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool   `json:"has_more"`
+	Items   []Note `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// NotePatch defines model for NotePatch.
+type NotePatch struct {
+	Body       *string                               `json:"body,omitempty"`
+	Kind       *NoteKind                             `json:"kind,omitempty"`
+	OccurredOn nullable.Nullable[openapi_types.Date] `json:"occurred_on,omitempty"`
+	Pinned     *bool                                 `json:"pinned,omitempty"`
+}
+
 // Page defines model for Page.
 type Page struct {
 	// HasMore Whether another page follows.
@@ -1689,6 +2175,66 @@ type RFMWeights struct {
 	M float64 `json:"m"`
 	R float64 `json:"r"`
 }
+
+// RelatedCustomer defines model for RelatedCustomer.
+type RelatedCustomer struct {
+	ID   openapi_types.UUID `json:"id"`
+	Kind CustomerKind       `json:"kind"`
+	Name string             `json:"name"`
+}
+
+// Relation Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","id":"01890a5d-ac96-774b-bcce-b30209a19001","other":{"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司"},"since":"2019-07-01","type":"subsidiary","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Relation struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// ID The same from both ends.
+	ID    openapi_types.UUID  `json:"id"`
+	Note  *string             `json:"note,omitempty"`
+	Other RelatedCustomer     `json:"other"`
+	Since *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type      RelationType `json:"type"`
+	UpdatedAt time.Time    `json:"updated_at"`
+	Version   int64        `json:"version"`
+}
+
+// RelationCreate defines model for RelationCreate.
+type RelationCreate struct {
+	// Note Left out of the event feed.
+	Note            *string             `json:"note,omitempty"`
+	OtherCustomerID openapi_types.UUID  `json:"other_customer_id"`
+	Since           *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type RelationType `json:"type"`
+}
+
+// RelationPage defines model for RelationPage.
+type RelationPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool       `json:"has_more"`
+	Items   []Relation `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// RelationPatch defines model for RelationPatch.
+type RelationPatch struct {
+	Note  nullable.Nullable[string]             `json:"note,omitempty"`
+	Since nullable.Nullable[openapi_types.Date] `json:"since,omitempty"`
+}
+
+// RelationType What the other customer is to this one.
+type RelationType string
 
 // RunScore defines model for RunScore.
 type RunScore struct {
@@ -2099,6 +2645,14 @@ type TenantPatch struct {
 type Tier struct {
 	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -2295,6 +2849,12 @@ type ValueFit struct {
 // AddressID defines model for AddressId.
 type AddressID = openapi_types.UUID
 
+// ContactCustomerID defines model for ContactCustomerId.
+type ContactCustomerID = openapi_types.UUID
+
+// ContactID defines model for ContactId.
+type ContactID = openapi_types.UUID
+
 // ContactPointID defines model for ContactPointId.
 type ContactPointID = openapi_types.UUID
 
@@ -2319,6 +2879,9 @@ type CustomerSort = string
 // ExternalID defines model for ExternalId.
 type ExternalID = string
 
+// GroupCustomerID defines model for GroupCustomerId.
+type GroupCustomerID = openapi_types.UUID
+
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
 
@@ -2339,6 +2902,12 @@ type Limit = int
 
 // ModelKey defines model for ModelKey.
 type ModelKey = string
+
+// NoteID defines model for NoteId.
+type NoteID = openapi_types.UUID
+
+// RelationID defines model for RelationId.
+type RelationID = openapi_types.UUID
 
 // RunID defines model for RunId.
 type RunID = openapi_types.UUID
@@ -2610,6 +3179,51 @@ type PatchContactPointParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListContactsParams defines parameters for ListContacts.
+type ListContactsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateContactParams defines parameters for CreateContact.
+type CreateContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteContactParams defines parameters for DeleteContact.
+type DeleteContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetContactParams defines parameters for GetContact.
+type GetContactParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchContactParams defines parameters for PatchContact.
+type PatchContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // DeleteCustomerExternalIDParams defines parameters for DeleteCustomerExternalID.
 type DeleteCustomerExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
@@ -2620,6 +3234,102 @@ type DeleteCustomerExternalIDParams struct {
 type PutCustomerExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// ListNotesParams defines parameters for ListNotes.
+type ListNotesParams struct {
+	// Kind Only notes of these kinds.
+	Kind *[]NoteKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateNoteParams defines parameters for CreateNote.
+type CreateNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteNoteParams defines parameters for DeleteNote.
+type DeleteNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetNoteParams defines parameters for GetNote.
+type GetNoteParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchNoteParams defines parameters for PatchNote.
+type PatchNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListRelationsParams defines parameters for ListRelations.
+type ListRelationsParams struct {
+	// Type Only relations of these types.
+	Type *[]RelationType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateRelationParams defines parameters for CreateRelation.
+type CreateRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteRelationParams defines parameters for DeleteRelation.
+type DeleteRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetRelationParams defines parameters for GetRelation.
+type GetRelationParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchRelationParams defines parameters for PatchRelation.
+type PatchRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
@@ -3084,11 +3794,35 @@ type CreateContactPointJSONRequestBody = ContactPointCreate
 // PatchContactPointApplicationMergePatchPlusJSONRequestBody defines body for PatchContactPoint for application/merge-patch+json ContentType.
 type PatchContactPointApplicationMergePatchPlusJSONRequestBody = ContactPointPatch
 
+// CreateContactJSONRequestBody defines body for CreateContact for application/json ContentType.
+type CreateContactJSONRequestBody = ContactCreate
+
+// PatchContactApplicationMergePatchPlusJSONRequestBody defines body for PatchContact for application/merge-patch+json ContentType.
+type PatchContactApplicationMergePatchPlusJSONRequestBody = ContactPatch
+
+// CreateNoteJSONRequestBody defines body for CreateNote for application/json ContentType.
+type CreateNoteJSONRequestBody = NoteCreate
+
+// PatchNoteApplicationMergePatchPlusJSONRequestBody defines body for PatchNote for application/merge-patch+json ContentType.
+type PatchNoteApplicationMergePatchPlusJSONRequestBody = NotePatch
+
+// CreateRelationJSONRequestBody defines body for CreateRelation for application/json ContentType.
+type CreateRelationJSONRequestBody = RelationCreate
+
+// PatchRelationApplicationMergePatchPlusJSONRequestBody defines body for PatchRelation for application/merge-patch+json ContentType.
+type PatchRelationApplicationMergePatchPlusJSONRequestBody = RelationPatch
+
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
 
 // PutExchangeRateJSONRequestBody defines body for PutExchangeRate for application/json ContentType.
 type PutExchangeRateJSONRequestBody = ExchangeRatePut
+
+// ExplainFilterJSONRequestBody defines body for ExplainFilter for application/json ContentType.
+type ExplainFilterJSONRequestBody = FilterExplain
+
+// ParseFilterJSONRequestBody defines body for ParseFilter for application/json ContentType.
+type ParseFilterJSONRequestBody = FilterGiven
 
 // CreateImportJSONRequestBody defines body for CreateImport for application/json ContentType.
 type CreateImportJSONRequestBody = ImportCreate
@@ -3209,15 +3943,63 @@ type ServerInterface interface {
 	// PatchContactPoint Change a contact point
 	// (PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id})
 	PatchContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params PatchContactPointParams) error
+	// ListContacts List a customer's contacts
+	// (GET /v1/customers/{customer_id}/contacts)
+	ListContacts(ctx echo.Context, customerID ContactCustomerID, params ListContactsParams) error
+	// CreateContact Add a contact
+	// (POST /v1/customers/{customer_id}/contacts)
+	CreateContact(ctx echo.Context, customerID ContactCustomerID, params CreateContactParams) error
+	// DeleteContact Delete a contact
+	// (DELETE /v1/customers/{customer_id}/contacts/{contact_id})
+	DeleteContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params DeleteContactParams) error
+	// GetContact Read a contact
+	// (GET /v1/customers/{customer_id}/contacts/{contact_id})
+	GetContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params GetContactParams) error
+	// PatchContact Change a contact
+	// (PATCH /v1/customers/{customer_id}/contacts/{contact_id})
+	PatchContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params PatchContactParams) error
 	// DeleteCustomerExternalID Take an external id away
 	// (DELETE /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	DeleteCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params DeleteCustomerExternalIDParams) error
 	// PutCustomerExternalID Give a customer an external id
 	// (PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	PutCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params PutCustomerExternalIDParams) error
+	// GetHierarchy Read the group that a company belongs to
+	// (GET /v1/customers/{customer_id}/hierarchy)
+	GetHierarchy(ctx echo.Context, customerID GroupCustomerID) error
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx echo.Context, customerID CustomerID) error
+	// ListNotes List a customer's notes
+	// (GET /v1/customers/{customer_id}/notes)
+	ListNotes(ctx echo.Context, customerID CustomerID, params ListNotesParams) error
+	// CreateNote Write a note
+	// (POST /v1/customers/{customer_id}/notes)
+	CreateNote(ctx echo.Context, customerID CustomerID, params CreateNoteParams) error
+	// DeleteNote Delete a note
+	// (DELETE /v1/customers/{customer_id}/notes/{note_id})
+	DeleteNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params DeleteNoteParams) error
+	// GetNote Read a note
+	// (GET /v1/customers/{customer_id}/notes/{note_id})
+	GetNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params GetNoteParams) error
+	// PatchNote Change a note
+	// (PATCH /v1/customers/{customer_id}/notes/{note_id})
+	PatchNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params PatchNoteParams) error
+	// ListRelations List a customer's relations
+	// (GET /v1/customers/{customer_id}/relations)
+	ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error
+	// CreateRelation Relate two customers
+	// (POST /v1/customers/{customer_id}/relations)
+	CreateRelation(ctx echo.Context, customerID GroupCustomerID, params CreateRelationParams) error
+	// DeleteRelation End a relation
+	// (DELETE /v1/customers/{customer_id}/relations/{relation_id})
+	DeleteRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params DeleteRelationParams) error
+	// GetRelation Read a relation
+	// (GET /v1/customers/{customer_id}/relations/{relation_id})
+	GetRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params GetRelationParams) error
+	// PatchRelation Change a relation
+	// (PATCH /v1/customers/{customer_id}/relations/{relation_id})
+	PatchRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params PatchRelationParams) error
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx echo.Context, customerID CustomerID) error
@@ -3248,6 +4030,12 @@ type ServerInterface interface {
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx echo.Context) error
+	// ExplainFilter Tell why a customer fits a condition or not
+	// (POST /v1/filters/explain)
+	ExplainFilter(ctx echo.Context) error
+	// ParseFilter Check a condition and convert it
+	// (POST /v1/filters/parse)
+	ParseFilter(ctx echo.Context) error
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx echo.Context, params ListImportsParams) error
@@ -4360,6 +5148,239 @@ func (w *ServerInterfaceWrapper) PatchContactPoint(ctx echo.Context) error {
 	return err
 }
 
+// ListContacts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListContacts(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListContactsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListContacts(ctx, customerID, params)
+	return err
+}
+
+// CreateContact converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateContactParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateContact(ctx, customerID, params)
+	return err
+}
+
+// DeleteContact converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_id" -------------
+	var contactID ContactID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_id", ctx.Param("contact_id"), &contactID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteContactParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteContact(ctx, customerID, contactID, params)
+	return err
+}
+
+// GetContact converts echo context to params.
+func (w *ServerInterfaceWrapper) GetContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_id" -------------
+	var contactID ContactID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_id", ctx.Param("contact_id"), &contactID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetContactParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetContact(ctx, customerID, contactID, params)
+	return err
+}
+
+// PatchContact converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_id" -------------
+	var contactID ContactID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_id", ctx.Param("contact_id"), &contactID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchContactParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchContact(ctx, customerID, contactID, params)
+	return err
+}
+
 // DeleteCustomerExternalID converts echo context to params.
 func (w *ServerInterfaceWrapper) DeleteCustomerExternalID(ctx echo.Context) error {
 	var err error
@@ -4442,6 +5463,22 @@ func (w *ServerInterfaceWrapper) PutCustomerExternalID(ctx echo.Context) error {
 	return err
 }
 
+// GetHierarchy converts echo context to params.
+func (w *ServerInterfaceWrapper) GetHierarchy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetHierarchy(ctx, customerID)
+	return err
+}
+
 // GetCustomerMetrics converts echo context to params.
 func (w *ServerInterfaceWrapper) GetCustomerMetrics(ctx echo.Context) error {
 	var err error
@@ -4455,6 +5492,486 @@ func (w *ServerInterfaceWrapper) GetCustomerMetrics(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetCustomerMetrics(ctx, customerID)
+	return err
+}
+
+// ListNotes converts echo context to params.
+func (w *ServerInterfaceWrapper) ListNotes(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListNotesParams
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListNotes(ctx, customerID, params)
+	return err
+}
+
+// CreateNote converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateNoteParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateNote(ctx, customerID, params)
+	return err
+}
+
+// DeleteNote converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "note_id" -------------
+	var noteID NoteID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "note_id", ctx.Param("note_id"), &noteID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter note_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteNoteParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteNote(ctx, customerID, noteID, params)
+	return err
+}
+
+// GetNote converts echo context to params.
+func (w *ServerInterfaceWrapper) GetNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "note_id" -------------
+	var noteID NoteID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "note_id", ctx.Param("note_id"), &noteID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter note_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetNoteParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetNote(ctx, customerID, noteID, params)
+	return err
+}
+
+// PatchNote converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "note_id" -------------
+	var noteID NoteID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "note_id", ctx.Param("note_id"), &noteID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter note_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchNoteParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchNote(ctx, customerID, noteID, params)
+	return err
+}
+
+// ListRelations converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRelations(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRelationsParams
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRelations(ctx, customerID, params)
+	return err
+}
+
+// CreateRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateRelation(ctx, customerID, params)
+	return err
+}
+
+// DeleteRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_id" -------------
+	var relationID RelationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_id", ctx.Param("relation_id"), &relationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteRelation(ctx, customerID, relationID, params)
+	return err
+}
+
+// GetRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_id" -------------
+	var relationID RelationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_id", ctx.Param("relation_id"), &relationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRelationParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRelation(ctx, customerID, relationID, params)
+	return err
+}
+
+// PatchRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_id" -------------
+	var relationID RelationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_id", ctx.Param("relation_id"), &relationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchRelation(ctx, customerID, relationID, params)
 	return err
 }
 
@@ -4734,6 +6251,24 @@ func (w *ServerInterfaceWrapper) ListFilterFields(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListFilterFields(ctx)
+	return err
+}
+
+// ExplainFilter converts echo context to params.
+func (w *ServerInterfaceWrapper) ExplainFilter(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExplainFilter(ctx)
+	return err
+}
+
+// ParseFilter converts echo context to params.
+func (w *ServerInterfaceWrapper) ParseFilter(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ParseFilter(ctx)
 	return err
 }
 
@@ -6459,6 +7994,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.GetContactPoint, options.OperationMiddlewares["getContactPoint"]...)
 	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.PatchContactPoint, options.OperationMiddlewares["patchContactPoint"]...)
 	router.POST(options.BaseURL+"/v1/contact-points/lookup", wrapper.LookupContactPoint, options.OperationMiddlewares["lookupContactPoint"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contacts", wrapper.ListContacts, options.OperationMiddlewares["listContacts"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/contacts", wrapper.CreateContact, options.OperationMiddlewares["createContact"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.DeleteContact, options.OperationMiddlewares["deleteContact"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.GetContact, options.OperationMiddlewares["getContact"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.PatchContact, options.OperationMiddlewares["patchContact"]...)
 	router.GET(options.BaseURL+"/v1/customers", wrapper.ListCustomers, options.OperationMiddlewares["listCustomers"]...)
 	router.POST(options.BaseURL+"/v1/customers", wrapper.CreateCustomer, options.OperationMiddlewares["createCustomer"]...)
 	router.POST(options.BaseURL+"/v1/customers/search", wrapper.SearchCustomers, options.OperationMiddlewares["searchCustomers"]...)
@@ -6473,9 +8013,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.DeleteCustomerExternalID, options.OperationMiddlewares["deleteCustomerExternalId"]...)
 	router.PUT(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.PutCustomerExternalID, options.OperationMiddlewares["putCustomerExternalId"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/metrics", wrapper.GetCustomerMetrics, options.OperationMiddlewares["getCustomerMetrics"]...)
-	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
 	router.GET(options.BaseURL+"/v1/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/v1/change-sets/:change_set_id/items", wrapper.ListChangeSetItems, options.OperationMiddlewares["listChangeSetItems"]...)
+	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
+	router.POST(options.BaseURL+"/v1/filters/parse", wrapper.ParseFilter, options.OperationMiddlewares["parseFilter"]...)
+	router.POST(options.BaseURL+"/v1/filters/explain", wrapper.ExplainFilter, options.OperationMiddlewares["explainFilter"]...)
 	router.GET(options.BaseURL+"/v1/imports", wrapper.ListImports, options.OperationMiddlewares["listImports"]...)
 	router.POST(options.BaseURL+"/v1/imports", wrapper.CreateImport, options.OperationMiddlewares["createImport"]...)
 	router.GET(options.BaseURL+"/v1/imports/:import_id", wrapper.GetImport, options.OperationMiddlewares["getImport"]...)
@@ -6484,6 +8026,17 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.GET(options.BaseURL+"/v1/jobs/:job_id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/:job_id/cancel", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/notes", wrapper.ListNotes, options.OperationMiddlewares["listNotes"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/notes", wrapper.CreateNote, options.OperationMiddlewares["createNote"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.DeleteNote, options.OperationMiddlewares["deleteNote"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.GetNote, options.OperationMiddlewares["getNote"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.PatchNote, options.OperationMiddlewares["patchNote"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.ListRelations, options.OperationMiddlewares["listRelations"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.CreateRelation, options.OperationMiddlewares["createRelation"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.DeleteRelation, options.OperationMiddlewares["deleteRelation"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.GetRelation, options.OperationMiddlewares["getRelation"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.PatchRelation, options.OperationMiddlewares["patchRelation"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/hierarchy", wrapper.GetHierarchy, options.OperationMiddlewares["getHierarchy"]...)
 	router.GET(options.BaseURL+"/v1/score-models", wrapper.ListScoreModels, options.OperationMiddlewares["listScoreModels"]...)
 	router.POST(options.BaseURL+"/v1/score-models", wrapper.CreateScoreModel, options.OperationMiddlewares["createScoreModel"]...)
 	router.DELETE(options.BaseURL+"/v1/score-models/:model_key", wrapper.DeleteScoreModel, options.OperationMiddlewares["deleteScoreModel"]...)
@@ -9955,6 +11508,768 @@ func (response PatchContactPoint503ApplicationProblemPlusJSONResponse) VisitPatc
 	return err
 }
 
+type ListContactsRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	Params     ListContactsParams
+}
+
+type ListContactsResponseObject interface {
+	VisitListContactsResponse(w http.ResponseWriter) error
+}
+
+type ListContacts200JSONResponse ContactPage
+
+func (response ListContacts200JSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts400ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts401ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts403ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts404ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts503ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	Params     CreateContactParams
+	Body       *CreateContactJSONRequestBody
+}
+
+type CreateContactResponseObject interface {
+	VisitCreateContactResponse(w http.ResponseWriter) error
+}
+
+type CreateContact201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateContact201JSONResponse struct {
+	Body    Contact
+	Headers CreateContact201ResponseHeaders
+}
+
+func (response CreateContact201JSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact400ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact401ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact403ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact404ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact408ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact409ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact413ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact415ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact422ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact503ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	ContactID  ContactID         `json:"contact_id"`
+	Params     DeleteContactParams
+}
+
+type DeleteContactResponseObject interface {
+	VisitDeleteContactResponse(w http.ResponseWriter) error
+}
+
+type DeleteContact204Response struct {
+}
+
+func (response DeleteContact204Response) VisitDeleteContactResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact400ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact401ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact403ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact404ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact412ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact503ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	ContactID  ContactID         `json:"contact_id"`
+	Params     GetContactParams
+}
+
+type GetContactResponseObject interface {
+	VisitGetContactResponse(w http.ResponseWriter) error
+}
+
+type GetContact200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetContact200JSONResponse struct {
+	Body    Contact
+	Headers GetContact200ResponseHeaders
+}
+
+func (response GetContact200JSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact304Response = NotModifiedResponse
+
+func (response GetContact304Response) VisitGetContactResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact400ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact401ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact403ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact404ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact503ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	ContactID  ContactID         `json:"contact_id"`
+	Params     PatchContactParams
+	Body       *PatchContactApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchContactResponseObject interface {
+	VisitPatchContactResponse(w http.ResponseWriter) error
+}
+
+type PatchContact200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchContact200JSONResponse struct {
+	Body    Contact
+	Headers PatchContact200ResponseHeaders
+}
+
+func (response PatchContact200JSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact400ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact401ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact403ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact404ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact408ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact409ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact412ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact413ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact415ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact422ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact503ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteCustomerExternalIDRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 	Source     Source     `json:"source"`
@@ -10191,6 +12506,111 @@ func (response PutCustomerExternalID503ApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type GetHierarchyRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+}
+
+type GetHierarchyResponseObject interface {
+	VisitGetHierarchyResponse(w http.ResponseWriter) error
+}
+
+type GetHierarchy200JSONResponse Hierarchy
+
+func (response GetHierarchy200JSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy400ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy401ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy403ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy404ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy503ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetCustomerMetricsRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 }
@@ -10285,6 +12705,1530 @@ type GetCustomerMetrics503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetCustomerMetrics503ApplicationProblemPlusJSONResponse) VisitGetCustomerMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotesRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListNotesParams
+}
+
+type ListNotesResponseObject interface {
+	VisitListNotesResponse(w http.ResponseWriter) error
+}
+
+type ListNotes200JSONResponse NotePage
+
+func (response ListNotes200JSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes400ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes401ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes403ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes404ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes503ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     CreateNoteParams
+	Body       *CreateNoteJSONRequestBody
+}
+
+type CreateNoteResponseObject interface {
+	VisitCreateNoteResponse(w http.ResponseWriter) error
+}
+
+type CreateNote201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateNote201JSONResponse struct {
+	Body    Note
+	Headers CreateNote201ResponseHeaders
+}
+
+func (response CreateNote201JSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote400ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote401ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote403ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote404ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote408ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote409ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote413ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote415ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote422ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote503ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	NoteID     NoteID     `json:"note_id"`
+	Params     DeleteNoteParams
+}
+
+type DeleteNoteResponseObject interface {
+	VisitDeleteNoteResponse(w http.ResponseWriter) error
+}
+
+type DeleteNote204Response struct {
+}
+
+func (response DeleteNote204Response) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote400ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote401ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote403ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote404ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote412ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote503ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	NoteID     NoteID     `json:"note_id"`
+	Params     GetNoteParams
+}
+
+type GetNoteResponseObject interface {
+	VisitGetNoteResponse(w http.ResponseWriter) error
+}
+
+type GetNote200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetNote200JSONResponse struct {
+	Body    Note
+	Headers GetNote200ResponseHeaders
+}
+
+func (response GetNote200JSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote304Response = NotModifiedResponse
+
+func (response GetNote304Response) VisitGetNoteResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote400ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote401ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote403ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote404ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote503ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	NoteID     NoteID     `json:"note_id"`
+	Params     PatchNoteParams
+	Body       *PatchNoteApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchNoteResponseObject interface {
+	VisitPatchNoteResponse(w http.ResponseWriter) error
+}
+
+type PatchNote200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchNote200JSONResponse struct {
+	Body    Note
+	Headers PatchNote200ResponseHeaders
+}
+
+func (response PatchNote200JSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote400ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote401ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote403ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote404ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote408ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote409ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote412ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote413ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote415ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote422ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote503ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelationsRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	Params     ListRelationsParams
+}
+
+type ListRelationsResponseObject interface {
+	VisitListRelationsResponse(w http.ResponseWriter) error
+}
+
+type ListRelations200JSONResponse RelationPage
+
+func (response ListRelations200JSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations400ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations401ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations403ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations404ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations503ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	Params     CreateRelationParams
+	Body       *CreateRelationJSONRequestBody
+}
+
+type CreateRelationResponseObject interface {
+	VisitCreateRelationResponse(w http.ResponseWriter) error
+}
+
+type CreateRelation201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateRelation201JSONResponse struct {
+	Body    Relation
+	Headers CreateRelation201ResponseHeaders
+}
+
+func (response CreateRelation201JSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation400ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation401ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation403ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation404ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation408ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation409ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation413ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation415ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation422ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation503ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	RelationID RelationID      `json:"relation_id"`
+	Params     DeleteRelationParams
+}
+
+type DeleteRelationResponseObject interface {
+	VisitDeleteRelationResponse(w http.ResponseWriter) error
+}
+
+type DeleteRelation204Response struct {
+}
+
+func (response DeleteRelation204Response) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation400ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation401ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation403ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation404ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation412ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation503ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	RelationID RelationID      `json:"relation_id"`
+	Params     GetRelationParams
+}
+
+type GetRelationResponseObject interface {
+	VisitGetRelationResponse(w http.ResponseWriter) error
+}
+
+type GetRelation200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetRelation200JSONResponse struct {
+	Body    Relation
+	Headers GetRelation200ResponseHeaders
+}
+
+func (response GetRelation200JSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation304Response = NotModifiedResponse
+
+func (response GetRelation304Response) VisitGetRelationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation400ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation401ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation403ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation404ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation503ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	RelationID RelationID      `json:"relation_id"`
+	Params     PatchRelationParams
+	Body       *PatchRelationApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchRelationResponseObject interface {
+	VisitPatchRelationResponse(w http.ResponseWriter) error
+}
+
+type PatchRelation200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchRelation200JSONResponse struct {
+	Body    Relation
+	Headers PatchRelation200ResponseHeaders
+}
+
+func (response PatchRelation200JSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation400ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation401ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation403ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation404ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation408ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation409ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation412ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation413ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation415ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation422ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation503ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -11485,6 +15429,328 @@ type ListFilterFields503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListFilterFields503ApplicationProblemPlusJSONResponse) VisitListFilterFieldsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilterRequestObject struct {
+	Body *ExplainFilterJSONRequestBody
+}
+
+type ExplainFilterResponseObject interface {
+	VisitExplainFilterResponse(w http.ResponseWriter) error
+}
+
+type ExplainFilter200JSONResponse FilterExplanation
+
+func (response ExplainFilter200JSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter400ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter401ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter403ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter404ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter408ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter413ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter415ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter422ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter503ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilterRequestObject struct {
+	Body *ParseFilterJSONRequestBody
+}
+
+type ParseFilterResponseObject interface {
+	VisitParseFilterResponse(w http.ResponseWriter) error
+}
+
+type ParseFilter200JSONResponse FilterParsed
+
+func (response ParseFilter200JSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter400ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter401ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter403ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter408ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter413ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter415ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter422ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter503ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -17987,15 +22253,63 @@ type StrictServerInterface interface {
 	// PatchContactPoint Change a contact point
 	// (PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id})
 	PatchContactPoint(ctx context.Context, request PatchContactPointRequestObject) (PatchContactPointResponseObject, error)
+	// ListContacts List a customer's contacts
+	// (GET /v1/customers/{customer_id}/contacts)
+	ListContacts(ctx context.Context, request ListContactsRequestObject) (ListContactsResponseObject, error)
+	// CreateContact Add a contact
+	// (POST /v1/customers/{customer_id}/contacts)
+	CreateContact(ctx context.Context, request CreateContactRequestObject) (CreateContactResponseObject, error)
+	// DeleteContact Delete a contact
+	// (DELETE /v1/customers/{customer_id}/contacts/{contact_id})
+	DeleteContact(ctx context.Context, request DeleteContactRequestObject) (DeleteContactResponseObject, error)
+	// GetContact Read a contact
+	// (GET /v1/customers/{customer_id}/contacts/{contact_id})
+	GetContact(ctx context.Context, request GetContactRequestObject) (GetContactResponseObject, error)
+	// PatchContact Change a contact
+	// (PATCH /v1/customers/{customer_id}/contacts/{contact_id})
+	PatchContact(ctx context.Context, request PatchContactRequestObject) (PatchContactResponseObject, error)
 	// DeleteCustomerExternalID Take an external id away
 	// (DELETE /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	DeleteCustomerExternalID(ctx context.Context, request DeleteCustomerExternalIDRequestObject) (DeleteCustomerExternalIDResponseObject, error)
 	// PutCustomerExternalID Give a customer an external id
 	// (PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	PutCustomerExternalID(ctx context.Context, request PutCustomerExternalIDRequestObject) (PutCustomerExternalIDResponseObject, error)
+	// GetHierarchy Read the group that a company belongs to
+	// (GET /v1/customers/{customer_id}/hierarchy)
+	GetHierarchy(ctx context.Context, request GetHierarchyRequestObject) (GetHierarchyResponseObject, error)
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx context.Context, request GetCustomerMetricsRequestObject) (GetCustomerMetricsResponseObject, error)
+	// ListNotes List a customer's notes
+	// (GET /v1/customers/{customer_id}/notes)
+	ListNotes(ctx context.Context, request ListNotesRequestObject) (ListNotesResponseObject, error)
+	// CreateNote Write a note
+	// (POST /v1/customers/{customer_id}/notes)
+	CreateNote(ctx context.Context, request CreateNoteRequestObject) (CreateNoteResponseObject, error)
+	// DeleteNote Delete a note
+	// (DELETE /v1/customers/{customer_id}/notes/{note_id})
+	DeleteNote(ctx context.Context, request DeleteNoteRequestObject) (DeleteNoteResponseObject, error)
+	// GetNote Read a note
+	// (GET /v1/customers/{customer_id}/notes/{note_id})
+	GetNote(ctx context.Context, request GetNoteRequestObject) (GetNoteResponseObject, error)
+	// PatchNote Change a note
+	// (PATCH /v1/customers/{customer_id}/notes/{note_id})
+	PatchNote(ctx context.Context, request PatchNoteRequestObject) (PatchNoteResponseObject, error)
+	// ListRelations List a customer's relations
+	// (GET /v1/customers/{customer_id}/relations)
+	ListRelations(ctx context.Context, request ListRelationsRequestObject) (ListRelationsResponseObject, error)
+	// CreateRelation Relate two customers
+	// (POST /v1/customers/{customer_id}/relations)
+	CreateRelation(ctx context.Context, request CreateRelationRequestObject) (CreateRelationResponseObject, error)
+	// DeleteRelation End a relation
+	// (DELETE /v1/customers/{customer_id}/relations/{relation_id})
+	DeleteRelation(ctx context.Context, request DeleteRelationRequestObject) (DeleteRelationResponseObject, error)
+	// GetRelation Read a relation
+	// (GET /v1/customers/{customer_id}/relations/{relation_id})
+	GetRelation(ctx context.Context, request GetRelationRequestObject) (GetRelationResponseObject, error)
+	// PatchRelation Change a relation
+	// (PATCH /v1/customers/{customer_id}/relations/{relation_id})
+	PatchRelation(ctx context.Context, request PatchRelationRequestObject) (PatchRelationResponseObject, error)
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx context.Context, request ListCustomerScoresRequestObject) (ListCustomerScoresResponseObject, error)
@@ -18026,6 +22340,12 @@ type StrictServerInterface interface {
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx context.Context, request ListFilterFieldsRequestObject) (ListFilterFieldsResponseObject, error)
+	// ExplainFilter Tell why a customer fits a condition or not
+	// (POST /v1/filters/explain)
+	ExplainFilter(ctx context.Context, request ExplainFilterRequestObject) (ExplainFilterResponseObject, error)
+	// ParseFilter Check a condition and convert it
+	// (POST /v1/filters/parse)
+	ParseFilter(ctx context.Context, request ParseFilterRequestObject) (ParseFilterResponseObject, error)
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx context.Context, request ListImportsRequestObject) (ListImportsResponseObject, error)
@@ -19042,6 +23362,185 @@ func (sh *strictHandler) PatchContactPoint(ctx echo.Context, customerID Customer
 	return nil
 }
 
+// ListContacts operation middleware
+func (sh *strictHandler) ListContacts(ctx echo.Context, customerID ContactCustomerID, params ListContactsParams) error {
+	var request ListContactsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListContacts(ctx.Request().Context(), request.(ListContactsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListContacts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListContactsResponseObject); ok {
+		return validResponse.VisitListContactsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateContact operation middleware
+func (sh *strictHandler) CreateContact(ctx echo.Context, customerID ContactCustomerID, params CreateContactParams) error {
+	var request CreateContactRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateContactJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateContact(ctx.Request().Context(), request.(CreateContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateContactResponseObject); ok {
+		return validResponse.VisitCreateContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteContact operation middleware
+func (sh *strictHandler) DeleteContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params DeleteContactParams) error {
+	var request DeleteContactRequestObject
+
+	request.CustomerID = customerID
+	request.ContactID = contactID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteContact(ctx.Request().Context(), request.(DeleteContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteContactResponseObject); ok {
+		return validResponse.VisitDeleteContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetContact operation middleware
+func (sh *strictHandler) GetContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params GetContactParams) error {
+	var request GetContactRequestObject
+
+	request.CustomerID = customerID
+	request.ContactID = contactID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetContact(ctx.Request().Context(), request.(GetContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetContactResponseObject); ok {
+		return validResponse.VisitGetContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchContact operation middleware
+func (sh *strictHandler) PatchContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params PatchContactParams) error {
+	var request PatchContactRequestObject
+
+	request.CustomerID = customerID
+	request.ContactID = contactID
+	request.Params = params
+
+	var body PatchContactApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchContact(ctx.Request().Context(), request.(PatchContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchContactResponseObject); ok {
+		return validResponse.VisitPatchContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // DeleteCustomerExternalID operation middleware
 func (sh *strictHandler) DeleteCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params DeleteCustomerExternalIDParams) error {
 	var request DeleteCustomerExternalIDRequestObject
@@ -19098,6 +23597,31 @@ func (sh *strictHandler) PutCustomerExternalID(ctx echo.Context, customerID Cust
 	return nil
 }
 
+// GetHierarchy operation middleware
+func (sh *strictHandler) GetHierarchy(ctx echo.Context, customerID GroupCustomerID) error {
+	var request GetHierarchyRequestObject
+
+	request.CustomerID = customerID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetHierarchy(ctx.Request().Context(), request.(GetHierarchyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetHierarchy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetHierarchyResponseObject); ok {
+		return validResponse.VisitGetHierarchyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetCustomerMetrics operation middleware
 func (sh *strictHandler) GetCustomerMetrics(ctx echo.Context, customerID CustomerID) error {
 	var request GetCustomerMetricsRequestObject
@@ -19117,6 +23641,364 @@ func (sh *strictHandler) GetCustomerMetrics(ctx echo.Context, customerID Custome
 		return err
 	} else if validResponse, ok := response.(GetCustomerMetricsResponseObject); ok {
 		return validResponse.VisitGetCustomerMetricsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListNotes operation middleware
+func (sh *strictHandler) ListNotes(ctx echo.Context, customerID CustomerID, params ListNotesParams) error {
+	var request ListNotesRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListNotes(ctx.Request().Context(), request.(ListNotesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListNotes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListNotesResponseObject); ok {
+		return validResponse.VisitListNotesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateNote operation middleware
+func (sh *strictHandler) CreateNote(ctx echo.Context, customerID CustomerID, params CreateNoteParams) error {
+	var request CreateNoteRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateNoteJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateNote(ctx.Request().Context(), request.(CreateNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateNoteResponseObject); ok {
+		return validResponse.VisitCreateNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteNote operation middleware
+func (sh *strictHandler) DeleteNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params DeleteNoteParams) error {
+	var request DeleteNoteRequestObject
+
+	request.CustomerID = customerID
+	request.NoteID = noteID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteNote(ctx.Request().Context(), request.(DeleteNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteNoteResponseObject); ok {
+		return validResponse.VisitDeleteNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetNote operation middleware
+func (sh *strictHandler) GetNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params GetNoteParams) error {
+	var request GetNoteRequestObject
+
+	request.CustomerID = customerID
+	request.NoteID = noteID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetNote(ctx.Request().Context(), request.(GetNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetNoteResponseObject); ok {
+		return validResponse.VisitGetNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchNote operation middleware
+func (sh *strictHandler) PatchNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params PatchNoteParams) error {
+	var request PatchNoteRequestObject
+
+	request.CustomerID = customerID
+	request.NoteID = noteID
+	request.Params = params
+
+	var body PatchNoteApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchNote(ctx.Request().Context(), request.(PatchNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchNoteResponseObject); ok {
+		return validResponse.VisitPatchNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRelations operation middleware
+func (sh *strictHandler) ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error {
+	var request ListRelationsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRelations(ctx.Request().Context(), request.(ListRelationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRelations")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRelationsResponseObject); ok {
+		return validResponse.VisitListRelationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateRelation operation middleware
+func (sh *strictHandler) CreateRelation(ctx echo.Context, customerID GroupCustomerID, params CreateRelationParams) error {
+	var request CreateRelationRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateRelationJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateRelation(ctx.Request().Context(), request.(CreateRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateRelationResponseObject); ok {
+		return validResponse.VisitCreateRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteRelation operation middleware
+func (sh *strictHandler) DeleteRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params DeleteRelationParams) error {
+	var request DeleteRelationRequestObject
+
+	request.CustomerID = customerID
+	request.RelationID = relationID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteRelation(ctx.Request().Context(), request.(DeleteRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteRelationResponseObject); ok {
+		return validResponse.VisitDeleteRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRelation operation middleware
+func (sh *strictHandler) GetRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params GetRelationParams) error {
+	var request GetRelationRequestObject
+
+	request.CustomerID = customerID
+	request.RelationID = relationID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRelation(ctx.Request().Context(), request.(GetRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRelationResponseObject); ok {
+		return validResponse.VisitGetRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchRelation operation middleware
+func (sh *strictHandler) PatchRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params PatchRelationParams) error {
+	var request PatchRelationRequestObject
+
+	request.CustomerID = customerID
+	request.RelationID = relationID
+	request.Params = params
+
+	var body PatchRelationApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchRelation(ctx.Request().Context(), request.(PatchRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchRelationResponseObject); ok {
+		return validResponse.VisitPatchRelationResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -19421,6 +24303,98 @@ func (sh *strictHandler) ListFilterFields(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListFilterFieldsResponseObject); ok {
 		return validResponse.VisitListFilterFieldsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExplainFilter operation middleware
+func (sh *strictHandler) ExplainFilter(ctx echo.Context) error {
+	var request ExplainFilterRequestObject
+
+	var body ExplainFilterJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainFilter(ctx.Request().Context(), request.(ExplainFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainFilter")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExplainFilterResponseObject); ok {
+		return validResponse.VisitExplainFilterResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ParseFilter operation middleware
+func (sh *strictHandler) ParseFilter(ctx echo.Context) error {
+	var request ParseFilterRequestObject
+
+	var body ParseFilterJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ParseFilter(ctx.Request().Context(), request.(ParseFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ParseFilter")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ParseFilterResponseObject); ok {
+		return validResponse.VisitParseFilterResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -20928,435 +25902,515 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L0LkyPHdSb6VzKg3ZiHqtFAd88LHYrd1nCGGokznDvTNEMmZrsSVQkg2YVMsDLRGHA4EZL80svW+t7Y",
-	"lW3JXntDtveGbfk6ri1SlHz3z7CH5L+4kedk1gOoAgpAP2bIVig4aKAe+Th53uc7z2qBHAylYEKrWutZ",
-	"rc9oyGL4eGef9sy/IVNBzIeaS1Fr1fb7jMRMyVEcsEuKHLFYcSkIVYQSpWMpeuSIRjykWsb1mldjT+lg",
-	"GLFaq9aubbdrNa+mgj4bUPNkPRmaH5SOuejVnj/3am/IgOKLpt/7dp/FjOjM2z0iY/jiXdnxCFekK0ci",
-	"rM99w3OvNqQxHTBtJ7kXhjFT6l5YPFOKP19ShIf52TSaN2816LVwgwa3rm/cuLHT2egEAdvobDe2Grdu",
-	"BbcajWbNq3HzpCHV/ZpXE3Rg7rTPPOBhzavF7L0Rj1lYa+l4xLJD78p4QHWtVRuN4MrZxbothaaBfii5",
-	"0GUTCPAaMjQXrTCNm6XTsE8+gCefwGRGsZJx8SR8wZ7qgwCu8Inswq4PaY+RDuvKmO0SKaIJ0h0Zc92H",
-	"CxQdMNLlkWYxoSIkSsa67uby3ojFk8xk8O3ZIQ/o0zeY6Ol+rbXTuHXdqw24cF80i2egtByw+M7TIRUF",
-	"27EXhmZcihEtCaNBnwT2DtySYSRDVmt1aaRY8SgZPjk7Sq7ZAAj5P8SsW2vVvrKZnudNvExt5kZmjmvt",
-	"eTIBGsd0khv/Xc6iUM2O/02zxjiBARt0WKw80mGKh4zw0HOcwCOHXISw4GbUVafWxZeuPDUY9IJpGUoo",
-	"2BZzRkKuYexdGRN7OIgfcD0hXyPt2icf/fDFv33YrpG9B68RNWQiPNBS04i0R43GNvsaaTYaDb+MtpAE",
-	"y2hrq9FoNKoTV+k5t78vf8TpnCNuH3oSpxuf9FjGumgLYPs9PLv+hm/PNeEadsRczUTIRa9sjc3Zzq1w",
-	"yLp0FJkxbQQxo5qFB9RckVn5ZpV1v/NUs1jQqGzdeUi4ILpPNVETpdkgv/Z7G83S1WX20YtWN08si4d8",
-	"L2SDodRMBJNvscnssL8tRzGRY0EO2QSWV/e5Iub9TGmPUE0GUmmyde0aCfo0poGRlXWyR2I2ZFTDJnFB",
-	"bmyRvhzFivSYVsBwuzxWmqhREDClCO1RLpL9Qr0inXxmkBtmlGUTvnajwoS796kO+iWyw6gxPu6QGWTQ",
-	"p6LHjLrQoYqFxJx6GRP/qg9rQcXE6DKR0WOoyukbhD3lSqtdstPcIlL3WTzmipXPsLuBw5q3l0WTeSAF",
-	"K5nQnnDzUYyJRPptN3bIuM8EEdJsTc9OMiSKi2DuCM27Fg6zeJyDoYxL1Q4Ov67AjIJm2XHBR67Pir4p",
-	"O2Wjfld2Vhly6Ql/V3bWH+8bfMALeOY9Ix3JkMWgCJXxxQhuLmSM1xrADflgNABeiJzF/pkMhAvNeiyG",
-	"kdyXIYsKWYpZvIH59ZIyXCW/fkF0VLw8cMfBIZz+8hUaUm34ZK1V+y/v0I33n5j/NDZuHTx51vCubz3/",
-	"D4WL9mgkyjY5HokVNjks3eR4JNbf5MfmWla6tvAoVrS4RzQaseKB4U2ns76PgSOWDBbkIHLcHj1Co81o",
-	"iGoU9A1T9VVfDn3guiwe+vkJmd9K5oPvrCgqC6R7dqZ7G7+L83ySfqwfbDy5Wjzffdp7PZajYRlR9cyP",
-	"K5AVKyUreOL6hLVPe2Vj1rS3woi7pSPWtHcC4zV6daH1bwSusZwCORKa0CgiAyO3mPKM2CPvjpRGTQb4",
-	"IfGZ0nxANfONrAeDMaJCgIbcG4GCIkISSKUVEYzG0cRJzzJeCip/iZIppDCUyYThnu8kf9oh4AIHuvak",
-	"aMq/g+4SZuyr2Znf7rPgkLAjFk9QtlOwrtSYxWRsjthYjqKQ9OlwyIRHOiPtVJwF07FeGnZgbOfiaVl7",
-	"zQ65I2XEqEAvSszUUArFwEB7IPV9GfIuZwWk9qBIJ4ENMZqM0Z5zekjdGHEPdxoN86RACs0ESD86HEYc",
-	"nUObw1h2Ijb46rsKPUUJ9Zo7QuecMJrrwRGXEXqUvFrINOWR2UnQ6kDfJaFkCggIqAlVRHuz2bY4lrGq",
-	"td5Jnjzg4iBCnpJ54sBQX4cZ5TliVGnSTHVnUCZrXg0cJcYCrW3CFjx/gkeFKdBqWrXr3VvXm7e6XbMZ",
-	"muqRqrV2QPniGo7m12lIHuEN6dlxi6E2C+b8PLut88zoh/gQ3Nv8/t2nkTm2LAQ92azUGHVprpKVMsdR",
-	"jpXbu+Zae6flIRMHA64Uh3VLFpmSDqMxcIFDJsyxFoyFzLGc+evYTNfxLUFHui9j/j4LixYyP4CTWMMH",
-	"EscMSygFQ+GYkN4Ri3kXBHvG/fr2229v7I10nwlt1o4VMUWqzSqMweua+L3gTQvcoLhP22vtkwrkkBXt",
-	"UzIIEtHgEJkvXJx4KVRrHHPNKm3cdrpxd2Xc4WHIRNGu5YdzEru2XzYP2EZurF4mqIA9GIlDIcfCnYCd",
-	"9biX87sIqQ/Aq51dXiFRk3JXVVrFnXQVH0hN7tqHzjKR2Vef0FLGYHS7waNMANcJd+voFu/mWovn1kLz",
-	"AZMjPU2YHRlOSMhDOHg0jvkRw2EwYu5wjgKuiByyGF5K+lRVWuSb6SJbPk32k1HMLPX0QE+KZFecoVv9",
-	"W2utfsapdaDpIcvJXSrAbZJQLqFRzGg4Ma/HEbnbCa/G1W+lK35bim7Eg8Klnh3VSS22GQpzIYmQakq6",
-	"wKQU4Y6em1trraj1qxvONrCOmilFxrqnzCLmlKwqK9jcSlfwYcwSVzi5S3lULB5nBnRSa5nMBPmEUZuc",
-	"kuucaUTRiaPU5nriyxyTAy3lQUTjHitkE1wR+DE2Z0aQZmPn5rUb10lnolklhtDcnmUId4TmekL2pSRv",
-	"2BfPrPDU0E6UMUzNaYoPmMORrO+1tdZ3wEJOD8zcDkZCjYZDGWuWE2SKGVMm81B4WJV1vZZV5pJnk/vm",
-	"lWTfLGfBqpYM6CRX95Ii8BZi3oJkrFN9b85ab63HI7gAa67MxunEjB4qQkk8itguQaMGjhIZG8FcaOgE",
-	"ozhmIpgcWNUmr4JoQgW59/hNsrPVvEHctQTuzZk6dGDs9U13RTWrZ2sru8HDWAZMKdqJmD0+Rdvr1uAk",
-	"9vMtYbRwLWWIFjXEMpROVtDH5fIza4gbeW1NnXok6BHlkZlqbjPjCY6BRFRX0viuZfXmxyw+4gEjb+We",
-	"PrOC2ZefjNWjiZDjXZIOn3aNQfyI6XiysWc+18EFYh+WSciYWh4aMzy6oOApHhqrCLwxgSGHVu34j3/6",
-	"ycf/aP425Babr24/MH+mwb9WbauxdX2j0dxoNPcbjRb8/3fNNZkwZ+VwaciNNRWYx376J7//4p/+rubV",
-	"qtzvEkMi2mFma49/+Ss4MErT6MBSwVaz0WjeNF/HfEDNZNCRNozlEQj2Vu3Fv/yPz370E9jwmDEYxS8+",
-	"/uzHv/fZh/9MmuT4Jx/WvNpoGC6cuxXmtVbzOTx/yGLN0auTWfP5JLAXMwpM97nbjmlL9bGmIqRxSFRf",
-	"xjpJDJgySzObNxPtePwm2W5ev77RJDQa9unGFrCa4odktjzjcjRrsWEU4MJ7siSw0E+Z3f1nsz/2+BET",
-	"ixbtdXPRw4gGsGwVX2uJpuCdA6oOi7xv+/GIIYNC8xWoxUgmvCGzgIl7b4oaC16WkGWRWxnEnSQjxXaT",
-	"WLL5TnYJzWW8FLw3oe9VCShmAR9yy3qnvSWSxCxg/IgpVCq5IooJCAvHxY9zh2t2OOZ7j4jRoMNiIyN4",
-	"FHLR80gs5WDXLi64ZORIZxwg/pDzlrF5/ML3ZU9sVdJNTnDmBi709Z1aYRAvdc6/UwMiyyd5uKelZzHd",
-	"7tzRyg029WvLzrssAFvWMvLbcAvwkxBNCxo9zPAZ62M+QdazVIpHjudMBYiePCsMf+VP/5JvS05w5r5r",
-	"i2+bOpG5+Pzim9PjOv/MLTmX3GFb8t70ZGVu3K6S3lJGaA9pD8ksit7sgiI7V22hYFg9myK8JOesUvKZ",
-	"01WK0s5y5wweNntInmRHbxM+Vj0l1aadnpcnXk2MIlT2QL2ofILyt531iVr49monbOFjljlxix92Midw",
-	"4XuWOJELn1X1hC54UOGJdVRYHNIw4tLQNqgpUulo0iLH/+0PP/noL45//LFHPvn3nxz/8g/g44uf/sGL",
-	"jz6Cj8cf/m1ywa//5sVf/qlHXvz3P3rx3/78+Mcf1zOh2c5IcWEOrTdlSGg5ijlE1rgIR2b48HU8iuFf",
-	"Fo4CF0gEL2ZBMNerfd0c48fWBnuWvNTKzVRomk/COutqXq2LzraiJ96mEe/ESVJ8ngOEnPaEVJoHak54",
-	"SMa6T4wND+HjjtNIulzvEjYY6gkmj9EogstZFEHMuAoHfC0ZwCwT9GrDURz0qQ0Sz+XG9sK7HOjjvREV",
-	"mkeWyxUyxAyHTtUkOcpZtqidFQ0sv1CQYaWcE7dDRag8+LjV8MhOwyPXGxB1v9kg/5EkYyOXwclz44oH",
-	"WVgDRtUop0am9D4SXC/OZE43+i243uh2NBotXr3fMVfB0k3JHXyvlyOTIlVt5tUzhDaQoig36T59V8YE",
-	"XoPLx1XiCypUcEGJzRyMMWOHxVkR2XlY1RcHUTgBOEmPmb6n2WB29MtZd1Mvz9688N3noITk576OKnLb",
-	"Of/Ljx2y+NIEemJkRov4z9o1KsJ2rUXeqdfrT577Hnwn45mvhNTmu2f1ev25+U7GhJKI0W5bmJ8hL9xc",
-	"0K5l8u7bNY+0a3KIP/Q0wy/gtOB3zUaj0a4993eJz4UPp9cXUh+YPzQ9ZMTHo+V75nUc8p7NNVwdGHnm",
-	"EyEFq7fFnjVgmw0SMja0GepbjYYZ4xFT9bbIZk89q0HlxzvPcOCGqNJRG8ExrLXMeGv2aNdaMFKgAXdH",
-	"gP5NuJSLWsoE3rF1CDWv9uIv/+n4w7+qPYFty++kV3u60ZMb9st3lRT1R3R8nymFxOaqhm5LoUrsZJtq",
-	"lakqILQXMxYau77PaGzOuux2WWyjdmM6yYrYXkyFc/ULboUd+pALJVymjGnGK2oHmXnmqXn0rNum1ty+",
-	"SRqNRsP8p1nVq2efccjN/teGfUwAc06+Fz/40Yuff1zzrEhynsyB7HAQWFN+vkqOO3B22xscMX315vXm",
-	"9s0G/q85370XpAQwl73kyQXUeyz84gtKzqw8Nc+kYoIhEK5Jh0VS9BTR0tDMQpfXWXjzEofdFGNTZrxj",
-	"qsg45loz4SWeNKpJyOEE7BLaAS+Sc/YscPFUHBISUqWtgYPzLY6ZGon1k5/KN+SAeUYTPPQIVYorTYVu",
-	"oRuMkhiyjojqQyqhOamFQ6/oYwRiXORizB2EQs1VyRhoCM6S9bSZ/eAqy2uSIxRREUZcZD8eyPgg+V3L",
-	"KDroxsx8Vn0as/AgkKDuD2M24KPBQYyZmkeSD823LFZG+pmPtAcxF0vJeE3ABpRHc42BYUS12eiCUrou",
-	"oUTJgNOI0ADs5cIVX8nRarRRqMFzB9CeBhRxsmtrD5F4indHlaR3YxEubALpxnJwck5M5GbT77tLI2Um",
-	"GjAyQAmmSEAHRkkPDl35ryMNRUJGS8jNMsiZsIIgwowvImaYq/ttIYGPJ3OeWTThGElElSbG4Edh2mG5",
-	"HbqkcizxXNy+wHi8pK4g9f26CLOTG8t5g7O8aiWX8Csirtbm20v6hUtZzF1puQCymRYJ5WjChUeecir7",
-	"Zkr9kUciLg5ZyEGyUa3ocGhLpYmEFNJcEfR6juaUpyzpKk54w5xjnXVRVfCIT53XKidu6gzljskigv8W",
-	"L6oHT3xdTmDuEh83y4cAl4IUU99tsZ8Ve07B7NKn5lsrisYs6MNhfO89+It3pJF28MyFqvcbUh6Ohsue",
-	"yqRqf7ly+TUOSloOt1ohW/7QLEfgq9HbFOlUo5mkAnSGDaaoC8usX1YvrlpUX+oLqXlTA6k0m/Nwjsys",
-	"6JoOkuRp5zyZE5zH8oGnE5LF08L0zEI7JyGmFr7lnMTWCuGY2xm2kHW+YGZV4nSq4njJJFqrWuudJ9W8",
-	"J3TKewKmV1qpdvzbvz7+zcfHP/v3WnZ7gj4VArwrSss4ly6HyWCffPTzzz785+OPf4rRLDivhpDVEP1k",
-	"66ZHYeCWqWK1EsEQmo3Grk26UVWti/VCz2kUtyAum2HZi4d9ksOdz7rOMfErZBFb9p48kVdk3imQCMMU",
-	"1oJVqOgbsvHJ4k2upFfZA+90qgHTsQ0hzrvtvr3suTuZBa+XY1EEsvN2X5JIykNlM0CzVm+J5yMNis+G",
-	"pgMZs+pL/9hc/ng0AKZfsOwpT6myaLb0PeUpFW/T1v+uaU8tDW+0T3tFI9fcFgtWetg+ZzFkHA5Y8Slc",
-	"M/0sv+WPKFcsJJ2J9TdhUfKUT+qSAiQaRH/KGdjL+DJmvBdAnk/miLqvr6D1LKmsZd/kQnMD+vQe3pzY",
-	"Ke7vFdW5qSm9jhkbS8yKJWhlJwUlZvhYSYS+jKOtsS5htVV5xBQYi89OZFOLJu0qT5eaeIU9T5+8cJ4u",
-	"+r2UAb+cSfjQGVFZ9KplQaqqa9lrQHZkVzKBDsljbiWTX7iyb450IFHkTdFPNZFtaywqF1OkhRzzb8jm",
-	"G63nFLbvW7gSJ3uQcov7fG0euFqycbkivxeGLIMo6ehlF3KlEA0hgdhYQmu3w5xmfOWq/NIpzfMV/ZOe",
-	"VoFzv8Lcls8SPTHFOx3atYKRZfXrJVd+Fe3b6dJLstBE015yiGskfJ+lolzsb1+o2KV6SSbLzNk3ieXg",
-	"NGerjc+cGC/DFAr95jnU0cybcKZeKnBwl/LVFHb9PZfqk9DbFIWXR9hyduu8AbrIQxI3cK4VF8ued/N5",
-	"uDhLFaxl3Js5XeWEhUHED1mC+3h+PL9CEv4iZ49ULAOL6TK9+hSrlidMExoDAjYLdyEfjvAUYEDGJGYD",
-	"ecRCC5prbDwONcauil92IYAFqChnJEimV6WqYKnO8Reu+8snASr4w0+sACGVENWYRl5WWOPiSemLUn6/",
-	"okgplRuPGY2Xj4OsHP08Dau7m+B2nwRytudwqxcfWZs0nNxyoNlTvQLM9YkEd5VFmF5StdEp7uBJYPqV",
-	"01l6QJagMzoYUt4TK/CIJEqywEUKw7ptL36exlJmHbk86BPVl0MPgBbNf2Mt0Iu7LFJ1LrRs3/1k4eJV",
-	"E+tThQosNlILcetJZ2I/7WZKkpNAByVWgAnGQiPR7NAwNlKvrb47i4X22ru11gDmEq5juOVtORB0kChN",
-	"RZhL0owYDXHZXOyNBpofQcxOxgMK2WSRVPN1WduOJJtsH2jDfmshG8gNQJQzqjZVivdEPrC3tdHc2W9s",
-	"ZTLEZQS3fqWzc227cavmIeBqBlH3kE3MX5AMagORn/3rvx3/8v+DyjEKEB61z77z3eNf/s8X3/8wE5qs",
-	"DagYYUkZIqJWBFWdjTDi9AoCILkpVs6Kxik/K5RGPGZqqafZ5ZoHhmvBimdVJFYcuioNKrnlfjZP4UiM",
-	"Pbf6nVF0WEhQbluWrQRKAG4RUhmGmzH1cLvymzOPm+3T3htcnZgrrTBEtLQHbZ/2Ho5WiCFk6Kcg+1Uj",
-	"3DDp0ihSRHa7hgVzrVjU3XXYdN2RtvVz1QgwJYplxc7M5DNVjAUJVyUgGCnPXSDYEBLJXl609neO2Ezl",
-	"SzFrQ+vrQAHgyyKmQjGpwlWZmqEY0/LJiuUxyU2Jk3mrYnZHBx8gAygNnM+XhzE74hId3/kElOdzQI/Y",
-	"e7XWzpZXUyNcVOuYrzo1uyPBrPMhiVG7ut1yJl2ADYijcTHPFAHWNq0qTmLIbHHhQ6GrkbG4U0hosOKN",
-	"ge4Av2Rsnu+M9Wp1No5MZvCbIRXVzgFtDHxh5ukJo1oQ4Fq+NGeW6hZ0v0kakqV5BjDOSsHlyikYOVqu",
-	"KjKztF29vHK/z3iMOcLKdvwoLDLOHo4iQWnOyLMqS5A5RHOV0FHy6jlVPIhLzjLo/9NHqr44esfewzI8",
-	"e2E6xJRsM6ubSuLMWcpvWSkXdi7P/BnvU3UwkDErzuZbTlwjsy84GRFV+sDuUn4hH1IFlWhUER/I2ieC",
-	"PdWA5pqUnxmSF7ac33UEWTqZwgack/kWrtNTXNZHNtKWzRisVJppgQBbtbcev2YEI53krjbqNTy6dqPe",
-	"uLm9tX6m3molhG6YRaKfTmaeVKiiFMJ2vyVyaAOKpfCJQ4bV9OZX3337UkBFJeuBs7dzy+FFLVENlKWh",
-	"c4gy5Eh4nUhDbh5Lq80nRB67xJxVhHNtTLthruWd4I2NW0+eNb3m1vPL7XY98+eV/7Q4iwLGW7ydUyHW",
-	"ReuQ4Rm5PJK0X1piTEM/mOezFsernn1StI7YojANKmZXKemPU9J+MFNtDj1UsE9hpnvOFBABi6lGxNca",
-	"iFesnAVHDBzsnob/QG8hBEWwn6TGv9IJIC4HwpwA7ua3Zzcs6EseTJ3VhcpiZgGmISfGfRmxbOdGqohm",
-	"T4vLaEuKou+h4RlR0RtRzE3cCwI21Btv2K8Kn1ae+5ou6jKzdNrTLIsXXC+2L60bwmpGONXsWBYQmlrX",
-	"/5Al2tX9Dxk4zGJFMlOGD+YPVsiBIUJjRqAGwPZiNPqycoCRRtAV+GzLcuTnAnvOSUoucit8g9FIF9Vw",
-	"9VlwOBfbqMDZkF2QOzTog9/dI748hE5a49leIFwX2glqBp1KHsLhBSj+xWA8cxLFsCfgFOtCtPRWs7G1",
-	"s6IDw4JntZq3CotQZn27qYppeFFqRKqD5Fk3vBoTgQwhY7M20t2NmykOl+H9iYIUqKOKICCueeGADoc2",
-	"ExTRrw8GXIA3x/4ZMEwySYzbvBDMl2bn3SahVVliOVYIRZeXlOn+1qARp+2PY7dKx1QoGhgyUjkIslYj",
-	"hSbLfC5b5mZO496Z4fZ2z2dgU/n7SQb4SAxpcMhC0uVRVeM87xupCh1S0ew9cSuhgOpmmnu5S8iAhujW",
-	"yW6RkXIqk5theGDSaKbSiqU0Pp+J48m9465+bgHhF932Tdm5A9c9T89OpcV2l2Qg8tRRobO+okPGttqs",
-	"lmyeHs+q/HfW2wLnb3o/X6OaEvMTQKoQJUmXxhW3KlVKC6AYq+QC4x6mycBV8HPxHoegm+EHM9UcZlIg",
-	"bccsZknjlgQ6ucIEE/7ybImrzxQKOTVmnZ/Jae72cZkDldJRsj9TDqekTYghFa8qBmQR31jOuMY9XQ1k",
-	"I8PPZhBrgK7TILmZPgsT43S3wF4diYgpRbSMwMs3k421XZLmm2FaaTqGk9GOYbi/e53mzcZ2o5B5pGwm",
-	"fQ7K80VspwKTWNLoHNCn2ftt3XL2q2aRtlax0So658EkMnpxN5aDXUi/46ECBRmkBhmJkNmG3w5D/XRM",
-	"4OXZz3SwdeoEug0pp/g7GbJZhkjs3U7eFXQKouGBdfEFMhoNROryy7ZbyTc4C+lkl0CHm29/+9vf3rh/",
-	"f+O11wDdUJBHd2+T7e3tW2QgB4ikA8BVreaNApC2kuijG0gxoo357ZIi2E0wB/IKmRpybMxlao1oZzXU",
-	"i+tjS6KcbtDPZsBUBUujRREjUpAxJA25V3dYjwuF/AJHCE2JzH3NVbzWFvXLrohXIeCa2fFz8D5m6W0d",
-	"5yM+59wmcAJjnw+UHElqJe17IzbCNp8jIazIzRg3qeSkImBRGZJyhtlk3+ikrSG0rHlU9Ihvys4MixjZ",
-	"9GooLQhrrVs7jcbzaoZqNaMyh40AbzmIRwJdGj3sldOo72QMv+wqLRcPD3Px8PRdWd1qu8C3t5xZlixZ",
-	"mWStoB6WeIhCKVhG7Z45+asYectbQlxw1V/yLUviQhb5pnqucdIsInaaQpvJn20UIGUrTeNlF6iaefJN",
-	"2Ultk+VjzOvq9raAKFHVk/XKRZORNEvCWkWiJNn380gc+qbsnAP7N0xwHd6fEkKGDZ8Mi7/PisC/y2wa",
-	"6O8LnWcvqbzlUtwMKJBDpubguGGv4AGdkFAulxWTOQ4lLYgvKeKrUac4FoyTWDDB0p5J5lgfvC8FW/AA",
-	"aB5rriOX7+092LtSIXEjOVh2hMkietmAcjqAIiK/n4KTTJmkR9BBNiJJmwFyeUh56BEtD1SfDz1i/jvE",
-	"aiVDyFAyd8VzGYe5LfeMxq6SRrlu0mZY9SmI7yMW0x47cK9N/by1Vq25dat+qzHrhAaxECud3HUAc0iS",
-	"GbZrNgOk6HejONTSdgoHAb5sO/vVJIjYgZkCZsIlP+BXW14uAJgd8fbNW/UbxSMGYH93y6yXt2gh5uLH",
-	"QJyweCUqZFPMLk+Fm6bXbCa3xtFOvVDNKFzfmWgkrgMSUIfpMWMiIUr4NsnS6bBIjoke58FEyxtXTG3j",
-	"rL9xgi4ZQjWJGHUIwPau4jlNEUKlHctRQnHGQkeOen2d4kBPUrfDKlbd1MZNL0V+SPlJFXIR18BiiaKR",
-	"PUHwlBh7FoLc05ygwqmfOjKDYjJ8jQV8QCMv2UxAc6aKDKiYkGFEA6YgxN3PuNegaXdmQOkwsq6pvBNn",
-	"4z8lSR/XcjkgO8UpIN4c+Zm2f7WIXOlIMO5WzeE3tfF2iTIvLtrPxYl6xV0NXAvyoTmwXRlFcqxKEMrZ",
-	"U32QVviVp+ThNT5Gb/oMc/PM87O5eZhogOezWAoXn629KCLQZZupXSJFNEEK8eHyr0EFGsR/fVeX5lf0",
-	"xsMDDrg6SAraStcMX+ZjeW9vxFThik1t49wcwocpHEqRIQdw+hDIvvzo7m1ya+fajSsFMXyrYM90iuxE",
-	"bJeoMddBH5eeqwW+rVnoZEqwVD5RFpIsEUTF68pi3DLXR3n6mXeOWDyxk4LjXLkm2q5V0ip0Fq1CaSrK",
-	"fMRDCiAf1jwOqFGdSzpnZtOH8w/6P0ZSA+w79olSh1z0gNz7LBrW55uEs0P6xv7+Q4IXFAso27Z4wb1m",
-	"Y8YyDov3tjgleQ/PPawHezqMKBeWp85wsLQtchKOF1IfdOVIVKgUsi3IYSLZ+FDOpMst+pxjkqTFTFce",
-	"BGxYGFY2K+V+dZnjU3K5y8ZLJu7POW1Lna63c5kqVISYuzKG3hOddODFsIA0pgOmWUnFxXsjFk88JHog",
-	"T/AuJzcVP9L1Kp9+4Dcfv/mA2F+REV2/1WheIVxoSTLt1Y3xKMPJYnNosUGf7YNWBP18BGWsxWnoqSOz",
-	"YgieDnhUnLkQyd5BxA9ZxPtShhV7rCWrXM21V/6g/C7EHgJ/eoR6pLMLwBPJV8oz+jYtqYcYMmok+HLL",
-	"Ym/Lta5bVne1S5tbk5lV9XKu55nRFozEy5BAEfU8unv/bcZ7/XnO1cKwb3eR0zBXdl/kNhys/YR4zSdM",
-	"5yobLcjcX7xSIwGgoLOHrENz/tVsftCSlUvlvboT+OeFh2FOK7q0RQcMed4sz8FHmCzwOo7Cki2i6kB2",
-	"Kxn/bjMTIrq2CD0ClAKRdNtciCp7J3M96GLDkT5Z/peENjCAP4Wfivot1SSkkzqJu4MW9DgXwQTMZI/k",
-	"rGbs7WEsZXLZmBFWtR1zEcrxlV0SREdwSdAfxcI8KceA8BGXn17xyJixQ2N7H+R8MuSyPkh/lR3F4iMW",
-	"ksv7V8xTESfIvAJVkac2fZ00PDJgVBzY18H4Cjl6Wd14Fcgd2K0FTbKMBiHogIVEsd6ACY1DjrvFfY4G",
-	"MmRRti6xQJiMRFV24ZK980NC9CaPGGWUdnjE9SSpIE38AFnvxMkxGyxyn2oHBKO0B8uzJ3F6JZJpJ+ch",
-	"f66KWBVsz+1IBodL+mgQjySkE4dPHjOwDLoyDqCLMJHdWdPRFnBN+ZMT69rMh3T506nS2TI2M7CqcQJ3",
-	"gdAW8IDF+dRwd+ma3MkzpCm5DYWOBWYWMgKPdOE4D3BWHTiEY9AQ8JhLoWPeGZmbdvOt22AxR4O0KVJ6",
-	"paq3RRAdtezFXzOGFAs0Cw/wi6sk5AqcdixMlRePxMZywrZXWeq9pAhkR0Nh0y4ZHlCzfF5bJI/NuPeF",
-	"1JmnX/FIX8b8fSkOBlLoPvI39zv0c8MfoglRdJI1gQI5YNjBrC0st3PTaZINMkxemhu34k9JiJ46tZu5",
-	"iHzNjZtczXx9wLv4bb0t3O9cETGKoky7PFQWLe4ajJNDu7DLnd6B6ITQrlSRJrCiQrQa5JsJp7+CPUmr",
-	"I6PfxXLZosoUi+M0feQm4BWBUDsTmomAzbpJKhXTTJvN5n1eQtalh+JuUnRfWXnLEHBFMVxa5jOHo5bg",
-	"66QPxdO3Cju2ZT7lzYNSCZdhRXF3YMyG6AiSU0dxcQdWuPUksEjW0/nsQO4baTKdZuNEA/JaZLHPvSUq",
-	"jvWBE8ZVs2AQAAjXzmbf4B9Tgr+ZNioBKKBPf/P9zz7+h09+8+Hxd37rbEDbrb2AM9VajXqjmZrjtQGe",
-	"+5pXyzO3Wqu59XzJWuit2Vwdt5ALtxGl8VqFEemaF6la8UgkkjoTIOtKxxgd3NbipJiTUgxnVLqylgY0",
-	"088gNfKL3ZmljCSljIUDfIiXnn1ePGqBqWo3repZtmTVRDsjz5LZcnnr6eFfLXd9ecq2dJMNU9GN95+8",
-	"g6nNB0+eNbzrJYihS5NWAcZnJbTm5WmkXI+fv+onJgCQgZ+EFFipOdnydHBWe2PxTZ+Xzflh8sAlLKDH",
-	"DNml2WF1iYBDnlBN/IdvPt4nm0fNTbCKNuDkKt9GETVUlln1Hn66pLBfKID+ZnzwU5ZTsQxbK+cw9UQn",
-	"GG6JDEw+DGnMtIQ/ilQYJytdnkTy8u3r1xZihk4L2sztza2Fd49Tn+tcl1jqnTU3gc+leLgL3riAfFaB",
-	"x9xTJPOETNyaKXLI2NBDowVNEUMxtpzmVOhjoRJ9xvRSMp4V6Wfx0zL0VM1jm6WsKtjJS9DeotGW0uKj",
-	"kVjHcxvQiHfiSn7Y25lL19NWyzMguFbOt2TYo9NaixNHchGnsnrftJQSfBqI5l8xdeM088uXqKM9ZMNq",
-	"SxZQQToMSmJ3CfAfp+ZzTWyWr/JsKJgJItiYxcY8UKRPjxiwHQEPTDInZld9RV2/zHSo4NxdSX13VSLl",
-	"lIEZYLh26JWDjCWzFiEQi020mzBdtbJ4+fz8k6ukTZd51niYthqcPznNl7AH0xJbQp752Kld04W5+o4x",
-	"rdYlKND8KEmTssWkhcL0oW2WifatltYXDaSdI/hxn2p2ZM9KSCfFhJ0wzYJCP6PAXoJ7s7W2u0Am82FV",
-	"a5WAUd2KnUMEMZEia0cQXefHKYBVXNZ8hjU6EK/N8f1kMI4ST+C15lZ9e7Ysavk4ZX6HrzlHfIcpTbq8",
-	"q/suHoXu++gImSb4XSGxwFyoJYmYYZsQbuuPYtfIv2II9CWLsr26cbFCFpRDbp+Z1jfkOB/eBdQjKbJg",
-	"6mPWURz7Dxwhb7QN/r2a7vM4PBjSGNoKxazL4hh+oOGRoUuFhTVHXMFo2dM+72DvBq827GN/A9dMmWOR",
-	"p1cD6VPsNk6rVoqa4pXm5FXKnStJiZsFga/mAk5Usp2taX79+R/98aff+/Wnv/nXFz/8hcOBr+YoZugo",
-	"rg7xPh9Vfl2YS4fvnp/eV+K41+t0UJVw0OwYfkIz78R6Kc9RfA1hQyp7cg0JaBxPCNe7TvtFczOU4pIm",
-	"YENWVG9yb3pWglRfVamtrPsuCWF/vnAmOcD67HrlFallvLX7tPf1UXS4ghaV7802HGngVQN5xAq5TCbp",
-	"aa2usvPbyq6DJ5+rXgim1vWgrEOtXcC0n2aWp62D876V6UX7zpM8ytfatdspPtDsQTyBDrhTGESLQGkT",
-	"8JwskI4bRg6Op2QHVos0OEabCRx85Z3Gxi260d3buPvk2fXimMEUo8p7mxvempzLsqQpNA5mRghwsob7",
-	"4k8eCXmPG/XpAPTHjSkYmOvb81Bg2u3hszeem/8+eH7wJP9nGRbMSg72Qr2rtAHkPu297lqS5PAZpvu8",
-	"VNEX2NMgGil+lPi9llEHrIi3mqEV8mk4WCpUucyMT1Xin5RYzyzGbD1Foqkacc6ZSmrXpEg6AGraK6mx",
-	"Oi1pmy7ys5cOWiwni3EHs2ucGfzSAhkOwHosLcXJ+sr1nRs7Nzv5Mr4qbG6KXvKukgLH3epB2FXjdhnq",
-	"SMY33WeuJN18fpx8IXc6iRhrwulWj7C6R6wUX11R+uXIoqDccv29XHb/ipblHDxd6zRueuJGvcY+zmma",
-	"euZazcIOeatqErN7nWBmrN7AAr2AVsKHbCDBkulZj/6DHLRFq7anON18bFTSPuVJdWCr9ukvPv7sx793",
-	"/Af/ePyTj86/2UVewH89h+dotMgoIradNlYTYIjnsqsFvzIXMn0GN+C9kY1xJCAniLzhkyCifFBSqdor",
-	"zM66jX2AcSzbzevXN5pYJ7axdQXytPpGJ0GvHg4+afaM4TgzSmh0vCxMyr29B3uIjMId2B1WX2TSkvty",
-	"FGP00GYvl7yksPT1rozJkMlhSanlGSs0DnHeVrcWIrkk27RqixA8n2ujmFbFHC2m0DfkmMUbgTkEEVpS",
-	"qe20Adt6MA1s6hAyrfqyMU9/yVKyU7uAbVTtW52jyWU73jpSW8fd4dTYqmA+uKvnIWSR3a8lZ+3Y9Sp9",
-	"opcmyJQ2XmpimN1hjrXUS2kiroX0Mr2mz9puWFLh5yy+7bBepqlhuYrkJa3f8nFmnb1lY34N+l+khRIZ",
-	"5cies3dyM9gx64Yejz7v9VN16PN/+DPr8zBHN3PHzfSOodRMaIxd2dte/PvPj3/4szn3yDjkgsaTzC1/",
-	"/svPv/MXkPoEhMIy3heLqrIFmuhIQP5IoR+UmTuWFqJL8qCEJoog4OzQny0FDRPkE4roSvlE6bosrwvY",
-	"YbtBZh7mzbM/OYsB1WIw2/l0PjF5NXz8XFzVKTKY2exCVylg3XHoIVnWuLjc35SOabbnhXDJH7nILrdY",
-	"c1zBW6v3vU0JpQARHH4rnUHZ3uV4RDqXhTt3It6MHCms4dLgLH6cLM2SNl2hyxareRK6M7tk2V9WXnWx",
-	"WxcmIal6EB3VbRaAHNZa2FvL5Yk8r8Qql3g69ueyj99+Xo2vVuCj52CDTjPgki7SgKFlr+US6uGhEa4x",
-	"vpgICyp2S9+4tFfZUsCMcRbLAYKZ817fZuDAUOWYYQFT5YNQGBA734KfxNhbIUScHMmVzLgTUPCm/Q1J",
-	"ilyLZE93At02jJli2iMsUraoAvnosk5JeEw2yj1dtplDlY1LubmMbXFG2uQBnw3JtAoRG+Z02ai6XitR",
-	"9i5hHFJ9dZ8pRhA0DUa3NM3nIvXZOP3WAnlgaGQ+6Z2UjLKy5SQE1Com5Iru8WRjT287ZieaouhP51wm",
-	"6JdVkDM7VLGD5W4JXGJdksZWrV/cCu3wK117a27n++395vV0FMlFs8C/SYs3OuTZDm8JprGDQ4UdWtC7",
-	"bZHwTle8EjLs1C5VuidI8x9PNPGsaqrEVPfYVZPAVmoCn9vmIq4fyYBGkNJdhkW9MJ947VZimSOc1gRY",
-	"Cnv5Iup5WKykY1BSRZDdp/wGeCnabJaOl1Rz0sVarbJg5cOzpDBw67S4PfZUO+f1j9hUvAT6UmHzuF1C",
-	"iWLG6IGUEa5IzLojhYr8ki22TuJALnG45nfkilkg45CFkOLq0yH3pzW10+q8dRJnfCqWvnQ+hCXqBefl",
-	"PAIBGe1krWhAdhbL63OndegXBtDP5oycBQWuUps6+8ryjgDgTS1pKIHwWVb7ylZnDJmwTavMneAXhVuN",
-	"PMJ7Iesr1dvShiZQsQFYU4WG4u8YE3JtYNgpQBOEjgqmig8Fsa0dHLYUYmPRjjxipFG1SnUOvizr6gM5",
-	"0lUGBDgFUxBXCitnuzGr2nv0ZUK0HXrkPY8ckctHRsMb0Hct+Jm6UoB6uD6ybLLY8+FjzallwSjmeoJW",
-	"KiJqMRqzeG+Ebczxr7tuwt98e782gyRgu+AMY7P6gJXjD+ghVEMiUP0he5/jRT6UbNlE0YkcxYRbjYNA",
-	"p/WQxZcgcTTx5+MA0lXqaz2sPX8OyJtdWV5VS6hSTJMBFbQHjuaWISxC4QxTMbmkMiRHY4a1mQgVFxoG",
-	"kP5pmMJYxnBMwsz3Yx5FJJT1tmiLq1cf857goke4qF+9ShD8HVvycylsFxB/86jpE8FYqIhvlljG/H24",
-	"oEW+DhNFhMwAFgvBMv16djlhkbHX8ASXVO22xTA2SsZV90R21SNDqjQzK40Fg+AxJVf3of6GyJG+aqZ0",
-	"CB0muMbe+cp1LQjZQFobpE6g83w6EdeEn7UFNPYxd+OEqCL+0w1HuhvY9se3q/MGV1pdvUqoUGMWE/9Z",
-	"G0Vtu9Yi79Tr9SceaWf7L5jv27V6vd6umV9cawHztWH9z/06gYYMfuYen3RocJht0IDNNdoCsA3pANpT",
-	"amgJERIlY+2RkdA8Ir57PnQ8AOldJ7fhGYqEEgJs7OmQxwwTe+gRI0KSkA11n0R8wLWd5tsx11z0DAU8",
-	"3Nu//Q1soACw4gNzDMnQKA4ILX5j+9b1Ky1gvYi9MWCGewD6hoIsauDBHvGN2PNJEDEamx/qSF1tobjo",
-	"RYZVooKaJmQTpQFq3b+zT3u+bUpqe1fc627cN4PwiZYJpBXgYBrCnsgRTk8xJsjlneYW1qKPuWJXzOFt",
-	"C/uQB1KwzJN6TJPtxg4Z93kEEcm+OQy2RKNO/CMacaM7HJh3fc3soW+JQWXR4Pt0OGTCQtKae1Vb2IfV",
-	"yZ4g/r2QDSDYEUw2vsUmPhkAQgklMdPxhCjaxTLYG1uYf9VKgcWwDlspsyngLEKhHrNhRCcstLSSvkFv",
-	"PLI/IdE5Wobub0DMMSOuWwVxzQNasPwAyeMHMmS+RyjxEQHeL8JM9KdAE31ymQnDJt/vX/HwpPlp1wAf",
-	"z7OPXSfeeeKj6QHVsYRqwsxxzTadIL7hnD5QSXRkzq7hgvOaIuAsQRG9ehUp2EJgEhToqDMYCk37wbg2",
-	"auTq1X0+YNnlgca3XJC39m/vEiomSBoW9CBM0C+5agvDnEdGiEw7QpJOZHXyFrbDR+T/DBQbrIvtlQ/w",
-	"/PZAoVZnTUx87U6jgZCZEQ+YwDZWNiS2N6RBn21s1Rs1rzaKIytyVGtzczwe1yn8XJdxb9PeqzbfuHf7",
-	"zoPHd+CeNLGmBlIPYw6f/dvvf/Lx33/6y7/59L/+YdYVV2vWG3iTHDJBh7zWqm3XG/VtdOojsMxmn9FI",
-	"9983n3usQIPas8eIKhJBgwWFQeZhLIHcAZRZud4Fqk4eAL8WEgVIHUKLlr/fC2st85ZvwDtBQVVDKSwq",
-	"/lajYbVPbaP4dDiMeAC3br6rZty/id9SHiaBbLrISLDvBiE/nf/Aj1g9p7lgwZtyBf+1e8rGTHDu1CLz",
-	"atpTEABn8REPWO2JecYmiNHyhb3dZ8GhRT+imnYAHNaQ/YD3cLlUUo1/yCY2IwOlMhDdEYt5l1uqq7Tu",
-	"jxgNucAmlestfQCDR+hjHDtuA0RBlfucziTdpJPdMzOjSd086Vpj+wSmMBKx4XEUFe/SuVhGkJsQ3BpO",
-	"TmJWDyQG5Ca7xMdh+kRBazbb68SWJM4n1ttU5Kg1lEBeRjMrpdmj5iZKxg3FtNp8llY8HvDw+WbiESmk",
-	"6P1MPoolV3DBQeW/Rzqj6JBo2usZBi3jbNTdSnLPqPc8rJM3BSOARuB0RwArjiILMDeYpe6IK30bnvKY",
-	"aYwu5Q2uEl9QesnmG0bVAn/QggtRd4PEhhVOUTXiyM0FHVUFHAslrexm0oBCBcdhB8dS9IpkzJsPzVVw",
-	"cbPSxU28eLvSxdt48U6li3cyR3jBxeYqIPuE0I36b+yvQQqjaqwzLUdBH/wgjtaBpMAB93TDalQbeH7N",
-	"Br6z09iBn6asjPTOljmUtSfPZyhrps8fXH/J2ArJAfLz/aAqVmFzsPCpzqT35M5kLWvPo98qJbAFXnXw",
-	"O8KRl0LTQG8gCspmJOUhFr4OpZqjEujZ8w7aPXSRA0xInpgZUMhg4YnUkEURFz00mjm2EeOi58Hf41hq",
-	"Vif3NCqHD998vO+1hZJpygJ6jyxn4MLIvLcevQHCUkgSSaPM56ozSJfDpVoR9lQzoUC4ainr5G0Le+4f",
-	"chH6OdD6ttCxEa9Ugd4LmisKWX/IOdCCTzpM8dAo424d8Hujp0+YMmwOJDK2uWPKGiKaRRGhZIC93/CF",
-	"toFGs+E1Gg1iXq1QjZxidLA5t3HHHpoNS/t+fV2Gk+WEoE31qjW3b5KGeW+jgae8IpfKDOMNpJrneRcT",
-	"2NOnySczIwB7sTqvtN5JkKnYEhEFUIaXvlys9Gali2/Cxc1KT27ik5vXKl18DS7e2qpy8dbWOhz9Lgdf",
-	"mIQuBhTPskfYgPII8oIC18TVcXbLwdBSncPht7Ysh6fhhhTRxPHMQqafP9NGn7DHPqMsZX3hxfZTQncF",
-	"7HIqv9oDqEIA54qVduE9X8lYWwUwcZcAN/LR4+RbIFVKklxPIo8wkYpAxqd9nf/6HUTwxfs28DefGOVJ",
-	"IWyW5Q1t4Wc64NrOOl8jTcMi9h68BiX4rXbtiA/bNfjicsD1hHyNtGuffPTDF//2YbtG3nxEki9f/OU/",
-	"HX/4V+3aFX/XGNVMQI4X2jECmrJbCCHzLMPI33zUFgP+tO5mjzM0LB0G7RF/w8+gPpqhm3XHaEmL+GnA",
-	"3feIn0bczV9GjoLjBAsPiRoFfUJVfs7oTLa4ie4S4qeJs36d5EEWsXsGMnPoB4K5pZjTNqYT3DL2dEiN",
-	"pKGhESS29NGMCp9sPkGSFXygPfjXUvcBUrePPpqk2BA8ZOCZSTkXav6KDlhbGOlaJ36y2Ywag52OKXrl",
-	"2mIiRxYmyWzFLuGhR6wXwbMYzka00gE2wKHRmII5ymIkw7cxPE2DPvTK0dJWcXqQiQ5C0MwEmKubv2c3",
-	"1iMJEcsYZux7zoeNT0GB6pbFil0ZtwUsz3wxXChAjaWQiWecspFQ5UoczF1Yh2XueCxjvdwbDAksc8cd",
-	"2K0qd+xDvYa5sKAL0hTbQ6gucMHRHrJGntQYgMYL7rdU5dW0V8vqJEsWWs2UYRqDAWMRiBSWjo8LpRkN",
-	"ywZib8gNZhEkxenaiXbkS6g9L5VScxbaBGx3NoSZaA3Z8rUFCsMi7eAJgkcUOfpAFKHwwibQhtXZSCHW",
-	"jVuDCoMoGD2oE6hRgDCmHAuXCgQKkSA8dDnmAy8JwHCUL0milEIZNlKM+A/fQsmfjHqzM9lw127wcPMZ",
-	"hnmebz7LPOG579n6cwGWmwuHpAlWKNQWCSgQG2GYut4hXmYEk4dundgFdVqECTnq9UGmQadcSjojBV5L",
-	"wzdCAl6lwLx438VP7UNt+E9L6TnTysll28xtyDK2G1iJMTdE4ir3SY8fMTVVWJXgRBcIE1Qz3CFcWppk",
-	"4k3fgsSchXf8jo10GbZqPVArmn4BuAytuobB/MwewugtUq2D8swai82t7R1jLG5hCRBeCAp65sL3+1T0",
-	"6u9yKnoj+Z/tu+uBHMDI3dPhSGTKpH7718e/+fj4Z/9ey+bGzWZiu37QteM//uknH//jJx/9/LMP//n4",
-	"459ap2zPPGsYSzW0qTrL8VObeVnJmm2eODcv4uQ4IpBM2Ica3n7HApgWPdVetnnHIsK8IYO5CPju+uQ6",
-	"GMUraf42blW6+NYXwFZGusi08isXcMzoUYnFW+gBveVVEnnjmGtWYAZvdlzu4gJZGGPKArrWCDeirTMB",
-	"XuvjobdCJCOMjMmGvNkIs86EuN+MNAwls5D/TphS0RZypMESGwIfZ4Oc+JFxyOI6gWCBFSMhMwYg5PNQ",
-	"0qGZFOKhjLUN6Wcg9CF5J+ZaM1Ene21h5SK8SmZedcgm2UzkAkEC67a6WXKegmS2jj8jXtDwr5Vy+xd/",
-	"+SfH/+vnMxnetb2NJjrAk1oV1ZfDXB0/1PRZLHVUprKPNa/97G//94tf//fPfvyr45/86sXPf/D5n/9X",
-	"i4pU/Lqt2dc9WVpwfN32ZDpbL2j25RYBtsgYEGT6RLy6Hs4vEYt/23BbMhoapRhccBWMmY4MJxuQPVZr",
-	"3dy+efN64+aaXH3D+jeXCQp15UiESTNX4LgENfOujNNuA9x5KIVMFe8+VfViPvk6y3lwVudcISxApQq9",
-	"FTnB60yfKzN4nelyfrA/u1cXEY+ZI77qqX3EaFh4aDHLofzorhSdKDq1VSz8StkcaezVuiESJe1QyDFm",
-	"52Y1tcLso4QuJ2lB2NKKzlm4Mu91H0jB7qMgPwvn3aKzubLNZx67XSUF44HU92UI6WRftuwROKaZRuid",
-	"CaEC9HtL7JfU3NNawajaWcaHuNRxwP4vVYg6c+YMTQ9Hc6yzfMsYaKGWl8vosM/aX5e3Gs0rFujCWnbQ",
-	"akiGEwwJmb/YU640ZH8JBgE3TGM3tpt5QOOKR5I8j7EkyGOU9T2O+ZChtQibc0nZ0Gad7ImJS/SQXfAq",
-	"GiY7oBMSShyp9RnuQrK+sdl4FJEOVDCkh4zszcQDjNG207iVRGJHAq/AFPN6mu/eIld9l1OOCe9UJNNt",
-	"C/e8FtlpbiXgTTG270cv6gzHHI5OhmPe61pONhMG+TqkW9PZWUOlg42EmCUFuxXyDYujIm5ZlguLnIOz",
-	"8/jHP/3k438st0Y//ZMfffbD/3d5b+HD8zT6iqTHHUN6LNzNH2UsxwGaG68lUy58nq+8QVzJbG1ufXEc",
-	"pM7leMqy/pa309xa04mqGI3neVH3nV/R+kMjrjRWo2EpHtbAcEEoCOAWtu5zuUEu94iMFKSKaBZ3acBI",
-	"Z8QjrLSzRWU6ZgyrspJkJS0lloFAQjZ569EbdfI6P2JpFsdlCvddgXQO/PJAs6fa92yzUd0vknY45ROx",
-	"6jHDBNo4Y3aN2TscCdwNv2Wg8NKcn0IYvJox3kB6ujtAmNhLuXBXwuYm0TTr93wCHkTrhtlqeDUlY11r",
-	"1Tayb11a3DxG+jgnefOqphp8ifInkUDWznk4GTfEswzWy3NkZqAszrK1pB18wqDlSBuCsgmKkPWpbF0l",
-	"Nar/A1sKyhWJpNK7qYruk45Rb0HjMfrsrEsCr1s9dp/Rq5fXY3NndGd2LV5ziLuvqDW+lIKxKpnjIlUK",
-	"fRbb5UZWV5fTXrGj7M0pIxK0jNSaApUirUZ2xa1qFB/xIxnXyWszSWhG0u40duZ60S48Zxees5fLc/aS",
-	"usgcqTjHl0tQyBPN/TKfVeq6cQXfEetqTJ8+ZGxoLuKxK3MSoyiyWAqQXgaADJjzap1DNs+tLRCJAQqO",
-	"MNcaAUAMr4EyXighK3QMZVMFTlNsnVlSAXDMDZjXV8udN5/96CeYSuCyu6CFPvsCeGv2T8VJ80qqDRce",
-	"j5PweGAR7EmxZu9kvBo5O2AzyQ6uFIC8pNLmWh7mEkRhUimVlnEW5fkSpWPGNIm4sBVHNjkYEszwM0Dz",
-	"mFUorizfSwZ7FvUiBQUUXJiBU5UUS+jJkJW5482VB7btfTXmtBczum9uON1iBbuMix0IyV5/WWvZoZt+",
-	"Ngy1Qq3jGepUhV7Kh7E84iJgHpYBmtMWQjegAH2JFiWpM7EqFBR00zgkqi9jbbHALqMj7fij75EOC6T5",
-	"Cr+5skv8Hj9iwoeAJKI8mQ+YjtkWuIige4W822VGIwOWYtv6cZUHAfKxQ1aCqmreH+ItWI7pagTcOBBb",
-	"A+sHpGD2vrbw7Ze2ZBPDX0mqU+aOS8oNxkOAupLFwhfmtNFLisixqJO3bV5GGmLECpEIMdzSnFMHTXSr",
-	"vIrBns5XKvc0ZXWtmpajmCvAJcwqjMcffa/m1dxi1lq147//U/PLjz+uebWIdqCo4POf/q/jj3+KzZI1",
-	"jQ4CGZpHbjWvNRrXzNe4a1nwVdiuWqv24l/+x2c/+smnP/8uaKZG0phX//33jn/wx5/9zU/JTXL8kw+r",
-	"66h2E86n/MBRQBFvDsMvcxzuJVFhX2mtdC8MAY8wYTPzBFp1vfQ0dNLNZ/bjIpf1IzaQR0y5EvSelKFl",
-	"ylyTHj3Kc20j4ia2TEFIzGOZEStOQABunSs9K3Fer8yyL3zXL4vvuuqBOGUHth3ELvqmU4MJ0Maq1FIa",
-	"Pckwe4d0MUjSvAcA5GPD7LblxIxbe3VKPiOP8xzZaKZu1+/C33zq/uaTlCBnYiAt5rGWtuZ7qPeyOL4K",
-	"RMkUem+d3KeHkNKXrJGTJihzBkZp7U2bIV5J1XNbVLFOSj3UZyCbXhYHddYKiQGJxHVLdPbF8S9/tbQN",
-	"cC5u6mps7sJJfeGkPikn9clbBCfsqc6jI5a6qx/2pWDKopRhkorFKVPT6F/mR8+m0NnSVc9cY3Qv+za1",
-	"W8XL3RYZNzdmoWUd3Jf9r9683ty+efXq1avNre0d3yP++1evXs1CMfhXiv3gZchJGby9c/OGJ4hBXJQi",
-	"9UCG9yo4ht8yNz4vebOG9iHu/Y5MZTfdyLLxOHgNnh/VQojOM8JOrJDUlzuTX07HfF+O8255C3sWvoLu",
-	"+cdaxlbrs4inAtzYwlBkhIbbLDiRD9f6qfOdKwe+xl3gguc88db7zoSOJvW2QDbpfNp36s3rOwmfajTg",
-	"Pw1/F8tnLFSrg3rtsD43rGqXPdVf86/sZlD3nFM/kCFL+6og222LGR9/nbxBRYgBQcFYaCMQRo+DR+yS",
-	"nUYDZn+z0bC1RbZ/Ewx/18Uo7C8OHvDWtWs3bwLCdlvY5XQjs0VBYbZfQJ3cQWHhEklIxLTZwUskoIo5",
-	"fEPzw39O7gU+E2fscdsfJA1UWEkCyH3zgxWkKFaxSygRbJy7XCepmeCPSlbW/IajTGMRpGooYjfxCiR3",
-	"DOgEMYS5RnzePVvP5Wabk3jmahDiACLl0Dbq5HdQEmLdGB0OGQVIRARx9gh2tyAyJpHsqTmwTnmQ3VcI",
-	"2slwMeht24upQLy6KSynxDBBQIwsuNOtBNxpRSTgc8JOyu7WRQTjIoJxShGMFdGIzyWgMQXs/iyH8bZS",
-	"bOOBC1sg518+ZLEeU72IW7w8OfdZIj/f4EXJidw9k8jFmgR9VgnzC6QjZsZkdu4iknEGmfNLHKFXKJyR",
-	"pbX1Yxp7YIxYuxNdzjrtfYWNc7EsDJqN8NBL+mInQLO2KQydqLZIIPRT88M1JHEcAG6yQO75tH3PmMcI",
-	"WDHNKrTLQFN9SM36lgVOb4thRDVcYubXSt5quVSWx+RPYGnu/xmJ0Jcm/7/AnHH2y4sf/OjFzz9ezU45",
-	"nzqAZRnxRazlItZycgUBJyxxTiXgkgEtU3NQy0rLiAtgygTCFrDYApah+z5TcrMAvixfK7wGGs8KZsnr",
-	"oHl+yTSkfXrInBPYYUzRMZ0sW+G7jH1xmjrRyQJ13Y3lwIiDBGS4EJVvAZETbI4P5fMz9Yn1eXhUp0j/",
-	"FwV3Zy1flxCZqx5mQIih2fB39lyvX5x2YpLHAcaU9uwFS8MjajTACH8ITbkgzBBFZDiKgz6FEjWKYfQE",
-	"oYcqTQI5GHCtWUh0TIWigXnq3CL/+3Y8p3hM3CtKToldkfqX0kIfI05Spugms3FQkYj4ricvlE4i8LuA",
-	"1rG7Vimp3zli8cR2P+PCmLgBcz1nkhWxoFMA4SyGI61c7Ddptd41kgrDyNgMXmDHX409w4axDEcBUwDM",
-	"aE1u2z4UYn8JCGUS6XVnzCLrUjKQIYsuKej13qdQOo+jhjCo619j/QY6g5zVWNQd7DGu0CkePnjDG1wV",
-	"WoJvCmZnMmQxTvPLmXWRO4GutRwQExe51AtL0uufPK+W6T13yucQBz/3FGraSxGYkzMR0DjmZilsG1NJ",
-	"hpANgNCiHsKMAqZEf1KfS+j7ZghnoIrt014Zse9FETQJnE6Vu6B4WJYMkcO/L7twMYPcfKZpr4qxnlB0",
-	"aqVb2nY9Autkp7GDBM01CXkoLulFRvo+9Ay8sM5Pzzq33Ru7xUATq9IpdPVEfd07czN9n/aWsbunebGj",
-	"14xeFDOqLLYPezrk0PfScnIAGlJ0oloZ/cZeL6RgXlsk3wt3dxqKn2e+p7EN+zxo7QsP4AqyubBFcJ3c",
-	"E/jwIBopfsTaohfL0TBpzhkziObjzCATrEQOhQswrE/oOK6YEYWrUGvVPvvOd49/+T9ffP/D5WGD9mnv",
-	"4QiE1/OzkZWlRRhK8Z4YMKFf3VSFLxEY50M418ArxWqscp53fQG7XCSn+bze5VMIPOZim0cJpmGfDSyw",
-	"heIiYCCfFyia3GH7ntLpMS94aBiWOR3zDKuhuwiMK5zLha6JDbuzlMlfBVdG0n+g9ew0MuXfEhDwd40S",
-	"6uTN7DlGiWj9C66VwqxEzuXS6ymIyvyJcdM537ayF275V8UtfyZSbG6zkNOG/pySZpjIP19sYcS7y1jY",
-	"sgIrdb/jj54t38gkCFLSo0P0WTZJZ0J8xd7z6+RbSXkGVRq/JBM5gkqFtuhTEUY2FWlIVVIpQ7uaxf5u",
-	"wgAy1QiKdFgEtUS2bw3wEPdIohgTtplpljlbjoLQobZkxTYx3ROEDYZ6gtVaA0Ydyr95Jo2dt9Qc8TKv",
-	"5x1c1NVL+grK5XCj0BiipM97kG3F3itFrjNLVtxFpuGltXJc6Os7NWj7zwejAfxoC+e40KwH3KWsgC8T",
-	"E72kSqv1UvHy0pTrwQaV1enh7gFOoAqYCA3BwUK/PAxwVc5zV0bmrGQ6W2QBdTOsx7KFMnaCP0/B1LOn",
-	"+JyNmOo50ZC9KILDExK4LoUHTkrLOlQZ4RXHRup6hnm4PxDuh42Z0hCkwGLe4jNoR/MIBnNO1bX2iODg",
-	"yw8I/p47HUOqNYvN1f/lnb2N333ybPv5fzjrQ5JZwcU1rbCZX4QzApq8o2WcVlaLByItPRjZoObc42HU",
-	"btz255vPQjp5XqBw55f63uM3yc5W8wZUVRpaSnwytbcev+Zoa0h1v5C08mmZK5DaDIXfhQpJcwylsKFB",
-	"8NJRzUhfRqHKD3KrsXV9o9HcgFbUBWMN6fxhJvLCMI/io1DuaISDiEP1yEhojjWOgj3VGWbk2XpOrtPY",
-	"iWU8XJGxjHWf+OZCHy5KIiw5hlVvi71scJtgdfsRg67nzvHOk6Jez8J2ksjQhcb1QzejLVo1bwrpZBf5",
-	"NOqOcJW5I26jSWVMJvsa0Jp6lIsSP2L2YJ9x3dCqPkcz0lbtRr1xc3urursxx8FGZ949OLfOJTYa7OMX",
-	"zz67yDQ+ic5DNliREUUlkugkmqnlRNeUlYgtvzawS+iCCDtchHpl0skMkygx5YUrq+l5CJAH2QGI6csB",
-	"HEEE0ShkoQv8TIaGLwMPk7HygPN6bRH0JQ/sjbBKwCww76VFmJCjXt/YadCKjVAsLMk3bysz3+7CqG1z",
-	"l1PkD7n3lATybWPWL4peBWlgmfZ5ARWkwwjtyJGe18W7cq8sPhjKeI5D4x7+noK/W1K0RsUcg8Leefqm",
-	"xGnq9DiJxdq8XcYvDN3xZPMciblvygjM/p7xuRdDv9CJcsmNXR5ZzXeXjIaRpOC8Bh0TWJn/8K19kiHS",
-	"zWf4IakvZ0L7Kbw5/kiUpoZgOxPDLlnUBYQSf0CHQy56vsV2B11VRqMBpBdib2dgHXXyeAhBZxrLkQgd",
-	"stWAUZHkp5sHJu0iW/nUdnLZrc0Vj/jmZb5H/EMuQvMvtI+BD5Atf2AklWBR5puQacqzXwR0MKS8J3yv",
-	"LXw5Fiw2P1poF/PRASTC11zDd1yEI2V+R/ec632dRQ/CVmEt67sLWOSwYMY2poAY+XWy1xaCjUHT54pQ",
-	"go2LrYtwGEs1ZIhDZSdDfNwI30McexLxQ9TJM4nXHnEY+QzJINHJFZ0gpkxWvBI/8YqVL7YMwKQID6jO",
-	"/NIilEQyoBGYMz5aVVsbzR1DOWQgIRDnWqO1hex2FdPZ6/abjVbD/P+rjZutRsP3oMzbPlPzActeTNzF",
-	"vueumHLWvC8FM6OlA7OFfltcDlnABzTCtqX49cGACxn75HKAsDFdJnZdcirshDWk9FiaZzlTyieXbZYs",
-	"bsElZX7NrphHfLDEgJpQ3/HJZd/wBvCtJy0ItIxgUR2F1slbwmglYqpXXGDbJJO3YT/zZwHPGs1ad7ah",
-	"K5CkbacSy/El5Q6aTfoAejFvg+SVaRLVfTZIgIcgpxZoCGy46eBXK/9+Q8M4D2QQxDAGFk6vEjSTt3bm",
-	"42/sbWxdu26xjdrC3uEw70SIg41DbmibDqToEfbeiEZmZonNa0ZYJ/vxyOwaF+AvTeCp4FeF2ZNgwgIy",
-	"FDWMK183s0c6NDTPRVAjs8kO1SjignmOqdk+lUpaZ77ScpjGAxlALSmJB9o8DWDkbHwl09Dhcnru7I/+",
-	"FXxgko8TQyqQWYepzc8WNMP2wCgxMwjXzkwHfjEPaouACmjTC4lLITEiIorIZfOdRfdgIpAhlEKnURO7",
-	"GzhvpwOPpf0Clh+gxeiApbeZjblCupRHqi2g6/C4LyOWdSAgnpVdaTxOqY6dJldxM+04lrFfDuaESsSr",
-	"BePkHGGt2u0H365lAiCBOqp5NStO4UkZjlVruT8DG9Ep4tszQY4M53b+KqOSYN1aq6b6cpg6sLJ2V3XX",
-	"Bu7B+cBD2f0vbzKfqD/aVmAblmD0oIvu8xcwUPlQOOtxyJrkjqcU6ueL/Rvlfg2nyE+5NAp08FKj8Rty",
-	"TLo0TseJQBO2qolrKJYJy1BtVmWXZ4VnU36c9xPN6wLC5gzA+Nc9A+XpH7PG7HKkCLdn08fmWLDLZ45l",
-	"Hl8Sw3nMRKgStfOSsYZ1Uq7j38YXb9yx6lSL9N7nQx9jLQmCqXk3tKSxncjelR1nW7sLndjqU9UWTIRG",
-	"klGRCjOqSSdm9FBBqn7E6FEmKc1CqgKKDnq1UJWE9wHmJyaONMnr/OtkJIY0OAR7FEB58B1tUYAOmqim",
-	"YMTyKCLxSAjITJciwFRyw4BgwB4q3RhMsNqpKzUE1dWe5+LIkNUq7EZ68wOSZpHTpYMdmV5oF+lDnpDG",
-	"+qZ3LBf6ZmI0MERrnm8eAC0A9MScgsLwdxWVUAaa6Q2lY0YHec6YKIIdLiiE5adfUkG32joxZvxN2Snj",
-	"xO/Kzi7pYgYH18aecLrOFHe+gNf80utVb6X6t+GYZTKlI8PJRgQO6lazcWP7xk7z5taO+UXIjSNrfW1I",
-	"Y36tibc5pYWZqzQfMDnSG4oFUoSq1tq+3mjMUc82EWx4bq5ijGAdVJMxS8GhIcSO/gTwjILYmPEs1Mme",
-	"JgOpNGk2Gl6j0QBudsiGepf4xrZmqRfAqoEOLi2K5sUM7uC4vwCBA5jJ4ugBbtSXteFs0j1Vil7qX5l3",
-	"DM9ZmXtXdspP1RswCxkfrhAy+6Z58Lml3jFl06SGEbQgtf1Gi1LwcOFzWgjXbKAqSOvHeOvzRG+gcUwn",
-	"85Nml2q2MaBP32Cip/uGRTfONgXwm7Kz+LQb8vnCBArfRZJ1xxT+LDuI5sep8LP5avPZu7JTzZ8ARghX",
-	"dfJQRpFR6jA1LYlkcOiHEDAGmj3KICJjY2AELIqMfeKrUeddFmjbdsB5JMyJVaQEE8comS+tO2K+Bnzh",
-	"iDh9LN13gTxmj8A6HojsWVmW9L4pO9PiKjljm3gUlnc6uIeWBfb31KEilLw3YiM8c9bohiOrJUSg0v60",
-	"xv7ucsFVn4WECxt+UZoNEYoXYkNwp7kh28wDrHbCVVtgRRsLk3TAwggMTHelA/wSV7LNP/NT+ZEXdWgn",
-	"BWUKtDTnwK9wxKe87AM2v7QMG9JYZDctD5kgeFUHvWCDNB0G1U7054E+yo3FJiaIVG1vHtAJoeqwUOrd",
-	"Z6sl880LI5YnpJmFBsEMaCoDuRE7H5hN3MSvzd98wA7el4IB1+F083Gfil6f8urRwPul+cW4wl8E9ezt",
-	"viR0QO5VLsZIiBBSTDcA9Wt+WRJeQjoTcshKcJ4AZuw+Puq00czgNfNQnnC8XxjdGxHaBm5xi6DICtjO",
-	"DLxYoTh/jXWhRVlfjqcyfuB+o0g/fPPxPqnX65vxSCjfMBrhspMhQYfc08oQRiblLsX0g1ReDAoqsM7b",
-	"wseb60F05EN2zwfYR+wDI8k+IKmgJZdtaaa6Qj4wl21sbJDcf82XcXdAPiAxC7AqrguOb/g4kIJp2zSm",
-	"A+3dmvX6NQ8c8VJxzVzmmmI9SA/7gPhjLkI5PgjpRPnkMo0i0udKy3hyxSP+mPFeX5sfnrVrcbvWIk2P",
-	"tGvd5NMAPj23ww2iI/IBYU+HLNAsTKE7IZtMpT9AloxHQq7Ab8bMUvhdOuDRxCeXB53egeiEu1D4Ah89",
-	"s0ZMS/PZDKsvY/6+FAcDKXTfjK65Zb52zzuIqWb4IzywUW803Qj7o1iYNY9lh3Z4xDV0vhQyxUAcc93n",
-	"GMqw78mNLjO4wfzR2SW91YB3t8WegK3rQGKVIk3yVSw9wmpl60/canhkp+GR665VHvmP5L0RNdYgU+Sy",
-	"sfnJjSsE+0RHE1vznAA97jq6sB7JtujQ4HBM41B5RElyDaCK+gzdm3CtxihYnjAwuqCwbDtORC+kjrIQ",
-	"s0Zll3SxBXYLiTo2DDP5ySOGTJvkA7JFPiDb5AOyQz4g10oIu5jUr5EPICj2AQGFVXMaHURyQqPCb4I+",
-	"HQwhmzz32TxoB/d8wJXR3Itunv536gFm/JCcfqDlgYoYG8LQILUHHgVkMvPF1FPNk8xq9HmHxQKBpgqe",
-	"S/VBzNVh8SfzjCY8UunZRyXXY9LZQSQVm/7LJRgGkQwOnbeAB31IJE24mUohSrHvY8tGWSN+xHxCjR1k",
-	"FDZDuNLcCVilhkFiJS/cCkQHwVUiBWuLcZ9hB0HQ3lRfjiJooc6IFLv2+V3+lIWQxJp5g7GWQsigLclF",
-	"SwXlq5WPZvYAvHvgmqyZxTXy85AZaQjs6mC7kfYahG9SJ+EnH/3g+I+/e/yL//vFv333+Bf/4qYOakiW",
-	"D9Va2xBRWVbpOJ+8ssxelueWXaSQXYQ681Ys0AWhWfWxRHusViZXHsS0quaUjZs1Lzafwb8Hh2wyF6sT",
-	"W785mRyyKEnZN9zP6pHwtl3LELkwkqwXM6Uw0bdOdhq3DAePAD+SJ9hbl1RaYQWpxwr72paAfK7DQS96",
-	"CJ6Yw+dMGw4uPirze9RUPCBz+gxOEX1KKZ7VTxLdE2kf1IpCt85a9HtGMY35km3fMYGL4MbpBzdORErs",
-	"VHZGLEWPQCGgi5b3+XvEUvcDzMIjikG3AGVPzmVoJ48hCCjCchVE+YNGLlNsGQhN5A8ZG3pEjAA73KUg",
-	"WrfElXpbYNurMHv/AJGLoaUgSr0jFisuhe86BeCTWLfLAp1mQkBBZDwSu4VGRwrIpUq79p2NyHpZevZZ",
-	"nR+xdj/9zfc/+/gfPvnNh8ff+W1tBc3+XBr1VWR/F+35LkAzTqw938nw+UWgGctZBOBZLo1APBqJpLrS",
-	"cvbFKVZwtMydr3Z6oZtGBZyxkVBfVnRh158nxv1ev1fLSaorxfAIWGBB09yHgEa8g8h/qfFrewB0aaBd",
-	"mQS4ywEKhose8ak6kF2fXNbOgWnbFGXLu7FFsFUoLFCpQwYmd+HZgIqZuBXBwwlF+oyJOtnLeR7z73H9",
-	"+R12v9NX0LdpxBYToTHWxcRWXUAtcocGh4Dq5Qo4oBR4JEL0hZoX2gg3qEqoAkkRTQAylQaaH1HNfMAU",
-	"w6Xqm/EJtIsAdULzAWtlfQEieX/GZ4Defrs2dn5Z0wqLoF1p9xEDkIRk4EkSWiYlWnaJjELs5q5wzMlD",
-	"Aagite7cnnMpFnhyH43Eq+THXU4BezQSqWP1PItIAHcJsxNcYCgeiTq5e1FcclFcUgGYDFQrYLBSsBUc",
-	"SCeqT20+i0dibrrtm5ZdFvGjFukikHXGsOWCmFGz0KI8Xh4zdqg8MqDvyngO8uMVry0i2duI+CGLeF/K",
-	"UHk2IOsl0VwC5Ta25SWnPSGV5kGhreucWysxxTN1bZkRlgEcjsSFW+v03Vox0MjL6s5aLJIfjUQ2x7fa",
-	"id90CtLy6b+rjK1MybVknnRUtMqi0xVtQVqSdeTNZgsR1ZdjDOg4hdaqUhnNC4F5EgUXcpegHNjoY0X8",
-	"w63O+WpWryjfuUgxPrmGTWhouOSQtdwx5R2q11Edlungm3RtM7NyzXkR+Qu6Mihtm++i18ZaZlkkgrQ3",
-	"I5zcQr/Oo5FIeua+wn4dN43Ffh2bLFm7aP6+0A2UlTVLa98vnajXtLcBjRLn52bjJQRTNHlMQq6GEZ3Y",
-	"ri2FZ2if9l7HB59mmzT7knl52jj2L0yetqY9O6XCxntlnfUWZGjfBw8YxScjZgntqZmumvZ3OtswlNrq",
-	"fcBLob1dMhxpje3CXP9O24CTFzBddEK53Xy1kgllBFB1X2l0b1y/zqDm2a6WE6iYVwjpqDpTbHz8v//6",
-	"s3/+i+OP/64Gu8JxK7Yru7Xccp1PvmCyWRfZghfZgstmCyZMrJCHrZspmGklmqiiqaDbfAb/Lmro7ZIE",
-	"qetIBnftAoPDbAraU4Qro2KWtfBenaFd5Pa9mrl98wl7tby+HDnPyepD2Zz6WWUkR7FHnGixmIkM41MQ",
-	"e0gkVWFu3xrUe0buz3kyaL9vV+TCAXr6DtC1+flOReV1KTp05OH8h3Nz+jwSMzwy8BEsGwAOwGNlUQUH",
-	"NGQZdRgCrxj5FbKgi/5YWqBvlBaXdxq32qgPj7liV0pz7M5CcLwsGXaJAr117fo269SW1n/PJauuEuu5",
-	"yKm7yKk7sZy69XmsV6URVbHuPN89BMytM3FEL0KLkJ/i/eWLbtMacJuVFMeTQr+AdSSpRWioiO5lRuFw",
-	"0hLRXwTz5QyApVrieq+W83ef9hb7fcHJ8wXyjJ2KT0zTXgo/wC3Kl4siIqFT9I2ah7ZrR3zYrs3xcb1S",
-	"7q38khx/9NEnv/5/Pv3Fbz/92f/56V/8PmbF15yHq8e7+iCSR1mw4U+//y+ff+e7n/7it0vJ9XNzaV14",
-	"sy68Wat4s87Sj6U2n2naq+y/AsUB5KyQHRlOnHWy61JpR4pZP5bLf/AhVPw1M/KpciJoztvF9DPzMGMg",
-	"uee3he04YqtfoQ0QlMZi0ZR9B+PggRgXAwskjrO1TJ8pfZxCz7D8yNO8/iINwcXKCxr4WyRTqx50pIwY",
-	"FZX0gwtX3UvmqjsHJ505LNU1YqzSM2KEBEauKtKRul/mrXupHXVlhrLRri48dGfhoXvZfHMV3XIJJGHG",
-	"QwdIUPIoFW8yiTOj4Ufu6cRlJ48AFhSumQllpx68tsi68MaAkgMwZHgYi3x5pJor78vgxZuyE379ry9+",
-	"9f3P/vXXn3z0nU8++qPjP/i9T37zt5989MOljIDz8uvN4VQXDr0Lh95JOvTOxZWXmA+bnVF0uHz2doZ1",
-	"F4M3m8PHlGHKtukSNvRIdZzOBLr20igyjFxIgS4UY4/YdvuK6Tq5nVeKHGiz5cd4Ij0i47YIpbiUak3E",
-	"VQVyGAQ0gwIpYAtCzLtGIrCgClSEGdwD14oTWsU+HfJ4skt4qJwBlUyiLQBHOmYk4kojbvSAK8VFD9ok",
-	"85AgEoQe84C5XiVSBKxIUpiNeNU8Q9g1E1tXZXtz8hCor9G8eatBr4UbNLh1fePGjZ3ORicI2EZnu7HV",
-	"uHWL3mw0mjWvymVbNRgmhSHUXvzZ3372w+8d/+yvPv+77y8lTr5uiP3spYl57SOmjOlYIFfedg1LsIHh",
-	"hWD4YrmIMAPfKA5SkAEVk2whCiRZJp6JpWzRSkzfy8BiT4sBi4I9Bx08Qfy2CfcI8W118iTJJFeCh7XU",
-	"fMCgL3mxlYovfnkNVRxfmQYIv35ZzdW1LNAURL4EQjyv9RRRNlyctTcL7cbbFm8JXsh1xFIwM9bjtoU5",
-	"qBuRFD2Lfh8zVxuSbQjtzVaZpoD4jsxb4JIxt7fFEDBXrZPReXe0Y/GuXIUoXqIGoMG46hF55WxG2J5a",
-	"q/bpLz7+7Me/d/wH/3j8k4+WEOmwTudjJFbgEl9AU/HC+jsx629JdlgWO1pgACLHLJT9i8rtLBG7dAou",
-	"lKZRBIcFGjoaRaBO7sqYIAuDloOF6Rv2da90JZ3jNQvzKXCyX5iUCmOh62QDq3X+sD+rFg0HXCzMr4il",
-	"HEDBkXPgmgFSMbmkUl0Z0y8EdFC2+Regjipr8qMQ5zHx8d0+CSLKB64dtJCadFjbWfxTZLtL/EP2PncU",
-	"j2kaPgmlazNhXmsxkhSLj1hcDqOzquw+z/ql6a46NgJKgwGb2x/HS+T3XjBg5A0dLiu7zynLo1R4r5vo",
-	"cZG08SolbVSXvkJuREkGzxrpHFN80cljzuINBA+fn2Vpr7EdkrLZlRCU4iy2vUOy1fBawp+RHLMyFMN9",
-	"zuLH9v2nKUOT18yr1rWT/OIkJabQ8DkRanarXILytJXZwqZKUKnAQiSAPBSCBUG4YwilM0I/TkSV7YGY",
-	"pursZit6O8wYxspRDjwDHt4W475U2QyfvoxCZSH0ZPp0cL8LKRgI0Tq5J5RmFBDufBilj7KcEn8YM8W0",
-	"3yI+wDb4gGus2uLzf/gzhNklm+TFv//8+Ic/Mx/+/Jeff+cvUhrHdksWDCoDOYomN3aA8m3y0WU/iI78",
-	"HGKhy2wajJQm7ClXGpD+0ukNKOq51uA350t2LcCg3VIPEAw1rIuNDsuxqJMHmGrFFYGq59D1lmVmmqBf",
-	"AJRmuSKRHJZXSpnAPFA1ZCLkopcqExgM/vSffvDpx38PioObS7LYkIHNWRS6+w+01DSC5am1aj3wZwKN",
-	"1Fq1aw088zbtVEZh+qrP/+hPYc6rPbmZe7LiUS6Z9fP/61fwbPy1QxUPMnME6kRohWU54jlpQimRXaS9",
-	"XmhQS2tQqWgrlmxr57/yotBFRl3afIYflur4grdggBdcHcChoQMbF4TrOtlz16C8Q85PpzJbRVYO5DJc",
-	"56S1rsHVLyrCX9E000WnZMV809zZmJNw6kg5byeAZ8TRsyoO1a1DrGcVrpsrwfaT036RYXoGGaYnIA52",
-	"qlpES5EjUsgSrV3smZE51KLk6BhZAP1d6mQfvslkD+VynA7ZxOr9SeeV1ADYbQvISgKMJFy8PFIlRCS5",
-	"wDwByH9aLIE8J4IQTh1a5qevbAuFiPDyiMXZljBjnFp5SPJM5NZL2fIFrdDj7//h8b98r7aCZn8+8cmK",
-	"bPEinfUioHly6awnwf8r5bUuZRZshlzpmHdGzhIt1JS+IcdT+VmW/aKX1Twd/Vx9d2GfHmH7ig5jwnl5",
-	"ILMDsUbHLGY2mBRi/webA0rDsC1sm40omq78cU0xQquRFyOTmwP+WnZep8xMcu8qYSk4vS9dd5jbkFGc",
-	"7uLQCHIOXqPKyv6paz0LD4nTEZbPBp9Srio2ooG+1fkuMUmXlgz5Y9mOc7+SQv8zyC4IELsDFrO28PFE",
-	"+uQygFlmHNkDdsUjPuSD+3Ck/SQX3K+TtwHMBypjFXlvxEYsBD0QlSkv2+ClxNR3S3neLtxzam/SvWhj",
-	"8nKDgptzMXX0lndMLCudM1mV5THONI0ml4SZ7cOGnY8EyxTqQf/6TPWBXxLlzA7h1JORvGKEmj5Ps1ou",
-	"qbLi88xklkWoKXwpU+AAYU+HETS8txXsRa/Gvc69lWuGve3nKgnp6j7GRzxPxkfjmE6Kh2dYq+sKxqHX",
-	"V2lBfiwHxYth2F61xTBv67Au4sjPfx2Y7Uu971TdXOnqVshByxD6FyeMnj+9CbfKfl3KkTIXLQqqP2KB",
-	"jEMsRYPAOqJYpJ3sQNNNTjAZMB3zAI2FmPf62mWKYZ9dRsM6eeBCyGmIfdIWOZYFlDlJ2ZhPLis5cp3h",
-	"2P/P3vW9tg0D4X9F6KUM0p+UQd2nsTH20MEeBnvYyqzI11qrojOymq6M/O9DJzlWHC1pltBSyFtC5It9",
-	"lk6f7tOn++3AGqGZqt5ckqwsVu8j0kK0rERJ27iqn8KVMWHU7S89aJlGKbTv7T/MQmM05QoGuvfa65Kl",
-	"TTwKTD/x07OLo4sT0sMs7HWbjbgHfgY0DWS0qWYmmA2O94G44B8OT4JmLbwaf02NjbeSeJQXHm29PTw5",
-	"Ozw9921DNCy4f27CtHzEqYoVL86enk/qX8YLUcVJb8hEnzBs9mTxnixe4gZ8x2AiDeAr4/fWnHEa7Feg",
-	"0OM/ybe1BeyStj2TFuKLj79B6RuKpi5rhvLs2jbh9dnotdWjnsQufZM9yfYMJNvuhtH5hnhp1fmbg55w",
-	"0DJVhSVHnJfX6rwvwtRKWLwRru6h+OI45cNZb5MF0r/Zv/doLVCNYtPhvu6EGarXSo67XEBxCfrrch6m",
-	"FwxInEyUO2JfMYh853bHQt6NWAvxuLRgmTlkpRRGgtYQ4GBp4ebeVFCVRSzN/ITUcGDrtgotr46u6xFW",
-	"5z/+P7jqZYi6jQLsnq7b03W7o+t2OJOsZeyyoMzfF8h7q9wjhaYxCAv23b2refH92seHILfKTTiUvwk/",
-	"+/WU9Su4Y4op8UmGF3wBbKIWPAjMFFD+bZByazOpu0/40NXOsDAgCC0IWYd1T2cJjRPSsQaVcTlzn9HA",
-	"43CvB9ERR9lJL2fjSoxBtwxNep6EMvNaZ70d741MLixqBjRMvR26mQEb05W6x5sRcVr9RqrOtMq769vy",
-	"LpYHtK4OPlRaswoTM7Fw3rKdj0r72dckbdWkQZt16hWaW/83d0nrXzjONSV9q6uViaeiRu6H/DevZxdN",
-	"wBTyLzEQniRU7FiphMeFls4TGMVugz5kS6G1MrepA6MQbbnDgdCunmtvG4sS2vaSYQPGI4X+9NXEjWCn",
-	"SgKfXc/+BgAA//8=",
+	"7P19k1vHdSeOv5UuZH/Fh9wBgZnhE6ZUu2OKlGlLFH/kKCqvwB007m0Arbnohm43BoRYrLKT9SZy5FVc",
+	"2aw3G2ez2e9m46qN7dr62pYiO8mb0VDUX/sWvtXndN/bF7gXuMCAHNKiyyUOgPvQD6fP8/mcR7VQDkdS",
+	"MKFVrfWoNmA0Ygn8efOA9s2/EVNhwkeaS1Fr1Q4GjCRMyXESsnOKHLNEcSkIVYQSpRMp+uSYxjyiWib1",
+	"WlBjD+lwFLNaq9au7bRrtaCmwgEbUvNkPR2ZH5ROuOjXHj8Oam/KkOKLZt/77oAljGjv7QGRCXzxvuwG",
+	"hCvSk2MR1Re+4XFQG9GEDpm2k9yPooQpdTsqninFn88pwqP8bBrNa9cb9HK0RcPrV7auXt3tbnXDkG11",
+	"dxrbjevXw+uNRrMW1Lh50ojqQS2oCTo0d9pnHvKoFtQS9sGYJyyqtXQyZv7QezIZUl1r1cZjuHJ+sW5I",
+	"oWmob4yVlkOWlM0htL+vPgl6rdHYLp6Ee+jGZlE6evx55cHT5rXSHbDP3NjY70oulk2AjMxFaxDS8mnA",
+	"kzcwmXGiZFI8iY5gD/VhCFd0iOzBuRvRPiNd1pMJ2yNSxFM8+WTC9QAuUHTISI/HmiWEiogomei6m8sH",
+	"Y5ZMfYKCt/tDHtKHbzLR14Naa7dx/UpQG3LhvmgWzwCJ8ubDERUF27EfRWZcihEtCaPhID0buCWjWEas",
+	"1urRWLHiUTJ8sj9KrtkQWMm/Sliv1qr93qWMo17Cy9Sl3MgMw6w9TidAk4ROc+O/xVkcqfnxv23WGCcw",
+	"ZMMuS1RAukzxiBEeBY4XB+SIiwgW3Iy66tR6+NK1pwaDXjItQwkF22LOSMQ1jL0nE2IPB+mEXE/Ja6Rd",
+	"++KzHzz51aftGtm/8zpRIyaiQy01jUl73GjssNdIs9FodMpoC0mwjLa2G41GozpxPRs223zmbNY+6b5M",
+	"dNEWwPYHeHY7Wx17rgnXsCPmaiYiLvpla2zOdm6FI9aj49iMaStMGNUsOqTmCm/lm1XW/eZDzRJB47J1",
+	"5xHhgugB1URNlWbD/NrvbzVLV5fZRy9b3TyxLB/yG4kcj15ysXw7YsOR1EyE02+z6fwUviPHCZETQY7Y",
+	"FEhED7gi5o1M6YBQTYZSabJ9+TIJBzShodG46mSfJGzEqAZC44Jc3SYDOU4U6TOtQGj0eKI0UeMwZEoR",
+	"2qdcpDSH2mk2XW+QW2aUZZt2+eryTbvde4vqcFAi/4wy3EEqM4MMB1T0mVE6u1SxiBjOJRPSudiBtaBi",
+	"ajTi2GjDVOW0VsIecqXVHtltbhOpByyZcMXKZ9jbwmEtoseiydyRgpVMaF+4+SjGRCrBdxq7ZDJggghp",
+	"tqZvJxkRxUW4cITmXUuHWTzO4UgmpaoTh1/XOCBhs+zI4yNPfzy+Jbtlo35fdtcZcimXel92Tz/eN/mQ",
+	"F/D920bCkxFLQJkr4+0x3FzI3C83gKPz4XgI/By5o/2YDoQLzfosgZG8JSMWF7IUs3hD8+s5ZbhKfv3C",
+	"+Lh4eeCOwyM4/eUrNKLa8Ppaq/bv3qNbHz4w/2lsXT988KgRXNl+/K8KF+2O1Kxsl4XUbA2jhJZus3ng",
+	"6ff5HovBgC4bdmJ/X2Po5Rate+gGhj8uH/lYrHGsovJBjzcw3vvmWlZKzfAoVkTOxzQes+KB4U3PhqLv",
+	"gwwqGSxoTyjj+vQYnS3GrlDjcGDEWEcN5KgDco4lo05+Qua3kvngOysqWAU6oT/T/a1/i/N8kP1ZP9x6",
+	"cLF4vge0D8pYGVH1zY9rkBUrJSt44ukJ64D2y8asaX+NEfdKR6xpfwPjNdZYodfOqDjG3g7lWGhC45gM",
+	"jabAVGB4KHl/rDTqjiCBSIcpzYdUs47RrsDNEFMhQE/uj0ElFBEJpdKKCEaTeOr0lTLpBYZiiWkipDCU",
+	"yYSRV++lH+0QcIFDXXtQNOU/QDcnM1b5/MxvDFh4RNgxS6aoTVGwydWEJWRijthEjuOIDOhoxERAumPt",
+	"lMol07HeVXYozXsLp2WtfDvkrpQxowK9nwlTIykUA7P+jtRvyYj3OCsgtTtFWiBsiNEdjc2V0/zqxvS/",
+	"u9tomCeFUmgmQN+go1HM0al7aZTIbsyGv/++Qg9vSr3mjsi5tIytcHjMJcqUWlCLmKY8NjsJAgwsDBJJ",
+	"poCAgJpQKbc3m21LEpmoWuu99MlDLg5j5CneE4eG+rrMmCsxo0qTZmatgPpeC2rgXmNJrVW7BFvw+AEe",
+	"FaZAj2zVrvSuX2le7/XMZmiqx6rW2gV1l2s4mt+gEbmHN2Rnxy2GulQw58f+ti5yvtzFh+De5vfvLRqb",
+	"Y8sisEzMSk3QeuEqXSlzHOVEub1rnmrvtDxi4nDIleKwbukiU9JlNAEucMSEOdaCsYg5lrN4HZvZOr4j",
+	"6FgPZMI/ZFHRQuYHsIk1vCNxzLCEUjAUjinpHbOE90Cwe2GTd999d2t/rAdMaLN2rIgpUm1WYQLRktRb",
+	"Cm9aEr7Afdo51T6pUI5Y0T6lgyAxDY+Q+cLFqa9CtSYJ16zSxu1kG3dLJl0eRUwU7Vp+OJvYtYOyecA2",
+	"cq2IZoIK2IOxOBJyItwJ2D0d93LeFyH1IUSj/OUVEjUpd1WlVdzNVvGO1OSWfeg8E5l/9YaWMgE3hxs8",
+	"ygRwuHG3jm7xrp1q8dxaaD5kcqxnCbMroymJeAQHjyYJP2Y4DEbMHc41wxWRI5bAS8mAqkqLfC1bZMun",
+	"yUE6irmlnh3opkh2zRm61b9+qtX3XKGHmh6xnNylAhxVKeUSGieMRlPzehyRu53walz9erbiN6ToxTws",
+	"XOr5UW1qsc1QmAtkRVRT0gMmpQh39NzcPtWK2miM4WxD6xqbUWSsQ9AsYk7JqrKCze1sBe8mLA2gkFuU",
+	"x8XicW5Am1rLdCbIJ4za5JRc574kik4dpTZPJ77MMTnUUh7GNOmzQjbBFYEfE3NmBGk2dq9dvnqFdKea",
+	"VWIIzZ15hnBTaK6n5EBK8qZ98dwKzwxto4xhZk4zfMAcjnR9L59qfYcs4vTQzO1wLNR4NJKJZjlBppgx",
+	"ZbyHwsOqrOtlX5lLn03eMq8kB2Y5C1a1ZECbXN1zisBbiHkLkrHO9L0Fa719Oh7BBVhzZTZON2H0SBFK",
+	"knHM9ggaNXCUyMQI5kJDJxwnCRPh9NCqNnkVRBMqyO37b5Pd7eZV4q4lcG/O1KFDY69fcldUs3q2t/0N",
+	"HiUyZErRbszs8SnaXrcGm9jPd4TRwrWUEVrUED1SOl3BDi5Xx1tD3MjLp9Spx4IeUx6bqeY2M5niGEhM",
+	"dSWN77KvN99nyTEPGXkn9/S5FfRfvhmrRxMhJ3skGz7tGYP4HtPJdGvf/F0HF4h9mJdINbM8NGF4dEHB",
+	"UzwyVhF4Y0JDDq3ayQ9//MXn/2A+G3JLzFc37piPWci4VdtubF/ZajS3Gs2DRqMF//+35hov2Fk5yB5x",
+	"Y02F5rFf/sd//+Rn/6sW1Krc7xK6YtplZmtPfv5rODBK0/jQUsF2s9FoXjNfJ3xIzWTQkTZK5DEI9lbt",
+	"yf/5m6d/+glseMIYjOJ/fv704z96+ukvSJOcfPJpLaiNR9HSuVthXms1H8PzRyzRHL063povJoH9hFFg",
+	"uo/ddsxaqvc1FRFNIqIGMtFpOsmMWept3lx86f7bZKd55cpWk9B4NKBb28Bqih/ibbnncjRrsWUU4MJ7",
+	"fBJY6qf0d//R/I99fszEskV7w1x0N6YhLFvF11qiKXjnkKqjIu/bQTJmyKDQfAVqMZIJb/AWMHXvzVBj",
+	"wctSsixyK4O4k2Ss2F4avTffyR6huTypgvem9L0uASUs5CNuWe+st0SShIWMHzOFSiVXRDEBgfik+HHu",
+	"cM0Px3wfEDEedlliZASPIy76AUmkHO7ZxQWXjBxrzwHSGXHeMjZPp/B9/omtSrrpCfZu4EJf2a0Vhk0z",
+	"5/x7NSCyfKqHe1p2FrPtzh2t3GAzv7bsvs9CsGUtI78BtwA/idC0oPFdj89YH/MGWc9KiUE5njMTIHrw",
+	"qDD8lT/9K74tPcHefZeX3zZzInMZEctvzo7r4jO34lxyh23Fe7OT5d24UyUpqozQ7tI+klkcv90DRXah",
+	"2kLBsHo0Q3hppmKllEWnqxQlK+bOGTxs/pA88EdvU2zWPSXVpp2dlwdBTYxjVPZAvah8gvK3Pe8TtfTt",
+	"1U7Y0sescuKWP2wzJ3Dpe1Y4kUufVfWELnlQ4Yl1VFgc0jDi0tA2qClS6XjaIid/8R+++Oy/nnz8eUC+",
+	"+KdPTn7+ffjzyY+//+Szz+DPk0//Lr3gH//2yV//KCBP/vMfP/mLvzz5+PO6F5rtjhUX5tAGM4aEluOE",
+	"Q2SNi2hshg9fJ+ME/mXROHSBRPBiFgRzg9o3zDG+b22wR+lLrdzMhKb5S1hnXS2o9dDZVvTEGzTm3SQt",
+	"ZslzgIjTvpBK81AtCA/JRA+IseEhfNx1GkmP6z3ChiM9xXQ9GsdwOYtjiBlX4YCvpwOYZ4JBbTROwgG1",
+	"QeKF3NheeIsDfXwwpkLz2HK5QobocehMTZLjnGWL2lnRwPILBTltyjlxu1REKoA/txsB2W0E5EoDou7X",
+	"GuT/R9KxkfPg5Ll6IYC8tyGjapxTIzN6Hwuul+e/Zxv9DlxvdDsaj5ev3h+Yq2DpZuQOvjfIkUmRqjb3",
+	"6jlCG0pRlJv0Fn1fJgReg8vHVeoLKlRwQYn1DsaEsaPirAh/Hlb1xUEUTgBO0n2mb2s2nB/9atbdzMv9",
+	"m5e++wyUkPzcT6OK3HDO//Jjhyy+tOyCGJnRIp1H7RoVUbvWIu/V6/UHjzsBfCeTua+E1Oa7R/V6/bH5",
+	"TiaEkpjRXluYn6GawFzQrnnVGu1aQNo1OcIf+prhF3Ba8Ltmo9Fo1x539kiHiw6c3o6Q+tB80PSIkQ4e",
+	"rU5gXsch09xcw9WhkWcdIqRg9bZoi9uCjIyVbui7A8Pp2BGSkAoyoMeMUNIbixAWAKzctKqxR0OtWnYq",
+	"9hI7m/HQzqKHX+iECkXhClVHpyleMOEikhO8aOfK5ch+a2zWdOWWLcdlXI0AksjZQ90WHTUeni94Z5B7",
+	"i5FQgsXkNXJuwrrn2rULaaHM5UajUycd0PXMXkZ0qjrkfMR7PZYYqzqWIY2J+fpCYFYuUdpuREzNn+f1",
+	"gLVFetUFI/L95dsjZozm0fS4b/4Zpjs5pA+heMy6FQz3sexX1UkHFyxN+zJvI0qSIRVTGE5ADNdRQVsM",
+	"pdADZWhuymiibAqFjOiUnO9cb0Tmrc3tYecC0GUvkUN4pfldS+Kimec7mW+tXoe/m9tbO01zNzxsa3ta",
+	"r+NfzWnnwl5bdGD7YIjUOz3ymGF6iKEboL5960BpNkjE2MjW1Ww3GoYCj5mqt4WfvfeoBvVq7z3Cg2OY",
+	"WnZqjOIyqrUMgdSsaKm14KQAD3J3hOhfh0u5qGVC6D1bPVULak/++mcnn/632gNgG3lOEtQebvXllv3y",
+	"fSVF/R6dvMWUQmbnah1n/d/Pwk+7DT70kEO4MpHgC08/D+kReNIjNqKJHoLSXPvqj//46S9/9tUf/bQW",
+	"1PpMRBDD6LEhBb2iwnvTclGbZXfyo58++YtP5l25zjWPL3zy3d98+Vc/Or3L9rm4PvMLukQ/tBffkxhT",
+	"8Be7yHNql3yJxEMKegMvru49xS0p8meyRGHWeXFCMx0yMhgPqS1P952YS19axVdK1RGWK63sMU3YkCZH",
+	"hZOyFPboxfAyen7FnL8R9mRdF6MrXJdClbh8bdawVyZHaD9hLDLLPmA0ATFiRJZNQJnQqW8t9hMqXNRa",
+	"cGu3YTi00FizA1rH57nBc7WiL27NU+eO00pVjQsP2362S7KH1cd49eonbXEGs39wZmxB1tPEWMjWGmTH",
+	"RpfpMQyVzFWiLZlregZXLVb1zw+s8wLyfyPdPke1VlylcqvcX+GAB87AbLFqwCkNFhz96r7TudPm1m5O",
+	"P+CiF4+ZCOFDOKDDEfIx59wwX4/xnz7V7IixEXzocUExCUuzcCB4iBqY24ql/rdVjvTSh/Wr08jSZ23i",
+	"3M8e5tN5ULPDvOSALn1NxQO7hs/Th/iYy/2w8ssTN88sb8EGp2vNnWuk0Wg0zH+aVXMX7DMMZ661aqMB",
+	"lrm4VIYnH/3pk598Drs57LLE5WsMZZfHbF4FrqTrQkqPvcGZLL9/7Upz51oD/9dcohFnukEFbuQ0CQhi",
+	"pNguC+FYrJxIBRdkenFNuiyWoq+Iluha6EuGBmYlWfY8FPk0TWFGCCsz/AlVZJJwrZkI0vwBqgna92qP",
+	"0C7Ezl2Ie0lgu+KQkLAqbRUcpG9zzE9PYz75qXxTDllAJjI5CghViitNhW5h8J+SBGotiBpAAZVR6gqH",
+	"XjGzAohzWWJF7mAU+uuVTICm4GzZ/AKzH1z5aml6pGIqopgL/89DmRymv2sZx4e9hJm/1YAmLDoMJQQ5",
+	"Rgkb8vHwMMH6tGPJRzXHpEFSjWgfRZ4cjqiY4jUhG1IeL1QpRjHVZqMLYGfQuRNyGhMagueovq7JNJde",
+	"MmIJaowzBxJPn+xZnB4knuLdUSVFrQgZBpsATqDNpW4gd5t93y2jsBApQkaG6DdRJDQ2aJeGRw6szJGG",
+	"IhGjJeRmGeZcMpUgwowvJmaY62erQNkST+c8t2jCMRJwwY0SeYx2V5flduicyrHEM0l2AcYTpNXUmTnq",
+	"8mqdHFnLQAVetZZR+NzEFx7yAulVSVydmm+vmA1TymJuScsFkM20SCTHUy4C8pBTOTBTGowDEnNxxCIO",
+	"ko1qRUcjCytG0NTMAYadLr0m4ykrGuUpb1hwrP3AfIU8oJnzWuXEzZyh3DFZRvDf5kXYaWmE3wnMPdLB",
+	"zepAWp8Cd37HbXHHF3tO4ezRh+ZbK4omLBzAYfzgA/jEu9JIO3jmQqPXDPJNKY/Go1VPZYpwtxq03CkO",
+	"Sga7sh5gSv7QrEbg69HbDOlUo5kUaWiODWYIhausn68XVwWgK40A14KZgVSazdn5VrwV3YSXxTztjCez",
+	"wXms7jLakCxe2fWxqYS2TYippW85I7G1jkPGYwu+MwbrSdJQZxVHjFdeqmqt9x5U86bQGW8KmF5e5PC3",
+	"//3kN5+f/NU/1fztsRF5mJtMckVCWALzxWc/efrpL04+/zHm8MF5NYSsRhidPW1RCKarMlWsViLoXrPR",
+	"2LOlBqqqdXG6hNssd7UgG9Vj2cuHvcnhLmZdZ1juErGYrXpPnsgrMu8MdJNh4V7BKlT0DdmszOJNrqRX",
+	"2QPvdKoh04lNnFx021v2skUBZDkRRYC07w4kiaU8Urbuzbd6SzwfWSrwfEJuKBNWfenvm8vvj4fA9AuW",
+	"PeMpVRbNAn5lPKXibdpmfWjaVytDAR/QftHINbcQKZUedsBZAnVWQ1Z8Ck8ZDs9v+T3KFYtId2r9TQjF",
+	"NOOTOqcA8RSRknMG9nohdWuWlQcK7Xu/sYbWs6Ky5r/JJSQO6cPbeHNqp7jPa6pzM1N6A/PUV5gVS5G9",
+	"NwW7bfhYSV5yGUc7xbpE1VblHlNgLD7ayKYWTdrh7aw08Qp7nj156Txdzu9KBvxqJuFdZ0T5SM+rh0Cr",
+	"atmnACr0VzIFTMzjU6eTX7qyb491KFHkzdBPNZFtK8srl5Bn5euLb/CrLE7nFLbvW7oSmz1IucV9fGoe",
+	"uF6JZbkivx9FzOu+4OhlDypEEAMuBRZcQWu3w5xlfOWq/MqFnIsV/U1Pq8C5X2Fuq9fGbUzxzoZ2uWBk",
+	"vn694sqvo32vmUWSatorDvEUZa7PU1Eu9rcvVewyvcTP8LGGS2o5OM3ZauNzJybwmEKh3zzXocN7E840",
+	"yAQO7lK+htyuf+ASzFN6m6Hw8ghbzm5dNEAXeUjjBs614mLZi24+CxdnqYK1inszp6tsWBjE/Iil/QXO",
+	"judXKD1e5uyRinntF1zWzoAiVtOUaahDoWbWe1AFRHgGqyYTkrChPGaRbTBjbDwo4kixy2w9CmBBPidB",
+	"MrsqVQVLdY6/dN1fPAlQwR++sbLrTEJUYxp5WWGNi/LUy4zfrylSSuXGfUaT1eMga0c/n4XV3Ut7XG2i",
+	"y1TgejwtP7K2VDK95VCzh3qNllAbCe4q241pRdVGZ2jrm0AyL6ez7ICsQGd0OKK8L9bgEWmUZImLFIZ1",
+	"w178OIulzDtyeTggaiBHAcDLm/8mWqAXd9WuTrnQsn33g6WLV02sz5Rns8RILezxRrpT+9eeV1aUBjpc",
+	"2SVgakOVk639hNhIvbb+7iwX2qferVMNYCHhOoZb3kQUodaJ0lREuSTNmNEIl83F3mio+THE7GQypJBN",
+	"Fku1WJe1zVP9Es9QG/Zbi9hQbgGOtlG1qVK8L/KBve2t5u5BY9vLGJcx3Pp73d3LO43rtQDbTHh9RI7Y",
+	"1HyCZFAbiHz6y1+d/PyfAS+DAnBh7el3v3fy8//x5E8+9UKTtSEVYwTSwD4QFVtJzEcYcXoFAZDcFCtn",
+	"ReOUHxVKI54wtdLT7HItagFiW7TMq0isOHRVGlRyy/1okcKRlXPY1e+O46NCgnLbsir+QdrWAxvJ2IK9",
+	"1NTD7cpvziJudkD7b3K1MVdaYYhoZQ/aAe3fHa8RQ/DopyD7VWOTFdKjcayI7PUMC+Zasbi35xC5e2Nt",
+	"UUOqEWBGFKuKnbnJ52oIC0naCDk0lmiaMGosJS5cDwjPhIpYyCOW44DPq5ZqbpU8WJqCXLISVMNMnCyR",
+	"2Yhxay8vIqubx2yuyKeYa6NheagAwXMZv7Q9vxxskBmKsZofrFkJlN6U+s+3KyaudPEBMgSsl8UiZ5Sw",
+	"Yy7Rp5/PrXm8AMWWfVBr7W4HNTXGRbUxh6pTszsSzvtV0vC7A2Iqlz8FheA4GhfOzVp62O7hxfkZ3haX",
+	"VpeDMyHr8QNnTooMwVkm5vnOD1GthMiRyVxDHsiytXNA8wlf6D095cFLYnerVx3NU92SpqZpZ/gshQLG",
+	"WSluXjm7JEfLVbUBn7ar4+UcDBhPMP1Z2aaZhahR/uEo0gHMGXlUZQm8Q7RQvx6nr15QoISNppjXzm32",
+	"SNWXBybZB1hxaC/MhpiRrbe6mZLhnaX8lpVyYefNzZ/xAVWHQ5mw4kTF1TQRZPYFJyOmSh/aXcov5F2q",
+	"oMiOKtIBsu4QwR5qaM+RVtYZkhcWn8011Vw5T8TG0tP5Fq7TQ1zWezaIuDIqi0V2b9Xeuf+6EYx0mrva",
+	"WA7w6NrVeuPazvZZwZy4YRaJfjqde1Kh9lXYh+kdkYOPUyzDwx8xhEcD9Cj37QuB/ZuuB87ezi0H1LFC",
+	"oZNPQ2cQQMmR8GmCKLl5rGwRbIg89og5q9ifozHrYbqc9+83tq4/eNQMmtuPz7fbde/jhX+9PEEExlu8",
+	"nTPR42Xr4PGMXIpM1jY99RNAg8/H88bUy55YU7SOt8AzfPPhKKZcrOi8258pYWUcsGw66G0G4DqdMOxF",
+	"1vFc0J0CX92KOtpz94GvCLnoLasoQUZdYwqIqFaZ5+Ag7qE9XpQZh91JK6IS9bhtW5+hwQHW1GQgY1ZU",
+	"3TuzZO5t6eal8ylfwCyO75/etBFvhhyXgv4BWFwG+ADNWglc6LXpnUGcYwnV2FqmBmofFquD7xMETl/D",
+	"fwBfDdEX7V9S46dsAggAiniq0ODjO/OMJBxIHs5s41IjxluA2UMIG5DtSgqhWF/Yn2Gu4BqRCEV/TDEd",
+	"eD8M2UhvvWm/qq+EV+Yt6iqzdFr9vOohuF7u97CeP6ux41T9sSwhNHVal59PtKX57Ks+LkvXqZSU6l5S",
+	"Ptc3HKrGCqz+5vqs/SxYdcnM79JEob9hdohu94vwqTXgcKjVnA6nn/ViUk95qH9XGmsu3/x7qXfW4ygD",
+	"CdO3uRleZywRXWqAs8sQzHu15va16/VGAx4PoyxkwQ7bdp7z2fcUQsy7txZAcgBnYrRHuPAo8N6tG+TK",
+	"9UazuC0KYyV+G+vVcDACkG+VsMjDGU9YUeaNYKsRgNvG+RHAVMp59MxGu4WxTwzsItoplm90FtD2NtoR",
+	"+nu+GM0gdNu1Ceu2a578dLHMVHaG6RclchMAWRHI2BsdjP3xgyDFGFbopx5DiDGiU5jReFgLavS4D7n1",
+	"As0KIOoEAGFiipFINziHyW4utOC6EA6axww2q+d/i7DjD7LG6d6P82S7kD3kNaIJ1wMufLjlEDA5jyyq",
+	"fQqdWzXzaolI8ZZzTjGIY+s0pQIaf0PVoDXyXCpYkocmXonCS1SJd51n2MzTogLNF5ak+1V4+2JcZYRh",
+	"ztx7nYId76w2lxJFpli/cIpFtvjehBbyYK+lVvHEPVAr8Lgj3gQGuBJGoKI2spE5nmBInyYRwOQUWFVl",
+	"FacLm4MtKPErEq3fZDTWRYgIAxYeLeyPUBDfyukcNBxAgC8gHXnUMcQ6me8nznWha1rNdbiQR6CXQzvf",
+	"5YD+C8ouvslZQpNwMJ1hrpba3jMbOzIr0qheZb2dVVlnaFaWOSGU9dO/+5cn//ifn37865NPfv3kJx99",
+	"9Zd/dvL9fzj55DPwTNkXNqu/8PrSF371z3/5xed/YV74/U9zLwxqRmIKvQLIteH8I2qG+F61G8y6J2MR",
+	"QgAMVdLHp6v7S3ftjoxYYSsQilQ8A9eTyKENpY2IljkoIuSoPZnkeM2KtWW5iS4wxBPoOOP53cxIjKJF",
+	"1MCm8i4xwGGCQWooZK9dSOR3bDB6Fpx0VLRaDWIlopaj+mmCXafJ1p1naBm5zglJjGTkR71a9okPEm2r",
+	"IXB1ipb19nBk8yA9xoHdmlvNxvbumvF227yn1bxeCAcxn2WVRURu3PmOF2lXh+mzrgY1JkIZQe1kbax7",
+	"W9eyPkCG1aTLFKrjivCcNGzCgId0NLI1mSiuD4dcQPKB/RgyLPdI/Wx5n20eJC0f5Y+shz2RE4WtsPKO",
+	"3Uw21NQ4DBmL/CbiOU3Qb4FkuLmLyHt/ly1zMxcg2p1jXnbP59o28g/TWuyxGNEQOAyPq8aS86H8qiCe",
+	"FaO0Gw9qFVDd7IK4Q67IkEaYheBvEZlAuUSWK0oVsfDnFVcso/HF3AZP7k139WPbkHrZbd+S3Ztw3ePs",
+	"7FRabHeJ16JLHRemElVkqe/LblXvun88q+pu88kBcP5m9/N1qikxP4FThShJejSpuFVZDKWgFVyVqlzc",
+	"w6wst0r/TrzHdfD0+MEcroKZFGjqExDWMWiaWevWChNM+cujFa4+oyYJLi3CBZrs47wDldFRuj8z+RHI",
+	"BC2pBFV70BXxjdViwbin68FdevxszlEFdJ2lq5vpsyiNpe4VhFfHImZKES1jSEqZq4vaKSm49ZhWVhjh",
+	"ZLRjGO5zv9u81thpFDKPjM1kz0F5voztVGASK8ZIh/Shf79FEPO/ahZZeiWYuJC5NlWaDbNqOiNJjfrO",
+	"ECZ3D7wfPFKgWoPUIGMRgcLNVdrD+dlEbFdnP7NpzzMn0G1IOcXf9MhmFSKxdzt5lwOGh3bwXRod2oyU",
+	"UMbjocgyVFLwL7RhzLJK9NxEdLpHFBMR+c53vvOdrbfe2nr9deiuJsC3u7Ozc50M5RAxbQFCutW8WgCf",
+	"XpIs6wZSjC1rfjunyAAQtnNNJqFmQk684GbqcagXI1WVJOW6Qc818OCCZcmNMSNSkAmU77hXd1mfC4X8",
+	"AkdohmCeRprrJFlZ/G27IkGF/GBvx88gWcant9PkyuBzzmwCGxj74katsaRW0n4wZmP4MhkLYUWuZ9xk",
+	"kpOKkMVlnVw9ZuO/0UnbGS964SO+JbtzLGJsC52hyD+qta7vNhqPqxmq1YzKHEohvOUwGQt0h/YBjq/V",
+	"qO96hp+/Squlb0e59O3sXb5utVMQ8l/NLEuXrEyyVlAPS7zLkRTMU7vnTv46Rt7qlhAXXA1WfMuKrqMi",
+	"v7YlhqKOvFkxq1fJ2ijo1Ks0TVZdoGrmybdkN7NNVk+JPq1ub51Xqaqerlcu+RlJsyQLs0iUpPt+FnUu",
+	"35LdM2D/hgmehvdnhOCx4c2w+LdYUfPhMpvG6EqaCSr0OZW3XIqj7qEcsUWBUqhHIUM6JZFcLUDnHYeC",
+	"IZrHnlOko8bd4tRlnMSSCTp9v7An9OGHUrAlDzDXEXMdOX97/87+hQp1BunBsiNMFzHw85+zARQR+VsZ",
+	"TOiMSXrMEsCOStuck/MjyqOAaHmoBnwUEPPfEeKGGEIG8JoLgav9y215AL1p3U/ppD+0qRF+JdkxS2if",
+	"HbrXZn7eWqvW3L5ev96Yd0I/toH+9K5DmEOae79jMwAKfzeKg1eld4iZBa0d/6tpGLNDSDWAwq30B/xq",
+	"O8jlBfoj3rl2vX61eMSQSOBumffyFi3EQiRXSB8sXokKyf/zy1Phptk1mysFcbRTHNApXN+5MAuuAxJQ",
+	"l+kJYyIlSvg2LSrpslhOiJ7k23qUN86f2cZ5f+PUdk2mmsSMul489q7iOc0QQqUdy1FCcYJ9V477A52l",
+	"GE0zt8M6Vt3Mxs0uRX5I+UkVchHXQH+VDHBB8JQYexZyX2c5QYVTP3NkhsVk+DoL+ZDGQbqZ0FeJKuya",
+	"DQ3QFWRVDTz32oCq3ICyYfiuqbwTZ+tfpzUKl3MlC7vFFQvBAvl5+/7bZHe7eTXFxs5GgnG3ag6/mY1P",
+	"c5rSFxft5x05VyxFx3pQUOLblZHZjq+++72nv/z7k49++PQXn558/09OPvnRl3/zsy/+5W//728//uKz",
+	"Hz79X9978tGff/mffvX0F3/9LLv/VepgTfMW34iFnMaHthzRLCsXgkUrtfFbAChvV60IO3uSSA2Nt1IM",
+	"kjnqwNWd46oxNYKUPdR74NhRhAlI7Gm3Rf2s+u1tMDhvqM8F5tP4bFktLbSrtwmZmiEUwRzgQKHssvs8",
+	"t7rwPRFSMwX+3rn98VJPX6Rm09YGA5pJpxc4ElwtymG2YK0Yh6PYvN97BZTNaqZWRiIPAi/60GeCJTQu",
+	"IJyVyGFxe+WZPYEZl63hLFbjPLtRMh5r3M4BV1o6PEmHquOmVGSQmTecgYkK0uE0NiqOe3Ugx1MT15pc",
+	"Z5Z4lqPvpcRUQDxzhLK8irs4s4sKwAiB+mnSk3EsJ6qkMyd7qA8zZLvyem28poO5EgOGhdvm+X7hNlb7",
+	"oDZcbPMWa7L7cUxsJdcekSKeoj7WgctfA+Q1yNTsODy2TsXYNzzgkKvDFMitdM3wZR2EteyPmVIVst8W",
+	"FpjfzWDAi9ym0EYWUk7P37t1g1zfvXz1QkG2rXVnzWT0aENle0RNuA4HuPQlSdFl2G63ZEKo7TOfmuZp",
+	"qVYuC7HYNVtgF908ZsnUTgqU58oZ6XatMIu5qMmAUJqKsBSwB8CtrTM6pHFcCMcwiy2Rf9D/f2y1LgjY",
+	"UXXERR/IfcDiUX2xA3Z+SN88OLhL8IJiczBtub3wXsAckklUvLfFeBX7eO5hPRjW4Loay1l74ZKFqleX",
+	"Uo1BSH3Yk2NRASELQ8U4ET8bI+dAzS36gmOSJrDPwtKEbFSYxGVWyv3qCnBmrOAem6yI6rLgtK10ut7N",
+	"5ZRTEWGW+QR6LnezgRe3w6EJHbLCwiUz6Q/GLJkGSPRAnhDLTW8qfmRZJdS37r99h9hfkRFdud5oXiBc",
+	"2Lxku3vnFDFCdrnzcbn73Pl+bnFd2PLwGOAbiyu6srBhxYQ3OuRxcZ5gLPuHMT9iMR9IGRXHb+YdQ26V",
+	"qwXSyh+U34UkwIZXAaEB6e4B4HL6lQpIl2laApYzYtRI8NWWxd6WenDXMTns0ubWZG5Vg1ygd260BSMJ",
+	"PBIoop57t956l/H+YFEos1BH7C0L0eXgZouCdMNTPyE55RNmgSyMFmTuL14pFhtLzm/4t1Y7kw2mzS+I",
+	"EJaC/d+zUKNrYfSs6Cvaruorum6h4ACKbwWUtlNUyBiFAyuoatuN5vWtxtWtXNbAuKt4xLF995kADa3j",
+	"FirDhUvkkHSlHhAmZlqFlT1PWM/kPGqA26NF9Dt7VrLFruAhqJJy56g4zfl9gfxDVpHDhVrNHeSmtZZL",
+	"yG3ZTCYb62kCZa2YzcaOjaXUY6gszZTtL4fNN5M6XJU4n+XeF2vR8+NctNxn4NtJ2fBp/DvZ+Ff38Thq",
+	"WUIBy7sWlO3tGnjZuZ0tz1BAb0xaT8IVFv1x5RwlaccWKCrD3JiMmyesx5IEzqb9E1JqxqNRzDHWMp7C",
+	"v2w4imXuTwa1/WPFBjKOUFfTwj4pnqnTy5bo3lhAG815laFLc3lQfh3PikcsLfQu77u+VI1egJ8UpNDe",
+	"MOTCw2RneRaHyS3waQ5TyRZRdSh7lXiX28xU/by8rN8Cy2NPLe3D6mNVgRdnNNabtZzSFERMtJ/pOIqe",
+	"MapJRKd1kvSGLZKwkIlwCuHsgOSi22CnQ0SbnLeYC+ZhEy4iObmwR8L4GC4JB+NEmCflTBd8xPmHFwIy",
+	"YexIHWp5mMudIOf1Yfar7CqWHLOInD+4YJ6KnXXMK9CJ8dBCn5BGQIaMikP7OhhfoS1YhrReRX+H3XLK",
+	"ewkGg9HOjKoaEcX6QyY0DjnpDYvRGGTEYh/utsAMHYuq7MJhNeWHhP2OAjJKZJd2ecz1NAUmTuP1fhbB",
+	"5pgNwsJb48XxGhilPViBPYmzK5FOOz0P+XNVxKpge27EMjxaMZcCO3hgKBQ6eicMfIo9mYTMYl7MO50t",
+	"LuhM3lfqlzfzIT3+cAaRuYzNDK1TLW0Qgc0g4AHLMRPg7tI1WQyGB/i5BQ5aZAQB6cFxHuKsunAIJ+Bb",
+	"wGMuhU54F4JwWDYB2wziG1Cxhym78a5U9bYI4+OWvfg1wh6OWGhUaPziIom4guQaFmVuj4AkciwiFqVw",
+	"AJZ6zykCVcyAl7lHRofULF/QFuljvTQ8IbX39AsBGciEfyjF4VAKPUD+5n4/TKhm+EM8JYpOfecpRrcT",
+	"OTSTQW7nptMkW2SUvjQ3bsUfAhz+kMZqz7uIvObGTS56Xx/yHn5bbwv3O1fEqGEeYhK6mSxeEoyTC8I1",
+	"Od/tH4puRDQ9Yoo0gRUV9ndBvply+gv1tqgalQASu4UozJXRmN4dTCGeAinxTGgmQjYfYKmEhTdrKlg4",
+	"LkvWpYfiVorlXll58wi4ohguBUZYwFFLNOzsoXj61mHHFisBX166MrNR96Q3NAZvfAxFpONEFKrDcOsm",
+	"unecTuezA3nLSJNZZ5gTDchrkcU+DlYAstaHThhXrVbBljm4ds6lBR9mBH8zdXBh85wvf/MnTz//31/8",
+	"5tOT7/7WeY+RRxdxplqrUW80M0d+bYjnHuwan7nVWs3txyt6vrbnPV9uIZduI0rjUwEYZGtepGolY5FK",
+	"ai+RtScdY3TJR8sduJtSDOdUuplidcoVi0h3attoIZvLwgPFgdBFCCu04pm6i5c+f78aaoGZajer6uUh",
+	"XOyMAktmq7nassO/Xo356pRt6cZPJ6VbHz54D0uQDx88agRXSnpsrkxaBV0xK/U3Xp1GyvX4xau+MQGA",
+	"DHwTUmAdN9oadPC89sZ2BH1cNue76QNXsIDuM2SXZofVOQKhfEI16dx9+/4BuXTcvARW0RacXNWx+Uca",
+	"EGCseg8/nVPwCGyT60XvZyynYhl2qtrALIaddj1LZWD6x4gmTEv4UKTCOFnp6hnSl+9cuby0y+asoPVu",
+	"b24vvXuSRWsXusSyuK65CXwuxcNd8sYl5LNOQ8l9RbwneBlvTJEjxkYBGi1oihiKsZmiz4Q+lirRz5le",
+	"SsazJv0sf5pHT9U8tj5lVek2vALtLRttKS3eG4vTeG5DGvNuUskPe8O79HTaannuJNfK+ZYMe3Raa3HK",
+	"aS5XpQyXK4M8Ap8G9r+vmPT5LOvAV8C7OmKjaktmoXQTRqM9AvzHqflcE1uNqwKbRMYEEWzCEmMeKDKg",
+	"xwzYjoAHpjmX86u+pq5fZjpUcO6upb47NIdyysBKLVy7vSy6ZtYCajNcQdyU6aoIYKvX0W8uEp8t87zx",
+	"MGs1OH9ylmlpD6YltpQ881lXdk2X1tQ7xrSWeQE9ftME63ydxGzpJwZF0b7V0vqigbRzBD8ZUM2O7VmJ",
+	"6LSYsFOmWQDIYxTYc3Cvj4m1B2SyuBFprVL4163YGUQQUyly6gji/fFwSJNZ3GG7rPlKaHQgXl7g+/Fa",
+	"lKSewMvN7frOPHzJ6nHK/A5fdo74LlOa9HhPD1w8Ct338TEyTfC7QkqiuVBLAh1iMNw2GCei7itbS0Og",
+	"L1iU7eWNixWyoFyv87lpfVNO8uFdQDaXwk+hmLCu4tix/9jmUsiQY4fuAU+iwxFNdJZVAT/Q6NjQpUIA",
+	"jGOuYLTs4YB3uS3BGg2kwCx3mUBHAgRjWtSN936GLlGUd1maSlQp674kQWi+bfoqeZIWxCC/6F/98Q+/",
+	"/MN//PI3v3zyg//pOqdXcxSzysW3tin64j7sp01qdB3R89P7vSTp97tdVCVcM3MMP6GZt/HCWVVM2FBy",
+	"nl5DQpokU8L1ntN+0dyMpDinCdiQFdWb3JselfR233Qx76pN3882HTLX4t1fr7witYq39oD2vzGOj9bQ",
+	"omyms8sIG2vgVUN5zAq5jJf0lNceKgDyPryNF2e1ku6L+WDn+h3YcygDoZ7LQFWLFvAeU6BK5nnaadqH",
+	"b5sRK+D1rfce5NG4T42xluH4zh/E9K2PToHrn8MKXtbrNAW59QFv3TBysLklO7BepMExWi9w8HvvNbau",
+	"063e/tatB4+uFMcMZhjVTC1vcErOZVnSbK6xGSF0KTXcF38KSMT73KhPh6A/bs3kHV/ZWYTW2m6PHr35",
+	"2Pz3zuPDB/mPZZitaznYC/Wu0iqKA9p/wyzXHI4i7FXt97q7l3egOqGKvsAehvFY8ePU77WKOmBFvNUM",
+	"rZDPwsFSocplZvxMJf6mxLq3GI9Ke5mCOOdMpRgzEuFaof0l7ZdUZz8raZst8qMXDgI8J4txB/019ga/",
+	"skCGA3A6lpYhSvzeld2ru9e6ebidKmxuhl4WQ0qcKgi7btzOo450fI18lVqjpFBtcZx8KXfaRIw15XTr",
+	"R1jdI9aKr64p/XJkUQDUcPq9XHX/ipblDDxdxqQ9jZMLRn2KfZyN8ZylVrO0uGVdTWJ+r1Nsy5V9CTNd",
+	"gKyEj9hQgiXTtx79OzkIylZtX3F66b5RSQeUp7gCrdqX//Pzpx//Udom7ExKG8ug2L6R67tgtMg4JkNE",
+	"zsRqAgzxnHeYbRcWdjyew/f7YGxjHCkYKSJkdkgYUz4swbjoF2Zn3ZBjoZMpjmWneeXKVhMrzLe2L0Ce",
+	"1sDoJOjVw8HTKEqYUq5XoBll2rN0FTjT2/t39hHBlDtQeqy+8NKSB3KcYPTQZi+XvKQQNOOWTMiIyVEJ",
+	"SMNzVmhcw2iLi1GIuJpuUwnm8XJ1Bujg1N1GqvYGKabQN+WEJVuhOQQxWlKZ7bQF23o424DEdbKw6svW",
+	"Iv3Fp2SndgHbmBt1yQNyNLmi5ExJ7TTuDqfGVgXdxV09CyGL7P5UctaOfQ1RuwZBZrTxQhPD/A5zLEZf",
+	"SRNx/bxXafz9vO2GFRV+zpIbDpN1lhpWwzJZ0fotH6fv7C0b8+vQ4zYrlCjs1OqHU8y6ocdjwPuDTB36",
+	"6n//F+vzMEfXu+NadsdIaiY0xq4cRsQ//eTkB3+14B6ZRFxg2bC75S9//tV3/yukPgGhMM/7YvHYsI56",
+	"LCB/pNAPyswdKwvRFXlQShNFUO126I9WApUL8wlFdK18omxdVtcF7LDdIL2HBYvsT84SwMMasjkdfDEx",
+	"BTV8/ML+JzNkMLfZha5SwKTnLDmnyFFJzLjc35SNab43pXDJH7nILreY8FzBW+cSNMq7YqSEUoAtAr+V",
+	"zqBs73I8IpvL0p3biDcjRwqncGlwltxPl2ZFm67QZYvVPCndmV2y7M+XV9C33DW1UfUwPq7bLAA5qrWw",
+	"xb/LE3lciVWu8PS+zmrCoIFOFb5agY+egQ06y4Dnsgo99E17LZdQD8+OWTI1xhcTUUHFbukbV/YqWwoo",
+	"bXZtdtVm4MBQ5YRhAVPlg1AYEDvbgp/U2FsjRJweybXMuA0oeLP+hjRFrkX8052Cvo4SppgOCIuVLapA",
+	"PrqqUxIe40e5Z8s2c91fklJuLhNbnJE1Y8RnQzKtQsSGBd0wq67XWpS9Rxh3fdYVIwi3CqNbmeZzkXo/",
+	"Tr+9RB4YGllMepuSUVa2bEJArQUOtJ57PN3YZ7cd8xPNut3N5lymXSqqdLjoUsUOV7sldIl1aRpbtb7u",
+	"z6bjwnXqUPRyrdbTUewcNK9ko8ghb+fTUtNW7HTE/U7sae8h17YEdmhJj/WljRvSFa/UwWVmlyrdE2b5",
+	"j2fSsSHXFv/R2klguW2tOtalbR1iGdIYUrrLekYtzSc+dctv7whnNQGWwl68iHoeFivt7JtWEfj7lN+A",
+	"IOsK49PximpOtljrVRasfXhWFAahB5S66FU37fG4HRkrQk83cMRm4iXQPxqbvO8RShQzRg+kjHBFEtYb",
+	"qyIwxOVYiBs4kCscrsWdsxMWyiRiEaS4duiId2Y1tWfVIXsTZ3wmlr5yPoQl6iXn5SwCAZ52cqpogD+L",
+	"1fW5Z3XolwbQn88ZeR4UuE5t6vwryzv3gTe1pPEjwmdZ7SsHcMmEbS5t7gS/KNxq5BHeC1lfmd6WNR6F",
+	"ig3Amio0FP/AmJCnhpSfATRB6KhwpvhQENuC0WFLITYW7cpjRhpVq1QXINOznj6UY11lQIBTMANxpbBy",
+	"tpcwVnEwLxIW/iggHwTkmJw/NhrekL5vwc/UhQLUw9Nj0qeLvRh43pxaFo4TrqdopSKiFqMJS/bHepB9",
+	"uuUm/K13D2pzSAK2W+0oMasPWDmdIT2CakhscXPEPuR4UQdKtmyi6FSOE8KtxkFGiTzmEUvOQeJo6s/H",
+	"AWSrNNB6VHv8GJA3e7K8qpZQpZgmQypoHxzNLUNYhBKLUX5OeSRHE4a1mQgVFxkGkH00TGEiEzgmkff9",
+	"hMcxiWS9Ldri4sX7vC+46BMu6hcvEmwbY4gGnZbYrbNz6bjZIYKxSJHOPvQq4x/CBS3yDZgoImSGsFgI",
+	"ltmp+8sJi6zAFzTFJVV7bTFKjJJx0T2RXQzIiCrNzEpjwSB4TMnFA6i/IXKsL5opHUEnSK6J0lREyvU7",
+	"ithQWhukTm7ScOBNRNAhAkK0BTTgNXfjhKginYdbjnS3sD1vx67Om1xpdfEioUJNWEI6j9ooatu1Fnmv",
+	"Xq8/CEjb79xkvm/X6vV6u2Z+cU2JzNeG9T/u1Am0cup493RIl4ZHfmsnbILZFjoFYeexhmZSEVEy0QEZ",
+	"C81j0nHPh15JIL3r5AY8Q5FIQoCNPRzxhGFiDz1mREgSsZEekJgPubbTfDfhmou+oYC7+wc3vomtl6Ah",
+	"ydAcQzIyigM2Jbm6c/3KhRawXsTeGDLDPQB9Q0EWNfDggHSM2OuQMGY0MT/UkbraQnHRjw2rRAU1S8gm",
+	"SkOTls7NA9rv7BEFPROx69Xt3tZbZhAdomUKaQU4mIawp3KM01OMCXJ+t7mNtegTrtgFc3jbwj7kjhTM",
+	"e1KfabLT2CWTAY8hIjkwh8GWaNRJ55jG3OgOh+Zdr5k97FhiUH4fmQEdjZiwkLTmXtUW9mF1si9I53bE",
+	"hhDsCKdb32bTDhkCQgklCdPJlCjawzLYq9uYf9XKgMWwDlspsyngLEKhnrBRTKcssrSSvUFv3bM/IdE5",
+	"WoYu7UDMCSOuzxVxbYdasPwAydMJZcQ6AaGkg71jOkWYiZ0Z0MQOOc+EYZMfDi4EeNI6Wb+hDp7nDvar",
+	"eu9BB00PqI4lVBNmjqvfrop0DOfsAJXExwxwuunCdko4S1BEL15ECrYQmAQFOuoMhkKzvq2u3Tm5ePGA",
+	"D5m/PDs7O9fNxN85uLFHqJgiaVjQgyhFv+SqLQxzHhshMusISTuG18k7AnGRoWeQB8UG6zK2P3ZlNLUH",
+	"CrU6a2Lia3cbDYTMjHnIBLabtiGx/RENB2xru96oBbVxEluRo1qXLk0mkzqFn+sy6V+y96pLb96+cfPO",
+	"/ZtwT5ZYUwOphzGHp7/69198/vdf/vxvv/yz/+C74mrNegNvkiMm6IjXWrWdeqO+g059BJa5NGA01oMP",
+	"zd99VqBB7dtjRBWJoTWTwiDzKJFA7gDKrFzXI1Und4BfC4kCpA6hRcvfb0fQWVJ/E94JCqoaSWH76Ww3",
+	"Glb71DaKT0ejmIdw66X31Zz7N/VbyqM0kE2XGQn23SDkZ/Mf+DGr5zQXLHhTruC/dlvZmAnOnVpkXk37",
+	"CgLgLDnmIas9MM+4BGK0fGFvDFh4ZNGPqKZdAIc1ZD/kfVwulVbjH7GpzchAqQxEd8wS3uOW6iqt+z1G",
+	"Iy6YUqde+hAGj9DHOHbcBoiCKvd3NpNskza7Z2ZG07p50uXGzgamMBaJ4XEUFe/SuVhGkJsQ3BpNNzGr",
+	"OxIDctM90sFhdoiCFuq2S5otSVxMrDeoyFFrJIG8jGZWSrPHzUsoGbcU0+rSo6zi8ZBHjy+lHpFCij7w",
+	"8lEsuYILDir/A9Idx0dE037fMGiZ+FF3K8kDo97zqE7eFq6NidUdAaw4ji3A3HCeumOu9A14yn2mMbqU",
+	"N7hKfEHZJZfeNKoW+IOWXIi6GyQ2rHGKqhFHbi7oqCrgWChpZc9LA4oUHIddHEvRK9IxX7prroKLm5Uu",
+	"buLFO5Uu3sGLdytdvOsd4SUXm6uA7FNCN+q/sb+GGYyqsc60HIcD8IM4WgeSAgfcwy2rUW3h+TUb+N5u",
+	"Yxd+mrEysjtb5lDWHjyeo6y5fvxw/TljK6QHqJPvJFmxCpuDhU+1l96TO5M1355Hv1VGYEu86uB3hCMv",
+	"haah3kIUlEuxlEdY+DqSaoFKoOfPO2j30H8WMCF5amZAIYOFJ1IjFsdc9NFo5tiAlIt+AJ+hmXud3Nao",
+	"HN59+/5B0BZKZikL6D2ynIELI/PeufcmCEshSSyNMp+rziA9DpdqRdhDzYQC4aqlrJN3Lex554iLqJMD",
+	"rW8LnRjxShXovaC5opDtjDgHWuiQLlM8Msq4Wwf83ujpU6YMmwOJjA1ymbKGiGZxTCgZYtdYfKFtoNFs",
+	"BI1Gg5hXK1QjZxgdbM4N3LG7ZsOyjqHfsF2dqwtBm+pVa+5cIw3z3kYDT3lFLuUN402kmsd5FxPY08+S",
+	"T3ojAHuxOq+03kmQqdhMGQWQx0tfLFZ6rdLF1+DiZqUnN/HJzcuVLr4MF29vV7l4e/s0HP0WB1+YhC4G",
+	"FM9yQNiQ8hjygsLQxlUdZ7ccDC3VBRx+e9tyeBptSRFPHc8sZPr5M230CXvsPWXJ94UX208p3RWwy5n8",
+	"6gCgCgGcK1Hahfc6SibaKoCpuwS4UQc9Th0LpEpJmutJ5DEmUhHI+LSv67xxExF88b4t/K1DjPKkEDbL",
+	"8oa26EDfnENIw7addV4jTcMi9u+8DiX4rXbtmI/aNfjifMj1lLxG2rUvPvvBk1992q6Rt++R9Ets1diu",
+	"XejsEezZNWAuJCIYi1hkIYTMswwjf/teWwz5w7qbPc7QsHQYdEA6Wx0P9dEM3aw7RktapJMF3DsB6WQR",
+	"d/PJyFFwnGDhIVHjcECoys8ZnckWN9FdQjpZ4mynTvIgi9g9A5k59APB3FLMaZvQKW4ZeziiRtLQyAgS",
+	"W/poRoVPNn9BkhX8Qfvwr6XuQ6TuDvpo0mJD8JCBZybjXKj5KzpkbWGka5100s1m1BjsdELRK9cWUzm2",
+	"MElmK/YIjwJivQiBxXA2opUOsQEOjScUzFGWIBm+i+FpGg6gV46WtoozgEx0EIJmJsBc3fwDu7EBSYlY",
+	"JjDjTuB82PgUFKhuWazYlUlbwPIsFsOFAtRYCl484xkbCVWuxMHcgnVY5Y77MtGrvcGQwCp33ITdqnLH",
+	"AdRrmAsLuiDNsD2E6gIXHO0ja+RpjQFovOB+y1ReTfs1XydZsdBqrgzTGAwYi0CksGx8XCjNaFQ2EHtD",
+	"bjDLICmerZ1oR76C2vNCKTXPQ5uA7fZDmKnW4JevLVEYlmkHDxA8osjRB6IIhdeIJUqC/91GCrFu3BpU",
+	"GETB6EGdQI0ChDHlRLhUIFCIBOGRyzEfBmkAhqN8SROlFMqwsWKkc/cdlPzpqC91p1vu2i0eXXqEYZ7H",
+	"lx55T3jcCWz9uQDLzYVDsgQrFGrLBBSIjSjKXO8QLzOCKUC3TuKCOi3ChBz3ByDToMc+Jd2xAq+l4RsR",
+	"Aa9SaF584OKn9qE2/KelDJxp5eSybeY2Yp7tBlZiwg2RuMp90ufHTM0UVqU40QXCBNWMtAvyqtLEizd9",
+	"GxJzlt7xBzbSZdiq9UCtafqF4DK06hoG8709hNFbpFoH5ekbi83tnV1jLG5jCRBeCAq6d+GHAyr69fc5",
+	"Ff2x/Df23fVQDmHk7ulwJLwyqd/+95PffH7yV/9U83Pj5jOxMehlbvjhj7/4/B+++OwnTz/9xcnnP7ZO",
+	"2b551iiRamRTdVbjpzbzspI129w4Ny/i5DgikEwDRiNrc9y0AKZFT7WXXbppEWHelOFCBHx3fXodjOKl",
+	"NH8b1ytdfP13wFZGuvBa+ZULOGb0qNTiLfSAXg8qibxJwjUrMIMvdV3u4hJZmGDKArrWCDeirTsFXtvB",
+	"Q2+FiCeMjMmGvNkIs+6UuN+MNIwks5D/TphS0RZyrMESGwEfZ8Oc+JFJxJI6gWCBFSMRMwYg5PNQ0qVe",
+	"CvFIJtqG9D0IfUjeSbjWTNTJfltYuQivkt6rjtjUz0QuECSwbuubJWcpSObr+D3xgoZ/rZTbP/nr/3jy",
+	"05/MZXjX9rea6ABPa1XUQI5ydfxQ02ex1FGZ8h9rXvv07/7lyT/+56cf//rkk18/+clHX/3ln1lUpOLX",
+	"bc+/7sHKguMbtifT8/WC+i+3CLBFxoAgsyfi5fVwfo1Y/LuG25LxyCjF4IKrYMx0ZTTdguyxWuvazrVr",
+	"VxrXTsnVt6x/c5WgUE+ORZQ2cwWOS1Az78kk6zbAnYdSyEzxHlBVL+aTb7CcB2d9zhXBAlSq0FuTE7zB",
+	"9JkygzeYLucHB/N79SriMXfE1z219xiNCg8tZjmUH921ohNFp7aKhV8pmyOLvVo3RKqkHQk5wexcX1Mr",
+	"zD5K6XKaFYStrOg8D1fm7d4dKdhbKMifh/Nu2dlc2+Yzj92pkoJxR+q3ZATpZF+37BE4pl4j9O6UUAH6",
+	"vSX2c2rhaa1gVO2u4kNc6Thg/5cqRO2dOUPTo/EC6yzfMgZaqOXlMjrsffvr/HajecECXVjLDloNyWiK",
+	"ISHziT3kSkP2l2AQcMM0dmO7mQc0LgQkzfOYSII8Rlnf44SPGFqLsDnnlA1t1sm+mLpED9kDr6JhskM6",
+	"JZHEkVqf4R4k6xubjccx6UIFQ3bIyP5cPMAYbbuN62kkdizwCkwxr2f57i1yseNyyjHhnYp0um3hntci",
+	"u83tFLwpwfb96EWd45ij8WY45u2e5WRzYZBvQLo1nZ81VDrYSIhZUrBbId+wOCrilmW1sMgZODtPPv7x",
+	"F5//Q7k1+uV//NOnP/h/V/cW3j1Lo69Ietw0pMeivfxRxnIcoLnJqWTKK5/nS28QVzJbm9u/Ow5S53J8",
+	"xrL+erDb3D6lE1Uxmizyoh44v6L1h8ZcaaxGw1I8rIHhglAQwC1s3edyg1zuERkrSBXRLOnRkJHumMdY",
+	"aWeLynTCGFZlpclKWkosA4GEbPLOvTfr5A1+zLIsjvMU7rsA6Rz45aFmD3UnsM1G9aBI2uGUN2LVY4YJ",
+	"tHHG7BqzdzgSuBt+86DwspyfQhi8mjHeQHq6O0CY2Eu5cFfC5qbRNOv3fAAeROuG2W4ENSUTXWvVtvy3",
+	"rixu7iN9nJG8eVlTDb5G+ZNIIKfOediMG+KRh/XyGJkZKIvzbC1tB58yaDnWhqBsgiJkfSpbV0mN6n/H",
+	"loJyRWKp9F6mondI16i3oPEYfXbeJYHXrR+79/Tq1fXY3BndnV+L1x3i7ktqja+kYKxL5rhIlUKfxXa5",
+	"kdXV5XRQ7Ch7e8aIBC0js6ZApciqkV1xqxonx/xYJnXy+lwSmpG0u43dhV60V56zV56zF8tz9oK6yByp",
+	"OMeXS1DIE81bZT6rzHXjCr5j1tOYPn3E2MhcxBNX5iTGcWyxFCC9DAAZMOfVOodsnltbIBIDFBxhrjUC",
+	"gBheA2W8UEJW6BjyUwWepdh6bkkFwDG3YF6/X+68efqnn2Aqgcvughb67HfAW3PwTJw0L6Xa8MrjsQmP",
+	"BxbBboo1B5vxauTsgEtpdnClAOQ5lTXXCjCXII7SSqmsjLMoz5conTCmScyFrTiyycGQYIZ/AzSPWYXi",
+	"yvL9dLDPo16koICCCzNwqtJiCT0dsTJ3vLny0La9r8ac9hNGD8wNz7ZYwS7jcgdCutdf11p26Kbvh6HW",
+	"qHV8jjpVoZfybiKPuQhZgGWA5rRF0A0oRF+iRUnqTq0KBQXdNImIGshEWyyw8+hIO/nsD0mXhdJ8hd9c",
+	"2COdPj9mogMBSUR5Mn9gOmZb4CKC7hXxXo8ZjQxYim3rx1UeBKiDHbJSVFXz/ghvwXJMVyPgxoHYGlg/",
+	"IAWz97VFx35pSzYx/JWmOnl3nFNuMAEC1JUsFr4wp42eU0RORJ28a/MyshAjVojEiOGW5Zw6aKLr5VUM",
+	"9nS+VLmnGatr1bQcJ1wBLqGvMJ589oe1oOYWs9aqnfz9j8wvH39eC2ox7UJRwVc//unJ5z/GZsmaxoeh",
+	"jMwjt5uXG43L5mvcNR98Fbar1qo9+T9/8/RPP/nyJ98DzdRIGvPqv//Dk49++PRvf0yukZNPPq2uo9pN",
+	"OJvyA0cBRbw5ir7OcbgXRIV9qbXS/SgCPMKUzSwSaNX10mehk156ZP9c5rK+x4bymClXgt6XMrJMmWvS",
+	"p8d5rm1E3NSWKQiJeSxzYsUJCMCtc6VnJc7rtVn2K9/1i+K7rnognrED2w5iD33TmcEEaGNVaimNnmSY",
+	"vUO6GKZp3kMA8rFhdttyYs6tvT4lPyeP8wLZaKZu1++Vv/mZ+5s3KUGei4G0nMda2lrsod73cXwViJIZ",
+	"9N46eYseQUpfukZOmqDMGRqltT9rhgQlVc9tUcU6KfVQPwfZ9KI4qH0rJAEkEtct0dkXJz//9co2wJm4",
+	"qauxuVdO6ldO6k05qTdvEWzYU51HRyx1V98dSMGURSnDJBWLU6Zm0b/Mj4FNobOlq4G5xuhe9m1qr4qX",
+	"uy08NzdmofkO7vOd3792pblz7eLFixeb2zu7nYB0Prx48aIPxdC5UOwHL0NO8vD2zswbniIGcVGK1AMZ",
+	"3uvgGH7b3Pi45M0a2oe49zsylb1sI8vG4+A1eH5USyE6nxN2YoWkvtyZ/Ho65gdyknfLW9iz6CV0z9/X",
+	"MrFan0U8FeDGFoYiYzTc5sGJOnBtJ3O+c+XA17gLXPCcJ95635nQ8bTeFsgmnU/7Zr15ZTflU40G/KfR",
+	"2cPyGQvV6qBeu2zADavaYw/1a50Lex7qnnPqhzJiWV8VZLttMefjr5M3qYgwICgYi2wEwuhx8Ig9stto",
+	"wOyvNRq2tsj2b4Lh77kYhf3FwQNev3z52jVA2G4Lu5xuZLYoKPL7BdTJTRQWLpGExEybHTxHQqqYwzc0",
+	"P/yb9F7gM4lnj9v+IFmgwkoSQO5bHKwgRbGKPUKJYJPc5TpNzQR/VLqy5jccZRaLIFVDEXupVyC9Y0in",
+	"iCHMNeLz7tt6LjfbnMQzV4MQBxAph7ZRJ3+AkhDrxuhoxChAIiKIc0CwuwWRCYllXy2AdcqD7L5E0E6G",
+	"i0Fv235CBeLVzWA5pYYJAmL44E7XU3CnNZGAzwg7yd+tVxGMVxGMZxTBWBON+EwCGjPA7o9yGG9rxTbu",
+	"uLAFcv7VQxanY6qv4hYvTs69T+RnG7woOZF7zyVycUqCfl4J80ukI2bGeDv3KpLxHDLnVzhCL1E4w6e1",
+	"08c09sEYsXYnupx11vsKG+diWRg0G+FRkPbFToFmbVMYOlVtkULoZ+aHa0jiOADcZIHc82n7gTGPEbBi",
+	"llVol4GmBpCa9W0LnN4Wo5hquMTMr5W+1XIpn8fkT2Bp7v9zEqEvTP5/gTnj7JcnH/3pk598vp6dcjZ1",
+	"AKsy4lexllexls0VBGxY4jzLgMviyoARk6OYES2JpvER0TKY83GBNwy+Fl4wpb4orvGyd42zzKWqM/9r",
+	"6sanfh51mO38zGk4I+c9vrySD38/ihRRcsigZjE7C4T6k8Quxd3x1Fgxia1xVCoXtsLTQ5XiSlOhzXX9",
+	"MU0iTgVeh1BJ9bZ41x0n0JIG4yEV2KktAwuUMsB2MVj56FW2dfAxgBFI9mc8xZoMpdIWLNFuAWpQ0DrB",
+	"nmz7S6uyl5p4Tuplvt6Xys0bsZArLsVhImNsTmI/D+kR1HxFbEQTPUTd6as//uOnv/zZV3/005qxpEXE",
+	"klqr1mNDCq1OHfj+j3765C8+8RPekf8nbEiTI6Nv/eKTkx/99IvPPvrisx+c/PBPTn773S9++19rWV9i",
+	"fMuT7/7my7/60cpa2Zk6jl/hT73yGj9Dr3GYMphiKXOW/mHPM7zEJ4zeP9fOHXVG5xy2CFR61oDxet15",
+	"v9kKpsVe4lcO4pffQbyiXrU5SBZLg0iURjwFJBOI4DgyHwgXxAlOtcjB+8L7dpd4E145dJ+bQ/dUTP55",
+	"GhaVfbnrgqdY0kvzTFqQXOjaeXJNeokc5kRG6kZNM9cnkHPnQFISrhj2bl7iHv06eEZzCv4X//xXJ5//",
+	"p6/+/J+/+OxnJ//yR3NK+clHv3jy3d88/X++t7q39Awdpct8pK+8o6+8oxv2jm5AR9+wR9Rr46AW9HEo",
+	"BVYsaNwgEMiVJbaFAyY0+66axQ0d8uiJp8AnX0MPfwNi8V8zFeOAHjGXFutQ9+mETlfFPFxFuX6WUeLN",
+	"ti64ZfQIISdp27XCPiVLiJzcYyNGoUMBn0Nsqy9C6H+G9P8Kgux5y9QVxOS6hxkws6lfEOSf69PDdW1M",
+	"8gw4S2gSDqaLYbpcM2PMsdJyhAWnHhp5l8VyQrgOSMyOWUy6U/uHua47hXhBy+sGifA/0BByRBMG6Yod",
+	"Y0hQPei0RcxopDLrQUvos6T9sbjUDA9hFX7iDKuzADIIyhfMyPSADcFHBfCOcqzrZN8LSLSFd3PCMMlj",
+	"j3R0MhYh1SyyGfSuUVKCvfKHJUGHPtPfTFf2GR757CUlZ76fyPGo/rU017WbvsPDd5RjCEL0jZHpHcSE",
+	"xbABZxMUfMOMMxcSXHJuHfR92am9ATlTAVHjIZ6GyFCvhIKJOCajcRIOKIDtUSwITHsNUKXNSg25NkdK",
+	"J1QoGpqnLoQrfsuO5xnSuntFCaXbFfl60vpkQGfC3t7GAbYidqrbvDK5iRK2JbQupF4AI3mXC8EiAhfN",
+	"pYQINmFK10nniIuoQwRNEtATJQSNZQIMHCqpVHHeyB1499zsCkpHcQAYklbeM9nDUQxoYxZarFIxq+25",
+	"u/hAmLFhNWtQG9KHt/GeZiOtMqVJQqeVOjG9UFkuZl7LU1xgvV/lt+A6eOcaP7+wZanfBljsUUy5IJo9",
+	"1IR2bYlnms0ymSs0nFChlV9oSs531IiFnMaH1tHauRBkIJFDGjGIWxqD0MNOpLE59uc7SsZjM570pgEd",
+	"jZiAkvoBV1om044X7ozoFIxJGYbjJGHRoXfnkE5dsasrmgxlykfI+c4okWaoMEBpLAGrMEMrvfOdPhMs",
+	"oXHnAhYq0LEeyCQFr5RHTJxTRI2777NQl6XUtAXk1OCJgMfAynKVKrsuVQZKJEmPFTcpx1QZc/xeqjyZ",
+	"LtxR++q733v6y78/+eiHT3/x6cn3/+Tkkx99+Tc/++Jf/vb//vbjLz774dP/9b0nH/35l//pV09/8ddZ",
+	"ueQMEZlpgzhJ3d/VOdbZJLfAZr3KbHmV2fLs+pJTYCzFEuZMslrg/ZcemX9WyWcx12eVjiUO7/WY36us",
+	"lBcmK6WcVp9xPgqQV9r+x8pxQIXmQ1acebImsT2ntJMy0XJgz9KrhJNnn3ByOs77gtQLGkJaM8EE6MxX",
+	"jAFhl0wGkkwSc+C4A88qzhV51uz8RUkUWVtrPZPUj2Wc5VXSx6ukj40lfZxWed1wqkcWZ1gUcEuvSgNO",
+	"OVQyKggTEZE9yJ4DGCQmNEsQ6WpY1EGno6cjZoNYqYMlRT5oC64wwOYF0OvkXjoMUGyiwk6GqY9hLDSP",
+	"LYSe+cG16ozKwAbTx1dysGZrkjpZzZwqO1nnOuZUcrK6MWL7HN/Ruv3SO1rd3JY7W9O1f+VwzdbiBY4e",
+	"lnlfYcdnsaC1zIGgLGEVpIBT7M1cohjL4Bnawq0O6U7BOOLimCWKtVzov4MQpWrcVTziFJyvnYT1WJKw",
+	"xP5oP0bmJzU2JJ/+BJWP5ns2HMVyar9vC/cZ4AwHcqzYQMbwgBFNtPAeHWOE35WwQOUj5B50pR4YVqsA",
+	"gu8ujBbjqelgXcZAmj8QEErSt5nVkj1bzRwA47aDtEWVFlWU7Kfhab9WElgzLhI5v9u4fmGPUGI/a5vf",
+	"4LgyonxPKDwMA9/+oy43MCEj60/hXmgG0pUAyqdY3GuR3e3ttnBpGSFPwph1bMKGWR4eqRSQb0KnJJFj",
+	"EdXJwUTOSAa7sN5sQkZGhuKmI4bzKXdDO+b0UrmiQdlo1U6+/39O/uzjLz7755Mf/Lcn/+Xvnn7865M/",
+	"/95XH/0SaynhnBx6WkGtVWs0r11v0MvRFg2vX9m6enW3u9UNQ7bV3WlsN65fp9cajaYRXrYp0XZj+/JW",
+	"Y2cLvrRCyBJ19exvt8Jn47lO9/eV9/qV9/pZWAAo64j22VK5yD4TT3Y6hkuP3J+reLRTudqTiSeqSlzb",
+	"6zPUV+7ts3Zv3xQRoel+r6p4bszHnRIcnc21Bo2Pa1QEAW0vlEbJyyuG55TFjZCy0CF+ChJ9Tk7xRVLL",
+	"N9xfOcefvXN8+XE4Uyf5nFW2nH066lrsLb9hCxfSoKYFfUF08IhOgxmBQN4dSAToBn0cDYCBnAQ+Np1P",
+	"uQWe9OchPV4Ub3qmZTevbzWubq0ClJ35VM7AsV6VO71ysL9ysG/Mwb4ZNrxxR7sKZbIgbfjmMUumBC4i",
+	"HDTo0KUMZq4xLweQi9FYK9f7wizSWLMIvUTYRoOwh6OYCjxg4JxJ2CiR0Thkqi2yPhzsIQ11PM0l82Wd",
+	"LlxmPuZrE0qGMmLxOQVJiANqTqwdNbSBCMhkwMOBw01NvVdUkUZpjx/71vu4Qs+QH8Eb3uSqsMrbKJQ4",
+	"kxFLcJqvvMu4IipAYuIi13rGkvTpXcyBfdTzyN7HwS88hZr2C+JcIU0ScKfCGZwMJBlBNxQsvzKEz4Qt",
+	"9JrWFxL6gRnCcyi8PKD9MmLfj2MzzblWYa8oHpbFI3L490UvSTGDvPRI036V0vyUorOafEvbmORN+3Wy",
+	"29hFguaaRDwS5/Syknyjgr2qxX+WtfjAl2Sv55HrBujU3Gd1mOC5F+Uf0P4qVfazvNjRq6cXJYwqiXyY",
+	"PRxxw80dJ4dULkWnquXpN/Z6IQUL2iL9Xri7s1Yki4r19zyzFZ4nE/cArgB9SECxY53cFvjwMB4rfsza",
+	"wpWEwkSMihbT0M4MMEZL5FBhEoOHELCh47hm3AlXodaqPf3u905+/j+e/MmnK4AAZTO4Owbh9fj5yMrS",
+	"JrRK8b4YMqFfXqfwSibmy20I3oVzDbxSrMcqF9l9S9jlMjnNrVejHNrAU0Q4c33kwDQcsCFDXxk4hEA+",
+	"L1E0OcaYntnpMS+4axiWOR2LDKuRuwiMK5zLK12TaJ4PAuLnF13bdIl0kOm7+ZLMdwQ0PKE2k6RO3hY5",
+	"uG+bZyKkTnNN5iVyrpdo3sKZPTFuOjcyTnEGGR6vQHheFhCe5yLFvpEAEc/luJIuDY9OB9izsksTG5ku",
+	"Flvofe0xFrWswMpAO/DHwLav9RqkUdKnI/RZNkl3SjqKfdCpk2+n7Wmp0vglmcoxdGptiwEVUWxbMY2o",
+	"SjsF055mSWcvZQBeN1YHukPtEJCHuEcSxZhAwZrv1IAcpS1cu1yeEJlERovfh7w5PcWE1CGjLjPaPBNy",
+	"jcFbao54mdfzJi7q+v0/ClKScaPQGKJkwPvQbYp9UNYkHJYsl4McsR4dx7rWagRZr3Au9JXdWlAbcsGH",
+	"4yH8aJO8uNCsD9ylrIG5F5U/p0q7lXvJZy9Ku3LYoLJUZNw9o51RFTIRGYKDhX5xGOC6nOeWjM1Z8bC0",
+	"sK0GngaP9Vi2UMZO8GenjzhW8hCfs5XQRSAq+3EMhycicF1WgJW21u5SZYRXkhipGxjm4T5gOikArUCQ",
+	"oqQeC86gHc09Woiqsunc+YVHBAdffkDw99zpGFGtWWKu/nfv7W/92wePdh7/q+d9SLwVrJC2T18wjJRT",
+	"afKOlnFavhYPRFp6MHwopIXHw6jduO2PLz2K6PRxgcKdX+rb998mu9vNq9BVHgtRrE+m9s791x1tjage",
+	"FJJWPjNgDVKbo/BbLgfEGOMYGgQvHdWMDGTsIIncILcb21e2Gk3MIy4Ya0QXDzOVF4Z5FB+FckcjHEQc",
+	"apAWDzEi2EPtMaPA9rPnOoudWMbDFZnIRA9Ix1zYgYvSCEuOYdXbYt+HxDK3hlIcs8S8xjnezfMSo0IJ",
+	"YHCoEWnD12D90M1om/abN0V0uod8GnVHuMrckbTRpDImk30NaE19ykWJH9E/2M85Q3NdnyOFXPer9ca1",
+	"ne3q7sYcBxvr550ik1vnsjQZ+jtZg/oq6+X0ZuJ9ZoMVnigqkUQVTMOlSOI50TVjJfZ4rFmy1eMsjpZF",
+	"2OEi1Cs7eJ+DTHYoWVbTC4CxYXaARa9gidEHw3gcsbQH0HRk+DLwMJmoADhv0BbhQPLQ3girBMwC8172",
+	"8HED5kCbVScgPegBJ3tWVNE8vNXQNq6jmvTGwmIZYlNdLMEattqCCTnuD4z11x3z2JiU0IvXzCuUIuJY",
+	"tlhiFN6CtbiFS/gMuU7uPSXpAbiRODNcoN8ZzQ2qCLPdICEVpMsQ+s07PUiZ5RbOnNM1dxLUJZszA/pT",
+	"oafzpqFEMHBoNhwgFaNjeGjNqSszIDGjPUQzpj2HFmcOE2aeGKoF8lZkwhJ0bdTJ/tC2rIbkMkz+mjGg",
+	"uIBGjGDSvnNwAwsA3YgAp9VlAsEJDGz2SJIH9hSMRcq6Ssya2Pb3Je1T7PogMdZOIfrXql3DXYKniwi0",
+	"GqB4RGET0aGWmsYw5lqr1ge2Citba9WaDSDv7I6Q66m7lAt3JRDJF5/94MmvPq0FtSd//bOTT/9b7cFj",
+	"oJNVzulNS0fPWTXxXi5K03jfNQQYsZBHL3PNzNcoPHrA4phMBlNfuPUAIso/8ImxFcpY4dKoKY22pNHn",
+	"U21jDeY5ooli5azzADo6+WOmCmEmJcQyKNEJY7koEBQgGGGsXJbqkNGst2ye5YGUN0aTOKfBUm2LibGk",
+	"sG6hN1Yssir5RI7jCMSHmE4AiZ3FirWylBSIfQYp/vskkTY8hfig6e1hyEYaITOKUdxhSU7PLXGFD81i",
+	"5ZkdaY8bjR32GrbE3b/zOio3530WH5B27XojatfMH0bpFCwmr5FzE9Y9165dyB5RW5HJvcGP2RmxuLtm",
+	"XaMFnZ8sTXDh0dCLxey+PvzrxoCFR/mDLyLPq7EK09oIw+LDkUwWhMdu4+/oB/IMG+uiXuCetne+3D3i",
+	"cRLLfcN2GX9nbAyebp4jR/dNmTlhf/cyOAol3/0UB4WSHo+tH3WPjEexpJAKAR5LED+du+8cEI9ILz3C",
+	"P9JuvEzoTpBawvgjUZoagkV0FBb3AGykM6SjERd9H3kjlPF4iAYLdFIBdbhO7o8ghZECEIczR0DWut5G",
+	"5oE30vOUb4tEzru1uRCQjnlZJ7CA+QHpKE378AXapIdWBHnfRExT7n8R0uGI8r7oBG3RkROB4Cwg2hDa",
+	"ZZTIYy5CeKzR5M2/XERjZX7HYO9DriD100e9gqq9qGUjwSGLY0UgVOwkvdIyYVGd7LeFYBMHVuN629uA",
+	"s8PjNmfAydMObkQH29pHJOZH6OH1mvZAwYEFiAEySD28ik5hgQ98Zw3ppEZS+WKngOJUe7+0CCWxDGkM",
+	"zvEO+ui3t5q7hnLIUEJal0MabQvZ6ymm/esOmo1Ww/z/9xvXWo1GB4HH7TM1HzL/YuIu7gTuipnQ34dS",
+	"MDNaClZtpy3OG/tjSOML5rn268MhFzLpkPMhg8YjPSb2XKkTNltAt7yeSPMsZwh3yHlbc4VbcE6ZX/0V",
+	"C0gH/PpATShMOuR8x/AGyNTokLGImVJEyxgW1VFonbwjjoSciBlUmtCCi5B3YT/zZwHPGvWtbGO+U40k",
+	"qRBaLZGTc8odNJtCDPRi3gap0LMkqgdsiESS4gsZGoKIwGwqVSv/fkPDOA8Ln2QYA4tmVwnw5G3U4v43",
+	"97e2L1/BEjHVFvYOO2AzQBhsEnFD23RoFGT2wZjGBNpj2K0yI6yTg2Rsdo0LcFWkGPzwq0LdGQIigkGO",
+	"SFvM9FzbJ10ameeiJm822WakkJgLFjimZkaFacw251LLUZZdZma3R5TEA22eJntZto4H8X8+O3f2x84F",
+	"fGCa3Z1AYjmg6OU338472x4YJeaZ49qZ6cAv5kFtEVJhGECXofPFiIg4JufNd1wgAxGhjLiwGfOYg2N3",
+	"A+ftPKoTab+A5TdjNaSY3WY25gLpUR6rtgB7azKQMfPDUVj/bVcajxOL5lP1uZl2ksikUw6+hErESwW9",
+	"lIZVW7Ubd75T89JpQnVcC2pWnMKTPI5Va7mPoc0PKuLbcykzHud20U+jkmDPw1ZNDeQoC4f69lx1Mw33",
+	"4GzAmez+l0MzpeqP6+1sWILRg76+mE2vYJiKEytZn0MNDnc8pVA/Xx4tK4+SOUV+JkBWoIOXGo3flBPS",
+	"o0k2ToTGcF0ENcSjIqiFK8CtWZddPi/UmvLjfJBqXq8Qa545Ys3pz0B5MvG8MbsaKcLtfjHCAgt29ToE",
+	"7/ElGUH3mcBIFuhX54w1rNPi784NfPHWTatOtUj/Qz7qYOaOHrBpCsGZMKWMcm8I+33Zdba1u9CJrQFV",
+	"bcFEZCQZFZkwo5p0E0aPFBR+xoweeyUOXTbgAiN/NoKJqiS8D/zjmIbcJG/wb5CxGNHwCOxRYsxRfEdb",
+	"aLgydVQ7dU+nRiyPY5KMhYA6R8DMNL8bBgQDDmz/UUhNsdqpA64A1dWe5+I8I6tV2I1cgrtsFjlbOtiR",
+	"2YV2eWPIE7LMsdkdyyVSMjEeGqI1zzcPiJjQXE/NKShMpqyiEspQM72ldMLoMM8ZU0WwywWFJM/Zl1TQ",
+	"rbY3xoy/JbtlnPh92d0jPcwH5trYE07XmeHOr+Atv/Z61TuZ/m04ZplM6cpouhWDg7rVbFzdubrbvLa9",
+	"a34RcuvYWl8zzvj10C9ntDBzleZDJsd6S7FQikjV/j/2rre3jSO9f5UBi8IySlGULTuRhL5Ik0svQXIX",
+	"2Ab8ojxoh7tDcszdGWZnKJqxDCR3vZ4vaFG0fXNNiqIvfFcU138BrlfnT9EvY8X2tzjM88zsLsndJSlK",
+	"oiTvm4QWl7OzszPP39/z/PZu3m42S8yzLfBL57TGR6J3qhFwYXODANjEeAJERkFtzEQWJjif681mE6RZ",
+	"nw30PvGMb83SKIA1A32L5AjDspzBD3DeVyBxAE8yP3uAL+r1rChNaCYxs5zEV8qO4ZqNuQeyXXyqPoCn",
+	"kHH/BCmz983AayvkYIotyv6AC788/8P7sn0Xf/o4j+6hqL6kz0VQVFsyw/Yb0YcfMNHVPSOim+dbUPK+",
+	"bM8/7Wb7XJlE4QPcsu6Ywj+LDqL5cir9bP609eiBbC8WTwAnhKsG+UiGoTHqsNAhyWQYi3/o+4yBZY86",
+	"iMjYOBg+C0Pjn3iW/jVLyQA4mNi4Kfm87MbIvLDhiHILuApEnH3r3AewPWaPwCoRiOxZWXbrvS/b0+oq",
+	"OWNbeBSWDzq4QYsS+2+pviKUfDxkQzxz1umGI6slZKAa5H4mANjhgqseCwgXNv2iNBsoZKUzfj78Egml",
+	"jc1oVmOMXjvhqiUQGZcg2XguLh0f90QH+AL3RSg/81PVNlVXg9MCb8FeKjnwJzjiU1H2iJU3KqBhiN0u",
+	"EkJzgle1MQoWpXAYNDsxngf2KDcemxgT8FPtjyMgY+/nar0P2cmKOMrSiMWANLPQoJihN18kAdeGjY+w",
+	"DAj/bP7NI3bwiRQMpA6nW3d7VHR7lC+eDfywsFoNV/gqmGf3e5LQiLy3cGlvsgmhVmITesiWF7njJaQ9",
+	"Jn1W0DUUmtZ+iEOddW9cuE1Zz1Cc75WxvbHfb+QWN6+xbY7YmWlWm6vO32EdLpgiPTmaQvzA740h/dGP",
+	"794jjUZjKx4K5RlBI1ytGwB0yHtamY2RgdylHaIR3Grrs4x33hIe/rjhh4ceoHuOwPEjR0aTHZFU0ZIN",
+	"2+hDXSdH5rLNzU0y8V/zx7gTkSMSMx9LhDoQ+IaPkRRM03gMkGgqAkW2G41bdQjES8U1c8g1xboADzsi",
+	"3oiLQI4OAjpWHtmgYUh6XGkZj6/XiTdivNvT5otHrVrcqu2R7Tpp1TrJpwg+PbbT9cNDckTYwwHzNQuS",
+	"JtUKya3TLwAlUycBVxA3Y2YpvA6NeDj2yEbU7h6IdrAPZdTwsQ5kZlqaz2ZaPRnzT6Q4iKTQPTO77Rvm",
+	"z268g5hqhl/CgM1Gc9vNsDeMhVnzWLZpm4dcj43nKmTaUXvEdY9jKsPeZ2J2mclF5bOzS7rbhHu3xFsC",
+	"Xl0bgFWKbJM/wUJ27H1j44k3mnWy06yT203YQm82yR+Tj4fUeINMkQ2gRHvjOjFOP2DmsINO0jZ83+0L",
+	"G5FsiTb1+yMaB6pOlCS3oPFlj2F4E67VmAWb3BiYXVDYBChOVC9AR1mAqFHZIR34JtrDTR0bgZl8VSdm",
+	"m26TI3KDHJGb5IjskCNyq2Bj52/1W+QIkmJHBAxWzWl4EMoxDXP/4vdoNICCt4nPZqAdfOcRV8Zyz/vx",
+	"9P+nBjDzh0LEAy0PVMjYAKYG0B4YCrbJzB+mRjUjmdXo8TaLBbYtzRmX6oOYq37+JzPGNgyp9OxQyfUI",
+	"OjsIpWLT/3IAQz+Uft9FC7jfAyBpIs1U2vCeQh95WzvjhfyQeYQaP8gYbGbjSvNL6HxvBCT2hYGfwqaD",
+	"5CqSFI56TEAHKLDeVA+qbCJ5yIgU+3b8Dn8IBI4Td4C6H0DQFmDRUkV5ufBo5h1AdA9CkzWzuEZ/9pnR",
+	"hiCuDm42a3UMB9q/pEHC589+efw3nx0//bfv/+ez46dfuUcHMyQrh2p7N5uL1zema7keXFnmXVa0fxWE",
+	"bFEvFvYFoVnzscB6XKzpQnES05qaUz5u1r3YegT/P+iz8cJEffCLBLJvpJ+1I+Fu+1YgcmE0WTdmSiHQ",
+	"t0F2mrtGgofQjZwnnVyvqUw5ljGLFeG5gA+c3CoStOL+O7WAz3kQBeKKLnRUyrL824sekBKywKlNn+6U",
+	"urVPEtsT9z6YFblhnZX27znlNMo12z0nBKrkxtknN05FS+wsHIxYaj/CDgFbtJjf7w5Lww/wFHWiGHBP",
+	"KXtyNrr8kNkUBBRhuQqiyYNGNmhbGadPCoZ1SHUihsBE4yCINixxvdESSOgVZH8fIQ+GcdQ81HqHLFZc",
+	"Cs9V9ONIrNNhvk6REFAQGQ/Ffq7TkbZ3VflV99rvnY/KuiiEg9bmR+aGF98+efnNb59/+7/Hn35XO4Fl",
+	"vxbmwQXFX0U8WLVgOzXiwdOR8/NasC3nEUBkuTADcWcokupKK9nnQ6zgaJlfXm54oXuMBbrWDoV6Xbkq",
+	"HNtjjO97dea/0zRX8tsjYIEFTbEPPg15G/tIp86vZZTChn+W21IEtrEgF13iUXUgOx7Z0C6AaUkvs+Xd",
+	"5jctYQ0K2/be8UyQd2Fs6LGehBUhwglF+tiYbSLyOHmfNvNllGGCcvYKxjaN2mIiMM66GNuqC6hFblO/",
+	"Dz1iXQEHlAIPRYCxUHNDm+EGUwlNICnCMTTgp77mh1QzDzrU4lL1zPwE+kXQdULziO1lYwEiuX8mZoDR",
+	"frs29vmyrhUWQbvS7kMGTRKSiScgtAwkWnaIDAOkblc452RQaFSRenfunXMp5kRy7wzFZYrjLmeA3RmK",
+	"NLC6ziIS6OKJ6ASXGIqHokHerYpLquKSBdrcgmkFAlYKdoIA0qnaU1uP4qEohdv+2IrLPHm0RzpIi5Jx",
+	"bLkgZtYssD3DN0aM9VWdRPSBjEv6iF+vt0Qou5sh77OQ96QMVN0mZOtJNpdAuQ1GeANOu0Iqzf1cX9cF",
+	"t04kFM81tGVmWNQueyiqsNbZh7XiobjA4az5KvnOUGQxvoud+C1nIC0P/z3J3IqMXLvNE35uayw6W9EW",
+	"pCWoo/osWoionhxhQscZtNaUylhe2JgnMXABuwTlwMYey5MfbnXWa1ldUrlTQYxPj/4THQ0HDlkpHNPc",
+	"PQvTYctOpLxPPoaUEg5g81RmHYbalt0jx5fSiMmyURvrmWU7EaRM33Byc+M6d4biLs7pUsd13GPMj+tY",
+	"sORrkexdMQyU1TVLW98XTtVr2t0E2u1ybDZeQhCiyWMScDUI6dhyAOaeoXu0++c48FmS7tqblOG0ce5X",
+	"Bqetadc+Ui6NcxFP8xyE9oe2hzhSsEPPEtpVMxzt9ns6Sz9PbfU+9Euh3X0yGGqN5LOODd7SufMcoYtB",
+	"KPc2LxeYUIbQqu6Pmp03bt9mUPNsV8spVMQVAhxVZ4qNj///X17+1xfH3/ymBm+F46u4uXBYyy3XevCC",
+	"ycuq0IIVWnBZtGAixHJl2KpIwQwxfWKKpopu6xH83wWt5oEEqeO3hV/tg4BDNAXtKsKVMTEbBei+kwu0",
+	"Ctt3ObF95Rv7ZLi+ie1cgupD3ZzGWWUoh3GdONVieyYyzE9B7iHRVLnYvhV27zmFP8t00L2eXZEqAHr2",
+	"AdCV5fnOgsbrUvvQbQ8XPyzF9NVJzPDIwEfwbKBxAB4r21UwogHLmMOQeMXMr5CzRrEeSdvoG7XFxk5z",
+	"t4X28Igrdr0QY3ceiuOiIOwSA/rGrds3Wbu2tP27FlTdQqKnwtRVmLpTw9StLmPri9Ca5tvO5eEhEG7t",
+	"sdv0IrAd8tN+f5NFt2kNuEUlxfE4Ny5gA0lqXjdU7O4FNIy2T1qi+vPafDkHoJZLmD0cwjc5hN6XKfh7",
+	"j3bnx30hyHOFImNnEhPTtJu2H+C2y5fLIuJGpxgbNYO2aod80KqVxLguVXhrckmOnz17/vV/v3j63Ysv",
+	"//7FF3+JqPiai3B1eUcfhPIw22z4xZOvXn362Yun3y2l19cW0qqiWVU06yTRrPOMY6mtR5p2F45fgeEA",
+	"elbItgzGzjvZd1DaoWI2juXwDx6kiv/UzHyqnIhr6L4O8DMzmHGQ3PhIppxhTu240lgsmrL3YBwiEKP8",
+	"xgJJ4Gwl12eWIHVm5imuP89CcLnyVHDYcqykk6k1D9pShoyKheyDKlR3wUJ1awjSmcOyuEWMVXpGjRDf",
+	"6FVk7i2K1l3oQF2Ro2ysqypCdx4RuosWm1swLJe0JMxE6KATlDxM1ZtM8szo+JH3dBKyk4fQFhSumUll",
+	"pxG8lsiG8JCLGtqQ4WHMi+WRxUJ5r0MUb8pP+Pp33//+ycvfff382afPn/3i+Oc/e/7tr58/+3wpJ2Bd",
+	"cb0SSVUF9KqA3mkG9NYSykvch632MOwvj97OiO785s3m8DFlhLIlXUJCj9TGaY+BtZeGoRHkQgoMoRh/",
+	"BNslEMV0g7w9aRS5ps1WHuOJrBMZt0QgxbXUaiKuKpDDJIAMCrSALQgx9xoK3zZVoCLI9D1wVJxAFftw",
+	"wOPxPuGBcg5U8hAtAX2kY0ZCrjT2jY64Ulx0gSaZBwQ7QegR95njKpHCZ3mawryIyxYZQtZMpK7KcnPy",
+	"AHZfc/vN3Sa9FWxSf/f25htv7LQ3277PNts3mzeau7v0zWZzu1Zf5LIbNZgmhSnUvv/Vr19+/tPjL//5",
+	"1W+eLKVO/sxs9vPXJua2d5gyrmOOXrnvCEuQwLBSDFcrRIQIfGM4SEEiKsbZQhQAWSaRiaV80YWEfj3T",
+	"FntaDdgu2CXdwZOO3xZwjy2+rU2egEwmSvCwlppHDHjJ871UvPHFdVRxfkUWIHz7urqrK3mgaRP5ghbi",
+	"k1ZP3s6Gi7P+Zq7f+LbttwQ35DpkaTMz1uWWwhzMjVCKru1+HzNXG5IlhK7PVpmmDfHdNt+DkIz5eUsM",
+	"oOeqDTK66I52It6VqxDFC8wAdBhPekQunc8Ir6e2V3vx9JuXf/2z45//+/HfPltCpcM6rcdJXEBKXEFX",
+	"sfL+Ts37W1IcFuWO5jiAKDFzdf+8cju7iR2cggulaRjCYQFCR2MINMi7MiYowoByMBe+YW93qSvpnKyZ",
+	"i6fAh70ykArjoevkBS7G/GG/Vns0iLiYi6+IpYyg4MgFcM0EqRhfU6mtjPALAQzKFn8B5qiyLj8qcR4T",
+	"D+/tET+kPHJ00EJq0mYt5/FPbdt94vXZJ9zteIRpeCSQjmbC3Nb2SFIsPmRxcRudk+ruddYvTbPq2Awo",
+	"9SNWyo9TT/T3W37EyAc6WFZ3rwnlUai8VwV6VKCNywTaWFz7CrkZJgieFeAcU3LR6WPO4k1sHl6OsrTX",
+	"WIakLLoSklKcxZY7JFsNryX8M5QjVtTF8B5n8V17/7PUocltyqp17UNeHVBi2hp+QoWat1WsQXlKZTaX",
+	"VAkqFViAG2CyFYJtgvADs1HaQ4zjhFRZDsQUqrOfrehtM+MYK7dzYAwYvCVGPamyCJ+eDANlW+jJdHQI",
+	"vwspGCjRBnlPKM0odLjzYJYe6nJKvEHMFNPeHvGgbYMHfY1VS7z67a+wzS7ZIt//3z8df/6l+fCP//nq",
+	"0y/SPY50S7YZVKblKLrcyADlWfDRhueHh95Ex0KHbIqGShP2kCsNnf7Sx4so2rnW4TfnS3Zsg0H7SuvQ",
+	"wVDDutjssByJBvkRQq24IlD1HDhuWWYeE+wLaKVZbEgkh+VSGROIA1UDJgIuuqkxgcngF//xyxff/CsY",
+	"Du5ZksUGBDZnYeB+f6ClpiEsT22v1oV4JuyR2l7tVhPPvIWdyjBIb/XqF38Hz3yykbcnRlY8nACzvvqH",
+	"38PY+G2bKu5nnhF2J7ZWWFYirskSSjdZBXutLKilLahUteVrtpXxrzwvdZExl7Ye4YelGF/wJ5jghVAH",
+	"SGhgYOOCcN0gb7lrUN+h5KdTyFaR1QMTCNcSWOsKUr2qCL+kMNN5p+SEeNOJs1ECOHVbedJPgMiI288q",
+	"P1W3ymY9r3RdqQa7l5z2CmF6DgjTU1AHO4t6REttR9whS1C72DMjJ7oWJUfH6ALgd2mQe/CXDHpoAuPU",
+	"Z2Nr9yfMK6kDsN8SgEqCHkm4eJOdKiEjyQXiBAD/NF8D1Z0KwnbqQJmf3rIlFHaEl4cszlLCjPDRilOS",
+	"56K3LiTlC3qhx0/+6virn9ZOYNmvJz+5oFis4KxVQvP04KynIf8XwrUu5RZsBVzpmLeHzhPNtZR+KEdT",
+	"+CwrfjHKakbHOFfPXdijh0hf0WZMuCgPIDuw1+iIxcwmkwLkf7AYUBoELWFpNsJwuvLHkWIE1iLP70xu",
+	"Dvg72ec6Y2Eyca8CkYKP99qxw7wNiOL0LQ6MIucQNVrY2D9zq2fuIXE2wvJo8CnjakEiGuCtnmSJSVha",
+	"Mtsfy3Zc+JXkxp9Bd0GC2B2wmLWEhyfSIxvQzDITyI7Y9TrxAA/uwZH2Eiy41yD3oZkPVMYq8vGQDVkA",
+	"diAaU/UswUuBq++Wct0h3DXRm3QqGpOL3RTcnIupo7d8YGJZ7ZxBVRbnOFMYzQQIM8vDhsxHgmUK9YC/",
+	"PlN94BVkObNTOHMwUj2/Q02Pp6iWa6qo+DzzMMt2qMm9KVMQAGEPByEQ3tsK9rxb47ueuCvXDLntS42E",
+	"dHXv4hCPk/nROKbj/OkZ0epYwThwfRUW5Mcyyl8MI/YWWwxztzbrYB/58tuB277U/c40zJWu7gIYtMxG",
+	"vzpp9MnTm0ir7J8LJVLmonlJ9TvMl3GApWiQWMcuFimTHVi6yQkmEdMx99FZiHm3px1SDHl2GQ0a5Ecu",
+	"hZym2MctMSGyYGeOUzHmkQ0lh44Zjj3ULBY0JDy4vg9lZZa9D5IWVBFP+gDjCg6o9mzAyOFLrykSSp+G",
+	"Zre3xMTFUnglGeh01S5XWVpkrMDsp9r2jd3GbhPqYSawbo/rNWP4CRbCQZZxtmYGh8WFN4J4r/bOZhNr",
+	"1vDVmN/05MCMklnR2p6xtm5vNm9sbu+Ya1Ea7tXMc4NNW6vXgMWqtndj8XhS+jLWlCrO7IYc6YPHpkoW",
+	"V8nimdyA2RiEZgV4qfxeOWecFfYlVujWo8y/5hLYZa5NM2koX4z8xUpfJE2drRnKz66tIl7PLb1Wfuqh",
+	"2CW9pEqynUOS7fSO0c6S9lJZ/82pnXBNER6gy2H18tw6711UrWCLD6jupab45DmtTWu9ZRyk4uzf2zKO",
+	"GXAUC2f3uQ4zwNcKC7c/YcVlrD8X8xBpwYAvo4jrBrknscg3GbdN/X6dKGbbpeHIREvi+VT4LAwZmoNe",
+	"zDpDEbDA27PUzAuEhjFbt5JouXTputTCcutXO4ldtZ5E3VICtkrXVem600vXnaImmZuxyzXKzLyYP4y5",
+	"HoNoajMas/itoe7V9v7iJ0Y+YLlVnsKB+A1+bfyp2HhwWyBT7JNM/+AjJge2FhwLzDiD+NtUyE3lhO5+",
+	"KEeOOyNmUwnCmFG/h36PG0kKTX1NBpILnTfc/Z6MAC5Pwz4kAXU2wDAzUNGMMkgTAOwTLbvA7ZEZImZY",
+	"sZk/DarJAFcFXgkJ5EgQ2pbDggkJqVneSG8nOLJ6wtAfUtEd0q4lbFR0rCzYfnL5Imb7KbgoH3ZVzrnJ",
+	"h1Kw8TRCBpI4jVxTIW+MD2ibhYpIke3CwUXCEJeOY/ZQTgTRVlqE7NCMA5OZymH1bBsj2alDJjCFn7mh",
+	"ef7z3Z/F/oxkrHu483gYkkBmhrF0g7PjvMtDY7OIzLU8Gsg4dx99YPbNSMb9zNUPZDvvUqgK1j0ubC9Z",
+	"mzGD9UtYAO0Q7JDlb31ME0N5p8vlZbLfTEEXhro9bNIoOp+GIRfd7ALa8r3ZQ8FoqHtJxfIglj5Tap/I",
+	"ARPmnKU9azPLyOJD7rPa4588/kMAAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/address"
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/contact"
 	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
@@ -22,8 +23,10 @@ import (
 	"github.com/kezi-io/kezi/internal/idempotency"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/note"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tag"
@@ -73,6 +76,9 @@ func New(p Parts) (*App, error) {
 		Scores:        score.NewService(p.DB, work, p.Now),
 		Tiers:         tier.NewService(p.DB, work, p.Now),
 		Tags:          tag.NewService(p.DB, p.Now),
+		Contacts:      contact.NewService(p.DB, p.Now, points.ForgetContact),
+		Relations:     relation.NewService(p.DB, p.Now),
+		Notes:         note.NewService(p.DB, p.Now),
 	}
 	handler, err := httpapi.New(s, httpapi.Config{Log: p.Log, Verifier: p.Verifier, Cursors: page.NewCursors(p.Keys), Keys: p.Keys,
 		Metrics: p.Metrics, CORSOrigins: p.CORSOrigins, Now: p.Now, OnResponse: p.OnResponse})

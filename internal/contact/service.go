@@ -18,13 +18,24 @@ import (
 // door; and a customer whose kind is corrected keeps them.
 type Service struct{ *owned.Keeper[Contact, row] }
 
+// Removing is told of a contact that is being deleted, in the same transaction: what belongs to the person goes too.
+type Removing func(ctx context.Context, tx postgres.Tx, call tenant.Call, customerID, contactID uuid.UUID) error
+
 // NewService works on db with the time that now tells.
-func NewService(db *postgres.DB, now func() time.Time) *Service {
+func NewService(db *postgres.DB, now func() time.Time, removing ...Removing) *Service {
 	return &Service{owned.Keep(db, now, owned.Kind[Contact, row]{
 		Name: "contact", NotFound: ErrNotFound, Base: func(c *Contact) *owned.Base { return &c.Base },
 		ToRow: toRow, ToItem: row.contact, Difference: difference, Order: &order,
 		Primary:  func(c *Contact) (*bool, map[string]any) { return &c.Primary, nil },
 		Refusals: map[string]*fault.Fault{"contacts_person_key": ErrTwice},
+		Removing: func(ctx context.Context, tx postgres.Tx, call tenant.Call, c Contact) error {
+			for _, tell := range removing {
+				if err := tell(ctx, tx, call, c.CustomerID, c.ID); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
 	})}
 }
 

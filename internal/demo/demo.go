@@ -14,13 +14,16 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/kezi-io/kezi/internal/address"
+	"github.com/kezi-io/kezi/internal/contact"
 	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/metric"
+	"github.com/kezi-io/kezi/internal/note"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -47,6 +50,9 @@ type Services struct {
 	Tiers         *tier.Service
 	Imports       *importer.Service
 	Jobs          *jobs.Service
+	Contacts      *contact.Service
+	Relations     *relation.Service
+	Notes         *note.Service
 }
 
 // Demo fills and empties the tenants.

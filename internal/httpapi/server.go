@@ -20,12 +20,15 @@ import (
 	"github.com/kezi-io/kezi/internal/address"
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/contact"
 	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/note"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tag"
@@ -47,6 +50,9 @@ type Services struct {
 	Scores        *score.Service
 	Tiers         *tier.Service
 	Tags          *tag.Service
+	Contacts      *contact.Service
+	Relations     *relation.Service
+	Notes         *note.Service
 }
 
 // Config is everything else.
@@ -69,6 +75,10 @@ type handlers struct {
 	customers
 	contactPoints
 	addresses
+	contacts
+	relations
+	notes
+	filters
 	transactions
 	tags
 	tiers
@@ -129,6 +139,10 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		imports:       imports{lists, s.Imports},
 		jobHandlers:   jobHandlers{lists, s.Jobs},
 		events:        events{lists, s.DB},
+		contacts:      contacts{lists, s.Contacts},
+		relations:     relations{lists, s.Relations},
+		notes:         notes{lists, s.Notes},
+		filters:       filters{s, cfg.Now},
 	}, nil))
 	return e, nil
 }

@@ -112,6 +112,87 @@ func (e ContactConsent) Valid() bool {
 	}
 }
 
+// Defines values for ContactGender.
+const (
+	ContactGenderFemale ContactGender = "female"
+	ContactGenderMale   ContactGender = "male"
+	ContactGenderOther  ContactGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactGender enum.
+func (e ContactGender) Valid() bool {
+	switch e {
+	case ContactGenderFemale:
+		return true
+	case ContactGenderMale:
+		return true
+	case ContactGenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchDecisionRole.
+const (
+	ContactPatchDecisionRoleChampion      ContactPatchDecisionRole = "champion"
+	ContactPatchDecisionRoleDecisionMaker ContactPatchDecisionRole = "decision_maker"
+	ContactPatchDecisionRoleFinance       ContactPatchDecisionRole = "finance"
+	ContactPatchDecisionRoleGatekeeper    ContactPatchDecisionRole = "gatekeeper"
+	ContactPatchDecisionRoleInfluencer    ContactPatchDecisionRole = "influencer"
+	ContactPatchDecisionRoleOther         ContactPatchDecisionRole = "other"
+	ContactPatchDecisionRolePurchaser     ContactPatchDecisionRole = "purchaser"
+	ContactPatchDecisionRoleTechnical     ContactPatchDecisionRole = "technical"
+	ContactPatchDecisionRoleUser          ContactPatchDecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchDecisionRole enum.
+func (e ContactPatchDecisionRole) Valid() bool {
+	switch e {
+	case ContactPatchDecisionRoleChampion:
+		return true
+	case ContactPatchDecisionRoleDecisionMaker:
+		return true
+	case ContactPatchDecisionRoleFinance:
+		return true
+	case ContactPatchDecisionRoleGatekeeper:
+		return true
+	case ContactPatchDecisionRoleInfluencer:
+		return true
+	case ContactPatchDecisionRoleOther:
+		return true
+	case ContactPatchDecisionRolePurchaser:
+		return true
+	case ContactPatchDecisionRoleTechnical:
+		return true
+	case ContactPatchDecisionRoleUser:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchGender.
+const (
+	ContactPatchGenderFemale ContactPatchGender = "female"
+	ContactPatchGenderMale   ContactPatchGender = "male"
+	ContactPatchGenderOther  ContactPatchGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchGender enum.
+func (e ContactPatchGender) Valid() bool {
+	switch e {
+	case ContactPatchGenderFemale:
+		return true
+	case ContactPatchGenderMale:
+		return true
+	case ContactPatchGenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ContactPointNumberType.
 const (
 	ContactPointNumberTypeCompany          ContactPointNumberType = "company"
@@ -352,6 +433,45 @@ func (e CustomerTagSource) Valid() bool {
 	}
 }
 
+// Defines values for DecisionRole.
+const (
+	DecisionRoleChampion      DecisionRole = "champion"
+	DecisionRoleDecisionMaker DecisionRole = "decision_maker"
+	DecisionRoleFinance       DecisionRole = "finance"
+	DecisionRoleGatekeeper    DecisionRole = "gatekeeper"
+	DecisionRoleInfluencer    DecisionRole = "influencer"
+	DecisionRoleOther         DecisionRole = "other"
+	DecisionRolePurchaser     DecisionRole = "purchaser"
+	DecisionRoleTechnical     DecisionRole = "technical"
+	DecisionRoleUser          DecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the DecisionRole enum.
+func (e DecisionRole) Valid() bool {
+	switch e {
+	case DecisionRoleChampion:
+		return true
+	case DecisionRoleDecisionMaker:
+		return true
+	case DecisionRoleFinance:
+		return true
+	case DecisionRoleGatekeeper:
+		return true
+	case DecisionRoleInfluencer:
+		return true
+	case DecisionRoleOther:
+		return true
+	case DecisionRolePurchaser:
+		return true
+	case DecisionRoleTechnical:
+		return true
+	case DecisionRoleUser:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk      HealthStatus = "ok"
@@ -508,6 +628,78 @@ func (e JobStatus) Valid() bool {
 	case JobStatusRunning:
 		return true
 	case JobStatusSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NoteKind.
+const (
+	NoteKindGeneral        NoteKind = "general"
+	NoteKindHistory        NoteKind = "history"
+	NoteKindProspect       NoteKind = "prospect"
+	NoteKindSolution       NoteKind = "solution"
+	NoteKindSpecialRequest NoteKind = "special_request"
+)
+
+// Valid indicates whether the value is a known member of the NoteKind enum.
+func (e NoteKind) Valid() bool {
+	switch e {
+	case NoteKindGeneral:
+		return true
+	case NoteKindHistory:
+		return true
+	case NoteKindProspect:
+		return true
+	case NoteKindSolution:
+		return true
+	case NoteKindSpecialRequest:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RelationType.
+const (
+	RelationTypeBuyer      RelationType = "buyer"
+	RelationTypeEmployee   RelationType = "employee"
+	RelationTypeEmployer   RelationType = "employer"
+	RelationTypeHousehold  RelationType = "household"
+	RelationTypeParent     RelationType = "parent"
+	RelationTypePartner    RelationType = "partner"
+	RelationTypeReferred   RelationType = "referred"
+	RelationTypeReferrer   RelationType = "referrer"
+	RelationTypeRelated    RelationType = "related"
+	RelationTypeSubsidiary RelationType = "subsidiary"
+	RelationTypeSupplier   RelationType = "supplier"
+)
+
+// Valid indicates whether the value is a known member of the RelationType enum.
+func (e RelationType) Valid() bool {
+	switch e {
+	case RelationTypeBuyer:
+		return true
+	case RelationTypeEmployee:
+		return true
+	case RelationTypeEmployer:
+		return true
+	case RelationTypeHousehold:
+		return true
+	case RelationTypeParent:
+		return true
+	case RelationTypePartner:
+		return true
+	case RelationTypeReferred:
+		return true
+	case RelationTypeReferrer:
+		return true
+	case RelationTypeRelated:
+		return true
+	case RelationTypeSubsidiary:
+		return true
+	case RelationTypeSupplier:
 		return true
 	default:
 		return false
@@ -903,20 +1095,105 @@ type ChangeSetItemPage struct {
 
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 // `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+//
+// In place of `field` a leaf can have a function of a source's facts:
+// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+// `where` is a condition over one fact.
+//
 // At most 10 deep, with 200 leaves.
 //
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 type Condition = json.RawMessage
 
+// Contact Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","decision_role":"decision_maker","department":"采购部","gender":"female","id":"01890a5d-ac96-774b-bcce-b30209a18001","name":"周敏","primary":true,"title":"采购总监","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Contact struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole      `json:"decision_role,omitempty"`
+	Department   *string            `json:"department,omitempty"`
+	Gender       *ContactGender     `json:"gender,omitempty"`
+	ID           openapi_types.UUID `json:"id"`
+	Name         string             `json:"name"`
+
+	// PersonID The same human as a customer.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+
+	// Primary The one to ask first; at most one of a customer.
+	Primary   bool      `json:"primary"`
+	Remark    *string   `json:"remark,omitempty"`
+	Title     *string   `json:"title,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
 // ContactConsent Whether the customer agreed to hear of offers this way.
 type ContactConsent string
+
+// ContactCreate defines model for ContactCreate.
+type ContactCreate struct {
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole  `json:"decision_role,omitempty"`
+	Department   *string        `json:"department,omitempty"`
+	Gender       *ContactGender `json:"gender,omitempty"`
+	Name         string         `json:"name"`
+
+	// PersonID A customer of kind person.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+	Primary  *bool               `json:"primary,omitempty"`
+
+	// Remark Left out of the event feed.
+	Remark *string `json:"remark,omitempty"`
+	Title  *string `json:"title,omitempty"`
+}
+
+// ContactGender defines model for ContactGender.
+type ContactGender string
+
+// ContactPage defines model for ContactPage.
+type ContactPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Contact `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPatch defines model for ContactPatch.
+type ContactPatch struct {
+	DecisionRole nullable.Nullable[ContactPatchDecisionRole] `json:"decision_role,omitempty"`
+	Department   nullable.Nullable[string]                   `json:"department,omitempty"`
+	Gender       nullable.Nullable[ContactPatchGender]       `json:"gender,omitempty"`
+	Name         *string                                     `json:"name,omitempty"`
+	PersonID     nullable.Nullable[openapi_types.UUID]       `json:"person_id,omitempty"`
+	Primary      *bool                                       `json:"primary,omitempty"`
+	Remark       nullable.Nullable[string]                   `json:"remark,omitempty"`
+	Title        nullable.Nullable[string]                   `json:"title,omitempty"`
+}
+
+// ContactPatchDecisionRole defines model for ContactPatch.DecisionRole.
+type ContactPatchDecisionRole string
+
+// ContactPatchGender defines model for ContactPatch.Gender.
+type ContactPatchGender string
 
 // ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
 type ContactPoint struct {
 	// Consent Whether the customer agreed to hear of offers this way.
 	Consent ContactConsent `json:"consent"`
 
-	// ContactID The contact of the company that it belongs to.
+	// ContactID The contact of the customer that it belongs to, and goes with.
 	ContactID  *openapi_types.UUID `json:"contact_id,omitempty"`
 	CreatedAt  time.Time           `json:"created_at"`
 	CustomerID openapi_types.UUID  `json:"customer_id"`
@@ -1203,6 +1480,14 @@ type CustomerSearch struct {
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -1270,6 +1555,9 @@ type CustomerTagPut struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Reason    *string    `json:"reason,omitempty"`
 }
+
+// DecisionRole The part that a contact has in what the customer decides.
+type DecisionRole string
 
 // Diagnostic defines model for Diagnostic.
 type Diagnostic struct {
@@ -1353,6 +1641,51 @@ type ExternalIdentity struct {
 	Source     string `json:"source"`
 }
 
+// FilterExplain A customer, and either `filter`, a tree, or `filter_text`.
+type FilterExplain struct {
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterExplanation defines model for FilterExplanation.
+type FilterExplanation struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter Condition      `json:"filter"`
+	Leaves []FilterReason `json:"leaves"`
+
+	// Matches Whether the customer fits the condition as a whole.
+	Matches bool `json:"matches"`
+}
+
 // FilterField Example: {"example":"spend_total \u003e= 1000","label":"Total spend","name":"spend_total","operators":["eq","ne","lt","lte","gt","gte","is_null","is_not_null"],"type":"money","unit":"CNY"}
 type FilterField struct {
 	Choices *[]string `json:"choices,omitempty"`
@@ -1370,7 +1703,81 @@ type FilterField struct {
 
 // FilterFields defines model for FilterFields.
 type FilterFields struct {
-	Items []FilterField `json:"items"`
+	Items   []FilterField  `json:"items"`
+	Sources []FilterSource `json:"sources"`
+}
+
+// FilterGiven Either `filter`, a tree, or `filter_text`.
+type FilterGiven struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterParsed defines model for FilterParsed.
+type FilterParsed struct {
+	// Fields What it reads.
+	Fields []string `json:"fields"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     Condition `json:"filter"`
+	FilterText string    `json:"filter_text"`
+}
+
+// FilterReason Example: {"holds":true,"pointer":"/and/0","seen":["1289.00"],"text":"spend_total \u003e= \"1000\""}
+type FilterReason struct {
+	Holds bool `json:"holds"`
+
+	// Pointer Of the leaf in `filter`, RFC 6901.
+	Pointer string `json:"pointer"`
+
+	// Seen The values that it compared; empty where the customer has none.
+	Seen []string `json:"seen"`
+
+	// Text The leaf as text.
+	Text string `json:"text"`
+}
+
+// FilterSource Example: {"fields":[{"example":"channel = \"web\"","label":"Channel","name":"channel","operators":["eq","ne","in","not_in"],"type":"text"}],"functions":["count","days","sum","avg","min","max","first","last"],"label":"Purchase","measures":["transactions.amount","transactions.units"],"name":"transactions"}
+type FilterSource struct {
+	// Fields What the condition within a function can ask about one fact.
+	Fields []FilterField `json:"fields"`
+
+	// Functions All that can be asked of the source or its measures.
+	Functions []string `json:"functions"`
+
+	// Label What one fact is.
+	Label string `json:"label"`
+
+	// Measures What `sum`, `avg`, `min` and `max` are of, such as `transactions.amount`.
+	Measures []string `json:"measures"`
+	Name     string   `json:"name"`
 }
 
 // GivenPlace What was written for names that are stored in their standard form.
@@ -1389,6 +1796,29 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Hierarchy Example: {"items":[{"depth":0,"id":"01890a5d-ac96-774b-bcce-b302099a8002","kind":"company","name":"杭州西湖茶叶有限公司"},{"depth":1,"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司","parent_id":"01890a5d-ac96-774b-bcce-b302099a8002"}],"path":["01890a5d-ac96-774b-bcce-b302099a8002"],"truncated":false}
+type Hierarchy struct {
+	Items []HierarchyNode `json:"items"`
+
+	// Path From the top to the company asked for.
+	Path []openapi_types.UUID `json:"path"`
+
+	// Truncated Whether there are more than the 1000 shown.
+	Truncated bool `json:"truncated"`
+}
+
+// HierarchyNode defines model for HierarchyNode.
+type HierarchyNode struct {
+	// Depth 0 at the top.
+	Depth int                `json:"depth"`
+	ID    openapi_types.UUID `json:"id"`
+	Kind  CustomerKind       `json:"kind"`
+	Name  string             `json:"name"`
+
+	// ParentID Absent at the top.
+	ParentID *openapi_types.UUID `json:"parent_id,omitempty"`
+}
 
 // Import Example: {"bytes":1024,"change_set":"01890a5d-ac96-774b-bcce-b302099aa001","created":19,"created_at":"2026-02-14T02:00:00Z","currency":"CNY","customers_created":7,"encoding":"utf-8","failed":1,"format":"csv","id":"01890a5d-ac96-774b-bcce-b302099ac101","mapping":{"amount_minor":"amount_cents","customer_external_id":"customer_id","occurred_at":"date"},"rows":20,"source":"shop","status":"succeeded","type":"transactions","unchanged":0,"updated":0,"updated_at":"2026-02-14T02:00:01Z","version":4}
 type Import struct {
@@ -1602,6 +2032,62 @@ type Money struct {
 	Currency string `json:"currency"`
 }
 
+// Note Example: {"author":"demo-writer","body":"送货前请先发短信，不要打电话","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a1a001","kind":"special_request","pinned":true,"updated_at":"2026-01-01T00:00:00Z","version":1}
+type Note struct {
+	// Author Who wrote it first.
+	Author string `json:"author"`
+
+	// Body Plain text; lines end in \n.
+	Body       string             `json:"body"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	ID         openapi_types.UUID `json:"id"`
+	Kind       NoteKind           `json:"kind"`
+
+	// OccurredOn The day that it tells of.
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+
+	// Pinned Pinned notes come first.
+	Pinned    bool      `json:"pinned"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// NoteCreate defines model for NoteCreate.
+type NoteCreate struct {
+	Body       string              `json:"body"`
+	Kind       *NoteKind           `json:"kind,omitempty"`
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+	Pinned     *bool               `json:"pinned,omitempty"`
+}
+
+// NoteKind defines model for NoteKind.
+type NoteKind string
+
+// NotePage defines model for NotePage.
+type NotePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool   `json:"has_more"`
+	Items   []Note `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// NotePatch defines model for NotePatch.
+type NotePatch struct {
+	Body       *string                               `json:"body,omitempty"`
+	Kind       *NoteKind                             `json:"kind,omitempty"`
+	OccurredOn nullable.Nullable[openapi_types.Date] `json:"occurred_on,omitempty"`
+	Pinned     *bool                                 `json:"pinned,omitempty"`
+}
+
 // Page defines model for Page.
 type Page struct {
 	// HasMore Whether another page follows.
@@ -1683,6 +2169,66 @@ type RFMWeights struct {
 	M float64 `json:"m"`
 	R float64 `json:"r"`
 }
+
+// RelatedCustomer defines model for RelatedCustomer.
+type RelatedCustomer struct {
+	ID   openapi_types.UUID `json:"id"`
+	Kind CustomerKind       `json:"kind"`
+	Name string             `json:"name"`
+}
+
+// Relation Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","id":"01890a5d-ac96-774b-bcce-b30209a19001","other":{"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司"},"since":"2019-07-01","type":"subsidiary","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Relation struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// ID The same from both ends.
+	ID    openapi_types.UUID  `json:"id"`
+	Note  *string             `json:"note,omitempty"`
+	Other RelatedCustomer     `json:"other"`
+	Since *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type      RelationType `json:"type"`
+	UpdatedAt time.Time    `json:"updated_at"`
+	Version   int64        `json:"version"`
+}
+
+// RelationCreate defines model for RelationCreate.
+type RelationCreate struct {
+	// Note Left out of the event feed.
+	Note            *string             `json:"note,omitempty"`
+	OtherCustomerID openapi_types.UUID  `json:"other_customer_id"`
+	Since           *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type RelationType `json:"type"`
+}
+
+// RelationPage defines model for RelationPage.
+type RelationPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool       `json:"has_more"`
+	Items   []Relation `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// RelationPatch defines model for RelationPatch.
+type RelationPatch struct {
+	Note  nullable.Nullable[string]             `json:"note,omitempty"`
+	Since nullable.Nullable[openapi_types.Date] `json:"since,omitempty"`
+}
+
+// RelationType What the other customer is to this one.
+type RelationType string
 
 // RunScore defines model for RunScore.
 type RunScore struct {
@@ -2093,6 +2639,14 @@ type TenantPatch struct {
 type Tier struct {
 	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -2289,6 +2843,12 @@ type ValueFit struct {
 // AddressID defines model for AddressId.
 type AddressID = openapi_types.UUID
 
+// ContactCustomerID defines model for ContactCustomerId.
+type ContactCustomerID = openapi_types.UUID
+
+// ContactID defines model for ContactId.
+type ContactID = openapi_types.UUID
+
 // ContactPointID defines model for ContactPointId.
 type ContactPointID = openapi_types.UUID
 
@@ -2313,6 +2873,9 @@ type CustomerSort = string
 // ExternalID defines model for ExternalId.
 type ExternalID = string
 
+// GroupCustomerID defines model for GroupCustomerId.
+type GroupCustomerID = openapi_types.UUID
+
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
 
@@ -2333,6 +2896,12 @@ type Limit = int
 
 // ModelKey defines model for ModelKey.
 type ModelKey = string
+
+// NoteID defines model for NoteId.
+type NoteID = openapi_types.UUID
+
+// RelationID defines model for RelationId.
+type RelationID = openapi_types.UUID
 
 // RunID defines model for RunId.
 type RunID = openapi_types.UUID
@@ -2604,6 +3173,51 @@ type PatchContactPointParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListContactsParams defines parameters for ListContacts.
+type ListContactsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateContactParams defines parameters for CreateContact.
+type CreateContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteContactParams defines parameters for DeleteContact.
+type DeleteContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetContactParams defines parameters for GetContact.
+type GetContactParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchContactParams defines parameters for PatchContact.
+type PatchContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // DeleteCustomerExternalIDParams defines parameters for DeleteCustomerExternalID.
 type DeleteCustomerExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
@@ -2614,6 +3228,102 @@ type DeleteCustomerExternalIDParams struct {
 type PutCustomerExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// ListNotesParams defines parameters for ListNotes.
+type ListNotesParams struct {
+	// Kind Only notes of these kinds.
+	Kind *[]NoteKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateNoteParams defines parameters for CreateNote.
+type CreateNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteNoteParams defines parameters for DeleteNote.
+type DeleteNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetNoteParams defines parameters for GetNote.
+type GetNoteParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchNoteParams defines parameters for PatchNote.
+type PatchNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListRelationsParams defines parameters for ListRelations.
+type ListRelationsParams struct {
+	// Type Only relations of these types.
+	Type *[]RelationType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateRelationParams defines parameters for CreateRelation.
+type CreateRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteRelationParams defines parameters for DeleteRelation.
+type DeleteRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetRelationParams defines parameters for GetRelation.
+type GetRelationParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchRelationParams defines parameters for PatchRelation.
+type PatchRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
@@ -3078,11 +3788,35 @@ type CreateContactPointJSONRequestBody = ContactPointCreate
 // PatchContactPointApplicationMergePatchPlusJSONRequestBody defines body for PatchContactPoint for application/merge-patch+json ContentType.
 type PatchContactPointApplicationMergePatchPlusJSONRequestBody = ContactPointPatch
 
+// CreateContactJSONRequestBody defines body for CreateContact for application/json ContentType.
+type CreateContactJSONRequestBody = ContactCreate
+
+// PatchContactApplicationMergePatchPlusJSONRequestBody defines body for PatchContact for application/merge-patch+json ContentType.
+type PatchContactApplicationMergePatchPlusJSONRequestBody = ContactPatch
+
+// CreateNoteJSONRequestBody defines body for CreateNote for application/json ContentType.
+type CreateNoteJSONRequestBody = NoteCreate
+
+// PatchNoteApplicationMergePatchPlusJSONRequestBody defines body for PatchNote for application/merge-patch+json ContentType.
+type PatchNoteApplicationMergePatchPlusJSONRequestBody = NotePatch
+
+// CreateRelationJSONRequestBody defines body for CreateRelation for application/json ContentType.
+type CreateRelationJSONRequestBody = RelationCreate
+
+// PatchRelationApplicationMergePatchPlusJSONRequestBody defines body for PatchRelation for application/merge-patch+json ContentType.
+type PatchRelationApplicationMergePatchPlusJSONRequestBody = RelationPatch
+
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
 
 // PutExchangeRateJSONRequestBody defines body for PutExchangeRate for application/json ContentType.
 type PutExchangeRateJSONRequestBody = ExchangeRatePut
+
+// ExplainFilterJSONRequestBody defines body for ExplainFilter for application/json ContentType.
+type ExplainFilterJSONRequestBody = FilterExplain
+
+// ParseFilterJSONRequestBody defines body for ParseFilter for application/json ContentType.
+type ParseFilterJSONRequestBody = FilterGiven
 
 // CreateImportJSONRequestBody defines body for CreateImport for application/json ContentType.
 type CreateImportJSONRequestBody = ImportCreate
@@ -3561,6 +4295,67 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
 	PatchContactPointWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, body PatchContactPointApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListContacts List a customer's contacts
+	//
+	// The people to talk to, the primary one first, then the oldest.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contacts (the `ListContacts` operationId).
+	ListContacts(ctx context.Context, customerID ContactCustomerID, params *ListContactsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateContactWithBody Add a contact
+	//
+	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+	// one primary contact: a new primary one takes the place of the one before.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+	CreateContactWithBody(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateContact Add a contact
+	//
+	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+	// one primary contact: a new primary one takes the place of the one before.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+	CreateContact(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, body CreateContactJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteContact Delete a contact
+	//
+	// Deletes the contact for good, with the contact points that are the contact's own.
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/contacts/{contact_id} (the `DeleteContact` operationId).
+	DeleteContact(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetContact Read a contact
+	//
+	// One contact with title, department and part in decisions.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contacts/{contact_id} (the `GetContact` operationId).
+	GetContact(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *GetContactParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchContactWithBody Change a contact
+	//
+	// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+	PatchContactWithBody(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchContactWithApplicationMergePatchPlusJSONBody Change a contact
+	//
+	// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+	PatchContactWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, body PatchContactApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DeleteCustomerExternalID Take an external id away
 	//
 	// The system `source` no longer knows this customer as `external_id`.
@@ -3575,12 +4370,154 @@ type ClientInterface interface {
 	// Corresponds with PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id} (the `PutCustomerExternalID` operationId).
 	PutCustomerExternalID(ctx context.Context, customerID CustomerID, source Source, externalID ExternalID, params *PutCustomerExternalIDParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetHierarchy Read the group that a company belongs to
+	//
+	// The company at the top, and everything below it, level by level and by name: each item names its `parent_id`. `path`
+	// leads from the top to the company asked for. Deleted companies and what is below them are left out. At most 1000
+	// companies are shown; `truncated` says that there are more.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/hierarchy (the `GetHierarchy` operationId).
+	GetHierarchy(ctx context.Context, customerID GroupCustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	//
 	// Counts, sums and days over all purchases, as true as the last committed transaction.
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/metrics (the `GetCustomerMetrics` operationId).
 	GetCustomerMetrics(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListNotes List a customer's notes
+	//
+	// Pinned notes first, then the newest. `kind` narrows to one or more kinds.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/notes (the `ListNotes` operationId).
+	ListNotes(ctx context.Context, customerID CustomerID, params *ListNotesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateNoteWithBody Write a note
+	//
+	// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+	// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+	// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+	// 1000 notes. The text is left out of the event feed.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+	CreateNoteWithBody(ctx context.Context, customerID CustomerID, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateNote Write a note
+	//
+	// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+	// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+	// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+	// 1000 notes. The text is left out of the event feed.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+	CreateNote(ctx context.Context, customerID CustomerID, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteNote Delete a note
+	//
+	// Deletes the note for good.
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/notes/{note_id} (the `DeleteNote` operationId).
+	DeleteNote(ctx context.Context, customerID CustomerID, noteID NoteID, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetNote Read a note
+	//
+	// One note with its author and times.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/notes/{note_id} (the `GetNote` operationId).
+	GetNote(ctx context.Context, customerID CustomerID, noteID NoteID, params *GetNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchNoteWithBody Change a note
+	//
+	// Merges the body into the note. The author stays who wrote it first.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+	PatchNoteWithBody(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchNoteWithApplicationMergePatchPlusJSONBody Change a note
+	//
+	// Merges the body into the note. The author stays who wrote it first.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+	PatchNoteWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, body PatchNoteApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRelations List a customer's relations
+	//
+	// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
+	// is to this customer. Relations with deleted customers are left out until those are undeleted.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/relations (the `ListRelations` operationId).
+	ListRelations(ctx context.Context, customerID GroupCustomerID, params *ListRelationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRelationWithBody Relate two customers
+	//
+	// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+	// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+	// `employee`; `household`, `partner` and `related` are the same from both ends.
+	//
+	// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+	// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+	// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+	CreateRelationWithBody(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRelation Relate two customers
+	//
+	// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+	// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+	// `employee`; `household`, `partner` and `related` are the same from both ends.
+	//
+	// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+	// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+	// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+	CreateRelation(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, body CreateRelationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteRelation End a relation
+	//
+	// Deletes the relation for both ends.
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/relations/{relation_id} (the `DeleteRelation` operationId).
+	DeleteRelation(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *DeleteRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRelation Read a relation
+	//
+	// One relation as this customer sees it; the ETag covers the other one's name too.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/relations/{relation_id} (the `GetRelation` operationId).
+	GetRelation(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *GetRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchRelationWithBody Change a relation
+	//
+	// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+	PatchRelationWithBody(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchRelationWithApplicationMergePatchPlusJSONBody Change a relation
+	//
+	// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+	PatchRelationWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, body PatchRelationApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCustomerScores List a customer's scores, explained
 	//
@@ -3681,10 +4618,51 @@ type ClientInterface interface {
 	// ListFilterFields List what conditions can be about
 	//
 	// Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-	// choices and an example value: enough to build a form for conditions.
+	// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
+	// enough to build a form for conditions.
 	//
 	// Corresponds with GET /v1/filter-fields (the `ListFilterFields` operationId).
 	ListFilterFields(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExplainFilterWithBody Tell why a customer fits a condition or not
+	//
+	// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+	// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+	ExplainFilterWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExplainFilter Tell why a customer fits a condition or not
+	//
+	// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+	// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+	ExplainFilter(ctx context.Context, body ExplainFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ParseFilterWithBody Check a condition and convert it
+	//
+	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+	ParseFilterWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ParseFilter Check a condition and convert it
+	//
+	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+	ParseFilter(ctx context.Context, body ParseFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListImports List imports
 	//
@@ -5003,6 +5981,137 @@ func (c *Client) PatchContactPointWithApplicationMergePatchPlusJSONBody(ctx cont
 	return c.Client.Do(req)
 }
 
+// ListContacts List a customer's contacts
+//
+// The people to talk to, the primary one first, then the oldest.
+//
+// Corresponds with GET /v1/customers/{customer_id}/contacts (the `ListContacts` operationId).
+func (c *Client) ListContacts(ctx context.Context, customerID ContactCustomerID, params *ListContactsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListContactsRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateContactWithBody Add a contact
+//
+// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+// one primary contact: a new primary one takes the place of the one before.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+func (c *Client) CreateContactWithBody(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateContactRequestWithBody(c.Server, customerID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateContact Add a contact
+//
+// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+// one primary contact: a new primary one takes the place of the one before.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+func (c *Client) CreateContact(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, body CreateContactJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateContactRequest(c.Server, customerID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteContact Delete a contact
+//
+// Deletes the contact for good, with the contact points that are the contact's own.
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/contacts/{contact_id} (the `DeleteContact` operationId).
+func (c *Client) DeleteContact(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteContactRequest(c.Server, customerID, contactID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetContact Read a contact
+//
+// One contact with title, department and part in decisions.
+//
+// Corresponds with GET /v1/customers/{customer_id}/contacts/{contact_id} (the `GetContact` operationId).
+func (c *Client) GetContact(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *GetContactParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetContactRequest(c.Server, customerID, contactID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchContactWithBody Change a contact
+//
+// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+func (c *Client) PatchContactWithBody(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchContactRequestWithBody(c.Server, customerID, contactID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchContactWithApplicationMergePatchPlusJSONBody Change a contact
+//
+// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+func (c *Client) PatchContactWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, body PatchContactApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchContactRequestWithApplicationMergePatchPlusJSONBody(c.Server, customerID, contactID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // DeleteCustomerExternalID Take an external id away
 //
 // The system `source` no longer knows this customer as `external_id`.
@@ -5037,6 +6146,25 @@ func (c *Client) PutCustomerExternalID(ctx context.Context, customerID CustomerI
 	return c.Client.Do(req)
 }
 
+// GetHierarchy Read the group that a company belongs to
+//
+// The company at the top, and everything below it, level by level and by name: each item names its `parent_id`. `path`
+// leads from the top to the company asked for. Deleted companies and what is below them are left out. At most 1000
+// companies are shown; `truncated` says that there are more.
+//
+// Corresponds with GET /v1/customers/{customer_id}/hierarchy (the `GetHierarchy` operationId).
+func (c *Client) GetHierarchy(ctx context.Context, customerID GroupCustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetHierarchyRequest(c.Server, customerID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetCustomerMetrics Read what a customer's transactions add up to
 //
 // Counts, sums and days over all purchases, as true as the last committed transaction.
@@ -5044,6 +6172,279 @@ func (c *Client) PutCustomerExternalID(ctx context.Context, customerID CustomerI
 // Corresponds with GET /v1/customers/{customer_id}/metrics (the `GetCustomerMetrics` operationId).
 func (c *Client) GetCustomerMetrics(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetCustomerMetricsRequest(c.Server, customerID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListNotes List a customer's notes
+//
+// Pinned notes first, then the newest. `kind` narrows to one or more kinds.
+//
+// Corresponds with GET /v1/customers/{customer_id}/notes (the `ListNotes` operationId).
+func (c *Client) ListNotes(ctx context.Context, customerID CustomerID, params *ListNotesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListNotesRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateNoteWithBody Write a note
+//
+// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+// 1000 notes. The text is left out of the event feed.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+func (c *Client) CreateNoteWithBody(ctx context.Context, customerID CustomerID, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateNoteRequestWithBody(c.Server, customerID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateNote Write a note
+//
+// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+// 1000 notes. The text is left out of the event feed.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+func (c *Client) CreateNote(ctx context.Context, customerID CustomerID, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateNoteRequest(c.Server, customerID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteNote Delete a note
+//
+// Deletes the note for good.
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/notes/{note_id} (the `DeleteNote` operationId).
+func (c *Client) DeleteNote(ctx context.Context, customerID CustomerID, noteID NoteID, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteNoteRequest(c.Server, customerID, noteID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetNote Read a note
+//
+// One note with its author and times.
+//
+// Corresponds with GET /v1/customers/{customer_id}/notes/{note_id} (the `GetNote` operationId).
+func (c *Client) GetNote(ctx context.Context, customerID CustomerID, noteID NoteID, params *GetNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetNoteRequest(c.Server, customerID, noteID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchNoteWithBody Change a note
+//
+// Merges the body into the note. The author stays who wrote it first.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+func (c *Client) PatchNoteWithBody(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchNoteRequestWithBody(c.Server, customerID, noteID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchNoteWithApplicationMergePatchPlusJSONBody Change a note
+//
+// Merges the body into the note. The author stays who wrote it first.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+func (c *Client) PatchNoteWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, body PatchNoteApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchNoteRequestWithApplicationMergePatchPlusJSONBody(c.Server, customerID, noteID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRelations List a customer's relations
+//
+// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
+// is to this customer. Relations with deleted customers are left out until those are undeleted.
+//
+// Corresponds with GET /v1/customers/{customer_id}/relations (the `ListRelations` operationId).
+func (c *Client) ListRelations(ctx context.Context, customerID GroupCustomerID, params *ListRelationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRelationsRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRelationWithBody Relate two customers
+//
+// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+// `employee`; `household`, `partner` and `related` are the same from both ends.
+//
+// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+func (c *Client) CreateRelationWithBody(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRelationRequestWithBody(c.Server, customerID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRelation Relate two customers
+//
+// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+// `employee`; `household`, `partner` and `related` are the same from both ends.
+//
+// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+func (c *Client) CreateRelation(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, body CreateRelationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRelationRequest(c.Server, customerID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteRelation End a relation
+//
+// Deletes the relation for both ends.
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/relations/{relation_id} (the `DeleteRelation` operationId).
+func (c *Client) DeleteRelation(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *DeleteRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteRelationRequest(c.Server, customerID, relationID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRelation Read a relation
+//
+// One relation as this customer sees it; the ETag covers the other one's name too.
+//
+// Corresponds with GET /v1/customers/{customer_id}/relations/{relation_id} (the `GetRelation` operationId).
+func (c *Client) GetRelation(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *GetRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRelationRequest(c.Server, customerID, relationID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchRelationWithBody Change a relation
+//
+// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+func (c *Client) PatchRelationWithBody(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchRelationRequestWithBody(c.Server, customerID, relationID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchRelationWithApplicationMergePatchPlusJSONBody Change a relation
+//
+// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+func (c *Client) PatchRelationWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, body PatchRelationApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchRelationRequestWithApplicationMergePatchPlusJSONBody(c.Server, customerID, relationID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5263,11 +6664,92 @@ func (c *Client) PutExchangeRate(ctx context.Context, currency string, day opena
 // ListFilterFields List what conditions can be about
 //
 // Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-// choices and an example value: enough to build a form for conditions.
+// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
+// enough to build a form for conditions.
 //
 // Corresponds with GET /v1/filter-fields (the `ListFilterFields` operationId).
 func (c *Client) ListFilterFields(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListFilterFieldsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExplainFilterWithBody Tell why a customer fits a condition or not
+//
+// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+func (c *Client) ExplainFilterWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainFilterRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExplainFilter Tell why a customer fits a condition or not
+//
+// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+func (c *Client) ExplainFilter(ctx context.Context, body ExplainFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainFilterRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ParseFilterWithBody Check a condition and convert it
+//
+// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+func (c *Client) ParseFilterWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewParseFilterRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ParseFilter Check a condition and convert it
+//
+// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+func (c *Client) ParseFilter(ctx context.Context, body ParseFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewParseFilterRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -8366,6 +9848,414 @@ func NewPatchContactPointRequestWithBody(server string, customerID CustomerID, c
 	return req, nil
 }
 
+// NewListContactsRequest constructs an http.Request for the ListContacts method
+func NewListContactsRequest(server string, customerID ContactCustomerID, params *ListContactsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contacts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateContactRequest calls the generic CreateContact builder with application/json body
+func NewCreateContactRequest(server string, customerID ContactCustomerID, params *CreateContactParams, body CreateContactJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateContactRequestWithBody(server, customerID, params, "application/json", bodyReader)
+}
+
+// NewCreateContactRequestWithBody constructs an http.Request for the CreateContact method, with any body, and a specified content type
+func NewCreateContactRequestWithBody(server string, customerID ContactCustomerID, params *CreateContactParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contacts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteContactRequest constructs an http.Request for the DeleteContact method
+func NewDeleteContactRequest(server string, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "contact_id", contactID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contacts/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetContactRequest constructs an http.Request for the GetContact method
+func NewGetContactRequest(server string, customerID ContactCustomerID, contactID ContactID, params *GetContactParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "contact_id", contactID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contacts/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchContactRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchContact builder with application/merge-patch+json body
+func NewPatchContactRequestWithApplicationMergePatchPlusJSONBody(server string, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, body PatchContactApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchContactRequestWithBody(server, customerID, contactID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchContactRequestWithBody constructs an http.Request for the PatchContact method, with any body, and a specified content type
+func NewPatchContactRequestWithBody(server string, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "contact_id", contactID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contacts/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewDeleteCustomerExternalIDRequest constructs an http.Request for the DeleteCustomerExternalID method
 func NewDeleteCustomerExternalIDRequest(server string, customerID CustomerID, source Source, externalID ExternalID, params *DeleteCustomerExternalIDParams) (*http.Request, error) {
 	var err error
@@ -8516,6 +10406,40 @@ func NewPutCustomerExternalIDRequest(server string, customerID CustomerID, sourc
 	return req, nil
 }
 
+// NewGetHierarchyRequest constructs an http.Request for the GetHierarchy method
+func NewGetHierarchyRequest(server string, customerID GroupCustomerID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/hierarchy", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetCustomerMetricsRequest constructs an http.Request for the GetCustomerMetrics method
 func NewGetCustomerMetricsRequest(server string, customerID CustomerID) (*http.Request, error) {
 	var err error
@@ -8545,6 +10469,846 @@ func NewGetCustomerMetricsRequest(server string, customerID CustomerID) (*http.R
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListNotesRequest constructs an http.Request for the ListNotes method
+func NewListNotesRequest(server string, customerID CustomerID, params *ListNotesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateNoteRequest calls the generic CreateNote builder with application/json body
+func NewCreateNoteRequest(server string, customerID CustomerID, params *CreateNoteParams, body CreateNoteJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateNoteRequestWithBody(server, customerID, params, "application/json", bodyReader)
+}
+
+// NewCreateNoteRequestWithBody constructs an http.Request for the CreateNote method, with any body, and a specified content type
+func NewCreateNoteRequestWithBody(server string, customerID CustomerID, params *CreateNoteParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteNoteRequest constructs an http.Request for the DeleteNote method
+func NewDeleteNoteRequest(server string, customerID CustomerID, noteID NoteID, params *DeleteNoteParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "note_id", noteID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetNoteRequest constructs an http.Request for the GetNote method
+func NewGetNoteRequest(server string, customerID CustomerID, noteID NoteID, params *GetNoteParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "note_id", noteID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchNoteRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchNote builder with application/merge-patch+json body
+func NewPatchNoteRequestWithApplicationMergePatchPlusJSONBody(server string, customerID CustomerID, noteID NoteID, params *PatchNoteParams, body PatchNoteApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchNoteRequestWithBody(server, customerID, noteID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchNoteRequestWithBody constructs an http.Request for the PatchNote method, with any body, and a specified content type
+func NewPatchNoteRequestWithBody(server string, customerID CustomerID, noteID NoteID, params *PatchNoteParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "note_id", noteID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListRelationsRequest constructs an http.Request for the ListRelations method
+func NewListRelationsRequest(server string, customerID GroupCustomerID, params *ListRelationsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/relations", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateRelationRequest calls the generic CreateRelation builder with application/json body
+func NewCreateRelationRequest(server string, customerID GroupCustomerID, params *CreateRelationParams, body CreateRelationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateRelationRequestWithBody(server, customerID, params, "application/json", bodyReader)
+}
+
+// NewCreateRelationRequestWithBody constructs an http.Request for the CreateRelation method, with any body, and a specified content type
+func NewCreateRelationRequestWithBody(server string, customerID GroupCustomerID, params *CreateRelationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/relations", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteRelationRequest constructs an http.Request for the DeleteRelation method
+func NewDeleteRelationRequest(server string, customerID GroupCustomerID, relationID RelationID, params *DeleteRelationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "relation_id", relationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/relations/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetRelationRequest constructs an http.Request for the GetRelation method
+func NewGetRelationRequest(server string, customerID GroupCustomerID, relationID RelationID, params *GetRelationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "relation_id", relationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/relations/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchRelationRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchRelation builder with application/merge-patch+json body
+func NewPatchRelationRequestWithApplicationMergePatchPlusJSONBody(server string, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, body PatchRelationApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchRelationRequestWithBody(server, customerID, relationID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchRelationRequestWithBody constructs an http.Request for the PatchRelation method, with any body, and a specified content type
+func NewPatchRelationRequestWithBody(server string, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "relation_id", relationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/relations/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -9152,6 +11916,86 @@ func NewListFilterFieldsRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewExplainFilterRequest calls the generic ExplainFilter builder with application/json body
+func NewExplainFilterRequest(server string, body ExplainFilterJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewExplainFilterRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewExplainFilterRequestWithBody constructs an http.Request for the ExplainFilter method, with any body, and a specified content type
+func NewExplainFilterRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/filters/explain")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewParseFilterRequest calls the generic ParseFilter builder with application/json body
+func NewParseFilterRequest(server string, body ParseFilterJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewParseFilterRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewParseFilterRequestWithBody constructs an http.Request for the ParseFilter method, with any body, and a specified content type
+func NewParseFilterRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/filters/parse")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -12754,6 +15598,73 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
 	PatchContactPointWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, body PatchContactPointApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchContactPointResponse, error)
 
+	// ListContactsWithResponse List a customer's contacts
+	//
+	// The people to talk to, the primary one first, then the oldest.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contacts (the `ListContacts` operationId).
+	ListContactsWithResponse(ctx context.Context, customerID ContactCustomerID, params *ListContactsParams, reqEditors ...RequestEditorFn) (*ListContactsResponse, error)
+
+	// CreateContactWithBodyWithResponse Add a contact
+	//
+	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+	// one primary contact: a new primary one takes the place of the one before.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+	CreateContactWithBodyWithResponse(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateContactResponse, error)
+
+	// CreateContactWithResponse Add a contact
+	//
+	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+	// one primary contact: a new primary one takes the place of the one before.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+	CreateContactWithResponse(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, body CreateContactJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateContactResponse, error)
+
+	// DeleteContactWithResponse Delete a contact
+	//
+	// Deletes the contact for good, with the contact points that are the contact's own.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/contacts/{contact_id} (the `DeleteContact` operationId).
+	DeleteContactWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams, reqEditors ...RequestEditorFn) (*DeleteContactResponse, error)
+
+	// GetContactWithResponse Read a contact
+	//
+	// One contact with title, department and part in decisions.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contacts/{contact_id} (the `GetContact` operationId).
+	GetContactWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *GetContactParams, reqEditors ...RequestEditorFn) (*GetContactResponse, error)
+
+	// PatchContactWithBodyWithResponse Change a contact
+	//
+	// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+	PatchContactWithBodyWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchContactResponse, error)
+
+	// PatchContactWithApplicationMergePatchPlusJSONBodyWithResponse Change a contact
+	//
+	// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+	PatchContactWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, body PatchContactApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchContactResponse, error)
+
 	// DeleteCustomerExternalIDWithResponse Take an external id away
 	//
 	// The system `source` no longer knows this customer as `external_id`.
@@ -12772,6 +15683,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id} (the `PutCustomerExternalID` operationId).
 	PutCustomerExternalIDWithResponse(ctx context.Context, customerID CustomerID, source Source, externalID ExternalID, params *PutCustomerExternalIDParams, reqEditors ...RequestEditorFn) (*PutCustomerExternalIDResponse, error)
 
+	// GetHierarchyWithResponse Read the group that a company belongs to
+	//
+	// The company at the top, and everything below it, level by level and by name: each item names its `parent_id`. `path`
+	// leads from the top to the company asked for. Deleted companies and what is below them are left out. At most 1000
+	// companies are shown; `truncated` says that there are more.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/hierarchy (the `GetHierarchy` operationId).
+	GetHierarchyWithResponse(ctx context.Context, customerID GroupCustomerID, reqEditors ...RequestEditorFn) (*GetHierarchyResponse, error)
+
 	// GetCustomerMetricsWithResponse Read what a customer's transactions add up to
 	//
 	// Counts, sums and days over all purchases, as true as the last committed transaction.
@@ -12780,6 +15702,151 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/metrics (the `GetCustomerMetrics` operationId).
 	GetCustomerMetricsWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*GetCustomerMetricsResponse, error)
+
+	// ListNotesWithResponse List a customer's notes
+	//
+	// Pinned notes first, then the newest. `kind` narrows to one or more kinds.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/notes (the `ListNotes` operationId).
+	ListNotesWithResponse(ctx context.Context, customerID CustomerID, params *ListNotesParams, reqEditors ...RequestEditorFn) (*ListNotesResponse, error)
+
+	// CreateNoteWithBodyWithResponse Write a note
+	//
+	// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+	// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+	// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+	// 1000 notes. The text is left out of the event feed.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+	CreateNoteWithBodyWithResponse(ctx context.Context, customerID CustomerID, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateNoteResponse, error)
+
+	// CreateNoteWithResponse Write a note
+	//
+	// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+	// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+	// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+	// 1000 notes. The text is left out of the event feed.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+	CreateNoteWithResponse(ctx context.Context, customerID CustomerID, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateNoteResponse, error)
+
+	// DeleteNoteWithResponse Delete a note
+	//
+	// Deletes the note for good.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/notes/{note_id} (the `DeleteNote` operationId).
+	DeleteNoteWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*DeleteNoteResponse, error)
+
+	// GetNoteWithResponse Read a note
+	//
+	// One note with its author and times.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/notes/{note_id} (the `GetNote` operationId).
+	GetNoteWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *GetNoteParams, reqEditors ...RequestEditorFn) (*GetNoteResponse, error)
+
+	// PatchNoteWithBodyWithResponse Change a note
+	//
+	// Merges the body into the note. The author stays who wrote it first.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+	PatchNoteWithBodyWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchNoteResponse, error)
+
+	// PatchNoteWithApplicationMergePatchPlusJSONBodyWithResponse Change a note
+	//
+	// Merges the body into the note. The author stays who wrote it first.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+	PatchNoteWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, body PatchNoteApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchNoteResponse, error)
+
+	// ListRelationsWithResponse List a customer's relations
+	//
+	// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
+	// is to this customer. Relations with deleted customers are left out until those are undeleted.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/relations (the `ListRelations` operationId).
+	ListRelationsWithResponse(ctx context.Context, customerID GroupCustomerID, params *ListRelationsParams, reqEditors ...RequestEditorFn) (*ListRelationsResponse, error)
+
+	// CreateRelationWithBodyWithResponse Relate two customers
+	//
+	// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+	// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+	// `employee`; `household`, `partner` and `related` are the same from both ends.
+	//
+	// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+	// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+	// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+	CreateRelationWithBodyWithResponse(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRelationResponse, error)
+
+	// CreateRelationWithResponse Relate two customers
+	//
+	// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+	// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+	// `employee`; `household`, `partner` and `related` are the same from both ends.
+	//
+	// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+	// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+	// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+	CreateRelationWithResponse(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, body CreateRelationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRelationResponse, error)
+
+	// DeleteRelationWithResponse End a relation
+	//
+	// Deletes the relation for both ends.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/relations/{relation_id} (the `DeleteRelation` operationId).
+	DeleteRelationWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *DeleteRelationParams, reqEditors ...RequestEditorFn) (*DeleteRelationResponse, error)
+
+	// GetRelationWithResponse Read a relation
+	//
+	// One relation as this customer sees it; the ETag covers the other one's name too.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/relations/{relation_id} (the `GetRelation` operationId).
+	GetRelationWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *GetRelationParams, reqEditors ...RequestEditorFn) (*GetRelationResponse, error)
+
+	// PatchRelationWithBodyWithResponse Change a relation
+	//
+	// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+	PatchRelationWithBodyWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchRelationResponse, error)
+
+	// PatchRelationWithApplicationMergePatchPlusJSONBodyWithResponse Change a relation
+	//
+	// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+	PatchRelationWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, body PatchRelationApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchRelationResponse, error)
 
 	// ListCustomerScoresWithResponse List a customer's scores, explained
 	//
@@ -12894,12 +15961,53 @@ type ClientWithResponsesInterface interface {
 	// ListFilterFieldsWithResponse List what conditions can be about
 	//
 	// Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-	// choices and an example value: enough to build a form for conditions.
+	// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
+	// enough to build a form for conditions.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/filter-fields (the `ListFilterFields` operationId).
 	ListFilterFieldsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListFilterFieldsResponse, error)
+
+	// ExplainFilterWithBodyWithResponse Tell why a customer fits a condition or not
+	//
+	// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+	// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+	ExplainFilterWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExplainFilterResponse, error)
+
+	// ExplainFilterWithResponse Tell why a customer fits a condition or not
+	//
+	// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+	// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+	ExplainFilterWithResponse(ctx context.Context, body ExplainFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*ExplainFilterResponse, error)
+
+	// ParseFilterWithBodyWithResponse Check a condition and convert it
+	//
+	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+	ParseFilterWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ParseFilterResponse, error)
+
+	// ParseFilterWithResponse Check a condition and convert it
+	//
+	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+	ParseFilterWithResponse(ctx context.Context, body ParseFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*ParseFilterResponse, error)
 
 	// ListImportsWithResponse List imports
 	//
@@ -15921,6 +19029,520 @@ func (r PatchContactPointResponse) ContentType() string {
 	return ""
 }
 
+// ListContactsResponse401Headers the declared response headers of an HTTP 401 response for ListContacts
+type ListContactsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListContactsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ContactPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListContactsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListContactsResponse) GetJSON200() *ContactPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListContactsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListContactsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListContactsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListContactsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListContactsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListContactsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListContactsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListContactsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListContactsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateContactResponse201Headers the declared response headers of an HTTP 201 response for CreateContact
+type CreateContactResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateContactResponse401Headers the declared response headers of an HTTP 401 response for CreateContact
+type CreateContactResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateContactResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Contact
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateContactResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateContactResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateContactResponse) GetJSON201() *Contact {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateContactResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateContactResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateContactResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateContactResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteContactResponse401Headers the declared response headers of an HTTP 401 response for DeleteContact
+type DeleteContactResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteContactResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteContactResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteContactResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteContactResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteContactResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteContactResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetContactResponse200Headers the declared response headers of an HTTP 200 response for GetContact
+type GetContactResponse200Headers struct {
+	ETag *string
+}
+
+// GetContactResponse401Headers the declared response headers of an HTTP 401 response for GetContact
+type GetContactResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetContactResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Contact
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetContactResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetContactResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetContactResponse) GetJSON200() *Contact {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetContactResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetContactResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetContactResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetContactResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetContactResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetContactResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetContactResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetContactResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetContactResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchContactResponse200Headers the declared response headers of an HTTP 200 response for PatchContact
+type PatchContactResponse200Headers struct {
+	ETag *string
+}
+
+// PatchContactResponse401Headers the declared response headers of an HTTP 401 response for PatchContact
+type PatchContactResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchContactResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Contact
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchContactResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchContactResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchContactResponse) GetJSON200() *Contact {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchContactResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchContactResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchContactResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchContactResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // DeleteCustomerExternalIDResponse401Headers the declared response headers of an HTTP 401 response for DeleteCustomerExternalID
 type DeleteCustomerExternalIDResponse401Headers struct {
 	WWWAuthenticate *string
@@ -16094,6 +19716,89 @@ func (r PutCustomerExternalIDResponse) ContentType() string {
 	return ""
 }
 
+// GetHierarchyResponse401Headers the declared response headers of an HTTP 401 response for GetHierarchy
+type GetHierarchyResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetHierarchyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Hierarchy
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetHierarchyResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetHierarchyResponse) GetJSON200() *Hierarchy {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetHierarchyResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetHierarchyResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetHierarchyResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetHierarchyResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetHierarchyResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetHierarchyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetHierarchyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetHierarchyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetHierarchyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetCustomerMetricsResponse401Headers the declared response headers of an HTTP 401 response for GetCustomerMetrics
 type GetCustomerMetricsResponse401Headers struct {
 	WWWAuthenticate *string
@@ -16171,6 +19876,1034 @@ func (r GetCustomerMetricsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetCustomerMetricsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListNotesResponse401Headers the declared response headers of an HTTP 401 response for ListNotes
+type ListNotesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListNotesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *NotePage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListNotesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListNotesResponse) GetJSON200() *NotePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListNotesResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListNotesResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListNotesResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListNotesResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListNotesResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListNotesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListNotesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListNotesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListNotesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateNoteResponse201Headers the declared response headers of an HTTP 201 response for CreateNote
+type CreateNoteResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateNoteResponse401Headers the declared response headers of an HTTP 401 response for CreateNote
+type CreateNoteResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateNoteResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Note
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateNoteResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateNoteResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateNoteResponse) GetJSON201() *Note {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateNoteResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateNoteResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateNoteResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateNoteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteNoteResponse401Headers the declared response headers of an HTTP 401 response for DeleteNote
+type DeleteNoteResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteNoteResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteNoteResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteNoteResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteNoteResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteNoteResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteNoteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetNoteResponse200Headers the declared response headers of an HTTP 200 response for GetNote
+type GetNoteResponse200Headers struct {
+	ETag *string
+}
+
+// GetNoteResponse401Headers the declared response headers of an HTTP 401 response for GetNote
+type GetNoteResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetNoteResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Note
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetNoteResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetNoteResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetNoteResponse) GetJSON200() *Note {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetNoteResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetNoteResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetNoteResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetNoteResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetNoteResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetNoteResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetNoteResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetNoteResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetNoteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchNoteResponse200Headers the declared response headers of an HTTP 200 response for PatchNote
+type PatchNoteResponse200Headers struct {
+	ETag *string
+}
+
+// PatchNoteResponse401Headers the declared response headers of an HTTP 401 response for PatchNote
+type PatchNoteResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchNoteResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Note
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchNoteResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchNoteResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchNoteResponse) GetJSON200() *Note {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchNoteResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchNoteResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchNoteResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchNoteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListRelationsResponse401Headers the declared response headers of an HTTP 401 response for ListRelations
+type ListRelationsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListRelationsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RelationPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListRelationsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRelationsResponse) GetJSON200() *RelationPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListRelationsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListRelationsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListRelationsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListRelationsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListRelationsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRelationsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRelationsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRelationsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRelationsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateRelationResponse201Headers the declared response headers of an HTTP 201 response for CreateRelation
+type CreateRelationResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateRelationResponse401Headers the declared response headers of an HTTP 401 response for CreateRelation
+type CreateRelationResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateRelationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Relation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateRelationResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateRelationResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateRelationResponse) GetJSON201() *Relation {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateRelationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateRelationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateRelationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateRelationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteRelationResponse401Headers the declared response headers of an HTTP 401 response for DeleteRelation
+type DeleteRelationResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteRelationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteRelationResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteRelationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteRelationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteRelationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteRelationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetRelationResponse200Headers the declared response headers of an HTTP 200 response for GetRelation
+type GetRelationResponse200Headers struct {
+	ETag *string
+}
+
+// GetRelationResponse401Headers the declared response headers of an HTTP 401 response for GetRelation
+type GetRelationResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetRelationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Relation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetRelationResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetRelationResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRelationResponse) GetJSON200() *Relation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetRelationResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetRelationResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetRelationResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetRelationResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetRelationResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRelationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRelationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRelationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRelationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchRelationResponse200Headers the declared response headers of an HTTP 200 response for PatchRelation
+type PatchRelationResponse200Headers struct {
+	ETag *string
+}
+
+// PatchRelationResponse401Headers the declared response headers of an HTTP 401 response for PatchRelation
+type PatchRelationResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchRelationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Relation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchRelationResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchRelationResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchRelationResponse) GetJSON200() *Relation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchRelationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchRelationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchRelationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchRelationResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -17064,6 +21797,221 @@ func (r ListFilterFieldsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListFilterFieldsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExplainFilterResponse401Headers the declared response headers of an HTTP 401 response for ExplainFilter
+type ExplainFilterResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ExplainFilterResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FilterExplanation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ExplainFilterResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainFilterResponse) GetJSON200() *FilterExplanation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainFilterResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainFilterResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainFilterResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainFilterResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ParseFilterResponse401Headers the declared response headers of an HTTP 401 response for ParseFilter
+type ParseFilterResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ParseFilterResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FilterParsed
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ParseFilterResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ParseFilterResponse) GetJSON200() *FilterParsed {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ParseFilterResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ParseFilterResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ParseFilterResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ParseFilterResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -22140,6 +27088,115 @@ func (c *ClientWithResponses) PatchContactPointWithApplicationMergePatchPlusJSON
 	return ParsePatchContactPointResponse(rsp)
 }
 
+// ListContactsWithResponse List a customer's contacts
+//
+// The people to talk to, the primary one first, then the oldest.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/contacts (the `ListContacts` operationId).
+func (c *ClientWithResponses) ListContactsWithResponse(ctx context.Context, customerID ContactCustomerID, params *ListContactsParams, reqEditors ...RequestEditorFn) (*ListContactsResponse, error) {
+	rsp, err := c.ListContacts(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListContactsResponse(rsp)
+}
+
+// CreateContactWithBodyWithResponse Add a contact
+//
+// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+// one primary contact: a new primary one takes the place of the one before.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+func (c *ClientWithResponses) CreateContactWithBodyWithResponse(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateContactResponse, error) {
+	rsp, err := c.CreateContactWithBody(ctx, customerID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateContactResponse(rsp)
+}
+
+// CreateContactWithResponse Add a contact
+//
+// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+// one primary contact: a new primary one takes the place of the one before.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+func (c *ClientWithResponses) CreateContactWithResponse(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, body CreateContactJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateContactResponse, error) {
+	rsp, err := c.CreateContact(ctx, customerID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateContactResponse(rsp)
+}
+
+// DeleteContactWithResponse Delete a contact
+//
+// Deletes the contact for good, with the contact points that are the contact's own.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/contacts/{contact_id} (the `DeleteContact` operationId).
+func (c *ClientWithResponses) DeleteContactWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams, reqEditors ...RequestEditorFn) (*DeleteContactResponse, error) {
+	rsp, err := c.DeleteContact(ctx, customerID, contactID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteContactResponse(rsp)
+}
+
+// GetContactWithResponse Read a contact
+//
+// One contact with title, department and part in decisions.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/contacts/{contact_id} (the `GetContact` operationId).
+func (c *ClientWithResponses) GetContactWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *GetContactParams, reqEditors ...RequestEditorFn) (*GetContactResponse, error) {
+	rsp, err := c.GetContact(ctx, customerID, contactID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetContactResponse(rsp)
+}
+
+// PatchContactWithBodyWithResponse Change a contact
+//
+// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+func (c *ClientWithResponses) PatchContactWithBodyWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchContactResponse, error) {
+	rsp, err := c.PatchContactWithBody(ctx, customerID, contactID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchContactResponse(rsp)
+}
+
+// PatchContactWithApplicationMergePatchPlusJSONBodyWithResponse Change a contact
+//
+// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+func (c *ClientWithResponses) PatchContactWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, body PatchContactApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchContactResponse, error) {
+	rsp, err := c.PatchContactWithApplicationMergePatchPlusJSONBody(ctx, customerID, contactID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchContactResponse(rsp)
+}
+
 // DeleteCustomerExternalIDWithResponse Take an external id away
 //
 // The system `source` no longer knows this customer as `external_id`.
@@ -22170,6 +27227,23 @@ func (c *ClientWithResponses) PutCustomerExternalIDWithResponse(ctx context.Cont
 	return ParsePutCustomerExternalIDResponse(rsp)
 }
 
+// GetHierarchyWithResponse Read the group that a company belongs to
+//
+// The company at the top, and everything below it, level by level and by name: each item names its `parent_id`. `path`
+// leads from the top to the company asked for. Deleted companies and what is below them are left out. At most 1000
+// companies are shown; `truncated` says that there are more.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/hierarchy (the `GetHierarchy` operationId).
+func (c *ClientWithResponses) GetHierarchyWithResponse(ctx context.Context, customerID GroupCustomerID, reqEditors ...RequestEditorFn) (*GetHierarchyResponse, error) {
+	rsp, err := c.GetHierarchy(ctx, customerID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetHierarchyResponse(rsp)
+}
+
 // GetCustomerMetricsWithResponse Read what a customer's transactions add up to
 //
 // Counts, sums and days over all purchases, as true as the last committed transaction.
@@ -22183,6 +27257,235 @@ func (c *ClientWithResponses) GetCustomerMetricsWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseGetCustomerMetricsResponse(rsp)
+}
+
+// ListNotesWithResponse List a customer's notes
+//
+// Pinned notes first, then the newest. `kind` narrows to one or more kinds.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/notes (the `ListNotes` operationId).
+func (c *ClientWithResponses) ListNotesWithResponse(ctx context.Context, customerID CustomerID, params *ListNotesParams, reqEditors ...RequestEditorFn) (*ListNotesResponse, error) {
+	rsp, err := c.ListNotes(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListNotesResponse(rsp)
+}
+
+// CreateNoteWithBodyWithResponse Write a note
+//
+// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+// 1000 notes. The text is left out of the event feed.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+func (c *ClientWithResponses) CreateNoteWithBodyWithResponse(ctx context.Context, customerID CustomerID, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateNoteResponse, error) {
+	rsp, err := c.CreateNoteWithBody(ctx, customerID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateNoteResponse(rsp)
+}
+
+// CreateNoteWithResponse Write a note
+//
+// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+// 1000 notes. The text is left out of the event feed.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+func (c *ClientWithResponses) CreateNoteWithResponse(ctx context.Context, customerID CustomerID, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateNoteResponse, error) {
+	rsp, err := c.CreateNote(ctx, customerID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateNoteResponse(rsp)
+}
+
+// DeleteNoteWithResponse Delete a note
+//
+// Deletes the note for good.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/notes/{note_id} (the `DeleteNote` operationId).
+func (c *ClientWithResponses) DeleteNoteWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*DeleteNoteResponse, error) {
+	rsp, err := c.DeleteNote(ctx, customerID, noteID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteNoteResponse(rsp)
+}
+
+// GetNoteWithResponse Read a note
+//
+// One note with its author and times.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/notes/{note_id} (the `GetNote` operationId).
+func (c *ClientWithResponses) GetNoteWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *GetNoteParams, reqEditors ...RequestEditorFn) (*GetNoteResponse, error) {
+	rsp, err := c.GetNote(ctx, customerID, noteID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetNoteResponse(rsp)
+}
+
+// PatchNoteWithBodyWithResponse Change a note
+//
+// Merges the body into the note. The author stays who wrote it first.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+func (c *ClientWithResponses) PatchNoteWithBodyWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchNoteResponse, error) {
+	rsp, err := c.PatchNoteWithBody(ctx, customerID, noteID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchNoteResponse(rsp)
+}
+
+// PatchNoteWithApplicationMergePatchPlusJSONBodyWithResponse Change a note
+//
+// Merges the body into the note. The author stays who wrote it first.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+func (c *ClientWithResponses) PatchNoteWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, body PatchNoteApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchNoteResponse, error) {
+	rsp, err := c.PatchNoteWithApplicationMergePatchPlusJSONBody(ctx, customerID, noteID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchNoteResponse(rsp)
+}
+
+// ListRelationsWithResponse List a customer's relations
+//
+// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
+// is to this customer. Relations with deleted customers are left out until those are undeleted.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/relations (the `ListRelations` operationId).
+func (c *ClientWithResponses) ListRelationsWithResponse(ctx context.Context, customerID GroupCustomerID, params *ListRelationsParams, reqEditors ...RequestEditorFn) (*ListRelationsResponse, error) {
+	rsp, err := c.ListRelations(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRelationsResponse(rsp)
+}
+
+// CreateRelationWithBodyWithResponse Relate two customers
+//
+// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+// `employee`; `household`, `partner` and `related` are the same from both ends.
+//
+// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+func (c *ClientWithResponses) CreateRelationWithBodyWithResponse(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRelationResponse, error) {
+	rsp, err := c.CreateRelationWithBody(ctx, customerID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRelationResponse(rsp)
+}
+
+// CreateRelationWithResponse Relate two customers
+//
+// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+// `employee`; `household`, `partner` and `related` are the same from both ends.
+//
+// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+func (c *ClientWithResponses) CreateRelationWithResponse(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, body CreateRelationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRelationResponse, error) {
+	rsp, err := c.CreateRelation(ctx, customerID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRelationResponse(rsp)
+}
+
+// DeleteRelationWithResponse End a relation
+//
+// Deletes the relation for both ends.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/relations/{relation_id} (the `DeleteRelation` operationId).
+func (c *ClientWithResponses) DeleteRelationWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *DeleteRelationParams, reqEditors ...RequestEditorFn) (*DeleteRelationResponse, error) {
+	rsp, err := c.DeleteRelation(ctx, customerID, relationID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteRelationResponse(rsp)
+}
+
+// GetRelationWithResponse Read a relation
+//
+// One relation as this customer sees it; the ETag covers the other one's name too.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/relations/{relation_id} (the `GetRelation` operationId).
+func (c *ClientWithResponses) GetRelationWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *GetRelationParams, reqEditors ...RequestEditorFn) (*GetRelationResponse, error) {
+	rsp, err := c.GetRelation(ctx, customerID, relationID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRelationResponse(rsp)
+}
+
+// PatchRelationWithBodyWithResponse Change a relation
+//
+// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+func (c *ClientWithResponses) PatchRelationWithBodyWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchRelationResponse, error) {
+	rsp, err := c.PatchRelationWithBody(ctx, customerID, relationID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchRelationResponse(rsp)
+}
+
+// PatchRelationWithApplicationMergePatchPlusJSONBodyWithResponse Change a relation
+//
+// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+func (c *ClientWithResponses) PatchRelationWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, body PatchRelationApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchRelationResponse, error) {
+	rsp, err := c.PatchRelationWithApplicationMergePatchPlusJSONBody(ctx, customerID, relationID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchRelationResponse(rsp)
 }
 
 // ListCustomerScoresWithResponse List a customer's scores, explained
@@ -22364,7 +27667,8 @@ func (c *ClientWithResponses) PutExchangeRateWithResponse(ctx context.Context, c
 // ListFilterFieldsWithResponse List what conditions can be about
 //
 // Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-// choices and an example value: enough to build a form for conditions.
+// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
+// enough to build a form for conditions.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -22375,6 +27679,70 @@ func (c *ClientWithResponses) ListFilterFieldsWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseListFilterFieldsResponse(rsp)
+}
+
+// ExplainFilterWithBodyWithResponse Tell why a customer fits a condition or not
+//
+// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+func (c *ClientWithResponses) ExplainFilterWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExplainFilterResponse, error) {
+	rsp, err := c.ExplainFilterWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainFilterResponse(rsp)
+}
+
+// ExplainFilterWithResponse Tell why a customer fits a condition or not
+//
+// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+func (c *ClientWithResponses) ExplainFilterWithResponse(ctx context.Context, body ExplainFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*ExplainFilterResponse, error) {
+	rsp, err := c.ExplainFilter(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainFilterResponse(rsp)
+}
+
+// ParseFilterWithBodyWithResponse Check a condition and convert it
+//
+// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+func (c *ClientWithResponses) ParseFilterWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ParseFilterResponse, error) {
+	rsp, err := c.ParseFilterWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseParseFilterResponse(rsp)
+}
+
+// ParseFilterWithResponse Check a condition and convert it
+//
+// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+func (c *ClientWithResponses) ParseFilterWithResponse(ctx context.Context, body ParseFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*ParseFilterResponse, error) {
+	rsp, err := c.ParseFilter(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseParseFilterResponse(rsp)
 }
 
 // ListImportsWithResponse List imports
@@ -25609,6 +30977,496 @@ func ParsePatchContactPointResponse(rsp *http.Response) (*PatchContactPointRespo
 	return response, nil
 }
 
+// ParseListContactsResponse parses an HTTP response from a ListContactsWithResponse call
+func ParseListContactsResponse(rsp *http.Response) (*ListContactsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListContactsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ContactPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListContactsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateContactResponse parses an HTTP response from a CreateContactWithResponse call
+func ParseCreateContactResponse(rsp *http.Response) (*CreateContactResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateContactResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Contact
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateContactResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateContactResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteContactResponse parses an HTTP response from a DeleteContactWithResponse call
+func ParseDeleteContactResponse(rsp *http.Response) (*DeleteContactResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteContactResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteContactResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetContactResponse parses an HTTP response from a GetContactWithResponse call
+func ParseGetContactResponse(rsp *http.Response) (*GetContactResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetContactResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Contact
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetContactResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetContactResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchContactResponse parses an HTTP response from a PatchContactWithResponse call
+func ParsePatchContactResponse(rsp *http.Response) (*PatchContactResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchContactResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Contact
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchContactResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchContactResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseDeleteCustomerExternalIDResponse parses an HTTP response from a DeleteCustomerExternalIDWithResponse call
 func ParseDeleteCustomerExternalIDResponse(rsp *http.Response) (*DeleteCustomerExternalIDResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -25770,6 +31628,80 @@ func ParsePutCustomerExternalIDResponse(rsp *http.Response) (*PutCustomerExterna
 	return response, nil
 }
 
+// ParseGetHierarchyResponse parses an HTTP response from a GetHierarchyWithResponse call
+func ParseGetHierarchyResponse(rsp *http.Response) (*GetHierarchyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetHierarchyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Hierarchy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetHierarchyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetCustomerMetricsResponse parses an HTTP response from a GetCustomerMetricsWithResponse call
 func ParseGetCustomerMetricsResponse(rsp *http.Response) (*GetCustomerMetricsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -25831,6 +31763,986 @@ func ParseGetCustomerMetricsResponse(rsp *http.Response) (*GetCustomerMetricsRes
 	switch {
 	case rsp.StatusCode == 401:
 		var headers GetCustomerMetricsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListNotesResponse parses an HTTP response from a ListNotesWithResponse call
+func ParseListNotesResponse(rsp *http.Response) (*ListNotesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListNotesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest NotePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListNotesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateNoteResponse parses an HTTP response from a CreateNoteWithResponse call
+func ParseCreateNoteResponse(rsp *http.Response) (*CreateNoteResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateNoteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Note
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateNoteResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateNoteResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteNoteResponse parses an HTTP response from a DeleteNoteWithResponse call
+func ParseDeleteNoteResponse(rsp *http.Response) (*DeleteNoteResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteNoteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteNoteResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetNoteResponse parses an HTTP response from a GetNoteWithResponse call
+func ParseGetNoteResponse(rsp *http.Response) (*GetNoteResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetNoteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Note
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetNoteResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetNoteResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchNoteResponse parses an HTTP response from a PatchNoteWithResponse call
+func ParsePatchNoteResponse(rsp *http.Response) (*PatchNoteResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchNoteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Note
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchNoteResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchNoteResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListRelationsResponse parses an HTTP response from a ListRelationsWithResponse call
+func ParseListRelationsResponse(rsp *http.Response) (*ListRelationsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRelationsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RelationPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListRelationsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateRelationResponse parses an HTTP response from a CreateRelationWithResponse call
+func ParseCreateRelationResponse(rsp *http.Response) (*CreateRelationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateRelationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Relation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateRelationResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateRelationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteRelationResponse parses an HTTP response from a DeleteRelationWithResponse call
+func ParseDeleteRelationResponse(rsp *http.Response) (*DeleteRelationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteRelationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteRelationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRelationResponse parses an HTTP response from a GetRelationWithResponse call
+func ParseGetRelationResponse(rsp *http.Response) (*GetRelationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRelationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Relation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetRelationResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetRelationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchRelationResponse parses an HTTP response from a PatchRelationWithResponse call
+func ParsePatchRelationResponse(rsp *http.Response) (*PatchRelationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchRelationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Relation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchRelationResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchRelationResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -26643,6 +33555,203 @@ func ParseListFilterFieldsResponse(rsp *http.Response) (*ListFilterFieldsRespons
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListFilterFieldsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExplainFilterResponse parses an HTTP response from a ExplainFilterWithResponse call
+func ParseExplainFilterResponse(rsp *http.Response) (*ExplainFilterResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainFilterResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FilterExplanation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ExplainFilterResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseParseFilterResponse parses an HTTP response from a ParseFilterWithResponse call
+func ParseParseFilterResponse(rsp *http.Response) (*ParseFilterResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ParseFilterResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FilterParsed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ParseFilterResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -17,7 +17,8 @@ import (
 func Read(d Draft, t tenant.Tenant) (Address, error) {
 	var a Address
 	d.fill(&a, t.Region)
-	return a, a.check()
+	err := a.check()
+	return a, err
 }
 
 // Importer adds addresses by sets.

@@ -4680,6 +4680,11 @@ type ClientInterface interface {
 	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
 	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
 	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+	// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+	// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+	// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+	// fails its row, and the error does not repeat it.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -4708,6 +4713,11 @@ type ClientInterface interface {
 	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
 	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
 	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+	// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+	// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+	// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+	// fails its row, and the error does not repeat it.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -6786,6 +6796,11 @@ func (c *Client) ListImports(ctx context.Context, params *ListImportsParams, req
 // Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
 // `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
 // new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+// fails its row, and the error does not repeat it.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -6824,6 +6839,11 @@ func (c *Client) CreateImportWithBody(ctx context.Context, params *CreateImportP
 // Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
 // `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
 // new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+// fails its row, and the error does not repeat it.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -16027,6 +16047,11 @@ type ClientWithResponsesInterface interface {
 	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
 	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
 	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+	// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+	// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+	// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+	// fails its row, and the error does not repeat it.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -16055,6 +16080,11 @@ type ClientWithResponsesInterface interface {
 	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
 	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
 	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+	// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+	// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+	// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+	// fails its row, and the error does not repeat it.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -27769,6 +27799,11 @@ func (c *ClientWithResponses) ListImportsWithResponse(ctx context.Context, param
 // Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
 // `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
 // new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+// fails its row, and the error does not repeat it.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -27803,6 +27838,11 @@ func (c *ClientWithResponses) CreateImportWithBodyWithResponse(ctx context.Conte
 // Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
 // `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
 // new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+// fails its row, and the error does not repeat it.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`

@@ -25,6 +25,39 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AreaType.
+const (
+	AreaTypeBusiness    AreaType = "business"
+	AreaTypeEducation   AreaType = "education"
+	AreaTypeIndustrial  AreaType = "industrial"
+	AreaTypeOther       AreaType = "other"
+	AreaTypeResidential AreaType = "residential"
+	AreaTypeRural       AreaType = "rural"
+	AreaTypeTourist     AreaType = "tourist"
+)
+
+// Valid indicates whether the value is a known member of the AreaType enum.
+func (e AreaType) Valid() bool {
+	switch e {
+	case AreaTypeBusiness:
+		return true
+	case AreaTypeEducation:
+		return true
+	case AreaTypeIndustrial:
+		return true
+	case AreaTypeOther:
+		return true
+	case AreaTypeResidential:
+		return true
+	case AreaTypeRural:
+		return true
+	case AreaTypeTourist:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BatchStatus.
 const (
 	BatchStatusCreated   BatchStatus = "created"
@@ -100,17 +133,206 @@ func (e CalibrationUnitsTime) Valid() bool {
 	}
 }
 
+// Defines values for ContactConsent.
+const (
+	ContactConsentDenied  ContactConsent = "denied"
+	ContactConsentGranted ContactConsent = "granted"
+	ContactConsentUnknown ContactConsent = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the ContactConsent enum.
+func (e ContactConsent) Valid() bool {
+	switch e {
+	case ContactConsentDenied:
+		return true
+	case ContactConsentGranted:
+		return true
+	case ContactConsentUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactGender.
+const (
+	ContactGenderFemale ContactGender = "female"
+	ContactGenderMale   ContactGender = "male"
+	ContactGenderOther  ContactGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactGender enum.
+func (e ContactGender) Valid() bool {
+	switch e {
+	case ContactGenderFemale:
+		return true
+	case ContactGenderMale:
+		return true
+	case ContactGenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchDecisionRole.
+const (
+	ContactPatchDecisionRoleChampion      ContactPatchDecisionRole = "champion"
+	ContactPatchDecisionRoleDecisionMaker ContactPatchDecisionRole = "decision_maker"
+	ContactPatchDecisionRoleFinance       ContactPatchDecisionRole = "finance"
+	ContactPatchDecisionRoleGatekeeper    ContactPatchDecisionRole = "gatekeeper"
+	ContactPatchDecisionRoleInfluencer    ContactPatchDecisionRole = "influencer"
+	ContactPatchDecisionRoleOther         ContactPatchDecisionRole = "other"
+	ContactPatchDecisionRolePurchaser     ContactPatchDecisionRole = "purchaser"
+	ContactPatchDecisionRoleTechnical     ContactPatchDecisionRole = "technical"
+	ContactPatchDecisionRoleUser          ContactPatchDecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchDecisionRole enum.
+func (e ContactPatchDecisionRole) Valid() bool {
+	switch e {
+	case ContactPatchDecisionRoleChampion:
+		return true
+	case ContactPatchDecisionRoleDecisionMaker:
+		return true
+	case ContactPatchDecisionRoleFinance:
+		return true
+	case ContactPatchDecisionRoleGatekeeper:
+		return true
+	case ContactPatchDecisionRoleInfluencer:
+		return true
+	case ContactPatchDecisionRoleOther:
+		return true
+	case ContactPatchDecisionRolePurchaser:
+		return true
+	case ContactPatchDecisionRoleTechnical:
+		return true
+	case ContactPatchDecisionRoleUser:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchGender.
+const (
+	ContactPatchGenderFemale ContactPatchGender = "female"
+	ContactPatchGenderMale   ContactPatchGender = "male"
+	ContactPatchGenderOther  ContactPatchGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchGender enum.
+func (e ContactPatchGender) Valid() bool {
+	switch e {
+	case ContactPatchGenderFemale:
+		return true
+	case ContactPatchGenderMale:
+		return true
+	case ContactPatchGenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPointNumberType.
+const (
+	ContactPointNumberTypeCompany          ContactPointNumberType = "company"
+	ContactPointNumberTypeLandline         ContactPointNumberType = "landline"
+	ContactPointNumberTypeLandlineOrMobile ContactPointNumberType = "landline_or_mobile"
+	ContactPointNumberTypeMobile           ContactPointNumberType = "mobile"
+	ContactPointNumberTypeOther            ContactPointNumberType = "other"
+	ContactPointNumberTypePager            ContactPointNumberType = "pager"
+	ContactPointNumberTypePersonal         ContactPointNumberType = "personal"
+	ContactPointNumberTypePremiumRate      ContactPointNumberType = "premium_rate"
+	ContactPointNumberTypeSharedCost       ContactPointNumberType = "shared_cost"
+	ContactPointNumberTypeTollFree         ContactPointNumberType = "toll_free"
+	ContactPointNumberTypeVoicemail        ContactPointNumberType = "voicemail"
+	ContactPointNumberTypeVoip             ContactPointNumberType = "voip"
+)
+
+// Valid indicates whether the value is a known member of the ContactPointNumberType enum.
+func (e ContactPointNumberType) Valid() bool {
+	switch e {
+	case ContactPointNumberTypeCompany:
+		return true
+	case ContactPointNumberTypeLandline:
+		return true
+	case ContactPointNumberTypeLandlineOrMobile:
+		return true
+	case ContactPointNumberTypeMobile:
+		return true
+	case ContactPointNumberTypeOther:
+		return true
+	case ContactPointNumberTypePager:
+		return true
+	case ContactPointNumberTypePersonal:
+		return true
+	case ContactPointNumberTypePremiumRate:
+		return true
+	case ContactPointNumberTypeSharedCost:
+		return true
+	case ContactPointNumberTypeTollFree:
+		return true
+	case ContactPointNumberTypeVoicemail:
+		return true
+	case ContactPointNumberTypeVoip:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPointKind.
+const (
+	ContactPointKindEmail  ContactPointKind = "email"
+	ContactPointKindFax    ContactPointKind = "fax"
+	ContactPointKindPhone  ContactPointKind = "phone"
+	ContactPointKindQq     ContactPointKind = "qq"
+	ContactPointKindSocial ContactPointKind = "social"
+	ContactPointKindWechat ContactPointKind = "wechat"
+	ContactPointKindWeibo  ContactPointKind = "weibo"
+)
+
+// Valid indicates whether the value is a known member of the ContactPointKind enum.
+func (e ContactPointKind) Valid() bool {
+	switch e {
+	case ContactPointKindEmail:
+		return true
+	case ContactPointKindFax:
+		return true
+	case ContactPointKindPhone:
+		return true
+	case ContactPointKindQq:
+		return true
+	case ContactPointKindSocial:
+		return true
+	case ContactPointKindWechat:
+		return true
+	case ContactPointKindWeibo:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerExpansion.
 const (
-	CustomerExpansionMetrics CustomerExpansion = "metrics"
-	CustomerExpansionScores  CustomerExpansion = "scores"
-	CustomerExpansionTags    CustomerExpansion = "tags"
-	CustomerExpansionTiers   CustomerExpansion = "tiers"
+	CustomerExpansionAddresses     CustomerExpansion = "addresses"
+	CustomerExpansionContactPoints CustomerExpansion = "contact_points"
+	CustomerExpansionMetrics       CustomerExpansion = "metrics"
+	CustomerExpansionScores        CustomerExpansion = "scores"
+	CustomerExpansionTags          CustomerExpansion = "tags"
+	CustomerExpansionTiers         CustomerExpansion = "tiers"
 )
 
 // Valid indicates whether the value is a known member of the CustomerExpansion enum.
 func (e CustomerExpansion) Valid() bool {
 	switch e {
+	case CustomerExpansionAddresses:
+		return true
+	case CustomerExpansionContactPoints:
+		return true
 	case CustomerExpansionMetrics:
 		return true
 	case CustomerExpansionScores:
@@ -274,6 +496,45 @@ func (e CustomerTagSource) Valid() bool {
 	case CustomerTagSourceBulk:
 		return true
 	case CustomerTagSourceManual:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DecisionRole.
+const (
+	DecisionRoleChampion      DecisionRole = "champion"
+	DecisionRoleDecisionMaker DecisionRole = "decision_maker"
+	DecisionRoleFinance       DecisionRole = "finance"
+	DecisionRoleGatekeeper    DecisionRole = "gatekeeper"
+	DecisionRoleInfluencer    DecisionRole = "influencer"
+	DecisionRoleOther         DecisionRole = "other"
+	DecisionRolePurchaser     DecisionRole = "purchaser"
+	DecisionRoleTechnical     DecisionRole = "technical"
+	DecisionRoleUser          DecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the DecisionRole enum.
+func (e DecisionRole) Valid() bool {
+	switch e {
+	case DecisionRoleChampion:
+		return true
+	case DecisionRoleDecisionMaker:
+		return true
+	case DecisionRoleFinance:
+		return true
+	case DecisionRoleGatekeeper:
+		return true
+	case DecisionRoleInfluencer:
+		return true
+	case DecisionRoleOther:
+		return true
+	case DecisionRolePurchaser:
+		return true
+	case DecisionRoleTechnical:
+		return true
+	case DecisionRoleUser:
 		return true
 	default:
 		return false
@@ -604,6 +865,78 @@ func (e JobStatus) Valid() bool {
 	}
 }
 
+// Defines values for NoteKind.
+const (
+	NoteKindGeneral        NoteKind = "general"
+	NoteKindHistory        NoteKind = "history"
+	NoteKindProspect       NoteKind = "prospect"
+	NoteKindSolution       NoteKind = "solution"
+	NoteKindSpecialRequest NoteKind = "special_request"
+)
+
+// Valid indicates whether the value is a known member of the NoteKind enum.
+func (e NoteKind) Valid() bool {
+	switch e {
+	case NoteKindGeneral:
+		return true
+	case NoteKindHistory:
+		return true
+	case NoteKindProspect:
+		return true
+	case NoteKindSolution:
+		return true
+	case NoteKindSpecialRequest:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RelationType.
+const (
+	RelationTypeBuyer      RelationType = "buyer"
+	RelationTypeEmployee   RelationType = "employee"
+	RelationTypeEmployer   RelationType = "employer"
+	RelationTypeHousehold  RelationType = "household"
+	RelationTypeParent     RelationType = "parent"
+	RelationTypePartner    RelationType = "partner"
+	RelationTypeReferred   RelationType = "referred"
+	RelationTypeReferrer   RelationType = "referrer"
+	RelationTypeRelated    RelationType = "related"
+	RelationTypeSubsidiary RelationType = "subsidiary"
+	RelationTypeSupplier   RelationType = "supplier"
+)
+
+// Valid indicates whether the value is a known member of the RelationType enum.
+func (e RelationType) Valid() bool {
+	switch e {
+	case RelationTypeBuyer:
+		return true
+	case RelationTypeEmployee:
+		return true
+	case RelationTypeEmployer:
+		return true
+	case RelationTypeHousehold:
+		return true
+	case RelationTypeParent:
+		return true
+	case RelationTypePartner:
+		return true
+	case RelationTypeReferred:
+		return true
+	case RelationTypeReferrer:
+		return true
+	case RelationTypeRelated:
+		return true
+	case RelationTypeSubsidiary:
+		return true
+	case RelationTypeSupplier:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ScoreClockMode.
 const (
 	ScoreClockModeFixed ScoreClockMode = "fixed"
@@ -898,6 +1231,92 @@ func (e PutImportContentParamsContentEncoding) Valid() bool {
 	}
 }
 
+// Address Example: {"area_type":"residential","city":"南京","country":"CN","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","district":"玄武","id":"01890a5d-ac96-774b-bcce-b302099c9001","label":"家","postal_code":"210018","primary":true,"province":"江苏","street":"示范路 1 号","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Address struct {
+	// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+	AreaType *AreaType `json:"area_type,omitempty"`
+
+	// City Standard short name.
+	City *string `json:"city,omitempty"`
+
+	// Country ISO 3166-1 alpha-2 code.
+	Country    string             `json:"country"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	District   *string            `json:"district,omitempty"`
+
+	// Given What was written for names that are stored in their standard form.
+	Given *GivenPlace        `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+	Label *string            `json:"label,omitempty"`
+
+	// Masked True where the street is masked.
+	Masked     *bool   `json:"masked,omitempty"`
+	PostalCode *string `json:"postal_code,omitempty"`
+
+	// Primary The one to use; at most one of a customer.
+	Primary bool `json:"primary"`
+
+	// Province Standard short name.
+	Province *string `json:"province,omitempty"`
+
+	// Recipient Who receives what is sent there.
+	Recipient *string `json:"recipient,omitempty"`
+
+	// Street Street, number, building, room; masked without the scope `pii:read`.
+	Street    *string   `json:"street,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// AddressCreate defines model for AddressCreate.
+type AddressCreate struct {
+	// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+	AreaType   *AreaType `json:"area_type,omitempty"`
+	City       *string   `json:"city,omitempty"`
+	Country    *string   `json:"country,omitempty"`
+	District   *string   `json:"district,omitempty"`
+	Label      *string   `json:"label,omitempty"`
+	PostalCode *string   `json:"postal_code,omitempty"`
+	Primary    *bool     `json:"primary,omitempty"`
+	Province   *string   `json:"province,omitempty"`
+	Recipient  *string   `json:"recipient,omitempty"`
+	Street     *string   `json:"street,omitempty"`
+}
+
+// AddressPage defines model for AddressPage.
+type AddressPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Address `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// AddressPatch defines model for AddressPatch.
+type AddressPatch struct {
+	AreaType   nullable.Nullable[AreaType] `json:"area_type,omitempty"`
+	City       nullable.Nullable[string]   `json:"city,omitempty"`
+	Country    *string                     `json:"country,omitempty"`
+	District   nullable.Nullable[string]   `json:"district,omitempty"`
+	Label      nullable.Nullable[string]   `json:"label,omitempty"`
+	PostalCode nullable.Nullable[string]   `json:"postal_code,omitempty"`
+	Primary    *bool                       `json:"primary,omitempty"`
+	Province   nullable.Nullable[string]   `json:"province,omitempty"`
+	Recipient  nullable.Nullable[string]   `json:"recipient,omitempty"`
+	Street     nullable.Nullable[string]   `json:"street,omitempty"`
+}
+
+// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+type AreaType string
+
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
 
@@ -1033,8 +1452,230 @@ type CompanyPatch struct {
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 type Condition = json.RawMessage
 
+// Contact Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","decision_role":"decision_maker","department":"采购部","gender":"female","id":"01890a5d-ac96-774b-bcce-b30209a18001","name":"周敏","primary":true,"title":"采购总监","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Contact struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole      `json:"decision_role,omitempty"`
+	Department   *string            `json:"department,omitempty"`
+	Gender       *ContactGender     `json:"gender,omitempty"`
+	ID           openapi_types.UUID `json:"id"`
+	Name         string             `json:"name"`
+
+	// PersonID The same human as a customer.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+
+	// Primary The one to ask first; at most one of a customer.
+	Primary   bool      `json:"primary"`
+	Remark    *string   `json:"remark,omitempty"`
+	Title     *string   `json:"title,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// ContactConsent Whether the customer agreed to hear of offers this way.
+type ContactConsent string
+
+// ContactCreate defines model for ContactCreate.
+type ContactCreate struct {
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole  `json:"decision_role,omitempty"`
+	Department   *string        `json:"department,omitempty"`
+	Gender       *ContactGender `json:"gender,omitempty"`
+	Name         string         `json:"name"`
+
+	// PersonID A customer of kind person.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+	Primary  *bool               `json:"primary,omitempty"`
+
+	// Remark Left out of the event feed.
+	Remark *string `json:"remark,omitempty"`
+	Title  *string `json:"title,omitempty"`
+}
+
+// ContactGender defines model for ContactGender.
+type ContactGender string
+
+// ContactPage defines model for ContactPage.
+type ContactPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Contact `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPatch defines model for ContactPatch.
+type ContactPatch struct {
+	DecisionRole nullable.Nullable[ContactPatchDecisionRole] `json:"decision_role,omitempty"`
+	Department   nullable.Nullable[string]                   `json:"department,omitempty"`
+	Gender       nullable.Nullable[ContactPatchGender]       `json:"gender,omitempty"`
+	Name         *string                                     `json:"name,omitempty"`
+	PersonID     nullable.Nullable[openapi_types.UUID]       `json:"person_id,omitempty"`
+	Primary      *bool                                       `json:"primary,omitempty"`
+	Remark       nullable.Nullable[string]                   `json:"remark,omitempty"`
+	Title        nullable.Nullable[string]                   `json:"title,omitempty"`
+}
+
+// ContactPatchDecisionRole defines model for ContactPatch.DecisionRole.
+type ContactPatchDecisionRole string
+
+// ContactPatchGender defines model for ContactPatch.Gender.
+type ContactPatchGender string
+
+// ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
+type ContactPoint struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent ContactConsent `json:"consent"`
+
+	// ContactID The contact of the customer that it belongs to, and goes with.
+	ContactID  *openapi_types.UUID `json:"contact_id,omitempty"`
+	CreatedAt  time.Time           `json:"created_at"`
+	CustomerID openapi_types.UUID  `json:"customer_id"`
+
+	// Given As it was written, where that differs; absent without `pii:read`.
+	Given *string            `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind ContactPointKind `json:"kind"`
+
+	// Label Home, work, assistant: what a reader should know.
+	Label *string `json:"label,omitempty"`
+
+	// Masked True where the value is masked.
+	Masked *bool `json:"masked,omitempty"`
+
+	// NumberType What sort of phone number it is.
+	NumberType *ContactPointNumberType `json:"number_type,omitempty"`
+
+	// Platform Of a social account.
+	Platform *string `json:"platform,omitempty"`
+
+	// Primary The one to use; at most one per kind of the customer, and of each contact.
+	Primary bool `json:"primary"`
+
+	// Source Where it is from.
+	Source    *string   `json:"source,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Valid False once messages came back or the number is dead.
+	Valid bool `json:"valid"`
+
+	// Value In normal form; masked without the scope `pii:read`.
+	Value string `json:"value"`
+
+	// VerifiedAt When it was last proved to be the customer's.
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+	Version    int64      `json:"version"`
+}
+
+// ContactPointNumberType What sort of phone number it is.
+type ContactPointNumberType string
+
+// ContactPointCreate defines model for ContactPointCreate.
+type ContactPointCreate struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent *ContactConsent `json:"consent,omitempty"`
+
+	// ContactID The contact of the company that it belongs to.
+	ContactID *openapi_types.UUID `json:"contact_id,omitempty"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind  ContactPointKind `json:"kind"`
+	Label *string          `json:"label,omitempty"`
+
+	// Platform For kind social: douyin, xiaohongshu, linkedin, whatsapp and so on.
+	Platform   *string    `json:"platform,omitempty"`
+	Primary    *bool      `json:"primary,omitempty"`
+	Source     *string    `json:"source,omitempty"`
+	Valid      *bool      `json:"valid,omitempty"`
+	Value      string     `json:"value"`
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+}
+
+// ContactPointKind What the value is; `social` names its `platform`.
+type ContactPointKind string
+
+// ContactPointLookup defines model for ContactPointLookup.
+type ContactPointLookup struct {
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind     *ContactPointKind `json:"kind,omitempty"`
+	Limit    *int              `json:"limit,omitempty"`
+	Platform *string           `json:"platform,omitempty"`
+	Value    string            `json:"value"`
+}
+
+// ContactPointMatch defines model for ContactPointMatch.
+type ContactPointMatch struct {
+	// ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
+	ContactPoint ContactPoint `json:"contact_point"`
+
+	// Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
+	Customer Customer `json:"customer"`
+}
+
+// ContactPointMatchPage defines model for ContactPointMatchPage.
+type ContactPointMatchPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool                `json:"has_more"`
+	Items   []ContactPointMatch `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPointPage defines model for ContactPointPage.
+type ContactPointPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool           `json:"has_more"`
+	Items   []ContactPoint `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPointPatch defines model for ContactPointPatch.
+type ContactPointPatch struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent    *ContactConsent                       `json:"consent,omitempty"`
+	ContactID  nullable.Nullable[openapi_types.UUID] `json:"contact_id,omitempty"`
+	Label      nullable.Nullable[string]             `json:"label,omitempty"`
+	Primary    *bool                                 `json:"primary,omitempty"`
+	Source     nullable.Nullable[string]             `json:"source,omitempty"`
+	Valid      *bool                                 `json:"valid,omitempty"`
+	Value      *string                               `json:"value,omitempty"`
+	VerifiedAt nullable.Nullable[time.Time]          `json:"verified_at,omitempty"`
+}
+
 // Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Customer struct {
+	// Addresses The first 100; streets masked without the scope `pii:read`.
+	Addresses *[]Address `json:"addresses,omitempty"`
+
 	// Aliases Other names, such as old ones; searches find them.
 	Aliases *[]string `json:"aliases,omitempty"`
 
@@ -1048,6 +1689,9 @@ type Customer struct {
 	//
 	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
 	Company *CompanyDetails `json:"company,omitempty"`
+
+	// ContactPoints The first 100; masked without the scope `pii:read`.
+	ContactPoints *[]ContactPoint `json:"contact_points,omitempty"`
 
 	// Country ISO 3166-1 alpha-2 code.
 	Country   *string    `json:"country,omitempty"`
@@ -1157,7 +1801,9 @@ type CustomerBatchResult struct {
 
 // CustomerCreate defines model for CustomerCreate.
 type CustomerCreate struct {
-	Aliases *[]string `json:"aliases,omitempty"`
+	// Addresses Added with the customer; all or nothing.
+	Addresses *[]AddressCreate `json:"addresses,omitempty"`
+	Aliases   *[]string        `json:"aliases,omitempty"`
 
 	// Attributes Your own fields by their keys; merged key by key, and null removes one.
 	//
@@ -1168,13 +1814,16 @@ type CustomerCreate struct {
 	// Company Merged member by member; null clears one.
 	//
 	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
-	Company      *CompanyPatch       `json:"company,omitempty"`
-	Country      *string             `json:"country,omitempty"`
-	Departments  *[]string           `json:"departments,omitempty"`
-	District     *string             `json:"district,omitempty"`
-	ExternalIds  *[]ExternalIdentity `json:"external_ids,omitempty"`
-	Industry     *string             `json:"industry,omitempty"`
-	IndustryCode *string             `json:"industry_code,omitempty"`
+	Company *CompanyPatch `json:"company,omitempty"`
+
+	// ContactPoints Added with the customer; all or nothing.
+	ContactPoints *[]ContactPointCreate `json:"contact_points,omitempty"`
+	Country       *string               `json:"country,omitempty"`
+	Departments   *[]string             `json:"departments,omitempty"`
+	District      *string               `json:"district,omitempty"`
+	ExternalIds   *[]ExternalIdentity   `json:"external_ids,omitempty"`
+	Industry      *string               `json:"industry,omitempty"`
+	IndustryCode  *string               `json:"industry_code,omitempty"`
 
 	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
 	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
@@ -1226,14 +1875,20 @@ type CustomerPatch struct {
 	// AddAliases Adds other names to those there are, such as the old name in the call that changes it.
 	AddAliases *[]string `json:"add_aliases,omitempty"`
 
+	// Addresses Added likewise.
+	Addresses *[]AddressCreate `json:"addresses,omitempty"`
+
 	// Aliases Replaces all other names.
-	Aliases     nullable.Nullable[[]string]           `json:"aliases,omitempty"`
-	Attributes  nullable.Nullable[CustomerAttributes] `json:"attributes,omitempty"`
-	City        nullable.Nullable[string]             `json:"city,omitempty"`
-	Company     nullable.Nullable[CompanyPatch]       `json:"company,omitempty"`
-	Country     nullable.Nullable[string]             `json:"country,omitempty"`
-	Departments nullable.Nullable[[]string]           `json:"departments,omitempty"`
-	District    nullable.Nullable[string]             `json:"district,omitempty"`
+	Aliases    nullable.Nullable[[]string]           `json:"aliases,omitempty"`
+	Attributes nullable.Nullable[CustomerAttributes] `json:"attributes,omitempty"`
+	City       nullable.Nullable[string]             `json:"city,omitempty"`
+	Company    nullable.Nullable[CompanyPatch]       `json:"company,omitempty"`
+
+	// ContactPoints Those that the customer has not yet are added; none is changed or removed, for each is a resource of its own.
+	ContactPoints *[]ContactPointCreate       `json:"contact_points,omitempty"`
+	Country       nullable.Nullable[string]   `json:"country,omitempty"`
+	Departments   nullable.Nullable[[]string] `json:"departments,omitempty"`
+	District      nullable.Nullable[string]   `json:"district,omitempty"`
 
 	// Industry A label; taken from the code where none is sent.
 	Industry nullable.Nullable[string] `json:"industry,omitempty"`
@@ -1340,6 +1995,9 @@ type CustomerTagPut struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Reason    *string    `json:"reason,omitempty"`
 }
+
+// DecisionRole The part that a contact has in what the customer decides.
+type DecisionRole string
 
 // Diagnostic defines model for Diagnostic.
 type Diagnostic struct {
@@ -1568,6 +2226,13 @@ type FilterSource struct {
 // Gender `unknown` was asked and not told; leave the member away for who was never asked.
 type Gender string
 
+// GivenPlace What was written for names that are stored in their standard form.
+type GivenPlace struct {
+	City     *string `json:"city,omitempty"`
+	District *string `json:"district,omitempty"`
+	Province *string `json:"province,omitempty"`
+}
+
 // Health defines model for Health.
 type Health struct {
 	// Checks Each part, `ok` or what is wrong with it.
@@ -1577,6 +2242,29 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Hierarchy Example: {"items":[{"depth":0,"id":"01890a5d-ac96-774b-bcce-b302099a8002","kind":"company","name":"杭州西湖茶叶有限公司"},{"depth":1,"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司","parent_id":"01890a5d-ac96-774b-bcce-b302099a8002"}],"path":["01890a5d-ac96-774b-bcce-b302099a8002"],"truncated":false}
+type Hierarchy struct {
+	Items []HierarchyNode `json:"items"`
+
+	// Path From the top to the company asked for.
+	Path []openapi_types.UUID `json:"path"`
+
+	// Truncated Whether there are more than the 1000 shown.
+	Truncated bool `json:"truncated"`
+}
+
+// HierarchyNode defines model for HierarchyNode.
+type HierarchyNode struct {
+	// Depth 0 at the top.
+	Depth int                `json:"depth"`
+	ID    openapi_types.UUID `json:"id"`
+	Kind  CustomerKind       `json:"kind"`
+	Name  string             `json:"name"`
+
+	// ParentID Absent at the top.
+	ParentID *openapi_types.UUID `json:"parent_id,omitempty"`
+}
 
 // Import Example: {"bytes":1024,"change_set":"01890a5d-ac96-774b-bcce-b302099aa001","created":19,"created_at":"2026-02-14T02:00:00Z","currency":"CNY","customers_created":7,"encoding":"utf-8","failed":1,"format":"csv","id":"01890a5d-ac96-774b-bcce-b302099ac101","mapping":{"amount_minor":"amount_cents","customer_external_id":"customer_id","occurred_at":"date"},"rows":20,"source":"shop","status":"succeeded","type":"transactions","unchanged":0,"updated":0,"updated_at":"2026-02-14T02:00:01Z","version":4}
 type Import struct {
@@ -1816,6 +2504,62 @@ type Money struct {
 	Currency string `json:"currency"`
 }
 
+// Note Example: {"author":"demo-writer","body":"送货前请先发短信，不要打电话","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a1a001","kind":"special_request","pinned":true,"updated_at":"2026-01-01T00:00:00Z","version":1}
+type Note struct {
+	// Author Who wrote it first.
+	Author string `json:"author"`
+
+	// Body Plain text; lines end in \n.
+	Body       string             `json:"body"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	ID         openapi_types.UUID `json:"id"`
+	Kind       NoteKind           `json:"kind"`
+
+	// OccurredOn The day that it tells of.
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+
+	// Pinned Pinned notes come first.
+	Pinned    bool      `json:"pinned"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// NoteCreate defines model for NoteCreate.
+type NoteCreate struct {
+	Body       string              `json:"body"`
+	Kind       *NoteKind           `json:"kind,omitempty"`
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+	Pinned     *bool               `json:"pinned,omitempty"`
+}
+
+// NoteKind defines model for NoteKind.
+type NoteKind string
+
+// NotePage defines model for NotePage.
+type NotePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool   `json:"has_more"`
+	Items   []Note `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// NotePatch defines model for NotePatch.
+type NotePatch struct {
+	Body       *string                               `json:"body,omitempty"`
+	Kind       *NoteKind                             `json:"kind,omitempty"`
+	OccurredOn nullable.Nullable[openapi_types.Date] `json:"occurred_on,omitempty"`
+	Pinned     *bool                                 `json:"pinned,omitempty"`
+}
+
 // Page defines model for Page.
 type Page struct {
 	// HasMore Whether another page follows.
@@ -1939,6 +2683,66 @@ type RFMWeights struct {
 	M float64 `json:"m"`
 	R float64 `json:"r"`
 }
+
+// RelatedCustomer defines model for RelatedCustomer.
+type RelatedCustomer struct {
+	ID   openapi_types.UUID `json:"id"`
+	Kind CustomerKind       `json:"kind"`
+	Name string             `json:"name"`
+}
+
+// Relation Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","id":"01890a5d-ac96-774b-bcce-b30209a19001","other":{"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司"},"since":"2019-07-01","type":"subsidiary","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Relation struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// ID The same from both ends.
+	ID    openapi_types.UUID  `json:"id"`
+	Note  *string             `json:"note,omitempty"`
+	Other RelatedCustomer     `json:"other"`
+	Since *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type      RelationType `json:"type"`
+	UpdatedAt time.Time    `json:"updated_at"`
+	Version   int64        `json:"version"`
+}
+
+// RelationCreate defines model for RelationCreate.
+type RelationCreate struct {
+	// Note Left out of the event feed.
+	Note            *string             `json:"note,omitempty"`
+	OtherCustomerID openapi_types.UUID  `json:"other_customer_id"`
+	Since           *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type RelationType `json:"type"`
+}
+
+// RelationPage defines model for RelationPage.
+type RelationPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool       `json:"has_more"`
+	Items   []Relation `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// RelationPatch defines model for RelationPatch.
+type RelationPatch struct {
+	Note  nullable.Nullable[string]             `json:"note,omitempty"`
+	Since nullable.Nullable[openapi_types.Date] `json:"since,omitempty"`
+}
+
+// RelationType What the other customer is to this one.
+type RelationType string
 
 // RunScore defines model for RunScore.
 type RunScore struct {
@@ -2325,7 +3129,7 @@ type TagPatch struct {
 	Name        *string                               `json:"name,omitempty"`
 }
 
-// Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
+// Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","region":"CN","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Tenant struct {
 	CreatedAt time.Time `json:"created_at"`
 
@@ -2334,6 +3138,9 @@ type Tenant struct {
 
 	// Name Unique; the token's `tenant` claim.
 	Name string `json:"name"`
+
+	// Region Country (ISO 3166-1 alpha-2) of phone numbers and addresses that name none.
+	Region string `json:"region"`
 
 	// TimeZone IANA zone in which days, months and hours are counted.
 	TimeZone string `json:"time_zone"`
@@ -2350,6 +3157,7 @@ type TenantCreate struct {
 
 	// Name Lower-case letters, digits, - and _.
 	Name     string  `json:"name"`
+	Region   *string `json:"region,omitempty"`
 	TimeZone string  `json:"time_zone"`
 	Title    *string `json:"title,omitempty"`
 }
@@ -2373,6 +3181,7 @@ type TenantPage struct {
 // TenantPatch defines model for TenantPatch.
 type TenantPatch struct {
 	Currency *string `json:"currency,omitempty"`
+	Region   *string `json:"region,omitempty"`
 	TimeZone *string `json:"time_zone,omitempty"`
 	Title    *string `json:"title,omitempty"`
 }
@@ -2582,6 +3391,18 @@ type ValueFit struct {
 	Parameters map[string]float64 `json:"parameters"`
 }
 
+// AddressID defines model for AddressId.
+type AddressID = openapi_types.UUID
+
+// ContactCustomerID defines model for ContactCustomerId.
+type ContactCustomerID = openapi_types.UUID
+
+// ContactID defines model for ContactId.
+type ContactID = openapi_types.UUID
+
+// ContactPointID defines model for ContactPointId.
+type ContactPointID = openapi_types.UUID
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
@@ -2603,6 +3424,9 @@ type CustomerSort = string
 // ExternalID defines model for ExternalId.
 type ExternalID = string
 
+// GroupCustomerID defines model for GroupCustomerId.
+type GroupCustomerID = openapi_types.UUID
+
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
 
@@ -2623,6 +3447,12 @@ type Limit = int
 
 // ModelKey defines model for ModelKey.
 type ModelKey = string
+
+// NoteID defines model for NoteId.
+type NoteID = openapi_types.UUID
+
+// RelationID defines model for RelationId.
+type RelationID = openapi_types.UUID
 
 // RunID defines model for RunId.
 type RunID = openapi_types.UUID
@@ -2795,6 +3625,150 @@ type PatchCustomerParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListAddressesParams defines parameters for ListAddresses.
+type ListAddressesParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AreaType Only in areas of this type.
+	AreaType *AreaType `form:"area_type,omitempty" json:"area_type,omitempty"`
+}
+
+// CreateAddressParams defines parameters for CreateAddress.
+type CreateAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteAddressParams defines parameters for DeleteAddress.
+type DeleteAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetAddressParams defines parameters for GetAddress.
+type GetAddressParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchAddressParams defines parameters for PatchAddress.
+type PatchAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListContactPointsParams defines parameters for ListContactPoints.
+type ListContactPointsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Kind Only of this kind.
+	Kind *ContactPointKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// ContactID Only those of this contact of a company.
+	ContactID *openapi_types.UUID `form:"contact_id,omitempty" json:"contact_id,omitempty"`
+}
+
+// CreateContactPointParams defines parameters for CreateContactPoint.
+type CreateContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteContactPointParams defines parameters for DeleteContactPoint.
+type DeleteContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetContactPointParams defines parameters for GetContactPoint.
+type GetContactPointParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchContactPointParams defines parameters for PatchContactPoint.
+type PatchContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListContactsParams defines parameters for ListContacts.
+type ListContactsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateContactParams defines parameters for CreateContact.
+type CreateContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteContactParams defines parameters for DeleteContact.
+type DeleteContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetContactParams defines parameters for GetContact.
+type GetContactParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchContactParams defines parameters for PatchContact.
+type PatchContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // DeleteCustomerExternalIDParams defines parameters for DeleteCustomerExternalID.
 type DeleteCustomerExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
@@ -2805,6 +3779,102 @@ type DeleteCustomerExternalIDParams struct {
 type PutCustomerExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// ListNotesParams defines parameters for ListNotes.
+type ListNotesParams struct {
+	// Kind Only notes of these kinds.
+	Kind *[]NoteKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateNoteParams defines parameters for CreateNote.
+type CreateNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteNoteParams defines parameters for DeleteNote.
+type DeleteNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetNoteParams defines parameters for GetNote.
+type GetNoteParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchNoteParams defines parameters for PatchNote.
+type PatchNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListRelationsParams defines parameters for ListRelations.
+type ListRelationsParams struct {
+	// Type Only relations of these types.
+	Type *[]RelationType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateRelationParams defines parameters for CreateRelation.
+type CreateRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteRelationParams defines parameters for DeleteRelation.
+type DeleteRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetRelationParams defines parameters for GetRelation.
+type GetRelationParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchRelationParams defines parameters for PatchRelation.
+type PatchRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListCustomerStagesParams defines parameters for ListCustomerStages.
@@ -3245,6 +4315,9 @@ type PatchTransactionParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// LookupContactPointJSONRequestBody defines body for LookupContactPoint for application/json ContentType.
+type LookupContactPointJSONRequestBody = ContactPointLookup
+
 // CreateCustomerJSONRequestBody defines body for CreateCustomer for application/json ContentType.
 type CreateCustomerJSONRequestBody = CustomerCreate
 
@@ -3262,6 +4335,36 @@ type SearchCustomersJSONRequestBody = CustomerSearch
 
 // PatchCustomerApplicationMergePatchPlusJSONRequestBody defines body for PatchCustomer for application/merge-patch+json ContentType.
 type PatchCustomerApplicationMergePatchPlusJSONRequestBody = CustomerPatch
+
+// CreateAddressJSONRequestBody defines body for CreateAddress for application/json ContentType.
+type CreateAddressJSONRequestBody = AddressCreate
+
+// PatchAddressApplicationMergePatchPlusJSONRequestBody defines body for PatchAddress for application/merge-patch+json ContentType.
+type PatchAddressApplicationMergePatchPlusJSONRequestBody = AddressPatch
+
+// CreateContactPointJSONRequestBody defines body for CreateContactPoint for application/json ContentType.
+type CreateContactPointJSONRequestBody = ContactPointCreate
+
+// PatchContactPointApplicationMergePatchPlusJSONRequestBody defines body for PatchContactPoint for application/merge-patch+json ContentType.
+type PatchContactPointApplicationMergePatchPlusJSONRequestBody = ContactPointPatch
+
+// CreateContactJSONRequestBody defines body for CreateContact for application/json ContentType.
+type CreateContactJSONRequestBody = ContactCreate
+
+// PatchContactApplicationMergePatchPlusJSONRequestBody defines body for PatchContact for application/merge-patch+json ContentType.
+type PatchContactApplicationMergePatchPlusJSONRequestBody = ContactPatch
+
+// CreateNoteJSONRequestBody defines body for CreateNote for application/json ContentType.
+type CreateNoteJSONRequestBody = NoteCreate
+
+// PatchNoteApplicationMergePatchPlusJSONRequestBody defines body for PatchNote for application/merge-patch+json ContentType.
+type PatchNoteApplicationMergePatchPlusJSONRequestBody = NotePatch
+
+// CreateRelationJSONRequestBody defines body for CreateRelation for application/json ContentType.
+type CreateRelationJSONRequestBody = RelationCreate
+
+// PatchRelationApplicationMergePatchPlusJSONRequestBody defines body for PatchRelation for application/merge-patch+json ContentType.
+type PatchRelationApplicationMergePatchPlusJSONRequestBody = RelationPatch
 
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
@@ -3331,6 +4434,9 @@ type ServerInterface interface {
 	// ListChangeSetItems List whom a change set touched
 	// (GET /v1/change-sets/{change_set_id}/items)
 	ListChangeSetItems(ctx echo.Context, changeSetID openapi_types.UUID, params ListChangeSetItemsParams) error
+	// LookupContactPoint Find who has a phone, email or account
+	// (POST /v1/contact-points/lookup)
+	LookupContactPoint(ctx echo.Context) error
 	// ListCustomers List customers
 	// (GET /v1/customers)
 	ListCustomers(ctx echo.Context, params ListCustomersParams) error
@@ -3361,15 +4467,93 @@ type ServerInterface interface {
 	// PatchCustomer Change a customer
 	// (PATCH /v1/customers/{customer_id})
 	PatchCustomer(ctx echo.Context, customerID CustomerID, params PatchCustomerParams) error
+	// ListAddresses List where a customer is
+	// (GET /v1/customers/{customer_id}/addresses)
+	ListAddresses(ctx echo.Context, customerID CustomerID, params ListAddressesParams) error
+	// CreateAddress Add an address
+	// (POST /v1/customers/{customer_id}/addresses)
+	CreateAddress(ctx echo.Context, customerID CustomerID, params CreateAddressParams) error
+	// DeleteAddress Delete an address
+	// (DELETE /v1/customers/{customer_id}/addresses/{address_id})
+	DeleteAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params DeleteAddressParams) error
+	// GetAddress Read an address
+	// (GET /v1/customers/{customer_id}/addresses/{address_id})
+	GetAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params GetAddressParams) error
+	// PatchAddress Change an address
+	// (PATCH /v1/customers/{customer_id}/addresses/{address_id})
+	PatchAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params PatchAddressParams) error
+	// ListContactPoints List how a customer is reached
+	// (GET /v1/customers/{customer_id}/contact-points)
+	ListContactPoints(ctx echo.Context, customerID CustomerID, params ListContactPointsParams) error
+	// CreateContactPoint Add a phone, email or account
+	// (POST /v1/customers/{customer_id}/contact-points)
+	CreateContactPoint(ctx echo.Context, customerID CustomerID, params CreateContactPointParams) error
+	// DeleteContactPoint Delete a contact point
+	// (DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	DeleteContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params DeleteContactPointParams) error
+	// GetContactPoint Read a contact point
+	// (GET /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	GetContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params GetContactPointParams) error
+	// PatchContactPoint Change a contact point
+	// (PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	PatchContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params PatchContactPointParams) error
+	// ListContacts List a customer's contacts
+	// (GET /v1/customers/{customer_id}/contacts)
+	ListContacts(ctx echo.Context, customerID ContactCustomerID, params ListContactsParams) error
+	// CreateContact Add a contact
+	// (POST /v1/customers/{customer_id}/contacts)
+	CreateContact(ctx echo.Context, customerID ContactCustomerID, params CreateContactParams) error
+	// DeleteContact Delete a contact
+	// (DELETE /v1/customers/{customer_id}/contacts/{contact_id})
+	DeleteContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params DeleteContactParams) error
+	// GetContact Read a contact
+	// (GET /v1/customers/{customer_id}/contacts/{contact_id})
+	GetContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params GetContactParams) error
+	// PatchContact Change a contact
+	// (PATCH /v1/customers/{customer_id}/contacts/{contact_id})
+	PatchContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params PatchContactParams) error
 	// DeleteCustomerExternalID Take an external id away
 	// (DELETE /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	DeleteCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params DeleteCustomerExternalIDParams) error
 	// PutCustomerExternalID Give a customer an external id
 	// (PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	PutCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params PutCustomerExternalIDParams) error
+	// GetHierarchy Read the group that a company belongs to
+	// (GET /v1/customers/{customer_id}/hierarchy)
+	GetHierarchy(ctx echo.Context, customerID GroupCustomerID) error
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx echo.Context, customerID CustomerID) error
+	// ListNotes List a customer's notes
+	// (GET /v1/customers/{customer_id}/notes)
+	ListNotes(ctx echo.Context, customerID CustomerID, params ListNotesParams) error
+	// CreateNote Write a note
+	// (POST /v1/customers/{customer_id}/notes)
+	CreateNote(ctx echo.Context, customerID CustomerID, params CreateNoteParams) error
+	// DeleteNote Delete a note
+	// (DELETE /v1/customers/{customer_id}/notes/{note_id})
+	DeleteNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params DeleteNoteParams) error
+	// GetNote Read a note
+	// (GET /v1/customers/{customer_id}/notes/{note_id})
+	GetNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params GetNoteParams) error
+	// PatchNote Change a note
+	// (PATCH /v1/customers/{customer_id}/notes/{note_id})
+	PatchNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params PatchNoteParams) error
+	// ListRelations List a customer's relations
+	// (GET /v1/customers/{customer_id}/relations)
+	ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error
+	// CreateRelation Relate two customers
+	// (POST /v1/customers/{customer_id}/relations)
+	CreateRelation(ctx echo.Context, customerID GroupCustomerID, params CreateRelationParams) error
+	// DeleteRelation End a relation
+	// (DELETE /v1/customers/{customer_id}/relations/{relation_id})
+	DeleteRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params DeleteRelationParams) error
+	// GetRelation Read a relation
+	// (GET /v1/customers/{customer_id}/relations/{relation_id})
+	GetRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params GetRelationParams) error
+	// PatchRelation Change a relation
+	// (PATCH /v1/customers/{customer_id}/relations/{relation_id})
+	PatchRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params PatchRelationParams) error
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx echo.Context, customerID CustomerID) error
@@ -3598,6 +4782,15 @@ func (w *ServerInterfaceWrapper) ListChangeSetItems(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListChangeSetItems(ctx, changeSetID, params)
+	return err
+}
+
+// LookupContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) LookupContactPoint(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LookupContactPoint(ctx)
 	return err
 }
 
@@ -4025,6 +5218,726 @@ func (w *ServerInterfaceWrapper) PatchCustomer(ctx echo.Context) error {
 	return err
 }
 
+// ListAddresses converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAddresses(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAddressesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "area_type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "area_type", ctx.QueryParams(), &params.AreaType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter area_type: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAddresses(ctx, customerID, params)
+	return err
+}
+
+// CreateAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateAddressParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateAddress(ctx, customerID, params)
+	return err
+}
+
+// DeleteAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressID AddressID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteAddressParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteAddress(ctx, customerID, addressID, params)
+	return err
+}
+
+// GetAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressID AddressID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAddressParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAddress(ctx, customerID, addressID, params)
+	return err
+}
+
+// PatchAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressID AddressID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchAddressParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchAddress(ctx, customerID, addressID, params)
+	return err
+}
+
+// ListContactPoints converts echo context to params.
+func (w *ServerInterfaceWrapper) ListContactPoints(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListContactPointsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "contact_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "contact_id", ctx.QueryParams(), &params.ContactID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListContactPoints(ctx, customerID, params)
+	return err
+}
+
+// CreateContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateContactPointParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateContactPoint(ctx, customerID, params)
+	return err
+}
+
+// DeleteContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_point_id" -------------
+	var contactPointID ContactPointID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_point_id", ctx.Param("contact_point_id"), &contactPointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_point_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteContactPointParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteContactPoint(ctx, customerID, contactPointID, params)
+	return err
+}
+
+// GetContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) GetContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_point_id" -------------
+	var contactPointID ContactPointID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_point_id", ctx.Param("contact_point_id"), &contactPointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_point_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetContactPointParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetContactPoint(ctx, customerID, contactPointID, params)
+	return err
+}
+
+// PatchContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_point_id" -------------
+	var contactPointID ContactPointID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_point_id", ctx.Param("contact_point_id"), &contactPointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_point_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchContactPointParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchContactPoint(ctx, customerID, contactPointID, params)
+	return err
+}
+
+// ListContacts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListContacts(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListContactsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListContacts(ctx, customerID, params)
+	return err
+}
+
+// CreateContact converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateContactParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateContact(ctx, customerID, params)
+	return err
+}
+
+// DeleteContact converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_id" -------------
+	var contactID ContactID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_id", ctx.Param("contact_id"), &contactID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteContactParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteContact(ctx, customerID, contactID, params)
+	return err
+}
+
+// GetContact converts echo context to params.
+func (w *ServerInterfaceWrapper) GetContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_id" -------------
+	var contactID ContactID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_id", ctx.Param("contact_id"), &contactID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetContactParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetContact(ctx, customerID, contactID, params)
+	return err
+}
+
+// PatchContact converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_id" -------------
+	var contactID ContactID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_id", ctx.Param("contact_id"), &contactID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchContactParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchContact(ctx, customerID, contactID, params)
+	return err
+}
+
 // DeleteCustomerExternalID converts echo context to params.
 func (w *ServerInterfaceWrapper) DeleteCustomerExternalID(ctx echo.Context) error {
 	var err error
@@ -4107,6 +6020,22 @@ func (w *ServerInterfaceWrapper) PutCustomerExternalID(ctx echo.Context) error {
 	return err
 }
 
+// GetHierarchy converts echo context to params.
+func (w *ServerInterfaceWrapper) GetHierarchy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetHierarchy(ctx, customerID)
+	return err
+}
+
 // GetCustomerMetrics converts echo context to params.
 func (w *ServerInterfaceWrapper) GetCustomerMetrics(ctx echo.Context) error {
 	var err error
@@ -4120,6 +6049,486 @@ func (w *ServerInterfaceWrapper) GetCustomerMetrics(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetCustomerMetrics(ctx, customerID)
+	return err
+}
+
+// ListNotes converts echo context to params.
+func (w *ServerInterfaceWrapper) ListNotes(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListNotesParams
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListNotes(ctx, customerID, params)
+	return err
+}
+
+// CreateNote converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateNoteParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateNote(ctx, customerID, params)
+	return err
+}
+
+// DeleteNote converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "note_id" -------------
+	var noteID NoteID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "note_id", ctx.Param("note_id"), &noteID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter note_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteNoteParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteNote(ctx, customerID, noteID, params)
+	return err
+}
+
+// GetNote converts echo context to params.
+func (w *ServerInterfaceWrapper) GetNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "note_id" -------------
+	var noteID NoteID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "note_id", ctx.Param("note_id"), &noteID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter note_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetNoteParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetNote(ctx, customerID, noteID, params)
+	return err
+}
+
+// PatchNote converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "note_id" -------------
+	var noteID NoteID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "note_id", ctx.Param("note_id"), &noteID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter note_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchNoteParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchNote(ctx, customerID, noteID, params)
+	return err
+}
+
+// ListRelations converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRelations(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRelationsParams
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRelations(ctx, customerID, params)
+	return err
+}
+
+// CreateRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateRelation(ctx, customerID, params)
+	return err
+}
+
+// DeleteRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_id" -------------
+	var relationID RelationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_id", ctx.Param("relation_id"), &relationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteRelation(ctx, customerID, relationID, params)
+	return err
+}
+
+// GetRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_id" -------------
+	var relationID RelationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_id", ctx.Param("relation_id"), &relationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRelationParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRelation(ctx, customerID, relationID, params)
+	return err
+}
+
+// PatchRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_id" -------------
+	var relationID RelationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_id", ctx.Param("relation_id"), &relationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchRelation(ctx, customerID, relationID, params)
 	return err
 }
 
@@ -6163,6 +8572,22 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/addresses", wrapper.ListAddresses, options.OperationMiddlewares["listAddresses"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/addresses", wrapper.CreateAddress, options.OperationMiddlewares["createAddress"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/addresses/:address_id", wrapper.DeleteAddress, options.OperationMiddlewares["deleteAddress"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/addresses/:address_id", wrapper.GetAddress, options.OperationMiddlewares["getAddress"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/addresses/:address_id", wrapper.PatchAddress, options.OperationMiddlewares["patchAddress"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contact-points", wrapper.ListContactPoints, options.OperationMiddlewares["listContactPoints"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/contact-points", wrapper.CreateContactPoint, options.OperationMiddlewares["createContactPoint"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.DeleteContactPoint, options.OperationMiddlewares["deleteContactPoint"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.GetContactPoint, options.OperationMiddlewares["getContactPoint"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.PatchContactPoint, options.OperationMiddlewares["patchContactPoint"]...)
+	router.POST(options.BaseURL+"/v1/contact-points/lookup", wrapper.LookupContactPoint, options.OperationMiddlewares["lookupContactPoint"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contacts", wrapper.ListContacts, options.OperationMiddlewares["listContacts"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/contacts", wrapper.CreateContact, options.OperationMiddlewares["createContact"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.DeleteContact, options.OperationMiddlewares["deleteContact"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.GetContact, options.OperationMiddlewares["getContact"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.PatchContact, options.OperationMiddlewares["patchContact"]...)
 	router.GET(options.BaseURL+"/v1/customers", wrapper.ListCustomers, options.OperationMiddlewares["listCustomers"]...)
 	router.POST(options.BaseURL+"/v1/customers", wrapper.CreateCustomer, options.OperationMiddlewares["createCustomer"]...)
 	router.POST(options.BaseURL+"/v1/customers/search", wrapper.SearchCustomers, options.OperationMiddlewares["searchCustomers"]...)
@@ -6191,6 +8616,17 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.GET(options.BaseURL+"/v1/jobs/:job_id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/:job_id/cancel", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/notes", wrapper.ListNotes, options.OperationMiddlewares["listNotes"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/notes", wrapper.CreateNote, options.OperationMiddlewares["createNote"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.DeleteNote, options.OperationMiddlewares["deleteNote"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.GetNote, options.OperationMiddlewares["getNote"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.PatchNote, options.OperationMiddlewares["patchNote"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.ListRelations, options.OperationMiddlewares["listRelations"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.CreateRelation, options.OperationMiddlewares["createRelation"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.DeleteRelation, options.OperationMiddlewares["deleteRelation"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.GetRelation, options.OperationMiddlewares["getRelation"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.PatchRelation, options.OperationMiddlewares["patchRelation"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/hierarchy", wrapper.GetHierarchy, options.OperationMiddlewares["getHierarchy"]...)
 	router.GET(options.BaseURL+"/v1/score-models", wrapper.ListScoreModels, options.OperationMiddlewares["listScoreModels"]...)
 	router.POST(options.BaseURL+"/v1/score-models", wrapper.CreateScoreModel, options.OperationMiddlewares["createScoreModel"]...)
 	router.DELETE(options.BaseURL+"/v1/score-models/:model_key", wrapper.DeleteScoreModel, options.OperationMiddlewares["deleteScoreModel"]...)
@@ -6423,6 +8859,159 @@ type ListChangeSetItems503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListChangeSetItems503ApplicationProblemPlusJSONResponse) VisitListChangeSetItemsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPointRequestObject struct {
+	Body *LookupContactPointJSONRequestBody
+}
+
+type LookupContactPointResponseObject interface {
+	VisitLookupContactPointResponse(w http.ResponseWriter) error
+}
+
+type LookupContactPoint200JSONResponse ContactPointMatchPage
+
+func (response LookupContactPoint200JSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint400ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint401ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint403ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint408ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint413ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint415ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint422ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint503ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -7985,6 +10574,2292 @@ func (response PatchCustomer503ApplicationProblemPlusJSONResponse) VisitPatchCus
 	return err
 }
 
+type ListAddressesRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListAddressesParams
+}
+
+type ListAddressesResponseObject interface {
+	VisitListAddressesResponse(w http.ResponseWriter) error
+}
+
+type ListAddresses200JSONResponse AddressPage
+
+func (response ListAddresses200JSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses400ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses401ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses403ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses404ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses503ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     CreateAddressParams
+	Body       *CreateAddressJSONRequestBody
+}
+
+type CreateAddressResponseObject interface {
+	VisitCreateAddressResponse(w http.ResponseWriter) error
+}
+
+type CreateAddress201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateAddress201JSONResponse struct {
+	Body    Address
+	Headers CreateAddress201ResponseHeaders
+}
+
+func (response CreateAddress201JSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress400ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress401ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress403ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress404ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress408ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress409ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress413ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress415ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress422ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress503ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	AddressID  AddressID  `json:"address_id"`
+	Params     DeleteAddressParams
+}
+
+type DeleteAddressResponseObject interface {
+	VisitDeleteAddressResponse(w http.ResponseWriter) error
+}
+
+type DeleteAddress204Response struct {
+}
+
+func (response DeleteAddress204Response) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress400ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress401ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress403ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress404ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress412ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress503ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	AddressID  AddressID  `json:"address_id"`
+	Params     GetAddressParams
+}
+
+type GetAddressResponseObject interface {
+	VisitGetAddressResponse(w http.ResponseWriter) error
+}
+
+type GetAddress200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetAddress200JSONResponse struct {
+	Body    Address
+	Headers GetAddress200ResponseHeaders
+}
+
+func (response GetAddress200JSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress304Response = NotModifiedResponse
+
+func (response GetAddress304Response) VisitGetAddressResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress400ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress401ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress403ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress404ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress503ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	AddressID  AddressID  `json:"address_id"`
+	Params     PatchAddressParams
+	Body       *PatchAddressApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchAddressResponseObject interface {
+	VisitPatchAddressResponse(w http.ResponseWriter) error
+}
+
+type PatchAddress200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchAddress200JSONResponse struct {
+	Body    Address
+	Headers PatchAddress200ResponseHeaders
+}
+
+func (response PatchAddress200JSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress400ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress401ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress403ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress404ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress408ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress409ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress412ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress413ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress415ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress422ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress503ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPointsRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListContactPointsParams
+}
+
+type ListContactPointsResponseObject interface {
+	VisitListContactPointsResponse(w http.ResponseWriter) error
+}
+
+type ListContactPoints200JSONResponse ContactPointPage
+
+func (response ListContactPoints200JSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints400ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints401ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints403ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints404ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints503ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPointRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     CreateContactPointParams
+	Body       *CreateContactPointJSONRequestBody
+}
+
+type CreateContactPointResponseObject interface {
+	VisitCreateContactPointResponse(w http.ResponseWriter) error
+}
+
+type CreateContactPoint201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateContactPoint201JSONResponse struct {
+	Body    ContactPoint
+	Headers CreateContactPoint201ResponseHeaders
+}
+
+func (response CreateContactPoint201JSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint400ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint401ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint403ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint404ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint408ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint409ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint413ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint415ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint422ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint503ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPointRequestObject struct {
+	CustomerID     CustomerID     `json:"customer_id"`
+	ContactPointID ContactPointID `json:"contact_point_id"`
+	Params         DeleteContactPointParams
+}
+
+type DeleteContactPointResponseObject interface {
+	VisitDeleteContactPointResponse(w http.ResponseWriter) error
+}
+
+type DeleteContactPoint204Response struct {
+}
+
+func (response DeleteContactPoint204Response) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint400ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint401ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint403ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint404ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint412ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint503ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPointRequestObject struct {
+	CustomerID     CustomerID     `json:"customer_id"`
+	ContactPointID ContactPointID `json:"contact_point_id"`
+	Params         GetContactPointParams
+}
+
+type GetContactPointResponseObject interface {
+	VisitGetContactPointResponse(w http.ResponseWriter) error
+}
+
+type GetContactPoint200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetContactPoint200JSONResponse struct {
+	Body    ContactPoint
+	Headers GetContactPoint200ResponseHeaders
+}
+
+func (response GetContactPoint200JSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint304Response = NotModifiedResponse
+
+func (response GetContactPoint304Response) VisitGetContactPointResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint400ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint401ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint403ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint404ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint503ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPointRequestObject struct {
+	CustomerID     CustomerID     `json:"customer_id"`
+	ContactPointID ContactPointID `json:"contact_point_id"`
+	Params         PatchContactPointParams
+	Body           *PatchContactPointApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchContactPointResponseObject interface {
+	VisitPatchContactPointResponse(w http.ResponseWriter) error
+}
+
+type PatchContactPoint200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchContactPoint200JSONResponse struct {
+	Body    ContactPoint
+	Headers PatchContactPoint200ResponseHeaders
+}
+
+func (response PatchContactPoint200JSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint400ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint401ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint403ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint404ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint408ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint409ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint412ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint413ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint415ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint422ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint503ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactsRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	Params     ListContactsParams
+}
+
+type ListContactsResponseObject interface {
+	VisitListContactsResponse(w http.ResponseWriter) error
+}
+
+type ListContacts200JSONResponse ContactPage
+
+func (response ListContacts200JSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts400ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts401ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts403ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts404ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts503ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	Params     CreateContactParams
+	Body       *CreateContactJSONRequestBody
+}
+
+type CreateContactResponseObject interface {
+	VisitCreateContactResponse(w http.ResponseWriter) error
+}
+
+type CreateContact201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateContact201JSONResponse struct {
+	Body    Contact
+	Headers CreateContact201ResponseHeaders
+}
+
+func (response CreateContact201JSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact400ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact401ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact403ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact404ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact408ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact409ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact413ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact415ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact422ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact503ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	ContactID  ContactID         `json:"contact_id"`
+	Params     DeleteContactParams
+}
+
+type DeleteContactResponseObject interface {
+	VisitDeleteContactResponse(w http.ResponseWriter) error
+}
+
+type DeleteContact204Response struct {
+}
+
+func (response DeleteContact204Response) VisitDeleteContactResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact400ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact401ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact403ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact404ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact412ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact503ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	ContactID  ContactID         `json:"contact_id"`
+	Params     GetContactParams
+}
+
+type GetContactResponseObject interface {
+	VisitGetContactResponse(w http.ResponseWriter) error
+}
+
+type GetContact200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetContact200JSONResponse struct {
+	Body    Contact
+	Headers GetContact200ResponseHeaders
+}
+
+func (response GetContact200JSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact304Response = NotModifiedResponse
+
+func (response GetContact304Response) VisitGetContactResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact400ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact401ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact403ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact404ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact503ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	ContactID  ContactID         `json:"contact_id"`
+	Params     PatchContactParams
+	Body       *PatchContactApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchContactResponseObject interface {
+	VisitPatchContactResponse(w http.ResponseWriter) error
+}
+
+type PatchContact200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchContact200JSONResponse struct {
+	Body    Contact
+	Headers PatchContact200ResponseHeaders
+}
+
+func (response PatchContact200JSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact400ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact401ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact403ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact404ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact408ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact409ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact412ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact413ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact415ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact422ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact503ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteCustomerExternalIDRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 	Source     Source     `json:"source"`
@@ -8221,6 +13096,111 @@ func (response PutCustomerExternalID503ApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type GetHierarchyRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+}
+
+type GetHierarchyResponseObject interface {
+	VisitGetHierarchyResponse(w http.ResponseWriter) error
+}
+
+type GetHierarchy200JSONResponse Hierarchy
+
+func (response GetHierarchy200JSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy400ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy401ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy403ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy404ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy503ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetCustomerMetricsRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 }
@@ -8315,6 +13295,1530 @@ type GetCustomerMetrics503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetCustomerMetrics503ApplicationProblemPlusJSONResponse) VisitGetCustomerMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotesRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListNotesParams
+}
+
+type ListNotesResponseObject interface {
+	VisitListNotesResponse(w http.ResponseWriter) error
+}
+
+type ListNotes200JSONResponse NotePage
+
+func (response ListNotes200JSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes400ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes401ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes403ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes404ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes503ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     CreateNoteParams
+	Body       *CreateNoteJSONRequestBody
+}
+
+type CreateNoteResponseObject interface {
+	VisitCreateNoteResponse(w http.ResponseWriter) error
+}
+
+type CreateNote201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateNote201JSONResponse struct {
+	Body    Note
+	Headers CreateNote201ResponseHeaders
+}
+
+func (response CreateNote201JSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote400ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote401ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote403ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote404ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote408ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote409ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote413ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote415ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote422ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote503ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	NoteID     NoteID     `json:"note_id"`
+	Params     DeleteNoteParams
+}
+
+type DeleteNoteResponseObject interface {
+	VisitDeleteNoteResponse(w http.ResponseWriter) error
+}
+
+type DeleteNote204Response struct {
+}
+
+func (response DeleteNote204Response) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote400ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote401ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote403ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote404ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote412ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote503ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	NoteID     NoteID     `json:"note_id"`
+	Params     GetNoteParams
+}
+
+type GetNoteResponseObject interface {
+	VisitGetNoteResponse(w http.ResponseWriter) error
+}
+
+type GetNote200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetNote200JSONResponse struct {
+	Body    Note
+	Headers GetNote200ResponseHeaders
+}
+
+func (response GetNote200JSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote304Response = NotModifiedResponse
+
+func (response GetNote304Response) VisitGetNoteResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote400ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote401ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote403ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote404ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote503ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	NoteID     NoteID     `json:"note_id"`
+	Params     PatchNoteParams
+	Body       *PatchNoteApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchNoteResponseObject interface {
+	VisitPatchNoteResponse(w http.ResponseWriter) error
+}
+
+type PatchNote200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchNote200JSONResponse struct {
+	Body    Note
+	Headers PatchNote200ResponseHeaders
+}
+
+func (response PatchNote200JSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote400ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote401ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote403ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote404ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote408ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote409ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote412ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote413ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote415ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote422ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote503ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelationsRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	Params     ListRelationsParams
+}
+
+type ListRelationsResponseObject interface {
+	VisitListRelationsResponse(w http.ResponseWriter) error
+}
+
+type ListRelations200JSONResponse RelationPage
+
+func (response ListRelations200JSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations400ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations401ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations403ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations404ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations503ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	Params     CreateRelationParams
+	Body       *CreateRelationJSONRequestBody
+}
+
+type CreateRelationResponseObject interface {
+	VisitCreateRelationResponse(w http.ResponseWriter) error
+}
+
+type CreateRelation201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateRelation201JSONResponse struct {
+	Body    Relation
+	Headers CreateRelation201ResponseHeaders
+}
+
+func (response CreateRelation201JSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation400ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation401ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation403ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation404ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation408ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation409ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation413ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation415ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation422ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation503ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	RelationID RelationID      `json:"relation_id"`
+	Params     DeleteRelationParams
+}
+
+type DeleteRelationResponseObject interface {
+	VisitDeleteRelationResponse(w http.ResponseWriter) error
+}
+
+type DeleteRelation204Response struct {
+}
+
+func (response DeleteRelation204Response) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation400ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation401ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation403ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation404ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation412ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation503ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	RelationID RelationID      `json:"relation_id"`
+	Params     GetRelationParams
+}
+
+type GetRelationResponseObject interface {
+	VisitGetRelationResponse(w http.ResponseWriter) error
+}
+
+type GetRelation200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetRelation200JSONResponse struct {
+	Body    Relation
+	Headers GetRelation200ResponseHeaders
+}
+
+func (response GetRelation200JSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation304Response = NotModifiedResponse
+
+func (response GetRelation304Response) VisitGetRelationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation400ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation401ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation403ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation404ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation503ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	RelationID RelationID      `json:"relation_id"`
+	Params     PatchRelationParams
+	Body       *PatchRelationApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchRelationResponseObject interface {
+	VisitPatchRelationResponse(w http.ResponseWriter) error
+}
+
+type PatchRelation200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchRelation200JSONResponse struct {
+	Body    Relation
+	Headers PatchRelation200ResponseHeaders
+}
+
+func (response PatchRelation200JSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation400ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation401ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation403ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation404ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation408ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation409ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation412ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation413ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation415ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation422ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation503ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -16382,6 +22886,9 @@ type StrictServerInterface interface {
 	// ListChangeSetItems List whom a change set touched
 	// (GET /v1/change-sets/{change_set_id}/items)
 	ListChangeSetItems(ctx context.Context, request ListChangeSetItemsRequestObject) (ListChangeSetItemsResponseObject, error)
+	// LookupContactPoint Find who has a phone, email or account
+	// (POST /v1/contact-points/lookup)
+	LookupContactPoint(ctx context.Context, request LookupContactPointRequestObject) (LookupContactPointResponseObject, error)
 	// ListCustomers List customers
 	// (GET /v1/customers)
 	ListCustomers(ctx context.Context, request ListCustomersRequestObject) (ListCustomersResponseObject, error)
@@ -16412,15 +22919,93 @@ type StrictServerInterface interface {
 	// PatchCustomer Change a customer
 	// (PATCH /v1/customers/{customer_id})
 	PatchCustomer(ctx context.Context, request PatchCustomerRequestObject) (PatchCustomerResponseObject, error)
+	// ListAddresses List where a customer is
+	// (GET /v1/customers/{customer_id}/addresses)
+	ListAddresses(ctx context.Context, request ListAddressesRequestObject) (ListAddressesResponseObject, error)
+	// CreateAddress Add an address
+	// (POST /v1/customers/{customer_id}/addresses)
+	CreateAddress(ctx context.Context, request CreateAddressRequestObject) (CreateAddressResponseObject, error)
+	// DeleteAddress Delete an address
+	// (DELETE /v1/customers/{customer_id}/addresses/{address_id})
+	DeleteAddress(ctx context.Context, request DeleteAddressRequestObject) (DeleteAddressResponseObject, error)
+	// GetAddress Read an address
+	// (GET /v1/customers/{customer_id}/addresses/{address_id})
+	GetAddress(ctx context.Context, request GetAddressRequestObject) (GetAddressResponseObject, error)
+	// PatchAddress Change an address
+	// (PATCH /v1/customers/{customer_id}/addresses/{address_id})
+	PatchAddress(ctx context.Context, request PatchAddressRequestObject) (PatchAddressResponseObject, error)
+	// ListContactPoints List how a customer is reached
+	// (GET /v1/customers/{customer_id}/contact-points)
+	ListContactPoints(ctx context.Context, request ListContactPointsRequestObject) (ListContactPointsResponseObject, error)
+	// CreateContactPoint Add a phone, email or account
+	// (POST /v1/customers/{customer_id}/contact-points)
+	CreateContactPoint(ctx context.Context, request CreateContactPointRequestObject) (CreateContactPointResponseObject, error)
+	// DeleteContactPoint Delete a contact point
+	// (DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	DeleteContactPoint(ctx context.Context, request DeleteContactPointRequestObject) (DeleteContactPointResponseObject, error)
+	// GetContactPoint Read a contact point
+	// (GET /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	GetContactPoint(ctx context.Context, request GetContactPointRequestObject) (GetContactPointResponseObject, error)
+	// PatchContactPoint Change a contact point
+	// (PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	PatchContactPoint(ctx context.Context, request PatchContactPointRequestObject) (PatchContactPointResponseObject, error)
+	// ListContacts List a customer's contacts
+	// (GET /v1/customers/{customer_id}/contacts)
+	ListContacts(ctx context.Context, request ListContactsRequestObject) (ListContactsResponseObject, error)
+	// CreateContact Add a contact
+	// (POST /v1/customers/{customer_id}/contacts)
+	CreateContact(ctx context.Context, request CreateContactRequestObject) (CreateContactResponseObject, error)
+	// DeleteContact Delete a contact
+	// (DELETE /v1/customers/{customer_id}/contacts/{contact_id})
+	DeleteContact(ctx context.Context, request DeleteContactRequestObject) (DeleteContactResponseObject, error)
+	// GetContact Read a contact
+	// (GET /v1/customers/{customer_id}/contacts/{contact_id})
+	GetContact(ctx context.Context, request GetContactRequestObject) (GetContactResponseObject, error)
+	// PatchContact Change a contact
+	// (PATCH /v1/customers/{customer_id}/contacts/{contact_id})
+	PatchContact(ctx context.Context, request PatchContactRequestObject) (PatchContactResponseObject, error)
 	// DeleteCustomerExternalID Take an external id away
 	// (DELETE /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	DeleteCustomerExternalID(ctx context.Context, request DeleteCustomerExternalIDRequestObject) (DeleteCustomerExternalIDResponseObject, error)
 	// PutCustomerExternalID Give a customer an external id
 	// (PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	PutCustomerExternalID(ctx context.Context, request PutCustomerExternalIDRequestObject) (PutCustomerExternalIDResponseObject, error)
+	// GetHierarchy Read the group that a company belongs to
+	// (GET /v1/customers/{customer_id}/hierarchy)
+	GetHierarchy(ctx context.Context, request GetHierarchyRequestObject) (GetHierarchyResponseObject, error)
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx context.Context, request GetCustomerMetricsRequestObject) (GetCustomerMetricsResponseObject, error)
+	// ListNotes List a customer's notes
+	// (GET /v1/customers/{customer_id}/notes)
+	ListNotes(ctx context.Context, request ListNotesRequestObject) (ListNotesResponseObject, error)
+	// CreateNote Write a note
+	// (POST /v1/customers/{customer_id}/notes)
+	CreateNote(ctx context.Context, request CreateNoteRequestObject) (CreateNoteResponseObject, error)
+	// DeleteNote Delete a note
+	// (DELETE /v1/customers/{customer_id}/notes/{note_id})
+	DeleteNote(ctx context.Context, request DeleteNoteRequestObject) (DeleteNoteResponseObject, error)
+	// GetNote Read a note
+	// (GET /v1/customers/{customer_id}/notes/{note_id})
+	GetNote(ctx context.Context, request GetNoteRequestObject) (GetNoteResponseObject, error)
+	// PatchNote Change a note
+	// (PATCH /v1/customers/{customer_id}/notes/{note_id})
+	PatchNote(ctx context.Context, request PatchNoteRequestObject) (PatchNoteResponseObject, error)
+	// ListRelations List a customer's relations
+	// (GET /v1/customers/{customer_id}/relations)
+	ListRelations(ctx context.Context, request ListRelationsRequestObject) (ListRelationsResponseObject, error)
+	// CreateRelation Relate two customers
+	// (POST /v1/customers/{customer_id}/relations)
+	CreateRelation(ctx context.Context, request CreateRelationRequestObject) (CreateRelationResponseObject, error)
+	// DeleteRelation End a relation
+	// (DELETE /v1/customers/{customer_id}/relations/{relation_id})
+	DeleteRelation(ctx context.Context, request DeleteRelationRequestObject) (DeleteRelationResponseObject, error)
+	// GetRelation Read a relation
+	// (GET /v1/customers/{customer_id}/relations/{relation_id})
+	GetRelation(ctx context.Context, request GetRelationRequestObject) (GetRelationResponseObject, error)
+	// PatchRelation Change a relation
+	// (PATCH /v1/customers/{customer_id}/relations/{relation_id})
+	PatchRelation(ctx context.Context, request PatchRelationRequestObject) (PatchRelationResponseObject, error)
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx context.Context, request ListCustomerScoresRequestObject) (ListCustomerScoresResponseObject, error)
@@ -16675,6 +23260,52 @@ func (sh *strictHandler) ListChangeSetItems(ctx echo.Context, changeSetID openap
 		return err
 	} else if validResponse, ok := response.(ListChangeSetItemsResponseObject); ok {
 		return validResponse.VisitListChangeSetItemsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// LookupContactPoint operation middleware
+func (sh *strictHandler) LookupContactPoint(ctx echo.Context) error {
+	var request LookupContactPointRequestObject
+
+	var body LookupContactPointJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LookupContactPoint(ctx.Request().Context(), request.(LookupContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LookupContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LookupContactPointResponseObject); ok {
+		return validResponse.VisitLookupContactPointResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -17072,6 +23703,543 @@ func (sh *strictHandler) PatchCustomer(ctx echo.Context, customerID CustomerID, 
 	return nil
 }
 
+// ListAddresses operation middleware
+func (sh *strictHandler) ListAddresses(ctx echo.Context, customerID CustomerID, params ListAddressesParams) error {
+	var request ListAddressesRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAddresses(ctx.Request().Context(), request.(ListAddressesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAddresses")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAddressesResponseObject); ok {
+		return validResponse.VisitListAddressesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateAddress operation middleware
+func (sh *strictHandler) CreateAddress(ctx echo.Context, customerID CustomerID, params CreateAddressParams) error {
+	var request CreateAddressRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateAddressJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateAddress(ctx.Request().Context(), request.(CreateAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateAddressResponseObject); ok {
+		return validResponse.VisitCreateAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteAddress operation middleware
+func (sh *strictHandler) DeleteAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params DeleteAddressParams) error {
+	var request DeleteAddressRequestObject
+
+	request.CustomerID = customerID
+	request.AddressID = addressID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteAddress(ctx.Request().Context(), request.(DeleteAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteAddressResponseObject); ok {
+		return validResponse.VisitDeleteAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetAddress operation middleware
+func (sh *strictHandler) GetAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params GetAddressParams) error {
+	var request GetAddressRequestObject
+
+	request.CustomerID = customerID
+	request.AddressID = addressID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAddress(ctx.Request().Context(), request.(GetAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAddressResponseObject); ok {
+		return validResponse.VisitGetAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchAddress operation middleware
+func (sh *strictHandler) PatchAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params PatchAddressParams) error {
+	var request PatchAddressRequestObject
+
+	request.CustomerID = customerID
+	request.AddressID = addressID
+	request.Params = params
+
+	var body PatchAddressApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchAddress(ctx.Request().Context(), request.(PatchAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchAddressResponseObject); ok {
+		return validResponse.VisitPatchAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListContactPoints operation middleware
+func (sh *strictHandler) ListContactPoints(ctx echo.Context, customerID CustomerID, params ListContactPointsParams) error {
+	var request ListContactPointsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListContactPoints(ctx.Request().Context(), request.(ListContactPointsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListContactPoints")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListContactPointsResponseObject); ok {
+		return validResponse.VisitListContactPointsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateContactPoint operation middleware
+func (sh *strictHandler) CreateContactPoint(ctx echo.Context, customerID CustomerID, params CreateContactPointParams) error {
+	var request CreateContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateContactPointJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateContactPoint(ctx.Request().Context(), request.(CreateContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateContactPointResponseObject); ok {
+		return validResponse.VisitCreateContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteContactPoint operation middleware
+func (sh *strictHandler) DeleteContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params DeleteContactPointParams) error {
+	var request DeleteContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.ContactPointID = contactPointID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteContactPoint(ctx.Request().Context(), request.(DeleteContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteContactPointResponseObject); ok {
+		return validResponse.VisitDeleteContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetContactPoint operation middleware
+func (sh *strictHandler) GetContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params GetContactPointParams) error {
+	var request GetContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.ContactPointID = contactPointID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetContactPoint(ctx.Request().Context(), request.(GetContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetContactPointResponseObject); ok {
+		return validResponse.VisitGetContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchContactPoint operation middleware
+func (sh *strictHandler) PatchContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params PatchContactPointParams) error {
+	var request PatchContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.ContactPointID = contactPointID
+	request.Params = params
+
+	var body PatchContactPointApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchContactPoint(ctx.Request().Context(), request.(PatchContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchContactPointResponseObject); ok {
+		return validResponse.VisitPatchContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListContacts operation middleware
+func (sh *strictHandler) ListContacts(ctx echo.Context, customerID ContactCustomerID, params ListContactsParams) error {
+	var request ListContactsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListContacts(ctx.Request().Context(), request.(ListContactsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListContacts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListContactsResponseObject); ok {
+		return validResponse.VisitListContactsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateContact operation middleware
+func (sh *strictHandler) CreateContact(ctx echo.Context, customerID ContactCustomerID, params CreateContactParams) error {
+	var request CreateContactRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateContactJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateContact(ctx.Request().Context(), request.(CreateContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateContactResponseObject); ok {
+		return validResponse.VisitCreateContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteContact operation middleware
+func (sh *strictHandler) DeleteContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params DeleteContactParams) error {
+	var request DeleteContactRequestObject
+
+	request.CustomerID = customerID
+	request.ContactID = contactID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteContact(ctx.Request().Context(), request.(DeleteContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteContactResponseObject); ok {
+		return validResponse.VisitDeleteContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetContact operation middleware
+func (sh *strictHandler) GetContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params GetContactParams) error {
+	var request GetContactRequestObject
+
+	request.CustomerID = customerID
+	request.ContactID = contactID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetContact(ctx.Request().Context(), request.(GetContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetContactResponseObject); ok {
+		return validResponse.VisitGetContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchContact operation middleware
+func (sh *strictHandler) PatchContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params PatchContactParams) error {
+	var request PatchContactRequestObject
+
+	request.CustomerID = customerID
+	request.ContactID = contactID
+	request.Params = params
+
+	var body PatchContactApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchContact(ctx.Request().Context(), request.(PatchContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchContactResponseObject); ok {
+		return validResponse.VisitPatchContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // DeleteCustomerExternalID operation middleware
 func (sh *strictHandler) DeleteCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params DeleteCustomerExternalIDParams) error {
 	var request DeleteCustomerExternalIDRequestObject
@@ -17128,6 +24296,31 @@ func (sh *strictHandler) PutCustomerExternalID(ctx echo.Context, customerID Cust
 	return nil
 }
 
+// GetHierarchy operation middleware
+func (sh *strictHandler) GetHierarchy(ctx echo.Context, customerID GroupCustomerID) error {
+	var request GetHierarchyRequestObject
+
+	request.CustomerID = customerID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetHierarchy(ctx.Request().Context(), request.(GetHierarchyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetHierarchy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetHierarchyResponseObject); ok {
+		return validResponse.VisitGetHierarchyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetCustomerMetrics operation middleware
 func (sh *strictHandler) GetCustomerMetrics(ctx echo.Context, customerID CustomerID) error {
 	var request GetCustomerMetricsRequestObject
@@ -17147,6 +24340,364 @@ func (sh *strictHandler) GetCustomerMetrics(ctx echo.Context, customerID Custome
 		return err
 	} else if validResponse, ok := response.(GetCustomerMetricsResponseObject); ok {
 		return validResponse.VisitGetCustomerMetricsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListNotes operation middleware
+func (sh *strictHandler) ListNotes(ctx echo.Context, customerID CustomerID, params ListNotesParams) error {
+	var request ListNotesRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListNotes(ctx.Request().Context(), request.(ListNotesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListNotes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListNotesResponseObject); ok {
+		return validResponse.VisitListNotesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateNote operation middleware
+func (sh *strictHandler) CreateNote(ctx echo.Context, customerID CustomerID, params CreateNoteParams) error {
+	var request CreateNoteRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateNoteJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateNote(ctx.Request().Context(), request.(CreateNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateNoteResponseObject); ok {
+		return validResponse.VisitCreateNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteNote operation middleware
+func (sh *strictHandler) DeleteNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params DeleteNoteParams) error {
+	var request DeleteNoteRequestObject
+
+	request.CustomerID = customerID
+	request.NoteID = noteID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteNote(ctx.Request().Context(), request.(DeleteNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteNoteResponseObject); ok {
+		return validResponse.VisitDeleteNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetNote operation middleware
+func (sh *strictHandler) GetNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params GetNoteParams) error {
+	var request GetNoteRequestObject
+
+	request.CustomerID = customerID
+	request.NoteID = noteID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetNote(ctx.Request().Context(), request.(GetNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetNoteResponseObject); ok {
+		return validResponse.VisitGetNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchNote operation middleware
+func (sh *strictHandler) PatchNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params PatchNoteParams) error {
+	var request PatchNoteRequestObject
+
+	request.CustomerID = customerID
+	request.NoteID = noteID
+	request.Params = params
+
+	var body PatchNoteApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchNote(ctx.Request().Context(), request.(PatchNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchNoteResponseObject); ok {
+		return validResponse.VisitPatchNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRelations operation middleware
+func (sh *strictHandler) ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error {
+	var request ListRelationsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRelations(ctx.Request().Context(), request.(ListRelationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRelations")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRelationsResponseObject); ok {
+		return validResponse.VisitListRelationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateRelation operation middleware
+func (sh *strictHandler) CreateRelation(ctx echo.Context, customerID GroupCustomerID, params CreateRelationParams) error {
+	var request CreateRelationRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateRelationJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateRelation(ctx.Request().Context(), request.(CreateRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateRelationResponseObject); ok {
+		return validResponse.VisitCreateRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteRelation operation middleware
+func (sh *strictHandler) DeleteRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params DeleteRelationParams) error {
+	var request DeleteRelationRequestObject
+
+	request.CustomerID = customerID
+	request.RelationID = relationID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteRelation(ctx.Request().Context(), request.(DeleteRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteRelationResponseObject); ok {
+		return validResponse.VisitDeleteRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRelation operation middleware
+func (sh *strictHandler) GetRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params GetRelationParams) error {
+	var request GetRelationRequestObject
+
+	request.CustomerID = customerID
+	request.RelationID = relationID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRelation(ctx.Request().Context(), request.(GetRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRelationResponseObject); ok {
+		return validResponse.VisitGetRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchRelation operation middleware
+func (sh *strictHandler) PatchRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params PatchRelationParams) error {
+	var request PatchRelationRequestObject
+
+	request.CustomerID = customerID
+	request.RelationID = relationID
+	request.Params = params
+
+	var body PatchRelationApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchRelation(ctx.Request().Context(), request.(PatchRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchRelationResponseObject); ok {
+		return validResponse.VisitPatchRelationResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -19076,456 +26627,579 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P0NkxvHeS+Kf5Uu+JzirjKLBXaXL4st1ymKomTaosQ/uYrKR+Af05hpAK0ddEPTPQtC1FbZJyc+juPE",
-	"vufWjeNEebvXSe6t2E5csWNZck4+zOWK8re41c/TPS/ADDDYXZKiRJdLxALz0v30008/r7/nYSOQ44kU",
-	"TGjV6DxsjBgNWQwfbx7Sofk3ZCqI+URzKRqdxuGIkZgpmcQBu6TIMYsVl4JQRShROpZiSI5pxEOqZdxs",
-	"eA32gI4nEWt0Gt3GbrfR8BoqGLExNU/Ws4n5QemYi2Hj5MRrvC4Dii+af+/bIxYzonNv94iM4Yt3Zd8j",
-	"XJGBTETYXPqGE68xoTEdM20neSOJlYzLp+kL9kD3ArjCJ3IAL5vQISN9NpAxOyBSRDOcLplyPYILFB0z",
-	"MuCRZjGhIiRKxtoMipvHvpeweNbwGoKOzbjw2YURj+mD15kY6lGjs9fav+I1xly4L9peCcluJErLMYtv",
-	"PphQES7O5HoYmnEpRrQkjAYjEtg7cHkmkQxZozOgkWLlo2T45PwouWZjoN9/itmg0Wl8ZTtjo228TG0X",
-	"Rma4pHGSToDGMZ0Vxv8qZ1GoFsf/pqExTmDMxn0WK4/0meIhIzz0HAN65IiLEAhuRl13agN86ZmnBoNe",
-	"MS3DCSXLQgIpQq5h7AMZE7tRiB9wPSNfJd3Go4++9+mvft1tkOtvvELUhImwp6WmEekmrdYu+yppt1ot",
-	"v4q3kAWreGun1Wq16jPXrbB8izhWuqQID4vbvdW+tt+il8MtGuxf2bp6da+/1Q8CttXfbe209vfptVar",
-	"7YY+oXqU3xX40B43TBez9xIes7DR0XHC8tMZyHhMdaPTSBK4snr492Ssy5YAlt/Dvetv+XZfE65hRczV",
-	"TIRcDKtobPZ2gcIhG9AkMmPaCmJGNQt71FyRo3y7Dt1vPtAsFjSqojsPCRdEj6gmaqY0Gxdpf32rXUld",
-	"Zh+9irpFZlk95FshG0+kZiKYfYPNFof9TZnERE4FOWIzIK8ecUXM+5nSHqGajKXSZOfyZRKMaEwDI6Kb",
-	"5DqJ2YRRDYvEBbm6Q0YyiRUZMq1A4A54rDRRSRAwpQgdUi7S9cLjLJt8bpBbZpRVE758tcaEB7epDkYV",
-	"Z4c5PX1cITPIYETFkJlTqk8VC4nZ9TIm/ks+0IKKmTlCI3N8UlU45gh7wJVWB2SvvUOkHrF4yhWrnuFg",
-	"C4e1bC3LJvOGFKxiQteFm49iTKSn325rj0xHTBAhzdIM7SRDorgIlo7QvGvlMMvHOZ7IWFduC/j1DMIo",
-	"aFdtF3zk+UXR12W/atTvyv5Zhly5w9+V/fOP93U+5iUy85Y5HcmExaAIVcnFCG4uFYyXWyAN+TgZgyxE",
-	"yWL/TAfChWZDFsNIbsuQRaUixRBvbH69pIxUKdIviI7LyQN39I5g91dTaEK1kZONTuP//w7dev+++U9r",
-	"a793/2HLu7Jz8p9KiXY3EVWLHCfiDIscVi5ynIjzL/I9cy2rpC08ipUR95hGCSsfGN70ZOh7DyRixWDh",
-	"HESJO6THaCsYDVElwcgIVV+N5MQHqcviiV+ckPmtYj74zppHZcnpnp/p9a3/ivO8n31s9rbuv1Q+30M6",
-	"fC2WyaSKqYbmxzOwFatkK3ji+RnrkA6rxqzp8AwjHlSOWNPhBYzX6NWlRqc5cI3lFMhEaEKjiIzNucWU",
-	"Z4498m6iNGoyIA+Jz5TmY6qZb856MBgjKgRoyMMEFBQRkkAqrYhgNI5m7vSskqWg8lcomUIKw5lMGOn5",
-	"TvqnHQISONCN+2VT/n200pmxrxZnfmPEgiPCjlk8w7OdgnWlpiwmU7PFpjKJQjKikwkTHukn2qk4K6Zj",
-	"nQOsZ2zn8mlZe80OuS9lxKhA4z1maiKFYmCgvSH1bRnyAWclrPZGmU4CC2I0GaM9F/SQpjHi7uy1WuZJ",
-	"gRSaCTj96GQScfRJbE9i2Y/Y+PfeVeigSLnX3BHCmSOFNppr75jLCB0ZXiNkmvLIrCRodaDvklAyBQwE",
-	"3IQqor3ZLFscy1g1Ou+kTx5z0YtQpuSeODbc12dGeY4YVZq0M90ZlMmG15hIc5jGjU5jG5bg5D5uFaZA",
-	"q+k0rgz2r7T3BwOzGJrqRDU6e6B8cQ1b82Uakrt4Q7Z3HDHUdsmcT/LLusyMvoMPwbUtrt9tGplty0LQ",
-	"kw2lpqhLc5VSymxHOVVu7drnWjstj5jojblSHOiWEpmSPqMxSIEjJsy2FoyFzImc5XRsZ3R8S9BEj2TM",
-	"32dhGSGLA7gIGr4hccxAQikYHo4p6x2zmA/gYM95/d5+++2t64keMaEN7ViZUKTaUGEKzr7U7wVvWuF9",
-	"w3XaPdc6qUBOWNk6pYMgEQ2OUPjCxamXQnWmMdes1sLtZgv3qoz7PAyZKFu14nAuYtUOq+YBy8iN1csE",
-	"FbAGiTgScircDtg7n/RyfhchdQ+cqXnyComalLuqFhX3Miq+ITV51T50UYgsvvqCSBmD0e0Gj2cCuE64",
-	"o6Mj3rVzEc/RQvMxk4meZ8y+DGck5CFsPBrH/JjhMBgxdzhHAVdETlgMLyUjqmoR+VpGZCunyWE6igVS",
-	"zw/0olj2jDN01N8/F/VzTq2epkescO5SAW6TlHMJjWJGw5l5PY7I3U54Pam+n1H8hhSDiAelpF4c1UUR",
-	"2wyFuZBESDUlAxBSinDHz+2dc1HU+tWNZBtbR82cImPdU4aIBSWrDgXbOxkF78QsdYWTVymPyo/HhQFd",
-	"FC3TmaCcMGqTU3KdM40oOnOc2j7f8WW2SU9L2YtoPGSlYoIrAj/GZs8I0m7tXbt89QrpzzSrJRDau4sC",
-	"4abQXM/IoZTkdfviBQrPDe1CBcPcnObkgNkcKX0vn4u+YxZy2jNz6yVCJZOJjDUrHGSKGVMm91B4WB26",
-	"Xs4rc+mzyW3zSnJoyFlC1YoBXSR1LykCbyHmLcjGOtP3ltB653wygguw5qpsnH7M6JEilMRJxA4IGjWw",
-	"lcjUHMylhk6QxDETwaxnVZuiCqIJFeTWvTfJ3k77KnHXEri3YOrQsbHXt90V9ayenZ38Ak9iGTClaD9i",
-	"dvuULa+jwUWs51vCaOFayhAtaohlKJ1S0Edy+Tka4kJePqdOnQh6THlkplpYzHiGYyAR1bU0vst5vfke",
-	"i495wMhbhacvUDD/8ouxejQRcnpAsuHTgTGI7zIdz7aum89NcIHYh5l3vWzE/D07i4epR8UG8RpeI5mE",
-	"7pOwx13DawzwuFp0sHiNl3msRyGdzVGcDlmjs3vVawQ0YiKkhlujRFBDXbjaSJmxFHrU6FzzGpCCANPa",
-	"ae1c2Wrtb+1cNvSWEY17Idhnjfb+tWvpLzNmHmm+OvEak9jse83RXwKvXnD0SDMyI8bMnYpoGdKZh8wF",
-	"2oX52sgUa2gsuujzU8koByNseHZuZQSytFl8XMTopGdJ8HDBDZRSp+zWlFxlnkfzIwnpjEhBpiMejAgH",
-	"I+qITbRHYMAezp9wEURJyEIvVWHBVLikyPtSQNgj9SmG6GlbmF5+iUr91eZ3HM6A9A2zLKX6yvfhwj8s",
-	"i6BkntF3srVydMSFyEiXLZXsv8sCnefl1/gxA+LSEPU1Gt3JsZh13M1H2e0cdTrpjdM//Onpn35n09iz",
-	"wB9k4/Q7H8I3bngeGZp3YV7RdCSN+IuYc+sDdeiUzizFcB3N8YD0Im9zPZKJ7gopmAe37Lb0yIyC2jfC",
-	"5N3qG44wF+3s61FuEdJr1EjG2kMfqBnGBH+6pAgyi3P0coE/NLsi791+WHOzL9m759piabxtt7082ja/",
-	"9+ZdshXe8Typ8vQhG7/70b98+uF3Nz1LdCmiWU6ElO3pLDa4s2qsjuPTW3baxXDifi6GvOZ+KNsFN2jE",
-	"+3Gan1ZcoJDToZBK80AtcZnJWI+AR8Gl3peJtikM+oCw8UTPMKBOowguZ1EEfvQ6KUmvpANYzEfyGpMk",
-	"DkbUOs6XHqz2wlc5zPm9hArNI3uAlO76XMpUJqRkUjjtRTLu46LND6xIKIg6Kyct+lSECrfvTssjey2P",
-	"XGnBLrzWIv+ZpGMjG6D4Xt30IDI9ZlQlMcsxWraGieB6dXZXttBvwfUnHkY8V975++YqIN0cm+F7vQKb",
-	"rOCxt9xQi4w2lqIsXnubvitjAq9B8nGV6sfNsvNC8zHLS5MpY0flkaL8POAuzw6idAKgG91j+pZm48XR",
-	"53O7akXmCns1d/PKd9+x6g6NojcHYGEsZXsKFu/8cFPOrpcVWJh7WVZgfjb4yMV53DczkeMJFbNXQBOv",
-	"SoqUgtDMqSUHmALpB3hvMcD9sEGFSGjUi9kxEwl+AzaSUSAhG7DVarZaDS+1wIxy+MY3zTTYeBLJGTMk",
-	"ae+0zCExpFHPBvQ+/fUvTj/810//5oef/s0PP/v53z3++Y8+/fDjx//6yeNP/ubTD//odz/+oTnsf/AR",
-	"GA9DrjSLWYgabXt//9pWu73Vbqc/Iuf3rLjoNPbbe3ut3Vbrauva3pV2e/fK4fylmG5gOEgFwfyPaJpB",
-	"PHhRG16gx7KlvQ0Mf+I1+oniginVA5d8SZSjQK4ch3Ohd3ca5WduRs6Sx82R7eFqVbCUlg9XXOcIWXp2",
-	"GRGMDyJcNVe+09L94RKFwT5tQpViyqbIseDIsLERYTiaA0L7igmd6WTOnS9Yk8AmoMJmfaGzY0qNCROF",
-	"REsypbEgR4xN1GLwq0wLOSkTKbiZ7rjEuDUU39ssHrLQJi2T/sx+OiAiiSISRGBuWWvic7hPa2zFGnuq",
-	"nvS1u+u+1zC0AU+ATeJYWJDF/ZfLvrlcktRc8cS627WQq4b/y6mYrcrnV+7v5Xm1K0e7UhrUfMKCdCiQ",
-	"8YzDWluUdIhv5LZPNm6MuKCXlNFgBpyFRMmA04gEMQu5BgefhxKChZsQCKVihumwaJ1B2j/Z8MNEKN8j",
-	"PuPC/HNMte91hZ8w+BNu8DeNpS2VG4ciNGZoB1JFjLwBsz+gE65ppJpujImImELxkjfVITMoBhf3jTdg",
-	"ZCCz0AacJ9yytLf2fkXaW4lUsvGSapGEr6usOSA6ZqxD/IfdBhVht9Eh7zSbzfsnhkgPuw0ZL3wlpDbf",
-	"PWw2myfmOzNRY+sNusL8DKn05oJuI1eq0G14pNuQE/xhqBl+Aco0fme2Vbdx4h8QnwsflHtfSN0zf2h6",
-	"xMwSGs3b98zruLJmuM9Vz9DWx7OgK7riljAmeABhMR+G49sRkoAKMqLHjFAySEQABABfQFrHNKCBVh07",
-	"FXuJnU0ytrMY4Bc6pkJRuEI1UTbjBVMuQjnFi3avXA7tt4ZRUsqtIsdlpIYHWeDsge4KXyXjjZJ3eoW3",
-	"BCMqBIvIV8mlKetf6jY20yqRy62W3zRqYSK0WcuQzpRPNkI+GLDYHK6RDGhEzNebnqFcrLRdiIiajxt6",
-	"xLoivWoTtkuOfAfEjNE8mh4PzT/jdCXH9AFUTpnz157s1joz2woJlmbKmbcRJcnYbG0zHI8Yo0R5XQGm",
-	"uTI8h15KzDoBV92Gv98KzVvbO2MfRcMglmN4pfldS+ICwBs+OlHbW612swmf2ztbu21zNzxsa2fWbOKn",
-	"9szfPOgKH5bPR89GtnvkMcOMGsM3wH3Xbf1Cu0VCxia2qGSn1UK3lVpwCUGx1jsPceOY/Z7tmobXkJNG",
-	"xzBIw1qe5vRvtVpgorg7AgxJwKVcNDIb9R1bOtTwGp/+1c9Of/3XjftgVRTliNd4sDWUW/bLd5UUzbt0",
-	"epsphbZQWj0zHzMwr+1kr8gVujgvtSHwYavVgf//V5h3Ggk347vvNSCCULNGyNg1jU5jwmKM1FmN5vS3",
-	"f3v6ycenf/nv4BB3mcF2J4AElXEhnnH6Jz969PFPH3304We//ufTj38EXloNZqLRY9QEqWI9/UvnY4PR",
-	"jU57UQeKuPOzzNlswINm7CpLSjaqqhRMHRDFaByMmCIDY8XpEdb0pHbnov0+50ihWse8n+hlrpqyQyGt",
-	"y8FaOKOo6hHjMTliM1XqQ0EGWKgMEATOcPTzpkeyR5AFS40Ga6qutKuL1jDcCGduySjuvUl221eubLUJ",
-	"jSYjurUDukP523OMO6dHbVk/x6JHlUGwZM17JjTWY1diO+fxon0WpR6v3KVor0RSHtnwlc7V263HGqFR",
-	"zXigVyzawNgluGaf/f1/fPqbPzv9/selhCvu5prOkaykjWEwtWSgw+XxhYdltF1QMKdWibMqmhP+Zq3w",
-	"DAKPvpENoWe5HZVHuwZopqFuZFgdD2bk4tOP/ps5nl0BKrA6PKkrfLzCb5Lrqc0q8hnU6VvNvufZOPFk",
-	"WNhltRxkXoOLMFGlW+E6iQxvNZfd1cMAcGlppwxZWmQYRFQpPrAR5eWPzLT/Zexwy16OJSjmASjl69Xd",
-	"foNjhuCYGcZeyXu37WUn7uwo4SQ5FWV1um+PJGxCVbELF55jT6lVbna4KifRJrE8huypNQTrr3786S/+",
-	"pnQQKpAxq78375nL7yXjMY1L92V2utZZHFulk52uNW/TVu/QdKjWrsQ+pKWiT3Ob11zrYYecxXeMDWEk",
-	"cNnj8rpBXfGf6grzC3uXcsVCI4KwLB/rJ6wUylVWZ4dzIRDMhb6yV+pQnNJYcDGsCkQZwSPDMBd/grTo",
-	"XLYQFnooNLUipsFNd0CEkWZGJsSM4mBqUdXmagBhV3vFw5x6ZYWC3bWlLn9LputPQvs5IGP04R2xmfnl",
-	"iM2QJODBi9lYHrMyFx6eIL2AxkZt/f1bd7Zarb0dkFf0QX5El3MBynW18pdruSTPFc7Iv8mFNMb0wS28",
-	"OS3edH+fMd4xN6XXmF5zVixFvrgoWApz+lZENqvO4XPQJaxHlbtMQSz+4YUsatmkXRXDWhOvsebZk1fO",
-	"00UN11j+IGem1pn5HZc9nEdCWBfwIH8mPrHyzzwl0zLUIn5DOvmVlH0z0YFE3WeOf+opmjZfr3ZiXpYU",
-	"uPyGfOZd8bS8wJMud4w9mWPLznXlKlzsJi4s7Mm55e8NMIjX3H45f0c69jW3UiY7d1qrHBt1yJJTBnLu",
-	"irUwWNb1TaRCJeeZmNv59x+WlrUv+AfKqNg+NxXzPoA1H3xh5n42wsslI8xbsmuOcMGcLdxf//anabrW",
-	"iwdWm6lrkmgdszRl5rxRuub7nq7JCHf1YkZVOXbcrGBTEa7SGkC407OARIyMuNIyhoypYlx5NR5QXtbW",
-	"NVsyHTSXieWcGqkZ78xYaxqXZXoWAclyD3Pi2VHWyzQJZKWi/MkEWG71PRdqSIVIbrcubp/5/ehlnnsn",
-	"VAtS3fn95iRNwUFbML0Lbthl1PiG3ZeOGAvjWHbzs0ggq1TO18kdK+i5ax7mYdirDGBcD0NlQ+4QxSBa",
-	"Eg1xdEzMoTHLAhtmM8kI0fhchnRAo8j6E8HXgdWK3pPSG6rmcZdBnFhBmm1uPhc3lIp0iapYTS0GK1Nu",
-	"6iTM1FN/ViZ45NShmuMtKEa1RpqpTsvSJp66KrVqNeurViupvNKbfwBJEQJD3Nq56THSIaSA7DgIKqwE",
-	"Haw9looYwXWiGGZSbNza9EjIjzkgwW5cubzpITKR+dyGKg+IH8Cfrc2FoZ19ZJm+Vo8n5zW3+zVe9vnT",
-	"7VYOOdP1ap5dea2vzk6trxeuHGumJ64nBlFjXGPMT1KxhKsIuIMXVMkDwjUWbDqYxCx1DO9TmmKkfV2N",
-	"s1KtvAe5BGv70RwU8noYxN4TccAOUjjgiwDk9Rwc7kpr3iXWpbf0NHugz4Ce61kUxHOAH3oIMLv++aUz",
-	"OLOLgAqr5rNs867BZ3Q8oXwoziAg09yeFeFMGNYNe/FJlgG0uH95MCJqJCce4LeZ/8ZaYGR3XQDcQqWK",
-	"fff9lcS70MzyXDnIFCsg0yQ9AK2CJDabKQh5fs3G2Vdntcp47tU61wCWMq4uLYbOg8wjlpkRzgJjnW7r",
-	"RIyGSDaXMUYDzY8h00zGYyrMV5FUy01TC66fTwgMtBG/jZCN5RZEZI1xTpXiQ1FMR9vZau8dtnaydLRA",
-	"RnDrV/p7l3db+8aiNvpXDqjziM3MX3ySpc999stfnf78f0G+P55ujc++9e3Tn/+fn37317mEusaYigRS",
-	"Ei3QYk2sxsW8OJxeSeZFYYp1o+p2yg9LTyMeM7XW0yy5lmFsWgzURf2QzUqHsaSexykTS5Sh1BfkqN9P",
-	"oqNShnLLsm4xXYqbiUitMNyccwiXq7g4y6TZIR2+ztWFRTZK0znWDmgc0uGd5Azh5Bz/LAgIiwdAh2RA",
-	"I8jcGxgRzLVi0eDAuToGibYlqPUYMGOKdY+dhcnnCoEXyy+tKVdiODuZu+JgQ4eevbyM9jfDpKqHxyFo",
-	"xcMRU5pE7JhFHXL6Lz84/dk/eOT0u3/16KOfeeR3//Tn8O+jj3722be/TzYeffSzRx/97x759Hvf+vRv",
-	"/27TI6c/+Uf84sOfPv7H/80jj//u/zj9v/7JI6d/8hf47x/+26NP/oxsvPby9iHZu3L52mZedk9iDjlO",
-	"XuPdRHAZ98xwDNuz/F/HtgsJbDyqoBQFdKQ+DUYsgn0xpgoFdCjNTsHfwZlUuktvHltglpUCH11jPcV0",
-	"DVFLMUHaAZKYBeIa3JqFQtu6idbpTWkUdqdmpnYfHyADqEpbflpNYnbMJUaGi8nkJ0sQZth7jc7ejtdQ",
-	"CbKajVzXnZpdkWDRw5pm8zmIl+qjqwTFA0fjsrYyuE3bmKY88Ti3xKUPhRYyMs5nj4LbVIoMXUnG5vkO",
-	"eq0gaapC+CmbLIDlgjvXzsFmQuX8tOF66cbr1XiXcd2KViNp06EsIxPGWTM9ruawCrxcV5HI83b9LLRD",
-	"SDnD8g3bXqE08z6/OcrUB7NHauVN5DbRUtU8SV+NzyjNskAQaJaDWp/fUs3V6S3svYbXyBYiG2LGtjnq",
-	"ZvpJbi8Vl6z0bDJS2MV1int8RFVvLGNWDjm0nhKDwr5kZ0RU6Z5dpSIh71AFSeFUER/Y2ke4IsNnaRW0",
-	"YXlhcUJc+4WVi12RkZXOt5ROD5Csd206SL76p0a1T64y+a17rzism9zVxuhA7KqrzdY1qLM9Z9XNWWo5",
-	"smE+rITOWV1rXwrw9JYowJgolmHVTRjCdECZovvWLz0nzpltvC5rpPRwkFBWq8mycasCsqt46BmEUgss",
-	"fJ5wamEeaxsTF8QeB8TsVcTObM07py4X42Otrf37D9tee+dko9tt5v7c/C+r0wxhvOXLOZfPs4oOOZlR",
-	"SLTMmlOlLgZovnGyaIc97+mZZXTEfnA3HwBa2NpQau5gxTR0xiF47aOjGiqkdcwQJ9zPea/9Ejffmjra",
-	"U3efrwn9kyOrqEDoOsMUsHS3tszBQdxFU74svxo7hywHRkk9uANuG5xlZccZGl4FfkmeZO5tXtYK0M6n",
-	"moBZ+lB+96ZNcip6EJon0z7U3EIjFWxWmGuhM1fazGKqEfa1AWofhCIicJvCgTPU8B/IJMIyf/tJavwr",
-	"mwACUSGuVwaEMsfrI8mDuWVcacTkCDC/CWEB8u0bba1+6RluCVNS1IUl72KYUKz6uR4EbKK3XrdflT6t",
-	"unotI+o6s3Ra/aLqITB0tXxXWqeh1dhxqvmxrGA0dV5vYZ5pK8vW1n1clotYq7TBvaR6rmdBzbx5dtH+",
-	"LER1xczv0Fihv2F+iOW9XhEnUZfUl63k5PPPejmrpzI0f1capq5e/LupYzcnUUYSpm9zm3Ko1SLcboGz",
-	"yzDMO432zrX9ZqsFj4dRlopgB6KyKPnse8os2vStCzAFqJUCbgoXOQ68++oNcmW/1S4vOGWswm9jvRra",
-	"Li3kkcUszOFdOhwdd/CNqEX4WosB3DIujgCmUi2j5xbaEcY+0bNEtFOsXugsFp5baMfo7+SP0QyrpduY",
-	"sj40xXbnpwuDZs1w0y8qzk1A/kDEnNzoYOwn970UzEah9z6B6GRIZzCjZNzwGvR4CBVaAs0KYOoYej1F",
-	"FIOYbnAOG9RcaFFcIJK0CE5jqJf/FuEv72dNzXI/LrLtUvFQ1IhsV9gcrk9AjZ50ZKtbU4yWulU/K46U",
-	"HDkXFIM0uZUKaMqljliYAR9DEN428EkxcNbi8ApV4m3nGTbzrILny9ar9PblAD6I95PrpFiy4v56c6lQ",
-	"ZMr1C6dYZMTPTWipDH6NibBMyPm2u4APJWK4UlDYKzXge+XBpm2aBcBND2Rs1D+4C6uh4d58iGlMAfh2",
-	"wOwHjAkZjQr7GZRFh77GaITwx/OaKwuO1DkAMW7SYAQ5LR7x5RE0v5wutu/iutTbrBbg8OURTAS656zG",
-	"il1SE4dtfOeEJTY46bRbO3tnDINZtP5Oe78Ulmgxb6IIoZiFIlQvfdZVs7SBDKEwtpHowda1DPjfaEOp",
-	"7Ryo40bNcJntNzymk4ktuMVd1BtzATFB+2fgijKc+Vt0pRQ7pReDb6F1fMVyavOYi/6WbH0b0DvbtrRz",
-	"50deQOd7HnRaWS+E3OcqMrcLftu9BVFv13x+f97j76dICImY0MBs0AGP6oZ4ihG21REot9i1gicX7msu",
-	"4bqFNg3uEjKmIQYH80tk8Qyz7C+a6w1Xi2IZj69IoYade9NdfWJ7uKy67euyfxOuO8n2Ti1iu0tyPTnU",
-	"cakQrenJst2x69X0Z9uzrvwtidnlkDFBoOcnE7NBAgrVlMblZwPu33l+eIVqSsxPYCsRJcmAxjWXOnON",
-	"LqrxtUq2kQeymm3nRVh9DzRJOinIk4XqHDMpxPKFoiLbq01jt5taE0zl08M1rn5iURZc27KpWlMLltHu",
-	"fNBC7Ig8W10FZzQlttb9TEG/IqiKi7A6n7V9XE4IZLyf8sRcqDXtRmbY06vbKKdM1q0XVkI+OlOlel4G",
-	"LywELEKWNGumz8I0LIP+djkgiHBMLMKxOiiJ4ORgYsE5M1+6tFteupQXwFnattM3nLxwfw/77Wut3Vap",
-	"xMhEZvYc1E1WidAaAm/9urgi4A3ckf+qXVtmltgtlOQvdbjCgE1qC9bS3QPqLmKMZz2SQ8lUB0yyWE6N",
-	"VozyOCQbuVVEUNFpzLVmomQ31pflqmb/ekzDASfzmCko9jqAUfLQghWbk50kxrjBMmZjKa2u+TprsGt9",
-	"ET+fbDoncRyjVe/wm7ntsA7z27udTlLSgJGGPRvMD2SUjEUW3M93sSv2jQ3p7IBA48BvfvOb39y6fXvr",
-	"lVcQhBrcYru7u/tkLAE1zGtEXLBGp33VayhjImKGG3PaT82ETDe2cmg+89slRbBvc6F1jD1QcqGi1Nhr",
-	"lldMViR+unksAFZywbJUsYhl3bTcq/tsyIUVjThCaP9o7mvXVVFSwpXN37wEZLHtiIdWvN26BzZVzsgA",
-	"3+5SvMDu4PyWxVVJcWRW27RAk3R1cgP1aqTG5njzGWRE5HfGeRIi8DnPbAIXMPblff4iSa0O9F7CEuzz",
-	"nghhlaGcqZzpNFQELKpqBJgTi/k3Oj1ozlVa/ghhDoKXbZHdfCsY2I4DfmwbJpGNR//+p5BB/bsf/fL0",
-	"2z949NEfu78K334Psq03PVet/4bNeSYvJzGjiXmoIRSHZkXmL0ShhHoIRUYyUQxc400CZTNdgcB5EbZw",
-	"oihAIYsV0A3tcawlCVnAQ2YBsV1RjZxC1cyUxb0xD0NwnaUfkskk/z2kaZfTqVDfWy48C1CmkGZTqHT2",
-	"OwRzx69e3tvaabWvGjl/696tG+QuO26SvSbxh31tfl23I8ABYZFixOeKB35eCtnnQZCbB6Uz+7rsLxxn",
-	"ia1yB5SQsNHZ32u1Tuo5vuo5qQro2/CWXpwIDDgOY6ZUo9Nq7uUcSfl9sl6WdljI0s7elbe1dksi++u5",
-	"eVKSVWm3NY6mCpixUAqWM8MXwQ3O4DRa37PCBVejNd9S0xni6uDLgOEsM5Q1gMvKXYttUxYawylN43UJ",
-	"VM9d8XXZz3wV62c+nyOjEuurEAsoNaNTehVynJE1K5Ity5SJdN2fRZHP12X/GSgARgie5/TPGCF3EF/M",
-	"IX+blfW6q/I3HOY7yha8B1VozhO2LB4KZSdkTGcklOvF4XLboWSI5rGXFPFV0i/PUMZJrJigs01LWxD2",
-	"3peCrXiAuQ4a75KNW9ffuL5Zo5wg3Vh2hCkRvXyaczaAMia/nYGLz6lcEPiLIpJ21SQbE8pDj2jZUyM+",
-	"8Yj574SFgH3iOixvpt2EC0vuQa+TykbD+YKxYxbTIeu51841B9tv7pf3BYN4fnpXvp10e6u1awP9pb8b",
-	"xaGRdQ/tYQJBZzf/1SyIWA8yCqA+K/0Bv9rxCul/+RHvXttvXi0fMeQLuFsWo0ZlhKjVva+EEjVy/BfJ",
-	"U+OmeZotVHw43invqV1K34WUA6QDMlCf6SljImVK+DatHemzSE6JnspiTWpln9a5ZVyMP8xsFx6qScSo",
-	"whQEd1f5nOYYodaKFTihPI++L5PhKNcjcJa5yM7iLJ9buHlSFIdUnFSpFHH9WtdJ9BYEd4kxTyDFdV4S",
-	"1Nj1c1tmXM6Gr7CAj2nkpYsJXYyowi5MDijNJiI7F/eIqsKAsmHk3cNFh+PWf0lLES4XKhP2ygsTvCXn",
-	"5617b5K9nfbVtLdLNhKM49dzus8tfJq6lL64bD1Xl4+V53a7PiQTs2EHMorkVJX3woZO7BkaT3WhGF7j",
-	"p4hDUDFmnp+vGEs7a9nzZBlYzHw6k00hP4DG3cghPlz+VUCLgXwS32HI+DV9e/CAHle9FHymkmb4Mtt9",
-	"a5gwpWrkvS+tbCv23Virry6ias231e3b1viwxwxn7F71arZ7dx333WG7v7VzGZzkEY3RRd1ptPevXUt/",
-	"KfSHZ1mdfb4ufWgznrIEJEhnZEpDrt5n3/+3htd4/ONPTn/xC0OgScygC1zgTIdIJjFc+KMf/O6v/qe5",
-	"9hf/+vjH/26uVXoGW+zxz7/1+ON/ALrPJXPkaLEU8ttdV5zGioKu9MKTbJbLb7HZX4AYF8gx6/Xpaiy3",
-	"nK/tpEC8dfLqZRAkk3RaZVXCearXLxRONX5kRhLxI6Y825uiQyjkuNrWjFxhWTp7oMv6eJ1U7o6n2Ow2",
-	"zzH1Nk1hDzwxZl/O2/VMXsflmP5fC6OusBnqvSW3LeqgGWYbp97j3Ra6XwuWsbDJ6kIyZtut3kvKNuSZ",
-	"8T0v18D3LG7m82Izzm39et6T3E01GKl0a9cROYvAq1IwO771Av8X0QxgEST+frn/lS6KQ+yTdcRmELmY",
-	"uS4/Gz4cYr5HfNz95pPi7+M3mGrvbzpB6pVJUoKiriuypkAHiw2B5rt9Lj9Y+ftmkrcbi2fsQgZF+wwt",
-	"g+5krTvKvNfQrA7SIzbuvnqD7O9dvrpZUjFaigJ7TxtuOSBqynUwQn2zIgW9CoTvVSAyrmDqIUkL4zA3",
-	"eyDLm62Bh7xEj7t5zOKZnRTYMBfU9cPIH6WpqErimFA9yhrRBzSKSsEv5pE8ig/6/yVSM+gQOGJQy8DF",
-	"EHT8EYsmzeV+8MUhfe3w8A7BC8qtcs11xFbeaxZmKuOwfG3L0UGuo7ED9GBY8axS0OKi2bZt28uo7TSn",
-	"WUjdG8hE1IAyw+wSnEg+Ya3gxy4QvdQ2yC/9goVHoTyzLI3PUMr96sqd5pwRAzZdE0NnyW5ba3e9XUj3",
-	"pyLEAoCpTKIQqlTswMt7GdKYjllpmZiZ9HsJi2ceMj2wJ+R6pDeVP7Kq7uzr9958g9hfURBd2W+1NwkX",
-	"ADOfAh9dUqQvw9lqH/DqKIZzwb3KdVkURRyDpC+vn8vi9zXzmOmYR+Xp35Ec9szJFfGRlGF5GG3RP+eo",
-	"XC+eWf2g4irEHvbN9Qj1SP/ALGv2lTlamaYV0EQTRnVvXbLY21JH+lmibJa0BZosUNUrZFwsjLZkJF6O",
-	"Bcq45+6rt99mfDhaFlEuzUMdrIqUFnCBy2Kl43M/IT7nE+ZhQxpeY2DuL6dUIqDD6OImc7ZCSZHFmgAV",
-	"aXHcYq429k+vsRmWYE54KZIqDHnZLJ9BYDQl8HmioxVLRFVPDmpFPNxipkx0eRW8NSvidaxsUZvH9wBd",
-	"bJLoi5V/aT4HZtjONWNF/ZZqEtJZk8SDcYfELGAimEFswCOFUAGcthAeIBu2ThWarXIRyunmAQmiY7gk",
-	"GCWxME8qCCB8xMaDTY9MGTtSPS17hUAU2dC97FfZVyw+ZiHZONw0T0UcevMKVEUe2HJx0vLImFHRs6+D",
-	"8ZVK9Cpg2zoNEWC1XDeEirrVQ9t3OySKDcdMaBxyPBiXV7DKkEV5iMCSwyQRdcWFw7coDgnUD7OMsezT",
-	"Po+4nqVgjmnwIx+SuThhgyi8NlfEyRoYpd1Ynt2J85RIp53uh+K+KhNVsDw3Iol59Wu4+RAwPaS27QG0",
-	"pzKWwUDGAbN1woumo3WblbjaIaRg5kMG/MEcimWVmBlb1ThNHUTsbXjA6gReuLuSJssBhABzsMTMQkHg",
-	"kQFs5zHOqg+bcAoaAm5zKbBzD5cCk6NhmY1yDsRMxqm4yV2pml0RRMcde/FXjSHFAs3CHn7xEgm5gkgl",
-	"CzPlxSOxsZxYSKzy7Lj3kiJQYgoYYwdk0qOGfF5XpI/N5TQIqXNP3/TISMb8fSl64I5F+eZ+78VUM/wh",
-	"mhFFZ3kTKJBjBlUMZjIo7dx02mSLTNKXFsat+APIFR3TSB3kLiJfdeMmL+W+7vEBftvsCvc7V+iayXIz",
-	"UVm0GBMwTi6Mrb3RH/ZEP4T2Ooq0QRSVwumj3Ewl/Sa6euq3WX8VkStrI1i8PZqBVwTyC5nQTARs0U1S",
-	"Cz9o3my2ECaWrSs3xasp/m1t5S3HwDWP4UpkoyUStcINmj0Ud99ZxLFFHsCXV1Jmvr9cPBgbsyE6hmq5",
-	"pKIKCG69CLD08+l8diC3zWkyn1vsjgaUtShiy1OLK8A/dc8dxnVTf7FDAdLOphzjH3MHfzsFEcFeBY8/",
-	"+e5nH//To09+ffqt3zobEGV0mWRqdFrNVjszxxtj3PeA85IXbo1Oe+dkTVjSncUEZUfIlcuIp/G5qssz",
-	"mpcWzSQiPalzWUED6QSj6weyOhP4ohTDBZVurhKYcsVC0p/ZriUo5jIjv9ydWSlIMs5YOcA7eOnTh2BF",
-	"LTBT7eZVPSuWrJpoZ+RZNluvkDbb/Gcrpl2fsy3f5HNz6Nb799/B2sPe/Yct70pFX7+1WaukA1utLrnr",
-	"80i1Hr+c6hd2AKAAv4hT4CwdQ8/AB09rbWxzuJOqOd9JH7iGBXSPobg0K6wuEXDIE6qJf+fNe4dk+7i9",
-	"DVbRFuxc5dvUKSzkt+o9/HRJYVqRsZnyPvg5y6n8DDtXoUXmiU4hi9IzMP0woTHTEv4oU2HcWemSQ9OX",
-	"7165vLKp2fxBm7u9vbPy7mnmc13qEsu8s+Ym8LmUD3fFG1ewz1mSZa4rkntCLlmPKXLE2MRDowVNEcMx",
-	"to7/ifDHSiX6KfNLxXjOyD+rn5bjp3oe2zxn1UnqWYP3Vo22khfvJuI8ntuARrwf1/LD3shdej5ttTrt",
-	"k2vlfEtQRmq11vJs2ULEqQo0KcOTAZ8Gdg+vma/6JIvq1gAjOmKTeiSz8IMxo+EBAfnj1HyuiS1tUp4N",
-	"BTNBBJuy2JgHiowA8w4aDJsHppkTi1Q/o65fZTrUcO6eSX13pbHVnGHhPOBC9MpBmrahBcIB2uqCGdN1",
-	"sQvWL0o8b4nhvMGASui88TBvNTh/cpYvYTemZbaUPYuxU0vTlQWKTjCdybyAloppbrhFsSk9TO8kmBGL",
-	"9q2W1hcNrF1g+OmIaoBsNKwd0lk5Y6dCs6xyXAZHl+DefOX3AbDJ8r5vjVqgyY5izyCCmJ4i544g3kvG",
-	"0GJtrtcZkrVYVoYOxMtLfD85WPfUE3i5vdPcXawFXz9OWVzhy84R32dKkwEf6JGLR6H7PjpGoQl+V0gs",
-	"MBdqaaFCIdw2SmLRzCtbK0Ogn7Mo2/MbFysVQYXWsgvT+pqcFsO7gBIjRYf4ZphYdyKMBccFLPDYI37M",
-	"FHTX9nNR4ZiMaXzENHE/esRHPCc/rfux+E5y0BUzmcQqRdM1b4hCFpMbd297xNcjHoe9CY31zHeHT0g1",
-	"hVQcNpGxVkXojCnrK44tnI9RekPDQmjZmj0LMlwGLI6xqWF4bHaOwnrnY66AnuzBiPcRHt1rTEbYIlpp",
-	"GcPDx5hEZ8gAD8OZmitgZg2vwRGgZVkfRGi8e1ses4peiIlicSfiZoh5+IrW7mFrr9O63GldAR8zTRSI",
-	"qIm5chDLsWHSrCFv2tH28c/+16OPv3P6m1+efvwPpz/87ukPv2+oIs2t2LO3bq+/t0cS+ruHBYYpZfW1",
-	"VGGcyPzbXp5ZSKUpnXWITyfc94jfN6am+YB09g+In0yGMQ0ZloBBN3llmQlaBQE0mO1DXzpWJN1C3iba",
-	"o66sDDzD+PSL64O8pAuuWZ+12vTPx7Uksk+uSRyQuVRCOH58FmduuhfOdehmFfxzgwmXZJo+rJdSW5Ep",
-	"u9i8ul5kKLXU9nbm1bjf/Y8/efzffvP4k19++r2fuP7V9eJHDONH9VtTL++Gfd5GdK4vdXF6X4nj4bDf",
-	"RwvDtZTGqDR6f5pLcInXtK4r7WFz3kFZb3oNCWgczwjXB84oRi9UKMUljThGNa2ewpseVnTYrmvr1jaJ",
-	"12y9/ZSjOXO2WaHRdp5eRftqnSDOIR2+nERHZzCubE8S1xc5wWPTHHGl4jqXC1kUcDVAlF09TzvtJeO+",
-	"WMyBOHsf7EIldzBHVxj2EgLeZQoszKJMO08n5h0zYgUKVued+0UE9XPjWGXYyYsbMX3rOos0vwwFfOZV",
-	"bSNTkN884K8bRgE2uGIFzhaAdII2F0/8yjutrX26Nbi+9er9h1fKQ4lzgqoYhGp555RcViTNQWYyM0KF",
-	"mJUzgj95JORDbqyqHpiVW3PwrVd2l6G3druTh6+fmP++cdK7X/yzCsP1THG3UnMMnlSxmK8Zci1g1cFa",
-	"Nb7S37u829pv1MskYQ+CKFFGo7Tu8HXUAXvEW4PRHvJZlohUaOeYGT/RE/+ijvUcMR5WtoWE45wzleJ4",
-	"SASHhE6CdFiBN/GkTtuMyA+fAez6GmcxrmCexrnBr30gwwY4n0jLcLu/cmXv6t61fhHSpI6Ym+OXoge1",
-	"xJ9/9tyMs4bzc9yRjq9VLEFpVVShLE+fWSmdLiL1IpV0Z0+8cI84U9rFGU+/AluUQM+cfy3XXb8ysjwD",
-	"Y9yYtOcxw2HU51jH+dDvs9RqVoIYnFWTWFzrFD/w7C3mMThgT/iQjWUB2K/TuK443b5nlNAR5WmZcKfx",
-	"+Ccff/b9Pzj9w5+e/uCjZ9+Afs4BWOgoYfTGKCJjxCPEsiKM9W44JKzNpe1iF1DT3ktssDOFeETcQZ8E",
-	"EeXjddEab11/4zoCNHIHBo/1ULlCgRE4vWls4ZErKo4ritFflTGZMDmpKH5+yrqEa3tr681LASXP2jYf",
-	"d8S5+5vU7TpSziGvyymLtwLDhBHaLpm1sgWr2ZtvbeJ6SViFYWuZxlDgpDWPmpRBzuMfcHpfXSRQXJRn",
-	"cSqhfDzXwWTHfoaz6Qz89EyWdnG9uMU4Wucgdp2B12kh/LTV5jX1Xc7iGw72sbz/f906/TWNv+px5n2d",
-	"VWN+hatC+VBON7C75p3CDPYM3dDgh9YAqTbwu3/6c2vym42Yu+NadsdEaiY0xkvtbZ/++4en3/vLJffI",
-	"OOSCxrPcLT/++e++9ReQEKhs84HU+WABFndAEUsEZFWVugGZuWPtg2xNiZLyRBkadNo3YR2UyKCYZkfP",
-	"lGWX0WX989gO2w0y9zBvmfnFWQxYL2O2oIIuZyavgY9f2mJhjg0WFrvUUwiw15zFlxQ5qsikqHa3ZGNa",
-	"bKcpXEpUId+BW9hpruCtC2lL1cD7Sxps4G+VM6hau4KMyOaycuUuxJgvsMI5LHrO4qz3yJomTanHEmvc",
-	"Ur4zq2TFX/68gg7Irm+GagbRcdPmxshJo4PNwl321EktUbnG04c6q5SEHh115GoNOfoMDLJ5AbyQa5uD",
-	"07XX2h4y7JjFM2MAMRGW1LFXvnFtp6rlgAUDKZZjbLjFhyOblwZDlVOm6nc/B8WpLB70bMvgUoPrDBHS",
-	"dEueyaa6AAVv3vhOE0c7JL+703SbScwU0x42C4JSI5Sj6/rk4DH5IO98MXOhwURcKc1lbEuWst6E+GxI",
-	"MVeIY7Kk6WVdep2Jsw8I45Bep0dMMcRrxNGtzfOFQHU+TL2z4jwwPLKc9S7qjLJny0UcUGcxCM/oHU4X",
-	"9sktx+JEs5Zq85mGKRB+HRD9PlWst94tgUs3TVMn67Wiz+FdrQxyXlsj52kfry12h09HsXvYvpKNIr1o",
-	"sQdI2j0eky7Tnl9pexPXGQFWaEVb+FWHd0bxWk0i5lap1j1BlhV8oXlXdTMFCp38H545B6qwrHXHWljm",
-	"MqkfyYBGUOhQ1ZZmZZb9ubuM57ZwViljOezzF1AugsWljW7T2pr8OhUXwMsaT+T5eE01JyPW2eptzrx5",
-	"1jwMHJ1Wwv3b7XErNFaEnl3AFpuLWUA7Zewrf0AoUcwYPZAxkfWBntO76uBXX8SGXGNzLW8kHbNAxiEL",
-	"IcMT8sjnNbUn1TD6Ivb4XCh57XQAy9Qr9suzcOvntJNz+fbzs1hfn3tSm35l/Pjp7JGnwYFnqdhefGV1",
-	"czDwplb0lkNQOat95SszJkzYDsbmTvCLwq3mPMJ7Iekp09uy3oZQJQQIbKWG4u8bE/LccMlzMD8IqBbM",
-	"leQKYru8OcQ1RIyjfXnMSKtu7fYS1GU20D2Z6DoDAvSOOeA3hfXkg5ixmoP5POE8TzzynkeOycax0fDG",
-	"9F0LCag2y1vFnBNvOSX2clBl6PweJDHXtoUz4swxGrP4eqJH2V+vugl//e3DxgK+hm2IOYkN9QFByh/T",
-	"I6gRxp5VR+x9jhf5UMho8yShTwS3GgeZxPKYhyy+BHmTqT8fB5BRaaT1pHFyAni0A1lda06oUkyTMRV0",
-	"CI7mjmEsQl1r7Esqx3I0ZlixjACKIQ/zfxqhMJUxbJMw9/2URxEJZbMruuKll+7xoeBiSLhovvQSwZYI",
-	"hmnQaYkNAf3t47ZPBGOhIr4hsYz5+3BBh7wME0Xc2ACIhRCyfjNPTiCyAl/QDEmqDrpiEhsl4yX3RPaS",
-	"RyZUaWYojWW04DElLx1C+QmRiX7JTOkIms1xKDcToXINzEI2ltYGaZKbNBjlJiLoGGFSugJ6fJq7cUJU",
-	"Ef/BlmPdLewA6lvqvM6VVi+9RKhQUxYT/2EXj9puo0PeaTab9z3SzbdiM993G81ms9swv7guY+ZrI/pP",
-	"/CaB3mx+7h6f9GlwlO/Vhn32oFc6UXTMyIBHGrrDhUTJWHskEZpHxHfPhyJUOL2b5AY8Q5FQQoCNPZjw",
-	"mGFyDT1mREgSsokeYQt2O823Y665GBoOuHP98MbXsJcagO2PzTYkE6M4IOD+1d39K5sdEL1YAWjbOR0x",
-	"NlGQRAwy2CO+OfZ819aJmzUxq9kViothZEQlKqhZPjJRGhoQ+DcP6dA/IIqJ0LWxuzXYug2ljUTLFOgN",
-	"0GENY89kgtNTjAmysdfeQYSGKVds02zerrAPeUMKlnvSkGmy29oj0xGPICI5MpvBVig0iX9MI250h555",
-	"11fNGvqWGVS+R8KITiZMWKBmc6/qCvuwJrkuiH8rZGMIdgSzrW+wmU/GgNtDScx0PCOKDrA4/OoO5kB1",
-	"8kWVSRCYjcIVAWcRHuoxm0R0xkLLK9kb9NZd+xMyneNlaAQNzBwz4nq4ENdSowPkB6AqHzrce4QSH/si",
-	"+GVIov4clKhPNpgwYvL90aaHO83Pemn4uJ997MXyzn0fTQ+oGSdUY/v/fCsW4hvJ6QOXRMdm7xopuKxV",
-	"CM4SFNGXXkIOtsCwBA901BkMh2atIV1HZfLSS4d8zPLk2d3d3TcTf+vwxgGhYoasYaFAwhQTlquuMMI5",
-	"MYfIvCMkbUrcJG8JRAuHfhg5gEKgS2J/7MvQdUVDrc6amPjavVYLq7ojHjCBNcE2JHZ9QoMR29ppthpe",
-	"I4kje+Sozvb2dDptUvi5KePhtr1Xbb9+68bNN+7dhHuyxJoGnHoYc/jsV//90cf/+Pjnf/f4h9/Ju+Ia",
-	"7WYLb5ITJuiENzqN3WaruYtOfYRb2h4xGunR++bzkJVoUNftNqKKRNB2RGGQeRJLYHeAKleuo4dqkjdA",
-	"XguJB0gTQotWvt8KGx3zlq/BO7HyfCKF7RWx02pZ7VPbKD6dTCKOLdG231UL7t/UbymP0kA2XWUk2HfD",
-	"IT+f/8CPWbOguWC9l3IwGI1bysZMcO7U4lVrOoQmdYYWPGDYc24bjtFqwt4YseDIYoJRTfsAmWzYfsyH",
-	"SC6VYlRA8ysM2cCpDEx3zGI+4JbratH9LqMhF9iv/nykD2DwCAiOY8dlgCiocp+zmWSLdLFrZmY0a5on",
-	"XW7tXsAUEhEbGUdR8a6cixUEhQnBreHsImb1hsSA3OyA+DhMnyjo0mw7ANmKvOXMeoOKAreGEtjLaGaV",
-	"PHvc3saTcUsxrbYfZgV/PR6ebKcekVKOPszlo1h2BRccQBx4pJ9ER0TT4dAIaBnno+72JId2bzxskjcF",
-	"I4CA4XRHgPCOIgu7OF7k7ogrfQOeco9pjC4VDa4KX1B2yfbrRtUCf9CKC1F3g8SGM+yiesxRmAs6qkok",
-	"Fp60cpBLAwoVbIc9HEvZK9Ixb98xV8HF7VoXt/Hi3VoX7+LFe7Uu3stt4RUXm6uA7VNGN+q/sb/GGbiw",
-	"sc60TIIR+EEcrwNLgQPuwZbVqLZw/5oFfGevtQc/zVkZ2Z0dsykb908WOGuh5Tdcf0lhI0LcQMVuw3WL",
-	"kDlY+FTn0nsKe7KRt+fRb5Ux2AqvOvgdYcvnPTrlWkDKaXpxk89lCXoAQwfAS0Yvtk5q35hEVoylSj9o",
-	"gz7aTb4FyTRGtM1YIvKYOdwSFoX2df5rNxGdFe/bwt986O2oEBLJkrkr/FxLd9s15auk3Wq1yPU3XoE6",
-	"yk63ccwn3QZ8sRFwPSNfJd3Go4++9+mvft1tkDfvkvTLT//qZ6e//utuY9M/MKohE5CpgKexMVNZaHEg",
-	"zLPM2f3m3a4Y8wdNN3ucoRGKMGiP+Ft+DtHPDN3QHX1+HeJnYSPfI34WNzJ/GW6AlpfaqPUe8c0wzb9y",
-	"Kljse12B5qvrdtuTwvzKxpNIzhhT5g8qREKjXmzYNYGHxGzIlWbomwXrAktVUoijPEV921UTE0vsFYbo",
-	"aXaZbyzdvDMQGy+g/w9aSWACFiZ+TOkMOYI9mFAR+oSGoSK+LZaBycKTzSfIRPDRXDHrCHYi2CeZLMTz",
-	"D2zzgEZRk/gprzBqtFY6pWiaApCThcowK3lAeOgRq0p7Ft5XhOCgQJzfaEpBJ2MxcvHbGKMxCrxC8Doc",
-	"qwfpmAogtugQO5q6+XmWLzyS7gEZw3R8zzly8CkgedJp419gL8Pc7d99pnhoDENHcfwejZGS4zLn1HvC",
-	"J2WdK3EwrwId1rnjnoz1em8wLLDOHTdhterccQhJy+bCkgY5c1IT4VrADqVDlKw8TbQFsQ82aCb3NR02",
-	"8tJ9zWqDhcIgc2qiQw7RYrLxcaE0o2HVQOwNhcGsKkt+ssqSHXl9PenzpSTt7NS5eGfn3EpS3o/vlKJC",
-	"DUe5XrSzU6UXFUUNqkZSlVm7cJLh2Wc7PMvYuctBtDp/HXoS0YXWJJCom/Z8tvHwEULt8dAlWo691AvJ",
-	"8fxIswUUHlKJYsS/8xYqDumot/uzLXftFg+3H6Kv82T7Ye4JJ75nCyEFYI46n2CWZVAmYfHodpy5tojN",
-	"eSK/ASHblXf8vvWBGlljbRNwybwsw9maljEYk1YFymA8cdly+ey//dvTTz4+/ct/b+STGBZT5lw728bp",
-	"n/zo0cc/ffTRh5/9+p9PP/6RtZ6HLA/4V9t6dpS1KTInxcgWuPEXJE77wiVOmbTBEYH0xDa68PabFmit",
-	"7Kn2su2btnL9dRksBfB216fXwSg+NybftVoXX8OL92tdvA8Xt2sNo43DaF+udfHlpyaBkS9ynciqhTAz",
-	"Z7015ypM1X2vlliexlznnTuZ5HNJJivkdYyxJYW6NTfitz8DR5KPm97q4DmBacwGdGwagdufEfebkdih",
-	"ZBax3Al8KrpCJhqsgQlgOrNxQXeXccjiJgGvjkWRD5mxQiDwSkmf5nK9JjLWNvaSQwCHKGvMtWaiSa53",
-	"hZXd8CqZe9URm+VTxkrkOtDt7Krzs5TriwWXOWmPtm21tP/0r/709P/+cCEVr3F9q42eijSpWI3kpFBw",
-	"CcUXFgoaD/z8Y81rP/v7//j0N3/22ff/7fQH//bph3/0ux//0GI5lL9uZ/F199c+OF62LWVqnBsXr6nC",
-	"yy1SXZnCKsj8jvh8efVeiPhSEf+2kbYkmRAt0ctUQ+Huy3C2BWH+Rufa7rVrV1rXzinVt6wLr1yyu4Be",
-	"0ZE3kIkI016UIHEJVUcMVOwMLJ07J5yQmZ9lRFWzXE6+xgpehrNLrhAIUKuU4oyS4DWmn6kweI3panlw",
-	"uLhWz688eGJb/Ky79i6jYemmxXBU9dY1Nu+WNOdyqqvVsZEXd20dK7RW2C2r67OmcqqkHQk5xTSqvKZW",
-	"GiZO+XKWZe6vreg8DXfbrcEbUrDbeJA/DQfTqr15ZpvPPHa3TqzsDalvyxDi/l+2MB9s01wf5/5sriHD",
-	"JbV0t9YwqvbW8XOttR2wfUUdps7tOcPTk2SJdVbseAEdoIrnMjqV8/bXxk6rvWkrkq1lB51SZDjDsIX5",
-	"iz3gSkOYXjAI6WC+obHdzANamx5R0sqaqSQoY5T1j035hKG1CItzSdnoXZNcFzOCWczgi6VRZITsmM5I",
-	"KHGkkDIQsAPIqjQ2G48i0odU02yTkesLPmtjtO219tNgYyLwCswFbGaJiR3yku+S/zAzkYp0ul3hntch",
-	"e+2dFGUjxu7jFZ6+SXIxEvPWwEqyBVf9y5AXRxdnDSmp1ltvSAp2KySGlHvuHVnWc90/A9/j6fd/9Ojj",
-	"n1Zbo4//9I8/+96/ru8tvPMsjb6y0+OmYT0WHhS3MuZNA89Nz3WmvPB5PvcGcS2ztb3zxXGQOpfjEz7r",
-	"97299s45nai2b1KlrX3o/IrWHxpxpbFsAGsmMFmZC0LhAO5g5zGX/uLSa0iiIJtBs3hAA0b6CY+wJMJm",
-	"/+uYMUyfT/NxtJSYrwuZc+Stu683yWv8mGWZBhsU7tuElAP8sqfZA+17tleiHpWddjjlC7HqMQsCutBi",
-	"hodZOxwJ3A2/5TCLssSTUryihjHe4PR0d8BhYi/lwl0Ji5sGt6zf8z54EK0bZqflNZSMdaPT2Mq/de3j",
-	"5h7yxzM6b57XcPjnw5vwVEQeMsi54/IX44Z4mCvKP0FhBsriolhLu1lnffMSbRjK5uABLLCyBTDUqP5v",
-	"2JodrkgklT7IVHSf9I16CxqP0WcXXRJ43dlD6Tm9en09trBH9xZp8YqDRnxOrfG1FIyzsjkSqVbos9wu",
-	"N2d1/XPaK3eUvTlnRIKWkVlToFJkZWOuCkkl8TE/lnGTvLKQKGVO2r3W3lIv2gvP2QvP2efLc/Y5dZE5",
-	"VnGOL5egUGSa21U+q8x14yrzIjbQmOJ7xNjEXMRjV/YqkiiyRa9GFGDlLOZlWueQLQztCiyZNa+w+cBY",
-	"qW1kDdRbQa5/qWMonyrwJI+tp5ZUABJzC+b1e9XOm8/++AeYSuCyu7IGrc+5t+bwiThpnku14YXH4yI8",
-	"HlitdFGi2bsYr0bBDtjORSbVktBkpa1QEosU6JtgsY1Kgus/v69WxCiLBsE5XO5n0PdfA9C8L5kCYQw+",
-	"DJRkgSRzsK6rxq+jwp9defCecjQOYG2FnKaZhKWh9xVMThCqCGzkBSWkuSzo9AT5/8Wp+rRP1TUOyrNu",
-	"ZnAD53zrxX19/hPowk4e5xWuRFAAL5NHVDJGX1MIxaXHDGvFU3QvTEeOk8wNT5UmgRyPuTb2vM5A3JZa",
-	"8rfteJ7gNnGvqNglliLNL6UBO8VgSM5dk1s4RWhok7gu/lC6CIN2Ba9jmWclqyPiF9bZckEGMg5YijLv",
-	"HmQjS5CnKSaJBkk6pYqkwDcDc1Jh7j1C8wjEX7AAo5NYhknAFGJaYZEue0ADHc2MkZxlmqSFvG6P2fQ5",
-	"iujylxQg74wo2Mc4amhd6wqpQLzrLO2eKtJaVaZ6Dyn0BDcfvAHw3Uu235vCAehPWIzT/HICLRR2oKtx",
-	"tjhPBbQFy9Ln33m2qcHT2YeaDlfuw7E8TrEQIj5gwSyIGIFbi+AHdkdOR5LIGAWYuTcsbNvmcrbHAT3X",
-	"YCYwh9vymK2OSBryfEkRTEAawmq7uH8mcJkwv8cygT4/z9/xhiNeuqk0HWbZy/Nd0HMbaZJoc65BWp6H",
-	"KXqInDlbvpEOzRCegoVzSIdVZ8j1KAIQiHkclRcHCZAlx9nw7/PA1NsPNR3W8YGlHJ05vxyipsWAaJI9",
-	"gLhkAFgY8lBc0qt8X4d0+MLp9USdXhadY1DupD0rnwJqC5rB3lP3fh3S4TrurHlZ7Pg1Z27EjCobFwMk",
-	"21kmySFIp+hMdXJmg71eSMG8rki/F+5uY9kMpQyXe8UO0pxA+zxAfoIHcAVYS4gg1SS3BD7cNszvCmiZ",
-	"noKvAEhrYGcmBas8h8IV+d8XtB3PmE+HVGh0Gp9969sIDbp+yO2QDu8kcHidPJ2zssrVQZXiQzFmQj+/",
-	"qTVfokS2O7CvQVaKs4nKZUGrFeJy1TnNl0Hb5Q/nS9g8lXBhMc0RKR7rX1XaeXWFosldXuwT2j2LPVMr",
-	"/BUTdxH4LHAuL3RN4npPppzJnwcTKq3dgR6W50msKU1Vf0tAdZcrMmqSN/P7GE9E67ZzZUiLJ3IB12O5",
-	"j8NN59kiJL2Idj0v0a6ncootLbR70mlzc6eZBatdemxh+siAsbBjD6wsqoU/erbg0sKEo/o9pBMMBbQB",
-	"jVKx9/wm+YbNkcPoGHyZNmzoihEVYWRxdSZUOZg2nw40i/2DVABABSidTKCbBPYloa7mUy/0gLBAQHnh",
-	"nDZmyOXsWQCg64Kw8UTP0Fk4ZtRVyJhn0tgFIcwWrwom3ESint2bWoLriAvlWg5Aa9uYKPZeVREmkKy8",
-	"ArNV0nxoeZO00hEVUg2w5U3ZQOb6HNaHDX6CkhMWqMpNjKsH9VIOJBcJ/fkRgGeVPK/KyOyVXFVYPhm1",
-	"AsN6JVC1EyUPLKh7TPWS4Mb1KILNExK4LkutTRtl9KliaTcOgLJ1fyA6LoY+QjrD8Ee5nnzTjuYuDOZp",
-	"YM9WbxHbV6Ryg9iGwPndMddH8f7D3bIe2E92k+QouDqkAov5RdgjoMk7XsZp5bV4YNLKjZHPFVi6PYza",
-	"jct+sv0wpLOTEoV7rv1o2qdGhqyI8v7WvVcqQNwz1qrGb6/Jagsc/ioAr5ttKIWNuIOXjmpGRjIKVXGQ",
-	"2NO5vVUFOB/SWT2Y+fL2jcsdjbARcaiuYZYZq2APdE4YeeCWSwTXWezECh6ubP8031zoY+s7d1VBYDW7",
-	"4no+Z8Tcii3sNCK3205BDikQBBxqRNrINaAfuhlTzHYY+wHKadQd4SpzR9xFk8qYTPY1oDUNKRcVfsT8",
-	"xn7KdW5n9TlCf+LG1Wbr2u5OfXdjQYIlTx15q0DnChsN1vGLZ5+9SNu/iKpdG6zIHUUVJ9FFABEUjq45",
-	"K7HQA2NFhB0usj00HAoA5iZjJhlXVtPDPlSYdIPQfxxh4YMoCVnoAj+ziZHLIMNkrDyQvF5XBCPJA3sj",
-	"UAmEBaaTHaRIgjY7WvkeGdAAJTYeVbSIYDSmYubhqAeJsMl+UGCMXtlk3OkKJmQyHBnrD8ARCDVTGs/B",
-	"KVQZhdhzwJZbPkGpU3hPRXqAbXSCPSSBQF8YzQ3Sn3LgFgEVpA9dgKGZrNs9yJnVFk5VHbu9b9umolWD",
-	"ctzEvlNzrWYGtnVsLi06dWV6JGJ0YLQB86/t3joymwkzTwzXIrQENhJWDGCGx7YKHnI2MadyzoDiQmlq",
-	"Tdq3Dm9AkmWx+U2hiYhns0fiYuYrdgpBV4mhCcHeqVrKMo639LGNNs4D1ZRv4V8Pm/OZwnvUVk6QNDct",
-	"Hz1l1ST3cpEDOiqyMDSbCVnAw+cZeeBLFB49ZFFEpqNZ/nAbmEO20O0qNrZClShcGTU9DwiIE54TGmPD",
-	"0go8o4UOXdToDA809IEyv+iYsUIUqC/1CA5j5ZK/x4xmiOtFkQenvDGaxCUNlmpXTI0llcNktyo5NvQ1",
-	"x4eYYc8tFinWyVJSIPbppR0TsWlt2mI7ux3a42JGblwO72dIcn5pmUNYKgq7xbZkoNxs5EW8R7qN/VaI",
-	"7apthw3yVXJpyvqXuo3N7BGNNYXca/yYPSMRd8fQNayMkKU8wUWOh17gFD2rQmUWHBU3vghzXo11hNaF",
-	"CCxsKlpt8dzC39O+Ws6wyWfnl7un7Z3Pd8Y9TmK1b9iS8QtjY/B08Rw7um+qzAn7+6r+VffS9ruUDHhk",
-	"/agHJJlEkkIqBHgs4fhJ+0zZZ28/xA+QxmGX189h6sOPRGlqGBabq7BogJ0Qx3Qy4WLoQ+dB10Y9SsZo",
-	"sADKLqjDTXJvAimMNJaJCJ05AmetKyI2D0yB+zrF+mOy4WizmestSSNOFfZbPOK2YaFrN4nmac+eRrlv",
-	"bDd6ryvSa+h4QvlQ5LpTEj9kExrrsVlY6F5pDr0YGlhOYnnMRVBoahlypWMeQK9ELsJE2Wvd5x5mN8Fb",
-	"0++gQ/6B4XPqmo75+G9zyESI47BfuDaZPtnw2/v7ra3W5a2dlrkg/XD6nQ9P//Q7BH/d29q5Am+LEkFj",
-	"stPaaW1FjE72tlq7/mb2XC4COWa9vu33aL9lYYL7OvedDIJkMv8loD4ypbHVZVe47ycxGzBjRTLVhNM/",
-	"OGIzVAPcjF1zNd9+aGJvTxR3Kb0qfsaQPUzQ/R6xIY16jjXct/1EQUvxHmyp/C+FTqPuy7mOo2SDC+I7",
-	"g9j3Uqd9V6QOfovprGUUbmKvoeKIXbNS9C2lveKcJ0URn2od836iS2jl2goBxSJIFYtZVyjDnBB96M+I",
-	"f4B9Of/fb33bxywEB4+dh59GNLGOTVEIWBQpxB1yKqhraXfdHEKuYRElrvUZkYOucLqdj0LB92DfhyTi",
-	"RxhtyFVqu+QJy9mWTEqOGQaQC0zAVa5iJma2qW7EQNvuCiE1UXTWdA1gLRdA8/EOmdJY+ARxkPK/28QO",
-	"IxilYgSuJsGIxjTQWdclKYYeGdMYm927fksZ1jZMA4AD8XeQoYods5jrGfHNy40EPDBjMyaA7+VZwrOG",
-	"QeoAkVMFku4w7zXNmqL2qqWe2YBxjA12s186hjFkQCOIUvkYLNvZau9hd1wJ+ZUOLa4r5GCgmM5fd9hu",
-	"dVrm/7/XutZptVzTXHym5mOWv5i4i33PXTEXg39fCmZGS8G95HfFRsgCPqYRIrni170xFzL2yUbAoER+",
-	"wMSBK+UF1rPxMT2V5lnpBiQbtqYY+e+SMr8WW3v5EGBD8Q5anZGYhs0gZcovbFcPG2Cb86FJ3sKm+XPw",
-	"ebbFMXR6jNncoYSHHs27uyzGLWxBhfIiltNLyp14NpcfNot5G9QkzG9J6CEPTOIqkGEvQGhuPqexU3y/",
-	"2Uk4D9sGzZzQbKEBGuDr2/Dhva9d39q5fAVLoFVX2DvsgCn0IVNExiE3G5uOjaXK3ktoBMzslsqMsEkO",
-	"48SsGhfgMwz5AE4BDb/aLQ6RScEgWavYC9NIL+iWFstpoVsasG/EBfOcdmGhO5W0OVpKy0mW5mlmd0CU",
-	"RAlmngbCxqbN5bb2Rrbv7I/mbKTYNjMtO2cUwELnFt/OO1seGCUWfCDtzHTgFw0tnAMKcqzP0AtqdLUo",
-	"IhvmOy5QeopAhlzY0hVMhrOrgfN2oY2ptF8A+c1YDStmt5mF2SQDyiPVFeD4mI5kxPJxYex+bimN2ykL",
-	"nWQ1M+b8Y3EsY7+6iyhq889XD1GX39Bp3Hjjm41cXlugjhtew+q18KScxGp03J+BTdQrk9sLuWs5ye3S",
-	"EE7mW8SleQl5x0p9fwmuwbPpNmrXvxp3P7VD0D6AV4JB8gKQ/0WHumKGMxtyKIbjTqaUGsqrw9bV4Wpn",
-	"Uc9FqkuM4UrvzdfklAxonI0TDhrnvOUaAsMhFKWW4PWcVVw+LUzc6u18mGpeL/Bwnzge7vn3QHVW/6JX",
-	"aT1WhNvzVUFLXEnrFwTlHl+RmnePCQwpg351SZH+TKcoDP4NfPHWTatOdcjwfT7x035JM9Ts5XgSM6WM",
-	"cm8Y+13Zd04ud6E7tkZUdQUToTnJqMgOM6pJP2b0SEEFdsToca7WqM9GXGAI3qYSoCoJ74NAle3pR17j",
-	"L5NETGhwlNnf+I6u0CmWPdoNVt3TqdHOo4jEiRBQcCxFgBXCRgDBgL18gyirnTpgJlBd7X4uT/izWoVd",
-	"SG95nqkhckY6WJF5QrsETpQJWQrn/IoVMpqZSMaGac3zzQNCJjTXM7MLSrOa66iEMtBMbykdMzouSsZU",
-	"EexzQSHbev4lNXSrnQsTxl+X/SpJ/K7sH5ABJuZzbewJp+vMSefnXFX6nMD+Ptd61VuZ/m0kZtWZkm/2",
-	"225d3b261762s2d+EXLr2Fpfc1GxZVi/tbUwc5XmYyYTvYXNz1Wjs3ul1Vqinm2DXbq8BC1GaFOqMfPJ",
-	"Bukhcxr9CRCigGNjwbPQJNc1GUulSbvV8lqtFkizIzbRB8Q3tjXLvABWDXSNRaJoWfDuJo77CxDBg5ms",
-	"DuPhQn05S7sxn4O6FI/Uv7JsGz5jZe5d2a/eVa/DLGR8dIbY9dfNg59ZRRVTtvplEsmQpf0kyyqrkPAF",
-	"LYRrNlY1Tut7eOtJqjfQOKaz5bWQR1yEVUVe0GEyP5AxffA6E0M9MiK69XQru74u+6t3u2GfL0zE/l1k",
-	"WbdN4c+qjWh+nMsDMV9tP3xX9uv5E8AI4apJ7sgoMkodVhylkQyj8SdBwBho9ngGERkbAyNgUWTsE18l",
-	"/XdZoH1ANUo9EmbHKlKBIGyUzM+tO2K5BvzCEfHkG/O8C+yxuAXO44HI75V1We/rsj9/XKV7bBu3wvpO",
-	"B/fQqgyb6+pIEUreS1iCe84a3bBltYQIVJO8nXMADrjgasRCwoUNvyjNJsZmpzOIDcGdkKtPjc5oqDFD",
-	"q51w1RWYopqmlPLSAhGc7pk28OcYoGT5np8re3sBL3JRWZTAS0s2/Bm2+JyXfcyWI4ZAz3WHg6/lERME",
-	"r+qjF2yc5aWh2on+PNBHucAW7mCn2pvHdEaoOio99W6zs1VTLQsjVmeGGkLDwQwgmWMJCaaIQIb1ePi1",
-	"+ZuPWe99KRhIHU63742oGI4orx8NvF1ZNooU/iKoZ2+PJKFjcqt2jX3KhFC0tAUY6cvRJvAS0p+RI1YB",
-	"3wug7LfxUU8a+x1eswy8F8f7hdG9Ec9+7IhbBtxeInYWwNhLj/NX2IALpshITucyfuB+o0jfefPeIWk2",
-	"m9txIpRvBI1wRaeQoENuaWUYI5f7mnVAwCxzWyhprPOu8PHmZhAd+5Dd8wEYfuQDc5J9QLKDlmxYxB21",
-	"ST4wl21tbZHCf82X8WBMPiAxC7BWbwCOb/g4loJpGs+gNoGKUJF2s3nZA0e8VFwzl7an2BDSwz4g/pSL",
-	"UE57IZ0pn2zQKCIjrrSMZ5se8aeMD0fa/PCw24i7jQ5pe6TbGKSfxvDpxA43iI7JB4Q9mLBAszBrdALZ",
-	"ZCr7wfY6DLkCvxkzpPAHdMyjmU82xv1hT/TDA8AzgI+eoRHT0nw2wxrJmL8vRW8shR6Z0bV3NjEXF57X",
-	"i6lm+CM8sNVstd0IR0ksDM1j2ad9HnE9M5arkFnHiCnXI46hDPuewuhygxsvH50l6X4L3t0V1wUsXR8S",
-	"qxRpk99DRAkEobL+xJ2WR/ZaHrnSAha61iL/mbyXUGMNMkU2jM1Prm4STDqOZhbKKm2LceD4wnoku6JP",
-	"g6MpjUPlESXJZZtwie5NuFZjFKzIGBhdUIjGFadHL+RwsxDTt+WADOCXcQeZGtrhpz95xLBpm3xAdsgH",
-	"ZJd8QPbIB+RyBWOXs/pl8gEExT4goLBqTqNeJGc0Kv0mGNHxBCpPC5/Ng/ZwzcdcGc297Ob5f+ceYMYP",
-	"FcE9LXsqYmwCQ4PUHngUsMnCF3NPNU8y1BjxPosF4geXPJfqXszVUfkn84w2PFLpxUel12PSWS+Sis3/",
-	"5RIMg0gGR85bwIMRJJKm0kxlDV0o9EmxRWx+xI+ZT6ixg4zCZhhXmjuhswtkygJAE9wKTAfBVSIF64rp",
-	"iAmAYgPtTY2g3A3bVogD+/wBf8BCSGLNvQEK8OisOhctOyifr3w0swbg3QPXZCOyDUmPmDkNQVz1dlsN",
-	"D92B9pvMSfjooz86/ZNvn/7k//n0V98+/ckv3NRBDcnLoUZnt1W/0Dij5bPJK8utZXVu2YsUshehzqIV",
-	"C3xBaF59rNAe66GfVAcxrao5Z+PmzYvth/Bv74jNlrZgwN7t7kwOWZQ1eDfaJ+qR8LYDKxC5MCfZMGZK",
-	"YaJvk+y19o0Ej6AtAE8hlS+pXF2kUYsV4aUJHzi480jQc0E8reryYPvbf0kcPuvgFZ11qyBFa22V5R19",
-	"a24Qr9zUflMsMH3GKZ7VT1LdE3kf1IpSt865+PcpxTSWn2yHTgi8CG48+eDGhZwSe7WdEWvxI3AI6KL3",
-	"PWzXv7h57rLM/QCz8Ihi0FtR2Z2zMeTHzIYgoAjLVRAVNxrZoH1ljD4pGNYheUQk0BLKpSBat8Rmsyuw",
-	"NXiYv3+MDWmMoebjqXfMYoX1ohblEZ7EBgMW6CwTAiqT40QclBodGc6yKoe/0MHo6RxZT80+gFLNLZjZ",
-	"75XYClbnxxYqjz/57mcf/9OjT359+q3fNs6g2d/B2T9dhI2a4u/LDj//AgvxIpBBAALxouT8KizE9SwC",
-	"8CxXRiDuJiKtrrSSfXWKFWwtc+dz3pLTTqMGfHQi1Je1aYzrZhzjep+/s+1FqivlOCVYYEGz3IeARryP",
-	"gO6Z8WtbuyHypu3dLEKL8MnFkPhU9eTAJxvaOTBtU+d5NIausAqF7T/hGr6QV+HZ0OwgdSuChxOwBhAh",
-	"seB5LL6nzwI5zrVkc/oK+jbNscVEaIx1MbNVF1CL3KfBEYA1uwIOKAVORIi+UPNCG+EGVQlVICmiGQA9",
-	"0EDzY6qZD1DRSKqRGZ9AuwjgXzQfs07eFyDS9+d8Bujtt7Sx88ubVlgE7Uq7j1lXWNkDA0+T0HIp0XJA",
-	"ZGTmAfqjtDmX+FBAjMmsO7fmXIoVnty7iXie/LjrKWB3E5E5Vp9lEQnA6WJ2ggsMxYlokldfFJe8KC6p",
-	"gTcNqhUIWCnYGRxIF6pPbT+ME7E03fZNKy7L5FGHDLA/Uc6w5YKYUbPQgvdvTBk7Uh4Z03dlvATQf9Pr",
-	"ikgOtyJ+xCI+kjJUng3Iemk0l0C5DXp4Q06HQirNg1Jb1zm3ziQUn6pry4ywCrc+ES/cWk/erRUDj3xe",
-	"3Vmrj+S7icjn+Nbb8dtOQVo//fcsY6tSci2bX0ox6lFZdLqiLUhLs468xWwhokZyigEdp9BaVSqneSEw",
-	"T6rgQu4SlAMbfaxMfjjqPFvN6jmVOy9SjC+uDy8aGi455FzumNb+k1Adtu1AljesQJdS2ozbzMrQIdG2",
-	"7B6b7SmNOVnWa2MtszwSQdZyH3ZuqV/nbiLu4Ziea7+Om8Zqv45NlvxSBHvP6QbKnzVra9+fu6Ne0+EW",
-	"9L9fnpuNlxBM0eQxCbmaRHRmm3GW7qFDOnwNH/wku1/blyzL08axf2HytDUd2imV9lOvapi+IkP7tgXz",
-	"hycjZgkdqia5JWxzoyhR/JjZ33ONCwIax9zcaqv3AS+FDg/IJNEau0CjR8xiMUI6TIUTyq3m85VMKCOA",
-	"qvtKa3D1yhUGNc+WWu5AxbxCSEfVuWLj0//428/++S9OP/6HBqwKx6XYre3WcuR6NvmC6WK9yBZ8kS24",
-	"brZgKsRKZdh5MwVB4M2potlBt/0Q/nVOq1VJgtQ1moa7DkDAYTYFHSrClVExmxXZfWcXaC9y+57P3L7l",
-	"jH22vL4COy/J6sOzOfOzykgmsUfc0WIxExnGpyD2kJ5Upbl95+Dep+T+XHYGHY4sRV44QJ+8A/Tc8nyv",
-	"pvK6Fh869nD+w6U5fR6JGW4Z+AiWDQAH4LayqIJjGrKcOgyBV4z8CrmoFOuptEDfeFps7LX2u6gPT7li",
-	"m5U5dk/j4Pi8ZNilCvTO5Su7rN9YW/99Jll1tUTPi5y6Fzl1F5ZTd34Z69XpL1yuOy93D4Fw688c04vQ",
-	"IuRneH/FotusBtxmJcXxrNQvYB1JahUaKqJ7QT9Ui5OWHv1lMF/OAGiUdq5PEvilpLP+8+T8PaTD1X5f",
-	"cPJ8gTxjT8Qnpukwgx/gFuXLRRGR0Sn6Rs1Du41jPuk2lvi4niv3VpEkpx999Og3//L4J799/Jf/8/Ff",
-	"/HfMim84D9eQD3Qvksd5sOHH3/3F77717cc/+e1a5/ozc2m98Ga98GadxZv1NP1YavuhpsPa/itQHOCc",
-	"FbIvw5mzTg5cKm2imPVjufwHH0LFXzUjnysn4hrQ1yH9zDzMGEju+djVPNfCeOBKY7Foyr6DcfBATMuB",
-	"BVLH2blMn8VOxQsjz/L6yzQEFyvPBIctx0qRTK160JcyYlTU0g9euOo+Z666Z+CkM5ulvkaMVXrmGCGB",
-	"OVexhXaVt+5z7airMpSNdvXCQ/c0PHSfN99cTbdcCkmY89ABEpQ8zo43mcaZ0fAjt3TqspPHAAsK1yyE",
-	"sjMPXlfkXXjYFB5gyHAzlvnySD1X3pfBizdnJ/zml5/+23c/++VvHn30rUcf/Y/TP/yDR5/8/aOPvreW",
-	"EfCs/HpLJNULh94Lh95FOvSeiSsvNR+2+0l0tH72dk50l4M3m83HlBHKtukSNvTIdJz+DFsWR5ER5EIK",
-	"dKEYewThEohiukluFJUiB9ps5THuSI/IuCtCKS5lWhNxVYEcBgHNoOAUsAUh5l2JCCyoAhVhDvfAteKE",
-	"VrEPJjyeHRAeKmdApZPoCsCRjhl0K0bc6DFXioshtIXmIUEkCD3lAXO9SqQIWNlJYRbiefMMYddMbF2V",
-	"783JQ+C+VvvafoteDrdosH9l6+rVvf5WPwjYVn+3tdPa36fXWq12w6tz2U4DhklhCI1P//zvP/vefzv9",
-	"y7/+3T98d63j5GXD7E//NDGvvcuUMR1LzpW3XcMSbGD44mD4YrmIMAPfKA5SkDEVs3whCiRZpp6JtWzR",
-	"WkLfy8Fizx8DFgV7CTp4ivhtE+4R4tvq5GmSSaEED2up+ZhBX/JyKxVf/Pk1VHF8VRog/PplNVfPZYFm",
-	"IPIVEOJFraeMs+HivL1ZajfesHhL8EKuIwYl/qBfRFIMLdx9zFwxSL4DtLdYVpoh4Du+7oAPxtzeFRMA",
-	"WbVeRefO0U6mu/oUonjFuY8W4ln3xHNnJMJ6NDqNxz/5+LPv/8HpH/709AcfrXGGA52ejVVYQyx8AW3D",
-	"F+behZl7a8q/qmDRCosPRWTpYb+qvs4yscuf4EJpGkWwWaCDozn5m+RVGRMUYdBjsDRfw77uuS6dc7Jm",
-	"ZQIFTvYLk0NhTHKdLmC9Vh/2Z9Wh4ZiLlQkVsZRjqDByHlszQCpml1SmHGO+hYCWyTbhAvRPZW18PMR5",
-	"THx8t0+C/4+9a+ltI0fCf4XoSxJAlp0gu0DkU5DsIgtkg8XGQA6rIN3qLltcU6SWbNnxBgYWe5jXbTCX",
-	"ed3nMJgB5jKHAebnZAL/iwGryCZbbj3asq04o5sfLVJkk1VFfl/VJzI+8vrPUpVsAH1/xJ9atrssPYT/",
-	"cr/iiZeRskJ5XQnbrSuKZEAfgZ5dN+eivnudCUvTMjoO8szyEcwVxOlU/vthPgL2tCza+u410TpmOu9V",
-	"mR0blsZNYmks732l2hIVZWcF/saUXfT+mIPeomrh82mV7hkniRTTKRGF4qCdWEic/l4q/FWoY5hVtnCP",
-	"g37u+r9KH1p1My891w3yw2EhhlrwNRdq39ZsD8qDdtlCFSVMTYCCFkC99oGrevAXu1AGE7q4EZlxooeB",
-	"m7Mbp/AOwB6MjV852AY23pfHQ2ViSs9QicK4mnkqtI737VJJQCfaZX+TprSHfrXPUvyWKfnyjKVjDQbK",
-	"tMdSrNOQYiFj05dn339JdXXZNvvt12/ffvaN/eGrH8/+93VY46Sv5Ko/RTVG6chNkk+pYxvdTnNxlNZK",
-	"FHoq02hiSgavuSmxtF8Y3iijONcd+O3+UvuuoqB7pR0sWVjivDg4WB3LLntG3CpuGKY5F15MFuwwMb7A",
-	"2pmzA4lqs9yoYIKIn2YMsuDyIAQThP6+++HTd798h4GDH0s12Ui55iAK//lXpSozgdOT9JIDvMDENZL0",
-	"kj/t0J53PFMlitDV2cef45gv1vLdWsuGixp79eyLn7Ft+u8gMzyPxoirk2optLWIa4qEwiLb8Fw3EVTr",
-	"CCq4tmbPtjLhlTdhFVG4tP2Gfmgl8UIfIUQXrzrQQqPkGpeMl1320D9D/o4sfzZFZZWxH6hRWufwWFew",
-	"6psU8BvKK120Sy5IMK3tjTkMU7+U6+cEvBnx69k0Y3OrLNbrwufmerC9ardvKKXXQCm9BHdwf9kTUavl",
-	"SCukhZaL2zOqVqao2jrWF6CgS5ft4V8iulCN1HQIJy7ur6RWwgFgty+RhoRFkWjy6qUpEZHkkogBSHha",
-	"7IE63gVR/XTUyA9d9qWhEvDqCHSsAXNMQ5sNSV6L33ovNV7oFPr2k4/e/vT/5AKR/XrwySXN4oa/ugE0",
-	"L4+/ehn2fykia6tjwXbBTan5YOJPoo2R0hN1PEXIcuaXbllt63TPNfQPDrMj0qsYAEh/y4PMDiouegwa",
-	"HJhUkOCDI31mRdGXTldDiOlUH6+CUbiIvLkUud3gj+NxXbExqfU1w6TQ8P5wcjCPkEIc3uLYOnKOt0ZL",
-	"B/tXHvUs3CQ+RmhP/54KrpZUnkGh6rosTCXLEi1/ytPx16+s8f4ZfRcCxH6DaejLlHZkym5j9croInsE",
-	"dzosRQJ4ils6rcjfaZe9wOo9mApr2H8mMIEC40AKpjqxosuMo76fynVf4a5Jz2R/o1vyflcBt/tiauu1",
-	"v5ho650jVuVsjDPQaGokzFh4jaSOJESZeShYH6UbpDNQzvgrXDkZqdNckmbIA6vllpmVbR4Npm1JmsZO",
-	"weAFCLweC1S4dynrTV3Tu671yksgMfu5QUKY3efUxGn1/TKts5Pmr2dNq5cB4yjuNTMDX6tR82RYs7fc",
-	"ZNjeBrBPhePnd4fH9lb9Xek1V5jdJTho0UL/cGD0+u6trFX855kWKXpoEaj+T8iVLij3DIF1KlsRpOsw",
-	"0q12MBtBqXlOhwXND4alZ4qRsC5kRZc98xBygNhP+rJmsnBlngQzlrLbRk28FBy8LkHLTDBe3NnFPDIn",
-	"14egRWZYqnKkcRWvsjJ1F0aeX3rLMKHyTNjV3pe1h5VM5yDQYdZuVh7ayEaB8U/J3XsPug92MAGmxnU7",
-	"7SQ28JMgcCMrHSfJULM08dYQ95LHWzuUpEavxn5mqMa2lWhGk56Ntv68tXNv6+59+yxZw15ix40xbdJJ",
-	"ULYq6d1b/j4pvIw1QcXRamiwPrRtNmDxBiw+hw3YhcGy2IDPtd8rY8axsZ8ThW6/iX5bqFgXPRuQNLIv",
-	"1v5Sai+ppJ7PGWpG11Yxr9cGr83f9ZjsEh7ZgGzXALJd3ja63zJemldwc2ol3DKMF3TkcH55YWL3A3Kt",
-	"GIuPs3IYQvH6Pk2mvV6bA9Js9O+R0hpQlFj6uM+XlEGBVpy43VoUF0V//s5DhoSBXI1GvOyyPUVZvVW7",
-	"gyw/7DADrj4atcxKxdI8kzkIARQOphr2J7KAIu05LeYlroYJrVvJtNw4uC5EWH7+kovEVesB6loZ2A1c",
-	"t4HrLg+uu0RPshCxawzK7PeCfKJ5eYKmaQCZBv1wUg6T3r9eWvtA6VZNDgfvb+jf9jyl7QluG22KG8n0",
-	"B/4BaizA8Z5G40xywPu3qSs303B196jiSXUqyXmRyYNJduAUCE12YhyZvI4fjsAVCPC3WFQmuKGTvysJ",
-	"J9MMEAQpuo2usKmNp9kAhGFKxmUluKwkz0I7do4abshcJoGAI9sOfpkpjMYr3qv9DiJdgV7lm+bN43tx",
-	"nttyrHQ5JBkSLgQrVNSM0887385fubA+WUbP8tFY6bJxQpQ8sN0cRk//Ww2aHsWs13LIpSuO6hAhnL9K",
-	"1s41AUd2nzVVFkUYFNMXPVYVobtgsMpAxymvKGvI80wILg/iCXTpaecafwKZKIdVRu5YqxyM2WVqDNLG",
-	"D6EIazSNoI94Dsnpy9PfAwAA//8=",
+	"7L17kxzHdSf6VTLKewMP1zS6ZwaPmQnF7hAEKUgEiAsMzfBycKezq7K7k1Od2azMmkYTgQjJXtmiRJnS",
+	"9dpc2dRqdde2FGFTWoUlkSYl+ctgAPCv/Qo38pzMenRXdVf3NDDgCgoFMd1dj3ycPO/zO/e9QA6GUjCh",
+	"lbd93+szGrIY/ry2R3vm35CpIOZDzaXwtr29PiMxUzKJA3ZGkSMWKy4FoYpQonQsRY8c0YiHVMu44fke",
+	"u0cHw4h5296+t7Hveb6ngj4bUPNkPR6aH5SOueh5Dx743msyoPiiyfe+2WcxIzr3dp/IGL54W3Z8whXp",
+	"ykSEjZlveOB7QxrTAdN2krthGDOlroflM6X48xlFeFicTbN1ZatJL4ZrNNi6tHb58mZnrRMEbK2z0Vxv",
+	"bm0FW81my/M9bp40pLrv+Z6gA3OnfeYBDz3fi9k7CY9Z6G3rOGH5oXdlPKDa2/aSBK6cXqyrUmga6KuJ",
+	"0nLA4qo5BPb3xSdBrzSb6+WTcA9d2SwqR48/Lzx42rpSuQP2mSsb+y3JxbwJkKG5aAlCmj8NePIKJpPE",
+	"Ssblk2gLdk8fBHBFm8gunLsh7THSYV0Zsx0iRTTGk09GXPfhAkUHjHR5pFlMqAiJkrFuuLm8k7B4nCco",
+	"eHt+yAN67zUmerrvbW82ty753oAL90WrfAZIlNfuDako2Y7dMDTjUoxoSRgN+unZwC0ZRjJk3naXRoqV",
+	"j5Lhk/Oj5JoNgJX8h5h1vW3vjy5kHPUCXqYuFEZmGKb3IJ0AjWM6Loz/Fc6iUE2P/3WzxjiBARt0WKx8",
+	"0mGKh4zw0He82CeHXISw4GbUdafWxZcuPTUY9JxpGUoo2RZzRkKuYexdGRN7OEg74HpMvkL2vYeffufR",
+	"rz/Z98juzZeJGjIRHmipaUT2k2Zzg32FtJrNZruKtpAEq2hrvdlsNusT19Nhs62nzmbtk+7IWJdtAWy/",
+	"j2e3vda255pwDTtirmYi5KJXtcbmbBdWOGRdmkRmTGtBzKhm4QE1V+RWvlVn3a/d0ywWNKpadx4SLoju",
+	"U03UWGk2KK797lqrcnWZffS81S0Sy/whvxrLZPglF8vXQzYYSs1EMP46G09P4U9lEhM5EuSQjYFEdJ8r",
+	"Yt7IlPYJ1WQglSbrFy+SoE9jGhiNq0F2ScyGjGogNC7I5XXSl0msSI9pBUKjy2OliUqCgClFaI9ykdIc",
+	"aqfZdHODXDOjrNq0i5fnb9r17g2qg36F/DPKcBupzAwy6FPRY0bp7FDFQmI4l4xJ+3wb1oKKsdGII6MN",
+	"U1XQWgm7x5VWO2SztU6k7rN4xBWrnmF3DYc1ix7LJnNTClYxoV3h5qMYE6kE32huklGfCSKk2ZqenWRI",
+	"FBfBzBGad80dZvk4B0MZV6pOHH5d4oAEraojj488+fH4muxUjfpt2VlmyJVc6m3ZOfl4X+MDXsL3rxsJ",
+	"T4YsBmWuirdHcHMpc7/YBI7OB8kA+DlyR/sxHQgXmvVYDCO5IUMWlbIUs3gD8+sZZbhKcf2C6Kh8eeCO",
+	"g0M4/dUrNKTa8Hpv2/t/3qJr7941/2mubR3cvd/0L60/+A+li3ZTala1y0JqtoRRQiu32Tzw5Pt8m0Vg",
+	"QFcNO7a/LzH0aovWPXQFw0+qR56IJY5VWD3oZAXjvWOuZZXUDI9iZeR8RKOElQ8Mb3o6FH0HZFDFYEF7",
+	"QhnXo0fobDF2hUqCvhFjbdWXwzbIORYP28UJmd8q5oPvrKlgleiE+Znurv1nnOfd7M/Gwdrd8+Xz3aM9",
+	"UMaqiKpnflyCrFglWcETT05Ye7RXNWZNe0uMuFs5Yk17KxivscZKvXZGxTH2diAToQmNIjIwmgJTvuGh",
+	"5O1EadQdQQKRNlOaD6hmbaNdgZshokKAntxLQCUUIQmk0ooIRuNo7PSVKukFhmKFaSKkMJTJhJFXb6Uf",
+	"7RBwgQPt3S2b8p+gm5MZq3x65lf7LDgk7IjFY9SmKNjkasRiMjJHbCSTKCR9Ohwy4ZNOop1SOWc61rvK",
+	"DqR5b+m0rJVvh9yRMmJUoPczZmoohWJg1t+U+oYMeZezElK7WaYFwoYY3dHYXAXNr2FM/1ubzaZ5UiCF",
+	"ZgL0DTocRhyduheGsexEbPDHbyv08KbUa+4InUvL2AoHR1yiTPF8L2Sa8sjsJAgwsDBIKJkCAgJqQqXc",
+	"3my2LY5lrLztt9InD7g4iJCn5J44MNTXYcZciRhVmrQyawXUd8/3wL3GYm/buwBb8OAuHhWmQI/c9i51",
+	"ty61trpdsxma6kR525ug7nINR/MlGpLbeEN2dtxiqAslc36Q39ZZzpdb+BDc2+L+3aCRObYsBMvErNQI",
+	"rReu0pUyx1GOlNu71on2TstDJg4GXCkO65YuMiUdRmPgAodMmGMtGAuZYzmz17GVreMbgia6L2P+LgvL",
+	"FrI4gFWs4U2JY4YllIKhcExJ74jFvAuCPRc2efPNN9d2E91nQpu1Y2VMkWqzCiOIlqTeUnjTnPAF7tPG",
+	"ifZJBXLIyvYpHQSJaHCIzBcuTn0VansUc81qbdxGtnGvyLjDw5CJsl0rDmcVu7ZXNQ/YRq4V0UxQAXuQ",
+	"iEMhR8KdgM2TcS/nfRFSH0A0Kr+8QqIm5a6qtYqb2SrelJq8Yh86zUSmX72ipYzBzeEGjzIBHG7craNb",
+	"vCsnWjy3FpoPmEz0JGF2ZDgmIQ/h4NE45kcMh8GIucO5ZrgicshieCnpU1Vrka9ki2z5NNlLRzG11JMD",
+	"XRXJLjlDt/pbJ1r9nCv0QNNDVpC7VICjKqVcQqOY0XBsXo8jcrcTXo+rb2UrflWKbsSD0qWeHtWqFtsM",
+	"hblAVkg1JV1gUopwR8+t9ROtqI3GGM42sK6xCUXGOgTNIhaUrDor2FrPVvBWzNIACnmF8qhcPE4NaFVr",
+	"mc4E+YRRm5yS69yXRNGxo9TWycSXOSYHWsqDiMY9VsomuCLwY2zOjCCt5uaVi5cvkc5Ys1oMobUxzRCu",
+	"Cc31mOxJSV6zL55a4YmhrZQxTMxpgg+Yw5Gu78UTre+AhZwemLkdJEIlw6GMNSsIMsWMKZN7KDyszrpe",
+	"zCtz6bPJDfNKsmeWs2RVKwa0ytU9owi8hZi3IBnrTN+bsdbrJ+MRXIA1V2XjdGJGDxWhJE4itkPQqIGj",
+	"REZGMJcaOkESx0wE4wOr2hRVEE2oINfvvE4211uXibuWwL0FU4cOjL1+wV1Rz+pZX89v8DCWAVOKdiJm",
+	"j0/Z9ro1WMV+viGMFq6lDNGihuiR0ukKtnG52rk1xI28eEKdOhH0iPLITLWwmfEYx0AiqmtpfBfzevMd",
+	"Fh/xgJE3Ck+fWsH8y1dj9Wgi5GiHZMOnXWMQ32Y6Hq/tmr8b4AKxD8slUk0sD40ZHl1Q8BQPjVUE3pjA",
+	"kMO2d/y9Dx9+9i/msyG32Hx19ab5mIWMt7315vqltWZrrdnaaza34f//2VyTC3bWDrKH3FhTgXns47/6",
+	"L48+/ifP9+rc7xK6ItphZmuPf/4bODBK0+jAUsF6q9lsXTFfx3xAzWTQkTaM5REI9m3v0S9//OS7H8CG",
+	"x4zBKP7hsyfv//mTT35BWuT4g08830uG4dy5W2HubbcewPOHLNYcvTq5NZ9NArsxo8B0H7jtmLRU72gq",
+	"QhqHRPVlrNN0kgmzNLd5U/GlO6+TjdalS2stQqNhn66tA6spf0huy3MuR7MWa0YBLr0nTwJz/ZT53b8/",
+	"/WOPHzExb9FeNRfdimgAy1bztZZoSt45oOqwzPu2FycMGRSar0AtRjLhDbkFTN17E9RY8rKULMvcyiDu",
+	"JEkU20mj9+Y72SW0kCdV8t6UvpcloJgFfMgt6530lkgSs4DxI6ZQqeSKKCYgEB+XP84drunhmO99IpJB",
+	"h8VGRvAo5KLnk1jKwY5dXHDJyETnHCDtIefbxuZpl74vf2Lrkm56gnM3cKEvbXqlYdPMOf+WB0RWTPVw",
+	"T8vOYrbdhaNVGGzm15adt1kAtqxl5FfhFuAnIZoWNLqV4zPWx7xC1rNQYlCB50wEiO7eLw1/FU//gm9L",
+	"T3Duvovzb5s4kYWMiPk3Z8d19plbcC6Fw7bgvdnJyt24UScpqorQbtEeklkUvd4FRXam2kLBsLo/QXhp",
+	"pmKtlEWnq5QlKxbOGTxs+pDczY/eptgse0rqTTs7L3d9TyQRKnugXtQ+QcXbnvWJmvv2eids7mMWOXHz",
+	"H7aaEzj3PQucyLnPqntC5zyo9MQ6KiwPaRhxaWgb1BSpdDTeJsd/8xcPP/274/c/88nD331w/PNvwZ+P",
+	"PvzWo08/hT+PP/nH9IJ/+8mjH/3AJ4/+9i8f/c0Pj9//rJELzXYSxYU5tP6EIaFlEnOIrHERJmb48HWc",
+	"xPAvC5PABRLBi1kSzPW9l8wxvmNtsPvpS63czISm+UtYZ53ne110tpU+kce6H9LxpEFkmN3GZd8LaMSM",
+	"auRte1EiqLEN4erWRd8bSGE26YrvQdo9rDDaAVtr6xeN8SAjGh+EIKC91taVK+kvY2Yeab6atgt6JRt3",
+	"VZqRaRYSc6ciWoZ07Oc0T/O12VAbJpnWTfJTyVYORmjMJZhb2QLZtZl+XMTo8MAuQdm5m/wpd2u6XKUZ",
+	"W+yeJiEdEynIqM+DPuGgSx6yofYJDNjH+RMugigJWeinDngIdJxR5F0pQOUs6HilKmhui0qzbczvOJwu",
+	"6Rhimbnqc9+HG39/nuqY7pVbR9yIbOnKVEJHy686A2mmsJvMLLdz1Omkzx5/61+O/+ovzhEZE6APcvb4",
+	"Lz6Cb9zwfALGGJaVjfoyYjskYi4pCVaHjujYrhjuo5Darhd5ExX4fSEF8+GWjabuoymDb4TJu903FGEu",
+	"Wt/S/dwmpNeA8eJjBocZxhB/OqMIEotLU+ECf2jsi3xuzv2ah33G2T3REUvzMzdas7MzJ8/eZEJJRW5P",
+	"fqny60POfvHh/3r00bfP+XbRpYjG5RZk+sosl3R93lgdxae3rLeK6adbuZzjBc9D2Sm4SiPeidPyxOIG",
+	"hZz2hFSaB2pGwF/Gug80CglBHWdjdrneIWww1GNMwKZRBJezKIIsoDo67cvpAKbVWt8bJnHQpzbtZ6Z+",
+	"bS98hcOc30mo0DyyAqT01Od07oxJyaTgq0R7u2xgxYWCLGXluEWHilDh8V1v+mSz6ZNLTTiFV5rk/yLp",
+	"2MhZcNtfPudDJvOAUZUUHAPZHiaC6/kVTdlGvwHXG2udRsn81fsTcxUs3QSZ4Xv9ApnMobE33FCLhDaQ",
+	"oizb9AZ9W8YEXoPLx1Xq3S91WYBbIsdNRowdlue55edhnRk4iNIJgG50h+nrmg2mR7+Yv27yrOZunvvu",
+	"UzAri3M/iXFptDIqxi9DHKGqEFCKnGPObDqU/bUDvLeYnnvfo0IkNDqI2RETCX4DER6jQEIFXLPZaDbB",
+	"r2QjPtve1Zt/aqbBBsNIjplZkpYxoiLWo9GBTUd89Mkvjz/610c//v6jH3//yc9/8vjnHz766LPH//r5",
+	"489//Oij97744feNsP/gU1Dbe1xpFrMQNdrW1taVtVZrrdVKf0TKP7DsYtvbam1uNjeazcvNK5uXWq2N",
+	"S3uTl2KytKEgFQSTP2JgyVnJE9rw1HrM2tobQPAP/NQMOQC/YKmXNbdcRdfexrpXLnOz5bxfZhsWlu3+",
+	"fFWwdC3vz7nOLWSlZYcPIlw15r7Trvv9GQqDfdqQKsWULaliwaEhY8PCcDQ7hHbA05vqZC4ZSbAGgUNA",
+	"ha0SwlDtiBoTJgqJlmREY0EOGRuq6dS9Mi2kzOK1B7Gel2eCI7O4x0JbqEs6Y/vXDjGGNwkiMLesNfEc",
+	"ntMaR7HGmarHfe3pulvplMg2ZPr8FdxFS/hLZh/XQm0T/i+nYjYrn195vmfXktbwFM3hBjWfMMUdTuZ1",
+	"W5KVbJO24dttcvZqnwt6RhkNpstZSJQMOI1IELOQa4gZ+sghWHgO0jipGGP5ZC60RM62w0Sotk/ajAvz",
+	"zxHVbX9ftBMGH+GG9jljaUvlxqEIjRnagRQjS2D2B3TINY1Uw40xERFTyF7yprr1mhq+dPUmjAx4FtqA",
+	"kws3q2intVVRtFPClWy2VzVLwtdV1tkTHTO2Tdr39z0qwn1vm7zVaDTuPjCLdH/fk/HUV0Jq8939RqPx",
+	"wHxnJmpsve6+MD9D+bi5YN/Llefvez7Z9+QQf+hphl+AMo3fmWO17z1o75A2F21Q7ttC6gPzQdNDZrbQ",
+	"aN5t37yOK2uGt7k6MGvbRlmwL/bFdWFM8AAClm0YTtuOkARUkD49YoSSbiICWADwBaQwNl0aaLVtp2Iv",
+	"sbNJBnYWXfxCx1QoCleoBvJmvGDERShHeNHGpYuh/dYQSrpy85bjIq6GD1XD7J7eF22VDM6WvNMvvCXo",
+	"UyFYRL5CzoxY58y+dy5FRrjYbLYbRi1MhDZ7GdKxapOzIe92WWyEayQDGhHz9TnfrFystN2IiJo/z+o+",
+	"2xfpVefguOSWb4eYMZpH06Oe+WeQ7uSA3gO0EBtHNpLdWmfmWOGCpXU+5m1ESTIwR9sMxyfGKFH+vgDT",
+	"XBmaQy8l5syDq+5se6sZmre21gdtZA3dWA7gleZ3LYlLXz3bzpIpGg34u7W+ttEyd8PD1tbHjQb+1Rq3",
+	"z+3sizZsXxs9G9npkUcM6wEM3QD17dqIeatJQsaGFkhhvdlEt5WacgkBQMlb9/HgmPOenRrP9+TQ2zYE",
+	"4lnL00j/ZrMJJoq7I8CEKriUCy+zUd+ycBme7z360cfHn/x37y5YFUU+4nv31npyzX75tpKicZuObjCl",
+	"0BZy4DaTCU9PIzFnHZKmAg75qbGE5Kf084AeQupUyIY01gOIknhf/OVfPvnVx1/8+c883+sxEYKO0mUD",
+	"Cm6HGu9N8YGsfnT8g589+psPpnN3XC4WvvDRNz5//Pc/OHmOzjPJdSku6Bz3kb34tsQksvxil6XK2CWf",
+	"YxAjBb2KF9dPl6m0hYYsVlhmXO5TNzpAPxlQ6zjOZ63MfWmd5BiqDhGfYuEUmZgNaHxYOilLYfefj7SS",
+	"XCJJIcEE9mTZnBKHVCaFqsjxySzDrMigFzMGllyfUXBwSCOybMXBiI7z4cFeTIVLUxbcBuow/7XMM+4G",
+	"tEySywrP1YLJF0ueunqmxyKHbXfa74RXL37SZpes5g/OhKuYdTWRiXbOYmNzatJlmBs3BT0yZ67pGVwU",
+	"nSh/fmCdZ5D/q+n2Oaq14iqVW9UBaoc0dwpeTasGnMyfaUe/eLLM1GlzazelH3DRjRImAvgQ9OlgiHzM",
+	"xT7M1wn+06OaHTI2hA9dLihW3WgW9AUPUANzWzHX9l3kSM99WK8+jcx91irO/eRhPlnKTHaY5xzQua+p",
+	"eWCXSHLJYzpOJftb+ZUTN08tUd1mI3utjSuk2Ww2zX9adZPV7TMMZ/a2vWEfcQ1c7vqj97776KPPYDcH",
+	"HRa7BP2B7PCITavAtXTdzNWemSx/fOVSa+OKdZu15mjEmW5Qgxs5TQKy1lIwz5n4m1ZOpIIL/MFckw6L",
+	"pOgpoiW6FnqSoYFZS5Y9C0U+zUufEMLKDH9EFRnFXGsmMq8U1QTte5W50G1O85xM5ppDQsKqtVVwkL7O",
+	"sSA5TfIrTuWrcsB8MpLxoU+oUlxpKvQ2ZntTEkNxPVF9QMwwSl3p0Gum0gNxzsukLxyMUj+mkjHQFJyt",
+	"1KOpbXwkZd7uSEVUhBEX+T8PZHyQ/q5lFB10Y2b+Vn0as/AgkJDVNozZgCeDgxj9u0eSDz3HpEFSDWkP",
+	"RR7GKvCagA0oj2aqFMOIarPRJeFFdO6AB5YG4DlqLGsyTdUTDFmMGuPEgcTTJ7sWmBWJp3x3VAWK0Zu5",
+	"bKBuLAery9UvD2i9YhQWIkXAyAD9JooExgbt0ODQoVOnzm4SMlpBbpZhTlXPCCLM+CJihrl8eQLgVPB0",
+	"zlOLJhwjARfcMJZHaHd1WGGHzqipTLRnXt0AjMdP4bMyc9QVUjo5spSBCrxqKaPwmYkvPOQl0quWuDox",
+	"316w/KGSxbwiLRdANrNNQpmMufDJPU5l30ypn/gk4uKQhRwkG9WKDocWR5qgqVlAiD5ZPUXGUxY0ylPe",
+	"MONY5zOxaxR+TJzXOidu4gwVjsk8gv86F+GMaJ0TmDukjZvVhmCbAnd+221xOy/2nMLZpffMt1YUjVjQ",
+	"h8P4zjvwiXck5DKbZ840es0gX5PyMBkueipTSPPFsMRPcFAynM3lEDKLh2YxAl+O3iZIpx7NpNCyU2ww",
+	"g6RfZP3yenFdxPHKBDHPnxhIrdmcnm8lt6Kr8LKYp53yZFY4j8VdRiuSxQu7PlZVwbQKMTX3LacktpZx",
+	"yOTYQt4ZgwACaaizjiMmhyekvO237tbzptAJbwqYXrnI4W//x/Hnnx3//e+8/PbYiDzMTcYFVAjEPHj4",
+	"6UdPPvnF8WcfYtEWnFdDyGqI0dmTogBgfSJT5Woloqy3ms0dW1uu6loXJ6uw9D0acVo6rNchBASqRYY5",
+	"K6PQWI1qhyhG46DPFOkatVH3Eeg/Hc20h3DyvVrHvJPoWbnsZVkzKdA9NsggHWjBwWNyyMaqNMm8HEvh",
+	"uiCQ5IQLm+Ys+QRj9BW4CmjSz+VkhXThBxPibz4JrHLrZ4uBU8SKCBkUui14j/Ptlyzia4bfp9UKuUvR",
+	"OoukPLTAKXkrejGqzRfYzqCnbhJFlpye/OO/P/q3v7XVk9PZjgUOWFOyZy04GML4lAy0N7s27H7Z2k6Z",
+	"GyObgGfddS5xx+wV5g9BNZbhp6FvDyIm/tk9wBRbzGszpxCTqvCAHX/6Z/veg7ZrmIOoGuZJ+6KNV7Qb",
+	"ZDfNNxZ57N70rYYl8WycmNUzxQBqOlFtveq4LL4KukRj1l1piXOZzyBkaVOUIKJK8a7FMpr9yCxzcxY5",
+	"XLeXI/h5bWvJ0r+zlAbMEPZc2rthL5uVFiJHoqyv0Jt9CYdQVZzCisjX3BIpuCrHbKvhT6p5/q9/+OiX",
+	"Py7HLglkzOqfzTvm8jvJAFTGknOZaSR1Nsfiw2caSc3btM0Z07SnFu4ctUdLWZ/mFlG31sP2OIsBlmfA",
+	"yuXOCZNpiht7m3LFQsOC0FuNyN0THu0zKqc3FNxzVZ5Q3xvRWHDRqyoiNIxHhmGudhAAeXM4dQgxrtCb",
+	"HjENJRY7RBhuZniCEeaqtjC3KGEp3tFsm67UVVudFWGXafdpKGY7ZID1F4dsbH45ZGNcEqi+iNlAHrGy",
+	"8guUIAcBjY2q/yfXb601m5vrGF66lx/RxVxxae2MSjvjl5Ywahe0xfNvcuVoA3rvOt6cuqHc5yWt9Ykp",
+	"vYq4EwvMiqWd+lbVRs9I34qq1Co5fIJ1Ceutym2mwBd4fyWbWjZph5+90MRr7Hn25LnzdBWfC/lnF/P4",
+	"3XI+snzntsUzXOo6UU7QeCS/kmkDlGK/uXTyc1f29UQHEnWfCfqpp2hapMjakJAZHOXsG/KoKQvG/OpL",
+	"upwYezpiy8517i6s9hAXNvbBifnvcnBt1T6i3TBkuU6ujlZ3AJsA+0mkTUoWcAjZYU4y3ZleovT5C57y",
+	"7A3rzXnuoDo7ltNTToJat4hHJ+V38/w5q96uknj4/D1bBj+s6F8p2+rWibf6BLB/K3OXZCO8WDLCvCdg",
+	"wRFOuQMK99e//Vma/ksmpqZm/oJLtIhZn564E+ArPluTG+46iBlV5W3zx8W0R67S7h1wp2+btzLS50rL",
+	"eDyRV3Fx0Sz4umZfpsPnk52ttyd1gzg3gHUtTHFCPyfESlMICt2pc29yAsYtu5+paUhnReZUxFW1pOG7",
+	"GryUw+SO8vTZmjysfhZKynL3cnLJOVUn2FB1ZlPBxz1rNVzGR5qvMTmOWTefRmi50vJZJKxcMCIW1pQO",
+	"KgNXu2GobC06JsZoSTQUmCNiBY1ZFtAyJ01G2JrdQYcFRkqjsxYcSdiExH9ams88rS/ihyxtSvyUlbsJ",
+	"txqDEm6Faku2oqtbjIr4c1WUsBaJlymIdbAsVgbbmqqUNcdbUC5rjXRuOBGp3XXHdsKmTxGWb8w0VI1T",
+	"Q187ULNvBJHreiNj65ELbf9/GlgwubS1jK0et2iIz0SHnYXd8Mx12nl0u0Ig3rlhqR1AZhBYZ69dvAlD",
+	"dm5rITo2t9t/7bFUBLt2iWII53D2+jmfhPwISsLI2UsXz/nY3NX83QKoSQiEwcfmuamhLT+yTHGud/om",
+	"Veg6lVzPn5I9P4spVbpr6gl59bsOT1oh/HKmsC/G8FF1X2DMT1PDh6sIxDWmdPodwjX2vHG9/fOtJcx9",
+	"SlPMZllU9a/U7+9Avs4zS9h9GpEEDCwt/Ey0NUqfF+la9dsW3Se95UCze7qkbLJG34KT5yMrGS/jOtFZ",
+	"R+hVdFuuprPs8C5AZ3QwpLwnlmCQaWLfnLg8DOuqvfhBlv43fX550CeqL4c+tMA2/421wBSFhcY2mQ1t",
+	"33137uKtFN4uh0np8skcUhD0/QVgDgtXBCloDW/53ZmvHJ94t040gJmEq0sR2d9MOXPMsB20Yc4iLNQV",
+	"RoyGuGwuXZQGmh9BmqmMBxQKoCKpZrsB9mhvEp4+0Ib9eiEbyDVILYjNs5XiPVHMRV1fa23uNddzRc4y",
+	"glv/qLN5caO55fnYCh87lkOx1iEbm09Qv2hzZ5/86tfHP/89gA6idPOefOObxz///x59+5NcNq03oCJB",
+	"sH/sVV+z3f10UixOrySFqDDF2oW8OOX7pdKIx0wt9DS7XGUJXfDTGUUOWTmY7yEblw5jBqioUyZmKEMZ",
+	"AoFd/U4SHZYSlNuWRRF97X04gRRjJnXE4XYVN2cWN9ujvde4WlmIrjQvaeHI3B7t3UqWyIvI0U9JwSY0",
+	"JaA90qURpKB2DQvmWrGou+PcSt1EWxzsegSYEcWiYmdq8gXYm1KSNkIOPQY0rXHsU3BOj6b8CCELeMgK",
+	"HPBZwX9MrVIOaL2k/Kmi81omTubIbPQL28vLyOpa2s+kdFn7vNdnSpOIHbFomxz/rw+OP/4nnxx/+0cP",
+	"P/3YJ1/883+Dfx9++vGTb75Pzj789OOHn/61Tx595xuP/sdPzvnk+B9+il989C+Pf/oDnzz+yd8c/89/",
+	"9snx9/4O//3Wbx5+/rfk7KsvXdgjm5cuXjlXqPtLy3HfTgSX8YEZjjnRLP/pSOIMYKGpggJAUP86NOiz",
+	"CI78gCqUPaE0TAB/r96Ua0dsCq2jXJahz+lAQe/FeVKEYuGHa/hiNohr8I4vBemR3pRmSqzXrEDp4ANk",
+	"AKi/swXxMGZHXGL2RrFI5sGM/qPsHW97c933VIKkZrNL6k7N7kgw7ahPM25dC51qqVyC6IajcZmV0NXf",
+	"d5X1b8tOeXFAbosrYeLAz5hleAMnkiLrvStj83znoqyHBeLIZPKlNyEqYOdgsxVz7v5wsZKAReFDpqmu",
+	"NGc8S1q11+WzpmGcNVNYaw6rQMt1daQ8bdfPFN2DtFCExyQd1pUV3SHyh6NMMzJnpFZuU+4QzbQ6kvTV",
+	"M5BG+nQ4ZIKFWQxp8kg15qegsXcQOshemA0xI9vc6maqV+4sFbesVDYZLuzCg8Uz3qfqYCBjVl5xuJh+",
+	"hsy+5GREVOkDu0vFhbxFFRRuUEXaQNZtbAdl6CyFyDEkL2wfFmOJ16L3iqzJdL6l63QPl/W2TdlaGF41",
+	"RX5/487LrpdQ7mpjT2FvsMuN5hXAMT8VvFI3zPuVrYnm9zIobaD1hii0iVEs62Q+ZNgGBWCg3bfPRdfW",
+	"dD1cyy2H6JMhbi6AWJKnoVOIyBdI+CRR+cI8FraTVkQeO8ScVSOTBWlO+t0uFkN/zbWtu/dbfmv9wdn9",
+	"/Ubu47n/OD8VGMZbvp0TOWPz1iHHMwrJ0N7uWgtVstR7ovpyOK11fflTqMvW8RXwl1+7B93YFm5VV8Si",
+	"YhwyENrogwcEeh0zBvpnO+eYb5d4MBfU0Z55ZGDB1kq5ZRUVHdCWmAJCo9fmOTiI2+ilKKuBoDroM1UT",
+	"XrjLtW08k8K6Z90GK/rD5JfMvS3dvHQ+1QuYZaHlT6/9Mw8Bn6L3A+p7hty4Bz/ChZkTdRI6nsVUyxiA",
+	"4EHtQ9Q58AiDwOlp+A8kpGEbBfuX1PgpmwA2+sK+aVmjmQla70seTGzjXCMmtwCThxA2INuVtBdCY2Zn",
+	"/anCS2wpIHoJxcq83SBgQ732mv2qsRDweG5RF5ml0+qnVQ/B9XxvkPWHWo0dp5ofyxxCUyd1hOaJtrK0",
+	"dNHHZfmutcqP3Euq57pMV9Jry7P202DVFTO/RWOF/obJIbrdL+tDqUtqQOdS8slnPZvUUx6avyuNwFdv",
+	"/u3UZ53jKH0J07dpW9Io5LG37V2gIrzQBGeXIZi3vNb6la1GswmPh1GWsmDXpGaa89n3lDYHd28twdYE",
+	"zsRol3CRo8Dbr1wll7aarfKicMYq/DbWq+HwACEZMGZhrp9ozMqS8gRbjADcNk6PAKZSzaMnNtotjH2i",
+	"bxfRTrF6o7Mwf26jHaG/lRejWS+cfW/EOvteTn66CG8qO4P0iwq5CZ1VsCNRbnQw9gd3/bRZkELvfQKB",
+	"15COYUbJwPM9etSDKkqBZgUQdQzIrhHF+KwbnOu9ai60XXIgSDbd/MesXv5bbC96N51V/sdpsp3JHooa",
+	"0YjrPhf5vkkBNNc4tBXoaQ+cukmZc0RKbjmnFIM0R5oK0mEEIWvSxtKYJRoXewwtROEVqsSbzjNs5lnV",
+	"/jDbr9LbZzdIwn5KmXuvXbLj7cXmUqHIlOsXTrHIFj83oZk8OOtoUJx02/beaEMZJ+4UFN9LDf3T8s28",
+	"bQYJtPPuytiof3AXIhakGM2z4fBnd/sADQGLQauLTS2INozBpvFDdDJ2ODE2rMpjzMegcQjANCXGn7Xf",
+	"p51euSTdsiLdNJ+xhgbwVUYjXYbA2GfBoToBEM81GvQhOuuTtjxsE9gS2786lqKHVYZcl3rQs7pht1/y",
+	"EDbHqBzj+f2FZ9TifpWzmMZBfzwhA+yheMts7NCsSLM+qtt6huqWVeC4hpmACYRoSk/e/83xB78p9Ml8",
+	"4KcvbNV/4dbcF37x+x8+/OxvzAu/9clEY04j2IVeoKmWEVBDaob4Vr0bzLrHiQggToea84OTAVGku3ZT",
+	"hqy0Mzl1veYL8MAutVzLIZbTZNDHyE66soiktSDYQWGiM/wFWL6Tcw+akRh9kKi+LUaY4yeACfqpPZO9",
+	"diaR37SZBJPNUIZlq9UkVnBrOWycJCZ3kjzzaYaWkeuULMeAS3HUi6UO5ZtS2ZJDXJ2yZb0OLYInGEdn",
+	"DFU+reb65pJpAeiu97ZbW6Xwk9MpcsWWvVloVh2kz7psRF0gQwDz8BLdXbsCQMo8gjfllilQRzXbgdCg",
+	"BQMe0OHQgoSgVnEw4AJyJOzHwNU6Ondg0bVcBGUvJiOENhAQy5EtWSn6nzPZ4KkkCBgLWW6TCwqrkRdp",
+	"LL2ZRkLyf1ctc6sQx9qcYl52zyfp8Q5/N0VvSsSQBsBheFQ35F3MOKjbNKRmMHnlsbcSqptcEHfIFRnQ",
+	"EJMl8ltk++dmib5UEauA1VyxjMbnVMvAyb3mrjZ3xrGc64j4muxcg+seZGen1mK7SzIFxhyzu8t3Snlb",
+	"duoGAfLHs67uVpLDkOvEDMpgfjIx6yZgYI5oXK4r4/mdpIeXqabE/AS+I6Ik6dK45lZnoaJpt0YtmBmk",
+	"gQxnxnlV59+zZ658UOAnUyWnZlLYOx6EfQSaKor+mhNM+dP9Ba5+alFn3NuyqVrXE2yjPflgldkR+bZo",
+	"GfR7Siw+z1JJEEUgOJdx4mJ49nE5JpDRfkoTE6knyLgteWYcNFv8/CanZ76M1y0WZkc6Wq4lSI4HT20E",
+	"bEJWH2Gmz8I0TJ32wsGO+sR21Fc7JRHtXFtyMEUnq1Q3yqtU8ww4q9Bx+objF+5zr9O60txolnKMjGVm",
+	"z0HdZB4LrcHwFi/2LoL0wR35r1q1eWaJn4CS/KWutQ+2f7XWiTs9YCrDs0jQpzENNItJKJnaBhdVLEfG",
+	"okZ+HJKzuV3EJtbOHTF9Guvz8qo+SZAEOVaaDbKabaPtmEkwbJ20A6PkoW2ObyQ7SUQIRhFX4CCZX967",
+	"bPB/cRY/WVcwwXEcoVWf8Gu547AI8du7nU5SaBYYgllIwwOb3BTIKBmILNkpBYRHO9Msq0QnYEjHO0Qx",
+	"EZI//dM//dO1GzfWXn4ZOu4LCBNsbGxskYEcYJ8jaCu23brse4odsRgzfpnTfmomqLuxlcMJm9/OKNKH",
+	"Rmy50IJwAiUXOk8dRY3y4viKRHg3jymQbS5YljobMSIFGUHJnHt1h/W4sKwRR2iGYJ5GWnVVlHThyuZv",
+	"XgK8mLRhWdGraY/ujk0dNjygbU9pO+9QzB9Z3JUU+26+P8y2jLO7kxuoX6NUIEebp5Ahlj8ZJ0kQw+ec",
+	"2gRWMPY7U07RvPoSSWp1oHcSlsCXcSKEVYZypnKm01ARsCgquJAmOdKeZaDpG50eNBE6Kn+EMILgJVrW",
+	"Fup1PI5dfmQUEREqcvbh7/4KKkq++PBXx9/84OGn33WfCt9+B6pPzvkOBOemrQEhLyUxo4l5qFkorjQP",
+	"IHkPkbOh9E2RvkwUg1Bhg0CF5L5AXzwUOKOU4ipDD0n7pElbPIRQ7Wn9pBxBgeSIxQcDHoYQSkj/SIbD",
+	"/PdQtlK+TgUoh3LmWYBfh7TDAqhFe5tgLc3li5tr683WZcPnr9+5fpXcZkcNstkg7V5Hm1/beVXPz0d2",
+	"EbPEzP/qTRAT4F7bISxSjLS54kGhO5d9HiT98KB0Zl+TnSlxllhAE0DmCr3trc1m80E9x1c9J1Whywq8",
+	"5SBOBIZXetBOZLvZ2Mw5kvLnZLGqlbBQtZK9K29rbZRkOi3m5kmXrEq7rSGaKqJVoRQsZ4ZPI/Ys4TRa",
+	"3LPCBVf9Bd+yoCu6LE5miSH/Rpl08AynyAY5WIMM5wc1dut6iBddoHruiq/JTuarWLwS5KSdM60zPDWj",
+	"0/Uq1HwgaVYkn5cpE+m+n0bR49dk5xQUAMMETyL9M0LICeLVCPkbJcGhan+DkUOaCSr0GVX0HlR1oBiy",
+	"WfkhUIZHBnRMQrlYXkLuOJQM0Tz2jCJtlXTKKzZwEnMm6GzTkp7xA3bwrhRszgPMdcRcR85e3725e65G",
+	"eVV6sOwI00X082Uf2QDKiPxG1hBlQuWCRIgoIq6UWZGzQ8pDn2h5oPp86BPz3yEiqRlCBhDIc74rBC9s",
+	"uW+sS+V+Sif97nQvBHrEYtpjB+61WdzI2/Za61uNreZ0UOuBzW9K7zqAOaQlRxs28an0d6M45Eq2DzCh",
+	"ansj/9U4iNgBZFhBvWr6A3617hfSofMj3riy1bhcPmLIn3K3TEeNyhZiZs8ayJouX4kaNU/Ty1Pjpsk1",
+	"m6qAc7RTHiAuXd+psC2uAxJQh+kRYyIlSvg2raXrsEiOiB4V2xKnYnpKHE9s43T8YaysK0yTiFHXS9ze",
+	"VT6nCUKotWMFSiivK+rIpNfXmf49zlxkyzjLJzZucimKQypOqpSLwEwWLHwRBE+JMU8g5X+SE9Q49RNH",
+	"ZlBOhi+zgA9o5KebCX3hqSIDY6059E9bmOFc3H2qCgPKhpF3Dxcdjmv/MS3Nulio1NosL9TyZ8jP63de",
+	"J5vrrctpP7psJBjHr+d0n9j4NJUzfXHZft6UUzWiNNH9EmSDjgzNdnzxjW8++dVPj9/73pNffHL8rW8f",
+	"f/CDxz/++OG//+R///b9h59+78k/ffPRe3/9+L/++skvflSzaeZSUAc1rqUtWrT4hizgNDqwVdhmWbmA",
+	"QBYmcp+0IaZdtbIuYaNYaka4zgCppqgDV3eKq0bUCFJ2T++Ax1ERJiBRcH9frKxx4aLFZCtM9jHU5xJ9",
+	"0nyPKgiBkGZ96TVDXJop9JlS2WX3eWp14XsipGYKYhNT+5PLuH/G1bwTMc5iaoy1wYBm0un5jgQXi0Ca",
+	"LVgq/ugothijqRFEc4RRz9TKSOSun4sA9phgMY1KCGchcrCPsxOck2oHM65aw0nM82l2o2SUaNxOi5tZ",
+	"hFhzUyozyMwbTsFEBelwEhsVx704IPqJiWtJrjNJPPNxaFNiKiGeKUKZD15RninqOpUOjXrclVEkR6qc",
+	"TQl2Tx9kMKfVMBV4TTuFcgW8CvP8PF4FFjmiNlxu85ZrsrtRRGwB6w6RIrJx6zZc/hWA4YTM77YD52zX",
+	"jKTBAw64OkhRPSvXDF/WRqDvXsKUqpFNOxNXo9iZsyR0EY0B5CNLXJNdYgiStBGuuD2h93Z4rPsWqgIo",
+	"Y+Oy7wU0YiKkRgGLEkFjB8DRuuh7AykM4V+x+5wzbbfW1i8ij6ExBoS3vdbWlSvpL2NmHmm+euB7LEP5",
+	"yqNi9Wy9RVb+AMVUTGmoFHry/m8833v8w8+Pf/lLs0DDmHWZUS2doy6SSQwXfvjBFz/6f821v/zXxz/8",
+	"nblW6TEotI9//o3Hn/0TrPvEic+txcymYO664jTmwEmkFz7IZjn7Flt7AlDcRjc46ND5nCUX2XpQWLxF",
+	"qnoNSxqm0yrDKMqven2YotS/hsQIfRiUb7tXbhMKeibEd0jEFYJisXu6rAn5g8rTsVKsV2imGUSMxmW9",
+	"NPMUU+/QFM7AUyP22bRdT3o7Ksfi41rg34XDUO8tuWNRByY+Ozj1Hu+O0N1aePeFQ1YX6z47bvVeUnYg",
+	"l26ccLFG44TiYT4p6P3E0a+nCOZuqkFIpUe7DsuZ7mghBbPjWyzNbhU9+abboN0tj3bSaXaInbQP2Rjy",
+	"BMauD/DZNgixtk/aePrNX4q/i99goW/7nGOkfhknJcjq9kXWNnhnumUwphLkY+OzBCt/10zyhjctY6fy",
+	"FVtLNBW+lTX3LIsVQzt7SEY8e/uVq2Rr8+LlcyUli6XtNe5oQy07RI24Dvqob1YUwFahm78Ci4w7mMYj",
+	"UliOQilXeTy6RI+7dsTisZ0UeAxX1BfU8B+lqQgqIWuhvaKNwAc0ikqh9yZxBIsP+r8T62qC9DmqDrno",
+	"gY7fZ9GwMTvqPD2kr+7t3SJ4QbkPXHNdhcCbuxdQd2Uclu9tOTbhLho7sB4M8ZZU2g2m6CS9YBvQqgup",
+	"m0RIfdCViaiBEY25nDiRfHp4IWpcWPRS2yC/9VMWHgVwmDIflFkp96sDW5hw/XfZaEEEzxmnbaHT9Wah",
+	"MJeKEEt1RzKJQqiRtwMvfeiQxnTASkEqzKTfSVg89pHogTwhszK9qfyRVagXX7vz+k1if0VGdGmr2TpH",
+	"uLDFnXb3zijSkeF4fsR1fs6AC3i9wnVZzoI4Ak5fjt6RZcvVrBqiAx6VF1tFsndgJFfE+1KG5Ukr09Ew",
+	"t8r1soeqH1TchdgnNBr2qU+oTzo70Hcr/cqIVqZpBTDqkFF9sOiy2NvSsPUyfla7tIU1mVpVv5DfODXa",
+	"kpH4ORIoo57br9x4k/Fef1b+VqljrDsvL6nQcKUsM2lw4ifEJ3zCJGih53tdc3/5SrGIahZezbVyX6pJ",
+	"+Qprj2ekRVW2Jb1tm20shce6YIBsvW6AbMvCfgPGxQKI3CeAGTAKB8JQeOvN1tZa8/JaIVUy6SgecgR5",
+	"PxVQ2WViYVUY4LEckI7UfcJsf5W5zxM2HDuNEOf2aBb9Tp6VbLFrhEXq1MQ4Kk4LH5+joJhV5BxgyyIx",
+	"MDetpeJgbssm6kpYVxOAMMLaEnZkLKUuQ2VpAqJtftc8M6mDRYnzae59uRY9Pc5Zy30KAa2UDZ8kqJWN",
+	"f/HAlqOWORQwv6dg1d4u0TGqsLPVaZkYgsp3+gblmme+WdemA5A5MCE44+bgQ4rhbNo/IY84GQ4jjgkm",
+	"yRj+ZYNhJAt/QpWEq9BAXU0L+6RoAuwkW6LbibgT2LDahD+WFpK/82AICx6xFNRrms1BV6o6avQMrFw/",
+	"bW4FQy49THaWp3GY3AKf5DBVbBFVB7Jbi3e5zUzVz4vzOg6yIs7wzMR5M7o8LjF4cYaJXq3llNZdYCWs",
+	"lRlZGFGgHySk4waJu4NtErOAiWAMOXw+KaT0gZ0OaXzkrMXXMw8bcRHK0bkdEkRHcEnQT2JhnlQwXfAR",
+	"Z++d88mIsUN1oOVBIWGUnNUH2a+yo1h8xEJydu+ceSq2BjWvQCfGPQtzSZo+GTAqDuzrYHyltmBVr7E6",
+	"+jvsllPeK/D2jHZmVNWQKNYbMKFxyHF3UI68J0MW5VublJihiajLLhwub3FI2PbaJ8NYdmiHR1yP0yY0",
+	"aZJiPnVydcwGG6NZ48XxGhilPVi+PYmTK5FOOz0PxXNVxqpge65GEuvfFwgQYg9LzP9iBMqpwKfYlXHA",
+	"LL7htNPZBtxKgvSQjGDmQ7r83kT3nSo2M7BOtbTED9shwgPmF9rC3ZVrMhv4HHqllDhokRH4pAvHeYCz",
+	"6sAhHIFvAY+5FNg2nkuBRcywzSC+oQPSIGU3uStVY18E0dG2vfgrhN0bssCo0PjFeRJyBRnFLMzcHj6J",
+	"ZSJCFqaYapZ6zygCUFDQG2GHDA+oWT5/X6SPzdUeCKlzTz/nk76M+btSHEAgF/mb+/0gpprhD9GYKDrO",
+	"O08xpS+WAzMZ5HZuOi2yRobpSwvjVvwe1HQOaKR2cheRr7hxk/O5rw94F79t7Av3O1cY1MlqKNHNZLFx",
+	"YZxcEK7J2U7vQHRC6HiuSAtYUWmHU+SbKac/h0GiWmIaSOwV7LhTG3n3zf4Y4ilQB8iEZiJg0wGWWrjn",
+	"k6aChV62ZF15KF5J+3bVVt5yBFxTDFeiy83gqBUadvZQPH3LsGMLOIcvr1yZyVTDuDswBm90BKg2SQVa",
+	"B9y6iv6VJ9P57EBuGGky6QxzogF5LbLYB/4CTYv0gRPGdUt0sWksrp1zacGHCcHfSh1c2D728efffvLZ",
+	"Pz/8/JPjb/zWeY+RR5dxJm+72Wi2Mke+N8BzD3ZNnrl52631Bwt6vtanPV9uIeduI0rjE6HAZWteCm6R",
+	"iFRS56p3utIxRpdxPd+BuyrFcEqlm0DsolyxkHTGtpE0srksPFAeCJ0FU0lrnqlbeOmz96uhFpipdpOq",
+	"XhEH087It2S2mKstO/zLgV4tTtmWbvI1NHTt3btvIUbQwd37Tf/SejmI1cKk5ahgwZSiJWikWo+fveor",
+	"EwDIwFchBZZxoy1BB89qb3A6pY62/A4uZgHdYcguzQ6rMwRC+YRq0r71+p09cuGodQGsojU4uaptk64R",
+	"cM+q9/DTGYUJycZmykfvJyynchl2IkCELIadQq2nMjD9Y0hjpiV8KFNhnKx0RZzpyzcuXWzO8/pMCtrc",
+	"7a31uXePsmjtTJdYFtc1N4HPpXy4c944h3yWSbPdVST3hFyaP1PkkLGhj0YLmiKGYmx5zFOhj7lK9DOm",
+	"l4rxLEk/85+Wo6d6Hts8ZdVJB16A9uaNtpIWbyfiJJ7bgEa8E9fyw17NXXoybbW6YIRr5XxLAPdktdby",
+	"OptCrkoVuHGG+wo+DQa4CTUrXZ4m+M0CoMGHbFhvyWzblJjRcIcA/3FqPtfEQpAo3yaRMUEEG7HYmAeK",
+	"9KFXBz1kAh6Y5lxOr/qSun6V6VDDubuU+u4grKopw8JuwoU7WXTNrAW2MbEoAGOm62IMLg4etLpIfLbM",
+	"08bDpNXg/MlZpqU9mJbYUvIsZl3ZNZ0LJOQY01LmBQ00P0qryorFoZN4FxgURftWS+uLBtIuEPyoTzW0",
+	"mjGkHdJxOWGnTLMM4U0Gh2fg3jxC2w6QiXXIdROdTOBJlzPdWaz8FCKIqRQ5cQTxTjIY0HiyeYtd1iL8",
+	"CzoQL87w/eTaUaaewIut9cbGNGbb4nHK4g5fdI74DlOadHlX9108Ct330REyTfC7QkqiuVBL2+IIwm39",
+	"JBaNvLI1NwT6nEXZvrxxsVIWBLjArhfc1LS+KkfF8C6guUqxTdpmmFixKowFxwVs8MAn7ZgpRuOg385F",
+	"hWMyoPEh08T96JM24i6304phi8Msu/tiLJNYpV3AzBuikMXk6u0bPmnrPo/DgyGN9bjthE9INYUkXjaU",
+	"sVZFiMsR6ygOlA6pTVB7GnDAkMk9K032gB9oeGROjkJcsiOuYD3ZvT7vcFsZP+xLgXn4MoaHDzD93iwD",
+	"PAxnaq6AmXm+xxFI1aV+lfq+Ne2xG/JoCuoEQwxeoli8HXEzxDzMZHNjr7m53by43bwEPmaaKGBRQ3Nl",
+	"N5YDQ6RZAX9sm0V6jz/+/cPP/uL43351/Nk/HX//28fff9+sijS3GgHDSvBsXKxjGjxkII9YWCCYUlJf",
+	"SBXGiUy+7aWxhT4e0fE2adMhb/uk3TGmpvkD17m9Q9rJsBfTkGHxuDJrqywx2R5GXBELcVA6Vly6iq49",
+	"riAdPMP49HxyUcRoWMRNsGvqe6GZPGJWS6XL20+k/TxLStnrpgcDNU3HtSSSj2830y1zKYdw9HgaMjc9",
+	"CycSuhnSXlk6dmWGYa1inIq8wT3aO0H6tAV0K9LcF3/5vcd/9m+PP//Vo+/8g+d7gAZcL37EagMRbdFu",
+	"PtZ0xIdZtvSTX/36+Oe/X0Gus4zK+McfxXGv1+mghQGTO+PKi9D7s3IQIVUu7wB+K72GBDSOx4TrHWcU",
+	"oxcqlOKMRrzhmlZP4U0lZJdt6AqBjSp0p8oQ0OlmSaMqY0M4+fUq2leLBHH2aO+lJDpcwriyBRAuUTRB",
+	"sWlEXCm7zuVCFhlcjWZHrhI4w41xX0znQGRiYaGC40nEtUBPJaarWQt4mymwMIs8bZlWca790LoZsQIF",
+	"a/utu8VOZyfGm856HE0fxPSt90/QM7HQR2kOlWfNePKNedwwCu19KnZguQCkY7S5eOIfvdVc26Jr3d21",
+	"V+7ev1QeSpxgVBO4Rv4JOZdlSZMlCGaECntLjAn+5JOQ97ixqg7ArFybKEe4tDGry8r+/vD+aw/Mf28+",
+	"OLhb/FjVa2WpuFupOVZZXLVHe6+a5ZrClIe98v6os3lxA4qW6ugL7F4QJcpolNYdvog6YEW8NRitkM+y",
+	"RKRCO8fM+KlK/FWJ9dxiTBdop5aoEeecqRRvU2ITB64V0bRXgVT1tKRttsj3T6E92gKyGHcwv8a5wS8s",
+	"kOEAnIylZeh6f3Rp8/LmlU4RerQOm5ugl9nweifKzVg2nJ+jjnR8zWLxarOifnV2+sxc7rSK1IuU0y2f",
+	"eOEesVTaxZLSr0AWJaB1J9/LRfevbFlOwRg3Ju1JzHAY9Qn2cTL0e5pazdyat2U1iem9TnH+F/YlTHRY",
+	"thI+ZAPpYaM/DPTdLMDxb3u7itMLd4xK2qc8hRvZ9h7/w2dP3v/ztAX7qVQ8V8FSv1ToA2m0yCgiA+wi",
+	"gEVGGPk96/CrzzVmMeoprPN3Ehv6TBszYLeANgkiygcV0De90qTNq7ZHEYxlo3Xp0loLgSfW1s9B+mbf",
+	"6CTo7MfB0zCMmVLMRunNKImohLmsbu1wfffmLnZz4K5zHBZl5aoV+uB5p7HtpVQBmFKBpfOKjMmQyWEF",
+	"dsszVmis7uLgckq7T6TbVNH/Zb46A3Rw4q6odXuVllPoa3LE4rXAHIIILanMdlqDbT2YbIjqOlBa9WVt",
+	"lv6Sp2SndgHbmBp1xQMKNLmg5ExJ7STuDqfG1m1Agrt6GkIW2f2J5Kwd+xKidgmCzGjjuSaG6R3mFh5y",
+	"EU1EhLxWBlh64SnYDQsq/JzFV11/iklqWAziaEHrt3qceWdv1Zhf5qpQP5VTjuw5e6swg02zbujxgB6G",
+	"qTr0xT//N+vzMEc3d8eV7I6h1ExoDBg76JjffXT8nb+fcY+MQy4QTcDd8sOff/GNv4OMSGW7JKbeF4tN",
+	"jfAKiYC0slI/KDN3LCxEF+RBKU2Uta1KGzwuArAdFPMM6VJphtm6LK4L2GG7QeYe5s+yPzmLASZvwKZ0",
+	"8NnE5Hv4+Jm9ICfIYGqzS12l0J+Ls/iMIocVqSTV/qZsTFOQe1y4nLBCwge3/bG4grdO5W1Vdwic0QkU",
+	"f6ucQdXeFXhENpe5O7cSb0aBFE7g0uAszpqkLmjTlbpsscgvpTuzS5b95eVVl7MobSaqGkF01LDJQXLo",
+	"bXvsnVz62INarHKBp/d0VioKzUTr8NUafPQUbNBJBjyVbJzrRGCvtc1u2RGLx8b4YiIsKeSvfOPCXmVL",
+	"AVPGWSwH2Bmc9/o2MQ+GKkcM6xprH4TSgNjp1gGmxt4SIeL0SC5lxq1AwZv0N6SZs9skf7rTfKNhzBTT",
+	"PnY1hlor5KOLOiXhMfko92Q1d6ETZlzJzWVsa7ZQvGdDhBx7hUAuuYTgEmO01notRdk7hHHIL9R9phhC",
+	"XePoFqb5QqQ+H6dfnyMPDI3MJr1VySgrW1YhoJbCDFvOPZ5u7NPbjumJZr3fJ1Mt0459dbr9dahiB4vd",
+	"Erh82zR3tE7r8KfVfW6LOnBN12CoOIqNvdalbBSFLkTFbHUFycRp1mnanDztw+paOMIOlQjvqSnPamKX",
+	"rnitbpYTu1TrniBLiz6V7nXsnuGQNDqoSFSs+ZjCttYd69wWd5EMaASVHlX9c+eWGTh6ub9sf/HcEc5K",
+	"hSyFPX8R9SJanp18rrgov0/FDfCzDpl5Ol5QzckWa7mCo6UPz4LCIMjhJ89sCWOPx/XQWBF6vIIjNhEv",
+	"0YpwyGeP2Q6hRDFj9EDKCFckZt1ElWGkzodIXcGBXOBwlWhsWGkBylrMAhmHLIQUV0ikn9TUZm/fhNvX",
+	"xRXSPxuV2VarOOMTsfSF8yEsUc85L6cRCMhpJyeKBuRnsbg+97QO/dwA+rM5I8+CApcpWZ9+ZXUXc/Cm",
+	"VjTBR1Q9q30VcG+ZCDH51NwJflG41cgjvBeyvjK9LaAiYFEEfxvOJ8IKKNs/MSbkiTtNTOAcIaJcMFGT",
+	"LIhtR+8g5xAyj3bkESPNusXrMxpWsK4+kImuMyCAL5lAvlNYUN+NGas5mOepRcbQJ+/45IicPTIa3oC+",
+	"bTER1bnyLnsnbFWRLvbsfhTm1LIgibkeo5WKQHuMxizeTXQ/+/SKm/DX3tzzpgBGMJODDGOz+gCh1R7Q",
+	"QyiSxnafh+xdjhe1oZLTJopCiy1uNQ4yjOURD1l8BhJHU38+DiBbpb7WQ+/BAwDk7crqYntClWKaDKig",
+	"PXA0bxvCIpTY1gVnVI7kaMywZBsRJEPDALKPhimMZAzHJMx9P+JRRELZ2Bf74vz5O7wnuOgRLhrnzxPs",
+	"JmWIBp2WHRbJEWlfOGq1iWAsVKS9C32b+btwwTZ5CSaKwLkBLBZi6LYb+eWERVbgCxrjkqqdfTGMjZJx",
+	"3j2RnffJkCrNzEpjHTF4TMn5Pai/ITLR582UDqErPod6OxEq1/s1ZANpbZAGuUaDfm4igg4QJ2ZfqEAO",
+	"AecBJ0QVad9bc6S7Br+qtl2d17jS6vx5QoUasZi07++jqN33tslbjUbjrk/2811szff7XqPR2PfML65B",
+	"q/nasP4H7QaBtrbt3D1t0qHBYb7NrQ/cbV/otDcDjzQ01g2JkrH2SSI0j0jbPR+qcEF6N8hVeIYioYQA",
+	"G7s35DHDxB56xIiQJGRD3ScRH3Btp/lmzDUXPUMBt3b3rn4V29BCn6KBOYZkaBQH7FV0eWPr0rltYL1Y",
+	"Amk7YR4yNlSQRQ082CdtI/bariMmN3tidnNfKC56kWGVqKBmCdlEaejd1L62R3vtHaKgfzx2AL7eXbsB",
+	"tZ1EyxTpDuBxDWGPZYLTU4wJcnaztY4QFSOu2DlzePeFfchNKVjuST2myUZzk4z6PIKIZN8cBlui0SDt",
+	"IxpxozscmHd9xexh2xKDyreX6tPhkAmLVG3uVfvCPqxBdgVpXw/ZAIIdwXjt62zcJgMALqIkZjoeE0W7",
+	"WB1/eR3zr7bzVaVJEJiDwhUBZxEK9ZgNIzpmoaWV7A167bb9CYnO0fI16CBniDlmxLW/I64b2TYsPyB1",
+	"tQMZsrZPKGljS6l2GZRqewJLtU3OMmHY5Lv9cz6etHbWhqyN57mNbezeuttG0wOK5gnVhJnjmu9iR9qG",
+	"c7aBSqIjBvD9dGaXNZwlKKLnzyMFW2RcggIddQZDoS4HME0YbJDz5/f4gOWXZ2NjY8tM/I29qzuEijGS",
+	"hsVCCVNQXK72hWHOiREik44Qo6aiN4S8IRAuHVqJ5RAaYV0S+2NHhq6hLGp11sTE1242m1jWHvGACSyK",
+	"tiGx3SEN+mxtvdH0fC+JIyty1PaFC6PRqEHh54aMexfsverCa9evXrt55xrckyXWeCD1MObw5Nf/5eFn",
+	"P3388588/v5f5F1xXqvRxJvkkAk65N62t9FoNjbQqY94Uxf6jEa6/675u8dKNKhde4yoIhF0bFMYZB7G",
+	"EsgdsNqVa4amGuQm8GshUYA0ILRo+fv1ELrs66/CO7H0fiiFbbO13mxa7VPbKD4dDiOO3WQvvK2m3L+p",
+	"31IepoFsOs9IsO8GIT+Z/8CPWKOguWDBm3I4IN51ZWMmOHdqAbs17UF/X7MWPGDYrvcCiNHqhb3aZ8Gh",
+	"BUWjmnYAM9qQ/YD3cLlUCtIBfUMxZANSGYjuiMW8yy3V1Vr324yGXDClTrz0AQweEdFx7LgNEAVV7u9s",
+	"JtkmrXbPzIzGDfOki82NFUwhEbHhcRQV78q5WEZQmBDcGo5XMaubEgNy4x3SxmG2iaJjK8u4IREoSZxN",
+	"rFepKFBrKIG8jGZWSbNHrQsoGdcU0+rC/azi8YCHDy6kHpFSit7L5aNYcgUXHGA8+KSTRIdE017PMGgZ",
+	"56PuVpJDp1weNsjrwnU3srojYJhHkcWdHExTd8SVvgpPucM0RpeKBleFLyi75MJrRtUCf9CcC1F3g8SG",
+	"JU5RPeIozAUdVSUcCyWt7ObSgEIFx2ETx1L2inTMF26Zq+DiVq2LW3jxRq2LN/DizVoXb+aO8JyLzVVA",
+	"9imhG/Xf2F+DDF3ZWGdaJkEf/CCO1oGkwAF3b81qVGt4fs0GvrXZ3ISfJqyM7M5tcyi9uw+mKGtSZCLx",
+	"nlHYwxkPULvYYLZmFTYHC5/qXHpP4Ux6eXse/VYZgc3xqoPfEY68FJoGeg3BkS5EUh5i4etQqhkqgZ4+",
+	"76Dds3s00AAVy1MzAwoZLGqZGrIo4qKHRjPHvsRc9Hz4PIqlZg1yXaNyeOv1O3v+vlAyS1lA75HlDFwY",
+	"mffG7ddAWApJImmU+UJ1BulyuFQrwu5pJhQIVy1lg7xpuyG0D7kI24VeFvtCx0a8UgV6L2iuKGTbQ86B",
+	"FtqkwxQPjTLu1gG/N3r6mCnD5kAik16ChSFoiGgWRYSSATaTxhfavjqtpt9sNol5tUVHmmB0sDlXccdu",
+	"mQ3LGgm/JMPxYkLQpnp5rY0rpGne22ziKa/JpXLDeA2p5kHRxQT29NPkk7kRgL1Yn1da7yTI1IG51Qqg",
+	"HC99vljplVoXX4GLW7We3MInty7WuvgiXLy+Xufi9fWTcPRXOPjCJDQ3oXiWfQK4XZAXFAQ2ruo4u+Vg",
+	"aKnO4PDr65bD03BNimjseGYp0y+eaaNP2GOfU5byvvBy+ymluxJ2OZFf7QOCKWD2xUq78F5byVhbBTB1",
+	"lwA3aqPHqW3xlSlJcz2JPGIO8opFoX1d+9VrCOyN963hb21ilCeFaHqWN+yLNrTTOoA0bNtw6yukZVjE",
+	"7s2XoQR/e9874sN9D744G3A9Jl8h+97DT7/z6Nef7Hvk9dsk/RI7uO5759o7BFv59ZkLiQjGQhZaCCHz",
+	"LMPIX7+9Lwb8XsPNHmdoWDoM2ifttXYODNYM3aw7Rku2STsLuLd90s4i7uaTkaPmX8ABM3+YYZp/5Uiw",
+	"uO3vC3T8dXis+yEdH0hhfnWNA5X5QIVIaHQQG0GfwENi1uNKM4xqgV8G6xpTdLz8iqKr2oK1uivMoqd5",
+	"ue0GKUK7Ys8elBXQhQhTVzFlbkTHSBHs3pAaQUZDI6dsZSVMFp5s/oIcLviD9uBfe3gO8PC00QWU1jKC",
+	"Aw4cPxljRMNC0QHbF0Z4N0g7pSVGj8zGjig6/QAj0KIwmZ3eITz0iXVS+BY53khuOsC2WzQaUbB2WYxU",
+	"/iZGv2nQhw5dWtoiUR8S3UHGmpkA73bz9y3d+CQ9IzKGGbd95yLHp6C8dstipbqM9wUsz2wpXyqfjSGS",
+	"C5c8ZRukzpU4mFdgHRa5446M9WJvMCSwyB3XYLfq3LEH5SDmwpLeaxNcFZHAwMNHe8h5eVrCAAo1ePcy",
+	"jVrTnpdXeRas45qq8jT2CIY6EIgsGx8XSjMaVg3E3lAYzDzEi6drhtqRL6BVPVc607NQVmC78xHSVCnJ",
+	"V8fN0UfmKR93EZuizI8Ikg5l45DFSoJ73wYisSzd2msYo8HgRINACQRESeVIuEyjPqK48tClsA/8NL7D",
+	"Ub6keVgKhViiGGnfegMVi3TUFzrjNXftGg8v3Mco0oML93NPeND2bXm7AMPQRVuy/C0UavMEFIiNMMw8",
+	"+xCOM4LJR69R7GJG24QJmfT6INMEROtIJ1HgFDV8IyTgtArMi/dceNY+1EYXtZS+s9ycXLYtJIcsZxqC",
+	"ERpzQyQOGID0+BFTE3VbKTp9iTBBLSbtvb6oNMmFs74OeT9z7/gTG0gzbNU6uJa0LAPwSFptEHMFcnsI",
+	"o7f42A6eN2+LttY3No0tuo4VRnihw+11F77bp6LXeJtT0Uvkf7LvbgRyACN3T4cjkavC+u3/OP78s+O/",
+	"/52XT72bTvTGmJq54XsfPvzsXx5++tGTT35x/NmH1ufbY3mc3voGs91Km9hZy1hurZybl3FyHBFIpj6j",
+	"oTVprll81LKn2ssuXLOAM6/JYGbfDXd9eh2M4ktpXTe3al289X+AKY50kWsgWi3gmNGjUoO61MG65dcS",
+	"eaOYa1ZiZV/ouNTIObIwxowI9NwRbkRbZwy8to2H3gqRnDAyJhvyZiPMOmPifjPSMJTMNhpxwpSKfSET",
+	"DZbYEPg4GxTEj4xDFjcIxCKsGAmZsQAhXYiSDs1lKA9lrG3GQK5xB+QGxVxrJhpkd19YuQivkrlXHbJx",
+	"PtG5RJDAui1vlpymIJmGCciJF/QreJXc/tGP/ur4Zx9NJZB7u2st9K+npTCqL4cFmAAoGbQdHFCZyj/W",
+	"vPbJP/77o3/72yfv/+b4g988+ui9L374fQu6VP669enX3V1YcLxkO8E9Wydr/uUWYLbMGBBk8kR8eR2o",
+	"f0As/k3DbUkyNEoxePhqGDMdGY7XIDnN276yceXKpeaVE3L1Nes+XSTm1JWJCNMW0sBxCWrmXRlnPU64",
+	"c4AKmSnefaoa5XzyVVbw4CzPuUJYgFoFgEtygleZPlVm8CrT1fxgb3qvXgRUpo74sqf2NqNh6aHFJIrq",
+	"o7tU8KPs1Nax8Gsli2ShXeuGSJW0QyFHmPyb19RKk5tSuhxn9WYLKzrPwpV5vXtTCnYDBfmzcN7NO5tL",
+	"23zmsRt1MjxuSn1DhpCt9oeWnALHNLOeoAd4oY/SGTXztNYwqjYX8SEudByw61Qdos6dOUPTw2SGdVZs",
+	"VAWNG4tyGR32efvr7Hqzdc7iaFjLDhqcyXCMISHzid3jSkNymWAQTsMseWO7mQc0z/kkTSMZSYI8Rlnf",
+	"44gPGVqLsDlnlI2cNsiuGLs8EtkFr6JhsgM6JqHEkVqf4Q7UAhibjUcR6UCBRHbIyO5UPMAYbZvNrTTQ",
+	"mwi8AjPYG1k6/TY533Yp65hPT0U63X3hnrdNNlvrKTZUDLalQC/qFMccJqvhmNe7lpNNhUFegmxuOj1r",
+	"KKSwkRCzpGC3QjpjeVTELctiYZFTcHYev//hw8/+pdoaffxX333ynX9d3Ft46zSNvjLpcc2QHgt3ikcZ",
+	"q32A5kYnkikvfJ5feoO4ltnaWv8/x0HqXI5PWdZv+Zut9RM6UW27w0pbe8/5Fa0/NOJKY7EbVvphiQ0X",
+	"hIIA3saGoS71yKU2kURBqohmcZcGjHQSHmEhn61Z0zFjWPSV5kJpKbHKBPK9yRu3X2uQV/kRy7I4zlK4",
+	"7xykc+CXB5rd023ftjjW/TJph1NeiVWPGSbQPB6za8ze4Ujgbvgth7SXJf2Uoux5xngD6enuAGFiL+XC",
+	"XQmbm0bTrN/zLngQrRtmvel7Ssba2/bW8m9dWNzcQfo4JXnzZU01+ANKz0QCOXHOw2rcEPdzUDIPkJmB",
+	"sjjN1iC7oKCxyEQbgrL5j5BUqmzZJjWq/01bacoViaTSO5mK3iYdo96CxmP02WmXBF63fOw+p1cvrscW",
+	"zujm9Fq87AB9v6TW+EIKxrJkjotUK/RZbpcbWV1fTvvljrLXJ4xI0DIyawpUiqzY2dXOqiQ+4kcybpCX",
+	"p5LQjKTdbG7O9KK98Jy98Jw9X56z59RF5kjFOb5cgkKRaG5U+awy142rJ49YV2P69CFjQ3MRj10VlUii",
+	"yEI1QHoZ4D1gzqt1Dtk8t32BQA9Qz4S51ogvYngNVAlDhVqpYyifKvA0xdYzSyoAjrkG8/rjaufNk+9+",
+	"gKkELrsr66v+JffW7D0VJ82XUm144fFYhccDa2xXxZr91Xg1CnbAhTQ7uFYA8ozKenf5mEsQhWkhVlYl",
+	"WpbnS5SOGdMk4sIWNNnkYEgww78B+cesQnnh+m462GdRL1JSQMGFGThVabGEHg9ZlTveXHlgu+rXY067",
+	"MaN75oanW6xgl3G+AyHd6z/UUnlo1p8PQy1RSvkMdapSL+WtWB5xETAfqwzNaQuh2VCAvkQLwtQZWxUK",
+	"6sVpHBLVl7G2UGNn0ZF2/OmfkQ4LpPkKvzm3Q9o9fsREGwKSCCJl/sB0zH2Biwi6V8i7XWY0MmAptmsg",
+	"V0WMoTY24EpBW837Q7wFqz1djYAbB0J3YP2AFMzety/a9ktbEYrhrzTVKXfHGeUG4yP+XcVi4QsL2ugZ",
+	"ReRINMibNi8jCzFihUiEEHFZzqlDPtqqrmKwp/NLlXuasbptT8sk5gpgD/MK4/Gnf+b5nltMb9s7/ukP",
+	"zC/vf+b5XkQ7UFTwxYc/O/7sQ+zFrGl0EMjQPHK9dbHZvGi+xl3LY7vCdnnb3qNf/vjJdz94/NE3QTM1",
+	"ksa8+qd/dvze95785ENyhRx/8El9HdVuwumUHzgKKOPNYfiHHId7TlTYL7VWuhuGAHeYsplZAq2+Xvo0",
+	"dNIL9+2f81zWt9lAHjHlKtx7UoaWKXNNevSoyLWNiBvbMgUhMY9lSqw4AQGweK70rMJ5vTTLfuG7fl58",
+	"13UPxFN2YNtB7KBvOjOYAMysTi2l0ZMMs3dAGoM0zXsAOEE2zG47Wky5tZen5GfkcZ4hG83U7fq98Dc/",
+	"dX/zKiXIMzGQ5vNYS1uzPdS7eZhgBaJkAhy4QW7QQ0jpS9fISROUOQOjtPYmzRC/oup5X9SxTio91M9A",
+	"Nj0vDuq8FRIDEolrxujsi+Of/2ZhG+BU3NT12NwLJ/ULJ/WqnNSrtwhW7Kkugi9Wuqtv9aVgyoKgYZKK",
+	"hUFTk+Bi5kffptDZ0lXfXGN0L/s2tVPHy70vcm5uzELLO7jPtv/4yqXWxpXz58+fb61vbLZ90n73/Pnz",
+	"eSiG9rlyP3gVclIOzu/UvOEpYhAXlUg9kOG9DEzi182NDyrerKE7iXu/I1PZzTayajwOXoMXRzUXAfQZ",
+	"QTPWSOornMk/TMd8X46KbnkLexZ+Cd3zd7SMrdZnAVUFuLGFocgIDbdpcKI2XNvOnO9cOfA17gIXvOCJ",
+	"t953JnQ0buwLZJPOp32t0bq0mfKpZhP+02zvYPmMRYJ1SLId1ueGVe2we/or7XM7OdQ959QPZMiyti3I",
+	"dvfFlI+/QV6jIsSAoGAstBEIo8fBI3bIZrMJs7/SbNraItseCoa/42IU9heHILh18eKVKwDgvS/scrqR",
+	"2aKgMN+OoEGuobBwiSQkYtrs4BkSUMUcfKL54T+l9wKfiXP2uG0/kgUqrCQB5L7ZwQpSFqvYIZQINipc",
+	"rtPUTPBHpStrfsNRZrEIUjcUsZN6BdI7BnSMEMVcI/zvrq3ncrMtSDxzNQhxAJFyaBsN8icoCbFujA6H",
+	"jAIkImJE+wSbZxAZk0j21AxYpyKG75cI2slwMWid24upQLy6CSyn1DBBQIw8uNNWCu60JNDwKWEn5Xfr",
+	"RQTjRQTjKUUwlgQ7PpWAxgRu/P0CxttSsY2bLmyBnH/xkMXJmOqLuMXzk3OfJ/LTDV5UnMidZxK5OCFB",
+	"P6uE+TnSETNjcjv3IpLxDDLnFzhCX6JwRp7WTh7T2AVjxNqd6HLWWWst7MuLZWHQy4SHftp2OwWatT1n",
+	"6FjtixShPzM/XL8TxwHgJgvkXkzb9415jIAVk6xCuww01YfUrK9b4PR9MYyohkvM/LbTt1oulecxxRNY",
+	"mfv/jEToc5P/X2LOOPvl0XvfffTRZ8vZKadTB7AoI34Ra3kRa1ldQcCKJc7TDLjMrgwYMjmMGNGSaBod",
+	"Ei39KR8XeMPga5ELpjRmxTW+7E3pLHOp68z/A3Xj03wedZDt/MRpOCXnPb68lg9/NwwVUXLAoGYxOwuE",
+	"5ieJTZA7ydhYMbGtcVSqELbC00OV4kpToc11vYTGIacCr0OopMa+eNMdJ9CS+smACmwEl4EFSuljuxis",
+	"fMxVtrXxMYARSHYnPMWaDKTSFizRbgFqUNA6wZ5s+8t2bS81yTmp5/l6v1Ru3pAFXHEpDmIZYXMS+3lA",
+	"D6HmK2RDGusB6k5f/OVfPvnVx1/8+c88Y0mLkMXettdlAwqdVB34/g9+9uhvPsgnvCP/j9mAxodG3/rF",
+	"B8c/+NnDT997+Ol3jr/37ePffuPhb//Oy9oe41sefePzx3//g4W1slN1HL/An3rhNX6KXuMgZTDlUuY0",
+	"/cM5z/AcnzB6/1y3eNQZnXPYIlDpSQMm10ov95utYJrtJX7hIP7yO4gX1KtWB8liaRCJ0ognn2QCERxH",
+	"5gPhgjjBqWY5eJ973+4cb8ILh+4zc+ieiMk/S8Oiti93WfAUS3ppnsk2JBe6bqFck24sBwWRkbpR08z1",
+	"EeTcOZCUmCuGraHnuEf/EDyjBQX/4e///viz//rFX//+4acfH//7n08p5cfv/eLRNz5/8j+/ubi39BQd",
+	"pfN8pC+8oy+8oyv2jq5AR1+xRzTXxkHN6ONQCaxY0rhBIJAri20LB0xozrtqZjd0KKInngCffAk9/FWI",
+	"xf+BqRh79JC5tFiHuk9HdLwo5uEiyvXTjBKvtnXBK0aPEHKUtl0r7VMyh8jJbTZkFDoU8CnEtsYshP6n",
+	"SP8vIMietUxdQEwue5gBM5vmC4Ly5/rkcF0rkzx9zmIaB/3xbJgu18wYc6y0HGLBaQ6NvMMiOSJc+yRi",
+	"RywinbH9w1zXGUO8YDvXDRLhf6Ah5JDGDNIV28aQoLrf3hcRo6HKrActoc+Szo/FpWbkEFbhJ86wOgsg",
+	"g6B8wYxM99kAfFQA7ygT3SC7uYDEvsjdHDNM8tghbR0nIqCahTaD3jVKirFX/qAi6NBj+qvpyj7FI5+9",
+	"pOLM92KZDBt/kOa6dtN3ePiOcgxBiJ4xMnMHMWYRbMDpBAVfNeMshATnnFsHfV91aq9CzpRPVDLA0xAa",
+	"6pVQMBFFZJjEQZ8C2B7FgsC01wBV2qzUgGtzpHRMhaKBeepMuOIbdjxPkdbdKyoo3a7IHyatj/p0Iuyd",
+	"2zjAVsROdatXJldRwjaH1oXUM2Akb3EhWEjgoqmUEMFGTOkGaR9yEbaJoHEMeqKEoLGMgYFDJZUqzxu5",
+	"Ce+eml1J6SgOAEPSKvdMdm8YAdqYhRarVcxqe+7OPhBmbFjN6nsDeu863tNqplWmNI7puFYnpucqy8XM",
+	"a36KC6z3i/wWXIfcucbPz21Z6tcBFnsYUS6IZvc0oR1b4plms4ymCg1HVGiVLzQlZ9tqyAJOowPraG2f",
+	"8zOQyAENGcQtjUGYw06kkTn2Z9tKRokZT3pTnw6HTEBJfZ8rLeNxOxfuDOkYjEkZBEkcs/Agd+eAjl2x",
+	"qyuaDGTKR8jZ9jCWZqgwQGksAaswQyu9s+0eEyymUfscFirQRPdlnIJXykMmziiiks7bLNBVKTX7AnJq",
+	"8ETAY2BluUqVXZcqAyWSpMvKm5Rjqow5fl+qPJkO3OF98Y1vPvnVT4/f+96TX3xy/K1vH3/wg8c//vjh",
+	"v//kf//2/Yeffu/JP33z0Xt//fi//vrJL36UlUtOEJGZNoiT1P1dn2OdTnILbNaLzJYXmS1Pry85BcZS",
+	"LmFOJasF3n/hvvlnkXwWc31W6Vjh8F6O+b3ISnluslKqafUp56MAeaXtf6wcB1RoPmDlmSdLEtszSjup",
+	"Ei179iy9SDh5+gknJ+O8z0m9oCGkJRNMgM7yijEg7JJRX5JRbA4cd+BZ5bkiT5udPy+JIktrraeS+jGP",
+	"s7xI+niR9LGypI+TKq8rTvXI4gyzAm7pVWnAqYBKRgVhIiSyC9lzAIPEhGYxIl0NyjrotPV4yGwQK3Ww",
+	"pMgH+4IrDLDlAugNcjsdBig2YWknw9THkAjNIwuhZ35wrTrDKrDB9PG1HKzZmqROVjOn2k7WqY45tZys",
+	"bozYPifvaF3/0jta3dzmO1vTtX/hcM3W4jmOHlZ5X2HHJ7GgtSyAoMxhFaSEU+xMXKIYy+AZ9oVbHdIZ",
+	"g3HExRGLFdt2of82QpSqpKN4yCk4X9sx67I4ZrH90X4MzU8qMSSf/gSVj+Z7NhhGcmy/3xfuM8AZ9mWi",
+	"WF9G8IAhjbXIPTrCCL8rYYHKR8g96EjdN6xWAQTfLRgtxlPTwbqMgTR/wCeUpG8zqyW7tprZB8ZtB2mL",
+	"Ki2qKNlNw9P5WklgzbhI5Oxmc+vcDqHEftY2v8FxZUT5HlF4GAa+84+62MSEjKw/hXuhGUhHAiifYlF3",
+	"m2yur+8Ll5YR8DiIWNsmbJjl4aFKAflGdEximYiwQfZGckIy2IXNzSZgZGgobjxkOJ9qN7RjTl8qVzQo",
+	"G9ve8bd+efz99x9++vvj7/z3R//tH5+8/5vjv/7mF+/9Cmsp4Zwc5LQCb9trtq5sNenFcI0GW5fWLl/e",
+	"7Kx1goCtdTaa682tLXql2WwZ4WWbEq031y+uNTfW4EsrhCxR18/+dit8Op7rdH9feK9feK+fhgWAso7o",
+	"PFuqFtmn4slOx3DhvvtzEY92Kle7Ms6JqgrX9vIM9YV7+7Td29dESGi634sqnivzcacERydzrUHj4xoV",
+	"QUDbC6RR8oqK4RllcSOkLHWIn4BEn5FTfJbUyhvuL5zjT985Pv84nKqTfMoqm88+HXXN9pZftYULaVDT",
+	"gr4gOnhIx/6EQCBv9iUCdIM+jgZAX478PDZdnnJLPOnPQno8L970TMtuba01L68tApSd+VROwbFelzu9",
+	"cLC/cLCvzMG+Gja8cke7CmQ8I2342hGLxwQuIhw06MClDGausVwOIBfDRCvX+8IsUqJZiF4ibKNB2L1h",
+	"RAUeMHDOxGwYyzAJmNoXWR8Odo8GOhoXkvmyThcuMx/ztQklAxmy6IyCJMQ+NSfWjhraQPhk1OdB3+Gm",
+	"pt4rqkizssePfesdXKGnyI/gDa9xVVrlbRRKnMmQxTjNF95lXBHlIzFxUWg9Y0n65C5m3z7qWWTvK017",
+	"/z97394jx5Hk91USbRsc4mp6eoZDSuzB/sGlpF3J0q5AjiDY1+up7Krs7tRUZbYqs6bZIglId7493cIP",
+	"2P7nvHs+GIbuDON8Zy9wd6vVruEPY44ofQsjIzKrsnqq+jHvIRsQxJ56ZGVlRcbzFxEL92Eqj4pybgkf",
+	"sGgaJYzArYEF8TtsP+zIyUgarQcRuPII415l4Go+2eOEbnQhSHiHD+TREjh5KPL/em4s4IbwtYsUsILh",
+	"ogc9k/lwdCOTYnDGczeVpsOa8HFEswyiFMVGGkOTIcxqNPKECZs/OZ2/kfbNFC4hn3mfDptkyIMkMa95",
+	"ogPfWpDAsniUDf/eBKLeeqrpcJmKFwVFl6UuLG1j7gQdtsluZxcJmmsS81jc0osqXRjLZl3i4iJLXABf",
+	"koOBR67nQKfmPmsaBJde62KfDlcpXjHLix29euZGxqiSyIfZkzE33NxxckBIKjpVXc9ssNcLKVjQE8Vx",
+	"4e4uO/zMq4Gx53mDYDyZuQG4gqJeAnKI2+RdgYNHSa74EesJl2kNL2Isn4RG9s2gdG+DHKrFBnmFN85p",
+	"O54ynIur0Oq2vvv8i+O/+2/ffvmbFWprlW/wYQ7C6/nlyMrG3s5K8aFImdA3N9aykufmZvtXPoR9DbxS",
+	"nI5VznOnLGCXi+Q0t87C5oohniLCmWvPCB6XEUsZuqDBzwryeYGiyTF0e2G7xzzgQ8OwzO6Y568Yu4vA",
+	"Z4HvstY1iebV2Dr+fd21TYdPBQD9+Wc6fySgjxC1AK02+amoVNG38C0hdQHhOimRKy165/s43Os8LDnF",
+	"FQCn1rWtbkptq0uRYj/MgIhPQMdJn0aHZ6uDtXKkAPsDzxdbGNQYMBZ3rcAqa+HgycB2hfb6DlIypGMM",
+	"BWyT/pSEin0atsk/L7o+U6XxIJnKHBog98SIijixHc7GVBUNuOlAsyzcKxiA1+TY1bKidgrIQ9yQRDEm",
+	"ULBWG6AgR+kJ14WaZ0RmsdHiHwAcVU/RWZgy6hIOzJgA4YcghNniTcGEt3FRT+9NrUH644dCY4iSER9C",
+	"Ezf2aVPvfViyCrQ/ZgOaJ7rV7QRlC34u9L3dVtBKueBpnsJJi53kQrMhcJf6GVXALrdU00R8TKc/nWIK",
+	"eY7V3/CpSpvd0Xp+oZwTPlCTmxi/ntHOqIqYiA3BwUJfHwZ4Ws7zjkzMXvFK1GG3GtwNHuuxbKGJneBp",
+	"p484VvIEx9nM6LzaRA+SBDZPTOC6Mq+x6Fjfp8oIrywzUjcwzMP9gShtDH3EdNqU5gh70M7mEdWXEdiY",
+	"u0Vw8s0bBM9XdseYas0yc/W/+sMHm//yZ0/vPP+nl71JvBVcIhuGXrPSQ2fS5B0t42v5WjwQaePG8CuM",
+	"zd0eRu3Gz/5862lMp89rFO7qUr/7+Kdkd2f7DRLJmGF+l/XJtD56/JajrTHVo1rSqgJuTkFqJyj8HQet",
+	"MsY4RtzBS0c1IyOZuEpfbpI7nZ17m51thOfXzDWm86dZyAvDPOq3QrOjETYiTjUocvIYEeyJ9phRAG65",
+	"XHBdxk4s4+GKTGSmRyQ0F4ZwURFhqTCsdk888CvNmVsjKY5YZh7jHO9mvMyoUAIYHGpE2vA1WD90M2ID",
+	"L0gPiul0D/k06o5wlbkj66FJZUwm+xjQmoaUiwY/or+xLxn4fFqfI4UUkjfanTfv7CzvbqxwsFxfNvKs",
+	"ss5N6DP6SqZ2r8FkZzcTHzMbrPBEUYMkWsI0XFigvyK6ZqzEAU80yzYHnCXxogg7XIR6ZYj3uUrkrvic",
+	"1fQCYGwIurFFYVhm9MEoyWNWtNaajg1fBh4mMxUA5w16IhpJHtkbYZWAWSCcbA+HGzFXC12FARlAa0U5",
+	"sKKKVqvGpbYfJNVkkAtbIhR7VWNmY9rtCSZkPhwZ66+f88SYlNDi2rxXJEXMMRu4wSh8B9biHVzCC+Q6",
+	"lec0wAPwQ+Kb4QK9MpobwJ/Kr0EiKkifYUVFb/cgZTZbOCecrpWdoLYsFA30p1pP59uGEsHAoeV0gFSM",
+	"juEVQS9cmQFJGB1gkXA6cEUYzWZC5ImhWiBvRSYsQ9dGmzxIbSd4wGwipnLGgOIC+puCSfvR/kPMq3Uz",
+	"gvLHDmAHOzCw6JGsWi9XMBYr6yoxa0JgsZq6Etn1QWJsnUH0nyolFL8SjC5i0GqA4rG4oYgPtNQ0gTm3",
+	"uq0hsFVY2Va3td0B8i7viLieuku5cFcCkbz4+hff/sNvWkHr2//yt8e/+cvWz54DnayyT9+2dHTJqon3",
+	"cNGIjv/YEGDMIh7f5FS01yg8us+ShExGU1+4DaDymr/hM2MrNLHChVFTGm9Ko88X2sYpmOeYZoo1s859",
+	"aJTmz5kqrN4qIZZBic4Yq0SBIK/HCGPlwN8po2XL5irLAylvjCZxS4Ol2hMTY0lhOtAgVyy2KvlE5kkM",
+	"4kNMJ9DggCWKdUtICsQ+g6KtwiSTNjyFZXeL26OIjTUicuubI8CSnJ1b4gofmMWqMjvSyzudO+wH2Gn6",
+	"wU/eQuVmw2fxAem17nfiXsv8MEqnYAn5Abk1Yf1bvdbtcojWikzuR/yIXRGL+9CsazynoZqlCS48Grpe",
+	"zO714V8PRyw6rG58EXtejVWY1rkwLJ6OZTYnPPYunkc/kGfY+Oj8eve0vfNmI+7xJRb7hu0yvjI2Bi8+",
+	"niNHd6TJnLDnPQRHreR7XJQXomTAE+tH3SP5OJEUoBDgsQTxE3740T7xiHTrKf4omlwzocOgsITxJFGa",
+	"GoLFokMsGUANnzCl4zEXQ7+gTSSTPEWDBRoUgTrcJo/HAGGkUN/GmSMga13LMDPgw2I/VbuNkQ23NrcD",
+	"EpqHhQEJacKpAhsdW1IEJIQMBfgB5umBlUbekZhpypMw6IniGpqOKR8Kc5GcCCx/VHYLhfFB6GEtpXEm",
+	"j7iI4ClGx4erudIZj8y6hVzEubLXut8HiG6CpxbHIhmzcM/QOSVjlikpSIj/todMxDgPe6DPMz2K6TQk",
+	"G+H2/fudzc7dzZ2OuaD4cfzzvzj+dz8neHZ3c+cePC3JBc3ITmens5kwOt7d7NwJb5fjchHJlB30KS6f",
+	"PcriHPe1d0xGUT6ePcihUJ7SylWJssfHUGGKiYipNkj/6JBNUQ1wb+wKJoWualPGhmYVsXCHW6+G0xiy",
+	"hxd05xM2pMmBIw13tJ8rLphSB7Cl/DOunpXyD1Ihcqhgf8REzkKywQUJnUEcBoXTvicKB38uEqYU0TKJ",
+	"b2MJrOqMme1xgL6lqcwzIiei8KQoElKtM97Pdc1atQnUx8MVSwAqlrGeUIY4IfrQn5JwLzT6bfj/Pv8i",
+	"RBTCE64Ak+xXOYQs7bhrIQoRSxJFAMPgVFClZcZio/AKNnG1yShxHReIHPSE0+1CZAphAPs+Jgk/xGiD",
+	"15fNgScsZdtlUjJlGECuEAG2aLAZM7ZwGPAxo233hJCaKDptk7BCBZER+10yoZkI4WWMGl6et8AOZZsi",
+	"w9UkGtGMRtpV1QLFOyApzQ4VtjVDWLnf50LEsPT2PPBQxY5YxvWUhObhhgPuQVW1XBka80gisIZB4QCR",
+	"Eyx/9rDS9b9LwvFICiBQ+HGwU/68Y34O6BOsygbMy/7Aq/AnXDVh0YgCF/r0U/yb96XZcYIRGscZU6rb",
+	"E6H92fa4mjvkc7fiMsvl3N8+t3PHlDGtKkeMpKIJcrnAeyjNGD2AqnjexQntI5d2BzIW8TE3oqhN9uH7",
+	"nUS9YwavJlMG+8K8IYsDwO1D8Azc33FPyIxkDDIbsaSKfQahiZKuMp+jOm/PFB+ylvvDnoOVIbE02wY+",
+	"lodEFKwnBpQn2Jgvk5NSprIskxkpwm8ZZBEQroEy9n1/uuE+1o/VLA+LVipUe2e6hmXIiCYQvwwxjLqz",
+	"ub1rhDtJJSBvXY31npCDgWLav25/u9PtmP/+oPNmt2NkjDGj7Ziap8y/mLiLw8BdMYPO+EwKZmZLwfEY",
+	"9sRGzCKe0uQ2LCUePki5kFlINiIGLdcGTOy5JG9sM4WRUz2RZqyCNZMNm22OnOmWMmf9FQtICKFXFPyg",
+	"7xtZahgQgOnCCiM3Q1vNoU0+EofCsOxqPb7IllUjHwPtVNUVVIeo7wjtCSANYM4KJUkmJ7eU04VslgcQ",
+	"i3kaZKvMMmvDgZBIisqKhktC0HYW7dqtPt8QJb6HLRxpdDcWz64SdNKxgeXHP36wuXP3HibHq56wd9gJ",
+	"mwnCZLOYG5ZPUymGhH2a0wTYnPtUZoZtsp/l5qtxAd7kovsQnLXMH2LWggGMrydmus0+IH0am3HR2WI+",
+	"sgUNkoQLFji908wKM00sLF7LcQkANm+3R5RE2WZGAzFkAZUe098o9509abQmM2CxyXHXQv3g6se3711+",
+	"HpglpgLh2pnXgTNmoJ6IKEi4PkP/uNHik4RsmGNcoFwVkYy5sElNCJO0XwPf2wW9JtIegOU3czWkWN5m",
+	"PsxtAmypJ8AlNhnJhPmIAax8Y1cat1MZVCuzqYxmBHwsbC47iXbejSo6WSBfuq2HP/kXLQ/xGKmjVtCy",
+	"Fg+M5HGsVtf9GVkIZx3fPoFq9Di3A6gYqxG7PXdbaiTHJWLFd7kt70nDb3A1ZSnt928uSllYqGg5wiPB",
+	"VH19q1WuC1DWY9/ZkEOaJHc8pdaFshjQ0AxkcL6WGQxDjZuk0a/3YzkhA5qV88SiYK5/sgaVNYZ05ZqK",
+	"fadll5dVr695O+8Xmte6Vt+F1+o7+x5ozvc46W9cjRThdj9fbI6TcfVUMW/4BtDmYyYQbAD61S1F+lNd",
+	"1OcIH+KDN9+26lSXDD/j4xDBlXrEpkXxcWMfGuXeEPYnsu/cn+5CJ7ZGVPUEE7GRZFSUwoxq0s8YPVSQ",
+	"m58weuRlofXZiAsEZ1iQCaqS8DwIYWKmyDb5Ef8hycWYRoelZwaf0RMarixiiU7d04U7hycJyXIhIBUd",
+	"qoWb84YBwYQD23kdbFWrnbqSXaC62v1cDwW1WoX9kAs6TphFLpcOvsjsQjtoL/KEEtw7+8UqWHcm8tQQ",
+	"rRnfDBAzobmeml1Qi3dfRiWUkWZ6U+mM0bTKGQtFsM8FBRz+7EOW0K12zo0Zvyf7TZz4E9nfIwNM2eDa",
+	"2BNO15nhzuvC3q+9XvVRqX8bjtkkU/oynm4mEEPsbnfeuPPG7vabO7vmjJCbR9b6momXnq7u94wWZq7S",
+	"PGUy15uKRVLEqtW9c6/TmaOebYFduqApELQuB7AFg+4KAN8ATD36EyB4BWLjhGehTR7YJgzbnU7Q6XSA",
+	"mx2ysd4jobGtWekFsGpgZMF2STIvrPs2zvsViO3CmywO8OKHej2T/osG2wj+Kfwr87bhFStzn8h+8656",
+	"H95CZoenQDW8Zwa+slw7ptiyfa9w4VfvfPWe7D/GW5/XNbpqSgE85CJuSv+Drtv+RFL65H0mhnpkWHTn",
+	"cnP+3pP9xbvdkM8rg+X4BEnWbVP4s2kjmpMzCCFzaOvpJ7K/nD8BjBCu2uRDmSRGqcNctCKSYTT+PIoY",
+	"A80eZRCRmTEwIpYkxj4JbeN7vxkVQBUzY6aIWo+EUTKvrTtivga8dkRcfNOAT4A8Tm6Bs3gg/L2yKum9",
+	"J/uz4qrYY1u4FVZ3OrhBm7BXD9ShIpR8mrMc95w1umHLagkRqDb52HMADrjgasRiwoUNvyjNxgr78Ro7",
+	"H+6ELA5qdEazGlO02glXPYHg5QJszGtTh/B1T7WBr3Hpmvl7fiYhcl145rzwtUBLczb8Kbb4jJc9ZfNr",
+	"ydAkwYJEEP2Xh0wQvKqPXrC0RFeg2on+PNBHubHYxJSAnWpvTumUUHVYK/U+YKfLs5sXRmzGDJuFBsEM",
+	"5VNTCdBjrE2HmZp42PzNU3bwmRQMuA6nW49HVAxHlC8fDfygMaEYV/hVUM8+HklCU/Lu0tUXCiKEdLZN",
+	"qJ4/vw4JXkL6U3LIGgo7Q7n+D3Coi+4KAI+ZV9YZ5/vK6N7Y6SB1i1tX0r+G7Zwo018rzt9iAy6YIiM5",
+	"mUH8wP1Gkf7wp4/3Sbvd3spyoULDaIRLRwaADnlXK0MYHiq67I2B+Qc2hdZY5z0R4s3tKDkKAd3zDAw/",
+	"8sxIsmekFLRkw9ZiUrfJM3PZ5uYmqfzfHMwGKXlGMhZhFucAHN/wM5WCaZpNIWuFiliR7Xb7bgCOeKm4",
+	"Zg7QqdgQ4GHPSDjhIpaTg5hOVUg2aJKQEVdaZtPbiC8cjrQ58bTXynqtLtkOSK81KH6l8Ou5nW6UHJFn",
+	"hD0Zs0izuGjPoQBNpsoTgJIJSMwV+M2YWYpwQFOeTEOykfaHB6If70GlC/gZQBtXLc1vM62RzPhnUhyk",
+	"UuiRmd32zm1EacN4BxnVDE/CgJ12Z9vNcJRnwqx5Jvu0zxOup8ZyFbLsJTLhesQxlGGfU5mdN7l0/uzs",
+	"kt7vwLN74oGAT9cHYJUi2+QPsNYIliez/sSdTkB2OwG51wESerND/hn5NKfGGmSKbEAz2DduEwRoJlNb",
+	"5KxomLLn6MJ6JHuiT6PDCc1iFRAlyV0LxUX3JlyrMQpWJQyMLiis05YVohfQ/SxGYL8ckAGcSbtI1Jlh",
+	"mMWpgBgy3SbPyA55Ru6QZ2SXPCN3Gwi7ntTvkmcQFHtGQGHVnCYHiZzSpPZINKLpGHKSK7/NQLv4zVOu",
+	"jOZed/PsvzMDmPlDrviBlgcqYWwMUwNoDwwFZHLiwMyoZiSzGiPeZ5nAytI141J9kHF1WP/LjLENQyp9",
+	"cqjiegSdHSRSsdm/HMAwSmR06LwFPBoBkLTgZqps9UOhg45NbwwTfsRCQo0dZBQ2Q7jS3Ak9fwBDDaW7",
+	"4FYgOgiuYnvmyYgJKNIH2psaQSIkNjQRe3b8AX8CrasrT4DUTDptxqKVgvJm4dHMNwDvHrgmW2Zxjfw8",
+	"ZEYaArs6uNNpBegOtEdKJ+GLr//s+N9+cfzV//j2H744/urX7tVBDfH5UKt7p7N8Cnq5lleDK/O+5brh",
+	"8RpCtqwVC3RBqK8+NmiPy9XFaQ5iWlVzxsb1zYutp/DvwSGbLt2iGO4oIPuG+1k9Ep62ZxkiF0aSDSHD",
+	"AYC+bbLbuW84eAINI3hRbPuW8jJmjVqsMAehoavHWTjouuvxuTl8LqNFMq7oUltlXpR/e9kNMqdN8gzR",
+	"l5QSWP2k0D2R9kGtqHXrnIl+LymmMV+y7TsmsA5uXHxw41ykxO7SzoiV6BEoBHTR5s7Gj1jpfoC3CIhi",
+	"GrPRcOdsDPkRsyEISMJyGUTVjUY2aF8Zo08KhnlIARE5NAtzEETrlrjd7glsZRr796fYqsgYaiFKvSOW",
+	"KcwktvU/YSQ2GLBIl0gIyFnPcrFXa3SUFbhVfWEUHY0uR2Rdl1bLVufH5jovf/fld9/8zYvf/eb489+3",
+	"TqHZX0nP5SXZ37rl8rpK5rm1XD4fPr+oSuZqFgF4lhsjEI9yUWRXWs6+GGIFW8vcecObtdrXWKKweC7U",
+	"69pOyPW5zvB7n73n8XmqK/UVbDDBgpbYh4gmvI+l/kvj1zb9w5qstqu3iG3tVy6GJKTqQA5CsqGdA9O2",
+	"+56t09ETVqGwnUlcKyDyDowNbTAKtyJ4OKEKBdbOrHgeq8/ps0imXrM+p6+gb9OILSZiY6yLqc26gFzk",
+	"Po0OoYy3S+CAVOBcxOgLNQ+0EW5QlVAFkiKZQgkQGml+RDULoYg4LtXIzE+gXQSFgTRPWdf3BYji+Z7P",
+	"AL39dm3s+/mmFSZBu9TuI9YTlvfAxAsQmgeJlgMiE/MeoD9Ki7nEQaGWUGnduW/OpVjgyX2Ui5vkx11N",
+	"AXuUi9KxepVJJFBoGdEJLjCU5aJN3lknl6yTS5aoRA6qFTBYKdgpHEjnqk9tPc1yMRdu+1PLLuv4UZcM",
+	"sHOVZ9hyQcysWWzbOmxMGDtUAUnpJzKb0+rhdtATiRxuJvyQJXwkZawCG5ANimgugXQb9PDGnA6FVJpH",
+	"tbauc26diileqmvLzLCpo0Eu1m6ti3drZUAj19WdtVgkP8qFj/FdbsdvOQVpdfjvaebWpORaMr9VdC9A",
+	"ZdHpijYhrUAdBSfRQkSN5AQDOk6htaqUp3lhYZ5CwQXsEqQDG32sjn+41blazeqG8p01xPj8OjSjoeHA",
+	"IWdyx3TuX4TqsGUnMr+VCbqUioJ15q3MOuTapt1jG0alEZNlvTbWMvMrEQhJEimGLMOdW+vXeZSLxzin",
+	"G+3Xca+x2K9jwZKvRbD3jG4gX9asrH1fO1Gv6XBzmMl8PB+bjZcQhGjyjMRcjRM6tW1aa/fQPh3+CAe+",
+	"yL7o9iHzcNo491cGp63p0L5Sbaf9plb6CxDaH9g2DzAy1iyhQ9Um7wrb9irJFT9i9rzX0iKiWcbNrTZ7",
+	"H+ql0OEeGedaY39w9IjZWowAh2lwQrmvebPAhDKBUnX/pDN44949BjnPdrWcQEVcIcBRtZdsfPx//+t3",
+	"/+uXx9/8dQu+CsdPcWdpt5ZbrqvBCxYfa40WXKMFV0ULFkysloedFSkIDG9GFS0F3dZT+Nc5rRaBBKlr",
+	"QQ53YdlnRFPQoSJcGRWz3YDuOz1DW2P7bia2bz5hnw7XVyHnOag+lM2ln1UmMs8C4kSLrZnIMD4FsYdC",
+	"UtVi+85AvZfk/pwng/ZHdkXWDtCLd4CemZ/vLqm8rkSHjjyc/3Aupi8gGcMtAz/BsoHCAbitbFXBlMbM",
+	"U4ch8IqRXyFPKsV6Im2hb5QWG7ud+z3UhydcsduNGLvLEBzXBWFXKNA7d+/dYf3WyvrvlaDqlmI9a0zd",
+	"GlN3bpi6s/PYYJnO0/W683z3EDC3/tQRvYhthfyy3l816bbMAbeopCyb1voFrCNJLaqGitW9oFOurZNW",
+	"iP66Ml/OAKiU+ipqkeY5nJkt9RXcLOfvPh0u9vuCk+cV8oxdiE9M02FZfoDbKl8uioiETtE3agbttY74",
+	"uNea4+O6Ue6t6pIcf/31i9/+75df/f7lr/7jy1/+a0TFt5yHa8gH+iCRR36x4Zdf/vr7z794+dXvV5Lr",
+	"V+bSWnuz1t6s03izLtOPpbaeajpc2n8FigPIWSH7Mp4662TPQWlzxawfq2jOBaHiH5iZz6QTcQ3V1wF+",
+	"ZgYzBpIbH/vde82tBy41FpOm7DMYBw/EpL6wQOE4O5Ppc7KH9YmZl7j+Og3BxcpLxmHTsYpKplY96EuZ",
+	"MCqW0g/Wrrpr5qq7Aied2SzLa8SYpWfECImMXMXm6k3eumvtqGsylI12tfbQXYaH7rr55pZ0yxUlCT0P",
+	"HVSCkkeleJNFnBkNP/KuLlx28gjKgsI1J0LZpQevJ3wX3gSq5EAZMtyMdb48spwr73Xw4s3YCb/9+2//",
+	"8cvv/v63L77+/MXXf3r8J3/84nd/9eLrX6xkBFyVX28Op1o79NYOvfN06F2JK68wH7b6eXK4OnrbY931",
+	"xZvN5mPKMGXbdAkbepQ6Tn+KzayTxDByIQW6UIw9guUSiGK6TR5WlSJXtNnyY9yRAZFZT8RS3Cq1JuKy",
+	"AjlMAppBgRSwCSHmWbmwrYzBXVnWPXCtOKFV7JMxz6Z7hMfKGVDFS/QE1JHOGPSxxrrRKVeKiyE0DOcx",
+	"wUoQesIj5nqVSBGxOklhPsRN8wxh10xsXeX35uQxUF9n+837HXo33qTR/Xubb7yx29/sRxHb7N/p7HTu",
+	"36dvdjrbrWCZy3ZaME0KU2h9++d/9d0v/uj4V3/5/V9/uZI4+aEh9suXJuaxj5gypmONXPnYNSzBBoZr",
+	"wfBquYgQgW8UBylISsXUT0QBkGXhmVjJFl2K6QdeWexZMWCrYM+pDl5U/LaAeyzxbXXyAmRSScHDXGqe",
+	"MuhLXm+l4oOvr6GK82vSAOHs62qunskCLYvIN5QQr2o9dZQNF/v2Zq3d+NDWW4IHcp2wspgZG3LbwhzU",
+	"jUSKoa1+nzGXG+I3hA5OZpmWBfEdmXfBJWNu74kx1Fy1Tkbn3dGOxbt0FaJ4gxqABuNpt8iNsxnh87S6",
+	"rZdfffPdv/nj4z/5n8f//usVRDqs09UYiUtwiVfQVFxbf+dm/a3IDptiRwsMQOSYtbJ/UbqdJWIHp+BC",
+	"aZoksFmgoaNRBNrkHZkRZGHQcrAWvmEfd6Mz6RyvWYinwJd9ZSAVxkLXxQdcrvOHPa26NE65WIivyKRM",
+	"IeHIOXDNBKmY3lKlrozwCwEdlC3+AtRRZU1+FOI8IyE+OyRRQnnq2kELqUmf9ZzFP0O2eyQ8ZJ9xR/EI",
+	"0whJLF2bCfNYWyNJseyIZc1ldE4ru68yf2m2q46NgNIoZXP74wSF/H4QpYy8r+NVZfcVoTwahfdZgR5r",
+	"0MZNAm0sL32F3EwKBM8Z4BwzfNHJY86yTSwePh9laa+xHZJ8dCUEpTjLbO8QPxteS/gzkRPWVMVwn7Ps",
+	"sX3+RcrQ4jHzsnXtS746oMSyNHxFhJqv1SxBednKbGFTJchUYDESQLUUgi2C8LYhlH6OfpyEKtsDsYTq",
+	"7PkZvX1mDGPlKAfGgMF7YjKSykf4jGQSK1tCT5ajg/tdSMFAiLbJu0JpRqHCXQizDFGWUxKOM6aYDrsk",
+	"hLINIdQ1Vj3x/d/8OZbZJVvk2//zF8e/+JX58Z//7vvPf1nSOLZbssWgvJKjaHJjB6jQgo82wig5CisV",
+	"Cx2yKc2VJuwJVxoq/ZWvl1LUc63Bb/aXHNgCg/aTBlDBUMO62OiwnIg2+QlCrbgikPUcu96yzLwm6BdQ",
+	"SrNZkSg2y41SJhAHqsZMxFwMS2UCg8Ev//bPXn7z30FxcO9SLDYgsDlLYnf/gZaaJrA8rW5rCP5MoJFW",
+	"t3W3g3vewk5lEpeP+v5P/wO88+lG3q6MrHhSAbN+/5/+EcbGs32qeOS9I1AnllZYlSNekSZUEtka9rrW",
+	"oFbWoErRVi/Zzox/5XWhC09d2nqKP1bq+IK3YIAXXB3AoaEDGxeE6zZ54K5BeYecn84gW4UvByoI1zmw",
+	"1jNw9XVG+A2FmS7aJafEm1b2xhzAqSPlqp0AnhFHz6o+VHcWYr2scN1cCbZf7PY1wvQSEKbnIA52l7WI",
+	"ViJHpJAVWrvYPSMrVYuKrWNkAfR3aZN9OOKhhyoYp0M2tXp/0XmlNAD2egJQSVAjCRevWqkSIpJcIE4A",
+	"8E+LJVDgRBCWU4eW+eUje0JhRXh5xDK/JcwEX605JHkpcutatnxBK/T4y58f//qPWqfQ7K8mPrkkW1zD",
+	"WdcBzfODs54H/18K17qSWbAVc6Uz3s+dJVqrKf1YTmbwWZb9opfVjI5+rpG7cESPsH1FnzHhvDyA7MBa",
+	"oxOWMRtMirH/g8WA0jjuCdtmI0lmM39cU4zYauT1lcnNBn/Lf68LZiaVZzWwFHy91647zENAFJdfcWwE",
+	"OQev0dLK/oVrPQs3idMRVkeDzyhXSzaigb7V1S4xRZcWj/wxbce5X0mt/xlkFwSI3QbLWE+EuCNDsgHF",
+	"LD1HdspuByQEPHgIWzossOBhm3wMxXwgM1aRT3OWsxj0QFSmAr/BS4Op75byql24V9TeZLBuY3K9i4Kb",
+	"fTGz9VZ3TKwqnT1UZXOMs4TRVECYfh827HwkmJeoB/3rveyDsCHK6U/hwsFIQX2FmhEvUS23VFPyufcy",
+	"q1aoqX0oU+AAYU/GCTS8txnsdY/Gb115KtcMe9vPVRLK1X2MQzwv5kezjE7rp2dYq+sKxqHXV2NCfibT",
+	"+sUwbG+5xTBP67MB1pGf/zgw21d63oW6ucrVXQKD5hH6qxNGr+7eglv5hxs5knfRoqD6IxbJLMZUNAis",
+	"YxWLspMdaLrFDiYp0xmP0FjI+HCkHVIM++wyGrfJT1wIuQyxT3uiwrKAMqclGwvJhpK56wzHnmiWCZoQ",
+	"Ht/eg7Qy270PghZUkVBGAOOKD6gOrcPI4UtvKZLIiCaG2nuicrEU4ZwIdLlqNystLTVaoP+rtb1zv32/",
+	"A/kwFazb86BlFD/BEtjIMvNzZnBYXHjDiLuttzY7mLOGn8bcM5JjM4q3oq2u0bbubXZ2Nrd3zbXIDbst",
+	"896g07aCFnSxanV3lvcnlR/jikLFHjXUcB/cNutg8TpYfCI2YAiDUJ+Bz+XfZ44Z+8x+jha69dT7a2ED",
+	"O+/aMpKG/MXwX8z0xaapJ3OG6qNrZ2GvlxZem7/rIdmlvGQdZLuEINv5baPdFfWlefU3ZyjhliI8RpPD",
+	"yuWFed73UbSCLj6melSq4tV92pqVeqsYSM3Rv4cyyxj0KBZO73MVZqBfKyzcXkWL87Q/5/MQZcJAJNOU",
+	"6zbZl5jkW4zbp9FhQBSz5dJwZKIlCSMqIpYkDNXBMGODXMQsDru2NfMSrmGM1p2Jtdy4cF2pYbn1a51G",
+	"r7qaQN1KDHYdrluH684vXHeOkmRhxK5WKTPzYlGecT0F1tRnNGPZg1yPWt0//JnhD5huVSdwwH+Dp409",
+	"lRkLbgt4in2T2Rs+ZHJsc8ExwYwz8L/NuNxUjevux3LiemdkbCZAmDEajdDucSNJoWmkyVhyoeuG+3gk",
+	"U4DL0+QQgoDadzCcGKhpRh7SBAD7RMsh9PbwhsgYZmzWT4NqMsZVgU9CYjkRhPZl3jAhITWrG+lhgSML",
+	"ig79CRXDnA5tw0ZFp8qC7avLlzJbT8F5+bCqcs1DPpCCTWcRMhDEadeqCnVjvE/7LFFECr8KBxdFh7hy",
+	"HENDNR5Em2mRsCMzDkxmJoY1smWM5CCASGAJP3ND8/r3+/gk9mciMz1CyuNJQmLpDWPbDZ4c5x2eGJ1F",
+	"eNfydCyzWjp639DNRGaH3tWfyH7dpZAVrEdc2FqyNmIG61d0AbRDsCNWT/oYJob0ThfL86LfTEEVhsBu",
+	"NmkEXUSThIuhv4A2fe/kpmA00aMiY3mcyYgptUfkmAmzz8qatd4ysuyIR6z1/GfP/38AAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -25,6 +25,39 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AreaType.
+const (
+	AreaTypeBusiness    AreaType = "business"
+	AreaTypeEducation   AreaType = "education"
+	AreaTypeIndustrial  AreaType = "industrial"
+	AreaTypeOther       AreaType = "other"
+	AreaTypeResidential AreaType = "residential"
+	AreaTypeRural       AreaType = "rural"
+	AreaTypeTourist     AreaType = "tourist"
+)
+
+// Valid indicates whether the value is a known member of the AreaType enum.
+func (e AreaType) Valid() bool {
+	switch e {
+	case AreaTypeBusiness:
+		return true
+	case AreaTypeEducation:
+		return true
+	case AreaTypeIndustrial:
+		return true
+	case AreaTypeOther:
+		return true
+	case AreaTypeResidential:
+		return true
+	case AreaTypeRural:
+		return true
+	case AreaTypeTourist:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BatchStatus.
 const (
 	BatchStatusCreated   BatchStatus = "created"
@@ -58,6 +91,27 @@ const (
 func (e CalibrationUnitsTime) Valid() bool {
 	switch e {
 	case CalibrationUnitsTimeWeek:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactConsent.
+const (
+	ContactConsentDenied  ContactConsent = "denied"
+	ContactConsentGranted ContactConsent = "granted"
+	ContactConsentUnknown ContactConsent = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the ContactConsent enum.
+func (e ContactConsent) Valid() bool {
+	switch e {
+	case ContactConsentDenied:
+		return true
+	case ContactConsentGranted:
+		return true
+	case ContactConsentUnknown:
 		return true
 	default:
 		return false
@@ -145,17 +199,104 @@ func (e ContactPatchGender) Valid() bool {
 	}
 }
 
+// Defines values for ContactPointNumberType.
+const (
+	ContactPointNumberTypeCompany          ContactPointNumberType = "company"
+	ContactPointNumberTypeLandline         ContactPointNumberType = "landline"
+	ContactPointNumberTypeLandlineOrMobile ContactPointNumberType = "landline_or_mobile"
+	ContactPointNumberTypeMobile           ContactPointNumberType = "mobile"
+	ContactPointNumberTypeOther            ContactPointNumberType = "other"
+	ContactPointNumberTypePager            ContactPointNumberType = "pager"
+	ContactPointNumberTypePersonal         ContactPointNumberType = "personal"
+	ContactPointNumberTypePremiumRate      ContactPointNumberType = "premium_rate"
+	ContactPointNumberTypeSharedCost       ContactPointNumberType = "shared_cost"
+	ContactPointNumberTypeTollFree         ContactPointNumberType = "toll_free"
+	ContactPointNumberTypeVoicemail        ContactPointNumberType = "voicemail"
+	ContactPointNumberTypeVoip             ContactPointNumberType = "voip"
+)
+
+// Valid indicates whether the value is a known member of the ContactPointNumberType enum.
+func (e ContactPointNumberType) Valid() bool {
+	switch e {
+	case ContactPointNumberTypeCompany:
+		return true
+	case ContactPointNumberTypeLandline:
+		return true
+	case ContactPointNumberTypeLandlineOrMobile:
+		return true
+	case ContactPointNumberTypeMobile:
+		return true
+	case ContactPointNumberTypeOther:
+		return true
+	case ContactPointNumberTypePager:
+		return true
+	case ContactPointNumberTypePersonal:
+		return true
+	case ContactPointNumberTypePremiumRate:
+		return true
+	case ContactPointNumberTypeSharedCost:
+		return true
+	case ContactPointNumberTypeTollFree:
+		return true
+	case ContactPointNumberTypeVoicemail:
+		return true
+	case ContactPointNumberTypeVoip:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPointKind.
+const (
+	ContactPointKindEmail  ContactPointKind = "email"
+	ContactPointKindFax    ContactPointKind = "fax"
+	ContactPointKindPhone  ContactPointKind = "phone"
+	ContactPointKindQq     ContactPointKind = "qq"
+	ContactPointKindSocial ContactPointKind = "social"
+	ContactPointKindWechat ContactPointKind = "wechat"
+	ContactPointKindWeibo  ContactPointKind = "weibo"
+)
+
+// Valid indicates whether the value is a known member of the ContactPointKind enum.
+func (e ContactPointKind) Valid() bool {
+	switch e {
+	case ContactPointKindEmail:
+		return true
+	case ContactPointKindFax:
+		return true
+	case ContactPointKindPhone:
+		return true
+	case ContactPointKindQq:
+		return true
+	case ContactPointKindSocial:
+		return true
+	case ContactPointKindWechat:
+		return true
+	case ContactPointKindWeibo:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerExpansion.
 const (
-	CustomerExpansionMetrics CustomerExpansion = "metrics"
-	CustomerExpansionScores  CustomerExpansion = "scores"
-	CustomerExpansionTags    CustomerExpansion = "tags"
-	CustomerExpansionTiers   CustomerExpansion = "tiers"
+	CustomerExpansionAddresses     CustomerExpansion = "addresses"
+	CustomerExpansionContactPoints CustomerExpansion = "contact_points"
+	CustomerExpansionMetrics       CustomerExpansion = "metrics"
+	CustomerExpansionScores        CustomerExpansion = "scores"
+	CustomerExpansionTags          CustomerExpansion = "tags"
+	CustomerExpansionTiers         CustomerExpansion = "tiers"
 )
 
 // Valid indicates whether the value is a known member of the CustomerExpansion enum.
 func (e CustomerExpansion) Valid() bool {
 	switch e {
+	case CustomerExpansionAddresses:
+		return true
+	case CustomerExpansionContactPoints:
+		return true
 	case CustomerExpansionMetrics:
 		return true
 	case CustomerExpansionScores:
@@ -826,6 +967,92 @@ func (e PutImportContentParamsContentEncoding) Valid() bool {
 	}
 }
 
+// Address Example: {"area_type":"residential","city":"南京","country":"CN","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","district":"玄武","id":"01890a5d-ac96-774b-bcce-b302099c9001","label":"家","postal_code":"210018","primary":true,"province":"江苏","street":"示范路 1 号","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Address struct {
+	// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+	AreaType *AreaType `json:"area_type,omitempty"`
+
+	// City Standard short name.
+	City *string `json:"city,omitempty"`
+
+	// Country ISO 3166-1 alpha-2 code.
+	Country    string             `json:"country"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	District   *string            `json:"district,omitempty"`
+
+	// Given What was written for names that are stored in their standard form.
+	Given *GivenPlace        `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+	Label *string            `json:"label,omitempty"`
+
+	// Masked True where the street is masked.
+	Masked     *bool   `json:"masked,omitempty"`
+	PostalCode *string `json:"postal_code,omitempty"`
+
+	// Primary The one to use; at most one of a customer.
+	Primary bool `json:"primary"`
+
+	// Province Standard short name.
+	Province *string `json:"province,omitempty"`
+
+	// Recipient Who receives what is sent there.
+	Recipient *string `json:"recipient,omitempty"`
+
+	// Street Street, number, building, room; masked without the scope `pii:read`.
+	Street    *string   `json:"street,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// AddressCreate defines model for AddressCreate.
+type AddressCreate struct {
+	// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+	AreaType   *AreaType `json:"area_type,omitempty"`
+	City       *string   `json:"city,omitempty"`
+	Country    *string   `json:"country,omitempty"`
+	District   *string   `json:"district,omitempty"`
+	Label      *string   `json:"label,omitempty"`
+	PostalCode *string   `json:"postal_code,omitempty"`
+	Primary    *bool     `json:"primary,omitempty"`
+	Province   *string   `json:"province,omitempty"`
+	Recipient  *string   `json:"recipient,omitempty"`
+	Street     *string   `json:"street,omitempty"`
+}
+
+// AddressPage defines model for AddressPage.
+type AddressPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Address `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// AddressPatch defines model for AddressPatch.
+type AddressPatch struct {
+	AreaType   nullable.Nullable[AreaType] `json:"area_type,omitempty"`
+	City       nullable.Nullable[string]   `json:"city,omitempty"`
+	Country    *string                     `json:"country,omitempty"`
+	District   nullable.Nullable[string]   `json:"district,omitempty"`
+	Label      nullable.Nullable[string]   `json:"label,omitempty"`
+	PostalCode nullable.Nullable[string]   `json:"postal_code,omitempty"`
+	Primary    *bool                       `json:"primary,omitempty"`
+	Province   nullable.Nullable[string]   `json:"province,omitempty"`
+	Recipient  nullable.Nullable[string]   `json:"recipient,omitempty"`
+	Street     nullable.Nullable[string]   `json:"street,omitempty"`
+}
+
+// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+type AreaType string
+
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
 
@@ -910,6 +1137,9 @@ type Contact struct {
 	Version   int64     `json:"version"`
 }
 
+// ContactConsent Whether the customer agreed to hear of offers this way.
+type ContactConsent string
+
 // ContactCreate defines model for ContactCreate.
 type ContactCreate struct {
 	// DecisionRole The part that a contact has in what the customer decides.
@@ -964,9 +1194,153 @@ type ContactPatchDecisionRole string
 // ContactPatchGender defines model for ContactPatch.Gender.
 type ContactPatchGender string
 
+// ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
+type ContactPoint struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent ContactConsent `json:"consent"`
+
+	// ContactID The contact of the company that it belongs to.
+	ContactID  *openapi_types.UUID `json:"contact_id,omitempty"`
+	CreatedAt  time.Time           `json:"created_at"`
+	CustomerID openapi_types.UUID  `json:"customer_id"`
+
+	// Given As it was written, where that differs; absent without `pii:read`.
+	Given *string            `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind ContactPointKind `json:"kind"`
+
+	// Label Home, work, assistant: what a reader should know.
+	Label *string `json:"label,omitempty"`
+
+	// Masked True where the value is masked.
+	Masked *bool `json:"masked,omitempty"`
+
+	// NumberType What sort of phone number it is.
+	NumberType *ContactPointNumberType `json:"number_type,omitempty"`
+
+	// Platform Of a social account.
+	Platform *string `json:"platform,omitempty"`
+
+	// Primary The one to use; at most one per kind of the customer, and of each contact.
+	Primary bool `json:"primary"`
+
+	// Source Where it is from.
+	Source    *string   `json:"source,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Valid False once messages came back or the number is dead.
+	Valid bool `json:"valid"`
+
+	// Value In normal form; masked without the scope `pii:read`.
+	Value string `json:"value"`
+
+	// VerifiedAt When it was last proved to be the customer's.
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+	Version    int64      `json:"version"`
+}
+
+// ContactPointNumberType What sort of phone number it is.
+type ContactPointNumberType string
+
+// ContactPointCreate defines model for ContactPointCreate.
+type ContactPointCreate struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent *ContactConsent `json:"consent,omitempty"`
+
+	// ContactID The contact of the company that it belongs to.
+	ContactID *openapi_types.UUID `json:"contact_id,omitempty"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind  ContactPointKind `json:"kind"`
+	Label *string          `json:"label,omitempty"`
+
+	// Platform For kind social: douyin, xiaohongshu, linkedin, whatsapp and so on.
+	Platform   *string    `json:"platform,omitempty"`
+	Primary    *bool      `json:"primary,omitempty"`
+	Source     *string    `json:"source,omitempty"`
+	Valid      *bool      `json:"valid,omitempty"`
+	Value      string     `json:"value"`
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+}
+
+// ContactPointKind What the value is; `social` names its `platform`.
+type ContactPointKind string
+
+// ContactPointLookup defines model for ContactPointLookup.
+type ContactPointLookup struct {
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind     *ContactPointKind `json:"kind,omitempty"`
+	Limit    *int              `json:"limit,omitempty"`
+	Platform *string           `json:"platform,omitempty"`
+	Value    string            `json:"value"`
+}
+
+// ContactPointMatch defines model for ContactPointMatch.
+type ContactPointMatch struct {
+	// ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
+	ContactPoint ContactPoint `json:"contact_point"`
+
+	// Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
+	Customer Customer `json:"customer"`
+}
+
+// ContactPointMatchPage defines model for ContactPointMatchPage.
+type ContactPointMatchPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool                `json:"has_more"`
+	Items   []ContactPointMatch `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPointPage defines model for ContactPointPage.
+type ContactPointPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool           `json:"has_more"`
+	Items   []ContactPoint `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPointPatch defines model for ContactPointPatch.
+type ContactPointPatch struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent    *ContactConsent                       `json:"consent,omitempty"`
+	ContactID  nullable.Nullable[openapi_types.UUID] `json:"contact_id,omitempty"`
+	Label      nullable.Nullable[string]             `json:"label,omitempty"`
+	Primary    *bool                                 `json:"primary,omitempty"`
+	Source     nullable.Nullable[string]             `json:"source,omitempty"`
+	Valid      *bool                                 `json:"valid,omitempty"`
+	Value      *string                               `json:"value,omitempty"`
+	VerifiedAt nullable.Nullable[time.Time]          `json:"verified_at,omitempty"`
+}
+
 // Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Customer struct {
-	City *string `json:"city,omitempty"`
+	// Addresses The first 100; streets masked without the scope `pii:read`.
+	Addresses *[]Address `json:"addresses,omitempty"`
+	City      *string    `json:"city,omitempty"`
+
+	// ContactPoints The first 100; masked without the scope `pii:read`.
+	ContactPoints *[]ContactPoint `json:"contact_points,omitempty"`
 
 	// Country ISO 3166-1 alpha-2 code.
 	Country     *string             `json:"country,omitempty"`
@@ -1040,15 +1414,20 @@ type CustomerBatchResult struct {
 
 // CustomerCreate defines model for CustomerCreate.
 type CustomerCreate struct {
-	City        *string             `json:"city,omitempty"`
-	Country     *string             `json:"country,omitempty"`
-	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
-	Name        string              `json:"name"`
-	Owner       *string             `json:"owner,omitempty"`
-	Province    *string             `json:"province,omitempty"`
-	Source      *CustomerSource     `json:"source,omitempty"`
+	// Addresses Added with the customer; all or nothing.
+	Addresses *[]AddressCreate `json:"addresses,omitempty"`
+	City      *string          `json:"city,omitempty"`
+
+	// ContactPoints Added with the customer; all or nothing.
+	ContactPoints *[]ContactPointCreate `json:"contact_points,omitempty"`
+	Country       *string               `json:"country,omitempty"`
+	ExternalIds   *[]ExternalIdentity   `json:"external_ids,omitempty"`
+	Industry      *string               `json:"industry,omitempty"`
+	Kind          CustomerKind          `json:"kind"`
+	Name          string                `json:"name"`
+	Owner         *string               `json:"owner,omitempty"`
+	Province      *string               `json:"province,omitempty"`
+	Source        *CustomerSource       `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
@@ -1081,14 +1460,19 @@ type CustomerPage struct {
 
 // CustomerPatch defines model for CustomerPatch.
 type CustomerPatch struct {
-	City     nullable.Nullable[string]              `json:"city,omitempty"`
-	Country  nullable.Nullable[string]              `json:"country,omitempty"`
-	Industry nullable.Nullable[string]              `json:"industry,omitempty"`
-	Kind     *CustomerKind                          `json:"kind,omitempty"`
-	Name     *string                                `json:"name,omitempty"`
-	Owner    nullable.Nullable[string]              `json:"owner,omitempty"`
-	Province nullable.Nullable[string]              `json:"province,omitempty"`
-	Source   nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
+	// Addresses Added likewise.
+	Addresses *[]AddressCreate          `json:"addresses,omitempty"`
+	City      nullable.Nullable[string] `json:"city,omitempty"`
+
+	// ContactPoints Those that the customer has not yet are added; none is changed or removed, for each is a resource of its own.
+	ContactPoints *[]ContactPointCreate                  `json:"contact_points,omitempty"`
+	Country       nullable.Nullable[string]              `json:"country,omitempty"`
+	Industry      nullable.Nullable[string]              `json:"industry,omitempty"`
+	Kind          *CustomerKind                          `json:"kind,omitempty"`
+	Name          *string                                `json:"name,omitempty"`
+	Owner         nullable.Nullable[string]              `json:"owner,omitempty"`
+	Province      nullable.Nullable[string]              `json:"province,omitempty"`
+	Source        nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
@@ -1400,6 +1784,13 @@ type FilterSource struct {
 	// Measures What `sum`, `avg`, `min` and `max` are of, such as `transactions.amount`.
 	Measures []string `json:"measures"`
 	Name     string   `json:"name"`
+}
+
+// GivenPlace What was written for names that are stored in their standard form.
+type GivenPlace struct {
+	City     *string `json:"city,omitempty"`
+	District *string `json:"district,omitempty"`
+	Province *string `json:"province,omitempty"`
 }
 
 // Health defines model for Health.
@@ -2193,7 +2584,7 @@ type TagPatch struct {
 	Name        *string                               `json:"name,omitempty"`
 }
 
-// Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
+// Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","region":"CN","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Tenant struct {
 	CreatedAt time.Time `json:"created_at"`
 
@@ -2202,6 +2593,9 @@ type Tenant struct {
 
 	// Name Unique; the token's `tenant` claim.
 	Name string `json:"name"`
+
+	// Region Country (ISO 3166-1 alpha-2) of phone numbers and addresses that name none.
+	Region string `json:"region"`
 
 	// TimeZone IANA zone in which days, months and hours are counted.
 	TimeZone string `json:"time_zone"`
@@ -2218,6 +2612,7 @@ type TenantCreate struct {
 
 	// Name Lower-case letters, digits, - and _.
 	Name     string  `json:"name"`
+	Region   *string `json:"region,omitempty"`
 	TimeZone string  `json:"time_zone"`
 	Title    *string `json:"title,omitempty"`
 }
@@ -2241,6 +2636,7 @@ type TenantPage struct {
 // TenantPatch defines model for TenantPatch.
 type TenantPatch struct {
 	Currency *string `json:"currency,omitempty"`
+	Region   *string `json:"region,omitempty"`
 	TimeZone *string `json:"time_zone,omitempty"`
 	Title    *string `json:"title,omitempty"`
 }
@@ -2450,11 +2846,17 @@ type ValueFit struct {
 	Parameters map[string]float64 `json:"parameters"`
 }
 
+// AddressID defines model for AddressId.
+type AddressID = openapi_types.UUID
+
 // ContactCustomerID defines model for ContactCustomerId.
 type ContactCustomerID = openapi_types.UUID
 
 // ContactID defines model for ContactId.
 type ContactID = openapi_types.UUID
+
+// ContactPointID defines model for ContactPointId.
+type ContactPointID = openapi_types.UUID
 
 // Cursor defines model for Cursor.
 type Cursor = string
@@ -2668,6 +3070,105 @@ type GetCustomerParams struct {
 
 // PatchCustomerParams defines parameters for PatchCustomer.
 type PatchCustomerParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListAddressesParams defines parameters for ListAddresses.
+type ListAddressesParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AreaType Only in areas of this type.
+	AreaType *AreaType `form:"area_type,omitempty" json:"area_type,omitempty"`
+}
+
+// CreateAddressParams defines parameters for CreateAddress.
+type CreateAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteAddressParams defines parameters for DeleteAddress.
+type DeleteAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetAddressParams defines parameters for GetAddress.
+type GetAddressParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchAddressParams defines parameters for PatchAddress.
+type PatchAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListContactPointsParams defines parameters for ListContactPoints.
+type ListContactPointsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Kind Only of this kind.
+	Kind *ContactPointKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// ContactID Only those of this contact of a company.
+	ContactID *openapi_types.UUID `form:"contact_id,omitempty" json:"contact_id,omitempty"`
+}
+
+// CreateContactPointParams defines parameters for CreateContactPoint.
+type CreateContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteContactPointParams defines parameters for DeleteContactPoint.
+type DeleteContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetContactPointParams defines parameters for GetContactPoint.
+type GetContactPointParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchContactPointParams defines parameters for PatchContactPoint.
+type PatchContactPointParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
@@ -3260,6 +3761,9 @@ type PatchTransactionParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// LookupContactPointJSONRequestBody defines body for LookupContactPoint for application/json ContentType.
+type LookupContactPointJSONRequestBody = ContactPointLookup
+
 // CreateCustomerJSONRequestBody defines body for CreateCustomer for application/json ContentType.
 type CreateCustomerJSONRequestBody = CustomerCreate
 
@@ -3277,6 +3781,18 @@ type SearchCustomersJSONRequestBody = CustomerSearch
 
 // PatchCustomerApplicationMergePatchPlusJSONRequestBody defines body for PatchCustomer for application/merge-patch+json ContentType.
 type PatchCustomerApplicationMergePatchPlusJSONRequestBody = CustomerPatch
+
+// CreateAddressJSONRequestBody defines body for CreateAddress for application/json ContentType.
+type CreateAddressJSONRequestBody = AddressCreate
+
+// PatchAddressApplicationMergePatchPlusJSONRequestBody defines body for PatchAddress for application/merge-patch+json ContentType.
+type PatchAddressApplicationMergePatchPlusJSONRequestBody = AddressPatch
+
+// CreateContactPointJSONRequestBody defines body for CreateContactPoint for application/json ContentType.
+type CreateContactPointJSONRequestBody = ContactPointCreate
+
+// PatchContactPointApplicationMergePatchPlusJSONRequestBody defines body for PatchContactPoint for application/merge-patch+json ContentType.
+type PatchContactPointApplicationMergePatchPlusJSONRequestBody = ContactPointPatch
 
 // CreateContactJSONRequestBody defines body for CreateContact for application/json ContentType.
 type CreateContactJSONRequestBody = ContactCreate
@@ -3364,6 +3880,9 @@ type ServerInterface interface {
 	// ListChangeSetItems List whom a change set touched
 	// (GET /v1/change-sets/{change_set_id}/items)
 	ListChangeSetItems(ctx echo.Context, changeSetID openapi_types.UUID, params ListChangeSetItemsParams) error
+	// LookupContactPoint Find who has a phone, email or account
+	// (POST /v1/contact-points/lookup)
+	LookupContactPoint(ctx echo.Context) error
 	// ListCustomers List customers
 	// (GET /v1/customers)
 	ListCustomers(ctx echo.Context, params ListCustomersParams) error
@@ -3394,6 +3913,36 @@ type ServerInterface interface {
 	// PatchCustomer Change a customer
 	// (PATCH /v1/customers/{customer_id})
 	PatchCustomer(ctx echo.Context, customerID CustomerID, params PatchCustomerParams) error
+	// ListAddresses List where a customer is
+	// (GET /v1/customers/{customer_id}/addresses)
+	ListAddresses(ctx echo.Context, customerID CustomerID, params ListAddressesParams) error
+	// CreateAddress Add an address
+	// (POST /v1/customers/{customer_id}/addresses)
+	CreateAddress(ctx echo.Context, customerID CustomerID, params CreateAddressParams) error
+	// DeleteAddress Delete an address
+	// (DELETE /v1/customers/{customer_id}/addresses/{address_id})
+	DeleteAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params DeleteAddressParams) error
+	// GetAddress Read an address
+	// (GET /v1/customers/{customer_id}/addresses/{address_id})
+	GetAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params GetAddressParams) error
+	// PatchAddress Change an address
+	// (PATCH /v1/customers/{customer_id}/addresses/{address_id})
+	PatchAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params PatchAddressParams) error
+	// ListContactPoints List how a customer is reached
+	// (GET /v1/customers/{customer_id}/contact-points)
+	ListContactPoints(ctx echo.Context, customerID CustomerID, params ListContactPointsParams) error
+	// CreateContactPoint Add a phone, email or account
+	// (POST /v1/customers/{customer_id}/contact-points)
+	CreateContactPoint(ctx echo.Context, customerID CustomerID, params CreateContactPointParams) error
+	// DeleteContactPoint Delete a contact point
+	// (DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	DeleteContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params DeleteContactPointParams) error
+	// GetContactPoint Read a contact point
+	// (GET /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	GetContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params GetContactPointParams) error
+	// PatchContactPoint Change a contact point
+	// (PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	PatchContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params PatchContactPointParams) error
 	// ListContacts List a customer's contacts
 	// (GET /v1/customers/{customer_id}/contacts)
 	ListContacts(ctx echo.Context, customerID ContactCustomerID, params ListContactsParams) error
@@ -3676,6 +4225,15 @@ func (w *ServerInterfaceWrapper) ListChangeSetItems(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListChangeSetItems(ctx, changeSetID, params)
+	return err
+}
+
+// LookupContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) LookupContactPoint(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LookupContactPoint(ctx)
 	return err
 }
 
@@ -4100,6 +4658,493 @@ func (w *ServerInterfaceWrapper) PatchCustomer(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PatchCustomer(ctx, customerID, params)
+	return err
+}
+
+// ListAddresses converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAddresses(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAddressesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "area_type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "area_type", ctx.QueryParams(), &params.AreaType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter area_type: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAddresses(ctx, customerID, params)
+	return err
+}
+
+// CreateAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateAddressParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateAddress(ctx, customerID, params)
+	return err
+}
+
+// DeleteAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressID AddressID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteAddressParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteAddress(ctx, customerID, addressID, params)
+	return err
+}
+
+// GetAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressID AddressID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAddressParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAddress(ctx, customerID, addressID, params)
+	return err
+}
+
+// PatchAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressID AddressID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchAddressParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchAddress(ctx, customerID, addressID, params)
+	return err
+}
+
+// ListContactPoints converts echo context to params.
+func (w *ServerInterfaceWrapper) ListContactPoints(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListContactPointsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "contact_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "contact_id", ctx.QueryParams(), &params.ContactID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListContactPoints(ctx, customerID, params)
+	return err
+}
+
+// CreateContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateContactPointParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateContactPoint(ctx, customerID, params)
+	return err
+}
+
+// DeleteContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_point_id" -------------
+	var contactPointID ContactPointID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_point_id", ctx.Param("contact_point_id"), &contactPointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_point_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteContactPointParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteContactPoint(ctx, customerID, contactPointID, params)
+	return err
+}
+
+// GetContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) GetContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_point_id" -------------
+	var contactPointID ContactPointID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_point_id", ctx.Param("contact_point_id"), &contactPointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_point_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetContactPointParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetContactPoint(ctx, customerID, contactPointID, params)
+	return err
+}
+
+// PatchContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_point_id" -------------
+	var contactPointID ContactPointID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_point_id", ctx.Param("contact_point_id"), &contactPointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_point_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchContactPointParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchContactPoint(ctx, customerID, contactPointID, params)
 	return err
 }
 
@@ -6938,6 +7983,17 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/addresses", wrapper.ListAddresses, options.OperationMiddlewares["listAddresses"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/addresses", wrapper.CreateAddress, options.OperationMiddlewares["createAddress"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/addresses/:address_id", wrapper.DeleteAddress, options.OperationMiddlewares["deleteAddress"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/addresses/:address_id", wrapper.GetAddress, options.OperationMiddlewares["getAddress"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/addresses/:address_id", wrapper.PatchAddress, options.OperationMiddlewares["patchAddress"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contact-points", wrapper.ListContactPoints, options.OperationMiddlewares["listContactPoints"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/contact-points", wrapper.CreateContactPoint, options.OperationMiddlewares["createContactPoint"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.DeleteContactPoint, options.OperationMiddlewares["deleteContactPoint"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.GetContactPoint, options.OperationMiddlewares["getContactPoint"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.PatchContactPoint, options.OperationMiddlewares["patchContactPoint"]...)
+	router.POST(options.BaseURL+"/v1/contact-points/lookup", wrapper.LookupContactPoint, options.OperationMiddlewares["lookupContactPoint"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/contacts", wrapper.ListContacts, options.OperationMiddlewares["listContacts"]...)
 	router.POST(options.BaseURL+"/v1/customers/:customer_id/contacts", wrapper.CreateContact, options.OperationMiddlewares["createContact"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.DeleteContact, options.OperationMiddlewares["deleteContact"]...)
@@ -7213,6 +8269,159 @@ type ListChangeSetItems503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListChangeSetItems503ApplicationProblemPlusJSONResponse) VisitListChangeSetItemsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPointRequestObject struct {
+	Body *LookupContactPointJSONRequestBody
+}
+
+type LookupContactPointResponseObject interface {
+	VisitLookupContactPointResponse(w http.ResponseWriter) error
+}
+
+type LookupContactPoint200JSONResponse ContactPointMatchPage
+
+func (response LookupContactPoint200JSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint400ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint401ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint403ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint408ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint413ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint415ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint422ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint503ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -8764,6 +9973,1530 @@ type PatchCustomer503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PatchCustomer503ApplicationProblemPlusJSONResponse) VisitPatchCustomerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddressesRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListAddressesParams
+}
+
+type ListAddressesResponseObject interface {
+	VisitListAddressesResponse(w http.ResponseWriter) error
+}
+
+type ListAddresses200JSONResponse AddressPage
+
+func (response ListAddresses200JSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses400ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses401ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses403ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses404ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses503ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     CreateAddressParams
+	Body       *CreateAddressJSONRequestBody
+}
+
+type CreateAddressResponseObject interface {
+	VisitCreateAddressResponse(w http.ResponseWriter) error
+}
+
+type CreateAddress201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateAddress201JSONResponse struct {
+	Body    Address
+	Headers CreateAddress201ResponseHeaders
+}
+
+func (response CreateAddress201JSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress400ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress401ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress403ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress404ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress408ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress409ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress413ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress415ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress422ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress503ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	AddressID  AddressID  `json:"address_id"`
+	Params     DeleteAddressParams
+}
+
+type DeleteAddressResponseObject interface {
+	VisitDeleteAddressResponse(w http.ResponseWriter) error
+}
+
+type DeleteAddress204Response struct {
+}
+
+func (response DeleteAddress204Response) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress400ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress401ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress403ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress404ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress412ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress503ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	AddressID  AddressID  `json:"address_id"`
+	Params     GetAddressParams
+}
+
+type GetAddressResponseObject interface {
+	VisitGetAddressResponse(w http.ResponseWriter) error
+}
+
+type GetAddress200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetAddress200JSONResponse struct {
+	Body    Address
+	Headers GetAddress200ResponseHeaders
+}
+
+func (response GetAddress200JSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress304Response = NotModifiedResponse
+
+func (response GetAddress304Response) VisitGetAddressResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress400ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress401ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress403ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress404ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress503ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	AddressID  AddressID  `json:"address_id"`
+	Params     PatchAddressParams
+	Body       *PatchAddressApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchAddressResponseObject interface {
+	VisitPatchAddressResponse(w http.ResponseWriter) error
+}
+
+type PatchAddress200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchAddress200JSONResponse struct {
+	Body    Address
+	Headers PatchAddress200ResponseHeaders
+}
+
+func (response PatchAddress200JSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress400ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress401ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress403ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress404ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress408ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress409ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress412ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress413ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress415ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress422ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress503ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPointsRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListContactPointsParams
+}
+
+type ListContactPointsResponseObject interface {
+	VisitListContactPointsResponse(w http.ResponseWriter) error
+}
+
+type ListContactPoints200JSONResponse ContactPointPage
+
+func (response ListContactPoints200JSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints400ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints401ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints403ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints404ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints503ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPointRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     CreateContactPointParams
+	Body       *CreateContactPointJSONRequestBody
+}
+
+type CreateContactPointResponseObject interface {
+	VisitCreateContactPointResponse(w http.ResponseWriter) error
+}
+
+type CreateContactPoint201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateContactPoint201JSONResponse struct {
+	Body    ContactPoint
+	Headers CreateContactPoint201ResponseHeaders
+}
+
+func (response CreateContactPoint201JSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint400ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint401ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint403ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint404ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint408ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint409ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint413ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint415ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint422ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint503ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPointRequestObject struct {
+	CustomerID     CustomerID     `json:"customer_id"`
+	ContactPointID ContactPointID `json:"contact_point_id"`
+	Params         DeleteContactPointParams
+}
+
+type DeleteContactPointResponseObject interface {
+	VisitDeleteContactPointResponse(w http.ResponseWriter) error
+}
+
+type DeleteContactPoint204Response struct {
+}
+
+func (response DeleteContactPoint204Response) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint400ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint401ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint403ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint404ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint412ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint503ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPointRequestObject struct {
+	CustomerID     CustomerID     `json:"customer_id"`
+	ContactPointID ContactPointID `json:"contact_point_id"`
+	Params         GetContactPointParams
+}
+
+type GetContactPointResponseObject interface {
+	VisitGetContactPointResponse(w http.ResponseWriter) error
+}
+
+type GetContactPoint200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetContactPoint200JSONResponse struct {
+	Body    ContactPoint
+	Headers GetContactPoint200ResponseHeaders
+}
+
+func (response GetContactPoint200JSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint304Response = NotModifiedResponse
+
+func (response GetContactPoint304Response) VisitGetContactPointResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint400ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint401ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint403ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint404ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint503ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPointRequestObject struct {
+	CustomerID     CustomerID     `json:"customer_id"`
+	ContactPointID ContactPointID `json:"contact_point_id"`
+	Params         PatchContactPointParams
+	Body           *PatchContactPointApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchContactPointResponseObject interface {
+	VisitPatchContactPointResponse(w http.ResponseWriter) error
+}
+
+type PatchContactPoint200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchContactPoint200JSONResponse struct {
+	Body    ContactPoint
+	Headers PatchContactPoint200ResponseHeaders
+}
+
+func (response PatchContactPoint200JSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint400ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint401ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint403ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint404ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint408ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint409ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint412ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint413ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint415ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint422ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint503ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -19457,6 +22190,9 @@ type StrictServerInterface interface {
 	// ListChangeSetItems List whom a change set touched
 	// (GET /v1/change-sets/{change_set_id}/items)
 	ListChangeSetItems(ctx context.Context, request ListChangeSetItemsRequestObject) (ListChangeSetItemsResponseObject, error)
+	// LookupContactPoint Find who has a phone, email or account
+	// (POST /v1/contact-points/lookup)
+	LookupContactPoint(ctx context.Context, request LookupContactPointRequestObject) (LookupContactPointResponseObject, error)
 	// ListCustomers List customers
 	// (GET /v1/customers)
 	ListCustomers(ctx context.Context, request ListCustomersRequestObject) (ListCustomersResponseObject, error)
@@ -19487,6 +22223,36 @@ type StrictServerInterface interface {
 	// PatchCustomer Change a customer
 	// (PATCH /v1/customers/{customer_id})
 	PatchCustomer(ctx context.Context, request PatchCustomerRequestObject) (PatchCustomerResponseObject, error)
+	// ListAddresses List where a customer is
+	// (GET /v1/customers/{customer_id}/addresses)
+	ListAddresses(ctx context.Context, request ListAddressesRequestObject) (ListAddressesResponseObject, error)
+	// CreateAddress Add an address
+	// (POST /v1/customers/{customer_id}/addresses)
+	CreateAddress(ctx context.Context, request CreateAddressRequestObject) (CreateAddressResponseObject, error)
+	// DeleteAddress Delete an address
+	// (DELETE /v1/customers/{customer_id}/addresses/{address_id})
+	DeleteAddress(ctx context.Context, request DeleteAddressRequestObject) (DeleteAddressResponseObject, error)
+	// GetAddress Read an address
+	// (GET /v1/customers/{customer_id}/addresses/{address_id})
+	GetAddress(ctx context.Context, request GetAddressRequestObject) (GetAddressResponseObject, error)
+	// PatchAddress Change an address
+	// (PATCH /v1/customers/{customer_id}/addresses/{address_id})
+	PatchAddress(ctx context.Context, request PatchAddressRequestObject) (PatchAddressResponseObject, error)
+	// ListContactPoints List how a customer is reached
+	// (GET /v1/customers/{customer_id}/contact-points)
+	ListContactPoints(ctx context.Context, request ListContactPointsRequestObject) (ListContactPointsResponseObject, error)
+	// CreateContactPoint Add a phone, email or account
+	// (POST /v1/customers/{customer_id}/contact-points)
+	CreateContactPoint(ctx context.Context, request CreateContactPointRequestObject) (CreateContactPointResponseObject, error)
+	// DeleteContactPoint Delete a contact point
+	// (DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	DeleteContactPoint(ctx context.Context, request DeleteContactPointRequestObject) (DeleteContactPointResponseObject, error)
+	// GetContactPoint Read a contact point
+	// (GET /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	GetContactPoint(ctx context.Context, request GetContactPointRequestObject) (GetContactPointResponseObject, error)
+	// PatchContactPoint Change a contact point
+	// (PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	PatchContactPoint(ctx context.Context, request PatchContactPointRequestObject) (PatchContactPointResponseObject, error)
 	// ListContacts List a customer's contacts
 	// (GET /v1/customers/{customer_id}/contacts)
 	ListContacts(ctx context.Context, request ListContactsRequestObject) (ListContactsResponseObject, error)
@@ -19795,6 +22561,52 @@ func (sh *strictHandler) ListChangeSetItems(ctx echo.Context, changeSetID openap
 		return err
 	} else if validResponse, ok := response.(ListChangeSetItemsResponseObject); ok {
 		return validResponse.VisitListChangeSetItemsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// LookupContactPoint operation middleware
+func (sh *strictHandler) LookupContactPoint(ctx echo.Context) error {
+	var request LookupContactPointRequestObject
+
+	var body LookupContactPointJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LookupContactPoint(ctx.Request().Context(), request.(LookupContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LookupContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LookupContactPointResponseObject); ok {
+		return validResponse.VisitLookupContactPointResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -20186,6 +22998,364 @@ func (sh *strictHandler) PatchCustomer(ctx echo.Context, customerID CustomerID, 
 		return err
 	} else if validResponse, ok := response.(PatchCustomerResponseObject); ok {
 		return validResponse.VisitPatchCustomerResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAddresses operation middleware
+func (sh *strictHandler) ListAddresses(ctx echo.Context, customerID CustomerID, params ListAddressesParams) error {
+	var request ListAddressesRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAddresses(ctx.Request().Context(), request.(ListAddressesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAddresses")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAddressesResponseObject); ok {
+		return validResponse.VisitListAddressesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateAddress operation middleware
+func (sh *strictHandler) CreateAddress(ctx echo.Context, customerID CustomerID, params CreateAddressParams) error {
+	var request CreateAddressRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateAddressJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateAddress(ctx.Request().Context(), request.(CreateAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateAddressResponseObject); ok {
+		return validResponse.VisitCreateAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteAddress operation middleware
+func (sh *strictHandler) DeleteAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params DeleteAddressParams) error {
+	var request DeleteAddressRequestObject
+
+	request.CustomerID = customerID
+	request.AddressID = addressID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteAddress(ctx.Request().Context(), request.(DeleteAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteAddressResponseObject); ok {
+		return validResponse.VisitDeleteAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetAddress operation middleware
+func (sh *strictHandler) GetAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params GetAddressParams) error {
+	var request GetAddressRequestObject
+
+	request.CustomerID = customerID
+	request.AddressID = addressID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAddress(ctx.Request().Context(), request.(GetAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAddressResponseObject); ok {
+		return validResponse.VisitGetAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchAddress operation middleware
+func (sh *strictHandler) PatchAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params PatchAddressParams) error {
+	var request PatchAddressRequestObject
+
+	request.CustomerID = customerID
+	request.AddressID = addressID
+	request.Params = params
+
+	var body PatchAddressApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchAddress(ctx.Request().Context(), request.(PatchAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchAddressResponseObject); ok {
+		return validResponse.VisitPatchAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListContactPoints operation middleware
+func (sh *strictHandler) ListContactPoints(ctx echo.Context, customerID CustomerID, params ListContactPointsParams) error {
+	var request ListContactPointsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListContactPoints(ctx.Request().Context(), request.(ListContactPointsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListContactPoints")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListContactPointsResponseObject); ok {
+		return validResponse.VisitListContactPointsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateContactPoint operation middleware
+func (sh *strictHandler) CreateContactPoint(ctx echo.Context, customerID CustomerID, params CreateContactPointParams) error {
+	var request CreateContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateContactPointJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateContactPoint(ctx.Request().Context(), request.(CreateContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateContactPointResponseObject); ok {
+		return validResponse.VisitCreateContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteContactPoint operation middleware
+func (sh *strictHandler) DeleteContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params DeleteContactPointParams) error {
+	var request DeleteContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.ContactPointID = contactPointID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteContactPoint(ctx.Request().Context(), request.(DeleteContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteContactPointResponseObject); ok {
+		return validResponse.VisitDeleteContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetContactPoint operation middleware
+func (sh *strictHandler) GetContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params GetContactPointParams) error {
+	var request GetContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.ContactPointID = contactPointID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetContactPoint(ctx.Request().Context(), request.(GetContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetContactPointResponseObject); ok {
+		return validResponse.VisitGetContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchContactPoint operation middleware
+func (sh *strictHandler) PatchContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params PatchContactPointParams) error {
+	var request PatchContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.ContactPointID = contactPointID
+	request.Params = params
+
+	var body PatchContactPointApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchContactPoint(ctx.Request().Context(), request.(PatchContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchContactPointResponseObject); ok {
+		return validResponse.VisitPatchContactPointResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -22732,457 +25902,514 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L17kxvHlSf6VTLKu0FSU41GP/hCh2KDpiiZskTxkq1ReAVuI1GVAFJdyIQqsxqEqI6Q1+vrx9rr9Z2Z",
-	"nYdnZmf2emZ8Y8bjO3FtS5Y94y/Dpqi/9ivcyHMy6wFUAQV0N5uUOkIhNoB6ZJ48efI8f+eRF8jhSAom",
-	"tPJaj7wBoyGL4c9bu7Rv/g2ZCmI+0lwKr+XtDhiJmZJJHLALihywWHEpCFWEEqVjKfrkgEY8pFrGDc/3",
-	"2EM6HEXMa3ltb6vteb6nggEbUvNkPRmZH5SOueh7h4e+94YMKL5o+r3vDFjMiM693Scyhi/ek12fcEV6",
-	"MhFhY+4bDn1vRGM6ZNpO8qYUmgb6ZqK0HLL4dlg+48D+fkERHhan1dy4dr1JL4drNLh+Ze3q1e3uWjcI",
-	"2Fp3q7nZvH6dXms2Nz3f4+ZRI6oHnu8JOjR3uofu8dDzvZi9n/CYhV5LxwnLT6In4yHVXstLErhylmx2",
-	"FpWjx5+XHjzduNZsblQMHp95AmNPYiXj8oF3BHuo9wK4okNkD5Z7RPuMdFlPxmyHSBFNkOHImOsBXKDo",
-	"kJEejzSLCRUhUTLWDTeL9xMWT/JrAG/PD3lIH77BRF8PvNZ28/oV3xty4b7YKJ8BruOthyMqSpbgRhia",
-	"cSlGtCSMBoOUnXAxRpEMmdfq0Uix8lEyfHJ+lFyzIXDwv4tZz2t5X1nPNvI6XqbWCyMz+9Q7TCdA45hO",
-	"CuN/lbMoVLPjf8vQGCcwZMMui5VPukzxkBEe+k4E+GSfixAIbkZdd2o9fOnKU4NBL5iW4YSSZTH7IuQa",
-	"xt6TMbHbgnQCrifkZdL2Hn/y/Se/+rjtkRt3XiFqxES4p6WmEWknzeYWe5lsNJvNThVvIQtW8dZms9ls",
-	"1meu05FMG6cumeyT7stYly0BLL+Pe7ez1rH7mnANK2KuZiLkol9FY7O3CxQOWY8mkRnTWhAzqlm4R80V",
-	"Ocpv1KH7rYeaxYJGVXTnIeGC6AHVRE2UZsMi7W+sbVRSl9lHL6JukVkWD/m1WCajF/wkux2y4UhqJoLJ",
-	"19lkdgrfkElM5FiQfTYBFtEDroh5I1PaJ1SToVSabF6+TIIBjWlgDvoGuUFiNmJUA6NxQa5ukoFMYkX6",
-	"TCs4NHo8VpqoJAiYUoT2KRcpz6FSlE03N8g1M8qqRbt8dfGi3e69SXUwqDj/jA7WQS4zgwwGVPSZ0XW6",
-	"VLGQGMklY9J5qQO0oGJiFLHIKGFUFZQlwh5ypdUO2d7YJFIPWDzmilXPsLeGw5rHj2WTuSMFq5jQDeHm",
-	"oxgT6Qm+1dwm4wETREizNH07yZAoLoK5IzTvWjjM8nEORzKuVJc4/LrCBgk2qrY8PvL42+N12a0a9Xuy",
-	"u8qQK6XUe7J7/PG+wYe8RO7fNic8GbEYlLkq2R7BzaXC/XITJDofJkOQ5ygd7cd0IFxo1mcxjORNGbKo",
-	"VKQY4g3NrxeUkSpF+gXRQTl54I69fdj91RQaUW1kvdfy/tO7dO2DB+Z/zbXrew8eNf0rm4f/rpRod6Rm",
-	"VasspGYr6PG0cpnNA4+/zvdYBHZb1bBj+/sKQ79eOXT30BMYflI98kSssK3C6kEnJzDe++ZaVsnN8ChW",
-	"xs4HNEpY+cDwptPh6PtwBlUMFrQnPOP69ABtfGNXqCQYmGOsowZy1IFzjsWjTnFC5reK+eA7aypYJTph",
-	"fqY31v4jzvNB9mdjb+3BS+Xz3aV9UMaqmKpvflyBrVglW8ETj89Yu7RfNWZN+yuMuFc5Yk37JzBeY42V",
-	"OouMimPs7UAmQhMaRWRoNAWmfCNDyXuJ0qg7wglEOkxpPqSadYx2BW6GiAoBenI/AZVQhCSQSisiGI2j",
-	"idNXqk4vMBQrTBMhheFMJsx59W760Q4BCRxo70HZlP8QvWvMWOWzM785YME+YQcsnqA2RcEmV2MWk7HZ",
-	"YmOZRCEZ0NGICZ90E+2UygXTsU49tifNe0unZa18O+SulBGjAp1uMVMjKRQDs/6O1G/KkPc4K2G1O2Va",
-	"ICyI0R2NzVXQ/BrG9L+73WyaJwVSaCZA36CjUcTRl7g+imU3YsM/eE+hYzHlXnNH6JxZxlbYO+ASzxTP",
-	"90KmKY/MSsIBBhYGCSVTwEDATaiU25vNssWxjJXXejd98pCLvQhlSu6JQ8N9XWbMlYhRpclGZq2A+u75",
-	"3kga9SX2Wt46LMHhA9wqTIEe2fKu9K5f2bje65nF0FQnymttg7rLNWzNr9KQ3MMbsr3jiKHWS+Z8mF/W",
-	"ec6Xu/gQXNvi+r1JI7NtWQiWiaHUGK0XrlJKme0ox8qt3cax1k7LfSb2hlwpDnRLiUxJl9EYpMA+E2Zb",
-	"C8ZC5kTOfDpuZHR8W9BED2TMP2BhGSGLAzgJGt6ROGYgoRQMD8eU9Q5YzHtwsOe89e+8887ajUQPmNCG",
-	"dqxMKFJtqDAGJ33qLYU3LfCa4zptHWudVCBHrGyd0kGQiAb7KHzh4tRXoVrjmGtWa+G2soV7VcZdHoZM",
-	"lK1acTgnsWq7VfOAZeRaEc0EFbAGidgXcizcDtg+nvRy3hch9R4EQfLkFRI1KXdVLSpuZ1S8IzV51T50",
-	"VojMvvqESBmDm8MNHs8EcLhxR0dHvGvHIp6jheZDJhM9zZhdGU5IyEPYeDSO+QHDYTBi7nCuGa6IHLEY",
-	"XkoGVNUi8rWMyFZOk910FDOknh7oSbHsijN01L9+LOrnXKF7mu6zwrlLBTiqUs4lNIoZDSfm9Tgidzvh",
-	"9aT69YziN6XoRTwoJfXsqE6K2GYozAWyQqop6YGQUoQ7ft7YPBZFbTTGSLahdY1NKTLWIWiIWFCy6lBw",
-	"YzOj4N2YpQEU8irlUfnxODOgk6JlOhOUE0Ztckquc18SRSeOUzeOd3yZbbKnpdyLaNxnpWKCKwI/xmbP",
-	"CLLR3L52+eoV0p1oVksgbGzNCoRbQnM9IbtSkjfsi2coPDW0ExUMU3OakgNmc6T0vXws+g5ZyOmemdte",
-	"IlQyGslYs8JBppgxZXIPhYfVoevlvDKXPpu8aV5Jdg05S6haMaCTpO4FReAtxLwF2Vhn+t4cWm8eT0Zw",
-	"AdZclY3TjRndV4SSOInYDkGjBrYSGZuDudTQCZI4ZiKY7FnVpqiCaEIFuX3/LbK9uXGVuGsJ3FswdejQ",
-	"2Ovr7op6Vs/mZn6BR7EMmFK0GzG7fcqW19HgJNbzbWG0cC1liBY1RI+UTinYQXJ1cjTEhbx8TJ06EfSA",
-	"8shMtbCY8QTHQCKqa2l8l/N6830WH/CAkbcLT5+hYP7lJ2P1aCLkeIdkw6c9YxDfYzqerN0wfzfABWIf",
-	"Zt71VSPm79tZPEo9Kjb06/leMgrdX8Ied57v9fC4mnWw+N5NGvFunGYhjWKzBTVH10XIaV9IpXmg5hhY",
-	"MtYDYnYBOGC6MtE2xKh3CBuO9AQDXjSK4HIWReB1qZP28Eo6gNmcB98bJXEwoNbNMncZ7IWvclAk30+o",
-	"0DzC+2iIZzqN7hbmno4vdcuFMinwhkiGXRaXDaxIKIgKKacGdakIlQ9/bjZ9st30yZUm+K2uNcm/J+nY",
-	"yEUQk1cv+RA5GjKqkhiCR/ZtsvseC2A+ieB6cQZJttBvw/WHPvrHF975h+YqIN1h3n35rn2vX2CTByXj",
-	"m3n1DKMNpSjz7r9J35Mxgdcg+bhKpWnDK+Fmo8LnN8aYsf1yv2J+HnCXbwdROgHYSfeZvq3ZcHb0+XyA",
-	"Wn7c/MvzNy98913ah/nRKHqrB+fRXLanoB9NDzfl7HqZR4W5l2Ue5WeDj5ydxwNM28OtVr3t0CVembhE",
-	"dMxYi3QetT0qwrbXIu82Go0Hhx0fvpPxzFdCavPdo0ajcWi+kzGhJGK01xbmZ8jHMRe0vVy+U9vzSduT",
-	"I/yhrxl+AbsFv9toNptt77CzQzpcdGD3doTUe+aD0VxIB7dWxzev45CrYa7hak8kUdQhQgrWaIu2uC3I",
-	"KKIBWEkdGE7HjpAE1JieB4xQ0ktEAASQPUJJmo7ao4FWLTsVe4mdTTK0s+jhFzqmQlG4QjVQ7cALxlyE",
-	"cowXbV25HNpvzamdUm4ROS4jNXxIw2APdVt0VDK8WPJOv/AWc0IJFpGXyYUx615oe5fSVLPLzWanQToQ",
-	"zzBrGdKJ6pCLIe/1WMyEJpEMaETM15d8Q7lYabsQETV/XtQD1hbpVZcIjVmefDvEjNE8mh70zT/DdCWH",
-	"9CGkXxrdVPbAl2XFr2qQDhIsDZyYtxElyZCKCQzHJ0bqKL8thlLogTI8N2E0VtYJKUM6IRc715uheevG",
-	"5rBzCfiyF8shvNL8riVx/oCLnc3m5pW15sZac6PRgL83Nte2Nszd8LC1zUmjgX9tTDqXdtqiA8sHQ6S5",
-	"3SMPGDpYDd8A992wCUQbTRIyNrKZaZvNpuHAA6YabZGPfz3yIOPz3Ue4cYxQy3aN53ty5LUMg3j2aPFa",
-	"sFNABrk7AtRQ4VIuvOwQetfmH3q+9+Svfn708V97D0BsFCWJ7z1c68s1+6XRFRv36PhNowGjMWiTg6c1",
-	"yCw5ruVl9NxtNlvw33/0/KIYr5seFrKAg8EfS9Am089Dug+6aMhGNNZDUHi9z7/znae//Pnn3/qZ53t9",
-	"ZvRor+X12JCCXlHjvWmOso1THf34Z0/+5EfGqIj5kMYTJ0KdcosvfPLRbz/7yY8z9XAuGawHw2ttGBWr",
-	"eNDlqJhXjKhma/YQnTmSlzscZwi6QD+0F9+TqJXnif1o9tmO5AtOPOSg1/DiQ1yXGiPHJSl57YjFCvM2",
-	"ylMC6JCRQTKktq4gny698KXpupc9GYxrSajax4S/nTRj0Iq24sumQ5nmaB/SeL90UpbDSn7JM1ldLkmZ",
-	"LncDF/rKtlea3lRQOcIc0/pTyZmwJhmVfK+QJZsbaanqZasl4JZqpcUGgqdMp5Nj46VyeVdmcse9S6Xh",
-	"zuXtG5krW/YwXR6vXp6x54fc83w6ZXqxnibGILXGFzswqkOPMcjrmEmdXDDXlOWXza7OsyvQeQ63vZYu",
-	"nzNi7OmQHhOgFpQb8/iIs7AS7Kl7TPsAR2/zaY+z2xztZo5jLnpRwkQAH4IBHY5QbDhfgvk6wX/6VLN9",
-	"xkbwoccFxaiBZsFA8AAVHrcURqsH15A7f2ePtfpbeuHD+vV5ZOGzTmLfT2/mhS/Nbe55m3nBBl34mpob",
-	"dsFzDss2qwsvT6mZRrltZYpsHbUzF34zWvCDWnpgWs5ixKrXssuR0wt/9zdHv/306Cf/6vkuNdAMD+0t",
-	"mJuMC07Uox/+6eNP/+nxJ3/59ONfHH36p+Di1CBHzFZTI9S9j6s/AnlKVAYw88q0mNv33yJbG1eurG0Q",
-	"Go0GdG0TvOilzp9VtNOQRWzZe4oLVlNAZgU2DJ30JW7DmnomF2GidFxOSeSHesVkX+eYwDBkOrYu3nm3",
-	"vWkvm6fqyrEoKz57ZyBJJOW+sj5unSvNaZSf/vIAorRlL1GBjFl90t83l99PhiBxSsie7Y86RLPJvdn+",
-	"qHmbtvappn21dNnfLu2XjVxzmw5V62G7nMV3IxowOIVKHndMxb245PcoVywk3YmtAcW0S6uH5cqy5Fhg",
-	"WZwqqIWrKf/A/f4cHcu+96sr6BhLKkT5NznX6ZA+vI03p0Uc7vOKetPUlF5jeslZsbSK96RKbI0cq4ig",
-	"VEm0Y9AlrEeVe0yBBfHoRBa1bNIut26piddY8+zJC+fpohNLLH+Q02PqzPyuy2nJV3Uurz1mIvfUihLy",
-	"lEyLI4q1qOnkF1L2rUQHEo+8Kf6pd2TbKHLtcHEWqp5/Qz4efDwvin3fQkqc7EYqEPfw2DJwJU+NU0qX",
-	"dLPkVNYpLn3wqLQw6AQVx0xeXm6WiN+cfrjkpFbRHlc0IFNNcckh5jXDJW99loreFO/WVUyyczVv3FvF",
-	"O9V8neZntclSV1ABMCL3MJyMn8lEXIiMoXMk9l20JmWpKSau9qcWTKt5A/y6ZTk3vtSSNTSmYjL35rPw",
-	"dFXqAMu4ugrH6WnIq4W+kZz8mr62rjyrL2gWjub5Ezw1fFh1BdHCR2WCqR4jF0WU1cmqnX2ZmFlRklWK",
-	"q/uMxsszcAqBtBz2kH8qxkovhQE6CSAe38HgLPaX21yY9JY9zR7qFVBzfIsccAzAAB+BZZY/UXVWkHoS",
-	"xZ7VfJZtkCX4jA5HlPfFCjIidZQu8CzBsG7aiw8zd+qs/4sHA6IGcuRDBa75f6wFOr+WBb4pZI/Zdz9Y",
-	"SLx6R81U/h2L+yy0MFikO7F/7eTixpAxIhOd5tVA2SGEsW1yD0SeG97qq7P4KDv2ah1rAHMZ1wncang/",
-	"rEYlSlOBPjC3dSJGQySbc7/TQPMDcNsb606YryKp5utXFtYwn8MTaCN+vZAN5RqUGhr1jyrF+6Lo299c",
-	"29jebW7mUmRkBLd+pbt9eat53fOxEj8HtbDPJuYTH2WxiKe//NXRP/8bpGVTyO32nn70zaN//l9Pvvtx",
-	"LjrhDalIIKhmS+VrVtvPBBns9Er8xoUp1s5fwSk/Kj2NeMzUUk+z5JqHkmBRLGZVJFbu8a/0xTtyP5qn",
-	"cGQBREv9bhLtlzKUW5ZlE1xT5APE2rAZGan5gctVXJx50myX9t/g6sQ8EKWe9aUdD7u0fzdZwfWa458Z",
-	"AWGLEmmf9GgUKSJ7PSOCuVYs6u24osVeom1aeD0GzJhi2WNnZvKFrJVSljaHHFb3UIfKCYV4XLgy+SwU",
-	"QEIW8JAVJOCzit7PUClXdzCb7Q3FKI/KYonuOFlwZmMZkL28jK1uHdg8gYVSG8Mqe4rpGvLSwiK5uhAz",
-	"FGNLPlgh9XEjn2mVuh03a8auu/gAGUAy//wjZxSzAy4TNRteP5xT6MPe91rbm76nEiSqddXWnZpdkWDW",
-	"1k+jlq7Spvr8Kcn0w9G4KFiGemBxfcvD2rklrkwfBEDPDAYF9pwUWZGbjM3zXQVsrQSslE1mMEvokKXl",
-	"LGg+4QtzT09l8IKQx/L5obNctwD3McVsziLPMM5a4cbaQfkCL9fVBvK8Xb8gYnfAeEwwbdriCpaWBeU3",
-	"R5kOYPbIozokyG2iufp1kr4an1FaMYZYPCyHeDW9pRqL4znsfUyXthdmQ8zYNkfdTMnI7aXiklVKYedh",
-	"LO7xAVV7Qxmz8gSm5TQRFPYlOyOiSu/ZVSoS8i5VinANcGHA1h0i2EMNCAY7hHYVE2b7EypsAZ7DHVw6",
-	"vG5DkOl8S+n0EMl6z8Zelk67t8WvLe/t+6+Yg5FOClcbywEe7V1tNK9tbZ5VHrsbZtnRTyczTyrVvkqh",
-	"at4WhfpAxbKS4RHD+jcoD3LfdkrPiWecdp3SA2dv51bIxF4i1TrPQ2fg1C+w8HEc+4V5LG0RnBB77BCz",
-	"VxHCoDntYbpc9O83164/eLThb2weXmy3G7mPl/7D4rg6jLd8OaeClovokJMZhcyCDFk69RMABuLhrDH1",
-	"oucjlNERwdxvPRxFlIslnXdZ+j0WHzIO5WQd9DZDZaKOGcI1dXIu6E6Jr25JHe2Z+8CXrKnNkVVUlL6v",
-	"MAUsmastc3AQ99AeL0soQgDHOXCPeeu5xy2yd1buB8VE44GMWFlxzxTJ3Nv8DMffzqeagFlsOb97U6zS",
-	"igYC5sm0C1nIgGeJnQZySKZTJYUsphrRNzxQ+yCeEIHvEw6cvob/QQEdltfav6TGT9kEsMIbC+a9lnfz",
-	"zjdmBUkwkDyYWsaFRkyOANObEBYg33vB1siWnuGWMDNZ0MKWmop+QjGL8kYQsJFee8N+1ViqIC1H1GVm",
-	"6bT6WdVDcL3Y72E9f1Zjx6nmx7KA0dRxXX55pq1MA172cVmWSK1cPveS6rm+xg/YsqL+1uqi/SxEdcXM",
-	"79JYob9heojljVoQgESTmFEMnNTn5OPPej6rpzI0f1caa65e/HupdzYnUQYSpm9zM3LgQSJcb4KzyzDM",
-	"u97G5rXrjWYTHg+jLBXBDrxgVvLZ95RZtOlbZ5rloFYKeAVc5Djw3qs3yZXrzY1SwYQjLvPbWK+GtksL",
-	"OUAxC3NAMjZulh58A6oQTWEpBnDLODsCmEq1jJ5aaEcY+0TfEtFOsXqhs4B2bqEdo7+bP0YzjIS2N2Zd",
-	"6Cnmzk8Xy8w6k6RfVJybUHGPSBW50cHYDx/4KYiEQj91AiHGkE5gRsnQ8z160IeUZIFmBTB1DJC7EcVI",
-	"pBucA90xF1r0BAgHzYJCGOrlv0VcmQcZtnTux1m2nSseihqRbYeSw9MIoOh638IWpdgIdfGJFhwpOXLO",
-	"KAZRZJ2mVAA2stpnoTPybCTd4qim2BNLcXiFKvGO8wybeRKuSvdntl6lt88HzkCcjRygfcmKd5abS4Ui",
-	"U65fOMUiI35uQnNl8NcYjfSgJOIzYMH+XLCoklhQ4XymwQCCYT7pyH0A9x/PwhNzXerGVTNwX3IfdFhA",
-	"B12MbjQns/trnMU0DgaTKUFkV+Zds/ojQ5Fm/aLEzawo0WVwphsZcT2e/t3vn/zmfzz9wa+PfvTrJ3/5",
-	"vc///L8fffufjn70CXhx7As36r/w+sIXfv5vf/740z8xL/z2x4UXQntEJvQSiB9GSgKyf+vdejcYuseJ",
-	"CCBYhOrb4fFKi9JVuyNDVoqLRnVJQ6JXYzm0YacR0dKKRiCYlT497GG5avlKYaJzjNaYgYzIfFRmJEYp",
-	"IWoAKNELjVXbWsEp1dlr5zL5HRu4nS4dH5VRq0ns6aHlqHGcwNBxMltnA0YZu84cKOj1L456uUyNPGKG",
-	"TVhH6pSRFZtKTQkOBH9tbTQ3t1eMTVskw9bG9dLq6dmMpCx6YMz5LD6o9tJnXfU9JgIZQnmWl+je2rUM",
-	"FNGImpRMgTrwakoe2/1qSEcjW/aFR9vekAsI1NuPAfSazcUti/7NIlxJMSIeWm90LMfKGFfTTtDsbPCg",
-	"k5uF+3dKXV5ryuNBGmnuote5v6vIvFEIpmzPCC+75tP8eJ9/kJZ7JmJEA5AwPKobdy2GvReHhd1i14po",
-	"nngAqITrZnqVuEvIkIYYsc8vERkPpMrZNWOaw82vRbGMx+dLG9y5t9zVhxbfdtFtr8vuLbjuMNs7tYjt",
-	"LsnhlaqD0rSbmiLV9mqrV1mabc+6uttsIB323/R6vkI1JeYncEAQJUmPxjWXKos3zNrGtQr/cA2zyj/n",
-	"mlt8DwBAHxbkwUzptpkUGCdjOKwtDr1GJN9aE0zly6Mlrj4jxCiXQuCCMvZxuQ2V8VG6PlO5BCnquWEV",
-	"vy4gb5ncWC5uimu6Wt1jTp7NOHWAr7PUbjN9FqZxx52SUGQiIqYU0TKCBI6ZGqKtiprInNDKigjcGe0E",
-	"hvvc725ca241S4VHJmay5+B5vkjs1BASS8YTh/Rh/v7LeEf+q40yS69m3zjMu4KowpApAI7cAU8BDxWo",
-	"1nBqkESEzHaMdS2qTye6ubz4mU4RntqBbkGqOf5Wjm2WYRJ7tzvvShof0HDPZm8EMkqGIsvmyKPHF/u1",
-	"hHSyQwCw/xvf+MY31t58c+2VVwBqVoAfdGtr6zoZSoDd8L2IC+a1Nq7ORp6qEkvdQMqb3ZvfLiiCzZEK",
-	"iNtQXyDHuUBg6nFolIPhVCSwukHPwKtxwbJEwIgRKcgYSl3cq7usz4VCeYEjhB4L5r6NVRKSYBwpRfwa",
-	"ubS5FT+DxJI8vx0nrwSfc2YTOIGxz0etjyS1J+37CUuwa1kihD1yc8ZNdnJSEbCoCtY+J2zyb3Sn7ZTH",
-	"ufQRr8vujIhIBKKXQx126LWubzebh/UM1XpGZQHUC96yFycCo3b9mCnltZqN7Zzhl6fScqnOYSHVOXtX",
-	"XrfaKgmPL2eWpSSrOllrqIclLmhjHYVSsJzaPbPzVzHylreEuOBqsORblnQdlZUeW2Yoa0+QFX7mqj6b",
-	"JW0LlKbxsgSqZ568LruZbbJ8+vBxdXvrvEpV9ZRehURhZM2KjMWyoyRd97OoCXldds9A/BsheBzZnzFC",
-	"TgyfjIh/k5V1YqiyaaBdITTSu6CKlkt5hDqQIzYvqIitD4d0QkK5XDArtx0qOipeUKSjkm55mi9OYsEE",
-	"nb5f2iBj7wMp2IIHQC88cx25ePvGnRuXauTkpxvLjjAlop/PFc4GUMbkb2ZIhFMm6QE0xItI2vOFXBxR",
-	"HvpEyz014COfmP8bI1XGENYA8JFLvquTKyy5D0D9ad8/N+kPbBpBvurqgMW0z/bcazM/r9fyNjavN643",
-	"Z53QhzYont61B3NI89S3bLS89HejOOQq2vYwCt/ayn81CSK2B2F5KHJKf8CvNv1CDl1+xFvXrjeulo8Y",
-	"gu7ullkvbxkh5oJFQqpdOSVqJMrPkqfGTdM0mymbcLxTHtAppe9MmAXpgAzUZXrMmEiZEr5NCzC6LJJj",
-	"oseyWJ1Z2UVoahln/Y0T20Ii7aNs9qe7q3xOU4xQa8UKnFCejN6VSX+gs3ScSeZ2WMWqm1q4aVIUh1Sc",
-	"VKkUcd2ElsmWFgR3ibFnIU90WhLU2PVTW2ZYzoavsIAPaeSniwmI/FRhCxHoBqMgA2mQc69BD9J8K/p0",
-	"GHnXVNGJs/Yf0nz+y4X0/u3y7H5/zvmZdbOz8LvZSDDuVs/hN7Xwaf5P+uKy9bwjZwqLsEf1TDlsV4Zm",
-	"OT7/6JtPf/kPR9/74dNffHz07e8e/ejHn/3Pnz/+/d/+79/94PEnP3z699988r0/+uyPf/X0F39VE6N5",
-	"pfrYWu08aNHiG7GA02gvThuZj7gQhlaY/XfMuidHtTJ43nEsNSNcZ3gdM9yB1J2RqhE1Byl7qHfAsaMI",
-	"E6E5W9ttcWI4zctWIJxgcN5wnwvMp/HZqrpT6N1jkxc1w7L9meL80rPLrvMMdeF7IqRmCvy9M+uTS9N8",
-	"njpvWBsMeCadnu9YcLkoh1mClWIcjmOLfu8lgBDrmVoZizzwc9GHPhMsplEJ4yzFDvObX0ytCcy4iobT",
-	"WHuz4kbJKNG4nAOutHR4gA6Bxk2pzCAzbzgDExVOh+PYqDju5YH4js1cK0qdaeZZjFSXMlMJ88wwyuKK",
-	"5/LMLtevbGTU456MIjlW5WJKsId6L0OBq65txms6mCsxYFjkbJ6fL3JOm7BZ620eSNl0Bq6tetohUkQT",
-	"1Mc6cPnLgFIGmZodh13WqRn7hgfscbWXgp5V0gxfZhu19ROmVI3st7nF2HczpOEyt6mhGaacXrz36k1y",
-	"ffvy1Usl9X7WnTWV0aMNl+0QNeY6GCDpKxKIq3DQXoX+iwjxmZrmaVlTIQux3DVbYhfdOmDxxE4KlOfa",
-	"2duWVoCJX4pjLpSmIqgEt9EDmyVBFQloFJVCF0zjMBQf9H8kVuvCFrlqn4s+sPuARaPGfAfs7JC+trt7",
-	"l+AF5eZg2hBl7r2AzyPjsHxty7EdbuC+B3owrFd19YjT9kLWUznVGITUez2ZiBpoUrZ/OUwkn41RcKAW",
-	"iD5nm+DSzwg7CsV1rKJfm/vVFatMWcE9Nl4SAWXObltqd71TyCmnIsQs87FMohBqDOzAyztu0JgOWWmR",
-	"j5n0+wmLJz4yPbAnxHLTm8ofWVU19Pr9t+4Q+ysKoivXmxuXCBc2L9mu3gUFjeMXOx8Xu8/zLaBL3Pfi",
-	"AKAOy6ufsrBhzYQ3OuRReZ5gJPt7Ed9nER9IGdZsL51SuV4grfpBxVWIfeyp4xPqk+6OWdbsK+WTLtO0",
-	"AlhmxKg5wZcji72t0LV7WZPDkrZAkxmq+oVA78xoS0bi51igjHvuvfrmO4z3B/NCmaU6Ym9RiK4AzVoW",
-	"pBse+wnxMZ8wDfpgtCBzfzmlWGQsuXx/rJU6Jpxg2vycCGElHvs9C8v5rNrI1vIVXbewaQBbtwSi2TEq",
-	"ZIzCgSDX3mZz4/pa8+paIWsg6Soecmyt+QI0l53bghUaMHelHhAmproRVbZ8tZ7J2Qp7t0bz+Hd6r2TE",
-	"ruEhqJNy57g4zfl9jvxDVpFDQi3nDnLTWskl5JbsNBuFwqT2lmXO01z7ci16dpzzyH0Gvp1UDB/Hv5ON",
-	"f3kfj+OW43airFzbFbClCytbnaGA3pi0noQrLPrjyjlK0o4bUFSGuTGZNI9Zj8Ux7E37J6TUJKNRxDHW",
-	"kkzgXzYcRbLwJ4M6+ESxgYxC1NW0sE+Kpur0MhLdSwR06ptVGbq0kAeVr+NZcoulRdGzYg771ddQo+dg",
-	"DfkpDDYMuXQz2VmexWZyBD7OZqpYIqr2ZK+W7HKLmaqflxf1JmBFnKaFrR7zuE7gxRkl+mQtpzQFERPt",
-	"p5oaomeMahLSSYPEvWGLxCxgIphAONsnheg22OkQ0SYXLT6BediYi1COL+2QIDqAS4JBEgvzpILpgo+4",
-	"+PCST8aM7as9LfcKuRPkot7LfpVdxeIDFpKLu5fMU33wNZlXoBPjoYUJIU2fDBkVe/Z1ML5SW7AKlbyO",
-	"/g6r5ZT3CrwCo50ZVTUkivWHTGgcctwbliMXyJBFeWjYEjM0EXXFhcM1Kg4JHBdmGWPZpV0ecT1JQXzT",
-	"eH0+i+DkhA1CqFvjxckaGKXdWL7didOUSKed7ofivioTVbA8NyMZ7C+ZS4HdLjAUygj2rCJcmIULmMWH",
-	"mHU6WwzNqbyv1C9v5kN6/OEUenGVmBlap1raTAEbJ8ADFmMmwN2VNJkPHAdYsyUOWhQEPunBdh7irLqw",
-	"CcfgW8BtLoWOeReCcFg2AcsMxzcgSA9TcZO7UjXaIogOWvbilwl7OGKBUaHxi5dIyBUk17Awc3v4JJaJ",
-	"CFmYwgFY7r2gCFQxA7bkDhntUUM+vy3Sx+bS8ITUuadf8slAxvwDKfaGUugByjf3+15MNcMfoglRdJJ3",
-	"nmJ0O5ZDMxmUdm46G2SNjNKXFsat+EOAjh/SSO3kLiIvu3GTl3Jf7/EefttoC/c7V8SoYTl0IXQzWWwh",
-	"GCcXhGtysdvfE92QaLrPFNkAUVTaCwXlZirpLzXaom5UAljsVUQsro1c9M5gAvEUSIlnQjMRsNkASy3c",
-	"uGlTwUJXWbau3BSvprjntZW3HAPXPIYrgRHmSNQKDTt7KO6+VcSxxUrAl1dSZjrqHveGxuCNDqCINIlF",
-	"qToMt55Ep4vj6Xx2IG+a02TaGeaOBpS1KGIP/SVAn/WeO4zrVqtgexmknXNpwYepg38j64QPjWY+++13",
-	"n376j49/+/HRR79z3mOU0WWSyWs1G82NzJHvDXHfg12TF25ea2PzcEnP1+as58sRcuEy4ml8LACDjOZl",
-	"qlaciPSkziWy9qQTjC75aLED96QUwxmVrqrPOM01Gc/CA+WB0HkIK7TmnrqLlz57vxpqgZlqN63qFSFc",
-	"7Ix8y2bLudqyzb9ajfnynG35Jp9OStc+ePAuliDvPXjU9K9U9KNcmrVKOkjWakG7PI9U6/HzqX5iBwAK",
-	"8JM4BVbqWbo8HzyrtbHdMw+r5nw3feASFtB9huLSrLC6QCCUT6gmnbtv3d8l6wcb62AVrcHOVR2bf6QB",
-	"Acaq9/DTBQWPAJspH72fspzKz7Bj1QZmMey0Q1h6BqZ/jGjMtIQPZSqMOytdPUP68q0rlxd2pJw+aHO3",
-	"b2wuvHucRWvnusSyuK65CXwu5cNd8MYF7LNK88UbiuSekMt4Y4rsMzby0WhBU8RwjM0UPRX+WKhEP2N+",
-	"qRjPivyz+Gk5fqrnsc1zVp3OvEvw3qLRVvLivUQcx3Mb0Ih341p+2Ju5S4+nrVbnTnKtnG/JiEentZan",
-	"nBZyVapwuTLII/BpYP/ymkmfp1kHvgTe1T4b1SOZhZ2NGQ13CMgfp+ZzTWw1rvJtEhkTRLAxi415oMiA",
-	"HjAQOwIemOZczlJ9RV2/ynSo4dxdSX13aA7VnIGVWki7nSy6ZmgBtRmuIG7CdF0EsOXr6E8uEp+RedZ4",
-	"mLYanD85y7S0G9MyW8qexawrS9OFNfVOMK1kXkA/3DTBulgnMV36iUFRtG+1tL5oYO0Cw48HVLMDu1dC",
-	"Oiln7FRolgDyGAX2Atybx8TaATaZ37TTqxX+dRQ7gwhieoocO4J4PxkOaTyNO2zJWqyERgfi5Tm+n1w7",
-	"j9QTeHljs7E1C1+yfJyyuMKXnSO+y5QmPd7TAxePQvd9dIBCE/yukJJoLtSSQDcVDLcNklg08srWwhDo",
-	"cxZle3HjYqUiqNAXfGZaX5PjYnh3TBUZS5FPoRizruLY3f7A5lLIgGM36wGPw70RjXWWVQE/0PDA8KVC",
-	"AIwDrmC07OGAd7ktwRoNsHu+0jIG9H4EY5rXufZ+hi5RlndZmUpUK+u+IkFotsX4MnmSFsSgSPTPv/PD",
-	"z/7zbz777S+ffP+nrst4PUcxq118axuIz+9ZftykRtc9vDi9r8Rxv9/toirhGn9j+AnNvBMvnFXljA0l",
-	"5+k1JKBxPCFc7zjtF83NUIoLmoANWVO9KbzpUUUf9JMu5l22QfrZpkMW2qHn6VVUpJbx1u7S/leTaH8F",
-	"LcpmOruMsESDrBrKA1YqZXJJT0XtoQYg78PbeHFWK+m+mA12rt6tvIAyEOiZDFQ1j4D3mAJVsijTjtNq",
-	"e9OMWIGsb737oIjGfWyMtQzHd3Yjpm99dAxc/wJW8KK+oCnIbR7w1g2jAJtbsQKrRRqcoM0FDr7ybnPt",
-	"Ol3r3Vh79cGjK+UxgylBNVXL6x9TclmRNJ1rbEYIHT2N9MWffBLyPjfq0x7oj2tTecdXtuahtbbbo0dv",
-	"HJr/3znce1D8WIXZupKDvVTvqqyi2KX91wy5ZnAUYa28r3S3L29BdUIdfYE9DKJE8YPU77WMOmCPeKsZ",
-	"2kM+CwdLhSqXmfGpnvgndazniPGosu8nHOecqRRjRiJcK7SKpP2K6uzTOm0zIj967iDAC2cxrmCexrnB",
-	"L30gwwY4nkjLECW+cmX76va1bhFup46Ym+KX+ZASxwrCrhq3y3FHOr5msUqtWVGoNj9OvlA6nUSMNZV0",
-	"q0dY3SNWiq+uePoV2KIEqOH4a7ns+pWR5Qw8XcakPY6TC0Z9jHWcjvGcpVazsLhlVU1idq1TbMulfQlT",
-	"XYDsCR+yoSyATra8G4rT9ftGCR1QniIJtLzPfvrp0x98K20MdibFjFXga18tdFowemMUkSFiZWL9AAZ1",
-	"LjqUtktz+wHPIPq9n9ioRgo/ipiYHRJElA+XRRK9fePODQQP5Q4PHgsfchnBA5nEGLizicMVLynFq3hV",
-	"xmTE5KgCH+EZ6xKur7GFpCgFO61AGV6sQMA6HLu/R91uHOUc8oYcs3gtMEwYoe2SWStrsJp70y0/XO8I",
-	"qzCszdMYCpy05FGTMshx/ANO76uLUouLchanEsrHYx1MduwrnE0r8NOZLO3senGsxV7qIHatn5fpEf2s",
-	"1eYl9V3O4psOknR6bZeD8ljS+KseZ97XWTXmV7gq1AmUNirNRxMM3dDgH/D+INMGPv/HP7Mmv9mIuTuu",
-	"ZXeMpGZCY+jGQST8618eff8nc+6RccgFVs26W/78nz//6C8g8wcYheWcDxaODMuIEwHpE6VuQGbuWPog",
-	"W1KipDxRhlRuh/5oKUy1oJhPQ1dKp8nosvx5bIftBpl7mD/P/OIsBjioIZtRQeczk+/h4+e2/5hig5nF",
-	"LvUUAiQ7Z/EFRfYrQqbV7pZsTLOtGYXLfSgENrmFROcK3jqTn1DdFCJllBJoDfitcgZVa1eQEdlcFq7c",
-	"iRjzBVY4hkXPWXw/Jc2SJk2pxxKLWVK+M6tkxV/+vIIW166ni2oE0UHDBsHlyGthN3iXJnFYS1Qu8fS+",
-	"zkqioH9MHblaQ46egUE2LYBnkupy4JP2Wi6hHJwdsHhiDCAmwpKC1co3Lu1UtRxQ2evZrKpNQIGhyjFT",
-	"9dvbg+JUFg8623qX1OBaIUKabsmVbKoTUPCmje80Q6xF8rs7xTwdxUwx7RMWKVtTgHJ0WZ8cPCYf5J2u",
-	"Wiw0P4krpbmMbW1C1osQnw25pAoBC+Y0g6xLr5U4e4cw7tqMK0YQbRRGtzTPFwLV+TD15oLzwPDIfNY7",
-	"qTPKni0ncUCthI2zmnc4XdjTW47ZiWbN3qZTDtMmDXUaPHSpYnvL3RK4vLI0i6teW/PTaThwnToQuUKn",
-	"8XQUW7sbV7JRFICni1mZaSdyOuL5RuRp6x3XtQNWaEGL8YV9C1KK12pgMrVKte4JsvS/M2lYUOgK/2jl",
-	"HKjCstYd68KuBpEMaAQZzVUtkxam0x6743VuC2cp8ZbDnr+AchEVKm1smybR59epuAB+1hQlz8dLqjkZ",
-	"sVZLrF958yx5GAQ5nNB5r7plt8ft0FgRenICW2wqZgHtk7HH+Q6hRDFj9EDGBFckZr1ElWEBLoYCPIEN",
-	"ucTmmt84OmaBjEMWQoZnh454Z1pTO60G0Sexx6dCyUunA1imXrBfzsKtn9NOjuXbz89ieX3utDb9wvjx",
-	"s9kjz4IDVynNnH1ldeM68KZW9D1E9CirfRXwHZmwvZXNneAXhVvNeYT3QtJTprdlfTehYAGglkoNxT80",
-	"JuSxEdWn8DwQOSmYqr0TxHYgdNBKCA1Fu/KAkWbdIs05wOysp/dkousMCMr0pxCeFBaO9mLGag7meYKC",
-	"H/nkfZ8ckIsHRsMb0vcs9pe6VAL6d3xI9pTY83HXza5lQRJzPUErFQGlGI1ZfCPRg+zTq27Cr7+z680U",
-	"0ttmraPYUB+gYjpDug/FgNjhZZ99wPGiDlQs2TzJiUxiwq3GQUaxPOAhiy9A3mTqz8cBZFQaaD3yDg8B",
-	"eLInq4tKCVWKaTKkgvbB0dwyjEUosRDdF1SO5WjMsDQRkdJCIwCyj0YojGUM2yTMfT/mUURC2WiLtnjp",
-	"pfu8L7joEy4aL71EsGuKYRp0WmKzys76wUaHCMZCRTo3oFUX/wAuaJGvwkQRIDIAYiFWZKeRJycQWYEv",
-	"aIIkVTttMYqNkvGSeyJ7yScjqjQzlMZ6OfCYkpd2ofyEyES/ZKa0D40QuSZKUxEq1+4nZENpbZAGuUWD",
-	"QW4igg4RD6EtoP+suRsnRBXpPFxzrLuG3Wk7ljpvcKXVSy8RKtSYxaTzqI1HbdtrkXcbjcYDn7TzjYvM",
-	"922v0Wi0PfOL68ljvjai/7DTINDJqJO7p0O6NNjPdzbCHpBtoVMMch5p6KUUEiVj7ZNEaB6Rjns+tAqC",
-	"07tBbsIzFAklBNjYwxGPGSbX0ANGhCQhG+kBifiQazvNd2KuuegbDrh7Y/fm17DzEPTjGJptSEZGccCe",
-	"HFe3rl+51ALRi9ATQ2akB4BPKEgiBhnsk4459jokiBiNzQ8N5K62UFz0IyMqUUHN8pGJ0tCjpHNrl/Y7",
-	"O0RBy0Bs+nS7t/amGUSHaJkiOgEMpGHsiUxweooxQS5ub2xiKfaYK3bJbN62sA+5IwXLPanPNNlqbpPx",
-	"gEcQkRyYzWArFBqkc0AjbnSHPfOul80adiwzqHwblQEdjZiwiKzmXtUW9mENckOQzu2QDSHYEUzWvs4m",
-	"HTIEgA5KYqbjCVG0h1WgVzcxB6qV4WphGbJSZlHAWYSHesxGEZ2w0PJK9ga9ds/+hEzneBmalAMzx4y4",
-	"Nk/Edd1pAfkBkaYTyJB1fEJJB1undMogAztTmIEdcpEJIyY/GFzycad1snY7HdzPHWzX9O6DDpoeUBxK",
-	"qCbMbNd8tybSMZKzA1wSHTCAqaZzuwnhLEERfekl5GCLAEnwQEedwXBo1rbUdfsmL720y4csT56tra3r",
-	"ZuJv797cIVRMkDVszX+Ygj9y1RZGOCfmEJl2hKQNsxvkbYGwwNAyJ4dEBnRJ7I9dGU7shkKtzpqY+Nrt",
-	"ZhMRIyMeMIHdlm1I7MaIBgO2ttloer6XxJE9clRrfX08Hjco/NyQcX/d3qvW37h989ad+7fgniyxxoNT",
-	"D2MOT3/1Xx5/+g+f/fPffvbf/8+8K87baDTxJjligo641/K2Gs3GFjr1EVdlfcBopAcfmL/7rESDumG3",
-	"EVUkgs5ECoPMo1gCuwMmsXJNf1SD3AF5LSQeIA0ILVr5fjuExor6a/BOUFDVSArbTmaz2bTap7ZRfDoa",
-	"RTyAW9ffUzPu39RvKffTQDZdZCTYd8MhP53/wA9Yo6C5YL2XcvXu3m1lYyY4d2qBaTXtKwiAs/iAB8x7",
-	"YJ6xDsdoNWFvDliwb8F/qKZdwEY1bD/kfSSXSovR99nEZmTgqQxMd8Bi3uOW62rR/R6jIRdMqWOTPoDB",
-	"I/Ivjh2XAaKgyv2dzSRbpJNdMzOjScM86XJz6wSmkIjYyDiKinflXKwgKEwIbg0nJzGrOxIDcpMd0sFh",
-	"doiCDuK2SZityJvPrDepKHBrKIG9jGZWybMHG+t4Mq4pptX6o6zgb4+Hh+upR6SUo3dz+SiWXcEFB4Xv",
-	"Pukm0T7RtN83AlrG+ai7Pcl9o97zsEHeEq6Lh9UdAas3iiy+2nCWuyOu9E14yn2mMbpUNLgqfEHZJetv",
-	"GFUL/EELLkTdDRIbVthF9ZijMBd0VJVILDxpZS+XBhQq2A7bOJayV6RjXr9rroKLN2pdvIEXb9W6eAsv",
-	"3q518XZuCy+42FwFbJ8yulH/jf01zFBEjXWmZRIMwA/ieB1YChxwD9esRrWG+9cs4LvbzW34acrKyO5s",
-	"mU3pPTic4ayZdvRw/QVjK6QbqFNspFizCJmDhU91Lr2nsCe9vD2PfquMwRZ41cHvCFs+79Ep1wJSTtOz",
-	"m3wqS9AHvCllm5E7J3XHmERWjKVKP2iDHbSbOhYNzxjRNmOJyANMByCQt2Rf13ntFsIw4n1r+FuHGBGg",
-	"EPvEkrktOtD8YA+SCW17hJfJRrPZJDfuvAJ1lK22d8BHbQ++uBhwPSEvk7b3+JPvP/nVx22PvHWPpF9i",
-	"v622d6mzQ7DxyoA5x54xU1locSDMs8zZ/da9thjyhw03e5yhEYowaJ901jo56C4zdEN39Pm1SCcLG3V8",
-	"0sniRuaT4QZQ/7GWxNgfA0JVcc7oErHgV+4S0snSvzrGFM176xACHR10AOqOGVKYmTGmE1wy9nBERdgh",
-	"NAwV6dhqFjMqfLL5C1IFOmhPGEKDIQcGRCas8IAC4zmgUdQgnXQxGTVqJR1TtB3bwhiPiGVhSL1DeOgT",
-	"q+v6FmhThOBBQMTNaExBaWIxstk7GEQxGrZCGCkcqw/5kgrAbmhfwRnk5ufbhfNJyqQyhul0fOdpwaeA",
-	"aEinjZ/AoIW5289dpnhoLDdHcfwerYWS8yzndTvlo6zOlTiYV4EOy9xxX8Z6uTcYFljmjluwWnXu2IWs",
-	"YnNhSauKKbGGeCpgKNI+ij6eZsKCXAYjMRPMmva9vPhdshxgpnLHHGvoMUM4l2x8XCjNaFg1EHtDYTAL",
-	"W9GfqjZjR15fkXm+tJjNzToXb24eW4vJO9qd1lIosihXXDY3qxSXoqhB3UWqMnMUjho8nLDHtxF11p8N",
-	"otU51NDVhz6uBoFMWnC2y7FwAesBNbYr4aHLhBz6qZuQ4/mRhvMVnlGJYqRz92082dNRr3cna+7aNR6u",
-	"P0Jn5OH6o9wTDju+rVQUgP7nnHZZGkCZhMWzNe3fuKyIzbkKvw4x1YV3/KF1UhpZY40H8Jl8VYaTJU1X",
-	"sPasjpIB6uGy5RLOf/c3R7/99Ogn/+rlswxmc9pcS2rv6Id/+vjTf3r8yV8+/fgXR5/+qTVv++ZZo1iq",
-	"kQ16LrfnbQ7LYTH0BH72GYmzceISp0za4IhAemIrbHj7LYuEVvZUe9n6LVta/oYM5kLpuuvT62AUz41N",
-	"dq3Wxdfw4uu1Lr4OF2/UGsYGDmPjcq2LLz8zCYx8kesJVC2EmTnrrb1VYUte92uJ5XHMdd77kkk+lwWy",
-	"QF7HGPxRqFtzI367E/D0dHDTWx08JzCN2YCeRyNwuxPifjMSO5TMYgc7gU9FW8hEgzUwAnRVNizo7jIO",
-	"Wdwg4HaxeM4hM0YIREYp6dJcMtZIxtoGR3JYvBAGjbnWTDTIjbawshteJXOv2meTfE5XiVwHuq2uOp+l",
-	"XJ+tiMxJezQ+q6X9k7/6b0c/+8uZXDnvxtoGuhLSrF81kKNCRSRUR8ztMf30737/5Df/4+kPfn30o19P",
-	"95gued3m7OseLH1wfNU2d6hxbpy8pgovt1ByZQqrINM74vlyu52L+FIR/46RtiQZES3RDVRD4e7KcLIG",
-	"cXivdW3r2rUrzWvHlOpr1sdWLtldxK3oaevJRIRpVziQuISqfQYqdgZbzJ2XTMjMzzKgqlEuJ19jBS/D",
-	"6pIrBALUqnVYURK8xvSZCoPXmK6WB7uza/XiyoNT2+Kr7tp7jIalmxbjRdVb19i8a9Kcy6muVsdGnt21",
-	"dazQWnGxrPDOmsqpkrYv5BjznPKaWmkcN+XLSZZav7Si8yzcbbd7d6Rgb+JB/iwcTIv25so2n3nsVp1g",
-	"1h2p35QhBOa/bHE42Ka5jqrdCaECO9kjs19Qc3drDaNqexk/11LbAYHk6zB1bs8Znh4lc6yzIvY89GIp",
-	"nsvoVM7bXxc3mxuXbMmwteygZ4EMJxi2MJ/YQ640xNEFg6APJgQa2808oHnJJ0paWTOWBGWMsv6xMR8x",
-	"tBZhcS4oG15rkBtiQjDNGHyxNIqMkB3SCQkljhRi+gHbgbRHY7PxKCJdyAXNNhm5MeOzNkbbdvN6Gg1M",
-	"BF6ByXqNLHOwRV7quOw8TB2kIp1uW7jntcj2xmYKgxFjH+AKT98oORmJebtnJdmMq/6rkLhGZ2cNOaPW",
-	"W29ICnYrZG6Ue+4dWZZz3Z+B7/HoB3/6+NN/qrZGP/tv//Xp9/+/5b2Fd8/S6Cs7PW4Z1mPhTnErY2Iz",
-	"8Nz4WGfKuc/zhTeIa5mtG5tfHAepczme8ll/3d/e2DymE1UxGs/zou46v6L1h0Zcaczrx6IGzCbmglA4",
-	"gFvYA8jlp7j8F5IoyGbQLO7RgJFuwiOsWbDp+TpmDPPb04QZLSUm1GIb+rfvvdEgr/EDlmUaXKRw3yVI",
-	"OcAv9zR7qDu+7VqmB2WnHU75RKx6zIKAfpCY4WHWDkcCd8NvOVChLO+kFFDIM8YbnJ7uDjhM7KVcuCth",
-	"cdPglvV7PgAPonXDbDZ9T8lYey1vLf/WpY+b+8gfZ3TevKjh8OfDm/BMRB4yyLHj8ifjhniUq5o/RGEG",
-	"yuKsWEv7yqYCWibaMJRNkgPcXmUrVKhR/e/YohquSCSV3slU9A7pGvUWNB6jz866JPC61UPpOb16eT22",
-	"sEe3Z2nxisMufEGt8aUUjFXZHIlUK/RZbpebs7r+Oe2XO8remjIiQcvIrClQKbK6LlcmpJL4gB/IuEFe",
-	"mUmUMiftdnN7rhft3HN27jl7vjxnz6mLzLGKc3y5BIUi07xZ5bPKXDeudC5iPY0pvvuMjcxFPHZ1qdAf",
-	"HatSjSjA0lbMy7TOIVu52RZY02peYfOBsZTayBooiIJk/FLHUD5V4DSPrWeWVAAScw3m9QfVzpun//VH",
-	"mErgsrugFy/7Anhrdk/FSfNCqg3nHo+T8HhgOdFJiWb/ZLwaBTtg3WwqGuj5dXnYcQMAN2m0T7T0bW0g",
-	"NzO1JSmx0vC1zTGIQos3W1Ka4N75YhfZ4SxqmOF2ul/O0jqa18CDbOXTjeC+enAWSgm+fFo3Kc+sCUNF",
-	"lBwyUEyyvUBofpII6tBNJsZqjq0io7Dlo0uIx91DleJKU6HNdf2ExiGnAq/DeEijLVKkaXAzDpIhFYh6",
-	"kGUESOlj3RKqN7njq4OPgUQAcqMYOHR9ATEjwi6B0XzaAnL47c62v7QIJYKNCxtep14CAHNw1X3mJ6xJ",
-	"m5M2j099obIrQxZwox3uxTLCKhn7eUj3QbCHbERjjS0EvM+/852nv/z559/6mWeMVRGy2Gt5PTakUR7S",
-	"/cc/e/InPzJUQLI6+R+zIY33vZb35Bc/Ovrxzx5/8r3Hn3z/6IffPfrdR49/9xe5xlX4licf/fazn/x4",
-	"CfXL8vzZZNbbpT8PMj23+tkLrXLdCEOsAbYCpvyUqa9tnYKmtf7I/rXID4sOKYd+A7dAvKcvZVjpRl1V",
-	"tJ57UZ8fL+oC7j1tH6plNXCRwlHjk+xwA++I+UC4IO4QVOUu0pV58Vl5L6sPo91sz537Lp+B7/IEBPaz",
-	"NBL8ujet6u20rEc6Vje0MG9W6+aa9Fw3DLddQf0fU+WUdN+ilTqvZswVIKzJal/m6Z8dz4srs6CsP/63",
-	"nxx9+sef/9G/Pf7k50e//9aMgn30vV88+ei3T//vby6tY5+Nh7OWVDv3b577N0/Ov3li+vYJezdzdRdq",
-	"TuFFZSZESaWFwMwrFtuaC0hsLrhd5ldgFNMdjpFQvIIe/hr07PiSqRi7dJ9hGniWJk/HdLJsksIyyvXq",
-	"oVH/GdcaQFctIcdpnXRpYdECJieIlA4ZQDMh1sa8lPpT5P/zmOGzPlOXOCZX3cyQ5Jpzfxf39fHjayd2",
-	"8gw4i2kcDCbzC/scQo62TfhHOUx0TKlDeHaufRKxAxaR7sT+Ya7rTsD338rBNyAKOiA4IMoc7tDOiOpB",
-	"py0iRkOVWQ9ajkhqc9ixuLrgXEoU/AT43Q5mnis7Mj1gQ8iUgnwMmegGuZELLiBwsr05ZkQN5FjskI6O",
-	"ExFQzUKL6ucqG2MEYBtWBBD6TH8tpewpbvnsJRV7vh/LZNT4Uprr2k3fJbA7zjEMIfrGyMxtxJhFFvn2",
-	"LAJ8r5lxFsJ7C/aty1WvBF6G3FefqGSIuyEETMoDhhCzaVMQBEmJk6w4gCptKDXk2mwpnfV+mZtf+KYd",
-	"zynyuntFBadbinw5eX08oFMh7NzCKUJDW1p+8srkSaTZLeB1ITWr5vS7XAgWErhoJr0DQVobpLPPRdgh",
-	"gsYx6IkSO6jEIMABWFOV54DcgXcvwMIFYEUcAIaXVe6Z7OEokiFLCxvLKiKhvjDvtKnVlcuM7escUm0L",
-	"3UdnG3S9WBkrZl6L01WA3ue5KkiH3L7Gzw+eg9TZ0vSUr0MeKzTMIJo91IR2EY03y0xx/YFyReVUaEVC",
-	"3usxoypGE3Kxo0Ys4DTas47WziXbcGhMFRnSkFlURuiJkarhkdn2FztKRokZT3oTNk1hIbnYGXClZTyx",
-	"nW9s64IJGJO5jm7pnUNqFAoAScK9bzTJrNnPxY4DFexcQphi170Dat8vdvpMsJhGnUsNYk4xCg2IjNqK",
-	"au8+ExcUUQk0nKpKj2kLyI/BHQGPAcpylSq7Lu0F8eZ7rBxVDNNezPZ7oXJeunCH9/lH33z6y384+t4P",
-	"n/7i46Nvf/foRz/+7H/+/PHv//Z//+4Hjz/54dO//+aT7/3RZ3/8q6e/+KusonuKicy04ThJ3d/1JdbZ",
-	"JKrAYp1nqZxnqZwekBgFwVJ+wpxJhgq8f/2R+WeZ3BRz/cLElNWE33lWynOTlVLNq6ecjwLsldbr2XMc",
-	"EOv4kJVnnqzIbM8o7aTqaNm1e+k84eT0E06OJ3mfiaa/WOYZRloxwQT4LK8YK40toiQZx2bDcduBpVGe",
-	"K3La4vx5SRRZWWs9k9SPRZLlPOnjPOnjxJI+jqu8nnCqRxZnmBdwS6/KoDTzIHNUECZCInuQPQd4d0xo",
-	"FrPQ9qHIStuseHQ9TLMOeykuOZGCtQVXGGDLBdAb5F46DFBswlLogdTHgJ2ANaTzmR8ctkZY1fsnfXwt",
-	"B2tGk9TJauZU28kKTtGlnaxujLvm7oKjdfOFd7S6uS12tqa0P3e4ZrR4jqOHVd5XWPFp1BwtU1gzaA88",
-	"X1SQEkmxM3WJYvYdig5ZWzjquJ4NXBywWLGWC/3b5g0q6SoecgrO107MeiyOWWx/tB+xXVliWD79CaoY",
-	"zfdsOIrkxH7fFu4z6+yQzkAmig1kBA8Y0ViL3KMjjPADZFna6DyWQ8AfM6JWQXe1uzBajKemg3UZA2n+",
-	"gE8oSd9mqCV7tjLZB8FtB2kLJDEmDZ5dG57O1z2CaEYikYvbzeuXdqDzNHzWNr/BSeU+P2AKuteRGzbw",
-	"nX/U5SYmZNi+F0KmLzQD6coDo0wrFvVaZHtzsy1cWkbA4yBinaxtPcCv0yiCv8d0QmJAAie7Yzl1MljC",
-	"5mYTYCsBw2A4n2o3tBNOL5QrGpSNlnf07X85+u8/ePzJvx19/6+f/NnfPf3Br4/+6Juff++XWBcJ+2Qv",
-	"pxXU6JR5zba34ALaTWw2Ny+vNbfW4Et7CFmmrp/97Sh8Np7rdH3Pvdfn3uvTsADwrANo6DJku6kj+0w8",
-	"2ekY1h+5P5fxaKfnak/GuaOqwrW9ukA9d2+ftXv7lggJTdd7WcXzxHzcKcPR6Vxr0Pi4RkXQCGESyAPX",
-	"4CVVDC8oiwEhZUXv/pVZ9Bk5xeedWnnD/dw5fvrO8cXb4Uyd5DNW2WLx6bhrvrf8pi1cSIOa0vUPj5Um",
-	"IZ34UwcCeWcgsaEc6ONoAAzk2EdfEm7PPOeWeNKfxenxvHjTMy174/pa8+oa7oNlfSpn4FivK53OHezn",
-	"DvYTc7CfjBg+cUc7tqyv9LLfOmDxBLvjEw4adOBSBjPXWC4HkItRomHXjKkC10miWYheIuwjStjDUUQF",
-	"bjCNjfhHsQyTgCnoJIOon4Q9pIGOJoVkPvMaTIN0mfm2FRglQxmy6IKCJMQBBaxPHLXsQbkNNoWGrawz",
-	"7xVVpLmo5f59pNApyiN4wxtclVZ5G4USZzJiMU7z3LuMFFE+MhMXLF8sZln6+C5m3z7qWWTv4+Dn7kJN",
-	"+yVxroDGMbhTYQ+OB5KMEm02IJRf+dgXCQu9Jo25jL5rhvAMCi93ab+K2W9EkZmmi13lEKe/9ByvcXUc",
-	"k8O/z3tJihnk+iNN+3VK81OOzmryLW9jkjftN8h2cxsZmmsS8lBc0ItK8o0Kdl6Lf5q1+CCXZK9Xjoy7",
-	"Kp+a+6wO4z/zovxd2l+myn5aFjt+zelFMaPKgpGzhyNupLmT5JDKpehEtXL6jb1eSMH8tki/F+7uNEF3",
-	"brH+Ts5shefJ2D2AK0AfElDs2CC3BT48iBLFD1hbuJJQmIhR0SIa2JkBXmjFORQuaLp3QttxxbgTUsFr",
-	"eU8/+ubRP/+vJ9/9eHmc813av5vA4XX4bM7KKiuVKsX7YsiEfnGdwl+i7kF3YV+DrBSricp5dt8Ccbno",
-	"nObWq7GwZ7FRRDg0OENUAwIMy9BXBg4hOJ8XKJrcNSM7pd1jXnDXCCyzO+YZViN3ERhXOJdzXZNoXgwC",
-	"4ufnXdtMG6a2Hp1GSebbAlrqus6uDfKWKEB32zwTIXWaazJ7IlsnyGxX/9kd46azelOSk/ATn4PwvCgg",
-	"PM/kFJvb3fi0exVNnWZQpbvg2ELva4+xsGUPrAy0A3/0bZdrFubU7z4doc9yg3QnpKPY+50G+bptTITg",
-	"H/AlmciEDKhRmAdUhBELLaKuAralinRoT7O4s5MKAEhDpqMRo7ED3aGu0TbIEPdIohgTeLAWuy6gRMFe",
-	"R7ZRkoxDaJMGeXN6ggmpQ0ZdZrR5JuQag7fUbPEqr+ctJOrqvTxKUpJxodAYomTA+9Aalr1f1fkaSFbe",
-	"9rrpez0ZD6mGLqH6yrbne0Mu+DAZwo82yYsLzfogXcpHVIjKX1BVA8knn+WHkw4hSRCmCt+qtNkd3uGp",
-	"Sk5YoKpUZFw9aFKrAiZCw3BA6OdHAK4qeV6VkdkrOSytfAewnOixYqFKnODPU3012UN8zlpM54Go3Igi",
-	"2DwhgeuyAizNBBX6giJdqszhFcfm1PWN8HAfMJ0UgFYgSFFRjwV70I7mHi1FVTnp3Pm5WwQHX71B8PfC",
-	"7hhRrVlsrv5P795Y+48PHm0d/rtnvUlyFKyRtk+fM4yUY2nyjpdxWnktHpi0cmPkoZDmbg+jduOyH64/",
-	"CunksEThLpL69v23yPbmxlUSyJBhIYr1yXhv33/F8daI6kEpaxUzA1ZgtRkOf9XlgBhjHEOD4KWjmpGB",
-	"jBwkkRvkZnPzylpzA/OIS8Ya0vnDTM8LIzzKt0K1oxE2Ig7VT4uHGBHsoc4JIx/ccongOoudWMHDFRnL",
-	"WA9Ix1zYgYvSCEtBYDXa4kYeEsvcGkhxwGLzGud4N8+LjQolQMChRqSNXAP6oZsRuwZBHUNIJzsop1F3",
-	"hKvMHXEbTSpjMtnXgNbUp1xU+BHzG/sZZ2iu6nOkkOt+tdG8trVZ391YkGCJftYpMgU6V6XJ0C9kDep5",
-	"1stJtEq3wYrcUVRxEtUwDRciiReOrikrsccjzeK1HjZonh9hh4tQr+zgfQ4y2aFkWU3Px27TkB1g0StY",
-	"bPTBIEpCFrrAz2Rk5DLIMBkrHySv3xbBQPLA3ghUAmGBeS87+LgBc6DNquOTHvRzkz17VNEivNXQNqGj",
-	"mvQSYbEMoau7LcEattqCCZn0B8b66yY8MialOZRgXoEUIceyxQqj8FWghe1xfYpSp/CeivQAXEicGRLo",
-	"C6O5QRVhthokoIJ0GUK/5XYPcma1hTPjdC3sBLVuc2ZAfyr1dN4ynAgGDs2GA6wiRd41l7kyfRIx2kM0",
-	"Y9pzaHFmM2HmieFaYG9FxixG10aD3BgC/Cp4JrjA5K8pA4oLaKoIJu3buzexANCNCHBaXSYQ7EDfZo/E",
-	"RWBPwViorKvE0IQAsarap1j6IDN6xzj6V6pdw1WCp4sQtBrgeERhE+GelppGMGav5fVBrAJlvZa30QT2",
-	"zu6AHs/2Ui7clcAkjz/5/pNffez53pO/+vnRx3/tPTgEPllmn96yfPSMVZPcy0VlGu87hgFDFvDwRa6Z",
-	"+RKFR3dZFJHxYJI/3HoAEZXf8LGxFapE4cKoKQ3XpNHnU21jBeE5orFi1aJzFzo65cdMFcJMSohlUKJj",
-	"xgpRIChAMIexclmqQ0azPrFFkQenvDGaxAUNlmpbjI0lhXULvUSx0KrkY5lEIRwfYjIGJHYWKdbKUlIg",
-	"9umn+O/jWNrwFOKDprcHARtphMwoR3EHkhxfWiKF9wyxisKOtJNmc4u9jO1tb9x5BZWbi3kR75O2d70Z",
-	"tj3zh1E6BYvIy+TCmHUvtL1L2SO8JYXca/yAnZGIu2voGs7p/GR5goscDz1fwu7LI79uDliwX9z4Isx5",
-	"NZYRWicisPhwJOM54bHb+Dv6gXKGjXVRz3FP2ztf7H7vOInFvmFLxi+MjcHTxXPs6L6pMifs77kMjtKT",
-	"736Kg0JJj0fWj7pDklEkKaRCgMcSjp/O3bd3SY5J1x/hH2lnXSZ0x08tYfyRKE0NwyI6Cot6ADbSGdLR",
-	"iIt+HnkjkFEyRIMFOqmAOtwg90eQwkgBiMOZI3DWut5G5oE30/1UbItELjraXPJJx7ys41vAfJ90lKZ9",
-	"+AJt0j17BOW+CZmmPP9FQIcjyvui47dFR44FgrPA0YbQLqNYHnARwGONJm/+5SJMlPkdg70PuYLUzzzq",
-	"FVTthS0bCQ5YFCkCoWJ30istYxY2yI22EGzswGpcn3obcHZ43GYPuPO0gwvRwRb1IYn4Pnp4c017oODA",
-	"AsQAG6QeXkUnQODdvLOGdFIjqZrYKaA41blfWoSSSAY0Aud4B330m2sb24ZzyFBCWpdDGm0L2esppvPX",
-	"7W40W03z3x80r7WazQ4Cj9tnaj5k+YuJu7jjuyumQn8fSMHMaClYtZ22uGjsjyGNLpnn2q/3hlzIuEMu",
-	"Bgwaj/SY2HGlTthsAd3yeizNs5wh3CEXbc0VLsEFZX7NU8wnHfDrAzfhYdIhFztGNkCmRockImJKES0j",
-	"IKrj0AZ5W+wLORZTqDSBBRch78B6FvcC7jWat7KN+U41sqRCaLVYji8ot9FsCjHwi3kbpEJPs6gesCEy",
-	"SYovZHgIIgLTqVSt4vsND+M8LHySEQwsnKYS4MnbqMX9r91Y27x8BUvEVFvYO+yAzQBhsHHIDW/ToVGQ",
-	"2fsJjQi0x7BLZUbYILtxYlaNC3BVpBj88KtC3RkCIoJBjkhbTPVcu0G6NDTPRU3eLLLNSCERF8x3Qs2M",
-	"CtOYbc6llqMsu8zMbocoiRvaPE32smydHMT/xWzf2R87l/CBaXZ3DInlgKJXXHw772x5YJSYZ460M9OB",
-	"X8yD2iKgwgiALkPnizkioohcNN9xgQJEBDLkwmbMYw6OXQ2ct/OojqX9AshvxmpYMbvNLMwl0qM8Um0B",
-	"9tZ4ICOWD0dh/belNG6nzGObpepzM+04lnGnGnwJlYgXCnopDau2vJt3vuHl0mkCdeD5nj1O4Uk5ieW1",
-	"3MfA5geVye2ZlJmc5HbRT6OSYM/DlqcGcpSFQ/P2XH0zDdfgbMCZ7PpXQzOl6o/r7WxEgtGDvryYTecw",
-	"TOWJlazPoQaHO5lSqp8vjpZVR8mcIj8VICvRwSuNxq/JMenROBsnQmO4LoIa4lEh1MKV4NasKi6fFWpN",
-	"9XbeTTWvc8SaU0esOf4eqE4mnjVml2NFuD1fjDDHgl2+DiH3+IqMoPtMYCQL9KsLxhrWafF35ya+eO2W",
-	"VadapP8BH3Uwc0cP2CSF4IyZUka5N4z9nuw629pd6I6tAVVtwURoTjIqssOMatKNGd1XUPgZMXqQK3Ho",
-	"sgEXGPmzEUxUJeF94B/HNOQN8hr/KknEiAb7YI8SY47iO9pCw5Wpo9qpezo1YnkUkTgRAuocATPT/G4E",
-	"EAzYt/1HITXFaqcOuAJUV7ufy/OMrFZhF3IB7rIhckY6WJFpQru8MZQJWebY9IoVEimZSIaGac3zzQNC",
-	"JjTXE7MLSpMp66iEMtBMrykdMzosSsZUEexyQSHJc/olNXSrzRMTxq/LbpUkfk92d0gP84G5NvaE03Wm",
-	"pPM5vOWXXq96O9O/jcSsOlO6MpysReCgbm00r25d3d64trltfhFy7cBaX1PO+NXQL6e0MHOV5kMmE72m",
-	"WCBFqLzW1pVmc456tg526QJofGz0TjUmXNjYICRsoj8BPKNwbMx4Fgo9n/1mswnSbJ+N9A7pGNuaZV4A",
-	"qwYGNpMjiubFDG7huL8AgQOYyeLoAS7Ul7OiNG0ziZHl1L8ybxuesTL3nuxW76o3YBYy3l8hZPa6efCZ",
-	"FXIwxep2f0DCL9//4XXZvY+3Hpa1e6iqL9nnIqyqLZnp9jukD99goq8HRkQ3n21Byeuyu3i3G/b5wgQK",
-	"30OWddsUPlZtRPPjVPjZfLX+6D3ZredPACOEqwa5K6PIKHVY6JBGMozGnwQBY6DZ4xlEZGwMjIBFkbFP",
-	"Orb9a74lA+TBxMZMKe/LbpTM59YdMV8DPndEnD507nvAHrNb4DgeiPxeWZb1Xpfd6eMq3WPruBWWdzq4",
-	"h1YF9m+ofUUoeT9hCe45a3TDltUSIlAN8k7OAdjjgqsBCwkXNvyiNBsp7Epn7Hy4ExtKG53RUGOCVjvh",
-	"qi0wMy7NZOOleek43ZU28HOMizB/z09V25yjGpxU8hbw0pwNv8IWn/KyD9l8oAIaRYh2kTY0J3hVF71g",
-	"wywdBtVO9OeBPsqNxSYmBOxUe/MQmrHvl556b7LVijjmhRGrE9IMoeFgBmy+oYS8NgQ+wjIg/Np85kO2",
-	"94EUDKQOp+v3B1T0B5TXjwa+WVmthhT+Iqhn7wwkoUNyu3Zpb8qEUCuxBhiy84vc8RLSnZB9VoEaCqC1",
-	"b+KjThsbF14zDzMUx/uF0b0R73foiFsGbFsidmbAakuP81dYjwumyECOpzJ+4H6jSN996/4uaTQa63Ei",
-	"VMcIGuFq3SBBh9zWyjBGLuUuQ4jG5FZbn2Ws87bo4M2NIDroQHbPh2D4kQ/NSfYhyQ5actECfahL5ENz",
-	"2draGin833wZ94bkQxKzAEuEeuD4hj+HUjBN4wmkRFMRKrLRaFz2wREvFdfMZa4p1of0sA9JZ8xFKMd7",
-	"IZ2oDrlIo4gMuNIynlzySWfMeH+gzQ+P2l7c9lpkwydtr5f+NYS/Du1wg+iAfEjYwxELNAtTkGqFza2z",
-	"HyBLxichV+A3Y4YUnR4d8mjSIReH3f6e6IY7UEYNf/rQzExL87cZ1kDG/AMp9oZS6IEZ3cam+do9by+m",
-	"muGP8MBmo7nhRjhIYmFoHssu7fKI64mxXIXMELXHXA84hjLsewqjyw1uOH90lqTXm/DutrghYOm6kFil",
-	"yAb5AyxkR+wb60/cbPpku+mTK01goWtN8u/J+wk11iBT5CK0RLt6iRijH3LmEEEnhQ3fcXxhPZJt0aXB",
-	"/pjGofKJkuQyAF8OGLo34VqNUbAiY2B0QSEIUJwevZA6ykLMGpU90oNfhi1k6tgIzPQnnxg23SAfkk3y",
-	"IdkiH5Jt8iG5XMHY5ax+mXwIQbEPCSismtNoL5ITGpV+EwzocAQFb4W/zYO2cc2HXBnNvezm6X+nHmDG",
-	"D4WIe1ruqYixEQwNUnvgUcAmM19MPdU8yVBjwLssFghbWvJcqvdirvbL/zLP2IBHKj37qPR6TDrbi6Ri",
-	"059cgmEQyWDfeQt4MIBE0lSaqQzwngKOvK2d6UT8gHUINXaQUdgM40pzJyDfGwGJuDBwKzAdBFexSeF4",
-	"wAQgQIH2pgZQZTOUB4xIsWOf3+MPoYFj4Q1Q9wMZtBW5aNlB+WLlo5k1AO8euCY9Q1xzfu4zcxqCuNrb",
-	"ano+ugPtN5mT8PEn3zv64TePfvr/PPnVN49++i9u6qCG5OWQ19pq1q9vzGh5NnllubU8b/t3nkJW14oF",
-	"viA0rz5WaI/1QBeqg5hW1ZyycfPmxfoj+Hdvn01qN+qDO9KUfSP9rB4Jb9uxApELc5L1Y6YUJvo2yHbz",
-	"upHgEaCR8xTJ9YLKlWMZtVgRXprwgYM7jgQ97/13Yg6fZ9EoEClaa6vMi/Jv1N0gc5oFTjF9xim+1U9S",
-	"3RN5H9SKUrfOsfj3GcU05p9su04InAc3Tj+4cSKnxHZtZ8RS/AgcArpodX+/eyxzP8AsfKIY9J5Sdudc",
-	"7PMDZkMQUITlKoiKG41cpF1ljD4pGNYh+UQk0InGpSBat8SlRltgQ68wf/8Q+2AYQ62Dp94BixWXouMq",
-	"+vFJrNdjgc4yIaAgMk7ETqnRkcG7qvKqex0Mns2R9bw0HLQ6P3Zu+Oy333366T8+/u3HRx/9zltBsz+T",
-	"zoM1xd9548FzCLYTazx4MnJ+EQTbchYBeJYrIxD3EpFWV1rJvjjFCraWufPFTi9006iBWpsI9WXtVeG6",
-	"Pca43sfv/HeS6ko5PAIWWNAs9yGgEe8ijnRm/NqOUgj4Z3tbitACC3LRJx2q9mSvQy5q58C0TS/z5d3m",
-	"nrawCoWFvXd9Jsir8GzAWE/diuDhhCJ9BGYreB6L7+myQA5znaCcvoK+TXNsMREaY11MbNUF1CJ3abAP",
-	"GLGugANKgRMRoi/UvNBGuEFVQhVIimgCAPw00PyAatYBhFok1cCMT6BdBKgTmg9ZK+8LEOn7cz4D9PZb",
-	"2tj55U0rLIJ2pd0HDEAS0oGnSWi5lGjZIzIKsXW7wjGnDwWgisy6c2vOpVjgyb2XiBfJj7ucAnYvEZlj",
-	"9SyLSADFE7MTXGAoTkSDvHpeXHJeXFID5hZUKxCwUrAVHEgnqk+tP4oTMTfd9i0rLsvkUYv0sC1KzrDl",
-	"gphRs9Bihl8cM7avfDKk78l4Do74Jb8tItlfi/g+i/hAylD5NiDrp9FcAuU26OENOe0LqTQPSm1d59xa",
-	"SSg+U9eWGWEVXHYizt1ap+/WihPxHLuzFh/J9xKRz/Gtt+PXnYK0fPrvKmOrUnItm6f9ua2y6HRFW5CW",
-	"Zh35s9lCRA3kGAM6TqG1qlRO80JgnlTBhdwlKAc2+liZ/HDUOVvN6gWVO+cpxifX/hMNDZcccix3TPP6",
-	"aagO63Yg83Hy0aWU9gA2szJ0SLQtu8ceX0pjTpb12ljLLI9EkHX6hp1b6te5l4j7OKYX2q/jprHYr2OT",
-	"Jb8Uwd5juoHyZ83S2vdzd9Rr2l+Dttvzc7PxEoIpmjwmIVejiE5sD8DSPbRL+6/hg0+z6a59ybw8bRz7",
-	"FyZPW9O+nVJpG+eqPs0LMrTftBji2IIdMEtoX830aLe/09n289RW7wNeCu3vkFGiNTafdd3gbTt3XiJ0",
-	"0QnlVvPFSiaUEUDVfaXZu3rlCoOaZ0std6BiXiGko+pcsfHR7//m6S/+4ujTv/dgVTguxVZtt5Yj19nk",
-	"C6aLdZ4teJ4tuGy2YCrESmXYcTMFc43pU1U0O+jWH8G/zmm1KEmQuv62cNcOCDjMpqB9RbgyKmajIrtv",
-	"dYF2ntv3Yub2zWfs1fL6Cuw8J6sPz+bMzyojmcQ+cUeLxUxkGJ+C2EN6UpXm9h2De5+R+3PeGbQ7sBQ5",
-	"d4CevgP02PJ8u6byuhQfOvZw/sO5OX0+iRluGfgTLBsADsBtZVEFhzRkOXUYAq8Y+RVyVinWY2mBvvG0",
-	"uLjdvN5GfXjMFbtUmWP3LA6O5yXDLlWgNy9f2WJdb2n990yy6mqJnvOcuvOcuhPLqTu+jPXrtDUt153n",
-	"u4dAuHUnjulFaBHyM7y/YtFtVgNus5LieFLqF7COJLUIDRXRvaANo8VJS4/+MpgvZwB4pQ2zkwR+KWno",
-	"/SI5f3dpf7HfF5w8XyDP2Kn4xDTtZ/AD3KJ8uSgiMjpF36h5aNs74KO2N8fH9UK5t4okOfrkk8e/+X8/",
-	"++nvPvvJ//XZX/wXzIr3nIerz3t6L5IHebDhz777L59/9M3Pfvq7pc71M3NpnXuzzr1Zq3iznqUfS60/",
-	"0rRf238FigOcs0J2ZThx1smOS6VNFLN+LJf/0IFQ8ctm5FPlRFwD+jqkn5mHGQPJPR+bKec6p/ZcaSwW",
-	"Tdl3MA4eiHE5sEDqODuW6TPbIHVm5Flef5mG4GLlmeCw5VgpkqlVD7pSRoyKWvrBuavuOXPVnYGTzmyW",
-	"+hoxVumZY4QE5lzFzr1V3rrn2lFXZSgb7ercQ/csPHTPm2+uplsuhSTMeegACUoeZMebTOPMaPiR2zp1",
-	"2ckDgAWFa2ZC2ZkHry3yLjzsRQ0wZLgZy3x5pJ4r78vgxZuyE37zyye//u7TX/7m8ScfPf7kO0ff/tbj",
-	"3/7d40++v5QRcFZ+vTmS6tyhd+7QO0mH3pm48lLzYb2bRPvLZ2/nRHc5eLPZfEwZoWybLmFDj0zH6U6g",
-	"ay+NIiPIhRToQjH2CMIlEMV0g9wsKkUOtNnKY9yRPpFxW4RSXMi0JuKqAjkMAppBwSlgC0LMuxIRWFAF",
-	"KsIc7oFrxQmtYh+OeDzZITxUzoBKJ9EWgCMdMxJxpRE3esiV4qIPbZJ5SBAJQo95wFyvEikCVnZSmIV4",
-	"0TxD2DUTW1fle3PyELivuXHtepNeDtdocP3K2tWr2921bhCwte5Wc7N5/Tq91mxueH6dyzY9GCaFIXhP",
-	"/uzvnn7/Px/95K8///vvLnWcfNUw+7M/Tcxr7zFlTMeSc+Ud17AEGxieHwxfLBcRZuAbxUEKMqRiki9E",
-	"gSTL1DOxlC1aS+j7OVjs6WPAomDPQQdPEb9twj1CfFudPE0yKZTgYS01HzLoS15upeKLn19DFcdXpQHC",
-	"r19Wc/VYFmgGIl8BIV7Ueso4Gy7O25ulduNNi7cEL+Q6YlDiD/pFJEXfwt3HzBWD5DtA+7NlpRkCvuPr",
-	"FvhgzO1tMQKQVetVdO4c7WS6q08hilec+2ghrronXjgjEdbDa3mf/fTTpz/41tG3/+n/Z+96etvIrfhX",
-	"IeaSLCDLSZAWiHwKsl1sgXRRdAPsoVrsUDPPFusZUiUpK+oiQNFD/12Kopf+u/dQtEAvRVGgHydd+FsU",
-	"fI+c4cgzksayrdjVzYnH5JBDvr+/937vf/OvHjoc92k/XuEWYuEB+oYHd+/G3L2e8q8rWbTB4yMR2ars",
-	"N9XX+UMc8BNCGsuLAi8LMjg6zT9knyjNSIQhx2ArXsNPd69L54Ks2QigoMU+GAyFc8lt9QG3o/rwvzYj",
-	"npdCbgRUaKVKrDAKEVv3glwuH5naOCa8hUTKZA+4QPvTeB+flLjQLKW5U5YVXJSB/1kqyyYwDi7+yrE9",
-	"Yek5/ESEE0+4jJTlKvBKuGl9UyQD+gJ0d9+c6+rufRYsrdLo+JQnz0pYS4gzqPT3y6wE9trmfXX3nmAd",
-	"ncp7V2THAaVxn1Aa22tfqY6KCrKzA35jRS4GfSxAH1G38PWwSv+Mp0SK4ZSYhRKgPVlIXP5uFf6zUAvo",
-	"alv4RoD+3M9/mzq0mmZdea5f5MNBIda94Bsq1H2tbg0qau6yjSxKWJoAOR2AZu8D3/XgO+6gTOYUuCm4",
-	"8aSHNTbnJC7hnYBzjE04OTgGDj6Wi6kyMaRnqorc+J55qh4d4+1SSUAlOmTflcY6p1+dshTfMiVdzlk6",
-	"02DApiOWYp+GFBsZm7G8/Ovvqa8uO2b//c+f3//6T+6HP/z98qd/rM848Sv57k9Rj1FyuYnyKfVoo8dp",
-	"VlykjRaFAcpUzo1l8FYYi6396uWVnOxc7/C7+6VOfUdB/0kH2LLQ4r74dLBayCH7jLBVwjAsc84DmSy4",
-	"ZaJ9gb0zuw2J6rLcK2OCgJ9mBjIX8qw2Jij7+83ffvXNv/+ChkNYS7XZCLkWUOTh77+yyvICtycZJWcY",
-	"wMQzkoySbz2hO+9xpqrI66kuf/FbXPP1Rn7aGNmIooFevfzdP3Fs+u2EG5FFa8TTSb0U+krEPVlC9SE7",
-	"4FwPFlRvC6pWbe2abWfAq2jLVUTm0vHX9EMvihf6E8roYqgDJTRSrgnJhB2yl+EZ0nck+fkKlFXGeqAB",
-	"aV2DY91Bqh9KwO8prnTTLbkmwLRxN9YgTMNRbvoJGBkJ59m05+Z2Oax3lZ9bq8HeVLf9ACm9A0jpDaiD",
-	"59t6RL2OI52QHlwu/s6oRpui6uo4XYCELkP2Bv8nggs1QE3nsPR2f0W1UjsAJ2OJMCRsikSb12xNiRlJ",
-	"IQkYgICnzRpoEFQQ9U9Hjvx6yrE01AJeXYCOOWAWtLTulOSd6K0PkuOFvND3v/z5+3/8LLmGZb+f/OSW",
-	"YvGAXz0kNG8Ov3oT8n8rIGsvt+A4F8ZqMZkHT7TVUvpULVYAWV78UpTVjU5xrml4cMoviK9iAiBDlAeR",
-	"HdRcdAEafDIpJ8IHD/rkeT6WnlejKFZLfQILRu4t8vZW5O6Cfxyv65aFSWOuDpFCy/u/o4N5hRDi+ivO",
-	"nCIXGDXa2ti/datn4yUJNkJ/+PeKcbUl8wwSVTdpYSpaluj4U51OCL+y1vgz6i5MEIcLpmEsU7qRKXuM",
-	"3SujQHYJHw1YigDwFK90WoG/0yH7Arv3YCmsYT+ewxxytAPJmBrEjC4drn7Yyn2HcPfEZ3J64C35sLuA",
-	"u3uxcvX6Byb6aucIVdmd46xhNA0QZky8RlRHEqLKPCSsj8oN0o4sZ/wKtw5GGrS3pJmKGtXyyHRVm0eL",
-	"6duSpnVSMBgAgbezAhnufcl629T0rRuzCgtEZr/WSKh393Ma4l31flxrvmx/PSdaAw2YQHKvzgp8rcr2",
-	"zXBib7vNcLNN4JQax6+fDt32XvPdapir3t0tMGjRQX84afTm7a2kVfzfnRIpemhTUv0HkCmdU+0ZJtap",
-	"bUVNXYeWbnWDWQlWi4ycBS3OpjYgxYhYF3g+ZJ+FFHKdYl+OZUNk4clc1mIsZY+NmgcqOHhrQUteMJF/",
-	"dIJ1ZJ6uD5MW3LBUZQjjyr/iNvUBo4AvfWRYoTJeuNM+lo2HlUzXZKDrXbtfdWilswLjn5Knz14MXzzB",
-	"ApgG1u3dIHGGn4QCL7LScZEMDUsb7wTxKPn46AkVqdGncX8zVTM3SrSjychZW98+evLs6Olz9yxJw1Hi",
-	"1o02bTJIkLYqGT3bPp5Uf4w9pYqj09AifejaHJLFh2TxldyAOxiMxwJ8rfzeOWccC/s1Vujx19G/NjLW",
-	"Rc/WmTSSL07+UmkvsaRerRlqz67tIl7vLL22/tZjsUv9yCHJdgdJtpu7Rs972kvrGm6unIRHhomcXA6v",
-	"lzcWdr8g1Yq2+IzbaW2KN+9psqr1+jhI3dm/V0prQFJiGey+0FIGCVpx404aVlxk/YWYh6wLBjJVlsIO",
-	"2RtFVb3VuBOenQ+YAd8fjUZmVrE04zKDogAyB1MNp3OZQ56OPBfzFqFhytbtJFruXbqutrDC/iXXsav2",
-	"k6jrJWAP6bpDuu7m0nU3qEk2ZuxajTL3XpDNtbBLFE0T4Br0y7mdJqMffunkA5VbtSkcjN/Qr50/pZ0H",
-	"d4wyxa9k9Q++D2pWgMc9lTMuBWD8bSXkZlpCd19MVYn4dl6cY9bOxhGBaAwlrRPULUN8qhYxNAQR9syq",
-	"M2TfiIbQQCWW7a/BLZvRMnAPWa4WkvGJmne8kFQW2kZ6VQG/BhWHfsHl2ZyfeUpFw5fGo+ObCdESfMeD",
-	"EJajvsctk3xPSViuQlow6zJs1e1tY7zmEygMUzLukyFkxeFWj+M+ekvIz5dGFHDhxsGXWUk6BQp/dTrA",
-	"1F2NFwtDi65TcQWss1DaTolXRRQFy1U0jCcEvDrOJ6JwRoaMnhXlTOnWc/TanZuF0ufR0z9Sk7ZHsYzX",
-	"ToX03V59igv3r+Lp80PAhRMcba1SMa+L9Zgh+Ralq8Fg24SBp5JRTjNlvCiEPIs30NfbXb0UwAs7rUqM",
-	"Z1plYMwJUzOQ7p7VXWWjbQR9ITJI3n357n8BAAD//w==",
+	"7P17k1vHeSeOv5Wuk/0VLzkDAjPDG6ZUu2OKlGlLFH/kKCqvwB00zmkArTnohk73GRBiscpO1pvIkVdx",
+	"ZbPebJzNZr+bjas2tmvra1uK7CRvRkNRf+1b+FY/T/e5AOcABxiQQ1p0ucQBcC59efq5P5/nkRfI0VgK",
+	"JrTy2o+8IaMhi+HPmwd0YP4NmQpiPtZcCq/tHQwZiZmSSRywc4ocs1hxKQhVhBKlYykG5JhGPKRaxg3P",
+	"99hDOhpHzGt7HW+n43m+p4IhG1HzZD0dmx+UjrkYeI8f+96bMqD4otn3vjtkMSM693afyBi+eF/2fMIV",
+	"6ctEhI2Fb3jse2Ma0xHTdpL7YRgzpW6H5TOl+PM5RXhYnE2zde16k14Ot2hw/crW1au7va1eELCt3k5z",
+	"u3n9enC92Wx5vsfNk8ZUDz3fE3Rk7rTPPOSh53sx+yDhMQu9to4Tlh96X8Yjqr22lyRw5fxi3ZBC00Df",
+	"SJSWIxZXzSGwv68+CXqt2dwun4R76MZmUTl6/HnlwdPWtcodsM/c2NjvSi6WTYCMzUVrENLyacCTNzCZ",
+	"JFYyLp9EV7CH+jCAK7pE9uHcjemAkR7ry5jtESmiKZ58MuF6CBcoOmKkzyPNYkJFSJSMdcPN5YOExdM8",
+	"QcHb80Me0YdvMjHQQ6+927x+xfdGXLgvWuUzQKK8+XBMRcl27IehGZdiREvCaDBMzwZuyTiSIfPafRop",
+	"Vj5Khk/Oj5JrNgJW8q9i1vfa3u9dyjjqJbxMXSqMzDBM73E6ARrHdFoY/y3OolDNj/9ts8Y4gREb9Vis",
+	"fNJjioeM8NB3vNgnR1yEsOBm1HWn1seXrj01GPSSaRlKKNkWc0ZCrmHsfRkTezhIN+B6Sl4jHe+Lz37w",
+	"5Fefdjyyf+d1osZMhIdaahqRTtJs7rDXSKvZbHaraAtJsIq2tpvNZrM+cT0bNtt65mzWPum+jHXZFsD2",
+	"+3h2u1tde64J17Aj5momQi4GVWtsznZhhUPWp0lkxrQVxIxqFh5Sc0Vu5Vt11v3mQ81iQaOqdech4YLo",
+	"IdVETZVmo+La72+1KleX2UcvW90isSwf8huxTMYvuVi+HbLRWGomgum32XR+Ct+RSUzkRJAjNgUS0UOu",
+	"iHkjU9onVJORVJpsX75MgiGNaWA0rgbZJzEbM6qB0LggV7fJUCaxIgOmFQiNPo+VJioJAqYUoQPKRUpz",
+	"qJ1m080NcsuMsmrTLl9dvmm3+29RHQwr5J9RhrtIZWaQwZCKATNKZ48qFhLDuWRMuhe7sBZUTI1GHBlt",
+	"mKqC1krYQ6602iO7rW0i9ZDFE65Y9Qz7WzisRfRYNpk7UrCKCe0LNx/FmEgl+E5zl0yGTBAhzdYM7CRD",
+	"orgIFo7QvGvpMMvHORrLuFJ14vDrGgckaFUdeXzk6Y/Ht2SvatTvy946Q67kUu/L3unH+yYf8RK+f9tI",
+	"eDJmMShzVbw9gptLmfvlJnB0PkpGwM+RO9qP6UC40GzAYhjJWzJkUSlLMYs3Mr+eU4arFNcviI7Llwfu",
+	"ODyC01+9QmOqDa/32t6/e49uffjA/Ke5df3wwaOmf2X78b8qXbQ7UrOqXRZSszWMElq5zeaBp9/neywC",
+	"A7pq2LH9fY2hV1u07qEbGH5SPfJErHGswupBJxsY731zLaukZngUKyPnYxolrHxgeNOzoej7IIMqBgva",
+	"E8q4AT1GZ4uxK1QSDI0Y66qhHHdBzrF43C1OyPxWMR98Z00Fq0QnzM90f+vf4jwfZH82DrceXCyf7wEd",
+	"gDJWRVQD8+MaZMUqyQqeeHrCOqCDqjFrOlhjxP3KEWs62MB4jTVW6rUzKo6xtwOZCE1oFJGR0RSY8g0P",
+	"Je8nSqPuCBKIdJnSfEQ16xrtCtwMERUC9ORBAiqhCEkglVZEMBpHU6evVEkvMBQrTBMhhaFMJoy8ei/9",
+	"aIeACxxo70HZlP8A3ZzMWOXzM78xZMERYccsnqI2RcEmVxMWk4k5YhOZRCEZ0vGYCZ/0Eu2UyiXTsd5V",
+	"dijNe0unZa18O+SelBGjAr2fMVNjKRQDs/6O1G/JkPc5KyG1O2VaIGyI0R2NzVXQ/BrG9L+722yaJwVS",
+	"aCZA36DjccTRqXtpHMtexEa//75CD29KveaO0Lm0jK1weMwlyhTP90KmKY/MToIAAwuDhJIpICCgJlTK",
+	"7c1m2+JYxsprv5c+ecTFYYQ8JffEkaG+HjPmSsSo0qSVWSugvnu+B+41Fntt7xJsweMHeFSYAj2y7V3p",
+	"X7/Sut7vm83QVCfKa++Cuss1HM1v0JDcwxuys+MWQ10qmfPj/LYucr7cxYfg3hb37y0amWPLQrBMzEpN",
+	"0HrhKl0pcxzlRLm9a51q77Q8YuJwxJXisG7pIlPSYzQGLnDEhDnWgrGQOZazeB1b2Tq+I2iihzLmH7Kw",
+	"bCGLA9jEGt6ROGZYQikYCseU9I5ZzPsg2HNhk3fffXdrP9FDJrRZO1bGFKk2qzCBaEnqLYU3LQlf4D7t",
+	"nGqfVCDHrGyf0kGQiAZHyHzh4tRXodqTmGtWa+N2so27JeMeD0MmynatOJxN7NpB1TxgG7lWRDNBBexB",
+	"Io6EnAh3AnZPx72c90VIfQjRqPzyComalLuq1iruZqt4R2pyyz50nonMv3pDSxmDm8MNHmUCONy4W0e3",
+	"eNdOtXhuLTQfMZnoWcLsyXBKQh7CwaNxzI8ZDoMRc4dzzXBF5JjF8FIypKrWIl/LFtnyaXKQjmJuqWcH",
+	"uimSXXOGbvWvn2r1c67QQ02PWEHuUgGOqpRyCY1iRsOpeT2OyN1OeD2ufj1b8RtS9CMelC71/Kg2tdhm",
+	"KMwFskKqKekDk1KEO3pubZ9qRW00xnC2kXWNzSgy1iFoFrGgZNVZwdZ2toJ3Y5YGUMgtyqNy8Tg3oE2t",
+	"ZToT5BNGbXJKrnNfEkWnjlJbpxNf5pgcaikPIxoPWCmb4IrAj7E5M4K0mrvXLl+9QnpTzWoxhNbOPEO4",
+	"KTTXU3IgJXnTvnhuhWeGtlHGMDOnGT5gDke6vpdPtb4jFnJ6aOZ2mAiVjMcy1qwgyBQzpkzuofCwOut6",
+	"Oa/Mpc8mb5lXkgOznCWrWjGgTa7uOUXgLcS8BclYZ/regrXePh2P4AKsuSobpxczeqQIJXESsT2CRg0c",
+	"JTIxgrnU0AmSOGYimB5a1aaogmhCBbl9/22yu926Sty1BO4tmDp0ZOz1S+6KelbP9nZ+g8exDJhStBcx",
+	"e3zKttetwSb28x1htHAtZYgWNUSPlE5XsIvL1c2tIW7k5VPq1Imgx5RHZqqFzYynOAYSUV1L47uc15vv",
+	"s/iYB4y8U3j63ArmX74Zq0cTISd7JBs+7RuD+B7T8XRr3/zdABeIfVgukWpmeWjM8OiCgqd4aKwi8MYE",
+	"hhza3skPf/zF5/9gPhtyi81XN+6Yj1nIuO1tN7evbDVbW83WQbPZhv//W3NNLthZO8gecmNNBeaxX/7H",
+	"f//kZ//L870697uEroj2mNnak5//Gg6M0jQ6tFSw3Wo2W9fM1zEfUTMZdKSNY3kMgr3tPfk/f/P0Tz+B",
+	"DY8Zg1H8z8+ffvxHTz/9BWmRk08+9XwvGYdL526FudduPYbnj1msOXp1cmu+mAT2Y0aB6T522zFrqd7X",
+	"VIQ0Dokaylin6SQzZmlu8+biS/ffJjutK1e2WoRG4yHd2gZWU/6Q3JbnXI5mLbaMAlx6T54Elvop87v/",
+	"aP7HAT9mYtmivWEuuhvRAJat5mst0ZS8c0TVUZn37SBOGDIoNF+BWoxkwhtyC5i692aoseRlKVmWuZVB",
+	"3EmSKLaXRu/Nd7JPaCFPquS9KX2vS0AxC/iYW9Y76y2RJGYB48dMoVLJFVFMQCA+Ln+cO1zzwzHf+0Qk",
+	"ox6LjYzgUcjFwCexlKM9u7jgkpGJzjlAumPO28bm6Za+L39i65JueoJzN3Chr+x6pWHTzDn/ngdEVkz1",
+	"cE/LzmK23YWjVRhs5teWvfdZALasZeQ34BbgJyGaFjS6m+Mz1se8QdazUmJQgefMBIgePCoNfxVP/4pv",
+	"S09w7r7Ly2+bOZGFjIjlN2fHdfGZW3EuhcO24r3ZycrduFMnKaqK0O7SAZJZFL3dB0V2odpCwbB6NEN4",
+	"aaZirZRFp6uUJSsWzhk8bP6QPMiP3qbYrHtK6k07Oy8PfE8kESp7oF7UPkHF2573iVr69nonbOljVjlx",
+	"yx+2mRO49D0rnMilz6p7Qpc8qPTEOiosD2kYcWloG9QUqXQ0bZOTv/gPX3z2X08+/twnX/zTJyc//z78",
+	"+eTH33/y2Wfw58mnf5de8I9/++Svf+STJ//5j5/8xV+efPx5Ixea7SWKC3No/RlDQssk5hBZ4yJMzPDh",
+	"6ziJ4V8WJoELJIIXsySY63vfMMf4vrXBHqUvtXIzE5rmL2GddZ7v9dHZVvbEGzTivTgtZilygJDTgZBK",
+	"80AtCA/JWA+JseEhfNxzGkmf6z3CRmM9xXQ9GkVwOYsiiBnX4YCvpwOYZ4K+N07iYEhtkHghN7YX3uJA",
+	"Hx8kVGgeWS5XyhBzHDpTk2RSsGxROysbWHGhIKdNOSduj4pQ+fDndtMnu02fXGlC1P1ak/z/SDo2ch6c",
+	"PFcv+JD3NmJUJQU1MqP3RHC9PP892+h34Hqj29EoWb56f2CugqWbkTv4Xr9AJmWq2tyr5whtJEVZbtJb",
+	"9H0ZE3gNLh9XqS+oVMEFJTZ3MCaMHZVnReTnYVVfHETpBOAk3Wf6tmaj+dGvZt3NvDx/89J3n4ESUpz7",
+	"aVSRG875X33skMVXll0QIzPapPuo41ERdrw2ea/RaDx43PXhOxnPfSWkNt89ajQaj813MiaURIz2O8L8",
+	"DNUE5oKOl6vW6Hg+6XhyjD8MNMMv4LTgd61ms9nxHnf3SJeLLpzerpD60HzQ9IiRLh6trm9exyHT3FzD",
+	"1aGRZ10ipGCNjuiI24KMjZVu6LsLw+naEZKACjKkx4xQ0k9EAAsAVm5a1dingVZtOxV7iZ1NMrKz6OMX",
+	"OqZCUbhCNdBpihdMuAjlBC/auXI5tN8amzVduWXLcRlXw4ckcvZQd0RXJaPzJe/0C28xEkqwiLxGzk1Y",
+	"71zHu5AWylxuNrsN0gVdz+xlSKeqS86HvN9nsbGqIxnQiJivL/hm5WKl7UZE1Px5Xg9ZR6RXXTAiP798",
+	"e8SM0TyaHg/MP6N0J0f0IRSPWbeC4T6W/aoG6eKCpWlf5m1ESTKiYgrD8YnhOsrviJEUeqgMzU0ZjZVN",
+	"oZAhnZLz3evN0Ly1tT3qXgC67MdyBK80v2tJXDTzfDfzrTUa8Hdre2unZe6Gh21tTxsN/Ks17V7Y64gu",
+	"bB8MkeZOjzxmmB5i6Aaob986UFpNEjI2tnU1282mocBjphodkc/ee+RBvdp7j/DgGKaWnRqjuIy9tiEQ",
+	"z4oWrw0nBXiQuyNA/zpcyoWXCaH3bPWU53tP/vpnJ5/+N+8BsI0iJ/G9h1sDuWW/fF9J0bhHJ28xpZDZ",
+	"uVrHWf/3s/DTboMPPeAQrowl+MLTzyN6BJ70kI1prEegNHtf/fEfP/3lz776o596vjdgIoQYRp+NKOgV",
+	"Nd6blovaLLuTH/30yV98Mu/Kda55fOGT7/7my7/60eldts/F9Vlc0CX6ob34nsSYQn6xyzyndsmXSDyk",
+	"oDfw4vreU9ySMn8mixVmnZcnNNMRI8NkRG15et6JufSldXylVB1hudLKHtOYjWh8VDopS2GPXgwvY86v",
+	"WPA3wp6s62J0hetSqAqXr80azpXJETqIGQvNsg8ZjUGMGJFlE1AmdJq3FgcxFS5qLbi12zAcWmqs2QGt",
+	"4/Pc4Lla0Re35qlzx2mlqsaFh20/2yXZx+pjvHr1k7Y4gzl/cGZsQdbXxFjI1hpkx0aX6TMMlcxVoi2Z",
+	"a3oGVy1WzZ8fWOcF5P9Gun2Oaq24SuVWtb/CAQ+cgdli1YBTGiw4+tV9p3Onza3dnH7ART9KmAjgQzCk",
+	"ozHyMefcMF8n+M+AanbE2Bg+9LmgmISlWTAUPEANzG3FUv/bKkd66cMG9Wlk6bM2ce5nD/PpPKjZYV5y",
+	"QJe+puaBXcPnmYf4mMv9sPIrJ26eWd6CDU57rZ1rpNlsNs1/WnVzF+wzDGf22t54iGUuLpXhyUd/+uQn",
+	"n8NujnosdvkaI9njEZtXgWvpupDSY29wJsvvX7vS2rnWxP+1lmjEmW5Qgxs5TQKCGCm2y0I4FisnzDON",
+	"gQmJXlyTHoukGCiiZS3Z9TwU9zQtYUboKjPeCVVkEnOtmfDTfAGqCdrzao/QHsTKXUh7SSC75pCQkGpt",
+	"DRycb3PMR09jPMWpfFOOmE8mMj7yCVWKK02FbmOwn5IYaiuIGkLBlFHiSodeM5MCiHFZIkXhIJT655WM",
+	"gYbgLNl8ArMfXOXV0PQIRVSEERf5Pw9lfJj+rmUUHfZjZv5WQxqz8DCQENQYx2zEk9FhjPVox5KPPceU",
+	"QTKN6QBFHFIyXhOwEeXRQhViHFFtNroEZgadOQGnEaEBeIoa65pIc+kkYxajhugOoD0N6MiTfYvLg8RT",
+	"vjuqoogVIcJgE8Dps7lUDeRms++7ZRQUIkXAyAj9JIoExubs0eDIgZM50lAkZLSC3CyDnEueEkSY8UXE",
+	"DHP97BQoU+LpnOcWTThGAi63cSyP0c7qscIOnVMFlngmyS3AePy0ejozP10erZMbaxmkwKvWMgJfEnF1",
+	"ar69YvZLJYu5JS0XQDbTJqFMplz45CGncmimNEx8EnFxxEIOko1qRcdjCyNG0LQsAISdLp0m4ykrGuEp",
+	"b1hwrPOB+Bp5PzPntc6JmzlDhWOyjOC/zcuw0tKIvhOYe6SLm9WFND4F7vuu2+JuXuw5BbNPH5pvrSia",
+	"sGAIh/GDD+AT70kj7eCZC41cM8g3pTxKxqueyhTRbjUouVMclAxmZT2AlOKhWY3A16O3GdKpRzMpstAc",
+	"G8wQCVdZv7xeXBdwrjLi6/kzA6k1m7PzpeRWdBNeFfO0M57MBuexuotoQ7J4ZVfHphLYNiGmlr7ljMTW",
+	"Og6YHFvIO1+wfiQNbdZxvOTKSZXXfu9BPe8JnfGegOmVixT+9r+f/Obzk7/6Jy+/PTYCD3OTcaEoCEte",
+	"vvjsJ08//cXJ5z/GnD04r4aQ1RijsactAsH0VKbK1UoE2Ws1m3u2tEDVtS5Ol2Cb5aqWZJ/mWPbyYW9y",
+	"uItZ1xmWt4QsYqveUyTymsw7A9lkWKhXsgo1fUM2C7N8k2vpVfbAO51qxHRsEyUX3faWvWxRwFhORBkA",
+	"7btDSSIpj5Stc8tbvRWejyz1dz4BN5Axq7/0983l95MRMP2SZc94Sp1FswBfGU+peZu2WR6aDtTK0L8H",
+	"dFA2cs0tJEqthx1wFkNd1YiVn8JThr+LW36PcsVC0ptafxNCL834pM4pQDhFZOSCgb1eCN2aZdWBQfve",
+	"b6yh9ayorOXf5BIQR/Thbbw5tVPc5zXVuZkpvYF56SvMiqVI3puC2TZ8rCIPuYqjnWJdwnqrco8pMBYf",
+	"bWRTyybt8HVWmniNPc+evHSeLsd3JQN+NZPwrjOi8sjOq4c862rZpwAmzK9kCpBYxKNOJ790Zd9OdCBR",
+	"5M3QTz2RbSvJa5eMZ+Xqi2/IV1Wczils37d0JTZ7kAqL+/jUPHC9kspqRX4/DFmu24Kjlz2oCEHMtxRI",
+	"cAWt3Q5zlvFVq/IrF24uVvQ3Pa0S536Nua1eC7cxxTsb2uWSkeX16xVXfh3te82skVTTXnGIpyhrfZ6K",
+	"crm/falil+kl+Ywea7ikloPTnK02Pndi/BxTKPWbFzpy5N6EM/UzgYO7VKwZt+vvu4TylN5mKLw6wlaw",
+	"WxcN0EUe0riBc624WPaim8/CxVmpYK3i3izoKhsWBhE/Ymk/gbPj+TVKjZc5e6RiuXYLLr10SBGbaco0",
+	"1J1QM+s9qPohPINRkzGJ2Uges9A2lDE2HhRtpFhltv4EsB+fkyCZXZW6gqU+x1+67i+eBKjhD99YmXUm",
+	"IeoxjaKssMZFdaplxu/XFCmVcuM+o/HqcZC1o5/Pwurupz2tNtFVync9nZYfWVsamd5yqNlDvUYLqI0E",
+	"d5XtvrSiaqMzdPVNIJdX01l2QFagMzoaUz4Qa/CINEqyxEUKw7phL36cxVLmHbk8GBI1lGMf4OTNf2Mt",
+	"0Iu7ahenQmjZvvvB0sWrJ9ZnyrFZbKQW9nQjvan9ay9XRpQGOlyZJWBoQ1WTrfWE2EjDW393lgvtU+/W",
+	"qQawkHAdw61uGorQ6kRpKsJCkmbEaIjL5mJvNND8GGJ2Mh5RyCaLpFqsy9pmqfmSzkAb9uuFbCS3ADfb",
+	"qNpUKT4QxcDe9lZr96C5ncsQlxHc+nu93cs7zeuej20lcn1DjtjUfIJkUBuIfPrLX538/J8BH4MCUKH3",
+	"9LvfO/n5/3jyJ5/mQpPeiIoEgTOw70PN1hHzEUacXkkApDDF2lnROOVHpdKIx0yt9DS7XItaftiWLPMq",
+	"EisPXVUGldxyP1qkcGTlG3b1e0l0VEpQbltWxTtI23hg4xhboJeaerhdxc1ZxM0O6OBNrjbmSisNEa3s",
+	"QTugg7vJGjGEHP2UZL9qbKpC+jSKFJH9vmHBXCsW9fccAnc/0RYlpB4BZkSxqtiZm3yhZrCUpI2QQ2OJ",
+	"pgmjxlLiwvV8yJlQIQt4yAoc8HnVTs2tUg6GpiSXrALFMBMnS2Q2Ytray8vI6uYxmyvqKefaaFgeKkDs",
+	"XMYvbY8vBxNkhmKs5gdrVv6kN6X+8+2aiSs9fIAMANtlscgZx+yYS/TpF3NrHi9ArWUfeO3dbd9TCS6q",
+	"jTnUnZrdkWDer5KG3x3wUrX8KSn8xtG4cG7WwsN2Cy/Pz8htcWU1OTgTsp4+cOakyBCbZWye7/wQ9UqI",
+	"HJnMNeCBLFs7BzSf8IW5p6c8eEnsbvWqo3mqW9LENO0En6VQwDhrxc1rZ5cUaLmuNpCn7fr4OAdDxmNM",
+	"f1a2SWYpSlT+cJTpAOaMPKqzBLlDtFC/TtJXLyhQwsZSLNe+bfZINZYHJtkHWGFoL8yGmJFtbnUzJSN3",
+	"lopbVsmFnTe3eMaHVB2OZMzKExVX00SQ2ZecjIgqfWh3qbiQd6mCIjuqSBfIuksEe6ihHUdaWWdIXlg8",
+	"NtdEc+U8ERtLT+dbuk4PcVnv2SDiyigsFsm97b1z/3UjGOm0cLWxHODR3tVG89rO9lnBmrhhlol+Op17",
+	"Uqn2Vdp36R1RgItTLMO/HzOEQwO0KPftC4H1m64Hzt7OrQDMsUKhU56GziCAUiDh0wRRCvNY2SLYEHns",
+	"EXNWsR9Hc9bDdLno329uXX/wqOW3th+f73QauY8X/vXyBBEYb/l2zkSPl61DjmcUUmSyNumpnwAaej6e",
+	"N6Ze9sSasnW8BZ7hmw/HEeViRefd/kwJK+OAXdNFbzMA1emYYe+xbs4F3S3x1a2ooz13H/iKEIu5ZRUV",
+	"SKhrTAER1GrzHBzEPbTHyzLjsBtpTRSiPrdt6jP0N8CWmgxlxMqqe2eWzL0t3bx0PtULmMXx86c3bbyb",
+	"IcWlIH8ADpcBPEBzVgIX5tryziDMsZhqbCXjgdqHxerg+wSBM9DwH8BTQ7RF+5fU+CmbAAJ+In4qNPT4",
+	"zjwjCYaSBzPbuNSIyS3A7CGEDch2JYVMbCzsxzBXcI3Ig2KQUEwH3g8CNtZbb9qvGivhk+UWdZVZOq1+",
+	"XvUQXC/3e1jPn9XYcar5sSwhNHVal1+eaCvz2Vd9XJauUysp1b2keq5vOFSNFVj9zfVZ+1mw6oqZ36Wx",
+	"Qn/D7BDd7pfhUWvA4VCrOR1OP+vFpJ7y0Pxdaay5evPvpd7ZHEcZSpi+zc3IdcIS4aUmOLsMwbzntbav",
+	"XW80m/B4GGUpC3ZYtvOcz76nFFLevbUEkgM4E6N9wkWOAu/dukGuXG+2ytugMFbht7FeDQcjAPlWMQtz",
+	"uOIxK8u8EWw1AnDbOD8CmEo1j57ZaLcw9om+XUQ7xeqNzgLauY12hP5eXoxmkLkdb8J6HS8nP10sM5Wd",
+	"QfpFhdwEAFYELs6NDsb++IGfYgor9FMnEGIM6RRmlIw836PHA8itF2hWAFHHAAgTUYxEusE5DHZzoQXT",
+	"hXDQPEawWb38twgz/iBrlJ77cZ5sF7KHokY04XrIRR5eOQAMziOLYp9C5dbNvFoiUnLLOacYRJF1mlIB",
+	"jb6hatAaeS4VLC5CEa9E4RWqxLvOM2zmaVGB5gtL0v0qvX0xjjLCLmfuvW7JjndXm0uFIlOuXzjFIlv8",
+	"3IQW8uBcC63yiedArcDjjngTGOCKGYGK2tBG5niMIX0ahwCTU2JVVVWcLmwGtqDEr0y0fpPRSJchIgxZ",
+	"cLSwH0JJfKugc9BgCAE+n3TlUdcQ62S+fzjXpa5pNdfRQh6BXg7te5cD+C8ou/gmZzGNg+F0hrlaanvP",
+	"bOzYrEizfpX1dlZlnaFZWeaE0NVP/+5fnvzjf3768a9PPvn1k5989NVf/tnJ9//h5JPPwDNlX9iq/8Lr",
+	"S1/41T//5Ref/4V54fc/LbzQ94zEFHoFUGvD+cfUDPG9ejeYdY8TEUAADFXSx6er+0t37Y4MWWnrD4pU",
+	"PAPXE8uRDaWNiZYFKCLkqH0ZF3jNirVlhYkuMMRj6DCT87uZkRhFi6ihTeVdYoDDBP3UUMheu5DI79hg",
+	"9CwY6bhstZrESkQtx43TBLtOk607z9Aycp0TkhjJKI56teyTPCi0rYbA1Slb1tujsc2DzDEO7M7cbjW3",
+	"d9eMt9tmPe3W9VI4iPksqywicuPOd3KRdnWYPuuq7zERyBBqJ71E97euZX1/DKtJlylQxzXhOGnQggGP",
+	"6HhsazJRXB+OuIDkA/sxYFjukfrZij7bIkhaMcofWg97LCcKW18VHbuZbPBUEgSMhfmm4QVNMN/yyHBz",
+	"F5HP/V21zK1CgGh3jnnZPZ9r08g/TGuxEzGmAXAYHtWNJRdD+XVBPGtGaTce1CqhutkFcYdckRENMQsh",
+	"v0VkAuUSWa4oVcTCnddcsYzGF3MbPLk33dWPbQPqZbd9S/ZuwnWPs7NTa7HdJbmWXOq4NJWoJkt9X/bq",
+	"etfzx7Ou7jafHADnb3Y/X6eaEvMTOFWIkqRP45pblcVQSlq/1anKxT3MynLr9OvEe1zHzhw/mMNVMJMC",
+	"TX0CwjoCTTNr1Vpjgil/ebTC1WfUFMGlRbhAk31c7kBldJTuz0x+BDJBSyp+3Z5zZXxjtVgw7ul6cJc5",
+	"fjbnqAK6ztLVzfRZmMZS90rCq4mImFJEywiSUubqonYqCm5zTCsrjHAy2jEM93nQa11r7jRLmUfGZrLn",
+	"oDxfxnZqMIkVY6Qj+jB/v0UQy3/VKrP0KjBxIXNtqjQbZdV0RpIa9Z0hTO4eeD94qEC1BqlBEhGCws1V",
+	"2rP52URsV2c/s2nPMyfQbUg1xd/Mkc0qRGLvdvKuAAQP7d97NDy0GSmBjJKRyDJUUvAvtGHMskr03IR0",
+	"ukcUEyH5zne+852tt97aev116KYmwLe7s7NznYzkCDFtAUK63bpaApdekSzrBlKOLWt+O6fIEBC2C00l",
+	"oWZCTnLBzdTj0ChHqqpIynWDnmvYwQXLkhsjRqQgEyjfca/usQEXCvkFjtAMwTyNtNZJsrL423ZF/Br5",
+	"wbkdP4NkmTy9nSZXBp9zZhPYwNgXN2aNJLWS9oOEJfBlnAhhRW7OuMkkJxUBi6o6t+aYTf6NTtrOeNFL",
+	"H/Et2ZtjEYktdIYi/9BrX99tNh/XM1TrGZUFlEJ4y2GcCHSHDgCOr91s7OYMv/wqrZa+HRbSt7N35XWr",
+	"nZKQ/2pmWbpkVZK1hnpY4V0OpWA5tXvu5K9j5K1uCXHB1XDFt6zoOirza1tiKOvAmxWz5ipZmyWdeZWm",
+	"8aoLVM88+ZbsZbbJ6inRp9XtrfMqVdXT9SokPyNpVmRhlomSdN/Pos7lW7J3BuzfMMHT8P6MEHJseDMs",
+	"/i1W1my4yqYxupJmggp9ThUtl/KoeyDHbFGgFOpRyIhOSShXC9DljkPJEM1jzynSVUmvPHUZJ7Fkgk7f",
+	"L+0BffihFGzJA8x1xFxHzt/ev7N/oUadQXqw7AjTRfTz+c/ZAMqI/K0MJnTGJD1mMWBHpW3Nyfkx5aFP",
+	"tDxUQz72ifnvGHFDDCEDeM0F39X+Fbbch1607qd00h/a1Ih8Jdkxi+mAHbrXZn5er+21tq83rjfnndCP",
+	"baA/vesQ5pDm3u/YDIDS343ikKvSO8TMgvZO/qtpELFDSDWAwq30B/xq2y/kBeZHvHPteuNq+YghkcDd",
+	"Mu/lLVuIhUiukD5YvhI1kv/nl6fGTbNrNlcK4minPKBTur5zYRZcBySgHtMTxkRKlPBtWlTSY5GcED0p",
+	"tvWobpQ/s43z/sap7ZJMNYkYdb147F3lc5ohhFo7VqCE8gT7nkwGQ52lGE0zt8M6Vt3Mxs0uRXFIxUmV",
+	"chHXMH+VDHBB8JQYexZyX2c5QY1TP3NkRuVk+DoL+IhGfrqZ0FeJKuySDQ3PFWRVDXPutSFVhQFlw8i7",
+	"popOnK1/ndYoXC6ULOyWVyz4C+Tn7ftvk93t1tUUGzsbCcbd6jn8ZjY+zWlKX1y2n3fkXLEUTfSwpMS3",
+	"J0OzHV9993tPf/n3Jx/98OkvPj35/p+cfPKjL//mZ1/8y9/+399+/MVnP3z6v7735KM///I//erpL/76",
+	"WXb7q9WxmhYtvjELOI0ObTmiWVYuBAtXatu3AFDerloZdvYklhoab6UYJHPUgas7x1UjagQpe6j3wLGj",
+	"CBOQ2NPpiMZZ9dvbYHDeUJ8LzKfx2apaWmhPbxMyNUMogjnAgVLZZfd5bnXheyKkZgr8vXP7k0s9fZGa",
+	"S1sbDGgmnZ7vSHC1KIfZgrViHI5ii37vFVA265laGYk88HPRhwETLKZRCeGsRA6L2ynP7AnMuGoNZ7Ea",
+	"59mNklGicTuHXGnp8CQdqo6bUplBZt5wBiYqSIfT2Kg47tWBHE9NXGtynVniWY6+lxJTCfHMEcryKu7y",
+	"zC4qACME6qdJX0aRnKiKzpzsoT7MkO2q67Xxmi7mSgwZFm6b5+cLt7HaB7Xhcpu3XJPdjyJiK7n2iBTR",
+	"FPWxLlz+GiCvQaZm1+GxdWvGvuEBh1wdpkBulWuGL+sirOUgYUrVyH5bWGB+N4MBL3ObQhtZSDk9f+/W",
+	"DXJ99/LVCyXZttadNZPRow2V7RE14ToY4tJXJEVXYbvdkjGhtq98apqnpVqFLMRy12yJXXTzmMVTOylQ",
+	"nmtnpNu1wizmsiYDQmkqgkrAHgC3ts7ogEZRKRzDLLZE8UH//8RqXRCwo+qIiwGQ+5BF48ZiB+z8kL55",
+	"cHCX4AXl5mDaYnvhvYA5JOOwfG/L8Sr28dzDejCswXU1lrP2wiULVa8upRqDkPqwLxNRAyELQ8U4kXw2",
+	"RsGBWlj0BcckTWCfhaUJ2Lg0icuslPvVFeDMWMF9NlkR1WXBaVvpdL1byCmnIsQs8wn0XO5lAy9vh0Nj",
+	"OmKlhUtm0h8kLJ76SPRAnhDLTW8qf2RVJdS37r99h9hfkRFdud5sXSBc2Lxku3vnFDFCdrnzcbn73Pl+",
+	"bnFd2vLwGOAbyyu6srBhzYQ3OuJReZ5gJAeHET9iER9KGZbHb+YdQ26V6wXSqh9U3IXYx4ZXPqE+6e0B",
+	"4HL6lfJJj2laAZYzZtRI8NWWxd6WenDXMTns0hbWZG5V/UKgd260JSPxcyRQRj33br31LuOD4aJQZqmO",
+	"2F8WoivAzZYF6UanfkJ8yifMAlkYLcjcX75SLDKWXL7h31rtTDaYNr8gQlgJ9n/PQo2uhdGzoq9ou66v",
+	"6LqFggMovhVQ2k5RIWMUDqyg8rabretbzatbhayBpKd4yLF995kADa3jFqrChYvliPSkHhImZlqFVT1P",
+	"WM/kPGqA26NF9Dt7VrLFruEhqJNy56g4zfl9gfxDVpHDhVrNHeSmtZZLyG3ZTCYb62sCZa2YzcaOjaXU",
+	"Z6gszZTtL4fNN5M6XJU4n+Xel2vR8+NctNxn4NtJ2fBp/DvZ+Ff38ThqWUIBy7sWVO3tGnjZhZ2tzlBA",
+	"b0xaT8IVFv1x5RwlaccWKCrD3JiMm8esz+IYzqb9E1JqkvE44hhrSabwLxuNI1n4k0Ftf6LYUEYh6mpa",
+	"2CdFM3V62RLdSwS00ZxXGXq0kAeVr+NZ8Yilhd7VfdeXqtEL8JP8FNobhlx6mOwsz+IwuQU+zWGq2CKq",
+	"DmW/Fu9ym5mqn5eX9VtgReyppX1Y81hV4MUZJ3qzllOagoiJ9jMdR9EzRjUJ6bRB4v6oTWIWMBFMIZzt",
+	"k0J0G+x0iGiT8xZzwTxswkUoJxf2SBAdwyXBMImFeVLBdMFHnH94wScTxo7UoZaHhdwJcl4fZr/KnmLx",
+	"MQvJ+YML5qnYWce8Ap0YDy30CWn6ZMSoOLSvg/GV2oJVSOt19HfYLae8V2AwGO3MqKohUWwwYkLjkOP+",
+	"qByNQYYsysPdlpihiajLLhxWU3FI2O/IJ+NY9miPR1xPU2DiNF6fzyLYHLNBWHhrvDheA6O0B8u3J3F2",
+	"JdJpp+eheK7KWBVsz41IBkcr5lJgBw8MhUJH75iBT7Ev44BZzIt5p7PFBZ3J+0r98mY+pM8fziAyV7GZ",
+	"kXWqpQ0isBkEPGA5ZgLcXbkmi8HwAD+3xEGLjMAnfTjOI5xVDw7hBHwLeMyl0DHvQRAOyyZgm0F8Ayr2",
+	"KGU3uStVoyOC6LhtL36NsIdjFhgVGr+4SEKuILmGhZnbwyexTETIwhQOwFLvOUWgihnwMvfI+JCa5fM7",
+	"In1sLg1PSJ17+gWfDGXMP5TicCSFHiJ/c78fxlQz/CGaEkWneecpRrdjOTKTQW7nptMiW2ScvrQwbsUf",
+	"Ahz+iEZqL3cRec2Nm1zMfX3I+/htoyPc71wRo4blEJPQzWTxkmCcXBCuyfne4FD0QqLpEVOkBayotL8L",
+	"8s2U019odETdqASQ2C1EYa6NxvTucArxFEiJZ0IzEbD5AEstLLxZU8HCcVmyrjwUt1Is99rKW46Aa4rh",
+	"SmCEBRy1QsPOHoqnbx12bLES8OWVKzMbdY/7I2PwRsdQRJrEolQdhls30b3jdDqfHchbRprMOsOcaEBe",
+	"iyz2sb8CkLU+dMK4brUKtszBtXMuLfgwI/hbqYMLm+d8+Zs/efr5//7iN5+efPe3znuMPLqMM3ntZqPZ",
+	"yhz53gjPPdg1eebmtVvbj1f0fG3Pe77cQi7dRpTGpwIwyNa8TNWKE5FK6lwia186xuiSj5Y7cDelGM6p",
+	"dDPF6pQrFpLe1LbRQjaXhQfKA6GLEFZozTN1Fy99/n411AIz1W5W1StCuNgZ+ZbMVnO1ZYd/vRrz1Snb",
+	"0k0+nZRuffjgPSxBPnzwqOlfqeixuTJplXTFrNXfeHUaqdbjF6/6xgQAMvBNSIF13Ghr0MHz2hvbEfRx",
+	"1Zzvpg9cwQK6z5Bdmh1W5wiE8gnVpHv37fsH5NJx6xJYRVtwclXX5h9pQICx6j38dE7BI7BNbi56P2M5",
+	"lcuwU9UGZjHstOtZKgPTP8Y0ZlrChzIVxslKV8+QvnznyuWlXTZnBW3u9tb20rsnWbR2oUssi+uam8Dn",
+	"Uj7cJW9cQj7rNJTcVyT3hFzGG1PkiLGxj0YLmiKGYmym6DOhj6VK9HOml4rxrEk/y5+Wo6d6Hts8ZdXp",
+	"NrwC7S0bbSUt3kvEaTy3AY14L67lh72Ru/R02mp17iTXyvmWDHt0Wmt5ymkhV6UKlyuDPAKfBva/r5n0",
+	"+SzrwFfAuzpi43pLZqF0Y0bDPQL8x6n5XBNbjat8m0TGBBFswmJjHigypMcM2I6AB6Y5l/OrvqauX2U6",
+	"1HDurqW+OzSHasrASi1cu70sumbWAmozXEHclOm6CGCr19FvLhKfLfO88TBrNTh/cpZpaQ+mJbaUPItZ",
+	"V3ZNl9bUO8a0lnkBPX7TBOtincRs6ScGRdG+1dL6ooG0CwQ/GVLNju1ZCem0nLBTplkCyGMU2HNwbx4T",
+	"aw/IZHEjUq9W+Net2BlEEFMpcuoI4v1kNKLxLO6wXdZiJTQ6EC8v8P3kWpSknsDLre3Gzjx8yepxyuIO",
+	"X3aO+B5TmvR5Xw9dPArd99ExMk3wu0JKorlQSwIdYjDcNkxi0cgrW0tDoC9YlO3ljYuVsqBCr/O5aX1T",
+	"TorhXUA2lyKfQjFhPcWxY/+xzaWQAccO3UMeh4djGussqwJ+oOGxoUuFABjHXMFo2cMh73FbgjUeSoFZ",
+	"7jKGjgQIxrSoG+/9DF2iLO+yMpWoVtZ9RYLQfNv0VfIkLYhBcdG/+uMffvmH//jlb3755Af/03VOr+co",
+	"ZrWLb21T9MV92E+b1Og6ohen93txPBj0eqhKuGbmGH5CM2/jhbOqnLCh5Dy9hgQ0jqeE6z2n/aK5GUpx",
+	"ThOwIWuqN4U3Paro7b7pYt5Vm76fbTpkocV7fr2KitQq3toDOvhGEh2toUXZTGeXEZZo4FUjecxKuUwu",
+	"6amoPdQA5H14Gy/OaiXdF/PBzvU7sBdQBgI9l4GqFi3gPaZAlSzytNO0D982I1bA69vvPSiicZ8aYy3D",
+	"8Z0/iOlbH50C17+AFbys12kKcpsHvHXDKMDmVuzAepEGx2hzgYPfe6+5dZ1u9fe3bj14dKU8ZjDDqGZq",
+	"ef1Tci7LkmZzjc0IoUup4b74k09CPuBGfToE/XFrJu/4ys4itNZOZ/zozcfmv3ceHz4ofqzCbF3LwV6q",
+	"d1VWURzQwRtmueZwFGGvvN/r7V7egeqEOvoCexhEieLHqd9rFXXAinirGVohn4WDpUKVy8z4mUr8TYn1",
+	"3GI8quxlCuKcM5VizEiEa4X2l3RQUZ39rKRttsiPXjgI8IIsxh3Mr3Fu8CsLZDgAp2NpGaLE713Zvbp7",
+	"rVeE26nD5mboZTGkxKmCsOvG7XLUkY6vWaxSa1YUqi2Oky/lTpuIsaacbv0Iq3vEWvHVNaVfgSxKgBpO",
+	"v5er7l/ZspyBp8uYtKdxcsGoT7GPszGes9Rqlha3rKtJzO91im25si9hpguQlfAhG0mwZAbWo3+nAEHZ",
+	"9vYVp5fuG5V0SHmKK9D2vvyfnz/9+I/SNmFnUtpYBcX2jULfBaNFRhEZIXImVhNgiOe8w2y7sLDj8Ry+",
+	"3weJjXGkYKSIkNklQUT5qALjYlCanXVDJkLHUxzLTuvKla0WVphvbV+APK2h0UnQq4eDp2EYM6Vcr0Az",
+	"yrRn6Spwprf37+wjgil3oPRYfZFLSx7KJMbooc1ernhJKWjGLRmTMZPjCpCG56zQuIbRFhejFHE13aYK",
+	"zOPl6gzQwam7jdTtDVJOoW/KCYu3AnMIIrSkMttpC7b1cLYBietkYdWXrUX6S56SndoFbGNu1BUPKNDk",
+	"ipIzJbXTuDucGlsXdBd39SyELLL7U8lZO/Y1RO0aBJnRxgtNDPM7zLEYfSVNxPXzXqXx9/O2G1ZU+DmL",
+	"bzhM1llqWA3LZEXrt3qceWdv1Zhfhx63WaFEaafWfDjFrBt6PIZ8MMzUoa/+93+xPg9zdHN3XMvuGEvN",
+	"hMbYlcOI+KefnPzgrxbcI+OQCywbdrf85c+/+u5/hdQnIBSW875YPDaso04E5I+U+kGZuWNlIboiD0pp",
+	"ogyq3Q790UqgckExoYiulU+UrcvquoAdthtk7mH+IvuTsxjwsEZsTgdfTEy+h49f2P9khgzmNrvUVQqY",
+	"9JzF5xQ5qogZV/ubsjHN96YULvmjENnlFhOeK3jrXIJGdVeMlFBKsEXgt8oZVO1dgUdkc1m6cxvxZhRI",
+	"4RQuDc7i++nSrGjTlbpssZonpTuzS5b95eUV9C13TW1UI4iOGzYLQI69Nrb4d3kij2uxyhWePtBZTRg0",
+	"0KnDV2vw0TOwQWcZ8FxWYQ59017LJdTDs2MWT43xxURYUrFb+caVvcqWAiqbXZtdtRk4MFQ5YVjAVPsg",
+	"lAbEzrbgJzX21ggRp0dyLTNuAwrerL8hTZFrk/zpTkFfxzFTTPuERcoWVSAfXdUpCY/JR7lnyzYL3V/i",
+	"Sm4uY1uckTVjxGdDMq1CxIYF3TDrrtdalL1HGHd91hUjCLcKo1uZ5guR+nycfnuJPDA0spj0NiWjrGzZ",
+	"hIBaCxxoPfd4urHPbjvmJ5p1u5vNuUy7VNTpcNGjih2udkvgEuvSNLZ6fd2fTceF69Sh6BVaraej2Dlo",
+	"XclGUUDeLqalpq3Y6ZjnO7GnvYdc2xLYoSU91pc2bkhXvFYHl5ldqnVPkOU/nknHhkJb/EdrJ4EVtrXu",
+	"WJe2dYhkQCNI6a7qGbU0n/jULb9zRzirCbAU9uJF1IuwWGln37SKIL9PxQ3ws64weTpeUc3JFmu9yoK1",
+	"D8+KwiDIAaUuetVNezxuh8aK0NMNHLGZeAn0j8Ym73uEEsWM0QMpI1yRmPUTVQaGuBwLcQMHcoXDtbhz",
+	"dswCGYcshBTXLh3z7qym9qw6ZG/ijM/E0lfOh7BEveS8nEUgIKednCoakJ/F6vrcszr0SwPoz+eMPA8K",
+	"XKc2df6V1Z37wJta0fgR4bOs9lUAuGTCNpc2d4JfFG418gjvhayvTG/LGo9CxQZgTZUain9gTMhTQ8rP",
+	"AJogdFQwU3woiG3B6LClEBuL9uQxI826VaoLkOlZXx/KRNcZEOAUzEBcKayc7ceM1RzMi4SFP/bJBz45",
+	"JuePjYY3ou9b8DN1oQT18PSY9OliLwaeN6eWBUnM9RStVETUYjRm8X6ih9mnW27C33r3wJtDErDdasex",
+	"WX3AyumO6BFUQ2KLmyP2IceLulCyZRNFpzKJCbcaBxnH8piHLD4HiaOpPx8HkK3SUOux9/gxIG/2ZXVV",
+	"LaFKMU1GVNABOJrbhrAIJRaj/JzKkRyNGdZmIlRcaBhA9tEwhYmM4ZiEue8nPIpIKBsd0REXL97nA8HF",
+	"gHDRuHiRYNsYQzTotMRund1Lx60uEYyFinT3oVcZ/xAuaJNvwEQRITOAxUKwzG4jv5ywyAp8QVNcUrXX",
+	"EePYKBkX3RPZRZ+MqdLMrDQWDILHlFw8gPobIhN90UzpCDpBck2UpiJUrt9RyEbS2iANcpMGw9xEBB0h",
+	"IERHQANeczdOiCrSfbjlSHcL2/N27eq8yZVWFy8SKtSExaT7qIOituO1yXuNRuOBTzr5zk3m+47XaDQ6",
+	"nvnFNSUyXxvW/7jbINDKqZu7p0t6NDjKt3bCJpgdoVMQdh5paCYVEiVj7ZNEaB6Rrns+9EoC6d0gN+AZ",
+	"ioQSAmzs4ZjHDBN76DEjQpKQjfWQRHzEtZ3muzHXXAwMBdzdP7jxTWy9BA1JRuYYkrFRHLApydWd61cu",
+	"tIH1IvbGiBnuAegbCrKogQf7pGvEXpcEEaOx+aGB1NURiotBZFglKqhZQjZRGpq0dG8e0EF3jyjomYhd",
+	"r273t94yg+gSLVNIK8DBNIQ9lQlOTzEmyPnd1jbWok+4YhfM4e0I+5A7UrDckwZMk53mLpkMeQQRyaE5",
+	"DLZEo0G6xzTiRnc4NO96zexh1xKDyveRGdLxmAkLSWvuVR1hH9Yg+4J0b4dsBMGOYLr1bTbtkhEglFAS",
+	"Mx1PiaJ9LIO9uo35V+0MWAzrsJUymwLOIhTqMRtHdMpCSyvZG/TWPfsTEp2jZejSDsQcM+L6XBHXdqgN",
+	"yw+QPN1AhqzrE0q62DumW4aZ2J0BTeyS80wYNvnh8IKPJ62b9Rvq4nnuYr+q9x500fSA6lhCNWHmuObb",
+	"VZGu4ZxdoJLomAFON13YTglnCYroxYtIwRYCk6BAR53BUGjWt9W1OycXLx7wEcsvz87OznUz8XcObuwR",
+	"KqZIGhb0IEzRL7nqCMOcEyNEZh0hacfwBnlHIC4y9AzKQbHBuiT2x54Mp/ZAoVZnTUx87W6ziZCZEQ+Y",
+	"wHbTNiS2P6bBkG1tN5qe7yVxZEWOal+6NJlMGhR+bsh4cMneqy69efvGzTv3b8I9WWKNB1IPYw5Pf/Xv",
+	"v/j877/8+d9++Wf/Ie+K81qNJt4kx0zQMffa3k6j2dhBpz4Cy1waMhrp4Yfm7wEr0aD27TGiikTQmklh",
+	"kHkcSyB3AGVWruuRapA7wK+FRAHSgNCi5e+3Q+gsqb8J7wQFVY2lsP10tptNq31qG8Wn43HEA7j10vtq",
+	"zv2b+i3lURrIpsuMBPtuEPKz+Q/8mDUKmgsWvClX8O/dVjZmgnOnFplX04GCADiLj3nAvAfmGZdAjFYv",
+	"7I0hC44s+hHVtAfgsIbsR3yAy6XSavwjNrUZGSiVgeiOWcz73FJdrXW/x2jIBVPq1EsfwOAR+hjHjtsA",
+	"UVDl/s5mkm3SZvfMzGjaME+63NzZwBQSERseR1HxrpyLZQSFCcGt4XQTs7ojMSA33SNdHGaXKGihbruk",
+	"2ZLExcR6g4oCtYYSyMtoZpU0e9y6hJJxSzGtLj3KKh4Pefj4UuoRKaXog1w+iiVXcMFB5b9Pekl0RDQd",
+	"DAyDlnE+6m4luW/Uex42yNvCtTGxuiOAFUeRBZgbzVN3xJW+AU+5zzRGl4oGV4UvKLvk0ptG1QJ/0JIL",
+	"UXeDxIY1TlE94ijMBR1VJRwLJa3s59KAQgXHYRfHUvaKdMyX7pqr4OJWrYtbePFOrYt38OLdWhfv5o7w",
+	"kovNVUD2KaEb9d/YX6MMRtVYZ1omwRD8II7WgaTAAfdwy2pUW3h+zQa+t9vchZ9mrIzszrY5lN6Dx3OU",
+	"NdePH64/Z2yF9AB1i50ka1Zhc7Dwqc6l9xTOpJe359FvlRHYEq86+B3hyEuhaaC3EAXlUiTlERa+jqVa",
+	"oBLo+fMO2j30nwVMSJ6aGVDIYOGJ1JhFERcDNJo5NiDlYuDDZ2jm3iC3NSqHd9++f+B3hJJZygJ6jyxn",
+	"4MLIvHfuvQnCUkgSSaPMF6ozSJ/DpVoR9lAzoUC4aikb5F0Le9494iLsFkDrO0LHRrxSBXovaK4oZLtj",
+	"zoEWuqTHFA+NMu7WAb83evqUKcPmQCJjg1ymrCGiWRQRSkbYNRZfaBtotJp+s9kk5tUK1cgZRgebcwN3",
+	"7K7ZsKxj6DdsV+f6QtCmenmtnWukad7bbOIpr8mlcsN4E6nmcdHFBPb0s+STuRGAvVifV1rvJMhUbKaM",
+	"AijHS18sVnqt1sXX4OJWrSe38Mmty7UuvgwXb2/XuXh7+zQc/RYHX5iELgYUz7JP2IjyCPKCgsDGVR1n",
+	"txwMLdUFHH5723J4Gm5JEU0dzyxl+sUzbfQJe+xzylLeF15uP6V0V8IuZ/KrfYAqBHCuWGkX3usqGWur",
+	"AKbuEuBGXfQ4dS2QKiVprieRx5hIRSDj076u+8ZNRPDF+7bwty4xypNC2CzLGzqiC31zDiEN23bWeY20",
+	"DIvYv/M6lOC3O94xH3c8+OJ8wPWUvEY63hef/eDJrz7teOTteyT9Els1drwL3T2CPbuGzIVEBGMhCy2E",
+	"kHmWYeRv3+uIEX/YcLPHGRqWDoP2SXerm0N9NEM3647RkjbpZgH3rk+6WcTdfDJyFBwnWHhIVBIMCVXF",
+	"OaMz2eImuktIN0uc7TZIEWQRu2cgM4d+IJhbijltEzrFLWMPx9RIGhoaQWJLH82o8MnmL0iygj/oAP61",
+	"1H2I1N1FH01abAgeMvDMZJwLNX9FR6wjjHRtkG662Ywag51OKHrlOmIqEwuTZLZij/DQJ9aL4FsMZyNa",
+	"6Qgb4NBoQsEcZTGS4bsYnqbBEHrlaGmrOH3IRAchaGYCzNXN37cb65OUiGUMM+76zoeNT0GB6pbFil0Z",
+	"dwQsz2IxXCpAjaWQi2c8YyOhzpU4mFuwDqvccV/GerU3GBJY5Y6bsFt17jiAeg1zYUkXpBm2h1Bd4IKj",
+	"A2SNPK0xAI0X3G+ZyqvpwMvrJCsWWs2VYRqDAWMRiBSWjY8LpRkNqwZibygMZhkkxbO1E+3IV1B7Xiil",
+	"5nloE7Dd+RBmqjXky9eWKAzLtIMHCB5R5ugDUYTCa8xiJcH/biOFWDduDSoMomD0oEGgRgHCmHIiXCoQ",
+	"KESC8NDlmI/8NADDUb6kiVIKZViiGOnefQclfzrqS73plrt2i4eXHmGY5/GlR7knPO76tv5cgOXmwiFZ",
+	"ghUKtWUCCsRGGGaud4iXGcHko1sndkGdNmFCJoMhyDTosU9JL1HgtTR8IyTgVQrMiw9c/NQ+1Ib/tJS+",
+	"M62cXLbN3MYsZ7uBlRhzQySucp8M+DFTM4VVKU50iTBBNSPtgryqNMnFm74NiTlL7/gDG+kybNV6oNY0",
+	"/QJwGVp1DYP5uT2E0VukWgflmTcWW9s7u8ZY3MYSILwQFPTchR8OqRg03udUDBL5b+y7G4Ecwcjd0+FI",
+	"5MqkfvvfT37z+clf/ZOXz42bz8TGoJe54Yc//uLzf/jis588/fQXJ5//2DplB+ZZ41iqsU3VWY2f2szL",
+	"WtZsa+PcvIyT44hAMg0ZDa3NcdMCmJY91V526aZFhHlTBgsR8N316XUwipfS/G1er3Xx9d8BWxnpItfK",
+	"r1rAMaNHpRZvqQf0ul9L5E1irlmJGXyp53IXl8jCGFMW0LVGuBFtvSnw2i4eeitEcsLImGzIm40w602J",
+	"+81Iw1AyC/nvhCkVHSETDZbYGPg4GxXEj4xDFjcIBAusGAmZMQAhn4eSHs2lEI9lrG1IPwehD8k7Mdea",
+	"iQbZ7wgrF+FVMveqIzbNZyKXCBJYt/XNkrMUJPN1/Dnxgoa/V8ntn/z1fzz56U/mMry9/a0WOsDTWhU1",
+	"lONCHT/U9FksdVSm8o81r336d//y5B//89OPf33yya+f/OSjr/7yzywqUvnrtudf92BlwfEN25Pp+XpB",
+	"8y+3CLBlxoAgsyfi5fVwfo1Y/LuG25JkbJRicMHVMGZ6MpxuQfaY1762c+3alea1U3L1LevfXCUo1JeJ",
+	"CNNmrsBxCWrmfRln3Qa481AKmSneQ6oa5XzyDVbw4KzPuUJYgFoVemtygjeYPlNm8AbT1fzgYH6vXkU8",
+	"5o74uqf2HqNh6aHFLIfqo7tWdKLs1Nax8Gtlc2SxV+uGSJW0IyEnmJ2b19RKs49SupxmBWErKzrPw5V5",
+	"u39HCvYWCvLn4bxbdjbXtvnMY3fqpGDckfotGUI62dctewSOaa4Rem9KqAD93hL7ObXwtNYwqnZX8SGu",
+	"dByw/0sdos6dOUPT42SBdVZsGQMt1IpyGR32efvr/HazdcECXVjLDloNyXCKISHziT3kSkP2l2AQcMM0",
+	"dmO7mQc0L/gkzfOYSII8Rlnf44SPGVqLsDnnlA1tNsi+mLpED9kHr6JhsiM6JaHEkVqf4R4k6xubjUcR",
+	"6UEFQ3bIyP5cPMAYbbvN62kkNhF4BaaYN7J89za52HU55ZjwTkU63Y5wz2uT3dZ2Ct4UY/t+9KLOccxx",
+	"shmOebtvOdlcGOQbkG5N52cNlQ42EmKWFOxWyDcsj4q4ZVktLHIGzs6Tj3/8xef/UG2Nfvkf//TpD/7f",
+	"1b2Fd8/S6CuTHjcN6bFwr3iUsRwHaG5yKpnyyuf50hvEtczW1vbvjoPUuRyfsay/7u+2tk/pRFWMxou8",
+	"qAfOr2j9oRFXGqvRsBQPa2C4IBQEcBtb97ncIJd7RBIFqSKaxX0aMNJLeISVdraoTMeMYVVWmqykpcQy",
+	"EEjIJu/ce7NB3uDHLMviOE/hvguQzoFfHmr2UHd922xUD8ukHU55I1Y9ZphAG2fMrjF7hyOBu+G3HBRe",
+	"lvNTCoPnGeMNpKe7A4SJvZQLdyVsbhpNs37PB+BBtG6Y7abvKRlrr+1t5d+6sri5j/RxRvLmZU01+Brl",
+	"TyKBnDrnYTNuiEc5rJfHyMxAWZxna2k7+JRBy0QbgrIJipD1qWxdJTWq/x1bCsoViaTSe5mK3iU9o96C",
+	"xmP02XmXBF63fuw+p1evrscWzuju/Fq87hB3X1JrfCUFY10yx0WqFfost8uNrK4vp/1yR9nbM0YkaBmZ",
+	"NQUqRVaN7IpbVRIf82MZN8jrc0loRtLuNncXetFeec5eec5eLM/ZC+oic6TiHF8uQaFING9V+awy140r",
+	"+I5YX2P69BFjY3MRj12Zk0iiyGIpQHoZADJgzqt1Dtk8t45AJAYoOMJcawQAMbwGynihhKzUMZRPFXiW",
+	"Yuu5JRUAx9yCef1+tfPm6Z9+gqkELrsLWuiz3wFvzcEzcdK8lGrDK4/HJjweWAS7Kdbsb8arUbADLqXZ",
+	"wbUCkOdU1lzLx1yCKEwrpbIyzrI8X6J0zJgmERe24sgmB0OCGf4N0DxmFcory/fTwT6PepGSAgouzMCp",
+	"Sosl9HTMqtzx5spD2/a+HnPajxk9MDc822IFu4zLHQjpXn9da9mhm34+DLVGreNz1KlKvZR3Y3nMRcB8",
+	"LAM0py2EbkAB+hItSlJvalUoKOimcUjUUMbaYoGdR0fayWd/SHoskOYr/ObCHukO+DETXQhIIsqT+QPT",
+	"MTsCFxF0r5D3+8xoZMBSbFs/roogQF3skJWiqpr3h3gLlmO6GgE3DsTWwPoBKZi9ryO69ktbsonhrzTV",
+	"KXfHOeUG4yNAXcVi4QsL2ug5ReRENMi7Ni8jCzFihUiEGG5ZzqmDJrpeXcVgT+dLlXuasbq2p2UScwW4",
+	"hHmF8eSzP/R8zy2m1/ZO/v5H5pePP/d8L6I9KCr46sc/Pfn8x9gsWdPoMJCheeR263Kzedl8jbuWB1+F",
+	"7fLa3pP/8zdP//STL3/yPdBMjaQxr/77Pzz56IdP//bH5Bo5+eTT+jqq3YSzKT9wFFDGm8Pw6xyHe0FU",
+	"2JdaK90PQ8AjTNnMIoFWXy99FjrppUf2z2Uu63tsJI+ZciXoAylDy5S5JgN6XOTaRsRNbZmCkJjHMidW",
+	"nIAA3DpXelbhvF6bZb/yXb8ovuu6B+IZO7DtIPbQN50ZTIA2VqeW0uhJhtk7pItRmuY9AiAfG2a3LSfm",
+	"3NrrU/Jz8jgvkI1m6nb9Xvmbn7m/eZMS5LkYSMt5rKWtxR7q/TyOrwJRMoPe2yBv0SNI6UvXyEkTlDkj",
+	"o7QOZs0Qv6LquSPqWCeVHurnIJteFAd13gqJAYnEdUt09sXJz3+9sg1wJm7qemzulZP6lZN6U07qzVsE",
+	"G/ZUF9ERK93Vd4dSMGVRyjBJxeKUqVn0L/Ojb1PobOmqb64xupd9m9qr4+XuiJybG7PQ8g7u893fv3al",
+	"tXPt4sWLF1vbO7tdn3Q/vHjxYh6KoXuh3A9ehZyUw9s7M294ihjERSVSD2R4r4Nj+G1z4+OKN2toH+Le",
+	"78hU9rONrBqPg9fgxVEtheh8TtiJNZL6Cmfy6+mYH8pJ0S1vYc/Cl9A9f1/L2Gp9FvFUgBtbGIqM0HCb",
+	"ByfqwrXdzPnOlQNf4y5wwQueeOt9Z0JH00ZHIJt0Pu2bjdaV3ZRPNZvwn2Z3D8tnLFSrg3rtsSE3rGqP",
+	"PdSvdS/s5VD3nFM/kCHL+qog2+2IOR9/g7xJRYgBQcFYaCMQRo+DR+yR3WYTZn+t2bS1RbZ/Ewx/z8Uo",
+	"7C8OHvD65cvXrgHCdkfY5XQjs0VBYb5fQIPcRGHhEklIxLTZwXMkoIo5fEPzw79J7wU+E+fscdsfJAtU",
+	"WEkCyH2LgxWkLFaxRygRbFK4XKepmeCPSlfW/IajzGIRpG4oYi/1CqR3jOgUMYS5RnzefVvP5WZbkHjm",
+	"ahDiACLl0DYa5A9QEmLdGB2PGQVIRARx9gl2tyAyJpEcqAWwTkWQ3ZcI2slwMehtO4ipQLy6GSyn1DBB",
+	"QIw8uNP1FNxpTSTgM8JOyu/WqwjGqwjGM4pgrIlGfCYBjRlg90cFjLe1Yht3XNgCOf/qIYvTMdVXcYsX",
+	"J+c+T+RnG7yoOJF7zyVycUqCfl4J80ukI2bG5HbuVSTjOWTOr3CEXqJwRp7WTh/T2AdjxNqd6HLWWe8r",
+	"bJyLZWHQbISHftoXOwWatU1h6FR1RAqhn5kfriGJ4wBwkwVyL6bt+8Y8RsCKWVahXQaaGkJq1rctcHpH",
+	"jCOq4RIzv3b6Vsul8jymeAIrc/+fkwh9YfL/S8wZZ788+ehPn/zk8/XslLOpA1iVEb+KtbyKtWyuIGDD",
+	"EudZBlwWVwaMmRxHjGhJNI2OiJb+nI8LvGHwtcgFUxqL4hove9c4y1zqOvO/pm58ms+jDrKdnzkNZ+S8",
+	"x5fX8uHvh6EiSo4Y1CxmZ4HQ/CSxS3EvmRorJrY1jkoVwlZ4eqhSXGkqtLlukNA45FTgdQiV1OiId91x",
+	"Ai1pmIyowE5tGViglD62i8HKx1xlWxcfAxiBZH/GU6zJSCptwRLtFqAGBa0T7Mm2v7Rre6lJzkm9zNf7",
+	"Url5QxZwxaU4jGWEzUns5xE9gpqvkI1prEeoO331x3/89Jc/++qPfuoZS1qELPbaXp+NKLQ6deD7P/rp",
+	"k7/4JJ/wjvw/ZiMaHxl96xefnPzop1989tEXn/3g5Id/cvLb737x2//qZX2J8S1PvvubL//qRytrZWfq",
+	"OH6FP/XKa/wMvcZBymDKpcxZ+odznuElPmH0/rl27qgzps7hxR7fV87el9/Zu6KOtDl4FUtqEDkGUeOT",
+	"TLiBE8h8IFwQJwTVImftC++nXeIZeOWcfW7O2VMx7OdpJNT2y64LhGJJL80ZaUOioGvNyTXpx3JUkAyp",
+	"SzTNQp9A/pwDPIm5YtiHeYmr8+vg5Swo61/881+dfP6fvvrzf/7is5+d/MsfzSnYJx/94sl3f/P0//ne",
+	"6p7PM3R6LvN3vvJ0vvJ0btjTuQF9e8PezVxLBrWgJ0MlSGJJEwaBoKwstu0YMDk573ZZ3JyhiIR4Cqzx",
+	"NfTwNyCu/jVTMQ7oEXMprg5Bn07odFX8wlWU62cZ8d1sG4JbRo8QcpK2UCvtObKEyMk9NmYUug3wOfS1",
+	"xiK0/WdI/6/gxJ63TF1BTK57mAH/muaLe/Ln+vTQWxuTPEPOYhoHw+liyC3XmBjzpbQcY/FoDlm8xyI5",
+	"IVz7JGLHLCK9qf3DXNebgu+/nevsiFA+0NwRm//jCe2OqR52OyJiNFSZ9aAl9EzS+bG4NIscWir8xBlW",
+	"WgH8D5QimJHpIRtBrjxANcpEN8h+LrjQEbmbY4YJG3ukq+NEBFSz0GbDu6ZHMfa9H1UEEAZMfzNd2Wd4",
+	"5LOXVJz5QSyTceNraa5rN32Hbe8oxxCEGBgjM3cQYxbBBpxNgO8NM85CeG/JuXUw9lWn9gbkP/lEJSM8",
+	"DaGhXgnFD1FExkkcDCkA51Es7kv7BlClzUqNuDZHSsdUKBqYpy6EHn7LjucZ0rp7RQWl2xX5etL6ZEhn",
+	"Qti5jQOcROw6t3llchPlaEtoXUi9ABLyLheChQQumkvvEGzClG6Q7hEXYZcIGsegJ0oIAMsYGDhURany",
+	"HJA78O652ZWUgeIAMLyscs9kD8cRIIdZmLBaham2f+7iA2HGhpWpvjeiD2/jPa1mWjFK45hOa3VVeqEy",
+	"Vsy8lqerwHq/ylXBdcida/z8wpaYfhsgrscR5YJo9lAT2rPlmmlmymSuaHBChVb5olFyvqvGLOA0OrSO",
+	"1u4FPwN8HNGQQQzSGIQ5HEQamWN/vqtklJjxpDcN6XjMBJTHD7nSMp52bfMcM46QTsGYlEGQxDELD3N3",
+	"jujUFa66AshApnyEnO+OY2mGCgOUxhKwCjO0xTvfHTDBYhp1L2DRAU30UMYpEKU8YuKcIirpvc8CXZUe",
+	"0xGQH4MnAh4DK8tVquy6tBcodyR9Vt5wHNNezPF7qXJeenCH99V3v/f0l39/8tEPn/7i05Pv/8nJJz/6",
+	"8m9+9sW//O3//e3HX3z2w6f/63tPPvrzL//Tr57+4q+z0scZIjLTBnGSur/rc6yzSVSBzXqVpfIqS+XZ",
+	"9RinwFjKJcyZZKjA+y89Mv+skptirl+amLIe83uVlfLCZKVU0+ozzkcB8kpb+Vg5DgjPfMTKM0/WJLbn",
+	"lHZSJVoO7Fl6lXDy7BNOTsd5X5DaP0NIayaYAJ3lFWNAyyWToSST2Bw47oCwynNFnjU7f1ESRdbWWs8k",
+	"9WMZZ3mV9PEq6WNjSR+nVV43nOqRxRkWBdzSq9KAUwFhjArCREhkH7LnANKICc1iRK0alXXD6erpmNkg",
+	"VupgSVEMOoIrDLDlAugNci8dBig2YWlXwtTHkAjNIwuHZ35wbTfDKuDA9PG1HKzZmqROVjOn2k7Wue43",
+	"tZysbozYCifvaN1+6R2tbm7Lna3p2r9yuGZr8QJHD6u8r7Djs7jOWhYATZawClLCKfZmLlGMZVALHeFW",
+	"h/SmYBxxccxixdou9N9FuFGV9BQPOQXnazdmfRbHLLY/2o+h+UklhuTTn6CK0XzPRuNITu33HeE+AzTh",
+	"UCaKDWUEDxjTWIvcoyOM8FMLrAdVjJB70JN6aFitAji9uzBajKemg3UZA2n+gE8oSd9mVkv2bWWyD4zb",
+	"DtIWSFqEULKfhqfzdY/AmnGRyPnd5vULe4QS+1nb/AbHlRGxe0LhYRj4zj/qchMTMrJeE+6FZiA9CQB7",
+	"ikX9Ntnd3u4Il5YR8DiIWNcmbJjl4aFKwfUmdEpimYiwQQ4mckYy2IXNzSZgZGwobjpmOJ9qN7RjTi+V",
+	"KxqUjbZ38v3/c/JnH3/x2T+f/OC/Pfkvf/f041+f/Pn3vvrol1gXCefkMKcVeG2v2bp2vUkvh1s0uH5l",
+	"6+rV3d5WLwjYVm+nud28fp1eazZbRnjZBkPbze3LW82dLfjSCiFL1PWzv90Kn43nOt3fV97rV97rZ2EB",
+	"oKwjOs+WqkX2mXiy0zFceuT+XMWjncrVvoxzoqrCtb0+Q33l3j5r9/ZNERKa7veqiufGfNwpwdHZXGvQ",
+	"+LhGRRCQ8wJplLyiYnhOWQwIKUsd4qcg0efkFF8ktfKG+yvn+LN3ji8/DmfqJJ+zypazT0ddi73lN2zh",
+	"QhrUtAAuiPQd0qk/IxDIu0OJYNugj6MBMJQTP48zl6fcEk/685AeL4o3PdOyW9e3mle3VgG9znwqZ+BY",
+	"r8udXjnYXznYN+Zg3wwb3rijXQUyXpA2fPOYxVMCFxEOGnTgUgYz11guB5CLcaKV62NhFinRLEQvEbbE",
+	"IOzhOKICDxg4Z2I2jmWYBEx1RNZTgz2kgY6mhWS+rGuFy8zHfG1CyUiGLDqnIAlxSM2JtaOGlg4+mQx5",
+	"MHQYqKn3iirSrOzXY996H1foGfIjeMObXJVWeRuFEmcyZjFO85V3GVdE+UhMXBTayFiSPr2L2bePeh7Z",
+	"+zj4hadQ00FJnCugcQzuVDiDk6EkY+hsguVXhvCZsIVe08ZCQj8wQ3gOhZcHdFBF7PtRZKY51/brFcXD",
+	"suSIHP590UtSzCAvPdJ0UKc0P6XorCbf0jYmedNBg+w2d5GguSYhD8U5vawk36hgr2rxn2UtPvAl2e/n",
+	"yHUDdGruszqM/9yL8g/oYJUq+1le7Og1pxfFjCqJfJg9HHPDzR0nh1QuRaeqndNv7PVCCuZ3RPq9cHdn",
+	"bUUWFevv5cxWeJ6M3QO4AvQhAcWODXJb4MODKFH8mHWEKwmFiRgVLaKBnRnghVbIodIkhhxCwIaO45px",
+	"J1wFr+09/e73Tn7+P578yacrgABlM7ibgPB6/HxkZWVDWaX4QIyY0C+vU3glE/PlNgTvwrkGXinWY5WL",
+	"7L4l7HKZnObWq1ENbZBTRDhzPeHANByyEUNfGTiEQD4vUTQ5xpie2ekxL7hrGJY5HYsMq7G7CIwrnMsr",
+	"XZNoXgwC4ucXXdt0iXSQ6bv5ksx3BDQvoTaTpEHeFgXobptnIqROc03mJXKhL2jRwpk9MW46NzJOcQYZ",
+	"Hq9AeF4WEJ7nIsW+EQMRz+W4kh4Njk4H2LOySxObki4WW+h97TMWtq3AykA78EfftqLNNTujZEDH6LNs",
+	"kd6UdBX7oNsg305bzVKl8UsylQl0Xe2IIRVhZNsqjalKu/7SvmZxdy9lALnOqg50h9ohIA9xjySKMYGC",
+	"tdh1ATlKR7jWtzwmMg6NFr8PeXN6igmpI0ZdZrR5JuQag7fUHPEqr+dNXNT1e3mUpCTjRqExRMmQD6Bz",
+	"FPugquE3LFkhBzlkfZpE2ms3/azvNxf6yq7neyMu+CgZwY82yYsLzQbAXaqakeei8udUZefxXPLZi9J6",
+	"HDaoKhUZd89oZ1QFTISG4GChXxwGuC7nuSUjc1ZyWFrYIgNPQ471WLZQxU7wZ6ePOFbyEJ+zFdNFICr7",
+	"UQSHJyRwXVaAlbbJ7lFlhFccG6nrG+bhPmA6KQCtQJCioh4LzqAdzT1aiqqy6dz5hUcEB199QPD3wukY",
+	"U61ZbK7+d+/tb/3bB492Hv+r531IcitYI22fvmAYKafS5B0t47TyWjwQaeXByEMhLTweRu3GbX986VFI",
+	"p49LFO7iUt++/zbZ3W5dhQ7xWIhifTLeO/dfd7Q1pnpYSlrFzIA1SG2Owm+5HBBjjGNoELx0VDMylJGD",
+	"JHKD3G5uX9lqtjCPuGSsIV08zFReGOZRfhSqHY1wEHGoflo8xIhgD3WOGfm2Nz3XWezEMh6uyETGeki6",
+	"5sIuXJRGWAoMq9ER+3lILHNrIMUxi81rnOPdPC82KpQABocakTZ8DdYP3Yy2Ab95U0ine8inUXeEq8wd",
+	"cQdNKmMy2deA1jSgXFT4EfMH+zlnaK7rc6SQ63610by2s13f3VjgYIl+3ikyhXWuSpOhv5M1qK+yXk5v",
+	"Jt5nNliRE0UVkqiGabgUSbwgumasxD6PNIu3+pxF4bIIO1yEemUX73OQyQ4ly2p6PjA2zA6w6BUsNvpg",
+	"ECUhC13gZzo2fBl4mIyVD5zX74hgKHlgb4RVAmaBeS97+Lghc6DNquuTPvRzk30rqmgR3mpkm9BRTfqJ",
+	"sFiG2CAXS7BG7Y5gQiaDobH+egmPjEkJfXXNvAIpQo5lixVG4S1Yi1u4hM+Q6xTeU5EegBuJM8MF+p3R",
+	"3KCKMNsNElBBegyh33KnBymz2sKZc7oWToK6ZHNmQH8q9XTeNJQIBg7NhgOkYnSMHFpz6sr0ScRoH9GM",
+	"ad+hxZnDhJknhmqBvBWZsBhdGw2yP7LtpyG5DJO/ZgwoLqCpIpi07xzcwAJANyLAaXWZQHACfZs9EheB",
+	"PQVjobKuErMmtpV9RfsUuz5IjN4pRP9atWu4S/B0EYJWAxSPKGwiPNRS0wjG7LW9AbBVWFmv7bWaQN7Z",
+	"HQHXU3cpF+5KIJIvPvvBk1996vnek7/+2cmn/8178BjoZJVzetPS0XNWTXIvF5VpvO8aAgxZwMOXuWbm",
+	"axQePWBRRCbDaV649QEiKn/gY2MrVLHCpVFTGm5Jo8+n2sYazHNMY8WqWecBdHTKj5kqhJmUEMugRMeM",
+	"FaJAUIBghLFyWaojRrM+sUWWB1LeGE3inAZLtSMmxpLCuoV+olhoVfKJTKIQxIeYTgCJnUWKtbOUFIh9",
+	"+in++ySWNjyF+KDp7UHAxhohM8pR3GFJTs8tcYUPzWIVmR3pJM3mDnsN29vu33kdlZvzeRbvk453vRl2",
+	"PPOHUToFi8hr5NyE9c51vAvZI7wVmdwb/JidEYu7a9Y1XND5ydIEFzkaerGY3deHf90YsuCoePBFmPNq",
+	"rMK0NsKw+Ggs4wXhsdv4O/qBcoaNdVEvcE/bO1/ufu84ieW+YbuMvzM2Bk83z5Gj+6bKnLC/5zI4SiXf",
+	"/RQHhZI+j6wfdY8k40hSSIUAjyWIn+7ddw5IjkgvPcI/0s66TOiun1rC+CNRmhqCRXQUFvUBbKQ7ouMx",
+	"F4M88kYgo2SEBgt0UgF1uEHujyGFkQIQhzNHQNa63kbmgTfS81Rsi0TOu7W54JOueVnXt4D5PukqTQfw",
+	"Bdqkh1YE5b4JmaY8/0VAR2PKB6Lrd0RXTgSCs4BoQ2iXcSyPuQjgsUaTN/9yESbK/I7B3odcQepnHvUK",
+	"qvbCto0EByyKFIFQsZP0SsuYhQ2y3xGCTRxYjetTbwPODo/bnAEnT7u4EV1sUR+SiB+hhzfXtAcKDixA",
+	"DJBB6uFVdAoLfJB31pBuaiRVL3YKKE517pc2oSSSAY3AOd5FH/32VmvXUA4ZSUjrckijHSH7fcV0/rqD",
+	"VrPdNP///ea1drPZReBx+0zNRyx/MXEXd313xUzo70MpmBktBau22xHnjf0xotEF81z79eGICxl3yfmA",
+	"QeORPhN7rtQJmy2gW15PpHmWM4S75LytucItOKfMr/kV80kX/PpATShMuuR81/AGyNTokkRETCmiZQSL",
+	"6ii0Qd4RR0JOxAwqTWDBRci7sJ/Fs4BnjeatbGO+U40kqRBaLZaTc8odNJtCDPRi3gap0LMkqodshESS",
+	"4gsZGoKIwGwqVbv4fkPDOA8Ln2QYAwtnVwnw5G3U4v4397e2L1/BEjHVEfYOO2AzQBhsHHJD23RkFGT2",
+	"QUIjAu0x7FaZETbIQZyYXeMCXBUpBj/8qlB3hoCIYJAj0hEzPdf2SY+G5rmoyZtNthkpJOKC+Y6pmVFh",
+	"GrPNudRynGWXmdntESXxQJunyX6WrZOD+D+fnTv7Y/cCPjDN7o4hsRxQ9Iqbb+edbQ+MEvPMce3MdOAX",
+	"86COCKgwDKDH0PliREQUkfPmOy6QgYhAhlzYjHnMwbG7gfN2HtWJtF/A8puxGlLMbjMbc4H0KY9UR4C9",
+	"NRnKiOXDUVj/bVcaj1Pmsc1S9bmZdhzLuFsNvoRKxEsFvZSGVdvejTvf8XLpNIE69nzPilN4Uo5jeW33",
+	"MbD5QWV8ey5lJse5XfTTqCTY87DtqaEcZ+HQvD1X30zDPTgbcCa7/9XQTKn643o7G5Zg9KCvL2bTKxim",
+	"8sRKNuBQg8MdTynVz5dHy6qjZE6RnwmQlejglUbjN+WE9GmcjROhMVwXQQ3xqBBq4Upwa9Zll88Ltab6",
+	"OB+kmtcrxJpnjlhz+jNQnUw8b8yuRopwe74YYYEFu3odQu7xFRlB95nASBboV+eMNazT4u/uDXzx1k2r",
+	"TrXJ4EM+7mLmjh6yaQrBGTOljHJvCPt92XO2tbvQia0hVR3BRGgkGRWZMKOa9GJGjxQUfkaMHudKHHps",
+	"yAVG/mwEE1VJeB/4xzENuUXe4N8giRjT4AjsUWLMUXxHR2i4MnVUO3VPp0YsjyISJ0JAnSNgZprfDQOC",
+	"Afu2/yikpljt1AFXgOpqz3N5npHVKuxGLsFdNoucLR3syOxCu7wx5AlZ5tjsjhUSKZlIRoZozfPNA0Im",
+	"NNdTcwpKkynrqIQy0ExvKR0zOipyxlQR7HFBIclz9iU1dKvtjTHjb8leFSd+X/b2SB/zgbk29oTTdWa4",
+	"8yt4y6+9XvVOpn8bjlklU3oynG5F4KBut5pXd67utq5t75pfhNw6ttbXjDN+PfTLGS3MXKX5iMlEbykW",
+	"SBEqr71zpdlcoJ5dArt0CTQ+NnqnGhMubGwQEjbRnwCeURAbc56F/4+96+1t40jvX2XAorCMUhRly04k",
+	"oS9c59JLYN8FtgG/KA/a4e6QHHN3htlZimYsA8ldr+cLWhRt31yTougL3xXF9V+A69X5U/TLWLH9LQ7z",
+	"PDO7Q2p3SYqSKMn7JqHF5ezs7Mzz9/c8vwnO53qz2QRp1meDZJd42rdmWRTAmIG+QXKEYVnO4Ac470uQ",
+	"OIAnmZ09wBf1dlaUpjSTmFlO4ytlx3DFxtwj2S4+VXfgKWTcP0bK7EM98MoKOZhi87I/4MIvzv/woWzf",
+	"x58+zaN7KKov6XMRFNWWHGH7jejjO0x0k54W0c2zLSj5ULZnn3a9fS5NovARbll7TOGfRQdRfzmVftZ/",
+	"2njySLbniyeAE8JVg3wkw1AbdVjokGYytMU/9H3GwLJHHURkrB0Mn4Wh9k88Q//qUjIADibWbko+L7s2",
+	"Ms9tOKLcAq4CEaffOvcRbI+jR2CZCIR7Vhbdeh/K9rS6Ss/YBh6FxYMOdtCixP4t1VeEko+HbIhnzjjd",
+	"cGQTCRmoBnnoBAA7XHDVYwHhwqRfVMIGClnptJ8Pv0RCaW0z6tUYo9dOuGoJRMalSDaei0vHxz3WAT7H",
+	"fRHKz/xUtU3V1eCkwFuwl0oO/DGO+FSUPWLljQpoGGK3i5TQnOBVbYyCRRkcBs1OjOeBPcq1xybGBPxU",
+	"8+MIyNj7uVrvLjteEUdZGrEYkKYXGhQz9OaLJODasPERlgHhn/W/ecT2PpGCgdThdON+j4puj/L5s4F3",
+	"C6vVcIUvg3n2sCcJjcgHc5f2ppsQaiXWoYdseZE7XkLaY9JnBV1DoWntXRzqtHvjwm3KeobifC+N7Y39",
+	"fiO7uHmNbXPEzpFmtbnq/D3W4YIp0pOjKcQP/F4b0h/9+P4D0mg0NuKhUJ4WNMLWugFAh3yQKL0xHMhd",
+	"1iEawa2mPkt75y3h4Y8bfrjvAbrnABw/cqA12QHJFC1ZM40+1FVyoC9bX18nE//Vf4w7ETkgMfOxRKgD",
+	"gW/4GEnBEhqPARJNRaDIZqNxow6BeKl4wixyTbEuwMMOiDfiIpCjvYCOlUfWaBiSHleJjMdX68QbMd7t",
+	"JfqLJ61a3KrtkM06adU66acIPj010/XDfXJA2OMB8xMWpE2qFZJbZ18ASqZOAq4gbsb0UngdGvFw7JG1",
+	"qN3dE+1gF8qo4WMdyMwSqT/rafVkzD+RYi+SIunp2W1e03+24+3FNGH4JQzYbDQ37Qx7w1joNY9lm7Z5",
+	"yJOx9lyFzDpqj3jS45jKMPeZmJ0zuah8dmZJt5tw75a4JeDVtQFYpcgm+RMsZMfeNyaeeK1ZJ1vNOrnZ",
+	"hC30bpP8Mfl4SLU3yBRZA0q0d64S7fQDZg476KRtw3ftvjARyZZoU78/onGg6kRJcgMaX/YYhjfh2gSz",
+	"YJMbA7MLCpsAxanqBegoCxA1KjukA99EO7ipYy0w06/qRG/TTXJArpEDcp0ckC1yQG4UbOz8rX6DHEBS",
+	"7ICAwZpwGu6FckzD3L/4PRoNoOBt4rMeaAvfecSVttzzfjz9/6kB9PyhEHEvkXsqZGwAUwNoDwwF2+TI",
+	"H6ZG1SPp1ejxNosFti3NGZcmezFX/fxPeoxNGFIlR4dKr0fQ2V4oFZv+lwUY+qH0+zZawP0eAElTaaay",
+	"hvcU+sib2hkv5PvMI1T7Qdpg0xtX6l9C53stILEvDPwUNh0kV5GkcNRjAjpAgfWmelBlE8l9RqTYNeN3",
+	"+GMgcJy4A9T9AIK2AIuWKcqLhUfT7wCiexCarOnF1fqzz7Q2BHG1d71Zq2M40PwlCxK+fPHLw7/57PD5",
+	"v33/P58dPv/KPjqYIa4cqu1cb85f35it5WpwZc67rGj/KgjZvF4s7AtCXfOxwHqcr+lCcRLTmJpTPq7r",
+	"Xmw8gf/v9dl4bqI++EUK2dfSz9iRcLddIxC50JqsGzOlEOjbIFvNbS3BQ+hGztNOrleUU46lzWJFeC7g",
+	"Aye3jAStuP9OLOBzFkSBuKJzHZWyLP/mvAekhCxwatNnO6Vu7JPU9sS9D2ZFblhnqf17RjmNcs32wAqB",
+	"Krlx+smNE9ESW3MHIxbaj7BDwBYt5ve7x7LwAzxFnSgG3FPKnJy1Lt9nJgUBRVi2gmjyoJE12lba6ZOC",
+	"YR1SnYghMNFYCKIJS1xttAQSegXu7yPkwdCOmodab5/Fikvh2Yp+HIl1OsxPMiQEFETGQ7Gb63Rk7V1V",
+	"ftV94vfORmWdF8JBY/Mjc8Orb5+9/ua3L7/938NPv6sdw7JfCfPgnOKvIh6sWrCdGPHgycj5WS3YFvMI",
+	"ILJcmIG4NxRpdaWR7LMhVnC09C8vNrzQPsYcXWuHQr2tXBWW7THG9708899Jmiv57RGwwIJm2AefhryN",
+	"faQz59cwSmHDP8NtKQLTWJCLLvGo2pMdj6wlNoBpSC/d8m79m5YwBoVpe295Jsj7MDb0WE/DihDhhCJ9",
+	"bMw2EXmcvE+b+TJymKCsvYKxTa22mAi0sy7GpuoCapHb1O9Dj1hbwAGlwEMRYCxU39BkuMFUQhNIinAM",
+	"Dfipn/B9mjAPOtTiUvX0/AT6RdB1IuER23FjASK9vxMzwGi/WRvzfK5rhUXQtrR7n0GThHTiKQjNgUTL",
+	"DpFhgNTtCuecDgqNKjLvzr5zLsWMSO69obhIcdzFDLB7Q5EFVldZRAJdPBGdYBND8VA0yPtVcUlVXDJH",
+	"m1swrUDASsGOEUA6UXtq40k8FKVw2x8bcZknj3ZIB2lRHMeWC6JnzQLTM3xtxFhf1UlEH8m4pI/41XpL",
+	"hLK7HvI+C3lPykDVTUK2nmZzCZTbYIQ34LQrpEq4n+vr2uDWsYTimYa29AyL2mUPRRXWOv2wVjwU5zic",
+	"NVsl3xsKF+M734nfsAbS4vDf48ytyMg12zzl5zbGorUVTUFaijqqH0ULEdWTI0zoWIPWmFKO5YWNeVID",
+	"F7BLUA6s7bE8+WFXZ7WW1QWVOxXE+OToP9HRsOCQpcIxze3TMB02zETK++RjSCnlANZPpddhmJiye+T4",
+	"UgliskzUxnhmbieCjOkbTm5uXOfeUNzHOV3ouI59jNlxHQOWfCuSvUuGgVxds7D1fe5UfUK760C7XY7N",
+	"xksIQjR5TAKuBiEdGw7A3DP0gHb/HAc+TdJdc5MynDbO/dLgtBPaNY+US+NcxNM8A6F91/QQRwp26FlC",
+	"u+oIR7v5nh6ln6emeh/6pdDuLhkMkwTJZy0bvKFz5zlCF4NQ9m1eLDChDKFV3R81O+/cvMmg5tmsllWo",
+	"iCsEOGriFBsf/v+/vP6vLw6/+U0N3grHV3F97rCWXa7V4AXTl1WhBSu04KJowVSI5cqwZZGCDjF9aopm",
+	"im7jCfzfBq1mgQSp5beFX+2CgEM0Be0qwpU2MRsF6L7jC7QK23cxsX3lG/t4uL6J7VyC6kPdnMVZZSiH",
+	"cZ1Y1WJ6JjLMT0HuIdVUudi+JXbvGYU/y3TQg55ZkSoAevoB0KXl+dacxutC+9BuDxs/LMX01UnM8MjA",
+	"R/BsoHEAHivTVTCiAXPMYUi8YuZXyKNGcTKSptE3aou1reZ2C+3hEVfsaiHG7iwUx3lB2KUG9LUbN6+z",
+	"dm1h+3clqLq5RE+FqaswdSeGqVtextbnoTXNt53Lw0Mg3Npju+lFYDrkZ/3+Jotusxpwg0qK43FuXMAE",
+	"ktSsbqjY3QtoGE2ftFT157X5sg5ALZcweziEb3IIvS9S8PcB7c6O+0KQ5xJFxk4lJpbQbtZ+gJsuXzaL",
+	"iBudYmxUD9qq7fNBq1YS47pQ4a3JJTl88eLl1//96vl3r778+1df/CWi4ms2wtXlnWQvlPtus+FXz756",
+	"8+lnr55/t5BeX1lIq4pmVdGs40SzzjKOpTaeJLQ7d/wKDAfQs0K2ZTC23smuhdIOFTNxLIt/8CBV/Kd6",
+	"5lPlRDyB7usAP9ODaQfJjo9kyg5zaseWxmLRlLkH4xCBGOU3FkgDZ0u5PkcJUo/MPMP151kINleeCQ5T",
+	"jpV2MjXmQVvKkFExl31QherOWahuBUE6fVjmt4ixSk+rEeJrvYrMvUXRunMdqCtylLV1VUXoziJCd95i",
+	"c3OG5dKWhE6EDjpByf1Mvck0z4yOH/kgSUN2ch/agsI1R1LZWQSvJdwQHnJRQxsyPIx5sTwyXyjvbYji",
+	"TfkJX//u+98/e/27r1+++PTli18c/vxnL7/99csXny/kBKwqrlciqaqAXhXQO8mA3kpCean7sNEehv3F",
+	"0duO6M5v3qwPH1NaKBvSJST0yGyc9hhYe2kYakEupMAQivZHsF0CUSxpkNuTRpFt2mzkMZ7IOpFxSwRS",
+	"XMmsJmKrAjlMAsigQAuYghB9r6HwTVMFKgKn74Gl4gSq2McDHo93CQ+UdaDSh2gJ6CMdMxJylWDf6Igr",
+	"xUUXaJJ5QLATRDLiPrNcJVL4LE9T6Bdx0SJDyJqJ1FUuNycPYPc1N9/dbtIbwTr1t2+uv/POVnu97fts",
+	"vX29ea25vU3fbTY3a/V5LrtWg2lSmELt+1/9+vXnPz388p/f/ObZQurkz/RmP3ttom97jyntOubolYeW",
+	"sAQJDCvFcLlCRIjA14aDFCSiYuwWogDIMo1MLOSLziX0605b7Gk1YLpgl3QHTzt+G8A9tvg2NnkKMpko",
+	"wcNaah4x4CXP91LxxufXUcX5FVmA8O3b6q4u5YFmTeQLWohPWj15Oxsudv3NXL/xtum3BDfkSciyZmas",
+	"yw2FOZgboRRd0/0+ZrY2xCWErh+tMs0a4tttvgMhGf3zlhhAz1UTZLTRncSKeFuuQhQvMAPQYTzuEblw",
+	"PiO8ntpO7dXzb17/9c8Of/7vh3/7YgGVDuu0GidxDilxCV3Fyvs7Me9vQXFYlDua4QCixMzV/bPK7cwm",
+	"tnAKLlRCwxAOCxA6akOgQd6XMUERBpSDufANc7sLXUlnZc1MPAU+7KWBVGgPPUlf4HzMH+ZrtUODiIuZ",
+	"+IpYyggKjmwAV0+QivEVldnKCL8QwKBs8Bdgjirj8qMS5zHx8N4e8UPKI0sHLWRC2qxlPf6pbbtLvD77",
+	"hNsdjzANjwTS0kzo25oeSYrF+ywubqNzXN29yvqlaVYdkwGlfsRK+XHqqf6+5UeM3EmCRXX3ilAehcp7",
+	"WaBHBdq4SKCN+bWvkOthiuBZAs4xJRetPuYsXsfm4eUoS3ONYUhy0ZWQlOIsNtwhbjV8IuGfoRyxoi6G",
+	"DziL75v7n6YOTW9TVq1rHvLygBKz1vATKlS/rWINyjMqs5mkSlCpwALcAJOtEEwThB/ojdIeYhwnpMpw",
+	"IGZQnV23orfNtGOs7M6BMWDwlhj1pHIRPj0ZBsq00JPZ6BB+F1IwUKIN8oFQCaPQ4c6DWXqoyynxBjFT",
+	"LPF2iAdtGzzoa6xa4s1vf4VtdskG+f7//unw8y/1h3/8zzeffpHtcaRbMs2gnJaj6HIjA5RnwEdrnh/u",
+	"exMdCy2yKRqqhLDHXCXQ6S97vIiinWscfn2+ZMc0GDSvtA4dDBNYF5MdliPRID9CqBVXBKqeA8sty/Rj",
+	"gn0BrTSLDYn0sFwoYwJxoGrARMBFNzMmMBn86j9++eqbfwXDwT5LutiAwOYsDOzv9xKZ0BCWp7ZT60I8",
+	"E/ZIbad2o4ln3sBOZRhkt3rzi7+DZz7eyJsTIyseToBZ3/zD72Fs/LZNFfedZ4Tdia0VFpWIK7KEsk1W",
+	"wV4rC2phCypTbfmabWn8K89LXTjm0sYT/LAQ4wv+BBO8EOoACQ0MbFwQnjTILXsN6juU/HQK2SpcPTCB",
+	"cC2BtS4h1auK8AsKM511So6JN504GyWAU7uVJ/0EiIzY/azyU3XLbNazSteVarAH6WmvEKZngDA9AXWw",
+	"Na9HtNB2xB2yALWLOTNyomtRenS0LgB+lwZ5AH9x0EMTGKc+Gxu7P2VeyRyA3ZYAVBL0SMLFm+xUCRlJ",
+	"LhAnAPin2RqoblUQtlMHyvzsli2hsCO83GexSwkzwkcrTkmeid46l5Qv6IUePvurw69+WjuGZb+a/OSc",
+	"YrGCs1YJzZODs56E/J8L17qQW7ARcJXEvD20nmiupfRDOZrCZxnxi1FWPTrGuXr2wh7dR/qKNmPCRnkA",
+	"2YG9RkcsZiaZFCD/g8GA0iBoCUOzEYbTlT+WFCMwFnl+Z3J9wN9zn+uUhcnEvQpECj7eW8cOcxsQxdlb",
+	"HGhFziFqNLexf+pWz8xDYm2ExdHgU8bVnEQ0wFs9yRKTsrQ42x/Ldmz4leTGn0F3QYLYHrCYtYSHJ9Ij",
+	"a9DM0glkR+xqnXiAB/fgSHspFtxrkIfQzAcqYxX5eMiGLAA7EI2pukvwUuDq26VcdQh3RfQmnYrG5Hw3",
+	"BdfnYuroLR6YWFQ7O6jK4hxnBqOZAGG6PGzIfCSYU6gH/PVO9YFXkOV0p3DqYKR6foeaHs9QLVdUUfG5",
+	"8zCLdqjJvSlTEABhjwchEN6bCva8W+O7nrgrTxhy25caCdnq3schnqbzo3FMx/nT06LVsoJx4PoqLMiP",
+	"ZZS/GFrszbcY+m5t1sE+8uW3A7d9ofudapgrW905MGjORr88afTJ05tKK/fPhRLJuWhWUv0e82UcYCka",
+	"JNaxi0XGZAeWbnqCScSSmPvoLMS820ssUgx5dhkNGuRHNoWcpdjHLTEhsmBnjjMx5pE1JYeWGY49Tlgs",
+	"aEh4cHUXysoMex8kLaginvQBxhXs0cQzASOLL72iSCh9Gurd3hITF0vhlWSgs1W7WGVpkbYC3U+1zWvb",
+	"je0m1MNMYN2e1mva8BMshIMsY7dmBofFhdeCeKf23noTa9bw1ejf9ORAj+KsaG1HW1s315vX1je39LUo",
+	"DXdq+rnBpq3Va8BiVdu5Nn88KXsZK0oVO7shR/rgsamSxVWy+EhuQG8MQl0BXiq/l84Zu8K+xArdeOL8",
+	"ayaBnXNtlklD+aLlL1b6Imnq0Zqh/OzaMuL1zNJr5aceil2yS6ok2xkk2U7uGG0taC+V9d+c2glXFOEB",
+	"uhxGL8+s895G1Qq2+IAmvcwUnzyntWmtt4iDVJz9uy3jmAFHsbB2n+0wA3ytsHC7E1acY/3ZmIfICgZ8",
+	"GUU8aZAHEot803Hb1O/XiWKmXRqOTBJJPJ8Kn4UhQ3PQi1lnKAIWeDuGmnmO0DBm65YSLRcuXZdZWHb9",
+	"asexq1aTqFtIwFbpuipdd3LpuhPUJDMzdrlGmZ4X84cxT8YgmtqMxiy+NUx6tZ2/+ImWD1huladwIH6D",
+	"X2t/KtYe3AbIFPMk0z/4iMmBqQXHAjPOIP42FXJTOaG7hz0ZAb6dhn3I2iVuRMAZQ4pEC+qcIX4oRy40",
+	"BBD2JJFdIONwhogZlljmT4MmZICPAWtIAjkShLblsGBCQiYsb6TbKfCrnlLqh1R0h7RrGBYVHSuDjp9M",
+	"iEbMNECwYTlsg1zwyIZxJGZTo8SM+j30FifXjgwkF7kreFcKNp5GyEASp5FrKuSNcYe2WaiIFG4XDi5S",
+	"hrhsHL2HciKIptIiZPt6HJjMVA6rZ9oYyU4dMoEZ/MwOzYs22RHsz0jGSQ/XkIchCaQzjKEbPDrO+zzU",
+	"NotwruXRQMa5i3pHb8ORjPvO1Y9kO+9SqApOelyYXrImYwbrl7IAmiHYPst/iZgmhvJOm8tzst9MQReG",
+	"utk2Uis6n4YhF113AU353tENx2iY9NKK5UEsfabULpEDJvSxzXrWOsvI4n3us9rTnzz9QwAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

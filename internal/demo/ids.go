@@ -12,24 +12,27 @@ type family struct{ first, step uint64 }
 
 // Families of tenant demo.
 var (
-	personIDs = family{0xb302099a8001, 1}
-	orderIDs  = family{0xb302099a9001, 1 << 24} // far more than fit before the next family
-	setIDs    = family{0xb302099aa001, 1}       // change sets
-	jobIDs    = family{0xb302099ac001, 1}
-	fileIDs   = family{0xb302099ac101, 1} // imports
-	runIDs    = family{0xb302099ad001, 1}
-	groupIDs  = family{0xb302099ae001, 1}
-	tagIDs    = family{0xb302099af001, 1}
-
+	personIDs   = family{0xb302099a8001, 1}
+	orderIDs    = family{0xb302099a9001, 1 << 24} // far more than fit before the next family
+	setIDs      = family{0xb302099aa001, 1}       // change sets
+	jobIDs      = family{0xb302099ac001, 1}
+	fileIDs     = family{0xb302099ac101, 1} // imports
+	runIDs      = family{0xb302099ad001, 1}
+	groupIDs    = family{0xb302099ae001, 1}
+	tagIDs      = family{0xb302099af001, 1}
 	contactIDs  = family{0xb30209a18001, 1}
 	relationIDs = family{0xb30209a19001, 1}
 	noteIDs     = family{0xb30209a1a001, 1}
+	pointIDs    = family{0xb302099c8001, 1 << 24} // contact points
+	placeIDs    = family{0xb302099c9001, 1 << 24} // addresses
 )
 
 // Families of tenant demo2. Its ids are others, so that asking for one of them with the wrong token finds nothing.
 var (
 	secondPersonIDs = family{0xb302099b8001, 1}
 	secondOrderIDs  = family{0xb302099b9001, 1 << 24}
+	secondPointIDs  = family{0xb302099d8001, 1 << 24}
+	secondPlaceIDs  = family{0xb302099d9001, 1 << 24}
 )
 
 // Change sets.

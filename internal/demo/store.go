@@ -120,7 +120,7 @@ const chunk = 10_000
 
 // Tables with a tenant's rows, each after those that refer to it: first those that hang on a customer, then the others.
 var (
-	ofCustomers = []string{"contacts", "relations", "notes", "customer_tags", "tier_placements", "customer_metrics", "external_ids", "transaction_keys", "transactions"}
+	ofCustomers = []string{"contact_points", "contacts", "relations", "notes", "addresses", "customer_tags", "tier_placements", "customer_metrics", "external_ids", "transaction_keys", "transactions"}
 	ofTenants   = []string{"change_set_items", "events", "event_sequences", "idempotency_keys", "jobs", "import_chunks", "import_errors",
 		"import_row_counts", "imports", "tags", "tag_groups", "deleted_tags", "tiers", "tier_schemes", "exchange_rates"}
 )

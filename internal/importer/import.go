@@ -141,8 +141,8 @@ type Creation struct {
 
 // The fields of each type, in the order in which a row's hash takes them.
 var fieldsOf = map[Type][]string{
-	Customers: {"external_id", "name", "kind", "stage", "source_channel", "source_detail", "source_campaign", "owner", "country",
-		"province", "city", "industry"},
+	Customers: slices.Concat([]string{"external_id", "name", "kind", "stage", "source_channel", "source_detail", "source_campaign",
+		"owner", "country", "province", "city", "industry"}, pointFields, addressFields),
 	Transactions: {"customer_external_id", "occurred_at", "amount", "amount_minor", "currency", "external_id", "units", "status",
 		"channel"},
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,7 @@ import (
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
@@ -39,7 +41,9 @@ type bench struct {
 func services(t testing.TB, db *postgres.DB) (*jobs.Service, *importer.Service) {
 	work, err := jobs.NewService(db, tenant.NewService(db, time.Now), slog.New(slog.DiscardHandler), time.Now)
 	require.NoError(t, err)
-	return work, importer.NewService(db, work, time.Now)
+	keys, err := seal.LoadOrCreate(filepath.Join(t.TempDir(), "keyset.json"))
+	require.NoError(t, err)
+	return work, importer.NewService(db, work, keys, time.Now)
 }
 
 // shared is the worker of the package's own database.

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/kezi-io/kezi/internal/address"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/localday"
 	"github.com/kezi-io/kezi/internal/money"
@@ -49,6 +50,11 @@ type fact struct {
 type person struct {
 	identity
 	values [12]string
+	parts
+}
+
+func (r *person) value(field string) *string {
+	return &r.values[slices.Index(fieldsOf[Customers], field)]
 }
 
 // parser makes facts and persons of rows.
@@ -293,8 +299,13 @@ var most = map[string]int{"external_id": 200, "name": 200, "source_detail": 200,
 // person reads a row; what is wrong with it is left in p.errs.
 func (p *parser) person(values [][]byte) person {
 	var r person
+	var draft address.Draft
 	for i, c := range p.file.columns {
-		v, to := values[i], &r.values[slices.Index(fieldsOf[Customers], c.field)]
+		v := values[i]
+		if p.part(&r.parts, &draft, c.field, v) {
+			continue
+		}
+		to := r.value(c.field)
 		switch c.field {
 		case "kind":
 			*to = p.choice(c.field, v, customer.Kinds)
@@ -303,7 +314,7 @@ func (p *parser) person(values [][]byte) person {
 		case "source_channel":
 			*to = p.choice(c.field, v, customer.Channels)
 		case "country":
-			if len(v) == 0 || (len(v) == 2 && strings.Trim(string(v), "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "") {
+			if isCountry(v) {
 				*to = p.common(c.field, v, 2)
 			} else {
 				p.refuse(c.field, badCountry)
@@ -317,6 +328,7 @@ func (p *parser) person(values [][]byte) person {
 			}
 		}
 	}
+	p.settle(&r, draft)
 	return r
 }
 

@@ -34,7 +34,7 @@ func (b *batch) writePeople(ctx context.Context, tx postgres.Tx) (outcome, error
 		return out, err
 	}
 	touched := who.fresh
-	var merged, again []int
+	var made, merged, again []int
 	for i := range b.people {
 		r := &b.people[i]
 		switch {
@@ -42,6 +42,7 @@ func (b *batch) writePeople(ctx context.Context, tx postgres.Tx) (outcome, error
 			out.refuse(RowError{r.line, b.file.headerOf("external_id"), customerDeleted})
 		case who.fresh[who.ids[r.id]] && firstOf[r.id] == i:
 			out.Created++
+			made = append(made, i)
 		case ordinals[i] > 0:
 			again = append(again, i)
 		default:
@@ -52,8 +53,12 @@ func (b *batch) writePeople(ctx context.Context, tx postgres.Tx) (outcome, error
 	if err != nil {
 		return out, err
 	}
+	added, err := b.writeParts(ctx, tx, who, slices.Concat(made, merged), &out)
+	if err != nil {
+		return out, err
+	}
 	for i, did := range changed {
-		if !did {
+		if !did && !added[i] {
 			out.Unchanged++
 			continue
 		}
@@ -65,10 +70,18 @@ func (b *batch) writePeople(ctx context.Context, tx postgres.Tx) (outcome, error
 	if err != nil {
 		return out, err
 	}
+	again = slices.DeleteFunc(again, func(i int) bool { return differing[i] })
+	if added, err = b.writeParts(ctx, tx, who, again, &out); err != nil {
+		return out, err
+	}
 	for i, does := range differing {
-		if does {
+		switch {
+		case does:
 			out.refuse(RowError{b.people[i].line, b.file.headerOf("external_id"), idRepeated})
-		} else {
+		case added[i]: // another phone of the same customer contradicts nothing
+			out.Updated++
+			touched[who.ids[b.people[i].id]] = true
+		default:
 			out.Unchanged++
 		}
 	}

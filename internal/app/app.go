@@ -69,7 +69,7 @@ func New(p Parts) (*App, error) {
 	s := httpapi.Services{
 		DB: p.DB, Tenants: tenants, Jobs: work,
 		Customers:     customers,
-		Contacts:      contact.NewService(p.DB, p.Now),
+		Contacts:      contact.NewService(p.DB, points, p.Now),
 		Relations:     relation.NewService(p.DB, p.Now),
 		Notes:         note.NewService(p.DB, p.Now),
 		ContactPoints: points,

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/owned"
@@ -18,13 +19,16 @@ import (
 // door; and a customer whose kind is corrected keeps them.
 type Service struct{ *owned.Keeper[Contact, row] }
 
-// NewService works on db with the time that now tells.
-func NewService(db *postgres.DB, now func() time.Time) *Service {
+// NewService works on db with the time that now tells. A contact that is deleted takes its points along.
+func NewService(db *postgres.DB, points *contactpoint.Service, now func() time.Time) *Service {
 	return &Service{owned.Keep(db, now, owned.Kind[Contact, row]{
 		Name: "contact", NotFound: ErrNotFound, Base: func(c *Contact) *owned.Base { return &c.Base },
 		ToRow: toRow, ToItem: row.contact, Difference: difference, Order: &order,
 		Primary:  func(c *Contact) (*bool, map[string]any) { return &c.Primary, nil },
 		Refusals: map[string]*fault.Fault{"contacts_person_key": ErrTwice},
+		Removing: func(ctx context.Context, tx postgres.Tx, call tenant.Call, c Contact) error {
+			return points.RemoveAll(ctx, tx, call, c.CustomerID, map[string]any{"contact_id": c.ID})
+		},
 	})}
 }
 

@@ -4305,6 +4305,7 @@ type ClientInterface interface {
 	// CreateContactWithBody Add a contact
 	//
 	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 	// one primary contact: a new primary one takes the place of the one before.
 	//
@@ -4316,6 +4317,7 @@ type ClientInterface interface {
 	// CreateContact Add a contact
 	//
 	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 	// one primary contact: a new primary one takes the place of the one before.
 	//
@@ -4326,7 +4328,7 @@ type ClientInterface interface {
 
 	// DeleteContact Delete a contact
 	//
-	// Deletes the contact for good.
+	// Deletes the contact and the contact points that are the contact's, for good.
 	//
 	// Corresponds with DELETE /v1/customers/{customer_id}/contacts/{contact_id} (the `DeleteContact` operationId).
 	DeleteContact(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -6001,6 +6003,7 @@ func (c *Client) ListContacts(ctx context.Context, customerID ContactCustomerID,
 // CreateContactWithBody Add a contact
 //
 // Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 // When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 // one primary contact: a new primary one takes the place of the one before.
 //
@@ -6022,6 +6025,7 @@ func (c *Client) CreateContactWithBody(ctx context.Context, customerID ContactCu
 // CreateContact Add a contact
 //
 // Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 // When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 // one primary contact: a new primary one takes the place of the one before.
 //
@@ -6042,7 +6046,7 @@ func (c *Client) CreateContact(ctx context.Context, customerID ContactCustomerID
 
 // DeleteContact Delete a contact
 //
-// Deletes the contact for good.
+// Deletes the contact and the contact points that are the contact's, for good.
 //
 // Corresponds with DELETE /v1/customers/{customer_id}/contacts/{contact_id} (the `DeleteContact` operationId).
 func (c *Client) DeleteContact(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -15610,6 +15614,7 @@ type ClientWithResponsesInterface interface {
 	// CreateContactWithBodyWithResponse Add a contact
 	//
 	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 	// one primary contact: a new primary one takes the place of the one before.
 	//
@@ -15621,6 +15626,7 @@ type ClientWithResponsesInterface interface {
 	// CreateContactWithResponse Add a contact
 	//
 	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 	// one primary contact: a new primary one takes the place of the one before.
 	//
@@ -15631,7 +15637,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteContactWithResponse Delete a contact
 	//
-	// Deletes the contact for good.
+	// Deletes the contact and the contact points that are the contact's, for good.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -27106,6 +27112,7 @@ func (c *ClientWithResponses) ListContactsWithResponse(ctx context.Context, cust
 // CreateContactWithBodyWithResponse Add a contact
 //
 // Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 // When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 // one primary contact: a new primary one takes the place of the one before.
 //
@@ -27123,6 +27130,7 @@ func (c *ClientWithResponses) CreateContactWithBodyWithResponse(ctx context.Cont
 // CreateContactWithResponse Add a contact
 //
 // Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 // When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 // one primary contact: a new primary one takes the place of the one before.
 //
@@ -27139,7 +27147,7 @@ func (c *ClientWithResponses) CreateContactWithResponse(ctx context.Context, cus
 
 // DeleteContactWithResponse Delete a contact
 //
-// Deletes the contact for good.
+// Deletes the contact and the contact points that are the contact's, for good.
 //
 // Returns a wrapper object for the known response body format(s).
 //

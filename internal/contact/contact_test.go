@@ -108,7 +108,7 @@ func TestAContactIsKeptWhole(t *testing.T) { // S2-32, S3-07
 	require.Equal(t, int64(2), same.Version)
 	require.NoError(t, b.svc.Delete(b.ctx, b.call, b.company, made.ID, patch.Expected{2}))
 	require.Equal(t, []string{"contact.created [] {}",
-		fmt.Sprintf(`contact.updated [decision_role department gender person_id primary remark title] {"title": "采购总监", "gender": "female", "primary": true, "person_id": "%s", "department": "采购部", "decision_role": "decision_maker"}`, b.person),
+		fmt.Sprintf(`contact.updated [decision_role department gender person_id primary remark title] {"title": "采购总监", "gender": "female", "primary": true, "person_id": %q, "department": "采购部", "decision_role": "decision_maker"}`, b.person),
 		`contact.deleted [department name remark] {"name": "周敏", "department": "财务部"}`}, b.events(made.ID))
 }
 

@@ -100,7 +100,8 @@ func TestEveryOperationIsGuarded(t *testing.T) {
 		"{tag_id}", "01890a5d-ac96-774b-bcce-b30209900006", "{scheme_key}", "none", "{model_key}", "none",
 		"{run_id}", "01890a5d-ac96-774b-bcce-b30209900007", "{import_id}", "01890a5d-ac96-774b-bcce-b30209900008",
 		"{contact_id}", "01890a5d-ac96-774b-bcce-b30209900021", "{relation_id}", "01890a5d-ac96-774b-bcce-b30209900022",
-		"{note_id}", "01890a5d-ac96-774b-bcce-b30209900023",
+		"{note_id}", "01890a5d-ac96-774b-bcce-b30209900023", "{contact_point_id}", "01890a5d-ac96-774b-bcce-b30209900031",
+		"{address_id}", "01890a5d-ac96-774b-bcce-b30209900032",
 		"{currency}", "USD", "{day}", "2026-01-01")
 	checked := 0
 	for spelled, item := range doc.Paths.Map() {

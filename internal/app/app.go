@@ -69,6 +69,9 @@ func New(p Parts) (*App, error) {
 	s := httpapi.Services{
 		DB: p.DB, Tenants: tenants, Jobs: work,
 		Customers:     customers,
+		Contacts:      contact.NewService(p.DB, points, p.Now),
+		Relations:     relation.NewService(p.DB, p.Now),
+		Notes:         note.NewService(p.DB, p.Now),
 		ContactPoints: points,
 		Addresses:     address.NewService(p.DB, p.Keys, customers, p.Now),
 		Transactions:  transaction.NewService(p.DB, p.Now),
@@ -76,9 +79,6 @@ func New(p Parts) (*App, error) {
 		Scores:        score.NewService(p.DB, work, p.Now),
 		Tiers:         tier.NewService(p.DB, work, p.Now),
 		Tags:          tag.NewService(p.DB, p.Now),
-		Contacts:      contact.NewService(p.DB, p.Now, points.ForgetContact),
-		Relations:     relation.NewService(p.DB, p.Now),
-		Notes:         note.NewService(p.DB, p.Now),
 	}
 	handler, err := httpapi.New(s, httpapi.Config{Log: p.Log, Verifier: p.Verifier, Cursors: page.NewCursors(p.Keys), Keys: p.Keys,
 		Metrics: p.Metrics, CORSOrigins: p.CORSOrigins, Now: p.Now, OnResponse: p.OnResponse})

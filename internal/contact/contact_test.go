@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -12,12 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kezi-io/kezi/internal/contact"
+	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
@@ -29,6 +32,7 @@ type bench struct {
 	ctx             context.Context
 	db              *postgres.DB
 	svc             *contact.Service
+	points          *contactpoint.Service
 	customers       *customer.Service
 	call            tenant.Call
 	company, person uuid.UUID
@@ -38,7 +42,11 @@ func setup(t *testing.T) *bench {
 	db := postgrestest.DB(t)
 	call := tenant.Call{Tenant: postgrestest.Tenant(t, db), Actor: "test", ChangeSet: uuid.Must(uuid.NewV7())}
 	now := func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
-	b := &bench{T: t, ctx: postgrestest.Context(t, call.Tenant), db: db, svc: contact.NewService(db, now), customers: customer.NewService(db, now), call: call}
+	keys, err := seal.LoadOrCreate(filepath.Join(t.TempDir(), "keyset.json"))
+	require.NoError(t, err)
+	points := contactpoint.NewService(db, keys, now)
+	b := &bench{T: t, ctx: postgrestest.Context(t, call.Tenant), db: db, svc: contact.NewService(db, points, now), points: points,
+		customers: customer.NewService(db, now), call: call}
 	b.company, b.person = b.made(customer.Company, "杭州西湖茶叶有限公司"), b.made(customer.Person, "王芳")
 	return b
 }
@@ -100,7 +108,7 @@ func TestAContactIsKeptWhole(t *testing.T) { // S2-32, S3-07
 	require.Equal(t, int64(2), same.Version)
 	require.NoError(t, b.svc.Delete(b.ctx, b.call, b.company, made.ID, patch.Expected{2}))
 	require.Equal(t, []string{"contact.created [] {}",
-		fmt.Sprintf(`contact.updated [decision_role department gender person_id primary remark title] {"title": "采购总监", "gender": "female", "primary": true, "person_id": "%s", "department": "采购部", "decision_role": "decision_maker"}`, b.person),
+		fmt.Sprintf(`contact.updated [decision_role department gender person_id primary remark title] {"title": "采购总监", "gender": "female", "primary": true, "person_id": %q, "department": "采购部", "decision_role": "decision_maker"}`, b.person),
 		`contact.deleted [department name remark] {"name": "周敏", "department": "财务部"}`}, b.events(made.ID))
 }
 
@@ -193,4 +201,30 @@ func TestManyAtOnceMakeOnePrimaryContact(t *testing.T) {
 	}
 	require.Len(t, seen, 20)
 	require.Equal(t, 1, primary)
+}
+
+func TestADeletedContactTakesItsPointsAlong(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	goes, stays := b.add(contact.Draft{Name: "周敏"}), b.add(contact.Draft{Name: "钱伟"})
+	var points []contactpoint.ContactPoint
+	for _, d := range []contactpoint.Draft{
+		{Kind: contactpoint.Phone, Value: "13812345678", ContactID: &goes.ID},
+		{Kind: contactpoint.Email, Value: "zhou@example.com", ContactID: &goes.ID},
+		{Kind: contactpoint.Phone, Value: "13812345678", ContactID: &stays.ID},
+		{Kind: contactpoint.Phone, Value: "13812345678"},
+	} {
+		p, err := b.points.Create(b.ctx, b.call, b.company, d)
+		require.NoError(t, err)
+		points = append(points, p)
+	}
+	require.ErrorIs(t, b.svc.Delete(b.ctx, b.call, b.company, goes.ID, patch.Expected{9}), patch.ErrVersion)
+	require.NoError(t, b.svc.Delete(b.ctx, b.call, b.company, goes.ID, nil))
+	p, err := b.points.List(b.ctx, b.call.Tenant, b.company, nil, page.Request{Limit: 10})
+	require.NoError(t, err)
+	require.Equal(t, points[2:], p.Items)
+	told := b.events(points[0].ID)
+	require.Len(t, told, 2)
+	require.Contains(t, told[1], "contact_point.deleted")
+	require.NotContains(t, told[1], "138", "no event shows a number")
 }

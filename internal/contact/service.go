@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/owned"
@@ -18,23 +19,15 @@ import (
 // door; and a customer whose kind is corrected keeps them.
 type Service struct{ *owned.Keeper[Contact, row] }
 
-// Removing is told of a contact that is being deleted, in the same transaction: what belongs to the person goes too.
-type Removing func(ctx context.Context, tx postgres.Tx, call tenant.Call, customerID, contactID uuid.UUID) error
-
-// NewService works on db with the time that now tells.
-func NewService(db *postgres.DB, now func() time.Time, removing ...Removing) *Service {
+// NewService works on db with the time that now tells. A contact that is deleted takes its points along.
+func NewService(db *postgres.DB, points *contactpoint.Service, now func() time.Time) *Service {
 	return &Service{owned.Keep(db, now, owned.Kind[Contact, row]{
 		Name: "contact", NotFound: ErrNotFound, Base: func(c *Contact) *owned.Base { return &c.Base },
 		ToRow: toRow, ToItem: row.contact, Difference: difference, Order: &order,
 		Primary:  func(c *Contact) (*bool, map[string]any) { return &c.Primary, nil },
 		Refusals: map[string]*fault.Fault{"contacts_person_key": ErrTwice},
 		Removing: func(ctx context.Context, tx postgres.Tx, call tenant.Call, c Contact) error {
-			for _, tell := range removing {
-				if err := tell(ctx, tx, call, c.CustomerID, c.ID); err != nil {
-					return err
-				}
-			}
-			return nil
+			return points.RemoveAll(ctx, tx, call, c.CustomerID, map[string]any{"contact_id": c.ID})
 		},
 	})}
 }

@@ -42,6 +42,9 @@ type Services struct {
 	DB            *postgres.DB
 	Tenants       *tenant.Service
 	Customers     *customer.Service
+	Contacts      *contact.Service
+	Relations     *relation.Service
+	Notes         *note.Service
 	ContactPoints *contactpoint.Service
 	Addresses     *address.Service
 	Transactions  *transaction.Service
@@ -50,9 +53,6 @@ type Services struct {
 	Tiers         *tier.Service
 	Imports       *importer.Service
 	Jobs          *jobs.Service
-	Contacts      *contact.Service
-	Relations     *relation.Service
-	Notes         *note.Service
 }
 
 // Demo fills and empties the tenants.

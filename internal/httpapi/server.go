@@ -42,6 +42,9 @@ type Services struct {
 	DB            *postgres.DB
 	Tenants       *tenant.Service
 	Customers     *customer.Service
+	Contacts      *contact.Service
+	Relations     *relation.Service
+	Notes         *note.Service
 	ContactPoints *contactpoint.Service
 	Addresses     *address.Service
 	Transactions  *transaction.Service
@@ -50,9 +53,6 @@ type Services struct {
 	Scores        *score.Service
 	Tiers         *tier.Service
 	Tags          *tag.Service
-	Contacts      *contact.Service
-	Relations     *relation.Service
-	Notes         *note.Service
 }
 
 // Config is everything else.

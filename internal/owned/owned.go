@@ -244,7 +244,10 @@ func (k *Keeper[T, R]) hold(ctx context.Context, tx postgres.Tx, call tenant.Cal
 	if err != nil {
 		return none, err
 	}
-	return item, expected.Check(k.kind.Base(&item).Version)
+	if err := expected.Check(k.kind.Base(&item).Version); err != nil {
+		return none, err
+	}
+	return item, nil
 }
 
 // takePrimary makes the item that was primary an ordinary one when another, by, is to take its place.

@@ -155,7 +155,7 @@ func TestARelationChangesForBothEnds(t *testing.T) {
 	require.ErrorIs(t, b.svc.Delete(b.ctx, b.call, stranger, made.ID, nil), relation.ErrNotFound)
 	require.NoError(t, b.svc.Delete(b.ctx, b.call, z, made.ID, nil))
 	require.Equal(t, []string{"relation.created [] {}", `relation.updated [note since] {"since": null}`,
-		fmt.Sprintf(`relation.deleted [note other_customer_id since type] {"type": "referrer", "since": "2024-01-01", "other_customer_id": "%s"}`, a)}, b.events(z))
+		fmt.Sprintf(`relation.deleted [note other_customer_id since type] {"type": "referrer", "since": "2024-01-01", "other_customer_id": %q}`, a)}, b.events(z))
 	require.Len(t, b.events(a), 3)
 	require.Contains(t, b.events(a)[2], `"type": "referred"`)
 }

@@ -169,12 +169,17 @@ func kindsOf(ctx context.Context, tx postgres.Tx, tenantID int32, ids ...uuid.UU
 	if err != nil {
 		return nil, fmt.Errorf("read the kinds of customers: %w", err)
 	}
-	kinds := map[uuid.UUID]customer.Kind{}
-	var id uuid.UUID
-	var kind string
-	_, err = pgx.ForEachRow(rows, []any{&id, &kind}, func() error { kinds[id] = customer.Kind(kind); return nil })
+	type who struct {
+		ID   uuid.UUID
+		Kind customer.Kind
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[who])
 	if err != nil {
 		return nil, fmt.Errorf("read the kinds of customers: %w", err)
+	}
+	kinds := map[uuid.UUID]customer.Kind{}
+	for _, c := range found {
+		kinds[c.ID] = c.Kind
 	}
 	return kinds, nil
 }

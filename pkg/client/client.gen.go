@@ -4860,6 +4860,7 @@ type ClientInterface interface {
 	// CreateContactWithBody Add a contact
 	//
 	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 	// one primary contact: a new primary one takes the place of the one before.
 	//
@@ -4871,6 +4872,7 @@ type ClientInterface interface {
 	// CreateContact Add a contact
 	//
 	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 	// one primary contact: a new primary one takes the place of the one before.
 	//
@@ -6592,6 +6594,7 @@ func (c *Client) ListContacts(ctx context.Context, customerID ContactCustomerID,
 // CreateContactWithBody Add a contact
 //
 // Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 // When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 // one primary contact: a new primary one takes the place of the one before.
 //
@@ -6613,6 +6616,7 @@ func (c *Client) CreateContactWithBody(ctx context.Context, customerID ContactCu
 // CreateContact Add a contact
 //
 // Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 // When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 // one primary contact: a new primary one takes the place of the one before.
 //
@@ -16320,6 +16324,7 @@ type ClientWithResponsesInterface interface {
 	// CreateContactWithBodyWithResponse Add a contact
 	//
 	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 	// one primary contact: a new primary one takes the place of the one before.
 	//
@@ -16331,6 +16336,7 @@ type ClientWithResponsesInterface interface {
 	// CreateContactWithResponse Add a contact
 	//
 	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 	// one primary contact: a new primary one takes the place of the one before.
 	//
@@ -27937,6 +27943,7 @@ func (c *ClientWithResponses) ListContactsWithResponse(ctx context.Context, cust
 // CreateContactWithBodyWithResponse Add a contact
 //
 // Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 // When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 // one primary contact: a new primary one takes the place of the one before.
 //
@@ -27954,6 +27961,7 @@ func (c *ClientWithResponses) CreateContactWithBodyWithResponse(ctx context.Cont
 // CreateContactWithResponse Add a contact
 //
 // Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
 // When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
 // one primary contact: a new primary one takes the place of the one before.
 //

@@ -37,6 +37,7 @@ type row struct {
 	Attributes     []byte
 	ExternalIDs    json.RawMessage `gorm:"column:external_ids;->"` // read only: a list of [source, id]
 	SortKey        *string         `gorm:"->"`                     // read only: the text of what a list was sorted by
+	Group          string          `gorm:"-"`                      // of a list that is in groups
 }
 
 func (row) TableName() string { return "customers" }

@@ -685,6 +685,14 @@ type ChangeSetItemPage struct {
 
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 // `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+//
+// In place of `field` a leaf can have a function of a source's facts:
+// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+// `where` is a condition over one fact.
+//
 // At most 10 deep, with 200 leaves.
 //
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -840,6 +848,14 @@ type CustomerSearch struct {
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -990,6 +1006,51 @@ type ExternalIdentity struct {
 	Source     string `json:"source"`
 }
 
+// FilterExplain A customer, and either `filter`, a tree, or `filter_text`.
+type FilterExplain struct {
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterExplanation defines model for FilterExplanation.
+type FilterExplanation struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter Condition      `json:"filter"`
+	Leaves []FilterReason `json:"leaves"`
+
+	// Matches Whether the customer fits the condition as a whole.
+	Matches bool `json:"matches"`
+}
+
 // FilterField Example: {"example":"spend_total \u003e= 1000","label":"Total spend","name":"spend_total","operators":["eq","ne","lt","lte","gt","gte","is_null","is_not_null"],"type":"money","unit":"CNY"}
 type FilterField struct {
 	Choices *[]string `json:"choices,omitempty"`
@@ -1007,7 +1068,81 @@ type FilterField struct {
 
 // FilterFields defines model for FilterFields.
 type FilterFields struct {
-	Items []FilterField `json:"items"`
+	Items   []FilterField  `json:"items"`
+	Sources []FilterSource `json:"sources"`
+}
+
+// FilterGiven Either `filter`, a tree, or `filter_text`.
+type FilterGiven struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterParsed defines model for FilterParsed.
+type FilterParsed struct {
+	// Fields What it reads.
+	Fields []string `json:"fields"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     Condition `json:"filter"`
+	FilterText string    `json:"filter_text"`
+}
+
+// FilterReason Example: {"holds":true,"pointer":"/and/0","seen":["1289.00"],"text":"spend_total \u003e= \"1000\""}
+type FilterReason struct {
+	Holds bool `json:"holds"`
+
+	// Pointer Of the leaf in `filter`, RFC 6901.
+	Pointer string `json:"pointer"`
+
+	// Seen The values that it compared; empty where the customer has none.
+	Seen []string `json:"seen"`
+
+	// Text The leaf as text.
+	Text string `json:"text"`
+}
+
+// FilterSource Example: {"fields":[{"example":"channel = \"web\"","label":"Channel","name":"channel","operators":["eq","ne","in","not_in"],"type":"text"}],"functions":["count","days","sum","avg","min","max","first","last"],"label":"Purchase","measures":["transactions.amount","transactions.units"],"name":"transactions"}
+type FilterSource struct {
+	// Fields What the condition within a function can ask about one fact.
+	Fields []FilterField `json:"fields"`
+
+	// Functions All that can be asked of the source or its measures.
+	Functions []string `json:"functions"`
+
+	// Label What one fact is.
+	Label string `json:"label"`
+
+	// Measures What `sum`, `avg`, `min` and `max` are of, such as `transactions.amount`.
+	Measures []string `json:"measures"`
+	Name     string   `json:"name"`
 }
 
 // Health defines model for Health.
@@ -1718,6 +1853,14 @@ type TenantPatch struct {
 type Tier struct {
 	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -2589,6 +2732,12 @@ type PutCustomerTagJSONRequestBody = CustomerTagPut
 // PutExchangeRateJSONRequestBody defines body for PutExchangeRate for application/json ContentType.
 type PutExchangeRateJSONRequestBody = ExchangeRatePut
 
+// ExplainFilterJSONRequestBody defines body for ExplainFilter for application/json ContentType.
+type ExplainFilterJSONRequestBody = FilterExplain
+
+// ParseFilterJSONRequestBody defines body for ParseFilter for application/json ContentType.
+type ParseFilterJSONRequestBody = FilterGiven
+
 // CreateImportJSONRequestBody defines body for CreateImport for application/json ContentType.
 type CreateImportJSONRequestBody = ImportCreate
 
@@ -2714,6 +2863,12 @@ type ServerInterface interface {
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx echo.Context) error
+	// ExplainFilter Tell why a customer fits a condition or not
+	// (POST /v1/filters/explain)
+	ExplainFilter(ctx echo.Context) error
+	// ParseFilter Check a condition and convert it
+	// (POST /v1/filters/parse)
+	ParseFilter(ctx echo.Context) error
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx echo.Context, params ListImportsParams) error
@@ -3704,6 +3859,24 @@ func (w *ServerInterfaceWrapper) ListFilterFields(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListFilterFields(ctx)
+	return err
+}
+
+// ExplainFilter converts echo context to params.
+func (w *ServerInterfaceWrapper) ExplainFilter(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExplainFilter(ctx)
+	return err
+}
+
+// ParseFilter converts echo context to params.
+func (w *ServerInterfaceWrapper) ParseFilter(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ParseFilter(ctx)
 	return err
 }
 
@@ -5432,9 +5605,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.DeleteCustomerExternalID, options.OperationMiddlewares["deleteCustomerExternalId"]...)
 	router.PUT(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.PutCustomerExternalID, options.OperationMiddlewares["putCustomerExternalId"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/metrics", wrapper.GetCustomerMetrics, options.OperationMiddlewares["getCustomerMetrics"]...)
-	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
 	router.GET(options.BaseURL+"/v1/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/v1/change-sets/:change_set_id/items", wrapper.ListChangeSetItems, options.OperationMiddlewares["listChangeSetItems"]...)
+	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
+	router.POST(options.BaseURL+"/v1/filters/parse", wrapper.ParseFilter, options.OperationMiddlewares["parseFilter"]...)
+	router.POST(options.BaseURL+"/v1/filters/explain", wrapper.ExplainFilter, options.OperationMiddlewares["explainFilter"]...)
 	router.GET(options.BaseURL+"/v1/imports", wrapper.ListImports, options.OperationMiddlewares["listImports"]...)
 	router.POST(options.BaseURL+"/v1/imports", wrapper.CreateImport, options.OperationMiddlewares["createImport"]...)
 	router.GET(options.BaseURL+"/v1/imports/:import_id", wrapper.GetImport, options.OperationMiddlewares["getImport"]...)
@@ -8767,6 +8942,328 @@ type ListFilterFields503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListFilterFields503ApplicationProblemPlusJSONResponse) VisitListFilterFieldsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilterRequestObject struct {
+	Body *ExplainFilterJSONRequestBody
+}
+
+type ExplainFilterResponseObject interface {
+	VisitExplainFilterResponse(w http.ResponseWriter) error
+}
+
+type ExplainFilter200JSONResponse FilterExplanation
+
+func (response ExplainFilter200JSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter400ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter401ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter403ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter404ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter408ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter413ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter415ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter422ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter503ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilterRequestObject struct {
+	Body *ParseFilterJSONRequestBody
+}
+
+type ParseFilterResponseObject interface {
+	VisitParseFilterResponse(w http.ResponseWriter) error
+}
+
+type ParseFilter200JSONResponse FilterParsed
+
+func (response ParseFilter200JSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter400ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter401ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter403ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter408ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter413ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter415ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter422ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter503ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -15275,6 +15772,12 @@ type StrictServerInterface interface {
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx context.Context, request ListFilterFieldsRequestObject) (ListFilterFieldsResponseObject, error)
+	// ExplainFilter Tell why a customer fits a condition or not
+	// (POST /v1/filters/explain)
+	ExplainFilter(ctx context.Context, request ExplainFilterRequestObject) (ExplainFilterResponseObject, error)
+	// ParseFilter Check a condition and convert it
+	// (POST /v1/filters/parse)
+	ParseFilter(ctx context.Context, request ParseFilterRequestObject) (ParseFilterResponseObject, error)
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx context.Context, request ListImportsRequestObject) (ListImportsResponseObject, error)
@@ -16266,6 +16769,98 @@ func (sh *strictHandler) ListFilterFields(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListFilterFieldsResponseObject); ok {
 		return validResponse.VisitListFilterFieldsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExplainFilter operation middleware
+func (sh *strictHandler) ExplainFilter(ctx echo.Context) error {
+	var request ExplainFilterRequestObject
+
+	var body ExplainFilterJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainFilter(ctx.Request().Context(), request.(ExplainFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainFilter")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExplainFilterResponseObject); ok {
+		return validResponse.VisitExplainFilterResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ParseFilter operation middleware
+func (sh *strictHandler) ParseFilter(ctx echo.Context) error {
+	var request ParseFilterRequestObject
+
+	var body ParseFilterJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ParseFilter(ctx.Request().Context(), request.(ParseFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ParseFilter")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ParseFilterResponseObject); ok {
+		return validResponse.VisitParseFilterResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -17773,376 +18368,397 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L2LkxtHeif4r2TU7AZJuRqNfvCFjomNFkVpqBEpHtmyYlbgNRJVCSDVhUyoMtEgRHXEeL1ej2ft9d5d",
-	"xPkxY4fvYrx7F36d42yPRjO+/WdESfNfXOT3ZVZlAVVAAWiySU1HKMQGUI98fPm9v9/3LIjkcCQFE1oF",
-	"rWfBgNGYpfDn3SPaN//GTEUpH2kuRdAKjgaMpEzJcRqxK4qcslRxKQhVhBKlUyn65JQmPKZapo0gDNhT",
-	"OhwlLGgF7WCvHQRhoKIBG1LzZD0dmR+UTrnoB2dnYfCejCi+aPa9Hw5Yyoj23h4SmcIXH8tuSLgiPTkW",
-	"cWPhG87CYERTOmTaTvLOOFUyLZ9mR7Cn+jiCKzpE9uBlI9pnpMt6MmUHRIpkitMlE64HcIGiQ0Z6PNEs",
-	"JVTERMlUm0Fx89hPxiydBmEg6NCMC59dGPGQPn2Pib4eBK395u0bYTDkwn2xE5Ys2Z2x0nLI0rtPR1TE",
-	"8zM5jGMzLsWIloTRaEAiewduzyiRMQtaPZooVj5Khk/2R8k1G8L6/ZuU9YJW8J3tnIy28TK1XRiZoZLg",
-	"LJsATVM6LYz/bc6SWM2P/32zxjiBIRt2WapC0mWKx4zwOHQEGJITLmJYcDPqulPr4UvXnhoMesm0DCWU",
-	"bAuJpIi5hrH3ZErsQSGdiOsp+S5pB19+/uOv/vnn7YAcPniLqBET8bGWmiakPW4299h3yU6z2exU0RaS",
-	"YBVt7TabzWZ94roXlx8RR0pXFOFx8bg3d27dbtLr8RaNbt/Yunlzv7vVjSK21d1r7jZv36a3ms0dN/QR",
-	"1QP/VOBDj7khupR9MuYpi4OWTsfMn05PpkOqg1YwHsOV1cN/LFNdtgWw/SGe3c5Wx55rwjXsiLmaiZiL",
-	"ftUam7NdWOGY9eg4MWPailJGNYuPqbnCW/mdOut+96lmqaBJ1brzmHBB9IBqoqZKs2Fx7Q+3dipXl9lH",
-	"L1vdIrEsH/K9mA1HUjMRTb/PpvPD/oEcp0ROBDlhU1hePeCKmPczpUNCNRlKpcnu9eskGtCURoZFN8gh",
-	"SdmIUQ2bxAW5uUsGcpwq0mdaAcPt8VRposZRxJQitE+5yPYLxVk+eW+QW2aUVRO+frPGhHv3qY4GFbLD",
-	"SM8O7pAZZDSgos+MlOpSxWJiTr1MSeeNDqwFFVMjQhMjPqkqiDnCnnKl1QHZ39klUg9YOuGKVc+wt4XD",
-	"WrSXZZN5IAWrmNChcPNRjIlM+u0198lkwAQR0mxN304yJoqLaOEIzbuWDrN8nMORTHXlsYBf12BG0U7V",
-	"ccFHbs6K3pXdqlF/LLvrDLnyhH8su5uP9z0+5CU8856RjmTEUlCEqvhiAjeXMsbrTeCGfDgeAi9EzmI/",
-	"ZgPhQrM+S2Ek92XMklKWYhZvaH69ogxXKa5flJyWLw/ccXwCp796hUZUGz4ZtIL/+SO69ekT87/m1u3j",
-	"J8+a4Y3ds39TumiPxqJqk9OxWGOT48pNTsdi801+bK5llWsLj2Jli3tKkzErHxje9GLW9zFwxIrBghxE",
-	"jtunp2grGA1RjaOBYaodNZCjDnBdlo46xQmZ3yrmg++sKSpLpLs/08Otf4/zfJL/2TjeevJG+XyPaP+d",
-	"VI5HVUTVNz+uQVaskqzgiZsT1hHtV41Z0/4aI+5VjljT/jmM1+jVpUanEbjGcorkWGhCk4QMjdxiKjRi",
-	"j3w8Vho1GeCHpMOU5kOqWcfIejAYEyoEaMj9MSgoIiaRVFoRwWiaTJ30rOKloPJXKJlCCkOZTBju+VH2",
-	"0Q4BFzjSwZOyKf82WunM2FfzM78zYNEJYacsnaJsp2BdqQlLycQcsYkcJzEZ0NGIiZB0x9qpOEumY50D",
-	"7NjYzuXTsvaaHXJXyoRRgcZ7ytRICsXAQHsg9X0Z8x5nJaT2oEwngQ0xmozRngt6SMMYcQ/3m03zpEgK",
-	"zQRIPzoaJRx9EtujVHYTNvytjxU6KDLqNXfEIHOk0EZzPT7lMkFHRhjETFOemJ0ErQ70XRJLpoCAgJpQ",
-	"RbQ3m21LU5mqoPVR9uQhF8cJ8hTviUNDfV1mlOeEUaXJTq47gzIZhMFIGmGaBq1gG7bg7AkeFaZAq2kF",
-	"N3q3b+zc7vXMZmiqxypo7YPyxTUczTdpTB7hDfnZcYuhtkvmfOZv6yIz+iE+BPe2uH/3aWKOLYtBTzYr",
-	"NUFdmqtspcxxlBPl9m5no73T8oSJ4yFXisO6ZYtMSZfRFLjACRPmWAvGYuZYzuJ13MnX8QNBx3ogU/4p",
-	"i8sWsjiA81jDBxLHDEsoBUPhmJHeKUt5DwS75/X78MMPtw7HesCENmvHypgi1WYVJuDsy/xe8KYl3jfc",
-	"p72N9klFcsTK9ikbBElodILMFy7OvBSqNUm5ZrU2bi/fuLdl2uVxzETZrhWHcx67dlQ1D9hGbqxeJqiA",
-	"PRiLEyEnwp2A/c24l/O7CKmPwZnqL6+QqEm5q2qt4n6+ig+kJm/bh84zkflXn9NSpmB0u8GjTADXCXfr",
-	"6Bbv1kaL59ZC8yGTYz1LmF0ZT0nMYzh4NE35KcNhMGLucI4CrogcsRReSgZU1VrkW/kiWz5NjrJRzC31",
-	"7EDPi2TXnKFb/dsbrb7n1DrW9IQV5C4V4DbJKJfQJGU0nprX44jc7YTX4+q38xW/I0Uv4VHpUs+P6rwW",
-	"2wyFuZBETDUlPWBSinBHzzu7G62o9asbzja0jpoZRca6p8wiFpSsOiu4s5uv4MOUZa5w8jblSbl4nBvQ",
-	"ea1lNhPkE0Ztckquc6YRRaeOUnc2E1/mmBxrKY8TmvZZKZvgisCPqTkzguw0929dv3mDdKea1WIIO3vz",
-	"DOGu0FxPyZGU5D374rkVnhnauTKGmTnN8AFzOLL1vb7R+g5ZzOmxmdvxWKjxaCRTzQqCTDFjyngPhYfV",
-	"WdfrvjKXPZvcN68kR2Y5S1a1YkDnubpXFIG3EPMWJGOd63sL1np3Mx7BBVhzVTZON2X0RBFK0nHCDgga",
-	"NXCUyMQI5lJDJxqnKRPR9NiqNkUVRBMqyL3H75P93Z2bxF1L4N6CqUOHxl7fdlfUs3p2d/0NHqUyYkrR",
-	"bsLs8SnbXrcG57GfHwijhWspY7SoIZahdLaCHVyujreGuJHXN9Spx4KeUp6YqRY2M53iGEhCdS2N77qv",
-	"Nz9m6SmPGPmg8PS5FfRffj5WjyZCTg5IPnzaMwbxI6bT6dah+bsBLhD7MPOuNw2bf2xn8SzzqNggXhAG",
-	"41Hs/hJW3AVh0ENxNe9gCYM7NOHdNMtmGKXmCGqOrouY076QSvNILTCwZKoHxJwCcMB05VjbgJc+IGw4",
-	"0lMMv9AkgctZkoDXpU4A+61sAPPR6zAYjdNoQK2bZeE22Avf5qBIfjKmQvME76MxynSaPCzMPRtf5paL",
-	"5bhAG2I87LK0bGDFhYIYhXJqUJeKWIXw524zJPvNkNxogt/qVpP8W5KNjVwFNnnzWghxjCGjapxCKMO+",
-	"TXY/ZhHMZyy4Xp4LkG/0B3D9WYj+8aV3/ra5CpbuzHdffmTfGxbI5EnJ+OZePUdoQynKvPv36ccyJfAa",
-	"XD6uMm7aCEqo2ajw/sGYMHZS7lf05wF3hXYQpROAk/SY6XuaDedH72cC1PLj+i/3b1767oe0D/OjSfJ+",
-	"D+TRQrKnoB/NDjej7Ho5JIW5l+WQ+LPBR87P44mZiVOfq48dusQrU1CIThlrkc6zdkBF3A5a5KNGo/Hk",
-	"rBPCdzKd+0pIbb571mg0zsx3MiWUJIz22sL8DJkV5oJ24GWutIOQtAM5wh/6muEXcFrwu51ms9kOzjoH",
-	"pMNFB05vR0h9bD4YzYV08Gh1QvM6DpkD5hqujsU4STpESMEabXFo0wl2miRmbGRzPHabTTPGU6YabeHH",
-	"H54FkDv10TMcuCGqfNRBGMhR0DLjDezRDlowUqABd0eEGgJcykWQM4GPbCZPEAZf/cXfPf/5XwZPYNuK",
-	"OxkGT7f6cst+aWR14xGd3DcaCCrjLpllVoSb17byV3h5J61gt7l7Y6u5s9XcOWo2W/Dfv4d5Z4apGd+T",
-	"MACBXjNl54SbtQpGLEXF2Xr2n//qr57/8ovnP/lXow9kgTojKwUDvVvLtKBePP+jP/nyi7/98vOffvPz",
-	"f3j+xZ+A8NdwDs25UiNcFSt4F87H2oZBa8cIr8KZpFqnvDvWi2RS2eHI0lUwRYx0IQmNp+SEGVOwhJ/g",
-	"Rjyb550QOkpLuLBRZPd2btzY2iE0GQ3o1i5osqUM2N9WX3RSzbYsm527J2YJW/WeImnUZGV5uhJDRblE",
-	"dNdi4WHARTxWdrXmfkTKq5ea932OTsQh06lVsxbddt9eduboueT1ciLKUvk+HEiSSGlMHdAztZcYV7qX",
-	"o1Segqek7CUqkimrv/SPzeWPx8MhTUuXPT+JdRbNBtjzk1jzNm15lKZ9tXIS5RHtl41ccxuSqPWwI87S",
-	"hwmN2NBYQCWP8/lI3cOQ8ZXZLX9EuWKxYQqYUYuhT6uIekmROQMxhJC9lAt9Yz8ozXYpyPzY422W+i15",
-	"lio09r2HL4LlHZAhS/sshvS97tT8g6LXiF2SsqE8ZYoY4VuUq5izexzR1MiM3773cKvZ3N+Fg0mf+iO6",
-	"7iV8rSoS33R5a+WTtQHljZQ1/01OYRvSp/fw5iyRyX1eU5ubmdI7TK84K5ZlgZ9Xirbh3BV2WxUP32Bd",
-	"4nqr8ogpSBV4di6bWjZpF9FbaeI19jx/8tJ5Optohe2PPB2xzswfOk+6nxW8avKvL2ReWCqUv5JZSlYx",
-	"lzmb/NKVfX+sI4lCfoZ+6ikp1ndV20mVO8gW3+B7oYriZ1XRYd+3dCXO9yAVFvdsYx54B3TeFY9AUeGv",
-	"M2pPXnpq/Eop+wUlf4bKnzwrTWc8R1U757fXmyXs29OoV5zUOvq2055XZCGZbr3iEH1desVbX6ZqPEP7",
-	"dVW5XC57vjdn0WS2gtOVrf5d6o0uFCx5D8PJhDlPxY3ICdpb4tD5ODKSCv3jNkPRBZu1oH8XLNNFo/2+",
-	"pT832MzlYBaciunCmy/CpVepUKzizSvI5k2YX72Zl7HBJ2Fg9HqIyVhbodLfsfjUVTymlHHOXluXkdbn",
-	"cEtH8+pxvKVDrs8Blz4q54irkQ7yRqtM1qGdNVloJZ98zGi68mGJstrf1YpuwxdiZfWy+tfzqEANXf3n",
-	"ssdkoYPslmPNnuo1ykVDW/azQbVPiBWVq4tynefvn0dufDWd5QdkBTqjwxHlfbEGj8i850ucgDCsO/bi",
-	"s9zHPu+q5NGAqIEchVCwYP6faoF+ylUrPgvBNvvuJ0sXr55YmwlXousJfUmkO7V/HRCaJ/VNuB7IsSaU",
-	"2HQuwViszBU4NKwTbQTr785yUbbxbm00gIWE6xhuNaoCJu8TpalAd6U7OgmjMS6bi8nQSPNTiOUYs1SY",
-	"rxKpFutyFk3CD7lF2rDfIGZDuQWZ2UbvpErxvigGfHa3dvaPmrt5wCeSCdz6ne7+9b3m7SDEwiWvMu2E",
-	"Tc0nPsoDVN/80z8///v/D7JYKKTCBN/88Hee//3/+dWPfu6FrIIhFWMI+tnKoprFSfORJ5xeiYu/MMW6",
-	"vmg75Wel0oinTK30NLtci4rKbNHfvIrEyoMzlWETt9zPFikcmXHjVr87Tk5KCcpty6r5AFmhGJYmwnA9",
-	"uwe3q7g5i7jZEe2/x9W5uU5KgyAre0yOaP/heA2fsUc/cwzC5nDTPunRJFFE9nqGBXOtWNI7cDnevbG2",
-	"WTT1CDAnilXFztzkvVym+QwSSHB7VhYbdTx3iWDD1EJ7edna3z21OXdLWRuGiY4V0zWYCsVgu8s1M0Mx",
-	"BteTsJgVUzdon92UORV3a0b9u/gAGUGC0GK+PErZKZfo6CwmJpwtSB5knwSt/d0wUGNcVOuIrTs1uyPR",
-	"vPGdRWFd9l41ky7JscfRuKheXkllMYfKw/TeFpc+FNCBZOqXVkKWrhR54qxMzfNdVn3hTFV5pDMymauD",
-	"pEOWpcjZwB680Ht6xqiWBDTCFROyyqhuCYpMhieVR9JhnLXCp7WTDAq0XFdk+rRdP6h6BBFUTAWyyBml",
-	"2SP+4SgTlOaMPKuzBN4hWqiEjrNX4zNKs1Cxvpd5VfSzR6qxPFrDPgnCIN+IfIg52Xqrm0ti7ywVt6yS",
-	"CzuXX/GMD6g6HsrUlwNZUXG4orhGZl9yMhKq9LHdpeJCPqRKEa4BggDIukMEe6qhKuqA0K5iwhx/QoVN",
-	"6nXIGiunC9gAYzbf0nV6isv6yEZW/EyyGpljWUJ9K/jg8VtGMNJp4WqjXsOjg5uN5q293c0zuNbJfMqH",
-	"WSb66XTuSaUqSmn56weikHOsWF6GMGKYU2t+7bhvO6VyYsNslFVJI1sPnL2dm59cUuWrX0ZDF+BlL5Dw",
-	"Jp72wjxWVpvPiTwOiDmrWBbVnHXDXC86wZtbt5882wl3ds+uttsN7+O1f7c8ag7jLd/OmZDisnXweEYh",
-	"byDHHcuMacBVOZu3OF73bIOydUSovzzC5q9ShjNTAeMXGAnShTxZwCJBvD8PhWYmHZmlVGPlVADiFZyb",
-	"CThi4GD3NfwPMHowNdr+JTV+yieA2flY7BC0gjsPfjC/YdFA8mjmrC5VFr0FmE08nwxkwnwERKqIZk91",
-	"Ka+0CzOXPYuGZ0JFf0wx++4withIb71nvyp9WnV2Z76oq8zSaU/zLF6gM3wxdVk3hNWMcKr+WJYQmtrU",
-	"/+AT7fr+h+8xmuhBifk9YNHJwmqgEsPc3+S7NBqAjzokHXkC6E2TefwJrkt1ajVXzyVPgNCh/Ht5+cqC",
-	"JBrEoZs55lih29pp7u6vaezbcrPWzu3SRP55P2iujplzmxtc6jh71s0wYCKSMWSzBWPd27qVV64ZPpkp",
-	"E5E6DWo6BSxg3pCORjZLDisuj4dcgOfDfowAWNgzBIsCowj1WXQxxFa8p3KijGCYlSr5/gYA/mgxWexW",
-	"6ZQKRSNDRqpQtNdq5sV83t9Vy7xT0E735zij3fNZ5vSYf5rlA4/FiEYnLCY9ntQ1ZIt+hOV2ttvsWibi",
-	"uWvUJVQ3ByjlLiFDGqMLxN8iIxEU86I51AM3qbViOY0vZnh4cu+6q89sEfKy296V3btw3Vl+dmottrvE",
-	"KypVp6WO7ZrOCwvvWC8RNz+edfnvvGcCzt/sfr5FNSXmJ2KYKVGS9Ghac6tyBW5et6uVJ4l7mCdKOhm8",
-	"/B6o0j8r8IO53H4zKXCRTVjKMrAQjeXWtSaY8ZdnK1z9smzBmaoC55NxWq59nHegcjrK9mfGOZNBUxhS",
-	"CetWTZfxjdUMUdzTtdJEfX42AzjeQ7rOA8pm+izODLmDEttuLBKmFNEyAY/YXObSXkUKqMe08tQFJ6Md",
-	"w3Cf+92dW829ZinzyNlM/hyU58vYTg0msaKBNlfZAXf4X+2UaWs1wT3RkQ3mw5Ap0kvl8ABgsXisCE0Z",
-	"VMwLMhYxsyDTDhH+xZiLq7Of2cDkzAl0G1JN8Xc9slmFSOzdTt6VoNPQ+Ni6wyKZjIcid4/5EB9FUK2Y",
-	"Tg8IoKr84Ac/+MHW/ftbb70F9cCCPHr7Dtnb27tNhhLqssIg4YIFrZ2b8yZmVaTODaQ0cgC/XVEEEewK",
-	"sAiQ1SAn2JoCDU5nNTTKqyUrIoJu0M/m4AcEyyMrCSNSkAkk2LhXd1mfC4X8AkcIQDjmvp11PLwwjmxF",
-	"whrBSW/HL8BT59PbJo46fM6FTeAcxr4YWiSR1EraT8ZsjNCSYyGsyPWMm1xyUhGxpAp7xGM2/hudtDWE",
-	"5ptHZY94V3bnWMTYNomBtPM4aN3ebzbP6hmq9YzKQn05vOU4HQvMPeqnTKmg1Wzse4afv0qrxY7jQuw4",
-	"f5evW+2V+MFWM8uyJauSrDXUw5KwnLGOYimYp3bPp2evYeStbglxwdVgxbfUNF5cKnZZwrMlhjIMmTzd",
-	"1Ms1bZZgyyhN01UXqJ558q7s5rbJ6vHYTXV7W1ySqerZehUir0iaFSGgMlGS7ftFJNm8K7sXwP4NE9yE",
-	"9+eE4LHh82Hx91kZXE6VTQOYsoB2ekUVLZdSVQjgZquQqXKc3SGdkliulkHiHYcK2NsrinTUuFseN8VJ",
-	"LJmg0/dLUYyOP5WCLXkAAJaa68jVe4cPDq/VSHLIDpYdYbaIoR98zQdQRuT3c6iKGZP0FFBLE5IBc5Gr",
-	"I8rjkGh5rAZ8FBLzf2OkytTYRSMor7oWuuy8wpaHRmNXGTirm/Sn88X79JSltM+O3WtzP2/QCnZ2bzdu",
-	"N+ed0CAWUqWzu45hDlngfy+w2RJlvxvFIcgByI4jfNme/9U0StixmQJmjWU/4Fe7YSFY5o9479btxs3y",
-	"EQMUlrtl3stbthAL0UQgpla+EjUyD+aXp8ZNs2s2l4fiaKdRqmaUru9c5A7XAQmoy/SEMZERJXybZbR0",
-	"WSInRE9kMSe0EuptZhvn/Y1TdMnkYPfmfLq7yuc0Qwi1dqxACeXR/a4c9wcaARjNGZrmbod1rLqZjZtd",
-	"iuKQipMq5SIO8m2FAotDQfCUGHsWAsKznKDGqZ85MsNyMnyLRXxIkzDbTMDpoooMqZiSUUIjplwPrMy9",
-	"BkDRfr+QbBi+a6roxNn6d1mCxPVCvsR+ebpEuEB+5pCjFp8pHwnG3eo5/GY23i6R9+Ky/Vye1FbetMTB",
-	"XkPHyp60rRLCkhQ4r8/l4vQ11wuzZ7NgIY/NPN/PY8OgPJ7PcilcfrYO894qtrMm9uWDy78L1Vq2e49r",
-	"sVLTGw8POObqOCv+qlwzfBn0bqHYr6VsxWa2cWG+3cMcKqLMkDNrhoHsq4/evkNu71+/ea2kRskq2DMx",
-	"Rk27CTsgasJ1NMCl52qJb6v4iLcBtg/LqjNlIcuooAqilrIcxcph984+8+4pS6d2UnCca4OS2rUCGKdS",
-	"IBqhNBVVPuIRhU4U1jyOqFGdG+WlB36qbfFB/9NYamgAiciq6oSLPpD7gCWjxmKTcH5I3zs6ekjwgnIB",
-	"ZaFyl9xrNmYi07h8b8vTdw/x3MN6sKejhHJheeocB1vYhmFpVY2FvYaJ+PGhgklXWPQFxwS3fo7ZUcjr",
-	"YRUdpdyvLst6Ri732GTFJPcFp22l01XslEJF7LdO6uYDLweJc32KyycNbZVCJHogT/AuZzeVP9LhY88+",
-	"8N3H7z8g9ldkRDduN3euES60JB6ktzEeZTxdbg4tN+h95OASh4I4hZLP8pTt3JFZMwRPhzwpz1xIZP84",
-	"4Scs4QMp45qoxMUW0ktde9UPKu5CGiIMZEhoSLoHZlvzr6DrsaYVtQMjRo0EX21Z7G0FsOdVdVe7tIU1",
-	"mVvVsOB6nhttyUhCjwTKqOfR2/c/ZLw/WORcLQ379pY5DQsl6mVuw+HGT0g3fMJsXq/Rgsz95Ss1FgAR",
-	"OX/IurTgX/Xzg1as8skSNOfTFBAst8ZhWADeHGZFvTDkRbO8AB9htsCbOAortoiqY9mrZfy7zcyI6Poy",
-	"pAVQCkSGT78UY/Sudz3oYqOxPl/+l4U2MIA/g6aJ+i3VJKbTBkl7wxZJWQStIoyZHJKC1Yyt942lTK7a",
-	"ztHmYRMuYjm5dkCi5BQ7MQ7GqWiRGQaEj7j69FpIJoydGNv7uOCTIVf1cf6r7CqWnrKYXD26Zp6KDd3N",
-	"K1AVeWpTvUkzJENGxbF9HYyvlKNX1VjXgaeB3XLYNBW500aDEHTIYqJYf8iExiGnvWGp4oAtc724RIkw",
-	"wX60ddiFS4wuDgnUD7ONqezSLk+4nmbVlpkfwPdOnB+zwYJwGzZxvAZGaQ9WaE/i7EqEeRteex6K56qM",
-	"VcH23ElkdLKijwaxO2I6dR3hUgaWQU+mEQNNV/bmTUdb7DTjT86sazMf0uNPZ8pMq9jM0KrGGTQEwkDA",
-	"A5bnU8PdlWtyt8iQZuQ2FAWWmFnICELSg+M8xFl14RBOQEOwDVcFgltxKTAdA7bZ9WhV42HGbrwrVaMt",
-	"ouS0ZS/+rjGkWKRZfIxfvEFirsBpx+JceQlJaiwnFhOrPDvqvaIIZEdDEdABGR1Ts3xhW2SP9dz7Qmrv",
-	"6ddCAp0jpTgeSqEHyN/c78cp1Qx/SKZE0alvAkVyyCBJykwGuZ2bzg7ZIqPspYVxK/6UxOipUwfeReS7",
-	"btzkDe/rY97Dbxtt4X7nCrGBs7EQVBahY5iQME4ujK19tds/Ft0YWxORHeyIX4bsgnwz4/TXEMW/Pk72",
-	"21haWlbFYTGPZo/cFLwiEGpnQjMRsXk3Sa3Ck1mz2bwvzMi68lC8nRWo11bePAKuKYYrS2IWcNQKLJr8",
-	"oXj61mHHtiQGX165MrPYgGlvaMwG6PoOdF4aNoVbzwO3YzOdzw4EWtvPptk40YC8FlnsWbhCda4+dsK4",
-	"bhYMguXg2tnsG/wwI/h38mYPAJvz9S9/9M0Xf/PlL3/+/Ie/cjag7W9UwpmCVrPR3MnN8WCI5z4IgyJz",
-	"C1o7u2cr1g3vzufquIVcuo0ojTcqjMjXvKL5fyapvQBZTzrG6KCplifFnJdiOKfSVQHcUw/dPjfyy92Z",
-	"lYwkp4ylA3yIl778vHjUAnPVblbVs2zJqol2RqEls9Xy1vPDv17u+uqUbenGD1PRrU+ffISpzcdPnjXD",
-	"GxXomiuTVgkeZi0k39VppFqPX7zq5yYAkIGfhxRYB+11DTp4WXtjsUDPqub8MHvgChbQY4bs0uywukLA",
-	"IU+oJp2H7z8+ItunO9tgFW3ByVUdG0XUUFlm1Xv46YqCR4DN5PvgZ3v0lcqwjXIOc090hneWycDsjxFN",
-	"mZbwoUyFcbLS5UlkL9+7cX0pvuasoPVu39ldevck97kudInl3llzE/hcyoe75I1LyGcdKMlDRbwneHFr",
-	"psgJdAoDowVNEeiujOU0L4Q+lirRL5leKsazJv0sf5pHT/U8tj5l1cEZXoH2lo22khYfjcUmntuo2Ce0",
-	"ZqfJDbXV6gwIrpXzLRn26LTW8sSRQsSpqt43L6UEnwYiv9dM3XiR+eUr1NGesFG9JYuoIF0GJbEHBPiP",
-	"U/O5JjbLV4U2FMwEEWzCUmMeKDKgpwzYjoAHZpkT86u+pq5fZTrUcO6upb67KpFqysAMMFw79MpBxpJZ",
-	"ixiIxSbaTZmuW1m8en7++VXS5ss8bzzMWg3On5znS9iDaYktI89i7NSu6dJcfceY1uugEml+mqVJ2WLS",
-	"UmH60HYkRvtWS+uLBtIuEPxkQDU7tWclptNyws6YZkmhn1Fgr8C9fq3tAZDJYgjSoBaIqFuxC4ggZlJk",
-	"4wii6wM4A0aKy1rMsEYH4vUFvh8PDyjzBF7f2W3szZdFrR6nLO7wdeeI7zKlSY/39MDFo9B9n5wi0wS/",
-	"KyQWmAu1xG6uGG4bjFPR8JWtpSHQVyzK9vrGxUpZUAHlfG5a35OTYnh3QhWZSOEDj09YV3HE6j9F3qhk",
-	"xBGbe8DT+HhEU+hHk7IeS1P4gcanhi4VFtaccgWjZU8HvIt9DsJgNMBeAK4hLccizzAA6VPuNs6rVsoa",
-	"hlXm5NXKnatIiZsHTK/nAs5Usv3dWX7969//o6//wy++/uU/ffXjnznM9HqOYoaO4vpw6IsR2DeFhHRY",
-	"6MXpfSdN+/1uF1UJB2OO4Sc0886ts+4CxdcQNqSyZ9eQiKbplHB94LRfNDdjKa5oAjZkTfWm8KZnFaju",
-	"dZXa2rrvinDvFwtnUgB399erqEit4q09ov03x8nJGlpUsW/XaKyBVw3lKSvlMl7S00YdNxe33NwEe71Q",
-	"vRDNrOtxVfdOu4B5r0Gfp22Cib7r9en86EkR5Wvj2u0cH2j+IJ5Dd9AZDKJlAK4ZeI4PpOOGUYDjqdiB",
-	"9SINjtF6gYPvfNTcuk23eodbbz95dqM8ZjDDqIre5ma4IeeyLGkGjYOZEQL0quG++FNIYt7nRn06Bv1x",
-	"awYG5sbeIhSYdnv07L0z8/8HZ8dPih+rsGDWcrCX6l2VzQGPaP8d176jgM8w2xOljr7AnkbJWPHTzO+1",
-	"ijpgRbzVDK2Qz8PBUqHKZWb8QiX+eYl1bzHm6ykyTdWIc85UVrsmEQbGmLaa9itqrF6UtM0X+dkrBy1W",
-	"kMW4g/4ae4NfWSDDAdiMpeU4Wd+5sX9z/1a3WMZXh83N0EvRVVLiuFs/CLtu3M6jjmx8sz3ZKtLNF8fJ",
-	"l3Kn84ixZpxu/Qire8Ra8dU1pV+BLErKLTffy1X3r2xZLsDTtUmToydu1Bvs44IGoy9dq1naTW5dTWJ+",
-	"rzPMjPWbPaAX0Er4mA1lAcyiFRwqTrcfGyV0QHlWD9gKvv7ZF9/84e8+/72/ff7Hn198K4iiSH+zgOBo",
-	"9MYkIba5MtYPYFDnqqv+vrYQUHwOKeCTsY1qZLAmiLXRIVFC+XBVhJJ7hw8OEZSEO5w5LHzwMoIHcpxi",
-	"4M4mDle8pLTq9G2ZkhGTo4oqx5esSzhgdFtYWgqism4DCzwRG+OG1kX5LKeQ9+SEpVuRIcIEbZfcWtmC",
-	"3TyehRJ1mJRWYdhapDEUKGnVdqqOQDbxDzi9ry76DW7KRUgl5I8bCSY7dr1OE+KV6elCtnZ+vziWEq8k",
-	"iF234VXaEr9stXlFfZez9I6DOpnd29UKclc0/qrH6fs6q8b8FleFOgFPN7Cn5qPCDPbNuqHBP+D9Qa4N",
-	"/Ppv/tSa/OYgenfcyu8YSc2ExtCNve2rf/3p8x//ZME9Mo25oOnUu+XP/v7XP/xzyPwBQmGe88GCiuyC",
-	"IjYWkD5R6gZk5o6VBdmKHCWjiTIENDv0Zysho0TFfBq6VjpNvi6ry2M7bDdI72HhIvOLsxRAHYbzTTIX",
-	"E1MY4OMXworOkMHcZpd6CgHqjUO7waoet9XulnxM8y0fhMt9KAQ2uYVa4wreWr9Fak4oJYDY8FvlDKr2",
-	"rsAj8rks3blzMeYLpLCBRc9Z+jhbmhVNmlKPJRazZHRndsmyP19e9bCxE+bgqEaUnDZsEFyOgha2YXJp",
-	"Eme1WOUKT8dWTvbxe2f1+GoNPnoBBtksA65oOAwQUvZaLqEcHHqmGgOIibikYLXyjSs7VS0FzBlIqRwi",
-	"ljfvD2wCCgxVThjW79Q+CKXxoIutd8kMrjUipNmRXMumOgcFb9b4zjLEWsQ/3Rly2ShliumQsETZmgLk",
-	"o6v65OAxfpB3tmqxAKqaVnJzmdrahLzHAT4bckkVAhYsaDJRd73WouwDwjhkuuoBU4wgZhiMbmWaLwSq",
-	"/TD17hJ5YGhkMemdl4yysuU8BNQ6BuGa3uFsY1/cdsxPNAeRn005zMAf6wBHdqlix6vdErm8siyLq167",
-	"tDU6p9e69vbCJul7Rzs38lFkF83j3mYdzuiI+w3OMkhfhwYKO7Skddky4Z2veC1g1JldqnVPlKf/nWve",
-	"Vd1MgZlGo+vmQK3VL7ywzWVcP5ERTSCjuQqKeWk67cadtLwjnKfEWwp79QLKRVSorGFOlkTv71NxA8Ic",
-	"bNWn4xXVnHyx1kusX/vwrCgM3Dot76Q80/l38yM2E7OAtkzYO+2AUKKYMXogY4IrkrLeWKEiv2KHqfM4",
-	"kCscrsUNqVIWyTRmMWR4duiId2Y1tRfVeOo8zvhMKHnldABL1EvOy0W49T3tZCPfvj+L1fW5F3Xol8aP",
-	"X84ZeRkUuE5p5vwrqwHxwZta0U8B0aOs9uUXJ4yYsD2bzJ3gF4VbjTzCeyHpKdfb8n4eULAAUEulhuJv",
-	"GxNyY1zUGTwPRE6KZmrvBLGdDRy0EkJD0a48ZdiNfkN4VdbTx3Ks6wwIyvRnEJ4UFo72Ula39earBOg6",
-	"CsknITklV0+NhjekH1vsL3WtBPRvc2DVbLEXo6eaU8uiccr1FK1UBJRiNGXp4Ri7eOOnt92E3/3wKJgr",
-	"pLdNYEapWX2AiukM6QkUAyJO+wn7lONFHahYsnmSUzlOCbcaBxml8pTHLL0CeZOZPx8HkK/SQOtRcHYG",
-	"wJM9WV1USqhSTJMhFbQPjuaWISxC4QxTMb2iPJKjKcPSRERKiw0DyD8apjCRKRyT2Pt+wpOExLLRFm3x",
-	"xhuPeV9w0SdcNN54gyD2OXZv51LYJhid7dOdDhGMxYp0zBLLlH8KF7TImzBRBIiMYLEQK7LT8JcTFhlb",
-	"7U5xSdVBW4xSo2S84Z7I3gjJiCrNzEpjvRx4TMkbR1B+QuRYv2GmdAINFrgmSlMRKwfaH7OhtDZIg0Dj",
-	"9Xwigg4RD6EtoK+NuRsnRBXpPN1ypLuFXW86dnXe40qrN94gVKgJS0nnWRtFbTtokY8ajcaTkLT99gPm",
-	"+3bQaDTagfnFIeubrw3rP+s0CPQj6Hj3dEiXRid+fwLsLdEWAO1Hh9CdUUNHhJgomeqQjIXmCem45wPg",
-	"P0jvBrkDz1AklhBgY09HPGWYXENPGRGSxGykByThQ67tND9Mueaibyjg4eHRne9h/wBA1R6aY0hGRnFA",
-	"ZO2be7dvXGsB60XoiSEz3APAJxQkEQMPDknHiL0OiRJGU/NDA6mrLRQX/cSwSlRQ83xkojQgjXfuHtF+",
-	"x/bktK0b7vW27ptBdIiWGaITwEAawp7KMU5PMSbI1f2dXSzFnnDFrpnD2xb2IQ+kYN6T+kyTveY+mQx4",
-	"AhHJgTkMtkKhQTqnNOFGdzg27/qu2cOOJQblg6EP6GjEhEVkNfeqtrAPa5BDQTr3YjaEYEc03fo+m3bI",
-	"EAA6KEmZTqdE0R5Wgd7cxRyoVo6rhWXISplNAWcRCvWUjRI6ZbGllfwNeuuR/QmJztEyND8DYk4Zcc0a",
-	"iMPOb8HyAyJNJ5Ix64SEkg4CoHfKIAM7M5iBHXKVCcMmPx1cC/GkdXLQ/A6e5w42XfjoSQdNDygOJVQT",
-	"Zo6r33OBdAzn7ACVJKfm7BouuKgnAM4SFNE33kAKtgiQBAU66gyGQvN2KK6LGHnjjSM+ZP7yQN9XLsgH",
-	"R3cOCBVTJA1b8x9n4I9ctYVhzmMjRGYdIVkjrgb5ALvBI/C9h0QG62JbxQM6vT1QqNVZExNfu99sImJk",
-	"wiMmsIuTDYkdjmg0YFu7jWYQBuM0sSJHtba3J5NJg8LPDZn2t+29avu9e3fuPnh8F+7JE2sCkHoYc/jm",
-	"n//jl1/896///v/4+r/+J98VF+w0mniTHDFBRzxoBXuNZmMPnfqIq7I9YDTRg0/N331WokEd2mNEFUmg",
-	"v4DCIPMolUDugEmsHHS/apAHwK+FRAHSgNCi5e/34qBl3vI9eCcoqGokhQWF3202rfapbRSfjkYJj+DW",
-	"7Y/VnPs381vKkyyQTZcZCfbdIORn8x/4KWsUNBes91Ku3j24p2zMBOdOLTCtpn0FAXCWnvKIBU/MM7ZB",
-	"jFYv7J0Bi04s+A/VtAvYqIbsh7yPy6WyYvQTNrUZGSiVgehOWcp73FJdrXV/xGjMBfZo3GzpIxg8Iv/i",
-	"2HEbIAqq3N/5TPJNOt89MzOaNsyTrjf3zmEKY5EaHkdR8a6ci2UEhQnBrfH0PGb1QGJAbnpAOjjMDlHQ",
-	"mcy2+rAVeYuJ9Q4VBWqNJZCX0cwqafZ0Zxsl45ZiWm0/ywv+jnl8tp15REop+sjLR7HkCi44KHwPSXec",
-	"nBBN+33DoGXqR92tJA+Nes/jBnlfMALF+E53BKzeJLH4asN56k640nfgKY+ZxuhS0eCq8AXll2y/Z1Qt",
-	"8ActuRB1N0hsWOMU1SOOwlzQUVXCsVDSyp6XBhQrOA77OJayV2Rj3n5oroKLd2pdvIMX79W6eA8v3q91",
-	"8b53hJdcbK4Css8I3aj/xv4a5iiixjrTchwNwA/iaB1IChxwT7esRrWF59ds4Ef7zX34acbKyO9smUMZ",
-	"PDmbo6y5Nndw/RVjK2QHqFNsh1SzCJmDhU+1l95TOJOBb8+j3yonsCVedfA7wpH3PTrlWkBGaXr+kM9k",
-	"CYaANwUIK0Yvtk7qjjGJLBvLlH7QBjtoN3UsGp4xom3GEpGnmA5AIG/Jvq7zzl2EYcT7tvC3DjEsQCH2",
-	"iV3mtuh4bQxte4Tvkp1ms0kOH7wFdZStdnDKR+0AvrgacT0l3yXt4MvPf/zVP/+8HZD3H5Hsy6/+4u+e",
-	"//wv28G1zoFRDZmATAWUxgI661ocCPMsI7vff9QWQ/604WaPMzRMEQYdks5Wx4PuMkM3644+vxbp5GGj",
-	"Tkg6edzIfDLUAOo/1pIY+2NAqCrOGV0iFvzKXUI6efpXx5iivrcOIdDRQQeg7pghhZkZEzrFLWNPR1TE",
-	"HULjWJGOrWYxo8Inm78gVaCD9oRZaDDkwIDImRUKKDCeI5okDdLJNpNRo1bSCUXbsS2M8YhYFmapDwiP",
-	"Q2J13dACbYoYPAiIuJlMKChNLEUy+xCDKEbDVggjhWMNIV9SAdgN7SuQQW5+od24kGREKlOYTid0nhZ8",
-	"CrCGbNr4CQxamLv93GWKx8ZycyuO36O1UCLPPK/bCxZlda7EwbwN67DKHY9lqld7gyGBVe64C7tV544j",
-	"yCo2F5a0qphha4inAoYi7SPr41kmLPBlMBJzxqxpP/DZ74rlAHOVO0asoccM4Vzy8XGhNKNx1UDsDYXB",
-	"LKsbfrHajB15fUXm1dJidnfrXLy7u7EW4zvandZSKLIoV1x2d6sUlyKrQd1FqjJzFEQNCifs1OmafFMx",
-	"BdbqHGro6kMfV4NAJi042+VEuID1gBrblfDYZUIOw8xNyFF+ZOF8hTJqrBjpPPwAJXs26u3udMtdu8Xj",
-	"7WfojDzbfuY94awT2kpFAeh/zmmXpwGUcViUrY4yV2axnqvw+xBTXXrHb1snpeE11ngAn8mbMp6uaLqC",
-	"tWd1lBxQD7fNSzj/1V89/+UXz3/yr4GfZTCf0+YaSwbP/+hPvvzib7/8/Kff/Pwfnn/xJ9a87ZtnjVKp",
-	"RjboudqZtzksZ8XQE/jZ5zjOzrlznDJugyMC7okNLeHtdy0SWtlT7WXbd21p+XsyWgil667ProNRvDI2",
-	"2a1aF9/Ci2/Xuvg2XLxTaxg7OIyd67Uuvv7SODDShdcTqJoJMyPrrb1VYUveDmux5UnKte99yTmfywJZ",
-	"wq9TDP4o1K25Yb/dKXh6OnjorQ7uMUxjNqDn0TDc7pS43wzHjiWz2MGO4VPRFnKswRoYAboqGxZ0d5nG",
-	"LG0QcLtYPOeYGSMEIqOUdKmXjDWSqbbBEQ+LF8KgKdeaiQY5bAvLu+FV0nvVCZv6OV0lfB3WbX3V+SL5",
-	"+nxFpMft0fis5vZf/cV/ef5//XQuVy443NpBV0KW9asGclSoiITqCAvKigLff6x57Td//T+++sX//s0f",
-	"/svzP/6Xr376B7/+s/9qwRbKX7c7/7onKwuON21zhxpy4/w1VXi5hZIrU1gFmT0Rr5bb7ZLFl7L4Dw23",
-	"JeMR0RLdQDUU7q6Mp1sQhw9at/Zu3brRvLUhV9+yPrZyzu4ibkVPG/RJz7rCAcfNO+fnsMXcecmEzP0s",
-	"A6oa5XzyHVbwMqzPuWJYgFq1DmtygneYvlBm8A7T1fzgaH6vXl9+8MKO+Lqn9hGjcemhxXhR9dE1Nu+W",
-	"NHI509Xq2Mjzp7aOFVorLpYX3llTOVPSToScYJ6Tr6mVxnEzupzmqfUrKzovw912r/dACnYfBfnLcDAt",
-	"O5tr23zmsXt1glkPpL4vYwjM/6bF4eCYeh1Vu1NCBej3ltivqIWntYZRtb+Kn2ul44BA8nWI2jtzhqZH",
-	"4wXWWRF7HnqxFOUyOpV9++vqbnPnmi0ZtpYd9CyQ8RTDFuYTe8qVhji6YBD0wYRAY7uZBzSvhURJy2sm",
-	"kiCPUdY/NuEjhtYibM4VZcNrDXIopgTTjMEXS5PEMNkhnZJY4kghph+xA0h7NDYbTxLShVzQ/JCRwzmf",
-	"tTHa9pu3s2jgWOAVmKzXyDMHW+SNjsvOw9RBKrLptoV7Xovs7+xmMBgp9gGu8PSNxufDMe/1LCebc9W/",
-	"CYlrdH7WkDNqvfVmScFuhcyNcs+9W5bVXPcX4Ht8/od/8uUXf1ttjX79X/7zNz/+f1f3Fj68SKOvTHrc",
-	"NaTH4oPiUcbEZqC5yUYy5dLn+dobxLXM1p3db4+D1LkcX7Csvx3u7+xu6ERVjKaLvKhHzq9o/aEJVxrz",
-	"+rGoAbOJuSAUBHALewC5/BSX/0LGCrIZNEt7NGKkO+YJ1izY9HydMob57VnCjJYSE2qxDf0Hj95rkHf4",
-	"KcszDa5SuO8apBzgl8eaPdWd0HYt04MyaYdTPherHrMgoB8kZniYvcORwN3wmwcqlOedlAIKBcZ4A+np",
-	"7gBhYi/lwl0Jm5sFt6zf8wl4EK0bZrcZBkqmOmgFW/5bVxY3j5E+LkjevK7h8FfDm/BSWB4SyMZx+fNx",
-	"QzzzqubPkJmBsjjP1rK+shmDlmNtCMomyQFur7IVKtSo/g9sUQ1XJJFKH+Qqeod0jXoLGo/RZ+ddEnjd",
-	"+qF0T69eXY8tnNH9+bV4y2EXvqbW+EoKxrpkjotUK/RZbpcbWV1fTofljrL3Z4xI0DJyawpUiryuy5UJ",
-	"qXF6yk9l2iBvzSVKGUm739xf6EW79Jxdes5eLc/ZK+oic6TiHF8uQaFINPerfFa568aVziWspzHF94Sx",
-	"kbmIp64uFfqjY1WqYQVY2op5mdY5ZCs32wJrWs0rbD4wllIbXgMFUZCMX+oY8lMFXqTYemlJBcAxt2Be",
-	"v1XtvPnmP/8xphK47C7oxcu+Bd6aoxfipHkt1YZLj8d5eDywnOi8WHN4Pl6Ngh2w7UUm1YLQZKWtUBKL",
-	"FOibYKmNSoLr3z9XS2KURYNgA5f7Gvr+O4Bq9xumQBiDDwMleSDJCNZV1fhVVPj1lYfwJUfjAHdWyEmW",
-	"SVgael9C5ASxhMBGnlNCGouCTi+Q/i+l6suWqisIynUPM7iBPd968VxvLoHOTfI4r3AlxAF4mUKixkP0",
-	"NcVQ/XnKsJg7g9/CdOR0nLvhqdIkksMh18ae1znK2kJL/r4dzws8Ju4VFafErkjjN9KAnWAwxHPXeBun",
-	"CI1tEtf5C6XzMGiX0DqWeVaSOkJyYZktF6Qn04hlMPDuQTayBHmaYjTWwEknVJEMmaZnJBXm3iN2jkCA",
-	"BIsAOkplPI6YQtApLNJlT2mkk6kxkvNMk6yQ150xmz5HEf79igJonAEF+xhHDb1lXSEVsHedp91TRZrL",
-	"ylQf4wq9wMMHbwAA9pLj975wCPcjluI0fzOREAon0NU4WyCmAhyCJenNT57tOvBSziEOfuEp1LSfp1nO",
-	"9lO2Z3AykGQ01uYAQv5QiLlEiME3bSwk9CMzhJegih3RfhWxHyYJVKvPIjJcUjwsi0fk8O+rLlzMILef",
-	"adqvY6xnFJ1b6Q6bzxarN8g+gOUxgD6LeSyu6GVG+hHtX1rnL9Q6tzACvXJv0rp0CvASqK+HL91MP6L9",
-	"Vezuud72ll49vShlVFkHPmBiTnNODtEERaeq5ek39nohBQvbIvteuLuNCtaXMl5svh9kyUv2eYAhAw/g",
-	"ClBbEIumQe4JfLhtvd0W0Hw5Q4kAuMfIzkwKVimH4iWJqud0HNdM/MFVCFrBNz/8HQQZXD02cET7D8cg",
-	"vM5ejqysssmoUrwvhkzo1zcH4Dco4+YhnGvglWI9VrnIu76EXS6T03wRSJYvnK9gG0ZjCzJrGg7Y0OIl",
-	"q6yH4xJFk7sEvhd0eua7L1YYViN3ERhXOJdLXZO4LnYZZfLXwZWRFRlAN7xNMgBKc2o/EFCG4qohGuR9",
-	"/xyjRLT+BVcvMS+RCwAEeiYPpXhi3HQuFsrl0i3/urjlX4oUW1gR9KLze2akmYW9XCi2MM7dYyxuWYGV",
-	"u9/xx9BWhlnAYVS/+3SEPssdgM1T7JNOg3zfJvOgGx++zKDf22JARZxYAJARVQ5PqkN7mqWdg4wBQKka",
-	"HY0Alx47HFBXnKbn0OQtYonPnDOIdy+5yCKVHArChiM9xTzrIaMuld88k6bOW2qOeJXX8y4u6vrIfCUA",
-	"dLhRDrwcmmSmRLFPqqrFYMnKS8WaJW1MFrdbKh1RISaKzTPKBjLTMa0+AOkL5JywQVUZ9rh7UNjh4DZx",
-	"oV8dBrgu53lbJuaseOUrftZcBRruUshbx0qeWnjolOoF0ZDDJIHDExO4Ls8BzCD3u1SxDNcfMDfdB4Tx",
-	"RATZmE4RRbZcT75rR/MIBvMyQDKrj4jtUFB5QGxrUf90zHRke/Jsr6yb7os9JN4KLq9Ggc38NpwR0OQd",
-	"LeO0fC0eiLTyYPhBzYXHw6jduO1n289iOj0rUbhnGhlmHS9kzIp40R88fqsCDjonrWok6JqkNkfhbwOE",
-	"szmGUtjQIHjpqGZkIJNYFQeZt3YvH2tMp/UAq8sbwS12NMJBxKG61jtmrII91R4zCsEtNxZc57ETy3i4",
-	"sp2YOubCDjbRclcVGFajLQ794La5FZthacSAtj1HHKQZMDjUiLTha7B+6GbM0J9h7AfIp1F3hKvMHWkb",
-	"TSpjMtnXgNbUp1xU+BH9g/2SC3LW9TlCp9PgZqN5a2+3vruxwMHGLx0iqLDOFTYa7OO3zz67zC8+j/JC",
-	"G6zwRFGFJDqPiumC6JqxEgto+ksi7HCRReN35cqYRIkpL1xZTQ872mB2AGKUccSvjpJxzGIX+JmODF8G",
-	"HiZTFQLnDdsiGkge2RthlYBZYN5LizAhx/2BsdOg3ppQ8/LhTIV2lfmGMOa2gusF8ofCeyoC+RZ95dui",
-	"V0EamFcjH1FButDtE5pGVkJ11S6IxYYy1TR6D3/PINsdKfptKcoNCnvn6906BiexXJu3y/itoTuebZ4j",
-	"MfdNFYHZ35dBoz/OWi9R0uOJ1XwPyHiUSBpjj8qnGllZBmFun739DP8Ax7vd3o4H1wg/EqWpIVjE7WVJ",
-	"D5tsDOloxEW/k7fFJJFMxkOBPU5oNEDW0SCPRxB0pqkcixj5owK3Vpafbh6YYUK0iqnt5Kpbm2t5X5HO",
-	"CbcNMDTtM+yEMU4jdmzxw71vbPtB7xI6HFHeF52wLTpyIlhqfoSa83Rq/oR2rCKCx0Zcw3dcxGNlfkf3",
-	"nAO48gGksB64ZX13EUsShZWDri+WA6U/bAvBJg5zmDpAe3QROihzwFfAyZAObkQnhLWOScJPUCf3Eq9D",
-	"29wF+9EkjGQ6ubJtUY588Zq3+TiuXmyve7b3S4tQksiIJmDOdNCq2t3a2cd+LxICca7+uS1kr6eY9q87",
-	"2mm2mua/32reajWbrgsMPhO6HXoXE3dxJ3RXzDhrPpWCmdFik/FOW1y1LRsRmwS/Ph5yIdMOuRoxSPru",
-	"MXHgklNdU1546kSaZzlTqkOu2ixZ3IIryvxaBKvugCUG1IT6Todc7WRNrwt98OHRlkLzbo7FgnDbVQd6",
-	"F6Rs5izgWaO+dWdRW4AkVYgGsJxcUe6g2aQPoBfzNkhemSVRaFsGROK1i2Vow80Gv1rF9xsato0nEdjb",
-	"MAY2B+kNiHHWznz8vcOt3es3MKlXtYW9ww6YArK2IjKNuaFtOpSiT9gnY5qYmWU2rxlhgxylY7NrXIC/",
-	"NOa9HksNAZpfbYMdMGEFA69+sbuDOc2A/53KSQH/G8g34YKFjqlZMAolrTNfaTnK44FmdgdESTzQ5mmy",
-	"l8dXcmA4Qxnu3NkfO9fwgVk+Drb/hhYVxc238863B0aJmUG4dmY68IuGpkQRFYDFA4lLMTEiIknIVfMd",
-	"9B1VhIlIxlzYHCeMmtjdwHk7HXgi7Rew/GashhTz28zGXCM9yhMFbXIpmQxkwnwHAjbcsiuNxynXsfPk",
-	"Ki5sh9dOdV8MVCJer64YzhHWCu48+IHfxz1Sp0EYWHEKT/I4VtByHyMb0Snj23NBDo9zO3/V2SzoeebA",
-	"8u2u+q4N3IOL6Z9h978aSS5Tf1AtgVeCHnQJMXeJuV4MhbM+h6xJ7nhKqX6+3L9R7ddwivyMS6NEB680",
-	"Gr8nJ6RH03ycIGhcS36uoVgmhuzlkgq0ddnly0J5qT7OR5nmdYnw8sIRXjY/A9XpH/PG7GqkCLf76WML",
-	"LNjVM8e8x1fEcB4zEatM7bxirGGdlet07uCLt+5adapF+p/yUSdDAJ6iZi+Ho5QpZZR7Q9gfy66zrd2F",
-	"TmwNqGoLJmIjyajIhRnVpJsyeqIgVd+2oXRKaJcNXKNJ69VCVRLeB5hrFqWevMPfJGMxotEJ2KPEmKP4",
-	"jrbQGTob2g1W3dOZEcuThKRjISAzXYoIU8kNA4IBhz7ksdVOXakhqK72PJdHhqxWYTdySStbs8j50sGO",
-	"zC60i/QhT8hjfbM7Vgh9MzEeGqI1zzcPiJnQXE/NKSgNf9dRCWWkmd5SOmV0WOSMmSLY5YJCWH72JTV0",
-	"q91zY8bvym4VJ/5Ydg9IDzM4uDb2hNN1Zrjza64qvSJANq+1XvVBrn8bjlklU/z2NTvNm3s393du7e6b",
-	"X4TcOrXW1ww65SL0mtpamLlK8yGTY72F7bxU0Nq70WwuUM+2wS5dnKuYIlgH1WRiuKBtBQYhdvQngGcU",
-	"xMacZ6FBDjUZSqXJTrMZNptN4GYnbKQPSMfY1iz3Alg10EFlJsmimMFdHPe3IHAAM1kePcCN+k3tNU+x",
-	"bn+SStHP/SuLjuEFK3Mfy271qXoPZiHTkzVCZu+aB19Y6h1TNk1qlMiYZR0SylLwcOELWojtt7dUWj/G",
-	"W88yvYGmKZ0uTpo94aKyPzP0TFjUKfplpgC+K7vLT7shn29NoPBjJFl3TOFj1UE0P86En81X288+lt16",
-	"/gQwQrhqkIcySYxSh6lpWSTDaPzjKGIMNHuUQdB6mYqIJYmxTzpq3P2YRboD5a+ZR8KcWEUqMHGMkvnK",
-	"uiMWa8CXjogXDzX7MZDH/BHYxAPhn5VVSe9d2Z0VV9kZ28ajsLrTwT20KrB/qE4UoeSTMRvjmbNGNxxZ",
-	"LSEC1SAfeg7AHhdcDVhMuLDhF6XZyNjsdAqxIbjT3AAt0BOzGlO02glXbYEVbSzO0gFLIzAw3bUO8Ctc",
-	"ybb4zM/kR17WoZ0XgCnQ0oIDv8YRn/GyD9ni0jLoIuaQ3bQ8YYLgVV30gg3zdBhUO9GfB/ooF9iUDOxU",
-	"e/OQTglVJ6VS7z5bL5lvURixOiHNLDQIZkBTGUpo9ICl6pi4iV+bz3zIjj+VggHX4XT78YCK/oDy+tHA",
-	"+5X5xbjC3wb17MOBJHRI7tUuxsiIEFJMtwD1a3FZEl5CulNywipwngBm7D4+6kWjmcFrFqE84Xi/Nbo3",
-	"IrQN3eKWQZGVsJ05eLFScf4W63HBFBnIyUzGD9xvFOmH7z8+Io1GYzsdC9UxjEa47GRI0CH3tIIe83nK",
-	"XY7pB6m8GBRUYJ23RQdvbkTJaQeyez4Dw498ZiTZZyQXtOSqLc1U18hn5rKtrS1S+L/5Mu0NyWckZRFW",
-	"xfXA8Q1/DqVgmqZTM5AuFbEiO43G9RAc8VJxzVzmmmJ9SA/7jHQmXMRychzTqeqQqzRJyIArLdPptZB0",
-	"Joz3B9r88KwdpO2gRXZC0g562V9D+OvMDjdKTslnhD0dsUizOIfuhGwylf9g0ftjrsBvxsxSdHp0yJNp",
-	"h1wddvvHohsfQOEL/BmaNWJamr/NsAYy5Z9KcTyUQg/M6HZ2zdfueccp1Qx/hAc2G80dN8LBOBVmzVPZ",
-	"pV2ecD01lquQOQbihOuBbaBt31MYnTe44eLR2SW93YR3t8WhgK3rQmKVIjvkt7D0KGulaT7tNkOy3wzJ",
-	"jSaQ0K0m+bfkkzE11iBT5Kqx+cnNa8QY/ZAzhzXPGdDjgaML65Fsiy6NTiY0jRU0+7wOUEUDhu5NuFZj",
-	"FKxIGBhdUFi2nWaiF1JHWYxZo7JHevDLsIVEDQ3esp9CYsh0h3xGdslnZI98RvbJZ+R6BWGXk/p18hkE",
-	"xT4joLBqTpPjRE5pUvpNNKDDEWSTF/42D9rHPR9yZTT3sptn/515gBk/JKcfa3msEsZGMDRI7YFHAZnM",
-	"fTHzVPMksxoD3mWpQKCpkudSfZxydVL+l3nGDjxS6flHZddj0tlxIhWb/eQSDKNERifOW8CjASSSZtxM",
-	"5RClFJA/WzbKmvBT1iHU2EFGYTOEK82dgFVqGCRW8sKtQHQQXCVSsLaYDBi2lwXtTQ3kOInJUJ4yIsWB",
-	"fX6PP2UxJLF6bzDWUgwZtBW5aLmgfL3y0cwegHcPXJNBYltsnDAjDYFdHe818xaq8E3uJPzy8z94/ke/",
-	"8/xn//dX//w7z3/2j27qoIb4fCho7UFEZVWl42Lyyry9vOxSeplCtlrjUeqrjxXaY70yueogplU1Z2xc",
-	"37zYfgb/Hp+w6UKsTuxG5mRyzJK8ZZnRPlGPhLcdWIbIhZFk/ZQphYm+DeiZPRlApjgCiiH21hWVV1hh",
-	"Bz/CSxM+cHCbcNDL5nzn5vB5qZ38lh+VxT1qah6QBa38Zog+p5TQ6ieZ7om0D2pFqVtnI/p9STGNxZLt",
-	"yDGBy+DGiw9unIuU2K/tjFiJHoFCQBetbqH3iOXuB5hFSBSDbgHKnpyrfX7KbAgCirBcBVHxoJGrtKuM",
-	"0ScFwzok21gvT0G0bolrjbbAZlexf/8QkYuNodZBqWdb7HVcpwB8Euv1WKTzTAgoiEzH4qDU6MgBuVRl",
-	"W76XI7JelcZ8VudHrN2vf/mjb774my9/+fPnP/xVsIZmfyFd+Wqyv8umfJegGefWlO98+Pwy0IzVLALw",
-	"LFdGIB6NRVZdaTn78hQrOFrmztc7vdBNowbO2Fio31R0YdefJ8X93rxXy3mqK+XwCFhgQfPch4gmvIvI",
-	"f7nxa3sA9GikXZkEuMsBCoaLPulQdSx7HXJVOwembVPkl3ebe9rCKhQWqDTrGP42PBtQMTO3Ing4oUif",
-	"MdEghwXPY/E9XRbJoYfd7/QV9G0ascVEbIx1MbVVF1CL3KXRCaB6uQIOKAUeixh9oeaFNsINqhKqQFIk",
-	"U4BMhda7VLMOYIrhUg3M+ATaRYA6ofmQtXxfgMje7/kM0Ntv18bOzzetsAjalXafMgBJyAaeJaF5KdGy",
-	"R2Ri5gH6o7Q5l/hQAKrIrTu351yKJZ7cR2PxOvlxV1PAHo1F7li9yCIS7IwP2QkuMJSORYO8fVlccllc",
-	"UgOYDFQrYLBSsDUcSOeqT20/S8diYbrt+5ZdlvGjFukhkLVn2HJBzKhZbFEer04YO1EhGdKPZboA+fFa",
-	"2BaJ7G8l/IQlfCBlrEIbkA2zaC6Bchvb8pLTvpBK86jU1nXOrbWY4kt1bZkRVgEcjsWlW+vFu7VSoJFX",
-	"1Z21XCQ/Ggs/x7feid92CtLq6b/rjK1KybVknnVUtMqi0xVtQVqWdRTOZwsRNZATDOg4hdaqUp7mhcA8",
-	"mYILuUtQDmz0sTL+4VbnYjWr15TvXKYYn1/DJjQ0XHLIRu6Y6g7Vm6gOq3Twzbq2mVm55ryI/AVdGZS2",
-	"zXfRa2MtMx+JIO/NCCe31K/zaCyynrmvsV/HTWO5X8cmSwaXzd+XuoF8WbOy9v3KiXpN+1vQKHFxbjZe",
-	"QjBFk6ck5mqU0Knt2lJ6ho5o/x188Itsk2ZfsihPG8f+rcnT1rRvp1TaeK+qs96SDO374AGj+GTELKF9",
-	"NddV0/5O5xuGUlu9D3gptH9ARmOtsV2Y699pG3DyEqaLTii3m69XMqFMAKruO83ezRs3GNQ829VyAhXz",
-	"CiEdVXvFxs//x1998w9//vyL/xbArnDcir3abi23XBeTL5ht1mW24GW24KrZghkTK+Vhm2YKeq1EM1U0",
-	"F3Tbz+DfZQ29XZIgdR3J4K4DYHCYTUH7inBlVMyqFt7rM7TL3L7XM7dvMWGvl9dXIOcFWX0om3M/q0zk",
-	"OA2JEy0WM5FhfApiD5mkKs3t24B6X5L7c5EMOhrYFbl0gL54B+jG/Hy/pvK6Eh068nD+w4U5fSFJGR4Z",
-	"+BMsGwAOwGNlUQWHNGaeOgyBV4z8ClnSRX8iLdA3Sour+83bbdSHJ1yxa5U5di9DcLwqGXaZAr17/cYe",
-	"6wYr678XklVXi/Vc5tRd5tSdW07d5jw2rNOIqlx3XuweAubWnTqiF7FFyM/x/opFt3kNuM1KStNpqV/A",
-	"OpLUMjRURPcyo3A4aZnoL4P5cgbASi1xw9fL+XtE+8v9vuDk+RZ5xl6IT0zTfg4/wC3Kl4siIqFT9I2a",
-	"h7aDUz5qBwt8XK+Ve6u4JM8///zLX/w/X//sV1//5H/9+s//I2bFB87D1ec9fZzIUx9s+Osf/eOvf/g7",
-	"X//sVyvJ9QtzaV16sy69Wet4s16mH0ttP9O0X9t/BYoDyFkhuzKeOuvkwKXSjhWzfiyX/9CBUPF3zchn",
-	"yomgOW8P08/Mw4yB5J7fFrbjiK1+hTZAUBqLRVP2HYyDB2JSDiyQOc42Mn1m9HEKPcOKI8/z+ss0BBcr",
-	"L2ngb5FMrXrQlTJhVNTSDy5dda+Yq+4CnHTmsNTXiLFKz4gREhm5qkhX6kGVt+6VdtRVGcpGu7r00L0M",
-	"D92r5pur6ZbLIAk9Dx0gQcnTXLzJLM6Mhh+5pzOXnTwFWFC4Zi6UnXvw2sJ34U0AJQdgyPAwlvnySD1X",
-	"3m+CF2/GTvjFP331Lz/65p9+8eXnP/zy899//nu/++Uv//rLz3+8khFwUX69BZzq0qF36dA7T4fehbjy",
-	"MvNhuztOTlbP3vZYdzl4szl8TBmmbJsuYUOPXMfpTqFrL00Sw8iFFOhCMfaIbbevmG6QO0WlyIE2W36M",
-	"JzIkMm2LWIorudZEXFUgh0FAMyiQArYgxLxrLCILqkBF7OEeuFac0Cr26Yin0wPCY+UMqGwSbQE40ikj",
-	"CVcacaOHXCku+tAmmccEkSD0hEfM9SqRImJlksJsxOvmGcKumdi6yu/NyWOgvubOrdtNej3eotHtG1s3",
-	"b+53t7pRxLa6e83d5u3b9FazuROEdS7bDWCYFIYQfPWnf/3Nj//D85/85a//249WEidvGmJ/+dLEvPYR",
-	"U8Z0LJErH7qGJdjA8FIwfLtcRJiBbxQHKciQiqlfiAJJlplnYiVbtBbTDz1Y7FkxYFGwF6CDZ4jfNuEe",
-	"Ib6tTp4lmRRK8LCWmg8Z9CUvt1Lxxa+uoYrjq9IA4dffVHN1Iws0B5GvgBAvaj1llA0X+/Zmqd14x+It",
-	"wQu5ThiU+IN+kUjRt3D3KXPFIH4H6HC+rDRHwHd03QIfjLm9LUYAsmq9is6dox1Pd/UpRPEKuY8W4rpn",
-	"4rUzEmE/glbw9c+++OYPf/f57/3t8z/+fAUZDut0MVZhDbbwLbQNL829czP3VuR/VcGiJRYfsshSYb+s",
-	"vs4Sscuf4EJpmiRwWKCDo5H8DfK2TAmyMOgxWJqvYV/3WpfOOV6zNIECJ/utyaEwJrnONrBeqw/7s2rR",
-	"eMjF0oSKVMohVBg5j60ZIBXTKypXjjHfQkDLZJtwAfqnsjY+CnGekg6+u0OihPKh6/8spCZd1nYm/gzZ",
-	"HpDOCfuUO4rHvIwOiaXrK2Fea0GRFEtPWVqNm7Ou7L7IgqXZNjo25EmjIVvYECfM5PdhNGTkPR2vKrsv",
-	"KK2jUnhvmtlxmaXxOmVp1Je+Qm4lWcrOBvkbM3zRyWPO0i1EC1+cVmmvsS2R/HRKiEJxltpmIX75u5bw",
-	"MZETVgVbeMRZ+ti+/0XK0Ow1i8pz7SS/PVmIORZ8QYSa3aqWoDzvXba0ixKUJrAYCaCIfWBRD+4aQumO",
-	"0XGTUGWbHua5OQd+CW+XGcNYOcqBZ8DD22IykMpP6RnIJFYWM0/mTwd/u5CCgRBtkHtCaWP0yx7pwCg7",
-	"KMsp6YxSppjutEgHcBo6AGSs2uLXf/OniKtLtslX//rT5z/+ifnjz/7+1z/885zGsb+SRX/yMEbR5MaW",
-	"Tx2bbXS1EyWnnQJEoUtlGo6VJuwpVxqg/fLpDSnqudbgN+dL9iyioN3SECALNayLDQfLiWiQB5hbxRWB",
-	"MufYNZNlZpqgXwB2ZrUikR2W10qZwMRPNWIi5qKfKxMY/f367/7g6y/+OygObi7ZYkPKNWdJ7O4/1lLT",
-	"BJYnaAV9cGACjQSt4HoTz7zNM5VJnL/q17//v8Cc13vyTuHJiieF7NVf/2//As/GX7tU8cibI1AnYims",
-	"yhEvSBPKiewyz/VSg1pZg8pFW7lk2zjhlZfFKjx1afsZ/rFSixe8BSO64OoADg0t17ggXDfIobsG5R1y",
-	"fjqTyip8OVBIaV2Qx7oBV78sAX9N80qXnZI1E0wLZ2NBhqkj5aKdAJ4RR8+qPDa3CbG+rPjcQgl2lJ32",
-	"y5TSl5BSeg7iYL+uRbQSOSKFrNDLxZ4ZWYApyo6OkQXQ0KVBjuAbL12okNR0wqZW789areQGwEFbQBoS",
-	"gCLh4hWhKSEiyQUmBkDC03IJFDoRhPjp0CM/f2VbKISAl6cs9XvATHBq1SHJlyK3XskeL2iFPv/Rf3r+",
-	"j/8hWEOzv5j4ZE22eJm/ehnQPL/81fPg/7USWVcyC7ZjrnTKu2NniZZqSt+Tk5mELMt+0ctqno5+roG7",
-	"cEBPsV9FlzHhvDyQ2YHgohOWMhtMirHhg036pHHcFravRpLMlvq4Lhix1cjLocjNAX/Ln9cLZiaFd1Ww",
-	"FJzeb1w7mDuQQpzv4sgIcg5eo9rK/gvXepYeEqcjrJ7+PaNc1ew8A42qi21hsrYsHvljnY5zv5JS/zPI",
-	"LggQuwOWsrbo4InskKuAXuk5sofsWkg6kADegSPdyZK/Ow3yIaD3QCmsIp+M2ZjFoAeiMhX6HV0qTH23",
-	"lBftwr2gfia9y74lrzYKuDkXM0dvdcfEqtLZy6qsjnHmaTSFJEy/8Rq2OhLMq8yDhvVeuUGnIsrpD+GF",
-	"JyOF5ZA0A55ntVxRVdXm3mRWhaQpfSlT4ABhT0cJdLi3Jetlr8a9LryVa4bN7BcqCfnqPsZHnGXjo2lK",
-	"p+XDM6zVtQHj0NyrsgI/lcPyxTBsr95imLd1WQ+B4xe/Dsz2ld73Qt1c+erWyEHzCP3bE0Yvnt6MW/lf",
-	"V3Ik76JlQfVHLJJpjLVnEFhH2Iq8dR1outkJJkOmUx6hsZDy/kC7TDFsrMto3CAPXAg5D7FP26LAsoAy",
-	"pzkb65CrSo5dKzj2VLNU0ITw+NoB1JHZdn0QtKCKdGQEaVzxMdUd6zBy+aVXFElkRBND7W1RuFiKzoII",
-	"dL5qr1cd2tBogf5fwc7u7cbtJhTAFHLdzsLAKH6CJXCQZeoXyeBjceENI24Fb201sUgNt8bcM5Aj8xRv",
-	"RYOW0bZubDV3t3b2zbXIDVuBmTfotEEYQNuqoLVb35+Ub8YFhYo9aijhPnhsLoPFl8HiudiAIQxCfQa+",
-	"kH9vHDP2mf0CLXT7mfdpacc679o8kob8xfBfLO3FLqnzNUPl0bVN2OtLC68tPvVQ7JJfchlkewlBtvM7",
-	"Rvsr6kuLADdnKOGKIjxGk8PK5aWF3bdRtIIuPqJ6kKvixXMazEq9VQyk6ujfHZmmDJoSC6f3OUgZaNAK",
-	"C3dQ0OI87c/5PEReMBDJ4ZDrBjmSWNWbPbdLo5OQKGbx0fDJREvSiaiIWJIwVAc7KeuNRcziTsv2Yq7h",
-	"GsZo3Uas5bUL1+Uallu/YB296mICdSsx2Mtw3WW47vzCdecoSZZG7EqVMjMuFo1TrqfAmrqMpiw9HOtB",
-	"0ProieEPWG5VJnDAf4M/G3sqNRbcNvAUO5PZGx4yOUqYzXsajqjgDPxvMy43VeK6uy8Fm84mZ0D8oFEq",
-	"pcqe8R7tskQRKXzEBy6ybmT5c8zwS5xXNsk/YafmOTCYmfCJa0YveyEEofLMJ/doXj6/D+fTTiYy1QPs",
-	"EMKThMTSe4xtbTf/nLd5YsSl8K7lw5FMdemCSNE3rznxrv5YdssuhYJUPeDC4pbaYA2sX9Zxzj6CnZoj",
-	"UAb6CRFKqCx0YSQv8MoUAACEtimKNDw2oknCRd9fQFs5Nvfw7zGa6EFWLDtKZcSUOiByxIQR7Tk+qreM",
-	"LD3lEQvOnpz9/wEAAP//",
+	"7L2LkxtHeif4r2TU7AZJuRqNfpAi0TGxwaEoDWdEike2rJgVeF2JqgSQ6kImVJloEKI6Yrwvj2ft9d5d",
+	"xPkxY4fvYrx7F36d42yPrBnf/jOipPkvLvL7MquygCqg0GiySakjFCIaqEc+vvze3+97FsRyNJaCCa2C",
+	"zrNgyGjCMvh495AOzL8JU3HGx5pLEXSCwyEjGVNyksXsiiInLFNcCkIVoUTpTIoBOaEpT6iWWSsIA/aU",
+	"jsYpCzpBN9jrBkEYqHjIRtQ8Wc/G5gelMy4GwelpGLwrY4ovmn/vB0OWMaK9t4dEZvDFR7IXEq5IX05E",
+	"0lr6htMwGNOMjpi2k7wzyZTMqqcZCfZUH8VwRURkH142pgNGeqwvM3ZApEhnOF0y5XoIFyg6YqTPU80y",
+	"QkVClMy0GRQ3j/14wrJZEAaCjsy48NmlEY/o03eZGOhh0Nlv37oRBiMu3Bc7YcWS3ZkoLUcsu/t0TEWy",
+	"OJPbSWLGpRjRkjAaD0ls78DtGacyYUGnT1PFqkfJ8Mn+KLlmI1i/f5WxftAJvrNdkNE2Xqa2SyMzVBKc",
+	"5hOgWUZnpfG/zVmaqMXxv2fWGCcwYqMey1RIekzxhBGehI4AQ3LMRQILbkbddGp9fOmZpwaDXjEtQwkV",
+	"20JiKRKuYex9mRF7UEgUcz0j3yXd4IvPfvrlP/6yG5DbD94iasxEcqSlpinpTtrtPfZdstNut6M62kIS",
+	"rKOt3Xa73W5OXPeS6iPiSOmKIjwpH/f2zs1bbXo92aLxrRtbb76539vqxTHb6u21d9u3btGb7faOG/qY",
+	"6qF/KvChR9wQXcY+nvCMJUFHZxPmT6cvsxHVQSeYTODK+uE/lpmu2gLY/hDPbrQV2XNNuIYdMVczkXAx",
+	"qFtjc7ZLK5ywPp2kZkxbccaoZskRNVd4K7/TZN3vPtUsEzStW3eeEC6IHlJN1ExpNiqv/e2tndrVZfbR",
+	"q1a3TCyrh3wvYaOx1EzEsx+y2eKwfyQnGZFTQY7ZDJZXD7ki5v1M6ZBQTUZSabJ7/TqJhzSjsWHRLXKb",
+	"ZGzMqIZN4oK8uUuGcpIpMmBaAcPt80xpoiZxzJQidEC5yPcLxVkxeW+QW2aUdRO+/maDCffvUx0Pa2SH",
+	"kZ4R7pAZZDykYsCMlOpRxRJiTr3MSPRGBGtBxcyI0NSIT6pKYo6wp1xpdUD2d3aJ1EOWTbli9TPsb+Gw",
+	"lu1l1WQeSMFqJnRbuPkoxkQu/fba+2Q6ZIIIabZmYCeZEMVFvHSE5l0rh1k9ztFYZrr2WMCvZ2BG8U7d",
+	"ccFHbs6KfiB7daP+SPbOMuTaE/6R7G0+3nf5iFfwzHtGOpIxy0ARquOLKdxcyRivt4Eb8tFkBLwQOYv9",
+	"Mx8IF5oNWAYjuS8TllayFLN4I/PrFWW4Snn94vSkenngjqNjOP31KzSm2vDJoBP8zx/SrU+emP+1t24d",
+	"PXnWDm/snv6rykV7NBF1m5xNxBk2Oand5GwiNt/kx+ZaVru28ChWtbgnNJ2w6oHhTS9mfR8DR6wZLMhB",
+	"5LgDeoK2gtEQ1SQeGqYaqaEcR8B1WTaOyhMyv9XMB9/ZUFRWSHd/pre3/i3O80nxsXW09eSN6vke0sE7",
+	"mZyM64hqYH48A1mxWrKCJ25OWId0UDdmTQdnGHG/dsSaDs5hvEavrjQ6jcA1llMsJ0ITmqZkZOQWU6ER",
+	"e+SjidKoyQA/JBFTmo+oZpGR9WAwplQI0JAHE1BQREJiqbQigtEsnTnpWcdLQeWvUTKFFIYymTDc88P8",
+	"TzsEXOBYB0+qpvzbaKUzY18tzvzOkMXHhJ2wbIaynYJ1paYsI1NzxKZykiZkSMdjJkLSm2in4qyYjnUO",
+	"sCNjO1dPy9prdsg9KVNGBRrvGVNjKRQDA+2B1PdlwvucVZDagyqdBDbEaDJGey7pIS1jxD3cb7fNk2Ip",
+	"NBMg/eh4nHL0SWyPM9lL2ei3PlLooMip19yRgMyRQhvN9eiEyxQdGWGQME15anYStDrQd0kimQICAmpC",
+	"FdHebLYty2Smgs6H+ZNHXBylyFO8J44M9fWYUZ5TRpUmO4XuDMpkEAZjaYRpFnSCbdiC0yd4VJgCraYT",
+	"3OjfurFzq983m6Gpnqigsw/KF9dwNL9HE/IIbyjOjlsMtV0x51N/W5eZ0Q/xIbi35f27T1NzbFkCerJZ",
+	"qSnq0lzlK2WOo5wqt3c7G+2dlsdMHI24UhzWLV9kSnqMZsAFjpkwx1owljDHcpav406xju8LOtFDmfFP",
+	"WFK1kOUBnMcaPpA4ZlhCKRgKx5z0TljG+yDYPa/fBx98sHV7oodMaLN2rIopUm1WYQrOvtzvBW9a4X3D",
+	"fdrbaJ9ULMesap/yQZCUxsfIfOHi3EuhOtOMa9Zo4/aKjXtbZj2eJExU7Vp5OOexa4d184Bt5MbqZYIK",
+	"2IOJOBZyKtwJ2N+Mezm/i5D6CJyp/vIKiZqUu6rRKu4Xq/hAavK2fegiE1l89TktZQZGtxs8ygRwnXC3",
+	"jm7xbm60eG4tNB8xOdHzhNmTyYwkPIGDR7OMnzAcBiPmDuco4IrIMcvgpWRIVaNFvlkssuXT5DAfxcJS",
+	"zw/0vEj2jDN0q39ro9X3nFpHmh6zktylAtwmOeUSmmaMJjPzehyRu53wZlz9VrHid6TopzyuXOrFUZ3X",
+	"YpuhMBeSSKimpA9MShHu6Hlnd6MVtX51w9lG1lEzp8hY95RZxJKS1WQFd3aLFXyYsdwVTt6mPK0WjwsD",
+	"Oq+1zGeCfMKoTU7Jdc40oujMUerOZuLLHJMjLeVRSrMBq2QTXBH4MTNnRpCd9v7N62/eIL2ZZo0Yws7e",
+	"IkO4KzTXM3IoJXnXvnhhheeGdq6MYW5Oc3zAHI58fa9vtL4jlnB6ZOZ2NBFqMh7LTLOSIFPMmDLeQ+Fh",
+	"Tdb1uq/M5c8m980ryaFZzopVrRnQea7uFUXgLcS8BclYF/rekrXe3YxHcAHWXJ2N08sYPVaEkmySsgOC",
+	"Rg0cJTI1grnS0IknWcZEPDuyqk1ZBdGECnLv8Xtkf3fnTeKuJXBvydShI2Ovb7srmlk9u7v+Bo8zGTOl",
+	"aC9l9vhUba9bg/PYz/eF0cK1lAla1BDLUDpfwQiXK/LWEDfy+oY69UTQE8pTM9XSZmYzHANJqW6k8V33",
+	"9ebHLDvhMSPvl56+sIL+y8/H6tFEyOkBKYZP+8YgfsR0Ntu6bT63wAViH2be9T3D5h/bWTzLPSo2iBeE",
+	"wWScuE/CirsgDPoorhYdLGFwh6a8l+XZDOPMHEHN0XWRcDoQUmkeqyUGlsz0kJhTAA6YnpxoG/DSB4SN",
+	"xnqG4ReapnA5S1PwujQJYL+VD2Axeh0G40kWD6l1syzdBnvh2xwUyY8nVGie4n00QZlO04eluefjy91y",
+	"iZyUaENMRj2WVQ2svFAQo1BODepRkagQPu62Q7LfDsmNNvitbrbJvyb52MhVYJNvXgshjjFiVE0yCGXY",
+	"t8neRyyG+UwE16tzAYqNfh+uPw3RP77yzt82V8HSnfruyw/te8MSmTypGN/CqxcIbSRFlXf/Pv1IZgRe",
+	"g8vHVc5NW0EFNRsV3j8YU8aOq/2K/jzgrtAOonICcJIeM31Ps9Hi6P1MgEZ+XP/l/s0r3/2QDmB+NE3f",
+	"64M8Wkr2FPSj+eHmlN0sh6Q096ocEn82+MjFeTwxM3Hqc/2xQ5d4bQoK0RljHRI96wZUJN2gQz5stVpP",
+	"TqMQvpPZwldCavPds1ardWq+kxmhJGW03xXmZ8isMBd0Ay9zpRuEpBvIMf4w0Ay/gNOC3+202+1ucBod",
+	"kIiLCE5vJKQ+Mn8YzYVEeLSi0LyOQ+aAuYarIzFJ04gIKVirK7riniDjlMZgJUUwnMiOkMTUmJ4njFDS",
+	"n4gYFkD2CSV5Wlufxlp17FTsJXY2k5GdRR+/0BkVisIVqoVqB14w5SKRU7xo78b1xH5rpHa+cquW4zqu",
+	"RghJAeyp7opITUZXK94Zlt5iJJRgKfkuuTJlvSvd4FqeNHS93Y5aJIJ4htnLhM5URK4mvN9nGROapDKm",
+	"KTFfXwvNymVK241Iqfl4VQ9ZV+RXXSM0Y/7yHRAzRvNoejIw/4zynRzRp5BIZ3RT2QdflmW/qkUiXLA8",
+	"cGLeRpQkIypmMJyQGK6jwq4YSaGHytDcjNFMWSekTOiMXI1utRPz1p3dUXQN6LKfyRG80vyuJXH+gKvR",
+	"bnv3xlZ7Z6u902rB553drb0dczc8bGt31mrhp51ZdO2gKyLYPhgi9U6PPGHoYDV0A9R326az7LRJwtjY",
+	"5hjtttuGAk+YanWFH/96FkDu3ofP8OAYplacmiAM5DjoGAIJrGgJOnBSgAe5O2LUUOFSLoJCCH1oM8mC",
+	"MPjyz/7m+S//PHgCbKPMScLg6dZAbtkvja7YekSn940GjMagS6aaVyHNazvFK7y8p05QLPBhu92B//4t",
+	"zDt3jJjxPQkDUCgbpowdc7NWwZhlaLjZyNLzX//F8199/vxn/2L00TxQbE8CiAmZldTb53/wR198/tdf",
+	"fPbzr3/5d88//yNQPjXIAcPX1RhXxSp+S+djfRNBZ8coTyWZQLXOeG+il+lEVcw5T5fCFEXSgyRInpFj",
+	"NlOVygpuxLNF2Q1HPavQAowhtbdz48bWDqHpeEi3dsGSqlQA/G31VTeq2ZYV8wv3JCxl695TJo2GorRI",
+	"l2NoqFWojo1UiDDgIpkou1oLPyLlNUsN/SFHJ/aI6cyq+ctuu28vO3X0XPF6ORVVqaQfDCVJpTSmNtg5",
+	"2kvMrNzLcSZPwFNX9RIVy4w1X/rH5vLHk9GIZpXLXpzEJotmEzyKk9jwNm15lKYDtXYS7yEdVI1ccxsS",
+	"a/SwQ86yh0bfGBkLvOJxPh9pehhyvjK/5Y8oVywxTAEzujH0bg0hLym3YCCGEPKXcqFv7AeV2VYlnTPx",
+	"eJulfkuelQq1fe/tF8HyDsiIZQOWQPpob2b+QdXPqH0kYyN5wpSRwa2yXMWc8aOYZkZm/Pa9h1vt9v4u",
+	"HEz61B/RdS/hcF2R+D2XN1k9WZvQsJGx4L/JGQwj+vQe3pwn0rm/z2hNzE3pHabXnBXLqxDOq0TAcO4a",
+	"v0EdD99gXZJmq/KIKUhVeXYum1o1aRdRXmviDfa8ePLKeTqbfI3tjz0dscnMH7pIjp+Vvm7yuS9kXlgq",
+	"nr+SeUpgOZc+n/zKlX1vomOJQn6OfpopKdZ32thJWjhol9/ge0HL4mdd0WHft3IlzvcglRb3dGMeeAd0",
+	"3jWPQFnhbzJqT156avxaJSMlJX+Oyp88q0ynPUdVu+C319sV7NvTqNec1Fn0bac9r8lCct16zSH6uvSa",
+	"t75M1XiO9puqcoVc9ny/zqLJbQWnK1v9uzIaUiqY8x6GkwkLnoobURC0t8Sh83HkJBX6x22Ooks2a0n/",
+	"Llmmy0b7Q0t/brC5y8EsOBWzpTdfhEu5VqFYx5tcks2bML9mM69ig0/CwOj1EBO0tkKtv2P5qat5TCXj",
+	"nL+2KSNtzuFWjubV43grh9ycA658VMER1yMd5I1WmWxCO2dkobV88jGj2dqHJc5rz9cr+g5fiJXVz+uv",
+	"z6MCOnT1x6sek4eu8luONHuqz1CuHNqysw2qzUKs6F1flOuifuQ8ajPq6aw4IGvQGR2NKR+IM/CI3Hu+",
+	"wgkIw7pjLz4tfOyLrkoeD4kaynEIBTPm/5kW6Kdct+K4FOy1736ycvGaibW5cDm6ntCXRHoz++mA0CKp",
+	"dMr1UE50HgaDKgEIE9lYHETSWsHZd2e1KNt4tzYawFLCdQy3HtUDi0eI0lSgu9IdnZTRBJfNxWRorPkJ",
+	"xHKMWSrMV6lUy3U5i2bih9xibdhvkLCR3ILKAKN3UqX4QJQDPrtbO/uH7d0i4BPLFG79Tm//+l77VhBi",
+	"4ZxXGXnMZuYvPi4CVF//wz8+/9v/D7KoKKRiBV//+Hee/+3/+eVPfumFrIIRFRMI+tnKtobFcYuRJ5xe",
+	"hYu/NMWmvmg75WeV0ohnTK31NLtcy4oabdHpoorEqoMztWETt9zPlikcuXHjVr83SY8rCcpty7r5KHmh",
+	"IpbGwnA9uwe3q7w5y7jZIR28y9W5uU4qgyBre0wO6eDh5Aw+Y49+FhiErSGgA9KnaaqI7PcNC+ZasbR/",
+	"4GoM+hNts7iaEWBBFOuKnYXJe7l0ixlMkGD5rCo26njuCsGGqa328qq1v3ticz5XsjYMEx0pphswFYrB",
+	"dpfraIZiDK4nYTkrq2nQPr8pdyruNoz69/ABMoYEteV8eZyxEy7R0VlOTDhdkrzKPg46+7thoCa4qNYR",
+	"23RqdkfiReM7j8K67NF6Jl1R44GjcVG9opLPYl5Vh+m9La58KKBTycwv7YUscSmKxG2Zmee7qo7Smarz",
+	"SOdkslCHS0csT9G0gT14off0nFGtCGiEayYEVlHdChSjHM+siKTDOBuFTxsnGZRouanI9Gm7eVD1ECKo",
+	"mApkkVsqs0f8w1ElKM0ZedZkCbxDtFQJneSvxmdUZkFjfTnzUBzmj1RrdbSGfRyEQbERxRALsvVWt5DE",
+	"3lkqb1ktF3Yuv/IZH1J1NJKZLwfyovZwTXGNzL7iZKRU6SO7S+WFfEiVIlwDBAaQdUQEe6qhKu+A0J5i",
+	"whx/QoVNKnfILmunC9gAYz7fynV6isv6yEZW/EyyBpljeUFHJ3j/8VtGMNJZ6WqjXsOjgzdb7Zt7u5tn",
+	"cJ0l86kYZpXop7OFJ1WqKJXl1++LUs67YkUZzJhhTjekvLpvo0o5sWE2yrqkka8Hzt7OzU8uqfPVr6Kh",
+	"C/Cyl0h4E097aR5rq83nRB4HxJxVLMtrz7thrped4O2tW0+e7YQ7u6dXu92W9+e1f7M6ag7jrd7OuZDi",
+	"qnXweEYpb6DAvcuNacD1OV20OF73bIOqdUSoybtPxynlYk0P1+1csGJWFeOQIh2hSxay7XXGEIIg8vy0",
+	"UYVDa00d7aU7itesE/GWVdSUc51hCpgG3pjn4CAeodFalS6EoERLIIw8PZf0ucVOLFLYAcB3OpSprx4W",
+	"2DvlJXNvCwuUUTuf+gUsIr/+6c3xt2rgTc2TaQ/ytwGjCXFQPXSuuTR5llGNFaUBqH3gdE/BQQgCZ6Dh",
+	"f4BdhiUj9pPU+FcxAaxawiKwoBPcefCjRUYSDyWP57ZxpRHjLcD8IYQN8JFhbd1HpQy3C7OQ1S1s+YQY",
+	"TChmhd6OYzbWW+/aryqfVp91XCzqOrN0Wv2i6iEwSLP8VFr3mNXYcar+WFYQmtrUL+YTbW1a87qPK3I4",
+	"GmXquZfUz/UdfsLWZfV3z87aL4JV18z8Ic0U+hvmh1gNI41FtZpkjGJ0oTklbz7r5aSe81D/rjwgW7/5",
+	"j3IXpsdRhhKmbxMYvIJ4kWy3wdllCObDYGf35q1Wuw2Ph1FWsmBXkLfI+ex7qiza/K0LUN6olUINHhce",
+	"BT56+w65cau9U8mYcMRVfhvr1dB2ayEpJ2OJVxxtg0u54BtShRWCaxGA28bFEcBU6nn03Ea7hbFPDO0i",
+	"2inWb3QR9fU22hH6h74YLer+usGU9QBv38lPF/ArcLbzL2rkJlSRYfWlNzoY++mTMC+MVOinnkAcLqEz",
+	"mNFkFIQBPRlAwrFAswKIOgMYuZRiuM4NzhWSmwttRSDETBYLHc3q+d9irfSTAi/R+3GRbJeyh7JGZAGn",
+	"vRrRmBo96diW4uf1fk1r7leIFG85FxSDNLVOUyoA708ds8QZeTbcbLHB8nrKtSi8RpX4wHmGzTwJV5Xn",
+	"s9ivytuXF4Ni7agH0lqx49F6c6lRZKr1C6dYFIvvTWgpD/4+o6keVkR8hiw+XgqAUBELKslnGg8hLSIk",
+	"kTwGwNrpIuQe15VuXLUAYSGPQYcFxKvVFftL8rYRenuOCyEoUWenvbt/xviSRdjo7NyqrB1dDL0XHkCj",
+	"khc+fnWUP+vNMGAilgkUUAQT3d+6WYB1GDUjN0pjdRI0jENZjPARHY9tYQaS59GICwi22T9j6KXixR7K",
+	"Popyd4NyVCuxHqVMTpVRkOYdGcX+BoB3b2EoHWP2OZ+PU9JpF/gl3ue6Zd4pOUT3F3io3fP50/6Yf5KX",
+	"oE3EmMaGR/V52jR2Ug5drQ7tuM1uFJU4dyduBdUtYOi6S8iIJhh187fIGHvK002m1MNzbLRiBY0vFzx4",
+	"cu+6q08t7tKq234ge3fhutPi7DRabHeJh6OjTipzKRq6iCyifbPar+J4NuW/i8EwOH/z+/kW1ZSYn8CI",
+	"IEqSPs0ablXhM1zUbxuV5uAeFrU5zrxefQ8Ak52W+MFCOamZFCgYU6MyO3xEjQhTjSaY85dna1z9ssIP",
+	"c4WsLgzoHKv2cd6BKugo35+5eGCOxmdIJWwKFFXFN9aLfeCenqkyyednC4YZ0HWRw2imz5I8dnBQEU6Y",
+	"iJQpRbRMIQi7kCy/V1N15DGtIlvWyWjHMNzfg97OzfZeu5J5FGymeA7K81VspwGTWDMmsFBMDHf4X+1U",
+	"aWsN+xlg7gR4BkdMAaDJAWj7PFGgQoPUIBORMNtXxzXBejERivXZz3wu3NwJdBtST/F3PbJZh0js3U7e",
+	"VQBy0uTIRmBjmU5GoojI+qiGZRzhhM4OCABJ/uhHP/rR1v37W2+9BRBIAnwZe3t7t8hIAhRAGKRcsKCz",
+	"8+ai97guOcwNpDJZBX67ogiCdpeQ4CCRVk49Z35uNbSqATpqktDcoJ8tIK4JViTzpIwYOxlyut2re2zA",
+	"hUJ+gSME7E9z385ZkgpgHPmKhA3y4bwdv4DgsE9vm8SG8TkXNoFzGPtyNMVUUitpP56wCaLpT4SwItcz",
+	"bgrJSUXM0jq4RY/Z+G900nbOa1T5iB/I3gKLmNi+mFDpmASdW/vt9mkzQ7WZUVmCNIK3HGUTgZ73QcaU",
+	"Cjrt1r5n+PmrtF66YlJKVyze5etWexUhrvXMsnzJ6iRrA/Wwwo1krKNECuap3YsVgWcw8ta3hLjgarjm",
+	"WxoaL676r6rGzhJDFWxmUeHklTe1K+A0labZugvUzDz5gewVtsn6KYCb6va2njlX1fP1KiX7IWnWZB1V",
+	"iZJ83y8ir/sHsncB7N8wwU14f0EIHhs+HxZ/n1UhhNbZNNBGAxo8XFFly6U6yhTLMVsWGMCWHCM6I4lc",
+	"zyHtHYeaTh9XFInUpFedqoeTWDFBp+9XArcefSIFW/EA6NFgriNX791+cPtag7za/GDZEeaLGPr5fsUA",
+	"qoj8foGONmeSnkCjhpTkWMTk6pjyJCRaHqkhH4fE/N8YqTKD0B9U9F8LXUFIactDAJDM+1G4SX+yiBdF",
+	"T1hGB+zIvbbw8wadYGf3VutWe9EJfWoDW/ldRzCHPNd0z0a8Kn83ikNQYC4fYSSts+d/NYtTdgShNShU",
+	"yH/Ar3bDUh6MP+K9m7dab1aPGAJn7pZFL2/VQiwFsIN0meqVaJDsurg8DW6aX7OF1GdHO61KNaNyfRdi",
+	"b7gOSEA9pqeMiZwo4ds8ibrHUjkleirLZUi16NZz27job5xZaNO8v5c5n+6u6jnNEUKjHStRQnVCaU9O",
+	"BkNdhNRnhdvhLFbd3MbNL0V5SOVJVXIRh3K9TsajIHhKjD0LuV7znKDBqZ87MqNqMnyLxXxE0zDfTICG",
+	"pQqhbQGlWLm2v7l7DXrj+C0S82H4rqmyE2fr3+Q5uddLKbr71Rm64RL5WXRZsJCgxUgw7tbM4Te38XkM",
+	"P39x1X6urqOoTnJ0yL7QpL8vbXe4sCJHxWvtv7xiwrX/79vCKyidMM/3SydyuGIrT5bhA8zH9W0u5QGR",
+	"Ip3ZVuRw+XcBIMA2LHVdJRt64+EBR1wd5XgDtWuGL7OQxtCiskEC6NISj4cFOlmVIWfWDAPZVx+9fYfc",
+	"2r/+5rWKLGKrYM/FGDXtpeyAqCnX8RCXviYtoQ6C4G1AKkckn1xZyJMlMbOiL6uBU127kvln3j1h2cxO",
+	"Co5z45wQu1aAHFqJfSiUpqLORzym0HzPmscxNapzq7ra1a/uKj/of5pIDT3vsZmEOuZiAOQ+ZOm4tdwk",
+	"XBzS9w8PHxK8oFpA2e4gK+41GzOVWVK9t9UVY7fx3MN6MMyCd1nO8xxsaee5lYXcttMPTMSPD5VMutKi",
+	"LzkmuPULzI5Cyi6raaLrfnUpcHNyuc+ma9ZVLjlta52ucnNIKhK/W2yvGHg1LjHN6IhVpg6aSUMn2RCJ",
+	"HsgTvMv5TdWPrMtF/MHj9x4Q+ysyohu32jvXCBdaEq+LkTEeZTJbbQ6tNuj9ZikVDgVxAigj1TmVhSOz",
+	"YQiejnhanbmQysFRyo9ZyodSJg0bseSr3My1V/+g8i5kISKPh4SGpHdgtrX4SoVG36Y15apjRo0EX29Z",
+	"7G2l/jbr6q52aUtrsrCqYcn1vDDaipGEHglUUc+jt+9/wPhguMy5Whn27a9yGpZQkarchqONn5Bt+IT5",
+	"UjKjBZn7q1dqIgCVfPGQ9WjJv+rnB61ZtJQnTC6mKWB/hgaHYUkdUpjjyMCQl83yAnyE+QJv4iis2SKq",
+	"jmS/kfHvNjMnouurwL1YuYZrJay9X/MFuth4os+X/+WhDQzgzwG4o35LNUnorEWy/qhDMhZDdzzsh1Ky",
+	"mkHagqVMrtrcZfMw7Kpy7YDE6Qk2nx9OMmGeVGJA+IirT6/ZLitHWh6VfDLkqj4qfpU9xbITlpCrh9fM",
+	"U0PQGM0rUBV5aksISDskI0bFkX0djK+So9fB+jRBRITdcnCINbnMRoMQdMQSothgxITGIWf9UXVWs0xY",
+	"6sNGVAiTiWjKLlzNU3lIoH6Ybcxkj/Z4yvUsB/jI/QC+d+L8mA1iENmwieM1MEp7sEJ7EudXIp92fh7K",
+	"56qKVcH23EllfLymjwbh4qBtDzbBzhhYBn2Zxczmji+ajra+fs6fnFvXZj6kz5/OIZvUsZmRVY1zNDJE",
+	"HoMHrM6nhrtr12R5USngUFSYWcgIQtKH4zzCWfXgEE5BQ8BjLgXiqXIpMB0Dttl1V1KTUc5uvCtVqyvi",
+	"9KRjL/6uMaRYrFlyhF+8QRKuwGnHkkJ5CUlmLCeWEKs8O+q9oghkR0Pd+QEZH1GzfGFX5I/13PtCau/p",
+	"10ICzfKlOLLtnsys3O9HGdUMf0hnRNGZbwLFcsQgScpMBrmdm84O2SLj/KWlcSv+lCToqVMH3kXku27c",
+	"5A3v6yPex29bXeF+5wrbURSVR6gs2rojGCcXxta+2hsciV6C3VjJDrCiSjBB5Js5p7+GjaOat2Z5G9FM",
+	"Glc1fTCcgVcEQu1MaCZitugmaVRTOm8227I2S9a1h+LtHBOpsfLmEXBDMVxb7bqEo9bAHxYPxdN3FnZs",
+	"q1Hw5bUrMw9HnfVHxmxITyA5dZKJyrAp3HoeUHGb6Xx2IPeNNJlPs3GiAXktstjTcA1AGH3khHHTLBjE",
+	"Z8S1s9k3+Mec4N8p+osBUuNXv/rJ15//1Re/+uXzH//a2YC2pWsFZwo67VZ7pzDHgxGee6j985lb0NnZ",
+	"PV0TqmZ3MVfHLeTKbURpvFFhRLHmVapWNhG5pPYCZH3pGKNDQ12dFHNeiuGCSlfXU4l6DZUKI7/anVnL",
+	"SArKWDnAh3jpy8+LRy2wUO3mVT3LlqyaaGcUWjJbL2+9OPxny11fn7It3fhhKrr1yZMPMbX56Mmzdnij",
+	"BtB9bdKqgGBv1DxifRqp1+OXr/q5CQBk4OchBc7SYOAMdPCy9sbCz5/Wzflh/sA1LKDHDNml2WF1hYBD",
+	"nlBNoofvPT4k2yc722AVbcHJVZGNImqoLLPqPfx0RcEjwGbyffDzbckrZdhGOYeFJzqH2M1lYP5hTDOm",
+	"JfxRpcI4WenyJPKX7924vhLSfV7Qerfv7K68e1r4XJe6xArvrLkJfC7Vw13xxhXkcxb08tuKeE/w4tZM",
+	"kWNoTgtGC5oihmJsOc0LoY+VSvRLppea8ZyRflY/zaOnZh5bn7KatLZYg/ZWjbaWFh9NxCae27hoW79G",
+	"c/0NtdX6DAiulfMtGfbotNbqxJFSxKmu3rcopQSfBjYbapi68SLzy9eooz1m42ZLZiEpMkaTAwL8x6n5",
+	"XBOb5atCGwpmggg2ZZkxDxT2YDdsR8AD88yJxVU/o65fZzo0cO6eSX13VSL1lIEZYLh26JWDjCWzFgkQ",
+	"i020mzHdtLJ4/fz886ukLZZ50XiYtxqcP7nIl7AH0xJbTp7l2Kld05W5+o4xna1pX6z5SZ4mZYtJK4Xp",
+	"wwmmg6N9q6X1RQNplwh+OqSandizktBZNWHnTLOi0M8osFfgXr/W9gDIZDnqfdAISMut2AVEEHMpsnEE",
+	"0bWensO/x2UtZ1ijA/H6Et+PB/WXewKv7+y29hbLotaPU5Z3+LpzxPeY0qTP+3ro4lHovk9PkGmC3xUS",
+	"C8yFWhJAWsRw23CSiZavbK0Mgb5iUbbXNy5WyYJKjXUWpvV9OS2Hd6dUkakUfq+bKespju2hTpA3Khlz",
+	"bAcz5FlyNKYZtEDMWJ9lGfxAkxNDlwoLa064gtGyp0PeQ0C6MBgPsf2U0jIDZC8s8gwDkD7VbuOiaqWq",
+	"R21tTl6j3LmalLjFHj3NXMC5Sra/O8+vf/O7f/DVv/vnr371D1/+9BeuTU8zRzFDR3HzDjzLm/5sikLu",
+	"2u+Up/edLBsMej1UJVznHAw/oZnXWoKds6YaXav4GsKGVPb8GhLTLJsRrg+c9ovmZiLFFU3Ahmyo3pTe",
+	"9KymkVBTpbax7rtmh6GLhTMp9RPy16usSK3jrT2kg+9N0uMzaFHlVrHjiQZeNZInrJLLeElPGzV5X97l",
+	"fZN2P6XqhXhuXY/qGsbbBSzaW/s8bZM2PLtea/gPn5RRvjau3S7wgRYP4jk0pJ/DIFrVMyAHz/GBdNww",
+	"SnA8NTtwtkiDY7Re4OA7H7a3btGt/u2tt588u1EdM5hjVGVvczvckHNZljSHxsHMCAHt33Bf/CkkCR9w",
+	"oz4dgf64NQcDc2NvGQpMtzt+9u6p+f+D06Mn5T/rsGDO5GCv1Ltq+1Ef0sE7rmNcCZ9hvg1fE32BPY3T",
+	"ieInud9rHXXAinirGVohX4SDpUKVy8z4hUr88xLr3mI8q+0JAOKcM5XXrkmEgQEYeTqoqbF6UdK2WORn",
+	"rxy0WEkW4w76a+wNfm2BDAdgM5ZW4GR958b+m/s3e+UyviZsbo5eyq6SCsfd2YOwZ43bedSRj2++DXBN",
+	"uvnyOPlK7nQeMdac0509wuoecab46hmlX4ksKsotN9/LdfevalkuwNO1SV/NJ27UG+zjkp72L12rWdnA",
+	"+KyaxOJe55gZZ+8vhl5AK+ETNpIlMItOcFtxuv3YKKFDyvN6wE7w1S8+//r3//3z//jXz//ws4vvPlYW",
+	"6d8rITgavTFNyQgxOLB+AIM6V13197WlvUIWkAI+ntioRg5rglgbEYlTykfrIpTcu/3gNoKScIczh4UP",
+	"XkbwUE4yDNzZxOGal1RWnb4tMzJmclxT5fiSdQnX88QWllaCqJy1ZxqeiI1xQ5uifFZTyLtyyrKt2BBh",
+	"irZLYa1swW4ezUOJOkxKqzBsLdMYSpS0bgd/RyCb+Aec3tcU/QY35SKkEvLHjQSTHfsZZNMZ6OlCtnZx",
+	"vziWEq8liF1bmHX6x7xstXlNfZez7I6DOqlu/ta0IHdN469+nL6vs27Mb3FVqhPwdAN7aj4szWDfrBsa",
+	"/EM+GBbawG/+6o+tyW8OonfHzeKOsdRMaAzd2Nu+/JefP//pz5bcI7OEC5rNvFv+5G9/8+M/hcwfIBTm",
+	"OR8sqMguKGITAekTlW5AZu5YW5CtyVFymqhCQLNDf7YWMkpczqehZ0qnKdZlfXlsh+0G6T0sXGZ+cZYB",
+	"qMNosS/7cmIKA3z8UljROTJY2OxKTyFAvXHocH1cEzKtd7cUY1ps+SBc7kMpsMkt1BpX8NbmXfkLQqkA",
+	"xIbfamdQt3clHlHMZeXOnYsxXyKFDSx6zrLH+dKsadJUeiyxmCWnO7NLlv358qqPPRsxB0e14vSkZYPg",
+	"chx0sFOUS5M4bcQq13g6dmm0j987bcZXG/DRCzDI5hnwQlKdByFlr+USysGhTb8xgJhIKgpWa9+4tlPV",
+	"UsCCgZTJEWJ588HQJqDAUOWUqeatr0BxqooHXWy9S25wnSFCmh/JM9lU56DgzRvfeYZYh/inO0cuG2dM",
+	"MR0SlipbU4B8dF2fHDzGD/LOVy2WQFWzWm4uM1ubUPQ4wGdjj0YELFjSZKLpep2Jsg9cB2Q9ZAqaq1E7",
+	"urVpvhSo9sPUuyvkgaGR5aR3XjLKypbzEFBnMQjP6B3ON/bFbcfiRAsQ+fmUwxz8sQlwZI8qdrTeLa5d",
+	"YyfP4mrWLs0DtlkZ5Ly5Rs7TLby23MEsH8Xe4c6NYhT5RYu4t3mHMzrmfoOzHNLXoYHCDq1oXbZKeBcr",
+	"3ggYdW6XGt0TF+l/55p31TRTYK63/VlzoErb2nSspW2u7JcqY5pCRnMdFPPKdNqNO2l5R7hIibcU9uoF",
+	"lMuoUHnDnDyJ3t+n8gaEBdiqT8drqjnFYp0tsf7Mh2dNYeDWadWr7trjcS8xVoSencMRm4tZQFsm7J12",
+	"QChRzBg9kDHBFclYf6JQkV+zw9R5HMg1DtfyhlQZi2WWsAQyPCM65tG8pvaiGk+dxxmfCyWvnQ5giXrF",
+	"ebkIt76nnWzk2/dnsb4+96IO/cr48cs5Iy+DAs9Smrn4ynpAfPCm1vRTQPQoq335xQljJmzPJnMn+EXh",
+	"ViOP8F5Ieir0tqKfBxQsANRSpaH428aE3BgXdQ7PA5GT4rnaO0FsZwMHrYTQULQnTxhpNy3SXAKvyvr6",
+	"SE50kwFBmf4cwpPCwtF+xpq23nyVAF3HIfk4JCfk6onR8Eb0I4v9pa5VgP5tDqyaL/Zy9FRzalk8ybie",
+	"oZWKgFKMZiy7PcEu3vjX227CP/jgMFgopLdNYMaZWX2AiolG9BiKARGn/Zh9wvGiCCqWbJ7kTE4ywq3G",
+	"QcaZPOEJy65A3mTuz8cBFKs01HocnJ4C8GRf1heVEqoU02REBR2Ao7ljCItQOMNUzK4oj+RoxrA0EZHS",
+	"EsMAij8NU5jKDI5J4n0/5WlKEtnqiq54443HfCC4GBAuWm+8QRD73BANOi2xCUa0fbITEcFYokhkllhm",
+	"/BO4oEO+BxNFgMgYFguxIqOWv5ywyNhqd4ZLqg66YpwZJeMN90T2RkjGVGlmVhrr5cBjSt44hPITIif6",
+	"DTOlY2iwwDVRmopEOdD+hI2ktUFaBBqvFxMRdIR4CF0BfW3M3Tghqkj0dMuR7hZ2vYns6rzLlVZvvEGo",
+	"UFOWkehZF0VtN+iQD1ut1pOQdP32A+b7btBqtbqB+cUh65uvDes/jVoE+hFE3j0R6dH42O9PgL0lugKg",
+	"/egIujNq6IiQECUzHZKJ0DwlkXs+AP6D9G6RO/AMRRIJATb2dMwzhsk19IQRIUnCxnpIUj7i2k7zg4xr",
+	"LgaGAh7ePrzzfewfAKjaI3MMydgoDois/eberRvXOsB6EXpixAz3APAJBUnEwINDEhmxF5E4ZTQzP7SQ",
+	"urpCcTFIDatEBbXIRyZKA9J4dPeQDiLbk9O2brjX37pvBhERLXNEJ4CBNIQ9kxOcnmJMkKv7O7tYij3l",
+	"il0zh7cr7EMeSMG8Jw2YJnvtfTId8hQikkNzGGyFQotEJzTlRnc4Mu/6rtnDyBKD8sHQh3Q8ZsIispp7",
+	"VVfYh7XIbUGiewkbQbAjnm39kM0iMgKADkoyprMZUbSPVaBv7mIOVKfA1cIyZKXMpoCzCIV6xsYpnbHE",
+	"0krxBr31yP6EROdoGZqfATFnjLhmDcRh53dg+QGRJoplwqKQUBIhAHpUBRkYzWEGRuQqE4ZNfjK8FuJJ",
+	"iwrQ/AjPc4RNFz58EqHpAcWhhGrCzHH1ey6QyHDOCKgkPTFn13DBZT0BcJagiL7xBlKwRYAkKNBRZzAU",
+	"WrRDcV3EyBtvHPIR85cH+r5yQd4/vHNAqJghadia/yQHf+SqKwxznhghMu8IyRtxtcj72A0ege89JDJY",
+	"F9sqHtDp7YFCrc6amPja/XYbESNTHjOBXZxsSOz2mMZDtrXbagdhMMlSK3JUZ3t7Op22KPzcktlg296r",
+	"tt+9d+fug8d34Z4isSYAqYcxh6//8T988fl//+pv/4+v/ut/8l1xwU6rjTfJMRN0zINOsNdqt/bQqY+4",
+	"KttDRlM9/MR8HrAKDeq2PUZUkRT6CygMMo8zCeQOmMTKQferFnkA/FpIFCAtCC1a/n4vCTrmLd+Hd4KC",
+	"qsZSWFD43Xbbap/aRvHpeJzyGG7d/kgtuH9zv6U8zgPZdJWRYN8NQn4+/4GfsFZJc8F6L+Xq3YN7ysZM",
+	"cO7UAtNqOlAQAGfZCY9Z8MQ8YxvEaP3C3hmy+NiC/1BNe4CNash+xAe4XCovRj9mM5uRgVIZiO6EZbzP",
+	"LdU1WvdHjCZcYI/GzZY+hsEj8i+OHbcBoqDKfS5mUmzS+e6ZmdGsZZ50vb13DlOYiMzwOIqKd+1cLCMo",
+	"TQhuTWbnMasHEgNyswMS4TAjoqAzmW31YSvylhPrHSpK1JpIIC+jmdXS7MnONkrGLcW02n5WFPwd8eR0",
+	"O/eIVFL0oZePYskVXHBQ+B6S3iQ9JpoOBoZBy8yPultJHhr1nict8p5gBIrxne4IWL1pavHVRovUnXKl",
+	"78BTHjON0aWywVXjCyou2X7XqFrgD1pxIepukNhwhlPUjDhKc0FHVQXHQkkr+14aUKLgOOzjWKpekY95",
+	"+6G5Ci7eaXTxDl681+jiPbx4v9HF+94RXnGxuQrIPid0o/4b+2tUoIga60zLSTwEP4ijdSApcMA93bIa",
+	"1RaeX7OBH+639+GnOSujuLNjDmXw5HSBshba3MH1V4ytkB+gqNwOqWERMgcLn2ovvad0JgPfnke/VUFg",
+	"K7zq4HeEI+97dKq1gJzS9OIhn8sSDAFvChBWjF5sndSRMYksG8uVftAGI7SbIouGZ4xom7FE5AmmAxDI",
+	"W7Kvi965izCMeN8W/hYRwwIUYp/YZe6KyGtjaNsjfJfstNttcvvBW1BH2ekGJ3zcDeCLqzHXM/Jd0g2+",
+	"+OynX/7jL7sBee8Ryb/88s/+5vkv/7wbXIsOjGrIBGQqoDQW0FnX4kCYZxnZ/d6jrhjxpy03e5yhYYow",
+	"6JBEW5EH3WWGbtYdfX4dEhVhoygkURE3Mn8ZagD1H2tJjP0xJFSV54wuEQt+5S4hUZH+FRlT1PfWIQQ6",
+	"OugA1B0zpDAzY0pnuGXs6ZiKJCI0SRSJbDWLGRU+2XyCVIEI7Qmz0GDIgQFRMCsUUGA8xzRNWyTKN5NR",
+	"o1bSKUXbsSuM8YhYFmapDwhPQmJ13dACbYoEPAiIuJlOKShNLEMy+wCDKEbDVggjhWMNIV9SAdgNHSiQ",
+	"QW5+od24kOREKjOYThQ6Tws+BVhDPm38CwxamLv9u8cUT4zl5lYcv0droUKeeV63FyzKmlyJg3kb1mGd",
+	"Ox7LTK/3BkMC69xxF3aryR2HkFVsLqxoVTHH1hBPBQxFOkDWx/NMWODLYCQWjFnTQeCz3zXLARYqd4xY",
+	"Q48ZwrkU4+NCaUaTuoHYG0qDWVU3/GK1GTvy5orMq6XF7O42uXh3d2Mtxne0O62lVGRRrbjs7tYpLmVW",
+	"g7qLVFXmKIgaFE7YqdM1+aZiBqzVOdTQ1Yc+rhaBTFpwtsupcAHrITW2K+GJy4QchbmbkKP8yMP5CmXU",
+	"RDESPXwfJXs+6u3ebMtdu8WT7WfojDzdfuY94TQKbaWiAPQ/57Qr0gCqOCzKVkeZa7NYz1X4Q4iprrzj",
+	"t62T0vAaazyAz+R7MpmtabqCtWd1lAJQD7fNSzj/9V88/9Xnz3/2L4GfZbCY0+YaSwbP/+CPvvj8r7/4",
+	"7Odf//Lvnn/+R9a8HZhnjTOpxjboud6Ztzksp+XQE/jZFzjOzrlznCpugyMC7okNLeHtdy0SWtVT7WXb",
+	"d21p+bsyXgql667Pr4NRvDI22c1GF9/Ei281uvgWXLzTaBg7OIyd640uvv7SODDShdcTqJ4JMyPrrb1V",
+	"Y0veChux5WnGte99KTifywJZwa8zDP4o1K25Yb+9GXh6Ijz0Vgf3GKYxG9DzaBhub0bcb4ZjJ5JZ7GDH",
+	"8KnoCjnRYA2MAV2VjUq6u8wSlrUIuF0snnPCjBECkVFKetRLxhrLTNvgiIfFC2HQjGvNRIvc7grLu+FV",
+	"0nvVMZv5OV0VfB3W7eyq80Xy9cWKSI/bo/FZz+2//LP/8vz/+vlCrlxwe2sHXQl51q8aynGpIhKqIywo",
+	"Kwp8/7HmtV//5f/48p//969//5+e/+E/ffnz3/vNn/xXC7ZQ/brdxdc9WVtwfM82d2ggN85fU4WXWyi5",
+	"KoVVkPkT8Wq53S5ZfCWL/8BwWzIZEy3RDdRA4e7JZLYFcfigc3Pv5s0b7ZsbcvUt62Or5uwu4lb2tEGf",
+	"9LwrHHDconN+AVvMnZdMyMLPMqSqVc0n32ElL8PZOVcCC9Co1uGMnOAdpi+UGbzDdD0/OFzcq9eXH7yw",
+	"I37WU/uI0aTy0GK8qP7oGpt3Sxq5nOtqTWzkxVPbxAptFBcrCu+sqZwracdCTjHPydfUKuO4OV3OitT6",
+	"tRWdl+Fuu9d/IAW7j4L8ZTiYVp3NM9t85rF7TYJZD6S+LxMIzH/b4nBwTL2Oqr0ZoQL0e0vsV9TS09rA",
+	"qNpfx8+11nFAIPkmRO2dOUPT48kS66yMPQ+9WMpyGZ3Kvv11dbe9c82WDFvLDnoWyGSGYQvzF3vKlYY4",
+	"umAQ9MGEQGO7mQe0r4VESctrppIgj1HWPzblY4bWImzOFWXDay1yW8wIphmDL5amqWGyIzojicSRQkw/",
+	"ZgeQ9mhsNp6mpAe5oMUhI7cXfNbGaNtv38qjgROBV2CyXqvIHOyQNyKXnYepg1Tk0+0K97wO2d/ZzWEw",
+	"MuwDXOPpG0/Oh2Pe61tOtuCq/x4krtHFWUPOqPXWmyUFuxUyN6o9925Z1nPdX4Dv8fnv/9EXn/91vTX6",
+	"1X/5z1//9P9d31v48CKNvirpcdeQHksOykcZE5uB5qYbyZRLn+drbxA3Mlt3dr85DlLncnzBsv5WuL+z",
+	"u6ETVTGaLfOiHjq/ovWHplxpzOvHogbMJuaCUBDAHewB5PJTXP4LmSjIZtAs69OYkd6Ep1izYNPzdcYY",
+	"5rfnCTNaSkyoxTb07z96t0Xe4SesyDS4SuG+a5BygF8eafZUR6HtWqaHVdIOp3wuVj1mQUA/SMzwMHuH",
+	"I4G74TcPVKjIO6kEFAqM8QbS090BwsReyoW7EjY3D25Zv+cT8CBaN8xuOwyUzHTQCbb8t64tbh4jfVyQ",
+	"vHldw+GvhjfhpbA8JJCN4/Ln44Z45lXNnyIzA2Vxka3lfWVzBi0n2hCUTZID3F5lK1SoUf0f2KIarkgq",
+	"lT4oVPSI9Ix6CxqP0WcXXRJ43dlD6Z5evb4eWzqj+4tr8ZbDLnxNrfG1FIyzkjkuUqPQZ7VdbmR1czkd",
+	"VjvK3pszIkHLKKwpUCmKui5XJqQm2Qk/kVmLvLWQKGUk7X57f6kX7dJzduk5e7U8Z6+oi8yRinN8uQSF",
+	"MtHcr/NZFa4bVzqXsr7GFN9jxsbmIp65ulToj45VqYYVYGkr5mVa55Ct3OwKrGk1r7D5wFhKbXgNFERB",
+	"Mn6lY8hPFXiRYuulJRUAx9yCef1WvfPm6//8h5hK4LK7oBcv+wZ4aw5fiJPmtVQbLj0e5+HxwHKi82LN",
+	"4fl4NUp2wLYXmVRLQpO1tkJFLFKgb4JlNioJrn//XK2IUZYNgg1c7mfQ998BVLtvmQJhDD4MlBSBJCNY",
+	"11Xj11Hhz648hC85Gge4s0JO80zCytD7CiIniCUENvKCEtJaFnR6gfR/KVVftlRdQ1Ce9TCDG9jzrZfP",
+	"9eYS6Nwkj/MK10IcgJcpJGoyQl9TAtWfJwyLuXP4LUxHziaFG54qTWI5GnFt7HldoKwtteTv2/G8wGPi",
+	"XlFzSuyKtL6VBuwUgyGeu8bbOEVoYpO4zl8onYdBu4LWscyzltQRkgvLbLkgfZnFLIeBdw+ykSXI0xTj",
+	"iQZOOqWK5Mg0fSOpMPcesXMEAiRYBNBxJpNJzBSCTmGRLntKY53OjJFcZJrkhbzujNn0OYrw71cUQOMM",
+	"KdjHOGroLesKqYC96yLtnirSXlWm+hhX6AUePngDALBXHL/3hEO4H7MMp/ntREIonUBX42yBmEpwCJak",
+	"Nz95tuvASzmHOPilp1DTQZFmOd9P2Z7B6VCS8USbAwj5QyHmEiEG36y1lNAPzRBegip2SAd1xH47TaFa",
+	"fR6R4ZLiYVk8Iod/X3XhYga5/UzTQRNjPafowkp32Hy2WL1F9gEsjwH0WcITcUWvMtIP6eDSOn+h1rmF",
+	"EehXe5POSqcAL4H6evjSzfRDOljH7l7obW/p1dOLMkaVdeADJuas4OQQTVB0pjqefmOvF1KwsCvy74W7",
+	"26hgAymT5eb7QZ68ZJ8HGDLwAK4AtQWxaFrknsCH29bbXQHNl3OUCIB7jO3MpGC1cihZkah6TsfxjIk/",
+	"uApBJ/j6x7+DIIPrxwYO6eDhBITX6cuRlXU2GVWKD8SICf365gB8izJuHsK5Bl4pzsYql3nXV7DLVXKa",
+	"LwPJ8oXzFWzDaGxBZk3DIRtZvGSV93BcoWhyl8D3gk7PYvfFGsNq7C4C4wrncqlrEtfFLqdM/jq4MvIi",
+	"A+iGt0kGQGVO7fsCylBcNUSLvOefY5SI1r/g6iUWJXIJgEDP5aGUT4ybzsVCuVy65V8Xt/xLkWJLK4Je",
+	"dH7PnDSzsJdLxRbGufuMJR0rsAr3O/4Y2sowCziM6veAjtFnuQOweYp9HLXID20yD7rx4csc+r0rhlQk",
+	"qQUAGVPl8KQi2tcsiw5yBgClanQ8Blx67HBAXXGaXkCTt4glPnPOId695CKLVHJbEDYa6xnmWY8Ydan8",
+	"5pk0c95Sc8TrvJ53cVHPjsxXAUCHG+XAy6FJZkYU+7iuWgyWrLpUrF3RxmR5u6XKEZViotg8o2ogcx3T",
+	"mgOQvkDOCRtUl2GPuweFHQ5uExf61WGAZ+U8b8vUnBWvfMXPmqtBw10JeetYyVMLD51RvSQacjtN4fAk",
+	"BK4rcgBzyP0eVSzH9QfMTfcHwngigmxCZ4giW60n37WjeQSDeRkgmfVHxHYoqD0gtrWofzrmOrI9ebZX",
+	"1U33xR4SbwVXV6PAZn4Tzgho8o6WcVq+Fg9EWnsw/KDm0uNh1G7c9tPtZwmdnVYo3HONDPOOFzJhZbzo",
+	"9x+/VQMHXZBWPRJ0Q1JboPC3AcLZHEMpbGgQvHRUMzKUaaLKgyxau1ePNaGzZoDV1Y3gljsa4SDiUF3r",
+	"HTNWwZ5qjxmF4JabCK6L2IllPFzZTkyRuTDCJlruqhLDanXFbT+4bW7FZlgaMaBtzxEHaQYMDjUibfga",
+	"rB+6GXP0Zxj7AfJp1B3hKnNH1kWTyphM9jWgNQ0oFzV+RP9gv+SCnLP6HKHTafBmq31zb7e5u7HEwSYv",
+	"HSKotM41Nhrs4zfPPrvMLz6P8kIbrPBEUY0kOo+K6ZLomrMSS2j6KyLscJFF43flyphEiSkvXFlNDzva",
+	"YHYAYpRxxK+O00nCEhf4mY0NXwYeJjMVAucNuyIeSh7bG2GVgFlg3stBDnlm0zhVFJI+jZFjo6iiZaiV",
+	"ERWzEEfdnwiblQSVkOiVnYw6XcGEnAyGxvqDKm5CzZRGc3XfdUYhgqPburAXyHVK76lJD7AtE7AbHSzQ",
+	"N0Zzg0Qzrwo/poL0oJ8otKV0pwcps97CqSu4tfdt25yZevSAu9jBZq5pRd82ofTyN3NXZkhSRvtGGzD/",
+	"2j6QQ3OYMPPEUC3WwGNLUsUAD3Vky3UhuQyTv+YMKC6Uptakff/wDmSDldtolLodhDZ7JCun6GFLA3SV",
+	"mDUh2IVRS1lF8XZ9bEeATTBl/GbgzUAELxSHoLFygktz19LRS1ZNvJcLD5GlTMLQFSNhMU9e5xLpb1F4",
+	"9JClKZkOZ75w6xshW+qbkxlboY4VroyaboJW4JjnmGbY+rAGeGWh1w81OsNTDf1qzC86Y6wUBepJPQRh",
+	"rFyW6ojRAhq6zPJAyhujSVzRYKl2xdRYUh54tFXJsTWoER9iht17WKpYp0hJgdhnmPdew/aXebPe4nZo",
+	"tMmSvOVMRblpptjm3NKDgikzu8UGR6DcXPVZfEi6wa12go1vbSsA8l1yZcp6V7rBteIRwZpM7h1+wi6I",
+	"xT0065rURshymuDCo6FLQJWLqqhk8XH54EPve+fVWIdpnQvDwvaE9RbPPfw9bwDkDBu/yVm1e9re+Xo3",
+	"IsRJrPYN22X8xtgYPN88R47umzpzwv6+qtHO47yRJyV9nlo/6gGZjFNJE+x4/lSj+Mkb4thnbz/DD5DG",
+	"Ybc38sC/4UeiNDUEi10gWNrHlm0jOh5zMYiKJusklulkhAYLwIGCOtwij8eQwkgzORGJM0dA1rpqR/PA",
+	"HGGsUy6UJFfd2lwrutRFx9y2U9N0wLCvmrFJj6wI8r6xzay9S+hoTPlARGFXRHIqWGZ+BNGWzcxHaO4v",
+	"Ynis0eTNv1wkE2V+x2Cvg0v14UgRXaZjI8ExS1OFOBRO0rsWR7e7QrCp62BBXXskDDi7xjiA1mXlaYQb",
+	"EYWw1glJ+TF6eL0yvtC2CsTuhikjuYdX2SZ7h76zpmgad1S/2DIGgxA6BBa/dAglqYxpCs7xCH30u1s7",
+	"+9g9UEJal0PT6QrZ7yum/esOd9qdtvnvt9o3O+226ymIz4Te2d7FxF0che6KudDfJ1IwM1oKVm3UFVdt",
+	"A3BEusOvj0ZcyCwiV2MGJYR9Jg5cqRPshHXL66k0z3KGcESu2por3IIryvxabn0SgV8fqAmFSUSuRoY3",
+	"QKZG5CBqtUxhUR2FFr3By/BCtkcjdMLK2NxZwLNGfSvbYgACSaoQwylyekW5g2ZTiIFezNsgFXqeRKEJ",
+	"LhCJq9ACGoKIwHwqVaf8fkPDto05tokxjIEtNIgB/GEbtXj8/dtbu9dvYImY6gp7hx0whT4tisgs4Ya2",
+	"6cgoyOzjCU3NzPIIihlhixxmE7NrXICrIuH9PssMAZpfbbtGCIgIBjki5V5h5jRDN5lMTkvdZIB8Uy5Y",
+	"6JiahTZT0qaGKC3HRXaZmd0BURIPtHma7BfZOgXMsKEMd+7sj9E1fGCe3Z1BYjk0PCtvvp13sT0wSswz",
+	"x7Uz04FfNLS4jKkAZEeGzhcjItKUXDXfQRd7RZiIZcKFzZjHHBy7Gzhv51GdSvsFLL8ZqyHF4jazMddI",
+	"n/JUdQXYW9OhTJkfjsL2rXal8TgVHtsiVZ+baWeZzKL6LmuoRLxePdZcWLUT3Hnwo8BLp4nVSRAGVpzC",
+	"kzyOFXTcn7HND6ri2wspMx7ndtHP0/kWOnk41LfnmptpuAcX043N7n89LnGu/qBaAq8EPegSsPiyg085",
+	"sZINONTgcMdTKvXz1dGy+iiZU+TnAmQVOnit0fh9OSV9mhXjBEHjfEZcQzwqgVq4CjyDs7LLl4UZWH+c",
+	"D3PN6xIv8IXjBW5+BuqTiReN2fVIEW73ixGWWLDr1yF4j6/JCHrMBEayQL+6YqxhnRd/R3fwxVt3rTrV",
+	"IYNP+DjK+0nMULOXo3HGlDLKvSHsj2TP2dbuQie2hlR1BROJkWRUFMKMatLLGD1WUPhpm5o7JbTHhq5t",
+	"uY1goioJ7wP/uO15RN7h3yMTMabxMdijxJij+I6u0DnWL9oNVt3TuRHL05RkEyGgzlGKGAsTDQOCAYd+",
+	"Aw2rnTrgClBd7XmuzjOyWoXdyHB5eptZ5GLpYEfmF9rljSFPKDLH5neslEjJxGRkiNY83zwgYUJzPTOn",
+	"oDKZsolKKGPN9JbSGaOjMmfMFcEeFxSSPOdf0kC32j03ZvwD2avjxB/J3gHpYz4w18aecLrOHHd+zVWl",
+	"VwQW8bXWq94v9G/DMetkit8Mcaf95t6b+zs3d/fNL0JunVjra84ZvwwLsbEWZq7SfMTkRG9hc1gVdPZu",
+	"tNtL1LNtsEuXV75kCP1GNSZc2NggJGyiPwE8oyA2FjwLLXJbk5FUmuy022G73QZudszG+oBExrZmhRfA",
+	"qoEOeD1Nl8UM7uK4vwGBA5jJ6ugBbtS3s6IUw8jURZZz/8qyY3jBytxHsld/qt6FWcjs+Awhsx+YB19Y",
+	"IQdTNul+nMqE5f22qgo6cOFLWojt3rxSWj/GW09zvYFmGZ0tL8E65iKpqy2BDlz+QEb06btMDPTQsOj2",
+	"yy0o+YHsrT7thny+MYHCj5Bk3TGFP+sOovlxLvxsvtp+9pHsNfMngBHCVYs8lGlqlDosdMgjGUbjn8Qx",
+	"Y6DZowwiMjMGRszS1NgnkZr0PmKxjgBMJfdImBOrSA3ColEyX1l3xHIN+NIR8eIbF3wE5LF4BDbxQPhn",
+	"ZV3S+4HszYur/Ixt41FY3+ngHloX2L+tjhWh5OMJm+CZs0Y3HFktIQLVIh94DsA+F1wNWUK4sOEXpdnY",
+	"2Ox0BrEhuBNShKnRGc1qzNBqJ1x1BWbG5ZlsvDIvHad7pgP8CuMiLD/zc9U2l6gG55W8BbS05MCf4YjP",
+	"edlHbDlQAfSkdTjBWh4zQfCqHnrBRkU6DKqd6M8DfZQLbHELdqq9eURnhKrjSql3n52tiGNZGLE+Ic0s",
+	"NAhmwOYbSchrQ+AjLAPCr83ffMSOPpGCAdfhdPvxkIrBkPLm0cD7tdVquMLfBPXsg6EkdETuNS7tzYkQ",
+	"aiW2AEN2eZE7XkJ6M3LMalBDAbT2Pj7qRWPjwmuWYYbieL8xujfi/Y7c4lYB21awnQWw2kpx/hbrc8EU",
+	"GcrpXMYP3G8U6YfvPT4krVZrO5sIFRlGI1ytGyTokHtaGcLwUu4KhGhMbrX1WcY674oIb27F6UkE2T2f",
+	"guFHPjWS7FNSCFpy1QJ9qGvkU3PZ1tYWKf3ffJn1R+RTkrEYS4T64PiGjyMpmKbZDFKiqUgU2Wm1rofg",
+	"iJeKa+Yy1xQbQHrYpySacpHI6VFCZyoiV2makiFXWmazayGJpowPhtr88KwbZN2gQ3ZC0g36+acRfDq1",
+	"w43TE/IpYU/HLNYsKYDgIZtMFT/YXlAJV+A3Y2Ypoj4d8XQWkauj3uBI9JIDKKOGj6FZI6al+WyGNZQZ",
+	"/0SKo5EUemhGt7NrvnbPO8qoZvgjPLDdau+4EQ4nmTBrnske7fGU65mxXIUsELWnXA85hjLse0qj8wY3",
+	"Wj46u6S32vDurrgtYOt6kFilyA75LSxkzxuzm7922yHZb4fkRhtI6Gab/Gvy8YQaa5ApctXY/OTNa8QY",
+	"/ZAzhwg6OWz4gaML65Hsih6Nj6c0SxS0jr8OwJdDhu5NuFZjFKxMGBhdUAgClOWiF1JHWYJZo7JP+vDL",
+	"qINEDe2C859CYsh0h3xKdsmnZI98SvbJp+R6DWFXk/p18ikExT4loLBqTtOjVM5oWvlNPKSjMRS8lT6b",
+	"B+3jno+4Mpp71c3z/849wIwfChGPtDxSKWNjGBqk9sCjgEwWvph7qnmSWY0h77FMIGxpxXOpPsq4Oq7+",
+	"ZJ6xA49UevFR+fWYdHaUSsXm/3IJhnEq42PnLeDxEBJJc26mCsB7CjjytnYmSvkJiwg1dpBR2AzhSnMn",
+	"IN8bBom4MHArEB0EV4kUrCumQyYAAQq0NzWEKpuRPGFEigP7/D5/yhJIYvXeAHU/kEFbk4tWCMrXKx/N",
+	"7AF498A1GaS2YdsxM9IQ2NXRXrtoyA/fFE7CLz77ved/8DvPf/F/f/mPv/P8F3/vpg5qiM+Hgs5eu3l9",
+	"Y7GWF5NX5u3lZc/7yxSy9drYU199rNEem4Eu1Acxrao5Z+P65sX2M/j36JjNliK/Y29bJ5MTlhYNcI32",
+	"iXokvO3AMkQujCQbZEwpTPRtkf32LcPBU0Aj5zmS6xXllWNBP2jCKxM+cHCbcNDLVs/n5vB5qX2hVx+V",
+	"5R0PGx6QJY2h54i+oJTQ6ie57om0D2pFpVtnI/p9STGN5ZLt0DGBy+DGiw9unIuU2G/sjFiLHoFCQBet",
+	"b8j8iBXuB5hFSBSD3lPKnpyrA37CbAgCirBcBVH5oJGrtKeM0ScFwzok26a5SEG0bolrra7A1qmJf/8I",
+	"+2AYQy1CqWcbNkeuoh+fxPp9FusiEwIKIrOJOKg0Ogp4V1Xb5PnliKxXpc2z1fmxc8NXv/rJ15//1Re/",
+	"+uXzH/86OINmfyE9nhuyv8sWz5cQbOfW4vl8+PwqCLb1LALwLNdGIB5NRF5daTn76hQrOFrmztc7vdBN",
+	"owFq7USob2uvCtftMcP93rzz33mqK9XwCFhgQYvch5imvIc40oXxaztKIeCf7W0pEgssyMWARFQdyX5E",
+	"rmrnwLRNL/3ybnNPV1iFwsLeuz4T5G14NmCs525F8HBCkT4Cs5U8j+X39FgsR14nKKevoG/TiC0mEmOs",
+	"i5mtuoBa5B6NjwEj1hVwQCnwRCToCzUvtBFuUJVQBZIinQEAP401P6GaRYBQi0s1NOMTaBcB6oTmI9bx",
+	"fQEif7/nM0Bvv10bOz/ftMIiaFfafcIAJCEfeJ6E5qVEyz6RqZkH6I/S5lziQwGoorDu3J5zKVZ4ch9N",
+	"xOvkx11PAXs0EYVj9SKLSADFE7MTXGAom4gWefuyuOSyuKQBzC2oVsBgpWBncCCdqz61/SybiKXptu9Z",
+	"dlnFjzqkj21RPMOWC2JGzRKLGX51ytixCsmIfiSzJTji18KuSOVgK+XHLOVDKRMV2oBsmEdzCZTb2Abq",
+	"nA6EVJrHlbauc26diSm+VNeWGWEdXPZEXLq1XrxbKwMaeVXdWatF8qOJ8HN8m534bacgrZ/+e5ax1Sm5",
+	"lszz/txWWXS6oi1Iy7OOwsVsIaKGcooBHafQWlXK07wQmCdXcCF3CcqBjT5WxT/c6lysZvWa8p3LFOPz",
+	"a/+JhoZLDtnIHdO+9SJUh207kOU4+ehSynsAm1mZdZhoW3aPPb6Uxpws67WxlpmPRFB0+oaTW+nXeTQR",
+	"j3FMr7Vfx01jtV/HJkt+K4K9G7qBfFmztvb9yol6TQdb0HZ7eW42XkIwRZNnJOFqnNKZ7QFYeYYO6eAd",
+	"fPCLbLprX7IsTxvH/o3J09Z0YKdU2ca5rk/zigzt+xZDHFuwA2YJHaiFHu32d7rYfp7a6n3AS6GDAzKe",
+	"aI3NZ103eNvOnVcwXXRCud18vZIJZQpQdd9p99+8cYNBzbNdLSdQMa8Q0lG1V2z8/H/8xdd/96fPP/9v",
+	"AewKx63Ya+zWcst1MfmC+WZdZgteZguumy2YM7FKHrZppqDXmD5XRQtBt/0M/nVOq1VJgtT1t4W7DoDB",
+	"YTYFHSjClVExWzXZfWdnaJe5fa9nbt9ywj5bXl+JnJdk9aFsLvysMpWTLCROtFjMRIbxKYg95JKqMrdv",
+	"A+p9Se7PZTLocGhX5NIB+uIdoBvz8/2GyutadOjIw/kPl+b0hSRjeGTgI1g2AByAx8qiCo5owjx1GAKv",
+	"GPkVclEp1lNpgb5RWlzdb9/qoj485Ypdq82xexmC41XJsMsV6N3rN/ZYL1hb/72QrLpGrOcyp+4yp+7c",
+	"cuo257Fhk7am1brzcvcQMLfezBG9SCxCfoH3Vy66LWrAbVZSls0q/QLWkaRWoaEiuhe0YbQ4abnor4L5",
+	"cgZAUNkwezKBXyoaer9Ozt9DOljt9wUnzzfIM/ZCfGKaDgr4AW5RvlwUEQmdom/UPLQbnPBxN1ji43qt",
+	"3FvlJXn+2Wdf/PP/89Uvfv3Vz/7Xr/70P2BWfOA8XAPe10epPPHBhr/6yd//5se/89Uvfr2WXL8wl9al",
+	"N+vSm3UWb9bL9GOp7WeaDhr7r0BxADkrZE8mM2edHLhU2oli1o/l8h8iCBV/14x8rpyIa0Bfh/Qz8zBj",
+	"ILnnYzNlr3Nq35XGYtGUfQfj4IGYVgML5I6zjUyfxQapCyMv8vqrNAQXKy8Yhy3HypFMrXrQkzJlVDTS",
+	"Dy5dda+Yq+4CnHTmsDTXiLFKz4gREhu5ip1767x1r7Sjrs5QNtrVpYfuZXjoXjXfXEO3XA5J6HnoAAlK",
+	"nhTiTeZxZjT8yD2du+zkCcCCwjULoezCg9cVvgsPe1EDDBkexipfHmnmyvs2ePHm7IR//ocv/+knX//D",
+	"P3/x2Y+/+Ox3n//Hf//Fr/7yi89+upYRcFF+vSWc6tKhd+nQO0+H3oW48nLzYbs3SY/Xz972WHc1eLM5",
+	"fEwZpmybLmFDj0LH6c2gay9NU8PIhRToQjH2CMIlEMV0i9wpK0UOtNnyYzyRIZFZVyRSXCm0JuKqAjkM",
+	"AppBgRSwBSHmXRMRW1AFKhIP98C14oRWsU/HPJsdEJ4oZ0Dlk+gKwJHOGEm50ogbPeJKcTGANsk8IYgE",
+	"oac8Zq5XiRQxq5IUZiNeN88Qds3E1lV+b06eAPW1d27eatPryRaNb93YevPN/d5WL47ZVm+vvdu+dYve",
+	"bLd3grDJZbsBDJPCEIIv//gvv/7pv3v+sz//zX/7yVri5HuG2F++NDGvfcSUMR0r5MoHrmEJNjC8FAzf",
+	"LBcRZuAbxUEKMqJi5heiQJJl7plYyxZtxPRDDxZ7XgxYFOwl6OA54rdNuEeIb6uT50kmpRI8rKXmIwZ9",
+	"yautVHzxq2uo4vjqNED49dtqrm5kgRYg8jUQ4mWtp4qy4WLf3qy0G+9YvCV4IdcpgxJ/0C9SKQYW7j5j",
+	"rhjE7wAdLpaVFgj4jq474IMxt3fFGEBWrVfRuXO04+muPoUoXiP30UI865l47YxE2I+gE3z1i8+//v1/",
+	"//w//vXzP/xsDRkO63QxVmEDtvANtA0vzb1zM/fW5H91waIVFh+yyEphv6q+zhKxy5/gQmmapnBYoIOj",
+	"kfwt8rbMCLIw6DFYma9hX/dal845XrMygQIn+43JoTAmuc43sFmrD/uz6tBkxMXKhIpMyhFUGDmPrRkg",
+	"FbMrqlCOMd9CQMtkm3AB+qeyNj4KcZ6RCN8dkTilfOT6PwupSY91nYk/R7YHJDpmn3BH8ZiXEZFEur4S",
+	"5rUWFEmx7IRl9bg5Z5XdF1mwNN9Gx4Y8aTxiSxvihLn8vh2PGHlXJ+vK7gtK66gV3ptmdlxmabxOWRrN",
+	"pa+QW2mesrNB/sYcX3TymLNsC9HCl6dV2mtsSyQ/nRKiUJxltlmIX/6uJfyZyimrgy085Cx7bN//ImVo",
+	"/ppl5bl2kt+cLMQCC74kQs1u1UtQXvQuW9lFCUoTWIIEUMY+sKgHdw2h9CbouEmpsk0Pi9ycA7+Et8eM",
+	"Yawc5cAz4OFdMR1K5af0DGWaKIuZJ4ung79dSMFAiLbIPaG0Mfpln0QwyghlOSXROGOK6ahDIsBpiADI",
+	"WHXFb/7qjxFXl2yTL//l589/+jPz4U/+9jc//tOCxrG/kkV/8jBG0eTGlk+RzTa6GsXpSVSCKHSpTKOJ",
+	"0oQ95UoDtF8xvRFFPdca/OZ8yb5FFLRbGgJkoYZ1seFgORUt8gBzq7giUOacuGayzEwT9AvAzqxXJPLD",
+	"8lopE5j4qcZMJFwMCmUCo79f/c3vffX5fwfFwc0lX2xIueYsTdz9R1pqmsLyBJ1gAA5MoJGgE1xv45m3",
+	"eaYyTYpX/eZ3/xeY89mevFN6suJpKXv1N//bP8Gz8dceVTz25gjUiVgK63LEC9KECiK7zHO91KDW1qAK",
+	"0VYt2TZOeOVVsQpPXdp+hh/WavGCt2BEF1wdwKGh5RoXhOsWue2uQXmHnJ/OpbIKXw6UUlqX5LFuwNUv",
+	"S8Bf07zSVafkjAmmpbOxJMPUkXLZTgDPiKNnVR2b24RYX1Z8bqkEO8xP+2VK6UtIKT0HcbDf1CJaixyR",
+	"Qtbo5WLPjCzBFOVHx8gCaOjSIofwjZcuVEpqOmYzq/fnrVYKA+CgKyANCUCRcPHK0JQQkeQCEwMg4Wm1",
+	"BAqdCEL8dOiRX7yyKxRCwMsTlvk9YKY4tfqQ5EuRW69kjxe0Qp//5D89//t/F5xBs7+Y+GRDtniZv3oZ",
+	"0Dy//NXz4P+NElnXMgu2E650xnsTZ4lWakrfl9O5hCzLftHLap6Ofq6hu3BIT7BfRY8x4bw8kNmB4KJT",
+	"ljEbTEqw4YNN+qRJ0hW2r0aazpf6uC4YidXIq6HIzQF/y5/XC2YmpXfVsBSc3reuHcwdSCEudnFsBDkH",
+	"r1FjZf+Faz0rD4nTEdZP/55Trhp2noFG1eW2MHlbFo/8sU7HuV9Jpf8ZZBcEiN0By1hXRHgiI3IV0Cs9",
+	"R/aIXQtJBAngERzpKE/+jlrkA0DvgVJYRT6esAlLQA9EZSr0O7rUmPpuKS/ahXtB/Uz6l31LXm0UcHMu",
+	"5o7e+o6JdaWzl1VZH+Ms0mhKSZh+4zVsdSSYV5kHDeu9coOoJsrpD+GFJyOF1ZA0Q15ktVxRddXm3mTW",
+	"haSpfClT4ABhT8cpdLi3JetVr8a9Lr2Va4bN7JcqCcXqPsZHnObjo1lGZ9XDM6zVtQHj0NyrtgI/k6Pq",
+	"xTBsr9limLf1WB+B45e/Dsz2td73Qt1cxeo2yEHzCP2bE0Yvn96cW/lf13Ik76JVQfVHLJZZgrVnEFhH",
+	"2IqidR1ouvkJJiOmMx6jsZDxwVC7TDFsrMto0iIPXAi5CLHPuqLEsoAyZwUbi8hVJSeuFRx7qlkmaEp4",
+	"cu0A6shsuz4IWlBFIhlDGldyRHVkHUYuv/SKIqmMaWqovStKF0sRLYlAF6v2etWhjYwW6H8KdnZvtW61",
+	"oQCmlOt2GgZG8RMshYMsM79IBh+LC28YcSd4a6uNRWq4NeaeoRybp3grGnSMtnVjq727tbNvrkVu2AnM",
+	"vEGnDcIA2lYFnd3m/qRiMy4oVOxRQwX3wWNzGSy+DBYvxAYMYRDqM/Cl/HvjmLHP7JdoodvPvL9Wdqzz",
+	"ri0iachfDP/F0l7skrpYM1QdXduEvb608NryUw/FLsUll0G2lxBkO79jtL+mvrQMcHOOEq4owhM0Oaxc",
+	"XlnYfQtFK+jiY6qHhSpePqfBvNRbx0Cqj/7dkVnGoCmxcHqfg5SBBq2wcAclLc7T/pzPQxQFA7Ecjbhu",
+	"kUOJVb35c3s0Pg6JYhYfDZ9MtCRRTEXM0pShOhhlrD8RCUuiju3F3MA1jNG6jVjLaxeuKzQst37BWfSq",
+	"iwnUrcVgL8N1l+G68wvXnaMkWRmxq1TKzLhYPMm4ngFr6jGasez2RA+DzodPDH/AcqsqgQP+G/zZ2FOZ",
+	"seC2gafYmczf8JDJccps3tNoTAVn4H+bc7mpCtfdnTxPKsxbzqdUDCZ0YDsQKjpTNpm8HD8cMQsQ4LxY",
+	"CBNc8ZL7UrDZfAYIBClalaKw6hnv0h5LFZHCh5XgIm95VjzHrFGFh8xWEqTsxDwHBjMXo3Ed72U/hEhX",
+	"kV7lHs2r5/fBYm7LVGZ6iG1IeJqSRHqPsf3zFp/zNk+NTBbetXw0lpmuXBApBuY1x97VH8le1aVQ9aqH",
+	"XFhwVBsRgvXL29rZR7ATc86qkEUhDArliy5W5UV3mQKUgdB2XpGGkcc0TbkY+Atoy9MWHv59RlM9zCty",
+	"x5mMmVIHRI6ZMPpDAcLqLSPLTnjMgtMnp/9/AAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -88,6 +88,48 @@ func (e CustomerExpansion) Valid() bool {
 	}
 }
 
+// Defines values for CustomerFacetField.
+const (
+	CustomerFacetFieldCity     CustomerFacetField = "city"
+	CustomerFacetFieldCountry  CustomerFacetField = "country"
+	CustomerFacetFieldIndustry CustomerFacetField = "industry"
+	CustomerFacetFieldKind     CustomerFacetField = "kind"
+	CustomerFacetFieldOwner    CustomerFacetField = "owner"
+	CustomerFacetFieldProvince CustomerFacetField = "province"
+	CustomerFacetFieldSource   CustomerFacetField = "source"
+	CustomerFacetFieldStage    CustomerFacetField = "stage"
+	CustomerFacetFieldTags     CustomerFacetField = "tags"
+	CustomerFacetFieldTiers    CustomerFacetField = "tiers"
+)
+
+// Valid indicates whether the value is a known member of the CustomerFacetField enum.
+func (e CustomerFacetField) Valid() bool {
+	switch e {
+	case CustomerFacetFieldCity:
+		return true
+	case CustomerFacetFieldCountry:
+		return true
+	case CustomerFacetFieldIndustry:
+		return true
+	case CustomerFacetFieldKind:
+		return true
+	case CustomerFacetFieldOwner:
+		return true
+	case CustomerFacetFieldProvince:
+		return true
+	case CustomerFacetFieldSource:
+		return true
+	case CustomerFacetFieldStage:
+		return true
+	case CustomerFacetFieldTags:
+		return true
+	case CustomerFacetFieldTiers:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerField.
 const (
 	CustomerFieldAttributes  CustomerField = "attributes"
@@ -577,6 +619,30 @@ func (e TransactionStatus) Valid() bool {
 	}
 }
 
+// Defines values for UnmatchedWordReason.
+const (
+	UnmatchedWordReasonLeftOut     UnmatchedWordReason = "left_out"
+	UnmatchedWordReasonNotFound    UnmatchedWordReason = "not_found"
+	UnmatchedWordReasonNotTogether UnmatchedWordReason = "not_together"
+	UnmatchedWordReasonTooShort    UnmatchedWordReason = "too_short"
+)
+
+// Valid indicates whether the value is a known member of the UnmatchedWordReason enum.
+func (e UnmatchedWordReason) Valid() bool {
+	switch e {
+	case UnmatchedWordReasonLeftOut:
+		return true
+	case UnmatchedWordReasonNotFound:
+		return true
+	case UnmatchedWordReasonNotTogether:
+		return true
+	case UnmatchedWordReasonTooShort:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Total.
 const (
 	TotalEstimate Total = "estimate"
@@ -802,6 +868,34 @@ type CustomerCreate struct {
 // CustomerExpansion defines model for CustomerExpansion.
 type CustomerExpansion string
 
+// CustomerFacet defines model for CustomerFacet.
+type CustomerFacet struct {
+	// Field A field of the filter language, so that a value can go straight into `filter`: `city`, `tags`, `tiers.value`.
+	Field string `json:"field"`
+
+	// Label In the language of `Accept-Language`.
+	Label string `json:"label"`
+
+	// Missing Customers without a value.
+	Missing int64 `json:"missing"`
+
+	// Other Customers with values that are not listed; absent where a customer may have several.
+	Other *int64 `json:"other,omitempty"`
+
+	// Values The 50 most frequent values, the most frequent first.
+	Values []CustomerFacetValue `json:"values"`
+}
+
+// CustomerFacetField defines model for CustomerFacetField.
+type CustomerFacetField string
+
+// CustomerFacetValue defines model for CustomerFacetValue.
+type CustomerFacetValue struct {
+	Count int64  `json:"count"`
+	Label string `json:"label"`
+	Value string `json:"value"`
+}
+
 // CustomerField defines model for CustomerField.
 type CustomerField string
 
@@ -810,6 +904,12 @@ type CustomerKind string
 
 // CustomerPage defines model for CustomerPage.
 type CustomerPage struct {
+	// Facets With `facets` only.
+	Facets *[]CustomerFacet `json:"facets,omitempty"`
+
+	// FacetsAreEstimates Whether the counts were made in a sample.
+	FacetsAreEstimates *bool `json:"facets_are_estimates,omitempty"`
+
 	// HasMore Whether another page follows.
 	HasMore bool       `json:"has_more"`
 	Items   []Customer `json:"items"`
@@ -822,6 +922,9 @@ type CustomerPage struct {
 
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+
+	// Unmatched With `q` only and when the first page is empty.
+	Unmatched *[]UnmatchedWord `json:"unmatched,omitempty"`
 }
 
 // CustomerPatch defines model for CustomerPatch.
@@ -844,7 +947,10 @@ type CustomerPatch struct {
 type CustomerSearch struct {
 	Cursor *string              `json:"cursor,omitempty"`
 	Expand *[]CustomerExpansion `json:"expand,omitempty"`
-	Fields *[]CustomerField     `json:"fields,omitempty"`
+
+	// Facets As in the list.
+	Facets *[]CustomerFacetField `json:"facets,omitempty"`
+	Fields *[]CustomerField      `json:"fields,omitempty"`
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
@@ -860,11 +966,14 @@ type CustomerSearch struct {
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
-	Filter     *Condition           `json:"filter,omitempty"`
-	FilterText *string              `json:"filter_text,omitempty"`
-	Limit      *int                 `json:"limit,omitempty"`
-	Sort       *string              `json:"sort,omitempty"`
-	Total      *CustomerSearchTotal `json:"total,omitempty"`
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+	Limit      *int       `json:"limit,omitempty"`
+
+	// Q As in the list.
+	Q     *string              `json:"q,omitempty"`
+	Sort  *string              `json:"sort,omitempty"`
+	Total *CustomerSearchTotal `json:"total,omitempty"`
 }
 
 // CustomerSearchTotal defines model for CustomerSearch.Total.
@@ -1144,6 +1253,9 @@ type FilterSource struct {
 	Measures []string `json:"measures"`
 	Name     string   `json:"name"`
 }
+
+// FilterValues defines model for FilterValues.
+type FilterValues = []string
 
 // Health defines model for Health.
 type Health struct {
@@ -2038,6 +2150,21 @@ type TransactionPatch struct {
 // TransactionStatus Purchases are paid, to_ship, shipped and completed.
 type TransactionStatus string
 
+// UnmatchedWord A word of `q` that is to blame for a list without customers.
+type UnmatchedWord struct {
+	// Detail For people.
+	Detail string `json:"detail"`
+
+	// Reason `not_found`: no customer has it. `not_together`: customers have it, but none has all words. `left_out`: customers have all
+	// words, but the other conditions leave them out. `too_short`: as a part of a number it stands for too many.
+	Reason UnmatchedWordReason `json:"reason"`
+	Token  string              `json:"token"`
+}
+
+// UnmatchedWordReason `not_found`: no customer has it. `not_together`: customers have it, but none has all words. `left_out`: customers have all
+// words, but the other conditions leave them out. `too_short`: as a part of a number it stands for too many.
+type UnmatchedWordReason string
+
 // ValueFit defines model for ValueFit.
 type ValueFit struct {
 	Converged bool `json:"converged"`
@@ -2054,11 +2181,20 @@ type ValueFit struct {
 	Parameters map[string]float64 `json:"parameters"`
 }
 
+// CreatedFrom defines model for CreatedFrom.
+type CreatedFrom = openapi_types.Date
+
+// CreatedTo defines model for CreatedTo.
+type CreatedTo = openapi_types.Date
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
 // CustomerExpand defines model for CustomerExpand.
 type CustomerExpand = []CustomerExpansion
+
+// CustomerFacets defines model for CustomerFacets.
+type CustomerFacets = []CustomerFacetField
 
 // CustomerFields defines model for CustomerFields.
 type CustomerFields = []CustomerField
@@ -2068,6 +2204,9 @@ type CustomerFilter = string
 
 // CustomerID defines model for CustomerId.
 type CustomerID = openapi_types.UUID
+
+// CustomerQ defines model for CustomerQ.
+type CustomerQ = string
 
 // CustomerSort defines model for CustomerSort.
 type CustomerSort = string
@@ -2087,8 +2226,41 @@ type IfNoneMatch = string
 // ImportID defines model for ImportId.
 type ImportID = openapi_types.UUID
 
+// InCity defines model for InCity.
+type InCity = FilterValues
+
+// InIndustry defines model for InIndustry.
+type InIndustry = FilterValues
+
+// InKind defines model for InKind.
+type InKind = CustomerKind
+
+// InOwner defines model for InOwner.
+type InOwner = FilterValues
+
+// InProvince defines model for InProvince.
+type InProvince = FilterValues
+
+// InSource defines model for InSource.
+type InSource = []SourceChannel
+
+// InStage defines model for InStage.
+type InStage = []CustomerStage
+
+// InTag defines model for InTag.
+type InTag = FilterValues
+
+// InTier defines model for InTier.
+type InTier = FilterValues
+
 // JobID defines model for JobId.
 type JobID = openapi_types.UUID
+
+// LastPurchaseFrom defines model for LastPurchaseFrom.
+type LastPurchaseFrom = openapi_types.Date
+
+// LastPurchaseTo defines model for LastPurchaseTo.
+type LastPurchaseTo = openapi_types.Date
 
 // Limit defines model for Limit.
 type Limit = int
@@ -2113,6 +2285,12 @@ type TagID = openapi_types.UUID
 
 // Total defines model for Total.
 type Total string
+
+// UpdatedFrom defines model for UpdatedFrom.
+type UpdatedFrom = openapi_types.Date
+
+// UpdatedTo defines model for UpdatedTo.
+type UpdatedTo = openapi_types.Date
 
 // ValidateOnly defines model for ValidateOnly.
 type ValidateOnly = bool
@@ -2161,6 +2339,12 @@ type ListChangeSetItemsParams struct {
 
 // ListCustomersParams defines parameters for ListCustomers.
 type ListCustomersParams struct {
+	// Q What somebody would type into a search box, words separated by spaces, all of which have to be found: a piece of the name
+	// or an alias (one Chinese character is enough, `建国`, `son`), its pinyin or initials (`zhangjianguo`, `zjg`), a company with
+	// or without its legal form, a telephone number in any spelling or its last four and more digits, an email, an external id, a
+	// registration number.
+	Q *CustomerQ `form:"q,omitempty" json:"q,omitempty"`
+
 	// Limit Items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -2179,11 +2363,56 @@ type ListCustomersParams struct {
 	// Expand Add these to each customer.
 	Expand *CustomerExpand `form:"expand,omitempty" json:"expand,omitempty"`
 
-	// Total Whether to count all matches, not just this page. `estimate` is the planner's guess and costs nearly nothing.
+	// Total Whether to count all matches, not just this page. `estimate` costs nearly nothing: exact where few match, else a guess of the query planner; `total_is_estimate` says which.
 	Total *ListCustomersParamsTotal `form:"total,omitempty" json:"total,omitempty"`
 
-	// Tag Only customers that carry the tag of this key.
-	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
+	// Facets Count the customers of all pages by these fields, for filter panels. `tags` and `tiers` need `tags:read` and `tiers:read`.
+	Facets *CustomerFacets `form:"facets,omitempty" json:"facets,omitempty"`
+
+	// Kind Only people, or only companies.
+	Kind *InKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Stage Only customers in this stage; repeated, in one of the stages.
+	Stage *InStage `form:"stage,omitempty" json:"stage,omitempty"`
+
+	// Source Only customers won by this channel; repeated, by one of the channels.
+	Source *InSource `form:"source,omitempty" json:"source,omitempty"`
+
+	// Owner Only customers whom this person looks after; repeated, one of the people.
+	Owner *InOwner `form:"owner,omitempty" json:"owner,omitempty"`
+
+	// Province Only customers of this province; repeated, of one of the provinces.
+	Province *InProvince `form:"province,omitempty" json:"province,omitempty"`
+
+	// City Only customers of this city; repeated, of one of the cities.
+	City *InCity `form:"city,omitempty" json:"city,omitempty"`
+
+	// Industry Only customers of this industry; repeated, of one of the industries.
+	Industry *InIndustry `form:"industry,omitempty" json:"industry,omitempty"`
+
+	// Tag Only customers that carry the tag of this key; repeated, one of the tags.
+	Tag *InTag `form:"tag,omitempty" json:"tag,omitempty"`
+
+	// Tier Only customers in this tier, written `scheme:tier`; repeated, in one of the tiers.
+	Tier *InTier `form:"tier,omitempty" json:"tier,omitempty"`
+
+	// CreatedFrom Only customers created on this day, in the tenant's zone, or later.
+	CreatedFrom *CreatedFrom `form:"created_from,omitempty" json:"created_from,omitempty"`
+
+	// CreatedTo Only customers created on this day or earlier.
+	CreatedTo *CreatedTo `form:"created_to,omitempty" json:"created_to,omitempty"`
+
+	// UpdatedFrom Only customers changed on this day or later.
+	UpdatedFrom *UpdatedFrom `form:"updated_from,omitempty" json:"updated_from,omitempty"`
+
+	// UpdatedTo Only customers last changed on this day or earlier.
+	UpdatedTo *UpdatedTo `form:"updated_to,omitempty" json:"updated_to,omitempty"`
+
+	// LastPurchaseFrom Only customers who last bought on this day or later.
+	LastPurchaseFrom *LastPurchaseFrom `form:"last_purchase_from,omitempty" json:"last_purchase_from,omitempty"`
+
+	// LastPurchaseTo Only customers who last bought on this day or earlier.
+	LastPurchaseTo *LastPurchaseTo `form:"last_purchase_to,omitempty" json:"last_purchase_to,omitempty"`
 
 	// Deleted List the deleted customers instead.
 	Deleted *bool `form:"deleted,omitempty" json:"deleted,omitempty"`
@@ -3067,6 +3296,13 @@ func (w *ServerInterfaceWrapper) ListCustomers(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListCustomersParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
 	// ------------- Optional query parameter "limit" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
@@ -3116,11 +3352,116 @@ func (w *ServerInterfaceWrapper) ListCustomers(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter total: %s", err))
 	}
 
+	// ------------- Optional query parameter "facets" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "facets", ctx.QueryParams(), &params.Facets, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter facets: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "stage" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "stage", ctx.QueryParams(), &params.Stage, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter stage: %s", err))
+	}
+
+	// ------------- Optional query parameter "source" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "source", ctx.QueryParams(), &params.Source, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter source: %s", err))
+	}
+
+	// ------------- Optional query parameter "owner" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "owner", ctx.QueryParams(), &params.Owner, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter owner: %s", err))
+	}
+
+	// ------------- Optional query parameter "province" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "province", ctx.QueryParams(), &params.Province, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter province: %s", err))
+	}
+
+	// ------------- Optional query parameter "city" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "city", ctx.QueryParams(), &params.City, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter city: %s", err))
+	}
+
+	// ------------- Optional query parameter "industry" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "industry", ctx.QueryParams(), &params.Industry, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter industry: %s", err))
+	}
+
 	// ------------- Optional query parameter "tag" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "tag", ctx.QueryParams(), &params.Tag, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tag", ctx.QueryParams(), &params.Tag, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tag: %s", err))
+	}
+
+	// ------------- Optional query parameter "tier" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tier", ctx.QueryParams(), &params.Tier, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_from", ctx.QueryParams(), &params.CreatedFrom, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_from: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_to", ctx.QueryParams(), &params.CreatedTo, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_to: %s", err))
+	}
+
+	// ------------- Optional query parameter "updated_from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "updated_from", ctx.QueryParams(), &params.UpdatedFrom, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter updated_from: %s", err))
+	}
+
+	// ------------- Optional query parameter "updated_to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "updated_to", ctx.QueryParams(), &params.UpdatedTo, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter updated_to: %s", err))
+	}
+
+	// ------------- Optional query parameter "last_purchase_from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "last_purchase_from", ctx.QueryParams(), &params.LastPurchaseFrom, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter last_purchase_from: %s", err))
+	}
+
+	// ------------- Optional query parameter "last_purchase_to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "last_purchase_to", ctx.QueryParams(), &params.LastPurchaseTo, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter last_purchase_to: %s", err))
 	}
 
 	// ------------- Optional query parameter "deleted" -------------
@@ -18368,397 +18709,424 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L2LkxtHeif4r2TU7AZJuRqNfpAi0TGxwaEoDWdEike2rJgVeF2JqgSQ6kImVJloEKI6Yrwvj2ft9d5d",
-	"xPkxY4fvYrx7F36d42yPrBnf/jOipPkvLvL7MquygCqg0GiySakjFCIaqEc+vvze3+97FsRyNJaCCa2C",
-	"zrNgyGjCMvh495AOzL8JU3HGx5pLEXSCwyEjGVNyksXsiiInLFNcCkIVoUTpTIoBOaEpT6iWWSsIA/aU",
-	"jsYpCzpBN9jrBkEYqHjIRtQ8Wc/G5gelMy4GwelpGLwrY4ovmn/vB0OWMaK9t4dEZvDFR7IXEq5IX05E",
-	"0lr6htMwGNOMjpi2k7wzyZTMqqcZCfZUH8VwRURkH142pgNGeqwvM3ZApEhnOF0y5XoIFyg6YqTPU80y",
-	"QkVClMy0GRQ3j/14wrJZEAaCjsy48NmlEY/o03eZGOhh0Nlv37oRBiMu3Bc7YcWS3ZkoLUcsu/t0TEWy",
-	"OJPbSWLGpRjRkjAaD0ls78DtGacyYUGnT1PFqkfJ8Mn+KLlmI1i/f5WxftAJvrNdkNE2Xqa2SyMzVBKc",
-	"5hOgWUZnpfG/zVmaqMXxv2fWGCcwYqMey1RIekzxhBGehI4AQ3LMRQILbkbddGp9fOmZpwaDXjEtQwkV",
-	"20JiKRKuYex9mRF7UEgUcz0j3yXd4IvPfvrlP/6yG5DbD94iasxEcqSlpinpTtrtPfZdstNut6M62kIS",
-	"rKOt3Xa73W5OXPeS6iPiSOmKIjwpH/f2zs1bbXo92aLxrRtbb76539vqxTHb6u21d9u3btGb7faOG/qY",
-	"6qF/KvChR9wQXcY+nvCMJUFHZxPmT6cvsxHVQSeYTODK+uE/lpmu2gLY/hDPbrQV2XNNuIYdMVczkXAx",
-	"qFtjc7ZLK5ywPp2kZkxbccaoZskRNVd4K7/TZN3vPtUsEzStW3eeEC6IHlJN1ExpNiqv/e2tndrVZfbR",
-	"q1a3TCyrh3wvYaOx1EzEsx+y2eKwfyQnGZFTQY7ZDJZXD7ki5v1M6ZBQTUZSabJ7/TqJhzSjsWHRLXKb",
-	"ZGzMqIZN4oK8uUuGcpIpMmBaAcPt80xpoiZxzJQidEC5yPcLxVkxeW+QW2aUdRO+/maDCffvUx0Pa2SH",
-	"kZ4R7pAZZDykYsCMlOpRxRJiTr3MSPRGBGtBxcyI0NSIT6pKYo6wp1xpdUD2d3aJ1EOWTbli9TPsb+Gw",
-	"lu1l1WQeSMFqJnRbuPkoxkQu/fba+2Q6ZIIIabZmYCeZEMVFvHSE5l0rh1k9ztFYZrr2WMCvZ2BG8U7d",
-	"ccFHbs6KfiB7daP+SPbOMuTaE/6R7G0+3nf5iFfwzHtGOpIxy0ARquOLKdxcyRivt4Eb8tFkBLwQOYv9",
-	"Mx8IF5oNWAYjuS8TllayFLN4I/PrFWW4Snn94vSkenngjqNjOP31KzSm2vDJoBP8zx/SrU+emP+1t24d",
-	"PXnWDm/snv6rykV7NBF1m5xNxBk2Oand5GwiNt/kx+ZaVru28ChWtbgnNJ2w6oHhTS9mfR8DR6wZLMhB",
-	"5LgDeoK2gtEQ1SQeGqYaqaEcR8B1WTaOyhMyv9XMB9/ZUFRWSHd/pre3/i3O80nxsXW09eSN6vke0sE7",
-	"mZyM64hqYH48A1mxWrKCJ25OWId0UDdmTQdnGHG/dsSaDs5hvEavrjQ6jcA1llMsJ0ITmqZkZOQWU6ER",
-	"e+SjidKoyQA/JBFTmo+oZpGR9WAwplQI0JAHE1BQREJiqbQigtEsnTnpWcdLQeWvUTKFFIYymTDc88P8",
-	"TzsEXOBYB0+qpvzbaKUzY18tzvzOkMXHhJ2wbIaynYJ1paYsI1NzxKZykiZkSMdjJkLSm2in4qyYjnUO",
-	"sCNjO1dPy9prdsg9KVNGBRrvGVNjKRQDA+2B1PdlwvucVZDagyqdBDbEaDJGey7pIS1jxD3cb7fNk2Ip",
-	"NBMg/eh4nHL0SWyPM9lL2ei3PlLooMip19yRgMyRQhvN9eiEyxQdGWGQME15anYStDrQd0kimQICAmpC",
-	"FdHebLYty2Smgs6H+ZNHXBylyFO8J44M9fWYUZ5TRpUmO4XuDMpkEAZjaYRpFnSCbdiC0yd4VJgCraYT",
-	"3OjfurFzq983m6Gpnqigsw/KF9dwNL9HE/IIbyjOjlsMtV0x51N/W5eZ0Q/xIbi35f27T1NzbFkCerJZ",
-	"qSnq0lzlK2WOo5wqt3c7G+2dlsdMHI24UhzWLV9kSnqMZsAFjpkwx1owljDHcpav406xju8LOtFDmfFP",
-	"WFK1kOUBnMcaPpA4ZlhCKRgKx5z0TljG+yDYPa/fBx98sHV7oodMaLN2rIopUm1WYQrOvtzvBW9a4X3D",
-	"fdrbaJ9ULMesap/yQZCUxsfIfOHi3EuhOtOMa9Zo4/aKjXtbZj2eJExU7Vp5OOexa4d184Bt5MbqZYIK",
-	"2IOJOBZyKtwJ2N+Mezm/i5D6CJyp/vIKiZqUu6rRKu4Xq/hAavK2fegiE1l89TktZQZGtxs8ygRwnXC3",
-	"jm7xbm60eG4tNB8xOdHzhNmTyYwkPIGDR7OMnzAcBiPmDuco4IrIMcvgpWRIVaNFvlkssuXT5DAfxcJS",
-	"zw/0vEj2jDN0q39ro9X3nFpHmh6zktylAtwmOeUSmmaMJjPzehyRu53wZlz9VrHid6TopzyuXOrFUZ3X",
-	"YpuhMBeSSKimpA9MShHu6Hlnd6MVtX51w9lG1lEzp8hY95RZxJKS1WQFd3aLFXyYsdwVTt6mPK0WjwsD",
-	"Oq+1zGeCfMKoTU7Jdc40oujMUerOZuLLHJMjLeVRSrMBq2QTXBH4MTNnRpCd9v7N62/eIL2ZZo0Yws7e",
-	"IkO4KzTXM3IoJXnXvnhhheeGdq6MYW5Oc3zAHI58fa9vtL4jlnB6ZOZ2NBFqMh7LTLOSIFPMmDLeQ+Fh",
-	"Tdb1uq/M5c8m980ryaFZzopVrRnQea7uFUXgLcS8BclYF/rekrXe3YxHcAHWXJ2N08sYPVaEkmySsgOC",
-	"Rg0cJTI1grnS0IknWcZEPDuyqk1ZBdGECnLv8Xtkf3fnTeKuJXBvydShI2Ovb7srmlk9u7v+Bo8zGTOl",
-	"aC9l9vhUba9bg/PYz/eF0cK1lAla1BDLUDpfwQiXK/LWEDfy+oY69UTQE8pTM9XSZmYzHANJqW6k8V33",
-	"9ebHLDvhMSPvl56+sIL+y8/H6tFEyOkBKYZP+8YgfsR0Ntu6bT63wAViH2be9T3D5h/bWTzLPSo2iBeE",
-	"wWScuE/CirsgDPoorhYdLGFwh6a8l+XZDOPMHEHN0XWRcDoQUmkeqyUGlsz0kJhTAA6YnpxoG/DSB4SN",
-	"xnqG4ReapnA5S1PwujQJYL+VD2Axeh0G40kWD6l1syzdBnvh2xwUyY8nVGie4n00QZlO04eluefjy91y",
-	"iZyUaENMRj2WVQ2svFAQo1BODepRkagQPu62Q7LfDsmNNvitbrbJvyb52MhVYJNvXgshjjFiVE0yCGXY",
-	"t8neRyyG+UwE16tzAYqNfh+uPw3RP77yzt82V8HSnfruyw/te8MSmTypGN/CqxcIbSRFlXf/Pv1IZgRe",
-	"g8vHVc5NW0EFNRsV3j8YU8aOq/2K/jzgrtAOonICcJIeM31Ps9Hi6P1MgEZ+XP/l/s0r3/2QDmB+NE3f",
-	"64M8Wkr2FPSj+eHmlN0sh6Q096ocEn82+MjFeTwxM3Hqc/2xQ5d4bQoK0RljHRI96wZUJN2gQz5stVpP",
-	"TqMQvpPZwldCavPds1ardWq+kxmhJGW03xXmZ8isMBd0Ay9zpRuEpBvIMf4w0Ay/gNOC3+202+1ucBod",
-	"kIiLCE5vJKQ+Mn8YzYVEeLSi0LyOQ+aAuYarIzFJ04gIKVirK7riniDjlMZgJUUwnMiOkMTUmJ4njFDS",
-	"n4gYFkD2CSV5Wlufxlp17FTsJXY2k5GdRR+/0BkVisIVqoVqB14w5SKRU7xo78b1xH5rpHa+cquW4zqu",
-	"RghJAeyp7opITUZXK94Zlt5iJJRgKfkuuTJlvSvd4FqeNHS93Y5aJIJ4htnLhM5URK4mvN9nGROapDKm",
-	"KTFfXwvNymVK241Iqfl4VQ9ZV+RXXSM0Y/7yHRAzRvNoejIw/4zynRzRp5BIZ3RT2QdflmW/qkUiXLA8",
-	"cGLeRpQkIypmMJyQGK6jwq4YSaGHytDcjNFMWSekTOiMXI1utRPz1p3dUXQN6LKfyRG80vyuJXH+gKvR",
-	"bnv3xlZ7Z6u902rB553drb0dczc8bGt31mrhp51ZdO2gKyLYPhgi9U6PPGHoYDV0A9R326az7LRJwtjY",
-	"5hjtttuGAk+YanWFH/96FkDu3ofP8OAYplacmiAM5DjoGAIJrGgJOnBSgAe5O2LUUOFSLoJCCH1oM8mC",
-	"MPjyz/7m+S//PHgCbKPMScLg6dZAbtkvja7YekSn940GjMagS6aaVyHNazvFK7y8p05QLPBhu92B//4t",
-	"zDt3jJjxPQkDUCgbpowdc7NWwZhlaLjZyNLzX//F8199/vxn/2L00TxQbE8CiAmZldTb53/wR198/tdf",
-	"fPbzr3/5d88//yNQPjXIAcPX1RhXxSp+S+djfRNBZ8coTyWZQLXOeG+il+lEVcw5T5fCFEXSgyRInpFj",
-	"NlOVygpuxLNF2Q1HPavQAowhtbdz48bWDqHpeEi3dsGSqlQA/G31VTeq2ZYV8wv3JCxl695TJo2GorRI",
-	"l2NoqFWojo1UiDDgIpkou1oLPyLlNUsN/SFHJ/aI6cyq+ctuu28vO3X0XPF6ORVVqaQfDCVJpTSmNtg5",
-	"2kvMrNzLcSZPwFNX9RIVy4w1X/rH5vLHk9GIZpXLXpzEJotmEzyKk9jwNm15lKYDtXYS7yEdVI1ccxsS",
-	"a/SwQ86yh0bfGBkLvOJxPh9pehhyvjK/5Y8oVywxTAEzujH0bg0hLym3YCCGEPKXcqFv7AeV2VYlnTPx",
-	"eJulfkuelQq1fe/tF8HyDsiIZQOWQPpob2b+QdXPqH0kYyN5wpSRwa2yXMWc8aOYZkZm/Pa9h1vt9v4u",
-	"HEz61B/RdS/hcF2R+D2XN1k9WZvQsJGx4L/JGQwj+vQe3pwn0rm/z2hNzE3pHabXnBXLqxDOq0TAcO4a",
-	"v0EdD99gXZJmq/KIKUhVeXYum1o1aRdRXmviDfa8ePLKeTqbfI3tjz0dscnMH7pIjp+Vvm7yuS9kXlgq",
-	"nr+SeUpgOZc+n/zKlX1vomOJQn6OfpopKdZ32thJWjhol9/ge0HL4mdd0WHft3IlzvcglRb3dGMeeAd0",
-	"3jWPQFnhbzJqT156avxaJSMlJX+Oyp88q0ynPUdVu+C319sV7NvTqNec1Fn0bac9r8lCct16zSH6uvSa",
-	"t75M1XiO9puqcoVc9ny/zqLJbQWnK1v9uzIaUiqY8x6GkwkLnoobURC0t8Sh83HkJBX6x22Ooks2a0n/",
-	"Llmmy0b7Q0t/brC5y8EsOBWzpTdfhEu5VqFYx5tcks2bML9mM69ig0/CwOj1EBO0tkKtv2P5qat5TCXj",
-	"nL+2KSNtzuFWjubV43grh9ycA658VMER1yMd5I1WmWxCO2dkobV88jGj2dqHJc5rz9cr+g5fiJXVz+uv",
-	"z6MCOnT1x6sek4eu8luONHuqz1CuHNqysw2qzUKs6F1flOuifuQ8ajPq6aw4IGvQGR2NKR+IM/CI3Hu+",
-	"wgkIw7pjLz4tfOyLrkoeD4kaynEIBTPm/5kW6Kdct+K4FOy1736ycvGaibW5cDm6ntCXRHoz++mA0CKp",
-	"dMr1UE50HgaDKgEIE9lYHETSWsHZd2e1KNt4tzYawFLCdQy3HtUDi0eI0lSgu9IdnZTRBJfNxWRorPkJ",
-	"xHKMWSrMV6lUy3U5i2bih9xibdhvkLCR3ILKAKN3UqX4QJQDPrtbO/uH7d0i4BPLFG79Tm//+l77VhBi",
-	"4ZxXGXnMZuYvPi4CVF//wz8+/9v/D7KoKKRiBV//+Hee/+3/+eVPfumFrIIRFRMI+tnKtobFcYuRJ5xe",
-	"hYu/NMWmvmg75WeV0ohnTK31NLtcy4oabdHpoorEqoMztWETt9zPlikcuXHjVr83SY8rCcpty7r5KHmh",
-	"IpbGwnA9uwe3q7w5y7jZIR28y9W5uU4qgyBre0wO6eDh5Aw+Y49+FhiErSGgA9KnaaqI7PcNC+ZasbR/",
-	"4GoM+hNts7iaEWBBFOuKnYXJe7l0ixlMkGD5rCo26njuCsGGqa328qq1v3ticz5XsjYMEx0pphswFYrB",
-	"dpfraIZiDK4nYTkrq2nQPr8pdyruNoz69/ABMoYEteV8eZyxEy7R0VlOTDhdkrzKPg46+7thoCa4qNYR",
-	"23RqdkfiReM7j8K67NF6Jl1R44GjcVG9opLPYl5Vh+m9La58KKBTycwv7YUscSmKxG2Zmee7qo7Smarz",
-	"SOdkslCHS0csT9G0gT14off0nFGtCGiEayYEVlHdChSjHM+siKTDOBuFTxsnGZRouanI9Gm7eVD1ECKo",
-	"mApkkVsqs0f8w1ElKM0ZedZkCbxDtFQJneSvxmdUZkFjfTnzUBzmj1RrdbSGfRyEQbERxRALsvVWt5DE",
-	"3lkqb1ktF3Yuv/IZH1J1NJKZLwfyovZwTXGNzL7iZKRU6SO7S+WFfEiVIlwDBAaQdUQEe6qhKu+A0J5i",
-	"whx/QoVNKnfILmunC9gAYz7fynV6isv6yEZW/EyyBpljeUFHJ3j/8VtGMNJZ6WqjXsOjgzdb7Zt7u5tn",
-	"cJ0l86kYZpXop7OFJ1WqKJXl1++LUs67YkUZzJhhTjekvLpvo0o5sWE2yrqkka8Hzt7OzU8uqfPVr6Kh",
-	"C/Cyl0h4E097aR5rq83nRB4HxJxVLMtrz7thrped4O2tW0+e7YQ7u6dXu92W9+e1f7M6ag7jrd7OuZDi",
-	"qnXweEYpb6DAvcuNacD1OV20OF73bIOqdUSoybtPxynlYk0P1+1csGJWFeOQIh2hSxay7XXGEIIg8vy0",
-	"UYVDa00d7aU7itesE/GWVdSUc51hCpgG3pjn4CAeodFalS6EoERLIIw8PZf0ucVOLFLYAcB3OpSprx4W",
-	"2DvlJXNvCwuUUTuf+gUsIr/+6c3xt2rgTc2TaQ/ytwGjCXFQPXSuuTR5llGNFaUBqH3gdE/BQQgCZ6Dh",
-	"f4BdhiUj9pPU+FcxAaxawiKwoBPcefCjRUYSDyWP57ZxpRHjLcD8IYQN8JFhbd1HpQy3C7OQ1S1s+YQY",
-	"TChmhd6OYzbWW+/aryqfVp91XCzqOrN0Wv2i6iEwSLP8VFr3mNXYcar+WFYQmtrUL+YTbW1a87qPK3I4",
-	"GmXquZfUz/UdfsLWZfV3z87aL4JV18z8Ic0U+hvmh1gNI41FtZpkjGJ0oTklbz7r5aSe81D/rjwgW7/5",
-	"j3IXpsdRhhKmbxMYvIJ4kWy3wdllCObDYGf35q1Wuw2Ph1FWsmBXkLfI+ex7qiza/K0LUN6olUINHhce",
-	"BT56+w65cau9U8mYcMRVfhvr1dB2ayEpJ2OJVxxtg0u54BtShRWCaxGA28bFEcBU6nn03Ea7hbFPDO0i",
-	"2inWb3QR9fU22hH6h74YLer+usGU9QBv38lPF/ArcLbzL2rkJlSRYfWlNzoY++mTMC+MVOinnkAcLqEz",
-	"mNFkFIQBPRlAwrFAswKIOgMYuZRiuM4NzhWSmwttRSDETBYLHc3q+d9irfSTAi/R+3GRbJeyh7JGZAGn",
-	"vRrRmBo96diW4uf1fk1r7leIFG85FxSDNLVOUyoA708ds8QZeTbcbLHB8nrKtSi8RpX4wHmGzTwJV5Xn",
-	"s9ivytuXF4Ni7agH0lqx49F6c6lRZKr1C6dYFIvvTWgpD/4+o6keVkR8hiw+XgqAUBELKslnGg8hLSIk",
-	"kTwGwNrpIuQe15VuXLUAYSGPQYcFxKvVFftL8rYRenuOCyEoUWenvbt/xviSRdjo7NyqrB1dDL0XHkCj",
-	"khc+fnWUP+vNMGAilgkUUAQT3d+6WYB1GDUjN0pjdRI0jENZjPARHY9tYQaS59GICwi22T9j6KXixR7K",
-	"Popyd4NyVCuxHqVMTpVRkOYdGcX+BoB3b2EoHWP2OZ+PU9JpF/gl3ue6Zd4pOUT3F3io3fP50/6Yf5KX",
-	"oE3EmMaGR/V52jR2Ug5drQ7tuM1uFJU4dyduBdUtYOi6S8iIJhh187fIGHvK002m1MNzbLRiBY0vFzx4",
-	"cu+6q08t7tKq234ge3fhutPi7DRabHeJh6OjTipzKRq6iCyifbPar+J4NuW/i8EwOH/z+/kW1ZSYn8CI",
-	"IEqSPs0ablXhM1zUbxuV5uAeFrU5zrxefQ8Ak52W+MFCOamZFCgYU6MyO3xEjQhTjSaY85dna1z9ssIP",
-	"c4WsLgzoHKv2cd6BKugo35+5eGCOxmdIJWwKFFXFN9aLfeCenqkyyednC4YZ0HWRw2imz5I8dnBQEU6Y",
-	"iJQpRbRMIQi7kCy/V1N15DGtIlvWyWjHMNzfg97OzfZeu5J5FGymeA7K81VspwGTWDMmsFBMDHf4X+1U",
-	"aWsN+xlg7gR4BkdMAaDJAWj7PFGgQoPUIBORMNtXxzXBejERivXZz3wu3NwJdBtST/F3PbJZh0js3U7e",
-	"VQBy0uTIRmBjmU5GoojI+qiGZRzhhM4OCABJ/uhHP/rR1v37W2+9BRBIAnwZe3t7t8hIAhRAGKRcsKCz",
-	"8+ai97guOcwNpDJZBX67ogiCdpeQ4CCRVk49Z35uNbSqATpqktDcoJ8tIK4JViTzpIwYOxlyut2re2zA",
-	"hUJ+gSME7E9z385ZkgpgHPmKhA3y4bwdv4DgsE9vm8SG8TkXNoFzGPtyNMVUUitpP56wCaLpT4SwItcz",
-	"bgrJSUXM0jq4RY/Z+G900nbOa1T5iB/I3gKLmNi+mFDpmASdW/vt9mkzQ7WZUVmCNIK3HGUTgZ73QcaU",
-	"Cjrt1r5n+PmrtF66YlJKVyze5etWexUhrvXMsnzJ6iRrA/Wwwo1krKNECuap3YsVgWcw8ta3hLjgarjm",
-	"WxoaL676r6rGzhJDFWxmUeHklTe1K+A0labZugvUzDz5gewVtsn6KYCb6va2njlX1fP1KiX7IWnWZB1V",
-	"iZJ83y8ir/sHsncB7N8wwU14f0EIHhs+HxZ/n1UhhNbZNNBGAxo8XFFly6U6yhTLMVsWGMCWHCM6I4lc",
-	"zyHtHYeaTh9XFInUpFedqoeTWDFBp+9XArcefSIFW/EA6NFgriNX791+cPtag7za/GDZEeaLGPr5fsUA",
-	"qoj8foGONmeSnkCjhpTkWMTk6pjyJCRaHqkhH4fE/N8YqTKD0B9U9F8LXUFIactDAJDM+1G4SX+yiBdF",
-	"T1hGB+zIvbbw8wadYGf3VutWe9EJfWoDW/ldRzCHPNd0z0a8Kn83ikNQYC4fYSSts+d/NYtTdgShNShU",
-	"yH/Ar3bDUh6MP+K9m7dab1aPGAJn7pZFL2/VQiwFsIN0meqVaJDsurg8DW6aX7OF1GdHO61KNaNyfRdi",
-	"b7gOSEA9pqeMiZwo4ds8ibrHUjkleirLZUi16NZz27job5xZaNO8v5c5n+6u6jnNEUKjHStRQnVCaU9O",
-	"BkNdhNRnhdvhLFbd3MbNL0V5SOVJVXIRh3K9TsajIHhKjD0LuV7znKDBqZ87MqNqMnyLxXxE0zDfTICG",
-	"pQqhbQGlWLm2v7l7DXrj+C0S82H4rqmyE2fr3+Q5uddLKbr71Rm64RL5WXRZsJCgxUgw7tbM4Te38XkM",
-	"P39x1X6urqOoTnJ0yL7QpL8vbXe4sCJHxWvtv7xiwrX/79vCKyidMM/3SydyuGIrT5bhA8zH9W0u5QGR",
-	"Ip3ZVuRw+XcBIMA2LHVdJRt64+EBR1wd5XgDtWuGL7OQxtCiskEC6NISj4cFOlmVIWfWDAPZVx+9fYfc",
-	"2r/+5rWKLGKrYM/FGDXtpeyAqCnX8RCXviYtoQ6C4G1AKkckn1xZyJMlMbOiL6uBU127kvln3j1h2cxO",
-	"Co5z45wQu1aAHFqJfSiUpqLORzym0HzPmscxNapzq7ra1a/uKj/of5pIDT3vsZmEOuZiAOQ+ZOm4tdwk",
-	"XBzS9w8PHxK8oFpA2e4gK+41GzOVWVK9t9UVY7fx3MN6MMyCd1nO8xxsaee5lYXcttMPTMSPD5VMutKi",
-	"LzkmuPULzI5Cyi6raaLrfnUpcHNyuc+ma9ZVLjlta52ucnNIKhK/W2yvGHg1LjHN6IhVpg6aSUMn2RCJ",
-	"HsgTvMv5TdWPrMtF/MHj9x4Q+ysyohu32jvXCBdaEq+LkTEeZTJbbQ6tNuj9ZikVDgVxAigj1TmVhSOz",
-	"YQiejnhanbmQysFRyo9ZyodSJg0bseSr3My1V/+g8i5kISKPh4SGpHdgtrX4SoVG36Y15apjRo0EX29Z",
-	"7G2l/jbr6q52aUtrsrCqYcn1vDDaipGEHglUUc+jt+9/wPhguMy5Whn27a9yGpZQkarchqONn5Bt+IT5",
-	"UjKjBZn7q1dqIgCVfPGQ9WjJv+rnB61ZtJQnTC6mKWB/hgaHYUkdUpjjyMCQl83yAnyE+QJv4iis2SKq",
-	"jmS/kfHvNjMnouurwL1YuYZrJay9X/MFuth4os+X/+WhDQzgzwG4o35LNUnorEWy/qhDMhZDdzzsh1Ky",
-	"mkHagqVMrtrcZfMw7Kpy7YDE6Qk2nx9OMmGeVGJA+IirT6/ZLitHWh6VfDLkqj4qfpU9xbITlpCrh9fM",
-	"U0PQGM0rUBV5aksISDskI0bFkX0djK+So9fB+jRBRITdcnCINbnMRoMQdMQSothgxITGIWf9UXVWs0xY",
-	"6sNGVAiTiWjKLlzNU3lIoH6Ybcxkj/Z4yvUsB/jI/QC+d+L8mA1iENmwieM1MEp7sEJ7EudXIp92fh7K",
-	"56qKVcH23EllfLymjwbh4qBtDzbBzhhYBn2Zxczmji+ajra+fs6fnFvXZj6kz5/OIZvUsZmRVY1zNDJE",
-	"HoMHrM6nhrtr12R5USngUFSYWcgIQtKH4zzCWfXgEE5BQ8BjLgXiqXIpMB0Dttl1V1KTUc5uvCtVqyvi",
-	"9KRjL/6uMaRYrFlyhF+8QRKuwGnHkkJ5CUlmLCeWEKs8O+q9oghkR0Pd+QEZH1GzfGFX5I/13PtCau/p",
-	"10ICzfKlOLLtnsys3O9HGdUMf0hnRNGZbwLFcsQgScpMBrmdm84O2SLj/KWlcSv+lCToqVMH3kXku27c",
-	"5A3v6yPex29bXeF+5wrbURSVR6gs2rojGCcXxta+2hsciV6C3VjJDrCiSjBB5Js5p7+GjaOat2Z5G9FM",
-	"Glc1fTCcgVcEQu1MaCZitugmaVRTOm8227I2S9a1h+LtHBOpsfLmEXBDMVxb7bqEo9bAHxYPxdN3FnZs",
-	"q1Hw5bUrMw9HnfVHxmxITyA5dZKJyrAp3HoeUHGb6Xx2IPeNNJlPs3GiAXktstjTcA1AGH3khHHTLBjE",
-	"Z8S1s9k3+Mec4N8p+osBUuNXv/rJ15//1Re/+uXzH//a2YC2pWsFZwo67VZ7pzDHgxGee6j985lb0NnZ",
-	"PV0TqmZ3MVfHLeTKbURpvFFhRLHmVapWNhG5pPYCZH3pGKNDQ12dFHNeiuGCSlfXU4l6DZUKI7/anVnL",
-	"SArKWDnAh3jpy8+LRy2wUO3mVT3LlqyaaGcUWjJbL2+9OPxny11fn7It3fhhKrr1yZMPMbX56Mmzdnij",
-	"BtB9bdKqgGBv1DxifRqp1+OXr/q5CQBk4OchBc7SYOAMdPCy9sbCz5/Wzflh/sA1LKDHDNml2WF1hYBD",
-	"nlBNoofvPT4k2yc722AVbcHJVZGNImqoLLPqPfx0RcEjwGbyffDzbckrZdhGOYeFJzqH2M1lYP5hTDOm",
-	"JfxRpcI4WenyJPKX7924vhLSfV7Qerfv7K68e1r4XJe6xArvrLkJfC7Vw13xxhXkcxb08tuKeE/w4tZM",
-	"kWNoTgtGC5oihmJsOc0LoY+VSvRLppea8ZyRflY/zaOnZh5bn7KatLZYg/ZWjbaWFh9NxCae27hoW79G",
-	"c/0NtdX6DAiulfMtGfbotNbqxJFSxKmu3rcopQSfBjYbapi68SLzy9eooz1m42ZLZiEpMkaTAwL8x6n5",
-	"XBOb5atCGwpmggg2ZZkxDxT2YDdsR8AD88yJxVU/o65fZzo0cO6eSX13VSL1lIEZYLh26JWDjCWzFgkQ",
-	"i020mzHdtLJ4/fz886ukLZZ50XiYtxqcP7nIl7AH0xJbTp7l2Kld05W5+o4xna1pX6z5SZ4mZYtJK4Xp",
-	"wwmmg6N9q6X1RQNplwh+OqSandizktBZNWHnTLOi0M8osFfgXr/W9gDIZDnqfdAISMut2AVEEHMpsnEE",
-	"0bWensO/x2UtZ1ijA/H6Et+PB/WXewKv7+y29hbLotaPU5Z3+LpzxPeY0qTP+3ro4lHovk9PkGmC3xUS",
-	"C8yFWhJAWsRw23CSiZavbK0Mgb5iUbbXNy5WyYJKjXUWpvV9OS2Hd6dUkakUfq+bKespju2hTpA3Khlz",
-	"bAcz5FlyNKYZtEDMWJ9lGfxAkxNDlwoLa064gtGyp0PeQ0C6MBgPsf2U0jIDZC8s8gwDkD7VbuOiaqWq",
-	"R21tTl6j3LmalLjFHj3NXMC5Sra/O8+vf/O7f/DVv/vnr371D1/+9BeuTU8zRzFDR3HzDjzLm/5sikLu",
-	"2u+Up/edLBsMej1UJVznHAw/oZnXWoKds6YaXav4GsKGVPb8GhLTLJsRrg+c9ovmZiLFFU3Ahmyo3pTe",
-	"9KymkVBTpbax7rtmh6GLhTMp9RPy16usSK3jrT2kg+9N0uMzaFHlVrHjiQZeNZInrJLLeElPGzV5X97l",
-	"fZN2P6XqhXhuXY/qGsbbBSzaW/s8bZM2PLtea/gPn5RRvjau3S7wgRYP4jk0pJ/DIFrVMyAHz/GBdNww",
-	"SnA8NTtwtkiDY7Re4OA7H7a3btGt/u2tt588u1EdM5hjVGVvczvckHNZljSHxsHMCAHt33Bf/CkkCR9w",
-	"oz4dgf64NQcDc2NvGQpMtzt+9u6p+f+D06Mn5T/rsGDO5GCv1Ltq+1Ef0sE7rmNcCZ9hvg1fE32BPY3T",
-	"ieInud9rHXXAinirGVohX4SDpUKVy8z4hUr88xLr3mI8q+0JAOKcM5XXrkmEgQEYeTqoqbF6UdK2WORn",
-	"rxy0WEkW4w76a+wNfm2BDAdgM5ZW4GR958b+m/s3e+UyviZsbo5eyq6SCsfd2YOwZ43bedSRj2++DXBN",
-	"uvnyOPlK7nQeMdac0509wuoecab46hmlX4ksKsotN9/LdfevalkuwNO1SV/NJ27UG+zjkp72L12rWdnA",
-	"+KyaxOJe55gZZ+8vhl5AK+ETNpIlMItOcFtxuv3YKKFDyvN6wE7w1S8+//r3//3z//jXz//ws4vvPlYW",
-	"6d8rITgavTFNyQgxOLB+AIM6V13197WlvUIWkAI+ntioRg5rglgbEYlTykfrIpTcu/3gNoKScIczh4UP",
-	"XkbwUE4yDNzZxOGal1RWnb4tMzJmclxT5fiSdQnX88QWllaCqJy1ZxqeiI1xQ5uifFZTyLtyyrKt2BBh",
-	"irZLYa1swW4ezUOJOkxKqzBsLdMYSpS0bgd/RyCb+Aec3tcU/QY35SKkEvLHjQSTHfsZZNMZ6OlCtnZx",
-	"vziWEq8liF1bmHX6x7xstXlNfZez7I6DOqlu/ta0IHdN469+nL6vs27Mb3FVqhPwdAN7aj4szWDfrBsa",
-	"/EM+GBbawG/+6o+tyW8OonfHzeKOsdRMaAzd2Nu+/JefP//pz5bcI7OEC5rNvFv+5G9/8+M/hcwfIBTm",
-	"OR8sqMguKGITAekTlW5AZu5YW5CtyVFymqhCQLNDf7YWMkpczqehZ0qnKdZlfXlsh+0G6T0sXGZ+cZYB",
-	"qMNosS/7cmIKA3z8UljROTJY2OxKTyFAvXHocH1cEzKtd7cUY1ps+SBc7kMpsMkt1BpX8NbmXfkLQqkA",
-	"xIbfamdQt3clHlHMZeXOnYsxXyKFDSx6zrLH+dKsadJUeiyxmCWnO7NLlv358qqPPRsxB0e14vSkZYPg",
-	"chx0sFOUS5M4bcQq13g6dmm0j987bcZXG/DRCzDI5hnwQlKdByFlr+USysGhTb8xgJhIKgpWa9+4tlPV",
-	"UsCCgZTJEWJ588HQJqDAUOWUqeatr0BxqooHXWy9S25wnSFCmh/JM9lU56DgzRvfeYZYh/inO0cuG2dM",
-	"MR0SlipbU4B8dF2fHDzGD/LOVy2WQFWzWm4uM1ubUPQ4wGdjj0YELFjSZKLpep2Jsg9cB2Q9ZAqaq1E7",
-	"urVpvhSo9sPUuyvkgaGR5aR3XjLKypbzEFBnMQjP6B3ON/bFbcfiRAsQ+fmUwxz8sQlwZI8qdrTeLa5d",
-	"YyfP4mrWLs0DtlkZ5Ly5Rs7TLby23MEsH8Xe4c6NYhT5RYu4t3mHMzrmfoOzHNLXoYHCDq1oXbZKeBcr",
-	"3ggYdW6XGt0TF+l/55p31TRTYK63/VlzoErb2nSspW2u7JcqY5pCRnMdFPPKdNqNO2l5R7hIibcU9uoF",
-	"lMuoUHnDnDyJ3t+n8gaEBdiqT8drqjnFYp0tsf7Mh2dNYeDWadWr7trjcS8xVoSencMRm4tZQFsm7J12",
-	"QChRzBg9kDHBFclYf6JQkV+zw9R5HMg1DtfyhlQZi2WWsAQyPCM65tG8pvaiGk+dxxmfCyWvnQ5giXrF",
-	"ebkIt76nnWzk2/dnsb4+96IO/cr48cs5Iy+DAs9Smrn4ynpAfPCm1vRTQPQoq335xQljJmzPJnMn+EXh",
-	"ViOP8F5Ieir0tqKfBxQsANRSpaH428aE3BgXdQ7PA5GT4rnaO0FsZwMHrYTQULQnTxhpNy3SXAKvyvr6",
-	"SE50kwFBmf4cwpPCwtF+xpq23nyVAF3HIfk4JCfk6onR8Eb0I4v9pa5VgP5tDqyaL/Zy9FRzalk8ybie",
-	"oZWKgFKMZiy7PcEu3vjX227CP/jgMFgopLdNYMaZWX2AiolG9BiKARGn/Zh9wvGiCCqWbJ7kTE4ywq3G",
-	"QcaZPOEJy65A3mTuz8cBFKs01HocnJ4C8GRf1heVEqoU02REBR2Ao7ljCItQOMNUzK4oj+RoxrA0EZHS",
-	"EsMAij8NU5jKDI5J4n0/5WlKEtnqiq54443HfCC4GBAuWm+8QRD73BANOi2xCUa0fbITEcFYokhkllhm",
-	"/BO4oEO+BxNFgMgYFguxIqOWv5ywyNhqd4ZLqg66YpwZJeMN90T2RkjGVGlmVhrr5cBjSt44hPITIif6",
-	"DTOlY2iwwDVRmopEOdD+hI2ktUFaBBqvFxMRdIR4CF0BfW3M3Tghqkj0dMuR7hZ2vYns6rzLlVZvvEGo",
-	"UFOWkehZF0VtN+iQD1ut1pOQdP32A+b7btBqtbqB+cUh65uvDes/jVoE+hFE3j0R6dH42O9PgL0lugKg",
-	"/egIujNq6IiQECUzHZKJ0DwlkXs+AP6D9G6RO/AMRRIJATb2dMwzhsk19IQRIUnCxnpIUj7i2k7zg4xr",
-	"LgaGAh7ePrzzfewfAKjaI3MMydgoDois/eberRvXOsB6EXpixAz3APAJBUnEwINDEhmxF5E4ZTQzP7SQ",
-	"urpCcTFIDatEBbXIRyZKA9J4dPeQDiLbk9O2brjX37pvBhERLXNEJ4CBNIQ9kxOcnmJMkKv7O7tYij3l",
-	"il0zh7cr7EMeSMG8Jw2YJnvtfTId8hQikkNzGGyFQotEJzTlRnc4Mu/6rtnDyBKD8sHQh3Q8ZsIispp7",
-	"VVfYh7XIbUGiewkbQbAjnm39kM0iMgKADkoyprMZUbSPVaBv7mIOVKfA1cIyZKXMpoCzCIV6xsYpnbHE",
-	"0krxBr31yP6EROdoGZqfATFnjLhmDcRh53dg+QGRJoplwqKQUBIhAHpUBRkYzWEGRuQqE4ZNfjK8FuJJ",
-	"iwrQ/AjPc4RNFz58EqHpAcWhhGrCzHH1ey6QyHDOCKgkPTFn13DBZT0BcJagiL7xBlKwRYAkKNBRZzAU",
-	"WrRDcV3EyBtvHPIR85cH+r5yQd4/vHNAqJghadia/yQHf+SqKwxznhghMu8IyRtxtcj72A0ege89JDJY",
-	"F9sqHtDp7YFCrc6amPja/XYbESNTHjOBXZxsSOz2mMZDtrXbagdhMMlSK3JUZ3t7Op22KPzcktlg296r",
-	"tt+9d+fug8d34Z4isSYAqYcxh6//8T988fl//+pv/4+v/ut/8l1xwU6rjTfJMRN0zINOsNdqt/bQqY+4",
-	"KttDRlM9/MR8HrAKDeq2PUZUkRT6CygMMo8zCeQOmMTKQferFnkA/FpIFCAtCC1a/n4vCTrmLd+Hd4KC",
-	"qsZSWFD43Xbbap/aRvHpeJzyGG7d/kgtuH9zv6U8zgPZdJWRYN8NQn4+/4GfsFZJc8F6L+Xq3YN7ysZM",
-	"cO7UAtNqOlAQAGfZCY9Z8MQ8YxvEaP3C3hmy+NiC/1BNe4CNash+xAe4XCovRj9mM5uRgVIZiO6EZbzP",
-	"LdU1WvdHjCZcYI/GzZY+hsEj8i+OHbcBoqDKfS5mUmzS+e6ZmdGsZZ50vb13DlOYiMzwOIqKd+1cLCMo",
-	"TQhuTWbnMasHEgNyswMS4TAjoqAzmW31YSvylhPrHSpK1JpIIC+jmdXS7MnONkrGLcW02n5WFPwd8eR0",
-	"O/eIVFL0oZePYskVXHBQ+B6S3iQ9JpoOBoZBy8yPultJHhr1nict8p5gBIrxne4IWL1pavHVRovUnXKl",
-	"78BTHjON0aWywVXjCyou2X7XqFrgD1pxIepukNhwhlPUjDhKc0FHVQXHQkkr+14aUKLgOOzjWKpekY95",
-	"+6G5Ci7eaXTxDl681+jiPbx4v9HF+94RXnGxuQrIPid0o/4b+2tUoIga60zLSTwEP4ijdSApcMA93bIa",
-	"1RaeX7OBH+639+GnOSujuLNjDmXw5HSBshba3MH1V4ytkB+gqNwOqWERMgcLn2ovvad0JgPfnke/VUFg",
-	"K7zq4HeEI+97dKq1gJzS9OIhn8sSDAFvChBWjF5sndSRMYksG8uVftAGI7SbIouGZ4xom7FE5AmmAxDI",
-	"W7Kvi965izCMeN8W/hYRwwIUYp/YZe6KyGtjaNsjfJfstNttcvvBW1BH2ekGJ3zcDeCLqzHXM/Jd0g2+",
-	"+OynX/7jL7sBee8Ryb/88s/+5vkv/7wbXIsOjGrIBGQqoDQW0FnX4kCYZxnZ/d6jrhjxpy03e5yhYYow",
-	"6JBEW5EH3WWGbtYdfX4dEhVhoygkURE3Mn8ZagD1H2tJjP0xJFSV54wuEQt+5S4hUZH+FRlT1PfWIQQ6",
-	"OugA1B0zpDAzY0pnuGXs6ZiKJCI0SRSJbDWLGRU+2XyCVIEI7Qmz0GDIgQFRMCsUUGA8xzRNWyTKN5NR",
-	"o1bSKUXbsSuM8YhYFmapDwhPQmJ13dACbYoEPAiIuJlOKShNLEMy+wCDKEbDVggjhWMNIV9SAdgNHSiQ",
-	"QW5+od24kOREKjOYThQ6Tws+BVhDPm38CwxamLv9u8cUT4zl5lYcv0droUKeeV63FyzKmlyJg3kb1mGd",
-	"Ox7LTK/3BkMC69xxF3aryR2HkFVsLqxoVTHH1hBPBQxFOkDWx/NMWODLYCQWjFnTQeCz3zXLARYqd4xY",
-	"Q48ZwrkU4+NCaUaTuoHYG0qDWVU3/GK1GTvy5orMq6XF7O42uXh3d2Mtxne0O62lVGRRrbjs7tYpLmVW",
-	"g7qLVFXmKIgaFE7YqdM1+aZiBqzVOdTQ1Yc+rhaBTFpwtsupcAHrITW2K+GJy4QchbmbkKP8yMP5CmXU",
-	"RDESPXwfJXs+6u3ebMtdu8WT7WfojDzdfuY94TQKbaWiAPQ/57Qr0gCqOCzKVkeZa7NYz1X4Q4iprrzj",
-	"t62T0vAaazyAz+R7MpmtabqCtWd1lAJQD7fNSzj/9V88/9Xnz3/2L4GfZbCY0+YaSwbP/+CPvvj8r7/4",
-	"7Odf//Lvnn/+R9a8HZhnjTOpxjboud6Ztzksp+XQE/jZFzjOzrlznCpugyMC7okNLeHtdy0SWtVT7WXb",
-	"d21p+bsyXgql667Pr4NRvDI22c1GF9/Ei281uvgWXLzTaBg7OIyd640uvv7SODDShdcTqJ4JMyPrrb1V",
-	"Y0veChux5WnGte99KTifywJZwa8zDP4o1K25Yb+9GXh6Ijz0Vgf3GKYxG9DzaBhub0bcb4ZjJ5JZ7GDH",
-	"8KnoCjnRYA2MAV2VjUq6u8wSlrUIuF0snnPCjBECkVFKetRLxhrLTNvgiIfFC2HQjGvNRIvc7grLu+FV",
-	"0nvVMZv5OV0VfB3W7eyq80Xy9cWKSI/bo/FZz+2//LP/8vz/+vlCrlxwe2sHXQl51q8aynGpIhKqIywo",
-	"Kwp8/7HmtV//5f/48p//969//5+e/+E/ffnz3/vNn/xXC7ZQ/brdxdc9WVtwfM82d2ggN85fU4WXWyi5",
-	"KoVVkPkT8Wq53S5ZfCWL/8BwWzIZEy3RDdRA4e7JZLYFcfigc3Pv5s0b7ZsbcvUt62Or5uwu4lb2tEGf",
-	"9LwrHHDconN+AVvMnZdMyMLPMqSqVc0n32ElL8PZOVcCC9Co1uGMnOAdpi+UGbzDdD0/OFzcq9eXH7yw",
-	"I37WU/uI0aTy0GK8qP7oGpt3Sxq5nOtqTWzkxVPbxAptFBcrCu+sqZwracdCTjHPydfUKuO4OV3OitT6",
-	"tRWdl+Fuu9d/IAW7j4L8ZTiYVp3NM9t85rF7TYJZD6S+LxMIzH/b4nBwTL2Oqr0ZoQL0e0vsV9TS09rA",
-	"qNpfx8+11nFAIPkmRO2dOUPT48kS66yMPQ+9WMpyGZ3Kvv11dbe9c82WDFvLDnoWyGSGYQvzF3vKlYY4",
-	"umAQ9MGEQGO7mQe0r4VESctrppIgj1HWPzblY4bWImzOFWXDay1yW8wIphmDL5amqWGyIzojicSRQkw/",
-	"ZgeQ9mhsNp6mpAe5oMUhI7cXfNbGaNtv38qjgROBV2CyXqvIHOyQNyKXnYepg1Tk0+0K97wO2d/ZzWEw",
-	"MuwDXOPpG0/Oh2Pe61tOtuCq/x4krtHFWUPOqPXWmyUFuxUyN6o9925Z1nPdX4Dv8fnv/9EXn/91vTX6",
-	"1X/5z1//9P9d31v48CKNvirpcdeQHksOykcZE5uB5qYbyZRLn+drbxA3Mlt3dr85DlLncnzBsv5WuL+z",
-	"u6ETVTGaLfOiHjq/ovWHplxpzOvHogbMJuaCUBDAHewB5PJTXP4LmSjIZtAs69OYkd6Ep1izYNPzdcYY",
-	"5rfnCTNaSkyoxTb07z96t0Xe4SesyDS4SuG+a5BygF8eafZUR6HtWqaHVdIOp3wuVj1mQUA/SMzwMHuH",
-	"I4G74TcPVKjIO6kEFAqM8QbS090BwsReyoW7EjY3D25Zv+cT8CBaN8xuOwyUzHTQCbb8t64tbh4jfVyQ",
-	"vHldw+GvhjfhpbA8JJCN4/Ln44Z45lXNnyIzA2Vxka3lfWVzBi0n2hCUTZID3F5lK1SoUf0f2KIarkgq",
-	"lT4oVPSI9Ix6CxqP0WcXXRJ43dlD6Z5evb4eWzqj+4tr8ZbDLnxNrfG1FIyzkjkuUqPQZ7VdbmR1czkd",
-	"VjvK3pszIkHLKKwpUCmKui5XJqQm2Qk/kVmLvLWQKGUk7X57f6kX7dJzduk5e7U8Z6+oi8yRinN8uQSF",
-	"MtHcr/NZFa4bVzqXsr7GFN9jxsbmIp65ulToj45VqYYVYGkr5mVa55Ct3OwKrGk1r7D5wFhKbXgNFERB",
-	"Mn6lY8hPFXiRYuulJRUAx9yCef1WvfPm6//8h5hK4LK7oBcv+wZ4aw5fiJPmtVQbLj0e5+HxwHKi82LN",
-	"4fl4NUp2wLYXmVRLQpO1tkJFLFKgb4JlNioJrn//XK2IUZYNgg1c7mfQ998BVLtvmQJhDD4MlBSBJCNY",
-	"11Xj11Hhz648hC85Gge4s0JO80zCytD7CiIniCUENvKCEtJaFnR6gfR/KVVftlRdQ1Ce9TCDG9jzrZfP",
-	"9eYS6Nwkj/MK10IcgJcpJGoyQl9TAtWfJwyLuXP4LUxHziaFG54qTWI5GnFt7HldoKwtteTv2/G8wGPi",
-	"XlFzSuyKtL6VBuwUgyGeu8bbOEVoYpO4zl8onYdBu4LWscyzltQRkgvLbLkgfZnFLIeBdw+ykSXI0xTj",
-	"iQZOOqWK5Mg0fSOpMPcesXMEAiRYBNBxJpNJzBSCTmGRLntKY53OjJFcZJrkhbzujNn0OYrw71cUQOMM",
-	"KdjHOGroLesKqYC96yLtnirSXlWm+hhX6AUePngDALBXHL/3hEO4H7MMp/ntREIonUBX42yBmEpwCJak",
-	"Nz95tuvASzmHOPilp1DTQZFmOd9P2Z7B6VCS8USbAwj5QyHmEiEG36y1lNAPzRBegip2SAd1xH47TaFa",
-	"fR6R4ZLiYVk8Iod/X3XhYga5/UzTQRNjPafowkp32Hy2WL1F9gEsjwH0WcITcUWvMtIP6eDSOn+h1rmF",
-	"EehXe5POSqcAL4H6evjSzfRDOljH7l7obW/p1dOLMkaVdeADJuas4OQQTVB0pjqefmOvF1KwsCvy74W7",
-	"26hgAymT5eb7QZ68ZJ8HGDLwAK4AtQWxaFrknsCH29bbXQHNl3OUCIB7jO3MpGC1cihZkah6TsfxjIk/",
-	"uApBJ/j6x7+DIIPrxwYO6eDhBITX6cuRlXU2GVWKD8SICf365gB8izJuHsK5Bl4pzsYql3nXV7DLVXKa",
-	"LwPJ8oXzFWzDaGxBZk3DIRtZvGSV93BcoWhyl8D3gk7PYvfFGsNq7C4C4wrncqlrEtfFLqdM/jq4MvIi",
-	"A+iGt0kGQGVO7fsCylBcNUSLvOefY5SI1r/g6iUWJXIJgEDP5aGUT4ybzsVCuVy65V8Xt/xLkWJLK4Je",
-	"dH7PnDSzsJdLxRbGufuMJR0rsAr3O/4Y2sowCziM6veAjtFnuQOweYp9HLXID20yD7rx4csc+r0rhlQk",
-	"qQUAGVPl8KQi2tcsiw5yBgClanQ8Blx67HBAXXGaXkCTt4glPnPOId695CKLVHJbEDYa6xnmWY8Ydan8",
-	"5pk0c95Sc8TrvJ53cVHPjsxXAUCHG+XAy6FJZkYU+7iuWgyWrLpUrF3RxmR5u6XKEZViotg8o2ogcx3T",
-	"mgOQvkDOCRtUl2GPuweFHQ5uExf61WGAZ+U8b8vUnBWvfMXPmqtBw10JeetYyVMLD51RvSQacjtN4fAk",
-	"BK4rcgBzyP0eVSzH9QfMTfcHwngigmxCZ4giW60n37WjeQSDeRkgmfVHxHYoqD0gtrWofzrmOrI9ebZX",
-	"1U33xR4SbwVXV6PAZn4Tzgho8o6WcVq+Fg9EWnsw/KDm0uNh1G7c9tPtZwmdnVYo3HONDPOOFzJhZbzo",
-	"9x+/VQMHXZBWPRJ0Q1JboPC3AcLZHEMpbGgQvHRUMzKUaaLKgyxau1ePNaGzZoDV1Y3gljsa4SDiUF3r",
-	"HTNWwZ5qjxmF4JabCK6L2IllPFzZTkyRuTDCJlruqhLDanXFbT+4bW7FZlgaMaBtzxEHaQYMDjUibfga",
-	"rB+6GXP0Zxj7AfJp1B3hKnNH1kWTyphM9jWgNQ0oFzV+RP9gv+SCnLP6HKHTafBmq31zb7e5u7HEwSYv",
-	"HSKotM41Nhrs4zfPPrvMLz6P8kIbrPBEUY0kOo+K6ZLomrMSS2j6KyLscJFF43flyphEiSkvXFlNDzva",
-	"YHYAYpRxxK+O00nCEhf4mY0NXwYeJjMVAucNuyIeSh7bG2GVgFlg3stBDnlm0zhVFJI+jZFjo6iiZaiV",
-	"ERWzEEfdnwiblQSVkOiVnYw6XcGEnAyGxvqDKm5CzZRGc3XfdUYhgqPburAXyHVK76lJD7AtE7AbHSzQ",
-	"N0Zzg0Qzrwo/poL0oJ8otKV0pwcps97CqSu4tfdt25yZevSAu9jBZq5pRd82ofTyN3NXZkhSRvtGGzD/",
-	"2j6QQ3OYMPPEUC3WwGNLUsUAD3Vky3UhuQyTv+YMKC6Uptakff/wDmSDldtolLodhDZ7JCun6GFLA3SV",
-	"mDUh2IVRS1lF8XZ9bEeATTBl/GbgzUAELxSHoLFygktz19LRS1ZNvJcLD5GlTMLQFSNhMU9e5xLpb1F4",
-	"9JClKZkOZ75w6xshW+qbkxlboY4VroyaboJW4JjnmGbY+rAGeGWh1w81OsNTDf1qzC86Y6wUBepJPQRh",
-	"rFyW6ojRAhq6zPJAyhujSVzRYKl2xdRYUh54tFXJsTWoER9iht17WKpYp0hJgdhnmPdew/aXebPe4nZo",
-	"tMmSvOVMRblpptjm3NKDgikzu8UGR6DcXPVZfEi6wa12go1vbSsA8l1yZcp6V7rBteIRwZpM7h1+wi6I",
-	"xT0065rURshymuDCo6FLQJWLqqhk8XH54EPve+fVWIdpnQvDwvaE9RbPPfw9bwDkDBu/yVm1e9re+Xo3",
-	"IsRJrPYN22X8xtgYPN88R47umzpzwv6+qtHO47yRJyV9nlo/6gGZjFNJE+x4/lSj+Mkb4thnbz/DD5DG",
-	"Ybc38sC/4UeiNDUEi10gWNrHlm0jOh5zMYiKJusklulkhAYLwIGCOtwij8eQwkgzORGJM0dA1rpqR/PA",
-	"HGGsUy6UJFfd2lwrutRFx9y2U9N0wLCvmrFJj6wI8r6xzay9S+hoTPlARGFXRHIqWGZ+BNGWzcxHaO4v",
-	"Ynis0eTNv1wkE2V+x2Cvg0v14UgRXaZjI8ExS1OFOBRO0rsWR7e7QrCp62BBXXskDDi7xjiA1mXlaYQb",
-	"EYWw1glJ+TF6eL0yvtC2CsTuhikjuYdX2SZ7h76zpmgad1S/2DIGgxA6BBa/dAglqYxpCs7xCH30u1s7",
-	"+9g9UEJal0PT6QrZ7yum/esOd9qdtvnvt9o3O+226ymIz4Te2d7FxF0che6KudDfJ1IwM1oKVm3UFVdt",
-	"A3BEusOvj0ZcyCwiV2MGJYR9Jg5cqRPshHXL66k0z3KGcESu2por3IIryvxabn0SgV8fqAmFSUSuRoY3",
-	"QKZG5CBqtUxhUR2FFr3By/BCtkcjdMLK2NxZwLNGfSvbYgACSaoQwylyekW5g2ZTiIFezNsgFXqeRKEJ",
-	"LhCJq9ACGoKIwHwqVaf8fkPDto05tokxjIEtNIgB/GEbtXj8/dtbu9dvYImY6gp7hx0whT4tisgs4Ya2",
-	"6cgoyOzjCU3NzPIIihlhixxmE7NrXICrIuH9PssMAZpfbbtGCIgIBjki5V5h5jRDN5lMTkvdZIB8Uy5Y",
-	"6JiahTZT0qaGKC3HRXaZmd0BURIPtHma7BfZOgXMsKEMd+7sj9E1fGCe3Z1BYjk0PCtvvp13sT0wSswz",
-	"x7Uz04FfNLS4jKkAZEeGzhcjItKUXDXfQRd7RZiIZcKFzZjHHBy7Gzhv51GdSvsFLL8ZqyHF4jazMddI",
-	"n/JUdQXYW9OhTJkfjsL2rXal8TgVHtsiVZ+baWeZzKL6LmuoRLxePdZcWLUT3Hnwo8BLp4nVSRAGVpzC",
-	"kzyOFXTcn7HND6ri2wspMx7ndtHP0/kWOnk41LfnmptpuAcX043N7n89LnGu/qBaAq8EPegSsPiyg085",
-	"sZINONTgcMdTKvXz1dGy+iiZU+TnAmQVOnit0fh9OSV9mhXjBEHjfEZcQzwqgVq4CjyDs7LLl4UZWH+c",
-	"D3PN6xIv8IXjBW5+BuqTiReN2fVIEW73ixGWWLDr1yF4j6/JCHrMBEayQL+6YqxhnRd/R3fwxVt3rTrV",
-	"IYNP+DjK+0nMULOXo3HGlDLKvSHsj2TP2dbuQie2hlR1BROJkWRUFMKMatLLGD1WUPhpm5o7JbTHhq5t",
-	"uY1goioJ7wP/uO15RN7h3yMTMabxMdijxJij+I6u0DnWL9oNVt3TuRHL05RkEyGgzlGKGAsTDQOCAYd+",
-	"Aw2rnTrgClBd7XmuzjOyWoXdyHB5eptZ5GLpYEfmF9rljSFPKDLH5neslEjJxGRkiNY83zwgYUJzPTOn",
-	"oDKZsolKKGPN9JbSGaOjMmfMFcEeFxSSPOdf0kC32j03ZvwD2avjxB/J3gHpYz4w18aecLrOHHd+zVWl",
-	"VwQW8bXWq94v9G/DMetkit8Mcaf95t6b+zs3d/fNL0JunVjra84ZvwwLsbEWZq7SfMTkRG9hc1gVdPZu",
-	"tNtL1LNtsEuXV75kCP1GNSZc2NggJGyiPwE8oyA2FjwLLXJbk5FUmuy022G73QZudszG+oBExrZmhRfA",
-	"qoEOeD1Nl8UM7uK4vwGBA5jJ6ugBbtS3s6IUw8jURZZz/8qyY3jBytxHsld/qt6FWcjs+Awhsx+YB19Y",
-	"IQdTNul+nMqE5f22qgo6cOFLWojt3rxSWj/GW09zvYFmGZ0tL8E65iKpqy2BDlz+QEb06btMDPTQsOj2",
-	"yy0o+YHsrT7thny+MYHCj5Bk3TGFP+sOovlxLvxsvtp+9pHsNfMngBHCVYs8lGlqlDosdMgjGUbjn8Qx",
-	"Y6DZowwiMjMGRszS1NgnkZr0PmKxjgBMJfdImBOrSA3ColEyX1l3xHIN+NIR8eIbF3wE5LF4BDbxQPhn",
-	"ZV3S+4HszYur/Ixt41FY3+ngHloX2L+tjhWh5OMJm+CZs0Y3HFktIQLVIh94DsA+F1wNWUK4sOEXpdnY",
-	"2Ox0BrEhuBNShKnRGc1qzNBqJ1x1BWbG5ZlsvDIvHad7pgP8CuMiLD/zc9U2l6gG55W8BbS05MCf4YjP",
-	"edlHbDlQAfSkdTjBWh4zQfCqHnrBRkU6DKqd6M8DfZQLbHELdqq9eURnhKrjSql3n52tiGNZGLE+Ic0s",
-	"NAhmwOYbSchrQ+AjLAPCr83ffMSOPpGCAdfhdPvxkIrBkPLm0cD7tdVquMLfBPXsg6EkdETuNS7tzYkQ",
-	"aiW2AEN2eZE7XkJ6M3LMalBDAbT2Pj7qRWPjwmuWYYbieL8xujfi/Y7c4lYB21awnQWw2kpx/hbrc8EU",
-	"GcrpXMYP3G8U6YfvPT4krVZrO5sIFRlGI1ytGyTokHtaGcLwUu4KhGhMbrX1WcY674oIb27F6UkE2T2f",
-	"guFHPjWS7FNSCFpy1QJ9qGvkU3PZ1tYWKf3ffJn1R+RTkrEYS4T64PiGjyMpmKbZDFKiqUgU2Wm1rofg",
-	"iJeKa+Yy1xQbQHrYpySacpHI6VFCZyoiV2makiFXWmazayGJpowPhtr88KwbZN2gQ3ZC0g36+acRfDq1",
-	"w43TE/IpYU/HLNYsKYDgIZtMFT/YXlAJV+A3Y2Ypoj4d8XQWkauj3uBI9JIDKKOGj6FZI6al+WyGNZQZ",
-	"/0SKo5EUemhGt7NrvnbPO8qoZvgjPLDdau+4EQ4nmTBrnske7fGU65mxXIUsELWnXA85hjLse0qj8wY3",
-	"Wj46u6S32vDurrgtYOt6kFilyA75LSxkzxuzm7922yHZb4fkRhtI6Gab/Gvy8YQaa5ApctXY/OTNa8QY",
-	"/ZAzhwg6OWz4gaML65Hsih6Nj6c0SxS0jr8OwJdDhu5NuFZjFKxMGBhdUAgClOWiF1JHWYJZo7JP+vDL",
-	"qINEDe2C859CYsh0h3xKdsmnZI98SvbJp+R6DWFXk/p18ikExT4loLBqTtOjVM5oWvlNPKSjMRS8lT6b",
-	"B+3jno+4Mpp71c3z/849wIwfChGPtDxSKWNjGBqk9sCjgEwWvph7qnmSWY0h77FMIGxpxXOpPsq4Oq7+",
-	"ZJ6xA49UevFR+fWYdHaUSsXm/3IJhnEq42PnLeDxEBJJc26mCsB7CjjytnYmSvkJiwg1dpBR2AzhSnMn",
-	"IN8bBom4MHArEB0EV4kUrCumQyYAAQq0NzWEKpuRPGFEigP7/D5/yhJIYvXeAHU/kEFbk4tWCMrXKx/N",
-	"7AF498A1GaS2YdsxM9IQ2NXRXrtoyA/fFE7CLz77ved/8DvPf/F/f/mPv/P8F3/vpg5qiM+Hgs5eu3l9",
-	"Y7GWF5NX5u3lZc/7yxSy9drYU199rNEem4Eu1Acxrao5Z+P65sX2M/j36JjNliK/Y29bJ5MTlhYNcI32",
-	"iXokvO3AMkQujCQbZEwpTPRtkf32LcPBU0Aj5zmS6xXllWNBP2jCKxM+cHCbcNDLVs/n5vB5qX2hVx+V",
-	"5R0PGx6QJY2h54i+oJTQ6ie57om0D2pFpVtnI/p9STGN5ZLt0DGBy+DGiw9unIuU2G/sjFiLHoFCQBet",
-	"b8j8iBXuB5hFSBSD3lPKnpyrA37CbAgCirBcBVH5oJGrtKeM0ScFwzok26a5SEG0bolrra7A1qmJf/8I",
-	"+2AYQy1CqWcbNkeuoh+fxPp9FusiEwIKIrOJOKg0Ogp4V1Xb5PnliKxXpc2z1fmxc8NXv/rJ15//1Re/",
-	"+uXzH/86OINmfyE9nhuyv8sWz5cQbOfW4vl8+PwqCLb1LALwLNdGIB5NRF5daTn76hQrOFrmztc7vdBN",
-	"owFq7USob2uvCtftMcP93rzz33mqK9XwCFhgQYvch5imvIc40oXxaztKIeCf7W0pEgssyMWARFQdyX5E",
-	"rmrnwLRNL/3ybnNPV1iFwsLeuz4T5G14NmCs525F8HBCkT4Cs5U8j+X39FgsR14nKKevoG/TiC0mEmOs",
-	"i5mtuoBa5B6NjwEj1hVwQCnwRCToCzUvtBFuUJVQBZIinQEAP401P6GaRYBQi0s1NOMTaBcB6oTmI9bx",
-	"fQEif7/nM0Bvv10bOz/ftMIiaFfafcIAJCEfeJ6E5qVEyz6RqZkH6I/S5lziQwGoorDu3J5zKVZ4ch9N",
-	"xOvkx11PAXs0EYVj9SKLSADFE7MTXGAom4gWefuyuOSyuKQBzC2oVsBgpWBncCCdqz61/SybiKXptu9Z",
-	"dlnFjzqkj21RPMOWC2JGzRKLGX51ytixCsmIfiSzJTji18KuSOVgK+XHLOVDKRMV2oBsmEdzCZTb2Abq",
-	"nA6EVJrHlbauc26diSm+VNeWGWEdXPZEXLq1XrxbKwMaeVXdWatF8qOJ8HN8m534bacgrZ/+e5ax1Sm5",
-	"lszz/txWWXS6oi1Iy7OOwsVsIaKGcooBHafQWlXK07wQmCdXcCF3CcqBjT5WxT/c6lysZvWa8p3LFOPz",
-	"a/+JhoZLDtnIHdO+9SJUh207kOU4+ehSynsAm1mZdZhoW3aPPb6Uxpws67WxlpmPRFB0+oaTW+nXeTQR",
-	"j3FMr7Vfx01jtV/HJkt+K4K9G7qBfFmztvb9yol6TQdb0HZ7eW42XkIwRZNnJOFqnNKZ7QFYeYYO6eAd",
-	"fPCLbLprX7IsTxvH/o3J09Z0YKdU2ca5rk/zigzt+xZDHFuwA2YJHaiFHu32d7rYfp7a6n3AS6GDAzKe",
-	"aI3NZ103eNvOnVcwXXRCud18vZIJZQpQdd9p99+8cYNBzbNdLSdQMa8Q0lG1V2z8/H/8xdd/96fPP/9v",
-	"AewKx63Ya+zWcst1MfmC+WZdZgteZguumy2YM7FKHrZppqDXmD5XRQtBt/0M/nVOq1VJgtT1t4W7DoDB",
-	"YTYFHSjClVExWzXZfWdnaJe5fa9nbt9ywj5bXl+JnJdk9aFsLvysMpWTLCROtFjMRIbxKYg95JKqMrdv",
-	"A+p9Se7PZTLocGhX5NIB+uIdoBvz8/2GyutadOjIw/kPl+b0hSRjeGTgI1g2AByAx8qiCo5owjx1GAKv",
-	"GPkVclEp1lNpgb5RWlzdb9/qoj485Ypdq82xexmC41XJsMsV6N3rN/ZYL1hb/72QrLpGrOcyp+4yp+7c",
-	"cuo257Fhk7am1brzcvcQMLfezBG9SCxCfoH3Vy66LWrAbVZSls0q/QLWkaRWoaEiuhe0YbQ4abnor4L5",
-	"cgZAUNkwezKBXyoaer9Ozt9DOljt9wUnzzfIM/ZCfGKaDgr4AW5RvlwUEQmdom/UPLQbnPBxN1ji43qt",
-	"3FvlJXn+2Wdf/PP/89Uvfv3Vz/7Xr/70P2BWfOA8XAPe10epPPHBhr/6yd//5se/89Uvfr2WXL8wl9al",
-	"N+vSm3UWb9bL9GOp7WeaDhr7r0BxADkrZE8mM2edHLhU2oli1o/l8h8iCBV/14x8rpyIa0Bfh/Qz8zBj",
-	"ILnnYzNlr3Nq35XGYtGUfQfj4IGYVgML5I6zjUyfxQapCyMv8vqrNAQXKy8Yhy3HypFMrXrQkzJlVDTS",
-	"Dy5dda+Yq+4CnHTmsDTXiLFKz4gREhu5ip1767x1r7Sjrs5QNtrVpYfuZXjoXjXfXEO3XA5J6HnoAAlK",
-	"nhTiTeZxZjT8yD2du+zkCcCCwjULoezCg9cVvgsPe1EDDBkexipfHmnmyvs2ePHm7IR//ocv/+knX//D",
-	"P3/x2Y+/+Ox3n//Hf//Fr/7yi89+upYRcFF+vSWc6tKhd+nQO0+H3oW48nLzYbs3SY/Xz972WHc1eLM5",
-	"fEwZpmybLmFDj0LH6c2gay9NU8PIhRToQjH2CMIlEMV0i9wpK0UOtNnyYzyRIZFZVyRSXCm0JuKqAjkM",
-	"AppBgRSwBSHmXRMRW1AFKhIP98C14oRWsU/HPJsdEJ4oZ0Dlk+gKwJHOGEm50ogbPeJKcTGANsk8IYgE",
-	"oac8Zq5XiRQxq5IUZiNeN88Qds3E1lV+b06eAPW1d27eatPryRaNb93YevPN/d5WL47ZVm+vvdu+dYve",
-	"bLd3grDJZbsBDJPCEIIv//gvv/7pv3v+sz//zX/7yVri5HuG2F++NDGvfcSUMR0r5MoHrmEJNjC8FAzf",
-	"LBcRZuAbxUEKMqJi5heiQJJl7plYyxZtxPRDDxZ7XgxYFOwl6OA54rdNuEeIb6uT50kmpRI8rKXmIwZ9",
-	"yautVHzxq2uo4vjqNED49dtqrm5kgRYg8jUQ4mWtp4qy4WLf3qy0G+9YvCV4IdcpgxJ/0C9SKQYW7j5j",
-	"rhjE7wAdLpaVFgj4jq474IMxt3fFGEBWrVfRuXO04+muPoUoXiP30UI865l47YxE2I+gE3z1i8+//v1/",
-	"//w//vXzP/xsDRkO63QxVmEDtvANtA0vzb1zM/fW5H91waIVFh+yyEphv6q+zhKxy5/gQmmapnBYoIOj",
-	"kfwt8rbMCLIw6DFYma9hX/dal845XrMygQIn+43JoTAmuc43sFmrD/uz6tBkxMXKhIpMyhFUGDmPrRkg",
-	"FbMrqlCOMd9CQMtkm3AB+qeyNj4KcZ6RCN8dkTilfOT6PwupSY91nYk/R7YHJDpmn3BH8ZiXEZFEur4S",
-	"5rUWFEmx7IRl9bg5Z5XdF1mwNN9Gx4Y8aTxiSxvihLn8vh2PGHlXJ+vK7gtK66gV3ptmdlxmabxOWRrN",
-	"pa+QW2mesrNB/sYcX3TymLNsC9HCl6dV2mtsSyQ/nRKiUJxltlmIX/6uJfyZyimrgy085Cx7bN//ImVo",
-	"/ppl5bl2kt+cLMQCC74kQs1u1UtQXvQuW9lFCUoTWIIEUMY+sKgHdw2h9CbouEmpsk0Pi9ycA7+Et8eM",
-	"Yawc5cAz4OFdMR1K5af0DGWaKIuZJ4ung79dSMFAiLbIPaG0Mfpln0QwyghlOSXROGOK6ahDIsBpiADI",
-	"WHXFb/7qjxFXl2yTL//l589/+jPz4U/+9jc//tOCxrG/kkV/8jBG0eTGlk+RzTa6GsXpSVSCKHSpTKOJ",
-	"0oQ95UoDtF8xvRFFPdca/OZ8yb5FFLRbGgJkoYZ1seFgORUt8gBzq7giUOacuGayzEwT9AvAzqxXJPLD",
-	"8lopE5j4qcZMJFwMCmUCo79f/c3vffX5fwfFwc0lX2xIueYsTdz9R1pqmsLyBJ1gAA5MoJGgE1xv45m3",
-	"eaYyTYpX/eZ3/xeY89mevFN6suJpKXv1N//bP8Gz8dceVTz25gjUiVgK63LEC9KECiK7zHO91KDW1qAK",
-	"0VYt2TZOeOVVsQpPXdp+hh/WavGCt2BEF1wdwKGh5RoXhOsWue2uQXmHnJ/OpbIKXw6UUlqX5LFuwNUv",
-	"S8Bf07zSVafkjAmmpbOxJMPUkXLZTgDPiKNnVR2b24RYX1Z8bqkEO8xP+2VK6UtIKT0HcbDf1CJaixyR",
-	"Qtbo5WLPjCzBFOVHx8gCaOjSIofwjZcuVEpqOmYzq/fnrVYKA+CgKyANCUCRcPHK0JQQkeQCEwMg4Wm1",
-	"BAqdCEL8dOiRX7yyKxRCwMsTlvk9YKY4tfqQ5EuRW69kjxe0Qp//5D89//t/F5xBs7+Y+GRDtniZv3oZ",
-	"0Dy//NXz4P+NElnXMgu2E650xnsTZ4lWakrfl9O5hCzLftHLap6Ofq6hu3BIT7BfRY8x4bw8kNmB4KJT",
-	"ljEbTEqw4YNN+qRJ0hW2r0aazpf6uC4YidXIq6HIzQF/y5/XC2YmpXfVsBSc3reuHcwdSCEudnFsBDkH",
-	"r1FjZf+Faz0rD4nTEdZP/55Trhp2noFG1eW2MHlbFo/8sU7HuV9Jpf8ZZBcEiN0By1hXRHgiI3IV0Cs9",
-	"R/aIXQtJBAngERzpKE/+jlrkA0DvgVJYRT6esAlLQA9EZSr0O7rUmPpuKS/ahXtB/Uz6l31LXm0UcHMu",
-	"5o7e+o6JdaWzl1VZH+Ms0mhKSZh+4zVsdSSYV5kHDeu9coOoJsrpD+GFJyOF1ZA0Q15ktVxRddXm3mTW",
-	"haSpfClT4ABhT8cpdLi3JetVr8a9Lr2Va4bN7JcqCcXqPsZHnObjo1lGZ9XDM6zVtQHj0NyrtgI/k6Pq",
-	"xTBsr9limLf1WB+B45e/Dsz2td73Qt1cxeo2yEHzCP2bE0Yvn96cW/lf13Ik76JVQfVHLJZZgrVnEFhH",
-	"2IqidR1ouvkJJiOmMx6jsZDxwVC7TDFsrMto0iIPXAi5CLHPuqLEsoAyZwUbi8hVJSeuFRx7qlkmaEp4",
-	"cu0A6shsuz4IWlBFIhlDGldyRHVkHUYuv/SKIqmMaWqovStKF0sRLYlAF6v2etWhjYwW6H8KdnZvtW61",
-	"oQCmlOt2GgZG8RMshYMsM79IBh+LC28YcSd4a6uNRWq4NeaeoRybp3grGnSMtnVjq727tbNvrkVu2AnM",
-	"vEGnDcIA2lYFnd3m/qRiMy4oVOxRQwX3wWNzGSy+DBYvxAYMYRDqM/Cl/HvjmLHP7JdoodvPvL9Wdqzz",
-	"ri0iachfDP/F0l7skrpYM1QdXduEvb608NryUw/FLsUll0G2lxBkO79jtL+mvrQMcHOOEq4owhM0Oaxc",
-	"XlnYfQtFK+jiY6qHhSpePqfBvNRbx0Cqj/7dkVnGoCmxcHqfg5SBBq2wcAclLc7T/pzPQxQFA7Ecjbhu",
-	"kUOJVb35c3s0Pg6JYhYfDZ9MtCRRTEXM0pShOhhlrD8RCUuiju3F3MA1jNG6jVjLaxeuKzQst37BWfSq",
-	"iwnUrcVgL8N1l+G68wvXnaMkWRmxq1TKzLhYPMm4ngFr6jGasez2RA+DzodPDH/AcqsqgQP+G/zZ2FOZ",
-	"seC2gafYmczf8JDJccps3tNoTAVn4H+bc7mpCtfdnTxPKsxbzqdUDCZ0YDsQKjpTNpm8HD8cMQsQ4LxY",
-	"CBNc8ZL7UrDZfAYIBClalaKw6hnv0h5LFZHCh5XgIm95VjzHrFGFh8xWEqTsxDwHBjMXo3Ed72U/hEhX",
-	"kV7lHs2r5/fBYm7LVGZ6iG1IeJqSRHqPsf3zFp/zNk+NTBbetXw0lpmuXBApBuY1x97VH8le1aVQ9aqH",
-	"XFhwVBsRgvXL29rZR7ATc86qkEUhDArliy5W5UV3mQKUgdB2XpGGkcc0TbkY+Atoy9MWHv59RlM9zCty",
-	"x5mMmVIHRI6ZMPpDAcLqLSPLTnjMgtMnp/9/AAAA//8=",
+	"7P0NkxtHmh+If5WMWjtIaqvR6GaTItEx4eBQpIazokSTrVWMBf67ElUJINWFTKgy0SBEdcSsX8fjXa//",
+	"dxG39u7Y4bsY23ex6/Vt3O6OVjN7/jKipPkWF/k8mVVZQBVQAJpsUuoIhYgG6iVfnnzen9/zPIjlaCwF",
+	"E1oFnefBkNGEZfDx3hEdmH8TpuKMjzWXIugER0NGMqbkJIvZFUVOWaa4FIQqQonSmRQDckpTnlAts1YQ",
+	"BuwZHY1TFnSCbnC9GwRhoOIhG1HzZD0bmx+UzrgYBGdnYfCejCm+aP69Hw1Zxoj23h4SmcEXn8heSLgi",
+	"fTkRSWvpG87CYEwzOmLaTvJuxqhmyf1Mjhbf+YFIZySeKC1HLFMkxmuJFEQPuSIJnYWECxiDZoIKfUWR",
+	"z6TAkaVUM1gBbh716YRlsyAMBB2ZAdlHHffNe/0B92U2ojroBAnVLAgrlsiO+EhuMl4zMEazlK8empbr",
+	"DmySKZlVU0wk2DN9HMMVEZF9WLMxHTDSY32ZsUMizdiBcsiU6yFcoOiIkT5PNcsIFQlRMtO1w8a3+0Me",
+	"0WfvMTHQw6Bz0L59MwxGXLgv9qpngEt379mYimRxJneSxIxLMaIlYTQe5ouNlD5OZcKCTp+milWPkuGT",
+	"/VFyzUZAiv8gY/2gE/zObnEid/EytVsamTlwwVk+AZpldFYa/30aMzzO5fHflROhYWULIpF9QtMU9kKR",
+	"3szOr89ZmqiQ9GXmNmBMBUtVi0SaDlQE+xFpzjIVEcFYgt93MkYT/0f8ouny9HHgGy8PTPy+GbtZnxF9",
+	"9gDv3msvWy2Ya81pwuUYsVGPZSokPaZ4wghPQsf5QnLCRQIzNpNoPFN86eYzdZNcMi2zbRVETGIpEq5h",
+	"7GZ/LYcmUcz1jPyAdIOvvvj513/zq25A7rz/DlFjJgw30DQl3Um7fZ39gOy12+2o7iQivdSdxP12u91u",
+	"fhQfJNUMxRHwFUV4UpYz7b1bt9v0RrJD49s3d95++6C304tjttO73t5v375Nb7Xbe27oY6qHPg/Bhx5z",
+	"c0Qz9umEZywJOjqbsEpeOJnAlfXD/8dVgoxqouSI9WQyI1M5SRNiHkC40NIIUUazeEh68llIpjJLFFHM",
+	"yCzDyXszosY0ZiqEQyv7ZDrk8ZAM6SnwpB5DIdghlIw5i5ljtWaCXSENGyU05VSRq1IwcnfIhaHveEgz",
+	"GptTzhVhQk4Gw5BEL3795Ys/+/soJJGSIroWEq4VGXMx48LIES645jRV5Gr02ZCKwSecisFEmus/+2Rg",
+	"rqfEUDAVM2Dp8H7zQU40PCplA5oaEhyZSzVL2XhoRiUm5rQZyWpuVWOWplwM4JXmLqq0mSWKhJHMGEn4",
+	"gGuzJoKwEeUpfnqmWSZoCoeVdkXGBlzpDNQL+4pWV9TQ8KdLyLc58T6Rma46gHD4Q5Rz0U5kZSDhGs6j",
+	"uZqJhItB3QkzcrA0wIT16SQ1FLnjxDc1V3gD32sy8Ht2zepOHU9Q3zEUPFOajcon787OXu3Zctux6myt",
+	"u9YPEjYaS81EPPs9Nlsc9k8MpcipICdsBssLqpB5P1M6JFSTkVSa7N+4UZwC1SJ3SMbGjGrYJC7I2/tk",
+	"KCeZIgOmFRypPs+UJmoSx0wpQgeUi3y/UIsuJu8NcseMsm7CN95uMOH+Q6rjYY2eZZT2CHcI5Lw5mMyc",
+	"6h5VoAqCbhq9FcFamPNFFUmN1k5VSbsm7BlXWh2Sg719IvWQZVOuWP0M+zs4rGV7WTWZ96VgNRO6I9x8",
+	"FGMi1xSvtw/IdMgEEdJszcBOMiGKi3jpCM27Vg6zepyjscx07bGAXzcQRfFe3XHBR24viB6Iu1zPVpoK",
+	"ICa4IkYFOLSkz5LQfG84spUiMdecqVoN3LzIH90yPQa1k9+n6YQpO9AHIpkonTUfLLc31A/YXrFk0O4Z",
+	"2wz893iVsQCDHjM5TtEeBAMH5eGS8RhlsvFYnJyBAeBYPpiKKqVvbgWnQznCNRyzTElBUilPFKF9zbLS",
+	"ahZLiTOpG7aE126xho8yeWqOb+PNH9sb6jffXVG71u6Cbcb9BJjl6gWXAo0rc8aGVAiW+gPvzUrHDC9Q",
+	"9eIf3rm27YBjvYtPLxtI+yhpnblUYVY8EE80HayeKbfOBmWu9udolMZijvBz/QzhVRsbRzjSBQtw1QQr",
+	"/V1z0wPJGtMsm6Hbhw5yijxhs5qzYyzjuqlqOtiG/o54g+Pu9sRY5CGZZlxrJkgEj2Ud821Uv1NgxteO",
+	"nm9z7H8se3Ui9RPZ20Se1qqfn8je9sL0Par0o0kWD6lijTyG06FEe6VnTCo974lb6iI09x2P7ds2cRT6",
+	"o23gLVwx1hVew/Jo1/YdvsdHvMJUguNqZBT4p2rfDTdX2kM32sAE+GgyAhMIuYD9Mx8IF5oNWAYjeSgT",
+	"llZaEoYsR+bXK3DWy5QZp6fVhAd3HJ+A0l9Pe2OqjXkUdIL/38d057On5n/tndvHT5+3w5v7Z/+gctEe",
+	"T0Td8ckmYoPjk9Qen2witj8+T4Df1K4tsqOqxT01LKN6YHjTy1nfOtkOgwXzF8XBALwvQ3QLqkk8NLZU",
+	"pIZyHIGxxbJxVJ6Q+a1mPk62N7KQK4x6f6Z3dv4JzvNp8bF1vPP0rer5HtHBu5mcjOuIamB+3ICsWC1Z",
+	"wRO3J6wjOqgbs6aDDUbcrx2xpoNzGK/UNK0McRk7m2hJYvDU0zQlI2OuMhUaa5d8MlHaqr+GH5KIKc1H",
+	"VLOIxFJpRYRh0zNnGXcIe0ZjbazljJE+m+LTQsJSxQglgwlTysl5YKpknBrtMDskEXh8j7k6Lt6h6Eyh",
+	"x7FWH4CZVbumhBSGsJkwzPfj/E/7dNyfWAdPq1bsw3HSPExn3QHrCNsJPn8TMWuH1kDCgnStGd0K8erG",
+	"t7Zg/X2MxTIzlIqA0JDFJ4SdsmyGrhQKoQw1ZRmZGtaG7ukhHY+ZCElv4sbvKKxuvDYEzI6N1VtNDzY4",
+	"YofckzJlVGCINmNqLIVioPC/L/VDmfA+ZxVH/P0qFxCQ870jOjCabMnt0zJGwaODdts8KZZCMwFaBx2P",
+	"U46R591xJnspG/3uJwrD0DnXMHckIOul0BmN9fEplymGq8MgYZry1BwBcKKBe5Ekkik4uHDu0LizNxt6",
+	"zzKZqaDzcf7kERfHKfJy74kjc+p7jFBNUmZoaM9z2KdSGANiLI0SkwWdYBe24OwpsiimwInUCW72b9/c",
+	"u93vm83QVE9U0DkAXxfXwBJ/SBPyGG8oCMkthtqtmPNZU73/ET4E97a8fw9pamgY7KUMVmqKrktjJ9tX",
+	"GjYop8rt3d5We6flCRPHI64Uh3XLF5mSHqMZcN8TJghXENVkjtUvX8e9Yh0/FHSihzLjn7GkaiHLAziP",
+	"NXxf4pitl4mhUpKT3inLeB8UKi+346OPPtq5M9FDJrRZO1YTpuKKTCGlIw/Jw5tW5FjgPl3fap9ULMes",
+	"ap/yQZCUxifos4aLC0bbMRYua7Rx14uNuy+zHk8SJqp2rTyc89i1o7p5hC7QhSklZg8m4kTIqXAn4GA7",
+	"7uWCnELqY4gW+ssrJGqw7qpGq3hQrOL7UpP79qGLTGTx1ee0lBnEONzgUSbkXg9YR7d4t7ZaPLcWmo+Y",
+	"nOh5woSQbsITOHg0y/gpyxOE+Ii5uAxXRI6ZDUUOqWq0yLeKRbZ8mhzlo1hY6vmBnhfJbjhDt/q3t1p9",
+	"L4Z4rOkJK8ldKiBKlVMuoWnGaDIzr8cReRHhRit+u1jxu1L0Ux5XLvXiqM5rsc1Qcj9cQjUlfWBSinBH",
+	"z3v7W62oTWIxnG1k42JzioyNBppFLClZTVZwb79YwUcZy/NOyH3K02rxuDCg81rLfCbIJ4za5JRcF7sE",
+	"+8at63biyxyTYy3lcUoz8GQvsgluDILMDEIPqSB77YNbN96+SXozzRoxhL3riwzhntBcz8iRlOQ9++KF",
+	"FZ4b2rkyhrk5zfEBczjy9b2x1fqOWMLpsZnb8USoyXgsM81KgkwxY8p4D4WHNVnXG74ylz+bPDSvJEdm",
+	"OStWtWZA57m6VxSBt9hsIdTucn1vyVrvb8cjuABrrs7G6WWMnihCSTZJ2SFBo8a5CljGKg2deJJlTMSz",
+	"Y6valFUQTaggD558QA72994m7loC95ZMHTqSE6F33RXNrJ79fX+Dx5mMmVK0lzJ7fKq2163Beeznh8Jo",
+	"4VrKBC1qSB1ROl/BCJcr8tYQN/LGljr1RNBTylMz1dJmZjMcA7pIGpyRG77e/IRlpzxm5MPS0xdW0H/5",
+	"+Vg9mgg5PSTF8CF8TR4znc127vTB23OWvwrMnh8aNv/EzuJ57oqyOVNB6Pws5pOw4i4Igz6Kq0XPVBjc",
+	"pSnvZXnO+jgzR1BzdF0knA6EVJrHaomBJTM9JOYUgAOmJyfa5hfpQ8JGYz3DbBeapnA5S1PwujQJiL6T",
+	"D2AxVTQMXLhm5WPymBcHRfLTCRWap3gfTVCm0/RRae75+AoflZyUaANz8KoGVl4oiA3lbsoeFYkK4eN+",
+	"OyQH7ZDcbIPf6lab/EOSj41cBTb59rUQ4kcjRtUkgxCSfZvsfcJimM9EcL06tlxs9Idw/VmIcYmVd0LA",
+	"E5buzHcbf2zfG5bI5GnF+BZevUBoIymqoioP6ScyI/CaIsPH8spWUEHNRoX3D8aUsZNqh6w/D7grtIOo",
+	"nACcpCdMP9BstDh6P+22kf/cf7l/88p3P7IZDDRNP+iDPFpK9phFMD/cnLKb5SSU5l6VsO3PBh+5OI+n",
+	"ZiZOfa4/dhiKqM33JjpjrEOi592AiqQbdMjHrVbr6VkUwncyW/hKSG2+e95qtc7MdzIjlKSM9rvC/AyJ",
+	"rOaCbuCliXeDkHQDOcYfBprhF3Ba8Lu9drvdDc6iQxJxYcsFhNTH5g+juZAIj1YUmtdxSNQ013B1LCZp",
+	"GhEhBWt1RVc8EGScUkx0jmA4kR0hianAxGhK+hMRwwLIPqEkL17q01irjp2KvcTOZjKys+jjFzqjQlG4",
+	"QrVQ7cALplwkcooXXb95I7HfGqmdr9yq5biBqxFCDiZ7prsiUpPR1Yp3hqW32EQh8gNyZcp6V7rBtTxD",
+	"/0a7HbVIBHEks5cJnamIXE14v88yJjRJZUxTYr6+FpqVy5S2G5FS8/GqHrKuyK+6RmjG/OU7JGaM5tH0",
+	"dGD+GeU7OaLPIi8Xy3Afy35Vi0S4YJGRZYaJQ1BESTKiYgbDCYnhOirsipEUeqgMzc0YzZR1QsqEzsjV",
+	"6HY7MW/d2x9F14Au+5kcwSvN71oS5w+4Gu2392/utPd22nutFnze29+5vmfuhoft7M9aLfy0N4uuHXZF",
+	"BNsHQ6Te6ZGnDB2shm6A+u7Y7OG9NkkYG9uU7v1221DgKVOYYO5pYlBW9PFzPDiGqRWnJggDOQ46hkAC",
+	"K1qCDpwU4EHuDptlCZdyERRC6GNbthGEwdf/8b+/+NV/Cp4C2yhzkjB4tjOQO/ZLoyu2HtPpQ6MBozHo",
+	"cqjmVUjIIi1e4aWZd4JigY/a7Q78909g3rljxIzvaRiAQtmwPgMyITsBJigWkaUXv/nPWJdg9NE8QG9P",
+	"AogJmZXU2xd/9CdfffkXX33xi29/9T9efPknoHxiJpvh62qMq+ICbMvmY30TQWfPKE8lmUC1znhvopfp",
+	"RFXMOc9Ox3ogW4DFM3LCZqpSWYltOu+C7IajXpU9awyp63s3b+7sEZqOh3RnHyypSgXA39a58OKOFfML",
+	"9yQsZeveUyaNhqK0qE5gaKhVqI6NVIiwSPutWskTm8/bPPU2DEZMZ1bNX3bbQ3vZmaPnitfL6hTej4bS",
+	"T9MtlfFV7uXYS6ld+FHFMmPNl/6JufzJZDSiWeWyFyexUX4mXl2cxDXTOjUdqLWTQo/ooGrkkN7Y+GFH",
+	"nGWPjL4xMhZ4xeN8PtL0MOR8ZX7LH1OusOoLi00x9O6yhIsKuIKBGELIX8qFvnkQVGa5lXTOxONtoctA",
+	"B/KsVKjte++8DJZ3SEYsG7AEqnV6M/MPqn5G7SMZG8lTpowMbpXlKhZoHsc0MzLj9x882mm3D/ZtCrA/",
+	"ohtefce6IvGHrkylerI2oWErY8F/kzMY/CTm9so05ibWxNyU3mV6zVmxvED6vKqXDeeu8RvU8fAt1iVp",
+	"tiqPmYJUlefnsqlVk3YR5bUm3mDPiyevnKezydfY/tjTEZvM/JGL5PhFgOvW+vlC5qWlQPormadilksX",
+	"88mvXNkPJjqWKOTn6KeZkmJ9p42dpIWDdvkNvhe0LH7WFR32fStX4nwPUmlxz7bmgQioseYRKCv8TUbt",
+	"yUtPjV+rQrek5M9R+dPnlWnM56hqF/z2RruCfXsa9ZqT2kTfdtrzmiwk163XHKKvS69566tUjedov6kq",
+	"V8hlz/frLJrcVnC6stW/K6MhPg7H4nG3Poyagnin2Fq8kZSKwYQOWEiUxBAnJeDrAMfeQBKlM8oHQ43A",
+	"CRHeFnUQxwK8O3Sg4F+oYIJ7o0pLKaU9VpGP/UBYDxUOBFyMd+KYjfXOe/a76ud5Un0u37aotrE4CHZO",
+	"jfT2MACP1qrH4hNtqRrNIFcXnKgsOSS0p5hwGeG0SJYZ0Rk6SxU7ZRlNGw6oiIAsxqxvtNE51odwotB2",
+	"XBi7Kf8C7sfGUa0SlUF0ZaUUQMpzO52Pu5ma5KHKeOfDVeq6UkWnLbhSWMeqQ7/O1HrvvKpjOEvuaK08",
+	"UzjbxQiKeVcjAe4R+6Id6h6+XC9y1ThuLfHlSxdwfu22XTRP+s4JuJILq2SOlxxVyxbalXO7weYeSAtm",
+	"svTmc4kw9Wvwmz4CwBD8NYKC8s3OTJUlgk89phnLCz7UkhIVyGSfCK3I1HCSEU0gD5ASBTa5xxbzzP7w",
+	"HO2micC6mKRukT7F9QHfAYTPC8gOgB3jCmPrjRfwQ/fGj2SWbBfHK1lF26idzYisSgF9GgZikmI2hvXS",
+	"1Hqal+s7NY+pVFnnr22qwjbXLVeO5vXTNVcOubnuufJRhS66HumgVmrN+Ca0s6HyWitBngAo1tpuCgdI",
+	"uB4SYPhS/Ft1TP2OcgnURkfbjKE3grwLHejcOWHNhQ7pbdVj8ryF/JZjzZ7pDYDhQlvrvUWJdxh82mQP",
+	"1nZNZXoD21AXhaDnUSVZf3yKc7/G8aGjMeUDsQHry8OxawKSuKDtotrB4yFRQzkOQXyb/2daYOBrXcSw",
+	"UvaQfffTlYvXTFrP5V9hLAODE6Q3s58OfcOrMARtfrpgLIG8A5vckdtGm+7Oagm99W5tNYClhFuNOeOD",
+	"AWM1IlGaCox/uaOTMprgsrkgP401P4XkAGMmCfNVKtVya8CCwvg5HLE2UiVI2EjuQKmZsVyoUnwgyhkE",
+	"+zt7B0ft/SKDIJYp3Po7vYMb19u3gxAr4D2IgxM2M3/xcZHx8O1f/82Lv/x/IS2XQm5v8O1P/+DFX/4f",
+	"X//sV14ORDCiYgJZJLZEvWGV+2IqA06vwj4sTbFpcNNO+XmlkOUZU2s9zS7XMnQCix6xqPmx6mh/bRze",
+	"LffzZXpU7i1zq9+bpCeVBOW2Zd0ExxxxADEuYLie5YzbVd6cZdzsiA7e4+rcfPGVUfW1XfBHdPBoskEQ",
+	"0qOfBQYhcoCmPk1TRWS/b1gw14ql/UMn7/sTbdOCmxFgQRTrip2FyXvJ2RUOnaSaKAueu0KwYa2Evbxq",
+	"7e+d2iKClawN8w6OFdMNmArF7C2XPG+GYuzIp2E5zbdpFlh+Ux6l2m+YRtbDB8gYMp6X8+Vxxk65xMhZ",
+	"OdPtbEk1BPs06Bzsh4Ga4KLayF7TqdkdiRfdHHlajytHqGfSFUWDOJocvisvDbdQ+dV5X94WVz4UkNhl",
+	"5mNFgH9ZiqISSGbm+a5MsHSm6kKcOZksADvQEVNFRAAyRRB7rXh6zqhWRMjDNTPMq6huBQZ13gahSM2C",
+	"cTZ0ozccVomWm4pMn7abZ+kcQUqOjSQg8mplOqJ/OKoEJfu0oVvaO0RLldBJ/mp8RmVZDQKWMA+Oaf5I",
+	"tVaH/9mnQRgUG1EMsSBbb3ULSeydpfKW1XJh5zQun/EhVccjmflyYGNfKjL7ipMBuG12l8oL+YgqRbgG",
+	"LCsg64gI9kxDmXceRzIkL2yVkoNoWzv/zGas5POtXKdnuKyPbajeT01ukIqcVwh2gg+fvGMEI52Vrjbq",
+	"NTw6eLvVvnV9f/uU4E1SaYthVol+OmuA+ePm8Xyh6rBURKVYUVc5ZlgkBAFO9211ZHPL9MZ1SSNfD5y9",
+	"nZufrVgX7VlFQxdQCVQi4W0CCKV5rK02nxN5HCL0PtR5t+fdMDfKvv32zu2nz/fCvf2zq91uy/vz2j9a",
+	"nYYF463ezrkclVXr4PGMUiJagVufG9MA0He2aHG86elrVeuIsKz3no1TysWaHq47uWDFNF3GITzokjGg",
+	"r0PGENMm8ny/UYVDa00d7ZU7n9csPPSWVdTUB28wBawrasxzcBCP0Wityj9FdMEVgV7nq+xz2/ugqImC",
+	"vl/ToawO+c4tmXtbWPSIsfOpX8Aid8A/vTmQZk1zmjw9oYNgi9jFxoPZnKu7YhnVCFEQgNoHTvcUHIQg",
+	"cAYa/gcgpFiDaD9JjX8VE8AyWKwqDjrB3fd/sshI4qHk8dw2rjRivAWYP4SwAX5fH1tIuGW201yyU+XT",
+	"6stYikVdZ5ZOq19UPQQGfpafSusesxq7S1EpxrKC0NS2fjGfaGvrZNZ9XJEU2Cj1272kfq7v8lO2Lqu/",
+	"tzlrvwhWXTPzRzRT6G+oSE2sRWnQJGMUowvNKXn7WS8n9ZyH+nflQd76zX+cuzA9jjKUMH2bl+EhrIhk",
+	"tw3OLkMwHwd7+7dut9pteDyMspIFuwrvRc5n31Nl0eZvXYBRRa0Uirq58Cjw8f275Obt9l4lY8IRV/lt",
+	"/PxIrrEnR8YSD23DBpdywTekCkvO1yIAt42LI4Cp1PPouY12C2OfGNpFtFOs3+gi6utttCP0j30xWhSS",
+	"d4Mp60GbTic/XcCv6POSf1EjN6EsGcv5vdHB2M+ehnmlvUI/9QTicAmdwYwmoyAM6OkAUjMFmhVA1Bng",
+	"kqYUw3VucA6ZxFxoS8whZrJYOW9Wz/8WwTeeFsjF3o+LZLuUPZQ1ItswygMdiKnRk04stkteQN4002OF",
+	"SPGWc0ExSFPXsEIAgKw6YXmatQ03W7DJvEB/LQqvUSU+cp5hM0/CVXWSdL5flbcvRxdAMAIPbb1ix6P1",
+	"5lKjyFTrF06xKBbfm1ADHvz7ed50PsA1rclS9dvS4rcw+BGjqR5WRJmGLD5ZiuJTEX8q6QQ0HkIqRkgi",
+	"eQJo99NF3FiuK13HagGHSZ6A3gywjathZ5YUH2G7rjnOh8h6nb32/sGGMS0LE9XZu10JgLAY7i+8jsYM",
+	"KOIK6jh/1tthwEQsE6gXCCa6v3OrQJwym5kbwrE6DRrGvmxfsREdj20dAh6J4xEXEOCzf8bQ9tmLd5T9",
+	"IuV+mOVIWmK9WJmc2v5BZedJsb8B9MizWMpOGPjc1gfb6rQLEC7vc90y75WcsAcLfNvu+TyHecI/y+uo",
+	"J2JMY8MX+zxtGq8ph8tWh5PcZjeKhJy747iC6uorSCCTG/okeltkDEzl6UNT6oESN1qxgsaXCzs8uffc",
+	"1WcWPHDVbT+WvXtw3VlxdhottrvEA4NTp5X5Gw3dUrbRULMC5uJ4NuW/iwE4OH/z+/kO1ZSYn8BwIUqS",
+	"Ps0ablXhp1zUqRvVl+IeFgWmzqRffQ+ga56V+MECJoKZFCg1UHjgQH41wiQ2mmDOX56vcfWrCnnMoTG4",
+	"0KNz5trHeQeqoKN8f+ZikDmkrCGVsCnaYRXfWC/egnu6UXmtz88WjEGg6yJv0kyfJXm84rAihDERKVOK",
+	"aJlC4Heh7uB6Temsx7SKDF0nox3DcH8Penu32tfblcyjYDPFc1Cer2I7DZjE+ppjGRED7vC/2qvS1ho2",
+	"Q7IVnMYiGjEFqFyHYGHwRIHaDlKDTETCbC9e1zb95URF1mc/8/l3cyfQbUg9xd/zyGYdIrF3O3lXgSpN",
+	"k2Mb9Y1lOhmJIgrsQ/OWwfATOjskgIb8k5/85Cc7Dx/uvPMOwU7gj+/fJdevX79NRhLwbMIg5YIFnb23",
+	"Fz3WdQlpbiCVCTLw2xVFsPNECc4Uknfl1Asg5FZDqxplqibxzQ36+QJsaNHDEAjS2OaQR+5e3WMDLhTy",
+	"CxwhAFib+/Y2SWSAceQrEjbIwfN2/AIC0j69bROPxudc2ATOYezLIYFTSa2k/XTCJtgSZiKEFbmecVNI",
+	"TipiltZhBnvMxn+jk7ZznqrKR/xY9hZYxERgeRGU6ydB5/ZBu33WzFBtZlSWcPngLcfZRKC3f5AxpYJO",
+	"u3XgGX7+Kq2XIpmUUiSLd/m61fWKsNp6Zlm+ZHWStYF6WOG6MtZRIgXz1O7F4soNjLz1LSEuuBqu+ZaG",
+	"xosrpKwqV7TEUIX9XFRqeWVa7QpMaKVptu4CNTNPfix7hW2yftrhtrp9gRuAqnq+XqUEQyTNmkynKlGS",
+	"7/tF5JL/WPYugP0bJrgN7y8IwWPD58PiH1aBNNTaNNALCroUXVFly6U6shXLMVsWjMC+UiM6I4lczwnu",
+	"HYeadlVXFInUpFedHoiTWDFBp+9Xoo8ffyYFW/EAaDRkriNXH9x5/861Brm8+cGyI8wXMfRzDIsBVBH5",
+	"wwLic84kPYVuQynJAfXJ1THlSUi0PFZDPg6J+b8xUmUG4UbAobgWuiKU0paHgIKcN1Vyk/5sEfSQnrKM",
+	"Dljedrnw8wadYG//dut2e9EJfWaDaUWzZphDnt963UbZKn83ikNQNA44trgj1/2vZnHKjiGcB8UR+Q/4",
+	"1X5Yyr3xR3z91u3W29UjhmCdu2XRy1u1EEtRWCFFp3olGiTYLi5Pg5vm12wh3drRTqtSzahc34V4H64D",
+	"ElCP6SljIidK+DZP3O6xVE6Jnspy6VNti4a5bVz0N84s+FDepNKcT3dX9ZzmCKHRjpUooTqJ1fYvz8P4",
+	"s8LtsIlVN7dx80tRHlJ5UpVcxLVqWCfLUhA8JcaehfyyeU7Q4NTPHZlRNRm+w2I+ommYbyYANVGF+OwA",
+	"ta8gc2HoudegwZvfXzkfhu+aKjtxdv5Rngd8o5QWfFCdFRwukZ9FqyCLa12MBONuzRx+cxuf5w3kL67a",
+	"z9W1G9WJlQ6eHtBo+tK2OK1CzRHsmT4usCzqqzTwmgijN0OG5Rrm+X65Ro65b+XJMkyC+VwCm795iNA6",
+	"QCHYJvoHAEpgu527dtENvfELfabr1wxfZnH5oXl1g6TTpWUljwqIzSpDDqDSIJB99fH9u+T2wY23r1Vk",
+	"LlsFey7GqGkvZYdETbmOh67f8wrfVvkR96HdBuJP5cpCnqCJ2Rx9WY3+7XpuzT/z3inLZnZScJwb56HY",
+	"tQL460oAX6E0FXU+4jGFDrLWPI6pUZ1b1RW2fkVZ+UH/eCI1M+SOHZHUCRcDIPchS8et5Sbh4pB+dHT0",
+	"iOAF1QLKtrhaca/ZmKnMkuq9ra5Su4PnHtaDYea9y6ye52BL26euLB637epgIn58qGTSlRZ9yTHBrV9g",
+	"dhTShFlNB373q0u7m5PLfTZds5ZzyWlb63SVOxwjUFje8rxXDLwaXJ9mdMQq0xWPXDP9EIkeyBO8y/lN",
+	"1Y+sy3/88ZMP3if2V2REN2+3964h7qXXis8YjzKZrTaHVhv0fsevCoeCOAVkk+o8zsKR2TAET0c8rc5c",
+	"SOXgOOUnLOVDKZOG3cTyVW7m2qt/UHkXshDbZ4SEhqR3aLa1+EqFRt+mNSWyY0aNBF9vWextpSZt6+qu",
+	"dmlLa7KwqmHJ9bww2oqRhB4JVFHP4/sPP2J8MFzmXK0M+/ZXOQ1L6E5VbsPR1k/ItnzCfPma0YLM/dUr",
+	"NRHQWmPxkPVoyb/q5wetWSjVAPBz5WFYUvsU5tg1MORls7wAH2G+wNs4Cmu2iKpj2W9k/LvNzInoxiqQ",
+	"MlauG1vZm8WvMwNdbDzR58v/8tAGBvDnupCgfks1SeisRbL+qEMyFkOLV2zqVbKaQdqCpUyu2nxp8zBs",
+	"DXbtkMTpKVwSDyeZME8qMSB8xNVn12yrsGMtj0s+GXJVHxe/yp5i2SlLyNWja+apIWiM5hWoijyzZQuk",
+	"HZIRo+LYvg7GV8nR66CEmoBLwm45ZMma/GmjQQg6YglRbDBiQuOQs/6oOpNaJiz1oSoqhMlENGUXrs6q",
+	"PCRQP8w2ZrJHezzlepaDiuR+AN87cX7MBnGPbNjE8RoYpT1YoT2J8yuRTzs/D+VzVcWqYHvupjI+WdNH",
+	"gxB10HtuyAhCphvLoC+zmNl89UXT0db0z/mTc+vazIf0+bM5NJU6NjOyqnGOgIZoZ/CA1fnUcHftmiwv",
+	"ZAXsiwozCxlBSPpwnEc4qx4cwiloCHjMpUBoWi4FpmMg0LttEagmo5zdeFeqVlfE6WnHXvwDY0ixWLPk",
+	"GL94iyRcgdOOJYXyEpLMWE4sIVZ5dtR7RRHIjoZa90MyPqZm+cKuyB/rufeF1N7Tr4VkKDP+mRTHtmeh",
+	"mZX7/TijmuEP6YwoOvNNoFiOGCRJmckgt3PT2SM7ZJy/tDRuxZ+RBD116tC7iPzAjZu85X19zPv4basr",
+	"3O9cYU+lotoJlUVb6wTj5MLY2ld7g2PRS7ClONkDVlQJYIh8M+f017D7YfP+YvcRQaVxJdVHwxl4RSDU",
+	"zoRmImaLbpJGdazzZrMtpbNkXXso7uc4TI2VN4+AG4rh2grbJRy1BnKxeCievk3Ysa2AwZfXrsw8iHrW",
+	"HxmzIT2F5NRJJirDpnDrecDTbafz2YE8NNJkPs3GiQbktchiz8I1QGj0sRPGTbNgEBMS185m3+Afc4J/",
+	"r2iSCeiQ3/z6Z99++edf/fpXL376G2cD2r7kFZwp6LRb7b3CHA9GeO6h3tBnbkFnb/9sTXic/cVcHbeQ",
+	"K7cRpfFWhRHFmlepWtlE5JLaC5D1pWOMDoF1dVLMeSmGCypdXWNA6nUFLIz8andmLSMpKGPlAB/hpa8+",
+	"Lx61wEK1m1f1LFuyaqKdUWjJbL289eLwb5a7vj5lW7rxw1R057OnH2Nq8/HT5+3wZg02/tqkVYFm36gD",
+	"0vo0Uq/HL1/1cxMAyMDPQwps0qthAzp4VXtjkfzP6ub8KH/gGhbQE4bs0uywukLAIU+oJtGjD54ckd3T",
+	"vV2winbg5KrIRhE1VJZZ9R5+uqLgEWAz+T74OcupWoZtlXNYeKJzWN9cBuYfxjRjWsIfVSqMk5UuTyJ/",
+	"+fWbN1ZC088LWu/2vf2Vd08Ln+tSl1jhnTU3gc+lergr3riCfDZBTL+jiPcEL27NFDmBDutgtKApYijG",
+	"ltO8FPpYqUS/YnqpGc+G9LP6aR49NfPY+pTVpEvIGrS3arS1tPh4Irbx3MY05b2skR/2rnfpdtpqfQYE",
+	"18r5lgx7dFprdeJIKeJUV+9blFKCTwNbZDVM3XiZ+eVr1NGesHGzJbMwGBmjySEB/uPUfK6JzfJVYdEz",
+	"SrApy4x5oLA3nmE7Ah6YZ04srvqGun6d6dDAubuR+u6qRFb0EqS4duiVg4wlsxYJEItNtJsx3bSyeP38",
+	"/POrpC2WedF4mLcanD+5yJewB9MSW06e5dipXdOVufqOMW3WeTbW/DRPk7LFpJXC9NEE08HRvtXS+qKB",
+	"tEsEPx1SzU7tWUnorJqwc6ZZUehnFNgrcK9fa3sIZLIcaT9oBN7lVuwCIoi5FNk6gvhkMhpR7GLm527i",
+	"spYzrNGBeGOJ78eDF8w9gTf29lvXF8ui1o9Tlnf4hnPE95jSpM/7eujiUei+T0+RaWIDpROWcnOhlgTQ",
+	"HTHcNpxkouUrWytDoK9ZlO3NjYtVsqBSM5+Faf1ITsvh3SlVZCqF319nynqKY0uqU+SNSsYcW9AMeZYc",
+	"j2kGjTsz1mdZBj/Q5NTQpcLCmlOuYLTs2ZD3EAQvDMZDbHmltMwATQyLPF3z20q3cVG1UtVovTYnr1Hu",
+	"XE1K3GJfoGYu4FwlO9if59e//Vd/9M0//btvfv3XX//8l641UDNHMUNHcfOuP8sbDW2LfO5a/pSn9ztZ",
+	"Nhj0eqhKuG49thExmHmtJdg5a6rRtYqvIWxIZc+vITHNshnh+tBpv2huJlJc0djktKF6U3rT85rmRU2V",
+	"2sa675pdjS4WzqTUw8hfr7IitY639ogOfjhJTzbQosr9zscTDbxqJE9ZJZfxkp7K2kMDoB8Pq20lWtvm",
+	"LYZK1Qvx3LrCsJcs4GOmQJUs87RtWv/se53QP35aRvnauna7wAdaPIhe//Xmm7TYYnjJOyraCA4WgHTc",
+	"MEpwPDU7sFmkwTFaL3DwOx+3d27Tnf6dnftPn9+sjhnMMaqyt7kdbsm5LEuaQ+NgZoTQYcBwX/wpJAkf",
+	"cKM+HYP+uDMHA3Pz+jIUmG53/Py9M/P/98+On5b/rMOC2cjBXql3wZNqNvNd16WuhM8w3/qvib7AnsXp",
+	"RPHT3O+1jjpgRbzVDK2QL8LBUqHKZWb8UiX+eYl1bzGe1/YhAHHOmcpr1yTCwAB0PR3U1Fi9LGlbLPLz",
+	"1w5arCSLcQf9NfYGv7ZAhgOwHUsrcLJ+5+bB2we3euUyviZsbo5eyq6SCsfd5kHYTeN2HnXk45tvZ1yT",
+	"br48Tr6SO51HjDXndJtHWN0jNoqvbij9SmRRUW65/V6uu39Vy3IBnq5tenk+daPeYh/nYzwXqdWsbJq8",
+	"qSaxuNc5ZsbmPc3QC2glfMJGsgRm0QnuKE53nxgldEh5Xg/YCb755Zff/uE/e/Ev/uLFH39x8R3PyiL9",
+	"hyUER6M3pikZIQYH1g9gUOeqq/6+trQ/yQJSwKcTG9XIYU0QayMicUr5aF2Ekgd33r+DoCTc4cxh4YOX",
+	"ETyUkwwDdzZxuOYllVWn92VGxkyOa6ocX7Eu4fqs2MLSShCVTfu04YnYGje0KcpnNYW8J6cs24kNEaZo",
+	"uxTWyg7s5vE8lKjDpLQKw84yjaFESWuKmpxAtvEPOL2vKfoNbspFSCXkj1sJJjv2DWTTBvR0IVu7uF8c",
+	"S4nXEsSuFc06PWtetdq8pr7LWXbXQZ1UN5xrWpC7pvFXP07f11k35ne4KtUJeLqBPTUfl2ZwYNYNDf4h",
+	"HwwLbeC3f/7vrclvDqJ3x63ijrHUTGgM3djbvv77X7z4+Z8tuUdmCRc0m3m3/Ie//O1P/xQyf4BQmOd8",
+	"sKAi+6CITQSkT1S6AZm5Y21BtiZHyWmiCgHNDv35WsgocTmfhm6UTlOsy/ry2A7bDdJ7WLjM/OIsA1CH",
+	"0WIv+OXEFAb4+KWwonNksLDZlZ5CgHrj0FX7pCZkWu9uKca02PJBuNyHUmCTW6g1ruCtC/kJ9WCTOaFU",
+	"AGLDb7UzqNu7Eo8o5rJy587FmC+RwhYWPWfZk3xp1jRpKj2WWMyS053ZJcv+fHnVxz6RmIOjWnF62rJB",
+	"cDkOOtidyqVJnDVilWs8HTtD2sdfP2vGVxvw0QswyOYZ8EJSnQchZa/lEsrB2SnLZsYAYiKpKFitfePa",
+	"TlVLAQsGUiZHiOXNB0ObgAJDlVOmmrfbAsWpKh50sfUuucG1QYQ0P5Ib2VTnoODNG995hliH+Kc7Ry4b",
+	"Z0wxHRKWKltTgHx0XZ8cPMYP8s5XLZZAVbNabi4zW5tQ9DjAZ2NfSAQsWNJkoul6bUTZh67rsh4yBQ3d",
+	"qB3d2jRf21Rsf4U8MDSynPTOS0ZZ2XIeAmoTg3BD73C+sS9vOxYnWoDIz6cc5uCPTYAje1Sx4/VucS0i",
+	"O3kWV7N2aR6wzcog5601cp5u47XlDmb5KK4f7d0sRpFftIh7m3c4o2PuNzjLIX0dGijs0IrWZauEd7Hi",
+	"jYBR53ap0T1xkf53rnlXTTMF5vrpb5oDVdrWpmMtbXNlj1YZ0xQymuugmFem027dScs7wkVKvKWw1y+g",
+	"XEaFyhvm5En0/j6VNyAswFZ9Ol5TzSkWa7PE+o0Pz5rCwK3Tqlfds8fjQWKsCD07hyM2F7OAtkzYO+2Q",
+	"UKKYMXogY4IrkrH+RKEiv2aHqfM4kGscruUNqTIWyyxhCWR4RnTMo3lN7WU1njqPMz4XSl47HcAS9Yrz",
+	"chFufU872cq3789ifX3uZR36lfHjV3NGXgUFblKaufjKekB88KbW9FNA9CirffnFCWMmbM8mcyf4ReFW",
+	"I4/wXkh6KvS2op8HFCwA1FKlofihQBjs5COZJVWZaFOZQZPt6NPI9pg3rIb0UjpiFjwp5UrnwEm577ii",
+	"iHkJMPSSWHCRQVy+LcqBg6MOEbLc357rFoELtBxA5WTU8dzaUP/IdUh6Ew2t8OEemqYW+phEKevrYznR",
+	"i7fRNO0KuAxvz0sJi67pypYK6SEbETkxQ9HS7JjMzAOhSdyYZgCATwkWxEANm6YiUeg3kBIy+xF1ytGB",
+	"D5XsTy4IAzdgIA77rsodhwSBBvUicFm++kvxdaH/99bgunOgMAi/Fc8VcApi22M4fC7EF6M9ecpIu2ml",
+	"7xKMXreMDQYEWA9zMGEKq4/7GWvav/V1QgUeh+TTkJySq6fGTBjRTyyAnLpWgRy5PTqvR7PLIHgN62fx",
+	"JON6hq4ORCVjNGPZnQm2gse/7rsJ//ijo2ABjcF2EhpnZvUBbyga0ROoKEWw/xP2GceLIih7s8m2MznJ",
+	"CLdqKxln8pQnLLsCHC4PCuEAilUaaj0Ozs4AvbQv6yuTCVWKaXPW6QCiFR1DWISCIKBidkV5JEczhvWt",
+	"CLeXGClS/Gkky1RmcEwS7/spT1OSyFZXdMVbbz3hA8HFgHDReustggD6hmjQ842dVKLd072ICMYSRSKz",
+	"xDLjn8EFHfJDmCiijMawWAg4GrX85YRFxn7NM1xSddgV48xoqm+5J7K3QjKmSjOz0lh0CW538tYR1DAZ",
+	"3vmWmdIJdOkoOKTt/JCwkbSGbItA9/5iIoKOEFSjK6A5krkbJ0QViZ7tONLdwdZJkV2d97jS6q23CBVq",
+	"yjISPe+ivtYNOuTjVqv1NCRdv4eF+b4btFqtbmB+ce0ZzNdGfziLWgSaWkTePRHp0fjEb3KBDUq6AvAh",
+	"QbDyVENbjYQomemQTITmKYnc86FrBKiALXIXnqFIIiFKy56NecYwQ8sIISFJwsZ6SFI+4tpO86OMay4G",
+	"hgIe3Tm6+yNsQgHQ7CNzDMnYaAUIz/729ds3r3WA9SJ+yYiBwDphbKwgEx14cEgioztFJE4ZzVACA3V1",
+	"heJikBpWiVZOkdROlAa4+ujeER1EtrGr7f/xoL/z0AwiMuqGgwUDLFFD2DM5wekpxgS5erC3j0J4yhW7",
+	"Zg5vV9iHvC8F8540YJpcbx+Q6ZCnENYemsNgy1xaJDqlKTcK6LF51w/MHkaWGJSPqD+k4zETFtbX3Ku6",
+	"wj6sRe4IEj1I2AgiZvFs5/fYLCIjQHmhJGM6mxFF+6g+vb2PiXSdApwNa9mVMpsCHkfUDDM2TumMJZZW",
+	"ijfoncf2JyQ6R8vQQQ+IOWPEdfwgrgFDB5YfYI2iWCYsCgklEUr5qAp3MpoDnozIVSYMm/xseC3EkxYV",
+	"nRciPM8Rdu74+KnVHqHCmFBNmDmufuMOEhnOGQGVpKcMtEy6tLEEzhKsmbfeQgq2MKIEBTrqDIZCi546",
+	"rhUdeeutIz5i/vJA82AuyIdHdw8JFTMkDQsckeQIolx1hWHOEyNE5r1peTe3FvlQILY0dE/w4OxgXSb2",
+	"x55MZvZAoWlg/RT42oN2GxXAlMdMYCswG1e9M6bxkO3st9pBGEyy1Ioc1dndnU6nLQo/t2Q22LX3qt33",
+	"Hty99/6Te3BPkZ0VgNTDwNW3f/PPv/ryv33zl//7N//uX/r+3GCv1cab5JgJOuZBJ7jeareuY2QIwXl2",
+	"h4ymeviZ+TxgFRrUHXuMqCIpNKlQmKkwziSQOwBbK9f/QbXI+8CvhUQB0oL4tOXvD5KgY97yI3gn6Klq",
+	"LIXtLLDfblvtU9tUEDoepzyGW3c/UQsxhNz5LU/ybAi6ytK07wYhP59Ew09Zq6S5YNGgcqAJwQNlA284",
+	"d2rRjTUdKMiiYNkpj1nw1DxjF8Ro/cLeHbL4xCJIUU17ALBryH7EB7hcKkc0OGEzm9aDUhmI7pRlvM8t",
+	"1TVa98eMJlxgo8/tlj6GwSN8NI4dtwFC6cp9LmZSbNL57pmZ0axlnnSjff0cpjARmeFxFBXv2rlYRlCa",
+	"ENyazM5jVu9LjOrODkmEw4yIgvZ21pa3ZZ3LifUuFSVqTSSQl9HMamn2dG8XJeOOYlrtPi+qRo95crab",
+	"u9UqKfrIS2qy5Ap+XEBPMHZ3ekI0HQwMg5aZn7phJXlo1HuetMgHghFAdPCta2PpI0jfaJG6U670XXjK",
+	"E6YxRFk2uGocisUlu+8ZVQuciisuRN0NsmM2OEXNiKM0F/R2VnAslLSy7+WSJQqOwwGOpeoV+Zh3H5mr",
+	"4OK9Rhfv4cXXG118HS8+aHTxgXeEV1xsrgKyzwn9PXBlDeWogKI11pmWk3gIzjRH60BS4MV9tmM1qh08",
+	"v2YDPz5oH8BPc1ZGcWfHHMrg6dkCZS30SoTrrxhbIT9AUbmnVsNKdg4WPtVejljpTAa+PY/Oz4LAVoRm",
+	"wHkNR9736FRrATml6cVDPpdqGgJoGcD0GL3YRjoiYxJZNpYr/aANRmg3RRZSkRYuOSJPMaeEQPKbfV30",
+	"7j3E8sT7dvC3CDyaCgF07DJ3ReT1wrQ9Nn5A9trtNrnz/jtQjNvpBqd83A3gi6sx1zPyA9INvvri51//",
+	"za+6AfngMcm//Po//vcXv/pP3eBadGhUQyYg3QWlsYD2zBZMxDzLyO4PHnfFiD9rudnjDA1ThEGHJNqJ",
+	"PPw3M3Sz7ug47pCoiD1GIYmK4KP5y1ADqP9YkGTsjyGhqjxndIlYBDV3CYmKHMLImKK+tw5x9NFBB50B",
+	"MM0O03umdIZbxp6NqUgiQpNEkciWRJlR4ZPNJ8g3idCeMAsNhhwYEAWzQgEFxnNM07RFonwzGTVqJZ1S",
+	"tB27whiPCIhilvqQ8CQkVtcNLVqrSMCDgLCt6ZSC0sQyS2afRqTPjTApyLdnDVN0ZJOMWSvZiRlyBO5C",
+	"4C1cW/cEeIKnQ5kykFfmy9D5g2UG48KWCob8Q/APCA+7LsRFsHOXWYLvQwppkTy9EU8PHDuuCBuN9czQ",
+	"gHP95xoBNyaZzEBITswKSOjA1hUf2d20zUDGjERjzoGHRSHRLGWAc2SHjlSMj+jNCHTTBGxcxjOkgb6c",
+	"ZLb+CGx6tBVzL7qmse4K22HPsAPDGdIU1v4od7d7FtXVSGljkYYkMicMaIYO4E9L9v1MjiLSarWuEUGz",
+	"zAJCQeTC9n9F0sn5BRck5yZg8h92hac2WAhFSYYyTQyx0ZhpFWEpnJpjbbbcz2wAEApSZot80CcjhGWn",
+	"wrCS0HATz9tnxmSIiStXYhd2BZwCfN0xzVjeaFSBT8jwbVinjzBabKxAhXh5eJ5CSAxXgOpFBwrozp3B",
+	"0JJOmE89zGdmlxT8pOYJUej8g/hcRwx4WPEvcMPAibV/95jiCSNRPkf8Hm3cCi3M8xWvp4C5O/9xEyVs",
+	"bW0tbPz++7CM69zxRGZ6vTcYWlrnjnuw2U3uOILqi3UGA7TS5I4HwuLZNbjyiXYh+tWXYhpFo2s/mIpm",
+	"W/NAPMrkKRdNH3wXs1saXPlAJBOls4ZXY0V7kwt5Q5pD5ng/k6M1Lj+STS7+EDWMps+2lzd79ntU6byn",
+	"Z8MX+PfYt8yVyBpZgFEFxE0rGDEXSjMKEXlQosGj55eou7B7oS+vAuh4uRafHXlzY+/1svT295tcvL+/",
+	"taXnByOdZVeqZqw27vb364y7smBD+06qKpcdnCVU4LEltpGsNuYH2pALOmA4BOMAVqeDgKScCpcZBskL",
+	"gvDElRyMwjyUwlHHzvPmFOrxE8VI9OhDtH7yUe/2Zjvu2h2e7D7HgM3Z7nPvCWdRaHVFATC7LrBR5NtV",
+	"yXNUxBxlri3QvXDK77FG/PL3bSDnA5HOrIMF/Mo/lMlsTfceeMSsHVcg1+K2eZVdv/nPL3795Ys/+/vA",
+	"T+dbTB53aTDBiz/6k6++/IuvvvjFt7/6Hy++/BPrAhyYZ40zqcY2u2K9M2+TRc/K4XmIRS5wnL1z5zhV",
+	"3MaKDcM9sXM0vP2ehRyteqq9bPeexXB5T8ZLMevd9fl1MIrXxm91q9HFt/Di240uvg0X7zUaxh4OY+9G",
+	"o4tvvDIOjHThNd+rZ8JMG2JBn1SNv+122IgtTzOufQ91wflcuuUKfp1hgFxZ09uw394MvOERHnrrp/AY",
+	"ZhQ6G9MwXLCI8TfDsRPJLEi/Y/hUdIWcaDD8x5AYxkYl/wYY+i0CrmnbOCFhYyYSyB6hpEe9rOexzLQN",
+	"IHug95AqknGtmWiRO11heTe8SnqvOmEzP3m6gq/Dum1uqF0kX1+EHvC4PTro6rn91//x3774P3+xkJQe",
+	"3NnZQ3drXl6jhnJcgh6AMkSLfo4C33+see23/+V/fv13/9u3f/i3L/74b7/+xb/+7X/4dxbVqPp1+4uv",
+	"e7q24Pih7aLUQG6cv6YKL7eYrVUKqyDzJ+L1Ck1csvhKFv+R4bZkMiZaoqu8gcLdk8lsB3KVgs6t67du",
+	"3Wzf2pKr79g4RDVnd1kJZZcdeC/DsmuVqhMGKnbRH4C7SMJc/nGrmk++y0o+rc05VwIL0KiocENO8C7T",
+	"F8oM3mW6nh8cLe7Vm8sPXtoR3/TUPmY0qTy0GFOvP7rG5t2RRi7nuloTG3nx1DaxQhvlDhQV7tZUzpW0",
+	"EyGnmAvqa2qVuS45Xc6KGraNPdIv01/7oP++FOwhCvJX4WBadTY3tvnMY683Cfi/L/VDmUDy0vctVwGO",
+	"qde6vDcjVGBoDIn9ilp6WhsYVQfr+LnWOg7NHfXemTM0PZ4ssc7KTV6g6dlcXRAkHPr219X99t41i81h",
+	"LTtoDiSTGYbNzF/sGVcaco0Eg8A4Jk0b2808oH0tJEpaXjOVBHmMsv6xKR8ztBZhc66oPP53R8zyaG8f",
+	"wtaGyY7ojCQSRwp5TzE7hNCvsdl4mpIe5MsXh4zcWfBZG6PtoH07z5iYCLwCE5pbRXZ1h7wVuQxmTK+m",
+	"Ip9uV7jndcjB3n6ON5Vhw/0aT994cj4c80HfcrIFV/0PIbmXLs4a8uqtt94sKditkN1W7bl3y7Ke6/4C",
+	"fI8v/vBPvvryL+qt0W/+7b/59uf/z/rewkcXafRVSY97hvRYclg+ylj8ATQ33UqmXPo833iDuJHZurf/",
+	"3XGQOpfjS5b1t8ODvf0tnaiK0WyZF/XI+RWtPzTlSmPtExZ+YcUFF4SCAO5gs72irBZzBMlEQcaXZlmf",
+	"xoz0JjxNbDIVlDDpjDGsAcqTCrWUWHSAJcsfPn6vRd7lp6xI8rlK4b5rkOGCXx5r9kxHoW0PqodV0g6n",
+	"fC5WPWbhQONlzIIze4fpN5BeDbGhEEWC+QVzS8xz4S4P16/I2qvE9AuMWQdy1d0Bz7SXcuGuhNfmYS/r",
+	"EX0KvkXroNlvh8GnGPsCH2Smg06w479/bZH0BGnogmTSmxoyfz08Dq+ELSKBbB27Px9XxXMPwuYMGR4o",
+	"lIusL2/ynjNxOQEEAJtsbDMHsdKPGvPgfVucyBVJpdKHhRofkZ5RgUErMjrvotsCr9s83O7p3uvruqUz",
+	"erC4Fu84IOE31GJfSwnZlMxxkRqFR6ttdyPPm8vysNqZ9sGcoQmaSGFxgdpR1Me6cks1yU75qcxa5J2F",
+	"ZCojjQ/aB0s9bZfetUvv2uvlXXtN3WiOVJxzzCUxlInmYZ1fq3DvuBLklPU1lkqcMDa2Ofu2vl9M0tRW",
+	"9xtWgBABoGE7B5KtgO8KxAYwr7B1FQhJYXgNFJZCUVOl88hPJ3iZYuuVJR4Ax9yBef1uvYPn23/zx5hu",
+	"4DLAoDE++w54dI5eiiPnjVQbLr0i5+EVwbLM82LN4fl4Pkp2wK4XvVRLwpe1tkJFvFKg/4JlNnIJ4QH/",
+	"XK2IY5YNgi3c8hvo++8CxOz3TIEwBh8GU4pgkxGs66rx66jwmysP4SuO2AEIvJDTPNuwMjy/gsgJYrKB",
+	"jbyghLSWBaZeIv1fStVXLVXXEJSbHmZwFXv+9/K53l4CnZvkcZ7jWqgY8DKFRE1G6GtKoIr+lCEoRg5j",
+	"iCnL2aRw1VOlSSxHI66NPa8LyNOllvxDO56XeEzcK2pOiV2R1vfSgJ1iwMRz13gbpwhNbKLX+Qul8zBo",
+	"V9A6Fh7XkjpCGyJcARekL7OY5T1Z3INs9AlyOcV4ooGTTqkiOcJX30gqzM9HDDKBQDMWjnucyWQSM4Xg",
+	"fQh2YCvejZFcZKPkgAjujNkUO4q9WK4ogBgbUrCPcdTQ6N0VW3EshddeCK29qnD6Ca7QSzx88AbohlJx",
+	"/D4Qrt3MmGU4ze8nokzpBLo6fAtoV4KVsSS9/cmzLYBeyTnEwS89hZoOilTM/ExYHEh7BqdDScYTbQ4g",
+	"5BiFmG+EWKaz1lJCPzJDeAWq2BEd1BH7nTQFRIV5ZJtLiodl8Ygc/n3dhYsZ5O5zTQdNjPWcogsr3WGc",
+	"AjokHbTIAYCOMoCQTHgiruhVRrpRyy+t85dpnQNfkv1+tTdpUzoFwBPU18NXbqYf0cE6dvc8L3b06ulF",
+	"iACP6MzPxtxwc8fJIZqg6Ex1PP3GXi+kYGFX5N8Ld7dRwQZSJsvN98M8wck+D7C44AFcAfoVYnq1yAOB",
+	"D4/TieKnrCsGmZyM3UQQNje2M5OC1cqhZEUy6zkdxw2Tg1wXhODbn/4BgrWuHxs4ooNHExBeZ69GVtbZ",
+	"ZFQpPhAjJvSbmwPwPcq4eQTnGnil2IxVLvOur2CXq+Q0XwY26AvnK9gT2diCzJqGQzayuPMqb6i8QtHk",
+	"LsnvJZ2exVbINYbV2F0ExhXO5VLXJK6lbE6Z/E1wZeSFCNCadpsMgMq82w8FlKq4iokW+cA/x3lfHw95",
+	"s0Iil0AK9FweSvnEuOlcLNzLpVv+TXHLvxIptrRq6GXn98xJMwsfvFRsYZy7z1jSsQKrcL/jjw4r1AK3",
+	"o/o9oGP0We4BtKNin0Yt8ns2mQfd+PBl3kKjK4ZUJKkFCRlT5TCnItrXLIsOcwYA5Wx0PIb+HtgpJm9f",
+	"pRe6clhUE585560yvOQii2ZyRyAwKeZZjxh16f7mmTRz3lJzxOu8nvdwUTcH654XsukME5Vc8ynsWJ0R",
+	"xT6tqyiDJasuJ2tXtINa3vuwckSlmCg2IaoayFz70uZAzi+Rc8IG1WXY4+5B8YeDLcaFfn0Y4Kac575M",
+	"zVnxSlz8rLkaVPGV0OGOlTyzMPsZ1UuiIXfSFA5PQuC6Igcwb13So4rl/VEAF9b9gXDIiMSd0BniCVfr",
+	"yffsaB7DYF46bv7SI2I7vdQeENvn2z8dc+1Rnz6/XtXa/uUeEm8FV1ejwGZ+F84IaPKOlnFavhYPRFp7",
+	"MPyg5tLjYdRu3Paz3ecJnZ1VKNxzXYXzzkEyYWXc/Q+fvFMDq1+QVj2ifkNSW6Dw+wDmbY6hFDY0CF46",
+	"qhmAUavyILFV+95OXQuAhM6aAf9Xd2Vd7miEg4hDdS3MzFgFe6Y9ZhSCW24iuC5iJ5bxcGU72kXmwgib",
+	"EbqrSgyr1RV3/OA2gmaLUwbwZ87xbp6HsGfA4FAj0oavwfqhmzFH0YexHyKfRt0RrjJ3ZF00qYzJZF8D",
+	"WtOAclHjR/QP9isuyNnU5whtx4O3W+1b1/ebuxtLHGzyymGESutcY6PBPn737LPL/OLzKC+0wQpPFNVI",
+	"ovOoqi6JrjkrsdSVZEWEHS6yXU1cSTMmUWLKC1dW08POYJgdgDhmHDGu43SSsMQFfmZjw5eBh8lMhcB5",
+	"w66Ih5LH9kZYJexQAHkvhzksmk3jVFFI+jRGjo2iipbhWEZUzEIcdX8ibFYSVEKiV3Yy6nQFE3IyGELX",
+	"6QlPjUlphNJcbXidUYgI/LYu7CVyndJ7atIDbOsZ7OoJC/Sd0dwg0cyr1I+pID3oy4wtqe3pQcqst3Dq",
+	"Cm7tfbs2Z6YeYeAedgKba/7Tt818vfzN3JUZkpTRvtEGzL+2n+7QHCbMPDFUa1uRQGtnxQAzdWTLdSG5",
+	"DJO/5gwoLpSm1qT98OguZIOV2xGVOnKENnskK6foYZMNdJWYNbH9V7SUVRRv18e2ndgGd8ZzH3SaAQ1e",
+	"KCJBY+UEl+aepaNXrJp4LxceakuZhKFzS8JinrzJJdLfo/DoEUtTMh3OfOHWN0K21H8sM7ZCHStcGTXd",
+	"Bq3AMc8xzbCFbA04y0LPNGp0hmca+n6ZX3TGWCkK1JN6CMJYuSzVEaMFfHSZ5YGUN0aTuKLBUu2KqbGk",
+	"PIBpq5Jji2UjPsQMu6CxVLFOkZICsc8w72GJbYTzpufF7dCwmCV5666KctNMse25pQcXU2Z2i43iQLm5",
+	"6rP4kHSD2+0EG4jbdgHkB+TKlPWudINrxSOCNZncu/yUXRCLe2TWNamNkPldtgoaugRUuaiKShaflA++",
+	"SDyvxjpM61wYFrZ5rbd4HuDv6AfyDBu/WWS1e9re+WY3dMVJrPYN22X8ztgYPN88R47umzpzwv6+qhnP",
+	"k7whMiV9nlo/6iGZjFNJIRUCPJYgfvKmOfbZu8/xA6Rx2O2NPIBw+JEoTQ3BYqcIlvaxjeSIjsdcDCLb",
+	"DRIb26eTERosABkK6nCLPBlDCiPNoKmiNUdA1rpqR/PAHIWsUy6UJFfd2lwrun1GJ9y2/HOtE9EmPbYi",
+	"yPsGO9b4l9DRmPKBiMKuiORUYKdAEG0ZdF8c24ZpfkdGbpudRRjsdZCqPmQpost0bCQ4ZmmqEIfCSXrX",
+	"BulOVwg2dV0uqGuhhAFn1zwH0LqsPI1wI6IQ1johKT9BD69XxhfalqvYMjNlJPfwKtus9Mh31hRtDI/r",
+	"F1vGYBBCp9Xilw6hJJUxTcE5HqGPfn9n7wC7sEpI63JoOl0h+33FtH/d0V670zb//W77Vqfddr1Z8Zma",
+	"j5h/MXEXR6G7Yi7095kUzIyWglUbdcVVY3+MaIpoePj18YgLmUXkasyghLDPxGHe3NPshHXL66k0z3KG",
+	"cESu2por3IIryvxabo8SgV8fqAmFSUSuRoY3QKZG5GBstUxhUR2FtsiH2D19Dl7INv2EblkZmzsLtvOq",
+	"b2VbnEAgSWOHDxnJ5PSKcgfNphADvZi3QSr0PIlCl1fXoRQqtICGICIwn0rVKb/f0DDOw7aSMYyBLTSR",
+	"AYxiG7V48qM7O/s3bmKJmOoKe4cdMIVeLorILOGGtunIKMjs0wlNzczyCIoZYYscZROza1yAqyLh/T7L",
+	"DAGaX23bWwiICAY5IuV+YuY0Q8eZTE5LHWeAfFMuWOiYmoU2U9Kmhigtx0V2mZndIVESD7R5muwX2ToF",
+	"FLGhDHfu7I/RNdtA1mV3Z5BYDk3Ryptv511sD4wS88xx7cx04BcNrYJjKgD9kaHzBRvRkqvmOy6QgYhY",
+	"JlzYjHnMwbG7gfN2HtWptF/A8kO7XOj3624zG3ON9ClPVVcUnYH9cBQ28rUrjcep8NgWqfrcTDvLZBbV",
+	"d2JDJeLN6sPmwqqd4O77Pwm8dJpYnQZhYMUpPMnjWEHH/Rnb/KAqvr2QMuNxbhf9PJtvs5OHQ317rrmZ",
+	"hntwMR3b7P7XYxfn6g+qJfBK0IMuQY0vu/yUEyvZgEMNDnc8pVI/Xx0tq4+SOUV+LkBWoYPXGo0/klPS",
+	"p1kxThA0zmfENcSjEqiFq8Az2JRdvirMwPrjfJRrXpd4gS8dL3D7M1CfTLxozK5HinC7X4ywxIJdvw7B",
+	"e3xNRtATJjCSBfrVFWMN67z4O7qLL965Z9WpDhl8xsdR3nNihpq9HI0zppRR7g1hfyJ7zrZ2FzqxNaSq",
+	"K5hIjCSjohBmVJNexuiJgsLPlNFTr8Shx4ZcYOTPRjBRlYT3gX/c9kUi7/IfkokY0/gE7FFizFF8R1fo",
+	"HOsX7Qar7unciOVpSrKJEFDnKEWMhYmGAcGAQ7/JhtVOHXAFqK72PFfnGVmtwm5kuDy9zSxysXSwI/ML",
+	"7fLGkCcUmWPzO1ZKpGRiMjJEa55vHpAwoS1ueWUyZROVUMaa6R2lM0ZHZc6YK4I9Ligkec6/pIFutX9u",
+	"zPjHslfHiT+RvUPSx3xgro094XSdOe78hqtKrwks4hutV31Y6N+GY9bJFL9h4l777etvH+zd2j8wvwi5",
+	"c2qtrzln/DIsxMZamLlK8xGTE72DDWRV0Ll+s91eop7tgl26vPIlQ+g3qjHhwsYGIWET/QngGQWxseBZ",
+	"aJE7moyk0mSv3Q7b7TZwsxM21ockMrY1K7wAVg10wOtpuixmcA/H/R0IHMBMVkcPcKO+nxWlGEamLrKc",
+	"+1eWHcMLVuY+kb36U/UezEJmJxuEzH5sHnxhhRxM2aT7cSoTlvfkqirowIUvaSG2w/NKaf0Ebz3L9Qaa",
+	"ZXS2vATrhIukrrYEunT5AxnRZ+8xMdBDw6Lbr7ag5Meyt/q0G/L5zgQKP0GSdccU/qw7iObHufCz+Wr3",
+	"+Sey18yfAEYIVy3ySKapUeqw0CGPZBiNfxLHjIFmjzKIyMwYGDFLU2OfRGrS+4TFOgIwldwjYU6sIjUI",
+	"i0bJfG3dEcs14EtHxMtvXPAJkMfiEdjGA+GflXVJ78eyNy+u8jO2i0dhfaeDe2hdYP+OOlGEkk8nbIJn",
+	"zhrdcGS1hAhUi3zkOQD7XHA1ZAnhwoZflGZjY7PTGcSG4E5IEaZGZzSrMUOrnXDVFZgZl2ey8cq8dJzu",
+	"Rgf4NcZFWH7m56ptLlENzit5C2hpyYHf4IjPedlHbDlQAfStdTjBWp4wQfCqHnrBRkU6DKqd6M8DfZQL",
+	"bIMLdqq9eURnhKqTSqn3kG1WxLEsjFifkGYWGgQzYPONJOS1IfARlgHh1+ZvPmLHn0nBgOtwuvtkSMVg",
+	"SHnzaODD2mo1XOHvgnr20VASOiIPGpf25kQItRI7gCG7vMgdLyG9GTlhNaihAFr7EB/1srFx4TXLMENx",
+	"vN8Z3RvxfkducauAbSvYzgJYbaU4f4f1uWCKDOV0LuMH7jeK9KMPnhyRVqu1m02EigyjEa7WDRJ0yAOt",
+	"DGF4KXcFQjQmt9r6LGOdd0WEN7fi9DSC7J7PwfAjnxtJ9jkpBC25aoE+1DXyublsZ2eHlP5vvsz6I/I5",
+	"yViMJUJ9cHzDx5EUTNNsBinRVCSK7LVaN0JwxEvFNXOZa4oNID3scxJNuUjk9DihMxWRqzRNyZArLbPZ",
+	"tZBEU8YHQ21+eN4Nsm7QIXsh6Qb9/NMIPp3Z4cbpKfmcsGdjFmuWFEDwkE2mih9sL6iEK/CbMbMUUZ+O",
+	"eDqLyNVRb3AseskhlFHDx9CsEdPSfDbDGsqMfybF8UgKPTSj29s3X7vnHWdUM/wRHthutffcCIeTTJg1",
+	"z2SP9njK9cxYrkIWiNpTroccQxn2PaXReYMbLR+dXdLbbXh3V9wRsHU9SKxSZI/8Lhay583bzV/77ZAc",
+	"tENysw0kdKtN/iH5dEKNNcgUuWpsfvL2NWKMfsiZQwSdHDb80NGF9Uh2RY/GJ1OaJQray98A4MshQ/cm",
+	"XKsxClYmDIwuKAQBynLRC6mjLMGsUdknffhl1EGihpbC+U8hMWS6Rz4n++Rzcp18Tg7I5+RGDWFXk/oN",
+	"8jkExT4noLBqTtPjVM5oWvlNPKSjMRS8lT6bBx3gno+4Mpp71c3z/849wIwfChGPtTxWKWNjGBqk9sCj",
+	"gEwWvph7qnmSWY0h77FMIGxpxXOpPs64Oqn+ZJ6xB49UevFR+fWYdHacSsXm/3IJhnEq4xPnLeDxEBJJ",
+	"c26mCsB7CjjytnYmSvkpiwg1dpBR2AzhSnMnIN8bBom4MHArEB0EV4kUrCumQyYAAQq0NzWEKpuRPGVE",
+	"ikP7/D5/xhJIYvXeAHU/kEFbk4tWCMo3Kx/N7AF498A1GaS2YdsJM9IQ2NXx9XbRtB++KZyEX33xr1/8",
+	"0R+8+OX/9fXf/MGLX/6VmzqoIT4fCjrX283rG4u1vJi8Mm8vL/viX6aQrdfqnvrqY4322Ax0oT6IaVXN",
+	"ORvXNy92n8O/xydsthT5HXvbOpmcsLRogGu0T9Qj4W2HliFyYSTZIGNKYaJvixy0bxsOngIaOc+RXK8o",
+	"rxwL+kETXpnwgYPbhoNetno+N4fPK+0LvfqoLO942PCALGkMPUf0BaWEVj/JdU+kfVArKt06W9HvK4pp",
+	"LJdsR44JXAY3Xn5w41ykxEFjZ8Ra9AgUArpofUPmx6xwP8AsQqIY9J5S9uRcHfBTZkMQUITlKojKB41c",
+	"pT1ljD4pGNYh2TbNRQqidUtca3UFtk5N/PtH2AfDGGoRSj3bsDlyFf34JNbvs1gXmRBQEJlNxGGl0VHA",
+	"u6raJs+vRmS9Lm2erc6PnRu++fXPvv3yz7/69a9e/PQ3wQaa/YX0eG7I/i5bPF9CsJ1bi+fz4fOrINjW",
+	"swjAs1wbgXg8EXl1peXsq1Os4GiZO9/s9EI3jQaotROhvq+9Kly3xwz3e/vOf+eprlTDI2CBBS1yH2Ka",
+	"8h7iSBfGr+0ohYB/trelSCywIBcDElF1LPsRuaqdA9M2vfTLu809XWEVCgt77/pMkPvwbMBYz92K4OGE",
+	"In0EZit5Hsvv6bFYjrxOUE5fQd+mEVtMJMZYFzNbdQG1yD0anwBGrCvggFLgiUjQF2peaCPcoCqhCiRF",
+	"OgMAfhprfko1iwChFpdqaMYn0C4C1AnNR6zj+wJE/n7PZ4Defrs2dn6+aYVF0K60+5QBSEI+8DwJzUuJ",
+	"ln0iUzMP0B+lzbnEhwJQRWHduT3nUqzw5D6eiDfJj7ueAvZ4IgrH6kUWkQCKJ2YnuMBQNhEtcv+yuOSy",
+	"uKQBzC2oVsBgpWAbOJDOVZ/afZ5NxNJ02w8su6ziRx3Sx7YonmHLBTGjZonFDL86ZexEhWREP5HZEhzx",
+	"a2FXpHKwk/ITlvKhlIkKbUA2zKO5BMptbAN1TgdCKs3jSlvXObc2Yoqv1LVlRlgHlz0Rl26tl+/WyoBG",
+	"Xld31mqR/Hgi/BzfZid+1ylI66f/bjK2OiXXknnen9sqi05XtAVpedZRuJgtRNRQTjGg4xRaq0p5mhcC",
+	"8+QKLuQuQTmw0ceq+IdbnYvVrN5QvnOZYnx+7T/R0HDJIVu5Y9q3X4bqsGsHshwnH11KeQ9gMyuzDhNt",
+	"y+6xx5fSmJNlvTbWMvORCIpO33ByK/06jyfiCY7pjfbruGms9uvYZMnvRbB3SzeQL2vW1r5fO1Gv6WAH",
+	"2m4vz83GSwimaPKMJFyNUzqzPQArz9ARHbyLD36ZTXftS5blaePYvzN52poO7JQq2zjX9WlekaH90GKI",
+	"Ywt2wCyhA7XQo93+Thfbz1NbvQ94KXRwSMYTrbH5rOsGb9u58wqmi04ot5tvVjKhTAGq7nfa/bdv3mRQ",
+	"82xXywlUzCuEdFTtFRu/+J//+dv/8acvvvyvAewKx6243tit5ZbrYvIF8826zBa8zBZcN1swZ2KVPGzb",
+	"TEGvMX2uihaCbvc5/OucVquSBKnrbwt3HQKDw2wKOlCEK6Nitmqy+zZnaJe5fW9mbt9ywt4sr69Ezkuy",
+	"+lA2F35WmcpJFhInWixmIsP4FMQecklVmdu3BfW+IvfnMhl0NLQrcukAffkO0K35+UFD5XUtOnTk4fyH",
+	"S3P6QpIxPDLwESwbAA7AY2VRBUc0YZ46DIFXjPwKuagU66m0QN8oLa4etG93UR+ecsWu1ebYvQrB8bpk",
+	"2OUK9P6Nm9dZL1hb/72QrLpGrOcyp+4yp+7ccuq257Fhk7am1brzcvcQMLfezBG9SCxCfoH3Vy66LWrA",
+	"bVZSls0q/QLWkaRWoaEiuhe0YbQ4abnor4L5cgZAUNkwezKBXyoaer9Jzt8jOljt9wUnz3fIM/ZSfGKa",
+	"Dgr4AW5RvlwUEQmdom/UPLQbnPJxN1ji43qj3FvlJXnxxRdf/d3//c0vf/PNn/0v3/zpP8es+MB5uAa8",
+	"r49TeeqDDX/zs7/67U//4Jtf/mYtuX5hLq1Lb9alN2sTb9ar9GOp3eeaDhr7r0BxADkrZE8mM2edHLpU",
+	"2oli1o/l8h8iCBX/wIx8rpyIa0Bfh/Qz8zBjILnnYzNlr3Nq35XGYtGUfQfj4IGYVgML5I6zrUyfxQap",
+	"CyMv8vqrNAQXKy8Yhy3HypFMrXrQkzJlVDTSDy5dda+Zq+4CnHTmsDTXiLFKz4gREhu5ip1767x1r7Wj",
+	"rs5QNtrVpYfuVXjoXjffXEO3XA5J6HnoAAlKnhbiTeZxZjT8yAOdu+zkKcCCwjULoezCg9cVvgsPe1ED",
+	"DBkexipfHmnmyvs+ePHm7IS/++uv//Zn3/713331xU+/+uJfvfgX/+yrX/+Xr774+VpGwEX59ZZwqkuH",
+	"3qVD7zwdehfiysvNh93eJD1ZP3vbY93V4M3m8DFlmLJtuoQNPQodpzeDrr00TQ0jF1KgC8XYIwiXQBTT",
+	"LXK3rBQ50GbLj/FEhkRmXZFIcaXQmoirCuQwCGgGBVLAFoSYd01EbEEVqEg83APXihNaxT4b82x2SHii",
+	"nAGVT6IrAEc6YyTlSiNu9IgrxcUA2iTzhCAShJ7ymLleJVLErEpSmI140zxD2DUTW1f5vTl5AtTX3rt1",
+	"u01vJDs0vn1z5+23D3o7vThmO73r7f327dv0Vru9F4RNLtsPYJgUhhB8/e//y7c//6cv/uw//fa//mwt",
+	"cfJDQ+yvXpqY1z5mypiOFXLlI9ewBBsYXgqG75aLCDPwjeIgBRlRMfMLUSDJMvdMrGWLNmL6oQeLPS8G",
+	"LAr2EnTwHPHbJtwjxLfVyfMkk1IJHtZS8xGDvuTVViq++PU1VHF8dRog/Pp9NVe3skALEPkaCPGy1lNF",
+	"2XCxb29W2o13Ld4SvJDrlEGJP+gXqRQDC3efMVcM4neADhfLSgsEfEfXHfDBmNu7Ygwgq9ar6Nw52vF0",
+	"V59CFK+R+2ghbnom3jgjEfYj6ATf/PLLb//wn734F3/x4o+/WEOGwzpdjFXYgC18B23DS3Pv3My9Nflf",
+	"XbBohcWHLLJS2K+qr7NE7PInuFCapikcFujgaCR/i9yXGUEWBj0GK/M17Ove6NI5x2tWJlDgZL8zORTG",
+	"JNf5BjZr9WF/Vh2ajLhYmVCRSTmCCiPnsTUDpGJ2RRXKMeZbCGiZbBMuQP9U1sZHIc4zEuG7IxKnlI9c",
+	"/2chNemxrjPx58j2kEQn7DPuKB7zMiKSSNdXwrzWgiIplp2yrB43Z1PZfZEFS/NtdGzIk8YjtrQhTpjL",
+	"7zvxiJH3dLKu7L6gtI5a4b1tZsdllsablKXRXPoKuZPmKTtb5G/M8UUnjznLdhAtfHlapb3GtkTy0ykh",
+	"CsVZZpuF+OXvWsKfqZyyOtjCI86yJ/b9L1OG5q9ZVp5rJ/ndyUIssOBLItTsVr0E5UXvspVdlKA0gSVI",
+	"AGXsA4t6cM8QSm+CjpuUKtv0sMjNOfRLeHvMGMbKUQ48Ax7eFdOhVH5Kz1CmibKYebJ4OvjbhRQMhGiL",
+	"PBBKG6Nf9kkEo4xQllMSjTOmmI46JAKchgiAjFVX/PbP/z3i6pJd8vXf/+LFz//MfPgPf/nbn/5pQePY",
+	"X8miP3kYo2hyY8unyGYbXY3i9DQqQRS6VKbRRGnCnnGlAdqvmN6Iop5rDX5zvmTfIgraLQ0BslDDuthw",
+	"sJyKFnkfc6u4IlDmnLhmssxME/QLwM6sVyTyw/JGKROY+KnGTCRcDAplAqO/3/z3f/3Nl/8NFAc3l3yx",
+	"IeWaszRx9x9rqWkKyxN0ggE4MIFGgk5wo41n3uaZyjQpXvXbf/X/hzlv9uS90pMVT0vZq7/9X/8Wno2/",
+	"9qjisTdHoE7EUliXI16QJlQQ2WWe66UGtbYGVYi2asm2dcIrr4pVeOrS7nP8sFaLF7wFI7rg6gAODS3X",
+	"uCBct8gddw3KO+T8dC6VVfhyoJTSuiSPdQuuflkC/obmla46JRsmmJbOxpIMU0fKZTsBPCOOnlV1bG4b",
+	"Yn1V8bmlEuwoP+2XKaWvIKX0HMTBQVOLaC1yRApZo5eLPTOyBFOUHx0jC6ChS4scwTdeulApqemEzaze",
+	"n7daKQyAw66ANCQARcLFK0NTQkSSC0wMgISn1RIodCII8dOhR37xyq5QCAEvT1nm94CZ4tTqQ5KvRG69",
+	"lj1e0Ap98bN/+eKv/mmwgWZ/MfHJhmzxMn/1MqB5fvmr58H/GyWyrmUW7CZc6Yz3Js4SrdSUfiSncwlZ",
+	"lv2il9U8Hf1cQ3fhkJ5iv4oeY8J5eSCzA8FFpyxjNpiUYMMHm/RJk6QrbF+NNJ0v9XFdMBKrkVdDkZsD",
+	"/o4/r5fMTErvqmEpOL3vXTuYu5BCXOzi2AhyDl6jxsr+S9d6Vh4SpyOsn/49p1w17DwDjarLbWHytiwe",
+	"+WOdjnO/kkr/M8guCBC7A5axrojwREbkKqBXeo7sEbsWkggSwCM40lGe/B21yEeA3gOlsIp8OmETloAe",
+	"iMpU6Hd0qTH13VJetAv3gvqZ9C/7lrzeKODmXMwdvfUdE+tKZy+rsj7GWaTRlJIw/cZr2OpIMK8yDxrW",
+	"e+UGUU2U0x/CS09GCqshaYa8yGq5ouqqzb3JrAtJU/lSpsABwp6NU+hwb0vWq16Ne116K9cMm9kvVRKK",
+	"1X2CjzjLx0ezjM6qh2dYq2sDxqG5V20FfiZH1Yth2F6zxTBv67E+Ascvfx2Y7Wu976W6uYrVbZCD5hH6",
+	"dyeMXj69Obfyv67lSN5Fq4Lqj1ksswRrzyCwjrAVRes60HTzE0xGTGc8RmMh44Ohdpli2FiX0aRF3nch",
+	"5CLEPuuKEssCypwVbCwiV5WcuFZw7JlmmaAp4cm1Q6gjs+36IGhBFYlkDGlcyTHVkXUYufzSK4qkMqap",
+	"ofauKF0sRbQkAl2s2ptVhzYyWqD/Kdjbv9263YYCmFKu21kYGMVPsBQOssz8Ihl8LC68YcSd4J2dNhap",
+	"4daYe4ZybJ7irWjQMdrWzZ32/s7egbkWuWEnMPMGnTYIA2hbFXT2m/uTis24oFCxRw0V3AePzWWw+DJY",
+	"vBAbMIRBqM/Al/LvrWPGPrNfooXuPvf+Wtmxzru2iKQhfzH8F0t7sUvqYs1QdXRtG/b6ysJry089FLsU",
+	"l1wG2V5BkO38jtHBmvrSMsDNOUq4oghP0OSwcnllYfdtFK2gi4+pHhaqePmcBvNSbx0DqT76d1dmGYOm",
+	"xMLpfQ5SBhq0wsIdlrQ4T/tzPg9RFAzEcjTiukWOJFb15s/t0fgkJIpZfDR8MtGSRDEVMUtThupglLH+",
+	"RCQsiTq2F3MD1zBG67ZiLW9cuK7QsNz6BZvoVRcTqFuLwV6G6y7DdecXrjtHSbIyYleplJlxsXiScT0D",
+	"1tRjNGPZnYkeBp2Pnxr+gOVWVQIH/Df4s7GnMmPB7QJPsTOZv+ERk+OU2byn0ZgKzsD/NudyUxWuu7t5",
+	"nlSYt5xPqRhM6MB2IFR0pmwyeTl+OGIWIMB5sRAmuOIlD6Vgs/kMEAhStCpFYdUz3qM9lioihQ8rwUXe",
+	"8qx4jlmjCg+ZrSRI2al5DgxmLkbjOt7LfgiRriK9yj2aV8/vo8XclqnM9BDbkPA0JYn0HmP75y0+5z5P",
+	"jUwW3rV8NJaZrlwQKQbmNSfe1Z/IXtWlUPWqh1xYcFQbEYL1y9va2UewU3POqpBFIQwK5YsuVuVFd5kC",
+	"lIHQdl6RhpHHNE25GPgLaMvTFh7+I0ZTPcwrcseZjJlSh0SOmTD6QwHC6i0jy055zIKzp2f/XwAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/auth"
 	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/directory"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/httpapi"
 	"github.com/kezi-io/kezi/internal/idempotency"
@@ -61,7 +62,8 @@ func New(p Parts) (*App, error) {
 	}
 	s := httpapi.Services{
 		DB: p.DB, Tenants: tenants, Jobs: work,
-		Customers:    customer.NewService(p.DB, p.Now),
+		Customers:    customer.NewService(p.DB, p.Now, directory.Hook{}),
+		Finder:       directory.NewFinder(p.DB, nil),
 		Transactions: transaction.NewService(p.DB, p.Now),
 		Imports:      importer.NewService(p.DB, work, p.Now),
 		Scores:       score.NewService(p.DB, work, p.Now),
@@ -85,7 +87,24 @@ func (a *App) Work(ctx context.Context) error {
 	defer group.Wait()
 	group.Go(func() { a.sequencer.Run(ctx) })
 	group.Go(func() { a.housekeep(ctx) })
+	group.Go(func() { a.complete(ctx) })
 	return a.Jobs.Work(ctx)
+}
+
+// complete makes customers searchable whom an older version or another program wrote. It tries until it is done.
+func (a *App) complete(ctx context.Context) {
+	for {
+		err := directory.Complete(ctx, a.DB, a.log)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		a.log.Error("making customers searchable failed", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(tidyEvery):
+		}
+	}
 }
 
 func (a *App) housekeep(ctx context.Context) {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/kezi-io/kezi/internal/directory"
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -76,6 +77,13 @@ func insertPeople(ctx context.Context, tx postgres.Tx, t tenant.Tenant, anchor t
 	if err != nil {
 		return err
 	}
+	who := make([]uuid.UUID, len(people))
+	for i, p := range people {
+		who[i] = p.ID
+	}
+	if err := directory.Refresh(ctx, tx, t.ID, who); err != nil {
+		return err
+	}
 	err = load(ctx, tx, "customer_metrics", []string{"tenant_id", "customer_id", "purchase_count", "purchase_days", "spend_total",
 		"first_day_spend", "units_total"}, metrics)
 	if err != nil {
@@ -120,7 +128,7 @@ const chunk = 10_000
 
 // Tables with a tenant's rows, each after those that refer to it: first those that hang on a customer, then the others.
 var (
-	ofCustomers = []string{"customer_tags", "tier_placements", "customer_metrics", "external_ids", "transaction_keys", "transactions"}
+	ofCustomers = []string{"customer_search", "customer_tags", "tier_placements", "customer_metrics", "external_ids", "transaction_keys", "transactions"}
 	ofTenants   = []string{"change_set_items", "events", "event_sequences", "idempotency_keys", "jobs", "import_chunks", "import_errors",
 		"import_row_counts", "imports", "tags", "tag_groups", "deleted_tags", "tiers", "tier_schemes", "exchange_rates"}
 )

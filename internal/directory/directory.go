@@ -111,6 +111,9 @@ func completeChunk(ctx context.Context, db *postgres.DB, tenantID int32, after u
 // Refresh makes the rows of customers again from what is stored, for whoever writes customers by sets. The customers
 // are locked.
 func Refresh(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.UUID) error {
+	if len(ids) == 0 {
+		return nil
+	}
 	all, err := read(ctx, tx, tenantID, ids)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/auth"
 	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/directory"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
@@ -42,6 +43,7 @@ type Services struct {
 	Scores       *score.Service
 	Tiers        *tier.Service
 	Tags         *tag.Service
+	Finder       *directory.Finder
 }
 
 // Config is everything else.

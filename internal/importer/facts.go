@@ -12,6 +12,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/metric"
+	"github.com/kezi-io/kezi/internal/directory"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
@@ -192,6 +193,9 @@ func (b *batch) resolve(ctx context.Context, tx postgres.Tx, names map[string]bo
 	}
 	r.made = len(made)
 	if err := addCustomers(ctx, tx, tenantID, made, theirs, now); err != nil {
+		return resolved{}, err
+	}
+	if err := directory.Refresh(ctx, tx, tenantID, made); err != nil {
 		return resolved{}, err
 	}
 	slices.SortFunc(known, compareIDs)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/directory"
 	"github.com/kezi-io/kezi/internal/postgres"
 )
 
@@ -98,8 +99,15 @@ func (b *batch) merge(ctx context.Context, tx postgres.Tx, who resolved, rows []
 		if err != nil {
 			return nil, err
 		}
+		var renamed []uuid.UUID
 		for n, i := range now {
 			changed[i] = did[n]
+			if did[n] && !dry {
+				renamed = append(renamed, ids[n])
+			}
+		}
+		if err := directory.Refresh(ctx, tx, b.run.Call.Tenant.ID, renamed); err != nil {
+			return nil, err
 		}
 		rows = later
 	}

@@ -27,10 +27,11 @@ type Contacts interface {
 type Finder struct {
 	db       *postgres.DB
 	contacts Contacts
+	few      int
 }
 
 // NewFinder finds customers of db.
-func NewFinder(db *postgres.DB, contacts Contacts) *Finder { return &Finder{db, contacts} }
+func NewFinder(db *postgres.DB, contacts Contacts) *Finder { return &Finder{db, contacts, few} }
 
 // few is how many customers are found as ids. Beyond, collecting them costs more than walking a list in its order.
 const few = 4000
@@ -125,11 +126,11 @@ func (f *Finder) Find(ctx context.Context, t tenant.Tenant, text string, unmaske
 		if len(found.tokens) == 1 && found.tokens[0].names() {
 			found.Exact = union(found.Exact, found.tokens[0].ids)
 		}
-		all, err := matching(ctx, tx, t.ID, where, len(found.Exact)+few+1)
+		all, err := matching(ctx, tx, t.ID, where, len(found.Exact)+f.few+1)
 		if err != nil {
 			return err
 		}
-		if len(all) > len(found.Exact)+few {
+		if len(all) > len(found.Exact)+f.few {
 			found.Many = where
 			return nil
 		}
@@ -176,7 +177,7 @@ func (f *Finder) identify(ctx context.Context, q postgres.Querier, t tenant.Tena
 			(SELECT e.customer_id AS id FROM external_ids e WHERE e.tenant_id = $1 AND e.external_id = ANY ($2) LIMIT $5)
 			UNION
 			(SELECT c.id FROM customers c WHERE c.tenant_id = $1 AND c.registration_number >= $3 AND c.registration_number < $4 LIMIT $5)
-		) x ORDER BY id LIMIT $5`, t.ID, spellings(text), number, upTo, few+1)
+		) x ORDER BY id LIMIT $5`, t.ID, spellings(text), number, upTo, f.few+1)
 	if err != nil {
 		return token{}, fmt.Errorf("look for identifiers: %w", err)
 	}
@@ -184,13 +185,13 @@ func (f *Finder) identify(ctx context.Context, q postgres.Querier, t tenant.Tena
 		return token{}, fmt.Errorf("look for identifiers: %w", err)
 	}
 	if f.contacts != nil {
-		ids, err := f.contacts.Find(ctx, q, t, text, unmasked, few+1)
+		ids, err := f.contacts.Find(ctx, q, t, text, unmasked, f.few+1)
 		if err != nil {
 			return token{}, err
 		}
 		found.ids = union(found.ids, ids)
 	}
-	if len(found.ids) > few {
+	if len(found.ids) > f.few {
 		found.ids, found.many = nil, true
 	}
 	return found, nil

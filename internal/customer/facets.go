@@ -42,7 +42,8 @@ type Panel struct {
 const (
 	mostValues   = 50      // of one facet
 	countedWhole = 100_000 // customers; of more than that a sample is counted,
-	sampled      = 50_000  // of about this size
+	sampled      = 40_000  // of about this size
+	gathered     = 30_000  // customers that a search finds; of more the sample is searched
 )
 
 // Facets counts the customers of a query by facets, in one statement.
@@ -57,20 +58,30 @@ func (s *Service) Facets(ctx context.Context, t tenant.Tenant, q Query, facets [
 	return p, err
 }
 
+// countable is where to count: all of a query's customers, or a sample where they are too many.
+func countable(ctx context.Context, q postgres.Querier, tenantID int32, query Query) (source filter.Expr, percent float64, err error) {
+	source, percent = query.Search.all(tenantID), 100
+	if query.Search.few() {
+		return source, percent, Tune(ctx, q)
+	}
+	if query.Search != nil {
+		if query.Search.Guess <= gathered {
+			return source, percent, Tune(ctx, q)
+		}
+		query.Where = filter.Expr{} // each customer of the sample is looked at, found or not
+	}
+	query.Search = nil
+	n, err := expected(ctx, q, tenantID, query)
+	if n > countedWhole {
+		source, percent = filter.Expr{}, 100*sampled/float64(n)
+	}
+	return source, percent, err
+}
+
 func countFacets(ctx context.Context, q postgres.Querier, tenantID int32, query Query, facets []Facet) (Panel, error) {
-	percent := 100.0
-	if !query.Search.few() {
-		var s statement
-		s.add("EXPLAIN (FORMAT JSON) SELECT 1")
-		s.from(tenantID, query, query.Search.all(tenantID), "")
-		s.where(query.Where)
-		n, err := estimate(ctx, q, &s)
-		if err != nil {
-			return Panel{}, err
-		}
-		if n > countedWhole {
-			percent = 100 * sampled / float64(n)
-		}
+	source, percent, err := countable(ctx, q, tenantID, query)
+	if err != nil {
+		return Panel{}, err
 	}
 	query.sample = percent
 	var s statement
@@ -82,8 +93,12 @@ func countFacets(ctx context.Context, q postgres.Querier, tenantID int32, query 
 			s.add(fmt.Sprintf(") AS f%d", i))
 		}
 	}
-	s.from(tenantID, query, query.Search.all(tenantID), "")
+	s.from(tenantID, query, source, "")
 	s.where(query.Where)
+	if percent < 100 && query.Search != nil {
+		s.where(filter.Join(filter.SQL(`EXISTS (SELECT FROM customer_search n WHERE n.tenant_id = ? AND n.customer_id = c.id AND (`, tenantID),
+			query.Search.Many, filter.SQL(") OFFSET 0)")))
+	}
 	s.add(") SELECT -1 AS facet, NULL AS value, NULL AS label, count(*) AS customers FROM h")
 	for i, f := range facets {
 		// One more row than values, for the customers without one, who come first.

@@ -217,9 +217,9 @@ func TestUnmatched(t *testing.T) { // S3-03
 	b.make(customer.Person, "张伟")
 	b.make(customer.Person, "Ann")
 	for text, want := range map[string][]directory.Unmatched{
-		"张 xyz":  {{Text: "xyz", Reason: directory.NotFound}},
-		"伟 ann":  {{Text: "伟", Reason: directory.NotTogether}, {Text: "ann", Reason: directory.NotTogether}},
-		"张":      {{Text: "张", Reason: directory.LeftOut}},
+		"张 xyz": {{Text: "xyz", Reason: directory.NotFound}},
+		"伟 ann": {{Text: "伟", Reason: directory.NotTogether}, {Text: "ann", Reason: directory.NotTogether}},
+		"张":     {{Text: "张", Reason: directory.LeftOut}},
 		"13800": {{Text: "13800", Reason: directory.NotFound}},
 	} {
 		f, err := b.finder.Find(b.ctx, b.of, text, true)

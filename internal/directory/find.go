@@ -3,7 +3,9 @@ package directory
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -132,7 +134,9 @@ func (f *Finder) Find(ctx context.Context, t tenant.Tenant, text string, unmaske
 		}
 		if len(all) > len(found.Exact)+f.few {
 			found.Many = where
-			return nil
+			found.Guess, err = f.guess(ctx, tx, found.tokens)
+			found.Guess = max(found.Guess, int64(len(all)))
+			return err
 		}
 		found.Others = slices.DeleteFunc(all, func(id uuid.UUID) bool {
 			_, is := slices.BinarySearchFunc(found.Exact, id, compare)
@@ -141,6 +145,84 @@ func (f *Finder) Find(ctx context.Context, t tenant.Tenant, text string, unmaske
 		return nil
 	})
 	return found, err
+}
+
+// guess is about how many customers have all tokens, by how frequent the rarest of their terms is.
+func (f *Finder) guess(ctx context.Context, q postgres.Querier, tokens []token) (int64, error) {
+	var branches []filter.Expr
+	branch := func(condition filter.Expr) {
+		// The tenant is in the terms: naming it would count its share of the table twice.
+		branches = append(branches, filter.Join(filter.SQL("SELECT 1 FROM customer_search n WHERE n.tenant_id IS NOT NULL AND "), condition))
+	}
+	for _, t := range tokens {
+		for _, c := range t.Clauses {
+			for _, term := range c.All {
+				branch(filter.SQL("n.terms @> ?::bigint[]", array([]int64{term})))
+			}
+			if len(c.Any) > 0 {
+				branch(filter.SQL("n.terms && ?::bigint[]", array(c.Any)))
+			}
+		}
+	}
+	if len(branches) == 0 || len(branches) > mostBranches {
+		return 0, nil
+	}
+	parts := []filter.Expr{filter.SQL("EXPLAIN (FORMAT JSON) SELECT 1 WHERE false")}
+	for _, b := range branches {
+		parts = append(parts, filter.SQL(" UNION ALL "), b)
+	}
+	sql, args := filter.Join(parts...).Where()
+	var raw string
+	if err := q.Session(ctx).Raw(sql, args...).Row().Scan(&raw); err != nil {
+		return 0, fmt.Errorf("guess the number of names: %w", err)
+	}
+	rows, err := branchRows(raw, len(branches))
+	if err != nil {
+		return 0, err
+	}
+	least := int64(math.MaxInt64)
+	for _, t := range tokens {
+		n := int64(len(t.ids))
+		for _, c := range t.Clauses {
+			terms := len(c.All) + min(len(c.Any), 1)
+			n += slices.Min(rows[:terms])
+			rows = rows[terms:]
+		}
+		least = min(least, n)
+	}
+	return least, nil
+}
+
+// mostBranches bounds what a guess costs.
+const mostBranches = 100
+
+type planNode struct {
+	Rows  float64 `json:"Plan Rows"`
+	Type  string  `json:"Node Type"`
+	Plans []planNode
+}
+
+// branchRows are the rows that the planner expects of each branch of a UNION ALL.
+func branchRows(raw string, branches int) ([]int64, error) {
+	var plan []struct{ Plan planNode }
+	if err := json.Unmarshal([]byte(raw), &plan); err != nil || len(plan) != 1 {
+		return nil, fmt.Errorf("read the guess of names: %w", err)
+	}
+	nodes := []planNode{plan[0].Plan}
+	if plan[0].Plan.Type == "Append" {
+		nodes = plan[0].Plan.Plans
+	}
+	if len(nodes) > branches { // the first selects nothing
+		nodes = nodes[len(nodes)-branches:]
+	}
+	if len(nodes) != branches {
+		return nil, fmt.Errorf("read the guess of names: %d branches of %d", len(nodes), branches)
+	}
+	rows := make([]int64, branches)
+	for i, n := range nodes {
+		rows[i] = int64(n.Rows)
+	}
+	return rows, nil
 }
 
 // names tells whether the token's identifiers are whole ones, and not tails of telephone numbers.

@@ -49,6 +49,42 @@ func (e BatchStatus) Valid() bool {
 	}
 }
 
+// Defines values for BirthdayCalendar.
+const (
+	BirthdayCalendarLunar BirthdayCalendar = "lunar"
+	BirthdayCalendarSolar BirthdayCalendar = "solar"
+)
+
+// Valid indicates whether the value is a known member of the BirthdayCalendar enum.
+func (e BirthdayCalendar) Valid() bool {
+	switch e {
+	case BirthdayCalendarLunar:
+		return true
+	case BirthdayCalendarSolar:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for BirthdayGivenCalendar.
+const (
+	BirthdayGivenCalendarLunar BirthdayGivenCalendar = "lunar"
+	BirthdayGivenCalendarSolar BirthdayGivenCalendar = "solar"
+)
+
+// Valid indicates whether the value is a known member of the BirthdayGivenCalendar enum.
+func (e BirthdayGivenCalendar) Valid() bool {
+	switch e {
+	case BirthdayGivenCalendarLunar:
+		return true
+	case BirthdayGivenCalendarSolar:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CalibrationUnitsTime.
 const (
 	CalibrationUnitsTimeWeek CalibrationUnitsTime = "week"
@@ -132,26 +168,38 @@ func (e CustomerFacetField) Valid() bool {
 
 // Defines values for CustomerField.
 const (
-	CustomerFieldAttributes  CustomerField = "attributes"
-	CustomerFieldCity        CustomerField = "city"
-	CustomerFieldCountry     CustomerField = "country"
-	CustomerFieldCreatedAt   CustomerField = "created_at"
-	CustomerFieldDeletedAt   CustomerField = "deleted_at"
-	CustomerFieldExternalIds CustomerField = "external_ids"
-	CustomerFieldIndustry    CustomerField = "industry"
-	CustomerFieldOwner       CustomerField = "owner"
-	CustomerFieldProvince    CustomerField = "province"
-	CustomerFieldSource      CustomerField = "source"
-	CustomerFieldStage       CustomerField = "stage"
-	CustomerFieldUpdatedAt   CustomerField = "updated_at"
+	CustomerFieldAliases        CustomerField = "aliases"
+	CustomerFieldAttributes     CustomerField = "attributes"
+	CustomerFieldCity           CustomerField = "city"
+	CustomerFieldCompany        CustomerField = "company"
+	CustomerFieldCountry        CustomerField = "country"
+	CustomerFieldCreatedAt      CustomerField = "created_at"
+	CustomerFieldDeletedAt      CustomerField = "deleted_at"
+	CustomerFieldDepartments    CustomerField = "departments"
+	CustomerFieldDistrict       CustomerField = "district"
+	CustomerFieldExternalIds    CustomerField = "external_ids"
+	CustomerFieldGiven          CustomerField = "given"
+	CustomerFieldIndustry       CustomerField = "industry"
+	CustomerFieldIndustryCode   CustomerField = "industry_code"
+	CustomerFieldIndustryScheme CustomerField = "industry_scheme"
+	CustomerFieldOwner          CustomerField = "owner"
+	CustomerFieldPerson         CustomerField = "person"
+	CustomerFieldProvince       CustomerField = "province"
+	CustomerFieldSource         CustomerField = "source"
+	CustomerFieldStage          CustomerField = "stage"
+	CustomerFieldUpdatedAt      CustomerField = "updated_at"
 )
 
 // Valid indicates whether the value is a known member of the CustomerField enum.
 func (e CustomerField) Valid() bool {
 	switch e {
+	case CustomerFieldAliases:
+		return true
 	case CustomerFieldAttributes:
 		return true
 	case CustomerFieldCity:
+		return true
+	case CustomerFieldCompany:
 		return true
 	case CustomerFieldCountry:
 		return true
@@ -159,11 +207,23 @@ func (e CustomerField) Valid() bool {
 		return true
 	case CustomerFieldDeletedAt:
 		return true
+	case CustomerFieldDepartments:
+		return true
+	case CustomerFieldDistrict:
+		return true
 	case CustomerFieldExternalIds:
+		return true
+	case CustomerFieldGiven:
 		return true
 	case CustomerFieldIndustry:
 		return true
+	case CustomerFieldIndustryCode:
+		return true
+	case CustomerFieldIndustryScheme:
+		return true
 	case CustomerFieldOwner:
+		return true
+	case CustomerFieldPerson:
 		return true
 	case CustomerFieldProvince:
 		return true
@@ -262,6 +322,69 @@ func (e CustomerTagSource) Valid() bool {
 	}
 }
 
+// Defines values for Education.
+const (
+	EducationAssociate  Education = "associate"
+	EducationBachelor   Education = "bachelor"
+	EducationDoctorate  Education = "doctorate"
+	EducationJuniorHigh Education = "junior_high"
+	EducationMaster     Education = "master"
+	EducationOther      Education = "other"
+	EducationPrimary    Education = "primary"
+	EducationSeniorHigh Education = "senior_high"
+	EducationVocational Education = "vocational"
+)
+
+// Valid indicates whether the value is a known member of the Education enum.
+func (e Education) Valid() bool {
+	switch e {
+	case EducationAssociate:
+		return true
+	case EducationBachelor:
+		return true
+	case EducationDoctorate:
+		return true
+	case EducationJuniorHigh:
+		return true
+	case EducationMaster:
+		return true
+	case EducationOther:
+		return true
+	case EducationPrimary:
+		return true
+	case EducationSeniorHigh:
+		return true
+	case EducationVocational:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Gender.
+const (
+	GenderFemale  Gender = "female"
+	GenderMale    Gender = "male"
+	GenderOther   Gender = "other"
+	GenderUnknown Gender = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the Gender enum.
+func (e Gender) Valid() bool {
+	switch e {
+	case GenderFemale:
+		return true
+	case GenderMale:
+		return true
+	case GenderOther:
+		return true
+	case GenderUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk      HealthStatus = "ok"
@@ -289,6 +412,24 @@ const (
 func (e ImportFormat) Valid() bool {
 	switch e {
 	case ImportFormatCsv:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportRegistrationCheck.
+const (
+	ImportRegistrationCheckRefuse ImportRegistrationCheck = "refuse"
+	ImportRegistrationCheckWarn   ImportRegistrationCheck = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ImportRegistrationCheck enum.
+func (e ImportRegistrationCheck) Valid() bool {
+	switch e {
+	case ImportRegistrationCheckRefuse:
+		return true
+	case ImportRegistrationCheckWarn:
 		return true
 	default:
 		return false
@@ -328,6 +469,24 @@ func (e ImportCreateFormat) Valid() bool {
 	}
 }
 
+// Defines values for ImportCreateRegistrationCheck.
+const (
+	ImportCreateRegistrationCheckRefuse ImportCreateRegistrationCheck = "refuse"
+	ImportCreateRegistrationCheckWarn   ImportCreateRegistrationCheck = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ImportCreateRegistrationCheck enum.
+func (e ImportCreateRegistrationCheck) Valid() bool {
+	switch e {
+	case ImportCreateRegistrationCheckRefuse:
+		return true
+	case ImportCreateRegistrationCheckWarn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ImportEncoding.
 const (
 	ImportEncodingGb18030 ImportEncoding = "gb18030"
@@ -340,6 +499,24 @@ func (e ImportEncoding) Valid() bool {
 	case ImportEncodingGb18030:
 		return true
 	case ImportEncodingUTF8:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportErrorSeverity.
+const (
+	ImportErrorSeverityError   ImportErrorSeverity = "error"
+	ImportErrorSeverityWarning ImportErrorSeverity = "warning"
+)
+
+// Valid indicates whether the value is a known member of the ImportErrorSeverity enum.
+func (e ImportErrorSeverity) Valid() bool {
+	switch e {
+	case ImportErrorSeverityError:
+		return true
+	case ImportErrorSeverityWarning:
 		return true
 	default:
 		return false
@@ -391,6 +568,51 @@ func (e ImportType) Valid() bool {
 	case ImportTypeCustomers:
 		return true
 	case ImportTypeTransactions:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IncomeBand.
+const (
+	IncomeBandHigh        IncomeBand = "high"
+	IncomeBandLow         IncomeBand = "low"
+	IncomeBandLowerMiddle IncomeBand = "lower_middle"
+	IncomeBandMiddle      IncomeBand = "middle"
+	IncomeBandUpperMiddle IncomeBand = "upper_middle"
+)
+
+// Valid indicates whether the value is a known member of the IncomeBand enum.
+func (e IncomeBand) Valid() bool {
+	switch e {
+	case IncomeBandHigh:
+		return true
+	case IncomeBandLow:
+		return true
+	case IncomeBandLowerMiddle:
+		return true
+	case IncomeBandMiddle:
+		return true
+	case IncomeBandUpperMiddle:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IndustryScheme.
+const (
+	IndustrySchemeGbt4754 IndustryScheme = "gbt4754"
+	IndustrySchemeIsic    IndustryScheme = "isic"
+)
+
+// Valid indicates whether the value is a known member of the IndustryScheme enum.
+func (e IndustryScheme) Valid() bool {
+	switch e {
+	case IndustrySchemeGbt4754:
+		return true
+	case IndustrySchemeIsic:
 		return true
 	default:
 		return false
@@ -508,14 +730,18 @@ func (e ScoreParamsPatchFamily) Valid() bool {
 // Defines values for SourceChannel.
 const (
 	SourceChannelAdvertising SourceChannel = "advertising"
+	SourceChannelEmail       SourceChannel = "email"
 	SourceChannelEvent       SourceChannel = "event"
 	SourceChannelExhibition  SourceChannel = "exhibition"
+	SourceChannelForm        SourceChannel = "form"
 	SourceChannelImport      SourceChannel = "import"
 	SourceChannelOther       SourceChannel = "other"
 	SourceChannelPhone       SourceChannel = "phone"
 	SourceChannelReferral    SourceChannel = "referral"
+	SourceChannelResearch    SourceChannel = "research"
 	SourceChannelSocial      SourceChannel = "social"
 	SourceChannelStore       SourceChannel = "store"
+	SourceChannelSystem      SourceChannel = "system"
 	SourceChannelThirdParty  SourceChannel = "third_party"
 	SourceChannelVisit       SourceChannel = "visit"
 	SourceChannelWebsite     SourceChannel = "website"
@@ -526,9 +752,13 @@ func (e SourceChannel) Valid() bool {
 	switch e {
 	case SourceChannelAdvertising:
 		return true
+	case SourceChannelEmail:
+		return true
 	case SourceChannelEvent:
 		return true
 	case SourceChannelExhibition:
+		return true
+	case SourceChannelForm:
 		return true
 	case SourceChannelImport:
 		return true
@@ -538,15 +768,46 @@ func (e SourceChannel) Valid() bool {
 		return true
 	case SourceChannelReferral:
 		return true
+	case SourceChannelResearch:
+		return true
 	case SourceChannelSocial:
 		return true
 	case SourceChannelStore:
+		return true
+	case SourceChannelSystem:
 		return true
 	case SourceChannelThirdParty:
 		return true
 	case SourceChannelVisit:
 		return true
 	case SourceChannelWebsite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StageMoveFrom.
+const (
+	StageMoveFromActive   StageMoveFrom = "active"
+	StageMoveFromDormant  StageMoveFrom = "dormant"
+	StageMoveFromLead     StageMoveFrom = "lead"
+	StageMoveFromLost     StageMoveFrom = "lost"
+	StageMoveFromProspect StageMoveFrom = "prospect"
+)
+
+// Valid indicates whether the value is a known member of the StageMoveFrom enum.
+func (e StageMoveFrom) Valid() bool {
+	switch e {
+	case StageMoveFromActive:
+		return true
+	case StageMoveFromDormant:
+		return true
+	case StageMoveFromLead:
+		return true
+	case StageMoveFromLost:
+		return true
+	case StageMoveFromProspect:
 		return true
 	default:
 		return false
@@ -706,6 +967,43 @@ func (e PutImportContentParamsContentEncoding) Valid() bool {
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
 
+// Birthday Example: {"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988}
+type Birthday struct {
+	// Age Completed years today, where the year is known.
+	Age       *int             `json:"age,omitempty"`
+	Calendar  BirthdayCalendar `json:"calendar"`
+	Day       int              `json:"day"`
+	LeapMonth *bool            `json:"leap_month,omitempty"`
+	Month     int              `json:"month"`
+
+	// NextOn The next day on which it is kept, solar, today included, in the tenant's zone.
+	NextOn openapi_types.Date `json:"next_on"`
+
+	// SolarDate The solar day of birth, where the year is known.
+	SolarDate *openapi_types.Date `json:"solar_date,omitempty"`
+	Year      *int                `json:"year,omitempty"`
+}
+
+// BirthdayCalendar defines model for Birthday.Calendar.
+type BirthdayCalendar string
+
+// BirthdayGiven A day of the solar (公历) or lunar (农历) calendar, given as a whole; leave the year away where it is not known. Without
+// one, the 30th of a lunar month is kept on the 29th where the month is short, and a leap month's day in the plain month.
+//
+// Example: {"calendar":"lunar","day":15,"month":8,"year":1988}
+type BirthdayGiven struct {
+	Calendar BirthdayGivenCalendar `json:"calendar"`
+	Day      int                   `json:"day"`
+
+	// LeapMonth Whether the month is a leap month (闰月), lunar only.
+	LeapMonth *bool `json:"leap_month,omitempty"`
+	Month     int   `json:"month"`
+	Year      *int  `json:"year,omitempty"`
+}
+
+// BirthdayGivenCalendar defines model for BirthdayGiven.Calendar.
+type BirthdayGivenCalendar string
+
 // Calibration defines model for Calibration.
 type Calibration struct {
 	// Diagnostics What is worth knowing about the fit; empty when all is well.
@@ -749,6 +1047,43 @@ type ChangeSetItemPage struct {
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
 
+// CompanyDetails Only on a customer of kind `company`.
+//
+// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
+type CompanyDetails struct {
+	// AnnualRevenue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AnnualRevenue      *Money              `json:"annual_revenue,omitempty"`
+	BusinessScope      *string             `json:"business_scope,omitempty"`
+	Employees          *int32              `json:"employees,omitempty"`
+	LegalName          *string             `json:"legal_name,omitempty"`
+	RegisteredOn       *openapi_types.Date `json:"registered_on,omitempty"`
+	RegistrationNumber *string             `json:"registration_number,omitempty"`
+
+	// RegistrationScheme What the number is.
+	RegistrationScheme *string `json:"registration_scheme,omitempty"`
+
+	// RegistrationValid Whether the number passes the check of its scheme; absent where there is none. Only an import that was told to warn keeps one that does not.
+	RegistrationValid *bool `json:"registration_valid,omitempty"`
+}
+
+// CompanyPatch Merged member by member; null clears one.
+//
+// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
+type CompanyPatch struct {
+	AnnualRevenue      nullable.Nullable[Money]              `json:"annual_revenue,omitempty"`
+	BusinessScope      nullable.Nullable[string]             `json:"business_scope,omitempty"`
+	Employees          nullable.Nullable[int32]              `json:"employees,omitempty"`
+	LegalName          nullable.Nullable[string]             `json:"legal_name,omitempty"`
+	RegisteredOn       nullable.Nullable[openapi_types.Date] `json:"registered_on,omitempty"`
+	RegistrationNumber nullable.Nullable[string]             `json:"registration_number,omitempty"`
+
+	// RegistrationScheme What the number is: `uscc` (China's unified social credit code, checked), or any other short name (`duns`, `ein`, `vat`,
+	// `uen`, `other`), whose numbers are kept as sent, in capitals. `uscc` unless told, where the country is CN or absent.
+	RegistrationScheme nullable.Nullable[string] `json:"registration_scheme,omitempty"`
+}
+
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 // `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
 //
@@ -766,18 +1101,46 @@ type Condition = json.RawMessage
 
 // Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Customer struct {
+	// Aliases Other names, such as old ones; searches find them.
+	Aliases *[]string `json:"aliases,omitempty"`
+
 	// Attributes Your own fields by their keys.
 	Attributes *map[string]interface{} `json:"attributes,omitempty"`
-	City       *string                 `json:"city,omitempty"`
+
+	// City In China the short name, 杭州.
+	City *string `json:"city,omitempty"`
+
+	// Company Only on a customer of kind `company`.
+	//
+	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
+	Company *CompanyDetails `json:"company,omitempty"`
 
 	// Country ISO 3166-1 alpha-2 code.
-	Country     *string             `json:"country,omitempty"`
-	CreatedAt   *time.Time          `json:"created_at,omitempty"`
-	DeletedAt   *time.Time          `json:"deleted_at,omitempty"`
+	Country   *string    `json:"country,omitempty"`
+	CreatedAt *time.Time `json:"created_at,omitempty"`
+	DeletedAt *time.Time `json:"deleted_at,omitempty"`
+
+	// Departments Labels of the departments that look after the customer.
+	Departments *[]string `json:"departments,omitempty"`
+
+	// District In China the full name, 西湖区.
+	District    *string             `json:"district,omitempty"`
 	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	ID          openapi_types.UUID  `json:"id"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
+
+	// Given What was sent where another form of it is stored, by the name of the member: `{"city": "杭州市"}` beside the stored
+	// `杭州`. Absent when everything is stored as it was sent.
+	Given *map[string]string `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+
+	// Industry A label.
+	Industry *string `json:"industry,omitempty"`
+
+	// IndustryCode The code in that classification.
+	IndustryCode *string `json:"industry_code,omitempty"`
+
+	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
+	Kind           CustomerKind    `json:"kind"`
 
 	// Metrics Over all purchases (paid, to_ship, shipped or completed), in the base currency, days in the tenant's zone.
 	//
@@ -786,7 +1149,14 @@ type Customer struct {
 	Name    string   `json:"name"`
 
 	// Owner Who looks after the customer.
-	Owner    *string         `json:"owner,omitempty"`
+	Owner *string `json:"owner,omitempty"`
+
+	// Person Only on a customer of kind `person`.
+	//
+	// Example: {"birthday":{"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988},"education":"bachelor","gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"],"style":"简约"}}
+	Person *PersonDetails `json:"person,omitempty"`
+
+	// Province In China the short name, 浙江.
 	Province *string         `json:"province,omitempty"`
 	Scores   *[]ScoreSummary `json:"scores,omitempty"`
 	Source   *CustomerSource `json:"source,omitempty"`
@@ -799,6 +1169,9 @@ type Customer struct {
 
 	// Version Raised by each change of the customer's own fields.
 	Version int64 `json:"version"`
+
+	// Warnings What was odd about the write that this answers, and let pass; never in reads.
+	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
 // CustomerAttributes Your own fields by their keys; merged key by key, and null removes one.
@@ -838,6 +1211,9 @@ type CustomerBatchOutcome struct {
 	Problem *Problem    `json:"problem,omitempty"`
 	Status  BatchStatus `json:"status"`
 	Version *int64      `json:"version,omitempty"`
+
+	// Warnings What was odd and let pass.
+	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
 // CustomerBatchResult defines model for CustomerBatchResult.
@@ -847,22 +1223,43 @@ type CustomerBatchResult struct {
 
 // CustomerCreate defines model for CustomerCreate.
 type CustomerCreate struct {
+	Aliases *[]string `json:"aliases,omitempty"`
+
 	// Attributes Your own fields by their keys; merged key by key, and null removes one.
 	//
 	// Example: {"member_card":"VIP-0042"}
-	Attributes  *CustomerAttributes `json:"attributes,omitempty"`
-	City        *string             `json:"city,omitempty"`
-	Country     *string             `json:"country,omitempty"`
-	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
-	Name        string              `json:"name"`
-	Owner       *string             `json:"owner,omitempty"`
-	Province    *string             `json:"province,omitempty"`
-	Source      *CustomerSource     `json:"source,omitempty"`
+	Attributes *CustomerAttributes `json:"attributes,omitempty"`
+	City       *string             `json:"city,omitempty"`
+
+	// Company Merged member by member; null clears one.
+	//
+	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
+	Company      *CompanyPatch       `json:"company,omitempty"`
+	Country      *string             `json:"country,omitempty"`
+	Departments  *[]string           `json:"departments,omitempty"`
+	District     *string             `json:"district,omitempty"`
+	ExternalIds  *[]ExternalIdentity `json:"external_ids,omitempty"`
+	Industry     *string             `json:"industry,omitempty"`
+	IndustryCode *string             `json:"industry_code,omitempty"`
+
+	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
+	Kind           CustomerKind    `json:"kind"`
+	Name           string          `json:"name"`
+	Owner          *string         `json:"owner,omitempty"`
+
+	// Person Merged member by member; null clears one.
+	//
+	// Example: {"birthday":{"calendar":"lunar","day":15,"month":8,"year":1988},"gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"]}}
+	Person   *PersonPatch    `json:"person,omitempty"`
+	Province *string         `json:"province,omitempty"`
+	Source   *CustomerSource `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
+
+	// StageReason Why the customer is in this stage, for the history.
+	StageReason *string `json:"stage_reason,omitempty"`
 }
 
 // CustomerExpansion defines model for CustomerExpansion.
@@ -929,18 +1326,36 @@ type CustomerPage struct {
 
 // CustomerPatch defines model for CustomerPatch.
 type CustomerPatch struct {
-	Attributes nullable.Nullable[CustomerAttributes]  `json:"attributes,omitempty"`
-	City       nullable.Nullable[string]              `json:"city,omitempty"`
-	Country    nullable.Nullable[string]              `json:"country,omitempty"`
-	Industry   nullable.Nullable[string]              `json:"industry,omitempty"`
-	Kind       *CustomerKind                          `json:"kind,omitempty"`
-	Name       *string                                `json:"name,omitempty"`
-	Owner      nullable.Nullable[string]              `json:"owner,omitempty"`
-	Province   nullable.Nullable[string]              `json:"province,omitempty"`
-	Source     nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
+	// AddAliases Adds other names to those there are, such as the old name in the call that changes it.
+	AddAliases *[]string `json:"add_aliases,omitempty"`
+
+	// Aliases Replaces all other names.
+	Aliases     nullable.Nullable[[]string]           `json:"aliases,omitempty"`
+	Attributes  nullable.Nullable[CustomerAttributes] `json:"attributes,omitempty"`
+	City        nullable.Nullable[string]             `json:"city,omitempty"`
+	Company     nullable.Nullable[CompanyPatch]       `json:"company,omitempty"`
+	Country     nullable.Nullable[string]             `json:"country,omitempty"`
+	Departments nullable.Nullable[[]string]           `json:"departments,omitempty"`
+	District    nullable.Nullable[string]             `json:"district,omitempty"`
+
+	// Industry A label; taken from the code where none is sent.
+	Industry nullable.Nullable[string] `json:"industry,omitempty"`
+
+	// IndustryCode A section (I), division (65), group (651) or class (6510).
+	IndustryCode   nullable.Nullable[string]              `json:"industry_code,omitempty"`
+	IndustryScheme nullable.Nullable[IndustryScheme]      `json:"industry_scheme,omitempty"`
+	Kind           *CustomerKind                          `json:"kind,omitempty"`
+	Name           *string                                `json:"name,omitempty"`
+	Owner          nullable.Nullable[string]              `json:"owner,omitempty"`
+	Person         nullable.Nullable[PersonPatch]         `json:"person,omitempty"`
+	Province       nullable.Nullable[string]              `json:"province,omitempty"`
+	Source         nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
+
+	// StageReason Why the stage moves, for the history; it says nothing where the stage stays.
+	StageReason *string `json:"stage_reason,omitempty"`
 }
 
 // CustomerSearch defines model for CustomerSearch.
@@ -983,7 +1398,8 @@ type CustomerSearchTotal string
 type CustomerSource struct {
 	Campaign *string `json:"campaign,omitempty"`
 
-	// Channel How the customer was won.
+	// Channel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+	// yours such as an older CRM, `third_party` bought data or reports.
 	Channel SourceChannel `json:"channel"`
 
 	// Detail Which shop, page, partner.
@@ -994,7 +1410,8 @@ type CustomerSource struct {
 type CustomerSourcePatch struct {
 	Campaign nullable.Nullable[string] `json:"campaign,omitempty"`
 
-	// Channel How the customer was won.
+	// Channel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+	// yours such as an older CRM, `third_party` bought data or reports.
 	Channel *SourceChannel            `json:"channel,omitempty"`
 	Detail  nullable.Nullable[string] `json:"detail,omitempty"`
 }
@@ -1038,6 +1455,9 @@ type Diagnostic struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 }
+
+// Education The highest level: 小学, 初中, 高中, 中职 (中专, 技校), 大专, 本科, 硕士, 博士, 其他 (GB/T 4658).
+type Education string
 
 // Event Example: {"actor":"demo-writer","change_set":"01890a5d-ac96-774b-bcce-b302099aa001","changed":["city"],"customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","customer_version":2,"id":"01890a5d-ac96-774b-bcce-b302099ab001","occurred_at":"2026-02-14T02:00:00Z","previous":{"city":"上海"},"request_id":"6f9619ff","seq":42,"subject":{"id":"01890a5d-ac96-774b-bcce-b302099a8001","type":"customer"},"type":"customer.updated"}
 type Event struct {
@@ -1257,6 +1677,9 @@ type FilterSource struct {
 // FilterValues defines model for FilterValues.
 type FilterValues = []string
 
+// Gender `unknown` was asked and not told; leave the member away for who was never asked.
+type Gender string
+
 // Health defines model for Health.
 type Health struct {
 	// Checks Each part, `ok` or what is wrong with it.
@@ -1277,14 +1700,15 @@ type Import struct {
 	Currency  *string            `json:"currency,omitempty"`
 
 	// CustomersCreated Customers made for transactions whose customer was unknown.
-	CustomersCreated int64               `json:"customers_created"`
-	Encoding         ImportEncoding      `json:"encoding"`
-	Error            *JobError           `json:"error,omitempty"`
-	Failed           int64               `json:"failed"`
-	Format           ImportFormat        `json:"format"`
-	ID               openapi_types.UUID  `json:"id"`
-	JobID            *openapi_types.UUID `json:"job_id,omitempty"`
-	Mapping          map[string]string   `json:"mapping"`
+	CustomersCreated  int64                    `json:"customers_created"`
+	Encoding          ImportEncoding           `json:"encoding"`
+	Error             *JobError                `json:"error,omitempty"`
+	Failed            int64                    `json:"failed"`
+	Format            ImportFormat             `json:"format"`
+	ID                openapi_types.UUID       `json:"id"`
+	JobID             *openapi_types.UUID      `json:"job_id,omitempty"`
+	Mapping           map[string]string        `json:"mapping"`
+	RegistrationCheck *ImportRegistrationCheck `json:"registration_check,omitempty"`
 
 	// Rows Data rows read so far.
 	Rows   int64        `json:"rows"`
@@ -1297,18 +1721,27 @@ type Import struct {
 	Updated   int64     `json:"updated"`
 	UpdatedAt time.Time `json:"updated_at"`
 	Version   int64     `json:"version"`
+
+	// Warned Of the rows created and updated, those with a warning.
+	Warned *int64 `json:"warned,omitempty"`
 }
 
 // ImportFormat defines model for Import.Format.
 type ImportFormat string
 
+// ImportRegistrationCheck defines model for Import.RegistrationCheck.
+type ImportRegistrationCheck string
+
 // ImportCreate defines model for ImportCreate.
 type ImportCreate struct {
-	// Currency Of rows without a mapped currency; the base currency unless told.
+	// Currency Of rows without a mapped currency, and of annual revenues; the base currency unless told.
 	Currency *string               `json:"currency,omitempty"`
 	Encoding *ImportCreateEncoding `json:"encoding,omitempty"`
 	Format   *ImportCreateFormat   `json:"format,omitempty"`
 	Mapping  map[string]string     `json:"mapping"`
+
+	// RegistrationCheck What a registration number of a company with a wrong check character does: its row is refused (unless told), or written with a warning.
+	RegistrationCheck *ImportCreateRegistrationCheck `json:"registration_check,omitempty"`
 
 	// Source The system that the file comes from; its ids are known under this name.
 	Source string     `json:"source"`
@@ -1321,10 +1754,13 @@ type ImportCreateEncoding string
 // ImportCreateFormat defines model for ImportCreate.Format.
 type ImportCreateFormat string
 
+// ImportCreateRegistrationCheck What a registration number of a company with a wrong check character does: its row is refused (unless told), or written with a warning.
+type ImportCreateRegistrationCheck string
+
 // ImportEncoding defines model for ImportEncoding.
 type ImportEncoding string
 
-// ImportError Example: {"code":"bad_date","column":"date","detail":"there is no such day; send YYYY-MM-DD or an RFC 3339 moment","line":17}
+// ImportError Example: {"code":"bad_date","column":"date","detail":"there is no such day; send YYYY-MM-DD or an RFC 3339 moment","line":17,"severity":"error"}
 type ImportError struct {
 	Code string `json:"code"`
 
@@ -1334,7 +1770,13 @@ type ImportError struct {
 
 	// Line Line of the file on which the row begins; the header is line 1.
 	Line int64 `json:"line"`
+
+	// Severity The row of an `error` was refused; that of a `warning` was written.
+	Severity ImportErrorSeverity `json:"severity"`
 }
+
+// ImportErrorSeverity The row of an `error` was refused; that of a `warning` was written.
+type ImportErrorSeverity string
 
 // ImportErrorPage defines model for ImportErrorPage.
 type ImportErrorPage struct {
@@ -1373,6 +1815,13 @@ type ImportStatus string
 
 // ImportType defines model for ImportType.
 type ImportType string
+
+// IncomeBand One of five bands (低, 中间偏下, 中间, 中间偏上, 高), as the National Bureau of Statistics of China groups households. Where
+// their limits are is for each company to decide.
+type IncomeBand string
+
+// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+type IndustryScheme string
 
 // Job Example: {"counts":{"scored":9400},"created_at":"2026-02-14T02:00:00Z","id":"01890a5d-ac96-774b-bcce-b302099ac001","kind":"score_run","progress":0.4,"status":"running","subject":{"id":"01890a5d-ac96-774b-bcce-b302099ad001","type":"score_run"},"version":3}
 type Job struct {
@@ -1493,6 +1942,48 @@ type Page struct {
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
+
+// PersonDetails Only on a customer of kind `person`.
+//
+// Example: {"birthday":{"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988},"education":"bachelor","gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"],"style":"简约"}}
+type PersonDetails struct {
+	// Birthday Example: {"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988}
+	Birthday *Birthday `json:"birthday,omitempty"`
+
+	// Education The highest level: 小学, 初中, 高中, 中职 (中专, 技校), 大专, 本科, 硕士, 博士, 其他 (GB/T 4658).
+	Education *Education `json:"education,omitempty"`
+
+	// Gender `unknown` was asked and not told; leave the member away for who was never asked.
+	Gender *Gender `json:"gender,omitempty"`
+
+	// IncomeBand One of five bands (低, 中间偏下, 中间, 中间偏上, 高), as the National Bureau of Statistics of China groups households. Where
+	// their limits are is for each company to decide.
+	IncomeBand *IncomeBand `json:"income_band,omitempty"`
+	Interests  *[]string   `json:"interests,omitempty"`
+	Occupation *string     `json:"occupation,omitempty"`
+
+	// Preferences What the person likes, by key: a text or a list of texts.
+	Preferences *map[string]interface{} `json:"preferences,omitempty"`
+}
+
+// PersonPatch Merged member by member; null clears one.
+//
+// Example: {"birthday":{"calendar":"lunar","day":15,"month":8,"year":1988},"gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"]}}
+type PersonPatch struct {
+	Birthday    nullable.Nullable[BirthdayGiven] `json:"birthday,omitempty"`
+	Education   nullable.Nullable[Education]     `json:"education,omitempty"`
+	Gender      nullable.Nullable[Gender]        `json:"gender,omitempty"`
+	IncomeBand  nullable.Nullable[IncomeBand]    `json:"income_band,omitempty"`
+	Interests   nullable.Nullable[[]string]      `json:"interests,omitempty"`
+	Occupation  nullable.Nullable[string]        `json:"occupation,omitempty"`
+	Preferences nullable.Nullable[Preferences]   `json:"preferences,omitempty"`
+}
+
+// Preferences What a person likes, by short keys of your own (`style`, `colour`, `size`, `channel`): a text, or a list of texts. Merged
+// key by key; null removes one.
+//
+// Example: {"colour":["藏青","米白"],"size":"M","style":"简约"}
+type Preferences = json.RawMessage
 
 // Problem What went wrong (RFC 9457).
 type Problem struct {
@@ -1792,8 +2283,45 @@ type ScoreSummary struct {
 	Value float64 `json:"value"`
 }
 
-// SourceChannel How the customer was won.
+// SourceChannel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+// yours such as an older CRM, `third_party` bought data or reports.
 type SourceChannel string
+
+// StageMove Example: {"actor":"user:li","at":"2026-02-03T04:05:06Z","cause":"api","from":"prospect","reason":"签了年度合同","to":"active"}
+type StageMove struct {
+	// Actor Who moved the customer.
+	Actor string    `json:"actor"`
+	At    time.Time `json:"at"`
+
+	// Cause By which way: `api`, `batch`, `import`; `upgrade` for stages older than this history.
+	Cause string `json:"cause"`
+
+	// From Absent for the first stage.
+	From   *StageMoveFrom `json:"from,omitempty"`
+	Reason *string        `json:"reason,omitempty"`
+
+	// To Where the relation stands.
+	To CustomerStage `json:"to"`
+}
+
+// StageMoveFrom Absent for the first stage.
+type StageMoveFrom string
+
+// StageMovePage defines model for StageMovePage.
+type StageMovePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool        `json:"has_more"`
+	Items   []StageMove `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
 
 // Subject defines model for Subject.
 type Subject struct {
@@ -2229,6 +2757,9 @@ type ImportID = openapi_types.UUID
 // InCity defines model for InCity.
 type InCity = FilterValues
 
+// InDepartment defines model for InDepartment.
+type InDepartment = FilterValues
+
 // InIndustry defines model for InIndustry.
 type InIndustry = FilterValues
 
@@ -2381,6 +2912,9 @@ type ListCustomersParams struct {
 	// Owner Only customers whom this person looks after; repeated, one of the people.
 	Owner *InOwner `form:"owner,omitempty" json:"owner,omitempty"`
 
+	// Department Only customers of this department; repeated, of one of the departments.
+	Department *InDepartment `form:"department,omitempty" json:"department,omitempty"`
+
 	// Province Only customers of this province; repeated, of one of the provinces.
 	Province *InProvince `form:"province,omitempty" json:"province,omitempty"`
 
@@ -2506,6 +3040,15 @@ type DeleteCustomerExternalIDParams struct {
 type PutCustomerExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// ListCustomerStagesParams defines parameters for ListCustomerStages.
+type ListCustomerStagesParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
@@ -3065,6 +3608,9 @@ type ServerInterface interface {
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx echo.Context, customerID CustomerID) error
+	// ListCustomerStages List the stages that a customer went through
+	// (GET /v1/customers/{customer_id}/stages)
+	ListCustomerStages(ctx echo.Context, customerID CustomerID, params ListCustomerStagesParams) error
 	// ListCustomerTags List a customer's tags
 	// (GET /v1/customers/{customer_id}/tags)
 	ListCustomerTags(ctx echo.Context, customerID CustomerID) error
@@ -3385,6 +3931,13 @@ func (w *ServerInterfaceWrapper) ListCustomers(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "owner", ctx.QueryParams(), &params.Owner, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter owner: %s", err))
+	}
+
+	// ------------- Optional query parameter "department" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "department", ctx.QueryParams(), &params.Department, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter department: %s", err))
 	}
 
 	// ------------- Optional query parameter "province" -------------
@@ -3937,6 +4490,38 @@ func (w *ServerInterfaceWrapper) ListCustomerScores(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCustomerScores(ctx, customerID)
+	return err
+}
+
+// ListCustomerStages converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerStages(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerStagesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerStages(ctx, customerID, params)
 	return err
 }
 
@@ -5943,6 +6528,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/customers/:customer_id", wrapper.GetCustomer, options.OperationMiddlewares["getCustomer"]...)
 	router.PATCH(options.BaseURL+"/v1/customers/:customer_id", wrapper.PatchCustomer, options.OperationMiddlewares["patchCustomer"]...)
 	router.POST(options.BaseURL+"/v1/customers/:customer_id/undelete", wrapper.UndeleteCustomer, options.OperationMiddlewares["undeleteCustomer"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/stages", wrapper.ListCustomerStages, options.OperationMiddlewares["listCustomerStages"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.DeleteCustomerExternalID, options.OperationMiddlewares["deleteCustomerExternalId"]...)
 	router.PUT(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.PutCustomerExternalID, options.OperationMiddlewares["putCustomerExternalId"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/metrics", wrapper.GetCustomerMetrics, options.OperationMiddlewares["getCustomerMetrics"]...)
@@ -8188,6 +8774,112 @@ type ListCustomerScores503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListCustomerScores503ApplicationProblemPlusJSONResponse) VisitListCustomerScoresResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStagesRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerStagesParams
+}
+
+type ListCustomerStagesResponseObject interface {
+	VisitListCustomerStagesResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerStages200JSONResponse StageMovePage
+
+func (response ListCustomerStages200JSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages400ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages401ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages403ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages404ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages503ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -16086,6 +16778,9 @@ type StrictServerInterface interface {
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx context.Context, request ListCustomerScoresRequestObject) (ListCustomerScoresResponseObject, error)
+	// ListCustomerStages List the stages that a customer went through
+	// (GET /v1/customers/{customer_id}/stages)
+	ListCustomerStages(ctx context.Context, request ListCustomerStagesRequestObject) (ListCustomerStagesResponseObject, error)
 	// ListCustomerTags List a customer's tags
 	// (GET /v1/customers/{customer_id}/tags)
 	ListCustomerTags(ctx context.Context, request ListCustomerTagsRequestObject) (ListCustomerTagsResponseObject, error)
@@ -16831,6 +17526,32 @@ func (sh *strictHandler) ListCustomerScores(ctx echo.Context, customerID Custome
 		return err
 	} else if validResponse, ok := response.(ListCustomerScoresResponseObject); ok {
 		return validResponse.VisitListCustomerScoresResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerStages operation middleware
+func (sh *strictHandler) ListCustomerStages(ctx echo.Context, customerID CustomerID, params ListCustomerStagesParams) error {
+	var request ListCustomerStagesRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerStages(ctx.Request().Context(), request.(ListCustomerStagesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerStages")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerStagesResponseObject); ok {
+		return validResponse.VisitListCustomerStagesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -18709,424 +19430,484 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P0NkxtHmh+If5WMWjtIaqvR6GaTItEx4eBQpIazokSTrVWMBf67ElUJINWFTKgy0SBEdcSsX8fjXa//",
-	"dxG39u7Y4bsY23ex6/Vt3O6OVjN7/jKipPkWF/k8mVVZQBVQAJpsUuoIhYgG6iVfnnzen9/zPIjlaCwF",
-	"E1oFnefBkNGEZfDx3hEdmH8TpuKMjzWXIugER0NGMqbkJIvZFUVOWaa4FIQqQonSmRQDckpTnlAts1YQ",
-	"BuwZHY1TFnSCbnC9GwRhoOIhG1HzZD0bmx+UzrgYBGdnYfCejCm+aP69Hw1Zxoj23h4SmcEXn8heSLgi",
-	"fTkRSWvpG87CYEwzOmLaTvJuxqhmyf1Mjhbf+YFIZySeKC1HLFMkxmuJFEQPuSIJnYWECxiDZoIKfUWR",
-	"z6TAkaVUM1gBbh716YRlsyAMBB2ZAdlHHffNe/0B92U2ojroBAnVLAgrlsiO+EhuMl4zMEazlK8empbr",
-	"DmySKZlVU0wk2DN9HMMVEZF9WLMxHTDSY32ZsUMizdiBcsiU6yFcoOiIkT5PNcsIFQlRMtO1w8a3+0Me",
-	"0WfvMTHQw6Bz0L59MwxGXLgv9qpngEt379mYimRxJneSxIxLMaIlYTQe5ouNlD5OZcKCTp+milWPkuGT",
-	"/VFyzUZAiv8gY/2gE/zObnEid/EytVsamTlwwVk+AZpldFYa/30aMzzO5fHflROhYWULIpF9QtMU9kKR",
-	"3szOr89ZmqiQ9GXmNmBMBUtVi0SaDlQE+xFpzjIVEcFYgt93MkYT/0f8ouny9HHgGy8PTPy+GbtZnxF9",
-	"9gDv3msvWy2Ya81pwuUYsVGPZSokPaZ4wghPQsf5QnLCRQIzNpNoPFN86eYzdZNcMi2zbRVETGIpEq5h",
-	"7GZ/LYcmUcz1jPyAdIOvvvj513/zq25A7rz/DlFjJgw30DQl3Um7fZ39gOy12+2o7iQivdSdxP12u91u",
-	"fhQfJNUMxRHwFUV4UpYz7b1bt9v0RrJD49s3d95++6C304tjttO73t5v375Nb7Xbe27oY6qHPg/Bhx5z",
-	"c0Qz9umEZywJOjqbsEpeOJnAlfXD/8dVgoxqouSI9WQyI1M5SRNiHkC40NIIUUazeEh68llIpjJLFFHM",
-	"yCzDyXszosY0ZiqEQyv7ZDrk8ZAM6SnwpB5DIdghlIw5i5ljtWaCXSENGyU05VSRq1IwcnfIhaHveEgz",
-	"GptTzhVhQk4Gw5BEL3795Ys/+/soJJGSIroWEq4VGXMx48LIES645jRV5Gr02ZCKwSecisFEmus/+2Rg",
-	"rqfEUDAVM2Dp8H7zQU40PCplA5oaEhyZSzVL2XhoRiUm5rQZyWpuVWOWplwM4JXmLqq0mSWKhJHMGEn4",
-	"gGuzJoKwEeUpfnqmWSZoCoeVdkXGBlzpDNQL+4pWV9TQ8KdLyLc58T6Rma46gHD4Q5Rz0U5kZSDhGs6j",
-	"uZqJhItB3QkzcrA0wIT16SQ1FLnjxDc1V3gD32sy8Ht2zepOHU9Q3zEUPFOajcon787OXu3Zctux6myt",
-	"u9YPEjYaS81EPPs9Nlsc9k8MpcipICdsBssLqpB5P1M6JFSTkVSa7N+4UZwC1SJ3SMbGjGrYJC7I2/tk",
-	"KCeZIgOmFRypPs+UJmoSx0wpQgeUi3y/UIsuJu8NcseMsm7CN95uMOH+Q6rjYY2eZZT2CHcI5Lw5mMyc",
-	"6h5VoAqCbhq9FcFamPNFFUmN1k5VSbsm7BlXWh2Sg719IvWQZVOuWP0M+zs4rGV7WTWZ96VgNRO6I9x8",
-	"FGMi1xSvtw/IdMgEEdJszcBOMiGKi3jpCM27Vg6zepyjscx07bGAXzcQRfFe3XHBR24viB6Iu1zPVpoK",
-	"ICa4IkYFOLSkz5LQfG84spUiMdecqVoN3LzIH90yPQa1k9+n6YQpO9AHIpkonTUfLLc31A/YXrFk0O4Z",
-	"2wz893iVsQCDHjM5TtEeBAMH5eGS8RhlsvFYnJyBAeBYPpiKKqVvbgWnQznCNRyzTElBUilPFKF9zbLS",
-	"ahZLiTOpG7aE126xho8yeWqOb+PNH9sb6jffXVG71u6Cbcb9BJjl6gWXAo0rc8aGVAiW+gPvzUrHDC9Q",
-	"9eIf3rm27YBjvYtPLxtI+yhpnblUYVY8EE80HayeKbfOBmWu9udolMZijvBz/QzhVRsbRzjSBQtw1QQr",
-	"/V1z0wPJGtMsm6Hbhw5yijxhs5qzYyzjuqlqOtiG/o54g+Pu9sRY5CGZZlxrJkgEj2Ud821Uv1NgxteO",
-	"nm9z7H8se3Ui9RPZ20Se1qqfn8je9sL0Par0o0kWD6lijTyG06FEe6VnTCo974lb6iI09x2P7ds2cRT6",
-	"o23gLVwx1hVew/Jo1/YdvsdHvMJUguNqZBT4p2rfDTdX2kM32sAE+GgyAhMIuYD9Mx8IF5oNWAYjeSgT",
-	"llZaEoYsR+bXK3DWy5QZp6fVhAd3HJ+A0l9Pe2OqjXkUdIL/38d057On5n/tndvHT5+3w5v7Z/+gctEe",
-	"T0Td8ckmYoPjk9Qen2witj8+T4Df1K4tsqOqxT01LKN6YHjTy1nfOtkOgwXzF8XBALwvQ3QLqkk8NLZU",
-	"pIZyHIGxxbJxVJ6Q+a1mPk62N7KQK4x6f6Z3dv4JzvNp8bF1vPP0rer5HtHBu5mcjOuIamB+3ICsWC1Z",
-	"wRO3J6wjOqgbs6aDDUbcrx2xpoNzGK/UNK0McRk7m2hJYvDU0zQlI2OuMhUaa5d8MlHaqr+GH5KIKc1H",
-	"VLOIxFJpRYRh0zNnGXcIe0ZjbazljJE+m+LTQsJSxQglgwlTysl5YKpknBrtMDskEXh8j7k6Lt6h6Eyh",
-	"x7FWH4CZVbumhBSGsJkwzPfj/E/7dNyfWAdPq1bsw3HSPExn3QHrCNsJPn8TMWuH1kDCgnStGd0K8erG",
-	"t7Zg/X2MxTIzlIqA0JDFJ4SdsmyGrhQKoQw1ZRmZGtaG7ukhHY+ZCElv4sbvKKxuvDYEzI6N1VtNDzY4",
-	"YofckzJlVGCINmNqLIVioPC/L/VDmfA+ZxVH/P0qFxCQ870jOjCabMnt0zJGwaODdts8KZZCMwFaBx2P",
-	"U46R591xJnspG/3uJwrD0DnXMHckIOul0BmN9fEplymGq8MgYZry1BwBcKKBe5Ekkik4uHDu0LizNxt6",
-	"zzKZqaDzcf7kERfHKfJy74kjc+p7jFBNUmZoaM9z2KdSGANiLI0SkwWdYBe24OwpsiimwInUCW72b9/c",
-	"u93vm83QVE9U0DkAXxfXwBJ/SBPyGG8oCMkthtqtmPNZU73/ET4E97a8fw9pamgY7KUMVmqKrktjJ9tX",
-	"GjYop8rt3d5We6flCRPHI64Uh3XLF5mSHqMZcN8TJghXENVkjtUvX8e9Yh0/FHSihzLjn7GkaiHLAziP",
-	"NXxf4pitl4mhUpKT3inLeB8UKi+346OPPtq5M9FDJrRZO1YTpuKKTCGlIw/Jw5tW5FjgPl3fap9ULMes",
-	"ap/yQZCUxifos4aLC0bbMRYua7Rx14uNuy+zHk8SJqp2rTyc89i1o7p5hC7QhSklZg8m4kTIqXAn4GA7",
-	"7uWCnELqY4gW+ssrJGqw7qpGq3hQrOL7UpP79qGLTGTx1ee0lBnEONzgUSbkXg9YR7d4t7ZaPLcWmo+Y",
-	"nOh5woSQbsITOHg0y/gpyxOE+Ii5uAxXRI6ZDUUOqWq0yLeKRbZ8mhzlo1hY6vmBnhfJbjhDt/q3t1p9",
-	"L4Z4rOkJK8ldKiBKlVMuoWnGaDIzr8cReRHhRit+u1jxu1L0Ux5XLvXiqM5rsc1Qcj9cQjUlfWBSinBH",
-	"z3v7W62oTWIxnG1k42JzioyNBppFLClZTVZwb79YwUcZy/NOyH3K02rxuDCg81rLfCbIJ4za5JRcF7sE",
-	"+8at63biyxyTYy3lcUoz8GQvsgluDILMDEIPqSB77YNbN96+SXozzRoxhL3riwzhntBcz8iRlOQ9++KF",
-	"FZ4b2rkyhrk5zfEBczjy9b2x1fqOWMLpsZnb8USoyXgsM81KgkwxY8p4D4WHNVnXG74ylz+bPDSvJEdm",
-	"OStWtWZA57m6VxSBt9hsIdTucn1vyVrvb8cjuABrrs7G6WWMnihCSTZJ2SFBo8a5CljGKg2deJJlTMSz",
-	"Y6valFUQTaggD558QA72994m7loC95ZMHTqSE6F33RXNrJ79fX+Dx5mMmVK0lzJ7fKq2163Beeznh8Jo",
-	"4VrKBC1qSB1ROl/BCJcr8tYQN/LGljr1RNBTylMz1dJmZjMcA7pIGpyRG77e/IRlpzxm5MPS0xdW0H/5",
-	"+Vg9mgg5PSTF8CF8TR4znc127vTB23OWvwrMnh8aNv/EzuJ57oqyOVNB6Pws5pOw4i4Igz6Kq0XPVBjc",
-	"pSnvZXnO+jgzR1BzdF0knA6EVJrHaomBJTM9JOYUgAOmJyfa5hfpQ8JGYz3DbBeapnA5S1PwujQJiL6T",
-	"D2AxVTQMXLhm5WPymBcHRfLTCRWap3gfTVCm0/RRae75+AoflZyUaANz8KoGVl4oiA3lbsoeFYkK4eN+",
-	"OyQH7ZDcbIPf6lab/EOSj41cBTb59rUQ4kcjRtUkgxCSfZvsfcJimM9EcL06tlxs9Idw/VmIcYmVd0LA",
-	"E5buzHcbf2zfG5bI5GnF+BZevUBoIymqoioP6ScyI/CaIsPH8spWUEHNRoX3D8aUsZNqh6w/D7grtIOo",
-	"nACcpCdMP9BstDh6P+22kf/cf7l/88p3P7IZDDRNP+iDPFpK9phFMD/cnLKb5SSU5l6VsO3PBh+5OI+n",
-	"ZiZOfa4/dhiKqM33JjpjrEOi592AiqQbdMjHrVbr6VkUwncyW/hKSG2+e95qtc7MdzIjlKSM9rvC/AyJ",
-	"rOaCbuCliXeDkHQDOcYfBprhF3Ba8Lu9drvdDc6iQxJxYcsFhNTH5g+juZAIj1YUmtdxSNQ013B1LCZp",
-	"GhEhBWt1RVc8EGScUkx0jmA4kR0hianAxGhK+hMRwwLIPqEkL17q01irjp2KvcTOZjKys+jjFzqjQlG4",
-	"QrVQ7cALplwkcooXXb95I7HfGqmdr9yq5biBqxFCDiZ7prsiUpPR1Yp3hqW32EQh8gNyZcp6V7rBtTxD",
-	"/0a7HbVIBHEks5cJnamIXE14v88yJjRJZUxTYr6+FpqVy5S2G5FS8/GqHrKuyK+6RmjG/OU7JGaM5tH0",
-	"dGD+GeU7OaLPIi8Xy3Afy35Vi0S4YJGRZYaJQ1BESTKiYgbDCYnhOirsipEUeqgMzc0YzZR1QsqEzsjV",
-	"6HY7MW/d2x9F14Au+5kcwSvN71oS5w+4Gu2392/utPd22nutFnze29+5vmfuhoft7M9aLfy0N4uuHXZF",
-	"BNsHQ6Te6ZGnDB2shm6A+u7Y7OG9NkkYG9uU7v1221DgKVOYYO5pYlBW9PFzPDiGqRWnJggDOQ46hkAC",
-	"K1qCDpwU4EHuDptlCZdyERRC6GNbthGEwdf/8b+/+NV/Cp4C2yhzkjB4tjOQO/ZLoyu2HtPpQ6MBozHo",
-	"cqjmVUjIIi1e4aWZd4JigY/a7Q78909g3rljxIzvaRiAQtmwPgMyITsBJigWkaUXv/nPWJdg9NE8QG9P",
-	"AogJmZXU2xd/9CdfffkXX33xi29/9T9efPknoHxiJpvh62qMq+ICbMvmY30TQWfPKE8lmUC1znhvopfp",
-	"RFXMOc9Ox3ogW4DFM3LCZqpSWYltOu+C7IajXpU9awyp63s3b+7sEZqOh3RnHyypSgXA39a58OKOFfML",
-	"9yQsZeveUyaNhqK0qE5gaKhVqI6NVIiwSPutWskTm8/bPPU2DEZMZ1bNX3bbQ3vZmaPnitfL6hTej4bS",
-	"T9MtlfFV7uXYS6ld+FHFMmPNl/6JufzJZDSiWeWyFyexUX4mXl2cxDXTOjUdqLWTQo/ooGrkkN7Y+GFH",
-	"nGWPjL4xMhZ4xeN8PtL0MOR8ZX7LH1OusOoLi00x9O6yhIsKuIKBGELIX8qFvnkQVGa5lXTOxONtoctA",
-	"B/KsVKjte++8DJZ3SEYsG7AEqnV6M/MPqn5G7SMZG8lTpowMbpXlKhZoHsc0MzLj9x882mm3D/ZtCrA/",
-	"ohtefce6IvGHrkylerI2oWErY8F/kzMY/CTm9so05ibWxNyU3mV6zVmxvED6vKqXDeeu8RvU8fAt1iVp",
-	"tiqPmYJUlefnsqlVk3YR5bUm3mDPiyevnKezydfY/tjTEZvM/JGL5PhFgOvW+vlC5qWlQPormadilksX",
-	"88mvXNkPJjqWKOTn6KeZkmJ9p42dpIWDdvkNvhe0LH7WFR32fStX4nwPUmlxz7bmgQioseYRKCv8TUbt",
-	"yUtPjV+rQrek5M9R+dPnlWnM56hqF/z2RruCfXsa9ZqT2kTfdtrzmiwk163XHKKvS69566tUjedov6kq",
-	"V8hlz/frLJrcVnC6stW/K6MhPg7H4nG3Poyagnin2Fq8kZSKwYQOWEiUxBAnJeDrAMfeQBKlM8oHQ43A",
-	"CRHeFnUQxwK8O3Sg4F+oYIJ7o0pLKaU9VpGP/UBYDxUOBFyMd+KYjfXOe/a76ud5Un0u37aotrE4CHZO",
-	"jfT2MACP1qrH4hNtqRrNIFcXnKgsOSS0p5hwGeG0SJYZ0Rk6SxU7ZRlNGw6oiIAsxqxvtNE51odwotB2",
-	"XBi7Kf8C7sfGUa0SlUF0ZaUUQMpzO52Pu5ma5KHKeOfDVeq6UkWnLbhSWMeqQ7/O1HrvvKpjOEvuaK08",
-	"UzjbxQiKeVcjAe4R+6Id6h6+XC9y1ThuLfHlSxdwfu22XTRP+s4JuJILq2SOlxxVyxbalXO7weYeSAtm",
-	"svTmc4kw9Wvwmz4CwBD8NYKC8s3OTJUlgk89phnLCz7UkhIVyGSfCK3I1HCSEU0gD5ASBTa5xxbzzP7w",
-	"HO2micC6mKRukT7F9QHfAYTPC8gOgB3jCmPrjRfwQ/fGj2SWbBfHK1lF26idzYisSgF9GgZikmI2hvXS",
-	"1Hqal+s7NY+pVFnnr22qwjbXLVeO5vXTNVcOubnuufJRhS66HumgVmrN+Ca0s6HyWitBngAo1tpuCgdI",
-	"uB4SYPhS/Ft1TP2OcgnURkfbjKE3grwLHejcOWHNhQ7pbdVj8ryF/JZjzZ7pDYDhQlvrvUWJdxh82mQP",
-	"1nZNZXoD21AXhaDnUSVZf3yKc7/G8aGjMeUDsQHry8OxawKSuKDtotrB4yFRQzkOQXyb/2daYOBrXcSw",
-	"UvaQfffTlYvXTFrP5V9hLAODE6Q3s58OfcOrMARtfrpgLIG8A5vckdtGm+7Oagm99W5tNYClhFuNOeOD",
-	"AWM1IlGaCox/uaOTMprgsrkgP401P4XkAGMmCfNVKtVya8CCwvg5HLE2UiVI2EjuQKmZsVyoUnwgyhkE",
-	"+zt7B0ft/SKDIJYp3Po7vYMb19u3gxAr4D2IgxM2M3/xcZHx8O1f/82Lv/x/IS2XQm5v8O1P/+DFX/4f",
-	"X//sV14ORDCiYgJZJLZEvWGV+2IqA06vwj4sTbFpcNNO+XmlkOUZU2s9zS7XMnQCix6xqPmx6mh/bRze",
-	"LffzZXpU7i1zq9+bpCeVBOW2Zd0ExxxxADEuYLie5YzbVd6cZdzsiA7e4+rcfPGVUfW1XfBHdPBoskEQ",
-	"0qOfBQYhcoCmPk1TRWS/b1gw14ql/UMn7/sTbdOCmxFgQRTrip2FyXvJ2RUOnaSaKAueu0KwYa2Evbxq",
-	"7e+d2iKClawN8w6OFdMNmArF7C2XPG+GYuzIp2E5zbdpFlh+Ux6l2m+YRtbDB8gYMp6X8+Vxxk65xMhZ",
-	"OdPtbEk1BPs06Bzsh4Ga4KLayF7TqdkdiRfdHHlajytHqGfSFUWDOJocvisvDbdQ+dV5X94WVz4UkNhl",
-	"5mNFgH9ZiqISSGbm+a5MsHSm6kKcOZksADvQEVNFRAAyRRB7rXh6zqhWRMjDNTPMq6huBQZ13gahSM2C",
-	"cTZ0ozccVomWm4pMn7abZ+kcQUqOjSQg8mplOqJ/OKoEJfu0oVvaO0RLldBJ/mp8RmVZDQKWMA+Oaf5I",
-	"tVaH/9mnQRgUG1EMsSBbb3ULSeydpfKW1XJh5zQun/EhVccjmflyYGNfKjL7ipMBuG12l8oL+YgqRbgG",
-	"LCsg64gI9kxDmXceRzIkL2yVkoNoWzv/zGas5POtXKdnuKyPbajeT01ukIqcVwh2gg+fvGMEI52Vrjbq",
-	"NTw6eLvVvnV9f/uU4E1SaYthVol+OmuA+ePm8Xyh6rBURKVYUVc5ZlgkBAFO9211ZHPL9MZ1SSNfD5y9",
-	"nZufrVgX7VlFQxdQCVQi4W0CCKV5rK02nxN5HCL0PtR5t+fdMDfKvv32zu2nz/fCvf2zq91uy/vz2j9a",
-	"nYYF463ezrkclVXr4PGMUiJagVufG9MA0He2aHG86elrVeuIsKz3no1TysWaHq47uWDFNF3GITzokjGg",
-	"r0PGENMm8ny/UYVDa00d7ZU7n9csPPSWVdTUB28wBawrasxzcBCP0Wityj9FdMEVgV7nq+xz2/ugqImC",
-	"vl/ToawO+c4tmXtbWPSIsfOpX8Aid8A/vTmQZk1zmjw9oYNgi9jFxoPZnKu7YhnVCFEQgNoHTvcUHIQg",
-	"cAYa/gcgpFiDaD9JjX8VE8AyWKwqDjrB3fd/sshI4qHk8dw2rjRivAWYP4SwAX5fH1tIuGW201yyU+XT",
-	"6stYikVdZ5ZOq19UPQQGfpafSusesxq7S1EpxrKC0NS2fjGfaGvrZNZ9XJEU2Cj1272kfq7v8lO2Lqu/",
-	"tzlrvwhWXTPzRzRT6G+oSE2sRWnQJGMUowvNKXn7WS8n9ZyH+nflQd76zX+cuzA9jjKUMH2bl+EhrIhk",
-	"tw3OLkMwHwd7+7dut9pteDyMspIFuwrvRc5n31Nl0eZvXYBRRa0Uirq58Cjw8f275Obt9l4lY8IRV/lt",
-	"/PxIrrEnR8YSD23DBpdywTekCkvO1yIAt42LI4Cp1PPouY12C2OfGNpFtFOs3+gi6utttCP0j30xWhSS",
-	"d4Mp60GbTic/XcCv6POSf1EjN6EsGcv5vdHB2M+ehnmlvUI/9QTicAmdwYwmoyAM6OkAUjMFmhVA1Bng",
-	"kqYUw3VucA6ZxFxoS8whZrJYOW9Wz/8WwTeeFsjF3o+LZLuUPZQ1ItswygMdiKnRk04stkteQN4002OF",
-	"SPGWc0ExSFPXsEIAgKw6YXmatQ03W7DJvEB/LQqvUSU+cp5hM0/CVXWSdL5flbcvRxdAMAIPbb1ix6P1",
-	"5lKjyFTrF06xKBbfm1ADHvz7ed50PsA1rclS9dvS4rcw+BGjqR5WRJmGLD5ZiuJTEX8q6QQ0HkIqRkgi",
-	"eQJo99NF3FiuK13HagGHSZ6A3gywjathZ5YUH2G7rjnOh8h6nb32/sGGMS0LE9XZu10JgLAY7i+8jsYM",
-	"KOIK6jh/1tthwEQsE6gXCCa6v3OrQJwym5kbwrE6DRrGvmxfsREdj20dAh6J4xEXEOCzf8bQ9tmLd5T9",
-	"IuV+mOVIWmK9WJmc2v5BZedJsb8B9MizWMpOGPjc1gfb6rQLEC7vc90y75WcsAcLfNvu+TyHecI/y+uo",
-	"J2JMY8MX+zxtGq8ph8tWh5PcZjeKhJy747iC6uorSCCTG/okeltkDEzl6UNT6oESN1qxgsaXCzs8uffc",
-	"1WcWPHDVbT+WvXtw3VlxdhottrvEA4NTp5X5Gw3dUrbRULMC5uJ4NuW/iwE4OH/z+/kO1ZSYn8BwIUqS",
-	"Ps0ablXhp1zUqRvVl+IeFgWmzqRffQ+ga56V+MECJoKZFCg1UHjgQH41wiQ2mmDOX56vcfWrCnnMoTG4",
-	"0KNz5trHeQeqoKN8f+ZikDmkrCGVsCnaYRXfWC/egnu6UXmtz88WjEGg6yJv0kyfJXm84rAihDERKVOK",
-	"aJlC4Heh7uB6Temsx7SKDF0nox3DcH8Penu32tfblcyjYDPFc1Cer2I7DZjE+ppjGRED7vC/2qvS1ho2",
-	"Q7IVnMYiGjEFqFyHYGHwRIHaDlKDTETCbC9e1zb95URF1mc/8/l3cyfQbUg9xd/zyGYdIrF3O3lXgSpN",
-	"k2Mb9Y1lOhmJIgrsQ/OWwfATOjskgIb8k5/85Cc7Dx/uvPMOwU7gj+/fJdevX79NRhLwbMIg5YIFnb23",
-	"Fz3WdQlpbiCVCTLw2xVFsPNECc4Uknfl1Asg5FZDqxplqibxzQ36+QJsaNHDEAjS2OaQR+5e3WMDLhTy",
-	"CxwhAFib+/Y2SWSAceQrEjbIwfN2/AIC0j69bROPxudc2ATOYezLIYFTSa2k/XTCJtgSZiKEFbmecVNI",
-	"TipiltZhBnvMxn+jk7ZznqrKR/xY9hZYxERgeRGU6ydB5/ZBu33WzFBtZlSWcPngLcfZRKC3f5AxpYJO",
-	"u3XgGX7+Kq2XIpmUUiSLd/m61fWKsNp6Zlm+ZHWStYF6WOG6MtZRIgXz1O7F4soNjLz1LSEuuBqu+ZaG",
-	"xosrpKwqV7TEUIX9XFRqeWVa7QpMaKVptu4CNTNPfix7hW2yftrhtrp9gRuAqnq+XqUEQyTNmkynKlGS",
-	"7/tF5JL/WPYugP0bJrgN7y8IwWPD58PiH1aBNNTaNNALCroUXVFly6U6shXLMVsWjMC+UiM6I4lczwnu",
-	"HYeadlVXFInUpFedHoiTWDFBp+9Xoo8ffyYFW/EAaDRkriNXH9x5/861Brm8+cGyI8wXMfRzDIsBVBH5",
-	"wwLic84kPYVuQynJAfXJ1THlSUi0PFZDPg6J+b8xUmUG4UbAobgWuiKU0paHgIKcN1Vyk/5sEfSQnrKM",
-	"Dljedrnw8wadYG//dut2e9EJfWaDaUWzZphDnt963UbZKn83ikNQNA44trgj1/2vZnHKjiGcB8UR+Q/4",
-	"1X5Yyr3xR3z91u3W29UjhmCdu2XRy1u1EEtRWCFFp3olGiTYLi5Pg5vm12wh3drRTqtSzahc34V4H64D",
-	"ElCP6SljIidK+DZP3O6xVE6Jnspy6VNti4a5bVz0N84s+FDepNKcT3dX9ZzmCKHRjpUooTqJ1fYvz8P4",
-	"s8LtsIlVN7dx80tRHlJ5UpVcxLVqWCfLUhA8JcaehfyyeU7Q4NTPHZlRNRm+w2I+ommYbyYANVGF+OwA",
-	"ta8gc2HoudegwZvfXzkfhu+aKjtxdv5Rngd8o5QWfFCdFRwukZ9FqyCLa12MBONuzRx+cxuf5w3kL67a",
-	"z9W1G9WJlQ6eHtBo+tK2OK1CzRHsmT4usCzqqzTwmgijN0OG5Rrm+X65Ro65b+XJMkyC+VwCm795iNA6",
-	"QCHYJvoHAEpgu527dtENvfELfabr1wxfZnH5oXl1g6TTpWUljwqIzSpDDqDSIJB99fH9u+T2wY23r1Vk",
-	"LlsFey7GqGkvZYdETbmOh67f8wrfVvkR96HdBuJP5cpCnqCJ2Rx9WY3+7XpuzT/z3inLZnZScJwb56HY",
-	"tQL460oAX6E0FXU+4jGFDrLWPI6pUZ1b1RW2fkVZ+UH/eCI1M+SOHZHUCRcDIPchS8et5Sbh4pB+dHT0",
-	"iOAF1QLKtrhaca/ZmKnMkuq9ra5Su4PnHtaDYea9y6ye52BL26euLB637epgIn58qGTSlRZ9yTHBrV9g",
-	"dhTShFlNB373q0u7m5PLfTZds5ZzyWlb63SVOxwjUFje8rxXDLwaXJ9mdMQq0xWPXDP9EIkeyBO8y/lN",
-	"1Y+sy3/88ZMP3if2V2REN2+3964h7qXXis8YjzKZrTaHVhv0fsevCoeCOAVkk+o8zsKR2TAET0c8rc5c",
-	"SOXgOOUnLOVDKZOG3cTyVW7m2qt/UHkXshDbZ4SEhqR3aLa1+EqFRt+mNSWyY0aNBF9vWextpSZt6+qu",
-	"dmlLa7KwqmHJ9bww2oqRhB4JVFHP4/sPP2J8MFzmXK0M+/ZXOQ1L6E5VbsPR1k/ItnzCfPma0YLM/dUr",
-	"NRHQWmPxkPVoyb/q5wetWSjVAPBz5WFYUvsU5tg1MORls7wAH2G+wNs4Cmu2iKpj2W9k/LvNzInoxiqQ",
-	"MlauG1vZm8WvMwNdbDzR58v/8tAGBvDnupCgfks1SeisRbL+qEMyFkOLV2zqVbKaQdqCpUyu2nxp8zBs",
-	"DXbtkMTpKVwSDyeZME8qMSB8xNVn12yrsGMtj0s+GXJVHxe/yp5i2SlLyNWja+apIWiM5hWoijyzZQuk",
-	"HZIRo+LYvg7GV8nR66CEmoBLwm45ZMma/GmjQQg6YglRbDBiQuOQs/6oOpNaJiz1oSoqhMlENGUXrs6q",
-	"PCRQP8w2ZrJHezzlepaDiuR+AN87cX7MBnGPbNjE8RoYpT1YoT2J8yuRTzs/D+VzVcWqYHvupjI+WdNH",
-	"gxB10HtuyAhCphvLoC+zmNl89UXT0db0z/mTc+vazIf0+bM5NJU6NjOyqnGOgIZoZ/CA1fnUcHftmiwv",
-	"ZAXsiwozCxlBSPpwnEc4qx4cwiloCHjMpUBoWi4FpmMg0LttEagmo5zdeFeqVlfE6WnHXvwDY0ixWLPk",
-	"GL94iyRcgdOOJYXyEpLMWE4sIVZ5dtR7RRHIjoZa90MyPqZm+cKuyB/rufeF1N7Tr4VkKDP+mRTHtmeh",
-	"mZX7/TijmuEP6YwoOvNNoFiOGCRJmckgt3PT2SM7ZJy/tDRuxZ+RBD116tC7iPzAjZu85X19zPv4basr",
-	"3O9cYU+lotoJlUVb6wTj5MLY2ld7g2PRS7ClONkDVlQJYIh8M+f017D7YfP+YvcRQaVxJdVHwxl4RSDU",
-	"zoRmImaLbpJGdazzZrMtpbNkXXso7uc4TI2VN4+AG4rh2grbJRy1BnKxeCievk3Ysa2AwZfXrsw8iHrW",
-	"HxmzIT2F5NRJJirDpnDrecDTbafz2YE8NNJkPs3GiQbktchiz8I1QGj0sRPGTbNgEBMS185m3+Afc4J/",
-	"r2iSCeiQ3/z6Z99++edf/fpXL376G2cD2r7kFZwp6LRb7b3CHA9GeO6h3tBnbkFnb/9sTXic/cVcHbeQ",
-	"K7cRpfFWhRHFmlepWtlE5JLaC5D1pWOMDoF1dVLMeSmGCypdXWNA6nUFLIz8andmLSMpKGPlAB/hpa8+",
-	"Lx61wEK1m1f1LFuyaqKdUWjJbL289eLwb5a7vj5lW7rxw1R057OnH2Nq8/HT5+3wZg02/tqkVYFm36gD",
-	"0vo0Uq/HL1/1cxMAyMDPQwps0qthAzp4VXtjkfzP6ub8KH/gGhbQE4bs0uywukLAIU+oJtGjD54ckd3T",
-	"vV2winbg5KrIRhE1VJZZ9R5+uqLgEWAz+T74OcupWoZtlXNYeKJzWN9cBuYfxjRjWsIfVSqMk5UuTyJ/",
-	"+fWbN1ZC088LWu/2vf2Vd08Ln+tSl1jhnTU3gc+lergr3riCfDZBTL+jiPcEL27NFDmBDutgtKApYijG",
-	"ltO8FPpYqUS/YnqpGc+G9LP6aR49NfPY+pTVpEvIGrS3arS1tPh4Irbx3MY05b2skR/2rnfpdtpqfQYE",
-	"18r5lgx7dFprdeJIKeJUV+9blFKCTwNbZDVM3XiZ+eVr1NGesHGzJbMwGBmjySEB/uPUfK6JzfJVYdEz",
-	"SrApy4x5oLA3nmE7Ah6YZ04srvqGun6d6dDAubuR+u6qRFb0EqS4duiVg4wlsxYJEItNtJsx3bSyeP38",
-	"/POrpC2WedF4mLcanD+5yJewB9MSW06e5dipXdOVufqOMW3WeTbW/DRPk7LFpJXC9NEE08HRvtXS+qKB",
-	"tEsEPx1SzU7tWUnorJqwc6ZZUehnFNgrcK9fa3sIZLIcaT9oBN7lVuwCIoi5FNk6gvhkMhpR7GLm527i",
-	"spYzrNGBeGOJ78eDF8w9gTf29lvXF8ui1o9Tlnf4hnPE95jSpM/7eujiUei+T0+RaWIDpROWcnOhlgTQ",
-	"HTHcNpxkouUrWytDoK9ZlO3NjYtVsqBSM5+Faf1ITsvh3SlVZCqF319nynqKY0uqU+SNSsYcW9AMeZYc",
-	"j2kGjTsz1mdZBj/Q5NTQpcLCmlOuYLTs2ZD3EAQvDMZDbHmltMwATQyLPF3z20q3cVG1UtVovTYnr1Hu",
-	"XE1K3GJfoGYu4FwlO9if59e//Vd/9M0//btvfv3XX//8l641UDNHMUNHcfOuP8sbDW2LfO5a/pSn9ztZ",
-	"Nhj0eqhKuG49thExmHmtJdg5a6rRtYqvIWxIZc+vITHNshnh+tBpv2huJlJc0djktKF6U3rT85rmRU2V",
-	"2sa675pdjS4WzqTUw8hfr7IitY639ogOfjhJTzbQosr9zscTDbxqJE9ZJZfxkp7K2kMDoB8Pq20lWtvm",
-	"LYZK1Qvx3LrCsJcs4GOmQJUs87RtWv/se53QP35aRvnauna7wAdaPIhe//Xmm7TYYnjJOyraCA4WgHTc",
-	"MEpwPDU7sFmkwTFaL3DwOx+3d27Tnf6dnftPn9+sjhnMMaqyt7kdbsm5LEuaQ+NgZoTQYcBwX/wpJAkf",
-	"cKM+HYP+uDMHA3Pz+jIUmG53/Py9M/P/98+On5b/rMOC2cjBXql3wZNqNvNd16WuhM8w3/qvib7AnsXp",
-	"RPHT3O+1jjpgRbzVDK2QL8LBUqHKZWb8UiX+eYl1bzGe1/YhAHHOmcpr1yTCwAB0PR3U1Fi9LGlbLPLz",
-	"1w5arCSLcQf9NfYGv7ZAhgOwHUsrcLJ+5+bB2we3euUyviZsbo5eyq6SCsfd5kHYTeN2HnXk45tvZ1yT",
-	"br48Tr6SO51HjDXndJtHWN0jNoqvbij9SmRRUW65/V6uu39Vy3IBnq5tenk+daPeYh/nYzwXqdWsbJq8",
-	"qSaxuNc5ZsbmPc3QC2glfMJGsgRm0QnuKE53nxgldEh5Xg/YCb755Zff/uE/e/Ev/uLFH39x8R3PyiL9",
-	"hyUER6M3pikZIQYH1g9gUOeqq/6+trQ/yQJSwKcTG9XIYU0QayMicUr5aF2Ekgd33r+DoCTc4cxh4YOX",
-	"ETyUkwwDdzZxuOYllVWn92VGxkyOa6ocX7Eu4fqs2MLSShCVTfu04YnYGje0KcpnNYW8J6cs24kNEaZo",
-	"uxTWyg7s5vE8lKjDpLQKw84yjaFESWuKmpxAtvEPOL2vKfoNbspFSCXkj1sJJjv2DWTTBvR0IVu7uF8c",
-	"S4nXEsSuFc06PWtetdq8pr7LWXbXQZ1UN5xrWpC7pvFXP07f11k35ne4KtUJeLqBPTUfl2ZwYNYNDf4h",
-	"HwwLbeC3f/7vrclvDqJ3x63ijrHUTGgM3djbvv77X7z4+Z8tuUdmCRc0m3m3/Ie//O1P/xQyf4BQmOd8",
-	"sKAi+6CITQSkT1S6AZm5Y21BtiZHyWmiCgHNDv35WsgocTmfhm6UTlOsy/ry2A7bDdJ7WLjM/OIsA1CH",
-	"0WIv+OXEFAb4+KWwonNksLDZlZ5CgHrj0FX7pCZkWu9uKca02PJBuNyHUmCTW6g1ruCtC/kJ9WCTOaFU",
-	"AGLDb7UzqNu7Eo8o5rJy587FmC+RwhYWPWfZk3xp1jRpKj2WWMyS053ZJcv+fHnVxz6RmIOjWnF62rJB",
-	"cDkOOtidyqVJnDVilWs8HTtD2sdfP2vGVxvw0QswyOYZ8EJSnQchZa/lEsrB2SnLZsYAYiKpKFitfePa",
-	"TlVLAQsGUiZHiOXNB0ObgAJDlVOmmrfbAsWpKh50sfUuucG1QYQ0P5Ib2VTnoODNG995hliH+Kc7Ry4b",
-	"Z0wxHRKWKltTgHx0XZ8cPMYP8s5XLZZAVbNabi4zW5tQ9DjAZ2NfSAQsWNJkoul6bUTZh67rsh4yBQ3d",
-	"qB3d2jRf21Rsf4U8MDSynPTOS0ZZ2XIeAmoTg3BD73C+sS9vOxYnWoDIz6cc5uCPTYAje1Sx4/VucS0i",
-	"O3kWV7N2aR6wzcog5601cp5u47XlDmb5KK4f7d0sRpFftIh7m3c4o2PuNzjLIX0dGijs0IrWZauEd7Hi",
-	"jYBR53ap0T1xkf53rnlXTTMF5vrpb5oDVdrWpmMtbXNlj1YZ0xQymuugmFem027dScs7wkVKvKWw1y+g",
-	"XEaFyhvm5En0/j6VNyAswFZ9Ol5TzSkWa7PE+o0Pz5rCwK3Tqlfds8fjQWKsCD07hyM2F7OAtkzYO+2Q",
-	"UKKYMXogY4IrkrH+RKEiv2aHqfM4kGscruUNqTIWyyxhCWR4RnTMo3lN7WU1njqPMz4XSl47HcAS9Yrz",
-	"chFufU872cq3789ifX3uZR36lfHjV3NGXgUFblKaufjKekB88KbW9FNA9CirffnFCWMmbM8mcyf4ReFW",
-	"I4/wXkh6KvS2op8HFCwA1FKlofihQBjs5COZJVWZaFOZQZPt6NPI9pg3rIb0UjpiFjwp5UrnwEm577ii",
-	"iHkJMPSSWHCRQVy+LcqBg6MOEbLc357rFoELtBxA5WTU8dzaUP/IdUh6Ew2t8OEemqYW+phEKevrYznR",
-	"i7fRNO0KuAxvz0sJi67pypYK6SEbETkxQ9HS7JjMzAOhSdyYZgCATwkWxEANm6YiUeg3kBIy+xF1ytGB",
-	"D5XsTy4IAzdgIA77rsodhwSBBvUicFm++kvxdaH/99bgunOgMAi/Fc8VcApi22M4fC7EF6M9ecpIu2ml",
-	"7xKMXreMDQYEWA9zMGEKq4/7GWvav/V1QgUeh+TTkJySq6fGTBjRTyyAnLpWgRy5PTqvR7PLIHgN62fx",
-	"JON6hq4ORCVjNGPZnQm2gse/7rsJ//ijo2ABjcF2EhpnZvUBbyga0ROoKEWw/xP2GceLIih7s8m2MznJ",
-	"CLdqKxln8pQnLLsCHC4PCuEAilUaaj0Ozs4AvbQv6yuTCVWKaXPW6QCiFR1DWISCIKBidkV5JEczhvWt",
-	"CLeXGClS/Gkky1RmcEwS7/spT1OSyFZXdMVbbz3hA8HFgHDReustggD6hmjQ842dVKLd072ICMYSRSKz",
-	"xDLjn8EFHfJDmCiijMawWAg4GrX85YRFxn7NM1xSddgV48xoqm+5J7K3QjKmSjOz0lh0CW538tYR1DAZ",
-	"3vmWmdIJdOkoOKTt/JCwkbSGbItA9/5iIoKOEFSjK6A5krkbJ0QViZ7tONLdwdZJkV2d97jS6q23CBVq",
-	"yjISPe+ivtYNOuTjVqv1NCRdv4eF+b4btFqtbmB+ce0ZzNdGfziLWgSaWkTePRHp0fjEb3KBDUq6AvAh",
-	"QbDyVENbjYQomemQTITmKYnc86FrBKiALXIXnqFIIiFKy56NecYwQ8sIISFJwsZ6SFI+4tpO86OMay4G",
-	"hgIe3Tm6+yNsQgHQ7CNzDMnYaAUIz/729ds3r3WA9SJ+yYiBwDphbKwgEx14cEgioztFJE4ZzVACA3V1",
-	"heJikBpWiVZOkdROlAa4+ujeER1EtrGr7f/xoL/z0AwiMuqGgwUDLFFD2DM5wekpxgS5erC3j0J4yhW7",
-	"Zg5vV9iHvC8F8540YJpcbx+Q6ZCnENYemsNgy1xaJDqlKTcK6LF51w/MHkaWGJSPqD+k4zETFtbX3Ku6",
-	"wj6sRe4IEj1I2AgiZvFs5/fYLCIjQHmhJGM6mxFF+6g+vb2PiXSdApwNa9mVMpsCHkfUDDM2TumMJZZW",
-	"ijfoncf2JyQ6R8vQQQ+IOWPEdfwgrgFDB5YfYI2iWCYsCgklEUr5qAp3MpoDnozIVSYMm/xseC3EkxYV",
-	"nRciPM8Rdu74+KnVHqHCmFBNmDmufuMOEhnOGQGVpKcMtEy6tLEEzhKsmbfeQgq2MKIEBTrqDIZCi546",
-	"rhUdeeutIz5i/vJA82AuyIdHdw8JFTMkDQsckeQIolx1hWHOEyNE5r1peTe3FvlQILY0dE/w4OxgXSb2",
-	"x55MZvZAoWlg/RT42oN2GxXAlMdMYCswG1e9M6bxkO3st9pBGEyy1Ioc1dndnU6nLQo/t2Q22LX3qt33",
-	"Hty99/6Te3BPkZ0VgNTDwNW3f/PPv/ryv33zl//7N//uX/r+3GCv1cab5JgJOuZBJ7jeareuY2QIwXl2",
-	"h4ymeviZ+TxgFRrUHXuMqCIpNKlQmKkwziSQOwBbK9f/QbXI+8CvhUQB0oL4tOXvD5KgY97yI3gn6Klq",
-	"LIXtLLDfblvtU9tUEDoepzyGW3c/UQsxhNz5LU/ybAi6ytK07wYhP59Ew09Zq6S5YNGgcqAJwQNlA284",
-	"d2rRjTUdKMiiYNkpj1nw1DxjF8Ro/cLeHbL4xCJIUU17ALBryH7EB7hcKkc0OGEzm9aDUhmI7pRlvM8t",
-	"1TVa98eMJlxgo8/tlj6GwSN8NI4dtwFC6cp9LmZSbNL57pmZ0axlnnSjff0cpjARmeFxFBXv2rlYRlCa",
-	"ENyazM5jVu9LjOrODkmEw4yIgvZ21pa3ZZ3LifUuFSVqTSSQl9HMamn2dG8XJeOOYlrtPi+qRo95crab",
-	"u9UqKfrIS2qy5Ap+XEBPMHZ3ekI0HQwMg5aZn7phJXlo1HuetMgHghFAdPCta2PpI0jfaJG6U670XXjK",
-	"E6YxRFk2uGocisUlu+8ZVQuciisuRN0NsmM2OEXNiKM0F/R2VnAslLSy7+WSJQqOwwGOpeoV+Zh3H5mr",
-	"4OK9Rhfv4cXXG118HS8+aHTxgXeEV1xsrgKyzwn9PXBlDeWogKI11pmWk3gIzjRH60BS4MV9tmM1qh08",
-	"v2YDPz5oH8BPc1ZGcWfHHMrg6dkCZS30SoTrrxhbIT9AUbmnVsNKdg4WPtVejljpTAa+PY/Oz4LAVoRm",
-	"wHkNR9736FRrATml6cVDPpdqGgJoGcD0GL3YRjoiYxJZNpYr/aANRmg3RRZSkRYuOSJPMaeEQPKbfV30",
-	"7j3E8sT7dvC3CDyaCgF07DJ3ReT1wrQ9Nn5A9trtNrnz/jtQjNvpBqd83A3gi6sx1zPyA9INvvri51//",
-	"za+6AfngMcm//Po//vcXv/pP3eBadGhUQyYg3QWlsYD2zBZMxDzLyO4PHnfFiD9rudnjDA1ThEGHJNqJ",
-	"PPw3M3Sz7ug47pCoiD1GIYmK4KP5y1ADqP9YkGTsjyGhqjxndIlYBDV3CYmKHMLImKK+tw5x9NFBB50B",
-	"MM0O03umdIZbxp6NqUgiQpNEkciWRJlR4ZPNJ8g3idCeMAsNhhwYEAWzQgEFxnNM07RFonwzGTVqJZ1S",
-	"tB27whiPCIhilvqQ8CQkVtcNLVqrSMCDgLCt6ZSC0sQyS2afRqTPjTApyLdnDVN0ZJOMWSvZiRlyBO5C",
-	"4C1cW/cEeIKnQ5kykFfmy9D5g2UG48KWCob8Q/APCA+7LsRFsHOXWYLvQwppkTy9EU8PHDuuCBuN9czQ",
-	"gHP95xoBNyaZzEBITswKSOjA1hUf2d20zUDGjERjzoGHRSHRLGWAc2SHjlSMj+jNCHTTBGxcxjOkgb6c",
-	"ZLb+CGx6tBVzL7qmse4K22HPsAPDGdIU1v4od7d7FtXVSGljkYYkMicMaIYO4E9L9v1MjiLSarWuEUGz",
-	"zAJCQeTC9n9F0sn5BRck5yZg8h92hac2WAhFSYYyTQyx0ZhpFWEpnJpjbbbcz2wAEApSZot80CcjhGWn",
-	"wrCS0HATz9tnxmSIiStXYhd2BZwCfN0xzVjeaFSBT8jwbVinjzBabKxAhXh5eJ5CSAxXgOpFBwrozp3B",
-	"0JJOmE89zGdmlxT8pOYJUej8g/hcRwx4WPEvcMPAibV/95jiCSNRPkf8Hm3cCi3M8xWvp4C5O/9xEyVs",
-	"bW0tbPz++7CM69zxRGZ6vTcYWlrnjnuw2U3uOILqi3UGA7TS5I4HwuLZNbjyiXYh+tWXYhpFo2s/mIpm",
-	"W/NAPMrkKRdNH3wXs1saXPlAJBOls4ZXY0V7kwt5Q5pD5ng/k6M1Lj+STS7+EDWMps+2lzd79ntU6byn",
-	"Z8MX+PfYt8yVyBpZgFEFxE0rGDEXSjMKEXlQosGj55eou7B7oS+vAuh4uRafHXlzY+/1svT295tcvL+/",
-	"taXnByOdZVeqZqw27vb364y7smBD+06qKpcdnCVU4LEltpGsNuYH2pALOmA4BOMAVqeDgKScCpcZBskL",
-	"gvDElRyMwjyUwlHHzvPmFOrxE8VI9OhDtH7yUe/2Zjvu2h2e7D7HgM3Z7nPvCWdRaHVFATC7LrBR5NtV",
-	"yXNUxBxlri3QvXDK77FG/PL3bSDnA5HOrIMF/Mo/lMlsTfceeMSsHVcg1+K2eZVdv/nPL3795Ys/+/vA",
-	"T+dbTB53aTDBiz/6k6++/IuvvvjFt7/6Hy++/BPrAhyYZ40zqcY2u2K9M2+TRc/K4XmIRS5wnL1z5zhV",
-	"3MaKDcM9sXM0vP2ehRyteqq9bPeexXB5T8ZLMevd9fl1MIrXxm91q9HFt/Di240uvg0X7zUaxh4OY+9G",
-	"o4tvvDIOjHThNd+rZ8JMG2JBn1SNv+122IgtTzOufQ91wflcuuUKfp1hgFxZ09uw394MvOERHnrrp/AY",
-	"ZhQ6G9MwXLCI8TfDsRPJLEi/Y/hUdIWcaDD8x5AYxkYl/wYY+i0CrmnbOCFhYyYSyB6hpEe9rOexzLQN",
-	"IHug95AqknGtmWiRO11heTe8SnqvOmEzP3m6gq/Dum1uqF0kX1+EHvC4PTro6rn91//x3774P3+xkJQe",
-	"3NnZQ3drXl6jhnJcgh6AMkSLfo4C33+see23/+V/fv13/9u3f/i3L/74b7/+xb/+7X/4dxbVqPp1+4uv",
-	"e7q24Pih7aLUQG6cv6YKL7eYrVUKqyDzJ+L1Ck1csvhKFv+R4bZkMiZaoqu8gcLdk8lsB3KVgs6t67du",
-	"3Wzf2pKr79g4RDVnd1kJZZcdeC/DsmuVqhMGKnbRH4C7SMJc/nGrmk++y0o+rc05VwIL0KiocENO8C7T",
-	"F8oM3mW6nh8cLe7Vm8sPXtoR3/TUPmY0qTy0GFOvP7rG5t2RRi7nuloTG3nx1DaxQhvlDhQV7tZUzpW0",
-	"EyGnmAvqa2qVuS45Xc6KGraNPdIv01/7oP++FOwhCvJX4WBadTY3tvnMY683Cfi/L/VDmUDy0vctVwGO",
-	"qde6vDcjVGBoDIn9ilp6WhsYVQfr+LnWOg7NHfXemTM0PZ4ssc7KTV6g6dlcXRAkHPr219X99t41i81h",
-	"LTtoDiSTGYbNzF/sGVcaco0Eg8A4Jk0b2808oH0tJEpaXjOVBHmMsv6xKR8ztBZhc66oPP53R8zyaG8f",
-	"wtaGyY7ojCQSRwp5TzE7hNCvsdl4mpIe5MsXh4zcWfBZG6PtoH07z5iYCLwCE5pbRXZ1h7wVuQxmTK+m",
-	"Ip9uV7jndcjB3n6ON5Vhw/0aT994cj4c80HfcrIFV/0PIbmXLs4a8uqtt94sKditkN1W7bl3y7Ke6/4C",
-	"fI8v/vBPvvryL+qt0W/+7b/59uf/z/rewkcXafRVSY97hvRYclg+ylj8ATQ33UqmXPo833iDuJHZurf/",
-	"3XGQOpfjS5b1t8ODvf0tnaiK0WyZF/XI+RWtPzTlSmPtExZ+YcUFF4SCAO5gs72irBZzBMlEQcaXZlmf",
-	"xoz0JjxNbDIVlDDpjDGsAcqTCrWUWHSAJcsfPn6vRd7lp6xI8rlK4b5rkOGCXx5r9kxHoW0PqodV0g6n",
-	"fC5WPWbhQONlzIIze4fpN5BeDbGhEEWC+QVzS8xz4S4P16/I2qvE9AuMWQdy1d0Bz7SXcuGuhNfmYS/r",
-	"EX0KvkXroNlvh8GnGPsCH2Smg06w479/bZH0BGnogmTSmxoyfz08Dq+ELSKBbB27Px9XxXMPwuYMGR4o",
-	"lIusL2/ynjNxOQEEAJtsbDMHsdKPGvPgfVucyBVJpdKHhRofkZ5RgUErMjrvotsCr9s83O7p3uvruqUz",
-	"erC4Fu84IOE31GJfSwnZlMxxkRqFR6ttdyPPm8vysNqZ9sGcoQmaSGFxgdpR1Me6cks1yU75qcxa5J2F",
-	"ZCojjQ/aB0s9bZfetUvv2uvlXXtN3WiOVJxzzCUxlInmYZ1fq3DvuBLklPU1lkqcMDa2Ofu2vl9M0tRW",
-	"9xtWgBABoGE7B5KtgO8KxAYwr7B1FQhJYXgNFJZCUVOl88hPJ3iZYuuVJR4Ax9yBef1uvYPn23/zx5hu",
-	"4DLAoDE++w54dI5eiiPnjVQbLr0i5+EVwbLM82LN4fl4Pkp2wK4XvVRLwpe1tkJFvFKg/4JlNnIJ4QH/",
-	"XK2IY5YNgi3c8hvo++8CxOz3TIEwBh8GU4pgkxGs66rx66jwmysP4SuO2AEIvJDTPNuwMjy/gsgJYrKB",
-	"jbyghLSWBaZeIv1fStVXLVXXEJSbHmZwFXv+9/K53l4CnZvkcZ7jWqgY8DKFRE1G6GtKoIr+lCEoRg5j",
-	"iCnL2aRw1VOlSSxHI66NPa8LyNOllvxDO56XeEzcK2pOiV2R1vfSgJ1iwMRz13gbpwhNbKLX+Qul8zBo",
-	"V9A6Fh7XkjpCGyJcARekL7OY5T1Z3INs9AlyOcV4ooGTTqkiOcJX30gqzM9HDDKBQDMWjnucyWQSM4Xg",
-	"fQh2YCvejZFcZKPkgAjujNkUO4q9WK4ogBgbUrCPcdTQ6N0VW3EshddeCK29qnD6Ca7QSzx88AbohlJx",
-	"/D4Qrt3MmGU4ze8nokzpBLo6fAtoV4KVsSS9/cmzLYBeyTnEwS89hZoOilTM/ExYHEh7BqdDScYTbQ4g",
-	"5BiFmG+EWKaz1lJCPzJDeAWq2BEd1BH7nTQFRIV5ZJtLiodl8Ygc/n3dhYsZ5O5zTQdNjPWcogsr3WGc",
-	"AjokHbTIAYCOMoCQTHgiruhVRrpRyy+t85dpnQNfkv1+tTdpUzoFwBPU18NXbqYf0cE6dvc8L3b06ulF",
-	"iACP6MzPxtxwc8fJIZqg6Ex1PP3GXi+kYGFX5N8Ld7dRwQZSJsvN98M8wck+D7C44AFcAfoVYnq1yAOB",
-	"D4/TieKnrCsGmZyM3UQQNje2M5OC1cqhZEUy6zkdxw2Tg1wXhODbn/4BgrWuHxs4ooNHExBeZ69GVtbZ",
-	"ZFQpPhAjJvSbmwPwPcq4eQTnGnil2IxVLvOur2CXq+Q0XwY26AvnK9gT2diCzJqGQzayuPMqb6i8QtHk",
-	"LsnvJZ2exVbINYbV2F0ExhXO5VLXJK6lbE6Z/E1wZeSFCNCadpsMgMq82w8FlKq4iokW+cA/x3lfHw95",
-	"s0Iil0AK9FweSvnEuOlcLNzLpVv+TXHLvxIptrRq6GXn98xJMwsfvFRsYZy7z1jSsQKrcL/jjw4r1AK3",
-	"o/o9oGP0We4BtKNin0Yt8ns2mQfd+PBl3kKjK4ZUJKkFCRlT5TCnItrXLIsOcwYA5Wx0PIb+HtgpJm9f",
-	"pRe6clhUE585560yvOQii2ZyRyAwKeZZjxh16f7mmTRz3lJzxOu8nvdwUTcH654XsukME5Vc8ynsWJ0R",
-	"xT6tqyiDJasuJ2tXtINa3vuwckSlmCg2IaoayFz70uZAzi+Rc8IG1WXY4+5B8YeDLcaFfn0Y4Kac575M",
-	"zVnxSlz8rLkaVPGV0OGOlTyzMPsZ1UuiIXfSFA5PQuC6Igcwb13So4rl/VEAF9b9gXDIiMSd0BniCVfr",
-	"yffsaB7DYF46bv7SI2I7vdQeENvn2z8dc+1Rnz6/XtXa/uUeEm8FV1ejwGZ+F84IaPKOlnFavhYPRFp7",
-	"MPyg5tLjYdRu3Paz3ecJnZ1VKNxzXYXzzkEyYWXc/Q+fvFMDq1+QVj2ifkNSW6Dw+wDmbY6hFDY0CF46",
-	"qhmAUavyILFV+95OXQuAhM6aAf9Xd2Vd7miEg4hDdS3MzFgFe6Y9ZhSCW24iuC5iJ5bxcGU72kXmwgib",
-	"EbqrSgyr1RV3/OA2gmaLUwbwZ87xbp6HsGfA4FAj0oavwfqhmzFH0YexHyKfRt0RrjJ3ZF00qYzJZF8D",
-	"WtOAclHjR/QP9isuyNnU5whtx4O3W+1b1/ebuxtLHGzyymGESutcY6PBPn737LPL/OLzKC+0wQpPFNVI",
-	"ovOoqi6JrjkrsdSVZEWEHS6yXU1cSTMmUWLKC1dW08POYJgdgDhmHDGu43SSsMQFfmZjw5eBh8lMhcB5",
-	"w66Ih5LH9kZYJexQAHkvhzksmk3jVFFI+jRGjo2iipbhWEZUzEIcdX8ibFYSVEKiV3Yy6nQFE3IyGELX",
-	"6QlPjUlphNJcbXidUYgI/LYu7CVyndJ7atIDbOsZ7OoJC/Sd0dwg0cyr1I+pID3oy4wtqe3pQcqst3Dq",
-	"Cm7tfbs2Z6YeYeAedgKba/7Tt818vfzN3JUZkpTRvtEGzL+2n+7QHCbMPDFUa1uRQGtnxQAzdWTLdSG5",
-	"DJO/5gwoLpSm1qT98OguZIOV2xGVOnKENnskK6foYZMNdJWYNbH9V7SUVRRv18e2ndgGd8ZzH3SaAQ1e",
-	"KCJBY+UEl+aepaNXrJp4LxceakuZhKFzS8JinrzJJdLfo/DoEUtTMh3OfOHWN0K21H8sM7ZCHStcGTXd",
-	"Bq3AMc8xzbCFbA04y0LPNGp0hmca+n6ZX3TGWCkK1JN6CMJYuSzVEaMFfHSZ5YGUN0aTuKLBUu2KqbGk",
-	"PIBpq5Jji2UjPsQMu6CxVLFOkZICsc8w72GJbYTzpufF7dCwmCV5666KctNMse25pQcXU2Z2i43iQLm5",
-	"6rP4kHSD2+0EG4jbdgHkB+TKlPWudINrxSOCNZncu/yUXRCLe2TWNamNkPldtgoaugRUuaiKShaflA++",
-	"SDyvxjpM61wYFrZ5rbd4HuDv6AfyDBu/WWS1e9re+WY3dMVJrPYN22X8ztgYPN88R47umzpzwv6+qhnP",
-	"k7whMiV9nlo/6iGZjFNJIRUCPJYgfvKmOfbZu8/xA6Rx2O2NPIBw+JEoTQ3BYqcIlvaxjeSIjsdcDCLb",
-	"DRIb26eTERosABkK6nCLPBlDCiPNoKmiNUdA1rpqR/PAHIWsUy6UJFfd2lwrun1GJ9y2/HOtE9EmPbYi",
-	"yPsGO9b4l9DRmPKBiMKuiORUYKdAEG0ZdF8c24ZpfkdGbpudRRjsdZCqPmQpost0bCQ4ZmmqEIfCSXrX",
-	"BulOVwg2dV0uqGuhhAFn1zwH0LqsPI1wI6IQ1johKT9BD69XxhfalqvYMjNlJPfwKtus9Mh31hRtDI/r",
-	"F1vGYBBCp9Xilw6hJJUxTcE5HqGPfn9n7wC7sEpI63JoOl0h+33FtH/d0V670zb//W77Vqfddr1Z8Zma",
-	"j5h/MXEXR6G7Yi7095kUzIyWglUbdcVVY3+MaIpoePj18YgLmUXkasyghLDPxGHe3NPshHXL66k0z3KG",
-	"cESu2por3IIryvxabo8SgV8fqAmFSUSuRoY3QKZG5GBstUxhUR2FtsiH2D19Dl7INv2EblkZmzsLtvOq",
-	"b2VbnEAgSWOHDxnJ5PSKcgfNphADvZi3QSr0PIlCl1fXoRQqtICGICIwn0rVKb/f0DDOw7aSMYyBLTSR",
-	"AYxiG7V48qM7O/s3bmKJmOoKe4cdMIVeLorILOGGtunIKMjs0wlNzczyCIoZYYscZROza1yAqyLh/T7L",
-	"DAGaX23bWwiICAY5IuV+YuY0Q8eZTE5LHWeAfFMuWOiYmoU2U9Kmhigtx0V2mZndIVESD7R5muwX2ToF",
-	"FLGhDHfu7I/RNdtA1mV3Z5BYDk3Ryptv511sD4wS88xx7cx04BcNrYJjKgD9kaHzBRvRkqvmOy6QgYhY",
-	"JlzYjHnMwbG7gfN2HtWptF/A8kO7XOj3624zG3ON9ClPVVcUnYH9cBQ28rUrjcep8NgWqfrcTDvLZBbV",
-	"d2JDJeLN6sPmwqqd4O77Pwm8dJpYnQZhYMUpPMnjWEHH/Rnb/KAqvr2QMuNxbhf9PJtvs5OHQ317rrmZ",
-	"hntwMR3b7P7XYxfn6g+qJfBK0IMuQY0vu/yUEyvZgEMNDnc8pVI/Xx0tq4+SOUV+LkBWoYPXGo0/klPS",
-	"p1kxThA0zmfENcSjEqiFq8Az2JRdvirMwPrjfJRrXpd4gS8dL3D7M1CfTLxozK5HinC7X4ywxIJdvw7B",
-	"e3xNRtATJjCSBfrVFWMN67z4O7qLL965Z9WpDhl8xsdR3nNihpq9HI0zppRR7g1hfyJ7zrZ2FzqxNaSq",
-	"K5hIjCSjohBmVJNexuiJgsLPlNFTr8Shx4ZcYOTPRjBRlYT3gX/c9kUi7/IfkokY0/gE7FFizFF8R1fo",
-	"HOsX7Qar7unciOVpSrKJEFDnKEWMhYmGAcGAQ7/JhtVOHXAFqK72PFfnGVmtwm5kuDy9zSxysXSwI/ML",
-	"7fLGkCcUmWPzO1ZKpGRiMjJEa55vHpAwoS1ueWUyZROVUMaa6R2lM0ZHZc6YK4I9Ligkec6/pIFutX9u",
-	"zPjHslfHiT+RvUPSx3xgro094XSdOe78hqtKrwks4hutV31Y6N+GY9bJFL9h4l777etvH+zd2j8wvwi5",
-	"c2qtrzln/DIsxMZamLlK8xGTE72DDWRV0Ll+s91eop7tgl26vPIlQ+g3qjHhwsYGIWET/QngGQWxseBZ",
-	"aJE7moyk0mSv3Q7b7TZwsxM21ockMrY1K7wAVg10wOtpuixmcA/H/R0IHMBMVkcPcKO+nxWlGEamLrKc",
-	"+1eWHcMLVuY+kb36U/UezEJmJxuEzH5sHnxhhRxM2aT7cSoTlvfkqirowIUvaSG2w/NKaf0Ebz3L9Qaa",
-	"ZXS2vATrhIukrrYEunT5AxnRZ+8xMdBDw6Lbr7ag5Meyt/q0G/L5zgQKP0GSdccU/qw7iObHufCz+Wr3",
-	"+Sey18yfAEYIVy3ySKapUeqw0CGPZBiNfxLHjIFmjzKIyMwYGDFLU2OfRGrS+4TFOgIwldwjYU6sIjUI",
-	"i0bJfG3dEcs14EtHxMtvXPAJkMfiEdjGA+GflXVJ78eyNy+u8jO2i0dhfaeDe2hdYP+OOlGEkk8nbIJn",
-	"zhrdcGS1hAhUi3zkOQD7XHA1ZAnhwoZflGZjY7PTGcSG4E5IEaZGZzSrMUOrnXDVFZgZl2ey8cq8dJzu",
-	"Rgf4NcZFWH7m56ptLlENzit5C2hpyYHf4IjPedlHbDlQAfStdTjBWp4wQfCqHnrBRkU6DKqd6M8DfZQL",
-	"bIMLdqq9eURnhKqTSqn3kG1WxLEsjFifkGYWGgQzYPONJOS1IfARlgHh1+ZvPmLHn0nBgOtwuvtkSMVg",
-	"SHnzaODD2mo1XOHvgnr20VASOiIPGpf25kQItRI7gCG7vMgdLyG9GTlhNaihAFr7EB/1srFx4TXLMENx",
-	"vN8Z3RvxfkducauAbSvYzgJYbaU4f4f1uWCKDOV0LuMH7jeK9KMPnhyRVqu1m02EigyjEa7WDRJ0yAOt",
-	"DGF4KXcFQjQmt9r6LGOdd0WEN7fi9DSC7J7PwfAjnxtJ9jkpBC25aoE+1DXyublsZ2eHlP5vvsz6I/I5",
-	"yViMJUJ9cHzDx5EUTNNsBinRVCSK7LVaN0JwxEvFNXOZa4oNID3scxJNuUjk9DihMxWRqzRNyZArLbPZ",
-	"tZBEU8YHQ21+eN4Nsm7QIXsh6Qb9/NMIPp3Z4cbpKfmcsGdjFmuWFEDwkE2mih9sL6iEK/CbMbMUUZ+O",
-	"eDqLyNVRb3AseskhlFHDx9CsEdPSfDbDGsqMfybF8UgKPTSj29s3X7vnHWdUM/wRHthutffcCIeTTJg1",
-	"z2SP9njK9cxYrkIWiNpTroccQxn2PaXReYMbLR+dXdLbbXh3V9wRsHU9SKxSZI/8Lhay583bzV/77ZAc",
-	"tENysw0kdKtN/iH5dEKNNcgUuWpsfvL2NWKMfsiZQwSdHDb80NGF9Uh2RY/GJ1OaJQray98A4MshQ/cm",
-	"XKsxClYmDIwuKAQBynLRC6mjLMGsUdknffhl1EGihpbC+U8hMWS6Rz4n++Rzcp18Tg7I5+RGDWFXk/oN",
-	"8jkExT4noLBqTtPjVM5oWvlNPKSjMRS8lT6bBx3gno+4Mpp71c3z/849wIwfChGPtTxWKWNjGBqk9sCj",
-	"gEwWvph7qnmSWY0h77FMIGxpxXOpPs64Oqn+ZJ6xB49UevFR+fWYdHacSsXm/3IJhnEq4xPnLeDxEBJJ",
-	"c26mCsB7CjjytnYmSvkpiwg1dpBR2AzhSnMnIN8bBom4MHArEB0EV4kUrCumQyYAAQq0NzWEKpuRPGVE",
-	"ikP7/D5/xhJIYvXeAHU/kEFbk4tWCMo3Kx/N7AF498A1GaS2YdsJM9IQ2NXx9XbRtB++KZyEX33xr1/8",
-	"0R+8+OX/9fXf/MGLX/6VmzqoIT4fCjrX283rG4u1vJi8Mm8vL/viX6aQrdfqnvrqY4322Ax0oT6IaVXN",
-	"ORvXNy92n8O/xydsthT5HXvbOpmcsLRogGu0T9Qj4W2HliFyYSTZIGNKYaJvixy0bxsOngIaOc+RXK8o",
-	"rxwL+kETXpnwgYPbhoNetno+N4fPK+0LvfqoLO942PCALGkMPUf0BaWEVj/JdU+kfVArKt06W9HvK4pp",
-	"LJdsR44JXAY3Xn5w41ykxEFjZ8Ra9AgUArpofUPmx6xwP8AsQqIY9J5S9uRcHfBTZkMQUITlKojKB41c",
-	"pT1ljD4pGNYh2TbNRQqidUtca3UFtk5N/PtH2AfDGGoRSj3bsDlyFf34JNbvs1gXmRBQEJlNxGGl0VHA",
-	"u6raJs+vRmS9Lm2erc6PnRu++fXPvv3yz7/69a9e/PQ3wQaa/YX0eG7I/i5bPF9CsJ1bi+fz4fOrINjW",
-	"swjAs1wbgXg8EXl1peXsq1Os4GiZO9/s9EI3jQaotROhvq+9Kly3xwz3e/vOf+eprlTDI2CBBS1yH2Ka",
-	"8h7iSBfGr+0ohYB/trelSCywIBcDElF1LPsRuaqdA9M2vfTLu809XWEVCgt77/pMkPvwbMBYz92K4OGE",
-	"In0EZit5Hsvv6bFYjrxOUE5fQd+mEVtMJMZYFzNbdQG1yD0anwBGrCvggFLgiUjQF2peaCPcoCqhCiRF",
-	"OgMAfhprfko1iwChFpdqaMYn0C4C1AnNR6zj+wJE/n7PZ4Defrs2dn6+aYVF0K60+5QBSEI+8DwJzUuJ",
-	"ln0iUzMP0B+lzbnEhwJQRWHduT3nUqzw5D6eiDfJj7ueAvZ4IgrH6kUWkQCKJ2YnuMBQNhEtcv+yuOSy",
-	"uKQBzC2oVsBgpWAbOJDOVZ/afZ5NxNJ02w8su6ziRx3Sx7YonmHLBTGjZonFDL86ZexEhWREP5HZEhzx",
-	"a2FXpHKwk/ITlvKhlIkKbUA2zKO5BMptbAN1TgdCKs3jSlvXObc2Yoqv1LVlRlgHlz0Rl26tl+/WyoBG",
-	"Xld31mqR/Hgi/BzfZid+1ylI66f/bjK2OiXXknnen9sqi05XtAVpedZRuJgtRNRQTjGg4xRaq0p5mhcC",
-	"8+QKLuQuQTmw0ceq+IdbnYvVrN5QvnOZYnx+7T/R0HDJIVu5Y9q3X4bqsGsHshwnH11KeQ9gMyuzDhNt",
-	"y+6xx5fSmJNlvTbWMvORCIpO33ByK/06jyfiCY7pjfbruGms9uvYZMnvRbB3SzeQL2vW1r5fO1Gv6WAH",
-	"2m4vz83GSwimaPKMJFyNUzqzPQArz9ARHbyLD36ZTXftS5blaePYvzN52poO7JQq2zjX9WlekaH90GKI",
-	"Ywt2wCyhA7XQo93+Thfbz1NbvQ94KXRwSMYTrbH5rOsGb9u58wqmi04ot5tvVjKhTAGq7nfa/bdv3mRQ",
-	"82xXywlUzCuEdFTtFRu/+J//+dv/8acvvvyvAewKx6243tit5ZbrYvIF8826zBa8zBZcN1swZ2KVPGzb",
-	"TEGvMX2uihaCbvc5/OucVquSBKnrbwt3HQKDw2wKOlCEK6Nitmqy+zZnaJe5fW9mbt9ywt4sr69Ezkuy",
-	"+lA2F35WmcpJFhInWixmIsP4FMQecklVmdu3BfW+IvfnMhl0NLQrcukAffkO0K35+UFD5XUtOnTk4fyH",
-	"S3P6QpIxPDLwESwbAA7AY2VRBUc0YZ46DIFXjPwKuagU66m0QN8oLa4etG93UR+ecsWu1ebYvQrB8bpk",
-	"2OUK9P6Nm9dZL1hb/72QrLpGrOcyp+4yp+7ccuq257Fhk7am1brzcvcQMLfezBG9SCxCfoH3Vy66LWrA",
-	"bVZSls0q/QLWkaRWoaEiuhe0YbQ4abnor4L5cgZAUNkwezKBXyoaer9Jzt8jOljt9wUnz3fIM/ZSfGKa",
-	"Dgr4AW5RvlwUEQmdom/UPLQbnPJxN1ji43qj3FvlJXnxxRdf/d3//c0vf/PNn/0v3/zpP8es+MB5uAa8",
-	"r49TeeqDDX/zs7/67U//4Jtf/mYtuX5hLq1Lb9alN2sTb9ar9GOp3eeaDhr7r0BxADkrZE8mM2edHLpU",
-	"2oli1o/l8h8iCBX/wIx8rpyIa0Bfh/Qz8zBjILnnYzNlr3Nq35XGYtGUfQfj4IGYVgML5I6zrUyfxQap",
-	"CyMv8vqrNAQXKy8Yhy3HypFMrXrQkzJlVDTSDy5dda+Zq+4CnHTmsDTXiLFKz4gREhu5ip1767x1r7Wj",
-	"rs5QNtrVpYfuVXjoXjffXEO3XA5J6HnoAAlKnhbiTeZxZjT8yAOdu+zkKcCCwjULoezCg9cVvgsPe1ED",
-	"DBkexipfHmnmyvs+ePHm7IS/++uv//Zn3/713331xU+/+uJfvfgX/+yrX/+Xr774+VpGwEX59ZZwqkuH",
-	"3qVD7zwdehfiysvNh93eJD1ZP3vbY93V4M3m8DFlmLJtuoQNPQodpzeDrr00TQ0jF1KgC8XYIwiXQBTT",
-	"LXK3rBQ50GbLj/FEhkRmXZFIcaXQmoirCuQwCGgGBVLAFoSYd01EbEEVqEg83APXihNaxT4b82x2SHii",
-	"nAGVT6IrAEc6YyTlSiNu9IgrxcUA2iTzhCAShJ7ymLleJVLErEpSmI140zxD2DUTW1f5vTl5AtTX3rt1",
-	"u01vJDs0vn1z5+23D3o7vThmO73r7f327dv0Vru9F4RNLtsPYJgUhhB8/e//y7c//6cv/uw//fa//mwt",
-	"cfJDQ+yvXpqY1z5mypiOFXLlI9ewBBsYXgqG75aLCDPwjeIgBRlRMfMLUSDJMvdMrGWLNmL6oQeLPS8G",
-	"LAr2EnTwHPHbJtwjxLfVyfMkk1IJHtZS8xGDvuTVViq++PU1VHF8dRog/Pp9NVe3skALEPkaCPGy1lNF",
-	"2XCxb29W2o13Ld4SvJDrlEGJP+gXqRQDC3efMVcM4neADhfLSgsEfEfXHfDBmNu7Ygwgq9ar6Nw52vF0",
-	"V59CFK+R+2ghbnom3jgjEfYj6ATf/PLLb//wn734F3/x4o+/WEOGwzpdjFXYgC18B23DS3Pv3My9Nflf",
-	"XbBohcWHLLJS2K+qr7NE7PInuFCapikcFujgaCR/i9yXGUEWBj0GK/M17Ove6NI5x2tWJlDgZL8zORTG",
-	"JNf5BjZr9WF/Vh2ajLhYmVCRSTmCCiPnsTUDpGJ2RRXKMeZbCGiZbBMuQP9U1sZHIc4zEuG7IxKnlI9c",
-	"/2chNemxrjPx58j2kEQn7DPuKB7zMiKSSNdXwrzWgiIplp2yrB43Z1PZfZEFS/NtdGzIk8YjtrQhTpjL",
-	"7zvxiJH3dLKu7L6gtI5a4b1tZsdllsablKXRXPoKuZPmKTtb5G/M8UUnjznLdhAtfHlapb3GtkTy0ykh",
-	"CsVZZpuF+OXvWsKfqZyyOtjCI86yJ/b9L1OG5q9ZVp5rJ/ndyUIssOBLItTsVr0E5UXvspVdlKA0gSVI",
-	"AGXsA4t6cM8QSm+CjpuUKtv0sMjNOfRLeHvMGMbKUQ48Ax7eFdOhVH5Kz1CmibKYebJ4OvjbhRQMhGiL",
-	"PBBKG6Nf9kkEo4xQllMSjTOmmI46JAKchgiAjFVX/PbP/z3i6pJd8vXf/+LFz//MfPgPf/nbn/5pQePY",
-	"X8miP3kYo2hyY8unyGYbXY3i9DQqQRS6VKbRRGnCnnGlAdqvmN6Iop5rDX5zvmTfIgraLQ0BslDDuthw",
-	"sJyKFnkfc6u4IlDmnLhmssxME/QLwM6sVyTyw/JGKROY+KnGTCRcDAplAqO/3/z3f/3Nl/8NFAc3l3yx",
-	"IeWaszRx9x9rqWkKyxN0ggE4MIFGgk5wo41n3uaZyjQpXvXbf/X/hzlv9uS90pMVT0vZq7/9X/8Wno2/",
-	"9qjisTdHoE7EUliXI16QJlQQ2WWe66UGtbYGVYi2asm2dcIrr4pVeOrS7nP8sFaLF7wFI7rg6gAODS3X",
-	"uCBct8gddw3KO+T8dC6VVfhyoJTSuiSPdQuuflkC/obmla46JRsmmJbOxpIMU0fKZTsBPCOOnlV1bG4b",
-	"Yn1V8bmlEuwoP+2XKaWvIKX0HMTBQVOLaC1yRApZo5eLPTOyBFOUHx0jC6ChS4scwTdeulApqemEzaze",
-	"n7daKQyAw66ANCQARcLFK0NTQkSSC0wMgISn1RIodCII8dOhR37xyq5QCAEvT1nm94CZ4tTqQ5KvRG69",
-	"lj1e0Ap98bN/+eKv/mmwgWZ/MfHJhmzxMn/1MqB5fvmr58H/GyWyrmUW7CZc6Yz3Js4SrdSUfiSncwlZ",
-	"lv2il9U8Hf1cQ3fhkJ5iv4oeY8J5eSCzA8FFpyxjNpiUYMMHm/RJk6QrbF+NNJ0v9XFdMBKrkVdDkZsD",
-	"/o4/r5fMTErvqmEpOL3vXTuYu5BCXOzi2AhyDl6jxsr+S9d6Vh4SpyOsn/49p1w17DwDjarLbWHytiwe",
-	"+WOdjnO/kkr/M8guCBC7A5axrojwREbkKqBXeo7sEbsWkggSwCM40lGe/B21yEeA3gOlsIp8OmETloAe",
-	"iMpU6Hd0qTH13VJetAv3gvqZ9C/7lrzeKODmXMwdvfUdE+tKZy+rsj7GWaTRlJIw/cZr2OpIMK8yDxrW",
-	"e+UGUU2U0x/CS09GCqshaYa8yGq5ouqqzb3JrAtJU/lSpsABwp6NU+hwb0vWq16Ne116K9cMm9kvVRKK",
-	"1X2CjzjLx0ezjM6qh2dYq2sDxqG5V20FfiZH1Yth2F6zxTBv67E+Ascvfx2Y7Wu976W6uYrVbZCD5hH6",
-	"dyeMXj69Obfyv67lSN5Fq4Lqj1ksswRrzyCwjrAVRes60HTzE0xGTGc8RmMh44Ohdpli2FiX0aRF3nch",
-	"5CLEPuuKEssCypwVbCwiV5WcuFZw7JlmmaAp4cm1Q6gjs+36IGhBFYlkDGlcyTHVkXUYufzSK4qkMqap",
-	"ofauKF0sRbQkAl2s2ptVhzYyWqD/Kdjbv9263YYCmFKu21kYGMVPsBQOssz8Ihl8LC68YcSd4J2dNhap",
-	"4daYe4ZybJ7irWjQMdrWzZ32/s7egbkWuWEnMPMGnTYIA2hbFXT2m/uTis24oFCxRw0V3AePzWWw+DJY",
-	"vBAbMIRBqM/Al/LvrWPGPrNfooXuPvf+Wtmxzru2iKQhfzH8F0t7sUvqYs1QdXRtG/b6ysJry089FLsU",
-	"l1wG2V5BkO38jtHBmvrSMsDNOUq4oghP0OSwcnllYfdtFK2gi4+pHhaqePmcBvNSbx0DqT76d1dmGYOm",
-	"xMLpfQ5SBhq0wsIdlrQ4T/tzPg9RFAzEcjTiukWOJFb15s/t0fgkJIpZfDR8MtGSRDEVMUtThupglLH+",
-	"RCQsiTq2F3MD1zBG67ZiLW9cuK7QsNz6BZvoVRcTqFuLwV6G6y7DdecXrjtHSbIyYleplJlxsXiScT0D",
-	"1tRjNGPZnYkeBp2Pnxr+gOVWVQIH/Df4s7GnMmPB7QJPsTOZv+ERk+OU2byn0ZgKzsD/NudyUxWuu7t5",
-	"nlSYt5xPqRhM6MB2IFR0pmwyeTl+OGIWIMB5sRAmuOIlD6Vgs/kMEAhStCpFYdUz3qM9lioihQ8rwUXe",
-	"8qx4jlmjCg+ZrSRI2al5DgxmLkbjOt7LfgiRriK9yj2aV8/vo8XclqnM9BDbkPA0JYn0HmP75y0+5z5P",
-	"jUwW3rV8NJaZrlwQKQbmNSfe1Z/IXtWlUPWqh1xYcFQbEYL1y9va2UewU3POqpBFIQwK5YsuVuVFd5kC",
-	"lIHQdl6RhpHHNE25GPgLaMvTFh7+I0ZTPcwrcseZjJlSh0SOmTD6QwHC6i0jy055zIKzp2f/XwAAAP//",
+	"7L2NkyPHdSf4r2TAuzE9dDUG6O75aHQoNobDITUyh5ydaZqhJeZQiaoEkOxCJliZ1Rhw2BHS3q3Pq5Ut",
+	"3V3car1Lr9d33vVd2NKuwpZFU/buH3MckvovLvK9zKosoAoodPfMkBIVCg4aqI/8eO/l+/y9p61ITmdS",
+	"MKFVq/e0NWE0Zil8vHtMx+bfmKko5TPNpWj1WscTRlKmZJZG7IoipyxVXApCFaFE6VSKMTmlCY+plmm7",
+	"FbTYEzqdJazVa/Vb+/1WK2ipaMKm1DxZL2bmB6VTLsats7Og9aaMKL5o+b3vTljKiPbeHhCZwhfvy2FA",
+	"uCIjmYm4vfYNZ0FrRlM6ZdpO8k7KqGbx66mcrr7zbZEsSJQpLacsVSTCa4kURE+4IjFdBIQLGINmggp9",
+	"RZEPpcCRJVQzWAFuHvVBxtJFK2gJOjUDso8ajMx7/QGPZDqlutVrxVSzVlCxRHbEx/I84zUDYzRN+Oah",
+	"abntwLJUybSaYkLBnuhBBFeERI5gzWZ0zMiQjWTKjog0YwfKIXOuJ3CBolNGRjzRLCVUxETJVNcOG9/u",
+	"D3lKn7zJxFhPWr2DzuGNoDXlwn3RrZ4BLt3dJzMq4tWZ3I5jMy7FiJaE0WiSLzZS+iyRMWv1RjRRrHqU",
+	"DJ/sj5JrNgVS/CcpG7V6rd+5VnDkNbxMXSuNzDBc6yyfAE1TuiiN/3UaMWTn8vjvyExoWNmCSOSI0CSB",
+	"vVBkuLDzG3GWxCogI5m6DZhRwRLVJqGmYxXCfoSas1SFRDAW4/e9lNHY/xG/aLo8Ixz4uZcHJv66GbtZ",
+	"nyl9cg/v7nbWrRbMtYabcDmmbDpkqQrIkCkeM8LjwEm+gJxwEcOMzSQazxRfev6ZukmumZbZtgoiJpEU",
+	"MdcwdrO/VkKTMOJ6Qb5F+q3PPvnB57/4Zb9Fbr/1GlEzJow00DQh/azT2WffIt1OpxPWcSLSSx0n7nU6",
+	"nU5zVrwXVwsUR8BXFOFx+ZzpdG8dduj1eJdGhzd2b948GO4Oo4jtDvc7e53DQ3qr0+m6oc+onvgyBB86",
+	"4IZFU/ZBxlMWt3o6zVilLMwyuLJ++P+86iCjmig5ZUMZL8hcZklMzAMIF1qaQ5TRNJqQoXwSkLlMY0UU",
+	"M2eWkeTDBVEzGjEVANPKEZlPeDQhE3oKMmnI8BDsEUpmnEXMiVozwb6QRowSmnCqyI4UjNyZcGHoO5rQ",
+	"lEaGy7kiTMhsPAlI+OxXnz77D/8YBiRUUoRXA8K1IjMuFlyYc4QLrjlNFNkJP5xQMX6fUzHOpLn+w/fH",
+	"5npKDAVTsQCRDu83H2Sm4VEJG9PEkODUXKpZwmYTMyqRGW4zJ6u5Vc1YknAxhleau6jSZpZ4JExlykjM",
+	"x1ybNRGETSlP8NMTzVJBE2BW2hcpG3OlU1Av7CvafVFDwx+sId/mxPtIprqKAYH5Azznwt3QnoGEa+BH",
+	"czUTMRfjOg4z52BpgDEb0SwxFLnrjm9qrvAG3m0y8Lt2zeq4jseo7xgKXijNpmXOu73breUttx2beGvb",
+	"tb4Xs+lMaiaixe+xxeqwv2soRc4FOWELWF5Qhcz7mdIBoZpMpdJk7/r1ggtUm9wmKZsxqmGTuCA398hE",
+	"ZqkiY6YVsNSIp0oTlUURU4rQMeUi3y/UoovJe4PcNaOsm/D1mw0mPLpPdTSp0bOM0h7iDsE5bxiTGa4e",
+	"UgWqIOim4SshrIXhL6pIYrR2qkraNWFPuNLqiBx094jUE5bOuWL1Mxzt4rDW7WXVZN6SgtVM6LZw81GM",
+	"iVxT3O8ckPmECSKk2ZqxnWRMFBfR2hGad20cZvU4pzOZ6lq2gF/PcRRF3Tp2wUde/CC6J+5wvdhoKsAx",
+	"wRUxKsCRJX0WB+Z7I5HtKRJxzZmq1cDNi/zRrdNjUDv5fZpkTNmBvmaOOT1lQjcebpzfUj/o4prakReX",
+	"XGT890ScKZ02X2xub6gfu71izaK7Z1xk4L/Hq4wdGPSMyVmC9iwYaHierxmPUYYbj8WdkzAAHMvbc1Gl",
+	"tC6t4Hwip7iGM5YqKUgi5YkidKRZWlrNYilxJnXDlvDaC6zhg1SeGvHTePNn9ob6zXdX1K61u+Ai434E",
+	"wn7zgkuBxqGRERMqBEv8gQ8XJTGBF6h69QXeubXtg2O9g08vG3h7qCk4c6/CLLonHmk63jxTbp0lylzt",
+	"z9EovcUc4ef6GcKrzm3c4UhXLNhNE6z01y1NDzSDiKbpAt1WdJxT5Alb1PCOsezrpqrp+CL0d8wbsLvb",
+	"E81ZGpB5yrVmgoTwWNYz34b1OwVuiNrR84uw/XfksE4leF8Oz6MP1KrP78vhxZWBN6nSD7I0mlDFGnk8",
+	"5xOJ9tbQmIR62ZO41sVp7hvM7NvO4+j0R9vA27lhrBu8nuXRbu37fJNPeYXaAuxqzijwr9W+G26utOeu",
+	"d0AI8Gk2BRMOpYD9Mx8IF5qNWQojuS9jllRaQoYsp+bXK8DrZcqMktNqwoM7BidgtNTT3oxqY961eq3/",
+	"6T26++Fj85/O7uHg8dNOcGPv7J9ULtrDTNSxT5qJc7BPXMs+aSYuzj6PQN7Uri2Ko6rFPTUio3pgeNPz",
+	"Wd+6sx0GC+Y7Hgdj8B5N0K2psmhibMFQTeQsBGORpbOwPCHzW8183NneyMKvcEr4M729+y9wno+Lj+3B",
+	"7uNXqud7TMdvpDKb1RHV2Px4DrJitWQFT7w4YR3Tcd2YNR2fY8Sj2hFrOr6E8UpNk8oQnZ6wlGhJIog0",
+	"0CQhU2NuMxUYa528nylt1V8jD0nIlOZTqllIIqm0IsKI6YWz7HuEPaGRNtZ+ysiIzfFpAWGJYoSSccaU",
+	"cuc8CFUyS4x2mB6REDzWA64GxTsUXSj0mNbqAzCzateakMIQNhNG+L6X/2mfjvsT6dbjqhV7ZxY3DzNa",
+	"d8Y2h22Gzz/PMWuH1uCEhdO1ZnQbjlc3vq0P1t/HWDIzQ6kIaE1YdELYKUsX6AqiEIpRc5aSuRFt6F6f",
+	"0NmMiYAMMzd+R2F147UhbDYwVm81Pdjgjh3yUMqEUYEh5pSpmRSKgcL/ltT3ZcxHnFWw+FtVLiwg57vH",
+	"dGw02ZLbqm2MggcHnY55UiSFts4SOpslHCPn12apHCZs+rvvKwyj51LD3BHDWS+FTmmkB6dcJhhuD1ox",
+	"05QnhgXACQjuURJLpoBxge/QuLM3G3pPU5mqVu+9/MlTLgYJynLviVPD9UNGqCYJMzTU9QIOiRTGgJhJ",
+	"o8SkrV7rGmzB2WMUUUyBE6zXujE6vNE9HI3MZmiqM9XqHYCvjmsQia/SmDzEGwpCcouhrlXM+ayp3v8A",
+	"H4J7W96/+zQxNAz2UgorNUfXq7GT7SuNGJRz5faue6G90/KEicGUK8Vh3fJFpmTIaArS94QJwhVEZZkT",
+	"9evXsVus4zuCZnoiU/4hi6sWsjyAy1jDtySO2XqZGColOemdspSPQKHyclPefffd3duZnjChzdqxmjAb",
+	"V2QOKSl5SgG8aUOOCO7T/oX2SUVyxqr2KR8ESWh0gj53uLgQtD1j4bJGG7dfbNzrMh3yOGaiatfKw7mM",
+	"XTuum0fgAnWYEmP2IBMnQs6F44CDi0kvF6QVUg8g2ukvr5CowbqrGq3iQbGKb0lNXrcPXRUiq6++pKVM",
+	"IUbjBo9nQu71gHV0i3frQovn1kLzKZOZXiZMCEnHPAbGo2nKT1me4MSnzMWVuCJyxmwodUJVo0W+VSyy",
+	"ldPkOB/FylIvD/SySPacM3Srf3ih1fdioANNT1jp3KUComw55RKapIzGC/N6HJEX0W604ofFit+RYpTw",
+	"qHKpV0d1WYtthlLEYaimZARCShHu6Lm7d6EVtUk4RrJNbVxvSZGx0UyziCUlq8kKdveKFXyQsjxvhrxO",
+	"eVJ9PK4M6LLWMp8JygmjNjkl18Vewb5x63qx48uwyUBLOUhoCp7sVTHBjUGQmkHoCRWk2zm4df3mDTJc",
+	"aNZIIHT3VwXCXaG5XpBjKcmb9sUrK7w0tEsVDEtzWpIDhjny9b1+ofWdspjTgZnbIBMqm81kqlnpIFPM",
+	"mDLeQ+FhTdb1uq/M5c8m980rybFZzopVrRnQZa7uFUXgLTbbCbW7XN9bs9Z7F5MRXIA1V2fjDFNGTxSh",
+	"JM0SdkTQqHGuApaySkMnytKUiWgxsKpNWQXRhApy79Hb5GCve5O4awncWzJ16FRmQl9zVzSzevb2/A2e",
+	"pTJiStFhwiz7VG2vW4PL2M93hNHCtZQxWtSQ+qJ0voIhLlforSFu5PUL6tSZoKeUJ2aqpc1MFzgGdJE0",
+	"4JHrvt78iKWnPGLkndLTV1bQf/nlWD2aCDk/IsXwIXxNHjKdLnZvj8Dbc5a/CsyeV42Yf2Rn8TR3Rdmc",
+	"r1bg/Czmk7DHXStojfC4WvVMBa1XeaonMV0srThESvdvBq2IJkzE1FBrkglqVheuNlJmKoWetHq3ghZk",
+	"d8O09jp7N3Y7h7t71816y4SmA/Dt9Frdw1u38l8WzDzSfHUWtGap4XvN0V9SGaS9I83IjBgzdyqiJSTf",
+	"z/OiAPO1kSnW0FgNjfhTKVYORtgK7NyqFsiuzerjEkZnA7sET1fcQPnqVN2aL1eVx9f8iF41YbM7ORhR",
+	"J2ymAwIDDnD+hIsoyWIb8lypQjCrsMHBVt6iyjiB+R2HMyJDQyxrV33j+3Djn1ZFrgqP9HvFXrl1xI0o",
+	"lq7YKjl8n0Xap+U3+CmDxaUx6ms0eeCRmHXcLSdl2jnqfNI7z/7VXz/74z+4Cs5XQx9k59kffAzfuOEF",
+	"ZGzehdUv84k04i9hLpwCq0PndGFXDPfRHA+4XuRdTIbtC6gZMbfsd/QEUvLtG2HybvfR58rI3qGeeJuQ",
+	"X6MmMtUB+kDNMGb40xV00loSmSVG1MAPmP7qy9lGzL6Gdy/EYnmcc7+7Psq5zHvLLtmaqIS/VP76kJ1f",
+	"/+S/ff7xH14N7KJLkSw8EVLF00VMdm/TWB3F57fsdcth3EMv5XBLfqjigjs04cM0r6Iqb1DM6VhIpXmk",
+	"1rjMZKonQKPgUh/KTNuMV31E2HSmF5h/SZMELmdJAn70Jikur+UDWC1eCFouAL/xMXkWA4c5f5BRoXli",
+	"D5BKrvdScAohJbPSaY9Z4VUDKy8URPvzwNOQilgh++51AnLQCciNDnDhrQ75pyQfG9kBxffm1QAyAqaM",
+	"qixlHqEVe5gJrjdnCxUb/Q5cfxZgpHnjnZDCAku3RGb43qBEJhto7B031DKhTaWoipPfp+/LlMBripxT",
+	"q/22q84LzafMlyZzxk6qQ2z+POCuwA6icgKgGz1i+p5m09XR+4UgjSKiJV71bt747gdW3aFJ8vYILIy1",
+	"ZI95YcvDzSm7WZZZae5VJUT+bPCRq/N4bGaC1R2vgSZeV0ElBaGFU0uOsF4qtJUh5cSCpy0qREaTQcpO",
+	"mcjwG7CRjAIJpUOdTrvTaQW5BWaUw7e+a6bBprNELphZku5exxwSY5oMbEDv81/+/NnHf/P5n/348z/7",
+	"8Zc/+/MvfvaTzz/+9Iu/+dUXv/qzzz/+17/+kx+bw/5Hn4DxMOZKs5TFqNF2Dw9v7Xa7u91u/iNS/sCK",
+	"i17rsHtw0NnvdG52bh3c6Hb3bxwvX4ppHoaCVBQt/4imGcThV7XhlfVYt7X3geDPgtYwU1wwpQbgkq+I",
+	"cpSWy6NwLvT+Xqv6zC2Ws+JxS8v2dLMqWLmWTzdc5xay8uyCSidbPKTaG99p1/3pGoXBPm1GlWLKJrey",
+	"6MSQsRFhOJojQoeKCV3oZM6dL1ibABNQYYsE0Nkxp8aESWKiJZnTVJATxmZqNfhVpYWcVYkUZKYHro5i",
+	"C8X3PkvHLLYVjmS4sJ+OiMiShEQJmFvWmvgK8mkDVmzAU82kr+Wux0HLrA14AmzyzMqGrPKfl/V0vaIC",
+	"suaJTdm1lCOI//NUzE7t82v5e30Z1sbRbpQGDZ+wIh1Ky3jOYW0tSnokNHI7JDt3JlzQK8poMCPOYqJk",
+	"xGlCopTFXIODL0AJweKrEAilYoHVU2idQSEm2QnjTKgwICHjwvxzSnUY9EWYMfgTbgivGktbKjcORWjK",
+	"0A6kihh5A2Z/RGdcUyjMxjFmImEKxYtvqkNGVgou7jtvwchAZqENuLxw69INu4c16YYVUsnGS+pFEr6u",
+	"tkCZ6JSxHgmf9ltUxP1Wj7zXbrcfn5lFetpvyXTlKyG1+e5pu90+M9+ZiRpbb9QX5meovDQX9FteXXO/",
+	"FZB+S87wh7Fm+AUo0/idYat+6yw8IiEXtr5dSD0wf2h6wswWGs07DMzruLJmeMjVwKxtiGdBX/TFPWFM",
+	"cKzMDWE4oR0hiajASl5KRpmIYAHAF5CjbYxopFXPTsVeYmeTTe0sRviFTqlQFK5QbZTNeMGci1jO8aL9",
+	"G9dj+60hlHzlNi3HdVyNAIoG2RPdF6HKpjsV7wxKb7GVIeRb5MqcDa/0W1fzkvLrnU7YNmphJrTZy5gu",
+	"VEh2Yj4asdQcromMaELM11cDs3Kp0nYjEmo+7ugJ64v8qqvALt7yHREzRvNoejo2/0zznZzSJ6FXfGNO",
+	"dmudGbbCBQsN5xhGgiw4JcnUsLYZTkCMUaKCvgDTXBmaQy8lZp2Aq24nPOzE5q3dvWmIomGUyim80vyu",
+	"JXEB4J0Qnajd3U633YbP3b3d/a65Gx62u7dot/FTdxFePeqLELYvRM9GwT3ylGFGjaEboL7btty12yEx",
+	"YzNbg7zX6aDbSq24hAAH472nyDiG3wuuaQUtOWv1DIG0rOVpTv9OpwMmirvDlgXCpVy0Chv1PYsz0Apa",
+	"n//pT5/98j+2HoNVUZYjQevJ7lju2i/fV1K0H9L5faaUrZFxRTPLMQMoeyxe4dVFOy+1WeDjTqcH//8X",
+	"MO88Em7G9zhoQQShIaAAlL71WliRVqQSPvuH/4SF9OAQdxnZlhNAgsq0FM949kc/+ezTv/7sk4+//OV/",
+	"ffbpT8BLi6VLRo9RM1wVl1G5bj42GN3qdVd1oIQ7P8uSzQY0aMauimRwo6pKwdSRRSdgioyMFacnWAKe",
+	"252r9vuSI4VqnfJhpte5aqoOhbyMG4EzLFIJT8kJW6hKH0pUWfd6TwDoAUU/b34kBwRJsNJosKbqRru6",
+	"bA3DjXDmVozi0dtkv3vjxm6X0GQ2obt7oDtUv90j3CU9atf6OVY9qgyCJVvek9fJrg74TTpkiaooqUV7",
+	"JZHyxIavfHSZ7UgjNqoZj/SGTRsZuwT37Mv//D8+//t/++yHn1YuXJmbGzpHCgQEhsHUioGO18cXnlat",
+	"7YqCObdKnFXRnPA3e4VnEHj0jWzA+kqH4uH2AM001I0MqePBjFT87JN/aY5nh1aD9YrmSX0R4hVhm9zO",
+	"bVbhZ1DnbzV8z4tx4smwwmWNHGRBUaZcgYaRGNpqr7trgAHgShwYGbMckyJKqFJ8ZCPK6x9ZaP/ryMHV",
+	"dGPpj3nAiS2Wbl7XHLSmzBD2Rtq7by87c2dHBSXJ6vrodyfSr4Fe4cKV59hTapObHa7yJNqstsy5XrD+",
+	"4k8+//mfVQ5CRTJlzXnzkbn8UTad0rSSL4vTtVGRLV5dnK5b1uZqOlZbV/Ye00rRBzWqjR92zFn6wNgQ",
+	"gFhQ8ThfN2gq/nNdYXljH1KuEHoIEc+wfsKVehcwTMXhXAoEc6FvHFQ6FOc0FVyM6wJRRvDIOPbiT5AW",
+	"7WULYaGHQlMrYRrcdEdEGGlmZELKKA6m0araXA1Y2M1e8dhTrwKHegBcW+nyt8t0+3loP0dkij68E7Yw",
+	"v5ywBS4JePBSNpWnrMqFhyfIIKKpUVt//96D3U7nYM+Wnfsjuu4FKLfVyl9t5JK8UDjDf5MLafiF852N",
+	"pfNN4h1LU3qD6S1nxXJQwctC/DOnb01ks+4cvsC6xM1W5SFTEIt/eimbWjVpV8Ww1cQb7Hnx5I3zdFHD",
+	"LbY/8szUJjN/4LKHfeCsbfGx/DPxuZXd+iuZl/+W4b7yyW9c2bczHUnUfZbop5miafP1GifmFUmB62/w",
+	"M+/Kp+UlnnTeMfZ8ji071427cLlMXNrYswvLXwTA3ZL9PH9HPvYtWamMNrPesdFkWTxlwHNXbAXZt61v",
+	"IhcqnmdiifMfP62EE1jxD1StYvfCq+j7ALZ88KWZ+8UIr1eM0Ldktxzhijlbur/57S/SdG0WD6w3U7dc",
+	"om3M0pyYfaN0y/e9WJMR7hqkjKpqhPNFyaYifAmNKrD4lYxMuNIyhYypclx5M3ykL2ubmi2FDuplYjmn",
+	"Rm7GOzPWmsZVmZ4lnObV48WGDGoAU53NafGoEyrGGayKkmgUUgKhBYijjSVROqV8PNEIrBvibWEPcY4h",
+	"mELHEIRFhCi4N6z0U4CHqtLlgQEhHAhE9G5HEZvp3Tftd9XP8zTYpTT3As3I4uTaOTU0qcGHuOmx+ETr",
+	"uaUpYCFAzJLFS5ksXt7WlC4wNqmMdU2ThgMq8hFXXXfXOxiLGkG5htB2XIHN1PV/gWhfY5WoRGWQ67hR",
+	"60DKczudj7uZSeChjnv84ZAQHRSc04wd1KA7ggMfx88GyzxUR+Alx1obeQpnu5rPiKk5jZTVnNhXXUTu",
+	"4eulikM7cmuJL1+7gMtr57S1NcvnqyPrFzPXKUrrunyaLh/PQRHIczpWSclzYYAlxaMUryl54kpRmXUb",
+	"6eA43WKsjGPdzZeSTzqq6R/wLgBW469hnia/PU9WWfX41AFNWQ7Yo9bn5sGeKzI3kmpKMQxAiQL/VnX6",
+	"/uX5IDKBuEZx3SJ9gOsDNh2EWArIaGh7wRVm0jdewHfcG9+VaXyxrN2Sh2FLMyqOB7Wh49txrGyyE8SP",
+	"iTYHs1QuJZKmrAgpm/WQCTZNcLUpEU0SG8kBLzPWiQfPy2Krm8dDBhk6CjH2i/lc3lBqEtXqouSNeLnK",
+	"rGySqtjM8NyYWucZog3HWzJJG420MFrXJay9cCN20242N2o3rvLGOOoRpKMJTC7SLkCK6pyQAgQPhHM3",
+	"dgdoPJaa6OxtohjmsO3cuxqQmJ9y6BS1c+P61QCx+MznLtTXQeQW/uxcXRna+UdWWMrNaHLZZn7c4GVf",
+	"Pat645ALK7uhmuDb2004tblFvnGshYW+nRhEW32LMT9Pkx6uIhCIWzHijwjXWCrv+hkUSbt4n9IUc5y2",
+	"tfVrFe5HkMW1dQTD9ffarrFW8FxCX3U66m3ltAlj0p5PP23UQSpwPZwuqXVT4BonbXTluqzq/JaBZk/0",
+	"OfosBRZ6+AKIw0HrgyZ7sHXUKj2PC1gXuKSXAdpZzz6FTNqCfeh0RvlYnEPu58miW+Lju5TSVbHEowlR",
+	"EzkLwBox/021wFShbRvwlEof7bsfb1y8Sy1V8vxUhd/MwiUJxmLIirap57kr6by7s1kTvvBuXWgAawm3",
+	"ugWC31sTwTHNmSMwecaxTsJojMvmUpBppPkppC7LdEqheUoi1Xrnhu1R4GeYR9qcKq2YTeUupPik5tlK",
+	"8bEo5zfv7XYPjjt7RX5zJBO49XeGB9f3O4etAAGZPcTtE7Ywf/FZkY/95d/+4tnP/jsUkOGh3frye99/",
+	"9rP/6/M//KWXod2aUpFBjrtFTG4IuryaaI3Tq3CnlabYNE3LTvlp5SHLU6a2eppdrnVg2RbMfFXtZYvK",
+	"YawpEHU60hodLw8uuNUfZslJJUG5bdm2OjsHwEbIdRiu517E7SpvzjppdkzHb3J1aaHyyvzArSPkx3T8",
+	"IDtHfpJHPysCQuT9QkY0gVTwkRHBXCuWjI7ceT/KtMU0aEaABVFse+ysTN5Dlqjwf8esJjHbydwNBxu6",
+	"hO3lVWt/N87qWhcfg7I/njClScJOWdIjz/7bj5799L8E5Nkf/ulnn/w0IL/+q38H/372yU+//P4Pyc5n",
+	"n/z0s0/+j4B8/oPvff6f/vxqQJ79xV/iFx//9Rd/+b8F5Is//z+f/d9/FZBnf/Tv8d9/9Xef/erfkp03",
+	"Xr12TA5uXL911Zfds5RD0mzQej8TXKYDMxxD9sz/69Q2XwbGowpqG0FHGtJowhLgiylVKKBjaTgFf8ew",
+	"UxWX3j21SF8bBT56/AaK6QailmLFjUO4MhvENTjGS8gNTSt38pvytJ69hqU/Q3yAjKDMef1pNUvZKZeY",
+	"alSuTjpbA1nGPmj1DvaClsqQ1GwqVNOp2R2JVn3ZeXq4wwyrP7oqYKFwNHmPnRy/2fbjrq5k8ba48qHQ",
+	"7lmmfjkCeIOlKOD6ZGqe77A8S5KmLicsJ5MV9HXwUudhZUit9dzP8Xb1K9uBhlRR3YZGt3mv9SLFH8bZ",
+	"MBbbcFglWm6qSPi03Tyt+RhymG04Gts7VpZy+cxRpT6wDxrGNj0mWquaZ/mr8RmVaXvYVYB5PVOWWaq9",
+	"OV+SfdAKWsVGFEMsyNZb3UI/8XipvGWVZ5ORwi4yWObxCVWDqUxZNYbddkoMCvsKzoDmSnaXygv5gCqo",
+	"MqKKhEDWIeLfGTrLkxEMyQsLPOX6KG3c7JoU33y+lev0BJf1oc0v9MtJG5SPelAX7zx6zYGneVcbowPB",
+	"EG+2O7cAuOGCZZznKQ4shvm0FottM3hLJWLgO6KEi6VYAX46Y4j7BFky7tvq9JgLlq9sSxr5ejiMQavV",
+	"FOUddSH9TTT0EsCdSiR8kShxaR5bGxOXRB5H2N8bwJg7y86p6+WwX2f38PHTbtDdO9vp99ven1f/2ea8",
+	"dRhv9XYuJYhuWgdPZpQy94vm2LmLAbpona3aYV/3fP+qdcTeiXefAPzk1tic7mDFuibGISbvMvqgeXzK",
+	"sPFE6HnEwwo335Y62gt3yW+JJectq6iBfDzHFBALorHMwUE8RFO+qmAHW4BtyOZxHtwRtw3WCxyLAl61",
+	"BhDLXzL3tnzz8vnUL2CRgOZzb97trsC8yOFKAOYiT5bDjmgELvR64S1hZbCUasQRb4HaB6GIBNymcOCM",
+	"NfwHctEQN8Z+khr/KiaAyIYIFFkgay3R+kTyaGkbNxox3gIsMyFsQLErOfjLBVNmlzJmK59WXw5dLOo2",
+	"s3Ra/arqITActp4rrdPQauwuz7EYywZCUxf1FvpEW1sHve3jiuT2RrVy7iX1cz0PDPPd84v2lyGqa2b+",
+	"gKYK/Q0V+e21wLu6omB5IyVffNbrST2Xof5deei7fvMf5o5dT6JMJEzfpmx5bRBEfK0Dzi5DMO+1unu3",
+	"DtudDjweRlkpgh0q16rks++psmjzt67g3qBWCkBcXHgU+PD1O+TGYadbjWDAWI3fxk+yB2i46YymLPYA",
+	"lB0wmzv4JtRCRm5FAG4bV0cAU6mX0Usb7RbGPjGwi2inWL/RRSzc22hH6O/5x2gB/tVvzdmw3/LOTxcG",
+	"zc/OKP+i5twEKCmEYPNGB2M/exzk6GgKvfcZRCdjuoAZZdNW0KKnY8jvF2hWAFGn0DwwoRjEdINzYNPm",
+	"QgsLBpGkVbQzs3r+t4in/LhoL+r9uEq2a8VDWSOacz2BdOccKC6iRk86sXAJOehX0/yXDUeKt5wrikGe",
+	"s0sFdHlUJywukPQhCG87wuWgaltReI0q8a7zDJt51uG9FvtVeft6RDgEkPNaIlfseLjdXGoUmWr9wikW",
+	"xeJ7E2ogg38/L765eNZydwNaQNB6g4m4SrCGtkVOCHXOSB2ATiE1gFT6HRNsagf0TBjJFHq6m7sQ0gPu",
+	"9cNaUwro7SNmP2Acymhx2JSnKiL1bUYTxPBf1pZZdKIugOp0l0YTyKMJSChPoHP2fLUHJdeVHm610tNF",
+	"nsBEoAXcZsDzNYXd9wB3eElAY5euXrezd3DO0JttOdPrHlZi663mapRxgIvwhxrkz7pptjaSMdTGtTI9",
+	"2r1VdK8xNJfb65E6bTUM0UVdGPCUzma25g45dzDlAuKQ9s/IlRI5k7vsvvEt8eWAX2ydbamc25Twso+n",
+	"2N+WyqLI9WV1Z5Z/KPiNe3qdoqGP97lumbslX/HByvFi93yZPx/xD3M4n0zMaGQYdMSTpmGlclRvc9TL",
+	"bXajgM2l+7crqK6+WhKqiiBd19siC8pbZJxRr8FpoxUraHxDNjpw7l139ZltRLbptu/I4V247qzgnUaL",
+	"7S7xGkup00oh2tB79r4cNnW0+ezZVP5WxAk9eGcQ6P5kUjbKQImb07T6bED+XaaH16imxPwE9hlRkoxo",
+	"2nCrC3fsqunQCHcEaaAAHnGei833QKe/s5I8WSl0MpNCQHqoz7INRzW2bGs0wVw+Pd3i6ucW2cG9rZqq",
+	"Ne9gGy3ngxZiRxTYQjU4oymxgC3nCjSWkcFcVNf5ye3jPCFQ0H5OE0vh3bylpiHPoGm3typZt10oC+no",
+	"XHArvgxe2QjYhCJR10yfxXkoCH38ckQQpp9YmH51VBE18rDOwSG0XAW2X10F5gvgIlXc6RtOXri/x8Pu",
+	"rc5+p1JiFCKzeA7qJptEaAOBt72yXkZtgzv8r7qNZWaFrUSJf6kDxweAbVv7l3MPqLvYKKNo9B9Lpnpg",
+	"BqZybrRilMcx2fF2EZGx5ynXmokKbmwuywvJW5FotFCaTR2SICBKGON6yhTUzR3BKHlsEffNyU4yY9wg",
+	"FoexzjaXz503wLa9iF9OcF2SOI7Q6jn8rscO2xC/vdvpJBVdhGk8sAkEkUyyqSgSCvxWrOXm5zFdHBHo",
+	"fvvd7373u7v37+++9hp2UgBX3P7+/iGZSoC+DFoJF6zV694MWoBLgVl1zGk/DZNA3diq8WXNb1cUmTAa",
+	"s7TU/8weKF54Kjf22tXFpzXJpm4eK6jLXDAP9YQVLSHdq4dszIUVjThC6GFs7us2VVHyhauav3kJyGLb",
+	"1hWteMu6RzY9z8iA0HIpXmA52GdZ3JUcDG2zTQtrku+ON9CgQTquR5svIQvD54yLJGHgc17aBC5h7Oub",
+	"1SaSWh3og4xl8GWaCWGVIc9ULnQaKiKW1HWz9cSi/0anBy25Z6sfIcxB8KqtV1zuZwbsOOKntusf2fns",
+	"H/8YsrZ//ZO/ffb9H332yb9xf5W+/QFkeF8NHPDBWzbPmryapYxm5qFmoTh03DN/IZQy1GAoMpGZYuCO",
+	"bxMo1ekLRH9NsA8hRQEKmbMA0WuPYy1JzCIeM9vVwRXyyDlU6sxZOpjyOAbXWf4hm8387yE1vHqdSqXS",
+	"1cKzhMcNqT2lovGwRzBf/eb1g929TvemkfP3Ht27Qx6y0zY5aJNwPNTm123b2hwRlihGQq54FPpSyD4P",
+	"Aus8qpzZd+Rw5TjLLGAAQF3Frd7hQadz1szx1cxJVWohAW8ZpJnAIOc4ZUq1ep32gedI8vlku8zwuJQZ",
+	"XrzLt7X2K7IJtnPz5EtWp902OJpqsDJjKZhnhq/iRJzDabS9Z4ULriZbvqWhM8RBClShm1piqOpiWpTt",
+	"lnt/rXQ3VZqm2y5QM3fFd+Sw8FVsn219gSxOrOnKMbfQjM7Xq5RXjaRZk+BZpUzk+/4yCou+I4cvQQEw",
+	"QvAip39BCN5BfDmH/P0qgLNaf8Ox3xa95D2oa0kwY+tisFDqAnB4sdwu9uexQ8UQzWOvKBKqbFidFY2T",
+	"2DBBZ5tW9tEdfCgF2/AAcx10jyc7926/dftqgxKGnLHsCPNFDPzU6mIAVUR+v+iQsaRyQeAvSUjeGprs",
+	"zCiPA6LlQE34LCDmvzMWA4yMNEe2huZ7tiKxtOUBNOyq7ZbvF6mdspSO2cC9dqnD5WH7sLq5JeQQ5Hdh",
+	"B9k8rX/fJhdU/m4Uh1bRAntgMfv2/a8WUcIGkMUANWH5D/jVXlBKOfRHvH/rsH2zesSQo+BuWY0aVS1E",
+	"oxa0FSvRoK5gdXka3LS8ZitVJo522pVqRuX6rqQ54DogAQ2ZnjMmcqKEb/N6lSFL5JzouSzXwdY2G1/a",
+	"xtX4w8ICd1JNEkYVpj24u6rntEQIjXasRAnVuftDmY0nXqPbReEiO4+zfGnjlpeiPKTypCqliGs6vk1y",
+	"uSDIJcY8gbTaZUnQgOuXWGZaTYavsYhPaRLkmwkgp1RhK0GHOWeTn52Le0JVaUDFMHz3cNnhuPvP8vKH",
+	"66VqiIPqYohgzfl579Hb5GCvezNvUFaMBOP4zZzuSxufp0vlL67az80la9X55K6ZFiAtjmSSyLmqRoQU",
+	"7IkeFMBG9cVpeE2YgzdBlZp5vl+llreHtOfJOoCa5RQqm7Z+hLCRQCEhXP4tQKiBfJLQ4daEDX178IAB",
+	"VzmkZv2a4ctsC8lxxpRqkGu/tpqu3Dxqq+bwCFC23Bt+yFM9sQVqQBn7N42umDAR07TVayWZoKkru+te",
+	"h/7/hjtu2X32DtvD3b3r4CRPaIou6l6re3jrVv7LgplHmq+McVjU9vu18GOb8VQkIEEKJVMa8gO//OHf",
+	"tYLWF3/yq2c//7lZoFnKoJVp5EyHRGYpXPiTH/36T/93c+3P/+aLP/lHc63SC2CxL372vS8+/S+w7kvJ",
+	"HN5arO1b4a4rT2NDEVl+4Vkxy/W32OwvAN+L5JQNhnQzLJ7nazsrLd42ufwyirJZPq2qymR/1ZsXJ+ca",
+	"PxIjSfgJU4FtsNQjFPJqbX9hrrAUnj3RVc0oz2q54wV2bPcpphnTlHjguRH7etpuZvI6KseSg0ZwfyVm",
+	"aPYWjy2aAEMWjNPs8Y6FHjdCuCwxWVN0y4Ldmr2kiiHPDZV6vQFUapmZLwpzucT6zbwn3k0NCKmStZuI",
+	"nFUMWymYHd92gf/LSO9d7XTyuNr/SlfFITZ7PGELiFwsXKu6nRAOsTAgIXK/+aT4h/gNpveHV50gDaok",
+	"KUFR1xdFZ7uj1a52yy2r1x+s/EMzyfut1TN2JYOie46+dw+K/lNV3mvorQDpETsPX79DDg+u37xaUaVa",
+	"Caj7SBtqOSJqznU0QX2zJu29DvjvdVhk3MHcQ5IX42Fu9khWdwwFD3mFHnf3lKULOymwYS6pdZWRP0pT",
+	"UZfEMaN6YpPXqALo8ErAjWX0kPKD/nkmNYM2txMG9RNcjEHHn7Bk1l7vB18d0rePjx8QvKDaKtdcJ2zj",
+	"vWZj5jKNq/e2GpHkNho7sB4Mq6xVjv9cNtuu2R5p6lqe0yykHoxkJhrAp2F2CU7ET1gr+bFLi15pG/hb",
+	"v2LhUSgJrUrjMyvlfnUlVkvOiBGbb4nbs4bbtuKud0vp/oj8b8hTZkkMlTF24NUNeWlKp6yyNM1M+oOM",
+	"pYsAiR7IE3I98puqH1lX6/adR2+/ReyvKIhuHHa6V7FRDsJAwu5dUWQo48VmH/DmKIZzwb3OdVUURZyC",
+	"pK+u2Svi9w3zmOmUJ9Xp34kcD8zJlfCJlHF1GG3VP+dWuVk8s/5B5V1IA2z+HhAakOGR2dbiK3O0Mk1r",
+	"4JBmjOrBtstib8sd6eeJstmlLa3JyqoGpYyLldFWjCTwSKCKeh6+fv9dxseTdRHlyjzU0aZIaQnfuCpW",
+	"Or3wE9ILPmEZqqQVtEbm/uqVygS0yV5lMmcrVBRZbAmK0aBD0EZmWINzEeTorTDkdbN8CYHRfIEvEh2t",
+	"2SKqBnLUKOLhNjMnouubYLpZGSNkY591H1MEdLFZpi9X/uX5HJhhu9RRHPVbqklMF22SjqY9krKIiWgB",
+	"sYGAlEIFcNpCeIDs2NpY6BjORSznV49IlJzCJdEkS4V5UkkA4SN2nlwNyJyxEzXQclAKRJEdPSh+lUPF",
+	"0lMWk53jq+apCOlvXoGqyBNbok46AZkyKgb2dTC+SoleB6bbpLcE7JZrLFFTK2s0CEGnLCaKjadMaBxy",
+	"OppWV83KmCU+LGHFYZKJpuLCYWqUhwTqh9nGVA7pkCdcL3IAyTz44YdkLk/YIPKvzRVxsgZGaRkrsJy4",
+	"vBL5tHN+KPNVlaiC7bmTSMyr38LNhyDtMbUdJKDHorEMRjKNmK1NXjUdrduswtUOIQUzHzLiT5aQM+vE",
+	"zNSqxnnqIOJ9wwM2J/DC3bVrsh60CHAOK8wsFAQBGQE7T3FWQ2DCOWgIyOZSYBMkLgUmR2NnSI42kcqm",
+	"ubjxrlTtvoiS0569+FvGkGKRZvEAv3iFxFxBpJLFhfISkNRYTiwmVnl21HtFESgxBVyzIzIbULN8QV/k",
+	"j/VyGoTU3tOvBmQiU/6hFANwx6J8c78PUqoZ/pAsiKIL3wSK5JRBFYOZDEo7N50u2SWz/KWlcSv+BHJF",
+	"pzRRR95F5Ftu3OQV7+sBH+G37b5wv3OFrpkiNxOVRYtrAePkwtjaO8PxQAxj6FSkSBdEUSWEP8rNXNJf",
+	"RVdPo2MaSOx1RMtsjJrx7mQBXhHIL2RCMxGxVTdJI8yiZbPZwqZYsq5litdzzN3GyptHwA2P4Vo0pTUS",
+	"tcYNWjwUue884tiiHeDLa1dmuStiOpoasyE5hWq5rKYKCG69DID2i+l8diD3zWmynFvsjgaUtShiq1OL",
+	"awBH9cAdxk1Tf7ErAq6dTTnGP5YO/m4OXIL9Eb741R9++elfffarXz773j84GxBldJVkavU67U63MMdb",
+	"U+R7wJbxhVur19072xIKdW81Qdkt5MZtxNP4QtXlxZpXFs1kIj+pvaygkXSC0fUg2ZwJfFmK4YpKt1QJ",
+	"TLliMRkubKcUFHOFkV/tzqwVJAVlbBzgA7z0xcO+ohZYqHbLqp4VS1ZNtDMKLJltV0hbMP/5imm3p2xL",
+	"N35uDt398PF7WHs4ePy0E9yoaZG4NWlVNLNr1Op9exqp1+PXr/qlHQAowC/jFDhP89Vz0MGL2hvbZ++s",
+	"bs4P8gduYQE9YiguzQ6rKwQc8oRqEj54+9ExuXbavQZW0S5wrgpt6hQW8lv1Hn66ojCtyNhMvg9+yXKq",
+	"PsMuVGhReKJzyKL8DMw/zGjKtIQ/qlQYd1a65ND85fs3rm9szrZ80Hq3d/c23j0vfK5rXWKFd9bcBD6X",
+	"6uFueOMG8jlPssxtRbwneMl6TJETxmYBGi1oihiKsXX8z4U+NirRL5heasZzTvrZ/DSPnpp5bH3KapLU",
+	"swXtbRptLS0+zMRFPLcRTfgwbeSHveNdejFttT7tk2vlfEtQRmq11ups2VLEqQ40qcCTAZ8G9rxvmK/6",
+	"PIvqtgAjOmGzZktmIQ9TRuMjAvLHqflcE1vapIKiCbxgc5Ya80CRCWDeQa9m88A8c2J11c+p69eZDg2c",
+	"u+dS311pbD1lWDgPuBC9cpCmbdYC4QBtdcGC6abYBdsXJV60xHDZYEAldNl4WLYanD+5yJewjGmJLSfP",
+	"cuzUrunGAkUnmM5lXkAbxzw33KLYVB6mDzLMiEX7VkvriwbSLhH8fEI1QDYa0o7popqwc6FZVTkuo5Mr",
+	"cK9f+X0EZLK+11yrEVCzW7GXEEHMT5ELRxAfZVNo67bUXw2XtVxWhg7E62t8Px6UfO4JvN7da++v1oJv",
+	"H6cs7/B154gfMqXJiI/0xMWj0H2fnKLQxBbCJyzh5kItLVQohNsmWSravrK1MQT6FYuyfX3jYpUiqNTO",
+	"dmVa35bzcngXUGKk6JHQDBPrToSx4LiADZ4GJEyZgkbloRcVTsmUpidME/djQELEcwrzuh+L7yRHfbGQ",
+	"WapyBF/zhiRmKbnz8H5AQj3haTyY0VQvQnf4xFRTSMVhM5lqVYbOmLOh4tg2+hSlNzRJhDaxxbMgw2XE",
+	"0hQbKcanhnMU1jufcgXryZ5M+BAh2YPWbIJtqZWWKTx8ikl0ZhngYThTcwXMrBW0OAK0rOu9CM1+78tT",
+	"VtN/MVMs7SXcDNGHr+jsH3cOep3rvc4N8DHTTIGImpkrR6mcGiItmgDnXXS/+Ol//+zTP3j293/77NP/",
+	"8uzHf/jsxz80qyLNrdgnuGl/wXcnElrlxyWCqST1rVRhnMjy215dWEilOV30SEhnPAxIODSmpvmA6xwe",
+	"kTCbjVMaMywBg8b8yhITtCcCaDDb0r9yrLh0K3mbaI+6sjLwDOPTL6/38prOu2Z/mnWmxdbRK3EtieTj",
+	"NaaDZa6UEI4eX8aZm/PChQ7dooJ/aTDxmkzTp81SamsyZVcbZjeLDOWW2sHeshr36//1j774l3//xa/+",
+	"9vMf/IXrmd0sfsQwftS8Hfb6DtwXbX7nemGXp/c7aToeD4doYbg21hiVRu9Pew0u8ZbWda09bM47KOvN",
+	"ryERTdMF4frIGcXohYqluKIRx6ih1VN609Oart5Nbd3GJvGW7b5fcDRnyTYrNff216tsX20TxDmm41ez",
+	"5OQcxpXtg+J6MWd4bJojrlJce7mQZQHXAETZg+vfCNh//t7bpUruaGldYdhrFvAhU2BhlmXaRbo/75kR",
+	"K1Cweu89LiOoXxjHqsBOXmXE/K3bbNLyNpTwmTe1qsxBfn3AXzeMEmxwzQ6cLwDpBK0XT/yd9zq7h3R3",
+	"dHv39cdPb1SHEpcEVTkI1QkuKLmsSFqCzGRmhAoxKxcEfwpIzMfcWFUDMCt3l+Bbb+yvQ2/t92dP3zwz",
+	"/33rbPC4/Gcdhuu54m6V5hg8qWYz3zDLtYJVB3vV+p3hwfX9zmGrWSYJexIlmTIapXWHb6MO2CPeGoz2",
+	"kC+yRKRCO8fM+Lme+Jd1rHuL8bS2FSUc55ypHMdDIjgkdC+k4xq8ied12haL/PQlwK5vcRbjDvpr7A1+",
+	"6wMZGOBiIq3A7f6dGwc3D24Ny5AmTcTcEr2UPagV/vzz52acN5zvUUc+vk65BKVTU4WyPn1mo3S6jNSL",
+	"XNKdP/HCPeJcaRfnPP1KZFEBPXPxvdx2/6qW5SUY48akvYgZDqO+wD4uh35fplazEcTgvJrE6l7n+IHn",
+	"b2uPwQF7wsdsKkvAfr3WbcXptUdGCZ1QnpcJ91pf/MWnX/7wf372r/762Y8+eflN75ccgKWOEkZvTBIy",
+	"RTxCLCvCWO+OQ8K6urZF7Qpq2geZDXbmEI+IOxiSKKF8ui1a473bb91GgEbuwOCxHsorFJiA05umFh65",
+	"puK4phj9dZmSGZOzmuLnF6xLuFa7tt68ElDyvK36kSMu3N+kadeRagp5U85ZuhsZIkzQdimslV3YzcFy",
+	"axPXS8IqDLvrNIYSJW151OQEchH/gNP7miKB4qa8jFMJ5eOFDiY79nOcTeegp5eytav7xS3G0TYHsetG",
+	"vE3b4hetNm+p73KW3nGwj8t7u12d/pbGX/04fV9n3Zhf46pUPuTpBpZr3ivN4MCsGxr80Bog1wZ+/Vf/",
+	"zpr8hhG9O24Vd8ykZkJjvNTe9vk/fvzsB/9hzT0yjbmg6cK75U9+9uvv/XtICFS2+UDufLAAi3ugiGUC",
+	"sqoq3YDM3LH1QbalRMlpogoNOu+bsA1KZFROs6PnyrIr1mX789gO2w3Se1iwzvziLAWslylbUUHXE1PQ",
+	"wsevbbGwRAYrm13pKQTYa87SK4qc1GRS1LtbijGtttMULiWqlO/ALew0V/DWlbSleuD9NQ028LfaGdTt",
+	"XUlGFHPZuHOXYsyXSOECFj1nadF7ZEuTptJjiTVuOd2ZXbLizz+voOuy65uh2lFy2ra5MXLW6mGDcpc9",
+	"ddZIVG7x9LEuKiWhR0cTudpAjr4Eg2xZAK/k2npwuvZa20OGnbJ0YQwgJuKKOvbaN27tVLUUsGIgpXKK",
+	"Dbf4eGLz0mCocs5U847roDhVxYNebhlcbnCdI0Kas+S5bKpLUPCWje88cbRHfO7O021mKVNMB9gsCEqN",
+	"UI5u65ODx/hB3uVi5lKDibRWmsvUliwVvQnx2ZBirhDHZE3Ty6brdS7KPiKMQ3qdnjDFEK8RR7c1zdf2",
+	"ld/bcB4YGllPepd1Rtmz5TIOqPMYhOf0Ducb+/y2Y3WiRUu15UzDHAi/CYj+kCo22O6WyKWb5qmTzVrR",
+	"e3hXG4Oct7bIeTrEa8vd4fNR7B93bxSjyC9a7QGSd4/HpMu851fe3sR1RoAd2tAWftPhXax4oyYRS7vU",
+	"6J6oyAq+1LyrppkCpU7+T8+dA1Xa1qZjLW1zldRPZEQTKHSoa0uzMcv+wl3GPRYuKmUshX31AsplsLi8",
+	"0W1eW+PvU3kDgqLxhE/HW6o5xWKdr97m3Myz5WHg1mkj3L9lj3uxsSL04hJYbClmAe2Usa/8EaFEMWP0",
+	"QMZE0Qd6Se9qgl99GQy5BXOtbySdskimMYshwxPyyJc1tefVMPoyeHwplLx1OoAl6g388jLc+p52ciHf",
+	"vj+L7fW558X0G+PHL4ZHXgQFnqdie/WV9c3BwJta01sOQeWs9uVXZsyYsB2MzZ3gF4VbzXmE90LSU6G3",
+	"Fb0NoUoIENgqDcV3BLYEit+VaVyViTaXaQw9dT8IUQJxI2rIMKFTZjHVAE7f4anlvuMKbIM1ePFrYsFF",
+	"BnH5tjDHEw97RMjCCTqhinDdJnCBlmMoqA57nlsbyqK5Dsgw00SYE8LcQ5PEIqKTMGEjPZCZXr2NJklf",
+	"wGV4e15hTHIfm7IVhHrCpkRmZihamh2TqXkgdHKf0dT2NMc6OSht1dDuGfwGUkJmf7kyzEdQ9yfXClpu",
+	"wEAc9l2VOw4JAg3qReCyfPXXwm7/Pk2yi2NuL2FFISpftFTXLYhtFehg+xB2kA7lKSOdpgAAa6C73TI2",
+	"GBBAwCyhByoEJRiljDUczFcJLHwWkA8Cckp2To2ZMKXvW1xJdbW639AFQbs9ml2HzG1EP4uylGvbBxzB",
+	"ChlNWXo705Pir9fdhL/z7nFrBaTFdlWdpWb1AYYsnNITKDTHxmcn7EOOF4VQDWuTbaHZCLdqK5ml8pTH",
+	"LL0CEi4PCuEAilWaaD1rnZ0BqPFI1gMWEKoU04bX6RiiFT1DWIS6/upXlEdyNGVY9o4onDGP/T/NyTKX",
+	"KbBJ7H0/50lCYtnui7545ZVHfCy4GBMu2q+8QrCvhiEa9HxjV8nw2mk3JIKxWJHQLLFM+YdwQY+8ChNF",
+	"8OEIFgtxiMO2v5ywyAocigtcUnXUF7PUaKqvuCeyVwIyo0ozs9JYiw1ud/LKMdQwGdn5ipnSCXQsLCSk",
+	"7YIXs6m0hmyb3KXRxJuIoFPE2ukLaBRr7sYJUUXCJ7uOdHexjWxoV+dNrrR65RVChZqzlIRP+6iv9Vs9",
+	"8l673X4ckL7fz89832+12+1+y/ziWtWZr43+cBa2CTT4C717QjKk0Ynf8A+bNULDfaLgYOWJhhaDMVEy",
+	"1QHJhOYJCd3zoZIZVMA2uQPPUCSWEKVlT2Y8ZZihZQ4hIUnMZnqCffztNN9NueZibCjgwe3jO9/GhnzQ",
+	"sWFq2JDMjFaAXRtu7h/euNoD0YtlpLYn2AljMwWZ6CCDAxIa3Sl0vcHMCQzU1ReKi3FiRCVaOUVSO1Ea",
+	"uliEd4/pODwiionY9UK8N9q9D/WxRt1waIEAMWwIeyEznJ5iTJCdg+4eHsJzrthVw7x9YR/ylhTMe9KY",
+	"abLfOSDzCU8grD0xzGDLXNokPKUJNwrowLzrW2YPQ0sMym+0MaGzGRMW7dvcq/rCPqxNbgsS3ovZFCJm",
+	"0WL399giJFMAf6IkZTpdEEVHqD7d3MNEup5fmZtFkWEUrgh4HFEzTNksoQsWW1op3qB3H9qfkOgcLUM3",
+	"cSDmlBHXCIi4viw9WH5AOwsjGbMwIJSEeMqHVXC04RIebUh2mDBi8sPJ1QA5LSwasoTIzyE29HnvsdUe",
+	"AXiAUE2YYVe/nw8JjeQMgUqSUwZaJl3bbwZnCdbMK68gBVt0YYIHOuoMhkKL/qKuLTd55ZVjPmX+8uzv",
+	"7x+aib9zfOeIULFA0rB4MnEOLMxVXxjhnJlDZNmblne2bpN3BELOQ1MVD+US1iWzPw5l7FrroWlg/RT4",
+	"2oNOBxXAhEdMYGG5javentFownb32p1W0MrSxB45qnft2nw+b1P4uS3T8TV7r7r25r07d996dBfuKbKz",
+	"WnDqYeDqy1/8L599+pdf/OzPv/jxH/j+3Fa33cGb5IwJOuOtXmu/3WnvY2QIMbuuTRhN9ORD83nMKjSo",
+	"25aNqCIJ9K5RmKkwSyWQO+DdK9cWRrXJWyCvhcQDpA3xaSvf78WtnnnLt+GdCF8wk8I2HNnrdKz2qW0q",
+	"CJ3NEo599a69r1ZiCLnzW57k2RB0k6Vp3w2H/HISDT9l7ZLmgkWDymGptO4pG3jDuVMLeq7pGDodmrXg",
+	"EcPGhdfgGK1f2DsTFp1YYDmq6RBwtw3ZT/kYl0vlQCfQQQ3jfnAqA9GdspSPuKW6Ruv+kNGYC6bUhZc+",
+	"gsEjqjyOHbcBQunKfS5mUmzS5e6ZmdGibZ50vbN/CVPIRGpkHEXFu3YuVhCUJgS3xovLmNVbEqO6iyMS",
+	"4jBDoqDVt7XlbVnnemK9Q0WJWmMJ5GU0s1qaPe1ew5NxVzGtrj0tqkYHPD67lrvVKin62EtqsuQKflzA",
+	"yTB2d3JCNB2PjYCWqZ+6YU9y6BnI4zZ5WzACMCq+dW0sfcTunK5Sd8KVvgNPecQ0hijLBleNQ7G45Nqb",
+	"RtUCp+KGC1F3g+yYc3BRM+IozQW9nRUSC09aOfJyyWIF7HCAY6l6RT7maw/MVXBxt9HFXbx4v9HF+3jx",
+	"QaOLDzwW3nCxuQrIPif0N8GVNZHTAqHaWGdaZtEEnGmO1oGkwIv7ZNdqVLvIv2YD3zvoHMBPS1ZGcWfP",
+	"MGXr8dkKZa30jYfrryjsZokMVG5Z3bSSnYOFT7WXI1biyZZvz6PzsyCwDaEZcF4Dy/senWotIKc0vcrk",
+	"S6mmAWAZAnqX0YttpCM0JpEVY7nSD9pgiHZTaJFWaeGSI/KUOfAblsT2deEbdxHiF+/bxd9C8GgqxNWy",
+	"y9wXITTWGUBGqm298y3S7XQ65PZbr0Exbq/fOuWzfgu+2Im4XpBvkX7rs09+8PkvftlvkbcfkvzLz//0",
+	"p89++R/7ravhkVENmYB0FzyNjZnKYgsmYp5lzu63H/bFlD9pu9njDI1QhEEHJNwNPVhIM3Sz7ug47pGw",
+	"iD2GAQmL4KP5y1AD9E3VRq0PSGiGaf6Vc8HSMOgLNF9dy+SBFOZXNp0lcsGYMn9QITKaDFJDrhk8JGVj",
+	"rjRDBz9YF1jvlONk+Ssa2tasmJ1krzCLnqcohsbS9Z2B2L0D/X/QjwSz+DB7aE4XSBHsyYyKOCQ0jhUJ",
+	"bcUVTBaebD5BOkuI5orZR7ATwT4pZCGef2CbRzRJ2iTMaYVRo7XSOUXTFNDALN6K2ckjwuOAWFU6sBjR",
+	"IgYHBYJFJ3MKOhlLLRV/EJIRN2dVwR1Da/ein5ykzBrh7hQjx+CNBNHFtfV+gKN5PpEJg+PQfBk4d7NM",
+	"YVzYyMVwVwDuB+EhZga4CHbuMo3xfUiAbZJnTyJzAldzRdh0pheGxFxkIVc4AP9KpnAGZ2YFJPR97It3",
+	"7W7aFkQzRsIZ5yAiw4BoljDALrNDRybBRwwXhkEjDYjcjKdIAyOZpba8CVwGaIrmTnpNI90Xtq+nkTZG",
+	"8CQJrP1x7s33DLadVc7QdAx/Wq4apXIakna7fZUImqYWhg4CI1R5pJOLIy5ILqzAo3DUF55WYoFbJZnI",
+	"JDbERiOmVYiVdmpJctpqwhmAhQ0XVsK1ydsjMsVmEFQYSRUYYeU5E82YDDFx5Sr4gr4ALsDXDWjKBkxp",
+	"PqWaKXA5mWMB1uldDEYbI1MhSifyUwB55wqwBOkYWzc7Hgws6QT51IN8ZnZJwQ1rnhAGzv2Iz3XEgMyK",
+	"f4GXBzjW/j1kiseMhPkc8Xs0oSuUPM8VvZ1+5+785010vK2VwaDx+1+HZdzmjkcy1du9wdDSNnfchc1u",
+	"cscxFHdsMxiglSZ33BMWRbPBlRZzrtGlmKXR6Nq3zdnZ7NLX2Iym2pYqNLj+QSpPuWg6kDuYbNPgynsi",
+	"zpROG16NBfZNLuQNaRSF6eupnG5x+bFscvE7qPA0fba9vNmz36RK552HG77Av8e+Zali15wdGORAGLdC",
+	"cHOhNKOQIAA6PTgY/Yp5lwVQqO+b8EKerwFqR97c9vxqGZ57e00u3tu7sOHpx0adoVkqrqy2Nff26mzN",
+	"8kGI5qZUVR5E4CW0J7BxvzmJbQgStCcXA8HoDIYlrA4I8VE5Fy5RbYIYuDx2FRDTII/scNTJ8zQ+hYp/",
+	"phgJH7yDxlg+6mvDxa67dpfH155i/Ojs2lPvCWdhYHVLAWDgLs5SpP9Vnf+ouDnK3FoB8KI7v8caycvf",
+	"t3Glt0WysP4ecHO/KuPFlt5GcNBZs7LA18Zt8wrN/uE/PfvVp8/+wz+2/OzC1Vx2l5XTevZHP/ns07/+",
+	"7JOPv/zlf3326U+sR3LMfCTexh5Jt7I2d/WsnC0AodEVidO9dIlTJW3ssWGkJ/a3h7fftQioVU+1l127",
+	"ayFl3pTR2s4a7vr8OhjFV8aNdqvRxbfw4sNGFx/Cxd1Gw+jiMLrXG118/YVJYKQLr0VovRBm2hALushq",
+	"3H+HQSOxPE+59h3mheRz2Z8b5HWK8XplTXUjfocLcM6HyPTWr+EJzDBwNqkRuGBB429GYseS2VYiTuBT",
+	"0Rcy0+AomEGeGpuW/CHgGGgT8JTb9i4xmzERQzILJUPqJWHPZKptPNtrzQGZKynXmok2ud0XVnbDq6T3",
+	"qhO28HO5K+Q6rNv5DbuXKddXkRA8aY/+wnpp//mf/vGz/+fjlRz51u3dLnp/82ofNZGzEhICVEXaHg14",
+	"4PuPNa/98j//j8///t9++cO/e/ajv/v843/96z/5sQVZqn7d3urrHm99cLxqe701ODcuX1OFl1sI2SqF",
+	"VZBljvhqRUq+EfGVIv5dI21JNiNaoue+gcI9lPFiF1KnWr1b+7du3ejcuqBU37VhkWrJ7pIkyi4+8HYG",
+	"ZVcsVScMVOyiiwl3gY2ldOh2tZx8g5V8YOeXXDEsQKMax3NKgjeYfqnC4A2m6+XB8epefX3lwXNj8fNy",
+	"7UNG40qmxRB/Pesam3dXmnM519Wa2MirXNvECm2UylAU3FtTOVfSToScY2qqr6lVpt7kdLkoSurO7cF+",
+	"nv7de6O3pGD38SB/EQ6mTbx5bpvPPHa/Sf7BW1LflzHkUv22pU4AmxbWE3T5LnVKuqLWcmsDo+pgGz/X",
+	"VuzQ3LHv8Zyh6Vm2xjort6KC1oxLZUqQ/+jbXzt7ne5VCxViLTtoYSbjBYbZzF/sCVcaUp8EgzA55nAb",
+	"2808oHM1IEpaWTOXBGWMsv6xOZ8xtBZhc66oPF54Wyzy6PAIwtxGyE7pgsQSRwppWBE7glCxsdl4kpAh",
+	"pO8XTEZur/isjdF20DnMEzgygVdgfnW7SPbukVdCl1CN2d5U5NPtC/e8Hjno7uXwVynYlqLG0zfLLkdi",
+	"3htZSbbiqn8Vco3p6qwhzd96682Sgt0KyXbVnnu3LNu57l+C7/HZD3/y2ad/XW+NfvHH/+bLH/zN9t7C",
+	"By/T6Ks6Pe4a0mPxUZmVsRYFaG5+oTPlG5/n194gbmS2dvd+cxykzuX4nM/6w+Cgu3dBJ6ptaFhrax87",
+	"v6L1hyZcaSzFwjo0LADhglA4gHvYErSo8sWURZIpyBDTLB3RiJFhxpPYJl9BRZVOGcOSpDzHUUuJNRBY",
+	"Qf3Owzfb5A1+yoqkoB0K912FjBj8cqDZEx0GtomxnlSddjjlS7HqMWsH2sNj1pzZO0zXgWxviA0FeCSY",
+	"XzAXxTwX7vJgBos0v0qIwZYx6+BcdXfAM+2lXLgr4bV52Mt6RB+Db9E6aPY6QesDjH2BDzLVrV5r13//",
+	"1kfSI6Shl3QmfV1D5l8Nj8MLEYtIIBeO3V+Oq+Kph6hzhgIPFMpV0QdR8pJWIzMAJLC5zzbTEAsPqTEP",
+	"3rK1klyRRCp9VKjxIRkaFRi0IqPzrrot8Lrzh9s93Xt7XbfEowera/GawzX+mlrsWykh5yVzXKRG4dFq",
+	"292c583P8qDamfb2kqEJmkhhcYHaUZTruupPlaWn/FSmbfLaSjKVOY0POgdrPW3feNe+8a59tbxrX1E3",
+	"miMV5xxzSQxlorlf59cq3DuuIjphI42lFSeMzWyOv4UbEFmSWLABIwoQsQA0bOdAsgX5fYFQBeYVtg4D",
+	"ETKMrIE6V6ixqnQe+ekEz/PYemGJByAxd2Fev1vv4Pny3/wI0w1cBljRXf1r7tE5fi6OnK+l2vCNV+Qy",
+	"vCJYJXpZojm4HM9HyQ645kUv1ZrwZa2tUBGvFOi/YKmNXEJ4wOerDXHMskFwAbf8OfT9NwDx9rdMgTAG",
+	"HwZTimCTOVi3VeO3UeHPrzwELzhiB5j0Qs7zbMPK8PwGIicIEQc28ooS0l4XmHqO9P/NqfqiT9UtDsrz",
+	"MjO4ij3/e5mvL34CXdrJ4zzHtcg14GUKiMqm6GuKoaj/lCFGR46qiCnLaVa46qnSJJLTKdfGntcFAuta",
+	"S/6+Hc9zZBP3ihousSvS/q00YOcYMPHcNd7GKUJjm+h1+YfSZRi0G2gdC5VrSR2RFhHfgAsykmnE8hYx",
+	"7kE2+gS5nGKWaZCkc6pIDjg2MicV5ucjJJpA3BuLDj5LZZxFTCGWIIIj2Ap5YyQX2Sg5gILjMZtiR7E1",
+	"zBUFiGcTCvYxjhr6zrtiK46l89oLoXU2FVo/whV6jswHb4DmLBXs97Zw3W9mLMVp/nYC3JQ40NXtW3y9",
+	"EsqNJemLc57tSPRi+FDT8UY+nMrTHIMm4SMWLaKEEbi1DDpjOXI+kUSmKMDMvXGJbdvryR4H9LUGkYI5",
+	"3JenbHNE0izPbylyFEhD2G2XG1AIXCbM76nMoEnf1+94wxGvZSpNx0WGcz5zi/bqMdIs0+Zcg9S9ANP4",
+	"ELF4sZ6Rjs0QXoCFc0zHdWfI7SQBYJNl/KpvDhJYFo+y4d+vA1Ffe6rpuIkPLKfowvnlkIwBA5aO2+QA",
+	"oIUZAMXGPBZX9Cbfl7F2v3F6PU+nF8glORpVO2nPS6eAO4RmcPDCvV/HdLyNO2tZFjt69cwN7POAGOxP",
+	"ZtxIcyfJIUin6EL1PLPBXi+kYEFf5N8Ld7exbMZSxuu9Ykd53qB9HiDuwQO4Aow7RO5rk3sCHx4lmeKn",
+	"rC/GqcxmbiIIjh3ZmUnBas+heEOO+CWx4zlz7lyvk9aX3/s+QjJvH3I7puMHGRxeZy/mrKxzdVCl+FhM",
+	"mdBf39Sa36JEtgfA1yArxflE5bqg1QZxuemc5usgRf3D+Qp2Pidc2F4S2KEDa2RV3jZ9g6LJXe7sc+Ke",
+	"1YbnNf6KmbsIfBY4l290TeIaR+eUyb8OJlRe3wMNqC+SWFOZzv6OgAowV4jUJm/7fJx37/LwdStO5BL2",
+	"x3ofh5vOy0VR+iba9XWJdr2QU2xtMd7zTptbOs0sSPjaYwvTR0aMxT17YBVRLfzRQfba9gyofo/pDEMB",
+	"XUBYVeyDsE1+z+bIYXQMvswb5fTFhIo4sdg7M6oclFtIR5ql4VEuAKBKlM5m0MUH+0HlTer0Su8dCxbk",
+	"C+e8IY6Xs2dBgm4LxAdGZ+GUUVdFY55JUxeEMCxeF0y4i4t6fm/q8iGbLDD/z7WYw770KVHsg7pCTViy",
+	"6irNTkXTt/UdTitHVEo1wFZjVQNZalLcHK79OUpO2KA6NzHuHtRUOXByXOivjgA8r+R5XSaGV7zKMT8Z",
+	"taZ3wMYGAU6UPLHNNFKq1wQ3bicJME9M4LoitTZvUDSkiuVdkACe2f2BqOQY+ojpAsMf1XryXTuahzCY",
+	"5x7YWMsitp9TLYPYbv4+dyw1QX78dP/sn7xoJvFWcHNIBTbzN4FHQJN3tIzT8rV4INJaxvBzBdayh1G7",
+	"cdvPrj2N6eKsQuFe6h2e9weTMSt313jn0Ws1zTMK0qrvm9GQ1FYo/HXA1DdsKIWNuIOXjmoGmPCqPMi9",
+	"zt6N3U53t67RR0wXzdp7VPdeXu9oBEbEobpGhWasgj3RnjAKwC2XCa6L2IkVPFzZvpWhuTDElqPuqpLA",
+	"avfFbT9nBLHrxSkDVEHneDfPQzRBEHCoEWkj12D90M2Y98qAsR+hnEbdEa4yd6R9NKmMyWRfA1rTmHJR",
+	"40f0GfsF17md1+doRtpr3Wx3bu3vNXc3liRY9sLRuUrrXGOjwT7+5tln36TtX0bVrg1WeEdRzUl0GWAF",
+	"paNryUos9R7aEGGHi2zvIocUgLnJmEnGldX0sP8fJt0gPCBH6PgoyWIWu8DPYmbkMsgwmaoAJG/QF9FE",
+	"8sjeCKuEjUIgnewoRxu02dEqDMiIRiix8aiiZZSjKRWLAEc9yoRN9oMCY/TKZtNeXzAhs/EEestnPDEm",
+	"pTmUliAX6oxCbIRhyy2fo9QpvacmPcA2mMLevbBAvzGaG6Q/eQAYERVkCN3XsfG85R6kzHoLp66O3d53",
+	"zaai1QN33MV+f0stvka2ZbeXFp27MgOSMDoy2oD513bNnhhmwswTQ7W2IxA0cFcMoIintgoecjYxp3LJ",
+	"gOJCaWpN2neO70CSZbnpWKkxTmCzR9Jy5iv2ukFXiVkT2wZJS1lF8XZ9bPeXi8A5ee6DXjP8zpcK9NFY",
+	"OcGluWvp6AWrJt7LhQeGVCZhaKAUs4jHX2fkgd+i8OgxSxIynyz8w21kDtlSl8HU2Ap1onBj1PQiICBO",
+	"eM5oio2iazCPVjojUqMzPNHQf8/8olPGSlGgodQTOIyVS/6eMlqgspdFHpzyxmgSVzRYqn0xN5aUh9tu",
+	"VXJspG6OD7HAXocsUaxXpKRA7DPIO9Vis3AU19S/HdqSY0ZuWg0BaJbk4tLSQ2EqC7vVdpCg3Oz4Ij4g",
+	"/dZhJ+63zAfbhYN8i1yZs+GVfutq8YjWlkLuDX7KXpKIe2DWNa6NkPnN7goa+gan6GUVKrPopMz4Iva8",
+	"GtsIrUsRWNjMud7iuYe/ox/IM2z87Pxq97S98+udcY+T2Owbtsv4G2Nj8HzzHDm6b+rMCfv7ph5Xj/K2",
+	"55SMeGL9qEckmyWSQioEeCzh+Ml7UdlnX3uKHyCNw25v6OHuw49EaWoIFhuwsGSE3VyndDbjYhzapqzg",
+	"+ZRJNkWDBZB4QR1uk0czSGGkKfQ2teYInLWuiNg8MAf365Xrj8mOW5urXk9fmnCqsM/tCbdNOF0zUzRP",
+	"B/Y08r7BnlDQ+NddQ6czysfC6wpMwjjvWwjPh0MvhfaoM9uh0G+ZGnOlUx5B/09uOw36nweY3QRvzb+L",
+	"ZMzCI2hx6hqThfhve8xEjOOwX7j2xCHZCbuHh53dzvXdvY65IP/w7A8+fvbHf0Dw14PdvRvwtiQTNCV7",
+	"nb3ObsLo7GC3sx9eLZ7LRSSnbDC0PUzttyzOkK+972QUZbPlLwEZkimNLYb7wn0/S9mIGSuSqTac/tEJ",
+	"W6Aa4GbsGrCF9kMbeyqjuMvXq+ZnDNnDBN3vCRvTZOBIw307zBQXTKkBsJT/S6nDs/tyqdMz2eGChM4g",
+	"DoPcad8XuYPf4j5rmcRXsR9RecSuSTT6lvJ+cs6TokhItU75MNMVa+VaD8GKYcvdlPWFMsQJ0YfhgoRH",
+	"2Fr2//ve90PMQnAQ2j5ENaKJ9WyKQsSSRCHukFNBXdu72+YQck2NKHHt0Ygc9YXT7UIUCmEAfB+ThJ9g",
+	"tMGr1HbJE5ay7TIpOWUYQC4RAVdexQy09WUox4y23RdCaqLoou0ab1sqiMyx3yNzmoqQIA6S/3veU3kO",
+	"/aPhahJNaEojXXRmkmIckClNTxR2J8a08gKPG6YBwIH4O8hQxU5ZyvWChOblRgIembEZEyAMfJIIrGGQ",
+	"O0DkXGEzZt9rWrT1HdRLPcOAaYqNzYtfeoYwZEQTiFKFGCzb2+0eYFdyCfmVDi2uL+RopJj2rzvudnod",
+	"8//f7dzqdTquWTk+U/Mp8y8m7uIwcFcsxeA/lIKZ0VJwL4V9sROziE9pgmiv+PVgyoVMQ7ITMSiRHzFx",
+	"lDe7NqRn42N6Ls2zcgYkO7amGOnvijK/ltt/hRBgQ/EOWp2RmIbMIGUqLLGrebQ9H9rkHXEiDGOW4fNs",
+	"E2zoBpmypUPJdiL33V0WBxdYUKG8SOX8inInns3lB2Yxb4OahGWWhK7nrmM3VCADL0BobjmnsVd+v+Ek",
+	"nIdtlWZOaLbSJA0w+G348NG3b+/uXb+BJdCqL+wddsAUepUpItOYG8amU2Opsg8ymgAxu60yI2yT4zQz",
+	"u8YF+AxjPoJTQMOvlsUhMikYJGuV+2Ua6QUd1VI5L3VUA/JNuGCB0y4sdKeSNkdLaTkr0jzN7I6IkijB",
+	"zNNA2Ni0OY+1dwq+sz+as5Fia8287JxRAAtd2nw772J7YJRY8IFrZ6YDv2honR9RkGNDhl5QbMxOdsx3",
+	"XKD0FJGMubClK5gMZ3cD5+1CG3Npv4Dlh/bx0P/e3WY25ioZUZ6ovig65ftxYWxsb1ca2akInRQ1M+b8",
+	"Y2kq07C+0yhq81+vPqMuv6HXuvPWd1teXlukTltBy+q18CRPYrV67s/IJupVye2V3DVPcrs0hLPlNnJ5",
+	"XoLvWGnuL8E9eDkdSe3+12Pz53YI2gfwSjBIvgHt/6aLXTnDmY05FMNxJ1MqDeXNYev6cLWzqJci1RXG",
+	"cK335ttyTkY0LcYJB41z3nINgeEYilIr8HrOKy5fFCZuPTsf55rXN3i4zx0P9+I8UJ/Vv+pV2o4U4Xa/",
+	"KmiNK2n7giDv8TWpeY+YwJAy6FdXFBkudI7CEN7BF+/etepUj4w/5LMw76m0QM1eTmcpU8oo94aw35dD",
+	"5+RyF7pja0JVXzARm5OMiuIwo5oMU0ZPFFRgJ4yeerVGQzbhAkPwNpUAVUl4HwSqbN8/8gZ/lWRiRqOT",
+	"wv7Gd/SFzrHs0W6w6p7OjXaeJCTNhICCYykirBA2AggGHPhNpKx26oCZQHW1/Fyd8Ge1CruRwfo8U7PI",
+	"xdLBjiwvtEvgRJlQpHAu71gpo5mJbGqI1jzfPCBmQtu+HJVZzU1UQhlppneVThmdliVjrggOuaCQbb38",
+	"kga61d6lCePvyGGdJH5fDo/ICBPzuTb2hNN1lqTz11xV+orA/n6t9ap3Cv3bSMy6M8VvCNzt3Ny/edC9",
+	"tXdgfhFy99RaX0tRsXVYv421MHOV5lMmM72LDdJVq7d/o9NZo55dA7t0fQlaitCmVGPmkw3SQ+Y0+hMg",
+	"RAHHxopnoU1uazKVSpNupxN0Oh2QZidspo9IaGxrVngBrBroGoskybrg3V0c929ABA9msjmMhxv121na",
+	"jfkc1KV45P6VdWz4kpW59+WwnqvehFnI9OQcsevvmAe/tIoqpmz1yyyRMct7TlZVVuHCl7QQrtlUNTit",
+	"H+GtZ7neQNOULtbXQp5wEdcVeUEXSn8gU/rkTSbGemJEdOfFVnZ9Rw43c7shn9+YiP37SLKOTeHPOkY0",
+	"Py7lgZivrj19Xw6b+RPACOGqTR7IJDFKHVYc5ZEMo/FnUcQYaPZ4BhGZGgMjYkli7JNQZcP3WaRDQDXK",
+	"PRKGYxWpQRA2SuZX1h2xXgP+xhHx/BvzvA/kscoCF/FA+LyyLel9Rw6Xj6ucx64hK2zvdHAPrcuwua1O",
+	"FKHkg4xlyHPW6AaW1RIiUG3yrucAHHHB1YTFhAsbflGazYzNThcQG4I7IVefGp3RrMYCrXbCVV9gimqe",
+	"UsorC0Rwuudi4K8wQMl6nl8qe/sGXuSysiiBltYw/DlYfMnLPmXrEUOgL7vDwdfyhAmCVw3RCzYt8tJQ",
+	"7UR/HuijXGCbd7BT7c1TuiBUnVSeevfZ+aqp1oUR6zNDzULDwQwgmVMJCaaIQIb1ePi1+ZtP2eBDKRhI",
+	"HU6vPZpQMZ5Q3jwaeL+2bBRX+DdBPXt3IgmdknuNa+xzIoSipV3ASF+PNoGXkOGCnLAa+F4AZb+Pj3re",
+	"2O/wmnXgvTje3xjdG/Hsp25xq4DbK8TOChh75XH+GhtxwRSZyPlSxg/cbxTpB28/OibtdvtamgkVGkEj",
+	"XNEpJOiQe1oZwvByX4sOCJhlbgsljXXeFyHe3I6S0xCyez4Cw498ZE6yj0hx0JIdi7ijrpKPzGW7u7uk",
+	"9F/zZTqako9IyiKs1RuB4xs+TqVgmqYLqE2gIlak225fD8ARLxXXzKXtKTaG9LCPSDjnIpbzQUwXKiQ7",
+	"NEnIhCst08XVgIRzxscTbX542m+l/VaPdAPSb43yT1P4dGaHGyWn5CPCnsxYpFlcNDqBbDJV/GB7HcZc",
+	"gd+MmaUIR3TKk0VIdqbD8UAM4yPAM4CPgVkjpqX5bIY1kSn/UIrBVAo9MaPr7l3FXFx43iClmuGP8MBO",
+	"u9N1I5xkqTBrnsohHfKE64WxXIUsOkbMuZ5wDGXY95RG5w1uun50dkkPO/DuvrgtYOuGkFilSJf8LiJK",
+	"IAiV9SfudQJy0AnIjQ6Q0K0O+afkg4waa5ApsmNsfnLzKsGk42RhoazythhHji6sR7IvhjQ6mdM0VgFR",
+	"kly3CZfo3oRrNUbByoSB0QWFaFxpfvRCDjeLMX1bjsgIfpn2kKihZX7+U0AMmXbJR2SPfET2yUfkgHxE",
+	"rtcQdjWpXycfQVDsIwIKq+Y0GSRyQZPKb6IJnc6g8rT02TzoAPd8ypXR3KtuXv536QFm/FARPNByoBLG",
+	"ZjA0SO2BRwGZrHyx9FTzJLMaEz5kqUD84IrnUj1IuTqp/mSe0YVHKr36qPx6TDobJFKx5b9cgmGUyOjE",
+	"eQt4NIFE0lyaqaKhC4U+KbaILUz4KQsJNXaQUdgM4UpzJ3R2gUxZAGiCW4HoILhKpGB9MZ8wAVBsoL2p",
+	"CZS7YdsKcWSfP+JPWAxJrN4boACPLupz0YqD8uuVj2b2ALx74JpsJbYh6QkzpyGIq8F+pxWgO9B+UzgJ",
+	"P/vkXz/7o+8/+4v/9/NffP/ZX/zcTR3UEF8OtXr7neaFxsVavpy8Mm8v63PLvkkh+ybUWbZigS4I9dXH",
+	"Gu2xGfpJfRDTqppLNq5vXlx7Cv8OTthibQsG7N3uzuSYJUWDd6N9oh4JbzuyApELc5KNU6YUJvq2yUHn",
+	"0EjwBNoC8BxS+Yry6iKNWqwIr0z4wMFdRIJeCOJpU5cH29/+t8Thsw1e0XlZBVe0Eaus7+jbkEGCalP7",
+	"bbFC9AWlBFY/yXVPpH1QKyrdOhei3xcU01h/sh07IfBNcOP5Bzcu5ZQ4aOyM2IoegUJAF30cYLv+VeZ5",
+	"yAr3A8wiIIpBb0VlOWdnzE+ZDUFAEZarICozGtmhQ2WMPikY1iEFRGTQEsqlIFq3xNV2X2Br8Ni/f4oN",
+	"aYyhFuKpd8pShfWiFuURnsRGIxbpIhMCKpPTTBxVGh0FzrKqhr/Q0eTFHFkvzD6AUs1dmNnvVtgKVufH",
+	"Fipf/OoPv/z0rz771S+ffe8fWufQ7B/g7F8swkZD8ffbDj//DRbiZSCDAATiZcn5TViI21kE4FmujUA8",
+	"zEReXWkl++YUK2Atc+fXvCWnnUYD+OhMqN/WpjGum3GK+33xzraXqa5U45RggQUtch8imvAhAroXxq9t",
+	"7YbIm7Z3s4gtwicXYxJSNZCjkOxo58C0TZ2X0Rj6wioUtv+Ea/hCXodnQ7OD3K0IHk7AGkCExJLnsfye",
+	"IYvk1GvJ5vQV9G2aY4uJ2BjrYmGrLqAWeUijEwBrdgUcUAqciRh9oeaFNsINqhKqQFIkCwB6oJHmp1Sz",
+	"EKCicakmZnwC7aL/n72r642kuNp/pdTvxe5K47F3WRY81nvBu7wEJCDRYomLDKJrpsszhXuqJl3dnp2s",
+	"ViIQwgZFipLcEIiiXAC5yCcSQgshyp9Z491/EdU5Vd3V4+6eaY/t8Xj7CrNu92fV+XjOc84D419iPmId",
+	"FwsQ6fUdzADRfvNuzPO5qRU2QdvW7gPWFcb2wI2nJDSHEi33iAz1c0D8KA3nEk8KE2Oy7M5+cy7FHCT3",
+	"TiLWCcetF4DdSUQGrK6yiQTG6SI7wRaGokS0yUtNc0nTXLLAvGkIrcDASsFOACCdajy1eS9KRCXd9ofG",
+	"XBbZow7ZQ30iJ7Hlgui7ZoEZ3n91wti+apERfUdGFQP9r7W6IpSDjZDvs5APpQxUyxRkW2k1l0C7DSK8",
+	"AacDIVXM+4W5rgW3TmQUzxXa0ndYNrc+EQ2sdfawVgRr5KLCWfNd8p1EuBzfxXb8pg2Q6tN/T3JvZUGu",
+	"WeZX0hn1GCzaWNE0pKWso9ZxthBRQznBgo4NaE0o5UReOJgnDXCBuwTtwDoeK7If9u2sNrJaU7vTUIxP",
+	"T4cXEw1LDlkKjtnaPovQYdPcSLVgBUJKqRi3fir9HpLYtN2j2J6KkZNlUBuTmbmTCDLJfdi5hbjOnUS8",
+	"gfe01riOfYz5uI4hSz4Vxd4lYSDX19SOvi+cq4/pYAP076u52XgIQYomj0jA1TikUyPGWbiHdungB3ji",
+	"s1S/Nhep4mnjvV8annZMB+aRCvXUywTT5zC0XzPD/OHMOLOEDlSbvCKMuFGYKH7AzO8d4YI+jSKu/9R0",
+	"78O8FDrYIeMkjlEFGhExM4sR6DAlIJT9mutFJpQhjKr7n629527dYtDzbN6WdajIKwQ6auw0Gx/+50+P",
+	"//HJ4bdfePBVOH6KZxaGtezrWg1fMP1YDVuwYQvWZQumRqzQhi3LFASDNxOKZo5u8x7814JW80iC1ApN",
+	"w1/tgIFDNgUdKMKVDjHbJey+kxu0htu3nty+6oV9Ml5fbjlXsPrQN2c4qwxlErWIdS1mZiLD+hTUHlJP",
+	"VcjtW2L1nhP8WeWDdofmjTQA6NkDoEvb85sLBq+11qFdHhY/rOT0tUjEcMvAj5DZwOAA3FZmquCIBswJ",
+	"h6HwipVfIY8HxfFEmkHf6C2u3tza7mI8POGKXSvl2J2H47goDLs0gL7x7K1nWM+rHf+uhFW3kOlpOHUN",
+	"p+7UOHXL29jWIvrCxbFzNTwExq03tYteBGZCfjbvL990m/WAG1ZSFE0LcQEDJKl501BxuhfooZo5aanr",
+	"LxrzZRMAr1C5PkngNwXK+usE/u7SwXzcF0CeS4SMnQkmFtNBNn6AmylftoqIC50iNqpP2vUO+LjrVWBc",
+	"awVv5V/J4cOHj77559Fn3x19+tujT36OrHjPIlwDvhe/HcoDd9jw0YMvn7z7s6PPvqvl11cGaTVoVoNm",
+	"nQTNOk8cS23ei+lgYfwKAgfws0L2ZDC12cmOpdImihkcy/IffCgV/6++85l2Ih7D9HWgn+mT6QTJnh9V",
+	"zR0J4z3bGotNU+YajAMCMSkeLJACZ0ulPseVio/decbrL4oQbK08MxymHSudZGrCg56UIaNiofiggeou",
+	"GFS3ApBOb5bFI2Ls0tNuhPS1X0UJ7TK07kIDdWWJso6uGoTuPBC6i4bNLQjLpSMJHYQOJkHJg8y9ybTO",
+	"jIkfeSVOITt5AGNB4ZhjpewMwesKF8JDUXgYQ4absQjLI4tBeU8DijeTJ3zz1fdfP3j81TePHr776OGH",
+	"hx+8/+hfnz96+FGtJGBVuF6FpWoAvQbQO01AbyVQXpo+bPaScL8+e9sx3cXDm/XmY0obZSO6hIIeWYzT",
+	"m6JkcRhqQy6kQAhF5yM4LoEoFrfJ7XxQZIc2G3uMO7JFZNQVgRRXsqiJ2K5ADjcBYlDgBUxDiL5WIvpm",
+	"qAIVgTP3wEpxglTs3TGPpjuEB8omUOlDdAXMkY4YqBXj3OgRV4qLAchC84DgJIh4wvvMapVI0WdFnkJ/",
+	"iHVDhlA1E6WrXG1OHsDq27r+/PYWfTbYoP3tWxvPPXezt9Hr99lG75mtG1vb2/T5ra3rXmuRw254cJsU",
+	"bsH7/uPPH3/03uGnf3zyxYNa7uT/9GI/f2+iL3uHKZ06FviVN61gCQoYNo7hckFEyMDXgYMUZETF1G1E",
+	"AZJlikzUykUXMvotZyz2rBswU7ArpoOnE78N4R5HfJuYPCWZ5FrwsJeajxjokhdnqXjhi5uo4v2VRYDw",
+	"26c1XV0qA82GyJeMEM9HPUUrGw52883CvPG2mbcEF+RxyKDFH+KLUIqBGXcfMdsM4ipAt463lWYT8O26",
+	"7gAGo/+8K8YwZNWgihbOia1Nt/0pRPESv48Z4kn3xNolifA9vI539Nm3j3/1/uEHfz389cMaPhze02qy",
+	"wgXMwiXMDZt079TSvZr2r6xYNCfjQxNZ6Ozn9deZRWz5E1yomIYhbBZQcNSev01ekhFBEwYag4V8DXO5",
+	"tW6ds7ZmLoECH/bScCh0Sh6nH3AxqQ/za9WhwYiLuYSKSMoRdBhZxFbfIBXTKyoLjpFvIUAy2RAuIP5U",
+	"JsdHJ84j4uO1fdIPKR9Z/WchY9JjXZvizyzbHeLvs59yu+KRl+GTQFpdCX1ZMxRJseiAReVzc07qu1fZ",
+	"sDQro2NKnrQ/YpWCOK3Uf7/QHzHyahzU9d0ronWUOu9lmR0NS2OdWBqLe18hN8KUsrMEf2PGLlp/zFm0",
+	"gdPCq2mV5hgjieTSKaEKxVlkxELc9vdYwv+GcsLKxhbucha9Ya5/lj40vUxVe655yMvDQsxmwedcqP5a",
+	"5R6UZ9plc1WUoDWBBbgA8rMPzNSD/9cLpZcgcBNSZUQPM27OjtvC22M6MVZ25cA54ORdMRlK5VJ6hjIM",
+	"lJmZJ7OzA94upGDgRNvkFaFinfTLPeLDXfroyynxxxFTLPY7xIc5DT4MMlZd8eQvH+NcXbJJvv/3Hw4/",
+	"+lT/8Pu/P3n3k2yNo76Smf7kzBjFlBsln3zDNrrq98MDPzei0FKZRomKCbvLVQyj/bLHG1GMc03Cr/eX",
+	"3DMTBc0nbcHIwhjeiykHy4lok9eRW8UVgTbnwIrJMv2YEF/A7MzyQCLdLGsVTCDxU42ZCLgYZMEEVn+P",
+	"/vbLo2//DIGDfZb0ZQPlmrMwsH//dixjGsLr8TreAABMWCNex3t2C/e84ZnKMMgu9eTD38Azn+zM13Nn",
+	"VjzMsVef/O5rODf+tkcV7zvPCKsTZynUtYgrioSyRdbwXJsIqnYElbm2Ys+2NOGVF9UqnHBp8x7+UEvi",
+	"Bf8EK7oAdYCFBsk1LgiP2+QFewz6O7T8dIbKKlw/kKO0VvBYl7DqTQv4mvJK5+2SExJMc3ujgmFql3I+",
+	"TwBkxK5nVVybW2axnld9rtKD7aa7vaGUngOl9BTcwc1FM6JayxFXSA0tF7NnZG5MUbp1tC8AQZc22YV/",
+	"cehCOVLTPpuauD+VWskSgJ2uABoSDEXCl5cfTQkVSS6QGACEp/keqGVdEM5PB4387JJdoXAEvDxgkasB",
+	"M8FHKy9JnovfupAaL5iFHj74xeGX73kniOxXU59c0Cw2/NWmoHl6/NXTsP8LEVlrpQWbAVdxxHuJzUQL",
+	"I6WX5WSGkGXML6Ks+uyIcw3tgUN6gHoVPcaERXmA2YHDRScsYqaYFKDggyF90iDoCqOrEYazrT5WBSMw",
+	"EXnxKHK9wV90n+uMjUnuWiUmBR/vqZODuQ0U4uwrjrUj54AaLRzsn3nUM3eT2BihPv17JrhaUHkGhKrz",
+	"sjCpLIuz/LFPx8KvpBB/Bt8FBWK7wSLWFT7uSJ9chemVDpA9YtdaxAcCuA9b2k/J336bvAnTe6AVVpGf",
+	"JCxhAcSBGEy1XEWXklTfvspVQ7gr0jPZa3RLLvYUcL0vZrZefWCirnd2WJXlNc6MRpMjYbrCayh1JJjT",
+	"mQeC9U67gV9S5XRv4czJSK3ikTRDnrFarqiybnPnYeqOpCm8KFMAgLC74xAU7k3LetGl8VvnrspjhmL2",
+	"lUFC9nbfwFPcT++PRhGdFt+eNq1WBoyDuFdpB34kR8UvQ5u9xV6GvlqP7eHg+OrLQdpe63pnCnNlb3cB",
+	"Dpqz0C9PGT2/e1Nr5f5zqUVyDppXVL/D+jIKsPcMCus4tiKTroNIN93BZMTiiPcxWYj4YBhbphgK6zIa",
+	"tMnrtoScldinXZEzWbAyp5kZ88lVJRMrBcfuxiwSNCQ8uLYDfWRGrg+KFlQRX/aBxhW8TWPfAEaWX3pF",
+	"kVD2aahXe1fkDpbCr6hAZ29tvfrQRjoKdH/yrt/Ybm9vQQNMjut2v+XpwE+wEDayjNwmGTwtvnhtiDve",
+	"ixtb2KSGn0b/zVCO9VmcN+p1dLR1a2Prxsb1m/pYtIYdTz83xLReywPZKq9zY3E8KfsYKyoVO6uhwPrg",
+	"tmmKxU2x+FhtQC8MQl0DXmm/l64Zu8a+IgrdvOf831zFOufYrJKG9kXbX2ztRZXU4z1DxdW1ZczruZXX",
+	"qnc9NLtkhzRFtnMosp3eNrpZM16qGrg5sxKuKMIDTDmMX57b2L2NrhVi8TGNh1kont+n3qzXq5MglVf/",
+	"bssoYiBKLGzcZ0fKgEArvLidXBTnRH8W8xBZw0BfjkY8bpNdiV296Xl7tL/fIoqZ+Wh4ZhJL4vep6LMw",
+	"ZBgO+hHbS0TAAr9jtJgXgIaxWreUaVm7cl0WYdn3550krlpNoa6WgW3KdU257vTKdafoSeZW7AqDMn1f",
+	"rJ9EPJ6CaeoxGrHohSQeep0fv6XtA7ZbFTkcwG/w1zqfinQGtwk2xTzJ7B/8iMlxyAzvaTSmgjPA32Yg",
+	"N1UA3d1OeVKtVHI+pGKQ0IFRIFR0qgyZPF8/HDEzIMCiWDgmuOAir0nBprMMEChStAtdYdE5XqU9Fioi",
+	"hTtWgotU8iw7j35HBQiZ6SQI2YE+D9zMTI3GKt7LvRZUujJ6lT01L36+N49zWyYyiocoQ8LDkATSOY3R",
+	"zzt+npd4qH2ycI7lo7GM4sIXIsVAX2bfOfod2Ss6FLpe4yEXZjiqqQjB+0tl7cwp2IHeZ0WTRaEMCu2L",
+	"tlblVHeZgikDLaO8IrUh79Mw5GLgvkDTnnbs5C8zGsbDtCN3HMk+U2qHyDETOn7IhrA6r5FFB7zPvPtv",
+	"3f9vAAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -159,7 +159,7 @@ func (s *Search) walk(ctx context.Context, q postgres.Querier, tenantID int32, q
 		w.add("w.k" + direction + ", ")
 	}
 	w.add("w.id"+direction+" LIMIT ?", limit)
-	return w.rows(ctx, q)
+	return w.rows(ctx, q, phase)
 }
 
 // tuning keeps the planner from plans that its estimates make attractive and hashes of names then make slow.

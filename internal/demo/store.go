@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/kezi-io/kezi/internal/directory"
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -60,38 +59,6 @@ func load(ctx context.Context, tx postgres.Tx, table string, columns []string, r
 	return nil
 }
 
-func insertPeople(ctx context.Context, tx postgres.Tx, t tenant.Tenant, anchor tenant.Day, people []person) error {
-	var customers, metrics, ids [][]any
-	for _, p := range people {
-		at := momentAt(anchor, p.created.day, p.created.second, t.Zone)
-		customers = append(customers, []any{t.ID, p.ID, 1, string(p.Kind), p.Name, string(p.Stage), orNull(p.Source.Channel),
-			orNull(p.Source.Detail), orNull(p.Source.Campaign), orNull(p.Owner), orNull(p.Country), orNull(p.Province), orNull(p.City),
-			orNull(p.Industry), at, at})
-		metrics = append(metrics, []any{t.ID, p.ID, 0, 0, 0, 0, 0})
-		for _, id := range p.ExternalIDs {
-			ids = append(ids, []any{t.ID, id.Source, id.ID, p.ID, at})
-		}
-	}
-	err := load(ctx, tx, "customers", []string{"tenant_id", "id", "version", "kind", "name", "stage", "source_channel", "source_detail",
-		"source_campaign", "owner", "country", "province", "city", "industry", "created_at", "updated_at"}, customers)
-	if err != nil {
-		return err
-	}
-	who := make([]uuid.UUID, len(people))
-	for i, p := range people {
-		who[i] = p.ID
-	}
-	if err := directory.Refresh(ctx, tx, t.ID, who); err != nil {
-		return err
-	}
-	err = load(ctx, tx, "customer_metrics", []string{"tenant_id", "customer_id", "purchase_count", "purchase_days", "spend_total",
-		"first_day_spend", "units_total"}, metrics)
-	if err != nil {
-		return err
-	}
-	return load(ctx, tx, "external_ids", []string{"tenant_id", "source", "external_id", "customer_id", "created_at"}, ids)
-}
-
 func insertOrders(ctx context.Context, tx postgres.Tx, t tenant.Tenant, anchor tenant.Day, w world) error {
 	const source = "shop"
 	var transactions, keys [][]any
@@ -116,19 +83,12 @@ func insertOrders(ctx context.Context, tx postgres.Tx, t tenant.Tenant, anchor t
 	return load(ctx, tx, "transaction_keys", []string{"tenant_id", "source", "key", "customer_id", "transaction_id"}, keys)
 }
 
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
 // chunk is how many customers one transaction removes.
 const chunk = 10_000
 
 // Tables with a tenant's rows, each after those that refer to it: first those that hang on a customer, then the others.
 var (
-	ofCustomers = []string{"customer_search", "customer_tags", "tier_placements", "customer_metrics", "external_ids", "transaction_keys", "transactions"}
+	ofCustomers = []string{"customer_search", "customer_tags", "tier_placements", "customer_metrics", "customer_stages", "external_ids", "transaction_keys", "transactions"}
 	ofTenants   = []string{"change_set_items", "events", "event_sequences", "idempotency_keys", "jobs", "import_chunks", "import_errors",
 		"import_row_counts", "imports", "tags", "tag_groups", "deleted_tags", "tiers", "tier_schemes", "exchange_rates"}
 )

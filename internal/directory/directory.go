@@ -6,6 +6,7 @@ package directory
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,19 +43,15 @@ type named struct {
 }
 
 func namesOf(c *customer.Customer) named {
-	return named{c.ID, c.Kind, []string{c.Name}}
+	names := append([]string{c.Name}, c.Aliases...)
+	if c.Company.LegalName != "" {
+		names = append(names, c.Company.LegalName)
+	}
+	return named{c.ID, c.Kind, names}
 }
 
 func (n named) equal(o named) bool {
-	if n.kind != o.kind || len(n.names) != len(o.names) {
-		return false
-	}
-	for i := range n.names {
-		if n.names[i] != o.names[i] {
-			return false
-		}
-	}
-	return true
+	return n.kind == o.kind && slices.Equal(n.names, o.names)
 }
 
 func (n named) row(tenantID int32) search.Row {

@@ -101,14 +101,14 @@ func TestFindsWhatANaiveReaderFinds(t *testing.T) { // S3-03
 		b := setup(t)
 		b.finder.SetFew(few)
 		var all []customer.Customer
-		for i := range 250 {
+		for i := range 150 {
 			n := name()
 			if n == "" {
 				continue
 			}
 			all = append(all, b.make([]customer.Kind{customer.Person, customer.Company}[i%2], n, customer.ExternalID{Source: "crm", ID: fmt.Sprintf("A%d", i)}))
 		}
-		for i := range 150 {
+		for i := range 60 {
 			needle := name()
 			if i%10 == 0 {
 				needle = fmt.Sprintf("a%d", i)
@@ -180,6 +180,12 @@ func TestEveryWriteIsFoundAtOnce(t *testing.T) { // S3-03
 	_, err = b.svc.Batch(b.ctx, b.call, []customer.Item{{ID: customer.ExternalID{Source: "s", ID: "K-9"}, Change: customer.Change{Name: ptr("Chloé")}}})
 	require.NoError(t, err)
 	require.Equal(t, []string{"Chloé"}, b.names("chloe"))
+	_, err = b.svc.Create(b.ctx, b.call, customer.Registration{Kind: customer.Company, Name: "鹅厂", Aliases: []string{"腾讯", "Tencent"},
+		Company: customer.CompanyDetails{LegalName: "深圳市腾讯计算机系统有限公司"}})
+	require.NoError(t, err)
+	for _, text := range []string{"腾讯", "tenc", "鹅厂", "深圳腾讯", "tengxun", "szstx"} {
+		require.Equal(t, text != "深圳腾讯", len(b.names(text)) == 1, text)
+	}
 	wrong, err := directory.Verify(b.ctx, b.db, b.of.ID, 10)
 	require.NoError(t, err)
 	require.Empty(t, wrong)

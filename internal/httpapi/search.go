@@ -69,6 +69,7 @@ func narrowings(p apigen.ListCustomersParams) []narrowing {
 	anyOf("stage", "stage", texts(p.Stage))
 	anyOf("source", "source", texts(p.Source))
 	anyOf("owner", "owner", or(p.Owner, nil))
+	anyOf("department", "departments", or(p.Department, nil))
 	anyOf("province", "province", or(p.Province, nil))
 	anyOf("city", "city", or(p.City, nil))
 	anyOf("industry", "industry", or(p.Industry, nil))

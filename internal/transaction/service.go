@@ -198,7 +198,7 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 func (s *Service) convert(ctx context.Context, q postgres.Querier, t tenant.Tenant, x *Transaction) error {
 	rate := big.NewRat(1, 1)
 	if x.Amount.Currency != t.Currency {
-		found, err := RateOn(ctx, q, t.ID, x.Amount.Currency, x.Day)
+		found, err := tenant.RateOn(ctx, q, t.ID, x.Amount.Currency, x.Day)
 		if err != nil {
 			return err
 		}

@@ -43,6 +43,42 @@ func (e BatchStatus) Valid() bool {
 	}
 }
 
+// Defines values for BirthdayCalendar.
+const (
+	BirthdayCalendarLunar BirthdayCalendar = "lunar"
+	BirthdayCalendarSolar BirthdayCalendar = "solar"
+)
+
+// Valid indicates whether the value is a known member of the BirthdayCalendar enum.
+func (e BirthdayCalendar) Valid() bool {
+	switch e {
+	case BirthdayCalendarLunar:
+		return true
+	case BirthdayCalendarSolar:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for BirthdayGivenCalendar.
+const (
+	BirthdayGivenCalendarLunar BirthdayGivenCalendar = "lunar"
+	BirthdayGivenCalendarSolar BirthdayGivenCalendar = "solar"
+)
+
+// Valid indicates whether the value is a known member of the BirthdayGivenCalendar enum.
+func (e BirthdayGivenCalendar) Valid() bool {
+	switch e {
+	case BirthdayGivenCalendarLunar:
+		return true
+	case BirthdayGivenCalendarSolar:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CalibrationUnitsTime.
 const (
 	CalibrationUnitsTimeWeek CalibrationUnitsTime = "week"
@@ -126,26 +162,38 @@ func (e CustomerFacetField) Valid() bool {
 
 // Defines values for CustomerField.
 const (
-	CustomerFieldAttributes  CustomerField = "attributes"
-	CustomerFieldCity        CustomerField = "city"
-	CustomerFieldCountry     CustomerField = "country"
-	CustomerFieldCreatedAt   CustomerField = "created_at"
-	CustomerFieldDeletedAt   CustomerField = "deleted_at"
-	CustomerFieldExternalIds CustomerField = "external_ids"
-	CustomerFieldIndustry    CustomerField = "industry"
-	CustomerFieldOwner       CustomerField = "owner"
-	CustomerFieldProvince    CustomerField = "province"
-	CustomerFieldSource      CustomerField = "source"
-	CustomerFieldStage       CustomerField = "stage"
-	CustomerFieldUpdatedAt   CustomerField = "updated_at"
+	CustomerFieldAliases        CustomerField = "aliases"
+	CustomerFieldAttributes     CustomerField = "attributes"
+	CustomerFieldCity           CustomerField = "city"
+	CustomerFieldCompany        CustomerField = "company"
+	CustomerFieldCountry        CustomerField = "country"
+	CustomerFieldCreatedAt      CustomerField = "created_at"
+	CustomerFieldDeletedAt      CustomerField = "deleted_at"
+	CustomerFieldDepartments    CustomerField = "departments"
+	CustomerFieldDistrict       CustomerField = "district"
+	CustomerFieldExternalIds    CustomerField = "external_ids"
+	CustomerFieldGiven          CustomerField = "given"
+	CustomerFieldIndustry       CustomerField = "industry"
+	CustomerFieldIndustryCode   CustomerField = "industry_code"
+	CustomerFieldIndustryScheme CustomerField = "industry_scheme"
+	CustomerFieldOwner          CustomerField = "owner"
+	CustomerFieldPerson         CustomerField = "person"
+	CustomerFieldProvince       CustomerField = "province"
+	CustomerFieldSource         CustomerField = "source"
+	CustomerFieldStage          CustomerField = "stage"
+	CustomerFieldUpdatedAt      CustomerField = "updated_at"
 )
 
 // Valid indicates whether the value is a known member of the CustomerField enum.
 func (e CustomerField) Valid() bool {
 	switch e {
+	case CustomerFieldAliases:
+		return true
 	case CustomerFieldAttributes:
 		return true
 	case CustomerFieldCity:
+		return true
+	case CustomerFieldCompany:
 		return true
 	case CustomerFieldCountry:
 		return true
@@ -153,11 +201,23 @@ func (e CustomerField) Valid() bool {
 		return true
 	case CustomerFieldDeletedAt:
 		return true
+	case CustomerFieldDepartments:
+		return true
+	case CustomerFieldDistrict:
+		return true
 	case CustomerFieldExternalIds:
+		return true
+	case CustomerFieldGiven:
 		return true
 	case CustomerFieldIndustry:
 		return true
+	case CustomerFieldIndustryCode:
+		return true
+	case CustomerFieldIndustryScheme:
+		return true
 	case CustomerFieldOwner:
+		return true
+	case CustomerFieldPerson:
 		return true
 	case CustomerFieldProvince:
 		return true
@@ -256,6 +316,69 @@ func (e CustomerTagSource) Valid() bool {
 	}
 }
 
+// Defines values for Education.
+const (
+	EducationAssociate  Education = "associate"
+	EducationBachelor   Education = "bachelor"
+	EducationDoctorate  Education = "doctorate"
+	EducationJuniorHigh Education = "junior_high"
+	EducationMaster     Education = "master"
+	EducationOther      Education = "other"
+	EducationPrimary    Education = "primary"
+	EducationSeniorHigh Education = "senior_high"
+	EducationVocational Education = "vocational"
+)
+
+// Valid indicates whether the value is a known member of the Education enum.
+func (e Education) Valid() bool {
+	switch e {
+	case EducationAssociate:
+		return true
+	case EducationBachelor:
+		return true
+	case EducationDoctorate:
+		return true
+	case EducationJuniorHigh:
+		return true
+	case EducationMaster:
+		return true
+	case EducationOther:
+		return true
+	case EducationPrimary:
+		return true
+	case EducationSeniorHigh:
+		return true
+	case EducationVocational:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Gender.
+const (
+	GenderFemale  Gender = "female"
+	GenderMale    Gender = "male"
+	GenderOther   Gender = "other"
+	GenderUnknown Gender = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the Gender enum.
+func (e Gender) Valid() bool {
+	switch e {
+	case GenderFemale:
+		return true
+	case GenderMale:
+		return true
+	case GenderOther:
+		return true
+	case GenderUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk      HealthStatus = "ok"
@@ -283,6 +406,24 @@ const (
 func (e ImportFormat) Valid() bool {
 	switch e {
 	case ImportFormatCsv:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportRegistrationCheck.
+const (
+	ImportRegistrationCheckRefuse ImportRegistrationCheck = "refuse"
+	ImportRegistrationCheckWarn   ImportRegistrationCheck = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ImportRegistrationCheck enum.
+func (e ImportRegistrationCheck) Valid() bool {
+	switch e {
+	case ImportRegistrationCheckRefuse:
+		return true
+	case ImportRegistrationCheckWarn:
 		return true
 	default:
 		return false
@@ -322,6 +463,24 @@ func (e ImportCreateFormat) Valid() bool {
 	}
 }
 
+// Defines values for ImportCreateRegistrationCheck.
+const (
+	ImportCreateRegistrationCheckRefuse ImportCreateRegistrationCheck = "refuse"
+	ImportCreateRegistrationCheckWarn   ImportCreateRegistrationCheck = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ImportCreateRegistrationCheck enum.
+func (e ImportCreateRegistrationCheck) Valid() bool {
+	switch e {
+	case ImportCreateRegistrationCheckRefuse:
+		return true
+	case ImportCreateRegistrationCheckWarn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ImportEncoding.
 const (
 	ImportEncodingGb18030 ImportEncoding = "gb18030"
@@ -334,6 +493,24 @@ func (e ImportEncoding) Valid() bool {
 	case ImportEncodingGb18030:
 		return true
 	case ImportEncodingUTF8:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportErrorSeverity.
+const (
+	ImportErrorSeverityError   ImportErrorSeverity = "error"
+	ImportErrorSeverityWarning ImportErrorSeverity = "warning"
+)
+
+// Valid indicates whether the value is a known member of the ImportErrorSeverity enum.
+func (e ImportErrorSeverity) Valid() bool {
+	switch e {
+	case ImportErrorSeverityError:
+		return true
+	case ImportErrorSeverityWarning:
 		return true
 	default:
 		return false
@@ -385,6 +562,51 @@ func (e ImportType) Valid() bool {
 	case ImportTypeCustomers:
 		return true
 	case ImportTypeTransactions:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IncomeBand.
+const (
+	IncomeBandHigh        IncomeBand = "high"
+	IncomeBandLow         IncomeBand = "low"
+	IncomeBandLowerMiddle IncomeBand = "lower_middle"
+	IncomeBandMiddle      IncomeBand = "middle"
+	IncomeBandUpperMiddle IncomeBand = "upper_middle"
+)
+
+// Valid indicates whether the value is a known member of the IncomeBand enum.
+func (e IncomeBand) Valid() bool {
+	switch e {
+	case IncomeBandHigh:
+		return true
+	case IncomeBandLow:
+		return true
+	case IncomeBandLowerMiddle:
+		return true
+	case IncomeBandMiddle:
+		return true
+	case IncomeBandUpperMiddle:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IndustryScheme.
+const (
+	IndustrySchemeGbt4754 IndustryScheme = "gbt4754"
+	IndustrySchemeIsic    IndustryScheme = "isic"
+)
+
+// Valid indicates whether the value is a known member of the IndustryScheme enum.
+func (e IndustryScheme) Valid() bool {
+	switch e {
+	case IndustrySchemeGbt4754:
+		return true
+	case IndustrySchemeIsic:
 		return true
 	default:
 		return false
@@ -502,14 +724,18 @@ func (e ScoreParamsPatchFamily) Valid() bool {
 // Defines values for SourceChannel.
 const (
 	SourceChannelAdvertising SourceChannel = "advertising"
+	SourceChannelEmail       SourceChannel = "email"
 	SourceChannelEvent       SourceChannel = "event"
 	SourceChannelExhibition  SourceChannel = "exhibition"
+	SourceChannelForm        SourceChannel = "form"
 	SourceChannelImport      SourceChannel = "import"
 	SourceChannelOther       SourceChannel = "other"
 	SourceChannelPhone       SourceChannel = "phone"
 	SourceChannelReferral    SourceChannel = "referral"
+	SourceChannelResearch    SourceChannel = "research"
 	SourceChannelSocial      SourceChannel = "social"
 	SourceChannelStore       SourceChannel = "store"
+	SourceChannelSystem      SourceChannel = "system"
 	SourceChannelThirdParty  SourceChannel = "third_party"
 	SourceChannelVisit       SourceChannel = "visit"
 	SourceChannelWebsite     SourceChannel = "website"
@@ -520,9 +746,13 @@ func (e SourceChannel) Valid() bool {
 	switch e {
 	case SourceChannelAdvertising:
 		return true
+	case SourceChannelEmail:
+		return true
 	case SourceChannelEvent:
 		return true
 	case SourceChannelExhibition:
+		return true
+	case SourceChannelForm:
 		return true
 	case SourceChannelImport:
 		return true
@@ -532,15 +762,46 @@ func (e SourceChannel) Valid() bool {
 		return true
 	case SourceChannelReferral:
 		return true
+	case SourceChannelResearch:
+		return true
 	case SourceChannelSocial:
 		return true
 	case SourceChannelStore:
+		return true
+	case SourceChannelSystem:
 		return true
 	case SourceChannelThirdParty:
 		return true
 	case SourceChannelVisit:
 		return true
 	case SourceChannelWebsite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StageMoveFrom.
+const (
+	StageMoveFromActive   StageMoveFrom = "active"
+	StageMoveFromDormant  StageMoveFrom = "dormant"
+	StageMoveFromLead     StageMoveFrom = "lead"
+	StageMoveFromLost     StageMoveFrom = "lost"
+	StageMoveFromProspect StageMoveFrom = "prospect"
+)
+
+// Valid indicates whether the value is a known member of the StageMoveFrom enum.
+func (e StageMoveFrom) Valid() bool {
+	switch e {
+	case StageMoveFromActive:
+		return true
+	case StageMoveFromDormant:
+		return true
+	case StageMoveFromLead:
+		return true
+	case StageMoveFromLost:
+		return true
+	case StageMoveFromProspect:
 		return true
 	default:
 		return false
@@ -700,6 +961,43 @@ func (e PutImportContentParamsContentEncoding) Valid() bool {
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
 
+// Birthday Example: {"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988}
+type Birthday struct {
+	// Age Completed years today, where the year is known.
+	Age       *int             `json:"age,omitempty"`
+	Calendar  BirthdayCalendar `json:"calendar"`
+	Day       int              `json:"day"`
+	LeapMonth *bool            `json:"leap_month,omitempty"`
+	Month     int              `json:"month"`
+
+	// NextOn The next day on which it is kept, solar, today included, in the tenant's zone.
+	NextOn openapi_types.Date `json:"next_on"`
+
+	// SolarDate The solar day of birth, where the year is known.
+	SolarDate *openapi_types.Date `json:"solar_date,omitempty"`
+	Year      *int                `json:"year,omitempty"`
+}
+
+// BirthdayCalendar defines model for Birthday.Calendar.
+type BirthdayCalendar string
+
+// BirthdayGiven A day of the solar (公历) or lunar (农历) calendar, given as a whole; leave the year away where it is not known. Without
+// one, the 30th of a lunar month is kept on the 29th where the month is short, and a leap month's day in the plain month.
+//
+// Example: {"calendar":"lunar","day":15,"month":8,"year":1988}
+type BirthdayGiven struct {
+	Calendar BirthdayGivenCalendar `json:"calendar"`
+	Day      int                   `json:"day"`
+
+	// LeapMonth Whether the month is a leap month (闰月), lunar only.
+	LeapMonth *bool `json:"leap_month,omitempty"`
+	Month     int   `json:"month"`
+	Year      *int  `json:"year,omitempty"`
+}
+
+// BirthdayGivenCalendar defines model for BirthdayGiven.Calendar.
+type BirthdayGivenCalendar string
+
 // Calibration defines model for Calibration.
 type Calibration struct {
 	// Diagnostics What is worth knowing about the fit; empty when all is well.
@@ -743,6 +1041,43 @@ type ChangeSetItemPage struct {
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
 
+// CompanyDetails Only on a customer of kind `company`.
+//
+// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
+type CompanyDetails struct {
+	// AnnualRevenue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AnnualRevenue      *Money              `json:"annual_revenue,omitempty"`
+	BusinessScope      *string             `json:"business_scope,omitempty"`
+	Employees          *int32              `json:"employees,omitempty"`
+	LegalName          *string             `json:"legal_name,omitempty"`
+	RegisteredOn       *openapi_types.Date `json:"registered_on,omitempty"`
+	RegistrationNumber *string             `json:"registration_number,omitempty"`
+
+	// RegistrationScheme What the number is.
+	RegistrationScheme *string `json:"registration_scheme,omitempty"`
+
+	// RegistrationValid Whether the number passes the check of its scheme; absent where there is none. Only an import that was told to warn keeps one that does not.
+	RegistrationValid *bool `json:"registration_valid,omitempty"`
+}
+
+// CompanyPatch Merged member by member; null clears one.
+//
+// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
+type CompanyPatch struct {
+	AnnualRevenue      nullable.Nullable[Money]              `json:"annual_revenue,omitempty"`
+	BusinessScope      nullable.Nullable[string]             `json:"business_scope,omitempty"`
+	Employees          nullable.Nullable[int32]              `json:"employees,omitempty"`
+	LegalName          nullable.Nullable[string]             `json:"legal_name,omitempty"`
+	RegisteredOn       nullable.Nullable[openapi_types.Date] `json:"registered_on,omitempty"`
+	RegistrationNumber nullable.Nullable[string]             `json:"registration_number,omitempty"`
+
+	// RegistrationScheme What the number is: `uscc` (China's unified social credit code, checked), or any other short name (`duns`, `ein`, `vat`,
+	// `uen`, `other`), whose numbers are kept as sent, in capitals. `uscc` unless told, where the country is CN or absent.
+	RegistrationScheme nullable.Nullable[string] `json:"registration_scheme,omitempty"`
+}
+
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 // `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
 //
@@ -760,18 +1095,46 @@ type Condition = json.RawMessage
 
 // Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Customer struct {
+	// Aliases Other names, such as old ones; searches find them.
+	Aliases *[]string `json:"aliases,omitempty"`
+
 	// Attributes Your own fields by their keys.
 	Attributes *map[string]interface{} `json:"attributes,omitempty"`
-	City       *string                 `json:"city,omitempty"`
+
+	// City In China the short name, 杭州.
+	City *string `json:"city,omitempty"`
+
+	// Company Only on a customer of kind `company`.
+	//
+	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
+	Company *CompanyDetails `json:"company,omitempty"`
 
 	// Country ISO 3166-1 alpha-2 code.
-	Country     *string             `json:"country,omitempty"`
-	CreatedAt   *time.Time          `json:"created_at,omitempty"`
-	DeletedAt   *time.Time          `json:"deleted_at,omitempty"`
+	Country   *string    `json:"country,omitempty"`
+	CreatedAt *time.Time `json:"created_at,omitempty"`
+	DeletedAt *time.Time `json:"deleted_at,omitempty"`
+
+	// Departments Labels of the departments that look after the customer.
+	Departments *[]string `json:"departments,omitempty"`
+
+	// District In China the full name, 西湖区.
+	District    *string             `json:"district,omitempty"`
 	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	ID          openapi_types.UUID  `json:"id"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
+
+	// Given What was sent where another form of it is stored, by the name of the member: `{"city": "杭州市"}` beside the stored
+	// `杭州`. Absent when everything is stored as it was sent.
+	Given *map[string]string `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+
+	// Industry A label.
+	Industry *string `json:"industry,omitempty"`
+
+	// IndustryCode The code in that classification.
+	IndustryCode *string `json:"industry_code,omitempty"`
+
+	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
+	Kind           CustomerKind    `json:"kind"`
 
 	// Metrics Over all purchases (paid, to_ship, shipped or completed), in the base currency, days in the tenant's zone.
 	//
@@ -780,7 +1143,14 @@ type Customer struct {
 	Name    string   `json:"name"`
 
 	// Owner Who looks after the customer.
-	Owner    *string         `json:"owner,omitempty"`
+	Owner *string `json:"owner,omitempty"`
+
+	// Person Only on a customer of kind `person`.
+	//
+	// Example: {"birthday":{"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988},"education":"bachelor","gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"],"style":"简约"}}
+	Person *PersonDetails `json:"person,omitempty"`
+
+	// Province In China the short name, 浙江.
 	Province *string         `json:"province,omitempty"`
 	Scores   *[]ScoreSummary `json:"scores,omitempty"`
 	Source   *CustomerSource `json:"source,omitempty"`
@@ -793,6 +1163,9 @@ type Customer struct {
 
 	// Version Raised by each change of the customer's own fields.
 	Version int64 `json:"version"`
+
+	// Warnings What was odd about the write that this answers, and let pass; never in reads.
+	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
 // CustomerAttributes Your own fields by their keys; merged key by key, and null removes one.
@@ -832,6 +1205,9 @@ type CustomerBatchOutcome struct {
 	Problem *Problem    `json:"problem,omitempty"`
 	Status  BatchStatus `json:"status"`
 	Version *int64      `json:"version,omitempty"`
+
+	// Warnings What was odd and let pass.
+	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
 // CustomerBatchResult defines model for CustomerBatchResult.
@@ -841,22 +1217,43 @@ type CustomerBatchResult struct {
 
 // CustomerCreate defines model for CustomerCreate.
 type CustomerCreate struct {
+	Aliases *[]string `json:"aliases,omitempty"`
+
 	// Attributes Your own fields by their keys; merged key by key, and null removes one.
 	//
 	// Example: {"member_card":"VIP-0042"}
-	Attributes  *CustomerAttributes `json:"attributes,omitempty"`
-	City        *string             `json:"city,omitempty"`
-	Country     *string             `json:"country,omitempty"`
-	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
-	Name        string              `json:"name"`
-	Owner       *string             `json:"owner,omitempty"`
-	Province    *string             `json:"province,omitempty"`
-	Source      *CustomerSource     `json:"source,omitempty"`
+	Attributes *CustomerAttributes `json:"attributes,omitempty"`
+	City       *string             `json:"city,omitempty"`
+
+	// Company Merged member by member; null clears one.
+	//
+	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
+	Company      *CompanyPatch       `json:"company,omitempty"`
+	Country      *string             `json:"country,omitempty"`
+	Departments  *[]string           `json:"departments,omitempty"`
+	District     *string             `json:"district,omitempty"`
+	ExternalIds  *[]ExternalIdentity `json:"external_ids,omitempty"`
+	Industry     *string             `json:"industry,omitempty"`
+	IndustryCode *string             `json:"industry_code,omitempty"`
+
+	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
+	Kind           CustomerKind    `json:"kind"`
+	Name           string          `json:"name"`
+	Owner          *string         `json:"owner,omitempty"`
+
+	// Person Merged member by member; null clears one.
+	//
+	// Example: {"birthday":{"calendar":"lunar","day":15,"month":8,"year":1988},"gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"]}}
+	Person   *PersonPatch    `json:"person,omitempty"`
+	Province *string         `json:"province,omitempty"`
+	Source   *CustomerSource `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
+
+	// StageReason Why the customer is in this stage, for the history.
+	StageReason *string `json:"stage_reason,omitempty"`
 }
 
 // CustomerExpansion defines model for CustomerExpansion.
@@ -923,18 +1320,36 @@ type CustomerPage struct {
 
 // CustomerPatch defines model for CustomerPatch.
 type CustomerPatch struct {
-	Attributes nullable.Nullable[CustomerAttributes]  `json:"attributes,omitempty"`
-	City       nullable.Nullable[string]              `json:"city,omitempty"`
-	Country    nullable.Nullable[string]              `json:"country,omitempty"`
-	Industry   nullable.Nullable[string]              `json:"industry,omitempty"`
-	Kind       *CustomerKind                          `json:"kind,omitempty"`
-	Name       *string                                `json:"name,omitempty"`
-	Owner      nullable.Nullable[string]              `json:"owner,omitempty"`
-	Province   nullable.Nullable[string]              `json:"province,omitempty"`
-	Source     nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
+	// AddAliases Adds other names to those there are, such as the old name in the call that changes it.
+	AddAliases *[]string `json:"add_aliases,omitempty"`
+
+	// Aliases Replaces all other names.
+	Aliases     nullable.Nullable[[]string]           `json:"aliases,omitempty"`
+	Attributes  nullable.Nullable[CustomerAttributes] `json:"attributes,omitempty"`
+	City        nullable.Nullable[string]             `json:"city,omitempty"`
+	Company     nullable.Nullable[CompanyPatch]       `json:"company,omitempty"`
+	Country     nullable.Nullable[string]             `json:"country,omitempty"`
+	Departments nullable.Nullable[[]string]           `json:"departments,omitempty"`
+	District    nullable.Nullable[string]             `json:"district,omitempty"`
+
+	// Industry A label; taken from the code where none is sent.
+	Industry nullable.Nullable[string] `json:"industry,omitempty"`
+
+	// IndustryCode A section (I), division (65), group (651) or class (6510).
+	IndustryCode   nullable.Nullable[string]              `json:"industry_code,omitempty"`
+	IndustryScheme nullable.Nullable[IndustryScheme]      `json:"industry_scheme,omitempty"`
+	Kind           *CustomerKind                          `json:"kind,omitempty"`
+	Name           *string                                `json:"name,omitempty"`
+	Owner          nullable.Nullable[string]              `json:"owner,omitempty"`
+	Person         nullable.Nullable[PersonPatch]         `json:"person,omitempty"`
+	Province       nullable.Nullable[string]              `json:"province,omitempty"`
+	Source         nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
+
+	// StageReason Why the stage moves, for the history; it says nothing where the stage stays.
+	StageReason *string `json:"stage_reason,omitempty"`
 }
 
 // CustomerSearch defines model for CustomerSearch.
@@ -977,7 +1392,8 @@ type CustomerSearchTotal string
 type CustomerSource struct {
 	Campaign *string `json:"campaign,omitempty"`
 
-	// Channel How the customer was won.
+	// Channel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+	// yours such as an older CRM, `third_party` bought data or reports.
 	Channel SourceChannel `json:"channel"`
 
 	// Detail Which shop, page, partner.
@@ -988,7 +1404,8 @@ type CustomerSource struct {
 type CustomerSourcePatch struct {
 	Campaign nullable.Nullable[string] `json:"campaign,omitempty"`
 
-	// Channel How the customer was won.
+	// Channel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+	// yours such as an older CRM, `third_party` bought data or reports.
 	Channel *SourceChannel            `json:"channel,omitempty"`
 	Detail  nullable.Nullable[string] `json:"detail,omitempty"`
 }
@@ -1032,6 +1449,9 @@ type Diagnostic struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 }
+
+// Education The highest level: 小学, 初中, 高中, 中职 (中专, 技校), 大专, 本科, 硕士, 博士, 其他 (GB/T 4658).
+type Education string
 
 // Event Example: {"actor":"demo-writer","change_set":"01890a5d-ac96-774b-bcce-b302099aa001","changed":["city"],"customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","customer_version":2,"id":"01890a5d-ac96-774b-bcce-b302099ab001","occurred_at":"2026-02-14T02:00:00Z","previous":{"city":"上海"},"request_id":"6f9619ff","seq":42,"subject":{"id":"01890a5d-ac96-774b-bcce-b302099a8001","type":"customer"},"type":"customer.updated"}
 type Event struct {
@@ -1251,6 +1671,9 @@ type FilterSource struct {
 // FilterValues defines model for FilterValues.
 type FilterValues = []string
 
+// Gender `unknown` was asked and not told; leave the member away for who was never asked.
+type Gender string
+
 // Health defines model for Health.
 type Health struct {
 	// Checks Each part, `ok` or what is wrong with it.
@@ -1271,14 +1694,15 @@ type Import struct {
 	Currency  *string            `json:"currency,omitempty"`
 
 	// CustomersCreated Customers made for transactions whose customer was unknown.
-	CustomersCreated int64               `json:"customers_created"`
-	Encoding         ImportEncoding      `json:"encoding"`
-	Error            *JobError           `json:"error,omitempty"`
-	Failed           int64               `json:"failed"`
-	Format           ImportFormat        `json:"format"`
-	ID               openapi_types.UUID  `json:"id"`
-	JobID            *openapi_types.UUID `json:"job_id,omitempty"`
-	Mapping          map[string]string   `json:"mapping"`
+	CustomersCreated  int64                    `json:"customers_created"`
+	Encoding          ImportEncoding           `json:"encoding"`
+	Error             *JobError                `json:"error,omitempty"`
+	Failed            int64                    `json:"failed"`
+	Format            ImportFormat             `json:"format"`
+	ID                openapi_types.UUID       `json:"id"`
+	JobID             *openapi_types.UUID      `json:"job_id,omitempty"`
+	Mapping           map[string]string        `json:"mapping"`
+	RegistrationCheck *ImportRegistrationCheck `json:"registration_check,omitempty"`
 
 	// Rows Data rows read so far.
 	Rows   int64        `json:"rows"`
@@ -1291,18 +1715,27 @@ type Import struct {
 	Updated   int64     `json:"updated"`
 	UpdatedAt time.Time `json:"updated_at"`
 	Version   int64     `json:"version"`
+
+	// Warned Of the rows created and updated, those with a warning.
+	Warned *int64 `json:"warned,omitempty"`
 }
 
 // ImportFormat defines model for Import.Format.
 type ImportFormat string
 
+// ImportRegistrationCheck defines model for Import.RegistrationCheck.
+type ImportRegistrationCheck string
+
 // ImportCreate defines model for ImportCreate.
 type ImportCreate struct {
-	// Currency Of rows without a mapped currency; the base currency unless told.
+	// Currency Of rows without a mapped currency, and of annual revenues; the base currency unless told.
 	Currency *string               `json:"currency,omitempty"`
 	Encoding *ImportCreateEncoding `json:"encoding,omitempty"`
 	Format   *ImportCreateFormat   `json:"format,omitempty"`
 	Mapping  map[string]string     `json:"mapping"`
+
+	// RegistrationCheck What a registration number of a company with a wrong check character does: its row is refused (unless told), or written with a warning.
+	RegistrationCheck *ImportCreateRegistrationCheck `json:"registration_check,omitempty"`
 
 	// Source The system that the file comes from; its ids are known under this name.
 	Source string     `json:"source"`
@@ -1315,10 +1748,13 @@ type ImportCreateEncoding string
 // ImportCreateFormat defines model for ImportCreate.Format.
 type ImportCreateFormat string
 
+// ImportCreateRegistrationCheck What a registration number of a company with a wrong check character does: its row is refused (unless told), or written with a warning.
+type ImportCreateRegistrationCheck string
+
 // ImportEncoding defines model for ImportEncoding.
 type ImportEncoding string
 
-// ImportError Example: {"code":"bad_date","column":"date","detail":"there is no such day; send YYYY-MM-DD or an RFC 3339 moment","line":17}
+// ImportError Example: {"code":"bad_date","column":"date","detail":"there is no such day; send YYYY-MM-DD or an RFC 3339 moment","line":17,"severity":"error"}
 type ImportError struct {
 	Code string `json:"code"`
 
@@ -1328,7 +1764,13 @@ type ImportError struct {
 
 	// Line Line of the file on which the row begins; the header is line 1.
 	Line int64 `json:"line"`
+
+	// Severity The row of an `error` was refused; that of a `warning` was written.
+	Severity ImportErrorSeverity `json:"severity"`
 }
+
+// ImportErrorSeverity The row of an `error` was refused; that of a `warning` was written.
+type ImportErrorSeverity string
 
 // ImportErrorPage defines model for ImportErrorPage.
 type ImportErrorPage struct {
@@ -1367,6 +1809,13 @@ type ImportStatus string
 
 // ImportType defines model for ImportType.
 type ImportType string
+
+// IncomeBand One of five bands (低, 中间偏下, 中间, 中间偏上, 高), as the National Bureau of Statistics of China groups households. Where
+// their limits are is for each company to decide.
+type IncomeBand string
+
+// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+type IndustryScheme string
 
 // Job Example: {"counts":{"scored":9400},"created_at":"2026-02-14T02:00:00Z","id":"01890a5d-ac96-774b-bcce-b302099ac001","kind":"score_run","progress":0.4,"status":"running","subject":{"id":"01890a5d-ac96-774b-bcce-b302099ad001","type":"score_run"},"version":3}
 type Job struct {
@@ -1487,6 +1936,48 @@ type Page struct {
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
+
+// PersonDetails Only on a customer of kind `person`.
+//
+// Example: {"birthday":{"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988},"education":"bachelor","gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"],"style":"简约"}}
+type PersonDetails struct {
+	// Birthday Example: {"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988}
+	Birthday *Birthday `json:"birthday,omitempty"`
+
+	// Education The highest level: 小学, 初中, 高中, 中职 (中专, 技校), 大专, 本科, 硕士, 博士, 其他 (GB/T 4658).
+	Education *Education `json:"education,omitempty"`
+
+	// Gender `unknown` was asked and not told; leave the member away for who was never asked.
+	Gender *Gender `json:"gender,omitempty"`
+
+	// IncomeBand One of five bands (低, 中间偏下, 中间, 中间偏上, 高), as the National Bureau of Statistics of China groups households. Where
+	// their limits are is for each company to decide.
+	IncomeBand *IncomeBand `json:"income_band,omitempty"`
+	Interests  *[]string   `json:"interests,omitempty"`
+	Occupation *string     `json:"occupation,omitempty"`
+
+	// Preferences What the person likes, by key: a text or a list of texts.
+	Preferences *map[string]interface{} `json:"preferences,omitempty"`
+}
+
+// PersonPatch Merged member by member; null clears one.
+//
+// Example: {"birthday":{"calendar":"lunar","day":15,"month":8,"year":1988},"gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"]}}
+type PersonPatch struct {
+	Birthday    nullable.Nullable[BirthdayGiven] `json:"birthday,omitempty"`
+	Education   nullable.Nullable[Education]     `json:"education,omitempty"`
+	Gender      nullable.Nullable[Gender]        `json:"gender,omitempty"`
+	IncomeBand  nullable.Nullable[IncomeBand]    `json:"income_band,omitempty"`
+	Interests   nullable.Nullable[[]string]      `json:"interests,omitempty"`
+	Occupation  nullable.Nullable[string]        `json:"occupation,omitempty"`
+	Preferences nullable.Nullable[Preferences]   `json:"preferences,omitempty"`
+}
+
+// Preferences What a person likes, by short keys of your own (`style`, `colour`, `size`, `channel`): a text, or a list of texts. Merged
+// key by key; null removes one.
+//
+// Example: {"colour":["藏青","米白"],"size":"M","style":"简约"}
+type Preferences = json.RawMessage
 
 // Problem What went wrong (RFC 9457).
 type Problem struct {
@@ -1786,8 +2277,45 @@ type ScoreSummary struct {
 	Value float64 `json:"value"`
 }
 
-// SourceChannel How the customer was won.
+// SourceChannel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+// yours such as an older CRM, `third_party` bought data or reports.
 type SourceChannel string
+
+// StageMove Example: {"actor":"user:li","at":"2026-02-03T04:05:06Z","cause":"api","from":"prospect","reason":"签了年度合同","to":"active"}
+type StageMove struct {
+	// Actor Who moved the customer.
+	Actor string    `json:"actor"`
+	At    time.Time `json:"at"`
+
+	// Cause By which way: `api`, `batch`, `import`; `upgrade` for stages older than this history.
+	Cause string `json:"cause"`
+
+	// From Absent for the first stage.
+	From   *StageMoveFrom `json:"from,omitempty"`
+	Reason *string        `json:"reason,omitempty"`
+
+	// To Where the relation stands.
+	To CustomerStage `json:"to"`
+}
+
+// StageMoveFrom Absent for the first stage.
+type StageMoveFrom string
+
+// StageMovePage defines model for StageMovePage.
+type StageMovePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool        `json:"has_more"`
+	Items   []StageMove `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
 
 // Subject defines model for Subject.
 type Subject struct {
@@ -2223,6 +2751,9 @@ type ImportID = openapi_types.UUID
 // InCity defines model for InCity.
 type InCity = FilterValues
 
+// InDepartment defines model for InDepartment.
+type InDepartment = FilterValues
+
 // InIndustry defines model for InIndustry.
 type InIndustry = FilterValues
 
@@ -2375,6 +2906,9 @@ type ListCustomersParams struct {
 	// Owner Only customers whom this person looks after; repeated, one of the people.
 	Owner *InOwner `form:"owner,omitempty" json:"owner,omitempty"`
 
+	// Department Only customers of this department; repeated, of one of the departments.
+	Department *InDepartment `form:"department,omitempty" json:"department,omitempty"`
+
 	// Province Only customers of this province; repeated, of one of the provinces.
 	Province *InProvince `form:"province,omitempty" json:"province,omitempty"`
 
@@ -2500,6 +3034,15 @@ type DeleteCustomerExternalIDParams struct {
 type PutCustomerExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// ListCustomerStagesParams defines parameters for ListCustomerStages.
+type ListCustomerStagesParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
@@ -3107,8 +3650,9 @@ type ClientInterface interface {
 	//
 	// `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 	// `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
-	// `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
+	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
+	// `scores.clv`. Customers without a value come last either way.
 	//
 	// `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
@@ -3302,6 +3846,13 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/scores (the `ListCustomerScores` operationId).
 	ListCustomerScores(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCustomerStages List the stages that a customer went through
+	//
+	// Every move of the lifecycle stage, newest first, with who or what moved the customer.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/stages (the `ListCustomerStages` operationId).
+	ListCustomerStages(ctx context.Context, customerID CustomerID, params *ListCustomerStagesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCustomerTags List a customer's tags
 	//
 	// Every tag that the customer carries, with who put it there, when and why.
@@ -3452,9 +4003,17 @@ type ClientInterface interface {
 	//
 	// `mapping` names the column for each field. Spaces around values mean nothing.
 	//
-	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+	// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+	// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+	// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+	// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+	// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+	// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+	// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+	// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -3480,9 +4039,17 @@ type ClientInterface interface {
 	//
 	// `mapping` names the column for each field. Spaces around values mean nothing.
 	//
-	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+	// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+	// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+	// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+	// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+	// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+	// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+	// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+	// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -4105,8 +4672,9 @@ func (c *Client) ListChangeSetItems(ctx context.Context, changeSetID openapi_typ
 //
 // `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 // `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
-// `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
+// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
+// `scores.clv`. Customers without a value come last either way.
 //
 // `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
@@ -4500,6 +5068,23 @@ func (c *Client) ListCustomerScores(ctx context.Context, customerID CustomerID, 
 	return c.Client.Do(req)
 }
 
+// ListCustomerStages List the stages that a customer went through
+//
+// Every move of the lifecycle stage, newest first, with who or what moved the customer.
+//
+// Corresponds with GET /v1/customers/{customer_id}/stages (the `ListCustomerStages` operationId).
+func (c *Client) ListCustomerStages(ctx context.Context, customerID CustomerID, params *ListCustomerStagesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerStagesRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCustomerTags List a customer's tags
 //
 // Every tag that the customer carries, with who put it there, when and why.
@@ -4810,9 +5395,17 @@ func (c *Client) ListImports(ctx context.Context, params *ListImportsParams, req
 //
 // `mapping` names the column for each field. Spaces around values mean nothing.
 //
-// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -4848,9 +5441,17 @@ func (c *Client) CreateImportWithBody(ctx context.Context, params *CreateImportP
 //
 // `mapping` names the column for each field. Spaces around values mean nothing.
 //
-// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -6306,6 +6907,18 @@ func NewListCustomersRequest(server string, params *ListCustomersParams) (*http.
 
 		}
 
+		if params.Department != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "department", *params.Department, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Province != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "province", *params.Province, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
@@ -7383,6 +7996,79 @@ func NewListCustomerScoresRequest(server string, customerID CustomerID) (*http.R
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListCustomerStagesRequest constructs an http.Request for the ListCustomerStages method
+func NewListCustomerStagesRequest(server string, customerID CustomerID, params *ListCustomerStagesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/stages", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -11292,8 +11978,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 	// `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
-	// `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
+	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
+	// `scores.clv`. Customers without a value come last either way.
 	//
 	// `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
@@ -11503,6 +12190,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/scores (the `ListCustomerScores` operationId).
 	ListCustomerScoresWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*ListCustomerScoresResponse, error)
 
+	// ListCustomerStagesWithResponse List the stages that a customer went through
+	//
+	// Every move of the lifecycle stage, newest first, with who or what moved the customer.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/stages (the `ListCustomerStages` operationId).
+	ListCustomerStagesWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerStagesParams, reqEditors ...RequestEditorFn) (*ListCustomerStagesResponse, error)
+
 	// ListCustomerTagsWithResponse List a customer's tags
 	//
 	// Every tag that the customer carries, with who put it there, when and why.
@@ -11669,9 +12365,17 @@ type ClientWithResponsesInterface interface {
 	//
 	// `mapping` names the column for each field. Spaces around values mean nothing.
 	//
-	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+	// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+	// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+	// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+	// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+	// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+	// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+	// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+	// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -11697,9 +12401,17 @@ type ClientWithResponsesInterface interface {
 	//
 	// `mapping` names the column for each field. Spaces around values mean nothing.
 	//
-	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+	// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+	// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+	// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+	// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+	// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+	// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+	// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+	// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -13875,6 +14587,89 @@ func (r ListCustomerScoresResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListCustomerScoresResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCustomerStagesResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerStages
+type ListCustomerStagesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListCustomerStagesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StageMovePage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCustomerStagesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerStagesResponse) GetJSON200() *StageMovePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCustomerStagesResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCustomerStagesResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCustomerStagesResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListCustomerStagesResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCustomerStagesResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerStagesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerStagesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerStagesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerStagesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -19433,8 +20228,9 @@ func (c *ClientWithResponses) ListChangeSetItemsWithResponse(ctx context.Context
 //
 // `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 // `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
-// `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
+// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
+// `scores.clv`. Customers without a value come last either way.
 //
 // `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
@@ -19764,6 +20560,21 @@ func (c *ClientWithResponses) ListCustomerScoresWithResponse(ctx context.Context
 	return ParseListCustomerScoresResponse(rsp)
 }
 
+// ListCustomerStagesWithResponse List the stages that a customer went through
+//
+// Every move of the lifecycle stage, newest first, with who or what moved the customer.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/stages (the `ListCustomerStages` operationId).
+func (c *ClientWithResponses) ListCustomerStagesWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerStagesParams, reqEditors ...RequestEditorFn) (*ListCustomerStagesResponse, error) {
+	rsp, err := c.ListCustomerStages(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerStagesResponse(rsp)
+}
+
 // ListCustomerTagsWithResponse List a customer's tags
 //
 // Every tag that the customer carries, with who put it there, when and why.
@@ -20026,9 +20837,17 @@ func (c *ClientWithResponses) ListImportsWithResponse(ctx context.Context, param
 //
 // `mapping` names the column for each field. Spaces around values mean nothing.
 //
-// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -20060,9 +20879,17 @@ func (c *ClientWithResponses) CreateImportWithBodyWithResponse(ctx context.Conte
 //
 // `mapping` names the column for each field. Spaces around values mean nothing.
 //
-// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -22458,6 +23285,80 @@ func ParseListCustomerScoresResponse(rsp *http.Response) (*ListCustomerScoresRes
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListCustomerScoresResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCustomerStagesResponse parses an HTTP response from a ListCustomerStagesWithResponse call
+func ParseListCustomerStagesResponse(rsp *http.Response) (*ListCustomerStagesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerStagesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StageMovePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListCustomerStagesResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -21,9 +21,6 @@ ALTER TABLE customer_search ALTER COLUMN terms SET STATISTICS 1000;
 -- An id is looked for without saying which system it is from.
 CREATE INDEX external_ids_id_idx ON external_ids (tenant_id, external_id);
 
--- Filter panels count by these.
-CREATE INDEX customers_industry_idx ON customers (tenant_id, industry, id) WHERE deleted_at IS NULL AND industry IS NOT NULL;
-
 SELECT kezi_protect(t::regclass) FROM unnest(ARRAY['customer_search']) t;
 
 -- +goose Down

@@ -114,7 +114,7 @@ func TestFindingCustomers(t *testing.T) {
 			"owner=li&source=store":                {"张建国"},
 			"kind=company":                         {"华信（集团）股份有限公司"},
 			"industry=" + url.QueryEscape("软件"):    {"华信（集团）股份有限公司"},
-			"province=" + url.QueryEscape("上海"):    {"曾國藩"},
+			"province=" + url.QueryEscape("浙江"):    {"张建国华"},
 			"created_to=2020-01-01":                {},
 			"updated_from=2020-01-01&kind=company": {"华信（集团）股份有限公司"},
 			"last_purchase_from=2020-01-01":        {},

@@ -346,6 +346,48 @@ func (e CustomerExpansion) Valid() bool {
 	}
 }
 
+// Defines values for CustomerFacetField.
+const (
+	CustomerFacetFieldCity     CustomerFacetField = "city"
+	CustomerFacetFieldCountry  CustomerFacetField = "country"
+	CustomerFacetFieldIndustry CustomerFacetField = "industry"
+	CustomerFacetFieldKind     CustomerFacetField = "kind"
+	CustomerFacetFieldOwner    CustomerFacetField = "owner"
+	CustomerFacetFieldProvince CustomerFacetField = "province"
+	CustomerFacetFieldSource   CustomerFacetField = "source"
+	CustomerFacetFieldStage    CustomerFacetField = "stage"
+	CustomerFacetFieldTags     CustomerFacetField = "tags"
+	CustomerFacetFieldTiers    CustomerFacetField = "tiers"
+)
+
+// Valid indicates whether the value is a known member of the CustomerFacetField enum.
+func (e CustomerFacetField) Valid() bool {
+	switch e {
+	case CustomerFacetFieldCity:
+		return true
+	case CustomerFacetFieldCountry:
+		return true
+	case CustomerFacetFieldIndustry:
+		return true
+	case CustomerFacetFieldKind:
+		return true
+	case CustomerFacetFieldOwner:
+		return true
+	case CustomerFacetFieldProvince:
+		return true
+	case CustomerFacetFieldSource:
+		return true
+	case CustomerFacetFieldStage:
+		return true
+	case CustomerFacetFieldTags:
+		return true
+	case CustomerFacetFieldTiers:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerField.
 const (
 	CustomerFieldAliases        CustomerField = "aliases"
@@ -1171,6 +1213,30 @@ func (e TransactionStatus) Valid() bool {
 	}
 }
 
+// Defines values for UnmatchedWordReason.
+const (
+	UnmatchedWordReasonLeftOut     UnmatchedWordReason = "left_out"
+	UnmatchedWordReasonNotFound    UnmatchedWordReason = "not_found"
+	UnmatchedWordReasonNotTogether UnmatchedWordReason = "not_together"
+	UnmatchedWordReasonTooShort    UnmatchedWordReason = "too_short"
+)
+
+// Valid indicates whether the value is a known member of the UnmatchedWordReason enum.
+func (e UnmatchedWordReason) Valid() bool {
+	switch e {
+	case UnmatchedWordReasonLeftOut:
+		return true
+	case UnmatchedWordReasonNotFound:
+		return true
+	case UnmatchedWordReasonNotTogether:
+		return true
+	case UnmatchedWordReasonTooShort:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Total.
 const (
 	TotalEstimate Total = "estimate"
@@ -1848,6 +1914,34 @@ type CustomerCreate struct {
 // CustomerExpansion defines model for CustomerExpansion.
 type CustomerExpansion string
 
+// CustomerFacet defines model for CustomerFacet.
+type CustomerFacet struct {
+	// Field A field of the filter language, so that a value can go straight into `filter`: `city`, `tags`, `tiers.value`.
+	Field string `json:"field"`
+
+	// Label In the language of `Accept-Language`.
+	Label string `json:"label"`
+
+	// Missing Customers without a value.
+	Missing int64 `json:"missing"`
+
+	// Other Customers with values that are not listed; absent where a customer may have several.
+	Other *int64 `json:"other,omitempty"`
+
+	// Values The 50 most frequent values, the most frequent first.
+	Values []CustomerFacetValue `json:"values"`
+}
+
+// CustomerFacetField defines model for CustomerFacetField.
+type CustomerFacetField string
+
+// CustomerFacetValue defines model for CustomerFacetValue.
+type CustomerFacetValue struct {
+	Count int64  `json:"count"`
+	Label string `json:"label"`
+	Value string `json:"value"`
+}
+
 // CustomerField defines model for CustomerField.
 type CustomerField string
 
@@ -1856,6 +1950,12 @@ type CustomerKind string
 
 // CustomerPage defines model for CustomerPage.
 type CustomerPage struct {
+	// Facets With `facets` only.
+	Facets *[]CustomerFacet `json:"facets,omitempty"`
+
+	// FacetsAreEstimates Whether the counts were made in a sample.
+	FacetsAreEstimates *bool `json:"facets_are_estimates,omitempty"`
+
 	// HasMore Whether another page follows.
 	HasMore bool       `json:"has_more"`
 	Items   []Customer `json:"items"`
@@ -1868,6 +1968,9 @@ type CustomerPage struct {
 
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+
+	// Unmatched With `q` only and when the first page is empty.
+	Unmatched *[]UnmatchedWord `json:"unmatched,omitempty"`
 }
 
 // CustomerPatch defines model for CustomerPatch.
@@ -1914,7 +2017,10 @@ type CustomerPatch struct {
 type CustomerSearch struct {
 	Cursor *string              `json:"cursor,omitempty"`
 	Expand *[]CustomerExpansion `json:"expand,omitempty"`
-	Fields *[]CustomerField     `json:"fields,omitempty"`
+
+	// Facets As in the list.
+	Facets *[]CustomerFacetField `json:"facets,omitempty"`
+	Fields *[]CustomerField      `json:"fields,omitempty"`
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
@@ -1930,11 +2036,14 @@ type CustomerSearch struct {
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
-	Filter     *Condition           `json:"filter,omitempty"`
-	FilterText *string              `json:"filter_text,omitempty"`
-	Limit      *int                 `json:"limit,omitempty"`
-	Sort       *string              `json:"sort,omitempty"`
-	Total      *CustomerSearchTotal `json:"total,omitempty"`
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+	Limit      *int       `json:"limit,omitempty"`
+
+	// Q As in the list.
+	Q     *string              `json:"q,omitempty"`
+	Sort  *string              `json:"sort,omitempty"`
+	Total *CustomerSearchTotal `json:"total,omitempty"`
 }
 
 // CustomerSearchTotal defines model for CustomerSearch.Total.
@@ -2222,6 +2331,9 @@ type FilterSource struct {
 	Measures []string `json:"measures"`
 	Name     string   `json:"name"`
 }
+
+// FilterValues defines model for FilterValues.
+type FilterValues = []string
 
 // Gender `unknown` was asked and not told; leave the member away for who was never asked.
 type Gender string
@@ -3375,6 +3487,21 @@ type TransactionPatch struct {
 // TransactionStatus Purchases are paid, to_ship, shipped and completed.
 type TransactionStatus string
 
+// UnmatchedWord A word of `q` that is to blame for a list without customers.
+type UnmatchedWord struct {
+	// Detail For people.
+	Detail string `json:"detail"`
+
+	// Reason `not_found`: no customer has it. `not_together`: customers have it, but none has all words. `left_out`: customers have all
+	// words, but the other conditions leave them out. `too_short`: as a part of a number it stands for too many.
+	Reason UnmatchedWordReason `json:"reason"`
+	Token  string              `json:"token"`
+}
+
+// UnmatchedWordReason `not_found`: no customer has it. `not_together`: customers have it, but none has all words. `left_out`: customers have all
+// words, but the other conditions leave them out. `too_short`: as a part of a number it stands for too many.
+type UnmatchedWordReason string
+
 // ValueFit defines model for ValueFit.
 type ValueFit struct {
 	Converged bool `json:"converged"`
@@ -3403,11 +3530,20 @@ type ContactID = openapi_types.UUID
 // ContactPointID defines model for ContactPointId.
 type ContactPointID = openapi_types.UUID
 
+// CreatedFrom defines model for CreatedFrom.
+type CreatedFrom = openapi_types.Date
+
+// CreatedTo defines model for CreatedTo.
+type CreatedTo = openapi_types.Date
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
 // CustomerExpand defines model for CustomerExpand.
 type CustomerExpand = []CustomerExpansion
+
+// CustomerFacets defines model for CustomerFacets.
+type CustomerFacets = []CustomerFacetField
 
 // CustomerFields defines model for CustomerFields.
 type CustomerFields = []CustomerField
@@ -3417,6 +3553,9 @@ type CustomerFilter = string
 
 // CustomerID defines model for CustomerId.
 type CustomerID = openapi_types.UUID
+
+// CustomerQ defines model for CustomerQ.
+type CustomerQ = string
 
 // CustomerSort defines model for CustomerSort.
 type CustomerSort = string
@@ -3439,8 +3578,44 @@ type IfNoneMatch = string
 // ImportID defines model for ImportId.
 type ImportID = openapi_types.UUID
 
+// InCity defines model for InCity.
+type InCity = FilterValues
+
+// InDepartment defines model for InDepartment.
+type InDepartment = FilterValues
+
+// InIndustry defines model for InIndustry.
+type InIndustry = FilterValues
+
+// InKind defines model for InKind.
+type InKind = CustomerKind
+
+// InOwner defines model for InOwner.
+type InOwner = FilterValues
+
+// InProvince defines model for InProvince.
+type InProvince = FilterValues
+
+// InSource defines model for InSource.
+type InSource = []SourceChannel
+
+// InStage defines model for InStage.
+type InStage = []CustomerStage
+
+// InTag defines model for InTag.
+type InTag = FilterValues
+
+// InTier defines model for InTier.
+type InTier = FilterValues
+
 // JobID defines model for JobId.
 type JobID = openapi_types.UUID
+
+// LastPurchaseFrom defines model for LastPurchaseFrom.
+type LastPurchaseFrom = openapi_types.Date
+
+// LastPurchaseTo defines model for LastPurchaseTo.
+type LastPurchaseTo = openapi_types.Date
 
 // Limit defines model for Limit.
 type Limit = int
@@ -3471,6 +3646,12 @@ type TagID = openapi_types.UUID
 
 // Total defines model for Total.
 type Total string
+
+// UpdatedFrom defines model for UpdatedFrom.
+type UpdatedFrom = openapi_types.Date
+
+// UpdatedTo defines model for UpdatedTo.
+type UpdatedTo = openapi_types.Date
 
 // ValidateOnly defines model for ValidateOnly.
 type ValidateOnly = bool
@@ -3519,6 +3700,12 @@ type ListChangeSetItemsParams struct {
 
 // ListCustomersParams defines parameters for ListCustomers.
 type ListCustomersParams struct {
+	// Q What somebody would type into a search box, words separated by spaces, all of which have to be found: a piece of the name
+	// or an alias (one Chinese character is enough, `建国`, `son`), its pinyin or initials (`zhangjianguo`, `zjg`), a company with
+	// or without its legal form, a telephone number in any spelling or its last four and more digits, an email, an external id, a
+	// registration number.
+	Q *CustomerQ `form:"q,omitempty" json:"q,omitempty"`
+
 	// Limit Items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -3537,11 +3724,59 @@ type ListCustomersParams struct {
 	// Expand Add these to each customer.
 	Expand *CustomerExpand `form:"expand,omitempty" json:"expand,omitempty"`
 
-	// Total Whether to count all matches, not just this page. `estimate` is the planner's guess and costs nearly nothing.
+	// Total Whether to count all matches, not just this page. `estimate` costs nearly nothing: exact where few match, else a guess of the query planner; `total_is_estimate` says which.
 	Total *ListCustomersParamsTotal `form:"total,omitempty" json:"total,omitempty"`
 
-	// Tag Only customers that carry the tag of this key.
-	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
+	// Facets Count the customers of all pages by these fields, for filter panels. `tags` and `tiers` need `tags:read` and `tiers:read`.
+	Facets *CustomerFacets `form:"facets,omitempty" json:"facets,omitempty"`
+
+	// Kind Only people, or only companies.
+	Kind *InKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Stage Only customers in this stage; repeated, in one of the stages.
+	Stage *InStage `form:"stage,omitempty" json:"stage,omitempty"`
+
+	// Source Only customers won by this channel; repeated, by one of the channels.
+	Source *InSource `form:"source,omitempty" json:"source,omitempty"`
+
+	// Owner Only customers whom this person looks after; repeated, one of the people.
+	Owner *InOwner `form:"owner,omitempty" json:"owner,omitempty"`
+
+	// Department Only customers of this department; repeated, of one of the departments.
+	Department *InDepartment `form:"department,omitempty" json:"department,omitempty"`
+
+	// Province Only customers of this province; repeated, of one of the provinces.
+	Province *InProvince `form:"province,omitempty" json:"province,omitempty"`
+
+	// City Only customers of this city; repeated, of one of the cities.
+	City *InCity `form:"city,omitempty" json:"city,omitempty"`
+
+	// Industry Only customers of this industry; repeated, of one of the industries.
+	Industry *InIndustry `form:"industry,omitempty" json:"industry,omitempty"`
+
+	// Tag Only customers that carry the tag of this key; repeated, one of the tags.
+	Tag *InTag `form:"tag,omitempty" json:"tag,omitempty"`
+
+	// Tier Only customers in this tier, written `scheme:tier`; repeated, in one of the tiers.
+	Tier *InTier `form:"tier,omitempty" json:"tier,omitempty"`
+
+	// CreatedFrom Only customers created on this day, in the tenant's zone, or later.
+	CreatedFrom *CreatedFrom `form:"created_from,omitempty" json:"created_from,omitempty"`
+
+	// CreatedTo Only customers created on this day or earlier.
+	CreatedTo *CreatedTo `form:"created_to,omitempty" json:"created_to,omitempty"`
+
+	// UpdatedFrom Only customers changed on this day or later.
+	UpdatedFrom *UpdatedFrom `form:"updated_from,omitempty" json:"updated_from,omitempty"`
+
+	// UpdatedTo Only customers last changed on this day or earlier.
+	UpdatedTo *UpdatedTo `form:"updated_to,omitempty" json:"updated_to,omitempty"`
+
+	// LastPurchaseFrom Only customers who last bought on this day or later.
+	LastPurchaseFrom *LastPurchaseFrom `form:"last_purchase_from,omitempty" json:"last_purchase_from,omitempty"`
+
+	// LastPurchaseTo Only customers who last bought on this day or earlier.
+	LastPurchaseTo *LastPurchaseTo `form:"last_purchase_to,omitempty" json:"last_purchase_to,omitempty"`
 
 	// Deleted List the deleted customers instead.
 	Deleted *bool `form:"deleted,omitempty" json:"deleted,omitempty"`
@@ -4800,6 +5035,13 @@ func (w *ServerInterfaceWrapper) ListCustomers(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListCustomersParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
 	// ------------- Optional query parameter "limit" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
@@ -4849,11 +5091,123 @@ func (w *ServerInterfaceWrapper) ListCustomers(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter total: %s", err))
 	}
 
+	// ------------- Optional query parameter "facets" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "facets", ctx.QueryParams(), &params.Facets, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter facets: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "stage" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "stage", ctx.QueryParams(), &params.Stage, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter stage: %s", err))
+	}
+
+	// ------------- Optional query parameter "source" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "source", ctx.QueryParams(), &params.Source, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter source: %s", err))
+	}
+
+	// ------------- Optional query parameter "owner" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "owner", ctx.QueryParams(), &params.Owner, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter owner: %s", err))
+	}
+
+	// ------------- Optional query parameter "department" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "department", ctx.QueryParams(), &params.Department, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter department: %s", err))
+	}
+
+	// ------------- Optional query parameter "province" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "province", ctx.QueryParams(), &params.Province, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter province: %s", err))
+	}
+
+	// ------------- Optional query parameter "city" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "city", ctx.QueryParams(), &params.City, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter city: %s", err))
+	}
+
+	// ------------- Optional query parameter "industry" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "industry", ctx.QueryParams(), &params.Industry, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter industry: %s", err))
+	}
+
 	// ------------- Optional query parameter "tag" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "tag", ctx.QueryParams(), &params.Tag, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tag", ctx.QueryParams(), &params.Tag, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tag: %s", err))
+	}
+
+	// ------------- Optional query parameter "tier" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tier", ctx.QueryParams(), &params.Tier, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_from", ctx.QueryParams(), &params.CreatedFrom, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_from: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_to", ctx.QueryParams(), &params.CreatedTo, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_to: %s", err))
+	}
+
+	// ------------- Optional query parameter "updated_from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "updated_from", ctx.QueryParams(), &params.UpdatedFrom, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter updated_from: %s", err))
+	}
+
+	// ------------- Optional query parameter "updated_to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "updated_to", ctx.QueryParams(), &params.UpdatedTo, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter updated_to: %s", err))
+	}
+
+	// ------------- Optional query parameter "last_purchase_from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "last_purchase_from", ctx.QueryParams(), &params.LastPurchaseFrom, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter last_purchase_from: %s", err))
+	}
+
+	// ------------- Optional query parameter "last_purchase_to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "last_purchase_to", ctx.QueryParams(), &params.LastPurchaseTo, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter last_purchase_to: %s", err))
 	}
 
 	// ------------- Optional query parameter "deleted" -------------
@@ -26627,580 +26981,607 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L17kxzHdSf6VTLKewMP1zS6ZwaPmQnF7hAEKUgEiAsMzfBycKezq7K7k1Od2azMmkYTgQjJXtmiRJnS",
-	"9dpc2dRqdde2FGFTWoUlkSYl+ctgAPCv/Qo38pzMenRXdVf3NDDgCgoFMd1dj3ycPO/zO/e9QA6GUjCh",
-	"lbd93+szGrIY/ry2R3vm35CpIOZDzaXwtr29PiMxUzKJA3ZGkSMWKy4FoYpQonQsRY8c0YiHVMu44fke",
-	"u0cHw4h5296+t7Hveb6ngj4bUPNkPR6aH5SOueh5Dx743msyoPiiyfe+2WcxIzr3dp/IGL54W3Z8whXp",
-	"ykSEjZlveOB7QxrTAdN2krthGDOlroflM6X48xlFeFicTbN1ZatJL4ZrNNi6tHb58mZnrRMEbK2z0Vxv",
-	"bm0FW81my/M9bp40pLrv+Z6gA3OnfeYBDz3fi9k7CY9Z6G3rOGH5oXdlPKDa2/aSBK6cXqyrUmga6KuJ",
-	"0nLA4qo5BPb3xSdBrzSb6+WTcA9d2SwqR48/Lzx42rpSuQP2mSsb+y3JxbwJkKG5aAlCmj8NePIKJpPE",
-	"Ssblk2gLdk8fBHBFm8gunLsh7THSYV0Zsx0iRTTGk09GXPfhAkUHjHR5pFlMqAiJkrFuuLm8k7B4nCco",
-	"eHt+yAN67zUmerrvbW82ty753oAL90WrfAZIlNfuDako2Y7dMDTjUoxoSRgN+unZwC0ZRjJk3naXRoqV",
-	"j5Lhk/Oj5JoNgJX8h5h1vW3vjy5kHPUCXqYuFEZmGKb3IJ0AjWM6Loz/Fc6iUE2P/3WzxjiBARt0WKx8",
-	"0mGKh4zw0He82CeHXISw4GbUdafWxZcuPTUY9JxpGUoo2RZzRkKuYexdGRN7OEg74HpMvkL2vYeffufR",
-	"rz/Z98juzZeJGjIRHmipaUT2k2Zzg32FtJrNZruKtpAEq2hrvdlsNusT19Nhs62nzmbtk+7IWJdtAWy/",
-	"j2e3vda255pwDTtirmYi5KJXtcbmbBdWOGRdmkRmTGtBzKhm4QE1V+RWvlVn3a/d0ywWNKpadx4SLoju",
-	"U03UWGk2KK797lqrcnWZffS81S0Sy/whvxrLZPglF8vXQzYYSs1EMP46G09P4U9lEhM5EuSQjYFEdJ8r",
-	"Yt7IlPYJ1WQglSbrFy+SoE9jGhiNq0F2ScyGjGogNC7I5XXSl0msSI9pBUKjy2OliUqCgClFaI9ykdIc",
-	"aqfZdHODXDOjrNq0i5fnb9r17g2qg36F/DPKcBupzAwy6FPRY0bp7FDFQmI4l4xJ+3wb1oKKsdGII6MN",
-	"U1XQWgm7x5VWO2SztU6k7rN4xBWrnmF3DYc1ix7LJnNTClYxoV3h5qMYE6kE32huklGfCSKk2ZqenWRI",
-	"FBfBzBGad80dZvk4B0MZV6pOHH5d4oAEraojj488+fH4muxUjfpt2VlmyJVc6m3ZOfl4X+MDXsL3rxsJ",
-	"T4YsBmWuirdHcHMpc7/YBI7OB8kA+DlyR/sxHQgXmvVYDCO5IUMWlbIUs3gD8+sZZbhKcf2C6Kh8eeCO",
-	"g0M4/dUrNKTa8Hpv2/t/3qJr7941/2mubR3cvd/0L60/+A+li3ZTala1y0JqtoRRQiu32Tzw5Pt8m0Vg",
-	"QFcNO7a/LzH0aovWPXQFw0+qR56IJY5VWD3oZAXjvWOuZZXUDI9iZeR8RKOElQ8Mb3o6FH0HZFDFYEF7",
-	"QhnXo0fobDF2hUqCvhFjbdWXwzbIORYP28UJmd8q5oPvrKlgleiE+Znurv1nnOfd7M/Gwdrd8+Xz3aM9",
-	"UMaqiKpnflyCrFglWcETT05Ye7RXNWZNe0uMuFs5Yk17KxivscZKvXZGxTH2diAToQmNIjIwmgJTvuGh",
-	"5O1EadQdQQKRNlOaD6hmbaNdgZshokKAntxLQCUUIQmk0ooIRuNo7PSVKukFhmKFaSKkMJTJhJFXb6Uf",
-	"7RBwgQPt3S2b8p+gm5MZq3x65lf7LDgk7IjFY9SmKNjkasRiMjJHbCSTKCR9Ohwy4ZNOop1SOWc61rvK",
-	"DqR5b+m0rJVvh9yRMmJUoPczZmoohWJg1t+U+oYMeZezElK7WaYFwoYY3dHYXAXNr2FM/1ubzaZ5UiCF",
-	"ZgL0DTocRhyduheGsexEbPDHbyv08KbUa+4InUvL2AoHR1yiTPF8L2Sa8sjsJAgwsDBIKJkCAgJqQqXc",
-	"3my2LY5lrLztt9InD7g4iJCn5J44MNTXYcZciRhVmrQyawXUd8/3wL3GYm/buwBb8OAuHhWmQI/c9i51",
-	"ty61trpdsxma6kR525ug7nINR/MlGpLbeEN2dtxiqAslc36Q39ZZzpdb+BDc2+L+3aCRObYsBMvErNQI",
-	"rReu0pUyx1GOlNu71on2TstDJg4GXCkO65YuMiUdRmPgAodMmGMtGAuZYzmz17GVreMbgia6L2P+LgvL",
-	"FrI4gFWs4U2JY4YllIKhcExJ74jFvAuCPRc2efPNN9d2E91nQpu1Y2VMkWqzCiOIlqTeUnjTnPAF7tPG",
-	"ifZJBXLIyvYpHQSJaHCIzBcuTn0VansUc81qbdxGtnGvyLjDw5CJsl0rDmcVu7ZXNQ/YRq4V0UxQAXuQ",
-	"iEMhR8KdgM2TcS/nfRFSH0A0Kr+8QqIm5a6qtYqb2SrelJq8Yh86zUSmX72ipYzBzeEGjzIBHG7craNb",
-	"vCsnWjy3FpoPmEz0JGF2ZDgmIQ/h4NE45kcMh8GIucO5ZrgicshieCnpU1Vrka9ki2z5NNlLRzG11JMD",
-	"XRXJLjlDt/pbJ1r9nCv0QNNDVpC7VICjKqVcQqOY0XBsXo8jcrcTXo+rb2UrflWKbsSD0qWeHtWqFtsM",
-	"hblAVkg1JV1gUopwR8+t9ROtqI3GGM42sK6xCUXGOgTNIhaUrDor2FrPVvBWzNIACnmF8qhcPE4NaFVr",
-	"mc4E+YRRm5yS69yXRNGxo9TWycSXOSYHWsqDiMY9VsomuCLwY2zOjCCt5uaVi5cvkc5Ys1oMobUxzRCu",
-	"Cc31mOxJSV6zL55a4YmhrZQxTMxpgg+Yw5Gu78UTre+AhZwemLkdJEIlw6GMNSsIMsWMKZN7KDyszrpe",
-	"zCtz6bPJDfNKsmeWs2RVKwa0ytU9owi8hZi3IBnrTN+bsdbrJ+MRXIA1V2XjdGJGDxWhJE4itkPQqIGj",
-	"REZGMJcaOkESx0wE4wOr2hRVEE2oINfvvE4211uXibuWwL0FU4cOjL1+wV1Rz+pZX89v8DCWAVOKdiJm",
-	"j0/Z9ro1WMV+viGMFq6lDNGihuiR0ukKtnG52rk1xI28eEKdOhH0iPLITLWwmfEYx0AiqmtpfBfzevMd",
-	"Fh/xgJE3Ck+fWsH8y1dj9Wgi5GiHZMOnXWMQ32Y6Hq/tmr8b4AKxD8slUk0sD40ZHl1Q8BQPjVUE3pjA",
-	"kMO2d/y9Dx9+9i/msyG32Hx19ab5mIWMt7315vqltWZrrdnaaza34f//2VyTC3bWDrKH3FhTgXns47/6",
-	"L48+/ifP9+rc7xK6ItphZmuPf/4bODBK0+jAUsF6q9lsXTFfx3xAzWTQkTaM5REI9m3v0S9//OS7H8CG",
-	"x4zBKP7hsyfv//mTT35BWuT4g08830uG4dy5W2HubbcewPOHLNYcvTq5NZ9NArsxo8B0H7jtmLRU72gq",
-	"QhqHRPVlrNN0kgmzNLd5U/GlO6+TjdalS2stQqNhn66tA6spf0huy3MuR7MWa0YBLr0nTwJz/ZT53b8/",
-	"/WOPHzExb9FeNRfdimgAy1bztZZoSt45oOqwzPu2FycMGRSar0AtRjLhDbkFTN17E9RY8rKULMvcyiDu",
-	"JEkU20mj9+Y72SW0kCdV8t6UvpcloJgFfMgt6530lkgSs4DxI6ZQqeSKKCYgEB+XP84drunhmO99IpJB",
-	"h8VGRvAo5KLnk1jKwY5dXHDJyETnHCDtIefbxuZpl74vf2Lrkm56gnM3cKEvbXqlYdPMOf+WB0RWTPVw",
-	"T8vOYrbdhaNVGGzm15adt1kAtqxl5FfhFuAnIZoWNLqV4zPWx7xC1rNQYlCB50wEiO7eLw1/FU//gm9L",
-	"T3Duvovzb5s4kYWMiPk3Z8d19plbcC6Fw7bgvdnJyt24UScpqorQbtEeklkUvd4FRXam2kLBsLo/QXhp",
-	"pmKtlEWnq5QlKxbOGTxs+pDczY/eptgse0rqTTs7L3d9TyQRKnugXtQ+QcXbnvWJmvv2eids7mMWOXHz",
-	"H7aaEzj3PQucyLnPqntC5zyo9MQ6KiwPaRhxaWgb1BSpdDTeJsd/8xcPP/274/c/88nD331w/PNvwZ+P",
-	"PvzWo08/hT+PP/nH9IJ/+8mjH/3AJ4/+9i8f/c0Pj9//rJELzXYSxYU5tP6EIaFlEnOIrHERJmb48HWc",
-	"xPAvC5PABRLBi1kSzPW9l8wxvmNtsPvpS63czISm+UtYZ53ne110tpU+kce6H9LxpEFkmN3GZd8LaMSM",
-	"auRte1EiqLEN4erWRd8bSGE26YrvQdo9rDDaAVtr6xeN8SAjGh+EIKC91taVK+kvY2Yeab6atgt6JRt3",
-	"VZqRaRYSc6ciWoZ07Oc0T/O12VAbJpnWTfJTyVYORmjMJZhb2QLZtZl+XMTo8MAuQdm5m/wpd2u6XKUZ",
-	"W+yeJiEdEynIqM+DPuGgSx6yofYJDNjH+RMugigJWeinDngIdJxR5F0pQOUs6HilKmhui0qzbczvOJwu",
-	"6Rhimbnqc9+HG39/nuqY7pVbR9yIbOnKVEJHy686A2mmsJvMLLdz1Omkzx5/61+O/+ovzhEZE6APcvb4",
-	"Lz6Cb9zwfALGGJaVjfoyYjskYi4pCVaHjujYrhjuo5Darhd5ExX4fSEF8+GWjabuoymDb4TJu903FGEu",
-	"Wt/S/dwmpNeA8eJjBocZxhB/OqMIEotLU+ECf2jsi3xuzv2ah33G2T3REUvzMzdas7MzJ8/eZEJJRW5P",
-	"fqny60POfvHh/3r00bfP+XbRpYjG5RZk+sosl3R93lgdxae3rLeK6adbuZzjBc9D2Sm4SiPeidPyxOIG",
-	"hZz2hFSaB2pGwF/Gug80CglBHWdjdrneIWww1GNMwKZRBJezKIIsoDo67cvpAKbVWt8bJnHQpzbtZ6Z+",
-	"bS98hcOc30mo0DyyAqT01Od07oxJyaTgq0R7u2xgxYWCLGXluEWHilDh8V1v+mSz6ZNLTTiFV5rk/yLp",
-	"2MhZcNtfPudDJvOAUZUUHAPZHiaC6/kVTdlGvwHXG2udRsn81fsTcxUs3QSZ4Xv9ApnMobE33FCLhDaQ",
-	"oizb9AZ9W8YEXoPLx1Xq3S91WYBbIsdNRowdlue55edhnRk4iNIJgG50h+nrmg2mR7+Yv27yrOZunvvu",
-	"UzAri3M/iXFptDIqxi9DHKGqEFCKnGPObDqU/bUDvLeYnnvfo0IkNDqI2RETCX4DER6jQEIFXLPZaDbB",
-	"r2QjPtve1Zt/aqbBBsNIjplZkpYxoiLWo9GBTUd89Mkvjz/610c//v6jH3//yc9/8vjnHz766LPH//r5",
-	"489//Oij97744feNsP/gU1Dbe1xpFrMQNdrW1taVtVZrrdVKf0TKP7DsYtvbam1uNjeazcvNK5uXWq2N",
-	"S3uTl2KytKEgFQSTP2JgyVnJE9rw1HrM2tobQPAP/NQMOQC/YKmXNbdcRdfexrpXLnOz5bxfZhsWlu3+",
-	"fFWwdC3vz7nOLWSlZYcPIlw15r7Trvv9GQqDfdqQKsWULaliwaEhY8PCcDQ7hHbA05vqZC4ZSbAGgUNA",
-	"ha0SwlDtiBoTJgqJlmREY0EOGRuq6dS9Mi2kzOK1B7Gel2eCI7O4x0JbqEs6Y/vXDjGGNwkiMLesNfEc",
-	"ntMaR7HGmarHfe3pulvplMg2ZPr8FdxFS/hLZh/XQm0T/i+nYjYrn195vmfXktbwFM3hBjWfMMUdTuZ1",
-	"W5KVbJO24dttcvZqnwt6RhkNpstZSJQMOI1IELOQa4gZ+sghWHgO0jipGGP5ZC60RM62w0Sotk/ajAvz",
-	"zxHVbX9ftBMGH+GG9jljaUvlxqEIjRnagRQjS2D2B3TINY1Uw40xERFTyF7yprr1mhq+dPUmjAx4FtqA",
-	"kws3q2intVVRtFPClWy2VzVLwtdV1tkTHTO2Tdr39z0qwn1vm7zVaDTuPjCLdH/fk/HUV0Jq8939RqPx",
-	"wHxnJmpsve6+MD9D+bi5YN/Llefvez7Z9+QQf+hphl+AMo3fmWO17z1o75A2F21Q7ttC6gPzQdNDZrbQ",
-	"aN5t37yOK2uGt7k6MGvbRlmwL/bFdWFM8AAClm0YTtuOkARUkD49YoSSbiICWADwBaQwNl0aaLVtp2Iv",
-	"sbNJBnYWXfxCx1QoCleoBvJmvGDERShHeNHGpYuh/dYQSrpy85bjIq6GD1XD7J7eF22VDM6WvNMvvCXo",
-	"UyFYRL5CzoxY58y+dy5FRrjYbLYbRi1MhDZ7GdKxapOzIe92WWyEayQDGhHz9TnfrFystN2IiJo/z+o+",
-	"2xfpVefguOSWb4eYMZpH06Oe+WeQ7uSA3gO0EBtHNpLdWmfmWOGCpXU+5m1ESTIwR9sMxyfGKFH+vgDT",
-	"XBmaQy8l5syDq+5se6sZmre21gdtZA3dWA7gleZ3LYlLXz3bzpIpGg34u7W+ttEyd8PD1tbHjQb+1Rq3",
-	"z+3sizZsXxs9G9npkUcM6wEM3QD17dqIeatJQsaGFkhhvdlEt5WacgkBQMlb9/HgmPOenRrP9+TQ2zYE",
-	"4lnL00j/ZrMJJoq7I8CEKriUCy+zUd+ycBme7z360cfHn/x37y5YFUU+4nv31npyzX75tpKicZuObjCl",
-	"0BZy4DaTCU9PIzFnHZKmAg75qbGE5Kf084AeQupUyIY01gOIknhf/OVfPvnVx1/8+c883+sxEYKO0mUD",
-	"Cm6HGu9N8YGsfnT8g589+psPpnN3XC4WvvDRNz5//Pc/OHmOzjPJdSku6Bz3kb34tsQksvxil6XK2CWf",
-	"YxAjBb2KF9dPl6m0hYYsVlhmXO5TNzpAPxlQ6zjOZ63MfWmd5BiqDhGfYuEUmZgNaHxYOilLYfefj7SS",
-	"XCJJIcEE9mTZnBKHVCaFqsjxySzDrMigFzMGllyfUXBwSCOybMXBiI7z4cFeTIVLUxbcBuow/7XMM+4G",
-	"tEySywrP1YLJF0ueunqmxyKHbXfa74RXL37SZpes5g/OhKuYdTWRiXbOYmNzatJlmBs3BT0yZ67pGVwU",
-	"nSh/fmCdZ5D/q+n2Oaq14iqVW9UBaoc0dwpeTasGnMyfaUe/eLLM1GlzazelH3DRjRImAvgQ9OlgiHzM",
-	"xT7M1wn+06OaHTI2hA9dLihW3WgW9AUPUANzWzHX9l3kSM99WK8+jcx91irO/eRhPlnKTHaY5xzQua+p",
-	"eWCXSHLJYzpOJftb+ZUTN08tUd1mI3utjSuk2Ww2zX9adZPV7TMMZ/a2vWEfcQ1c7vqj97776KPPYDcH",
-	"HRa7BP2B7PCITavAtXTdzNWemSx/fOVSa+OKdZu15mjEmW5Qgxs5TQKy1lIwz5n4m1ZOpIIL/MFckw6L",
-	"pOgpoiW6FnqSoYFZS5Y9C0U+zUufEMLKDH9EFRnFXGsmMq8U1QTte5W50G1O85xM5ppDQsKqtVVwkL7O",
-	"sSA5TfIrTuWrcsB8MpLxoU+oUlxpKvQ2ZntTEkNxPVF9QMwwSl3p0Gum0gNxzsukLxyMUj+mkjHQFJyt",
-	"1KOpbXwkZd7uSEVUhBEX+T8PZHyQ/q5lFB10Y2b+Vn0as/AgkJDVNozZgCeDgxj9u0eSDz3HpEFSDWkP",
-	"RR7GKvCagA0oj2aqFMOIarPRJeFFdO6AB5YG4DlqLGsyTdUTDFmMGuPEgcTTJ7sWmBWJp3x3VAWK0Zu5",
-	"bKBuLAery9UvD2i9YhQWIkXAyAD9JooExgbt0ODQoVOnzm4SMlpBbpZhTlXPCCLM+CJihrl8eQLgVPB0",
-	"zlOLJhwjARfcMJZHaHd1WGGHzqipTLRnXt0AjMdP4bMyc9QVUjo5spSBCrxqKaPwmYkvPOQl0quWuDox",
-	"316w/KGSxbwiLRdANrNNQpmMufDJPU5l30ypn/gk4uKQhRwkG9WKDocWR5qgqVlAiD5ZPUXGUxY0ylPe",
-	"MONY5zOxaxR+TJzXOidu4gwVjsk8gv86F+GMaJ0TmDukjZvVhmCbAnd+221xOy/2nMLZpffMt1YUjVjQ",
-	"h8P4zjvwiXck5DKbZ840es0gX5PyMBkueipTSPPFsMRPcFAynM3lEDKLh2YxAl+O3iZIpx7NpNCyU2ww",
-	"g6RfZP3yenFdxPHKBDHPnxhIrdmcnm8lt6Kr8LKYp53yZFY4j8VdRiuSxQu7PlZVwbQKMTX3LacktpZx",
-	"yOTYQt4ZgwACaaizjiMmhyekvO237tbzptAJbwqYXrnI4W//x/Hnnx3//e+8/PbYiDzMTcYFVAjEPHj4",
-	"6UdPPvnF8WcfYtEWnFdDyGqI0dmTogBgfSJT5Woloqy3ms0dW1uu6loXJ6uw9D0acVo6rNchBASqRYY5",
-	"K6PQWI1qhyhG46DPFOkatVH3Eeg/Hc20h3DyvVrHvJPoWbnsZVkzKdA9NsggHWjBwWNyyMaqNMm8HEvh",
-	"uiCQ5IQLm+Ys+QRj9BW4CmjSz+VkhXThBxPibz4JrHLrZ4uBU8SKCBkUui14j/Ptlyzia4bfp9UKuUvR",
-	"OoukPLTAKXkrejGqzRfYzqCnbhJFlpye/OO/P/q3v7XVk9PZjgUOWFOyZy04GML4lAy0N7s27H7Z2k6Z",
-	"GyObgGfddS5xx+wV5g9BNZbhp6FvDyIm/tk9wBRbzGszpxCTqvCAHX/6Z/veg7ZrmIOoGuZJ+6KNV7Qb",
-	"ZDfNNxZ57N70rYYl8WycmNUzxQBqOlFtveq4LL4KukRj1l1piXOZzyBkaVOUIKJK8a7FMpr9yCxzcxY5",
-	"XLeXI/h5bWvJ0r+zlAbMEPZc2rthL5uVFiJHoqyv0Jt9CYdQVZzCisjX3BIpuCrHbKvhT6p5/q9/+OiX",
-	"Py7HLglkzOqfzTvm8jvJAFTGknOZaSR1Nsfiw2caSc3btM0Z07SnFu4ctUdLWZ/mFlG31sP2OIsBlmfA",
-	"yuXOCZNpiht7m3LFQsOC0FuNyN0THu0zKqc3FNxzVZ5Q3xvRWHDRqyoiNIxHhmGudhAAeXM4dQgxrtCb",
-	"HjENJRY7RBhuZniCEeaqtjC3KGEp3tFsm67UVVudFWGXafdpKGY7ZID1F4dsbH45ZGNcEqi+iNlAHrGy",
-	"8guUIAcBjY2q/yfXb601m5vrGF66lx/RxVxxae2MSjvjl5Ywahe0xfNvcuVoA3rvOt6cuqHc5yWt9Ykp",
-	"vYq4EwvMiqWd+lbVRs9I34qq1Co5fIJ1Ceutym2mwBd4fyWbWjZph5+90MRr7Hn25LnzdBWfC/lnF/P4",
-	"3XI+snzntsUzXOo6UU7QeCS/kmkDlGK/uXTyc1f29UQHEnWfCfqpp2hapMjakJAZHOXsG/KoKQvG/OpL",
-	"upwYezpiy8517i6s9hAXNvbBifnvcnBt1T6i3TBkuU6ujlZ3AJsA+0mkTUoWcAjZYU4y3ZleovT5C57y",
-	"7A3rzXnuoDo7ltNTToJat4hHJ+V38/w5q96uknj4/D1bBj+s6F8p2+rWibf6BLB/K3OXZCO8WDLCvCdg",
-	"wRFOuQMK99e//Vma/ksmpqZm/oJLtIhZn564E+ArPluTG+46iBlV5W3zx8W0R67S7h1wp2+btzLS50rL",
-	"eDyRV3Fx0Sz4umZfpsPnk52ttyd1gzg3gHUtTHFCPyfESlMICt2pc29yAsYtu5+paUhnReZUxFW1pOG7",
-	"GryUw+SO8vTZmjysfhZKynL3cnLJOVUn2FB1ZlPBxz1rNVzGR5qvMTmOWTefRmi50vJZJKxcMCIW1pQO",
-	"KgNXu2GobC06JsZoSTQUmCNiBY1ZFtAyJ01G2JrdQYcFRkqjsxYcSdiExH9ams88rS/ihyxtSvyUlbsJ",
-	"txqDEm6Faku2oqtbjIr4c1WUsBaJlymIdbAsVgbbmqqUNcdbUC5rjXRuOBGp3XXHdsKmTxGWb8w0VI1T",
-	"Q187ULNvBJHreiNj65ELbf9/GlgwubS1jK0et2iIz0SHnYXd8Mx12nl0u0Ig3rlhqR1AZhBYZ69dvAlD",
-	"dm5rITo2t9t/7bFUBLt2iWII53D2+jmfhPwISsLI2UsXz/nY3NX83QKoSQiEwcfmuamhLT+yTHGud/om",
-	"Veg6lVzPn5I9P4spVbpr6gl59bsOT1oh/HKmsC/G8FF1X2DMT1PDh6sIxDWmdPodwjX2vHG9/fOtJcx9",
-	"SlPMZllU9a/U7+9Avs4zS9h9GpEEDCwt/Ey0NUqfF+la9dsW3Se95UCze7qkbLJG34KT5yMrGS/jOtFZ",
-	"R+hVdFuuprPs8C5AZ3QwpLwnlmCQaWLfnLg8DOuqvfhBlv43fX550CeqL4c+tMA2/421wBSFhcY2mQ1t",
-	"33137uKtFN4uh0np8skcUhD0/QVgDgtXBCloDW/53ZmvHJ94t040gJmEq0sR2d9MOXPMsB20Yc4iLNQV",
-	"RoyGuGwuXZQGmh9BmqmMBxQKoCKpZrsB9mhvEp4+0Ib9eiEbyDVILYjNs5XiPVHMRV1fa23uNddzRc4y",
-	"glv/qLN5caO55fnYCh87lkOx1iEbm09Qv2hzZ5/86tfHP/89gA6idPOefOObxz///x59+5NcNq03oCJB",
-	"sH/sVV+z3f10UixOrySFqDDF2oW8OOX7pdKIx0wt9DS7XGUJXfDTGUUOWTmY7yEblw5jBqioUyZmKEMZ",
-	"AoFd/U4SHZYSlNuWRRF97X04gRRjJnXE4XYVN2cWN9ujvde4WlmIrjQvaeHI3B7t3UqWyIvI0U9JwSY0",
-	"JaA90qURpKB2DQvmWrGou+PcSt1EWxzsegSYEcWiYmdq8gXYm1KSNkIOPQY0rXHsU3BOj6b8CCELeMgK",
-	"HPBZwX9MrVIOaL2k/Kmi81omTubIbPQL28vLyOpa2s+kdFn7vNdnSpOIHbFomxz/rw+OP/4nnxx/+0cP",
-	"P/3YJ1/883+Dfx9++vGTb75Pzj789OOHn/61Tx595xuP/sdPzvnk+B9+il989C+Pf/oDnzz+yd8c/89/",
-	"9snx9/4O//3Wbx5+/rfk7KsvXdgjm5cuXjlXqPtLy3HfTgSX8YEZjjnRLP/pSOIMYKGpggJAUP86NOiz",
-	"CI78gCqUPaE0TAB/r96Ua0dsCq2jXJahz+lAQe/FeVKEYuGHa/hiNohr8I4vBemR3pRmSqzXrEDp4ANk",
-	"AKi/swXxMGZHXGL2RrFI5sGM/qPsHW97c933VIKkZrNL6k7N7kgw7ahPM25dC51qqVyC6IajcZmV0NXf",
-	"d5X1b8tOeXFAbosrYeLAz5hleAMnkiLrvStj83znoqyHBeLIZPKlNyEqYOdgsxVz7v5wsZKAReFDpqmu",
-	"NGc8S1q11+WzpmGcNVNYaw6rQMt1daQ8bdfPFN2DtFCExyQd1pUV3SHyh6NMMzJnpFZuU+4QzbQ6kvTV",
-	"M5BG+nQ4ZIKFWQxp8kg15qegsXcQOshemA0xI9vc6maqV+4sFbesVDYZLuzCg8Uz3qfqYCBjVl5xuJh+",
-	"hsy+5GREVOkDu0vFhbxFFRRuUEXaQNZtbAdl6CyFyDEkL2wfFmOJ16L3iqzJdL6l63QPl/W2TdlaGF41",
-	"RX5/487LrpdQ7mpjT2FvsMuN5hXAMT8VvFI3zPuVrYnm9zIobaD1hii0iVEs62Q+ZNgGBWCg3bfPRdfW",
-	"dD1cyy2H6JMhbi6AWJKnoVOIyBdI+CRR+cI8FraTVkQeO8ScVSOTBWlO+t0uFkN/zbWtu/dbfmv9wdn9",
-	"/Ubu47n/OD8VGMZbvp0TOWPz1iHHMwrJ0N7uWgtVstR7ovpyOK11fflTqMvW8RXwl1+7B93YFm5VV8Si",
-	"YhwyENrogwcEeh0zBvpnO+eYb5d4MBfU0Z55ZGDB1kq5ZRUVHdCWmAJCo9fmOTiI2+ilKKuBoDroM1UT",
-	"XrjLtW08k8K6Z90GK/rD5JfMvS3dvHQ+1QuYZaHlT6/9Mw8Bn6L3A+p7hty4Bz/ChZkTdRI6nsVUyxiA",
-	"4EHtQ9Q58AiDwOlp+A8kpGEbBfuX1PgpmwA2+sK+aVmjmQla70seTGzjXCMmtwCThxA2INuVtBdCY2Zn",
-	"/anCS2wpIHoJxcq83SBgQ732mv2qsRDweG5RF5ml0+qnVQ/B9XxvkPWHWo0dp5ofyxxCUyd1hOaJtrK0",
-	"dNHHZfmutcqP3Euq57pMV9Jry7P202DVFTO/RWOF/obJIbrdL+tDqUtqQOdS8slnPZvUUx6avyuNwFdv",
-	"/u3UZ53jKH0J07dpW9Io5LG37V2gIrzQBGeXIZi3vNb6la1GswmPh1GWsmDXpGaa89n3lDYHd28twdYE",
-	"zsRol3CRo8Dbr1wll7aarfKicMYq/DbWq+HwACEZMGZhrp9ozMqS8gRbjADcNk6PAKZSzaMnNtotjH2i",
-	"bxfRTrF6o7Mwf26jHaG/lRejWS+cfW/EOvteTn66CG8qO4P0iwq5CZ1VsCNRbnQw9gd3/bRZkELvfQKB",
-	"15COYUbJwPM9etSDKkqBZgUQdQzIrhHF+KwbnOu9ai60XXIgSDbd/MesXv5bbC96N51V/sdpsp3JHooa",
-	"0YjrPhf5vkkBNNc4tBXoaQ+cukmZc0RKbjmnFIM0R5oK0mEEIWvSxtKYJRoXewwtROEVqsSbzjNs5lnV",
-	"/jDbr9LbZzdIwn5KmXuvXbLj7cXmUqHIlOsXTrHIFj83oZk8OOtoUJx02/beaEMZJ+4UFN9LDf3T8s28",
-	"bQYJtPPuytiof3AXIhakGM2z4fBnd/sADQGLQauLTS2INozBpvFDdDJ2ODE2rMpjzMegcQjANCXGn7Xf",
-	"p51euSTdsiLdNJ+xhgbwVUYjXYbA2GfBoToBEM81GvQhOuuTtjxsE9gS2786lqKHVYZcl3rQs7pht1/y",
-	"EDbHqBzj+f2FZ9TifpWzmMZBfzwhA+yheMts7NCsSLM+qtt6huqWVeC4hpmACYRoSk/e/83xB78p9Ml8",
-	"4KcvbNV/4dbcF37x+x8+/OxvzAu/9clEY04j2IVeoKmWEVBDaob4Vr0bzLrHiQggToea84OTAVGku3ZT",
-	"hqy0Mzl1veYL8MAutVzLIZbTZNDHyE66soiktSDYQWGiM/wFWL6Tcw+akRh9kKi+LUaY4yeACfqpPZO9",
-	"diaR37SZBJPNUIZlq9UkVnBrOWycJCZ3kjzzaYaWkeuULMeAS3HUi6UO5ZtS2ZJDXJ2yZb0OLYInGEdn",
-	"DFU+reb65pJpAeiu97ZbW6Xwk9MpcsWWvVloVh2kz7psRF0gQwDz8BLdXbsCQMo8gjfllilQRzXbgdCg",
-	"BQMe0OHQgoSgVnEw4AJyJOzHwNU6Ondg0bVcBGUvJiOENhAQy5EtWSn6nzPZ4KkkCBgLWW6TCwqrkRdp",
-	"LL2ZRkLyf1ctc6sQx9qcYl52zyfp8Q5/N0VvSsSQBsBheFQ35F3MOKjbNKRmMHnlsbcSqptcEHfIFRnQ",
-	"EJMl8ltk++dmib5UEauA1VyxjMbnVMvAyb3mrjZ3xrGc64j4muxcg+seZGen1mK7SzIFxhyzu8t3Snlb",
-	"duoGAfLHs67uVpLDkOvEDMpgfjIx6yZgYI5oXK4r4/mdpIeXqabE/AS+I6Ik6dK45lZnoaJpt0YtmBmk",
-	"gQxnxnlV59+zZ658UOAnUyWnZlLYOx6EfQSaKor+mhNM+dP9Ba5+alFn3NuyqVrXE2yjPflgldkR+bZo",
-	"GfR7Siw+z1JJEEUgOJdx4mJ49nE5JpDRfkoTE6knyLgteWYcNFv8/CanZ76M1y0WZkc6Wq4lSI4HT20E",
-	"bEJWH2Gmz8I0TJ32wsGO+sR21Fc7JRHtXFtyMEUnq1Q3yqtU8ww4q9Bx+objF+5zr9O60txolnKMjGVm",
-	"z0HdZB4LrcHwFi/2LoL0wR35r1q1eWaJn4CS/KWutQ+2f7XWiTs9YCrDs0jQpzENNItJKJnaBhdVLEfG",
-	"okZ+HJKzuV3EJtbOHTF9Guvz8qo+SZAEOVaaDbKabaPtmEkwbJ20A6PkoW2ObyQ7SUQIRhFX4CCZX967",
-	"bPB/cRY/WVcwwXEcoVWf8Gu547AI8du7nU5SaBYYgllIwwOb3BTIKBmILNkpBYRHO9Msq0QnYEjHO0Qx",
-	"EZI//dM//dO1GzfWXn4ZOu4LCBNsbGxskYEcYJ8jaCu23brse4odsRgzfpnTfmomqLuxlcMJm9/OKNKH",
-	"Rmy50IJwAiUXOk8dRY3y4viKRHg3jymQbS5YljobMSIFGUHJnHt1h/W4sKwRR2iGYJ5GWnVVlHThyuZv",
-	"XgK8mLRhWdGraY/ujk0dNjygbU9pO+9QzB9Z3JUU+26+P8y2jLO7kxuoX6NUIEebp5Ahlj8ZJ0kQw+ec",
-	"2gRWMPY7U07RvPoSSWp1oHcSlsCXcSKEVYZypnKm01ARsCgquJAmOdKeZaDpG50eNBE6Kn+EMILgJVrW",
-	"Fup1PI5dfmQUEREqcvbh7/4KKkq++PBXx9/84OGn33WfCt9+B6pPzvkOBOemrQEhLyUxo4l5qFkorjQP",
-	"IHkPkbOh9E2RvkwUg1Bhg0CF5L5AXzwUOKOU4ipDD0n7pElbPIRQ7Wn9pBxBgeSIxQcDHoYQSkj/SIbD",
-	"/PdQtlK+TgUoh3LmWYBfh7TDAqhFe5tgLc3li5tr683WZcPnr9+5fpXcZkcNstkg7V5Hm1/beVXPz0d2",
-	"EbPEzP/qTRAT4F7bISxSjLS54kGhO5d9HiT98KB0Zl+TnSlxllhAE0DmCr3trc1m80E9x1c9J1Whywq8",
-	"5SBOBIZXetBOZLvZ2Mw5kvLnZLGqlbBQtZK9K29rbZRkOi3m5kmXrEq7rSGaKqJVoRQsZ4ZPI/Ys4TRa",
-	"3LPCBVf9Bd+yoCu6LE5miSH/Rpl08AynyAY5WIMM5wc1dut6iBddoHruiq/JTuarWLwS5KSdM60zPDWj",
-	"0/Uq1HwgaVYkn5cpE+m+n0bR49dk5xQUAMMETyL9M0LICeLVCPkbJcGhan+DkUOaCSr0GVX0HlR1oBiy",
-	"WfkhUIZHBnRMQrlYXkLuOJQM0Tz2jCJtlXTKKzZwEnMm6GzTkp7xA3bwrhRszgPMdcRcR85e3725e65G",
-	"eVV6sOwI00X082Uf2QDKiPxG1hBlQuWCRIgoIq6UWZGzQ8pDn2h5oPp86BPz3yEiqRlCBhDIc74rBC9s",
-	"uW+sS+V+Sif97nQvBHrEYtpjB+61WdzI2/Za61uNreZ0UOuBzW9K7zqAOaQlRxs28an0d6M45Eq2DzCh",
-	"ansj/9U4iNgBZFhBvWr6A3617hfSofMj3riy1bhcPmLIn3K3TEeNyhZiZs8ayJouX4kaNU/Ty1Pjpsk1",
-	"m6qAc7RTHiAuXd+psC2uAxJQh+kRYyIlSvg2raXrsEiOiB4V2xKnYnpKHE9s43T8YaysK0yTiFHXS9ze",
-	"VT6nCUKotWMFSiivK+rIpNfXmf49zlxkyzjLJzZucimKQypOqpSLwEwWLHwRBE+JMU8g5X+SE9Q49RNH",
-	"ZlBOhi+zgA9o5KebCX3hqSIDY6059E9bmOFc3H2qCgPKhpF3Dxcdjmv/MS3Nulio1NosL9TyZ8jP63de",
-	"J5vrrctpP7psJBjHr+d0n9j4NJUzfXHZft6UUzWiNNH9EmSDjgzNdnzxjW8++dVPj9/73pNffHL8rW8f",
-	"f/CDxz/++OG//+R///b9h59+78k/ffPRe3/9+L/++skvflSzaeZSUAc1rqUtWrT4hizgNDqwVdhmWbmA",
-	"QBYmcp+0IaZdtbIuYaNYaka4zgCppqgDV3eKq0bUCFJ2T++Ax1ERJiBRcH9frKxx4aLFZCtM9jHU5xJ9",
-	"0nyPKgiBkGZ96TVDXJop9JlS2WX3eWp14XsipGYKYhNT+5PLuH/G1bwTMc5iaoy1wYBm0un5jgQXi0Ca",
-	"LVgq/ugothijqRFEc4RRz9TKSOSun4sA9phgMY1KCGchcrCPsxOck2oHM65aw0nM82l2o2SUaNxOi5tZ",
-	"hFhzUyozyMwbTsFEBelwEhsVx704IPqJiWtJrjNJPPNxaFNiKiGeKUKZD15RninqOpUOjXrclVEkR6qc",
-	"TQl2Tx9kMKfVMBV4TTuFcgW8CvP8PF4FFjmiNlxu85ZrsrtRRGwB6w6RIrJx6zZc/hWA4YTM77YD52zX",
-	"jKTBAw64OkhRPSvXDF/WRqDvXsKUqpFNOxNXo9iZsyR0EY0B5CNLXJNdYgiStBGuuD2h93Z4rPsWqgIo",
-	"Y+Oy7wU0YiKkRgGLEkFjB8DRuuh7AykM4V+x+5wzbbfW1i8ij6ExBoS3vdbWlSvpL2NmHmm+euB7LEP5",
-	"yqNi9Wy9RVb+AMVUTGmoFHry/m8833v8w8+Pf/lLs0DDmHWZUS2doy6SSQwXfvjBFz/6f821v/zXxz/8",
-	"nblW6TEotI9//o3Hn/0TrPvEic+txcymYO664jTmwEmkFz7IZjn7Flt7AlDcRjc46ND5nCUX2XpQWLxF",
-	"qnoNSxqm0yrDKMqven2YotS/hsQIfRiUb7tXbhMKeibEd0jEFYJisXu6rAn5g8rTsVKsV2imGUSMxmW9",
-	"NPMUU+/QFM7AUyP22bRdT3o7Ksfi41rg34XDUO8tuWNRByY+Ozj1Hu+O0N1aePeFQ1YX6z47bvVeUnYg",
-	"l26ccLFG44TiYT4p6P3E0a+nCOZuqkFIpUe7DsuZ7mghBbPjWyzNbhU9+abboN0tj3bSaXaInbQP2Rjy",
-	"BMauD/DZNgixtk/aePrNX4q/i99goW/7nGOkfhknJcjq9kXWNnhnumUwphLkY+OzBCt/10zyhjctY6fy",
-	"FVtLNBW+lTX3LIsVQzt7SEY8e/uVq2Rr8+LlcyUli6XtNe5oQy07RI24Dvqob1YUwFahm78Ci4w7mMYj",
-	"UliOQilXeTy6RI+7dsTisZ0UeAxX1BfU8B+lqQgqIWuhvaKNwAc0ikqh9yZxBIsP+r8T62qC9DmqDrno",
-	"gY7fZ9GwMTvqPD2kr+7t3SJ4QbkPXHNdhcCbuxdQd2Uclu9tOTbhLho7sB4M8ZZU2g2m6CS9YBvQqgup",
-	"m0RIfdCViaiBEY25nDiRfHp4IWpcWPRS2yC/9VMWHgVwmDIflFkp96sDW5hw/XfZaEEEzxmnbaHT9Wah",
-	"MJeKEEt1RzKJQqiRtwMvfeiQxnTASkEqzKTfSVg89pHogTwhszK9qfyRVagXX7vz+k1if0VGdGmr2TpH",
-	"uLDFnXb3zijSkeF4fsR1fs6AC3i9wnVZzoI4Ak5fjt6RZcvVrBqiAx6VF1tFsndgJFfE+1KG5Ukr09Ew",
-	"t8r1soeqH1TchdgnNBr2qU+oTzo70Hcr/cqIVqZpBTDqkFF9sOiy2NvSsPUyfla7tIU1mVpVv5DfODXa",
-	"kpH4ORIoo57br9x4k/Fef1b+VqljrDsvL6nQcKUsM2lw4ifEJ3zCJGih53tdc3/5SrGIahZezbVyX6pJ",
-	"+Qprj2ekRVW2Jb1tm20shce6YIBsvW6AbMvCfgPGxQKI3CeAGTAKB8JQeOvN1tZa8/JaIVUy6SgecgR5",
-	"PxVQ2WViYVUY4LEckI7UfcJsf5W5zxM2HDuNEOf2aBb9Tp6VbLFrhEXq1MQ4Kk4LH5+joJhV5BxgyyIx",
-	"MDetpeJgbssm6kpYVxOAMMLaEnZkLKUuQ2VpAqJtftc8M6mDRYnzae59uRY9Pc5Zy30KAa2UDZ8kqJWN",
-	"f/HAlqOWORQwv6dg1d4u0TGqsLPVaZkYgsp3+gblmme+WdemA5A5MCE44+bgQ4rhbNo/IY84GQ4jjgkm",
-	"yRj+ZYNhJAt/QpWEq9BAXU0L+6RoAuwkW6LbibgT2LDahD+WFpK/82AICx6xFNRrms1BV6o6avQMrFw/",
-	"bW4FQy49THaWp3GY3AKf5DBVbBFVB7Jbi3e5zUzVz4vzOg6yIs7wzMR5M7o8LjF4cYaJXq3llNZdYCWs",
-	"lRlZGFGgHySk4waJu4NtErOAiWAMOXw+KaT0gZ0OaXzkrMXXMw8bcRHK0bkdEkRHcEnQT2JhnlQwXfAR",
-	"Z++d88mIsUN1oOVBIWGUnNUH2a+yo1h8xEJydu+ceSq2BjWvQCfGPQtzSZo+GTAqDuzrYHyltmBVr7E6",
-	"+jvsllPeK/D2jHZmVNWQKNYbMKFxyHF3UI68J0MW5VublJihiajLLhwub3FI2PbaJ8NYdmiHR1yP0yY0",
-	"aZJiPnVydcwGG6NZ48XxGhilPVi+PYmTK5FOOz0PxXNVxqpge65GEuvfFwgQYg9LzP9iBMqpwKfYlXHA",
-	"LL7htNPZBtxKgvSQjGDmQ7r83kT3nSo2M7BOtbTED9shwgPmF9rC3ZVrMhv4HHqllDhokRH4pAvHeYCz",
-	"6sAhHIFvAY+5FNg2nkuBRcywzSC+oQPSIGU3uStVY18E0dG2vfgrhN0bssCo0PjFeRJyBRnFLMzcHj6J",
-	"ZSJCFqaYapZ6zygCUFDQG2GHDA+oWT5/X6SPzdUeCKlzTz/nk76M+btSHEAgF/mb+/0gpprhD9GYKDrO",
-	"O08xpS+WAzMZ5HZuOi2yRobpSwvjVvwe1HQOaKR2cheRr7hxk/O5rw94F79t7Av3O1cY1MlqKNHNZLFx",
-	"YZxcEK7J2U7vQHRC6HiuSAtYUWmHU+SbKac/h0GiWmIaSOwV7LhTG3n3zf4Y4ilQB8iEZiJg0wGWWrjn",
-	"k6aChV62ZF15KF5J+3bVVt5yBFxTDFeiy83gqBUadvZQPH3LsGMLOIcvr1yZyVTDuDswBm90BKg2SQVa",
-	"B9y6iv6VJ9P57EBuGGky6QxzogF5LbLYB/4CTYv0gRPGdUt0sWksrp1zacGHCcHfSh1c2D728efffvLZ",
-	"Pz/8/JPjb/zWeY+RR5dxJm+72Wi2Mke+N8BzD3ZNnrl52631Bwt6vtanPV9uIeduI0rjE6HAZWteCm6R",
-	"iFRS56p3utIxRpdxPd+BuyrFcEqlm0DsolyxkHTGtpE0srksPFAeCJ0FU0lrnqlbeOmz96uhFpipdpOq",
-	"XhEH087It2S2mKstO/zLgV4tTtmWbvI1NHTt3btvIUbQwd37Tf/SejmI1cKk5ahgwZSiJWikWo+fveor",
-	"EwDIwFchBZZxoy1BB89qb3A6pY62/A4uZgHdYcguzQ6rMwRC+YRq0r71+p09cuGodQGsojU4uaptk64R",
-	"cM+q9/DTGYUJycZmykfvJyynchl2IkCELIadQq2nMjD9Y0hjpiV8KFNhnKx0RZzpyzcuXWzO8/pMCtrc",
-	"7a31uXePsmjtTJdYFtc1N4HPpXy4c944h3yWSbPdVST3hFyaP1PkkLGhj0YLmiKGYmx5zFOhj7lK9DOm",
-	"l4rxLEk/85+Wo6d6Hts8ZdVJB16A9uaNtpIWbyfiJJ7bgEa8E9fyw17NXXoybbW6YIRr5XxLAPdktdby",
-	"OptCrkoVuHGG+wo+DQa4CTUrXZ4m+M0CoMGHbFhvyWzblJjRcIcA/3FqPtfEQpAo3yaRMUEEG7HYmAeK",
-	"9KFXBz1kAh6Y5lxOr/qSun6V6VDDubuU+u4grKopw8JuwoU7WXTNrAW2MbEoAGOm62IMLg4etLpIfLbM",
-	"08bDpNXg/MlZpqU9mJbYUvIsZl3ZNZ0LJOQY01LmBQ00P0qryorFoZN4FxgURftWS+uLBtIuEPyoTzW0",
-	"mjGkHdJxOWGnTLMM4U0Gh2fg3jxC2w6QiXXIdROdTOBJlzPdWaz8FCKIqRQ5cQTxTjIY0HiyeYtd1iL8",
-	"CzoQL87w/eTaUaaewIut9cbGNGbb4nHK4g5fdI74DlOadHlX9108Ct330REyTfC7QkqiuVBL2+IIwm39",
-	"JBaNvLI1NwT6nEXZvrxxsVIWBLjArhfc1LS+KkfF8C6guUqxTdpmmFixKowFxwVs8MAn7ZgpRuOg385F",
-	"hWMyoPEh08T96JM24i6304phi8Msu/tiLJNYpV3AzBuikMXk6u0bPmnrPo/DgyGN9bjthE9INYUkXjaU",
-	"sVZFiMsR6ygOlA6pTVB7GnDAkMk9K032gB9oeGROjkJcsiOuYD3ZvT7vcFsZP+xLgXn4MoaHDzD93iwD",
-	"PAxnaq6AmXm+xxFI1aV+lfq+Ne2xG/JoCuoEQwxeoli8HXEzxDzMZHNjr7m53by43bwEPmaaKGBRQ3Nl",
-	"N5YDQ6RZAX9sm0V6jz/+/cPP/uL43351/Nk/HX//28fff9+sijS3GgHDSvBsXKxjGjxkII9YWCCYUlJf",
-	"SBXGiUy+7aWxhT4e0fE2adMhb/uk3TGmpvkD17m9Q9rJsBfTkGHxuDJrqywx2R5GXBELcVA6Vly6iq49",
-	"riAdPMP49HxyUcRoWMRNsGvqe6GZPGJWS6XL20+k/TxLStnrpgcDNU3HtSSSj2830y1zKYdw9HgaMjc9",
-	"CycSuhnSXlk6dmWGYa1inIq8wT3aO0H6tAV0K9LcF3/5vcd/9m+PP//Vo+/8g+d7gAZcL37EagMRbdFu",
-	"PtZ0xIdZtvSTX/36+Oe/X0Gus4zK+McfxXGv1+mghQGTO+PKi9D7s3IQIVUu7wB+K72GBDSOx4TrHWcU",
-	"oxcqlOKMRrzhmlZP4U0lZJdt6AqBjSp0p8oQ0OlmSaMqY0M4+fUq2leLBHH2aO+lJDpcwriyBRAuUTRB",
-	"sWlEXCm7zuVCFhlcjWZHrhI4w41xX0znQGRiYaGC40nEtUBPJaarWQt4mymwMIs8bZlWca790LoZsQIF",
-	"a/utu8VOZyfGm856HE0fxPSt90/QM7HQR2kOlWfNePKNedwwCu19KnZguQCkY7S5eOIfvdVc26Jr3d21",
-	"V+7ev1QeSpxgVBO4Rv4JOZdlSZMlCGaECntLjAn+5JOQ97ixqg7ArFybKEe4tDGry8r+/vD+aw/Mf28+",
-	"OLhb/FjVa2WpuFupOVZZXLVHe6+a5ZrClIe98v6os3lxA4qW6ugL7F4QJcpolNYdvog6YEW8NRitkM+y",
-	"RKRCO8fM+KlK/FWJ9dxiTBdop5aoEeecqRRvU2ITB64V0bRXgVT1tKRttsj3T6E92gKyGHcwv8a5wS8s",
-	"kOEAnIylZeh6f3Rp8/LmlU4RerQOm5ugl9nweifKzVg2nJ+jjnR8zWLxarOifnV2+sxc7rSK1IuU0y2f",
-	"eOEesVTaxZLSr0AWJaB1J9/LRfevbFlOwRg3Ju1JzHAY9Qn2cTL0e5pazdyat2U1iem9TnH+F/YlTHRY",
-	"thI+ZAPpYaM/DPTdLMDxb3u7itMLd4xK2qc8hRvZ9h7/w2dP3v/ztAX7qVQ8V8FSv1ToA2m0yCgiA+wi",
-	"gEVGGPk96/CrzzVmMeoprPN3Ehv6TBszYLeANgkiygcV0De90qTNq7ZHEYxlo3Xp0loLgSfW1s9B+mbf",
-	"6CTo7MfB0zCMmVLMRunNKImohLmsbu1wfffmLnZz4K5zHBZl5aoV+uB5p7HtpVQBmFKBpfOKjMmQyWEF",
-	"dsszVmis7uLgckq7T6TbVNH/Zb46A3Rw4q6odXuVllPoa3LE4rXAHIIILanMdlqDbT2YbIjqOlBa9WVt",
-	"lv6Sp2SndgHbmBp1xQMKNLmg5ExJ7STuDqfG1m1Agrt6GkIW2f2J5Kwd+xKidgmCzGjjuSaG6R3mFh5y",
-	"EU1EhLxWBlh64SnYDQsq/JzFV11/iklqWAziaEHrt3qceWdv1Zhf5qpQP5VTjuw5e6swg02zbujxgB6G",
-	"qTr0xT//N+vzMEc3d8eV7I6h1ExoDBg76JjffXT8nb+fcY+MQy4QTcDd8sOff/GNv4OMSGW7JKbeF4tN",
-	"jfAKiYC0slI/KDN3LCxEF+RBKU2Uta1KGzwuArAdFPMM6VJphtm6LK4L2GG7QeYe5s+yPzmLASZvwKZ0",
-	"8NnE5Hv4+Jm9ICfIYGqzS12l0J+Ls/iMIocVqSTV/qZsTFOQe1y4nLBCwge3/bG4grdO5W1Vdwic0QkU",
-	"f6ucQdXeFXhENpe5O7cSb0aBFE7g0uAszpqkLmjTlbpsscgvpTuzS5b95eVVl7MobSaqGkF01LDJQXLo",
-	"bXvsnVz62INarHKBp/d0VioKzUTr8NUafPQUbNBJBjyVbJzrRGCvtc1u2RGLx8b4YiIsKeSvfOPCXmVL",
-	"AVPGWSwH2Bmc9/o2MQ+GKkcM6xprH4TSgNjp1gGmxt4SIeL0SC5lxq1AwZv0N6SZs9skf7rTfKNhzBTT",
-	"PnY1hlor5KOLOiXhMfko92Q1d6ETZlzJzWVsa7ZQvGdDhBx7hUAuuYTgEmO01notRdk7hHHIL9R9phhC",
-	"XePoFqb5QqQ+H6dfnyMPDI3MJr1VySgrW1YhoJbCDFvOPZ5u7NPbjumJZr3fJ1Mt0459dbr9dahiB4vd",
-	"Erh82zR3tE7r8KfVfW6LOnBN12CoOIqNvdalbBSFLkTFbHUFycRp1mnanDztw+paOMIOlQjvqSnPamKX",
-	"rnitbpYTu1TrniBLiz6V7nXsnuGQNDqoSFSs+ZjCttYd69wWd5EMaASVHlX9c+eWGTh6ub9sf/HcEc5K",
-	"hSyFPX8R9SJanp18rrgov0/FDfCzDpl5Ol5QzckWa7mCo6UPz4LCIMjhJ89sCWOPx/XQWBF6vIIjNhEv",
-	"0YpwyGeP2Q6hRDFj9EDKCFckZt1ElWGkzodIXcGBXOBwlWhsWGkBylrMAhmHLIQUV0ikn9TUZm/fhNvX",
-	"xRXSPxuV2VarOOMTsfSF8yEsUc85L6cRCMhpJyeKBuRnsbg+97QO/dwA+rM5I8+CApcpWZ9+ZXUXc/Cm",
-	"VjTBR1Q9q30VcG+ZCDH51NwJflG41cgjvBeyvjK9LaAiYFEEfxvOJ8IKKNs/MSbkiTtNTOAcIaJcMFGT",
-	"LIhtR+8g5xAyj3bkESPNusXrMxpWsK4+kImuMyCAL5lAvlNYUN+NGas5mOepRcbQJ+/45IicPTIa3oC+",
-	"bTER1bnyLnsnbFWRLvbsfhTm1LIgibkeo5WKQHuMxizeTXQ/+/SKm/DX3tzzpgBGMJODDGOz+gCh1R7Q",
-	"QyiSxnafh+xdjhe1oZLTJopCiy1uNQ4yjOURD1l8BhJHU38+DiBbpb7WQ+/BAwDk7crqYntClWKaDKig",
-	"PXA0bxvCIpTY1gVnVI7kaMywZBsRJEPDALKPhimMZAzHJMx9P+JRRELZ2Bf74vz5O7wnuOgRLhrnzxPs",
-	"JmWIBp2WHRbJEWlfOGq1iWAsVKS9C32b+btwwTZ5CSaKwLkBLBZi6LYb+eWERVbgCxrjkqqdfTGMjZJx",
-	"3j2RnffJkCrNzEpjHTF4TMn5Pai/ITLR582UDqErPod6OxEq1/s1ZANpbZAGuUaDfm4igg4QJ2ZfqEAO",
-	"AecBJ0QVad9bc6S7Br+qtl2d17jS6vx5QoUasZi07++jqN33tslbjUbjrk/2811szff7XqPR2PfML65B",
-	"q/nasP4H7QaBtrbt3D1t0qHBYb7NrQ/cbV/otDcDjzQ01g2JkrH2SSI0j0jbPR+qcEF6N8hVeIYioYQA",
-	"G7s35DHDxB56xIiQJGRD3ScRH3Btp/lmzDUXPUMBt3b3rn4V29BCn6KBOYZkaBQH7FV0eWPr0rltYL1Y",
-	"Amk7YR4yNlSQRQ082CdtI/bariMmN3tidnNfKC56kWGVqKBmCdlEaejd1L62R3vtHaKgfzx2AL7eXbsB",
-	"tZ1EyxTpDuBxDWGPZYLTU4wJcnaztY4QFSOu2DlzePeFfchNKVjuST2myUZzk4z6PIKIZN8cBlui0SDt",
-	"IxpxozscmHd9xexh2xKDyreX6tPhkAmLVG3uVfvCPqxBdgVpXw/ZAIIdwXjt62zcJgMALqIkZjoeE0W7",
-	"WB1/eR3zr7bzVaVJEJiDwhUBZxEK9ZgNIzpmoaWV7A167bb9CYnO0fI16CBniDlmxLW/I64b2TYsPyB1",
-	"tQMZsrZPKGljS6l2GZRqewJLtU3OMmHY5Lv9cz6etHbWhqyN57mNbezeuttG0wOK5gnVhJnjmu9iR9qG",
-	"c7aBSqIjBvD9dGaXNZwlKKLnzyMFW2RcggIddQZDoS4HME0YbJDz5/f4gOWXZ2NjY8tM/I29qzuEijGS",
-	"hsVCCVNQXK72hWHOiREik44Qo6aiN4S8IRAuHVqJ5RAaYV0S+2NHhq6hLGp11sTE1242m1jWHvGACSyK",
-	"tiGx3SEN+mxtvdH0fC+JIyty1PaFC6PRqEHh54aMexfsverCa9evXrt55xrckyXWeCD1MObw5Nf/5eFn",
-	"P3388588/v5f5F1xXqvRxJvkkAk65N62t9FoNjbQqY94Uxf6jEa6/675u8dKNKhde4yoIhF0bFMYZB7G",
-	"EsgdsNqVa4amGuQm8GshUYA0ILRo+fv1ELrs66/CO7H0fiiFbbO13mxa7VPbKD4dDiOO3WQvvK2m3L+p",
-	"31IepoFsOs9IsO8GIT+Z/8CPWKOguWDBm3I4IN51ZWMmOHdqAbs17UF/X7MWPGDYrvcCiNHqhb3aZ8Gh",
-	"BUWjmnYAM9qQ/YD3cLlUCtIBfUMxZANSGYjuiMW8yy3V1Vr324yGXDClTrz0AQweEdFx7LgNEAVV7u9s",
-	"JtkmrXbPzIzGDfOki82NFUwhEbHhcRQV78q5WEZQmBDcGo5XMaubEgNy4x3SxmG2iaJjK8u4IREoSZxN",
-	"rFepKFBrKIG8jGZWSbNHrQsoGdcU0+rC/azi8YCHDy6kHpFSit7L5aNYcgUXHGA8+KSTRIdE017PMGgZ",
-	"56PuVpJDp1weNsjrwnU3srojYJhHkcWdHExTd8SVvgpPucM0RpeKBleFLyi75MJrRtUCf9CcC1F3g8SG",
-	"JU5RPeIozAUdVSUcCyWt7ObSgEIFx2ETx1L2inTMF26Zq+DiVq2LW3jxRq2LN/DizVoXb+aO8JyLzVVA",
-	"9imhG/Xf2F+DDF3ZWGdaJkEf/CCO1oGkwAF3b81qVGt4fs0GvrXZ3ISfJqyM7M5tcyi9uw+mKGtSZCLx",
-	"nlHYwxkPULvYYLZmFTYHC5/qXHpP4Ux6eXse/VYZgc3xqoPfEY68FJoGeg3BkS5EUh5i4etQqhkqgZ4+",
-	"76Dds3s00AAVy1MzAwoZLGqZGrIo4qKHRjPHvsRc9Hz4PIqlZg1yXaNyeOv1O3v+vlAyS1lA75HlDFwY",
-	"mffG7ddAWApJImmU+UJ1BulyuFQrwu5pJhQIVy1lg7xpuyG0D7kI24VeFvtCx0a8UgV6L2iuKGTbQ86B",
-	"FtqkwxQPjTLu1gG/N3r6mCnD5kAik16ChSFoiGgWRYSSATaTxhfavjqtpt9sNol5tUVHmmB0sDlXccdu",
-	"mQ3LGgm/JMPxYkLQpnp5rY0rpGne22ziKa/JpXLDeA2p5kHRxQT29NPkk7kRgL1Yn1da7yTI1IG51Qqg",
-	"HC99vljplVoXX4GLW7We3MInty7WuvgiXLy+Xufi9fWTcPRXOPjCJDQ3oXiWfQK4XZAXFAQ2ruo4u+Vg",
-	"aKnO4PDr65bD03BNimjseGYp0y+eaaNP2GOfU5byvvBy+ymluxJ2OZFf7QOCKWD2xUq78F5byVhbBTB1",
-	"lwA3aqPHqW3xlSlJcz2JPGIO8opFoX1d+9VrCOyN963hb21ilCeFaHqWN+yLNrTTOoA0bNtw6yukZVjE",
-	"7s2XoQR/e9874sN9D744G3A9Jl8h+97DT7/z6Nef7Hvk9dsk/RI7uO5759o7BFv59ZkLiQjGQhZaCCHz",
-	"LMPIX7+9Lwb8XsPNHmdoWDoM2ifttXYODNYM3aw7Rku2STsLuLd90s4i7uaTkaPmX8ABM3+YYZp/5Uiw",
-	"uO3vC3T8dXis+yEdH0hhfnWNA5X5QIVIaHQQG0GfwENi1uNKM4xqgV8G6xpTdLz8iqKr2oK1uivMoqd5",
-	"ue0GKUK7Ys8elBXQhQhTVzFlbkTHSBHs3pAaQUZDI6dsZSVMFp5s/oIcLviD9uBfe3gO8PC00QWU1jKC",
-	"Aw4cPxljRMNC0QHbF0Z4N0g7pSVGj8zGjig6/QAj0KIwmZ3eITz0iXVS+BY53khuOsC2WzQaUbB2WYxU",
-	"/iZGv2nQhw5dWtoiUR8S3UHGmpkA73bz9y3d+CQ9IzKGGbd95yLHp6C8dstipbqM9wUsz2wpXyqfjSGS",
-	"C5c8ZRukzpU4mFdgHRa5446M9WJvMCSwyB3XYLfq3LEH5SDmwpLeaxNcFZHAwMNHe8h5eVrCAAo1ePcy",
-	"jVrTnpdXeRas45qq8jT2CIY6EIgsGx8XSjMaVg3E3lAYzDzEi6drhtqRL6BVPVc607NQVmC78xHSVCnJ",
-	"V8fN0UfmKR93EZuizI8Ikg5l45DFSoJ73wYisSzd2msYo8HgRINACQRESeVIuEyjPqK48tClsA/8NL7D",
-	"Ub6keVgKhViiGGnfegMVi3TUFzrjNXftGg8v3Mco0oML93NPeND2bXm7AMPQRVuy/C0UavMEFIiNMMw8",
-	"+xCOM4LJR69R7GJG24QJmfT6INMEROtIJ1HgFDV8IyTgtArMi/dceNY+1EYXtZS+s9ycXLYtJIcsZxqC",
-	"ERpzQyQOGID0+BFTE3VbKTp9iTBBLSbtvb6oNMmFs74OeT9z7/gTG0gzbNU6uJa0LAPwSFptEHMFcnsI",
-	"o7f42A6eN2+LttY3No0tuo4VRnihw+11F77bp6LXeJtT0Uvkf7LvbgRyACN3T4cjkavC+u3/OP78s+O/",
-	"/52XT72bTvTGmJq54XsfPvzsXx5++tGTT35x/NmH1ufbY3mc3voGs91Km9hZy1hurZybl3FyHBFIpj6j",
-	"oTVprll81LKn2ssuXLOAM6/JYGbfDXd9eh2M4ktpXTe3al289X+AKY50kWsgWi3gmNGjUoO61MG65dcS",
-	"eaOYa1ZiZV/ouNTIObIwxowI9NwRbkRbZwy8to2H3gqRnDAyJhvyZiPMOmPifjPSMJTMNhpxwpSKfSET",
-	"DZbYEPg4GxTEj4xDFjcIxCKsGAmZsQAhXYiSDs1lKA9lrG3GQK5xB+QGxVxrJhpkd19YuQivkrlXHbJx",
-	"PtG5RJDAui1vlpymIJmGCciJF/QreJXc/tGP/ur4Zx9NJZB7u2st9K+npTCqL4cFmAAoGbQdHFCZyj/W",
-	"vPbJP/77o3/72yfv/+b4g988+ui9L374fQu6VP669enX3V1YcLxkO8E9Wydr/uUWYLbMGBBk8kR8eR2o",
-	"f0As/k3DbUkyNEoxePhqGDMdGY7XIDnN276yceXKpeaVE3L1Nes+XSTm1JWJCNMW0sBxCWrmXRlnPU64",
-	"c4AKmSnefaoa5XzyVVbw4CzPuUJYgFoFgEtygleZPlVm8CrT1fxgb3qvXgRUpo74sqf2NqNh6aHFJIrq",
-	"o7tU8KPs1Nax8Gsli2ShXeuGSJW0QyFHmPyb19RKk5tSuhxn9WYLKzrPwpV5vXtTCnYDBfmzcN7NO5tL",
-	"23zmsRt1MjxuSn1DhpCt9oeWnALHNLOeoAd4oY/SGTXztNYwqjYX8SEudByw61Qdos6dOUPTw2SGdVZs",
-	"VAWNG4tyGR32efvr7Hqzdc7iaFjLDhqcyXCMISHzid3jSkNymWAQTsMseWO7mQc0z/kkTSMZSYI8Rlnf",
-	"44gPGVqLsDlnlI2cNsiuGLs8EtkFr6JhsgM6JqHEkVqf4Q7UAhibjUcR6UCBRHbIyO5UPMAYbZvNrTTQ",
-	"mwi8AjPYG1k6/TY533Yp65hPT0U63X3hnrdNNlvrKTZUDLalQC/qFMccJqvhmNe7lpNNhUFegmxuOj1r",
-	"KKSwkRCzpGC3QjpjeVTELctiYZFTcHYev//hw8/+pdoaffxX333ynX9d3Ft46zSNvjLpcc2QHgt3ikcZ",
-	"q32A5kYnkikvfJ5feoO4ltnaWv8/x0HqXI5PWdZv+Zut9RM6UW27w0pbe8/5Fa0/NOJKY7EbVvphiQ0X",
-	"hIIA3saGoS71yKU2kURBqohmcZcGjHQSHmEhn61Z0zFjWPSV5kJpKbHKBPK9yRu3X2uQV/kRy7I4zlK4",
-	"7xykc+CXB5rd023ftjjW/TJph1NeiVWPGSbQPB6za8ze4Ujgbvgth7SXJf2Uoux5xngD6enuAGFiL+XC",
-	"XQmbm0bTrN/zLngQrRtmvel7Ssba2/bW8m9dWNzcQfo4JXnzZU01+ANKz0QCOXHOw2rcEPdzUDIPkJmB",
-	"sjjN1iC7oKCxyEQbgrL5j5BUqmzZJjWq/01bacoViaTSO5mK3iYdo96CxmP02WmXBF63fOw+p1cvrscW",
-	"zujm9Fq87AB9v6TW+EIKxrJkjotUK/RZbpcbWV1fTvvljrLXJ4xI0DIyawpUiqzY2dXOqiQ+4kcybpCX",
-	"p5LQjKTdbG7O9KK98Jy98Jw9X56z59RF5kjFOb5cgkKRaG5U+awy142rJ49YV2P69CFjQ3MRj10VlUii",
-	"yEI1QHoZ4D1gzqt1Dtk8t32BQA9Qz4S51ogvYngNVAlDhVqpYyifKvA0xdYzSyoAjrkG8/rjaufNk+9+",
-	"gKkELrsr66v+JffW7D0VJ82XUm144fFYhccDa2xXxZr91Xg1CnbAhTQ7uFYA8ozKenf5mEsQhWkhVlYl",
-	"WpbnS5SOGdMk4sIWNNnkYEgww78B+cesQnnh+m462GdRL1JSQMGFGThVabGEHg9ZlTveXHlgu+rXY067",
-	"MaN75oanW6xgl3G+AyHd6z/UUnlo1p8PQy1RSvkMdapSL+WtWB5xETAfqwzNaQuh2VCAvkQLwtQZWxUK",
-	"6sVpHBLVl7G2UGNn0ZF2/OmfkQ4LpPkKvzm3Q9o9fsREGwKSCCJl/sB0zH2Biwi6V8i7XWY0MmAptmsg",
-	"V0WMoTY24EpBW837Q7wFqz1djYAbB0J3YP2AFMzety/a9ktbEYrhrzTVKXfHGeUG4yP+XcVi4QsL2ugZ",
-	"ReRINMibNi8jCzFihUiEEHFZzqlDPtqqrmKwp/NLlXuasbptT8sk5gpgD/MK4/Gnf+b5nltMb9s7/ukP",
-	"zC/vf+b5XkQ7UFTwxYc/O/7sQ+zFrGl0EMjQPHK9dbHZvGi+xl3LY7vCdnnb3qNf/vjJdz94/NE3QTM1",
-	"ksa8+qd/dvze95785ENyhRx/8El9HdVuwumUHzgKKOPNYfiHHId7TlTYL7VWuhuGAHeYsplZAq2+Xvo0",
-	"dNIL9+2f81zWt9lAHjHlKtx7UoaWKXNNevSoyLWNiBvbMgUhMY9lSqw4AQGweK70rMJ5vTTLfuG7fl58",
-	"13UPxFN2YNtB7KBvOjOYAMysTi2l0ZMMs3dAGoM0zXsAOEE2zG47Wky5tZen5GfkcZ4hG83U7fq98Dc/",
-	"dX/zKiXIMzGQ5vNYS1uzPdS7eZhgBaJkAhy4QW7QQ0jpS9fISROUOQOjtPYmzRC/oup5X9SxTio91M9A",
-	"Nj0vDuq8FRIDEolrxujsi+Of/2ZhG+BU3NT12NwLJ/ULJ/WqnNSrtwhW7Kkugi9Wuqtv9aVgyoKgYZKK",
-	"hUFTk+Bi5kffptDZ0lXfXGN0L/s2tVPHy70vcm5uzELLO7jPtv/4yqXWxpXz58+fb61vbLZ90n73/Pnz",
-	"eSiG9rlyP3gVclIOzu/UvOEpYhAXlUg9kOG9DEzi182NDyrerKE7iXu/I1PZzTayajwOXoMXRzUXAfQZ",
-	"QTPWSOornMk/TMd8X46KbnkLexZ+Cd3zd7SMrdZnAVUFuLGFocgIDbdpcKI2XNvOnO9cOfA17gIXvOCJ",
-	"t953JnQ0buwLZJPOp32t0bq0mfKpZhP+02zvYPmMRYJ1SLId1ueGVe2we/or7XM7OdQ959QPZMiyti3I",
-	"dvfFlI+/QV6jIsSAoGAstBEIo8fBI3bIZrMJs7/SbNraItseCoa/42IU9heHILh18eKVKwDgvS/scrqR",
-	"2aKgMN+OoEGuobBwiSQkYtrs4BkSUMUcfKL54T+l9wKfiXP2uG0/kgUqrCQB5L7ZwQpSFqvYIZQINipc",
-	"rtPUTPBHpStrfsNRZrEIUjcUsZN6BdI7BnSMEMVcI/zvrq3ncrMtSDxzNQhxAJFyaBsN8icoCbFujA6H",
-	"jAIkImJE+wSbZxAZk0j21AxYpyKG75cI2slwMWid24upQLy6CSyn1DBBQIw8uNNWCu60JNDwKWEn5Xfr",
-	"RQTjRQTjKUUwlgQ7PpWAxgRu/P0CxttSsY2bLmyBnH/xkMXJmOqLuMXzk3OfJ/LTDV5UnMidZxK5OCFB",
-	"P6uE+TnSETNjcjv3IpLxDDLnFzhCX6JwRp7WTh7T2AVjxNqd6HLWWWst7MuLZWHQy4SHftp2OwWatT1n",
-	"6FjtixShPzM/XL8TxwHgJgvkXkzb9415jIAVk6xCuww01YfUrK9b4PR9MYyohkvM/LbTt1oulecxxRNY",
-	"mfv/jEToc5P/X2LOOPvl0XvfffTRZ8vZKadTB7AoI34Ra3kRa1ldQcCKJc7TDLjMrgwYMjmMGNGSaBod",
-	"Ei39KR8XeMPga5ELpjRmxTW+7E3pLHOp68z/A3Xj03wedZDt/MRpOCXnPb68lg9/NwwVUXLAoGYxOwuE",
-	"5ieJTZA7ydhYMbGtcVSqELbC00OV4kpToc11vYTGIacCr0OopNSBXx7nRP90npVMhT4R5pO6fHZ7MXTt",
-	"TiNk7ca+eNOdWlDG+smACuw3lz1JSt89iepCAV0bRwuPIrsTDmlNBlJpi8lodxoVNejQYBmI/WW7tjOc",
-	"5Hzh81zKXypvcsgCrrgUB7GMsAeK/Tygh1BaFrIhjfUAVbQv/vIvn/zq4y/+/GeeMdhFyGJv2+uyAYWG",
-	"rQ7j/wc/e/Q3H+Tz6lHMxGxA40Oj1v3ig+Mf/Ozhp+89/PQ7x9/79vFvv/Hwt3/nZd2V8S2PvvH547//",
-	"wcLK36n6p1/AXL1wTj9F53SQMphyYXaabuicA3qO6xmdjKogIpwP2gJd6f6UqMlQqrLfbKHUbGf0Cz/0",
-	"l98PvaD6tjrkF0uDSJRGPPkkE4igHpkPhAviBKea5Ud+7l3Ic5wWL/zGz8xvfCIm/yztl9ou42UxWizp",
-	"peks25DD6JqSck26sRwUREbqrU0T5EeQ2uewWGKuGHagnuOF/UNwwBYU/Ie///vjz/7rF3/9+4effnz8",
-	"738+pZQfv/eLR9/4/Mn//ObiTtlT9MfOc8W+cMK+cMKu2Am7Ah19xY7XXLcINaNdRCV+Y0l/CIF4sSy2",
-	"nSIwbzrvqpndN6II0ngCGPQl9PBXIeT/B6Zi7NFD5rJvHbg/HdHxotCKiyjXTzMYvdoOCa8YPULIUdrd",
-	"rbQdyhwiJ7fZkFFohMCngOEasxoBPEX6f4F09qxl6gJictnDDNDcNF93lD/XJ0cFW5nk6XMW0zjoj2ej",
-	"gbmeyZjKpeUQ61pzoOcdFskR4donETtiEemM7R/mus4Y4gXbuaaTiDIEfSeHNGYCww/mg+6390XEaKgy",
-	"60FLaOek82NxGSA5IFf4iTMMjgAyEVRJmJHpPhuAjwpQJGWiG2Q3F5DYF7mbY4a5JDukreNEBFSz0Cbq",
-	"u35MMbbkH1QEHXpMfzVd2ad45LOXVJz5XiyTYeMP0lzXbvoOdt9RjiEI0TNGZu4gxiyCDTid2OOrZpyF",
-	"yOOcc+sQ9qtO7VWIC/pEJQM8DaGhXgl1GVFEhkkc9Clg+lGsO0xbGlClzUoNuDZHSsdUKBqYp85ERb5h",
-	"x/MUad29ooLS7Yr8YdL6qE8nouu5jQMIR2yIt3plchWVcnNoXUg9A63yFheChQQumso8EWzElG6Q9iEX",
-	"YZsIGsegJ0oIGssYGDgUbKny9JSb8O6p2ZVUqOIAMCStcs9k94YRgJpZBLNaNbO2te/sA2HGhkWzvjeg",
-	"967jPa1mWsxK45iOazV8eq6Sacy85mfSwHq/SKPBdcida/z83Fa/fh3Qt4cR5YJodk8T2rGVpGnSzGiq",
-	"nnFEhVb5elZytq2GLOA0OrCO1vY5P8OiHNCQQdzSGIQ5iEYamWN/tq1klJjxpDf16XDIBFTu97nSMh63",
-	"c+HOkI7BmJRBkMQxCw9ydw7o2NXUutrMQKZ8hJxtD2NphgoDlMYSsAozdOw72+4xwWIatc9hPQRNdF/G",
-	"KUamPGTijCIq6bzNAl2VUrMvIKcGTwQ8BlaWq1TZdakyUIlJuqy8Fzqmypjj96XKk+nAHd4X3/jmk1/9",
-	"9Pi97z35xSfH3/r28Qc/ePzjjx/++0/+92/ff/jp95780zcfvffXj//rr5/84kdZVeYEEZlpgzhJ3d/1",
-	"OdbpJLfAZr3IbHmR2fL02p9TYCzlEuZUslrg/Rfum38WyWcx12cFlRUO7+WY34uslOcmK6WaVp9yPgqQ",
-	"V9plyMpxAJ/mA1aeebIksT2jtJMq0bJnz9KLhJOnn3ByMs77nJQlGkJaMsEE6CyvGAOQLxn1JRnF5sBx",
-	"h9FVnivytNn585IosrTWeiqpH/M4y4ukjxdJHytL+jip8rriVI8szjAr4JZelQacCuBnVBAmQiK7kD0H",
-	"aEtMaBYjoNagrFFPW4+HzAaxUgdLCrCwL7jCAFsugN4gt9NhgGITljZMTH0MidA8skh95gfXETSswjRM",
-	"H1/LwZqtSepkNXOq7WSdasxTy8nqxohdevKO1vUvvaPVzW2+szVd+xcO12wtnuPoYZX3FXZ8EnJaywLW",
-	"yhxWQUo4xc7EJYqxDAViX7jVIZ0xGEdcHLFYsW0X+m8jEqpKOoqHnILztR2zLotjFtsf7cfQ/KQSQ/Lp",
-	"T1Bgab5ng2Ekx/b7feE+A2piXyaK9WUEDxjSWIvcoyOM8LsSFqh8hNyDjtR9w2oVIP3dgtFiPDUdrMsY",
-	"SPMHfEJJ+jazWrJri6Z9YNx2kLao0oKXkt00PJ2vlQTWjItEzm42t87tEErsZ23zGxxXRjDxEYWHYeA7",
-	"/6iLTUzIyNpguBeagXQkYP8pFnW3yeb6+r5waRkBj4OItW3ChlkeHqoU929ExySWiQgbZG8kJySDXdjc",
-	"bAJGhobixkOG86l2Qzvm9KVyRYOyse0df+uXx99//+Gnvz/+zn9/9N/+8cn7vzn+629+8d6vsJYSzslB",
-	"Tivwtr1m68pWk14M12iwdWnt8uXNzlonCNhaZ6O53tzaoleazZYRXrb30Xpz/eJac2MNvrRCyBJ1/exv",
-	"t8Kn47lO9/eF9/qF9/ppWAAo64jOs6VqkX0qnux0DBfuuz8X8WincrUr45yoqnBtL89QX7i3T9u9fU2E",
-	"hKb7vajiuTIfd0pwdDLXGjQ+rlERBFC/QBolr6gYnlEWN0LKUof4CUj0GTnFZ0mtvOH+wjn+9J3j84/D",
-	"qTrJp6yy+ezTUddsb/lVW7iQBjUttgyCkId07E8IBPJmXyIOOOjjaAD05cjPQ+DlKbfEk/4spMfz4k3P",
-	"tOzW1lrz8toieNyZT+UUHOt1udMLB/sLB/vKHOyrYcMrd7SrQMYz0oavHbF4TOAiwkGDDlzKYOYay+UA",
-	"cjFMtHItNswiJZqF6CXCbh2E3RtGVOABA+dMzIaxDJOAqX2Rtftg92igo3EhmS9rqOEy8zFfm1AykCGL",
-	"zihIQuxTc2LtqKHbhE9GfR70HTxr6r2iijQrWwnZt97BFXqK/Aje8BpXpVXeRqHEmQxZjNN84V3GFVH+",
-	"/8/et/fIcST5fZVE2waHuJqenuGQEnuwf3ApaVeytCuQIwj29Xoquyq7OzVVma3KrGm2SALSnW9Pt/AD",
-	"tv85754PhqE7wzjf2Qvc3Wq1a/jDmCNK38LIiMyqrJ6qfsx7yAYEsaceWVlZkfH8RQQSExeVDjeWpM/u",
-	"Yg7sUJeB3leaDhfuw1QeFeXcEj5g0TRKGIFbAwvid9h+2JGTkTRaDyJw5RHGvcrA1Xyyxwnd6HqT8A4f",
-	"yKMlcPLQS+D13FjADeFrFylgBcNFD3om8+HoRibF4IznbipNhzXh44hmGUQpio00hl5GmNVo5AkTNn9y",
-	"On8j7ZspXEI+8z4dNsmQB0liXvNEtcu1IIFl8Sgb/r0JRL31VNPhMhUvCoouS11Y2sbcCTpsk93OLhI0",
-	"1yTmsbilF1W6MJbNusTFRZa4AL4kBwOPXM+BTs191jQILr3WxT4drlK8YpYXO3r1zI2MUSWRD7MnY264",
-	"uePkgJBUdKq6ntlgrxdSsKAniuPC3V02EppXA2PP8wbBeDJzA3AFRb0E5BC3ybsCB4+SXPEj1hMu0xpe",
-	"xFg+CY3sm0Hp3gY5VIsN8gpvnNN2PGU4F1eh1W199/kXx3/337798jcr1NYq3+DDHITX88uRlY0tpJXi",
-	"Q5EyoW9urGUlz83N9q98CPsaeKU4Hauc505ZwC4XyWlunYXNFUM8RYQz1wUSPC4jljJ0QYOfFeTzAkWT",
-	"Y+j2wnaPecCHhmGZ3THPXzF2F4HPAt9lrWsSzauxdfz7umubDp8KAPrzz3T+SEC7ImoBWm3yU1Gpom/h",
-	"W0LqAsJ1UiJXOgHP93G413lYcoorAE6ta1vdlNpWlyLFfpgBEZ+AjpM+jQ7PVgdr5UgBtiGeL7YwqDFg",
-	"LO5agVXWwsGTgW0+7bU3pGRIxxgK2Cb9KQkV+zRsk39eNJemSuNBMpU59FnuiREVcWIbqY2pKvp804Fm",
-	"WbhXMACvl7KrZUXtFJCHuCGJYkygYK32WUGO0hOu2TXPiMxio8U/ADiqnqKzMGXUJRyYMQHCD0EIs8Wb",
-	"gglv46Ke3ptag/THD4XGECUjPoRecezTphb/sGQVaH/MBjRPdKvbCcpO/1zoe7utoJVywdM8hZMWO8mF",
-	"ZkPgLvUzqoBdbqmmifiYTn86xRTyHKu/4VOVNruj9fxCOSd8oCY3MX49o51RFTERG4KDhb4+DPC0nOcd",
-	"mZi94pWow241uBs81mPZQhM7wdNOH3Gs5AmOs5nRebWJHiQJbJ6YwHVlXmPRGL9PlRFeWWakbmCYh/sD",
-	"UdoY+ojptCnNEfagnc0jqi8jsDF3i+DkmzcInq/sjjHVmmXm6n/1hw82/+XPnt55/k8ve5N4K7hENgy9",
-	"ZqWHzqTJO1rG1/K1eCDSxo3hVxibuz2M2o2f/fnW05hOn9co3NWlfvfxT8nuzvYbJJIxw/wu65NpffT4",
-	"LUdbY6pHtaRVBdycgtROUPg7DlpljHGMuIOXjmpGRjJxlb7cJHc6O/c2O9sIz6+Za0znT7OQF4Z51G+F",
-	"ZkcjbEScalDk5DEi2BPtMaMA3HK54LqMnVjGwxWZyEyPSGguDOGiIsJSYVjtnnjgV5ozt0ZSHLHMPMY5",
-	"3s14mVGhBDA41Ii04WuwfuhmxAZekB4U0+ke8mnUHeEqc0fWQ5PKmEz2MaA1DSkXDX5Ef2NfMvD5tD5H",
-	"Cikkb7Q7b97ZWd7dWOFgub5s5FllnZvQZ/SVTO1eg8nObiY+ZjZY4YmiBkm0hGm4sEB/RXTNWIkDnmiW",
-	"bQ44S+JFEXa4CPXKEO9zlchd8Tmr6QXA2BB0Y4vCsMzog1GSx6xorTUdG74MPExmKgDOG/RENJI8sjfC",
-	"KgGzQDjZHg43Yq4WugoDMoDWinJgRRWtVo1LbdtJqskgF7ZEKLbExszGtNsTTMh8ODLWXz/niTEpoZO2",
-	"ea9IiphjNnCDUfgOrMU7uIQXyHUqz2mAB+CHxDfDBXplNDeAP5Vfg0RUkD7Diore7kHKbLZwTjhdKztB",
-	"bVkoGuhPtZ7Otw0lgoFDy+kAqRgdwyuCXrgyA5IwOsAi4XTgijCazYTIE0O1QN6KTFiGro02eZCW3U65",
-	"QEzljAHFBbRRBZP2o/2HmFfrZgTljx3ADnZgYNEjWbVermAsVtZVYtaEwGI1dSWy64PE2DqD6D9VSih+",
-	"JRhdxKDVAMVjcUMRH2ipaQJzbnVbQ2CrsLKtbmu7A+Rd3hFxPXWXcuGuBCJ58fUvvv2H37SC1rf/5W+P",
-	"f/OXrZ89BzpZZZ++benoklUT7+GiER3/sSHAmEU8vsmpaK9ReHSfJQmZjKa+cBtA5TV/w2fGVmhihQuj",
-	"pjTelEafL7SNUzDPMc0Ua2ad+9AozZ8zVVi9VUIsgxKdMVaJAkFejxHGyoG/U0bLls1VlgdS3hhN4pYG",
-	"S7UnJsaSwnSgQa5YbFXyicyTGMSHmE6gwQFLFOuWkBSIfQZFW4VJJm14CsvuFrdHERtrROTWN0eAJTk7",
-	"t8QVPjCLVWV2pJd3OnfYD7DT9IOfvIXKzYbP4gPSa93vxL2W+WGUTsES8gNya8L6t3qt2+UQrRWZ3I/4",
-	"EbsiFvehWdd4TkM1SxNceDR0vZjd68O/Ho5YdFjd+CL2vBqrMK1zYVg8HctsTnjsXTyPfiDPsPHR+fXu",
-	"aXvnzUbc40ss9g3bZXxlbAxefDxHju5Ikzlhz3sIjlrJ97goL0TJgCfWj7pH8nEiKUAhwGMJ4if88KN9",
-	"4hHp1lP8UTS5ZkKHQWEJ40miNDUEi0WHWDKAGj5hSsdjLoZ+QZtIJnmKBgs0KAJ1uE0ejwHCSKG+jTNH",
-	"QNa6lmFmwIfFfqp2GyMbbm1uByQ0DwsDEtKEUwU2OrakCEgIGQrwA8zTAyuNvCMx05QnYdATxTU0HVM+",
-	"FOYiORFY/qjsFgrjg9DDWkrjTB5xEcFTjI4PV3OlMx6ZdQu5iHNlr3W/DxDdBE8tjkUyZuGeoXNKxixT",
-	"UpAQ/20PmYhxHvZAn2d6FNNpSDbC7fv3O5udu5s7HXNB8eP4539x/O9+TvDs7ubOPXhakguakZ3OTmcz",
-	"YXS8u9m5E94ux+Uikik76FNcPnuUxTnua++YjKJ8PHuQQ6E8pZWrEmWPj6HCFBMRU22Q/tEhm6Ia4N7Y",
-	"FUwKXdWmjA3NKmLhDrdeDacxZA8v6M4nbEiTA0ca7mg/V1wwpQ5gS/lnXD0r5R+kQuRQwf6IiZyFZIML",
-	"EjqDOAwKp31PFA7+XCRMKaJlEt/GEljVGTPb4wB9S1OZZ0ROROFJUSSkWme8n+uatWoTqI+HK5YAVCxj",
-	"PaEMcUL0oT8l4V5o9Nvw/33+RYgohCdcASbZr3IIWdpx10IUIpYkigCGwamgSsuMxUbhFWziapNR4jou",
-	"EDnoCafbhcgUwgD2fUwSfojRBq8vmwNPWMq2y6RkyjCAXCECbNFgM2Zs4TDgY0bb7gkhNVF02iZhhQoi",
-	"I/a7ZEIzEcLLGDW8PG+BHco2RYarSTSiGY20q6oFindAUpodKmxrhrByv8+FiGHp7XngoYodsYzrKQnN",
-	"ww0H3IOqarkyNOaRRGANg8IBIidY/uxhpet/l4TjkRRAoPDjYKf8ecf8HNAnWJUNmJf9gVfhT7hqwqIR",
-	"BS706af4N+9Ls+MEIzSOM6ZUtydC+7PtcTV3yOduxWWWy7m/fW7njiljWlWOGElFE+RygfdQmjF6AFXx",
-	"vIsT2kcu7Q5kLOJjbkRRm+zD9zuJescMXk2mDPaFeUMWB4Dbh+AZuL/jnpAZyRhkNmJJFfsMQhMlXWU+",
-	"R3Xenik+ZC33hz0HK0NiabYNfCwPiShYTwwoT7AxXyYnpUxlWSYzUoTfMsgiIFwDZez7/nTDfawfq1ke",
-	"Fq1UqPbOdA3LkBFNIH4ZYhh1Z3N71wh3kkpA3roa6z0hBwPFtH/d/nan2zH//UHnzW7HyBhjRtsxNU+Z",
-	"fzFxF4eBu2IGnfGZFMzMloLjMeyJjZhFPKXJbVhKPHyQciGzkGxEDFquDZjYc0ne2GYKI6d6Is1YBWsm",
-	"GzbbHDnTLWXO+isWkBBCryj4Qd83stQwIADThRVGboa2mkObfCQOhWHZ1Xp8kS2rRj4G2qmqK6gOUd8R",
-	"2hNAGsCcFUqSTE5uKacL2SwPIBbzNMhWmWXWhgMhkRSVFQ2XhKDtLNq1W32+IUp8D1s40uhuLJ5dJeik",
-	"YwPLj3/8YHPn7j1Mjlc9Ye+wEzYThMlmMTcsn6ZSDAn7NKcJsDn3qcwM22Q/y81X4wK8yUX3IThrmT/E",
-	"rAUDGF9PzHSbfUD6NDbjorPFfGQLGiQJFyxweqeZFWaaWFi8luMSAGzebo8oibLNjAZiyAIqPaa/Ue47",
-	"e9JoTWbAYpPjroX6wdWPb9+7/DwwS0wFwrUzrwNnzEA9EVGQcH2G/nGjxScJ2TDHuEC5KiIZc2GTmhAm",
-	"ab8GvrcLek2kPQDLb+ZqSLG8zXyY2wTYUk+AS2wykgnzEQNY+cauNG6nMqhWZlMZzQj4WNhcdhLtvBtV",
-	"dLJAvnRbD3/yL1oe4jFSR62gZS0eGMnjWK2u+zOyEM46vn0C1ehxbgdQMVYjdnvuttRIjkvEiu9yW96T",
-	"ht/gaspS2u/fXJSysFDRcoRHgqn6+larXBegrMe+syGHNEnueEqtC2UxoKEZyOB8LTMYhho3SaNf78dy",
-	"QgY0K+eJRcFc/2QNKmsM6co1FftOyy4vq15f83beLzSvda2+C6/Vd/Y90JzvcdLfuBopwu1+vtgcJ+Pq",
-	"qWLe8A2gzcdMINgA9KtbivSnuqjPET7EB2++bdWpLhl+xschgiv1iE2L4uPGPjTKvSHsT2TfuT/dhU5s",
-	"jajqCSZiI8moKIUZ1aSfMXqoIDc/YfTIy0LrsxEXCM6wIBNUJeF5EMLETJFt8iP+Q5KLMY0OS88MPqMn",
-	"NFxZxBKduqcLdw5PEpLlQkAqOlQLN+cNA4IJB7bzOtiqVjt1JbtAdbX7uR4KarUK+yEXdJwwi1wuHXyR",
-	"2YV20F7kCSW4d/aLVbDuTOSpIVozvhkgZkJzPTW7oBbvvoxKKCPN9KbSGaNplTMWimCfCwo4/NmHLKFb",
-	"7ZwbM35P9ps48Seyv0cGmLLBtbEnnK4zw53Xhb1fe73qo1L/NhyzSab0ZTzdTCCG2N3uvHHnjd3tN3d2",
-	"zRkhN4+s9TUTLz1d3e8ZLcxcpXnKZK43FYukiFWre+depzNHPdsCu3RBUyBoXQ5gCwbdFQC+AZh69CdA",
-	"8ArExgnPQps8sE0YtjudoNPpADc7ZGO9R0JjW7PSC2DVwMiC7ZJkXlj3bZz3KxDbhTdZHODFD/V6Jv0X",
-	"DbYR/FP4V+ZtwytW5j6R/eZd9T68hcwOT4FqeM8MfGW5dkyxZfte4cKv3vnqPdl/jLc+r2t01ZQCeMhF",
-	"3JT+B123/Ymk9Mn7TAz1yLDozuXm/L0n+4t3uyGfVwbL8QmSrNum8GfTRjQnZxBC5tDW009kfzl/Ahgh",
-	"XLXJhzJJjFKHuWhFJMNo/HkUMQaaPcogIjNjYEQsSYx9EtrG934zKoAqZsZMEbUeCaNkXlt3xHwNeO2I",
-	"uPimAZ8AeZzcAmfxQPh7ZVXSe0/2Z8VVsce2cCus7nRwgzZhrx6oQ0Uo+TRnOe45a3TDltUSIlBt8rHn",
-	"ABxwwdWIxYQLG35Rmo0V9uM1dj7cCVkc1OiMZjWmaLUTrnoCwcsF2JjXpg7h655qA1/j0jXz9/xMQuS6",
-	"8Mx54WuBluZs+FNs8Rkve8rm15KhSYIFiSD6Lw+ZIHhVH71gaYmuQLUT/Xmgj3JjsYkpATvV3pzSKaHq",
-	"sFbqfcBOl2c3L4zYjBk2Cw2CGcqnphKgx1ibDjM18bD5m6fs4DMpGHAdTrcej6gYjihfPhr4QWNCMa7w",
-	"q6CefTyShKbk3aWrLxRECOlsm1A9f34dEryE9KfkkDUUdoZy/R/gUBfdFQAeM6+sM873ldG9sdNB6ha3",
-	"rqR/Dds5Uaa/Vpy/xQZcMEVGcjKD+IH7jSL94U8f75N2u72V5UKFhtEIl44MAB3yrlaGMDxUdNkbA/MP",
-	"bAqtsc57IsSb21FyFAK65xkYfuSZkWTPSCloyYatxaRuk2fmss3NTVL5vzmYDVLyjGQswizOATi+4Wcq",
-	"BdM0m0LWChWxItvt9t0AHPFScc0coFOxIcDDnpFwwkUsJwcxnaqQbNAkISOutMymtxFfOBxpc+Jpr5X1",
-	"Wl2yHZBea1D8SuHXczvdKDkizwh7MmaRZnHRnkMBmkyVJwAlE5CYK/CbMbMU4YCmPJmGZCPtDw9EP96D",
-	"ShfwM4A2rlqa32ZaI5nxz6Q4SKXQIzO77Z3biNKG8Q4yqhmehAE77c62m+Eoz4RZ80z2aZ8nXE+N5Spk",
-	"2UtkwvWIYyjDPqcyO29y6fzZ2SW934Fn98QDAZ+uD8AqRbbJH2CtESxPZv2JO52A7HYCcq8DJPRmh/wz",
-	"8mlOjTXIFNmAZrBv3CYI0EymtshZ0TBlz9GF9Uj2RJ9GhxOaxSogSpK7FoqL7k24VmMUrEoYGF1QWKct",
-	"K0QvoPtZjMB+OSADOJN2kagzwzCLUwExZLpNnpEd8ozcIc/ILnlG7jYQdj2p3yXPICj2jIDCqjlNDhI5",
-	"pUntkWhE0zHkJFd+m4F28ZunXBnNve7m2X9nBjDzh1zxAy0PVMLYGKYG0B4YCsjkxIGZUc1IZjVGvM8y",
-	"gZWla8al+iDj6rD+lxljG4ZU+uRQxfUIOjtIpGKzfzmAYZTI6NB5C3g0AiBpwc1U2eqHQgcdm94YJvyI",
-	"hYQaO8gobIZwpbkTev4AhhpKd8GtQHQQXMX2zJMRE1CkD7Q3NYJESGxoIvbs+AP+BFpXV54AqZl02oxF",
-	"KwXlzcKjmW8A3j1wTbbM4hr5eciMNAR2dXCn0wrQHWiPlE7CF1//2fG//eL4q//x7T98cfzVr92rgxri",
-	"86FW905n+RT0ci2vBlfmfct1w+M1hGxZKxboglBffWzQHperi9McxLSq5oyN65sXW0/h34NDNl26RTHc",
-	"UUD2DfezeiQ8bc8yRC6MJBtChgMAfdtkt3PfcPAEGkbwotj2LeVlzBq1WGEOQkNXj7Nw0HXX43Nz+FxG",
-	"i2Rc0aW2yrwo//ayG2ROm+QZoi8pJbD6SaF7Iu2DWlHr1jkT/V5STGO+ZNt3TGAd3Lj44Ma5SIndpZ0R",
-	"K9EjUAjoos2djR+x0v0AbxEQxTRmo+HO2RjyI2ZDEJCE5TKIqhuNbNC+MkafFAzzkAIicmgW5iCI1i1x",
-	"u90T2Mo09u9PsVWRMdRClHpHLFOYSWzrf8JIbDBgkS6REJCznuVir9boKCtwq/rCKDoaXY7Iui6tlq3O",
-	"j811Xv7uy++++ZsXv/vN8ee/b51Cs7+SnstLsr91y+V1lcxza7l8Pnx+UZXM1SwC8Cw3RiAe5aLIrrSc",
-	"fTHECraWufOGN2u1r7FEYfFcqNe1nZDrc53h9z57z+PzVFfqK9hgggUtsQ8RTXgfS/2Xxq9t+oc1WW1X",
-	"bxHb2q9cDElI1YEchGRDOwembfc9W6ejJ6xCYTuTuFZA5B0YG9pgFG5F8HBCFQqsnVnxPFaf02eRTL1m",
-	"fU5fQd+mEVtMxMZYF1ObdQG5yH0aHUIZb5fAAanAuYjRF2oeaCPcoCqhCiRFMoUSIDTS/IhqFkIRcVyq",
-	"kZmfQLsICgNpnrKu7wsQxfM9nwF6++3a2PfzTStMgnap3UesJyzvgYkXIDQPEi0HRCbmPUB/lBZziYNC",
-	"LaHSunPfnEuxwJP7KBc3yY+7mgL2KBelY/Uqk0ig0DKiE1xgKMtFm7yzTi5ZJ5csUYkcVCtgsFKwUziQ",
-	"zlWf2nqa5WIu3Panll3W8aMuGWDnKs+w5YKYWbPYtnXYmDB2qAKS0k9kNqfVw+2gJxI53Ez4IUv4SMpY",
-	"BTYgGxTRXALpNujhjTkdCqk0j2ptXefcOhVTvFTXlplhU0eDXKzdWhfv1sqARq6rO2uxSH6UCx/ju9yO",
-	"33IK0urw39PMrUnJtWR+q+hegMqi0xVtQlqBOgpOooWIGskJBnScQmtVKU/zwsI8hYIL2CVIBzb6WB3/",
-	"cKtztZrVDeU7a4jx+XVoRkPDgUPO5I7p3L8I1WHLTmR+KxN0KRUF68xbmXXItU27xzaMSiMmy3ptrGXm",
-	"VyIQkiRSDFmGO7fWr/MoF49xTjfar+NeY7Ffx4IlX4tg7xndQL6sWVn7vnaiXtPh5jCT+Xg+NhsvIQjR",
-	"5BmJuRondGrbtNbuoX06/BEOfJF90e1D5uG0ce6vDE5b06F9pdpO+02t9BcgtD+wbR5gZKxZQoeqTd4V",
-	"tu1Vkit+xOx5r6VFRLOMm1tt9j7US6HDPTLOtcb+4OgRs7UYAQ7T4IRyX/NmgQllAqXq/kln8Ma9ewxy",
-	"nu1qOYGKuEKAo2ov2fj4//7X7/7XL4+/+esWfBWOn+LO0m4tt1xXgxcsPtYaLbhGC66KFiyYWC0POytS",
-	"EBjejCpaCrqtp/Cvc1otAglS14Ic7sKyz4imoENFuDIqZrsB3Xd6hrbG9t1MbN98wj4drq9CznNQfSib",
-	"Sz+rTGSeBcSJFlszkWF8CmIPhaSqxfadgXovyf05Twbtj+yKrB2gF+8APTM/311SeV2JDh15OP/hXExf",
-	"QDKGWwZ+gmUDhQNwW9mqgimNmacOQ+AVI79CnlSK9UTaQt8oLTZ2O/d7qA9PuGK3GzF2lyE4rgvCrlCg",
-	"d+7eu8P6rZX13ytB1S3FetaYujWm7twwdWfnscEynafrdef57iFgbv2pI3oR2wr5Zb2/atJtmQNuUUlZ",
-	"Nq31C1hHklpUDRWre0GnXFsnrRD9dWW+nAFQKfVV1CLNczgzW+oruFnO3306XOz3BSfPK+QZuxCfmKbD",
-	"svwAt1W+XBQRCZ2ib9QM2msd8XGvNcfHdaPcW9UlOf766xe//d8vv/r9y1/9x5e//NeIim85D9eQD/RB",
-	"Io/8YsMvv/z1959/8fKr368k16/MpbX2Zq29WafxZl2mH0ttPdV0uLT/ChQHkLNC9mU8ddbJnoPS5opZ",
-	"P1bRnAtCxT8wM59JJ+Iaqq8D/MwMZgwkNz72u/eaWw9caiwmTdlnMA4eiEl9YYHCcXYm0+dkD+sTMy9x",
-	"/XUagouVl4zDpmMVlUytetCXMmFULKUfrF1118xVdwVOOrNZlteIMUvPiBESGbmKzdWbvHXX2lHXZCgb",
-	"7WrtobsMD911880t6ZYrShJ6HjqoBCWPSvEmizgzGn7kXV247OQRlAWFa06EsksPXk/4LrwJVMmBMmS4",
-	"Get8eWQ5V97r4MWbsRN++/ff/uOX3/39b198/fmLr//0+E/++MXv/urF179YyQi4Kr/eHE61duitHXrn",
-	"6dC7EldeYT5s9fPkcHX0tse664s3m83HlGHKtukSNvQodZz+FJtZJ4lh5EIKdKEYewTLJRDFdJs8rCpF",
-	"rmiz5ce4IwMis56IpbhVak3EZQVymAQ0gwIpYBNCzLNyYVsZg7uyrHvgWnFCq9gnY55N9wiPlTOgipfo",
-	"CagjnTHoY411o1OuFBdDaBjOY4KVIPSER8z1KpEiYnWSwnyIm+YZwq6Z2LrK783JY6C+zvab9zv0brxJ",
-	"o/v3Nt94Y7e/2Y8ittm/09np3L9P3+x0tlvBMpfttGCaFKbQ+vbP/+q7X/zR8a/+8vu//nIlcfJDQ+yX",
-	"L03MYx8xZUzHGrnysWtYgg0M14Lh1XIRIQLfKA5SkJSKqZ+IAiDLwjOxki26FNMPvLLYs2LAVsGeUx28",
-	"qPhtAfdY4tvq5AXIpJKCh7nUPGXQl7zeSsUHX19DFefXpAHC2dfVXD2TBVoWkW8oIV7VeuooGy727c1a",
-	"u/GhrbcED+Q6YWUxMzbktoU5qBuJFENb/T5jLjfEbwgdnMwyLQviOzLvgkvG3N4TY6i5ap2MzrujHYt3",
-	"6SpE8QY1AA3G026RG2czwudpdVsvv/rmu3/zx8d/8j+P//3XK4h0WKerMRKX4BKvoKm4tv7OzfpbkR02",
-	"xY4WGIDIMWtl/6J0O0vEDk7BhdI0SWCzQENHowi0yTsyI8jCoOVgLXzDPu5GZ9I5XrMQT4Ev+8pAKoyF",
-	"rosPuFznD3tadWmccrEQX5FJmULCkXPgmglSMb2lSl0Z4RcCOihb/AWoo8qa/CjEeUZCfHZIooTy1LWD",
-	"FlKTPus5i3+GbPdIeMg+447iEaYRkli6NhPmsbZGkmLZEcuay+icVnZfZf7SbFcdGwGlUcrm9scJCvn9",
-	"IEoZeV/Hq8ruK0J5NArvswI91qCNmwTaWF76CrmZFAieM8A5Zviik8ecZZtYPHw+ytJeYzsk+ehKCEpx",
-	"ltneIX42vJbwZyInrKmK4T5n2WP7/IuUocVj5mXr2pd8dUCJZWn4igg1X6tZgvKyldnCpkqQqcBiJIBq",
-	"KQRbBOFtQyj9HP04CVW2B2IJ1dnzM3r7zBjGylEOjAGD98RkJJWP8BnJJFa2hJ4sRwf3u5CCgRBtk3eF",
-	"0oxChbsQZhmiLKckHGdMMR12SQhlG0Koa6x64vu/+XMss0u2yLf/5y+Of/Er8+M//933n/+ypHFst2SL",
-	"QXklR9Hkxg5QoQUfbYRRchRWKhY6ZFOaK03YE640VPorXy+lqOdag9/sLzmwBQbtJw2ggqGGdbHRYTkR",
-	"bfIThFpxRSDrOXa9ZZl5TdAvoJRmsyJRbJYbpUwgDlSNmYi5GJbKBAaDX/7tn7385r+D4uDepVhsQGBz",
-	"lsTu/gMtNU1geVrd1hD8mUAjrW7rbgf3vIWdyiQuH/X9n/4HeOfTjbxdGVnxpAJm/f4//SOMjWf7VPHI",
-	"e0egTiytsCpHvCJNqCSyNex1rUGtrEGVoq1esp0Z/8rrQheeurT1FH+s1PEFb8EAL7g6gENDBzYuCNdt",
-	"8sBdg/IOOT+dQbYKXw5UEK5zYK1n4OrrjPAbCjNdtEtOiTet7I05gFNHylU7ATwjjp5VfajuLMR6WeG6",
-	"uRJsv9jta4TpJSBMz0Ec7C5rEa1EjkghK7R2sXtGVqoWFVvHyALo79Im+3DEQw9VME6HbGr1/qLzSmkA",
-	"7PUEoJKgRhIuXrVSJUQkuUCcAOCfFkugwIkgLKcOLfPLR/aEworw8ohlfkuYCb5ac0jyUuTWtWz5glbo",
-	"8Zc/P/71H7VOodlfTXxySba4hrOuA5rnB2c9D/6/FK51JbNgK+ZKZ7yfO0u0VlP6sZzM4LMs+0Uvqxkd",
-	"/Vwjd+GIHmH7ij5jwnl5ANmBtUYnLGM2mBRj/weLAaVx3BO2zUaSzGb+uKYYsdXI6yuTmw3+lv9eF8xM",
-	"Ks9qYCn4eq9dd5iHgCguv+LYCHIOXqOllf0L13oWbhKnI6yOBp9RrpZsRAN9q6tdYoouLR75Y9qOc7+S",
-	"Wv8zyC4IELsNlrGeCHFHhmQDill6juyU3Q5ICHjwELZ0WGDBwzb5GIr5QGasIp/mLGcx6IGoTAV+g5cG",
-	"U98t5VW7cK+ovclg3cbkehcFN/tiZuut7phYVTp7qMrmGGcJo6mAMP0+bNj5SDAvUQ/613vZB2FDlNOf",
-	"woWDkYL6CjUjXqJabqmm5HPvZVatUFP7UKbAAcKejBNoeG8z2Osejd+68lSuGfa2n6sklKv7GId4XsyP",
-	"Zhmd1k/PsFbXFYxDr6/GhPxMpvWLYdjecothntZnA6wjP/9xYLav9LwLdXOVq7sEBs0j9FcnjF7dvQW3",
-	"8g83ciTvokVB9UcsklmMqWgQWMcqFmUnO9B0ix1MUqYzHqGxkPHhSDukGPbZZTRuk5+4EHIZYp/2RIVl",
-	"AWVOSzYWkg0lc9cZjj3RLBM0ITy+vQdpZbZ7HwQtqCKhjADGFR9QHVqHkcOX3lIkkRFNDLX3ROViKcI5",
-	"Eehy1W5WWlpqtED/V2t75377fgfyYSpYt+dByyh+giWwkWXm58zgsLjwhhF3W29tdjBnDT+NuWckx2YU",
-	"b0VbXaNt3dvs7Gxu75prkRt2W+a9QadtBS3oYtXq7izvTyo/xhWFij1qqOE+uG3WweJ1sPhEbMAQBqE+",
-	"A5/Lv88cM/aZ/RwtdOup99fCBnbetWUkDfmL4b+Y6YtNU0/mDNVH187CXi8tvDZ/10OyS3nJOsh2CUG2",
-	"89tGuyvqS/Pqb85Qwi1FeIwmh5XLC/O876NoBV18TPWoVMWr+7Q1K/VWMZCao38PZZYx6FEsnN7nKsxA",
-	"v1ZYuL2KFudpf87nIcqEgUimKddtsi8xybcYt0+jw4AoZsul4chESxJGVEQsSRiqg2HGBrmIWRx2bWvm",
-	"JVzDGK07E2u5ceG6UsNy69c6jV51NYG6lRjsOly3DtedX7juHCXJwohdrVJm5sWiPON6Cqypz2jGsge5",
-	"HrW6f/gzwx8w3apO4ID/Bk8beyozFtwW8BT7JrM3fMjk2OaCY4IZZ+B/m3G5qRrX3Y/lxPXOyNhMgDBj",
-	"NBqh3eNGkkLTSJOx5ELXDffxSKYAl6fJIQQBte9gODFQ04w8pAkA9omWQ+jt4Q2RMczYrJ8G1WSMqwKf",
-	"hMRyIgjty7xhQkJqVjfSwwJHFhQd+hMqhjkd2oaNik6VBdtXly9ltp6C8/JhVeWah3wgBZvOImQgiNOu",
-	"VRXqxnif9lmiiBR+FQ4uig5x5TiGhmo8iDbTImFHZhyYzEwMa2TLGMlBAJHAEn7mhub17/fxSezPRGZ6",
-	"hJTHk4TE0hvGths8Oc47PDE6i/Cu5elYZrV09L6hm4nMDr2rP5H9ukshK1iPuLC1ZG3EDNav6AJoh2BH",
-	"rJ70MUwM6Z0uludFv5mCKgyB3WzSCLqIJgkXQ38BbfreyU3BaKJHRcbyOJMRU2qPyDETZp+VNWu9ZWTZ",
-	"EY9Y6/nPnv//AAAA//8=",
+	"7P39k1vHdSeM/ytdN/stvuQOCMwMKQ6mXLsjipTpSBSXHFmV1fCL27i3AbTmohu63RgQYrHKTjaJX+TI",
+	"fnYTrRPl8frZbOKqxPa6YluKZDv/DIeifnr+haf6nO77AtwLXABDUorlcokY4L70yzmnz+vnPPBCORxJ",
+	"wYRWXvuBN2A0Ygl8vH5I++bfiKkw4SPNpfDa3uGAkYQpOU5Cdk6RE5YoLgWhilCidCJFn5zQmEdUy6Th",
+	"+R67T4ejmHlt78jbOfI831PhgA2pebKejswPSidc9L2HD33vFRlSfNHse98YsIQRnXu7T2QCX7wluz7h",
+	"ivTkWESNhW946HsjmtAh03aSB1GUMKVuRuUzpfjzOUV4VJxNs3V1r0kvR1s03Luy9cILu92tbhiyre5O",
+	"c7u5txfuNZstz/e4edKI6oHne4IOzZ32mR0eeb6XsLfHPGGR19bJmOWH3pPJkGqv7Y3HcOX8Yl2TQtNQ",
+	"XxsrLYcsqZpDaH9ffRL0arO5XT4J99Azm0Xl6PHnlQdPW1crd8A+88zGfltysWwCZGQuWoOQlk8DnnwG",
+	"k0kY1Sy6kcjh/ExeE/E0pSRFQryWSEH0gCsS0alPuAB21ExQmOk7UiCTxlQzEAYwibfHLJnmZoGP6vTM",
+	"e0tHHFHNFo34UK4zXjMwRpOYLx+alqsObJwomZTTQyDYfd0J4YqAyB6s2Yj2GemynkzYPpFm7CBEyYTr",
+	"AVyg6JCRHo81SwgVEVEy0ZXDxrfnhzyk919hoq8HXnu3uXfF94ZcuC9a5TPApbt+f0RFCWUfRJEZl2JE",
+	"S8JoOEgXG6l7FMuIee0ejRUrHyXDJ+dHyTUbglT+DwnreW3vDy5lh9MlvExdKozMnD3ew3QCNEnotDD+",
+	"GzRkeLIVx39NjoWGlc2IRPYIjWPYC0W6Uzu/HmdxpHzSk4nbgBEVLFYNEmjaVwHsR6A5S1RABGMRft9O",
+	"GI3yP+IXdZenhwNfe3lg4jfM2M36DOn9m3h3q7lotWCuFdyEyzFkwy5LlE+6TPGIER75TgnwyTEXEczY",
+	"TKL2TPGl68/UTXLBtMy2lRCxEc4R1zB2s79WKpMg5HpKvkKOvEcffefxrz488sjBrZeIGjFhpIGmMTka",
+	"N5s77Cuk1Ww2gypORHqp4sTtZrPZrM+KT+d8bz31890+6T+X6XRUEyWHrCujKZnIcRwR8wDChZZGn2Q0",
+	"CQekK+/7ZCKTSBHFjPpmJHl3StSIhkz5wLSyRyYDHg7IgJ6ATOoy1AfbhJIRZyFzotZM8EhII0YJjTlV",
+	"5LwUjFwbcGHoOxzQhIaGy7kiTMhxf+CT4PSTj0//9reBTwIlRXDBJ1wrMuJiyoU5R7jgmtNYkfPBOwMq",
+	"+m9xKvpjaa5/562+uZ4SQ8FUTEGkw/vNBznW8KiY9WlsSHBoLtUsZqOBGZUYG24zJ6u5VY1YHHPRh1ea",
+	"u6jSZpZ4JAxlwkjE+1ybNRGEDSmP8dN9zRJBY2BWeiQS1udKJ6Bp21c0jkQFDb+9gHzrE+9dmegyBgTm",
+	"9/GcC7YCewYSroEfzdVMRFz0qzjMnIOFAUasR8exocgtd3xTc0Vu4K06A79u16yK63iE+o6h4KnSbFjk",
+	"vIOtViVvue1YxlurrvXLiRyPvuDWwM2IDUdSMxFO/4hN56fwx4ba5USQYzYFEgF1zryRKe0TqslQKk22",
+	"L1/OOFk1yAFJ2IhRDYTGBXlhmwzkOFGkz7QCsdDjidJEjcOQKUVon3KR0hwaxdl0c4PcMqOs2rTLLyzf",
+	"tJu9V6kOBxW6orHBA6Qy0FWMcGFGMnWpAnUW9OvgYgBrYWQEVSQ2RjhVBWOZsPtcabVPdlvbROoBSyZc",
+	"seoZ9rZwWIvosWwyt6RgFRM6EG4+ijGRars7zV0yGTBBhDRb07eTjIjiIlw4QvOupcMsH+dwJJNKi43D",
+	"r2swSNiqYnl85Bmwh7jG9XSpuQNHHVfEqDH7lvRZ5JvvzaliT8KQa85UpRVhXpQf3SJdDDWsr9N4zJQd",
+	"6EvmqNZDJnTt4UbpLdWDzq6pHHl2ySbjvymisdJJ/cXm9obqsdsrFiy6e8YmA/8jXmawwaBHTI5itMnB",
+	"yESdZMF4jEJfeyzu6IEB4Fhem4gyxXtmBScDOcQ1HLFESUFiKY8VoT3NksJqZkuJM6katoTXbrCGtxN5",
+	"YsRP7c0f2RuqN99dUbnW7oJNxn0XhP3yBZcCDVwjIwZUCBbnB96dFsQEXqCqVTB458r2G471Gj69aKRu",
+	"o7bjTNYS0+6muKtpf/lMuXX4KHN1fo5Gcc/mCD9XzxBetbaBiiOds8KXTbDU/T4zPdAMQpokU3S90X5K",
+	"kcdsWsE7mvYrp6ppfxP6O+Q12N3tieYs8ckk4VozQQJ4LGubb4PqnQJXSuXo+SZs/zXZrVIJ3pLddfSB",
+	"ShPgLdndXBl4hSp9e5yEA6pYLa/tZCDRZuwas1bPekMXumnNfZ2Rfds6ztr8aGt4bJeMdYnntjjalf23",
+	"r/AhL1FbgF3NGQU+wsp3w82lNunlJggBPhwPwQxFKWD/TAfChWZ9lsBIXpURi0stIUOWQ/PrOeD1ImWG",
+	"8Uk54cEdnWMwWqppb0S1MVG9tvf/f5NuvXPP/Ke5tde596DpX9l++B9KF+2W1KyKf4TUbI0QDq1kIPPA",
+	"zTnoDovBCVI17MT+vsbQq+N/7qFnMPxx9cjHYg2BFVUPenwG470LEr6SmvEAKCPnEyOkyweGNz0diq7S",
+	"pmCw4PTBA7gPPscBOsPVOBwY6ztQAzkKwDxnySgoTsj8VjEfp03V8guVuLLyMz3Y+i84z3vZx0Zn697F",
+	"8vke0j74kKqIqm9+XIOsWCVZwRM3J6xD2q8as6b9NUbcqxyxpv0zGK/UNC7NcdADlhAtSQjxKRrHZEh1",
+	"OGDKNzKUvDVW2hoc5gQiAVOaD6lmAQml0ooIczBOnS+lTdh9GmoygeSJHpvg03zCYsUIJf0xU8ppVnCM",
+	"kVFs9PFknwQQ5+hw1cneoehUoZ+9UgODmZU7ZIUUhrCZMMfdm+mf9um4P6H27pWt2OujqH5w2jqQVlFv",
+	"xvj8dRQbO7QaOg3oMxWjW6LQuPGtrMp8HZNxmBlKSRh0wMJjwk5YMkXnG4UAnpqwhEyMaMOgzICORkz4",
+	"pDt243cUVjVemwPEOtK8t5QebEjQDrkrZcyowBydhKmRFIqBiXVL6ldlxHuclbD4rTKnIZDz9UPaN7ZD",
+	"wVHYMGbY7d1m0zwplEJb9xQdjWKOqUeXRonsxmz4h28pzENKpYa5I3KJFwkNdeeESzzLPd+LmKY8NiwA",
+	"igM4pEkkmQLGBb5Dc9rebOg9SWSivPab6ZOHXHRilOW5Jw4N13cZoZrEzNBQKxemiqUwJhskgRjjy7sE",
+	"W/DwHooopsDt2Pau9PautPZ6PbMZmuqx8tq74B3lGkTiizQid/CGjJDcYqhLJXN+WNfSuo0Pwb0t7t+r",
+	"NDY0DBZqAis1QWc3V+lKGTEoJ8rtXWujvdPymInOkCvFYd3SRaaky2gC0veYCcIVxPKZE/WL17GVrePr",
+	"go71QCb8HRaVLWRxAGexhrckjtn69RgqJSnpnbCE90ChyiX3vfHGG1sHYz1gQpu1YxXBWa7IBHL60kQU",
+	"eNOSJDvcp52N9kmFcsTK9ikdBIlpeIxRDrg4E7TtScI1q7VxO9nG3ZBJl0cRE2W7VhzOWezaYdU8fBfe",
+	"xUQqswdjcSzkRDgO2N1MerlgnZC6AzHy/PIKiRqsu6rWKu5mq3hLanLDPnReiMy/+oyWMoGomBs8ngmp",
+	"nwnW0S3e1Y0Wz62F5kMmx3qWMCGRIeIRMB5NEn7C0rQ4PmQukscVkSNmA/ADqmot8tVska2cJofpKOaW",
+	"enagZ0Wya87Qrf7eRqufi5x3ND1mhXOXCohrppRLaJwwGk3N63FEuTyIWiu+l634NSl6MQ9Ll3p+VGe1",
+	"2GYoWeSLakp6IKQU4Y6eW9sbrahN3TKSbWgjqTOKjI0fm0UsKFl1VrC1na3g7YSl2VbkBuVx+fE4N6Cz",
+	"Wst0JignjNrklFwX7Qb7xq3rZseXYZOOlrIT0wRiB/NighuDIDGD0AMqSKu5e/XyC1dId6pZLYHQ2pkX",
+	"CNeF5npKDqUkr9gXz63wzNDOVDDMzGlGDhjmSNf38kbrO2QRpx0zt85YqPFoJBPNCgeZYsaUyT0UHlZn",
+	"XS/nlbn02eRV80pyaJazZFUrBnSWq3tOEXiLzZFD7S7V9xas9fZmMoILsOaqbJxuwuixIpQk45jtEzRq",
+	"nKuAJazU0AnHScJEOO1Y1aaogmhCBbl59zWyu916gbhrCdxbMHXoUI6FvuSuqGf1bG/nN3iUyJApRbsx",
+	"s+xTtr1uDc5iP18XRgvXUkZoUUOykdLpCga4XEFuDXEjL2+oU48FPaE8NlMtbGYyxTGgi6QGj1zO6813",
+	"WXLCQ0ZeLzx9bgXzLz8bq0cTISf7JBs+JAyQO0wn062DHnh7Hqavypf7zCwPTRiyLih4ikfGKgI3FiTB",
+	"tL3T773/6ON/Nn8bckvMV9dumT+zDMO2t93cvrLVbG01W4fNZhv+/1/MNbncuNoZuRE31lRoHvvpX/7X",
+	"xz/9B8/36tzvyo5i2mVma09/9mtgGKVp3LFUsN1qNltXzdcJH1IzGXRgpvkHbe/xL3705LvvwYYnjMEo",
+	"/v7jJ+/+6ZMPf05a5PS9Dz0/9Ugtmrs9zL126yE8f8QSzdGrk1vzxSRwkDAKQveh245ZS/WupiKiSUTU",
+	"QCY6zT2fMUtzmzcX17v7GtlpXbmy1SI0Hg3o1jaImvKH5LZ8xv+2ZRTg0nvyJLDUP5zf/QfzP/b5CRPL",
+	"Fu1lc9HtmIawbDVfa4mm5J1Dqo7LvG+HyZhZ5zJmURhqMScT3pBbwNS9N0ONJS9LybLMnQ/HnSRjxfbT",
+	"ZE+bHUALJSgl763M6alLQAkL+YiXZrS9MZAkYSHjJ0yhUskVUQxrTJLyxznmmh+O+d63mdnmjOBxxEXf",
+	"J4mUw327uGn+eOYACUacZ1Umc+/Lc2xd0k05OHcDF/rKrlcars6CIm96QGTFzGD3tIwXs+0usFZhsFlA",
+	"QHbfYiHYslaQYwUYyJMITQsa387JGetjPkPRs1IeeUHmzATm7j0oDTsWuX/Ft6UcnLvv8vLbZjiykEC7",
+	"/OaMXRfz3IpzKTDbivdmnJW7cadODn0Vod22yWY0jl/rgSK7UG3BhK8HM4SXZo3VSh9zukpZZVOBz+Bh",
+	"80xyLz96m5G9LpfUm3bGL/d8T4xjVPZAvajNQcXbnjVHLX17PQ5b+phVOG75w86GA5e+ZwWOXPqsuhy6",
+	"5EGlHOuosDykYY5LQ9ugpkil42mbnP7Vnz/66G9O3/3YJ49++97pz/4MPj5+/88ef/QRfDz98H+nF/zr",
+	"jx//3Q988viv/+LxX/3w9N2PG7mYdnesuDBM688YElqOEw6RNZcEDl8n4wT+ZdE4dIFE8GKWRMF970XD",
+	"xnetDfYgfak9N7ND03wS1lnn+V4PnW2lT+SJHkR0OmsQGWG384LvhTRmRjXy2l48FtTYhnB167LvDaUw",
+	"m3TV96CiGVYY7YC9re3LxniQMU06EJlue629q1fTX6bMPNJ8NW8XlCX1XpNmZJpFxNypiJZQcJ5pnuZr",
+	"s6E2TDKvm+Snkq0cjNCYSzC3sgWyazP/uJjRUccuQRnfzf6UuzVdrtJMOXZfY06AsBWNHHTJYzbSPoEB",
+	"+zh/wkUYjyObIjtXeW9WYUl6QHGLSrOczO84nB7pGmJZuOpL34cb/2CZ6pjulVtH3Ihs6cpUQkfLLzsD",
+	"aeFhN1uIaOeo00mfP/2zfz79yz+/AKkjhj7I+dM//wC+ccPzCRhjCH4yGciY7ZOYuWQwWB06oVO7YriP",
+	"Qmq7XuQNVOCPBOAkmFt2mnqApgy+ESbvdh8zRhjZ3tOD3Cak14Dx4mMGhxnGCH86hykmlkRGMeUCf8CS",
+	"z7yXqBazL+DdjVgszYvdaS3Oip3lvdmEkoqcqvxS5deHnP/s/f/z+INvXfDtoksRT8styPSVWQ7v9rKx",
+	"OopPb9luFdN+93IlaivyQxkXXKMx7yYpiE5xgyJO+0IqzUO1IOAvEz0AGoWEoK6zMXtc7xM2HOkp1uvR",
+	"OIbLWRxDFlAdnfaldADzaq3vuYTtpY9Js945zPntMRWax/YAKeX6nM6dCSk5Lvgq0d4uG1hxoSA7PE2b",
+	"61IRKWTf7aZPdps+udIELrzaJP8/ko6NnAe3/QsXfMggHzKqxgXHQLaHY8H18uqSbKNfh+uNtY7FDEvu",
+	"hJIHWLoZMsP3+gUyWUJjr7uhFgltKEVZlu+r9C2ZEHhNVqNoffelLgtwS+SkyYSx4/IEwfw8rDMDB1E6",
+	"AdCN7jJ9U7Ph/OhX89fN8mru5qXvfg5mZXHumxiX1xDR4CWII1ShhkiRc8yZTQeMkMCiIRTToh94VIgx",
+	"jTsJO2FijN9AhMcokACX0Ww2mk3wK9mIT9u7duuPzTTYcBTLKTNL0jJGFEAqdGw64uMPf3H6wb88/tH3",
+	"H//o+09+9uNPf/b+4w8+/vRfPvn0kx89/uDbn/3w++awf+8jUNv7XGmWsAg12tbe3tWtVmur1Up/RMrv",
+	"WHHR9vZau7vNnWbzhebV3Sut1s6Vw9lLMUndUJAKw9kfMbDkrOQZbXhuPRZt7atA8A/91AzpgF+w1Mua",
+	"W66ia29n2ys/c7PlfFBmGxaW7cFyVbB0LR8suc4tZKVl5wAzVGPpO+26P1igMNinjahSTNliSBYeGzI2",
+	"IgxHs09oFzy9qU7mkpEEaxBgAipsUTmGaifUmDBxRLQkE5oIcszYSM2n7pVpIWUWr2XEel6eGYnMkj6L",
+	"LKoP6U7tp31iDG8SxmBuWWvic8inNVixBk/Vk76Wu+5VOiWyDZnnv4K7aA1/yWJ2LdSU4f9yKmaz8vmV",
+	"/L0YeqSGp2iJNKj5hDnpsJnXbU1R0iaBkdsBOX9twAU9p4wG0+MsIkqGnMYkTFjENcQMfZQQLLoAaZxU",
+	"TBFtIxdaIueDaCxU4JOAcWH+OaE68I9EMGbwJ9wQXDCWtlRuHIrQhKEdSDGyBGZ/SEdcUwAjwzGORcwU",
+	"ipe8qW69pkYuXbsFIwOZhTbg7MItKpZq7VUUS5VIJZvtVS2S8HWVoFxEJ4y1SfDgyKMiOvLa5M1Go3Hv",
+	"oVmkB0eeTOa+ElKb7x40Go2H5jszUWPr9Y6E+RnQhswFR14Oy+vI88mRJ0f4Q18z/AKUafzOsNWR9zDY",
+	"JwEXFtNNSN0xf2h6zMwWGs078M3ruLJmeMBVx6xtgGfBkTgSN4UxwRGNKoDhBHaEJKQC0aso6Y1FCAsA",
+	"voAUbLVHQ63adir2Ejub8dDOoodf6IQKReEK1UDZjBdMuIjkBC/auXI5st8aQklXbtlyXMbV8AFkht3X",
+	"RyJQ4+H5knf6hbdYJAHyFXJuwrrnjrwLKYza5WYzaBi1cCy02cuITlVAzke812OJOVxjGdKYmK8v+Gbl",
+	"EqXtRsTUfDyvB+xIpFddAHbJLd8+MWM0j6YnffPPMN3JIb0f5MAazMlurTPDVrhggeEcw0hQw6MkGRrW",
+	"NsPxiTFKlH8kwDRXhubQS4k58+CqOx/sNSPz1tb2MEDR0EvkEF5pfteSuPTV80GWTNFowOfW9tZOy9wN",
+	"D9vanjYa+Kk1DS7sH4kAti9Az0bGPfKEYT2AoRugvgMbMW81ScTYyOJubTeb6LZScy4hwH588wEyjuH3",
+	"jGs835Mjr20IxLOWpzn9m80mmCjuDgsjA5dy4WU26psWW8/zvcd/99PTD/9v7x5YFUU54nv3t/pyy375",
+	"lpKicYdOXmVKWUwFC8E6m/D0NBJztiFpKuSQn5rIGLFm7N9DegypUznwmbb32V/8xZNf/vSzP/2J53t9",
+	"JiLQUXpsSMHtUOO9KYqt1Y9Of/CTx3/13nzujsvFwhc+/sYnn/7tDzbP0XkmuS7FBV3iPrIX35GYRBYV",
+	"MIbmU2Xski8xiJGCXsaL66fLVNpCCGLT4RUVqQDlOhgPqXUc57NWlr60TnIMVccIZ7ZyikzChjQ5Lp2U",
+	"pbAHn4+0klwiSSHBBPZk3ZwSh6ctharI8cksw6zIoJ8wBpbcgFFwcEhzZNmKgwmd5sOD/YQKl6YsuA3U",
+	"Yf5rmWfcDWidJJcz5KsVky/W5Lp6pscqzHYw73fCq1fntMUlq3nGmXEVs54mcqyds9jYnJr0GObGzSHV",
+	"LZlryoOrglnm+QfWeQH5v5xun6Nae1yl51Z1gNrhoT8Hr6ZVAzbzZ9rRr54sM8dtbu3m9AMuevGYiRD+",
+	"CAd0OEI55mIf5usx/tOnmh0zNoI/elxQrLrRLBwIHqIG5rZiqe27CksvfVi/Po0sfdZZ8P0sM2+WMpMx",
+	"8xIGXfqamgy7RpJLvvPAXLK/Pb9yx81TS1S32chea+cqaTabTfOfVt1kdfsMABlse4B4nMtdf/zt7z7+",
+	"4GPYzWGXJS5Bfyi7PGbzKnAtXTdztWcmyx9evdLauWrdZq0lGnGmG9SQRk6TgKy1tOXEwi4RDnPPHVzg",
+	"D+aadFksRV8RLdG10JcMDcxaZ9mzUOTTvPSZQ1iZ4U+ockBvmVeKaoL2vcpc6DaneUkmc80hHVskzBpb",
+	"BYyEwJW5JL/iVL4qhwyAyI99QpXiSlOh25jtTUkCxfVEDQAxwyh1pUOvmUoPxLksk77AGBXg6gnQVBFN",
+	"XNv4SCq8HUvFVEQxF/mPHZl00t+1jONOL2EAhjigCYs6oYSstlHChnw87CTo3z2RfOQ5IQ0n1Yj28cjD",
+	"WAVeEwJG+UKVYhRTbTa6JLyIzh3wwNIQPEeNdU2muXqCEUtQY5xhSOQ+2bM9L5B4yndHVaBHvZHLBuol",
+	"cnh2ufrlAa0bRmEhUoSMDNFvokhobNAuDY9dD6XU2U0iRivIzQrMueoZQYQZH+LXr1+eADgVPJ3z3KIJ",
+	"J0jABTdK5AnaXV1W2KFzai4T7ZlXN1jYXAdblpmjrpDSnSNrGaggq9YyCp/Z8WV7HcyfXrWOq43l9orl",
+	"D5Ui5oa0UgDFTJtEcjzlwif3OZUDM6XB2CcxF8cs4nCyUa3oaGRb9BA0NQvNdzarp8hkyopGeSobFrB1",
+	"PhO7RuHHDL/W4bgZHiqwyTKCL4e1TqN17sDcJwFuVgDBNgXu/MBtcZA/9pzC2aP3zbf2KJqwcADM+Pbb",
+	"8BfvAuQWPHOh0WsG+YqUx+PRqlyZdotarU3TBoyS4Zuuh0xaZJrVCHw9epshnXo0k3YimBODWeO0VdYv",
+	"rxfXRX+uTBDz/JmB1JrN8/Ot5Fb0LLws5mnPeTJnOI/VXUZndBav7Po4qwqmszimlr7lOR1b6zhkcmIh",
+	"74xBAIE01FnHEZPDE1Je+8179bwpdMabAqZXLnL4m/+JTay8/PbYiDzMTSYFVAjEPHj00QdPPvz56cfv",
+	"Y9EW8KshZDXC6OymKABYn8hUuVqJTXlazea+rS1Xda2LzSosfQ86g5UN6zUIAYFqkWH9yjgyVqPaty3L",
+	"mCI9ozbqAfaFSkcz7yGcfa/WCe+O9aJc9rKsmbQvEnbTs+0LeUKO2VSVJpmXYyncFNAJjeLCpjlLPsEY",
+	"fQWuApr0SyVZIV344czxt5wEznLrFx8DzxErImJQ6LbiPWlPnJIQlJH3qqR9DlpnsZTHFjglb0WvRrX5",
+	"AtsF9NQbx7Elpyf/+98e/+tf2+rJ+WzHggSsebJnHdsYwviUDLS/uDbsQdnazpkbE5uAZ911LnHH7BXm",
+	"D0E1lpGn2EvFdR10e4AptpjXZrgQk6qQwU4/+pMj72HgumsiqoZ50pEI8IqgQQ7SfGORx+5N32pEEs/G",
+	"iVk9cwKgphOVV/ZBOiCgSzQW3ZWWOJf5DCKW9tALY6oU71kso8WPzDI3F5GD69+EoPO1raVCDyPfGzJD",
+	"2Etp71V72aK0EFneC+mNgcz3O5rjworI19ISKbgqJ2yr4U+qZf6vfvj4Fz8qxy4JZcLq8+Zdc/nd8RBU",
+	"xhK+zDSSWg118OpMI1mxD4+mfbVyF59DWir6oB9N7YcdcpYALM+QlZ87GybTFDf2DuUKW6WitxqRu2c8",
+	"2udUTm8ouOeqPKG+N6GJ4KJfVURoBI+MolztIADy5nDqEGJcoTc9ZhpKLPaJMNLMyARzmKvah7lFCUvx",
+	"jhbbdKWu2uqsCLtMB09DMdsnQ6y/OGZT88sxm+KSQPVFwobyhJWVX+AJ0glpYlT9r9+8vdVs7m7bFlP5",
+	"EV3OFZfWzqi0M35xDaN2RVs8/yZXjpZvktVc2iarjrU+M6WXEXdihVmxtAn6WXUoN6dvRVVq1Tm8wbpE",
+	"9VblDlPgC3xwJptaNmmHn73SxGvsefbkpfN0FZ8r+WdX8/jddj6yfKPf1TNc6jpRNmj4kl/JtPFMsT1x",
+	"OvmlK/vaWIcSdZ8Z+qmnaFqkyNqQkBkc5eIb8qgpK8b86p90uWPs6Rxbdq5Ld+FsmbiwsQ83lr/rwbVV",
+	"+4gOosg6BAoqzT62hE8KTUpWcAjZYc4K3YVeovT5K3J5senlYndQnR3L6SmboNat4tFJ5d0yf85Zb1dJ",
+	"PHz5nq2DH1b0r5RtdWvjrd4A9u/M3CXZCC+XjDDvCVhxhHPugML99W9/lqb/mompqZm/4hKtYtanHLcB",
+	"vuKzNbnhrk7CqCozVN8YTItpj3ymc69ve/0zMuBKy2Q6k1dxedUs+LpmX6bD55OdrbcndYM4N4B1LcxJ",
+	"Qj93iJWmENi33aAhKzm7bS3dvP8NfnAGfQ/62ZKYiv4YlkxJtLipTY4IqSB9SZROKO8PNOFCSxLgbUGb",
+	"BOawgCpD2ofqZGy1C/eWZ2xV5EneFLZSEgcCpa4HYchGeusV+13583LmwQz+W9YW1jr/7Zxq+iswvXDJ",
+	"Y/GJ1i1OE2hxBsW8LJqBeMgBmgzpFIt2FTthCY1rDigD6pn3i15uYhpiD1DYhbbj8i2EVf4XCI7UPy7z",
+	"VAYgQEtVOqQ8t9PpuOvZW/CeG452HfO4lvKup7YzO1zP9jwycNoQ3VaR5trjW0ZDvlvKU193weLZGPxY",
+	"6JqWQDU6dhqJrpOykq0lvnzhAs6undM3FyxfXldZvJipwlFY19mjdvbs9rPIcpbKm1NTXYxlRiupTnQs",
+	"hLwWbaRLAEvTt2bHsejmM8k06RlSKjMFjfQI8NcgxY9bnSfLXCb41A5NWNqHUy0pTTR7rsjESKohxRgL",
+	"JQqch+WJvWfn4BkLbFcaVS3S27g+YDBD/EqnMd6ROSu4Qoi52gv4unvjGzKJNkvoKbhvVrZRO5UpAwdR",
+	"pCwKCKYkanMwS+WwgmjCslQCsx4yjjBgaEEbQ2MfYZgMXPjY/sl/WjbnMns75sdswhV7Fmb1TECDAXiG",
+	"QoMxW9GzW4yKzJ+q/Ixa0qTMNK+DInRmgNmpMV9zvAWzvtZIlyZyILXbXN1UexpQBESdMtS4qKGvfUBL",
+	"MZIgbZWb2FhIhHYARLMA7CJt6mVxOywO7TPxHixCzXnm3oRldHuGEOhLEwL2ARNHIMKJdpF+VJ3d1kJe",
+	"QtGG22QsFWkGB0QxBNI5f/OCTyJ+AsW45PyVyxd8bGduPrcA5BdSEODP5oW5oa0/ssxlUY/7Zp0XdWpo",
+	"P3/ujeX5o6m7o6ZKlnd81JFJZwh8n7lKVhP46DRZYcxP07cCVxGIKM95U/YJ19htzLpgC019zH1KU8wj",
+	"XNXpUmnc3IVMyWdWKvE0YrhV9sCBcppbzNe1z9H2mzmQSoYAWQUrTyt9+vzzYl0LvMNCu6W3dDS7r0tq",
+	"5ms0rdm8GOXtOnuwcvg1WccXj9hY+dl4AsuMnN3q/rTWHGZ2hLoc1riafTKZtAL70OGI8r5YQ+6nmeJL",
+	"Er1gWNfsxQ+zfPJ5scTDAVEDOfLB8jP/TbTAnLeVxjZbXmPffW/p4p0pXmrOJ5j5KK1yKhiLAOnJ4t+l",
+	"brt1d2e5zr/xbm00gIWEq0tbfLyRHjgJi7GFqdJURIVC9ZjRCJfN1R/QUPMTqFuQyZBCRW0s1WJH0iHt",
+	"z/Y7CbU5VbyIDeUW5Kol5tlK8b4oFjdsb7V2D5vbOdQMGcOtf9DdvbzT3PN8D9RKr536+47Z1PwFBfG2",
+	"GOPJL391+rPfAYotHtrek2988/Rn/8/jb32YK8/whlSMsXsM7ddD5eg1m60SxFucXonrsjDF2sgQOOUH",
+	"pYcsT5ha6Wl2uco84fDTOUWOWTk6/DGblg5jAUq105EW6HgZpI1d/e44Pi4lKLctq0LE2/twAiloWerK",
+	"xe0qbs4iaXZI+69wdWY5H6WJriunehzS/u3xGol2OfopQQCALje0T3o0hpqGnhHBXCsW9/bded8ba9tY",
+	"oR4BZkSx6rEzN/kCjlopSZtDzkXlXNH8gIKuMplzj0Qs5BErSMBnhSc1t0q5zh0lYZSKVp7ZcbLkzMbI",
+	"gr28jKyupw2ySpd1wPsDpjSJ2QmL2+T0/7x3+tN/8Mnpt/7u0Uc/9cln//Q/4N9HH/30yTffJecfffTT",
+	"Rx/9N588/s43Hv/PH1/wyenf/yN+8cE/f/qPP/DJpz/+q9P/9U8+Of3e3+C/f/brR5/8NTn/8ouXDsnu",
+	"lctXLxQKyVN8h7fGgsukY4ZjOJrl/zqROANYaKqgohzUvy4NBywGlh9ShWdPJI0QwN+rN+X6CZuDfyo/",
+	"y9CV1lHQzHfZKUKxktB1EDMbxDXEV9bCiEpvSlPvtmuWNHbxATIEGPnFB/EoYSdcYjpgsery4YKG1uxt",
+	"r7277XtqjKRm0xXrTs3uSDgfEklLOFxPtupTuQQiFEfjIvtaHjPhO6iWt2S3vNost8WVuKPgPs1KhkAS",
+	"SZE1c5eJeb7zvNYDl3JkMvvSWxDsSLMTIP09F8WIVqsxWxWPap7qSouQsioIe12+DAfGWTOkX3NYBVqu",
+	"qyPlabt+6cEh1BnYrIYu68mKdkN55ijTjNjbNUPkOSZaaHWM01cvgK4a0NGICRZlobFZlmosz2lmbyMW",
+	"nb0wG2JGtrnVzVSvHC8Vt6z0bDJS2AWYizw+oKozlAkrL2FfTT9DYV/CGTFVumN3qbiQt6mCSkCqSABk",
+	"HWB/QUNnaU6LIXlhG3sZS7wWvVek4afzLV2n+7isd2wO8Mp43WkrkdfvvuSa0+WuNvYUNpt8odG8Co0x",
+	"ngsAthvmg8ped8ub45R2ZHxdFPqOKZY2zwK8srHgcGQE7tvPRRvwdD1cD0cHEZdBOK8AgZWnoeeAHlIg",
+	"4U2SDQrzWNlOOiPy2CeGV82ZLEhz1u92uRjRbG7t3XvQ8lvbD88fHTVyf174j8trS2C85ds5k4S8bB1y",
+	"MqNQXeMdbLVQJUu9J2ogR/Na1xe/JqdsHW+AD/76fWjvuXLv0yK4IeOQWOESQ31CoQ8L6J9BztkflHgw",
+	"V9TRnnm0YcVefbllFRUtNdeYAvbaqC1zcBB30EtRVlQH+U+qJl59j2vbySztE5K1r61oOJZfMve2dPPS",
+	"+VQvYJbHmOde+zHfUyRtBwNtRDIo4EP4ES7MnKizvUhYQrVMoLMIqH0IYwoeYThw+hr+AymN2JfHfpIa",
+	"/8omgJ0jsRFn1rlshtYHkocz27jUiMktwCwTwgZku5I219kw83om8bqxUieL3KKuMkun1c+rHoLr5d4g",
+	"6w+1GrtLl83GsoTQ1KaO0DzRVmIVrPq4rICiVj2re0n1XNdpc319fdH+PER1xcxv00Shv6GkTKKysbEu",
+	"ARVYSsmbz3oxqacyNH9XGtWv3vw7qc86J1EGEqZvs9GkUcgTr+1doiK61ARnlyGYN73W9tW9RrMJj4dR",
+	"lopg1/VsXvLZ95RZtOlbS8CaQTIx2iNc5Cjwzo1r5Mpes1WOMsJYhd8mX6sBrfeGI5qwKNegOmFluYaC",
+	"rUYAbhvnRwBTqZbRMxvtFsY+0beLaKdYvdFZmD+30Y7Q38wfo1lztSNvwrpHXu78dBHe9OwM0y8qzk1o",
+	"1YUt7nKjg7E/vOen3ecUeu/HEHiN6BRmNB56vkdP+lAmItCsAKJOACo8phifdYNzzbzNhbbtGgTJ5rvJ",
+	"mdXLf4v9qu+ls8r/OE+2C8VDUSOacD2ArPm0EV8I3ZqOLaRJ2lStbmrPkiMlt5xzikGa+k0F6TKCGGjW",
+	"yHPJr0mxad1KFF6hSrzhPMNmnlX9dLP9Kr19ccc9bNCXufeCkh0PVptLhSJTrl84xSJb/NyEasjgr6c1",
+	"XJunnreWIHr4XtaWp7jQgW0gFQAWAVIHIMhIDU1A97G1Xw54jNAJnUIgYDKQcBfC7qSNBhb3dFncsgq0",
+	"EkQ0qEZMsJ0gYAy2IsLV3FkAMwzl8gRzQGgSAbpaicFpfQbzjrZcvnMZ0kSaGlpD6/gqo7EugxEesPBY",
+	"bYAmd52GA4gI+ySQxwGBLaEAHzdJpOhjWSLXpV77DPzC7Zc8hs0xas50eZP8BYASX+UsoUk4mM6cO5bO",
+	"3zQbOzIr0qwPTbqdQZNmdWOu6zMA2yEk4JN3f3363q8LzZ4f+ukLW/VfuLf0hZ/97oePPv4r88I/+3Cm",
+	"u7RRJoReoTOkORRH1AzxzXo3mHVPxiKE2CBq6w83Q1NKd+2WjFiZdMTxzWHcuyx9LUdYmZTh96M46cki",
+	"HOSKiD2FiS7wUWAlVM4laUZidFCiBrauY4lvAibopzZU9tqFRH7LZi/MdvQala1Wk1hlQctRY5M44CYp",
+	"+/MCLSPXOf0BgzzFUa+WrpTvrGird3F1ypb1JvS5nxEc3SkUTLWa27trpiJgiMBrt/ZKMZTn0/KKfeez",
+	"cLDqpM96wRx1oYyg5Nwb697WVegGwGN4U26ZQnVSs6cVDVsw4CEdjWwpO2oynSEXkJdh/wxdha5zQRbd",
+	"2cXOIsUEiMgGHxI5sdU/RZ93djZ4ahyGjEUst8kFJdmcF2n8vplGX/Kfq5a5VYid7c4JL7vns/R4l7+T",
+	"QhCOxYiGIGF4XDfMXsxyqNv5qmYA+8zjfSVUVw1CAMW6UJmR2yLbBD5LLqaKWAWs5oplNL6k8Ag497q7",
+	"2tyZJHKp8+NrsnsdrnuY8U6txXaXZAqMYbN767f7ekt26wYe8uxZV3cryZvoGy0TAgMdUAbzk0lYbwxG",
+	"7YQm5boy8u8sPbxENSXmJ/BXESVJjyY1tzoLT827UmphpSENZGBpzpO7/J5Dc+XDgjyZq941kwJNH2rT",
+	"aQyaKh79NSeYyqcHK1z91CLduLdlU7XuLthGy/lgldkR+bb+G/R7SizI3FqJF0U0U5fl4uKG9nE5IZDR",
+	"fkoTM+kuKLgteWYSNFv8/CanPF8m61YL7SMdrdfXKieD5zYCNiGryTDTZ1EaGk8bulEhxjQmCTthYszU",
+	"fkkUfSxiphSY1WCKzhb87pQX/OYFcFYV5PQNJy/c3/1u62pzp1kqMTKRmT0HdZNlIrSGwFvdeVFEmoU7",
+	"8l+1asvMEj8BJflLXX867GFurRPHPWAqw7NIOKAJDTVLSCSZaoNbLJETY1GjPI7I+dwuXoDIh3NHzHNj",
+	"fVle1ewPEi+nSrNhVv5utB0zCYb9//ZhlDxSYP7AyU7GIgKjiCtwkCyvlF434WB1ET9byzAjcRyhVXP4",
+	"9Rw7rEL89m6nkxQ63kZgFtKoYxOqQhmPhyJLsEq7mqCdaZZVouMxotN9opiIyB//8R//8darr2699JIh",
+	"CiogNLGzs7NHhnKIzfqgN2a79YLvAdwTZhkzp/3UTIp3YyvHxDe/nVNkAN1Ec+EM4Q6UXLg+dRQ1ynEG",
+	"KpLv3TzmOkVwwXJgYoxIQSZQpude3WV9LqxoxBGaIZinkVZdFSVduLL5m5eALCYBLCt6NS3r7tt0ZSMD",
+	"AsulQd6hmGdZ3JUUwHW5P8z2PbW7kxuoX6M8IUebzyErLc8ZmySl4XOe2wTOYOx355yiefUlltTqQG+P",
+	"2Ri+TMZCWGUoZypnOg0VIYvjggtpViIdWgGavtHpQTPhqvJHCHMQvEjLehu+huzY4ydGERGRIucf/fYv",
+	"oYrls/d/efrN9x599F33V+Hb70DFywXf4QndsnUn5MVxwujYPNQsFFeah5AwiO0foNxOkYEcKwbhyQaB",
+	"qswjgb54KNTGU4qrDIglbfYpbcES9htJazblBIoyJyzpDHkUQSgh/TAejfLfQ6lM+ToVUDHKhWehhwik",
+	"OhbwQYI2wfqdFy7vbm03Wy8YOX/z7s1r5A47aZDdBgn6XW1+DfKqnp+PJiP8i5n/tVtwTIB7bZ+wWDES",
+	"cMXDQotJ+zxINOJh6cy+Jrtzx9nYYsMAvGTktfd2m82H9Rxf9ZxUhVZh8JZOMhYYXulDT6x2s7GbcyTl",
+	"+WS1SpmoUCmTvStva+2UZFet5uZJl6xKu61xNFVEqyIpWM4Mnwc/WsNptLpnhQuuBiu+ZUVXdFmczBJD",
+	"/o1y3EUeThEacvAMGUQFauzW9ZCsukD13BVfk93MV7F69cmm7Z8zKEs0o9P1KtSZIGlWJLyXKRPpvj+P",
+	"Qsuvye5zUACMENzk9M8IIXcQn80h/2oZbmilv8GcQ5oJKvQ5VfQeVLVRGrFFOSlQ+gcos5FcLRcixw4l",
+	"QzSPPadIoMbd8ioRnMSSCTrbdP5uPmSdd6RgSx5griPmOnL+5sGtgws1SrpSxrIjTBfRz5eaZAMoI/JX",
+	"s65eMyoXJELEMXHl04qcH1Ee+UTLjhrwkU/Mf0cISmcIGaBLL/iu+Lyw5b6xLlMcmnTS78w39KEnLKF9",
+	"1nGvzeJGXttrbe819przQa2HNqcqvasDc0jLnHZsslXp70ZxyJWJdywU7k7+q2kYsw5kdUGNbPoDfrXt",
+	"F1Kw8yPeubrXeKF8xJCz5W6ZjxqVLcTCxmuQqV2+EjXqrOaXp8ZNs2s2V3XnaKc8QFy6vnNhW1wHJKAu",
+	"0xPGREqU8G1av9dlsZwQPSn21k+P6bnjeGYb5+MPU4uHTTWJGVWYBubuKp/TDCHU2rECJZTXMnXluD/Q",
+	"mf49zVxk6zjLZzZudimKQypOqlSKwExWLLYRBLnEmCdQZjArCWpw/QzLDMvJ8CUW8iGN/XQzATucKjI0",
+	"1poDUrXFIM7FPaCqMKBsGHn3cNHhuPUf03Kwy4XqsN3y4jB/wfl58+5rZHe79ULaVDUbCcbx6zndZzY+",
+	"TR9NX1y2n7fkXF0qHetBCZpCV0ZmOz77xjef/PIfT7/9vSc///D0z751+t4PPv3RTx/924//39+8++ij",
+	"7z35h28+/vZ/+/S//+rJz/+uZufnteAValxLW7Ro8Y1YyGncsZXfZlm5gEAWJo9v2tXZrlpZq8tJIjUj",
+	"PIddP0cduLpzUjWm5iBl9/U+eBwVYQISBY+OxJl13121gO0Mk30M9blEnzTfowq2IKLTNPddM8TCmUO8",
+	"KT277D7PrS58T4TUTEFsYm5/cln+z7iCeCbGWUyNsTYY0Ew6Pd+R4GoRSLMFa8UfHcUWYzQ1gmiOMOqZ",
+	"WhmJ3PNzEcA+EyyhcQnhrEQO9nF2gktS7WDGVWs4i9Q/L26UjMcat9NCkBZh3dyUygwy84bnYKLC6bCJ",
+	"jYrjXh1bfmPiWlPqzBLPckjflJhKiGeOUJYDZpRnirp229AuoCfjWE5UuZgS7L7uZIix1dAYeE2QouIC",
+	"RoZ5fh4jAwsrURsut3nLNdmDOCa2aHYfex+APhbA5V8B6E/I/A4cIGhQM5IGD+hwlfaFqF4zfFmAmOn9",
+	"MVOqRjbtQiyPYnvpktBFPAVgkSxxTfaIIUgSIPJzMKP3dnmiBxYeAyhj5wXfC2nMRESNAhaPBU0c6Efr",
+	"su8NpTCEf9Xuc8603dvavowyhiYYEG57rb2rV9Nfpsw80nz10PdYhiyWR+Lq23qLrPwBCriY0lCd9OTd",
+	"X3u+9+kPPzn9xS/MAo0S1mNGtXSOuliOE7jw/fc++7v/y1z7i3/59Ie/NdcqPQWF9tOffePTj/8B1n2G",
+	"43NrsbCzpbuuOI0lEBbphQ+zWS6+xdaeAKq50Q06XbpcsuQiWw8Li7dKJbERSaN0WmW4SPlVrw+NlPrX",
+	"kBihpYXybQvmNqGgZ0J8B+CDISrO7mtVEgB4WMkdZ4ovCx2hw5jRpKwhdJ5i6jFNgQeeGrEvpu16p7ej",
+	"cix4roWjXmCGem/JsUUdxP2Mceo93rHQvVqtAwpMVrdtQMZu9V5SxpBr96C4XKMHRZGZN+0fMMP69RTB",
+	"3E01CKmUteuInPnmIFIwO77V0uzOorhwvpfnvfJoJ50Xh2ogEw296o0MnLpm9ucDOMQCnwTI/eaT4u/g",
+	"N1hcHFxwgtQvk6QERd2RyHrf78/3vcdUgnxsfNHByt8xk3zVmz9j5/IVW2t0xr+ddaguixVDg0BIRjx/",
+	"58Y1srd7+YULJSWLpZ1K7mpDLftETbgOB6hvVhTdViGq34BFxh1M4xEpFEihlKs8Hl2ix10/YcnUTgo8",
+	"hmfU3NrIH6WpCCthcqFHsI3AhzSOS+H+ZrELiw/6z2PraoL0OaqOueiDjj9g8aixOOo8P6SvHh7eJnhB",
+	"uQ9cc12F+pu7F5B+ZRKV7205HuIBGjuwHgwxnlTaWKfoJL1ku6irS6mbREjd6cmxqIFLjbmcOJF8engh",
+	"alxY9FLbIL/1cxYeBUCaMh+UWSn3qwN4mHH999hkRdTQBdy2Ene9USjMxfZ1hjzlOI6gLt8OvPShI5rQ",
+	"ISsFxjCTfnvMkqmPRA/kCZmV6U3lj6xC2vja3dduEfsrCqIre83WBez2ivj6sHvnFOnKaLo84ro8Z8AF",
+	"vG5wXZazIE5A0pcjhmTZcjWrhuiQx+XFVrHsd8zJFfOBlFF50sp8NMytcr3soeoHFXch8QmNRwPqE+qT",
+	"7j60MEu/Mkcr07QCjHXEqO6suiz2tjRsvY6f1S5tYU3mVtUv5DfOjbZkJH6OBMqo586NV99gvD9YlL9V",
+	"6hjrLctLKjSOKctMGm78hGTDJ8wCJXq+1zP3l68Ui6lmUdqAcx7n6pnXHi9Ii6rsrX3HNvhYCwN2xQDZ",
+	"dt0A2Z6FGnedop8BzIBROBCGwttutva2mi9sFVIlx13FI47A8s8FyHadWFgV7ngih6Qr9YAw29Nl6fOE",
+	"DcfOo9K5PVpEv7O8ki12jbBInZoYR8Vp4ePnKChmFTkH2LJKDMxNa604mNuymboS1tMEYJOwtoSdQO9y",
+	"hsrSDCzc8gaEZlKdVYnzae59uRY9P85Fy/0cAlqpGN4kqJWNf/XAlqOWJRSwvD1j1d6u0aWqsLPVaZkY",
+	"gkpjG9z2dOaZb9a1BgFkDkwIzqQ5+JAS4E37EfKIx6NRzDHBZDyFf9lwFMvCR6iScBUaqKtpYZ8Uz4Cd",
+	"ZEt0ZyzuhjasNuOPpYXk7zwYwoosVqNB/lI1egE+r5821IIhlzKTneXzYCa3wJswU8UWUdWRvVqyy21m",
+	"qn5eXtY5kRWxjRcmzpvR5bGQwYszGuuztZzSugushLVnRhZGFOgHiei0QZLesE0SFjIRTiGHzyeFlD6w",
+	"0yGNj5y3mH7mYRMuIjm5sE/C+AQuCQfjRJgnFUwXfMT5+xd8MmHsWHW07BQSRsl53cl+lV3FkhMWkfOH",
+	"F8xTscuqeQU6Me5baE3S9MmQUdGxr4PxldqCVf3N6ujvsFtOea/A+DPamVFVI6JYf8iExiEnvWE52p+M",
+	"WJxvp1Jiho5FXXHhsICLQ8IO4j4ZJbJLuzzmepo2vkmTFPOpk2cnbLAZmzVenKyBUVrG8i0nzq5EOu2U",
+	"H4p8VSaqYHuuxRLr31cIEGLfTMz/YgTKqcCn2JNJyCym4rzT2QbcSoL0kIxg5kN6/P5Mx58qMTO0TrW0",
+	"xA9bMMIDlhfawt2Va7IYbB36s5Q4aFEQ+KQH7DzEWXWBCSfgW0A2lwI78HMpsIgZthmOb+i6NEzFTe5K",
+	"1TgSYXzSthd/hbD7IxYaFRq/uEgiriCjmEWZ28MniRyLiEUpppql3nOKABQU9GPYJ6MONcvnH4n0sbna",
+	"AyF17ukXfDKQCX9Hig4EclG+ud87CdUMf4inRNFp3nmKKX2JHJrJoLRz02mRLTJKX1oYt+L3oaZzSGO1",
+	"n7uIfMWNm1zMfd3hPfy2cSTc71xhUCeroUQ3k8XjhXFyQbgm57v9juhG0DxekRaIotKuqig3U0l/AYNE",
+	"tY5pILEb2OWnNtrvG4MpxFOgDpAJzUTI5gMstbDWZ00FC/dsybqSKW6kvcJqK285Aq55DFeiyy2QqBUa",
+	"dvZQ5L51xLEFnMOXV67MbKph0hsagzc+AVSbcQVaB9x6Fj0zN9P57EBeNafJrDPMHQ0oa1HEPvRXaJSk",
+	"O+4wrluii41qce2cSwv+mDn4W6mDC1vWfvrJt558/E+PPvnw9Bu/cd5jlNFlkslrNxvNVubI94bI92DX",
+	"5IWb125tP1zR87U97/lyC7l0G/E03ggFLlvzUnCLsUhP6lz1Tk86wegyrpc7cM9KMZxT6WYQuyhXLCLd",
+	"qW1ejWIuCw+UB0IXwVTSmjx1Gy999n411AIz1W5W1SviYNoZ+ZbMVnO1Zcy/HujV6pRt6SZfQ0O33rn3",
+	"JmIEde49aPpXtstBrFYmLUcFK6YUrUEj1Xr84lU/swMABfhZnALruNHWoINntTc4nVJHW34HV7OA7jIU",
+	"l2aH1TkCoXxCNQluv3b3kFw6aV0Cq2gLOFcFNukaAfeseg8/nVOYkGxspnz0fsZyKj/DNgJEyGLYKdR6",
+	"egamH0Y0YVrCH2UqjDsrXRFn+vKdK5eby7w+swdt7vbW9tK7J1m0dqFLLIvrmpvA51I+3CVvXEI+66TZ",
+	"HiiSe0IuzZ8pcszYyEejBU0RQzG2POap0MdSJfoZ00vFeNakn+VPy9FTPY9tnrLqpAOvQHvLRltJi3fG",
+	"YhPPbUhj3k1q+WGv5S7dTFutLhjhWjnfEsA9Wa21vM6mkKtSBW6c4b6CT4MBbkLNSpenCX6zAmjwMRvV",
+	"WzLbqiVhNNonIH+cms81sRAkyrdJZEwQwSYsMeaBIgPo1UGPmYAHpjmX86u+pq5fZTrUcO6upb47CKtq",
+	"yrCwm3DhfhZdM2uBbUwsCsCU6boYg6uDB51dJD5b5nnjYdZqcP7kLNPSMqYltpQ8i1lXdk2XAgk5wbSW",
+	"eUFDzU/SqrJicegs3gUGRdG+1dL6ooG0CwQ/GVANrWYMaUd0Wk7YqdAsQ3iT4fE5uDeP0LYPZGIdcr2x",
+	"Hs/gSZcL3UWi/DlEENNTZOMI4t3xcEiT2eYtdlmL8C/oQLy8wPeTa4GZegIvt7YbO/OYbavHKYs7fNk5",
+	"4rtMadLjPT1w8Sh038cnKDTB7wopieZCLW2LIwi3DcaJaOSVraUh0M9ZlO2LGxcrFUGAC+z6z81N66ty",
+	"UgzvApqrFG0SmGFixaowFhwXsMFDnwQJU4wm4SDIRYUTMqTJMdPE/eiTAHGXg7Ri2OIwy96RmMpxotLO",
+	"Y+YNccQScu3Oqz4J9IAnUWdEEz0N3OETUU0hiZeNZKJVEeJywrqKA6VDahPUnoYcMGRyz0qTPeAHGp0Y",
+	"zlGIS3bCFawnuz/gXW4r40cDKTAPXybw8CGm35tlgIfhTM0VMDPP9zgCqbrUr1Lft6Z99qo8mYM6wRCD",
+	"N1YsacfcDDEPM9ncOWzutpuX280r4GOmYwUiamSu7CVyaIg0K+BPbINK79Of/u7Rx39++q+/PP34H06/",
+	"/63T779rVkWaW80Bw0rwbFysYx48ZChPWFQgmFJSX0kVxonMvu3FqYU+ntBpmwR0xAOfBF1japoPuM7B",
+	"PgnGo35CI4bF48qsrbLEZHsYcUUsxEHpWHHpKrr2uIJ08Azj0/PJRTGjURE3wa6p70Vm8ohZLZUubz+R",
+	"9hAtKWWvmx4M1DQf15JIPr7dTLfMpRLC0ePzOHNTXtjo0M2Q9srSsSszDGsV41TkDR7S/gbp0xbQrUhz",
+	"n/3F9z79k3/99JNfPv7O33u+B2jA9eJHrDYQ0R7t5WNNJ3yUZUs/+eWvTn/2uzPIdZZxmfz4gyTp97td",
+	"tDBgcudceRF6f84cREiVn3cAv5VeQ0KaJFPC9b4zitELFUlxTiPecE2rp/CmErLLNvQMgY0qdKfKENDz",
+	"zZJGVcaGcPLrVbSvVgniHNL+i+P4eA3jyhZAuETRMR6b5ogrFde5XMiigKvR7CjXZnRpo9HsWFip4HgW",
+	"cS3Uc4npatEC3mEKLMyiTFunVZxrP7RtRqxAwWq/ea/Y6WxjvOmsx9E8I6ZvfbBBz8RCH6UlVJ4148k3",
+	"5nHDKLT3qdiB9QKQTtDm4ol/8GZza49u9Q62btx7cKU8lDgjqGZwjfwNJZcVSbMlCGaECntLTAn+5JOI",
+	"97mxqjpgVm7NlCNc2VnUZeXoaPTglYfmv7cedu4V/6zqtbJW3K3UHKssrjqk/ZfNcs1hysNeeX/Q3b28",
+	"A0VLdfQFdj+Mx8polNYdvoo6YI94azDaQz7LEpEK7Rwz46d64p/VsZ5bjPkC7dQSNcc5ZyrF25TYxIFr",
+	"RTTtVyBVPa3TNlvkB8+hPdoKZzHuYH6Nc4Nf+UAGBthMpGXoen9wZfeF3avdIvRoHTE3Qy+L4fU2ys1Y",
+	"N5yfo450fM1i8Wqzon51cfrMUul0FqkXqaRbP/HCPWKttIs1T78CWZSA1m2+l6vuX9myPAdj3Ji0m5jh",
+	"MOoN9nE29Ps8tZqlNW/rahLze53i/K/sS5jpsGxP+IgNpYeN/jDQd6sAx9/2DhSnl+4alXRAeQo30vY+",
+	"/fuPn7z7p2kL9udS8VwFS/1ioQ+k0SLjmAyxiwAWGWHk97zDr77QWCSo57DO3x7b0GfamAG7BQQkjCkf",
+	"VkDf9EuTNq/ZHkUwlp3WlStbLQSe2Nq+AOmbA6OToLMfB0+jKGFKMRulN6MkohLmsrq1w82DWwfYzYG7",
+	"znFYlJWrVhiA550mtpdSBWBKBZbODZmQEZOjCuyWZ6zQWN3FweWUdp9It6mi/8tydQboYOOuqHV7lZZT",
+	"6CtywpKt0DBBjJZUZjttwbZ2Zhuiug6UVn3ZWqS/5CnZqV0gNuZGXfGAAk2ueHKmpLaJu8OpsXUbkOCu",
+	"Po9DFsX9RuesHfsaR+0aBJnRxueaGOZ3mFt4yFU0ERHxWhlg6YXPwW5YUeHnLLnm+lPMUsNqEEcrWr/V",
+	"48w7e6vG/BJXhfqpnHJk+ezNwgx2zbqhxwN6GKbq0Gf/9D+sz8Owbu6Oq9kdI6mZ0BgwdtAxv/3g9Dt/",
+	"u+AemURcIJqAu+WHP/vsG38DGZHKdklMvS8WmxrhFcYC0spK/aDM3LHyIbqiDEppoqxtVdrgcRWA7bCY",
+	"Z0jXSjPM1mV1XcAO2w0y9zB/kf3JWQIweUM2p4MvJibfw8cv7AU5QwZzm13qKoX+XJwl5xQ5rkglqfY3",
+	"ZWOag9zjwuWEFRI+uO2PxRW8dS5vq7pD4IJOoPhb5Qyq9q4gI7K5LN25M/FmFEhhA5cGZ0nWJHVFm67U",
+	"ZYtFfindmV2y4i9/XvU4i9NmoqoRxicNmxwkR17bY2/n0sce1hKVKzy9r7NSUWgmWkeu1pCjz8EGnRXA",
+	"c8nGuU4E9lrb7JadsGRqjC8mopJC/so3ruxVthQwZ5wlcoidwXl/YBPzYKhywrCusTYjlAbEnm8dYGrs",
+	"rREiTllyLTPuDBS8WX9DmjnbJnnuTvONRglTTPvY1RhqrVCOruqUhMfko9yz1dyFTphJpTSXia3ZwuM9",
+	"GyLk2CsEcsklBJcYo7XWay3K3ieMQ36hHjDFEOoaR7cyzRci9fk4/faS88DQyGLSO6szyp4tZ3FArYUZ",
+	"tp57PN3Yp7cd8xPNer/PplqmHfvqdPvrUsU6q90SunzbNHe0Tuvwp9V9bo86cE3XYKg4ip3D1pVsFIUu",
+	"RMVsdQXJxGnWadqcPO3D6lo4wg6VHN5zU17UxC5d8VrdLGd2qdY9YZYW/Vy617H7RkLSuFORqFjzMYVt",
+	"rTvWpS3uYhnSGCo9qvrnLi0zcPTyYN3+4jkWzkqFLIV9/iLqRbQ8O/lccVF+n4ob4GcdMvN0vKKaky3W",
+	"egVHazPPiodBmMNPXtgSxrLHzchYEXp6Biw2Ey/RinDIZ0/YPqFEMWP0QMoIVyRhvbEqw0hdDpF6Bgy5",
+	"AnOVaGxYaQHKWsJCmUQsghRXSKSf1dQWb9+M29fFFdKPjcpsq7Pg8ZlY+sr5EJaol/DL8wgE5LSTjaIB",
+	"+Vmsrs89LaZfGkB/NjzyLChwnZL1+VdWdzEHb2pFE3xE1bPaVwH3lokIk0/NneAXhVvNeYT3QtZXpreF",
+	"VIQsjuGzkXwiqoCyfV1gN8XoDZlEZal4E5lERPZI8HZge+QCOm83BhzyrBORA5RLfccl4A4LWu0siENn",
+	"KdTF24K0FUvQJkJmTtABVYTrBoELtOxDRXnQzrm1oS6ca590xxpi83APjWPbTIYEMevpjhzr+dtoHB8J",
+	"uAxvzwEYOx+bsiWUesCGRI7NULQ0OyYT80DzKjKiCUB4U5s7ALW9mopIod9ASihtKJbG5ZvP5Cfn+Z4b",
+	"MBCHfVfpjkNORI2CGbgsXf2FHUu+TuPx5u1KZsCyEJYwnClsF4TaXv4WtxBxF2lXnjDSrIuAsKDriVvG",
+	"GgMCDJwZ+ESFqAy9hLGag/k89VkZ+eRtn5yQ8yfGTBjStyywprpQ3qpxw34nOZpd1NTEiH4WjhOup+jq",
+	"QLRGRhOWHIz1IPvrhpvw19449OZQajAdiIwSs/qAwxYM6TFU2mPP2GP2DseLAigHttnG0KeNW7WVjBJ5",
+	"wiOWnAMJlwaFcADZKg20HnkPHwKqc09WIzYQqhTThtdpH6IVbUNYhBLb/+KcypEcTRjW/SMMaWROkexP",
+	"c7JMZAJsEuW+n/A4JpFsHIkjcfHiXd4XXPQJF42LFwm2JDNEg57vLovlhASXTloBEYxFigQH0PybvwMX",
+	"tMmLMFFEXw5hsRCIOWjklxMWWYFDcYpLqvaPxCgxmupF90R20ScjqjQzK43F6OB2JxcPoYjLyM6LZkrH",
+	"ioBMdxLSNhCO2FBaQ7ZBrtNwkJuIoEMEGzoSKpQjAAvBCVFFgvtbjnS34FcV2NV5hSutLl4kVKgJS0jw",
+	"4Aj1tSOvTd5sNBr3fHKUb4Vsvj/yGo3GkWd+cV1+zddGf3gYNAj0Rg5y9wSkS8PjfK9kH6TbkdBpgw8e",
+	"a+jOHBElE+2TsdA8JoF7PpRygwrYINfgGYpEEqK07P6IJwyzw8whJCSJ2EgPSMyHXNtpvpFwzUXfUMDt",
+	"g8NrX8VextDsamjYkIyMVoANr17Y2btyoQ2iF+tobTvVY8ZGClLxQQb7JDC6U+DaqpoTGKjrSCgu+rER",
+	"lWjlZFn9RGloABZcP6T9YJ8oJiLXRvpmb+tVKBA26oaDSwSMZUPYUznG6SnGBDm/29rGQ3jCFbtgmPdI",
+	"2IfckoLlntRnmuw0d8lkwGMIaw8MM9g6nwYJTmjMjQLaMe/6itnDwBKDyvcoG9DRiAkLd27uVUfCPqxB",
+	"DgQJbkZsCBGzcLr1R2wakCGgX1GSMJ1MiaI9VJ9e2MYkvna+NHkchoZRuCLgcUTNMGGjmE5ZZGkle4Pe",
+	"umN/QqJztHwd2hAaYk4YcT0UiWtp14blB7i3IJQRC3xCSYCnfFCGxxvMAPIG5DwTRky+M7jgI6cFWS+7",
+	"APk5wF6Ib96z2iMgLxCqCTPsmm+FSAIjOQOgkviEgZZJF7bqw1mCNXPxIlKwhVcmeKCjzmAo1CWSplmn",
+	"DXLx4iEfsvzy7Ozs7JmJv354bZ9QMUXSsIA6UYqszNWRMMJ5bA6RWW+asXXQpUZeF4i5D/3ocjCfsC5j",
+	"+2NXRq4rMZoG1k+Br91tNlEBjHnIBFbW27jqwYiGA7a13Wh6vjdOYnvkqPalS5PJpEHh54ZM+pfsverS",
+	"KzevXb919zrck2VneXDqYeDqya/+66OP//HTn/340+//ed6f67UaTbxJjpigI+61vZ1Gs7GDkSEELbs0",
+	"YDTWg3fM5z4r0aAOLBtRRWJo+6cwU2GUSCB3APxXrqOeapBbIK+FxAOkAfFpK99vRl7bvOWr8E7EbxhJ",
+	"YXu1bTebVvvUNhWEjkYxx5bEl95SczGE1Pktj9NsCLrM0rTvhkN+NomGn7BGQXPBqknlwGS8m8oG3nDu",
+	"1KK+a9qHJtFmLXjIsOfzJThGqxf22oCFxxZZj2raBeBxQ/ZD3sflUinSCzSfxbgfnMpAdCcs4T1uqa7W",
+	"ut9hNOKCKbXx0ocweITVx7HjNkAoXbnP2UyyTTrbPTMzmjbMky43d85gCmORGBlHUfGunIsVBIUJwa3R",
+	"9CxmdUtiVHe6TwIcZkAUndqzjBsSgbrWxcR6jYoCtUYSyMtoZpU0e9K6hCfjlmJaXXqQlc12ePTwUupW",
+	"K6Xow1xSkyVX8OMCUIixu+Njomm/bwS0TPKpG/Ykh3bLPGqQ14RrkZWzro2lj+Clw3nqjrnS1+Apd5nG",
+	"EGXR4KpwKGaXXHrFqFrgVFxyIepukB2zBhfVI47CXNDbWSKx8KSVvVwuWaSAHXZxLGWvSMd86ba5Ci5u",
+	"1bq4hRfv1Lp4By/erXXxbo6Fl1xsrgKyTwn9FXBlDeQwg+g21pmW43AAzjRH60BS4MW9v2U1qi3kX7OB",
+	"b+42d+GnGSsju7NtmNK793COsmaPTCTecwobgSMDBcUuxTVL+TlY+FTncsQKPOnl7Xl0fmYEtiQ0A85r",
+	"YHkpNA31FiJsXYqlPMbq6ZFUC1QCPc/voN2z+zTUgDfMUzMDqmEs9J0asTjmoo9GM8fm1lz0ffh7kkjN",
+	"GuSmRuXw9mt3D/0joWSW94LeIysZuDBn3ut3XoHDUkgSS6PMF0p8SI/DpVoRdl8zoeBw1VI2yBvWAxoc",
+	"cxEFhYYoR0In5nilCvRe0FzxkA1GnAMtBKTLFI+MMu7WAb83evqUKSPm4EQm/TFWF6EholkcE0qG2JEc",
+	"X2ibM7WafrPZJObVFmJrRtDB5lzDHbttNizrRv2ijKarHYI2X9Br7VwlTfPeZhO5vKaUyg3jFaSah0UX",
+	"E9jTT1NO5kYA9mJ9WWm9k3CmWn86HEA5Wfr5EqVXa118FS5u1XpyC5/culzr4stw8fZ2nYu3tzeR6Dc4",
+	"+MIkeviRl30C4G+QXBaGNjjvJLuVYGipLpDw29tWwtNoS4p46mRmqdAv8rTRJyzb55SlvC+83H5K6a5E",
+	"XM4k6fsAgwvAj4nSLkYcKJloqwCm7hKQRgF6nAIL0k2zYAaRJ8zhprE4sq8LXr6O6PB43xb+FkAsSCEk",
+	"o5UNRyKAnmwdyOW3Xdu+QlpGRBzceglwHNpH3gkfHXnwxfmQ6yn5CjnyHn30nce/+vDII6/dIemX2Ab4",
+	"yLsQ7BPsBzlgLq4mGItYZHGozLOMIH/tzpEY8vsNN3ucoRHpMGifBFtBDlHYDN2sO4bc2iTIsjYCnwRZ",
+	"2ob5y5yj5l8AkzMfzDDNv3IiWBL4RwIdf12e6EFEpx0pzK+u+6Qyf1AhxjTuJOagH8NDEtbnSjMMjYJf",
+	"BotjU4jF/Iqiq9oi/rorzKKnyd1BgxTxgbHxE54V0MoK858x73JCp0gR7P6ImoOMRuacsuW5MFl4svkE",
+	"iYDwgfbhX8s8HWSeAF1AaUEsOODA8ZMJRjQsFB2yI2EO7wYJUlpi9MRs7ISi0w+AJi2Ul9npfcIjn1gn",
+	"hW/bD5iTmw6xdxuNJxSsXZZYKn87sAd4xj1d61HECCRJmHVvOvuAHEKcB5RCrq1fGWTJZCBjBnLefOk7",
+	"DUEmMC7sEWa4zwfHrsiBMfu4CnbyMonwfUigDZLmpSPzAtdzRdhwpKeGBF3MNjXlAFpRJmDdjEF36crI",
+	"bKPTSWx3uxHLKRy+0R3YTP1ywuwjutOc8sV4gjTSk+PE1qqCMxadfGn40+z9kQDCUiCNjGCKY1j7wzRO",
+	"mnOFnZ/nHE378Kflul4ihwFpNBoXiKBJYhFOIeRMVUo7OXHFBUmFGahI+0ciZ+9ZTHBJBjKODLHRkBlK",
+	"hWNgVhG1pekjwKHsTq0EbJDXemSIfYaoUbNQz8qFacyYDDEZhRTrsv0jAbyAr+vQhHWY0nxItWELrsBx",
+	"C+v0Bqb50HAArQi1tNXwPlT0gB5ouA3ozvGob0nHT6fupzOzSwoBLvOEwHeBHXyuIwZkZquLyuRIAFMv",
+	"1k1LtUpjPueCfKtZzu7O/1zHel7ZzPZrv/8GLOMqd9yViV7tDYaWVrnjOmx2nTsOoWxulcEArdS546aw",
+	"AM01rrRwprUuxfy3Wte+Zs7Wepe+xEY00bYIrMb1txN5Av2va119DdMYa1x5U0RjpZOaVyN2S50LeU0a",
+	"RWF6I5HDFS4/lHUufh0VorrPtpfXe/YrVGmXOVX3Bfl77Ftm4BfM2YHhY0QIzQQ3F0ozCqlX4C2B0E0e",
+	"jMXlV2UW5TIoqqfr2rMjX8FS/VzZoc/CAITtzmedpIZevmx9iY23zKC7h6BRZbEZ4CW0N0YsURJCpja5",
+	"A/FirA8M494Y8LU6IGSeyIlwKcADhFfnkastG/ppzJyjzp4mSCs0DMaKkeD262ispaO+1J1uuWu3eHTp",
+	"AUbmH156kHvCw8C3uqUAZ5uLYGeJ1ahUL1P6QRWPoixaihobjWMfPfGJi8O3CRNy3B+AnSAgA4J0xwoC",
+	"TSSkSUQgEBCaFx+6lBf7UJuxoaX0nTdsskD7Bcdewg2ROMQe0ucnTM0UVKdtY0pUHdRRHROurOvkUgT+",
+	"iNU6Gr5ukxNeE/HUBg3W9NaFEOWxFjbmX+X2EEZvG1c43Py8f6+1vbNLms3mNpb+4oUOUN9d+M6Ain7j",
+	"LU5Ffyz/k313IzRS/F7aFgNZIlce/Zv/efrJx6d/+1svnxM/X4Hlckm90++9/+jjf3700QdPPvz56cfv",
+	"2zhan+UB9Os7Ie1W2oqLWg7I1plL8zJJbo9kczINGI2sm+i6BS4ve6q97NJ1iwT3igwXNsRy16fXwSi+",
+	"kB7L5l6ti/f+Hbg3kS5ynb2rDzimDbE4J2Vp0GrPr3XkTRKuWYnn8lLX1SwsOQsTzDJT1g1ijrbuFGRt",
+	"gExvD5HcYRT4zt43hxl4J/A3cxpGktkOYO4wpeJIyLEGJ8wI5DgbFo4fcLo0CMR37TESsRETEaRgUtKl",
+	"udKhkUy0zcLKddSCfMuEa81EgxwcCXsuwqtk7lXHbJqvQCo5SGDd1jean+dBMo/fkzte0FfrVUr7x3/3",
+	"l6c/+WCusss72GphzDKtUVUDOSrg90Atv22thMpU/rHmtU/+9789/te/fvLur0/f+/XjD7792Q+/b9EQ",
+	"y1+3Pf+6eysfHC/aFq3PNnCVf7lFfi8zBgSZ5YgvblDq90jEv2GkLRmPjFLcKjgaq2V9V0bTLUj49dpX",
+	"d65evdK8uqFU37IhqVXi+OBJ9otubtTMezLJmo9xF1SaKeJplMvJl1nBv7i+5IpgAWpV5q8pCV5m+rkK",
+	"g5eZrpYHh/N79WWQeo7F1+XaO4xGpUyLiWnVrLtWQLmMa+tY+LUS8LJ0GeuGSJW0YyEnWFCR19RKE0ZT",
+	"upxmheBrRweepu/8Zu+WFOxVPMifhfNuGW+ubfOZx+7UyZq7JfWrMoIM4N+3hD9g08x6MsxZbHB4Ti3k",
+	"1hpG1e4qPsSV2KF+0CTHc4amR+MF1lmxgyR0VJ4proVsvLz9dX672bpgAa6sZQedR2U0xRCm+Yvd50pD",
+	"wq5gkKKAlUfGdjMPaF7wSZqaN5EEZYyyvscJHzG0FmFzzqk0FnsgpmnkvQdeRSNkh3RKIokjtT7DfQjD",
+	"G5uNxzHpQtFZxmTkYC4eYIy23eZemjwzFngFVgU1shKlNrkYuDIgrFGiIp3ukXDPa5Pd1nYK2piAbSnQ",
+	"izonMUfjs5GYN3tWks2FQV6EChk6P2soTrORELOkYLdCinh5VMQty2phkefg7Dx99/1HH/9ztTX66V9+",
+	"98l3/mV1b+Ht52n0lZ0e1w3psWi/yMpYQQk0N9noTPnS5/mFN4hrma2t7X8/DlLncnzKZ/2ev9va3tCJ",
+	"avsQV9rah86vaP2hMVcaC4ixehrLFrkgFA7gNnbyzrApMF2UjBWk32mW9GjISHfM48gmtkEdsE4Yw0La",
+	"NL9US4mVe4j78fqdVxrkZX7CsoSr8xTuuwDZRvhlR7P7OvAhHawr9aDstMMpn4lVjxlRZqltxqLZO0yF",
+	"gholiA35eCSYXzDPxzwX7sqB42YplqXAuJ4x6+BcdXfAM+2lXLgr4bVpnM16RO+Bb9E6aLabvvc2xr7A",
+	"B5lor+1t5d+/8pF0F2noOZ1JX9R0hN+jtHgkkI3zIs7GVfEghwP3EAUeKJTzog8yEApajRwDjI7NO7dZ",
+	"nFguT415cMtW+HNFYqn0fqbGB6RrVGDQiozOO++2wOvWj+/ndO/Vdd0Cj+7Or8VLDo3/C2qxr6SErEvm",
+	"uEi1wqPltrs5z+uf5X65M+21GUMTNJHM4gK1IwOZcJgFapyc8BOZNMhLc4lq5jTebe4u9LR96V370rv2",
+	"+fKufU7daI5UnHPMJTEUiebVKr9W5t5xOB4x62ksWzlmbGTrJ2z1qhjHsYXIgRQ0wNkBDds5kGwu3JFA",
+	"gB2oI8UaF8R1MrIG0BmgMrjUeZRPJ3iax9YzSzwAibkF8/rDagfPk+++h+kGLgOMhpqfsH8HHp3Dp+LI",
+	"+UKqDV96Rc7CK4LYBmclmv2z8XwU7IBLaQZxrSDlOZU13vQx3yCO0gLYrDq/LBeYKJ0wpknMhS0ktQnE",
+	"kISGn7MirdKKp4N0sE8dK8SfVy9jwKaiCaMK69zMWKcjVuWyN1d2wCVfVzIeJIwemhuebkGDXcblDoR0",
+	"r39fIUpYUvBlcrVGCfsz1KlKPZmu2srH6m7DbRF0CgzR32jB77quBBVwOmgSEUC3taW459GldvrRn5Au",
+	"C6X5Cr+5sE+CPj9hIoCgJYL3mQ+YsnkkcBFB94p4r8eMRgYixbb85aqI7RZg98wUcd28P8JbsFDX1RG4",
+	"cSBkEtYYSMHsfUcisF/a+l0MkaXpULk7zik3GB9xRysWC19Y0EbPKSInokHesLkbWRjSYh0jNGeWl+oQ",
+	"5/aqKx0sd36h8lMzUdf2tBwnXGnn/nUK4+lHf+L5nltMr+2d/uMPzC/vfuz5Xky7UHjw2fs/Of34fQ9J",
+	"mcadUEbmkduty83mZYC65sigGTA7VhK2vce/+NGT77736QffBM3UnDTm1f/4J6ff/t6TH79PrpLT9z6s",
+	"r6PaTXg+JQqOAspkcxT9PsfqPicq7BdaKz2IIoCZTcXMogOtvl76NHTSSw/sx2Uu6ztsKE+YcsgifSkj",
+	"K5S5Jn2LEp+d40pDi3cLQIXBydljxR0QAEfqytMqnNdri+wvfdefF991XYZ4yg5sO4h99E1nBhOASNap",
+	"tzR6khH2DsBomKaCDwGfzYbibTuqObf2+pT8jDzOC85GM3W7fl/6m5+6v/ksT5BnYiAtl7GWthZ7qA/y",
+	"8OwKjpIZUPYGeZUeQ9pfukbuNMEzZ2iU1v6sGeJXVEYfiTrWSaWH+hmcTZ8XB3XeCkkAS8d1Unb2xenP",
+	"fr2yDfBc3NT1xNyXTuovndRn5aQ+e4vgjD3VRdDbSnf17YEUTFnwSUxSsfCTahbU0fzo2zQ7W97qm2uM",
+	"7mXfpvbreLmPRM7NbYHZcg7u88EfXr3S2rl68eLFi63tnd3AJ8E7Fy9ezMM1BBfK/eBV2F85GNXn5g13",
+	"TvBjLirRfCALfB14WgTAqnizBrRA935HptDoy25k1XgcBAcvjmop8vIzgsStkdRX4MnfT8f8QE6KbnkL",
+	"5Rd9Ad3zd7VMrNZngawFuLGFocgYDbd5AKMArg0y5ztXDj6Qu8AFL3jirfedCR1PG0cCxaTzaV9vtK7s",
+	"pnKq2YT/NIN9LLGxCNwOwbvLBtyIqn12X38luLCfQzt1Tv1QRixrl4Vi90jM+fgb5BUqIgwICsYiG4Ew",
+	"ehw8Yp/sNpsw+6vNZgE+E/By1L6LUdhfHHLr3uXLV69C44QjYZfTjcwWDkX5NjANch0PC5dIQmKmzQ6e",
+	"IyFVzMHWmh/+U3ovyJkkZ4/btk9ZoMKeJICYujhYQcpiFfuEEsEmhct1mpoJ/qh0Zc1vOMosFkHqhiL2",
+	"U69AeseQTl37RoRdP7A1X262hRPPXA2HOABNOUSOBvm6hSiF2jI6GjEKULSIze8TbFpEZEJi2VcLoJ+K",
+	"2OlfIPgnI8Wg730/oQIx7WbwnlLDBEEz8gBQeykA1JoA788JXym/W19GML6MYDylCMaaIPPPJaAx06/j",
+	"QQEHbq3Yxi0XtkDJv3rIYjOh+mXc4vOTc58n8ucbvKjgyP1nErnYkKCfVcL8ktMRM2NyO/dlJOMZZM6v",
+	"wEJfoHBGntY2j2kcgDFi7U50OeuspSE21ceyMOghxSPfGTcZGK3t9UWn6kiknVEy88P1mXISAG6yDTSK",
+	"afu+MY8R1GJWVGiXgaYGkJr1R7ZhxZEYxVTDJWZ+7fStVkrlZUyRAytz/5/REfq5yf8vMWec/fL42999",
+	"/MHH69kpz6cOYFVB/GWs5ctYy9kVBJzxifM0Ay6LKwNsQx8tiabxMdHSn/NxYXseknXngWBKY1Fc44ve",
+	"DNQKl7rO/N9TNz7N51GH2c7PcMNzct7jy2v58A+iSBElhwxqFjNegM5MudJFKGscT7F9FdY4KlUIWyH3",
+	"UKW40lRoc11/TJOIU4HXIZxS6sAvj3OifzovSuZCnwgFSl0+u72Yqqy7GIfOQ2mXLFDGBuMhFdjnM3uS",
+	"lL57EtWFAroARwuPIgczDmlNhlJpi9todxoVNejiYAWI/aVd2xlOcr7wZS7lL5Q3OWIhV1yKTiJj7JNi",
+	"/x7SYygti7I2PG3vs7/4iye//Olnf/oTzxjsImKJ1/Z6bEihUbbrA/CDnzz+q/fyefV4zCRsSJNjo9b9",
+	"/L3TH/zk0UfffvTRd06/963T33zj0W/+xsu62uNbHn/jk0//9gcrK3/P1T/9JRTWl87pp+icDlMBU36Y",
+	"PU83dM4BvcT1jE5GVTginA/agmHpwdxRkyFZZb/ZQqnFzugv/dBffD/0iurb2SG/WBpEojTHk0+yAxHU",
+	"I/MH4YK4g1Mt8iN/7l3IS5wWX/qNn5nfeCMh/yztl9ou43UxWizppeksbchhdM2guSa9RA4LR0bqrU0T",
+	"5CeQ2uewWBKuGHb+X+KF/X1wwBYU/Ee/+9vTj//7Z//td48++unpv/3pnFJ++u2fP/7GJ0/+1zdXd8o+",
+	"R3/sMlfsl07YL52wZ+yEPQMd/Ywdr7mOEmpBS4lK/MaSHhICMWVZYrtJYN503lWzuLdEEaRxA6j0NfTw",
+	"lyHk/3umYhzSY+ayb10DADqh01WhFVdRrp9mMPpsuyjcMHqEkJO0A1xpy5QlRE7usBGj0CyBzwHDNRY1",
+	"C3iK9P8l0tmzPlNXOCbXZWaA76b5uqM8X2+OCnZmJ8+As4Qm4WC6GA3M9VXGVC4tR1jXmgNG77JYTgjX",
+	"PonZCYtJd2o/mOu6U4gXtHONKRFlCHpTjmjCBIYfzB96EByJmNFIZdaDltDySefH4jJAckCu8BNnGBwB",
+	"ZCKokjAj0wM2BB8VoEjKsW6Qg1xA4kjkbk4Y5pLsk0An/x97394kx3Hk91UqxnZgETczO7tYAMRs6A8I",
+	"IiXqSIlBLINh38jbNd01M8XtqRpWVe9gBCCCvLN0lELy+Sz/IUt38iMkXTjOOlkRelAP+z6MsQT4l7+C",
+	"ozKrumtmu+ex7wUmgkHM9qO6ujorKyvzl7/MREwNSxxQ39dsUgzzvSqCDn1mvpKP7DlO+eIhFXO+r2Q2",
+	"ar6S23XjX99T83vJsQIh+naTGUxExVL4AJcTe/yy7edU5HHBvPUs/FWz9gHEBetEZ0OcDYmVXgl5GWlK",
+	"Rq6Sv8byryoryh5QbexIDbmxU8ooKjSNbatzWZHfdv05R1n3j6iQdDcir6asjwd0JroefDigcMSieWdv",
+	"TJ5FptwCWRfSzGGrfIcLwRICFx1Dngg2Zto0SXTARRIRQZUCO1FC0FgqUOCQsKXL4Slfg2cfe7uSDFXs",
+	"AIakddAmezRKgdTMMZgtlTPryv/OnxC2b5g0W68N6aM38Z6tVp7MSpWik6WKQl0pMI19r8VIGhjvNYwG",
+	"xyGY1/j3lc1+/XNg3x6llAti2CNDaNdlkuagmfGxfMYxFUaH+axkI9IjFnOa7jtHa3SzXnBRDmnCIG5p",
+	"N4QBRSNN7bTfiLRMM9uf/KYBHY2YgMz9AddGqkkUhDsTOoHNpIzjTCmW7Ad3DunE59T63MxY5nqEbEQj",
+	"JW1XoYPS7gScwQxV/TaiPhNM0TS6ifkQNDMDqXKOTHnAxA1NdNb9gMWmClLTEYCpwRkBzcDIcp0bux4q",
+	"A5mYpMfK66UjVMZOv2uFk+nCHbXPP/r4xa//4eg733/xy98dfeuTo7/52+f/5RfP/vm//b8/fe/Zp99/",
+	"8fOPP/vOD57/p9+8+OXfF1mZM0JkXxuWk9z9vbzGuhxwC3ysNbJljWw5vxLpFBRL+QpzKagWeP7mY/vP",
+	"KngWe32RUFnh8D6Z8lujUq4MKqVaVs8ZjwLilVcZcus4kE/zIStHnpxQ2C4IdlK1tOy5ubQGnJw/4OR0",
+	"mveKpCVaQTohwATkLDSMgciXjAeSjJWdcNxzdJVjRc5bnV8VoMiJrdZLgX4s0ixr0Mca9HFmoI/TGq9n",
+	"DPUo4gzzAm75VXnAaYr8jArCREJkD9BzwLbEhGEKCbWGZYV6IjMZMRfEyh0sOcFCR3CNAbYggN4k7+bd",
+	"AMMmKS2YmPsYMmF46pj67AlfETSp4jTMm1/KwVqMSe5kte+0tJP1WGGepZysvo9YpSd0tG5fe0erf7fF",
+	"ztZ87NcO12IsrnD0sMr7Cl98lnLayCmulQWqgpRoit2ZSzRjBQtER/jRId0JbI64OGRKs7YP/UfIhKqz",
+	"ruYJp+B8jRTrMaWYcifdn4k9pTMr8vkpSLC0x9lwlMqJO94R/m9gTRzITLOBTKGBEVVGBE2nGOH3KSyQ",
+	"+QjYg640A6tqNTD9vQO9xXhq3lmPGMjxA3VCSf40O1qy55Km66C4XSddUqUjLyX38/B0mCsJqhkHiWzs",
+	"tO7d3CWUuL+Nwzd4rYxk4mMKjWHgO2zqdgsBGUUZDP9A25GuBO4/zdJem+xsb3eEh2XEXMUpixxgww4P",
+	"T3TO+zemE6JkJpIm2RvLmZXBDWzwNjEjIytxkxHD96l2Q3vldK1c0WBstGtH3/rV0X/43rNP/8/Rd3/y",
+	"2Q9/9uJ7vz36wceff+fXmEsJ82Q/sApq7Vpr67V7LXo7adD43p3G3bs73UY3jlmje6u13bp3j77Wam3Z",
+	"xcvVPtpubd9utG414KBbhJxQL4/+9iN8OZ7r/Puuvddr7/V57ABwrSMmVEvVS/aleLLzPmw+9j9X8Wjn",
+	"62pPqmCpqnBtn1yhrt3bl+3efl0khObfe1XD88x83LnA0VmsNVh83KAhCKR+sbRG3rRheEM73ggpSx3i",
+	"pxDRC3KKz1u1wo372jl+/s7xxdPhUp3kx3Zli9Wnl6753vIHLnEhD2o6bhkkIU/opD6zIJD3BxJ5wMEe",
+	"xw3AQI7rIQVeKLklnvSLWD2uije9sLK37jVadxur8HEXPpVLcKwvq53WDva1g/3MHOxno4bP3NGuY6nm",
+	"wIZfP2RqQuAiwsGCjj1ksHCNBRhALkaZ0b7Ehh2kzLAEvURYrYOwR6OUCpxg4JxRbKRkksVMd0RR7oM9",
+	"orFJJ1NgvqKghkfmI16bUDKUCUtvaAAhDqidsa7XUG2iTsYDHg88PWvuvaKatCpLCbmnPsQROkd9BE94",
+	"i+vSLG9rUOKbjJjC11x7l3FEdB2FiYupCjdOpE/vYq67pi4Cva8N7S+ch0N5mNO5pbzH4kmcMgK31h2I",
+	"32P7YUaOB9JaPYjAlYcY9yoCV/PFHjt0rfkm4R3elodL4OShlsCrObFAG8LXzlPAcoWLHnQls/7gWibF",
+	"YI/nTipD+yXh45gqBVGKfCKNoJYRZjXa9YQJlz85mT+R9mwXLiCfeY/2q9aQ+2lqX/MY2+V6IYFhCSQb",
+	"/r0OQr352ND+MowXuUQXVBdOtjF3gvabZKe1gwLNDUl4Im6YRUwXdmezprg4T4oL0Euy1wvE9Qzk1N7n",
+	"tgb1C+e62KP9VcgrZnWxl9dgu6EY1RL1MHs04labe00OCElNJ7odbBvc9UIKVu+I/LjwdxeFhOZxYOwG",
+	"3iBoTyrfANdA6iUgh7hJ3hTYeJxmmh+yjvCZ1vAidueT0ti9GVD3VqxDpdiggHjjjKbjCcO5OAq1du3F",
+	"Rx8f/dN//+yT363ArVW8wTsZLF5PL2atrCwhrTXviyET5vrGWlby3Fxv/8o7MK9BV4qTqcp57pQF6nLR",
+	"Os2ds7CaMSQwRDjzVSDB4zJgQ4YuaPCzwvq8wNDkGLo9t9ljH/COVVh2dszzV4z8ReCzwHdZ25rE8OnY",
+	"Ov591a1Nj08FAP3ZZzq/J6BcEXUArSb5uphi0XfwLSFNDuE6viJPVQKe7+Pwr/Og0BSXAJxac1tdF26r",
+	"C1nFvqhAiI9Bx0mXxgen48FaOVKAZYjnL1sY1OgxlrTdglVw4eDJuis+HZQ3pKRPRxgK2CLdCYk0+zBq",
+	"kj/Pi0tTbfAgmcgM6ix3xICKJHWF1EZU53W+ac8wFe3mCiCopey5rKjrAuoQ3yTRjAlcWKfrrKBG6Qhf",
+	"7JorIlVirfj7AEc1E3QWDhn1CQe2TYDwQxDCTvGqYMLrOKgn96aWIP3xQ+FmiJIB70OtOPZhVYl/GLIp",
+	"aH/CejRLTa3dqheV/rkwd3Zq9dqQCz7MhnDSYSe5MKwP2qW8R1Nglxu6qiMhpjPsTt6FLEP2N3yqNnZ2",
+	"1J6eq+aED1TlJsavZ60zqmMmEitwMNBXRwGeVPO8IVM7VwKKOqxWg7MhUD1OLVSpEzzt7RGvSh5hOw1F",
+	"53ET3U9TmDwJgeuKvMa8MH6Xart4KWVX3bpVHv4PRGlj6COhk6o0R5iDrjfvUnMRgY25UwQ7Xz1B8PzU",
+	"7BhRY5iyV//bv7jf+DffeHzr6b+86EkSjOAS2TD0ilEPncqS97KMrxVa8SCklRMjZBibOz2s2Y2f/enm",
+	"44ROnpYY3NND/ebDr5Od7a27JJYJw/wu55OpvffwS162RtQMSkVrGnBzAlE7JuFveGiV3YxjxB28dNQw",
+	"MpCpZ/ryndxubd9ptLYQnl/S14TO72a+XljlUT4Vqh2NMBGxq/U8J48RwR6ZQBnVwS2XCW6K2IlTPFyT",
+	"sVRmQCJ7YQQX5RGWKYXV7Ij7IdOcvTWW4pAp+xjveLftKWtCCVBwaBEZq9dg/NDNiAW8ID0ooZNd1NNo",
+	"O8JV9g7VwS2V3TK5x4DV1KdcVPgRw4l9wcDnk/ocKaSQ3G22Xru1vby7cUqDZeaikWdT41yFPqMvZWr3",
+	"Gkx2+m3iQ+aCFcFSVLESLbE1XEjQP7V0zewSezw1TDV6nKXJogg7XIR2ZYT3eSZyTz7nLL06KDYE3ThS",
+	"GKasPRinWcLy0lqTkdXLoMOk0nXQvPWOiAeSx+5GGCVQFggn28XmBsxzoeuoTnpQWlH23FJFp1njhq7s",
+	"JDWklwlHEYolsTGzcdjuCCZk1h/Y3V8346ndUkIlbftesRQJx2zgik3hGzAWb+AQnqPWmXpOBTwAPyS+",
+	"GQ7QS2O5Afyp+BokpoJ0GTIqBrMHJbN6h3PM6To1E/Smg6KB/VTq6XzdSiJscGjRHRAVa2MEJOi5K7NO",
+	"UkZ7SBJOe56E0U4mRJ5YqQXx1mTMFLo2muT+sKh2ygViKmc2UFxAGVXY0r639wDzan2PgP7YA+xgBtYd",
+	"ekRN8+UKxhLtXCV2TAgMVlVVIjc+KIy1Uyz9J0oJxa8ErYsErBqQeCQ3FMm+kYam0Odau9YHtQojW2vX",
+	"tlog3sUdMTcTfykX/koQkmeffvez3/yuVq999ve/OPrdT2rfeApysso8fd3J0QWbJsHDRSU6/n0rgAmL",
+	"eXKdU9FeofDoHktTMh5MwsWtB8xr4YRXdq9QpQoXRk1p0pDWns+tjRMozxFVmlWrzj0olBb2mWpkb5UQ",
+	"y6DEKMamokCQ12MXY+3B30NGi5LN0yoPVnm7aRI3DOxUO2Jsd1KYDtTLNEucST6WWZrA8iEmYyhwwFLN",
+	"2gUkBWKf9byswlhJF55C2t389jhmI4OI3PLiCDAkp9eWOML7drCmlR3pZK3WLfYFrDR9/2tfQuNmI1Tx",
+	"ddKp3WslnZr9YY1OwVLyBXJjzLo3OrWbRRO1FZXcl/khuyQV944d12ROQTUnE1wEMnS1lN2ro78eDFh8",
+	"MD3xRRJ4NVZRWmeisPhwJNWc8NibeB79QMHGJkTnl7un3Z3XG3GPL7HYN+yG8aXZY/D843lx9EeqthPu",
+	"fIDgKF35Hub0QpT0eOr8qLskG6WSAhQCPJaw/ETvvLdHAiHdfIw/8iLXTJionu+E8STRhlqBRdIhlvaA",
+	"wyca0tGIi35IaBPLNBvihgUKFIE53CQPRwBhpMBv47cjsNb6kmG2wQf5fJquNkY2/NjcrJPIPiyqk4im",
+	"nGrYo2NJijqJIEMBfsD2dN+tRsGRhBnK06jeEfk1dDiivC/sRXIskP6oqBYK7cOih1xKIyUPuYjhKdbG",
+	"h6u5NorHdtwiLpJMu2v9731EN8FT82OxTFi0a+WckhFTWgoS4b/NPhMJ9sMd6HJlBgmdRGQj2rp3r9Vo",
+	"3W5st+wF+Y+jb//d0b//NsGzO43tO/C0NBNUke3WdquRMjraabRuRTeLdrmI5ZDtdykOnzvKkgzndXBM",
+	"xnE2mj3IgShPG+1ZotzxETBMMREz3YTVPz5gEzQD/Bt7wqTIszYp1rejiMQdfrwqTmPIHl7Qn09Zn6b7",
+	"XjT80W6muWBa78OUCs94PisdHqRCZMBgf8hExiKywQWJ/IY4qudO+47IHfyZSJnWxMg0uYkUWNM9Zq7G",
+	"AfqWJjJTRI5F7knRJKLGKN7NTMlYNQnw4+GIpQAVU6wjtBVOiD50JyTajax9G/3fjz6OEIXwiGvAJIcs",
+	"h5ClnbQdRCFmaaoJYBi8CaqNVCyxBq9gY89NRomvuEBkryO8bRehUojqMO8TkvIDjDYEddk8eMJJthsm",
+	"LYcMA8hTQoAlGlzGjCMOAz1mre2OENIQTSdNEk1JQWyX/TYZUyUieBlrhhfnHbBDu6LIcDWJB1TR2HhW",
+	"LTC862RI1YHGsmYIKw/rXIgEht6dBx2q2SFT3ExIZB9uNeAusKpl2spYIBJ1tzHIHSByjPRnD6aq/rdJ",
+	"NBpIAQIKP/a3i5+37M8efYSsbKC83A+8Cn/CVWMWDyhooQ8/xL95V9oZJxihSaKY1u2OiNzPZqDV/KFQ",
+	"u+WXOS3n/w61nT+m7dZq6ohdqWiKWq4ePJQqRveBFS+4OKVd1NL+gGIxH3G7FDXJHny/46h3zOA1ZMJg",
+	"Xtg3ZEkdcPsQPAP3d9IRUhHFILMRKVXcMwhNtfTMfF7qgjmTf8hS7Q9zDkaGJNJOG/hYARJRsI7oUZ5i",
+	"YT4lx8WaypSSiuThNwVZBIQbkIy90J9utY/zY1Wvh3kpFWqCM22rMmRMU4hfRhhG3W5s7djFnQwlIG89",
+	"x3pHyF5PMxNet7fVarfsf3/Weq3dsmuM3Ua7Ng0fsvBi4i+O6v6KGXTGN6VgtrcUHI9RR2wkLOZDmt6E",
+	"ocTD+0MupIrIRsyg5FqPiV2f5I1lpjByasbStpWrZrLhss1RM93Q9mw4YnUSQegVF36w9+1aahUQgOmi",
+	"KUVum3aWQ5O8Jw6EVdnTfHyxo1Uj74PsTJsraA7R0BHaESAaoJw1riRKjm9obwu5LA8QFvs0yFaZVdZW",
+	"A6GQ5MyKVktC0HYW7dqefr4VSnwPRxxpbTeWzI4SVNJxgeWHX7nf2L59B5PjdUe4O1yHbQehsyrhVuXT",
+	"oRR9wj7MaApqzn8q28Mm2VOZ/WpcgDc5rz4EZ53yh5i1YADj64iZarP3SZcmtl10ttiP7ECDJOWC1b3d",
+	"aXuFmSYOFm/kqAAA27fbJVri2mZbg2XIASoDpb9RzDt30lpNtsF8kuOsBf7g6Y/v3rv4PNBLTAXCsbOv",
+	"A2dsQx0RU1jhugz949aKT1OyYY9xgeuqiGXChUtqQpik+xr43j7oNZbuAAy/7asVxeI2+2FuElBLHQEu",
+	"sfFApixEDCDzjRtpnE5FUK3IprKWEeixqJp2Evd514p0Mke+tGsPvvavawHiMdaHtXrN7XigpUBj1dr+",
+	"z9hBOMv09jFUY6C5PUDF7hqx2nO7pgdyVCBWQpfb8p40/AaXQ0vpvn81KWW+Q8WdIzwStqqvLlvlmoCy",
+	"HPvO+hzSJLnXKaUulMWAhmogg/e1zGAYStwklX69r8gx6VFV9BNJwXz9ZAMmawLpyiWMfSdVlxfF11c9",
+	"nfdyy2vN1XfuXH2nnwPV+R7H/Y2riSLcHuaLzXEyrp4qFjRfAdp8yASCDcC+uqFJd2Jyfo7oAT648boz",
+	"p9qk/00+ihBcaQZskpOP2/2hNe6tYH8gu9796S/0y9aA6o5gIrErGRXFYkYN6SpGDzTk5qeMHgZZaF02",
+	"4ALBGQ5kgqYkPA9CmJgpskW+zL9IMjGi8UHhmcFndISBK/NYojf3TO7O4WlKVCYEpKIDW7g9bxUQdLju",
+	"Kq/DXtVZp56yC0xXN5/LoaDOqnAfckHFCTvIxdDBF5kdaA/tRZ1QgHtnv9gU1p2JbGiF1rZvG0iYMNxM",
+	"7CwoxbsvYxLK2DDT0EYxOpzWjLkh2OWCAg5/9iFL2FbbZ6aMvyq7VZr4A9ndJT1M2eDG7ie8rTOjndfE",
+	"3q+8XfVeYX9bjVm1pnRlMmmkEENsb7Xu3rq7s/Xa9o49I2Tj0O2+ZuKlJ+P9nrHC7FWGD5nMTEOzWIpE",
+	"19q37rRac8yzTdiXLigKBKXLAWzBoLoCwDcAU4/+BAhewbJxzLPQJPddEYatVqvearVAmx2wkdklkd1b",
+	"s8IL4MzA2IHt0nReWPd17PdLENuFN1kc4MUP9Wom/ecFthH8k/tX5k3DSzbmPpDd6ln1FryFVAcnQDV8",
+	"1TZ8abl2TLNl617hwK9e+eqrsvsQb31aVuiqKgXwgIukKv0Pqm6HHRnSR28x0TcDq6JbF5vz91XZXTzb",
+	"rfi8NFiOD1Bk/TSFP6smoj05gxCyhzYffyC7y/kTYBPCdZO8I9PUGnWYi5ZHMqzFn8UxY2DZ4xpEpLIb",
+	"jJilqd2fRK7wfViMCqCKym5TRKlHwhqZV9YdMd8CXjsizr9owAcgHsenwGk8EOFcWVX0viq7s8tVPsc2",
+	"cSqs7nTwjVZhr+7rA00o+TBjGc45t+mGKWskRKCa5P3AAdjjgusBSwgXLvyiDRtprMdr9/lwJ2RxUGsz",
+	"2tGY4K6dcN0RCF7Owca8NHUIX/dEE/gKU9fMn/MzCZFr4pmzwteCLM2Z8CeY4jNe9iGbzyVD0xQJiSD6",
+	"Lw+YIHhVF71gwwJdgWYn+vPAHuV2xyYmBPap7uYhnRCqD0pXvbfZyfLs5oURqzHDdqBhYQb61KEE6DFy",
+	"02GmJh62f/Mh2/+mFAy0DqebDwdU9AeULx8NfLsyoRhH+GUwz94fSEKH5M2l2RdyIYR0tgaw58/nIcFL",
+	"SHdCDlgFsTPQ9b+NTZ13VQB4zDxaZ+zvS2N7Y6WDoR/cMkr/ErVzjKa/dDn/EutxwTQZyPEM4gfut4b0",
+	"O19/uEeazeamyoSOrKIRPh0ZADrkTaOtYASo6KI2BuYfuBRauzvviAhvbsbpYQToniew8SNP7Er2hBQL",
+	"LdlwXEz6JnliL2s0GmTq//ag6g3JE6JYjFmcPXB8w8+hFMxQNYGsFSoSTbaazdt1cMRLzQ3zgE7N+gAP",
+	"e0KiMReJHO8ndKIjskHTlAy4NlJNbiK+sD8w9sTjTk11am2yVSedWi//NYRfT1134/SQPCHs0YjFhiV5",
+	"eQ4NaDJdnACUTJ0kXIPfjNmhiHp0yNNJRDaG3f6+6Ca7wHQBP+tQxtVI+9t2ayAV/6YU+0MpzMD2bmv7",
+	"JqK0ob19RQ3Dk9Bgq9na8j0cZErYMVeyS7s85WZid65CFrVExtwMOIYy3HOmehd0bji/d25I77Xg2R1x",
+	"X8Cn6wKwSpMt8mfINYL0ZM6fuN2qk51WndxpgQi91iL/inyYUbsbZJpsQDHYuzcJAjTTiSM5ywum7Hq5",
+	"cB7JjujS+GBMVaLrREty20Fx0b0J1xqMgk0LBkYXNPK0qXzpBXQ/SxDYL3ukB2eGbRRqZRVmfqpOrJhu",
+	"kSdkmzwht8gTskOekNsVgl0u6rfJEwiKPSFgsBpO0/1UTmhaeiQe0OEIcpKnftuGdvCbD7m2lnvZzbP/",
+	"zjRg+w+54vtG7uuUsRF0DaA90BSIybEDM63aluxoDHiXKYHM0iXtUrOvuD4o/2Xb2IImtTneVH49gs72",
+	"U6nZ7F8eYBinMj7w3gIeDwBImmszXZT6oVBBx6U3Rik/ZBGhdh9kDTYruNLeCTV/AEMN1F1wKwgdBFex",
+	"PPN4wASQ9IH1pgeQCIkFTcSua7/HH0Hp6qknQGomnVRj0YqF8nrh0ew3AO8euCZrdnDt+nnA7GoI6mr/",
+	"VqtWR3egO1I4CZ99+p2j73989NP/8dlvPj766a/8q4MZEuqhWvtWa/kU9GIsLwdXFnzLdcHjNYRs2V0s",
+	"yAWhoflYYT0ux4tTHcR0pubMHjfcXmw+hn/3D9hk6RLFcEcO2bfaz9mR8LRdpxC5sCtZHzIcAOjbJDut",
+	"e1aDp1Awgudk2zd0kDFrzWKNOQgVVT1Oo0HXVY/PzOFzESWScUSXmirzovxby06QOWWSZ4S+kJS6s09y",
+	"2xNlH8yKUrfOqeT3gmIa81e2Pa8E1sGN8w9unMkqsbO0M2IleQQJAVu0urLxu6xwP8Bb1IlmBrPRcOZs",
+	"9PkhcyEISMLyGUTTE41s0K62mz4pGOYh1YnIoFiYhyA6t8TNZkdgKdMkvH+IpYrsRi3CVe+QKY2ZxI7/",
+	"E1pivR6LTYGEgJx1lYnd0k1HwcCty4lRTDy4mCXrqpRadjY/Ftd5/sdPXvzhH5/98XdHH/2pdgLL/lJq",
+	"Li+p/tYll9csmWdWcvls9PwilszVdgTgWa6MQLybiTy70mn2xRArmFr2zmterNW9xhLE4pnQr2o5IV/n",
+	"WuH3Pn3N47M0V8oZbDDBghbYh5imvItU/8Xm1xX9Q05WV9VbJI77lYs+iajel72IbBjvwHTlvmd5OjrC",
+	"GRSuMokvBUTegLahDEbuVgQPJ7BQIHfmlOdx+jldFsthUKzP2yvo27TLFhOJ3ayLicu6gFzkLo0PgMbb",
+	"J3BAKnAmEvSF2ge6CDeYSmgCSZFOgAKExoYfUsMiIBHHoRrY/gncFwExkOFD1g59ASJ/fuAzQG+/Gxv3",
+	"fuHWCpOgfWr3IesIp3ug4zkILYBEyx6RqX0PsB+lw1xio8AlVOzu/DfnUizw5L6bievkx13NAHs3E4Vj",
+	"9TKTSIBoGdEJPjCkMtEkb6yTS9bJJUswkYNpBQpWCnYCB9KZ2lObj1Um5sJtv+7UZZk+apMeVq4KNrZc",
+	"ENtrlriyDhtjxg50nQzpB1LNKfVws94Rqew3Un7AUj6QMtF1F5Ct59FcAuk26OFNOO0LqQ2PS/e63rl1",
+	"IqV4oa4t28OqigaZWLu1zt+tpUBGrqo7a/GS/G4mQozvcjN+0xtIq8N/T9K3KiPXifmNvHoBGoveVnQJ",
+	"aTnqqH4cLUT0QI4xoOMNWmdKBZYXEvPkBi5glyAd2NpjZfrDj87lWlbXVO+sIcZnV6EZNxoeHHIqd0zr",
+	"3nmYDpuuI/NLmaBLKSess29lxyEzLu0eyzBqg5gs57VxO7OQiUBIkkrRZwpnbqlf591MPMQ+XWu/jn+N",
+	"xX4dB5Z8JYK9p3QDhWvNytb3lVvqDe03+kpmo/nYbLyEIESTK5JwPUrpxJVpLZ1De7T/ZWz4POuiu4fM",
+	"w2lj318anLahffdKpZX2q0rpL0Bov+3KPEDLyFlC+7pJ3hSu7FWaaX7I3PmgpEVMleL2Vpe9D3wptL9L",
+	"RpkxWB8cPWKOixHgMBVOKP81rxeYUKZAVfcvWr27d+4wyHl2o+UXVMQVAhzVBMnGR//8X1/88kdHf/h5",
+	"Db4Kx09xa2m3lh+uy8EL5h9rjRZcowVXRQvmSqxUh50WKQgKb8YULRa6zcfwr3daLQIJUl+CHO5C2mdE",
+	"U9C+JlxbE7NZge47uUJbY/uuJ7ZvvmCfDNc3Jc5zUH24Nhd+VpnKTNWJX1ocZyLD+BTEHvKVqhTbdwrp",
+	"vSD357w1aG/gRmTtAD1/B+ip9fnOksbrSnLoxcP7D+di+upEMZwy8BN2NkAcgNPKsQoOacICcxgCrxj5",
+	"FfK4UWzG0hF942qxsdO610F7eMw1u1mJsbuIheOqIOxyA3r79p1brFtb2f69FFTdUqpnjalbY+rODFN3",
+	"eh1bX6bydLntPN89BMqtO/FCLxLHkF/w/U0n3RY54A6VpNSk1C/gHEl6ERsqsntBpVzHk5Yv/WU0X34D",
+	"MEX1lXORZhmcmaX6ql8v5+8e7S/2+4KT5yXyjJ2LT8zQfkE/wB3Ll48ioqBT9I3aRju1Qz7q1Ob4uK6V",
+	"e2t6SI4+/fTZ7//X85/+6fmP/+PzH/07RMXXvIerz3tmP5WHIdnw809+9flHHz//6Z9WWtcvzaW19mat",
+	"vVkn8WZdpB9Lbz42tL+0/woMB1hnhezKZOJ3J7seSptp5vxYeXEuCBV/wfZ8Jp2IG2BfB/iZbcxukHz7",
+	"WO8+KG7d86mxmDTlnsE4eCDG5cQCuePsVFuf4zWsj/W8wPWXWQg+Vl4oDpeOlTOZOvOgK2XKqFjKPli7",
+	"6q6Yq+4SnHR2sixvEWOWnl1GSGzXVSyuXuWtu9KOuqqNsrWu1h66i/DQXTXf3JJuuZySMPDQAROUPCyW",
+	"N5nHmXHjR940uctOHgItKFxzLJRdePA6InThjYElB2jIcDKW+fLIcq68V8GLN7NP+P2vP/vtJy9+/ftn",
+	"n3707NO/PvrWXz3748+effrdlTYBl+XXm6Op1g69tUPvLB16l+LKy7cPm90sPVgdvR2o7nLyZjv5mLZK",
+	"2RVdwoIehY3TnWAx6zS1ilxIgS4Uux9BugSimWmSB9NGkSdtdvoYZ2SdSNURiRQ3CquJ+KxADp2AYlCw",
+	"CriEEPusTLhSxuCuLHgPfClOKBX7aMTVZJfwRPsNVP4SHQE80opBHWvkjR5yrbnoQ8FwnhBkgjBjHjNf",
+	"q0SKmJWtFPZDXDfPEFbNxNJVYW1OnoD0tbZeu9eit5MGje/dady9u9NtdOOYNbq3Wtute/foa63WVq2+",
+	"zGXbNegmhS7UPvvhz1589y+PfvyTz3/+yUrLyRetsF/8amIf+y7TdutYsq687wuWYAHD9cLwcrmIEIFv",
+	"DQcpyJCKSZiIAiDL3DOx0l50KaVfD2ixZ5cBx4I9hx08Z/x2gHuk+HY2eQ4ymUrBw1xqPmRQl7x8l4oP",
+	"vrobVexflQUIZ1/V7eqpdqAFiXwFhfi01VMm2XBxuN8s3Tc+cHxL8EBuUlaQmbE+dyXMwdxIpeg79nvF",
+	"fG5IWBC6fjzLtCDE92LeBpeMvb0jRsC56pyM3rtjvIr36SpE8wozADeMJ50i127PCJ+n1q49/+kfXnzv",
+	"r46+9T+P/ubTFZZ0GKfL2SQuoSVewq3ievd3Zru/FdVhVexowQYQNWbp2r8o3c4JsYdTcKENTVOYLFDQ",
+	"0RoCTfKGVARVGJQcLIVvuMdd60w6r2sW4inwZV8aSIXdoZv8Ay5X+cOd1m2aDLlYiK9QUg4h4cg7cG0H",
+	"qZjc0IWtjPALARWUHf4CzFHttvy4iHNFInx2ROKU8qEvBy2kIV3W8Tv+GbHdJdEB+yb3Eo8wjYgk0peZ",
+	"sI91HEmaqUOmqml0Trp2X2b+0mxVHRcBpfGQza2PU8/X7/vxkJG3TLLq2n1JKI/Kxfu0QI81aOM6gTaW",
+	"X32FbKQ5gucUcI4ZvejXY85UA8nD56Ms3TWuQlKIroSgFGfK1Q4Js+GNhD9TOWZVLIZ7nKmH7vnnuYbm",
+	"j5mXrete8uUBJRbU8FNLqP1a1SsoL0qZLSyqBJkKLEEBmKZCcCQIr1tB6Wbox0mpdjUQC6jObpjR22V2",
+	"Y6y95EAb0HhHjAdShwifgUwT7Sj0ZNE6uN+FFAwW0SZ5U2jDKDDcRdDLCNdySqKRYpqZqE0ioG2IgNdY",
+	"d8Tn//hDpNklm+Sz//13R9/9sf3xn//p849+VMg4lltyZFAB5ShuubECVOTARxtRnB5GU4yFHtk0zLQh",
+	"7BHXBpj+itcbUrRz3Ybfzi/ZcwSD7pPWgcHQwLi46LAciyb5GkKtuCaQ9Zz42rLMvibYF0ClWW1I5JPl",
+	"WhkTiAPVIyYSLvqFMYHB4Oe/+M7zP/wDGA7+XfLBBgQ2Z2ni79830tAUhqfWrvXBnwkyUmvXbrdwzjvY",
+	"qUyT4lGf//XfwjufrOWtqZY1T6fArJ//4LfQNp7tUs3j4B1BOpFaYVWNeEmWUCFka9jr2oJa2YIqlrby",
+	"le3U+FdeFroIzKXNx/hjpYoveAsGeMHVARoaKrBxQbhpkvv+GlzvUPPTGWSrCNeBKYTrHFjrKbT6OiP8",
+	"msJMF82SE+JNp+bGHMCpF+XpfQJ4Rrw86/JQ3WmE9aLCdXNXsL18tq8RpheAMD2D5WBn2R3RSuKIErJC",
+	"aRc3Z+QUa1E+dexaAPVdmmQPjgTooSmM0wGbOLs/r7xSbAB2OwJQScCRhIM3zVQJEUkuECcA+KfFK1Dd",
+	"L0FIpw4l84tHdoRGRnh5yFRYEmaMr1YdkryQdetKlnzBXejRJ98++tVf1k5g2V9OfHJJtbiGs64DmmcH",
+	"Zz0L/b8UrnWlbcFmwrVRvJv5nWippfQVOZ7BZzn1i15W2zr6uQb+wgE9xPIVXcaE9/IAsgO5RsdMMRdM",
+	"SrD+g8OA0iTpCFdmI01nM398UYzEWeTlzOR2gn8pfK9zViZTz6pQKfh6r1x1mAeAKC6+4sgu5By8Rksb",
+	"++du9SycJN5GWB0NPmNcLVmIBupWT1eJyau0BOKPaTve/UpK/c+wdkGA2E8wxToiwhkZkQ0gswwc2UN2",
+	"s04iwINHMKWjHAseNcn7QOYDmbGafJixjCVgB6IxVQ8LvFRs9f1QXrYL95LKm/TWZUyuNim4nRczU291",
+	"x8Sqq3OAqqyOcRYwmikQZliHDSsfCRYk6kH9+iD7IKqIcoZdOHcwUr2coWbAC1TLDV2VfB68zKoMNaUP",
+	"ZRocIOzRKIWC9y6DvezR+K2nnsoNw9r2c42EYnQfYhNP8/5RpeikvHtWtfqqYBxqfVUm5Cs5LB8Mq/aW",
+	"Gwz7tC7rIY/8/MfBtn2l552rm6sY3SUwaIGgvzxh9OnZm2ur8HClRgouWhRUf5fFUiWYigaBdWSxKCrZ",
+	"gaWbz2AyZEbxGDcLivcHxiPFsM4uo0mTfM2HkIsQ+6QjplQWSOakUGMR2dAy85Xh2CPDlKAp4cnNXUgr",
+	"c9X7IGhBNYlkDDCuZJ+ayDmMPL70hiapjGlqpb0jpi6WIpoTgS5G7XqlpQ2tFRj+qm1t32vea0E+zBTW",
+	"7Wm9Zg0/wVKYyFKFOTPYLA68VcTt2pcaLcxZw09j7xnIkW0lGNFa21pbdxqt7cbWjr0WtWG7Zt8bbNpa",
+	"vQZVrGrt7eX9ScXHuKRQcSANJdoHp806WLwOFh+LDVjBIDRU4HP196ljxqGyn2OFbj4O/lpYwC64toik",
+	"oX6x+hczfbFo6vGcofLo2mnU64WF1+bPekh2KS5ZB9kuIMh2dtNoZ0V7aR7/5owk3NCEJ7jlcOvywjzv",
+	"e7i0gi0+omZQmOLT87Q2u+qtskGqjv49kEoxqFEsvN3nGWagXisM3O6UFRdYf97nIYqEgVgOh9w0yZ7E",
+	"JN+83S6ND+pEM0eXhi0TI0kUUxGzNGVoDkaK9TKRsCRqu9LMS7iGMVp3KtVy7cJ1hYXlx692ErvqcgJ1",
+	"KynYdbhuHa47u3DdGa4kCyN2pUaZ7ReLM8XNBFRTl1HF1P3MDGrtv/iG1Q+YblW24ID/Bk/b/ZSyO7hN",
+	"0CnuTWZveIfJkcsFxwQzzsD/NuNy0yWuu6/Isa+dodhMgFAxGg9w3+NbksLQ2JCR5MKUNff+QA4BLk/T",
+	"AwgCmtDBcKyhqh4FSBMA7BMj+1DbI2hCMczYLO8GNWSEowKfhCRyLAjtyqyiQ0IaVtbSgxxHVs8r9KdU",
+	"9DPadwUbNZ1oB7afHr4hc3wK3suHrMolD3lbCjaZRchAEKdZaiqUtfEW7bJUEylCFg4u8gpxRTtWhko8",
+	"iC7TImWHth3ozEwMa+BojGSvDpHAAn7mm+bl7/f+cezPWCozQMnjaUoSGTTjyg0eb+cNnlqbRQTX8uFI",
+	"qlI5esvKzViqg+DqD2S37FLICjYDLhyXrIuYwfjlVQBdE+yQlYs+hokhvdPH8oLoN9PAwlB3k03ahS6m",
+	"acpFPxxAl753fFIwmppBnrE8UjJmWu8SOWLCzrOCszYYRqYOecxqT7/x9P8HAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -18,6 +18,7 @@ import (
 	"github.com/kezi-io/kezi/internal/contact"
 	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/directory"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/httpapi"
 	"github.com/kezi-io/kezi/internal/idempotency"
@@ -64,11 +65,12 @@ func New(p Parts) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	customers := customer.NewService(p.DB, p.Now)
+	customers := customer.NewService(p.DB, p.Now, directory.Hook{})
 	points := contactpoint.NewService(p.DB, p.Keys, p.Now)
 	s := httpapi.Services{
 		DB: p.DB, Tenants: tenants, Jobs: work,
 		Customers:     customers,
+		Finder:        directory.NewFinder(p.DB, contactpoint.NewIndex(p.Keys)),
 		Contacts:      contact.NewService(p.DB, points, p.Now),
 		Relations:     relation.NewService(p.DB, p.Now),
 		Notes:         note.NewService(p.DB, p.Now),
@@ -97,7 +99,24 @@ func (a *App) Work(ctx context.Context) error {
 	defer group.Wait()
 	group.Go(func() { a.sequencer.Run(ctx) })
 	group.Go(func() { a.housekeep(ctx) })
+	group.Go(func() { a.complete(ctx) })
 	return a.Jobs.Work(ctx)
+}
+
+// complete makes customers searchable whom an older version or another program wrote. It tries until it is done.
+func (a *App) complete(ctx context.Context) {
+	for {
+		err := directory.Complete(ctx, a.DB, a.log)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		a.log.Error("making customers searchable failed", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(tidyEvery):
+		}
+	}
 }
 
 func (a *App) housekeep(ctx context.Context) {

@@ -25,6 +25,8 @@ type Language struct {
 	Catalogue *filter.Catalogue
 	Env       filter.Env
 	models    []model
+	schemes   []scheme
+	tenantID  int32
 }
 
 // model is a score model that conditions may name.
@@ -42,8 +44,7 @@ type scheme struct {
 
 // For reads the language of a tenant.
 func For(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time) (Language, error) {
-	l := Language{Env: filter.Env{Now: now, Zone: t.Zone, Currency: t.Currency, Digits: money.Digits(t.Currency)}}
-	var schemes []scheme
+	l := Language{tenantID: t.ID, Env: filter.Env{Now: now, Zone: t.Zone, Currency: t.Currency, Digits: money.Digits(t.Currency)}}
 	// One round trip for both families.
 	var models, placed []byte
 	err := q.QueryRow(ctx, `SELECT
@@ -58,10 +59,10 @@ func For(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time
 	if err := json.Unmarshal(models, &l.models); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	if err := json.Unmarshal(placed, &schemes); err != nil {
+	if err := json.Unmarshal(placed, &l.schemes); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	l.Catalogue = catalogue.With(carried{now}, aged{t.Today(now)}, scores(l.models), tiers(schemes)).WithSources(facts...)
+	l.Catalogue = catalogue.With(carried{now}, aged{t.Today(now)}, scores(l.models), tiers(l.schemes)).WithSources(facts...)
 	return l, nil
 }
 

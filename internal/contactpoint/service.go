@@ -95,21 +95,6 @@ func (s *Service) checkContact(ctx context.Context, tx postgres.Tx, v *fault.Val
 	return err
 }
 
-// ForgetContact deletes what belongs to a contact person who is being deleted, in the same transaction; the caller holds
-// the customer.
-func (s *Service) ForgetContact(ctx context.Context, tx postgres.Tx, call tenant.Call, customerID, contactID uuid.UUID) error {
-	theirs, err := s.List(postgres.Join(ctx, tx), call.Tenant, customerID, map[string]any{"contact_id": contactID}, page.Request{Limit: owned.Most})
-	if err != nil {
-		return err
-	}
-	for _, p := range theirs.Items {
-		if err := s.Remove(ctx, tx, call, p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Enter adds drafts to a customer, all or none, and answers whether it added any. Those that the customer has already
 // stay as they are, so that the same list may be sent again; with strict they are refused instead. Faults point at the
 // draft, counted from 0, such as /3/value.

@@ -47,8 +47,18 @@ func (s *Service) Many(ctx context.Context, t tenant.Tenant, ids []uuid.UUID) ([
 }
 
 // List is a page of customers.
-func (s *Service) List(ctx context.Context, t tenant.Tenant, q Query) (page.Of[Customer], error) {
-	return list(ctx, s.db, t.ID, q)
+func (s *Service) List(ctx context.Context, t tenant.Tenant, q Query) (p page.Of[Customer], err error) {
+	if q.Search == nil {
+		return list(ctx, s.db, t.ID, q)
+	}
+	err = s.db.InTx(ctx, func(tx postgres.Tx) error { // what tunes the planner ends with the transaction
+		if err := Tune(ctx, tx); err != nil {
+			return err
+		}
+		p, err = list(ctx, tx, t.ID, q)
+		return err
+	})
+	return p, err
 }
 
 // Create makes a customer. Fails with ErrExternalIDTaken, or fault.ErrInvalid naming what is wrong.

@@ -53,6 +53,7 @@ type row struct {
 	MergedInto         *uuid.UUID      `json:"merged_into,omitempty"`
 	ExternalIDs        json.RawMessage `json:"-" gorm:"column:external_ids;->"` // a list of [source, id]
 	SortKey            *string         `json:"-" gorm:"->"`                     // the text of what a list was sorted by
+	Group              string          `json:"-" gorm:"-"`                      // of a list that is in groups
 
 	// Derived from the birthday for conditions and sorts, and never read.
 	BornOn         *time.Time `json:"born_on,omitempty" gorm:"-"`

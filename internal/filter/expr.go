@@ -85,3 +85,12 @@ func join(parts []Expr, with constant) Expr {
 	}
 	return concat(append(all, SQL(")"))...)
 }
+
+// AllOf is true where all of the parts are.
+func AllOf(parts ...Expr) Expr { return join(parts, " AND ") }
+
+// AnyOf is true where one of the parts is.
+func AnyOf(parts ...Expr) Expr { return join(parts, " OR ") }
+
+// Join puts parts one after the other.
+func Join(parts ...Expr) Expr { return concat(parts...) }

@@ -2,19 +2,14 @@ package httpapi
 
 import (
 	"context"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/kezi-io/kezi/internal/apigen"
-	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/customer"
-	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/money"
-	"github.com/kezi-io/kezi/internal/page"
 )
 
 type customers struct {
@@ -230,105 +225,6 @@ func (h customers) GetCustomerMetrics(ctx context.Context, req apigen.GetCustome
 		return nil, err
 	}
 	return apigen.GetCustomerMetrics200JSONResponse(metricsToAPI(all[c.ID], t.Currency)), nil
-}
-
-func (h customers) ListCustomers(ctx context.Context, req apigen.ListCustomersRequestObject) (apigen.ListCustomersResponseObject, error) {
-	p := req.Params
-	asked := search{limit: p.Limit, cursor: p.Cursor, sort: or(p.Sort, "-created_at"), fields: or(p.Fields, nil), expand: or(p.Expand, nil),
-		total: page.Total(or(p.Total, apigen.ListCustomersParamsTotalNone)), deleted: or(p.Deleted, false),
-		text: or(p.Filter, ""), tag: or(p.Tag, ""), parameter: "filter"}
-	found, err := h.search(ctx, asked)
-	return apigen.ListCustomers200JSONResponse(found), err
-}
-
-func (h customers) SearchCustomers(ctx context.Context, req apigen.SearchCustomersRequestObject) (apigen.SearchCustomersResponseObject, error) {
-	b := req.Body
-	asked := search{limit: b.Limit, cursor: b.Cursor, sort: or(b.Sort, "-created_at"), expand: or(b.Expand, nil), fields: or(b.Fields, nil),
-		total: page.Total(or(b.Total, apigen.CustomerSearchTotalNone)), text: or(b.FilterText, ""), tree: or(b.Filter, nil)}
-	found, err := h.search(ctx, asked)
-	return apigen.SearchCustomers200JSONResponse(found), err
-}
-
-// search is a list call in either form.
-type search struct {
-	limit     *int
-	cursor    *string
-	sort      string
-	total     page.Total
-	deleted   bool
-	text      string // the condition as text,
-	tree      []byte // or as JSON
-	parameter string // the query parameter that text came from; empty for the body's filter_text
-	tag       string
-	fields    []apigen.CustomerField
-	expand    []apigen.CustomerExpansion
-}
-
-func (h customers) search(ctx context.Context, s search) (apigen.CustomerPage, error) {
-	t := callOf(ctx).Tenant
-	language, err := condition.For(ctx, h.DB, t, h.now())
-	if err != nil {
-		return apigen.CustomerPage{}, err
-	}
-	q := customer.Query{Deleted: s.deleted}
-	if q.Sort, err = language.Sort(s.sort); err != nil {
-		return apigen.CustomerPage{}, err
-	}
-	if err := mayRead(ctx, strings.TrimPrefix(s.sort, "-")); err != nil {
-		return apigen.CustomerPage{}, err
-	}
-	node, where, err := s.condition(language)
-	if err != nil {
-		return apigen.CustomerPage{}, err
-	}
-	q.Where, q.Metrics = where, condition.NeedsMetrics(node)
-	canonical := ""
-	if node != nil {
-		if err := mayRead(ctx, node.Fields()...); err != nil {
-			return apigen.CustomerPage{}, err
-		}
-		canonical = node.Text()
-	}
-	scope := []string{"customers", canonical, s.sort, strconv.FormatBool(s.deleted)}
-	if q.Page, err = h.request(ctx, s.limit, s.cursor, scope...); err != nil {
-		return apigen.CustomerPage{}, err
-	}
-	q.Page.Total = s.total
-	p, err := h.Customers.List(ctx, t, q)
-	if err != nil {
-		return apigen.CustomerPage{}, err
-	}
-	items, err := h.pack(ctx, p.Items, s.fields, s.expand)
-	if err != nil {
-		return apigen.CustomerPage{}, err
-	}
-	next, err := h.next(ctx, p.Next, scope...)
-	out := apigen.CustomerPage{Items: items, NextCursor: next, HasMore: next != nil, Total: p.Total}
-	if p.Total != nil {
-		out.TotalIsEstimate = &p.Estimate
-	}
-	return out, err
-}
-
-// condition joins the condition given and the tag parameter.
-func (s search) condition(language condition.Language) (filter.Node, filter.Expr, error) {
-	node, err := readCondition(language, s.text, s.tree, s.parameter)
-	if err != nil {
-		return nil, filter.Expr{}, err
-	}
-	if s.tag != "" {
-		leaf := filter.Leaf{Field: "tags", Op: filter.Has, Values: []filter.Value{filter.String(s.tag)}}
-		if node == nil {
-			node = leaf
-		} else {
-			node = filter.And{node, leaf}
-		}
-	}
-	if node == nil {
-		return nil, filter.Expr{}, nil
-	}
-	where, err := language.Catalogue.Compile(node, language.Env)
-	return node, where, err
 }
 
 func customerLocation(id uuid.UUID) *string { return ptr("/v1/customers/" + id.String()) }

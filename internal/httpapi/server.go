@@ -23,6 +23,7 @@ import (
 	"github.com/kezi-io/kezi/internal/contact"
 	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/directory"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/note"
@@ -42,6 +43,7 @@ type Services struct {
 	DB            *postgres.DB
 	Tenants       *tenant.Service
 	Customers     *customer.Service
+	Finder        *directory.Finder
 	Contacts      *contact.Service
 	Relations     *relation.Service
 	Notes         *note.Service

@@ -340,6 +340,48 @@ func (e CustomerExpansion) Valid() bool {
 	}
 }
 
+// Defines values for CustomerFacetField.
+const (
+	CustomerFacetFieldCity     CustomerFacetField = "city"
+	CustomerFacetFieldCountry  CustomerFacetField = "country"
+	CustomerFacetFieldIndustry CustomerFacetField = "industry"
+	CustomerFacetFieldKind     CustomerFacetField = "kind"
+	CustomerFacetFieldOwner    CustomerFacetField = "owner"
+	CustomerFacetFieldProvince CustomerFacetField = "province"
+	CustomerFacetFieldSource   CustomerFacetField = "source"
+	CustomerFacetFieldStage    CustomerFacetField = "stage"
+	CustomerFacetFieldTags     CustomerFacetField = "tags"
+	CustomerFacetFieldTiers    CustomerFacetField = "tiers"
+)
+
+// Valid indicates whether the value is a known member of the CustomerFacetField enum.
+func (e CustomerFacetField) Valid() bool {
+	switch e {
+	case CustomerFacetFieldCity:
+		return true
+	case CustomerFacetFieldCountry:
+		return true
+	case CustomerFacetFieldIndustry:
+		return true
+	case CustomerFacetFieldKind:
+		return true
+	case CustomerFacetFieldOwner:
+		return true
+	case CustomerFacetFieldProvince:
+		return true
+	case CustomerFacetFieldSource:
+		return true
+	case CustomerFacetFieldStage:
+		return true
+	case CustomerFacetFieldTags:
+		return true
+	case CustomerFacetFieldTiers:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerField.
 const (
 	CustomerFieldAliases        CustomerField = "aliases"
@@ -1165,6 +1207,30 @@ func (e TransactionStatus) Valid() bool {
 	}
 }
 
+// Defines values for UnmatchedWordReason.
+const (
+	UnmatchedWordReasonLeftOut     UnmatchedWordReason = "left_out"
+	UnmatchedWordReasonNotFound    UnmatchedWordReason = "not_found"
+	UnmatchedWordReasonNotTogether UnmatchedWordReason = "not_together"
+	UnmatchedWordReasonTooShort    UnmatchedWordReason = "too_short"
+)
+
+// Valid indicates whether the value is a known member of the UnmatchedWordReason enum.
+func (e UnmatchedWordReason) Valid() bool {
+	switch e {
+	case UnmatchedWordReasonLeftOut:
+		return true
+	case UnmatchedWordReasonNotFound:
+		return true
+	case UnmatchedWordReasonNotTogether:
+		return true
+	case UnmatchedWordReasonTooShort:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Total.
 const (
 	TotalEstimate Total = "estimate"
@@ -1842,6 +1908,34 @@ type CustomerCreate struct {
 // CustomerExpansion defines model for CustomerExpansion.
 type CustomerExpansion string
 
+// CustomerFacet defines model for CustomerFacet.
+type CustomerFacet struct {
+	// Field A field of the filter language, so that a value can go straight into `filter`: `city`, `tags`, `tiers.value`.
+	Field string `json:"field"`
+
+	// Label In the language of `Accept-Language`.
+	Label string `json:"label"`
+
+	// Missing Customers without a value.
+	Missing int64 `json:"missing"`
+
+	// Other Customers with values that are not listed; absent where a customer may have several.
+	Other *int64 `json:"other,omitempty"`
+
+	// Values The 50 most frequent values, the most frequent first.
+	Values []CustomerFacetValue `json:"values"`
+}
+
+// CustomerFacetField defines model for CustomerFacetField.
+type CustomerFacetField string
+
+// CustomerFacetValue defines model for CustomerFacetValue.
+type CustomerFacetValue struct {
+	Count int64  `json:"count"`
+	Label string `json:"label"`
+	Value string `json:"value"`
+}
+
 // CustomerField defines model for CustomerField.
 type CustomerField string
 
@@ -1850,6 +1944,12 @@ type CustomerKind string
 
 // CustomerPage defines model for CustomerPage.
 type CustomerPage struct {
+	// Facets With `facets` only.
+	Facets *[]CustomerFacet `json:"facets,omitempty"`
+
+	// FacetsAreEstimates Whether the counts were made in a sample.
+	FacetsAreEstimates *bool `json:"facets_are_estimates,omitempty"`
+
 	// HasMore Whether another page follows.
 	HasMore bool       `json:"has_more"`
 	Items   []Customer `json:"items"`
@@ -1862,6 +1962,9 @@ type CustomerPage struct {
 
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+
+	// Unmatched With `q` only and when the first page is empty.
+	Unmatched *[]UnmatchedWord `json:"unmatched,omitempty"`
 }
 
 // CustomerPatch defines model for CustomerPatch.
@@ -1908,7 +2011,10 @@ type CustomerPatch struct {
 type CustomerSearch struct {
 	Cursor *string              `json:"cursor,omitempty"`
 	Expand *[]CustomerExpansion `json:"expand,omitempty"`
-	Fields *[]CustomerField     `json:"fields,omitempty"`
+
+	// Facets As in the list.
+	Facets *[]CustomerFacetField `json:"facets,omitempty"`
+	Fields *[]CustomerField      `json:"fields,omitempty"`
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
@@ -1924,11 +2030,14 @@ type CustomerSearch struct {
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
-	Filter     *Condition           `json:"filter,omitempty"`
-	FilterText *string              `json:"filter_text,omitempty"`
-	Limit      *int                 `json:"limit,omitempty"`
-	Sort       *string              `json:"sort,omitempty"`
-	Total      *CustomerSearchTotal `json:"total,omitempty"`
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+	Limit      *int       `json:"limit,omitempty"`
+
+	// Q As in the list.
+	Q     *string              `json:"q,omitempty"`
+	Sort  *string              `json:"sort,omitempty"`
+	Total *CustomerSearchTotal `json:"total,omitempty"`
 }
 
 // CustomerSearchTotal defines model for CustomerSearch.Total.
@@ -2216,6 +2325,9 @@ type FilterSource struct {
 	Measures []string `json:"measures"`
 	Name     string   `json:"name"`
 }
+
+// FilterValues defines model for FilterValues.
+type FilterValues = []string
 
 // Gender `unknown` was asked and not told; leave the member away for who was never asked.
 type Gender string
@@ -3369,6 +3481,21 @@ type TransactionPatch struct {
 // TransactionStatus Purchases are paid, to_ship, shipped and completed.
 type TransactionStatus string
 
+// UnmatchedWord A word of `q` that is to blame for a list without customers.
+type UnmatchedWord struct {
+	// Detail For people.
+	Detail string `json:"detail"`
+
+	// Reason `not_found`: no customer has it. `not_together`: customers have it, but none has all words. `left_out`: customers have all
+	// words, but the other conditions leave them out. `too_short`: as a part of a number it stands for too many.
+	Reason UnmatchedWordReason `json:"reason"`
+	Token  string              `json:"token"`
+}
+
+// UnmatchedWordReason `not_found`: no customer has it. `not_together`: customers have it, but none has all words. `left_out`: customers have all
+// words, but the other conditions leave them out. `too_short`: as a part of a number it stands for too many.
+type UnmatchedWordReason string
+
 // ValueFit defines model for ValueFit.
 type ValueFit struct {
 	Converged bool `json:"converged"`
@@ -3397,11 +3524,20 @@ type ContactID = openapi_types.UUID
 // ContactPointID defines model for ContactPointId.
 type ContactPointID = openapi_types.UUID
 
+// CreatedFrom defines model for CreatedFrom.
+type CreatedFrom = openapi_types.Date
+
+// CreatedTo defines model for CreatedTo.
+type CreatedTo = openapi_types.Date
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
 // CustomerExpand defines model for CustomerExpand.
 type CustomerExpand = []CustomerExpansion
+
+// CustomerFacets defines model for CustomerFacets.
+type CustomerFacets = []CustomerFacetField
 
 // CustomerFields defines model for CustomerFields.
 type CustomerFields = []CustomerField
@@ -3411,6 +3547,9 @@ type CustomerFilter = string
 
 // CustomerID defines model for CustomerId.
 type CustomerID = openapi_types.UUID
+
+// CustomerQ defines model for CustomerQ.
+type CustomerQ = string
 
 // CustomerSort defines model for CustomerSort.
 type CustomerSort = string
@@ -3433,8 +3572,44 @@ type IfNoneMatch = string
 // ImportID defines model for ImportId.
 type ImportID = openapi_types.UUID
 
+// InCity defines model for InCity.
+type InCity = FilterValues
+
+// InDepartment defines model for InDepartment.
+type InDepartment = FilterValues
+
+// InIndustry defines model for InIndustry.
+type InIndustry = FilterValues
+
+// InKind defines model for InKind.
+type InKind = CustomerKind
+
+// InOwner defines model for InOwner.
+type InOwner = FilterValues
+
+// InProvince defines model for InProvince.
+type InProvince = FilterValues
+
+// InSource defines model for InSource.
+type InSource = []SourceChannel
+
+// InStage defines model for InStage.
+type InStage = []CustomerStage
+
+// InTag defines model for InTag.
+type InTag = FilterValues
+
+// InTier defines model for InTier.
+type InTier = FilterValues
+
 // JobID defines model for JobId.
 type JobID = openapi_types.UUID
+
+// LastPurchaseFrom defines model for LastPurchaseFrom.
+type LastPurchaseFrom = openapi_types.Date
+
+// LastPurchaseTo defines model for LastPurchaseTo.
+type LastPurchaseTo = openapi_types.Date
 
 // Limit defines model for Limit.
 type Limit = int
@@ -3465,6 +3640,12 @@ type TagID = openapi_types.UUID
 
 // Total defines model for Total.
 type Total string
+
+// UpdatedFrom defines model for UpdatedFrom.
+type UpdatedFrom = openapi_types.Date
+
+// UpdatedTo defines model for UpdatedTo.
+type UpdatedTo = openapi_types.Date
 
 // ValidateOnly defines model for ValidateOnly.
 type ValidateOnly = bool
@@ -3513,6 +3694,12 @@ type ListChangeSetItemsParams struct {
 
 // ListCustomersParams defines parameters for ListCustomers.
 type ListCustomersParams struct {
+	// Q What somebody would type into a search box, words separated by spaces, all of which have to be found: a piece of the name
+	// or an alias (one Chinese character is enough, `建国`, `son`), its pinyin or initials (`zhangjianguo`, `zjg`), a company with
+	// or without its legal form, a telephone number in any spelling or its last four and more digits, an email, an external id, a
+	// registration number.
+	Q *CustomerQ `form:"q,omitempty" json:"q,omitempty"`
+
 	// Limit Items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -3531,11 +3718,59 @@ type ListCustomersParams struct {
 	// Expand Add these to each customer.
 	Expand *CustomerExpand `form:"expand,omitempty" json:"expand,omitempty"`
 
-	// Total Whether to count all matches, not just this page. `estimate` is the planner's guess and costs nearly nothing.
+	// Total Whether to count all matches, not just this page. `estimate` costs nearly nothing: exact where few match, else a guess of the query planner; `total_is_estimate` says which.
 	Total *ListCustomersParamsTotal `form:"total,omitempty" json:"total,omitempty"`
 
-	// Tag Only customers that carry the tag of this key.
-	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
+	// Facets Count the customers of all pages by these fields, for filter panels. `tags` and `tiers` need `tags:read` and `tiers:read`.
+	Facets *CustomerFacets `form:"facets,omitempty" json:"facets,omitempty"`
+
+	// Kind Only people, or only companies.
+	Kind *InKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Stage Only customers in this stage; repeated, in one of the stages.
+	Stage *InStage `form:"stage,omitempty" json:"stage,omitempty"`
+
+	// Source Only customers won by this channel; repeated, by one of the channels.
+	Source *InSource `form:"source,omitempty" json:"source,omitempty"`
+
+	// Owner Only customers whom this person looks after; repeated, one of the people.
+	Owner *InOwner `form:"owner,omitempty" json:"owner,omitempty"`
+
+	// Department Only customers of this department; repeated, of one of the departments.
+	Department *InDepartment `form:"department,omitempty" json:"department,omitempty"`
+
+	// Province Only customers of this province; repeated, of one of the provinces.
+	Province *InProvince `form:"province,omitempty" json:"province,omitempty"`
+
+	// City Only customers of this city; repeated, of one of the cities.
+	City *InCity `form:"city,omitempty" json:"city,omitempty"`
+
+	// Industry Only customers of this industry; repeated, of one of the industries.
+	Industry *InIndustry `form:"industry,omitempty" json:"industry,omitempty"`
+
+	// Tag Only customers that carry the tag of this key; repeated, one of the tags.
+	Tag *InTag `form:"tag,omitempty" json:"tag,omitempty"`
+
+	// Tier Only customers in this tier, written `scheme:tier`; repeated, in one of the tiers.
+	Tier *InTier `form:"tier,omitempty" json:"tier,omitempty"`
+
+	// CreatedFrom Only customers created on this day, in the tenant's zone, or later.
+	CreatedFrom *CreatedFrom `form:"created_from,omitempty" json:"created_from,omitempty"`
+
+	// CreatedTo Only customers created on this day or earlier.
+	CreatedTo *CreatedTo `form:"created_to,omitempty" json:"created_to,omitempty"`
+
+	// UpdatedFrom Only customers changed on this day or later.
+	UpdatedFrom *UpdatedFrom `form:"updated_from,omitempty" json:"updated_from,omitempty"`
+
+	// UpdatedTo Only customers last changed on this day or earlier.
+	UpdatedTo *UpdatedTo `form:"updated_to,omitempty" json:"updated_to,omitempty"`
+
+	// LastPurchaseFrom Only customers who last bought on this day or later.
+	LastPurchaseFrom *LastPurchaseFrom `form:"last_purchase_from,omitempty" json:"last_purchase_from,omitempty"`
+
+	// LastPurchaseTo Only customers who last bought on this day or earlier.
+	LastPurchaseTo *LastPurchaseTo `form:"last_purchase_to,omitempty" json:"last_purchase_to,omitempty"`
 
 	// Deleted List the deleted customers instead.
 	Deleted *bool `form:"deleted,omitempty" json:"deleted,omitempty"`
@@ -4552,7 +4787,16 @@ type ClientInterface interface {
 	// call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
 	//
-	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
+	// `q` finds customers by what people remember of them. Those whom it names as a whole, by name, number or id, come first,
+	// then the others, each in the order of `sort`. When the first page is empty, `unmatched` says which words found nobody.
+	// Without the scope `pii:read`, telephone numbers are found by exactly their last four digits only, and other contact
+	// values not at all.
+	//
+	// The other parameters (`stage`, `city`, `tag`, `created_from` ...) narrow the list as the same condition in `filter` would;
+	// all of them have to hold. `facets` counts the customers of all pages by fields. Of more than 100,000 customers a sample is counted,
+	// and `facets_are_estimates` is true.
+	//
+	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter`, `facets`, `tag` or `tier`, needs `scores:read`, `tiers:read` or
 	// `tags:read` beside `customers:read`.
 	//
 	// Corresponds with GET /v1/customers (the `ListCustomers` operationId).
@@ -5976,7 +6220,16 @@ func (c *Client) LookupContactPoint(ctx context.Context, body LookupContactPoint
 // call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
 //
-// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
+// `q` finds customers by what people remember of them. Those whom it names as a whole, by name, number or id, come first,
+// then the others, each in the order of `sort`. When the first page is empty, `unmatched` says which words found nobody.
+// Without the scope `pii:read`, telephone numbers are found by exactly their last four digits only, and other contact
+// values not at all.
+//
+// The other parameters (`stage`, `city`, `tag`, `created_from` ...) narrow the list as the same condition in `filter` would;
+// all of them have to hold. `facets` counts the customers of all pages by fields. Of more than 100,000 customers a sample is counted,
+// and `facets_are_estimates` is true.
+//
+// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter`, `facets`, `tag` or `tier`, needs `scores:read`, `tiers:read` or
 // `tags:read` beside `customers:read`.
 //
 // Corresponds with GET /v1/customers (the `ListCustomers` operationId).
@@ -8803,6 +9056,18 @@ func NewListCustomersRequest(server string, params *ListCustomersParams) (*http.
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
@@ -8887,9 +9152,201 @@ func NewListCustomersRequest(server string, params *ListCustomersParams) (*http.
 
 		}
 
+		if params.Facets != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "facets", *params.Facets, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Stage != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "stage", *params.Stage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Source != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "source", *params.Source, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Owner != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "owner", *params.Owner, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Department != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "department", *params.Department, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Province != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "province", *params.Province, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.City != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "city", *params.City, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Industry != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "industry", *params.Industry, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Tag != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tag", *params.Tag, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tag", *params.Tag, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tier != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tier", *params.Tier, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedFrom != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_from", *params.CreatedFrom, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedTo != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_to", *params.CreatedTo, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.UpdatedFrom != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "updated_from", *params.UpdatedFrom, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.UpdatedTo != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "updated_to", *params.UpdatedTo, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.LastPurchaseFrom != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "last_purchase_from", *params.LastPurchaseFrom, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.LastPurchaseTo != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "last_purchase_to", *params.LastPurchaseTo, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -15994,7 +16451,16 @@ type ClientWithResponsesInterface interface {
 	// call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
 	//
-	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
+	// `q` finds customers by what people remember of them. Those whom it names as a whole, by name, number or id, come first,
+	// then the others, each in the order of `sort`. When the first page is empty, `unmatched` says which words found nobody.
+	// Without the scope `pii:read`, telephone numbers are found by exactly their last four digits only, and other contact
+	// values not at all.
+	//
+	// The other parameters (`stage`, `city`, `tag`, `created_from` ...) narrow the list as the same condition in `filter` would;
+	// all of them have to hold. `facets` counts the customers of all pages by fields. Of more than 100,000 customers a sample is counted,
+	// and `facets_are_estimates` is true.
+	//
+	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter`, `facets`, `tag` or `tier`, needs `scores:read`, `tiers:read` or
 	// `tags:read` beside `customers:read`.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -27427,7 +27893,16 @@ func (c *ClientWithResponses) LookupContactPointWithResponse(ctx context.Context
 // call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
 //
-// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
+// `q` finds customers by what people remember of them. Those whom it names as a whole, by name, number or id, come first,
+// then the others, each in the order of `sort`. When the first page is empty, `unmatched` says which words found nobody.
+// Without the scope `pii:read`, telephone numbers are found by exactly their last four digits only, and other contact
+// values not at all.
+//
+// The other parameters (`stage`, `city`, `tag`, `created_from` ...) narrow the list as the same condition in `filter` would;
+// all of them have to hold. `facets` counts the customers of all pages by fields. Of more than 100,000 customers a sample is counted,
+// and `facets_are_estimates` is true.
+//
+// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter`, `facets`, `tag` or `tier`, needs `scores:read`, `tiers:read` or
 // `tags:read` beside `customers:read`.
 //
 // Returns a wrapper object for the known response body format(s).

@@ -217,6 +217,27 @@ func (e CustomerTagSource) Valid() bool {
 	}
 }
 
+// Defines values for DeliveryState.
+const (
+	DeliveryStateAwaitingShipment DeliveryState = "awaiting_shipment"
+	DeliveryStateDelivered        DeliveryState = "delivered"
+	DeliveryStateInTransit        DeliveryState = "in_transit"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case DeliveryStateAwaitingShipment:
+		return true
+	case DeliveryStateDelivered:
+		return true
+	case DeliveryStateInTransit:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk      HealthStatus = "ok"
@@ -373,6 +394,156 @@ func (e JobStatus) Valid() bool {
 	case JobStatusRunning:
 		return true
 	case JobStatusSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PaymentMethod.
+const (
+	PaymentMethodAlipay       PaymentMethod = "alipay"
+	PaymentMethodBankTransfer PaymentMethod = "bank_transfer"
+	PaymentMethodCard         PaymentMethod = "card"
+	PaymentMethodCash         PaymentMethod = "cash"
+	PaymentMethodCredit       PaymentMethod = "credit"
+	PaymentMethodOther        PaymentMethod = "other"
+	PaymentMethodWechatPay    PaymentMethod = "wechat_pay"
+)
+
+// Valid indicates whether the value is a known member of the PaymentMethod enum.
+func (e PaymentMethod) Valid() bool {
+	switch e {
+	case PaymentMethodAlipay:
+		return true
+	case PaymentMethodBankTransfer:
+		return true
+	case PaymentMethodCard:
+		return true
+	case PaymentMethodCash:
+		return true
+	case PaymentMethodCredit:
+		return true
+	case PaymentMethodOther:
+		return true
+	case PaymentMethodWechatPay:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PaymentStatus.
+const (
+	PaymentStatusOpen    PaymentStatus = "open"
+	PaymentStatusOverdue PaymentStatus = "overdue"
+	PaymentStatusPaid    PaymentStatus = "paid"
+	PaymentStatusPartial PaymentStatus = "partial"
+)
+
+// Valid indicates whether the value is a known member of the PaymentStatus enum.
+func (e PaymentStatus) Valid() bool {
+	switch e {
+	case PaymentStatusOpen:
+		return true
+	case PaymentStatusOverdue:
+		return true
+	case PaymentStatusPaid:
+		return true
+	case PaymentStatusPartial:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProductRelationKind.
+const (
+	ProductRelationKindAccessoryOf ProductRelationKind = "accessory_of"
+	ProductRelationKindSimilar     ProductRelationKind = "similar"
+	ProductRelationKindUpgradeOf   ProductRelationKind = "upgrade_of"
+)
+
+// Valid indicates whether the value is a known member of the ProductRelationKind enum.
+func (e ProductRelationKind) Valid() bool {
+	switch e {
+	case ProductRelationKindAccessoryOf:
+		return true
+	case ProductRelationKindSimilar:
+		return true
+	case ProductRelationKindUpgradeOf:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProductStatus.
+const (
+	ProductStatusActive  ProductStatus = "active"
+	ProductStatusRetired ProductStatus = "retired"
+)
+
+// Valid indicates whether the value is a known member of the ProductStatus enum.
+func (e ProductStatus) Valid() bool {
+	switch e {
+	case ProductStatusActive:
+		return true
+	case ProductStatusRetired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RelationDirection.
+const (
+	RelationDirectionIncoming RelationDirection = "incoming"
+	RelationDirectionOutgoing RelationDirection = "outgoing"
+)
+
+// Valid indicates whether the value is a known member of the RelationDirection enum.
+func (e RelationDirection) Valid() bool {
+	switch e {
+	case RelationDirectionIncoming:
+		return true
+	case RelationDirectionOutgoing:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SalesGrouping.
+const (
+	SalesGroupingCategory      SalesGrouping = "category"
+	SalesGroupingChannel       SalesGrouping = "channel"
+	SalesGroupingDay           SalesGrouping = "day"
+	SalesGroupingMonth         SalesGrouping = "month"
+	SalesGroupingPaymentMethod SalesGrouping = "payment_method"
+	SalesGroupingProduct       SalesGrouping = "product"
+	SalesGroupingStatus        SalesGrouping = "status"
+	SalesGroupingStore         SalesGrouping = "store"
+)
+
+// Valid indicates whether the value is a known member of the SalesGrouping enum.
+func (e SalesGrouping) Valid() bool {
+	switch e {
+	case SalesGroupingCategory:
+		return true
+	case SalesGroupingChannel:
+		return true
+	case SalesGroupingDay:
+		return true
+	case SalesGroupingMonth:
+		return true
+	case SalesGroupingPaymentMethod:
+		return true
+	case SalesGroupingProduct:
+		return true
+	case SalesGroupingStatus:
+		return true
+	case SalesGroupingStore:
 		return true
 	default:
 		return false
@@ -541,6 +712,21 @@ func (e TierSchemeCreatePreset) Valid() bool {
 	}
 }
 
+// Defines values for TransactionExpansion.
+const (
+	TransactionExpansionItems TransactionExpansion = "items"
+)
+
+// Valid indicates whether the value is a known member of the TransactionExpansion enum.
+func (e TransactionExpansion) Valid() bool {
+	switch e {
+	case TransactionExpansionItems:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TransactionStatus.
 const (
 	TransactionStatusCancelled TransactionStatus = "cancelled"
@@ -595,6 +781,24 @@ func (e Total) Valid() bool {
 	}
 }
 
+// Defines values for TransactionSort.
+const (
+	TransactionSortNewestFirst TransactionSort = "-occurred_at"
+	TransactionSortOldestFirst TransactionSort = "occurred_at"
+)
+
+// Valid indicates whether the value is a known member of the TransactionSort enum.
+func (e TransactionSort) Valid() bool {
+	switch e {
+	case TransactionSortNewestFirst:
+		return true
+	case TransactionSortOldestFirst:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListCustomersParamsTotal.
 const (
 	ListCustomersParamsTotalEstimate ListCustomersParamsTotal = "estimate"
@@ -610,6 +814,24 @@ func (e ListCustomersParamsTotal) Valid() bool {
 	case ListCustomersParamsTotalExact:
 		return true
 	case ListCustomersParamsTotalNone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCustomerTransactionsParamsSort.
+const (
+	ListCustomerTransactionsParamsSortNewestFirst ListCustomerTransactionsParamsSort = "-occurred_at"
+	ListCustomerTransactionsParamsSortOldestFirst ListCustomerTransactionsParamsSort = "occurred_at"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerTransactionsParamsSort enum.
+func (e ListCustomerTransactionsParamsSort) Valid() bool {
+	switch e {
+	case ListCustomerTransactionsParamsSortNewestFirst:
+		return true
+	case ListCustomerTransactionsParamsSortOldestFirst:
 		return true
 	default:
 		return false
@@ -633,6 +855,27 @@ func (e PutImportContentParamsContentEncoding) Valid() bool {
 		return false
 	}
 }
+
+// Defines values for ListTransactionsParamsSort.
+const (
+	ListTransactionsParamsSortNewestFirst ListTransactionsParamsSort = "-occurred_at"
+	ListTransactionsParamsSortOldestFirst ListTransactionsParamsSort = "occurred_at"
+)
+
+// Valid indicates whether the value is a known member of the ListTransactionsParamsSort enum.
+func (e ListTransactionsParamsSort) Valid() bool {
+	switch e {
+	case ListTransactionsParamsSortNewestFirst:
+		return true
+	case ListTransactionsParamsSortOldestFirst:
+		return true
+	default:
+		return false
+	}
+}
+
+// Attributes The tenant's own fields by their keys.
+type Attributes map[string]interface{}
 
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
@@ -700,9 +943,10 @@ type Customer struct {
 	Industry    *string             `json:"industry,omitempty"`
 	Kind        CustomerKind        `json:"kind"`
 
-	// Metrics Over all purchases (paid, to_ship, shipped or completed), in the base currency, days in the tenant's zone.
+	// Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
 	//
-	// Example: {"average_purchase":{"amount":"129.90","currency":"CNY"},"first_purchase_on":"2026-01-03","last_purchase_on":"2026-02-14","purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"spend_total":{"amount":"389.70","currency":"CNY"},"units_total":4}
+	//
+	// Example: {"average_purchase":{"amount":"108.25","currency":"CNY"},"days_late_average":6,"days_late_max":6,"first_purchase_on":"2026-01-03","last_payment_on":"2026-02-20","last_purchase_on":"2026-02-14","late_payments":1,"on_time_payments":1,"open_amount":{"amount":"0.00","currency":"CNY"},"open_payments":0,"overdue_amount":{"amount":"0.00","currency":"CNY"},"overdue_payments":0,"purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"return_count":1,"returns_total":{"amount":"64.95","currency":"CNY"},"spend_total":{"amount":"324.75","currency":"CNY"},"units_total":4}
 	Metrics *Metrics `json:"metrics,omitempty"`
 	Name    string   `json:"name"`
 
@@ -892,6 +1136,36 @@ type CustomerTagPut struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Reason    *string    `json:"reason,omitempty"`
 }
+
+// Delivery defines model for Delivery.
+type Delivery struct {
+	Carrier     *string    `json:"carrier,omitempty"`
+	DeliveredAt *time.Time `json:"delivered_at,omitempty"`
+	ShippedAt   *time.Time `json:"shipped_at,omitempty"`
+
+	// State What the order's status and the moments of its delivery say together.
+	State          *DeliveryState `json:"state,omitempty"`
+	TrackingNumber *string        `json:"tracking_number,omitempty"`
+}
+
+// DeliveryInput defines model for DeliveryInput.
+type DeliveryInput struct {
+	Carrier        *string    `json:"carrier,omitempty"`
+	DeliveredAt    *time.Time `json:"delivered_at,omitempty"`
+	ShippedAt      *time.Time `json:"shipped_at,omitempty"`
+	TrackingNumber *string    `json:"tracking_number,omitempty"`
+}
+
+// DeliveryPatch defines model for DeliveryPatch.
+type DeliveryPatch struct {
+	Carrier        nullable.Nullable[string]    `json:"carrier,omitempty"`
+	DeliveredAt    nullable.Nullable[time.Time] `json:"delivered_at,omitempty"`
+	ShippedAt      nullable.Nullable[time.Time] `json:"shipped_at,omitempty"`
+	TrackingNumber nullable.Nullable[string]    `json:"tracking_number,omitempty"`
+}
+
+// DeliveryState What the order's status and the moments of its delivery say together.
+type DeliveryState string
 
 // Diagnostic defines model for Diagnostic.
 type Diagnostic struct {
@@ -1173,18 +1447,50 @@ type Me struct {
 	TimeZone string `json:"time_zone"`
 }
 
-// Metrics Over all purchases (paid, to_ship, shipped or completed), in the base currency, days in the tenant's zone.
+// Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
 //
-// Example: {"average_purchase":{"amount":"129.90","currency":"CNY"},"first_purchase_on":"2026-01-03","last_purchase_on":"2026-02-14","purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"spend_total":{"amount":"389.70","currency":"CNY"},"units_total":4}
+// Example: {"average_purchase":{"amount":"108.25","currency":"CNY"},"days_late_average":6,"days_late_max":6,"first_purchase_on":"2026-01-03","last_payment_on":"2026-02-20","last_purchase_on":"2026-02-14","late_payments":1,"on_time_payments":1,"open_amount":{"amount":"0.00","currency":"CNY"},"open_payments":0,"overdue_amount":{"amount":"0.00","currency":"CNY"},"overdue_payments":0,"purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"return_count":1,"returns_total":{"amount":"64.95","currency":"CNY"},"spend_total":{"amount":"324.75","currency":"CNY"},"units_total":4}
 type Metrics struct {
 	// AveragePurchase An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
-	AveragePurchase *Money              `json:"average_purchase,omitempty"`
+	AveragePurchase *Money `json:"average_purchase,omitempty"`
+
+	// DaysLateAverage Of late payments; absent without one.
+	DaysLateAverage *float64 `json:"days_late_average,omitempty"`
+
+	// DaysLateMax Of late payments and, as of today, of overdue ones; absent without either.
+	DaysLateMax     *int                `json:"days_late_max,omitempty"`
 	FirstPurchaseOn *openapi_types.Date `json:"first_purchase_on,omitempty"`
+	LastPaymentOn   *openapi_types.Date `json:"last_payment_on,omitempty"`
 	LastPurchaseOn  *openapi_types.Date `json:"last_purchase_on,omitempty"`
 
-	// PurchaseCount Purchases.
+	// LatePayments Payments made in full after it.
+	LatePayments int `json:"late_payments"`
+
+	// OnTimePayments Payments made in full by their due day.
+	OnTimePayments int `json:"on_time_payments"`
+
+	// OpenAmount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	OpenAmount Money `json:"open_amount"`
+
+	// OpenDueOn The earliest due day of those open.
+	OpenDueOn *openapi_types.Date `json:"open_due_on,omitempty"`
+
+	// OpenPayments Payments not made in full, overdue or not, of orders that are neither cancelled nor refunded.
+	OpenPayments int `json:"open_payments"`
+
+	// OverdueAmount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	OverdueAmount Money `json:"overdue_amount"`
+
+	// OverduePayments Open payments that were due before today.
+	OverduePayments int `json:"overdue_payments"`
+
+	// PurchaseCount Purchases; a return takes none away.
 	PurchaseCount int `json:"purchase_count"`
 
 	// PurchaseCycleDays Average days between purchase days; absent below two.
@@ -1193,9 +1499,15 @@ type Metrics struct {
 	// PurchaseDays Days with at least one purchase.
 	PurchaseDays int `json:"purchase_days"`
 
-	// SpendTotal An amount of money.
+	// ReturnCount Returns of purchases.
+	ReturnCount int `json:"return_count"`
+
+	// ReturnsTotal An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
+	ReturnsTotal Money `json:"returns_total"`
+
+	// SpendTotal What was bought less what came back.
 	SpendTotal Money `json:"spend_total"`
 
 	// UnitsTotal Units bought where they are known.
@@ -1231,6 +1543,98 @@ type Page struct {
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
+
+// Payment Example: {"amount_due":{"amount":"129.90","currency":"CNY"},"amount_paid":{"amount":"129.90","currency":"CNY"},"created_at":"2026-02-14T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","days_late":6,"due_on":"2026-02-14","id":"01890a5d-ac96-774b-bcce-b30209a0a001","method":"bank_transfer","paid_on":"2026-02-20","reference":"INV-2026-014","status":"paid","transaction_id":"01890a5d-ac96-774b-bcce-b302099a9001","updated_at":"2026-02-20T02:00:00Z","version":1}
+type Payment struct {
+	// AmountDue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountDue Money `json:"amount_due"`
+
+	// AmountPaid An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountPaid Money              `json:"amount_paid"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// DaysLate Days between due_on and the day it was paid in full, or today while it is not; 0 in time.
+	DaysLate int                `json:"days_late"`
+	DueOn    openapi_types.Date `json:"due_on"`
+	ID       openapi_types.UUID `json:"id"`
+
+	// Method How it is paid; credit is on account, paid later.
+	Method *PaymentMethod `json:"method,omitempty"`
+
+	// PaidOn The day of the latest part; absent while nothing is paid.
+	PaidOn    *openapi_types.Date `json:"paid_on,omitempty"`
+	Reference *string             `json:"reference,omitempty"`
+
+	// Status overdue: not paid in full and due before today; partial: paid in part and not overdue.
+	Status        PaymentStatus      `json:"status"`
+	TransactionID openapi_types.UUID `json:"transaction_id"`
+	UpdatedAt     time.Time          `json:"updated_at"`
+	Version       int64              `json:"version"`
+}
+
+// PaymentCreate defines model for PaymentCreate.
+type PaymentCreate struct {
+	// AmountDue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountDue Money `json:"amount_due"`
+
+	// AmountPaid An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountPaid *Money             `json:"amount_paid,omitempty"`
+	DueOn      openapi_types.Date `json:"due_on"`
+
+	// Method How it is paid; credit is on account, paid later.
+	Method    *PaymentMethod      `json:"method,omitempty"`
+	PaidOn    *openapi_types.Date `json:"paid_on,omitempty"`
+	Reference *string             `json:"reference,omitempty"`
+}
+
+// PaymentList defines model for PaymentList.
+type PaymentList struct {
+	Items []Payment `json:"items"`
+}
+
+// PaymentMethod How it is paid; credit is on account, paid later.
+type PaymentMethod string
+
+// PaymentPage defines model for PaymentPage.
+type PaymentPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Payment `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// PaymentPatch defines model for PaymentPatch.
+type PaymentPatch struct {
+	// AmountDue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountDue  *Money                                `json:"amount_due,omitempty"`
+	AmountPaid nullable.Nullable[Money]              `json:"amount_paid,omitempty"`
+	DueOn      *openapi_types.Date                   `json:"due_on,omitempty"`
+	Method     nullable.Nullable[PaymentMethod]      `json:"method,omitempty"`
+	PaidOn     nullable.Nullable[openapi_types.Date] `json:"paid_on,omitempty"`
+	Reference  nullable.Nullable[string]             `json:"reference,omitempty"`
+}
+
+// PaymentStatus overdue: not paid in full and due before today; partial: paid in part and not overdue.
+type PaymentStatus string
 
 // Problem What went wrong (RFC 9457).
 type Problem struct {
@@ -1279,6 +1683,108 @@ type ProblemPlace struct {
 	Pointer *string `json:"pointer,omitempty"`
 }
 
+// Product Example: {"brand":"云岭","category":"咖啡/挂耳","created_at":"2026-01-01T00:00:00Z","id":"01890a5d-ac96-774b-bcce-b30209a09001","name":"云南挂耳咖啡 10 包","price":{"amount":"64.95","currency":"CNY"},"sku":"COF-DRIP-10","status":"active","unit":"盒","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Product struct {
+	Brand *string `json:"brand,omitempty"`
+
+	// Category A path: 咖啡/挂耳
+	Category    *string            `json:"category,omitempty"`
+	CreatedAt   time.Time          `json:"created_at"`
+	Description *string            `json:"description,omitempty"`
+	ID          openapi_types.UUID `json:"id"`
+	Name        string             `json:"name"`
+
+	// Price An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Price  *Money        `json:"price,omitempty"`
+	Sku    string        `json:"sku"`
+	Status ProductStatus `json:"status"`
+
+	// Unit What a quantity counts.
+	Unit      *string   `json:"unit,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// ProductCreate defines model for ProductCreate.
+type ProductCreate struct {
+	Brand       *string `json:"brand,omitempty"`
+	Category    *string `json:"category,omitempty"`
+	Description *string `json:"description,omitempty"`
+	Name        string  `json:"name"`
+
+	// Price An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Price  *Money         `json:"price,omitempty"`
+	Sku    string         `json:"sku"`
+	Status *ProductStatus `json:"status,omitempty"`
+	Unit   *string        `json:"unit,omitempty"`
+}
+
+// ProductPage defines model for ProductPage.
+type ProductPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Product `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ProductPatch defines model for ProductPatch.
+type ProductPatch struct {
+	Brand       nullable.Nullable[string] `json:"brand,omitempty"`
+	Category    nullable.Nullable[string] `json:"category,omitempty"`
+	Description nullable.Nullable[string] `json:"description,omitempty"`
+	Name        *string                   `json:"name,omitempty"`
+	Price       nullable.Nullable[Money]  `json:"price,omitempty"`
+	Sku         *string                   `json:"sku,omitempty"`
+	Status      *ProductStatus            `json:"status,omitempty"`
+	Unit        nullable.Nullable[string] `json:"unit,omitempty"`
+}
+
+// ProductPut defines model for ProductPut.
+type ProductPut struct {
+	Brand       nullable.Nullable[string] `json:"brand,omitempty"`
+	Category    nullable.Nullable[string] `json:"category,omitempty"`
+	Description nullable.Nullable[string] `json:"description,omitempty"`
+	Name        *string                   `json:"name,omitempty"`
+	Price       nullable.Nullable[Money]  `json:"price,omitempty"`
+	Status      *ProductStatus            `json:"status,omitempty"`
+	Unit        nullable.Nullable[string] `json:"unit,omitempty"`
+}
+
+// ProductRelation defines model for ProductRelation.
+type ProductRelation struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Direction Whose relation it is: of the product asked about, or of the other to it.
+	Direction RelationDirection   `json:"direction"`
+	Kind      ProductRelationKind `json:"kind"`
+
+	// Product Example: {"brand":"云岭","category":"咖啡/挂耳","created_at":"2026-01-01T00:00:00Z","id":"01890a5d-ac96-774b-bcce-b30209a09001","name":"云南挂耳咖啡 10 包","price":{"amount":"64.95","currency":"CNY"},"sku":"COF-DRIP-10","status":"active","unit":"盒","updated_at":"2026-01-01T00:00:00Z","version":1}
+	Product Product `json:"product"`
+}
+
+// ProductRelationKind defines model for ProductRelationKind.
+type ProductRelationKind string
+
+// ProductRelationList defines model for ProductRelationList.
+type ProductRelationList struct {
+	Items []ProductRelation `json:"items"`
+}
+
+// ProductStatus defines model for ProductStatus.
+type ProductStatus string
+
 // PurchaseFit defines model for PurchaseFit.
 type PurchaseFit struct {
 	Converged     bool    `json:"converged"`
@@ -1297,6 +1803,68 @@ type RFMWeights struct {
 	F float64 `json:"f"`
 	M float64 `json:"m"`
 	R float64 `json:"r"`
+}
+
+// RelationDirection Whose relation it is: of the product asked about, or of the other to it.
+type RelationDirection string
+
+// Return Example: {"actor":"demo-writer","amount":{"amount":"64.95","currency":"CNY"},"base_amount":{"amount":"64.95","currency":"CNY"},"created_at":"2026-02-20T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a0b001","items":[{"amount":{"amount":"64.95","currency":"CNY"},"line":1,"quantity":1}],"reason":"包装破损","returned_on":"2026-02-20","transaction_id":"01890a5d-ac96-774b-bcce-b302099a9001"}
+type Return struct {
+	// Actor Who recorded it.
+	Actor string `json:"actor"`
+
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount Money `json:"amount"`
+
+	// BaseAmount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	BaseAmount    Money              `json:"base_amount"`
+	CreatedAt     time.Time          `json:"created_at"`
+	CustomerID    openapi_types.UUID `json:"customer_id"`
+	ID            openapi_types.UUID `json:"id"`
+	Items         []ReturnItem       `json:"items"`
+	Reason        *string            `json:"reason,omitempty"`
+	ReturnedOn    openapi_types.Date `json:"returned_on"`
+	TransactionID openapi_types.UUID `json:"transaction_id"`
+}
+
+// ReturnCreate defines model for ReturnCreate.
+type ReturnCreate struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount *Money             `json:"amount,omitempty"`
+	Items  *[]ReturnItemInput `json:"items,omitempty"`
+	Reason *string            `json:"reason,omitempty"`
+
+	// ReturnedOn The local day; today unless told.
+	ReturnedOn *openapi_types.Date `json:"returned_on,omitempty"`
+}
+
+// ReturnItem defines model for ReturnItem.
+type ReturnItem struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount Money `json:"amount"`
+
+	// Line The order's line.
+	Line     int     `json:"line"`
+	Quantity float64 `json:"quantity"`
+}
+
+// ReturnItemInput defines model for ReturnItemInput.
+type ReturnItemInput struct {
+	Line     int     `json:"line"`
+	Quantity float64 `json:"quantity"`
+}
+
+// ReturnList defines model for ReturnList.
+type ReturnList struct {
+	Items []Return `json:"items"`
 }
 
 // RunScore defines model for RunScore.
@@ -1321,6 +1889,56 @@ type RunScorePage struct {
 
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// SalesGroup Example: {"key":"2026-02","net":{"amount":"2260.10","currency":"CNY"},"orders":12,"returned":{"amount":"129.90","currency":"CNY"},"sales":{"amount":"2390.00","currency":"CNY"},"units":31}
+type SalesGroup struct {
+	// Key The day, the month as YYYY-MM, the sku or name of the product, the category, and so on; absent for what has none.
+	Key *string `json:"key,omitempty"`
+
+	// Name With group_by=product: a name that its items have.
+	Name *string `json:"name,omitempty"`
+
+	// Net An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Net Money `json:"net"`
+
+	// Orders Purchases with something in the group.
+	Orders int64 `json:"orders"`
+
+	// ProductID With group_by=product, where the items name one.
+	ProductID *openapi_types.UUID `json:"product_id,omitempty"`
+
+	// Returned An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Returned Money `json:"returned"`
+
+	// Sales An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Sales Money `json:"sales"`
+
+	// Units Units bought; for products and categories the quantity.
+	Units float64 `json:"units"`
+}
+
+// SalesGrouping defines model for SalesGrouping.
+type SalesGrouping string
+
+// SalesSummary defines model for SalesSummary.
+type SalesSummary struct {
+	From    openapi_types.Date `json:"from"`
+	GroupBy SalesGrouping      `json:"group_by"`
+	Items   []SalesGroup       `json:"items"`
+
+	// Total Example: {"key":"2026-02","net":{"amount":"2260.10","currency":"CNY"},"orders":12,"returned":{"amount":"129.90","currency":"CNY"},"sales":{"amount":"2390.00","currency":"CNY"},"units":31}
+	Total SalesGroup `json:"total"`
+
+	// Truncated Whether there are more groups than answered.
+	Truncated bool               `json:"truncated"`
+	Until     openapi_types.Date `json:"until"`
 }
 
 // Score defines model for Score.
@@ -1792,12 +2410,15 @@ type TierSchemePatch struct {
 	Tiers *[]Tier `json:"tiers,omitempty"`
 }
 
-// Transaction Example: {"amount":{"amount":"129.90","currency":"CNY"},"base_amount":{"amount":"129.90","currency":"CNY"},"channel":"store","created_at":"2026-02-14T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b302099a9001","occurred_at":"2026-02-13T16:00:00Z","occurred_on":"2026-02-14","source":"api","status":"completed","units":2,"updated_at":"2026-02-14T02:00:00Z","version":1}
+// Transaction Example: {"amount":{"amount":"129.90","currency":"CNY"},"base_amount":{"amount":"129.90","currency":"CNY"},"channel":"store","created_at":"2026-02-14T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b302099a9001","item_count":1,"items":[{"amount":{"amount":"129.90","currency":"CNY"},"category":"咖啡/挂耳","line":1,"name":"云南挂耳咖啡 10 包","quantity":2,"sku":"COF-DRIP-10","unit_price":{"amount":"64.95","currency":"CNY"}}],"occurred_at":"2026-02-13T16:00:00Z","occurred_on":"2026-02-14","payment_method":"wechat_pay","source":"api","status":"completed","store":"南京东路店","units":2,"updated_at":"2026-02-14T02:00:00Z","version":1}
 type Transaction struct {
 	// Amount An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
 	Amount Money `json:"amount"`
+
+	// Attributes The tenant's own fields by their keys.
+	Attributes *Attributes `json:"attributes,omitempty"`
 
 	// BaseAmount An amount of money.
 	//
@@ -1806,19 +2427,65 @@ type Transaction struct {
 	Channel    *string            `json:"channel,omitempty"`
 	CreatedAt  time.Time          `json:"created_at"`
 	CustomerID openapi_types.UUID `json:"customer_id"`
+	Delivery   *Delivery          `json:"delivery,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount   *Money             `json:"discount,omitempty"`
 	ExternalID *string            `json:"external_id,omitempty"`
 	ID         openapi_types.UUID `json:"id"`
+
+	// ItemCount How many items there are; absent when none.
+	ItemCount *int `json:"item_count,omitempty"`
+
+	// Items In a list only with expand=items.
+	Items      *[]TransactionItem `json:"items,omitempty"`
 	OccurredAt time.Time          `json:"occurred_at"`
 
 	// OccurredOn The local day in the tenant's zone.
 	OccurredOn openapi_types.Date `json:"occurred_on"`
-	Source     string             `json:"source"`
+
+	// PaymentMethod How it is paid; credit is on account, paid later.
+	PaymentMethod *PaymentMethod `json:"payment_method,omitempty"`
+
+	// Returned An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Returned *Money `json:"returned,omitempty"`
+
+	// Shipping An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Shipping *Money `json:"shipping,omitempty"`
+	Source   string `json:"source"`
 
 	// Status Purchases are paid, to_ship, shipped and completed.
 	Status    TransactionStatus `json:"status"`
+	Store     *string           `json:"store,omitempty"`
 	Units     *int              `json:"units,omitempty"`
 	UpdatedAt time.Time         `json:"updated_at"`
 	Version   int64             `json:"version"`
+}
+
+// TransactionBatch defines model for TransactionBatch.
+type TransactionBatch struct {
+	Items []TransactionCreate `json:"items"`
+}
+
+// TransactionBatchOutcome defines model for TransactionBatchOutcome.
+type TransactionBatchOutcome struct {
+	ID *openapi_types.UUID `json:"id,omitempty"`
+
+	// Problem What went wrong (RFC 9457).
+	Problem *Problem    `json:"problem,omitempty"`
+	Status  BatchStatus `json:"status"`
+	Version *int64      `json:"version,omitempty"`
+}
+
+// TransactionBatchResult defines model for TransactionBatchResult.
+type TransactionBatchResult struct {
+	Items []TransactionBatchOutcome `json:"items"`
 }
 
 // TransactionCreate defines model for TransactionCreate.
@@ -1826,24 +2493,107 @@ type TransactionCreate struct {
 	// Amount An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
-	Amount  Money   `json:"amount"`
-	Channel *string `json:"channel,omitempty"`
+	Amount *Money `json:"amount,omitempty"`
+
+	// Attributes The tenant's own fields by their keys.
+	Attributes *Attributes `json:"attributes,omitempty"`
+	Channel    *string     `json:"channel,omitempty"`
 
 	// Customer Example: {"external_id":"A-1001","source":"shop"}
 	Customer   *ExternalIdentity   `json:"customer,omitempty"`
 	CustomerID *openapi_types.UUID `json:"customer_id,omitempty"`
+	Delivery   *DeliveryInput      `json:"delivery,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount *Money `json:"discount,omitempty"`
 
 	// ExternalID Its id there; a second one is refused.
-	ExternalID *string             `json:"external_id,omitempty"`
-	OccurredAt *time.Time          `json:"occurred_at,omitempty"`
-	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+	ExternalID *string                 `json:"external_id,omitempty"`
+	Items      *[]TransactionItemInput `json:"items,omitempty"`
+	OccurredAt *time.Time              `json:"occurred_at,omitempty"`
+	OccurredOn *openapi_types.Date     `json:"occurred_on,omitempty"`
+
+	// PaymentMethod How it is paid; credit is on account, paid later.
+	PaymentMethod *PaymentMethod `json:"payment_method,omitempty"`
+
+	// Shipping An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Shipping *Money `json:"shipping,omitempty"`
 
 	// Source The system that recorded it; `api` unless told.
 	Source *string `json:"source,omitempty"`
 
 	// Status Purchases are paid, to_ship, shipped and completed.
 	Status *TransactionStatus `json:"status,omitempty"`
+	Store  *string            `json:"store,omitempty"`
 	Units  *int               `json:"units,omitempty"`
+}
+
+// TransactionExpansion defines model for TransactionExpansion.
+type TransactionExpansion string
+
+// TransactionItem defines model for TransactionItem.
+type TransactionItem struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount   Money   `json:"amount"`
+	Category *string `json:"category,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount *Money `json:"discount,omitempty"`
+
+	// Line From 1 in the order given.
+	Line int `json:"line"`
+
+	// Name As the product was called when the line was written.
+	Name string `json:"name"`
+
+	// ProductID Absent when no product has the sku.
+	ProductID *openapi_types.UUID `json:"product_id,omitempty"`
+
+	// Quantity In the product's unit.
+	Quantity float64 `json:"quantity"`
+	Sku      *string `json:"sku,omitempty"`
+
+	// UnitPrice An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	UnitPrice *Money `json:"unit_price,omitempty"`
+}
+
+// TransactionItemInput defines model for TransactionItemInput.
+type TransactionItemInput struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount *Money `json:"amount,omitempty"`
+
+	// Category A path such as 咖啡/挂耳; the product's unless told.
+	Category *string `json:"category,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount *Money `json:"discount,omitempty"`
+
+	// Name The product's name unless told.
+	Name      *string             `json:"name,omitempty"`
+	ProductID *openapi_types.UUID `json:"product_id,omitempty"`
+
+	// Quantity With at most three decimal places.
+	Quantity float64 `json:"quantity"`
+	Sku      *string `json:"sku,omitempty"`
+
+	// UnitPrice An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	UnitPrice *Money `json:"unit_price,omitempty"`
 }
 
 // TransactionPage defines model for TransactionPage.
@@ -1867,18 +2617,51 @@ type TransactionPatch struct {
 	// Amount An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
-	Amount     *Money                    `json:"amount,omitempty"`
-	Channel    nullable.Nullable[string] `json:"channel,omitempty"`
-	OccurredAt *time.Time                `json:"occurred_at,omitempty"`
-	OccurredOn *openapi_types.Date       `json:"occurred_on,omitempty"`
+	Amount *Money `json:"amount,omitempty"`
+
+	// Attributes Merged by key; a null takes one away.
+	Attributes nullable.Nullable[Attributes]    `json:"attributes,omitempty"`
+	Channel    nullable.Nullable[string]        `json:"channel,omitempty"`
+	Delivery   nullable.Nullable[DeliveryPatch] `json:"delivery,omitempty"`
+	Discount   nullable.Nullable[Money]         `json:"discount,omitempty"`
+
+	// Items All lines; null or an empty list removes them and keeps the amount.
+	Items         nullable.Nullable[[]TransactionItemInput] `json:"items,omitempty"`
+	OccurredAt    *time.Time                                `json:"occurred_at,omitempty"`
+	OccurredOn    *openapi_types.Date                       `json:"occurred_on,omitempty"`
+	PaymentMethod nullable.Nullable[PaymentMethod]          `json:"payment_method,omitempty"`
+	Shipping      nullable.Nullable[Money]                  `json:"shipping,omitempty"`
 
 	// Status Purchases are paid, to_ship, shipped and completed.
-	Status *TransactionStatus     `json:"status,omitempty"`
-	Units  nullable.Nullable[int] `json:"units,omitempty"`
+	Status *TransactionStatus `json:"status,omitempty"`
+
+	// StatusReason Why the status changes; needed for a correction.
+	StatusReason *string                   `json:"status_reason,omitempty"`
+	Store        nullable.Nullable[string] `json:"store,omitempty"`
+	Units        nullable.Nullable[int]    `json:"units,omitempty"`
 }
 
 // TransactionStatus Purchases are paid, to_ship, shipped and completed.
 type TransactionStatus string
+
+// TransactionStatusChange Example: {"actor":"demo-writer","at":"2026-02-14T02:00:00Z","from":"pending","to":"paid"}
+type TransactionStatusChange struct {
+	// Actor Who moved it; unknown for what an import brought.
+	Actor *string   `json:"actor,omitempty"`
+	At    time.Time `json:"at"`
+
+	// From Purchases are paid, to_ship, shipped and completed.
+	From   *TransactionStatus `json:"from,omitempty"`
+	Reason *string            `json:"reason,omitempty"`
+
+	// To Purchases are paid, to_ship, shipped and completed.
+	To TransactionStatus `json:"to"`
+}
+
+// TransactionStatusList defines model for TransactionStatusList.
+type TransactionStatusList struct {
+	Items []TransactionStatusChange `json:"items"`
+}
 
 // ValueFit defines model for ValueFit.
 type ValueFit struct {
@@ -1895,6 +2678,12 @@ type ValueFit struct {
 	// Parameters p, q, v (v in major units).
 	Parameters map[string]float64 `json:"parameters"`
 }
+
+// AmountAtLeast defines model for AmountAtLeast.
+type AmountAtLeast = string
+
+// AmountAtMost defines model for AmountAtMost.
+type AmountAtMost = string
 
 // Cursor defines model for Cursor.
 type Cursor = string
@@ -1938,11 +2727,26 @@ type Limit = int
 // ModelKey defines model for ModelKey.
 type ModelKey = string
 
+// PaymentID defines model for PaymentId.
+type PaymentID = openapi_types.UUID
+
+// PaymentMethods defines model for PaymentMethods.
+type PaymentMethods = []PaymentMethod
+
+// ProductID defines model for ProductId.
+type ProductID = openapi_types.UUID
+
+// ReturnID defines model for ReturnId.
+type ReturnID = openapi_types.UUID
+
 // RunID defines model for RunId.
 type RunID = openapi_types.UUID
 
 // SchemeKey defines model for SchemeKey.
 type SchemeKey = string
+
+// Sku defines model for Sku.
+type Sku = string
 
 // Source defines model for Source.
 type Source = string
@@ -1955,6 +2759,36 @@ type TagID = openapi_types.UUID
 
 // Total defines model for Total.
 type Total string
+
+// TransactionChannel defines model for TransactionChannel.
+type TransactionChannel = string
+
+// TransactionExpand defines model for TransactionExpand.
+type TransactionExpand = []TransactionExpansion
+
+// TransactionFrom defines model for TransactionFrom.
+type TransactionFrom = openapi_types.Date
+
+// TransactionID defines model for TransactionId.
+type TransactionID = openapi_types.UUID
+
+// TransactionProduct defines model for TransactionProduct.
+type TransactionProduct = openapi_types.UUID
+
+// TransactionSku defines model for TransactionSku.
+type TransactionSku = string
+
+// TransactionSort defines model for TransactionSort.
+type TransactionSort string
+
+// TransactionStatuses defines model for TransactionStatuses.
+type TransactionStatuses = []TransactionStatus
+
+// TransactionStore defines model for TransactionStore.
+type TransactionStore = string
+
+// TransactionUntil defines model for TransactionUntil.
+type TransactionUntil = openapi_types.Date
 
 // ValidateOnly defines model for ValidateOnly.
 type ValidateOnly = bool
@@ -2121,6 +2955,18 @@ type PutCustomerExternalIDParams struct {
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
 
+// ListCustomerPaymentsParams defines parameters for ListCustomerPayments.
+type ListCustomerPaymentsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Status Only these.
+	Status *[]PaymentStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
 type DeleteCustomerTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
@@ -2132,6 +2978,54 @@ type PutCustomerTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
+
+// ListCustomerTransactionsParams defines parameters for ListCustomerTransactions.
+type ListCustomerTransactionsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Status Only these.
+	Status *TransactionStatuses `form:"status,omitempty" json:"status,omitempty"`
+
+	// From On or after this day.
+	From *TransactionFrom `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until On or before this day.
+	Until *TransactionUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// PaymentMethod Only paid in these ways.
+	PaymentMethod *PaymentMethods `form:"payment_method,omitempty" json:"payment_method,omitempty"`
+
+	// Channel Only of this channel.
+	Channel *TransactionChannel `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Store Only of this store.
+	Store *TransactionStore `form:"store,omitempty" json:"store,omitempty"`
+
+	// ProductID Only with an item of this product.
+	ProductID *TransactionProduct `form:"product_id,omitempty" json:"product_id,omitempty"`
+
+	// Sku Only with an item of this sku.
+	Sku *TransactionSku `form:"sku,omitempty" json:"sku,omitempty"`
+
+	// AmountAtLeast Only of at least this amount, a decimal in the base currency.
+	AmountAtLeast *AmountAtLeast `form:"amount_at_least,omitempty" json:"amount_at_least,omitempty"`
+
+	// AmountAtMost Only of at most this amount, a decimal in the base currency.
+	AmountAtMost *AmountAtMost `form:"amount_at_most,omitempty" json:"amount_at_most,omitempty"`
+
+	// Sort `-occurred_at` is newest first, `occurred_at` oldest first.
+	Sort *ListCustomerTransactionsParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Expand What to show along with each transaction.
+	Expand *TransactionExpand `form:"expand,omitempty" json:"expand,omitempty"`
+}
+
+// ListCustomerTransactionsParamsSort defines parameters for ListCustomerTransactions.
+type ListCustomerTransactionsParamsSort string
 
 // UndeleteCustomerParams defines parameters for UndeleteCustomer.
 type UndeleteCustomerParams struct {
@@ -2245,6 +3139,87 @@ type CancelJobParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListProductsParams defines parameters for ListProducts.
+type ListProductsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Q What the sku or the name begins with, in any case.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// Category This category and those below it: 咖啡 finds 咖啡/挂耳.
+	Category *string `form:"category,omitempty" json:"category,omitempty"`
+
+	// Status Only these.
+	Status *ProductStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
+// CreateProductParams defines parameters for CreateProduct.
+type CreateProductParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetProductBySkuParams defines parameters for GetProductBySku.
+type GetProductBySkuParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PutProductBySkuParams defines parameters for PutProductBySku.
+type PutProductBySkuParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// DeleteProductParams defines parameters for DeleteProduct.
+type DeleteProductParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetProductParams defines parameters for GetProduct.
+type GetProductParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchProductParams defines parameters for PatchProduct.
+type PatchProductParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteProductRelationParams defines parameters for DeleteProductRelation.
+type DeleteProductRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// PutProductRelationParams defines parameters for PutProductRelation.
+type PutProductRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
 
 // CreateScoreModelParams defines parameters for CreateScoreModel.
@@ -2514,14 +3489,44 @@ type ListTransactionsParams struct {
 	CustomerID *openapi_types.UUID `form:"customer_id,omitempty" json:"customer_id,omitempty"`
 
 	// Status Only these.
-	Status *[]TransactionStatus `form:"status,omitempty" json:"status,omitempty"`
+	Status *TransactionStatuses `form:"status,omitempty" json:"status,omitempty"`
 
 	// From On or after this day.
-	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+	From *TransactionFrom `form:"from,omitempty" json:"from,omitempty"`
 
 	// Until On or before this day.
-	Until *openapi_types.Date `form:"until,omitempty" json:"until,omitempty"`
+	Until *TransactionUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// PaymentMethod Only paid in these ways.
+	PaymentMethod *PaymentMethods `form:"payment_method,omitempty" json:"payment_method,omitempty"`
+
+	// Channel Only of this channel.
+	Channel *TransactionChannel `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Store Only of this store.
+	Store *TransactionStore `form:"store,omitempty" json:"store,omitempty"`
+
+	// ProductID Only with an item of this product.
+	ProductID *TransactionProduct `form:"product_id,omitempty" json:"product_id,omitempty"`
+
+	// Sku Only with an item of this sku.
+	Sku *TransactionSku `form:"sku,omitempty" json:"sku,omitempty"`
+
+	// AmountAtLeast Only of at least this amount, a decimal in the base currency.
+	AmountAtLeast *AmountAtLeast `form:"amount_at_least,omitempty" json:"amount_at_least,omitempty"`
+
+	// AmountAtMost Only of at most this amount, a decimal in the base currency.
+	AmountAtMost *AmountAtMost `form:"amount_at_most,omitempty" json:"amount_at_most,omitempty"`
+
+	// Sort `-occurred_at` is newest first, `occurred_at` oldest first.
+	Sort *ListTransactionsParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Expand What to show along with each transaction.
+	Expand *TransactionExpand `form:"expand,omitempty" json:"expand,omitempty"`
 }
+
+// ListTransactionsParamsSort defines parameters for ListTransactions.
+type ListTransactionsParamsSort string
 
 // CreateTransactionParams defines parameters for CreateTransaction.
 type CreateTransactionParams struct {
@@ -2530,6 +3535,30 @@ type CreateTransactionParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// BatchTransactionsParams defines parameters for BatchTransactions.
+type BatchTransactionsParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// SummarizeTransactionsParams defines parameters for SummarizeTransactions.
+type SummarizeTransactionsParams struct {
+	// GroupBy What to add up by.
+	GroupBy *SalesGrouping `form:"group_by,omitempty" json:"group_by,omitempty"`
+
+	// From The first day; 365 days before the last unless told.
+	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until The last day; today unless told.
+	Until *openapi_types.Date `form:"until,omitempty" json:"until,omitempty"`
+
+	// CustomerID Only this customer's.
+	CustomerID *openapi_types.UUID `form:"customer_id,omitempty" json:"customer_id,omitempty"`
 }
 
 // GetTransactionParams defines parameters for GetTransaction.
@@ -2548,6 +3577,63 @@ type PatchTransactionParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CreatePaymentParams defines parameters for CreatePayment.
+type CreatePaymentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeletePaymentParams defines parameters for DeletePayment.
+type DeletePaymentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetPaymentParams defines parameters for GetPayment.
+type GetPaymentParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchPaymentParams defines parameters for PatchPayment.
+type PatchPaymentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CreateReturnParams defines parameters for CreateReturn.
+type CreateReturnParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteReturnParams defines parameters for DeleteReturn.
+type DeleteReturnParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// GetReturnParams defines parameters for GetReturn.
+type GetReturnParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // CreateCustomerJSONRequestBody defines body for CreateCustomer for application/json ContentType.
@@ -2576,6 +3662,15 @@ type PutExchangeRateJSONRequestBody = ExchangeRatePut
 
 // CreateImportJSONRequestBody defines body for CreateImport for application/json ContentType.
 type CreateImportJSONRequestBody = ImportCreate
+
+// CreateProductJSONRequestBody defines body for CreateProduct for application/json ContentType.
+type CreateProductJSONRequestBody = ProductCreate
+
+// PutProductBySkuJSONRequestBody defines body for PutProductBySku for application/json ContentType.
+type PutProductBySkuJSONRequestBody = ProductPut
+
+// PatchProductApplicationMergePatchPlusJSONRequestBody defines body for PatchProduct for application/merge-patch+json ContentType.
+type PatchProductApplicationMergePatchPlusJSONRequestBody = ProductPatch
 
 // CreateScoreModelJSONRequestBody defines body for CreateScoreModel for application/json ContentType.
 type CreateScoreModelJSONRequestBody = ScoreModelCreate
@@ -2616,8 +3711,20 @@ type PatchTierSchemeApplicationMergePatchPlusJSONRequestBody = TierSchemePatch
 // CreateTransactionJSONRequestBody defines body for CreateTransaction for application/json ContentType.
 type CreateTransactionJSONRequestBody = TransactionCreate
 
+// BatchTransactionsJSONRequestBody defines body for BatchTransactions for application/json ContentType.
+type BatchTransactionsJSONRequestBody = TransactionBatch
+
 // PatchTransactionApplicationMergePatchPlusJSONRequestBody defines body for PatchTransaction for application/merge-patch+json ContentType.
 type PatchTransactionApplicationMergePatchPlusJSONRequestBody = TransactionPatch
+
+// CreatePaymentJSONRequestBody defines body for CreatePayment for application/json ContentType.
+type CreatePaymentJSONRequestBody = PaymentCreate
+
+// PatchPaymentApplicationMergePatchPlusJSONRequestBody defines body for PatchPayment for application/merge-patch+json ContentType.
+type PatchPaymentApplicationMergePatchPlusJSONRequestBody = PaymentPatch
+
+// CreateReturnJSONRequestBody defines body for CreateReturn for application/json ContentType.
+type CreateReturnJSONRequestBody = ReturnCreate
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -2669,6 +3776,9 @@ type ServerInterface interface {
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx echo.Context, customerID CustomerID) error
+	// ListCustomerPayments List a customer's payments
+	// (GET /v1/customers/{customer_id}/payments)
+	ListCustomerPayments(ctx echo.Context, customerID CustomerID, params ListCustomerPaymentsParams) error
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx echo.Context, customerID CustomerID) error
@@ -2684,6 +3794,9 @@ type ServerInterface interface {
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx echo.Context, customerID CustomerID) error
+	// ListCustomerTransactions List a customer's transactions
+	// (GET /v1/customers/{customer_id}/transactions)
+	ListCustomerTransactions(ctx echo.Context, customerID CustomerID, params ListCustomerTransactionsParams) error
 	// UndeleteCustomer Bring a deleted customer back
 	// (POST /v1/customers/{customer_id}/undelete)
 	UndeleteCustomer(ctx echo.Context, customerID CustomerID, params UndeleteCustomerParams) error
@@ -2726,6 +3839,36 @@ type ServerInterface interface {
 	// GetMe Who am I
 	// (GET /v1/me)
 	GetMe(ctx echo.Context) error
+	// ListProducts List products
+	// (GET /v1/products)
+	ListProducts(ctx echo.Context, params ListProductsParams) error
+	// CreateProduct Create a product
+	// (POST /v1/products)
+	CreateProduct(ctx echo.Context, params CreateProductParams) error
+	// GetProductBySku Read a product by its sku
+	// (GET /v1/products/by-sku/{sku})
+	GetProductBySku(ctx echo.Context, sku Sku, params GetProductBySkuParams) error
+	// PutProductBySku Create or merge a product by its sku
+	// (PUT /v1/products/by-sku/{sku})
+	PutProductBySku(ctx echo.Context, sku Sku, params PutProductBySkuParams) error
+	// DeleteProduct Delete a product
+	// (DELETE /v1/products/{product_id})
+	DeleteProduct(ctx echo.Context, productID ProductID, params DeleteProductParams) error
+	// GetProduct Read a product
+	// (GET /v1/products/{product_id})
+	GetProduct(ctx echo.Context, productID ProductID, params GetProductParams) error
+	// PatchProduct Change a product
+	// (PATCH /v1/products/{product_id})
+	PatchProduct(ctx echo.Context, productID ProductID, params PatchProductParams) error
+	// ListProductRelations List what a product is related to
+	// (GET /v1/products/{product_id}/relations)
+	ListProductRelations(ctx echo.Context, productID ProductID) error
+	// DeleteProductRelation Take a relation away
+	// (DELETE /v1/products/{product_id}/relations/{relation_kind}/{related_id})
+	DeleteProductRelation(ctx echo.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params DeleteProductRelationParams) error
+	// PutProductRelation Relate a product to another
+	// (PUT /v1/products/{product_id}/relations/{relation_kind}/{related_id})
+	PutProductRelation(ctx echo.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params PutProductRelationParams) error
 	// ListScoreModels List score models
 	// (GET /v1/score-models)
 	ListScoreModels(ctx echo.Context) error
@@ -2828,12 +3971,48 @@ type ServerInterface interface {
 	// CreateTransaction Record a transaction
 	// (POST /v1/transactions)
 	CreateTransaction(ctx echo.Context, params CreateTransactionParams) error
+	// BatchTransactions Record up to 1000 transactions
+	// (POST /v1/transactions/batch)
+	BatchTransactions(ctx echo.Context, params BatchTransactionsParams) error
+	// SummarizeTransactions Sum sales
+	// (GET /v1/transactions/summary)
+	SummarizeTransactions(ctx echo.Context, params SummarizeTransactionsParams) error
 	// GetTransaction Read a transaction
 	// (GET /v1/transactions/{transaction_id})
-	GetTransaction(ctx echo.Context, transactionID openapi_types.UUID, params GetTransactionParams) error
+	GetTransaction(ctx echo.Context, transactionID TransactionID, params GetTransactionParams) error
 	// PatchTransaction Change a transaction
 	// (PATCH /v1/transactions/{transaction_id})
-	PatchTransaction(ctx echo.Context, transactionID openapi_types.UUID, params PatchTransactionParams) error
+	PatchTransaction(ctx echo.Context, transactionID TransactionID, params PatchTransactionParams) error
+	// ListPayments List the payments of a transaction
+	// (GET /v1/transactions/{transaction_id}/payments)
+	ListPayments(ctx echo.Context, transactionID TransactionID) error
+	// CreatePayment Record a payment that is due or was made
+	// (POST /v1/transactions/{transaction_id}/payments)
+	CreatePayment(ctx echo.Context, transactionID TransactionID, params CreatePaymentParams) error
+	// DeletePayment Delete a payment
+	// (DELETE /v1/transactions/{transaction_id}/payments/{payment_id})
+	DeletePayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params DeletePaymentParams) error
+	// GetPayment Read a payment
+	// (GET /v1/transactions/{transaction_id}/payments/{payment_id})
+	GetPayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params GetPaymentParams) error
+	// PatchPayment Change a payment, or note that it was made
+	// (PATCH /v1/transactions/{transaction_id}/payments/{payment_id})
+	PatchPayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params PatchPaymentParams) error
+	// ListReturns List the returns of a transaction
+	// (GET /v1/transactions/{transaction_id}/returns)
+	ListReturns(ctx echo.Context, transactionID TransactionID) error
+	// CreateReturn Record what came back of an order
+	// (POST /v1/transactions/{transaction_id}/returns)
+	CreateReturn(ctx echo.Context, transactionID TransactionID, params CreateReturnParams) error
+	// DeleteReturn Delete a return
+	// (DELETE /v1/transactions/{transaction_id}/returns/{return_id})
+	DeleteReturn(ctx echo.Context, transactionID TransactionID, returnID ReturnID, params DeleteReturnParams) error
+	// GetReturn Read a return
+	// (GET /v1/transactions/{transaction_id}/returns/{return_id})
+	GetReturn(ctx echo.Context, transactionID TransactionID, returnID ReturnID, params GetReturnParams) error
+	// ListTransactionStatuses Read how an order came to its status
+	// (GET /v1/transactions/{transaction_id}/statuses)
+	ListTransactionStatuses(ctx echo.Context, transactionID TransactionID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -3413,6 +4592,45 @@ func (w *ServerInterfaceWrapper) GetCustomerMetrics(ctx echo.Context) error {
 	return err
 }
 
+// ListCustomerPayments converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerPayments(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerPaymentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerPayments(ctx, customerID, params)
+	return err
+}
+
 // ListCustomerScores converts echo context to params.
 func (w *ServerInterfaceWrapper) ListCustomerScores(ctx echo.Context) error {
 	var err error
@@ -3524,6 +4742,122 @@ func (w *ServerInterfaceWrapper) ListCustomerTiers(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCustomerTiers(ctx, customerID)
+	return err
+}
+
+// ListCustomerTransactions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerTransactions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerTransactionsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "payment_method" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "payment_method", ctx.QueryParams(), &params.PaymentMethod, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter payment_method: %s", err))
+	}
+
+	// ------------- Optional query parameter "channel" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "channel", ctx.QueryParams(), &params.Channel, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter channel: %s", err))
+	}
+
+	// ------------- Optional query parameter "store" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "store", ctx.QueryParams(), &params.Store, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store: %s", err))
+	}
+
+	// ------------- Optional query parameter "product_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "product_id", ctx.QueryParams(), &params.ProductID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "sku" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sku", ctx.QueryParams(), &params.Sku, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sku: %s", err))
+	}
+
+	// ------------- Optional query parameter "amount_at_least" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "amount_at_least", ctx.QueryParams(), &params.AmountAtLeast, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter amount_at_least: %s", err))
+	}
+
+	// ------------- Optional query parameter "amount_at_most" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "amount_at_most", ctx.QueryParams(), &params.AmountAtMost, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter amount_at_most: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "expand" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "expand", ctx.QueryParams(), &params.Expand, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter expand: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerTransactions(ctx, customerID, params)
 	return err
 }
 
@@ -3979,6 +5313,398 @@ func (w *ServerInterfaceWrapper) GetMe(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetMe(ctx)
+	return err
+}
+
+// ListProducts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListProducts(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProductsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "category" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "category", ctx.QueryParams(), &params.Category, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter category: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListProducts(ctx, params)
+	return err
+}
+
+// CreateProduct converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateProduct(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateProductParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateProduct(ctx, params)
+	return err
+}
+
+// GetProductBySku converts echo context to params.
+func (w *ServerInterfaceWrapper) GetProductBySku(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "sku" -------------
+	var sku Sku
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sku", ctx.Param("sku"), &sku, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sku: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetProductBySkuParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetProductBySku(ctx, sku, params)
+	return err
+}
+
+// PutProductBySku converts echo context to params.
+func (w *ServerInterfaceWrapper) PutProductBySku(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "sku" -------------
+	var sku Sku
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sku", ctx.Param("sku"), &sku, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sku: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutProductBySkuParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutProductBySku(ctx, sku, params)
+	return err
+}
+
+// DeleteProduct converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteProduct(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteProductParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteProduct(ctx, productID, params)
+	return err
+}
+
+// GetProduct converts echo context to params.
+func (w *ServerInterfaceWrapper) GetProduct(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetProductParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetProduct(ctx, productID, params)
+	return err
+}
+
+// PatchProduct converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchProduct(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchProductParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchProduct(ctx, productID, params)
+	return err
+}
+
+// ListProductRelations converts echo context to params.
+func (w *ServerInterfaceWrapper) ListProductRelations(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListProductRelations(ctx, productID)
+	return err
+}
+
+// DeleteProductRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteProductRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_kind" -------------
+	var relationKind ProductRelationKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_kind", ctx.Param("relation_kind"), &relationKind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_kind: %s", err))
+	}
+
+	// ------------- Path parameter "related_id" -------------
+	var relatedID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "related_id", ctx.Param("related_id"), &relatedID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter related_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteProductRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteProductRelation(ctx, productID, relationKind, relatedID, params)
+	return err
+}
+
+// PutProductRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) PutProductRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_kind" -------------
+	var relationKind ProductRelationKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_kind", ctx.Param("relation_kind"), &relationKind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_kind: %s", err))
+	}
+
+	// ------------- Path parameter "related_id" -------------
+	var relatedID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "related_id", ctx.Param("related_id"), &relatedID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter related_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutProductRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutProductRelation(ctx, productID, relationKind, relatedID, params)
 	return err
 }
 
@@ -5223,6 +6949,69 @@ func (w *ServerInterfaceWrapper) ListTransactions(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
 	}
 
+	// ------------- Optional query parameter "payment_method" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "payment_method", ctx.QueryParams(), &params.PaymentMethod, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter payment_method: %s", err))
+	}
+
+	// ------------- Optional query parameter "channel" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "channel", ctx.QueryParams(), &params.Channel, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter channel: %s", err))
+	}
+
+	// ------------- Optional query parameter "store" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "store", ctx.QueryParams(), &params.Store, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store: %s", err))
+	}
+
+	// ------------- Optional query parameter "product_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "product_id", ctx.QueryParams(), &params.ProductID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "sku" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sku", ctx.QueryParams(), &params.Sku, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sku: %s", err))
+	}
+
+	// ------------- Optional query parameter "amount_at_least" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "amount_at_least", ctx.QueryParams(), &params.AmountAtLeast, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter amount_at_least: %s", err))
+	}
+
+	// ------------- Optional query parameter "amount_at_most" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "amount_at_most", ctx.QueryParams(), &params.AmountAtMost, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter amount_at_most: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "expand" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "expand", ctx.QueryParams(), &params.Expand, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter expand: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListTransactions(ctx, params)
 	return err
@@ -5263,11 +7052,85 @@ func (w *ServerInterfaceWrapper) CreateTransaction(ctx echo.Context) error {
 	return err
 }
 
+// BatchTransactions converts echo context to params.
+func (w *ServerInterfaceWrapper) BatchTransactions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params BatchTransactionsParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.BatchTransactions(ctx, params)
+	return err
+}
+
+// SummarizeTransactions converts echo context to params.
+func (w *ServerInterfaceWrapper) SummarizeTransactions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SummarizeTransactionsParams
+	// ------------- Optional query parameter "group_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "group_by", ctx.QueryParams(), &params.GroupBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group_by: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "customer_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "customer_id", ctx.QueryParams(), &params.CustomerID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SummarizeTransactions(ctx, params)
+	return err
+}
+
 // GetTransaction converts echo context to params.
 func (w *ServerInterfaceWrapper) GetTransaction(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "transaction_id" -------------
-	var transactionID openapi_types.UUID
+	var transactionID TransactionID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -5303,7 +7166,7 @@ func (w *ServerInterfaceWrapper) GetTransaction(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) PatchTransaction(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "transaction_id" -------------
-	var transactionID openapi_types.UUID
+	var transactionID TransactionID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -5353,6 +7216,374 @@ func (w *ServerInterfaceWrapper) PatchTransaction(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PatchTransaction(ctx, transactionID, params)
+	return err
+}
+
+// ListPayments converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPayments(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPayments(ctx, transactionID)
+	return err
+}
+
+// CreatePayment converts echo context to params.
+func (w *ServerInterfaceWrapper) CreatePayment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreatePaymentParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreatePayment(ctx, transactionID, params)
+	return err
+}
+
+// DeletePayment converts echo context to params.
+func (w *ServerInterfaceWrapper) DeletePayment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// ------------- Path parameter "payment_id" -------------
+	var paymentID PaymentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "payment_id", ctx.Param("payment_id"), &paymentID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter payment_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeletePaymentParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeletePayment(ctx, transactionID, paymentID, params)
+	return err
+}
+
+// GetPayment converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPayment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// ------------- Path parameter "payment_id" -------------
+	var paymentID PaymentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "payment_id", ctx.Param("payment_id"), &paymentID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter payment_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPaymentParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPayment(ctx, transactionID, paymentID, params)
+	return err
+}
+
+// PatchPayment converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchPayment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// ------------- Path parameter "payment_id" -------------
+	var paymentID PaymentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "payment_id", ctx.Param("payment_id"), &paymentID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter payment_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchPaymentParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchPayment(ctx, transactionID, paymentID, params)
+	return err
+}
+
+// ListReturns converts echo context to params.
+func (w *ServerInterfaceWrapper) ListReturns(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListReturns(ctx, transactionID)
+	return err
+}
+
+// CreateReturn converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateReturn(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateReturnParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateReturn(ctx, transactionID, params)
+	return err
+}
+
+// DeleteReturn converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteReturn(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// ------------- Path parameter "return_id" -------------
+	var returnID ReturnID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "return_id", ctx.Param("return_id"), &returnID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter return_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteReturnParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteReturn(ctx, transactionID, returnID, params)
+	return err
+}
+
+// GetReturn converts echo context to params.
+func (w *ServerInterfaceWrapper) GetReturn(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// ------------- Path parameter "return_id" -------------
+	var returnID ReturnID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "return_id", ctx.Param("return_id"), &returnID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter return_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetReturnParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetReturn(ctx, transactionID, returnID, params)
+	return err
+}
+
+// ListTransactionStatuses converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTransactionStatuses(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTransactionStatuses(ctx, transactionID)
 	return err
 }
 
@@ -5428,6 +7659,26 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.GET(options.BaseURL+"/v1/jobs/:job_id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/:job_id/cancel", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
+	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/payments", wrapper.ListPayments, options.OperationMiddlewares["listPayments"]...)
+	router.POST(options.BaseURL+"/v1/transactions/:transaction_id/payments", wrapper.CreatePayment, options.OperationMiddlewares["createPayment"]...)
+	router.DELETE(options.BaseURL+"/v1/transactions/:transaction_id/payments/:payment_id", wrapper.DeletePayment, options.OperationMiddlewares["deletePayment"]...)
+	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/payments/:payment_id", wrapper.GetPayment, options.OperationMiddlewares["getPayment"]...)
+	router.PATCH(options.BaseURL+"/v1/transactions/:transaction_id/payments/:payment_id", wrapper.PatchPayment, options.OperationMiddlewares["patchPayment"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/payments", wrapper.ListCustomerPayments, options.OperationMiddlewares["listCustomerPayments"]...)
+	router.GET(options.BaseURL+"/v1/products", wrapper.ListProducts, options.OperationMiddlewares["listProducts"]...)
+	router.POST(options.BaseURL+"/v1/products", wrapper.CreateProduct, options.OperationMiddlewares["createProduct"]...)
+	router.GET(options.BaseURL+"/v1/products/by-sku/:sku", wrapper.GetProductBySku, options.OperationMiddlewares["getProductBySku"]...)
+	router.PUT(options.BaseURL+"/v1/products/by-sku/:sku", wrapper.PutProductBySku, options.OperationMiddlewares["putProductBySku"]...)
+	router.DELETE(options.BaseURL+"/v1/products/:product_id", wrapper.DeleteProduct, options.OperationMiddlewares["deleteProduct"]...)
+	router.GET(options.BaseURL+"/v1/products/:product_id", wrapper.GetProduct, options.OperationMiddlewares["getProduct"]...)
+	router.PATCH(options.BaseURL+"/v1/products/:product_id", wrapper.PatchProduct, options.OperationMiddlewares["patchProduct"]...)
+	router.GET(options.BaseURL+"/v1/products/:product_id/relations", wrapper.ListProductRelations, options.OperationMiddlewares["listProductRelations"]...)
+	router.DELETE(options.BaseURL+"/v1/products/:product_id/relations/:relation_kind/:related_id", wrapper.DeleteProductRelation, options.OperationMiddlewares["deleteProductRelation"]...)
+	router.PUT(options.BaseURL+"/v1/products/:product_id/relations/:relation_kind/:related_id", wrapper.PutProductRelation, options.OperationMiddlewares["putProductRelation"]...)
+	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/returns", wrapper.ListReturns, options.OperationMiddlewares["listReturns"]...)
+	router.POST(options.BaseURL+"/v1/transactions/:transaction_id/returns", wrapper.CreateReturn, options.OperationMiddlewares["createReturn"]...)
+	router.DELETE(options.BaseURL+"/v1/transactions/:transaction_id/returns/:return_id", wrapper.DeleteReturn, options.OperationMiddlewares["deleteReturn"]...)
+	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/returns/:return_id", wrapper.GetReturn, options.OperationMiddlewares["getReturn"]...)
 	router.GET(options.BaseURL+"/v1/score-models", wrapper.ListScoreModels, options.OperationMiddlewares["listScoreModels"]...)
 	router.POST(options.BaseURL+"/v1/score-models", wrapper.CreateScoreModel, options.OperationMiddlewares["createScoreModel"]...)
 	router.DELETE(options.BaseURL+"/v1/score-models/:model_key", wrapper.DeleteScoreModel, options.OperationMiddlewares["deleteScoreModel"]...)
@@ -5472,6 +7723,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/tiers", wrapper.ListCustomerTiers, options.OperationMiddlewares["listCustomerTiers"]...)
 	router.GET(options.BaseURL+"/v1/transactions", wrapper.ListTransactions, options.OperationMiddlewares["listTransactions"]...)
 	router.POST(options.BaseURL+"/v1/transactions", wrapper.CreateTransaction, options.OperationMiddlewares["createTransaction"]...)
+	router.POST(options.BaseURL+"/v1/transactions/batch", wrapper.BatchTransactions, options.OperationMiddlewares["batchTransactions"]...)
+	router.GET(options.BaseURL+"/v1/transactions/summary", wrapper.SummarizeTransactions, options.OperationMiddlewares["summarizeTransactions"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/transactions", wrapper.ListCustomerTransactions, options.OperationMiddlewares["listCustomerTransactions"]...)
+	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/statuses", wrapper.ListTransactionStatuses, options.OperationMiddlewares["listTransactionStatuses"]...)
 	router.GET(options.BaseURL+"/v1/transactions/:transaction_id", wrapper.GetTransaction, options.OperationMiddlewares["getTransaction"]...)
 	router.PATCH(options.BaseURL+"/v1/transactions/:transaction_id", wrapper.PatchTransaction, options.OperationMiddlewares["patchTransaction"]...)
 
@@ -7563,6 +9818,112 @@ func (response GetCustomerMetrics503ApplicationProblemPlusJSONResponse) VisitGet
 	return err
 }
 
+type ListCustomerPaymentsRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerPaymentsParams
+}
+
+type ListCustomerPaymentsResponseObject interface {
+	VisitListCustomerPaymentsResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerPayments200JSONResponse PaymentPage
+
+func (response ListCustomerPayments200JSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerPayments400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerPayments400ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerPayments401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerPayments401ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerPayments403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerPayments403ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerPayments404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerPayments404ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerPayments503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerPayments503ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListCustomerScoresRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 }
@@ -8140,6 +10501,112 @@ type ListCustomerTiers503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListCustomerTiers503ApplicationProblemPlusJSONResponse) VisitListCustomerTiersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactionsRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerTransactionsParams
+}
+
+type ListCustomerTransactionsResponseObject interface {
+	VisitListCustomerTransactionsResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerTransactions200JSONResponse TransactionPage
+
+func (response ListCustomerTransactions200JSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTransactions400ApplicationProblemPlusJSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTransactions401ApplicationProblemPlusJSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTransactions403ApplicationProblemPlusJSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactions404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTransactions404ApplicationProblemPlusJSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTransactions503ApplicationProblemPlusJSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -9889,6 +12356,1442 @@ type GetMe503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMe503ApplicationProblemPlusJSONResponse) VisitGetMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductsRequestObject struct {
+	Params ListProductsParams
+}
+
+type ListProductsResponseObject interface {
+	VisitListProductsResponse(w http.ResponseWriter) error
+}
+
+type ListProducts200JSONResponse ProductPage
+
+func (response ListProducts200JSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProducts400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProducts400ApplicationProblemPlusJSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProducts401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProducts401ApplicationProblemPlusJSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProducts403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProducts403ApplicationProblemPlusJSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProducts503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProducts503ApplicationProblemPlusJSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProductRequestObject struct {
+	Params CreateProductParams
+	Body   *CreateProductJSONRequestBody
+}
+
+type CreateProductResponseObject interface {
+	VisitCreateProductResponse(w http.ResponseWriter) error
+}
+
+type CreateProduct201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateProduct201JSONResponse struct {
+	Body    Product
+	Headers CreateProduct201ResponseHeaders
+}
+
+func (response CreateProduct201JSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct400ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct401ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct403ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct408ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct409ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct413ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct415ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct422ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct503ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySkuRequestObject struct {
+	Sku    Sku `json:"sku"`
+	Params GetProductBySkuParams
+}
+
+type GetProductBySkuResponseObject interface {
+	VisitGetProductBySkuResponse(w http.ResponseWriter) error
+}
+
+type GetProductBySku200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetProductBySku200JSONResponse struct {
+	Body    Product
+	Headers GetProductBySku200ResponseHeaders
+}
+
+func (response GetProductBySku200JSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySku304Response = NotModifiedResponse
+
+func (response GetProductBySku304Response) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetProductBySku400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProductBySku400ApplicationProblemPlusJSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySku401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProductBySku401ApplicationProblemPlusJSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySku403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProductBySku403ApplicationProblemPlusJSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySku404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProductBySku404ApplicationProblemPlusJSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySku503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProductBySku503ApplicationProblemPlusJSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySkuRequestObject struct {
+	Sku    Sku `json:"sku"`
+	Params PutProductBySkuParams
+	Body   *PutProductBySkuJSONRequestBody
+}
+
+type PutProductBySkuResponseObject interface {
+	VisitPutProductBySkuResponse(w http.ResponseWriter) error
+}
+
+type PutProductBySku200ResponseHeaders struct {
+	ETag *string
+}
+
+type PutProductBySku200JSONResponse struct {
+	Body    Product
+	Headers PutProductBySku200ResponseHeaders
+}
+
+func (response PutProductBySku200JSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type PutProductBySku201JSONResponse struct {
+	Body    Product
+	Headers PutProductBySku201ResponseHeaders
+}
+
+func (response PutProductBySku201JSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku400ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku401ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku403ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku408ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku409ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku412ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku413ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku415ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku422ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku503ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRequestObject struct {
+	ProductID ProductID `json:"product_id"`
+	Params    DeleteProductParams
+}
+
+type DeleteProductResponseObject interface {
+	VisitDeleteProductResponse(w http.ResponseWriter) error
+}
+
+type DeleteProduct204Response struct {
+}
+
+func (response DeleteProduct204Response) VisitDeleteProductResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteProduct400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct400ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct401ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct403ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct404ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct409ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct412ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct503ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductRequestObject struct {
+	ProductID ProductID `json:"product_id"`
+	Params    GetProductParams
+}
+
+type GetProductResponseObject interface {
+	VisitGetProductResponse(w http.ResponseWriter) error
+}
+
+type GetProduct200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetProduct200JSONResponse struct {
+	Body    Product
+	Headers GetProduct200ResponseHeaders
+}
+
+func (response GetProduct200JSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProduct304Response = NotModifiedResponse
+
+func (response GetProduct304Response) VisitGetProductResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetProduct400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProduct400ApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProduct401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProduct401ApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProduct403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProduct403ApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProduct404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProduct404ApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProduct503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProduct503ApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProductRequestObject struct {
+	ProductID ProductID `json:"product_id"`
+	Params    PatchProductParams
+	Body      *PatchProductApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchProductResponseObject interface {
+	VisitPatchProductResponse(w http.ResponseWriter) error
+}
+
+type PatchProduct200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchProduct200JSONResponse struct {
+	Body    Product
+	Headers PatchProduct200ResponseHeaders
+}
+
+func (response PatchProduct200JSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct400ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct401ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct403ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct404ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct408ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct409ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct412ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct413ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct415ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct422ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct503ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelationsRequestObject struct {
+	ProductID ProductID `json:"product_id"`
+}
+
+type ListProductRelationsResponseObject interface {
+	VisitListProductRelationsResponse(w http.ResponseWriter) error
+}
+
+type ListProductRelations200JSONResponse ProductRelationList
+
+func (response ListProductRelations200JSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelations400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProductRelations400ApplicationProblemPlusJSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelations401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProductRelations401ApplicationProblemPlusJSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelations403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProductRelations403ApplicationProblemPlusJSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelations404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProductRelations404ApplicationProblemPlusJSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelations503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProductRelations503ApplicationProblemPlusJSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRelationRequestObject struct {
+	ProductID    ProductID           `json:"product_id"`
+	RelationKind ProductRelationKind `json:"relation_kind"`
+	RelatedID    openapi_types.UUID  `json:"related_id"`
+	Params       DeleteProductRelationParams
+}
+
+type DeleteProductRelationResponseObject interface {
+	VisitDeleteProductRelationResponse(w http.ResponseWriter) error
+}
+
+type DeleteProductRelation204Response struct {
+}
+
+func (response DeleteProductRelation204Response) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteProductRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProductRelation400ApplicationProblemPlusJSONResponse) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProductRelation401ApplicationProblemPlusJSONResponse) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProductRelation403ApplicationProblemPlusJSONResponse) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProductRelation404ApplicationProblemPlusJSONResponse) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProductRelation503ApplicationProblemPlusJSONResponse) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelationRequestObject struct {
+	ProductID    ProductID           `json:"product_id"`
+	RelationKind ProductRelationKind `json:"relation_kind"`
+	RelatedID    openapi_types.UUID  `json:"related_id"`
+	Params       PutProductRelationParams
+}
+
+type PutProductRelationResponseObject interface {
+	VisitPutProductRelationResponse(w http.ResponseWriter) error
+}
+
+type PutProductRelation200JSONResponse ProductRelation
+
+func (response PutProductRelation200JSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation400ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation401ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation403ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation404ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation409ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation422ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation503ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -14844,8 +18747,283 @@ func (response CreateTransaction503ApplicationProblemPlusJSONResponse) VisitCrea
 	return err
 }
 
+type BatchTransactionsRequestObject struct {
+	Params BatchTransactionsParams
+	Body   *BatchTransactionsJSONRequestBody
+}
+
+type BatchTransactionsResponseObject interface {
+	VisitBatchTransactionsResponse(w http.ResponseWriter) error
+}
+
+type BatchTransactions200JSONResponse TransactionBatchResult
+
+func (response BatchTransactions200JSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions400ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions401ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions403ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions408ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions409ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions413ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions415ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions422ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions503ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactionsRequestObject struct {
+	Params SummarizeTransactionsParams
+}
+
+type SummarizeTransactionsResponseObject interface {
+	VisitSummarizeTransactionsResponse(w http.ResponseWriter) error
+}
+
+type SummarizeTransactions200JSONResponse SalesSummary
+
+func (response SummarizeTransactions200JSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response SummarizeTransactions400ApplicationProblemPlusJSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response SummarizeTransactions401ApplicationProblemPlusJSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response SummarizeTransactions403ApplicationProblemPlusJSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactions422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response SummarizeTransactions422ApplicationProblemPlusJSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response SummarizeTransactions503ApplicationProblemPlusJSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTransactionRequestObject struct {
-	TransactionID openapi_types.UUID `json:"transaction_id"`
+	TransactionID TransactionID `json:"transaction_id"`
 	Params        GetTransactionParams
 }
 
@@ -14968,7 +19146,7 @@ func (response GetTransaction503ApplicationProblemPlusJSONResponse) VisitGetTran
 }
 
 type PatchTransactionRequestObject struct {
-	TransactionID openapi_types.UUID `json:"transaction_id"`
+	TransactionID TransactionID `json:"transaction_id"`
 	Params        PatchTransactionParams
 	Body          *PatchTransactionApplicationMergePatchPlusJSONRequestBody
 }
@@ -15180,6 +19358,1403 @@ func (response PatchTransaction503ApplicationProblemPlusJSONResponse) VisitPatch
 	return err
 }
 
+type ListPaymentsRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+}
+
+type ListPaymentsResponseObject interface {
+	VisitListPaymentsResponse(w http.ResponseWriter) error
+}
+
+type ListPayments200JSONResponse PaymentList
+
+func (response ListPayments200JSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPayments400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListPayments400ApplicationProblemPlusJSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPayments401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListPayments401ApplicationProblemPlusJSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPayments403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListPayments403ApplicationProblemPlusJSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPayments404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListPayments404ApplicationProblemPlusJSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPayments503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListPayments503ApplicationProblemPlusJSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePaymentRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	Params        CreatePaymentParams
+	Body          *CreatePaymentJSONRequestBody
+}
+
+type CreatePaymentResponseObject interface {
+	VisitCreatePaymentResponse(w http.ResponseWriter) error
+}
+
+type CreatePayment201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreatePayment201JSONResponse struct {
+	Body    Payment
+	Headers CreatePayment201ResponseHeaders
+}
+
+func (response CreatePayment201JSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment400ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment401ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment403ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment404ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment408ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment409ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment413ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment415ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment422ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment503ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePaymentRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	PaymentID     PaymentID     `json:"payment_id"`
+	Params        DeletePaymentParams
+}
+
+type DeletePaymentResponseObject interface {
+	VisitDeletePaymentResponse(w http.ResponseWriter) error
+}
+
+type DeletePayment204Response struct {
+}
+
+func (response DeletePayment204Response) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeletePayment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment400ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePayment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment401ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePayment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment403ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePayment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment404ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePayment412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment412ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePayment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment503ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPaymentRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	PaymentID     PaymentID     `json:"payment_id"`
+	Params        GetPaymentParams
+}
+
+type GetPaymentResponseObject interface {
+	VisitGetPaymentResponse(w http.ResponseWriter) error
+}
+
+type GetPayment200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetPayment200JSONResponse struct {
+	Body    Payment
+	Headers GetPayment200ResponseHeaders
+}
+
+func (response GetPayment200JSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPayment304Response = NotModifiedResponse
+
+func (response GetPayment304Response) VisitGetPaymentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetPayment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetPayment400ApplicationProblemPlusJSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPayment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetPayment401ApplicationProblemPlusJSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPayment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetPayment403ApplicationProblemPlusJSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPayment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetPayment404ApplicationProblemPlusJSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPayment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetPayment503ApplicationProblemPlusJSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPaymentRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	PaymentID     PaymentID     `json:"payment_id"`
+	Params        PatchPaymentParams
+	Body          *PatchPaymentApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchPaymentResponseObject interface {
+	VisitPatchPaymentResponse(w http.ResponseWriter) error
+}
+
+type PatchPayment200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchPayment200JSONResponse struct {
+	Body    Payment
+	Headers PatchPayment200ResponseHeaders
+}
+
+func (response PatchPayment200JSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment400ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment401ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment403ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment404ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment408ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment409ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment412ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment413ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment415ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment422ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment503ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturnsRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+}
+
+type ListReturnsResponseObject interface {
+	VisitListReturnsResponse(w http.ResponseWriter) error
+}
+
+type ListReturns200JSONResponse ReturnList
+
+func (response ListReturns200JSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturns400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListReturns400ApplicationProblemPlusJSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturns401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListReturns401ApplicationProblemPlusJSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturns403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListReturns403ApplicationProblemPlusJSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturns404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListReturns404ApplicationProblemPlusJSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturns503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListReturns503ApplicationProblemPlusJSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturnRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	Params        CreateReturnParams
+	Body          *CreateReturnJSONRequestBody
+}
+
+type CreateReturnResponseObject interface {
+	VisitCreateReturnResponse(w http.ResponseWriter) error
+}
+
+type CreateReturn201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateReturn201JSONResponse struct {
+	Body    Return
+	Headers CreateReturn201ResponseHeaders
+}
+
+func (response CreateReturn201JSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn400ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn401ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn403ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn404ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn408ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn409ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn413ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn415ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn422ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn503ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteReturnRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	ReturnID      ReturnID      `json:"return_id"`
+	Params        DeleteReturnParams
+}
+
+type DeleteReturnResponseObject interface {
+	VisitDeleteReturnResponse(w http.ResponseWriter) error
+}
+
+type DeleteReturn204Response struct {
+}
+
+func (response DeleteReturn204Response) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteReturn400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteReturn400ApplicationProblemPlusJSONResponse) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteReturn401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteReturn401ApplicationProblemPlusJSONResponse) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteReturn403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteReturn403ApplicationProblemPlusJSONResponse) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteReturn404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteReturn404ApplicationProblemPlusJSONResponse) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteReturn503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteReturn503ApplicationProblemPlusJSONResponse) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturnRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	ReturnID      ReturnID      `json:"return_id"`
+	Params        GetReturnParams
+}
+
+type GetReturnResponseObject interface {
+	VisitGetReturnResponse(w http.ResponseWriter) error
+}
+
+type GetReturn200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetReturn200JSONResponse struct {
+	Body    Return
+	Headers GetReturn200ResponseHeaders
+}
+
+func (response GetReturn200JSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturn304Response = NotModifiedResponse
+
+func (response GetReturn304Response) VisitGetReturnResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetReturn400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetReturn400ApplicationProblemPlusJSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturn401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetReturn401ApplicationProblemPlusJSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturn403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetReturn403ApplicationProblemPlusJSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturn404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetReturn404ApplicationProblemPlusJSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturn503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetReturn503ApplicationProblemPlusJSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatusesRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+}
+
+type ListTransactionStatusesResponseObject interface {
+	VisitListTransactionStatusesResponse(w http.ResponseWriter) error
+}
+
+type ListTransactionStatuses200JSONResponse TransactionStatusList
+
+func (response ListTransactionStatuses200JSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatuses400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTransactionStatuses400ApplicationProblemPlusJSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatuses401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTransactionStatuses401ApplicationProblemPlusJSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatuses403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTransactionStatuses403ApplicationProblemPlusJSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatuses404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTransactionStatuses404ApplicationProblemPlusJSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatuses503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTransactionStatuses503ApplicationProblemPlusJSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetHealth Is the process alive
@@ -15230,6 +20805,9 @@ type StrictServerInterface interface {
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx context.Context, request GetCustomerMetricsRequestObject) (GetCustomerMetricsResponseObject, error)
+	// ListCustomerPayments List a customer's payments
+	// (GET /v1/customers/{customer_id}/payments)
+	ListCustomerPayments(ctx context.Context, request ListCustomerPaymentsRequestObject) (ListCustomerPaymentsResponseObject, error)
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx context.Context, request ListCustomerScoresRequestObject) (ListCustomerScoresResponseObject, error)
@@ -15245,6 +20823,9 @@ type StrictServerInterface interface {
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx context.Context, request ListCustomerTiersRequestObject) (ListCustomerTiersResponseObject, error)
+	// ListCustomerTransactions List a customer's transactions
+	// (GET /v1/customers/{customer_id}/transactions)
+	ListCustomerTransactions(ctx context.Context, request ListCustomerTransactionsRequestObject) (ListCustomerTransactionsResponseObject, error)
 	// UndeleteCustomer Bring a deleted customer back
 	// (POST /v1/customers/{customer_id}/undelete)
 	UndeleteCustomer(ctx context.Context, request UndeleteCustomerRequestObject) (UndeleteCustomerResponseObject, error)
@@ -15287,6 +20868,36 @@ type StrictServerInterface interface {
 	// GetMe Who am I
 	// (GET /v1/me)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
+	// ListProducts List products
+	// (GET /v1/products)
+	ListProducts(ctx context.Context, request ListProductsRequestObject) (ListProductsResponseObject, error)
+	// CreateProduct Create a product
+	// (POST /v1/products)
+	CreateProduct(ctx context.Context, request CreateProductRequestObject) (CreateProductResponseObject, error)
+	// GetProductBySku Read a product by its sku
+	// (GET /v1/products/by-sku/{sku})
+	GetProductBySku(ctx context.Context, request GetProductBySkuRequestObject) (GetProductBySkuResponseObject, error)
+	// PutProductBySku Create or merge a product by its sku
+	// (PUT /v1/products/by-sku/{sku})
+	PutProductBySku(ctx context.Context, request PutProductBySkuRequestObject) (PutProductBySkuResponseObject, error)
+	// DeleteProduct Delete a product
+	// (DELETE /v1/products/{product_id})
+	DeleteProduct(ctx context.Context, request DeleteProductRequestObject) (DeleteProductResponseObject, error)
+	// GetProduct Read a product
+	// (GET /v1/products/{product_id})
+	GetProduct(ctx context.Context, request GetProductRequestObject) (GetProductResponseObject, error)
+	// PatchProduct Change a product
+	// (PATCH /v1/products/{product_id})
+	PatchProduct(ctx context.Context, request PatchProductRequestObject) (PatchProductResponseObject, error)
+	// ListProductRelations List what a product is related to
+	// (GET /v1/products/{product_id}/relations)
+	ListProductRelations(ctx context.Context, request ListProductRelationsRequestObject) (ListProductRelationsResponseObject, error)
+	// DeleteProductRelation Take a relation away
+	// (DELETE /v1/products/{product_id}/relations/{relation_kind}/{related_id})
+	DeleteProductRelation(ctx context.Context, request DeleteProductRelationRequestObject) (DeleteProductRelationResponseObject, error)
+	// PutProductRelation Relate a product to another
+	// (PUT /v1/products/{product_id}/relations/{relation_kind}/{related_id})
+	PutProductRelation(ctx context.Context, request PutProductRelationRequestObject) (PutProductRelationResponseObject, error)
 	// ListScoreModels List score models
 	// (GET /v1/score-models)
 	ListScoreModels(ctx context.Context, request ListScoreModelsRequestObject) (ListScoreModelsResponseObject, error)
@@ -15389,12 +21000,48 @@ type StrictServerInterface interface {
 	// CreateTransaction Record a transaction
 	// (POST /v1/transactions)
 	CreateTransaction(ctx context.Context, request CreateTransactionRequestObject) (CreateTransactionResponseObject, error)
+	// BatchTransactions Record up to 1000 transactions
+	// (POST /v1/transactions/batch)
+	BatchTransactions(ctx context.Context, request BatchTransactionsRequestObject) (BatchTransactionsResponseObject, error)
+	// SummarizeTransactions Sum sales
+	// (GET /v1/transactions/summary)
+	SummarizeTransactions(ctx context.Context, request SummarizeTransactionsRequestObject) (SummarizeTransactionsResponseObject, error)
 	// GetTransaction Read a transaction
 	// (GET /v1/transactions/{transaction_id})
 	GetTransaction(ctx context.Context, request GetTransactionRequestObject) (GetTransactionResponseObject, error)
 	// PatchTransaction Change a transaction
 	// (PATCH /v1/transactions/{transaction_id})
 	PatchTransaction(ctx context.Context, request PatchTransactionRequestObject) (PatchTransactionResponseObject, error)
+	// ListPayments List the payments of a transaction
+	// (GET /v1/transactions/{transaction_id}/payments)
+	ListPayments(ctx context.Context, request ListPaymentsRequestObject) (ListPaymentsResponseObject, error)
+	// CreatePayment Record a payment that is due or was made
+	// (POST /v1/transactions/{transaction_id}/payments)
+	CreatePayment(ctx context.Context, request CreatePaymentRequestObject) (CreatePaymentResponseObject, error)
+	// DeletePayment Delete a payment
+	// (DELETE /v1/transactions/{transaction_id}/payments/{payment_id})
+	DeletePayment(ctx context.Context, request DeletePaymentRequestObject) (DeletePaymentResponseObject, error)
+	// GetPayment Read a payment
+	// (GET /v1/transactions/{transaction_id}/payments/{payment_id})
+	GetPayment(ctx context.Context, request GetPaymentRequestObject) (GetPaymentResponseObject, error)
+	// PatchPayment Change a payment, or note that it was made
+	// (PATCH /v1/transactions/{transaction_id}/payments/{payment_id})
+	PatchPayment(ctx context.Context, request PatchPaymentRequestObject) (PatchPaymentResponseObject, error)
+	// ListReturns List the returns of a transaction
+	// (GET /v1/transactions/{transaction_id}/returns)
+	ListReturns(ctx context.Context, request ListReturnsRequestObject) (ListReturnsResponseObject, error)
+	// CreateReturn Record what came back of an order
+	// (POST /v1/transactions/{transaction_id}/returns)
+	CreateReturn(ctx context.Context, request CreateReturnRequestObject) (CreateReturnResponseObject, error)
+	// DeleteReturn Delete a return
+	// (DELETE /v1/transactions/{transaction_id}/returns/{return_id})
+	DeleteReturn(ctx context.Context, request DeleteReturnRequestObject) (DeleteReturnResponseObject, error)
+	// GetReturn Read a return
+	// (GET /v1/transactions/{transaction_id}/returns/{return_id})
+	GetReturn(ctx context.Context, request GetReturnRequestObject) (GetReturnResponseObject, error)
+	// ListTransactionStatuses Read how an order came to its status
+	// (GET /v1/transactions/{transaction_id}/statuses)
+	ListTransactionStatuses(ctx context.Context, request ListTransactionStatusesRequestObject) (ListTransactionStatusesResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -15953,6 +21600,32 @@ func (sh *strictHandler) GetCustomerMetrics(ctx echo.Context, customerID Custome
 	return nil
 }
 
+// ListCustomerPayments operation middleware
+func (sh *strictHandler) ListCustomerPayments(ctx echo.Context, customerID CustomerID, params ListCustomerPaymentsParams) error {
+	var request ListCustomerPaymentsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerPayments(ctx.Request().Context(), request.(ListCustomerPaymentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerPayments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerPaymentsResponseObject); ok {
+		return validResponse.VisitListCustomerPaymentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListCustomerScores operation middleware
 func (sh *strictHandler) ListCustomerScores(ctx echo.Context, customerID CustomerID) error {
 	var request ListCustomerScoresRequestObject
@@ -16102,6 +21775,32 @@ func (sh *strictHandler) ListCustomerTiers(ctx echo.Context, customerID Customer
 		return err
 	} else if validResponse, ok := response.(ListCustomerTiersResponseObject); ok {
 		return validResponse.VisitListCustomerTiersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerTransactions operation middleware
+func (sh *strictHandler) ListCustomerTransactions(ctx echo.Context, customerID CustomerID, params ListCustomerTransactionsParams) error {
+	var request ListCustomerTransactionsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerTransactions(ctx.Request().Context(), request.(ListCustomerTransactionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerTransactions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerTransactionsResponseObject); ok {
+		return validResponse.VisitListCustomerTransactionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -16504,6 +22203,336 @@ func (sh *strictHandler) GetMe(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetMeResponseObject); ok {
 		return validResponse.VisitGetMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListProducts operation middleware
+func (sh *strictHandler) ListProducts(ctx echo.Context, params ListProductsParams) error {
+	var request ListProductsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProducts(ctx.Request().Context(), request.(ListProductsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProducts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProductsResponseObject); ok {
+		return validResponse.VisitListProductsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateProduct operation middleware
+func (sh *strictHandler) CreateProduct(ctx echo.Context, params CreateProductParams) error {
+	var request CreateProductRequestObject
+
+	request.Params = params
+
+	var body CreateProductJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateProduct(ctx.Request().Context(), request.(CreateProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateProduct")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateProductResponseObject); ok {
+		return validResponse.VisitCreateProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetProductBySku operation middleware
+func (sh *strictHandler) GetProductBySku(ctx echo.Context, sku Sku, params GetProductBySkuParams) error {
+	var request GetProductBySkuRequestObject
+
+	request.Sku = sku
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProductBySku(ctx.Request().Context(), request.(GetProductBySkuRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProductBySku")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetProductBySkuResponseObject); ok {
+		return validResponse.VisitGetProductBySkuResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutProductBySku operation middleware
+func (sh *strictHandler) PutProductBySku(ctx echo.Context, sku Sku, params PutProductBySkuParams) error {
+	var request PutProductBySkuRequestObject
+
+	request.Sku = sku
+	request.Params = params
+
+	var body PutProductBySkuJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutProductBySku(ctx.Request().Context(), request.(PutProductBySkuRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutProductBySku")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutProductBySkuResponseObject); ok {
+		return validResponse.VisitPutProductBySkuResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteProduct operation middleware
+func (sh *strictHandler) DeleteProduct(ctx echo.Context, productID ProductID, params DeleteProductParams) error {
+	var request DeleteProductRequestObject
+
+	request.ProductID = productID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteProduct(ctx.Request().Context(), request.(DeleteProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteProduct")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteProductResponseObject); ok {
+		return validResponse.VisitDeleteProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetProduct operation middleware
+func (sh *strictHandler) GetProduct(ctx echo.Context, productID ProductID, params GetProductParams) error {
+	var request GetProductRequestObject
+
+	request.ProductID = productID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProduct(ctx.Request().Context(), request.(GetProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProduct")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetProductResponseObject); ok {
+		return validResponse.VisitGetProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchProduct operation middleware
+func (sh *strictHandler) PatchProduct(ctx echo.Context, productID ProductID, params PatchProductParams) error {
+	var request PatchProductRequestObject
+
+	request.ProductID = productID
+	request.Params = params
+
+	var body PatchProductApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchProduct(ctx.Request().Context(), request.(PatchProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchProduct")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchProductResponseObject); ok {
+		return validResponse.VisitPatchProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListProductRelations operation middleware
+func (sh *strictHandler) ListProductRelations(ctx echo.Context, productID ProductID) error {
+	var request ListProductRelationsRequestObject
+
+	request.ProductID = productID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProductRelations(ctx.Request().Context(), request.(ListProductRelationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProductRelations")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProductRelationsResponseObject); ok {
+		return validResponse.VisitListProductRelationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteProductRelation operation middleware
+func (sh *strictHandler) DeleteProductRelation(ctx echo.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params DeleteProductRelationParams) error {
+	var request DeleteProductRelationRequestObject
+
+	request.ProductID = productID
+	request.RelationKind = relationKind
+	request.RelatedID = relatedID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteProductRelation(ctx.Request().Context(), request.(DeleteProductRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteProductRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteProductRelationResponseObject); ok {
+		return validResponse.VisitDeleteProductRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutProductRelation operation middleware
+func (sh *strictHandler) PutProductRelation(ctx echo.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params PutProductRelationParams) error {
+	var request PutProductRelationRequestObject
+
+	request.ProductID = productID
+	request.RelationKind = relationKind
+	request.RelatedID = relatedID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutProductRelation(ctx.Request().Context(), request.(PutProductRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutProductRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutProductRelationResponseObject); ok {
+		return validResponse.VisitPutProductRelationResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -17678,8 +23707,81 @@ func (sh *strictHandler) CreateTransaction(ctx echo.Context, params CreateTransa
 	return nil
 }
 
+// BatchTransactions operation middleware
+func (sh *strictHandler) BatchTransactions(ctx echo.Context, params BatchTransactionsParams) error {
+	var request BatchTransactionsRequestObject
+
+	request.Params = params
+
+	var body BatchTransactionsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BatchTransactions(ctx.Request().Context(), request.(BatchTransactionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BatchTransactions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(BatchTransactionsResponseObject); ok {
+		return validResponse.VisitBatchTransactionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SummarizeTransactions operation middleware
+func (sh *strictHandler) SummarizeTransactions(ctx echo.Context, params SummarizeTransactionsParams) error {
+	var request SummarizeTransactionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SummarizeTransactions(ctx.Request().Context(), request.(SummarizeTransactionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SummarizeTransactions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SummarizeTransactionsResponseObject); ok {
+		return validResponse.VisitSummarizeTransactionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetTransaction operation middleware
-func (sh *strictHandler) GetTransaction(ctx echo.Context, transactionID openapi_types.UUID, params GetTransactionParams) error {
+func (sh *strictHandler) GetTransaction(ctx echo.Context, transactionID TransactionID, params GetTransactionParams) error {
 	var request GetTransactionRequestObject
 
 	request.TransactionID = transactionID
@@ -17705,7 +23807,7 @@ func (sh *strictHandler) GetTransaction(ctx echo.Context, transactionID openapi_
 }
 
 // PatchTransaction operation middleware
-func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openapi_types.UUID, params PatchTransactionParams) error {
+func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID TransactionID, params PatchTransactionParams) error {
 	var request PatchTransactionRequestObject
 
 	request.TransactionID = transactionID
@@ -17753,379 +23855,829 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 	return nil
 }
 
+// ListPayments operation middleware
+func (sh *strictHandler) ListPayments(ctx echo.Context, transactionID TransactionID) error {
+	var request ListPaymentsRequestObject
+
+	request.TransactionID = transactionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPayments(ctx.Request().Context(), request.(ListPaymentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPayments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPaymentsResponseObject); ok {
+		return validResponse.VisitListPaymentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreatePayment operation middleware
+func (sh *strictHandler) CreatePayment(ctx echo.Context, transactionID TransactionID, params CreatePaymentParams) error {
+	var request CreatePaymentRequestObject
+
+	request.TransactionID = transactionID
+	request.Params = params
+
+	var body CreatePaymentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePayment(ctx.Request().Context(), request.(CreatePaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreatePaymentResponseObject); ok {
+		return validResponse.VisitCreatePaymentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeletePayment operation middleware
+func (sh *strictHandler) DeletePayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params DeletePaymentParams) error {
+	var request DeletePaymentRequestObject
+
+	request.TransactionID = transactionID
+	request.PaymentID = paymentID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeletePayment(ctx.Request().Context(), request.(DeletePaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeletePayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeletePaymentResponseObject); ok {
+		return validResponse.VisitDeletePaymentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetPayment operation middleware
+func (sh *strictHandler) GetPayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params GetPaymentParams) error {
+	var request GetPaymentRequestObject
+
+	request.TransactionID = transactionID
+	request.PaymentID = paymentID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPayment(ctx.Request().Context(), request.(GetPaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetPaymentResponseObject); ok {
+		return validResponse.VisitGetPaymentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchPayment operation middleware
+func (sh *strictHandler) PatchPayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params PatchPaymentParams) error {
+	var request PatchPaymentRequestObject
+
+	request.TransactionID = transactionID
+	request.PaymentID = paymentID
+	request.Params = params
+
+	var body PatchPaymentApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchPayment(ctx.Request().Context(), request.(PatchPaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchPayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchPaymentResponseObject); ok {
+		return validResponse.VisitPatchPaymentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListReturns operation middleware
+func (sh *strictHandler) ListReturns(ctx echo.Context, transactionID TransactionID) error {
+	var request ListReturnsRequestObject
+
+	request.TransactionID = transactionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListReturns(ctx.Request().Context(), request.(ListReturnsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListReturns")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListReturnsResponseObject); ok {
+		return validResponse.VisitListReturnsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateReturn operation middleware
+func (sh *strictHandler) CreateReturn(ctx echo.Context, transactionID TransactionID, params CreateReturnParams) error {
+	var request CreateReturnRequestObject
+
+	request.TransactionID = transactionID
+	request.Params = params
+
+	var body CreateReturnJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateReturn(ctx.Request().Context(), request.(CreateReturnRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateReturn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateReturnResponseObject); ok {
+		return validResponse.VisitCreateReturnResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteReturn operation middleware
+func (sh *strictHandler) DeleteReturn(ctx echo.Context, transactionID TransactionID, returnID ReturnID, params DeleteReturnParams) error {
+	var request DeleteReturnRequestObject
+
+	request.TransactionID = transactionID
+	request.ReturnID = returnID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteReturn(ctx.Request().Context(), request.(DeleteReturnRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteReturn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteReturnResponseObject); ok {
+		return validResponse.VisitDeleteReturnResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetReturn operation middleware
+func (sh *strictHandler) GetReturn(ctx echo.Context, transactionID TransactionID, returnID ReturnID, params GetReturnParams) error {
+	var request GetReturnRequestObject
+
+	request.TransactionID = transactionID
+	request.ReturnID = returnID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReturn(ctx.Request().Context(), request.(GetReturnRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReturn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetReturnResponseObject); ok {
+		return validResponse.VisitGetReturnResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTransactionStatuses operation middleware
+func (sh *strictHandler) ListTransactionStatuses(ctx echo.Context, transactionID TransactionID) error {
+	var request ListTransactionStatusesRequestObject
+
+	request.TransactionID = transactionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTransactionStatuses(ctx.Request().Context(), request.(ListTransactionStatusesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTransactionStatuses")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTransactionStatusesResponseObject); ok {
+		return validResponse.VisitListTransactionStatusesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L2LkxtHeif4r2TU7AZJuRqNfvCFjomNFkVpqBEpHtmyYlbgdSWqEkCqC5lQZVaDENUR4/V6PZ6113t3",
-	"EefHjB2+i/HuXfh1jrM9Gs349p8RJc1/cZHfl1kPoAooAE02qekIBdUA6pGPL7/39/ueeaEcjaVgQiuv",
-	"88wbMhqxBP68e0QH5v8RU2HCx5pL4XW8oyEjCVMyTUJ2RZFTliguBaGKUKJ0IsWAnNKYR1TLpOX5HntK",
-	"R+OYeR2v6+11Pc/3VDhkI2qerKdj84PSCRcD7+zM996TIcUXzb73wyFLGNGFt/tEJvDFx7LnE65IX6Yi",
-	"ai18w5nvjWlCR0zbSd5JEyWT6mkGgj3VxyFcERDZh5eN6YCRHuvLhB0QKeIpTpdMuB7CBYqOGOnzWLOE",
-	"UBERJRNtBsXNYz9JWTL1fE/QkRkXPrs04hF9+h4TAz30Ovvt2zd8b8SF+2LHr1iyO6nScsSSu0/HVETz",
-	"MzmMIjMuxYiWhNFwSEJ7B27POJYR8zp9GitWPUqGTy6Okms2gvX7Nwnrex3vO9s5GW3jZWq7NDJDJd5Z",
-	"NgGaJHRaGv/bnMWRmh//+2aNcQIjNuqxRPmkxxSPGOGR7wjQJydcRLDgZtRNp9bHl649NRj0kmkZSqjY",
-	"FhJKEXENY+/LhNiDQoKQ6yn5Lul6X37+46/++eddjxw+eIuoMRPRsZaaxqSbttt77Ltkp91uB3W0hSRY",
-	"R1u77Xa73Zy47kXVR8SR0hVFeFQ+7u2dW7fb9Hq0RcPbN7Zu3tzvbfXCkG319tq77du36a12e8cNfUz1",
-	"sHgq8KHH3BBdwj5JecIir6OTlBWn05fJiGqv46UpXFk//Mcy0VVbANvv49kNtgJ7rgnXsCPmaiYiLgZ1",
-	"a2zOdmmFI9anaWzGtBUmjGoWHVNzRWHld5qs+92nmiWCxnXrziPCBdFDqomaKs1G5bU/3NqpXV1mH71s",
-	"dcvEsnzI9yI2GkvNRDj9PpvOD/sHMk2InAhywqawvHrIFTHvZ0r7hGoykkqT3evXSTikCQ0Ni26RQ5Kw",
-	"MaMaNokLcnOXDGWaKDJgWgHD7fNEaaLSMGRKETqgXGT7heIsn3xhkFtmlHUTvn6zwYT796kOhzWyw0jP",
-	"AHfIDDIcUjFgRkr1qGIRMadeJiR4I4C1oGJqRGhsxCdVJTFH2FOutDog+zu7ROohSyZcsfoZ9rdwWIv2",
-	"smoyD6RgNRM6FG4+ijGRSb+99j6ZDJkgQpqtGdhJRkRxES4coXnX0mFWj3M0lomuPRbw6xrMKNypOy74",
-	"yM1Z0buyVzfqj2VvnSHXnvCPZW/z8b7HR7yCZ94z0pGMWQKKUB1fjOHmSsZ4vQ3ckI/SEfBC5Cz2YzYQ",
-	"LjQbsARGcl9GLK5kKWbxRubXK8pwlfL6hfFp9fLAHccncPrrV2hMteGTXsf7nz+iW58+Mf+0t24fP3nW",
-	"9m/snv2bykV7lIq6TU5SscYmR7WbnKRi801+bK5ltWsLj2JVi3tK45RVDwxvejHr+xg4Ys1gQQ4ixx3Q",
-	"U7QVjIao0nBomGqghnIcANdlyTgoT8j8VjMffGdDUVkh3YszPdz69zjPJ/mfreOtJ29Uz/eIDt5JZDqu",
-	"I6qB+XENsmK1ZAVP3JywjuigbsyaDtYYcb92xJoOzmG8Rq+uNDqNwDWWUyhToQmNYzIycosp34g98nGq",
-	"NGoywA9JwJTmI6pZYGQ9GIwxFQI05EEKCoqISCiVVkQwmsRTJz3reCmo/DVKppDCUCYThnt+lH20Q8AF",
-	"DrX3pGrKv41WOjP21fzM7wxZeELYKUumKNspWFdqwhIyMUdsItM4IkM6HjPhk16qnYqzZDrWOcCOje1c",
-	"PS1rr9kh96SMGRVovCdMjaVQDAy0B1LflxHvc1ZBag+qdBLYEKPJGO25pIe0jBH3cL/dNk8KpdBMgPSj",
-	"43HM0SexPU5kL2aj3/pYoYMio15zRwQyRwptNNfjUy5jdGT4XsQ05bHZSdDqQN8lkWQKCAioCVVEe7PZ",
-	"tiSRifI6H2VPHnFxHCNPKTxxZKivx4zyHDOqNNnJdWdQJj3fG0sjTBOv423DFpw9waPCFGg1He9G//aN",
-	"ndv9vtkMTXWqvM4+KF9cw9F8k0bkEd6Qnx23GGq7Ys5nxW1dZEY/xIfg3pb37z6NzbFlEejJZqUmqEtz",
-	"la2UOY5yotze7Wy0d1qeMHE84kpxWLdskSnpMZoAFzhhwhxrwVjEHMtZvI47+Tp+IGiqhzLhn7KoaiHL",
-	"AziPNXwgccywhFIwFI4Z6Z2yhPdBsBe8fh9++OHWYaqHTGizdqyKKVJtVmECzr7M7wVvWuJ9w33a22if",
-	"VCjHrGqfskGQmIYnyHzh4sxLoTqThGvWaOP28o17WyY9HkVMVO1aeTjnsWtHdfOAbeTG6mWCCtiDVJwI",
-	"ORHuBOxvxr2c30VIfQzO1OLyComalLuq0Sru56v4QGrytn3oPBOZf/U5LWUCRrcbPMoEcJ1wt45u8W5t",
-	"tHhuLTQfMZnqWcLsyWhKIh7BwaNJwk8ZDoMRc4dzFHBF5Jgl8FIypKrRIt/KF9nyaXKUjWJuqWcHel4k",
-	"u+YM3erf3mj1C06tY01PWEnuUgFuk4xyCY0TRqOpeT2OyN1OeDOufjtf8TtS9GMeVi71/KjOa7HNUJgL",
-	"SURUU9IHJqUId/S8s7vRilq/uuFsI+uomVFkrHvKLGJJyWqygju7+Qo+TFjmCidvUx5Xi8e5AZ3XWmYz",
-	"QT5h1Can5DpnGlF06ih1ZzPxZY7JsZbyOKbJgFWyCa4I/JiYMyPITnv/1vWbN0hvqlkjhrCzN88Q7grN",
-	"9ZQcSUnesy+eW+GZoZ0rY5iZ0wwfMIcjW9/rG63viEWcHpu5HadCpeOxTDQrCTLFjClTeCg8rMm6Xi8q",
-	"c9mzyX3zSnJklrNiVWsGdJ6re0UReAsxb0Ey1rm+t2CtdzfjEVyANVdn4/QSRk8UoSRJY3ZA0KiBo0Qm",
-	"RjBXGjphmiRMhNNjq9qUVRBNqCD3Hr9P9nd3bhJ3LYF7S6YOHRl7fdtd0czq2d0tbvA4kSFTivZiZo9P",
-	"1fa6NTiP/fxAGC1cSxmhRQ2xDKWzFQxwuYLCGuJGXt9Qp04FPaU8NlMtbWYyxTGQmOpGGt/1ot78mCWn",
-	"PGTkg9LT51aw+PLzsXo0EXJyQPLh074xiB8xnUy3Ds3fLXCB2IeZd71p2PxjO4tnmUfFBvE830vHkftL",
-	"WHHn+V4fxdW8g8X37tCY95Ism2GcmCOoObouIk4HQirNQ7XAwJKJHhJzCsAB05OptgEvfUDYaKynGH6h",
-	"cQyXszgGr0uTAPZb2QDmo9e+N06TcEitm2XhNtgL3+agSH6SUqF5jPfRCGU6jR+W5p6NL3PLRTIt0YZI",
-	"Rz2WVA2svFAQo1BODepRESkf/txt+2S/7ZMbbfBb3WqTf0uysZGrwCZvXvMhjjFiVKUJhDLs22TvYxbC",
-	"fFLB9fJcgHyjP4Drz3z0jy+987fNVbB0Z0X35Uf2vX6JTJ5UjG/u1XOENpKiyrt/n34sEwKvweXjKuOm",
-	"La+Cmo0KXzwYE8ZOqv2KxXnAXb4dROUE4CQ9ZvqeZqP50RczARr5cYsvL9689N0P6QDmR+P4/T7Io4Vk",
-	"T0E/mh1uRtnNckhKc6/KISnOBh85P48nZiZOfa4/dugSr01BITphrEOCZ12PiqjrdchHrVbryVngw3cy",
-	"mftKSG2+e9Zqtc7MdzIhlMSM9rvC/AyZFeaCrlfIXOl6Pul6cow/DDTDL+C04Hc77Xa7650FByTgIoDT",
-	"Gwipj80Ho7mQAI9W4JvXccgcMNdwdSzSOA6IkIK1uuLQphPstEnE2NjmeOy222aMp0y1uqIYf3jmQe7U",
-	"R89w4Iao8lF7vifHXseM17NH2+vASIEG3B0haghwKRdezgQ+spk8nu999Rd/9/znf+k9gW0r76TvPd0a",
-	"yC37pZHVrUd0ct9oIKiMu2SWWRFuXtvJX1HIO+l4u+3dG1vtna32zlG73YH//j3MOzNMzfie+B4I9IYp",
-	"OyfcrJU3Zgkqztaz//xXf/X8l188/8m/Gn0gC9QZWSkY6N1aJiX14vkf/cmXX/ztl5//9Juf/8PzL/4E",
-	"hL+Gc2jOlRrjqljBu3A+1jb0OjtGeJVZCCzPs3mOBgGdpII3GvVyb+fGja0dQuPxkG7tgn5ZyRaLi10U",
-	"aFSzLcv85u6JWMxWvae8YQ0ZTJ5ExFB9rRCojRir73ERpcqu1tyPSA/NEua+z9G1N2I6scrPotvu28vO",
-	"HJVVvF5ORFWC3YdDY8tLY4CA9qcL6WqVezlO5Cn4L6peokKZsOZL/9hc/jgdjWhSuez5+WiyaDbsnZ+P",
-	"hrdpyzk0HaiVUxuP6KBq5JrbQEGjhx1xljyMachGxi6peFzxdDc9DNlpn93yR5QrFpHe1Oa5YkDSqoeF",
-	"VEU5EZj6pwwhZC/lQt/Y9ypzUEqSOCpwHEv9ljwr1Qz73jddblW1gLZBz40UiuKbnFIxok/v4c1Zso37",
-	"vKbGMTOld5hecVYsy1Q+rzRiw8dqbIs6jrbBukTNVuURUxDOfnYum1o1aRd1WmniDfY8f/LSeTq9fYXt",
-	"Dwt6TJOZP3Te3mLm6qoJqkWW+8LSdYormaUNlfNts8kvXdn3Ux1KFHkz9NNMZFv/SmNHSu7EWXxD0VNS",
-	"ZsarMlL7vqUrcb4HqbS4ZxvzwDugAa56BKxSulJaeEllnaHSJ88qU+bOUXHM+eX1dgX7LeiHK05qHe3R",
-	"6YIrsoBMU1xxiEXNcMVbX6aiN0O7TRWTXK4W/DtOP880X6f5WW2y0uNZKoopPAwn4+c8ETciJ+jCEvvO",
-	"js5IaoaIS0ZXSYEsmVaLBvh9S3JufJkla9aYiunCmy/CU1SrA6ziJCqJ0xfBr0QaoxffepsW8a/Za5vy",
-	"s+aMZuloXj3Gs3TIzRnR0kfljKkZIZdZlNXJntS+KGcza3KyWnb1mNFkdQLOyjxXq6/0X4ix0s9KHc+j",
-	"2NB3pX7LHpN5ibNbjjV7qteoDPRthccGhR0+Fs+tLlF1nqp9HmnQ9XSWH5AV6IyOxpQPxBo8InOULvEs",
-	"wbDu2IvPcnfqvP+Lh0OihnLsQ266+TfRAp1fqxb3leIq9t1Pli5eM1EzE5liyYBFttSX9Kb2rwNC8/yt",
-	"CddDmWpCic3cEYxFylyBQ8OSwJa3/u4sF2Ub79ZGA1hIuI7h1hfQY542UZoK9IG5oxMzGuGyOfc7DTU/",
-	"Bbe9se6E+SqWarF+ZYEDitGVUBv260VsJLcgCdeof1QpPhBl3/7u1s7+UXs39+2HMoZbv9Pbv77Xvu35",
-	"WKNSKEI6YVPziY/zWMQ3//TPz//+/4OEBQpZD943P/yd53//f371o58XohPeiIoU4ju2iKRhHcpckMFO",
-	"r8JvXJpiUwennfKzSmnEE6ZWeppdrkX1Q7a+a15FYtUe/1pfvFvuZ4sUjszGcKvfS+OTSoJy27Jq6Der",
-	"CcIqNBhuwfzA7SpvziJudkQH73F1bh6ISs/6yo6HIzp4mK7hei3QzxyDsOm6dED6NI4Vkf2+YcFcKxb3",
-	"D1w6bz/VNmGiGQHmRLGq2JmbfCFtZT5ZAHKZnlUF3BzPXSLYMIvMXl619ndPbXrVUtaGsYdjxXQDpkIx",
-	"rurSisxQjMH1xC8nQDSNz2Y3Zb653YYB3h4+QIaQC7KYL48TdsplquZj0GcL8sTYJ15nf9f3VIqLav2Z",
-	"TadmdyScN4iz0J5L1Kpn0hXp1DgaFyrKi2YsvEx17LewxZUPBSAYmRSr6CAhU4o8R1Im5vkugbp0puoc",
-	"uxmZzJW80RHLsqHQxsAXFp6eMaolcQF/xdybKqpbAhiSQQfl4VkYZ6OYXOPIdYmWm4rMIm03z6c5GjKe",
-	"EMz6sCAJlVllxcNRJSjNGXnWZAkKh2ihEppmr8ZnVCYcYiknKxRMzx6p1vKgB/vE8718I/Ih5mRbWN1c",
-	"EhfOUnnLarmwc8OVz/iQquORTIpyIKsf9VcU18jsK05GTJU+trtUXsiHVCnCNVSbA1kHRLCnGgpgDgjt",
-	"KSbM8SdU2PxNB6Kwcgzaxumy+Vau01Nc1kc2QFFMGmqQJJTlTne8Dx6/ZQQjnZauNuo1PNq72Wrf2ts9",
-	"h2SdNdJp8mFWiX46nXtSpYpSWen4gSillyqWZ5yPGaZPml8D921QKSc2THFYlTSy9cDZ27kVMxbq/OfL",
-	"aOgCPN8lEt7E+12ax8pq8zmRxwExZxUrYNqzbpjrZSd4e+v2k2c7/s7u2dVut1X4eO3fLQ8+w3irt3Mm",
-	"srdsHQo8oxR+zyGmMmMaIDTO5i2O1z1oX7WOiOqWB7qKq5RBitQgtnlGgvQgJRJgJxDarQA4MpN5yhKq",
-	"sUjGA/EKzs0YHDFwsAca/gE4FsyCtX9JjZ/yCWAiNua1ex3vzoMfzG9YOJQ8nDmrS5XFwgLM5hhPhjJm",
-	"RbA7qohmT3Ulr7QLM5eSiYZnTMUgpZjSdRiGbKy33rNfVT6tPmUwX9RVZum0p3kWL9AZvpi6rBvCakY4",
-	"1eJYlhCa2tT/UCTa9f0P32M01sMK83vIwpOFhR8Vhnlxk+/ScAg+ap8E8gSAeibzUANcV+rUaq50R54A",
-	"oUOl7/JKhQW5KAg5NnPMsRizs9Pe3V/T2LeVRZ2d25U52/N+0FwdM+c2N7jUcfasm77HRCgjSArzUt3f",
-	"upUXKRk+mSkToTr1GjoFLDbaiI7HNtkMi+uOR1yA58N+DAFDtmAIlgVGGdWx7GKIrHhP5EQZwTArVfL9",
-	"9QDnz8Jv2K3SCRWKhoaMVKk+q9PO67YKf9ct805JO92f44x2z2eZ02P+aZZkmooxDU9YRPo8bmrIlv0I",
-	"y+1st9mNTMRz16grqG4OO8hdQkY0QhdIcYuMRFCsEM2hBRyLRiuW0/hihocn9667+szWmy677V3ZuwvX",
-	"neVnp9Fiu0sK9YPqtNKx3dB5YZH8muWz5sezKf+d90zA+Zvdz7eopsT8RAwzJUqSPk0ablWuwM3rdo3S",
-	"DXEP83xDJ4OX3wMF2WclfjCXMG4mBS6yCUtYhguhsbK20QQz/vJshatfli04k6rufDJOy7WPKxyonI6y",
-	"/ZlxzmQoBIZU/KYFslV8YzVDFPd0vWzLAj+bwZbuI13nAWUzfRZlhtxBhW2XipgpRbSMwSM2l7m0V5OJ",
-	"WWBaeeqCk9GOYbjPg97OrfZeu5J55Gwmfw7K82VspwGTWNFAG9Gnxfuv4x3Fr3aqtLWGOI7oyAbzYcQU",
-	"6SdydAAISDxShCYMiqMFSUXELJ6wA/9+Mebi6uxnNjA5cwLdhtRT/N0C2axCJPZuJ+8qgEhodGzdYaGM",
-	"05HI3WNFNIcyflJEpwcEADR+8IMf/GDr/v2tt96C0k9BHr19h+zt7d0mIwnFPr4Xc8G8zs7NeROzLlLn",
-	"BlIZOYDfriiCYGWlCnjIapAT7EKABqezGlrVJXg1EUE36GdzleaC5ZGVmBEpyAQSbNyre2zAhUJ+gSME",
-	"zBNz3846Hl4YR7YifoPgZGHHL8BTV6S3TRx1+JwLm8A5jH0xikQsqZW0n6QsRRTBVAgrcgvGTS45qQhZ",
-	"XAczUWA2xTc6aWsIrWgeVT3iXdmbYxGp7QcC2d+R17m9326fNTNUmxmVpVJieMtxkgrMPRokTCmv027t",
-	"Fwy/4iqtFjuOSrHj/F1F3Wqvwg+2mlmWLVmdZG2gHlaE5Yx1FEnBCmr33Mlfx8hb3RLigqvhim9paLy4",
-	"VOyqhGdLDFVwIXm6aSHXtF0BI6I0TVZdoGbmybuyl9smq8djN9XtbY1Hpqpn61WKvCJp1oSAqkRJtu8X",
-	"kWTzruxdAPs3THAT3p8TQoENnw+Lv8+qkFHqbBqADwVgyyuqbLlUqkKALFoHQpRDqo7olERytQySwnGo",
-	"QTi9okig0l513BQnsWSCTt+vBKw5/lQKtuQBgE1priNX7x0+OLzWIMkhO1h2hNki+sXgaz6AKiK/n+Mf",
-	"zJikpwBQGZMMg4lcHVMe+UTLYzXkY5+Yf42RKhNjF42h5Oma77LzSlvuG41dZTicbtJmWK0Z/JNTltAB",
-	"O3avzf28Xsfb2b3dut2ed0KDWEiUzu46hjlkgf89z2ZLVP1uFAcvx5o6DvFle8WvpmHMjs0UMGss+wG/",
-	"2vVLwbLiiPdu3W7drB4xoB65W+a9vFULsRCiAmJq1SvRIPNgfnka3DS7ZnN5KI52WpVqRuX6zkXucB2Q",
-	"gHpMTxgTGVHCt1lGS4/FckL0RJZzQmtRvWa2cd7fOEWXTI5rbs6nu6t6TjOE0GjHSpRQHd3vyXQw1Ii1",
-	"Z87QNHc7rGPVzWzc7FKUh1SeVCUXceheKxRYHAqCp8TYsxAQnuUEDU79zJEZVZPhWyzkIxr72WYCJBNV",
-	"ZETFlIxjGjLl2h1l7jXABC62hsiGUXRNlZ04W/8uS5C4XsqX2K9Ol/AXyM8cXdKC/uQjwbhbM4ffzMbb",
-	"JSq8uGo/lye1VfencAjH0JywLy0qvl+RAldoabg4fc21PezbLFjIYzPPL+axYVAez2e1FK4+W4d5Gw3b",
-	"RBFbsMHl34VqLduoxXXTaOiNhwccc3WcFX/Vrhm+DNp0UGzNUbViM9u4MN/uYY64UGXImTXDQPbVR2/f",
-	"Ibf3r9+8VlGjZBXsmRijpr2YHRA14Toc4tJztcS3VX7E24DQhqXOmbKQZVRQBVFLWQ2N5GBaZ59595Ql",
-	"UzspOM6N8SftWgE2UCWei1Caijof8ZhC0wFrHofUqM6t6tKDYqpt+UH/Uyo19PpDEE11wsUAyH3I4nFr",
-	"sUk4P6TvHR09JHhBtYCyqKhL7jUbM5FJVL231em7h3juYT3Y03FMubA8dY6DLUTcX1pVYxGOYSLF+FDJ",
-	"pCst+oJjgls/x+wo5PWwmuZB7leXZT0jl/tssmKS+4LTttLpKjfFoCIqdsnp5QOvRh5zLWmrJw0ddHwk",
-	"eiBP8C5nN1U/0kEhzz7w3cfvPyD2V2REN263d64RLrQkBfRmYzzKaLrcHFpu0BdBYiscCuIUSj6rU7Zz",
-	"R2bDEDwd8bg6cyGWg+OYn7CYD6WMGgLQlrsFL3Xt1T+ovAuJj9iCPqE+6R2Ybc2/gga3mtbUDowZNRJ8",
-	"tWWxt5VwfVfVXe3SltZkblX9kut5brQVI/ELJFBFPY/evv8h44PhIudqZdi3v8xpWCpRr3IbjjZ+QrLh",
-	"E2bzeo0WZO6vXqlUAO7g/CHr0ZJ/tZgftGKVT5agOZ+mgLioDQ7DApxePyvqhSEvmuUF+AizBd7EUViz",
-	"RVQdy34j499tZkZE15chLYBSIDIo8qXAlXcL14MuNk71+fK/LLSBAfwZiEbUb6kmEZ22SNIfdUjCQugK",
-	"YMxkn5SsZuyybixlctU2CTYPm3ARycm1AxLGp9h0b5gmokNmGBA+4urTaz6ZMHZibO/jkk+GXNXH+a+y",
-	"p1hyyiJy9eiaeSr27javQFXkqU31Jm2fjBgVx/Z1ML5Kjl5XY90EngZ2y2HT1OROGw1C0BGLiGKDERMa",
-	"h5z0R5WKA3ZHLcQlKoQJth5twi5cYnR5SKB+mG1MZI/2eMz1NKu2zPwARe/E+TEbLAi3YRPHa2CU9mD5",
-	"9iTOroSfd1y156F8rqpYFWzPnViGJyv6aBC7I6JT1/wrYWAZ9GUSMtB0ZX/edLTFThXt88G6NvMhff50",
-	"psy0js2MrGqcQUMgDAQ8YHk+NdxduyZ3ywxpRm5DUWCFmYWMwCd9OM4jnFUPDuEENATbW1PohPdScxOm",
-	"Y8A2u3acKh1l7KZwpWp1RRifduzF3zWGFAs1i47xizdIxBU47ViUKy8+SYzlxCJilWdHvVcUgexoKAI6",
-	"IONjapbP74rssQX3vpC68PRrPoEmgVIcj6TQQ+Rv7vfjhGqGP8RToui0aAKFcsQgScpMBrmdm84O2SLj",
-	"7KWlcSv+lEToqVMHhYvId924yRuFr495H79tdYX7nSsi0jjOx0JQWYTmUELCOLkwtvbV3uBY9CLsQkN2",
-	"sPl5FbKL7fru3noNAdubgy+/jaWlVVUcFvNo9shNwSsCoXYmNBMhm3eTNCo8mTWbzfv8jKxrD8XbWYF6",
-	"Y+WtQMANxXBtScwCjlqDRZM/FE/fOuzYlsTgy2tXZhavL+mPjNkADb6BzivDpnDreeB2bKbz2YFAF/PZ",
-	"NBsnGpDXIos981eoztXHThg3zYJBsBxcO5t9gx9mBP9OjusPsDlf//JH33zxN1/+8ufPf/grZwPaVjYV",
-	"nMnrtFvtndwc90Z47j3fKzM3r7Oze7Zi3fDufK6OW8il24jSeKPCiHzNa/q8Z5K6ECDrS8cYHTTV8qSY",
-	"81IM51S6OtR0WoBMz438andmLSPJKWPpAB/ipS8/Lx61wFy1m1X1LFuyaqKdkW/JbLW89fzwr5e7vjpl",
-	"W7pZvcH+GqRVgYfZCFB3dRqp1+MXr/q5CQBk4OchBdZCYF2dDl7W3lgs0LO6OT/MHriCBfSYIbs0O6yu",
-	"EHDIE6pJ8PD9x0dk+3RnG6yiLTi5KrBRRA2VZVa9h5+uKHgE2ExFH/xsO7ZKGbZRzmHuic7wzjIZmP0x",
-	"pgnTEj5UqTBOVro8iezlezeuL8XXnBW0hdt3dpfePcl9rgtdYrl31twEPpfq4S554xLyWQdK8lCRwhMK",
-	"cWumyAk0hQKjBU0RaKSL5TQvhD6WKtEvmV5qxrMm/Sx/WoGemnlsi5TVBGd4BdpbNtpaWnyUik08t2G5",
-	"JWTDpoIbaqv1GRBcK+dbMuzRaa3ViSOliFNdvW9eSgk+DURjb5i68SLzy1eooz1h42ZLFlJBegxKYg8I",
-	"8B+n5nNNbJav8m0omAki2IQlxjxQZEhPGbAdAQ/MMifmV31NXb/OdGjg3F1LfXdVIvWUgRlguHbolYOM",
-	"JbMW2DHeJtpNmW5aWbx6fv75VdLmyzxvPMxaDc6fnOdL2INpiS0jz3Ls1K7p0lx9x5jWMi8A3TdLk7LF",
-	"pJXC9KFtPov2rZbWFw2kXSL4yZBqdmrPSkSn1YSdMc2KQj+jwF6Be4u1tgdAJoshSL1GIKJuxS4ggphJ",
-	"kY0jiK653AwYKS5rOcMaHYjXF/h+CnhAmSfw+s5ua2++LGr1OGV5h687R3yPKU36vK+HLh6F7vv4FJkm",
-	"+F0hscBcqCU27sRw2zBNRKuobC0Ngb5iUbbXNy5WyYJKKOdz0/qenJTDuxOqyESKIvD4hPUUR6z+U+SN",
-	"SoYcsbmHPImOxzSBtjAJ67MkgR9odGroUmFhzSlXMFr2dMh72OfA98ZD7AXgeo9yLPL0PZA+1W7jvGql",
-	"qu9WbU5eo9y5mpS4ecD0Zi7gTCXb353l17/+/T/6+j/84utf/tNXP/6Zw0xv5ihm6ChuDoe+GIF9U0hI",
-	"h4Vent53kmQw6PVQlXAw5hh+QjPv3Nq1LlB8DWFDKnt2DQlpkkwJ1wdO+0VzM5LiiiZgQzZUb0pvelaD",
-	"6t5UqW2s+64I936xcCYlcPfiepUVqVW8tUd08GYan6yhRZXbZ41TDbxqJE9ZJZcpJD1t1LhycefKTbDX",
-	"S9UL4cy6Htc1wbQLmLfsK/K0TTDRdwvtLj96Ukb52rh2O8cHmj+I59BkcwaDaBmAawaeUwTSccMowfHU",
-	"7MB6kQbHaAuBg+981N66Tbf6h1tvP3l2ozpmMMOoyt7mtr8h57IsaQaNg5kRAvSq4b74k08iPuBGfToG",
-	"/XFrBgbmxt4iFJhud/zsvTPz74Oz4yflj3VYMGs52Cv1rtoefUd08I5r31HCZ5jtidKs63sYp4qfZn6v",
-	"VdQBK+KtZmiFfB4OlgpVLjPjFyrxz0usFxZjvp4i01SNOOdMZbVrEmFgjGmr6aCmxupFSdt8kZ+9ctBi",
-	"JVmMO1hc48LgVxbIcAA2Y2k5TtZ3buzf3L/VK5fxNWFzM/RSdpVUOO7WD8KuG7crUEc2vtmebDXp5ovj",
-	"5Eu503nEWDNOt36E1T1irfjqmtKvRBYV5Zab7+Wq+1e1LBfg6dqkydETN+oN9nFBg9GXrtUs7Sa3riYx",
-	"v9cZZsb6zR7QC2glfMRGsgRm0fEOFafbj40SOqQ8qwfseF//7Itv/vB3n//e3z7/488vvhVEWaS/WUJw",
-	"NHpjHBPb4xjrBzCoc9VVf19bCCg+hxTwSWqjGhmsCWJtBCSMKR+tilBy7/DBIYKScIczh4UPhYzgoUwT",
-	"DNzZxOGal1RWnb4tEzJmclxT5fiSdQkHjG4LSytBVNZtYIEnYmPc0KYon9UU8p6csGQrNEQYo+2SWytb",
-	"sJvHs1CiDpPSKgxbizSGEiWt2k7VEcgm/gGn9zVFv8FNuQiphPxxI8Fkx67XaUK8Mj1dyNbO7xfHUuKV",
-	"BLHrNrxKW+KXrTavqO9yltxxUCeze7taQe6Kxl/9OIu+zroxv8VVqU6goBvYU/NRaQb7Zt3Q4B/ywTDX",
-	"Bn79N39qTX5zEAt33MrvGEvNhMbQjb3tq3/96fMf/2TBPTKJuKDJtHDLn/39r3/455D5A4TCCs4HCyqy",
-	"C4pYKiB9otINyMwdKwuyFTlKRhNVCGh26M9WQkYJy/k0dK10mnxdVpfHdthukIWH+YvML84SAHUYzTfJ",
-	"XExMvoePXwgrOkMGc5td6SkEqDcO7QbretzWu1vyMc23fBAu96EU2OQWao0reGvzFqk5oVQAYsNvtTOo",
-	"27sSj8jnsnTnzsWYL5HCBhY9Z8njbGlWNGkqPZZYzJLRndkly/6K8qqPjZ0wB0e1wvi0ZYPgcux1sA2T",
-	"S5M4a8QqV3g6tnKyj987a8ZXG/DRCzDIZhlwTcNhgJCy13IJ5eDQM9UYQExEFQWrtW9c2alqKWDOQErk",
-	"CLG8+WBoE1BgqHLCsH6n8UGojAddbL1LZnCtESHNjuRaNtU5KHizxneWIdYhxdOdIZeNE6aY9gmLla0p",
-	"QD66qk8OHlMM8s5WLZZAVZNabi4TW5uQ9zjAZ0MuqULAggVNJpqu11qUfUAYh0xXPWSKEcQMg9GtTPOl",
-	"QHUxTL27RB4YGllMeuclo6xsOQ8BtY5BuKZ3ONvYF7cd8xPNQeRnUw4z8McmwJE9qtjxareELq8sy+Jq",
-	"1i5tjc7pja69vbBJ+t7Rzo18FNlF87i3WYczOubFBmcZpK9DA4UdWtK6bJnwzle8ETDqzC41uifM0//O",
-	"Ne+qaabATKPRdXOg1uoXXtrmKq4fy5DGkNFcB8W8NJ12405ahSOcp8RbCnv1AsplVKisYU6WRF/cp/IG",
-	"+DnYapGOV1Rz8sVaL7F+7cOzojBw67S8k/JM59/Nj9hMzALaMmHvtANCiWLG6IGMCa5IwvqpQkV+xQ5T",
-	"53EgVzhcixtSJSyUScQiyPAM6JgHs5rai2o8dR5nfCaUvHI6gCXqJeflItz6Be1kI99+cRar63Mv6tAv",
-	"jR+/nDPyMihwndLM+VfWA+KDN7WmnwKiR1ntq1icMGbC9mwyd4JfFG418gjvhaSnXG/L+3lAwQJALVUa",
-	"ir9tTMiNcVFn8DwQOSmcqb0TxHY2cNBKCA1Fe/KUYTf6DeFVWV8fy1Q3GRCU6c8gPCksHO0nrGnrzVcJ",
-	"0HXsk098ckqunhoNb0Q/tthf6loF6N/mwKrZYi9GTzWnloVpwvUUrVQElGI0Yclhil288dPbbsLvfnjk",
-	"zRXS2yYw48SsPkDFBCN6AsWAiNN+wj7leFEAFUs2T3Iq04Rwq3GQcSJPecSSK5A3mfnzcQD5Kg21Hntn",
-	"ZwA82Zf1RaWEKsU0GVFBB+Bo7hjCIhTOMBXTK6pAcjRhWJqISGmRYQD5R8MUJjKBYxIVvp/wOCaRbHVF",
-	"V7zxxmM+EFwMCBetN94giH2O3du5FLYJRrB9uhMQwVikSGCWWCb8U7igQ96EiSJAZAiLhViRQau4nLDI",
-	"2Gp3ikuqDrpinBgl4w33RPaGT8ZUaWZWGuvlwGNK3jiC8hMiU/2GmdIJNFjgmihNRaQcaH/ERtLaIC0C",
-	"jdfziQg6QjyEroC+NuZunBBVJHi65Uh3C7veBHZ13uNKqzfeIFSoCUtI8KyLorbrdchHrVbriU+6xfYD",
-	"5vuu12q1up75xSHrm68N6z8LWgT6EQSFewLSo+FJsT8B9pboCoD2oyPozqihI0JElEy0T1KheUwC93wA",
-	"/Afp3SJ34BmKRBICbOzpmCcMk2voKSNCkoiN9ZDEfMS1neaHCddcDAwFPDw8uvM97B8AqNojcwzJ2CgO",
-	"iKx9c+/2jWsdYL0IPTFihnsA+ISCJGLgwT4JjNgLSBgzmpgfWkhdXaG4GMSGVaKCmucjE6UBaTy4e0QH",
-	"ge3JaVs33Otv3TeDCIiWGaITwEAawp7KFKenGBPk6v7OLpZiT7hi18zh7Qr7kAdSsMKTBkyTvfY+mQx5",
-	"DBHJoTkMtkKhRYJTGnOjOxybd33X7GFgiUEVwdCHdDxmwiKymntVV9iHtcihIMG9iI0g2BFOt77PpgEZ",
-	"AUAHJQnTyZQo2scq0Ju7mAPVyXG1sAxZKbMp4CxCoZ6wcUynLLK0kr9Bbz2yPyHROVqG5mdAzAkjrlkD",
-	"cdj5HVh+QKQJQhmxwCeUBAiAHlRBBgYzmIEBucqEYZOfDq/5eNKCHDQ/wPMcYNOFj54EaHpAcSihmjBz",
-	"XIs9F0hgOGcAVBKfmrNruOCingA4S1BE33gDKdgiQBIU6KgzGArN26G4LmLkjTeO+IgVlwf6vnJBPji6",
-	"c0ComCJp2Jr/KAN/5KorDHNOjRCZdYRkjbha5APsBo/A9wUkMlgX2yoe0OntgUKtzpqY+Nr9dhsRI2Me",
-	"MoFdnGxI7HBMwyHb2m21Pd9Lk9iKHNXZ3p5MJi0KP7dkMti296rt9+7dufvg8V24J0+s8UDqYczhm3/+",
-	"j19+8d+//vv/4+v/+p+Krjhvp9XGm+SYCTrmXsfba7Vbe+jUR1yV7SGjsR5+av4esAoN6tAeI6pIDP0F",
-	"FAaZx4kEcgdMYuWg+1WLPAB+LSQKkBaEFi1/vxd5HfOW78E7QUFVYyksKPxuu221T22j+HQ8jnkIt25/",
-	"rObcv5nfUp5kgWy6zEiw7wYhP5v/wE9Zq6S5YL2XcvXu3j1lYyY4d2qBaTUdKAiAs+SUh8x7Yp6xDWK0",
-	"fmHvDFl4YsF/qKY9wEY1ZD/iA1wulRWjn7CpzchAqQxEd8oS3ueW6hqt+yNGIy6wR+NmSx/C4BH5F8eO",
-	"2wBRUOX+zmeSb9L57pmZ0bRlnnS9vXcOU0hFYngcRcW7di6WEZQmBLdG0/OY1QOJAbnpAQlwmAFR0JnM",
-	"tvqwFXmLifUOFSVqjSSQl9HMamn2dGcbJeOWYlptP8sL/o55dLadeUQqKfqokI9iyRVccFD47pNeGp8Q",
-	"TQcDw6BlUoy6W0nuG/WeRy3yvmAEivGd7ghYvXFs8dVG89Qdc6XvwFMeM43RpbLBVeMLyi/Zfs+oWuAP",
-	"WnIh6m6Q2LDGKWpGHKW5oKOqgmOhpJX9QhpQpOA47ONYql6RjXn7obkKLt5pdPEOXrzX6OI9vHi/0cX7",
-	"hSO85GJzFZB9RuhG/Tf21yhHETXWmZZpOAQ/iKN1IClwwD3dshrVFp5fs4Ef7bf34acZKyO/s2MOpffk",
-	"bI6y5trcwfVXjK2QHaCg3A6pYREyBwuf6kJ6T+lMekV7Hv1WOYEt8aqD3xGOfNGjU60FZJSm5w/5TJag",
-	"D3hTgLBi9GLrpA6MSWTZWKb0gzYYoN0UWDQ8Y0TbjCUiTzEdgEDekn1d8M5dhGHE+7bwt4AYFqAQ+8Qu",
-	"c1cEhTaGtj3Cd8lOu90mhw/egjrKTtc75eOuB19cDbmeku+Srvfl5z/+6p9/3vXI+49I9uVXf/F3z3/+",
-	"l13vWnBgVEMmIFMBpbGAzroWB8I8y8ju9x91xYg/bbnZ4wwNU4RB+yTYCgrQXWboZt3R59chQR42CnwS",
-	"5HEj88lQA6j/WEti7I8hoao8Z3SJWPArdwkJ8vSvwJiiRW8dQqCjgw5A3TFDCjMzJnSKW8aejqmIAkKj",
-	"SJHAVrOYUeGTzV+QKhCgPWEWGgw5MCByZoUCCoznkMZxiwTZZjJq1Eo6oWg7doUxHhHLwiz1AeGRT6yu",
-	"61ugTRGBBwERN+MJBaWJJUhmH2IQxWjYCmGkcKw+5EsqALuhAwUyyM3Ptxvnk4xIZQLTCXznacGnAGvI",
-	"po2fwKCFudvPPaZ4ZCw3t+L4PVoLFfKs4HV7waKsyZU4mLdhHVa547FM9GpvMCSwyh13Ybea3HEEWcXm",
-	"wopWFTNsDfFUwFCkA2R9PMuEBb4MRmLOmDUdeEX2u2I5wFzljhFr6DFDOJd8fFwozWhUNxB7Q2kwy+qG",
-	"X6w2Y0feXJF5tbSY3d0mF+/ubqzFFB3tTmspFVlUKy67u3WKS5nVoO4iVZU5CqIGhRN26nRNvqmYAmt1",
-	"DjV09aGPq0Ugkxac7XIiXMB6SI3tSnjkMiFHfuYm5Cg/snC+QhmVKkaChx+gZM9Gvd2bbrlrt3i0/Qyd",
-	"kWfbzwpPOAt8W6koAP3POe3yNIAqDouy1VHmyiy24Cr8PsRUl97x29ZJaXiNNR7AZ/KmjKYrmq5g7Vkd",
-	"JQfUw20rJJz/6q+e//KL5z/5V6+YZTCf0+YaS3rP/+hPvvzib7/8/Kff/Pwfnn/xJ9a8HZhnjROpxjbo",
-	"udqZtzksZ+XQE/jZ5zjOzrlznCpugyMC7okNLeHtdy0SWtVT7WXbd21p+XsyXAil667ProNRvDI22a1G",
-	"F9/Ci283uvg2XLzTaBg7OIyd640uvv7SODDSRaEnUD0TZkbWW3urxpa87Tdiy5OE66L3Jed8LgtkCb9O",
-	"MPijULfmhv32puDpCfDQWx28wDCN2YCeR8Nwe1PifjMcO5LMYgc7hk9FV8hUgzUwBnRVNirp7jKJWNIi",
-	"4HaxeM4RM0YIREYp6dFCMtZYJtoGRwpYvBAGTbjWTLTIYVdY3g2vkoVXnbBpMaergq/Duq2vOl8kX5+v",
-	"iCxwezQ+67n9V3/xX57/Xz+dy5XzDrd20JWQZf2qoRyXKiKhOsKCsqLALz7WvPabv/4fX/3if//mD//l",
-	"+R//y1c//YNf/9l/tWAL1a/bnX/dk5UFx5u2uUMDuXH+miq83ELJVSmsgsyeiFfL7XbJ4itZ/IeG25J0",
-	"TLREN1ADhbsno+kWxOG9zq29W7dutG9tyNW3rI+tmrO7iFvZ0wZ90rOucMBx8875OWwxd14yIXM/y5Cq",
-	"VjWffIeVvAzrc64IFqBRrcOanOAdpi+UGbzDdD0/OJrfq9eXH7ywI77uqX3EaFR5aDFeVH90jc27JY1c",
-	"znS1Jjby/KltYoU2iovlhXfWVM6UtBMhJ5jnVNTUKuO4GV1O89T6lRWdl+Fuu9d/IAW7j4L8ZTiYlp3N",
-	"tW0+89i9JsGsB1LflxEE5n/T4nBwTAsdVXtTQgXo95bYr6iFp7WBUbW/ip9rpeOAQPJNiLpw5gxNj9MF",
-	"1lkZex56sZTlMjqVi/bX1d32zjVbMmwtO+hZIKMphi3MJ/aUKw1xdMEg6IMJgcZ2Mw9oX/OJkpbXTCRB",
-	"HqOsf2zCxwytRdicK8qG11rkUEwJphmDL5bGsWGyIzolkcSRQkw/ZAeQ9mhsNh7HpAe5oPkhI4dzPmtj",
-	"tO23b2fRwFTgFZis18ozBzvkjcBl52HqIBXZdLvCPa9D9nd2MxiMBPsA13j6xun5cMx7fcvJ5lz1b0Li",
-	"Gp2fNeSMWm+9WVKwWyFzo9pz75ZlNdf9Bfgen//hn3z5xd/WW6Nf/5f//M2P/9/VvYUPL9Loq5Iedw3p",
-	"seigfJQxsRlobrKRTLn0eb72BnEjs3Vn99vjIHUuxxcs62/7+zu7GzpRFaPJIi/qkfMrWn9ozJXGvH4s",
-	"asBsYi4IBQHcwR5ALj/F5b+QVEE2g2ZJn4aM9FIeY82CTc/XCWOY354lzGgpMaEW29B/8Oi9FnmHn7I8",
-	"0+AqhfuuQcoBfnms2VMd+LZrmR5WSTuc8rlY9ZgFAf0gMcPD7B2OBO6G3wqgQnneSSWgkGeMN5Ce7g4Q",
-	"JvZSLtyVsLlZcMv6PZ+AB9G6YXbbvqdkor2Ot1V868ri5jHSxwXJm9c1HP5qeBNeCstDAtk4Ln8+bohn",
-	"har5M2RmoCzOs7Wsr2zGoGWqDUHZJDnA7VW2QoUa1f+BLarhisRS6YNcRQ9Iz6i3oPEYfXbeJYHXrR9K",
-	"L+jVq+uxpTO6P78WbznswtfUGl9JwViXzHGRGoU+q+1yI6uby2m/2lH2/owRCVpGbk2BSpHXdbkyIZUm",
-	"p/xUJi3y1lyilJG0++39hV60S8/Zpefs1fKcvaIuMkcqzvHlEhTKRHO/zmeVu25c6VzM+hpTfE8YG5uL",
-	"eOLqUqE/OlalGlaApa2Yl2mdQ7ZysyuwptW8wuYDYym14TVQEAXJ+JWOoWKqwIsUWy8tqQA45hbM67fq",
-	"nTff/Oc/xlQCl90FvXjZt8Bbc/RCnDSvpdpw6fE4D48HlhOdF2v2z8erUbIDtguRSbUgNFlrK1TEIgX6",
-	"Jlhio5Lg+i+eqyUxyrJBsIHLfQ19/x1AtfsNUyCMwYeBkjyQZATrqmr8Kir8+sqD/5KjcYA7K+QkyySs",
-	"DL0vIXKCWEJgI88pIa1FQacXSP+XUvVlS9UVBOW6hxncwAXfevlcby6Bzk3yOK9wLcQBeJl8otIR+poi",
-	"qP48ZVjMncFvYTpykuZueKo0CeVoxLWx53WOsrbQkr9vx/MCj4l7Rc0psSvS+o00YCcYDCm4awobpwiN",
-	"bBLX+Qul8zBol9A6lnnWkjpCcmGZLRekL5OQZTDw7kE2sgR5mmKcauCkE6pIhkzTN5IKc+8RO0cgQIJF",
-	"AB0nMkpDphB0Cot02VMa6nhqjOQ80yQr5HVnzKbPUYR/v6IAGmdIwT7GUUNvWVdIBexd52n3VJH2sjLV",
-	"x7hCL/DwwRsAgL3i+L0vHML9mCU4zd9MJITSCXQ1zhaIqQSHYEl685Nnuw68lHOIg194CjUd5GmWs/2U",
-	"7RmcDCUZp9ocQMgf8jGXCDH4pq2FhH5khvASVLEjOqgj9sM4hmr1WUSGS4qHZSkQOfz/VRcuZpDbzzQd",
-	"NDHWM4rOrXSHzWeL1VtkH8DyGECfRTwSV/QyI/2IDi6t8xdqnVsYgX61N2ldOgV4CdTX/Zduph/RwSp2",
-	"91xve0uvBb0oYVRZBz5gYk5zTg7RBEWnqlPQb+z1Qgrmd0X2vXB3GxVsIGW02Hw/yJKX7PMAQwYewBWg",
-	"tiAWTYvcE/hw23q7K6D5coYSAXCPoZ2ZFKxWDkVLElXP6TiumfiDq+B1vG9++DsIMrh6bOCIDh6mILzO",
-	"Xo6srLPJqFJ8IEZM6Nc3B+A3KOPmIZxr4JViPVa5yLu+hF0uk9N8EUhWUThfwTaMxhZk1jQcspHFS1ZZ",
-	"D8cliiZ3CXwv6PTMd1+sMazG7iIwrnAul7omcV3sMsrkr4MrIysygG54m2QAVObUfiCgDMVVQ7TI+8Vz",
-	"jBLR+hdcvcS8RC4BEOiZPJTyiXHTuVgol0u3/Oviln8pUmxhRdCLzu+ZkWYW9nKh2MI4d5+xqGMFVu5+",
-	"xx99WxlmAYdR/R7QMfosdwA2T7FPghb5vk3mQTc+fJlBv3fFkIootgAgY6ocnlRA+5olwUHGAKBUjY7H",
-	"gEuPHQ6oK07Tc2jyFrGkyJwziPdCcpFFKjkUhI3Geop51iNGXSq/eSZNnLfUHPE6r+ddXNT1kfkqAOhw",
-	"oxx4OTTJTIhin9RVi8GSVZeKtSvamCxut1Q5olJMFJtnVA1kpmNacwDSF8g5YYPqMuxx96Cww8Ft4kK/",
-	"OgxwXc7ztozNWSmUrxSz5mrQcJdC3jpW8tTCQydUL4iGHMYxHJ6IwHV5DmAGud+jimW4/oC56T4gjCci",
-	"yEZ0iiiy1XryXTuaRzCYlwGSWX9EbIeC2gNiW4sWT8dMR7Ynz/aquum+2ENSWMHl1Siwmd+GMwKavKNl",
-	"nFZRiwcirT0YxaDmwuNh1G7c9rPtZxGdnlUo3DONDLOOFzJiZbzoDx6/VQMHnZNWPRJ0Q1Kbo/C3AcLZ",
-	"HEMpbGgQvHRUMzKUcaTKg8xbu1ePNaLTZoDV1Y3gFjsa4SDiUF3rHTNWwZ7qAjPywS2XCq7z2IllPFzZ",
-	"TkyBuTDAJlruqhLDanXFYTG4bW7FZlgaMaBtzxEHaQYMDjUibfgarB+6GTP0Zxj7AfJp1B3hKnNH0kWT",
-	"yphM9jWgNQ0oFzV+xOLBfskFOev6HKHTqXez1b61t9vc3VjiYOlLhwgqrXONjQb7+O2zzy7zi8+jvNAG",
-	"KwqiqEYSnUfFdEl0zViJJTT9JRF2uMii8btyZUyixJQXrqymhx1tMDsAMco44leHcRqxyAV+pmPDl4GH",
-	"yUT5wHn9rgiHkof2RlglYBaY99IhTMh0MDR2GtRbE2pePpqp0K4z3xDG3FZwvUD+UHpPTSDfoq98W/Qq",
-	"SAMr1MiHVJAedPuEppG1UF2NC2KxoUw9jd7D3zPIdkeKxbYU1QaFvfP1bh2Dk1iuzdtl/NbQHc82z5GY",
-	"+6aOwOzvy6DRH2etlyjp89hqvgckHceSRtij8qlGVpZBmNtnbz/DP8Dxbrc3KMA1wo9EaWoIFnF7WdzH",
-	"JhsjOh5zMQjytpgklHE6EtjjhIZDZB0t8ngMQWeayFREyB8VuLWy/HTzwAwTolNObSdX3dpcy/uKBCfc",
-	"NsDQdMCwE0aahOzY4ocXvrHtBwuX0NGY8oEI/K4I5ESwxPwINefJ1PwJ7VhFCI8NuYbvuIhSZX5H95wD",
-	"uCoCSGE9cMf67kIWxworB11fLAdKf9gVgk0c5jB1gPboInRQ5oCvgJMhAW5E4MNaRyTmJ6iTFxKvfdvc",
-	"BfvRxIxkOrmybVGOiuI1b/NxXL/Yhe7ZhV86hJJYhjQGcyZAq2p3a2cf+71ICMS5+ueukP2+Yrp43dFO",
-	"u9M2//1W+1an3XZdYPCZ0O2wcDFxFwe+u2LGWfOpFMyMFpuMB11x1bZsRGwS/Pp4xIVMAnI1ZJD03Wfi",
-	"wCWnuqa88NSJNM9yplRArtosWdyCK8r8WgarDsASA2pCfScgV4Os6XWpDz482lJo3s2xXBBuu+pA74KE",
-	"zZwFPGu0aN1Z1BYgSeWjASwnV5Q7aDbpA+jFvA2SV2ZJFNqWAZEU2sUytOFmg1+d8vsNDdvGkwjsbRgD",
-	"m4P0BsQ4a2c+/t7h1u71G5jUq7rC3mEHTAFZWxGZRNzQNh1JMSDsk5TGZmaZzWtG2CJHSWp2jQvwl0a8",
-	"32eJIUDzq22wAyasYODVL3d3MKcZ8L8TOSnhfwP5xlww3zE1C0ahpHXmKy3HeTzQzO6AKIkH2jxN9vP4",
-	"Sg4MZyjDnTv7Y3ANH5jl42D7b2hRUd58O+98e2CUmBmEa2emA79oaEoUUgFYPJC4FBEjIuKYXDXfQd9R",
-	"RZgIZcSFzXHCqIndDZy304En0n4By2/Gakgxv81szDXSpzxW0CaXkslQxqzoQMCGW3al8TjlOnaeXMWF",
-	"7fAa1PfFQCXi9eqK4RxhHe/Ogx8U+7iH6tTzPStO4UkFjuV13MfQRnSq+PZckKPAuZ2/6mwW9DxzYBXt",
-	"ruauDdyDi+mfYfe/HkkuU39QLYFXgh50CTF3ibleDoWzAYesSe54SqV+vty/Ue/XcIr8jEujQgevNRq/",
-	"JyekT5N8nCBoXEt+rqFYJoLs5YoKtHXZ5ctCeak/zkeZ5nWJ8PLCEV42PwP16R/zxuxqpAi3F9PHFliw",
-	"q2eOFR5fE8N5zESkMrXzirGGdVauE9zBF2/dtepUhww+5eMgQwCeomYvR+OEKWWUe0PYH8ues63dhU5s",
-	"DanqCiYiI8moyIUZ1aSXMHqiIFXftqF0SmiPDV2jSevVQlUS3geYaxalnrzD3ySpGNPwBOxRYsxRfEdX",
-	"6AydDe0Gq+7pzIjlcUySVAjITJcixFRyw4BgwH4R8thqp67UEFRXe56rI0NWq7AbuaSVrVnkfOlgR2YX",
-	"2kX6kCfksb7ZHSuFvplIR4ZozfPNAyImNNdTcwoqw99NVEIZaqa3lE4YHZU5Y6YI9rigEJaffUkD3Wr3",
-	"3Jjxu7JXx4k/lr0D0scMDq6NPeF0nRnu/JqrSq8IkM1rrVd9kOvfhmPWyZRi+5qd9s29m/s7t3b3zS9C",
-	"bp1a62sGnXIRek1jLcxcpfmIyVRvYTsv5XX2brTbC9SzbbBLF+cqJgjWQTWZGC5oW4FBiB39CeAZBbEx",
-	"51lokUNNRlJpstNu++12G7jZCRvrAxIY25rlXgCrBjqozDheFDO4i+P+FgQOYCbLowe4Ub+pveYp1u1P",
-	"EikGuX9l0TG8YGXuY9mrP1XvwSxkcrJGyOxd8+ALS71jyqZJjWMZsaxDQlUKHi58SQux/faWSuvHeOtZ",
-	"pjfQJKHTxUmzJ1zU9meGngmLOkW/zBTAd2Vv+Wk35POtCRR+jCTrjil8rDuI5seZ8LP5avvZx7LXzJ8A",
-	"RghXLfJQxrFR6jA1LYtkGI0/DUPGQLNHGQStl6kIWRwb+yRQae9jFuoAyl8zj4Q5sYrUYOIYJfOVdUcs",
-	"1oAvHREvHmr2YyCP+SOwiQeieFZWJb13ZW9WXGVnbBuPwupOB/fQusD+oTpRhJJPUpbimbNGNxxZLSEC",
-	"1SIfFhyAfS64GrKIcGHDL0qzsbHZ6RRiQ3CnuQFaoMdmNaZotROuugIr2liUpQNWRmBgumsd4Fe4km3x",
-	"mZ/Jj7ysQzsvAFOgpQUHfo0jPuNlH7HFpWXQRcwhu2l5wgTBq3roBRvl6TCodqI/D/RRLrApGdip9uYR",
-	"nRKqTiql3n22XjLfojBifUKaWWgQzICmMpLQ6AFL1TFxE782n/mIHX8qBQOuw+n24yEVgyHlzaOB92vz",
-	"i3GFvw3q2YdDSeiI3GtcjJERIaSYbgHq1+KyJLyE9KbkhNXgPAHM2H181ItGM4PXLEJ5wvF+a3RvRGgb",
-	"ucWtgiKrYDtz8GKV4vwt1ueCKTKUk5mMH7jfKNIP3398RFqt1naSChUYRiNcdjIk6JB7WkGP+TzlLsf0",
-	"g1ReDAoqsM67IsCbW2F8GkB2z2dg+JHPjCT7jOSClly1pZnqGvnMXLa1tUVK/5ovk/6IfEYSFmJVXB8c",
-	"3/DnSAqmaTI1A+lRESmy02pd98ERLxXXzGWuKTaA9LDPSDDhIpKT44hOVUCu0jgmQ660TKbXfBJMGB8M",
-	"tfnhWddLul6H7Pik6/Wzv0bw15kdbhifks8IezpmoWZRDt0J2WQq/8Gi90dcgd+MmaUI+nTE42lAro56",
-	"g2PRiw6g8AX+9M0aMS3N32ZYQ5nwT6U4Hkmhh2Z0O7vma/e844Rqhj/CA9ut9o4b4TBNhFnzRPZoj8dc",
-	"T43lKmSOgTjhemgbaNv3lEZXGNxo8ejskt5uw7u74lDA1vUgsUqRHfJbWHqUtdI0n3bbPtlv++RGG0jo",
-	"Vpv8W/JJSo01yBS5amx+cvMaMUY/5MxhzXMG9Hjg6MJ6JLuiR8OTCU0iBc0+rwNU0ZChexOu1RgFKxMG",
-	"RhcUlm0nmeiF1FEWYdao7JM+/DLqIFFDg7fsJ58YMt0hn5Fd8hnZI5+RffIZuV5D2NWkfp18BkGxzwgo",
-	"rJrT+DiWUxpXfhMO6WgM2eSlv82D9nHPR1wZzb3q5tn/zzzAjB+S04+1PFYxY2MYGqT2wKOATOa+mHmq",
-	"eZJZjSHvsUQg0FTFc6k+Trg6qf7LPGMHHqn0/KOy6zHp7DiWis1+cgmGYSzDE+ct4OEQEkkzbqZyiFIK",
-	"yJ8dG2WN+SkLCDV2kFHYDOFKcydglRoGiZW8cCsQHQRXiRSsKyZDhu1lQXtTQ5nGERnJU0akOLDP7/On",
-	"LIIk1sIbjLUUQQZtTS5aLihfr3w0swfg3QPXpBfbFhsnzEhDYFfHe+28hSp8kzsJv/z8D57/0e88/9n/",
-	"/dU//87zn/2jmzqoIUU+5HX2IKKyqtJxMXllhb287FJ6mUK2WuNRWlQfa7THZmVy9UFMq2rO2LhF82L7",
-	"Gfz/+IRNF2J1YjcyJ5MjFucty4z2iXokvO3AMkQujCQbJEwpTPRtQc/syRAyxRFQDLG3rqi8wgo7+BFe",
-	"mfCBg9uEg1425zs3h89L7eS3/Kgs7lHT8IAsaOU3Q/Q5pfhWP8l0T6R9UCsq3Tob0e9LimkslmxHjglc",
-	"BjdefHDjXKTEfmNnxEr0CBQCumh9C71HLHc/wCx8ohh0C1D25Fwd8FNmQxBQhOUqiMoHjVylPWWMPikY",
-	"1iHZxnp5CqJ1S1xrdQU2u4qK948QudgYagFKPdtiL3CdAvBJrN9noc4zIaAgMknFQaXRkQNyqdq2fC9H",
-	"ZL0qjfmszo9Yu1//8kfffPE3X/7y589/+CtvDc3+QrryNWR/l035LkEzzq0p3/nw+WWgGatZBOBZro1A",
-	"PEpFVl1pOfvyFCs4WubO1zu90E2jAc5YKtRvKrqw68+T4H5v3qvlPNWVangELLCgee5DSGPeQ+S/3Pi1",
-	"PQD6NNSuTALc5QAFw8WABFQdy35ArmrnwLRtiorl3eaerrAKhQUqzTqGvw3PBlTMzK0IHk4o0mdMtMhh",
-	"yfNYfk+PhXJUwO53+gr6No3YYiIyxrqY2qoLqEXu0fAEUL1cAQeUAqciQl+oeaGNcIOqhCqQFPEUIFOh",
-	"9S7VLABMMVyqoRmfQLsIUCc0H7FO0RcgsvcXfAbo7bdrY+dXNK2wCNqVdp8yAEnIBp4loRVSomWfyNjM",
-	"A/RHaXMu8aEAVJFbd27PuRRLPLmPUvE6+XFXU8AepSJ3rF5kEQl2xofsBBcYSlLRIm9fFpdcFpc0ACYD",
-	"1QoYrBRsDQfSuepT28+SVCxMt33fsssqftQhfQSyLhi2XBAzahZZlMerE8ZOlE9G9GOZLEB+vOZ3RSwH",
-	"WzE/YTEfShkp3wZk/SyaS6Dcxra85HQgpNI8rLR1nXNrLab4Ul1bZoR1AIepuHRrvXi3VgI08qq6s5aL",
-	"5EepKOb4Njvx205BWj39d52x1Sm5lsyzjopWWXS6oi1Iy7KO/PlsIaKGcoIBHafQWlWqoHkhME+m4ELu",
-	"EpQDG32sin+41blYzeo15TuXKcbn17AJDQ2XHLKRO6a+Q/UmqsMqHXyzrm1mVq45LyJ/QVcGpW3zXfTa",
-	"WMusiESQ92aEk1vp13mUiqxn7mvs13HTWO7XscmS3mXz96VuoKKsWVn7fuVEvaaDLWiUuDg3Gy8hmKLJ",
-	"ExJxNY7p1HZtqTxDR3TwDj74RbZJsy9ZlKeNY//W5GlrOrBTqmy8V9dZb0mG9n3wgFF8MmKW0IGa66pp",
-	"f6fzDUOprd4HvBQ6OCDjVGtsF+b6d9oGnLyC6aITyu3m65VMKGOAqvtOu3/zxg0GNc92tZxAxbxCSEfV",
-	"hWLj5//jr775hz9//sV/82BXOG7FXmO3lluui8kXzDbrMlvwMltw1WzBjIlV8rBNMwULrUQzVTQXdNvP",
-	"4P/LGnq7JEHqOpLBXQfA4DCbgg4U4cqomHUtvNdnaJe5fa9nbt9iwl4vr69Ezguy+lA2535WGcs08YkT",
-	"LRYzkWF8CmIPmaSqzO3bgHpfkvtzkQw6GtoVuXSAvngH6Mb8fL+h8roSHTrycP7DhTl9PkkYHhn4Eywb",
-	"AA7AY2VRBUc0YgV1GAKvGPkVsqKL/kRaoG+UFlf327e7qA9PuGLXanPsXobgeFUy7DIFevf6jT3W81bW",
-	"fy8kq64R67nMqbvMqTu3nLrNeazfpBFVte682D0EzK03dUQvIouQn+P9lYtu8xpwm5WUJNNKv4B1JKll",
-	"aKiI7mVG4XDSMtFfBfPlDICVWuL6r5fz94gOlvt9wcnzLfKMvRCfmKaDHH6AW5QvF0VEQqfoGzUP7Xqn",
-	"fNz1Fvi4Xiv3VnlJnn/++Ze/+H++/tmvvv7J//r1n/9HzIr3nIdrwPv6OJanRbDhr3/0j7/+4e98/bNf",
-	"rSTXL8yldenNuvRmrePNepl+LLX9TNNBY/8VKA4gZ4XsyWjqrJMDl0qbKmb9WC7/IYBQ8XfNyGfKiaA5",
-	"bx/Tz8zDjIHknt8VtuOIrX6FNkBQGotFU/YdjIMHYlINLJA5zjYyfWb0cQo9w8ojz/P6qzQEFyuvaOBv",
-	"kUytetCTMmZUNNIPLl11r5ir7gKcdOawNNeIsUrPiBESGrmqSE/qYZ237pV21NUZyka7uvTQvQwP3avm",
-	"m2volssgCQseOkCCkqe5eJNZnBkNP3JPZy47eQqwoHDNXCg79+B1RdGFNwGUHIAhw8NY5csjzVx5vwle",
-	"vBk74Rf/9NW//Oibf/rFl5//8MvPf//57/3ul7/86y8///FKRsBF+fUWcKpLh96lQ+88HXoX4srLzIft",
-	"XhqfrJ69XWDd1eDN5vAxZZiybbqEDT1yHac3ha69NI4NIxdSoAvF2CO23b5iukXulJUiB9ps+TGeSJ/I",
-	"pCsiKa7kWhNxVYEcBgHNoEAK2IIQ865UhBZUgYqogHvgWnFCq9inY55MDwiPlDOgskl0BeBIJ4zEXGnE",
-	"jR5xpbgYQJtkHhFEgtATHjLXq0SKkFVJCrMRr5tnCLtmYuuqYm9OHgH1tXdu3W7T69EWDW/f2Lp5c7+3",
-	"1QtDttXba++2b9+mt9rtHc9vctmuB8OkMATvqz/9629+/B+e/+Qvf/3ffrSSOHnTEPvLlybmtY+YMqZj",
-	"hVz50DUswQaGl4Lh2+Uiwgx8ozhIQUZUTIuFKJBkmXkmVrJFGzF9vwCLPSsGLAr2AnTwDPHbJtwjxLfV",
-	"ybMkk1IJHtZS8xGDvuTVViq++NU1VHF8dRog/Pqbaq5uZIHmIPI1EOJlraeKsuHior1ZaTfesXhL8EKu",
-	"YwYl/qBfxFIMLNx9wlwxSLEDtD9fVpoj4Du67oAPxtzeFWMAWbVeRefO0Y6nu/oUoniN3EcLcd0z8doZ",
-	"ibAfXsf7+mdffPOHv/v89/72+R9/voIMh3W6GKuwAVv4FtqGl+beuZl7K/K/umDREosPWWSlsF9WX2eJ",
-	"2OVPcKE0jWM4LNDB0Uj+FnlbJgRZGPQYrMzXsK97rUvnHK9ZmkCBk/3W5FAYk1xnG9is1Yf9WXVoNOJi",
-	"aUJFIuUIKoycx9YMkIrpFZUrx5hvIaBlsk24AP1TWRsfhThPSIDvDkgYUz5y/Z+F1KTHus7EnyHbAxKc",
-	"sE+5o3jMywhIJF1fCfNaC4qkWHLKknrcnHVl90UWLM220bEhTxqO2MKGOH4mvw/DESPv6WhV2X1BaR21",
-	"wnvTzI7LLI3XKUujufQVcivOUnY2yN+Y4YtOHnOWbCFa+OK0SnuNbYlUTKeEKBRniW0WUix/1xI+xnLC",
-	"6mALjzhLHtv3v0gZmr1mUXmuneS3Jwsxx4IviVCzW/USlOe9y5Z2UYLSBBYhAZSxDyzqwV1DKL0UHTcx",
-	"VbbpYZ6bc1As4e0xYxgrRznwDHh4V0yGUhVTeoYyjpTFzJP508HfLqRgIERb5J5Q2hj9sk8CGGWAspyS",
-	"YJwwxXTQIQHgNAQAZKy64td/86eIq0u2yVf/+tPnP/6J+ePP/v7XP/zznMaxv5JFfypgjKLJjS2fAptt",
-	"dDUI49OgBFHoUplGqdKEPeVKA7RfPr0RRT3XGvzmfMm+RRS0W+oDZKGGdbHhYDkRLfIAc6u4IlDmHLlm",
-	"ssxME/QLwM6sVySyw/JaKROY+KnGTERcDHJlAqO/X//dH3z9xX8HxcHNJVtsSLnmLI7c/cdaahrD8ngd",
-	"bwAOTKARr+Ndb+OZt3mmMo7yV/369/8XmPN6T94pPVnxuJS9+uv/7V/g2fhrjyoeFuYI1IlYCqtyxAvS",
-	"hHIiu8xzvdSgVtagctFWLdk2TnjlVbGKgrq0/Qz/WKnFC96CEV1wdQCHhpZrXBCuW+TQXYPyDjk/nUll",
-	"FUU5UEppXZDHugFXvywBf03zSpedkjUTTEtnY0GGqSPlsp0AnhFHz6o6NrcJsb6s+NxCCXaUnfbLlNKX",
-	"kFJ6DuJgv6lFtBI5IoWs0MvFnhlZginKjo6RBdDQpUWO4JtCulApqemETa3en7VayQ2Ag66ANCQARcLF",
-	"K0NTQkSSC0wMgISn5RLIdyII8dOhR37+yq5QCAEvT1lS7AEzwanVhyRfitx6JXu8oBX6/Ef/6fk//gdv",
-	"Dc3+YuKTDdniZf7qZUDz/PJXz4P/N0pkXcks2I640gnvpc4SrdSUvicnMwlZlv2il9U8Hf1cQ3fhkJ5i",
-	"v4oeY8J5eSCzA8FFJyxhNpgUYcMHm/RJo6grbF+NOJ4t9XFdMCKrkVdDkZsD/lZxXi+YmZTeVcNScHq/",
-	"ce1g7kAKcb6LYyPIOXiNGiv7L1zrWXpInI6wevr3jHLVsPMMNKout4XJ2rIUyB/rdJz7lVT6n0F2QYDY",
-	"HbCEdUWAJzIgVwG9suDIHrFrPgkgATyAIx1kyd9Bi3wI6D1QCqvIJylLWQR6ICpTfrGjS42p75byol24",
-	"F9TPpH/Zt+TVRgE352Lm6K3umFhVOheyKutjnHkaTSkJs9h4DVsdCVaozIOG9YVyg6AmylkcwgtPRvKr",
-	"IWmGPM9quaLqqs0Lk1kVkqbypUyBA4Q9HcfQ4d6WrFe9Gve69FauGTazX6gk5Kv7GB9xlo2PJgmdVg/P",
-	"sFbXBoxDc6/aCvxEjqoXw7C9Zoth3tZjfQSOX/w6MNtXet8LdXPlq9sgB61A6N+eMHr59Gbcqvh1LUcq",
-	"XLQsqP6IhTKJsPYMAusIW5G3rgNNNzvBZMR0wkM0FhI+GGqXKYaNdRmNWuSBCyHnIfZpV5RYFlDmNGdj",
-	"AbmqZOpawbGnmiWCxoRH1w6gjsy264OgBVUkkCGkcUXHVAfWYeTyS68oEsuQxobau6J0sRTBggh0vmqv",
-	"Vx3ayGiBxb+8nd3brdttKIAp5bqd+Z5R/ASL4SDLpFgkg4/FhTeMuOO9tdXGIjXcGnPPUI7NUwor6nWM",
-	"tnVjq727tbNvrkVu2PHMvEGn9XwP2lZ5nd3m/qR8My4oVFyghgrug8fmMlh8GSyeiw0YwiC0yMAX8u+N",
-	"Y8ZFZr9AC91+Vvi0tGNd4do8kob8xfBfLO3FLqnzNUPV0bVN2OtLC68tPvVQ7JJfchlkewlBtvM7Rvsr",
-	"6kuLADdnKOGKIjxCk8PK5aWF3bdRtIIuPqZ6mKvi5XPqzUq9VQyk+ujfHZkkDJoSC6f3OUgZaNAKC3dQ",
-	"0uIK2p/zeYi8YCCUoxHXLXIksao3e26Phic+Uczio+GTiZYkCKkIWRwzVAeDhPVTEbEo6NhezA1cwxit",
-	"24i1vHbhulzDcuvnraNXXUygbiUGexmuuwzXnV+47hwlydKIXaVSZsbFwjThegqsqcdowpLDVA+9zkdP",
-	"DH/AcqsqgQP+G/zZ2FOJseC2gafYmcze8JDJccxs3tNoTAVn4H+bcbmpCtfdfSnYdDY5A+IHrUopVfWM",
-	"92iPxYpIUUR84CLrRpY/xwy/wnllk/xjdmqeA4OZCZ+4ZvSy70MQKs98co/m1fP7cD7tZCITPcQOITyO",
-	"SSQLj7Gt7eaf8zaPjbgUhWv5aCwTXbkgUgzMa04KV38se1WXQkGqHnJhcUttsAbWL+s4Zx/BTs0RqAL9",
-	"hAglVBa6MFIh8MoUAAD4timKNDw2pHHMxaC4gLZybO7h32M01sOsWHacyJApdUDkmAkj2nN81MIysuSU",
-	"h8w7e3L2/wcAAP//",
+	"7P0LkyPHlR+Kf5UMyI6Z4Vaj0Y8ZcrpD4WgOZ6ShOOT8Z5rLkNljIFGVAJJdyAQrsxoDDidCu7b+lmXJ",
+	"a2+ELXu19l37yr73xu7K1/auxaV27S/DIalvcSPPyazKAqqAKqB7HmQrFJwGUJXPkyfP83eetEI5nkjB",
+	"hFatgyetEaMRS+DP28d0aP6NmAoTPtFcitZB63jESMKUTJOQXVHkjCWKS0GoIpQonUgxJGc05hHVMmm3",
+	"ghZ7TMeTmLUOWietvZNWK2ipcMTG1LSsZxPzg9IJF8PW06dB6x0ZUuxovt8PRixhRHu9B0Qm8MVHsh8Q",
+	"rshApiJqL+3hadCa0ISOmbaTPBrLVOgj/Q6jSi/2+p6IZ0QOCNUkNk8QPeKKUHgpIJRELORjGhMuYCR9",
+	"qhgJ0yRhIpyZkXDTyMcpS2atoCXo2AwG3+5S3YUmC+Md08fvMDHUo9bBbseMVWuWmDb+0YedrZuPnuwE",
+	"O9efXj05abuP+0+v/YO/1wpKltLN7J5cMbGxPO95mRYvalq30kTJpJwue4I91t0QnuiZ2ZmxT+iQkT4b",
+	"yIQdEmmmDfRJplyP4AFFx4wMeKxZQqiIiJKJrpojtl01t/3OzRtBa8yF+2KnfAZKyzFLbj+eUBEtzuQo",
+	"isy4FCNaEkbDEQntG3ieJrGMWOtgQGPFykfJsGV/lFyzMRD830vYoHXQ+s52fu638TG1XRiZOdatp9kE",
+	"aJLQWWH8dziLI1VBWjiBMRv3WaIC0meKR4zwKHAcIyCnXESw4GbUdac2wE7XnhoMesW0DCWUbAsJpYi4",
+	"hrEPZEIsZyO9kOsZ+S45aX3x2U+//OvfnLTI0btvETVhIupqqWlMTtJOZ499l+x0Op1eFW0hCVafm06n",
+	"U5+47kblR8SR0hVFeFTkz52dN2526PVoi4Y3b2y9/vp+f6sfhmyrv9fZ7dy8Sd/odHbc0CdUj/xTgY12",
+	"uSG6hH2c8oRFrQOdpMyfzkAmY6pbB600hSerh/9QJrpsC2D7Azy7va2ePdeEa9gR8zQTERfDqjU2Z7uw",
+	"whEb0DQ2Y9oKE0Y1i7rUPOGt/E6ddb/92HA0GletO4+Ql1JN1ExpNi6u/dHWTuXqMtv0qtUtEsvqId+N",
+	"2HgitWHpP2CzxWH/UKYJkVNBTtkMlhfuCNM/U+aSsDfH7vXrJBzRhIbmTm2TI5KwCaMaNokL8vouGck0",
+	"UWTItAKGO+CJ0kSlYciUInRIucj2C+WPfPLeILfMKKsmfP31GhMe3KM6HFXcHUbc6eEOmUGGIyqGzIgV",
+	"5vKLiDn1MiG913qwFlTMjMwTG3mHqoJcQthjrrQ6JPs7u0TqEUumXLHqGQ62cFjL9rJsMu9KwSomdCTc",
+	"fBRjIrv99jr7ZDpigghptmZoJxkRxUW4dISmr5XDLB/neCITXXks4Nc1mFG4U3VcsMnNWdHbsl816o9k",
+	"f50hV57wj2R/8/G+w8e8hGfeNbcjmbAEBKEqvhjDy6WM8XoHuCEfp2PghchZ7MdsIFxoNmQJjOSejFhc",
+	"ylLM4o3Nr1eU4SrF9Qvjs/LlgTe6p3D6q1fIFyrp1iePzH86Wze7j550ghu7T8ulyft0Nmaikjwn+HPj",
+	"zaYdWrnZts3NN9yO/R7TI1kph02ou3mMPDalM1VX0nLjHEP7zSWuwvCMxDWmj+/iizudEvnrfiKjNKze",
+	"Cvx5ja242ensVmwFtrn5VjxgOk1E1dAT+HWNkfcriQibPIeBp9WjTsUaTC6qHnJ6DuN9aJ5llbwFmmJl",
+	"zOWMxikrHxi+dDH85eFpuoqc1WlaHOqt9+5svfXg7v2tnU7FgE/TuoJgLdn1IYgtFSsKwiqKRUN6hhYY",
+	"o8apNBwZyaenRnLSA9GIJZNecSrmt4o5YJ/rT8PfjqOtf4ib8Sj/s93devRa+aYc0+H3EplOqih/aH5c",
+	"g/ZZJe1Di5tT/zEdVo1Z0+EaIx5UjljT4TmM1yi/paY8IxUTLUkoU6EJjWMyNsIlU4GRTclHqTNJgdBC",
+	"ekxpPqaa9YxADladmAoBauwwBS1CRCSUSisiGE3imRNxqwQe0MsrNEEhhaFMJoyI82H20Q4BFzjUrUel",
+	"U06oUDQ0M701MkOMq21vMMEQn6o0ONlGNjnf3piqbE4fgNojiRrJKaGg1YCODeYnnb9/0Rao+aE6I5Qn",
+	"O5SIDt5bdxI5Lltxw6DoQDOrxUa00ow5MC2U0nmEu790gSvPZ/7IGuf0ZvU5zds9h/OaN2alsQriBdqg",
+	"gpg9zSjZXmlV61oQttYcVel1Wj0ie7WWGoLgDj2XM1Vuq+ptyRAs5lGXamBbgk2Z0mj9CEiv8LOMo+y3",
+	"dWxXXmMe55r72v+0wLyC1uMt897WGU1Mh8o08C4M+Y4ZVStovQeDxE+P5hdBU50qttQcXJd5KGhrI+aB",
+	"w6mhdRTekQlbwa2VeaZyg6CBc6Kq94XmcRUns2bPVawshTaa8bLfR+cdM9Ne7P7WiIWnhJ2xZIYWJAo2",
+	"fDVlCZmaO2Qq0zgiIzqZMBGQfqqdIW3FfWx9hqwrTb+lVG4pxg65L2XMqECfXsLURApLfu9KfU9GfMBZ",
+	"CS9+t8zyBRLF7WM6NJpywdrVNiR0f7/TMS2FUmgm4KzTySTm6KrcniSyH7Px732k0G+ZsXXzRgSXuBQ6",
+	"oaHunnEZo38zaEVMU7PDLbQdglWVRJIpkIBAHEJDpH3ZHJ4kkYk5mFnLYy66MVKU1+LYiE99lnstd3IL",
+	"LZgsW0FrIrkAP0drG7bg6SO8O5gCFn3QujG4eWPn5mBgNgNP08E+mPi4hjvrTRqRB/hCTkhuMdR2yZyf",
+	"+tu61HSAjeDeFvfvHo0NDbMIrLFmpaZosTWilO3SyJNyqtze7Wy0d1qeMtEdc6WQS2aLTEmf0QTE2FMm",
+	"kMGziLk7ePk67uTr+L6gqR7JhH/CorKFLA7gPNbwXYljhiWUgqF2l5HeGUv4AHiKFwzwwQcfbB2lesSE",
+	"NmvHKkRIrsg0yaRHQ77Q0wqnPO7T3kb7pEI5YWX7lA2CxDQ8Re0BHs58YepgmnDNam3cXr5xd2TS51HE",
+	"RNmuFYdzHrt2XDUP2EauFdFMUAF7kIpTIafCnYD9zbiX8+4JqbsQY+Evr5BoCnBP1VrF/XwV35Wa3LGN",
+	"LjKRxa7PaSkTcO24weOdAGZS7tbRLd4bGy2eWwvNx0ymep4w+zKakYhHcPBokvAz5mIuzBvOHcUVkROW",
+	"QKdkRFWtRX4jX2TLp8lxNoqFpZ4f6HmR7JozdKt/c6PV91ynXU1PWeHepQKccxnlEhonjEYz0z2OyL1O",
+	"eD2ufjNf8VtSDGIeli714qjOa7HNUJgLfImopmQATEoR7uh5Z3ejFbXRG4azja07cE6QsU5Qs4gFIavO",
+	"Cu7s5it4P2FZwAW5Q3lcfj0uDOi81jKbCfIJIzY5Ide5bIkCfwqu62bXlzkmXS1lN6bJkJWyCa4I/JiY",
+	"MyPITmf/jeuv3yD9mWa1GMLO3iJDuC001zNyLCV5x3a8sMJzQztXxjA3pzk+YA5Htr7XN1rfMYs47Zq5",
+	"dVOh0slEJpoVLjLFjCrjNQqN1VnX674wl7VN7pkuybFZzpJVrRjQea7uFUWgF2J6QTLWuby3ZK13N+MR",
+	"XIA2V6Xj9BNGTxWhJEljdkhQqYGjRKbmYi5VdFzwYdeKNkURRBMqyN2H75H93Z3Xs0BFAu8WVB2MUdx2",
+	"T9TTenZ3/Q2eJDJkStF+zOzxKdtetwbnsZ/vCyOFaykj1KghYkbpbAV7uFw9bw1xI69vKFOngp5RHpup",
+	"FjYzmeEYSEx1LYnvui83P2TJGQ8Zeb/Q+sIK+p2fj9ajiZDTQ5IPHw3CD5hOZltH5u82mEBsYxAerHXC",
+	"+6lGywKN8Dqi8f3EnBzN4ftyUR2EyCsKIqgwapH0wRDGE3LK0A8/po/9lvxQH9n/iIUghr1prhpr0DLb",
+	"ZI17NlytFbTSSeT+EvbKbQWtAV6Zi16KoHWLxryfZIHWE38yrYjToZBK81AtUfJkokfEnEQwAvVlqm1o",
+	"lz4kbDzRMww0onEMj7MYPRx1zHhvZQNYjNMMWpM0CUfUmnqWkoJ98A6HVfw4pULzeOlG5uPL7WQyLdCn",
+	"SMd9lpQNrLhQEI2jnCjWpyJSAfy52wnIficgNzpgO3ujQ/4+ycZGrgKrfv1aABE7Y0ZVivbGBapIBder",
+	"o17zjX4fnn8aoCd85Zu/b56CpXvq+xQ+tP0GBTJ5VDK+ha4XCG0sRZkf/x79SCYEusmdZF7o+QI1GzXC",
+	"PxhTxk7LnXP+POCtwA6idAJwkh4yfVez8eLo/ZjXWm4Mv3P/5ZV936dDmB+N4/cGcCcuD7sBGW1+uBll",
+	"14uWLsy9LFranw02uTiPR2YmToSvPnbop6oMtiY6YeyA9J6ctKiITloH5MN2u/3oaS+A72Sy8JWQ2nz3",
+	"pN1uPzXfyYRQEjM6OBHmZ2DG5oGTlhejfdIKyElLTvCHoWb4BZwW/G6n0+mctJ72DkmPix6c3p6Qums+",
+	"GOmJ9PBo9QLTHYcYWfMMV12RxnGPCClY+0Qc2cDZnQ6JGJvYaObdTseM8Yyp9onwnYNPWuCx/fAJDtwQ",
+	"VT7qVtCSk9aBGW/LHu3WAYwUaMC9EaKUAo9y0cqZwIc2Zr0VtL7893/57Df/ofUItq24k0Hr8dZQbtkv",
+	"jbzQfkCn94wUhAqBC9ueFyNMtwd5F16E9UFrt7N7Y6uzs9XZOe50DuD//xDmnSnHZnyPghYIFTWD00+5",
+	"WavWhCUovFvvwrO//bNnv/382S//zsgkWbSL863nnptMxHn281988flffPHZn379m//67PNfgACi4Rya",
+	"c6UmuCr24l06H6uftg52zOVVZCGwPE8WORpERSQlvNGIuHs7N25s7RAaT0Z0axdk3FK26C/2nONnyzK/",
+	"hXciFrOm7xQ3rCaDycPlGYrQJRdqLcYatLiIUmVXa+FHpId6qSE/4GheHDOdWOFn2Wv37GNPHZWVdC+n",
+	"oiyV5IORJLGURgmyIQmskOOz0M4kkWdgQynrRIUyYfWX/qF5/GE6HtOkdNnz81Fn0WzsWH4+ar6mLefQ",
+	"dKgaJ/Ec02HZyDW3zop63mLOkvsxDdnY6EYlzfmnu+5hyE77/JY/oFyxyGgAmNGFTlErHnpJObm2YAgh",
+	"65QLfWO/VRptXbiJI4/jWOq35FkqZth+33RZBOUXtHW8biRQ+D05ocJ3zVvv+JIgnzoSx9yUvsd0w1mx",
+	"LD7qvBLmDB+r0C2qONoG6xLVW5UHTIFL/cm5bGrZpJ3nq9HEa+x53vLKeTq5vcH2h54cU2fm953F2c/R",
+	"apqK5bPcC4t59Vcyi70tZpZlk1+5su+lOpR45c3RT70r29p4ahtzckPS8hd8S0mRGTdlpLa/lStxvgep",
+	"sLhPN+aBt0ACbHoErFDaKHSpILLOUemjJ6XB8ecoOOb88nqnhP168mHDSa0jPTpZsCELyCTFhkP0JcOG",
+	"rz5PQW+OdusKJvm96tl3nHyeSb5O8rPSZKnFs5D+7TWGkwlynogbkRO0t8SB06Mzkpoj4oLSVRAgC6rV",
+	"sgH+wJKcG1+myZo1pmK29OUXYSmqlAGaGIkK1+lF8CuRxuhJsNamZfxr/tm6/Kw+o1k5mpeP8awccn1G",
+	"tLKpnDHVI+Qii7Iy2aPKjnI2syYnq2RXDxlNmhNwBmjSDEkkuBBlZZCBepwHrEbgQC1WNZNZibNXupo9",
+	"1mtgYAQ2l3mDFOYAQ+2b36g6z3c6j1yiajrLD0gDOqPjCeVDsQaPCPNMpqWWJRiWS3t6mptTF+1fPBwR",
+	"NZKTABK8zH8TLdD41RTGouBXsX0/Wrl49a6aOc8US4YssqA2pD+zfx0SmseQTbkeyVQTSmz0kGAsUuYJ",
+	"HFqe4rHu7qy+yjberY0GsJRwHcOtxvbCWHGiNBVoA3NHJ2Y0wmVz5ncaan4GZnuj3QnzVSzVcvnKYpr5",
+	"3pVQG/bbithYbkEgsBH/qFJ8KIq2/d2tnf3jzm5u2w9lDK9+p79/fa9zsxVgoqeXbnzKZuYTn+S+iK//",
+	"6q+f/fp/QdAEhciL1tc/+oNnv/5PX/7kN553ojWmIgX/js3ErJnMueBksNMrsRsXpljXwGmn/KT0NuIJ",
+	"U41as8u1LAnXZnIvikis3OJfaYt3y/1kmcCR6Rhu9ftpfFpKUG5bmrp+s8RazDeH4XrqB25XcXOWcbNj",
+	"OnyHq3OzQJRa1hsbHo7p8H66hunVo58FBmFDhumQDGgcKyIHA8OCuVYsHhy6kOJBqm3ARD0CzImi6bWz",
+	"MPm3WMzPmDWBzPH2JOGs/NRE+FbDU6hGfDJp+o62xqClsTd2Eg/hYTPNhIanXAy7NvClFLWxci3uiklj",
+	"OvBWq6H49fzWsmRVmqb6Va7ZWkpw3TVbKTzUWsPVGtzqNV3ZRuM1XkMuKZJ7RVb8iBGZROCdQ7MwhHVo",
+	"gDIam9ND5ADyb+zazYiiM6LlEFAOfBGGTinXZkpmfcDtGLS46EION7dGIlz90ivHC4xb5DEQsVnKYJxU",
+	"t0J0xlhZ+3gZd799ZoNIVwpP6N3sKqZriC0WKckFLpqhcA12rkKIVd0IkOylzPq/WzOExKLt+FnSlZLf",
+	"JGFnXKZqMcrl6ZJoWPZx62B/N2ipFBfVekzqTs3uSLhocsuCB1woaLUYWJI0gqNxzug8NdBi65ZHl3hb",
+	"XNoogKrKxM8VhrBzKfJIcJmY9l2aSOHWrnIdZWSykNhLxyyLt7TxttCh13omCq3wPAYNo/vKqG4F+GaG",
+	"m5wHgMA4a3n9a8fGFGi57uXm03b9iL1jCGzGuDKbn14at+ofjjJR3JyRJ3WWwDtES9XcNOsa2yhl8piw",
+	"zjxco/kj1V7tVmUft4JWvhH5EHOy9VY3l/W9s1QF0jDHhZ2hv3jGR1R1xxbDYD5LPmioECCzLzkZMVW6",
+	"a3epuJD3qVKEawCFArLuEcEea0jzOyS0r5gwx59QYSPEHSBh4ygXGwmQzbd0nR7jsj6wN7sfllgjDDHL",
+	"EDlovf/wLXMx0lnhaaPAQ9Ot19udN/Z2zyEccI2AvXyYZVc/ndXAfHDzeLKQdVIIYPcAwCE2PRUcroye",
+	"+7ZXek9sGETVlDSy9cDZ27n5MVFVHrpVNPQCfGsFEt7Ev1aYR2OF7JzI45CMEbOECtKZN/ReLweF3y2A",
+	"wu/sVqLC+ysB4y3fzrnYgVXr4PGMQoBPDtecmesA6e7pok3jVQ8LKltHREjPXen+KmXIfxXo5y1zg/Qh",
+	"6BrQ4RAm3cPQmYttZwnVmArYgusV3CcxmHrhYA81/AegHTHO3v4lNX7KJ4CpHpg50zpo3Xr3h4sbFo4k",
+	"D+fO6kph0VuA+SyG6UjGzAeOp4po9liX8kq7MAtB32jaiqkYphSDRo/CkE301jv2q9LWqoOS80VtMksn",
+	"PS2yeIHutuXUZQ2dVjLCqfpjWUFoalMLp0+061s4v89orEcl6veIhadLU8tKFHN/k2/TcAResID05Cng",
+	"aU4XAVW4LpWp1UJyoDwFQgc8g9W5UEui3RC+e+6YY8r5wU5nd39NZd/mLh7s3CzNCln0tOTimDm3ucKl",
+	"ullbrwctJkIZQdhpK9WDrTfyNEjDJzNhIlRnrZpGAYszPqaTiQ1ntWVOxlyA5cN+DKGAjqcIFi+MYoWE",
+	"ookhstd7IqcK66MUb5V8f1uAmW9BhuxWeQCAqpABetDJM0O9v6uWeacgne4vcEa75/PM6SH/JAtjT8WE",
+	"hqcsIgMe11Vki3aE1Xq22+xaKuK5S9QlVLeAkOYeIWMaoQnE3yJzIyjm+Yuph9ZTa8VyGl/O8PDk3nZP",
+	"P7VZ9atee1v2b8NzT/OzU2ux3SNehrI6K7Vj1jReWFT8ehHz+fGsy38XLRNw/ub38y2qKTE/EcNMiZJk",
+	"QJOaW5ULcKXemNUBzbiHeUSzu4NXvwOwE08L/GAhJcVMCkxkU5awDP1GI35ArQlm/OVJg6efly44lwzj",
+	"bDJOyrXNeQcqp6Mgx6AsGGcyrBVDKkHdFPwyvtFMEcU9XS+e2+Nnc1CSA6TrPGTFTJ9FmSJ3WKLbpSJm",
+	"ShEtY7CILcRG7lXEentMKw+Ocne0Yxju87C/80Znr1PKPHI2k7eD9/kqtlODSTRU0ObgG67jG/5XO2XS",
+	"Wk24dTRkg/owZooMEjk+BD8TjxShCQP4BUFSETlUY1dI62LUxebsZz70Ye4Eug2ppvjbHtk0IRL7trvv",
+	"SuCWaNS15rBQxulY5OYxH7OmiBIX0dkhAZigH/7whz/cundv6623ILlckAd3bpG9vb2b1iVoNBwuWOtg",
+	"5/VFFbPKU+cGUuo5gN+uKIKQjAWMDYibklMswYgKp9Ma2uVJvhUeQTfoJwtYFoLlnpWYESnIFEL4XNd9",
+	"NuRCIb/AEQKyk3lvZx0LL4wjW5GghnPS2/EXYKnz6W0TQx2288ImcA5jX45TE0tqb9qPU5YiVmoqhL1y",
+	"PeUmvzmpCFlcBWTjMRu/R3fbtoKielTWxNuyv8AiUlsMFfJLotbBzf1O52k9RbWeUlkAK4BeukkqMLpx",
+	"mDClWged9r6n+Pmr1Mx3HBV8x3lfvmy1V2IHa6aWZUtWdbPWEA9L3HJGO4qkYJ7YvXDy11HymmtCXHA1",
+	"athLTeXFJXuUpVRYYigDJMoD2r1o9k4JUJHSNNFrBIutVk/elv1cN2nuj91UtrdZZJmonq1XwfOKpFnh",
+	"Aiq7SrJ9fxFBNm/L/gtg/4YJbsL7c0Lw2PD5sPh7rAx7qUqnKSCvLVQtLoPOmDC1JPALAZfHdEYi2SyC",
+	"xDsOFTjOVxTpqbRf7jfFSayYoJP3SyGxup9IwVY0AAi85jly9e7Ru0fXagQ5ZAfLjjBbxMB3vuYDKCPy",
+	"eznCypxKegYwvDHJUN7I1QnlUUC0hKC5gNjQQiN3G0KGpMprEJFnC9apoLRqdWDEd5VBD7sV+AQxmeYA",
+	"l85YQoes60aRm30BXOmN9u71RZs0OtxVN6aadW0LrYMb/rdj+hi+gRyQrPUuTD2LF9hr2SALV4DP+3l3",
+	"a7eT/VzyuhFH4HfN3OuohEoBwM5zX06Y6Lp5eTPstMFPtzg/eCFvohO05BlLopQ1a8W+U2gom02Ir+/5",
+	"X83CmHXNMmL4XPYDfrUbuHJ49t0d94XqZhlZ2bBu7Ldvlu+e73r039jb3W+/Xv4KoNS5VxZt5mV0tBRS",
+	"CDyU5YRUYr0xD2RUn0XYOHOOIexCHHwlkuEcga7qyRw2cGQalVBGdBaYv+yumm4Xx8K4C4UtsRsvHoYa",
+	"MSsLJ6T2O407KpylxaAnuyhg7eeCDNI4tlF9BW+dN+PFw1iv1Qw+1KyzLftS0nrxVNeiN3jHnMmqyEVG",
+	"k5hDgRLsGs0BUjFiXl3ItyiNRSwyj8opY/WTfNpBTlpQ8AOpLYlYYq3XNGFEIIWRTJYgQiYkYYNURIXY",
+	"PX+hFnhXvbVaYF8LB2bCRH5acgu7mYOr3CMr92+eEy4slLsaDwm1pUURvBnwBQmdrm7Y46cLIQvIb/Cy",
+	"7DM9ZWYu9k34NjvcfRbLKdFTWZPNzLHtRUfLTNkyXq5sjZmPe6t8TkXGv+DhwFvAEEwmUCxrx7svapHC",
+	"/I1RS2C3bz+qVHj7Mh2OzBIohTEAIR0bYSY8bS/cOeVRWbaFqUurnOXm4nWscXMUOb+TxSEFcyE8hR2a",
+	"X+gSXjjPcecZR5HBlRzHhYNdKoE67NkG6b9HgmCLhp4gmKg9JzZmIuLuzfbNcuFnTkAYlxPuWyzkYxoH",
+	"2XkAwFBq7gMxI5OYhky5svOZawaqZvhVBbNh+G6NogNg6x9kwXXXC7F2++WhdsES3SvHX7eQlF5JW4jZ",
+	"qOcsmiO+bKOzjsv2c3VAdHkJUlcDZGJ43kDaulFBSfi0YI91N8dqqA59xmd66PkfMYyBNu37MdAY0KUy",
+	"KW0ZlECBBvNKqYdEZoUPe/D4dwFLwNbidQVTa3pyoYEuV90MmqByzbAzKGlIsfpq2YrNbePSWG1798/n",
+	"FmFkTZTWPlz2DaMx1n2lXvDRGnlImVCNOmBapqfVaC+rJG/LsB+0+lScYsrYAJKtzGxLdMSEDZiZq1np",
+	"u+/+/pbVL/f9cCJYqGC+hmjtcqSlEUW7ncLaLYl3L+5vrQt3boNrvbNeEFCz9B9vs0vFGidIIRlk+YNG",
+	"kOZ46bs6/VbiTVBCJNMRj5l5Bqt3HJIOWDD4uEIeymX4lfJ43dAaS3cNi/1nVFmmTWQKBAPNUmmIfMy1",
+	"Rpi0LRhJOC5OLR3DI/q1Y27sVLygm7njUWPRXnCky3xN4GL0YWYvt8QS+CexeMZ8ym4WsWJXca2QlefE",
+	"GBqclc0PQTPS3QQDp2xXl+zQeaBHuPt7/bjq4tItMI3vy6llgmZJD0mYsAg/G24agnIRIA+FkjR+0nVI",
+	"E/QyqFEraE1ZOKJgOTIrFHP8Y/5OxfaNKmEknlK/hB3xC3DWbLraj/zRN8ca2Px0NtWTV+K4rXWS6+5Y",
+	"4Uw/qoOEV33qV77bgAusAXdQvNoWTpnVmw/ABOcLJCCwzFuvDuHS5jQ+yJ41X8CzUGgMW/OPotHcQWKF",
+	"96zsmivs5ecsxwous5eAvAAJElcf3LlFbu5ff/1aCbqWddzOxa5rs36HRE25DkeolnG1Imaq2MQdqC2C",
+	"IJ2Z3ynL1KEKouFlOai/K3I23+ZtwJDASYGqX7tykl0rQLUvRSIXSlNRFXs4oVCy11qhQhrHpVnP8ync",
+	"xYb+f6nUILBi+Sd1akQ4owqPWDxpLw81WBzS94+P71vQjXJ519YUW/Gu2ZipTKLyvS1PCz9CmwCsB3s8",
+	"iSkX1t6yYN1YWq92JR6UrQ8IE/HjjguhAoVFL71A/a1fuM4p5IuVBYGblXK/uuz9ObvhgE0bgicsOW2N",
+	"TlexpLRhLF6N+X4+8PKaGTShY6ZZBeoF1J8PkOiBPCFqMXupvElXSHC+wbcfvvcusb8iI7pxs7NzjXCh",
+	"JfFqH15RUJhxtZt9daDI/URGabiQmZUAImjri8//1bP//pcg9mg2lMmsddB69sf/5tm//o/bX/7sD7/+",
+	"0f+oWY2nloXCmgNsBqfp+ue/wF6wS7LTIc9+9mPgyjxkdd2xp6n58N6drbce3L2/tdPxLRcZ9J9N5vzq",
+	"l3+8eQK+Xbyy0NxsFcvYhB4dkPnFPadyPF5XT9ZW4SszQbPtqOftMBuyvlqN9Jqr1S5ttOTIU1sRT88I",
+	"hm+1Xz4l26xGDt+Xce0mKjKuyFoqckaqTWH6PUJumOwwR4xzsLwrX18TnnotEm0KhL8ZAXu97TXU1T0i",
+	"WkIhL0LHtLfLRjqmG31zHbMmea+Gwq1N7jWA8ZqQ/8rmNj0O565Dv3xHZx0F15JcY4yTS4J7/gT3UpLO",
+	"AwtAXRJ0vI4AxxMWuuaWTdN1+1b2Qs0qEHPDdsUgJrl2UIvNl9dnyYeft7gyfL5sRH763mSY0Ih15QAQ",
+	"0EKmlExm+FHxMY9pUmUH8ps9F7P13JZvYL4uUKk320xPSZjmVbiefqXqkpwDcQa48+WobnmuU80sfTrm",
+	"cTm4QSyH3ZifspiPpIxqVsHOFOZ62T9LglALakASYIHTgNCA9A+Nhp5/pQLSZ5pWwAtOGNXdpstiXysU",
+	"F2+qINilLazJwqoGhey0hdGWjCTwSKCM9h7cufcB48PRsvyr0jtvsCqvqFAnoyyzaLxxC8mGLcxDf7WC",
+	"lmEk4/KVWmCyZZVZlVeFAHxMB85XbVmgNetC0Xtw1dufMZJISxv3mxm9Uz2UmP7CRSjHxYzn/PhhsGK9",
+	"4gSL0fbVdpQ+VaXx+dVvlMbEzMV1rBUTU8uaZGF4LQf/8Emz2dq0a1fvX89aBztGHMmKLTz72Y+//j9/",
+	"/NWf/dWXP/8/snhEVhZBs15YTF3k3Q9GkiQslEnEomKkuFehoVlk8txOvzTRMXUfa3R543Epr0+/tNhD",
+	"YcdreAwbh3+U2Y1WhGT4YwrykEd/Q4MM9jSDjV0uh+ECbRCAUZuG1t04rA4wV8Cxs2wzPaH/eg3lZW6r",
+	"F50AsQxpjLgOGG81B2+ygjieVi67qz270bqWozEce3j05olyx1jO/mpIX+XoC1kTGUU+WjrfdYo9uClm",
+	"F/711cW5/Kmxx2GcKn7G7rlXUOFbLlLY/zWRLObXpHopzkMzsbLA+grJg1RAnffFgfSLPg4fLa0hW8/g",
+	"Khet7FD9aA3KK3JFV0QJhrxsli/AQJot8CYW0oc0Zup7rgaSJ/Zh2SgrjQDqaVH+2d290WnvVKRXQmpU",
+	"62BnN2eAdaOhlRlQsae9m5WJnJD20TrYW/Sk2eJMpZGfgS2dITTgrFsoHfxWnaaQ5UXHbE7oxt+deS0A",
+	"Z7CSRIosanTgIDNHFFOhlqKizgljXI+w4lS3P/uu7fKAUBwJxAAA8JLZSzKiZxVtswZZZHaXKrO7MLBf",
+	"yTGzYbAYWwKDrBnTb+dRGqdROuMgd/3bueJOzGWSVjEEn9rquWscudV62pLbspSnQ6ACOxus02JJhjOM",
+	"3nAMvFbO2txRtnvmRuLG700caaCMVeVHfQEFDY6CpzAicLn71rO7Odty0HKJrzaaLa/5F7SUNlwpWMR0",
+	"zfcJxvIwHY9pWbWqQSLHtQRjRz0rET8KU28sL3pMsgyVuE7C3lwTSSrCcvBOl+KC0F80YYhZDjNVCF1O",
+	"hZqypBBz4pnjUqExkGW15OhTVraUAS6/aygX+l2+XD74Uiorv/Op6spBrT3t524QK4+tksYgNkrQOkZu",
+	"GN1t73kISZuk+nxth1kiJeLj2XskQ1yFMD+qIYGaJIPxgVHDzcUG2YwBKSQ34j0zYSIiVw1Dtlx4ykUk",
+	"p9cOSRifIZcZpYkwLRWMd9jE1cfXAjJl7FR1tewWktDJVd3Nf5V9xZIzFpGrx9cwyd5wM9MFsuXHFkmd",
+	"dAIyZlR0bXcwvlJraFWRxDqeBdgt50+ogCY3V7q5IiKi2NBwJBxyMhiXXpBjGbHYL5FTYohN6ydZlAaQ",
+	"QBSW2cZE9mmfx1zPsmJGWaqkn8B5ftIrVnS0vhMnvMIo7cEK7EmcX4ls2tl5KJ6ryqN+K5bhacM0Viy+",
+	"a5RdkLighD4E+sokRJ4nB4sRtLaWyFyie5aAaOZDBvwxq5enM7YRglltV3SSQAOr4crh7co1uV1kSHOX",
+	"GxhPSqQIZAQBGcBxHuOs+nAIp2Bdx2MuhU54PzUvIdohbDPhKFyodJyxG+9J1T4RYXx2YB/+LmGPJyzU",
+	"LOriF6+RiCsIdGJRbvgPSCIBvYDYGEJHvVcUAfBxqLFxSCZdapYvOBFZsx56jpDaa/1aQEYy4Z9I0QX5",
+	"Avmb+72bAAaI+SHGInZeJGgoxwwwSM1kkNu56eyQLTLJOi2MW/HHJMJkZnXoPUS+68ZNXvO+7vIBfts+",
+	"Ee53rohI49gTTdHRYuV8GCcHU/3V/rAr+pFFQ9gBVlRamhn5ZsbpryEAUD1pxJDYHTTBlYkjtmj5/JGb",
+	"QXA4INkxoZkI2WK0eK26DvPRw6a/ICPrykNxJ7NC17YGeARc8xqujDNcwlErPPV5o3j61mHHNjYPO69c",
+	"mXn/dDIw4lcYn4FUnSaiXIQ2r56HpWczI4IdyD1zm8yjWLqrAXktstinQYPiV7rrLuO6IJNotsC1s+CW",
+	"+GHu4t/JgoWx7vVXv/3J15//+Re//c2zH/2t858ijy7jTK2DTruzk7uyW2M8962gVWRurYOd3acNo4J3",
+	"F6Ew3UKu3Ea8jTeqO5CveZmolaQiu6k9GBbMyQFwXltbfjXm5HkJhgsi3RwCC+WKRaQ/sxXwkc3lDvJy",
+	"43V1wHJGGSsHeB8fff5xwigF5qLdvKhn2ZIVE+2MAktmzSKI88O/HjR8c8q2dOMjedCtTx59iMjh3UdP",
+	"OsGN3XII+MakVRKxVickcQ0aqZbjl6/6uV0AyMDP4xZYq3p0czp4XnuD0yl1tPk72EwDesiQXZodVlcI",
+	"5CURqknv/nsPj8n22c42aEVbcHJVzwKtWLizgTVfRyy+oqAJ0Jn8VKQ5zan8DtsI0jeP4nJiS34HZn9M",
+	"aMK0hA9lIoy7Kx0aV9b53o3rK31w8xet9/rO7sq3p3m80lIfSx7ZZF4Cm0v5cFf0uIJ86p2ZubwfRbwW",
+	"PGgfpsgpY5MAlRZURQDrA+29F0IfK4Xo50wvFeNZk35Wt+bRUz0XoE9ZdWKVG9DeqtFW0uKDVGxiuQ1p",
+	"zPtJLTvsLe/RzaTVags618rZlgx7dFJrudW8EK1ZVU4rx1EEmwYD5N+anrCLhG9vUKbqlE3qLVlIBekz",
+	"qDh1SID/ODGfa2JBtFVgM2KZIIJNWWLUA/ROAtsR0GCWQL646mvK+lWqQw3j7lriuyvCUE0ZCJKHa3eY",
+	"h2KatUAoAouHOGO6buGu5vD355dZmC/zovIwrzU4e3KegGgPpiW2jDyLccd2TVfGkDnGtF4UWaj5WYaJ",
+	"Zb2dpZfp/RTR1lG/1dLaooG0CwQ/HVHNzuxZKSKoeoSdMc2SOjpGgL0C7/qxXodAJtYgN0h1OlcBrX74",
+	"l1uxFxCSkt0iG4WkmEY837Afi4zLWoSwQwPi9SW2H6/cbmYJvL6z295brDrS3E9Z3OHrzhDfZ0qTAR/o",
+	"kfNHofk+Pgsy8DUMyjcPakliZtgmuNtGaSLavrC10gX6knnZXl2/WCkLgmpht2x8QykyVMG9O6WKTKXw",
+	"I/CnrK840BE7Q96oZIgANHrEk6g7oQmEOQL6TgI/0OjM0KXCwP0zrmC07PGI97nLiBpJwbyIC441lJaB",
+	"Rj3Mi0LMnfRoCbLGk3oQIhXIIMd0OG8armUCzkSy/d15fv27f/rzr/7wb7767V99+dNftVwgSC1DMaud",
+	"CHCTDnyj8hmf5BATX//VXz/79f/aHPAhlHFZaP53kmQ47PcP84CrKw4UBdW89nkBPCwRfA1hA9pv9gwJ",
+	"aZLMCNeHTvpFdTOS4opGoISa4s0qXIl8Q88vur+KSVbael8svAPyLGur9derKEg1sdYe0+GbaXy6hhSF",
+	"M3LsbJIikPZYnpVDZnlRtEXpoUYdXReIv5MFSLsvasblN8YrpOHcusKwlyzgA6ZAlCzytHWqkLvKuLtm",
+	"xAp4/cGHj4pFtDcujZaX3108iFmvTTZpfhsKJX5XUHlem9avU+uGUah2W7ED63kaHKP1HAff+bCzdZNu",
+	"DY627jx6cqPcZ1CdA7/T8TJF1uRcpVHK7zAzQqgZYLgv/hSQiA+5EZ+6ID9uzVVZvbG3rMjqycnkyTtP",
+	"zX/ffdp9VPxYVWp1LQN7qdxViS5yTIdlsed2r1rf6e9f3+vcrAkUlSViOLtXE3HAXvFWMnQ4Upk7WCoU",
+	"ucyML/TGP69r3VuMRbyoTFI11zlnKoP3l1hl1ai2mg4rYOgv6rbNF/nJS1e5u3AX4w76a+wNvvGFDAdg",
+	"M5aWB3J/58b+6/tv9IuVDuqwuTl6KZpKSgx36zth1/XbedSRja+zkFRV6rVa7idfyZ3Ow8eacbr1Payu",
+	"ibX8q2vefgWyKKlIsfleNt2/smV5AZYuo9JuYuSCUW+wj/M+nhcp1awD/FNLkljc66wkZWNbQiFzLLvh",
+	"IzaWhVqRB60jxen2QyOEjijPYFEPWl/96vOvf/aPn/34L5790WfnoPev7fEqq3vzpl9mEuTGOCZjLHGJ",
+	"+QPo1LnqCuRca5CZ9r7gH6fWq5FVDcXqlT0SxpSPmxYAvXv07hHW/OSujDsmPngRwSOZJui4s4HDFZ2U",
+	"gu/ekQmZMDmpAHt9zrKEFRscvm5pjdKK4sCrBQjYh/XEB4+c6tVFqqKQd+SUJVuhIcIYdZdcW9mC3ey2",
+	"54ovoaCQCQxbyySGAiU1vGoyAtnEPuDkvrrFZXFTXsSthPxxo4vJjn2Nu2kNenohW7u4XxwRlRtdxCLi",
+	"tSIdsgdfgNjcUN7lLLnl4CHm97YZmFVD5a96nL6ts2rMb3FVyBPwZIMcwsf3Jph1Q4V/xIejXBr43Z//",
+	"W6vym4PovfFG/sZEaiZs7QD72pd/96fPfvrLJe/IJOKCJjPvlX/369/96E8g8gcIhXnGB5tPihCLqYDw",
+	"iVIzIDNvNL7IGnKUjCbKCozboT9pVDwuLMbT0LXCafJ1aX4f22HnGa1ZY8Ey9YuzBLDtS+rELSemoIXN",
+	"L63wNkcG9fEMNAccltMKl2m1uSUf0wJOPhcu9qHg2OS2eDlX0OtCfEIlzeWEsjh+/K1yBlV7V+AR+VxW",
+	"7ty5KPMFUthAo+cseZgtTUOVptRiicksGd2ZXbLsz7+vBpzFkVlj0AraYXzWtk5wOWkdtNjHXpjE01qs",
+	"skHrQ52nRB3sPa3HV2vw0RegkM0z4IWgOq/Kpn2WS0gHZ2csmRkFiLni0PV6bGxUtRSwoCAlcgxjM7tq",
+	"A1BgqHLKMH+n9kEo9Qe92HyXTOFaw0OaHcm1dKpzEPDmle8sQuyA+Kc7K+46SZhiOiAsVjanAPloU5sc",
+	"NOM7eeezFn12XlrR9tglc2NuAl7v+RAhllQhYMEcyNk667UWZR8SW6Vdj5iCcu7Ujq4xzRcc1b6benfF",
+	"fWBoZDnpndcdZe+W87ig1lEI17QOZxt7cduxONEcHLG0BHBd9KoqpNNl5X9dXFkWxXVhBYGbVNY1i++K",
+	"2u+swEJdNrvq4j8ZTmqNqj054N5ueVmeVHDdrV/bxwgMMoRv59d573jnRr7O2UOLpZPnEJAOioUdFQQN",
+	"GqqbcL9skCFhUHSysL2D1rOf/+KLz//ii8/+9Ovf/Ndnn/8ig3cyky2tcDxHDCsrHNcvk6hRk16NiXWU",
+	"P7ku7mseUHmukWy1KyazmBsxbNWA33LPAZq+ChtNkj02FxuNuxXhlQ2AabtheaX+LEwP8dIy4CivmDET",
+	"83B0niqdsdk5I70glMQcogIcxgp7PKEi+i68Uf/CzHlrFVZu4SjW3e/C0VwKrerC6tFpcUWB76EWSsz8",
+	"GW9Yfbc5HN2ITxw8W70XLJtZuyiWtzt5JollTE/KI7vVyxihMVdgGpfFy0rxSaxIO5Vox430hnwZ31xD",
+	"VGoo2+WdWS1lIXByadxkfflvblbvpTqUY1YVPL6SjU3ySqo1iojWJ2IY3LkkQi1gFlYvRh4Eek57WVji",
+	"p+exac8DentdkcG7/ptWkLNHfVV/t+3dezdiKDw+ByEhAxTfVFKYu4y1IjzCu/2QUKJYKAUE3xOuSMIG",
+	"qUIzUsPaSmvTahPw9PO43S/6pt7g4i0xgsyUZmO0f3gFFg5Jj054b974sZz65zypzm+e/dmujN89j/u/",
+	"4cnMpIO6UOfLI7vyod02gqeay0KYZ4H5OOZFzk1h8P2aaiUVthqe9HJQfTBc7ThRFYB+yZCfMbEcoGgB",
+	"E8IvE5NX0c69OaZ3TFFLuNaF5gsXdSVu81FBq8j6GlHlALRr4T/5GPoLmoc3iSsKUAZroSVXV4gt2gdq",
+	"bFM5+L61LNerS1DKLi/0Ll5VJJioNATI84It5nBhuav4U60irU2PQzklHxeGBCDgm42rSNIbkCfglruI",
+	"eT1KGHP4kgh1oNp+bPi5V4VYt07mpidgad0Jj9RfRNiTZ73dKPbJn0VzJW4jwbnecvki9KP5nNh7UKGN",
+	"9GfklM2MlOjh/xhJkU4RrmAl1kxt0bxGBdFcfK43QydIW9itOtA4Psc59xqhFdaxoziGm1Qd4irLhFBB",
+	"2HiiZ2g0w+RIuBIx8/+UsQnekEgn69rPqqTuipm8aCm8LhsoyOOPapCWL7G/oMqwFbKz+aubZ6YuAPGi",
+	"mASPWURKQ0WMGS3BAgbLxNYHnLvortcqiFxLeF+5wPWF+XUApxbXbkkhEpowMqE8CoiWXbPxAYHtZ5HF",
+	"xLY+FR9yYcJEhBml5k2I9oJXW5Z0EHzG88aEVITMyMoIwwAA0qu0Cxz6LdjEenUTl7hxsOyFN3AtzUcz",
+	"+iYl/QzfQXUzFVh/IKtLQwVBiAjSTwCQqLzmXwMG4Up1ND4mS8rjmWk3bnEekELiYj+qQ3rn4m+vIIr1",
+	"7Xi/T+N084K8c2C4CDsezgFXCULPWEKHzOGSI6467cszRjp1Ec6W1PVlA92Vqa4zIFv+tACPrhB1bZAw",
+	"VnMwL1Ml4UlAPg7IGbl6ZrT7Mf3IAuerayUVMzav6Jst9vKyveamYGGacD3DEA9EY2c0YclRqkf5pztu",
+	"wm9/cNxaQKHEnCAySczqg/TZG9NTQNLqGbGod8o+4fhQD2vVYpLxTKYJ4dY0a1S9Mw4VBdt+MCwOIF+l",
+	"kdaT1tOnULVlIKsR2QhVimkypoIOIUrzwBAW3KzjCRWzK8ojOZowxPXCMgORuWfyj+bumcoEjknkfT/l",
+	"cUwi2T4RJ+K11x7yocAaWe3XXiO3jQRLDNFgxF+fxXJKettnOz246BXpmSWWCf8EHjggb8JEsbpKCIuF",
+	"hVZ6bX85YZEVBFLNcEnV4YmYJEYtfs21yF4LyIQqDVWzEGwKwg3Ja8eA3UJkql8zUzpVhCpAN9NURArL",
+	"0hhldiytq7RNbtNw5E3E6OEgxJ4IFcoJgAHihKgivcdbjnS34FfVs6tjGKx67TVbuYj0npwg3ztpHZAP",
+	"2+32o4CctAR7rLthmiiZmO9PWu12+6RlfhlR1R3LhJmvjYTxtNcm96lSpOe90yN9Gp7COOwXAXC3EwHi",
+	"Fh0zMuCxNrQBhdsSHRAocUR6rv0e4QqxDtvkFrShSCQhOp09nvCEYWYaPWNESBKxiR6RmI+5ttP8IOGa",
+	"i6GhgPtHx7e+b5qj5O2H771LxuYYkolRasjVB3dukdf3bt64dgCsF+1pY2a4h1UTuFbIgwPSM9JVj4Qx",
+	"o4n5oY3UdSIUF8PYsEo0RefJ/ETpRIoh6d0+psPeIVFMGHkAlubuYOueGUSPaJnBoYN/3xD2TKY4PcWY",
+	"IFf3d3YRx3DKFbtmDu+JsI28KwXzWhoyTfY6+2Q64jGE80PBOAvv0Sa9MxpzI0d0TV/fNXvYs8SgsOep",
+	"TGOztJMJE7acEQjGJ8I21iZHgvTuRmwMkcLhbOsHbNYjY9BuKUmYTmZE0QFCqL2+iwmEBzkoPWL4KWU2",
+	"BURklB0TNonpjEWWVvIe9NYD+xMSnaPl20kiEyDmhBGzkzf3r79OrGdTHcDyA5xzL5QR6wWEkl7ENOVx",
+	"r6zeRm+u4EaPXGXCsMlPRtcCPGk9c6qY0l0e9fA89xgM4sNHPXQyALIaoZowc1ynsPsIu0l6hnP2gEpi",
+	"0EcNF5yYzuFNqPHDhbIVYyJmZwm60muvIQU78xZe6CgzGAp12aRZ6mmbvPbaMR8zf3n29vZumom/f3zr",
+	"kFAxQ9KwgJlRVjmFqxNhmHNqLpH5eA0jfWLQBnnfyrQfp4al5bcirIsTePsymtkDhcqD9ZBht/udDpZb",
+	"iXnIhGJ5rGLraELDEdvabUNMWRLbK0cdbG9Pp9M2hZ/bMhlu23fV9jt3b91+9+FteCfPSmvBrYcBu1//",
+	"9T/54vP/66tf/8ev/uX/34/Wau20O/iSnDBBJ7x10Nprd9p7GBGLoMTbI0ZjPfrE/D1kJRLUkT1GVJHY",
+	"7DuY4bkyFAnkDgW9zJ0BNKTa5F3g10LiBdKGuHzL3+9GrQPTy/ehT9CD1ESaaZp+dzsdK31qmwJDJ5OY",
+	"h/Dq9kdqIXYyC3qTp1kWCF0lSNu+4ZKft7nwM9YuSC4IlqQcWGTrbub/gLlTW9VJ06EC7z5LznjIWo9M",
+	"G9twjVYv7K0RC08tcjbVtA+FhQzZj/kQl0tlSI6nbGbTmfBWBqI7YwkfcEt1tdb9AaMRF0ypjZc+hMFj",
+	"2SwcO24DpBAo93c+k3yTznfPzIxmbdPS9c7eOUwhFYnhcRQF78q5WEZQmBC8Gs3OY1bvSoxmnx2SHg6z",
+	"RxSd2buMGxIBOKvlxHqLigK1RhLIy0hmlTR7trONN+OWYlptP8nRsro8erqdqaqlFH3sJXNZcoUIAjAJ",
+	"BKSfxqdE0+HQMGiZ+Ckr9iYPjHjPozZ5TzACSJZOdgS7VRzb4gTjReqOudKoEj9k+q4tKekrXBXGu/yR",
+	"7XeMqAXOghUPouwGlr41TlE94ijMBb0YJRwLb1o58HLoIgXHYR/HUtZFNubt++YpeHin1sM7+PBerYf3",
+	"8OH9Wg/ve0d4xcPmKSD7jNCN+G/0r3FegsdoZ1qm4QjMbY7WgaTAGvJ4y0pUW3h+zQZ+uN/Zh5/mtIz8",
+	"zQNzKFuPni5Q1vyVicR7xegK2QHqod/O8p+6CH4cNHyqvdy4wpls+fo8mkdzAlvhhQSnFBx536JTLgVk",
+	"lKYXD/lcim0AYO0AT2zkYutW7RmVyLKxTOgHabCHelPPupKMEm3T/Yg8w1waAkl/trve925jDRN8bwt/",
+	"64FfRCFwsF3mE9GDyqFdyMS1tUW/S3Y6nQ45evctACE7OGmd8clJC764GnI9I98lJ60vPvvpl3/9m5MW",
+	"ee8Byb788t//5bPf/IeT1rXeoRENmYA0H7yNrYEdQVRNW+bufu/BiRjzx203+9xZBoMOSG+r5+Hem6Gb",
+	"dUcL7QHp5SGivYD08hhR88lQA4j/CMTifO/FOaNJxCLHZ+75Xp472TOqqG+tw/qBaKCDioiYXohpTVM6",
+	"wy3DSO0eoVGkSM9CwZhRYcvmL8iz6aE+YRYaFDlQIHJmhRcUKM8hjeM26WWbyagRK+mUou54IozyiECw",
+	"ZqkPCY8CYmXdwFapERF68qFcTTylMxuuDmP+AMOljIStEIMdxxpAsrECpGg6VHAHufkFduMCkhGpTGA6",
+	"vcBZWrAVYA3ZtPETKLQwd/u5zxSPjObmVhy/R22h5D7zrG4XfJXVeRIHcwfWockbD2Wim/VgSKDJGxC+",
+	"FdV54xhS8s2DJXVe59gaghGDokiHyPp4lkYOfBmUxJwxazps+ey3IZbGAuwNV9pazBALOR8fF0ozGlUN",
+	"xL5QGMwq0L2LlWbsyOsLMi+XFLO7W+fh3d2NpRjf0O6klgJCSbngsrtbJbgUWQ3KLlKVqaNw1eDlNGGJ",
+	"kmAlsvZsYK3OoIamPrRxtQmkoYOxXU6FC00dUQXOwMilEY+DzEzI8f7IopEV3lGpYqR3/3282bNRb/dn",
+	"W+7ZLR5tP0Fj5NPtJ14LT3uBhfkSUDrDGe3yKOYyDot3q6PMxizWMxX+AAJuVr7x+9ZIaXiNVR7AZvKm",
+	"jGYNVVfQ9qyMklejwG3z0Br+9s+e/fbzZ7/8u5YfT7yYEIrmw5JEQVRvh6atSSLVxEUvNDrzLoWk6HoC",
+	"O/sCx9k5d45Txm1wRMA9R4xGVu69bcsIlLVqH9u+bXEZ35Hh0jpU7vnsORjFS6OTvVHr4Tfw4Zu1Hr4J",
+	"D+/UGsYODmPneq2Hrz83Dox04RXUrmbCzNz1Vt+q0CVvBrXYMoRueNaXnPO5EMEV/DpB549C2Zob9tuf",
+	"gaWnh4feyuAewzRqA1oeDcPtz4j7zXDsSDJbeMsxfCpOhMS8IXM1YB++7A7R5G0CZhdbDC1iRgkBzygl",
+	"ferlkkxkoq1zxCtkBW5QGzFOjk6E5d3QlfS6OmUzPyWlhK/Duq0vOr9Ivr4IJ+Zxe1Q+q7n9l//+Xzz7",
+	"v/90IdWndbS1g6aELGVcjeSkACcG0CK2ohFe+H6zptuv//P//vJv/s3XP/ufz/7of375p//sd//uX1qk",
+	"0vLudhe7e9T44njTVkatcW+cv6Tqp+CVCayCzJ+Il8vsdsniS1n8B4bbknRCtEQzUA2Buy+j2Rb44VsH",
+	"b+y98caNzhsbcvUta2Mr5+zO41a0tA1kKqKgmL9D1SnGdOY1v7izkgmZ21lGVLXL+eT3WMHKsD7nimAB",
+	"agGFrMkJvsf0C2UG32O6mh8cL+7Vq8sPLuyIr3tqHzAalR5a9BdVH12j825Jcy9nslodHXnx1NbRQmv5",
+	"xXLUKqsqZ0LaqZBTjHPyJbVSP25Gl7M8B7mxoPM8zG13B+9Kwe5luRYXflJXnc21dT7T7F4dZ9a7Ut+T",
+	"ETjmv21+ODimufZkDicVIN9bYr+ilp7WGkrVfhM7V6PjgFUY6xC1d+YMTU/SJdpZsXCjTWn172U0Kvv6",
+	"19Xdzs41i7dnNTso+CmjGbotzCf2mCsNfnTBwOmDAYFGdzMNdK4FREnLa6aSII9R1j425ROG2iJszhVl",
+	"3WttciRmBMOMwRZL49gw2TGdkUjiSMGnH7JDCHs0OhuPY9KHWND8kJGjBZu1Udr2Ozczb2Aq8AkM1mvn",
+	"kYMH5LWei87D0EEqsumeCNfeAdnf2c2yjhPQLUWFpW+Sng/HvDuwnGzBVP8mBK7RxVlDzKi11pslBb0V",
+	"IjfKLfduWZqZ7l+A7fHZz37xxed/Ua2NfvUv/vnXP/0fza2F91+k0ld2e9w2pMeiw+JRxsBmoLnpRnfK",
+	"pc3zlVeIa6mtO7vfHAOpMzle8F1/M9jf2d3QiKoYTZZZUY+dXdHaQ2OudGDB6M5YYqOJuSAULuADLKDt",
+	"4lNc/AtJFUQzaJYMaMhIP+Ux5izY8HydMIbx7VnAjJYSA2oxJfP9B++0yff4GcsjDa5SeO8ahBzgl13N",
+	"HuteYEv+61HZbYdTPhetHqMgzFLbCA+zdzgSeBt+8xC587iTUjTullHe4PZ0b4QIcgGPcuGehM3NnFvW",
+	"7vkILIjWDLPbCVpKJrp10Nrye2183TxE+nhB982r6g5/OawJz4XlIYFs7Jc/HzPEEw9e7CkyMxAWF9ka",
+	"eMALEotMtSEoGyQHgAbKZqhQI/q/a5NquCKxVPowF9F7pG/EW5B4jDy7aJLA59Z3pXtydXM5tnBG9xfX",
+	"4i1X+OMV1cYbCRjrkjkuUi3XZ7lebu7q+vd0UG4oe29OiRwj4oj7CkSKPK/LpQmpNDnjZzJpk7cWAqXM",
+	"Tbvf2V9qRbu0nF1azl4uy9lLaiJzpOIMXy5AoQQmqMxmlZtuXOpczAYaQ3xPGZuYh3ji8lIB9gazUg0r",
+	"wNRWjMu0xiGbuXkicugbGw+MqdSG10BCFATjlxqG/FCBi7y2nltQAXDMLZjX71Ubb77+53+EoQQuuouG",
+	"mp+xb4C15vhCjDSvpNhwafE4D4sHphOdF2sOzseqUdADtj3PpFrimqzUFUp8kQJtEyyxXkkw/fvnaoWP",
+	"sqgQbGByX0Pe/x6A73/LBAij8KGjJHckmYu1qRjfRIRfX3gInrM3DrBvhZxmkYSlrvcVRE4QSwh05AUh",
+	"pL3M6XSB9H95qz7vW7XBRbnuYQYzsGdbL57rzW+gc7t5nFW4EuIArEwBUekYbU0RZH+eMUzmzuC3MBw5",
+	"SXMzPFWahHI85tro8zoHP1uqyd+z47nAY+K6qDgldkXa30oFFjEAfXONt3GK0MgGcZ3/pXQeCu0KWrfQ",
+	"o3VSpIG27ePmsx8bEWD4Bk1izpQmUcoApAZSpdtLs0DvuwE8j2TQkuxIyHXGHPZJLCOWhSOUxTFkdXHy",
+	"U1UL5tBOMsdxzFFo9xeQDi/yOrQDWe2hcRv97URdKJz2SU6h7nxnX61xvH3m8TxOOCZyV55vBN3DRHoO",
+	"oKchy6qk5scbzNIQiS0mqQZZCcokOOypgZFFMbsG0bEEQqDYah4II88UwsphGj57TEMdz9rkyIsly1L1",
+	"3S1qA2QpVke9ooCvjChYwHDUckC4dqmSIMDpPLGGKtJZlYj+EFfoAo8d9AB4qSWH7j3hCsBOWILTvDx1",
+	"GYqBhVorAJ5Ykt78brVFeZ/LOcTBLz2Fmg7zQOrsTFiEQnsGpyNJJqk2BxAiBAOMFkSUzdnyu/bYDOE5",
+	"KFvHdFhF7EeArT9U85grlxQPy+IROfz7souPZpDbTzQd1jHHZRSd2+Ec+qaFo2iTfYDDZABuGPFIXNGr",
+	"zHDHdHhpf7tQ+5sFChmU24vXpVMAkEGNPHjuhrhjOmxiWZvnxY5ePbkIkdkRN/jxhAPEiuXk4C9UdKYO",
+	"PPnGPi+kYMGJyL4X7m0jgg2ljJYb6A6z8ETbHqBEQQNcAS4Tok21yV2BjdsCOydimMh0kuHAAKBraGdm",
+	"NLuqeyhaEYp+TsdxzdA+h4/f+vpHf4Awos29f8d0eD+Fy+vp87krq6wuVCk+FEbReHWjfL5FMXX34VwD",
+	"rxTrscpl/rMV7HLVPc2XweD5lzPgBiOIGbOq4YiNLSK64iJkcD+vEDS5C9G9oNNjOrhvGJY5HcsUq4l7",
+	"CJQrnMulrInYcD5l8lfBWOmbTmoYLH0D5ZzVtgGYo3fHY4x4prtgmXcwjK44Dv64XwLQu4WqK0w1fM0I",
+	"SA1feV9oHtd5p1DVqunAblkYqKarIBPW8J37WBmxaU+naZ03jqDY2ZF+h1Glm7xwT6rGQ6oJZDhfWDa6",
+	"WM/tfHHEpeZq/2xfsvfCcvhc3v/6FTBdZ2mjB082jOkszZJ6X0BisctvbZP3fLkNNSBrT3YZsIsaWAFS",
+	"Ss9FFhevBDedFwvOdxlo8aoEWjwXrWVpjvdFR2zPaS8WyHypmoKRiwPGogOroOQBFfhjYHP9bQkJNLcM",
+	"6QR9VDsAhKzYx702+YENz8bADPgyK+ZzIkZURLGFdJtQ5RBCe3SgWdI7zBgAgA/QyQQqDWHNKurgBvRC",
+	"fSCLQedz66xojxcubrHnjlx1VLjoxoy65EzTJk2cd8wc8Sov1+2zDd3rJU5z3ChXjmbEh5Agyz6uyv+H",
+	"JStP/u+UFKZbXvK+wo3vRblhObSygXjXS6sRpPwFck7YoCoRB3cPUnUdgDou9MvDANflPHdkbM6Kl5Ds",
+	"50FU1DdYWcTAsZLHtuBHQvUS7/dRHMPhiQg8l2d1ZEWU+lSxrFIToKi7DwjMjmrkimCX23Y0D2AwLyzS",
+	"BY6IrTlVeUDw98LpmFCtWWKe/kcfHm39w0dP9p7+ved9SLwVXK0OwGZ+E84IiPaOlnFavjwPRNpqIq6X",
+	"Hg8jduO2P91+EtHZ0xKBu7jUeQ0zGbFiBZD3H75VUeAjJ63q2h41SW2Bwu+AHcccQylsKAh4ZahmZCTj",
+	"SBUHibWEd7aqipFEdFavBEl5Se/ljiU4iDhUV0zRjFWwx9pjRgHYr1LBde4rt4yHK1tbs2ce7GFZVPdU",
+	"gWG1T8SRrw2aV7G8qcaqHraKnAOpBQaHEpE2fA3WD91KWT0PGPsh8mmUHeEp80ZygiqVUZlsNyA1DSkX",
+	"FX4j/2A/5xTrdX1MZqQHrdfbnTf2duu7lwocLH3uoI+Fda7Q0WAfv3n62WXG2HkARljntHcVVdxE54GB",
+	"U7i65rTEQn2kFRFV8JCtr+QAaDAtBkMcubKSHtYoxGgwRJ3lWJEkjNOIRc4JMJsYvgw8TCYqAM4bnIhw",
+	"JHloX4RVAmaBcY4HhAmZDkdGTwMEHUJN5+M5zJ0q9Q0L09ic/AvkD4V+KgK3LJ7eN0WugsB+D/UopIL0",
+	"oX47lAGvBF+tDXGCJQKrafQu/p4V4XGk6PumyhUK++arXQwQJ7FamrfL+I2hO55tniMx900VgdnfVxW7",
+	"eZgV06RkwGMr+R6SdBJLGmHV8ccaWVlWlMa2vf0E/wDDu93engfADT8SpakhWKzEwOIBlk0b08mEi2Ev",
+	"L3ROQhmnY4FV62g4QtbRJg8nEGREE5mKCPmjArNWlnFoGsxQvg6KyYrkqluba3mluN4ptyXNNB0yrG2W",
+	"JiHr2oow3je2oLT3CB1PKB+KXnAienIqWGJ+BBShZGb+hAL7IoRmQ67hOy6iVJnf0TznIEt9SFBEeDmw",
+	"truQxbFCLAhX6dSVGTo6EYJNXRUJ6koUoYnQFacBxCycDOnhRvQCWOuIxPwUZXIvlS6w5fqsy5qRTCZX",
+	"ttCd75A+yAu3dasXW4agUkCVvvyXA0JJLEMagzrTQ61qd2tnHyv4SQi8cIg2J0IOBopp/7njnc5Bx/z/",
+	"9zpvHHQ6rq4ftgn1q72HiXu4F7gn5ow1n0jBzGgpeEN7J+KqLcKNaHP4dXfMhUx65GrIII1vwMShS0aA",
+	"nbCKlJ5K05ZTpXrkqs2KwC24osyvxfIjPdDEgJpQ3umRqz3DG8C23nNxBlrGsKiOQvP63EWIH1snEapR",
+	"JWzuLOBZo752Z3H4gCQVpmQlcnpFuYNmg/yAXkxvEKw4T6JQiBaIxOVQAA2BDjfv/Doo9m9o2JYSx1It",
+	"hjGwhSItgAFs9cyH3z/a2r1+A5M41Imwb9gBU6iVoohMIm5om46lGBL2cUpjM7NM5zUjbJPjJDW7xgXY",
+	"SyM+GLDEEKD51ZZMBBVWMLDqF+t1mdMMFV0SOS1UdAHyjblggWNqFl5MSWvMV1pOcn+gmd0hURIPtGlN",
+	"DnL/Sg71ayjDnTv7Y+8aNpjFXyYQ+glFx4qbb+edbw+MEiNBce3MdOAXDWUmQyoAXRECVSNirog4JlfN",
+	"d1BJXhEmQhlxYWNa0WtidwPn7WTgqbRfZFmAhhTz18zGXCMDymN1IgAscjqSMfMNCBh1Y1caj1MuY+fB",
+	"tFzYmv296kpnKES8WnXOnCHsoHXr3R+2PAdIqM5aQctep9CSx7FaB+5jaD06ZXx7wcnhcW5nr3o6X8Ym",
+	"M2AVIgRqmzZwD15MRTS7/9XYwJn4g2IJdAly0CVo8GUVnaIrnA05RMlzx1NK5fPV9o1qu4YT5OdMGiUy",
+	"eKXS+H05JQOa5OOEi0bYPHWuITkygmyVEkyBddnl88Ltqz7Ox5nkdYnZd+GYfZufgerwj0Vlthkpwut+",
+	"+NgSDbZ55JjXfIUP5yETkcrEzitGG9ZZembvFna8dduKUwdk+Amf9LKaDjOU7OV4kjCljHBvCPsj2Xe6",
+	"tXvQXVsjqk4EE5G5yajILzOqST9h9FRBapYtLO6E0D4budLh1qqFoiT0Byi6tu4Q+R5/k6RiQsNT0EeJ",
+	"UUexjxOhM7xd1BusuKczJZbHMUlSISATSYoQU4cMA4IBB34RCyudutRyEF3teS73DFmpwm5ksNwhaRY5",
+	"XzrYkfmFdp4+5Am5r29+xwqubybSsSFa075pIGJCcz0zp6DU/V1HJJShZnpL6YTRcZEzZoJgnwsKbvn5",
+	"TmrIVrvnxozflv0qTvyR7B+SAUZwcG30CSfrzHHnV1xUekmgCV9puer9XP42HLPqTvELEu50Xt97fX/n",
+	"jd1984uQW2dW+5rDG1+GR1hbCjNPaT5mMtVbWKBVtQ72bnQ6S8SzbdBLl8cqJgi/RjWZGi5oi7uCix3t",
+	"CWAZhWtjwbLQJkeajKXSZKfTCTqdDnCzUzbRh6RndGuWWwGsGOjAz6uyUZCf3sZxfwMcBzCT1d4D3Khv",
+	"Z1IAqARTqsg0kWJYSGSqPIYvWJj7SParT9U7MAuZnK7hMnvbNPxNBpl6W/ZzgKk5TKklEYGnXERV0YBQ",
+	"BcsfyJg+foeJoR4ZFt15viGAb8v+6tNuyOcb4yj8CEnWHVP4WHUQzY9z7mfz1faTj2S/nj0BlBCu2uS+",
+	"jGMj1GFoWubJMBJ/GoaMgWSPdxCRiVEwQhbHRj/pqbT/EQtdDqWzSJgTq0gFyqERMl9ac8RyCfjSEHHx",
+	"xQM+AvJYPAKbWCD8s9KU9N6W/fnrKjtj23gUmhsdXKNVjv0jdaoIJR+nLMUzZ5VuOLJaggeqTT7wDIAD",
+	"LrgasYhwYd0vSrOJ0dnpDHxD8KZ5wTxNY7MaM9TaCVcnAjPaWJSFA5Z6YGC6ax3glziTbfmZn4uPvMxD",
+	"Oy9IeqClJQd+jSM+Z2Ufs+WpZVAX1mH1annKBMGn+mgFG+fhMCh2oj0P5FEusMws6Kn25TGdEapOS2+9",
+	"e2y9YL5lbsTqgDSz0HAxA3rWWELpLoQmwcBN/Np85mPW/UQKBlyH0+2HIyqGI8rrewPvVcYX4wp/E8Sz",
+	"D0aS0DG5WzsZIyNCRMKsBbjrHjU8HGCZkggrGGOKoDpNVbmqc9/18fzVnQ+yOvCnKbGmXqNMkD4bcoEp",
+	"gwGks4kZCSlqRWWqx8dL9Y4xF9nnGtkhx5D6RDUbymRmD7FUzGZrcn1Anv3xv3n2r/+juTYjZT9sf/mz",
+	"P/z6R/+jMlPKNlc1zt01xllUFmsqh0vxfpESnF54sdjC2FcNbGFLnt8YPW2Sn7cMIdh91RBLoVz8iyKF",
+	"8YCmTRf1FlJNYzlMnUNGszFG5Bg2oUjCBiwhWrbJXa3gOHJFUsE/Tks8wxhL4yBNXqVgmn4C9VpbX3z+",
+	"r579979sBfm5PGgVznF+hsyjP/8FfmvP/V6HPPvZj83EEx6yPPKmddDauXGz3elAtE3hvjVkcJqaD+/d",
+	"2Xrrwd37W3vmqVRw89ZXv/zj+jemXfcXE0CT4dhcVte+DJRpVDA740iVfK9eKtB6aUCup+3+bEudpttP",
+	"1Gn6dKmAn/FPp/aC/VOdpqUSuj0Xb84enqYvr4Fqyen1pnxpqLp4Q5WjLhv6rIBq1j4WF4rBBCBkVeEt",
+	"eLht2IedEwRWCBfb4Y4Nubrb2blm47nHZfUxETHl/tHxre9jEsLV3U7nGmrKFiFFDk4E6oUKFOZIYvtU",
+	"Q0DJoQ0hmfI4Jn2ML3FEbaNV3CAFYyAmmVu+IqRkwzP9ApKN15JmdqqlmRv77ZvXS4SZprLKC8hgXsLq",
+	"oDhrtBGXuxSpLpOxXzH5SybIdc/98tkoPTuTy57Yv1aVBsDy5gUF1whoQlqDFyQ6BXlh9ITFQNjqsBCN",
+	"iPlwXJH9zk1I3MO+RTdVrNcmD5nGpYGJGh26lzBt5tUjXCjNaFRVaWBttXijC2NVQQJbFf5b4oJocrrX",
+	"PVa4ojXUmuVVcBsdmqBcXXkvF3My9Bdn7lmmrVwqKpeKSk1F5aXVTiylLC/Hf3fO2ulSV83Vh7nRNvjd",
+	"2vyzchbuVI1o5MXkQ4CmxUBqlxfUfw63wMtST79EbbhRbgNtrDa8iMr69VjPZV39S8H83OrqnwePDS5C",
+	"EN/OpOelmJjZU5i8bhsISF/qEZlCKaOeTPVQAuyHFAAuQCNy0gLjjTtSkJlI0skwoZHFVQC7DjtpAZBG",
+	"KMd5A+Di1iOWnIgpnRGACKlCRbJH+kE2mYtnH66vqmojEPHvxvMtDjen/u7DgrCoWB25jjD9vASMemdl",
+	"+4n7s3vKRfTUfmZRnbJ3WRgHTZhX+s4tjZIr9E5HeM+jyt0xVAyjUzr7tta6cxsNi3ARRLtugTuPaoOy",
+	"GO55xpsfvZyzFkFQLV/uykE5CGqB5pfCoTZgnz8wbZWG6NgxujlcUYRHxQF3dt642aHXoy0a3ryx9frr",
+	"+/2tfhiyrf5eZ7dzk3ZudqrwXPPjWg/WtRoGvDwlmM6UUzGqrz/I2adhyJQyKonV62HSAcZKUY03rOEU",
+	"io95TJPy+n8nwuFlkfexeYCvu6IRWpCSkCdhzMjV/c7Na8udIRfGXi7sBl51+15G5Z6bQAtLzoqxR7bi",
+	"5FrWsfUkWYDl3ILK2MvFVnyE9GfklFXUQoZS3PewqYuu+A3dLKuEjOP9xsTBYRXzsVvcsnLdJTu/UIK7",
+	"NAbuLTbgRksYyekcShq8Hx2S3v33Hh6Tdru9naRC9QxzFQ7RFUDNIBDulM08mMK87r0t7QZ4XpDReCJ6",
+	"+HI7jM96gIj2KSTLkU8NY/+U5KyQXLXlLNQ18ql5bGtrixT+a75MBmPyKUlYiJUEBmCqgT/HUjBNk5kZ",
+	"SJ+KSJGddvt6AOAFUnHNHNqfYkOA1PuU9KZcRHLajehM9chVGsdkxJWWyexaQHpTxocjbX54ctJKTloH",
+	"ZCcgJ61B9tcY/npqhxvGZ+RTwh5PWGgkBld6XwECn8p/AGSxgERcQa4xM0vRG9Axj2c9cnXcH3ZFPzoE",
+	"sHD4MzBrxLQ0f5thjWTCP5GiO5ZCj8zodnbN1669bkI1wx+hwU67s+NGOEoTYdY8kX3a5zHXcH8KmQ0W",
+	"/EM2UNr2UxidN7jx8tHZJb3Zgb5PxJGAresDGJ0iO+T3MKrZxS/Ap91OQPY7AbnRARJ6o0P+Pvk4pUID",
+	"9txVI0iQ168RI0kAziBGHps3YVEPHV3YLO4T0afh6ZQmkQqIkuQ6lPMdMUwJh2c1IocUCQMRGRSWukmy",
+	"dAXQpVmESJtyQAbwy/gAiToxDDP7KSCGTHfIp2SXfEr2yKdkn3xKrlcQdjmpXyefQmjGpwTMmZrTuBvL",
+	"GY1LvwlHdDwBY0Phb9PQPu75mCsj/5S9PP/vXANm/ADo29Wyq2LGJjA0gEODpoBMFr6Ya9W0ZFZjxPss",
+	"ESiMlbRLdTfh6rT8L9PGDjSp9GJT2fMI1NeNpWLznxwoYxjL8NRlWPJwBOCbGTeDdIGBTEIG3FEODiwy",
+	"TczPWM9oOKkgFKETpXlzkmpkkBizA68C0QEgDVhrxHTEBNQ5Amu5Gsk0jshYnjEixaFtf8AfswiAP70e",
+	"jEgbAepoRcxxflG+Whh+Zg8g4h/SuVtmcc39ecrMbQjsqgvxwKA72W+8oJ3P/tmzn//Bs1/9P1/+9R88",
+	"+9V/c1MHMcTnQ62DvU59I3u+li8mlNjby8vQl8to4qbRxJ74WCE9bhpPbEXNJerF9hP4t3vKZrWCVvBO",
+	"jljsxaekwsqR0NuhZYhcmJtsmDClEBy1DZEq0xGg62LRbaxPfUXlqPRgVleEl4Jk4eA24aCXESqvZoTK",
+	"6qOyXozK3AFZEp0yR/Q5pQRWPslkT6R9ECtKQ1c2ot/nFL2y/GY7dkzgMnzl4sNXzuWW2K9tjGhEj0Ah",
+	"IItWR648YLn5AWYREMW0glOEJ+fqkJ8xC9sAwPUOdb140MhV2ldG6QPv6Sljk4CINI5JDttozRLX2icC",
+	"XdOR//4YPR5GUevhrXfGEsWl6AWuhBq0xAYDFuocPQqKSCSpOCxVOvIipqWYEbAqz+fKelnCaazM/+zX",
+	"/+nLn/zmq9/+5OvP//yL3/7m2Y/+trWGZP9CImhqsr/LEJrLEJpzC6E5Hz6/KoCmmUYAluVKD8SDVGQV",
+	"KSxnXw1LB0fLvPlqQzK6adSozZp+W8NjKFLFFVQRG8ntz0NcKS8phaDUNMeLCmnM+wktKr8SDe8DGmoH",
+	"LQ3mciifx8WQ9KjqykGPXNXOgHkFa6D6JXHMOyfCChS2uLt19bTJHWgbKolnZkUbUqOhsnqbHBUsj8V+",
+	"+iyUTuyCcktWXkHbprm2mIiMsi5mNg4B6rf0aXgKlVBdmgmEuaUiQluo6dCiAoGohCKQFPEMyszTUPMz",
+	"qlkP6rDiUo3M+ATqRRAupfmYHfi2AJH179kM0Npv18bOz1etsHCMK4dzxqCwVDbwDLjPg5GVAyJjQJQx",
+	"8qO00CPYKBT3yrU7t+dcihWW3AepeJXsuM0EsAepyA2rLxJ4GxKZENHJOYaSVLTJnUtA7ktA7hrFXEG0",
+	"AgYrBVvDgHSu8tT2kyQVSyFK37PssowfHZAB17qo2HIBaX4sspWxr04ZO1UBGdOPZLKkWva14ETEcrgV",
+	"81MW85GUkQqsQzbIvLkEIMrRwhtxOhRSaR6W6rrOuLUWU3yupi0zwqqoqlRcmrUu3qyVAI28rOas1Vfy",
+	"g1T4AdX1Tvy2E5CaQ6auM7YqIdeS+ZWsADQKi05WtKGdWdRRsBgtRNRITtGh4wRaK0p5khcWM8wEXIhd",
+	"ghIqRh4r4x9udV6sZPWK8p3LANDzEBXuQx1IVDRccMhG5pjOzYsQHbbtQJZXg0eTUpYKamZl1iHVtlQR",
+	"GfHhyOhMEJNlrTZWM/OrN+VJHHByS+06D1LxEMf0Stt13DRW23VssOS3wtm7oRnIv2saS98v3VWv6XBr",
+	"mMh0sjw2Gx+xWLY8IRFXk5jOMIG7/Awd0+H3sOELpHDXybI4bRz7NyZOW9OhnZKPX2z+rYzOp8OVEdr3",
+	"wAJGsWWs80aHqk3uQk1N9jiMU8XPmP2d5gXTQ5oknAHkF4S3AqoLHR6SSaohPtJZxGz9agiHqTBCud18",
+	"tYIJZQzlfb/TGbx+4waDnCe7Wu5CxbhCCEfVHhzws//9Z1//1z959vl/acGucNyKvdpmLbdcLyZeMNus",
+	"y2jBy2jBptGCGRMr5WEbI48ahjcniuYX3fYT+Lc2spWwZfbhLYStwmgKOlQWsqoqCXh9hnYZ2/dqxvYt",
+	"J+w1sad8cl4S1Yd3c25nlbFMk4C4q8XWmWbonwLfQ3ZTlcb2bUC9z8n8uewOOh7ZFbk0gF68AXRjfr5f",
+	"U3htRIeOPJajUdmYvoAkDI8M/InQVG1yZI+VrcQ8phHzxGFwvKLnV8hFoVhPpdGuzWmE2+LqfufmCcrD",
+	"U67YtcoYu+dxcbwsEXaZAL17/cYe67cay78vJKquFuu5jKm7jKk7t5i6zXlsLVCqctl5uXkImFt/5ohe",
+	"RJDZ6tdILibd5jngNiopSWaldgFrSFKrKshj7R0zCldbNrv6ywrxOAWg1QQ/JHi1jL/HdLja7gtGnm+Q",
+	"ZexCbGKaDnP4AW4rozovIhI6RduoafSkdcYnJ60lNq5XyrxVXJJnn332xd/8v1/96m+/+uUff/Un/wSj",
+	"4lvOwjXkA92N5Rngi9ij9tVP/tvvfvQHX/3qbxvd6y/MpHVpzbq0Zq1jzXqediy1/UTTYX1kdiM4WFR2",
+	"qO5htZNDF0qbKuag1238Qw9cxd81I59LJ+KayMEAw89MY0ZBcu2fCIjbzbJfAX0SUmMxacr2wThYIKbl",
+	"wAKZ4Wwj1WcRGG9h5Hlcf5mE4HzlOeOw6VhZ9XcrHvSljBkVteSDS1PdS2aqewFGOnNY6kvEmKVnrhES",
+	"mntVAcRclbXupTbUVSnKRrq6tNA9Dwvdy2abq2mWy8o4exY6QIKSZ/n1liHbWcWP3NWZyU6eQSl1eGbB",
+	"lZ1b8E6Eb8KbAkoOwJDhYSyz5ZF6prxvgxVvTk/4m7/68n/+5Ou/+psvPvvRF5/902c//sdf/PY/f/HZ",
+	"TxspAS/KrreEU10a9C4Neudp0HshprxMfdjup/Fp8+htj3WXVzw2h49BmSbMJtzpBJ1Ox5Nx+jPCo4DQ",
+	"ODaMXEiBJhSjjyBcAlFMt8mtolBEY3PXzBw/xhMZEJmciEiKK7nURFxWIIdB9BlJGNwCNiHE9JWK0IIq",
+	"UBF5uAckYVRZZyl7POHJ7JDwSGVlrdwkTsSIYhh4zJU2zSgy5koBrO+RIDwiiAShpzxkNhEFqiKW3RRm",
+	"I141yxDivSIcMVQXwYXp8giobzne8036BuI913hstwXDpDCE1pf/9j9//dM/fPbL//C7//KTRtfJm4bY",
+	"n/9tYrp9wJRRHUvuFSi5P6WKRFKwV1jLuzQRLYnAN4KDFGRMxcxPRIEgy8wy0UgXrcX08zO5eA0wQZG2",
+	"Kwsu4yN5wL2Wp0ws1PMrpOBhLjUfM/IJUHOZloodv7yKKo6vSgKEX7+t6upGGqjOls8ndPyiROopo2x4",
+	"2Nc3S/XGWxZvCTrkOmaQ4g/yRSwFSPBYldgmg/jY5cFiWmkGhZbR9UEG838iJgCyaq2KzpyjHU93+SlE",
+	"8Yp7HzXEdc/EK6ckwn60Dlpf/erzr3/2j5/9+C+e/dFnDe5wWKcXoxXWYAvfQN3wUt07N3WvIf9bs7Qv",
+	"ssjSy35Vfp0lYhc/wYXSNMaaHIFR2KAyO7kjE4IsTCaqIl7DdvdKp845XrMygAIn+42JoTAquc42sIxO",
+	"K8lOHdBozMXKgIpEyjFkGDmLrRkgFbMrKheOMd4CKoG6gAuQP5XV8fES5wnpYd89EsaUj23ZUCGkJn12",
+	"4lT8ObI9JL1T9gl3FI9xGT0SSVdXwnRrQZEUS85YUo2bs+7d/SITloplQDOXJw3HkB3Mx6xr5BxD54rT",
+	"7YdmEUeUw294fx+FY0be0VHTu/sFhXVUXt6bRnZcRmm8SlEa9W9fIbfiLGRng/iNOb7o7mPOki1EC18e",
+	"VmmfsSWR/HBK8EJxlthiIX76uy0ZF8spq4ItPOYseWj7v8g7NOtmWXquneQ3Jwoxx4IvXKFmt6pvUPNr",
+	"3SpKkJrAIiSAIvaBRT24bQiln6LhJqZKA3AdzWNzDv0U3j4zirFylANtQOMnYjqSyg/pGck4UhYzT+at",
+	"g71dSMHgEm2Tu0Jpo/TLAenBKHu2qjfpTRKmmO4dkB7gNPQAyFidiN/9+b9FXF2yTb78uz999tNfmj/+",
+	"3a9/96M/yWkc6ytZ9CcPYxRVbiz51LPRRld7YXzWK0AUulCmcao0YY+50gDtl09vTFHOtQq/OV9yYBEF",
+	"7ZYGAFmoYV2sO1hORZu8i7FVXBFIc45IKjSPSY+ZaYJ8AdiZ1YJEdlheKWECAz/VhImIi2EuTKD39/9j",
+	"7+p6I7et9l8hdLO7gDz+2HWwmcF7sUneRQJkE2Pj992LTDDiiByPaomcipS903UuWiBtgzYXRVDkJkAL",
+	"tEBvWgQFijYI+nPifPyLgueQEmVLY42/tzs3xniGokSK5DnnOc855/u/ffr9N38BxcGNpZxsoFwnPGXu",
+	"+pGWmqYwPUE/2AMAE9ZI0A+2N3DPW56pTFl1qx9/9TsY8/l63qz1rJK0xl798fN/Qt/465iqJPbGCKsT",
+	"cykseyLekCZULbIVz3WlQS2tQVWirVmyXZjwmjT5Kjx1af0FfliqxAtegh5dgDrghIaSa4kgie6RR64N",
+	"yjs8+ekJKqvw5UCN0rqAx3qBU30VAv6S8krP2iXnJJjW9sYChqlbynU7AZARt55Vs2/uIov1uvxzCyXY",
+	"brnbV5TSa6CUXoI4eNDVIlpqOeIKWaKWi90zspamqNw6RhZAQZce2YVvPLpQjdS0z+dW7y9LrVQGwGAo",
+	"gIYESZFw8uqpKcEjmYiqnHgHCRQ6EYT50wWkay9vORQKU8DLA577NWAOcWjtLslrkVu3ssYLWqHHv/7l",
+	"8d9/EZxDs78Z/2THY3HFX105NC+Pv3oZ538nIutSZsE6S5TOk3HhLNFGTelteXiCkGWPX0RZTe+Ic01d",
+	"wyk9wHoVY86FQ3mA2YHJRQ95zq0ziWHBB0v6pIwNha2rkaYnQ31cFQxmNfLmVORmg7/lj+uKD5PavVqO",
+	"FBzeK1cO5k2gEFdvcWYEeQKoUWdl/8q1njM3idMRlqd/n1CuOlaegULV9bIwZVkWb/ljnI6DX0kj/gyy",
+	"CxzEboPlfCgi3JERuQvZKz0gO+P3QhIBATyCLR2V5O+oR55B9h4IhVXkpwUvOAM9EJWp0K/o0mLqu6m8",
+	"aQj3huqZTFZ1S253FnCzL05sveWBiWWls8eqbPdxVjSaGgnTL7xWhqQrmesIC+eXUXdYB0lwL2wPqtl7",
+	"sQhRjzy2qTowHnAoYpmNE2GE9DuaZ0DT5IQCORQv589nVLD/ScyvUdOOByeqP8Ir5zqFzRlvpklFmrmj",
+	"2oLZvem45Iw33iR84BbNcpc9zmW25CX/ZyzsLtfs0HnGhX7C9VSyZR/MqLmCp8GysyBzvuQ1O7lkRayX",
+	"vdN+0eWKR5mRkY/0u5wqvcwFT6Ra+pFkvuwl/wtb7YoxQ2+qzyb0edv6v4eTUD+ryqPf/7r1ePcancVQ",
+	"eMpjmTMM5AOWAuYAqeoAgtlQnlck4zpPYrS88mRvqh3tDqsUc8p65D3nj6/4CvOhqB3xRl8bz6tjPyJ3",
+	"lSxcXT3+XPNc0JQk7N4AgvJs7UPwAFFFIhkDJ46NqI4s+ubIuncUSWVMU8LofChqjaUwsmEonoHMQGGB",
+	"VWfMyO8oElHYSlFFYYQaFIxhWGRIULCxRIEeG4VklhZG0k2T2SwRe1GfpNwYnUa1OqRzeLQ9KA/In9NY",
+	"gwCgmtx9sLXlbjZiyWQChAsvNJ08ImkiSp+VVmSGRw7Mmv3sJjJS+0U0IJSo/aKMerRtMOgxUVA6o8SS",
+	"XP8nhhwVItGjWZ7EPAItXJEI63DpeYRjN49SjX8A4lcWunbpUIDK7jo2E2yfxrwbs7qhHcR60n0ueni1",
+	"ilxxPVVkjjJib59w5dQKBMMgUtOM2QxjKEALoGScQ8iTe+aQqCKemlFv9ra2yf5eWNofsOIXcDuqLfRy",
+	"MUWtCDQqgRFrVUAZNsR9ZbSKfvDW2gYGdOLOM9dM5cycXO79wg0z/BRs9zY2oL8aF/XjMIB9BBPj5j3o",
+	"b4WB2i9Mm/cfr7319J2dtc0NmAmXY+zP/z7+/OfHv/3khz99EoTehZthUK2k2v1f773edH8zXd4GD/rG",
+	"knptbWNrbfMBvDpQKEYZaBRBPzjk8ZTq0YwabQvVZvPWpZlBzUHbgpnrB8efffHtN3/99usvf/jXV8ff",
+	"fLEEsuypJDdDGvFWb4PoxDN/RRtZ0UZOeQnNwiDU1z4WKh8XZo/4msoCe3R97ByCi7UYAILNeWQO+J33",
+	"P9gFdiOiwlSoQ3SrE1losCBnkFadZ7ZKjg0jgAI51tBEgJnxGReMC92HEsXMYk9DkfOZzLXNSACKhBHh",
+	"eJkZjsYyyYrHEqrR8axy6cHNmpUeLHw8KRRnA6Kk+ReKtEDGtkOqIKuO2cFkzCcyb85PAE7Bi1i8NynH",
+	"KplyHvlVb7e7tontmgTVZqOgapcp200yJaZq6j+HTlK0Qp3w8sTY/VY5esZItzqO1LRb8PAnHvKj80i1",
+	"N27EYXri/u0ZGh6d3uG3y+WxEj+LxI/LQLOx0d0KHks2X4NKwUH/4f2HD1/beHhRkVM+VxsUyhjU3p8V",
+	"eTyliityd0YTFhItR8YeDAlYheibKPXLe2hfqxkFggijc1ejrR7E3jeGHoN6bSSTQk9DMKKdFWi6pJrv",
+	"yRxtzPEcvJ62Xkju+zfHstib6h55ynWRC+uBsVZ7khN5KMx9MODOdg/cs6Gwd0iwpI6zkfEkC4kzErAq",
+	"qzWASSLitGCcAcuFJQcJlGLNpPlJK9iLrs6+EZ0Q2ICFG9CIM7YkNEKhnduHRqvWSEwh3e9KQ4lXnLyq",
+	"koqEBB77fN4jkeDWsFU05cqasBF2ylnUG4o3cJZNTzDNVWeldxkeL6ys81r4BnSMeDSA34OyrBosYK8n",
+	"1D84C615rPMCZphZiNzVvLR5DjIj10kEPHgYAxCCIP8SWMZZk9DHNZv8jC8W/A0JbbR0MMd4vjgH+3ge",
+	"dK7ibyYHai6U6PRpjxT6DBidD8j917ZxR6BaU0WreCEhrelfc5k1Q+VGI2mGyk8/DNwNnkVLsy463BjY",
+	"Yxe783V4Bq60trB5zx/Y87KNzVRkt4t4cC2V/4sMT4iFwqvJbupoM1l0t0l+vfD+O7Pcv9e2oiHbc9Z8",
+	"ZDxNDrgRNrasthUDxs7CpGneWVwTZM285YvAa9dGXF6MokAakarJir58DfTly4MlHizpPFku3WLVx+KM",
+	"uW/KPOeobznvi8uSa/YYPvGg5kvxfDCOxuGBF7HMskT3yK7ERGVlv2Ma74dEcZvyHXs2Uj+KqYh5mnLr",
+	"S8j5pBCMs6hPJjRGqk6N7VY6TkretVFKUohzhQy7+Puo1LJcrl6nywkEPoDj43ATe5rgiBQ4aY4wiPSI",
+	"7EmuQF+V5Mh8vba2Ruxf868NZCRHpFn9DivlOyTlYO21NGHkqOMlIXFzgxfbq8jRcpc5q+CoU+uyjWnf",
+	"3GgoMB0Mkp7M6iFxua5Ilii7EhgRnDPzXYSvf4QZGiPrjoKVD6StETQsf/b9Ui774VCcHjSS8e2DCX4A",
+	"gcpGNVblS6J7NBGn7zeR+ThhjIvoXo88QcK9WZv2HpFZgFzh0rVewESQyEmlnm03ojqqu4n2hTwU7Zz5",
+	"C4mhl440X3k73EIqXSCjMlnnt1//5viz33/35ac/fPXVuVweOzcMDnWQ1StO/YpTf3mc+ktUSjpR67sC",
+	"WCcNgHWLWy/OYOIaOZ6eVR/mhBXcWMZhCXBsb2w0JyvZcfe5wg1v79GWpsRseDeSV47ujgQibwZsXZ/G",
+	"hVouio9uja7c6OJ7z2gASMopc4SD+oZ5yew6NVrOeA5Y2sAmxMMZMFqsPx0l+NkjkelmZBQdCx8OhaPm",
+	"mF8sPGfzmaeYQgSShcLt4XsAUJGGV8KGPq+oNIaBTuW+tUq40qZ/o1JZbs7SlKtBOS/ygOdmo1pFusrD",
+	"cpob1U5+sXvr5UptbrlURZ00sr3R5m1jBfe9Y/fXwEVYuvTGVOyPYH1PgHud8wk3PfCgH7zz3v+v2as2",
+	"u6tIdlZvhhHiXumKDbJKm3611BF7yJaRQuY0kjmclxllvFXydFePrlI1Wn/hnPtn1OrbtZVG3XDHNN6v",
+	"0khX/Iy5M8B7LflGzn3YrpKNLNqn15o/ZFa+w2W0qoWpQ5pW8oIMIm4ZAnaPHuBEo4dUWVeWVUlKRaA1",
+	"4f/5V+Q1AfMLhJmn968A+asH5M9a+LcMiO8cf7QYtY9eDANrMwyDPhlWKuTWMPi4o70wsJFrNUvDzGiu",
+	"K5OkT0SRppGt5Ir8PyNpWhHNa5AmtwXNbFXV7dz5qv3W0mr6jaCY3Q62FXq5Qi8vDb20ayrEqm6aW71d",
+	"X5bCflVYpnUmLoQyncPxFJLZCcW0fLmrBDHxFoswTDuEVxfC9N5hG4LplsItBzCfclbEvIorrKIj1Qx3",
+	"ICroQPqceIPH6AVdag53FOHPbdHFnGoeQt5oITVQQOVEI49wPhSO+nkqrNEF0IHZOiApn7h4RRQs5TM6",
+	"X38sle4Rf1NpucfB4Qz8AHD2ZjLnQ6Gn1AM/QyIk/oKvEKIaoYk5YNwDAgGOllRaVwfYUQgsr0BIPaIj",
+	"1ygaisoxPUD6pNW3SjgYqANIfaj4FK53xYH2WDEeADDmlLUjo7hhX9JICjP1EPDgRT987NdpxHC87//4",
+	"j+8++0N3hQnn5GZgTfs+VqjmCtW8SlTzEAv8ZxxhPu+EaRNDN4tm2kdZf4EfumKZVtycDWWSXekoRgQq",
+	"AWPPEPUOpH2YNfiPH7YBn+c8S19BMPPC+GTupvqyVaYOyKRdVBaY9PdRI/h4Xgl7Xdhju8Sp1PUV8nj1",
+	"yOPiJf3S4Y64rMB+6HTCV0NZWCHQ0XydOo9a8ZQyrEEjU1Zm7QrdFpVAITXHd2iVaggqs9wFjNbhQudz",
+	"qFAjJIkmucyi3lkpt8psU9dDA8TbLbKtp4nSMp/3XskdhNGCdkHAkaylZyMtHa9yvTY2DIjHRQ5WzIcv",
+	"gjGnOc8fFXoa9D/8yEgALAPYFO8GgVb4cxAGRZ4G/WAdpIYd8skLdricpdzm489mVCQcwrNORGSphpxv",
+	"T6Tg85NJw2F/eR3UZvh0H88Wc55CF/UpLGzn9Vwidi291mSxvcYdpO0Pomw0nLuJDRptuOJdOuYpkPe9",
+	"IuqJsGGR/hSYmW8IjLN1s1J+YPqBeTyRkXRKbfKqSQjR3lUxAdd10vxqnp3O5H4ocz3F6UzSlDDpdQOV",
+	"qpr6eZykXJFEeG2TbCbz5gmBlIUy9yf8J3Lc1BROcD0FKjw8KuY/DcuQVK8LftDyljHpLxTrdJlZvVzG",
+	"XEGsqVtBkGgipmmaiD1/Am0xxlOdv81pqqdl/dlZLmOu1IDIGYdoDXhTY8nm/jTy/CCJudnD/wkAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

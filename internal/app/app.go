@@ -22,6 +22,7 @@ import (
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/product"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tag"
@@ -62,7 +63,8 @@ func New(p Parts) (*App, error) {
 	s := httpapi.Services{
 		DB: p.DB, Tenants: tenants, Jobs: work,
 		Customers:    customer.NewService(p.DB, p.Now),
-		Transactions: transaction.NewService(p.DB, p.Now),
+		Transactions: transaction.NewService(p.DB, nil, p.Now),
+		Products:     product.NewService(p.DB, p.Now),
 		Imports:      importer.NewService(p.DB, work, p.Now),
 		Scores:       score.NewService(p.DB, work, p.Now),
 		Tiers:        tier.NewService(p.DB, work, p.Now),

@@ -24,6 +24,7 @@ import (
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/product"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -37,6 +38,7 @@ type Services struct {
 	Tenants      *tenant.Service
 	Customers    *customer.Service
 	Transactions *transaction.Service
+	Products     *product.Service
 	Jobs         *jobs.Service
 	Imports      *importer.Service
 	Scores       *score.Service
@@ -62,6 +64,7 @@ type handlers struct {
 	tenants
 	customers
 	transactions
+	products
 	tags
 	tiers
 	scores
@@ -112,7 +115,8 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		service:      service{s.DB, cfg.Verifier},
 		tenants:      tenants{lists, s.Tenants, s.Transactions, cfg.Now},
 		customers:    customers{lists, s, cfg.Now},
-		transactions: transactions{lists, s.Transactions},
+		transactions: transactions{lists, s.Transactions, s.Customers, cfg.Now},
+		products:     products{lists, s.Products},
 		tags:         tags{lists, s.Tags},
 		tiers:        tiers{lists, s.Tiers},
 		scores:       scores{lists, s.Scores},

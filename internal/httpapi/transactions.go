@@ -248,7 +248,9 @@ func quantityFromAPI(v *fault.Validator, pointer string, q float64) transaction.
 }
 
 func transactionToAPI(t transaction.Transaction) apigen.Transaction {
-	in := func(minor int64) apigen.Money { return moneyToAPI(money.Money{Minor: minor, Currency: t.Amount.Currency}) }
+	in := func(minor int64) apigen.Money {
+		return moneyToAPI(money.Money{Minor: minor, Currency: t.Amount.Currency})
+	}
 	positive := func(minor int64) *apigen.Money {
 		if minor == 0 {
 			return nil

@@ -176,11 +176,11 @@ type Overdue struct {
 	DaysLate int   // of the oldest
 }
 
-// Late are the overdue payments of the customer c of a statement, before a day, as SQL with one %s for what is asked of
-// them and one bound value.
-const Late = `(SELECT %s` + ` FROM transaction_payments p JOIN transactions t
+// Late are the payments of the customer c of a statement that are overdue on a day, its one bound value, as the end of a
+// SELECT over p.
+const Late = ` FROM transaction_payments p JOIN transactions t
 	ON t.tenant_id = p.tenant_id AND t.customer_id = p.customer_id AND t.id = p.transaction_id
-	WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.due_on < ? AND ` + unpaid + `)`
+	WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.due_on < ? AND ` + unpaid
 
 // OverdueOf is what customers owe on a day, given their metrics. One who owes nothing is not in the answer, and costs no
 // query.

@@ -73,7 +73,9 @@ func (s *Service) Batch(ctx context.Context, call tenant.Call, items []Creation)
 func compareIDs(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
 
 // key is what the transaction is known by, where it has an external id.
-func (c Creation) key() customer.ExternalID { return customer.ExternalID{Source: c.Source, ID: c.ExternalID} }
+func (c Creation) key() customer.ExternalID {
+	return customer.ExternalID{Source: c.Source, ID: c.ExternalID}
+}
 
 // keyOrder is the order in which items are written: two batches with the same keys in another order would wait for each
 // other.

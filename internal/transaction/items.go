@@ -51,8 +51,8 @@ type ItemDraft struct {
 	Amount              *money.Money // what the others come to unless told
 }
 
-// price is unit times quantity, rounded half up; ok is false beyond what an amount may be.
-func (q Quantity) price(unit int64) (minor int64, ok bool) {
+// Price is unit times quantity, rounded half up; ok is false beyond what an amount may be.
+func (q Quantity) Price(unit int64) (minor int64, ok bool) {
 	n := new(big.Int).Mul(big.NewInt(unit), big.NewInt(int64(q)))
 	n.Add(n, big.NewInt(500)).Quo(n, big.NewInt(1000))
 	return n.Int64(), n.IsInt64() && n.Int64() <= money.MaxMinor
@@ -190,7 +190,7 @@ func (c *cart) item(v *fault.Validator, at string, d ItemDraft) Item {
 		}
 		return item
 	}
-	gross, ok := d.Quantity.price(*item.UnitPrice)
+	gross, ok := d.Quantity.Price(*item.UnitPrice)
 	if !v.Check(ok, at+"/unit_price", "amount_too_large", money.TooLarge) {
 		return item
 	}

@@ -4137,8 +4137,15 @@ type ClientInterface interface {
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 	// (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-	// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-	// that exists, the row's values replace its own and empty cells keep them.
+	// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+	// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+	// may then go any way, as the file's system is believed, and the history says `import`.
+	//
+	// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+	// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+	// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+	// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+	// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 	//
 	// The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 	// mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -4165,8 +4172,15 @@ type ClientInterface interface {
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 	// (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-	// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-	// that exists, the row's values replace its own and empty cells keep them.
+	// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+	// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+	// may then go any way, as the file's system is believed, and the history says `import`.
+	//
+	// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+	// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+	// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+	// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+	// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 	//
 	// The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 	// mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -5734,8 +5748,15 @@ func (c *Client) ListImports(ctx context.Context, params *ListImportsParams, req
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 // (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-// that exists, the row's values replace its own and empty cells keep them.
+// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+// may then go any way, as the file's system is believed, and the history says `import`.
+//
+// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 //
 // The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 // mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -5772,8 +5793,15 @@ func (c *Client) CreateImportWithBody(ctx context.Context, params *CreateImportP
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 // (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-// that exists, the row's values replace its own and empty cells keep them.
+// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+// may then go any way, as the file's system is believed, and the history says `import`.
+//
+// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 //
 // The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 // mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -14837,8 +14865,15 @@ type ClientWithResponsesInterface interface {
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 	// (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-	// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-	// that exists, the row's values replace its own and empty cells keep them.
+	// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+	// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+	// may then go any way, as the file's system is believed, and the history says `import`.
+	//
+	// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+	// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+	// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+	// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+	// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 	//
 	// The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 	// mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -14865,8 +14900,15 @@ type ClientWithResponsesInterface interface {
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 	// (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-	// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-	// that exists, the row's values replace its own and empty cells keep them.
+	// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+	// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+	// may then go any way, as the file's system is believed, and the history says `import`.
+	//
+	// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+	// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+	// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+	// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+	// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 	//
 	// The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 	// mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -25585,8 +25627,15 @@ func (c *ClientWithResponses) ListImportsWithResponse(ctx context.Context, param
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 // (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-// that exists, the row's values replace its own and empty cells keep them.
+// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+// may then go any way, as the file's system is believed, and the history says `import`.
+//
+// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 //
 // The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 // mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -25619,8 +25668,15 @@ func (c *ClientWithResponses) CreateImportWithBodyWithResponse(ctx context.Conte
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 // (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-// that exists, the row's values replace its own and empty cells keep them.
+// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+// may then go any way, as the file's system is believed, and the history says `import`.
+//
+// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 //
 // The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 // mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an

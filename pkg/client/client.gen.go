@@ -871,6 +871,9 @@ func (e ListTransactionsParamsSort) Valid() bool {
 // Attributes The tenant's own fields by their keys.
 type Attributes map[string]interface{}
 
+// AttributesPatch Merged by key; a null takes one away.
+type AttributesPatch map[string]*interface{}
+
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
 
@@ -2611,13 +2614,11 @@ type TransactionPatch struct {
 	// Amount An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
-	Amount *Money `json:"amount,omitempty"`
-
-	// Attributes Merged by key; a null takes one away.
-	Attributes nullable.Nullable[Attributes]    `json:"attributes,omitempty"`
-	Channel    nullable.Nullable[string]        `json:"channel,omitempty"`
-	Delivery   nullable.Nullable[DeliveryPatch] `json:"delivery,omitempty"`
-	Discount   nullable.Nullable[Money]         `json:"discount,omitempty"`
+	Amount     *Money                             `json:"amount,omitempty"`
+	Attributes nullable.Nullable[AttributesPatch] `json:"attributes,omitempty"`
+	Channel    nullable.Nullable[string]          `json:"channel,omitempty"`
+	Delivery   nullable.Nullable[DeliveryPatch]   `json:"delivery,omitempty"`
+	Discount   nullable.Nullable[Money]           `json:"discount,omitempty"`
 
 	// Items All lines; null or an empty list removes them and keeps the amount.
 	Items         nullable.Nullable[[]TransactionItemInput] `json:"items,omitempty"`

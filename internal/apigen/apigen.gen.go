@@ -49,6 +49,42 @@ func (e BatchStatus) Valid() bool {
 	}
 }
 
+// Defines values for BirthdayCalendar.
+const (
+	BirthdayCalendarLunar BirthdayCalendar = "lunar"
+	BirthdayCalendarSolar BirthdayCalendar = "solar"
+)
+
+// Valid indicates whether the value is a known member of the BirthdayCalendar enum.
+func (e BirthdayCalendar) Valid() bool {
+	switch e {
+	case BirthdayCalendarLunar:
+		return true
+	case BirthdayCalendarSolar:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for BirthdayGivenCalendar.
+const (
+	BirthdayGivenCalendarLunar BirthdayGivenCalendar = "lunar"
+	BirthdayGivenCalendarSolar BirthdayGivenCalendar = "solar"
+)
+
+// Valid indicates whether the value is a known member of the BirthdayGivenCalendar enum.
+func (e BirthdayGivenCalendar) Valid() bool {
+	switch e {
+	case BirthdayGivenCalendarLunar:
+		return true
+	case BirthdayGivenCalendarSolar:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CalibrationUnitsTime.
 const (
 	CalibrationUnitsTimeWeek CalibrationUnitsTime = "week"
@@ -90,23 +126,38 @@ func (e CustomerExpansion) Valid() bool {
 
 // Defines values for CustomerField.
 const (
-	CustomerFieldCity        CustomerField = "city"
-	CustomerFieldCountry     CustomerField = "country"
-	CustomerFieldCreatedAt   CustomerField = "created_at"
-	CustomerFieldDeletedAt   CustomerField = "deleted_at"
-	CustomerFieldExternalIds CustomerField = "external_ids"
-	CustomerFieldIndustry    CustomerField = "industry"
-	CustomerFieldOwner       CustomerField = "owner"
-	CustomerFieldProvince    CustomerField = "province"
-	CustomerFieldSource      CustomerField = "source"
-	CustomerFieldStage       CustomerField = "stage"
-	CustomerFieldUpdatedAt   CustomerField = "updated_at"
+	CustomerFieldAliases        CustomerField = "aliases"
+	CustomerFieldAttributes     CustomerField = "attributes"
+	CustomerFieldCity           CustomerField = "city"
+	CustomerFieldCompany        CustomerField = "company"
+	CustomerFieldCountry        CustomerField = "country"
+	CustomerFieldCreatedAt      CustomerField = "created_at"
+	CustomerFieldDeletedAt      CustomerField = "deleted_at"
+	CustomerFieldDepartments    CustomerField = "departments"
+	CustomerFieldDistrict       CustomerField = "district"
+	CustomerFieldExternalIds    CustomerField = "external_ids"
+	CustomerFieldGiven          CustomerField = "given"
+	CustomerFieldIndustry       CustomerField = "industry"
+	CustomerFieldIndustryCode   CustomerField = "industry_code"
+	CustomerFieldIndustryScheme CustomerField = "industry_scheme"
+	CustomerFieldOwner          CustomerField = "owner"
+	CustomerFieldPerson         CustomerField = "person"
+	CustomerFieldProvince       CustomerField = "province"
+	CustomerFieldSource         CustomerField = "source"
+	CustomerFieldStage          CustomerField = "stage"
+	CustomerFieldUpdatedAt      CustomerField = "updated_at"
 )
 
 // Valid indicates whether the value is a known member of the CustomerField enum.
 func (e CustomerField) Valid() bool {
 	switch e {
+	case CustomerFieldAliases:
+		return true
+	case CustomerFieldAttributes:
+		return true
 	case CustomerFieldCity:
+		return true
+	case CustomerFieldCompany:
 		return true
 	case CustomerFieldCountry:
 		return true
@@ -114,11 +165,23 @@ func (e CustomerField) Valid() bool {
 		return true
 	case CustomerFieldDeletedAt:
 		return true
+	case CustomerFieldDepartments:
+		return true
+	case CustomerFieldDistrict:
+		return true
 	case CustomerFieldExternalIds:
+		return true
+	case CustomerFieldGiven:
 		return true
 	case CustomerFieldIndustry:
 		return true
+	case CustomerFieldIndustryCode:
+		return true
+	case CustomerFieldIndustryScheme:
+		return true
 	case CustomerFieldOwner:
+		return true
+	case CustomerFieldPerson:
 		return true
 	case CustomerFieldProvince:
 		return true
@@ -238,6 +301,69 @@ func (e DeliveryState) Valid() bool {
 	}
 }
 
+// Defines values for Education.
+const (
+	EducationAssociate  Education = "associate"
+	EducationBachelor   Education = "bachelor"
+	EducationDoctorate  Education = "doctorate"
+	EducationJuniorHigh Education = "junior_high"
+	EducationMaster     Education = "master"
+	EducationOther      Education = "other"
+	EducationPrimary    Education = "primary"
+	EducationSeniorHigh Education = "senior_high"
+	EducationVocational Education = "vocational"
+)
+
+// Valid indicates whether the value is a known member of the Education enum.
+func (e Education) Valid() bool {
+	switch e {
+	case EducationAssociate:
+		return true
+	case EducationBachelor:
+		return true
+	case EducationDoctorate:
+		return true
+	case EducationJuniorHigh:
+		return true
+	case EducationMaster:
+		return true
+	case EducationOther:
+		return true
+	case EducationPrimary:
+		return true
+	case EducationSeniorHigh:
+		return true
+	case EducationVocational:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Gender.
+const (
+	GenderFemale  Gender = "female"
+	GenderMale    Gender = "male"
+	GenderOther   Gender = "other"
+	GenderUnknown Gender = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the Gender enum.
+func (e Gender) Valid() bool {
+	switch e {
+	case GenderFemale:
+		return true
+	case GenderMale:
+		return true
+	case GenderOther:
+		return true
+	case GenderUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk      HealthStatus = "ok"
@@ -265,6 +391,24 @@ const (
 func (e ImportFormat) Valid() bool {
 	switch e {
 	case ImportFormatCsv:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportRegistrationCheck.
+const (
+	ImportRegistrationCheckRefuse ImportRegistrationCheck = "refuse"
+	ImportRegistrationCheckWarn   ImportRegistrationCheck = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ImportRegistrationCheck enum.
+func (e ImportRegistrationCheck) Valid() bool {
+	switch e {
+	case ImportRegistrationCheckRefuse:
+		return true
+	case ImportRegistrationCheckWarn:
 		return true
 	default:
 		return false
@@ -304,6 +448,24 @@ func (e ImportCreateFormat) Valid() bool {
 	}
 }
 
+// Defines values for ImportCreateRegistrationCheck.
+const (
+	ImportCreateRegistrationCheckRefuse ImportCreateRegistrationCheck = "refuse"
+	ImportCreateRegistrationCheckWarn   ImportCreateRegistrationCheck = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ImportCreateRegistrationCheck enum.
+func (e ImportCreateRegistrationCheck) Valid() bool {
+	switch e {
+	case ImportCreateRegistrationCheckRefuse:
+		return true
+	case ImportCreateRegistrationCheckWarn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ImportEncoding.
 const (
 	ImportEncodingGb18030 ImportEncoding = "gb18030"
@@ -316,6 +478,24 @@ func (e ImportEncoding) Valid() bool {
 	case ImportEncodingGb18030:
 		return true
 	case ImportEncodingUTF8:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportErrorSeverity.
+const (
+	ImportErrorSeverityError   ImportErrorSeverity = "error"
+	ImportErrorSeverityWarning ImportErrorSeverity = "warning"
+)
+
+// Valid indicates whether the value is a known member of the ImportErrorSeverity enum.
+func (e ImportErrorSeverity) Valid() bool {
+	switch e {
+	case ImportErrorSeverityError:
+		return true
+	case ImportErrorSeverityWarning:
 		return true
 	default:
 		return false
@@ -367,6 +547,51 @@ func (e ImportType) Valid() bool {
 	case ImportTypeCustomers:
 		return true
 	case ImportTypeTransactions:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IncomeBand.
+const (
+	IncomeBandHigh        IncomeBand = "high"
+	IncomeBandLow         IncomeBand = "low"
+	IncomeBandLowerMiddle IncomeBand = "lower_middle"
+	IncomeBandMiddle      IncomeBand = "middle"
+	IncomeBandUpperMiddle IncomeBand = "upper_middle"
+)
+
+// Valid indicates whether the value is a known member of the IncomeBand enum.
+func (e IncomeBand) Valid() bool {
+	switch e {
+	case IncomeBandHigh:
+		return true
+	case IncomeBandLow:
+		return true
+	case IncomeBandLowerMiddle:
+		return true
+	case IncomeBandMiddle:
+		return true
+	case IncomeBandUpperMiddle:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IndustryScheme.
+const (
+	IndustrySchemeGbt4754 IndustryScheme = "gbt4754"
+	IndustrySchemeIsic    IndustryScheme = "isic"
+)
+
+// Valid indicates whether the value is a known member of the IndustryScheme enum.
+func (e IndustryScheme) Valid() bool {
+	switch e {
+	case IndustrySchemeGbt4754:
+		return true
+	case IndustrySchemeIsic:
 		return true
 	default:
 		return false
@@ -634,14 +859,18 @@ func (e ScoreParamsPatchFamily) Valid() bool {
 // Defines values for SourceChannel.
 const (
 	SourceChannelAdvertising SourceChannel = "advertising"
+	SourceChannelEmail       SourceChannel = "email"
 	SourceChannelEvent       SourceChannel = "event"
 	SourceChannelExhibition  SourceChannel = "exhibition"
+	SourceChannelForm        SourceChannel = "form"
 	SourceChannelImport      SourceChannel = "import"
 	SourceChannelOther       SourceChannel = "other"
 	SourceChannelPhone       SourceChannel = "phone"
 	SourceChannelReferral    SourceChannel = "referral"
+	SourceChannelResearch    SourceChannel = "research"
 	SourceChannelSocial      SourceChannel = "social"
 	SourceChannelStore       SourceChannel = "store"
+	SourceChannelSystem      SourceChannel = "system"
 	SourceChannelThirdParty  SourceChannel = "third_party"
 	SourceChannelVisit       SourceChannel = "visit"
 	SourceChannelWebsite     SourceChannel = "website"
@@ -652,9 +881,13 @@ func (e SourceChannel) Valid() bool {
 	switch e {
 	case SourceChannelAdvertising:
 		return true
+	case SourceChannelEmail:
+		return true
 	case SourceChannelEvent:
 		return true
 	case SourceChannelExhibition:
+		return true
+	case SourceChannelForm:
 		return true
 	case SourceChannelImport:
 		return true
@@ -664,15 +897,46 @@ func (e SourceChannel) Valid() bool {
 		return true
 	case SourceChannelReferral:
 		return true
+	case SourceChannelResearch:
+		return true
 	case SourceChannelSocial:
 		return true
 	case SourceChannelStore:
+		return true
+	case SourceChannelSystem:
 		return true
 	case SourceChannelThirdParty:
 		return true
 	case SourceChannelVisit:
 		return true
 	case SourceChannelWebsite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StageMoveFrom.
+const (
+	StageMoveFromActive   StageMoveFrom = "active"
+	StageMoveFromDormant  StageMoveFrom = "dormant"
+	StageMoveFromLead     StageMoveFrom = "lead"
+	StageMoveFromLost     StageMoveFrom = "lost"
+	StageMoveFromProspect StageMoveFrom = "prospect"
+)
+
+// Valid indicates whether the value is a known member of the StageMoveFrom enum.
+func (e StageMoveFrom) Valid() bool {
+	switch e {
+	case StageMoveFromActive:
+		return true
+	case StageMoveFromDormant:
+		return true
+	case StageMoveFromLead:
+		return true
+	case StageMoveFromLost:
+		return true
+	case StageMoveFromProspect:
 		return true
 	default:
 		return false
@@ -883,6 +1147,43 @@ type AttributesPatch map[string]*interface{}
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
 
+// Birthday Example: {"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988}
+type Birthday struct {
+	// Age Completed years today, where the year is known.
+	Age       *int             `json:"age,omitempty"`
+	Calendar  BirthdayCalendar `json:"calendar"`
+	Day       int              `json:"day"`
+	LeapMonth *bool            `json:"leap_month,omitempty"`
+	Month     int              `json:"month"`
+
+	// NextOn The next day on which it is kept, solar, today included, in the tenant's zone.
+	NextOn openapi_types.Date `json:"next_on"`
+
+	// SolarDate The solar day of birth, where the year is known.
+	SolarDate *openapi_types.Date `json:"solar_date,omitempty"`
+	Year      *int                `json:"year,omitempty"`
+}
+
+// BirthdayCalendar defines model for Birthday.Calendar.
+type BirthdayCalendar string
+
+// BirthdayGiven A day of the solar (公历) or lunar (农历) calendar, given as a whole; leave the year away where it is not known. Without
+// one, the 30th of a lunar month is kept on the 29th where the month is short, and a leap month's day in the plain month.
+//
+// Example: {"calendar":"lunar","day":15,"month":8,"year":1988}
+type BirthdayGiven struct {
+	Calendar BirthdayGivenCalendar `json:"calendar"`
+	Day      int                   `json:"day"`
+
+	// LeapMonth Whether the month is a leap month (闰月), lunar only.
+	LeapMonth *bool `json:"leap_month,omitempty"`
+	Month     int   `json:"month"`
+	Year      *int  `json:"year,omitempty"`
+}
+
+// BirthdayGivenCalendar defines model for BirthdayGiven.Calendar.
+type BirthdayGivenCalendar string
+
 // Calibration defines model for Calibration.
 type Calibration struct {
 	// Diagnostics What is worth knowing about the fit; empty when all is well.
@@ -926,8 +1227,53 @@ type ChangeSetItemPage struct {
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
 
+// CompanyDetails Only on a customer of kind `company`.
+//
+// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
+type CompanyDetails struct {
+	// AnnualRevenue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AnnualRevenue      *Money              `json:"annual_revenue,omitempty"`
+	BusinessScope      *string             `json:"business_scope,omitempty"`
+	Employees          *int32              `json:"employees,omitempty"`
+	LegalName          *string             `json:"legal_name,omitempty"`
+	RegisteredOn       *openapi_types.Date `json:"registered_on,omitempty"`
+	RegistrationNumber *string             `json:"registration_number,omitempty"`
+
+	// RegistrationScheme What the number is.
+	RegistrationScheme *string `json:"registration_scheme,omitempty"`
+
+	// RegistrationValid Whether the number passes the check of its scheme; absent where there is none. Only an import that was told to warn keeps one that does not.
+	RegistrationValid *bool `json:"registration_valid,omitempty"`
+}
+
+// CompanyPatch Merged member by member; null clears one.
+//
+// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
+type CompanyPatch struct {
+	AnnualRevenue      nullable.Nullable[Money]              `json:"annual_revenue,omitempty"`
+	BusinessScope      nullable.Nullable[string]             `json:"business_scope,omitempty"`
+	Employees          nullable.Nullable[int32]              `json:"employees,omitempty"`
+	LegalName          nullable.Nullable[string]             `json:"legal_name,omitempty"`
+	RegisteredOn       nullable.Nullable[openapi_types.Date] `json:"registered_on,omitempty"`
+	RegistrationNumber nullable.Nullable[string]             `json:"registration_number,omitempty"`
+
+	// RegistrationScheme What the number is: `uscc` (China's unified social credit code, checked), or any other short name (`duns`, `ein`, `vat`,
+	// `uen`, `other`), whose numbers are kept as sent, in capitals. `uscc` unless told, where the country is CN or absent.
+	RegistrationScheme nullable.Nullable[string] `json:"registration_scheme,omitempty"`
+}
+
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 // `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+//
+// In place of `field` a leaf can have a function of a source's facts:
+// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+// `where` is a condition over one fact.
+//
 // At most 10 deep, with 200 leaves.
 //
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -935,16 +1281,46 @@ type Condition = json.RawMessage
 
 // Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Customer struct {
+	// Aliases Other names, such as old ones; searches find them.
+	Aliases *[]string `json:"aliases,omitempty"`
+
+	// Attributes Your own fields by their keys.
+	Attributes *map[string]interface{} `json:"attributes,omitempty"`
+
+	// City In China the short name, 杭州.
 	City *string `json:"city,omitempty"`
 
+	// Company Only on a customer of kind `company`.
+	//
+	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
+	Company *CompanyDetails `json:"company,omitempty"`
+
 	// Country ISO 3166-1 alpha-2 code.
-	Country     *string             `json:"country,omitempty"`
-	CreatedAt   *time.Time          `json:"created_at,omitempty"`
-	DeletedAt   *time.Time          `json:"deleted_at,omitempty"`
+	Country   *string    `json:"country,omitempty"`
+	CreatedAt *time.Time `json:"created_at,omitempty"`
+	DeletedAt *time.Time `json:"deleted_at,omitempty"`
+
+	// Departments Labels of the departments that look after the customer.
+	Departments *[]string `json:"departments,omitempty"`
+
+	// District In China the full name, 西湖区.
+	District    *string             `json:"district,omitempty"`
 	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	ID          openapi_types.UUID  `json:"id"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
+
+	// Given What was sent where another form of it is stored, by the name of the member: `{"city": "杭州市"}` beside the stored
+	// `杭州`. Absent when everything is stored as it was sent.
+	Given *map[string]string `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+
+	// Industry A label.
+	Industry *string `json:"industry,omitempty"`
+
+	// IndustryCode The code in that classification.
+	IndustryCode *string `json:"industry_code,omitempty"`
+
+	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
+	Kind           CustomerKind    `json:"kind"`
 
 	// Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
 	//
@@ -954,7 +1330,14 @@ type Customer struct {
 	Name    string   `json:"name"`
 
 	// Owner Who looks after the customer.
-	Owner    *string         `json:"owner,omitempty"`
+	Owner *string `json:"owner,omitempty"`
+
+	// Person Only on a customer of kind `person`.
+	//
+	// Example: {"birthday":{"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988},"education":"bachelor","gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"],"style":"简约"}}
+	Person *PersonDetails `json:"person,omitempty"`
+
+	// Province In China the short name, 浙江.
 	Province *string         `json:"province,omitempty"`
 	Scores   *[]ScoreSummary `json:"scores,omitempty"`
 	Source   *CustomerSource `json:"source,omitempty"`
@@ -967,7 +1350,15 @@ type Customer struct {
 
 	// Version Raised by each change of the customer's own fields.
 	Version int64 `json:"version"`
+
+	// Warnings What was odd about the write that this answers, and let pass; never in reads.
+	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
+
+// CustomerAttributes Your own fields by their keys; merged key by key, and null removes one.
+//
+// Example: {"member_card":"VIP-0042"}
+type CustomerAttributes = json.RawMessage
 
 // CustomerBatch defines model for CustomerBatch.
 type CustomerBatch struct {
@@ -1001,6 +1392,9 @@ type CustomerBatchOutcome struct {
 	Problem *Problem    `json:"problem,omitempty"`
 	Status  BatchStatus `json:"status"`
 	Version *int64      `json:"version,omitempty"`
+
+	// Warnings What was odd and let pass.
+	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
 // CustomerBatchResult defines model for CustomerBatchResult.
@@ -1010,18 +1404,43 @@ type CustomerBatchResult struct {
 
 // CustomerCreate defines model for CustomerCreate.
 type CustomerCreate struct {
-	City        *string             `json:"city,omitempty"`
-	Country     *string             `json:"country,omitempty"`
-	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
-	Name        string              `json:"name"`
-	Owner       *string             `json:"owner,omitempty"`
-	Province    *string             `json:"province,omitempty"`
-	Source      *CustomerSource     `json:"source,omitempty"`
+	Aliases *[]string `json:"aliases,omitempty"`
+
+	// Attributes Your own fields by their keys; merged key by key, and null removes one.
+	//
+	// Example: {"member_card":"VIP-0042"}
+	Attributes *CustomerAttributes `json:"attributes,omitempty"`
+	City       *string             `json:"city,omitempty"`
+
+	// Company Merged member by member; null clears one.
+	//
+	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
+	Company      *CompanyPatch       `json:"company,omitempty"`
+	Country      *string             `json:"country,omitempty"`
+	Departments  *[]string           `json:"departments,omitempty"`
+	District     *string             `json:"district,omitempty"`
+	ExternalIds  *[]ExternalIdentity `json:"external_ids,omitempty"`
+	Industry     *string             `json:"industry,omitempty"`
+	IndustryCode *string             `json:"industry_code,omitempty"`
+
+	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
+	Kind           CustomerKind    `json:"kind"`
+	Name           string          `json:"name"`
+	Owner          *string         `json:"owner,omitempty"`
+
+	// Person Merged member by member; null clears one.
+	//
+	// Example: {"birthday":{"calendar":"lunar","day":15,"month":8,"year":1988},"gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"]}}
+	Person   *PersonPatch    `json:"person,omitempty"`
+	Province *string         `json:"province,omitempty"`
+	Source   *CustomerSource `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
+
+	// StageReason Why the customer is in this stage, for the history.
+	StageReason *string `json:"stage_reason,omitempty"`
 }
 
 // CustomerExpansion defines model for CustomerExpansion.
@@ -1051,17 +1470,36 @@ type CustomerPage struct {
 
 // CustomerPatch defines model for CustomerPatch.
 type CustomerPatch struct {
-	City     nullable.Nullable[string]              `json:"city,omitempty"`
-	Country  nullable.Nullable[string]              `json:"country,omitempty"`
-	Industry nullable.Nullable[string]              `json:"industry,omitempty"`
-	Kind     *CustomerKind                          `json:"kind,omitempty"`
-	Name     *string                                `json:"name,omitempty"`
-	Owner    nullable.Nullable[string]              `json:"owner,omitempty"`
-	Province nullable.Nullable[string]              `json:"province,omitempty"`
-	Source   nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
+	// AddAliases Adds other names to those there are, such as the old name in the call that changes it.
+	AddAliases *[]string `json:"add_aliases,omitempty"`
+
+	// Aliases Replaces all other names.
+	Aliases     nullable.Nullable[[]string]           `json:"aliases,omitempty"`
+	Attributes  nullable.Nullable[CustomerAttributes] `json:"attributes,omitempty"`
+	City        nullable.Nullable[string]             `json:"city,omitempty"`
+	Company     nullable.Nullable[CompanyPatch]       `json:"company,omitempty"`
+	Country     nullable.Nullable[string]             `json:"country,omitempty"`
+	Departments nullable.Nullable[[]string]           `json:"departments,omitempty"`
+	District    nullable.Nullable[string]             `json:"district,omitempty"`
+
+	// Industry A label; taken from the code where none is sent.
+	Industry nullable.Nullable[string] `json:"industry,omitempty"`
+
+	// IndustryCode A section (I), division (65), group (651) or class (6510).
+	IndustryCode   nullable.Nullable[string]              `json:"industry_code,omitempty"`
+	IndustryScheme nullable.Nullable[IndustryScheme]      `json:"industry_scheme,omitempty"`
+	Kind           *CustomerKind                          `json:"kind,omitempty"`
+	Name           *string                                `json:"name,omitempty"`
+	Owner          nullable.Nullable[string]              `json:"owner,omitempty"`
+	Person         nullable.Nullable[PersonPatch]         `json:"person,omitempty"`
+	Province       nullable.Nullable[string]              `json:"province,omitempty"`
+	Source         nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
+
+	// StageReason Why the stage moves, for the history; it says nothing where the stage stays.
+	StageReason *string `json:"stage_reason,omitempty"`
 }
 
 // CustomerSearch defines model for CustomerSearch.
@@ -1072,6 +1510,14 @@ type CustomerSearch struct {
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -1090,7 +1536,8 @@ type CustomerSearchTotal string
 type CustomerSource struct {
 	Campaign *string `json:"campaign,omitempty"`
 
-	// Channel How the customer was won.
+	// Channel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+	// yours such as an older CRM, `third_party` bought data or reports.
 	Channel SourceChannel `json:"channel"`
 
 	// Detail Which shop, page, partner.
@@ -1101,7 +1548,8 @@ type CustomerSource struct {
 type CustomerSourcePatch struct {
 	Campaign nullable.Nullable[string] `json:"campaign,omitempty"`
 
-	// Channel How the customer was won.
+	// Channel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+	// yours such as an older CRM, `third_party` bought data or reports.
 	Channel *SourceChannel            `json:"channel,omitempty"`
 	Detail  nullable.Nullable[string] `json:"detail,omitempty"`
 }
@@ -1175,6 +1623,9 @@ type Diagnostic struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 }
+
+// Education The highest level: 小学, 初中, 高中, 中职 (中专, 技校), 大专, 本科, 硕士, 博士, 其他 (GB/T 4658).
+type Education string
 
 // Event Example: {"actor":"demo-writer","change_set":"01890a5d-ac96-774b-bcce-b302099aa001","changed":["city"],"customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","customer_version":2,"id":"01890a5d-ac96-774b-bcce-b302099ab001","occurred_at":"2026-02-14T02:00:00Z","previous":{"city":"上海"},"request_id":"6f9619ff","seq":42,"subject":{"id":"01890a5d-ac96-774b-bcce-b302099a8001","type":"customer"},"type":"customer.updated"}
 type Event struct {
@@ -1252,6 +1703,51 @@ type ExternalIdentity struct {
 	Source     string `json:"source"`
 }
 
+// FilterExplain A customer, and either `filter`, a tree, or `filter_text`.
+type FilterExplain struct {
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterExplanation defines model for FilterExplanation.
+type FilterExplanation struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter Condition      `json:"filter"`
+	Leaves []FilterReason `json:"leaves"`
+
+	// Matches Whether the customer fits the condition as a whole.
+	Matches bool `json:"matches"`
+}
+
 // FilterField Example: {"example":"spend_total \u003e= 1000","label":"Total spend","name":"spend_total","operators":["eq","ne","lt","lte","gt","gte","is_null","is_not_null"],"type":"money","unit":"CNY"}
 type FilterField struct {
 	Choices *[]string `json:"choices,omitempty"`
@@ -1269,8 +1765,85 @@ type FilterField struct {
 
 // FilterFields defines model for FilterFields.
 type FilterFields struct {
-	Items []FilterField `json:"items"`
+	Items   []FilterField  `json:"items"`
+	Sources []FilterSource `json:"sources"`
 }
+
+// FilterGiven Either `filter`, a tree, or `filter_text`.
+type FilterGiven struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterParsed defines model for FilterParsed.
+type FilterParsed struct {
+	// Fields What it reads.
+	Fields []string `json:"fields"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     Condition `json:"filter"`
+	FilterText string    `json:"filter_text"`
+}
+
+// FilterReason Example: {"holds":true,"pointer":"/and/0","seen":["1289.00"],"text":"spend_total \u003e= \"1000\""}
+type FilterReason struct {
+	Holds bool `json:"holds"`
+
+	// Pointer Of the leaf in `filter`, RFC 6901.
+	Pointer string `json:"pointer"`
+
+	// Seen The values that it compared; empty where the customer has none.
+	Seen []string `json:"seen"`
+
+	// Text The leaf as text.
+	Text string `json:"text"`
+}
+
+// FilterSource Example: {"fields":[{"example":"channel = \"web\"","label":"Channel","name":"channel","operators":["eq","ne","in","not_in"],"type":"text"}],"functions":["count","days","sum","avg","min","max","first","last"],"label":"Purchase","measures":["transactions.amount","transactions.units"],"name":"transactions"}
+type FilterSource struct {
+	// Fields What the condition within a function can ask about one fact.
+	Fields []FilterField `json:"fields"`
+
+	// Functions All that can be asked of the source or its measures.
+	Functions []string `json:"functions"`
+
+	// Label What one fact is.
+	Label string `json:"label"`
+
+	// Measures What `sum`, `avg`, `min` and `max` are of, such as `transactions.amount`.
+	Measures []string `json:"measures"`
+	Name     string   `json:"name"`
+}
+
+// Gender `unknown` was asked and not told; leave the member away for who was never asked.
+type Gender string
 
 // Health defines model for Health.
 type Health struct {
@@ -1292,14 +1865,15 @@ type Import struct {
 	Currency  *string            `json:"currency,omitempty"`
 
 	// CustomersCreated Customers made for transactions whose customer was unknown.
-	CustomersCreated int64               `json:"customers_created"`
-	Encoding         ImportEncoding      `json:"encoding"`
-	Error            *JobError           `json:"error,omitempty"`
-	Failed           int64               `json:"failed"`
-	Format           ImportFormat        `json:"format"`
-	ID               openapi_types.UUID  `json:"id"`
-	JobID            *openapi_types.UUID `json:"job_id,omitempty"`
-	Mapping          map[string]string   `json:"mapping"`
+	CustomersCreated  int64                    `json:"customers_created"`
+	Encoding          ImportEncoding           `json:"encoding"`
+	Error             *JobError                `json:"error,omitempty"`
+	Failed            int64                    `json:"failed"`
+	Format            ImportFormat             `json:"format"`
+	ID                openapi_types.UUID       `json:"id"`
+	JobID             *openapi_types.UUID      `json:"job_id,omitempty"`
+	Mapping           map[string]string        `json:"mapping"`
+	RegistrationCheck *ImportRegistrationCheck `json:"registration_check,omitempty"`
 
 	// Rows Data rows read so far.
 	Rows   int64        `json:"rows"`
@@ -1312,18 +1886,27 @@ type Import struct {
 	Updated   int64     `json:"updated"`
 	UpdatedAt time.Time `json:"updated_at"`
 	Version   int64     `json:"version"`
+
+	// Warned Of the rows created and updated, those with a warning.
+	Warned *int64 `json:"warned,omitempty"`
 }
 
 // ImportFormat defines model for Import.Format.
 type ImportFormat string
 
+// ImportRegistrationCheck defines model for Import.RegistrationCheck.
+type ImportRegistrationCheck string
+
 // ImportCreate defines model for ImportCreate.
 type ImportCreate struct {
-	// Currency Of rows without a mapped currency; the base currency unless told.
+	// Currency Of rows without a mapped currency, and of annual revenues; the base currency unless told.
 	Currency *string               `json:"currency,omitempty"`
 	Encoding *ImportCreateEncoding `json:"encoding,omitempty"`
 	Format   *ImportCreateFormat   `json:"format,omitempty"`
 	Mapping  map[string]string     `json:"mapping"`
+
+	// RegistrationCheck What a registration number of a company with a wrong check character does: its row is refused (unless told), or written with a warning.
+	RegistrationCheck *ImportCreateRegistrationCheck `json:"registration_check,omitempty"`
 
 	// Source The system that the file comes from; its ids are known under this name.
 	Source string     `json:"source"`
@@ -1336,10 +1919,13 @@ type ImportCreateEncoding string
 // ImportCreateFormat defines model for ImportCreate.Format.
 type ImportCreateFormat string
 
+// ImportCreateRegistrationCheck What a registration number of a company with a wrong check character does: its row is refused (unless told), or written with a warning.
+type ImportCreateRegistrationCheck string
+
 // ImportEncoding defines model for ImportEncoding.
 type ImportEncoding string
 
-// ImportError Example: {"code":"bad_date","column":"date","detail":"there is no such day; send YYYY-MM-DD or an RFC 3339 moment","line":17}
+// ImportError Example: {"code":"bad_date","column":"date","detail":"there is no such day; send YYYY-MM-DD or an RFC 3339 moment","line":17,"severity":"error"}
 type ImportError struct {
 	Code string `json:"code"`
 
@@ -1349,7 +1935,13 @@ type ImportError struct {
 
 	// Line Line of the file on which the row begins; the header is line 1.
 	Line int64 `json:"line"`
+
+	// Severity The row of an `error` was refused; that of a `warning` was written.
+	Severity ImportErrorSeverity `json:"severity"`
 }
+
+// ImportErrorSeverity The row of an `error` was refused; that of a `warning` was written.
+type ImportErrorSeverity string
 
 // ImportErrorPage defines model for ImportErrorPage.
 type ImportErrorPage struct {
@@ -1388,6 +1980,13 @@ type ImportStatus string
 
 // ImportType defines model for ImportType.
 type ImportType string
+
+// IncomeBand One of five bands (低, 中间偏下, 中间, 中间偏上, 高), as the National Bureau of Statistics of China groups households. Where
+// their limits are is for each company to decide.
+type IncomeBand string
+
+// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+type IndustryScheme string
 
 // Job Example: {"counts":{"scored":9400},"created_at":"2026-02-14T02:00:00Z","id":"01890a5d-ac96-774b-bcce-b302099ac001","kind":"score_run","progress":0.4,"status":"running","subject":{"id":"01890a5d-ac96-774b-bcce-b302099ad001","type":"score_run"},"version":3}
 type Job struct {
@@ -1638,6 +2237,48 @@ type PaymentPatch struct {
 
 // PaymentStatus overdue: not paid in full and due before today; partial: paid in part and not overdue.
 type PaymentStatus string
+
+// PersonDetails Only on a customer of kind `person`.
+//
+// Example: {"birthday":{"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988},"education":"bachelor","gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"],"style":"简约"}}
+type PersonDetails struct {
+	// Birthday Example: {"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988}
+	Birthday *Birthday `json:"birthday,omitempty"`
+
+	// Education The highest level: 小学, 初中, 高中, 中职 (中专, 技校), 大专, 本科, 硕士, 博士, 其他 (GB/T 4658).
+	Education *Education `json:"education,omitempty"`
+
+	// Gender `unknown` was asked and not told; leave the member away for who was never asked.
+	Gender *Gender `json:"gender,omitempty"`
+
+	// IncomeBand One of five bands (低, 中间偏下, 中间, 中间偏上, 高), as the National Bureau of Statistics of China groups households. Where
+	// their limits are is for each company to decide.
+	IncomeBand *IncomeBand `json:"income_band,omitempty"`
+	Interests  *[]string   `json:"interests,omitempty"`
+	Occupation *string     `json:"occupation,omitempty"`
+
+	// Preferences What the person likes, by key: a text or a list of texts.
+	Preferences *map[string]interface{} `json:"preferences,omitempty"`
+}
+
+// PersonPatch Merged member by member; null clears one.
+//
+// Example: {"birthday":{"calendar":"lunar","day":15,"month":8,"year":1988},"gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"]}}
+type PersonPatch struct {
+	Birthday    nullable.Nullable[BirthdayGiven] `json:"birthday,omitempty"`
+	Education   nullable.Nullable[Education]     `json:"education,omitempty"`
+	Gender      nullable.Nullable[Gender]        `json:"gender,omitempty"`
+	IncomeBand  nullable.Nullable[IncomeBand]    `json:"income_band,omitempty"`
+	Interests   nullable.Nullable[[]string]      `json:"interests,omitempty"`
+	Occupation  nullable.Nullable[string]        `json:"occupation,omitempty"`
+	Preferences nullable.Nullable[Preferences]   `json:"preferences,omitempty"`
+}
+
+// Preferences What a person likes, by short keys of your own (`style`, `colour`, `size`, `channel`): a text, or a list of texts. Merged
+// key by key; null removes one.
+//
+// Example: {"colour":["藏青","米白"],"size":"M","style":"简约"}
+type Preferences = json.RawMessage
 
 // Problem What went wrong (RFC 9457).
 type Problem struct {
@@ -2151,8 +2792,45 @@ type ScoreSummary struct {
 	Value float64 `json:"value"`
 }
 
-// SourceChannel How the customer was won.
+// SourceChannel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+// yours such as an older CRM, `third_party` bought data or reports.
 type SourceChannel string
+
+// StageMove Example: {"actor":"user:li","at":"2026-02-03T04:05:06Z","cause":"api","from":"prospect","reason":"签了年度合同","to":"active"}
+type StageMove struct {
+	// Actor Who moved the customer.
+	Actor string    `json:"actor"`
+	At    time.Time `json:"at"`
+
+	// Cause By which way: `api`, `batch`, `import`; `upgrade` for stages older than this history.
+	Cause string `json:"cause"`
+
+	// From Absent for the first stage.
+	From   *StageMoveFrom `json:"from,omitempty"`
+	Reason *string        `json:"reason,omitempty"`
+
+	// To Where the relation stands.
+	To CustomerStage `json:"to"`
+}
+
+// StageMoveFrom Absent for the first stage.
+type StageMoveFrom string
+
+// StageMovePage defines model for StageMovePage.
+type StageMovePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool        `json:"has_more"`
+	Items   []StageMove `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
 
 // Subject defines model for Subject.
 type Subject struct {
@@ -2324,6 +3002,14 @@ type TenantPatch struct {
 type Tier struct {
 	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -2966,6 +3652,15 @@ type ListCustomerPaymentsParams struct {
 
 	// Status Only these.
 	Status *[]PaymentStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
+// ListCustomerStagesParams defines parameters for ListCustomerStages.
+type ListCustomerStagesParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
@@ -3661,6 +4356,12 @@ type PutCustomerTagJSONRequestBody = CustomerTagPut
 // PutExchangeRateJSONRequestBody defines body for PutExchangeRate for application/json ContentType.
 type PutExchangeRateJSONRequestBody = ExchangeRatePut
 
+// ExplainFilterJSONRequestBody defines body for ExplainFilter for application/json ContentType.
+type ExplainFilterJSONRequestBody = FilterExplain
+
+// ParseFilterJSONRequestBody defines body for ParseFilter for application/json ContentType.
+type ParseFilterJSONRequestBody = FilterGiven
+
 // CreateImportJSONRequestBody defines body for CreateImport for application/json ContentType.
 type CreateImportJSONRequestBody = ImportCreate
 
@@ -3783,6 +4484,9 @@ type ServerInterface interface {
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx echo.Context, customerID CustomerID) error
+	// ListCustomerStages List the stages that a customer went through
+	// (GET /v1/customers/{customer_id}/stages)
+	ListCustomerStages(ctx echo.Context, customerID CustomerID, params ListCustomerStagesParams) error
 	// ListCustomerTags List a customer's tags
 	// (GET /v1/customers/{customer_id}/tags)
 	ListCustomerTags(ctx echo.Context, customerID CustomerID) error
@@ -3813,6 +4517,12 @@ type ServerInterface interface {
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx echo.Context) error
+	// ExplainFilter Tell why a customer fits a condition or not
+	// (POST /v1/filters/explain)
+	ExplainFilter(ctx echo.Context) error
+	// ParseFilter Check a condition and convert it
+	// (POST /v1/filters/parse)
+	ParseFilter(ctx echo.Context) error
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx echo.Context, params ListImportsParams) error
@@ -4648,6 +5358,38 @@ func (w *ServerInterfaceWrapper) ListCustomerScores(ctx echo.Context) error {
 	return err
 }
 
+// ListCustomerStages converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerStages(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerStagesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerStages(ctx, customerID, params)
+	return err
+}
+
 // ListCustomerTags converts echo context to params.
 func (w *ServerInterfaceWrapper) ListCustomerTags(ctx echo.Context) error {
 	var err error
@@ -5024,6 +5766,24 @@ func (w *ServerInterfaceWrapper) ListFilterFields(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListFilterFields(ctx)
+	return err
+}
+
+// ExplainFilter converts echo context to params.
+func (w *ServerInterfaceWrapper) ExplainFilter(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExplainFilter(ctx)
+	return err
+}
+
+// ParseFilter converts echo context to params.
+func (w *ServerInterfaceWrapper) ParseFilter(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ParseFilter(ctx)
 	return err
 }
 
@@ -7646,12 +8406,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/customers/:customer_id", wrapper.GetCustomer, options.OperationMiddlewares["getCustomer"]...)
 	router.PATCH(options.BaseURL+"/v1/customers/:customer_id", wrapper.PatchCustomer, options.OperationMiddlewares["patchCustomer"]...)
 	router.POST(options.BaseURL+"/v1/customers/:customer_id/undelete", wrapper.UndeleteCustomer, options.OperationMiddlewares["undeleteCustomer"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/stages", wrapper.ListCustomerStages, options.OperationMiddlewares["listCustomerStages"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.DeleteCustomerExternalID, options.OperationMiddlewares["deleteCustomerExternalId"]...)
 	router.PUT(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.PutCustomerExternalID, options.OperationMiddlewares["putCustomerExternalId"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/metrics", wrapper.GetCustomerMetrics, options.OperationMiddlewares["getCustomerMetrics"]...)
-	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
 	router.GET(options.BaseURL+"/v1/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/v1/change-sets/:change_set_id/items", wrapper.ListChangeSetItems, options.OperationMiddlewares["listChangeSetItems"]...)
+	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
+	router.POST(options.BaseURL+"/v1/filters/parse", wrapper.ParseFilter, options.OperationMiddlewares["parseFilter"]...)
+	router.POST(options.BaseURL+"/v1/filters/explain", wrapper.ExplainFilter, options.OperationMiddlewares["explainFilter"]...)
 	router.GET(options.BaseURL+"/v1/imports", wrapper.ListImports, options.OperationMiddlewares["listImports"]...)
 	router.POST(options.BaseURL+"/v1/imports", wrapper.CreateImport, options.OperationMiddlewares["createImport"]...)
 	router.GET(options.BaseURL+"/v1/imports/:import_id", wrapper.GetImport, options.OperationMiddlewares["getImport"]...)
@@ -10030,6 +10793,112 @@ func (response ListCustomerScores503ApplicationProblemPlusJSONResponse) VisitLis
 	return err
 }
 
+type ListCustomerStagesRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerStagesParams
+}
+
+type ListCustomerStagesResponseObject interface {
+	VisitListCustomerStagesResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerStages200JSONResponse StageMovePage
+
+func (response ListCustomerStages200JSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages400ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages401ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages403ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages404ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages503ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListCustomerTagsRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 }
@@ -11220,6 +12089,328 @@ type ListFilterFields503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListFilterFields503ApplicationProblemPlusJSONResponse) VisitListFilterFieldsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilterRequestObject struct {
+	Body *ExplainFilterJSONRequestBody
+}
+
+type ExplainFilterResponseObject interface {
+	VisitExplainFilterResponse(w http.ResponseWriter) error
+}
+
+type ExplainFilter200JSONResponse FilterExplanation
+
+func (response ExplainFilter200JSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter400ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter401ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter403ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter404ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter408ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter413ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter415ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter422ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter503ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilterRequestObject struct {
+	Body *ParseFilterJSONRequestBody
+}
+
+type ParseFilterResponseObject interface {
+	VisitParseFilterResponse(w http.ResponseWriter) error
+}
+
+type ParseFilter200JSONResponse FilterParsed
+
+func (response ParseFilter200JSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter400ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter401ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter403ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter408ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter413ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter415ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter422ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter503ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -20812,6 +22003,9 @@ type StrictServerInterface interface {
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx context.Context, request ListCustomerScoresRequestObject) (ListCustomerScoresResponseObject, error)
+	// ListCustomerStages List the stages that a customer went through
+	// (GET /v1/customers/{customer_id}/stages)
+	ListCustomerStages(ctx context.Context, request ListCustomerStagesRequestObject) (ListCustomerStagesResponseObject, error)
 	// ListCustomerTags List a customer's tags
 	// (GET /v1/customers/{customer_id}/tags)
 	ListCustomerTags(ctx context.Context, request ListCustomerTagsRequestObject) (ListCustomerTagsResponseObject, error)
@@ -20842,6 +22036,12 @@ type StrictServerInterface interface {
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx context.Context, request ListFilterFieldsRequestObject) (ListFilterFieldsResponseObject, error)
+	// ExplainFilter Tell why a customer fits a condition or not
+	// (POST /v1/filters/explain)
+	ExplainFilter(ctx context.Context, request ExplainFilterRequestObject) (ExplainFilterResponseObject, error)
+	// ParseFilter Check a condition and convert it
+	// (POST /v1/filters/parse)
+	ParseFilter(ctx context.Context, request ParseFilterRequestObject) (ParseFilterResponseObject, error)
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx context.Context, request ListImportsRequestObject) (ListImportsResponseObject, error)
@@ -21652,6 +22852,32 @@ func (sh *strictHandler) ListCustomerScores(ctx echo.Context, customerID Custome
 	return nil
 }
 
+// ListCustomerStages operation middleware
+func (sh *strictHandler) ListCustomerStages(ctx echo.Context, customerID CustomerID, params ListCustomerStagesParams) error {
+	var request ListCustomerStagesRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerStages(ctx.Request().Context(), request.(ListCustomerStagesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerStages")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerStagesResponseObject); ok {
+		return validResponse.VisitListCustomerStagesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListCustomerTags operation middleware
 func (sh *strictHandler) ListCustomerTags(ctx echo.Context, customerID CustomerID) error {
 	var request ListCustomerTagsRequestObject
@@ -21951,6 +23177,98 @@ func (sh *strictHandler) ListFilterFields(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListFilterFieldsResponseObject); ok {
 		return validResponse.VisitListFilterFieldsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExplainFilter operation middleware
+func (sh *strictHandler) ExplainFilter(ctx echo.Context) error {
+	var request ExplainFilterRequestObject
+
+	var body ExplainFilterJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainFilter(ctx.Request().Context(), request.(ExplainFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainFilter")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExplainFilterResponseObject); ok {
+		return validResponse.VisitExplainFilterResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ParseFilter operation middleware
+func (sh *strictHandler) ParseFilter(ctx echo.Context) error {
+	var request ParseFilterRequestObject
+
+	var body ParseFilterJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ParseFilter(ctx.Request().Context(), request.(ParseFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ParseFilter")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ParseFilterResponseObject); ok {
+		return validResponse.VisitParseFilterResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -24192,499 +25510,578 @@ func (sh *strictHandler) ListTransactionStatuses(ctx echo.Context, transactionID
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P0LkxtHlh+Kf5UMjB0ktdVo9IMU2R0TjhZFzlAjSvyTrVWM1TSQqEoAqS5kQpVZDUIUI2bXnr/H4xmv",
-	"vRH22J6179p37HtveHd9be96ZjW79pcRJc23uJHnZFZlAVVAFdDNh9QTE2IDqEfmyZMnz/N3nrZCOZ5I",
-	"wYRWrYOnrRGjEUvgzzvHdGj+jZgKEz7RXIrWQet4xEjClEyTkF1R5IwliktBqCKUKJ1IMSRnNOYR1TJp",
-	"t4IWe0LHk5i1Dlonrb2TVitoqXDExtQ8Wc8m5gelEy6GrWfPgta7MqT4ovn3fjhiCSPae3tAZAJffCz7",
-	"AeGKDGQqovbSNzwLWhOa0DHTdpJHY5kKfaTfZVTpxbe+L+IZkQNCNYnNFUSPuCIUbgoIJREL+ZjGhAsY",
-	"SZ8qRsI0SZgIZ2Yk3Dzkk5Qls1bQEnRsBoN3d6nuwiML4x3TJ+8yMdSj1sFux4xVa5aYZ/yDjzpbtx4/",
-	"3Ql2rj+7enLSdh/3n137e3+nFZSQ0s3svlwxsbE873mZJ17UtG6niZJJOV/2BHuiuyFc0TOzM2Of0CEj",
-	"fTaQCTsk0kwb+JNMuR7BBYqOGRnwWLOEUBERJRNdNUd8dtXc9ju3bgStMRfui53yGSgtxyy582RCRbQ4",
-	"k6MoMuNSjGhJGA1HJLR34H6axDJirYMBjRUrHyXDJ/uj5JqNgeH/TsIGrYPWd7bzfb+Nl6ntwsjMtm49",
-	"yyZAk4TOCuO/y1kcqQrWwgmM2bjPEhWQPlM8YoRHgZMYATnlIgKCm1HXndoAX7r21GDQK6ZlOKFkWUgo",
-	"RcQ1jH0gE2IlG+mFXM/Id8lJ64vf/PTLv/r1SYscvfc2URMmoq6WmsbkJO109th3yU6n0+lV8RayYPW+",
-	"6XQ69ZnrXlS+RRwrXVGER0X53Nm5eatDr0dbNLx1Y+vNN/f7W/0wZFv9vc5u59YterPT2XFDn1A98ncF",
-	"PrTLDdMl7JOUJyxqHegkZf50BjIZU906aKUpXFk9/Ecy0WVLAMsf4N7tbfXsviZcw4qYq5mIuBhW0djs",
-	"7QKFIzagaWzGtBUmjGoWdam5wqP8Th2633liJBqNq+jOI5SlVBM1U5qNi7Q/2tqppC6zj15F3SKzrB7y",
-	"vYiNJ1Ibkf4DNlsc9g9lmhA5FeSUzYC8cEaY9zNlDgl7cuxev07CEU1oaM7UNjkiCZswqmGRuCBv7pKR",
-	"TBNFhkwrELgDnihNVBqGTClCh5SLbL1Q/8gn7w1yy4yyasLX36wx4cF9qsNRxdlh1J0erpAZZDiiYsiM",
-	"WmEOv4iYXS8T0nujB7SgYmZ0ntjoO1QV9BLCnnCl1SHZ39klUo9YMuWKVc9wsIXDWraWZZN5TwpWMaEj",
-	"4eajGBPZ6bfX2SfTERNESLM0QzvJiCguwqUjNO9aOczycY4nMtGV2wJ+XUMYhTtV2wUfubkoekf2q0b9",
-	"seyvM+TKHf6x7G8+3nf5mJfIzHvmdCQTloAiVCUXY7i5VDBe74A05ON0DLIQJYv9mA2EC82GLIGR3JcR",
-	"i0tFiiHe2Px6RRmpUqRfGJ+Vkwfu6J7C7q+mkK9U0q1PH5v/dLZudR8/7QQ3dp+Va5MP6GzMRCV7TvDn",
-	"xotNO7Ryse0zN19wO/b7TI9kpR42oe7kMfrYlM5UXU3LjXMMz2+ucRWGZzSuMX1yD2/c6ZToXw8SGaVh",
-	"9VLgz2ssxa1OZ7diKfCZmy/FQ6bTRFQNPYFf1xh5v5KJ8JHnMPC0etSpWEPIRdVDTs9hvI/MtaxStsCj",
-	"WJlwOaNxysoHhjddjHx5dJquYmd1mhaHevv9u1tvP7z3YGunUzHg07SuIlhLd30EaksFRUFZRbVoSM/Q",
-	"A2PMOJWGI6P59NRITnqgGrFk0itOxfxWMQd85/rT8JfjaOvv42I8zv9sd7cev1G+KMd0+L1EppMqzh+a",
-	"H9fgfVbJ+/DEzbn/mA6rxqzpcI0RDypHrOnwHMZrjN9SV57RiomWJJSp0ITGMRkb5ZKpwOim5OPUuaRA",
-	"aSE9pjQfU816RiEHr05MhQAzdpiCFSEiEkqlFRGMJvHMqbhVCg/Y5RWWoJDCcCYTRsX5KPtoh4AEDnXr",
-	"cemUEyoUDc1Mb4/MEONq3xtMMMSrKh1O9iGb7G9vTFU+pw/B7JFEjeSUULBqwMYG95PO779oD9T8UJ0T",
-	"ytMdSlQH7667iRyXUdwIKDrQzFqxEa10Yw7ME0r5PMLVX0rgyv2ZX7LGPr1VvU/z557Dfs0fZrWxCuYF",
-	"3qCCmDXNONkeaVV0LShba46q9DitHpE9WksdQXCGnsueKvdV9bZkCB7zqEs1iC3Bpkxp9H4EpFf4WcZR",
-	"9ts6vivvYZ7kmvva/7QgvILWky1z39YZTcwLlXnAezDku2ZUraD1PgwSPz2eJ4KmOlVsqTu4rvBQ8KyN",
-	"hAcOp4bVUbhHJmyFtFbmmsoFggecE1d9IDSPqySZdXuuEmUpPKOZLPt9DN4xM+3F198esfCUsDOWzNCD",
-	"RMGHr6YsIVNzhkxlGkdkRCcTJgLST7VzpK04j23MkHWleW8pl1uOsUPuSxkzKjCmlzA1kcKy33tS35cR",
-	"H3BWIovfK/N8gUZx55gOjaVc8Ha1DQs92O90zJNCKTQTsNfpZBJzDFVuTxLZj9n49z5WGLfMxLq5I4JD",
-	"XAqd0FB3z7iMMb4ZtCKmqVnhFvoOwatKIskUaECgDqEj0t5sNk+SyMRszOzJYy66MXKU98SxUZ/6LI9a",
-	"7uQeWnBZtoLWRHIBcY7WNizBs8d4djAFIvqgdWNw68bOrcHALAbupoN9cPFxDWfWWzQiD/GGnJEcMdR2",
-	"yZyf+cu61HWAD8G1La7ffRobHmYReGMNpabosTWqlH2l0SflVLm129lo7bQ8ZaI75kqhlMyITEmf0QTU",
-	"2FMmUMCziLkzeDkdd3I6fiBoqkcy4Z+yqIyQxQGcBw3fkzhmIKEUDK27jPXOWMIHIFO8ZIAPP/xw6yjV",
-	"Iya0oR2rUCG5ItMk0x4N+8KbVgTlcZ32NlonFcoJK1unbBAkpuEpWg9wcRYLUwfThGtWa+H28oW7K5M+",
-	"jyImylatOJzzWLXjqnnAMnKtiGaCCliDVJwKORVuB+xvJr1cdE9I3YUcC5+8QqIrwF1Vi4r7ORXfk5rc",
-	"tQ9dFCKLrz4nUiYQ2nGDxzMB3KTc0dER7+ZGxHO00HzMZKrnGbMvoxmJeAQbjyYJP2Mu58Lc4cJRXBE5",
-	"YQm8lIyoqkXkmzmRrZwmx9koFkg9P9DzYtk1Z+iof2sj6nuh066mp6xw7lIBwbmMcwmNE0ajmXk9jsjd",
-	"Tng9qX4rp/htKQYxD0tJvTiq8yK2GQpziS8R1ZQMQEgpwh0/7+xuRFGbvWEk29iGA+cUGRsENUQsKFl1",
-	"KLizm1PwQcKyhAtyl/K4/HhcGNB50TKbCcoJozY5JdeFbImCeArSdbPjy2yTrpayG9NkyErFBFcEfkzM",
-	"nhFkp7N/8/qbN0h/plktgbCztygQ7gjN9YwcS0netS9eoPDc0M5VMMzNaU4OmM2R0ff6RvQds4jTrplb",
-	"NxUqnUxkolnhIFPMmDLeQ+Fhdeh63VfmsmeT++aV5NiQs4SqFQM6T+peUQTeQsxbkI11ru8tofXuZjKC",
-	"C7DmqmycfsLoqSKUJGnMDgkaNbCVyNQczKWGjks+7FrVpqiCaEIFuffofbK/u/NmlqhI4N6CqYM5itvu",
-	"inpWz+6uv8CTRIZMKdqPmd0+ZcvraHAe6/mBMFq4ljJCixoyZpTOKNhDcvU8GuJCXt9Qp04FPaM8NlMt",
-	"LGYywzGQmOpaGt91X29+xJIzHjLyQeHpCxT0X34+Vo8mQk4PST58dAg/ZDqZbR2Zv9vgArEPg/RgrRPe",
-	"TzV6FmiExxGNHyRm52gO35er6qBEXlGQQYVZi6QPjjCekFOGcfgxfeI/yU/1kf2PWQhqWD6GBy7bp2Ig",
-	"LZHGSDBw/i4azywxx3F/ZgZwSCgx1+POB7lAp+hLqjWst8xgrJ/NcI/1OdosulbQSieR+0tYTaAVtAZ4",
-	"ki8GT4LWbRrzfpLlf08KU4s4HQqpNA/VEttTJnpEjIAA31RfptpmnOlDwsYTPcP8JxrHcDmLMfBSx7v4",
-	"djaAxfTRoDVJk3BErQdqKYfaC+9yoOInKRWax0v5Kx9f7r6TaWHbiHTcZ0nZwIqEgiQh5TTEPhWRCuDP",
-	"3U5A9jsBudEBl97NDvm7JBsbuQonyJvXAkgkGjOqUnSDLnBFKrhenYybL/QHcP2zAAP0K+/8fXMVkO6Z",
-	"H+r4yL43KLDJ45LxLbx6gdHGUpSlF9ynH8uEwGvy2J2XEb/Azca68TfGlLHT8pihPw+4K7CDKJ0A7KRH",
-	"TN/TbLw4ej8Vt1Z0xX+5f/PKdz+gQ5gfjeP3B3BUL88GAtVxfrgZZ9dL4i7MvSyJ258NPnJxHo/NTJxl",
-	"Ub3tMHxWmQNOdMLYAek9PWlREZ20DshH7Xb78bNeAN/JZOErIbX57mm73X5mvpMJoSRmdHAizM9wRpgL",
-	"Tlpe6vhJKyAnLTnBH4aa4RewW/C7nU6nc9J61jskPS56sHt7Ququ+WBEO+nh1uoF5nUcUnfNNVx1jfjv",
-	"ESEFa5+II5vPu9MhEWMTm2S92+mYMZ4x1T4RfszyaQsCyR89xYEbpspH3QpactI6MONt2a3dOoCRAg+4",
-	"O0JUnuBSLlq5EPjIptK3gtaX/+7Pn//637cew7IVVzJoPdkayi37pVFj2g/p9L5RztBOcdnk89qNee1B",
-	"/gov8fugtdvZvbHV2dnq7Bx3Ogfw/78P885sdjO+x0ELdJ2aOfOn3NCqNWEJ2hQ26PH8b/70+W8/f/7L",
-	"vzWqUpaE40L+eUAp07ye//wXX3z+Z1/85k++/vV/ff75L0Av0rAPzb5SE6SKPXiXzseaza2DHXN4FUUI",
-	"kOfpokSDZI2kRDYazXtv58aNrR1C48mIbu2C6l0qFn1iz8WjtqzwW7gnYjFrek9xwWoKmDyLn6FmX3Kg",
-	"1hKsQYuLKFWWWgs/Ij/Uq1j5AUev55jpxCo/y267by975ris5PVyKsoqXD4cSRJLaWwzmynBCqVHC8+Z",
-	"JPIMXDtlL1GhTFh90j8ylz9Kx2OalJI93x91iGZT2vL9UfM2bSWHpkPVuLbomA7LRq65jaHUC2JzljyI",
-	"acjGxmQreZy/u+tuhmy3zy/5Q8oVWgRYaIaxWqseerVCuRFjGCF7KRf6xn6rNAm8cBJHnsSx3G/Zs1TN",
-	"sO99a7m5Y+PBGykU/pucUuFnDNig/ZLcozoax9yUvsd0w1mxLG3rvOr4jByrsC2qJNoGdInqUeUhUxDp",
-	"f3oui1o2aReQazTxGmueP3nlPJ3e3mD5Q0+PqTPzB84R7peONa0Q80XuhaXi+pTMUoKLBW/Z5FdS9v1U",
-	"hxKPvDn+qXdkW9dTbR9T7t9afoPvKSkK46aC1L5vJSXOdyMViPtsYxl4GzTAplvAKqWNMqoKKusclz5+",
-	"Wpqzf46KYy4vr3dKxK+nHzac1Drao9MFG4qATFNsOERfM2x464tU9OZ4t65ikp+rnn/H6eeZ5us0P6tN",
-	"lno8C1Xp3sNwMkEuE3Ehcob2SBw4OzpjqTkmLhhdBQWyYFotG+APLMu58WWWrKExFbOlN78MT1GlDtDE",
-	"SVQ4Ti9CXhX99cvl1/y1deVZfUGzcjSvnuBZOeT6gmjlo3LBVI+RiyLK6mSPK1+Ui5k1JVmluHrEaNKc",
-	"gTOclWYAJ8GFGCuDDGvkPNA+Aoe1seoxmZc4u6Wr2RO9BjRHYEusN6isDrACoPmJqvMyrPMocarms3yD",
-	"NOAzOp5QPhRryIgwL7Ba6lmCYblqrGe5O3XR/8XDEVEjOQmg7sz8N9ECnV9N0TUKcRX77scriVfvqCmN",
-	"6iLWDunP7F+HhOapbVOuRzLVhBKb1CQYi5S5AoeWV56suzqrj7KNV2ujASxlXCdwqyHHMIWdKE0F+sDc",
-	"1okZjZBszv1OQ83PwG1vrDthvoqlWq5fWag1P7oSaiN+WxEbyy3ITzbqH1WKD0XRt7+7tbN/3NnNffuh",
-	"jOHW7/T3r+91brUCrD/1qqBP2cx84pM8FvH1X/7V87/4X5DLQSEhpPX1j/7g+V/8xy9/8msvOtEaU5FC",
-	"fMcWiNasMV0IMtjplfiNC1Os6+C0U35aehrxhKlGT7PkWlYbbAvMF1UkVu7xr/TFO3I/XaZwZDaGo34/",
-	"jU9LGcotS9PQb1bvi2XwMFzP/MDlKi7OMml2TIfvcnVuHohSz3pjx8MxHT5I13C9evyzICBsJjMdkgGN",
-	"Y0XkYGBEMNeKxYNDl+k8SLVNmKjHgDlTND12Fib/Nov5GbMukDnZniScle+aCO9quAvViE8mTe/R1hm0",
-	"NPfGTuIRXGymmdDwlIth1ya+lIJJVtLinpg05gOPWg3VrxdHyxKqNK1ArKTZWkZwXZqtVB5q0XC1Bbea",
-	"piuf0ZjGa+glRXavKNYfMSKTCKJz6BaGtA4NCEtjs3uIHEBZkKXdjCg6I1oOAXzBV2HolHJtpmToA2HH",
-	"oMVFF0rLuXUSIfVLjxwvMW5RxkAiaamAcVrdCtUZU3jt5WXS/c6ZzW1dqTxhdLOrmK6htlgAJ5e4aIbC",
-	"Nfi5CilWdTNAspsy7/9uzRQSCwLkF29Xan6ThJ1xmarFLJdnS5J02Setg/3doKVSJKqNmNSdml2RcNHl",
-	"liUPuFTQajWwpJYFR+OC0XnFooX8Lc8u8Za49KGA9SoTv4QZsuGlyBPUZWKe76pXCqd2VegoY5OFemM6",
-	"Zlm+pU0Dhhd6T89UoRWRx6Bhdl8Z163ABM3gnPMEEBhnrah/7dyYAi/XPdx83q6fsXcM+daYV2bL5kvz",
-	"Vv3NUaaKmz3ytA4JvE201MxNs1fjM0qFPNbRMw9uaX5LtVeHVdknraCVL0Q+xJxtPermur63l6qwI+ak",
-	"sHP0F/f4iKru2EIrzBfvBw0NAhT2JTsjpkp37SoVCfmAKkW4BqwqYOseEeyJhurDQ0L7igmz/QkVNkPc",
-	"4SQ2znKxmQDZfEvp9ATJ+tCe7H5aYo00xKxw5aD1waO3zcFIZ4WrjQEPj2692e7c3Ns9h3TANRL28mGW",
-	"Hf10VgOKws3j6UIxTCGB3cMlh9z0VHA4Mnru217pObFhElVT1sjogbO3c/NzoqoidKt46CXE1gosvEl8",
-	"rTCPxgbZObHHIRkjlAoVpDPv6L1ejlW/W8Cq39mtBKv3KQHjLV/OudyBVXTwZEYhwSdHkc7cdQDA92zR",
-	"p/G6pwWV0RGB2/NQuk+lDJCwApS9ZU6QPiRdA2gdord70D5zue0soRorFFtwvEL4JAZXL2zsoYb/AOIk",
-	"5tnbv6TGT/kEsNQDK2daB63b7/1wccHCkeTh3F5dqSx6BJivYpiOZMx8PHuqiGZPdKmstIRZSPpG11ZM",
-	"xTClmDR6FIZsorfetV+VPq06KTknapNZOu1pUcQLDLct5y7r6LSaEU7VH8sKRlObejh9pl3fw/l9RmM9",
-	"KjG/Ryw8XVpaVmKY+4t8h4YjiIIFpCdPAeZzuojzwnWpTq0WigPlKTA6wCysroVaku2GqOJz2xwr4Q92",
-	"Orv7axr7tnbxYOdWaVXIYqQlV8fMvs0NLtXNnvVm0GIilBGknbZSPdi6mZdBGjmZKROhOmvVdApY+PMx",
-	"nUxsOqvtvjLmAjwf9mMIfX08Q7B4YBQbNxRdDJE93hM5Vdi2pXiq5OvbAih/i31kl8rDJVSFCtCDTl4Z",
-	"6v1dReadgna6vyAZ7ZrPC6dH/NMsjT0VExqesogMeFzXkC36EVbb2W6xa5mI565Rl3DdAnCbu4SMaYQu",
-	"EH+JzImgmBcvph6IUC2K5Ty+XODhzr3jrn5mi/1X3faO7N+B657le6cWsd0lXoWyOiv1Y9Z0Xliw/noZ",
-	"8/n2rCt/Fz0TsP/m1/NtqikxPxEjTImSZECTmkuVK3Cl0ZjVCc24hnlGszuDV98DaBjPCvJgoSTFTApc",
-	"ZFOWsAyURyOsQa0JZvLlaYOrX5QtOFcM43wyTsu1j/M2VM5HQQ6NWXDOZBAwhlWCuiX4ZXKjmSGKa7pe",
-	"Prcnz+YQLgfI13nKipk+izJD7rDEtktFzJQiWsbgEVvIjdyryPX2hFaeHOXOaCcw3Odhf+dmZ69TKjxy",
-	"MZM/B8/zVWKnhpBoaKDNwTdcxzv8r3bKtLWaKPDoyAbzYcwUGSRyfAhxJh4pQhMG8AuCpCJyYMuuv9fF",
-	"mIvNxc986sPcDnQLUs3xdzy2acIk9m533pWgQNGoa91hoYzTscjdYz6UThG8LqKzQwLoRT/84Q9/uHX/",
-	"/tbbb0NxuSAP794me3t7t2xI0Fg4XLDWwc6biyZmVaTODaQ0cgC/XVEEkSILGBuQNyWn2BkSDU5nNbTL",
-	"i3wrIoJu0E8XsCwEyyMrMSNSkCmk8LlX99mQC4XyAkcIgFPmvp11PLwwjowiQY3gpLfiL8FT5/PbJo46",
-	"fM5Lm8A5jH05Tk0sqT1pP0lZihCuqRD2yPWMm/zkpCJkcRWQjSds/De607YVFM2jske8I/sLIiK1PVqh",
-	"viRqHdza73Se1TNU6xmVBbACeEs3SQVmNw4TplTroNPe9ww/n0rNYsdRIXacv8vXrfZK/GDNzLKMZFUn",
-	"aw31sCQsZ6yjSArmqd0LO38dI6+5JcQFV6OGb6lpvLhij7KSCssMZYBEeUK7l83eKQEqUpomeo1ksdXm",
-	"yTuyn9smzeOxm+r2toosU9UzehUir8iaFSGgsqMkW/eXkWTzjuy/BPFvhOAmsj9nBE8Mn4+Iv8/KsJeq",
-	"bJoCINxCM+Uy6IwJU0sSvxAHekxnJJLNMki87VABL31FkZ5K++VxU5zEigk6fb8UEqv7qRRsxQMAGNhc",
-	"R67eO3rv6FqNJIdsY9kRZkQM/OBrPoAyJr+fI6zMmaRngA4ckwzljVydUB4FREtImguITS00erdhZCiq",
-	"vAYZebaPngpKm2kHRn1XGSKyo8CniMk0B7h0xhI6ZF03itztC+BKN9u71xd90hhwV92Yata1T2gd3PC/",
-	"HdMn8A3UgGRP78LUs3yBvZZNsnB9Ab2fd7d2O9nPJbcbdQR+18zdjkaoFIA3PfflhImum5c3w04b4nSL",
-	"84Mb8kd0gpY8Y0mUsmZPsfcUHpTNJsTb9/yvZmHMuoaMmD6X/YBf7QauS5+9d8d9obpZRVY2rBv77Vvl",
-	"q+eHHv079nb322+W3wIode6WRZ95GR8thRSCCGU5I5V4b8wFGddnGTbOnWMYu5AHX4lkOMegq95kNhsE",
-	"Mo1JKCM6C8xfdlXNaxfHwrhLhS3xGy9uhho5Kws7pPY9jV9U2EuLSU+WKODt54IM0ji2WX2FaJ0348XN",
-	"WO+pGaqpobPtRlPy9OKursVvcI/Zk1WZi4wmMYe+KfhqdAdIxYi5daHeojQXsSg8KqeMTVnyaQc5a0Ef",
-	"EuS2JGKJ9V7ThBGBHEYyXYIImZCEDVIRFXL3fEItyK56tFoQXwsbZsJEvltyD7uZg2soJCvXb14SLhDK",
-	"HY2HhNqOpxZZVvjQssse7MnThZQFlDd4WPaZnjIzF3snfJtt7j6L5ZToqawpZubE9mKgZaZsdzHXTcfM",
-	"x91VPqei4F+IcOApYBgmUyiWPcc7L2qxwvyJUUtht3c/rjR4+zIdjgwJlMIcgJCOjTITnrYXzpzyrCz7",
-	"hKkrq5zl7uJ1vHFzHDm/ksUhBXMpPIUVmid0iSycl7jzgqMo4Eq248LGLtVAHfZsg/LfI0HwiYafIJmo",
-	"Pac2Ziri7q32rXLlZ05BGJcz7tss5GMaB9l+AMBQas4DMSOTmIZMuW74WWgGmnn4zQ6zYfhhjWIAYOvv",
-	"Zcl11wu5dvvlqXbBEtsrh4W3kJRep13I2agXLJpjvmyhsxeXrefqhOjyzqiuNcnEyLyBtO2sgpL0acGe",
-	"6G6O1VCd+ozX9DDyP2KYA22e7+dAY0KXyrS0ZVACBR7MG7geEpn1Y+zB5d8FLAHbItj1ca0ZyYUHdLnq",
-	"ZtAElTTDl0GnRYpNYcsoNreMS3O17dk/X1uEmTVRWntz2TuMxVj3lnrJR2vUIWVKNdqAaZmdVuN5WYN7",
-	"2x3+oNWn4hRLxgZQbGVmW2IjJmzAzFwNpe+99/tb1r7c99OJgFDBfGvT2l1SSzOKdjsF2i3Jdy+ub60D",
-	"d26Ba92zXhJQs/Ifb7FL1RqnSCEbZPWDRpHmeOibKXkab4IaIpmOeMzMNdhU5JB0wIPBxxX6UK7Dr9TH",
-	"66bWWL5b5YWEHXwfL37mcWWZNZEZEAwsS6Uh8zG3GmHSto8l4UicWjaGx/Rr59zYqXhJN3PbowbRXnKm",
-	"y3yr4mL2YeYvt8wS+DuxuMd8zm6WsWKpuFbKygsSDA32yuaboBnrboKBU7aqS1boPNAj3Pm9fl51kXQL",
-	"QuP7cmqFoCHpIQkTFuFnI01DMC4ClKHQKccvug5pglEGNWoFrSkLRxQ8R4ZCMcc/5s9UfL4xJYzGUxqX",
-	"sCN+CcGaTan92B99c6yBzXdnUzt5JY7bWju57ooV9vTjOkh41bt+5b0NpMAacAfFo21hl1m7+QBccL5C",
-	"AgrLvPfqEA5tTuOD7FrzBVwL/c/waf5WNJY7aKxwn9Vdc4O9fJ/lWMFl/hLQF6BA4urDu7fJrf3rb14r",
-	"Qdeygdu53HVt6HdI1JTrcIRmGVcrcqaKj7gLvUUQpDOLO2WVOlRBNrwsB/V3vdfmn3kHMCRwUmDq1+6c",
-	"ZGkFqPalSORCaSqqcg8nFDoJWy9USOO4tOp5voS7+KD/Xyo1KKzY/kmdGhXOmMIjFk/ay1MNFof0/ePj",
-	"BxZ0o1zfta3OVtxrFmYqk6h8bcvLwo/QJwD0YE8mMeXC+lsWvBtL2+iuxIOybQthIn7ecSFVoED00gPU",
-	"X/qF45xCvVhZErihlPvVVe/P+Q0HbNoQPGHJbmu0u4qdro1g8Vrf9/OBl/fMoAkdM80qUC+gLX6ATA/s",
-	"CVmL2U3lj3T9Decf+M6j998j9lcURDdudXauES60JF5LxisK+kWuDrOvThR5kMgoDRcqsxJABG198fm/",
-	"eP7f/xzUHs2GMpm1DlrP//hfPf+X/2H7y5/94dc/+h81u/HU8lBYd4Ct4DSv/vkv8C34SrLTIc9/9mOQ",
-	"yjxkdcOxp6n58P7drbcf3nuwtdPxPRcZ9J8t5vzql3+8eQG+JV5Zam5GxTIxoUcHZJ6459SOx3vV07VN",
-	"+MpK0Gw56kU7zIKsb1Yjv+ZmtSsbLdny1HbE0zOC6VvtV8/INtTI4fsyqd3EREaKrGUiZ6zaFKbfY+SG",
-	"xQ5zzDgHy7vy9jXhqddi0aZA+JsxsPe2vYa2usdESzjkZdiY9nTZyMZ0o29uY9Zk79VQuLXZvQYwXhP2",
-	"X/m4TbfDudvQr97WWcfAtSzXGOPkkuFePMO9kqzz0AJQlyQdr6PA8YSF7nHLpule+3Z2Q80uEHPDds0g",
-	"Jrl1UEvMl/dnyYefP3Fl+nzZiPzyvckwoRHrygEgoIVMKZnM8KPiYx7TpMoP5D/2XNzWc0u+gfu6wKXe",
-	"bDM7JWGaV+F6+p2qS2oOxBngzpejuuW1TjWr9OmYx+XgBrEcdmN+ymI+kjKq2QU7M5jrVf8sSUItmAFJ",
-	"gA1OA0ID0j80Fnr+lQpIn2laAS84YVR3m5LF3lZoLt7UQLCkLdBkgapBoTptYbQlIwk8FijjvYd373/I",
-	"+HC0rP6q9MwbrKorKvTJKKssGm/8hGTDJ8xDf7WClhEk43JKLQjZss6syutCADGmAxertiLQunWh6T2E",
-	"6u3PmEmkpc37zZzeqR5KLH/hIpTjYsVzvv0wWbFec4LFbPtqP0qfqtL8/Oo7SnNi5vI61sqJqeVNsjC8",
-	"VoJ/9LTZbG3Ztev3r2etgx2jjmTNFp7/7Mdf/58//upP//LLn/8fWT4iK8ugWS8tpi7y7ocjSRIWyiRi",
-	"UTFT3OvQ0CwzeW6lX5nsmLqXNTq8cbuU96df2uyhsOI1IoaN0z/K/EYrUjL8MQV5yqO/oEEGe5rBxi7X",
-	"w5BAGyRg1OahdRcOuwPMNXDsLFtMT+m/XsN4mVvqxSBALEMaI64D5lvNwZusYI5nlWR3vWc3oms5GsOx",
-	"h0dvrigPjOXir4b2VY6+kD0i48jHS+e7TrMHN8XswL++ujmXPzX2JIxTxc/YfXcLGnzLVQr7vyaaxTxN",
-	"qklxHpaJ1QXWN0gepgL6vC8OpF+McfhoaQ3FegZXuehlh+5Ha3BeUSq6Jkow5GWzfAkO0ozAm3hIH9GY",
-	"qe+5Hkie2odto6w2AqinRf1nd/dGp71TUV4JpVGtg53dXADWzYZWZkDFN+3dqizkhLKP1sHeYiTNNmcq",
-	"zfwMbOsMoQFn3ULp4LfqNIUqLzpmc0o3/u7cawEEg5UkUmRZowMHmTmiWAq1FBV1ThnjeoQdp7r92Xft",
-	"Kw8IxZFADgAAL5m1JCN6VvFs1qCKzK5SZXUXJvYrOWY2DRZzS2CQNXP67TxK8zRKZxzkoX87V1yJuUrS",
-	"KoHgc1u9cI1jt1pXW3ZbVvJ0CFxgZ4N9WizLcIbZG06A16pZm9vKds3cSNz4vYkjD5SJqnyrL6CgwVbw",
-	"DEYELnffen4351sOWq7w1Waz5T3/gpbSRioFi5iu+TrBWB6l4zEt61Y1SOS4lmLsuGcl4kdh6o31RU9I",
-	"lqES1ynYm3tEkoqwHLzTlbgg9BdNGGKWw0wVQpdToaYsKeSceO64VGhMZFmtOfqclZEyQPK7B+VKv6uX",
-	"ywdfymXlZz5VXTmotab9PAxi9bFV2hjkRglax8kNo7vjXQ8paZNUn6/vMCukRHw8e45kiKuQ5kc1FFCT",
-	"ZDA+MGa4OdigmjEgheJGPGcmTETkqhHIVgpPuYjk9NohCeMzlDKjNBHmSQXnHT7i6pNrAZkydqq6WnYL",
-	"Rejkqu7mv8q+YskZi8jV42tYZG+kmXkFiuUnFkmddAIyZlR07etgfKXe0KomiXUiC7BaLp5QAU1ujnRz",
-	"REREsaGRSDjkZDAuPSDHMmKx3yKnxBGb1i+yKE0ggSwss4yJ7NM+j7meZc2MslJJv4Dz/LRX7OhoYydO",
-	"eYVR2o0V2J04T4ls2tl+KO6ryq1+O5bhacMyVmy+a4xd0LighT4k+sokRJknB4sZtLaXyFyhe1aAaOZD",
-	"BvwJq1enM7YZgllvVwySwANWw5XD3ZU0uVMUSHOHGzhPSrQIFAQBGcB2HuOs+rAJp+Bdx20uhU54PzU3",
-	"IdohLDPhqFyodJyJG+9K1T4RYXx2YC/+LmFPJizULOriF2+QiCtIdGJR7vgPSCIBvYDYHELHvVcUAfBx",
-	"6LFxSCZdasgXnIjssR56jpDae/q1gIxkwj+Vogv6Bco393s3AQwQ80OMTey8TNBQjhlgkJrJoLRz09kh",
-	"W2SSvbQwbsWfkAiLmdWhdxH5rhs3ecP7ussH+G37RLjfuSIijWNPNcVAi9XzYZwcXPVX+8Ou6EcWDWEH",
-	"RFFpa2aUm5mkv4YAQPW0EcNid9EFV6aO2Kbl81tuBsnhgGTHhGYiZIvZ4rX6OsxnD5v3BRlbV26Ku5kX",
-	"urY3wGPgmsdwZZ7hEolaEanPH4q7bx1xbHPz8OWVlJmPTycDo36F8Rlo1WkiylVoc+t5eHo2cyLYgdw3",
-	"p8k8iqU7GlDWooh9FjRofqW77jCuCzKJbguknQW3xA9zB/9OliyMfa+/+u1Pvv78v3zx218//9HfuPgp",
-	"yugyydQ66LQ7O3kouzXGfd8KWkXh1jrY2X3WMCt4dxEK0xFy5TLiabxR34Gc5mWqVpKK7KT2YFiwJgfA",
-	"eW1v+dWYk+elGC6odHMILJQrFpH+zHbARzGXB8jLndfVCcsZZ6wc4AO89MXnCaMWmKt286qeFUtWTbQz",
-	"CiybNcsgzjf/etDwzTnb8o2P5EG3Pn38ESKHdx8/7QQ3dssh4BuzVknGWp2UxDV4pFqPX071czsAUICf",
-	"xymwVvfo5nzwotYGp1MaaPNXsJkF9IihuDQrrK4QqEsiVJPeg/cfHZPts51tsIq2YOeqngVasXBnA+u+",
-	"jlh8RcEjwGbyS5HmLKfyM2wjSN88i8upLfkZmP0xoQnTEj6UqTDurHRoXNnL925cXxmDmz9ovdt3dlfe",
-	"Pc3zlZbGWPLMJnMT+FzKh7vijSvYp96emav7UcR7ggftwxQ5ZWwSoNGCpghgfaC/90L4Y6US/YL5pWI8",
-	"a/LP6qd5/FQvBOhzVp1c5Qa8t2q0lbz4MBWbeG5DGvN+UssPe9u7dDNttdqDzrVyviUjHp3WWu41L2Rr",
-	"VrXTynEUwafBAPm3ZiTsIuHbG7SpOmWTeiQLqSB9Bh2nDgnIH6fmc00siLYKbEUsE0SwKUuMeYDRSRA7",
-	"Ah6YFZAvUn1NXb/KdKjh3F1LfXdNGKo5A0HykHaHeSqmoQVCEVg8xBnTdRt3NYe/P7/KwpzMi8bDvNXg",
-	"/Ml5AaLdmJbZMvYs5h1bmq7MIXOCab0sslDzswwTy0Y7Sw/TBymiraN9q6X1RQNrFxh+OqKandm9UkRQ",
-	"9Rg7E5olfXSMAnsF7vVzvQ6BTaxDbpDqdK4DWv30L0exl5CSkp0iG6WkmId4sWE/FxnJWoSwQwfi9SW+",
-	"H6/dbuYJvL6z295b7DrSPE5ZXOHrzhHfZ0qTAR/okYtHofs+Pgsy8DVMyjcXakliZsQmhNtGaSLavrK1",
-	"MgT6ikXZXt+4WKkIgm5ht21+QykyVCG8O6WKTKXwM/CnrK848BE7Q9moZIgANHrEk6g7oQmkOQL6TgI/",
-	"0OjM8KXCxP0zrmC07MmI97mriBpJwbyMC449lJaBRj3Km0LM7fRoCbLG03oQIhXIIMd0OO8aruUCzlSy",
-	"/d15ef27f/zzr/7wr7/67V9++dNftVwiSC1HMatdCHCLDnyn8hmf5BATX//lXz3/i/+1OeBDKOOy1Pzv",
-	"JMlw2O8f5glXVxwoCpp57fMCeFii+BrGBrTf7BoS0iSZEa4PnfaL5mYkxRWNQAk11ZtVuBL5gp5fdn+V",
-	"kKz09b5ceAeUWdZX69OrqEg18dYe0+FbaXy6hhaFM3LibJIikPZYnpVDZnlZtEXtoUYfXZeIv5MlSLsv",
-	"aublN8YrpOEcXWHYSwj4kClQJYsybZ0u5K4z7q4ZsQJZf/DR42IT7Y1bo+Xtdxc3YvbWJos0vwyFFr8r",
-	"uDzvTev3qXXDKHS7rViB9SINTtB6gYPvfNTZukW3Bkdbdx8/vVEeM6iugd/peJUia0qu0izld5kZIfQM",
-	"MNIXfwpIxIfcqE9d0B+35rqs3thb1mT15GTy9N1n5r/vPes+Ln6sarW6loO9VO+qRBc5psOy3HO7Vq3v",
-	"9Pev73Vu1QSKygoxnN+riTpgj3irGTocqSwcLBWqXGbGF3rin9ex7hFjES8q01TNcc6ZyuD9JXZZNaat",
-	"psMKGPqLOm1zIj995Tp3F85iXEGfxt7gGx/IsAE2E2l5Ivd3buy/uX+zX+x0UEfMzfFL0VVS4rhbPwi7",
-	"btzO445sfJ2FoqrSqNXyOPlK6XQeMdZM0q0fYXWPWCu+uubpV2CLko4Um69l0/UrI8tL8HQZk3YTJxeM",
-	"eoN1nI/xvEytZh3gn1qaxOJaZy0pG/sSCpVj2QkfsbEs9Io8aB0pTrcfGSV0RHkGi3rQ+upXn3/9s3/4",
-	"/Md/9vyPfnMOdv/aEa+yvjdv+W0mQW+MYzLGFpdYP4BBnauuQc61BpVpHwj+SWqjGlnXUOxe2SNhTPm4",
-	"aQPQe0fvHWHPT+7auGPhg5cRPJJpgoE7mzhc8ZJS8N27MiETJicVYK8vWJewaoPD1y3tUVrRHHi1AgHr",
-	"sJ764LFTvb5IVRzyrpyyZCs0TBij7ZJbK1uwmt32XPMlVBQyhWFrmcZQ4KSGR03GIJv4B5zeV7e5LC7K",
-	"yziVUD5udDDZsa9xNq3BTy9laRfXiyOicqODWES8VqZDduFLUJsb6rucJbcdPMT82jYDs2po/FWP0/d1",
-	"Vo35ba4KdQKebpBD+PjRBEM3NPhHfDjKtYHf/Zd/bU1+sxG9O27md0ykZsL2DrC3ffm3f/L8p79cco9M",
-	"Ii5oMvNu+Td/8bsf/VvI/AFGYZ7zwdaTIsRiKiB9otQNyMwdjQ+yhhIl44myBuN26E8bNY8Li/k0dK10",
-	"mpwuzc9jO+y8ojV7WLDM/OIsAWz7kj5xy5kpaOHjl3Z4m2OD+ngGmgMOy2lFyLTa3ZKPaQEnnwuX+1AI",
-	"bHLbvJwreOtCfkIlz+WMsjh+/K1yBlVrV5AR+VxWrty5GPMFVtjAoucseZSRpqFJU+qxxGKWjO/MKlnx",
-	"559XA87iyNAYrIJ2GJ+1bRBcTloHLfaJlybxrJaobPD0oc5Log72ntWTqzXk6EswyOYF8EJSnddl017L",
-	"JZSDszOWzIwBxFxz6HpvbOxUtRywYCAlcgxjM6tqE1BgqHLKsH6n9kYojQe93HqXzOBaI0Kabcm1bKpz",
-	"UPDmje8sQ+yA+Ls7a+46SZhiOiAsVramAOVoU58cPMYP8s5XLfrivLSj7bEr5sbaBDze8yFCLqlCwII5",
-	"kLN16LUWZx8S26Vdj5iCdu7Ujq4xzxcC1X6YenfFeWB4ZDnrndcZZc+W8zig1jEI1/QOZwt7ccuxONEc",
-	"HLG0BXBd9KoqpNNl7X9dXlmWxXVhDYGbdNY1xHdN7XdWYKEum111858MJ7VG154ccG+3vC1PKrju1u/t",
-	"YxQGGcK383TeO965kdM5u2ixdfIcAtJBsbGjgqRBw3UT7rcNMiwMhk6WtnfQev7zX3zx+Z998Zs/+frX",
-	"//X557/I4J3MZEs7HM8xw8oOx/XbJGq0pFdjYh3lV66L+5onVJ5rJlvtjsks5kYNWzXgt911gKavwkaT",
-	"ZE/MwUbjbkV6ZQNg2m5Y3qk/S9NDvLQMOMprZszEPBydZ0pnYnbOSS8IJTGHrACHscKeTKiIvgt31D8w",
-	"c9lahZVb2Ip117uwNZdCq7q0egxaXFEQe6iFEjO/xxt2320ORzfiEwfPVu8GK2bWborlrU5eSWIF09Py",
-	"zG71KmZozDWYRrJ4VSk+ixV5pxLtuJHdkJPxrTVUpYa6Xf4ya6UsJE4uzZusr//Nzer9VIdyzKqSx1eK",
-	"sUneSbVGE9H6TAyDO5dCqAXMwmpi5Emg57SWBRI/O49FexHQ2+uqDN7x37SDnN3qq953x5699yKGyuML",
-	"UBIyQPFNNYW5w1grwiM82w8JJYqFUkDyPeGKJGyQKnQjNeyttDavNgFPP4/T/aJP6g0O3hInyExpNkb/",
-	"h9dg4ZD06IT35p0fy7l/LpLq4ubZn+3K/N3zOP8b7sxMO6gLdb48sysf2h2jeKq5KoR5EZiPY17l3BQG",
-	"3++pVtJhq+FOLwfVB8fVjlNVAeiXDPkZE8sBihYwIfw2MXkX7TyaY96OJWoJ17rw+MJBXYnbfFSwKrJ3",
-	"jahyANq18J98DP0Fy8ObxBUFKIO10JKrO8QW/QM1lqkcfN96luv1JSgVlxd6Fq9qEkxUGgLkecEXc7hA",
-	"7ir5VKtJa9PtUM7Jx4UhAQj4ZuMqsvQG7Am45S5jXo8Sxhy+JEIdqLafG37uXSHW7ZO56Q5Y2nfCY/WX",
-	"kfbkeW83yn3yZ9HciNtIca5HrlyFtrBUdaBjamvaNRqC5tpwvQE7vbjBcH0Bcu4tPyucXUdxDAejOkTQ",
-	"JJkQKggbT/QMfWBY6wgnHBbynzI2wQMPl31dd1iVEl0xk5etVNfd1QX1+nEN1vIV8JfU6LVCFTZ/dfNC",
-	"0wVcXdR64DILMGm4iDGj9Fv8X5nYdn9z59b1Wv2Na+niKwlcXzdfBz9qkXZL+orQhJEJ5VFAtOyahQ8I",
-	"LD+LLMS1DZH4CAoTJiIsEDV3QvIW3NqyrINYMl5wJaQiZEb1RVQFwINeZSzg0G/DItZrg7gkKoNdLLyB",
-	"a2k+mtE36dBn5A5aj6nAdgJZmxkqCCI+kH4C+ELlLfwaCAjXeaPxNlnS7c5Mu/ET5/ElJBL7cR3WO5fw",
-	"eQVTrO+W+30ap5v3153DtkUU8XAOh0oQesYSOmQOZhxh0mlfnjHSqQtYtqRNLxvorkx1nQHZbqYFtHOF",
-	"IGqDhLGag3mVGgNPAvJJQM7I1TNjrI/pxxYHX10raYCxeYPejNjLu/Cak4KFacL1DDM2EFyd0YQlR6ke",
-	"5Z/uugm/8+FxawFUEkt8yCQx1AfY5N6YngIwVs+oRb1T9inHi3rYehZrhmcyTQi3nlZjuZ1xaBDY9nNb",
-	"cQA5lUZaT1rPnkETloGsBlgjVCmmyZgKOoSkywPDWHCyjidUzK4oj+VowhCmC7sGROacyT+as2cqE9gm",
-	"kff9lMcxiWT7RJyIN954xIcCW16133iD3DEaLDFMgwl8fRbLKeltn+304KBXpGdILBP+KVxwQN6CiWKz",
-	"lBCIhX1Tem2fnEBkBXlRMySpOjwRk8RYuW+4J7I3AjKhSkMTLMSOguxB8sYxQLEQmeo3zJROlbHsuTa6",
-	"iIgUdpkxtulY2shnm9yh4cibiDGrQYk9ESqUE8D2wwlRRXpPthzrbsGvqmepYwSseuMN24iI9J6eoNw7",
-	"aR2Qj9rt9uOAnLQEe6K7YZoomZjvT1rtdvukZX4ZUdUdy4SZr42G8azXJg+oUqTn3dMjfRqewjjsFwFI",
-	"txMB6hYdMzLgsTa8AX3YEh0Q6FhEeu75PcIVQhe2yW14hiKRhGRz9mTCE4aFZvSMESFJxCZ6RGI+5tpO",
-	"88OEay6GhgMeHB3f/r55HCXvPHr/PTI225BMjFFDrj68e5u8uXfrxrUDEL3oHhszIz2smcC1QhkckJ7R",
-	"rnokjBlNzA9t5K4TobgYxkZUomc5r80nSidSDEnvzjEd9g6JYsLoA0Cae4Ot+2YQPaJlhm4O4XrD2DOZ",
-	"4vQUY4Jc3d/ZRVjCKVfsmtm8J8I+5D0pmPekIdNkr7NPpiMeQ3Y+9H+zaB1t0jujMTd6RNe867tmDXuW",
-	"GRS+eSrT2JB2MmHCdicCxfhE2Ie1yZEgvXsRG0Pibzjb+gGb9cgYwGopSZhOZkTRASKivbmL9YAHOcY8",
-	"QvIpZRYFVGTUHRM2iemMRZZX8jforYf2J2Q6x8t3kkQmwMwJI2Ylb+1ff5PYQKU6APIDOnMvlBHrBYSS",
-	"XsQ05XGvrH1Gb65/Ro9cZcKIyU9H1wLcaT2zq5jSXR71cD/3GAzio8c9jBkAUBqhmjCzXaew+oiiSXpG",
-	"cvaAS2KwR40UnJiXw53QsocLZRvARMzOEmylN95ADnbeKjzQUWcwHOqKQ7NK0jZ5441jPmY+efb29m6Z",
-	"iX9wfPuQUDFD1rD4l1HWCIWrE2GEc2oOkfn0C6N9Yg4G+cDqtJ+kRqTlpyLQxSm8fRnN7IZC48EGvPC1",
-	"+50Odk+JeciEYnnqYetoQsMR29ptQ4pYEtsjRx1sb0+n0zaFn9syGW7be9X2u/du33nv0R24Jy8ya8Gp",
-	"h/m3X//VP/ri8//rq7/4D1/98/+/n3zV2ml38CY5YYJOeOugtdfutPcwwRUxhrdHjMZ69Kn5e8hKNKgj",
-	"u42oIrFZd/Cqc2U4Etgd+nOZMwN4SLXJeyCvhcQDpA1p9la+34taB+Yt34d3gh2kJtJM07x3t9Ox2qe2",
-	"FS10Mol5CLduf6wWUiGzHDZ5mhV10FWKtH03HPLzPhd+xtoFzQWxj5TDfmzdy8IZMHdqmzRpOlQQrGfJ",
-	"GQ9Z67F5xjYco9WEvT1i4akFwqaa9qFPkGH7MR8iuVQGzHjKZrY6CU9lYLozlvABt1xXi+4PGY24YEpt",
-	"TPoQBo9dsHDsuAxQEaDc3/lM8kU63zUzM5q1zZOud/bOYQqpSIyMo6h4V87FCoLChODWaHYes3pPYnL6",
-	"7JD0cJg9oujMnmXcsAigUy1n1ttUFLg1ksBeRjOr5NmznW08GbcU02r7aQ5+1eXRs+3MVC3l6GOvNsuy",
-	"KyQEgEsgIP00PiWaDodGQMvEr0CxJ3lg1Hsetcn7ghEApnS6I/it4tj2GhgvcnfMlUaT+BHT92yHSN/g",
-	"qnDe5Zdsv2tULfD9r7gQdTfw9K2xi+oxR2EuGJQokVh40sqBVxIXKdgO+ziWsldkY95+YK6Ci3dqXbyD",
-	"F+/VungPL96vdfG+t4VXXGyuArbPGN2o/8b+GucddYx1pmUajsDd5ngdWAq8IU+2rEa1hfvXLOBH+519",
-	"+GnOysjvPDCbsvX42QJnzR+ZyLxXjK2QbaAehuGs/KkLyMfBwqfaK3Ur7MmWb8+jezRnsBVBRYgxwZb3",
-	"PTrlWkDGaXpxk89VzAaAvQ5ow0YvtlHSnjGJrBjLlH7QBntoN/VsZwhjRNvqPSLPsDSGQA2ffV3ve3ew",
-	"JQnet4W/9SAuohAH2JL5RPSgEWgXCmttq9Dvkp1Op0OO3nsbMMUOTlpnfHLSgi+uhlzPyHfJSeuL3/z0",
-	"y7/69UmLvP+QZF9++e/+/Pmv//1J61rv0KiGTEDVDp7G1sGOmKjmWebsfv/hiRjzJ203e5yhEYow6ID0",
-	"tnoejL0ZuqE7emgPSC/P+OwFpJenfJpPhhtA/UdcFRdKL84ZXSIWCD6LtvfyUsieMUV9bx22A0QHHTQ4",
-	"xGpBrFKa0hkuGSZe9wiNIkV6FtnFjAqfbP6Cspke2hOG0GDIgQGRCys8oMB4Dmkct0kvW0xGjVpJpxRt",
-	"xxNhjEfEdTWkPiQ8CojVdQPbdEZEGJiH7jPxlM5s9jmM+UPMfjIatkJIdRxrALXDCoCf6VDBGeTmF9iF",
-	"C0jGpDKB6fQC52nBp4BoyKaNn8Cghbnbz32meGQsN0dx/B6thZLzzPO6XfBRVudKHMxdoEOTOx7JRDd7",
-	"g2GBJndANlZU545jqLA3F5a0bZ0Ta4gtDIYiHaLo41lVOMhlMBJzwazpsOWL34bQGAsoNlxp6zFDaON8",
-	"fFwozWhUNRB7Q2EwqzD0LlabsSOvr8i8WlrM7m6di3d3N9ZifEe701oKgCPlisvubpXiUhQ1qLtIVWaO",
-	"wlGDh9OEJUqCl8j6s0G0OocauvrQx9UmUFUOznY5FS7TdEQVBAMjVxU8DjI3IcfzI0suVnhGpYqR3oMP",
-	"8GTPRr3dn225a7d4tP0UnZHPtp96T3jWCyxql4BOGM5plycll0lYPFsdZzYWsZ6r8AeQP7Pyjt+3Tkoj",
-	"a6zxAD6Tt2Q0a2i6grVndZS8uQQumwe+8Dd/+vy3nz//5d+2/PTgxfpOdB+W1P2heTs0z5okUk1c9kKj",
-	"Pe8qQoqhJ/CzL0icnXOXOGXSBkcE0nPEaGT13ju2K0DZU+1l23cszOK7MlzaVspdn10Ho3hlbLKbtS6+",
-	"iRffqnXxLbh4p9YwdnAYO9drXXz9hUlg5AuvP3a1EGbmrLf2VoUteSuoJZYhdcPzvuSSz2X8rZDXCQZ/",
-	"FOrW3Ijf/gw8PT3c9FYH9wSmMRvQ82gEbn9G3G9GYkeS2T5aTuBTcSIklgGZowHf4evukBzeJuB2sb3N",
-	"ImaMEIiMUtKnXmnIRCbaBke8vlQQBrUJ4OToRFjZDa+S3qtO2cyvMCmR60C39VXnlynXF9HBPGmPxme1",
-	"tP/y3/2z5//3nyxU7rSOtnbQlZBVgKuRnBTQwQApxDYowgPff6x57df/6X9/+df/6uuf/c/nf/Q/v/yT",
-	"f/K7f/PPLfBo+et2F1/3uPHB8ZZtdFrj3Dh/TdWvqCtTWAWZ3xGvltvtUsSXivgPjbQl6YRoiW6gGgp3",
-	"X0azLYjDtw5u7t28eaNzc0OpvmV9bOWS3UXcip62gUxFFBTLcag6xZzOvIUXd14yIXM/y4iqdrmc/B4r",
-	"eBnWl1wREKAW7seakuB7TL9UYfA9pqvlwfHiWr2+8uDCtvi6u/Yho1HppsV4UfXWNTbvljTncqar1bGR",
-	"F3dtHSu0VlwsB6GypnKmpJ0KOcU8J19TK43jZnw5y0uKGys6L8Lddm/wnhTsflZrceE7ddXeXNvmM4/d",
-	"qxPMek/q+zKCwPy3LQ4H2zS3nszmpAL0e8vsV9TS3VrDqNpv4udqtB2wqWIdpvb2nOHpSbrEOiv2YbQV",
-	"qv65jE5l3/66utvZuWbh86xlB/07ZTTDsIX5xJ5wpSGOLhgEfTAh0Nhu5gGdawFR0sqaqSQoY5T1j035",
-	"hKG1CItzRdnwWpsciRnBNGPwxdI4NkJ2TGckkjhSiOmH7BDSHo3NxuOY9CEXNN9k5GjBZ22Mtv3OrSwa",
-	"mAq8ApP12nnm4AF5o+ey8zB1kIpsuifCPe+A7O/sZkXECdiWosLTN0nPR2LeG1hJtuCqfwsS1+jirCFn",
-	"1HrrDUnBboXMjXLPvSNLM9f9S/A9Pv/ZL774/M+qrdGv/tk//fqn/6O5t/DByzT6yk6PO4b1WHRY3MqY",
-	"2Aw8N93oTLn0eb72BnEts3Vn95vjIHUuxws+628F+zu7GzpRFaPJMi/qsfMrWn9ozJUOLLbcGUtsNjEX",
-	"hMIBfID9sF1+ist/IamCbAbNkgENGemnPMaaBZuerxPGML89S5jRUmJCLZZkfvDw3Tb5Hj9jeabBVQr3",
-	"XYOUA/yyq9kT3QtsB389KjvtcMrnYtVjFoQhtc3wMGuHI4G74TcPYDvPOykF124Z4w1OT3dHiJgVcCkX",
-	"7kpY3Cy4Zf2ej8GDaN0wu52gpWSiWwetLf+tjY+bR8gfL+m8eV3D4a+GN+GFiDxkkI3j8ufjhnjqoYU9",
-	"Q2EGyuKiWIMIeEFjkak2DGWT5ADQQNkKFWpU//dsUQ1XJJZKH+Yqeo/0jXoLGo/RZxddEnjd+qF0T69u",
-	"rscW9uj+Ii3edn08XlNrvJGCsS6bI5FqhT7L7XJzVtc/p4NyR9n7c0YkaBm5NQUqRV7X5cqEVJqc8TOZ",
-	"tMnbC4lS5qTd7+wv9aJdes4uPWevlufsFXWROVZxji+XoFBkmvtVPqvcdeNK52I20Jjie8rYxFzEE1eX",
-	"CrA3WJVqRAGWtmJepnUO2crNE5FD39h8YCylNrIGCqIgGb/UMeSnClzksfXCkgpAYm7BvH6v2nnz9T/9",
-	"I0wlcNldNNT8jH0DvDXHF+KkeS3VhkuPx3l4PLCc6LxEc3A+Xo2CHbDtRSbVktBkpa1QEosU6JtgiY1K",
-	"guvf31crYpRFg2ADl/sa+v73AEv/W6ZAGIMPAyV5IMkcrE3V+CYq/PrKQ/CCo3EAZSvkNMskLA29r2By",
-	"glhCYCMvKCHtZUGnC+T/y1P1RZ+qDQ7KdTczuIE933pxX29+Ap3byeO8wpUQB+BlCohKx+hriqD684xh",
-	"MXcGv4XpyEmau+Gp0iSU4zHXxp7XOfjZUkv+vh3PBW4T94qKXWIp0v5WGrCIAei7a7yFU4RGNonr/A+l",
-	"8zBoV/C6hR6tUyINvG0vN5/93IgA0zdoEnOmNIlSBiA1UCrdXloF+sAN4EUUg5ZUR0KtM9awT2IZsSwd",
-	"oSyPIWtzk++qWjCHdpI5jmOOQru/gHR4kcehHcjqCI1b6G8n6kJht09yDnX7O/tqje3tC48XscOxkLty",
-	"fyPoHhbScwA9DVnW9DTf3uCWhkxsMUk16ErQ9cBhTw2MLorVNYiOJRACxTbnQFR4phBWDsvw2RMa6njW",
-	"JkdeLllWqu9OUZsgS7HZ6RUFcmVEwQOGo5YDwrUrlQQFTueFNVSRzqpC9EdIoQvcdvAGwEst2XTvC9fP",
-	"dcISnOblrstQDCzUWgHwxLL05mer7bH7QvYhDn7pLtR0mCdSZ3vCIhTaPTgdSTJJtdmAkCEYYLYgomzO",
-	"lp+1x2YIL8DYOqbDKmY/imPAo5jHXLnkeCCLx+Tw76uuPppBbj/VdFjHHZdxdO6Hc+ibFo6iTfYBDpMB",
-	"uGHEI3FFr3LDHdPhpf/tQv1vFihkUO4vXpdPAUAGLfLghTvijumwiWdtXhY7fvX0IkRmR9zgJxMOECtW",
-	"kkO8UNGZOvD0G3u9kIIFJyL7Xri7jQo2lDJa7qA7zNIT7fMAJQoewBXgMiHaVJvcE/hw2y/nRAwTmU4y",
-	"HBgAdA3tzIxlV3UORStS0c9pO66Z2ufw8Vtf/+gPEEa0efTvmA4fpHB4PXsxZ2WV14UqxYfCGBqvb5bP",
-	"tyin7gHsa5CVYj1RuSx+tkJcrjqn+TIYPP9wBtxgBDFj1jQcsbFFRFdchAzO5xWKJncpuhe0e8wLHhiB",
-	"ZXbHMsNq4i4C4wrncqlrIjacz5n8dXBW+q6TGg5L30E557VtAObonfGYI57ZLti1HRyjK7aDP+5XAPRu",
-	"oesKUw1vMwpSw1s+EJrHde4pdLVqOrDbFgaqKRVkwhre8wAbHTZ902la544jaHZ2pN9lVOkmN9yXqvGQ",
-	"agIZzveJjS42cjvf63Cpu9rf25fivUAOX8r7X78GruusbPTg6YY5naVVUh8IKCx29a1t8r6vt6EFZP3J",
-	"rgJ20QIrQErpuczi4pHgpvNywfkuEy1el0SLF2K1LK3xvuiM7TnrxQKZLzVTMHNxwFh0YA2UPKECfwxs",
-	"rb9tIYHuliGdYIxqB4CQFfuk1yY/sOnZmJgBX2bNfE7EiIootpBuE6ocQmiPDjRLeoeZAADwATqZQKch",
-	"7FlFHdyAXugPZDHofGmdNe3x0sUt9tyR644KB92YUVecaZ5JExcdM1u8Ksp152zD8HpJ0BwXyrWjGfEh",
-	"FMiyT6rq/4Fk5cX/nZLGdMs72FeE8b0sN2yHVjYQ73hpNYKUv0DJCQtUpeLg6kGprgNQR0K/OgJwXclz",
-	"V8Zmr3gFyX4dREV/g5VNDJwoeWIbfiRUL4l+H8UxbJ6IwHV5VUfWRKlPFcs6NQGKuvuAwOxoRq5Idrlj",
-	"R/MQBvPSMl1gi9ieU5UbBH8v7I4J1Zol5up/8NHR1t9//HTv2d950ZvEo+BqcwAW85uwR0C1d7yM0/L1",
-	"eWDSVhN1vXR7GLUbl/3Z9tOIzp6VKNxFUuc9zGTEih1APnj0dkWDj5y1qnt71GS1BQ6/C34csw2lsKkg",
-	"EJWhmpGRjCNVHCT2Et7ZqmpGEtFZvRYk5S29lweWYCPiUF0zRTNWwZ5oTxgF4L9KBdd5rNwKHq5sb82e",
-	"ubCHbVHdVQWB1T4RR741aG7F9qYau3rYLnIOpBYEHGpE2sg1oB+GlbJ+HjD2Q5TTqDvCVeaO5ARNKmMy",
-	"2deA1jSkXFTEjfyN/YJLrNeNMZmRHrTebHdu7u3WDy8VJFj6wkEfC3SusNFgHb959tllxdh5AEbY4LR3",
-	"FFWcROeBgVM4uuasxEJ/pBUZVXCR7a/kAGiwLAZTHLmymh72KMRsMESd5diRJIzTiEUuCDCbGLkMMkwm",
-	"KgDJG5yIcCR5aG8EKoGwwDzHA8KETIcjY6cBgg6h5uXjOcydKvMNG9PYmvwLlA+F91Qkblk8vW+KXgWJ",
-	"/R7qUUgF6UP/dmgDXgm+WhviBFsEVvPoPfw9a8LjWNGPTZUbFPbO17sZIE5itTZvyfiN4TueLZ5jMfdN",
-	"FYPZ31c1u3mUNdOkZMBjq/keknQSSxph1/EnGkVZ1pTGPnv7Kf4Bjne7vD0PgBt+JEpTw7DYiYHFA2yb",
-	"NqaTCRfDXt7onIQyTscCu9bRcISio00eTSDJiCYyFRHKRwVurazi0DwwQ/k6KBYrkquONtfyTnG9U25b",
-	"mmk6ZNjbLE1C1rUdYbxvbENp7xI6nlA+FL3gRPTkVLDE/AgoQsnM/AkN9kUIjw25hu+4iFJlfkf3nIMs",
-	"9SFBEeHlwPruQhbHCrEgXKdT12bo6EQINnVdJKhrUYQuQtecBhCzcDKkhwvRC4DWEYn5KerkXildYNv1",
-	"2ZA1I5lOrmyjOz8gfZA3butWE1uGYFJAl778lwNCSSxDGoM500OrandrZx87+ElIvHCINidCDgaKaf+6",
-	"453OQcf8//c6Nw86HdfXD58J/au9i4m7uBe4K+acNZ9KwcxoKURDeyfiqm3CjWhz+HV3zIVMeuRqyKCM",
-	"b8DEoStGgJWwhpSeSvMsZ0r1yFVbFYFLcEWZX4vtR3pgiQE3ob7TI1d7RjaAb73n8gy0jIGoPocahgCO",
-	"w+h3dwzh717euruI/mNbKEKjqoQVW0+5fUgLlp9tXI5AWWAby+kV5fagzf8DVjJvgzzGee7VIzY+xFbt",
-	"OlUnYkzBWBRkKAkVMzKls6wFi2G8K8rVJHPwjHN2ZlQpJ1NG3MwaUyMzxgb+PDKDgx0h8i4sCNgLAq9v",
-	"B2q2jWbjA9JTpylAC2Khib6igJNO2QR89po90cgC9veuEx6fpFRos7HJ1Z3gRJhL7BrOL5b5ujtJeNZ5",
-	"JuIKJEWPOC5Tro8BktZxzrU2gXQ+4D6SEa3PACnmRCCdcc8WXgOE4fqQDPmZsc0tV5JxqoxRnTDWJu8b",
-	"8oAKodgZS4wAgH410MSjPyO9B+8/Oj4RRtL7SjV2bOiZ1TSkBuaYyjR2QRR4lx0xptIE2DhN6IRGPIQS",
-	"IMM2Ok0EtOtxNVEBNKXPGuJc7cECdkdUdWFkhuoQJenizQw2DkQI7Dc9b9d1B/wJi3rXUGy5qh6QauBV",
-	"mA/HHsxxPVfENrfH5kHmqGILbYMAldp6Ph59/2hr9/oNLCsCJoc77D6h0L3HTDjiRtrSsRRDwj5JaWwI",
-	"mXlhzAjb5DhJzYpxAZwR8cGAJUYkml9tE09wqggGcaa5bdwmR9BjyO6FjKQgUGNulsQesxbwTkkbXlJa",
-	"TvIItZndIVESjxjzNDnII345+LSRVe4ksD/2ruEDs4zgBJKRYWMWRY6dd748MErMTUbamenALxoan4ZU",
-	"AN4npE5HxCgtcUyumu+4wCNNhDLiwmZZYxzPrgbO21llU2m/yOpSzfbObzMLc40MKI/ViQD40ulIxsx3",
-	"aWEemKU0iqLc6svTu7mZdpLIpFfdew/V2ter855zzR60br/3w5YXkgvVWStoWQUPnuSdoa0D9zG0McYy",
-	"TWIh7ObpEs6D+my+sVLmUi3krNR2tuEavJwefXb9q9GqM4UcFWV4JWjmlzDWl32diskZbMihboM7mVJq",
-	"Ma72uFV72pxpOedkK7EKK90Y35dTMqBJPk7U3CxyAtdQrhtB/VQJysW64vJFIUlWb+fjzBa4RJG8cBTJ",
-	"zfdAdULSonulGSvC7X5C4xKfSvNcRu/xFVHFR0xEBaurP9NZwXDvNr54645Vpw7I8FM+6WVdRmZoUMrx",
-	"JGFKGZvSMPbHsu+8Pe5Cd2yNqDoRTETmJKMiP8yoJv2E0VMFxYK21b1TQvts5JrZWz8rqpLwPsB1tp2w",
-	"yPf4WyQVExqegoeECDa17zgROkOARnPVqns6c6vwOCZJKgTUxkkRYjGbEUAw4MBvq2K1Uwd2AKqr3c/l",
-	"sUqrVdiFDJaHyA2Rc9LBiswT2sWeUSbk0ef5FSskYzCRjg3TmuebB0QMDFizC0oTMuqohDLUTG8pnTA6",
-	"LkrGTBHsc0EhUWT+JTV0q91zE8bvyH6VJP5Y9g/JAHOKuDb2hNN15qTza64qvSJgma+1XvVBrn8biVl1",
-	"pvgtMnc6b+69ub9zc3ff/CLk1pm1vuYQ8JchZNbWwsxVmo+ZTPUWtgxWrYO9G53OEvVsG+zS5dmzCQIC",
-	"Uk2mRgradsOQ9IH+BPDVw7Gx4FlokyNNxlJpstPpBJ1OB6TZKZvoQ9IztjXLvQBWDXRw/FX1UShP7+C4",
-	"vwGhLJjJ6ngWLtS3s0wFTIIpVWSaSDEslNZVbsOXrMx9LPvVu+pdmIVMTtcI4r5jHvxNhj17R/ZzyLM5",
-	"lLMlOaqnXERV+anQl80fyJg+eZeJoR4ZEd15sUmp78j+6t1u2OcbE7r+GFnWbVP4WLURzY9zCRHmq+2n",
-	"H8t+PX8CGCFctckDGcdGqcNkySy2ZjT+NAwZA80ezyCIUlARsjg29klPpf2PWeiqep1HwuxYRSpwN42S",
-	"+cq6I5ZrwJeOiItvZ/ExsMfiFtjEA+Hvlaas947szx9X2R7bxq3Q3OngHlqVanKkThWh5JOUpbjnrNEN",
-	"W1ZLiEC1yYeeA3DABVcjFhEubPhFaTYxNjudQWwI7jQ3mKtpbKgxQ6sdIopYY8miLEG1NAID011rA7/C",
-	"tZXL9/xcxu5lZeR5NUkAXlqy4dfY4nNe9jFbXuwInYpdRoWWp0xkCRDw3ThPpkC1E/15oI9ygY2PwU61",
-	"N4/pjFB1Wnrq3WfrpZcuCyNWp0gaQsPBDHhuYwnN5BAsB1OJ8WvzmY9Z91MpGEgdTrcfjagYjiivHw28",
-	"X5nxjhT+JqhnH44koWNyr3Z5UMaENiWmDqKKu9TluUBqhzX6eULUaarKTZ0H7h0v3tz50AGZqdOUWFev",
-	"MSZInw25wCLWAAosxYyEFK2iMtPjk6V2x5iL7HONeqVjKMajmg1lMrObWCpm64e5PiDP//hfPf+X/8Ec",
-	"m5GyH7a//Nkffv2j/1FZu2cfVzXO3TXGWTQWaxqHSxGokROcXXixaNf4rhpo15Y9vzF22iTfbxlmtfuq",
-	"IbpHufoXRYpk2XYuDzOkmsZymLqADCSiyQGKCUUSNmAJ0bJN7mkF25Erkgr+SVoSGcZcGgey8zol0/QT",
-	"6CDc+uLzf/H8v/95K8j35UGrsI/zPWQu/fkv8Fu77/c65PnPfmwmnvCQ5Zk3rYPWzo1b7U4Hsm0K561h",
-	"g9PUfHj/7tbbD+892NozV6WCm7u++uUf1z8xLd1fTgJNhqx02e/9MlGmUQv3TCJVyr16xWnrFaa5N233",
-	"Z1vqNN1+qk7TZ0sV/Ex+OrMX/J/qNC3V0O2+eGv26DR9dR1US3avN+VLR9XFO6ocd9nUZwVcs/a2uFBU",
-	"MIDFq0pvwc1t0z7snCCxQrjcDrdtyNXdzs41m889LuvYihg+D46Ob38fy2Ku7nY619BStpg9cnAi0C5U",
-	"WHIg8flUQ0LJoU0hmfI4Jn3ML3FMbbNV3CAFY6AmmVO+IqVkwz39Esrf19Jmdqq1mRv77VvXS5SZprrK",
-	"S6ipXyLqoF1wtJGUu1SpLuEBXjP9SyYodc/98NkIMCDTy5666q8VzSqw4X7BwDUKmpDW4QXldUHeqj9h",
-	"MTC2OixkI2KFJldkv3Mrrzzjopsq1muTR0wjaWCixobuJUybefUIF0ozGlX1vljbLN7owFjVIgPJFn1L",
-	"QhBNdve62wopWsOsWd6XudGmCcrNlfdzNSfDI3LunmXWyqWhcmmo1DRUXlnrxHKKC4gDay6Cecx5O13F",
-	"tDn6sFrfJr9bn3/WYMXtqhGNvJx8SNC0qFwlbZjNGF7AKfDC/KigNmzBtH6vxOgoMRtulPtAG5sNSIpX",
-	"xnDw3ULfcqjkS8X8HBRzrOY/HxkbXIQivp1pz0tRWrOrsHjdPiAgfalHZArNtXoy1UMJQDRSAKYFjchJ",
-	"C5w3bkshpkQ6GSY0skgf4NdhJy2AdgnlOH8AhLj1iCUnYkpnBEBrqnC67JZ+mE3m4sWHe1dV/xvI+Hfj",
-	"+Ranm1N/9YEgLCr2666jTL8oBaPeXtl+6v7snnIRPbOfWVSnEWOWxkET5jVjdKRRcoXd6RjvRfRdPIYe",
-	"dnRKZ9/W7otuoYEIF8G067Zc9Lg2KMvhnhe8+dbLJWsRltfK5a4clMPyFnh+KUBvA/H5A/Os0hQdO8Yc",
-	"VIjwqDjgzs7NWx16Pdqi4a0bW2++ud/f6och2+rvdXY7t2jnVqcKYTjfrvWAhquB6ctLgulMOROj+viD",
-	"mn0ahkwpY5JYux4mHWCuFNV4whpJofiYxzQp70h5IhyCG/kAHw+Ailc0gl1SEvIkjBm5ut+5dW15MOTC",
-	"xMuFncCrTt/LrNxzU2iB5KyYe2R7oK7lHVtPkwWg2C3o1b5cbcVLSH9GTllFd25oDn8fH3XRPejhNct6",
-	"c+N4vzF5cNhXf+yIW9ZAvmTlF5rCl+bAvc0G3FgJIzmdA+eD+6NDxF4j7XZ7O0mF6iHsm8UY1iM2xkS4",
-	"UzbzgDNxxFxkzQYBzwsqGk9ED29uh/EZAuV9BsVy5DMj2D8juSgkV22DFXWNfGYu29raIoX/mi+TwZh8",
-	"RhIWYm+LAbhq4M+xFEzTZGYG0qciUmSn3b4eAHiBVFwzhz+p2BBAHj8jvSkXkZx2IzpTPXKVxrED+LsW",
-	"kN6U8eFImx+enrSSk9YB2QnISWuQ/TWGv57Z4YbxGfmMsCcTFhqNYZIm4YgqQyJuCJX9AMhiAXFQfMyQ",
-	"ojegYx7PeuTquD/sin50CPD18GdgaMS0NH+bYY1kwj+VojuWQo/M6HZ2zdfued2EaoY/wgM77c6OG+Eo",
-	"TYSheSL7tM9jruH8FDIbLMSHbKK0fU9hdN7gxstHZ0l6qwPvPhFHApauD2B0iuyQ38OsZpe/AJ92OwHZ",
-	"7wTkRgdY6GaH/F2CaIcxU+SqUSTIm9eI0SQA+RIzj82dQNRDxxe2ivtE9Gl4OqVJpAKiJLkODaZHDEvC",
-	"4VqNyCFFxkBEBoXNl5KsXAFsaRYh9qsckAH8Mj5Apk6MwMx+Cohh0x3yGdkln5E98hnZJ5+R6xWMXc7q",
-	"18lnkJrxGQF3puY07sZyRuPSb8IRHU/A2VD42zxoH9d8zJXRf8punv937gFm/AAx3dWyq2LGJjA0gEOD",
-	"RwGbLHwx91TzJEONEe+zRKAyVvJcqrsJV6flf5ln7MAjlV58VHY9AvV1Y6nY/CcHyhjGMjx1FZY8HAEc",
-	"bCbNoFxgIJOQgXSUgwOLTBPzM9YzFk4qCEXoRGnunKQaBSTm7MCtwHQASAPeGjEdMQGdt8BbrkaAXTmW",
-	"Z4xIcWifj9iRQfENRqWNAAe3Iuc4PyhfLww/swaQ8Q/l3C1DXHN+njJzGoK46kI+MNhO9hsvaec3/+T5",
-	"z//g+a/+ny//6g+e/+q/uamDGuLLodbBXqe+kz2n5ctJJfbW8jL15TKbuGk2sac+VmiPm+YTW1VziXmx",
-	"/RT+7Z6yWa2kFTyTIxZ7+SmpsHokvO3QCkQuzEk2TJhSCI7ahkyV6QjQdbENPHZMv6LyPgngVleEl4Jk",
-	"4eA2kaCXGSqvZ4bK6q2yXo7K3AZZkp0yx/Q5pwRWP8l0T+R9UCtKU1c24t8XlL2y/GQ7dkLgMn3l4tNX",
-	"zuWU2K/tjGjEj8AhoItWZ648ZLn7AWYREMUswDvunKsAQI+wDYCj71DXixuNXKV9ZYw+iJ6eMjYJiEjj",
-	"mOSwjdYtca19IjA0Hfn3jzHiYQy1Hp56ZyxRXIpe4Jr6wZPYYMBCnaNHQVuTJBWHpUZH3la3FDMCqPJi",
-	"jqxXJZ3G6vzP/+I/fvmTX3/12598/fl/+eK3v37+o79praHZv5QMmpri7zKF5jKF5txSaM5Hzq9KoGlm",
-	"EYBnuTIC8TAVWUcKK9lXw9LB1jJ3vt6QjG4aNboFp9/W9BiKXHEFTcRGevuLUFfKm5whKDXN8aJCGvN+",
-	"QovGr0TH+4CG2kFLg7scGjpyMSQ9qrpy0CNXtXNgXsGuvH7fH3PPibAKBXQqz0I9bXIXng2dazK3ok2p",
-	"0dDrv02OCp7H4nv6LJRO7YJORlZfQd+mObaYiIyxLmY2DwH6t/RpeAq9eV2ZCaS5pSJCX6h5oUUFAlUJ",
-	"VSAp4hl0A6Kh5mdUsx50BkZSjSi2UoKharD8x+zA9wWI7P2ezwC9/ZY2dn6+aYWNY1w7nDMGrc6ygWfA",
-	"fR6MrBwQGQOijNEfpYUewYdCu7ncunNrzqVY4cl9mIrXyY/bTAF7mIrcsfoygbehkAkRnVxgKElFm9y9",
-	"BOS+BOSu0V4YVCsQsFKwNRxI56pPbT9NUrEUovR9Ky7L5NEBGXCti4YtF1DmxyLbq/3qlLFTFZAx/Vgm",
-	"S/q3XwtORCyHWzE/ZTEfSRmpwAZkgyyaSwCiHD28EadDIZXmYamt65xbawnFF+raMiOsyqpKxaVb6+Ld",
-	"WgnwyKvqzlp9JD9MhZ9QXW/HbzsFqTlk6jpjq1JyLZtfyVqSo7LodEWb2pllHQWL2UJEjeQUAzpOobWq",
-	"lKd5YTPDTMGF3CVooWL0sTL54ajzcjWr11TuXCaAnoeq8AD6QKKh4ZJDNnLHdG5dhOqwbQdSpUHcAWMS",
-	"XUpZKaiZlaFDqm2rIjLiw5GxmSAny3ptrGXmd2/Kizhg55b6dR6m4hGO6bX267hprPbr2GTJb0Wwd0M3",
-	"kH/WNNa+X7mjXtPh1jCR6WR5bjZeYrFseUIiriYxndmO06V76JgOv4cPvkAOdy9ZlqeNY//G5GlrOrRT",
-	"8vGLzb+V2fl0uDJD+z54wCg+Gfu80aFqk3vQU5M9CeNU8TNmf6d5C/+QJglnAPkF6a2A6kKHh2SSasiP",
-	"dB4x2zYd0mEqnFBuNV+vZEIZQ3vf73QGb964waDmyVLLHaiYVwjpqNqDA37+v//06//6b59//p9bsCoc",
-	"l2KvtlvLkevl5Atmi3WZLXiZLdg0WzATYqUybGPkUSPw5lTR/KDbfgr/1ka2EoSNJ3qG40XYKsymoENl",
-	"IauqioDXF2iXuX2vZ27fcsZeE3vKZ+clWX14Nud+VhnLNAmIO1psn2mG8SmIPWQnVWlu3wbc+4Lcn8vO",
-	"oOORpcilA/TiHaAby/P9msprIz507LEcjcrm9AUkYbhl4E+EpmqTI7utbCfmMY2Ypw5D4BUjv0IuKsV6",
-	"Ko11bXYjnBZX9zu3TlAfnnLFrlXm2L2Ig+NVybDLFOjd6zf2WL/VWP99KVl1tUTPZU7dZU7dueXUbS5j",
-	"a4FSlevOy91DINz6M8f0IoLKVr9HcrHoNq8Bt1lJSTIr9QtYR5Ja1UEee++YUbjestnRX9aIxxkArSb4",
-	"IcHr5fw9psPVfl9w8nyDPGMX4hPTdJjDD3DbGdVFEZHRKfpGzUNPWmd8ctJa4uN6rdxbRZI8/81vvvjr",
-	"//erX/3NV7/846/+7T/CrPiW83AN+UB3Y3kG+CJ2q331k//2ux/9wVe/+ptG5/pLc2lderMuvVnreLNe",
-	"pB9LbT/VdFgfmd0oDhaVHbp7WOvk0KXSpoo56HWb/9CDUPF3zcjnyom4JnIwwPQz8zBjILnnnwjI282q",
-	"XwF9EkpjsWjKvoNx8EBMy4EFMsfZRqbPIjDewsjzvP4yDcHFynPBYcuxsu7vVj3oSxkzKmrpB5euulfM",
-	"VfcSnHRms9TXiLFKzxwjJDTnqgKIuSpv3SvtqKsylI12demhexEeulfNN1fTLZe1cfY8dIAEJc/y4y1D",
-	"trOGH7mnM5edPINW6nDNQig79+CdCN+FNwWUHIAhw81Y5ssj9Vx53wYv3pyd8Nd/+eX//MnXf/nXX/zm",
-	"R1/85h8///E//OK3/+mL3/y0kRHwsvx6SyTVpUPv0qF3ng69l+LKy8yH7X4anzbP3vZEd3nHY7P5GLRp",
-	"wmrCnU7Q6XQ8Hac/IzwKCI1jI8iFFOhCMfYIwiUQxXSb3C4qRTQ2Z83MyWPckQGRyYmIpLiSa03EVQVy",
-	"GESfkYTBKWALQsy7UhFaUAUqIg/3gCSMKhssZU8mPJkdEh6prK2Vm8SJGFFMA4+50uYxioy5UgDreyQI",
-	"jwgiQegpD5ktRIGuiGUnhVmI180zhHivCEcM3UWQMF0eAfctx3u+RW8i3nONy3ZbMEwKQ2h9+a//09c/",
-	"/cPnv/z3v/vPP2l0nLxlmP3FnybmtQ+ZMqZjybkCLfenVJFICvYaW3mXLqIlGfhGcZCCjKmY+YUokGSZ",
-	"eSYa2aK1hH6+JxePASYo8nZlw2W8JE+41/KUiYV+foUSPKyl5mNGPgVuLrNS8cWvrqGK46vSAOHXb6u5",
-	"upEFqjPy+YyOX5RoPWWcDRf79map3Xjb4i3BC7mOGZT4g34RSwEaPHYltsUgPnZ5sFhWmkGhZXx9kMH8",
-	"n4gJgKxar6Jz52gn0119ClG84txHC3HdPfHaGYmwHq2D1le/+vzrn/3D5z/+s+d/9JsGZzjQ6eVYhTXE",
-	"wjfQNrw0987N3Gso/9Zs7YsisvSwX1VfZ5nY5U9woTSNsSdHYAw26MxO7sqEoAiTiarI17Cve61L55ys",
-	"WZlAgZP9xuRQGJNcZwtYxqeVbKcOaDTmYmVCRSLlGCqMnMfWDJCK2RWVK8eYbwGdQF3CBeifytr4eIjz",
-	"hPTw3T0SxpSPbdtQIaQmfXbiTPw5tj0kvVP2KXccj3kZPRJJ11fCvNaCIimWnLGkGjdn3bP7ZRYsFduA",
-	"ZiFPGo6hOpiPWdfoOYbPFafbjwwRR5TDb3h+H4VjRt7VUdOz+yWldVQe3ptmdlxmabxOWRr1T18ht+Is",
-	"ZWeD/I05uejOY86SLUQLX55Waa+xLZH8dMr/j71r63Hjtv5fhZgX28Cs9mI7cCT8H5yLEQOxY9j7rx+i",
-	"QEOJ1Gq6M6Q65Kys2gHaAmmbtnkogiK9BGiBFuhDL0GBog2C9ttkk/hbFDyHnOHszmhHe3esl4VWmiGH",
-	"HJLn9ju/A1GomGe2WIif/m5LxiVyxptoC7djnj2y/Z+lDC26WZSeawf57UEhllzwFRFq3lazBDW/tq2i",
-	"BKkJnOECqHIfWNaDN81CGebouEmo0kBcR0tsTs9P4R1yYxgrt3KgDWi8L2YTqXxIz0QmTFnOPFm2Dv52",
-	"IQUHIdohd4XSxuiXYxLBU0a2qjeJphlXXEddEgFPQwRExqovnv/l18irS9bJV//9dP9nvzMffvP35z/4",
-	"bbnGsb6SZX/yOEbR5MaST5FFG12NRsleVKEodFCmNFea8Cex0kDtVw4vpajnWoPf7C85toyC9pWGQFmo",
-	"YV5sOFjORIfcR2xVrAikOTOSCx0nJOJmmKBfAHdmsyJRbJYXSplA4KeacsFisVMqExj9/fpvH379xZ9B",
-	"cXBjKSYbINcxT5i7f6ClpglMT9ANdsCBCWsk6AY3N3DPW5ypTFjZ1fOf/BLGfLyWNystqzipoFeff/wv",
-	"aBt/HVIVj7wxwupELoVlT8QL0oTKRbbCua40qKU1qFK01Uu2EwNe47pYhacurT/FD0uVeMFbMKILrg44",
-	"oaHkWixIrDvktrsG5R2e/PQAlFX4cqACaV2AYz3Bqb5KAX9BcaVH7ZJjAkwre2MBwtQt5aqdAJ4Rt55V",
-	"fWzuJIv1vOJzCyXYdrHbV5DSc4CUnoI4uNHWIlpqOeIKWaKWi90zskJTVGwdIwugoEuHbMM3HlyoAmra",
-	"5XOr9xelVkoDoNcXAEMCUiScvCo1JUQkY1GWE28hgUIngpA/XQBde9FlXyikgJd7PPNrwMxwaM0hyXOR",
-	"W5eyxgtaofs//fH+P34UHEOzv5j4ZMtjcYVfXQU0Tw+/ehrnfysg61JmwTqLlc7iYe4s0VpN6S05OwDI",
-	"sscvellN6+jnmrgLJ3QP61UMORfOywPIDiQXnfGM22ASw4IPFvRJGesLW1cjSQ6m+rgqGMxq5PVU5GaD",
-	"v+GP64wPk0pfDUcKDu+lKwfzOkCIy7c4NYI8Bq9Ra2X/zLWeIzeJ0xGWh38fUK5aVp6BQtXVsjBFWRZv",
-	"+WOejnO/klr/M8guCBC7DZbxvohwR0bkKrBXeo7slF8LSQQA8Ai2dFSAv6MOeQzsPZAKq8j3cp5zBnog",
-	"KlOhX9GlwdR3U3nRLtwLqmcyXtUtudws4GZfHNh6yzsmlpXOHqqyOcZZwmgqIEy/8FqRkq5kpiMsnF9k",
-	"3WEdJMG9tD2oZu/lIkQdcsdSdWA+YF+MZDqMhRHSdzVPAabJCQVwKN7On0ypYP8Xm1+juh0PQVR/hGeO",
-	"dQrrGW8mcQmauaKaktm96ThlxhtvEh65RbPcbXcymS55y/8bC7vNPQ/oPOVC3+N6ItmyD2bUXMGTYNlZ",
-	"kBlf8p4HmWT5SC/b027e5o7bqZGRt/XbnCq9zA33pFr6kWS27C1vwlY7Y5+hN9VHA/q8bf3twSRUz6ri",
-	"6Pe/bjzevYuOQig85COZMUzkA5QCcoCUdQDBbCjOK5JyncUjtLyyeGeiHewOqxRzyjrkvovHl3iFeV9U",
-	"jnijrw3n5bEfkatK5q6uHn+ieSZoQmJ2rQdJebb2IUSAqCKRHAEmjg2ojqz3zYF1ryiSyBFNCKPzvqhc",
-	"LIWRDX3xGGQGCgusOmNGfkWRiMJWikoII9SgYAzTIkOCgo3FCvTYKCTTJDeSbhJPp7HYibok4cboNKrV",
-	"jM7h0XagPCB/QkcaBADV5OqNrS3X2YDF4zEALrzUdHKbJLEoYlZakSkeOTBr9rObyEjt5lGPUKJ28yLr",
-	"0V6DSY+xgtIZhS/JtX9gyFEuYj2YZvGIR6CFKxJhHS49j3Ds5lHK8fdA/MpcV27tC1DZXcNmgu3TmHdj",
-	"VjdcB7medJeLDt6tIldcT+Wpg4zY7mOunFqBzjDI1DRjNsPoC9ACKBlmkPLknjkkKh9NzKg3O1s3ye5O",
-	"WNgfsOIXYDvKLfRiIUWtCDQqgRFrZUIZXoj7ymgV3eCNtQ1M6MSdZ+6ZyKk5udz7hQ5T/BTc7GxsQHsV",
-	"LOr7YQD7CCbGzXvQ3QoDtZuba965s/bGw7sP1jY3YCYcx9if/rP/8Q/3f/HBN3/8IAi9GzfDoFxJlf5f",
-	"7bxa17+ZLm+DB11jSb2ytrG1tnkDXh0oFIMUNIqgG8z4aEL1YEqNtoVqs3nr0syg5qBtwcx1g/2PPvny",
-	"i79++fmn3/z7s/0vPlnCs+ypJBcDGvFWb43oxDN/BRtZwUYORQnNwiDU1z4WKh8nRo/4msoCe3R96AKC",
-	"i7UYcASb88gc8A/eebQN6Eb0ClOhZhhWJzLXYEFOgVadp7ZKjk0jgAI51tBEBzPjUy4YF7oLJYqZ9T31",
-	"RcanMtOWkQAUCSPC8TYzHI1lkhUfSahGx9MypAed1Ss9WPh4nCvOekRJ8y8UaQHGthlVwKpjdjAZ8rHM",
-	"6vkJICh4Eov3IuVYKVOOI7+q122vbeJ1dYJqs1ZQNcuUm3UyZUTVxH8OHSdohTrh5Ymx641y9IiRbrUc",
-	"qbluwcMfeMj3jiPVXruQgOmB/psZGm4f3uGXK+SxEj+LxI9joNnYaG8FDyWbr0Gl4KB76/qtW69s3Dqp",
-	"yCmeq8kVyhjU3p/m2WhCFVfk6pTGLCRaDow9GBKwCjE2UeiX19C+VlMKABFG565GWzWJvWsMPQb12kgq",
-	"hZ6EYEQ7K9A0STXfkRnamMM5RD1tvZDMj28OZb4z0R3ykOs8EzYCY632OCNyJkw/mHBnmwfsWV/YHmIs",
-	"qeNsZDzJQuKMBKzKag1gEotRkjPOAOXC4r0YSrGm0vykFexFV2ffiE5IbMDCDWjEGVsSLkKhndmHRqvW",
-	"SEwh3e9KQ4lXnLyykooEAo9dPu+QSHBr2CqacGVN2Agb5Szq9MVrOMumJZjmsrEiugyPF5bWeSV9AxpG",
-	"fzQ4v3tFWTVYwF5LqH9wFlrzWGc5zDCzLnJX89LyHKRGrpMIcPAwBgAEAf8SWMZpndDHNRt/ny8W/DWE",
-	"Nlo6N8dwvpiDfTgPWlfxN5MDNRcK7/ThiBTGDBid98j1V27ijkC1psxW8VJCGulfM5nWu8qNRlLvKj/8",
-	"MNAbPIuWZl206BjQYyfr+TwiA2daW9i850f2vGxCM+Xp5QIenEvl/zzFE2Kh8Kqzm1raTNa7Wye/nnr/",
-	"HVnu37u2hCHbc9Z8ZDyJ97gRNrasthUDxs5C0jTvLK4Isnrc8knca+cGXF7sRQEakfKSFXz5HODLp+eW",
-	"uLFk8GQ5usWyjcWMua/LLOOob7noi2PJNXsMn7hXiaV4MRgH4/CcFyOZprHukG2JRGVFu0M62g2J4pby",
-	"HVs2Uj8aUTHiScJtLCHj41wwzqIuGdMRQnUqaLcicFLgro1SkkCeKzDs4u+DQstyXL1OlxPo+ACMj/Ob",
-	"2NMER6QgSPMMk0ifkR3JFeirkjwzX6+trRH71/xrExnJM1Kvfoel8h2SYrD2Xhoz8qzlLSFxc4M327vI",
-	"s+Vuc1bBs1ZXF9eY6+sv6gukg0HQk1k9ZFSsK5LGyq4ERgTnzHwX4esfIENjZMNRsPIBtDWAC4uf/biU",
-	"Yz/si8ODRjC+fTDB9yBR2ajGqnhJdIfG4nB/Y5kNY8a4iK51yD0E3Ju1afuIzALkCpeujQLGgkROKnXs",
-	"dQOqo2qYaFfImWjGzJ9IDL1woPky2uEWUhECGRRknV9+/vP9j3711acffvPZZ8cKeTy4YOdQC1m9wtSv",
-	"MPWnh6k/RaWkFbS+rQProAGwbv3WixlM3EUOp2fVhzlhOTeWcVg4OG5ubNSTlTxw/Zzhhrd9NNGUmA3v",
-	"RvLSwd0RQOTNgK3rU7tQi0Xx3qXRlWtDfPeNBoCgnIIjHNQ35CWz69RoOcM5+NJ6lhAPZ8Bosf50FM7P",
-	"DolMMwOj6Fj3YV84aI75xbrnLJ95ghQiQBYK3cP34EBFGF7hNvRxRYUxDHAq961VwpU27RuVymJzloZc",
-	"9Yp5kXs8MxvVKtIlD8thbFQz+MXurReL2txiqfIqaOTmRlO0jeXcj45dX4MQYRHSG1KxO4D1PQbsdcbH",
-	"3LTAg25w9/531uxdm+1VJDurF4MIca90hQZZ0aafLXTEHrJFppA5jWQG52VKGW+UPO3Vo7NUjdafuuD+",
-	"EbX6tm2lUTfcIR3tljTSJT5j7gzwTgPfyLEP2xXZyKJ9eq78IdPiHS6jVS2kDqlbyQsYRNwyBN89RoBj",
-	"jRFSZUNZViUpFIFGwv/jr8hzcswvEGae3r9yyJ+9Q/6ohX/JHPGt848We+2jp/3A2gz9oEv6pQq51Q/e",
-	"b2kv9GzmWsXSMDOa6dIk6RKRJ0lkK7ki/s9ImkaP5jlIk8vizWxU1e3c+ar91tJq+oV4MdsdbCvv5cp7",
-	"eWreS7umQqzqprnV2/VpKexn5cu0wcSFrkwXcDzkyWzlxbR4ubN0YmIXi3yYdggvrwvTe4dNHky3FC65",
-	"A/MhZ/mIl3mFZXakmuIORAUdQJ9jb/CYvaALzeGKIvyJLbqYUc1D4I0WUgMEVI414gjnfeGgn4fSGl0C",
-	"HZitPZLwsctXRMFSPKOL9Y+k0h3ibyotdzgEnAEfAMHeVGa8L/SEes7PkAiJv+ArhKxGuMQcMO4BAQBH",
-	"CyitqwPsIAQWVyCkHtCBuyjqizIw3UP4pNW3CncwQAcQ+lDiKVzrigPssUQ8gMOYU9bsGcUN+4JmUpip",
-	"h4QHL/vhfb9OI6bjff2Hf3710e/bK0w4Jxfj1rTvY+XVXHk1z9KrOcMC/ylHN593wjSJoYv1ZtpHWX+K",
-	"H9r6Mq24OdqVSbalgxgRqASMLUPWO4D2YdbgPz5rcnwe8yx9CZ2ZJ/ZPZm6qT1tlauGZtIvKOib9fVTr",
-	"fDyuhD0v32OzxCnV9ZXn8ew9j4uX9Avnd8RlBfZDqxO+HMrCCoEO5uvUedSKJ5RhDRqZsIK1K3RbVAKE",
-	"1BzfoVWqIanMYhcwW4cLnc2hQo2QJBpnMo06R1FuFWxT5wMDxO4W2daTWGmZzTsv5Q7CbEG7IOBI1tKz",
-	"kZbOVzlfGxsGxEd5BlbMu0+DIacZz27nehJ0333PSAAsA1iX7waJVvhzEAZ5lgTdYB2khh3ywRsecDlN",
-	"uOXjT6dUxBzSsw5kZKkazrd7UvD5QdJw2F9eA5UZPtzG48WYp9BlfQrrtvNaLjx2Da1WZLG9xx2kzQ+i",
-	"bDac68Qmjdbc8TYd8gTA+14R9VjYtEh/CszM1yTG2bpZCd8z7cA8HmAknVBLXjUOIdu7LCbgmo7rX83j",
-	"w0zuM5npCU5nnCSESa8ZqFRV186dOOGKxMK7Nk6nMqufEKAslJk/4d+Vw7pL4QTXE4DCw6Mi/2lYpKR6",
-	"TfC9hreMpL9QrNMxs3pcxlxBrqlbQUA0MaJJEosdfwJtMcZDjb/FaaInRf3ZaSZHXKkekVMO2RrwpoaS",
-	"zf1p5NlePOJmD/8vAAD//w==",
+	"7L2NkxtHdif4r2TAviCprQaB7uZHo0Ox0aIoDccixSNbVsyquahEVQJIdSETqsxqEGJ0xHjv7PPOjj2z",
+	"e7Ge9Vpe2/t5EfbMrs8fI2vW3j/mREnzX1zke5lVWUAVUEA3ScmjiQmxAdRH5suXL9/n7z1rRXIylYIJ",
+	"rVq9Z60xozFL4c+7x3Rk/o2ZilI+1VyKVq91PGYkZUpmacSuKHLGUsWlIFQRSpROpRiRM5rwmGqZtltB",
+	"iz2lk2nCWr3WSWvvpNUKWioaswk1T9bzqflB6ZSLUev8PGi9IyOKL1p87/tjljKivbcHRKbwxYdyEBCu",
+	"yFBmIm6vfMN50JrSlE6YtpM8mshM6CP9DqNKL7/1XZHMiRwSqkliriB6zBWhcFNAKIlZxCc0IVzASAZU",
+	"MRJlacpENDcj4eYhH2UsnbeClqATMxi8u091Hx5ZGu+EPn2HiZEet3q7HTNWrVlqnvHPP+jsHDx51g26",
+	"N86vnpy03cf982v/9NdbQQUp3czuyzUTm8jLnpd54oua1p0sVTKt5stQsKe6H8EVoZmdGfuUjhgZsKFM",
+	"2SGRZtrAn2TG9RguUHTCyJAnmqWEipgomeq6OeKz6+a23zm4GbQmXLgvutUzUFpOWHr36ZSKeHkmR3Fs",
+	"xqUY0ZIwGo1JZO/A/TRNZMxavSFNFKseJcMn+6Pkmk2A4X89ZcNWr/Vr14t9fx0vU9dLIzPbunWeT4Cm",
+	"KZ2Xxv8WZ0msalgLJzBhkwFLVUAGTPGYER4HTmIE5JSLGAhuRt10akN86dZTg0GvmZbhhIplIZEUMdcw",
+	"9qFMiZVsJIy4npPXyUnr809/8MXf/PykRY4evEnUlIm4r6WmCTnJOp099jrpdjqdsI63kAXr902n02nO",
+	"XPfi6i3iWOmKIjwuy+dO9/ZBh96Id2h0cHPn1q39wc4gitjOYK+z2zk4oLc7na4b+pTqsb8r8KF9bpgu",
+	"ZR9lPGVxq6fTjPnTGcp0QnWr18oyuLJ++I9lqquWAJY/wL0b7oR2XxOuYUXM1UzEXIzqaGz2donCMRvS",
+	"LDFj2olSRjWL+9Rc4VG+24Tud58aiUaTOrrzGGUp1UTNlWaTMu2Pdrq11GX20euoW2aW9UO+F7PJVGoj",
+	"0n+DzZeH/T2ZpUTOBDllcyAvnBHm/UyZQ8KeHLs3bpBoTFMamTO1TY5IyqaMalgkLsitXTKWWarIiGkF",
+	"AnfIU6WJyqKIKUXoiHKRrxfqH8XkvUHumFHWTfjGrQYTHt6nOhrXnB1G3QlxhcwgozEVI2bUCnP4xcTs",
+	"epmS8LUQaEHF3Og8idF3qCrpJYQ95UqrQ7Lf3SVSj1k644rVz3C4g8NatZZVk3kgBauZ0JFw81GMifz0",
+	"2+vsk9mYCSKkWZqRnWRMFBfRyhGad60dZvU4J1OZ6tptAb9uIYyibt12wUdeXBR9Vw7qRv2hHGwz5Nod",
+	"/qEcXHy87/AJr5CZ98zpSKYsBUWoTi4mcHOlYLzRAWnIJ9kEZCFKFvsxHwgXmo1YCiO5L2OWVIoUQ7yJ",
+	"+fWKMlKlTL8oOasmD9zRP4XdX08hX6mkOx8/Mf/p7Bz0nzzrBDd3z6u1yYd0PmGilj2n+PPGi007tHax",
+	"7TMvvuB27PeZHstaPWxK3clj9LEZnaummpYb5wSev7nGVRqe0bgm9Ok9vLHbqdC/HqYyzqL6pcCft1iK",
+	"g05nt2Yp8JkXX4pHTGepqBt6Cr9uMfJBLRPhIy9h4Fn9qDOxhZCL64ecXcJ4H5trWa1sgUexKuFyRpOM",
+	"VQ8Mb3ox8uXxabaOndVpVh7qnXff2nnz0b2HO91OzYBPs6aKYCPd9TGoLTUUBWUV1aIRPUMPjDHjVBaN",
+	"jeYTqrGchqAasXQalqdifquZA75z+2n4y3G0889wMZ4Uf7b7O09eq16UYzp6O5XZtI7zR+bHLXif1fI+",
+	"PPHi3H9MR3Vj1nS0xYiHtSPWdHQJ4zXGb6Urz2jFREsSyUxoQpOETIxyyVRgdFPyYeZcUqC0kJApzSdU",
+	"s9Ao5ODVSagQYMaOMrAiREwiqbQigtE0mTsVt07hAbu8xhIUUhjOZMKoOB/kH+0QkMCRbj2pnHJKhaKR",
+	"memdsRliUu97gwlGeFWtw8k+5CL72xtTnc/pfTB7JFFjOSMUrBqwscH9pIv7X7QHanGozgnl6Q4VqoN3",
+	"11upnFRR3AgoOtTMWrExrXVjDs0TKvk8xtVfSeDa/VlcssU+Pajfp8VzL2G/Fg+z2lgN8wJvUEHMmuac",
+	"bI+0OrqWlK0tR1V5nNaPyB6tlY4gOEMvZU9V+6rCHRmBxzzuUw1iS7AZUxq9HwEJSz/LJM5/28Z35T3M",
+	"k1wLX/ufloRX0Hq6Y+7bOaOpeaEyD3gAQ37LjKoVtN6FQeKnJ4tE0FRniq10BzcVHgqedSHhgcNpYHWU",
+	"7pEpWyOtlbmmdoHgAZfEVe8JzZM6SWbdnutEWQbP2EyW/SYG75iZ9vLr74xZdErYGUvn6EGi4MNXM5aS",
+	"mTlDZjJLYjKm0ykTARlk2jnS1pzHNmbI+tK8t5LLLcfYIQ+kTBgVGNNLmZpKYdnvgdT3ZcyHnFXI4gdV",
+	"ni/QKO4e05GxlEverrZhoYf7nY55UiSFZgL2Op1OE46hyuvTVA4SNvknHyqMW+Zi3dwRwyEuhU5ppPtn",
+	"XCYY3wxaMdPUrHALfYfgVSWxZAo0IFCH0BFpbzabJ01lajZm/uQJF/0EOcp74sSoTwNWRC27hYcWXJat",
+	"oDWVXECco3UdluD8CZ4dTIGI7rVuDg9udg+GQ7MYuJt6++Di4xrOrDdoTB7hDQUjOWKo6xVzPveXdaXr",
+	"AB+Ca1tev/s0MTzMYvDGGkrN0GNrVCn7SqNPyplya9e90NppecpEf8KVQimZE5mSAaMpqLGnTKCAZzFz",
+	"Z/BqOnYLOr4naKbHMuUfs7iKkOUBXAYNH0gcM5BQCobWXc56ZyzlQ5ApXjLA+++/v3OU6TET2tCO1aiQ",
+	"XJFZmmuPhn3hTWuC8rhOexdaJxXJKatap3wQJKHRKVoPcHEeC1O9Wco1a7Rwe8XCvSXTAY9jJqpWrTyc",
+	"y1i147p5wDJyrYhmggpYg0ycCjkTbgfsX0x6ueiekLoPORY+eYVEV4C7qhEV9wsqPpCavGUfuixEll99",
+	"SaRMIbTjBo9nArhJuaOjI97tCxHP0ULzCZOZXmTMgYznJOYxbDyapvyMuZwLc4cLR3FF5JSl8FIypqoR",
+	"kW8XRLZymhzno1gi9eJAL4tlt5yho/7BhajvhU77mp6y0rlLBQTncs4lNEkZjefm9TgidzvhzaT6QUHx",
+	"O1IMEx5Vknp5VJdFbDMU5hJfYqopGYKQUoQ7fu7uXoiiNnvDSLaJDQcuKDI2CGqIWFKymlCwu1tQ8GHK",
+	"8oQL8hblSfXxuDSgy6JlPhOUE0ZtckquC9kSBfEUpOvFji+zTfpayn5C0xGrFBNcEfgxNXtGkG5n//aN",
+	"WzfJYK5ZI4HQ3VsWCHeF5npOjqUk79gXL1F4YWiXKhgW5rQgB8zmyOl740L0nbCY076ZWz8TKptOZapZ",
+	"6SBTzJgy3kPhYU3oesNX5vJnk/vmleTYkLOCqjUDukzqXlEE3kLMW5CNdaHvraD17sVkBBdgzdXZOIOU",
+	"0VNFKEmzhB0SNGpgK5GZOZgrDR2XfNi3qk1ZBdGECnLv8btkf7d7K09UJHBvydTBHMXr7opmVs/urr/A",
+	"01RGTCk6SJjdPlXL62hwGev5njBauJYyRosaMmaUzikYIrlCj4a4kDcuqFNngp5RnpiplhYzneMYSEJ1",
+	"I43vhq83P2bpGY8Yea/09CUK+i+/HKtHEyFnh6QYPjqEHzGdzneOzN9tcIHYh0F6sNYpH2QaPQs0xuOI",
+	"Jg9Ts3M0h++rVXVQIq8oyKDCrEUyAEcYT8kpwzj8hD71n+Sn+sjBhywCNawYw0OX7VMzkJbIEiQYOH+X",
+	"jWeWmuN4MDcDOCSUmOtx54NcoDP0JTUa1htmMNbPZrjH+hxtFl0raGXT2P0lrCbQClpDPMmXgydB6w2e",
+	"6nFM5wvMSEes1du7FbQimjARU7ORk0xQw3hwtRHAEyn0uNW7HbQgBximu9vZvbnTOdjZvWFYUSY07YPb",
+	"q9fqHty+nf8yZ+aR5qvzoDUt0RNeveQDk2ZkRsKbOxXRMqbzAPcdKF7mayNurQ22nCPjT6WgHIywFdi5",
+	"VRHI0mb5cQmj074lwbMlD1lOnapbc3JVRS3MjySmcyIFmY15NCYc7MtTNtUBgQEHOH/CRZRkMYuDXLt3",
+	"G+BjKcBlusb3WF6iyli0+R2HMyQDwywrqb72fbjwz6pSmIooygfFWjk64kIUpHtStTssL7/Nz5io37LW",
+	"p7mY5mrnqPNJX33+23/x/Pd/55ox9YE/yNXnv/MJfOOGF5CReRdWYszG0pwMCXMhe6CO2d+WYriO5uRE",
+	"epH3uR7LTJ8IKVgAt+x19BhKBOwbYfJu9Q1HmIt2D/TYW4T8GjWWqQ7QPWyGMcWfroC/2rHINDFSGH5o",
+	"nwg/Ivas4WZfsXcvtMXyhLe97up0t8W9t+itrol8+6Ty6UOu/vIn/+OLT373WmCJLkUy90RI1Z4ukvN2",
+	"143VcXx+y263nM934In6DfdD1S64QxM+SPOKnvICxZyOhFSaR2qFN1Gmegw8CtGGgcy0zSHWh4RNpnqO",
+	"Ga00SeBylmAovUm86M18AMsFAUFrmqXRmNqYwkqdw174Foc5f5RRoXmyUmMoxlcIKZmVFCGRTQa4aIsD",
+	"KxMK0j6VkxYDKmKF23e3E5D9TkBudmAX3u6Q/43kYyNXwSa4dS2A1NAJoyrDwNbSGmaC6/XlFcVCvwfX",
+	"nweYcrX2zt80VwHpFtgM3xuU2GQNj73nhlpmtIkUVQlj9+mHMiXwmiIbw6txWpINmk+YL01mjJ1WZ4H4",
+	"84C7AjuIygmAbvSY6XuaTZZH7xdXNIqXl/aqd/Padz+06g5NkneHYHytzu8EZ8DicHPOblaWU5p7VVmO",
+	"Pxt85PI8npiZyMmUivmbYKTUhaGlILTw98kh1iCFEd5bTl571qJCZDTpp+yMiQy/AfPRKJBQjtPptDud",
+	"VpAbp0Y5fPA9Mw02mSZyzgxJursdc0iMaNK3sc4vfv6Xzz/5qy/+5Mdf/MmPv/rZn335s5988clnX/7V",
+	"L778xZ988cm//OUf/tgc9j/6FOyqEVeapSxGjbZ7cHB7p9vd6XbzH5Hz+1Zc9FoH3f39zl6nc6tze/9m",
+	"t7t383jxUsx3NBykomjxR7RanfmwoA0v0WPV0t4Hhj8PWoNMccGU6kO0oiIAVCKXx+Fc6L3dVvWZW5Cz",
+	"4nELZHu2XhWspOWzNdc5QlYnUxn1GR5EuGqvfael+7MVCoN92pQqxZStUWHRqWFjI8JwNIeEDhQTutDJ",
+	"XKRDsDaBTUCFLbtAP9CMGhMmiYmWZEZTQU4Zm6rluGCVFnJeJVJwM62xVSvVI2ufYtWgMVPxr0O0U6ME",
+	"zC1rTXwN92mDrdhgTzWTvnZ3PQkWbP6KBVnef15ayo2KqsKaJzbdrqViEfyfp2J2ap9fu79XF7atHe1a",
+	"adDwCUvSoUTGLYe1sSjpkdDI7ZBcvTPmgl5RRoMZchYTJSNOExKlLOYafJ8BSggWX4MYMRVzrEdD6wzq",
+	"bsnVMM6ECgMSMi7MP2dUh8GJCDMGH+GG8JqxtKVy41CEpgztQKqIkTdg9kd0yjVNVNuNMRMJUyhefFMd",
+	"sn5T8P7feQAjA5mFNuAi4Vbl3XcPavLuK6SSDSXViyR8XW3RL9EpYz0SPjtpURGftHrkg3a7/eTcEOnZ",
+	"SUumS18Jqc13z9rt9rn5zkzU2HrDE2F+BqegueCk5dUKn7QCctKSU/xhpBl+Aco0fme21UnrPDwkIRch",
+	"KPehkLpvPmh6yswSGs07DMzruLJmeMhV39A2xLPgRJyIe8KY4BFEDEMYTmhHSCIqyJieMULJMBOQkYa+",
+	"gBz5YUgjrXp2KvYSO5tsYmcxxC+8JFXVRtmMF8y4iOUML9q7eSO23xpGySm3jhw3kBoBlGGyp/pEhCqb",
+	"XK14Z1B6i82sJq+TKzM2uHLSupaXad/odMK2UQszoc1axnSuQnI15sMhS83hmsiIJsR8fS0wlEuVtguR",
+	"UPPnVT1mJyK/6hpsF498h8SM0Tyano3MP5N8JSf0KUAXmPPXnuzWOjPbCgmWZ8GbtxElycRsbTOcgBij",
+	"RAUnAkxzZXgOvZSYkAOuuqvhQSc2b+3uTkIUDcNUTuCV5nctiYuNXw3Ridrd6XTbbfi7u7uz1zV3w8N2",
+	"duftNv7VnYfXDk9ECMsXomej2D3yjGGykeEb4L4jW0Dc7ZCYsamt6t7tdNBtpZZcQpC5/sEz3Dhmvxe7",
+	"phW05LTVMwzSspanOf07nQ6YKO6OCKM1cCkXrcJG/cDW7reC1hd//NPnP/8PrSdgVZTlSNB6ujOSO/bL",
+	"D5UU7Ud0dp8phbZQXr6+GE4xr+0Vr/AqzZ2X2hD4uNPpwf//Gcw7TxIw43sStCC40rBI39g1rV5rylIM",
+	"YlqN5vn//NPnv/js+R/9PTjEXdWPqzEoMljzUM/z3/vJ55/9xeeffvLVz//7889+Al5aDWai0WPUFKli",
+	"Pf0r52Pj9K1ed1kHSjitTh0GHoRs5KLgyKiqUjB1SBSjaTRmigyNFafHWFSf253L9vuCI4U2CO5UHQp5",
+	"YXxdWGfp9EEGWCrNFQTOcPTz5kdyQJAFK40Ga6qutavL1jDcCGduxSgev0v2ujdv7nQJTaZjurMLukP1",
+	"2z3GXdCjdqyfY9mjyiBYsuE9U5rqiQMlWvB40QFLco+XdynaK4mUp3mpBythpzRnjdioZryq/qG0aENj",
+	"l+CaffVf/tcXf/cHz3/4WSXhyru5oXOkwJRgGGeuGOhodXzhWRVtlxTMmVXirIrmhL9ZKzyDiEt9jwPL",
+	"7ag82jVAMw11I8PqeDAjFz//9F+Y49khwACrw5NORIhXhG1ylNuswk8uz99q9j0vxoknw9Iua+QgC1pc",
+	"xJmq3ApHJDG81V51Vx9j45XYKjJmOcpHlFCl+NAG21c/stD+V7HDPXs51sCaB6CUbwZ88xsckycnzDD2",
+	"Wt67by87d2dHBSfJmagCynl/LGETqppduPQce0qtc7PDVZ5Em6byDBLLNhCsf/OHX/zln1QOQkUyZc33",
+	"5mNz+eNsMqFp5b4sTtcmi2MrcIvTteFt2uodmo7UxlBIx7RS9GluU76b1dxwlj40NoSRwFWP83WDpuI/",
+	"1xUWF/YR5QoTGBAXC0tLrBTyoI2Kw7kUCOZC39yvdCjOaCq4GNUFoozgkXHsxZ8gY9xLpMIaGIWmVsI0",
+	"uOkOiTDSzMiElFEcTDPsBExjAcKu94rHnnplhYLdtZUuf0umoxeh/RySCfrwTtnc5pkgScCDl7KJPGNV",
+	"Ljw8QfoRTY3a+pv3Hu50Ovu7tn7LH9GN5VyUxlr5G41ckhcKZ/hvciENvwLNuq9W1LI2iXcsTOltpjec",
+	"FcvLgC8LF86cvjWRzbpz+AJ0iZtR5RFTEIt/dimLWjVpV+Cx0cQbrHnx5LXzdFHDDZY/8szUJjN/6BKr",
+	"fSiyTRHH/DPxhUE7+JTMISbKAGr55NdS9t1MRxJ1nwX+aaZo2lTGxjmLRb7k6hv8zLvyaXmJJ513jL2Y",
+	"Y8vOde0qXO4mLi3s+YXl7x0wiDfcfp6/Ix/7hlupkJ27nXWOjSZk8ZQBz12xUfnypr6JXKh4nomFnf/k",
+	"WSWuzpJ/oIqK3QtT0fcBbPjgSzP3ixHeqBihb8luOMIlc7Z0f/PbX6bp2iweWG+mbkiiTczSnJl9o3TD",
+	"971ckxHu6qeMqmq07XnJpiJc5eWRcGdgEUEZGXOlZeryxr248nq4A1/WNjVbCh3Uy8RyTo3cjHdmrDWN",
+	"qzI9y4jA3sOceHaUDQpNAlmpLH8KAeatfuBCDbkQ8Xbr8vZZ3I9B4bl3QrUk1Z3fb0HSlBy0JdO75IZd",
+	"RY3fsPvSEWNpHKtufhUJZLXK+Sa5YyU9d8PDPI77tQGMozhWNuQOUQyiJdEQR8fEHJqyIrBhNpNMEA7b",
+	"ZUhHNEmsPxF8HVjIGbwovaFuHo8YxIkVpNl687m8odSkS9TFahoxWJVy0yRhppn6szbBw1OHGo63pBg1",
+	"GmmhOq1Km3jpqtS61WyuWq2l8lpv/iEkRQgMcWvnpsdIh5ACsuMgqLAW9bvxWGpiBEdEMcykuHrvWkBi",
+	"fsahd8bVmzeuBYg6aP7uQpUHxA/gY+fa0tC2H1mhrzXjyUXN7UmDl339dLu1Qy50vYZnl6/1NdmpzfXC",
+	"tWMt9MTNxCBqjBuM+UUqlnAVAXfwkip5SLjGWlaHU16kjuF9StO8gHIjjbNWrXwMuQQb+9FcL5LNmoAE",
+	"L8QBO8z7cVxGR4zA9aNYa827xLr8lr5mT/UW7SsCC0N+AfTxAFHyNj+/dAFVehkwoPV8VmzeDfiMTqaU",
+	"j8QWAjIqQEhXhjNhWA6x9LzIAFrevzwaEzWW0wCwWc1/Uy0wsrtpB4pSpYp995O1xLvUzHKvHGSGFZB5",
+	"kh7geUESm80UzNEZt12d9SrjhVfrQgNYybi6shjab8uFMG9GOAuMdbqtkzAaI9lcxhiNND+DTDOZTqgw",
+	"XyVSrTZNbTsyPyEw0kb8tmI2kTsQkTXGOVWKj0Q5HW13p7t/3Nkt0tEimcCtvzbYv7HXOTAWtdG/PKTw",
+	"UzY3n/i0SJ/76q//5vnP/gHy/fF0a331/d96/rP/+MXv/txLqGtNqMggJdGCKDfEYV7Oi8PpVWRelKbY",
+	"NKpup/ys8jTiKVMbPc2SaxV+tgVhX9YP2bxyGCvqeZwysUIZyn1BjvqDLDmtZCi3LJsW0+WY2AgVD8P1",
+	"nEO4XOXFWSXNjunoHa4uLbJRmc6xcUDjmI4eZluEkz3+WRIQFg+AjsiQJpC5NzQimGvFkuGhc3UMM21L",
+	"UJsxYMEUmx47S5N/kyX8jNkQxIJsT1NeUwsW410b7kI15tPppvdoG2RaWc1sJ/EYLjbTTGl0ysWovp5t",
+	"FS3uienGfOBRa0P16+XRsoIqm6L01tJsG/9hY5qtVR4a0XC9dbmepmufsTGNt9BLyuxeXzgl0xhSwjDc",
+	"DHFtRF/AlGFbYmFpNzdmJ9FyBFWXvgpDZ5RrMyVDH8h1C1pc9KHKhFv/OlK/8sjxoAaWZYx1FlUsqNPq",
+	"1qjOGDKwl1dJ97txVtdX9Rjs7tGYKU0SdsaSHnn+P370/Kf/NSDPf/ePP//0pwH55Z//O/j3809/+tVv",
+	"/ZBc/fzTn37+6f8dkC9+8P0v/vTPrgXk+X/+b/jFJ3/x5X/71wH58s/+7fP/9OcBef57/x7//e2//fwX",
+	"f0Cuvv3G9WOyf/PG7Ws+aacphyzKoPVhJrhM+2Y45mBl/qcz2xkWjnaqoNgNrLABjcYsgZN3QhWqgLE0",
+	"ZzH+Du7qykW5e2ZRsdaqlOh87yumGyhztvWTgzwyC8Q1BE5KpfxNSznym/I8j92GtSC2fZAP+16rD09T",
+	"dsYl5p6Uy1XOV8B7sY9avf3doKUyZDWbG9N0anZFouUYTp4v7ECk6pXjCpwgHI3LCy2wjm2z4OrSBm+J",
+	"Kx8KXWJl6uenQ2BGigLaTqbm+Q73sqTL1CUJ5WyyhFQOASM7B5tr6UWC4s0KGjZDkajiujXdRPNG0EXO",
+	"N4yzYQJuw2GVeLnpke/zdvM812NIasUCMQu4X1nb42+OKgPF7JFGmVneJlpp/Gf5q/EZlUcfIvAzr1HT",
+	"4pZqr0+gYx+1glaxEMUQC7b1qFtYQN5equs64Z1NRgq7yHF5j4+p6k9sU4ZlAKTNzCQU9hU7I6FK9+0q",
+	"lQn5kCooO6GKhMDWIQKiGT7LcRYMywuLROQ6LK5d7Jqcz3y+lXR6imR9ZPUdv76wQT2hh33w3uM3HZqW",
+	"d3UraKWIjner3bkNlfwXrOvbplqsGOazWnCu9WgelSrhe6IElOR1NAcMpExwODJC921YeU5csJ5hU9bI",
+	"6eFA56xWU+T716V8rOOhV5CsUWLhiyRslOaxsZl6SexxSCbYhIUK0ll0f9+o7nK/W+py392tbXPvUwLG",
+	"W72cCxmD6+jgyYxSKnfRfzp3YkLrvvNlT883PQG8io7Y8v3uU8Aj3Bis0R2sWOjCOKTHhBgKAwwGnTJs",
+	"0hB68bGwIpCwoY720gN0G4KLeWQVNRiAW0wBwQEayxwcxCN0FlZVcGDfwdXQS3mMaMhtD/MC2KDA26xB",
+	"SPJJ5t4WFN3+7XzqCVgkKPq7N2+xWYAg5PgVgHtgNJsBVPVDG0YCF3rNqhbAE1hKNWJut0Dtg2BnAoEZ",
+	"OHBGGv4DuYoIJGL/kho/FRNAqDtEDiyglhZ4fSx5tLCMa40YjwCLmxAWoFiVHA2k8gy3hKkoG0VQDTHK",
+	"KNYVHkURm+qdd+xXlU+rr48tiLrJLJ1Wv6x6CAyOr96VNixhNXacqj+WNYymLhqP8Jm2tjB208cV2c6N",
+	"iqfcS+rnug0u793tRfurENU1M39IU4X+hsUhutWvQmLVFRWsazn54rNezeq5DPXvyhNh6hf/UR468iTK",
+	"WML0bfak1zJAxNc74OwyDPNBq7t7+6Dd6cDjYZSVItjBNC1LPvueKos2f+sSEApqpYDMxIXHgY/eukNu",
+	"HnS61SXtjNX4baxXQ9ulhUzVlMUeoq5D6nIH35haDMGNGMAt4/IIYCr1MnphoR1h7BMDS0Q7xfqFLrJt",
+	"vIV2jP6Bf4wWaFAnrRkbnLS88/NO3oN3qSlvzbkJ2EKIyeWNDsZ+/iTI4bIUeu8ziCbEdA4zyiatoEXP",
+	"RlADKtCsAKbGJpwJxTQJNziHPmwutDhREKtehr9qBeVvEWD3SVUrWbXMtivFQ1kjmnE95sJHDouo0ZNO",
+	"bf18jgLVtK5wzZHikXNJMcjT56mAjojqlMUFtDqk+djuaTnK1kYcXqNKvO88w2aedQCgxXpV3r4aIgwR",
+	"xbw+7BUrHm42lxpFplq/cIpFQXxvQitl8NtMxFVCLrStXUIoQsWVAugAqQFB0Iezt4lcAGg/lKlR/+Au",
+	"xFuAe/0Q04QCtPaQ2T8wJmQ0KmwmUxUd+g6jCQKsL2quLDpVF4DcuUujMWTNBSSUp9A6f7bcO5HrSm+z",
+	"Wmq4IU9hItC6bD0a9Yqq23sACrsgLLG7VK/b2d3fMgxm+4H0ugeVwGfLmVllkNYiFKH6+bNumaWNZAyl",
+	"961MD3duF61FjDaU286ROms1DJdFXRjwhE6ntqQfd1F/wgXEBO3HyJV9OfO37ErxreLF4FtsHV+pnNlK",
+	"ibK/pVjflsqiyPUTdeeHL6D9riq9TtFtxfu7jszdkt92f0nU2zVf3J+P+cc51kompjQyG3TIk6YhnnKE",
+	"bX0Eyi12o+DJpfuaK7huqRGMu4RMaIzBQX+JLGJqkV9KvcacjShW8PiaIg3YuXfd1ee2gda6274rB3fh",
+	"uvNi7zQitrvE6/qjziqFaENP1ody0NTp5W/PpvK3ImbnYe+CQPcnk7JhBgrVjKbVZwPu30V+eJNqSsxP",
+	"YCsRJcmQpg2XunCNVmZ/rQeFQB4oUCGcF2H9PdCh7rwkT5bq/8ykEC0cyhZto0yNrcYaTTCXT882uPqF",
+	"RVlwbaumak0tWEa780ELsSMKbP0mnNGUWDSNrYJ+ZdgmF2F1Pmv7OE8IFLwfFC3yS6HWvBWkYc+gaSuu",
+	"Klm3WVgJ+WgrLAxfBi8tBCxCkZZvps/iPCyD/nY5JIihTiyGujqsiOB4QNTgnFksjtyrLo70BXBRGOL0",
+	"DScv3OfRoHu7s9eplBiFyCyeg7rJOhHaQOBtXnlbhtSCO/yvuo1lZoXdQol/qUMuB/RjWxKb7x5Qd7GL",
+	"QdGgPpZM9cAkS+XMaMUoj2Ny1VtFhC2epVxrJip2Y3NZXkjeiqSfudJs4mDeGGg7ZhJMQTnpIYySxxYO",
+	"3ZzsJDPGDQIlGEtpfVXptsGuzUX8Yjr7gsRxjFa/w+9622ET5rd3O52kovstjfs2mB/JJJuIIrjvtxAt",
+	"N+2O6fyQQNfW733ve9/buX9/5803EeYe3GJ7e3sHNs3TmKtcsFaveytoKWMiYoYbc9pPw4RMN7Zq8E/z",
+	"2xVFsGl+qTmVPVC8UFFu7LWra7JrEj/dPJYgcblgRapYwop+fe7VAzbiwopGHCH03jX3dZuqKDnhquZv",
+	"XgKy2LYjRSvebt1DmypnZEBodyleYHewv2VxVXKkqvU2LdAkXx1voEGD1FiPN19BRoS/My6SEIHPeWUT",
+	"uISxr+4kmkhqdaCPMpbBl2kmhFWGPFO50GmoiFhS12rUE4v+G50etOAqrX6EMAfBG7aMd7HZFGzHIT+z",
+	"LdnI1c///vchg/qXP/nr57/1o88//VfuU+nbH0C29bXA4YE8sDnP5I0sZTQzDzWE4tAOzXxCnFuouFJk",
+	"LDPFwDXeJlCYdyIQmjPBJnEUBShksQJ+qj2OtSQxi3jMLOS+K9uTM6jLm7G0P+FxDK6z/I9sOvW/hzTt",
+	"ajqVEASqhWcJLBnSbEpYCmGPYO74rRv7O7ud7i0j5+89vneHPGJnbbLfJuFooM2vm/YcOSQsUYyEXPEo",
+	"9KWQfR4EuXlUObPvysHScZZZHA3AIYpbvYP9Tue8meOrmZOqhO8Pb+mnmcCA4yhlSrV6nfa+50jy98lm",
+	"WdpxKUu7eJdva+1VRPY3c/PkJKvTbhscTTVAhrEUzDPDl+FTtnAabe5Z4YKr8YZvaegMcUgbVdCTlhmq",
+	"WkwWBfXlxkxLrSeVpqneolhtvbviu3JQ+Co2z3y+QEYlVnAi2lhuRuf0KuU4I2vWJFtWKRP5ur+KIp/v",
+	"ysErUACMELzI6V8wgncQX84hf59VddOs8zeUmraXvAd1ePFTtioeCmUnZELnJJabxeG87VAxRPPYK4qE",
+	"KhtUZyjjJNZM0NmmlU1O+x9LwdY8wFwHrb3J1XtHD46uNSgnyDeWHWFOxMBPcy4GUMXk94v2BQsqFwT+",
+	"koTkfXvJ1SnlcUC0hKK9gNjSRkBXcj3cr4ETaUrnUA6YNy8vrX8ArZWq+5ov9Sg6Yykdsb4bRbkbYed2",
+	"G1rOLzciNG/oJ1Szvn1Cq3fT/3ZCn8I3kAaQP93vc9/d6ezZ/IC+nY//8+7Obif/ueJ2o47A75q529ER",
+	"JEUflqT85ZSJvpuXN8PaRotwQ/GITtCSZyyNM7bZU+w9pQfls8FMit6e/9U8SlgfUiugUC3/Ab/aNRyq",
+	"s1S4e7vuC9XPEWHyYd3cbx9Ur56fTOnfsbe7375VfQtkX7hblmNwVXzUqNtqBSNVeFbNBTnXFz1Drat1",
+	"qWF/bW/qBQZd9yaz2cC2kUPsRRZAqzNcVdvVaWEsmE/dro5DLW+GBtUhSzuk8T0bv6i0l5bLiyxRIHrI",
+	"BXYTwvq5UvTfm/HyZmz21LxJg6FzTOc1Ty/v6kb8BveYPVlXI8homnCmtHs1+qmkYsTcuoT3UFn1VxYe",
+	"tVMWUpemHRSslZofkdvSmKU2mmUMYmEz9nNdggiZguNKxKUqOZ9QS7KrGa2WxNfShpkyUeyWIuJm5oA1",
+	"iLhvqoe1KAmXCOWOxkNw0hs5B+CImNoH2TTrHuzJ06VcK5Q3eFgOmJ4xMxd7J3ybb+4BS+SM6JlsKGYW",
+	"xPZy4HVuGxxSTRJGFeZeubuq51QW/MuIp3AKGIbJFYpVz/HOi0assHhibNj0t8bgHchsNDYkUApziiI6",
+	"McpMdNpeOnOq65/sE3K/ybwIbWwT5FzgyMWVLA8pWChKKK3QIqErZOGixF0UHGUBV7EdlzZ2pQYKi7Bh",
+	"kZAg+ETDT1AesdjCumhYfdA+qFZ+FhSESTXjvskiPqFJkO8H6LFJFfYIdTC+tojFhUfHVJUGVAzDDy2W",
+	"g1U7/zQvY7tRqmrbry5qC1bYXvcev0v2d7u38s6DxUgwB6xZwHaB+fKFzl9ctZ7rS4+r64Jcl7ypkXlD",
+	"mSRypqoqgIKWYE91v8CKrC8yxmvCHA8Tqo3N8/1q47zvq9XSVkEZLqbC2vKjQyJFYqOwIVz+OmAZQi5i",
+	"6BAOw4ZxIXhAn6t+Do1YSzN8me0NO8qYUg1qplZWRduzfxHFAzP14qzx5rJ3GIux6S3Nkhm3QPzIlWq0",
+	"AbMqO63B82jHpmBOmB7LGMKs4hQha4aQ/mpmW2EjpgzaHENa4r0Hv7lj7ct9Pz0RCFWKkjSb4gEOqTJD",
+	"cbdTot2qjrGl9W104C4scKN7tksq3KyI01vsSrXGKVLIBjl+kVGkbUdMMyVP401tl+fZmCfM9u4UUh+S",
+	"Dngw+KRGHyp0+LX6eNNUPct367yQsIPv48XnHldWWRO5AcHAslQaMqkLqxEm7WCDORKnkY3hMf3WOXh2",
+	"Kl4S3sL2aEC0l4wvsJiFVh5wsJDNnPvLLbME/k4s7zGfszfLJrNU3K610ssRDBvslYtvgs1Y9yIYvFWr",
+	"umKFLgO90p3f2yNXlkm3JDS+I2dWCBqSHpIoZTF+NtI0AuMiQBlqeLUE+gbtKINWRNW4FbRmLBpT8By1",
+	"oFUG/rF4puLzV+KO2RG/gmDNRan9xB/9Fr1SLrw7N7WT12Lcb7WTm65YaU836ZywYtevvXcDKbAF3GL5",
+	"aFvaZdZu7oELzldIQGFZ9F4dwqHNadLLrzVf5NVe9mn+VjSWO2iscJ/VXQuDvXqflTpGVyTpJHMQAkWJ",
+	"hhySUy5iEmI/iHDBSh/wVI8tCBFs3r1bRjokTMQ0bfVaSSZo6qCVujeC1kQKQ/Lb1gb0VO2DHQgEKZnQ",
+	"FFMfe63uwe3b+S9zZh5pvjoPWqzAb/TxDke2kq4obIMyWaY01IB+9cO/bQWtL//wF8//8i8NgaY5i9iQ",
+	"dCKzFC78yY9++cf/xlz7l3/15R/+vblW6TmY31/+7PtffvZfgScWioQ8WqxsVumuK09jDVBQfuF5McvV",
+	"t9iqQuh1EskJ6w/o+i4kXg7XeYl4m+A1yCjKpvm0qtDnfKo3B6DLI8nIjCThp0wFtqtyj1ConYZMJpJw",
+	"hXCH7KlWFakulTvaa2FySWD60OQ5ShhNq3o8+xzTbNOU9sALY/bVvN1M1jsuR1iJRidPaTM0e4u3LZqc",
+	"JsXGafZ4t4WeNGooVNpkTZsJFdut2UuqNuTWnaluNOhMVd7MF+0qtLD1m6kN3k0NGKlyazcROcstw6Rg",
+	"dnybFZRcRhvb5famT6rz+uiyOFRjmWpoP29k4Nz1p78awiEWBiTE3W/+Uvxj/AYhHMJrTpAGVZKUoKg7",
+	"EUU7+8PlVvaLOSCrD1b+sZnk/dbyGbtUmdPdotn9w6LpdFWQCJwkUHZz9dFbd8jB/o1b1yqQyCr7lz3W",
+	"hlsOiZpxHY3RF10DbVDXPuYtIDKuYJ5skwMuYc3/UKbt2szLCj3uLgB346QgvnFJ/aqN/FGairrioCnV",
+	"YxuipQo6NVaCqi4ixJYf9L9nUoOXDgpFqDrlYgT+/zFLpu3V+ZXLQ/rO8fFDi3Re7eTTXCds7b1mYWYy",
+	"javXthp19ggDIUAPhkh6Km+3Vw7pXLeN0dX13LskpO4PZSYaNOHAqiWciF8IWcqPLBG90mvgL/2SD4MC",
+	"7FdVeaihlPvVwegsBEuHbLYhNvOK3bbR7nq/BCNhrCkIAs9klsSAfmIHXvnQKU3phFXCD5lJf5SxdB4g",
+	"0wN7Qg1RflP1I+vwjL77+N0HxP6KgujmQad7jXABDVJzQO0rigxkPF+fW7g+O/ZhKuMsWoK3SEGBaX3+",
+	"2b9+/v/+FHw9mo1kOm/1Ws//zR88/7d/dv2LH/6Lr77/V62gEcpuo7CMjYFY2B3z6t/7Cb4FX0m6HfL8",
+	"h78NUplHrGkO2mlmPrz71s6bj+493Ol2/HBN3m/JYvJ9+Uf/5uL4vpZ4VYVyORWrxIQe98gicevgHzby",
+	"g5de9WzruEUtoF++HM1SPMyCbB9LQH4tYgkO/a9SJ/ooo4AAi2Uuqv31iywYahQ9k3KpvUlcACmyVVwg",
+	"Z9UNjQefkTfUbReYcQG/b+3tWzZE3YpFN21UfzEG9t62t2GAwmOiFRzyKhzr9nS5kGPdjX5zx3pD9l7f",
+	"f7AxuzfoRrQJ+6993EW3w6UHDr5+W2cbr75luY0h1L9luJfPcF9L1nlku35WVFpto8DxFDukr5ume+2b",
+	"+Q0N+44vDNu1H58W1kEjMb8g1m05YTH84olrawarRuTja0xHKY1ZXw6hwUrElJLpHD8qPuEJrQkylx97",
+	"KbH6hSW/QMy+xKXebHM7JWWa1zVTc2nsb3FdVWgpzsBpVw2xW5T4N4Q6oxOeVCPEJXLUT/gpS/hYyri6",
+	"0nY5k90ZzM1KnldU3pTMgDQgNJmOaUBoQAaHxkIvvlIBGTBNa7oXTRnV/U3JYm/LU+O3MRAsaUs0WaJq",
+	"UAJlWBptxUgCjwWqeO/RW/ffZ3w0XlV0XnnmDdcVU5eak1eVU08u/IT0gk9Y7CzSClpGkEyqKbUkZCvM",
+	"T6m81s+QWNNzCXpWBDoo14HM0Mtuf8b0aS1tsVMe6c/0SGLNLwSZqiFgAluh0awj9HKJYb0fZUBVZVFi",
+	"/R2VicALyaxbJQI38ibZLn9Wgn/wbLPZWlykoOU8CK1e16gjeYfr5z/87a/+029/+ad//cXv/UlehMGq",
+	"0oa3ywVu2tjv/bEkKYtkGrO4XB7ntcXerBxrYaW/NinBTS/b6PDG7XJPs0mVC3pFh+3SijdIk9o457XK",
+	"b7QmD9UfU1DUefgLGuTNIPKudKv1MCTQBbJOG/PQtguHLZkXwqadVYvpKf03GhgvC0tdgdovI5og8Bom",
+	"mS/gKq5hjvNasgNfLodhNqNrNTbasdcE2FxRHRgrxF8D7asafyx/RM6RT1bOd5sO226K+YF/o3Tgd9dN",
+	"jT2NkkzxM3bf3YIG32qVwv5vE81ikSb1pLgMy8TqAtsbJI8y8Tiy5V4Lno5yjMOHnN5QrOetApa97DTB",
+	"lNhNOa8sFfExAQ551SxfgYM0J/BFPKSPacLU26nMpgtq3ykrelnuQhOOsv6zu3uz0+7WYEpAPXir190t",
+	"BGDTEjBlBlR+095BLXoFNtzo7S1H0k7ZvLbcJbD9yoWGPg8W6xK/VacZlLbTCVtQuvF3515DqFwliRR5",
+	"qczQ9R3wW7vUusEWlDGuxwg61x/MX7ev7BGKI7FtZRSBtSRjelbzbLZB6bxdpdqSdqxmVHLCbO0P5pbA",
+	"IBsWMtp5VOZpVM7Yx5fDueJKLMBn1AkEn9uahWscuzW62rLbqjrvQ+ACOxtsjm9ZhjPM3nACvFGh/sJW",
+	"tmvmRuLG700ceaBKVBVbfQl+GfNDC4MR+6K6bz2/m/MtBy2H9mFT+AOvg4/SRioFy40xinWCsTzOJtCl",
+	"frlvVionjRRjxz1rYc5KU99YX/SEZFVHpiYoBQuPSDMRVXdA8HokpgySX6AlqoWjhM6oVKgZS0s5J547",
+	"LhMaE1nWa44+Z+WkDJD87kGF0u9AAorBV3JZ9ZlPVV8OG63poAiDWH1snTbGyu0wVy6DGZ3fPhNS0qaZ",
+	"vlzfYY4egQDW9hwpaiIECvSYztskHU56xgw3BxtAOASkhOiA58yUiZhctW2gzMNmXMRydu2QRMkZSplx",
+	"lgrzpJLzDh9x9em1gMwYO1V9Lfsl5B1yVfeLX+VAsfSMxeTq8TVEFjLSzLwCxfJT242NdAIyYVT07etg",
+	"fJXeUHsO1+Isrl0tF0+oaQtljnRzRMREsZGRSDjkdDipbhAlY5b4HfgrHLFZ88rSygQSyMIyy5jKAR3w",
+	"hOs5FhH7+BA+asXlaa+n0CXUxk6c8gqjtBsrsDtxkRL5tPP9UN5XtVv9TiIRtn6Daof3AUfbGLugcZnH",
+	"QILkUKYRs224ljNobfVARcUR6ClmPmTIn7JmxckTmyGYI/NikAQesB4fG+6upcnq/rzgPKnQIlAQBGQI",
+	"23mCsxrAJpyBdx23uRQ65YPM3ITY47DMhKNyobJJLm68K1X7RETJWc9e/DphT6cs0izu4xevkZgrSHRi",
+	"ceH4D0gqAbKJ2BxCx71XFIEOTtDC+5BM+9SQLzgR+WM9yEAhtff0awEZy5R/LEUf9AuUb+73fgrAZ+aH",
+	"ZE4UnfuZoJGcMGgSYCaD0s5Np0t2yDR/aWncij8FKOYJTdShdxF53Y2bvOZ93edD/LZ9ItzvXGGGeqGa",
+	"YqDF6vkwTg6u+quDUV8MYgsB1QVR5BXDFY03UG7mkv4aZrw300YMi72FLrjGDSLfH88hORzge5nQTERs",
+	"OVu8UXvexexh2yHUsnXtpngr90I39gZ4DNzwGK7NM1whUWsi9cVDcfdtI45tbh6+vJYyi/HpdGjUryg5",
+	"A606q2myAbdehqfnYk4EO5D75jRZhO52RwPKWhSx582yflHS6L47jJsia6PbAmlnEb3xw8LB382ThZ//",
+	"7D9+8bs///IXv/vVZ3/++S9+/vz7/9PFT1FGV0mmVq/T7nSLUHZrgvse2qj6wq3V6+6eb5gVvLuM/+0I",
+	"uXYZ8TS+UPO2guaVPSkykZ/UHvYcFiJDq4xU6Uam+qUphksq3QLsHOWKxWQwN4IYgNQBgS4PkFc7r+sT",
+	"lnPOWDvAh3jpy88TRi2wUO0WVT0rlqyaaGcUWDbbLIO42Pzb9aranLMt3/jwZXTn4ycfYGuf/pNnneDm",
+	"bnXvqY1ZqyJjrUlK4hY8Uq/Hr6b6pR0AKMAv4xTYJtt2Cz54WWuD06kMtPkruJkF9JihuDQrrK4QqEsi",
+	"VJPw4buPj8n1s+51sIp2YOeq0KLLWYzXoXVfxyy5ohBdwdhMfinSguVUfYZdqI9BkcWVdwTOz8D8jylN",
+	"mZbwoUqFcWelgyDNX75388baGNziQevd3t1de/esyFdaGWMpMpvMTeBzqR7umjeuYZ9tMAOOFPGe4OEZ",
+	"MkVOGZsGaLSgKQIAZ+jvfSH8sVaJfsn8UjOeLfln/dM8fmoWAvQ5q0mu8ga8t260tbz4KBMX8dxGNOGD",
+	"tJEf9o536cW01XoPOtfK+ZagS5PVWqu95qVszbqexAV4NPg0GLQ7aBgJe5E9azbo9XvKps1IZrv7p4zG",
+	"hwTkj1PzuSa2c4gKbEUsE0SwGUuNeYDRSRA7Ah6YF5AvU31LXb/OdGjg3N1KfXedp+o5w3bLhAsPi1RM",
+	"QwvEX7Ig0HOmm7YG3Lznz+VVFhZkXjYeFq0G508uChDtxrTMlrNnOe/Y0nRtDpkTTNtlkUWan+VAoDba",
+	"WXmYPswQGAjtWy2tLxpYu8TwszHV7MzulTJsvMfYudCsaswmo9MrcK+f63UIbGIdcsNMZwttoJunfzmK",
+	"vYKUlPwUuVBKinmIFxv2c5GRrGXcXnQg3ljh+7EV2oh7bT2BN7q77b3lVmubxynLK3zDOeIHTGky5EM9",
+	"dvEodN8nZ0GOOItJ+eZCLUnCjNiEcNs4S0XbV7bWhkC/ZlG2b25crFIEQTvfOza/oRIOsxTehSasUvRI",
+	"aIaJ0NzCWHBcwAJPAhKmTDGaRuPQiwqnZELTU6aJ+zEgIbZLDnNodNs+WQ5PxFxmqcK+vRTfkMQsJXce",
+	"3Q9IqMc8jftTmup56A6fmGoKZSxsKlOtyp0pZ2ygOHA6O0PprWSEuIDesxyUdQo/0PjM7ByFpQVnXAE9",
+	"2dMxH3BXszWWgnk5IWyCWCKGDPAwnKm5AmbWCloc+5+ugvt8rOmI3ZdnrKZWIVMs7SXcDNEvIOjsHXf2",
+	"e50bvc5N8DHTTIGImnKX9dAz4kBNERYoT9j/8qf/8Plnv/P87/76+Wf/9fmPf/f5j38I6RAFCMQmGfcT",
+	"ecbiEsNUJ95vogrjRBbf9sbcdiye0XmPhHTKw4CEA2Nqmj+QzuEhCW1BHKLkK0NbZZkJ8k2g8/aYmyWs",
+	"3pYuX2fBPi2S4nLPMD7dr01JGI3RIHVkzwvWYjN5bDUtla5khBVJ9mZ91hghlv7ATctxLYns42W7A5kr",
+	"JYTjx1dx5uZ74UKHbtEgb2Ew8QrAnWfNkIVqAIOO6WgxYtQoMpRbavu7i2rcL/+v3/vyX/zdl7/46y9+",
+	"8J9bLj+sUfyINa4POqBDP9Z0xqcF8sxXf/03z3/2DxfHgYlkUiU/fi1NR6PB4LDIw7zisJLQ+9O+LNyX",
+	"FfawOe+g80l+DYloms4J14fOKEYvVCzFFY34KQ2tnnVwM8WCXl7RT53uVBsCerWoL6jK2BCOT6+yfbVJ",
+	"EOeYjt7IktMtjCuckZPl0wyPTXPEVYprL7m+LODWNz7I63O6ed2E+6Jhuc7G2O00WqArDHsFAR8xBRZm",
+	"WaZ5zZvXShbbXgTviaGb4oQrULB6HzwxKmv+U+fCbaLdk6r8JPlbN1mkxWXwRvtsHZe7K/27imEE/uRq",
+	"VmC7AKQTtF488dc+6Owc0J3h0c5bT57drA4l1kNjdDteAdmWkquyeOEdZkYIgJxG+uJPAYn5iBurqg9m",
+	"5U673GHq5t4iz/uB05OT6bN3zs1/H5z3n5Q/7jx57ddbzVA8upvuLE+G1SxmVUmKXavWrw32b+x1Dhri",
+	"x+X1Wc4dvok6YI94azA6eLk8S0QqtHPMjF/oiX9Zx7pHjGUYudwSNcc5ZypvdSYFRB25VkTTUU1Lrhd1",
+	"2hZErpJTX6OzGFfQp7E3+I0PZNgAFxNpRX3Hr93cv7V/e1Du+tZEzC3wS9mDWuHP3z43Y9twvscd+fg6",
+	"S7WWlcHs1ekza6XTZaRe5JJu+8QL94it0i62PP1KbFHRne/ia7np+lWR5RUY48akvYgZDqO+wDouhn5f",
+	"pVazDR5YI01iea3z9vwb+xJKBaX5CR+ziSz1ze+1jhSn1x8bJXRMeY6W3Gt9+Z8/++qH/8fz3/6L5z/6",
+	"9BLs/q0D4VU9QN/wW+6D3pgkZILt/rGsCGO9V12z0GsbFKy+J/hHmQ12annKxBVFQuzkH5Ioobw6NODR",
+	"dKll6dGDI2J+ArBsVyOiAuIVCozB6U1TRmw9Qc1LKjG535IpmTI5rcGAfsm6hFUbHOx2vow+jXxlYyMF",
+	"AtZhO/XBY6dmPWLrOOQdOWPpTmSYMEHbpbBWdmA1++2FRrSoKOQKw84qjaHESRseNTmDXMQ/4PS+qoWr",
+	"X5RXcSqhfLzQwWTHvsXZtAU/vZKlXV4vblu9bHIQi5g3SoDKL3wFavOG+i5n6R2HGrO4tpth3G1o/NWP",
+	"0/d11o35Ta5K5UOeblAge/nRBEM3NPjHfDQutIFf/vm/sya/2YjeHbeLO6ZSM2H7qNnbvvj7T57/4I9W",
+	"3CPTmAuazr1b/vBnv/z+v4eEQGAU5jkfbJk5Iq9mArKqKt2AzNyx8UG2oUTJeaLC7eeG/myjRtpROc2O",
+	"bpVlV9Bl8/PYDrsodM8fFqwyvzhLoeVFRc/s1cwUtPDxK7tdL7BBc5gTzQGe6bQmk6Le3VKMaal9Bhcu",
+	"JaqU78AV5i1xBW9dSluq5bmCUZbHj7/VzqBu7UoyopjL2pW7FGO+xAoXsOg5Sx/npNnQpKn0WGKNW853",
+	"ZpWs+PPPqyFnSWxoDFZBO0rO2jY3Rk5bvRb7yMueOm8kKjd4+kgXlZK9vfNmcrWBHH0FBtmiAF7KtXVV",
+	"t0oTey2XgBLBzlg6NwYQE3FFHXvtGzd2qloOWDKQUjmBsZlVtXlpMFQ5Y1jW13gjVMaDXm0ZXG5wbREh",
+	"zbfkVjbVJSh4i8Z3njjaI/7uztNtpilTTAeEJcqWGqEc3dQnB4/xg7yLxcy+OLfQL1XSXKa2ZAmP92KI",
+	"kGKuEMdkAftwG3ptxdmHhHGHuqMYtq3D0W3M86VAtR+m3l1zHhgeWc16l3VG2bPlMg6obQzCLb3D+cK+",
+	"uOVYnmiBmbqYabiMCLwC1K4OAHnFLQ5Oq5enTlZiIi+oiy8KE9kiC+Ne6Ec4/O4aiORVs6vvCZbDJzdo",
+	"5lXgcO5Wd+vKBNf95i2/jMIgI/h2kc57x92bBZ3zi0qYzZCOvgCM1is3uVeQS5wnnebdxAwLg6GT58r2",
+	"Ws9/7yeff/YXn3/6yVc//+/PP/tJjvpmJluh1iwxwwq1ZkMYWKrRkl4PlXdUXLktHHSRZ32pmWxNcy9i",
+	"lnCjhq0b8JvuOmiyoaKNJsmemoONJv2a9MoN8Kr7+Ztr0vQQRjHHk8sLRbFsS9bB9+ZidsFJL/KWrjn0",
+	"Ens6pSJ+He5ofmAWsrUOQru0FZuud2lrrkRcdtU2GLS4oiD20Ag8anGPr/PhwtX38eKtUCrHfOpQG5vd",
+	"YMXM1r3yvNUpCsysYHpWXfChvo4ZGmU4X0sWr1jNZ7Ey79SCoG9kNxRkfGMLVWlD3a54mbVSlhInV+ZN",
+	"Ntf/Fmb1bqYjOWF1yeNrxdi0aLDcoLdwcyaGwV1KfeQSlGk9MYok0EtayxKJzy9j0V4GIv+2KoN3/G/a",
+	"WNJu9XXvu2vP3nsxQ+XxJSgJeZ+Bi2oKC4exVoTHeLYfEkoUi6SA5HvCFUnZMFPoRtqw5drWvLpJT4XL",
+	"ON1f9El9gYO3wgmCtXvg//D6rhxiadai82M19y9EUl3cPP+zXZu/exnn/4Y7M9cOmnZAWJ3ZVQztrlE8",
+	"1UIVwqIILMaxqHJetDuG32qxovHehju9utcGOK66TlUF/G8y4mdMrMYtW4KK8btHFc31i2gOFKdC5WrK",
+	"tS49vnRQ18K5H5WsivxdY6ocrn4jWDi/tcaS5eFN4ooC8NFGIOr1jaPL/oEGy1Tdk8N6lpu1K6kUly/0",
+	"LF7XOzwvIi75Yg6XyF0nnxr1bt50O1Rz8nFpSNAb4GLjKrP0BdgT2hm4jHk9ThlzsLOIgAKW8YtrFrNt",
+	"+9yL7oCV7Wg8Vn8VaU+e9/ZCuU/+LDY34i6kODcjV6FCW7S6JohSjTXtBn2CC2242YCdXrzBcH0Bcumd",
+	"gGucXUdJAgejOkQsNZkSKgibTPUcfWBY6wgnHOJ7nDI2xQMPl31bd1idEl0zk1etVDfd1SX1+kkD1vIV",
+	"8FfU/7lGFTZ/9YtC0yW4bdR64DKLO2u4iDGj9FtYcJnaLqAL59aNRm3PG+niawncXDffBlZumXYr2g3R",
+	"lJEp5XFAtOybhQ8ILD+LLfK9DZH48BFTJmIsEDV3QvIW3NqyrIMQU15wJaIiYkb1RSgTgIlfZyzg0O/A",
+	"IjbrjroiKuNwRvKBA5AIjH5zGBFjPWYCu4zk3aeoIIjtQQYpIL9cGGDEAXxsvE0uhM9R8cQajI4nTVjv",
+	"UsLnNUyxvVvuN2mSXbzt9gLkNTYXiBbg6QShZyylI+a6D2D3BDqQZ4x0muIYrujezYa6LzPdZEC2yXGp",
+	"CYJCbMVhyljDwXyd+oVPA/JRQM7I1TNjrE/oh7Y9hrpW0Rfn4n27c2Kvbs5tTgoWZSnXc8zYwJ4LjKYs",
+	"Pcr0uPj0lpvwd98/bi1hzWKJD5mmhvqAph5O6Cng5YVGLQpP2cccLwqxIzXWDM9llhJuPa3Gcjvj0De0",
+	"7ee24gAKKo21nrbOz6E301DW4y4SqhTTZEIFHUHSZc8wFpyskykV8yvKYzmaMkTvw2YisTlnio/m7JnJ",
+	"FLZJ7H0/40lCYtk+ESfitdce85HATnjt114jd40GSwzTYALfgCVyRsLrZ90QDnpFQkNimfKP4YIeeQMm",
+	"ij2UIiAWtlMK2z45gcgK8qLmSFJ1eCKmqbFyX3NPZK8FZEqVht54CCkH2YPktWOAYiEy06+ZKZ0qY9lz",
+	"gF4SscLmU8Y2nUgb+WyTuzQaexMxZjUosSdCRXIKkJ84IapI+HTHse4O/KpCSx0jYNVrr9n+ZCR8doJy",
+	"76TVIx+02+0nATlpCfZU96MsVTI135+02u32Scv8MqaqP5EpM18bDeM8bJOHVCkSeveEZECjUxiH/SIA",
+	"6XYiQN2iE0aGPNGGN6A9Y6oDAo3MSOieD4BsYKm1yR14hiKxhGRz9nTKU4aFZvSMESFJzKZ6TBI+4dpO",
+	"8/2Uay5GhgMeHh3f+Q7gu5HvPn73AZmYbUimxqghVx+9dYfc2ju4ea0HohfdYxNmpIc1E7hWKIMDEhrt",
+	"KiRRwmhqfmgjd50IxcUoMaISPctFbT5ROpViRMK7x3QUHhLFhNEHgDT3hjv3AeaLaJk3PYBwvWHsucxw",
+	"eooxQa7ud3cRrXTGFbtmNu+JsA95IAXznjRimux19slszBPIzoe2kBato03CM5pwo0f0zbteN2sYWmZQ",
+	"+OaZzBJD2umUCdu0DBTjE2Ef1iZHgoT3YjaBxN9ovvMbbB6SCWBYU5Iync6JokMESry1i/WAPR9gLIsi",
+	"s1G4IqAio+6YsmlC5yy2vFK8Qe88sj8h0zlevpumMgVmThkxK3mwf+MWsYFK1QPyA2h7GMmYhQGhJIyZ",
+	"pjwJq7rqhAttdUJylQkjJj8eXwtwp4VmVzGl+zwOcT+HDAbxwZMQYwaAn0ioJsxs1xmsPoLrktBIzhC4",
+	"JAF71EjBqXk53AmdvLhQti9UzOwswVZ67TXkYOetwgMddQbDoa44NK8kbZPXXjvmE+aTZ29v78BM/L3j",
+	"O4eEijmyhoXFjfP+SFydCCOcM3OILKZfGO0TczDIe1an/SgzIq04FYEuTuEdyHhuNxQaDzbgha/d73QQ",
+	"4TDhEROIj2dTyo6mNBqznd02pIiliT1yVO/69dls1qbwc1umo+v2XnX9nXt37j54fBfuKYrMWnDqYf7t",
+	"V3/zf37+2X/78md/9uWPf8dPvmp12x28SU6ZoFPe6rX22p32Hia4IvT49TGjiR5/bP4esQoN6shuI6pI",
+	"YtYdvOpcGY4Edoe2febMAB5SbfIA5LWQeIC0Ic3eyvd7catn3vIdeCeiME6lmaZ5726nY7VPbSta6HSa",
+	"8Ahuvf6hWkqFzHPY5Gle1EHXKdL23XDIL/pc+BlrlzQXxD5SDhK2dS8PZ8Dcqe3dpulIQbCepWc8Yq0n",
+	"5hnX4RitJ+ydMYtOLT4+1XQA7cMM20/4CMmlcrzWUza31Ul4KgPTnbGUD7nlukZ0f8RozAVT6sKkj2Dw",
+	"2BwPx47LABUByv1dzKRYpMtdMzOjeds86UZn7xKmkInUyDiKinftXKwgKE0Ibo3nlzGrBxKT0+eHJMRh",
+	"hkTRuT3LuGERQKdazax3qChxayyBvYxmVsuzZ93reDLuKKbV9WcF+FWfx+fXc1O1kqOPvdosy66QEAAu",
+	"gYAMsuSUaDoaGQEtU78CxZ7kgVHvedwm7wpGAA3W6Y7gt0oS24JksszdCVcaTeLHTN+zjWN9g6vGeVdc",
+	"cv0do2qB73/Nhai7gadvi13UjDlKc8GgRIXEwpNWDr2SuFjBdtjHsVS9Ih/z9YfmKri42+jiLl681+ji",
+	"Pbx4v9HF+94WXnOxuQrYPmd0o/4b+2tSNNoy1pmWWTQGd5vjdWAp8IY83bEa1Q7uX7OAH+x39uGnBSuj",
+	"uLNnNmXryfkSZy0emci8V4ytkG+gEMNwVv40BeTjYOFT7ZW6lfZky7fn0T1aMNiaoCLEmGDL+x6dai0g",
+	"5zS9vMkXKmYDaMkAIORGL7ZR0tCYRFaM5Uo/aIMh2k2hbRhjjGhbvUfkGXMYviyJ7evCt+9ipyK8bwd/",
+	"CyEuohAe3JL5RITQH7gPhbW2g/DrpNvpdMjRgzcBU6x30jrj05MWfHE14npOXicnrc8//cEXf/PzkxZ5",
+	"9xHJv/zij3/6/Of/4aR1LTw0qiETULWDp7F1sCMmqnmWObvffXQiJvxp280eZ2iEIgw6IOFO6HW3MEM3",
+	"dEcPbY+ERcZnGJCwSPk0nww3mH8B2Nj8YYZp/pUzwdIwOBFovg54qscxnfelML+yyTSRc8aU+UCFyGjS",
+	"Tw27ZvCQlI240gxjMmBdIGxLHqn3KYoOF9t9wl1hiJ5XWobG0vWdgdiEFP1/0FYVixGxCGpG58gRmNcd",
+	"EhrHioQWOAYmC082f0FVTojmillHsBPBPilkIZ5/YJtHNEnaJMx5hVGjtdIZRdMUQM0tbKxZyUPC44BY",
+	"VTqwra5EjHF/6HmVzOjcJrfDmN/H5CqjwCts5IBjDaA0WQHcPB0pOOLc/ALLFwHJ94BMYTph4Bw5+BSQ",
+	"PPm08RPYyzB3+3nAFI+NYegojt+jMVJxXHpOvRd8Uja5EgfzFtBhkzsey1Rv9gbDApvcAclecZM7jqGA",
+	"31xY0Sx6QWoidDHYoXSEkpXnRecg9sEGLeS+pqOWL903RN5YAsnhSluHHCInF+PjQmlG47qB2BtKg1kH",
+	"0fdilSU78uZ60tdLSdrdbXLx7u6FlSTfj++UohKeSbVetLtbpxeVRQ2qRlJVWbtwkuHZN2WpkuCEsu5y",
+	"EK3OX4eeRHShtQkUrYMvX86ES2QdY9sJHrui40mQeyE5nh957rLCQypTjIQP30PFIR/19cF8x127w+Pr",
+	"z9DXeX79mfeE8zCwoGAC+u84n2CR81wlYfHodpy5sYj1PJG/Aek5a+/4TesDNbLG2ibgknlDxvMNLWMw",
+	"Jq0KVLS0wWXzsB3+558+/8Vnz//o71t+9vFy+Sh6JyvKCtF6HjG/+UVj69lR1hWclCNb4MZfkjjdS5c4",
+	"VdIGRwTSc8xobNXqu7bpQNVT7WXX71oUx3dktLKZnbs+vw5G8bUx+W43uvg2XnzQ6OIDuLjbaBhdHEb3",
+	"RqOLb7w0CYx84XXlrxfCzJz11pyrMVUPgkZiGTJDPOdOIflcQuEaeZ1ibEmhbs2N+B3MwZEU4qa3Orgn",
+	"MI3ZgI5NI3AHc+J+MxI7lsx273MCn4oTIbHKyBwN+A5fd4fc8zYBr47tqBgzY4VA4JWSAfUqT6Yy1Tb2",
+	"4nXDgyirzS8nRyfCym54lfRedcrmfgFLhVwHum2vOr9Kub4MPuZJe7Rt66X9F3/8+8//n0+WCoNaRztd",
+	"9FTkBeZqLKcl8DEAIrFt0fDA9x9rXvvVf/lfX/zdH3z1w799/qO//eKTf/nLP/yxxTWtft3u8uuebHxw",
+	"vGHbKzc4Ny5fU/UL9qoUVkEWd8TXy6v3rYivFPHvG2lLsinREr1MDRTugYznOxDmb/Vu792+fbNz+4JS",
+	"fce68KoluwvolR15Q5mJOChX+1B1iimjReNA7pxwQhZ+ljFV7Wo5+TYreRm2l1wxEKARrMiWkuBtpl+p",
+	"MHib6Xp5cLy8Vt9cefDCtvi2u/YRo3HlpsVwVP3WNTbvjjTncq6rNbGRl3dtEyu0UditwLiypnKupJ0K",
+	"OcM0Kl9TqwwT53w5LyqWN1Z0Xoa77d7wgRTsfl7K8cJ36rq9ubXNZx671yRW9kDq+zKGuP+vWpgPtmlh",
+	"PZnNWW5OekWt3K0NjKr9TfxcG20HbOXahKm9PWd4epqtsM7K3V9tAax/LqNT2be/ru52utcsOp+17KBr",
+	"sIznGLYwn9hTrjSE6QWDkA7mGxrbzTygcy0gSlpZM5MEZYyy/rEZnzK0FmFxrigbvWuTIzEnmMUMvlia",
+	"JEbITuicxBJHCikDETuErEpjs/EkIQNINS02GTla8lkbo22/c5AHGzOBV2AuYLtITOyR10KX/IeZiVTk",
+	"0z0R7nk9st/dzWuUU7AtRY2nb5pdjsS8N7SSbMlV/wbkxdHlWUNKqvXWG5KC3QqJIdWee0eWzVz3r8D3",
+	"+PyHP/n8s7+ot0a//P1/9dUP/mpzb+HDV2n0VZ0edw3rsfiwvJUxbxp4bnahM+Vbn+c33iBuZLZ2d//x",
+	"OEidy/EFn/UHwX5394JOVNtDvNbWPnZ+ResPTbjSgYWuO2OpTVbmglA4gHvYhd+lv7j0GpIpyGbQLB3S",
+	"iJFBxhMsibDZ/zplDNPn83wcLSXm62LF53uP3mmTt/kZKzINrlK47xqkHOCXfc2e6jCAZJ6B1OOq0w6n",
+	"fClWPWZBGFLbDA+zdjgSuBt+8/C7i8STSuzuljHe4PR0d0QIiQGXcuGuhMXNg1vW7/kEPIjWDbPbCVpK",
+	"prrVa+34b934uHmM/PGKzptvajj86+FNeCkiDxnkwnH5y3FDPPPAyM5RmIGyuCzWIAJe0lhkpg1D2Rw8",
+	"wEtQtgCGGtX/ga3Z4YokUunDQkUPycCot6DxGH122SWB120fSvf06s312NIe3V+mxZuuTcg31BrfSMHY",
+	"ls2RSI1Cn9V2uTmrm5/TQbWj7N0FIxK0jMKaApWiKBtzVUgqS8/4mUzb5M2lRClz0u539ld60b71nH3r",
+	"Oft6ec6+pi4yxyrO8eUSFMpMc7/OZ1W4blxlXsKGGlN8Txmbmot46speAVUHi16NKMDKWczLtM4hWxh6",
+	"IgpkHZsPjJXaRtZAvRXk+lc6hvxUgRd5bL20pAKQmDswr39S77z56l/9CFMJXHYXjTQ/Y/8IvDXHL8RJ",
+	"841UG771eFyGxwOrlS5LNAeX49Uo2QHXvcikWhGarLUVKmKRAn0TLLVRSXD9+/tqTYyybBBcwOW+hb7/",
+	"NkD1/4opEMbgw0BJEUgyB+umavwmKvz2ykPwkqNxgJQr5CzPJKwMva9hcoJQRWAjLykh7VVBpxfI/9+e",
+	"qi/7VN3goNx2M4Mb2POtl/f1xU+gSzt5nFe4FkEBvEwBUdkEfU0xFJeeMawVz9G9MB05zQo3PFWaRHIy",
+	"4drY87rAVltpyd+343mB28S9omaXWIq0fyUNWIQY9N013sIpQmObxHX5h9JlGLRreN0imzapwAbetpeb",
+	"z35uRIDpGzRNOFOaxBkDDByoxG6vrAJ96AbwMopBK6ojoZQaS+SniYxZno5QlceQd9EpdlUjFEU7yQIm",
+	"sgC53V8CUnyRx6EdyPoIjVvoX01Qh9JunxYc6vZ3/tUW29sXHi9jh2Mhd+3+Rkw/rKTngKkasbynarG9",
+	"wS0NmdhimmnQlaCpgoO2GhpdFKtrEHxLIMKK7f2BoPNMIWodluGzpzTSybxNjrxcsrxU352iNkGWYi/V",
+	"KwrkypiCBwxHLYeEa1cqCQqcLgprqCKddYXoj5FCL3DbwRsAjrVi070rXLvYKUtxmt/uuhzFwCK5lfBU",
+	"LEtf/Gy1LXxfzj7UdLR2H07kWY52kvAhi+ZRAqDaI1aGN7E7cjaWxKEgI0CyXghurGB7HNA3Gq4I5nBf",
+	"nrH1Jxrg1v9qbiwLzI7xi5IyS2ZMQPMOmUFX+2+eAosjXrmpNB0V9Qn5zC2uqLeRppk25xok3gaYhIvY",
+	"uPPVG+nYDOEl+DCO6ajuDDlKEoB5WURK+vYgAbJ4nA3/fhOY+vozTUdNvNw5RxfubYeZa1Fe2mQfQGwZ",
+	"QJLGPBZX9Drv9jEdfevWfqFubYu/M6wOw2zLp4DLhI6u4KX7t4/paBOH9aIsdvzqmRvYTwHRvp9OOSAX",
+	"WUkOYXhF56rnmQ32eiEFC05E/r1wdxvLZiRlvNrvfZhn/drnAbYbPIArQFNDjLg2uSfw4bbL1YkYpTKb",
+	"5vBKAMMc2ZlJwWrPoXhNhcclbcctM2ZdV4vWV9//LQT/3TyofkxHDzM4vM5fzllZ58ykSvGRMPb7Nzd5",
+	"7lcoVfUh7GuQlWI7UbkqLL1GXK47p/kq8Er/cAa0b8QGZNbjMmYT28dAcRExOJ/XKJrcZb6/oN1jXvDQ",
+	"CCyzO1b5K6buIvBZ4Fy+1TURctHnTP6NMKE8j2SDOIDv918IhmwAweqd8Vh6oQq/h9I23rBmO/jj/hpg",
+	"SS71SmJqw9uMgrThLe8JzZMm95R60W06sDsWXW1TKsiUbXjPQ2xPuumbTrMmdxxBi8Ij/Q6jSm9yw32p",
+	"Nh5SQ3zQxe7O8Yv1mC12KF3pM/P39rfivUQOX8r7X38DIkJ5NXbv2QVTpSuLD98TUK/vysbb5F1fb0ML",
+	"yIZpXGH5sgVWQmpb7dN203m1mJff5i99U/KXXorVshI64UUXQixYL7b9wEozBROCh4zFPWugFHlK+GNg",
+	"ITRs4xd0t4zoFEO/XcAXV+yjsE1+w1Y9YL4TfJm34DoRYyrixCIlTqlywLshHWqWhoe5AABMDzqdQn8w",
+	"7DRHHYqHXurqZaEdfWmdt9ryqjAspOOR62kMB92EUVfzbJ5JUxd0Nlu8Lnh89+yCWSsVuSi4UK6J1JiP",
+	"oO6cfVQHqwEkq8bU6FS0k6xopu71sq3JjvGSR7GJYdVAvOOltVEjiBcoOWGB6lQcXD2ogHdtD5DQXx8B",
+	"uK3keUsmZq94df5+eVFNV5K1rUecKHlq2/SkVK8IZh8lCWyemMB1RbFU3vpsQBXL+6tBcwL3AfsdoBm5",
+	"Jofsrh3NIxjMK0sggy1iO8XVbhD8vbQ7plRrlpqr//kHRzv/7MmzvfNff9mbxKPgenMAFvMfwx4B1d7x",
+	"Mk7L1+eBSVubqOuV28Oo3bjs59efxXR+XqFwl0lddB6UMSv37Xnv8Zs1bXkK1qrvyNOQ1ZY4/C3w45ht",
+	"KIXNsIKoDNWMjGUSq/IgsQN4d6euhVBM580aB1U34l8dWIKNiEN1LVDNWAV7qj1hFID/KhNcF7FyK3i4",
+	"sh1xQ3NhiM2M3VUlgdU+EUe+NWhuxabEGnvx2N6PDvsZBBxqRNrINaAfhpXyLjww9kOU06g7wlXmjvQE",
+	"TSpjMtnXgNY0olzUxI38jf2SkQu2jTGZkfZat9qd23u7zcNLJQmWvXQs1RKda2w0WMd/fPbZt4WYl4HD",
+	"YoPT3lFUcxJdBrRU6ehasBJLXc3WZFTBRbYrmsN1wmozzBzmymp62FkUkywRzJljo58oyWIWuyDAfGrk",
+	"MsgwmaoAJG9wIqKx5JG9EagEwgLThw9zbGhb76bCgAxphBIbjypaxqScUDEPcNTDTNjyDYCMwShcNumd",
+	"CCZkNhob6w/grgg1U5osAGTVGYXYRcoCaLxAqVN6T006mG1dh13BgUD/aDQ3SHf14MoiKsiAETqQmfZ2",
+	"j40rtZ5siExk77tuU4/rYdbuYifRheaBhlX8GJnvygxIwujQaAPmX9uPf2w2E2YaGq5FsDAyYym6NtoE",
+	"oxCuBwXm0C8YUFwoTa1J+97xHUiqL7czLLWFC2y2YFquZcLeb+gqMTQh2A1fS1nF8ZY+tnXaRcA3PfdB",
+	"rxna+isFbGusnCBp7lo+esmqifdy4UFXllkY2gfGLOLxNxlL6lcoHeaYJQmZjef+4TY0h2ypf2lqbIU6",
+	"Ubg2S+YisG5OeE5pii3oaxAql3quUqMzPNXQ2dP8olPGSlGggdRjOIyVK/aZMFr00CmLPDjljdEkrmiw",
+	"VE/EzFhSXpcdq5LPZJbEcHyIOXZRZYlivSI9AXJdgrwH9iyVNjwF3xS3RxGbaqzASKsBmw1JLi4tPczM",
+	"srBbbjQLys3VcobGSeugE5+0zB+2Zxp5nVyZscGVk9a14hGtDYXc2/yMvSIR99DQNa6NkOU8wYXHQ98i",
+	"T74q6BkWnZY3vog9r8YmQutSBBa2ia+3eO7h73mnVGfY+JlO1e5pe+c3u8IKJ7HeN2zJ+I/GxuD54jl2",
+	"dN/UmRP293UdSR/TuXKYAkOeWD/qIcmmiaSQCgEeSzh+8s6h9tnXn+EfkMZhlzf0uiTBj0RpahgW2+Wx",
+	"ZIi9rSd0OuViFEIvaZtTIZNsggYL9E0AdbhNHk8hZZ2mMhOxM0fgrHWwMOaBORRzr4woQ6462lzzuoXT",
+	"hFOFHbRPuW1B7RqIo3nat6eR9w128ISW4u4aOplSPhJev3ESxmxKUw0F2dCP3Bx6KbQkn6byjIuo1KY8",
+	"5kqnPILu11zEmbLXur/7mM0Kb82/i2TMwkPISnRtZEP8tz1iIsZx2C9c4/OQXA27Bwednc6Nnd2OuSD/",
+	"4/nvfPL893+H4K/7O7s34W1JJmhKdju7nZ2E0en+TmcvvFY8l4tITlh/YDt4229ZnOG+9r6TUZRNF78E",
+	"HG+mNDYvPxHu+2nKhsxYkUy14fSPTtkc1QA3Y9cuN7R/tLFbO4q7nF41P2PIHibofk/YiCZ9xxru20Gm",
+	"uGBK9WFL+b+Uese7Lxd6yJOrXJDQGcRhkDvtT0Tu4Lf5qFom8TXsHlkesWs/j76lvPuv86QoElKtUz7I",
+	"dAWtXKNIoBjksNKUnQhlmBOiD4M5CQ+x0/r/9/3fCjELwTU88RuKID5sz6YoRCxJFCJJOhXUNSk+MoeQ",
+	"a0FJiWtmS+TwRDjdLkShEAaw72OS8FOMNnjYOy55wnK2JZOSE4YB5BITcOVVSKbMZfAy0LZPhJCaKDpv",
+	"u5b+lgsic+z3yIymIiSIbOn/bhM7jGCUihG4mkRjmtJIF300pRgFZELTUxiC66BZdE+BaQAUNP4OMlSx",
+	"M5ZyPSehebmRgIdmbMYECAOfJQJrGOQOEDlTIOn8PONe0ea+Xy/1zAZMDTNR7f3SM4whI5pAlCrEYNnu",
+	"TnffiHAykZBP7/B/T4QcDhXT/nXH3U6vY/7/Tzq3e50Odph2z9R8wvyLibs4DNwVCzH4j6VgZrQU3Evh",
+	"ibgas4hPaILY/Ph1f8KFTENyNWIAejRk4tBBNwDr2fiYnknzrHwDkqsWQwL574oyv5abtYYQYEPxDlqd",
+	"kZiGzSBlKixtV/No73wwGwBkGyY19yeQ1Ry2yXviVJg9W8ZKjmybEPK+Ydlyo253INJSQA/sR9idCkVJ",
+	"KmdXlDsMbVkX7CPzNihPW9ythgUPCSU4txMxoRADFGQkja1JZnSeN6w1G+iKcghuHBKeODtjcXG4j7mZ",
+	"NVa85bsa+PPIDA5EgCh61mJ7I9A8BnagRk5oNumRUJ1m0IgBYTn0FQWcdMqm2pnhyAL291xUf5RRoc05",
+	"Sq52gxNhLrFruLhY5uv+NOV5n96YKziYQ+K4TLmuj0haxznX2gSqtID7SE60AQNc3ROBdEbZU3oNEIbr",
+	"QzIypmjguJJMMiOLRyljbfKuIQ/IaBALRvqB0IaWp0ZAP3z38fGJMCqXbzVjf0tzLgCpdWH427iNLkaM",
+	"FRIBtpkXOqUxjwAwxbCNzlIBbleHIBMQrk5E3j74aggL2B9T1YeRGapD8lsfb2awcSDxy34TeruuP+RP",
+	"WRxeQ7HlMFBAOkOweDHLtrfA9VwR3D621bLRGdlSk2Xo4WUD2o+/c7Sze+MmgrAAk8Mddp9Q6HVsJhxz",
+	"c9TQiRQjwj7KaALi1QkPM8I2OU4zs2JcAGfEfAh6iYZf7aEDsXLBIH1wYRub43BAY7cXcpKCQE24WRKr",
+	"79r2AErarEGl5bRIPDazOyRK4plqngbHn03k9A6bq8VJYH802hrF1vw58A2j0JBgQUe28y6WB0aJJadI",
+	"OzMd+MU86EREFE7WAUO/vLEekoRcNd9xgee5iGTMhS2exfRMuxo4bxdsm0n7RY7iZbZ3cZtZmGtkSHmi",
+	"TgS44mZjmTA/UwHLeyylURQVwbyiatdoZCxNZRpWucNQKKN9+Y3qZ51n3PRadx58r+VlWkbqrBW0rKUF",
+	"T/LO0FbPfYxs6miVJrGUTenpEi4x5nyxDXWeKVMqRWjswcM1wDZIzVx43Uv2L6zo7ZVbxmixwivBRP62",
+	"6de3XbDLOfdsxKEcnzuZUum6WZ9IUZ9A4Xw8C7kTFe6ZWn/id+SMDGlajBM1NxtO4BpSFWKAxajABN1W",
+	"XL6svhv12/k4twW+7bnxwntuXHwP1NeZLPs5N2NFuN2vU1vh3Ny8RM17fE2y6GMm4pLVNZjrHAcqvIMv",
+	"3rlr1akeGX3Mp2Hek3WOBqWcTFOmlLEpDWN/KAfO7eoudMfWmKoTwURsTjIqisOMajJIGT1VgAGTMHrm",
+	"Vb8N2JgLTAqxyS2oSsL7IHRq+4aTt/kbJBNTGp0WHiF8x4nQeb8sNFetuqdzNxJPEpJmQgDkiRQRYpQY",
+	"AQQDDvwmtFY7ddCQoLra/Vydgmq1CruQwerMZ0PkgnSwIouEdinFKBOKpOLFFSvl2DORTQzTmuebB8QM",
+	"DFizCyrz7JuohDLSTO8onTI6KUvGXBEccEEh/3/xJQ10q91LE8bflYM6SfyhHBySIZaKcG3sCafrLEjn",
+	"b7iq9DVpLfKN1qveK/RvIzHrzpSBjOc7tpNlt3Nr79Z+9/buvvlFyJ0za30txGlX9RNprIWZqzSfMJnp",
+	"HcUiKWLV6u3d7HRWqGfXwS5dXRSZYvsEqjEXz6aNQC4/+hP+f/a+tcmN42rvr3QhleKyPIvF8mZxt/yB",
+	"ujCmIkosko4+GC5MY6YBtDDTDU33LAhxVSXZUSw7UqVsl2PHciVOIjuV8kVx4ti0rLfeP8MlqX/xVp/T",
+	"PTPAzmAH2DuJLyQWmOnp7jnd59LPeQ4cmoHa2BdZaJIbmsRSabLZanmtVgt2syEb6W3iG9+a5VEAawa6",
+	"4oVVtBe4n76G/X4OzpRhJAcfLOOLejHZBxBhRB3oqMiYUrkMT9mYe0d2q1fVGzAKmQyXQFO8bhp+nkni",
+	"X5fdnCB+hhN+TurhkIuwKu0QqtgXOxLTB28w0dcDs0W3TjbX8HXZPXi1G/F5bjAk76DIumUKf1YtRPPj",
+	"DDLJfLXx8B3ZrRdPACeEqya5I6PIGHWYA5edrRmLPw0CxsCyRx0EpxRUBCyKjH/iq7T7DgscWZOLSJgV",
+	"q0hFlRJjZJ7ZcMR8C3gViDj+4p/vgHjsXwKHiUAU18qiove67M6qq2yNbeBSWDzo4BqtwnzdUENFKHk3",
+	"ZSmuOet0w5LVEk6gmuTtQgCwxwVXAxYSLuzxi9JsZHx2OoGzIbgTskeosRnNbEzQa4cTRQRNZyBnXpqy",
+	"hMNdagGfYcqc+Wt+JhFzRXhzVLhekKU5C36JJT4TZY/ZfA4bGkVIhAQn/3LIRAaAQEBQDqZAsxPjeWCP",
+	"cuOxiQkBP9XeHNMJoWpYqvVus+Xy++YdI1Zjlc1Eg2IGmu5YAuQZOVAxQxS/Nn/zmHXek4LBrsPpxr0B",
+	"Ff0B5fVPA29XJjLjDD8P5tnbA0loTG7VZn3IhNBCYuoQZbpLHc4FoB3W6ecJUcNUlbs6d9wzTt7dedvx",
+	"U6thSmyo1zgTpMv6XCA3kQe8OWJCAopeUZnr8e5cvyPmIvu7Bg3FfeBYoZr1ZTKxi1gqZmmhuN4iez/9",
+	"z3s//+9GbYbK/rHx5JPvP/vg/1VSstjmqvp5aYl+TjuLNZ3DufW6UBKcX3i8tcHwWTVqg1nxfG78tFG+",
+	"3rIKX+6rBUkby82/MLT4XNOmw2EGVNNI9lN3IOPQwxIxagDLJlo2yS2tYDlyRVLB301LToYRS+O4U88T",
+	"mKabQPpu4/GXP9n7v39sePm63GpMreN8DZlLP/0FfmvX/eUW2fvkIzPwhAcsR940thqb1643Wy1A20zp",
+	"WyMGw9T88dbN9Vfv3rqzftlclQpu7nr62U/ra0w776cDoMkIcysRNCugzOpAZ9pWB7nId6TKfa8e58hy",
+	"fCPuSRvdyboaphsP1TB9f66Bn+2fzu2F+KcapqUWul0XL0/uDdOzG6Cas3oLQ14Fqo4/UOWky0KfFUjN",
+	"0sviWMmege28Ct6Ci9vCPuyYAFghHLbDLRuydqm1edHiuSHpSOWFdYCyEalZ79y4/8q3Ib3H3NG6iJ6y",
+	"pWKFXCPwCxWmHEhsn2oAlGxbCMmYRxHpIr7ECbVFq7hOIvkIBXejAlJyyDV9CqxmS1kzm9XWzLUrzetX",
+	"S4yZRW2VU6BKm7PV3YaMt0PtciuTasX6ds7sL5ngrnvkyudQPHCZXfbQZX8dUIPwVfh+ysE1BpqQNuAF",
+	"6XVelthIEhaBYKvtKTQipqdyRa60rueZZ1x0UsX8JrnHNE4NDNT40H7CtBmXD+RXjIZVJQ2XdosPpTAO",
+	"qnyI0xa+IEcQi6zuZZcVzmgNt2Ye6mxzsUXjlbsrb+VmTkYz68I987yVlaOyclRqOipn1juxkuIOxEE0",
+	"97PqzEQ7Xca0UX1IVWDB7zbmn9XNdKtqQMMCJh8AmpZsuVlCvKWDwQlogROLo4LZsA7D+kaJ01HiNlwr",
+	"j4Eu7DbgVJwZx6EYFnrBK+CsDPOjICeDbP6j2WO94zDENzLreW7xjewqS1mEDXjIfzeGmsm+THVfAiOU",
+	"FMBpQUPSbkDwxi0p5JRIR/2EhpbpA+I6rN0AxqRAxnkDcMStByxpizGdEGCPqiJKtkv6bjaY498+3LOq",
+	"ypoC4t/15wWGm9Pi24cJYSHRckFj+qQMjHprZeOh+9gZchG+b/9mYZ36+hmMgyasUGPfTY2SB/idTvBO",
+	"opz+fShNTsd08qIW1XcvGibhOIR22Ur6Ban1yjDcsxtvvvTynXW62ordlzuyV15tZUrm59ZdWWD7/Lem",
+	"rVKIju1jTipEeDjd4fnM3rR1vVVVOCZfrvXqx1TXGytPCaYT5VyMavUHOfs0CJhSxiWxfj0M2kOsFNWo",
+	"Yc1OoXjMI5o0yV3I3OWiXyhzCTxpQKVIvoPNA4v9BY3VBigJeBJEjKxdaV2/OP8w5Ni2l2PTwAdp3xUq",
+	"98gMWphyNo09ogJEdqno2HKWLJQeWI9lyKL5ZiteQroTMmSTcmzkPdPWbWzqGEU2f0yVvZj397nBwcF7",
+	"soMqiAdWjqhEwuHPB2HgXmU9bryEgRzPkPPB/eE2cq+RZrO5kaRC+Uj7ZkvH6AGLEQg3ZJMCgy32mIus",
+	"hjyWO0m02moLH29uBtEOEuXtQrIc2TUb+y7Jt0KyZutmqotk11y2vr5Opv41Xya9mOyShAVYcaMHoRr4",
+	"GEvBNE0mwDBORajIZrN51QPyAqm4Zo58U7E+kDzuEn/MRSjHnZBOlE/WaBQ5gr+LHvHHjPcH2vzwsN1I",
+	"2o0tsumRdqOXfYrh0/u2u0G0Q3YJezBigbEYRmkSDCgQWXIzUdkPwCzmEUfFx8xU+D0a82jik7W42++I",
+	"brgNVcngo2fmiGlpPptuDWTC35OiE0uhB6Z3m5cuejm1XyehmuGP0GCr2dp0PRykiTBznsgu7fKIa9Cf",
+	"QmadhfMhC5S2z5nqXaFz8fze2Sm93oJnt8UNAa+uC2R0imySbyCq2eEX4K9LLY9caXnkWgtE6KUW+dcE",
+	"2Q4jpsiaMSTINy8SpA6OJhZ5bO601YisXNgs7rbo0mA4pkmoPKIkuWppUzElHK7VyBwyLRjIyKCwpm6S",
+	"pSuAL81CJGGWPdKDX+ItFOrEbJjZTx4xYrpJdsklsksuk11yheySqxWCXS7qV8kuQDN2CYQzNadRJ5IT",
+	"GpV+EwxoPIJgw9Rn09AVfOcxV8b+Kbt59v+ZBkz/oa5PR8uOihgbQdeADg2aAjHZ98VMq6YlMxsD3mWJ",
+	"QGOspF2qOwlXw/JPpo1NaFLp/U1l1yNRXyeSis3+5UgZg0gGQ5dhyYMB0MFmuxmkC/RkEjDYHWXPlqLw",
+	"I77DfOPhpFAswwiuNHeOUsd3C5gduBWEDghpIFojxgMmoKAyRMvVALgrY7nDiBTbtn3kjvSmnwBlNOik",
+	"mr8vV5Tni8PPvANA/EM6d8NMrtGfQ2a0IWxXHcADg+9kvymAdh79aO/TD/c+/99P/v+He5//2Q0dzJDi",
+	"PtTYutyqH2TP5/J0oMSFd7mCvqzQxIuiiQvmY4X1eFg8sTU157gXGw/h/86QTWqBVlAnhywq4FNSYe1I",
+	"eNq23RC5MJqsnzClkBy1CUiV8QDYdaGsGkEq/AuqUN3EmMWK8FKSLOzcYXbQFULlfCJUDl4qy2FUZhbI",
+	"HHTKjNDnkuJZ+ySzPVH2wawoha4cSn5PCL0yX7Pdd5vACr5y/PCVI9ESV2oHIxaSR5AQsEWrkSt3WR5+",
+	"gFF4RDFL8I4rZw0I6JG2AXj0Hev69EIja7SrjNMHp6dDxkYeEWkUkZy20YYlLjbbAo+mw+L9MZ54GEfN",
+	"R623wxKFVV9srXZoifV6LNA5exTUF0pSsV3qdDgkDk9UeRE7HQxORmWdFTiNtfn3/vQ/nnz8t6f/+PjZ",
+	"l79//I+/7X3wVWMJy/5UEDQ1t78VhGYFoTkyCM3R7PMHAWgW8wggslx5AnE3FVlFCruzH0xLB0vL3Hm+",
+	"KRndMA7O/jdT+GLCYyhKxQV0ERey20/CXCmvNoik1DTniwpoxLsJnXZ+sZKWrZ+P1NIQLoc6/Vz0iU9V",
+	"R/Z8sqZdAPOCgrjlbE21trAGBdthySQ76mmSm9A2VK7JwooWUqNdnfOpyOP0c7oskM7sgkpG1l7B2KZR",
+	"W0yExlkXE4tDgPotXRoMtVnCLs0EYG6pCDEWah5oWYHAVEITSIpoAtWAaKD5DtXMb7bFDTtVA4qllKCr",
+	"Gjz/mG0VYwEie34hZoDRfjs3dnxF1woLx7hyODusLezeAx3PiPsKNLKyR2QEjDLGfpSWegQbhbqPuXfn",
+	"3jmX4oBI7t1UnKc47mIG2N1U5IHV0yTehkQmZHRyB0NJKprk5oqQe0XIfbA2AmHGDVYKtkQA6UjtqY2H",
+	"SSrmUpS+ZbfLsv1oi/S41tOOLReQ5sfMRm0uXxszNlQeiek7MrHf2a2ySxXLS8d5bRHJ/nrEhyziAylD",
+	"5dkDWS87zSVAUY4R3pDTvpBK86DU13XBraU2xRMNbZkeVqGqUrEKax1/WCsBGTmr4ayDVfLdVBQB1fVW",
+	"/IYzkBanTF2mb1VGrhXzC8rZV2gsOlvRQjsz1JG3Hy1E1ECO8UDHGbTWlCpYXljMMDNwAbsEJVSMPVa2",
+	"f7jZOV3L6pzuOysA6FGYCnegDiQ6Gg4ccqhwTOv6cZgOG7YjVRbEa+BMYkgpSwU1ozLzkGpbqogMeH9g",
+	"fCbAZNmojfXMitWb8iQOWLmlcZ27qbiHfTrXcR03jIPjOhYs+UIc9h4yDFTUNQtb32dO1WvaX+8nMh3N",
+	"x2bjJZbLlick5GoU0YmtOF26hu7T/r/Bho9Rwt1D5uG0se/PDU5b074dUpG/2Pxfic6n/QMR2rchAkax",
+	"ZazzRvuqSW5BTU32IIhSxXeY/Z1m9hQJaJJwBpRfAG8FVhfa3yajVAM+0kXEbNl0gMNUBKHc2zxfYEIZ",
+	"QXnff9XqffPaNQY5T3a2nEJFXCHAUXWBDnjvn3/z7Itf7X35uwa8FY6v4nLtsJabrtPBC2Yva4UWXKEF",
+	"F0ULZptY6R52aOZRs+HNmKK5ott4CP/XZrYShMUjPcH+Im0VoiloX1nKqqok4OU3tBW273xi++YL9pLc",
+	"U0VxnoPqQ92cx1llJNPEI0612DrTDM+n4Owh01Sl2L5DSO8JhT/n6aD7AzsjqwDo8QdAD72fX6lpvC4k",
+	"h0485rNRWUyfRxKGSwY+IjVVk9ywy8pWYo5pyArmMBy84smvkPuNYj2Wxrs2qxG0xdqV1vU22sNjrtjF",
+	"SozdSSiOs4KwywzoS1evXWbdxsL276mg6mptPStM3QpTd2SYusPvsbVIqcpt5/nhIdjcuhMn9CKEzNZi",
+	"jeTppNs8B9yikpJkUhoXsIEkdVAFeay9Y3rhastmqr+sEI9zABqL8Id45yv4e5/2D477QpDnOYqMHUtM",
+	"TNN+Tj/AbWVUd4qIgk4xNmoabTd2+KjdmBPjOlfhrekp2Xv06PHf/8/Tz796+tlPn/7q3yMqvuEiXH3e",
+	"051I7gC/iF1qTz/+89cffPj0868W0uunFtJaRbNW0axlolknGcdSGw817ddnZjeGg2Vlh+oe1jvZdlDa",
+	"VDFHvW7xDz4cFX/L9HwmnYhrIns9hJ+ZxoyD5NpvC8DtZtmvwD4JqbGYNGWfwThEIMblxAJZ4OxQrs9+",
+	"Yrx9Pc9x/WUWgjsrzzcOm46VVX+35kFXyohRUcs+WIXqzlio7hSCdGax1LeIMUvPqBESGL2qgGKuKlp3",
+	"pgN1VY6ysa5WEbqTiNCdtdhczbBcVsa5EKEDJii5k6u3jNnOOn7kls5CdnIHSqnDNfuOsvMIXlsUQ3hj",
+	"YMkBGjJcjGWxPFIvlPciRPFm/IS//+XJXz9+9pe/P370weNHP9z76AeP//Hbx49+vJATcFpxvTk71Sqg",
+	"twroHWVA71RCeZn7sNFNo+Hi6O3C1l1e8dgsPgZlmjCbcLPltVqtgo3TnRAeeoRGkdnIhRQYQjH+CNIl",
+	"EMV0k7wybRTRyOiaiduPcUV6RCZtEUpxIbeaiMsK5NCJLiMJAy1gE0LMs1IRWFIFKsIC7wFJGFX2sJQ9",
+	"GPFksk14qLKyVm4QbTGgCAOPuNKmGUVirhTQ+t4QhIcEmSD0mAfMJqJAVcQyTWFexHmLDCHfK9IRQ3UR",
+	"nJgOD0H65vM9X6cvId9zjcsuNaCbFLrQePLL3z778ff3PvuvX//u44XUyctG2E9em5jH3mXKuI4legVK",
+	"7o+pIqEU7Bx7easQ0RwEvjEcpCAxFZNiIgqALLPIxEK+aK1NP1+T+9UAExRlu7LgMl6SA+61HDKxr57f",
+	"VAoe5lLzmJH3QJrLvFR88Nl1VLF/VRYg/PqiuquH8kB1Nn1FQccvSqyeMsmGi4v+Zqnf+IrlW4IHch0x",
+	"SPEH+yKSAix4rEpsk0GK3OXe/rTSjAotk+utjOa/LUZAsmqjii6co92e7vJTiOIVeh89xGXXxLlzEuF9",
+	"NLYaTz//8tknP9j76A97/+nRAjoc5ul0vMIa28Jz6Buu3L0jc/cW3P+WLO2LW2Spsj8ov84KscNPcKE0",
+	"jbAmh2ccNqjMTm7KhOAWJhNVgdewjzvXqXNurzkQQIGDfW4wFMYl19kLLJPTSrFTWzSMuTgQUJFIGUOG",
+	"kYvYmg5SMbmgcuMY8RZQCdQBLsD+VNbHRyXOE+Ljs30SRJTHtmyoEFKTLms7F39GbLeJP2TvcSfxiMvw",
+	"SShdXQnzWEuKpFiyw5Jq3pxldfdpJixNlwHNjjxpEEN2MI9Zx9g5Rs4Vpxv3zCQOKIffUH/fCGJG3tDh",
+	"orr7lGAdlcr7sMiOFUrjPKE06mtfIdejDLJzCPzGzL7o9DFnyTqyhc+HVdprbEmkIpwSTqE4S2yxkGL6",
+	"uy0ZF8kxq6ItvM9Zcs8+/zh1aPaYeem5dpDPDwox54KfUqHmbVVrUPNr3SpKkJrAQhSAae4Dy3rwmhGU",
+	"boqBm4gqDcR1NMfmbBdTeLvMOMbKSQ60AY23xXggVRHSM5BRqCxnnsxbh3i7kIKBEm2SW0Jp4/TLHvGh",
+	"l76t6k38UcIU0/4W8YGnwQciY9UWX//+l8irSzbIk3/69d6PPzMf/sufvv7gV7mMY30ly/5U4BhFlxtL",
+	"PvkWbbTmB9GOP0VR6KBMcao0YQ+40kDtlw8vpmjnWoffrC/Zs4yC9pV6QFmoYV7scbAciyZ5E7FVXBFI",
+	"cw5JKjSPiM/MMMG+AO7MakMiWyznyphA4KcaMRFy0c+NCTz9ffrHHz398n+B4eDGkk02QK45i0J3f0dL",
+	"TSOYnsZWow8BTJCRxlbjagvXvMWZyijMH/X1D38CY16u5c2plhWPptCrX//sr9A2/tqligeFMYJ0IpfC",
+	"ojviKVlCuZCtcK4rC2phCypXbeWa7dCAV152VlEwlzYe4oeFSrzgLXiiC6EO2KGh5BoXhOsmueGuQX2H",
+	"Oz+dgbKKoh6YgrTOwbEeYldfpYCfU1zpQatkSYDp1NqYgzB1ojztJ0BkxMmzKj+bO4ywntT53FwNdj9b",
+	"7StI6QlASo9AHVyp6xEtJI4oIQvUcrFrRk7RFGVLx+gCKOjSJPfhmwJcaArUNGQTa/dnpVZyB2C7LQCG",
+	"BKRIOHnT1JRwIslFXk68hgbynApC/nQBdO3ZI9tCIQW83GFJsQbMGIdWfSR5InrrTNZ4QS907+P/sPfn",
+	"7zeWsOxP53yy5ra4wq+uDjSPDr96FPt/LSDrQm7BRsiVTng3dZ5oqaX0bTmeAWTZ7RejrKZ1jHMN3IUD",
+	"uoP1KrqMCRflAWQHkouOWcLsYVKIBR8s6JOGYVvYuhpRNJvq46pghNYiL6ciNwv81eK4jnkzmXpWxZaC",
+	"w3vhysG8AhDi/C2OjCLnEDWqbewfu9Vz4CJxNsLi8O8Z46pm5RkoVD1dFiYry1IQf8zTceFXUhp/Bt0F",
+	"B8RugSWsLXxckT5ZA/bKQiA7Zhc94gMA3Icl7Wfgb79J3gb2HkiFVeTdlKUsBDsQjSmvWNGlwtV3U3na",
+	"IdxTqmfSW9UtOdss4GZdzCy9xQMTi2rnAqqy+owzh9FMgTCLhdeylHQlE+1j4fws6w7rIAlWSNuDavaF",
+	"XAS/SW5aqg7MB2yLQMZdLoySvqVZDDBNRiiAQ/F29mBERfgtbn71y1Y8HKIWR3jsWCevnPFmwHPQzAVV",
+	"lcxemI4jZrwpTMI9JzSL3XYzkfGCt3zHeNh17rlDJzET+jbTAxku2jFj5goWNRadBZmwBe+5k8gwDfSi",
+	"Txqmde64ERsdeUO/wajSi9xwW6qFuySTRW95DZbaMccMC1N9MKCvsKyfH0zC9F6Vbf3Fryu398JFByEU",
+	"7rJAJiEm8gFKATlA8jqA4DZk+xWJmU54gJ5XwvsD7WB3WKWY0bBJ3nTn8TleYdIWU1u8sde6k3zb98ma",
+	"kqmrq8ceaJYIGhEeXtyGpDxb+xBOgKgivgwAExd2qPZt9M2BdS8oEsmARiSkk7aYulgKoxva4m3QGags",
+	"sOqMGfkFRXwKS8nPIYxQgyIMMS3SI6jYQq7AjvU9MopSo+kGfDTiou9vkYgZp9OYVmM6ga71oTwge0AD",
+	"DQqAarJ25dIl97BOyHs9AFwUUtPJDRJxkZ1ZaUVGuOXArNnPbiJ9NUz9bUKJGqZZ1qO9BpMeuYLSGVks",
+	"ybU/M2Q/FVx3RgkPmA9WuCI+1uHSEx/HbrqSj38b1K9M9dStbQEmu2vYTLDtjXk3RrrhOsj1pEMmmni3",
+	"8l1xPZXGDjJiH8+ZcmYFBsMgU9OM2QyjLcAKoKSbQMqT67NHVBoMzKg3m5eukmHfy/wPkPg52I58CZ0v",
+	"pKhVgcYkMGotTyjDC3FdGatiq/HqegsTOnHlmXsGcmR2Lvd+4YExfmpcbbZa0N4UFvV9rwHrCCbGzXtj",
+	"65LXUMPUXPPWzfVX7966s77ZgplwHGOff7X3sw/3Pvno2f/8qOEVbtz0GrkkTT3/evN62fPNdBUWeGPL",
+	"eFLX1luX1jevwKsDg6ITg0XR2GqMWTCgujOixtpCs9m8dWlmUDOwtmDmthp7n/7i8Zd/ePzo18/+9sXe",
+	"l79YILJcMElOBzRSkN4S1Yl7/go2soKN7DslNIJBaNH6mGt8HBo9UrRU5vijG113IDjfioFAsNmPzAZ/",
+	"56179wHdiFFhKtQYj9WJTDV4kCOgVWexrZJj0wigQI51NDHAHLIREyETegtKFIc29tQWCRvJRFtGAjAk",
+	"jArH28xwNJZJViyQUI2OxfmRHjys3OjBwse9VLFwmyhp/oQiLcDYNqYKWHXMCiZd1pNJOT8BHAoexuM9",
+	"TT2W65Rl9Nf0dffXN/G6MkW1WaqoqnXK1TKdElA1KPZD8wi9UKe8CmrscqUePWCkl2qO1Fw3p/Mznfze",
+	"Mlrt5VM5MJ15fjVDw439K/xsHXms1M889eMYaFqt+l5wV4aTdagU3Nh66fJLL11rvXRYlZP1qyoUGoZQ",
+	"e3+UJsGAKqbI2ojy0CNadow/6BHwCvFsIrMvL6J/rUYUACIhnbgabdNJ7FvG0QuhXhuJpdADD5xo5wWa",
+	"JqlmfZmgj9mdwKmnrReSFM83uzLtD3ST3GU6TYQ9gbFeO0+IHAvzHEy4s80D9qwt7BM4ltRxPjLuZB5x",
+	"TgJWZbUOMOEiiNKQhYByCfkOh1KssTQ/aQVr0dXZN6oTEhuwcAM6ccaXhItQaSe20+jVGo0ppPtdaSjx",
+	"ipOXV1KRQOAxZJMm8QWzjq2iEVPWhfWxURb6zbZ4GWfZtATTnDeWnS5D97zcO59K34CGMR4Nwe/trKwa",
+	"CHChJbQ/WOhZ91gnKcxwaEPkrual5TmIjV4nPuDgYQwACAL+JfCM4zKljzLL32PzFX8JoY2WLszRnczn",
+	"YO9OGrWr+JvJgZoLWXR6/4kUnhmEdLJNLl+7iisCzZo8W6WQElJJ/5rIuDxUbiyS8lD5/s7A06AvWhq5",
+	"qPFgQI8d7skncTJwrLWFzXu+Z/fLKjRTGp8t4MGJVP5PY9wh5iqvMr+pps9ko7tl+uth4a8Dy/0Xrs1h",
+	"yHafNR9DFvEdZpSNLatt1YDxs5A0rbAXTymyctzyYcJrJwZcnh9FARqR/JIVfPkE4MtHF5a4suDhyWJ0",
+	"i3kb8xlzX5FJwtDecqcvjiXXrDHs8fbUWUrhDMbBOArBi0DGMddNcl8iUVnWbpcGQ48oZinfsWWj9f2A",
+	"ioBFEbNnCQnrpSJkob9FejRAqM4U2i07OMlw18YoiSDPFRh28fdOZmU5rl5nywkMfADGx8VN7G6CI1Jw",
+	"SLOLSaS7pC+ZAntVkl3z9fr6OrH/mj9tIiPZJeXmt5cb3x7JBmvvpTwkuzVv8YibG7zZ3kV2F7vNeQW7",
+	"ta7OrjHXl1/UFkgHg6AnIz0kyOSKxFxZSQiJYCw03/n4+jvI0Ojb4yiQfABtdeDC7OfiuZRjP2yL/YNG",
+	"ML7tmGA7kKhsTGOVvSTap1zsf15PJl0ehkz4F5vkNgLujWzaZ/hGAJlC0bWngFwQ32mlpr2uQ7U/fUw0",
+	"FHIsqjHzh1JD5w40n592OEHKjkA6GVnn40f/ce/Tnz/59Y+effHFUkced045OFRDV68w9StM/dFh6o/Q",
+	"KKkFra8bwJp1ADZs3Ho+g4m7yOH0rPkwIWHKjGfsZQGOq61WOVnJHfecY1zw9hlVNCVmwbuRvHBwdwQQ",
+	"FWbA1vUpFdRMKL53Zmzl0iO+N40FgKCcjCMczDfkJbNyaqyc7gRiaduWEA9nwFixxenIgp9N4ptmOsbQ",
+	"seHDtnDQHPOLDc9ZPvMIKUSALBQeD99DABVheFnYsIgrypxhgFO5b60RrrRp35hUFpuzMORqO5sXucMS",
+	"s1CtIZ3zsOzHRlWDX+zaOl/U5hZLlU6DRq62qk7bwpQVT8cur8MRYXak16Vi2AH57gH2OmE9Zlpgja3G",
+	"rTf/3bq9a7O+iWRn9XQQIe6VrtAgK9r044WO2E02yxQyu5FMYL+MacgqNU998+g4TaONh+5w/4Baffdt",
+	"pVE33C4NhjmNdI7PmDgHvFnBN7L0ZrsiG5m3Tk+UP2SUvcNFrKq51CFlkjyHQcSJIcTu8QSYazwhVfYo",
+	"y5okmSFQSfi/vESeUGB+jjIr2P2rgPzxB+QPEvwzFoivnX80P2rvP2w3rM/QbmyRdm5CXmo33q/pL2zb",
+	"zLUpT8PMaKJzl2SLiDSKfFvJFfF/RtNURjRPQJuclWhmpalu565o2l9a2Ew/lShmvY1tFb1cRS+PLHpp",
+	"ZcrDqm6aWbtdH5XBflyxTHuYODeU6Q4c90Uya0UxLV7uOIOY+Ih5MUw7hBc3hFl4h1URTCcKZzyAeZeF",
+	"acDyvMI8O1KNcAWigQ6gz15h8Ji9oDPL4YIi7IEtuphQzTzgjRZSAwRU9jTiCCdt4aCf+9IaXQIduK3b",
+	"JGI9l6+IiiXrozvrD6TSTVJcVFr2GRw4Az4ADntjmbC20ANaCH56REj8BV8hZDXCJWaDcR0EABzNoLSu",
+	"DrCDEFhcgZC6QzvuIr8t8oPpbYRPWnsrCwcDdAChDzmewrWuGMAec8QDBIwZDasjo7hgz2kmhZl6SHgo",
+	"ZD+8X6zTiOl4T3/zlyef/rf6BhPOyemENe37WEU1V1HN44xqjrHAf8wwzFfYYarU0OlGM21XNh7ih7qx",
+	"TKtuDg5lkvvSQYwIVALGliHrHUD7MGvwFxtXBT6X3EtfwGDmoeOTiZvqozaZakQmrVDZwGRxHZUGH5fV",
+	"sCcVe6zWOLm5voo8Hn/kcb5In7u4I4oV+A+1dvh8KHMrBDqYrzPn0Soe0BBr0MgozFi7PLdEJUBIzfbt",
+	"WaMaksosdgGzdZjQyQQq1AhJ/F4iY795EOVWxjZ1MjBAfNw833rAlZbJpPlCriDMFrQCAVuylgUfaeF8",
+	"lZP1sWFALEgT8GK++7DRZTRhyY1UDxpb3/2e0QBYBrAs3w0SrfDnhtdIk6ix1dgArWGHPHvDHSZHEbN8",
+	"/PGICs4gPWsmI0uVcL69kvH32xUnGImo6Ke0b0NtNvePB4MZXtuY2cLVLsENOfFKHnJbCjaZZSaHRVy4",
+	"feo17m/j7fnAKs+llgobGyy0nIUFK1qdUvj2HrdbV3dE2ZQ79xCbmVpyxxu0yyLIEChUaufC5l4Wp8C8",
+	"3pLsO1ucK2I7ph2Yxxna0wG1DFk9D1LK84oFrmle/mre3k8XP5aJHuB08igioSw0A+Wwytq5ySOmCBeF",
+	"a3k8kkn5hAAvokyKE/6O7JZdCmpCDwBvD11FklUvy3stNMF2Kt4yMgtDRVBH/1ogTGYKElqdBAGbRUCj",
+	"iIt+cQJtxcd9jX+b0UgPsiK3o0QGTKltIkcMUkLgTXVlOClOI0t2eMDMRvEvAQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -60,12 +60,13 @@ func New(p Parts) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	customers := customer.NewService(p.DB, p.Now)
 	s := httpapi.Services{
 		DB: p.DB, Tenants: tenants, Jobs: work,
-		Customers:    customer.NewService(p.DB, p.Now),
+		Customers:    customers,
 		Transactions: transaction.NewService(p.DB, nil, p.Now),
 		Products:     product.NewService(p.DB, p.Now),
-		Imports:      importer.NewService(p.DB, work, p.Now),
+		Imports:      importer.NewService(p.DB, work, customers, p.Now),
 		Scores:       score.NewService(p.DB, work, p.Now),
 		Tiers:        tier.NewService(p.DB, work, p.Now),
 		Tags:         tag.NewService(p.DB, p.Now),
@@ -78,7 +79,7 @@ func New(p Parts) (*App, error) {
 	return &App{Services: s, Handler: handler, sequencer: event.NewSequencer(p.DB, p.Log), log: p.Log, now: p.Now}, nil
 }
 
-// tidyEvery is how often expired rows are removed; nothing shows them in between.
+// tidyEvery is how often housekeeping runs: nothing shows in between that it has not.
 const tidyEvery = 10 * time.Minute
 
 // Work runs everything behind the API until ctx ends: jobs, the event sequencer, and housekeeping.
@@ -105,10 +106,27 @@ func (a *App) housekeep(ctx context.Context) {
 	}
 }
 
-// Tidy removes what has expired.
+// Tidy removes what has expired, and moves on what a new day moves.
 func (a *App) Tidy(ctx context.Context) error {
 	ctx = postgres.ForAllTenants(ctx)
-	return errors.Join(idempotency.Forget(ctx, a.DB, a.now()), a.Tags.Tidy(ctx))
+	return errors.Join(idempotency.Forget(ctx, a.DB, a.now()), a.Tags.Tidy(ctx), a.eachTenant(ctx, a.Customers.RollBirthdays))
+}
+
+// eachTenant does something for every tenant, and goes on where it fails for one.
+func (a *App) eachTenant(ctx context.Context, do func(context.Context, tenant.Tenant) error) error {
+	var errs []error
+	for after := (page.Key)(nil); ; {
+		p, err := a.Tenants.List(ctx, page.Request{Limit: 1000, After: after})
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		for _, t := range p.Items {
+			errs = append(errs, do(ctx, t))
+		}
+		if after = p.Next; after == nil {
+			return errors.Join(errs...)
+		}
+	}
 }
 
 // Serve answers HTTP on a listener of its own until ctx ends, then lets running requests finish.

@@ -62,7 +62,7 @@ func For(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time
 	if err := json.Unmarshal(placed, &schemes); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	l.Catalogue = catalogue.With(carried{now}, owed{t.Today(now)}, scores(l.models), tiers(schemes))
+	l.Catalogue = catalogue.With(carried{now}, aged{t.Today(now)}, owed{t.Today(now)}, scores(l.models), tiers(schemes)).WithSources(facts...)
 	return l, nil
 }
 
@@ -161,7 +161,7 @@ var catalogue = filter.NewCatalogue(append([]filter.Field{
 	{Name: "industry", Type: filter.TypeText, Label: fault.T("Industry", "行业"), Nullable: true, Column: filter.SQL("c.industry")},
 	{Name: "created_at", Type: filter.TypeTime, Label: fault.T("Created", "创建时间"), Column: filter.SQL("c.created_at")},
 	{Name: "updated_at", Type: filter.TypeTime, Label: fault.T("Updated", "更新时间"), Column: filter.SQL("c.updated_at")},
-}, metrics...)...)
+}, slices.Concat(record, metrics)...)...)
 
 // carried is the field tags: what a customer carries at that moment, expired assignments left out.
 type carried struct{ at time.Time }

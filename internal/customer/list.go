@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/page"
@@ -94,6 +96,19 @@ func (s *statement) expr(e filter.Expr) {
 	s.add(sql, args...)
 }
 
+// numbered is the statement with $n in the place of each ?, which is never anything else here.
+func (s *statement) numbered() (string, []any) {
+	var b strings.Builder
+	for i, part := range strings.Split(s.sql.String(), "?") {
+		if i > 0 {
+			b.WriteByte('$')
+			b.WriteString(strconv.Itoa(i))
+		}
+		b.WriteString(part)
+	}
+	return b.String(), s.args
+}
+
 func read(ctx context.Context, q postgres.Querier, tenantID int32, query Query, phase string, after page.Key, limit int) ([]row, error) {
 	direction, beyond := "ASC", ">"
 	if query.Sort.Down {
@@ -131,8 +146,20 @@ func read(ctx context.Context, q postgres.Querier, tenantID int32, query Query, 
 		s.add("c.id")
 	}
 	s.add(" "+direction+" LIMIT ?", limit)
-	var rows []row
-	if err := q.Session(ctx).Raw(s.sql.String(), s.args...).Scan(&rows).Error; err != nil {
+	sql, args := s.numbered()
+	found, err := q.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list customers: %w", err)
+	}
+	rows, err := pgx.CollectRows(found, func(one pgx.CollectableRow) (row, error) {
+		var r row
+		targets := r.targets()
+		if phase == valued {
+			targets = append(targets, &r.SortKey)
+		}
+		return r, one.Scan(targets...)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("list customers: %w", err)
 	}
 	return rows, nil
@@ -212,15 +239,25 @@ func count(ctx context.Context, q postgres.Querier, tenantID int32, query Query,
 	return nil
 }
 
-// Sorts are the customer's own fields that a list can be sorted by.
+// Sorts are the customer's own fields that a list can be sorted by: each has an index, for no depth may cost a sort.
+// More would make every write dearer for what a condition finds as well.
 func Sorts() map[string]Sort {
 	id := filter.SQL("c.id")
+	always := func(column filter.Expr, sqlType string) Sort { return Sort{Column: column, ID: id, Type: sqlType} }
+	some := func(column filter.Expr, sqlType string) Sort {
+		return Sort{Column: column, ID: id, Type: sqlType, Nullable: true}
+	}
 	return map[string]Sort{
-		"created_at": {Column: filter.SQL("c.created_at"), ID: id, Type: "timestamptz"},
-		"updated_at": {Column: filter.SQL("c.updated_at"), ID: id, Type: "timestamptz"},
-		"name":       {Column: filter.SQL("c.name"), ID: id, Type: "text"},
-		"city":       {Column: filter.SQL("c.city"), ID: id, Type: "text", Nullable: true},
-		"owner":      {Column: filter.SQL("c.owner"), ID: id, Type: "text", Nullable: true},
+		"created_at":       always(filter.SQL("c.created_at"), "timestamptz"),
+		"updated_at":       always(filter.SQL("c.updated_at"), "timestamptz"),
+		"name":             always(filter.SQL("c.name"), "text"),
+		"stage":            always(filter.SQL("c.stage"), "text"),
+		"city":             some(filter.SQL("c.city"), "text"),
+		"owner":            some(filter.SQL("c.owner"), "text"),
+		"next_birthday_on": some(filter.SQL("c.next_birthday_on"), "date"),
+		"employees":        some(filter.SQL("c.employees"), "integer"),
+		"annual_revenue":   some(filter.SQL("c.annual_revenue"), "bigint"),
+		"registered_on":    some(filter.SQL("c.registered_on"), "date"),
 	}
 }
 

@@ -172,7 +172,12 @@ func (d *Demo) fill(ctx context.Context, t tenant.Tenant, draw func() world, liv
 func (d *Demo) load(ctx context.Context, t tenant.Tenant, anchor tenant.Day, w world) error {
 	c := call(t, operator, loadChangeSet)
 	return d.s.DB.InTx(ctx, func(tx postgres.Tx) error {
-		if err := insertPeople(ctx, tx, t, anchor, w.people); err != nil {
+		people := make([]customer.Customer, len(w.people))
+		for i, p := range w.people {
+			people[i] = p.Customer
+			people[i].CreatedAt = momentAt(anchor, p.created.day, p.created.second, t.Zone)
+		}
+		if err := d.s.Customers.Load(ctx, tx, c, people); err != nil {
 			return err
 		}
 		if err := insertGoods(ctx, tx, t, anchor, w); err != nil {

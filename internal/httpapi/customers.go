@@ -11,7 +11,6 @@ import (
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/customer"
-	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/money"
@@ -25,11 +24,15 @@ type customers struct {
 }
 
 func (h customers) CreateCustomer(ctx context.Context, req apigen.CreateCustomerRequestObject) (apigen.CreateCustomerResponseObject, error) {
-	c, err := h.Customers.Create(ctx, callOf(ctx), registrationFromAPI(*req.Body))
+	r, err := registrationFromAPI(*req.Body)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.CreateCustomer201JSONResponse{Body: customerToAPI(c), Headers: apigen.CreateCustomer201ResponseHeaders{
+	c, err := h.Customers.Create(ctx, callOf(ctx), r)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.CreateCustomer201JSONResponse{Body: h.toAPI(ctx, c), Headers: apigen.CreateCustomer201ResponseHeaders{
 		ETag: etag(c.Version), Location: customerLocation(c.ID)}}, nil
 }
 
@@ -55,7 +58,7 @@ func (h customers) GetCustomerByExternalID(ctx context.Context, req apigen.GetCu
 // without raising the customer's version.
 func (h customers) shown(ctx context.Context, c customer.Customer, fields *[]apigen.CustomerField, expand *[]apigen.CustomerExpansion) (apigen.Customer, *string, error) {
 	if fields == nil && expand == nil {
-		return customerToAPI(c), etag(c.Version), nil
+		return h.toAPI(ctx, c), etag(c.Version), nil
 	}
 	list, err := h.pack(ctx, []customer.Customer{c}, or(fields, nil), or(expand, nil))
 	if err != nil {
@@ -69,11 +72,15 @@ func (h customers) PatchCustomer(ctx context.Context, req apigen.PatchCustomerRe
 	if err != nil {
 		return nil, err
 	}
-	c, err := h.Customers.Update(ctx, callOf(ctx), req.CustomerID, base, changeFromAPI(*req.Body))
+	change, err := changeFromAPI(*req.Body)
 	if err != nil {
 		return nil, err
 	}
-	return apigen.PatchCustomer200JSONResponse{Body: customerToAPI(c), Headers: apigen.PatchCustomer200ResponseHeaders{ETag: etag(c.Version)}}, nil
+	c, err := h.Customers.Update(ctx, callOf(ctx), req.CustomerID, base, change)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.PatchCustomer200JSONResponse{Body: h.toAPI(ctx, c), Headers: apigen.PatchCustomer200ResponseHeaders{ETag: etag(c.Version)}}, nil
 }
 
 func (h customers) PutCustomerByExternalID(ctx context.Context, req apigen.PutCustomerByExternalIDRequestObject) (apigen.PutCustomerByExternalIDResponseObject, error) {
@@ -81,17 +88,35 @@ func (h customers) PutCustomerByExternalID(ctx context.Context, req apigen.PutCu
 	if err != nil {
 		return nil, err
 	}
+	change, err := changeFromAPI(*req.Body)
+	if err != nil {
+		return nil, err
+	}
 	c, outcome, err := h.Customers.Put(ctx, callOf(ctx), customer.ExternalID{Source: req.Source, ID: req.ExternalID}, base,
-		or(req.Params.Undelete, false), changeFromAPI(*req.Body))
+		or(req.Params.Undelete, false), change)
 	switch {
 	case err != nil:
 		return nil, err
 	case outcome == customer.Created:
-		return apigen.PutCustomerByExternalID201JSONResponse{Body: customerToAPI(c), Headers: apigen.PutCustomerByExternalID201ResponseHeaders{
+		return apigen.PutCustomerByExternalID201JSONResponse{Body: h.toAPI(ctx, c), Headers: apigen.PutCustomerByExternalID201ResponseHeaders{
 			ETag: etag(c.Version), Location: customerLocation(c.ID)}}, nil
 	}
-	return apigen.PutCustomerByExternalID200JSONResponse{Body: customerToAPI(c),
+	return apigen.PutCustomerByExternalID200JSONResponse{Body: h.toAPI(ctx, c),
 		Headers: apigen.PutCustomerByExternalID200ResponseHeaders{ETag: etag(c.Version)}}, nil
+}
+
+func (h customers) ListCustomerStages(ctx context.Context, req apigen.ListCustomerStagesRequestObject) (apigen.ListCustomerStagesResponseObject, error) {
+	scope := []string{"customer_stages", req.CustomerID.String()}
+	r, err := h.request(ctx, req.Params.Limit, req.Params.Cursor, scope...)
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.Customers.Stages(ctx, callOf(ctx).Tenant, req.CustomerID, r)
+	if err != nil {
+		return nil, err
+	}
+	next, err := h.next(ctx, p.Next, scope...)
+	return apigen.ListCustomerStages200JSONResponse{NextCursor: next, HasMore: next != nil, Items: each(p.Items, stageMoveToAPI)}, err
 }
 
 func (h customers) DeleteCustomer(ctx context.Context, req apigen.DeleteCustomerRequestObject) (apigen.DeleteCustomerResponseObject, error) {
@@ -107,7 +132,7 @@ func (h customers) UndeleteCustomer(ctx context.Context, req apigen.UndeleteCust
 	if err != nil {
 		return nil, err
 	}
-	return apigen.UndeleteCustomer200JSONResponse{Body: customerToAPI(c), Headers: apigen.UndeleteCustomer200ResponseHeaders{ETag: etag(c.Version)}}, nil
+	return apigen.UndeleteCustomer200JSONResponse{Body: h.toAPI(ctx, c), Headers: apigen.UndeleteCustomer200ResponseHeaders{ETag: etag(c.Version)}}, nil
 }
 
 func (h customers) PutCustomerExternalID(ctx context.Context, req apigen.PutCustomerExternalIDRequestObject) (apigen.PutCustomerExternalIDResponseObject, error) {
@@ -115,7 +140,7 @@ func (h customers) PutCustomerExternalID(ctx context.Context, req apigen.PutCust
 	if err != nil {
 		return nil, err
 	}
-	return apigen.PutCustomerExternalID200JSONResponse{Body: customerToAPI(c), Headers: apigen.PutCustomerExternalID200ResponseHeaders{ETag: etag(c.Version)}}, nil
+	return apigen.PutCustomerExternalID200JSONResponse{Body: h.toAPI(ctx, c), Headers: apigen.PutCustomerExternalID200ResponseHeaders{ETag: etag(c.Version)}}, nil
 }
 
 func (h customers) DeleteCustomerExternalID(ctx context.Context, req apigen.DeleteCustomerExternalIDRequestObject) (apigen.DeleteCustomerExternalIDResponseObject, error) {
@@ -124,21 +149,35 @@ func (h customers) DeleteCustomerExternalID(ctx context.Context, req apigen.Dele
 }
 
 func (h customers) BatchCustomers(ctx context.Context, req apigen.BatchCustomersRequestObject) (apigen.BatchCustomersResponseObject, error) {
-	items := each(req.Body.Items, func(i apigen.CustomerBatchItem) customer.Item {
-		return customer.Item{ID: customer.ExternalID{Source: i.Source, ID: i.ExternalID}, Change: changeFromAPI(i.Customer)}
-	})
-	results, err := h.Customers.Batch(ctx, callOf(ctx), items)
+	call := callOf(ctx)
+	outcomes := make([]apigen.CustomerBatchOutcome, len(req.Body.Items))
+	failed := func(i int, err error) {
+		problem := toProblem(err, wantsChinese(ctx), call.RequestID, "")
+		outcomes[i] = apigen.CustomerBatchOutcome{Status: apigen.BatchStatusFailed, Problem: &problem}
+	}
+	var items []customer.Item
+	var at []int
+	for i, item := range req.Body.Items {
+		change, err := changeFromAPI(item.Customer)
+		if err != nil {
+			failed(i, err)
+			continue
+		}
+		items, at = append(items, customer.Item{ID: customer.ExternalID{Source: item.Source, ID: item.ExternalID}, Change: change}), append(at, i)
+	}
+	results, err := h.Customers.Batch(ctx, call, items)
 	if err != nil {
 		return nil, err
 	}
-	call := callOf(ctx)
-	return apigen.BatchCustomers200JSONResponse{Items: each(results, func(r customer.Result) apigen.CustomerBatchOutcome {
+	for n, r := range results {
 		if r.Err != nil {
-			problem := toProblem(r.Err, wantsChinese(ctx), call.RequestID, "")
-			return apigen.CustomerBatchOutcome{Status: apigen.BatchStatusFailed, Problem: &problem}
+			failed(at[n], r.Err)
+			continue
 		}
-		return apigen.CustomerBatchOutcome{Status: apigen.BatchStatus(r.Outcome), ID: &r.Customer.ID, Version: &r.Customer.Version}
-	})}, nil
+		outcomes[at[n]] = apigen.CustomerBatchOutcome{Status: apigen.BatchStatus(r.Outcome), ID: &r.Customer.ID, Version: &r.Customer.Version,
+			Warnings: warningsToAPI(ctx, r.Customer.Warnings)}
+	}
+	return apigen.BatchCustomers200JSONResponse{Items: outcomes}, nil
 }
 
 func (h customers) BatchGetCustomers(ctx context.Context, req apigen.BatchGetCustomersRequestObject) (apigen.BatchGetCustomersResponseObject, error) {
@@ -213,8 +252,6 @@ type search struct {
 	expand    []apigen.CustomerExpansion
 }
 
-var errBothFilters = fault.New(fault.Invalid, "filter_twice", "give filter or filter_text, not both", "filter 与 filter_text 只能二选一")
-
 func (h customers) search(ctx context.Context, s search) (apigen.CustomerPage, error) {
 	t := callOf(ctx).Tenant
 	language, err := condition.For(ctx, h.DB, t, h.now())
@@ -263,20 +300,7 @@ func (h customers) search(ctx context.Context, s search) (apigen.CustomerPage, e
 
 // condition joins the condition given and the tag parameter.
 func (s search) condition(language condition.Language) (filter.Node, filter.Expr, error) {
-	var node filter.Node
-	var err error
-	switch {
-	case s.text != "" && s.tree != nil:
-		return nil, filter.Expr{}, errBothFilters.At("/filter_text", "filter_twice", errBothFilters.Message)
-	case s.text != "":
-		if node, _, err = language.Catalogue.CompileText(s.text, language.Env); err != nil && s.parameter != "" {
-			return nil, filter.Expr{}, filter.InParameter(err, s.parameter)
-		}
-		err = below(err, "/filter_text")
-	case s.tree != nil:
-		node, _, err = language.Catalogue.CompileJSON(s.tree, language.Env)
-		err = below(err, "/filter")
-	}
+	node, err := readCondition(language, s.text, s.tree, s.parameter)
 	if err != nil {
 		return nil, filter.Expr{}, err
 	}
@@ -295,85 +319,7 @@ func (s search) condition(language condition.Language) (filter.Node, filter.Expr
 	return node, where, err
 }
 
-// below puts the places of a fault below a member of the body.
-func below(err error, prefix string) error {
-	if f := fault.Of(err); f != nil {
-		return f.Below(prefix)
-	}
-	return err
-}
-
-func (h customers) ListFilterFields(ctx context.Context, _ apigen.ListFilterFieldsRequestObject) (apigen.ListFilterFieldsResponseObject, error) {
-	language, err := condition.For(ctx, h.DB, callOf(ctx).Tenant, h.now())
-	if err != nil {
-		return nil, err
-	}
-	return apigen.ListFilterFields200JSONResponse{Items: each(language.Catalogue.Describe(language.Env), func(e filter.Entry) apigen.FilterField {
-		f := apigen.FilterField{Name: e.Name, Type: string(e.Type), Label: preferred(ctx, e.Label), Unit: set(e.Unit),
-			Operators: each(e.Operators, func(o filter.Op) string { return string(o) })}
-		if e.Choices != nil {
-			f.Choices = &e.Choices
-		}
-		if len(e.Operators) > 0 {
-			f.Example = ptr(filter.Leaf{Field: e.Name, Op: e.Operators[0], Values: []filter.Value{e.Example}}.Text())
-		}
-		return f
-	})}, nil
-}
-
 func customerLocation(id uuid.UUID) *string { return ptr("/v1/customers/" + id.String()) }
-
-func customerToAPI(c customer.Customer) apigen.Customer {
-	ids := each(c.ExternalIDs, func(e customer.ExternalID) apigen.ExternalIdentity {
-		return apigen.ExternalIdentity{Source: e.Source, ExternalID: e.ID}
-	})
-	out := apigen.Customer{ID: c.ID, Version: c.Version, Kind: apigen.CustomerKind(c.Kind), Name: c.Name,
-		Stage: ptr(apigen.CustomerStage(c.Stage)), Owner: set(c.Owner), Country: set(c.Country), Province: set(c.Province),
-		City: set(c.City), Industry: set(c.Industry), ExternalIds: &ids, CreatedAt: &c.CreatedAt, UpdatedAt: &c.UpdatedAt,
-		DeletedAt: utc(c.DeletedAt)}
-	if c.Source != (customer.Source{}) {
-		out.Source = &apigen.CustomerSource{Channel: apigen.SourceChannel(c.Source.Channel), Detail: set(c.Source.Detail),
-			Campaign: set(c.Source.Campaign)}
-	}
-	return out
-}
-
-func sourceFromAPI(s apigen.CustomerSource) customer.Source {
-	return customer.Source{Channel: string(s.Channel), Detail: or(s.Detail, ""), Campaign: or(s.Campaign, "")}
-}
-
-func sourceChangeFromAPI(s apigen.CustomerSourcePatch) customer.SourceChange {
-	c := customer.SourceChange{Detail: field(s.Detail, same[string]), Campaign: field(s.Campaign, same[string])}
-	if s.Channel != nil {
-		c.Channel = ptr(string(*s.Channel))
-	}
-	return c
-}
-
-func registrationFromAPI(b apigen.CustomerCreate) customer.Registration {
-	r := customer.Registration{Kind: customer.Kind(b.Kind), Name: b.Name, Stage: customer.Stage(or(b.Stage, "")), Owner: or(b.Owner, ""),
-		Country: or(b.Country, ""), Province: or(b.Province, ""), City: or(b.City, ""), Industry: or(b.Industry, ""),
-		ExternalIDs: each(or(b.ExternalIds, nil), func(e apigen.ExternalIdentity) customer.ExternalID {
-			return customer.ExternalID{Source: e.Source, ID: e.ExternalID}
-		})}
-	if b.Source != nil {
-		r.Source = sourceFromAPI(*b.Source)
-	}
-	return r
-}
-
-func changeFromAPI(b apigen.CustomerPatch) customer.Change {
-	c := customer.Change{Name: b.Name, Source: field(b.Source, sourceChangeFromAPI), Owner: field(b.Owner, same[string]),
-		Country: field(b.Country, same[string]), Province: field(b.Province, same[string]), City: field(b.City, same[string]),
-		Industry: field(b.Industry, same[string])}
-	if b.Kind != nil {
-		c.Kind = ptr(customer.Kind(*b.Kind))
-	}
-	if b.Stage != nil {
-		c.Stage = ptr(customer.Stage(*b.Stage))
-	}
-	return c
-}
 
 // metricsToAPI shows metrics, and what is owed today.
 func metricsToAPI(m metric.Metrics, o metric.Overdue, currency string) apigen.Metrics {

@@ -21,7 +21,7 @@ func (h customers) pack(ctx context.Context, list []customer.Customer, fields []
 	if err := mayRead(ctx, each(expand, func(e apigen.CustomerExpansion) string { return string(e) })...); err != nil {
 		return nil, err
 	}
-	items := each(list, customerToAPI)
+	items := each(list, func(c customer.Customer) apigen.Customer { return h.toAPI(ctx, c) })
 	if len(items) == 0 {
 		return items, nil
 	}
@@ -82,7 +82,10 @@ func mayRead(ctx context.Context, names ...string) error {
 	for _, name := range names {
 		resource, _, _ := strings.Cut(name, ".")
 		switch resource {
-		case "scores", "tiers", "tags":
+		case "orders": // transactions of any status
+			resource = "transactions"
+			fallthrough
+		case "scores", "tiers", "tags", "transactions":
 			if err := demand(p, resource+":read"); err != nil {
 				return err
 			}
@@ -98,13 +101,22 @@ func leaveAway(c *apigen.Customer, fields []apigen.CustomerField) {
 			forget()
 		}
 	}
+	drop("aliases", func() { c.Aliases = nil })
 	drop("stage", func() { c.Stage = nil })
 	drop("source", func() { c.Source = nil })
 	drop("owner", func() { c.Owner = nil })
+	drop("departments", func() { c.Departments = nil })
 	drop("country", func() { c.Country = nil })
 	drop("province", func() { c.Province = nil })
 	drop("city", func() { c.City = nil })
+	drop("district", func() { c.District = nil })
 	drop("industry", func() { c.Industry = nil })
+	drop("industry_scheme", func() { c.IndustryScheme = nil })
+	drop("industry_code", func() { c.IndustryCode = nil })
+	drop("person", func() { c.Person = nil })
+	drop("company", func() { c.Company = nil })
+	drop("given", func() { c.Given = nil })
+	drop("attributes", func() { c.Attributes = nil })
 	drop("external_ids", func() { c.ExternalIds = nil })
 	drop("created_at", func() { c.CreatedAt = nil })
 	drop("updated_at", func() { c.UpdatedAt = nil })

@@ -63,6 +63,7 @@ type handlers struct {
 	service
 	tenants
 	customers
+	filters
 	transactions
 	products
 	tags
@@ -115,6 +116,7 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		service:      service{s.DB, cfg.Verifier},
 		tenants:      tenants{lists, s.Tenants, s.Transactions, cfg.Now},
 		customers:    customers{lists, s, cfg.Now},
+		filters:      filters{s, cfg.Now},
 		transactions: transactions{lists, s.Transactions, s.Customers, cfg.Now},
 		products:     products{lists, s.Products},
 		tags:         tags{lists, s.Tags},

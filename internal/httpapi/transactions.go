@@ -208,7 +208,7 @@ func transactionChangeFromAPI(b apigen.TransactionPatch) (transaction.Change, er
 		Items: field(b.Items, func(items []apigen.TransactionItemInput) []transaction.ItemDraft { return itemsFromAPI(&v, items) }),
 		Units: field(b.Units, same[int]), PaymentMethod: field(b.PaymentMethod, methodFromAPI), Channel: field(b.Channel, same[string]),
 		Store:      field(b.Store, same[string]),
-		Attributes: field(b.Attributes, attributesFromAPI),
+		Attributes: field(b.Attributes, attributeChangesFromAPI),
 		Delivery: field(b.Delivery, func(d apigen.DeliveryPatch) transaction.DeliveryChange {
 			return transaction.DeliveryChange{Carrier: field(d.Carrier, same[string]), TrackingNumber: field(d.TrackingNumber, same[string]),
 				ShippedAt: field(d.ShippedAt, same[time.Time]), DeliveredAt: field(d.DeliveredAt, same[time.Time])}
@@ -219,8 +219,8 @@ func transactionChangeFromAPI(b apigen.TransactionPatch) (transaction.Change, er
 	return c, v.Err()
 }
 
-// attributesFromAPI reads a merge patch of attributes; null takes one away.
-func attributesFromAPI(a apigen.AttributesPatch) map[string]any {
+// attributeChangesFromAPI reads a merge patch of attributes; null takes one away.
+func attributeChangesFromAPI(a apigen.AttributesPatch) map[string]any {
 	change := make(map[string]any, len(a))
 	for name, value := range a {
 		change[name] = or(value, nil)

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/metric"
@@ -39,7 +40,7 @@ type bench struct {
 func services(t testing.TB, db *postgres.DB) (*jobs.Service, *importer.Service) {
 	work, err := jobs.NewService(db, tenant.NewService(db, time.Now), slog.New(slog.DiscardHandler), time.Now)
 	require.NoError(t, err)
-	return work, importer.NewService(db, work, time.Now)
+	return work, importer.NewService(db, work, customer.NewService(db, time.Now), time.Now)
 }
 
 // shared is the worker of the package's own database.

@@ -204,8 +204,8 @@ type outcome struct {
 	touched []uuid.UUID // customers that were made or changed, or whose metrics were
 }
 
-func (o *outcome) refuse(e RowError) {
-	o.errs = append(o.errs, e)
+func (o *outcome) refuse(errs ...RowError) {
+	o.errs = append(o.errs, errs...)
 	o.Failed++
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
@@ -50,27 +49,6 @@ func Of(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID
 		return nil, fmt.Errorf("read the tags of %d customers: %w", len(ids), err)
 	}
 	return found, nil
-}
-
-// lockCustomer keeps others from changing the customer and its tags until the transaction ends.
-func lockCustomer(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) (holder, error) {
-	h := holder{ID: id}
-	err := tx.QueryRow(ctx, `SELECT version FROM customers
-		WHERE tenant_id = $1 AND id = $2 AND deleted_at IS NULL AND merged_into IS NULL FOR NO KEY UPDATE`, tenantID, id).Scan(&h.Version)
-	switch {
-	case postgres.IsNone(err):
-		return holder{}, customer.ErrNotFound
-	case err != nil:
-		return holder{}, fmt.Errorf("lock customer %s: %w", id, err)
-	}
-	return h, nil
-}
-
-// lockCustomers is lockCustomer for those of ids that exist, in ascending order.
-func lockCustomers(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.UUID) ([]uuid.UUID, error) {
-	return scanIDs(tx.Query(ctx, `SELECT id FROM customers
-		WHERE tenant_id = $1 AND id = ANY($2) AND deleted_at IS NULL AND merged_into IS NULL
-		ORDER BY id FOR NO KEY UPDATE`, tenantID, ids))
 }
 
 func scanIDs(rows pgx.Rows, err error) ([]uuid.UUID, error) {

@@ -89,6 +89,10 @@ func (w *world) instant() time.Time {
 	return at.Add(time.Duration(w.rng.IntN(24*3600)) * time.Second).UTC()
 }
 
+func (w *world) status() transaction.Status {
+	return transaction.Status(transaction.Statuses[w.rng.IntN(len(transaction.Statuses))])
+}
+
 func (w *world) amount() money.Money {
 	m := money.Money{Minor: w.rng.Int64N(50_000), Currency: "CNY"}
 	if w.rng.IntN(4) == 0 {
@@ -118,7 +122,7 @@ func (w *world) refused(err error) bool {
 func (w *world) create() {
 	amount := w.amount()
 	at := w.instant()
-	c := transaction.Creation{CustomerID: &w.who, Status: transaction.Statuses[w.rng.IntN(len(transaction.Statuses))],
+	c := transaction.Creation{CustomerID: &w.who, Status: w.status(),
 		Moment: transaction.Moment{At: &at}, Amount: &amount}
 	o := &order{status: c.Status, at: at, minor: amount.Minor, currency: amount.Currency, back: map[uuid.UUID]back{}, bills: map[uuid.UUID]bill{}}
 	if w.rng.IntN(2) == 0 {
@@ -139,7 +143,8 @@ func (w *world) edit(o *order) {
 	after := *o
 	switch w.rng.IntN(5) {
 	case 0:
-		c.Status, c.Reason = &transaction.Statuses[w.rng.IntN(len(transaction.Statuses))], "correction"
+		status := w.status()
+		c.Status, c.Reason = &status, "correction"
 		after.status = *c.Status
 	case 1:
 		m := w.amount()

@@ -43,6 +43,42 @@ func (e BatchStatus) Valid() bool {
 	}
 }
 
+// Defines values for BirthdayCalendar.
+const (
+	BirthdayCalendarLunar BirthdayCalendar = "lunar"
+	BirthdayCalendarSolar BirthdayCalendar = "solar"
+)
+
+// Valid indicates whether the value is a known member of the BirthdayCalendar enum.
+func (e BirthdayCalendar) Valid() bool {
+	switch e {
+	case BirthdayCalendarLunar:
+		return true
+	case BirthdayCalendarSolar:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for BirthdayGivenCalendar.
+const (
+	BirthdayGivenCalendarLunar BirthdayGivenCalendar = "lunar"
+	BirthdayGivenCalendarSolar BirthdayGivenCalendar = "solar"
+)
+
+// Valid indicates whether the value is a known member of the BirthdayGivenCalendar enum.
+func (e BirthdayGivenCalendar) Valid() bool {
+	switch e {
+	case BirthdayGivenCalendarLunar:
+		return true
+	case BirthdayGivenCalendarSolar:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CalibrationUnitsTime.
 const (
 	CalibrationUnitsTimeWeek CalibrationUnitsTime = "week"
@@ -84,23 +120,38 @@ func (e CustomerExpansion) Valid() bool {
 
 // Defines values for CustomerField.
 const (
-	CustomerFieldCity        CustomerField = "city"
-	CustomerFieldCountry     CustomerField = "country"
-	CustomerFieldCreatedAt   CustomerField = "created_at"
-	CustomerFieldDeletedAt   CustomerField = "deleted_at"
-	CustomerFieldExternalIds CustomerField = "external_ids"
-	CustomerFieldIndustry    CustomerField = "industry"
-	CustomerFieldOwner       CustomerField = "owner"
-	CustomerFieldProvince    CustomerField = "province"
-	CustomerFieldSource      CustomerField = "source"
-	CustomerFieldStage       CustomerField = "stage"
-	CustomerFieldUpdatedAt   CustomerField = "updated_at"
+	CustomerFieldAliases        CustomerField = "aliases"
+	CustomerFieldAttributes     CustomerField = "attributes"
+	CustomerFieldCity           CustomerField = "city"
+	CustomerFieldCompany        CustomerField = "company"
+	CustomerFieldCountry        CustomerField = "country"
+	CustomerFieldCreatedAt      CustomerField = "created_at"
+	CustomerFieldDeletedAt      CustomerField = "deleted_at"
+	CustomerFieldDepartments    CustomerField = "departments"
+	CustomerFieldDistrict       CustomerField = "district"
+	CustomerFieldExternalIds    CustomerField = "external_ids"
+	CustomerFieldGiven          CustomerField = "given"
+	CustomerFieldIndustry       CustomerField = "industry"
+	CustomerFieldIndustryCode   CustomerField = "industry_code"
+	CustomerFieldIndustryScheme CustomerField = "industry_scheme"
+	CustomerFieldOwner          CustomerField = "owner"
+	CustomerFieldPerson         CustomerField = "person"
+	CustomerFieldProvince       CustomerField = "province"
+	CustomerFieldSource         CustomerField = "source"
+	CustomerFieldStage          CustomerField = "stage"
+	CustomerFieldUpdatedAt      CustomerField = "updated_at"
 )
 
 // Valid indicates whether the value is a known member of the CustomerField enum.
 func (e CustomerField) Valid() bool {
 	switch e {
+	case CustomerFieldAliases:
+		return true
+	case CustomerFieldAttributes:
+		return true
 	case CustomerFieldCity:
+		return true
+	case CustomerFieldCompany:
 		return true
 	case CustomerFieldCountry:
 		return true
@@ -108,11 +159,23 @@ func (e CustomerField) Valid() bool {
 		return true
 	case CustomerFieldDeletedAt:
 		return true
+	case CustomerFieldDepartments:
+		return true
+	case CustomerFieldDistrict:
+		return true
 	case CustomerFieldExternalIds:
+		return true
+	case CustomerFieldGiven:
 		return true
 	case CustomerFieldIndustry:
 		return true
+	case CustomerFieldIndustryCode:
+		return true
+	case CustomerFieldIndustryScheme:
+		return true
 	case CustomerFieldOwner:
+		return true
+	case CustomerFieldPerson:
 		return true
 	case CustomerFieldProvince:
 		return true
@@ -232,6 +295,69 @@ func (e DeliveryState) Valid() bool {
 	}
 }
 
+// Defines values for Education.
+const (
+	EducationAssociate  Education = "associate"
+	EducationBachelor   Education = "bachelor"
+	EducationDoctorate  Education = "doctorate"
+	EducationJuniorHigh Education = "junior_high"
+	EducationMaster     Education = "master"
+	EducationOther      Education = "other"
+	EducationPrimary    Education = "primary"
+	EducationSeniorHigh Education = "senior_high"
+	EducationVocational Education = "vocational"
+)
+
+// Valid indicates whether the value is a known member of the Education enum.
+func (e Education) Valid() bool {
+	switch e {
+	case EducationAssociate:
+		return true
+	case EducationBachelor:
+		return true
+	case EducationDoctorate:
+		return true
+	case EducationJuniorHigh:
+		return true
+	case EducationMaster:
+		return true
+	case EducationOther:
+		return true
+	case EducationPrimary:
+		return true
+	case EducationSeniorHigh:
+		return true
+	case EducationVocational:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Gender.
+const (
+	GenderFemale  Gender = "female"
+	GenderMale    Gender = "male"
+	GenderOther   Gender = "other"
+	GenderUnknown Gender = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the Gender enum.
+func (e Gender) Valid() bool {
+	switch e {
+	case GenderFemale:
+		return true
+	case GenderMale:
+		return true
+	case GenderOther:
+		return true
+	case GenderUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk      HealthStatus = "ok"
@@ -259,6 +385,24 @@ const (
 func (e ImportFormat) Valid() bool {
 	switch e {
 	case ImportFormatCsv:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportRegistrationCheck.
+const (
+	ImportRegistrationCheckRefuse ImportRegistrationCheck = "refuse"
+	ImportRegistrationCheckWarn   ImportRegistrationCheck = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ImportRegistrationCheck enum.
+func (e ImportRegistrationCheck) Valid() bool {
+	switch e {
+	case ImportRegistrationCheckRefuse:
+		return true
+	case ImportRegistrationCheckWarn:
 		return true
 	default:
 		return false
@@ -298,6 +442,24 @@ func (e ImportCreateFormat) Valid() bool {
 	}
 }
 
+// Defines values for ImportCreateRegistrationCheck.
+const (
+	ImportCreateRegistrationCheckRefuse ImportCreateRegistrationCheck = "refuse"
+	ImportCreateRegistrationCheckWarn   ImportCreateRegistrationCheck = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ImportCreateRegistrationCheck enum.
+func (e ImportCreateRegistrationCheck) Valid() bool {
+	switch e {
+	case ImportCreateRegistrationCheckRefuse:
+		return true
+	case ImportCreateRegistrationCheckWarn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ImportEncoding.
 const (
 	ImportEncodingGb18030 ImportEncoding = "gb18030"
@@ -310,6 +472,24 @@ func (e ImportEncoding) Valid() bool {
 	case ImportEncodingGb18030:
 		return true
 	case ImportEncodingUTF8:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportErrorSeverity.
+const (
+	ImportErrorSeverityError   ImportErrorSeverity = "error"
+	ImportErrorSeverityWarning ImportErrorSeverity = "warning"
+)
+
+// Valid indicates whether the value is a known member of the ImportErrorSeverity enum.
+func (e ImportErrorSeverity) Valid() bool {
+	switch e {
+	case ImportErrorSeverityError:
+		return true
+	case ImportErrorSeverityWarning:
 		return true
 	default:
 		return false
@@ -361,6 +541,51 @@ func (e ImportType) Valid() bool {
 	case ImportTypeCustomers:
 		return true
 	case ImportTypeTransactions:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IncomeBand.
+const (
+	IncomeBandHigh        IncomeBand = "high"
+	IncomeBandLow         IncomeBand = "low"
+	IncomeBandLowerMiddle IncomeBand = "lower_middle"
+	IncomeBandMiddle      IncomeBand = "middle"
+	IncomeBandUpperMiddle IncomeBand = "upper_middle"
+)
+
+// Valid indicates whether the value is a known member of the IncomeBand enum.
+func (e IncomeBand) Valid() bool {
+	switch e {
+	case IncomeBandHigh:
+		return true
+	case IncomeBandLow:
+		return true
+	case IncomeBandLowerMiddle:
+		return true
+	case IncomeBandMiddle:
+		return true
+	case IncomeBandUpperMiddle:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IndustryScheme.
+const (
+	IndustrySchemeGbt4754 IndustryScheme = "gbt4754"
+	IndustrySchemeIsic    IndustryScheme = "isic"
+)
+
+// Valid indicates whether the value is a known member of the IndustryScheme enum.
+func (e IndustryScheme) Valid() bool {
+	switch e {
+	case IndustrySchemeGbt4754:
+		return true
+	case IndustrySchemeIsic:
 		return true
 	default:
 		return false
@@ -628,14 +853,18 @@ func (e ScoreParamsPatchFamily) Valid() bool {
 // Defines values for SourceChannel.
 const (
 	SourceChannelAdvertising SourceChannel = "advertising"
+	SourceChannelEmail       SourceChannel = "email"
 	SourceChannelEvent       SourceChannel = "event"
 	SourceChannelExhibition  SourceChannel = "exhibition"
+	SourceChannelForm        SourceChannel = "form"
 	SourceChannelImport      SourceChannel = "import"
 	SourceChannelOther       SourceChannel = "other"
 	SourceChannelPhone       SourceChannel = "phone"
 	SourceChannelReferral    SourceChannel = "referral"
+	SourceChannelResearch    SourceChannel = "research"
 	SourceChannelSocial      SourceChannel = "social"
 	SourceChannelStore       SourceChannel = "store"
+	SourceChannelSystem      SourceChannel = "system"
 	SourceChannelThirdParty  SourceChannel = "third_party"
 	SourceChannelVisit       SourceChannel = "visit"
 	SourceChannelWebsite     SourceChannel = "website"
@@ -646,9 +875,13 @@ func (e SourceChannel) Valid() bool {
 	switch e {
 	case SourceChannelAdvertising:
 		return true
+	case SourceChannelEmail:
+		return true
 	case SourceChannelEvent:
 		return true
 	case SourceChannelExhibition:
+		return true
+	case SourceChannelForm:
 		return true
 	case SourceChannelImport:
 		return true
@@ -658,15 +891,46 @@ func (e SourceChannel) Valid() bool {
 		return true
 	case SourceChannelReferral:
 		return true
+	case SourceChannelResearch:
+		return true
 	case SourceChannelSocial:
 		return true
 	case SourceChannelStore:
+		return true
+	case SourceChannelSystem:
 		return true
 	case SourceChannelThirdParty:
 		return true
 	case SourceChannelVisit:
 		return true
 	case SourceChannelWebsite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StageMoveFrom.
+const (
+	StageMoveFromActive   StageMoveFrom = "active"
+	StageMoveFromDormant  StageMoveFrom = "dormant"
+	StageMoveFromLead     StageMoveFrom = "lead"
+	StageMoveFromLost     StageMoveFrom = "lost"
+	StageMoveFromProspect StageMoveFrom = "prospect"
+)
+
+// Valid indicates whether the value is a known member of the StageMoveFrom enum.
+func (e StageMoveFrom) Valid() bool {
+	switch e {
+	case StageMoveFromActive:
+		return true
+	case StageMoveFromDormant:
+		return true
+	case StageMoveFromLead:
+		return true
+	case StageMoveFromLost:
+		return true
+	case StageMoveFromProspect:
 		return true
 	default:
 		return false
@@ -877,6 +1141,43 @@ type AttributesPatch map[string]*interface{}
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
 
+// Birthday Example: {"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988}
+type Birthday struct {
+	// Age Completed years today, where the year is known.
+	Age       *int             `json:"age,omitempty"`
+	Calendar  BirthdayCalendar `json:"calendar"`
+	Day       int              `json:"day"`
+	LeapMonth *bool            `json:"leap_month,omitempty"`
+	Month     int              `json:"month"`
+
+	// NextOn The next day on which it is kept, solar, today included, in the tenant's zone.
+	NextOn openapi_types.Date `json:"next_on"`
+
+	// SolarDate The solar day of birth, where the year is known.
+	SolarDate *openapi_types.Date `json:"solar_date,omitempty"`
+	Year      *int                `json:"year,omitempty"`
+}
+
+// BirthdayCalendar defines model for Birthday.Calendar.
+type BirthdayCalendar string
+
+// BirthdayGiven A day of the solar (公历) or lunar (农历) calendar, given as a whole; leave the year away where it is not known. Without
+// one, the 30th of a lunar month is kept on the 29th where the month is short, and a leap month's day in the plain month.
+//
+// Example: {"calendar":"lunar","day":15,"month":8,"year":1988}
+type BirthdayGiven struct {
+	Calendar BirthdayGivenCalendar `json:"calendar"`
+	Day      int                   `json:"day"`
+
+	// LeapMonth Whether the month is a leap month (闰月), lunar only.
+	LeapMonth *bool `json:"leap_month,omitempty"`
+	Month     int   `json:"month"`
+	Year      *int  `json:"year,omitempty"`
+}
+
+// BirthdayGivenCalendar defines model for BirthdayGiven.Calendar.
+type BirthdayGivenCalendar string
+
 // Calibration defines model for Calibration.
 type Calibration struct {
 	// Diagnostics What is worth knowing about the fit; empty when all is well.
@@ -920,8 +1221,53 @@ type ChangeSetItemPage struct {
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
 
+// CompanyDetails Only on a customer of kind `company`.
+//
+// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
+type CompanyDetails struct {
+	// AnnualRevenue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AnnualRevenue      *Money              `json:"annual_revenue,omitempty"`
+	BusinessScope      *string             `json:"business_scope,omitempty"`
+	Employees          *int32              `json:"employees,omitempty"`
+	LegalName          *string             `json:"legal_name,omitempty"`
+	RegisteredOn       *openapi_types.Date `json:"registered_on,omitempty"`
+	RegistrationNumber *string             `json:"registration_number,omitempty"`
+
+	// RegistrationScheme What the number is.
+	RegistrationScheme *string `json:"registration_scheme,omitempty"`
+
+	// RegistrationValid Whether the number passes the check of its scheme; absent where there is none. Only an import that was told to warn keeps one that does not.
+	RegistrationValid *bool `json:"registration_valid,omitempty"`
+}
+
+// CompanyPatch Merged member by member; null clears one.
+//
+// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
+type CompanyPatch struct {
+	AnnualRevenue      nullable.Nullable[Money]              `json:"annual_revenue,omitempty"`
+	BusinessScope      nullable.Nullable[string]             `json:"business_scope,omitempty"`
+	Employees          nullable.Nullable[int32]              `json:"employees,omitempty"`
+	LegalName          nullable.Nullable[string]             `json:"legal_name,omitempty"`
+	RegisteredOn       nullable.Nullable[openapi_types.Date] `json:"registered_on,omitempty"`
+	RegistrationNumber nullable.Nullable[string]             `json:"registration_number,omitempty"`
+
+	// RegistrationScheme What the number is: `uscc` (China's unified social credit code, checked), or any other short name (`duns`, `ein`, `vat`,
+	// `uen`, `other`), whose numbers are kept as sent, in capitals. `uscc` unless told, where the country is CN or absent.
+	RegistrationScheme nullable.Nullable[string] `json:"registration_scheme,omitempty"`
+}
+
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 // `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+//
+// In place of `field` a leaf can have a function of a source's facts:
+// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+// `where` is a condition over one fact.
+//
 // At most 10 deep, with 200 leaves.
 //
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -929,16 +1275,46 @@ type Condition = json.RawMessage
 
 // Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Customer struct {
+	// Aliases Other names, such as old ones; searches find them.
+	Aliases *[]string `json:"aliases,omitempty"`
+
+	// Attributes Your own fields by their keys.
+	Attributes *map[string]interface{} `json:"attributes,omitempty"`
+
+	// City In China the short name, 杭州.
 	City *string `json:"city,omitempty"`
 
+	// Company Only on a customer of kind `company`.
+	//
+	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
+	Company *CompanyDetails `json:"company,omitempty"`
+
 	// Country ISO 3166-1 alpha-2 code.
-	Country     *string             `json:"country,omitempty"`
-	CreatedAt   *time.Time          `json:"created_at,omitempty"`
-	DeletedAt   *time.Time          `json:"deleted_at,omitempty"`
+	Country   *string    `json:"country,omitempty"`
+	CreatedAt *time.Time `json:"created_at,omitempty"`
+	DeletedAt *time.Time `json:"deleted_at,omitempty"`
+
+	// Departments Labels of the departments that look after the customer.
+	Departments *[]string `json:"departments,omitempty"`
+
+	// District In China the full name, 西湖区.
+	District    *string             `json:"district,omitempty"`
 	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	ID          openapi_types.UUID  `json:"id"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
+
+	// Given What was sent where another form of it is stored, by the name of the member: `{"city": "杭州市"}` beside the stored
+	// `杭州`. Absent when everything is stored as it was sent.
+	Given *map[string]string `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+
+	// Industry A label.
+	Industry *string `json:"industry,omitempty"`
+
+	// IndustryCode The code in that classification.
+	IndustryCode *string `json:"industry_code,omitempty"`
+
+	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
+	Kind           CustomerKind    `json:"kind"`
 
 	// Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
 	//
@@ -948,7 +1324,14 @@ type Customer struct {
 	Name    string   `json:"name"`
 
 	// Owner Who looks after the customer.
-	Owner    *string         `json:"owner,omitempty"`
+	Owner *string `json:"owner,omitempty"`
+
+	// Person Only on a customer of kind `person`.
+	//
+	// Example: {"birthday":{"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988},"education":"bachelor","gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"],"style":"简约"}}
+	Person *PersonDetails `json:"person,omitempty"`
+
+	// Province In China the short name, 浙江.
 	Province *string         `json:"province,omitempty"`
 	Scores   *[]ScoreSummary `json:"scores,omitempty"`
 	Source   *CustomerSource `json:"source,omitempty"`
@@ -961,7 +1344,15 @@ type Customer struct {
 
 	// Version Raised by each change of the customer's own fields.
 	Version int64 `json:"version"`
+
+	// Warnings What was odd about the write that this answers, and let pass; never in reads.
+	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
+
+// CustomerAttributes Your own fields by their keys; merged key by key, and null removes one.
+//
+// Example: {"member_card":"VIP-0042"}
+type CustomerAttributes = json.RawMessage
 
 // CustomerBatch defines model for CustomerBatch.
 type CustomerBatch struct {
@@ -995,6 +1386,9 @@ type CustomerBatchOutcome struct {
 	Problem *Problem    `json:"problem,omitempty"`
 	Status  BatchStatus `json:"status"`
 	Version *int64      `json:"version,omitempty"`
+
+	// Warnings What was odd and let pass.
+	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
 // CustomerBatchResult defines model for CustomerBatchResult.
@@ -1004,18 +1398,43 @@ type CustomerBatchResult struct {
 
 // CustomerCreate defines model for CustomerCreate.
 type CustomerCreate struct {
-	City        *string             `json:"city,omitempty"`
-	Country     *string             `json:"country,omitempty"`
-	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
-	Name        string              `json:"name"`
-	Owner       *string             `json:"owner,omitempty"`
-	Province    *string             `json:"province,omitempty"`
-	Source      *CustomerSource     `json:"source,omitempty"`
+	Aliases *[]string `json:"aliases,omitempty"`
+
+	// Attributes Your own fields by their keys; merged key by key, and null removes one.
+	//
+	// Example: {"member_card":"VIP-0042"}
+	Attributes *CustomerAttributes `json:"attributes,omitempty"`
+	City       *string             `json:"city,omitempty"`
+
+	// Company Merged member by member; null clears one.
+	//
+	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
+	Company      *CompanyPatch       `json:"company,omitempty"`
+	Country      *string             `json:"country,omitempty"`
+	Departments  *[]string           `json:"departments,omitempty"`
+	District     *string             `json:"district,omitempty"`
+	ExternalIds  *[]ExternalIdentity `json:"external_ids,omitempty"`
+	Industry     *string             `json:"industry,omitempty"`
+	IndustryCode *string             `json:"industry_code,omitempty"`
+
+	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
+	Kind           CustomerKind    `json:"kind"`
+	Name           string          `json:"name"`
+	Owner          *string         `json:"owner,omitempty"`
+
+	// Person Merged member by member; null clears one.
+	//
+	// Example: {"birthday":{"calendar":"lunar","day":15,"month":8,"year":1988},"gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"]}}
+	Person   *PersonPatch    `json:"person,omitempty"`
+	Province *string         `json:"province,omitempty"`
+	Source   *CustomerSource `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
+
+	// StageReason Why the customer is in this stage, for the history.
+	StageReason *string `json:"stage_reason,omitempty"`
 }
 
 // CustomerExpansion defines model for CustomerExpansion.
@@ -1045,17 +1464,36 @@ type CustomerPage struct {
 
 // CustomerPatch defines model for CustomerPatch.
 type CustomerPatch struct {
-	City     nullable.Nullable[string]              `json:"city,omitempty"`
-	Country  nullable.Nullable[string]              `json:"country,omitempty"`
-	Industry nullable.Nullable[string]              `json:"industry,omitempty"`
-	Kind     *CustomerKind                          `json:"kind,omitempty"`
-	Name     *string                                `json:"name,omitempty"`
-	Owner    nullable.Nullable[string]              `json:"owner,omitempty"`
-	Province nullable.Nullable[string]              `json:"province,omitempty"`
-	Source   nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
+	// AddAliases Adds other names to those there are, such as the old name in the call that changes it.
+	AddAliases *[]string `json:"add_aliases,omitempty"`
+
+	// Aliases Replaces all other names.
+	Aliases     nullable.Nullable[[]string]           `json:"aliases,omitempty"`
+	Attributes  nullable.Nullable[CustomerAttributes] `json:"attributes,omitempty"`
+	City        nullable.Nullable[string]             `json:"city,omitempty"`
+	Company     nullable.Nullable[CompanyPatch]       `json:"company,omitempty"`
+	Country     nullable.Nullable[string]             `json:"country,omitempty"`
+	Departments nullable.Nullable[[]string]           `json:"departments,omitempty"`
+	District    nullable.Nullable[string]             `json:"district,omitempty"`
+
+	// Industry A label; taken from the code where none is sent.
+	Industry nullable.Nullable[string] `json:"industry,omitempty"`
+
+	// IndustryCode A section (I), division (65), group (651) or class (6510).
+	IndustryCode   nullable.Nullable[string]              `json:"industry_code,omitempty"`
+	IndustryScheme nullable.Nullable[IndustryScheme]      `json:"industry_scheme,omitempty"`
+	Kind           *CustomerKind                          `json:"kind,omitempty"`
+	Name           *string                                `json:"name,omitempty"`
+	Owner          nullable.Nullable[string]              `json:"owner,omitempty"`
+	Person         nullable.Nullable[PersonPatch]         `json:"person,omitempty"`
+	Province       nullable.Nullable[string]              `json:"province,omitempty"`
+	Source         nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
+
+	// StageReason Why the stage moves, for the history; it says nothing where the stage stays.
+	StageReason *string `json:"stage_reason,omitempty"`
 }
 
 // CustomerSearch defines model for CustomerSearch.
@@ -1066,6 +1504,14 @@ type CustomerSearch struct {
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -1084,7 +1530,8 @@ type CustomerSearchTotal string
 type CustomerSource struct {
 	Campaign *string `json:"campaign,omitempty"`
 
-	// Channel How the customer was won.
+	// Channel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+	// yours such as an older CRM, `third_party` bought data or reports.
 	Channel SourceChannel `json:"channel"`
 
 	// Detail Which shop, page, partner.
@@ -1095,7 +1542,8 @@ type CustomerSource struct {
 type CustomerSourcePatch struct {
 	Campaign nullable.Nullable[string] `json:"campaign,omitempty"`
 
-	// Channel How the customer was won.
+	// Channel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+	// yours such as an older CRM, `third_party` bought data or reports.
 	Channel *SourceChannel            `json:"channel,omitempty"`
 	Detail  nullable.Nullable[string] `json:"detail,omitempty"`
 }
@@ -1169,6 +1617,9 @@ type Diagnostic struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 }
+
+// Education The highest level: 小学, 初中, 高中, 中职 (中专, 技校), 大专, 本科, 硕士, 博士, 其他 (GB/T 4658).
+type Education string
 
 // Event Example: {"actor":"demo-writer","change_set":"01890a5d-ac96-774b-bcce-b302099aa001","changed":["city"],"customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","customer_version":2,"id":"01890a5d-ac96-774b-bcce-b302099ab001","occurred_at":"2026-02-14T02:00:00Z","previous":{"city":"上海"},"request_id":"6f9619ff","seq":42,"subject":{"id":"01890a5d-ac96-774b-bcce-b302099a8001","type":"customer"},"type":"customer.updated"}
 type Event struct {
@@ -1246,6 +1697,51 @@ type ExternalIdentity struct {
 	Source     string `json:"source"`
 }
 
+// FilterExplain A customer, and either `filter`, a tree, or `filter_text`.
+type FilterExplain struct {
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterExplanation defines model for FilterExplanation.
+type FilterExplanation struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter Condition      `json:"filter"`
+	Leaves []FilterReason `json:"leaves"`
+
+	// Matches Whether the customer fits the condition as a whole.
+	Matches bool `json:"matches"`
+}
+
 // FilterField Example: {"example":"spend_total \u003e= 1000","label":"Total spend","name":"spend_total","operators":["eq","ne","lt","lte","gt","gte","is_null","is_not_null"],"type":"money","unit":"CNY"}
 type FilterField struct {
 	Choices *[]string `json:"choices,omitempty"`
@@ -1263,8 +1759,85 @@ type FilterField struct {
 
 // FilterFields defines model for FilterFields.
 type FilterFields struct {
-	Items []FilterField `json:"items"`
+	Items   []FilterField  `json:"items"`
+	Sources []FilterSource `json:"sources"`
 }
+
+// FilterGiven Either `filter`, a tree, or `filter_text`.
+type FilterGiven struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterParsed defines model for FilterParsed.
+type FilterParsed struct {
+	// Fields What it reads.
+	Fields []string `json:"fields"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     Condition `json:"filter"`
+	FilterText string    `json:"filter_text"`
+}
+
+// FilterReason Example: {"holds":true,"pointer":"/and/0","seen":["1289.00"],"text":"spend_total \u003e= \"1000\""}
+type FilterReason struct {
+	Holds bool `json:"holds"`
+
+	// Pointer Of the leaf in `filter`, RFC 6901.
+	Pointer string `json:"pointer"`
+
+	// Seen The values that it compared; empty where the customer has none.
+	Seen []string `json:"seen"`
+
+	// Text The leaf as text.
+	Text string `json:"text"`
+}
+
+// FilterSource Example: {"fields":[{"example":"channel = \"web\"","label":"Channel","name":"channel","operators":["eq","ne","in","not_in"],"type":"text"}],"functions":["count","days","sum","avg","min","max","first","last"],"label":"Purchase","measures":["transactions.amount","transactions.units"],"name":"transactions"}
+type FilterSource struct {
+	// Fields What the condition within a function can ask about one fact.
+	Fields []FilterField `json:"fields"`
+
+	// Functions All that can be asked of the source or its measures.
+	Functions []string `json:"functions"`
+
+	// Label What one fact is.
+	Label string `json:"label"`
+
+	// Measures What `sum`, `avg`, `min` and `max` are of, such as `transactions.amount`.
+	Measures []string `json:"measures"`
+	Name     string   `json:"name"`
+}
+
+// Gender `unknown` was asked and not told; leave the member away for who was never asked.
+type Gender string
 
 // Health defines model for Health.
 type Health struct {
@@ -1286,14 +1859,15 @@ type Import struct {
 	Currency  *string            `json:"currency,omitempty"`
 
 	// CustomersCreated Customers made for transactions whose customer was unknown.
-	CustomersCreated int64               `json:"customers_created"`
-	Encoding         ImportEncoding      `json:"encoding"`
-	Error            *JobError           `json:"error,omitempty"`
-	Failed           int64               `json:"failed"`
-	Format           ImportFormat        `json:"format"`
-	ID               openapi_types.UUID  `json:"id"`
-	JobID            *openapi_types.UUID `json:"job_id,omitempty"`
-	Mapping          map[string]string   `json:"mapping"`
+	CustomersCreated  int64                    `json:"customers_created"`
+	Encoding          ImportEncoding           `json:"encoding"`
+	Error             *JobError                `json:"error,omitempty"`
+	Failed            int64                    `json:"failed"`
+	Format            ImportFormat             `json:"format"`
+	ID                openapi_types.UUID       `json:"id"`
+	JobID             *openapi_types.UUID      `json:"job_id,omitempty"`
+	Mapping           map[string]string        `json:"mapping"`
+	RegistrationCheck *ImportRegistrationCheck `json:"registration_check,omitempty"`
 
 	// Rows Data rows read so far.
 	Rows   int64        `json:"rows"`
@@ -1306,18 +1880,27 @@ type Import struct {
 	Updated   int64     `json:"updated"`
 	UpdatedAt time.Time `json:"updated_at"`
 	Version   int64     `json:"version"`
+
+	// Warned Of the rows created and updated, those with a warning.
+	Warned *int64 `json:"warned,omitempty"`
 }
 
 // ImportFormat defines model for Import.Format.
 type ImportFormat string
 
+// ImportRegistrationCheck defines model for Import.RegistrationCheck.
+type ImportRegistrationCheck string
+
 // ImportCreate defines model for ImportCreate.
 type ImportCreate struct {
-	// Currency Of rows without a mapped currency; the base currency unless told.
+	// Currency Of rows without a mapped currency, and of annual revenues; the base currency unless told.
 	Currency *string               `json:"currency,omitempty"`
 	Encoding *ImportCreateEncoding `json:"encoding,omitempty"`
 	Format   *ImportCreateFormat   `json:"format,omitempty"`
 	Mapping  map[string]string     `json:"mapping"`
+
+	// RegistrationCheck What a registration number of a company with a wrong check character does: its row is refused (unless told), or written with a warning.
+	RegistrationCheck *ImportCreateRegistrationCheck `json:"registration_check,omitempty"`
 
 	// Source The system that the file comes from; its ids are known under this name.
 	Source string     `json:"source"`
@@ -1330,10 +1913,13 @@ type ImportCreateEncoding string
 // ImportCreateFormat defines model for ImportCreate.Format.
 type ImportCreateFormat string
 
+// ImportCreateRegistrationCheck What a registration number of a company with a wrong check character does: its row is refused (unless told), or written with a warning.
+type ImportCreateRegistrationCheck string
+
 // ImportEncoding defines model for ImportEncoding.
 type ImportEncoding string
 
-// ImportError Example: {"code":"bad_date","column":"date","detail":"there is no such day; send YYYY-MM-DD or an RFC 3339 moment","line":17}
+// ImportError Example: {"code":"bad_date","column":"date","detail":"there is no such day; send YYYY-MM-DD or an RFC 3339 moment","line":17,"severity":"error"}
 type ImportError struct {
 	Code string `json:"code"`
 
@@ -1343,7 +1929,13 @@ type ImportError struct {
 
 	// Line Line of the file on which the row begins; the header is line 1.
 	Line int64 `json:"line"`
+
+	// Severity The row of an `error` was refused; that of a `warning` was written.
+	Severity ImportErrorSeverity `json:"severity"`
 }
+
+// ImportErrorSeverity The row of an `error` was refused; that of a `warning` was written.
+type ImportErrorSeverity string
 
 // ImportErrorPage defines model for ImportErrorPage.
 type ImportErrorPage struct {
@@ -1382,6 +1974,13 @@ type ImportStatus string
 
 // ImportType defines model for ImportType.
 type ImportType string
+
+// IncomeBand One of five bands (低, 中间偏下, 中间, 中间偏上, 高), as the National Bureau of Statistics of China groups households. Where
+// their limits are is for each company to decide.
+type IncomeBand string
+
+// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+type IndustryScheme string
 
 // Job Example: {"counts":{"scored":9400},"created_at":"2026-02-14T02:00:00Z","id":"01890a5d-ac96-774b-bcce-b302099ac001","kind":"score_run","progress":0.4,"status":"running","subject":{"id":"01890a5d-ac96-774b-bcce-b302099ad001","type":"score_run"},"version":3}
 type Job struct {
@@ -1632,6 +2231,48 @@ type PaymentPatch struct {
 
 // PaymentStatus overdue: not paid in full and due before today; partial: paid in part and not overdue.
 type PaymentStatus string
+
+// PersonDetails Only on a customer of kind `person`.
+//
+// Example: {"birthday":{"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988},"education":"bachelor","gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"],"style":"简约"}}
+type PersonDetails struct {
+	// Birthday Example: {"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988}
+	Birthday *Birthday `json:"birthday,omitempty"`
+
+	// Education The highest level: 小学, 初中, 高中, 中职 (中专, 技校), 大专, 本科, 硕士, 博士, 其他 (GB/T 4658).
+	Education *Education `json:"education,omitempty"`
+
+	// Gender `unknown` was asked and not told; leave the member away for who was never asked.
+	Gender *Gender `json:"gender,omitempty"`
+
+	// IncomeBand One of five bands (低, 中间偏下, 中间, 中间偏上, 高), as the National Bureau of Statistics of China groups households. Where
+	// their limits are is for each company to decide.
+	IncomeBand *IncomeBand `json:"income_band,omitempty"`
+	Interests  *[]string   `json:"interests,omitempty"`
+	Occupation *string     `json:"occupation,omitempty"`
+
+	// Preferences What the person likes, by key: a text or a list of texts.
+	Preferences *map[string]interface{} `json:"preferences,omitempty"`
+}
+
+// PersonPatch Merged member by member; null clears one.
+//
+// Example: {"birthday":{"calendar":"lunar","day":15,"month":8,"year":1988},"gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"]}}
+type PersonPatch struct {
+	Birthday    nullable.Nullable[BirthdayGiven] `json:"birthday,omitempty"`
+	Education   nullable.Nullable[Education]     `json:"education,omitempty"`
+	Gender      nullable.Nullable[Gender]        `json:"gender,omitempty"`
+	IncomeBand  nullable.Nullable[IncomeBand]    `json:"income_band,omitempty"`
+	Interests   nullable.Nullable[[]string]      `json:"interests,omitempty"`
+	Occupation  nullable.Nullable[string]        `json:"occupation,omitempty"`
+	Preferences nullable.Nullable[Preferences]   `json:"preferences,omitempty"`
+}
+
+// Preferences What a person likes, by short keys of your own (`style`, `colour`, `size`, `channel`): a text, or a list of texts. Merged
+// key by key; null removes one.
+//
+// Example: {"colour":["藏青","米白"],"size":"M","style":"简约"}
+type Preferences = json.RawMessage
 
 // Problem What went wrong (RFC 9457).
 type Problem struct {
@@ -2145,8 +2786,45 @@ type ScoreSummary struct {
 	Value float64 `json:"value"`
 }
 
-// SourceChannel How the customer was won.
+// SourceChannel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+// yours such as an older CRM, `third_party` bought data or reports.
 type SourceChannel string
+
+// StageMove Example: {"actor":"user:li","at":"2026-02-03T04:05:06Z","cause":"api","from":"prospect","reason":"签了年度合同","to":"active"}
+type StageMove struct {
+	// Actor Who moved the customer.
+	Actor string    `json:"actor"`
+	At    time.Time `json:"at"`
+
+	// Cause By which way: `api`, `batch`, `import`; `upgrade` for stages older than this history.
+	Cause string `json:"cause"`
+
+	// From Absent for the first stage.
+	From   *StageMoveFrom `json:"from,omitempty"`
+	Reason *string        `json:"reason,omitempty"`
+
+	// To Where the relation stands.
+	To CustomerStage `json:"to"`
+}
+
+// StageMoveFrom Absent for the first stage.
+type StageMoveFrom string
+
+// StageMovePage defines model for StageMovePage.
+type StageMovePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool        `json:"has_more"`
+	Items   []StageMove `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
 
 // Subject defines model for Subject.
 type Subject struct {
@@ -2318,6 +2996,14 @@ type TenantPatch struct {
 type Tier struct {
 	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -2960,6 +3646,15 @@ type ListCustomerPaymentsParams struct {
 
 	// Status Only these.
 	Status *[]PaymentStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
+// ListCustomerStagesParams defines parameters for ListCustomerStages.
+type ListCustomerStagesParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
@@ -3655,6 +4350,12 @@ type PutCustomerTagJSONRequestBody = CustomerTagPut
 // PutExchangeRateJSONRequestBody defines body for PutExchangeRate for application/json ContentType.
 type PutExchangeRateJSONRequestBody = ExchangeRatePut
 
+// ExplainFilterJSONRequestBody defines body for ExplainFilter for application/json ContentType.
+type ExplainFilterJSONRequestBody = FilterExplain
+
+// ParseFilterJSONRequestBody defines body for ParseFilter for application/json ContentType.
+type ParseFilterJSONRequestBody = FilterGiven
+
 // CreateImportJSONRequestBody defines body for CreateImport for application/json ContentType.
 type CreateImportJSONRequestBody = ImportCreate
 
@@ -3822,8 +4523,9 @@ type ClientInterface interface {
 	//
 	// `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 	// `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
-	// `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
+	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
+	// `scores.clv`. Customers without a value come last either way.
 	//
 	// `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
@@ -4015,6 +4717,13 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/scores (the `ListCustomerScores` operationId).
 	ListCustomerScores(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCustomerStages List the stages that a customer went through
+	//
+	// Every move of the lifecycle stage, newest first, with who or what moved the customer.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/stages (the `ListCustomerStages` operationId).
+	ListCustomerStages(ctx context.Context, customerID CustomerID, params *ListCustomerStagesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCustomerTags List a customer's tags
 	//
 	// Every tag that the customer carries, with who put it there, when and why.
@@ -4113,10 +4822,51 @@ type ClientInterface interface {
 	// ListFilterFields List what conditions can be about
 	//
 	// Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-	// choices and an example value: enough to build a form for conditions.
+	// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
+	// enough to build a form for conditions.
 	//
 	// Corresponds with GET /v1/filter-fields (the `ListFilterFields` operationId).
 	ListFilterFields(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExplainFilterWithBody Tell why a customer fits a condition or not
+	//
+	// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+	// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+	ExplainFilterWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExplainFilter Tell why a customer fits a condition or not
+	//
+	// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+	// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+	ExplainFilter(ctx context.Context, body ExplainFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ParseFilterWithBody Check a condition and convert it
+	//
+	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+	ParseFilterWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ParseFilter Check a condition and convert it
+	//
+	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+	ParseFilter(ctx context.Context, body ParseFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListImports List imports
 	//
@@ -4131,9 +4881,17 @@ type ClientInterface interface {
 	//
 	// `mapping` names the column for each field. Spaces around values mean nothing.
 	//
-	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+	// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+	// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+	// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+	// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+	// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+	// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+	// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+	// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -4166,9 +4924,17 @@ type ClientInterface interface {
 	//
 	// `mapping` names the column for each field. Spaces around values mean nothing.
 	//
-	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+	// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+	// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+	// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+	// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+	// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+	// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+	// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+	// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -5093,8 +5859,9 @@ func (c *Client) ListChangeSetItems(ctx context.Context, changeSetID openapi_typ
 //
 // `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 // `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
-// `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
+// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
+// `scores.clv`. Customers without a value come last either way.
 //
 // `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
@@ -5496,6 +6263,23 @@ func (c *Client) ListCustomerScores(ctx context.Context, customerID CustomerID, 
 	return c.Client.Do(req)
 }
 
+// ListCustomerStages List the stages that a customer went through
+//
+// Every move of the lifecycle stage, newest first, with who or what moved the customer.
+//
+// Corresponds with GET /v1/customers/{customer_id}/stages (the `ListCustomerStages` operationId).
+func (c *Client) ListCustomerStages(ctx context.Context, customerID CustomerID, params *ListCustomerStagesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerStagesRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCustomerTags List a customer's tags
 //
 // Every tag that the customer carries, with who put it there, when and why.
@@ -5704,11 +6488,92 @@ func (c *Client) PutExchangeRate(ctx context.Context, currency string, day opena
 // ListFilterFields List what conditions can be about
 //
 // Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-// choices and an example value: enough to build a form for conditions.
+// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
+// enough to build a form for conditions.
 //
 // Corresponds with GET /v1/filter-fields (the `ListFilterFields` operationId).
 func (c *Client) ListFilterFields(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListFilterFieldsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExplainFilterWithBody Tell why a customer fits a condition or not
+//
+// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+func (c *Client) ExplainFilterWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainFilterRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExplainFilter Tell why a customer fits a condition or not
+//
+// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+func (c *Client) ExplainFilter(ctx context.Context, body ExplainFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainFilterRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ParseFilterWithBody Check a condition and convert it
+//
+// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+func (c *Client) ParseFilterWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewParseFilterRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ParseFilter Check a condition and convert it
+//
+// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+func (c *Client) ParseFilter(ctx context.Context, body ParseFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewParseFilterRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5742,9 +6607,17 @@ func (c *Client) ListImports(ctx context.Context, params *ListImportsParams, req
 //
 // `mapping` names the column for each field. Spaces around values mean nothing.
 //
-// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -5787,9 +6660,17 @@ func (c *Client) CreateImportWithBody(ctx context.Context, params *CreateImportP
 //
 // `mapping` names the column for each field. Spaces around values mean nothing.
 //
-// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -8817,6 +9698,79 @@ func NewListCustomerScoresRequest(server string, customerID CustomerID) (*http.R
 	return req, nil
 }
 
+// NewListCustomerStagesRequest constructs an http.Request for the ListCustomerStages method
+func NewListCustomerStagesRequest(server string, customerID CustomerID, params *ListCustomerStagesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/stages", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListCustomerTagsRequest constructs an http.Request for the ListCustomerTags method
 func NewListCustomerTagsRequest(server string, customerID CustomerID) (*http.Request, error) {
 	var err error
@@ -9602,6 +10556,86 @@ func NewListFilterFieldsRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewExplainFilterRequest calls the generic ExplainFilter builder with application/json body
+func NewExplainFilterRequest(server string, body ExplainFilterJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewExplainFilterRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewExplainFilterRequestWithBody constructs an http.Request for the ExplainFilter method, with any body, and a specified content type
+func NewExplainFilterRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/filters/explain")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewParseFilterRequest calls the generic ParseFilter builder with application/json body
+func NewParseFilterRequest(server string, body ParseFilterJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewParseFilterRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewParseFilterRequestWithBody constructs an http.Request for the ParseFilter method, with any body, and a specified content type
+func NewParseFilterRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/filters/parse")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -14514,8 +15548,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 	// `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
-	// `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
+	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
+	// `scores.clv`. Customers without a value come last either way.
 	//
 	// `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
@@ -14725,6 +15760,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/scores (the `ListCustomerScores` operationId).
 	ListCustomerScoresWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*ListCustomerScoresResponse, error)
 
+	// ListCustomerStagesWithResponse List the stages that a customer went through
+	//
+	// Every move of the lifecycle stage, newest first, with who or what moved the customer.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/stages (the `ListCustomerStages` operationId).
+	ListCustomerStagesWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerStagesParams, reqEditors ...RequestEditorFn) (*ListCustomerStagesResponse, error)
+
 	// ListCustomerTagsWithResponse List a customer's tags
 	//
 	// Every tag that the customer carries, with who put it there, when and why.
@@ -14837,12 +15881,53 @@ type ClientWithResponsesInterface interface {
 	// ListFilterFieldsWithResponse List what conditions can be about
 	//
 	// Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-	// choices and an example value: enough to build a form for conditions.
+	// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
+	// enough to build a form for conditions.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/filter-fields (the `ListFilterFields` operationId).
 	ListFilterFieldsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListFilterFieldsResponse, error)
+
+	// ExplainFilterWithBodyWithResponse Tell why a customer fits a condition or not
+	//
+	// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+	// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+	ExplainFilterWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExplainFilterResponse, error)
+
+	// ExplainFilterWithResponse Tell why a customer fits a condition or not
+	//
+	// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+	// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+	ExplainFilterWithResponse(ctx context.Context, body ExplainFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*ExplainFilterResponse, error)
+
+	// ParseFilterWithBodyWithResponse Check a condition and convert it
+	//
+	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+	ParseFilterWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ParseFilterResponse, error)
+
+	// ParseFilterWithResponse Check a condition and convert it
+	//
+	// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+	// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+	ParseFilterWithResponse(ctx context.Context, body ParseFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*ParseFilterResponse, error)
 
 	// ListImportsWithResponse List imports
 	//
@@ -14859,9 +15944,17 @@ type ClientWithResponsesInterface interface {
 	//
 	// `mapping` names the column for each field. Spaces around values mean nothing.
 	//
-	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+	// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+	// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+	// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+	// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+	// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+	// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+	// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+	// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -14894,9 +15987,17 @@ type ClientWithResponsesInterface interface {
 	//
 	// `mapping` names the column for each field. Spaces around values mean nothing.
 	//
-	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+	// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+	// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+	// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+	// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+	// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+	// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+	// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+	// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -17493,6 +18594,89 @@ func (r ListCustomerScoresResponse) ContentType() string {
 	return ""
 }
 
+// ListCustomerStagesResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerStages
+type ListCustomerStagesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListCustomerStagesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StageMovePage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCustomerStagesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerStagesResponse) GetJSON200() *StageMovePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCustomerStagesResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCustomerStagesResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCustomerStagesResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListCustomerStagesResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCustomerStagesResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerStagesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerStagesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerStagesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerStagesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListCustomerTagsResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerTags
 type ListCustomerTagsResponse401Headers struct {
 	WWWAuthenticate *string
@@ -18380,6 +19564,221 @@ func (r ListFilterFieldsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListFilterFieldsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExplainFilterResponse401Headers the declared response headers of an HTTP 401 response for ExplainFilter
+type ExplainFilterResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ExplainFilterResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FilterExplanation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ExplainFilterResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainFilterResponse) GetJSON200() *FilterExplanation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ExplainFilterResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainFilterResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainFilterResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainFilterResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainFilterResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ParseFilterResponse401Headers the declared response headers of an HTTP 401 response for ParseFilter
+type ParseFilterResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ParseFilterResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FilterParsed
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ParseFilterResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ParseFilterResponse) GetJSON200() *FilterParsed {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ParseFilterResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ParseFilterResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ParseFilterResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ParseFilterResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ParseFilterResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -25072,8 +26471,9 @@ func (c *ClientWithResponses) ListChangeSetItemsWithResponse(ctx context.Context
 //
 // `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 // `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
-// `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
+// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
+// `scores.clv`. Customers without a value come last either way.
 //
 // `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
@@ -25409,6 +26809,21 @@ func (c *ClientWithResponses) ListCustomerScoresWithResponse(ctx context.Context
 	return ParseListCustomerScoresResponse(rsp)
 }
 
+// ListCustomerStagesWithResponse List the stages that a customer went through
+//
+// Every move of the lifecycle stage, newest first, with who or what moved the customer.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/stages (the `ListCustomerStages` operationId).
+func (c *ClientWithResponses) ListCustomerStagesWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerStagesParams, reqEditors ...RequestEditorFn) (*ListCustomerStagesResponse, error) {
+	rsp, err := c.ListCustomerStages(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerStagesResponse(rsp)
+}
+
 // ListCustomerTagsWithResponse List a customer's tags
 //
 // Every tag that the customer carries, with who put it there, when and why.
@@ -25587,7 +27002,8 @@ func (c *ClientWithResponses) PutExchangeRateWithResponse(ctx context.Context, c
 // ListFilterFieldsWithResponse List what conditions can be about
 //
 // Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
-// choices and an example value: enough to build a form for conditions.
+// choices and an example value; and the `sources`, facts of which a customer has many, that functions count and sum:
+// enough to build a form for conditions.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -25598,6 +27014,70 @@ func (c *ClientWithResponses) ListFilterFieldsWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseListFilterFieldsResponse(rsp)
+}
+
+// ExplainFilterWithBodyWithResponse Tell why a customer fits a condition or not
+//
+// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+func (c *ClientWithResponses) ExplainFilterWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExplainFilterResponse, error) {
+	rsp, err := c.ExplainFilterWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainFilterResponse(rsp)
+}
+
+// ExplainFilterWithResponse Tell why a customer fits a condition or not
+//
+// Evaluates a condition for one customer and answers, leaf by leaf, what held and which values were seen. Amounts are in
+// the base currency, instants in UTC. A condition over scores, tiers, tags or transactions needs their read scope too.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/filters/explain (the `ExplainFilter` operationId).
+func (c *ClientWithResponses) ExplainFilterWithResponse(ctx context.Context, body ExplainFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*ExplainFilterResponse, error) {
+	rsp, err := c.ExplainFilter(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainFilterResponse(rsp)
+}
+
+// ParseFilterWithBodyWithResponse Check a condition and convert it
+//
+// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+func (c *ClientWithResponses) ParseFilterWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ParseFilterResponse, error) {
+	rsp, err := c.ParseFilterWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseParseFilterResponse(rsp)
+}
+
+// ParseFilterWithResponse Check a condition and convert it
+//
+// Takes a condition as text or as a tree and answers both forms, which mean the same. A condition that doesn't hold
+// water is refused as it would be anywhere else: with the place, what is wrong and what would be accepted there.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/filters/parse (the `ParseFilter` operationId).
+func (c *ClientWithResponses) ParseFilterWithResponse(ctx context.Context, body ParseFilterJSONRequestBody, reqEditors ...RequestEditorFn) (*ParseFilterResponse, error) {
+	rsp, err := c.ParseFilter(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseParseFilterResponse(rsp)
 }
 
 // ListImportsWithResponse List imports
@@ -25621,9 +27101,17 @@ func (c *ClientWithResponses) ListImportsWithResponse(ctx context.Context, param
 //
 // `mapping` names the column for each field. Spaces around values mean nothing.
 //
-// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -25662,9 +27150,17 @@ func (c *ClientWithResponses) CreateImportWithBodyWithResponse(ctx context.Conte
 //
 // `mapping` names the column for each field. Spaces around values mean nothing.
 //
-// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -28653,6 +30149,80 @@ func ParseListCustomerScoresResponse(rsp *http.Response) (*ListCustomerScoresRes
 	return response, nil
 }
 
+// ParseListCustomerStagesResponse parses an HTTP response from a ListCustomerStagesWithResponse call
+func ParseListCustomerStagesResponse(rsp *http.Response) (*ListCustomerStagesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerStagesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StageMovePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListCustomerStagesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListCustomerTagsResponse parses an HTTP response from a ListCustomerTagsWithResponse call
 func ParseListCustomerTagsResponse(rsp *http.Response) (*ListCustomerTagsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -29452,6 +31022,203 @@ func ParseListFilterFieldsResponse(rsp *http.Response) (*ListFilterFieldsRespons
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListFilterFieldsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExplainFilterResponse parses an HTTP response from a ExplainFilterWithResponse call
+func ParseExplainFilterResponse(rsp *http.Response) (*ExplainFilterResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainFilterResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FilterExplanation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ExplainFilterResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseParseFilterResponse parses an HTTP response from a ParseFilterWithResponse call
+func ParseParseFilterResponse(rsp *http.Response) (*ParseFilterResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ParseFilterResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FilterParsed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ParseFilterResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -1,7 +1,6 @@
 package transaction_test
 
 import (
-	"errors"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
@@ -358,10 +357,10 @@ func TestReturnsNeverExceedTheOrder(t *testing.T) {
 	require.NoError(t, err)
 	_, err = svc.Update(ctx, call, made.ID, nil, transaction.Change{Amount: &money.Money{Minor: 1000, Currency: "CNY"}})
 	require.NoError(t, err)
-	done := make(chan error)
+	done, day := make(chan error), on(t, "2026-01-02")
 	for range 40 {
 		go func() {
-			_, err := svc.AddReturn(ctx, call, made.ID, transaction.ReturnDraft{Day: on(t, "2026-01-02"), Amount: &money.Money{Minor: 100, Currency: "CNY"}})
+			_, err := svc.AddReturn(ctx, call, made.ID, transaction.ReturnDraft{Day: day, Amount: &money.Money{Minor: 100, Currency: "CNY"}})
 			done <- err
 		}()
 	}
@@ -370,7 +369,7 @@ func TestReturnsNeverExceedTheOrder(t *testing.T) {
 		if err := <-done; err == nil {
 			through++
 		} else {
-			require.True(t, errors.Is(err, fault.ErrInvalid), "%v", err)
+			require.ErrorIs(t, err, fault.ErrInvalid)
 		}
 	}
 	require.Equal(t, 10, through)

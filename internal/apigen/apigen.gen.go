@@ -25,6 +25,39 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AreaType.
+const (
+	AreaTypeBusiness    AreaType = "business"
+	AreaTypeEducation   AreaType = "education"
+	AreaTypeIndustrial  AreaType = "industrial"
+	AreaTypeOther       AreaType = "other"
+	AreaTypeResidential AreaType = "residential"
+	AreaTypeRural       AreaType = "rural"
+	AreaTypeTourist     AreaType = "tourist"
+)
+
+// Valid indicates whether the value is a known member of the AreaType enum.
+func (e AreaType) Valid() bool {
+	switch e {
+	case AreaTypeBusiness:
+		return true
+	case AreaTypeEducation:
+		return true
+	case AreaTypeIndustrial:
+		return true
+	case AreaTypeOther:
+		return true
+	case AreaTypeResidential:
+		return true
+	case AreaTypeRural:
+		return true
+	case AreaTypeTourist:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BatchStatus.
 const (
 	BatchStatusCreated   BatchStatus = "created"
@@ -100,17 +133,206 @@ func (e CalibrationUnitsTime) Valid() bool {
 	}
 }
 
+// Defines values for ContactConsent.
+const (
+	ContactConsentDenied  ContactConsent = "denied"
+	ContactConsentGranted ContactConsent = "granted"
+	ContactConsentUnknown ContactConsent = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the ContactConsent enum.
+func (e ContactConsent) Valid() bool {
+	switch e {
+	case ContactConsentDenied:
+		return true
+	case ContactConsentGranted:
+		return true
+	case ContactConsentUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactGender.
+const (
+	ContactGenderFemale ContactGender = "female"
+	ContactGenderMale   ContactGender = "male"
+	ContactGenderOther  ContactGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactGender enum.
+func (e ContactGender) Valid() bool {
+	switch e {
+	case ContactGenderFemale:
+		return true
+	case ContactGenderMale:
+		return true
+	case ContactGenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchDecisionRole.
+const (
+	ContactPatchDecisionRoleChampion      ContactPatchDecisionRole = "champion"
+	ContactPatchDecisionRoleDecisionMaker ContactPatchDecisionRole = "decision_maker"
+	ContactPatchDecisionRoleFinance       ContactPatchDecisionRole = "finance"
+	ContactPatchDecisionRoleGatekeeper    ContactPatchDecisionRole = "gatekeeper"
+	ContactPatchDecisionRoleInfluencer    ContactPatchDecisionRole = "influencer"
+	ContactPatchDecisionRoleOther         ContactPatchDecisionRole = "other"
+	ContactPatchDecisionRolePurchaser     ContactPatchDecisionRole = "purchaser"
+	ContactPatchDecisionRoleTechnical     ContactPatchDecisionRole = "technical"
+	ContactPatchDecisionRoleUser          ContactPatchDecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchDecisionRole enum.
+func (e ContactPatchDecisionRole) Valid() bool {
+	switch e {
+	case ContactPatchDecisionRoleChampion:
+		return true
+	case ContactPatchDecisionRoleDecisionMaker:
+		return true
+	case ContactPatchDecisionRoleFinance:
+		return true
+	case ContactPatchDecisionRoleGatekeeper:
+		return true
+	case ContactPatchDecisionRoleInfluencer:
+		return true
+	case ContactPatchDecisionRoleOther:
+		return true
+	case ContactPatchDecisionRolePurchaser:
+		return true
+	case ContactPatchDecisionRoleTechnical:
+		return true
+	case ContactPatchDecisionRoleUser:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchGender.
+const (
+	ContactPatchGenderFemale ContactPatchGender = "female"
+	ContactPatchGenderMale   ContactPatchGender = "male"
+	ContactPatchGenderOther  ContactPatchGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchGender enum.
+func (e ContactPatchGender) Valid() bool {
+	switch e {
+	case ContactPatchGenderFemale:
+		return true
+	case ContactPatchGenderMale:
+		return true
+	case ContactPatchGenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPointNumberType.
+const (
+	ContactPointNumberTypeCompany          ContactPointNumberType = "company"
+	ContactPointNumberTypeLandline         ContactPointNumberType = "landline"
+	ContactPointNumberTypeLandlineOrMobile ContactPointNumberType = "landline_or_mobile"
+	ContactPointNumberTypeMobile           ContactPointNumberType = "mobile"
+	ContactPointNumberTypeOther            ContactPointNumberType = "other"
+	ContactPointNumberTypePager            ContactPointNumberType = "pager"
+	ContactPointNumberTypePersonal         ContactPointNumberType = "personal"
+	ContactPointNumberTypePremiumRate      ContactPointNumberType = "premium_rate"
+	ContactPointNumberTypeSharedCost       ContactPointNumberType = "shared_cost"
+	ContactPointNumberTypeTollFree         ContactPointNumberType = "toll_free"
+	ContactPointNumberTypeVoicemail        ContactPointNumberType = "voicemail"
+	ContactPointNumberTypeVoip             ContactPointNumberType = "voip"
+)
+
+// Valid indicates whether the value is a known member of the ContactPointNumberType enum.
+func (e ContactPointNumberType) Valid() bool {
+	switch e {
+	case ContactPointNumberTypeCompany:
+		return true
+	case ContactPointNumberTypeLandline:
+		return true
+	case ContactPointNumberTypeLandlineOrMobile:
+		return true
+	case ContactPointNumberTypeMobile:
+		return true
+	case ContactPointNumberTypeOther:
+		return true
+	case ContactPointNumberTypePager:
+		return true
+	case ContactPointNumberTypePersonal:
+		return true
+	case ContactPointNumberTypePremiumRate:
+		return true
+	case ContactPointNumberTypeSharedCost:
+		return true
+	case ContactPointNumberTypeTollFree:
+		return true
+	case ContactPointNumberTypeVoicemail:
+		return true
+	case ContactPointNumberTypeVoip:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPointKind.
+const (
+	ContactPointKindEmail  ContactPointKind = "email"
+	ContactPointKindFax    ContactPointKind = "fax"
+	ContactPointKindPhone  ContactPointKind = "phone"
+	ContactPointKindQq     ContactPointKind = "qq"
+	ContactPointKindSocial ContactPointKind = "social"
+	ContactPointKindWechat ContactPointKind = "wechat"
+	ContactPointKindWeibo  ContactPointKind = "weibo"
+)
+
+// Valid indicates whether the value is a known member of the ContactPointKind enum.
+func (e ContactPointKind) Valid() bool {
+	switch e {
+	case ContactPointKindEmail:
+		return true
+	case ContactPointKindFax:
+		return true
+	case ContactPointKindPhone:
+		return true
+	case ContactPointKindQq:
+		return true
+	case ContactPointKindSocial:
+		return true
+	case ContactPointKindWechat:
+		return true
+	case ContactPointKindWeibo:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerExpansion.
 const (
-	CustomerExpansionMetrics CustomerExpansion = "metrics"
-	CustomerExpansionScores  CustomerExpansion = "scores"
-	CustomerExpansionTags    CustomerExpansion = "tags"
-	CustomerExpansionTiers   CustomerExpansion = "tiers"
+	CustomerExpansionAddresses     CustomerExpansion = "addresses"
+	CustomerExpansionContactPoints CustomerExpansion = "contact_points"
+	CustomerExpansionMetrics       CustomerExpansion = "metrics"
+	CustomerExpansionScores        CustomerExpansion = "scores"
+	CustomerExpansionTags          CustomerExpansion = "tags"
+	CustomerExpansionTiers         CustomerExpansion = "tiers"
 )
 
 // Valid indicates whether the value is a known member of the CustomerExpansion enum.
 func (e CustomerExpansion) Valid() bool {
 	switch e {
+	case CustomerExpansionAddresses:
+		return true
+	case CustomerExpansionContactPoints:
+		return true
 	case CustomerExpansionMetrics:
 		return true
 	case CustomerExpansionScores:
@@ -274,6 +496,45 @@ func (e CustomerTagSource) Valid() bool {
 	case CustomerTagSourceBulk:
 		return true
 	case CustomerTagSourceManual:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DecisionRole.
+const (
+	DecisionRoleChampion      DecisionRole = "champion"
+	DecisionRoleDecisionMaker DecisionRole = "decision_maker"
+	DecisionRoleFinance       DecisionRole = "finance"
+	DecisionRoleGatekeeper    DecisionRole = "gatekeeper"
+	DecisionRoleInfluencer    DecisionRole = "influencer"
+	DecisionRoleOther         DecisionRole = "other"
+	DecisionRolePurchaser     DecisionRole = "purchaser"
+	DecisionRoleTechnical     DecisionRole = "technical"
+	DecisionRoleUser          DecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the DecisionRole enum.
+func (e DecisionRole) Valid() bool {
+	switch e {
+	case DecisionRoleChampion:
+		return true
+	case DecisionRoleDecisionMaker:
+		return true
+	case DecisionRoleFinance:
+		return true
+	case DecisionRoleGatekeeper:
+		return true
+	case DecisionRoleInfluencer:
+		return true
+	case DecisionRoleOther:
+		return true
+	case DecisionRolePurchaser:
+		return true
+	case DecisionRoleTechnical:
+		return true
+	case DecisionRoleUser:
 		return true
 	default:
 		return false
@@ -625,6 +886,33 @@ func (e JobStatus) Valid() bool {
 	}
 }
 
+// Defines values for NoteKind.
+const (
+	NoteKindGeneral        NoteKind = "general"
+	NoteKindHistory        NoteKind = "history"
+	NoteKindProspect       NoteKind = "prospect"
+	NoteKindSolution       NoteKind = "solution"
+	NoteKindSpecialRequest NoteKind = "special_request"
+)
+
+// Valid indicates whether the value is a known member of the NoteKind enum.
+func (e NoteKind) Valid() bool {
+	switch e {
+	case NoteKindGeneral:
+		return true
+	case NoteKindHistory:
+		return true
+	case NoteKindProspect:
+		return true
+	case NoteKindSolution:
+		return true
+	case NoteKindSpecialRequest:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PaymentMethod.
 const (
 	PaymentMethodAlipay       PaymentMethod = "alipay"
@@ -733,6 +1021,51 @@ func (e RelationDirection) Valid() bool {
 	case RelationDirectionIncoming:
 		return true
 	case RelationDirectionOutgoing:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RelationType.
+const (
+	RelationTypeBuyer      RelationType = "buyer"
+	RelationTypeEmployee   RelationType = "employee"
+	RelationTypeEmployer   RelationType = "employer"
+	RelationTypeHousehold  RelationType = "household"
+	RelationTypeParent     RelationType = "parent"
+	RelationTypePartner    RelationType = "partner"
+	RelationTypeReferred   RelationType = "referred"
+	RelationTypeReferrer   RelationType = "referrer"
+	RelationTypeRelated    RelationType = "related"
+	RelationTypeSubsidiary RelationType = "subsidiary"
+	RelationTypeSupplier   RelationType = "supplier"
+)
+
+// Valid indicates whether the value is a known member of the RelationType enum.
+func (e RelationType) Valid() bool {
+	switch e {
+	case RelationTypeBuyer:
+		return true
+	case RelationTypeEmployee:
+		return true
+	case RelationTypeEmployer:
+		return true
+	case RelationTypeHousehold:
+		return true
+	case RelationTypeParent:
+		return true
+	case RelationTypePartner:
+		return true
+	case RelationTypeReferred:
+		return true
+	case RelationTypeReferrer:
+		return true
+	case RelationTypeRelated:
+		return true
+	case RelationTypeSubsidiary:
+		return true
+	case RelationTypeSupplier:
 		return true
 	default:
 		return false
@@ -1138,6 +1471,92 @@ func (e ListTransactionsParamsSort) Valid() bool {
 	}
 }
 
+// Address Example: {"area_type":"residential","city":"南京","country":"CN","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","district":"玄武","id":"01890a5d-ac96-774b-bcce-b302099c9001","label":"家","postal_code":"210018","primary":true,"province":"江苏","street":"示范路 1 号","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Address struct {
+	// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+	AreaType *AreaType `json:"area_type,omitempty"`
+
+	// City Standard short name.
+	City *string `json:"city,omitempty"`
+
+	// Country ISO 3166-1 alpha-2 code.
+	Country    string             `json:"country"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	District   *string            `json:"district,omitempty"`
+
+	// Given What was written for names that are stored in their standard form.
+	Given *GivenPlace        `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+	Label *string            `json:"label,omitempty"`
+
+	// Masked True where the street is masked.
+	Masked     *bool   `json:"masked,omitempty"`
+	PostalCode *string `json:"postal_code,omitempty"`
+
+	// Primary The one to use; at most one of a customer.
+	Primary bool `json:"primary"`
+
+	// Province Standard short name.
+	Province *string `json:"province,omitempty"`
+
+	// Recipient Who receives what is sent there.
+	Recipient *string `json:"recipient,omitempty"`
+
+	// Street Street, number, building, room; masked without the scope `pii:read`.
+	Street    *string   `json:"street,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// AddressCreate defines model for AddressCreate.
+type AddressCreate struct {
+	// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+	AreaType   *AreaType `json:"area_type,omitempty"`
+	City       *string   `json:"city,omitempty"`
+	Country    *string   `json:"country,omitempty"`
+	District   *string   `json:"district,omitempty"`
+	Label      *string   `json:"label,omitempty"`
+	PostalCode *string   `json:"postal_code,omitempty"`
+	Primary    *bool     `json:"primary,omitempty"`
+	Province   *string   `json:"province,omitempty"`
+	Recipient  *string   `json:"recipient,omitempty"`
+	Street     *string   `json:"street,omitempty"`
+}
+
+// AddressPage defines model for AddressPage.
+type AddressPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Address `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// AddressPatch defines model for AddressPatch.
+type AddressPatch struct {
+	AreaType   nullable.Nullable[AreaType] `json:"area_type,omitempty"`
+	City       nullable.Nullable[string]   `json:"city,omitempty"`
+	Country    *string                     `json:"country,omitempty"`
+	District   nullable.Nullable[string]   `json:"district,omitempty"`
+	Label      nullable.Nullable[string]   `json:"label,omitempty"`
+	PostalCode nullable.Nullable[string]   `json:"postal_code,omitempty"`
+	Primary    *bool                       `json:"primary,omitempty"`
+	Province   nullable.Nullable[string]   `json:"province,omitempty"`
+	Recipient  nullable.Nullable[string]   `json:"recipient,omitempty"`
+	Street     nullable.Nullable[string]   `json:"street,omitempty"`
+}
+
+// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+type AreaType string
+
 // Attributes The tenant's own fields by their keys.
 type Attributes map[string]interface{}
 
@@ -1279,8 +1698,230 @@ type CompanyPatch struct {
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 type Condition = json.RawMessage
 
+// Contact Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","decision_role":"decision_maker","department":"采购部","gender":"female","id":"01890a5d-ac96-774b-bcce-b30209a18001","name":"周敏","primary":true,"title":"采购总监","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Contact struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole      `json:"decision_role,omitempty"`
+	Department   *string            `json:"department,omitempty"`
+	Gender       *ContactGender     `json:"gender,omitempty"`
+	ID           openapi_types.UUID `json:"id"`
+	Name         string             `json:"name"`
+
+	// PersonID The same human as a customer.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+
+	// Primary The one to ask first; at most one of a customer.
+	Primary   bool      `json:"primary"`
+	Remark    *string   `json:"remark,omitempty"`
+	Title     *string   `json:"title,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// ContactConsent Whether the customer agreed to hear of offers this way.
+type ContactConsent string
+
+// ContactCreate defines model for ContactCreate.
+type ContactCreate struct {
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole  `json:"decision_role,omitempty"`
+	Department   *string        `json:"department,omitempty"`
+	Gender       *ContactGender `json:"gender,omitempty"`
+	Name         string         `json:"name"`
+
+	// PersonID A customer of kind person.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+	Primary  *bool               `json:"primary,omitempty"`
+
+	// Remark Left out of the event feed.
+	Remark *string `json:"remark,omitempty"`
+	Title  *string `json:"title,omitempty"`
+}
+
+// ContactGender defines model for ContactGender.
+type ContactGender string
+
+// ContactPage defines model for ContactPage.
+type ContactPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Contact `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPatch defines model for ContactPatch.
+type ContactPatch struct {
+	DecisionRole nullable.Nullable[ContactPatchDecisionRole] `json:"decision_role,omitempty"`
+	Department   nullable.Nullable[string]                   `json:"department,omitempty"`
+	Gender       nullable.Nullable[ContactPatchGender]       `json:"gender,omitempty"`
+	Name         *string                                     `json:"name,omitempty"`
+	PersonID     nullable.Nullable[openapi_types.UUID]       `json:"person_id,omitempty"`
+	Primary      *bool                                       `json:"primary,omitempty"`
+	Remark       nullable.Nullable[string]                   `json:"remark,omitempty"`
+	Title        nullable.Nullable[string]                   `json:"title,omitempty"`
+}
+
+// ContactPatchDecisionRole defines model for ContactPatch.DecisionRole.
+type ContactPatchDecisionRole string
+
+// ContactPatchGender defines model for ContactPatch.Gender.
+type ContactPatchGender string
+
+// ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
+type ContactPoint struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent ContactConsent `json:"consent"`
+
+	// ContactID The contact of the customer that it belongs to, and goes with.
+	ContactID  *openapi_types.UUID `json:"contact_id,omitempty"`
+	CreatedAt  time.Time           `json:"created_at"`
+	CustomerID openapi_types.UUID  `json:"customer_id"`
+
+	// Given As it was written, where that differs; absent without `pii:read`.
+	Given *string            `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind ContactPointKind `json:"kind"`
+
+	// Label Home, work, assistant: what a reader should know.
+	Label *string `json:"label,omitempty"`
+
+	// Masked True where the value is masked.
+	Masked *bool `json:"masked,omitempty"`
+
+	// NumberType What sort of phone number it is.
+	NumberType *ContactPointNumberType `json:"number_type,omitempty"`
+
+	// Platform Of a social account.
+	Platform *string `json:"platform,omitempty"`
+
+	// Primary The one to use; at most one per kind of the customer, and of each contact.
+	Primary bool `json:"primary"`
+
+	// Source Where it is from.
+	Source    *string   `json:"source,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Valid False once messages came back or the number is dead.
+	Valid bool `json:"valid"`
+
+	// Value In normal form; masked without the scope `pii:read`.
+	Value string `json:"value"`
+
+	// VerifiedAt When it was last proved to be the customer's.
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+	Version    int64      `json:"version"`
+}
+
+// ContactPointNumberType What sort of phone number it is.
+type ContactPointNumberType string
+
+// ContactPointCreate defines model for ContactPointCreate.
+type ContactPointCreate struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent *ContactConsent `json:"consent,omitempty"`
+
+	// ContactID The contact of the company that it belongs to.
+	ContactID *openapi_types.UUID `json:"contact_id,omitempty"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind  ContactPointKind `json:"kind"`
+	Label *string          `json:"label,omitempty"`
+
+	// Platform For kind social: douyin, xiaohongshu, linkedin, whatsapp and so on.
+	Platform   *string    `json:"platform,omitempty"`
+	Primary    *bool      `json:"primary,omitempty"`
+	Source     *string    `json:"source,omitempty"`
+	Valid      *bool      `json:"valid,omitempty"`
+	Value      string     `json:"value"`
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+}
+
+// ContactPointKind What the value is; `social` names its `platform`.
+type ContactPointKind string
+
+// ContactPointLookup defines model for ContactPointLookup.
+type ContactPointLookup struct {
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind     *ContactPointKind `json:"kind,omitempty"`
+	Limit    *int              `json:"limit,omitempty"`
+	Platform *string           `json:"platform,omitempty"`
+	Value    string            `json:"value"`
+}
+
+// ContactPointMatch defines model for ContactPointMatch.
+type ContactPointMatch struct {
+	// ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
+	ContactPoint ContactPoint `json:"contact_point"`
+
+	// Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
+	Customer Customer `json:"customer"`
+}
+
+// ContactPointMatchPage defines model for ContactPointMatchPage.
+type ContactPointMatchPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool                `json:"has_more"`
+	Items   []ContactPointMatch `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPointPage defines model for ContactPointPage.
+type ContactPointPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool           `json:"has_more"`
+	Items   []ContactPoint `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPointPatch defines model for ContactPointPatch.
+type ContactPointPatch struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent    *ContactConsent                       `json:"consent,omitempty"`
+	ContactID  nullable.Nullable[openapi_types.UUID] `json:"contact_id,omitempty"`
+	Label      nullable.Nullable[string]             `json:"label,omitempty"`
+	Primary    *bool                                 `json:"primary,omitempty"`
+	Source     nullable.Nullable[string]             `json:"source,omitempty"`
+	Valid      *bool                                 `json:"valid,omitempty"`
+	Value      *string                               `json:"value,omitempty"`
+	VerifiedAt nullable.Nullable[time.Time]          `json:"verified_at,omitempty"`
+}
+
 // Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Customer struct {
+	// Addresses The first 100; streets masked without the scope `pii:read`.
+	Addresses *[]Address `json:"addresses,omitempty"`
+
 	// Aliases Other names, such as old ones; searches find them.
 	Aliases *[]string `json:"aliases,omitempty"`
 
@@ -1294,6 +1935,9 @@ type Customer struct {
 	//
 	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
 	Company *CompanyDetails `json:"company,omitempty"`
+
+	// ContactPoints The first 100; masked without the scope `pii:read`.
+	ContactPoints *[]ContactPoint `json:"contact_points,omitempty"`
 
 	// Country ISO 3166-1 alpha-2 code.
 	Country   *string    `json:"country,omitempty"`
@@ -1404,7 +2048,9 @@ type CustomerBatchResult struct {
 
 // CustomerCreate defines model for CustomerCreate.
 type CustomerCreate struct {
-	Aliases *[]string `json:"aliases,omitempty"`
+	// Addresses Added with the customer; all or nothing.
+	Addresses *[]AddressCreate `json:"addresses,omitempty"`
+	Aliases   *[]string        `json:"aliases,omitempty"`
 
 	// Attributes Your own fields by their keys; merged key by key, and null removes one.
 	//
@@ -1415,13 +2061,16 @@ type CustomerCreate struct {
 	// Company Merged member by member; null clears one.
 	//
 	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
-	Company      *CompanyPatch       `json:"company,omitempty"`
-	Country      *string             `json:"country,omitempty"`
-	Departments  *[]string           `json:"departments,omitempty"`
-	District     *string             `json:"district,omitempty"`
-	ExternalIds  *[]ExternalIdentity `json:"external_ids,omitempty"`
-	Industry     *string             `json:"industry,omitempty"`
-	IndustryCode *string             `json:"industry_code,omitempty"`
+	Company *CompanyPatch `json:"company,omitempty"`
+
+	// ContactPoints Added with the customer; all or nothing.
+	ContactPoints *[]ContactPointCreate `json:"contact_points,omitempty"`
+	Country       *string               `json:"country,omitempty"`
+	Departments   *[]string             `json:"departments,omitempty"`
+	District      *string               `json:"district,omitempty"`
+	ExternalIds   *[]ExternalIdentity   `json:"external_ids,omitempty"`
+	Industry      *string               `json:"industry,omitempty"`
+	IndustryCode  *string               `json:"industry_code,omitempty"`
 
 	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
 	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
@@ -1473,14 +2122,20 @@ type CustomerPatch struct {
 	// AddAliases Adds other names to those there are, such as the old name in the call that changes it.
 	AddAliases *[]string `json:"add_aliases,omitempty"`
 
+	// Addresses Added likewise.
+	Addresses *[]AddressCreate `json:"addresses,omitempty"`
+
 	// Aliases Replaces all other names.
-	Aliases     nullable.Nullable[[]string]           `json:"aliases,omitempty"`
-	Attributes  nullable.Nullable[CustomerAttributes] `json:"attributes,omitempty"`
-	City        nullable.Nullable[string]             `json:"city,omitempty"`
-	Company     nullable.Nullable[CompanyPatch]       `json:"company,omitempty"`
-	Country     nullable.Nullable[string]             `json:"country,omitempty"`
-	Departments nullable.Nullable[[]string]           `json:"departments,omitempty"`
-	District    nullable.Nullable[string]             `json:"district,omitempty"`
+	Aliases    nullable.Nullable[[]string]           `json:"aliases,omitempty"`
+	Attributes nullable.Nullable[CustomerAttributes] `json:"attributes,omitempty"`
+	City       nullable.Nullable[string]             `json:"city,omitempty"`
+	Company    nullable.Nullable[CompanyPatch]       `json:"company,omitempty"`
+
+	// ContactPoints Those that the customer has not yet are added; none is changed or removed, for each is a resource of its own.
+	ContactPoints *[]ContactPointCreate       `json:"contact_points,omitempty"`
+	Country       nullable.Nullable[string]   `json:"country,omitempty"`
+	Departments   nullable.Nullable[[]string] `json:"departments,omitempty"`
+	District      nullable.Nullable[string]   `json:"district,omitempty"`
 
 	// Industry A label; taken from the code where none is sent.
 	Industry nullable.Nullable[string] `json:"industry,omitempty"`
@@ -1587,6 +2242,9 @@ type CustomerTagPut struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Reason    *string    `json:"reason,omitempty"`
 }
+
+// DecisionRole The part that a contact has in what the customer decides.
+type DecisionRole string
 
 // Delivery defines model for Delivery.
 type Delivery struct {
@@ -1845,6 +2503,13 @@ type FilterSource struct {
 // Gender `unknown` was asked and not told; leave the member away for who was never asked.
 type Gender string
 
+// GivenPlace What was written for names that are stored in their standard form.
+type GivenPlace struct {
+	City     *string `json:"city,omitempty"`
+	District *string `json:"district,omitempty"`
+	Province *string `json:"province,omitempty"`
+}
+
 // Health defines model for Health.
 type Health struct {
 	// Checks Each part, `ok` or what is wrong with it.
@@ -1854,6 +2519,29 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Hierarchy Example: {"items":[{"depth":0,"id":"01890a5d-ac96-774b-bcce-b302099a8002","kind":"company","name":"杭州西湖茶叶有限公司"},{"depth":1,"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司","parent_id":"01890a5d-ac96-774b-bcce-b302099a8002"}],"path":["01890a5d-ac96-774b-bcce-b302099a8002"],"truncated":false}
+type Hierarchy struct {
+	Items []HierarchyNode `json:"items"`
+
+	// Path From the top to the company asked for.
+	Path []openapi_types.UUID `json:"path"`
+
+	// Truncated Whether there are more than the 1000 shown.
+	Truncated bool `json:"truncated"`
+}
+
+// HierarchyNode defines model for HierarchyNode.
+type HierarchyNode struct {
+	// Depth 0 at the top.
+	Depth int                `json:"depth"`
+	ID    openapi_types.UUID `json:"id"`
+	Kind  CustomerKind       `json:"kind"`
+	Name  string             `json:"name"`
+
+	// ParentID Absent at the top.
+	ParentID *openapi_types.UUID `json:"parent_id,omitempty"`
+}
 
 // Import Example: {"bytes":1024,"change_set":"01890a5d-ac96-774b-bcce-b302099aa001","created":19,"created_at":"2026-02-14T02:00:00Z","currency":"CNY","customers_created":7,"encoding":"utf-8","failed":1,"format":"csv","id":"01890a5d-ac96-774b-bcce-b302099ac101","mapping":{"amount_minor":"amount_cents","customer_external_id":"customer_id","occurred_at":"date"},"rows":20,"source":"shop","status":"succeeded","type":"transactions","unchanged":0,"updated":0,"updated_at":"2026-02-14T02:00:01Z","version":4}
 type Import struct {
@@ -2129,6 +2817,62 @@ type Money struct {
 	//
 	// Example: CNY
 	Currency string `json:"currency"`
+}
+
+// Note Example: {"author":"demo-writer","body":"送货前请先发短信，不要打电话","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a1a001","kind":"special_request","pinned":true,"updated_at":"2026-01-01T00:00:00Z","version":1}
+type Note struct {
+	// Author Who wrote it first.
+	Author string `json:"author"`
+
+	// Body Plain text; lines end in \n.
+	Body       string             `json:"body"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	ID         openapi_types.UUID `json:"id"`
+	Kind       NoteKind           `json:"kind"`
+
+	// OccurredOn The day that it tells of.
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+
+	// Pinned Pinned notes come first.
+	Pinned    bool      `json:"pinned"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// NoteCreate defines model for NoteCreate.
+type NoteCreate struct {
+	Body       string              `json:"body"`
+	Kind       *NoteKind           `json:"kind,omitempty"`
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+	Pinned     *bool               `json:"pinned,omitempty"`
+}
+
+// NoteKind defines model for NoteKind.
+type NoteKind string
+
+// NotePage defines model for NotePage.
+type NotePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool   `json:"has_more"`
+	Items   []Note `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// NotePatch defines model for NotePatch.
+type NotePatch struct {
+	Body       *string                               `json:"body,omitempty"`
+	Kind       *NoteKind                             `json:"kind,omitempty"`
+	OccurredOn nullable.Nullable[openapi_types.Date] `json:"occurred_on,omitempty"`
+	Pinned     *bool                                 `json:"pinned,omitempty"`
 }
 
 // Page defines model for Page.
@@ -2449,8 +3193,68 @@ type RFMWeights struct {
 	R float64 `json:"r"`
 }
 
+// RelatedCustomer defines model for RelatedCustomer.
+type RelatedCustomer struct {
+	ID   openapi_types.UUID `json:"id"`
+	Kind CustomerKind       `json:"kind"`
+	Name string             `json:"name"`
+}
+
+// Relation Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","id":"01890a5d-ac96-774b-bcce-b30209a19001","other":{"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司"},"since":"2019-07-01","type":"subsidiary","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Relation struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// ID The same from both ends.
+	ID    openapi_types.UUID  `json:"id"`
+	Note  *string             `json:"note,omitempty"`
+	Other RelatedCustomer     `json:"other"`
+	Since *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type      RelationType `json:"type"`
+	UpdatedAt time.Time    `json:"updated_at"`
+	Version   int64        `json:"version"`
+}
+
+// RelationCreate defines model for RelationCreate.
+type RelationCreate struct {
+	// Note Left out of the event feed.
+	Note            *string             `json:"note,omitempty"`
+	OtherCustomerID openapi_types.UUID  `json:"other_customer_id"`
+	Since           *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type RelationType `json:"type"`
+}
+
 // RelationDirection Whose relation it is: of the product asked about, or of the other to it.
 type RelationDirection string
+
+// RelationPage defines model for RelationPage.
+type RelationPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool       `json:"has_more"`
+	Items   []Relation `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// RelationPatch defines model for RelationPatch.
+type RelationPatch struct {
+	Note  nullable.Nullable[string]             `json:"note,omitempty"`
+	Since nullable.Nullable[openapi_types.Date] `json:"since,omitempty"`
+}
+
+// RelationType What the other customer is to this one.
+type RelationType string
 
 // Return Example: {"actor":"demo-writer","amount":{"amount":"64.95","currency":"CNY"},"base_amount":{"amount":"64.95","currency":"CNY"},"created_at":"2026-02-20T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a0b001","items":[{"amount":{"amount":"64.95","currency":"CNY"},"line":1,"quantity":1}],"reason":"包装破损","returned_on":"2026-02-20","transaction_id":"01890a5d-ac96-774b-bcce-b302099a9001"}
 type Return struct {
@@ -2946,7 +3750,7 @@ type TagPatch struct {
 	Name        *string                               `json:"name,omitempty"`
 }
 
-// Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
+// Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","region":"CN","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Tenant struct {
 	CreatedAt time.Time `json:"created_at"`
 
@@ -2955,6 +3759,9 @@ type Tenant struct {
 
 	// Name Unique; the token's `tenant` claim.
 	Name string `json:"name"`
+
+	// Region Country (ISO 3166-1 alpha-2) of phone numbers and addresses that name none.
+	Region string `json:"region"`
 
 	// TimeZone IANA zone in which days, months and hours are counted.
 	TimeZone string `json:"time_zone"`
@@ -2971,6 +3778,7 @@ type TenantCreate struct {
 
 	// Name Lower-case letters, digits, - and _.
 	Name     string  `json:"name"`
+	Region   *string `json:"region,omitempty"`
 	TimeZone string  `json:"time_zone"`
 	Title    *string `json:"title,omitempty"`
 }
@@ -2994,6 +3802,7 @@ type TenantPage struct {
 // TenantPatch defines model for TenantPatch.
 type TenantPatch struct {
 	Currency *string `json:"currency,omitempty"`
+	Region   *string `json:"region,omitempty"`
 	TimeZone *string `json:"time_zone,omitempty"`
 	Title    *string `json:"title,omitempty"`
 }
@@ -3366,11 +4175,23 @@ type ValueFit struct {
 	Parameters map[string]float64 `json:"parameters"`
 }
 
+// AddressID defines model for AddressId.
+type AddressID = openapi_types.UUID
+
 // AmountAtLeast defines model for AmountAtLeast.
 type AmountAtLeast = string
 
 // AmountAtMost defines model for AmountAtMost.
 type AmountAtMost = string
+
+// ContactCustomerID defines model for ContactCustomerId.
+type ContactCustomerID = openapi_types.UUID
+
+// ContactID defines model for ContactId.
+type ContactID = openapi_types.UUID
+
+// ContactPointID defines model for ContactPointId.
+type ContactPointID = openapi_types.UUID
 
 // Cursor defines model for Cursor.
 type Cursor = string
@@ -3393,6 +4214,9 @@ type CustomerSort = string
 // ExternalID defines model for ExternalId.
 type ExternalID = string
 
+// GroupCustomerID defines model for GroupCustomerId.
+type GroupCustomerID = openapi_types.UUID
+
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
 
@@ -3414,6 +4238,9 @@ type Limit = int
 // ModelKey defines model for ModelKey.
 type ModelKey = string
 
+// NoteID defines model for NoteId.
+type NoteID = openapi_types.UUID
+
 // PaymentID defines model for PaymentId.
 type PaymentID = openapi_types.UUID
 
@@ -3422,6 +4249,9 @@ type PaymentMethods = []PaymentMethod
 
 // ProductID defines model for ProductId.
 type ProductID = openapi_types.UUID
+
+// RelationID defines model for RelationId.
+type RelationID = openapi_types.UUID
 
 // ReturnID defines model for ReturnId.
 type ReturnID = openapi_types.UUID
@@ -3630,6 +4460,150 @@ type PatchCustomerParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListAddressesParams defines parameters for ListAddresses.
+type ListAddressesParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AreaType Only in areas of this type.
+	AreaType *AreaType `form:"area_type,omitempty" json:"area_type,omitempty"`
+}
+
+// CreateAddressParams defines parameters for CreateAddress.
+type CreateAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteAddressParams defines parameters for DeleteAddress.
+type DeleteAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetAddressParams defines parameters for GetAddress.
+type GetAddressParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchAddressParams defines parameters for PatchAddress.
+type PatchAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListContactPointsParams defines parameters for ListContactPoints.
+type ListContactPointsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Kind Only of this kind.
+	Kind *ContactPointKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// ContactID Only those of this contact of a company.
+	ContactID *openapi_types.UUID `form:"contact_id,omitempty" json:"contact_id,omitempty"`
+}
+
+// CreateContactPointParams defines parameters for CreateContactPoint.
+type CreateContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteContactPointParams defines parameters for DeleteContactPoint.
+type DeleteContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetContactPointParams defines parameters for GetContactPoint.
+type GetContactPointParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchContactPointParams defines parameters for PatchContactPoint.
+type PatchContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListContactsParams defines parameters for ListContacts.
+type ListContactsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateContactParams defines parameters for CreateContact.
+type CreateContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteContactParams defines parameters for DeleteContact.
+type DeleteContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetContactParams defines parameters for GetContact.
+type GetContactParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchContactParams defines parameters for PatchContact.
+type PatchContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // DeleteCustomerExternalIDParams defines parameters for DeleteCustomerExternalID.
 type DeleteCustomerExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
@@ -3642,6 +4616,54 @@ type PutCustomerExternalIDParams struct {
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
 
+// ListNotesParams defines parameters for ListNotes.
+type ListNotesParams struct {
+	// Kind Only notes of these kinds.
+	Kind *[]NoteKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateNoteParams defines parameters for CreateNote.
+type CreateNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteNoteParams defines parameters for DeleteNote.
+type DeleteNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetNoteParams defines parameters for GetNote.
+type GetNoteParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchNoteParams defines parameters for PatchNote.
+type PatchNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListCustomerPaymentsParams defines parameters for ListCustomerPayments.
 type ListCustomerPaymentsParams struct {
 	// Limit Items per page.
@@ -3652,6 +4674,54 @@ type ListCustomerPaymentsParams struct {
 
 	// Status Only these.
 	Status *[]PaymentStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
+// ListRelationsParams defines parameters for ListRelations.
+type ListRelationsParams struct {
+	// Type Only relations of these types.
+	Type *[]RelationType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateRelationParams defines parameters for CreateRelation.
+type CreateRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteRelationParams defines parameters for DeleteRelation.
+type DeleteRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetRelationParams defines parameters for GetRelation.
+type GetRelationParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchRelationParams defines parameters for PatchRelation.
+type PatchRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListCustomerStagesParams defines parameters for ListCustomerStages.
@@ -4332,6 +5402,9 @@ type GetReturnParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// LookupContactPointJSONRequestBody defines body for LookupContactPoint for application/json ContentType.
+type LookupContactPointJSONRequestBody = ContactPointLookup
+
 // CreateCustomerJSONRequestBody defines body for CreateCustomer for application/json ContentType.
 type CreateCustomerJSONRequestBody = CustomerCreate
 
@@ -4349,6 +5422,36 @@ type SearchCustomersJSONRequestBody = CustomerSearch
 
 // PatchCustomerApplicationMergePatchPlusJSONRequestBody defines body for PatchCustomer for application/merge-patch+json ContentType.
 type PatchCustomerApplicationMergePatchPlusJSONRequestBody = CustomerPatch
+
+// CreateAddressJSONRequestBody defines body for CreateAddress for application/json ContentType.
+type CreateAddressJSONRequestBody = AddressCreate
+
+// PatchAddressApplicationMergePatchPlusJSONRequestBody defines body for PatchAddress for application/merge-patch+json ContentType.
+type PatchAddressApplicationMergePatchPlusJSONRequestBody = AddressPatch
+
+// CreateContactPointJSONRequestBody defines body for CreateContactPoint for application/json ContentType.
+type CreateContactPointJSONRequestBody = ContactPointCreate
+
+// PatchContactPointApplicationMergePatchPlusJSONRequestBody defines body for PatchContactPoint for application/merge-patch+json ContentType.
+type PatchContactPointApplicationMergePatchPlusJSONRequestBody = ContactPointPatch
+
+// CreateContactJSONRequestBody defines body for CreateContact for application/json ContentType.
+type CreateContactJSONRequestBody = ContactCreate
+
+// PatchContactApplicationMergePatchPlusJSONRequestBody defines body for PatchContact for application/merge-patch+json ContentType.
+type PatchContactApplicationMergePatchPlusJSONRequestBody = ContactPatch
+
+// CreateNoteJSONRequestBody defines body for CreateNote for application/json ContentType.
+type CreateNoteJSONRequestBody = NoteCreate
+
+// PatchNoteApplicationMergePatchPlusJSONRequestBody defines body for PatchNote for application/merge-patch+json ContentType.
+type PatchNoteApplicationMergePatchPlusJSONRequestBody = NotePatch
+
+// CreateRelationJSONRequestBody defines body for CreateRelation for application/json ContentType.
+type CreateRelationJSONRequestBody = RelationCreate
+
+// PatchRelationApplicationMergePatchPlusJSONRequestBody defines body for PatchRelation for application/merge-patch+json ContentType.
+type PatchRelationApplicationMergePatchPlusJSONRequestBody = RelationPatch
 
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
@@ -4439,6 +5542,9 @@ type ServerInterface interface {
 	// ListChangeSetItems List whom a change set touched
 	// (GET /v1/change-sets/{change_set_id}/items)
 	ListChangeSetItems(ctx echo.Context, changeSetID openapi_types.UUID, params ListChangeSetItemsParams) error
+	// LookupContactPoint Find who has a phone, email or account
+	// (POST /v1/contact-points/lookup)
+	LookupContactPoint(ctx echo.Context) error
 	// ListCustomers List customers
 	// (GET /v1/customers)
 	ListCustomers(ctx echo.Context, params ListCustomersParams) error
@@ -4469,18 +5575,96 @@ type ServerInterface interface {
 	// PatchCustomer Change a customer
 	// (PATCH /v1/customers/{customer_id})
 	PatchCustomer(ctx echo.Context, customerID CustomerID, params PatchCustomerParams) error
+	// ListAddresses List where a customer is
+	// (GET /v1/customers/{customer_id}/addresses)
+	ListAddresses(ctx echo.Context, customerID CustomerID, params ListAddressesParams) error
+	// CreateAddress Add an address
+	// (POST /v1/customers/{customer_id}/addresses)
+	CreateAddress(ctx echo.Context, customerID CustomerID, params CreateAddressParams) error
+	// DeleteAddress Delete an address
+	// (DELETE /v1/customers/{customer_id}/addresses/{address_id})
+	DeleteAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params DeleteAddressParams) error
+	// GetAddress Read an address
+	// (GET /v1/customers/{customer_id}/addresses/{address_id})
+	GetAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params GetAddressParams) error
+	// PatchAddress Change an address
+	// (PATCH /v1/customers/{customer_id}/addresses/{address_id})
+	PatchAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params PatchAddressParams) error
+	// ListContactPoints List how a customer is reached
+	// (GET /v1/customers/{customer_id}/contact-points)
+	ListContactPoints(ctx echo.Context, customerID CustomerID, params ListContactPointsParams) error
+	// CreateContactPoint Add a phone, email or account
+	// (POST /v1/customers/{customer_id}/contact-points)
+	CreateContactPoint(ctx echo.Context, customerID CustomerID, params CreateContactPointParams) error
+	// DeleteContactPoint Delete a contact point
+	// (DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	DeleteContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params DeleteContactPointParams) error
+	// GetContactPoint Read a contact point
+	// (GET /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	GetContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params GetContactPointParams) error
+	// PatchContactPoint Change a contact point
+	// (PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	PatchContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params PatchContactPointParams) error
+	// ListContacts List a customer's contacts
+	// (GET /v1/customers/{customer_id}/contacts)
+	ListContacts(ctx echo.Context, customerID ContactCustomerID, params ListContactsParams) error
+	// CreateContact Add a contact
+	// (POST /v1/customers/{customer_id}/contacts)
+	CreateContact(ctx echo.Context, customerID ContactCustomerID, params CreateContactParams) error
+	// DeleteContact Delete a contact
+	// (DELETE /v1/customers/{customer_id}/contacts/{contact_id})
+	DeleteContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params DeleteContactParams) error
+	// GetContact Read a contact
+	// (GET /v1/customers/{customer_id}/contacts/{contact_id})
+	GetContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params GetContactParams) error
+	// PatchContact Change a contact
+	// (PATCH /v1/customers/{customer_id}/contacts/{contact_id})
+	PatchContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params PatchContactParams) error
 	// DeleteCustomerExternalID Take an external id away
 	// (DELETE /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	DeleteCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params DeleteCustomerExternalIDParams) error
 	// PutCustomerExternalID Give a customer an external id
 	// (PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	PutCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params PutCustomerExternalIDParams) error
+	// GetHierarchy Read the group that a company belongs to
+	// (GET /v1/customers/{customer_id}/hierarchy)
+	GetHierarchy(ctx echo.Context, customerID GroupCustomerID) error
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx echo.Context, customerID CustomerID) error
+	// ListNotes List a customer's notes
+	// (GET /v1/customers/{customer_id}/notes)
+	ListNotes(ctx echo.Context, customerID CustomerID, params ListNotesParams) error
+	// CreateNote Write a note
+	// (POST /v1/customers/{customer_id}/notes)
+	CreateNote(ctx echo.Context, customerID CustomerID, params CreateNoteParams) error
+	// DeleteNote Delete a note
+	// (DELETE /v1/customers/{customer_id}/notes/{note_id})
+	DeleteNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params DeleteNoteParams) error
+	// GetNote Read a note
+	// (GET /v1/customers/{customer_id}/notes/{note_id})
+	GetNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params GetNoteParams) error
+	// PatchNote Change a note
+	// (PATCH /v1/customers/{customer_id}/notes/{note_id})
+	PatchNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params PatchNoteParams) error
 	// ListCustomerPayments List a customer's payments
 	// (GET /v1/customers/{customer_id}/payments)
 	ListCustomerPayments(ctx echo.Context, customerID CustomerID, params ListCustomerPaymentsParams) error
+	// ListRelations List a customer's relations
+	// (GET /v1/customers/{customer_id}/relations)
+	ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error
+	// CreateRelation Relate two customers
+	// (POST /v1/customers/{customer_id}/relations)
+	CreateRelation(ctx echo.Context, customerID GroupCustomerID, params CreateRelationParams) error
+	// DeleteRelation End a relation
+	// (DELETE /v1/customers/{customer_id}/relations/{relation_id})
+	DeleteRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params DeleteRelationParams) error
+	// GetRelation Read a relation
+	// (GET /v1/customers/{customer_id}/relations/{relation_id})
+	GetRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params GetRelationParams) error
+	// PatchRelation Change a relation
+	// (PATCH /v1/customers/{customer_id}/relations/{relation_id})
+	PatchRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params PatchRelationParams) error
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx echo.Context, customerID CustomerID) error
@@ -4778,6 +5962,15 @@ func (w *ServerInterfaceWrapper) ListChangeSetItems(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListChangeSetItems(ctx, changeSetID, params)
+	return err
+}
+
+// LookupContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) LookupContactPoint(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LookupContactPoint(ctx)
 	return err
 }
 
@@ -5205,6 +6398,726 @@ func (w *ServerInterfaceWrapper) PatchCustomer(ctx echo.Context) error {
 	return err
 }
 
+// ListAddresses converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAddresses(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAddressesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "area_type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "area_type", ctx.QueryParams(), &params.AreaType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter area_type: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAddresses(ctx, customerID, params)
+	return err
+}
+
+// CreateAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateAddressParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateAddress(ctx, customerID, params)
+	return err
+}
+
+// DeleteAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressID AddressID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteAddressParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteAddress(ctx, customerID, addressID, params)
+	return err
+}
+
+// GetAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressID AddressID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAddressParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAddress(ctx, customerID, addressID, params)
+	return err
+}
+
+// PatchAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressID AddressID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchAddressParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchAddress(ctx, customerID, addressID, params)
+	return err
+}
+
+// ListContactPoints converts echo context to params.
+func (w *ServerInterfaceWrapper) ListContactPoints(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListContactPointsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "contact_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "contact_id", ctx.QueryParams(), &params.ContactID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListContactPoints(ctx, customerID, params)
+	return err
+}
+
+// CreateContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateContactPointParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateContactPoint(ctx, customerID, params)
+	return err
+}
+
+// DeleteContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_point_id" -------------
+	var contactPointID ContactPointID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_point_id", ctx.Param("contact_point_id"), &contactPointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_point_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteContactPointParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteContactPoint(ctx, customerID, contactPointID, params)
+	return err
+}
+
+// GetContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) GetContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_point_id" -------------
+	var contactPointID ContactPointID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_point_id", ctx.Param("contact_point_id"), &contactPointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_point_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetContactPointParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetContactPoint(ctx, customerID, contactPointID, params)
+	return err
+}
+
+// PatchContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_point_id" -------------
+	var contactPointID ContactPointID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_point_id", ctx.Param("contact_point_id"), &contactPointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_point_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchContactPointParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchContactPoint(ctx, customerID, contactPointID, params)
+	return err
+}
+
+// ListContacts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListContacts(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListContactsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListContacts(ctx, customerID, params)
+	return err
+}
+
+// CreateContact converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateContactParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateContact(ctx, customerID, params)
+	return err
+}
+
+// DeleteContact converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_id" -------------
+	var contactID ContactID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_id", ctx.Param("contact_id"), &contactID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteContactParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteContact(ctx, customerID, contactID, params)
+	return err
+}
+
+// GetContact converts echo context to params.
+func (w *ServerInterfaceWrapper) GetContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_id" -------------
+	var contactID ContactID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_id", ctx.Param("contact_id"), &contactID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetContactParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetContact(ctx, customerID, contactID, params)
+	return err
+}
+
+// PatchContact converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_id" -------------
+	var contactID ContactID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_id", ctx.Param("contact_id"), &contactID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchContactParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchContact(ctx, customerID, contactID, params)
+	return err
+}
+
 // DeleteCustomerExternalID converts echo context to params.
 func (w *ServerInterfaceWrapper) DeleteCustomerExternalID(ctx echo.Context) error {
 	var err error
@@ -5287,6 +7200,22 @@ func (w *ServerInterfaceWrapper) PutCustomerExternalID(ctx echo.Context) error {
 	return err
 }
 
+// GetHierarchy converts echo context to params.
+func (w *ServerInterfaceWrapper) GetHierarchy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetHierarchy(ctx, customerID)
+	return err
+}
+
 // GetCustomerMetrics converts echo context to params.
 func (w *ServerInterfaceWrapper) GetCustomerMetrics(ctx echo.Context) error {
 	var err error
@@ -5300,6 +7229,246 @@ func (w *ServerInterfaceWrapper) GetCustomerMetrics(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetCustomerMetrics(ctx, customerID)
+	return err
+}
+
+// ListNotes converts echo context to params.
+func (w *ServerInterfaceWrapper) ListNotes(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListNotesParams
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListNotes(ctx, customerID, params)
+	return err
+}
+
+// CreateNote converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateNoteParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateNote(ctx, customerID, params)
+	return err
+}
+
+// DeleteNote converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "note_id" -------------
+	var noteID NoteID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "note_id", ctx.Param("note_id"), &noteID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter note_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteNoteParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteNote(ctx, customerID, noteID, params)
+	return err
+}
+
+// GetNote converts echo context to params.
+func (w *ServerInterfaceWrapper) GetNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "note_id" -------------
+	var noteID NoteID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "note_id", ctx.Param("note_id"), &noteID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter note_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetNoteParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetNote(ctx, customerID, noteID, params)
+	return err
+}
+
+// PatchNote converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "note_id" -------------
+	var noteID NoteID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "note_id", ctx.Param("note_id"), &noteID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter note_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchNoteParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchNote(ctx, customerID, noteID, params)
 	return err
 }
 
@@ -5339,6 +7508,246 @@ func (w *ServerInterfaceWrapper) ListCustomerPayments(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCustomerPayments(ctx, customerID, params)
+	return err
+}
+
+// ListRelations converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRelations(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRelationsParams
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRelations(ctx, customerID, params)
+	return err
+}
+
+// CreateRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateRelation(ctx, customerID, params)
+	return err
+}
+
+// DeleteRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_id" -------------
+	var relationID RelationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_id", ctx.Param("relation_id"), &relationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteRelation(ctx, customerID, relationID, params)
+	return err
+}
+
+// GetRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_id" -------------
+	var relationID RelationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_id", ctx.Param("relation_id"), &relationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRelationParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRelation(ctx, customerID, relationID, params)
+	return err
+}
+
+// PatchRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_id" -------------
+	var relationID RelationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_id", ctx.Param("relation_id"), &relationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchRelation(ctx, customerID, relationID, params)
 	return err
 }
 
@@ -8395,6 +10804,22 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/addresses", wrapper.ListAddresses, options.OperationMiddlewares["listAddresses"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/addresses", wrapper.CreateAddress, options.OperationMiddlewares["createAddress"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/addresses/:address_id", wrapper.DeleteAddress, options.OperationMiddlewares["deleteAddress"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/addresses/:address_id", wrapper.GetAddress, options.OperationMiddlewares["getAddress"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/addresses/:address_id", wrapper.PatchAddress, options.OperationMiddlewares["patchAddress"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contact-points", wrapper.ListContactPoints, options.OperationMiddlewares["listContactPoints"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/contact-points", wrapper.CreateContactPoint, options.OperationMiddlewares["createContactPoint"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.DeleteContactPoint, options.OperationMiddlewares["deleteContactPoint"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.GetContactPoint, options.OperationMiddlewares["getContactPoint"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.PatchContactPoint, options.OperationMiddlewares["patchContactPoint"]...)
+	router.POST(options.BaseURL+"/v1/contact-points/lookup", wrapper.LookupContactPoint, options.OperationMiddlewares["lookupContactPoint"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contacts", wrapper.ListContacts, options.OperationMiddlewares["listContacts"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/contacts", wrapper.CreateContact, options.OperationMiddlewares["createContact"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.DeleteContact, options.OperationMiddlewares["deleteContact"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.GetContact, options.OperationMiddlewares["getContact"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.PatchContact, options.OperationMiddlewares["patchContact"]...)
 	router.GET(options.BaseURL+"/v1/customers", wrapper.ListCustomers, options.OperationMiddlewares["listCustomers"]...)
 	router.POST(options.BaseURL+"/v1/customers", wrapper.CreateCustomer, options.OperationMiddlewares["createCustomer"]...)
 	router.POST(options.BaseURL+"/v1/customers/search", wrapper.SearchCustomers, options.OperationMiddlewares["searchCustomers"]...)
@@ -8423,6 +10848,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.GET(options.BaseURL+"/v1/jobs/:job_id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/:job_id/cancel", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/notes", wrapper.ListNotes, options.OperationMiddlewares["listNotes"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/notes", wrapper.CreateNote, options.OperationMiddlewares["createNote"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.DeleteNote, options.OperationMiddlewares["deleteNote"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.GetNote, options.OperationMiddlewares["getNote"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.PatchNote, options.OperationMiddlewares["patchNote"]...)
 	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/payments", wrapper.ListPayments, options.OperationMiddlewares["listPayments"]...)
 	router.POST(options.BaseURL+"/v1/transactions/:transaction_id/payments", wrapper.CreatePayment, options.OperationMiddlewares["createPayment"]...)
 	router.DELETE(options.BaseURL+"/v1/transactions/:transaction_id/payments/:payment_id", wrapper.DeletePayment, options.OperationMiddlewares["deletePayment"]...)
@@ -8439,6 +10869,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/products/:product_id/relations", wrapper.ListProductRelations, options.OperationMiddlewares["listProductRelations"]...)
 	router.DELETE(options.BaseURL+"/v1/products/:product_id/relations/:relation_kind/:related_id", wrapper.DeleteProductRelation, options.OperationMiddlewares["deleteProductRelation"]...)
 	router.PUT(options.BaseURL+"/v1/products/:product_id/relations/:relation_kind/:related_id", wrapper.PutProductRelation, options.OperationMiddlewares["putProductRelation"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.ListRelations, options.OperationMiddlewares["listRelations"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.CreateRelation, options.OperationMiddlewares["createRelation"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.DeleteRelation, options.OperationMiddlewares["deleteRelation"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.GetRelation, options.OperationMiddlewares["getRelation"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.PatchRelation, options.OperationMiddlewares["patchRelation"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/hierarchy", wrapper.GetHierarchy, options.OperationMiddlewares["getHierarchy"]...)
 	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/returns", wrapper.ListReturns, options.OperationMiddlewares["listReturns"]...)
 	router.POST(options.BaseURL+"/v1/transactions/:transaction_id/returns", wrapper.CreateReturn, options.OperationMiddlewares["createReturn"]...)
 	router.DELETE(options.BaseURL+"/v1/transactions/:transaction_id/returns/:return_id", wrapper.DeleteReturn, options.OperationMiddlewares["deleteReturn"]...)
@@ -8679,6 +11115,159 @@ type ListChangeSetItems503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListChangeSetItems503ApplicationProblemPlusJSONResponse) VisitListChangeSetItemsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPointRequestObject struct {
+	Body *LookupContactPointJSONRequestBody
+}
+
+type LookupContactPointResponseObject interface {
+	VisitLookupContactPointResponse(w http.ResponseWriter) error
+}
+
+type LookupContactPoint200JSONResponse ContactPointMatchPage
+
+func (response LookupContactPoint200JSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint400ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint401ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint403ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint408ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint413ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint415ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint422ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint503ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -10241,6 +12830,2292 @@ func (response PatchCustomer503ApplicationProblemPlusJSONResponse) VisitPatchCus
 	return err
 }
 
+type ListAddressesRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListAddressesParams
+}
+
+type ListAddressesResponseObject interface {
+	VisitListAddressesResponse(w http.ResponseWriter) error
+}
+
+type ListAddresses200JSONResponse AddressPage
+
+func (response ListAddresses200JSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses400ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses401ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses403ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses404ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses503ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     CreateAddressParams
+	Body       *CreateAddressJSONRequestBody
+}
+
+type CreateAddressResponseObject interface {
+	VisitCreateAddressResponse(w http.ResponseWriter) error
+}
+
+type CreateAddress201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateAddress201JSONResponse struct {
+	Body    Address
+	Headers CreateAddress201ResponseHeaders
+}
+
+func (response CreateAddress201JSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress400ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress401ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress403ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress404ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress408ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress409ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress413ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress415ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress422ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress503ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	AddressID  AddressID  `json:"address_id"`
+	Params     DeleteAddressParams
+}
+
+type DeleteAddressResponseObject interface {
+	VisitDeleteAddressResponse(w http.ResponseWriter) error
+}
+
+type DeleteAddress204Response struct {
+}
+
+func (response DeleteAddress204Response) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress400ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress401ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress403ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress404ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress412ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress503ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	AddressID  AddressID  `json:"address_id"`
+	Params     GetAddressParams
+}
+
+type GetAddressResponseObject interface {
+	VisitGetAddressResponse(w http.ResponseWriter) error
+}
+
+type GetAddress200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetAddress200JSONResponse struct {
+	Body    Address
+	Headers GetAddress200ResponseHeaders
+}
+
+func (response GetAddress200JSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress304Response = NotModifiedResponse
+
+func (response GetAddress304Response) VisitGetAddressResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress400ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress401ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress403ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress404ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress503ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	AddressID  AddressID  `json:"address_id"`
+	Params     PatchAddressParams
+	Body       *PatchAddressApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchAddressResponseObject interface {
+	VisitPatchAddressResponse(w http.ResponseWriter) error
+}
+
+type PatchAddress200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchAddress200JSONResponse struct {
+	Body    Address
+	Headers PatchAddress200ResponseHeaders
+}
+
+func (response PatchAddress200JSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress400ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress401ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress403ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress404ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress408ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress409ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress412ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress413ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress415ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress422ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress503ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPointsRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListContactPointsParams
+}
+
+type ListContactPointsResponseObject interface {
+	VisitListContactPointsResponse(w http.ResponseWriter) error
+}
+
+type ListContactPoints200JSONResponse ContactPointPage
+
+func (response ListContactPoints200JSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints400ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints401ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints403ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints404ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints503ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPointRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     CreateContactPointParams
+	Body       *CreateContactPointJSONRequestBody
+}
+
+type CreateContactPointResponseObject interface {
+	VisitCreateContactPointResponse(w http.ResponseWriter) error
+}
+
+type CreateContactPoint201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateContactPoint201JSONResponse struct {
+	Body    ContactPoint
+	Headers CreateContactPoint201ResponseHeaders
+}
+
+func (response CreateContactPoint201JSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint400ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint401ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint403ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint404ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint408ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint409ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint413ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint415ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint422ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint503ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPointRequestObject struct {
+	CustomerID     CustomerID     `json:"customer_id"`
+	ContactPointID ContactPointID `json:"contact_point_id"`
+	Params         DeleteContactPointParams
+}
+
+type DeleteContactPointResponseObject interface {
+	VisitDeleteContactPointResponse(w http.ResponseWriter) error
+}
+
+type DeleteContactPoint204Response struct {
+}
+
+func (response DeleteContactPoint204Response) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint400ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint401ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint403ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint404ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint412ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint503ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPointRequestObject struct {
+	CustomerID     CustomerID     `json:"customer_id"`
+	ContactPointID ContactPointID `json:"contact_point_id"`
+	Params         GetContactPointParams
+}
+
+type GetContactPointResponseObject interface {
+	VisitGetContactPointResponse(w http.ResponseWriter) error
+}
+
+type GetContactPoint200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetContactPoint200JSONResponse struct {
+	Body    ContactPoint
+	Headers GetContactPoint200ResponseHeaders
+}
+
+func (response GetContactPoint200JSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint304Response = NotModifiedResponse
+
+func (response GetContactPoint304Response) VisitGetContactPointResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint400ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint401ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint403ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint404ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint503ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPointRequestObject struct {
+	CustomerID     CustomerID     `json:"customer_id"`
+	ContactPointID ContactPointID `json:"contact_point_id"`
+	Params         PatchContactPointParams
+	Body           *PatchContactPointApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchContactPointResponseObject interface {
+	VisitPatchContactPointResponse(w http.ResponseWriter) error
+}
+
+type PatchContactPoint200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchContactPoint200JSONResponse struct {
+	Body    ContactPoint
+	Headers PatchContactPoint200ResponseHeaders
+}
+
+func (response PatchContactPoint200JSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint400ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint401ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint403ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint404ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint408ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint409ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint412ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint413ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint415ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint422ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint503ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactsRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	Params     ListContactsParams
+}
+
+type ListContactsResponseObject interface {
+	VisitListContactsResponse(w http.ResponseWriter) error
+}
+
+type ListContacts200JSONResponse ContactPage
+
+func (response ListContacts200JSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts400ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts401ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts403ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts404ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts503ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	Params     CreateContactParams
+	Body       *CreateContactJSONRequestBody
+}
+
+type CreateContactResponseObject interface {
+	VisitCreateContactResponse(w http.ResponseWriter) error
+}
+
+type CreateContact201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateContact201JSONResponse struct {
+	Body    Contact
+	Headers CreateContact201ResponseHeaders
+}
+
+func (response CreateContact201JSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact400ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact401ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact403ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact404ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact408ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact409ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact413ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact415ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact422ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact503ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	ContactID  ContactID         `json:"contact_id"`
+	Params     DeleteContactParams
+}
+
+type DeleteContactResponseObject interface {
+	VisitDeleteContactResponse(w http.ResponseWriter) error
+}
+
+type DeleteContact204Response struct {
+}
+
+func (response DeleteContact204Response) VisitDeleteContactResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact400ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact401ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact403ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact404ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact412ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact503ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	ContactID  ContactID         `json:"contact_id"`
+	Params     GetContactParams
+}
+
+type GetContactResponseObject interface {
+	VisitGetContactResponse(w http.ResponseWriter) error
+}
+
+type GetContact200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetContact200JSONResponse struct {
+	Body    Contact
+	Headers GetContact200ResponseHeaders
+}
+
+func (response GetContact200JSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact304Response = NotModifiedResponse
+
+func (response GetContact304Response) VisitGetContactResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact400ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact401ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact403ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact404ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact503ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	ContactID  ContactID         `json:"contact_id"`
+	Params     PatchContactParams
+	Body       *PatchContactApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchContactResponseObject interface {
+	VisitPatchContactResponse(w http.ResponseWriter) error
+}
+
+type PatchContact200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchContact200JSONResponse struct {
+	Body    Contact
+	Headers PatchContact200ResponseHeaders
+}
+
+func (response PatchContact200JSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact400ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact401ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact403ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact404ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact408ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact409ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact412ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact413ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact415ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact422ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact503ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteCustomerExternalIDRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 	Source     Source     `json:"source"`
@@ -10477,6 +15352,111 @@ func (response PutCustomerExternalID503ApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type GetHierarchyRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+}
+
+type GetHierarchyResponseObject interface {
+	VisitGetHierarchyResponse(w http.ResponseWriter) error
+}
+
+type GetHierarchy200JSONResponse Hierarchy
+
+func (response GetHierarchy200JSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy400ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy401ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy403ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy404ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy503ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetCustomerMetricsRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 }
@@ -10571,6 +15551,768 @@ type GetCustomerMetrics503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetCustomerMetrics503ApplicationProblemPlusJSONResponse) VisitGetCustomerMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotesRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListNotesParams
+}
+
+type ListNotesResponseObject interface {
+	VisitListNotesResponse(w http.ResponseWriter) error
+}
+
+type ListNotes200JSONResponse NotePage
+
+func (response ListNotes200JSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes400ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes401ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes403ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes404ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes503ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     CreateNoteParams
+	Body       *CreateNoteJSONRequestBody
+}
+
+type CreateNoteResponseObject interface {
+	VisitCreateNoteResponse(w http.ResponseWriter) error
+}
+
+type CreateNote201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateNote201JSONResponse struct {
+	Body    Note
+	Headers CreateNote201ResponseHeaders
+}
+
+func (response CreateNote201JSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote400ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote401ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote403ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote404ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote408ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote409ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote413ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote415ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote422ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote503ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	NoteID     NoteID     `json:"note_id"`
+	Params     DeleteNoteParams
+}
+
+type DeleteNoteResponseObject interface {
+	VisitDeleteNoteResponse(w http.ResponseWriter) error
+}
+
+type DeleteNote204Response struct {
+}
+
+func (response DeleteNote204Response) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote400ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote401ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote403ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote404ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote412ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote503ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	NoteID     NoteID     `json:"note_id"`
+	Params     GetNoteParams
+}
+
+type GetNoteResponseObject interface {
+	VisitGetNoteResponse(w http.ResponseWriter) error
+}
+
+type GetNote200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetNote200JSONResponse struct {
+	Body    Note
+	Headers GetNote200ResponseHeaders
+}
+
+func (response GetNote200JSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote304Response = NotModifiedResponse
+
+func (response GetNote304Response) VisitGetNoteResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote400ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote401ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote403ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote404ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote503ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	NoteID     NoteID     `json:"note_id"`
+	Params     PatchNoteParams
+	Body       *PatchNoteApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchNoteResponseObject interface {
+	VisitPatchNoteResponse(w http.ResponseWriter) error
+}
+
+type PatchNote200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchNote200JSONResponse struct {
+	Body    Note
+	Headers PatchNote200ResponseHeaders
+}
+
+func (response PatchNote200JSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote400ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote401ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote403ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote404ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote408ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote409ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote412ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote413ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote415ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote422ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote503ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -10677,6 +16419,768 @@ type ListCustomerPayments503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListCustomerPayments503ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelationsRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	Params     ListRelationsParams
+}
+
+type ListRelationsResponseObject interface {
+	VisitListRelationsResponse(w http.ResponseWriter) error
+}
+
+type ListRelations200JSONResponse RelationPage
+
+func (response ListRelations200JSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations400ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations401ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations403ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations404ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations503ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	Params     CreateRelationParams
+	Body       *CreateRelationJSONRequestBody
+}
+
+type CreateRelationResponseObject interface {
+	VisitCreateRelationResponse(w http.ResponseWriter) error
+}
+
+type CreateRelation201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateRelation201JSONResponse struct {
+	Body    Relation
+	Headers CreateRelation201ResponseHeaders
+}
+
+func (response CreateRelation201JSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation400ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation401ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation403ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation404ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation408ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation409ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation413ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation415ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation422ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation503ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	RelationID RelationID      `json:"relation_id"`
+	Params     DeleteRelationParams
+}
+
+type DeleteRelationResponseObject interface {
+	VisitDeleteRelationResponse(w http.ResponseWriter) error
+}
+
+type DeleteRelation204Response struct {
+}
+
+func (response DeleteRelation204Response) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation400ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation401ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation403ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation404ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation412ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation503ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	RelationID RelationID      `json:"relation_id"`
+	Params     GetRelationParams
+}
+
+type GetRelationResponseObject interface {
+	VisitGetRelationResponse(w http.ResponseWriter) error
+}
+
+type GetRelation200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetRelation200JSONResponse struct {
+	Body    Relation
+	Headers GetRelation200ResponseHeaders
+}
+
+func (response GetRelation200JSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation304Response = NotModifiedResponse
+
+func (response GetRelation304Response) VisitGetRelationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation400ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation401ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation403ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation404ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation503ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	RelationID RelationID      `json:"relation_id"`
+	Params     PatchRelationParams
+	Body       *PatchRelationApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchRelationResponseObject interface {
+	VisitPatchRelationResponse(w http.ResponseWriter) error
+}
+
+type PatchRelation200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchRelation200JSONResponse struct {
+	Body    Relation
+	Headers PatchRelation200ResponseHeaders
+}
+
+func (response PatchRelation200JSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation400ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation401ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation403ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation404ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation408ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation409ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation412ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation413ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation415ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation422ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation503ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -21958,6 +28462,9 @@ type StrictServerInterface interface {
 	// ListChangeSetItems List whom a change set touched
 	// (GET /v1/change-sets/{change_set_id}/items)
 	ListChangeSetItems(ctx context.Context, request ListChangeSetItemsRequestObject) (ListChangeSetItemsResponseObject, error)
+	// LookupContactPoint Find who has a phone, email or account
+	// (POST /v1/contact-points/lookup)
+	LookupContactPoint(ctx context.Context, request LookupContactPointRequestObject) (LookupContactPointResponseObject, error)
 	// ListCustomers List customers
 	// (GET /v1/customers)
 	ListCustomers(ctx context.Context, request ListCustomersRequestObject) (ListCustomersResponseObject, error)
@@ -21988,18 +28495,96 @@ type StrictServerInterface interface {
 	// PatchCustomer Change a customer
 	// (PATCH /v1/customers/{customer_id})
 	PatchCustomer(ctx context.Context, request PatchCustomerRequestObject) (PatchCustomerResponseObject, error)
+	// ListAddresses List where a customer is
+	// (GET /v1/customers/{customer_id}/addresses)
+	ListAddresses(ctx context.Context, request ListAddressesRequestObject) (ListAddressesResponseObject, error)
+	// CreateAddress Add an address
+	// (POST /v1/customers/{customer_id}/addresses)
+	CreateAddress(ctx context.Context, request CreateAddressRequestObject) (CreateAddressResponseObject, error)
+	// DeleteAddress Delete an address
+	// (DELETE /v1/customers/{customer_id}/addresses/{address_id})
+	DeleteAddress(ctx context.Context, request DeleteAddressRequestObject) (DeleteAddressResponseObject, error)
+	// GetAddress Read an address
+	// (GET /v1/customers/{customer_id}/addresses/{address_id})
+	GetAddress(ctx context.Context, request GetAddressRequestObject) (GetAddressResponseObject, error)
+	// PatchAddress Change an address
+	// (PATCH /v1/customers/{customer_id}/addresses/{address_id})
+	PatchAddress(ctx context.Context, request PatchAddressRequestObject) (PatchAddressResponseObject, error)
+	// ListContactPoints List how a customer is reached
+	// (GET /v1/customers/{customer_id}/contact-points)
+	ListContactPoints(ctx context.Context, request ListContactPointsRequestObject) (ListContactPointsResponseObject, error)
+	// CreateContactPoint Add a phone, email or account
+	// (POST /v1/customers/{customer_id}/contact-points)
+	CreateContactPoint(ctx context.Context, request CreateContactPointRequestObject) (CreateContactPointResponseObject, error)
+	// DeleteContactPoint Delete a contact point
+	// (DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	DeleteContactPoint(ctx context.Context, request DeleteContactPointRequestObject) (DeleteContactPointResponseObject, error)
+	// GetContactPoint Read a contact point
+	// (GET /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	GetContactPoint(ctx context.Context, request GetContactPointRequestObject) (GetContactPointResponseObject, error)
+	// PatchContactPoint Change a contact point
+	// (PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	PatchContactPoint(ctx context.Context, request PatchContactPointRequestObject) (PatchContactPointResponseObject, error)
+	// ListContacts List a customer's contacts
+	// (GET /v1/customers/{customer_id}/contacts)
+	ListContacts(ctx context.Context, request ListContactsRequestObject) (ListContactsResponseObject, error)
+	// CreateContact Add a contact
+	// (POST /v1/customers/{customer_id}/contacts)
+	CreateContact(ctx context.Context, request CreateContactRequestObject) (CreateContactResponseObject, error)
+	// DeleteContact Delete a contact
+	// (DELETE /v1/customers/{customer_id}/contacts/{contact_id})
+	DeleteContact(ctx context.Context, request DeleteContactRequestObject) (DeleteContactResponseObject, error)
+	// GetContact Read a contact
+	// (GET /v1/customers/{customer_id}/contacts/{contact_id})
+	GetContact(ctx context.Context, request GetContactRequestObject) (GetContactResponseObject, error)
+	// PatchContact Change a contact
+	// (PATCH /v1/customers/{customer_id}/contacts/{contact_id})
+	PatchContact(ctx context.Context, request PatchContactRequestObject) (PatchContactResponseObject, error)
 	// DeleteCustomerExternalID Take an external id away
 	// (DELETE /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	DeleteCustomerExternalID(ctx context.Context, request DeleteCustomerExternalIDRequestObject) (DeleteCustomerExternalIDResponseObject, error)
 	// PutCustomerExternalID Give a customer an external id
 	// (PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	PutCustomerExternalID(ctx context.Context, request PutCustomerExternalIDRequestObject) (PutCustomerExternalIDResponseObject, error)
+	// GetHierarchy Read the group that a company belongs to
+	// (GET /v1/customers/{customer_id}/hierarchy)
+	GetHierarchy(ctx context.Context, request GetHierarchyRequestObject) (GetHierarchyResponseObject, error)
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx context.Context, request GetCustomerMetricsRequestObject) (GetCustomerMetricsResponseObject, error)
+	// ListNotes List a customer's notes
+	// (GET /v1/customers/{customer_id}/notes)
+	ListNotes(ctx context.Context, request ListNotesRequestObject) (ListNotesResponseObject, error)
+	// CreateNote Write a note
+	// (POST /v1/customers/{customer_id}/notes)
+	CreateNote(ctx context.Context, request CreateNoteRequestObject) (CreateNoteResponseObject, error)
+	// DeleteNote Delete a note
+	// (DELETE /v1/customers/{customer_id}/notes/{note_id})
+	DeleteNote(ctx context.Context, request DeleteNoteRequestObject) (DeleteNoteResponseObject, error)
+	// GetNote Read a note
+	// (GET /v1/customers/{customer_id}/notes/{note_id})
+	GetNote(ctx context.Context, request GetNoteRequestObject) (GetNoteResponseObject, error)
+	// PatchNote Change a note
+	// (PATCH /v1/customers/{customer_id}/notes/{note_id})
+	PatchNote(ctx context.Context, request PatchNoteRequestObject) (PatchNoteResponseObject, error)
 	// ListCustomerPayments List a customer's payments
 	// (GET /v1/customers/{customer_id}/payments)
 	ListCustomerPayments(ctx context.Context, request ListCustomerPaymentsRequestObject) (ListCustomerPaymentsResponseObject, error)
+	// ListRelations List a customer's relations
+	// (GET /v1/customers/{customer_id}/relations)
+	ListRelations(ctx context.Context, request ListRelationsRequestObject) (ListRelationsResponseObject, error)
+	// CreateRelation Relate two customers
+	// (POST /v1/customers/{customer_id}/relations)
+	CreateRelation(ctx context.Context, request CreateRelationRequestObject) (CreateRelationResponseObject, error)
+	// DeleteRelation End a relation
+	// (DELETE /v1/customers/{customer_id}/relations/{relation_id})
+	DeleteRelation(ctx context.Context, request DeleteRelationRequestObject) (DeleteRelationResponseObject, error)
+	// GetRelation Read a relation
+	// (GET /v1/customers/{customer_id}/relations/{relation_id})
+	GetRelation(ctx context.Context, request GetRelationRequestObject) (GetRelationResponseObject, error)
+	// PatchRelation Change a relation
+	// (PATCH /v1/customers/{customer_id}/relations/{relation_id})
+	PatchRelation(ctx context.Context, request PatchRelationRequestObject) (PatchRelationResponseObject, error)
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx context.Context, request ListCustomerScoresRequestObject) (ListCustomerScoresResponseObject, error)
@@ -22323,6 +28908,52 @@ func (sh *strictHandler) ListChangeSetItems(ctx echo.Context, changeSetID openap
 		return err
 	} else if validResponse, ok := response.(ListChangeSetItemsResponseObject); ok {
 		return validResponse.VisitListChangeSetItemsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// LookupContactPoint operation middleware
+func (sh *strictHandler) LookupContactPoint(ctx echo.Context) error {
+	var request LookupContactPointRequestObject
+
+	var body LookupContactPointJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LookupContactPoint(ctx.Request().Context(), request.(LookupContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LookupContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LookupContactPointResponseObject); ok {
+		return validResponse.VisitLookupContactPointResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -22720,6 +29351,543 @@ func (sh *strictHandler) PatchCustomer(ctx echo.Context, customerID CustomerID, 
 	return nil
 }
 
+// ListAddresses operation middleware
+func (sh *strictHandler) ListAddresses(ctx echo.Context, customerID CustomerID, params ListAddressesParams) error {
+	var request ListAddressesRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAddresses(ctx.Request().Context(), request.(ListAddressesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAddresses")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAddressesResponseObject); ok {
+		return validResponse.VisitListAddressesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateAddress operation middleware
+func (sh *strictHandler) CreateAddress(ctx echo.Context, customerID CustomerID, params CreateAddressParams) error {
+	var request CreateAddressRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateAddressJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateAddress(ctx.Request().Context(), request.(CreateAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateAddressResponseObject); ok {
+		return validResponse.VisitCreateAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteAddress operation middleware
+func (sh *strictHandler) DeleteAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params DeleteAddressParams) error {
+	var request DeleteAddressRequestObject
+
+	request.CustomerID = customerID
+	request.AddressID = addressID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteAddress(ctx.Request().Context(), request.(DeleteAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteAddressResponseObject); ok {
+		return validResponse.VisitDeleteAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetAddress operation middleware
+func (sh *strictHandler) GetAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params GetAddressParams) error {
+	var request GetAddressRequestObject
+
+	request.CustomerID = customerID
+	request.AddressID = addressID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAddress(ctx.Request().Context(), request.(GetAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAddressResponseObject); ok {
+		return validResponse.VisitGetAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchAddress operation middleware
+func (sh *strictHandler) PatchAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params PatchAddressParams) error {
+	var request PatchAddressRequestObject
+
+	request.CustomerID = customerID
+	request.AddressID = addressID
+	request.Params = params
+
+	var body PatchAddressApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchAddress(ctx.Request().Context(), request.(PatchAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchAddressResponseObject); ok {
+		return validResponse.VisitPatchAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListContactPoints operation middleware
+func (sh *strictHandler) ListContactPoints(ctx echo.Context, customerID CustomerID, params ListContactPointsParams) error {
+	var request ListContactPointsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListContactPoints(ctx.Request().Context(), request.(ListContactPointsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListContactPoints")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListContactPointsResponseObject); ok {
+		return validResponse.VisitListContactPointsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateContactPoint operation middleware
+func (sh *strictHandler) CreateContactPoint(ctx echo.Context, customerID CustomerID, params CreateContactPointParams) error {
+	var request CreateContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateContactPointJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateContactPoint(ctx.Request().Context(), request.(CreateContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateContactPointResponseObject); ok {
+		return validResponse.VisitCreateContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteContactPoint operation middleware
+func (sh *strictHandler) DeleteContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params DeleteContactPointParams) error {
+	var request DeleteContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.ContactPointID = contactPointID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteContactPoint(ctx.Request().Context(), request.(DeleteContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteContactPointResponseObject); ok {
+		return validResponse.VisitDeleteContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetContactPoint operation middleware
+func (sh *strictHandler) GetContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params GetContactPointParams) error {
+	var request GetContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.ContactPointID = contactPointID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetContactPoint(ctx.Request().Context(), request.(GetContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetContactPointResponseObject); ok {
+		return validResponse.VisitGetContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchContactPoint operation middleware
+func (sh *strictHandler) PatchContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params PatchContactPointParams) error {
+	var request PatchContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.ContactPointID = contactPointID
+	request.Params = params
+
+	var body PatchContactPointApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchContactPoint(ctx.Request().Context(), request.(PatchContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchContactPointResponseObject); ok {
+		return validResponse.VisitPatchContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListContacts operation middleware
+func (sh *strictHandler) ListContacts(ctx echo.Context, customerID ContactCustomerID, params ListContactsParams) error {
+	var request ListContactsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListContacts(ctx.Request().Context(), request.(ListContactsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListContacts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListContactsResponseObject); ok {
+		return validResponse.VisitListContactsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateContact operation middleware
+func (sh *strictHandler) CreateContact(ctx echo.Context, customerID ContactCustomerID, params CreateContactParams) error {
+	var request CreateContactRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateContactJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateContact(ctx.Request().Context(), request.(CreateContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateContactResponseObject); ok {
+		return validResponse.VisitCreateContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteContact operation middleware
+func (sh *strictHandler) DeleteContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params DeleteContactParams) error {
+	var request DeleteContactRequestObject
+
+	request.CustomerID = customerID
+	request.ContactID = contactID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteContact(ctx.Request().Context(), request.(DeleteContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteContactResponseObject); ok {
+		return validResponse.VisitDeleteContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetContact operation middleware
+func (sh *strictHandler) GetContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params GetContactParams) error {
+	var request GetContactRequestObject
+
+	request.CustomerID = customerID
+	request.ContactID = contactID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetContact(ctx.Request().Context(), request.(GetContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetContactResponseObject); ok {
+		return validResponse.VisitGetContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchContact operation middleware
+func (sh *strictHandler) PatchContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params PatchContactParams) error {
+	var request PatchContactRequestObject
+
+	request.CustomerID = customerID
+	request.ContactID = contactID
+	request.Params = params
+
+	var body PatchContactApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchContact(ctx.Request().Context(), request.(PatchContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchContactResponseObject); ok {
+		return validResponse.VisitPatchContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // DeleteCustomerExternalID operation middleware
 func (sh *strictHandler) DeleteCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params DeleteCustomerExternalIDParams) error {
 	var request DeleteCustomerExternalIDRequestObject
@@ -22776,6 +29944,31 @@ func (sh *strictHandler) PutCustomerExternalID(ctx echo.Context, customerID Cust
 	return nil
 }
 
+// GetHierarchy operation middleware
+func (sh *strictHandler) GetHierarchy(ctx echo.Context, customerID GroupCustomerID) error {
+	var request GetHierarchyRequestObject
+
+	request.CustomerID = customerID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetHierarchy(ctx.Request().Context(), request.(GetHierarchyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetHierarchy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetHierarchyResponseObject); ok {
+		return validResponse.VisitGetHierarchyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetCustomerMetrics operation middleware
 func (sh *strictHandler) GetCustomerMetrics(ctx echo.Context, customerID CustomerID) error {
 	var request GetCustomerMetricsRequestObject
@@ -22795,6 +29988,185 @@ func (sh *strictHandler) GetCustomerMetrics(ctx echo.Context, customerID Custome
 		return err
 	} else if validResponse, ok := response.(GetCustomerMetricsResponseObject); ok {
 		return validResponse.VisitGetCustomerMetricsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListNotes operation middleware
+func (sh *strictHandler) ListNotes(ctx echo.Context, customerID CustomerID, params ListNotesParams) error {
+	var request ListNotesRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListNotes(ctx.Request().Context(), request.(ListNotesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListNotes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListNotesResponseObject); ok {
+		return validResponse.VisitListNotesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateNote operation middleware
+func (sh *strictHandler) CreateNote(ctx echo.Context, customerID CustomerID, params CreateNoteParams) error {
+	var request CreateNoteRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateNoteJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateNote(ctx.Request().Context(), request.(CreateNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateNoteResponseObject); ok {
+		return validResponse.VisitCreateNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteNote operation middleware
+func (sh *strictHandler) DeleteNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params DeleteNoteParams) error {
+	var request DeleteNoteRequestObject
+
+	request.CustomerID = customerID
+	request.NoteID = noteID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteNote(ctx.Request().Context(), request.(DeleteNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteNoteResponseObject); ok {
+		return validResponse.VisitDeleteNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetNote operation middleware
+func (sh *strictHandler) GetNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params GetNoteParams) error {
+	var request GetNoteRequestObject
+
+	request.CustomerID = customerID
+	request.NoteID = noteID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetNote(ctx.Request().Context(), request.(GetNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetNoteResponseObject); ok {
+		return validResponse.VisitGetNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchNote operation middleware
+func (sh *strictHandler) PatchNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params PatchNoteParams) error {
+	var request PatchNoteRequestObject
+
+	request.CustomerID = customerID
+	request.NoteID = noteID
+	request.Params = params
+
+	var body PatchNoteApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchNote(ctx.Request().Context(), request.(PatchNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchNoteResponseObject); ok {
+		return validResponse.VisitPatchNoteResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -22821,6 +30193,185 @@ func (sh *strictHandler) ListCustomerPayments(ctx echo.Context, customerID Custo
 		return err
 	} else if validResponse, ok := response.(ListCustomerPaymentsResponseObject); ok {
 		return validResponse.VisitListCustomerPaymentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRelations operation middleware
+func (sh *strictHandler) ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error {
+	var request ListRelationsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRelations(ctx.Request().Context(), request.(ListRelationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRelations")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRelationsResponseObject); ok {
+		return validResponse.VisitListRelationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateRelation operation middleware
+func (sh *strictHandler) CreateRelation(ctx echo.Context, customerID GroupCustomerID, params CreateRelationParams) error {
+	var request CreateRelationRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateRelationJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateRelation(ctx.Request().Context(), request.(CreateRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateRelationResponseObject); ok {
+		return validResponse.VisitCreateRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteRelation operation middleware
+func (sh *strictHandler) DeleteRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params DeleteRelationParams) error {
+	var request DeleteRelationRequestObject
+
+	request.CustomerID = customerID
+	request.RelationID = relationID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteRelation(ctx.Request().Context(), request.(DeleteRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteRelationResponseObject); ok {
+		return validResponse.VisitDeleteRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRelation operation middleware
+func (sh *strictHandler) GetRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params GetRelationParams) error {
+	var request GetRelationRequestObject
+
+	request.CustomerID = customerID
+	request.RelationID = relationID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRelation(ctx.Request().Context(), request.(GetRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRelationResponseObject); ok {
+		return validResponse.VisitGetRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchRelation operation middleware
+func (sh *strictHandler) PatchRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params PatchRelationParams) error {
+	var request PatchRelationRequestObject
+
+	request.CustomerID = customerID
+	request.RelationID = relationID
+	request.Params = params
+
+	var body PatchRelationApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchRelation(ctx.Request().Context(), request.(PatchRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchRelationResponseObject); ok {
+		return validResponse.VisitPatchRelationResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -25510,578 +33061,703 @@ func (sh *strictHandler) ListTransactionStatuses(ctx echo.Context, transactionID
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L2NkxtHdif4r2TAviCprQaB7uZHo0Ox0aIoDccixSNbVsyquahEVQJIdSETqsxqEGJ0xHjv7PPOjj2z",
-	"e7Ge9Vpe2/t5EfbMrs8fI2vW3j/mREnzX1zke5lVWUAVUEA3ScmjiQmxAdRH5suXL9/n7z1rRXIylYIJ",
-	"rVq9Z60xozFL4c+7x3Rk/o2ZilI+1VyKVq91PGYkZUpmacSuKHLGUsWlIFQRSpROpRiRM5rwmGqZtltB",
-	"iz2lk2nCWr3WSWvvpNUKWioaswk1T9bzqflB6ZSLUev8PGi9IyOKL1p87/tjljKivbcHRKbwxYdyEBCu",
-	"yFBmIm6vfMN50JrSlE6YtpM8mshM6CP9DqNKL7/1XZHMiRwSqkliriB6zBWhcFNAKIlZxCc0IVzASAZU",
-	"MRJlacpENDcj4eYhH2UsnbeClqATMxi8u091Hx5ZGu+EPn2HiZEet3q7HTNWrVlqnvHPP+jsHDx51g26",
-	"N86vnpy03cf982v/9NdbQQUp3czuyzUTm8jLnpd54oua1p0sVTKt5stQsKe6H8EVoZmdGfuUjhgZsKFM",
-	"2SGRZtrAn2TG9RguUHTCyJAnmqWEipgomeq6OeKz6+a23zm4GbQmXLgvutUzUFpOWHr36ZSKeHkmR3Fs",
-	"xqUY0ZIwGo1JZO/A/TRNZMxavSFNFKseJcMn+6Pkmk2A4X89ZcNWr/Vr14t9fx0vU9dLIzPbunWeT4Cm",
-	"KZ2Xxv8WZ0msalgLJzBhkwFLVUAGTPGYER4HTmIE5JSLGAhuRt10akN86dZTg0GvmZbhhIplIZEUMdcw",
-	"9qFMiZVsJIy4npPXyUnr809/8MXf/PykRY4evEnUlIm4r6WmCTnJOp099jrpdjqdsI63kAXr902n02nO",
-	"XPfi6i3iWOmKIjwuy+dO9/ZBh96Id2h0cHPn1q39wc4gitjOYK+z2zk4oLc7na4b+pTqsb8r8KF9bpgu",
-	"ZR9lPGVxq6fTjPnTGcp0QnWr18oyuLJ++I9lqquWAJY/wL0b7oR2XxOuYUXM1UzEXIzqaGz2donCMRvS",
-	"LDFj2olSRjWL+9Rc4VG+24Tud58aiUaTOrrzGGUp1UTNlWaTMu2Pdrq11GX20euoW2aW9UO+F7PJVGoj",
-	"0n+DzZeH/T2ZpUTOBDllcyAvnBHm/UyZQ8KeHLs3bpBoTFMamTO1TY5IyqaMalgkLsitXTKWWarIiGkF",
-	"AnfIU6WJyqKIKUXoiHKRrxfqH8XkvUHumFHWTfjGrQYTHt6nOhrXnB1G3QlxhcwgozEVI2bUCnP4xcTs",
-	"epmS8LUQaEHF3Og8idF3qCrpJYQ95UqrQ7Lf3SVSj1k644rVz3C4g8NatZZVk3kgBauZ0JFw81GMifz0",
-	"2+vsk9mYCSKkWZqRnWRMFBfRyhGad60dZvU4J1OZ6tptAb9uIYyibt12wUdeXBR9Vw7qRv2hHGwz5Nod",
-	"/qEcXHy87/AJr5CZ98zpSKYsBUWoTi4mcHOlYLzRAWnIJ9kEZCFKFvsxHwgXmo1YCiO5L2OWVIoUQ7yJ",
-	"+fWKMlKlTL8oOasmD9zRP4XdX08hX6mkOx8/Mf/p7Bz0nzzrBDd3z6u1yYd0PmGilj2n+PPGi007tHax",
-	"7TMvvuB27PeZHstaPWxK3clj9LEZnaummpYb5wSev7nGVRqe0bgm9Ok9vLHbqdC/HqYyzqL6pcCft1iK",
-	"g05nt2Yp8JkXX4pHTGepqBt6Cr9uMfJBLRPhIy9h4Fn9qDOxhZCL64ecXcJ4H5trWa1sgUexKuFyRpOM",
-	"VQ8Mb3ox8uXxabaOndVpVh7qnXff2nnz0b2HO91OzYBPs6aKYCPd9TGoLTUUBWUV1aIRPUMPjDHjVBaN",
-	"jeYTqrGchqAasXQalqdifquZA75z+2n4y3G0889wMZ4Uf7b7O09eq16UYzp6O5XZtI7zR+bHLXif1fI+",
-	"PPHi3H9MR3Vj1nS0xYiHtSPWdHQJ4zXGb6Urz2jFREsSyUxoQpOETIxyyVRgdFPyYeZcUqC0kJApzSdU",
-	"s9Ao5ODVSagQYMaOMrAiREwiqbQigtE0mTsVt07hAbu8xhIUUhjOZMKoOB/kH+0QkMCRbj2pnHJKhaKR",
-	"memdsRliUu97gwlGeFWtw8k+5CL72xtTnc/pfTB7JFFjOSMUrBqwscH9pIv7X7QHanGozgnl6Q4VqoN3",
-	"11upnFRR3AgoOtTMWrExrXVjDs0TKvk8xtVfSeDa/VlcssU+Pajfp8VzL2G/Fg+z2lgN8wJvUEHMmuac",
-	"bI+0OrqWlK0tR1V5nNaPyB6tlY4gOEMvZU9V+6rCHRmBxzzuUw1iS7AZUxq9HwEJSz/LJM5/28Z35T3M",
-	"k1wLX/ufloRX0Hq6Y+7bOaOpeaEyD3gAQ37LjKoVtN6FQeKnJ4tE0FRniq10BzcVHgqedSHhgcNpYHWU",
-	"7pEpWyOtlbmmdoHgAZfEVe8JzZM6SWbdnutEWQbP2EyW/SYG75iZ9vLr74xZdErYGUvn6EGi4MNXM5aS",
-	"mTlDZjJLYjKm0ykTARlk2jnS1pzHNmbI+tK8t5LLLcfYIQ+kTBgVGNNLmZpKYdnvgdT3ZcyHnFXI4gdV",
-	"ni/QKO4e05GxlEverrZhoYf7nY55UiSFZgL2Op1OE46hyuvTVA4SNvknHyqMW+Zi3dwRwyEuhU5ppPtn",
-	"XCYY3wxaMdPUrHALfYfgVSWxZAo0IFCH0BFpbzabJ01lajZm/uQJF/0EOcp74sSoTwNWRC27hYcWXJat",
-	"oDWVXECco3UdluD8CZ4dTIGI7rVuDg9udg+GQ7MYuJt6++Di4xrOrDdoTB7hDQUjOWKo6xVzPveXdaXr",
-	"AB+Ca1tev/s0MTzMYvDGGkrN0GNrVCn7SqNPyplya9e90NppecpEf8KVQimZE5mSAaMpqLGnTKCAZzFz",
-	"Z/BqOnYLOr4naKbHMuUfs7iKkOUBXAYNH0gcM5BQCobWXc56ZyzlQ5ApXjLA+++/v3OU6TET2tCO1aiQ",
-	"XJFZmmuPhn3hTWuC8rhOexdaJxXJKatap3wQJKHRKVoPcHEeC1O9Wco1a7Rwe8XCvSXTAY9jJqpWrTyc",
-	"y1i147p5wDJyrYhmggpYg0ycCjkTbgfsX0x6ueiekLoPORY+eYVEV4C7qhEV9wsqPpCavGUfuixEll99",
-	"SaRMIbTjBo9nArhJuaOjI97tCxHP0ULzCZOZXmTMgYznJOYxbDyapvyMuZwLc4cLR3FF5JSl8FIypqoR",
-	"kW8XRLZymhzno1gi9eJAL4tlt5yho/7BhajvhU77mp6y0rlLBQTncs4lNEkZjefm9TgidzvhzaT6QUHx",
-	"O1IMEx5Vknp5VJdFbDMU5hJfYqopGYKQUoQ7fu7uXoiiNnvDSLaJDQcuKDI2CGqIWFKymlCwu1tQ8GHK",
-	"8oQL8hblSfXxuDSgy6JlPhOUE0ZtckquC9kSBfEUpOvFji+zTfpayn5C0xGrFBNcEfgxNXtGkG5n//aN",
-	"WzfJYK5ZI4HQ3VsWCHeF5npOjqUk79gXL1F4YWiXKhgW5rQgB8zmyOl740L0nbCY076ZWz8TKptOZapZ",
-	"6SBTzJgy3kPhYU3oesNX5vJnk/vmleTYkLOCqjUDukzqXlEE3kLMW5CNdaHvraD17sVkBBdgzdXZOIOU",
-	"0VNFKEmzhB0SNGpgK5GZOZgrDR2XfNi3qk1ZBdGECnLv8btkf7d7K09UJHBvydTBHMXr7opmVs/urr/A",
-	"01RGTCk6SJjdPlXL62hwGev5njBauJYyRosaMmaUzikYIrlCj4a4kDcuqFNngp5RnpiplhYzneMYSEJ1",
-	"I43vhq83P2bpGY8Yea/09CUK+i+/HKtHEyFnh6QYPjqEHzGdzneOzN9tcIHYh0F6sNYpH2QaPQs0xuOI",
-	"Jg9Ts3M0h++rVXVQIq8oyKDCrEUyAEcYT8kpwzj8hD71n+Sn+sjBhywCNawYw0OX7VMzkJbIEiQYOH+X",
-	"jWeWmuN4MDcDOCSUmOtx54NcoDP0JTUa1htmMNbPZrjH+hxtFl0raGXT2P0lrCbQClpDPMmXgydB6w2e",
-	"6nFM5wvMSEes1du7FbQimjARU7ORk0xQw3hwtRHAEyn0uNW7HbQgBximu9vZvbnTOdjZvWFYUSY07YPb",
-	"q9fqHty+nf8yZ+aR5qvzoDUt0RNeveQDk2ZkRsKbOxXRMqbzAPcdKF7mayNurQ22nCPjT6WgHIywFdi5",
-	"VRHI0mb5cQmj074lwbMlD1lOnapbc3JVRS3MjySmcyIFmY15NCYc7MtTNtUBgQEHOH/CRZRkMYuDXLt3",
-	"G+BjKcBlusb3WF6iyli0+R2HMyQDwywrqb72fbjwz6pSmIooygfFWjk64kIUpHtStTssL7/Nz5io37LW",
-	"p7mY5mrnqPNJX33+23/x/Pd/55ox9YE/yNXnv/MJfOOGF5CReRdWYszG0pwMCXMhe6CO2d+WYriO5uRE",
-	"epH3uR7LTJ8IKVgAt+x19BhKBOwbYfJu9Q1HmIt2D/TYW4T8GjWWqQ7QPWyGMcWfroC/2rHINDFSGH5o",
-	"nwg/Ivas4WZfsXcvtMXyhLe97up0t8W9t+itrol8+6Ty6UOu/vIn/+OLT373WmCJLkUy90RI1Z4ukvN2",
-	"143VcXx+y263nM934In6DfdD1S64QxM+SPOKnvICxZyOhFSaR2qFN1Gmegw8CtGGgcy0zSHWh4RNpnqO",
-	"Ga00SeBylmAovUm86M18AMsFAUFrmqXRmNqYwkqdw174Foc5f5RRoXmyUmMoxlcIKZmVFCGRTQa4aIsD",
-	"KxMK0j6VkxYDKmKF23e3E5D9TkBudmAX3u6Q/43kYyNXwSa4dS2A1NAJoyrDwNbSGmaC6/XlFcVCvwfX",
-	"nweYcrX2zt80VwHpFtgM3xuU2GQNj73nhlpmtIkUVQlj9+mHMiXwmiIbw6txWpINmk+YL01mjJ1WZ4H4",
-	"84C7AjuIygmAbvSY6XuaTZZH7xdXNIqXl/aqd/Padz+06g5NkneHYHytzu8EZ8DicHPOblaWU5p7VVmO",
-	"Pxt85PI8npiZyMmUivmbYKTUhaGlILTw98kh1iCFEd5bTl571qJCZDTpp+yMiQy/AfPRKJBQjtPptDud",
-	"VpAbp0Y5fPA9Mw02mSZyzgxJursdc0iMaNK3sc4vfv6Xzz/5qy/+5Mdf/MmPv/rZn335s5988clnX/7V",
-	"L778xZ988cm//OUf/tgc9j/6FOyqEVeapSxGjbZ7cHB7p9vd6XbzH5Hz+1Zc9FoH3f39zl6nc6tze/9m",
-	"t7t383jxUsx3NBykomjxR7RanfmwoA0v0WPV0t4Hhj8PWoNMccGU6kO0oiIAVCKXx+Fc6L3dVvWZW5Cz",
-	"4nELZHu2XhWspOWzNdc5QlYnUxn1GR5EuGqvfael+7MVCoN92pQqxZStUWHRqWFjI8JwNIeEDhQTutDJ",
-	"XKRDsDaBTUCFLbtAP9CMGhMmiYmWZEZTQU4Zm6rluGCVFnJeJVJwM62xVSvVI2ufYtWgMVPxr0O0U6ME",
-	"zC1rTXwN92mDrdhgTzWTvnZ3PQkWbP6KBVnef15ayo2KqsKaJzbdrqViEfyfp2J2ap9fu79XF7atHe1a",
-	"adDwCUvSoUTGLYe1sSjpkdDI7ZBcvTPmgl5RRoMZchYTJSNOExKlLOYafJ8BSggWX4MYMRVzrEdD6wzq",
-	"bsnVMM6ECgMSMi7MP2dUh8GJCDMGH+GG8JqxtKVy41CEpgztQKqIkTdg9kd0yjVNVNuNMRMJUyhefFMd",
-	"sn5T8P7feQAjA5mFNuAi4Vbl3XcPavLuK6SSDSXViyR8XW3RL9EpYz0SPjtpURGftHrkg3a7/eTcEOnZ",
-	"SUumS18Jqc13z9rt9rn5zkzU2HrDE2F+BqegueCk5dUKn7QCctKSU/xhpBl+Aco0fme21UnrPDwkIRch",
-	"KPehkLpvPmh6yswSGs07DMzruLJmeMhV39A2xLPgRJyIe8KY4BFEDEMYTmhHSCIqyJieMULJMBOQkYa+",
-	"gBz5YUgjrXp2KvYSO5tsYmcxxC+8JFXVRtmMF8y4iOUML9q7eSO23xpGySm3jhw3kBoBlGGyp/pEhCqb",
-	"XK14Z1B6i82sJq+TKzM2uHLSupaXad/odMK2UQszoc1axnSuQnI15sMhS83hmsiIJsR8fS0wlEuVtguR",
-	"UPPnVT1mJyK/6hpsF498h8SM0Tyano3MP5N8JSf0KUAXmPPXnuzWOjPbCgmWZ8GbtxElycRsbTOcgBij",
-	"RAUnAkxzZXgOvZSYkAOuuqvhQSc2b+3uTkIUDcNUTuCV5nctiYuNXw3Ridrd6XTbbfi7u7uz1zV3w8N2",
-	"duftNv7VnYfXDk9ECMsXomej2D3yjGGykeEb4L4jW0Dc7ZCYsamt6t7tdNBtpZZcQpC5/sEz3Dhmvxe7",
-	"phW05LTVMwzSspanOf07nQ6YKO6OCKM1cCkXrcJG/cDW7reC1hd//NPnP/8PrSdgVZTlSNB6ujOSO/bL",
-	"D5UU7Ud0dp8phbZQXr6+GE4xr+0Vr/AqzZ2X2hD4uNPpwf//Gcw7TxIw43sStCC40rBI39g1rV5rylIM",
-	"YlqN5vn//NPnv/js+R/9PTjEXdWPqzEoMljzUM/z3/vJ55/9xeeffvLVz//7889+Al5aDWai0WPUFKli",
-	"Pf0r52Pj9K1ed1kHSjitTh0GHoRs5KLgyKiqUjB1SBSjaTRmigyNFafHWFSf253L9vuCI4U2CO5UHQp5",
-	"YXxdWGfp9EEGWCrNFQTOcPTz5kdyQJAFK40Ga6qutavL1jDcCGduxSgev0v2ujdv7nQJTaZjurMLukP1",
-	"2z3GXdCjdqyfY9mjyiBYsuE9U5rqiQMlWvB40QFLco+XdynaK4mUp3mpBythpzRnjdioZryq/qG0aENj",
-	"l+CaffVf/tcXf/cHz3/4WSXhyru5oXOkwJRgGGeuGOhodXzhWRVtlxTMmVXirIrmhL9ZKzyDiEt9jwPL",
-	"7ag82jVAMw11I8PqeDAjFz//9F+Y49khwACrw5NORIhXhG1ylNuswk8uz99q9j0vxoknw9Iua+QgC1pc",
-	"xJmq3ApHJDG81V51Vx9j45XYKjJmOcpHlFCl+NAG21c/stD+V7HDPXs51sCaB6CUbwZ88xsckycnzDD2",
-	"Wt67by87d2dHBSfJmagCynl/LGETqppduPQce0qtc7PDVZ5Em6byDBLLNhCsf/OHX/zln1QOQkUyZc33",
-	"5mNz+eNsMqFp5b4sTtcmi2MrcIvTteFt2uodmo7UxlBIx7RS9GluU76b1dxwlj40NoSRwFWP83WDpuI/",
-	"1xUWF/YR5QoTGBAXC0tLrBTyoI2Kw7kUCOZC39yvdCjOaCq4GNUFoozgkXHsxZ8gY9xLpMIaGIWmVsI0",
-	"uOkOiTDSzMiElFEcTDPsBExjAcKu94rHnnplhYLdtZUuf0umoxeh/RySCfrwTtnc5pkgScCDl7KJPGNV",
-	"Ljw8QfoRTY3a+pv3Hu50Ovu7tn7LH9GN5VyUxlr5G41ckhcKZ/hvciENvwLNuq9W1LI2iXcsTOltpjec",
-	"FcvLgC8LF86cvjWRzbpz+AJ0iZtR5RFTEIt/dimLWjVpV+Cx0cQbrHnx5LXzdFHDDZY/8szUJjN/6BKr",
-	"fSiyTRHH/DPxhUE7+JTMISbKAGr55NdS9t1MRxJ1nwX+aaZo2lTGxjmLRb7k6hv8zLvyaXmJJ513jL2Y",
-	"Y8vOde0qXO4mLi3s+YXl7x0wiDfcfp6/Ix/7hlupkJ27nXWOjSZk8ZQBz12xUfnypr6JXKh4nomFnf/k",
-	"WSWuzpJ/oIqK3QtT0fcBbPjgSzP3ixHeqBihb8luOMIlc7Z0f/PbX6bp2iweWG+mbkiiTczSnJl9o3TD",
-	"971ckxHu6qeMqmq07XnJpiJc5eWRcGdgEUEZGXOlZeryxr248nq4A1/WNjVbCh3Uy8RyTo3cjHdmrDWN",
-	"qzI9y4jA3sOceHaUDQpNAlmpLH8KAeatfuBCDbkQ8Xbr8vZZ3I9B4bl3QrUk1Z3fb0HSlBy0JdO75IZd",
-	"RY3fsPvSEWNpHKtufhUJZLXK+Sa5YyU9d8PDPI77tQGMozhWNuQOUQyiJdEQR8fEHJqyIrBhNpNMEA7b",
-	"ZUhHNEmsPxF8HVjIGbwovaFuHo8YxIkVpNl687m8odSkS9TFahoxWJVy0yRhppn6szbBw1OHGo63pBg1",
-	"GmmhOq1Km3jpqtS61WyuWq2l8lpv/iEkRQgMcWvnpsdIh5ACsuMgqLAW9bvxWGpiBEdEMcykuHrvWkBi",
-	"fsahd8bVmzeuBYg6aP7uQpUHxA/gY+fa0tC2H1mhrzXjyUXN7UmDl339dLu1Qy50vYZnl6/1NdmpzfXC",
-	"tWMt9MTNxCBqjBuM+UUqlnAVAXfwkip5SLjGWlaHU16kjuF9StO8gHIjjbNWrXwMuQQb+9FcL5LNmoAE",
-	"L8QBO8z7cVxGR4zA9aNYa827xLr8lr5mT/UW7SsCC0N+AfTxAFHyNj+/dAFVehkwoPV8VmzeDfiMTqaU",
-	"j8QWAjIqQEhXhjNhWA6x9LzIAFrevzwaEzWW0wCwWc1/Uy0wsrtpB4pSpYp995O1xLvUzHKvHGSGFZB5",
-	"kh7geUESm80UzNEZt12d9SrjhVfrQgNYybi6shjab8uFMG9GOAuMdbqtkzAaI9lcxhiNND+DTDOZTqgw",
-	"XyVSrTZNbTsyPyEw0kb8tmI2kTsQkTXGOVWKj0Q5HW13p7t/3Nkt0tEimcCtvzbYv7HXOTAWtdG/PKTw",
-	"UzY3n/i0SJ/76q//5vnP/gHy/fF0a331/d96/rP/+MXv/txLqGtNqMggJdGCKDfEYV7Oi8PpVWRelKbY",
-	"NKpup/ys8jTiKVMbPc2SaxV+tgVhX9YP2bxyGCvqeZwysUIZyn1BjvqDLDmtZCi3LJsW0+WY2AgVD8P1",
-	"nEO4XOXFWSXNjunoHa4uLbJRmc6xcUDjmI4eZluEkz3+WRIQFg+AjsiQJpC5NzQimGvFkuGhc3UMM21L",
-	"UJsxYMEUmx47S5N/kyX8jNkQxIJsT1NeUwsW410b7kI15tPppvdoG2RaWc1sJ/EYLjbTTGl0ysWovp5t",
-	"FS3uienGfOBRa0P16+XRsoIqm6L01tJsG/9hY5qtVR4a0XC9dbmepmufsTGNt9BLyuxeXzgl0xhSwjDc",
-	"DHFtRF/AlGFbYmFpNzdmJ9FyBFWXvgpDZ5RrMyVDH8h1C1pc9KHKhFv/OlK/8sjxoAaWZYx1FlUsqNPq",
-	"1qjOGDKwl1dJ97txVtdX9Rjs7tGYKU0SdsaSHnn+P370/Kf/NSDPf/ePP//0pwH55Z//O/j3809/+tVv",
-	"/ZBc/fzTn37+6f8dkC9+8P0v/vTPrgXk+X/+b/jFJ3/x5X/71wH58s/+7fP/9OcBef57/x7//e2//fwX",
-	"f0Cuvv3G9WOyf/PG7Ws+aacphyzKoPVhJrhM+2Y45mBl/qcz2xkWjnaqoNgNrLABjcYsgZN3QhWqgLE0",
-	"ZzH+Du7qykW5e2ZRsdaqlOh87yumGyhztvWTgzwyC8Q1BE5KpfxNSznym/I8j92GtSC2fZAP+16rD09T",
-	"dsYl5p6Uy1XOV8B7sY9avf3doKUyZDWbG9N0anZFouUYTp4v7ECk6pXjCpwgHI3LCy2wjm2z4OrSBm+J",
-	"Kx8KXWJl6uenQ2BGigLaTqbm+Q73sqTL1CUJ5WyyhFQOASM7B5tr6UWC4s0KGjZDkajiujXdRPNG0EXO",
-	"N4yzYQJuw2GVeLnpke/zdvM812NIasUCMQu4X1nb42+OKgPF7JFGmVneJlpp/Gf5q/EZlUcfIvAzr1HT",
-	"4pZqr0+gYx+1glaxEMUQC7b1qFtYQN5equs64Z1NRgq7yHF5j4+p6k9sU4ZlAKTNzCQU9hU7I6FK9+0q",
-	"lQn5kCooO6GKhMDWIQKiGT7LcRYMywuLROQ6LK5d7Jqcz3y+lXR6imR9ZPUdv76wQT2hh33w3uM3HZqW",
-	"d3UraKWIjner3bkNlfwXrOvbplqsGOazWnCu9WgelSrhe6IElOR1NAcMpExwODJC921YeU5csJ5hU9bI",
-	"6eFA56xWU+T716V8rOOhV5CsUWLhiyRslOaxsZl6SexxSCbYhIUK0ll0f9+o7nK/W+py392tbXPvUwLG",
-	"W72cCxmD6+jgyYxSKnfRfzp3YkLrvvNlT883PQG8io7Y8v3uU8Aj3Bis0R2sWOjCOKTHhBgKAwwGnTJs",
-	"0hB68bGwIpCwoY720gN0G4KLeWQVNRiAW0wBwQEayxwcxCN0FlZVcGDfwdXQS3mMaMhtD/MC2KDA26xB",
-	"SPJJ5t4WFN3+7XzqCVgkKPq7N2+xWYAg5PgVgHtgNJsBVPVDG0YCF3rNqhbAE1hKNWJut0Dtg2BnAoEZ",
-	"OHBGGv4DuYoIJGL/kho/FRNAqDtEDiyglhZ4fSx5tLCMa40YjwCLmxAWoFiVHA2k8gy3hKkoG0VQDTHK",
-	"KNYVHkURm+qdd+xXlU+rr48tiLrJLJ1Wv6x6CAyOr96VNixhNXacqj+WNYymLhqP8Jm2tjB208cV2c6N",
-	"iqfcS+rnug0u793tRfurENU1M39IU4X+hsUhutWvQmLVFRWsazn54rNezeq5DPXvyhNh6hf/UR468iTK",
-	"WML0bfak1zJAxNc74OwyDPNBq7t7+6Dd6cDjYZSVItjBNC1LPvueKos2f+sSEApqpYDMxIXHgY/eukNu",
-	"HnS61SXtjNX4baxXQ9ulhUzVlMUeoq5D6nIH35haDMGNGMAt4/IIYCr1MnphoR1h7BMDS0Q7xfqFLrJt",
-	"vIV2jP6Bf4wWaFAnrRkbnLS88/NO3oN3qSlvzbkJ2EKIyeWNDsZ+/iTI4bIUeu8ziCbEdA4zyiatoEXP",
-	"RlADKtCsAKbGJpwJxTQJNziHPmwutDhREKtehr9qBeVvEWD3SVUrWbXMtivFQ1kjmnE95sJHDouo0ZNO",
-	"bf18jgLVtK5wzZHikXNJMcjT56mAjojqlMUFtDqk+djuaTnK1kYcXqNKvO88w2aedQCgxXpV3r4aIgwR",
-	"xbw+7BUrHm42lxpFplq/cIpFQXxvQitl8NtMxFVCLrStXUIoQsWVAugAqQFB0Iezt4lcAGg/lKlR/+Au",
-	"xFuAe/0Q04QCtPaQ2T8wJmQ0KmwmUxUd+g6jCQKsL2quLDpVF4DcuUujMWTNBSSUp9A6f7bcO5HrSm+z",
-	"Wmq4IU9hItC6bD0a9Yqq23sACrsgLLG7VK/b2d3fMgxm+4H0ugeVwGfLmVllkNYiFKH6+bNumaWNZAyl",
-	"961MD3duF61FjDaU286ROms1DJdFXRjwhE6ntqQfd1F/wgXEBO3HyJV9OfO37ErxreLF4FtsHV+pnNlK",
-	"ibK/pVjflsqiyPUTdeeHL6D9riq9TtFtxfu7jszdkt92f0nU2zVf3J+P+cc51kompjQyG3TIk6YhnnKE",
-	"bX0Eyi12o+DJpfuaK7huqRGMu4RMaIzBQX+JLGJqkV9KvcacjShW8PiaIg3YuXfd1ee2gda6274rB3fh",
-	"uvNi7zQitrvE6/qjziqFaENP1ody0NTp5W/PpvK3ImbnYe+CQPcnk7JhBgrVjKbVZwPu30V+eJNqSsxP",
-	"YCsRJcmQpg2XunCNVmZ/rQeFQB4oUCGcF2H9PdCh7rwkT5bq/8ykEC0cyhZto0yNrcYaTTCXT882uPqF",
-	"RVlwbaumak0tWEa780ELsSMKbP0mnNGUWDSNrYJ+ZdgmF2F1Pmv7OE8IFLwfFC3yS6HWvBWkYc+gaSuu",
-	"Klm3WVgJ+WgrLAxfBi8tBCxCkZZvps/iPCyD/nY5JIihTiyGujqsiOB4QNTgnFksjtyrLo70BXBRGOL0",
-	"DScv3OfRoHu7s9eplBiFyCyeg7rJOhHaQOBtXnlbhtSCO/yvuo1lZoXdQol/qUMuB/RjWxKb7x5Qd7GL",
-	"QdGgPpZM9cAkS+XMaMUoj2Ny1VtFhC2epVxrJip2Y3NZXkjeiqSfudJs4mDeGGg7ZhJMQTnpIYySxxYO",
-	"3ZzsJDPGDQIlGEtpfVXptsGuzUX8Yjr7gsRxjFa/w+9622ET5rd3O52kovstjfs2mB/JJJuIIrjvtxAt",
-	"N+2O6fyQQNfW733ve9/buX9/5803EeYe3GJ7e3sHNs3TmKtcsFaveytoKWMiYoYbc9pPw4RMN7Zq8E/z",
-	"2xVFsGl+qTmVPVC8UFFu7LWra7JrEj/dPJYgcblgRapYwop+fe7VAzbiwopGHCH03jX3dZuqKDnhquZv",
-	"XgKy2LYjRSvebt1DmypnZEBodyleYHewv2VxVXKkqvU2LdAkXx1voEGD1FiPN19BRoS/My6SEIHPeWUT",
-	"uISxr+4kmkhqdaCPMpbBl2kmhFWGPFO50GmoiFhS12rUE4v+G50etOAqrX6EMAfBG7aMd7HZFGzHIT+z",
-	"LdnI1c///vchg/qXP/nr57/1o88//VfuU+nbH0C29bXA4YE8sDnP5I0sZTQzDzWE4tAOzXxCnFuouFJk",
-	"LDPFwDXeJlCYdyIQmjPBJnEUBShksQJ+qj2OtSQxi3jMLOS+K9uTM6jLm7G0P+FxDK6z/I9sOvW/hzTt",
-	"ajqVEASqhWcJLBnSbEpYCmGPYO74rRv7O7ud7i0j5+89vneHPGJnbbLfJuFooM2vm/YcOSQsUYyEXPEo",
-	"9KWQfR4EuXlUObPvysHScZZZHA3AIYpbvYP9Tue8meOrmZOqhO8Pb+mnmcCA4yhlSrV6nfa+50jy98lm",
-	"WdpxKUu7eJdva+1VRPY3c/PkJKvTbhscTTVAhrEUzDPDl+FTtnAabe5Z4YKr8YZvaegMcUgbVdCTlhmq",
-	"WkwWBfXlxkxLrSeVpqneolhtvbviu3JQ+Co2z3y+QEYlVnAi2lhuRuf0KuU4I2vWJFtWKRP5ur+KIp/v",
-	"ysErUACMELzI6V8wgncQX84hf59VddOs8zeUmraXvAd1ePFTtioeCmUnZELnJJabxeG87VAxRPPYK4qE",
-	"KhtUZyjjJNZM0NmmlU1O+x9LwdY8wFwHrb3J1XtHD46uNSgnyDeWHWFOxMBPcy4GUMXk94v2BQsqFwT+",
-	"koTkfXvJ1SnlcUC0hKK9gNjSRkBXcj3cr4ETaUrnUA6YNy8vrX8ArZWq+5ov9Sg6Yykdsb4bRbkbYed2",
-	"G1rOLzciNG/oJ1Szvn1Cq3fT/3ZCn8I3kAaQP93vc9/d6ezZ/IC+nY//8+7Obif/ueJ2o47A75q529ER",
-	"JEUflqT85ZSJvpuXN8PaRotwQ/GITtCSZyyNM7bZU+w9pQfls8FMit6e/9U8SlgfUiugUC3/Ab/aNRyq",
-	"s1S4e7vuC9XPEWHyYd3cbx9Ur56fTOnfsbe7375VfQtkX7hblmNwVXzUqNtqBSNVeFbNBTnXFz1Drat1",
-	"qWF/bW/qBQZd9yaz2cC2kUPsRRZAqzNcVdvVaWEsmE/dro5DLW+GBtUhSzuk8T0bv6i0l5bLiyxRIHrI",
-	"BXYTwvq5UvTfm/HyZmz21LxJg6FzTOc1Ty/v6kb8BveYPVlXI8homnCmtHs1+qmkYsTcuoT3UFn1VxYe",
-	"tVMWUpemHRSslZofkdvSmKU2mmUMYmEz9nNdggiZguNKxKUqOZ9QS7KrGa2WxNfShpkyUeyWIuJm5oA1",
-	"iLhvqoe1KAmXCOWOxkNw0hs5B+CImNoH2TTrHuzJ06VcK5Q3eFgOmJ4xMxd7J3ybb+4BS+SM6JlsKGYW",
-	"xPZy4HVuGxxSTRJGFeZeubuq51QW/MuIp3AKGIbJFYpVz/HOi0assHhibNj0t8bgHchsNDYkUApziiI6",
-	"McpMdNpeOnOq65/sE3K/ybwIbWwT5FzgyMWVLA8pWChKKK3QIqErZOGixF0UHGUBV7EdlzZ2pQYKi7Bh",
-	"kZAg+ETDT1AesdjCumhYfdA+qFZ+FhSESTXjvskiPqFJkO8H6LFJFfYIdTC+tojFhUfHVJUGVAzDDy2W",
-	"g1U7/zQvY7tRqmrbry5qC1bYXvcev0v2d7u38s6DxUgwB6xZwHaB+fKFzl9ctZ7rS4+r64Jcl7ypkXlD",
-	"mSRypqoqgIKWYE91v8CKrC8yxmvCHA8Tqo3N8/1q47zvq9XSVkEZLqbC2vKjQyJFYqOwIVz+OmAZQi5i",
-	"6BAOw4ZxIXhAn6t+Do1YSzN8me0NO8qYUg1qplZWRduzfxHFAzP14qzx5rJ3GIux6S3Nkhm3QPzIlWq0",
-	"AbMqO63B82jHpmBOmB7LGMKs4hQha4aQ/mpmW2EjpgzaHENa4r0Hv7lj7ct9Pz0RCFWKkjSb4gEOqTJD",
-	"cbdTot2qjrGl9W104C4scKN7tksq3KyI01vsSrXGKVLIBjl+kVGkbUdMMyVP401tl+fZmCfM9u4UUh+S",
-	"Dngw+KRGHyp0+LX6eNNUPct367yQsIPv48XnHldWWRO5AcHAslQaMqkLqxEm7WCDORKnkY3hMf3WOXh2",
-	"Kl4S3sL2aEC0l4wvsJiFVh5wsJDNnPvLLbME/k4s7zGfszfLJrNU3K610ssRDBvslYtvgs1Y9yIYvFWr",
-	"umKFLgO90p3f2yNXlkm3JDS+I2dWCBqSHpIoZTF+NtI0AuMiQBlqeLUE+gbtKINWRNW4FbRmLBpT8By1",
-	"oFUG/rF4puLzV+KO2RG/gmDNRan9xB/9Fr1SLrw7N7WT12Lcb7WTm65YaU836ZywYtevvXcDKbAF3GL5",
-	"aFvaZdZu7oELzldIQGFZ9F4dwqHNadLLrzVf5NVe9mn+VjSWO2iscJ/VXQuDvXqflTpGVyTpJHMQAkWJ",
-	"hhySUy5iEmI/iHDBSh/wVI8tCBFs3r1bRjokTMQ0bfVaSSZo6qCVujeC1kQKQ/Lb1gb0VO2DHQgEKZnQ",
-	"FFMfe63uwe3b+S9zZh5pvjoPWqzAb/TxDke2kq4obIMyWaY01IB+9cO/bQWtL//wF8//8i8NgaY5i9iQ",
-	"dCKzFC78yY9++cf/xlz7l3/15R/+vblW6TmY31/+7PtffvZfgScWioQ8WqxsVumuK09jDVBQfuF5McvV",
-	"t9iqQuh1EskJ6w/o+i4kXg7XeYl4m+A1yCjKpvm0qtDnfKo3B6DLI8nIjCThp0wFtqtyj1ConYZMJpJw",
-	"hXCH7KlWFakulTvaa2FySWD60OQ5ShhNq3o8+xzTbNOU9sALY/bVvN1M1jsuR1iJRidPaTM0e4u3LZqc",
-	"JsXGafZ4t4WeNGooVNpkTZsJFdut2UuqNuTWnaluNOhMVd7MF+0qtLD1m6kN3k0NGKlyazcROcstw6Rg",
-	"dnybFZRcRhvb5famT6rz+uiyOFRjmWpoP29k4Nz1p78awiEWBiTE3W/+Uvxj/AYhHMJrTpAGVZKUoKg7",
-	"EUU7+8PlVvaLOSCrD1b+sZnk/dbyGbtUmdPdotn9w6LpdFWQCJwkUHZz9dFbd8jB/o1b1yqQyCr7lz3W",
-	"hlsOiZpxHY3RF10DbVDXPuYtIDKuYJ5skwMuYc3/UKbt2szLCj3uLgB346QgvnFJ/aqN/FGairrioCnV",
-	"YxuipQo6NVaCqi4ixJYf9L9nUoOXDgpFqDrlYgT+/zFLpu3V+ZXLQ/rO8fFDi3Re7eTTXCds7b1mYWYy",
-	"javXthp19ggDIUAPhkh6Km+3Vw7pXLeN0dX13LskpO4PZSYaNOHAqiWciF8IWcqPLBG90mvgL/2SD4MC",
-	"7FdVeaihlPvVwegsBEuHbLYhNvOK3bbR7nq/BCNhrCkIAs9klsSAfmIHXvnQKU3phFXCD5lJf5SxdB4g",
-	"0wN7Qg1RflP1I+vwjL77+N0HxP6KgujmQad7jXABDVJzQO0rigxkPF+fW7g+O/ZhKuMsWoK3SEGBaX3+",
-	"2b9+/v/+FHw9mo1kOm/1Ws//zR88/7d/dv2LH/6Lr77/V62gEcpuo7CMjYFY2B3z6t/7Cb4FX0m6HfL8",
-	"h78NUplHrGkO2mlmPrz71s6bj+493Ol2/HBN3m/JYvJ9+Uf/5uL4vpZ4VYVyORWrxIQe98gicevgHzby",
-	"g5de9WzruEUtoF++HM1SPMyCbB9LQH4tYgkO/a9SJ/ooo4AAi2Uuqv31iywYahQ9k3KpvUlcACmyVVwg",
-	"Z9UNjQefkTfUbReYcQG/b+3tWzZE3YpFN21UfzEG9t62t2GAwmOiFRzyKhzr9nS5kGPdjX5zx3pD9l7f",
-	"f7AxuzfoRrQJ+6993EW3w6UHDr5+W2cbr75luY0h1L9luJfPcF9L1nlku35WVFpto8DxFDukr5ume+2b",
-	"+Q0N+44vDNu1H58W1kEjMb8g1m05YTH84olrawarRuTja0xHKY1ZXw6hwUrElJLpHD8qPuEJrQkylx97",
-	"KbH6hSW/QMy+xKXebHM7JWWa1zVTc2nsb3FdVWgpzsBpVw2xW5T4N4Q6oxOeVCPEJXLUT/gpS/hYyri6",
-	"0nY5k90ZzM1KnldU3pTMgDQgNJmOaUBoQAaHxkIvvlIBGTBNa7oXTRnV/U3JYm/LU+O3MRAsaUs0WaJq",
-	"UAJlWBptxUgCjwWqeO/RW/ffZ3w0XlV0XnnmDdcVU5eak1eVU08u/IT0gk9Y7CzSClpGkEyqKbUkZCvM",
-	"T6m81s+QWNNzCXpWBDoo14HM0Mtuf8b0aS1tsVMe6c/0SGLNLwSZqiFgAluh0awj9HKJYb0fZUBVZVFi",
-	"/R2VicALyaxbJQI38ibZLn9Wgn/wbLPZWlykoOU8CK1e16gjeYfr5z/87a/+029/+ad//cXv/UlehMGq",
-	"0oa3ywVu2tjv/bEkKYtkGrO4XB7ntcXerBxrYaW/NinBTS/b6PDG7XJPs0mVC3pFh+3SijdIk9o457XK",
-	"b7QmD9UfU1DUefgLGuTNIPKudKv1MCTQBbJOG/PQtguHLZkXwqadVYvpKf03GhgvC0tdgdovI5og8Bom",
-	"mS/gKq5hjvNasgNfLodhNqNrNTbasdcE2FxRHRgrxF8D7asafyx/RM6RT1bOd5sO226K+YF/o3Tgd9dN",
-	"jT2NkkzxM3bf3YIG32qVwv5vE81ikSb1pLgMy8TqAtsbJI8y8Tiy5V4Lno5yjMOHnN5QrOetApa97DTB",
-	"lNhNOa8sFfExAQ551SxfgYM0J/BFPKSPacLU26nMpgtq3ykrelnuQhOOsv6zu3uz0+7WYEpAPXir190t",
-	"BGDTEjBlBlR+095BLXoFNtzo7S1H0k7ZvLbcJbD9yoWGPg8W6xK/VacZlLbTCVtQuvF3515DqFwliRR5",
-	"qczQ9R3wW7vUusEWlDGuxwg61x/MX7ev7BGKI7FtZRSBtSRjelbzbLZB6bxdpdqSdqxmVHLCbO0P5pbA",
-	"IBsWMtp5VOZpVM7Yx5fDueJKLMBn1AkEn9uahWscuzW62rLbqjrvQ+ACOxtsjm9ZhjPM3nACvFGh/sJW",
-	"tmvmRuLG700ceaBKVBVbfQl+GfNDC4MR+6K6bz2/m/MtBy2H9mFT+AOvg4/SRioFy40xinWCsTzOJtCl",
-	"frlvVionjRRjxz1rYc5KU99YX/SEZFVHpiYoBQuPSDMRVXdA8HokpgySX6AlqoWjhM6oVKgZS0s5J547",
-	"LhMaE1nWa44+Z+WkDJD87kGF0u9AAorBV3JZ9ZlPVV8OG63poAiDWH1snTbGyu0wVy6DGZ3fPhNS0qaZ",
-	"vlzfYY4egQDW9hwpaiIECvSYztskHU56xgw3BxtAOASkhOiA58yUiZhctW2gzMNmXMRydu2QRMkZSplx",
-	"lgrzpJLzDh9x9em1gMwYO1V9Lfsl5B1yVfeLX+VAsfSMxeTq8TVEFjLSzLwCxfJT242NdAIyYVT07etg",
-	"fJXeUHsO1+Isrl0tF0+oaQtljnRzRMREsZGRSDjkdDipbhAlY5b4HfgrHLFZ88rSygQSyMIyy5jKAR3w",
-	"hOs5FhH7+BA+asXlaa+n0CXUxk6c8gqjtBsrsDtxkRL5tPP9UN5XtVv9TiIRtn6Daof3AUfbGLugcZnH",
-	"QILkUKYRs224ljNobfVARcUR6ClmPmTIn7JmxckTmyGYI/NikAQesB4fG+6upcnq/rzgPKnQIlAQBGQI",
-	"23mCsxrAJpyBdx23uRQ65YPM3ITY47DMhKNyobJJLm68K1X7RETJWc9e/DphT6cs0izu4xevkZgrSHRi",
-	"ceH4D0gqAbKJ2BxCx71XFIEOTtDC+5BM+9SQLzgR+WM9yEAhtff0awEZy5R/LEUf9AuUb+73fgrAZ+aH",
-	"ZE4UnfuZoJGcMGgSYCaD0s5Np0t2yDR/aWncij8FKOYJTdShdxF53Y2bvOZ93edD/LZ9ItzvXGGGeqGa",
-	"YqDF6vkwTg6u+quDUV8MYgsB1QVR5BXDFY03UG7mkv4aZrw300YMi72FLrjGDSLfH88hORzge5nQTERs",
-	"OVu8UXvexexh2yHUsnXtpngr90I39gZ4DNzwGK7NM1whUWsi9cVDcfdtI45tbh6+vJYyi/HpdGjUryg5",
-	"A606q2myAbdehqfnYk4EO5D75jRZhO52RwPKWhSx582yflHS6L47jJsia6PbAmlnEb3xw8LB382ThZ//",
-	"7D9+8bs///IXv/vVZ3/++S9+/vz7/9PFT1FGV0mmVq/T7nSLUHZrgvse2qj6wq3V6+6eb5gVvLuM/+0I",
-	"uXYZ8TS+UPO2guaVPSkykZ/UHvYcFiJDq4xU6Uam+qUphksq3QLsHOWKxWQwN4IYgNQBgS4PkFc7r+sT",
-	"lnPOWDvAh3jpy88TRi2wUO0WVT0rlqyaaGcUWDbbLIO42Pzb9aranLMt3/jwZXTn4ycfYGuf/pNnneDm",
-	"bnXvqY1ZqyJjrUlK4hY8Uq/Hr6b6pR0AKMAv4xTYJtt2Cz54WWuD06kMtPkruJkF9JihuDQrrK4QqEsi",
-	"VJPw4buPj8n1s+51sIp2YOeq0KLLWYzXoXVfxyy5ohBdwdhMfinSguVUfYZdqI9BkcWVdwTOz8D8jylN",
-	"mZbwoUqFcWelgyDNX75388baGNziQevd3t1de/esyFdaGWMpMpvMTeBzqR7umjeuYZ9tMAOOFPGe4OEZ",
-	"MkVOGZsGaLSgKQIAZ+jvfSH8sVaJfsn8UjOeLfln/dM8fmoWAvQ5q0mu8ga8t260tbz4KBMX8dxGNOGD",
-	"tJEf9o536cW01XoPOtfK+ZagS5PVWqu95qVszbqexAV4NPg0GLQ7aBgJe5E9azbo9XvKps1IZrv7p4zG",
-	"hwTkj1PzuSa2c4gKbEUsE0SwGUuNeYDRSRA7Ah6YF5AvU31LXb/OdGjg3N1KfXedp+o5w3bLhAsPi1RM",
-	"QwvEX7Ig0HOmm7YG3Lznz+VVFhZkXjYeFq0G508uChDtxrTMlrNnOe/Y0nRtDpkTTNtlkUWan+VAoDba",
-	"WXmYPswQGAjtWy2tLxpYu8TwszHV7MzulTJsvMfYudCsaswmo9MrcK+f63UIbGIdcsNMZwttoJunfzmK",
-	"vYKUlPwUuVBKinmIFxv2c5GRrGXcXnQg3ljh+7EV2oh7bT2BN7q77b3lVmubxynLK3zDOeIHTGky5EM9",
-	"dvEodN8nZ0GOOItJ+eZCLUnCjNiEcNs4S0XbV7bWhkC/ZlG2b25crFIEQTvfOza/oRIOsxTehSasUvRI",
-	"aIaJ0NzCWHBcwAJPAhKmTDGaRuPQiwqnZELTU6aJ+zEgIbZLDnNodNs+WQ5PxFxmqcK+vRTfkMQsJXce",
-	"3Q9IqMc8jftTmup56A6fmGoKZSxsKlOtyp0pZ2ygOHA6O0PprWSEuIDesxyUdQo/0PjM7ByFpQVnXAE9",
-	"2dMxH3BXszWWgnk5IWyCWCKGDPAwnKm5AmbWCloc+5+ugvt8rOmI3ZdnrKZWIVMs7SXcDNEvIOjsHXf2",
-	"e50bvc5N8DHTTIGImnKX9dAz4kBNERYoT9j/8qf/8Plnv/P87/76+Wf/9fmPf/f5j38I6RAFCMQmGfcT",
-	"ecbiEsNUJ95vogrjRBbf9sbcdiye0XmPhHTKw4CEA2Nqmj+QzuEhCW1BHKLkK0NbZZkJ8k2g8/aYmyWs",
-	"3pYuX2fBPi2S4nLPMD7dr01JGI3RIHVkzwvWYjN5bDUtla5khBVJ9mZ91hghlv7ATctxLYns42W7A5kr",
-	"JYTjx1dx5uZ74UKHbtEgb2Ew8QrAnWfNkIVqAIOO6WgxYtQoMpRbavu7i2rcL/+v3/vyX/zdl7/46y9+",
-	"8J9bLj+sUfyINa4POqBDP9Z0xqcF8sxXf/03z3/2DxfHgYlkUiU/fi1NR6PB4LDIw7zisJLQ+9O+LNyX",
-	"FfawOe+g80l+DYloms4J14fOKEYvVCzFFY34KQ2tnnVwM8WCXl7RT53uVBsCerWoL6jK2BCOT6+yfbVJ",
-	"EOeYjt7IktMtjCuckZPl0wyPTXPEVYprL7m+LODWNz7I63O6ed2E+6Jhuc7G2O00WqArDHsFAR8xBRZm",
-	"WaZ5zZvXShbbXgTviaGb4oQrULB6HzwxKmv+U+fCbaLdk6r8JPlbN1mkxWXwRvtsHZe7K/27imEE/uRq",
-	"VmC7AKQTtF488dc+6Owc0J3h0c5bT57drA4l1kNjdDteAdmWkquyeOEdZkYIgJxG+uJPAYn5iBurqg9m",
-	"5U673GHq5t4iz/uB05OT6bN3zs1/H5z3n5Q/7jx57ddbzVA8upvuLE+G1SxmVUmKXavWrw32b+x1Dhri",
-	"x+X1Wc4dvok6YI94azA6eLk8S0QqtHPMjF/oiX9Zx7pHjGUYudwSNcc5ZypvdSYFRB25VkTTUU1Lrhd1",
-	"2hZErpJTX6OzGFfQp7E3+I0PZNgAFxNpRX3Hr93cv7V/e1Du+tZEzC3wS9mDWuHP3z43Y9twvscd+fg6",
-	"S7WWlcHs1ekza6XTZaRe5JJu+8QL94it0i62PP1KbFHRne/ia7np+lWR5RUY48akvYgZDqO+wDouhn5f",
-	"pVazDR5YI01iea3z9vwb+xJKBaX5CR+ziSz1ze+1jhSn1x8bJXRMeY6W3Gt9+Z8/++qH/8fz3/6L5z/6",
-	"9BLs/q0D4VU9QN/wW+6D3pgkZILt/rGsCGO9V12z0GsbFKy+J/hHmQ12annKxBVFQuzkH5Ioobw6NODR",
-	"dKll6dGDI2J+ArBsVyOiAuIVCozB6U1TRmw9Qc1LKjG535IpmTI5rcGAfsm6hFUbHOx2vow+jXxlYyMF",
-	"AtZhO/XBY6dmPWLrOOQdOWPpTmSYMEHbpbBWdmA1++2FRrSoKOQKw84qjaHESRseNTmDXMQ/4PS+qoWr",
-	"X5RXcSqhfLzQwWTHvsXZtAU/vZKlXV4vblu9bHIQi5g3SoDKL3wFavOG+i5n6R2HGrO4tpth3G1o/NWP",
-	"0/d11o35Ta5K5UOeblAge/nRBEM3NPjHfDQutIFf/vm/sya/2YjeHbeLO6ZSM2H7qNnbvvj7T57/4I9W",
-	"3CPTmAuazr1b/vBnv/z+v4eEQGAU5jkfbJk5Iq9mArKqKt2AzNyx8UG2oUTJeaLC7eeG/myjRtpROc2O",
-	"bpVlV9Bl8/PYDrsodM8fFqwyvzhLoeVFRc/s1cwUtPDxK7tdL7BBc5gTzQGe6bQmk6Le3VKMaal9Bhcu",
-	"JaqU78AV5i1xBW9dSluq5bmCUZbHj7/VzqBu7UoyopjL2pW7FGO+xAoXsOg5Sx/npNnQpKn0WGKNW853",
-	"ZpWs+PPPqyFnSWxoDFZBO0rO2jY3Rk5bvRb7yMueOm8kKjd4+kgXlZK9vfNmcrWBHH0FBtmiAF7KtXVV",
-	"t0oTey2XgBLBzlg6NwYQE3FFHXvtGzd2qloOWDKQUjmBsZlVtXlpMFQ5Y1jW13gjVMaDXm0ZXG5wbREh",
-	"zbfkVjbVJSh4i8Z3njjaI/7uztNtpilTTAeEJcqWGqEc3dQnB4/xg7yLxcy+OLfQL1XSXKa2ZAmP92KI",
-	"kGKuEMdkAftwG3ptxdmHhHGHuqMYtq3D0W3M86VAtR+m3l1zHhgeWc16l3VG2bPlMg6obQzCLb3D+cK+",
-	"uOVYnmiBmbqYabiMCLwC1K4OAHnFLQ5Oq5enTlZiIi+oiy8KE9kiC+Ne6Ec4/O4aiORVs6vvCZbDJzdo",
-	"5lXgcO5Wd+vKBNf95i2/jMIgI/h2kc57x92bBZ3zi0qYzZCOvgCM1is3uVeQS5wnnebdxAwLg6GT58r2",
-	"Ws9/7yeff/YXn3/6yVc//+/PP/tJjvpmJluh1iwxwwq1ZkMYWKrRkl4PlXdUXLktHHSRZ32pmWxNcy9i",
-	"lnCjhq0b8JvuOmiyoaKNJsmemoONJv2a9MoN8Kr7+Ztr0vQQRjHHk8sLRbFsS9bB9+ZidsFJL/KWrjn0",
-	"Ens6pSJ+He5ofmAWsrUOQru0FZuud2lrrkRcdtU2GLS4oiD20Ag8anGPr/PhwtX38eKtUCrHfOpQG5vd",
-	"YMXM1r3yvNUpCsysYHpWXfChvo4ZGmU4X0sWr1jNZ7Ey79SCoG9kNxRkfGMLVWlD3a54mbVSlhInV+ZN",
-	"Ntf/Fmb1bqYjOWF1yeNrxdi0aLDcoLdwcyaGwV1KfeQSlGk9MYok0EtayxKJzy9j0V4GIv+2KoN3/G/a",
-	"WNJu9XXvu2vP3nsxQ+XxJSgJeZ+Bi2oKC4exVoTHeLYfEkoUi6SA5HvCFUnZMFPoRtqw5drWvLpJT4XL",
-	"ON1f9El9gYO3wgmCtXvg//D6rhxiadai82M19y9EUl3cPP+zXZu/exnn/4Y7M9cOmnZAWJ3ZVQztrlE8",
-	"1UIVwqIILMaxqHJetDuG32qxovHehju9utcGOK66TlUF/G8y4mdMrMYtW4KK8btHFc31i2gOFKdC5WrK",
-	"tS49vnRQ18K5H5WsivxdY6ocrn4jWDi/tcaS5eFN4ooC8NFGIOr1jaPL/oEGy1Tdk8N6lpu1K6kUly/0",
-	"LF7XOzwvIi75Yg6XyF0nnxr1bt50O1Rz8nFpSNAb4GLjKrP0BdgT2hm4jHk9ThlzsLOIgAKW8YtrFrNt",
-	"+9yL7oCV7Wg8Vn8VaU+e9/ZCuU/+LDY34i6kODcjV6FCW7S6JohSjTXtBn2CC2242YCdXrzBcH0Bcumd",
-	"gGucXUdJAgejOkQsNZkSKgibTPUcfWBY6wgnHOJ7nDI2xQMPl31bd1idEl0zk1etVDfd1SX1+kkD1vIV",
-	"8FfU/7lGFTZ/9YtC0yW4bdR64DKLO2u4iDGj9FtYcJnaLqAL59aNRm3PG+niawncXDffBlZumXYr2g3R",
-	"lJEp5XFAtOybhQ8ILD+LLfK9DZH48BFTJmIsEDV3QvIW3NqyrIMQU15wJaIiYkb1RSgTgIlfZyzg0O/A",
-	"IjbrjroiKuNwRvKBA5AIjH5zGBFjPWYCu4zk3aeoIIjtQQYpIL9cGGDEAXxsvE0uhM9R8cQajI4nTVjv",
-	"UsLnNUyxvVvuN2mSXbzt9gLkNTYXiBbg6QShZyylI+a6D2D3BDqQZ4x0muIYrujezYa6LzPdZEC2yXGp",
-	"CYJCbMVhyljDwXyd+oVPA/JRQM7I1TNjrE/oh7Y9hrpW0Rfn4n27c2Kvbs5tTgoWZSnXc8zYwJ4LjKYs",
-	"Pcr0uPj0lpvwd98/bi1hzWKJD5mmhvqAph5O6Cng5YVGLQpP2cccLwqxIzXWDM9llhJuPa3Gcjvj0De0",
-	"7ee24gAKKo21nrbOz6E301DW4y4SqhTTZEIFHUHSZc8wFpyskykV8yvKYzmaMkTvw2YisTlnio/m7JnJ",
-	"FLZJ7H0/40lCYtk+ESfitdce85HATnjt114jd40GSwzTYALfgCVyRsLrZ90QDnpFQkNimfKP4YIeeQMm",
-	"ij2UIiAWtlMK2z45gcgK8qLmSFJ1eCKmqbFyX3NPZK8FZEqVht54CCkH2YPktWOAYiEy06+ZKZ0qY9lz",
-	"gF4SscLmU8Y2nUgb+WyTuzQaexMxZjUosSdCRXIKkJ84IapI+HTHse4O/KpCSx0jYNVrr9n+ZCR8doJy",
-	"76TVIx+02+0nATlpCfZU96MsVTI135+02u32Scv8MqaqP5EpM18bDeM8bJOHVCkSeveEZECjUxiH/SIA",
-	"6XYiQN2iE0aGPNGGN6A9Y6oDAo3MSOieD4BsYKm1yR14hiKxhGRz9nTKU4aFZvSMESFJzKZ6TBI+4dpO",
-	"8/2Uay5GhgMeHh3f+Q7gu5HvPn73AZmYbUimxqghVx+9dYfc2ju4ea0HohfdYxNmpIc1E7hWKIMDEhrt",
-	"KiRRwmhqfmgjd50IxcUoMaISPctFbT5ROpViRMK7x3QUHhLFhNEHgDT3hjv3AeaLaJk3PYBwvWHsucxw",
-	"eooxQa7ud3cRrXTGFbtmNu+JsA95IAXznjRimux19slszBPIzoe2kBato03CM5pwo0f0zbteN2sYWmZQ",
-	"+OaZzBJD2umUCdu0DBTjE2Ef1iZHgoT3YjaBxN9ovvMbbB6SCWBYU5Iync6JokMESry1i/WAPR9gLIsi",
-	"s1G4IqAio+6YsmlC5yy2vFK8Qe88sj8h0zlevpumMgVmThkxK3mwf+MWsYFK1QPyA2h7GMmYhQGhJIyZ",
-	"pjwJq7rqhAttdUJylQkjJj8eXwtwp4VmVzGl+zwOcT+HDAbxwZMQYwaAn0ioJsxs1xmsPoLrktBIzhC4",
-	"JAF71EjBqXk53AmdvLhQti9UzOwswVZ67TXkYOetwgMddQbDoa44NK8kbZPXXjvmE+aTZ29v78BM/L3j",
-	"O4eEijmyhoXFjfP+SFydCCOcM3OILKZfGO0TczDIe1an/SgzIq04FYEuTuEdyHhuNxQaDzbgha/d73QQ",
-	"4TDhEROIj2dTyo6mNBqznd02pIiliT1yVO/69dls1qbwc1umo+v2XnX9nXt37j54fBfuKYrMWnDqYf7t",
-	"V3/zf37+2X/78md/9uWPf8dPvmp12x28SU6ZoFPe6rX22p32Hia4IvT49TGjiR5/bP4esQoN6shuI6pI",
-	"YtYdvOpcGY4Edoe2febMAB5SbfIA5LWQeIC0Ic3eyvd7catn3vIdeCeiME6lmaZ5726nY7VPbSta6HSa",
-	"8Ahuvf6hWkqFzHPY5Gle1EHXKdL23XDIL/pc+BlrlzQXxD5SDhK2dS8PZ8Dcqe3dpulIQbCepWc8Yq0n",
-	"5hnX4RitJ+ydMYtOLT4+1XQA7cMM20/4CMmlcrzWUza31Ul4KgPTnbGUD7nlukZ0f8RozAVT6sKkj2Dw",
-	"2BwPx47LABUByv1dzKRYpMtdMzOjeds86UZn7xKmkInUyDiKinftXKwgKE0Ibo3nlzGrBxKT0+eHJMRh",
-	"hkTRuT3LuGERQKdazax3qChxayyBvYxmVsuzZ93reDLuKKbV9WcF+FWfx+fXc1O1kqOPvdosy66QEAAu",
-	"gYAMsuSUaDoaGQEtU78CxZ7kgVHvedwm7wpGAA3W6Y7gt0oS24JksszdCVcaTeLHTN+zjWN9g6vGeVdc",
-	"cv0do2qB73/Nhai7gadvi13UjDlKc8GgRIXEwpNWDr2SuFjBdtjHsVS9Ih/z9YfmKri42+jiLl681+ji",
-	"Pbx4v9HF+94WXnOxuQrYPmd0o/4b+2tSNNoy1pmWWTQGd5vjdWAp8IY83bEa1Q7uX7OAH+x39uGnBSuj",
-	"uLNnNmXryfkSZy0emci8V4ytkG+gEMNwVv40BeTjYOFT7ZW6lfZky7fn0T1aMNiaoCLEmGDL+x6dai0g",
-	"5zS9vMkXKmYDaMkAIORGL7ZR0tCYRFaM5Uo/aIMh2k2hbRhjjGhbvUfkGXMYviyJ7evCt+9ipyK8bwd/",
-	"CyEuohAe3JL5RITQH7gPhbW2g/DrpNvpdMjRgzcBU6x30jrj05MWfHE14npOXicnrc8//cEXf/PzkxZ5",
-	"9xHJv/zij3/6/Of/4aR1LTw0qiETULWDp7F1sCMmqnmWObvffXQiJvxp280eZ2iEIgw6IOFO6HW3MEM3",
-	"dEcPbY+ERcZnGJCwSPk0nww3mH8B2Nj8YYZp/pUzwdIwOBFovg54qscxnfelML+yyTSRc8aU+UCFyGjS",
-	"Tw27ZvCQlI240gxjMmBdIGxLHqn3KYoOF9t9wl1hiJ5XWobG0vWdgdiEFP1/0FYVixGxCGpG58gRmNcd",
-	"EhrHioQWOAYmC082f0FVTojmillHsBPBPilkIZ5/YJtHNEnaJMx5hVGjtdIZRdMUQM0tbKxZyUPC44BY",
-	"VTqwra5EjHF/6HmVzOjcJrfDmN/H5CqjwCts5IBjDaA0WQHcPB0pOOLc/ALLFwHJ94BMYTph4Bw5+BSQ",
-	"PPm08RPYyzB3+3nAFI+NYegojt+jMVJxXHpOvRd8Uja5EgfzFtBhkzsey1Rv9gbDApvcAclecZM7jqGA",
-	"31xY0Sx6QWoidDHYoXSEkpXnRecg9sEGLeS+pqOWL903RN5YAsnhSluHHCInF+PjQmlG47qB2BtKg1kH",
-	"0fdilSU78uZ60tdLSdrdbXLx7u6FlSTfj++UohKeSbVetLtbpxeVRQ2qRlJVWbtwkuHZN2WpkuCEsu5y",
-	"EK3OX4eeRHShtQkUrYMvX86ES2QdY9sJHrui40mQeyE5nh957rLCQypTjIQP30PFIR/19cF8x127w+Pr",
-	"z9DXeX79mfeE8zCwoGAC+u84n2CR81wlYfHodpy5sYj1PJG/Aek5a+/4TesDNbLG2ibgknlDxvMNLWMw",
-	"Jq0KVLS0wWXzsB3+558+/8Vnz//o71t+9vFy+Sh6JyvKCtF6HjG/+UVj69lR1hWclCNb4MZfkjjdS5c4",
-	"VdIGRwTSc8xobNXqu7bpQNVT7WXX71oUx3dktLKZnbs+vw5G8bUx+W43uvg2XnzQ6OIDuLjbaBhdHEb3",
-	"RqOLb7w0CYx84XXlrxfCzJz11pyrMVUPgkZiGTJDPOdOIflcQuEaeZ1ibEmhbs2N+B3MwZEU4qa3Orgn",
-	"MI3ZgI5NI3AHc+J+MxI7lsx273MCn4oTIbHKyBwN+A5fd4fc8zYBr47tqBgzY4VA4JWSAfUqT6Yy1Tb2",
-	"4nXDgyirzS8nRyfCym54lfRedcrmfgFLhVwHum2vOr9Kub4MPuZJe7Rt66X9F3/8+8//n0+WCoNaRztd",
-	"9FTkBeZqLKcl8DEAIrFt0fDA9x9rXvvVf/lfX/zdH3z1w799/qO//eKTf/nLP/yxxTWtft3u8uuebHxw",
-	"vGHbKzc4Ny5fU/UL9qoUVkEWd8TXy6v3rYivFPHvG2lLsinREr1MDRTugYznOxDmb/Vu792+fbNz+4JS",
-	"fce68KoluwvolR15Q5mJOChX+1B1iimjReNA7pxwQhZ+ljFV7Wo5+TYreRm2l1wxEKARrMiWkuBtpl+p",
-	"MHib6Xp5cLy8Vt9cefDCtvi2u/YRo3HlpsVwVP3WNTbvjjTncq6rNbGRl3dtEyu0UditwLiypnKupJ0K",
-	"OcM0Kl9TqwwT53w5LyqWN1Z0Xoa77d7wgRTsfl7K8cJ36rq9ubXNZx671yRW9kDq+zKGuP+vWpgPtmlh",
-	"PZnNWW5OekWt3K0NjKr9TfxcG20HbOXahKm9PWd4epqtsM7K3V9tAax/LqNT2be/ru52utcsOp+17KBr",
-	"sIznGLYwn9hTrjSE6QWDkA7mGxrbzTygcy0gSlpZM5MEZYyy/rEZnzK0FmFxrigbvWuTIzEnmMUMvlia",
-	"JEbITuicxBJHCikDETuErEpjs/EkIQNINS02GTla8lkbo22/c5AHGzOBV2AuYLtITOyR10KX/IeZiVTk",
-	"0z0R7nk9st/dzWuUU7AtRY2nb5pdjsS8N7SSbMlV/wbkxdHlWUNKqvXWG5KC3QqJIdWee0eWzVz3r8D3",
-	"+PyHP/n8s7+ot0a//P1/9dUP/mpzb+HDV2n0VZ0edw3rsfiwvJUxbxp4bnahM+Vbn+c33iBuZLZ2d//x",
-	"OEidy/EFn/UHwX5394JOVNtDvNbWPnZ+ResPTbjSgYWuO2OpTVbmglA4gHvYhd+lv7j0GpIpyGbQLB3S",
-	"iJFBxhMsibDZ/zplDNPn83wcLSXm62LF53uP3mmTt/kZKzINrlK47xqkHOCXfc2e6jCAZJ6B1OOq0w6n",
-	"fClWPWZBGFLbDA+zdjgSuBt+8/C7i8STSuzuljHe4PR0d0QIiQGXcuGuhMXNg1vW7/kEPIjWDbPbCVpK",
-	"prrVa+34b934uHmM/PGKzptvajj86+FNeCkiDxnkwnH5y3FDPPPAyM5RmIGyuCzWIAJe0lhkpg1D2Rw8",
-	"wEtQtgCGGtX/ga3Z4YokUunDQkUPycCot6DxGH122SWB120fSvf06s312NIe3V+mxZuuTcg31BrfSMHY",
-	"ls2RSI1Cn9V2uTmrm5/TQbWj7N0FIxK0jMKaApWiKBtzVUgqS8/4mUzb5M2lRClz0u539ld60b71nH3r",
-	"Oft6ec6+pi4yxyrO8eUSFMpMc7/OZ1W4blxlXsKGGlN8Txmbmot46speAVUHi16NKMDKWczLtM4hWxh6",
-	"IgpkHZsPjJXaRtZAvRXk+lc6hvxUgRd5bL20pAKQmDswr39S77z56l/9CFMJXHYXjTQ/Y/8IvDXHL8RJ",
-	"841UG771eFyGxwOrlS5LNAeX49Uo2QHXvcikWhGarLUVKmKRAn0TLLVRSXD9+/tqTYyybBBcwOW+hb7/",
-	"NkD1/4opEMbgw0BJEUgyB+umavwmKvz2ykPwkqNxgJQr5CzPJKwMva9hcoJQRWAjLykh7VVBpxfI/9+e",
-	"qi/7VN3goNx2M4Mb2POtl/f1xU+gSzt5nFe4FkEBvEwBUdkEfU0xFJeeMawVz9G9MB05zQo3PFWaRHIy",
-	"4drY87rAVltpyd+343mB28S9omaXWIq0fyUNWIQY9N013sIpQmObxHX5h9JlGLRreN0imzapwAbetpeb",
-	"z35uRIDpGzRNOFOaxBkDDByoxG6vrAJ96AbwMopBK6ojoZQaS+SniYxZno5QlceQd9EpdlUjFEU7yQIm",
-	"sgC53V8CUnyRx6EdyPoIjVvoX01Qh9JunxYc6vZ3/tUW29sXHi9jh2Mhd+3+Rkw/rKTngKkasbynarG9",
-	"wS0NmdhimmnQlaCpgoO2GhpdFKtrEHxLIMKK7f2BoPNMIWodluGzpzTSybxNjrxcsrxU352iNkGWYi/V",
-	"KwrkypiCBwxHLYeEa1cqCQqcLgprqCKddYXoj5FCL3DbwRsAjrVi070rXLvYKUtxmt/uuhzFwCK5lfBU",
-	"LEtf/Gy1LXxfzj7UdLR2H07kWY52kvAhi+ZRAqDaI1aGN7E7cjaWxKEgI0CyXghurGB7HNA3Gq4I5nBf",
-	"nrH1Jxrg1v9qbiwLzI7xi5IyS2ZMQPMOmUFX+2+eAosjXrmpNB0V9Qn5zC2uqLeRppk25xok3gaYhIvY",
-	"uPPVG+nYDOEl+DCO6ajuDDlKEoB5WURK+vYgAbJ4nA3/fhOY+vozTUdNvNw5RxfubYeZa1Fe2mQfQGwZ",
-	"QJLGPBZX9Drv9jEdfevWfqFubYu/M6wOw2zLp4DLhI6u4KX7t4/paBOH9aIsdvzqmRvYTwHRvp9OOSAX",
-	"WUkOYXhF56rnmQ32eiEFC05E/r1wdxvLZiRlvNrvfZhn/drnAbYbPIArQFNDjLg2uSfw4bbL1YkYpTKb",
-	"5vBKAMMc2ZlJwWrPoXhNhcclbcctM2ZdV4vWV9//LQT/3TyofkxHDzM4vM5fzllZ58ykSvGRMPb7Nzd5",
-	"7lcoVfUh7GuQlWI7UbkqLL1GXK47p/kq8Er/cAa0b8QGZNbjMmYT28dAcRExOJ/XKJrcZb6/oN1jXvDQ",
-	"CCyzO1b5K6buIvBZ4Fy+1TURctHnTP6NMKE8j2SDOIDv918IhmwAweqd8Vh6oQq/h9I23rBmO/jj/hpg",
-	"SS71SmJqw9uMgrThLe8JzZMm95R60W06sDsWXW1TKsiUbXjPQ2xPuumbTrMmdxxBi8Ij/Q6jSm9yw32p",
-	"Nh5SQ3zQxe7O8Yv1mC12KF3pM/P39rfivUQOX8r7X38DIkJ5NXbv2QVTpSuLD98TUK/vysbb5F1fb0ML",
-	"yIZpXGH5sgVWQmpb7dN203m1mJff5i99U/KXXorVshI64UUXQixYL7b9wEozBROCh4zFPWugFHlK+GNg",
-	"ITRs4xd0t4zoFEO/XcAXV+yjsE1+w1Y9YL4TfJm34DoRYyrixCIlTqlywLshHWqWhoe5AABMDzqdQn8w",
-	"7DRHHYqHXurqZaEdfWmdt9ryqjAspOOR62kMB92EUVfzbJ5JUxd0Nlu8Lnh89+yCWSsVuSi4UK6J1JiP",
-	"oO6cfVQHqwEkq8bU6FS0k6xopu71sq3JjvGSR7GJYdVAvOOltVEjiBcoOWGB6lQcXD2ogHdtD5DQXx8B",
-	"uK3keUsmZq94df5+eVFNV5K1rUecKHlq2/SkVK8IZh8lCWyemMB1RbFU3vpsQBXL+6tBcwL3AfsdoBm5",
-	"Jofsrh3NIxjMK0sggy1iO8XVbhD8vbQ7plRrlpqr//kHRzv/7MmzvfNff9mbxKPgenMAFvMfwx4B1d7x",
-	"Mk7L1+eBSVubqOuV28Oo3bjs59efxXR+XqFwl0lddB6UMSv37Xnv8Zs1bXkK1qrvyNOQ1ZY4/C3w45ht",
-	"KIXNsIKoDNWMjGUSq/IgsQN4d6euhVBM580aB1U34l8dWIKNiEN1LVDNWAV7qj1hFID/KhNcF7FyK3i4",
-	"sh1xQ3NhiM2M3VUlgdU+EUe+NWhuxabEGnvx2N6PDvsZBBxqRNrINaAfhpXyLjww9kOU06g7wlXmjvQE",
-	"TSpjMtnXgNY0olzUxI38jf2SkQu2jTGZkfZat9qd23u7zcNLJQmWvXQs1RKda2w0WMd/fPbZt4WYl4HD",
-	"YoPT3lFUcxJdBrRU6ehasBJLXc3WZFTBRbYrmsN1wmozzBzmymp62FkUkywRzJljo58oyWIWuyDAfGrk",
-	"MsgwmaoAJG9wIqKx5JG9EagEwgLThw9zbGhb76bCgAxphBIbjypaxqScUDEPcNTDTNjyDYCMwShcNumd",
-	"CCZkNhob6w/grgg1U5osAGTVGYXYRcoCaLxAqVN6T006mG1dh13BgUD/aDQ3SHf14MoiKsiAETqQmfZ2",
-	"j40rtZ5siExk77tuU4/rYdbuYifRheaBhlX8GJnvygxIwujQaAPmX9uPf2w2E2YaGq5FsDAyYym6NtoE",
-	"oxCuBwXm0C8YUFwoTa1J+97xHUiqL7czLLWFC2y2YFquZcLeb+gqMTQh2A1fS1nF8ZY+tnXaRcA3PfdB",
-	"rxna+isFbGusnCBp7lo+esmqifdy4UFXllkY2gfGLOLxNxlL6lcoHeaYJQmZjef+4TY0h2ypf2lqbIU6",
-	"Ubg2S+YisG5OeE5pii3oaxAql3quUqMzPNXQ2dP8olPGSlGggdRjOIyVK/aZMFr00CmLPDjljdEkrmiw",
-	"VE/EzFhSXpcdq5LPZJbEcHyIOXZRZYlivSI9AXJdgrwH9iyVNjwF3xS3RxGbaqzASKsBmw1JLi4tPczM",
-	"srBbbjQLys3VcobGSeugE5+0zB+2Zxp5nVyZscGVk9a14hGtDYXc2/yMvSIR99DQNa6NkOU8wYXHQ98i",
-	"T74q6BkWnZY3vog9r8YmQutSBBa2ia+3eO7h73mnVGfY+JlO1e5pe+c3u8IKJ7HeN2zJ+I/GxuD54jl2",
-	"dN/UmRP293UdSR/TuXKYAkOeWD/qIcmmiaSQCgEeSzh+8s6h9tnXn+EfkMZhlzf0uiTBj0RpahgW2+Wx",
-	"ZIi9rSd0OuViFEIvaZtTIZNsggYL9E0AdbhNHk8hZZ2mMhOxM0fgrHWwMOaBORRzr4woQ6462lzzuoXT",
-	"hFOFHbRPuW1B7RqIo3nat6eR9w128ISW4u4aOplSPhJev3ESxmxKUw0F2dCP3Bx6KbQkn6byjIuo1KY8",
-	"5kqnPILu11zEmbLXur/7mM0Kb82/i2TMwkPISnRtZEP8tz1iIsZx2C9c4/OQXA27Bwednc6Nnd2OuSD/",
-	"4/nvfPL893+H4K/7O7s34W1JJmhKdju7nZ2E0en+TmcvvFY8l4tITlh/YDt4229ZnOG+9r6TUZRNF78E",
-	"HG+mNDYvPxHu+2nKhsxYkUy14fSPTtkc1QA3Y9cuN7R/tLFbO4q7nF41P2PIHibofk/YiCZ9xxru20Gm",
-	"uGBK9WFL+b+Uese7Lxd6yJOrXJDQGcRhkDvtT0Tu4Lf5qFom8TXsHlkesWs/j76lvPuv86QoElKtUz7I",
-	"dAWtXKNIoBjksNKUnQhlmBOiD4M5CQ+x0/r/9/3fCjELwTU88RuKID5sz6YoRCxJFCJJOhXUNSk+MoeQ",
-	"a0FJiWtmS+TwRDjdLkShEAaw72OS8FOMNnjYOy55wnK2JZOSE4YB5BITcOVVSKbMZfAy0LZPhJCaKDpv",
-	"u5b+lgsic+z3yIymIiSIbOn/bhM7jGCUihG4mkRjmtJIF300pRgFZELTUxiC66BZdE+BaQAUNP4OMlSx",
-	"M5ZyPSehebmRgIdmbMYECAOfJQJrGOQOEDlTIOn8PONe0ea+Xy/1zAZMDTNR7f3SM4whI5pAlCrEYNnu",
-	"TnffiHAykZBP7/B/T4QcDhXT/nXH3U6vY/7/Tzq3e50Odph2z9R8wvyLibs4DNwVCzH4j6VgZrQU3Evh",
-	"ibgas4hPaILY/Ph1f8KFTENyNWIAejRk4tBBNwDr2fiYnknzrHwDkqsWQwL574oyv5abtYYQYEPxDlqd",
-	"kZiGzSBlKixtV/No73wwGwBkGyY19yeQ1Ry2yXviVJg9W8ZKjmybEPK+Ydlyo253INJSQA/sR9idCkVJ",
-	"KmdXlDsMbVkX7CPzNihPW9ythgUPCSU4txMxoRADFGQkja1JZnSeN6w1G+iKcghuHBKeODtjcXG4j7mZ",
-	"NVa85bsa+PPIDA5EgCh61mJ7I9A8BnagRk5oNumRUJ1m0IgBYTn0FQWcdMqm2pnhyAL291xUf5RRoc05",
-	"Sq52gxNhLrFruLhY5uv+NOV5n96YKziYQ+K4TLmuj0haxznX2gSqtID7SE60AQNc3ROBdEbZU3oNEIbr",
-	"QzIypmjguJJMMiOLRyljbfKuIQ/IaBALRvqB0IaWp0ZAP3z38fGJMCqXbzVjf0tzLgCpdWH427iNLkaM",
-	"FRIBtpkXOqUxjwAwxbCNzlIBbleHIBMQrk5E3j74aggL2B9T1YeRGapD8lsfb2awcSDxy34TeruuP+RP",
-	"WRxeQ7HlMFBAOkOweDHLtrfA9VwR3D621bLRGdlSk2Xo4WUD2o+/c7Sze+MmgrAAk8Mddp9Q6HVsJhxz",
-	"c9TQiRQjwj7KaALi1QkPM8I2OU4zs2JcAGfEfAh6iYZf7aEDsXLBIH1wYRub43BAY7cXcpKCQE24WRKr",
-	"79r2AErarEGl5bRIPDazOyRK4plqngbHn03k9A6bq8VJYH802hrF1vw58A2j0JBgQUe28y6WB0aJJadI",
-	"OzMd+MU86EREFE7WAUO/vLEekoRcNd9xgee5iGTMhS2exfRMuxo4bxdsm0n7RY7iZbZ3cZtZmGtkSHmi",
-	"TgS44mZjmTA/UwHLeyylURQVwbyiatdoZCxNZRpWucNQKKN9+Y3qZ51n3PRadx58r+VlWkbqrBW0rKUF",
-	"T/LO0FbPfYxs6miVJrGUTenpEi4x5nyxDXWeKVMqRWjswcM1wDZIzVx43Uv2L6zo7ZVbxmixwivBRP62",
-	"6de3XbDLOfdsxKEcnzuZUum6WZ9IUZ9A4Xw8C7kTFe6ZWn/id+SMDGlajBM1NxtO4BpSFWKAxajABN1W",
-	"XL6svhv12/k4twW+7bnxwntuXHwP1NeZLPs5N2NFuN2vU1vh3Ny8RM17fE2y6GMm4pLVNZjrHAcqvIMv",
-	"3rlr1akeGX3Mp2Hek3WOBqWcTFOmlLEpDWN/KAfO7eoudMfWmKoTwURsTjIqisOMajJIGT1VgAGTMHrm",
-	"Vb8N2JgLTAqxyS2oSsL7IHRq+4aTt/kbJBNTGp0WHiF8x4nQeb8sNFetuqdzNxJPEpJmQgDkiRQRYpQY",
-	"AQQDDvwmtFY7ddCQoLra/Vydgmq1CruQwerMZ0PkgnSwIouEdinFKBOKpOLFFSvl2DORTQzTmuebB8QM",
-	"DFizCyrz7JuohDLSTO8onTI6KUvGXBEccEEh/3/xJQ10q91LE8bflYM6SfyhHBySIZaKcG3sCafrLEjn",
-	"b7iq9DVpLfKN1qveK/RvIzHrzpSBjOc7tpNlt3Nr79Z+9/buvvlFyJ0za30txGlX9RNprIWZqzSfMJnp",
-	"HcUiKWLV6u3d7HRWqGfXwS5dXRSZYvsEqjEXz6aNQC4/+hP+f/a+tcmN42rvr3QhleKyPIvF8mZxt/yB",
-	"ujCmIkosko4+GC5MY6YBtDDTDU33LAhxVSXZUSw7UqVsl2PHciVOIjuV8kVx4ti0rLfeP8MlqX/xVp/T",
-	"PTPAzmAH2DuJLyQWmOnp7jnd59LPeQ4cmoHa2BdZaJIbmsRSabLZanmtVgt2syEb6W3iG9+a5VEAawa6",
-	"4oVVtBe4n76G/X4OzpRhJAcfLOOLejHZBxBhRB3oqMiYUrkMT9mYe0d2q1fVGzAKmQyXQFO8bhp+nkni",
-	"X5fdnCB+hhN+TurhkIuwKu0QqtgXOxLTB28w0dcDs0W3TjbX8HXZPXi1G/F5bjAk76DIumUKf1YtRPPj",
-	"DDLJfLXx8B3ZrRdPACeEqya5I6PIGHWYA5edrRmLPw0CxsCyRx0EpxRUBCyKjH/iq7T7DgscWZOLSJgV",
-	"q0hFlRJjZJ7ZcMR8C3gViDj+4p/vgHjsXwKHiUAU18qiove67M6qq2yNbeBSWDzo4BqtwnzdUENFKHk3",
-	"ZSmuOet0w5LVEk6gmuTtQgCwxwVXAxYSLuzxi9JsZHx2OoGzIbgTskeosRnNbEzQa4cTRQRNZyBnXpqy",
-	"hMNdagGfYcqc+Wt+JhFzRXhzVLhekKU5C36JJT4TZY/ZfA4bGkVIhAQn/3LIRAaAQEBQDqZAsxPjeWCP",
-	"cuOxiQkBP9XeHNMJoWpYqvVus+Xy++YdI1Zjlc1Eg2IGmu5YAuQZOVAxQxS/Nn/zmHXek4LBrsPpxr0B",
-	"Ff0B5fVPA29XJjLjDD8P5tnbA0loTG7VZn3IhNBCYuoQZbpLHc4FoB3W6ecJUcNUlbs6d9wzTt7dedvx",
-	"U6thSmyo1zgTpMv6XCA3kQe8OWJCAopeUZnr8e5cvyPmIvu7Bg3FfeBYoZr1ZTKxi1gqZmmhuN4iez/9",
-	"z3s//+9GbYbK/rHx5JPvP/vg/1VSstjmqvp5aYl+TjuLNZ3DufW6UBKcX3i8tcHwWTVqg1nxfG78tFG+",
-	"3rIKX+6rBUkby82/MLT4XNOmw2EGVNNI9lN3IOPQwxIxagDLJlo2yS2tYDlyRVLB301LToYRS+O4U88T",
-	"mKabQPpu4/GXP9n7v39sePm63GpMreN8DZlLP/0FfmvX/eUW2fvkIzPwhAcsR940thqb1643Wy1A20zp",
-	"WyMGw9T88dbN9Vfv3rqzftlclQpu7nr62U/ra0w776cDoMkIcysRNCugzOpAZ9pWB7nId6TKfa8e58hy",
-	"fCPuSRvdyboaphsP1TB9f66Bn+2fzu2F+KcapqUWul0XL0/uDdOzG6Cas3oLQ14Fqo4/UOWky0KfFUjN",
-	"0sviWMmege28Ct6Ci9vCPuyYAFghHLbDLRuydqm1edHiuSHpSOWFdYCyEalZ79y4/8q3Ib3H3NG6iJ6y",
-	"pWKFXCPwCxWmHEhsn2oAlGxbCMmYRxHpIr7ECbVFq7hOIvkIBXejAlJyyDV9CqxmS1kzm9XWzLUrzetX",
-	"S4yZRW2VU6BKm7PV3YaMt0PtciuTasX6ds7sL5ngrnvkyudQPHCZXfbQZX8dUIPwVfh+ysE1BpqQNuAF",
-	"6XVelthIEhaBYKvtKTQipqdyRa60rueZZ1x0UsX8JrnHNE4NDNT40H7CtBmXD+RXjIZVJQ2XdosPpTAO",
-	"qnyI0xa+IEcQi6zuZZcVzmgNt2Ye6mxzsUXjlbsrb+VmTkYz68I987yVlaOyclRqOipn1juxkuIOxEE0",
-	"97PqzEQ7Xca0UX1IVWDB7zbmn9XNdKtqQMMCJh8AmpZsuVlCvKWDwQlogROLo4LZsA7D+kaJ01HiNlwr",
-	"j4Eu7DbgVJwZx6EYFnrBK+CsDPOjICeDbP6j2WO94zDENzLreW7xjewqS1mEDXjIfzeGmsm+THVfAiOU",
-	"FMBpQUPSbkDwxi0p5JRIR/2EhpbpA+I6rN0AxqRAxnkDcMStByxpizGdEGCPqiJKtkv6bjaY498+3LOq",
-	"ypoC4t/15wWGm9Pi24cJYSHRckFj+qQMjHprZeOh+9gZchG+b/9mYZ36+hmMgyasUGPfTY2SB/idTvBO",
-	"opz+fShNTsd08qIW1XcvGibhOIR22Ur6Ban1yjDcsxtvvvTynXW62ordlzuyV15tZUrm59ZdWWD7/Lem",
-	"rVKIju1jTipEeDjd4fnM3rR1vVVVOCZfrvXqx1TXGytPCaYT5VyMavUHOfs0CJhSxiWxfj0M2kOsFNWo",
-	"Yc1OoXjMI5o0yV3I3OWiXyhzCTxpQKVIvoPNA4v9BY3VBigJeBJEjKxdaV2/OP8w5Ni2l2PTwAdp3xUq",
-	"98gMWphyNo09ogJEdqno2HKWLJQeWI9lyKL5ZiteQroTMmSTcmzkPdPWbWzqGEU2f0yVvZj397nBwcF7",
-	"soMqiAdWjqhEwuHPB2HgXmU9bryEgRzPkPPB/eE2cq+RZrO5kaRC+Uj7ZkvH6AGLEQg3ZJMCgy32mIus",
-	"hjyWO0m02moLH29uBtEOEuXtQrIc2TUb+y7Jt0KyZutmqotk11y2vr5Opv41Xya9mOyShAVYcaMHoRr4",
-	"GEvBNE0mwDBORajIZrN51QPyAqm4Zo58U7E+kDzuEn/MRSjHnZBOlE/WaBQ5gr+LHvHHjPcH2vzwsN1I",
-	"2o0tsumRdqOXfYrh0/u2u0G0Q3YJezBigbEYRmkSDCgQWXIzUdkPwCzmEUfFx8xU+D0a82jik7W42++I",
-	"brgNVcngo2fmiGlpPptuDWTC35OiE0uhB6Z3m5cuejm1XyehmuGP0GCr2dp0PRykiTBznsgu7fKIa9Cf",
-	"QmadhfMhC5S2z5nqXaFz8fze2Sm93oJnt8UNAa+uC2R0imySbyCq2eEX4K9LLY9caXnkWgtE6KUW+dcE",
-	"2Q4jpsiaMSTINy8SpA6OJhZ5bO601YisXNgs7rbo0mA4pkmoPKIkuWppUzElHK7VyBwyLRjIyKCwpm6S",
-	"pSuAL81CJGGWPdKDX+ItFOrEbJjZTx4xYrpJdsklsksuk11yheySqxWCXS7qV8kuQDN2CYQzNadRJ5IT",
-	"GpV+EwxoPIJgw9Rn09AVfOcxV8b+Kbt59v+ZBkz/oa5PR8uOihgbQdeADg2aAjHZ98VMq6YlMxsD3mWJ",
-	"QGOspF2qOwlXw/JPpo1NaFLp/U1l1yNRXyeSis3+5UgZg0gGQ5dhyYMB0MFmuxmkC/RkEjDYHWXPlqLw",
-	"I77DfOPhpFAswwiuNHeOUsd3C5gduBWEDghpIFojxgMmoKAyRMvVALgrY7nDiBTbtn3kjvSmnwBlNOik",
-	"mr8vV5Tni8PPvANA/EM6d8NMrtGfQ2a0IWxXHcADg+9kvymAdh79aO/TD/c+/99P/v+He5//2Q0dzJDi",
-	"PtTYutyqH2TP5/J0oMSFd7mCvqzQxIuiiQvmY4X1eFg8sTU157gXGw/h/86QTWqBVlAnhywq4FNSYe1I",
-	"eNq23RC5MJqsnzClkBy1CUiV8QDYdaGsGkEq/AuqUN3EmMWK8FKSLOzcYXbQFULlfCJUDl4qy2FUZhbI",
-	"HHTKjNDnkuJZ+ySzPVH2wawoha4cSn5PCL0yX7Pdd5vACr5y/PCVI9ESV2oHIxaSR5AQsEWrkSt3WR5+",
-	"gFF4RDFL8I4rZw0I6JG2AXj0Hev69EIja7SrjNMHp6dDxkYeEWkUkZy20YYlLjbbAo+mw+L9MZ54GEfN",
-	"R623wxKFVV9srXZoifV6LNA5exTUF0pSsV3qdDgkDk9UeRE7HQxORmWdFTiNtfn3/vQ/nnz8t6f/+PjZ",
-	"l79//I+/7X3wVWMJy/5UEDQ1t78VhGYFoTkyCM3R7PMHAWgW8wggslx5AnE3FVlFCruzH0xLB0vL3Hm+",
-	"KRndMA7O/jdT+GLCYyhKxQV0ERey20/CXCmvNoik1DTniwpoxLsJnXZ+sZKWrZ+P1NIQLoc6/Vz0iU9V",
-	"R/Z8sqZdAPOCgrjlbE21trAGBdthySQ76mmSm9A2VK7JwooWUqNdnfOpyOP0c7oskM7sgkpG1l7B2KZR",
-	"W0yExlkXE4tDgPotXRoMtVnCLs0EYG6pCDEWah5oWYHAVEITSIpoAtWAaKD5DtXMb7bFDTtVA4qllKCr",
-	"Gjz/mG0VYwEie34hZoDRfjs3dnxF1woLx7hyODusLezeAx3PiPsKNLKyR2QEjDLGfpSWegQbhbqPuXfn",
-	"3jmX4oBI7t1UnKc47mIG2N1U5IHV0yTehkQmZHRyB0NJKprk5oqQe0XIfbA2AmHGDVYKtkQA6UjtqY2H",
-	"SSrmUpS+ZbfLsv1oi/S41tOOLReQ5sfMRm0uXxszNlQeiek7MrHf2a2ySxXLS8d5bRHJ/nrEhyziAylD",
-	"5dkDWS87zSVAUY4R3pDTvpBK86DU13XBraU2xRMNbZkeVqGqUrEKax1/WCsBGTmr4ayDVfLdVBQB1fVW",
-	"/IYzkBanTF2mb1VGrhXzC8rZV2gsOlvRQjsz1JG3Hy1E1ECO8UDHGbTWlCpYXljMMDNwAbsEJVSMPVa2",
-	"f7jZOV3L6pzuOysA6FGYCnegDiQ6Gg4ccqhwTOv6cZgOG7YjVRbEa+BMYkgpSwU1ozLzkGpbqogMeH9g",
-	"fCbAZNmojfXMitWb8iQOWLmlcZ27qbiHfTrXcR03jIPjOhYs+UIc9h4yDFTUNQtb32dO1WvaX+8nMh3N",
-	"x2bjJZbLlick5GoU0YmtOF26hu7T/r/Bho9Rwt1D5uG0se/PDU5b074dUpG/2Pxfic6n/QMR2rchAkax",
-	"ZazzRvuqSW5BTU32IIhSxXeY/Z1m9hQJaJJwBpRfAG8FVhfa3yajVAM+0kXEbNl0gMNUBKHc2zxfYEIZ",
-	"QXnff9XqffPaNQY5T3a2nEJFXCHAUXWBDnjvn3/z7Itf7X35uwa8FY6v4nLtsJabrtPBC2Yva4UWXKEF",
-	"F0ULZptY6R52aOZRs+HNmKK5ott4CP/XZrYShMUjPcH+Im0VoiloX1nKqqok4OU3tBW273xi++YL9pLc",
-	"U0VxnoPqQ92cx1llJNPEI0612DrTDM+n4Owh01Sl2L5DSO8JhT/n6aD7AzsjqwDo8QdAD72fX6lpvC4k",
-	"h0485rNRWUyfRxKGSwY+IjVVk9ywy8pWYo5pyArmMBy84smvkPuNYj2Wxrs2qxG0xdqV1vU22sNjrtjF",
-	"SozdSSiOs4KwywzoS1evXWbdxsL276mg6mptPStM3QpTd2SYusPvsbVIqcpt5/nhIdjcuhMn9CKEzNZi",
-	"jeTppNs8B9yikpJkUhoXsIEkdVAFeay9Y3rhastmqr+sEI9zABqL8Id45yv4e5/2D477QpDnOYqMHUtM",
-	"TNN+Tj/AbWVUd4qIgk4xNmoabTd2+KjdmBPjOlfhrekp2Xv06PHf/8/Tz796+tlPn/7q3yMqvuEiXH3e",
-	"051I7gC/iF1qTz/+89cffPj0868W0uunFtJaRbNW0axlolknGcdSGw817ddnZjeGg2Vlh+oe1jvZdlDa",
-	"VDFHvW7xDz4cFX/L9HwmnYhrIns9hJ+ZxoyD5NpvC8DtZtmvwD4JqbGYNGWfwThEIMblxAJZ4OxQrs9+",
-	"Yrx9Pc9x/WUWgjsrzzcOm46VVX+35kFXyohRUcs+WIXqzlio7hSCdGax1LeIMUvPqBESGL2qgGKuKlp3",
-	"pgN1VY6ysa5WEbqTiNCdtdhczbBcVsa5EKEDJii5k6u3jNnOOn7kls5CdnIHSqnDNfuOsvMIXlsUQ3hj",
-	"YMkBGjJcjGWxPFIvlPciRPFm/IS//+XJXz9+9pe/P370weNHP9z76AeP//Hbx49+vJATcFpxvTk71Sqg",
-	"twroHWVA71RCeZn7sNFNo+Hi6O3C1l1e8dgsPgZlmjCbcLPltVqtgo3TnRAeeoRGkdnIhRQYQjH+CNIl",
-	"EMV0k7wybRTRyOiaiduPcUV6RCZtEUpxIbeaiMsK5NCJLiMJAy1gE0LMs1IRWFIFKsIC7wFJGFX2sJQ9",
-	"GPFksk14qLKyVm4QbTGgCAOPuNKmGUVirhTQ+t4QhIcEmSD0mAfMJqJAVcQyTWFexHmLDCHfK9IRQ3UR",
-	"nJgOD0H65vM9X6cvId9zjcsuNaCbFLrQePLL3z778ff3PvuvX//u44XUyctG2E9em5jH3mXKuI4legVK",
-	"7o+pIqEU7Bx7easQ0RwEvjEcpCAxFZNiIgqALLPIxEK+aK1NP1+T+9UAExRlu7LgMl6SA+61HDKxr57f",
-	"VAoe5lLzmJH3QJrLvFR88Nl1VLF/VRYg/PqiuquH8kB1Nn1FQccvSqyeMsmGi4v+Zqnf+IrlW4IHch0x",
-	"SPEH+yKSAix4rEpsk0GK3OXe/rTSjAotk+utjOa/LUZAsmqjii6co92e7vJTiOIVeh89xGXXxLlzEuF9",
-	"NLYaTz//8tknP9j76A97/+nRAjoc5ul0vMIa28Jz6Buu3L0jc/cW3P+WLO2LW2Spsj8ov84KscNPcKE0",
-	"jbAmh2ccNqjMTm7KhOAWJhNVgdewjzvXqXNurzkQQIGDfW4wFMYl19kLLJPTSrFTWzSMuTgQUJFIGUOG",
-	"kYvYmg5SMbmgcuMY8RZQCdQBLsD+VNbHRyXOE+Ljs30SRJTHtmyoEFKTLms7F39GbLeJP2TvcSfxiMvw",
-	"SShdXQnzWEuKpFiyw5Jq3pxldfdpJixNlwHNjjxpEEN2MI9Zx9g5Rs4Vpxv3zCQOKIffUH/fCGJG3tDh",
-	"orr7lGAdlcr7sMiOFUrjPKE06mtfIdejDLJzCPzGzL7o9DFnyTqyhc+HVdprbEmkIpwSTqE4S2yxkGL6",
-	"uy0ZF8kxq6ItvM9Zcs8+/zh1aPaYeem5dpDPDwox54KfUqHmbVVrUPNr3SpKkJrAQhSAae4Dy3rwmhGU",
-	"boqBm4gqDcR1NMfmbBdTeLvMOMbKSQ60AY23xXggVRHSM5BRqCxnnsxbh3i7kIKBEm2SW0Jp4/TLHvGh",
-	"l76t6k38UcIU0/4W8YGnwQciY9UWX//+l8irSzbIk3/69d6PPzMf/sufvv7gV7mMY30ly/5U4BhFlxtL",
-	"PvkWbbTmB9GOP0VR6KBMcao0YQ+40kDtlw8vpmjnWoffrC/Zs4yC9pV6QFmoYV7scbAciyZ5E7FVXBFI",
-	"cw5JKjSPiM/MMMG+AO7MakMiWyznyphA4KcaMRFy0c+NCTz9ffrHHz398n+B4eDGkk02QK45i0J3f0dL",
-	"TSOYnsZWow8BTJCRxlbjagvXvMWZyijMH/X1D38CY16u5c2plhWPptCrX//sr9A2/tqligeFMYJ0IpfC",
-	"ojviKVlCuZCtcK4rC2phCypXbeWa7dCAV152VlEwlzYe4oeFSrzgLXiiC6EO2KGh5BoXhOsmueGuQX2H",
-	"Oz+dgbKKoh6YgrTOwbEeYldfpYCfU1zpQatkSYDp1NqYgzB1ojztJ0BkxMmzKj+bO4ywntT53FwNdj9b",
-	"7StI6QlASo9AHVyp6xEtJI4oIQvUcrFrRk7RFGVLx+gCKOjSJPfhmwJcaArUNGQTa/dnpVZyB2C7LQCG",
-	"BKRIOHnT1JRwIslFXk68hgbynApC/nQBdO3ZI9tCIQW83GFJsQbMGIdWfSR5InrrTNZ4QS907+P/sPfn",
-	"7zeWsOxP53yy5ra4wq+uDjSPDr96FPt/LSDrQm7BRsiVTng3dZ5oqaX0bTmeAWTZ7RejrKZ1jHMN3IUD",
-	"uoP1KrqMCRflAWQHkouOWcLsYVKIBR8s6JOGYVvYuhpRNJvq46pghNYiL6ciNwv81eK4jnkzmXpWxZaC",
-	"w3vhysG8AhDi/C2OjCLnEDWqbewfu9Vz4CJxNsLi8O8Z46pm5RkoVD1dFiYry1IQf8zTceFXUhp/Bt0F",
-	"B8RugSWsLXxckT5ZA/bKQiA7Zhc94gMA3Icl7Wfgb79J3gb2HkiFVeTdlKUsBDsQjSmvWNGlwtV3U3na",
-	"IdxTqmfSW9UtOdss4GZdzCy9xQMTi2rnAqqy+owzh9FMgTCLhdeylHQlE+1j4fws6w7rIAlWSNuDavaF",
-	"XAS/SW5aqg7MB2yLQMZdLoySvqVZDDBNRiiAQ/F29mBERfgtbn71y1Y8HKIWR3jsWCevnPFmwHPQzAVV",
-	"lcxemI4jZrwpTMI9JzSL3XYzkfGCt3zHeNh17rlDJzET+jbTAxku2jFj5goWNRadBZmwBe+5k8gwDfSi",
-	"Txqmde64ERsdeUO/wajSi9xwW6qFuySTRW95DZbaMccMC1N9MKCvsKyfH0zC9F6Vbf3Fryu398JFByEU",
-	"7rJAJiEm8gFKATlA8jqA4DZk+xWJmU54gJ5XwvsD7WB3WKWY0bBJ3nTn8TleYdIWU1u8sde6k3zb98ma",
-	"kqmrq8ceaJYIGhEeXtyGpDxb+xBOgKgivgwAExd2qPZt9M2BdS8oEsmARiSkk7aYulgKoxva4m3QGags",
-	"sOqMGfkFRXwKS8nPIYxQgyIMMS3SI6jYQq7AjvU9MopSo+kGfDTiou9vkYgZp9OYVmM6ga71oTwge0AD",
-	"DQqAarJ25dIl97BOyHs9AFwUUtPJDRJxkZ1ZaUVGuOXArNnPbiJ9NUz9bUKJGqZZ1qO9BpMeuYLSGVks",
-	"ybU/M2Q/FVx3RgkPmA9WuCI+1uHSEx/HbrqSj38b1K9M9dStbQEmu2vYTLDtjXk3RrrhOsj1pEMmmni3",
-	"8l1xPZXGDjJiH8+ZcmYFBsMgU9OM2QyjLcAKoKSbQMqT67NHVBoMzKg3m5eukmHfy/wPkPg52I58CZ0v",
-	"pKhVgcYkMGotTyjDC3FdGatiq/HqegsTOnHlmXsGcmR2Lvd+4YExfmpcbbZa0N4UFvV9rwHrCCbGzXtj",
-	"65LXUMPUXPPWzfVX7966s77ZgplwHGOff7X3sw/3Pvno2f/8qOEVbtz0GrkkTT3/evN62fPNdBUWeGPL",
-	"eFLX1luX1jevwKsDg6ITg0XR2GqMWTCgujOixtpCs9m8dWlmUDOwtmDmthp7n/7i8Zd/ePzo18/+9sXe",
-	"l79YILJcMElOBzRSkN4S1Yl7/go2soKN7DslNIJBaNH6mGt8HBo9UrRU5vijG113IDjfioFAsNmPzAZ/",
-	"56179wHdiFFhKtQYj9WJTDV4kCOgVWexrZJj0wigQI51NDHAHLIREyETegtKFIc29tQWCRvJRFtGAjAk",
-	"jArH28xwNJZJViyQUI2OxfmRHjys3OjBwse9VLFwmyhp/oQiLcDYNqYKWHXMCiZd1pNJOT8BHAoexuM9",
-	"TT2W65Rl9Nf0dffXN/G6MkW1WaqoqnXK1TKdElA1KPZD8wi9UKe8CmrscqUePWCkl2qO1Fw3p/Mznfze",
-	"Mlrt5VM5MJ15fjVDw439K/xsHXms1M889eMYaFqt+l5wV4aTdagU3Nh66fJLL11rvXRYlZP1qyoUGoZQ",
-	"e3+UJsGAKqbI2ojy0CNadow/6BHwCvFsIrMvL6J/rUYUACIhnbgabdNJ7FvG0QuhXhuJpdADD5xo5wWa",
-	"JqlmfZmgj9mdwKmnrReSFM83uzLtD3ST3GU6TYQ9gbFeO0+IHAvzHEy4s80D9qwt7BM4ltRxPjLuZB5x",
-	"TgJWZbUOMOEiiNKQhYByCfkOh1KssTQ/aQVr0dXZN6oTEhuwcAM6ccaXhItQaSe20+jVGo0ppPtdaSjx",
-	"ipOXV1KRQOAxZJMm8QWzjq2iEVPWhfWxURb6zbZ4GWfZtATTnDeWnS5D97zcO59K34CGMR4Nwe/trKwa",
-	"CHChJbQ/WOhZ91gnKcxwaEPkrual5TmIjV4nPuDgYQwACAL+JfCM4zKljzLL32PzFX8JoY2WLszRnczn",
-	"YO9OGrWr+JvJgZoLWXR6/4kUnhmEdLJNLl+7iisCzZo8W6WQElJJ/5rIuDxUbiyS8lD5/s7A06AvWhq5",
-	"qPFgQI8d7skncTJwrLWFzXu+Z/fLKjRTGp8t4MGJVP5PY9wh5iqvMr+pps9ko7tl+uth4a8Dy/0Xrs1h",
-	"yHafNR9DFvEdZpSNLatt1YDxs5A0rbAXTymyctzyYcJrJwZcnh9FARqR/JIVfPkE4MtHF5a4suDhyWJ0",
-	"i3kb8xlzX5FJwtDecqcvjiXXrDHs8fbUWUrhDMbBOArBi0DGMddNcl8iUVnWbpcGQ48oZinfsWWj9f2A",
-	"ioBFEbNnCQnrpSJkob9FejRAqM4U2i07OMlw18YoiSDPFRh28fdOZmU5rl5nywkMfADGx8VN7G6CI1Jw",
-	"SLOLSaS7pC+ZAntVkl3z9fr6OrH/mj9tIiPZJeXmt5cb3x7JBmvvpTwkuzVv8YibG7zZ3kV2F7vNeQW7",
-	"ta7OrjHXl1/UFkgHg6AnIz0kyOSKxFxZSQiJYCw03/n4+jvI0Ojb4yiQfABtdeDC7OfiuZRjP2yL/YNG",
-	"ML7tmGA7kKhsTGOVvSTap1zsf15PJl0ehkz4F5vkNgLujWzaZ/hGAJlC0bWngFwQ32mlpr2uQ7U/fUw0",
-	"FHIsqjHzh1JD5w40n592OEHKjkA6GVnn40f/ce/Tnz/59Y+effHFUkced045OFRDV68w9StM/dFh6o/Q",
-	"KKkFra8bwJp1ADZs3Ho+g4m7yOH0rPkwIWHKjGfsZQGOq61WOVnJHfecY1zw9hlVNCVmwbuRvHBwdwQQ",
-	"FWbA1vUpFdRMKL53Zmzl0iO+N40FgKCcjCMczDfkJbNyaqyc7gRiaduWEA9nwFixxenIgp9N4ptmOsbQ",
-	"seHDtnDQHPOLDc9ZPvMIKUSALBQeD99DABVheFnYsIgrypxhgFO5b60RrrRp35hUFpuzMORqO5sXucMS",
-	"s1CtIZ3zsOzHRlWDX+zaOl/U5hZLlU6DRq62qk7bwpQVT8cur8MRYXak16Vi2AH57gH2OmE9Zlpgja3G",
-	"rTf/3bq9a7O+iWRn9XQQIe6VrtAgK9r044WO2E02yxQyu5FMYL+MacgqNU998+g4TaONh+5w/4Baffdt",
-	"pVE33C4NhjmNdI7PmDgHvFnBN7L0ZrsiG5m3Tk+UP2SUvcNFrKq51CFlkjyHQcSJIcTu8QSYazwhVfYo",
-	"y5okmSFQSfi/vESeUGB+jjIr2P2rgPzxB+QPEvwzFoivnX80P2rvP2w3rM/QbmyRdm5CXmo33q/pL2zb",
-	"zLUpT8PMaKJzl2SLiDSKfFvJFfF/RtNURjRPQJuclWhmpalu565o2l9a2Ew/lShmvY1tFb1cRS+PLHpp",
-	"ZcrDqm6aWbtdH5XBflyxTHuYODeU6Q4c90Uya0UxLV7uOIOY+Ih5MUw7hBc3hFl4h1URTCcKZzyAeZeF",
-	"acDyvMI8O1KNcAWigQ6gz15h8Ji9oDPL4YIi7IEtuphQzTzgjRZSAwRU9jTiCCdt4aCf+9IaXQIduK3b",
-	"JGI9l6+IiiXrozvrD6TSTVJcVFr2GRw4Az4ADntjmbC20ANaCH56REj8BV8hZDXCJWaDcR0EABzNoLSu",
-	"DrCDEFhcgZC6QzvuIr8t8oPpbYRPWnsrCwcDdAChDzmewrWuGMAec8QDBIwZDasjo7hgz2kmhZl6SHgo",
-	"ZD+8X6zTiOl4T3/zlyef/rf6BhPOyemENe37WEU1V1HN44xqjrHAf8wwzFfYYarU0OlGM21XNh7ih7qx",
-	"TKtuDg5lkvvSQYwIVALGliHrHUD7MGvwFxtXBT6X3EtfwGDmoeOTiZvqozaZakQmrVDZwGRxHZUGH5fV",
-	"sCcVe6zWOLm5voo8Hn/kcb5In7u4I4oV+A+1dvh8KHMrBDqYrzPn0Soe0BBr0MgozFi7PLdEJUBIzfbt",
-	"WaMaksosdgGzdZjQyQQq1AhJ/F4iY795EOVWxjZ1MjBAfNw833rAlZbJpPlCriDMFrQCAVuylgUfaeF8",
-	"lZP1sWFALEgT8GK++7DRZTRhyY1UDxpb3/2e0QBYBrAs3w0SrfDnhtdIk6ix1dgArWGHPHvDHSZHEbN8",
-	"/PGICs4gPWsmI0uVcL69kvH32xUnGImo6Ke0b0NtNvePB4MZXtuY2cLVLsENOfFKHnJbCjaZZSaHRVy4",
-	"feo17m/j7fnAKs+llgobGyy0nIUFK1qdUvj2HrdbV3dE2ZQ79xCbmVpyxxu0yyLIEChUaufC5l4Wp8C8",
-	"3pLsO1ucK2I7ph2Yxxna0wG1DFk9D1LK84oFrmle/mre3k8XP5aJHuB08igioSw0A+Wwytq5ySOmCBeF",
-	"a3k8kkn5hAAvokyKE/6O7JZdCmpCDwBvD11FklUvy3stNMF2Kt4yMgtDRVBH/1ogTGYKElqdBAGbRUCj",
-	"iIt+cQJtxcd9jX+b0UgPsiK3o0QGTKltIkcMUkLgTXVlOClOI0t2eMDMRvEvAQAA//8=",
+	"7L1/lxvHdSD6Vep09h2S2h4QmBlSnJnjs4+iSJmOSPGRVHSyGj6g0F0AStOogrqqB4R45hzbu078Q47s",
+	"3edovZHX8W42zjmJnfWLbSlynP0yGpL6632Fd+re6u5qoBvoBoaknNjHRxwA3fXj1r237u/7yAvkeCIF",
+	"E1p5+4+8EaMhi+HP6/fp0PwbMhXEfKK5FN6+d3/ESMyUTOKAnVPkmMWKS0GoIpQoHUsxJMc04iHVMm55",
+	"vsce0vEkYt6+d+jtHHqe76lgxMbUjKxnE/OD0jEXQ+/kxPdelwHFiebnfWvEYka0M7tPZAxfvCP7PuGK",
+	"DGQiwtbSGU58b0JjOmbabvJqGMZMqZth+U4p/nxOER4Wd9PuXNlr00vhFg32Lm+9/PJuf6sfBGyrv9Pe",
+	"bu/tBXvtdsfzPW5GmlA98nxP0LF5047Z5aHnezF7N+ExC719HSfMXfpAxmOqvX0vSeDJRWBdHctE6Kv6",
+	"dUaVXlz/GyKaETkgVJPIPEH0iCtC4SWfUBKygI9pRLgAKPapYiRI4piJYNZKl/5uwuKZs3Z4u0t1F4Ys",
+	"wHpMH77OxFCPvP3ttoGz1iw2Y/zfb7e39h486vidSyfnDw9b6cfdkwv/7t8s3dktuWJjY3nW+zIjPqtt",
+	"XZNC00BfS5SWYxZXIV1gf2+OdfRKu71djnXpoJujnd1F5erx58aLp50rlSRjxzyztd+RXKzaAJmYh9ag",
+	"/NXbgJHPYDNJrGRcvomeYA91N4AneoZYDClM6JCRPhvImB0QaagIWDWZcj2CBxQdMzLgkWYxoSIkSsa6",
+	"imRw7CpS2W3vXfa9MRfpF53yHSBSXn84oaLkOK6GoVmXYkRLwmgwymgDj2QSyZB5+wMaKVa+SoYju6vk",
+	"mo2B9/+bmA28fe8PLuZX4EV8TF0srMzccN5JtgEax3RWWP8NzqJQVXAq3MCYjfssVj7pM8VDRnjop5en",
+	"T464CAHgZtV1tzbASdfeGix6xbYMJpQci6GRkGtY+0DGxBIH6QVcz8iXyKH32Sfffvyrjw89cvX2q0RN",
+	"mAi7WmoakcOk3d5hXyKddrvdq8ItRMFqNtxut+sj17Nhs51nzmbtSPdkrMuOAI7fR9rtbfUsXROu4UTM",
+	"00yEXAyrYGxouwDhkA1oEpk1bQUxo5qFXWqecCDfqQP36w/NBUmjKrjzEK9mqomaKc3GRdhf3epUQpfZ",
+	"oVdBt4gsq5f8WiyTye/4tXwzZOOJ1EbK+UM2W9zCH8skJnIqyBGbAYqA2GRmZMrITVaY2r50iQQjGtPA",
+	"iMgtcpXEbMKoBkTjgry8TUYyiRUZMq3g0hjwWGmikiBgShE6pFxkOIfqRL5dZ5FbZpVVh3bp5dWHdnNw",
+	"i+pgVHH/Ge2lh1hmFhmMqBgyoyUYeTAkhnPJmPRe6gEsqJgZFSYy6gtVBTWDsIdcaXVAdjvbROoRi6dc",
+	"seodDrZwWcvwsWwzt6VgFRu6KtL9KMZEdoPvtHfJdMQEEdIczdBuMiSKi2DpCs1cK5dZvs7xRMaVohOH",
+	"X9cgkKBTRfI45Obk8RXZr1r1O7K/zpIrudQ7sr/5el/nY17C92+aG55MWAzCXBVvj+DlUuZ+qQ0cnY+T",
+	"MfBz5I72Y7YQLjQbshhWckuGLCplKQZ4Y/PrOWW4ShF+QXRcDh54o3sE1F8NIVfPolvvPTD/aW/tdR88",
+	"avuXt0/KFazbUrOqUxZSszWUElp5zGbAzc/5Dp2NWbUyMsGfmy+8Xb1wO+aZrf0W0yNZKf5OaHrhGzF4",
+	"SmeqroCbrnMM4zcXdAvLM4LumD68iS922iVi751Yhkm1YjvBn9c4ir3K69+OuflR3GURGM6qFh/b39eg",
+	"gGpLVjroWSxfJ/GSxZtf1wB8f8nSzZBnsPCketWJWONaCauXnJzBeu+ZZ1klN4ehWBk7P6ZRwsoXhi89",
+	"G45+7yhZRY3qKCku9dobN7ZevXvzzlanXbHgo6Su+lBL47kHgmIFREHFQUF0SI/RhG2Uf5UEIyNr9tRI",
+	"TnogjLJ40ituxfxWsQecc/1tuMdxdevf42E8yP9sdbcevFR+KPfpEDSmKswfmh/XwH1Wifsw4ubYf58O",
+	"q9as6XCNFQ8qV6zp8AzWKzWNSn0hRg8hWpJAJkITGkVkbMR5pnwj6JB3ktQuDmIi6TGl+Zhq1jMqENgC",
+	"IyoEKLPDBPQ2EZJAKq2IYDSOZqlSUSVigjWnwn4gpDCYyYQRKt/OPtolIIAD7T0o3XJMhaKB2em1kVli",
+	"VO0AgA0G+FSlmdIOsgl9O2uqslS+BYqmJGokp4SCHgmWGTBa6vz9Z223nF9qarp0RJ8Sycd560Ysx2UQ",
+	"NwyKDjSzdoOQVvpSBmaEUjwP8fSXAriSPvNH1qDTahnGGfcM6DUfzAqTFcgLuEEFMWeaYbK90qrgWpAV",
+	"11xV6XVavSJ7tZaaD+EOPROaKrdw9rZkAG67sEs1sC3BpkxptDf5pFf4WUZh9ts6Fk9nMIdzzX3tflpg",
+	"Xr73cMu8t3VMYzOhMgPchiXfMKvyfO8NWCR+ejAPBE11othSJ0Jd5qFgrI2YBy6nhtJUeEfGbAW3VuaZ",
+	"ygOCAc4Iq94UmkdVnMway1exsgTGaMbL/gijH5jZ9uL010YsOCLsmMUztNlR8PyoKYvJ1NwhU5lEIRnR",
+	"yYQJn/QTnZouV9zHNuiCdaWZtxTLLcbYJfeljBgVGBQRMzWRwqLfbalvyZAPOCvhxbfLbI0gUVy/T4dG",
+	"0S/YF1sGhe7stttmpEAKzQTQOp1MIo6xHhcnsexHbPxv31EY+JGxdfNGmDpOYxro7jGXqHJ6vhcyTc0J",
+	"e2itBTs2CSVTIAGBOISmX/uyIZ44lrEhzGzkMRfdCDHKGXFsxKc+y0MnOrlNHIzEnu+BE5fF3r53EY7g",
+	"5AHeHUwBi973Lg/2Lnf2BgNzGEhN+7tgVOUa7qxXaEju4gs5IqXAUBdL9nziHutSywcOgmdbPL9bNDI4",
+	"zEKwfxtITdFGbkQpO6WRJ+VUpWfX2ejstDxiojvmSiGXzIBMSZ/RGMTYIyaQwbOQpXfwcjh2cji+KWii",
+	"RzLm77GwDJDFBZwFDG9LXDOAUAqG2l2Gescs5gPgKU401VtvvbV1NdEjJrSBHasQIbki0ziTHg36wkwr",
+	"oprwnHY2OicVyAkrO6dsESSiwRFqD/Bw5hFT+9OYa1br4Hbyg7sh4z4PQybKTq24nLM4tftV+4Bj5FoR",
+	"zQQVcAaJOBJyKlIK2N2Me6U+PiF1F4LUXPAKiaaA9KlaUNzNoXhbanLDDrrIRBanPiNQxuBMSxePdwJY",
+	"eXkKxxR4VzYCXgoLzcdMJnoeMfsynJGQh0B4NI75MUsDv8wbqQOQKyInLIZJyYiqWkC+kgPZ8mlyP1vF",
+	"AqjnF3pWKLvmDlPo720Efcfh3tX0iBXuXSrAHZphLqFRzGg4M9PjitLXCa/H1fdyiF+TYhDxoBTUi6s6",
+	"K2CbpbA0XCqkmpIBMClFeIrPne2NIGpjfgxnG1sH7JwgY93OBogFIasOBDvbOQTvxCwL0yE3KI/Kr8eF",
+	"BZ0VLLOdIJ8wYlMq5KZOcqLAHYRw3ez6MmTS1VJ2IxoPWSmb4IrAj7GhGUE67d0rl16+TPozzWoxhM7O",
+	"IkO4LjTXM3JfSvK6nXgBwnNLO1PGMLenOT5giCOD76WN4DtmIadds7duIlQymchYs8JFpphRZZxBYbA6",
+	"cL3kCnPZ2OSWmZLcN+AsgWrFgs4SuucUgVmImQXRWOfy3hJYb2/GI7gAba5Kx+nHjB4pQkmcROyAoFID",
+	"pESm5mIuVXTSCOiuFW2KIogmVJCb994gu9udl7NoaQLvFlQdDJS+mD5RT+vZ3nYPeBLLgClF+xGz5FN2",
+	"vCkMzuI83xRGCtdShqhRQ4yS0hkEewiungNDPMhLG8rUiaDHlEdmq4XDjGe4BhJRXUviu+TKzfdYfMwD",
+	"Rt4sjL4AQXfys9F6NBFyekDy5aNB+C7T8Wzrqvm7BSYQO5iTXzEHHhozJF0Q8BQPjVYE7oTAoMO+d/rd",
+	"Dz/79O/MZ4Nusfnq2m3zMQ9M3Pe229uXt9qdrXbnfru9D///9+YZJ6SudihnyI02FZhhn/zZf3z8s7/2",
+	"fK/O+2meR0T7zBzt6c9/DQSjNI26Fgu2O+1254r5OuZjajaDluVJLI/hYt/3Hv/ix0+/8wEceMwYrOKv",
+	"Pn36/n94+vHfkw45/eBjz/eSSbhy7/Yy9/Y7JzD+hMWao1XHgflyFLgaMwpM9yQ9jnlN9Z6mIqRxSNRI",
+	"xjoLWp5TS53DW4hiuvcG2elcvrzVITSajOjWNrCa8kGcI5+zv20ZAbj0HRcFVprI3dN/tPjjkB8zsQpo",
+	"r5mH7kQ0ALDVnNYiTcmcY6qOyqxv9+OEIYNC9RWwxdxM+IIDwMy8N4eNJZNlaFnmd4HrTpJEsYMsRtR8",
+	"JweEFqLxS+bN8HtdBIpZwCfcst55a4kkMQsYP2YKhUquiGICwj3j8uFS4lpcjvneJyIZ91ls7ggehVwM",
+	"fRJLOT6wwAWTjEy0YwDpTTjfNzpPr3Q+l2Lrom5Gwc4LXOjLu15pcF7urXrbAyQrBhSno+W0mB93gbQK",
+	"i819G7L/DgtAl7WM/Bq8AvwkRNWCRnccPmNtzGfIehq5AAo8Zy7C4cGj0iCTIvU3nC2jYOe9S6tfm6PI",
+	"uRSzVS/n5Lqc5hrupUBsDd/NKct5caeOx6YK0e7QIaJZFL0xAEF2eagfKFaP5hAv83rVcn+lskpZSkyB",
+	"zmCwRSJ54K7eBnKvSyX1tp3TywPfE0mEwh6IF7UpqPja86aolbPXo7CVwzShuNWDnQ0FrpynAUWuHKsu",
+	"ha4YqJRiUyysiIoZMWJwG8QUqXQ02yenP/iTzz75r6fvf+qTz377wenPvwF/Pv7wG48/+QT+PP34f2YP",
+	"/ONPHv/o+z55/Od/+vgHPzx9/9OW46HvJ4oLQ7T+nCKhZRJz8KxxESZm+fB1nMTwLwuTIHUkghWzJBrJ",
+	"965qHfN+oi2BltLyo3JHA5jAzynIuMFMPdIHNz6PyRHDIOgxfeiO5KaGONDN1rCCqTxa5ABzrj8WD1lo",
+	"lnHEZgeEEvM82i1ApKNT9ITXWtYrZjE2SsAod/Y8rEiRyxPmL2HtmJ7vDdAOWQbsV3isRyGdzeuK5h7Y",
+	"edn3AhoxIzV6+16UCGrUZni6c8n3xlIY/L3ie5D3CttFFWlva/uS0atkROMuOO33vc7elSvZLzNmhjRf",
+	"LapMwxKcvibNyjQLiXlTES1DOvMdodx8bXDdepAWxTZ3KznkYIVGk4S9lQHIwmZxuIjRSdeCoIwlzf/k",
+	"vJqBqzRlgj3UJKQzIgWZjngwIhzE7CM20T6BBfu4f8JFECUhC/3MN5ESwHtSgDS+InKieESlkbTmd1zO",
+	"gPQNsiyF+sr58OAfrZKqs7NK4YgHkYOuTFpOcfm1VHdcKgfMp3baPeps0+dPv/F3p3/2JxeIjAngBzl/",
+	"+icfwTfp8nwCeioW4piOZMQOSMTSgGOAjqFvCzE8RyG1hRd5C3WbQyEF8+GVnbYeoZaHM8Lm09M3GGEe",
+	"2t7TI+cQsmdAr/MxuMUsY4I/nYNomxRFJhHlAn9oHQo3nu9RTWJfQrsbkViWILXTWZ4eNU9787E2FXG7",
+	"Lqhc+JDzn3/4vx5/9M0LvgW6FNGsXLnOpsyTubZXrTXF+OyV7U4x/2vPYfUN6aGMCq7RiPfjrKBL8YBC",
+	"TodCKs0DtSQWQsZ6BDgKsVL9VP0ecH1A2HiiZ5gBSaMIHmcRBgLXEfdfzRawKPH73iSJgxG1EVFLVQ/7",
+	"4A0Oe343oULzaKnEkK8vZ1IyKZhx0RRRtrAioCBNUKXcok9FqJB8t9s+2W375HIbqPBKm/wfJFsbOQ8e",
+	"jZcv+JBKOGZUJQWbSX6GieB6dUmB/KDfhOdPfEwYWfnmH5mnAHRzaIbz+gU0WYFjb6ZLLSLaWIqydJdb",
+	"9B0ZE5gmjyV3ysQs8Aaw2DjcZMrYUXkMu7sPa+fBRZRuAGSje0zf1Gy8uPpmpsx5WnVeXjn3C9C4i3vf",
+	"RO82UhkVs1fBxVIVRCuFY7M0hw51N3oBvltMvXnkUSESGnVjdsxEgt+A88sIkFCCot1utdtgcrPOsH3v",
+	"2u0/Nttg40kkZ8yApGP0y4gNadS1kZqPP/7F6Uf/8PjH33v84+89/flPnvz8w8cfffrkH37z5Dc/fvzR",
+	"tz7/4ffMZf/BJ6DRDLnSLGYhSrSdvb0rW53OVqeT/YiY37XsYt/b6+zutnfa7ZfbV3Yvdzo7l+/PP4rZ",
+	"WgaDVBDM/4g+t1R9mJOGF+Cx7GhvAcKf+JmG1gWTaakB2gFX0eq5s+2V37k5OB+Vqc0FsD1aLQqWwvLR",
+	"iudSQFYqvTgQ4aq1ck4L90dLBAY72oQqxZStacCCI4PGhoXhag4I7YMRPJPJ0jgtwVoEiIAKm6aPXuwp",
+	"NSpMFBItyZTGghwxNlGLUY1lUkiZMcASYj0DWKl+ipVyjJqKfx2gnhpEoG5ZbeILSKc1SLEGTdXjvpa6",
+	"HlTaa/IDWaS/giVtDVPScnItFBfA/zkiZrty/Er6Xl7MpYYRbQU3qDnCAnfYzCC5JivZJz3Dt3vk/LUR",
+	"F/ScMhLMgLOQKBlwGpEgZiHX4E71kUOw8AJEuFIxw/oljteNnO+FiVA9n/QYF+afY6p7/qHoJQw+wgu9",
+	"C0bTlipdhyI0ZqgHUnS6gdof0AnXNFKtdI2JiJhC9uKq6tagbPjStduwMuBZqAPOA25Z1nBnryJruIQr",
+	"2UC4apaE01UWuiI6Zmyf9B4delSEh94+ebvVaj04MUB6dOjJeOErIbX57lGr1Tox35mNGl1vcCjMz2AU",
+	"NA8cek59rEPPJ4eenOAPQ83wCxCm8TtDVofeSe+A9LjogXDfE1J3zQdNj5g5QiN593wzHVdWDe9x1TWw",
+	"7eFdcCgOxU1hVPAAfLk9WE7PrpAEVJARPWaEkkEiIJ8GbQFZ4c8BDbTat1uxj9jdJGO7iwF+4aTYqRby",
+	"ZnxgykUop/jQzuVLof3WIEoGuVXguITQ8KFsD3uoD0VPJePzJXP6hVlsXij5Ejk3Zf1zh96FrDTZpXa7",
+	"1zJiYSK0OcuQzlSPnA/5YMBic7lGMqARMV9f8A3kYqXtQUTU/Hlej9ihyJ66AOTigO+AmDWaoenx0Pwz",
+	"zk5yTB9CuT7rYjc3u9XODFkhwLIcXjMbUZKMDWmb5fjEKCXKPxSgmiuDc2ilxHQCMNWd7+21QzNrZ3vc",
+	"Q9YwiOUYpjS/a0nSyN7zvTzOpNWCvzvbWzsd8zYMtrU9a7Xwr86sd+HgUPTg+Hpo2cipRx4zTJUweAPY",
+	"d9UGE3TaJGRsYiuZbbfbaLZSCyYhyLt9+xESjqH3nGo835MTb98giGc1T3P7t9ttUFHSNwKMNYNHufBy",
+	"HfVtW6/O873HP/rZ6cf/zXsAWkWRj/jew62h3LJfvqOkaN2l01tMKdSF0uqS87FgzyJmaRviyQIOobux",
+	"hLiw7POYHkFUWcgmNNZjcCB5n//pnz795c8+/w9/4/nekIkQZJQBG1MwO9SYNyvQaeWj0+//zeMffLAY",
+	"1pSGqeGEj7/6myd/8f3Nw5eeSxhQEaArzEf24bsS4+tcYJdFEVmQr1CIEYNew4frRxJV6kITFivMbC63",
+	"qRsZYJSMqTUcuwE9KyetEzdE1REm5TaOHorZmMZHpZuyGPboixFx48TYFGJv4EzWDbdJSwVLoSrCn3LN",
+	"MM+/GMaMgSY3YhQMHNJcWTYZw3r3UvPVMKYijeAW3DrqMDS4zDKeLmid+J8zpKuGcSlrUl091aMJsV1d",
+	"tDvh080pbXk2r0s4c6ZiNtBEJjo1FhudU5MBw7DBhdp/K/aa0WDTFG2XfgDOS9D/tez4Uqy111V2b1X7",
+	"7tNSzy/AqmnFgM3smXb1zeOIFqgthd2CfMDFIEqYCOBDMKLjCfKx1Pdhvk7wnyHV7IixCXwYcEExIUmz",
+	"YCR4gBJYehQrdd8mJL1ysGF9HFk51lnQ/TwxbxZNlBPzCgJdOU1Ngl0j/sctqr6QB2HvL+e6eWYx/DZQ",
+	"2+vsXCHtdrtt/tOpG8dvxzCc2dv3JiOsWZSG9T/+1ncef/QpnOa4z+I0d2Es+zxiiyJwLVk3N7XnKsu/",
+	"vXK5s3PFms06KyTiXDaowY1SSQIC+rJq+ksL4Nt7Iru4wB7MNemzSIqhIlqiaWEoGSqYte6y5yHIZyH7",
+	"c5ewMsufUkWmMdeaidwqRTVB/V7lJnQb7r0iyLvmkhCxah0VENIfcszVzuIfi1v5shwzn0xlfOQTqhRX",
+	"mgq9j4HwlMRQd4CoERQTMUJd6dJrZhkAcq5KMigQRqkdU8kYcApoK7NoausfyZh3SlIRFWHEhftnV8bd",
+	"7Hcto6g7iBkUjBnRmIXdAHt3TGI25sm4G6N991jyiZcyabipJnSIVx76KvCZgI0pj5aKFJOIanPQJe5F",
+	"NO6ABZYGYDlqrasyLaRaTFiMEuMcQSL1yYHtjIDIU346qqJC4VtONNAgluOzS2Mod2jdMAILkSJgZIx2",
+	"E0UCo4P2aXCU9vPJjN0kZLQC3SzDXEgsEkSY9UXELHP9zA0o4cGzPS8ATaSMBExwk1geo97VZ4UTOqcW",
+	"ItGee+IHMB4/q9+Zq6Npjml6j6yloAKvWkspfG7XFxJ5ye1V67ramG83zAypZDE3pOUCyGb2SSiTGRc+",
+	"ecipHJktjRKfRFwcsZDDzUa1opOJbeRCUNUstGjZLNUk5ykNlfKMNywhazdIvUZOzBy91qG4ORoqkMkq",
+	"hP9DXl0D0rkwD0gPD6sHzjYF5vxeesQ999pLBc4BfWi+tVfRlAUjIMZ334VPvC8hltmMuVTpNYt8Xcqj",
+	"ZNKUKrOeQs2a+WxAKHmh+/VK1BeJphmCr4dvc6hTD2ey3g4LbDDvCdUEfq5cXLflT2WAmOfPLaTWbl6c",
+	"bcWB6FlYWcxoL3gzZ7iP5iajM7qLG5s+ziq56yyuqZWzvKBrax2DjMMWXGMM1lbIXJ11DDFOqSXl7b/9",
+	"oJ41hc5ZU0D1cjyH//SXp7/59PQvfuu5x5NWas7rgGYFM7AcxGeffPT0478//fRDzGcDejWIrCbond20",
+	"QAKmbpaVYL2ftTnqtNsHNu1e1dUuNks+9T0acVpeGRZcQCBa5PXkZRQarVEdEMVoHIyYIgMjNuoRdtrK",
+	"VrNoIZyft0b2W1nUTNZpqirvbQFhy8tM3BQEgpwQsFnMkk/QR19RcgJV+pWcrBAufDJ3/a1GgbM8+uXX",
+	"wAssoxEySHRr+E5q2y8B4uuG32fZCs6jqJ1FUh5lRcZZwT9cH2vd3OMl+DRIosii09P/+b8f/+Of28TS",
+	"xWjHAgesebPnPfAYVjgqWehweW7YozLYLqgbUxuAZ811aeCOOSuMHyJp0eXQt4SIgX/2DDDEFuPaDBVi",
+	"UBUS2OknXz/0Tnppx0osOGJGOhQ9fKLXIlezeGPhljXOZjUsiefrxKieBQZQ04hqU3lnZf5VkCVay97K",
+	"sr/LbAYhy7oSBhFVig9smaflQ+aRm8vQ4aZ9HLuv1NaWLP6nmtKYGcReiXu37GPLwkLkVJQ19nxrJIEI",
+	"VQUVVni+VqZIwVMOs62uDFPN83/1w8e/+HF5WZdAxqw+bd4zj99LxiAyltBlLpHUORzb+yWXSGq+pm3M",
+	"mKZD1bh1631ayvo0t8WG61V75yyGikVjVn7vbBhMUzzYu5QrTD5HazUWNZ+zaBfy5QvmuSpLqO9NaSy4",
+	"GFYlERrGI8PQyR2EWsVOCT+svq7Qmh4xDSkWB0QYbmZ4grnMVe3L3BZQy0pBLdfpSk211VERFkxXn4Vg",
+	"dkDGmH9xxGa2RgCCBLIvYjaWx6ws/QJvkG5AYyPq/9HNO1vt9u627RzgrujSYh2B1RGVdsevrKHUNtTF",
+	"3ZnSdDS394HVGJd0Uamjrc9t6TUsydFgVyxrQHNWfazN7VuRlVp1D28Al7AeVO4yBbbAR2dyqGWbTkuL",
+	"N9p4jTPPR165zzTjs5F9tpnF705qI3NbJzePcKlrRNmgqZgLyay5WbHhc7b5lZB9I9GBRNlnDn/qCZq2",
+	"iGbtapl5pc7lL7hVUxr6/OrfdM419myuLbvXladwtkRcONiTjfnvepXsqm1EV8PQGgQKIs0B1CbAVhtZ",
+	"/5YGBiG7zHmmu9RKlI3fkMrzGbbbq8xBdU7MkVM2KejXxKKT8btV9pyzPq4Sf/jqM1untFrRvlJ21J2N",
+	"j3qDiohnZi7JV3ipZIWuJaDhChfMAYX367/+PFX/NQNTMzW/IYiaqPUZxW1QevL5qtzwVjdmVJUpqm+N",
+	"ZsWwR66yxibwpk8GNlBpxJWW8WwuruJS0yj4umpfLsO7wc7W2pOZQVIzgDUtLHBC37nESkMI7Gw3MGku",
+	"nym9YFKw+7mYhnhWZE7FkrMWNfw0By/jMA4pL9LWPLH6uSspj91z7qXUqDrHhqojmwo27mXQSCM+sniN",
+	"+XUse/lFuJYrNZ8mbuWCEtFYUupWOq6uhqGyuegYGKMl0ZBgjhUraMxyh5ahNBmFaLa2pcMCc0ujsRYM",
+	"SdifxX9Wks8qqS/iR2zKsUHjsxbu5sxqDFK4FYotOUTPDhgV/ucqL2EtFC8TEOvUsjiziraZSFlzvQXh",
+	"stZKV7oTEdttxFh22YwoluWbMQ1Z49Tg1wHk7BOeNwSSsbXIhXgbgU0VUq6zrjs2e9xWQ3wuMuyy2g3P",
+	"XaZdhbdnWKN4pVvqACozCMyz16m/CV126dGCd6woSWyylgpn11WiGJZzOH/zgk9CfgwpYeT85UsXfGzc",
+	"bv7uQKlJcITBx/aFhaWtv7JccK5HffMidJ1Mri+ekL06iikTumvKCa74XYcnnWFl6lxgb8bwUXRvsOZn",
+	"KeHDUwT8Ggsy/QHhGtsBWUNAoeuGeU9pmlVxbiT6V8r39yBe57kF7D4LTwI6lhqPibpG6XiRrpW/bav7",
+	"ZK90NXuoS9Ima7R02DweWdmG5g3vLyxlUuhLLjAqPNU60o9K8zEmN7GHNNDlVSir8Swn3gZ4RscTyodi",
+	"DQaZBfat8MvDsq7Zh0/y8L9F+uXBiKiRnPhkAgq5ER8Ehig0Wtt8NLSd+8FK4J1peTunJmUaT5ZWCoKW",
+	"yFCYw5Yryhrcr3s6q4XjjU9rowUsRVxdWpH9rYwzxww7ZRvmLMJCXmHEaIhgS8NFaaD5MYSZynhMIQEq",
+	"kmq5GeA+Hc6Xpw+0Yb9eyMZyC0ILYjO2UnwoirGo21ud3fvtbSfJWUbw6h/0dy/ttPc83wP5C5u5Q7LW",
+	"EZuZT5C/aGNnn/7yV6c//2coOoi3m/f0q187/fl/f/zNj51oWm9MRYJ9EOiwXhL1oN3ulBQoxO2VhBAV",
+	"tlg7kRe3/Kj0NuIxU41Gs+AqC+iCn84pcsTKi/kesVnpMpYUFU2FiSXCUF6BwEK/n0RHpQiVHkvTir72",
+	"PdxAVmMmM8ThcRUPZxk3u0+Hr3N1Zi660rikxp65+3R4J1kjLsLBn5KETWhKQIdkQCMIQR0YFsy1YtHg",
+	"IDUrDRJt62DXQ8AcKZpeOwubL5S9KUVpc8mhxYBmOY4jCsbp6YIdIWQBD1mBAz6v8h8LUHqVRfyYWTfX",
+	"3LUVx7yi1m6IbzVkMGrEJ5Om72jrCF5elgg3cU9bs4iOaXDExbC6XnD5MeMwN8WkMYo70GooWT4/WJZA",
+	"pWmBoEqYrZXZVBdmNYrW1IDhasV5NUxXV3JpCuM1RK4iulenuso4hLBNDAmB2BPsboFh/dYIaWE3Mxo1",
+	"0XIItctc3kSnlGuzJQOfMWajc9GFKp7cumkQ+uUcJm/lUJJgWdH2MhdYV2gF6Hmyj5ddXNezZlKljHvE",
+	"hyOmNInYMYv2yen/+uD0Z3/tk9Nv/uizT37mk8//9r/Av5998rOnX3ufnP/sk5999sl/9snjb3/18V/+",
+	"5IJPTv/qp/jFR3/35Kff98mTn/zg9H/8rU9Ov/tf8d9v/Pqz3/w5Of/aKxfvk93Ll65cKGQWZwn/7ySC",
+	"y7hrlmNkBuZ+Opa4A2DlVEGKMSiYfRqMWARCxZgqlG5DacQM/L2a7V8/Zgv1gMqlZbRqdxU0vl0lp1JM",
+	"LUtbSpkD4hr8b2sVDcpeymKxtmvmuPVxABlAXfHlov4kZsdcYnxYMQ3vZEnzZ/aut7+77XsqQVSz8Wt1",
+	"t2ZPJFh0BWYx/WmTrmq5v6RmJK4mjd3W8ogJP63d8Y7sl6cfOUdcWYgSPBl5DgnIOlLkjc9lbMZPnSD1",
+	"qg2laDI/6W3wO9o92Hhox6EYNks6alqgaBHrSrNS8rB4+5yblwHrrBkkX3NZBVyue+W7uF0/Fv0+BJ5j",
+	"AV7SZwNZ0X/GJY4y3cvQSK3oSYeIlto1kmzqJbWMRnQyYYKFuZd6nqRaq4Nc2btYnMw+mC8xR1sHurly",
+	"59BS8chK7ybDhdMAhCKNj6jqjmXMynOam2mAyOxLKCOiSnftKRUBeYcqSA2jivQArXvYcM7gWVaEy6C8",
+	"sJ2eJrQmvlfEZWf7LYXTQwTrXSvvNC7gnPWWePPeq2m3Mudpz/di7D74cqt9BTolvJCKyOkyH1U2P1vd",
+	"LaVUJHxTFBpRKZZ1U4ICVongcGX00m+/EC2zM3ikTf3SmmF5Td8GNZFcHHoBMT8FFN4k7qewj8Zq6hmh",
+	"xwExtGruZEHa85b9S8XggvbW3oNHHb+zfXL+8LDlfLzw71YnG8B6y49zLip1FRwcnlFIt/CubnVQJMvs",
+	"s2okJ4tS1+9+kkYZHG+AR+76Q+j32LgZZrHaHeMQ49RDLx/0uNAxYyB/9hzXX6/ER9JQRnvuvseGzdsc",
+	"sIqKHotrbAGbL9TmObiIu2gHLcuyojoYMVWzgPmAa9vaKmsckfczrehA5YIsnS07vGw/1QDM41xd6rV/",
+	"uk0msv4g0Fcirw17H36EB3M3zXxzChZTLWNoNQFiH9a1BJ8TXDhDDf+BkFds1GL/kho/5RvAVoLYmTFv",
+	"ZTWH6yPJg7ljXKnEOACYJ0I4gPxUsm4rpXd4RcnSm8I2LRHDhGLu79UgYBO99br9qtWotYED1Ca7TKX6",
+	"RdFDcL3aGmQ9LlZix626a1mBaGpTV4uLtJXJ602HyyPqayU4ppNU73WdvsfX12ftL4JVV+z8Do0V2hvm",
+	"l5ieflmnW12SZb4Skzff9XJUz3io+1YW41N9+Hczr5jDUUYStm8DQ6URyGNv37tIRXixDcYugzBve53t",
+	"K3utdhuGh1WWsuC0DdYi57PzlGm02awl1XuBMzE6IFw4GHj3xjVyea/dKS87wViF3cZaNdKKoxBuHLPQ",
+	"6Vgcs7KwX8GaIUB6jIsrgK1U8+i5g04BY0f0LRDtFqsPOg8kcg46RfS33Ws077Z16E1Z/9Bz7s80hiS7",
+	"O4Psi4p7E3o3Yc8zZ3Ww9pMHftaOTKH1PgFvQkhnsKNk7PkePR5CnrZAtQKQOoba0RHFCJB0cWl3Z/Og",
+	"7cMFbvjF9mKeX/wWGxg/yHbl/riItkvZQ1EimnI94sLtzBZA+54jW+Mi67JVN+x7xZXigHNBMMiyMKgg",
+	"fUawKFbWuh7j0ONiF7NGGF4hSryVWobNPqsarObnVfr68hZs2LEtN+/1Sk6812wvFYJMuXyRChY58J0N",
+	"LeXBec+U4qZ7trtPDxLF8aSgvIfU0KHxAPuuOVWhCJ3SGRjlpyMJb2FNlKwK/PKGG8v7CYGEgOnm1ens",
+	"tkw/rMEmCkH8Q5xWorKBGzzGiC8ah1D6qkT5s/r7otHLSQMoKwOQRUzXkAC+zGiky2q8jlhwpDYo9XWd",
+	"BiOI//BJTx71CByJ7ZAfSzHEPGauSy3oeWWC9LzkERyOETlmqzuYL8n2/zJnMY2D0WzuDrBE8bY52ImB",
+	"SLt+3cjtvG5knuOXtuSFqmNYr+3p+78+/eDXhU68J342Yaf+hHsrJ/z8n3/42ac/MBN+4+O51r/mYhe6",
+	"Qds+c0FNqFni2/VeMHCPExGAnw4l55PNSt1kp3ZbhqyMU+H6FgqQp8krWk4wYS8vro7sZCCLtfoallMp",
+	"bHSJvQATBB3zoFmJkQeJGtl0pxV2Atign+kz+bRLkfy2jSSYb7c0KYNWm9iLW8tJaxOf3CaZLIsMLUfX",
+	"hbscHS7FVTcLTnTb3tmkZoROGVhvQhPyOcbRn0EeYae9vbtmWACa6739zl5pgdvFINxiU/DcNau62Vgv",
+	"m6sukCGUC/ISPdi6AqXaeQQzOWAK1HHNhkM06MCCx3QysWWIUKrojrmAGAn7MUizqVNzYNG0XGz7UAxG",
+	"CK0jIJZTmxRXtD/nd4OnkiBgLGTOIRcEVnNfZL70duYJcf+uAnOn4MfaXWBe9szn8fEefy+rD5eICQ2A",
+	"w/Corsu7GHFQty1RTWfymfveSrBuHiApkSsypiEGS7hHZDt056kEVBErgNWEWI7jK/LxgHKvp0+bN+NY",
+	"rjREfEX2r8NzJznt1AJ2+kguwBgye7B+L6Z3ZL+uE8Alz7qyW0kMg9PrHYRBdzMxGySgYE5pXC4rI/3O",
+	"48OrVFNifgLbEVGSDGhc86hzV1FpNOzqQlaIA3klq9Squvqd++bJkwI/WUhqN5sCSX8Kl30Ekipe/TU3",
+	"mPGnRw2efmZeZzzbsq1a0xMco6V80MrsinxbFgHke0psBbC1giCKpSbTiJPUh2eHc5hAjvsZTsyFniDj",
+	"tuiZc9Ac+O4hZzRfxuuaudkRj9ZrOuTw4IWDgEPIM7DM9lmYuamzbltUiIRGJGbHTCRMHZR4tBMRMaVA",
+	"rQZVdD4Pfqc8D95lwHkOYCpvpPwi/Tzsd660d9qlHCNnmfk4KJusYqE1GF7zchLFMqDwhvtVpzbPLLET",
+	"UOI+mjYPwwbTVjtJqQdUZRiLBCMa00CzmISSqX0wUcVyajRq5MchOe+cIrbJT80Ri9RYn5dXdWKDIMiZ",
+	"0mycV4Uw0o7ZBMPmbAewSh4qUH/gZieJCEEp4goMJKsLCKzr/G/O4uczl+Y4Topo1RR+3SGHJshv305l",
+	"kkI70hDUQhp2bXBTIKNkLPJgp6zlBOqZBqwSjYAhnR0QxURI/viP//iPt27d2nr1VYMUVICbYGdnZ8+G",
+	"vXu+B40L9zsv+55ixyzGiF+WSj81A9TTtZUXLDe/nVNkBK0eHdeCSC8Ux3WeGYpa5eU3KgLh030slPHn",
+	"guWhsxEjUpApJOWmU/fZkAvLGnGFZglmNNKpK6JkgCvbv5kEeDHpAVjRqmlJ98CGDhse0LNU2nMNii7J",
+	"4qlk1TVX28NsU0p7Os5C/RqpAg5uvoAIMZcyNgkQw3Fe2AbOYO33FoyirvgSSWploHcTlsCXcSKEFYYc",
+	"VTmXaagIWBRV5Kc4bNGdMZWD5lxH5UMIcxG8Qssaz72B5Djgx0YQEaEi5z/77Z9BRsnnH/7y9GsffPbJ",
+	"d9JPhW+/DdknF/y0zNZtmwNCXkliRhMzqAEUV5oHELyHtfkhuVaRkUwUA1dhi0AO9qFAWzyUUMBbiqu8",
+	"PlHWiVHa9ERsBpFlaMsppGBPWdwd8zAEV0L2RzKZuN9D2ko5nArFYsqZZ6HBA4QdFsrm9PYJ5tK8fGl3",
+	"a7vdednw+Zv3bl4jd9lxi+y2SG/Y1+bXnivq+a5nF6simf1fuw3XBJjXDgiLFCM9rnhQ6P9nx4OgHx6U",
+	"7uwrsr9wnSW2ZBLU/gu9/b3ddvuknuGrnpGq0McJZunGiUD3yhAaFu23W7uOIcmlk2ZZK2EhayWfy9W1",
+	"dkoinZqZeTKQVUm3Na6mCm9VKAVz1PDFmmBrGI2aW1a44GrUcJaGpugyP5lFBndGmfSRhrPaKU7hlLyS",
+	"mM1iRNNDrNdI3l1trviK7Oe2iuaZIJv25rXG8EyNzuBVyPlA1KwIPi8TJrJzfxFJj1+R/RcgABgmuMnt",
+	"nyOCcxGfzSV/q8Q5VG1vMPeQZoIKfU4VrQdVPW4mbFl8CKThkTGdkVA2i0twyKFkiWbYc4r0VNIvz9jA",
+	"TazYYKqbLr7Nx6z7nhRsxQDmOWKeI+dvXr199UKN9KqMsOwKMyD6btpHvoAyJL+Vt1yaE7kgECKKSFos",
+	"QZHzE8pDn2gJScw+saneUEhPmitbs/ACGJEmdAbp0X5ad6Jw/r5RNVX6UwYBs0YrMDn5tMcspkPWTVeR",
+	"u5G8fa/TvtLavrTo48JUH9WNqGZdO4K3f9n9dkwfwjcQFpWN3oWtZ5lKOzZeqmv34/68vbXdzn4ued2I",
+	"I/C7ZunraAiSogtHUvxywkQ33Zezw3YLIrEX9wcv5EO0fU8eszhMWLNR7DuFgbLdYGTZ/o771SyIWBdC",
+	"zSBxN/sBv9o2GKqTWKTvdtIvVDcr/pUt6/Jua6/89NzgcveNne3d1svlr0A0WvrKog+uDI+W9hiDGPRy",
+	"RCqxrJoHMqzPcvtSU6uNe1wUHBYEhDkEXTWTITbQbeSAaBnSmW/+sqdqm2TOrQXzS8od9iXEUCNbboFC",
+	"ar/TeKICLS2mW1qggPeQC+yAiPnEhcghZ8eLxFhv1KyxlIFzSGcVoxepuha+wTuGJqtyphmNI86UTqdG",
+	"O5VUjJhXF0r7lGZBF5lH5ZaF1IVt+zlqQf8IxLY4ZLETtyZsBlMmSxABxXwHiQgLWcMuoBZ4Vz1YLbCv",
+	"BYKZMJFTS+5xM3vAnGykm/JlzXPCBUClV+MBGOkNn4M6uBjqDNGFqwZ2+OlCvAryG7ws+0xPmdmLfRO+",
+	"zYi7zyI5JXoqa7KZOba96HidKesD0CRiVGEsavpW+Z6KjH+xjDfcAgZhMoFi2TjOfVELFeZvjFoCu337",
+	"QaXC25fJcGRAoBTGIwZ0bISZ4Ki1cOeU54PaETK7ySx3bazj5JzDyPmTLC7Jn0vSKpzQPKBLeOE8x51n",
+	"HEUGV0KOC4RdKoHCITRMmhQERzT4BOlicz37chFxe6+1Vy78zAkI43LEfZUFfEwjP6OHsVSQ0j+mYkbS",
+	"2vQ2qS91j46oKiwoX4brWiw6q7b+XZbWe6mQ5btbnuTrL9G9bt57g+xud17OuiXnK8EYsHoO2znkyw46",
+	"m7jsPG/LhfoCNNGjkqo4fRma4/j8q197+sufnn7ru0///uPTb3zz9IPvP/nxzz773z/5//7p/c8++e7T",
+	"v/7a42/95yf/z6+e/v2ParZ0X6tMTo1naYcWrYUTFnAadW0FDwNWLiAIApOANm3XbqFW1sN2GkvNCNd5",
+	"udQF7EDoLlxZETV6F3uoD8BbpQgTEGR+eCjOrK1200TkMwwUNdiXBolmsYJVopSRntIcJs2wamItASo9",
+	"5wXowvdGNGIK/NoL5+Nkaz3nShBz8THFsEprvwOcybbnpyjYLHrFHMFasSspxhb9+zUCMFLEqHfr5ygC",
+	"F38aPTJkgsU0KkGcRuhgh7MbXBGmDTuuguF8R55FdqNklGg8TlvVvVgAON1SmTHPzPACzJtwO2xi38R1",
+	"N6+TuDFyrcl15pFndZeEDJlKkGcBUVYXPirPMkj76E+MhjGQUSSnqpxNCfZQd/Mi/NUljvCZXtZoAGod",
+	"mfHdWkeYIK8ym8iyGvHziXi2+MEBkSKyMU89ePxLUCQesoZ6aen4Xs0oDBigy1U3qzlfCTOcrIdtaIYJ",
+	"U6pGJsbSmkxW054XlzAuPkxqi7L2jQnFm7TOK/VSB9YQpDITFlpckzKraB1hq22FrTHTIxlCUJM4woKZ",
+	"AxAfzW5LLLIxGzCzVwPpm7f/aMsKXrtuMgAAqhCTUG+Le7ik0nyA7XYBdssEu8L51lJv5w641jvPQ3Jz",
+	"DrvUiJCaLRANsuqpRvDiqGKbLTn2pRjtMWQ64hEIuBCgpg9IG/wFfFxhfcgtZitv67qB8RbvVl2KQMG3",
+	"8OETByurBE4bVmaApjTkPOY2Wth02o+FI3BqCaQO0q8d8W634oS8z5FHDaC9WJl2bsHzQm7mnbbI4ruU",
+	"WKQxF7ObSb8Wius1X34+jKEBrWxOBM1Qd5PmJmWnuuSEzqItQHp/r98SoAi6BabxZTm1TNCA9IAEMQvx",
+	"s+GmAZjyfOShBlcLJacDGqNPX40835uyYETBT+NBt0X8Y/5OxfGXVj22K34BusOm0H7grn6Nhp8bU2dT",
+	"q/TK5mFrUXLdEyvQdJ2WdEuofuW7DbjAGsXei1fbApVZK/U+OLxcgQQElnlf0QFc2pxG+9mz0LkirTVh",
+	"R3NJUU6gZ699z8quuXm8nM6g+92rEJ9U5tkyOpBhAnlCpBwQo6ySHjba683ZxPs81iNbAhWId+dlwx0i",
+	"JkIae/telAgap4VdO5d8byyFAfkVqwM6ovbeFoRdKBnRGBMN9r3O3pUr2S8zZoY0X534Hsurx7vV1oe2",
+	"jkdeVgOK9DCloQLN0/d/7fnekx/+5vQXvzAAmmQoYgPAIpnE8OCHH3z+o/9knv3FPzz54W/Ns0rPwNj9",
+	"5OdfffLpXwNOzFkDHFgso4JX0ueK21hRpjR78CTf5fJXbE0TaCIZyDHr9ulqq4MTMX1SAF6TanEyCJJJ",
+	"tq2y2tcu1OuXv87ithAZoYOw8kl/Ro7YbJ9QsEFD3DCJuMJi6+yhViWBpaUU7fSGPKMuZYavkCBiNFap",
+	"daKCeuoRTYEGnhmyL8fterw+xXIsalfr5ikQQ71ZHLKoc5vkhFNv+JSEHtTq1FogsrpdWnNyqzdJGUGu",
+	"3fL3Uo2Wv0Vi3rRd6xzp1xMbnJdqIFIpaddhOYu9mKVgdn3N0jcfnUEb8UsLbaMflEfR00V2qEYy1oYp",
+	"QnDETCYxkVNBzvfgEuv5pIfUb/5S/D38BgvI9S6kjNQv46QEWd2hOGIzy3gtl8PW2sjm5iMul1+s/D2z",
+	"yVve4h27kAfrNtOWaajqw62h3LJfvqOkaN2l01tMKdvX9k4s+xEbV1XMAiMJJLmev3vjGtnbvfTyhZJS",
+	"WKWNoe9pgy0HRE25DkZoi64orFbVl/MGABlPMAttzcq9FkoElec5lMhx16FtEG4KoglqV7WzsMISYyU3",
+	"OxdKUxFUNlvTIxsQRRUJaBSVtnSY709RHOj/SqwbGtIyqTriYgj2/xGLJq3l2QyLS/ry/ft3bJ+lciOf",
+	"5rqqd5zzLvSLk3FYfrblPS+uoiME4MGwjrfK+pgXAyguThDu6mJmXRJSdwcyETW6G2KOMG7ELTtQyEYo",
+	"AL3UauAe/YINg0LR4TL/tIFU+mtaxHMuNGnApg07wyyhtkbU9Vah4JvRpiDkaiqTKITai3bhpYNOaEzH",
+	"rLT4qdn0uwmLZz4iPaAnZOxmL5UPWVVN9Sv33rhN7K/IiC7vtTsXCBe2aJg9vXOK9GU4Wx3JvzoX5U4s",
+	"wyRYKCYVgwDjffbp90//35+BrUezoYxn3r53+p/+/PQHP7n4+P2vP/3qP9QMnKnllrE+EFs/zkz93Q9x",
+	"FpySdNrk9P1vAFfmAasb8X2UmA9v3Nh69e7NO1udtuuuyRrZ2orgT/7iP23eXcQCrywtPYNiGZvQo30y",
+	"D9wziZopTPVobb9FdWm09DjqBVSaA1nfl4D4mvsS0trjpTLRuwmF/hOYVKpaXzzPgoFG3ow249pN/AII",
+	"kfUCY1JUbag8uIjcULadQ8a56uErX0+RsOGsa6FoQ6BsiMDObDsNHRQOEi3BkBdhWLe3y0aG9XT1a4Tm",
+	"1EPv1Y3da6N7jV6oTdB/5XCbksOZOw6+eKSzjlXfolzjBk6/R7jnj3BfSNS5y6KKxkJrCXA8ZkEdB0E6",
+	"7avZCzXjDOeWnYYcTnLtoBabn2PraSXbbDX5iCsz9MtW5FazmgxjGrKuHEB7x4ApJeMZflR8zCNa4WQu",
+	"Dnsmvvq5I9/AZ1/AUme3mZ4SM82rWjmnSWM3uC4rayCOwWhX3uAjL6hTs7AoHfOovB5rJIfdiB+xiI+k",
+	"DMvrWizmjaUKc70CI0vyXAtqQOwTGk1G1CfUJ/0Do6HnXymf9JmmFb1TJ4zqblOw2NeyRLR1FAQL2gJM",
+	"FqDqF0ogLay2ZCW+gwJluHf3xq23GB+OlpV4Kb3zBqtKl9jrobp4yXjjEeINR5jva+j5nmEk43JIGUJn",
+	"YVpUuIR9PPfy5Esqp1RqBe4V1bhla8Pw3e26eVDWBoRBQg2adm/QicDIENipwttud/a22i9vFaopJX3F",
+	"Q4594F9I39l1Up6q2oTHckz6Uo8IE2jGXm31sVl3i7ne6RmtFEgcWsmBXSOyqE7ZzBSLs9rIX6DcJ2uT",
+	"T3u6NDHqpNtay6qTHtlc6Uk20ASKRmCcMDtmQpMBQ7t3UzsMbKrbFDmf5dmXO0QW17kM3K+6gvZCcqRi",
+	"JLYPYuzkfgpLK9WmvYH6MkHHqf0ZM2K0tNUisuCtRA8lFk2CuIHyGpr56l6AAWdjofZBYf3NTTgpLm+q",
+	"t1Zi3ho6XgHvqutK4alnQXRcYesXngcBWTzA1iJY0Sy/ayBYIQbOYf+EUPNkMok4ZjknM/iXjSeRLPwJ",
+	"ZR7TEpM2PFDYkaK5bi0umukknhcHsHP+fIJ1SSmgag9Mn6rS4kHVb5SmEM2lwTyzXOx23z6bdWJqtHZb",
+	"v9j3Ut+DEQQeGMhja0fv9P1vPP0f33jyl798/N0fZ8USWFnC0XpZRItZQXiEZdneMQtkHLKwWMYmR4mG",
+	"ZVPmTvoLk0xU97GGrNEc3E3NxmXO6zjr5FkS9+CceJ2rsGm2TJmMsiKDxV2Tn9djcA80b/qECLXSgoMA",
+	"2iBfpTYOrXtwN8Uk0fMBV+1lh+lcQ5dqSElzR13SbVQGNMIC6ZieNtf/YAVynFSCHfByMYCjGVzLa5ib",
+	"dUNtpnNYl7w8pCZnfzXsNuV1wrMhMox8sHS/eJzNMC3dYmYquFQwFXRWbY09DKJE8WN2K30FxYjlxgj7",
+	"vyY2iXmYVIPiLGyaVhZY35R5NxH3ApsoPucjKUZHuK2hGrL1rMXpokZHo4Stg3lFrojD+LjkZbt8EZJ5",
+	"CuBNJPN7NGLqtVgmkzmx74jNcmkEmgcX5Z/t7cvtVqei9iPUbfP2O9s5A6ybPK7Mgooz7exVVpnERsH7",
+	"O4uWliM2q0yU9bFRqxQa+tPanhT4rTpKiO2YOqfb4e+pYw5b2ihJpMiSbAdpb1G3JXWlA21OGON6hMXh",
+	"u/3Zl+yU+4TiSmwpGUXgLMmIHleMzRqUuLOnVFl6DusgKDlmNmsYo1JhkTVLINh9lEZ4lu7YrQOPe8WT",
+	"mCtzWcUQXGyrF+iRolutpy26LavHdgBYYHcDVTRTlOEM4z5TBl6roN4cKdszS1eSrt/ZOOJAGavKSX2h",
+	"TRJmluT6aAgZnOm3jscu9UobjRKrctrkP9/pPA7thfNgpjJNE9ZyLxmPKbq45xwKsRzXEoxT7FlZjryw",
+	"9cbyosMkyxqv1qkmODdE416ttm0EtGylQk1ZXIhWdWs/CY0hsKslRxezMlD6CP50IKfTqy3mt7zja8Wd",
+	"T1VXDmqdaT8PoLDy2CppDKKqRa38OVjdded5CGafJPpsvY5ZlUdsNGXvkTybUiBDD+msReLBeN+o4eZi",
+	"g1KLPilUXsR7ZsJESM7b9vVmsCkXoZxeOCBBdIxcZpTEwoxUcPvhEOcfXvDJlLEj1dWyW6iQS87rbv6r",
+	"7CsWH7OQnL9/ASsAG25mpkC2/JAcJu32DiNtn4wZFV07Hayv1I9q7+G1fF9wWqnjq6KdvbnSzRUREsWG",
+	"hiPhkuPBuLyxvQxZ1HXs/SUu3KR+TYrS0FOI3zbHGMs+7fOI6xmWH3HrOLrVJc9OejXQzhx/qfAKq7SE",
+	"5VtKnIdEtu2MHop0VUnq1yKJ7eUa5Em+Bf2usEQeI9CtBFIrBjIOkOdhsby5ZtF0VpGrDHKK2Q8Z8Ies",
+	"XlmTsc0tyDroYHgFDLC6jxW8XQmT60WGNHe5gfGkRIpARuCTAZDzGHfVByKcgl8eyVwKHfM+FGfDHmFw",
+	"zGBcNsBMxhm7cZ5UrUMRRMf79uEvEfZwwgLNwi5+8RIJuYIQaRbmIQM+iSWUVs5allvsPacIdFomBrUO",
+	"yKRLDfj8Q5EN65T2F1I7o1/wyUjG/D0puiBfIH9Lf+/GUKDc/BDNiIJqPVkOCVY9jOXYbAa5XbqdDtki",
+	"k2zSwroVfwgtk8Y0UgfOQ+RL6brJS87XXT7Ab1uHIv2dK8xty0VTDNGwcj6sk4NH6Hx/2BX90JZq7gAr",
+	"ctLo8waZyDczTn8Bc+XqSSMGxW6gCa5MHGEPS8PhZ5BWBm12mNBMBGwxz0wOyFVIhdl63X61OsME5vMz",
+	"tK4kihuZFbq2NcBB4JrXcGWGwhKOWuH/yQdF6luHHduofpy8EjLzkW3xwIhfQXQMUnVS0QwTXj0LS89m",
+	"RgS7kFvmNpkPJEmvBuS1yGJP6hbajaHbfnoZ1+2AhWYLhF0aDgIf5i7+ThYccvrz//74mx8/+c03n376",
+	"t5/95uPTr/5TGnmFPLqMM3n77Va7kwfBeWOke/C6uczN2+9snzSMGtlejBpJAbnyGPE23qjJeg7z0t6R",
+	"ichuaqdGPJYwGTlFaVcHP52VYLgg0s2Vh6dcsZD0Z4YRQ8MzqBSfhdaVG6+rU50yzFi5wDv46POPSUEp",
+	"MBft5kU9y5asmGh35Fs0axamkhP/ej2lm2O2xRu3zDjdeu/B29iCt/vgUdu/vF3eI7oxapXEutdJZlgD",
+	"R6rl+OVQP7MLABn4WdwC6wR5rIEHz+tscDuljjb3BJtpQPcYsktzwuocgYxmQjXp3Xnj3n1y8bhzEbSi",
+	"LaBc1bN1aW0vloE1X4csOqewLpPRmdwk5jnNqfwO26jfYB7/nYot+R2Y/TGhMdMSPpSJMOldmbYKySbf",
+	"uXxppQ9u/qJ1Xu9sr3x7mkc6L/Wx5DHR5iWwuZQvd8WMK9BnnWpDVxVxRnAqITNFjhib+Ki0oCoCpVHR",
+	"3vtM8GOlEP2c8aViPWviz+rRHHyq5wJ0MatOllMD3Fu12kpcvJuITSy3AY14P65lh73mPLqZtFptQeda",
+	"pbYl6KZspdZyq3khz6M4Xhq67DZ5ApsGg7aENT1hz7K37DuyX9diecQm9UAWUEH6jMSMhgcE+E8q5nNN",
+	"bIdP5dtaGkwQwaYsNuoBeieB7QgYMCs9swj1NWX9KtWhhnF3LfE97RBdjRnYwQdhd5DHfhpYYOVG26xp",
+	"xnTdFv7Ne/OeXRR7DuZF5WFea0jtyXnpAkuYFtky9CxmLFmYrowhSxnTelFkgebHWQnxYv+Meac3huyi",
+	"fqultUUDahcQfjqimh1bWim2d3MQO2OaZQ3UZXB0Dt51Y70OAE2sQW6Q6CRma4Z/pRB7ASEp2S2yUUiK",
+	"GcTxDbuxyAjWYsV/NCBeWmL7sbVdsD+VtQRe6my3dhZbojf3UxZP+FJqiO8zpcmAD/Qo9Ueh+T469rNa",
+	"9ZjOZx7UkkTMsE1wt42SWLRcYWulC/QL5mX73fWLlbIgmcQBu2bjG0oLaRfcu1OqyFSKfdIzy8SmHsJo",
+	"cFzAAY990ouZYjQORj3HKxyTMY2PmCbpjz7pqZnSbNzLmqrgZyIHh2Imk1gZzgRBTGaGKGQxuXb3lk96",
+	"esTjsDuhsZ710ssnpJpCAiybyFgrW57PSuNT1lccMB3SgqAEb4AVhZ2xslQE+IGGx4ZyFGawHHMF8GQP",
+	"R7zP02zvkRTMiQlhY6xCZsAAg+FOzROwM8/3+Ngsb2mh8HuaDtktecwqchUSxeL9iJslugkE7Z377d39",
+	"9qX99mWwMdNEAYua8DTqYd/tcZQF7D/52T9/9umfnP7jL08//evT733z9HvvQzhEXj6qScT9WB6zsIAw",
+	"5YH3TURh3Mj8bK9Ar4tgRKZ0tk96dMJ7Pun1japp/kA49w5Iz6bSY38dZWCrLDJBvAlkrNguUKVrTeN1",
+	"5vTTPCguswzj6G7qS8RoWGwtlaW6h2bzgIqRVLoUEZYE2ZvzqZdaC9i06NeSiD5OtDuAuZRDpPj4Iu7c",
+	"jBY2unTzRvZlqcyV2Xm1ahJW5Nzdp8MNUo9tm/Aizn3+p9998vV/fPKbXz7+9l95aXxYLf8Rq50ftEcH",
+	"rq/pmE/yTOOnv/zV6c//+QzyhGVUxj/+II6Hw37/II/DPJdWWUTrz5n3WVTl9x10KM2eIQGN4xnh+iBV",
+	"itEKFUpxTmPltZpaz6pCdfmBnmHvxwrZqdIF9GIzjFGUsS4cF15F/aqJE+c+Hb6SREdrKFe2eECaxpjg",
+	"tWmuuFJ27QTXFxnc6pZJWX5O3lov/aJmuk7jri800AtJ3WoZAO8yBRpmkaeBz7GrmK7BWWxjMnwn9Pa3",
+	"zYoVCFj7bz8wImv2U3uRaTgz1QBpNlKZnSSbtckhzR+Ds9pHq7A8fdJ9K1+G726u4gTWc0CmjNbxJ/7B",
+	"2+2tPbo1uLp148Gjy+WuxOqiWp22k0C2JucqTV54nZkVQilvw33xJ5+EfMiNVtUFtXJrLpX/8s48zruO",
+	"08PDyaPXT8x/b590HxQ/bj146d949ep/dZpSlsPDKg6zLCXFnpX3B/3dSztQ8KOOvJDlZ6Xm8CbigL3i",
+	"rcKYFqbNokSkQj3H7PiZ3vhnda07wFgsQJtpouY650xlLcmlAK8j14poOqxo5vmsbtscyGV86gt0F+MJ",
+	"ujB2Ft/4QgYC2Iyl5fkdf3B59+XdK/1id/Y6bG4OX5Z3IN4oNmNdd76DHdn62gu5lqXO7OXhMyu501mE",
+	"XmScbv3Ai3SItcIu1rz9CmhR0td387Nsen5lYHkByrhRaTdRw2HVG5zjvOv3RUo161QSrSVJLJ41E3Sh",
+	"1XH9KNMsoTS74UM2lqDJDK2j7zZ0Vhiz7ntSMIi94PTiPSOSjijPui7se0/+6tOn7/8HW1fsBVULS7e0",
+	"YA6kqmhnp1FExkzHPLBJRuj5PX/z3htkd7uD/U9qpq++Kfi7iXV9annExDlFehrOpUeCiPJxRQeQYWnQ",
+	"5jWZCB3PcC07ncuXtzpYtHFr+wKEb46MTILGflw8DcOYKcWslx6yRitTcJ2jnJ/55tXbV4n5CXp9pIkq",
+	"yidOtsIILO80ZsQmNVRMUtpS5IaMyYTJSUULi+cs0FjZJe0akmGPC6PsmAqFzpqIM4AH6wkzDjq7YsXV",
+	"rX//4NHOclFiTn2SUxZvBYYIItSkct1pC4612yoKSFZsycSXrWXyi4vJqdgFbGNh1RUDFHCy4c2Zodom",
+	"5o5UjC1DgepTfRGXLLL7je5Zu/Y1rto1EDLHjS80MiyeMLdd8ppIIiLktSLAsgdfgN7QUODnLL6Wls2Z",
+	"x4Zm5YEbar/V63SNvVVrfpWrQv6UIxzlpc1cd4qBG1o8Rnw4ysWhz//2v1ibhyFd540r+RsTqZmwLWjT",
+	"squ//ej023+x5B0Zh1xgrbv0lR/+/POv/leIiAREYY71xebZY/G/REBYWakdlJk3Gl+iDXlQhhMlds90",
+	"6aVeSVssYM74EkWOOwUkGLpWmGEOl+aygF12numfDeYv0z85i6Fb2JgtyODLkcn3cPhilb/ObqHK3xwa",
+	"1K/zojnUpzqqCCWptjfla1roPMZFGhNWCPjgCgO3uIJZF+K2KnEuR5SScr3wW+UOqs6uwCPyvaw8uTOx",
+	"ZhRQYQOTBmfxvQw0DXW6UpMtJvlleGdOybI/974acBaFBsagCLWC6Lhlg4PkxNv32LtO+NhJLVbZYPSh",
+	"zlNF93dO6vHVGnz0Beig8wx4Idg4TTtWmthnuYQyGeyYxTOjfDERliTyV87Y2KpsMWBBOYvlGNZmTtUG",
+	"5sFS5ZRhXmNtQih1iL3YPMBM2VvDRZyR5Fpq3BkIePP2hixydp+41J3FG01ippj2CYuUzbVCPtrUKAnD",
+	"uF7u+Wxul53b2jdl3FzGNmcLr/d8iRBjr7CQy1zxx3XgtRZmHxDG07JDimHHX1xdY5wveOpdP/32ivvA",
+	"4Mhy1DurO8reLWdxQa1V0Xo983h2sM/uOBY3mheNnQ+1XCyJvKSqX1UF6CWvpPXE9rPY0dKi0HPi4rMq",
+	"Cm1LKyMtdANcfmdFjehlu6tup5rVj67RBzUvRLpd3ug0EVx363dLNQKDDODbeTjv3O9czuGcPVQoWg3x",
+	"+HOV4fa9KQtGVHcnUFROQTB1FnWbNWI1KAyKThYsvO+dfvfDzz79u88++ejpx39/+umHWdk7s9kSsWYB",
+	"GZaINQ3r4FKNmvTqWoFX8yfXrYedB5qfaShf3eCTkEXciGGrFvxq+hz0J1NBo02yh+Zio1G3Ir60QcHu",
+	"bjZzRZwi1pHMCuplmbKYtyar6hdnbHbOQSCybvhZ7Sn2cEJF+CV4o/6FmfPWqhriBVKse94F0lxacjpN",
+	"N0I/zTkFfo9a1bPmaXyV1ReevoUPr1Wmc8QnadnKei9YNrN2m2HndPIMO8uYHpVnvKgvYohKsZ6xBYuT",
+	"reeiWBF3KqvAN9IbcjC+soao1FC2yyezWspC5OjSwNH68t/crt5IdCDHbO1GYLbvf40+g/BYbSSGxZ1J",
+	"guhCLddqYORRsGd0lgUQn5zFoT2PlgTrigzO9d+0J7fTj27ZfNft3XszZCg8PgchIWu0sKmkMHcZa0V4",
+	"iHf7AaFEsUAKyD4gXJGYDRJV1t1qJSjXxtUmTSXO4nZ/1jf1BhdviREEkxfB/uE0njnA3LR548dy7J/z",
+	"pKau+uzPVmUA81nc/w0pM5MO6raAWB7ali/tuhE81VwaxjwLzNcxL3Ju2h7E7VJd0rO4IaWXNxsBw1Un",
+	"FVWhADoZ8mMmlhduW6iV43Zpm1JFAhpFLMy9OZCdC6m7Mde6MHzhoq6sZ3+1oFVkc42oShsL1KqL5/YW",
+	"WdA8nE2cU1B9tVYV+awreylm5vaBGsdU3pTEWpbr9WspZZfP9C528XQ+6n1C9SjLoi7YYg4WwF3Fn+pc",
+	"KY3JoRyT7xeWBGFum62riNIboCf0c0hTBvQoZiytu4slYEAzfnbdcjIcX4M3b0IBS/vxOKj+IgKlHOvt",
+	"RtFS7i6aK3EbCc71wJWL0LZcX52SWrUl7ZWRzK40XG/BqVzcYLkuA6k3iQVpncErjF1XowguRnWAxeRk",
+	"TKggbDzRM7SBYbIn3HBY4OSIsQleeHjs65rDqoToip28aKG6LlUXxOsHddqWOgL4mZ/6RqKw+aubZ9ou",
+	"1BtHqQces4V3DRYxZoR+Wxddxrbb7ty9VaezXk1ZfCWA68vm69TVW4Tdkn5LNGZkQnnoEy275uB9AsfP",
+	"Qlv637pICq1jmQgxQ9a8CcFb8KpnUQdrbDnOlYCKgBnRF2u5QJ38VcoCLv0aHGK99rBLvDJpoZVs4VBJ",
+	"BVbfvI6K0R4TgW1WsvZbVBAsbkL6MZS+2bjCSlrhpDGZbFSgpGTEiiIlD+qg3pm4zyuQYn2z3B/RKGE3",
+	"eFlwrRTHLC6mj9cr2XgXuysEc/X5BKHHLKZDlrZfwPYRtC+PGWnXLeSYFTJdbEfIBrorE11nQbaZeKEL",
+	"hMLikoOYsZqLieSwi1XERlKGNZsk5LXPz7Tp0cQn7/rkmJw/Nsr6mL5j+4OoCyWNgebQwwK1sLaF3RUL",
+	"XGTA9h1EeVA2kWJBEnM9w4gNbDrBaMziq4ke5Z9upBv+ylv3vYViu5jVRCaxgT6Uk++N6REUDOwZsah3",
+	"xN7j+FAPO79j0vRMJjHh1tJqNLdjDo1TW25sKy4gh9JI64l3cgLNqQayuvAkoUoxTcZU0CEEXe4bxIKb",
+	"dTyhYnZOOShHY4blC7GbSmjumfyjuXumMgYyCZ3vpzyKSChbh+JQvPTSPT4U2Aqw9dJL5LqRYIlBGgzg",
+	"67NITknv4nGnBxe9Ij0DYhnz9+CBffIKbBSbSAUALOwn1Wu54AQgK4iLmiFI1cGhmMRGy30pHZG95JMJ",
+	"VRqaA2JNPYgeJC/dh1o0RCb6JbOlI2U0ew61p0SosPuW0U3H0no+W+Q6DUbORoxaDULsoVCBnEDNU9wQ",
+	"VaT3cCtF3S34VfUsdAyDVS+9ZBu0kd6jQ+R7h94+ebvVaj3wyaEn2EPdDZJYydh8f+i1Wq1Dz/wyoqo7",
+	"ljEzXxsJ46TXIneoUqTnvNMjfRocwTrsFz5wt0MB4hYdMzLgkTa4Af0pY+0T6ORGeun4UJEONLUWuQZj",
+	"KBJKCDZnDyc8ZpjkRo8ZEZKEbKJHJOJjru0234q55mJoMODO1fvXvgwF7shX7r1xm4wNGZKJUWrI+bs3",
+	"rpGXd/YuX9gH1ovmsTEz3MOqCVwr5ME+6RnpqkeCiNHY/NBC7DoUiothZFglWpbz4gRE6ViKIeldv0+H",
+	"vQOimDDyAIDm5mDrFtQ5I1pmXR/AXW8QeyYT3J5iTJDzu51tLNc65YpdMMR7KOwgt6VgzkhDpslOe5dM",
+	"RzyC6Hzoi2nLlbRI75hG3MgRXTPXl8wZ9iwyKJx5KpPIgHYyYcJ2bQPB+FDYwVrkqiC9myEbQ+BvMNv6",
+	"QzbrkTEU8aYkZjqeEUUHWCny5W3MRdx3K6wlQWAIhSsCIjLKjjGbRHTGQosr+Qx66679CZEuxeXrcSxj",
+	"QOaYEXOSe7uXXibWUan2AfxQtb4XyJD1fEJJL2Sa8qhX1laoN9dXqEfOM2HY5HujCz5SWs9QFVO6y8Me",
+	"0nOPwSLeftBDnwEUkCRUE2bIdQqnj9WFSc9wzh5gSQT6qOGCEzM5vAmtzLhQtjFWyOwuQVd66SXE4NRa",
+	"hRc6ygwGQ9N82Cx5tkVeeuk+HzMXPDs7O3tm42/ev3ZAqJghati6wGHWIIqrQ2GYc2IukfnwCyN9YgwG",
+	"edPKtO8mhqXltyLAJRV4+zKcWYJC5cE6vHDa3XYbSzxGPGACCwTakLKrExqM2NZ2C0LE4sheOWr/4sXp",
+	"dNqi8HNLxsOL9l118fWb167fvncd3smTzDy49TD+9umv/uNnn/70yc9/8uR7f+IGX3mdVhtfkhMm6IR7",
+	"+95Oq93awQBXrL1+ccRopEfvmb+HrESCumrJiCoSmXMHqzpXBiMB3aFvobkzAIdUi9wGfi0kXiAtCLO3",
+	"/P1m6O2bWb4Mc2IZyok02zTzbrfbVvrUNqOFTiYRD+DVi++ohVDILIZNHmVJHXSVIG3nhkt+3ubCj1mr",
+	"ILlg8SeV1sT1bmbuDNg7tc3rNB0qcNaz+JgHzHtgxrgI12g1YK+NWHBkGwRQTfvQP82g/ZgPEVwqK1h7",
+	"xGY2OwlvZUC6YxbzAbdYVwvudxkNuWBKbQz6ABaP3QFx7XgMkBGg0r/zneSHdLZnZnY0a5mRLrV3zmAL",
+	"iYgNj6MoeFfuxTKCwobg1XB2Fru6LTE4fXZAerjMHlF0Zu8yblAEynMtR9ZrVBSwNZSAXkYyq8TZ485F",
+	"vBm3FNPq4qO8+leXhycXM1W1FKPvO7lZFl0hIABMAj7pJ9ER0XQ4NAxaxm4Gir3JfSPe87BF3hCMQDnc",
+	"VHYEu1UU2R4s40XsjrjSqBLfY/qm7ZzrKlwVxrv8kYuvG1ELbP8rHkTZDSx9a1BRPeQo7AWdEiUcC29a",
+	"OXBS4kIF5LCLaymbIlvzxTvmKXi4U+vhDj68U+vhHXx4t9bDuw4Jr3jYPAVonyG6Ef+N/jXOO40Z7UzL",
+	"JBiBuS3FdUApsIY83LIS1RbSrznAt3fbu/DTnJaRv7lviNJ7cLKAWfNXJiLvOaMrZATUQzec5T91KxJy",
+	"0PCpdlLdCjTpufo8mkdzBFvhVAQfE5C8FJoGegsLhV+MpDzCInATqZaIBHqR3kG6Zw9poKFtEs/UDCjq",
+	"YSv4qwmLIi6GqDRzDAngYujD52ksNWuRmxqFwztv3LvvHwol8/QdtB5ZzsDB6f/m3dfhshSSRNII84VK",
+	"JWTA4VGtCHuoGQRuGFFVtshbtjNo74iLsFfo63oodGyuV6pA7gXJFS/Z3oRzwIUe6TPFQyOMp3DA742c",
+	"PmPKsDm4kckwwSIpqIhoFkWEkjFVRyy0E9oe05223263iZnaVgqfY3RwONfwxO6YA7MowJR+RYazZpeg",
+	"TXv0OjtXSNvM224jldfkUs4yXkesOSmamECffpZ80lkB6Iv1eaW1TsKdOjav2gvI4aVfLFZ6pdbDV+Dh",
+	"Tq2ROzhy51Kthy/Bw9vbdR7e3t6Eo9/gYAuTEMRDkZZ9AjXswRUaBDYkOuXsloOhprqEw29vWw5Pwy0p",
+	"olnKM0uZfpGmjTxhyd4RllxbeLn+lOFdCbucqzXgQzcf6F8RK53Gl/SUjLUVADNzCXCjHlqcerbXGCVZ",
+	"3jORxywt/86i0E7Xe+06NrnD97bwtx54lBV2lrC84VD0oLV8F0oS2ObzXyIdwyKu3n4VylHuH3rHfHLo",
+	"wRfnA65n5Evk0Pvsk28//tXHhx554y7Jvnz8o5+dfvzfDr0LvQOjVDMB+Y6ox1jXJJbTNmMZRv7G3UMx",
+	"5g9b6e5xh4alw6J90tvqOY2RzNIN3NG3tU96eax8zye9PFjefDL3qPkXauKbP8wyzb9yKljc8w8FGv76",
+	"PNajkM66Uphf2XgSyRljynygQiQ06sbmok9gkJgNudIMvdlgl8EaX1mMkwtRNFXbxkXpEwboWY56r0WK",
+	"bY6wfzXeFdCRG9O4MX10SmeIEZgR0yM0NPeUrTIGm4WRzV+Qzwh/0CH8a4mni8TTQxNQVtcLDHBg+MkZ",
+	"IyoWio7ZoTCXd4v0Mlxi9Ngc7JSi0Q/6ZdiK5OakDwgPfWKNFL7tomhubjrGFvQ0mtKZTRuCPb2FYas0",
+	"GEG3ei1twTQfij7AHWt2Arw73b9v8cYnGY3IGHbc81MTOY6C93UKFnury/hQAHiW3/Kl97NRRBx3yTPW",
+	"Qeo8iYu5AXBo8sY9GetmMxgUaPIGhNGGdd64D6VRzINF9vqGiGbzXBWr4oOFjw6R8/KsnAcI1GDdyyVq",
+	"TYeeK/I0rGm0UPGMK21dHViUP18fF0ozGlYtxL5QWMyq6q/PVg21K28gVX2hZKbnIazAcbse0kwocStF",
+	"rZBHVgkfD7BOa5kdEW46vBsnLFYSzPvWEYklGq2+hj4adE60CJQDAS+pnIo0RWCEHY14mJZzGPuZf4fj",
+	"/ZJlhSi8xBLFSO/OmyhYZKu+2J9tpc9u8fDiI/QinVx85Ixw0vNtqUcBimHqbcmzSfBSW3VBwbURhrll",
+	"H9xx5mLy0WoUpz6jfcKETIYjuNMEeOtIP1FgFDV8IyRgtArMxPdT96wd1HoXtZR+qrml97LGShMT5qiG",
+	"oITG3CBJWiQT4ufVXA2jrFNjyWWCUkxKhI1vE8ed9YcQ47nyjT+yjjTDVq2Ba03NMgCLpJUGMVbAOUNY",
+	"ve0Vl7aqcnXRzvbOrtFFt7HaDj6Y9rBKH3xvRMWw9Q6nYpjI/9PO3QrkGFaejg4k4VQk+qe/PP3Np6d/",
+	"8VvPzZlZLHqAPrWSZHi0+Q6Z27OqvsJsjzJNk6yjLHfOnJuXcXJcEdxMI0ZDq9Jct72Cyka1j128bosv",
+	"vy6DpT1o0+ez52AVv5PadXuv1sN7/wJUccQLo1vmXKjigmNGjsoU6lID655f68qDeMYSLftiPw2DX3EX",
+	"xhgRgZY7KEQArgUN2rQhenuJOJeRUdmQN5vLrD8j6W/mNgwls01308uUikMhMTfWXLs4h3v9QMZUi4Av",
+	"wl4jITMaIIQLUdKnTr7kRMbaRgw4TWwhNshmRZGrh8LeizCVdKY6YjM37bLkIgG4ra+WvMiLZLFkpnO9",
+	"oF3Bq+T2j3/0Z6d/89FCOqt3dauD9vWsLIoayUmhZCaUz7LdTFGYcoc10z79n//78T/++dP3f336wa8f",
+	"f/Stz3/4PVuAvHy67cXpHjS+ODCZ/3kbWd3JbZp5mTIgyDxF/O4aUP8Vsfi3DLclycQIxWDhq6HM9GU4",
+	"24LgNG//ys6VK5fbVzbk6lvWfNrE5zSQiQj9Yo4qSuYDGef9fnlqABUyF7xHVLXK+eRrrGDBWZ9zhQCA",
+	"WsWw1uQErzH9QpnBa0xX84P7i2f1e4fKAomvS7V3GQ1LiRaDKKpJdy3nRxnV1tHwawWL5K5da4bIhLQj",
+	"IacY/OtKaqXBTRlezvI6G40Fnedhyrw5uC0Fu5UlID5zSl1Fm2vrfGbYnToRHrelviVDiFb71xacAmSa",
+	"a0+GOIs9xc+ppdRaQ6nabWJDbEQO2IG9DlI7NGdwepIs0c6KTdtt2Qb3XkaDvat/nd9udy7YmrJWs4Nm",
+	"/zKcoUvIfGIPudIQXCYYuNMwSt7obmaA9gWfZGEkU0mQxyhre5zyCUNtEQ7nnLKe0xa5KmZpHIkcYPmK",
+	"WJExnZFQ4kqtzfAAcgGMzsajiPQhQSInMnJ1wR9glLbd9l7m6E0EPoER7K08nH6fvNRLQ9Yxnp6KbLuH",
+	"Ih1vn+x2trPKGjHolgKtqAscc5KcDce8ObCcbMEN8gpEc9PFXUMihfWEGJCC3grhjOVekRQszdwiL8DY",
+	"efr+h599+nfV2uiTP/vO02//Q3Nr4Z0XqfSV3R7XDeqx8KBIypjtAzg33ehO+b3N83deIa6ltna2/+UY",
+	"SFOT4zO+6/f83c72hkZUxWi8zIp6P7UrWntoxJX2bcHVYxbbFBsuCIULeB98hVnoURraRBIFoSKaxQMa",
+	"MNJPeISJfDZnTceMYdJXFgulpcQsE6xT8Obd11vkNX7M8iiO8xTeuwDhHPhlV7OHuudDIFVf6lHZbYdb",
+	"PhOtHiNMDKhtdI05O1wJvA2/OV0n8qCf0o4TnlHe4PZM3wiwkBM8ykX6JBxu5k2zds8HYEG0Zpjttu8p",
+	"GWtv39tyZ2183dxD/HhB983vaqjBv6LwTESQjWMezsYM8cgpoXmCzAyExUW2BtEFBYlFJtoglI1/hKBS",
+	"ZdM2qRH9b9tMU65IJJU+yEX0Hukb8RYkHiPPLpok8Ln1ffeOXN1cji3Q6O4iLF5Nm1v9jmrjjQSMddEc",
+	"gVTL9Vmul5u7uv497Zcbyt6YUyJBysi1KRAp8mTnNHdWJfExP5Zxi7y6EIRmbtrd9u5SK9rvLWe/t5x9",
+	"sSxnX1ATWYoqqeErDVAoIs2tKptVbrpJ88kjNtAYPn3E2MQ8xOM0iwpqwWGpBggvg3oPGPNqjUM2zu1Q",
+	"5PXgbKw11hcxvAayhCFDrdQw5IYKPMtr67kFFQDH3IJ9/dtq483T73yAoQRpdBcNND9m/wKsNfefiZHm",
+	"d1Js+L3F4ywsHphje1as2T8bq0ZBD7iYRQfXckCeU3kfex9jCaIwS8TKs0TL4nyJ0jFjGst1gmxlg4Mh",
+	"wAz/hso/BgrlietXs8U+j3yRkgQKLszCqcqSJfRswqrM8ebJLpjb63LGqzGj980LzzZZwYJxtQEhO+t/",
+	"rany0JHJdUOtkUr5HGWqUivlnVgecxEwH7MMDbWF0Hg7QFuiLcLUn1kRCvLFaRwSNZKxtqXGzqMh7fST",
+	"r5M+C6T5Cr+5cEB6UO2+Bw5JLCKVF6k/FAhEkL1CPhgwI5EBS5GJ0DHEYxZqDPWwGX3WbcHMH+IrmO2Z",
+	"5gik68DSHZg/IEVabfxQ9OyXNiMU3V9ZqJPzxjmVLsbH+ncVwMIJC9LoOUXkVLTIWzYuI3cxYoZIhCXi",
+	"8pjTtPLRXnUWg6XO36nY05zV7XtaJjFXUPbQFRhPP/m6BzWiAZjevnf60++bX97/1PO9iPYhqeDzD/8G",
+	"++gZVKZRN5ChGXK7c6ndvmS+xlNz63jDcXn73uNf/Pjpdz548tHXQDI1N42Z+qdfP/3Wd5/+5ENyhZx+",
+	"8HF9GdUewotJP0gxoIw3h+G/Zj/cF0SE/Z2WSq+GIZQ7zNjMsgutvlz6LGTSi4/sn6tM1ndtlXeb4T6U",
+	"MrRMmWsypMdFrm2uuJlNUxAS41gWrpX0goCyeGnqWYXxem2W/Xvb9RfFdl2XIJ6xAdsu4gBt07nCBMXM",
+	"6uRSGjnJMPu0kMb4/2fv3ZscOa58sa+SAdsxPVI1Gt3z4Aw6FOHWkJQo8TExM7wMeyF3JaoSQLKrMsHK",
+	"rMaAM4wgV9aK1BUta3XXu5Z096l9OHYlWrZW4lLy7ofx9HD4l7+CI8/JrEqgq/Dod3MQweCggXpkZWWe",
+	"5+/8TgHzToEnyKbZbR/NQ2Hto6/kM4o4z9CN5tHt/K3izacebz5JDXImDtJ8GWvX1uwI9Y5PE6xAlUyR",
+	"AzfJa3QPIH3FHDltgjonNUZrf9oNCWqqnjtiEe+kNkJ9BrrpogSofS8kAyYSoTnASZx/cfCr3y7tA5xL",
+	"mHoxMbcKUq+C1CcVpD55j+CEI9WT5Iu14eq7AymYsiRoCFKxNGhqmlzM/BgUrX6gdDUwxxjby95NbS8S",
+	"5e4IL8yNKDQ/wL0WfvXWzc1rt77yla98ZXPr2vUwIOG7X/nKV3wqhvBqdRy8jjnJo/M7t2h4wRjERS1T",
+	"DyC8j0KT+G1z4ns1d9bQncTd3y1T2StfZN14HL0GnxzVXAbQM6JmXADUN7Enn8/A/ECOJsPylvYsvoTh",
+	"+ftaZtbqs4SqAsLYwqzIBB23w+REIRwblsF3rhz5GneJCz4RibfRdyZ0Mm52BIpJF9N+qbl583ohp1ot",
+	"+F8r3MbyGcsE65hku2zAjajaZg/118Kr2x7rngvqRzJmZdsWFLsdcSjG3ySvUhFjQlAwFtsMhLHj4BLb",
+	"5HqrBU9/q9WytUW2CxkMf9vlKOwvjkHw9o0bt24BgXdH2Ol0I7NFQbHfjqBJXkJl4YAkJGHavMErJKKK",
+	"OfpE88N/X5wLcibz/HHbfqRMVFhNAsx9s5MVpCpXsU0oEWw0cbguoJkQjypm1vyGoyxzEWTRVMR2ERUo",
+	"zkjpGCmKuUb63x1bz+WedkLjmaNBiQOJlGPbaJL/hJoQ68bocMgoUCIiR3RAsHkGkRlJZF/NoHWa5PC9",
+	"RNRORoqZIxv9jArkq5viciocEyTE8MmdbhfkTkckGj4n7iT/ba0yGKsMxillMI5IdnwuCY0p3vhHExxv",
+	"R8ptvO7SFij5l09ZHE+orvIWFwdz7y/y801e1OzI7TPJXBxzQZ8VYH6OdkRkjPfmVpmMM0DOL7GFLlE6",
+	"w19rx89p7IAzYv1ODDnrsrUWtn/GsjDoZcLjwDk3JdGs7TlDx6ojCob+0v1w/U6cBICTLJH7JGw/MO4x",
+	"ElZMiwrtEGhqANCsb1vi9I4YJlTDIeb52sVdrZTyZczkDqzF/p+RCr0w+P8Kd8b5L08/+s9Pf/7Z0fyU",
+	"86kDWFYQr3Itq1zLyRUEnLDGOc2Ey+zKgCGTw4QRLYmmyR7RMjgU44JoGHwtvGRKc1Ze47I3pbPCZdFg",
+	"/nMaxqc+jjoq3/zUbjin4D3efKEY/k4cK6JkyqBmsdwLhPoPiU2Qu/nYeDGZrXFUaiJthbuHKsWVpkKb",
+	"4/o5zWJOBR6HVEnNjnjLbSewkgZ5SgU2givJAqUMsF0MVj56lW0hXgY4AsnOVKRYk1QqbckS7StACwpa",
+	"J9idbX9pLxylJl6Qel6s91KFeWMWccWl2M1kgs1J7N8p3YOar5gNaaZTtJ2++P73n/3ml198958axpMW",
+	"Mcsa7UaPpRQ6qTry/R//09M/+5EPeEf5n7GUZnvG3vrkRwc//qcnn3705NMfHHz84cEf3n/yh582yrbH",
+	"eJen7//+85/9eGmr7FwDxyv+qVXU+BSjxlEhYKq1zHnGh73I8JyYMEb/XLd4tBldcNgyUOlpB8Zrpef9",
+	"ZiuYZkeJVwHiyx8gXtKuOjlKFrsGcVEa9RSQUiFC4Mj8QbggTnGqWQHeCx/bnRNNWAV0zyygeywhf5aO",
+	"xcKx3KOSp9ilV+BM2gAudN1CuSa9TKYTKqMIoxbI9RFg7hxJSsYVw9bQc8Kjz0NkdMLAf/LvPzv47L98",
+	"8ZN/f/LpLw/+47uHjPKDjz55+v7vn/3dB8tHS88xUDovRrqKjq6ioyccHT0BG/2EI6JeGwc1o49DLbFi",
+	"ReMGgUSuLLMtHBDQ7IdqZjd0mGRPPAY/+RHs8G9ALv45MzEe0D3mYLGOdZ+O6HhZzsNljOvTzBKfbOuC",
+	"l40dIeSoaLtW2adkziIn99iQUehQwA8xtjVnMfSf4vpfUZCdtU5dQk0edTMDZzb1C4L8fX18uq4T0zwD",
+	"zjKaRYPxbJou18wYMVZaDrHg1GMj77JEjgjXAUnYPktId2w/mOO6Y8gXtL1ukEj/Aw0hhzRjAFcMjSNB",
+	"9SDsiITRWJXeg5bQZ0n7Y3HQDI9hFX7iDKuzgDIIyhfMyPSApRCjAnpHmesm2fESEh3hnZwxBHlsk1Bn",
+	"uYioZrFF0LtGSRn2yk9rkg59pr9ZzOwpbvnyJjV7vp/JfNh8Lt117R7f8eG7lWMWhOgbJ9PbiBlL4AWc",
+	"T1LwG2acEynBOfvWUd/X7do7gJkKiMpT3A2xWb0SCiaShAzzLBpQINujWBBY9BqgSpuZSrk2W0pnVCga",
+	"mavOpCt+zY7nFNe6u0XNSrcz8nyu9dGATqW9vRcH3IrYqe7kjcmTKGGbs9aF1DNoJO9yIVhM4KBDkBDB",
+	"RkzpJgn3uIhDImiWgZ0oIWksMxDgUEmlqnEjr8O9Dz1dRekoDgBT0sq7Jns4TIBtzFKLLVTManvuzt4Q",
+	"ZmxYzRo0UvrwFTxns1VUmdIso+OFOjFdKJSLea75EBeY7xW+BefB29f494UtS/020GIPE8oF0eyhJrRr",
+	"SzwLNMvoUKHhiAqt/EJTshaqIYs4TXZtoDW8GpQkkSmNGeQtjUPocSfSxGz7tVDJJDfjKU4a0OGQCSip",
+	"H3ClZTYOvXRnTMfgTMooyrOMxbvemSkdu2JXVzQZyUKOkLVwmEkzVBigNJ6ANZihld5a2GeCZTQJr2Kh",
+	"As31QGYFeaXcY+KKIirvvs0iXQep6QjA1OCOgMvAzHJVGLsOKgMlkqTHqpuUI1TGbL9LhZPpwhmNL97/",
+	"4Nlv/vHgo4+fffK7g+99ePCjH3/+V7988h9/8//94YdPPv342T988PSjn3z+X/712Sf/tSyXnFpE5rFB",
+	"nRTh78Ul1vmAW+BlrZAtK2TL6fUlpyBYqjXMuaBa4P4bj8w/y+BZzPFlpWNNwPtowm+FSrkwqJT6tXrK",
+	"eBRYXkX7H6vHgRWap6waeXLExXZGsJM61fLA7qUV4OT0ASfHk7wXpF7QLKQjAkxgnfmGMTDsktFAklFm",
+	"Nhx35FnVWJHTFucXBShyZKv1XKAf8yTLCvSxAn2cGOjjuMbrCUM9hnScslk8g16XlCQh7nDzt9/NHut5",
+	"GM0SzpQmcY5RihpZCBVwRXcsO4BzIveD8OiigVF8GcuHRu1D3sfTJ+Kj1w+FR0/TiLIDmR/OdC96FdEs",
+	"psLbtcVXR4hr+pmQs0hXlJnEWSn14qgipTzBO0gFYSImsgf4WCA6Y0KzDLns0qoeWaFZ1jZNXYRQC26T",
+	"juAKU+geRKZJ7hXDANclruxVWkQRc6F5YkkyzQ+uGW9cRydaXH6hFEo5J0UaxTzTwmmUQz2xFpIVbozY",
+	"IMsXFVuXPpXinm2+/CnmfiWAyrm4wPiAuvwKvPFptnctJ2iO5ogKUiEptqcOUYyVBCwd4WaHdMcQ/uBi",
+	"n2WKtR24J0QSYpV3FY85hfRKmLEeyzKW2R/tn7H5SeVmyRc/QW2z+Z6lw0SO7fcd4f4GwtKBzBUbyAQu",
+	"MKSZFt6lE8TwuCI1qG0GdFFX6oERtQpINu/CaBExUQzWYYIKhFBAKCnuZmbL6G/gKwhAcNtB2rJpyxtM",
+	"dgoAil8NDaIZJ4msXW/dvrpNKLF/a4tgclIZefxHFC6G0Bb/UjdaCLkqO9C4G5qBdCXQbiqW9Nrk+tZW",
+	"RzjgVcSzKGGhhWSZ6eGxKig3R3RMMpmLuEkejOSUZrAT6z1NxMjQrLjxkOHz1CeanHC6VMkmcCfajYPv",
+	"/frgf/3hk0///eAHf/n0L/7+2Q9/e/CTD7746DdYLQ37ZNezChrtRmvz1u0WvRGv0+j2zfUXXrjeXe9G",
+	"EVvvXmtttW7fprdarU2jvGzbsa3W1o311rV1+NIqIbuoF6/vcDN8Prmp4v2u8lOr/NRp+Pio64j2xVK9",
+	"yj6XXFUxho1H7uMyOatCr/Zk5qmqmuTV0QXqKoF13gmsl0RMaPG+lzU8TyyLVSw4Ol1NARYf12gIAp9m",
+	"JI2RN2kYXlGWGUbKypTXMZboGaW9Zmkt33Ffpb9OP/01fzucaxrskFc2X3y61TU7H3bHliYVsAVL64T8",
+	"/zEdB1MKgbw1kEjBD/Y4OgADOQp89kl/5Vbkys5Ce1yUfFlpZW/eXm+9sL4MFX4ZUzmH1Nmi0mmVQlul",
+	"0E4shXYyYvjEU2kqktmMwoCX9lk2JnAQ4WBBRw4U7OfRCpQvF8NcK9fdxkxSrlmMUSJslEPYw2FCBW4w",
+	"CM5kbJjJOI+Y6oiy0w57SCOdjCfgumUvG1d7gxUZhJJUxiy5oiCBN6Bmx9pRQ6OXgIwGPBo4ZuQiekUV",
+	"adV28bJ3vY8zdIryCO7wKleVPA7GoMQnGbIMH3MVXcYZUQEuJi4mmkvZJX38EHNgL3UWCS+laX/uPkzl",
+	"fkHYmPAei8ZRwgicGtgyHVe9AztyNJDG6kGMvdzHvFeZuJq97HFAl5rqFZ7hNbm/QCUMtPF4PjcWSEN4",
+	"20WRZyFwMYKeybw/uJRlbzjimZtK035F+jiiWQZZimIjDaGNGNYtG33ChK2QHs/eSA/MEM6AseAB7dfp",
+	"kJ0kMY95qMfmSpHAtHgrG/69DIt645Gm/UU4bYoVXZLZ2LWN1VG03yTXW9dxQXNNYh6LK3oel43xbFYk",
+	"NqdJYgNySfZ63nI9gXVqzrOuQXDmbDYPaH8ZepppWezWq+duZIwqiXKYPRxyI82dJAcMtKJj1fbcBnu8",
+	"kIIFHVF8L9zZZQ+vWSw32140CK4nM3cBroC2TwBLQJO8IvDiUZIrvs86wnEpwIMYzyehkX0yIOeu0UOV",
+	"2CCPWueEtuMR07k4C41249n7Hxz86m+ffvi7Jdjzyie4m4Pyeu9sdGVt93aleF+kTOjLm2tZKnJzueMr",
+	"d2Ffg6wURxOVs8Ipc8TlPD3NbbCwnhPIM0Q4cw1YIeIyYCnDEDTEWUE/zzE0OaZuT233mBvcNQLL7I5Z",
+	"8YqhOwhiFvgsK1uTaD6ZW8e/L7y16UF/FwDc+wD7KQqVyRhF0V5ZyUxbHF3Rd8zT8T2emDGXcQ/s3kyT",
+	"ZM528Md9Fjj9edZPOZ777i0vd5oxkJY85U2hebLIORZj/xrTAxkvO7A7AyoES5aeBZmxJc+5C5Fiveyd",
+	"9vJFzthJZS70jn6VUaWXOeE1qZYeksyWPeWlh0Mq4tONmPlTPTdm5u/tlXifmA5fyvtfX4LSC1ePACWR",
+	"J89d86aAzpDUAnKb5A0x0RfJwnWF1AVk97AHZnNJauSwM/Uxbfc4d0rL8ByAsiu20svCVnomXsvXM1jE",
+	"h0qFSJdGe8djNl06Mwx0RnPcFExi9xiL29ZBKdkN8ceAiDztQm1VGW7p0yGmfjdJd0xCxd4Jm+TbjA1L",
+	"lkT4koxlTgZ0n3XEgIo4sT1rh1TBsqWKhLSnWRZuFwIAqrnocMho5thJqR0CyhB3SaIYE+hITba0Q4nS",
+	"EXt2PDwjMotZ1iQ7UH6gx6joUkZdgZm5JpRsQdLZbPG65PFL+8csD62o7MIXhYYxJQPeh7a87B2zn6sq",
+	"uWDKJkq5YtajeaIb7VbQ6MkspbrRbnChb15vBI2UC57mKfxosfJcaNYH6VJXhuqBG6+ouoH4GH5/OMUQ",
+	"8hz5fPGuSpvdcco1pfCC6kwcfHvGG6cqYiI2Cw4m+uIIwKNKnpdlYvaKRzqM/QdxN3iix4qFOnGCPzt7",
+	"xImSh3id9YzOYpvcSRLYPDGB40qmCs0EFfqKIl2qjPLKMqN1AyM83B9YlYNu5Jxi7ZfsaO5Rzc6xUhu2",
+	"CA6+foPg7xO7Y0i1Zpk5+n/6o531//E7j66999+e9SbxZnCB6kd6wcgkj2Xau7WMj+Xb87BIG8uY65Xb",
+	"w5jd+Nrf23gU0/F7FQb35FS/cv8Ncn1r8wUSydhW/9sYfOPN+y+6tTWkelC5tCYBlkdYaodW+MsOSkuk",
+	"sAgryMpQzchAJo671Q1yq7V1c721ieVYFWON6exhFvrCCI/qrVCfWIKNiEMNihpsRgR7qD1hFED8Khdc",
+	"l7lyK3i4IiOZ6QEJzYEhHFREpSYEVrMjdnxv0JwaSbHPMnMbl2g118uMCSVAwKFFpI1cg/nDtBK2ZIVy",
+	"0JiOt1FOo+0IR5kzsg66VMZlsrcBq6lPuajJG/kb+4wLXY6aY6JQMvhCs3Xr2tbi6aUJCZbrs0YaT8xz",
+	"HdqYfinJelbg4eO7ifeZTU57qqhGEy3gGs5tuTShuqa8RIzCr/c4S+J5iCo4CO3KEM9zvWUcnbC19AIQ",
+	"bAiytDR/LDP2YJTkMSuapY6HRi6DDJOZCkDyBh0RDSSP7IkwSyAsED68jZcbMNfdRoUB6UGzbNmzqopO",
+	"8gCntsM31aSXC0v6Hsnc9sFUedruCCZk3h8Y76+b88S4lEYpwXNFUsQcY6E1TuHLMBcv4xSeotSZuE8N",
+	"HAxfJD4ZTtCXxnIDuGv5NkhEBeky5Mj2do/NKzUWTrJN7AS1YaHHYD9VRjpfMisRHBxaDgeWip8j80OZ",
+	"AUkY7WHbF9pztNpmMyHS0KxaWN6KjFiGoY0mwSwEcglwgRj6KQeKC+hYDy7tmw/uII+CGxE0tHCAatiB",
+	"gUULZpMdEARjsbKhEjMnBCarrs+knR9cjI1jqP4jUQDgW4KrixisGljxSFct4l0tNU1gzI12ow9iFWa2",
+	"0W5stmB5l2dEXI/doVy4I2GRPPn0B0//9XeNoPH0v/7y4Hd/2fjOe7BOltmnL9l1dMamiXdzUVsN9ZZZ",
+	"gDGLeHyZS4+fIzjMA5YkZDQY+8qtB1y6/obPjK9QJwrnomRovC6NPV9YG0cQnkOaKVYvOh9A61t/zFQh",
+	"H7+EXAYlOmNsIgsEdZxGGStX7JMyKopSn0mRB1reOE3iigZPtSNGxpPC8s9erlhsTfKRzJMY1IcYj6Bl",
+	"FUsUa5fwBMC6BEWjrFEmbXoKGykUp0cRG2qswKhudwVTcnxpiTO8ayZrUtiRTt5qXWNfg1ZdZOf1F9G4",
+	"WZtEaHQat1txp2E+RJjVJ18jV0ase6XTuFpeorGkkPsG32fnJOLumnmNZ7TItWuCC28NXSxh9/zIrzsD",
+	"Fu1NbnwRe1GNZYTWiQgsng5lNiM99gr+jnEgz7HxkU7V4Wl75uWusMKHmB8bttP4pfExePHy3HJ039S5",
+	"E/Z3D8FRqfnuF3RylPR4YuOo2yQfJpICFAIilqB+wrtvPiDeIt14hB8AxmFfbxgUnjD+SJSmZsEiyRxL",
+	"esDZFqZ0OOSi7xOYRTLJU3RYoOUkmMNNcn8IkHUKfGbOHQFd65rAmgveKfbTZP9Ysubm5mpAQnOzMCAh",
+	"TThV4KNjk7GAhFCRBh/APd212sj7Jmaa8iQMOqI4hqZDyvvCHCRHAunuyv7vcH1QesidN8zkPhcR3MXY",
+	"+HA0VzrjkZm3kIs4V/ZY93kX0axw1+K7SMYs3AZUIhmyTElBQvy32WcixnHYL7o804OYjkOyFm7evt1a",
+	"b91Y32qZA4oPB3/y84P/5U8I/np9fesm3C3JBc3IVmurtZ4wOry+3roWXi2vy0UkU7bbpTh99lsW57iv",
+	"ve9kFOXD6S85EKMqrRwroP1+CIyCTERMNUH7R3tsjGaAe2JHkBc6lr6M9c0sIlGTm6+anzFlDw/ofk9Y",
+	"nya7bmm4b7u54oIptQtbyv/F8Rcq/0sqRA49ifaZyFlI1rggoXOIw6AI2ndEEeC3eFQtk/gqUh5OjpjZ",
+	"rlUYWxrLPCNyJIpIiiIh1Trj3VxXzFWTAB8qzhhgWGnGOkKZxQnZh+6YhNuhsW/D//f9D0JEITzkCmpQ",
+	"fFZbYOWI2xaiELEkUQQwDM4EVVpmLDYGr2Ajx0VJieuhRWSvI5xtF6JQCAPY9zFJ+B5mG7xOuw48YVe2",
+	"nSYlU4YJ5IlFgE23bIWkJYoEOWas7Y4QUhNFx00STqyCyKj9NhnRTITwMMYML3+3wA7oWaAYgaNJNKAZ",
+	"jbRjUQTDOyApzfYUNqrFMiK/c5mIYert7yBDFdtnGddjEpqbGwm4DSyauTJrzFsSgXUMigCIHCHd5R1s",
+	"f0+GkgttxN1wIAUsUPiwu1V+vGY+9uhDZOEE4WU/4FH4EY4asWhAQQq98w7+zbvS7DjBCI3jjCnV7ojQ",
+	"fmx6Us195Uu34jAr5dzfvrRz3ynjWk18YzQVTVDKBd5NacboLrCgegcntItS2n2RsYgPuVFFTfIA3t/h",
+	"KidkbNBkzGBfmCdkcQB1WpA8g/B33BEyIxmDSnak0LL3IDRR0jGxulXn7ZniRVZKf9hzMDMklmbbwMvy",
+	"kIiCdUSP8gRbLWdyVOpUlmUyI0X6LYOqMcI1rAwfgd420sfGser1YdEcj2rvl7YRGTKiCeQvQ0yjbq1v",
+	"XjfKnaQSKi1c15yOkL2eYto/7sFmq90y/321davdMjrGuNH2mpqnzD+YuIPDwB0xhc54VwpmRksh8Bh2",
+	"xFrMIp7S5CpMJX69m3Ihs5CsRQya6PaY2HakHtg4FDOneiTNtQrRTNYsuwhKpivK/OrPWEBCSL2i4gd7",
+	"3+hSI4AATBdOCHJzac9yMKIRqW0B7r6bAt49bJI3xZ4w0nySmjWyDJvkLbOsOmLSlEFTiU6kemHVgNxW",
+	"qGQyObqinJlkC/5gHZm7QeHitBw3wmmbUILP1hEpHWMz1r4kRsSO6DhwnYaNaL2iXCd/bNTN2b5jrzKH",
+	"2F6MuD2cvIf1uWMGZ4nSLfTtFWzGiDZp1w7UbELN0jYJ1V4ekjXQJXEe6SsKVtIeG2oXoMElYH8vlPg7",
+	"ORUadtjaZgDb2L3D6Zdlvt4dZtzsS9DBMVewaUPiVhlEscupdSvHNX+E1UeKSesi9XpH4DyjfJi4DUwM",
+	"19tADSwCtypJmhst3c8Ya5I3zPSA9gaFYfQiqHPoWWlU99037j/oCGOM+/GUjS7V0cBYDDDVugwJ2Yye",
+	"LkeMtTMwocZ2z2jMI21FDtN5JiAg70j8A8JVR2TMvE1ouQkvcHdA1S6MzMw6wCJ38WSkhAZIoP0m9Hbd",
+	"bo8/ZHF4FcVWwe1s9DbACKbx1+2pVc8Vwe1jqauNN8Hi6X0L3Tot1OH+N3fWt27cRHoeWORwht0n5s3D",
+	"0stibowQmkrRJ+ydnCageJ3wMCNskgdZbt4YF7Ayig6n8Ks1RwBFIRgAS6e2sZH4XRq7vVBMKQjUhJtX",
+	"Yj0hMyqsdbWFeVoOS0i6ebptoiRaW+ZqYBhZiK9nhqyVmsD+aOx4c8FC7aAegY05KXLsc5evB0aJxcg4",
+	"d+Zx4BdzoY6IKNhcXYYZG+NXJglZM99xgZaeiGTMhS2rRuCufRv43C4NO5L2i6KRitne5WnmxVwloCg7",
+	"AoK0o4FMmI9hwcIvO9Moiso0b1nPbWx10KxhPfE1Rh4uFe11gcVqN+68/j80PAxupPYbQcP64HAlT4c2",
+	"2u7PyIKKqyyJQzhbz5ZwkKn3ggZ6yo12Qw3ksMRQTRSpLBzbxXdwPsTY9v3X02IXMROMZcAtIXjy/PJl",
+	"ryiwq6sxWJ8DUQN3MqUyqDcfYlMPrXHRvylUTUXgrjbS/E05Ij2aleNEy80mmrgGJyoGwpQKzuCjisuz",
+	"Ygyu384PCl9gxRZ86mzBx98D9RVIhyPgyy1FON2vYJwR9l6+eNG7fA2M+D4T8YTX1R3rgiEsvIM3Xn/J",
+	"mlNt0n+XD0OE++oBGxftTzKmlPEpzcJ+W3ZdQN4d6NTWgKqOYCI2moyKUplRTboZo3sK2IESRve9usgu",
+	"G3CBcCELe0JTEu4HSXWsXdok3+BfJ7kY0mivjBXiPTpCw5FFdtuZe7oIMPIkIVkuBJDhQL8S87sRQDDg",
+	"AI1ujJ5Y69SRhoLpavdzNTjZWhX2Rc7peWUmuZw6eCPTE+3A5igTSrj59BubqL5gIk/NojXXNxeIGTiw",
+	"ZhdUVmAsYhLKSDO9rnTGaDopGQtDsMsFhcqQ6ZssYFttnZgw/pbs1knit2V3m/SwiIhr4084W2dKOq9a",
+	"izz3dtWbpf1tJGadTunKeLyeQFa7vdl64doL1zdvbV03vwi5vm+9r6kM/tE6j0xZYeYozVMmc72uWCRF",
+	"rBrtazdbrRnm2Qb4pXPaEsqRLRgFlKYFFEGVB8YTIJ0KauNQZKFJdmwbqM1WK2i1WiDN9thQb5PQ+Nas",
+	"jAJYMzCy8M86QhSUpy/huL8EaAN4kvmQA3xRzycvBWLPqIOj+Vw6tdvwnI25t2W3fle9Ck8hs70j4Gy+",
+	"ZS78Ze7T+y3ZLXv0Hm61WVeUusdFXFeQan6bGEhKH77KRF8PjIhunW0V6rdkd/5uN8vnS4MuehuXrNum",
+	"8GfdRjQ/TmHWzFcbj96W3cXiCeCEcNUkd2WSGKMOqyOL3Jqx+PMoYgwse9RBkKWgImJJYvyTUOXdt1mk",
+	"/XaYAJ7NjJsiKiMSxsi8sOGI2RbwKhBx+m2L3oblcXgLHCcC4e+VZZfet2R3Wl0Ve2wDt8LyQQd30To0",
+	"4I7aU4SSd3KW456zTjdsWS0hA9Ukb3kBwB4XXA1YTLiw6Rel2dD47HQMuSE4E+qKqLEZzWyM0WuHjCLC",
+	"6Qv4O68sZsPHPdIGvsBkSrP3/FSJ7ooK6aQQ37CWZmz4I2zxqSh7ymazG9EkQYosyPzLPSYKAISyneId",
+	"mALNTozngT3KjccmxgT8VHtySseEqr1KrfcaO1rl56w0Yj2K3Uw0KGYgcE8lgOGRHRdrh/Fr8zdP2e67",
+	"UjCQOpxu3B9Q0R9Qvng28LXaEnec4S+DefbWQBKaklcW5gMpFqGFxCxCoeoOdTgXgHZYp59nRO3lqtrV",
+	"uevucfbuzlsO06f2ctdpD5pYdlmfC2StCoBRSYxJRNErqnI93pnpd6RcFH8vQFDyANh3qGZ9mY3tJpaK",
+	"WcIwrtvk4E//t4M/+xujNmNl/9h4+sM/fvb+/11L1mMvVzfOrSOMc9JZXNA5nLUX7UpwfuGp6k17r/k+",
+	"mlvXXxo/bVjuNycNiq+WpPOsNv/i2CK3zTUdDjOimiayn7uEjMOVS8SoAWCfaNkkr2gF25Erkgv+Tl6R",
+	"GUYsjWPVvUxgmm4Ghd2NJ5/9+OD/+mUjKPdluzGxj8s9ZA79+M/xW7vvr7XIwQ+/Zx484xErkTeNdmPz",
+	"5u1mqwVomwl9a5bBXm7+eOPl9RfvvXJ3/Zo5KhfcnPX5z/50cY1p5/18ADQFlfKqsfwKKLOgrQ7ropRI",
+	"tXJvMTaaozHRuDttdMfrai/feKT28vdmGviF/HRuL8Q/1V5eaaHbffH18f29/OIGqGbsXu+RV4Gq0w9U",
+	"udVloc8KVs2Rt8Wp0oADD34dvAU3t4V92GcCYIVw2A63bcjaVmvzqsVzQzmaKlsuAZknkvbe3Xlw55tY",
+	"HLO21WpdRU/ZkvRCFRr4hQpLDiRen2oAlGxbCMmIJwnpIr7ELWqLVnGDRFoaCu5GDaTkmHv6HPjujmTN",
+	"bNZbMzevN2/fqDBmlrVVzoFEb4aoew1qIY8l5VYm1YoP8JLZXzJDqXviyudYDIGFXfbIVX/N6U75Inw/",
+	"4eAaA01IG/CC8rqgKGwsOqir7Qk0IhYuc0Wut26XlWdc7OaKhU1yn2mcGnhQ40OHGdPmuUKgRWM0rmt2",
+	"eWS3+FgKY15PTJy2+DlJQSyzu4+6rXBGF3BrZqHONpfbNEG1u/JGaeYUBMQu3DPLW1k5KitHZUFH5cJ6",
+	"J3aluIQ4LM3DfEtT0U5XMW1UH5JYWPC7jfkXXANuVw1o7GHyAaBpabibFZRsOhqcgRY4szgqmA3r8Fhf",
+	"rXA6KtyGm9Ux0KXdBpyKC+M4+GGh57w30sowPwnaOqjmPxkZG5yGIb5RWM8z27IUR1kyK7xAgMyII+im",
+	"Hcpc9yVwhUkBnBY0Jp0GBG/clkJOiXzYz2hsmT4grsM6DeDSimRaXgBS3HrAso4Y0TEBXrE6Cm27pe8V",
+	"D3P64sPdq67hLSD+3XieY7g59d8+TAiLiZZLGtNnZWAstlc2HrmPu3tcxO/Zv1k8z7f19AvWowlJEin6",
+	"0DMep0bJOX6nW3gn0dl9nlP5AJrW0xEdP3cr2Dw6ocUWhkk4jUVben5HXrVBFYZ7WvCWW6+UrJN9eKxc",
+	"3pW96j48E2t+ZkeeJcTnt821KiE6dowlqRDh8eSAZ3O+09btVl1LoXK7LtZZqL4TXXVJMB0r52LUqz+o",
+	"2adRxJQyLon16+GhA8RKUY0a1kgKxVOe0KxJ7kHlLhd9rwEqMOgBySZ5Ey8P/Q2uaOxDQUnEsyhhZO16",
+	"6/bV2cmQUxMvp6aB52nfFSr3xAxamHI2iT2iApbskaJjR7NkoSnFeipjlsw2W/EQ0h2TPTauxkbeN9d6",
+	"DS91iku2vE2dvViO90uDg4P3ZB/KWx7YU6QWCYc/z8PAvch63HgJAzmaIueD8+Nt5F4jzWZzI8uFCpH2",
+	"zTYV0gOWIhBuj409bmMcMRfEsojbRjiZBlZNPLkZJftIlPcYiuXIYyPYH5NSFJI121FVXSWPzWHr6+tk",
+	"4v/my6yXksckYxH2YulBqAY+plIwTbMxcM9TESuy2WzeCIC8QCqumaNlVawPJI+PSTjiIpaj3ZiOVUjW",
+	"aJI4gr+ryBLaH2jzw6NOI+s02mQzIJ1Gr/iUwqf37HCjZJ88JuzhkEXGYhjmWTSgQHHKzUQVPwCzWEAc",
+	"FR8zUxH2aMqTcUjW0m5/V3TjbehXBx8DM0dMS/PZDGsgM/6uFLupFHpgRre5dTUoqf12M6oZ/ggXbDVb",
+	"m26EgzwTZs4z2aVdnnAN+lPIYrCQH7JAaXufidF5g0tnj85O6e0W3LsjdgS8ui6Q0SmySb6KqGaHX4C/",
+	"tloBud4KyM0WLKFbLfLfEWQ7TJgia8aQIC9cJUizmowt8ticaftU2XVhq7g7okujvRHNYhUQJckNS6iL",
+	"JeFwrEbmkMmFgYwMCrstZ0W5AvjSLEZ6btkjPfglbeOizozALH4KiFmmm+Qx2SKPyTXymFwnj8mNmoVd",
+	"vdRvkMcAzXhMIJypOU12EzmmSeU30YCmQwg2THw2F7qO7zzlytg/VSdP/zt1ATN+6Pi0q+WuShgbwtCA",
+	"Dg0uBcvk0BdTVzVXMrMx4F2WCTTGKq5L9W7G1V71J3ONTbik0ocvVRyPRH27iVRs+i9HyhglMtpzFZY8",
+	"GgAdbCHNoFygJ7OIgXSUPdukJEz4PguNh5NDGxWzcKU5c5g7JmTA7MCpsOiAkAaiNWI0YAJabUO0XA2A",
+	"uzKV+4xIsW2vj9yRweQdoMEKHdfz95WK8nJx+Jl3AIh/KOdumMk1+nOPGW0I4moX8MDgO9lvPNDOpx8d",
+	"fPzBwS/+j6f/+sHBL37tHh3MEF8ONdrXWosH2cu5PB8osfcuV9CXFZp4WTSxZz7WWI/HxRNbU3OGe7Hx",
+	"CP7d3WPjhUArqJNjlnj4lFxYOxLutm0FIhdGk/WBpxzIUZuAVBkNgF0XGu4RbJJwRXl9b4xZrJBJvCZM",
+	"eBwJukKoXE6EyvytcjSMytQGmYFOmVr05UoJrH1S2J649sGsqISuHGv9nhF6ZbZme+CEwAq+cvrwlRPR",
+	"EtcXDkYstR5hhYAtWo9cucfK8AM8RUAUswTvuHPWgIAeaRuAR9+xrk9uNLJGu8o4fZA93WNsGBCRJwkp",
+	"aRttWOJqsyMwNR3756eY8TCOWohab59lCvsB2S7+cCXW67FIl+xR0Hkqy8V2pdPhkDg8U9XtDXU0OBuV",
+	"dVHgNNbmP/jV3z798Hef//7DZ5/985Pf/+7g/T80jmDZnwuCZkHxt4LQrCA0JwahORk5Pw9As5xHAJHl",
+	"2gzEvVwUHSmsZJ9PSwdby5x5uSkZ3WPMr/43U/h8wmMoroor6CIuZbefhblS3YcSSalpyRcV0YR3Mzrp",
+	"/GKPNdKjkXbU0hAuF1GSx1z0SUjVruyFZE27AOYVBXHL6W57HWENCrbPsnGR6mmSl+Ha0LmmCCtaSI12",
+	"HfAnIo+T9+mySDqzCzoZWXsFY5tGbTERG2ddjC0OAfq3dGm0p80WdmUmAHPLRYyxUHNDywoEphKaQFIk",
+	"Y+gGRCPN96lmYbMjduxUDSi2UoKhavD8U9b2YwGiuL8XM8Bov50b+3y+a4WNY1w7nH3WEVb2wMAL4j6P",
+	"Rlb2iEyAUcbYj9JSj+BFoSNo6d25d86lmBPJvZeLyxTHXc4Au5eLMrB6nsTbUMiEjE4uMZTlokleXhFy",
+	"rwi552sjWMwoYKVgRwggnag9tfEoy8VMitI3rLiskkdt0uNaTzq2XECZHzOC2hy+NmJsTwUkpW/LzH5n",
+	"RWWXKla2jgs6IpH99YTvsYQPpIxVYBOyQZHNJUBRjhHemNO+kErzqNLXdcGtIwnFMw1tmRHWoapysQpr",
+	"nX5YK4M1clHDWfNV8r1c+IDqxXb8hjOQlqdMPcrY6oxcu8yvKGdfobHobEUL7SxQR8FhtBBRAznChI4z",
+	"aK0p5Vle2MywMHABuwQtVIw9ViU/3Oycr2V1SeXOCgB6EqbCXegDiY6GA4ccKxzTun0apsOGHUidBfES",
+	"OJMYUipKQc1TmXnItW1VRAa8PzA+E2CybNTGemZ+96ayiAN2bmVc514u7uOYLnVcxz3G/LiOBUs+F8ne",
+	"Y4aBfF2ztPV94VS9pv31fibz4WxsNh5iuWx5RmKuhgkd247TlXvoAe1/Ay98iivc3WQWThvH/qXBaWva",
+	"t4/k8xebf2vR+bQ/F6H9GkTAKF4Z+7zRvmqSV6CnJnsYJbni+8z+TsvG/BHNMs6A8gvgrcDqQvvbZJhr",
+	"wEe6iJhtmw5wmJoglHublwtMKBNo7/vftHov3LzJoObJzpZTqIgrBDiq9uiAD/7jr5998tODz/6hAW+F",
+	"46u4tnBYy03X+eAFi5e1Qguu0ILLogULIVYpw47NPGoE3pQpWiq6jUfw78LMVoKwdKjHOF6krUI0Be0r",
+	"S1lVVwR8dIG2wvZdTmzf7IV9RO4pfznPQPWhbi7jrDKReRYQp1psn2mG+SnIPRSaqhLbd4zVe0bhz1k6",
+	"6MHAzsgqAHr6AdBjy/PrCxqvS61Dtzxms1FZTF9AMoZbBj4iNVWT7NhtZTsxpzRmnjkMiVfM/Ap52CjW",
+	"I2m8a7MbQVusXW/d7qA9POKKXa3F2J2F4rgoCLvCgN66cfMa6zaWtn/PBVW3kOhZYepWmLoTw9QdX8Yu",
+	"REpVbTvPDg+BcOuO3aIXMVS2+j2SJ4tuyxpwi0rKsnFlXMAGktS8DvLYe8eMwvWWLVR/VSMe5wA0luEP",
+	"CS5X8PcB7c+P+0KQ50sUGTuVmJim/ZJ+gNvOqC6LiAudYmzUXLTT2OfDTmNGjOtShbcmp+Tg00+f/Nv/",
+	"+fkv/vD5z/7085/+z4iKb7gIV5/39G4i94FfxG61zz/89Rfvf/D5L/6wlF4/t5DWKpq1imYdJZp1lnEs",
+	"tfFI0/7izOzGcLCs7NDdw3on2w5KmyvmqNct/iGEVPHXzMinyom4JrLXQ/iZuZhxkNz1OwJwu0X1K7BP",
+	"QmksFk3ZezAOEYhRNbFAETg7lutzmBjv0MhLXH+VheBy5aXgsOVYRfd3ax50pUwYFQvZB6tQ3QUL1Z1D",
+	"kM5slsUtYqzSM2qEREavKqCYq4vWXehAXZ2jbKyrVYTuLCJ0Fy02t2BYrmjj7EXogAlK7pfqrWC2s44f",
+	"eUUXITu5D63U4ZhDqewygtcRfghvBCw5QEOGm7EqlkcWC+U9D1G8KT/h337z9LcfPvvNvz359P0nn37/",
+	"4HvfffL7v3/y6Q+WcgLOK643Q1KtAnqrgN5JBvTOJZRXuA8b3TzZWx697Ynu6o7HZvMxaNOE1YSbraDV",
+	"ank2TndMeBwQmiRGkAspMIRi/BGkSyCK6Sa5M2kU0cTomrGTx7gjAyKzjoiluFJaTcRVBXIYRJeRjIEW",
+	"sAUh5l65iCypAhWxx3tAMkaVTZayh0OejbcJj1XR1so9REcMKMLAE660uYwiKVcKaH13BOExQSYIPeIR",
+	"s4Uo0BWxSlOYF3HZIkPI94p0xNBdBCdml8ew+mbzPd+mt5DveYHDthowTApDaDz9i79/9oM/PvjZX37x",
+	"Dx8upU6+bhb72WsTc9t7TBnXsUKvQMv9EVUkloJdYi9vFSKagcA3hoMUJKVi7BeiAMiyiEws5YsuJPTL",
+	"PXlYDTBBcW3XNlzGQ0rAvZZ7TBzq5zdRgoe11Dxl5F1YzVVeKt744jqqOL46CxB+fV7d1WN5oLqYPn+h",
+	"4xcVVk/VyoaDfX+z0m+8Y/mW4IZcJ6wkM2N9LrHiH8yNRAow6LFJsa0N8anMg8NVpsXFimXeLlj/O2II",
+	"nKs2yOiiO9qJeFeuQhSvMQPQYTzqFrl0PiO8nka78fkvPnv2w+8efO9fDn706RIqHebpfJzEBaTEl9BV",
+	"XHl/J+b9LSkOj9jpFyVmpe6fV25nF7GDU3ChNE2wRUdg/Ddo1E5elhlBESYzVQPfsLe71JV0TtbMxVPg",
+	"w35pIBXGQ9fFC6xap7XLTrVpnHIxF1+RSZlCwZEL4JoBUjG+okpbGeEX0BjU4S/AHFXW5UclzjMS4r1D",
+	"EiWUp7aLqBBSky7rOI9/atluk3CPvcvdikeYRkhi6dpMmNtajiTFsn2W1dPoHFV3n2f90mRX0CIDSqMU",
+	"ioV5ynaNnWPWueJ0476ZxAHl8Bvq750oZeRVHS+ru88J5VGrvI8L9FiBNi4TaGNx7SvkelIgeI4B55iS",
+	"i04fc5atI3n4bJSlPcZ2SPLRlZCU4iyzvUP8anjbQS6RI1bHYviAs+y+vf9p6tDiNrOqde1DfnlAiSU1",
+	"/IQKNW+rXoOaXxdtqgSVCizGBTBJhWBJEF4yC6WbYxwnoUoDjx0toTrbfkVvlxnHWLmVA9eAi3fEaCCV",
+	"j/AZyCRWlkJPlleH8LuQgoESbZJXhNKMAsNdCKMMbZNvEg4zppgO2yQE2oYQeI1VR3zxz3+BNLtkgzz9",
+	"f35+8IOfmQ//+6++eP+n5RrHdkuWDMqjHEWXGztAhRZ8tBZGyX44wVjokE1prjRhD7nSwPRXPl5K0c61",
+	"Dr/ZX7JnCQbtKw2AwVDDvNjssByJJnkdoVZcEah6jkkuNE9IyMxjgn0BVJr1hkSxWS6VMYE4UDVkIuai",
+	"XxoTmAz+/Jcfff7ZP4Lh4J6lmGxAYHOWxO78XS01TWB6Gu1GH+KZsEYa7caNFu55CzuVSVze6ovv/xie",
+	"+WhX3py4suLJBJj1i5/8Fq6Nv3ap4pH3jLA6kVphWYl4TpZQuchWsNeVBbW0BVWqtmrNdmz8K69KXXjm",
+	"0sYj/LBUxxc8BRO8EOoACQ0d2LggXDfJjjsG9R1KfjqFbBW+HphAuM6AtR5Dqq8qwi8pzHTeLjki3nRi",
+	"b8wAnLqlPOknQGTErWdVnao7zmI9q3TdTA32oNjtK4TpGSBMT0AdXF/UI1pqOeIKWaK1i90zcoK1qNg6",
+	"RhdAf5cmeQDfeOihCYzTHhtbu7/ovFI6ANsdAagk4EjCyZtkqoSMJBdld/EFNFDgVBDSqQtgby9u2REK",
+	"GeHlPsv8ljAjfLT6lOSZ6K0L2fIFvdCDD//k4Nd/3DiCZX8++ckFxeIKzrpKaJ4cnPUk5P9CuNal3IKN",
+	"mCud8W7uPNFKS+mbcjSFz7LiF6Os5uoY5xq4Awd0H9tXdBkTLsoDyA7kGh2xjNlkUoz9HywGlMZxR9g2",
+	"G0kyXfnjmmLE1iKvZiY3G/xF/7lOWZhM3KtGpODjPXfdYe4Aorh8i0OjyDlEjRY29k/d6pm7SZyNsDwa",
+	"fMq4WrARDfStnuwSU3Rp8ZY/lu248CupjD+D7oIEsdtgGeuIEHdkSNaAzNILZKfsakBCwIOHsKXDAgse",
+	"NslbQOYDlbGKvJOznMVgB6IxFfgNXmpcfTeV5x3CPaf2Jr1VG5OLTQpu9sXU1ls+MLGsdvZQlfU5zhJG",
+	"MwHC9PuwFRXqSmY6xD76RREetkUSzKvig+b2XmlC2CQvW+YOLA/siEimXS6Mkn5FsxRgmoxQAIfi6ezh",
+	"kIr4a9z8GlbteEii+k946linoJoAZ8BL0MwVVVfb7k3HCRPgeJNw3y2a5U57OZPpkqe8aTzsRc65S8cp",
+	"E/o1pgcyXnZgxswVLGksOwsyY0ueczeTcR7pZe+0ly9yxk5qdOSOfpVRpZc54TWplh6SzJY95SXYaqcc",
+	"M/Smej6gz9vWXx5MwqSsKkS//3WtePcOmodQuMcimcVY1wcoBaQEKdsCgttQyCuSMp3xCD2vjPcH2sHu",
+	"sGkxo3GTvO7y8SVeYdwREyLe2GvdcSn2Q7KmZO7a7LGHmmWCJoTHV7ehRs+2QoQMEFUklBFg4uJdqkMb",
+	"fXNg3SuKJDKiCYnpuCMmDpbC6IaOeAt0BioLbEJjnvyKIiGFrRSWEEZoSRHHWCUZEFRsMVdgx4YBGSa5",
+	"0XQDPhxy0Q/bJGHG6TSm1YiOYWh96BbIHtJIgwKgmqxd39pyN9uNea8HgAuvUp3skISLImelFRmiyIFZ",
+	"s5/dRIZqLw+3CSVqLy+KIO0xWAPJFXTSKGJJ7vpTjxzmguvdYcYjFoIVrkiIbbn0OMRnN0Mpn38b1K/M",
+	"9cSpHQEmu7uwmWA7GvNuzOqG46D0k+4x0cSzVeh67ak8dZARe3vOlDMrMBgGhZvmmc1jdARYAZR0M6iA",
+	"cmMOiMqjgXnqzebWDbLXDwr/A1b8DGxHuYUuF1LUqkBjEhi1VtaX4YG4r4xV0W68uN7C+k7ceeacgRwa",
+	"yeXeL9wwxU+NG81WC643gUV9L2jAPoKJcfPeaG8FDbWXm2PeeHn9xXuv3F3fbMFMOMqxX/zh4CcfHPzw",
+	"e8/+7nuNwDtxM2iUK2ni/rebt6vub6bL2+CNtvGkbq63ttY3r8OrA4NiNwWLotFujFg0oHp3SI21hWaz",
+	"eevSzKBmYG3BzLUbBx//+ZPP/uXJpz9/9rtPDj778yUiy55Jcj6gEW/1VqhOlPkr2MgKNnIoS2gWBqG+",
+	"9THT+Dg2esS3VGb4oxtdlxCcbcVAINjIIyPg775x/wGgGzEqTIUaYVqdyFyDBzkElnWW2qY5towA+uVY",
+	"RxMDzDEbMhEzodvQsTi2saeOyNhQZtoSFIAhYVQ4nmYeR2PXZMUiCc3pWFqm9OBm1UYP9kHu5YrF20RJ",
+	"8yf0bAECtxFVQLJjdjDpsp7MqukKICl4HI/3PPVYqVOOor8mj3uwvonHVSmqzUpFVa9TblTplIiqgT8O",
+	"zRP0Qp3y8tTYtVo9OudJtxZ8UnPcjMFPDfI7R9FqXz+XhOnU/esJG3YO7/CLlfJYqZ9Z6scR0rRai3vB",
+	"XRmP16FxcKN969qtWzdbt46rcopx1YVC4xha8Q/zLBpQxRRZG1IeB0TLXeMPBgS8QsxNFPblVfSv1ZAC",
+	"QCSmY9eybbKIvW0cvRjat5FUCj0IwIl2XqC5JNWsLzP0MbtjyHra9iGZn9/syrw/0E1yj+k8EzYDY712",
+	"nhE5EuY+WHBnLw/Ys46wd+DYYcf5yCjJAuKcBGzSah1gwkWU5DGLAeUS830OnVlTaX7SCvaia7tvVCcU",
+	"NmAfB3TijC8JB6HSzuyg0as1GlNI97vS0PEVJ69srCKBz2OPjZskFMw6toomTFkXNsSLsjhsdsTXcZbN",
+	"lWCay4sV2WUYXlB65xPlG3BhjEdD8Hu76LIGC9i7EtofLA6se6yzHGY4tiFy1wLT8hykRq+TEHDw8AwA",
+	"CAI6JvCM0yqlj2uWv8tmK/4KfhstXZijO55Nyd4dNxZu6m8mB1owFNHpwxkpzBnEdLxNrt28gTsCzZqy",
+	"WsUrCallg81kWh0qNxZJdaj88GDgbjAWLc26WODGgB473p3PIjNwqq2GzXu+b+VlHZopTy8W8OAsNNr9",
+	"PEUJMVN5VflNC/pMNrpbpb8eeX/N7f7vHVvCkK2cNR9jlvB9ZpSN7bJt1YDxs5BDzZPFE4qsGrd8nPDa",
+	"mQGXZ0dRgEakPGQFXz4D+PLJhSWuL5k8WY59sbzGbALdOzLLGNpbLvviSHPNHsMRb0/kUrwcjINxeMGL",
+	"SKYp103yQCJvWXHdLo32AqKYZYDHKxutH0ZURCxJmM0lZKyXi5jFYZv0aIRQnQm0W5E4KXDXxihJoM4V",
+	"CHfx993CynLUvc6WExj4AIyPi5tYaYJPpCBJ8xiLSB+TvmQK7FVJHpuv19fXif2/+dMWMpLHpNr8Dkrj",
+	"OyDFw9pzKY/J4wVPCYibGzzZnkUeL3ea8woeL3R0cYw5vvqgjkA6GAQ9mdVDomJdkZQruxJiIhiLzXch",
+	"vv5dJGwMbToKVj6AtnbhwOJnPy/lyBA74vBDIxjfDkywfShUNqaxKl4S7VMuDt+vJ7Muj2MmwqtN8hoC",
+	"7s3atPcIzQJkCpeuzQJyQUKnlZr2uF2qw8k00Z6QI1GPmT+WGrp0oPky2+EWUpEC2S24O598+p8PPv6z",
+	"pz//6Nknnxwp5XH3nINDC+jqFaZ+hak/OUz9CRolC0HrFw1gTTsAGzZuPZvBxB3kcHrWfBiTOGfGMw6K",
+	"AMeNVquarOSuu88pbnh7jzqaErPh3ZM8d3B3BBB5M2Db/FQu1GJRfOfC2MqVKb7XjQWAoJyCMhzMN+Ql",
+	"s+vUWDndMcTSti0hHs6AsWL96SiCn00SmsvsGkPHhg87wkFzzC82PGfpzROkEAGyULg9fA8BVIThFWFD",
+	"H1dUOMMAp3LfWiNcaXN9Y1JZbM7SkKvtYl7kPsvMRrWGdMnDchgbVQ9+sXvrcjGdWyxVPgkaudGqy7bF",
+	"OfOzY9fWIUVYpPS6VOztwvruAfY6Yz1mrsAa7cYrr/+ndXvW5uImkp3V80GEuFe6QoOsWNRPFzpihWxR",
+	"KWSkkcxAXqY0ZrWaZ3Hz6DRNo41HLrk/p3XfA9t41D1ul0Z7JY10ic8YOwe8WcM3cmRhuyIbmbVPz5Q/",
+	"ZFi8w2WsqpnUIVUreQaDiFuGELvHDDDXmCFVNpVlTZLCEKjl/z/6ijyjwPwMZebZ/auA/OkH5Oct/AsW",
+	"iF+4/mh21D581GlYn6HTaJNOaUJudRrvLegvbNvKtQlPw8xopkuXpE1EniShbeyK+D+jaWojmmegTS5K",
+	"NLPWVLdz55v2W0ub6ecSxVxMsK2il6vo5YlFL+2aCrDJm2bWbtcnZbCfVizTJhNnhjJdwvFQJHOhKKbF",
+	"y51mEBNvMSuGaR/h+Q1heu+wLoLplsIFD2DeY3EesbKusKyOVEPcgWigA+iz5z08Vi/ownK4ogh7aHsw",
+	"ZlSzAHijhdQAAZU9jTjCcUc46OehskZXQAdu6zZJWM/VK6JiKcbocv2RVLpJ/E2lZZ9BwhnwAZDsTWXG",
+	"OkIPqBf8DIiQ+Au+QqhqhEOMgHEDBAAcLaC0ri2wgxBYXIGQepfuuoPCjigT09sIn7T2VhEOBugAQh9K",
+	"PIW7umIAeywRDxAwZjSuj4zihr2klRRm6qHgwat+eM9v24jleJ//9W+efvxXixtMOCfnE9a072MV1VxF",
+	"NU8zqjnCfv8pwzCfJ2Hq1ND5RjPtUDYe4YdFY5lW3cwPZZIH0kGMCDQGxitD1TuA9mHW4C82qgt8HlGW",
+	"PofBzGPHJzM31SdtMi0QmbSLygYm/X1UGXw8qoY9q9hjvcYpzfVV5PH0I4+zl/SlizvisgL/YSEJXz7K",
+	"zA6BDubrzHm0igc0xh40MokL1q7AbVEJEFIjvgNrVENRmcUuYLUOEzobQ4caIUnYy2QaNudRbhVsU2cD",
+	"A8TbzfKtB1xpmY2bz+UOwmpBuyBAJGvp+UhL16ucrY8ND8SiPAMv5o8eNbqMZizbyfWg0f6j7xgNgG0A",
+	"q+rdoNAKf24EjTxLGu3GBmgN+8jTJ9xlcmh7FGPjQ86gPGuqIktVcL59c6Ioc5K4NmM0GqCH4q4khaaR",
+	"JkPJha663FsDmUIbJ5rsQcme9rmaDl2obkQeAzo0kiqcee8SGcNOotXDoJoMcVbABCCxHAlCu1h7WTEg",
+	"wG9XXOlO0d/ASiTBSEJFP6d9G4q0tZE8GkxNX8psn29XAIicgRU3eU0KNp5mbgch550+scxrHrkeeBa4",
+	"tyxs7NS7chE2rbnqhEFUzD5qs/qBKFuS6G5iK3crzniVdlkCFRReY3subG2qPwVm+VdUJ9rmZQnbN9eB",
+	"eZyihR1QyyDWC6Dkvuzo4C7Nq1/NW4fp9Ecy0wOcTp4kJJbeZaBdWNV1XuYJU4QL71ieDmVWPSHAGykz",
+	"f8Lflt2qQ0GN6gHUI8BQkYQ2KOqCvUuw/Zq3jMzL0DHV0eN6hNJMQcGvW0HA9hHRJOGi70+g7Yh5eD8z",
+	"muhB0QR4mMmIKbVN5JBByQy8qa6Mx/40smyfR8wI0v8/AAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -13,16 +13,21 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kezi-io/kezi/internal/address"
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/contact"
+	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/httpapi"
 	"github.com/kezi-io/kezi/internal/idempotency"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/note"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/product"
+	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tag"
@@ -61,17 +66,23 @@ func New(p Parts) (*App, error) {
 		return nil, err
 	}
 	customers := customer.NewService(p.DB, p.Now)
+	points := contactpoint.NewService(p.DB, p.Keys, p.Now)
 	s := httpapi.Services{
 		DB: p.DB, Tenants: tenants, Jobs: work,
-		Customers:    customers,
-		Transactions: transaction.NewService(p.DB, nil, p.Now),
-		Products:     product.NewService(p.DB, p.Now),
-		Imports:      importer.NewService(p.DB, work, customers, p.Now),
-		Scores:       score.NewService(p.DB, work, p.Now),
-		Tiers:        tier.NewService(p.DB, work, p.Now),
-		Tags:         tag.NewService(p.DB, p.Now),
+		Customers:     customers,
+		ContactPoints: points,
+		Addresses:     address.NewService(p.DB, p.Keys, customers, p.Now),
+		Transactions:  transaction.NewService(p.DB, nil, p.Now),
+		Products:      product.NewService(p.DB, p.Now),
+		Imports:       importer.NewService(p.DB, work, customers, p.Keys, p.Now),
+		Scores:        score.NewService(p.DB, work, p.Now),
+		Tiers:         tier.NewService(p.DB, work, p.Now),
+		Tags:          tag.NewService(p.DB, p.Now),
+		Contacts:      contact.NewService(p.DB, p.Now, points.ForgetContact),
+		Relations:     relation.NewService(p.DB, p.Now),
+		Notes:         note.NewService(p.DB, p.Now),
 	}
-	handler, err := httpapi.New(s, httpapi.Config{Log: p.Log, Verifier: p.Verifier, Cursors: page.NewCursors(p.Keys),
+	handler, err := httpapi.New(s, httpapi.Config{Log: p.Log, Verifier: p.Verifier, Cursors: page.NewCursors(p.Keys), Keys: p.Keys,
 		Metrics: p.Metrics, CORSOrigins: p.CORSOrigins, Now: p.Now, OnResponse: p.OnResponse})
 	if err != nil {
 		return nil, err

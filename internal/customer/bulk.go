@@ -16,6 +16,7 @@ import (
 type Item struct {
 	ID     ExternalID
 	Change Change
+	With   With // in the same transaction; only of a batch
 
 	// Repeats is an item whose id came before and which may only say the same again: one that would change something is
 	// ErrDiffers, since nobody knows which of the two is right.
@@ -34,18 +35,22 @@ var ErrDiffers = fault.New(fault.Invalid, "external_id_repeated",
 	"an earlier item has the same external id and says something else", "前面已有外部编号相同但内容不同的条目")
 
 // Batch puts every item by its external id. Items are independent: one that fails undoes only itself. A second item
-// on the same key fails with ErrTwice.
+// on the same key fails with ErrTwice. Items with more than the customer's own fields are written one by one.
 func (s *Service) Batch(ctx context.Context, call tenant.Call, items []Item) ([]Result, error) {
 	results := make([]Result, len(items))
 	seen := make(map[ExternalID]bool, len(items))
 	var first []Item
-	var at []int
+	var at, single []int
 	for i, item := range items {
 		if seen[item.ID] {
 			results[i].Err = ErrTwice
 			continue
 		}
 		seen[item.ID] = true
+		if item.With != nil {
+			single = append(single, i)
+			continue
+		}
 		first, at = append(first, item), append(at, i)
 	}
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
@@ -62,9 +67,23 @@ func (s *Service) Batch(ctx context.Context, call tenant.Call, items []Item) ([]
 				return err
 			}
 		}
-		return nil
+		return s.putEach(ctx, tx, call, items, single, results)
 	})
 	return results, err
+}
+
+// putEach puts items with what belongs to them, each in a savepoint of its own.
+func (s *Service) putEach(ctx context.Context, tx postgres.Tx, call tenant.Call, items []Item, which []int, results []Result) error {
+	slices.SortFunc(which, func(a, b int) int { return compare(items[a].ID, items[b].ID) })
+	for _, i := range which {
+		r := &results[i]
+		*r = Result{}
+		r.Customer, r.Outcome, r.Err = s.PutWith(postgres.Join(ctx, tx), call, items[i].ID, nil, false, items[i].Change, items[i].With)
+		if r.Err != nil && fault.Of(r.Err) == nil {
+			return r.Err
+		}
+	}
+	return nil
 }
 
 // Import is Batch for the rows of a file: in the caller's transaction and without events, since the import's own stands for all. Who is

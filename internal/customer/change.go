@@ -174,7 +174,7 @@ func trim(s *string) { *s = strings.TrimSpace(*s) }
 func tidyList(all []string) []string {
 	kept := make([]string, 0, len(all))
 	for _, s := range all {
-		if s = strings.TrimSpace(s); visible(s) && !slices.Contains(kept, s) {
+		if s = strings.TrimSpace(s); Visible(s) && !slices.Contains(kept, s) {
 			kept = append(kept, s)
 		}
 	}
@@ -190,7 +190,7 @@ const (
 // check is what a customer must fulfil beyond the contract's types and lengths. before is what is stored, and zero for
 // a new one: what was accepted once does not stand in the way of other changes.
 func (c *Customer) check(v *fault.Validator, before Customer, today tenant.Day) error {
-	v.Check(visible(c.Name), "/name", "required", fault.T("a customer needs a name that can be seen", "客户必须有可见的名称"))
+	v.Check(Visible(c.Name), "/name", "required", fault.T("a customer needs a name that can be seen", "客户必须有可见的名称"))
 	v.Check(len(c.Aliases) <= maxAliases, "/aliases", "too_many", fault.T("at most 20 other names", "别名最多 20 个"))
 	v.Check(len(c.Attributes) <= maxAttributes, "/attributes", "too_many", fault.T("at most 500 attributes", "自定义字段最多 500 个"))
 	v.Check(c.Source == (Source{}) || c.Source.Channel != "", "/source/channel", "required",
@@ -216,8 +216,8 @@ func (c *Customer) checkExternalIDs(v *fault.Validator) {
 	}
 }
 
-// visible reports whether a text shows anything at all: white space and marks of direction or width alone don't.
-func visible(s string) bool {
+// Visible reports whether a text shows anything at all: white space and marks of direction or width alone don't.
+func Visible(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) })
 }
 

@@ -29,7 +29,7 @@ func (c *Customer) normalise(v *fault.Validator, before Customer, lenient bool) 
 	for name, value := range fields {
 		switch {
 		case *value == *was[name]:
-		case *value == said[name] || said[name] == "": // or it follows from another field
+		case *value == said[name] || said[name] == "" || said[name] == *was[name]: // or it follows from another field
 			delete(c.Given, name)
 		default:
 			if c.Given == nil {

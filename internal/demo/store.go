@@ -95,7 +95,8 @@ const chunk = 10_000
 
 // Tables with a tenant's rows, each after those that refer to it: first those that hang on a customer, then the others.
 var (
-	ofCustomers = []string{"customer_tags", "tier_placements", "customer_metrics", "customer_stages", "external_ids", "transaction_keys",
+	ofCustomers = []string{"contact_points", "addresses", "contacts", "relations", "notes", "customer_tags", "tier_placements", "customer_metrics",
+		"customer_stages", "external_ids", "transaction_keys",
 		"transaction_return_items", "transaction_returns", "transaction_payments", "transaction_statuses", "transaction_items", "transactions"}
 	ofTenants = []string{"change_set_items", "events", "event_sequences", "idempotency_keys", "jobs", "import_chunks", "import_errors",
 		"import_row_counts", "imports", "tags", "tag_groups", "deleted_tags", "tiers", "tier_schemes", "exchange_rates", "product_relations", "products"}

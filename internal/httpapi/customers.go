@@ -28,11 +28,16 @@ func (h customers) CreateCustomer(ctx context.Context, req apigen.CreateCustomer
 	if err != nil {
 		return nil, err
 	}
-	c, err := h.Customers.Create(ctx, callOf(ctx), r)
+	p := parts{req.Body.ContactPoints, req.Body.Addresses, true}
+	c, err := h.Customers.CreateWith(ctx, callOf(ctx), r, h.write(ctx, p))
 	if err != nil {
 		return nil, err
 	}
-	return apigen.CreateCustomer201JSONResponse{Body: h.toAPI(ctx, c), Headers: apigen.CreateCustomer201ResponseHeaders{
+	body, err := h.pack(ctx, []customer.Customer{c}, nil, p.shown())
+	if err != nil {
+		return nil, err
+	}
+	return apigen.CreateCustomer201JSONResponse{Body: body[0], Headers: apigen.CreateCustomer201ResponseHeaders{
 		ETag: etag(c.Version), Location: customerLocation(c.ID)}}, nil
 }
 
@@ -76,11 +81,16 @@ func (h customers) PatchCustomer(ctx context.Context, req apigen.PatchCustomerRe
 	if err != nil {
 		return nil, err
 	}
-	c, err := h.Customers.Update(ctx, callOf(ctx), req.CustomerID, base, change)
+	p := parts{req.Body.ContactPoints, req.Body.Addresses, false}
+	c, err := h.Customers.UpdateWith(ctx, callOf(ctx), req.CustomerID, base, change, h.write(ctx, p))
 	if err != nil {
 		return nil, err
 	}
-	return apigen.PatchCustomer200JSONResponse{Body: h.toAPI(ctx, c), Headers: apigen.PatchCustomer200ResponseHeaders{ETag: etag(c.Version)}}, nil
+	body, err := h.pack(ctx, []customer.Customer{c}, nil, p.shown())
+	if err != nil {
+		return nil, err
+	}
+	return apigen.PatchCustomer200JSONResponse{Body: body[0], Headers: apigen.PatchCustomer200ResponseHeaders{ETag: etag(c.Version)}}, nil
 }
 
 func (h customers) PutCustomerByExternalID(ctx context.Context, req apigen.PutCustomerByExternalIDRequestObject) (apigen.PutCustomerByExternalIDResponseObject, error) {
@@ -92,16 +102,21 @@ func (h customers) PutCustomerByExternalID(ctx context.Context, req apigen.PutCu
 	if err != nil {
 		return nil, err
 	}
-	c, outcome, err := h.Customers.Put(ctx, callOf(ctx), customer.ExternalID{Source: req.Source, ID: req.ExternalID}, base,
-		or(req.Params.Undelete, false), change)
+	p := parts{req.Body.ContactPoints, req.Body.Addresses, false}
+	c, outcome, err := h.Customers.PutWith(ctx, callOf(ctx), customer.ExternalID{Source: req.Source, ID: req.ExternalID}, base,
+		or(req.Params.Undelete, false), change, h.write(ctx, p))
+	if err != nil {
+		return nil, err
+	}
+	body, err := h.pack(ctx, []customer.Customer{c}, nil, p.shown())
 	switch {
 	case err != nil:
 		return nil, err
 	case outcome == customer.Created:
-		return apigen.PutCustomerByExternalID201JSONResponse{Body: h.toAPI(ctx, c), Headers: apigen.PutCustomerByExternalID201ResponseHeaders{
+		return apigen.PutCustomerByExternalID201JSONResponse{Body: body[0], Headers: apigen.PutCustomerByExternalID201ResponseHeaders{
 			ETag: etag(c.Version), Location: customerLocation(c.ID)}}, nil
 	}
-	return apigen.PutCustomerByExternalID200JSONResponse{Body: h.toAPI(ctx, c),
+	return apigen.PutCustomerByExternalID200JSONResponse{Body: body[0],
 		Headers: apigen.PutCustomerByExternalID200ResponseHeaders{ETag: etag(c.Version)}}, nil
 }
 
@@ -163,7 +178,8 @@ func (h customers) BatchCustomers(ctx context.Context, req apigen.BatchCustomers
 			failed(i, err)
 			continue
 		}
-		items, at = append(items, customer.Item{ID: customer.ExternalID{Source: item.Source, ID: item.ExternalID}, Change: change}), append(at, i)
+		items, at = append(items, customer.Item{ID: customer.ExternalID{Source: item.Source, ID: item.ExternalID}, Change: change,
+			With: h.write(ctx, parts{item.Customer.ContactPoints, item.Customer.Addresses, false})}), append(at, i)
 	}
 	results, err := h.Customers.Batch(ctx, call, items)
 	if err != nil {

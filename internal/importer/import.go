@@ -148,11 +148,11 @@ type Creation struct {
 
 // The fields of each type, in the order in which a row's hash takes them.
 var fieldsOf = map[Type][]string{
-	Customers: {"external_id", "name", "aliases", "kind", "stage", "source_channel", "source_detail", "source_campaign", "owner",
+	Customers: slices.Concat([]string{"external_id", "name", "aliases", "kind", "stage", "source_channel", "source_detail", "source_campaign", "owner",
 		"departments", "country", "province", "city", "district", "industry", "industry_scheme", "industry_code", "person.gender",
 		"person.birthday", "person.income_band", "person.education", "person.occupation", "person.interests",
 		"company.registration_scheme", "company.registration_number", "company.legal_name", "company.business_scope",
-		"company.employees", "company.annual_revenue", "company.registered_on"},
+		"company.employees", "company.annual_revenue", "company.registered_on"}, pointFields, addressFields),
 	Transactions: {"customer_external_id", "occurred_at", "amount", "amount_minor", "currency", "external_id", "units", "status",
 		"channel", "payment_method", "store", "sku", "product_name", "quantity", "unit_price", "discount"},
 }

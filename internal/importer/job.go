@@ -112,7 +112,7 @@ func (s *Service) fail(ctx context.Context, run *jobs.Run, im Import, why *fault
 }
 
 func (s *Service) content(ctx context.Context, tenantID int32, im Import) io.Reader {
-	return &chunks{ctx: ctx, q: s.db, tenantID: tenantID, importID: im.ID, uploadID: im.upload}
+	return &chunks{ctx: ctx, q: s.db, keys: s.keys, tenantID: tenantID, importID: im.ID, uploadID: im.upload}
 }
 
 // batch is the rows of one transaction.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/kezi-io/kezi/internal/address"
 	"github.com/kezi-io/kezi/internal/birthday"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
@@ -18,6 +19,7 @@ import (
 type person struct {
 	identity
 	change customer.Change
+	parts
 }
 
 // most is how many characters a text or an item of a list may have, as the contract says.
@@ -33,8 +35,12 @@ func (p *parser) person(values [][]byte) person {
 	var about customer.PersonChange
 	var card customer.CompanyChange
 	var source customer.SourceChange
+	var draft address.Draft
 	for i, c := range p.file.columns {
 		v := values[i]
+		if p.part(&r.parts, &draft, c.field, v) {
+			continue
+		}
 		if len(v) == 0 {
 			if c.field == "external_id" {
 				p.refuse(c.field, valueMissing)
@@ -68,7 +74,7 @@ func (p *parser) person(values [][]byte) person {
 		case "owner":
 			change.Owner = p.patch(c.field, v)
 		case "country":
-			if len(v) != 2 || strings.Trim(string(v), "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			if !isCountry(v) {
 				p.refuse(c.field, badCountry)
 				continue
 			}
@@ -103,6 +109,7 @@ func (p *parser) person(values [][]byte) person {
 	if r.change.Source.Given {
 		r.change.Source.Value = &source
 	}
+	p.settle(&r, draft)
 	return r
 }
 

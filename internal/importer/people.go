@@ -34,6 +34,10 @@ func (b *batch) writePeople(ctx context.Context, tx postgres.Tx) (outcome, error
 	if err != nil {
 		return out, err
 	}
+	added, err := b.writeParts(ctx, tx, results, &out)
+	if err != nil {
+		return out, err
+	}
 	touched := map[uuid.UUID]bool{}
 	for i, r := range results {
 		line := b.people[i].line
@@ -43,7 +47,7 @@ func (b *batch) writePeople(ctx context.Context, tx postgres.Tx) (outcome, error
 			continue
 		case r.Outcome == customer.Created:
 			out.Created++
-		case r.Outcome == customer.Updated:
+		case r.Outcome == customer.Updated || added[i]:
 			out.Updated++
 		default:
 			out.Unchanged++

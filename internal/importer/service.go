@@ -6,10 +6,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/address"
+	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
@@ -24,11 +27,17 @@ type Service struct {
 	customers *customer.Service
 	now       func() time.Time
 	batch     int // rows
+
+	keys      *seal.Keys // of what was uploaded
+	points    contactpoint.Index
+	addresses address.Importer
 }
 
-// NewService works on db, writes customers through their own service, and does its jobs.
-func NewService(db *postgres.DB, work *jobs.Service, customers *customer.Service, now func() time.Time) *Service {
-	s := &Service{db: db, jobs: work, customers: customers, now: now, batch: batchRows}
+// NewService works on db, writes customers through their own service, and does its jobs; files and contact values are
+// sealed by keys.
+func NewService(db *postgres.DB, work *jobs.Service, customers *customer.Service, keys *seal.Keys, now func() time.Time) *Service {
+	s := &Service{db: db, jobs: work, customers: customers, now: now, batch: batchRows,
+		keys: keys, points: contactpoint.NewIndex(keys), addresses: address.NewImporter(keys)}
 	work.Handle(jobKind, s.run)
 	return s
 }

@@ -19,6 +19,39 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AreaType.
+const (
+	AreaTypeBusiness    AreaType = "business"
+	AreaTypeEducation   AreaType = "education"
+	AreaTypeIndustrial  AreaType = "industrial"
+	AreaTypeOther       AreaType = "other"
+	AreaTypeResidential AreaType = "residential"
+	AreaTypeRural       AreaType = "rural"
+	AreaTypeTourist     AreaType = "tourist"
+)
+
+// Valid indicates whether the value is a known member of the AreaType enum.
+func (e AreaType) Valid() bool {
+	switch e {
+	case AreaTypeBusiness:
+		return true
+	case AreaTypeEducation:
+		return true
+	case AreaTypeIndustrial:
+		return true
+	case AreaTypeOther:
+		return true
+	case AreaTypeResidential:
+		return true
+	case AreaTypeRural:
+		return true
+	case AreaTypeTourist:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BatchStatus.
 const (
 	BatchStatusCreated   BatchStatus = "created"
@@ -94,17 +127,206 @@ func (e CalibrationUnitsTime) Valid() bool {
 	}
 }
 
+// Defines values for ContactConsent.
+const (
+	ContactConsentDenied  ContactConsent = "denied"
+	ContactConsentGranted ContactConsent = "granted"
+	ContactConsentUnknown ContactConsent = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the ContactConsent enum.
+func (e ContactConsent) Valid() bool {
+	switch e {
+	case ContactConsentDenied:
+		return true
+	case ContactConsentGranted:
+		return true
+	case ContactConsentUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactGender.
+const (
+	ContactGenderFemale ContactGender = "female"
+	ContactGenderMale   ContactGender = "male"
+	ContactGenderOther  ContactGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactGender enum.
+func (e ContactGender) Valid() bool {
+	switch e {
+	case ContactGenderFemale:
+		return true
+	case ContactGenderMale:
+		return true
+	case ContactGenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchDecisionRole.
+const (
+	ContactPatchDecisionRoleChampion      ContactPatchDecisionRole = "champion"
+	ContactPatchDecisionRoleDecisionMaker ContactPatchDecisionRole = "decision_maker"
+	ContactPatchDecisionRoleFinance       ContactPatchDecisionRole = "finance"
+	ContactPatchDecisionRoleGatekeeper    ContactPatchDecisionRole = "gatekeeper"
+	ContactPatchDecisionRoleInfluencer    ContactPatchDecisionRole = "influencer"
+	ContactPatchDecisionRoleOther         ContactPatchDecisionRole = "other"
+	ContactPatchDecisionRolePurchaser     ContactPatchDecisionRole = "purchaser"
+	ContactPatchDecisionRoleTechnical     ContactPatchDecisionRole = "technical"
+	ContactPatchDecisionRoleUser          ContactPatchDecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchDecisionRole enum.
+func (e ContactPatchDecisionRole) Valid() bool {
+	switch e {
+	case ContactPatchDecisionRoleChampion:
+		return true
+	case ContactPatchDecisionRoleDecisionMaker:
+		return true
+	case ContactPatchDecisionRoleFinance:
+		return true
+	case ContactPatchDecisionRoleGatekeeper:
+		return true
+	case ContactPatchDecisionRoleInfluencer:
+		return true
+	case ContactPatchDecisionRoleOther:
+		return true
+	case ContactPatchDecisionRolePurchaser:
+		return true
+	case ContactPatchDecisionRoleTechnical:
+		return true
+	case ContactPatchDecisionRoleUser:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchGender.
+const (
+	ContactPatchGenderFemale ContactPatchGender = "female"
+	ContactPatchGenderMale   ContactPatchGender = "male"
+	ContactPatchGenderOther  ContactPatchGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchGender enum.
+func (e ContactPatchGender) Valid() bool {
+	switch e {
+	case ContactPatchGenderFemale:
+		return true
+	case ContactPatchGenderMale:
+		return true
+	case ContactPatchGenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPointNumberType.
+const (
+	ContactPointNumberTypeCompany          ContactPointNumberType = "company"
+	ContactPointNumberTypeLandline         ContactPointNumberType = "landline"
+	ContactPointNumberTypeLandlineOrMobile ContactPointNumberType = "landline_or_mobile"
+	ContactPointNumberTypeMobile           ContactPointNumberType = "mobile"
+	ContactPointNumberTypeOther            ContactPointNumberType = "other"
+	ContactPointNumberTypePager            ContactPointNumberType = "pager"
+	ContactPointNumberTypePersonal         ContactPointNumberType = "personal"
+	ContactPointNumberTypePremiumRate      ContactPointNumberType = "premium_rate"
+	ContactPointNumberTypeSharedCost       ContactPointNumberType = "shared_cost"
+	ContactPointNumberTypeTollFree         ContactPointNumberType = "toll_free"
+	ContactPointNumberTypeVoicemail        ContactPointNumberType = "voicemail"
+	ContactPointNumberTypeVoip             ContactPointNumberType = "voip"
+)
+
+// Valid indicates whether the value is a known member of the ContactPointNumberType enum.
+func (e ContactPointNumberType) Valid() bool {
+	switch e {
+	case ContactPointNumberTypeCompany:
+		return true
+	case ContactPointNumberTypeLandline:
+		return true
+	case ContactPointNumberTypeLandlineOrMobile:
+		return true
+	case ContactPointNumberTypeMobile:
+		return true
+	case ContactPointNumberTypeOther:
+		return true
+	case ContactPointNumberTypePager:
+		return true
+	case ContactPointNumberTypePersonal:
+		return true
+	case ContactPointNumberTypePremiumRate:
+		return true
+	case ContactPointNumberTypeSharedCost:
+		return true
+	case ContactPointNumberTypeTollFree:
+		return true
+	case ContactPointNumberTypeVoicemail:
+		return true
+	case ContactPointNumberTypeVoip:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPointKind.
+const (
+	ContactPointKindEmail  ContactPointKind = "email"
+	ContactPointKindFax    ContactPointKind = "fax"
+	ContactPointKindPhone  ContactPointKind = "phone"
+	ContactPointKindQq     ContactPointKind = "qq"
+	ContactPointKindSocial ContactPointKind = "social"
+	ContactPointKindWechat ContactPointKind = "wechat"
+	ContactPointKindWeibo  ContactPointKind = "weibo"
+)
+
+// Valid indicates whether the value is a known member of the ContactPointKind enum.
+func (e ContactPointKind) Valid() bool {
+	switch e {
+	case ContactPointKindEmail:
+		return true
+	case ContactPointKindFax:
+		return true
+	case ContactPointKindPhone:
+		return true
+	case ContactPointKindQq:
+		return true
+	case ContactPointKindSocial:
+		return true
+	case ContactPointKindWechat:
+		return true
+	case ContactPointKindWeibo:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerExpansion.
 const (
-	CustomerExpansionMetrics CustomerExpansion = "metrics"
-	CustomerExpansionScores  CustomerExpansion = "scores"
-	CustomerExpansionTags    CustomerExpansion = "tags"
-	CustomerExpansionTiers   CustomerExpansion = "tiers"
+	CustomerExpansionAddresses     CustomerExpansion = "addresses"
+	CustomerExpansionContactPoints CustomerExpansion = "contact_points"
+	CustomerExpansionMetrics       CustomerExpansion = "metrics"
+	CustomerExpansionScores        CustomerExpansion = "scores"
+	CustomerExpansionTags          CustomerExpansion = "tags"
+	CustomerExpansionTiers         CustomerExpansion = "tiers"
 )
 
 // Valid indicates whether the value is a known member of the CustomerExpansion enum.
 func (e CustomerExpansion) Valid() bool {
 	switch e {
+	case CustomerExpansionAddresses:
+		return true
+	case CustomerExpansionContactPoints:
+		return true
 	case CustomerExpansionMetrics:
 		return true
 	case CustomerExpansionScores:
@@ -268,6 +490,45 @@ func (e CustomerTagSource) Valid() bool {
 	case CustomerTagSourceBulk:
 		return true
 	case CustomerTagSourceManual:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DecisionRole.
+const (
+	DecisionRoleChampion      DecisionRole = "champion"
+	DecisionRoleDecisionMaker DecisionRole = "decision_maker"
+	DecisionRoleFinance       DecisionRole = "finance"
+	DecisionRoleGatekeeper    DecisionRole = "gatekeeper"
+	DecisionRoleInfluencer    DecisionRole = "influencer"
+	DecisionRoleOther         DecisionRole = "other"
+	DecisionRolePurchaser     DecisionRole = "purchaser"
+	DecisionRoleTechnical     DecisionRole = "technical"
+	DecisionRoleUser          DecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the DecisionRole enum.
+func (e DecisionRole) Valid() bool {
+	switch e {
+	case DecisionRoleChampion:
+		return true
+	case DecisionRoleDecisionMaker:
+		return true
+	case DecisionRoleFinance:
+		return true
+	case DecisionRoleGatekeeper:
+		return true
+	case DecisionRoleInfluencer:
+		return true
+	case DecisionRoleOther:
+		return true
+	case DecisionRolePurchaser:
+		return true
+	case DecisionRoleTechnical:
+		return true
+	case DecisionRoleUser:
 		return true
 	default:
 		return false
@@ -619,6 +880,33 @@ func (e JobStatus) Valid() bool {
 	}
 }
 
+// Defines values for NoteKind.
+const (
+	NoteKindGeneral        NoteKind = "general"
+	NoteKindHistory        NoteKind = "history"
+	NoteKindProspect       NoteKind = "prospect"
+	NoteKindSolution       NoteKind = "solution"
+	NoteKindSpecialRequest NoteKind = "special_request"
+)
+
+// Valid indicates whether the value is a known member of the NoteKind enum.
+func (e NoteKind) Valid() bool {
+	switch e {
+	case NoteKindGeneral:
+		return true
+	case NoteKindHistory:
+		return true
+	case NoteKindProspect:
+		return true
+	case NoteKindSolution:
+		return true
+	case NoteKindSpecialRequest:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PaymentMethod.
 const (
 	PaymentMethodAlipay       PaymentMethod = "alipay"
@@ -727,6 +1015,51 @@ func (e RelationDirection) Valid() bool {
 	case RelationDirectionIncoming:
 		return true
 	case RelationDirectionOutgoing:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RelationType.
+const (
+	RelationTypeBuyer      RelationType = "buyer"
+	RelationTypeEmployee   RelationType = "employee"
+	RelationTypeEmployer   RelationType = "employer"
+	RelationTypeHousehold  RelationType = "household"
+	RelationTypeParent     RelationType = "parent"
+	RelationTypePartner    RelationType = "partner"
+	RelationTypeReferred   RelationType = "referred"
+	RelationTypeReferrer   RelationType = "referrer"
+	RelationTypeRelated    RelationType = "related"
+	RelationTypeSubsidiary RelationType = "subsidiary"
+	RelationTypeSupplier   RelationType = "supplier"
+)
+
+// Valid indicates whether the value is a known member of the RelationType enum.
+func (e RelationType) Valid() bool {
+	switch e {
+	case RelationTypeBuyer:
+		return true
+	case RelationTypeEmployee:
+		return true
+	case RelationTypeEmployer:
+		return true
+	case RelationTypeHousehold:
+		return true
+	case RelationTypeParent:
+		return true
+	case RelationTypePartner:
+		return true
+	case RelationTypeReferred:
+		return true
+	case RelationTypeReferrer:
+		return true
+	case RelationTypeRelated:
+		return true
+	case RelationTypeSubsidiary:
+		return true
+	case RelationTypeSupplier:
 		return true
 	default:
 		return false
@@ -1132,6 +1465,92 @@ func (e ListTransactionsParamsSort) Valid() bool {
 	}
 }
 
+// Address Example: {"area_type":"residential","city":"南京","country":"CN","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","district":"玄武","id":"01890a5d-ac96-774b-bcce-b302099c9001","label":"家","postal_code":"210018","primary":true,"province":"江苏","street":"示范路 1 号","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Address struct {
+	// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+	AreaType *AreaType `json:"area_type,omitempty"`
+
+	// City Standard short name.
+	City *string `json:"city,omitempty"`
+
+	// Country ISO 3166-1 alpha-2 code.
+	Country    string             `json:"country"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	District   *string            `json:"district,omitempty"`
+
+	// Given What was written for names that are stored in their standard form.
+	Given *GivenPlace        `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+	Label *string            `json:"label,omitempty"`
+
+	// Masked True where the street is masked.
+	Masked     *bool   `json:"masked,omitempty"`
+	PostalCode *string `json:"postal_code,omitempty"`
+
+	// Primary The one to use; at most one of a customer.
+	Primary bool `json:"primary"`
+
+	// Province Standard short name.
+	Province *string `json:"province,omitempty"`
+
+	// Recipient Who receives what is sent there.
+	Recipient *string `json:"recipient,omitempty"`
+
+	// Street Street, number, building, room; masked without the scope `pii:read`.
+	Street    *string   `json:"street,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// AddressCreate defines model for AddressCreate.
+type AddressCreate struct {
+	// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+	AreaType   *AreaType `json:"area_type,omitempty"`
+	City       *string   `json:"city,omitempty"`
+	Country    *string   `json:"country,omitempty"`
+	District   *string   `json:"district,omitempty"`
+	Label      *string   `json:"label,omitempty"`
+	PostalCode *string   `json:"postal_code,omitempty"`
+	Primary    *bool     `json:"primary,omitempty"`
+	Province   *string   `json:"province,omitempty"`
+	Recipient  *string   `json:"recipient,omitempty"`
+	Street     *string   `json:"street,omitempty"`
+}
+
+// AddressPage defines model for AddressPage.
+type AddressPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Address `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// AddressPatch defines model for AddressPatch.
+type AddressPatch struct {
+	AreaType   nullable.Nullable[AreaType] `json:"area_type,omitempty"`
+	City       nullable.Nullable[string]   `json:"city,omitempty"`
+	Country    *string                     `json:"country,omitempty"`
+	District   nullable.Nullable[string]   `json:"district,omitempty"`
+	Label      nullable.Nullable[string]   `json:"label,omitempty"`
+	PostalCode nullable.Nullable[string]   `json:"postal_code,omitempty"`
+	Primary    *bool                       `json:"primary,omitempty"`
+	Province   nullable.Nullable[string]   `json:"province,omitempty"`
+	Recipient  nullable.Nullable[string]   `json:"recipient,omitempty"`
+	Street     nullable.Nullable[string]   `json:"street,omitempty"`
+}
+
+// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+type AreaType string
+
 // Attributes The tenant's own fields by their keys.
 type Attributes map[string]interface{}
 
@@ -1273,8 +1692,230 @@ type CompanyPatch struct {
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 type Condition = json.RawMessage
 
+// Contact Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","decision_role":"decision_maker","department":"采购部","gender":"female","id":"01890a5d-ac96-774b-bcce-b30209a18001","name":"周敏","primary":true,"title":"采购总监","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Contact struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole      `json:"decision_role,omitempty"`
+	Department   *string            `json:"department,omitempty"`
+	Gender       *ContactGender     `json:"gender,omitempty"`
+	ID           openapi_types.UUID `json:"id"`
+	Name         string             `json:"name"`
+
+	// PersonID The same human as a customer.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+
+	// Primary The one to ask first; at most one of a customer.
+	Primary   bool      `json:"primary"`
+	Remark    *string   `json:"remark,omitempty"`
+	Title     *string   `json:"title,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// ContactConsent Whether the customer agreed to hear of offers this way.
+type ContactConsent string
+
+// ContactCreate defines model for ContactCreate.
+type ContactCreate struct {
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole  `json:"decision_role,omitempty"`
+	Department   *string        `json:"department,omitempty"`
+	Gender       *ContactGender `json:"gender,omitempty"`
+	Name         string         `json:"name"`
+
+	// PersonID A customer of kind person.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+	Primary  *bool               `json:"primary,omitempty"`
+
+	// Remark Left out of the event feed.
+	Remark *string `json:"remark,omitempty"`
+	Title  *string `json:"title,omitempty"`
+}
+
+// ContactGender defines model for ContactGender.
+type ContactGender string
+
+// ContactPage defines model for ContactPage.
+type ContactPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Contact `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPatch defines model for ContactPatch.
+type ContactPatch struct {
+	DecisionRole nullable.Nullable[ContactPatchDecisionRole] `json:"decision_role,omitempty"`
+	Department   nullable.Nullable[string]                   `json:"department,omitempty"`
+	Gender       nullable.Nullable[ContactPatchGender]       `json:"gender,omitempty"`
+	Name         *string                                     `json:"name,omitempty"`
+	PersonID     nullable.Nullable[openapi_types.UUID]       `json:"person_id,omitempty"`
+	Primary      *bool                                       `json:"primary,omitempty"`
+	Remark       nullable.Nullable[string]                   `json:"remark,omitempty"`
+	Title        nullable.Nullable[string]                   `json:"title,omitempty"`
+}
+
+// ContactPatchDecisionRole defines model for ContactPatch.DecisionRole.
+type ContactPatchDecisionRole string
+
+// ContactPatchGender defines model for ContactPatch.Gender.
+type ContactPatchGender string
+
+// ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
+type ContactPoint struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent ContactConsent `json:"consent"`
+
+	// ContactID The contact of the customer that it belongs to, and goes with.
+	ContactID  *openapi_types.UUID `json:"contact_id,omitempty"`
+	CreatedAt  time.Time           `json:"created_at"`
+	CustomerID openapi_types.UUID  `json:"customer_id"`
+
+	// Given As it was written, where that differs; absent without `pii:read`.
+	Given *string            `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind ContactPointKind `json:"kind"`
+
+	// Label Home, work, assistant: what a reader should know.
+	Label *string `json:"label,omitempty"`
+
+	// Masked True where the value is masked.
+	Masked *bool `json:"masked,omitempty"`
+
+	// NumberType What sort of phone number it is.
+	NumberType *ContactPointNumberType `json:"number_type,omitempty"`
+
+	// Platform Of a social account.
+	Platform *string `json:"platform,omitempty"`
+
+	// Primary The one to use; at most one per kind of the customer, and of each contact.
+	Primary bool `json:"primary"`
+
+	// Source Where it is from.
+	Source    *string   `json:"source,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Valid False once messages came back or the number is dead.
+	Valid bool `json:"valid"`
+
+	// Value In normal form; masked without the scope `pii:read`.
+	Value string `json:"value"`
+
+	// VerifiedAt When it was last proved to be the customer's.
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+	Version    int64      `json:"version"`
+}
+
+// ContactPointNumberType What sort of phone number it is.
+type ContactPointNumberType string
+
+// ContactPointCreate defines model for ContactPointCreate.
+type ContactPointCreate struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent *ContactConsent `json:"consent,omitempty"`
+
+	// ContactID The contact of the company that it belongs to.
+	ContactID *openapi_types.UUID `json:"contact_id,omitempty"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind  ContactPointKind `json:"kind"`
+	Label *string          `json:"label,omitempty"`
+
+	// Platform For kind social: douyin, xiaohongshu, linkedin, whatsapp and so on.
+	Platform   *string    `json:"platform,omitempty"`
+	Primary    *bool      `json:"primary,omitempty"`
+	Source     *string    `json:"source,omitempty"`
+	Valid      *bool      `json:"valid,omitempty"`
+	Value      string     `json:"value"`
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+}
+
+// ContactPointKind What the value is; `social` names its `platform`.
+type ContactPointKind string
+
+// ContactPointLookup defines model for ContactPointLookup.
+type ContactPointLookup struct {
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind     *ContactPointKind `json:"kind,omitempty"`
+	Limit    *int              `json:"limit,omitempty"`
+	Platform *string           `json:"platform,omitempty"`
+	Value    string            `json:"value"`
+}
+
+// ContactPointMatch defines model for ContactPointMatch.
+type ContactPointMatch struct {
+	// ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
+	ContactPoint ContactPoint `json:"contact_point"`
+
+	// Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
+	Customer Customer `json:"customer"`
+}
+
+// ContactPointMatchPage defines model for ContactPointMatchPage.
+type ContactPointMatchPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool                `json:"has_more"`
+	Items   []ContactPointMatch `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPointPage defines model for ContactPointPage.
+type ContactPointPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool           `json:"has_more"`
+	Items   []ContactPoint `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPointPatch defines model for ContactPointPatch.
+type ContactPointPatch struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent    *ContactConsent                       `json:"consent,omitempty"`
+	ContactID  nullable.Nullable[openapi_types.UUID] `json:"contact_id,omitempty"`
+	Label      nullable.Nullable[string]             `json:"label,omitempty"`
+	Primary    *bool                                 `json:"primary,omitempty"`
+	Source     nullable.Nullable[string]             `json:"source,omitempty"`
+	Valid      *bool                                 `json:"valid,omitempty"`
+	Value      *string                               `json:"value,omitempty"`
+	VerifiedAt nullable.Nullable[time.Time]          `json:"verified_at,omitempty"`
+}
+
 // Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Customer struct {
+	// Addresses The first 100; streets masked without the scope `pii:read`.
+	Addresses *[]Address `json:"addresses,omitempty"`
+
 	// Aliases Other names, such as old ones; searches find them.
 	Aliases *[]string `json:"aliases,omitempty"`
 
@@ -1288,6 +1929,9 @@ type Customer struct {
 	//
 	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
 	Company *CompanyDetails `json:"company,omitempty"`
+
+	// ContactPoints The first 100; masked without the scope `pii:read`.
+	ContactPoints *[]ContactPoint `json:"contact_points,omitempty"`
 
 	// Country ISO 3166-1 alpha-2 code.
 	Country   *string    `json:"country,omitempty"`
@@ -1398,7 +2042,9 @@ type CustomerBatchResult struct {
 
 // CustomerCreate defines model for CustomerCreate.
 type CustomerCreate struct {
-	Aliases *[]string `json:"aliases,omitempty"`
+	// Addresses Added with the customer; all or nothing.
+	Addresses *[]AddressCreate `json:"addresses,omitempty"`
+	Aliases   *[]string        `json:"aliases,omitempty"`
 
 	// Attributes Your own fields by their keys; merged key by key, and null removes one.
 	//
@@ -1409,13 +2055,16 @@ type CustomerCreate struct {
 	// Company Merged member by member; null clears one.
 	//
 	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
-	Company      *CompanyPatch       `json:"company,omitempty"`
-	Country      *string             `json:"country,omitempty"`
-	Departments  *[]string           `json:"departments,omitempty"`
-	District     *string             `json:"district,omitempty"`
-	ExternalIds  *[]ExternalIdentity `json:"external_ids,omitempty"`
-	Industry     *string             `json:"industry,omitempty"`
-	IndustryCode *string             `json:"industry_code,omitempty"`
+	Company *CompanyPatch `json:"company,omitempty"`
+
+	// ContactPoints Added with the customer; all or nothing.
+	ContactPoints *[]ContactPointCreate `json:"contact_points,omitempty"`
+	Country       *string               `json:"country,omitempty"`
+	Departments   *[]string             `json:"departments,omitempty"`
+	District      *string               `json:"district,omitempty"`
+	ExternalIds   *[]ExternalIdentity   `json:"external_ids,omitempty"`
+	Industry      *string               `json:"industry,omitempty"`
+	IndustryCode  *string               `json:"industry_code,omitempty"`
 
 	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
 	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
@@ -1467,14 +2116,20 @@ type CustomerPatch struct {
 	// AddAliases Adds other names to those there are, such as the old name in the call that changes it.
 	AddAliases *[]string `json:"add_aliases,omitempty"`
 
+	// Addresses Added likewise.
+	Addresses *[]AddressCreate `json:"addresses,omitempty"`
+
 	// Aliases Replaces all other names.
-	Aliases     nullable.Nullable[[]string]           `json:"aliases,omitempty"`
-	Attributes  nullable.Nullable[CustomerAttributes] `json:"attributes,omitempty"`
-	City        nullable.Nullable[string]             `json:"city,omitempty"`
-	Company     nullable.Nullable[CompanyPatch]       `json:"company,omitempty"`
-	Country     nullable.Nullable[string]             `json:"country,omitempty"`
-	Departments nullable.Nullable[[]string]           `json:"departments,omitempty"`
-	District    nullable.Nullable[string]             `json:"district,omitempty"`
+	Aliases    nullable.Nullable[[]string]           `json:"aliases,omitempty"`
+	Attributes nullable.Nullable[CustomerAttributes] `json:"attributes,omitempty"`
+	City       nullable.Nullable[string]             `json:"city,omitempty"`
+	Company    nullable.Nullable[CompanyPatch]       `json:"company,omitempty"`
+
+	// ContactPoints Those that the customer has not yet are added; none is changed or removed, for each is a resource of its own.
+	ContactPoints *[]ContactPointCreate       `json:"contact_points,omitempty"`
+	Country       nullable.Nullable[string]   `json:"country,omitempty"`
+	Departments   nullable.Nullable[[]string] `json:"departments,omitempty"`
+	District      nullable.Nullable[string]   `json:"district,omitempty"`
 
 	// Industry A label; taken from the code where none is sent.
 	Industry nullable.Nullable[string] `json:"industry,omitempty"`
@@ -1581,6 +2236,9 @@ type CustomerTagPut struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Reason    *string    `json:"reason,omitempty"`
 }
+
+// DecisionRole The part that a contact has in what the customer decides.
+type DecisionRole string
 
 // Delivery defines model for Delivery.
 type Delivery struct {
@@ -1839,6 +2497,13 @@ type FilterSource struct {
 // Gender `unknown` was asked and not told; leave the member away for who was never asked.
 type Gender string
 
+// GivenPlace What was written for names that are stored in their standard form.
+type GivenPlace struct {
+	City     *string `json:"city,omitempty"`
+	District *string `json:"district,omitempty"`
+	Province *string `json:"province,omitempty"`
+}
+
 // Health defines model for Health.
 type Health struct {
 	// Checks Each part, `ok` or what is wrong with it.
@@ -1848,6 +2513,29 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Hierarchy Example: {"items":[{"depth":0,"id":"01890a5d-ac96-774b-bcce-b302099a8002","kind":"company","name":"杭州西湖茶叶有限公司"},{"depth":1,"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司","parent_id":"01890a5d-ac96-774b-bcce-b302099a8002"}],"path":["01890a5d-ac96-774b-bcce-b302099a8002"],"truncated":false}
+type Hierarchy struct {
+	Items []HierarchyNode `json:"items"`
+
+	// Path From the top to the company asked for.
+	Path []openapi_types.UUID `json:"path"`
+
+	// Truncated Whether there are more than the 1000 shown.
+	Truncated bool `json:"truncated"`
+}
+
+// HierarchyNode defines model for HierarchyNode.
+type HierarchyNode struct {
+	// Depth 0 at the top.
+	Depth int                `json:"depth"`
+	ID    openapi_types.UUID `json:"id"`
+	Kind  CustomerKind       `json:"kind"`
+	Name  string             `json:"name"`
+
+	// ParentID Absent at the top.
+	ParentID *openapi_types.UUID `json:"parent_id,omitempty"`
+}
 
 // Import Example: {"bytes":1024,"change_set":"01890a5d-ac96-774b-bcce-b302099aa001","created":19,"created_at":"2026-02-14T02:00:00Z","currency":"CNY","customers_created":7,"encoding":"utf-8","failed":1,"format":"csv","id":"01890a5d-ac96-774b-bcce-b302099ac101","mapping":{"amount_minor":"amount_cents","customer_external_id":"customer_id","occurred_at":"date"},"rows":20,"source":"shop","status":"succeeded","type":"transactions","unchanged":0,"updated":0,"updated_at":"2026-02-14T02:00:01Z","version":4}
 type Import struct {
@@ -2123,6 +2811,62 @@ type Money struct {
 	//
 	// Example: CNY
 	Currency string `json:"currency"`
+}
+
+// Note Example: {"author":"demo-writer","body":"送货前请先发短信，不要打电话","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a1a001","kind":"special_request","pinned":true,"updated_at":"2026-01-01T00:00:00Z","version":1}
+type Note struct {
+	// Author Who wrote it first.
+	Author string `json:"author"`
+
+	// Body Plain text; lines end in \n.
+	Body       string             `json:"body"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	ID         openapi_types.UUID `json:"id"`
+	Kind       NoteKind           `json:"kind"`
+
+	// OccurredOn The day that it tells of.
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+
+	// Pinned Pinned notes come first.
+	Pinned    bool      `json:"pinned"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// NoteCreate defines model for NoteCreate.
+type NoteCreate struct {
+	Body       string              `json:"body"`
+	Kind       *NoteKind           `json:"kind,omitempty"`
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+	Pinned     *bool               `json:"pinned,omitempty"`
+}
+
+// NoteKind defines model for NoteKind.
+type NoteKind string
+
+// NotePage defines model for NotePage.
+type NotePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool   `json:"has_more"`
+	Items   []Note `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// NotePatch defines model for NotePatch.
+type NotePatch struct {
+	Body       *string                               `json:"body,omitempty"`
+	Kind       *NoteKind                             `json:"kind,omitempty"`
+	OccurredOn nullable.Nullable[openapi_types.Date] `json:"occurred_on,omitempty"`
+	Pinned     *bool                                 `json:"pinned,omitempty"`
 }
 
 // Page defines model for Page.
@@ -2443,8 +3187,68 @@ type RFMWeights struct {
 	R float64 `json:"r"`
 }
 
+// RelatedCustomer defines model for RelatedCustomer.
+type RelatedCustomer struct {
+	ID   openapi_types.UUID `json:"id"`
+	Kind CustomerKind       `json:"kind"`
+	Name string             `json:"name"`
+}
+
+// Relation Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","id":"01890a5d-ac96-774b-bcce-b30209a19001","other":{"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司"},"since":"2019-07-01","type":"subsidiary","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Relation struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// ID The same from both ends.
+	ID    openapi_types.UUID  `json:"id"`
+	Note  *string             `json:"note,omitempty"`
+	Other RelatedCustomer     `json:"other"`
+	Since *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type      RelationType `json:"type"`
+	UpdatedAt time.Time    `json:"updated_at"`
+	Version   int64        `json:"version"`
+}
+
+// RelationCreate defines model for RelationCreate.
+type RelationCreate struct {
+	// Note Left out of the event feed.
+	Note            *string             `json:"note,omitempty"`
+	OtherCustomerID openapi_types.UUID  `json:"other_customer_id"`
+	Since           *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type RelationType `json:"type"`
+}
+
 // RelationDirection Whose relation it is: of the product asked about, or of the other to it.
 type RelationDirection string
+
+// RelationPage defines model for RelationPage.
+type RelationPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool       `json:"has_more"`
+	Items   []Relation `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// RelationPatch defines model for RelationPatch.
+type RelationPatch struct {
+	Note  nullable.Nullable[string]             `json:"note,omitempty"`
+	Since nullable.Nullable[openapi_types.Date] `json:"since,omitempty"`
+}
+
+// RelationType What the other customer is to this one.
+type RelationType string
 
 // Return Example: {"actor":"demo-writer","amount":{"amount":"64.95","currency":"CNY"},"base_amount":{"amount":"64.95","currency":"CNY"},"created_at":"2026-02-20T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a0b001","items":[{"amount":{"amount":"64.95","currency":"CNY"},"line":1,"quantity":1}],"reason":"包装破损","returned_on":"2026-02-20","transaction_id":"01890a5d-ac96-774b-bcce-b302099a9001"}
 type Return struct {
@@ -2940,7 +3744,7 @@ type TagPatch struct {
 	Name        *string                               `json:"name,omitempty"`
 }
 
-// Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
+// Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","region":"CN","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Tenant struct {
 	CreatedAt time.Time `json:"created_at"`
 
@@ -2949,6 +3753,9 @@ type Tenant struct {
 
 	// Name Unique; the token's `tenant` claim.
 	Name string `json:"name"`
+
+	// Region Country (ISO 3166-1 alpha-2) of phone numbers and addresses that name none.
+	Region string `json:"region"`
 
 	// TimeZone IANA zone in which days, months and hours are counted.
 	TimeZone string `json:"time_zone"`
@@ -2965,6 +3772,7 @@ type TenantCreate struct {
 
 	// Name Lower-case letters, digits, - and _.
 	Name     string  `json:"name"`
+	Region   *string `json:"region,omitempty"`
 	TimeZone string  `json:"time_zone"`
 	Title    *string `json:"title,omitempty"`
 }
@@ -2988,6 +3796,7 @@ type TenantPage struct {
 // TenantPatch defines model for TenantPatch.
 type TenantPatch struct {
 	Currency *string `json:"currency,omitempty"`
+	Region   *string `json:"region,omitempty"`
 	TimeZone *string `json:"time_zone,omitempty"`
 	Title    *string `json:"title,omitempty"`
 }
@@ -3360,11 +4169,23 @@ type ValueFit struct {
 	Parameters map[string]float64 `json:"parameters"`
 }
 
+// AddressID defines model for AddressId.
+type AddressID = openapi_types.UUID
+
 // AmountAtLeast defines model for AmountAtLeast.
 type AmountAtLeast = string
 
 // AmountAtMost defines model for AmountAtMost.
 type AmountAtMost = string
+
+// ContactCustomerID defines model for ContactCustomerId.
+type ContactCustomerID = openapi_types.UUID
+
+// ContactID defines model for ContactId.
+type ContactID = openapi_types.UUID
+
+// ContactPointID defines model for ContactPointId.
+type ContactPointID = openapi_types.UUID
 
 // Cursor defines model for Cursor.
 type Cursor = string
@@ -3387,6 +4208,9 @@ type CustomerSort = string
 // ExternalID defines model for ExternalId.
 type ExternalID = string
 
+// GroupCustomerID defines model for GroupCustomerId.
+type GroupCustomerID = openapi_types.UUID
+
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
 
@@ -3408,6 +4232,9 @@ type Limit = int
 // ModelKey defines model for ModelKey.
 type ModelKey = string
 
+// NoteID defines model for NoteId.
+type NoteID = openapi_types.UUID
+
 // PaymentID defines model for PaymentId.
 type PaymentID = openapi_types.UUID
 
@@ -3416,6 +4243,9 @@ type PaymentMethods = []PaymentMethod
 
 // ProductID defines model for ProductId.
 type ProductID = openapi_types.UUID
+
+// RelationID defines model for RelationId.
+type RelationID = openapi_types.UUID
 
 // ReturnID defines model for ReturnId.
 type ReturnID = openapi_types.UUID
@@ -3624,6 +4454,150 @@ type PatchCustomerParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListAddressesParams defines parameters for ListAddresses.
+type ListAddressesParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AreaType Only in areas of this type.
+	AreaType *AreaType `form:"area_type,omitempty" json:"area_type,omitempty"`
+}
+
+// CreateAddressParams defines parameters for CreateAddress.
+type CreateAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteAddressParams defines parameters for DeleteAddress.
+type DeleteAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetAddressParams defines parameters for GetAddress.
+type GetAddressParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchAddressParams defines parameters for PatchAddress.
+type PatchAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListContactPointsParams defines parameters for ListContactPoints.
+type ListContactPointsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Kind Only of this kind.
+	Kind *ContactPointKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// ContactID Only those of this contact of a company.
+	ContactID *openapi_types.UUID `form:"contact_id,omitempty" json:"contact_id,omitempty"`
+}
+
+// CreateContactPointParams defines parameters for CreateContactPoint.
+type CreateContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteContactPointParams defines parameters for DeleteContactPoint.
+type DeleteContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetContactPointParams defines parameters for GetContactPoint.
+type GetContactPointParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchContactPointParams defines parameters for PatchContactPoint.
+type PatchContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListContactsParams defines parameters for ListContacts.
+type ListContactsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateContactParams defines parameters for CreateContact.
+type CreateContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteContactParams defines parameters for DeleteContact.
+type DeleteContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetContactParams defines parameters for GetContact.
+type GetContactParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchContactParams defines parameters for PatchContact.
+type PatchContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // DeleteCustomerExternalIDParams defines parameters for DeleteCustomerExternalID.
 type DeleteCustomerExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
@@ -3636,6 +4610,54 @@ type PutCustomerExternalIDParams struct {
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
 
+// ListNotesParams defines parameters for ListNotes.
+type ListNotesParams struct {
+	// Kind Only notes of these kinds.
+	Kind *[]NoteKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateNoteParams defines parameters for CreateNote.
+type CreateNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteNoteParams defines parameters for DeleteNote.
+type DeleteNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetNoteParams defines parameters for GetNote.
+type GetNoteParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchNoteParams defines parameters for PatchNote.
+type PatchNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListCustomerPaymentsParams defines parameters for ListCustomerPayments.
 type ListCustomerPaymentsParams struct {
 	// Limit Items per page.
@@ -3646,6 +4668,54 @@ type ListCustomerPaymentsParams struct {
 
 	// Status Only these.
 	Status *[]PaymentStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
+// ListRelationsParams defines parameters for ListRelations.
+type ListRelationsParams struct {
+	// Type Only relations of these types.
+	Type *[]RelationType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateRelationParams defines parameters for CreateRelation.
+type CreateRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteRelationParams defines parameters for DeleteRelation.
+type DeleteRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetRelationParams defines parameters for GetRelation.
+type GetRelationParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchRelationParams defines parameters for PatchRelation.
+type PatchRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListCustomerStagesParams defines parameters for ListCustomerStages.
@@ -4326,6 +5396,9 @@ type GetReturnParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// LookupContactPointJSONRequestBody defines body for LookupContactPoint for application/json ContentType.
+type LookupContactPointJSONRequestBody = ContactPointLookup
+
 // CreateCustomerJSONRequestBody defines body for CreateCustomer for application/json ContentType.
 type CreateCustomerJSONRequestBody = CustomerCreate
 
@@ -4343,6 +5416,36 @@ type SearchCustomersJSONRequestBody = CustomerSearch
 
 // PatchCustomerApplicationMergePatchPlusJSONRequestBody defines body for PatchCustomer for application/merge-patch+json ContentType.
 type PatchCustomerApplicationMergePatchPlusJSONRequestBody = CustomerPatch
+
+// CreateAddressJSONRequestBody defines body for CreateAddress for application/json ContentType.
+type CreateAddressJSONRequestBody = AddressCreate
+
+// PatchAddressApplicationMergePatchPlusJSONRequestBody defines body for PatchAddress for application/merge-patch+json ContentType.
+type PatchAddressApplicationMergePatchPlusJSONRequestBody = AddressPatch
+
+// CreateContactPointJSONRequestBody defines body for CreateContactPoint for application/json ContentType.
+type CreateContactPointJSONRequestBody = ContactPointCreate
+
+// PatchContactPointApplicationMergePatchPlusJSONRequestBody defines body for PatchContactPoint for application/merge-patch+json ContentType.
+type PatchContactPointApplicationMergePatchPlusJSONRequestBody = ContactPointPatch
+
+// CreateContactJSONRequestBody defines body for CreateContact for application/json ContentType.
+type CreateContactJSONRequestBody = ContactCreate
+
+// PatchContactApplicationMergePatchPlusJSONRequestBody defines body for PatchContact for application/merge-patch+json ContentType.
+type PatchContactApplicationMergePatchPlusJSONRequestBody = ContactPatch
+
+// CreateNoteJSONRequestBody defines body for CreateNote for application/json ContentType.
+type CreateNoteJSONRequestBody = NoteCreate
+
+// PatchNoteApplicationMergePatchPlusJSONRequestBody defines body for PatchNote for application/merge-patch+json ContentType.
+type PatchNoteApplicationMergePatchPlusJSONRequestBody = NotePatch
+
+// CreateRelationJSONRequestBody defines body for CreateRelation for application/json ContentType.
+type CreateRelationJSONRequestBody = RelationCreate
+
+// PatchRelationApplicationMergePatchPlusJSONRequestBody defines body for PatchRelation for application/merge-patch+json ContentType.
+type PatchRelationApplicationMergePatchPlusJSONRequestBody = RelationPatch
 
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
@@ -4517,6 +5620,32 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/change-sets/{change_set_id}/items (the `ListChangeSetItems` operationId).
 	ListChangeSetItems(ctx context.Context, changeSetID openapi_types.UUID, params *ListChangeSetItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// LookupContactPointWithBody Find who has a phone, email or account
+	//
+	// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+	// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+	// tried as each.
+	//
+	// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+	LookupContactPointWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LookupContactPoint Find who has a phone, email or account
+	//
+	// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+	// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+	// tried as each.
+	//
+	// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+	LookupContactPoint(ctx context.Context, body LookupContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCustomers List customers
 	//
 	// A page of the customers that are not deleted, newest first unless `sort` says otherwise.
@@ -4527,7 +5656,8 @@ type ClientInterface interface {
 	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 	// `scores.clv`. Customers without a value come last either way.
 	//
-	// `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
+	// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
+	// call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
 	//
 	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
@@ -4541,6 +5671,9 @@ type ClientInterface interface {
 	// Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 	// `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
 	//
+	// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+	// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
@@ -4550,6 +5683,9 @@ type ClientInterface interface {
 	//
 	// Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 	// `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
+	//
+	// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+	// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4681,6 +5817,208 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v1/customers/{customer_id} (the `PatchCustomer` operationId).
 	PatchCustomerWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, params *PatchCustomerParams, body PatchCustomerApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListAddresses List where a customer is
+	//
+	// The customer's addresses, the oldest first. Without the scope `pii:read` street lines are masked and `masked` is true.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/addresses (the `ListAddresses` operationId).
+	ListAddresses(ctx context.Context, customerID CustomerID, params *ListAddressesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateAddressWithBody Add an address
+	//
+	// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+	// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+	// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+	// customer has already is refused with 409.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+	CreateAddressWithBody(ctx context.Context, customerID CustomerID, params *CreateAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateAddress Add an address
+	//
+	// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+	// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+	// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+	// customer has already is refused with 409.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+	CreateAddress(ctx context.Context, customerID CustomerID, params *CreateAddressParams, body CreateAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteAddress Delete an address
+	//
+	// Removes it for good. What it gave the customer stays, and no other address becomes primary in its place.
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/addresses/{address_id} (the `DeleteAddress` operationId).
+	DeleteAddress(ctx context.Context, customerID CustomerID, addressID AddressID, params *DeleteAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAddress Read an address
+	//
+	// One address; its street line is masked without the scope `pii:read`. The ETag of the masked form is another one.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/addresses/{address_id} (the `GetAddress` operationId).
+	GetAddress(ctx context.Context, customerID CustomerID, addressID AddressID, params *GetAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchAddressWithBody Change an address
+	//
+	// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+	// country, province, city and district.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+	PatchAddressWithBody(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchAddressWithApplicationMergePatchPlusJSONBody Change an address
+	//
+	// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+	// country, province, city and district.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+	PatchAddressWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, body PatchAddressApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListContactPoints List how a customer is reached
+	//
+	// Phones, emails and accounts of the customer and, for a company, of its contacts; the oldest first. Without the scope
+	// `pii:read` values are masked (`+86138****1234`, `z***@example.com`) and `masked` is true.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contact-points (the `ListContactPoints` operationId).
+	ListContactPoints(ctx context.Context, customerID CustomerID, params *ListContactPointsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateContactPointWithBody Add a phone, email or account
+	//
+	// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+	// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+	// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+	// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+	//
+	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+	CreateContactPointWithBody(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateContactPoint Add a phone, email or account
+	//
+	// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+	// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+	// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+	// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+	//
+	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+	CreateContactPoint(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, body CreateContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteContactPoint Delete a contact point
+	//
+	// Removes it for good. No other one becomes primary in its place.
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `DeleteContactPoint` operationId).
+	DeleteContactPoint(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *DeleteContactPointParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetContactPoint Read a contact point
+	//
+	// One phone, email or account; masked without the scope `pii:read`. The ETag of the masked form is another one.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `GetContactPoint` operationId).
+	GetContactPoint(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *GetContactPointParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchContactPointWithBody Change a contact point
+	//
+	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// platform stay: another account is another contact point.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+	PatchContactPointWithBody(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchContactPointWithApplicationMergePatchPlusJSONBody Change a contact point
+	//
+	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// platform stay: another account is another contact point.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+	PatchContactPointWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, body PatchContactPointApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListContacts List a customer's contacts
+	//
+	// The people to talk to, the primary one first, then the oldest.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contacts (the `ListContacts` operationId).
+	ListContacts(ctx context.Context, customerID ContactCustomerID, params *ListContactsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateContactWithBody Add a contact
+	//
+	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+	// one primary contact: a new primary one takes the place of the one before.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+	CreateContactWithBody(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateContact Add a contact
+	//
+	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+	// one primary contact: a new primary one takes the place of the one before.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+	CreateContact(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, body CreateContactJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteContact Delete a contact
+	//
+	// Deletes the contact for good, with the contact points that are the contact's own.
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/contacts/{contact_id} (the `DeleteContact` operationId).
+	DeleteContact(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetContact Read a contact
+	//
+	// One contact with title, department and part in decisions.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contacts/{contact_id} (the `GetContact` operationId).
+	GetContact(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *GetContactParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchContactWithBody Change a contact
+	//
+	// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+	PatchContactWithBody(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchContactWithApplicationMergePatchPlusJSONBody Change a contact
+	//
+	// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+	PatchContactWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, body PatchContactApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DeleteCustomerExternalID Take an external id away
 	//
 	// The system `source` no longer knows this customer as `external_id`.
@@ -4695,6 +6033,15 @@ type ClientInterface interface {
 	// Corresponds with PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id} (the `PutCustomerExternalID` operationId).
 	PutCustomerExternalID(ctx context.Context, customerID CustomerID, source Source, externalID ExternalID, params *PutCustomerExternalIDParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetHierarchy Read the group that a company belongs to
+	//
+	// The company at the top, and everything below it, level by level and by name: each item names its `parent_id`. `path`
+	// leads from the top to the company asked for. Deleted companies and what is below them are left out. At most 1000
+	// companies are shown; `truncated` says that there are more.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/hierarchy (the `GetHierarchy` operationId).
+	GetHierarchy(ctx context.Context, customerID GroupCustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	//
 	// Counts, sums and days over all purchases, as true as the last committed transaction.
@@ -4702,12 +6049,145 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/metrics (the `GetCustomerMetrics` operationId).
 	GetCustomerMetrics(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListNotes List a customer's notes
+	//
+	// Pinned notes first, then the newest. `kind` narrows to one or more kinds.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/notes (the `ListNotes` operationId).
+	ListNotes(ctx context.Context, customerID CustomerID, params *ListNotesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateNoteWithBody Write a note
+	//
+	// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+	// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+	// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+	// 1000 notes. The text is left out of the event feed.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+	CreateNoteWithBody(ctx context.Context, customerID CustomerID, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateNote Write a note
+	//
+	// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+	// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+	// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+	// 1000 notes. The text is left out of the event feed.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+	CreateNote(ctx context.Context, customerID CustomerID, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteNote Delete a note
+	//
+	// Deletes the note for good.
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/notes/{note_id} (the `DeleteNote` operationId).
+	DeleteNote(ctx context.Context, customerID CustomerID, noteID NoteID, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetNote Read a note
+	//
+	// One note with its author and times.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/notes/{note_id} (the `GetNote` operationId).
+	GetNote(ctx context.Context, customerID CustomerID, noteID NoteID, params *GetNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchNoteWithBody Change a note
+	//
+	// Merges the body into the note. The author stays who wrote it first.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+	PatchNoteWithBody(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchNoteWithApplicationMergePatchPlusJSONBody Change a note
+	//
+	// Merges the body into the note. The author stays who wrote it first.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+	PatchNoteWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, body PatchNoteApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCustomerPayments List a customer's payments
 	//
 	// A page of all payments of one customer, the earliest due day first.
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/payments (the `ListCustomerPayments` operationId).
 	ListCustomerPayments(ctx context.Context, customerID CustomerID, params *ListCustomerPaymentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRelations List a customer's relations
+	//
+	// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
+	// is to this customer. Relations with deleted customers are left out until those are undeleted.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/relations (the `ListRelations` operationId).
+	ListRelations(ctx context.Context, customerID GroupCustomerID, params *ListRelationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRelationWithBody Relate two customers
+	//
+	// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+	// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+	// `employee`; `household`, `partner` and `related` are the same from both ends.
+	//
+	// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+	// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+	// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+	CreateRelationWithBody(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRelation Relate two customers
+	//
+	// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+	// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+	// `employee`; `household`, `partner` and `related` are the same from both ends.
+	//
+	// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+	// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+	// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+	CreateRelation(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, body CreateRelationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteRelation End a relation
+	//
+	// Deletes the relation for both ends.
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/relations/{relation_id} (the `DeleteRelation` operationId).
+	DeleteRelation(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *DeleteRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRelation Read a relation
+	//
+	// One relation as this customer sees it; the ETag covers the other one's name too.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/relations/{relation_id} (the `GetRelation` operationId).
+	GetRelation(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *GetRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchRelationWithBody Change a relation
+	//
+	// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+	PatchRelationWithBody(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchRelationWithApplicationMergePatchPlusJSONBody Change a relation
+	//
+	// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+	PatchRelationWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, body PatchRelationApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCustomerScores List a customer's scores, explained
 	//
@@ -4893,6 +6373,12 @@ type ClientInterface interface {
 	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
 	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 	//
+	// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+	// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+	// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+	// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+	// fails its row, and the error does not repeat it.
+	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 	// (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
@@ -4935,6 +6421,12 @@ type ClientInterface interface {
 	// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
 	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
 	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
+	//
+	// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+	// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+	// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+	// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+	// fails its row, and the error does not repeat it.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -5429,7 +6921,7 @@ type ClientInterface interface {
 
 	// PatchTenantWithBody Change the tenant
 	//
-	// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+	// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 	// part of every number that was computed since.
 	//
 	// Takes any type of body and a specified content type.
@@ -5439,7 +6931,7 @@ type ClientInterface interface {
 
 	// PatchTenantWithApplicationMergePatchPlusJSONBody Change the tenant
 	//
-	// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+	// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 	// part of every number that was computed since.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
@@ -5853,6 +7345,52 @@ func (c *Client) ListChangeSetItems(ctx context.Context, changeSetID openapi_typ
 	return c.Client.Do(req)
 }
 
+// LookupContactPointWithBody Find who has a phone, email or account
+//
+// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+// tried as each.
+//
+// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+func (c *Client) LookupContactPointWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLookupContactPointRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LookupContactPoint Find who has a phone, email or account
+//
+// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+// tried as each.
+//
+// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+func (c *Client) LookupContactPoint(ctx context.Context, body LookupContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLookupContactPointRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCustomers List customers
 //
 // A page of the customers that are not deleted, newest first unless `sort` says otherwise.
@@ -5863,7 +7401,8 @@ func (c *Client) ListChangeSetItems(ctx context.Context, changeSetID openapi_typ
 // `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 // `scores.clv`. Customers without a value come last either way.
 //
-// `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
+// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
+// call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
 //
 // What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
@@ -5887,6 +7426,9 @@ func (c *Client) ListCustomers(ctx context.Context, params *ListCustomersParams,
 // Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 // `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
 //
+// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
@@ -5906,6 +7448,9 @@ func (c *Client) CreateCustomerWithBody(ctx context.Context, params *CreateCusto
 //
 // Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 // `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
+//
+// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6177,6 +7722,418 @@ func (c *Client) PatchCustomerWithApplicationMergePatchPlusJSONBody(ctx context.
 	return c.Client.Do(req)
 }
 
+// ListAddresses List where a customer is
+//
+// The customer's addresses, the oldest first. Without the scope `pii:read` street lines are masked and `masked` is true.
+//
+// Corresponds with GET /v1/customers/{customer_id}/addresses (the `ListAddresses` operationId).
+func (c *Client) ListAddresses(ctx context.Context, customerID CustomerID, params *ListAddressesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAddressesRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateAddressWithBody Add an address
+//
+// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+// customer has already is refused with 409.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+func (c *Client) CreateAddressWithBody(ctx context.Context, customerID CustomerID, params *CreateAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAddressRequestWithBody(c.Server, customerID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateAddress Add an address
+//
+// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+// customer has already is refused with 409.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+func (c *Client) CreateAddress(ctx context.Context, customerID CustomerID, params *CreateAddressParams, body CreateAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAddressRequest(c.Server, customerID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteAddress Delete an address
+//
+// Removes it for good. What it gave the customer stays, and no other address becomes primary in its place.
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/addresses/{address_id} (the `DeleteAddress` operationId).
+func (c *Client) DeleteAddress(ctx context.Context, customerID CustomerID, addressID AddressID, params *DeleteAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteAddressRequest(c.Server, customerID, addressID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAddress Read an address
+//
+// One address; its street line is masked without the scope `pii:read`. The ETag of the masked form is another one.
+//
+// Corresponds with GET /v1/customers/{customer_id}/addresses/{address_id} (the `GetAddress` operationId).
+func (c *Client) GetAddress(ctx context.Context, customerID CustomerID, addressID AddressID, params *GetAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAddressRequest(c.Server, customerID, addressID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchAddressWithBody Change an address
+//
+// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+// country, province, city and district.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+func (c *Client) PatchAddressWithBody(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchAddressRequestWithBody(c.Server, customerID, addressID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchAddressWithApplicationMergePatchPlusJSONBody Change an address
+//
+// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+// country, province, city and district.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+func (c *Client) PatchAddressWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, body PatchAddressApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchAddressRequestWithApplicationMergePatchPlusJSONBody(c.Server, customerID, addressID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListContactPoints List how a customer is reached
+//
+// Phones, emails and accounts of the customer and, for a company, of its contacts; the oldest first. Without the scope
+// `pii:read` values are masked (`+86138****1234`, `z***@example.com`) and `masked` is true.
+//
+// Corresponds with GET /v1/customers/{customer_id}/contact-points (the `ListContactPoints` operationId).
+func (c *Client) ListContactPoints(ctx context.Context, customerID CustomerID, params *ListContactPointsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListContactPointsRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateContactPointWithBody Add a phone, email or account
+//
+// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+//
+// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+// `pii:read` may write all the same. Values never appear in events, errors or logs.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+func (c *Client) CreateContactPointWithBody(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateContactPointRequestWithBody(c.Server, customerID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateContactPoint Add a phone, email or account
+//
+// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+//
+// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+// `pii:read` may write all the same. Values never appear in events, errors or logs.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+func (c *Client) CreateContactPoint(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, body CreateContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateContactPointRequest(c.Server, customerID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteContactPoint Delete a contact point
+//
+// Removes it for good. No other one becomes primary in its place.
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `DeleteContactPoint` operationId).
+func (c *Client) DeleteContactPoint(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *DeleteContactPointParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteContactPointRequest(c.Server, customerID, contactPointID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetContactPoint Read a contact point
+//
+// One phone, email or account; masked without the scope `pii:read`. The ETag of the masked form is another one.
+//
+// Corresponds with GET /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `GetContactPoint` operationId).
+func (c *Client) GetContactPoint(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *GetContactPointParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetContactPointRequest(c.Server, customerID, contactPointID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchContactPointWithBody Change a contact point
+//
+// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// platform stay: another account is another contact point.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+func (c *Client) PatchContactPointWithBody(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchContactPointRequestWithBody(c.Server, customerID, contactPointID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchContactPointWithApplicationMergePatchPlusJSONBody Change a contact point
+//
+// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// platform stay: another account is another contact point.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+func (c *Client) PatchContactPointWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, body PatchContactPointApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchContactPointRequestWithApplicationMergePatchPlusJSONBody(c.Server, customerID, contactPointID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListContacts List a customer's contacts
+//
+// The people to talk to, the primary one first, then the oldest.
+//
+// Corresponds with GET /v1/customers/{customer_id}/contacts (the `ListContacts` operationId).
+func (c *Client) ListContacts(ctx context.Context, customerID ContactCustomerID, params *ListContactsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListContactsRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateContactWithBody Add a contact
+//
+// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+// one primary contact: a new primary one takes the place of the one before.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+func (c *Client) CreateContactWithBody(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateContactRequestWithBody(c.Server, customerID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateContact Add a contact
+//
+// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+// one primary contact: a new primary one takes the place of the one before.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+func (c *Client) CreateContact(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, body CreateContactJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateContactRequest(c.Server, customerID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteContact Delete a contact
+//
+// Deletes the contact for good, with the contact points that are the contact's own.
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/contacts/{contact_id} (the `DeleteContact` operationId).
+func (c *Client) DeleteContact(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteContactRequest(c.Server, customerID, contactID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetContact Read a contact
+//
+// One contact with title, department and part in decisions.
+//
+// Corresponds with GET /v1/customers/{customer_id}/contacts/{contact_id} (the `GetContact` operationId).
+func (c *Client) GetContact(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *GetContactParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetContactRequest(c.Server, customerID, contactID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchContactWithBody Change a contact
+//
+// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+func (c *Client) PatchContactWithBody(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchContactRequestWithBody(c.Server, customerID, contactID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchContactWithApplicationMergePatchPlusJSONBody Change a contact
+//
+// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+func (c *Client) PatchContactWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, body PatchContactApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchContactRequestWithApplicationMergePatchPlusJSONBody(c.Server, customerID, contactID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // DeleteCustomerExternalID Take an external id away
 //
 // The system `source` no longer knows this customer as `external_id`.
@@ -6211,6 +8168,25 @@ func (c *Client) PutCustomerExternalID(ctx context.Context, customerID CustomerI
 	return c.Client.Do(req)
 }
 
+// GetHierarchy Read the group that a company belongs to
+//
+// The company at the top, and everything below it, level by level and by name: each item names its `parent_id`. `path`
+// leads from the top to the company asked for. Deleted companies and what is below them are left out. At most 1000
+// companies are shown; `truncated` says that there are more.
+//
+// Corresponds with GET /v1/customers/{customer_id}/hierarchy (the `GetHierarchy` operationId).
+func (c *Client) GetHierarchy(ctx context.Context, customerID GroupCustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetHierarchyRequest(c.Server, customerID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetCustomerMetrics Read what a customer's transactions add up to
 //
 // Counts, sums and days over all purchases, as true as the last committed transaction.
@@ -6228,6 +8204,139 @@ func (c *Client) GetCustomerMetrics(ctx context.Context, customerID CustomerID, 
 	return c.Client.Do(req)
 }
 
+// ListNotes List a customer's notes
+//
+// Pinned notes first, then the newest. `kind` narrows to one or more kinds.
+//
+// Corresponds with GET /v1/customers/{customer_id}/notes (the `ListNotes` operationId).
+func (c *Client) ListNotes(ctx context.Context, customerID CustomerID, params *ListNotesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListNotesRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateNoteWithBody Write a note
+//
+// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+// 1000 notes. The text is left out of the event feed.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+func (c *Client) CreateNoteWithBody(ctx context.Context, customerID CustomerID, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateNoteRequestWithBody(c.Server, customerID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateNote Write a note
+//
+// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+// 1000 notes. The text is left out of the event feed.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+func (c *Client) CreateNote(ctx context.Context, customerID CustomerID, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateNoteRequest(c.Server, customerID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteNote Delete a note
+//
+// Deletes the note for good.
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/notes/{note_id} (the `DeleteNote` operationId).
+func (c *Client) DeleteNote(ctx context.Context, customerID CustomerID, noteID NoteID, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteNoteRequest(c.Server, customerID, noteID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetNote Read a note
+//
+// One note with its author and times.
+//
+// Corresponds with GET /v1/customers/{customer_id}/notes/{note_id} (the `GetNote` operationId).
+func (c *Client) GetNote(ctx context.Context, customerID CustomerID, noteID NoteID, params *GetNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetNoteRequest(c.Server, customerID, noteID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchNoteWithBody Change a note
+//
+// Merges the body into the note. The author stays who wrote it first.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+func (c *Client) PatchNoteWithBody(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchNoteRequestWithBody(c.Server, customerID, noteID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchNoteWithApplicationMergePatchPlusJSONBody Change a note
+//
+// Merges the body into the note. The author stays who wrote it first.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+func (c *Client) PatchNoteWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, body PatchNoteApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchNoteRequestWithApplicationMergePatchPlusJSONBody(c.Server, customerID, noteID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCustomerPayments List a customer's payments
 //
 // A page of all payments of one customer, the earliest due day first.
@@ -6235,6 +8344,146 @@ func (c *Client) GetCustomerMetrics(ctx context.Context, customerID CustomerID, 
 // Corresponds with GET /v1/customers/{customer_id}/payments (the `ListCustomerPayments` operationId).
 func (c *Client) ListCustomerPayments(ctx context.Context, customerID CustomerID, params *ListCustomerPaymentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListCustomerPaymentsRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRelations List a customer's relations
+//
+// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
+// is to this customer. Relations with deleted customers are left out until those are undeleted.
+//
+// Corresponds with GET /v1/customers/{customer_id}/relations (the `ListRelations` operationId).
+func (c *Client) ListRelations(ctx context.Context, customerID GroupCustomerID, params *ListRelationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRelationsRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRelationWithBody Relate two customers
+//
+// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+// `employee`; `household`, `partner` and `related` are the same from both ends.
+//
+// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+func (c *Client) CreateRelationWithBody(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRelationRequestWithBody(c.Server, customerID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRelation Relate two customers
+//
+// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+// `employee`; `household`, `partner` and `related` are the same from both ends.
+//
+// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+func (c *Client) CreateRelation(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, body CreateRelationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRelationRequest(c.Server, customerID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteRelation End a relation
+//
+// Deletes the relation for both ends.
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/relations/{relation_id} (the `DeleteRelation` operationId).
+func (c *Client) DeleteRelation(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *DeleteRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteRelationRequest(c.Server, customerID, relationID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRelation Read a relation
+//
+// One relation as this customer sees it; the ETag covers the other one's name too.
+//
+// Corresponds with GET /v1/customers/{customer_id}/relations/{relation_id} (the `GetRelation` operationId).
+func (c *Client) GetRelation(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *GetRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRelationRequest(c.Server, customerID, relationID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchRelationWithBody Change a relation
+//
+// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+func (c *Client) PatchRelationWithBody(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchRelationRequestWithBody(c.Server, customerID, relationID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchRelationWithApplicationMergePatchPlusJSONBody Change a relation
+//
+// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+func (c *Client) PatchRelationWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, body PatchRelationApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchRelationRequestWithApplicationMergePatchPlusJSONBody(c.Server, customerID, relationID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6619,6 +8868,12 @@ func (c *Client) ListImports(ctx context.Context, params *ListImportsParams, req
 // not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
 // customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 //
+// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+// fails its row, and the error does not repeat it.
+//
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 // (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
@@ -6671,6 +8926,12 @@ func (c *Client) CreateImportWithBody(ctx context.Context, params *CreateImportP
 // channel `import`, named like its external id, and a person unless something of a company is there, where the file does
 // not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
 // customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
+//
+// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+// fails its row, and the error does not repeat it.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -7675,7 +9936,7 @@ func (c *Client) GetTenant(ctx context.Context, params *GetTenantParams, reqEdit
 
 // PatchTenantWithBody Change the tenant
 //
-// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 // part of every number that was computed since.
 //
 // Takes any type of body and a specified content type.
@@ -7695,7 +9956,7 @@ func (c *Client) PatchTenantWithBody(ctx context.Context, params *PatchTenantPar
 
 // PatchTenantWithApplicationMergePatchPlusJSONBody Change the tenant
 //
-// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 // part of every number that was computed since.
 //
 // Takes a body of the `application/merge-patch+json` content type.
@@ -8530,6 +10791,46 @@ func NewListChangeSetItemsRequest(server string, changeSetID openapi_types.UUID,
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewLookupContactPointRequest calls the generic LookupContactPoint builder with application/json body
+func NewLookupContactPointRequest(server string, body LookupContactPointJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewLookupContactPointRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewLookupContactPointRequestWithBody constructs an http.Request for the LookupContactPoint method, with any body, and a specified content type
+func NewLookupContactPointRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/contact-points/lookup")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -9395,6 +11696,1266 @@ func NewPatchCustomerRequestWithBody(server string, customerID CustomerID, param
 	return req, nil
 }
 
+// NewListAddressesRequest constructs an http.Request for the ListAddresses method
+func NewListAddressesRequest(server string, customerID CustomerID, params *ListAddressesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/addresses", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AreaType != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "area_type", *params.AreaType, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateAddressRequest calls the generic CreateAddress builder with application/json body
+func NewCreateAddressRequest(server string, customerID CustomerID, params *CreateAddressParams, body CreateAddressJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateAddressRequestWithBody(server, customerID, params, "application/json", bodyReader)
+}
+
+// NewCreateAddressRequestWithBody constructs an http.Request for the CreateAddress method, with any body, and a specified content type
+func NewCreateAddressRequestWithBody(server string, customerID CustomerID, params *CreateAddressParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/addresses", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteAddressRequest constructs an http.Request for the DeleteAddress method
+func NewDeleteAddressRequest(server string, customerID CustomerID, addressID AddressID, params *DeleteAddressParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "address_id", addressID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/addresses/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetAddressRequest constructs an http.Request for the GetAddress method
+func NewGetAddressRequest(server string, customerID CustomerID, addressID AddressID, params *GetAddressParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "address_id", addressID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/addresses/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchAddressRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchAddress builder with application/merge-patch+json body
+func NewPatchAddressRequestWithApplicationMergePatchPlusJSONBody(server string, customerID CustomerID, addressID AddressID, params *PatchAddressParams, body PatchAddressApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchAddressRequestWithBody(server, customerID, addressID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchAddressRequestWithBody constructs an http.Request for the PatchAddress method, with any body, and a specified content type
+func NewPatchAddressRequestWithBody(server string, customerID CustomerID, addressID AddressID, params *PatchAddressParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "address_id", addressID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/addresses/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListContactPointsRequest constructs an http.Request for the ListContactPoints method
+func NewListContactPointsRequest(server string, customerID CustomerID, params *ListContactPointsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contact-points", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ContactID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "contact_id", *params.ContactID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateContactPointRequest calls the generic CreateContactPoint builder with application/json body
+func NewCreateContactPointRequest(server string, customerID CustomerID, params *CreateContactPointParams, body CreateContactPointJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateContactPointRequestWithBody(server, customerID, params, "application/json", bodyReader)
+}
+
+// NewCreateContactPointRequestWithBody constructs an http.Request for the CreateContactPoint method, with any body, and a specified content type
+func NewCreateContactPointRequestWithBody(server string, customerID CustomerID, params *CreateContactPointParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contact-points", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteContactPointRequest constructs an http.Request for the DeleteContactPoint method
+func NewDeleteContactPointRequest(server string, customerID CustomerID, contactPointID ContactPointID, params *DeleteContactPointParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "contact_point_id", contactPointID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contact-points/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetContactPointRequest constructs an http.Request for the GetContactPoint method
+func NewGetContactPointRequest(server string, customerID CustomerID, contactPointID ContactPointID, params *GetContactPointParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "contact_point_id", contactPointID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contact-points/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchContactPointRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchContactPoint builder with application/merge-patch+json body
+func NewPatchContactPointRequestWithApplicationMergePatchPlusJSONBody(server string, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, body PatchContactPointApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchContactPointRequestWithBody(server, customerID, contactPointID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchContactPointRequestWithBody constructs an http.Request for the PatchContactPoint method, with any body, and a specified content type
+func NewPatchContactPointRequestWithBody(server string, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "contact_point_id", contactPointID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contact-points/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListContactsRequest constructs an http.Request for the ListContacts method
+func NewListContactsRequest(server string, customerID ContactCustomerID, params *ListContactsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contacts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateContactRequest calls the generic CreateContact builder with application/json body
+func NewCreateContactRequest(server string, customerID ContactCustomerID, params *CreateContactParams, body CreateContactJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateContactRequestWithBody(server, customerID, params, "application/json", bodyReader)
+}
+
+// NewCreateContactRequestWithBody constructs an http.Request for the CreateContact method, with any body, and a specified content type
+func NewCreateContactRequestWithBody(server string, customerID ContactCustomerID, params *CreateContactParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contacts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteContactRequest constructs an http.Request for the DeleteContact method
+func NewDeleteContactRequest(server string, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "contact_id", contactID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contacts/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetContactRequest constructs an http.Request for the GetContact method
+func NewGetContactRequest(server string, customerID ContactCustomerID, contactID ContactID, params *GetContactParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "contact_id", contactID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contacts/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchContactRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchContact builder with application/merge-patch+json body
+func NewPatchContactRequestWithApplicationMergePatchPlusJSONBody(server string, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, body PatchContactApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchContactRequestWithBody(server, customerID, contactID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchContactRequestWithBody constructs an http.Request for the PatchContact method, with any body, and a specified content type
+func NewPatchContactRequestWithBody(server string, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "contact_id", contactID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contacts/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewDeleteCustomerExternalIDRequest constructs an http.Request for the DeleteCustomerExternalID method
 func NewDeleteCustomerExternalIDRequest(server string, customerID CustomerID, source Source, externalID ExternalID, params *DeleteCustomerExternalIDParams) (*http.Request, error) {
 	var err error
@@ -9545,6 +13106,40 @@ func NewPutCustomerExternalIDRequest(server string, customerID CustomerID, sourc
 	return req, nil
 }
 
+// NewGetHierarchyRequest constructs an http.Request for the GetHierarchy method
+func NewGetHierarchyRequest(server string, customerID GroupCustomerID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/hierarchy", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetCustomerMetricsRequest constructs an http.Request for the GetCustomerMetrics method
 func NewGetCustomerMetricsRequest(server string, customerID CustomerID) (*http.Request, error) {
 	var err error
@@ -9574,6 +13169,426 @@ func NewGetCustomerMetricsRequest(server string, customerID CustomerID) (*http.R
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListNotesRequest constructs an http.Request for the ListNotes method
+func NewListNotesRequest(server string, customerID CustomerID, params *ListNotesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateNoteRequest calls the generic CreateNote builder with application/json body
+func NewCreateNoteRequest(server string, customerID CustomerID, params *CreateNoteParams, body CreateNoteJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateNoteRequestWithBody(server, customerID, params, "application/json", bodyReader)
+}
+
+// NewCreateNoteRequestWithBody constructs an http.Request for the CreateNote method, with any body, and a specified content type
+func NewCreateNoteRequestWithBody(server string, customerID CustomerID, params *CreateNoteParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteNoteRequest constructs an http.Request for the DeleteNote method
+func NewDeleteNoteRequest(server string, customerID CustomerID, noteID NoteID, params *DeleteNoteParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "note_id", noteID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetNoteRequest constructs an http.Request for the GetNote method
+func NewGetNoteRequest(server string, customerID CustomerID, noteID NoteID, params *GetNoteParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "note_id", noteID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchNoteRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchNote builder with application/merge-patch+json body
+func NewPatchNoteRequestWithApplicationMergePatchPlusJSONBody(server string, customerID CustomerID, noteID NoteID, params *PatchNoteParams, body PatchNoteApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchNoteRequestWithBody(server, customerID, noteID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchNoteRequestWithBody constructs an http.Request for the PatchNote method, with any body, and a specified content type
+func NewPatchNoteRequestWithBody(server string, customerID CustomerID, noteID NoteID, params *PatchNoteParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "note_id", noteID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -9659,6 +13674,426 @@ func NewListCustomerPaymentsRequest(server string, customerID CustomerID, params
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListRelationsRequest constructs an http.Request for the ListRelations method
+func NewListRelationsRequest(server string, customerID GroupCustomerID, params *ListRelationsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/relations", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateRelationRequest calls the generic CreateRelation builder with application/json body
+func NewCreateRelationRequest(server string, customerID GroupCustomerID, params *CreateRelationParams, body CreateRelationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateRelationRequestWithBody(server, customerID, params, "application/json", bodyReader)
+}
+
+// NewCreateRelationRequestWithBody constructs an http.Request for the CreateRelation method, with any body, and a specified content type
+func NewCreateRelationRequestWithBody(server string, customerID GroupCustomerID, params *CreateRelationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/relations", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteRelationRequest constructs an http.Request for the DeleteRelation method
+func NewDeleteRelationRequest(server string, customerID GroupCustomerID, relationID RelationID, params *DeleteRelationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "relation_id", relationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/relations/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetRelationRequest constructs an http.Request for the GetRelation method
+func NewGetRelationRequest(server string, customerID GroupCustomerID, relationID RelationID, params *GetRelationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "relation_id", relationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/relations/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchRelationRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchRelation builder with application/merge-patch+json body
+func NewPatchRelationRequestWithApplicationMergePatchPlusJSONBody(server string, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, body PatchRelationApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchRelationRequestWithBody(server, customerID, relationID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchRelationRequestWithBody constructs an http.Request for the PatchRelation method, with any body, and a specified content type
+func NewPatchRelationRequestWithBody(server string, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "relation_id", relationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/relations/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -15542,6 +19977,32 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/change-sets/{change_set_id}/items (the `ListChangeSetItems` operationId).
 	ListChangeSetItemsWithResponse(ctx context.Context, changeSetID openapi_types.UUID, params *ListChangeSetItemsParams, reqEditors ...RequestEditorFn) (*ListChangeSetItemsResponse, error)
 
+	// LookupContactPointWithBodyWithResponse Find who has a phone, email or account
+	//
+	// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+	// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+	// tried as each.
+	//
+	// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+	LookupContactPointWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LookupContactPointResponse, error)
+
+	// LookupContactPointWithResponse Find who has a phone, email or account
+	//
+	// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+	// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+	// tried as each.
+	//
+	// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+	LookupContactPointWithResponse(ctx context.Context, body LookupContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*LookupContactPointResponse, error)
+
 	// ListCustomersWithResponse List customers
 	//
 	// A page of the customers that are not deleted, newest first unless `sort` says otherwise.
@@ -15552,7 +20013,8 @@ type ClientWithResponsesInterface interface {
 	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 	// `scores.clv`. Customers without a value come last either way.
 	//
-	// `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
+	// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
+	// call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
 	//
 	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
@@ -15568,6 +20030,9 @@ type ClientWithResponsesInterface interface {
 	// Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 	// `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
 	//
+	// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+	// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
@@ -15577,6 +20042,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 	// `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
+	//
+	// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+	// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15714,6 +20182,226 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /v1/customers/{customer_id} (the `PatchCustomer` operationId).
 	PatchCustomerWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, params *PatchCustomerParams, body PatchCustomerApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchCustomerResponse, error)
 
+	// ListAddressesWithResponse List where a customer is
+	//
+	// The customer's addresses, the oldest first. Without the scope `pii:read` street lines are masked and `masked` is true.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/addresses (the `ListAddresses` operationId).
+	ListAddressesWithResponse(ctx context.Context, customerID CustomerID, params *ListAddressesParams, reqEditors ...RequestEditorFn) (*ListAddressesResponse, error)
+
+	// CreateAddressWithBodyWithResponse Add an address
+	//
+	// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+	// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+	// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+	// customer has already is refused with 409.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+	CreateAddressWithBodyWithResponse(ctx context.Context, customerID CustomerID, params *CreateAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAddressResponse, error)
+
+	// CreateAddressWithResponse Add an address
+	//
+	// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+	// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+	// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+	// customer has already is refused with 409.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+	CreateAddressWithResponse(ctx context.Context, customerID CustomerID, params *CreateAddressParams, body CreateAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAddressResponse, error)
+
+	// DeleteAddressWithResponse Delete an address
+	//
+	// Removes it for good. What it gave the customer stays, and no other address becomes primary in its place.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/addresses/{address_id} (the `DeleteAddress` operationId).
+	DeleteAddressWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *DeleteAddressParams, reqEditors ...RequestEditorFn) (*DeleteAddressResponse, error)
+
+	// GetAddressWithResponse Read an address
+	//
+	// One address; its street line is masked without the scope `pii:read`. The ETag of the masked form is another one.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/addresses/{address_id} (the `GetAddress` operationId).
+	GetAddressWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *GetAddressParams, reqEditors ...RequestEditorFn) (*GetAddressResponse, error)
+
+	// PatchAddressWithBodyWithResponse Change an address
+	//
+	// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+	// country, province, city and district.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+	PatchAddressWithBodyWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchAddressResponse, error)
+
+	// PatchAddressWithApplicationMergePatchPlusJSONBodyWithResponse Change an address
+	//
+	// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+	// country, province, city and district.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+	PatchAddressWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, body PatchAddressApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchAddressResponse, error)
+
+	// ListContactPointsWithResponse List how a customer is reached
+	//
+	// Phones, emails and accounts of the customer and, for a company, of its contacts; the oldest first. Without the scope
+	// `pii:read` values are masked (`+86138****1234`, `z***@example.com`) and `masked` is true.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contact-points (the `ListContactPoints` operationId).
+	ListContactPointsWithResponse(ctx context.Context, customerID CustomerID, params *ListContactPointsParams, reqEditors ...RequestEditorFn) (*ListContactPointsResponse, error)
+
+	// CreateContactPointWithBodyWithResponse Add a phone, email or account
+	//
+	// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+	// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+	// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+	// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+	//
+	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+	CreateContactPointWithBodyWithResponse(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateContactPointResponse, error)
+
+	// CreateContactPointWithResponse Add a phone, email or account
+	//
+	// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+	// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+	// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+	// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+	//
+	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+	CreateContactPointWithResponse(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, body CreateContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateContactPointResponse, error)
+
+	// DeleteContactPointWithResponse Delete a contact point
+	//
+	// Removes it for good. No other one becomes primary in its place.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `DeleteContactPoint` operationId).
+	DeleteContactPointWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *DeleteContactPointParams, reqEditors ...RequestEditorFn) (*DeleteContactPointResponse, error)
+
+	// GetContactPointWithResponse Read a contact point
+	//
+	// One phone, email or account; masked without the scope `pii:read`. The ETag of the masked form is another one.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `GetContactPoint` operationId).
+	GetContactPointWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *GetContactPointParams, reqEditors ...RequestEditorFn) (*GetContactPointResponse, error)
+
+	// PatchContactPointWithBodyWithResponse Change a contact point
+	//
+	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// platform stay: another account is another contact point.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+	PatchContactPointWithBodyWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchContactPointResponse, error)
+
+	// PatchContactPointWithApplicationMergePatchPlusJSONBodyWithResponse Change a contact point
+	//
+	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// platform stay: another account is another contact point.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+	PatchContactPointWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, body PatchContactPointApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchContactPointResponse, error)
+
+	// ListContactsWithResponse List a customer's contacts
+	//
+	// The people to talk to, the primary one first, then the oldest.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contacts (the `ListContacts` operationId).
+	ListContactsWithResponse(ctx context.Context, customerID ContactCustomerID, params *ListContactsParams, reqEditors ...RequestEditorFn) (*ListContactsResponse, error)
+
+	// CreateContactWithBodyWithResponse Add a contact
+	//
+	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+	// one primary contact: a new primary one takes the place of the one before.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+	CreateContactWithBodyWithResponse(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateContactResponse, error)
+
+	// CreateContactWithResponse Add a contact
+	//
+	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+	// one primary contact: a new primary one takes the place of the one before.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+	CreateContactWithResponse(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, body CreateContactJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateContactResponse, error)
+
+	// DeleteContactWithResponse Delete a contact
+	//
+	// Deletes the contact for good, with the contact points that are the contact's own.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/contacts/{contact_id} (the `DeleteContact` operationId).
+	DeleteContactWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams, reqEditors ...RequestEditorFn) (*DeleteContactResponse, error)
+
+	// GetContactWithResponse Read a contact
+	//
+	// One contact with title, department and part in decisions.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contacts/{contact_id} (the `GetContact` operationId).
+	GetContactWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *GetContactParams, reqEditors ...RequestEditorFn) (*GetContactResponse, error)
+
+	// PatchContactWithBodyWithResponse Change a contact
+	//
+	// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+	PatchContactWithBodyWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchContactResponse, error)
+
+	// PatchContactWithApplicationMergePatchPlusJSONBodyWithResponse Change a contact
+	//
+	// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+	PatchContactWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, body PatchContactApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchContactResponse, error)
+
 	// DeleteCustomerExternalIDWithResponse Take an external id away
 	//
 	// The system `source` no longer knows this customer as `external_id`.
@@ -15732,6 +20420,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id} (the `PutCustomerExternalID` operationId).
 	PutCustomerExternalIDWithResponse(ctx context.Context, customerID CustomerID, source Source, externalID ExternalID, params *PutCustomerExternalIDParams, reqEditors ...RequestEditorFn) (*PutCustomerExternalIDResponse, error)
 
+	// GetHierarchyWithResponse Read the group that a company belongs to
+	//
+	// The company at the top, and everything below it, level by level and by name: each item names its `parent_id`. `path`
+	// leads from the top to the company asked for. Deleted companies and what is below them are left out. At most 1000
+	// companies are shown; `truncated` says that there are more.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/hierarchy (the `GetHierarchy` operationId).
+	GetHierarchyWithResponse(ctx context.Context, customerID GroupCustomerID, reqEditors ...RequestEditorFn) (*GetHierarchyResponse, error)
+
 	// GetCustomerMetricsWithResponse Read what a customer's transactions add up to
 	//
 	// Counts, sums and days over all purchases, as true as the last committed transaction.
@@ -15741,6 +20440,75 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/metrics (the `GetCustomerMetrics` operationId).
 	GetCustomerMetricsWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*GetCustomerMetricsResponse, error)
 
+	// ListNotesWithResponse List a customer's notes
+	//
+	// Pinned notes first, then the newest. `kind` narrows to one or more kinds.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/notes (the `ListNotes` operationId).
+	ListNotesWithResponse(ctx context.Context, customerID CustomerID, params *ListNotesParams, reqEditors ...RequestEditorFn) (*ListNotesResponse, error)
+
+	// CreateNoteWithBodyWithResponse Write a note
+	//
+	// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+	// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+	// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+	// 1000 notes. The text is left out of the event feed.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+	CreateNoteWithBodyWithResponse(ctx context.Context, customerID CustomerID, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateNoteResponse, error)
+
+	// CreateNoteWithResponse Write a note
+	//
+	// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+	// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+	// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+	// 1000 notes. The text is left out of the event feed.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+	CreateNoteWithResponse(ctx context.Context, customerID CustomerID, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateNoteResponse, error)
+
+	// DeleteNoteWithResponse Delete a note
+	//
+	// Deletes the note for good.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/notes/{note_id} (the `DeleteNote` operationId).
+	DeleteNoteWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*DeleteNoteResponse, error)
+
+	// GetNoteWithResponse Read a note
+	//
+	// One note with its author and times.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/notes/{note_id} (the `GetNote` operationId).
+	GetNoteWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *GetNoteParams, reqEditors ...RequestEditorFn) (*GetNoteResponse, error)
+
+	// PatchNoteWithBodyWithResponse Change a note
+	//
+	// Merges the body into the note. The author stays who wrote it first.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+	PatchNoteWithBodyWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchNoteResponse, error)
+
+	// PatchNoteWithApplicationMergePatchPlusJSONBodyWithResponse Change a note
+	//
+	// Merges the body into the note. The author stays who wrote it first.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+	PatchNoteWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, body PatchNoteApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchNoteResponse, error)
+
 	// ListCustomerPaymentsWithResponse List a customer's payments
 	//
 	// A page of all payments of one customer, the earliest due day first.
@@ -15749,6 +20517,82 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/payments (the `ListCustomerPayments` operationId).
 	ListCustomerPaymentsWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerPaymentsParams, reqEditors ...RequestEditorFn) (*ListCustomerPaymentsResponse, error)
+
+	// ListRelationsWithResponse List a customer's relations
+	//
+	// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
+	// is to this customer. Relations with deleted customers are left out until those are undeleted.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/relations (the `ListRelations` operationId).
+	ListRelationsWithResponse(ctx context.Context, customerID GroupCustomerID, params *ListRelationsParams, reqEditors ...RequestEditorFn) (*ListRelationsResponse, error)
+
+	// CreateRelationWithBodyWithResponse Relate two customers
+	//
+	// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+	// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+	// `employee`; `household`, `partner` and `related` are the same from both ends.
+	//
+	// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+	// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+	// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+	CreateRelationWithBodyWithResponse(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRelationResponse, error)
+
+	// CreateRelationWithResponse Relate two customers
+	//
+	// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+	// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+	// `employee`; `household`, `partner` and `related` are the same from both ends.
+	//
+	// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+	// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+	// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+	CreateRelationWithResponse(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, body CreateRelationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRelationResponse, error)
+
+	// DeleteRelationWithResponse End a relation
+	//
+	// Deletes the relation for both ends.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/relations/{relation_id} (the `DeleteRelation` operationId).
+	DeleteRelationWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *DeleteRelationParams, reqEditors ...RequestEditorFn) (*DeleteRelationResponse, error)
+
+	// GetRelationWithResponse Read a relation
+	//
+	// One relation as this customer sees it; the ETag covers the other one's name too.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/relations/{relation_id} (the `GetRelation` operationId).
+	GetRelationWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *GetRelationParams, reqEditors ...RequestEditorFn) (*GetRelationResponse, error)
+
+	// PatchRelationWithBodyWithResponse Change a relation
+	//
+	// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+	PatchRelationWithBodyWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchRelationResponse, error)
+
+	// PatchRelationWithApplicationMergePatchPlusJSONBodyWithResponse Change a relation
+	//
+	// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+	PatchRelationWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, body PatchRelationApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchRelationResponse, error)
 
 	// ListCustomerScoresWithResponse List a customer's scores, explained
 	//
@@ -15956,6 +20800,12 @@ type ClientWithResponsesInterface interface {
 	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
 	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 	//
+	// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+	// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+	// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+	// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+	// fails its row, and the error does not repeat it.
+	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 	// (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
@@ -15998,6 +20848,12 @@ type ClientWithResponsesInterface interface {
 	// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
 	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
 	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
+	//
+	// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+	// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+	// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+	// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+	// fails its row, and the error does not repeat it.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -16546,7 +21402,7 @@ type ClientWithResponsesInterface interface {
 
 	// PatchTenantWithBodyWithResponse Change the tenant
 	//
-	// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+	// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 	// part of every number that was computed since.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -16556,7 +21412,7 @@ type ClientWithResponsesInterface interface {
 
 	// PatchTenantWithApplicationMergePatchPlusJSONBodyWithResponse Change the tenant
 	//
-	// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+	// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 	// part of every number that was computed since.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
@@ -17117,6 +21973,110 @@ func (r ListChangeSetItemsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListChangeSetItemsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LookupContactPointResponse401Headers the declared response headers of an HTTP 401 response for LookupContactPoint
+type LookupContactPointResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type LookupContactPointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ContactPointMatchPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *LookupContactPointResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LookupContactPointResponse) GetJSON200() *ContactPointMatchPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r LookupContactPointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LookupContactPointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LookupContactPointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LookupContactPointResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -18172,6 +23132,1548 @@ func (r PatchCustomerResponse) ContentType() string {
 	return ""
 }
 
+// ListAddressesResponse401Headers the declared response headers of an HTTP 401 response for ListAddresses
+type ListAddressesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListAddressesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AddressPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListAddressesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAddressesResponse) GetJSON200() *AddressPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListAddressesResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListAddressesResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListAddressesResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListAddressesResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListAddressesResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAddressesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAddressesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAddressesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAddressesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateAddressResponse201Headers the declared response headers of an HTTP 201 response for CreateAddress
+type CreateAddressResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateAddressResponse401Headers the declared response headers of an HTTP 401 response for CreateAddress
+type CreateAddressResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateAddressResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Address
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateAddressResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateAddressResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateAddressResponse) GetJSON201() *Address {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateAddressResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateAddressResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateAddressResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateAddressResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteAddressResponse401Headers the declared response headers of an HTTP 401 response for DeleteAddress
+type DeleteAddressResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteAddressResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteAddressResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteAddressResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteAddressResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteAddressResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteAddressResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteAddressResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteAddressResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteAddressResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteAddressResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteAddressResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteAddressResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAddressResponse200Headers the declared response headers of an HTTP 200 response for GetAddress
+type GetAddressResponse200Headers struct {
+	ETag *string
+}
+
+// GetAddressResponse401Headers the declared response headers of an HTTP 401 response for GetAddress
+type GetAddressResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetAddressResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Address
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetAddressResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetAddressResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAddressResponse) GetJSON200() *Address {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetAddressResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetAddressResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetAddressResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetAddressResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetAddressResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAddressResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAddressResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAddressResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAddressResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchAddressResponse200Headers the declared response headers of an HTTP 200 response for PatchAddress
+type PatchAddressResponse200Headers struct {
+	ETag *string
+}
+
+// PatchAddressResponse401Headers the declared response headers of an HTTP 401 response for PatchAddress
+type PatchAddressResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchAddressResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Address
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchAddressResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchAddressResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchAddressResponse) GetJSON200() *Address {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchAddressResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchAddressResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchAddressResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchAddressResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListContactPointsResponse401Headers the declared response headers of an HTTP 401 response for ListContactPoints
+type ListContactPointsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListContactPointsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ContactPointPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListContactPointsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListContactPointsResponse) GetJSON200() *ContactPointPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListContactPointsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListContactPointsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListContactPointsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListContactPointsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListContactPointsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListContactPointsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListContactPointsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListContactPointsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListContactPointsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateContactPointResponse201Headers the declared response headers of an HTTP 201 response for CreateContactPoint
+type CreateContactPointResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateContactPointResponse401Headers the declared response headers of an HTTP 401 response for CreateContactPoint
+type CreateContactPointResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateContactPointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *ContactPoint
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateContactPointResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateContactPointResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateContactPointResponse) GetJSON201() *ContactPoint {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateContactPointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateContactPointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateContactPointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateContactPointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteContactPointResponse401Headers the declared response headers of an HTTP 401 response for DeleteContactPoint
+type DeleteContactPointResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteContactPointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteContactPointResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteContactPointResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteContactPointResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteContactPointResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteContactPointResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteContactPointResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteContactPointResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteContactPointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteContactPointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteContactPointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteContactPointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetContactPointResponse200Headers the declared response headers of an HTTP 200 response for GetContactPoint
+type GetContactPointResponse200Headers struct {
+	ETag *string
+}
+
+// GetContactPointResponse401Headers the declared response headers of an HTTP 401 response for GetContactPoint
+type GetContactPointResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetContactPointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ContactPoint
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetContactPointResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetContactPointResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetContactPointResponse) GetJSON200() *ContactPoint {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetContactPointResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetContactPointResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetContactPointResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetContactPointResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetContactPointResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetContactPointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetContactPointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetContactPointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetContactPointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchContactPointResponse200Headers the declared response headers of an HTTP 200 response for PatchContactPoint
+type PatchContactPointResponse200Headers struct {
+	ETag *string
+}
+
+// PatchContactPointResponse401Headers the declared response headers of an HTTP 401 response for PatchContactPoint
+type PatchContactPointResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchContactPointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ContactPoint
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchContactPointResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchContactPointResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchContactPointResponse) GetJSON200() *ContactPoint {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchContactPointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchContactPointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchContactPointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchContactPointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListContactsResponse401Headers the declared response headers of an HTTP 401 response for ListContacts
+type ListContactsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListContactsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ContactPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListContactsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListContactsResponse) GetJSON200() *ContactPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListContactsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListContactsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListContactsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListContactsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListContactsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListContactsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListContactsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListContactsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListContactsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateContactResponse201Headers the declared response headers of an HTTP 201 response for CreateContact
+type CreateContactResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateContactResponse401Headers the declared response headers of an HTTP 401 response for CreateContact
+type CreateContactResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateContactResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Contact
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateContactResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateContactResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateContactResponse) GetJSON201() *Contact {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateContactResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateContactResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateContactResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateContactResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteContactResponse401Headers the declared response headers of an HTTP 401 response for DeleteContact
+type DeleteContactResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteContactResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteContactResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteContactResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteContactResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteContactResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteContactResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetContactResponse200Headers the declared response headers of an HTTP 200 response for GetContact
+type GetContactResponse200Headers struct {
+	ETag *string
+}
+
+// GetContactResponse401Headers the declared response headers of an HTTP 401 response for GetContact
+type GetContactResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetContactResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Contact
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetContactResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetContactResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetContactResponse) GetJSON200() *Contact {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetContactResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetContactResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetContactResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetContactResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetContactResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetContactResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetContactResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetContactResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetContactResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchContactResponse200Headers the declared response headers of an HTTP 200 response for PatchContact
+type PatchContactResponse200Headers struct {
+	ETag *string
+}
+
+// PatchContactResponse401Headers the declared response headers of an HTTP 401 response for PatchContact
+type PatchContactResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchContactResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Contact
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchContactResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchContactResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchContactResponse) GetJSON200() *Contact {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchContactResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchContactResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchContactResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchContactResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // DeleteCustomerExternalIDResponse401Headers the declared response headers of an HTTP 401 response for DeleteCustomerExternalID
 type DeleteCustomerExternalIDResponse401Headers struct {
 	WWWAuthenticate *string
@@ -18345,6 +24847,89 @@ func (r PutCustomerExternalIDResponse) ContentType() string {
 	return ""
 }
 
+// GetHierarchyResponse401Headers the declared response headers of an HTTP 401 response for GetHierarchy
+type GetHierarchyResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetHierarchyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Hierarchy
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetHierarchyResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetHierarchyResponse) GetJSON200() *Hierarchy {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetHierarchyResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetHierarchyResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetHierarchyResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetHierarchyResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetHierarchyResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetHierarchyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetHierarchyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetHierarchyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetHierarchyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetCustomerMetricsResponse401Headers the declared response headers of an HTTP 401 response for GetCustomerMetrics
 type GetCustomerMetricsResponse401Headers struct {
 	WWWAuthenticate *string
@@ -18428,6 +25013,520 @@ func (r GetCustomerMetricsResponse) ContentType() string {
 	return ""
 }
 
+// ListNotesResponse401Headers the declared response headers of an HTTP 401 response for ListNotes
+type ListNotesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListNotesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *NotePage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListNotesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListNotesResponse) GetJSON200() *NotePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListNotesResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListNotesResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListNotesResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListNotesResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListNotesResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListNotesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListNotesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListNotesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListNotesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateNoteResponse201Headers the declared response headers of an HTTP 201 response for CreateNote
+type CreateNoteResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateNoteResponse401Headers the declared response headers of an HTTP 401 response for CreateNote
+type CreateNoteResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateNoteResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Note
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateNoteResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateNoteResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateNoteResponse) GetJSON201() *Note {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateNoteResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateNoteResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateNoteResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateNoteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteNoteResponse401Headers the declared response headers of an HTTP 401 response for DeleteNote
+type DeleteNoteResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteNoteResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteNoteResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteNoteResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteNoteResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteNoteResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteNoteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetNoteResponse200Headers the declared response headers of an HTTP 200 response for GetNote
+type GetNoteResponse200Headers struct {
+	ETag *string
+}
+
+// GetNoteResponse401Headers the declared response headers of an HTTP 401 response for GetNote
+type GetNoteResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetNoteResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Note
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetNoteResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetNoteResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetNoteResponse) GetJSON200() *Note {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetNoteResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetNoteResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetNoteResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetNoteResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetNoteResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetNoteResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetNoteResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetNoteResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetNoteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchNoteResponse200Headers the declared response headers of an HTTP 200 response for PatchNote
+type PatchNoteResponse200Headers struct {
+	ETag *string
+}
+
+// PatchNoteResponse401Headers the declared response headers of an HTTP 401 response for PatchNote
+type PatchNoteResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchNoteResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Note
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchNoteResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchNoteResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchNoteResponse) GetJSON200() *Note {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchNoteResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchNoteResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchNoteResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchNoteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListCustomerPaymentsResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerPayments
 type ListCustomerPaymentsResponse401Headers struct {
 	WWWAuthenticate *string
@@ -18505,6 +25604,520 @@ func (r ListCustomerPaymentsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListCustomerPaymentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListRelationsResponse401Headers the declared response headers of an HTTP 401 response for ListRelations
+type ListRelationsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListRelationsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RelationPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListRelationsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRelationsResponse) GetJSON200() *RelationPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListRelationsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListRelationsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListRelationsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListRelationsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListRelationsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRelationsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRelationsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRelationsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRelationsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateRelationResponse201Headers the declared response headers of an HTTP 201 response for CreateRelation
+type CreateRelationResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateRelationResponse401Headers the declared response headers of an HTTP 401 response for CreateRelation
+type CreateRelationResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateRelationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Relation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateRelationResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateRelationResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateRelationResponse) GetJSON201() *Relation {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateRelationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateRelationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateRelationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateRelationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteRelationResponse401Headers the declared response headers of an HTTP 401 response for DeleteRelation
+type DeleteRelationResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteRelationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteRelationResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteRelationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteRelationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteRelationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteRelationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetRelationResponse200Headers the declared response headers of an HTTP 200 response for GetRelation
+type GetRelationResponse200Headers struct {
+	ETag *string
+}
+
+// GetRelationResponse401Headers the declared response headers of an HTTP 401 response for GetRelation
+type GetRelationResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetRelationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Relation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetRelationResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetRelationResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRelationResponse) GetJSON200() *Relation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetRelationResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetRelationResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetRelationResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetRelationResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetRelationResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRelationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRelationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRelationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRelationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchRelationResponse200Headers the declared response headers of an HTTP 200 response for PatchRelation
+type PatchRelationResponse200Headers struct {
+	ETag *string
+}
+
+// PatchRelationResponse401Headers the declared response headers of an HTTP 401 response for PatchRelation
+type PatchRelationResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchRelationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Relation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchRelationResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchRelationResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchRelationResponse) GetJSON200() *Relation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchRelationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchRelationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchRelationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchRelationResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -26465,6 +34078,44 @@ func (c *ClientWithResponses) ListChangeSetItemsWithResponse(ctx context.Context
 	return ParseListChangeSetItemsResponse(rsp)
 }
 
+// LookupContactPointWithBodyWithResponse Find who has a phone, email or account
+//
+// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+// tried as each.
+//
+// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+func (c *ClientWithResponses) LookupContactPointWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LookupContactPointResponse, error) {
+	rsp, err := c.LookupContactPointWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLookupContactPointResponse(rsp)
+}
+
+// LookupContactPointWithResponse Find who has a phone, email or account
+//
+// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+// tried as each.
+//
+// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+func (c *ClientWithResponses) LookupContactPointWithResponse(ctx context.Context, body LookupContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*LookupContactPointResponse, error) {
+	rsp, err := c.LookupContactPoint(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLookupContactPointResponse(rsp)
+}
+
 // ListCustomersWithResponse List customers
 //
 // A page of the customers that are not deleted, newest first unless `sort` says otherwise.
@@ -26475,7 +34126,8 @@ func (c *ClientWithResponses) ListChangeSetItemsWithResponse(ctx context.Context
 // `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 // `scores.clv`. Customers without a value come last either way.
 //
-// `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
+// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
+// call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
 //
 // What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
@@ -26497,6 +34149,9 @@ func (c *ClientWithResponses) ListCustomersWithResponse(ctx context.Context, par
 // Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 // `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
 //
+// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
@@ -26512,6 +34167,9 @@ func (c *ClientWithResponses) CreateCustomerWithBodyWithResponse(ctx context.Con
 //
 // Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 // `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
+//
+// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -26733,6 +34391,352 @@ func (c *ClientWithResponses) PatchCustomerWithApplicationMergePatchPlusJSONBody
 	return ParsePatchCustomerResponse(rsp)
 }
 
+// ListAddressesWithResponse List where a customer is
+//
+// The customer's addresses, the oldest first. Without the scope `pii:read` street lines are masked and `masked` is true.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/addresses (the `ListAddresses` operationId).
+func (c *ClientWithResponses) ListAddressesWithResponse(ctx context.Context, customerID CustomerID, params *ListAddressesParams, reqEditors ...RequestEditorFn) (*ListAddressesResponse, error) {
+	rsp, err := c.ListAddresses(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAddressesResponse(rsp)
+}
+
+// CreateAddressWithBodyWithResponse Add an address
+//
+// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+// customer has already is refused with 409.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+func (c *ClientWithResponses) CreateAddressWithBodyWithResponse(ctx context.Context, customerID CustomerID, params *CreateAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAddressResponse, error) {
+	rsp, err := c.CreateAddressWithBody(ctx, customerID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateAddressResponse(rsp)
+}
+
+// CreateAddressWithResponse Add an address
+//
+// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+// customer has already is refused with 409.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+func (c *ClientWithResponses) CreateAddressWithResponse(ctx context.Context, customerID CustomerID, params *CreateAddressParams, body CreateAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAddressResponse, error) {
+	rsp, err := c.CreateAddress(ctx, customerID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateAddressResponse(rsp)
+}
+
+// DeleteAddressWithResponse Delete an address
+//
+// Removes it for good. What it gave the customer stays, and no other address becomes primary in its place.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/addresses/{address_id} (the `DeleteAddress` operationId).
+func (c *ClientWithResponses) DeleteAddressWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *DeleteAddressParams, reqEditors ...RequestEditorFn) (*DeleteAddressResponse, error) {
+	rsp, err := c.DeleteAddress(ctx, customerID, addressID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteAddressResponse(rsp)
+}
+
+// GetAddressWithResponse Read an address
+//
+// One address; its street line is masked without the scope `pii:read`. The ETag of the masked form is another one.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/addresses/{address_id} (the `GetAddress` operationId).
+func (c *ClientWithResponses) GetAddressWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *GetAddressParams, reqEditors ...RequestEditorFn) (*GetAddressResponse, error) {
+	rsp, err := c.GetAddress(ctx, customerID, addressID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAddressResponse(rsp)
+}
+
+// PatchAddressWithBodyWithResponse Change an address
+//
+// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+// country, province, city and district.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+func (c *ClientWithResponses) PatchAddressWithBodyWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchAddressResponse, error) {
+	rsp, err := c.PatchAddressWithBody(ctx, customerID, addressID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchAddressResponse(rsp)
+}
+
+// PatchAddressWithApplicationMergePatchPlusJSONBodyWithResponse Change an address
+//
+// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+// country, province, city and district.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+func (c *ClientWithResponses) PatchAddressWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, body PatchAddressApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchAddressResponse, error) {
+	rsp, err := c.PatchAddressWithApplicationMergePatchPlusJSONBody(ctx, customerID, addressID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchAddressResponse(rsp)
+}
+
+// ListContactPointsWithResponse List how a customer is reached
+//
+// Phones, emails and accounts of the customer and, for a company, of its contacts; the oldest first. Without the scope
+// `pii:read` values are masked (`+86138****1234`, `z***@example.com`) and `masked` is true.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/contact-points (the `ListContactPoints` operationId).
+func (c *ClientWithResponses) ListContactPointsWithResponse(ctx context.Context, customerID CustomerID, params *ListContactPointsParams, reqEditors ...RequestEditorFn) (*ListContactPointsResponse, error) {
+	rsp, err := c.ListContactPoints(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListContactPointsResponse(rsp)
+}
+
+// CreateContactPointWithBodyWithResponse Add a phone, email or account
+//
+// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+//
+// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+// `pii:read` may write all the same. Values never appear in events, errors or logs.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+func (c *ClientWithResponses) CreateContactPointWithBodyWithResponse(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateContactPointResponse, error) {
+	rsp, err := c.CreateContactPointWithBody(ctx, customerID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateContactPointResponse(rsp)
+}
+
+// CreateContactPointWithResponse Add a phone, email or account
+//
+// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+//
+// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+// `pii:read` may write all the same. Values never appear in events, errors or logs.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+func (c *ClientWithResponses) CreateContactPointWithResponse(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, body CreateContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateContactPointResponse, error) {
+	rsp, err := c.CreateContactPoint(ctx, customerID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateContactPointResponse(rsp)
+}
+
+// DeleteContactPointWithResponse Delete a contact point
+//
+// Removes it for good. No other one becomes primary in its place.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `DeleteContactPoint` operationId).
+func (c *ClientWithResponses) DeleteContactPointWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *DeleteContactPointParams, reqEditors ...RequestEditorFn) (*DeleteContactPointResponse, error) {
+	rsp, err := c.DeleteContactPoint(ctx, customerID, contactPointID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteContactPointResponse(rsp)
+}
+
+// GetContactPointWithResponse Read a contact point
+//
+// One phone, email or account; masked without the scope `pii:read`. The ETag of the masked form is another one.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `GetContactPoint` operationId).
+func (c *ClientWithResponses) GetContactPointWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *GetContactPointParams, reqEditors ...RequestEditorFn) (*GetContactPointResponse, error) {
+	rsp, err := c.GetContactPoint(ctx, customerID, contactPointID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetContactPointResponse(rsp)
+}
+
+// PatchContactPointWithBodyWithResponse Change a contact point
+//
+// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// platform stay: another account is another contact point.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+func (c *ClientWithResponses) PatchContactPointWithBodyWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchContactPointResponse, error) {
+	rsp, err := c.PatchContactPointWithBody(ctx, customerID, contactPointID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchContactPointResponse(rsp)
+}
+
+// PatchContactPointWithApplicationMergePatchPlusJSONBodyWithResponse Change a contact point
+//
+// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// platform stay: another account is another contact point.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+func (c *ClientWithResponses) PatchContactPointWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, body PatchContactPointApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchContactPointResponse, error) {
+	rsp, err := c.PatchContactPointWithApplicationMergePatchPlusJSONBody(ctx, customerID, contactPointID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchContactPointResponse(rsp)
+}
+
+// ListContactsWithResponse List a customer's contacts
+//
+// The people to talk to, the primary one first, then the oldest.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/contacts (the `ListContacts` operationId).
+func (c *ClientWithResponses) ListContactsWithResponse(ctx context.Context, customerID ContactCustomerID, params *ListContactsParams, reqEditors ...RequestEditorFn) (*ListContactsResponse, error) {
+	rsp, err := c.ListContacts(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListContactsResponse(rsp)
+}
+
+// CreateContactWithBodyWithResponse Add a contact
+//
+// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+// one primary contact: a new primary one takes the place of the one before.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+func (c *ClientWithResponses) CreateContactWithBodyWithResponse(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateContactResponse, error) {
+	rsp, err := c.CreateContactWithBody(ctx, customerID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateContactResponse(rsp)
+}
+
+// CreateContactWithResponse Add a contact
+//
+// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+// one primary contact: a new primary one takes the place of the one before.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+func (c *ClientWithResponses) CreateContactWithResponse(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, body CreateContactJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateContactResponse, error) {
+	rsp, err := c.CreateContact(ctx, customerID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateContactResponse(rsp)
+}
+
+// DeleteContactWithResponse Delete a contact
+//
+// Deletes the contact for good, with the contact points that are the contact's own.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/contacts/{contact_id} (the `DeleteContact` operationId).
+func (c *ClientWithResponses) DeleteContactWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams, reqEditors ...RequestEditorFn) (*DeleteContactResponse, error) {
+	rsp, err := c.DeleteContact(ctx, customerID, contactID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteContactResponse(rsp)
+}
+
+// GetContactWithResponse Read a contact
+//
+// One contact with title, department and part in decisions.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/contacts/{contact_id} (the `GetContact` operationId).
+func (c *ClientWithResponses) GetContactWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *GetContactParams, reqEditors ...RequestEditorFn) (*GetContactResponse, error) {
+	rsp, err := c.GetContact(ctx, customerID, contactID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetContactResponse(rsp)
+}
+
+// PatchContactWithBodyWithResponse Change a contact
+//
+// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+func (c *ClientWithResponses) PatchContactWithBodyWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchContactResponse, error) {
+	rsp, err := c.PatchContactWithBody(ctx, customerID, contactID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchContactResponse(rsp)
+}
+
+// PatchContactWithApplicationMergePatchPlusJSONBodyWithResponse Change a contact
+//
+// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+func (c *ClientWithResponses) PatchContactWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, body PatchContactApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchContactResponse, error) {
+	rsp, err := c.PatchContactWithApplicationMergePatchPlusJSONBody(ctx, customerID, contactID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchContactResponse(rsp)
+}
+
 // DeleteCustomerExternalIDWithResponse Take an external id away
 //
 // The system `source` no longer knows this customer as `external_id`.
@@ -26763,6 +34767,23 @@ func (c *ClientWithResponses) PutCustomerExternalIDWithResponse(ctx context.Cont
 	return ParsePutCustomerExternalIDResponse(rsp)
 }
 
+// GetHierarchyWithResponse Read the group that a company belongs to
+//
+// The company at the top, and everything below it, level by level and by name: each item names its `parent_id`. `path`
+// leads from the top to the company asked for. Deleted companies and what is below them are left out. At most 1000
+// companies are shown; `truncated` says that there are more.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/hierarchy (the `GetHierarchy` operationId).
+func (c *ClientWithResponses) GetHierarchyWithResponse(ctx context.Context, customerID GroupCustomerID, reqEditors ...RequestEditorFn) (*GetHierarchyResponse, error) {
+	rsp, err := c.GetHierarchy(ctx, customerID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetHierarchyResponse(rsp)
+}
+
 // GetCustomerMetricsWithResponse Read what a customer's transactions add up to
 //
 // Counts, sums and days over all purchases, as true as the last committed transaction.
@@ -26778,6 +34799,117 @@ func (c *ClientWithResponses) GetCustomerMetricsWithResponse(ctx context.Context
 	return ParseGetCustomerMetricsResponse(rsp)
 }
 
+// ListNotesWithResponse List a customer's notes
+//
+// Pinned notes first, then the newest. `kind` narrows to one or more kinds.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/notes (the `ListNotes` operationId).
+func (c *ClientWithResponses) ListNotesWithResponse(ctx context.Context, customerID CustomerID, params *ListNotesParams, reqEditors ...RequestEditorFn) (*ListNotesResponse, error) {
+	rsp, err := c.ListNotes(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListNotesResponse(rsp)
+}
+
+// CreateNoteWithBodyWithResponse Write a note
+//
+// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+// 1000 notes. The text is left out of the event feed.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+func (c *ClientWithResponses) CreateNoteWithBodyWithResponse(ctx context.Context, customerID CustomerID, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateNoteResponse, error) {
+	rsp, err := c.CreateNoteWithBody(ctx, customerID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateNoteResponse(rsp)
+}
+
+// CreateNoteWithResponse Write a note
+//
+// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+// 1000 notes. The text is left out of the event feed.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+func (c *ClientWithResponses) CreateNoteWithResponse(ctx context.Context, customerID CustomerID, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateNoteResponse, error) {
+	rsp, err := c.CreateNote(ctx, customerID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateNoteResponse(rsp)
+}
+
+// DeleteNoteWithResponse Delete a note
+//
+// Deletes the note for good.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/notes/{note_id} (the `DeleteNote` operationId).
+func (c *ClientWithResponses) DeleteNoteWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*DeleteNoteResponse, error) {
+	rsp, err := c.DeleteNote(ctx, customerID, noteID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteNoteResponse(rsp)
+}
+
+// GetNoteWithResponse Read a note
+//
+// One note with its author and times.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/notes/{note_id} (the `GetNote` operationId).
+func (c *ClientWithResponses) GetNoteWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *GetNoteParams, reqEditors ...RequestEditorFn) (*GetNoteResponse, error) {
+	rsp, err := c.GetNote(ctx, customerID, noteID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetNoteResponse(rsp)
+}
+
+// PatchNoteWithBodyWithResponse Change a note
+//
+// Merges the body into the note. The author stays who wrote it first.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+func (c *ClientWithResponses) PatchNoteWithBodyWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchNoteResponse, error) {
+	rsp, err := c.PatchNoteWithBody(ctx, customerID, noteID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchNoteResponse(rsp)
+}
+
+// PatchNoteWithApplicationMergePatchPlusJSONBodyWithResponse Change a note
+//
+// Merges the body into the note. The author stays who wrote it first.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+func (c *ClientWithResponses) PatchNoteWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, body PatchNoteApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchNoteResponse, error) {
+	rsp, err := c.PatchNoteWithApplicationMergePatchPlusJSONBody(ctx, customerID, noteID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchNoteResponse(rsp)
+}
+
 // ListCustomerPaymentsWithResponse List a customer's payments
 //
 // A page of all payments of one customer, the earliest due day first.
@@ -26791,6 +34923,124 @@ func (c *ClientWithResponses) ListCustomerPaymentsWithResponse(ctx context.Conte
 		return nil, err
 	}
 	return ParseListCustomerPaymentsResponse(rsp)
+}
+
+// ListRelationsWithResponse List a customer's relations
+//
+// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
+// is to this customer. Relations with deleted customers are left out until those are undeleted.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/relations (the `ListRelations` operationId).
+func (c *ClientWithResponses) ListRelationsWithResponse(ctx context.Context, customerID GroupCustomerID, params *ListRelationsParams, reqEditors ...RequestEditorFn) (*ListRelationsResponse, error) {
+	rsp, err := c.ListRelations(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRelationsResponse(rsp)
+}
+
+// CreateRelationWithBodyWithResponse Relate two customers
+//
+// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+// `employee`; `household`, `partner` and `related` are the same from both ends.
+//
+// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+func (c *ClientWithResponses) CreateRelationWithBodyWithResponse(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRelationResponse, error) {
+	rsp, err := c.CreateRelationWithBody(ctx, customerID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRelationResponse(rsp)
+}
+
+// CreateRelationWithResponse Relate two customers
+//
+// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+// `employee`; `household`, `partner` and `related` are the same from both ends.
+//
+// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+func (c *ClientWithResponses) CreateRelationWithResponse(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, body CreateRelationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRelationResponse, error) {
+	rsp, err := c.CreateRelation(ctx, customerID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRelationResponse(rsp)
+}
+
+// DeleteRelationWithResponse End a relation
+//
+// Deletes the relation for both ends.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/relations/{relation_id} (the `DeleteRelation` operationId).
+func (c *ClientWithResponses) DeleteRelationWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *DeleteRelationParams, reqEditors ...RequestEditorFn) (*DeleteRelationResponse, error) {
+	rsp, err := c.DeleteRelation(ctx, customerID, relationID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteRelationResponse(rsp)
+}
+
+// GetRelationWithResponse Read a relation
+//
+// One relation as this customer sees it; the ETag covers the other one's name too.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/relations/{relation_id} (the `GetRelation` operationId).
+func (c *ClientWithResponses) GetRelationWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *GetRelationParams, reqEditors ...RequestEditorFn) (*GetRelationResponse, error) {
+	rsp, err := c.GetRelation(ctx, customerID, relationID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRelationResponse(rsp)
+}
+
+// PatchRelationWithBodyWithResponse Change a relation
+//
+// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+func (c *ClientWithResponses) PatchRelationWithBodyWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchRelationResponse, error) {
+	rsp, err := c.PatchRelationWithBody(ctx, customerID, relationID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchRelationResponse(rsp)
+}
+
+// PatchRelationWithApplicationMergePatchPlusJSONBodyWithResponse Change a relation
+//
+// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+func (c *ClientWithResponses) PatchRelationWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, body PatchRelationApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchRelationResponse, error) {
+	rsp, err := c.PatchRelationWithApplicationMergePatchPlusJSONBody(ctx, customerID, relationID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchRelationResponse(rsp)
 }
 
 // ListCustomerScoresWithResponse List a customer's scores, explained
@@ -27113,6 +35363,12 @@ func (c *ClientWithResponses) ListImportsWithResponse(ctx context.Context, param
 // not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
 // customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
 //
+// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+// fails its row, and the error does not repeat it.
+//
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 // (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
@@ -27161,6 +35417,12 @@ func (c *ClientWithResponses) CreateImportWithBodyWithResponse(ctx context.Conte
 // channel `import`, named like its external id, and a person unless something of a company is there, where the file does
 // not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
 // customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
+//
+// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+// fails its row, and the error does not repeat it.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -28015,7 +36277,7 @@ func (c *ClientWithResponses) GetTenantWithResponse(ctx context.Context, params 
 
 // PatchTenantWithBodyWithResponse Change the tenant
 //
-// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 // part of every number that was computed since.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -28031,7 +36293,7 @@ func (c *ClientWithResponses) PatchTenantWithBodyWithResponse(ctx context.Contex
 
 // PatchTenantWithApplicationMergePatchPlusJSONBodyWithResponse Change the tenant
 //
-// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 // part of every number that was computed since.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
@@ -28755,6 +37017,101 @@ func ParseListChangeSetItemsResponse(rsp *http.Response) (*ListChangeSetItemsRes
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListChangeSetItemsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLookupContactPointResponse parses an HTTP response from a LookupContactPointWithResponse call
+func ParseLookupContactPointResponse(rsp *http.Response) (*LookupContactPointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LookupContactPointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ContactPointMatchPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers LookupContactPointResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -29766,6 +38123,1476 @@ func ParsePatchCustomerResponse(rsp *http.Response) (*PatchCustomerResponse, err
 	return response, nil
 }
 
+// ParseListAddressesResponse parses an HTTP response from a ListAddressesWithResponse call
+func ParseListAddressesResponse(rsp *http.Response) (*ListAddressesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAddressesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AddressPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListAddressesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateAddressResponse parses an HTTP response from a CreateAddressWithResponse call
+func ParseCreateAddressResponse(rsp *http.Response) (*CreateAddressResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateAddressResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Address
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateAddressResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateAddressResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteAddressResponse parses an HTTP response from a DeleteAddressWithResponse call
+func ParseDeleteAddressResponse(rsp *http.Response) (*DeleteAddressResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteAddressResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteAddressResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAddressResponse parses an HTTP response from a GetAddressWithResponse call
+func ParseGetAddressResponse(rsp *http.Response) (*GetAddressResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAddressResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Address
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetAddressResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetAddressResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchAddressResponse parses an HTTP response from a PatchAddressWithResponse call
+func ParsePatchAddressResponse(rsp *http.Response) (*PatchAddressResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchAddressResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Address
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchAddressResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchAddressResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListContactPointsResponse parses an HTTP response from a ListContactPointsWithResponse call
+func ParseListContactPointsResponse(rsp *http.Response) (*ListContactPointsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListContactPointsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ContactPointPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListContactPointsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateContactPointResponse parses an HTTP response from a CreateContactPointWithResponse call
+func ParseCreateContactPointResponse(rsp *http.Response) (*CreateContactPointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateContactPointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest ContactPoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateContactPointResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateContactPointResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteContactPointResponse parses an HTTP response from a DeleteContactPointWithResponse call
+func ParseDeleteContactPointResponse(rsp *http.Response) (*DeleteContactPointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteContactPointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteContactPointResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetContactPointResponse parses an HTTP response from a GetContactPointWithResponse call
+func ParseGetContactPointResponse(rsp *http.Response) (*GetContactPointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetContactPointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ContactPoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetContactPointResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetContactPointResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchContactPointResponse parses an HTTP response from a PatchContactPointWithResponse call
+func ParsePatchContactPointResponse(rsp *http.Response) (*PatchContactPointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchContactPointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ContactPoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchContactPointResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchContactPointResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListContactsResponse parses an HTTP response from a ListContactsWithResponse call
+func ParseListContactsResponse(rsp *http.Response) (*ListContactsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListContactsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ContactPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListContactsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateContactResponse parses an HTTP response from a CreateContactWithResponse call
+func ParseCreateContactResponse(rsp *http.Response) (*CreateContactResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateContactResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Contact
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateContactResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateContactResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteContactResponse parses an HTTP response from a DeleteContactWithResponse call
+func ParseDeleteContactResponse(rsp *http.Response) (*DeleteContactResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteContactResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteContactResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetContactResponse parses an HTTP response from a GetContactWithResponse call
+func ParseGetContactResponse(rsp *http.Response) (*GetContactResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetContactResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Contact
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetContactResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetContactResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchContactResponse parses an HTTP response from a PatchContactWithResponse call
+func ParsePatchContactResponse(rsp *http.Response) (*PatchContactResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchContactResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Contact
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchContactResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchContactResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseDeleteCustomerExternalIDResponse parses an HTTP response from a DeleteCustomerExternalIDWithResponse call
 func ParseDeleteCustomerExternalIDResponse(rsp *http.Response) (*DeleteCustomerExternalIDResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -29927,6 +39754,80 @@ func ParsePutCustomerExternalIDResponse(rsp *http.Response) (*PutCustomerExterna
 	return response, nil
 }
 
+// ParseGetHierarchyResponse parses an HTTP response from a GetHierarchyWithResponse call
+func ParseGetHierarchyResponse(rsp *http.Response) (*GetHierarchyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetHierarchyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Hierarchy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetHierarchyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetCustomerMetricsResponse parses an HTTP response from a GetCustomerMetricsWithResponse call
 func ParseGetCustomerMetricsResponse(rsp *http.Response) (*GetCustomerMetricsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -30001,6 +39902,496 @@ func ParseGetCustomerMetricsResponse(rsp *http.Response) (*GetCustomerMetricsRes
 	return response, nil
 }
 
+// ParseListNotesResponse parses an HTTP response from a ListNotesWithResponse call
+func ParseListNotesResponse(rsp *http.Response) (*ListNotesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListNotesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest NotePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListNotesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateNoteResponse parses an HTTP response from a CreateNoteWithResponse call
+func ParseCreateNoteResponse(rsp *http.Response) (*CreateNoteResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateNoteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Note
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateNoteResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateNoteResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteNoteResponse parses an HTTP response from a DeleteNoteWithResponse call
+func ParseDeleteNoteResponse(rsp *http.Response) (*DeleteNoteResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteNoteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteNoteResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetNoteResponse parses an HTTP response from a GetNoteWithResponse call
+func ParseGetNoteResponse(rsp *http.Response) (*GetNoteResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetNoteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Note
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetNoteResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetNoteResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchNoteResponse parses an HTTP response from a PatchNoteWithResponse call
+func ParsePatchNoteResponse(rsp *http.Response) (*PatchNoteResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchNoteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Note
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchNoteResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchNoteResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListCustomerPaymentsResponse parses an HTTP response from a ListCustomerPaymentsWithResponse call
 func ParseListCustomerPaymentsResponse(rsp *http.Response) (*ListCustomerPaymentsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -30062,6 +40453,496 @@ func ParseListCustomerPaymentsResponse(rsp *http.Response) (*ListCustomerPayment
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListCustomerPaymentsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListRelationsResponse parses an HTTP response from a ListRelationsWithResponse call
+func ParseListRelationsResponse(rsp *http.Response) (*ListRelationsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRelationsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RelationPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListRelationsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateRelationResponse parses an HTTP response from a CreateRelationWithResponse call
+func ParseCreateRelationResponse(rsp *http.Response) (*CreateRelationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateRelationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Relation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateRelationResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateRelationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteRelationResponse parses an HTTP response from a DeleteRelationWithResponse call
+func ParseDeleteRelationResponse(rsp *http.Response) (*DeleteRelationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteRelationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteRelationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRelationResponse parses an HTTP response from a GetRelationWithResponse call
+func ParseGetRelationResponse(rsp *http.Response) (*GetRelationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRelationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Relation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetRelationResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetRelationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchRelationResponse parses an HTTP response from a PatchRelationWithResponse call
+func ParsePatchRelationResponse(rsp *http.Response) (*PatchRelationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchRelationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Relation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchRelationResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchRelationResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

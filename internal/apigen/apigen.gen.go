@@ -583,6 +583,27 @@ func (e DecisionRole) Valid() bool {
 	}
 }
 
+// Defines values for DeliveryState.
+const (
+	DeliveryStateAwaitingShipment DeliveryState = "awaiting_shipment"
+	DeliveryStateDelivered        DeliveryState = "delivered"
+	DeliveryStateInTransit        DeliveryState = "in_transit"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case DeliveryStateAwaitingShipment:
+		return true
+	case DeliveryStateDelivered:
+		return true
+	case DeliveryStateInTransit:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Education.
 const (
 	EducationAssociate  Education = "associate"
@@ -934,6 +955,120 @@ func (e NoteKind) Valid() bool {
 	}
 }
 
+// Defines values for PaymentMethod.
+const (
+	PaymentMethodAlipay       PaymentMethod = "alipay"
+	PaymentMethodBankTransfer PaymentMethod = "bank_transfer"
+	PaymentMethodCard         PaymentMethod = "card"
+	PaymentMethodCash         PaymentMethod = "cash"
+	PaymentMethodCredit       PaymentMethod = "credit"
+	PaymentMethodOther        PaymentMethod = "other"
+	PaymentMethodWechatPay    PaymentMethod = "wechat_pay"
+)
+
+// Valid indicates whether the value is a known member of the PaymentMethod enum.
+func (e PaymentMethod) Valid() bool {
+	switch e {
+	case PaymentMethodAlipay:
+		return true
+	case PaymentMethodBankTransfer:
+		return true
+	case PaymentMethodCard:
+		return true
+	case PaymentMethodCash:
+		return true
+	case PaymentMethodCredit:
+		return true
+	case PaymentMethodOther:
+		return true
+	case PaymentMethodWechatPay:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PaymentStatus.
+const (
+	PaymentStatusOpen    PaymentStatus = "open"
+	PaymentStatusOverdue PaymentStatus = "overdue"
+	PaymentStatusPaid    PaymentStatus = "paid"
+	PaymentStatusPartial PaymentStatus = "partial"
+)
+
+// Valid indicates whether the value is a known member of the PaymentStatus enum.
+func (e PaymentStatus) Valid() bool {
+	switch e {
+	case PaymentStatusOpen:
+		return true
+	case PaymentStatusOverdue:
+		return true
+	case PaymentStatusPaid:
+		return true
+	case PaymentStatusPartial:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProductRelationKind.
+const (
+	ProductRelationKindAccessoryOf ProductRelationKind = "accessory_of"
+	ProductRelationKindSimilar     ProductRelationKind = "similar"
+	ProductRelationKindUpgradeOf   ProductRelationKind = "upgrade_of"
+)
+
+// Valid indicates whether the value is a known member of the ProductRelationKind enum.
+func (e ProductRelationKind) Valid() bool {
+	switch e {
+	case ProductRelationKindAccessoryOf:
+		return true
+	case ProductRelationKindSimilar:
+		return true
+	case ProductRelationKindUpgradeOf:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProductStatus.
+const (
+	ProductStatusActive  ProductStatus = "active"
+	ProductStatusRetired ProductStatus = "retired"
+)
+
+// Valid indicates whether the value is a known member of the ProductStatus enum.
+func (e ProductStatus) Valid() bool {
+	switch e {
+	case ProductStatusActive:
+		return true
+	case ProductStatusRetired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RelationDirection.
+const (
+	RelationDirectionIncoming RelationDirection = "incoming"
+	RelationDirectionOutgoing RelationDirection = "outgoing"
+)
+
+// Valid indicates whether the value is a known member of the RelationDirection enum.
+func (e RelationDirection) Valid() bool {
+	switch e {
+	case RelationDirectionIncoming:
+		return true
+	case RelationDirectionOutgoing:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RelationType.
 const (
 	RelationTypeBuyer      RelationType = "buyer"
@@ -973,6 +1108,42 @@ func (e RelationType) Valid() bool {
 	case RelationTypeSubsidiary:
 		return true
 	case RelationTypeSupplier:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SalesGrouping.
+const (
+	SalesGroupingCategory      SalesGrouping = "category"
+	SalesGroupingChannel       SalesGrouping = "channel"
+	SalesGroupingDay           SalesGrouping = "day"
+	SalesGroupingMonth         SalesGrouping = "month"
+	SalesGroupingPaymentMethod SalesGrouping = "payment_method"
+	SalesGroupingProduct       SalesGrouping = "product"
+	SalesGroupingStatus        SalesGrouping = "status"
+	SalesGroupingStore         SalesGrouping = "store"
+)
+
+// Valid indicates whether the value is a known member of the SalesGrouping enum.
+func (e SalesGrouping) Valid() bool {
+	switch e {
+	case SalesGroupingCategory:
+		return true
+	case SalesGroupingChannel:
+		return true
+	case SalesGroupingDay:
+		return true
+	case SalesGroupingMonth:
+		return true
+	case SalesGroupingPaymentMethod:
+		return true
+	case SalesGroupingProduct:
+		return true
+	case SalesGroupingStatus:
+		return true
+	case SalesGroupingStore:
 		return true
 	default:
 		return false
@@ -1180,6 +1351,21 @@ func (e TierSchemeCreatePreset) Valid() bool {
 	}
 }
 
+// Defines values for TransactionExpansion.
+const (
+	TransactionExpansionItems TransactionExpansion = "items"
+)
+
+// Valid indicates whether the value is a known member of the TransactionExpansion enum.
+func (e TransactionExpansion) Valid() bool {
+	switch e {
+	case TransactionExpansionItems:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TransactionStatus.
 const (
 	TransactionStatusCancelled TransactionStatus = "cancelled"
@@ -1258,6 +1444,24 @@ func (e Total) Valid() bool {
 	}
 }
 
+// Defines values for TransactionSort.
+const (
+	TransactionSortNewestFirst TransactionSort = "-occurred_at"
+	TransactionSortOldestFirst TransactionSort = "occurred_at"
+)
+
+// Valid indicates whether the value is a known member of the TransactionSort enum.
+func (e TransactionSort) Valid() bool {
+	switch e {
+	case TransactionSortNewestFirst:
+		return true
+	case TransactionSortOldestFirst:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListCustomersParamsTotal.
 const (
 	ListCustomersParamsTotalEstimate ListCustomersParamsTotal = "estimate"
@@ -1279,6 +1483,24 @@ func (e ListCustomersParamsTotal) Valid() bool {
 	}
 }
 
+// Defines values for ListCustomerTransactionsParamsSort.
+const (
+	ListCustomerTransactionsParamsSortNewestFirst ListCustomerTransactionsParamsSort = "-occurred_at"
+	ListCustomerTransactionsParamsSortOldestFirst ListCustomerTransactionsParamsSort = "occurred_at"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerTransactionsParamsSort enum.
+func (e ListCustomerTransactionsParamsSort) Valid() bool {
+	switch e {
+	case ListCustomerTransactionsParamsSortNewestFirst:
+		return true
+	case ListCustomerTransactionsParamsSortOldestFirst:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PutImportContentParamsContentEncoding.
 const (
 	PutImportContentParamsContentEncodingGzip     PutImportContentParamsContentEncoding = "gzip"
@@ -1291,6 +1513,24 @@ func (e PutImportContentParamsContentEncoding) Valid() bool {
 	case PutImportContentParamsContentEncodingGzip:
 		return true
 	case PutImportContentParamsContentEncodingIdentity:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTransactionsParamsSort.
+const (
+	ListTransactionsParamsSortNewestFirst ListTransactionsParamsSort = "-occurred_at"
+	ListTransactionsParamsSortOldestFirst ListTransactionsParamsSort = "occurred_at"
+)
+
+// Valid indicates whether the value is a known member of the ListTransactionsParamsSort enum.
+func (e ListTransactionsParamsSort) Valid() bool {
+	switch e {
+	case ListTransactionsParamsSortNewestFirst:
+		return true
+	case ListTransactionsParamsSortOldestFirst:
 		return true
 	default:
 		return false
@@ -1382,6 +1622,12 @@ type AddressPatch struct {
 
 // AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
 type AreaType string
+
+// Attributes The tenant's own fields by their keys.
+type Attributes map[string]interface{}
+
+// AttributesPatch Merged by key; a null takes one away.
+type AttributesPatch map[string]*interface{}
 
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
@@ -1786,9 +2032,10 @@ type Customer struct {
 	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
 	Kind           CustomerKind    `json:"kind"`
 
-	// Metrics Over all purchases (paid, to_ship, shipped or completed), in the base currency, days in the tenant's zone.
+	// Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
 	//
-	// Example: {"average_purchase":{"amount":"129.90","currency":"CNY"},"first_purchase_on":"2026-01-03","last_purchase_on":"2026-02-14","purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"spend_total":{"amount":"389.70","currency":"CNY"},"units_total":4}
+	//
+	// Example: {"average_purchase":{"amount":"108.25","currency":"CNY"},"days_late_average":6,"days_late_max":6,"first_purchase_on":"2026-01-03","last_payment_on":"2026-02-20","last_purchase_on":"2026-02-14","late_payments":1,"on_time_payments":1,"open_amount":{"amount":"0.00","currency":"CNY"},"open_payments":0,"overdue_amount":{"amount":"0.00","currency":"CNY"},"overdue_payments":0,"purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"return_count":1,"returns_total":{"amount":"64.95","currency":"CNY"},"spend_total":{"amount":"324.75","currency":"CNY"},"units_total":4}
 	Metrics *Metrics `json:"metrics,omitempty"`
 	Name    string   `json:"name"`
 
@@ -2107,6 +2354,36 @@ type CustomerTagPut struct {
 
 // DecisionRole The part that a contact has in what the customer decides.
 type DecisionRole string
+
+// Delivery defines model for Delivery.
+type Delivery struct {
+	Carrier     *string    `json:"carrier,omitempty"`
+	DeliveredAt *time.Time `json:"delivered_at,omitempty"`
+	ShippedAt   *time.Time `json:"shipped_at,omitempty"`
+
+	// State What the order's status and the moments of its delivery say together.
+	State          *DeliveryState `json:"state,omitempty"`
+	TrackingNumber *string        `json:"tracking_number,omitempty"`
+}
+
+// DeliveryInput defines model for DeliveryInput.
+type DeliveryInput struct {
+	Carrier        *string    `json:"carrier,omitempty"`
+	DeliveredAt    *time.Time `json:"delivered_at,omitempty"`
+	ShippedAt      *time.Time `json:"shipped_at,omitempty"`
+	TrackingNumber *string    `json:"tracking_number,omitempty"`
+}
+
+// DeliveryPatch defines model for DeliveryPatch.
+type DeliveryPatch struct {
+	Carrier        nullable.Nullable[string]    `json:"carrier,omitempty"`
+	DeliveredAt    nullable.Nullable[time.Time] `json:"delivered_at,omitempty"`
+	ShippedAt      nullable.Nullable[time.Time] `json:"shipped_at,omitempty"`
+	TrackingNumber nullable.Nullable[string]    `json:"tracking_number,omitempty"`
+}
+
+// DeliveryState What the order's status and the moments of its delivery say together.
+type DeliveryState string
 
 // Diagnostic defines model for Diagnostic.
 type Diagnostic struct {
@@ -2572,18 +2849,50 @@ type Me struct {
 	TimeZone string `json:"time_zone"`
 }
 
-// Metrics Over all purchases (paid, to_ship, shipped or completed), in the base currency, days in the tenant's zone.
+// Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
 //
-// Example: {"average_purchase":{"amount":"129.90","currency":"CNY"},"first_purchase_on":"2026-01-03","last_purchase_on":"2026-02-14","purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"spend_total":{"amount":"389.70","currency":"CNY"},"units_total":4}
+// Example: {"average_purchase":{"amount":"108.25","currency":"CNY"},"days_late_average":6,"days_late_max":6,"first_purchase_on":"2026-01-03","last_payment_on":"2026-02-20","last_purchase_on":"2026-02-14","late_payments":1,"on_time_payments":1,"open_amount":{"amount":"0.00","currency":"CNY"},"open_payments":0,"overdue_amount":{"amount":"0.00","currency":"CNY"},"overdue_payments":0,"purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"return_count":1,"returns_total":{"amount":"64.95","currency":"CNY"},"spend_total":{"amount":"324.75","currency":"CNY"},"units_total":4}
 type Metrics struct {
 	// AveragePurchase An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
-	AveragePurchase *Money              `json:"average_purchase,omitempty"`
+	AveragePurchase *Money `json:"average_purchase,omitempty"`
+
+	// DaysLateAverage Of late payments; absent without one.
+	DaysLateAverage *float64 `json:"days_late_average,omitempty"`
+
+	// DaysLateMax Of late payments and, as of today, of overdue ones; absent without either.
+	DaysLateMax     *int                `json:"days_late_max,omitempty"`
 	FirstPurchaseOn *openapi_types.Date `json:"first_purchase_on,omitempty"`
+	LastPaymentOn   *openapi_types.Date `json:"last_payment_on,omitempty"`
 	LastPurchaseOn  *openapi_types.Date `json:"last_purchase_on,omitempty"`
 
-	// PurchaseCount Purchases.
+	// LatePayments Payments made in full after it.
+	LatePayments int `json:"late_payments"`
+
+	// OnTimePayments Payments made in full by their due day.
+	OnTimePayments int `json:"on_time_payments"`
+
+	// OpenAmount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	OpenAmount Money `json:"open_amount"`
+
+	// OpenDueOn The earliest due day of those open.
+	OpenDueOn *openapi_types.Date `json:"open_due_on,omitempty"`
+
+	// OpenPayments Payments not made in full, overdue or not, of orders that are neither cancelled nor refunded.
+	OpenPayments int `json:"open_payments"`
+
+	// OverdueAmount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	OverdueAmount Money `json:"overdue_amount"`
+
+	// OverduePayments Open payments that were due before today.
+	OverduePayments int `json:"overdue_payments"`
+
+	// PurchaseCount Purchases; a return takes none away.
 	PurchaseCount int `json:"purchase_count"`
 
 	// PurchaseCycleDays Average days between purchase days; absent below two.
@@ -2592,9 +2901,15 @@ type Metrics struct {
 	// PurchaseDays Days with at least one purchase.
 	PurchaseDays int `json:"purchase_days"`
 
-	// SpendTotal An amount of money.
+	// ReturnCount Returns of purchases.
+	ReturnCount int `json:"return_count"`
+
+	// ReturnsTotal An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
+	ReturnsTotal Money `json:"returns_total"`
+
+	// SpendTotal What was bought less what came back.
 	SpendTotal Money `json:"spend_total"`
 
 	// UnitsTotal Units bought where they are known.
@@ -2687,6 +3002,98 @@ type Page struct {
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
 
+// Payment Example: {"amount_due":{"amount":"129.90","currency":"CNY"},"amount_paid":{"amount":"129.90","currency":"CNY"},"created_at":"2026-02-14T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","days_late":6,"due_on":"2026-02-14","id":"01890a5d-ac96-774b-bcce-b30209a0a001","method":"bank_transfer","paid_on":"2026-02-20","reference":"INV-2026-014","status":"paid","transaction_id":"01890a5d-ac96-774b-bcce-b302099a9001","updated_at":"2026-02-20T02:00:00Z","version":1}
+type Payment struct {
+	// AmountDue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountDue Money `json:"amount_due"`
+
+	// AmountPaid An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountPaid Money              `json:"amount_paid"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// DaysLate Days between due_on and the day it was paid in full, or today while it is not; 0 in time.
+	DaysLate int                `json:"days_late"`
+	DueOn    openapi_types.Date `json:"due_on"`
+	ID       openapi_types.UUID `json:"id"`
+
+	// Method How it is paid; credit is on account, paid later.
+	Method *PaymentMethod `json:"method,omitempty"`
+
+	// PaidOn The day of the latest part; absent while nothing is paid.
+	PaidOn    *openapi_types.Date `json:"paid_on,omitempty"`
+	Reference *string             `json:"reference,omitempty"`
+
+	// Status overdue: not paid in full and due before today; partial: paid in part and not overdue.
+	Status        PaymentStatus      `json:"status"`
+	TransactionID openapi_types.UUID `json:"transaction_id"`
+	UpdatedAt     time.Time          `json:"updated_at"`
+	Version       int64              `json:"version"`
+}
+
+// PaymentCreate defines model for PaymentCreate.
+type PaymentCreate struct {
+	// AmountDue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountDue Money `json:"amount_due"`
+
+	// AmountPaid An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountPaid *Money             `json:"amount_paid,omitempty"`
+	DueOn      openapi_types.Date `json:"due_on"`
+
+	// Method How it is paid; credit is on account, paid later.
+	Method    *PaymentMethod      `json:"method,omitempty"`
+	PaidOn    *openapi_types.Date `json:"paid_on,omitempty"`
+	Reference *string             `json:"reference,omitempty"`
+}
+
+// PaymentList defines model for PaymentList.
+type PaymentList struct {
+	Items []Payment `json:"items"`
+}
+
+// PaymentMethod How it is paid; credit is on account, paid later.
+type PaymentMethod string
+
+// PaymentPage defines model for PaymentPage.
+type PaymentPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Payment `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// PaymentPatch defines model for PaymentPatch.
+type PaymentPatch struct {
+	// AmountDue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountDue  *Money                                `json:"amount_due,omitempty"`
+	AmountPaid nullable.Nullable[Money]              `json:"amount_paid,omitempty"`
+	DueOn      *openapi_types.Date                   `json:"due_on,omitempty"`
+	Method     nullable.Nullable[PaymentMethod]      `json:"method,omitempty"`
+	PaidOn     nullable.Nullable[openapi_types.Date] `json:"paid_on,omitempty"`
+	Reference  nullable.Nullable[string]             `json:"reference,omitempty"`
+}
+
+// PaymentStatus overdue: not paid in full and due before today; partial: paid in part and not overdue.
+type PaymentStatus string
+
 // PersonDetails Only on a customer of kind `person`.
 //
 // Example: {"birthday":{"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988},"education":"bachelor","gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"],"style":"简约"}}
@@ -2776,6 +3183,108 @@ type ProblemPlace struct {
 	Pointer *string `json:"pointer,omitempty"`
 }
 
+// Product Example: {"brand":"云岭","category":"咖啡/挂耳","created_at":"2026-01-01T00:00:00Z","id":"01890a5d-ac96-774b-bcce-b30209a09001","name":"云南挂耳咖啡 10 包","price":{"amount":"64.95","currency":"CNY"},"sku":"COF-DRIP-10","status":"active","unit":"盒","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Product struct {
+	Brand *string `json:"brand,omitempty"`
+
+	// Category A path: 咖啡/挂耳
+	Category    *string            `json:"category,omitempty"`
+	CreatedAt   time.Time          `json:"created_at"`
+	Description *string            `json:"description,omitempty"`
+	ID          openapi_types.UUID `json:"id"`
+	Name        string             `json:"name"`
+
+	// Price An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Price  *Money        `json:"price,omitempty"`
+	Sku    string        `json:"sku"`
+	Status ProductStatus `json:"status"`
+
+	// Unit What a quantity counts.
+	Unit      *string   `json:"unit,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// ProductCreate defines model for ProductCreate.
+type ProductCreate struct {
+	Brand       *string `json:"brand,omitempty"`
+	Category    *string `json:"category,omitempty"`
+	Description *string `json:"description,omitempty"`
+	Name        string  `json:"name"`
+
+	// Price An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Price  *Money         `json:"price,omitempty"`
+	Sku    string         `json:"sku"`
+	Status *ProductStatus `json:"status,omitempty"`
+	Unit   *string        `json:"unit,omitempty"`
+}
+
+// ProductPage defines model for ProductPage.
+type ProductPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Product `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ProductPatch defines model for ProductPatch.
+type ProductPatch struct {
+	Brand       nullable.Nullable[string] `json:"brand,omitempty"`
+	Category    nullable.Nullable[string] `json:"category,omitempty"`
+	Description nullable.Nullable[string] `json:"description,omitempty"`
+	Name        *string                   `json:"name,omitempty"`
+	Price       nullable.Nullable[Money]  `json:"price,omitempty"`
+	Sku         *string                   `json:"sku,omitempty"`
+	Status      *ProductStatus            `json:"status,omitempty"`
+	Unit        nullable.Nullable[string] `json:"unit,omitempty"`
+}
+
+// ProductPut defines model for ProductPut.
+type ProductPut struct {
+	Brand       nullable.Nullable[string] `json:"brand,omitempty"`
+	Category    nullable.Nullable[string] `json:"category,omitempty"`
+	Description nullable.Nullable[string] `json:"description,omitempty"`
+	Name        *string                   `json:"name,omitempty"`
+	Price       nullable.Nullable[Money]  `json:"price,omitempty"`
+	Status      *ProductStatus            `json:"status,omitempty"`
+	Unit        nullable.Nullable[string] `json:"unit,omitempty"`
+}
+
+// ProductRelation defines model for ProductRelation.
+type ProductRelation struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Direction Whose relation it is: of the product asked about, or of the other to it.
+	Direction RelationDirection   `json:"direction"`
+	Kind      ProductRelationKind `json:"kind"`
+
+	// Product Example: {"brand":"云岭","category":"咖啡/挂耳","created_at":"2026-01-01T00:00:00Z","id":"01890a5d-ac96-774b-bcce-b30209a09001","name":"云南挂耳咖啡 10 包","price":{"amount":"64.95","currency":"CNY"},"sku":"COF-DRIP-10","status":"active","unit":"盒","updated_at":"2026-01-01T00:00:00Z","version":1}
+	Product Product `json:"product"`
+}
+
+// ProductRelationKind defines model for ProductRelationKind.
+type ProductRelationKind string
+
+// ProductRelationList defines model for ProductRelationList.
+type ProductRelationList struct {
+	Items []ProductRelation `json:"items"`
+}
+
+// ProductStatus defines model for ProductStatus.
+type ProductStatus string
+
 // PurchaseFit defines model for PurchaseFit.
 type PurchaseFit struct {
 	Converged     bool    `json:"converged"`
@@ -2831,6 +3340,9 @@ type RelationCreate struct {
 	Type RelationType `json:"type"`
 }
 
+// RelationDirection Whose relation it is: of the product asked about, or of the other to it.
+type RelationDirection string
+
 // RelationPage defines model for RelationPage.
 type RelationPage struct {
 	// HasMore Whether another page follows.
@@ -2856,6 +3368,65 @@ type RelationPatch struct {
 // RelationType What the other customer is to this one.
 type RelationType string
 
+// Return Example: {"actor":"demo-writer","amount":{"amount":"64.95","currency":"CNY"},"base_amount":{"amount":"64.95","currency":"CNY"},"created_at":"2026-02-20T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a0b001","items":[{"amount":{"amount":"64.95","currency":"CNY"},"line":1,"quantity":1}],"reason":"包装破损","returned_on":"2026-02-20","transaction_id":"01890a5d-ac96-774b-bcce-b302099a9001"}
+type Return struct {
+	// Actor Who recorded it.
+	Actor string `json:"actor"`
+
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount Money `json:"amount"`
+
+	// BaseAmount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	BaseAmount    Money              `json:"base_amount"`
+	CreatedAt     time.Time          `json:"created_at"`
+	CustomerID    openapi_types.UUID `json:"customer_id"`
+	ID            openapi_types.UUID `json:"id"`
+	Items         []ReturnItem       `json:"items"`
+	Reason        *string            `json:"reason,omitempty"`
+	ReturnedOn    openapi_types.Date `json:"returned_on"`
+	TransactionID openapi_types.UUID `json:"transaction_id"`
+}
+
+// ReturnCreate defines model for ReturnCreate.
+type ReturnCreate struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount *Money             `json:"amount,omitempty"`
+	Items  *[]ReturnItemInput `json:"items,omitempty"`
+	Reason *string            `json:"reason,omitempty"`
+
+	// ReturnedOn The local day; today unless told.
+	ReturnedOn *openapi_types.Date `json:"returned_on,omitempty"`
+}
+
+// ReturnItem defines model for ReturnItem.
+type ReturnItem struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount Money `json:"amount"`
+
+	// Line The order's line.
+	Line     int     `json:"line"`
+	Quantity float64 `json:"quantity"`
+}
+
+// ReturnItemInput defines model for ReturnItemInput.
+type ReturnItemInput struct {
+	Line     int     `json:"line"`
+	Quantity float64 `json:"quantity"`
+}
+
+// ReturnList defines model for ReturnList.
+type ReturnList struct {
+	Items []Return `json:"items"`
+}
+
 // RunScore defines model for RunScore.
 type RunScore struct {
 	Band       int                `json:"band"`
@@ -2878,6 +3449,56 @@ type RunScorePage struct {
 
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// SalesGroup Example: {"key":"2026-02","net":{"amount":"2260.10","currency":"CNY"},"orders":12,"returned":{"amount":"129.90","currency":"CNY"},"sales":{"amount":"2390.00","currency":"CNY"},"units":31}
+type SalesGroup struct {
+	// Key The day, the month as YYYY-MM, the sku or name of the product, the category, and so on; absent for what has none.
+	Key *string `json:"key,omitempty"`
+
+	// Name With group_by=product: a name that its items have.
+	Name *string `json:"name,omitempty"`
+
+	// Net An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Net Money `json:"net"`
+
+	// Orders Purchases with something in the group.
+	Orders int64 `json:"orders"`
+
+	// ProductID With group_by=product, where the items name one.
+	ProductID *openapi_types.UUID `json:"product_id,omitempty"`
+
+	// Returned An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Returned Money `json:"returned"`
+
+	// Sales An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Sales Money `json:"sales"`
+
+	// Units Units bought; for products and categories the quantity.
+	Units float64 `json:"units"`
+}
+
+// SalesGrouping defines model for SalesGrouping.
+type SalesGrouping string
+
+// SalesSummary defines model for SalesSummary.
+type SalesSummary struct {
+	From    openapi_types.Date `json:"from"`
+	GroupBy SalesGrouping      `json:"group_by"`
+	Items   []SalesGroup       `json:"items"`
+
+	// Total Example: {"key":"2026-02","net":{"amount":"2260.10","currency":"CNY"},"orders":12,"returned":{"amount":"129.90","currency":"CNY"},"sales":{"amount":"2390.00","currency":"CNY"},"units":31}
+	Total SalesGroup `json:"total"`
+
+	// Truncated Whether there are more groups than answered.
+	Truncated bool               `json:"truncated"`
+	Until     openapi_types.Date `json:"until"`
 }
 
 // Score defines model for Score.
@@ -3399,12 +4020,15 @@ type TierSchemePatch struct {
 	Tiers *[]Tier `json:"tiers,omitempty"`
 }
 
-// Transaction Example: {"amount":{"amount":"129.90","currency":"CNY"},"base_amount":{"amount":"129.90","currency":"CNY"},"channel":"store","created_at":"2026-02-14T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b302099a9001","occurred_at":"2026-02-13T16:00:00Z","occurred_on":"2026-02-14","source":"api","status":"completed","units":2,"updated_at":"2026-02-14T02:00:00Z","version":1}
+// Transaction Example: {"amount":{"amount":"129.90","currency":"CNY"},"base_amount":{"amount":"129.90","currency":"CNY"},"channel":"store","created_at":"2026-02-14T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b302099a9001","item_count":1,"items":[{"amount":{"amount":"129.90","currency":"CNY"},"category":"咖啡/挂耳","line":1,"name":"云南挂耳咖啡 10 包","quantity":2,"sku":"COF-DRIP-10","unit_price":{"amount":"64.95","currency":"CNY"}}],"occurred_at":"2026-02-13T16:00:00Z","occurred_on":"2026-02-14","payment_method":"wechat_pay","source":"api","status":"completed","store":"南京东路店","units":2,"updated_at":"2026-02-14T02:00:00Z","version":1}
 type Transaction struct {
 	// Amount An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
 	Amount Money `json:"amount"`
+
+	// Attributes The tenant's own fields by their keys.
+	Attributes *Attributes `json:"attributes,omitempty"`
 
 	// BaseAmount An amount of money.
 	//
@@ -3413,19 +4037,65 @@ type Transaction struct {
 	Channel    *string            `json:"channel,omitempty"`
 	CreatedAt  time.Time          `json:"created_at"`
 	CustomerID openapi_types.UUID `json:"customer_id"`
+	Delivery   *Delivery          `json:"delivery,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount   *Money             `json:"discount,omitempty"`
 	ExternalID *string            `json:"external_id,omitempty"`
 	ID         openapi_types.UUID `json:"id"`
+
+	// ItemCount How many items there are; absent when none.
+	ItemCount *int `json:"item_count,omitempty"`
+
+	// Items In a list only with expand=items.
+	Items      *[]TransactionItem `json:"items,omitempty"`
 	OccurredAt time.Time          `json:"occurred_at"`
 
 	// OccurredOn The local day in the tenant's zone.
 	OccurredOn openapi_types.Date `json:"occurred_on"`
-	Source     string             `json:"source"`
+
+	// PaymentMethod How it is paid; credit is on account, paid later.
+	PaymentMethod *PaymentMethod `json:"payment_method,omitempty"`
+
+	// Returned An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Returned *Money `json:"returned,omitempty"`
+
+	// Shipping An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Shipping *Money `json:"shipping,omitempty"`
+	Source   string `json:"source"`
 
 	// Status Purchases are paid, to_ship, shipped and completed.
 	Status    TransactionStatus `json:"status"`
+	Store     *string           `json:"store,omitempty"`
 	Units     *int              `json:"units,omitempty"`
 	UpdatedAt time.Time         `json:"updated_at"`
 	Version   int64             `json:"version"`
+}
+
+// TransactionBatch defines model for TransactionBatch.
+type TransactionBatch struct {
+	Items []TransactionCreate `json:"items"`
+}
+
+// TransactionBatchOutcome defines model for TransactionBatchOutcome.
+type TransactionBatchOutcome struct {
+	ID *openapi_types.UUID `json:"id,omitempty"`
+
+	// Problem What went wrong (RFC 9457).
+	Problem *Problem    `json:"problem,omitempty"`
+	Status  BatchStatus `json:"status"`
+	Version *int64      `json:"version,omitempty"`
+}
+
+// TransactionBatchResult defines model for TransactionBatchResult.
+type TransactionBatchResult struct {
+	Items []TransactionBatchOutcome `json:"items"`
 }
 
 // TransactionCreate defines model for TransactionCreate.
@@ -3433,24 +4103,107 @@ type TransactionCreate struct {
 	// Amount An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
-	Amount  Money   `json:"amount"`
-	Channel *string `json:"channel,omitempty"`
+	Amount *Money `json:"amount,omitempty"`
+
+	// Attributes The tenant's own fields by their keys.
+	Attributes *Attributes `json:"attributes,omitempty"`
+	Channel    *string     `json:"channel,omitempty"`
 
 	// Customer Example: {"external_id":"A-1001","source":"shop"}
 	Customer   *ExternalIdentity   `json:"customer,omitempty"`
 	CustomerID *openapi_types.UUID `json:"customer_id,omitempty"`
+	Delivery   *DeliveryInput      `json:"delivery,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount *Money `json:"discount,omitempty"`
 
 	// ExternalID Its id there; a second one is refused.
-	ExternalID *string             `json:"external_id,omitempty"`
-	OccurredAt *time.Time          `json:"occurred_at,omitempty"`
-	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+	ExternalID *string                 `json:"external_id,omitempty"`
+	Items      *[]TransactionItemInput `json:"items,omitempty"`
+	OccurredAt *time.Time              `json:"occurred_at,omitempty"`
+	OccurredOn *openapi_types.Date     `json:"occurred_on,omitempty"`
+
+	// PaymentMethod How it is paid; credit is on account, paid later.
+	PaymentMethod *PaymentMethod `json:"payment_method,omitempty"`
+
+	// Shipping An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Shipping *Money `json:"shipping,omitempty"`
 
 	// Source The system that recorded it; `api` unless told.
 	Source *string `json:"source,omitempty"`
 
 	// Status Purchases are paid, to_ship, shipped and completed.
 	Status *TransactionStatus `json:"status,omitempty"`
+	Store  *string            `json:"store,omitempty"`
 	Units  *int               `json:"units,omitempty"`
+}
+
+// TransactionExpansion defines model for TransactionExpansion.
+type TransactionExpansion string
+
+// TransactionItem defines model for TransactionItem.
+type TransactionItem struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount   Money   `json:"amount"`
+	Category *string `json:"category,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount *Money `json:"discount,omitempty"`
+
+	// Line From 1 in the order given.
+	Line int `json:"line"`
+
+	// Name As the product was called when the line was written.
+	Name string `json:"name"`
+
+	// ProductID Absent when no product has the sku.
+	ProductID *openapi_types.UUID `json:"product_id,omitempty"`
+
+	// Quantity In the product's unit.
+	Quantity float64 `json:"quantity"`
+	Sku      *string `json:"sku,omitempty"`
+
+	// UnitPrice An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	UnitPrice *Money `json:"unit_price,omitempty"`
+}
+
+// TransactionItemInput defines model for TransactionItemInput.
+type TransactionItemInput struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount *Money `json:"amount,omitempty"`
+
+	// Category A path such as 咖啡/挂耳; the product's unless told.
+	Category *string `json:"category,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount *Money `json:"discount,omitempty"`
+
+	// Name The product's name unless told.
+	Name      *string             `json:"name,omitempty"`
+	ProductID *openapi_types.UUID `json:"product_id,omitempty"`
+
+	// Quantity With at most three decimal places.
+	Quantity float64 `json:"quantity"`
+	Sku      *string `json:"sku,omitempty"`
+
+	// UnitPrice An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	UnitPrice *Money `json:"unit_price,omitempty"`
 }
 
 // TransactionPage defines model for TransactionPage.
@@ -3474,18 +4227,49 @@ type TransactionPatch struct {
 	// Amount An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
-	Amount     *Money                    `json:"amount,omitempty"`
-	Channel    nullable.Nullable[string] `json:"channel,omitempty"`
-	OccurredAt *time.Time                `json:"occurred_at,omitempty"`
-	OccurredOn *openapi_types.Date       `json:"occurred_on,omitempty"`
+	Amount     *Money                             `json:"amount,omitempty"`
+	Attributes nullable.Nullable[AttributesPatch] `json:"attributes,omitempty"`
+	Channel    nullable.Nullable[string]          `json:"channel,omitempty"`
+	Delivery   nullable.Nullable[DeliveryPatch]   `json:"delivery,omitempty"`
+	Discount   nullable.Nullable[Money]           `json:"discount,omitempty"`
+
+	// Items All lines; null or an empty list removes them and keeps the amount.
+	Items         nullable.Nullable[[]TransactionItemInput] `json:"items,omitempty"`
+	OccurredAt    *time.Time                                `json:"occurred_at,omitempty"`
+	OccurredOn    *openapi_types.Date                       `json:"occurred_on,omitempty"`
+	PaymentMethod nullable.Nullable[PaymentMethod]          `json:"payment_method,omitempty"`
+	Shipping      nullable.Nullable[Money]                  `json:"shipping,omitempty"`
 
 	// Status Purchases are paid, to_ship, shipped and completed.
-	Status *TransactionStatus     `json:"status,omitempty"`
-	Units  nullable.Nullable[int] `json:"units,omitempty"`
+	Status *TransactionStatus `json:"status,omitempty"`
+
+	// StatusReason Why the status changes; needed for a correction.
+	StatusReason *string                   `json:"status_reason,omitempty"`
+	Store        nullable.Nullable[string] `json:"store,omitempty"`
+	Units        nullable.Nullable[int]    `json:"units,omitempty"`
 }
 
 // TransactionStatus Purchases are paid, to_ship, shipped and completed.
 type TransactionStatus string
+
+// TransactionStatusChange Example: {"actor":"demo-writer","at":"2026-02-14T02:00:00Z","from":"pending","to":"paid"}
+type TransactionStatusChange struct {
+	// Actor Who moved it; unknown for what an import brought.
+	Actor *string   `json:"actor,omitempty"`
+	At    time.Time `json:"at"`
+
+	// From Purchases are paid, to_ship, shipped and completed.
+	From   *TransactionStatus `json:"from,omitempty"`
+	Reason *string            `json:"reason,omitempty"`
+
+	// To Purchases are paid, to_ship, shipped and completed.
+	To TransactionStatus `json:"to"`
+}
+
+// TransactionStatusList defines model for TransactionStatusList.
+type TransactionStatusList struct {
+	Items []TransactionStatusChange `json:"items"`
+}
 
 // UnmatchedWord A word of `q` that is to blame for a list without customers.
 type UnmatchedWord struct {
@@ -3520,6 +4304,12 @@ type ValueFit struct {
 
 // AddressID defines model for AddressId.
 type AddressID = openapi_types.UUID
+
+// AmountAtLeast defines model for AmountAtLeast.
+type AmountAtLeast = string
+
+// AmountAtMost defines model for AmountAtMost.
+type AmountAtMost = string
 
 // ContactCustomerID defines model for ContactCustomerId.
 type ContactCustomerID = openapi_types.UUID
@@ -3626,14 +4416,29 @@ type ModelKey = string
 // NoteID defines model for NoteId.
 type NoteID = openapi_types.UUID
 
+// PaymentID defines model for PaymentId.
+type PaymentID = openapi_types.UUID
+
+// PaymentMethods defines model for PaymentMethods.
+type PaymentMethods = []PaymentMethod
+
+// ProductID defines model for ProductId.
+type ProductID = openapi_types.UUID
+
 // RelationID defines model for RelationId.
 type RelationID = openapi_types.UUID
+
+// ReturnID defines model for ReturnId.
+type ReturnID = openapi_types.UUID
 
 // RunID defines model for RunId.
 type RunID = openapi_types.UUID
 
 // SchemeKey defines model for SchemeKey.
 type SchemeKey = string
+
+// Sku defines model for Sku.
+type Sku = string
 
 // Source defines model for Source.
 type Source = string
@@ -3646,6 +4451,36 @@ type TagID = openapi_types.UUID
 
 // Total defines model for Total.
 type Total string
+
+// TransactionChannel defines model for TransactionChannel.
+type TransactionChannel = string
+
+// TransactionExpand defines model for TransactionExpand.
+type TransactionExpand = []TransactionExpansion
+
+// TransactionFrom defines model for TransactionFrom.
+type TransactionFrom = openapi_types.Date
+
+// TransactionID defines model for TransactionId.
+type TransactionID = openapi_types.UUID
+
+// TransactionProduct defines model for TransactionProduct.
+type TransactionProduct = openapi_types.UUID
+
+// TransactionSku defines model for TransactionSku.
+type TransactionSku = string
+
+// TransactionSort defines model for TransactionSort.
+type TransactionSort string
+
+// TransactionStatuses defines model for TransactionStatuses.
+type TransactionStatuses = []TransactionStatus
+
+// TransactionStore defines model for TransactionStore.
+type TransactionStore = string
+
+// TransactionUntil defines model for TransactionUntil.
+type TransactionUntil = openapi_types.Date
 
 // UpdatedFrom defines model for UpdatedFrom.
 type UpdatedFrom = openapi_types.Date
@@ -4064,6 +4899,18 @@ type PatchNoteParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListCustomerPaymentsParams defines parameters for ListCustomerPayments.
+type ListCustomerPaymentsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Status Only these.
+	Status *[]PaymentStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
 // ListRelationsParams defines parameters for ListRelations.
 type ListRelationsParams struct {
 	// Type Only relations of these types.
@@ -4132,6 +4979,54 @@ type PutCustomerTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
+
+// ListCustomerTransactionsParams defines parameters for ListCustomerTransactions.
+type ListCustomerTransactionsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Status Only these.
+	Status *TransactionStatuses `form:"status,omitempty" json:"status,omitempty"`
+
+	// From On or after this day.
+	From *TransactionFrom `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until On or before this day.
+	Until *TransactionUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// PaymentMethod Only paid in these ways.
+	PaymentMethod *PaymentMethods `form:"payment_method,omitempty" json:"payment_method,omitempty"`
+
+	// Channel Only of this channel.
+	Channel *TransactionChannel `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Store Only of this store.
+	Store *TransactionStore `form:"store,omitempty" json:"store,omitempty"`
+
+	// ProductID Only with an item of this product.
+	ProductID *TransactionProduct `form:"product_id,omitempty" json:"product_id,omitempty"`
+
+	// Sku Only with an item of this sku.
+	Sku *TransactionSku `form:"sku,omitempty" json:"sku,omitempty"`
+
+	// AmountAtLeast Only of at least this amount, a decimal in the base currency.
+	AmountAtLeast *AmountAtLeast `form:"amount_at_least,omitempty" json:"amount_at_least,omitempty"`
+
+	// AmountAtMost Only of at most this amount, a decimal in the base currency.
+	AmountAtMost *AmountAtMost `form:"amount_at_most,omitempty" json:"amount_at_most,omitempty"`
+
+	// Sort `-occurred_at` is newest first, `occurred_at` oldest first.
+	Sort *ListCustomerTransactionsParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Expand What to show along with each transaction.
+	Expand *TransactionExpand `form:"expand,omitempty" json:"expand,omitempty"`
+}
+
+// ListCustomerTransactionsParamsSort defines parameters for ListCustomerTransactions.
+type ListCustomerTransactionsParamsSort string
 
 // UndeleteCustomerParams defines parameters for UndeleteCustomer.
 type UndeleteCustomerParams struct {
@@ -4245,6 +5140,87 @@ type CancelJobParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListProductsParams defines parameters for ListProducts.
+type ListProductsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Q What the sku or the name begins with, in any case.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// Category This category and those below it: 咖啡 finds 咖啡/挂耳.
+	Category *string `form:"category,omitempty" json:"category,omitempty"`
+
+	// Status Only these.
+	Status *ProductStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
+// CreateProductParams defines parameters for CreateProduct.
+type CreateProductParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetProductBySkuParams defines parameters for GetProductBySku.
+type GetProductBySkuParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PutProductBySkuParams defines parameters for PutProductBySku.
+type PutProductBySkuParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// DeleteProductParams defines parameters for DeleteProduct.
+type DeleteProductParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetProductParams defines parameters for GetProduct.
+type GetProductParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchProductParams defines parameters for PatchProduct.
+type PatchProductParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteProductRelationParams defines parameters for DeleteProductRelation.
+type DeleteProductRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// PutProductRelationParams defines parameters for PutProductRelation.
+type PutProductRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
 
 // CreateScoreModelParams defines parameters for CreateScoreModel.
@@ -4514,14 +5490,44 @@ type ListTransactionsParams struct {
 	CustomerID *openapi_types.UUID `form:"customer_id,omitempty" json:"customer_id,omitempty"`
 
 	// Status Only these.
-	Status *[]TransactionStatus `form:"status,omitempty" json:"status,omitempty"`
+	Status *TransactionStatuses `form:"status,omitempty" json:"status,omitempty"`
 
 	// From On or after this day.
-	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+	From *TransactionFrom `form:"from,omitempty" json:"from,omitempty"`
 
 	// Until On or before this day.
-	Until *openapi_types.Date `form:"until,omitempty" json:"until,omitempty"`
+	Until *TransactionUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// PaymentMethod Only paid in these ways.
+	PaymentMethod *PaymentMethods `form:"payment_method,omitempty" json:"payment_method,omitempty"`
+
+	// Channel Only of this channel.
+	Channel *TransactionChannel `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Store Only of this store.
+	Store *TransactionStore `form:"store,omitempty" json:"store,omitempty"`
+
+	// ProductID Only with an item of this product.
+	ProductID *TransactionProduct `form:"product_id,omitempty" json:"product_id,omitempty"`
+
+	// Sku Only with an item of this sku.
+	Sku *TransactionSku `form:"sku,omitempty" json:"sku,omitempty"`
+
+	// AmountAtLeast Only of at least this amount, a decimal in the base currency.
+	AmountAtLeast *AmountAtLeast `form:"amount_at_least,omitempty" json:"amount_at_least,omitempty"`
+
+	// AmountAtMost Only of at most this amount, a decimal in the base currency.
+	AmountAtMost *AmountAtMost `form:"amount_at_most,omitempty" json:"amount_at_most,omitempty"`
+
+	// Sort `-occurred_at` is newest first, `occurred_at` oldest first.
+	Sort *ListTransactionsParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Expand What to show along with each transaction.
+	Expand *TransactionExpand `form:"expand,omitempty" json:"expand,omitempty"`
 }
+
+// ListTransactionsParamsSort defines parameters for ListTransactions.
+type ListTransactionsParamsSort string
 
 // CreateTransactionParams defines parameters for CreateTransaction.
 type CreateTransactionParams struct {
@@ -4530,6 +5536,30 @@ type CreateTransactionParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// BatchTransactionsParams defines parameters for BatchTransactions.
+type BatchTransactionsParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// SummarizeTransactionsParams defines parameters for SummarizeTransactions.
+type SummarizeTransactionsParams struct {
+	// GroupBy What to add up by.
+	GroupBy *SalesGrouping `form:"group_by,omitempty" json:"group_by,omitempty"`
+
+	// From The first day; 365 days before the last unless told.
+	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until The last day; today unless told.
+	Until *openapi_types.Date `form:"until,omitempty" json:"until,omitempty"`
+
+	// CustomerID Only this customer's.
+	CustomerID *openapi_types.UUID `form:"customer_id,omitempty" json:"customer_id,omitempty"`
 }
 
 // GetTransactionParams defines parameters for GetTransaction.
@@ -4548,6 +5578,63 @@ type PatchTransactionParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CreatePaymentParams defines parameters for CreatePayment.
+type CreatePaymentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeletePaymentParams defines parameters for DeletePayment.
+type DeletePaymentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetPaymentParams defines parameters for GetPayment.
+type GetPaymentParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchPaymentParams defines parameters for PatchPayment.
+type PatchPaymentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CreateReturnParams defines parameters for CreateReturn.
+type CreateReturnParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteReturnParams defines parameters for DeleteReturn.
+type DeleteReturnParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// GetReturnParams defines parameters for GetReturn.
+type GetReturnParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // LookupContactPointJSONRequestBody defines body for LookupContactPoint for application/json ContentType.
@@ -4616,6 +5703,15 @@ type ParseFilterJSONRequestBody = FilterGiven
 // CreateImportJSONRequestBody defines body for CreateImport for application/json ContentType.
 type CreateImportJSONRequestBody = ImportCreate
 
+// CreateProductJSONRequestBody defines body for CreateProduct for application/json ContentType.
+type CreateProductJSONRequestBody = ProductCreate
+
+// PutProductBySkuJSONRequestBody defines body for PutProductBySku for application/json ContentType.
+type PutProductBySkuJSONRequestBody = ProductPut
+
+// PatchProductApplicationMergePatchPlusJSONRequestBody defines body for PatchProduct for application/merge-patch+json ContentType.
+type PatchProductApplicationMergePatchPlusJSONRequestBody = ProductPatch
+
 // CreateScoreModelJSONRequestBody defines body for CreateScoreModel for application/json ContentType.
 type CreateScoreModelJSONRequestBody = ScoreModelCreate
 
@@ -4655,8 +5751,20 @@ type PatchTierSchemeApplicationMergePatchPlusJSONRequestBody = TierSchemePatch
 // CreateTransactionJSONRequestBody defines body for CreateTransaction for application/json ContentType.
 type CreateTransactionJSONRequestBody = TransactionCreate
 
+// BatchTransactionsJSONRequestBody defines body for BatchTransactions for application/json ContentType.
+type BatchTransactionsJSONRequestBody = TransactionBatch
+
 // PatchTransactionApplicationMergePatchPlusJSONRequestBody defines body for PatchTransaction for application/merge-patch+json ContentType.
 type PatchTransactionApplicationMergePatchPlusJSONRequestBody = TransactionPatch
+
+// CreatePaymentJSONRequestBody defines body for CreatePayment for application/json ContentType.
+type CreatePaymentJSONRequestBody = PaymentCreate
+
+// PatchPaymentApplicationMergePatchPlusJSONRequestBody defines body for PatchPayment for application/merge-patch+json ContentType.
+type PatchPaymentApplicationMergePatchPlusJSONRequestBody = PaymentPatch
+
+// CreateReturnJSONRequestBody defines body for CreateReturn for application/json ContentType.
+type CreateReturnJSONRequestBody = ReturnCreate
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -4774,6 +5882,9 @@ type ServerInterface interface {
 	// PatchNote Change a note
 	// (PATCH /v1/customers/{customer_id}/notes/{note_id})
 	PatchNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params PatchNoteParams) error
+	// ListCustomerPayments List a customer's payments
+	// (GET /v1/customers/{customer_id}/payments)
+	ListCustomerPayments(ctx echo.Context, customerID CustomerID, params ListCustomerPaymentsParams) error
 	// ListRelations List a customer's relations
 	// (GET /v1/customers/{customer_id}/relations)
 	ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error
@@ -4807,6 +5918,9 @@ type ServerInterface interface {
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx echo.Context, customerID CustomerID) error
+	// ListCustomerTransactions List a customer's transactions
+	// (GET /v1/customers/{customer_id}/transactions)
+	ListCustomerTransactions(ctx echo.Context, customerID CustomerID, params ListCustomerTransactionsParams) error
 	// UndeleteCustomer Bring a deleted customer back
 	// (POST /v1/customers/{customer_id}/undelete)
 	UndeleteCustomer(ctx echo.Context, customerID CustomerID, params UndeleteCustomerParams) error
@@ -4855,6 +5969,36 @@ type ServerInterface interface {
 	// GetMe Who am I
 	// (GET /v1/me)
 	GetMe(ctx echo.Context) error
+	// ListProducts List products
+	// (GET /v1/products)
+	ListProducts(ctx echo.Context, params ListProductsParams) error
+	// CreateProduct Create a product
+	// (POST /v1/products)
+	CreateProduct(ctx echo.Context, params CreateProductParams) error
+	// GetProductBySku Read a product by its sku
+	// (GET /v1/products/by-sku/{sku})
+	GetProductBySku(ctx echo.Context, sku Sku, params GetProductBySkuParams) error
+	// PutProductBySku Create or merge a product by its sku
+	// (PUT /v1/products/by-sku/{sku})
+	PutProductBySku(ctx echo.Context, sku Sku, params PutProductBySkuParams) error
+	// DeleteProduct Delete a product
+	// (DELETE /v1/products/{product_id})
+	DeleteProduct(ctx echo.Context, productID ProductID, params DeleteProductParams) error
+	// GetProduct Read a product
+	// (GET /v1/products/{product_id})
+	GetProduct(ctx echo.Context, productID ProductID, params GetProductParams) error
+	// PatchProduct Change a product
+	// (PATCH /v1/products/{product_id})
+	PatchProduct(ctx echo.Context, productID ProductID, params PatchProductParams) error
+	// ListProductRelations List what a product is related to
+	// (GET /v1/products/{product_id}/relations)
+	ListProductRelations(ctx echo.Context, productID ProductID) error
+	// DeleteProductRelation Take a relation away
+	// (DELETE /v1/products/{product_id}/relations/{relation_kind}/{related_id})
+	DeleteProductRelation(ctx echo.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params DeleteProductRelationParams) error
+	// PutProductRelation Relate a product to another
+	// (PUT /v1/products/{product_id}/relations/{relation_kind}/{related_id})
+	PutProductRelation(ctx echo.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params PutProductRelationParams) error
 	// ListScoreModels List score models
 	// (GET /v1/score-models)
 	ListScoreModels(ctx echo.Context) error
@@ -4957,12 +6101,48 @@ type ServerInterface interface {
 	// CreateTransaction Record a transaction
 	// (POST /v1/transactions)
 	CreateTransaction(ctx echo.Context, params CreateTransactionParams) error
+	// BatchTransactions Record up to 1000 transactions
+	// (POST /v1/transactions/batch)
+	BatchTransactions(ctx echo.Context, params BatchTransactionsParams) error
+	// SummarizeTransactions Sum sales
+	// (GET /v1/transactions/summary)
+	SummarizeTransactions(ctx echo.Context, params SummarizeTransactionsParams) error
 	// GetTransaction Read a transaction
 	// (GET /v1/transactions/{transaction_id})
-	GetTransaction(ctx echo.Context, transactionID openapi_types.UUID, params GetTransactionParams) error
+	GetTransaction(ctx echo.Context, transactionID TransactionID, params GetTransactionParams) error
 	// PatchTransaction Change a transaction
 	// (PATCH /v1/transactions/{transaction_id})
-	PatchTransaction(ctx echo.Context, transactionID openapi_types.UUID, params PatchTransactionParams) error
+	PatchTransaction(ctx echo.Context, transactionID TransactionID, params PatchTransactionParams) error
+	// ListPayments List the payments of a transaction
+	// (GET /v1/transactions/{transaction_id}/payments)
+	ListPayments(ctx echo.Context, transactionID TransactionID) error
+	// CreatePayment Record a payment that is due or was made
+	// (POST /v1/transactions/{transaction_id}/payments)
+	CreatePayment(ctx echo.Context, transactionID TransactionID, params CreatePaymentParams) error
+	// DeletePayment Delete a payment
+	// (DELETE /v1/transactions/{transaction_id}/payments/{payment_id})
+	DeletePayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params DeletePaymentParams) error
+	// GetPayment Read a payment
+	// (GET /v1/transactions/{transaction_id}/payments/{payment_id})
+	GetPayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params GetPaymentParams) error
+	// PatchPayment Change a payment, or note that it was made
+	// (PATCH /v1/transactions/{transaction_id}/payments/{payment_id})
+	PatchPayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params PatchPaymentParams) error
+	// ListReturns List the returns of a transaction
+	// (GET /v1/transactions/{transaction_id}/returns)
+	ListReturns(ctx echo.Context, transactionID TransactionID) error
+	// CreateReturn Record what came back of an order
+	// (POST /v1/transactions/{transaction_id}/returns)
+	CreateReturn(ctx echo.Context, transactionID TransactionID, params CreateReturnParams) error
+	// DeleteReturn Delete a return
+	// (DELETE /v1/transactions/{transaction_id}/returns/{return_id})
+	DeleteReturn(ctx echo.Context, transactionID TransactionID, returnID ReturnID, params DeleteReturnParams) error
+	// GetReturn Read a return
+	// (GET /v1/transactions/{transaction_id}/returns/{return_id})
+	GetReturn(ctx echo.Context, transactionID TransactionID, returnID ReturnID, params GetReturnParams) error
+	// ListTransactionStatuses Read how an order came to its status
+	// (GET /v1/transactions/{transaction_id}/statuses)
+	ListTransactionStatuses(ctx echo.Context, transactionID TransactionID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -6646,6 +7826,45 @@ func (w *ServerInterfaceWrapper) PatchNote(ctx echo.Context) error {
 	return err
 }
 
+// ListCustomerPayments converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerPayments(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerPaymentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerPayments(ctx, customerID, params)
+	return err
+}
+
 // ListRelations converts echo context to params.
 func (w *ServerInterfaceWrapper) ListRelations(ctx echo.Context) error {
 	var err error
@@ -7029,6 +8248,122 @@ func (w *ServerInterfaceWrapper) ListCustomerTiers(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCustomerTiers(ctx, customerID)
+	return err
+}
+
+// ListCustomerTransactions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerTransactions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerTransactionsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "payment_method" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "payment_method", ctx.QueryParams(), &params.PaymentMethod, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter payment_method: %s", err))
+	}
+
+	// ------------- Optional query parameter "channel" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "channel", ctx.QueryParams(), &params.Channel, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter channel: %s", err))
+	}
+
+	// ------------- Optional query parameter "store" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "store", ctx.QueryParams(), &params.Store, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store: %s", err))
+	}
+
+	// ------------- Optional query parameter "product_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "product_id", ctx.QueryParams(), &params.ProductID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "sku" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sku", ctx.QueryParams(), &params.Sku, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sku: %s", err))
+	}
+
+	// ------------- Optional query parameter "amount_at_least" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "amount_at_least", ctx.QueryParams(), &params.AmountAtLeast, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter amount_at_least: %s", err))
+	}
+
+	// ------------- Optional query parameter "amount_at_most" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "amount_at_most", ctx.QueryParams(), &params.AmountAtMost, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter amount_at_most: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "expand" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "expand", ctx.QueryParams(), &params.Expand, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter expand: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerTransactions(ctx, customerID, params)
 	return err
 }
 
@@ -7502,6 +8837,398 @@ func (w *ServerInterfaceWrapper) GetMe(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetMe(ctx)
+	return err
+}
+
+// ListProducts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListProducts(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProductsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "category" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "category", ctx.QueryParams(), &params.Category, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter category: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListProducts(ctx, params)
+	return err
+}
+
+// CreateProduct converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateProduct(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateProductParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateProduct(ctx, params)
+	return err
+}
+
+// GetProductBySku converts echo context to params.
+func (w *ServerInterfaceWrapper) GetProductBySku(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "sku" -------------
+	var sku Sku
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sku", ctx.Param("sku"), &sku, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sku: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetProductBySkuParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetProductBySku(ctx, sku, params)
+	return err
+}
+
+// PutProductBySku converts echo context to params.
+func (w *ServerInterfaceWrapper) PutProductBySku(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "sku" -------------
+	var sku Sku
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sku", ctx.Param("sku"), &sku, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sku: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutProductBySkuParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutProductBySku(ctx, sku, params)
+	return err
+}
+
+// DeleteProduct converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteProduct(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteProductParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteProduct(ctx, productID, params)
+	return err
+}
+
+// GetProduct converts echo context to params.
+func (w *ServerInterfaceWrapper) GetProduct(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetProductParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetProduct(ctx, productID, params)
+	return err
+}
+
+// PatchProduct converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchProduct(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchProductParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchProduct(ctx, productID, params)
+	return err
+}
+
+// ListProductRelations converts echo context to params.
+func (w *ServerInterfaceWrapper) ListProductRelations(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListProductRelations(ctx, productID)
+	return err
+}
+
+// DeleteProductRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteProductRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_kind" -------------
+	var relationKind ProductRelationKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_kind", ctx.Param("relation_kind"), &relationKind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_kind: %s", err))
+	}
+
+	// ------------- Path parameter "related_id" -------------
+	var relatedID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "related_id", ctx.Param("related_id"), &relatedID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter related_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteProductRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteProductRelation(ctx, productID, relationKind, relatedID, params)
+	return err
+}
+
+// PutProductRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) PutProductRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_kind" -------------
+	var relationKind ProductRelationKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_kind", ctx.Param("relation_kind"), &relationKind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_kind: %s", err))
+	}
+
+	// ------------- Path parameter "related_id" -------------
+	var relatedID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "related_id", ctx.Param("related_id"), &relatedID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter related_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutProductRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutProductRelation(ctx, productID, relationKind, relatedID, params)
 	return err
 }
 
@@ -8746,6 +10473,69 @@ func (w *ServerInterfaceWrapper) ListTransactions(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
 	}
 
+	// ------------- Optional query parameter "payment_method" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "payment_method", ctx.QueryParams(), &params.PaymentMethod, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter payment_method: %s", err))
+	}
+
+	// ------------- Optional query parameter "channel" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "channel", ctx.QueryParams(), &params.Channel, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter channel: %s", err))
+	}
+
+	// ------------- Optional query parameter "store" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "store", ctx.QueryParams(), &params.Store, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store: %s", err))
+	}
+
+	// ------------- Optional query parameter "product_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "product_id", ctx.QueryParams(), &params.ProductID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "sku" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sku", ctx.QueryParams(), &params.Sku, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sku: %s", err))
+	}
+
+	// ------------- Optional query parameter "amount_at_least" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "amount_at_least", ctx.QueryParams(), &params.AmountAtLeast, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter amount_at_least: %s", err))
+	}
+
+	// ------------- Optional query parameter "amount_at_most" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "amount_at_most", ctx.QueryParams(), &params.AmountAtMost, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter amount_at_most: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "expand" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "expand", ctx.QueryParams(), &params.Expand, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter expand: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListTransactions(ctx, params)
 	return err
@@ -8786,11 +10576,85 @@ func (w *ServerInterfaceWrapper) CreateTransaction(ctx echo.Context) error {
 	return err
 }
 
+// BatchTransactions converts echo context to params.
+func (w *ServerInterfaceWrapper) BatchTransactions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params BatchTransactionsParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.BatchTransactions(ctx, params)
+	return err
+}
+
+// SummarizeTransactions converts echo context to params.
+func (w *ServerInterfaceWrapper) SummarizeTransactions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SummarizeTransactionsParams
+	// ------------- Optional query parameter "group_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "group_by", ctx.QueryParams(), &params.GroupBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group_by: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "customer_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "customer_id", ctx.QueryParams(), &params.CustomerID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SummarizeTransactions(ctx, params)
+	return err
+}
+
 // GetTransaction converts echo context to params.
 func (w *ServerInterfaceWrapper) GetTransaction(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "transaction_id" -------------
-	var transactionID openapi_types.UUID
+	var transactionID TransactionID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -8826,7 +10690,7 @@ func (w *ServerInterfaceWrapper) GetTransaction(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) PatchTransaction(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "transaction_id" -------------
-	var transactionID openapi_types.UUID
+	var transactionID TransactionID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -8876,6 +10740,374 @@ func (w *ServerInterfaceWrapper) PatchTransaction(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PatchTransaction(ctx, transactionID, params)
+	return err
+}
+
+// ListPayments converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPayments(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPayments(ctx, transactionID)
+	return err
+}
+
+// CreatePayment converts echo context to params.
+func (w *ServerInterfaceWrapper) CreatePayment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreatePaymentParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreatePayment(ctx, transactionID, params)
+	return err
+}
+
+// DeletePayment converts echo context to params.
+func (w *ServerInterfaceWrapper) DeletePayment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// ------------- Path parameter "payment_id" -------------
+	var paymentID PaymentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "payment_id", ctx.Param("payment_id"), &paymentID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter payment_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeletePaymentParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeletePayment(ctx, transactionID, paymentID, params)
+	return err
+}
+
+// GetPayment converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPayment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// ------------- Path parameter "payment_id" -------------
+	var paymentID PaymentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "payment_id", ctx.Param("payment_id"), &paymentID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter payment_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPaymentParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPayment(ctx, transactionID, paymentID, params)
+	return err
+}
+
+// PatchPayment converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchPayment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// ------------- Path parameter "payment_id" -------------
+	var paymentID PaymentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "payment_id", ctx.Param("payment_id"), &paymentID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter payment_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchPaymentParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchPayment(ctx, transactionID, paymentID, params)
+	return err
+}
+
+// ListReturns converts echo context to params.
+func (w *ServerInterfaceWrapper) ListReturns(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListReturns(ctx, transactionID)
+	return err
+}
+
+// CreateReturn converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateReturn(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateReturnParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateReturn(ctx, transactionID, params)
+	return err
+}
+
+// DeleteReturn converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteReturn(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// ------------- Path parameter "return_id" -------------
+	var returnID ReturnID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "return_id", ctx.Param("return_id"), &returnID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter return_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteReturnParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteReturn(ctx, transactionID, returnID, params)
+	return err
+}
+
+// GetReturn converts echo context to params.
+func (w *ServerInterfaceWrapper) GetReturn(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// ------------- Path parameter "return_id" -------------
+	var returnID ReturnID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "return_id", ctx.Param("return_id"), &returnID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter return_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetReturnParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetReturn(ctx, transactionID, returnID, params)
+	return err
+}
+
+// ListTransactionStatuses converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTransactionStatuses(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTransactionStatuses(ctx, transactionID)
 	return err
 }
 
@@ -8975,12 +11207,32 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.DeleteNote, options.OperationMiddlewares["deleteNote"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.GetNote, options.OperationMiddlewares["getNote"]...)
 	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.PatchNote, options.OperationMiddlewares["patchNote"]...)
+	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/payments", wrapper.ListPayments, options.OperationMiddlewares["listPayments"]...)
+	router.POST(options.BaseURL+"/v1/transactions/:transaction_id/payments", wrapper.CreatePayment, options.OperationMiddlewares["createPayment"]...)
+	router.DELETE(options.BaseURL+"/v1/transactions/:transaction_id/payments/:payment_id", wrapper.DeletePayment, options.OperationMiddlewares["deletePayment"]...)
+	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/payments/:payment_id", wrapper.GetPayment, options.OperationMiddlewares["getPayment"]...)
+	router.PATCH(options.BaseURL+"/v1/transactions/:transaction_id/payments/:payment_id", wrapper.PatchPayment, options.OperationMiddlewares["patchPayment"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/payments", wrapper.ListCustomerPayments, options.OperationMiddlewares["listCustomerPayments"]...)
+	router.GET(options.BaseURL+"/v1/products", wrapper.ListProducts, options.OperationMiddlewares["listProducts"]...)
+	router.POST(options.BaseURL+"/v1/products", wrapper.CreateProduct, options.OperationMiddlewares["createProduct"]...)
+	router.GET(options.BaseURL+"/v1/products/by-sku/:sku", wrapper.GetProductBySku, options.OperationMiddlewares["getProductBySku"]...)
+	router.PUT(options.BaseURL+"/v1/products/by-sku/:sku", wrapper.PutProductBySku, options.OperationMiddlewares["putProductBySku"]...)
+	router.DELETE(options.BaseURL+"/v1/products/:product_id", wrapper.DeleteProduct, options.OperationMiddlewares["deleteProduct"]...)
+	router.GET(options.BaseURL+"/v1/products/:product_id", wrapper.GetProduct, options.OperationMiddlewares["getProduct"]...)
+	router.PATCH(options.BaseURL+"/v1/products/:product_id", wrapper.PatchProduct, options.OperationMiddlewares["patchProduct"]...)
+	router.GET(options.BaseURL+"/v1/products/:product_id/relations", wrapper.ListProductRelations, options.OperationMiddlewares["listProductRelations"]...)
+	router.DELETE(options.BaseURL+"/v1/products/:product_id/relations/:relation_kind/:related_id", wrapper.DeleteProductRelation, options.OperationMiddlewares["deleteProductRelation"]...)
+	router.PUT(options.BaseURL+"/v1/products/:product_id/relations/:relation_kind/:related_id", wrapper.PutProductRelation, options.OperationMiddlewares["putProductRelation"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.ListRelations, options.OperationMiddlewares["listRelations"]...)
 	router.POST(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.CreateRelation, options.OperationMiddlewares["createRelation"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.DeleteRelation, options.OperationMiddlewares["deleteRelation"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.GetRelation, options.OperationMiddlewares["getRelation"]...)
 	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.PatchRelation, options.OperationMiddlewares["patchRelation"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/hierarchy", wrapper.GetHierarchy, options.OperationMiddlewares["getHierarchy"]...)
+	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/returns", wrapper.ListReturns, options.OperationMiddlewares["listReturns"]...)
+	router.POST(options.BaseURL+"/v1/transactions/:transaction_id/returns", wrapper.CreateReturn, options.OperationMiddlewares["createReturn"]...)
+	router.DELETE(options.BaseURL+"/v1/transactions/:transaction_id/returns/:return_id", wrapper.DeleteReturn, options.OperationMiddlewares["deleteReturn"]...)
+	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/returns/:return_id", wrapper.GetReturn, options.OperationMiddlewares["getReturn"]...)
 	router.GET(options.BaseURL+"/v1/score-models", wrapper.ListScoreModels, options.OperationMiddlewares["listScoreModels"]...)
 	router.POST(options.BaseURL+"/v1/score-models", wrapper.CreateScoreModel, options.OperationMiddlewares["createScoreModel"]...)
 	router.DELETE(options.BaseURL+"/v1/score-models/:model_key", wrapper.DeleteScoreModel, options.OperationMiddlewares["deleteScoreModel"]...)
@@ -9025,6 +11277,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/tiers", wrapper.ListCustomerTiers, options.OperationMiddlewares["listCustomerTiers"]...)
 	router.GET(options.BaseURL+"/v1/transactions", wrapper.ListTransactions, options.OperationMiddlewares["listTransactions"]...)
 	router.POST(options.BaseURL+"/v1/transactions", wrapper.CreateTransaction, options.OperationMiddlewares["createTransaction"]...)
+	router.POST(options.BaseURL+"/v1/transactions/batch", wrapper.BatchTransactions, options.OperationMiddlewares["batchTransactions"]...)
+	router.GET(options.BaseURL+"/v1/transactions/summary", wrapper.SummarizeTransactions, options.OperationMiddlewares["summarizeTransactions"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/transactions", wrapper.ListCustomerTransactions, options.OperationMiddlewares["listCustomerTransactions"]...)
+	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/statuses", wrapper.ListTransactionStatuses, options.OperationMiddlewares["listTransactionStatuses"]...)
 	router.GET(options.BaseURL+"/v1/transactions/:transaction_id", wrapper.GetTransaction, options.OperationMiddlewares["getTransaction"]...)
 	router.PATCH(options.BaseURL+"/v1/transactions/:transaction_id", wrapper.PatchTransaction, options.OperationMiddlewares["patchTransaction"]...)
 
@@ -14422,6 +16678,112 @@ func (response PatchNote503ApplicationProblemPlusJSONResponse) VisitPatchNoteRes
 	return err
 }
 
+type ListCustomerPaymentsRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerPaymentsParams
+}
+
+type ListCustomerPaymentsResponseObject interface {
+	VisitListCustomerPaymentsResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerPayments200JSONResponse PaymentPage
+
+func (response ListCustomerPayments200JSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerPayments400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerPayments400ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerPayments401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerPayments401ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerPayments403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerPayments403ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerPayments404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerPayments404ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerPayments503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerPayments503ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRelationsRequestObject struct {
 	CustomerID GroupCustomerID `json:"customer_id"`
 	Params     ListRelationsParams
@@ -15867,6 +18229,112 @@ type ListCustomerTiers503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListCustomerTiers503ApplicationProblemPlusJSONResponse) VisitListCustomerTiersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactionsRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerTransactionsParams
+}
+
+type ListCustomerTransactionsResponseObject interface {
+	VisitListCustomerTransactionsResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerTransactions200JSONResponse TransactionPage
+
+func (response ListCustomerTransactions200JSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTransactions400ApplicationProblemPlusJSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTransactions401ApplicationProblemPlusJSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTransactions403ApplicationProblemPlusJSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactions404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTransactions404ApplicationProblemPlusJSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTransactions503ApplicationProblemPlusJSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -17938,6 +20406,1442 @@ type GetMe503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMe503ApplicationProblemPlusJSONResponse) VisitGetMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductsRequestObject struct {
+	Params ListProductsParams
+}
+
+type ListProductsResponseObject interface {
+	VisitListProductsResponse(w http.ResponseWriter) error
+}
+
+type ListProducts200JSONResponse ProductPage
+
+func (response ListProducts200JSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProducts400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProducts400ApplicationProblemPlusJSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProducts401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProducts401ApplicationProblemPlusJSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProducts403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProducts403ApplicationProblemPlusJSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProducts503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProducts503ApplicationProblemPlusJSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProductRequestObject struct {
+	Params CreateProductParams
+	Body   *CreateProductJSONRequestBody
+}
+
+type CreateProductResponseObject interface {
+	VisitCreateProductResponse(w http.ResponseWriter) error
+}
+
+type CreateProduct201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateProduct201JSONResponse struct {
+	Body    Product
+	Headers CreateProduct201ResponseHeaders
+}
+
+func (response CreateProduct201JSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct400ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct401ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct403ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct408ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct409ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct413ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct415ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct422ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct503ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySkuRequestObject struct {
+	Sku    Sku `json:"sku"`
+	Params GetProductBySkuParams
+}
+
+type GetProductBySkuResponseObject interface {
+	VisitGetProductBySkuResponse(w http.ResponseWriter) error
+}
+
+type GetProductBySku200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetProductBySku200JSONResponse struct {
+	Body    Product
+	Headers GetProductBySku200ResponseHeaders
+}
+
+func (response GetProductBySku200JSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySku304Response = NotModifiedResponse
+
+func (response GetProductBySku304Response) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetProductBySku400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProductBySku400ApplicationProblemPlusJSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySku401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProductBySku401ApplicationProblemPlusJSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySku403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProductBySku403ApplicationProblemPlusJSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySku404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProductBySku404ApplicationProblemPlusJSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySku503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProductBySku503ApplicationProblemPlusJSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySkuRequestObject struct {
+	Sku    Sku `json:"sku"`
+	Params PutProductBySkuParams
+	Body   *PutProductBySkuJSONRequestBody
+}
+
+type PutProductBySkuResponseObject interface {
+	VisitPutProductBySkuResponse(w http.ResponseWriter) error
+}
+
+type PutProductBySku200ResponseHeaders struct {
+	ETag *string
+}
+
+type PutProductBySku200JSONResponse struct {
+	Body    Product
+	Headers PutProductBySku200ResponseHeaders
+}
+
+func (response PutProductBySku200JSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type PutProductBySku201JSONResponse struct {
+	Body    Product
+	Headers PutProductBySku201ResponseHeaders
+}
+
+func (response PutProductBySku201JSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku400ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku401ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku403ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku408ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku409ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku412ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku413ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku415ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku422ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku503ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRequestObject struct {
+	ProductID ProductID `json:"product_id"`
+	Params    DeleteProductParams
+}
+
+type DeleteProductResponseObject interface {
+	VisitDeleteProductResponse(w http.ResponseWriter) error
+}
+
+type DeleteProduct204Response struct {
+}
+
+func (response DeleteProduct204Response) VisitDeleteProductResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteProduct400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct400ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct401ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct403ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct404ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct409ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct412ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct503ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductRequestObject struct {
+	ProductID ProductID `json:"product_id"`
+	Params    GetProductParams
+}
+
+type GetProductResponseObject interface {
+	VisitGetProductResponse(w http.ResponseWriter) error
+}
+
+type GetProduct200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetProduct200JSONResponse struct {
+	Body    Product
+	Headers GetProduct200ResponseHeaders
+}
+
+func (response GetProduct200JSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProduct304Response = NotModifiedResponse
+
+func (response GetProduct304Response) VisitGetProductResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetProduct400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProduct400ApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProduct401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProduct401ApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProduct403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProduct403ApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProduct404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProduct404ApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProduct503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProduct503ApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProductRequestObject struct {
+	ProductID ProductID `json:"product_id"`
+	Params    PatchProductParams
+	Body      *PatchProductApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchProductResponseObject interface {
+	VisitPatchProductResponse(w http.ResponseWriter) error
+}
+
+type PatchProduct200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchProduct200JSONResponse struct {
+	Body    Product
+	Headers PatchProduct200ResponseHeaders
+}
+
+func (response PatchProduct200JSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct400ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct401ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct403ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct404ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct408ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct409ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct412ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct413ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct415ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct422ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct503ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelationsRequestObject struct {
+	ProductID ProductID `json:"product_id"`
+}
+
+type ListProductRelationsResponseObject interface {
+	VisitListProductRelationsResponse(w http.ResponseWriter) error
+}
+
+type ListProductRelations200JSONResponse ProductRelationList
+
+func (response ListProductRelations200JSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelations400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProductRelations400ApplicationProblemPlusJSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelations401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProductRelations401ApplicationProblemPlusJSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelations403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProductRelations403ApplicationProblemPlusJSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelations404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProductRelations404ApplicationProblemPlusJSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelations503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProductRelations503ApplicationProblemPlusJSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRelationRequestObject struct {
+	ProductID    ProductID           `json:"product_id"`
+	RelationKind ProductRelationKind `json:"relation_kind"`
+	RelatedID    openapi_types.UUID  `json:"related_id"`
+	Params       DeleteProductRelationParams
+}
+
+type DeleteProductRelationResponseObject interface {
+	VisitDeleteProductRelationResponse(w http.ResponseWriter) error
+}
+
+type DeleteProductRelation204Response struct {
+}
+
+func (response DeleteProductRelation204Response) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteProductRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProductRelation400ApplicationProblemPlusJSONResponse) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProductRelation401ApplicationProblemPlusJSONResponse) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProductRelation403ApplicationProblemPlusJSONResponse) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProductRelation404ApplicationProblemPlusJSONResponse) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProductRelation503ApplicationProblemPlusJSONResponse) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelationRequestObject struct {
+	ProductID    ProductID           `json:"product_id"`
+	RelationKind ProductRelationKind `json:"relation_kind"`
+	RelatedID    openapi_types.UUID  `json:"related_id"`
+	Params       PutProductRelationParams
+}
+
+type PutProductRelationResponseObject interface {
+	VisitPutProductRelationResponse(w http.ResponseWriter) error
+}
+
+type PutProductRelation200JSONResponse ProductRelation
+
+func (response PutProductRelation200JSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation400ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation401ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation403ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation404ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation409ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation422ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation503ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -22893,8 +26797,283 @@ func (response CreateTransaction503ApplicationProblemPlusJSONResponse) VisitCrea
 	return err
 }
 
+type BatchTransactionsRequestObject struct {
+	Params BatchTransactionsParams
+	Body   *BatchTransactionsJSONRequestBody
+}
+
+type BatchTransactionsResponseObject interface {
+	VisitBatchTransactionsResponse(w http.ResponseWriter) error
+}
+
+type BatchTransactions200JSONResponse TransactionBatchResult
+
+func (response BatchTransactions200JSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions400ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions401ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions403ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions408ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions409ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions413ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions415ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions422ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions503ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactionsRequestObject struct {
+	Params SummarizeTransactionsParams
+}
+
+type SummarizeTransactionsResponseObject interface {
+	VisitSummarizeTransactionsResponse(w http.ResponseWriter) error
+}
+
+type SummarizeTransactions200JSONResponse SalesSummary
+
+func (response SummarizeTransactions200JSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response SummarizeTransactions400ApplicationProblemPlusJSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response SummarizeTransactions401ApplicationProblemPlusJSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response SummarizeTransactions403ApplicationProblemPlusJSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactions422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response SummarizeTransactions422ApplicationProblemPlusJSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response SummarizeTransactions503ApplicationProblemPlusJSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTransactionRequestObject struct {
-	TransactionID openapi_types.UUID `json:"transaction_id"`
+	TransactionID TransactionID `json:"transaction_id"`
 	Params        GetTransactionParams
 }
 
@@ -23017,7 +27196,7 @@ func (response GetTransaction503ApplicationProblemPlusJSONResponse) VisitGetTran
 }
 
 type PatchTransactionRequestObject struct {
-	TransactionID openapi_types.UUID `json:"transaction_id"`
+	TransactionID TransactionID `json:"transaction_id"`
 	Params        PatchTransactionParams
 	Body          *PatchTransactionApplicationMergePatchPlusJSONRequestBody
 }
@@ -23229,6 +27408,1403 @@ func (response PatchTransaction503ApplicationProblemPlusJSONResponse) VisitPatch
 	return err
 }
 
+type ListPaymentsRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+}
+
+type ListPaymentsResponseObject interface {
+	VisitListPaymentsResponse(w http.ResponseWriter) error
+}
+
+type ListPayments200JSONResponse PaymentList
+
+func (response ListPayments200JSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPayments400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListPayments400ApplicationProblemPlusJSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPayments401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListPayments401ApplicationProblemPlusJSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPayments403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListPayments403ApplicationProblemPlusJSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPayments404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListPayments404ApplicationProblemPlusJSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPayments503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListPayments503ApplicationProblemPlusJSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePaymentRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	Params        CreatePaymentParams
+	Body          *CreatePaymentJSONRequestBody
+}
+
+type CreatePaymentResponseObject interface {
+	VisitCreatePaymentResponse(w http.ResponseWriter) error
+}
+
+type CreatePayment201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreatePayment201JSONResponse struct {
+	Body    Payment
+	Headers CreatePayment201ResponseHeaders
+}
+
+func (response CreatePayment201JSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment400ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment401ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment403ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment404ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment408ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment409ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment413ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment415ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment422ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment503ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePaymentRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	PaymentID     PaymentID     `json:"payment_id"`
+	Params        DeletePaymentParams
+}
+
+type DeletePaymentResponseObject interface {
+	VisitDeletePaymentResponse(w http.ResponseWriter) error
+}
+
+type DeletePayment204Response struct {
+}
+
+func (response DeletePayment204Response) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeletePayment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment400ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePayment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment401ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePayment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment403ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePayment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment404ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePayment412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment412ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePayment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment503ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPaymentRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	PaymentID     PaymentID     `json:"payment_id"`
+	Params        GetPaymentParams
+}
+
+type GetPaymentResponseObject interface {
+	VisitGetPaymentResponse(w http.ResponseWriter) error
+}
+
+type GetPayment200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetPayment200JSONResponse struct {
+	Body    Payment
+	Headers GetPayment200ResponseHeaders
+}
+
+func (response GetPayment200JSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPayment304Response = NotModifiedResponse
+
+func (response GetPayment304Response) VisitGetPaymentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetPayment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetPayment400ApplicationProblemPlusJSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPayment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetPayment401ApplicationProblemPlusJSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPayment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetPayment403ApplicationProblemPlusJSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPayment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetPayment404ApplicationProblemPlusJSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPayment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetPayment503ApplicationProblemPlusJSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPaymentRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	PaymentID     PaymentID     `json:"payment_id"`
+	Params        PatchPaymentParams
+	Body          *PatchPaymentApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchPaymentResponseObject interface {
+	VisitPatchPaymentResponse(w http.ResponseWriter) error
+}
+
+type PatchPayment200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchPayment200JSONResponse struct {
+	Body    Payment
+	Headers PatchPayment200ResponseHeaders
+}
+
+func (response PatchPayment200JSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment400ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment401ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment403ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment404ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment408ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment409ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment412ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment413ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment415ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment422ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment503ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturnsRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+}
+
+type ListReturnsResponseObject interface {
+	VisitListReturnsResponse(w http.ResponseWriter) error
+}
+
+type ListReturns200JSONResponse ReturnList
+
+func (response ListReturns200JSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturns400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListReturns400ApplicationProblemPlusJSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturns401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListReturns401ApplicationProblemPlusJSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturns403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListReturns403ApplicationProblemPlusJSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturns404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListReturns404ApplicationProblemPlusJSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturns503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListReturns503ApplicationProblemPlusJSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturnRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	Params        CreateReturnParams
+	Body          *CreateReturnJSONRequestBody
+}
+
+type CreateReturnResponseObject interface {
+	VisitCreateReturnResponse(w http.ResponseWriter) error
+}
+
+type CreateReturn201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateReturn201JSONResponse struct {
+	Body    Return
+	Headers CreateReturn201ResponseHeaders
+}
+
+func (response CreateReturn201JSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn400ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn401ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn403ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn404ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn408ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn409ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn413ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn415ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn422ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn503ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteReturnRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	ReturnID      ReturnID      `json:"return_id"`
+	Params        DeleteReturnParams
+}
+
+type DeleteReturnResponseObject interface {
+	VisitDeleteReturnResponse(w http.ResponseWriter) error
+}
+
+type DeleteReturn204Response struct {
+}
+
+func (response DeleteReturn204Response) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteReturn400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteReturn400ApplicationProblemPlusJSONResponse) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteReturn401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteReturn401ApplicationProblemPlusJSONResponse) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteReturn403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteReturn403ApplicationProblemPlusJSONResponse) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteReturn404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteReturn404ApplicationProblemPlusJSONResponse) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteReturn503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteReturn503ApplicationProblemPlusJSONResponse) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturnRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	ReturnID      ReturnID      `json:"return_id"`
+	Params        GetReturnParams
+}
+
+type GetReturnResponseObject interface {
+	VisitGetReturnResponse(w http.ResponseWriter) error
+}
+
+type GetReturn200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetReturn200JSONResponse struct {
+	Body    Return
+	Headers GetReturn200ResponseHeaders
+}
+
+func (response GetReturn200JSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturn304Response = NotModifiedResponse
+
+func (response GetReturn304Response) VisitGetReturnResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetReturn400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetReturn400ApplicationProblemPlusJSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturn401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetReturn401ApplicationProblemPlusJSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturn403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetReturn403ApplicationProblemPlusJSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturn404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetReturn404ApplicationProblemPlusJSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturn503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetReturn503ApplicationProblemPlusJSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatusesRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+}
+
+type ListTransactionStatusesResponseObject interface {
+	VisitListTransactionStatusesResponse(w http.ResponseWriter) error
+}
+
+type ListTransactionStatuses200JSONResponse TransactionStatusList
+
+func (response ListTransactionStatuses200JSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatuses400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTransactionStatuses400ApplicationProblemPlusJSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatuses401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTransactionStatuses401ApplicationProblemPlusJSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatuses403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTransactionStatuses403ApplicationProblemPlusJSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatuses404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTransactionStatuses404ApplicationProblemPlusJSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatuses503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTransactionStatuses503ApplicationProblemPlusJSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetHealth Is the process alive
@@ -23345,6 +28921,9 @@ type StrictServerInterface interface {
 	// PatchNote Change a note
 	// (PATCH /v1/customers/{customer_id}/notes/{note_id})
 	PatchNote(ctx context.Context, request PatchNoteRequestObject) (PatchNoteResponseObject, error)
+	// ListCustomerPayments List a customer's payments
+	// (GET /v1/customers/{customer_id}/payments)
+	ListCustomerPayments(ctx context.Context, request ListCustomerPaymentsRequestObject) (ListCustomerPaymentsResponseObject, error)
 	// ListRelations List a customer's relations
 	// (GET /v1/customers/{customer_id}/relations)
 	ListRelations(ctx context.Context, request ListRelationsRequestObject) (ListRelationsResponseObject, error)
@@ -23378,6 +28957,9 @@ type StrictServerInterface interface {
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx context.Context, request ListCustomerTiersRequestObject) (ListCustomerTiersResponseObject, error)
+	// ListCustomerTransactions List a customer's transactions
+	// (GET /v1/customers/{customer_id}/transactions)
+	ListCustomerTransactions(ctx context.Context, request ListCustomerTransactionsRequestObject) (ListCustomerTransactionsResponseObject, error)
 	// UndeleteCustomer Bring a deleted customer back
 	// (POST /v1/customers/{customer_id}/undelete)
 	UndeleteCustomer(ctx context.Context, request UndeleteCustomerRequestObject) (UndeleteCustomerResponseObject, error)
@@ -23426,6 +29008,36 @@ type StrictServerInterface interface {
 	// GetMe Who am I
 	// (GET /v1/me)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
+	// ListProducts List products
+	// (GET /v1/products)
+	ListProducts(ctx context.Context, request ListProductsRequestObject) (ListProductsResponseObject, error)
+	// CreateProduct Create a product
+	// (POST /v1/products)
+	CreateProduct(ctx context.Context, request CreateProductRequestObject) (CreateProductResponseObject, error)
+	// GetProductBySku Read a product by its sku
+	// (GET /v1/products/by-sku/{sku})
+	GetProductBySku(ctx context.Context, request GetProductBySkuRequestObject) (GetProductBySkuResponseObject, error)
+	// PutProductBySku Create or merge a product by its sku
+	// (PUT /v1/products/by-sku/{sku})
+	PutProductBySku(ctx context.Context, request PutProductBySkuRequestObject) (PutProductBySkuResponseObject, error)
+	// DeleteProduct Delete a product
+	// (DELETE /v1/products/{product_id})
+	DeleteProduct(ctx context.Context, request DeleteProductRequestObject) (DeleteProductResponseObject, error)
+	// GetProduct Read a product
+	// (GET /v1/products/{product_id})
+	GetProduct(ctx context.Context, request GetProductRequestObject) (GetProductResponseObject, error)
+	// PatchProduct Change a product
+	// (PATCH /v1/products/{product_id})
+	PatchProduct(ctx context.Context, request PatchProductRequestObject) (PatchProductResponseObject, error)
+	// ListProductRelations List what a product is related to
+	// (GET /v1/products/{product_id}/relations)
+	ListProductRelations(ctx context.Context, request ListProductRelationsRequestObject) (ListProductRelationsResponseObject, error)
+	// DeleteProductRelation Take a relation away
+	// (DELETE /v1/products/{product_id}/relations/{relation_kind}/{related_id})
+	DeleteProductRelation(ctx context.Context, request DeleteProductRelationRequestObject) (DeleteProductRelationResponseObject, error)
+	// PutProductRelation Relate a product to another
+	// (PUT /v1/products/{product_id}/relations/{relation_kind}/{related_id})
+	PutProductRelation(ctx context.Context, request PutProductRelationRequestObject) (PutProductRelationResponseObject, error)
 	// ListScoreModels List score models
 	// (GET /v1/score-models)
 	ListScoreModels(ctx context.Context, request ListScoreModelsRequestObject) (ListScoreModelsResponseObject, error)
@@ -23528,12 +29140,48 @@ type StrictServerInterface interface {
 	// CreateTransaction Record a transaction
 	// (POST /v1/transactions)
 	CreateTransaction(ctx context.Context, request CreateTransactionRequestObject) (CreateTransactionResponseObject, error)
+	// BatchTransactions Record up to 1000 transactions
+	// (POST /v1/transactions/batch)
+	BatchTransactions(ctx context.Context, request BatchTransactionsRequestObject) (BatchTransactionsResponseObject, error)
+	// SummarizeTransactions Sum sales
+	// (GET /v1/transactions/summary)
+	SummarizeTransactions(ctx context.Context, request SummarizeTransactionsRequestObject) (SummarizeTransactionsResponseObject, error)
 	// GetTransaction Read a transaction
 	// (GET /v1/transactions/{transaction_id})
 	GetTransaction(ctx context.Context, request GetTransactionRequestObject) (GetTransactionResponseObject, error)
 	// PatchTransaction Change a transaction
 	// (PATCH /v1/transactions/{transaction_id})
 	PatchTransaction(ctx context.Context, request PatchTransactionRequestObject) (PatchTransactionResponseObject, error)
+	// ListPayments List the payments of a transaction
+	// (GET /v1/transactions/{transaction_id}/payments)
+	ListPayments(ctx context.Context, request ListPaymentsRequestObject) (ListPaymentsResponseObject, error)
+	// CreatePayment Record a payment that is due or was made
+	// (POST /v1/transactions/{transaction_id}/payments)
+	CreatePayment(ctx context.Context, request CreatePaymentRequestObject) (CreatePaymentResponseObject, error)
+	// DeletePayment Delete a payment
+	// (DELETE /v1/transactions/{transaction_id}/payments/{payment_id})
+	DeletePayment(ctx context.Context, request DeletePaymentRequestObject) (DeletePaymentResponseObject, error)
+	// GetPayment Read a payment
+	// (GET /v1/transactions/{transaction_id}/payments/{payment_id})
+	GetPayment(ctx context.Context, request GetPaymentRequestObject) (GetPaymentResponseObject, error)
+	// PatchPayment Change a payment, or note that it was made
+	// (PATCH /v1/transactions/{transaction_id}/payments/{payment_id})
+	PatchPayment(ctx context.Context, request PatchPaymentRequestObject) (PatchPaymentResponseObject, error)
+	// ListReturns List the returns of a transaction
+	// (GET /v1/transactions/{transaction_id}/returns)
+	ListReturns(ctx context.Context, request ListReturnsRequestObject) (ListReturnsResponseObject, error)
+	// CreateReturn Record what came back of an order
+	// (POST /v1/transactions/{transaction_id}/returns)
+	CreateReturn(ctx context.Context, request CreateReturnRequestObject) (CreateReturnResponseObject, error)
+	// DeleteReturn Delete a return
+	// (DELETE /v1/transactions/{transaction_id}/returns/{return_id})
+	DeleteReturn(ctx context.Context, request DeleteReturnRequestObject) (DeleteReturnResponseObject, error)
+	// GetReturn Read a return
+	// (GET /v1/transactions/{transaction_id}/returns/{return_id})
+	GetReturn(ctx context.Context, request GetReturnRequestObject) (GetReturnResponseObject, error)
+	// ListTransactionStatuses Read how an order came to its status
+	// (GET /v1/transactions/{transaction_id}/statuses)
+	ListTransactionStatuses(ctx context.Context, request ListTransactionStatusesRequestObject) (ListTransactionStatusesResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -24879,6 +30527,32 @@ func (sh *strictHandler) PatchNote(ctx echo.Context, customerID CustomerID, note
 	return nil
 }
 
+// ListCustomerPayments operation middleware
+func (sh *strictHandler) ListCustomerPayments(ctx echo.Context, customerID CustomerID, params ListCustomerPaymentsParams) error {
+	var request ListCustomerPaymentsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerPayments(ctx.Request().Context(), request.(ListCustomerPaymentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerPayments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerPaymentsResponseObject); ok {
+		return validResponse.VisitListCustomerPaymentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListRelations operation middleware
 func (sh *strictHandler) ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error {
 	var request ListRelationsRequestObject
@@ -25233,6 +30907,32 @@ func (sh *strictHandler) ListCustomerTiers(ctx echo.Context, customerID Customer
 		return err
 	} else if validResponse, ok := response.(ListCustomerTiersResponseObject); ok {
 		return validResponse.VisitListCustomerTiersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerTransactions operation middleware
+func (sh *strictHandler) ListCustomerTransactions(ctx echo.Context, customerID CustomerID, params ListCustomerTransactionsParams) error {
+	var request ListCustomerTransactionsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerTransactions(ctx.Request().Context(), request.(ListCustomerTransactionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerTransactions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerTransactionsResponseObject); ok {
+		return validResponse.VisitListCustomerTransactionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -25727,6 +31427,336 @@ func (sh *strictHandler) GetMe(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetMeResponseObject); ok {
 		return validResponse.VisitGetMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListProducts operation middleware
+func (sh *strictHandler) ListProducts(ctx echo.Context, params ListProductsParams) error {
+	var request ListProductsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProducts(ctx.Request().Context(), request.(ListProductsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProducts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProductsResponseObject); ok {
+		return validResponse.VisitListProductsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateProduct operation middleware
+func (sh *strictHandler) CreateProduct(ctx echo.Context, params CreateProductParams) error {
+	var request CreateProductRequestObject
+
+	request.Params = params
+
+	var body CreateProductJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateProduct(ctx.Request().Context(), request.(CreateProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateProduct")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateProductResponseObject); ok {
+		return validResponse.VisitCreateProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetProductBySku operation middleware
+func (sh *strictHandler) GetProductBySku(ctx echo.Context, sku Sku, params GetProductBySkuParams) error {
+	var request GetProductBySkuRequestObject
+
+	request.Sku = sku
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProductBySku(ctx.Request().Context(), request.(GetProductBySkuRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProductBySku")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetProductBySkuResponseObject); ok {
+		return validResponse.VisitGetProductBySkuResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutProductBySku operation middleware
+func (sh *strictHandler) PutProductBySku(ctx echo.Context, sku Sku, params PutProductBySkuParams) error {
+	var request PutProductBySkuRequestObject
+
+	request.Sku = sku
+	request.Params = params
+
+	var body PutProductBySkuJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutProductBySku(ctx.Request().Context(), request.(PutProductBySkuRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutProductBySku")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutProductBySkuResponseObject); ok {
+		return validResponse.VisitPutProductBySkuResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteProduct operation middleware
+func (sh *strictHandler) DeleteProduct(ctx echo.Context, productID ProductID, params DeleteProductParams) error {
+	var request DeleteProductRequestObject
+
+	request.ProductID = productID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteProduct(ctx.Request().Context(), request.(DeleteProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteProduct")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteProductResponseObject); ok {
+		return validResponse.VisitDeleteProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetProduct operation middleware
+func (sh *strictHandler) GetProduct(ctx echo.Context, productID ProductID, params GetProductParams) error {
+	var request GetProductRequestObject
+
+	request.ProductID = productID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProduct(ctx.Request().Context(), request.(GetProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProduct")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetProductResponseObject); ok {
+		return validResponse.VisitGetProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchProduct operation middleware
+func (sh *strictHandler) PatchProduct(ctx echo.Context, productID ProductID, params PatchProductParams) error {
+	var request PatchProductRequestObject
+
+	request.ProductID = productID
+	request.Params = params
+
+	var body PatchProductApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchProduct(ctx.Request().Context(), request.(PatchProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchProduct")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchProductResponseObject); ok {
+		return validResponse.VisitPatchProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListProductRelations operation middleware
+func (sh *strictHandler) ListProductRelations(ctx echo.Context, productID ProductID) error {
+	var request ListProductRelationsRequestObject
+
+	request.ProductID = productID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProductRelations(ctx.Request().Context(), request.(ListProductRelationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProductRelations")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProductRelationsResponseObject); ok {
+		return validResponse.VisitListProductRelationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteProductRelation operation middleware
+func (sh *strictHandler) DeleteProductRelation(ctx echo.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params DeleteProductRelationParams) error {
+	var request DeleteProductRelationRequestObject
+
+	request.ProductID = productID
+	request.RelationKind = relationKind
+	request.RelatedID = relatedID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteProductRelation(ctx.Request().Context(), request.(DeleteProductRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteProductRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteProductRelationResponseObject); ok {
+		return validResponse.VisitDeleteProductRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutProductRelation operation middleware
+func (sh *strictHandler) PutProductRelation(ctx echo.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params PutProductRelationParams) error {
+	var request PutProductRelationRequestObject
+
+	request.ProductID = productID
+	request.RelationKind = relationKind
+	request.RelatedID = relatedID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutProductRelation(ctx.Request().Context(), request.(PutProductRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutProductRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutProductRelationResponseObject); ok {
+		return validResponse.VisitPutProductRelationResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -26901,8 +32931,81 @@ func (sh *strictHandler) CreateTransaction(ctx echo.Context, params CreateTransa
 	return nil
 }
 
+// BatchTransactions operation middleware
+func (sh *strictHandler) BatchTransactions(ctx echo.Context, params BatchTransactionsParams) error {
+	var request BatchTransactionsRequestObject
+
+	request.Params = params
+
+	var body BatchTransactionsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BatchTransactions(ctx.Request().Context(), request.(BatchTransactionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BatchTransactions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(BatchTransactionsResponseObject); ok {
+		return validResponse.VisitBatchTransactionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SummarizeTransactions operation middleware
+func (sh *strictHandler) SummarizeTransactions(ctx echo.Context, params SummarizeTransactionsParams) error {
+	var request SummarizeTransactionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SummarizeTransactions(ctx.Request().Context(), request.(SummarizeTransactionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SummarizeTransactions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SummarizeTransactionsResponseObject); ok {
+		return validResponse.VisitSummarizeTransactionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetTransaction operation middleware
-func (sh *strictHandler) GetTransaction(ctx echo.Context, transactionID openapi_types.UUID, params GetTransactionParams) error {
+func (sh *strictHandler) GetTransaction(ctx echo.Context, transactionID TransactionID, params GetTransactionParams) error {
 	var request GetTransactionRequestObject
 
 	request.TransactionID = transactionID
@@ -26928,7 +33031,7 @@ func (sh *strictHandler) GetTransaction(ctx echo.Context, transactionID openapi_
 }
 
 // PatchTransaction operation middleware
-func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openapi_types.UUID, params PatchTransactionParams) error {
+func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID TransactionID, params PatchTransactionParams) error {
 	var request PatchTransactionRequestObject
 
 	request.TransactionID = transactionID
@@ -26976,612 +33079,1067 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 	return nil
 }
 
+// ListPayments operation middleware
+func (sh *strictHandler) ListPayments(ctx echo.Context, transactionID TransactionID) error {
+	var request ListPaymentsRequestObject
+
+	request.TransactionID = transactionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPayments(ctx.Request().Context(), request.(ListPaymentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPayments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPaymentsResponseObject); ok {
+		return validResponse.VisitListPaymentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreatePayment operation middleware
+func (sh *strictHandler) CreatePayment(ctx echo.Context, transactionID TransactionID, params CreatePaymentParams) error {
+	var request CreatePaymentRequestObject
+
+	request.TransactionID = transactionID
+	request.Params = params
+
+	var body CreatePaymentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePayment(ctx.Request().Context(), request.(CreatePaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreatePaymentResponseObject); ok {
+		return validResponse.VisitCreatePaymentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeletePayment operation middleware
+func (sh *strictHandler) DeletePayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params DeletePaymentParams) error {
+	var request DeletePaymentRequestObject
+
+	request.TransactionID = transactionID
+	request.PaymentID = paymentID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeletePayment(ctx.Request().Context(), request.(DeletePaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeletePayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeletePaymentResponseObject); ok {
+		return validResponse.VisitDeletePaymentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetPayment operation middleware
+func (sh *strictHandler) GetPayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params GetPaymentParams) error {
+	var request GetPaymentRequestObject
+
+	request.TransactionID = transactionID
+	request.PaymentID = paymentID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPayment(ctx.Request().Context(), request.(GetPaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetPaymentResponseObject); ok {
+		return validResponse.VisitGetPaymentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchPayment operation middleware
+func (sh *strictHandler) PatchPayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params PatchPaymentParams) error {
+	var request PatchPaymentRequestObject
+
+	request.TransactionID = transactionID
+	request.PaymentID = paymentID
+	request.Params = params
+
+	var body PatchPaymentApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchPayment(ctx.Request().Context(), request.(PatchPaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchPayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchPaymentResponseObject); ok {
+		return validResponse.VisitPatchPaymentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListReturns operation middleware
+func (sh *strictHandler) ListReturns(ctx echo.Context, transactionID TransactionID) error {
+	var request ListReturnsRequestObject
+
+	request.TransactionID = transactionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListReturns(ctx.Request().Context(), request.(ListReturnsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListReturns")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListReturnsResponseObject); ok {
+		return validResponse.VisitListReturnsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateReturn operation middleware
+func (sh *strictHandler) CreateReturn(ctx echo.Context, transactionID TransactionID, params CreateReturnParams) error {
+	var request CreateReturnRequestObject
+
+	request.TransactionID = transactionID
+	request.Params = params
+
+	var body CreateReturnJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateReturn(ctx.Request().Context(), request.(CreateReturnRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateReturn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateReturnResponseObject); ok {
+		return validResponse.VisitCreateReturnResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteReturn operation middleware
+func (sh *strictHandler) DeleteReturn(ctx echo.Context, transactionID TransactionID, returnID ReturnID, params DeleteReturnParams) error {
+	var request DeleteReturnRequestObject
+
+	request.TransactionID = transactionID
+	request.ReturnID = returnID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteReturn(ctx.Request().Context(), request.(DeleteReturnRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteReturn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteReturnResponseObject); ok {
+		return validResponse.VisitDeleteReturnResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetReturn operation middleware
+func (sh *strictHandler) GetReturn(ctx echo.Context, transactionID TransactionID, returnID ReturnID, params GetReturnParams) error {
+	var request GetReturnRequestObject
+
+	request.TransactionID = transactionID
+	request.ReturnID = returnID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReturn(ctx.Request().Context(), request.(GetReturnRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReturn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetReturnResponseObject); ok {
+		return validResponse.VisitGetReturnResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTransactionStatuses operation middleware
+func (sh *strictHandler) ListTransactionStatuses(ctx echo.Context, transactionID TransactionID) error {
+	var request ListTransactionStatusesRequestObject
+
+	request.TransactionID = transactionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTransactionStatuses(ctx.Request().Context(), request.(ListTransactionStatusesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTransactionStatuses")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTransactionStatusesResponseObject); ok {
+		return validResponse.VisitListTransactionStatusesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P39k1vHdSeM/ytdN/stvuQOCMwMKQ6mXLsjipTpSBSXHFmV1fCL27i3AbTmohu63RgQYrHKTjaJX+TI",
-	"fnYTrRPl8frZbOKqxPa6YluKZDv/DIeifnr+haf6nO77AtwLXABDUorlcokY4L70yzmnz+vnPPBCORxJ",
-	"wYRWXvuBN2A0Ygl8vH5I++bfiKkw4SPNpfDa3uGAkYQpOU5Cdk6RE5YoLgWhilCidCJFn5zQmEdUy6Th",
-	"+R67T4ejmHlt78jbOfI831PhgA2pebKejswPSidc9L2HD33vFRlSfNHse98YsIQRnXu7T2QCX7wluz7h",
-	"ivTkWESNhW946HsjmtAh03aSB1GUMKVuRuUzpfjzOUV4VJxNs3V1r0kvR1s03Luy9cILu92tbhiyre5O",
-	"c7u5txfuNZstz/e4edKI6oHne4IOzZ32mR0eeb6XsLfHPGGR19bJmOWH3pPJkGqv7Y3HcOX8Yl2TQtNQ",
-	"XxsrLYcsqZpDaH9ffRL0arO5XT4J99Azm0Xl6PHnlQdPW1crd8A+88zGfltysWwCZGQuWoOQlk8DnnwG",
-	"k0kY1Sy6kcjh/ExeE/E0pSRFQryWSEH0gCsS0alPuAB21ExQmOk7UiCTxlQzEAYwibfHLJnmZoGP6vTM",
-	"e0tHHFHNFo34UK4zXjMwRpOYLx+alqsObJwomZTTQyDYfd0J4YqAyB6s2Yj2GemynkzYPpFm7CBEyYTr",
-	"AVyg6JCRHo81SwgVEVEy0ZXDxrfnhzyk919hoq8HXnu3uXfF94ZcuC9a5TPApbt+f0RFCWUfRJEZl2JE",
-	"S8JoOEgXG6l7FMuIee0ejRUrHyXDJ+dHyTUbglT+DwnreW3vDy5lh9MlvExdKozMnD3ew3QCNEnotDD+",
-	"GzRkeLIVx39NjoWGlc2IRPYIjWPYC0W6Uzu/HmdxpHzSk4nbgBEVLFYNEmjaVwHsR6A5S1RABGMRft9O",
-	"GI3yP+IXdZenhwNfe3lg4jfM2M36DOn9m3h3q7lotWCuFdyEyzFkwy5LlE+6TPGIER75TgnwyTEXEczY",
-	"TKL2TPGl68/UTXLBtMy2lRCxEc4R1zB2s79WKpMg5HpKvkKOvEcffefxrz488sjBrZeIGjFhpIGmMTka",
-	"N5s77Cuk1Ww2gypORHqp4sTtZrPZrM+KT+d8bz31890+6T+X6XRUEyWHrCujKZnIcRwR8wDChZZGn2Q0",
-	"CQekK+/7ZCKTSBHFjPpmJHl3StSIhkz5wLSyRyYDHg7IgJ6ATOoy1AfbhJIRZyFzotZM8EhII0YJjTlV",
-	"5LwUjFwbcGHoOxzQhIaGy7kiTMhxf+CT4PSTj0//9reBTwIlRXDBJ1wrMuJiyoU5R7jgmtNYkfPBOwMq",
-	"+m9xKvpjaa5/562+uZ4SQ8FUTEGkw/vNBznW8KiY9WlsSHBoLtUsZqOBGZUYG24zJ6u5VY1YHHPRh1ea",
-	"u6jSZpZ4JAxlwkjE+1ybNRGEDSmP8dN9zRJBY2BWeiQS1udKJ6Bp21c0jkQFDb+9gHzrE+9dmegyBgTm",
-	"9/GcC7YCewYSroEfzdVMRFz0qzjMnIOFAUasR8exocgtd3xTc0Vu4K06A79u16yK63iE+o6h4KnSbFjk",
-	"vIOtViVvue1YxlurrvXLiRyPvuDWwM2IDUdSMxFO/4hN56fwx4ba5USQYzYFEgF1zryRKe0TqslQKk22",
-	"L1/OOFk1yAFJ2IhRDYTGBXlhmwzkOFGkz7QCsdDjidJEjcOQKUVon3KR0hwaxdl0c4PcMqOs2rTLLyzf",
-	"tJu9V6kOBxW6orHBA6Qy0FWMcGFGMnWpAnUW9OvgYgBrYWQEVSQ2RjhVBWOZsPtcabVPdlvbROoBSyZc",
-	"seoZ9rZwWIvosWwyt6RgFRM6EG4+ijGRars7zV0yGTBBhDRb07eTjIjiIlw4QvOupcMsH+dwJJNKi43D",
-	"r2swSNiqYnl85Bmwh7jG9XSpuQNHHVfEqDH7lvRZ5JvvzaliT8KQa85UpRVhXpQf3SJdDDWsr9N4zJQd",
-	"6EvmqNZDJnTt4UbpLdWDzq6pHHl2ySbjvymisdJJ/cXm9obqsdsrFiy6e8YmA/8jXmawwaBHTI5itMnB",
-	"yESdZMF4jEJfeyzu6IEB4Fhem4gyxXtmBScDOcQ1HLFESUFiKY8VoT3NksJqZkuJM6katoTXbrCGtxN5",
-	"YsRP7c0f2RuqN99dUbnW7oJNxn0XhP3yBZcCDVwjIwZUCBbnB96dFsQEXqCqVTB458r2G471Gj69aKRu",
-	"o7bjTNYS0+6muKtpf/lMuXX4KHN1fo5Gcc/mCD9XzxBetbaBiiOds8KXTbDU/T4zPdAMQpokU3S90X5K",
-	"kcdsWsE7mvYrp6ppfxP6O+Q12N3tieYs8ckk4VozQQJ4LGubb4PqnQJXSuXo+SZs/zXZrVIJ3pLddfSB",
-	"ShPgLdndXBl4hSp9e5yEA6pYLa/tZCDRZuwas1bPekMXumnNfZ2Rfds6ztr8aGt4bJeMdYnntjjalf23",
-	"r/AhL1FbgF3NGQU+wsp3w82lNunlJggBPhwPwQxFKWD/TAfChWZ9lsBIXpURi0stIUOWQ/PrOeD1ImWG",
-	"8Uk54cEdnWMwWqppb0S1MVG9tvf/f5NuvXPP/Ke5tde596DpX9l++B9KF+2W1KyKf4TUbI0QDq1kIPPA",
-	"zTnoDovBCVI17MT+vsbQq+N/7qFnMPxx9cjHYg2BFVUPenwG470LEr6SmvEAKCPnEyOkyweGNz0diq7S",
-	"pmCw4PTBA7gPPscBOsPVOBwY6ztQAzkKwDxnySgoTsj8VjEfp03V8guVuLLyMz3Y+i84z3vZx0Zn697F",
-	"8vke0j74kKqIqm9+XIOsWCVZwRM3J6xD2q8as6b9NUbcqxyxpv0zGK/UNC7NcdADlhAtSQjxKRrHZEh1",
-	"OGDKNzKUvDVW2hoc5gQiAVOaD6lmAQml0ooIczBOnS+lTdh9GmoygeSJHpvg03zCYsUIJf0xU8ppVnCM",
-	"kVFs9PFknwQQ5+hw1cneoehUoZ+9UgODmZU7ZIUUhrCZMMfdm+mf9um4P6H27pWt2OujqH5w2jqQVlFv",
-	"xvj8dRQbO7QaOg3oMxWjW6LQuPGtrMp8HZNxmBlKSRh0wMJjwk5YMkXnG4UAnpqwhEyMaMOgzICORkz4",
-	"pDt243cUVjVemwPEOtK8t5QebEjQDrkrZcyowBydhKmRFIqBiXVL6ldlxHuclbD4rTKnIZDz9UPaN7ZD",
-	"wVHYMGbY7d1m0zwplEJb9xQdjWKOqUeXRonsxmz4h28pzENKpYa5I3KJFwkNdeeESzzLPd+LmKY8NiwA",
-	"igM4pEkkmQLGBb5Dc9rebOg9SWSivPab6ZOHXHRilOW5Jw4N13cZoZrEzNBQKxemiqUwJhskgRjjy7sE",
-	"W/DwHooopsDt2Pau9PautPZ6PbMZmuqx8tq74B3lGkTiizQid/CGjJDcYqhLJXN+WNfSuo0Pwb0t7t+r",
-	"NDY0DBZqAis1QWc3V+lKGTEoJ8rtXWujvdPymInOkCvFYd3SRaaky2gC0veYCcIVxPKZE/WL17GVrePr",
-	"go71QCb8HRaVLWRxAGexhrckjtn69RgqJSnpnbCE90ChyiX3vfHGG1sHYz1gQpu1YxXBWa7IBHL60kQU",
-	"eNOSJDvcp52N9kmFcsTK9ikdBIlpeIxRDrg4E7TtScI1q7VxO9nG3ZBJl0cRE2W7VhzOWezaYdU8fBfe",
-	"xUQqswdjcSzkRDgO2N1MerlgnZC6AzHy/PIKiRqsu6rWKu5mq3hLanLDPnReiMy/+oyWMoGomBs8ngmp",
-	"nwnW0S3e1Y0Wz62F5kMmx3qWMCGRIeIRMB5NEn7C0rQ4PmQukscVkSNmA/ADqmot8tVska2cJofpKOaW",
-	"enagZ0Wya87Qrf7eRqufi5x3ND1mhXOXCohrppRLaJwwGk3N63FEuTyIWiu+l634NSl6MQ9Ll3p+VGe1",
-	"2GYoWeSLakp6IKQU4Y6eW9sbrahN3TKSbWgjqTOKjI0fm0UsKFl1VrC1na3g7YSl2VbkBuVx+fE4N6Cz",
-	"Wst0JignjNrklFwX7Qb7xq3rZseXYZOOlrIT0wRiB/NighuDIDGD0AMqSKu5e/XyC1dId6pZLYHQ2pkX",
-	"CNeF5npKDqUkr9gXz63wzNDOVDDMzGlGDhjmSNf38kbrO2QRpx0zt85YqPFoJBPNCgeZYsaUyT0UHlZn",
-	"XS/nlbn02eRV80pyaJazZFUrBnSWq3tOEXiLzZFD7S7V9xas9fZmMoILsOaqbJxuwuixIpQk45jtEzRq",
-	"nKuAJazU0AnHScJEOO1Y1aaogmhCBbl59zWyu916gbhrCdxbMHXoUI6FvuSuqGf1bG/nN3iUyJApRbsx",
-	"s+xTtr1uDc5iP18XRgvXUkZoUUOykdLpCga4XEFuDXEjL2+oU48FPaE8NlMtbGYyxTGgi6QGj1zO6813",
-	"WXLCQ0ZeLzx9bgXzLz8bq0cTISf7JBs+JAyQO0wn062DHnh7Hqavypf7zCwPTRiyLih4ikfGKgI3FiTB",
-	"tL3T773/6ON/Nn8bckvMV9dumT+zDMO2t93cvrLVbG01W4fNZhv+/1/MNbncuNoZuRE31lRoHvvpX/7X",
-	"xz/9B8/36tzvyo5i2mVma09/9mtgGKVp3LFUsN1qNltXzdcJH1IzGXRgpvkHbe/xL3705LvvwYYnjMEo",
-	"/v7jJ+/+6ZMPf05a5PS9Dz0/9Ugtmrs9zL126yE8f8QSzdGrk1vzxSRwkDAKQveh245ZS/WupiKiSUTU",
-	"QCY6zT2fMUtzmzcX17v7GtlpXbmy1SI0Hg3o1jaImvKH5LZ8xv+2ZRTg0nvyJLDUP5zf/QfzP/b5CRPL",
-	"Fu1lc9HtmIawbDVfa4mm5J1Dqo7LvG+HyZhZ5zJmURhqMScT3pBbwNS9N0ONJS9LybLMnQ/HnSRjxfbT",
-	"ZE+bHUALJSgl763M6alLQAkL+YiXZrS9MZAkYSHjJ0yhUskVUQxrTJLyxznmmh+O+d63mdnmjOBxxEXf",
-	"J4mUw327uGn+eOYACUacZ1Umc+/Lc2xd0k05OHcDF/rKrlcars6CIm96QGTFzGD3tIwXs+0usFZhsFlA",
-	"QHbfYiHYslaQYwUYyJMITQsa387JGetjPkPRs1IeeUHmzATm7j0oDTsWuX/Ft6UcnLvv8vLbZjiykEC7",
-	"/OaMXRfz3IpzKTDbivdmnJW7cadODn0Vod22yWY0jl/rgSK7UG3BhK8HM4SXZo3VSh9zukpZZVOBz+Bh",
-	"80xyLz96m5G9LpfUm3bGL/d8T4xjVPZAvajNQcXbnjVHLX17PQ5b+phVOG75w86GA5e+ZwWOXPqsuhy6",
-	"5EGlHOuosDykYY5LQ9ugpkil42mbnP7Vnz/66G9O3/3YJ49++97pz/4MPj5+/88ef/QRfDz98H+nF/zr",
-	"jx//3Q988viv/+LxX/3w9N2PG7mYdnesuDBM688YElqOEw6RNZcEDl8n4wT+ZdE4dIFE8GKWRMF970XD",
-	"xnetDfYgfak9N7ND03wS1lnn+V4PnW2lT+SJHkR0OmsQGWG384LvhTRmRjXy2l48FtTYhnB167LvDaUw",
-	"m3TV96CiGVYY7YC9re3LxniQMU06EJlue629q1fTX6bMPNJ8NW8XlCX1XpNmZJpFxNypiJZQcJ5pnuZr",
-	"s6E2TDKvm+Snkq0cjNCYSzC3sgWyazP/uJjRUccuQRnfzf6UuzVdrtJMOXZfY06AsBWNHHTJYzbSPoEB",
-	"+zh/wkUYjyObIjtXeW9WYUl6QHGLSrOczO84nB7pGmJZuOpL34cb/2CZ6pjulVtH3Ihs6cpUQkfLLzsD",
-	"aeFhN1uIaOeo00mfP/2zfz79yz+/AKkjhj7I+dM//wC+ccPzCRhjCH4yGciY7ZOYuWQwWB06oVO7YriP",
-	"Qmq7XuQNVOCPBOAkmFt2mnqApgy+ESbvdh8zRhjZ3tOD3Cak14Dx4mMGhxnGCH86hykmlkRGMeUCf8CS",
-	"z7yXqBazL+DdjVgszYvdaS3Oip3lvdmEkoqcqvxS5deHnP/s/f/z+INvXfDtoksRT8styPSVWQ7v9rKx",
-	"OopPb9luFdN+93IlaivyQxkXXKMx7yYpiE5xgyJO+0IqzUO1IOAvEz0AGoWEoK6zMXtc7xM2HOkp1uvR",
-	"OIbLWRxDFlAdnfaldADzaq3vuYTtpY9Js945zPntMRWax/YAKeX6nM6dCSk5Lvgq0d4uG1hxoSA7PE2b",
-	"61IRKWTf7aZPdps+udIELrzaJP8/ko6NnAe3/QsXfMggHzKqxgXHQLaHY8H18uqSbKNfh+uNtY7FDEvu",
-	"hJIHWLoZMsP3+gUyWUJjr7uhFgltKEVZlu+r9C2ZEHhNVqNoffelLgtwS+SkyYSx4/IEwfw8rDMDB1E6",
-	"AdCN7jJ9U7Ph/OhX89fN8mru5qXvfg5mZXHumxiX1xDR4CWII1ShhkiRc8yZTQeMkMCiIRTToh94VIgx",
-	"jTsJO2FijN9AhMcokACX0Ww2mk3wK9mIT9u7duuPzTTYcBTLKTNL0jJGFEAqdGw64uMPf3H6wb88/tH3",
-	"H//o+09+9uNPf/b+4w8+/vRfPvn0kx89/uDbn/3w++awf+8jUNv7XGmWsAg12tbe3tWtVmur1Up/RMrv",
-	"WHHR9vZau7vNnWbzhebV3Sut1s6Vw9lLMUndUJAKw9kfMbDkrOQZbXhuPRZt7atA8A/91AzpgF+w1Mua",
-	"W66ia29n2ys/c7PlfFBmGxaW7cFyVbB0LR8suc4tZKVl5wAzVGPpO+26P1igMNinjahSTNliSBYeGzI2",
-	"IgxHs09oFzy9qU7mkpEEaxBgAipsUTmGaifUmDBxRLQkE5oIcszYSM2n7pVpIWUWr2XEel6eGYnMkj6L",
-	"LKoP6U7tp31iDG8SxmBuWWvic8inNVixBk/Vk76Wu+5VOiWyDZnnv4K7aA1/yWJ2LdSU4f9yKmaz8vmV",
-	"/L0YeqSGp2iJNKj5hDnpsJnXbU1R0iaBkdsBOX9twAU9p4wG0+MsIkqGnMYkTFjENcQMfZQQLLoAaZxU",
-	"TBFtIxdaIueDaCxU4JOAcWH+OaE68I9EMGbwJ9wQXDCWtlRuHIrQhKEdSDGyBGZ/SEdcUwAjwzGORcwU",
-	"ipe8qW69pkYuXbsFIwOZhTbg7MItKpZq7VUUS5VIJZvtVS2S8HWVoFxEJ4y1SfDgyKMiOvLa5M1Go3Hv",
-	"oVmkB0eeTOa+ElKb7x40Go2H5jszUWPr9Y6E+RnQhswFR14Oy+vI88mRJ0f4Q18z/AKUafzOsNWR9zDY",
-	"JwEXFtNNSN0xf2h6zMwWGs078M3ruLJmeMBVx6xtgGfBkTgSN4UxwRGNKoDhBHaEJKQC0aso6Y1FCAsA",
-	"voAUbLVHQ63adir2Ejub8dDOoodf6IQKReEK1UDZjBdMuIjkBC/auXI5st8aQklXbtlyXMbV8AFkht3X",
-	"RyJQ4+H5knf6hbdYJAHyFXJuwrrnjrwLKYza5WYzaBi1cCy02cuITlVAzke812OJOVxjGdKYmK8v+Gbl",
-	"EqXtRsTUfDyvB+xIpFddAHbJLd8+MWM0j6YnffPPMN3JIb0f5MAazMlurTPDVrhggeEcw0hQw6MkGRrW",
-	"NsPxiTFKlH8kwDRXhubQS4k58+CqOx/sNSPz1tb2MEDR0EvkEF5pfteSuPTV80GWTNFowOfW9tZOy9wN",
-	"D9vanjYa+Kk1DS7sH4kAti9Az0bGPfKEYT2AoRugvgMbMW81ScTYyOJubTeb6LZScy4hwH588wEyjuH3",
-	"jGs835Mjr20IxLOWpzn9m80mmCjuDgsjA5dy4WU26psWW8/zvcd/99PTD/9v7x5YFUU54nv3t/pyy375",
-	"lpKicYdOXmVKWUwFC8E6m/D0NBJztiFpKuSQn5rIGLFm7N9DegypUznwmbb32V/8xZNf/vSzP/2J53t9",
-	"JiLQUXpsSMHtUOO9KYqt1Y9Of/CTx3/13nzujsvFwhc+/sYnn/7tDzbP0XkmuS7FBV3iPrIX35GYRBYV",
-	"MIbmU2Xski8xiJGCXsaL66fLVNpCCGLT4RUVqQDlOhgPqXUc57NWlr60TnIMVccIZ7ZyikzChjQ5Lp2U",
-	"pbAHn4+0klwiSSHBBPZk3ZwSh6ctharI8cksw6zIoJ8wBpbcgFFwcEhzZNmKgwmd5sOD/YQKl6YsuA3U",
-	"Yf5rmWfcDWidJJcz5KsVky/W5Lp6pscqzHYw73fCq1fntMUlq3nGmXEVs54mcqyds9jYnJr0GObGzSHV",
-	"LZlryoOrglnm+QfWeQH5v5xun6Nae1yl51Z1gNrhoT8Hr6ZVAzbzZ9rRr54sM8dtbu3m9AMuevGYiRD+",
-	"CAd0OEI55mIf5usx/tOnmh0zNoI/elxQrLrRLBwIHqIG5rZiqe27CksvfVi/Po0sfdZZ8P0sM2+WMpMx",
-	"8xIGXfqamgy7RpJLvvPAXLK/Pb9yx81TS1S32chea+cqaTabTfOfVt1kdfsMABlse4B4nMtdf/zt7z7+",
-	"4GPYzWGXJS5Bfyi7PGbzKnAtXTdztWcmyx9evdLauWrdZq0lGnGmG9SQRk6TgKy1tOXEwi4RDnPPHVzg",
-	"D+aadFksRV8RLdG10JcMDcxaZ9mzUOTTvPSZQ1iZ4U+ockBvmVeKaoL2vcpc6DaneUkmc80hHVskzBpb",
-	"BYyEwJW5JL/iVL4qhwyAyI99QpXiSlOh25jtTUkCxfVEDQAxwyh1pUOvmUoPxLksk77AGBXg6gnQVBFN",
-	"XNv4SCq8HUvFVEQxF/mPHZl00t+1jONOL2EAhjigCYs6oYSstlHChnw87CTo3z2RfOQ5IQ0n1Yj28cjD",
-	"WAVeEwJG+UKVYhRTbTa6JLyIzh3wwNIQPEeNdU2muXqCEUtQY5xhSOQ+2bM9L5B4yndHVaBHvZHLBuol",
-	"cnh2ufrlAa0bRmEhUoSMDNFvokhobNAuDY9dD6XU2U0iRivIzQrMueoZQYQZH+LXr1+eADgVPJ3z3KIJ",
-	"J0jABTdK5AnaXV1W2KFzai4T7ZlXN1jYXAdblpmjrpDSnSNrGaggq9YyCp/Z8WV7HcyfXrWOq43l9orl",
-	"D5Ui5oa0UgDFTJtEcjzlwif3OZUDM6XB2CcxF8cs4nCyUa3oaGRb9BA0NQvNdzarp8hkyopGeSobFrB1",
-	"PhO7RuHHDL/W4bgZHiqwyTKCL4e1TqN17sDcJwFuVgDBNgXu/MBtcZA/9pzC2aP3zbf2KJqwcADM+Pbb",
-	"8BfvAuQWPHOh0WsG+YqUx+PRqlyZdotarU3TBoyS4Zuuh0xaZJrVCHw9epshnXo0k3YimBODWeO0VdYv",
-	"rxfXRX+uTBDz/JmB1JrN8/Ot5Fb0LLws5mnPeTJnOI/VXUZndBav7Po4qwqmszimlr7lOR1b6zhkcmIh",
-	"74xBAIE01FnHEZPDE1Je+8179bwpdMabAqZXLnL4m/+JTay8/PbYiDzMTSYFVAjEPHj00QdPPvz56cfv",
-	"Y9EW8KshZDXC6OymKABYn8hUuVqJTXlazea+rS1Xda2LzSosfQ86g5UN6zUIAYFqkWH9yjgyVqPaty3L",
-	"mCI9ozbqAfaFSkcz7yGcfa/WCe+O9aJc9rKsmbQvEnbTs+0LeUKO2VSVJpmXYyncFNAJjeLCpjlLPsEY",
-	"fQWuApr0SyVZIV344czxt5wEznLrFx8DzxErImJQ6LbiPWlPnJIQlJH3qqR9DlpnsZTHFjglb0WvRrX5",
-	"AtsF9NQbx7Elpyf/+98e/+tf2+rJ+WzHggSsebJnHdsYwviUDLS/uDbsQdnazpkbE5uAZ911LnHH7BXm",
-	"D0E1lpGn2EvFdR10e4AptpjXZrgQk6qQwU4/+pMj72HgumsiqoZ50pEI8IqgQQ7SfGORx+5N32pEEs/G",
-	"iVk9cwKgphOVV/ZBOiCgSzQW3ZWWOJf5DCKW9tALY6oU71kso8WPzDI3F5GD69+EoPO1raVCDyPfGzJD",
-	"2Etp71V72aK0EFneC+mNgcz3O5rjworI19ISKbgqJ2yr4U+qZf6vfvj4Fz8qxy4JZcLq8+Zdc/nd8RBU",
-	"xhK+zDSSWg118OpMI1mxD4+mfbVyF59DWir6oB9N7YcdcpYALM+QlZ87GybTFDf2DuUKW6WitxqRu2c8",
-	"2udUTm8ouOeqPKG+N6GJ4KJfVURoBI+MolztIADy5nDqEGJcoTc9ZhpKLPaJMNLMyARzmKvah7lFCUvx",
-	"jhbbdKWu2uqsCLtMB09DMdsnQ6y/OGZT88sxm+KSQPVFwobyhJWVX+AJ0glpYlT9r9+8vdVs7m7bFlP5",
-	"EV3OFZfWzqi0M35xDaN2RVs8/yZXjpZvktVc2iarjrU+M6WXEXdihVmxtAn6WXUoN6dvRVVq1Tm8wbpE",
-	"9VblDlPgC3xwJptaNmmHn73SxGvsefbkpfN0FZ8r+WdX8/jddj6yfKPf1TNc6jpRNmj4kl/JtPFMsT1x",
-	"OvmlK/vaWIcSdZ8Z+qmnaFqkyNqQkBkc5eIb8qgpK8b86p90uWPs6Rxbdq5Ld+FsmbiwsQ83lr/rwbVV",
-	"+4gOosg6BAoqzT62hE8KTUpWcAjZYc4K3YVeovT5K3J5senlYndQnR3L6SmboNat4tFJ5d0yf85Zb1dJ",
-	"PHz5nq2DH1b0r5RtdWvjrd4A9u/M3CXZCC+XjDDvCVhxhHPugML99W9/lqb/mompqZm/4hKtYtanHLcB",
-	"vuKzNbnhrk7CqCozVN8YTItpj3ymc69ve/0zMuBKy2Q6k1dxedUs+LpmX6bD55OdrbcndYM4N4B1LcxJ",
-	"Qj93iJWmENi33aAhKzm7bS3dvP8NfnAGfQ/62ZKYiv4YlkxJtLipTY4IqSB9SZROKO8PNOFCSxLgbUGb",
-	"BOawgCpD2ofqZGy1C/eWZ2xV5EneFLZSEgcCpa4HYchGeusV+13583LmwQz+W9YW1jr/7Zxq+iswvXDJ",
-	"Y/GJ1i1OE2hxBsW8LJqBeMgBmgzpFIt2FTthCY1rDigD6pn3i15uYhpiD1DYhbbj8i2EVf4XCI7UPy7z",
-	"VAYgQEtVOqQ8t9PpuOvZW/CeG452HfO4lvKup7YzO1zP9jwycNoQ3VaR5trjW0ZDvlvKU193weLZGPxY",
-	"6JqWQDU6dhqJrpOykq0lvnzhAs6undM3FyxfXldZvJipwlFY19mjdvbs9rPIcpbKm1NTXYxlRiupTnQs",
-	"hLwWbaRLAEvTt2bHsejmM8k06RlSKjMFjfQI8NcgxY9bnSfLXCb41A5NWNqHUy0pTTR7rsjESKohxRgL",
-	"JQqch+WJvWfn4BkLbFcaVS3S27g+YDBD/EqnMd6ROSu4Qoi52gv4unvjGzKJNkvoKbhvVrZRO5UpAwdR",
-	"pCwKCKYkanMwS+WwgmjCslQCsx4yjjBgaEEbQ2MfYZgMXPjY/sl/WjbnMns75sdswhV7Fmb1TECDAXiG",
-	"QoMxW9GzW4yKzJ+q/Ixa0qTMNK+DInRmgNmpMV9zvAWzvtZIlyZyILXbXN1UexpQBESdMtS4qKGvfUBL",
-	"MZIgbZWb2FhIhHYARLMA7CJt6mVxOywO7TPxHixCzXnm3oRldHuGEOhLEwL2ARNHIMKJdpF+VJ3d1kJe",
-	"QtGG22QsFWkGB0QxBNI5f/OCTyJ+AsW45PyVyxd8bGduPrcA5BdSEODP5oW5oa0/ssxlUY/7Zp0XdWpo",
-	"P3/ujeX5o6m7o6ZKlnd81JFJZwh8n7lKVhP46DRZYcxP07cCVxGIKM95U/YJ19htzLpgC019zH1KU8wj",
-	"XNXpUmnc3IVMyWdWKvE0YrhV9sCBcppbzNe1z9H2mzmQSoYAWQUrTyt9+vzzYl0LvMNCu6W3dDS7r0tq",
-	"5ms0rdm8GOXtOnuwcvg1WccXj9hY+dl4AsuMnN3q/rTWHGZ2hLoc1riafTKZtAL70OGI8r5YQ+6nmeJL",
-	"Er1gWNfsxQ+zfPJ5scTDAVEDOfLB8jP/TbTAnLeVxjZbXmPffW/p4p0pXmrOJ5j5KK1yKhiLAOnJ4t+l",
-	"brt1d2e5zr/xbm00gIWEq0tbfLyRHjgJi7GFqdJURIVC9ZjRCJfN1R/QUPMTqFuQyZBCRW0s1WJH0iHt",
-	"z/Y7CbU5VbyIDeUW5Kol5tlK8b4oFjdsb7V2D5vbOdQMGcOtf9DdvbzT3PN8D9RKr536+47Z1PwFBfG2",
-	"GOPJL391+rPfAYotHtrek2988/Rn/8/jb32YK8/whlSMsXsM7ddD5eg1m60SxFucXonrsjDF2sgQOOUH",
-	"pYcsT5ha6Wl2uco84fDTOUWOWTk6/DGblg5jAUq105EW6HgZpI1d/e44Pi4lKLctq0LE2/twAiloWerK",
-	"xe0qbs4iaXZI+69wdWY5H6WJriunehzS/u3xGol2OfopQQCALje0T3o0hpqGnhHBXCsW9/bded8ba9tY",
-	"oR4BZkSx6rEzN/kCjlopSZtDzkXlXNH8gIKuMplzj0Qs5BErSMBnhSc1t0q5zh0lYZSKVp7ZcbLkzMbI",
-	"gr28jKyupw2ySpd1wPsDpjSJ2QmL2+T0/7x3+tN/8Mnpt/7u0Uc/9cln//Q/4N9HH/30yTffJecfffTT",
-	"Rx/9N588/s43Hv/PH1/wyenf/yN+8cE/f/qPP/DJpz/+q9P/9U8+Of3e3+C/f/brR5/8NTn/8ouXDsnu",
-	"lctXLxQKyVN8h7fGgsukY4ZjOJrl/zqROANYaKqgohzUvy4NBywGlh9ShWdPJI0QwN+rN+X6CZuDfyo/",
-	"y9CV1lHQzHfZKUKxktB1EDMbxDXEV9bCiEpvSlPvtmuWNHbxATIEGPnFB/EoYSdcYjpgsery4YKG1uxt",
-	"r7277XtqjKRm0xXrTs3uSDgfEklLOFxPtupTuQQiFEfjIvtaHjPhO6iWt2S3vNost8WVuKPgPs1KhkAS",
-	"SZE1c5eJeb7zvNYDl3JkMvvSWxDsSLMTIP09F8WIVqsxWxWPap7qSouQsioIe12+DAfGWTOkX3NYBVqu",
-	"qyPlabt+6cEh1BnYrIYu68mKdkN55ijTjNjbNUPkOSZaaHWM01cvgK4a0NGICRZlobFZlmosz2lmbyMW",
-	"nb0wG2JGtrnVzVSvHC8Vt6z0bDJS2AWYizw+oKozlAkrL2FfTT9DYV/CGTFVumN3qbiQt6mCSkCqSABk",
-	"HWB/QUNnaU6LIXlhG3sZS7wWvVek4afzLV2n+7isd2wO8Mp43WkrkdfvvuSa0+WuNvYUNpt8odG8Co0x",
-	"ngsAthvmg8ped8ub45R2ZHxdFPqOKZY2zwK8srHgcGQE7tvPRRvwdD1cD0cHEZdBOK8AgZWnoeeAHlIg",
-	"4U2SDQrzWNlOOiPy2CeGV82ZLEhz1u92uRjRbG7t3XvQ8lvbD88fHTVyf174j8trS2C85ds5k4S8bB1y",
-	"MqNQXeMdbLVQJUu9J2ogR/Na1xe/JqdsHW+AD/76fWjvuXLv0yK4IeOQWOESQ31CoQ8L6J9BztkflHgw",
-	"V9TRnnm0YcVefbllFRUtNdeYAvbaqC1zcBB30EtRVlQH+U+qJl59j2vbySztE5K1r61oOJZfMve2dPPS",
-	"+VQvYJbHmOde+zHfUyRtBwNtRDIo4EP4ES7MnKizvUhYQrVMoLMIqH0IYwoeYThw+hr+AymN2JfHfpIa",
-	"/8omgJ0jsRFn1rlshtYHkocz27jUiMktwCwTwgZku5I219kw83om8bqxUieL3KKuMkun1c+rHoLr5d4g",
-	"6w+1GrtLl83GsoTQ1KaO0DzRVmIVrPq4rICiVj2re0n1XNdpc319fdH+PER1xcxv00Shv6GkTKKysbEu",
-	"ARVYSsmbz3oxqacyNH9XGtWv3vw7qc86J1EGEqZvs9GkUcgTr+1doiK61ARnlyGYN73W9tW9RrMJj4dR",
-	"lopg1/VsXvLZ95RZtOlbS8CaQTIx2iNc5Cjwzo1r5Mpes1WOMsJYhd8mX6sBrfeGI5qwKNegOmFluYaC",
-	"rUYAbhvnRwBTqZbRMxvtFsY+0beLaKdYvdFZmD+30Y7Q38wfo1lztSNvwrpHXu78dBHe9OwM0y8qzk1o",
-	"1YUt7nKjg7E/vOen3ecUeu/HEHiN6BRmNB56vkdP+lAmItCsAKJOACo8phifdYNzzbzNhbbtGgTJ5rvJ",
-	"mdXLf4v9qu+ls8r/OE+2C8VDUSOacD2ArPm0EV8I3ZqOLaRJ2lStbmrPkiMlt5xzikGa+k0F6TKCGGjW",
-	"yHPJr0mxad1KFF6hSrzhPMNmnlX9dLP9Kr19ccc9bNCXufeCkh0PVptLhSJTrl84xSJb/NyEasjgr6c1",
-	"XJunnreWIHr4XtaWp7jQgW0gFQAWAVIHIMhIDU1A97G1Xw54jNAJnUIgYDKQcBfC7qSNBhb3dFncsgq0",
-	"EkQ0qEZMsJ0gYAy2IsLV3FkAMwzl8gRzQGgSAbpaicFpfQbzjrZcvnMZ0kSaGlpD6/gqo7EugxEesPBY",
-	"bYAmd52GA4gI+ySQxwGBLaEAHzdJpOhjWSLXpV77DPzC7Zc8hs0xas50eZP8BYASX+UsoUk4mM6cO5bO",
-	"3zQbOzIr0qwPTbqdQZNmdWOu6zMA2yEk4JN3f3363q8LzZ4f+ukLW/VfuLf0hZ/97oePPv4r88I/+3Cm",
-	"u7RRJoReoTOkORRH1AzxzXo3mHVPxiKE2CBq6w83Q1NKd+2WjFiZdMTxzWHcuyx9LUdYmZTh96M46cki",
-	"HOSKiD2FiS7wUWAlVM4laUZidFCiBrauY4lvAibopzZU9tqFRH7LZi/MdvQala1Wk1hlQctRY5M44CYp",
-	"+/MCLSPXOf0BgzzFUa+WrpTvrGird3F1ypb1JvS5nxEc3SkUTLWa27trpiJgiMBrt/ZKMZTn0/KKfeez",
-	"cLDqpM96wRx1oYyg5Nwb697WVegGwGN4U26ZQnVSs6cVDVsw4CEdjWwpO2oynSEXkJdh/wxdha5zQRbd",
-	"2cXOIsUEiMgGHxI5sdU/RZ93djZ4ahyGjEUst8kFJdmcF2n8vplGX/Kfq5a5VYid7c4JL7vns/R4l7+T",
-	"QhCOxYiGIGF4XDfMXsxyqNv5qmYA+8zjfSVUVw1CAMW6UJmR2yLbBD5LLqaKWAWs5oplNL6k8Ag497q7",
-	"2tyZJHKp8+NrsnsdrnuY8U6txXaXZAqMYbN767f7ekt26wYe8uxZV3cryZvoGy0TAgMdUAbzk0lYbwxG",
-	"7YQm5boy8u8sPbxENSXmJ/BXESVJjyY1tzoLT827UmphpSENZGBpzpO7/J5Dc+XDgjyZq941kwJNH2rT",
-	"aQyaKh79NSeYyqcHK1z91CLduLdlU7XuLthGy/lgldkR+bb+G/R7SizI3FqJF0U0U5fl4uKG9nE5IZDR",
-	"fkoTM+kuKLgteWYSNFv8/CanPF8m61YL7SMdrdfXKieD5zYCNiGryTDTZ1EaGk8bulEhxjQmCTthYszU",
-	"fkkUfSxiphSY1WCKzhb87pQX/OYFcFYV5PQNJy/c3/1u62pzp1kqMTKRmT0HdZNlIrSGwFvdeVFEmoU7",
-	"8l+1asvMEj8BJflLXX867GFurRPHPWAqw7NIOKAJDTVLSCSZaoNbLJETY1GjPI7I+dwuXoDIh3NHzHNj",
-	"fVle1ewPEi+nSrNhVv5utB0zCYb9//ZhlDxSYP7AyU7GIgKjiCtwkCyvlF434WB1ET9byzAjcRyhVXP4",
-	"9Rw7rEL89m6nkxQ63kZgFtKoYxOqQhmPhyJLsEq7mqCdaZZVouMxotN9opiIyB//8R//8darr2699JIh",
-	"CiogNLGzs7NHhnKIzfqgN2a79YLvAdwTZhkzp/3UTIp3YyvHxDe/nVNkAN1Ec+EM4Q6UXLg+dRQ1ynEG",
-	"KpLv3TzmOkVwwXJgYoxIQSZQpude3WV9LqxoxBGaIZinkVZdFSVduLL5m5eALCYBLCt6NS3r7tt0ZSMD",
-	"AsulQd6hmGdZ3JUUwHW5P8z2PbW7kxuoX6M8IUebzyErLc8ZmySl4XOe2wTOYOx355yiefUlltTqQG+P",
-	"2Ri+TMZCWGUoZypnOg0VIYvjggtpViIdWgGavtHpQTPhqvJHCHMQvEjLehu+huzY4ydGERGRIucf/fYv",
-	"oYrls/d/efrN9x599F33V+Hb70DFywXf4QndsnUn5MVxwujYPNQsFFeah5AwiO0foNxOkYEcKwbhyQaB",
-	"qswjgb54KNTGU4qrDIglbfYpbcES9htJazblBIoyJyzpDHkUQSgh/TAejfLfQ6lM+ToVUDHKhWehhwik",
-	"OhbwQYI2wfqdFy7vbm03Wy8YOX/z7s1r5A47aZDdBgn6XW1+DfKqnp+PJiP8i5n/tVtwTIB7bZ+wWDES",
-	"cMXDQotJ+zxINOJh6cy+Jrtzx9nYYsMAvGTktfd2m82H9Rxf9ZxUhVZh8JZOMhYYXulDT6x2s7GbcyTl",
-	"+WS1SpmoUCmTvStva+2UZFet5uZJl6xKu61xNFVEqyIpWM4Mnwc/WsNptLpnhQuuBiu+ZUVXdFmczBJD",
-	"/o1y3EUeThEacvAMGUQFauzW9ZCsukD13BVfk93MV7F69cmm7Z8zKEs0o9P1KtSZIGlWJLyXKRPpvj+P",
-	"Qsuvye5zUACMENzk9M8IIXcQn80h/2oZbmilv8GcQ5oJKvQ5VfQeVLVRGrFFOSlQ+gcos5FcLRcixw4l",
-	"QzSPPadIoMbd8ioRnMSSCTrbdP5uPmSdd6RgSx5griPmOnL+5sGtgws1SrpSxrIjTBfRz5eaZAMoI/JX",
-	"s65eMyoXJELEMXHl04qcH1Ee+UTLjhrwkU/Mf0cISmcIGaBLL/iu+Lyw5b6xLlMcmnTS78w39KEnLKF9",
-	"1nGvzeJGXttrbe819przQa2HNqcqvasDc0jLnHZsslXp70ZxyJWJdywU7k7+q2kYsw5kdUGNbPoDfrXt",
-	"F1Kw8yPeubrXeKF8xJCz5W6ZjxqVLcTCxmuQqV2+EjXqrOaXp8ZNs2s2V3XnaKc8QFy6vnNhW1wHJKAu",
-	"0xPGREqU8G1av9dlsZwQPSn21k+P6bnjeGYb5+MPU4uHTTWJGVWYBubuKp/TDCHU2rECJZTXMnXluD/Q",
-	"mf49zVxk6zjLZzZudimKQypOqlSKwExWLLYRBLnEmCdQZjArCWpw/QzLDMvJ8CUW8iGN/XQzATucKjI0",
-	"1poDUrXFIM7FPaCqMKBsGHn3cNHhuPUf03Kwy4XqsN3y4jB/wfl58+5rZHe79ULaVDUbCcbx6zndZzY+",
-	"TR9NX1y2n7fkXF0qHetBCZpCV0ZmOz77xjef/PIfT7/9vSc///D0z751+t4PPv3RTx/924//39+8++ij",
-	"7z35h28+/vZ/+/S//+rJz/+uZufnteAValxLW7Ro8Y1YyGncsZXfZlm5gEAWJo9v2tXZrlpZq8tJIjUj",
-	"PIddP0cduLpzUjWm5iBl9/U+eBwVYQISBY+OxJl13121gO0Mk30M9blEnzTfowq2IKLTNPddM8TCmUO8",
-	"KT277D7PrS58T4TUTEFsYm5/cln+z7iCeCbGWUyNsTYY0Ew6Pd+R4GoRSLMFa8UfHcUWYzQ1gmiOMOqZ",
-	"WhmJ3PNzEcA+EyyhcQnhrEQO9nF2gktS7WDGVWs4i9Q/L26UjMcat9NCkBZh3dyUygwy84bnYKLC6bCJ",
-	"jYrjXh1bfmPiWlPqzBLPckjflJhKiGeOUJYDZpRnirp229AuoCfjWE5UuZgS7L7uZIix1dAYeE2QouIC",
-	"RoZ5fh4jAwsrURsut3nLNdmDOCa2aHYfex+APhbA5V8B6E/I/A4cIGhQM5IGD+hwlfaFqF4zfFmAmOn9",
-	"MVOqRjbtQiyPYnvpktBFPAVgkSxxTfaIIUgSIPJzMKP3dnmiBxYeAyhj5wXfC2nMRESNAhaPBU0c6Efr",
-	"su8NpTCEf9Xuc8603dvavowyhiYYEG57rb2rV9Nfpsw80nz10PdYhiyWR+Lq23qLrPwBCriY0lCd9OTd",
-	"X3u+9+kPPzn9xS/MAo0S1mNGtXSOuliOE7jw/fc++7v/y1z7i3/59Ie/NdcqPQWF9tOffePTj/8B1n2G",
-	"43NrsbCzpbuuOI0lEBbphQ+zWS6+xdaeAKq50Q06XbpcsuQiWw8Li7dKJbERSaN0WmW4SPlVrw+NlPrX",
-	"kBihpYXybQvmNqGgZ0J8B+CDISrO7mtVEgB4WMkdZ4ovCx2hw5jRpKwhdJ5i6jFNgQeeGrEvpu16p7ej",
-	"cix4roWjXmCGem/JsUUdxP2Mceo93rHQvVqtAwpMVrdtQMZu9V5SxpBr96C4XKMHRZGZN+0fMMP69RTB",
-	"3E01CKmUteuInPnmIFIwO77V0uzOorhwvpfnvfJoJ50Xh2ogEw296o0MnLpm9ucDOMQCnwTI/eaT4u/g",
-	"N1hcHFxwgtQvk6QERd2RyHrf78/3vcdUgnxsfNHByt8xk3zVmz9j5/IVW2t0xr+ddaguixVDg0BIRjx/",
-	"58Y1srd7+YULJSWLpZ1K7mpDLftETbgOB6hvVhTdViGq34BFxh1M4xEpFEihlKs8Hl2ix10/YcnUTgo8",
-	"hmfU3NrIH6WpCCthcqFHsI3AhzSOS+H+ZrELiw/6z2PraoL0OaqOueiDjj9g8aixOOo8P6SvHh7eJnhB",
-	"uQ9cc12F+pu7F5B+ZRKV7205HuIBGjuwHgwxnlTaWKfoJL1ku6irS6mbREjd6cmxqIFLjbmcOJF8engh",
-	"alxY9FLbIL/1cxYeBUCaMh+UWSn3qwN4mHH999hkRdTQBdy2Ene9USjMxfZ1hjzlOI6gLt8OvPShI5rQ",
-	"ISsFxjCTfnvMkqmPRA/kCZmV6U3lj6xC2vja3dduEfsrCqIre83WBez2ivj6sHvnFOnKaLo84ro8Z8AF",
-	"vG5wXZazIE5A0pcjhmTZcjWrhuiQx+XFVrHsd8zJFfOBlFF50sp8NMytcr3soeoHFXch8QmNRwPqE+qT",
-	"7j60MEu/Mkcr07QCjHXEqO6suiz2tjRsvY6f1S5tYU3mVtUv5DfOjbZkJH6OBMqo586NV99gvD9YlL9V",
-	"6hjrLctLKjSOKctMGm78hGTDJ8wCJXq+1zP3l68Ui6lmUdqAcx7n6pnXHi9Ii6rsrX3HNvhYCwN2xQDZ",
-	"dt0A2Z6FGnedop8BzIBROBCGwttutva2mi9sFVIlx13FI47A8s8FyHadWFgV7ngih6Qr9YAw29Nl6fOE",
-	"DcfOo9K5PVpEv7O8ki12jbBInZoYR8Vp4ePnKChmFTkH2LJKDMxNa604mNuymboS1tMEYJOwtoSdQO9y",
-	"hsrSDCzc8gaEZlKdVYnzae59uRY9P85Fy/0cAlqpGN4kqJWNf/XAlqOWJRSwvD1j1d6u0aWqsLPVaZkY",
-	"gkpjG9z2dOaZb9a1BgFkDkwIzqQ5+JAS4E37EfKIx6NRzDHBZDyFf9lwFMvCR6iScBUaqKtpYZ8Uz4Cd",
-	"ZEt0ZyzuhjasNuOPpYXk7zwYwoosVqNB/lI1egE+r5821IIhlzKTneXzYCa3wJswU8UWUdWRvVqyy21m",
-	"qn5eXtY5kRWxjRcmzpvR5bGQwYszGuuztZzSugushLVnRhZGFOgHiei0QZLesE0SFjIRTiGHzyeFlD6w",
-	"0yGNj5y3mH7mYRMuIjm5sE/C+AQuCQfjRJgnFUwXfMT5+xd8MmHsWHW07BQSRsl53cl+lV3FkhMWkfOH",
-	"F8xTscuqeQU6Me5baE3S9MmQUdGxr4PxldqCVf3N6ujvsFtOea/A+DPamVFVI6JYf8iExiEnvWE52p+M",
-	"WJxvp1Jiho5FXXHhsICLQ8IO4j4ZJbJLuzzmepo2vkmTFPOpk2cnbLAZmzVenKyBUVrG8i0nzq5EOu2U",
-	"H4p8VSaqYHuuxRLr31cIEGLfTMz/YgTKqcCn2JNJyCym4rzT2QbcSoL0kIxg5kN6/P5Mx58qMTO0TrW0",
-	"xA9bMMIDlhfawt2Va7IYbB36s5Q4aFEQ+KQH7DzEWXWBCSfgW0A2lwI78HMpsIgZthmOb+i6NEzFTe5K",
-	"1TgSYXzSthd/hbD7IxYaFRq/uEgiriCjmEWZ28MniRyLiEUpppql3nOKABQU9GPYJ6MONcvnH4n0sbna",
-	"AyF17ukXfDKQCX9Hig4EclG+ud87CdUMf4inRNFp3nmKKX2JHJrJoLRz02mRLTJKX1oYt+L3oaZzSGO1",
-	"n7uIfMWNm1zMfd3hPfy2cSTc71xhUCeroUQ3k8XjhXFyQbgm57v9juhG0DxekRaIotKuqig3U0l/AYNE",
-	"tY5pILEb2OWnNtrvG4MpxFOgDpAJzUTI5gMstbDWZ00FC/dsybqSKW6kvcJqK285Aq55DFeiyy2QqBUa",
-	"dvZQ5L51xLEFnMOXV67MbKph0hsagzc+AVSbcQVaB9x6Fj0zN9P57EBeNafJrDPMHQ0oa1HEPvRXaJSk",
-	"O+4wrluii41qce2cSwv+mDn4W6mDC1vWfvrJt558/E+PPvnw9Bu/cd5jlNFlkslrNxvNVubI94bI92DX",
-	"5IWb125tP1zR87U97/lyC7l0G/E03ggFLlvzUnCLsUhP6lz1Tk86wegyrpc7cM9KMZxT6WYQuyhXLCLd",
-	"qW1ejWIuCw+UB0IXwVTSmjx1Gy999n411AIz1W5W1SviYNoZ+ZbMVnO1Zcy/HujV6pRt6SZfQ0O33rn3",
-	"JmIEde49aPpXtstBrFYmLUcFK6YUrUEj1Xr84lU/swMABfhZnALruNHWoINntTc4nVJHW34HV7OA7jIU",
-	"l2aH1TkCoXxCNQluv3b3kFw6aV0Cq2gLOFcFNukaAfeseg8/nVOYkGxspnz0fsZyKj/DNgJEyGLYKdR6",
-	"egamH0Y0YVrCH2UqjDsrXRFn+vKdK5eby7w+swdt7vbW9tK7J1m0dqFLLIvrmpvA51I+3CVvXEI+66TZ",
-	"HiiSe0IuzZ8pcszYyEejBU0RQzG2POap0MdSJfoZ00vFeNakn+VPy9FTPY9tnrLqpAOvQHvLRltJi3fG",
-	"YhPPbUhj3k1q+WGv5S7dTFutLhjhWjnfEsA9Wa21vM6mkKtSBW6c4b6CT4MBbkLNSpenCX6zAmjwMRvV",
-	"WzLbqiVhNNonIH+cms81sRAkyrdJZEwQwSYsMeaBIgPo1UGPmYAHpjmX86u+pq5fZTrUcO6upb47CKtq",
-	"yrCwm3DhfhZdM2uBbUwsCsCU6boYg6uDB51dJD5b5nnjYdZqcP7kLNPSMqYltpQ8i1lXdk2XAgk5wbSW",
-	"eUFDzU/SqrJicegs3gUGRdG+1dL6ooG0CwQ/GVANrWYMaUd0Wk7YqdAsQ3iT4fE5uDeP0LYPZGIdcr2x",
-	"Hs/gSZcL3UWi/DlEENNTZOMI4t3xcEiT2eYtdlmL8C/oQLy8wPeTa4GZegIvt7YbO/OYbavHKYs7fNk5",
-	"4rtMadLjPT1w8Sh038cnKDTB7wopieZCLW2LIwi3DcaJaOSVraUh0M9ZlO2LGxcrFUGAC+z6z81N66ty",
-	"UgzvApqrFG0SmGFixaowFhwXsMFDnwQJU4wm4SDIRYUTMqTJMdPE/eiTAHGXg7Ri2OIwy96RmMpxotLO",
-	"Y+YNccQScu3Oqz4J9IAnUWdEEz0N3OETUU0hiZeNZKJVEeJywrqKA6VDahPUnoYcMGRyz0qTPeAHGp0Y",
-	"zlGIS3bCFawnuz/gXW4r40cDKTAPXybw8CGm35tlgIfhTM0VMDPP9zgCqbrUr1Lft6Z99qo8mYM6wRCD",
-	"N1YsacfcDDEPM9ncOWzutpuX280r4GOmYwUiamSu7CVyaIg0K+BPbINK79Of/u7Rx39++q+/PP34H06/",
-	"/63T779rVkWaW80Bw0rwbFysYx48ZChPWFQgmFJSX0kVxonMvu3FqYU+ntBpmwR0xAOfBF1japoPuM7B",
-	"PgnGo35CI4bF48qsrbLEZHsYcUUsxEHpWHHpKrr2uIJ08Azj0/PJRTGjURE3wa6p70Vm8ohZLZUubz+R",
-	"9hAtKWWvmx4M1DQf15JIPr7dTLfMpRLC0ePzOHNTXtjo0M2Q9srSsSszDGsV41TkDR7S/gbp0xbQrUhz",
-	"n/3F9z79k3/99JNfPv7O33u+B2jA9eJHrDYQ0R7t5WNNJ3yUZUs/+eWvTn/2uzPIdZZxmfz4gyTp97td",
-	"tDBgcudceRF6f84cREiVn3cAv5VeQ0KaJFPC9b4zitELFUlxTiPecE2rp/CmErLLNvQMgY0qdKfKENDz",
-	"zZJGVcaGcPLrVbSvVgniHNL+i+P4eA3jyhZAuETRMR6b5ogrFde5XMiigKvR7CjXZnRpo9HsWFip4HgW",
-	"cS3Uc4npatEC3mEKLMyiTFunVZxrP7RtRqxAwWq/ea/Y6WxjvOmsx9E8I6ZvfbBBz8RCH6UlVJ4148k3",
-	"5nHDKLT3qdiB9QKQTtDm4ol/8GZza49u9Q62btx7cKU8lDgjqGZwjfwNJZcVSbMlCGaECntLTAn+5JOI",
-	"97mxqjpgVm7NlCNc2VnUZeXoaPTglYfmv7cedu4V/6zqtbJW3K3UHKssrjqk/ZfNcs1hysNeeX/Q3b28",
-	"A0VLdfQFdj+Mx8polNYdvoo6YI94azDaQz7LEpEK7Rwz46d64p/VsZ5bjPkC7dQSNcc5ZyrF25TYxIFr",
-	"RTTtVyBVPa3TNlvkB8+hPdoKZzHuYH6Nc4Nf+UAGBthMpGXoen9wZfeF3avdIvRoHTE3Qy+L4fU2ys1Y",
-	"N5yfo450fM1i8Wqzon51cfrMUul0FqkXqaRbP/HCPWKttIs1T78CWZSA1m2+l6vuX9myPAdj3Ji0m5jh",
-	"MOoN9nE29Ps8tZqlNW/rahLze53i/K/sS5jpsGxP+IgNpYeN/jDQd6sAx9/2DhSnl+4alXRAeQo30vY+",
-	"/fuPn7z7p2kL9udS8VwFS/1ioQ+k0SLjmAyxiwAWGWHk97zDr77QWCSo57DO3x7b0GfamAG7BQQkjCkf",
-	"VkDf9EuTNq/ZHkUwlp3WlStbLQSe2Nq+AOmbA6OToLMfB0+jKGFKMRulN6MkohLmsrq1w82DWwfYzYG7",
-	"znFYlJWrVhiA550mtpdSBWBKBZbODZmQEZOjCuyWZ6zQWN3FweWUdp9It6mi/8tydQboYOOuqHV7lZZT",
-	"6CtywpKt0DBBjJZUZjttwbZ2Zhuiug6UVn3ZWqS/5CnZqV0gNuZGXfGAAk2ueHKmpLaJu8OpsXUbkOCu",
-	"Po9DFsX9RuesHfsaR+0aBJnRxueaGOZ3mFt4yFU0ERHxWhlg6YXPwW5YUeHnLLnm+lPMUsNqEEcrWr/V",
-	"48w7e6vG/BJXhfqpnHJk+ezNwgx2zbqhxwN6GKbq0Gf/9D+sz8Owbu6Oq9kdI6mZ0BgwdtAxv/3g9Dt/",
-	"u+AemURcIJqAu+WHP/vsG38DGZHKdklMvS8WmxrhFcYC0spK/aDM3LHyIbqiDEppoqxtVdrgcRWA7bCY",
-	"Z0jXSjPM1mV1XcAO2w0y9zB/kf3JWQIweUM2p4MvJibfw8cv7AU5QwZzm13qKoX+XJwl5xQ5rkglqfY3",
-	"ZWOag9zjwuWEFRI+uO2PxRW8dS5vq7pD4IJOoPhb5Qyq9q4gI7K5LN25M/FmFEhhA5cGZ0nWJHVFm67U",
-	"ZYtFfindmV2y4i9/XvU4i9NmoqoRxicNmxwkR17bY2/n0sce1hKVKzy9r7NSUWgmWkeu1pCjz8EGnRXA",
-	"c8nGuU4E9lrb7JadsGRqjC8mopJC/so3ruxVthQwZ5wlcoidwXl/YBPzYKhywrCusTYjlAbEnm8dYGrs",
-	"rREiTllyLTPuDBS8WX9DmjnbJnnuTvONRglTTPvY1RhqrVCOruqUhMfko9yz1dyFTphJpTSXia3ZwuM9",
-	"GyLk2CsEcsklBJcYo7XWay3K3ieMQ36hHjDFEOoaR7cyzRci9fk4/faS88DQyGLSO6szyp4tZ3FArYUZ",
-	"tp57PN3Yp7cd8xPNer/PplqmHfvqdPvrUsU6q90SunzbNHe0Tuvwp9V9bo86cE3XYKg4ip3D1pVsFIUu",
-	"RMVsdQXJxGnWadqcPO3D6lo4wg6VHN5zU17UxC5d8VrdLGd2qdY9YZYW/Vy617H7RkLSuFORqFjzMYVt",
-	"rTvWpS3uYhnSGCo9qvrnLi0zcPTyYN3+4jkWzkqFLIV9/iLqRbQ8O/lccVF+n4ob4GcdMvN0vKKaky3W",
-	"egVHazPPiodBmMNPXtgSxrLHzchYEXp6Biw2Ey/RinDIZ0/YPqFEMWP0QMoIVyRhvbEqw0hdDpF6Bgy5",
-	"AnOVaGxYaQHKWsJCmUQsghRXSKSf1dQWb9+M29fFFdKPjcpsq7Pg8ZlY+sr5EJaol/DL8wgE5LSTjaIB",
-	"+Vmsrs89LaZfGkB/NjzyLChwnZL1+VdWdzEHb2pFE3xE1bPaVwH3lokIk0/NneAXhVvNeYT3QtZXpreF",
-	"VIQsjuGzkXwiqoCyfV1gN8XoDZlEZal4E5lERPZI8HZge+QCOm83BhzyrBORA5RLfccl4A4LWu0siENn",
-	"KdTF24K0FUvQJkJmTtABVYTrBoELtOxDRXnQzrm1oS6ca590xxpi83APjWPbTIYEMevpjhzr+dtoHB8J",
-	"uAxvzwEYOx+bsiWUesCGRI7NULQ0OyYT80DzKjKiCUB4U5s7ALW9mopIod9ASihtKJbG5ZvP5Cfn+Z4b",
-	"MBCHfVfpjkNORI2CGbgsXf2FHUu+TuPx5u1KZsCyEJYwnClsF4TaXv4WtxBxF2lXnjDSrIuAsKDriVvG",
-	"GgMCDJwZ+ESFqAy9hLGag/k89VkZ+eRtn5yQ8yfGTBjStyywprpQ3qpxw34nOZpd1NTEiH4WjhOup+jq",
-	"QLRGRhOWHIz1IPvrhpvw19449OZQajAdiIwSs/qAwxYM6TFU2mPP2GP2DseLAigHttnG0KeNW7WVjBJ5",
-	"wiOWnAMJlwaFcADZKg20HnkPHwKqc09WIzYQqhTThtdpH6IVbUNYhBLb/+KcypEcTRjW/SMMaWROkexP",
-	"c7JMZAJsEuW+n/A4JpFsHIkjcfHiXd4XXPQJF42LFwm2JDNEg57vLovlhASXTloBEYxFigQH0PybvwMX",
-	"tMmLMFFEXw5hsRCIOWjklxMWWYFDcYpLqvaPxCgxmupF90R20ScjqjQzK43F6OB2JxcPoYjLyM6LZkrH",
-	"ioBMdxLSNhCO2FBaQ7ZBrtNwkJuIoEMEGzoSKpQjAAvBCVFFgvtbjnS34FcV2NV5hSutLl4kVKgJS0jw",
-	"4Aj1tSOvTd5sNBr3fHKUb4Vsvj/yGo3GkWd+cV1+zddGf3gYNAj0Rg5y9wSkS8PjfK9kH6TbkdBpgw8e",
-	"a+jOHBElE+2TsdA8JoF7PpRygwrYINfgGYpEEqK07P6IJwyzw8whJCSJ2EgPSMyHXNtpvpFwzUXfUMDt",
-	"g8NrX8VextDsamjYkIyMVoANr17Y2btyoQ2iF+tobTvVY8ZGClLxQQb7JDC6U+DaqpoTGKjrSCgu+rER",
-	"lWjlZFn9RGloABZcP6T9YJ8oJiLXRvpmb+tVKBA26oaDSwSMZUPYUznG6SnGBDm/29rGQ3jCFbtgmPdI",
-	"2IfckoLlntRnmuw0d8lkwGMIaw8MM9g6nwYJTmjMjQLaMe/6itnDwBKDyvcoG9DRiAkLd27uVUfCPqxB",
-	"DgQJbkZsCBGzcLr1R2wakCGgX1GSMJ1MiaI9VJ9e2MYkvna+NHkchoZRuCLgcUTNMGGjmE5ZZGkle4Pe",
-	"umN/QqJztHwd2hAaYk4YcT0UiWtp14blB7i3IJQRC3xCSYCnfFCGxxvMAPIG5DwTRky+M7jgI6cFWS+7",
-	"APk5wF6Ib96z2iMgLxCqCTPsmm+FSAIjOQOgkviEgZZJF7bqw1mCNXPxIlKwhVcmeKCjzmAo1CWSplmn",
-	"DXLx4iEfsvzy7Ozs7JmJv354bZ9QMUXSsIA6UYqszNWRMMJ5bA6RWW+asXXQpUZeF4i5D/3ocjCfsC5j",
-	"+2NXRq4rMZoG1k+Br91tNlEBjHnIBFbW27jqwYiGA7a13Wh6vjdOYnvkqPalS5PJpEHh54ZM+pfsverS",
-	"KzevXb919zrck2VneXDqYeDqya/+66OP//HTn/340+//ed6f67UaTbxJjpigI+61vZ1Gs7GDkSEELbs0",
-	"YDTWg3fM5z4r0aAOLBtRRWJo+6cwU2GUSCB3APxXrqOeapBbIK+FxAOkAfFpK99vRl7bvOWr8E7EbxhJ",
-	"YXu1bTebVvvUNhWEjkYxx5bEl95SczGE1Pktj9NsCLrM0rTvhkN+NomGn7BGQXPBqknlwGS8m8oG3nDu",
-	"1KK+a9qHJtFmLXjIsOfzJThGqxf22oCFxxZZj2raBeBxQ/ZD3sflUinSCzSfxbgfnMpAdCcs4T1uqa7W",
-	"ut9hNOKCKbXx0ocweITVx7HjNkAoXbnP2UyyTTrbPTMzmjbMky43d85gCmORGBlHUfGunIsVBIUJwa3R",
-	"9CxmdUtiVHe6TwIcZkAUndqzjBsSgbrWxcR6jYoCtUYSyMtoZpU0e9K6hCfjlmJaXXqQlc12ePTwUupW",
-	"K6Xow1xSkyVX8OMCUIixu+Njomm/bwS0TPKpG/Ykh3bLPGqQ14RrkZWzro2lj+Clw3nqjrnS1+Apd5nG",
-	"EGXR4KpwKGaXXHrFqFrgVFxyIepukB2zBhfVI47CXNDbWSKx8KSVvVwuWaSAHXZxLGWvSMd86ba5Ci5u",
-	"1bq4hRfv1Lp4By/erXXxbo6Fl1xsrgKyTwn9FXBlDeQwg+g21pmW43AAzjRH60BS4MW9v2U1qi3kX7OB",
-	"b+42d+GnGSsju7NtmNK793COsmaPTCTecwobgSMDBcUuxTVL+TlY+FTncsQKPOnl7Xl0fmYEtiQ0A85r",
-	"YHkpNA31FiJsXYqlPMbq6ZFUC1QCPc/voN2z+zTUgDfMUzMDqmEs9J0asTjmoo9GM8fm1lz0ffh7kkjN",
-	"GuSmRuXw9mt3D/0joWSW94LeIysZuDBn3ut3XoHDUkgSS6PMF0p8SI/DpVoRdl8zoeBw1VI2yBvWAxoc",
-	"cxEFhYYoR0In5nilCvRe0FzxkA1GnAMtBKTLFI+MMu7WAb83evqUKSPm4EQm/TFWF6EholkcE0qG2JEc",
-	"X2ibM7WafrPZJObVFmJrRtDB5lzDHbttNizrRv2ijKarHYI2X9Br7VwlTfPeZhO5vKaUyg3jFaSah0UX",
-	"E9jTT1NO5kYA9mJ9WWm9k3CmWn86HEA5Wfr5EqVXa118FS5u1XpyC5/culzr4stw8fZ2nYu3tzeR6Dc4",
-	"+MIkeviRl30C4G+QXBaGNjjvJLuVYGipLpDw29tWwtNoS4p46mRmqdAv8rTRJyzb55SlvC+83H5K6a5E",
-	"XM4k6fsAgwvAj4nSLkYcKJloqwCm7hKQRgF6nAIL0k2zYAaRJ8zhprE4sq8LXr6O6PB43xb+FkAsSCEk",
-	"o5UNRyKAnmwdyOW3Xdu+QlpGRBzceglwHNpH3gkfHXnwxfmQ6yn5CjnyHn30nce/+vDII6/dIemX2Ab4",
-	"yLsQ7BPsBzlgLq4mGItYZHGozLOMIH/tzpEY8vsNN3ucoRHpMGifBFtBDlHYDN2sO4bc2iTIsjYCnwRZ",
-	"2ob5y5yj5l8AkzMfzDDNv3IiWBL4RwIdf12e6EFEpx0pzK+u+6Qyf1AhxjTuJOagH8NDEtbnSjMMjYJf",
-	"BotjU4jF/Iqiq9oi/rorzKKnyd1BgxTxgbHxE54V0MoK858x73JCp0gR7P6ImoOMRuacsuW5MFl4svkE",
-	"iYDwgfbhX8s8HWSeAF1AaUEsOODA8ZMJRjQsFB2yI2EO7wYJUlpi9MRs7ISi0w+AJi2Ul9npfcIjn1gn",
-	"hW/bD5iTmw6xdxuNJxSsXZZYKn87sAd4xj1d61HECCRJmHVvOvuAHEKcB5RCrq1fGWTJZCBjBnLefOk7",
-	"DUEmMC7sEWa4zwfHrsiBMfu4CnbyMonwfUigDZLmpSPzAtdzRdhwpKeGBF3MNjXlAFpRJmDdjEF36crI",
-	"bKPTSWx3uxHLKRy+0R3YTP1ywuwjutOc8sV4gjTSk+PE1qqCMxadfGn40+z9kQDCUiCNjGCKY1j7wzRO",
-	"mnOFnZ/nHE378Kflul4ihwFpNBoXiKBJYhFOIeRMVUo7OXHFBUmFGahI+0ciZ+9ZTHBJBjKODLHRkBlK",
-	"hWNgVhG1pekjwKHsTq0EbJDXemSIfYaoUbNQz8qFacyYDDEZhRTrsv0jAbyAr+vQhHWY0nxItWELrsBx",
-	"C+v0Bqb50HAArQi1tNXwPlT0gB5ouA3ozvGob0nHT6fupzOzSwoBLvOEwHeBHXyuIwZkZquLyuRIAFMv",
-	"1k1LtUpjPueCfKtZzu7O/1zHel7ZzPZrv/8GLOMqd9yViV7tDYaWVrnjOmx2nTsOoWxulcEArdS546aw",
-	"AM01rrRwprUuxfy3Wte+Zs7Wepe+xEY00bYIrMb1txN5Av2va119DdMYa1x5U0RjpZOaVyN2S50LeU0a",
-	"RWF6I5HDFS4/lHUufh0VorrPtpfXe/YrVGmXOVX3Bfl77Ftm4BfM2YHhY0QIzQQ3F0ozCqlX4C2B0E0e",
-	"jMXlV2UW5TIoqqfr2rMjX8FS/VzZoc/CAITtzmedpIZevmx9iY23zKC7h6BRZbEZ4CW0N0YsURJCpja5",
-	"A/FirA8M494Y8LU6IGSeyIlwKcADhFfnkastG/ppzJyjzp4mSCs0DMaKkeD262ispaO+1J1uuWu3eHTp",
-	"AUbmH156kHvCw8C3uqUAZ5uLYGeJ1ahUL1P6QRWPoixaihobjWMfPfGJi8O3CRNy3B+AnSAgA4J0xwoC",
-	"TSSkSUQgEBCaFx+6lBf7UJuxoaX0nTdsskD7Bcdewg2ROMQe0ucnTM0UVKdtY0pUHdRRHROurOvkUgT+",
-	"iNU6Gr5ukxNeE/HUBg3W9NaFEOWxFjbmX+X2EEZvG1c43Py8f6+1vbNLms3mNpb+4oUOUN9d+M6Ain7j",
-	"LU5Ffyz/k313IzRS/F7aFgNZIlce/Zv/efrJx6d/+1svnxM/X4Hlckm90++9/+jjf3700QdPPvz56cfv",
-	"2zhan+UB9Os7Ie1W2oqLWg7I1plL8zJJbo9kczINGI2sm+i6BS4ve6q97NJ1iwT3igwXNsRy16fXwSi+",
-	"kB7L5l6ti/f+Hbg3kS5ynb2rDzimDbE4J2Vp0GrPr3XkTRKuWYnn8lLX1SwsOQsTzDJT1g1ijrbuFGRt",
-	"gExvD5HcYRT4zt43hxl4J/A3cxpGktkOYO4wpeJIyLEGJ8wI5DgbFo4fcLo0CMR37TESsRETEaRgUtKl",
-	"udKhkUy0zcLKddSCfMuEa81EgxwcCXsuwqtk7lXHbJqvQCo5SGDd1jean+dBMo/fkzte0FfrVUr7x3/3",
-	"l6c/+WCusss72GphzDKtUVUDOSrg90Atv22thMpU/rHmtU/+9789/te/fvLur0/f+/XjD7792Q+/b9EQ",
-	"y1+3Pf+6eysfHC/aFq3PNnCVf7lFfi8zBgSZ5YgvblDq90jEv2GkLRmPjFLcKjgaq2V9V0bTLUj49dpX",
-	"d65evdK8uqFU37IhqVXi+OBJ9otubtTMezLJmo9xF1SaKeJplMvJl1nBv7i+5IpgAWpV5q8pCV5m+rkK",
-	"g5eZrpYHh/N79WWQeo7F1+XaO4xGpUyLiWnVrLtWQLmMa+tY+LUS8LJ0GeuGSJW0YyEnWFCR19RKE0ZT",
-	"upxmheBrRweepu/8Zu+WFOxVPMifhfNuGW+ubfOZx+7UyZq7JfWrMoIM4N+3hD9g08x6MsxZbHB4Ti3k",
-	"1hpG1e4qPsSV2KF+0CTHc4amR+MF1lmxgyR0VJ4proVsvLz9dX672bpgAa6sZQedR2U0xRCm+Yvd50pD",
-	"wq5gkKKAlUfGdjMPaF7wSZqaN5EEZYyyvscJHzG0FmFzzqk0FnsgpmnkvQdeRSNkh3RKIokjtT7DfQjD",
-	"G5uNxzHpQtFZxmTkYC4eYIy23eZemjwzFngFVgU1shKlNrkYuDIgrFGiIp3ukXDPa5Pd1nYK2piAbSnQ",
-	"izonMUfjs5GYN3tWks2FQV6EChk6P2soTrORELOkYLdCinh5VMQty2phkefg7Dx99/1HH/9ztTX66V9+",
-	"98l3/mV1b+Ht52n0lZ0e1w3psWi/yMpYQQk0N9noTPnS5/mFN4hrma2t7X8/DlLncnzKZ/2ev9va3tCJ",
-	"avsQV9rah86vaP2hMVcaC4ixehrLFrkgFA7gNnbyzrApMF2UjBWk32mW9GjISHfM48gmtkEdsE4Yw0La",
-	"NL9US4mVe4j78fqdVxrkZX7CsoSr8xTuuwDZRvhlR7P7OvAhHawr9aDstMMpn4lVjxlRZqltxqLZO0yF",
-	"gholiA35eCSYXzDPxzwX7sqB42YplqXAuJ4x6+BcdXfAM+2lXLgr4bVpnM16RO+Bb9E6aLabvvc2xr7A",
-	"B5lor+1t5d+/8pF0F2noOZ1JX9R0hN+jtHgkkI3zIs7GVfEghwP3EAUeKJTzog8yEApajRwDjI7NO7dZ",
-	"nFguT415cMtW+HNFYqn0fqbGB6RrVGDQiozOO++2wOvWj+/ndO/Vdd0Cj+7Or8VLDo3/C2qxr6SErEvm",
-	"uEi1wqPltrs5z+uf5X65M+21GUMTNJHM4gK1IwOZcJgFapyc8BOZNMhLc4lq5jTebe4u9LR96V370rv2",
-	"+fKufU7daI5UnHPMJTEUiebVKr9W5t5xOB4x62ksWzlmbGTrJ2z1qhjHsYXIgRQ0wNkBDds5kGwu3JFA",
-	"gB2oI8UaF8R1MrIG0BmgMrjUeZRPJ3iax9YzSzwAibkF8/rDagfPk+++h+kGLgOMhpqfsH8HHp3Dp+LI",
-	"+UKqDV96Rc7CK4LYBmclmv2z8XwU7IBLaQZxrSDlOZU13vQx3yCO0gLYrDq/LBeYKJ0wpknMhS0ktQnE",
-	"kISGn7MirdKKp4N0sE8dK8SfVy9jwKaiCaMK69zMWKcjVuWyN1d2wCVfVzIeJIwemhuebkGDXcblDoR0",
-	"r39fIUpYUvBlcrVGCfsz1KlKPZmu2srH6m7DbRF0CgzR32jB77quBBVwOmgSEUC3taW459GldvrRn5Au",
-	"C6X5Cr+5sE+CPj9hIoCgJYL3mQ+YsnkkcBFB94p4r8eMRgYixbb85aqI7RZg98wUcd28P8JbsFDX1RG4",
-	"cSBkEtYYSMHsfUcisF/a+l0MkaXpULk7zik3GB9xRysWC19Y0EbPKSInokHesLkbWRjSYh0jNGeWl+oQ",
-	"5/aqKx0sd36h8lMzUdf2tBwnXGnn/nUK4+lHf+L5nltMr+2d/uMPzC/vfuz5Xky7UHjw2fs/Of34fQ9J",
-	"mcadUEbmkduty83mZYC65sigGTA7VhK2vce/+NGT77736QffBM3UnDTm1f/4J6ff/t6TH79PrpLT9z6s",
-	"r6PaTXg+JQqOAspkcxT9PsfqPicq7BdaKz2IIoCZTcXMogOtvl76NHTSSw/sx2Uu6ztsKE+YcsgifSkj",
-	"K5S5Jn2LEp+d40pDi3cLQIXBydljxR0QAEfqytMqnNdri+wvfdefF991XYZ4yg5sO4h99E1nBhOASNap",
-	"tzR6khH2DsBomKaCDwGfzYbibTuqObf2+pT8jDzOC85GM3W7fl/6m5+6v/ksT5BnYiAtl7GWthZ7qA/y",
-	"8OwKjpIZUPYGeZUeQ9pfukbuNMEzZ2iU1v6sGeJXVEYfiTrWSaWH+hmcTZ8XB3XeCkkAS8d1Unb2xenP",
-	"fr2yDfBc3NT1xNyXTuovndRn5aQ+e4vgjD3VRdDbSnf17YEUTFnwSUxSsfCTahbU0fzo2zQ7W97qm2uM",
-	"7mXfpvbreLmPRM7NbYHZcg7u88EfXr3S2rl68eLFi63tnd3AJ8E7Fy9ezMM1BBfK/eBV2F85GNXn5g13",
-	"TvBjLirRfCALfB14WgTAqnizBrRA935HptDoy25k1XgcBAcvjmop8vIzgsStkdRX4MnfT8f8QE6KbnkL",
-	"5Rd9Ad3zd7VMrNZngawFuLGFocgYDbd5AKMArg0y5ztXDj6Qu8AFL3jirfedCR1PG0cCxaTzaV9vtK7s",
-	"pnKq2YT/NIN9LLGxCNwOwbvLBtyIqn12X38luLCfQzt1Tv1QRixrl4Vi90jM+fgb5BUqIgwICsYiG4Ew",
-	"ehw8Yp/sNpsw+6vNZgE+E/By1L6LUdhfHHLr3uXLV69C44QjYZfTjcwWDkX5NjANch0PC5dIQmKmzQ6e",
-	"IyFVzMHWmh/+U3ovyJkkZ4/btk9ZoMKeJICYujhYQcpiFfuEEsEmhct1mpoJ/qh0Zc1vOMosFkHqhiL2",
-	"U69AeseQTl37RoRdP7A1X262hRPPXA2HOABNOUSOBvm6hSiF2jI6GjEKULSIze8TbFpEZEJi2VcLoJ+K",
-	"2OlfIPgnI8Wg730/oQIx7WbwnlLDBEEz8gBQeykA1JoA788JXym/W19GML6MYDylCMaaIPPPJaAx06/j",
-	"QQEHbq3Yxi0XtkDJv3rIYjOh+mXc4vOTc58n8ucbvKjgyP1nErnYkKCfVcL8ktMRM2NyO/dlJOMZZM6v",
-	"wEJfoHBGntY2j2kcgDFi7U50OeuspSE21ceyMOghxSPfGTcZGK3t9UWn6kiknVEy88P1mXISAG6yDTSK",
-	"afu+MY8R1GJWVGiXgaYGkJr1R7ZhxZEYxVTDJWZ+7fStVkrlZUyRAytz/5/REfq5yf8vMWec/fL42999",
-	"/MHH69kpz6cOYFVB/GWs5ctYy9kVBJzxifM0Ay6LKwNsQx8tiabxMdHSn/NxYXseknXngWBKY1Fc44ve",
-	"DNQKl7rO/N9TNz7N51GH2c7PcMNzct7jy2v58A+iSBElhwxqFjNegM5MudJFKGscT7F9FdY4KlUIWyH3",
-	"UKW40lRoc11/TJOIU4HXIZxS6sAvj3OifzovSuZCnwgFSl0+u72Yqqy7GIfOQ2mXLFDGBuMhFdjnM3uS",
-	"lL57EtWFAroARwuPIgczDmlNhlJpi9todxoVNejiYAWI/aVd2xlOcr7wZS7lL5Q3OWIhV1yKTiJj7JNi",
-	"/x7SYygti7I2PG3vs7/4iye//Olnf/oTzxjsImKJ1/Z6bEihUbbrA/CDnzz+q/fyefV4zCRsSJNjo9b9",
-	"/L3TH/zk0UfffvTRd06/963T33zj0W/+xsu62uNbHn/jk0//9gcrK3/P1T/9JRTWl87pp+icDlMBU36Y",
-	"PU83dM4BvcT1jE5GVTginA/agmHpwdxRkyFZZb/ZQqnFzugv/dBffD/0iurb2SG/WBpEojTHk0+yAxHU",
-	"I/MH4YK4g1Mt8iN/7l3IS5wWX/qNn5nfeCMh/yztl9ou43UxWizppeksbchhdM2guSa9RA4LR0bqrU0T",
-	"5CeQ2uewWBKuGHb+X+KF/X1wwBYU/Ee/+9vTj//7Z//td48++unpv/3pnFJ++u2fP/7GJ0/+1zdXd8o+",
-	"R3/sMlfsl07YL52wZ+yEPQMd/Ywdr7mOEmpBS4lK/MaSHhICMWVZYrtJYN503lWzuLdEEaRxA6j0NfTw",
-	"lyHk/3umYhzSY+ayb10DADqh01WhFVdRrp9mMPpsuyjcMHqEkJO0A1xpy5QlRE7usBGj0CyBzwHDNRY1",
-	"C3iK9P8l0tmzPlNXOCbXZWaA76b5uqM8X2+OCnZmJ8+As4Qm4WC6GA3M9VXGVC4tR1jXmgNG77JYTgjX",
-	"PonZCYtJd2o/mOu6U4gXtHONKRFlCHpTjmjCBIYfzB96EByJmNFIZdaDltDySefH4jJAckCu8BNnGBwB",
-	"ZCKokjAj0wM2BB8VoEjKsW6Qg1xA4kjkbk4Y5pLsk0An/x97394kx3Hk91UqxnZgETczO7tYAMRs6A8I",
-	"IiXqSIlBLINh38jbNd01M8XtqRpWVe9gBCCCvLN0lELy+Sz/IUt38iMkXTjOOlkRelAP+z6MsQT4l7+C",
-	"ozKrumtmu+ex7wUmgkHM9qO6ujorKyvzl7/MREwNSxxQ39dsUgzzvSqCDn1mvpKP7DlO+eIhFXO+r2Q2",
-	"ar6S23XjX99T83vJsQIh+naTGUxExVL4AJcTe/yy7edU5HHBvPUs/FWz9gHEBetEZ0OcDYmVXgl5GWlK",
-	"Rq6Sv8byryoryh5QbexIDbmxU8ooKjSNbatzWZHfdv05R1n3j6iQdDcir6asjwd0JroefDigcMSieWdv",
-	"TJ5FptwCWRfSzGGrfIcLwRICFx1Dngg2Zto0SXTARRIRQZUCO1FC0FgqUOCQsKXL4Slfg2cfe7uSDFXs",
-	"AIakddAmezRKgdTMMZgtlTPryv/OnxC2b5g0W68N6aM38Z6tVp7MSpWik6WKQl0pMI19r8VIGhjvNYwG",
-	"xyGY1/j3lc1+/XNg3x6llAti2CNDaNdlkuagmfGxfMYxFUaH+axkI9IjFnOa7jtHa3SzXnBRDmnCIG5p",
-	"N4QBRSNN7bTfiLRMM9uf/KYBHY2YgMz9AddGqkkUhDsTOoHNpIzjTCmW7Ad3DunE59T63MxY5nqEbEQj",
-	"JW1XoYPS7gScwQxV/TaiPhNM0TS6ifkQNDMDqXKOTHnAxA1NdNb9gMWmClLTEYCpwRkBzcDIcp0bux4q",
-	"A5mYpMfK66UjVMZOv2uFk+nCHbXPP/r4xa//4eg733/xy98dfeuTo7/52+f/5RfP/vm//b8/fe/Zp99/",
-	"8fOPP/vOD57/p9+8+OXfF1mZM0JkXxuWk9z9vbzGuhxwC3ysNbJljWw5vxLpFBRL+QpzKagWeP7mY/vP",
-	"KngWe32RUFnh8D6Z8lujUq4MKqVaVs8ZjwLilVcZcus4kE/zIStHnpxQ2C4IdlK1tOy5ubQGnJw/4OR0",
-	"mveKpCVaQTohwATkLDSMgciXjAeSjJWdcNxzdJVjRc5bnV8VoMiJrdZLgX4s0ixr0Mca9HFmoI/TGq9n",
-	"DPUo4gzzAm75VXnAaYr8jArCREJkD9BzwLbEhGEKCbWGZYV6IjMZMRfEyh0sOcFCR3CNAbYggN4k7+bd",
-	"AMMmKS2YmPsYMmF46pj67AlfETSp4jTMm1/KwVqMSe5kte+0tJP1WGGepZysvo9YpSd0tG5fe0erf7fF",
-	"ztZ87NcO12IsrnD0sMr7Cl98lnLayCmulQWqgpRoit2ZSzRjBQtER/jRId0JbI64OGRKs7YP/UfIhKqz",
-	"ruYJp+B8jRTrMaWYcifdn4k9pTMr8vkpSLC0x9lwlMqJO94R/m9gTRzITLOBTKGBEVVGBE2nGOH3KSyQ",
-	"+QjYg640A6tqNTD9vQO9xXhq3lmPGMjxA3VCSf40O1qy55Km66C4XSddUqUjLyX38/B0mCsJqhkHiWzs",
-	"tO7d3CWUuL+Nwzd4rYxk4mMKjWHgO2zqdgsBGUUZDP9A25GuBO4/zdJem+xsb3eEh2XEXMUpixxgww4P",
-	"T3TO+zemE6JkJpIm2RvLmZXBDWzwNjEjIytxkxHD96l2Q3vldK1c0WBstGtH3/rV0X/43rNP/8/Rd3/y",
-	"2Q9/9uJ7vz36wceff+fXmEsJ82Q/sApq7Vpr67V7LXo7adD43p3G3bs73UY3jlmje6u13bp3j77Wam3Z",
-	"xcvVPtpubd9utG414KBbhJxQL4/+9iN8OZ7r/Puuvddr7/V57ABwrSMmVEvVS/aleLLzPmw+9j9X8Wjn",
-	"62pPqmCpqnBtn1yhrt3bl+3efl0khObfe1XD88x83LnA0VmsNVh83KAhCKR+sbRG3rRheEM73ggpSx3i",
-	"pxDRC3KKz1u1wo372jl+/s7xxdPhUp3kx3Zli9Wnl6753vIHLnEhD2o6bhkkIU/opD6zIJD3BxJ5wMEe",
-	"xw3AQI7rIQVeKLklnvSLWD2uije9sLK37jVadxur8HEXPpVLcKwvq53WDva1g/3MHOxno4bP3NGuY6nm",
-	"wIZfP2RqQuAiwsGCjj1ksHCNBRhALkaZ0b7Ehh2kzLAEvURYrYOwR6OUCpxg4JxRbKRkksVMd0RR7oM9",
-	"orFJJ1NgvqKghkfmI16bUDKUCUtvaAAhDqidsa7XUG2iTsYDHg88PWvuvaKatCpLCbmnPsQROkd9BE94",
-	"i+vSLG9rUOKbjJjC11x7l3FEdB2FiYupCjdOpE/vYq67pi4Cva8N7S+ch0N5mNO5pbzH4kmcMgK31h2I",
-	"32P7YUaOB9JaPYjAlYcY9yoCV/PFHjt0rfkm4R3elodL4OShlsCrObFAG8LXzlPAcoWLHnQls/7gWibF",
-	"YI/nTipD+yXh45gqBVGKfCKNoJYRZjXa9YQJlz85mT+R9mwXLiCfeY/2q9aQ+2lqX/MY2+V6IYFhCSQb",
-	"/r0OQr352ND+MowXuUQXVBdOtjF3gvabZKe1gwLNDUl4Im6YRUwXdmezprg4T4oL0Euy1wvE9Qzk1N7n",
-	"tgb1C+e62KP9VcgrZnWxl9dgu6EY1RL1MHs04labe00OCElNJ7odbBvc9UIKVu+I/LjwdxeFhOZxYOwG",
-	"3iBoTyrfANdA6iUgh7hJ3hTYeJxmmh+yjvCZ1vAidueT0ti9GVD3VqxDpdiggHjjjKbjCcO5OAq1du3F",
-	"Rx8f/dN//+yT363ArVW8wTsZLF5PL2atrCwhrTXviyET5vrGWlby3Fxv/8o7MK9BV4qTqcp57pQF6nLR",
-	"Os2ds7CaMSQwRDjzVSDB4zJgQ4YuaPCzwvq8wNDkGLo9t9ljH/COVVh2dszzV4z8ReCzwHdZ25rE8OnY",
-	"Ov591a1Nj08FAP3ZZzq/J6BcEXUArSb5uphi0XfwLSFNDuE6viJPVQKe7+Pwr/Og0BSXAJxac1tdF26r",
-	"C1nFvqhAiI9Bx0mXxgen48FaOVKAZYjnL1sY1OgxlrTdglVw4eDJuis+HZQ3pKRPRxgK2CLdCYk0+zBq",
-	"kj/Pi0tTbfAgmcgM6ix3xICKJHWF1EZU53W+ac8wFe3mCiCopey5rKjrAuoQ3yTRjAlcWKfrrKBG6Qhf",
-	"7JorIlVirfj7AEc1E3QWDhn1CQe2TYDwQxDCTvGqYMLrOKgn96aWIP3xQ+FmiJIB70OtOPZhVYl/GLIp",
-	"aH/CejRLTa3dqheV/rkwd3Zq9dqQCz7MhnDSYSe5MKwP2qW8R1Nglxu6qiMhpjPsTt6FLEP2N3yqNnZ2",
-	"1J6eq+aED1TlJsavZ60zqmMmEitwMNBXRwGeVPO8IVM7VwKKOqxWg7MhUD1OLVSpEzzt7RGvSh5hOw1F",
-	"53ET3U9TmDwJgeuKvMa8MH6Xart4KWVX3bpVHv4PRGlj6COhk6o0R5iDrjfvUnMRgY25UwQ7Xz1B8PzU",
-	"7BhRY5iyV//bv7jf+DffeHzr6b+86EkSjOAS2TD0ilEPncqS97KMrxVa8SCklRMjZBibOz2s2Y2f/enm",
-	"44ROnpYY3NND/ebDr5Od7a27JJYJw/wu55OpvffwS162RtQMSkVrGnBzAlE7JuFveGiV3YxjxB28dNQw",
-	"MpCpZ/ryndxubd9ptLYQnl/S14TO72a+XljlUT4Vqh2NMBGxq/U8J48RwR6ZQBnVwS2XCW6K2IlTPFyT",
-	"sVRmQCJ7YQQX5RGWKYXV7Ij7IdOcvTWW4pAp+xjveLftKWtCCVBwaBEZq9dg/NDNiAW8ID0ooZNd1NNo",
-	"O8JV9g7VwS2V3TK5x4DV1KdcVPgRw4l9wcDnk/ocKaSQ3G22Xru1vby7cUqDZeaikWdT41yFPqMvZWr3",
-	"Gkx2+m3iQ+aCFcFSVLESLbE1XEjQP7V0zewSezw1TDV6nKXJogg7XIR2ZYT3eSZyTz7nLL06KDYE3ThS",
-	"GKasPRinWcLy0lqTkdXLoMOk0nXQvPWOiAeSx+5GGCVQFggn28XmBsxzoeuoTnpQWlH23FJFp1njhq7s",
-	"JDWklwlHEYolsTGzcdjuCCZk1h/Y3V8346ndUkIlbftesRQJx2zgik3hGzAWb+AQnqPWmXpOBTwAPyS+",
-	"GQ7QS2O5Afyp+BokpoJ0GTIqBrMHJbN6h3PM6To1E/Smg6KB/VTq6XzdSiJscGjRHRAVa2MEJOi5K7NO",
-	"UkZ7SBJOe56E0U4mRJ5YqQXx1mTMFLo2muT+sKh2ygViKmc2UFxAGVXY0r639wDzan2PgP7YA+xgBtYd",
-	"ekRN8+UKxhLtXCV2TAgMVlVVIjc+KIy1Uyz9J0oJxa8ErYsErBqQeCQ3FMm+kYam0Odau9YHtQojW2vX",
-	"tlog3sUdMTcTfykX/koQkmeffvez3/yuVq999ve/OPrdT2rfeApysso8fd3J0QWbJsHDRSU6/n0rgAmL",
-	"eXKdU9FeofDoHktTMh5MwsWtB8xr4YRXdq9QpQoXRk1p0pDWns+tjRMozxFVmlWrzj0olBb2mWpkb5UQ",
-	"y6DEKMamokCQ12MXY+3B30NGi5LN0yoPVnm7aRI3DOxUO2Jsd1KYDtTLNEucST6WWZrA8iEmYyhwwFLN",
-	"2gUkBWKf9byswlhJF55C2t389jhmI4OI3PLiCDAkp9eWOML7drCmlR3pZK3WLfYFrDR9/2tfQuNmI1Tx",
-	"ddKp3WslnZr9YY1OwVLyBXJjzLo3OrWbRRO1FZXcl/khuyQV944d12ROQTUnE1wEMnS1lN2ro78eDFh8",
-	"MD3xRRJ4NVZRWmeisPhwJNWc8NibeB79QMHGJkTnl7un3Z3XG3GPL7HYN+yG8aXZY/D843lx9EeqthPu",
-	"fIDgKF35Hub0QpT0eOr8qLskG6WSAhQCPJaw/ETvvLdHAiHdfIw/8iLXTJionu+E8STRhlqBRdIhlvaA",
-	"wyca0tGIi35IaBPLNBvihgUKFIE53CQPRwBhpMBv47cjsNb6kmG2wQf5fJquNkY2/NjcrJPIPiyqk4im",
-	"nGrYo2NJijqJIEMBfsD2dN+tRsGRhBnK06jeEfk1dDiivC/sRXIskP6oqBYK7cOih1xKIyUPuYjhKdbG",
-	"h6u5NorHdtwiLpJMu2v9731EN8FT82OxTFi0a+WckhFTWgoS4b/NPhMJ9sMd6HJlBgmdRGQj2rp3r9Vo",
-	"3W5st+wF+Y+jb//d0b//NsGzO43tO/C0NBNUke3WdquRMjraabRuRTeLdrmI5ZDtdykOnzvKkgzndXBM",
-	"xnE2mj3IgShPG+1ZotzxETBMMREz3YTVPz5gEzQD/Bt7wqTIszYp1rejiMQdfrwqTmPIHl7Qn09Zn6b7",
-	"XjT80W6muWBa78OUCs94PisdHqRCZMBgf8hExiKywQWJ/IY4qudO+47IHfyZSJnWxMg0uYkUWNM9Zq7G",
-	"AfqWJjJTRI5F7knRJKLGKN7NTMlYNQnw4+GIpQAVU6wjtBVOiD50JyTajax9G/3fjz6OEIXwiGvAJIcs",
-	"h5ClnbQdRCFmaaoJYBi8CaqNVCyxBq9gY89NRomvuEBkryO8bRehUojqMO8TkvIDjDYEddk8eMJJthsm",
-	"LYcMA8hTQoAlGlzGjCMOAz1mre2OENIQTSdNEk1JQWyX/TYZUyUieBlrhhfnHbBDu6LIcDWJB1TR2HhW",
-	"LTC862RI1YHGsmYIKw/rXIgEht6dBx2q2SFT3ExIZB9uNeAusKpl2spYIBJ1tzHIHSByjPRnD6aq/rdJ",
-	"NBpIAQIKP/a3i5+37M8efYSsbKC83A+8Cn/CVWMWDyhooQ8/xL95V9oZJxihSaKY1u2OiNzPZqDV/KFQ",
-	"u+WXOS3n/w61nT+m7dZq6ohdqWiKWq4ePJQqRveBFS+4OKVd1NL+gGIxH3G7FDXJHny/46h3zOA1ZMJg",
-	"Xtg3ZEkdcPsQPAP3d9IRUhHFILMRKVXcMwhNtfTMfF7qgjmTf8hS7Q9zDkaGJNJOG/hYARJRsI7oUZ5i",
-	"YT4lx8WaypSSiuThNwVZBIQbkIy90J9utY/zY1Wvh3kpFWqCM22rMmRMU4hfRhhG3W5s7djFnQwlIG89",
-	"x3pHyF5PMxNet7fVarfsf3/Weq3dsmuM3Ua7Ng0fsvBi4i+O6v6KGXTGN6VgtrcUHI9RR2wkLOZDmt6E",
-	"ocTD+0MupIrIRsyg5FqPiV2f5I1lpjByasbStpWrZrLhss1RM93Q9mw4YnUSQegVF36w9+1aahUQgOmi",
-	"KUVum3aWQ5O8Jw6EVdnTfHyxo1Uj74PsTJsraA7R0BHaESAaoJw1riRKjm9obwu5LA8QFvs0yFaZVdZW",
-	"A6GQ5MyKVktC0HYW7dqefr4VSnwPRxxpbTeWzI4SVNJxgeWHX7nf2L59B5PjdUe4O1yHbQehsyrhVuXT",
-	"oRR9wj7MaApqzn8q28Mm2VOZ/WpcgDc5rz4EZ53yh5i1YADj64iZarP3SZcmtl10ttiP7ECDJOWC1b3d",
-	"aXuFmSYOFm/kqAAA27fbJVri2mZbg2XIASoDpb9RzDt30lpNtsF8kuOsBf7g6Y/v3rv4PNBLTAXCsbOv",
-	"A2dsQx0RU1jhugz949aKT1OyYY9xgeuqiGXChUtqQpik+xr43j7oNZbuAAy/7asVxeI2+2FuElBLHQEu",
-	"sfFApixEDCDzjRtpnE5FUK3IprKWEeixqJp2Evd514p0Mke+tGsPvvavawHiMdaHtXrN7XigpUBj1dr+",
-	"z9hBOMv09jFUY6C5PUDF7hqx2nO7pgdyVCBWQpfb8p40/AaXQ0vpvn81KWW+Q8WdIzwStqqvLlvlmoCy",
-	"HPvO+hzSJLnXKaUulMWAhmogg/e1zGAYStwklX69r8gx6VFV9BNJwXz9ZAMmawLpyiWMfSdVlxfF11c9",
-	"nfdyy2vN1XfuXH2nnwPV+R7H/Y2riSLcHuaLzXEyrp4qFjRfAdp8yASCDcC+uqFJd2Jyfo7oAT648boz",
-	"p9qk/00+ihBcaQZskpOP2/2hNe6tYH8gu9796S/0y9aA6o5gIrErGRXFYkYN6SpGDzTk5qeMHgZZaF02",
-	"4ALBGQ5kgqYkPA9CmJgpskW+zL9IMjGi8UHhmcFndISBK/NYojf3TO7O4WlKVCYEpKIDW7g9bxUQdLju",
-	"Kq/DXtVZp56yC0xXN5/LoaDOqnAfckHFCTvIxdDBF5kdaA/tRZ1QgHtnv9gU1p2JbGiF1rZvG0iYMNxM",
-	"7CwoxbsvYxLK2DDT0EYxOpzWjLkh2OWCAg5/9iFL2FbbZ6aMvyq7VZr4A9ndJT1M2eDG7ie8rTOjndfE",
-	"3q+8XfVeYX9bjVm1pnRlMmmkEENsb7Xu3rq7s/Xa9o49I2Tj0O2+ZuKlJ+P9nrHC7FWGD5nMTEOzWIpE",
-	"19q37rRac8yzTdiXLigKBKXLAWzBoLoCwDcAU4/+BAhewbJxzLPQJPddEYatVqvearVAmx2wkdklkd1b",
-	"s8IL4MzA2IHt0nReWPd17PdLENuFN1kc4MUP9Wom/ecFthH8k/tX5k3DSzbmPpDd6ln1FryFVAcnQDV8",
-	"1TZ8abl2TLNl617hwK9e+eqrsvsQb31aVuiqKgXwgIukKv0Pqm6HHRnSR28x0TcDq6JbF5vz91XZXTzb",
-	"rfi8NFiOD1Bk/TSFP6smoj05gxCyhzYffyC7y/kTYBPCdZO8I9PUGnWYi5ZHMqzFn8UxY2DZ4xpEpLIb",
-	"jJilqd2fRK7wfViMCqCKym5TRKlHwhqZV9YdMd8CXjsizr9owAcgHsenwGk8EOFcWVX0viq7s8tVPsc2",
-	"cSqs7nTwjVZhr+7rA00o+TBjGc45t+mGKWskRKCa5P3AAdjjgusBSwgXLvyiDRtprMdr9/lwJ2RxUGsz",
-	"2tGY4K6dcN0RCF7Owca8NHUIX/dEE/gKU9fMn/MzCZFr4pmzwteCLM2Z8CeY4jNe9iGbzyVD0xQJiSD6",
-	"Lw+YIHhVF71gwwJdgWYn+vPAHuV2xyYmBPap7uYhnRCqD0pXvbfZyfLs5oURqzHDdqBhYQb61KEE6DFy",
-	"02GmJh62f/Mh2/+mFAy0DqebDwdU9AeULx8NfLsyoRhH+GUwz94fSEKH5M2l2RdyIYR0tgaw58/nIcFL",
-	"SHdCDlgFsTPQ9b+NTZ13VQB4zDxaZ+zvS2N7Y6WDoR/cMkr/ErVzjKa/dDn/EutxwTQZyPEM4gfut4b0",
-	"O19/uEeazeamyoSOrKIRPh0ZADrkTaOtYASo6KI2BuYfuBRauzvviAhvbsbpYQToniew8SNP7Er2hBQL",
-	"LdlwXEz6JnliL2s0GmTq//ag6g3JE6JYjFmcPXB8w8+hFMxQNYGsFSoSTbaazdt1cMRLzQ3zgE7N+gAP",
-	"e0KiMReJHO8ndKIjskHTlAy4NlJNbiK+sD8w9sTjTk11am2yVSedWi//NYRfT1134/SQPCHs0YjFhiV5",
-	"eQ4NaDJdnACUTJ0kXIPfjNmhiHp0yNNJRDaG3f6+6Ca7wHQBP+tQxtVI+9t2ayAV/6YU+0MpzMD2bmv7",
-	"JqK0ob19RQ3Dk9Bgq9na8j0cZErYMVeyS7s85WZid65CFrVExtwMOIYy3HOmehd0bji/d25I77Xg2R1x",
-	"X8Cn6wKwSpMt8mfINYL0ZM6fuN2qk51WndxpgQi91iL/inyYUbsbZJpsQDHYuzcJAjTTiSM5ywum7Hq5",
-	"cB7JjujS+GBMVaLrREty20Fx0b0J1xqMgk0LBkYXNPK0qXzpBXQ/SxDYL3ukB2eGbRRqZRVmfqpOrJhu",
-	"kSdkmzwht8gTskOekNsVgl0u6rfJEwiKPSFgsBpO0/1UTmhaeiQe0OEIcpKnftuGdvCbD7m2lnvZzbP/",
-	"zjRg+w+54vtG7uuUsRF0DaA90BSIybEDM63aluxoDHiXKYHM0iXtUrOvuD4o/2Xb2IImtTneVH49gs72",
-	"U6nZ7F8eYBinMj7w3gIeDwBImmszXZT6oVBBx6U3Rik/ZBGhdh9kDTYruNLeCTV/AEMN1F1wKwgdBFex",
-	"PPN4wASQ9IH1pgeQCIkFTcSua7/HH0Hp6qknQGomnVRj0YqF8nrh0ew3AO8euCZrdnDt+nnA7GoI6mr/",
-	"VqtWR3egO1I4CZ99+p2j73989NP/8dlvPj766a/8q4MZEuqhWvtWa/kU9GIsLwdXFnzLdcHjNYRs2V0s",
-	"yAWhoflYYT0ux4tTHcR0pubMHjfcXmw+hn/3D9hk6RLFcEcO2bfaz9mR8LRdpxC5sCtZHzIcAOjbJDut",
-	"e1aDp1Awgudk2zd0kDFrzWKNOQgVVT1Oo0HXVY/PzOFzESWScUSXmirzovxby06QOWWSZ4S+kJS6s09y",
-	"2xNlH8yKUrfOqeT3gmIa81e2Pa8E1sGN8w9unMkqsbO0M2IleQQJAVu0urLxu6xwP8Bb1IlmBrPRcOZs",
-	"9PkhcyEISMLyGUTTE41s0K62mz4pGOYh1YnIoFiYhyA6t8TNZkdgKdMkvH+IpYrsRi3CVe+QKY2ZxI7/",
-	"E1pivR6LTYGEgJx1lYnd0k1HwcCty4lRTDy4mCXrqpRadjY/Ftd5/sdPXvzhH5/98XdHH/2pdgLL/lJq",
-	"Li+p/tYll9csmWdWcvls9PwilszVdgTgWa6MQLybiTy70mn2xRArmFr2zmterNW9xhLE4pnQr2o5IV/n",
-	"WuH3Pn3N47M0V8oZbDDBghbYh5imvItU/8Xm1xX9Q05WV9VbJI77lYs+iajel72IbBjvwHTlvmd5OjrC",
-	"GRSuMokvBUTegLahDEbuVgQPJ7BQIHfmlOdx+jldFsthUKzP2yvo27TLFhOJ3ayLicu6gFzkLo0PgMbb",
-	"J3BAKnAmEvSF2ge6CDeYSmgCSZFOgAKExoYfUsMiIBHHoRrY/gncFwExkOFD1g59ASJ/fuAzQG+/Gxv3",
-	"fuHWCpOgfWr3IesIp3ug4zkILYBEyx6RqX0PsB+lw1xio8AlVOzu/DfnUizw5L6bievkx13NAHs3E4Vj",
-	"9TKTSIBoGdEJPjCkMtEkb6yTS9bJJUswkYNpBQpWCnYCB9KZ2lObj1Um5sJtv+7UZZk+apMeVq4KNrZc",
-	"ENtrlriyDhtjxg50nQzpB1LNKfVws94Rqew3Un7AUj6QMtF1F5Ct59FcAuk26OFNOO0LqQ2PS/e63rl1",
-	"IqV4oa4t28OqigaZWLu1zt+tpUBGrqo7a/GS/G4mQozvcjN+0xtIq8N/T9K3KiPXifmNvHoBGoveVnQJ",
-	"aTnqqH4cLUT0QI4xoOMNWmdKBZYXEvPkBi5glyAd2NpjZfrDj87lWlbXVO+sIcZnV6EZNxoeHHIqd0zr",
-	"3nmYDpuuI/NLmaBLKSess29lxyEzLu0eyzBqg5gs57VxO7OQiUBIkkrRZwpnbqlf591MPMQ+XWu/jn+N",
-	"xX4dB5Z8JYK9p3QDhWvNytb3lVvqDe03+kpmo/nYbLyEIESTK5JwPUrpxJVpLZ1De7T/ZWz4POuiu4fM",
-	"w2lj318anLahffdKpZX2q0rpL0Bov+3KPEDLyFlC+7pJ3hSu7FWaaX7I3PmgpEVMleL2Vpe9D3wptL9L",
-	"RpkxWB8cPWKOixHgMBVOKP81rxeYUKZAVfcvWr27d+4wyHl2o+UXVMQVAhzVBMnGR//8X1/88kdHf/h5",
-	"Db4Kx09xa2m3lh+uy8EL5h9rjRZcowVXRQvmSqxUh50WKQgKb8YULRa6zcfwr3daLQIJUl+CHO5C2mdE",
-	"U9C+JlxbE7NZge47uUJbY/uuJ7ZvvmCfDNc3Jc5zUH24Nhd+VpnKTNWJX1ocZyLD+BTEHvKVqhTbdwrp",
-	"vSD357w1aG/gRmTtAD1/B+ip9fnOksbrSnLoxcP7D+di+upEMZwy8BN2NkAcgNPKsQoOacICcxgCrxj5",
-	"FfK4UWzG0hF942qxsdO610F7eMw1u1mJsbuIheOqIOxyA3r79p1brFtb2f69FFTdUqpnjalbY+rODFN3",
-	"eh1bX6bydLntPN89BMqtO/FCLxLHkF/w/U0n3RY54A6VpNSk1C/gHEl6ERsqsntBpVzHk5Yv/WU0X34D",
-	"MEX1lXORZhmcmaX6ql8v5+8e7S/2+4KT5yXyjJ2LT8zQfkE/wB3Ll48ioqBT9I3aRju1Qz7q1Ob4uK6V",
-	"e2t6SI4+/fTZ7//X85/+6fmP/+PzH/07RMXXvIerz3tmP5WHIdnw809+9flHHz//6Z9WWtcvzaW19mat",
-	"vVkn8WZdpB9Lbz42tL+0/woMB1hnhezKZOJ3J7seSptp5vxYeXEuCBV/wfZ8Jp2IG2BfB/iZbcxukHz7",
-	"WO8+KG7d86mxmDTlnsE4eCDG5cQCuePsVFuf4zWsj/W8wPWXWQg+Vl4oDpeOlTOZOvOgK2XKqFjKPli7",
-	"6q6Yq+4SnHR2sixvEWOWnl1GSGzXVSyuXuWtu9KOuqqNsrWu1h66i/DQXTXf3JJuuZySMPDQAROUPCyW",
-	"N5nHmXHjR940uctOHgItKFxzLJRdePA6InThjYElB2jIcDKW+fLIcq68V8GLN7NP+P2vP/vtJy9+/ftn",
-	"n3707NO/PvrWXz3748+effrdlTYBl+XXm6Op1g69tUPvLB16l+LKy7cPm90sPVgdvR2o7nLyZjv5mLZK",
-	"2RVdwoIehY3TnWAx6zS1ilxIgS4Uux9BugSimWmSB9NGkSdtdvoYZ2SdSNURiRQ3CquJ+KxADp2AYlCw",
-	"CriEEPusTLhSxuCuLHgPfClOKBX7aMTVZJfwRPsNVP4SHQE80opBHWvkjR5yrbnoQ8FwnhBkgjBjHjNf",
-	"q0SKmJWtFPZDXDfPEFbNxNJVYW1OnoD0tbZeu9eit5MGje/dady9u9NtdOOYNbq3Wtute/foa63WVq2+",
-	"zGXbNegmhS7UPvvhz1589y+PfvyTz3/+yUrLyRetsF/8amIf+y7TdutYsq687wuWYAHD9cLwcrmIEIFv",
-	"DQcpyJCKSZiIAiDL3DOx0l50KaVfD2ixZ5cBx4I9hx08Z/x2gHuk+HY2eQ4ymUrBw1xqPmRQl7x8l4oP",
-	"vrobVexflQUIZ1/V7eqpdqAFiXwFhfi01VMm2XBxuN8s3Tc+cHxL8EBuUlaQmbE+dyXMwdxIpeg79nvF",
-	"fG5IWBC6fjzLtCDE92LeBpeMvb0jRsC56pyM3rtjvIr36SpE8wozADeMJ50i127PCJ+n1q49/+kfXnzv",
-	"r46+9T+P/ubTFZZ0GKfL2SQuoSVewq3ievd3Zru/FdVhVexowQYQNWbp2r8o3c4JsYdTcKENTVOYLFDQ",
-	"0RoCTfKGVARVGJQcLIVvuMdd60w6r2sW4inwZV8aSIXdoZv8Ay5X+cOd1m2aDLlYiK9QUg4h4cg7cG0H",
-	"qZjc0IWtjPALARWUHf4CzFHttvy4iHNFInx2ROKU8qEvBy2kIV3W8Tv+GbHdJdEB+yb3Eo8wjYgk0peZ",
-	"sI91HEmaqUOmqml0Trp2X2b+0mxVHRcBpfGQza2PU8/X7/vxkJG3TLLq2n1JKI/Kxfu0QI81aOM6gTaW",
-	"X32FbKQ5gucUcI4ZvejXY85UA8nD56Ms3TWuQlKIroSgFGfK1Q4Js+GNhD9TOWZVLIZ7nKmH7vnnuYbm",
-	"j5mXrete8uUBJRbU8FNLqP1a1SsoL0qZLSyqBJkKLEEBmKZCcCQIr1tB6Wbox0mpdjUQC6jObpjR22V2",
-	"Y6y95EAb0HhHjAdShwifgUwT7Sj0ZNE6uN+FFAwW0SZ5U2jDKDDcRdDLCNdySqKRYpqZqE0ioG2IgNdY",
-	"d8Tn//hDpNklm+Sz//13R9/9sf3xn//p849+VMg4lltyZFAB5ShuubECVOTARxtRnB5GU4yFHtk0zLQh",
-	"7BHXBpj+itcbUrRz3Ybfzi/ZcwSD7pPWgcHQwLi46LAciyb5GkKtuCaQ9Zz42rLMvibYF0ClWW1I5JPl",
-	"WhkTiAPVIyYSLvqFMYHB4Oe/+M7zP/wDGA7+XfLBBgQ2Z2ni79830tAUhqfWrvXBnwkyUmvXbrdwzjvY",
-	"qUyT4lGf//XfwjufrOWtqZY1T6fArJ//4LfQNp7tUs3j4B1BOpFaYVWNeEmWUCFka9jr2oJa2YIqlrby",
-	"le3U+FdeFroIzKXNx/hjpYoveAsGeMHVARoaKrBxQbhpkvv+GlzvUPPTGWSrCNeBKYTrHFjrKbT6OiP8",
-	"msJMF82SE+JNp+bGHMCpF+XpfQJ4Rrw86/JQ3WmE9aLCdXNXsL18tq8RpheAMD2D5WBn2R3RSuKIErJC",
-	"aRc3Z+QUa1E+dexaAPVdmmQPjgTooSmM0wGbOLs/r7xSbAB2OwJQScCRhIM3zVQJEUkuECcA+KfFK1Dd",
-	"L0FIpw4l84tHdoRGRnh5yFRYEmaMr1YdkryQdetKlnzBXejRJ98++tVf1k5g2V9OfHJJtbiGs64DmmcH",
-	"Zz0L/b8UrnWlbcFmwrVRvJv5nWippfQVOZ7BZzn1i15W2zr6uQb+wgE9xPIVXcaE9/IAsgO5RsdMMRdM",
-	"SrD+g8OA0iTpCFdmI01nM398UYzEWeTlzOR2gn8pfK9zViZTz6pQKfh6r1x1mAeAKC6+4sgu5By8Rksb",
-	"++du9SycJN5GWB0NPmNcLVmIBupWT1eJyau0BOKPaTve/UpK/c+wdkGA2E8wxToiwhkZkQ0gswwc2UN2",
-	"s04iwINHMKWjHAseNcn7QOYDmbGafJixjCVgB6IxVQ8LvFRs9f1QXrYL95LKm/TWZUyuNim4nRczU291",
-	"x8Sqq3OAqqyOcRYwmikQZliHDSsfCRYk6kH9+iD7IKqIcoZdOHcwUr2coWbAC1TLDV2VfB68zKoMNaUP",
-	"ZRocIOzRKIWC9y6DvezR+K2nnsoNw9r2c42EYnQfYhNP8/5RpeikvHtWtfqqYBxqfVUm5Cs5LB8Mq/aW",
-	"Gwz7tC7rIY/8/MfBtn2l552rm6sY3SUwaIGgvzxh9OnZm2ur8HClRgouWhRUf5fFUiWYigaBdWSxKCrZ",
-	"gaWbz2AyZEbxGDcLivcHxiPFsM4uo0mTfM2HkIsQ+6QjplQWSOakUGMR2dAy85Xh2CPDlKAp4cnNXUgr",
-	"c9X7IGhBNYlkDDCuZJ+ayDmMPL70hiapjGlqpb0jpi6WIpoTgS5G7XqlpQ2tFRj+qm1t32vea0E+zBTW",
-	"7Wm9Zg0/wVKYyFKFOTPYLA68VcTt2pcaLcxZw09j7xnIkW0lGNFa21pbdxqt7cbWjr0WtWG7Zt8bbNpa",
-	"vQZVrGrt7eX9ScXHuKRQcSANJdoHp806WLwOFh+LDVjBIDRU4HP196ljxqGyn2OFbj4O/lpYwC64toik",
-	"oX6x+hczfbFo6vGcofLo2mnU64WF1+bPekh2KS5ZB9kuIMh2dtNoZ0V7aR7/5owk3NCEJ7jlcOvywjzv",
-	"e7i0gi0+omZQmOLT87Q2u+qtskGqjv49kEoxqFEsvN3nGWagXisM3O6UFRdYf97nIYqEgVgOh9w0yZ7E",
-	"JN+83S6ND+pEM0eXhi0TI0kUUxGzNGVoDkaK9TKRsCRqu9LMS7iGMVp3KtVy7cJ1hYXlx692ErvqcgJ1",
-	"KynYdbhuHa47u3DdGa4kCyN2pUaZ7ReLM8XNBFRTl1HF1P3MDGrtv/iG1Q+YblW24ID/Bk/b/ZSyO7hN",
-	"0CnuTWZveIfJkcsFxwQzzsD/NuNy0yWuu6/Isa+dodhMgFAxGg9w3+NbksLQ2JCR5MKUNff+QA4BLk/T",
-	"AwgCmtDBcKyhqh4FSBMA7BMj+1DbI2hCMczYLO8GNWSEowKfhCRyLAjtyqyiQ0IaVtbSgxxHVs8r9KdU",
-	"9DPadwUbNZ1oB7afHr4hc3wK3suHrMolD3lbCjaZRchAEKdZaiqUtfEW7bJUEylCFg4u8gpxRTtWhko8",
-	"iC7TImWHth3ozEwMa+BojGSvDpHAAn7mm+bl7/f+cezPWCozQMnjaUoSGTTjyg0eb+cNnlqbRQTX8uFI",
-	"qlI5esvKzViqg+DqD2S37FLICjYDLhyXrIuYwfjlVQBdE+yQlYs+hokhvdPH8oLoN9PAwlB3k03ahS6m",
-	"acpFPxxAl753fFIwmppBnrE8UjJmWu8SOWLCzrOCszYYRqYOecxqT7/x9P8HAAD//w==",
+	"7P3/kxzHcSCK/ysV7fsEAF7vYGZ3AWJ3Q3EfEAQkyASIA0AxdFy8mZrumpni9lQNu6p3MERshHx3smUf",
+	"dbLvnq2TLZ+sO599Ebbk87Nk0pTl+2e4IPnT+xdeVGZ1d3VP90z3zAKgXzyFgtiZ6a4vWZlZ+T2feYGc",
+	"zqRgQivv8Jk3YTRkMfx5+zEdm39DpoKYzzSXwjv0Hk8YiZmSSRywS4qcslhxKQhVhBKlYynG5JRGPKRa",
+	"xh3P99hTOp1FzDv0jr29Y8/zPRVM2JSakfViZn5QOuZi7J2d+d5bMqA4UXnedycsZkQ7s/tExvDF+3Lo",
+	"E67ISCYi7Kyc4cz3ZjSmU6btJm+GYcyUuhtW75Tiz5cU4WFxN93ejYMuvRbu0ODg+s7rr+8Pd4ZBwHaG",
+	"e93d7sFBcNDt9jzf42akGdUTz/cEnZo37Zh9Hnq+F7MPEh6z0DvUccLcpY9kPKXaO/SSBJ5cBtbNqUyE",
+	"vqnfYlTp5fW/LaIFkSNCNYnME0RPuCIUXvIJJSEL+JRGhAuA4pAqRoIkjpkIFp106R8kLF44a4e3+1T3",
+	"YcgCrKf06VtMjPXEO9ztGjhrzWIzxv/xXnfn4Mmznt+7dnb5+LiTftw/u/Kv/sXKnd2TazY2lRe9LzPi",
+	"i9rWLSk0DfStRGk5ZXEd0gX29/ZYR290u7vVWJcOuj3a2V3Urh5/br142rtRSzJ2zAtb+wPJxboNkJl5",
+	"aAPKX78NGPkCNhMzqll4J5bTGiJJD12RAJ8lUiC5hHThpxSimaCw0w+lQK4aUc3iOlqxQ/VHZt7KFYdU",
+	"s1Urfiw3Wa9ZGKNxxNcvTcu2C0tiJeNqfBgI9lT3A3hiYPiOgdmMjhkZspGM2RGRZu1w65E51xN4QNEp",
+	"IyMeaRYTKkKiZKxrl42z13Cd/e7Bdd+bcpF+0aveAYLu9tMZFRWYfTMMzboUI1oSRoNJBmzE7lkkQ+Yd",
+	"jmikWPUqGY7srpJrNoVr9F/EbOQder9xNZcmruJj6mphZUZY8M6yDdA4povC+u/QgKEoUlz/LcOgAbI5",
+	"kpg7IIrgLBQZLuz+RpxFofLJSMbpAcyoYJHqkIGmYzWA8xhozmI1IIKxEL8/jBkN3R/xi6bgGeHCNwYP",
+	"bPyOWbuBz5Q+vYtv97qroAV7raEmBMeUTYcsVj4ZMsVDRnjop1KbT064CGHHZhONd4qTbr7TdJMrtmWO",
+	"rQKJDXMOuYa1m/O1XJkMAq4X5Gvk2Pvsk997/suPjz1y8/6bRM2YMNxA04gcJ93uHvsa6XW73UEdJSK+",
+	"1N//3W63OSm+mPu998LvdzvSv64SwqkmSk7ZUIYLMpdJFBIzAOFCS6MAMBoHEzKUT30yl3GoiGJG3jac",
+	"fLggakYDpnwgWjki8wkPJmRCT4EnDRkK8IeEkhlnAUtZrdngsZCGjRIacarIZSkYuTXhwuB3MKExDQyV",
+	"c0WYkMl44pPB+a8+Pf+TXw98MlBSDK74hGtFZlwsuDD3CBdccxopcnnw4YSK8fucinEizfMfvj82z1Ni",
+	"MJiKBbB0mN/8IRMNQ0VsTCODglPzqGYRm03MqkRiqM3crOZVNWNRxMUYpjRvGTF8JBO8EqYyZiTkY64N",
+	"TARhU8oj/OupkTGNDBv6hB6LmI250jGoRnaKzrGoweEPVqBvc+R9JGNdRYBA/D7ec4Odgb0DCddAj+Zp",
+	"JkIuxnUUZu7BwgJDNqJJZDByJ72+qXnCWXivycJvW5jVUR0PUd4xGLxQmk2LlHdzp1dLW+lxrKOttrD+",
+	"eiyT2T9zbeBuyKYzqY1y9ZtssbyFbxtsl3NBTtgCUATEOTMjU0Zdszrc7rVrOSWrDrlJYjZjVAOicUFe",
+	"3yUTmcSKjJlWwBZGPFaaqCQImFKEjikXGc6hFSPfrrPIHbPKukO79vr6Q7s7ukd1MKmRFW8/puMBYhnI",
+	"Koa5MMOZjBpqxFmQrwevDQAWhkdQRSIpxuZf17pB2FOutDoi+71dIvWExXOuWP0ORzu4rFX4WLWZ+1Kw",
+	"mg3dFOl+FGMik3b3uvtkPmGCCGmOZmw3GRLFRbByhWautcusXud0JuNajY3DrxsQSNCrI3kc8gLIQ9zi",
+	"erFW3YGrjitixJgji/os9M335laxN2HANWeqVoswE7mrWyWLoYT1LRolTNmFvmmuaj1lQjdebpi9Ur/o",
+	"/JnaleePbLP+uyJMlI6bA5vbF+rXbp9YAfR0jG0W/pu8SmGDRc+YnEWok4OSiTLJivUYgb7xWtKrBxaA",
+	"a3l7LqoE7xIE5xM5RRjOWKykIJGUJ4rQkWZxAZo5KHEndcuWMO0WMHwQy1PDfhof/sy+UH/46RO1sE4f",
+	"2Gbdj4DZrwe4FKjgGh4xoUKwyF34cFFgE/iAqhfBYM7W+huu9RaOXlRSd1HaSVXWCtXurnik6Xj9Trk1",
+	"+CjztLtHI7jne4Sf63cIU22soOJKl7TwdRus9JeUtgeSQUDjeIGmNzrOMPKELWpoR9Nx7VY1HW+Df495",
+	"A3JPz0RzFvtkHnOtmSADGJYdmm8H9ScFppTa1fNtyP6bclgnErwvh5vIA7UqwPtyuL0w8BZV+kESBxOq",
+	"WCOr7XwiUWccGrVWl62hK8205r3+zM62ibHWXW0Di+2ata6x3BZX29p++xaf8gqxBcjV3FFgI6ydG16u",
+	"1EmvdYEJ8GkyBTUUuYD9mC2EC83GLIaV3JMhiyo1IYOWU/PrJaD1ImYG0Wk14sEb/RNQWupxz/VK0Z0P",
+	"n5j/dHcO+k+edf3ru2fV7qj7UrM6+hFSsw1cOLSWgMyA21PQA7owYmLdqmf4c/uFd+sXbse8sLXfY3oi",
+	"a222M5raKZhiZE4XqqlVNl3nFMZvf/kVltfABP0glmFS7wac4c8bHMVBrdXCjrn9UTxkEdjS6hYf2983",
+	"oIB6v3866EUsXyfxisWbXzcA/HDF0s2QF7DwpH7Vidjgwg7rl5xcwHofgYRTy81RAKpi56dGSKleGL70",
+	"Yjj6o5NkHTWqk6S41Ftv39l58+HdBzu9bs2CT5KmVs9Ghto6lQcgCpZZlJLH4BiYoMdKJcGEUEUGaiJn",
+	"A7ChsXg2KG7F/Fazh1Tl2XQb7nHc3Pk3eBhP8j87/Z0nr1UfymM6BkNvHeaPzY8b4D6rxX0YcXvsf0zH",
+	"dWvWdLzBike1K9Z0fAHrlZpGlZFjesJioiUJwIlMo4hMqQ4mTPlG0CHvJ2kUEYiJZMCU5lOq2YAEUmlF",
+	"hJFeF6nB85CwpzTQZA4haSM2x9F8wiLFCCXjhCmVqj9wS5NZZJTm+IgMwBnZ56qfz6HoQqEzrFZNgp1V",
+	"e02EFAaxmTAy6XvZRzs6nk+gvSeVEIupUDQwgErV+tpoK9f2UGuCtINswx6cNdXFMoAbUkuiJnJOKFjP",
+	"wR8FYQ06f/9FRzaUl5oGNziSU4Xg5LxVpwQa/gbGtEyFqnVYt9frnPlryTt/ZAMyrxeBnHEvgNzzwaws",
+	"WoO8gBtUEHOmrv3PvLLCtpeLmhuuqvI2rl+RvZkr7VlwBV8ITVX7dQc7MoAYybBP9YBww/LmTGn0svlk",
+	"UPhZRmH22yZ+Xmcwh3OVvnY/LTEv33u6Y97bOaWxmVCZAe7Dku+YVXm+9zYsEj89KQNBU50otjJwpinz",
+	"UDDWVswDl9NA5yq8I2O2hlsr80y9jdQMcEFY9Y7QPKrjZDZEYB0rS2CMdrzsnVnYPATSuinbGNESHH8T",
+	"85ldWgPLGVjNala3xmyWrq+1wexbGKPPzFIqgu0mLDgh7JTFC3TxUggTU3MWk7m5fDH0Z0JnMyZ8MkzS",
+	"9aciUt16bWoA60szbyV7sKRmlzyUMmJUYOh+zNRMCku396W+J0M+4qziErtf5ZoGeez2YzomXJCCO7pj",
+	"aO/BfrdrRgqk0NYJSmeziGNGwtVZLIcRm/7L9xWmJ2T3oXkjTMN7Yxro/imXqOp7vhcyTQ1peOjch7AH",
+	"EkqmQPIEwRGdNvZlw3XiWMaGo2UjT7noR0iKzohTI7YOWR7g33OCoYxU5PkehBqz2Dv0rsIRnD3BS5cp",
+	"uNsOveujg+u9g9HIHAayocN98MFzDZf9GzQkD/GFHJFSYKirFXs+a2rPf4CD4NkWz+8ejQwOgx8kBkjN",
+	"MaTCyKB2SiPHy7lKz6631dlpecJEf8qVwuslAzIlQ0ZjUB9OmMCbkYUsFV5Ww7GXw/EdQRM9kTH/kIVV",
+	"gCwu4CJgeF/imq33mKFWnaHeKYv5CJixk/Pz7rvv7txM9IQJbWDHamRvrsg8zsRu8PKYmdbk3uA57W11",
+	"TiqQM1Z1TtkiSESDE4ylgYdzRns4j7lmjQ5uLz+4OzIe8jBkourUisu5iFN7XLcPPw0ixHB9cwaJOBFy",
+	"LlIK2N+Oe6UhYULqPkRiuuAVEk0w6VONoLifQ/G+1OSOHXSZiSxPfUGgjCH2Kl083gmZNxPgmALvxlbA",
+	"S2Gh+ZTJRJcRE8JlQx4C4dE45qcsS77gU5bGi3FF5IzZMM8JVY2AfCMHsuXT5HG2iiVQlxd6USi74Q5T",
+	"6B9sBX0nPrOv6Qkr3LtUQPRchrmERjGj4cJMjytyom0bQfwgh/gtKUYRDypBvbyqiwK2WUoeX0U1JSNg",
+	"UorwFJ97u1tB1CYIGM42tfF6JUHGRikaIBaErCYQ7O3mEHwQsyymn9yhPKq+HpcWdFGwzHaCfMKITamQ",
+	"m8ZUgoEuhet215chk76Wsh/RGCJUltkENwpBPAbbDxWk192/ce3162S40KwRQ+jtLTOE20JzvSCPpSRv",
+	"2YmXIFxa2oUyhtKeSnzAEEcG32tbwXfKQk77Zm/9RKhkNpOxZoWLTDGjyjiDwmBN4HrNFeaysck9MyV5",
+	"bMBZAdWaBV0kdC8pArPYTAyU7jJ5bwWsd7fjEVyANlen4wxjRk8UoSROInZEUKlJbd0MTA/Lik6ap9u3",
+	"ok1RBNGECnL30dtkf7f3epbTS+DdgqqD6bxX0yeaaT27u+4Bz2IZMKXoMGKWfKqON4XBRZznO8JI4VrK",
+	"EDVqCGlXOoPgAME1cGCIB3ltS5k6EfSU8shstXCY8QLXgCaSBjRyzZWbH7H4lAeMvFMYfQmC7uQXo/Vo",
+	"IuT8iOTLR0v6Q6bjxc7NEVh7zrKp3CoAJfDQmCHpgoCneGi0IvDDQKj1oXf+/R9+9ulfm88G3WLz1a37",
+	"5mOex3Lo7XZ3r+90ezvd3uNu9xD+/2/MM04GRuO8r5AbbSoww37+H//985/9hed7Td5PqxFEdMjM0Z7/",
+	"/O+BYJSmUd9iwW6v2+3dMF/HfErNZtAkn0W5HnrP//YnX/yHH8CBx4zBKv780y8++ndffPw3pEfOf/Cx",
+	"52cWqVV7t5e5d9g7g/FnLNYcrToOzFejwM2YUWC6Z+lxlDXVR5qKkMYhURMZ6yzDsaSWOoe3FD326G2y",
+	"17t+fadHaDSb0J1dYDXVgzhHXrK/7RgBuPIdFwXW+hbc03+2/OOYnzKxDmhfNw89iGgAYGs4rUWaijmn",
+	"VJ1UWd8exwmz3lGM1TXYYm4mfMEBYGbeK2FjxWQZWlY5rOC6kyRR7ChLKbIxqLSQ6Fwxb23keFMEilnA",
+	"Z7wyb+LdiSQxCxg/ZQqFSq6IYpjJHFcPlxLX8nLM977N/zN3BI9CLsY+iaWcHlngZlmKuQFkMOM8z2Ve",
+	"ms+l2Kaom1Gw8wIX+vq+VxkUmbv53vMAyYr5Z+loOS3mx10grcJic6eQHL7PAtBlLSPHOgPAT0JULWj0",
+	"wOEz1sZ8gaynle+kwHNKkSVPnlUG9xSpv+VsGQU7711b/1qJIkuFUNa9nJPrappruZcCsbV8N6cs58W9",
+	"Jq6uOkR7YFMaaBS9PQJBdnWIJShWz0qIl7kLG/kNU1mlKn++QGcw2DKRPHFXb/P+NqWSZtvO6eWJ74kk",
+	"QmEPxIvGFFR87WVT1NrZm1HY2mHaUNz6wS6GAtfO04Ii147VlELXDFRJsSkW1oQTTRgxuA1iilQ6WhyS",
+	"8z/87c8++ePzjz71yWe//sH5z78Lfz7/4Xeff/IJ/Hn+8f/IHviHnz7/0z/wyfM/+p3nf/ij848+7Tih",
+	"DcNEcWGI1i8pElomMQfPWppqCF/HSQz/sjAJUkciWDErwrh876bWMR8m2hJoJS0/q3Y0pJV/5FzYuim2",
+	"jgqPyQnD4PMpfeqO5GYSO9DN1rCGqTxb5gAl1x+Lx1guAhKiKDHPo90CRDo6xxCCRst6wyzGhlcY5c6e",
+	"hxUpcnnC/CWsHdPzvRHaIauA/QaP9SSki7KuaO6Bvdd9L6ARM1Kjd+hFiaBGbYane9d8byqFwd8bvgcl",
+	"hWC7qCId7OxeM3qVjGjcB6f9odc7uHEj+2XBzJDmq2WVqSqr7pY0K9MsJOZNRbSEik+5UG6+NrhuPUjL",
+	"Ypu7lRxysEKjScLeqgBkYbM8XMTorG9BUMWSyj85r2bgqkxVYU81hksIW1KEg5h9wmbaJ7BgH/dPuAii",
+	"JLQ5akulrwwU1kROFI+oMoLZ/I7LGZGhQZaVUF87Hx78s3VSdXZWKRzxIHLQVUnLKS5/PdUdV8oB5Uog",
+	"do862/Tl8+/+9fl//O0rEFVj8INcPv/tH8M36fJ8AnoqloucT2TEjkjE0kBvgI6hbwsxPEchtYUXeRd1",
+	"m2MBhcrMK3tdPUEtD2eEzaenj8E0jOwe6IlzCNkzoNf5GNxiljHDny5h9I1FkVlEucAfsOaKa0BrROwr",
+	"aHcrEssS0/Z6q9PSyrRXjrWpiZd2QeXCh1z+8of/6/mPv3fFt0CXIlpUK9fZlHkS3e66taYYn72y2yvm",
+	"3R04rL4lPVRRwS0a8WGclR0tHlDI6VhIpXmgVsRCyFhPAEchVmqYqt8jro8Im870Agtm0CiCx1mEEdRN",
+	"xP03swUsS/y+l2ZMrs/uStNOOez5g4QKzaOVEkO+vpxJyaRgxkVTRNXCioCC9MwsJH5IRaiQfHe7Ptnv",
+	"+uR6F6jwRpf8/0i2NnIZPBqvX/EhhXPKqEoKNpP8DBPB9fr07vyg34Hnz3xM1Fn7JuQcA+hKaIbz+gU0",
+	"WYNj76RLLSLaVIqqNKN79H0ZE5gmD8J3ipku8Qaw2DjcZM7YSXXwv7sPa+fBRVRuAGSjR0zf1Wy6vPp2",
+	"pswyrTovr537FWjcxb1vo3ffwpJib4KLpS76WArHZmkOHYr0DWw5smLK0zOPCpHQqB+zUyYS/AacX0aA",
+	"hHp13W6n2wWTm3WGHXq37n/bbINNZ5FcMAOSntEvoaZZ30ZqPv/4b89//HfPf/L7z3/y+1/8/Kef//yH",
+	"z3/86ed/96vPf/WT5z/+3S9/9Pvmsv/BJ6DRjLnSLGYhSrS9g4MbO73eTq+X/YiY37fs4tA76O3vd/e6",
+	"3de7N/av93p71x+XH8UsOYNBKgjKP6LPLVUfStLwEjxWHe09QPgzP9PQ+mAyrTRAO+AqWj33dr3qOzcH",
+	"57MqtbkAtmfrRcFKWD5b81wKyFqlN61Ypzpr57Rwf7ZCYLCjzahSTNlqJCw4MWhsWBiu5ojQIRjBM5ks",
+	"jdMSrEOACKiwVZ3Qiz2nRoWJQqIlmdNYkBPGZmo5qrFKCqkyBlhCbGYAq9RPsaymUVPxryPUU4MI1C2r",
+	"TXwF6bQBKTagqWbc11LXk1p7TX4gy/RXsKRtYEpaTa6Fog74P0fE7NaOX0vfq2v/NTCireEGDUdY4g7b",
+	"GSQ3ZCWHZGD49oBcvjXhgl5SRoIZcRYSJQNOIxLELOQa3Kk+cggWXoEIVyoWWO7O8bqRy4MwEWrgkwHj",
+	"wvxzSvXAPxaDhMFHeGFwxWjaUqXrUITGDPVAik43UPsDOuOaQjVgXGMiIqaQvbiqujUoG7506z6sDHgW",
+	"6oBlwK3K1u4d1GRrV3AlGwhXz5JwutqquETHjB2SwbNjj4rw2Dsk73U6nSdnBkjPjj0ZL30lpDbfPet0",
+	"OmfmO7NRo+uNjoX5GYyC5oFjzymme+z55NiTM/xhrBl+AcI0fmfI6tg7GxyRARe2qLKQum8+aHrCzBEa",
+	"yXvgm+m4smr4gKu+ge0A74JjcSzuCqOCYznYASxnYFdIAiqwfCwlo0RAIhLaArL2FCMaaHVot2IfsbtJ",
+	"pnYXI/zCyU1UHeTN+MCci1DO8aG969dC+61BlAxy68BxDaHhQ5VH9lQfi4FKppcr5vQLs9iEWvI1cmnO",
+	"hpeOvStZHeNr3e6gY8TCRGhzliFdqAG5HPLRiMXmco1kQCNivr7iG8jFStuDiKj587KesGORPXUFyMUB",
+	"3xExazRD09Ox+WeaneSUPh041dLMzW61M0NWCDDIIjSEBOlNSpKpIW2zHJ8YpUT5xwJUc2VwDq2UmE4A",
+	"prrLg4NuaGbt7U4HyBpGsZzClOZ3LUka2Xt5kMeZdDrwd293Z69n3obBdnYXnQ7+1VsMrhwdiwEc3wAt",
+	"Gzn1yFOGqRIGbwD7btpggl6XhIzNbOHb3W4XzVZqySQECcvvPUPCMfSeU43ne3LmHRoE8azmaW7/brcL",
+	"Kkr6hq3jCI9y4eU66nu2uLXne8//9GfnH/9X7wloFUU+4ntPd8Zyx375vpKi85DO7zGlbFEz2wOhHAv2",
+	"ImKWdiGeLOAQuhvLCIs92s9TegJRZU71x0Pvy9/5nS9+8bMv/93/9HxvzEQIMsqITSmYHRrMm7WRsPLR",
+	"+R/8z+d/+IPlsKY0TA0nfP6dX33+J3+wffjSSwkDKgJ0jfnIPvxQYnxdWCjyuRxFZEG+RiFGDPo6Ptw8",
+	"kqhWF8Iqkn1ek44OvRQmyZRaw7Eb0LN20iZxQ1SdYDZz6+ihmE1pfFK5KYthz74aETdOjE0h9gbOZNNw",
+	"m7ShjRSqJvwp1wzz/ItxzBhochNGwcAhzZVlkzGsdy81X41jKtIIbsGtow5Dg6ss4+mCNon/uUC6ahmX",
+	"siHVNVM92hDbzWW7Ez7dntJWZ/O6hFMyFbORJjLRqbHY6JyajBiGDS6Vil6z14wG2+a2u/QDcF6B/l/P",
+	"ji/FWntdZfdWve8+bUj0CqyaVgzYzp5pV98+jmiJ2lLYLckHXIyihIkAPgQTOp0hH0t9H+brBP8ZU81O",
+	"GJvBhxEXFBOSNAsmggcogaVHsVb3bUPSawcbN8eRtWNdBN2XiXm7aKKcmNcQ6NppGhLsBvE/buuvpTwI",
+	"e385180Li+G3gdpeb+8G6Xa7XfOfXtM4fjsGVPk+9KDliBPW//x3/8PzH38KpzkdsjjNXZjKIY/Ysgjc",
+	"SNbNTe25yvIvb1zv7d2wZrPeGok4lw0acKNUkoCAvqzn28o2bWnR6/TiAnsw12TIIinGimiJpoWxZKhg",
+	"NrrLXoYgn4Xsly5hZZY/pyqttJxbpagmqN+r3IRuw73XBHk3XNKJLUXf4KiAkLByvBP/WNzKN+SUQSeg",
+	"E59QpbjSVOhDDISnJIa6A0RNoJiIEeoql94wywCQc12SQYEwarobxYBTxXY+2vpHMuadklRERRhx4f7Z",
+	"l3E/+13LKOqPYgaVdiY0ZmE/wA6Ts5hNeTLtx2jfPZV85qVMGm6qGR3jlYe+CnwmgCZBK0WKWUS1OegK",
+	"9yIad8ACSwOwHHU2VZmWUi1mLEaJsUSQSH1yZJvOIfJUn46qqQz5rhMNNIrl9OLSGKodWneMwEKkCBiZ",
+	"ot1EkcDooEManKRdZzNjNwkZrUE3yzCXEosEEWZ92EBq88wNKOHBsz0vAU2kjARMcLNYnqLeNWSFE7qk",
+	"liLRXnrih+1bkdZNzdXRNMc0vUc2UlCBV22kFL6068s2G1u+vRpdV1vz7ZaZIbUs5o60XADZzCEJZbLg",
+	"widPOZUTs6VJ4pOIixMWcrjZqFZ0NrM9MgmqmoXul9ulmuQ8paVSnvGGFWTtBqk3yIkp0WsTiivRUIFM",
+	"1iF8dV+ZzFuXXphHZICHNQBnmwJz/iA94oF77aUC54g+Nd/aq2jOggkQ4wcfwCc+hGpkMOZKpdcs8i0p",
+	"T5JZW6rM2rW265O6BaHkDQY2aw1QJJp2CL4ZvpVQpxnOZK3Althg3rm4Dfxcubhp+5XaADHPLy2k0W5e",
+	"nW3FgehFWFnMaK94Mxe4j/Ymowu6i1ubPi4quesirqm1s7yia2sTg4zDFlxjDNZWyFydTQwxTqkl5R2+",
+	"96SZNYWWrCmgejmew3/8M+wi67nHk5a4zguoZgUzsBzEZ5/8+IuP/+b80x9iPhvQq0FkNUPv7LYFEjB1",
+	"s6p27eOsK2av2z2yafeqqXaxXfKp70Fr3sqSuuACAtEir+Mvo9BojerI9gxmioyM2Kgn2Jg1W82yhbA8",
+	"b4Pst6qomawxaV3e2xLCVpeZuCugFTFFwGYxSz5BH31NyQlU6ddyskK48Fnp+luPAhd59KuvgVdYRiNk",
+	"kOjW8p2sKWWFC8rwe1XRvxK1s0jKk6w6Oyv4h5tjrZt7vAKfRkkUWXT64n/87+f/8Ec2sXQ52rHAARve",
+	"7HnLZIYVjioWOl6dG/asCrZL6sbcBuBZc10auGPOCuOHSFqtGpsZpm2/0zPAEFuMazNUiEFVSGDnn/zb",
+	"Y+9skLa3x4IjZqRjMcAnBh1yM4s3Fm5Z42xWw5J4vk6M6lliAA2NqLy2EelNArJEZ9VbWfZ3lc0gZFkT",
+	"6yCiSvGRLfO0esg8cnMVOqQNVLHrTWNtqdBE1PemzCD2Wty7Zx9bFRYiq5uRvjuRbsPRJSqs8XytTZGC",
+	"pxxmW18Zpp7n//JHz//2J9VlXQIZs+a0+cg8/iiZgshYQZe5RNKooyU+nUskLRthajpWrdtoPqaVrA8a",
+	"QjYvk89ZDBWLpqz63tkymKZ4sA8pV5h8jtZqLGpesmgX8uUL5rk6S6jvzWksuBjXJREaxiPD0MkdhFrF",
+	"Tgk/rL6u0JoeMQ0pFkdEGG5meIK5zFXjy9wWUMtKQa3W6SpNtfVRERZMN1+EYHZEpph/ccIWtkYAggSy",
+	"L2I2laesKv0Cb5B+QGMj6n/r7oOdbnd/17ZccFd0bbmOwPqISrvjNzZQalvq4u5MaTqa2zSiu7ZPbRNt",
+	"vbSlr2NJjha7YlnnnlbbKnTRKRN6WbJZew9vAZewGVQeMgW2wGcXcqhVm05Li7faeIMzz0deu88047OV",
+	"fbadxe9BaiNzxNgNIlyaGlG2aObmQjJrKueu2jF3roXs24kOJMo+JfxpJmjaIpqNq2XmlTpXv+BWTWnp",
+	"82t+0znX2Iu5tuxe157CxRJx4WDPtua/m1Wyq7cR3QxDaxAoiDRHUJsAW21k/VtaGITsMstMd6WVKBu/",
+	"JZUXu86vNgc1OTFHTtmmoF8bi07G79bZcy76uCr84evPbJPSakX7StVR97Y+6i0qIl6YuSRf4bWKFbqW",
+	"gJYrXDIHFN5v/vrLVP03DEzN1PyWIGqj1mcUt0XpyZercsNb/ZhRVaWovjtZFMMeucoam8CbPhnZQKUJ",
+	"V1rGi1JcxbW2UfBN1b5chneDna21JzODpGYAa1pY4oS+c4lVhhDY2e7QgFXc3TaXbtn+Bj+kCv2IR9Aq",
+	"i4pxAiBTEjVuaoMjAirIWBKlY8rHE0240JIM8LXBIRmYywKyDOkYspNhTx14tzpiqyZO8q6wmZK4EEh1",
+	"vRkEbKZ33rLfVY/nqAel+m9Zd7nU+G/31NBegeGFa4bFEa1ZnMbQ/Q2SeVlYKvHgFDSZ0gUm7Sp2ymIa",
+	"NVxQXqhn2S56rYthiCMoUC+0XZdvS1i5v+Q9K9sIdYBlUARorUiHmJeedLbuZvoWzHMnxd2UeCzlIRvx",
+	"c7UD+WaxaLJlbn6aRZrdQBmhId2tpalvpc7isg8+EbqhJlBfODzzRDcJWclhiZOvBGAZdqm8uQJ8rqyy",
+	"GpiZwFGAa/mqLd/dfu5ZzkN5HTE19bGUpJL6QMeCy2vVQaYBYFn4Vnkdq16+kEiTkUGlKlXQcI8B/jrI",
+	"6se1p8kqkwmO2qcxy3psqzWpiebMFZkbTjWl6GOhRIHxsDqw9+IMPInAVuRhHZA+QPiAwgz+K535eGfm",
+	"ruAKS8w1BuA76YzvyjjcLqCnYL5praP2a0MGboahslVAMCRRm4tZqrRWEI1ZHkpg4CGjEB2GtmhjYPQj",
+	"dJOBCR87Y/kvSudcp29H/ITNOfYUftFqdcmhwaB4hkKFMYfoxQGjJvKnLj6jETepUs2bVBG6sFrimTLf",
+	"cL0Ftb7RStcGciC221jdTHqaUCyIumAocVGDX0dQLYVwp8dxbH0hIeoB4M2CYhdZvzNbt8PWoX0p1oNV",
+	"VXNeujVhHd5eYHX4tQEBR1ATR2CFE516+lF0To8W4hKKOtw2a6kJM7hJFMNCOpfvXvFJyE8hGZdcvn7t",
+	"ik/GsUxm5u8eFPmFEAT42L2ytLTNV5abLJpRX9l40SSH9qtn3lgfP5qZOxqKZK7howlPusCeALmppB3D",
+	"R6NJizW/SNsKPEXAo7xkTTkiXGMjNmuCLfQ7Mu8pTbP6+a2MLrXKzSOIlHxpqRIvwodbpw/cVKnkFvFN",
+	"9XPU/UoXUsUSIKqg9bay0ZfHi3Sj4h22tFv2Sl+zp7oiZ75BP5/tk1E+aHIGrd2v8Sa2eKyN5e7GE5hm",
+	"lOqt6UerzWFkR6CryxrXk0/Ok1qQD53OKB+LDfh+Fim+JtALlnXLPnyWx5MvsyUeTIiayJkPmp/5b6wF",
+	"xry1Wls5vcbO/WQt8C60XqpjE8xtlFY4FYyFUOnJ1r/LzHabns56mX/r09pqASsRV1e2+Hg3u3BiFmF3",
+	"V6WpCAuJ6hGjIYItzT+ggeankLcg4ymFjNpIqtWGpMd0XO53Emhzq3ghm8odiFWLzdhK8bEoJjfs7vT2",
+	"H3d3naoZMoJXf2O4f22ve+D5HoiV3mFm7zthC/MJEuJtMsYXv/jl+c//CarY4qXtffGd3zr/+X97/r2P",
+	"nfQMb0pFgo116LhZVY5Rt9urqHiL26swXRa22LgyBG75WeUly2OmWo1mwVVlCYefLilywqqrw5+wReUy",
+	"VlSpTmWkFTJeXtLGQn+YRCeVCJUeS9sS8fY93EBWtCwz5eJxFQ9nFTd7TMdvcXVhMR+Vga6tQz0e0/GD",
+	"ZINAOwd/KioAQJcbOiYjGkFOw8iwYK4Vi0ZH6X0/SrRtrNAMAXOkaHvtLG2+UEetEqXNJZd65dKk+QkF",
+	"WWW+ZB4JWcBDVuCAL6ue1BKU3mQRP2U2bqJ0bcUxryneHuJbLRmMmvDZrO072kYWra5zh5t4pK21R8c0",
+	"OOFiXF+AvvqYcZi7YtYaxR1otZQsXx4sK6DStuJcLcw2SpVtCrMGVdAawHC9PWA9TNeXBmsL4w1EriK6",
+	"19dOkHEIeQAYYwi+GfQ1Y56Yta1a2C2IgoLFY/A4ubyJzinXZksGPlMsb8JFH8pCc+voQ+hXc5i8N1CF",
+	"o7amj3IusK7RCtB3aR+vurhuZ90JKxn3hI8nTGkSsVMWHZLz//WD85/9hU/Ov/enn33yM598+Vf/Bf79",
+	"7JOfffFbH5HLn33ys88++c8+ef5733n+Zz+94pPzP/9L/OLHf/35X/6BTz7/6R+e//e/8sn59/8Y//3u",
+	"33/2qz8il7/+xtXHZP/6tRtXCqUqsgoy7yeCy7hvlmNkBuZ+OpW4A2DlVEHNClAwhzSYsAiEiilVKN2G",
+	"0ogZ+Hs92799ypYKzFVLy2is7yvopL5OTqWYq5z2KDQHxDV4cDeqQpe9lAX37jZMmh7iADKARhWrRf1Z",
+	"zE65xIDjYl63RTamMCvfuz46uN47GI3ghD7wDvd3fU8liGo2ILrp1uyJBMtO1yxJLO36WC/3VxQhxtWk",
+	"sUNanjDhp8Wg3pfD6nxW54hrKxuDgyZPSgRZRwqj1gGAzBzvy2Hq22lWvi5Fk/Kk98GdmsU/QYKN4ycN",
+	"22Wxtq14t4x1lWmOeZ6Vfc5N9IN1NgwaarisAi43vfJd3G6e3PQYMpls3NSQjWRNQzOXOKp0L/ZBwyAc",
+	"h4hW2jWSbOoVxfEmdDZjgoW5871MUp31WRPsA6x2aR/Ml5ijrQPdXLlzaKl4ZJV3k+HCaQhLkcYnVPWn",
+	"MmbVRTLaaYDI7CsoI6JK9+0pFQH5gCrINaaKDACtB9jB1OBZFjVnUF7Y1oEz2hDfaxJ9sv1WwukpgvWh",
+	"lXdadwTImhW98+jNtP2l87TnezG2s329070BrXdeSYn9dJnPartprm+/VSkSviMKnQ0Vy9rzQUXERHC4",
+	"Mgbpt4OLK164eSm+DB5pl9i0CGVeJL5FkT0Xh15BfaICCm8TzlTYR2s19YLQ44gYWjV3siDdsmX/WjFm",
+	"ortz8ORZz+/tnl0+Pu44H6/8q/XZa7De6uMspTmsg4PDMwr5e97NnR6KZJl9Vk3kbFnq+uef9VcFxzvg",
+	"5bv9FBoIt+6uXCyfyjiEbqWh5z6h0OkJ5M+B404cVPhIWspoL92f2bIbqANWUdO0d4MtYDefxjwHF/EQ",
+	"7aBVabsQYakadsQYcW17JWadiPIG2TUtDV2QpbNlh5ftpx6AeaS0S732T7drUdZwChoV5cXGH8OP8GDu",
+	"pil3O2Ix1TKG3kUg9mGhZPA5wYUz1vAfCJrGzl/2L6nxU74B7E2LrX7z3oglXJ9IHpSOca0S4wCgTIRw",
+	"APmpZO27tsztKKV2dFr1ynGA2maXqVS/LHoIrtdbg6zHxUrsaUB+vpY1iKa2dbW4SFtbDaXtcHmKVqOM",
+	"+XSS+r1u0kj/9uas/VWw6pqdP6CxQntDRSJWbet0XVG2ZC0mb7/r1aie8VD3rSxuqP7wH2ZeMYejTCRs",
+	"38a7SiOQx96hd5WK8GoXjF0GYd7zers3DjrdLgwPq6xkwWlfxWXOZ+ep0mizWSvKwQNnYnREuHAw8OGd",
+	"W+T6QbdXXceIsRq7jZsNBs09pzMas9BpgR+zqmhmwdohQHqMyyuArdTz6NJBp4CxI/oWiHaL9QedBxI5",
+	"B50i+nvuNZq3bzz25mx47Dn3ZxpDkt2dQfZFzb0JzQCxiaazOlj72RM/62+p0HqfgDchpAvYUTL1fI+e",
+	"jiERTaBaAUgdQzOCiGIESLq4B9YXah60jR3BDb/cr9Lzi99iR/wn2a7cH5fRdiV7KEpEc64nkJeTtfoM",
+	"oB/ciS2alLVtbBo8uOZKccC5JBhkySVUkCEjWGXRKnlpeH1cbIvZCsNrRIl3U8uw2Wddx+78vCpfX93T",
+	"E1uA5ua9QcWJD9rtpUaQqZYvUsEiB76zoQY8+FtZluj2yS29NTWDfC9v/FUE9MC2qBtAtRPEDqhRJTW0",
+	"GT7C5qFOaUNC53QBjoD5RMJbWNgra2WyumvU6qZ4IJVgzZT6miy21wysweZcpVm9tkQiBovwGKPMaBxC",
+	"/cYKhdPaDJYNbU5GRVUtmyz4vIHU8Q1GI11VqHzCghO1Rb3K2zSYQMyJTwbyZEDgSCgUqJzHUowx8Znr",
+	"Sqt9Xl4nPS95AodjxJxFdbxqw5I13+AspnEwWZTuHYvn75mDnRmIdJsXP97Nix/nmalpX3konYlFR7/4",
+	"6O/Pf/D3hXbyZ342Ya/5hAdrJ/zyn3702ad/aCb87sel/vVGmBC6Re9ZcynOqFnie81eMHCPExGAbxCl",
+	"9bPt6rVlp3ZfhqyKO+L6lrpopHlAWs4w9zHvEILsZCSLBWdb1gQrbHSFjQJzLR2TpFmJkUGJmtjMsTW2",
+	"Cdign+lQ+bQrkfy+jV4o9wycVUGrS6ywoOWss40fcJukoGWGlqPrkvyATp7iqtsFRLq9W219AIROFVjv",
+	"Tmc2NN9hHMMFpGT2urv7G4YioIvAO+wdVFZpXw78zZ1Ft+5/2wlCUP1srNfNVRfIEIpaeIke7dyAfiM8",
+	"gpkcMAXqtGHXPBr0YMFTOpvZYhkoyfSnXEBchv0YpDUAUhNk0Zxd7F1UDIAIrfMhlnObX1i0eed3g6eS",
+	"IGAsZM4hF4Rkc19k/vtu5n1x/64Dc6/gO9tfYl72zMv4+Ih/mBU5TcSMBsBheNTUzV6McmjaW6+hA/vC",
+	"/X0VWFdf5gTKAUDul3NERkhTjhpr5CcrgDWEWI7ja1IbgXJvp0+bN+NYrjV+fFMOb8NzZzntNAJ2+kgu",
+	"wBgye7J5Q8H35bCp48Elz6ayW0XcxNhImeAY6IMw6G4mZqMElNo5jatlZaTfMj68STUl5iewVxElyYjG",
+	"DY86d09VRuCur8aIOJCXY0wtuevfeWyePCvwk6X6AGZTIOlD9QsagaSKV3/DDWb86VmLp1+YpxvPtmqr",
+	"1twFx2gpH7QyuyLfVpgA+Z4SW8Zyo8CLYr3kNMol9Rva4RwmkON+hhOlcBdk3BY9cw6aA9895Izmq3hd",
+	"O9c+4tFmnfMcHrx0EHAIedaX2T4LM9d41jKSCpHQiMTslImEqaMKL3oiIqYUqNWgipZLCuxVlxRwGXCe",
+	"d5jKGym/SD+Ph70b3b1uJcfIWWY+Dsom61hoA4bX3nhRrGUNb7hf9RrzzAo7ASXuo2kHTHNOmXaSUg+o",
+	"yjAWCSY0poFmMQklU4dgFovl3GjUyI9Dctk5xSvg+UjNEcvU2JyX17UThcDLhdJsmhfYMNKO2QTDDqNH",
+	"sEoeKlB/4GYniQhBKeIKDCTrazFsGnDQnsWXs6VKHCdFtHoKv+2QQxvkt2+nMkmhp3YIaiEN+zagKpBR",
+	"MhV5gFXWNwn1TANWiYbHkC6OiGIiJN/+9re/vXPv3s6bbxqkoAJcE3t7ewc21N7zPei+e9h73fegoBxG",
+	"GbNU+mkYFJ+urbrrhvntkiIT6FfsuDNEeqE47vrMUNSprmRSE3yf7mOpFw0XzClXyIgUZA6JwOnUQzbm",
+	"wrJGXKFZghmN9JqKKBngqvZvJgFeTAYAVrRqWtI9suHKhgcMLJUOXIOiS7J4KlmJ6PX2MNtZ2Z6Os1C/",
+	"QXqCg5uvICrNpYxtgtJwnFe2gQtY+6Mlo6grvkSSWhnog4Ql8GWcCGGFIUdVzmUaKgIWRTU5MQ5bdGdM",
+	"5aCSu6p6CGEugjdoVffUt5EcR/zUCCIiVOTyZ7/+j5DF8uUPf3H+Wz/47JP/kH4qfPt7kPFyxU8rlt23",
+	"eSfkjSRmNDGDGkBxpXkAAYPYYAYSehWZyEQxcE92COR9Hwu0xUMpCLyluMpLPWXthKVNicSORllWuJxD",
+	"2vecxf0pD0NwJWR/JLOZ+z2kylTDqVB3p5p5FroUQahjoQLR4JBg/s7r1/Z3dru91w2fv/vo7i3ykJ12",
+	"yH6HDMZDbX4duKKe73qTscCU2f+t+3BNgHntiLBIMTLgigeFJrZ2PAg04kHlzr4ph0vXWWKrT0EB29A7",
+	"PNjvds+aGb6aGakKzQhhln6cCHSvjKHr3mG3s+8Yklw6aZcpExYyZfK5XF1rryK6qp2ZJwNZnXTb4Gqq",
+	"8VaFUjBHDV8ur7aB0ai9ZYULriYtZ2lpiq7yk1lkcGeUyRBpOKsB4xSAyYvg2MxJND3EeoOE4fXmim/K",
+	"YW6raJ99sm2D+bxYLqrRGbwKeSaImjUB71XCRHburyLR8pty+AoEAMMEt7n9c0RwLuKLueTvVVUmrrU3",
+	"mHtIM0GFvqSK1oO6Rm0ztiomBVL/oI51KNvFQjjkULFEM+wlRQYqGVZnieAm1mww1U2X3+ZT1v9QCrZm",
+	"APMcMc+Ry3dv3r95pUFKV0ZYdoUZEH031SRfQBWS38v7BpZELgiEiCKSFmhQ5PKM8tAnWkLitE9sejnU",
+	"JJTmytYsvAJGpBldQEq2n9a6KJy/b1TNrOxVBgGzRiswOTm8pyymY9ZPV5G7kbxDr9e90dm9tuzjwvQi",
+	"1Y+oZn07gnd43f12Sp/CNxCKlY3eh61n2VF7Nkarb/fj/ry7s9vNfq543Ygj8Ltm6etoCJKiD0dS/HLG",
+	"RD/dl7PDbgeiv5f3By/kQ3R9T56yOExYu1HsO4WBst3YquN77leLIGJ9CG+DZOHsB/xq12CoTmKRvttL",
+	"v1D9rOBYtqzr+52D6tNzA9rdN/Z29zuvV78CEXDpK8s+uCo8WtkoE+LeqxGpwrJqHsiwPq/Cb02tNtZy",
+	"WXBYEhBKCLpuJkNsoNvIEdEypAvf/GVP1XZ6Lq0Fc1qqHfYVxNAgQ2+JQhq/03qiAi0tp3haoKTFxKGN",
+	"L+YwFyKH3IYLS8TYbNSsO6KBc0gXNaMXqboRvsE7hibr8rQZjSPOlE6nRjuVVIyYV5fKCVVmXheZR+2W",
+	"hdSFbfs5akETJMS2OGSx243CZk1lsgQRUBd5lIiwkKnsAmqJdzWD1RL7WiKYGRM5teQeN7MHzANHuqle",
+	"VpkTLgEqvRqPwEhv+ByUFMbwaoguXDeww0+X4lWQ3+BlOWR6zsxe7JvwbUbcQxbJOdFz2ZDNlNj2suN1",
+	"YVuNUE0iRhXGv6ZvVe+pyPiXK6LDLWAQJhMoVo3j3BeNUKF8YzQS2O3bT2oV3qFMxhMDAqUwHjGgUyPM",
+	"BCedpTunOgfVjpDZTRa5a2MTJ2cJI8snWVySX0oMK5xQGdAVvLDMccuMo8jgKshxibArJVA4hJaJmoLg",
+	"iAafIEWt1Hg2FxF3DzoH1cJPSUCYViPumyzgUxr5GT1AZxtq7gOxIGmZf5tImLpHJ1QVFpQvw3UtFp1V",
+	"O/8qSyW+Vsgs3q9OLPZX6F53H71N9nd7r2ct//OVYAxYM4dtCfmyg84mrjrP+3KppgFN9KSiEs9QhuY4",
+	"vvzOb33xi788/93vf/E3H59/93vnP/iDz3/ys8/+90//73/86LNPvv/FX/zW89/9z5//n7/84m/+1PMb",
+	"lkfYoDRPg2dpjxathTMWcBr1bdUQA1YuIAgCE4+2LLmQQq2qEfs8lpoR7nRWWsIOhO7SlRVRo3exp/oI",
+	"vFWKMAFB5sfH1d3sNwsEa5f8fIGBogb70iDRLFawTpQy0lOaN6UZVmpsJECl57wEXfjeiEZMgV976Xyc",
+	"DLGXXH2iFB9TDKu09jvAmWx7foqC7aJXzBFsFLuSYmzRv98gACNFjGa3fo4icPGn0SNjJlhMowrEaYUO",
+	"dji7wTVh2rDjOhiW+0gtsxslo0TjcdoC+cWiw+mWqox5ZoZXYN6E22Eb+yauu31txq2Ra0OuU0ae9Q0n",
+	"MmSqQJ4lRFlfbKk6y4AKbEsEzaxGMorkXFWzKcGe6n7ez6C+rBI+M8h6NkB9JTO+W18Jk/JVZhNZVZe+",
+	"nPxnCy4cYWcukMcG8PjXoDA9ZA0N0nL1g4ZRGDBAn6usa1k9zHCyAXb0GSdMqQaZGCvrQFlNuywuYVx8",
+	"mDQWZe0bM4o3aZNXmqUObCBIZSYstLgmVVbRJsJW1wpbU6YnMoSgJnGCRTpHID6a3VZYZGM2YmavBtJ3",
+	"739rxwpe+24yAACqEJPQbIsHuKTKfIDdbgF2qwS7wvk2Um9LB9zonZchuTmHXWlESM0WiAZZxVYjeHFU",
+	"sc2WHPtSjPYYMp/wCARcCFDTR6QL/gI+rbE+5Baztbd108B4i3frLkWg4Hv48JmDlXUCpw0rM0CDZoKx",
+	"drq2mk2nrW04AqeRQOog/cYR73YrTsh7iTwaAO3VyrSlBZeF3Mw7bZHFdymxSGMuZreTfi0UNxKAXxJj",
+	"aEEr2xNBO9TdpqFK1amuOKGLaEWQ3t+btyEogm6JaXxDzi0TNCA9IkHMQvxsuGkApjwfeajB1UKZ64DG",
+	"6NNXE8/35iyYUPDTeNC4Ev8o36k4/spKy3bFr0B32BbaT9zVb9A7dWvqbGuVXtuHbSNKbnpiBZpu0t1v",
+	"BdWvfbcFF9igwHzxaluiMmulPgSHlyuQgMBS9hUdwaXNaXSYPQvdMtJaE3Y0lxTlDDpN2/es7Jqbx6vp",
+	"DBoJvgnxSVWeLaMDGSaQJ0TKETHKKhlgz8JBySY+5LGe2LKrQLx7rxvuEDER0tg79KJE0DgtJtu75ntT",
+	"KQzIb1gd0BG1D3Yg7ELJiMaYaHDo9Q5u3Mh+WTAzpPnqzPdYXrHerfA+tnU88rIaUBiIKQ1Vb7746O89",
+	"3/v8R786/9u/NQCaZShiA8AimcTw4A9/8OWf/ifz7N/+3ec/+rV5VukFGLs///l3Pv/0LwAnStYABxar",
+	"qOCN9LniNtaURs0ePMt3ufoVW9ME+nEGcsr6Q7re6uBETJ8VgNemQp0MgmSWbauq3rYL9eYlt7O4LURG",
+	"aMasfDJckBO2OCQUbNAQNwyN70AsZk+1qggsraRop83mBXVGM3yFBBGjsUqtEzXU04xoCjTwwpB9NW43",
+	"4/UplmMhvUY3T4EYms3ikEWT2yQnnGbDpyT0pFHT2wKRNW14m5Nbs0mqCHLj7snXGnRPLhLztp1vS6Tf",
+	"TGxwXmqASJWk3YTlLLe1loLZ9bVL37yIolXXljqePqmOoqfL7FBNZKwNU4TgiIVMYiLnglwewCU28MkA",
+	"qd/8pfiH+A0WrRtcSRmpX8VJCbK6Y3HCFpbxWi6HXcqRzZUjLldfrPxDs8l73vIdu5QH6/Yll2mo6tOd",
+	"sdyxX76vpOg8pPN7TCnbIvhBLIcRm9ZVzAIjCSS5Xn545xY52L/2+pWKUliVPbYfaYMtR0TNuQ4maIuu",
+	"KeZW1wv0DgAZTzALbc1KzBZKBFXnOVTIcbehVRFuCqIJGlfSs7DCEmMVNzsXSlMR1DZ40xMbEEUVCWgU",
+	"VbaRKPfEKA70rxPrhoa0TKpOuBiD/X/CollndTbD8pK+8fjxA9vbqdrIp7mu61fnvAs96mQcVp9tdZ+N",
+	"m+gIAXgwrB2uspbwxQCKqzOEu7qaWZeE1P2RTESDjoqYI4wbccsOFLIRCkCvtBq4R79kw6BQ6LjKP20g",
+	"lf6aFg4thSaN2LxlN5oV1NaKut4tFHwz2hSEXM1lEoVQ79EuvHLQGY3plFUWXDWb/iBh8cJHpAf0hIzd",
+	"7KXqIesquH7z0dv3if0VGdH1g27vCuHCFg2zp3dJkaEMF+sj+dfnojyIZZgES8WkYhBgvM8+/YPz/+tn",
+	"YOvRbCzjhXfonf+nPzr/w59eff7Rv/3iO3/XMHCmkVvG+kBs/Tgz9fd/iLPglKTXJecffRe4Mg9Y04jv",
+	"k8R8ePvOzpsP7z7Y6XVdd03WPNdWIf/8T/7T9h1NLPCq0tIzKFaxCT05JGXgXkjUTGGqZxv7LepLo6XH",
+	"0Syg0hzI5r4ExNfcl5DWO6+UiT5IKPS8wKRS1fnqeRYMNPIGuBnXbuMXQIhsFhiTompL5cFF5JaybQkZ",
+	"SxXL176eImHLWTdC0ZZA2RKBndn2WjooHCRagSGvwrBub5etDOvp6jcIzWmG3uubyTdG9wb9V9ug/9rh",
+	"tiWHC3ccfPVIZxOrvkW51k2j/j+Ee/kI95VEnYcsqmlmtJEAx2MWNHEQpNO+mb3QMM6wtOw05HCWaweN",
+	"2HyJraeVbLPV5COuzdCvWpFbzWo2jmnI+nIELSUDppSMF/hR8SmPaI2TuTjshfjqS0e+hc++gKXObjM9",
+	"JWaa17WPTpPG7nBdVdZAnILRrrqpSF5Qp2FhUTrlUXU91kiO+xE/YRGfSBlW17VYzhtLFeZmBUZW5LkW",
+	"1IDYJzSaTahPqE+GR0ZDz79SPhkyTWv6tc4Y1f22YLGvZYlomygIFrQFmCxB1S+UQFpabcVKfAcFqnDv",
+	"4Z177zI+nqwq8VJ5543WlS6x10N98ZLp1iPEW45Q7qXo+Z5hJNNqSBlCZ2FaVLiCfbz08uQrKqfUagXu",
+	"FdW6TWzL8N3dpnlQ1gaEQUItGoVv0YnAyBDYqcLb7fYOdrqv7xSqKSVDxUOOvedfSa/bTVKe6lqTx3JK",
+	"hlJPCBNoxl5v9bFZd8u53ukZrRVIHFrJgd0gsqhJ2cwUi7PayF+h3Cdrk097urQx6qTb2siqkx5ZqfQk",
+	"G2kCRSMwTpidMqHJiKHdu60dBjbVb4ucL/Lsqx0iy+tcBe43XUF7KTlSMRLbBzF28jCFpZVq095AQ5mg",
+	"49T+jBkxWtpqEVnwVqLHEosmQdxAdQ3NfHWvwICztVD7pLD+9iacFJe31VtrMW8DHa+Ad/V1pfDUsyA6",
+	"rrD1C8+DgCweYGsRrGiW3zUQrBAD57B/Qqh5MptFHLOckwX8y6azSBb+hDKPaYlJGx4o7EhRqVuLi2Y6",
+	"icviAHbrLydYV5QCqvfADKmqLB5U/0ZlClEpDeaF5WJ3h/bZrBNTq7Xb+sW+l/oejCDwxEAe20l65x99",
+	"94v//t3P/+wXz7//k6xYAqtKONosi2g5KwiPsCrbO2aBjEMWFsvY5CjRsmxK6aS/MslETR9ryRrNwd3V",
+	"bFrlvI6z7qEVcQ/OiTe5Cttmy1TJKGsyWNw1+Xk9BvdA86ZPiFBrLTgIoC3yVRrj0KYHd1fMEl0OuOqu",
+	"OkznGrrWQEoqHXVFh1MZ0AgLpGN6Wqn/wRrkOKsFO+DlcgBHO7hW1zA364baTJewLnl1SE3O/hrYbarr",
+	"hGdDZBj5ZOV+8TjbYVq6xcxUcK1gKuit2xp7GkSJ4qfsXvoKihGrjRH2f21sEmWY1IPiImyaVhbY3JT5",
+	"MBGPApsoXvKRFKMj3NZQLdl61lZ1WaOjUcI2wbwiV8RhfFzyql2+Csk8BfA2kvkjGjH19Vgms5LYd8IW",
+	"uTQCDYuL8s/u7vVup1dT+xHqtnmHvd2cATZNHldmQcWZ9g5qq0xic+LDvWVLywlb1CbK+tioVQoNPXFt",
+	"Twr8Vp0kxHZMLel2+HvqmMOWNkoSKbIk21HaW9Rtg13rQCsJY1xPsDh8f7j4mp3ykFBciS0lowicJZnQ",
+	"05qxWYsSd/aUakvPYR0EJafMZg1jVCossmEJBLuPygjPyh27deBxr3gSpTKXdQzBxbZmgR4pujV62qLb",
+	"qnpsR4AFdjdQRTNFGc4w7jNl4I0K6pVI2Z5ZupJ0/c7GEQeqWFVO6kttkjCzJNdHQ8jgTL91PHapV9po",
+	"lFiV0yb/+U63c2gvnAczVWmasJZHyXRK0cVdcijEctpIME6xZ2058sLWW8uLDpOsarzapJpgaYjWvVpt",
+	"2who2UqFmrO4EK3q1n4SGkNg10uOLmZloPQR/OlATqdXW8xvdcfXmjufqr4cNTrTYR5AYeWxddIYRFWL",
+	"RvlzsLrbzvMQzD5L9MV6HbMqj9hoyt4jeTalQIYe0kWHxKPpoVHDzcUGpRZ9Uqi8iPfMjImQXLYt881g",
+	"cy5COb9yRILoFLnMJImFGang9sMhLj+94pM5Yyeqr2W/UCGXXNb9/Fc5VCw+ZSG5/PgKVgA23MxMgWz5",
+	"KTlOut09Rro+mTIq+nY6WF+lH9Xewxv5vuC0UsdXTQt9c6WbKyIkio0NR8Ilx6NpdTN9GbKo79j7K1y4",
+	"SfOaFJWhpxC/bY4xlkM65BHXCyw/4tZxdKtLXpz0aqCdOf5S4RVWaQnLt5RYhkS27YweinRVS+q3Iont",
+	"5VrkSb4L/a6wRB4j0K0EUitGMg6Q52GxvFKzaLqoyVUGOcXsh4z4U9asrMnU5hZkHXQwvAIGWN/HCt6u",
+	"hcntIkMqXW5gPKmQIpAR+GQE5DzFXQ2BCOfgl0cyl0LHfAjF2bBHGBwzGJcNMJNpxm6cJ1XnWATR6aF9",
+	"+GuEPZ2xQLOwj1+8RkKuIESahXnIgE9iCaWVs5blFnsvKQKdlolBrSMy61MDPv9YZMM6pf2F1M7oV3wy",
+	"kTH/UIo+yBfI39Lf+zEUKDc/RAuioFpPlkOCVQ9jOTWbQW6XbqdHdsgsm7SwbsWfQsukKY3UkfMQ+Vq6",
+	"bvKa83Wfj/DbzrFIf+cKc9ty0RRDNKycD+vk4BG6PBz3xTC0pZp7wIqcNPq8QSbyzYzTX8FcuWbSiEGx",
+	"O2iCqxJH2NPKcPgFpJVBmx0mNBMBW84zkyNyE1Jhdt6yX63PMIH5/Ayta4niTmaFbmwNcBC44TVcm6Gw",
+	"gqPW+H/yQZH6NmHHNqofJ6+FTDmyLR4Z8SuITkGqTmqaYcKrF2Hp2c6IYBdyz9wm5UCS9GpAXoss9qxp",
+	"od0Yuu2nl3HTDlhotkDYpeEg8KF08fey4JDzn/+359/7+PNffe+LT//qs199fP6df0wjr5BHV3Em77Db",
+	"6fbyIDhvinQPXjeXuXmHvd2zllEju8tRIykg1x4j3sZbNVnPYV7ZOzIR2U3t1IjHEiYTpyjt+uCnixIM",
+	"l0S6Unl4yhULyXBhGDE0PINK8VloXbXxuj7VKcOMtQt8gI++/JgUlAJz0a4s6lm2ZMVEuyPfolm7MJWc",
+	"+DfrKd0esy3euGXG6c6HT97DFrz9J8+6/vXd6h7RrVGrIta9STLDBjhSL8evhvqFXQDIwC/iFtgkyGMD",
+	"PHhZZ4PbqXS0uSfYTgN6xJBdmhNWlwhkNBOqyeDB248ek6unvaugFe0A5aqBrUtre7GMrPk6ZNElhXWZ",
+	"jM7kJjGXNKfqO2yrfoN5/HcqtuR3YPbHjMZMS/hQJcKkd2XaKiSbfO/6tbU+uPJF67ze21379jyPdF7p",
+	"Y8ljos1LYHOpXu6aGdegzybVhm4q4ozgVEJmipwwNvNRaUFVBEqjor33heDHWiH6JeNLzXo2xJ/1ozn4",
+	"1MwF6GJWkyynFri3brW1uPgwEdtYbgMa8WHcyA57y3l0O2m13oLOtUptS9BN2Uqt1VbzQp5Hcbw0dNlt",
+	"8gQ2DQZtCRt6wl5kb9n35bCpxfKEzZqBLKCCDBmJGQ2PCPCfVMznmtgOn8q3tTSYIILNWWzUA/ROAtsR",
+	"MGBWemYZ6hvK+nWqQwPj7kbie9ohuh4zsIMPwu4oj/00sMDKjbZZ04Lppi382/fmvbgo9hzMy8pDWWtI",
+	"7cl56QJLmBbZMvQsZixZmK6NIUsZ02ZRZIHmp1kJ8WL/jLLTG0N2Ub/V0tqiAbULCD+fUM1OLa0U27s5",
+	"iJ0xzaoG6jI4uQTvurFeR4Am1iA3SnQSsw3Dv1KIvYKQlOwW2SokxQzi+IbdWGQEa7HiPxoQr62w/dja",
+	"LtifyloCr/V2O3vLLdHb+ymLJ3wtNcQPmdJkxEd6kvqj0HwfnfpZrXpM5zMPakkiZtgmuNsmSSw6rrC1",
+	"1gX6FfOy/fP1i1WyIJnEAbtl4xsqC2kX3LtzqshcikMyMMvEph7CaHBcwAFPfTKImWI0DiYDxysckymN",
+	"T5gm6Y8+GaiF0mw6yJqq4GciR8diIZNYGc4EQUxmhihkMbn18J5PBnrC47A/o7FeDNLLJ6SaQgIsm8lY",
+	"K1uez0rjczZUHDAd0oKgBG+AFYWdsbJUBPiBhqeGchRmsJxyBfBkTyd8yNNs74kUzIkJYVOsQmbAAIPh",
+	"Ts0TsDPP9/jULG9lofBHmo7ZPXnKanIVEsXiw4ibJboJBN29x939w+61w+51sDHTRAGLmvE06uHQ7XGU",
+	"Bex//rN/+uzT3z7/h1+cf/oX57//vfPf/wjCIfLyUW0i7qfylIUFhKkOvG8jCuNGyrO9Ab0uggmZ08Uh",
+	"GdAZH/hkMDSqpvkD4Tw4IgObSo/9dZSBrbLIBPEmkLFiu0BVrjWN1ynpp3lQXGYZxtHd1JeI0bDYWipL",
+	"dQ/N5gEVI6l0JSKsCLI359MstRawadmvJRF9nGh3AHMlh0jx8VXcuRktbHXp5o3sq1KZa7PzGtUkrMm5",
+	"e0zHW6Qe2zbhRZz78ne+//m//YfPf/WL57/3514aH9bIf8Qa5wcd0JHrazrlszzT+Itf/PL85/90AXnC",
+	"MqriH78Rx+PxcHiUx2FeSqssovXnwvssqur7DjqUZs+QgMbxgnB9lCrFaIUKpbiksfJaQ61nXaG6/EAv",
+	"sPdjjexU6wJ6tRnGKMpYF44Lr6J+1caJ85iO30iikw2UK1s8IE1jTPDaNFdcJbt2guuLDG59y6QsPydv",
+	"rZd+0TBdp3XXFxropaRutQqAD5kCDbPI08Dn2FdMN+AstjEZvhN6h7tmxQoErMP3nhiRNfupu8w0nJka",
+	"gDQbqcpOks3a5pDKx+Cs9tk6LE+fdN/Kl+G7m6s5gc0ckCmjdfyJv/Fed+eA7oxu7tx58ux6tSuxvqhW",
+	"r+skkG3IuSqTF95iZoVQyttwX/zJJyEfc6NV9UGt3Cml8l/fK+O86zg9Pp49e+vM/Pf+Wf9J8ePOk9f+",
+	"hdes/levLWU5PKzmMKtSUuxZeb8x3L+2BwU/msgLWX5Wag5vIw7YK94qjGlh2ixKRCrUc8yOX+iNf1HX",
+	"ugOM5QK0mSZqrnPOVNaSXArwOnKtiKbjmmaeL+q2zYFcxae+QncxnqALY2fxrS9kIIDtWFqe3/Eb1/df",
+	"378xLHZnb8LmSviyugPxVrEZm7rzHezI1tddyrWsdGavDp9Zy50uIvQi43SbB16kQ2wUdrHh7VdAi4q+",
+	"vtufZdvzqwLLK1DGjUq7jRoOq97iHMuu31cp1WxSSbSRJLF81kzQpVbHzaNMs4TS7IYP2VSCJjO2jr77",
+	"0FlhyvofSsEg9oLTq4+MSDqhPOu6cOh9/ueffvHRv7N1xV5RtbB0S0vmQKqKdnYaRWTKdMwDm2SEnt/L",
+	"dx+9TfZ3e9j/pGH66juCf5BY16eWJ0xcUmSg4VwGJIgon9Z0ABlXBm3ekonQ8QLXste7fn2nh0Ubd3av",
+	"QPjmxMgkaOzHxdMwjJlSzHrpIWu0NgXXOcryzHdv3r9JzE/Q6yNNVFE+cbIVJmB5pzEjNqmhZpLKliJ3",
+	"ZExmTM5qWli8ZIHGyi5p15AMe1wYZcdUKHTWRpwBPNhMmHHQ2RUrbu78myfP9laLEiX1Sc5ZvBMYIohQ",
+	"k8p1px041n6nKCBZsSUTX3ZWyS8uJqdiF7CNpVXXDFDAyZY3Z4Zq25g7UjG2CgXqT/VVXLLI7re6Z+3a",
+	"N7hqN0DIHDe+0siwfMLcdslrI4mIkDeKAMsefAV6Q0uBn7P4Vlo2p4wN7coDt9R+69fpGnvr1vwmV4X8",
+	"KUc4ykubue4UAze0eEz4eJKLQ1/+1X+xNg9Dus4bN/I3ZlIzYVvQpmVXf/3j89/7kxXvyDjkAmvdpa/8",
+	"6OdffuePISISEIU51hebZ4/F/xIBYWWVdlBm3mh9ibbkQRlOVNg906VXeiVtsYCS8SWKHHcKSDB0ozDD",
+	"HC7tZQG77DzTPxvMX6V/chZDt7ApW5LBVyOT7+HwxSp/vf1Clb8SGjSv86I51Kc6qQklqbc35Wta6jzG",
+	"RRoTVgj44AoDt7iCWZfitmpxLkeUinK98FvtDurOrsAj8r2sPbkLsWYUUGELkwZn8aMMNC11ukqTLSb5",
+	"ZXhnTsmyP/e+GnEWhQbGoAh1gui0Y4OD5Mw79NgHTvjYWSNW2WL0sc5TRQ/3zprx1QZ89BXooGUGvBRs",
+	"nKYdK03ss1xCmQx2yuKFUb6YCCsS+WtnbG1VthiwpJzFcgprM6dqA/NgqXLOMK+xMSFUOsRebR5gpuxt",
+	"4CLOSHIjNe4CBLyyvSGLnD0kLnVn8UazmCmmfcIiZXOtkI+2NUrCMK6Xu5zN7bJzW/umipvL2OZs4fWe",
+	"LxFi7BUWcikVf9wEXhth9hFhPC07pBh2/MXVtcb5gqfe9dPvrrkPDI6sRr2LuqPs3XIRF9RGFa03M49n",
+	"B/vijmN5o3nR2HKo5XJJ5BVV/eoqQK94Ja0ndpjFjlYWhS6Jiy+qKLQtrYy00A9w+b01NaJX7a6+nWpW",
+	"P7pBH9S8EOludaPTRHDdb94t1QgMMoBvy3Dee9y7nsM5e6hQtBri8UuV4Q69OQsmVPdnUFROQTB1FnWb",
+	"NWI1KAyKThYsfOidf/+Hn33615998uMvPv6b809/mJW9M5utEGuWkGGFWNOyDi7VqEmvrxV4M39y03rY",
+	"eaD5hYbyNQ0+CVnEjRi2bsFvps9BfzIVtNoke2ouNhr1a+JLWxTs7mcz18QpYh3JrKBelimLeWuyrn5x",
+	"xmZLDgKRdcPPak+xpzMqwq/BG80vzJy31tUQL5Bi0/MukObKktNpuhH6aS4p8Hs0qp5VpvF1Vl94+h4+",
+	"vFGZzgmfpWUrm71g2czGbYad08kz7Cxjelad8aK+iiEqxXrGFixOtp6LYkXcqa0C30pvyMH4xgaiUkvZ",
+	"Lp/MailLkaMrA0eby3+lXb2d6EBO2caNwGzf/wZ9BuGxxkgMi7uQBNGlWq71wMijYC/oLAsgPruIQ3sZ",
+	"LQk2FRmc679tT26nH92q+W7bu/duyFB4fAlCQtZoYVtJoXQZa0V4iHf7EaFEsUAKyD4gXJGYjRJV1d1q",
+	"LSg3xtU2TSUu4nZ/0Tf1FhdvhREEkxfB/uE0njnC3LSy8WM19pc8qamrPvuzUxvAfBH3f0vKzKSDpi0g",
+	"Voe25Uu7bQRPVUrDKLPAfB1lkXPb9iBul+qKnsUtKb262QgYrnqpqAoF0MmYnzKxunDbUq0ct0vbnCoS",
+	"0ChiYe7NgexcSN2NudaF4QsXdW09+5sFrSKba0JV2ligUV08t7fIkubhbOKSguqrjarIZ13ZKzEztw80",
+	"OKbqpiTWstysX0slu3yhd7GLp+Wo9xnVkyyLumCLOVoCdx1/anKltCaHakx+XFgShLltt64iSm+BntDP",
+	"IU0Z0JOYsbTuLpaAAc34xXXLyXB8A968DQWs7MfjoPqrCJRyrLdbRUu5u2ivxG0lODcDVy5C23J9TUpq",
+	"NZa010Yyu9JwswWncnGL5boMpNkkFqRNBq8xdt2MIrgY1REWk5MxoYKw6Uwv0AaGyZ5ww2GBkxPGZnjh",
+	"4bFvag6rE6JrdvKqheqmVF0Qr580aVvqCOAXfupbicLmr36eabtUbxylHnjMFt41WMSYEfptXXQZ2267",
+	"pXurSWe9hrL4WgA3l803qau3DLsV/ZZozMiM8tAnWvbNwfsEjp+FtvS/dZEUWscyEWKGrHkTgrfgVc+i",
+	"DtbYcpwrARUBM6Iv1nKBOvnrlAVc+i04xGbtYVd4ZdJCK9nCoZIKrL59HRWjPSYC26xk7beoIFjchAxj",
+	"KH2zdYWVtMJJazLZqkBJxYg1RUqeNEG9C3Gf1yDF5ma5d8TU3IEsfFfGVVoVmcs4JHJEBh8MbB806KM8",
+	"jKCfPTASuIrS5gpZHGVFoVOmKY9a52TUMbmBkLo/kokIB4dG5csCAo3Ox3WHwANajqG64uDQCfGEGolc",
+	"+2SYaPBBwTs0imC7qkMGERvpvkz08ms0io4FPIavO62m03gzZcuJwbUsE7MULQ1jkLEZ0ExFZjSGVvDU",
+	"5tFAnTtNRagwhkZKcJ8Vy0RlOzZKn7M5z/fSBQNF27kqGQvkBzUoHgOPZdD309OrQqJv0Shhd3hVhLYU",
+	"pywu1iBoVvfzIbboCEpFHgWhpyymY5b28MAeJHQoTxnpNq0GmlXDXe5pmYKxwYJsR/pCKxGFFUpHMWMN",
+	"FxPJcR9L0U2kDBt22sgL6F9o56yZTz7wySm5fEq4IFP6vm0yo65UdJcqIYwFamFtS7srVklxcDZHlCdV",
+	"EykWJDHXCwz7wc4ljMYsvpnoSf7pTrrhb7772Fuq2IypcWQWG+hDT4LBlJ5A1cmBka0HJ+xDjg8NoDSe",
+	"zbxfyCQm3Jrrjfp/yqH7bscNkMYF5FCaaD3zzs6gw9lI1lcvJVQppg2t0zFE7h4axALxbDqjYnFJOShH",
+	"Y4Y1MLElT2iElfyjEWDmMgYyCZ3v5zyKSCg7x+JYvPbaIz4W2E+y89pr5LZRg4hBGowCHbJIzsng6mlv",
+	"ANKiIgMDYhnzD+GBQ/IGbBQ7kQUALGxKNui44AQgKwiuWyBI1dGxmMVMKfJaOiJ7zSczqjR0mMTCjBCC",
+	"Sl57DAWNDO98zWzpRBHg6SmHlMKW1J5K6z7vkNs0mDgbEXSKitGxUIGcQeFc3BBVZPB0J0XdHfhVDSx0",
+	"zC2tXnvNdvkjg2fHeHkee4fkvU6n88Qnx55gT3U/SGIlY/P9sdfpdI4988uEqv5Uxsx8bcTUs0GHPKBK",
+	"kYHzzoAMaXAC67Bf+MDdjgXI7HCx8kgb3IAmp7H2CbQDJIN0fChrCOp+h9yCMRQJJWQssKczHjPMlDSX",
+	"kJAkZDM9IRGfcm23+W7MNRdjgwEPbj6+9Q2okki++ejt+2RqyJDMjFRALj+8c4u8vndw/cohsF60sU4Z",
+	"XFioa3KtkAf7ZGBE9AEJIkZjvIEBu46F4mIcGVaJ7om8wgVROpZiTAa3H9Px4IgoJoxQCaC5O9q5B8Xy",
+	"jLiRtg6BmA+D2AuZ4PYUY4Jc3u/t4iU854pdMcR7LOwg96Vgzkhjpsled5/MJzyCFA9ormpr3nTI4JRG",
+	"3AijfTPX18wZDiwyKJx5LpPIgHY2Y8K2/gPt6ljYwTrkpiCDuyGbQvR4sNj5TbYYkClUgqckZjpeEEVH",
+	"KD69vosJrYdumb4kCAyhcEVAz0IFJGaziC5YaHEln0HvPLQ/IdKluHw7jmUMyBwzYk7yYP/a68R6u9Uh",
+	"gB9aHwwCGbKBTygZ4C0/qOpNNSg1pxqQy0wYNvnh5IqPlDYwVMWU7vNwgPQ8YLCI955Y6RGqkBKqCTPk",
+	"OofTxxLVZGA45wCwJAKjhgQxaWz770I/PC6U7a4WMrtLULhfew0xODV54oWOMoPB0DSpOsvA7pDXXnvM",
+	"p8wFz97e3oHZ+DuPbx0RKhaIGra4dJh1GePqWBjmnJhLpBzDY1QYDOQh71jF6IPEsLT8VgS4pFrTUIYL",
+	"S1CogVqvKU673+2iABjxgAmsMmnjEm/OaDBhO7sdiDOMI3vlqMOrV+fzeYfCzx0Zj6/ad9XVt+7eun3/",
+	"0W14J89U9ODWwyDuL3757z/79C8///lPP//933Yj+Lxep4svyRkTdMa9Q2+v0+3sYZQ0FvC/OmE00pMP",
+	"zd9jViFB3bRkRBWJzLmDa4Yrg5GA7tD80twZgEOqQ+4DvxYSL5AO5GpY/n439A7NLN+AObGW6UyabZp5",
+	"d7tdK31qmxZFZ7OIB/Dq1ffVUjxtFggpT7LMILpOG7NzwyVfNtzxU9YpSC5YQUylhZW9u5lPDPZObQdE",
+	"TccKIj5YfMoD5j0xY1yFa7QesLcmLDixXSaopkNowmfQfsrHCC6VVT0+YQub4oa3MiDdKYv5iFusawT3",
+	"h4yGXDCltgZ9AIvHFpO4djwGSCtR6d/5TvJDutgzMztadMxI17p7F7CFRMSGx1EUvGv3YhlBYUPwari4",
+	"iF3dl5jhsDgiA1zmgCi6sHcZNygCNd5WI+stKgrYGkpALyOZ1eLsae8q3ow7iml19VleQq7Pw7Ormb2j",
+	"EqMfOwl+Fl0hqgTsSkbvjk6IpuOxYdAydtOY7E3uG/Gehx3ytmAEaiq72rXR9LGRz3QZuyOuNNpVHjF9",
+	"17ZfdhWuGgtw/sjVt4yoBQ6kNQ+i7Abm4g2oqBlyFPaCnq0KjoU3rRw5eZWhAnLYx7VUTZGt+eoD8xQ8",
+	"3Gv0cA8f3mv08B4+vN/o4X2HhNc8bJ4CtM8Q/S0wZU3kNG9XZ7QzLZNgAjbbFNcBpcCk9nTHSlQ7SL/m",
+	"AN/b7+7DTyUtI3/z0BCl9+RsCbPKVyYi7yWjK2QENEBfruU/TctactDwqXbyJQs06bn6PNrYcwRb45kG",
+	"RyWQvBSaBnoHq81fjaQ8wUqCM6lWiAR6md5BumdPaaCh9xbP1AyoDGPbQKgZiyIuxqg0c4wr4WLsw+d5",
+	"LDXrkLsahcMHbz967B8LJfMcMLQeWc7AIXLknYdvwWUpJImkEeYL5W7IiMOjWhH2VDOI/jGiquyQd60F",
+	"dHDCRTgoNAc+Fjo21ytVIPeC5IqX7GDGOeDCgAyZ4qERxlM44PdGTl8wZdgc3MhknGClHVRENIsiQsmU",
+	"qhMW2glto/Je1+92u8RMbcvNlxgdHM4tPLEH5sAsCjCl35Dhot0laHNnvd7eDdI183a7SOUNuZSzjLcQ",
+	"a86KJibQp18kn3RWAPpic15prZNwp1p7OlxADi/9arHSG40evgEP9xqN3MORe9caPXwNHt7dbfLw7u42",
+	"HP0OB1uYRAs/0rJPoBEC+NODwMbVp5zdcjDUVFdw+N1dy+FpuCNFtEh5ZiXTL9K0kScs2TvCkmsLr9af",
+	"MryrYJelghU+tISCJiix0mmQ0kDJWFsBMDOXADcaoMVpYBvW0dyZQeQpS3sIsCi00w2+fhs7JeJ7O/jb",
+	"AHxBCtuTWN5wLAZqxkTYh7oWaDdkXyM9wyJu3n8TapoeHnunfHbswReXA64X5Gvk2Pvsk997/suPjz3y",
+	"9kOSffn8T392/vF/PfauDI6MUs0EJM2iHmP921iT3YxlGPnbD4/FlD/tpLvHHRqWDov2yWBn4HTXMks3",
+	"cEcH6SEZ5AkXA58M8owL88nco+ZfaKxg/jDLNP/KuWDxwD8WaPgb8lhPQrroS2F+ZdNZJBeMKfOBCpHQ",
+	"qB+biz6BQWI25kozDIkAuwwWissC5VyIoqnadr9KnzBAzwodDDqk2CsLm6DjXQFt3bEWAOYgz+kCMQLT",
+	"qgaEhuaesqXqYLMwsvkLkmLhDzqGfy3x9JF4BmgCyorDgQEODD85Y0TFQtEpOxbm8u6QQYZLjJ6ag51T",
+	"NPpB0xVb1t6c9BHhoU+skcK3rTjNzU2nDHtyRnO6sLlnuKcPBvYCz6lnaC2K6IEkMbPmzVQ/II/BzwNC",
+	"IdfWrgy8ZD6REQM+b770UwlBxrAu7JdvqM8Hw65wGpP5CIVCVK0cWQTtkKxGAxIvUD1XGPhjUDD12Waq",
+	"HLQZkTFoNwnILkMZmmNMZRKNSfAz5ggcvpEdWKmWX8zsEMOFI3wxHiOOjGQS27ptYIxFI1/m/jRnfywA",
+	"sRRwI8OYoghg/zjzkzqmsMvLlKPpGD5aqhvFcjognU7nChE0jm23H3A5p6G95rhzdsUFyZgZiEhHx8LR",
+	"92x/PEkmMgoNstGAGUyFa6AsiNoyjTPoyTJcWA7YIW+PyBR7blMjZqGc5bhpzJoMMhmBFGsU+scCaAGn",
+	"69OY9ZnSfEq1IQuuwHALcHoX4/NpMGEKm6EhvflQ3QbkQENtgHcpjfoWdfxs6362MwtScHCZEQZ+6tjB",
+	"cVNkQGK2sqiMjwUQ9WrZtFKqNOqz4+Rrpzmnb/7rJtpzazXbbzz/HQBjmzceyVi3m8HgUps3IN0gbPLG",
+	"Yygh1WYxgCtN3rgrbLOyBk/a1j6NHsXElUbPvm3u1maPvslmNNa2IFKD5x/E8pSLpgu5helbDZ68K8JE",
+	"6bjh01jHuMmDvCGOIjO9E8tpi8cfyyYPv4MCUdOx7ePNxn6LKp0G6DWdwH3HzlIqRcqVtu5j7JaTM24u",
+	"lGYUIvzAWgKuG7cwcVYjIdMo15Vlf7GmPbvyFprqV0oPfRkKIBy3G3WSKXpuCcc1Ot46he4JFlCv8s0A",
+	"LaG+MWOxkuAytcEdWDvZ2sDQ740OXysDQuSJnIs0d2+CrQZ5mNZZmvqZz5yjzJ6laypUDBLFyODBO6is",
+	"Zau+OlzspM/u8PDqM/TMn1195oxwNvCtbCnA2JZ6sPM0TxSq1wn9IIqHYe4tRYmNRpGPlvg49cMfEiZk",
+	"Mp6AniAgAoIMEwWOJhLQOCTgCAjMxI/TkBc7qI3Y0FL6qTVsvkL6BcNezA2SpNWrIbFNlYoLZi2UK0Qd",
+	"lFFTImwt6zghAr/JGl0N37LBCW+LaGGdBhta6wLw8lgNG+OvnDOE1dsmrmkPSde+19vd2yfdbncXy+Dh",
+	"g2lzyfTBDydUjDvvcyrGifz/27k7geHiT7IWsUgSTqnAf/yz8199ev4nv/bcZNblakRpLOlSlRr0o42Z",
+	"20yyuRHSHmVav6CJAbJ34dy8ipPbK9ncTBNGQ2smum2b+FWNah+7ett2RXhLBiubw6fPZ8/BKv5ZWiy7",
+	"B40ePvh/gXkT8YLQjGPVX3BMG2RJjZSVTqsDv9GVB4kGFZbLq8P/h723b5LjOO8Ev0pG311gINX09AwG",
+	"INATirgR3wSZIBHAcBl3bt1UdlV2d7KrM5uVWdNoAYwg5ZNNSqS1stYrryXb613Z1sVa1ulWlmBKZ3+Y",
+	"wwDgX/cVNvJ5Muulp6rf5h3oCAbR010vWVmZz+vv+T2uPm2GLowRZaZsGMSotvYYZK2Pm94qkZwy8j3n",
+	"7xtlBtEJ/M1ow1Ay2w3fKVMqWkIiaYVRu3iPvPqBoEudQH7XqpGQDZkIAYJJSZvmiAyGMtYWhZXrLg94",
+	"S1uuTHZbwupFuJXM3arPxnk+hBJFAvO2vNN8norkKJd1Tr1grLZWKe2f/tWfHv78p0d4Jmq765uYs0z5",
+	"ylRPDgtc1sBraduMozGVv6y57fO/+7en//Ifn3/2m8Mf/ObpTz/98j/9e9sZpPx2W0dv962FFQey7Jx1",
+	"4ip/c8v/UuYMCDK5Iy5vUuolEvHvGWlLkqExijcLgcZqWd+W4XgdAL+15s1rN2/eaNw8plRftympRfL4",
+	"EEn2imFutMw7Ms4a8XOXVJoo4qmXy8k3WSG+uLzkCmEC5mKpXFISvMn0uQqDN5mulgd7R9/VKkl9ZIsv",
+	"u2vvMRqWbloEplVv3aUSymW7dh4Pfy4AXgaXsWGI1EjrCznCgoq8pVYKGE3X5TgjwFo6O3CasfPbnbel",
+	"YHdSZoBT36mz9ubSPp+57LV5UHNvS31HhoAAftkAf7BNM+/JbE4qME2Ji/2Kmrpb53CqtheJIS60HeZP",
+	"muT2nFnTw2SKd1aIfzk+pUJxLaDx8v7X2lZj86ole7eenbkKFDdACtP8xR5wpQGwKxhAFLDyyPhu5gKN",
+	"qx5JoXkjSVDGKBt7HPEhQ28RXs4VleZid8U4zbx3kFcqVmRAxySUOFIbM9yBNLzx2XgUkTYUnWWbjOwe",
+	"yQcYp227cSsFzyQCj8CqoHpWotQkX/FdGRDWKFGRPm5LuOs1yfbmVkp5FYNvKTCKekRiDpOTkZi3O1aS",
+	"HUmDfB0qZOjRp4biNJsJMVMKfitAxMuzIm5aFkuLnEOw8/CzHz/54h+rvdFnf/r959/774tHC++ep9NX",
+	"pj1eN0uPhTvFrYwVlLDmRsfSKauY56V3iOdyWze3XpwAqQs5nrKuv+Vtb24dM4iqGI2nRVH3XFzRxkMj",
+	"rrRnmdAPWGzLFrkgFBRwE3KFOW4KhIuSRAH8TrO4QwNG2gmPQgtsgzpgHTOGhbQpvlRLiZV7yPvx7r23",
+	"6uRNfsAywNUahfOuAtoIv9zX7IH2PYCDtaXulWk7fOQT8eoREWWm2iIWzbtDKJRlUu5CNwvLGYdjhOvC",
+	"WblGURnEsrRJVM24daBX3RkBci/CoVy4I+G2aZ7NRkS/BbFFG6DZani1DzD3BTHIWNeatfX8/RdWSfdx",
+	"DZ2TTrqscISXCBaPC+TYuIiTCVU8zPFff4gCDwzKo6IPEAgFq0YmQKNjcecWxYnl8tS4B2/bCn+uSCSV",
+	"3snMeJ+0jQkMVpGxeY+GLfC45fP7Odt7cVu3sEe3j87Fa64z5SX12BcyQpZd5jhJc6VHy313o8/n1+Ve",
+	"eTDtnQlHEyyRzOMCsyMjmXCcBSqJD/iBjOvktSNANaONtxvbUyNtq+jaKrp2saJrFzSM5paKC445EENx",
+	"0dypimtl4R3H4xGxjsaylT5jQ1s/YatXgcgVKXIAggY8O2BhuwCSxcK1REbmamtckNfJyBpgZ4DK4NLg",
+	"UR5OcJpq68yAByAx1+G5vlod4Hn+/R8g3MAhwGig+QF7ASI6e6cSyLmUZsMqKnISURHkNjgp0eydTOSj",
+	"4AdspAjiuZKUVxRJT/AQbxCFaQFsVp1fhgUmSseMaeTaBtvKAogBhIafsyKt0oqn3XSwp84V4h01LyPg",
+	"pqIxowrr3MxYx0NWFbI3R+5DSH5eybgbM7pnTjjdggY7jbMDCOm7flkpSqCdYj5VtUQJ+xnaVKWRTFdt",
+	"5WF1t9ltIVc65gHGGy35XduVoAJPB41DAuy2thR3DUNqh4+/Q9oskOYr/ObqDvGhVY0PSUsk78s6zLQE",
+	"TiLYXiHvdJixyECkyEToGDCbBW43qMuWIm2VZO4f4ilYqOvqCNw4kDIJawykcK1CWsK3X9r6XUyRpXCo",
+	"3BlXlBuMh7yjFZOFNyxYo1cUkSNRJ+9Z7EaWhrRcx0jNmeFSHePcrepKB7s7LxU+NRN1zZqWScyVduFf",
+	"ZzAePv5ODRo8wGTWmrXDf/ih+eWzL2peLaJtKDz48sc/xya4ZinTaD+Qobnk1ub1RuM6UF1z3KBZEw6s",
+	"JGzWnv7qb55//wfPfvoxWKZG05hb/8N3Dj/9/Pnf/pjcJIc/+O38Nqp9CedTouBWQJlsDsOXOVd3QUzY",
+	"S22V7oYh0MymYmaaQpvfLj0Nm3Tjof04K2R9z7ZoscwiXSlDK5S5Jl3LEp/pcaXp2JYyCGn5EibVilMQ",
+	"QEfqytMqgtdLi+xV7PqixK7n3RCnHMC2g9jB2HTmMAGJ5Dz1lsZOMsLeERgNUij4APjZbCreNsE+EtZe",
+	"fiWfUcR5im40j27nbxVvPvV480lqkDNxkGbLWLu2pkeod/P07ApUyQQpe53coX2A/aVz5LQJ6pyBMVq7",
+	"k26IV1EZ3RLzeCeVEeoz0E0XJUCd90Ji4NIRmgOwxPkXh//0m4V9gHMJU88n5lZB6lWQ+qSC1CfvEZxw",
+	"pLpIelsZrr7bk4IpSz6JIBVLP6kmSR3Nj17apw/KWz1zjLG97N3UzjxR7pbIhbktMVsuwL3mf/Xmjc1r",
+	"N7/yla98ZXPr2rbvEf/bX/nKV/J0Df7V8jh4FfdXjkb13KLhLgje56KSzQdQ4MvQ0yIBVsWdNbAFuvu7",
+	"ZQqNvuyLrBqPo+DgxVHNZF4+I0rcOUB9hT35cgbme3JUDMtbKr/wEobn72sZW6vPElkLCGMLsyIjdNyO",
+	"Ehj5cKyfBd+5cvSB3CUueCESb6PvTOhoXG8JFJMupv16ffPGdiqnGg34X8PfwRIby8DtGLzbrMeNqNph",
+	"D/TX/Ks7ObZTF9QPZMiydlkodlviSIy/Tt6iIsSEoGAstBkIY8fBJXbIdqMBT3+z0SjQZwJfjtpxOQr7",
+	"i2NuvXX9+s2b0DihJex0upHZwqEw3wamTl5HZeGAJCRi2rzBKySgijnaWvPD/5qeC3Imzvnjtu1Tlqiw",
+	"mgQYU6cnK0hZrmKHUCLYqHC4TqGZEI9KZ9b8hqPMchFk3lTEThoVSM8Y0LFr34i067u25ss9bUHjmaNB",
+	"iQPRlGPkqJN/ZylKobaMDoeMAhUtcvN7BJsWERmTSHbVFOqnInf6JaJ/MlLMHFnrxlQgp90E31PqmCBp",
+	"Rp4A6lZKALUkwfs58Svl39Yqg7HKYJxSBmNJkvlzSWhM9Ot4WOCBWyq38bZLW6DkXzxlcTyhuspbXBzM",
+	"fX6Rn2/yomJH7pxJ5uKYC/qsAPMztCMiY3JvbpXJOAPk/AJb6BKlM/Jr7fg5jV1wRqzfiSFnnbU0hBat",
+	"tiwMekjx0HPOTUZGa3t90bFqibQzSuZ+uD5TTgLASbaBRhG27xn3GEktJkWFdgg01QNo1h/YhhUtMYyo",
+	"hkPM8zXTu1oplZcxxR1Yif0/IxV6YfD/Je6M81+efvr9pz/9Yjk/5XzqABYVxKtcyyrXcnIFASescU4z",
+	"4TK9MsA29NGSaBr1iZbekRgXtuchWXceSKbUp+U1LnszUCtc5g3mv6RhfJrHUQfZm5/YDecUvMebzxXD",
+	"3w1DRZQcMKhZzPYCdGbKlS5CWWMyxvZVWOOoVCFthbuHKsWVpkKb47oJjUNOBR6HdEppAL88z4nx6bwo",
+	"OZL6RCpQ6vDs9mCqsu5iHDoPpV2ywBjrJQMqsM9ndiUpPXclqgsFdD6OFi5FdicC0poMpNKWt9G+aTTU",
+	"oIuDFSD2l+bcwXCSi4XPCilfqmhyyAKuuBT7sYywT4r9e0D7UFoWZm14mrUv/+RPnv/6F1/+0c9rxmEX",
+	"IYtrzVqHDSg0ynZ9AH7486d//oM8rh7VTMwGNO4bs+6XPzj84c+fPP70yePvHX7+yeHvP3ry+7+sZV3t",
+	"8S5PP/rds5/8cGHj71zj0ysqrFVw+hSD00EqYMqV2XmGoXMB6BmhZwwyqoKKcDFoS4ale0dUTcZklf1m",
+	"C6WmB6NXcejLH4de0Hw7OeYXuwZxURr15JFMIYJ5ZP4gXBCnONW0OPKFDyHPCFqs4sZnFjc+lpA/S/9l",
+	"7pDxshwtdumlcJYmYBhdM2iuSSeWg4LKSKO1KUB+BNA+x8USc8Ww8/+MKOzLEIAtGPhP/vUnh1/8hy9/",
+	"9K9PHv/i8N/+6IhRfvjpL59+9Lvn//XjxYOy5xiPnRWKXQVhV0HYEw7CnoCNfsKB11xHCTWlpUQlf2NJ",
+	"DwmBnLIstt0kEDedD9VM7y1RJGk8BlX6Enb4m5Dyf8lMjD3aZw596xoA0BEdL0qtuIhxfZrJ6JPtovCG",
+	"sSOEHKUd4EpbpsxY5OQeGzIKzRL4EWK4+rRmAae4/ldMZ2etUxdQk8tuZqDvpvm6o/y+Pj4r2Ilpnh5n",
+	"MY2D3ng6G5jrq4xQLi2HWNeaI0Zvs0iOCNceidgBi0h7bD+Y49pjyBc0c40pkWUIelMOacwEph/MH7rn",
+	"t0TEaKgy70FLaPmk82NxCJAckSv8xBkmR4CZCKokzMh0jw0gRgUskjLRdbKbS0i0RO7kmCGWZIf4Ok5E",
+	"QDULLVDf9WyKGdZ7VSQdukx/I53ZU9zy2U0q9nw3lsmw/lK669o9vqPmdyvHLAjRNU5mbiPGLIIXcD65",
+	"xzfNOAuZxxn71rHwV+3aVyEv6BGVDHA3hGb1SqjLiCIytJ38FbZ/jZOs7QFV2szUgGuzpXRMhaKBuepU",
+	"VuQ7djynuNbdLSpWup2Rl3Otj3p0Iruee3FA4YhN807emDyJSrkZa11IPYWt8i4XgoUEDjqCPBFsxJSu",
+	"E7/PRegTQeMY7EQJSWMZgwCHgi1VDk95G+595OlKKlRxAJiSVrlrsgfDCEjNLIPZXDWztv3v9A1hxoZF",
+	"s15tQB/cxnM2G2kxK41jOp6rKdSFAtOY55qNpIH5XsFocB5y+xr/vrDVr38A7NvDiHJBNHugCW3bStIU",
+	"NDM6Us84okKrfD0rWfPVkAWcRvs20Opf9TIuygENGeQtjUOYo2ikkdn2a76SUWLGk57Uo8MhE1C53+NK",
+	"y3js59KdIR2DMymDIIljFu7nzhzQsaupdbWZgUzlCFnzh7E0Q4UBSuMJWIMZuvqt+V0mWEwj/yrWQ9BE",
+	"92SccmTKPhNXFFFJ+30W6CpITUsApgZ3BFwGZpar1Nh1UBmoxCQdVt4vHaEyZvtdKpxMG86offnRx89/",
+	"/Q+Hn37+/Je/PfzuJ4c/+OGzv/nFk3/72///9589efz587//+OmnP3r2H/75+S//KqvKnFhE5rFBnaTh",
+	"7/kl1vmAW+BlrZAtK2TL6bVIpyBYyjXMuaBa4P4bD80/i+BZzPFZQWVFwHs54bdCpVwYVEr1Wj1lPAos",
+	"r7TLkNXjQD7NB6wcebLkYjsj2EmVatmze2kFODl9wMnxJO8FKUs0C2lJgAmss7xhDES+ZNSTZBSbDccd",
+	"R1c5VuS0xflFAYosbbWeC/RjlmRZgT5WoI8TA30c13g9YajHkI4HbBqdYa4ZSxQRd7j5O99YH8uGGI0j",
+	"zpQmYYJRigpZCIV2aRMuO4Bz4hCE8Oi8gVF8GYuHRu1D3sfTC/HR7SPh0dM0ouxAZocz3YteRTTTqcjt",
+	"2vSrJeKa+UzIWaQrskzitJR6elSaUi7QG1JBmAiJ7AA+FvjUmNAsRsq8QVkrLt8sa5umTkOoKYVKS3CF",
+	"KfQcRKZO7qXDANclLG2JmkYRE6F5ZLk4zQ+u529YxVqaXn6uFEo2J2kaxTzT3GmUI6235pIVbozYhysv",
+	"KrYufSrFPdts+ZPO/UoAZXNxgfEBVfkVeOOTpPJaFtiUZogKUiIpdiYOUYxlPC8t4WaHtMcQ/uDigMWK",
+	"NR24x0euY5W0FQ85hfSKH7MOi2MW2x/tn6H5SSVmyac/QQm1+Z4NhpEc2+9bwv0NvKg9mSjWkxFcYEhj",
+	"LXKXjhDD44rUoLYZ0EVtqXtG1Crg8rwLo0XERDpYhwlKEUIeoSS9m5kto7+BFsEDwW0HacumLT0x2U0B",
+	"KPlqaBDNOElkbbtx6+oOocT+rS2CyUllbBcwonAxhLbkL3W9gZCrrNGNu6EZSFsCu6diUadJtre2WsIB",
+	"rwIeBxHzLSTLTA8PVcrsOaJjEstEhHWyN5ITmsFObO5pAkaGZsWNhwyfpzrR5ITTpUo2gTvRrB1+91eH",
+	"//6zJ4//9fB7f/30L/7u+We/OfzRx19++musloZ9sp+zCmrNWmPz5q0GvR6u0+DWjfVXXtlur7eDgK23",
+	"rzW2Grdu0ZuNxqZRXra72VZj6/p649o6fGmVkF3U89d3uBk+n9xU+n5X+alVfuo0fHzUdUTnxVK1yj6X",
+	"XFU6ho2H7uMiOatUr3ZknFNVFcmr5QXqKoF13gms10VIaPq+FzU8TyyLlS44OllNARYf12gIAm1nII2R",
+	"VzQMryjLDCNlacrrGEv0jNJe07RW3nFfpb9OP/01ezucaxrsiFc2W3y61TU9H/aqLU1KYQuWPQrbDIR0",
+	"7E0oBPJeTyLTP9jj6AD05MjLk1zmV25JruwstMdFyZdlVvbmrfXGK+uLMO5nMZVzSJ3NK51WKbRVCu3E",
+	"UmgnI4ZPPJWmAhlPKQx4/YDFYwIHEQ4WdOBAwfk8Wory5WKYaOWa6JhJSjQLMUqE/XgIezCMqMANBsGZ",
+	"mA1jGSYBUy2RNfRhD2igo3EBrpu1zHG1N1iRQSgZyJBFVxQk8HrU7Fg7augn45FRjwc9R8CcRq+oIo3K",
+	"ZmH2rvdxhk5RHsEd3uKqlMfBGJT4JEMW42Ouoss4I8rDxcRFoYeVXdLHDzF79lJnkfBSmnZn7sOBPEgJ",
+	"GyPeYcE4iBiBUz1bpuOqd2BHjnrSWD2IsZcHmPfKElfTlz0O6FIzysIz3JEHc1TCQLeQl3NjgTSEt50W",
+	"eaYCFyPosUy6vUtZ9oYjnrqpNO2WpI8DGseQpUg30hC6lWHdstEnTNgK6fH0jbRnhnAGjAV7tFulQ3aj",
+	"yDzmET7blSKBacmtbPj3MizqjYeadufhtElXdEZmY9c2VkfRbp1sN7ZxQXNNQh6KK3oWl43xbFYkNqdJ",
+	"YgNySXY6ueV6AuvUnGddA+/M2Wz2aHcReppJWezWa87diBlVEuUwezDkRpo7SQ4YaEXHqplzG+zxQgrm",
+	"tUT6vXBnZ63CprHc7OSiQXA9GbsLcAW0fQJYAurktsCLB1Gi+AFrCcelAA9iPJ+IBvbJgJy7Qg+VYoNy",
+	"1DontB2XTOfiLNSatecffXz4T//l6Se/XYA9L3uCuwkorw/PRldWNolXinfFgAl9eXMtC0VuLnd85S7s",
+	"a5CVYjlROS2cMkNcztLT3AYLqzmBcoYIZ67PK0RcemzAMAQNcVbQzzMMTY6p21PbPeYGd43AMrtjWrxi",
+	"6A6CmAU+y8rWJJoXc+v494W3NnPQ3zkA93mA/QSFSjFGkXZxVjLWFkeXtjfL6fgOj8yYs7gHNommUTRj",
+	"O+THfRY4/VnWTzae++4tL3aaMZAWPOVdoXk0zzkWY3+H6Z4MFx3Yqz0qBIsWngUZswXPuQuRYr3onfrJ",
+	"PGfsDmQi9K5+i1GlFznhjlQLD0nGi57y+oMhFeHpRszyUz0zZpbf2yvxXpiOvJTPf30JSi9cPQKURJ48",
+	"d827AhpQUgvIrZN3RKEvkoXrCqlTyO5RD8zmktTIYWeqY9rucV7NLMNzAMqu2EovC1vpmXgtX49hER8p",
+	"FSJtGvSPx2y6cGYY6IxmuCmYxO4wFjatg5KxG+KPHhHJoA21VVm4pUuHmPrdJO0x8RX7wK+TP2BsmLEk",
+	"wpdkLBPSowesJXpUhJFtjTukCpYtVcSnHc1ifycVAFDNRYdDRmPHTkrtEFCGuEsSxZhAR6rYOQ8lSkv0",
+	"7Xh4TGQcsrhOdqH8QI9R0Q0YdQVm5ppQsgVJZ7PFq5LHrx8cszy0pLILXxQaxpT0eBe6/7IPzH4uq+SC",
+	"KSuUcoWsQ5NI15oNr9aR8YDqWrPGhb6xXfNqAy74IBnAjxYrz4VmXZAuVWWoOXDjFVU1kDyGPz+cdAhJ",
+	"gny+eFelze445ZpSeEFVJg6+PeONUxUwEZoFBxN9cQTgspLnDRmZvZIjHcb+g7gbcqLHioUqcYI/O3vE",
+	"iZIHeJ31mE5jm9yNItg8IYHjMqYKzQQV+ooibaqM8opjo3U9IzzcH1iVg27kjGLt1+1o7lHNzrFSG7YI",
+	"Dr56g+Dvhd0xpFqz2Bz9f/zh7vr//q2H1z78n896k+RmcI7qR3rByCSPZdq7tYyPlbfnYZHWFjHXS7eH",
+	"MbvxtX+48TCk4w9LDO7iVN++/w7Z3tp8hQQytNX/NgZfe/f+a25tDanulS6tIsByiaV2ZIW/4aC0RAqL",
+	"sIKsDNWM9GTkuFvdILcaWzfWG5tYjlUy1pBOH2aqL4zwKN8K1Ykl2Ig4VC+twWZEsAc6J4w8iF8lguss",
+	"V24FD1dkJGPdI7450IeD0qhUQWDVW2I37w2aUwMpDlhsbuMSreZ6sTGhBAg4tIi0kWswf5hWwpasUA4a",
+	"0vEOymm0HeEoc0bcQpfKuEz2NmA1dSkXFXmj/MY+40KXZXNMFEoGX6k3bl7bmj+9VJBgiT5rpHFhnqvQ",
+	"xvSFJOtZgYeP7ybeZzY5nVNFFZpoDtdwZsulguqa8BIxCr/e4SwKZyGq4CC0K308z/WWcXTC1tLzQLAh",
+	"yNLS/LHY2INBlIQsbZY6Hhq5DDJMxsoDyeu1RNCTPLAnwiyBsED48A5ersdcdxvle6QDzbJlx6oqWuQB",
+	"HthG4lSTTiIs6Tu0BreV7INmSzAhk27PeH/thEfGpTRKCZ4rkCLkGAutcArfgLl4A6fwFKVO4T4VcDB8",
+	"kfhkOEEvjOUGcNfsbZCACtJmyJGd2z02r1SbO8lW2Alqw0KPwX4qjXS+blYiODg0Gw4slXyOLB/K9EjE",
+	"aAfbvtCOo9U2mwmRhmbVwvJWZMRiDG3UCWYhkEuAC8TQTzhQXEBjfHBp3917FXkU3IigoYUDVMMO9Cxa",
+	"MC52QBCMhcqGSsycEJisqj6Tdn5wMdaOofqXogDAtwRXFyFYNbDika5ahPtaahrBmGvNWhfEKsxsrVnb",
+	"bMDyzs4IuB67Q7lwR8IiefL4e0//+bc1r/b0r35x+Nu/rn3rQ1gni+zT1+06OmPTJHdzUVkN9Z5ZgCEL",
+	"eHiZS49fIjjMHosiMuqN88qtA1y6+Q0fG1+hShTORMnQcF0aez61NpYQnkMaK1YtOveg9W1+zFQhH7+E",
+	"XAYlOmaskAWCOk6jjJUr9hkwKtJSn6LIAy1vnCZxRYOn2hIj40lh+WcnUSy0JvlIJlEI6kOMR9CyikWK",
+	"NTN4AmBdvLRR1iiWNj2FjRTS04OADTVWYJS3u4IpOb60xBneN5NVFHaklTQa19jXoFUX2X37NTRu1ooI",
+	"jVbtViNs1cyHALP65Gvkyoi1r7RqV7NL1BYUcm/yA3ZOIu6umddwSotcuya4yK2hiyXsXh759WqPBf3i",
+	"xhdhLqqxiNA6EYHFB0MZT0mP3cbfMQ6Uc2zySKfy8LQ983JXWOFDzI4N22l8YXwMnr48txzdN1XuhP09",
+	"h+Ao1Xz3Uzo5Sjo8snHUHZIMI0kBCgERS1A//t1390hukW48xA8A47Cv1/dSTxh/JEpTs2CRZI5FHeBs",
+	"8wd0OOSimycwC2SUDNBhgZaTYA7Xyf0hQNYp8Jk5dwR0rWsCay74arqfiv1jyZqbm6se8c3NfI/4NOJU",
+	"gY+OTcY84kNFGnwA93TfaqPcNyHTlEe+1xLpMXQwpLwrzEFyJJDuLuv/DtcHpYfcecNYHnARwF2MjQ9H",
+	"c6VjHph587kIE2WPdZ/3Ec0Kd02/C2TI/B1AJZIhi5UUxMd/610mQhyH/aLNY90L6dgna/7mrVuN9cb1",
+	"9a2GOSD9cPjHPz380z8m+Ov2+tYNuFuUCBqTrcZWYz1idLi93rjmX82uy0UgB2y/TXH67LcsTHBf576T",
+	"QZAMJ7/kQIyqtHKsgPb7ITAKMhEwVQftH/TZGM0A98SOIM93LH0x65pZRKImN18VP2PKHh7Q/R6xLo32",
+	"3dJw37YTxQVTah+2VP4Xx1+o8l9SIRLoSXTARMJ8ssYF8Z1D7Htp0L4l0gC/xaNqGYVXkfKwOGJmu1Zh",
+	"bGksk5jIkUgjKYr4VOuYtxNdMld1AnyoOGOAYaUxawllFidkH9pj4u/4xr71/7+PPvYRhfCAK6hBybPa",
+	"AitH2LQQhYBFkSKAYXAmqNIyZqExeAUbOS5KSlwPLSI7LeFsOx+Fgu/Bvg9JxPuYbch12nXgCbuy7TQp",
+	"OWCYQC4sAmy6ZSskLVEkyDFjbbeEkJooOq4Tv7AKAqP2m2REY+HDwxgzPPvdAjugZ4FiBI4mQY/GNNCO",
+	"RREMb48MaNxX2KgWy4jynctECFNvfwcZqtgBi7keE9/c3EjAHWDRTJRZY7kl4VnHIA2AyBHSXb6K7e/J",
+	"UHKhjbgb9qSABQof9reyj9fMxw59gCycILzsBzwKP8JRIxb0KEihDz7Av3lbmh0nGKFhGDOlmi3h24/1",
+	"nFRzX+WlW3qYlXLu77y0c98p41oVvjGaikYo5bzcTWnM6D6woOYOjmgbpbT7ImYBH3KjiupkD97f0Son",
+	"ZGzQZMxgX5gnZKEHdVqQPIPwd9gSMiYxg0p2pNCy9yA0UtIxsbpVl9sz6Ysslf6w52BmSCjNtoGXlUMi",
+	"CtYSHcojbLUcy1GmU1kcy5ik6bcYqsYI17Ay8gj0ppE+No5VrQ/T5nhU535pGpEhAxpB/tLHNOrW+ua2",
+	"Ue5kIKHSwnXNaQnZ6Sim88ftbTaaDfPfVxs3mw2jY4wbba+p+YDlDybuYN9zR0ygM74tBTOjpRB49Fti",
+	"LWQBH9DoKkwlfr0/4ELGPlkLGDTR7TCx40g9sHEoZk71SJprpaKZrFl2EZRMV5T5NT9jHvEh9YqKH+x9",
+	"o0uNAAIwnV8Q5ObSOcvBiEaktgW4+/4A8O5+nbwr+sJI8yI1a2AZNsl7Zlm1RNGUQVOJFlK9sGpAbitU",
+	"MrEcXVHOTLIFf7COzN2gcHFSjhvhtEMowWdriQEdYzPWriRGxI7o2HOdho1ovaJcJ39s1M3ZgWOvMofY",
+	"Xoy4PZy8h/W5awZnidIt9O02NmNEm7RtB2o2oWaDJvFVP/HJGuiSMAn0FQUrqc+G2gVocAnY31Ml/kFC",
+	"hYYdtrbpwTZ273DyZZmv94cxN/sSdHDIFWxan7hVBlHsbGrdynHNH2H1kXTS2ki93hI4zygfCreBieF6",
+	"B6iBhedWJRkkRkt3Y8bq5B0zPaC9QWEYvQjqHHpWGtV99537ey1hjPF8PGWjTXXQMxYDTLXOQkI2o6ez",
+	"EWPtDEyosd1jGvJAW5HDdBILCMg7En+PcNUSMTNvE1puwgvc71G1DyMzsw6wyH08GSmhARJov/Fzu26/",
+	"wx+w0L+KYivldjZ6G2AEk/jr5sSq54rg9rHU1cabYOHkvoVunRbqcP8bu+tb128gPQ8scjjD7hPz5mHp",
+	"xSE3RggdSNEl7IOERqB4nfAwI6yTvTgxb4wLWBlph1P41ZojgKIQDIClE9vYSPw2Dd1eSKcUBGrEzSux",
+	"npAZFda62sI8LYcZJN083Q5REq0tczUwjCzEN2eGrGWawP5o7HhzwVTtoB6BjVkUOfa5s9cDo8RiZJw7",
+	"8zjwi7lQSwQUbK42w4yN8SujiKyZ77hAS08EMuTCllUjcNe+DXxul4YdSftF2kjFbO/sNPNirhJQlC0B",
+	"QdpRT0Ysj2HBwi870yiKsjRvVs9tbHXQrH418TVGHi4V7XWKxWrWXn37f6vlMLiBOqh5NeuDw5VyOrTW",
+	"dH8GFlRcZkkcwdnmbAkHmfrQq6GnXGvWVE8OMwxVoUhl7tguvoPzIca277+aFjuNmWAsA24JwZOXly97",
+	"RYFdXo3BuhyIGriTKaVBvdkQm2pojYv+TaBqSgJ3lZHmb8gR6dA4GydabjbRxDU4USEQppRwBi8rLs+K",
+	"Mbh6O++lvsCKLfjU2YKPvweqK5CORsAXW4pwer6CcUrYe/HixdzlK2DE95kIC15Xe6xThjD/Vbzx+uvW",
+	"nGqS7rf50Ee4r+6xcdr+JGZKGZ/SLOz3ZdsF5N2BTm31qGoJJkKjyajIlBnVpB0z2lfADhQxepCri2yz",
+	"HhcIF7KwJzQl4X6QVMfapU3yJv86ScSQBv0sVoj3aAkNR6bZbWfu6TTAyKOIxIkQQIYD/UrM70YAwYA9",
+	"NLoxemKtU0caCqar3c/l4GRrVdgXOaPnlZnkbOrgjUxOtAObo0zI4OaTb6xQfcFEMjCL1lzfXCBk4MCa",
+	"XVBagTGPSSgDzfS60jGjg6JkTA3BNhcUKkMmbzKHbbV1YsL4m7JdJYnfl+0d0sEiIq6NP+FsnQnpvGot",
+	"8tLbVe9m9reRmFU6pS3D8XoEWe3mZuOVa69sb97c2ja/CLl+YL2viQz+cp1HJqwwc5TmAyYTva5YIEWo",
+	"as1rNxqNKebZBvilM9oSypEtGAWUpgUUQZUHxhMgnQpq40hkoU52bRuozUbDazQaIM36bKh3iG98a5ZF",
+	"AawZGFj4ZxUhCsrT13HcLwDaAJ5kNuQAX9TLyUuB2DPq4Gh5Lp3KbXjOxtz7sl29q96Cp5BxfwmczTfN",
+	"hV/kPr3flO2sR+/RVptVRal9LsKqglTzW2EgA/rgLSa6umdEdONsq1C/Kduzd7tZPi8Muuh9XLJum8Kf",
+	"VRvR/DiBWTNfbTx8X7bniyeAE8JVndyVUWSMOqyOTHNrxuJPgoAxsOxRB0GWgoqARZHxT3yVtN9ngc63",
+	"wwTwbGzcFFEakTBG5oUNR0y3gFeBiNNvW/Q+LI+jW+A4EYj8Xll06X1TtifVVbrHNnArLB50cBetQgPu",
+	"qr4ilHyQsAT3nHW6YctqCRmoOnkvFwDscMFVj4WEC5t+UZoNjc9Ox5AbgjOhrogam9HMxhi9dsgoIpw+",
+	"hb/z0mI2fNylNvAFJlOavucnSnRXVEgnhfiGtTRlwy+xxSei7AM2nd2IRhFSZEHmX/aZSAEQynaKd2AK",
+	"NDsxngf2KDcemxgT8FPtyQM6JlT1S7XeHbZc5ee0NGI1it1MNChmIHAfSADDIzsu1g7j1+ZvPmD735aC",
+	"gdThdON+j4puj/L5s4F3KkvccYZfBPPsvZ4kdEBuz80Hki5CC4mZh0LVHepwLgDtsE4/j4nqJ6rc1bnr",
+	"7nH27s57DtOn+onrtAdNLNusywWyVnnAqCTGJKDoFZW5Hh9M9TsGXKR/z0FQsgfsO1SzrozHdhNLxSxh",
+	"GNdNcvhn//Hwz//WqM1Q2T82nn72necf/fdKsh57uapxbi0xzqKzOKdzOG0v2pXg/MJT1Zv2XrN9NLeu",
+	"Xxg/bZjtNycN0q8WpPMsN//C0CK3zTUdDjOgmkaym7iEjMOVS8SoAWCfaFknt7WC7cgVSQT/ICnJDCOW",
+	"xrHqXiYwTTuGwu7aky9+ePj//KLmZfuyWSvs42wPmUM//zF+a/f9tQY5/Oy75sFjHrAMeVNr1jZv3Ko3",
+	"GoC2Kehbswz6ifnjnTfWX7t3++76NXNUIrg569lP/mx+jWnn/XwANCmV8qqx/AooM6etDusik0iVcm8+",
+	"NprlmGjcnTba43XVTzYeqn7y4VQDP5Wfzu2F+KfqJ6UWut0XXx/f7ycXN0A1ZffmHnkVqDr9QJVbXRb6",
+	"rGDVLL0tTpUGHHjwq+AtuLkt7MM+EwArhMN2uG1D1rYam1ctnhvK0VTWcgnIPJG09+7u3qvfwOKYta1G",
+	"4yp6ypakF6rQwC9UWHIg8fpUA6Bkx0JIRjyKSBvxJW5RW7SKGyTS0lBwNyogJcfc0+fAd7eUNbNZbc3c",
+	"2K7ful5izCxqq5wDid4UUXcHaiGPJeVWJtWKD/CS2V8yRql74srnWAyBqV320FV/zehO+Rp8X3BwjYEm",
+	"pA14QXmdlxY2ph3U1U4BjYiFy1yR7catrPKMi/1EMb9O7jONUwMPanxoP2baPJcPtGiMhlXNLpd2i4+l",
+	"MGb1xMRpC1+SFMQiu3vZbYUzOodbMw11trnYpvHK3ZV3MjMnJSB24Z5p3srKUVk5KnM6KhfWO7ErxSXE",
+	"YWke5VuaiHa6immj+pDEwoLfbcw/5Rpwu6pHwxwmHwCaloa7XkLJpoPeGWiBM4ujgtmwDo/11RKno8Rt",
+	"uFEeA13YbcCpuDCOQz4s9JL3RloZ5idBWwfV/CcjY73TMMQ3Uut5aluW9ChLZoUX8JAZcQTdtH2Z6K4E",
+	"rjApgNOChqRVg+CN21LIKZEMuzENLdMHxHVYqwZcWoEcZBeAFLfusbglRnRMgFesikLbbul76cOcvvhw",
+	"96pqeAuIfzeelxhuTvNvHyaEhUTLBY3pszIw5tsrGw/dx/0+F+GH9m8WzvJtc/oF69GEJJEUXegZj1Oj",
+	"5Ay/0y28k+jsPsup3IOm9XRExy/dCjaPTmi6hWESTmPRZp7f0qvWK8NwTwrebOtlkrXYh8fK5X3ZKe/D",
+	"U1jzUzvyLCA+/8BcqxSiY8eYkQoRHhYHPJ3znTZuNapaCmXbdb7OQtWd6MpLgulYORejWv1BzT4NAqaU",
+	"cUmsXw8P7SFWimrUsEZSKD7gEY3r5B5U7nLRzTVABQY9INkk7+Llob/BFY19KCgJeBxEjKxtN25dnZ4M",
+	"OTXxcmoaeJb2XaFyT8yghSlnRewRFbBkl4qOLWfJQlOK9YEMWTTdbMVDSHtM+mxcjo28b651By91iks2",
+	"u02VvZiN94XBwcF7sg+VWx7YU6QSCYc/z8LAvcY63HgJPTmaIOeD88Md5F4j9Xp9I06E8pH2zTYV0j02",
+	"QCBcn41z3MY4Yi6IZRG3jXBiDayaeHI9iA6QKO8RFMuRR0awPyKZKCRrtqOqukoemcPW19dJ4f/my7gz",
+	"II9IzALsxdKBUA18HEjBNI3HwD1PRajIZr1+3QPyAqm4Zo6WVbEukDw+Iv6Ii1CO9kM6Vj5Zo1HkCP6u",
+	"Iktot6fNDw9btbhVa5JNj7RqnfTTAD59aIcbRAfkEWEPhiwwFsMwiYMeBYpTbiYq/QGYxTziqPiYmQq/",
+	"Qwc8GvtkbdDu7ot2uAP96uCjZ+aIaWk+m2H1ZMy/LcX+QArdM6Pb3LrqZdR++zHVDH+ECzbqjU03wl4S",
+	"CzPnsWzTNo+4Bv0pZDpYyA9ZoLS9T2F0ucENpo/OTumtBty7JXYFvLo2kNEpskm+iqhmh1+Av7YaHtlu",
+	"eORGA5bQzQb5XwiyHUZMkTVjSJBXrhKkWY3GFnlszrR9quy6sFXcLdGmQX9E41B5REly3RLqYkk4HKuR",
+	"OaS4MJCRQWG35TgtVwBfmoVIzy07pAO/DJq4qGMjMNOfPGKW6SZ5RLbII3KNPCLb5BG5XrGwy5f6dfII",
+	"oBmPCIQzNafRfiTHNCr9JujRwRCCDYXP5kLb+M4HXBn7p+zkyX8nLmDGDx2f9rXcVxFjQxga0KHBpWCZ",
+	"HPli4qrmSmY2erzNYoHGWMl1qd6PueqXfzLX2IRLKn30UunxSNS3H0nFJv9ypIxBJIO+q7DkQQ/oYFNp",
+	"BuUCHRkHDKSj7NgmJX7ED5hvPJwE2qiYhSvNmcPEMSEDZgdOhUUHhDQQrRGjHhPQahui5aoH3JUDecCI",
+	"FDv2+sgd6RXvAA1W6Liavy9TlJeLw8+8A0D8Qzl3zUyu0Z99ZrQhiKt9wAOD72S/yYF2Hn96+PnHhz/7",
+	"v57+88eHP/uVe3QwQ/JyqNa81pg/yJ7N5flAiXPvcgV9WaGJF0UT58zHCuvxuHhia2pOcS82HsK/+302",
+	"ngu0gjo5ZFEOn5IIa0fC3XasQOTCaLIu8JQDOWodkCqjHrDrQsM9gk0Srqhc3xtjFitkEq8IEx5Hgq4Q",
+	"KpcToTJ7qyyHUZnYIFPQKROLPlspnrVPUtsT1z6YFaXQlWOt3zNCr0zXbHtOCKzgK6cPXzkRLbE9dzBi",
+	"ofUIKwRs0Wrkyj2WhR/gKTyimCV4x52zBgT0SNsAPPqOdb240cgabSvj9EH2tM/Y0CMiiSKS0TbasMTV",
+	"ektgajrMnz/AjIdx1HzUegcsVtgPyHbxhyuxTocFOmOPgs5TcSJ2Sp0Oh8ThsSpvb6iD3tmorIsCp7E2",
+	"/+E//Zenn/z22e8+ef7Ff3vyu98efvT72hKW/bkgaOYUfysIzQpCc2IQmpOR87MANIt5BBBZrsxA3EtE",
+	"2pHCSvbZtHSwtcyZl5uS0T3G7Op/M4UvJzyG4qq4gi7iQnb7WZgr5X0okZSaZnxRAY14O6ZF5xd7rJEO",
+	"DbSjloZwuQiiJOSiS3yq9mXHJ2vaBTCvKIhbTnbbawlrULADFo/TVE+dvAHXhs41aVjRQmq064BfiDwW",
+	"79NmgXRmF3QysvYKxjaN2mIiNM66GFscAvRvadOgr80WdmUmAHNLRIixUHNDywoEphKaQFJEY+gGRAPN",
+	"D6hmfr0ldu1U9Si2UoKhavD8B6yZjwWI9P65mAFG++3c2OfLu1bYOMa1wzlgLWFlDww8Je7L0cjKDpER",
+	"MMoY+1Fa6hG8KHQEzbw79865FDMiufcScZniuIsZYPcSkQVWz5N4GwqZkNHJJYbiRNTJGytC7hUh92xt",
+	"BIsZBawUbIkA0onaUxsP40RMpSh9x4rLMnnUJB2uddGx5QLK/JgR1ObwtRFjfeWRAX1fxvY7KyrbVLGs",
+	"dZzXEpHsrke8zyLekzJUnk3Iemk2lwBFOUZ4Q067QirNg1Jf1wW3lhKKZxraMiOsQlUlYhXWOv2wVgxr",
+	"5KKGs2ar5HuJyAOq59vxG85AWpwydZmxVRm5dplfUc6+QmPR2YoW2pmijryjaCGienKECR1n0FpTKmd5",
+	"YTPD1MAF7BK0UDH2WJn8cLNzvpbVJZU7KwDoSZgKd6EPJDoaDhxyrHBM49ZpmA4bdiBVFsTr4ExiSCkt",
+	"BTVPZeYh0bZVEenxbs/4TIDJslEb65nluzdlRRywc0vjOvcScR/HdKnjOu4xZsd1LFjypUj2HjMMlNc1",
+	"C1vfF07Va9pd78YyGU7HZuMhlsuWxyTkahjRse04XbqH9mj3TbzwKa5wd5NpOG0c+wuD09a0ax8pz19s",
+	"/q1E59PuTIT2HYiAUbwy9nmjXVUnt6GnJnsQRIniB8z+TrPG/AGNY86A8gvgrcDqQrs7ZJhowEe6iJht",
+	"mw5wmIoglHublwtMKCNo7/s/NTqv3LjBoObJzpZTqIgrBDiqztEBH/7bf37+y788/OLva/BWOL6Ka3OH",
+	"tdx0nQ9eMH1ZK7TgCi24KFowFWKlMuzYzKNG4E2Yopmi23gI/87NbCUIGwz1GMeLtFWIpqBdZSmrqoqA",
+	"lxdoK2zf5cT2TV/YS3JP5ZfzFFQf6uYsziojmcQecarF9plmmJ+C3EOqqUqxfcdYvWcU/pymg/Z6dkZW",
+	"AdDTD4AeW55vz2m8LrQO3fKYzkZlMX0eiRluGfiI1FR1smu3le3EPKAhy5nDkHjFzK+QR41iPZLGuza7",
+	"EbTF2nbjVgvt4RFX7Golxu4sFMdFQdilBvTW9RvXWLu2sP17Lqi6uUTPClO3wtSdGKbu+DJ2LlKqctt5",
+	"engIhFt77Ba9CKGyNd8juVh0m9WAW1RSHI9L4wI2kKRmdZDH3jtmFK63bKr6yxrxOAegtgh/iHe5gr97",
+	"tDs77gtBnhcoMnYqMTFNuxn9ALedUV0WERc6xdiouWirdsCHrdqUGNelCm8Vp+Tw8eMn//J/P/vZ75/9",
+	"5M+e/eX/iaj4motwdXlH70fyAPhF7FZ79smvvvzo42c/+/1Cev3cQlqraNYqmrVMNOss41hq46Gm3fmZ",
+	"2Y3hYFnZobuH9U52HJQ2UcxRr1v8gw+p4q+ZkU+UE3FNZKeD8DNzMeMgueu3BOB20+pXYJ+E0lgsmrL3",
+	"YBwiEKNyYoE0cHYs1+coMd6RkWe4/jILweXKM8Fhy7HS7u/WPGhLGTEq5rIPVqG6CxaqO4cgndks81vE",
+	"WKVn1AgJjF5VQDFXFa270IG6KkfZWFerCN1ZROguWmxuzrBc2sY5F6EDJih5kKm3lNnOOn7ktk5DdvIA",
+	"WqnDMUdS2VkEryXyIbwRsOQADRluxrJYHpkvlPcyRPEm/IR/+fXT33zy/Nf/8uTxR08e/8nhd//oye/+",
+	"7snj7y3kBJxXXG+KpFoF9FYBvZMM6J1LKC91HzbaSdRfHL2dE93lHY/N5mPQpgmrCTcbXqPRyNk47THh",
+	"oUdoFBlBLqTAEIrxR5AugSim6+TVolFEI6Nrxk4e4470iIxbIpTiSmY1EVcVyGEQbUZiBlrAFoSYeyUi",
+	"sKQKVIQ53gMSM6psspQ9GPJ4vEN4qNK2Vu4hWqJHEQYecaXNZRQZcKWA1ndXEB4SZILQIx4wW4gCXRHL",
+	"NIV5EZctMoR8r0hHDN1FcGL2eQirbzrf8y16E/me5zhsqwbDpDCE2tO/+Lvn3/vO4U/++su//2QhdfJ1",
+	"s9jPXpuY295jyriOJXoFWu6PqCKhFOwSe3mrENEUBL4xHKQgAyrG+UIUAFmmkYmFfNG5hH62J4+qASYo",
+	"ru3Khst4SAa417LPxJF+foUSPKyl5gNGvg2rucxLxRtfXEcVx1dlAcKvL6u7eiwPVKfTl1/o+EWJ1VO2",
+	"suHgvL9Z6je+avmW4IZcRywjM2NdLrHiH8yNSAow6LFJsa0NyVOZe0erTNOLpcu8mbL+t8QQOFdtkNFF",
+	"d7QT8a5chSheYQagw7jsFrl0PiO8nlqz9uxnXzz/7I8Ov/uPhz94vIBKh3k6HydxDinxArqKK+/vxLy/",
+	"BcXhkp1+UWKW6v5Z5XZ2ETs4BRdK0whbdHjGf4NG7eQNGRMUYTJWFfANe7tLXUnnZM1MPAU+7AsDqTAe",
+	"uk5fYNk6rVx2qknDARcz8RWxlAMoOHIBXDNAKsZXVGYrI/wCGoM6/AWYo8q6/KjEeUx8vLdPgojyge0i",
+	"KoTUpM1azuOfWLY7xO+zb3O34hGm4ZNQujYT5raWI0mx+IDF1TQ6y+ru86xfKnYFTTOgNBhAsTAfsH1j",
+	"55h1rjjduG8msUc5/Ib6ezcYMPKWDhfV3eeE8qhU3scFeqxAG5cJtDG/9hVyPUoRPMeAc0zIRaePOYvX",
+	"kTx8OsrSHmM7JOXRlZCU4iy2vUPy1fC2g1wkR6yKxXCPs/i+vf9p6tD0NtOqde1DvjigxIwavqBCzduq",
+	"1qDm13mbKkGlAgtxARSpECwJwutmobQTjONEVGngsaMZVGcnX9HbZsYxVm7lwDXg4i0x6kmVR/j0ZBQq",
+	"S6Ens6tD+F1IwUCJ1sltoTSjwHDnwyh92+Sb+MOYKab9JvGBtsEHXmPVEl/+t79Aml2yQZ7+vz89/N5P",
+	"zIf/9E9ffvSX2RrHdkuWDCpHOYouN3aA8i34aM0PogO/wFjokE2DRGnCHnClgekve7wBRTvXOvxmf8mO",
+	"JRi0r9QDBkMN82Kzw3Ik6uRthFpxRaDqOSSJ0DwiPjOPCfYFUGlWGxLpZrlUxgTiQNWQiZCLbmZMYDL4",
+	"2S8+ffbFP4Dh4J4lnWxAYHMWhe78fS01jWB6as1aF+KZsEZqzdr1Bu55CzuVUZjd6ss/+SE883JX3ixc",
+	"WfGoAGb98ke/gWvjr22qeJB7RlidSK2wqEQ8J0soW2Qr2OvKglrYgspUW7lmOzb+lZelLnLm0sZD/LBQ",
+	"xxc8BRO8EOoACQ0d2LggXNfJrjsG9R1KfjqBbBV5PVBAuE6BtR5Dqq8qwi8pzHTWLlkSb1rYG1MAp24p",
+	"F/0EiIy49azKU3XHWaxnla6bqsH20t2+QpieAcL0BNTB9rwe0ULLEVfIAq1d7J6RBdaidOsYXQD9Xepk",
+	"D77JoYcKGKc+G1u7P+28kjkAOy0BqCTgSMLJKzJVQkaSi6y7+BwayHMqCOnUBbC3p7dsCYWM8PKAxfmW",
+	"MCN8tOqU5JnorQvZ8gW90MNP/vjwV9+pLWHZn09+ck6xuIKzrhKaJwdnPQn5PxeudSG3YCPkSse8nThP",
+	"tNRS+oYcTeCzrPjFKKu5Osa5eu7AHj3A9hVtxoSL8gCyA7lGRyxmNpkUYv8HiwGlYdgSts1GFE1W/rim",
+	"GKG1yMuZyc0Gfy3/XKcsTAr3qhAp+HgvXXeYVwFRnL3FoVHkHKJGcxv7p271zNwkzkZYHA0+YVzN2YgG",
+	"+lYXu8SkXVpyyx/Ldlz4lZTGn0F3QYLYbbCYtYSPO9Ina0BmmQtkD9hVj/iAB/dhS/spFtyvk/eAzAcq",
+	"YxX5IGEJC8EORGPKyzd4qXD13VSedwj3nNqbdFZtTC42KbjZFxNbb/HAxKLaOYeqrM5xZjCaAggz34ct",
+	"rVBXMtY+9tFPi/CwLZJguSo+aG6fK03w6+QNy9yB5YEtEchBmwujpG9rNgCYJiMUwKF4OnswpCL8Gje/",
+	"+mU7HpKo+Sc8dayTV06A0+MZaOaKqqptz03HCRPg5Cbhvls0i532RiwHC57yrvGw5znnLh0PmNB3mO7J",
+	"cNGBGTNXsKi26CzImC14zt1YhkmgF71TP5nnjN2B0ZG7+i1GlV7khDtSLTwkGS96yuuw1U45Zpib6tmA",
+	"vty2fnEwCUVZlYr+/NeV4j130CyEwj0WyDjEuj5AKSAlSNYWENyGVF6RAdMxD9Dzinm3px3sDpsWMxrW",
+	"ydsuH5/hFcYtURDxxl5rjzOx75M1JRPXZo890CwWNCI8vLoDNXq2FSJkgKgivgwAExfuU+3b6JsD615R",
+	"JJIBjUhIxy1ROFgKoxta4j3QGagssAmNefIrivgUtpKfQRihJUUYYpWkR1CxhVyBHet7ZBglRtP1+HDI",
+	"RddvkogZp9OYViM6hqF1oVsge0ADDQqAarK2vbXlbrYf8k4HABe5SnWySyIu0pyVVmSIIgdmzX52E+mr",
+	"fuLvEEpUP0mLIO0xWAPJFXTSSGNJ7voTj+wnguv9YcwD5oMVroiPbbn02MdnN0PJnn8H1K9MdOHUlgCT",
+	"3V3YTLAdjXk3ZnXDcVD6SftM1PFs5bteeyoZOMiIvT1nypkVGAyDwk3zzOYxWgKsAEraMVRAuTF7RCVB",
+	"zzz1Zn3rOul3vdT/gBU/BduRbaHLhRS1KtCYBEatZfVleCDuK2NVNGuvrTewvhN3njmnJ4dGcrn3Czcc",
+	"4Kfa9XqjAdcrYFE/9Gqwj2Bi3LzXmlteTfUTc8w7b6y/du/23fXNBsyEoxz72e8Pf/Tx4Wffff5fv1vz",
+	"ciduerVsJRXuf6t+q+z+ZrpyG7zWNJ7UjfXG1vrmNrw6MCj2B2BR1Jq1EQt6VO8PqbG20Gw2b12aGdQM",
+	"rC2YuWbt8PMfP/niH588/unz3/7y8IsfLxBZzpkk5wMaya3eEtWJMn8FG1nBRo5kCc3CIDRvfUw1Po6N",
+	"HslbKlP80Y22SwhOt2IgEGzkkRHwd9+5vwfoRowKU6FGmFYnMtHgQQ6BZZ0NbNMcW0YA/XKso4kB5pAN",
+	"mQiZ0E3oWBza2FNLxGwoY20JCsCQMCocTzOPo7FrsmKBhOZ0bJCl9OBm5UYP9kHuJIqFO0RJ8yf0bAEC",
+	"txFVQLJjdjBps46My+kKICl4HI/3PPVYplOW0V/F4/bWN/G4MkW1WaqoqnXK9TKdElDVy49D8wi9UKe8",
+	"cmrsWqUenfGkW3M+qTluyuAnBvmtZbTa188lYTpx/2rCht2jO/xipTxW6mea+nGENI3G/F5wW4bjdWgc",
+	"XGvevHbz5o3GzeOqnHRcVaHQMIRW/MMkDnpUMUXWhpSHHtFy3/iDHgGvEHMTqX15Ff1rNaQAEAnp2LVs",
+	"KxaxN42jF0L7NjKQQvc8cKKdF2guSTXryhh9zPYYsp62fUicz2+2ZdLt6Tq5x3QSC5uBsV47j4kcCXMf",
+	"LLizlwfsWUvYO3DssON8ZJRkHnFOAjZptQ4w4SKIkpCFgHIJ+QGHzqwDaX7SCvaia7tvVCcUNmAfB3Ti",
+	"jC8JB6HSju2g0as1GlNI97vS0PEVJy9rrCKBz6PPxnXiC2YdW0UjpqwL6+NFWejXW+LrOMvmSjDN2cXS",
+	"7DIMz8u880L5BlwY49EQ/N5Ju6zBAs5dCe0PFnrWPdZxAjMc2hC5a4FpeQ4GRq8TH3Dw8AwACAI6JvCM",
+	"B2VKH9cs/zabrvhL+G20dGGO9ng6JXt7XJu7qb+ZHGjBkEanj2akMGcQ0vEOuXbjOu4INGuyapVcSUgl",
+	"G2wsB+WhcmORlIfKjw4G7gZj0dKsizluDOix4935LDIDp9pq2Lzn+1ZeVqGZksHFAh6chUa7nwxQQkxV",
+	"XmV+05w+k43ulumvh7m/Znb/zx2bwZCtnDUfQxbxA2aUje2ybdWA8bOQQy0niwuKrBy3fJzw2pkBl6dH",
+	"UYBGJDtkBV8+A/jyyYUlthdMnizGvphdYzqB7qsyjhnaWy774khzzR7DEe8Ucim5HIyDceSCF4EcDLiu",
+	"kz2JvGXpdds06HtEMcsAj1c2Wt8PqAhYFDGbS4hZJxEhC/0m6dAAoToFtFuaOElx18YoiaDOFQh38ff9",
+	"1Mpy1L3OlhMY+ACMj4ubWGmCT6QgSfMIi0gfka5kCuxVSR6Zr9fX14n9v/nTFjKSR6Tc/PYy49sj6cPa",
+	"cykPyaM5T/GImxs82Z5FHi12mvMKHs11dHqMOb78oJZAOhgEPZnVQ4J0XZEBV3YlhEQwFprvfHz9+0jY",
+	"6Nt0FKx8AG3tw4Hpz/m8lCNDbImjD41gfDswwQ6gUNmYxip9SbRLuTh6v46M2zwMmfCv1skdBNybtWnv",
+	"4ZsFyBQuXZsF5IL4TivV7XH7VPvFNFFfyJGoxswfSw1dOtB8lu1wCylNgeyn3J1PHn//8PM/f/rTT5//",
+	"8pdLpTzunnNwaA5dvcLUrzD1J4epP0GjZC5o/bwBrEkHYMPGraczmLiDHE7Pmg9jEibMeMZeGuC43miU",
+	"k5Xcdfc5xQ1v71FFU2I2vHuSlw7ujgCi3AzYNj+lCzVdFN+6MLZyaYrvbWMBICgnpQwH8w15yew6NVZO",
+	"ewyxtB1LiIczYKzY/HSkwc868c1l9o2hY8OHLeGgOeYXG56z9OYRUogAWSjcHr6HACrC8NKwYR5XlDrD",
+	"AKdy31ojXGlzfWNSWWzOwpCrnXRe5AGLzUa1hnTGw3IUG1UNfrF763IxnVssVVIEjVxvVGXbwoTls2PX",
+	"1iFFmKb02lT092F9dwB7HbMOM1dgtWbt9tv/bt2etTm/iWRn9XwQIe6VrtAgKxb104WOWCGbVgoZaSRj",
+	"kJcDGrJKzTO/eXSaptHGQ5fcn9G6b882HnWP26ZBP6ORzvAZY+eA1yv4RpYWtiuykWn79Ez5Q4bpO1zE",
+	"qppKHVK2kqcwiLhlCLF7zABzjRlSZVNZ1iRJDYFK/v/lV+QZBeanKLOc3b8KyJ9+QH7Wwr9ggfi564+m",
+	"R+39h62a9RlatSZpZSbkVqv24Zz+wo6tXCt4GmZGY525JE0ikijybWNXxP8ZTVMZ0TwDbXJRopmVprqd",
+	"u7xpv7WwmX4uUcz5BNsqermKXp5Y9NKuKQ+bvGlm7XZ9Ugb7acUybTJxaijTJRyPRDLnimJavNxpBjHx",
+	"FtNimPYRXt4QZu4dVkUw3VK44AHMeyxMApbVFWbVkWqIOxANdAB9dnIPj9ULOrUcrijCHtgejDHVzAPe",
+	"aCE1QEBlRyOOcNwSDvp5pKzRFdCB27pDItZx9YqoWNIxulx/IJWuk/ym0rLLIOEM+ABI9g5kzFpC92gu",
+	"+OkRIfEXfIVQ1QiHGAHjBggAOJpCaV1bYAchsLgCIfU+3XcH+S2RJaZ3ED5p7a00HAzQAYQ+ZHgKd3XF",
+	"APaYIR4gYMxoWB0ZxQ17SSspzNRDwUOu+uHDfNtGLMd79p9//fTzv5nfYMI5OZ+wpn0fq6jmKqp5mlHN",
+	"Efb7HzAM8+UkTJUaOt9oph3KxkP8MG8s06qb2aFMsicdxIhAY2C8MlS9A2gfZg3+YqOqwOeSsvQlDGYe",
+	"Oz4Zu6k+aZNpjsikXVQ2MJnfR6XBx2U17FnFHqs1TmauryKPpx95nL6kL13cEZcV+A9zSfjsUaZ2CHQw",
+	"X2fOo1XcoyH2oJFRmLJ2eW6LSoCQGvHtWaMaisosdgGrdZjQ8Rg61AhJ/E4sB359FuVWyjZ1NjBAvN00",
+	"37rHlZbxuP5S7iCsFrQLAkSyljkfaeF6lbP1seGBWJDE4MX84cNam9GYxbuJ7tWaf/gtowGwDWBZvRsU",
+	"WuHPNa+WxFGtWdsArWEfefKEu0wObY9ibHzIGZRnTVRkqRLOt28UijKLxLUxo0EPPRR3JSk0DTQZSi50",
+	"2eXe68kBtHGiUR9K9nSeq+nIhapGlGNAh0ZSqTOfu0TMsJNo+TCoJkOcFTABSChHgtA21l6WDAjw2yVX",
+	"ejXtb2AlkmAkoqKb0K4NRdraSB70JqZvwGyfb1cAiJyBJTe5IwUbTzK3g5DLnV5Y5hWPXA0889xbFjZ2",
+	"mrtyGjatuGrBIEpnH7VZ9UCULUl0N7GVuyVnvEXbLIIKilxjey5sbWp+CszyL6lOtM3LInZgrgPzOEEL",
+	"26OWQazjQcl91tHBXZqXv5r3jtLpj2SsezidPIpIKHOXgXZhZdd5g0dMES5yx/LBUMblEwK8kTLOT/j7",
+	"sl12KKhR3YN6BBgqktB6aV1w7hLsoOItI/MydEx19Lg5QmmmoODXrSBg+whoFHHRzU+g7Yh5dD8zGule",
+	"2gR4GMuAKbVD5JBByQy8qbYMx/lpZPEBD5gRpP8jAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -27,6 +27,7 @@ import (
 	"github.com/kezi-io/kezi/internal/note"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/product"
 	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/seal"
@@ -76,7 +77,8 @@ func New(p Parts) (*App, error) {
 		Notes:         note.NewService(p.DB, p.Now),
 		ContactPoints: points,
 		Addresses:     address.NewService(p.DB, p.Keys, customers, p.Now),
-		Transactions:  transaction.NewService(p.DB, p.Now),
+		Transactions:  transaction.NewService(p.DB, nil, p.Now),
+		Products:      product.NewService(p.DB, p.Now),
 		Imports:       importer.NewService(p.DB, work, customers, p.Keys, p.Now),
 		Scores:        score.NewService(p.DB, work, p.Now),
 		Tiers:         tier.NewService(p.DB, work, p.Now),

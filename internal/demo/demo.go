@@ -190,10 +190,16 @@ func (d *Demo) load(ctx context.Context, t tenant.Tenant, anchor tenant.Day, w w
 		if err := d.s.Customers.Load(ctx, tx, c, people); err != nil {
 			return err
 		}
+		if err := insertGoods(ctx, tx, t, anchor, w); err != nil {
+			return err
+		}
 		if err := d.reach(ctx, tx, t, anchor, w.people); err != nil {
 			return err
 		}
 		if err := insertOrders(ctx, tx, t, anchor, w); err != nil {
+			return err
+		}
+		if err := insertParts(ctx, tx, t, anchor, w); err != nil {
 			return err
 		}
 		ids := make([]uuid.UUID, len(w.people)) // ascending, and far fewer than one transaction may change

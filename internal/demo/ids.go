@@ -20,6 +20,9 @@ var (
 	runIDs    = family{0xb302099ad001, 1}
 	groupIDs  = family{0xb302099ae001, 1}
 	tagIDs    = family{0xb302099af001, 1}
+	goodIDs   = family{0xb30209a09001, 1} // products
+	billIDs   = family{0xb30209a0a001, 1 << 24}
+	returnIDs = family{0xb30209a0b001, 1 << 24}
 	pointIDs  = family{0xb302099c8001, 1 << 24} // contact points
 	placeIDs  = family{0xb302099c9001, 1 << 24} // addresses
 

@@ -102,7 +102,9 @@ func TestEveryOperationIsGuarded(t *testing.T) {
 		"{contact_id}", "01890a5d-ac96-774b-bcce-b30209900021", "{relation_id}", "01890a5d-ac96-774b-bcce-b30209900022",
 		"{note_id}", "01890a5d-ac96-774b-bcce-b30209900023", "{contact_point_id}", "01890a5d-ac96-774b-bcce-b30209900031",
 		"{address_id}", "01890a5d-ac96-774b-bcce-b30209900032",
-		"{currency}", "USD", "{day}", "2026-01-01")
+		"{currency}", "USD", "{day}", "2026-01-01", "{payment_id}", "01890a5d-ac96-774b-bcce-b30209900009",
+		"{return_id}", "01890a5d-ac96-774b-bcce-b3020990000a", "{product_id}", "01890a5d-ac96-774b-bcce-b3020990000b",
+		"{related_id}", "01890a5d-ac96-774b-bcce-b3020990000c", "{relation_kind}", "similar", "{sku}", "x")
 	checked := 0
 	for spelled, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {

@@ -29,6 +29,7 @@ import (
 	"github.com/kezi-io/kezi/internal/note"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/product"
 	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/seal"
@@ -50,6 +51,7 @@ type Services struct {
 	ContactPoints *contactpoint.Service
 	Addresses     *address.Service
 	Transactions  *transaction.Service
+	Products      *product.Service
 	Jobs          *jobs.Service
 	Imports       *importer.Service
 	Scores        *score.Service
@@ -82,6 +84,7 @@ type handlers struct {
 	notes
 	filters
 	transactions
+	products
 	tags
 	tiers
 	scores
@@ -134,7 +137,8 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		customers:     customers{lists, s, cfg.Now},
 		contactPoints: contactPoints{lists, s.ContactPoints, customers{lists, s, cfg.Now}},
 		addresses:     addresses{lists, s.Addresses},
-		transactions:  transactions{lists, s.Transactions},
+		transactions:  transactions{lists, s.Transactions, s.Customers, cfg.Now},
+		products:      products{lists, s.Products},
 		tags:          tags{lists, s.Tags},
 		tiers:         tiers{lists, s.Tiers},
 		scores:        scores{lists, s.Scores},

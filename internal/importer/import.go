@@ -154,7 +154,7 @@ var fieldsOf = map[Type][]string{
 		"company.registration_scheme", "company.registration_number", "company.legal_name", "company.business_scope",
 		"company.employees", "company.annual_revenue", "company.registered_on"}, pointFields, addressFields),
 	Transactions: {"customer_external_id", "occurred_at", "amount", "amount_minor", "currency", "external_id", "units", "status",
-		"channel"},
+		"channel", "payment_method", "store", "sku", "product_name", "quantity", "unit_price", "discount"},
 }
 
 // Families of fields of customers, whose names end in a key of the tenant's own choice.

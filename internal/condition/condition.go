@@ -43,8 +43,18 @@ type scheme struct {
 	Tiers []string // keys, lowest first
 }
 
-// For reads the language of a tenant.
+// For reads the language of a tenant, to ask now.
 func For(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time) (Language, error) {
+	return read(ctx, q, t, now, now)
+}
+
+// ForLater is For with expressions that are good for the rest of now's local day: whoever executes them puts the instant
+// in the place of each [filter.Now].
+func ForLater(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time) (Language, error) {
+	return read(ctx, q, t, now, filter.Now{})
+}
+
+func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time, at any) (Language, error) {
 	l := Language{tenantID: t.ID, Env: filter.Env{Now: now, Zone: t.Zone, Currency: t.Currency, Digits: money.Digits(t.Currency)}}
 	// One round trip for both families.
 	var models, placed []byte
@@ -63,7 +73,7 @@ func For(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time
 	if err := json.Unmarshal(placed, &l.schemes); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	l.Catalogue = catalogue.With(carried{now}, aged{t.Today(now)}, owed{t.Today(now)}, scores(l.models), tiers(l.schemes)).WithSources(facts...)
+	l.Catalogue = catalogue.With(carried{at}, aged{t.Today(now)}, owed{t.Today(now)}, scores(l.models), tiers(l.schemes)).WithSources(facts...)
 	return l, nil
 }
 
@@ -162,10 +172,13 @@ var catalogue = filter.NewCatalogue(append([]filter.Field{
 	{Name: "industry", Type: filter.TypeText, Label: fault.T("Industry", "行业"), Nullable: true, Column: filter.SQL("c.industry")},
 	{Name: "created_at", Type: filter.TypeTime, Label: fault.T("Created", "创建时间"), Column: filter.SQL("c.created_at")},
 	{Name: "updated_at", Type: filter.TypeTime, Label: fault.T("Updated", "更新时间"), Column: filter.SQL("c.updated_at")},
+	{Name: Segments, Type: filter.TypeTags, Label: fault.T("Segments", "客户细分"), Column: filter.SQL("sg.key"),
+		Exists: filter.SQL(`EXISTS (SELECT 1 FROM segment_members sm JOIN segments sg ON sg.tenant_id = sm.tenant_id AND sg.id = sm.segment_id
+			WHERE sm.tenant_id = c.tenant_id AND sm.customer_id = c.id AND sg.archived_at IS NULL AND %s)`)},
 }, slices.Concat(record, metrics)...)...)
 
 // carried is the field tags: what a customer carries at that moment, expired assignments left out.
-type carried struct{ at time.Time }
+type carried struct{ at any }
 
 func (carried) Names() []string { return []string{"tags"} }
 

@@ -33,6 +33,29 @@ type Event struct {
 	OccurredAt      time.Time
 }
 
+// Noted is what a transaction notes of each event and each set of customers, for those who act before it commits.
+type Noted struct {
+	Call      tenant.Call
+	Type      string      // of the event; empty for a set, whose event comes by itself
+	SubjectID string      // of the event
+	Changed   []string    // of the event
+	Customers []uuid.UUID // whom it is about; empty when it is about none
+	Means     []string    // fields of conditions that mean something else from now on, see Means
+}
+
+// Means notes that fields of conditions, such as scores.clv or tiers.value, mean something else for everybody from now on:
+// a new run is in force, the tiers have another order. Values that change for single customers are events of theirs.
+func Means(ctx context.Context, q postgres.Querier, call tenant.Call, fields ...string) {
+	note(ctx, q, Noted{Call: call, Means: fields})
+}
+
+// note is for a transaction; outside of one nothing can follow from an event.
+func note(ctx context.Context, q postgres.Querier, n Noted) {
+	if tx, ok := postgres.In(ctx, q); ok {
+		tx.Note(n)
+	}
+}
+
 // channel wakes the sequencer.
 const channel = "kezi_events"
 
@@ -58,6 +81,11 @@ func Record(ctx context.Context, q postgres.Querier, call tenant.Call, now time.
 	if err != nil {
 		return fmt.Errorf("write event %s: %w", e.Type, err)
 	}
+	n := Noted{Call: call, Type: e.Type, SubjectID: e.SubjectID, Changed: e.Changed}
+	if e.CustomerID != nil {
+		n.Customers = []uuid.UUID{*e.CustomerID}
+	}
+	note(ctx, q, n)
 	return nil
 }
 
@@ -67,6 +95,9 @@ func Touched(ctx context.Context, q postgres.Querier, call tenant.Call, customer
 		SELECT $1, $2, unnest($3::uuid[]) ON CONFLICT DO NOTHING`, call.Tenant.ID, call.ChangeSet, customers)
 	if err != nil {
 		return fmt.Errorf("note a change set's items: %w", err)
+	}
+	if len(customers) > 0 {
+		note(ctx, q, Noted{Call: call, Customers: customers})
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package filter
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -78,3 +79,24 @@ func parseInstant(s string) (time.Time, bool) {
 	t, err := time.Parse(time.RFC3339Nano, s)
 	return t.UTC(), err == nil && t.Year() >= 1
 }
+
+// Relative tells whether what n means changes as days pass.
+func Relative(n Node) bool {
+	switch n := n.(type) {
+	case And:
+		return slices.ContainsFunc(n, Relative)
+	case Or:
+		return slices.ContainsFunc(n, Relative)
+	case Not:
+		return Relative(n.Node)
+	case Leaf:
+		if slices.ContainsFunc(n.Values, func(v Value) bool { return v.Kind == KindString && relative.MatchString(v.Text) }) {
+			return true
+		}
+		return n.Fact != nil && (n.Fact.Window != "" && !fixedWindow.MatchString(n.Fact.Window) || n.Fact.Where != nil && Relative(n.Fact.Where))
+	}
+	return false
+}
+
+// fixedWindow is from one date to another.
+var fixedWindow = regexp.MustCompile(`^\d{4}-\d\d-\d\d\.\.\d{4}-\d\d-\d\d$`)

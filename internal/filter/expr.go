@@ -28,6 +28,10 @@ func SQL(text constant, args ...any) Expr {
 // IsZero tells whether there is no expression.
 func (e Expr) IsZero() bool { return e.text == "" }
 
+// Now stands among the values of an expression for the instant at which it is executed. Whoever executes it puts the
+// instant in its place.
+type Now struct{}
+
 // Where is the expression with ? placeholders, for GORM's Where: db.Where(sql, args...).
 func (e Expr) Where() (sql string, args []any) { return e.text, e.args }
 

@@ -45,6 +45,8 @@ type DB struct {
 	sql   *sql.DB
 	gorm  *gorm.DB
 	inner Querier
+
+	settlers []Settler
 }
 
 // Open connects and checks that the database is UTF-8 with the C.UTF-8 locale and PostgreSQL 15 or newer.

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -64,3 +65,45 @@ func TestInTx(t *testing.T) {
 		require.Zero(t, count(t, db, "dropped"))
 	})
 }
+
+func TestSettlersSeeWhatWasNotedAndEndUp(t *testing.T) {
+	t.Parallel()
+	db := postgrestest.DB(t).Settling()
+	var rounds [][]any
+	db.BeforeCommit(func(_ context.Context, tx postgres.Tx, notes []any) error {
+		rounds = append(rounds, notes)
+		if notes[0] == "first" {
+			tx.Note("second")
+		}
+		if notes[0] == "for ever" {
+			tx.Note("for ever")
+		}
+		if notes[0] == "refused" {
+			return errRefused
+		}
+		return nil
+	})
+	note := func(note any) error {
+		return db.InTx(t.Context(), func(tx postgres.Tx) error {
+			return tx.Savepoint(t.Context(), func(tx postgres.Tx) error {
+				tx.Note(note)
+				return nil
+			})
+		})
+	}
+	require.NoError(t, note("first"))
+	require.Equal(t, [][]any{{"first"}, {"second"}}, rounds)
+	require.ErrorIs(t, note("refused"), errRefused)
+	require.ErrorContains(t, note("for ever"), "does not settle")
+	rounds = nil
+	require.NoError(t, db.InTx(t.Context(), func(postgres.Tx) error { return nil }))
+	require.NoError(t, db.RequestTx(t.Context(), func(ctx context.Context, tx postgres.Tx) (bool, error) {
+		inner, ok := postgres.In(ctx, db)
+		require.True(t, ok)
+		inner.Note("only tried")
+		return false, nil
+	}))
+	require.Empty(t, rounds, "nothing was done, so nothing follows")
+}
+
+var errRefused = errors.New("refused")

@@ -15,9 +15,14 @@ import (
 // Tx is an open database transaction. GORM, pgx and the job queue all work on its one connection, so what they
 // write commits together or not at all.
 type Tx struct {
-	pgx  pgx.Tx
-	gorm *gorm.DB
+	pgx   pgx.Tx
+	gorm  *gorm.DB
+	notes *[]any
 }
+
+// Note tells those who act before the commit what the transaction did, see DB.BeforeCommit. A savepoint that is undone
+// takes its notes with it, as it takes its locks.
+func (tx Tx) Note(note any) { *tx.notes = append(*tx.notes, note) }
 
 // Session starts a GORM query in the transaction.
 func (tx Tx) Session(ctx context.Context) *gorm.DB {
@@ -71,7 +76,9 @@ func (tx Tx) savepoint(ctx context.Context, fn func(tx Tx) error) error {
 		return fmt.Errorf("set a savepoint: %w", err)
 	}
 	defer inner.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after Commit it does nothing
-	if err := fn(Tx{pgx: inner, gorm: tx.gorm}); err != nil {
+	noted := len(*tx.notes)
+	if err := fn(Tx{pgx: inner, gorm: tx.gorm, notes: tx.notes}); err != nil {
+		*tx.notes = (*tx.notes)[:noted]
 		return err
 	}
 	return inner.Commit(ctx)
@@ -98,13 +105,52 @@ func (db *DB) once(ctx context.Context, fn func(tx Tx) error) (err error) {
 	defer ptx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after Commit it does nothing
 	g := db.gorm.Session(&gorm.Session{NewDB: true, Context: ctx, SkipDefaultTransaction: true})
 	g.Statement.ConnPool = bridge{conn}
-	if err := fn(Tx{pgx: ptx, gorm: g}); err != nil {
+	tx := Tx{pgx: ptx, gorm: g, notes: new([]any)}
+	if err := fn(tx); err != nil {
+		return err
+	}
+	if err := db.settle(ctx, tx); err != nil {
 		return err
 	}
 	if err := ptx.Commit(ctx); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
+}
+
+// Settler acts on what a transaction has noted, in the transaction itself.
+type Settler func(ctx context.Context, tx Tx, notes []any) error
+
+// Settling is the same pool for a program of its own, which says by BeforeCommit what belongs into its transactions.
+func (db *DB) Settling() *DB {
+	own := *db
+	own.settlers = nil
+	own.inner = poolQuerier{&own}
+	return &own
+}
+
+// BeforeCommit makes every transaction that leaves notes call settlers, in this order, before it commits: what must be true
+// together with what the transaction changed, whoever changed it. What they note themselves starts another round. It
+// is for the wiring of a program, before its first transaction.
+func (db *DB) BeforeCommit(settlers ...Settler) { db.settlers = append(db.settlers, settlers...) }
+
+// maxRounds is far more than settlers that depend on each other without a circle need.
+const maxRounds = 20
+
+func (db *DB) settle(ctx context.Context, tx Tx) error {
+	for range maxRounds {
+		notes := *tx.notes
+		if len(notes) == 0 {
+			return nil
+		}
+		*tx.notes = nil
+		for _, s := range db.settlers {
+			if err := s(ctx, tx, notes); err != nil {
+				return err
+			}
+		}
+	}
+	return errors.New("what a transaction changed does not settle: its consequences change each other for ever")
 }
 
 // bridge gives GORM the connection of a pgx transaction and hides BeginTx, so that GORM can't start or end one.
@@ -137,6 +183,14 @@ var (
 )
 
 type requestTxKey struct{}
+
+// In is the open transaction that statements on q are part of, if they are.
+func In(ctx context.Context, q Querier) (Tx, bool) {
+	if tx, ok := q.(Tx); ok {
+		return tx, true
+	}
+	return requestTx(ctx)
+}
 
 func requestTx(ctx context.Context) (Tx, bool) {
 	tx, ok := ctx.Value(requestTxKey{}).(Tx)

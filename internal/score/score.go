@@ -16,7 +16,7 @@ var (
 	ErrKeyTaken = fault.New(fault.Conflict, "score_model_key_taken",
 		"another score model already has this key", "该 key 已属于另一个评分模型")
 	ErrInUse = fault.New(fault.Conflict, "score_model_in_use",
-		"a tier scheme's condition reads this score", "有分层方案的条件正在使用该评分")
+		"a condition reads this score", "有条件正在使用该评分")
 	ErrRunNotFound   = fault.New(fault.NotFound, "score_run_not_found", "no such run of this model", "该模型没有这次运行")
 	ErrRunInProgress = fault.New(fault.Conflict, "score_run_in_progress",
 		"a run of this model is still in progress", "该模型已有一次运行正在进行")

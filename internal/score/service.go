@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/fault"
@@ -18,7 +19,6 @@ import (
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
-	"github.com/kezi-io/kezi/internal/tier"
 )
 
 // Service keeps score models and runs them.
@@ -139,7 +139,7 @@ func clockDocument(c Clock) clockDoc {
 }
 
 // Delete deletes the model with its runs and scores; the job of a run in progress fails. Fails with ErrNotFound,
-// patch.ErrVersion, or ErrInUse naming the tier schemes that read it.
+// patch.ErrVersion, or ErrInUse naming whose conditions read it.
 func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expected patch.Expected) error {
 	return s.db.InTx(ctx, func(tx postgres.Tx) error {
 		m, err := lockModel(ctx, tx, call.Tenant.ID, key)
@@ -149,16 +149,16 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 		if err := expected.Check(m.Version); err != nil {
 			return err
 		}
-		schemes, err := tier.Readers(ctx, tx, call.Tenant.ID, func(l filter.Leaf) bool {
+		readers, err := condition.Readers(ctx, tx, call.Tenant.ID, func(l filter.Leaf) bool {
 			return l.Field == "scores."+key || strings.HasPrefix(l.Field, "scores."+key+".")
 		})
 		if err != nil {
 			return err
 		}
-		if len(schemes) > 0 {
-			names := strings.Join(schemes, ", ")
-			detail := fault.T("read by conditions of the tier schemes "+names, "正被以下分层方案的条件使用："+names)
-			return ErrInUse.Because(detail.En, detail.Zh).AtParameter("model_key", "in_use", detail, schemes...)
+		if len(readers) > 0 {
+			names := condition.Names(readers)
+			detail := fault.T("read by the conditions of "+names, "正被以下条件使用："+names)
+			return ErrInUse.Because(detail.En, detail.Zh).AtParameter("model_key", "in_use", detail, strings.Split(names, ", ")...)
 		}
 		if err := deleteModel(ctx, tx, call.Tenant.ID, m, s.now()); err != nil {
 			return err
@@ -273,6 +273,7 @@ func (s *Service) activate(ctx context.Context, tx postgres.Tx, call tenant.Call
 	if err := setCurrent(ctx, tx, call.Tenant.ID, m.ID, r.no, now); err != nil {
 		return err
 	}
+	event.Means(ctx, tx, call, "scores."+m.Key)
 	return event.Record(ctx, tx, call, now, event.Event{Type: "score_run.activated", SubjectType: "score_run",
 		SubjectID: r.ID.String(), Changed: []string{"current_run_id"}, Previous: map[string]any{"current_run_id": m.CurrentRun}})
 }

@@ -154,6 +154,7 @@ func (s *Service) Update(ctx context.Context, call tenant.Call, key string, expe
 			if err := replace(ctx, tx, call.Tenant.ID, scheme); err != nil {
 				return err
 			}
+			event.Means(ctx, tx, call, "tiers."+key)
 		}
 		return s.record(ctx, tx, call, "tier_scheme.updated", key, previous)
 	})
@@ -183,7 +184,7 @@ func checkGone(ctx context.Context, tx postgres.Tx, tenantID int32, before, afte
 	if gone == nil {
 		return nil
 	}
-	readers, err := Readers(ctx, tx, tenantID, func(l filter.Leaf) bool {
+	readers, err := condition.Readers(ctx, tx, tenantID, func(l filter.Leaf) bool {
 		return l.Field == "tiers."+before.Key && slices.ContainsFunc(gone, func(key string) bool {
 			return slices.Contains(l.Values, filter.String(key))
 		})
@@ -191,9 +192,8 @@ func checkGone(ctx context.Context, tx postgres.Tx, tenantID int32, before, afte
 	if err != nil || len(readers) == 0 {
 		return err
 	}
-	names := strings.Join(readers, ", ")
-	return ErrTierInUse.Because("conditions of other schemes name the tier that should go; change them first, in: "+names,
-		"以下分层方案的条件引用了要删除的层级，请先修改："+names)
+	names := condition.Names(readers)
+	return ErrTierInUse.Because("conditions name the tier that should go; change them first: "+names, "以下条件引用了要删除的层级，请先修改："+names)
 }
 
 // Delete deletes the scheme, and in the same commit every placement in it disappears: without its scheme it shows
@@ -208,14 +208,13 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, key string, expe
 		if err := expected.Check(scheme.Version); err != nil {
 			return err
 		}
-		readers, err := Readers(ctx, tx, call.Tenant.ID, func(l filter.Leaf) bool { return l.Field == "tiers."+key })
+		readers, err := condition.Readers(ctx, tx, call.Tenant.ID, func(l filter.Leaf) bool { return l.Field == "tiers."+key })
 		if err != nil {
 			return err
 		}
 		if len(readers) > 0 {
-			names := strings.Join(readers, ", ")
-			return ErrInUse.Because("conditions of other schemes name the scheme's tiers; change them first, in: "+names,
-				"以下分层方案的条件引用了该方案，请先修改："+names)
+			names := condition.Names(readers)
+			return ErrInUse.Because("conditions name the scheme's tiers; change them first: "+names, "以下条件引用了该方案，请先修改："+names)
 		}
 		if err := drop(ctx, tx, call.Tenant.ID, scheme.ID); err != nil {
 			return err
@@ -261,26 +260,6 @@ func (s *Service) Placed(ctx context.Context, t tenant.Tenant, customerID uuid.U
 	}
 	found, err := Of(ctx, s.db, t.ID, []uuid.UUID{c.ID})
 	return found[c.ID], err
-}
-
-// Readers are the keys of the schemes that have a condition with a comparison for which reads holds, sorted. Whoever
-// deletes what conditions may name asks here first.
-func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func(filter.Leaf) bool) ([]string, error) {
-	schemes, err := list(ctx, q, tenantID)
-	if err != nil {
-		return nil, err
-	}
-	var keys []string
-	for _, scheme := range schemes {
-		found := false
-		for _, t := range scheme.Tiers {
-			leaves(t.Condition, func(l filter.Leaf) { found = found || reads(l) })
-		}
-		if found {
-			keys = append(keys, scheme.Key)
-		}
-	}
-	return keys, nil
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, what, key string, previous map[string]any) error {

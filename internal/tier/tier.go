@@ -20,7 +20,7 @@ var (
 	ErrNotFound = fault.New(fault.NotFound, "tier_scheme_not_found", "no such tier scheme", "没有这个分层方案")
 	ErrKeyTaken = fault.New(fault.Conflict, "tier_scheme_key_taken", "another tier scheme already has this key", "该键已被另一个分层方案使用")
 	ErrInUse    = fault.New(fault.Conflict, "tier_scheme_in_use",
-		"a condition of another scheme names the scheme's tiers", "有其他分层方案的条件引用了该方案")
+		"a condition names the scheme's tiers", "有条件引用了该方案")
 	ErrTierInUse  = fault.New(fault.Conflict, "tier_in_use", "the tier that should go is in use", "要删除的层级仍在使用")
 	ErrEvaluating = fault.New(fault.Conflict, "evaluation_in_progress",
 		"the scheme is already being evaluated", "该分层方案正在评估中")

@@ -1,0 +1,293 @@
+package rule
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/kezi-io/kezi/internal/condition"
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/filter"
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/tenant"
+)
+
+// program is the rules of one tenant, compiled. It is good for one version of the rules and one local day.
+type program struct {
+	version uuid.UUID
+	tenant  int64 // version of the tenant: its zone and currency are part of what conditions mean
+	day     tenant.Day
+	levels  [][]judged // a rule that reads what others decide stands on a later level than they
+
+	mutex sync.Mutex
+	plans map[string]*plan
+}
+
+// judged is a rule and whose it is.
+type judged struct {
+	Rule
+	subject int // of the engine's subjects
+}
+
+// programs keeps the latest program of each tenant. It is only ever a copy of what the database says: one that a
+// transaction compiled from changes of its own bears a version that is never seen again when they are taken back.
+type programs struct {
+	mutex sync.Mutex
+	of    map[int32]*program
+}
+
+func (p *programs) get(id int32) *program {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.of[id]
+}
+
+func (p *programs) put(id int32, prog *program) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.of[id] = prog
+}
+
+// compile reads the rules of all subjects. Fails with ErrCycle.
+func (e *Engine) compile(ctx context.Context, q postgres.Querier, t tenant.Tenant) ([]judged, error) {
+	language, err := condition.ForLater(ctx, q, t, e.now())
+	if err != nil {
+		return nil, err
+	}
+	var all []judged
+	for i, s := range e.subjects {
+		rules, err := s.Rules(ctx, q, t, language)
+		if err != nil {
+			return nil, fmt.Errorf("compile the rules of %s: %w", s.Name(), err)
+		}
+		for _, r := range rules {
+			all = append(all, judged{r, i})
+		}
+	}
+	return all, nil
+}
+
+// program is what decides about t's customers today; version is that of the rules, read under the lock.
+func (e *Engine) program(ctx context.Context, q postgres.Querier, t tenant.Tenant, version uuid.UUID) (*program, error) {
+	today := t.Today(e.now())
+	if p := e.programs.get(t.ID); p != nil && p.version == version && p.tenant == t.Version && p.day == today {
+		return p, nil
+	}
+	rules, err := e.compile(ctx, q, t)
+	if err != nil {
+		return nil, err
+	}
+	p := &program{version: version, tenant: t.Version, day: today, plans: map[string]*plan{}}
+	if p.levels, err = levelled(rules); err != nil {
+		return nil, err
+	}
+	e.programs.put(t.ID, p)
+	return p, nil
+}
+
+// levelled puts rules on levels. Fails with ErrCycle naming the way from a rule to itself.
+func levelled(rules []judged) ([][]judged, error) {
+	of := map[string]int{}
+	for i, r := range rules {
+		of[r.Field] = i
+	}
+	const walking = -1
+	level := make(map[int]int, len(rules))
+	var path []string
+	var walk func(i int) (int, error)
+	walk = func(i int) (int, error) {
+		if l, ok := level[i]; ok {
+			if l == walking {
+				from := slices.Index(path, rules[i].Field)
+				return 0, cycle(append(slices.Clone(path[from:]), rules[i].Field))
+			}
+			return l, nil
+		}
+		level[i] = walking
+		path = append(path, rules[i].Field)
+		deepest := 0
+		for _, name := range rules[i].Reads {
+			j, ok := of[name]
+			if !ok {
+				continue
+			}
+			below, err := walk(j)
+			if err != nil {
+				return 0, err
+			}
+			deepest = max(deepest, below+1)
+		}
+		path = path[:len(path)-1]
+		level[i] = deepest
+		return deepest, nil
+	}
+	var levels [][]judged
+	for i, r := range rules {
+		l, err := walk(i)
+		if err != nil {
+			return nil, err
+		}
+		for len(levels) <= l {
+			levels = append(levels, nil)
+		}
+		levels[l] = append(levels[l], r)
+	}
+	return levels, nil
+}
+
+func cycle(path []string) error {
+	way := strings.Join(path, " → ")
+	text := fault.T("the condition would depend on itself: "+way, "该条件会循环依赖自身："+way)
+	return ErrCycle.Because(text.En, text.Zh).At("/filter", ErrCycle.Code, text)
+}
+
+// plan is one statement that puts rules to customers and writes what they decide. Its text depends on nothing else, so
+// that the database plans it once for many writes.
+type plan struct {
+	sql  string
+	args []any // Value and filter.Now stand for what differs from call to call
+}
+
+// plan is the statement for some of the rules; liked are the fields whose leaves count as what decided. one tells of each
+// change, for a single customer; otherwise they are added up and noted as touched.
+func (e *Engine) plan(p *program, rules []judged, liked set, relative, one bool) (*plan, error) {
+	var key strings.Builder
+	fmt.Fprintf(&key, "%t %t %v", relative, one, liked)
+	for _, r := range rules {
+		key.Write(r.ID[:])
+		key.WriteByte(byte(r.subject))
+	}
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if found, ok := p.plans[key.String()]; ok {
+		return found, nil
+	}
+	made, err := e.statement(rules, func(l filter.Leaf) bool {
+		if relative {
+			return condition.Relative(l)
+		}
+		return liked.any(condition.LeafReads(l))
+	}, one)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.plans) >= maxPlans {
+		clear(p.plans)
+	}
+	p.plans[key.String()] = made
+	return made, nil
+}
+
+// maxPlans is more than the ways in which ordinary writes select rules.
+const maxPlans = 100
+
+func (e *Engine) statement(rules []judged, prefer func(filter.Leaf) bool, one bool) (*plan, error) {
+	bySubject := make([][]Rule, len(e.subjects))
+	for _, r := range rules {
+		bySubject[r.subject] = append(bySubject[r.subject], r.Rule)
+	}
+	sql := []filter.Expr{filter.SQL(`WITH judged AS MATERIALIZED (SELECT c.id AS customer_id, g.gone`)}
+	var writes, changed []filter.Expr
+	for i, s := range e.subjects {
+		rules := bySubject[i]
+		if len(rules) == 0 {
+			continue
+		}
+		name, err := nameOf(s)
+		if err != nil {
+			return nil, err
+		}
+		sql = append(sql, filter.SQL(`, CASE WHEN g.gone THEN array_fill(0, ARRAY[?::integer]) ELSE ARRAY[`, len(rules)))
+		for n, r := range rules {
+			if n > 0 {
+				sql = append(sql, filter.SQL(`,`))
+			}
+			sql = append(sql, filter.SQL(`(`), r.Decide, filter.SQL(`)`))
+		}
+		sql = append(sql, filter.SQL(`]::integer[] END AS `), name)
+		writes = append(writes, filter.SQL(`, `), s.Write(rules, prefer))
+		if len(changed) > 0 {
+			changed = append(changed, filter.SQL(` UNION ALL `))
+		}
+		changed = append(changed, filter.SQL(`SELECT customer_id, field, previous FROM `), name, filter.SQL(`_changed`))
+	}
+	sql = append(sql, filter.SQL(` FROM customers c JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id
+		CROSS JOIN LATERAL (SELECT c.deleted_at IS NOT NULL OR c.merged_into IS NOT NULL AS gone OFFSET 0) g
+		WHERE c.tenant_id = ?::integer AND c.id = ANY(?::uuid[]))`, Tenant, Customers))
+	sql = append(sql, writes...)
+	sql = append(sql, filter.SQL(`, changed AS MATERIALIZED (`))
+	sql = append(sql, changed...)
+	sql = append(sql, filter.SQL(`)`))
+	if one {
+		sql = append(sql, filter.SQL(` SELECT customer_id, field, previous FROM changed ORDER BY field`))
+	} else {
+		sql = append(sql, filter.SQL(`, touched AS (INSERT INTO change_set_items (tenant_id, change_set_id, customer_id)
+				SELECT DISTINCT ?::integer, ?::uuid, customer_id FROM changed ON CONFLICT DO NOTHING)
+			SELECT count(*), coalesce(array_agg(DISTINCT customer_id), '{}'), coalesce(array_agg(DISTINCT field), '{}') FROM changed`,
+			Tenant, ChangeSet))
+	}
+	text, args := filter.Concat(sql...).Numbered(1)
+	return &plan{text, args}, nil
+}
+
+// nameOf is a subject's name as SQL.
+func nameOf(s Subject) (filter.Expr, error) {
+	switch s.Name() {
+	case "segment":
+		return filter.SQL(`segment`), nil
+	case "tag":
+		return filter.SQL(`tag`), nil
+	case "tier":
+		return filter.SQL(`tier`), nil
+	}
+	return filter.Expr{}, fmt.Errorf("the engine does not know the subject %s", s.Name())
+}
+
+// outcome is what a statement changed.
+type outcome struct {
+	changes   int64
+	customers []uuid.UUID
+	fields    []string
+	previous  map[string]any // of a single customer
+}
+
+// run executes the plan for locked customers.
+func (p *plan) run(ctx context.Context, tx postgres.Tx, call tenant.Call, m moment) (outcome, error) {
+	args := make([]any, len(p.args))
+	for i, a := range p.args {
+		args[i] = m.of(a, call)
+	}
+	if !m.one {
+		var o outcome
+		if err := tx.QueryRow(ctx, p.sql, args...).Scan(&o.changes, &o.customers, &o.fields); err != nil {
+			return outcome{}, fmt.Errorf("evaluate rules: %w", err)
+		}
+		return o, nil
+	}
+	rows, err := tx.Query(ctx, p.sql, args...)
+	if err != nil {
+		return outcome{}, fmt.Errorf("evaluate rules: %w", err)
+	}
+	defer rows.Close()
+	o := outcome{previous: map[string]any{}}
+	for rows.Next() {
+		var id uuid.UUID
+		var field string
+		var previous json.RawMessage
+		if err := rows.Scan(&id, &field, &previous); err != nil {
+			return outcome{}, fmt.Errorf("evaluate rules: %w", err)
+		}
+		o.changes++
+		o.customers, o.fields = []uuid.UUID{id}, append(o.fields, field)
+		o.previous[field] = previous
+	}
+	if err := rows.Err(); err != nil {
+		return outcome{}, fmt.Errorf("evaluate rules: %w", err)
+	}
+	return o, nil
+}

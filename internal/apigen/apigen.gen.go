@@ -322,6 +322,7 @@ const (
 	CustomerExpansionContactPoints CustomerExpansion = "contact_points"
 	CustomerExpansionMetrics       CustomerExpansion = "metrics"
 	CustomerExpansionScores        CustomerExpansion = "scores"
+	CustomerExpansionSegments      CustomerExpansion = "segments"
 	CustomerExpansionTags          CustomerExpansion = "tags"
 	CustomerExpansionTiers         CustomerExpansion = "tiers"
 )
@@ -336,6 +337,8 @@ func (e CustomerExpansion) Valid() bool {
 	case CustomerExpansionMetrics:
 		return true
 	case CustomerExpansionScores:
+		return true
+	case CustomerExpansionSegments:
 		return true
 	case CustomerExpansionTags:
 		return true
@@ -1231,6 +1234,153 @@ func (e ScoreParamsPatchFamily) Valid() bool {
 	}
 }
 
+// Defines values for SegmentBasis.
+const (
+	SegmentBasisBehavioural   SegmentBasis = "behavioural"
+	SegmentBasisDemographic   SegmentBasis = "demographic"
+	SegmentBasisGeographic    SegmentBasis = "geographic"
+	SegmentBasisPsychographic SegmentBasis = "psychographic"
+	SegmentBasisValue         SegmentBasis = "value"
+)
+
+// Valid indicates whether the value is a known member of the SegmentBasis enum.
+func (e SegmentBasis) Valid() bool {
+	switch e {
+	case SegmentBasisBehavioural:
+		return true
+	case SegmentBasisDemographic:
+		return true
+	case SegmentBasisGeographic:
+		return true
+	case SegmentBasisPsychographic:
+		return true
+	case SegmentBasisValue:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SegmentBenefitKind.
+const (
+	SegmentBenefitKindContent  SegmentBenefitKind = "content"
+	SegmentBenefitKindCoupon   SegmentBenefitKind = "coupon"
+	SegmentBenefitKindDiscount SegmentBenefitKind = "discount"
+	SegmentBenefitKindEvent    SegmentBenefitKind = "event"
+	SegmentBenefitKindGift     SegmentBenefitKind = "gift"
+	SegmentBenefitKindOther    SegmentBenefitKind = "other"
+	SegmentBenefitKindPoints   SegmentBenefitKind = "points"
+	SegmentBenefitKindService  SegmentBenefitKind = "service"
+)
+
+// Valid indicates whether the value is a known member of the SegmentBenefitKind enum.
+func (e SegmentBenefitKind) Valid() bool {
+	switch e {
+	case SegmentBenefitKindContent:
+		return true
+	case SegmentBenefitKindCoupon:
+		return true
+	case SegmentBenefitKindDiscount:
+		return true
+	case SegmentBenefitKindEvent:
+		return true
+	case SegmentBenefitKindGift:
+		return true
+	case SegmentBenefitKindOther:
+		return true
+	case SegmentBenefitKindPoints:
+		return true
+	case SegmentBenefitKindService:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SegmentMembersChangeAction.
+const (
+	SegmentMembersChangeActionAdd    SegmentMembersChangeAction = "add"
+	SegmentMembersChangeActionRemove SegmentMembersChangeAction = "remove"
+)
+
+// Valid indicates whether the value is a known member of the SegmentMembersChangeAction enum.
+func (e SegmentMembersChangeAction) Valid() bool {
+	switch e {
+	case SegmentMembersChangeActionAdd:
+		return true
+	case SegmentMembersChangeActionRemove:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SegmentPassageCause.
+const (
+	SegmentPassageCauseArchived   SegmentPassageCause = "archived"
+	SegmentPassageCauseGone       SegmentPassageCause = "gone"
+	SegmentPassageCauseList       SegmentPassageCause = "list"
+	SegmentPassageCauseNewDay     SegmentPassageCause = "new_day"
+	SegmentPassageCauseRuleChange SegmentPassageCause = "rule_change"
+	SegmentPassageCauseWrite      SegmentPassageCause = "write"
+)
+
+// Valid indicates whether the value is a known member of the SegmentPassageCause enum.
+func (e SegmentPassageCause) Valid() bool {
+	switch e {
+	case SegmentPassageCauseArchived:
+		return true
+	case SegmentPassageCauseGone:
+		return true
+	case SegmentPassageCauseList:
+		return true
+	case SegmentPassageCauseNewDay:
+		return true
+	case SegmentPassageCauseRuleChange:
+		return true
+	case SegmentPassageCauseWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SegmentPreset.
+const (
+	SegmentPresetDormant       SegmentPreset = "dormant"
+	SegmentPresetHighFrequency SegmentPreset = "high_frequency"
+	SegmentPresetHighValue     SegmentPreset = "high_value"
+	SegmentPresetLowFrequency  SegmentPreset = "low_frequency"
+	SegmentPresetLoyal         SegmentPreset = "loyal"
+	SegmentPresetNew           SegmentPreset = "new"
+	SegmentPresetOneTime       SegmentPreset = "one_time"
+	SegmentPresetProspects     SegmentPreset = "prospects"
+)
+
+// Valid indicates whether the value is a known member of the SegmentPreset enum.
+func (e SegmentPreset) Valid() bool {
+	switch e {
+	case SegmentPresetDormant:
+		return true
+	case SegmentPresetHighFrequency:
+		return true
+	case SegmentPresetHighValue:
+		return true
+	case SegmentPresetLowFrequency:
+		return true
+	case SegmentPresetLoyal:
+		return true
+	case SegmentPresetNew:
+		return true
+	case SegmentPresetOneTime:
+		return true
+	case SegmentPresetProspects:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SourceChannel.
 const (
 	SourceChannelAdvertising SourceChannel = "advertising"
@@ -1513,6 +1663,27 @@ func (e PutImportContentParamsContentEncoding) Valid() bool {
 	case PutImportContentParamsContentEncodingGzip:
 		return true
 	case PutImportContentParamsContentEncodingIdentity:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListSegmentMembersParamsTotal.
+const (
+	ListSegmentMembersParamsTotalEstimate ListSegmentMembersParamsTotal = "estimate"
+	ListSegmentMembersParamsTotalExact    ListSegmentMembersParamsTotal = "exact"
+	ListSegmentMembersParamsTotalNone     ListSegmentMembersParamsTotal = "none"
+)
+
+// Valid indicates whether the value is a known member of the ListSegmentMembersParamsTotal enum.
+func (e ListSegmentMembersParamsTotal) Valid() bool {
+	switch e {
+	case ListSegmentMembersParamsTotalEstimate:
+		return true
+	case ListSegmentMembersParamsTotalExact:
+		return true
+	case ListSegmentMembersParamsTotalNone:
 		return true
 	default:
 		return false
@@ -2050,7 +2221,10 @@ type Customer struct {
 	// Province In China the short name, 浙江.
 	Province *string         `json:"province,omitempty"`
 	Scores   *[]ScoreSummary `json:"scores,omitempty"`
-	Source   *CustomerSource `json:"source,omitempty"`
+
+	// Segments With `expand=segments`.
+	Segments *[]CustomerSegment `json:"segments,omitempty"`
+	Source   *CustomerSource    `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage     *CustomerStage   `json:"stage,omitempty"`
@@ -2295,6 +2469,21 @@ type CustomerSearch struct {
 
 // CustomerSearchTotal defines model for CustomerSearch.Total.
 type CustomerSearchTotal string
+
+// CustomerSegment Example: {"basis":"geographic","key":"shanghai","name":"上海客户","since":"2026-02-14T02:00:00Z","static":false}
+type CustomerSegment struct {
+	// Basis By what the segment divides customers.
+	Basis  SegmentBasis `json:"basis"`
+	Key    string       `json:"key"`
+	Name   string       `json:"name"`
+	Since  time.Time    `json:"since"`
+	Static bool         `json:"static"`
+}
+
+// CustomerSegmentList defines model for CustomerSegmentList.
+type CustomerSegmentList struct {
+	Items []CustomerSegment `json:"items"`
+}
 
 // CustomerSource defines model for CustomerSource.
 type CustomerSource struct {
@@ -3708,6 +3897,415 @@ type ScoreSummary struct {
 	Value float64 `json:"value"`
 }
 
+// Segment Example: {"archived":false,"basis":"geographic","benefits":[{"kind":"event","name":"门店品鉴会"}],"created_at":"2026-01-01T00:00:00Z","customers":210,"description":"所在城市为上海","evaluation":{"as_of":"2026-03-01","evaluated_at":"2026-03-01T00:00:00Z"},"filter":{"field":"city","op":"eq","value":"上海"},"filter_text":"city = \"上海\"","id":"01890a5d-ac96-774b-bcce-b302099b0001","key":"shanghai","name":"上海客户","relative":false,"static":false,"strategy":"邀请参加门店活动","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Segment struct {
+	Archived   bool       `json:"archived"`
+	ArchivedAt *time.Time `json:"archived_at,omitempty"`
+
+	// Basis By what the segment divides customers.
+	Basis     SegmentBasis     `json:"basis"`
+	Benefits  []SegmentBenefit `json:"benefits"`
+	CreatedAt time.Time        `json:"created_at"`
+
+	// Customers How many customers it has.
+	Customers   *int64            `json:"customers,omitempty"`
+	Description string            `json:"description"`
+	Evaluation  SegmentEvaluation `json:"evaluation"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition         `json:"filter,omitempty"`
+	FilterText *string            `json:"filter_text,omitempty"`
+	ID         openapi_types.UUID `json:"id"`
+
+	// Key What conditions name, as in segments:"vip".
+	Key    string         `json:"key"`
+	Name   string         `json:"name"`
+	Preset *SegmentPreset `json:"preset,omitempty"`
+
+	// Relative Whether the condition changes its answer as days pass.
+	Relative bool `json:"relative"`
+
+	// Static Its customers are put in by hand.
+	Static bool `json:"static"`
+
+	// Strategy How to treat its customers.
+	Strategy  string    `json:"strategy"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// SegmentBasis By what the segment divides customers.
+type SegmentBasis string
+
+// SegmentBenefit defines model for SegmentBenefit.
+type SegmentBenefit struct {
+	Details *string            `json:"details,omitempty"`
+	Kind    SegmentBenefitKind `json:"kind"`
+	Name    string             `json:"name"`
+
+	// Reference Its id where it is kept, such as a coupon's.
+	Reference *string `json:"reference,omitempty"`
+}
+
+// SegmentBenefitKind defines model for SegmentBenefit.Kind.
+type SegmentBenefitKind string
+
+// SegmentCreate defines model for SegmentCreate.
+type SegmentCreate struct {
+	// Basis By what the segment divides customers.
+	Basis       *SegmentBasis     `json:"basis,omitempty"`
+	Benefits    *[]SegmentBenefit `json:"benefits,omitempty"`
+	Description *string           `json:"description,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition     `json:"filter,omitempty"`
+	FilterText *string        `json:"filter_text,omitempty"`
+	Key        *string        `json:"key,omitempty"`
+	Name       *string        `json:"name,omitempty"`
+	Preset     *SegmentPreset `json:"preset,omitempty"`
+	Static     *bool          `json:"static,omitempty"`
+	Strategy   *string        `json:"strategy,omitempty"`
+}
+
+// SegmentDependent defines model for SegmentDependent.
+type SegmentDependent struct {
+	Key  string `json:"key"`
+	Name string `json:"name"`
+
+	// Type What it is, such as segment or tier_scheme.
+	Type string `json:"type"`
+}
+
+// SegmentDependents Example: {"items":[{"key":"shanghai_loyal","name":"上海忠诚客户","type":"segment"}]}
+type SegmentDependents struct {
+	Items []SegmentDependent `json:"items"`
+}
+
+// SegmentEvaluation defines model for SegmentEvaluation.
+type SegmentEvaluation struct {
+	// AsOf The local day for which a condition relative to today holds for everybody.
+	AsOf openapi_types.Date `json:"as_of"`
+
+	// EvaluatedAt When everybody was last evaluated; absent before the first time.
+	EvaluatedAt *time.Time `json:"evaluated_at,omitempty"`
+
+	// JobID The job that is still evaluating everybody by the present condition; absent when none is.
+	JobID *openapi_types.UUID `json:"job_id,omitempty"`
+}
+
+// SegmentExpected The sum of a clv score; absent without the scope scores:read or without a model in force.
+type SegmentExpected struct {
+	// Customers Who have a score.
+	Customers int64  `json:"customers"`
+	Score     string `json:"score"`
+
+	// Value An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Value Money `json:"value"`
+}
+
+// SegmentExplanation defines model for SegmentExplanation.
+type SegmentExplanation struct {
+	// CustomerID The survivor's, when the customer was merged.
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter *Condition     `json:"filter,omitempty"`
+	Leaves []FilterReason `json:"leaves"`
+
+	// Listed Who put the customer on the list of a static segment.
+	Listed  *SegmentListed `json:"listed,omitempty"`
+	Matches bool           `json:"matches"`
+	Member  bool           `json:"member"`
+	Since   *time.Time     `json:"since,omitempty"`
+}
+
+// SegmentListed Who put the customer on the list of a static segment.
+type SegmentListed struct {
+	Actor    string    `json:"actor"`
+	ListedAt time.Time `json:"listed_at"`
+	Reason   *string   `json:"reason,omitempty"`
+}
+
+// SegmentLogPage defines model for SegmentLogPage.
+type SegmentLogPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool             `json:"has_more"`
+	Items   []SegmentPassage `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// SegmentMemberPage defines model for SegmentMemberPage.
+type SegmentMemberPage struct {
+	Evaluation SegmentEvaluation `json:"evaluation"`
+
+	// Facets With `facets` only.
+	Facets *[]CustomerFacet `json:"facets,omitempty"`
+
+	// FacetsAreEstimates Whether the counts were made in a sample.
+	FacetsAreEstimates *bool `json:"facets_are_estimates,omitempty"`
+
+	// HasMore Whether another page follows.
+	HasMore bool       `json:"has_more"`
+	Items   []Customer `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+
+	// Unmatched With `q` only and when the first page is empty.
+	Unmatched *[]UnmatchedWord `json:"unmatched,omitempty"`
+}
+
+// SegmentMembersChange defines model for SegmentMembersChange.
+type SegmentMembersChange struct {
+	Action      SegmentMembersChangeAction `json:"action"`
+	CustomerIds *[]openapi_types.UUID      `json:"customer_ids,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+	Reason     *string    `json:"reason,omitempty"`
+}
+
+// SegmentMembersChangeAction defines model for SegmentMembersChange.Action.
+type SegmentMembersChangeAction string
+
+// SegmentMembersChanged Example: {"change_set":"01890a5d-ac96-774b-bcce-b302099aa001","changed":1,"missing":[],"unchanged":0}
+type SegmentMembersChanged struct {
+	ChangeSet openapi_types.UUID `json:"change_set"`
+	Changed   int                `json:"changed"`
+
+	// Missing Ids that no customer has.
+	Missing   []openapi_types.UUID `json:"missing"`
+	Unchanged int                  `json:"unchanged"`
+}
+
+// SegmentOverlap defines model for SegmentOverlap.
+type SegmentOverlap struct {
+	// All Who are in every one.
+	All int64 `json:"all"`
+
+	// Any Who are in one or more.
+	Any   int64               `json:"any"`
+	Items []SegmentOverlapRow `json:"items"`
+}
+
+// SegmentOverlapAsked defines model for SegmentOverlapAsked.
+type SegmentOverlapAsked struct {
+	Keys []string `json:"keys"`
+}
+
+// SegmentOverlapRow defines model for SegmentOverlapRow.
+type SegmentOverlapRow struct {
+	// Common Who are in this one and the n-th too, in the order of the keys.
+	Common    []int64 `json:"common"`
+	Customers int64   `json:"customers"`
+	Key       string  `json:"key"`
+	Name      string  `json:"name"`
+
+	// Only Who are in none of the others.
+	Only int64 `json:"only"`
+}
+
+// SegmentPage defines model for SegmentPage.
+type SegmentPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Segment `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// SegmentPassage defines model for SegmentPassage.
+type SegmentPassage struct {
+	Actor string `json:"actor"`
+
+	// Cause A write about the customer; another condition, or another meaning of what it reads; the passing of a day; a static segment's list; the segment was archived; the customer was deleted or merged away.
+	Cause      SegmentPassageCause `json:"cause"`
+	ChangeSet  openapi_types.UUID  `json:"change_set"`
+	CustomerID openapi_types.UUID  `json:"customer_id"`
+
+	// DecidedBy The comparison that decided; absent when none did.
+	DecidedBy *string `json:"decided_by,omitempty"`
+
+	// Entered False for leaving.
+	Entered bool `json:"entered"`
+
+	// EventType The event that led to it, such as transaction.created.
+	EventType  *string   `json:"event_type,omitempty"`
+	Name       string    `json:"name"`
+	OccurredAt time.Time `json:"occurred_at"`
+	SegmentKey string    `json:"segment_key"`
+}
+
+// SegmentPassageCause A write about the customer; another condition, or another meaning of what it reads; the passing of a day; a static segment's list; the segment was archived; the customer was deleted or merged away.
+type SegmentPassageCause string
+
+// SegmentPatch defines model for SegmentPatch.
+type SegmentPatch struct {
+	Archived *bool `json:"archived,omitempty"`
+
+	// Basis By what the segment divides customers.
+	Basis       *SegmentBasis     `json:"basis,omitempty"`
+	Benefits    *[]SegmentBenefit `json:"benefits,omitempty"`
+	Description *string           `json:"description,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+	Name       *string    `json:"name,omitempty"`
+	Strategy   *string    `json:"strategy,omitempty"`
+}
+
+// SegmentPreset defines model for SegmentPreset.
+type SegmentPreset string
+
+// SegmentPreview defines model for SegmentPreview.
+type SegmentPreview struct {
+	Customers int64      `json:"customers"`
+	Sample    []Customer `json:"sample"`
+
+	// Tiers By scheme; with the scope tiers:read.
+	Tiers *[]SegmentTiers `json:"tiers,omitempty"`
+}
+
+// SegmentPreviewAsked Either `filter`, a tree, or `filter_text`.
+type SegmentPreviewAsked struct {
+	Expand *[]CustomerExpansion `json:"expand,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+
+	// Sample How many customers to show.
+	Sample *int `json:"sample,omitempty"`
+}
+
+// SegmentTiers defines model for SegmentTiers.
+type SegmentTiers struct {
+	// Items Highest first.
+	Items    []TierCount `json:"items"`
+	Name     string      `json:"name"`
+	Scheme   string      `json:"scheme"`
+	Unplaced int64       `json:"unplaced"`
+}
+
+// SegmentValue defines model for SegmentValue.
+type SegmentValue struct {
+	// Buyers Who bought at least once.
+	Buyers    int64 `json:"buyers"`
+	Customers int64 `json:"customers"`
+
+	// Expected The sum of a clv score; absent without the scope scores:read or without a model in force.
+	Expected  *SegmentExpected `json:"expected,omitempty"`
+	Purchases int64            `json:"purchases"`
+
+	// SpendTotal An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	SpendTotal Money `json:"spend_total"`
+}
+
 // SourceChannel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
 // yours such as an older CRM, `third_party` bought data or reports.
 type SourceChannel string
@@ -4437,6 +5035,12 @@ type RunID = openapi_types.UUID
 // SchemeKey defines model for SchemeKey.
 type SchemeKey = string
 
+// SegmentKey defines model for SegmentKey.
+type SegmentKey = string
+
+// SegmentListKey defines model for SegmentListKey.
+type SegmentListKey = string
+
 // Sku defines model for Sku.
 type Sku = string
 
@@ -4612,6 +5216,9 @@ type ListCustomersParams struct {
 
 	// LastPurchaseTo Only customers who last bought on this day or earlier.
 	LastPurchaseTo *LastPurchaseTo `form:"last_purchase_to,omitempty" json:"last_purchase_to,omitempty"`
+
+	// Segment Only customers of the segment of this key.
+	Segment *string `form:"segment,omitempty" json:"segment,omitempty"`
 
 	// Deleted List the deleted customers instead.
 	Deleted *bool `form:"deleted,omitempty" json:"deleted,omitempty"`
@@ -4959,6 +5566,15 @@ type PatchRelationParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListCustomerSegmentLogParams defines parameters for ListCustomerSegmentLog.
+type ListCustomerSegmentLogParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListCustomerStagesParams defines parameters for ListCustomerStages.
 type ListCustomerStagesParams struct {
 	// Limit Items per page.
@@ -5299,6 +5915,117 @@ type ListRunScoresParams struct {
 
 	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListSegmentsParams defines parameters for ListSegments.
+type ListSegmentsParams struct {
+	// Basis Only segments of this basis.
+	Basis *SegmentBasis `form:"basis,omitempty" json:"basis,omitempty"`
+
+	// Archived The archived ones instead.
+	Archived *bool `form:"archived,omitempty" json:"archived,omitempty"`
+
+	// Counts Count the customers of each.
+	Counts *bool `form:"counts,omitempty" json:"counts,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateSegmentParams defines parameters for CreateSegment.
+type CreateSegmentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteSegmentParams defines parameters for DeleteSegment.
+type DeleteSegmentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetSegmentParams defines parameters for GetSegment.
+type GetSegmentParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchSegmentParams defines parameters for PatchSegment.
+type PatchSegmentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ExplainSegmentParams defines parameters for ExplainSegment.
+type ExplainSegmentParams struct {
+	// CustomerID Whom to explain.
+	CustomerID openapi_types.UUID `form:"customer_id" json:"customer_id"`
+}
+
+// ListSegmentLogParams defines parameters for ListSegmentLog.
+type ListSegmentLogParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListSegmentMembersParams defines parameters for ListSegmentMembers.
+type ListSegmentMembersParams struct {
+	// Filter A condition, for example `city = "上海" AND spend_total >= 1000`.
+	Filter *CustomerFilter `form:"filter,omitempty" json:"filter,omitempty"`
+
+	// Sort A field, with `-` before it for descending.
+	Sort *CustomerSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Expand Add these to each customer.
+	Expand *CustomerExpand `form:"expand,omitempty" json:"expand,omitempty"`
+
+	// Fields Only these members, beside id, version, kind and name.
+	Fields *CustomerFields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Total Whether to count all matches, not just this page. `estimate` costs nearly nothing: exact where few match, else a guess of the query planner; `total_is_estimate` says which.
+	Total *ListSegmentMembersParamsTotal `form:"total,omitempty" json:"total,omitempty"`
+}
+
+// ListSegmentMembersParamsTotal defines parameters for ListSegmentMembers.
+type ListSegmentMembersParamsTotal string
+
+// ChangeSegmentMembersParams defines parameters for ChangeSegmentMembers.
+type ChangeSegmentMembersParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetSegmentValueParams defines parameters for GetSegmentValue.
+type GetSegmentValueParams struct {
+	// Score The key of the clv model; the first one in force unless told.
+	Score *string `form:"score,omitempty" json:"score,omitempty"`
 }
 
 // CreateTagGroupParams defines parameters for CreateTagGroup.
@@ -5721,6 +6448,21 @@ type PatchScoreModelApplicationMergePatchPlusJSONRequestBody = ScoreModelPatch
 // CreateScoreRunJSONRequestBody defines body for CreateScoreRun for application/json ContentType.
 type CreateScoreRunJSONRequestBody = ScoreRunCreate
 
+// CreateSegmentJSONRequestBody defines body for CreateSegment for application/json ContentType.
+type CreateSegmentJSONRequestBody = SegmentCreate
+
+// OverlapSegmentsJSONRequestBody defines body for OverlapSegments for application/json ContentType.
+type OverlapSegmentsJSONRequestBody = SegmentOverlapAsked
+
+// PreviewSegmentJSONRequestBody defines body for PreviewSegment for application/json ContentType.
+type PreviewSegmentJSONRequestBody = SegmentPreviewAsked
+
+// PatchSegmentApplicationMergePatchPlusJSONRequestBody defines body for PatchSegment for application/merge-patch+json ContentType.
+type PatchSegmentApplicationMergePatchPlusJSONRequestBody = SegmentPatch
+
+// ChangeSegmentMembersJSONRequestBody defines body for ChangeSegmentMembers for application/json ContentType.
+type ChangeSegmentMembersJSONRequestBody = SegmentMembersChange
+
 // CreateTagGroupJSONRequestBody defines body for CreateTagGroup for application/json ContentType.
 type CreateTagGroupJSONRequestBody = TagGroupCreate
 
@@ -5903,6 +6645,12 @@ type ServerInterface interface {
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx echo.Context, customerID CustomerID) error
+	// ListCustomerSegmentLog List what segments a customer entered and left
+	// (GET /v1/customers/{customer_id}/segment-log)
+	ListCustomerSegmentLog(ctx echo.Context, customerID CustomerID, params ListCustomerSegmentLogParams) error
+	// ListCustomerSegments List a customer's segments
+	// (GET /v1/customers/{customer_id}/segments)
+	ListCustomerSegments(ctx echo.Context, customerID CustomerID) error
 	// ListCustomerStages List the stages that a customer went through
 	// (GET /v1/customers/{customer_id}/stages)
 	ListCustomerStages(ctx echo.Context, customerID CustomerID, params ListCustomerStagesParams) error
@@ -6029,6 +6777,45 @@ type ServerInterface interface {
 	// ListRunScores List a run's scores
 	// (GET /v1/score-models/{model_key}/runs/{run_id}/scores)
 	ListRunScores(ctx echo.Context, modelKey ModelKey, runID RunID, params ListRunScoresParams) error
+	// ListSegments List segments
+	// (GET /v1/segments)
+	ListSegments(ctx echo.Context, params ListSegmentsParams) error
+	// CreateSegment Create a segment
+	// (POST /v1/segments)
+	CreateSegment(ctx echo.Context, params CreateSegmentParams) error
+	// OverlapSegments Compare segments
+	// (POST /v1/segments/overlap)
+	OverlapSegments(ctx echo.Context) error
+	// PreviewSegment See whom a condition means before saving it
+	// (POST /v1/segments/preview)
+	PreviewSegment(ctx echo.Context) error
+	// DeleteSegment Delete a segment
+	// (DELETE /v1/segments/{segment_key})
+	DeleteSegment(ctx echo.Context, segmentKey SegmentKey, params DeleteSegmentParams) error
+	// GetSegment Read a segment
+	// (GET /v1/segments/{segment_key})
+	GetSegment(ctx echo.Context, segmentKey SegmentKey, params GetSegmentParams) error
+	// PatchSegment Change a segment
+	// (PATCH /v1/segments/{segment_key})
+	PatchSegment(ctx echo.Context, segmentKey SegmentKey, params PatchSegmentParams) error
+	// ListSegmentDependents List what depends on a segment
+	// (GET /v1/segments/{segment_key}/dependents)
+	ListSegmentDependents(ctx echo.Context, segmentKey SegmentKey) error
+	// ExplainSegment Tell why a customer is in a segment or not
+	// (GET /v1/segments/{segment_key}/explain)
+	ExplainSegment(ctx echo.Context, segmentKey SegmentKey, params ExplainSegmentParams) error
+	// ListSegmentLog List who entered and left a segment
+	// (GET /v1/segments/{segment_key}/log)
+	ListSegmentLog(ctx echo.Context, segmentKey SegmentKey, params ListSegmentLogParams) error
+	// ListSegmentMembers List the customers of a segment
+	// (GET /v1/segments/{segment_key}/members)
+	ListSegmentMembers(ctx echo.Context, segmentKey SegmentListKey, params ListSegmentMembersParams) error
+	// ChangeSegmentMembers Change the list of a static segment
+	// (POST /v1/segments/{segment_key}/members)
+	ChangeSegmentMembers(ctx echo.Context, segmentKey SegmentListKey, params ChangeSegmentMembersParams) error
+	// GetSegmentValue Tell what a segment is worth
+	// (GET /v1/segments/{segment_key}/value)
+	GetSegmentValue(ctx echo.Context, segmentKey SegmentKey, params GetSegmentValueParams) error
 	// ListTagGroups List tag groups
 	// (GET /v1/tag-groups)
 	ListTagGroups(ctx echo.Context) error
@@ -6388,6 +7175,13 @@ func (w *ServerInterfaceWrapper) ListCustomers(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "last_purchase_to", ctx.QueryParams(), &params.LastPurchaseTo, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter last_purchase_to: %s", err))
+	}
+
+	// ------------- Optional query parameter "segment" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "segment", ctx.QueryParams(), &params.Segment, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter segment: %s", err))
 	}
 
 	// ------------- Optional query parameter "deleted" -------------
@@ -8121,6 +8915,54 @@ func (w *ServerInterfaceWrapper) ListCustomerScores(ctx echo.Context) error {
 	return err
 }
 
+// ListCustomerSegmentLog converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerSegmentLog(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerSegmentLogParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerSegmentLog(ctx, customerID, params)
+	return err
+}
+
+// ListCustomerSegments converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerSegments(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerSegments(ctx, customerID)
+	return err
+}
+
 // ListCustomerStages converts echo context to params.
 func (w *ServerInterfaceWrapper) ListCustomerStages(ctx echo.Context) error {
 	var err error
@@ -9616,6 +10458,447 @@ func (w *ServerInterfaceWrapper) ListRunScores(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListRunScores(ctx, modelKey, runID, params)
+	return err
+}
+
+// ListSegments converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSegments(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSegmentsParams
+	// ------------- Optional query parameter "basis" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "basis", ctx.QueryParams(), &params.Basis, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter basis: %s", err))
+	}
+
+	// ------------- Optional query parameter "archived" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "archived", ctx.QueryParams(), &params.Archived, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter archived: %s", err))
+	}
+
+	// ------------- Optional query parameter "counts" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "counts", ctx.QueryParams(), &params.Counts, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter counts: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSegments(ctx, params)
+	return err
+}
+
+// CreateSegment converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateSegment(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateSegmentParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateSegment(ctx, params)
+	return err
+}
+
+// OverlapSegments converts echo context to params.
+func (w *ServerInterfaceWrapper) OverlapSegments(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OverlapSegments(ctx)
+	return err
+}
+
+// PreviewSegment converts echo context to params.
+func (w *ServerInterfaceWrapper) PreviewSegment(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PreviewSegment(ctx)
+	return err
+}
+
+// DeleteSegment converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteSegment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "segment_key" -------------
+	var segmentKey SegmentKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "segment_key", ctx.Param("segment_key"), &segmentKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter segment_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteSegmentParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteSegment(ctx, segmentKey, params)
+	return err
+}
+
+// GetSegment converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSegment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "segment_key" -------------
+	var segmentKey SegmentKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "segment_key", ctx.Param("segment_key"), &segmentKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter segment_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSegmentParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSegment(ctx, segmentKey, params)
+	return err
+}
+
+// PatchSegment converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchSegment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "segment_key" -------------
+	var segmentKey SegmentKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "segment_key", ctx.Param("segment_key"), &segmentKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter segment_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchSegmentParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchSegment(ctx, segmentKey, params)
+	return err
+}
+
+// ListSegmentDependents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSegmentDependents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "segment_key" -------------
+	var segmentKey SegmentKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "segment_key", ctx.Param("segment_key"), &segmentKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter segment_key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSegmentDependents(ctx, segmentKey)
+	return err
+}
+
+// ExplainSegment converts echo context to params.
+func (w *ServerInterfaceWrapper) ExplainSegment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "segment_key" -------------
+	var segmentKey SegmentKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "segment_key", ctx.Param("segment_key"), &segmentKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter segment_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExplainSegmentParams
+	// ------------- Required query parameter "customer_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "customer_id", ctx.QueryParams(), &params.CustomerID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExplainSegment(ctx, segmentKey, params)
+	return err
+}
+
+// ListSegmentLog converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSegmentLog(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "segment_key" -------------
+	var segmentKey SegmentKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "segment_key", ctx.Param("segment_key"), &segmentKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter segment_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSegmentLogParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSegmentLog(ctx, segmentKey, params)
+	return err
+}
+
+// ListSegmentMembers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSegmentMembers(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "segment_key" -------------
+	var segmentKey SegmentListKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "segment_key", ctx.Param("segment_key"), &segmentKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter segment_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSegmentMembersParams
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter", ctx.QueryParams(), &params.Filter, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter filter: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "expand" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "expand", ctx.QueryParams(), &params.Expand, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter expand: %s", err))
+	}
+
+	// ------------- Optional query parameter "fields" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "fields", ctx.QueryParams(), &params.Fields, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter fields: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "total" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "total", ctx.QueryParams(), &params.Total, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter total: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSegmentMembers(ctx, segmentKey, params)
+	return err
+}
+
+// ChangeSegmentMembers converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeSegmentMembers(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "segment_key" -------------
+	var segmentKey SegmentListKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "segment_key", ctx.Param("segment_key"), &segmentKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter segment_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ChangeSegmentMembersParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ChangeSegmentMembers(ctx, segmentKey, params)
+	return err
+}
+
+// GetSegmentValue converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSegmentValue(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "segment_key" -------------
+	var segmentKey SegmentKey
+
+	err = runtime.BindStyledParameterWithOptions("simple", "segment_key", ctx.Param("segment_key"), &segmentKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter segment_key: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSegmentValueParams
+	// ------------- Optional query parameter "score" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "score", ctx.QueryParams(), &params.Score, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter score: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSegmentValue(ctx, segmentKey, params)
 	return err
 }
 
@@ -11244,6 +12527,21 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/score-models/:model_key/runs/:run_id/scores", wrapper.ListRunScores, options.OperationMiddlewares["listRunScores"]...)
 	router.POST(options.BaseURL+"/v1/score-models/:model_key/runs/:run_id/activate", wrapper.ActivateScoreRun, options.OperationMiddlewares["activateScoreRun"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/scores", wrapper.ListCustomerScores, options.OperationMiddlewares["listCustomerScores"]...)
+	router.GET(options.BaseURL+"/v1/segments", wrapper.ListSegments, options.OperationMiddlewares["listSegments"]...)
+	router.POST(options.BaseURL+"/v1/segments", wrapper.CreateSegment, options.OperationMiddlewares["createSegment"]...)
+	router.POST(options.BaseURL+"/v1/segments/preview", wrapper.PreviewSegment, options.OperationMiddlewares["previewSegment"]...)
+	router.POST(options.BaseURL+"/v1/segments/overlap", wrapper.OverlapSegments, options.OperationMiddlewares["overlapSegments"]...)
+	router.DELETE(options.BaseURL+"/v1/segments/:segment_key", wrapper.DeleteSegment, options.OperationMiddlewares["deleteSegment"]...)
+	router.GET(options.BaseURL+"/v1/segments/:segment_key", wrapper.GetSegment, options.OperationMiddlewares["getSegment"]...)
+	router.PATCH(options.BaseURL+"/v1/segments/:segment_key", wrapper.PatchSegment, options.OperationMiddlewares["patchSegment"]...)
+	router.GET(options.BaseURL+"/v1/segments/:segment_key/dependents", wrapper.ListSegmentDependents, options.OperationMiddlewares["listSegmentDependents"]...)
+	router.GET(options.BaseURL+"/v1/segments/:segment_key/members", wrapper.ListSegmentMembers, options.OperationMiddlewares["listSegmentMembers"]...)
+	router.POST(options.BaseURL+"/v1/segments/:segment_key/members", wrapper.ChangeSegmentMembers, options.OperationMiddlewares["changeSegmentMembers"]...)
+	router.GET(options.BaseURL+"/v1/segments/:segment_key/log", wrapper.ListSegmentLog, options.OperationMiddlewares["listSegmentLog"]...)
+	router.GET(options.BaseURL+"/v1/segments/:segment_key/explain", wrapper.ExplainSegment, options.OperationMiddlewares["explainSegment"]...)
+	router.GET(options.BaseURL+"/v1/segments/:segment_key/value", wrapper.GetSegmentValue, options.OperationMiddlewares["getSegmentValue"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/segments", wrapper.ListCustomerSegments, options.OperationMiddlewares["listCustomerSegments"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/segment-log", wrapper.ListCustomerSegmentLog, options.OperationMiddlewares["listCustomerSegmentLog"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
 	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness, options.OperationMiddlewares["getReadiness"]...)
 	router.GET(options.BaseURL+"/v1/tag-groups", wrapper.ListTagGroups, options.OperationMiddlewares["listTagGroups"]...)
@@ -17651,6 +18949,217 @@ func (response ListCustomerScores503ApplicationProblemPlusJSONResponse) VisitLis
 	return err
 }
 
+type ListCustomerSegmentLogRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerSegmentLogParams
+}
+
+type ListCustomerSegmentLogResponseObject interface {
+	VisitListCustomerSegmentLogResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerSegmentLog200JSONResponse SegmentLogPage
+
+func (response ListCustomerSegmentLog200JSONResponse) VisitListCustomerSegmentLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerSegmentLog400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerSegmentLog400ApplicationProblemPlusJSONResponse) VisitListCustomerSegmentLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerSegmentLog401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerSegmentLog401ApplicationProblemPlusJSONResponse) VisitListCustomerSegmentLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerSegmentLog403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerSegmentLog403ApplicationProblemPlusJSONResponse) VisitListCustomerSegmentLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerSegmentLog404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerSegmentLog404ApplicationProblemPlusJSONResponse) VisitListCustomerSegmentLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerSegmentLog503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerSegmentLog503ApplicationProblemPlusJSONResponse) VisitListCustomerSegmentLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerSegmentsRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+}
+
+type ListCustomerSegmentsResponseObject interface {
+	VisitListCustomerSegmentsResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerSegments200JSONResponse CustomerSegmentList
+
+func (response ListCustomerSegments200JSONResponse) VisitListCustomerSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerSegments400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerSegments400ApplicationProblemPlusJSONResponse) VisitListCustomerSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerSegments401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerSegments401ApplicationProblemPlusJSONResponse) VisitListCustomerSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerSegments403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerSegments403ApplicationProblemPlusJSONResponse) VisitListCustomerSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerSegments404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerSegments404ApplicationProblemPlusJSONResponse) VisitListCustomerSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerSegments503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerSegments503ApplicationProblemPlusJSONResponse) VisitListCustomerSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListCustomerStagesRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 	Params     ListCustomerStagesParams
@@ -23281,6 +24790,1825 @@ type ListRunScores503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListRunScores503ApplicationProblemPlusJSONResponse) VisitListRunScoresResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentsRequestObject struct {
+	Params ListSegmentsParams
+}
+
+type ListSegmentsResponseObject interface {
+	VisitListSegmentsResponse(w http.ResponseWriter) error
+}
+
+type ListSegments200JSONResponse SegmentPage
+
+func (response ListSegments200JSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegments400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegments400ApplicationProblemPlusJSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegments401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegments401ApplicationProblemPlusJSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegments403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegments403ApplicationProblemPlusJSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegments503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegments503ApplicationProblemPlusJSONResponse) VisitListSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSegmentRequestObject struct {
+	Params CreateSegmentParams
+	Body   *CreateSegmentJSONRequestBody
+}
+
+type CreateSegmentResponseObject interface {
+	VisitCreateSegmentResponse(w http.ResponseWriter) error
+}
+
+type CreateSegment201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateSegment201JSONResponse struct {
+	Body    Segment
+	Headers CreateSegment201ResponseHeaders
+}
+
+func (response CreateSegment201JSONResponse) VisitCreateSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSegment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSegment400ApplicationProblemPlusJSONResponse) VisitCreateSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSegment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSegment401ApplicationProblemPlusJSONResponse) VisitCreateSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSegment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSegment403ApplicationProblemPlusJSONResponse) VisitCreateSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSegment408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSegment408ApplicationProblemPlusJSONResponse) VisitCreateSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSegment409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSegment409ApplicationProblemPlusJSONResponse) VisitCreateSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSegment413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSegment413ApplicationProblemPlusJSONResponse) VisitCreateSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSegment415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSegment415ApplicationProblemPlusJSONResponse) VisitCreateSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSegment422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSegment422ApplicationProblemPlusJSONResponse) VisitCreateSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSegment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSegment503ApplicationProblemPlusJSONResponse) VisitCreateSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OverlapSegmentsRequestObject struct {
+	Body *OverlapSegmentsJSONRequestBody
+}
+
+type OverlapSegmentsResponseObject interface {
+	VisitOverlapSegmentsResponse(w http.ResponseWriter) error
+}
+
+type OverlapSegments200JSONResponse SegmentOverlap
+
+func (response OverlapSegments200JSONResponse) VisitOverlapSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OverlapSegments400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response OverlapSegments400ApplicationProblemPlusJSONResponse) VisitOverlapSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OverlapSegments401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response OverlapSegments401ApplicationProblemPlusJSONResponse) VisitOverlapSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OverlapSegments403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response OverlapSegments403ApplicationProblemPlusJSONResponse) VisitOverlapSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OverlapSegments408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response OverlapSegments408ApplicationProblemPlusJSONResponse) VisitOverlapSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OverlapSegments413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response OverlapSegments413ApplicationProblemPlusJSONResponse) VisitOverlapSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OverlapSegments415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response OverlapSegments415ApplicationProblemPlusJSONResponse) VisitOverlapSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OverlapSegments422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response OverlapSegments422ApplicationProblemPlusJSONResponse) VisitOverlapSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OverlapSegments503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response OverlapSegments503ApplicationProblemPlusJSONResponse) VisitOverlapSegmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewSegmentRequestObject struct {
+	Body *PreviewSegmentJSONRequestBody
+}
+
+type PreviewSegmentResponseObject interface {
+	VisitPreviewSegmentResponse(w http.ResponseWriter) error
+}
+
+type PreviewSegment200JSONResponse SegmentPreview
+
+func (response PreviewSegment200JSONResponse) VisitPreviewSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewSegment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewSegment400ApplicationProblemPlusJSONResponse) VisitPreviewSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewSegment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewSegment401ApplicationProblemPlusJSONResponse) VisitPreviewSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewSegment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewSegment403ApplicationProblemPlusJSONResponse) VisitPreviewSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewSegment408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewSegment408ApplicationProblemPlusJSONResponse) VisitPreviewSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewSegment413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewSegment413ApplicationProblemPlusJSONResponse) VisitPreviewSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewSegment415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewSegment415ApplicationProblemPlusJSONResponse) VisitPreviewSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewSegment422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewSegment422ApplicationProblemPlusJSONResponse) VisitPreviewSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewSegment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PreviewSegment503ApplicationProblemPlusJSONResponse) VisitPreviewSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSegmentRequestObject struct {
+	SegmentKey SegmentKey `json:"segment_key"`
+	Params     DeleteSegmentParams
+}
+
+type DeleteSegmentResponseObject interface {
+	VisitDeleteSegmentResponse(w http.ResponseWriter) error
+}
+
+type DeleteSegment204Response struct {
+}
+
+func (response DeleteSegment204Response) VisitDeleteSegmentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteSegment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSegment400ApplicationProblemPlusJSONResponse) VisitDeleteSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSegment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSegment401ApplicationProblemPlusJSONResponse) VisitDeleteSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSegment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSegment403ApplicationProblemPlusJSONResponse) VisitDeleteSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSegment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSegment404ApplicationProblemPlusJSONResponse) VisitDeleteSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSegment409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSegment409ApplicationProblemPlusJSONResponse) VisitDeleteSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSegment412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSegment412ApplicationProblemPlusJSONResponse) VisitDeleteSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSegment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSegment503ApplicationProblemPlusJSONResponse) VisitDeleteSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSegmentRequestObject struct {
+	SegmentKey SegmentKey `json:"segment_key"`
+	Params     GetSegmentParams
+}
+
+type GetSegmentResponseObject interface {
+	VisitGetSegmentResponse(w http.ResponseWriter) error
+}
+
+type GetSegment200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetSegment200JSONResponse struct {
+	Body    Segment
+	Headers GetSegment200ResponseHeaders
+}
+
+func (response GetSegment200JSONResponse) VisitGetSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSegment304Response = NotModifiedResponse
+
+func (response GetSegment304Response) VisitGetSegmentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetSegment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetSegment400ApplicationProblemPlusJSONResponse) VisitGetSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSegment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetSegment401ApplicationProblemPlusJSONResponse) VisitGetSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSegment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetSegment403ApplicationProblemPlusJSONResponse) VisitGetSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSegment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetSegment404ApplicationProblemPlusJSONResponse) VisitGetSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSegment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetSegment503ApplicationProblemPlusJSONResponse) VisitGetSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchSegmentRequestObject struct {
+	SegmentKey SegmentKey `json:"segment_key"`
+	Params     PatchSegmentParams
+	Body       *PatchSegmentApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchSegmentResponseObject interface {
+	VisitPatchSegmentResponse(w http.ResponseWriter) error
+}
+
+type PatchSegment200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchSegment200JSONResponse struct {
+	Body    Segment
+	Headers PatchSegment200ResponseHeaders
+}
+
+func (response PatchSegment200JSONResponse) VisitPatchSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchSegment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchSegment400ApplicationProblemPlusJSONResponse) VisitPatchSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchSegment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchSegment401ApplicationProblemPlusJSONResponse) VisitPatchSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchSegment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchSegment403ApplicationProblemPlusJSONResponse) VisitPatchSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchSegment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchSegment404ApplicationProblemPlusJSONResponse) VisitPatchSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchSegment408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchSegment408ApplicationProblemPlusJSONResponse) VisitPatchSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchSegment409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchSegment409ApplicationProblemPlusJSONResponse) VisitPatchSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchSegment412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchSegment412ApplicationProblemPlusJSONResponse) VisitPatchSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchSegment413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchSegment413ApplicationProblemPlusJSONResponse) VisitPatchSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchSegment415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchSegment415ApplicationProblemPlusJSONResponse) VisitPatchSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchSegment422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchSegment422ApplicationProblemPlusJSONResponse) VisitPatchSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchSegment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchSegment503ApplicationProblemPlusJSONResponse) VisitPatchSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentDependentsRequestObject struct {
+	SegmentKey SegmentKey `json:"segment_key"`
+}
+
+type ListSegmentDependentsResponseObject interface {
+	VisitListSegmentDependentsResponse(w http.ResponseWriter) error
+}
+
+type ListSegmentDependents200JSONResponse SegmentDependents
+
+func (response ListSegmentDependents200JSONResponse) VisitListSegmentDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentDependents400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentDependents400ApplicationProblemPlusJSONResponse) VisitListSegmentDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentDependents401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentDependents401ApplicationProblemPlusJSONResponse) VisitListSegmentDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentDependents403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentDependents403ApplicationProblemPlusJSONResponse) VisitListSegmentDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentDependents404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentDependents404ApplicationProblemPlusJSONResponse) VisitListSegmentDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentDependents503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentDependents503ApplicationProblemPlusJSONResponse) VisitListSegmentDependentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainSegmentRequestObject struct {
+	SegmentKey SegmentKey `json:"segment_key"`
+	Params     ExplainSegmentParams
+}
+
+type ExplainSegmentResponseObject interface {
+	VisitExplainSegmentResponse(w http.ResponseWriter) error
+}
+
+type ExplainSegment200JSONResponse SegmentExplanation
+
+func (response ExplainSegment200JSONResponse) VisitExplainSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainSegment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainSegment400ApplicationProblemPlusJSONResponse) VisitExplainSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainSegment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainSegment401ApplicationProblemPlusJSONResponse) VisitExplainSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainSegment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainSegment403ApplicationProblemPlusJSONResponse) VisitExplainSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainSegment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainSegment404ApplicationProblemPlusJSONResponse) VisitExplainSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainSegment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainSegment503ApplicationProblemPlusJSONResponse) VisitExplainSegmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentLogRequestObject struct {
+	SegmentKey SegmentKey `json:"segment_key"`
+	Params     ListSegmentLogParams
+}
+
+type ListSegmentLogResponseObject interface {
+	VisitListSegmentLogResponse(w http.ResponseWriter) error
+}
+
+type ListSegmentLog200JSONResponse SegmentLogPage
+
+func (response ListSegmentLog200JSONResponse) VisitListSegmentLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentLog400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentLog400ApplicationProblemPlusJSONResponse) VisitListSegmentLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentLog401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentLog401ApplicationProblemPlusJSONResponse) VisitListSegmentLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentLog403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentLog403ApplicationProblemPlusJSONResponse) VisitListSegmentLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentLog404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentLog404ApplicationProblemPlusJSONResponse) VisitListSegmentLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentLog503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentLog503ApplicationProblemPlusJSONResponse) VisitListSegmentLogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentMembersRequestObject struct {
+	SegmentKey SegmentListKey `json:"segment_key"`
+	Params     ListSegmentMembersParams
+}
+
+type ListSegmentMembersResponseObject interface {
+	VisitListSegmentMembersResponse(w http.ResponseWriter) error
+}
+
+type ListSegmentMembers200JSONResponse SegmentMemberPage
+
+func (response ListSegmentMembers200JSONResponse) VisitListSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentMembers400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentMembers400ApplicationProblemPlusJSONResponse) VisitListSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentMembers401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentMembers401ApplicationProblemPlusJSONResponse) VisitListSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentMembers403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentMembers403ApplicationProblemPlusJSONResponse) VisitListSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentMembers404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentMembers404ApplicationProblemPlusJSONResponse) VisitListSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentMembers422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentMembers422ApplicationProblemPlusJSONResponse) VisitListSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSegmentMembers503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListSegmentMembers503ApplicationProblemPlusJSONResponse) VisitListSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSegmentMembersRequestObject struct {
+	SegmentKey SegmentListKey `json:"segment_key"`
+	Params     ChangeSegmentMembersParams
+	Body       *ChangeSegmentMembersJSONRequestBody
+}
+
+type ChangeSegmentMembersResponseObject interface {
+	VisitChangeSegmentMembersResponse(w http.ResponseWriter) error
+}
+
+type ChangeSegmentMembers200JSONResponse SegmentMembersChanged
+
+func (response ChangeSegmentMembers200JSONResponse) VisitChangeSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSegmentMembers202ResponseHeaders struct {
+	Location *string
+}
+
+type ChangeSegmentMembers202JSONResponse struct {
+	Body    Job
+	Headers ChangeSegmentMembers202ResponseHeaders
+}
+
+func (response ChangeSegmentMembers202JSONResponse) VisitChangeSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSegmentMembers400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSegmentMembers400ApplicationProblemPlusJSONResponse) VisitChangeSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSegmentMembers401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSegmentMembers401ApplicationProblemPlusJSONResponse) VisitChangeSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSegmentMembers403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSegmentMembers403ApplicationProblemPlusJSONResponse) VisitChangeSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSegmentMembers404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSegmentMembers404ApplicationProblemPlusJSONResponse) VisitChangeSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSegmentMembers408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSegmentMembers408ApplicationProblemPlusJSONResponse) VisitChangeSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSegmentMembers409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSegmentMembers409ApplicationProblemPlusJSONResponse) VisitChangeSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSegmentMembers413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSegmentMembers413ApplicationProblemPlusJSONResponse) VisitChangeSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSegmentMembers415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSegmentMembers415ApplicationProblemPlusJSONResponse) VisitChangeSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSegmentMembers422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSegmentMembers422ApplicationProblemPlusJSONResponse) VisitChangeSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSegmentMembers503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSegmentMembers503ApplicationProblemPlusJSONResponse) VisitChangeSegmentMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSegmentValueRequestObject struct {
+	SegmentKey SegmentKey `json:"segment_key"`
+	Params     GetSegmentValueParams
+}
+
+type GetSegmentValueResponseObject interface {
+	VisitGetSegmentValueResponse(w http.ResponseWriter) error
+}
+
+type GetSegmentValue200JSONResponse SegmentValue
+
+func (response GetSegmentValue200JSONResponse) VisitGetSegmentValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSegmentValue400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetSegmentValue400ApplicationProblemPlusJSONResponse) VisitGetSegmentValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSegmentValue401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetSegmentValue401ApplicationProblemPlusJSONResponse) VisitGetSegmentValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSegmentValue403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetSegmentValue403ApplicationProblemPlusJSONResponse) VisitGetSegmentValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSegmentValue404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetSegmentValue404ApplicationProblemPlusJSONResponse) VisitGetSegmentValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSegmentValue422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response GetSegmentValue422ApplicationProblemPlusJSONResponse) VisitGetSegmentValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSegmentValue503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetSegmentValue503ApplicationProblemPlusJSONResponse) VisitGetSegmentValueResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -28942,6 +32270,12 @@ type StrictServerInterface interface {
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx context.Context, request ListCustomerScoresRequestObject) (ListCustomerScoresResponseObject, error)
+	// ListCustomerSegmentLog List what segments a customer entered and left
+	// (GET /v1/customers/{customer_id}/segment-log)
+	ListCustomerSegmentLog(ctx context.Context, request ListCustomerSegmentLogRequestObject) (ListCustomerSegmentLogResponseObject, error)
+	// ListCustomerSegments List a customer's segments
+	// (GET /v1/customers/{customer_id}/segments)
+	ListCustomerSegments(ctx context.Context, request ListCustomerSegmentsRequestObject) (ListCustomerSegmentsResponseObject, error)
 	// ListCustomerStages List the stages that a customer went through
 	// (GET /v1/customers/{customer_id}/stages)
 	ListCustomerStages(ctx context.Context, request ListCustomerStagesRequestObject) (ListCustomerStagesResponseObject, error)
@@ -29068,6 +32402,45 @@ type StrictServerInterface interface {
 	// ListRunScores List a run's scores
 	// (GET /v1/score-models/{model_key}/runs/{run_id}/scores)
 	ListRunScores(ctx context.Context, request ListRunScoresRequestObject) (ListRunScoresResponseObject, error)
+	// ListSegments List segments
+	// (GET /v1/segments)
+	ListSegments(ctx context.Context, request ListSegmentsRequestObject) (ListSegmentsResponseObject, error)
+	// CreateSegment Create a segment
+	// (POST /v1/segments)
+	CreateSegment(ctx context.Context, request CreateSegmentRequestObject) (CreateSegmentResponseObject, error)
+	// OverlapSegments Compare segments
+	// (POST /v1/segments/overlap)
+	OverlapSegments(ctx context.Context, request OverlapSegmentsRequestObject) (OverlapSegmentsResponseObject, error)
+	// PreviewSegment See whom a condition means before saving it
+	// (POST /v1/segments/preview)
+	PreviewSegment(ctx context.Context, request PreviewSegmentRequestObject) (PreviewSegmentResponseObject, error)
+	// DeleteSegment Delete a segment
+	// (DELETE /v1/segments/{segment_key})
+	DeleteSegment(ctx context.Context, request DeleteSegmentRequestObject) (DeleteSegmentResponseObject, error)
+	// GetSegment Read a segment
+	// (GET /v1/segments/{segment_key})
+	GetSegment(ctx context.Context, request GetSegmentRequestObject) (GetSegmentResponseObject, error)
+	// PatchSegment Change a segment
+	// (PATCH /v1/segments/{segment_key})
+	PatchSegment(ctx context.Context, request PatchSegmentRequestObject) (PatchSegmentResponseObject, error)
+	// ListSegmentDependents List what depends on a segment
+	// (GET /v1/segments/{segment_key}/dependents)
+	ListSegmentDependents(ctx context.Context, request ListSegmentDependentsRequestObject) (ListSegmentDependentsResponseObject, error)
+	// ExplainSegment Tell why a customer is in a segment or not
+	// (GET /v1/segments/{segment_key}/explain)
+	ExplainSegment(ctx context.Context, request ExplainSegmentRequestObject) (ExplainSegmentResponseObject, error)
+	// ListSegmentLog List who entered and left a segment
+	// (GET /v1/segments/{segment_key}/log)
+	ListSegmentLog(ctx context.Context, request ListSegmentLogRequestObject) (ListSegmentLogResponseObject, error)
+	// ListSegmentMembers List the customers of a segment
+	// (GET /v1/segments/{segment_key}/members)
+	ListSegmentMembers(ctx context.Context, request ListSegmentMembersRequestObject) (ListSegmentMembersResponseObject, error)
+	// ChangeSegmentMembers Change the list of a static segment
+	// (POST /v1/segments/{segment_key}/members)
+	ChangeSegmentMembers(ctx context.Context, request ChangeSegmentMembersRequestObject) (ChangeSegmentMembersResponseObject, error)
+	// GetSegmentValue Tell what a segment is worth
+	// (GET /v1/segments/{segment_key}/value)
+	GetSegmentValue(ctx context.Context, request GetSegmentValueRequestObject) (GetSegmentValueResponseObject, error)
 	// ListTagGroups List tag groups
 	// (GET /v1/tag-groups)
 	ListTagGroups(ctx context.Context, request ListTagGroupsRequestObject) (ListTagGroupsResponseObject, error)
@@ -30757,6 +34130,57 @@ func (sh *strictHandler) ListCustomerScores(ctx echo.Context, customerID Custome
 	return nil
 }
 
+// ListCustomerSegmentLog operation middleware
+func (sh *strictHandler) ListCustomerSegmentLog(ctx echo.Context, customerID CustomerID, params ListCustomerSegmentLogParams) error {
+	var request ListCustomerSegmentLogRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerSegmentLog(ctx.Request().Context(), request.(ListCustomerSegmentLogRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerSegmentLog")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerSegmentLogResponseObject); ok {
+		return validResponse.VisitListCustomerSegmentLogResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerSegments operation middleware
+func (sh *strictHandler) ListCustomerSegments(ctx echo.Context, customerID CustomerID) error {
+	var request ListCustomerSegmentsRequestObject
+
+	request.CustomerID = customerID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerSegments(ctx.Request().Context(), request.(ListCustomerSegmentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerSegments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerSegmentsResponseObject); ok {
+		return validResponse.VisitListCustomerSegmentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListCustomerStages operation middleware
 func (sh *strictHandler) ListCustomerStages(ctx echo.Context, customerID CustomerID, params ListCustomerStagesParams) error {
 	var request ListCustomerStagesRequestObject
@@ -32094,6 +35518,450 @@ func (sh *strictHandler) ListRunScores(ctx echo.Context, modelKey ModelKey, runI
 	return nil
 }
 
+// ListSegments operation middleware
+func (sh *strictHandler) ListSegments(ctx echo.Context, params ListSegmentsParams) error {
+	var request ListSegmentsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSegments(ctx.Request().Context(), request.(ListSegmentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSegments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSegmentsResponseObject); ok {
+		return validResponse.VisitListSegmentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateSegment operation middleware
+func (sh *strictHandler) CreateSegment(ctx echo.Context, params CreateSegmentParams) error {
+	var request CreateSegmentRequestObject
+
+	request.Params = params
+
+	var body CreateSegmentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateSegment(ctx.Request().Context(), request.(CreateSegmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateSegment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateSegmentResponseObject); ok {
+		return validResponse.VisitCreateSegmentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OverlapSegments operation middleware
+func (sh *strictHandler) OverlapSegments(ctx echo.Context) error {
+	var request OverlapSegmentsRequestObject
+
+	var body OverlapSegmentsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OverlapSegments(ctx.Request().Context(), request.(OverlapSegmentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OverlapSegments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OverlapSegmentsResponseObject); ok {
+		return validResponse.VisitOverlapSegmentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PreviewSegment operation middleware
+func (sh *strictHandler) PreviewSegment(ctx echo.Context) error {
+	var request PreviewSegmentRequestObject
+
+	var body PreviewSegmentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewSegment(ctx.Request().Context(), request.(PreviewSegmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewSegment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PreviewSegmentResponseObject); ok {
+		return validResponse.VisitPreviewSegmentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteSegment operation middleware
+func (sh *strictHandler) DeleteSegment(ctx echo.Context, segmentKey SegmentKey, params DeleteSegmentParams) error {
+	var request DeleteSegmentRequestObject
+
+	request.SegmentKey = segmentKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteSegment(ctx.Request().Context(), request.(DeleteSegmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteSegment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteSegmentResponseObject); ok {
+		return validResponse.VisitDeleteSegmentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSegment operation middleware
+func (sh *strictHandler) GetSegment(ctx echo.Context, segmentKey SegmentKey, params GetSegmentParams) error {
+	var request GetSegmentRequestObject
+
+	request.SegmentKey = segmentKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSegment(ctx.Request().Context(), request.(GetSegmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSegment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSegmentResponseObject); ok {
+		return validResponse.VisitGetSegmentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchSegment operation middleware
+func (sh *strictHandler) PatchSegment(ctx echo.Context, segmentKey SegmentKey, params PatchSegmentParams) error {
+	var request PatchSegmentRequestObject
+
+	request.SegmentKey = segmentKey
+	request.Params = params
+
+	var body PatchSegmentApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchSegment(ctx.Request().Context(), request.(PatchSegmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchSegment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchSegmentResponseObject); ok {
+		return validResponse.VisitPatchSegmentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSegmentDependents operation middleware
+func (sh *strictHandler) ListSegmentDependents(ctx echo.Context, segmentKey SegmentKey) error {
+	var request ListSegmentDependentsRequestObject
+
+	request.SegmentKey = segmentKey
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSegmentDependents(ctx.Request().Context(), request.(ListSegmentDependentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSegmentDependents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSegmentDependentsResponseObject); ok {
+		return validResponse.VisitListSegmentDependentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExplainSegment operation middleware
+func (sh *strictHandler) ExplainSegment(ctx echo.Context, segmentKey SegmentKey, params ExplainSegmentParams) error {
+	var request ExplainSegmentRequestObject
+
+	request.SegmentKey = segmentKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainSegment(ctx.Request().Context(), request.(ExplainSegmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainSegment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExplainSegmentResponseObject); ok {
+		return validResponse.VisitExplainSegmentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSegmentLog operation middleware
+func (sh *strictHandler) ListSegmentLog(ctx echo.Context, segmentKey SegmentKey, params ListSegmentLogParams) error {
+	var request ListSegmentLogRequestObject
+
+	request.SegmentKey = segmentKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSegmentLog(ctx.Request().Context(), request.(ListSegmentLogRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSegmentLog")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSegmentLogResponseObject); ok {
+		return validResponse.VisitListSegmentLogResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSegmentMembers operation middleware
+func (sh *strictHandler) ListSegmentMembers(ctx echo.Context, segmentKey SegmentListKey, params ListSegmentMembersParams) error {
+	var request ListSegmentMembersRequestObject
+
+	request.SegmentKey = segmentKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSegmentMembers(ctx.Request().Context(), request.(ListSegmentMembersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSegmentMembers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSegmentMembersResponseObject); ok {
+		return validResponse.VisitListSegmentMembersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeSegmentMembers operation middleware
+func (sh *strictHandler) ChangeSegmentMembers(ctx echo.Context, segmentKey SegmentListKey, params ChangeSegmentMembersParams) error {
+	var request ChangeSegmentMembersRequestObject
+
+	request.SegmentKey = segmentKey
+	request.Params = params
+
+	var body ChangeSegmentMembersJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeSegmentMembers(ctx.Request().Context(), request.(ChangeSegmentMembersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeSegmentMembers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeSegmentMembersResponseObject); ok {
+		return validResponse.VisitChangeSegmentMembersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSegmentValue operation middleware
+func (sh *strictHandler) GetSegmentValue(ctx echo.Context, segmentKey SegmentKey, params GetSegmentValueParams) error {
+	var request GetSegmentValueRequestObject
+
+	request.SegmentKey = segmentKey
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSegmentValue(ctx.Request().Context(), request.(GetSegmentValueRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSegmentValue")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSegmentValueResponseObject); ok {
+		return validResponse.VisitGetSegmentValueResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListTagGroups operation middleware
 func (sh *strictHandler) ListTagGroups(ctx echo.Context) error {
 	var request ListTagGroupsRequestObject
@@ -33415,731 +37283,807 @@ func (sh *strictHandler) ListTransactionStatuses(ctx echo.Context, transactionID
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P3/kxzHcSCK/ysV7fsEAF7vYGZ3AWJ3Q3EfEAQkyASIA0AxdFy8mZrumpni9lQNu6p3MERshHx3smUf",
-	"dbLvnq2TLZ+sO599Ebbk87Nk0pTl+2e4IPnT+xdeVGZ1d3VP90z3zAKgXzyFgtiZ6a4vWZlZ+T2feYGc",
-	"zqRgQivv8Jk3YTRkMfx5+zEdm39DpoKYzzSXwjv0Hk8YiZmSSRywS4qcslhxKQhVhBKlYynG5JRGPKRa",
-	"xh3P99hTOp1FzDv0jr29Y8/zPRVM2JSakfViZn5QOuZi7J2d+d5bMqA4UXnedycsZkQ7s/tExvDF+3Lo",
-	"E67ISCYi7Kyc4cz3ZjSmU6btJm+GYcyUuhtW75Tiz5cU4WFxN93ejYMuvRbu0ODg+s7rr+8Pd4ZBwHaG",
-	"e93d7sFBcNDt9jzf42akGdUTz/cEnZo37Zh9Hnq+F7MPEh6z0DvUccLcpY9kPKXaO/SSBJ5cBtbNqUyE",
-	"vqnfYlTp5fW/LaIFkSNCNYnME0RPuCIUXvIJJSEL+JRGhAuA4pAqRoIkjpkIFp106R8kLF44a4e3+1T3",
-	"YcgCrKf06VtMjPXEO9ztGjhrzWIzxv/xXnfn4Mmznt+7dnb5+LiTftw/u/Kv/sXKnd2TazY2lRe9LzPi",
-	"i9rWLSk0DfStRGk5ZXEd0gX29/ZYR290u7vVWJcOuj3a2V3Urh5/br142rtRSzJ2zAtb+wPJxboNkJl5",
-	"aAPKX78NGPkCNhMzqll4J5bTGiJJD12RAJ8lUiC5hHThpxSimaCw0w+lQK4aUc3iOlqxQ/VHZt7KFYdU",
-	"s1Urfiw3Wa9ZGKNxxNcvTcu2C0tiJeNqfBgI9lT3A3hiYPiOgdmMjhkZspGM2RGRZu1w65E51xN4QNEp",
-	"IyMeaRYTKkKiZKxrl42z13Cd/e7Bdd+bcpF+0aveAYLu9tMZFRWYfTMMzboUI1oSRoNJBmzE7lkkQ+Yd",
-	"jmikWPUqGY7srpJrNoVr9F/EbOQder9xNZcmruJj6mphZUZY8M6yDdA4povC+u/QgKEoUlz/LcOgAbI5",
-	"kpg7IIrgLBQZLuz+RpxFofLJSMbpAcyoYJHqkIGmYzWA8xhozmI1IIKxEL8/jBkN3R/xi6bgGeHCNwYP",
-	"bPyOWbuBz5Q+vYtv97qroAV7raEmBMeUTYcsVj4ZMsVDRnjop1KbT064CGHHZhONd4qTbr7TdJMrtmWO",
-	"rQKJDXMOuYa1m/O1XJkMAq4X5Gvk2Pvsk997/suPjz1y8/6bRM2YMNxA04gcJ93uHvsa6XW73UEdJSK+",
-	"1N//3W63OSm+mPu998LvdzvSv64SwqkmSk7ZUIYLMpdJFBIzAOFCS6MAMBoHEzKUT30yl3GoiGJG3jac",
-	"fLggakYDpnwgWjki8wkPJmRCT4EnDRkK8IeEkhlnAUtZrdngsZCGjRIacarIZSkYuTXhwuB3MKExDQyV",
-	"c0WYkMl44pPB+a8+Pf+TXw98MlBSDK74hGtFZlwsuDD3CBdccxopcnnw4YSK8fucinEizfMfvj82z1Ni",
-	"MJiKBbB0mN/8IRMNQ0VsTCODglPzqGYRm03MqkRiqM3crOZVNWNRxMUYpjRvGTF8JBO8EqYyZiTkY64N",
-	"TARhU8oj/OupkTGNDBv6hB6LmI250jGoRnaKzrGoweEPVqBvc+R9JGNdRYBA/D7ec4Odgb0DCddAj+Zp",
-	"JkIuxnUUZu7BwgJDNqJJZDByJ72+qXnCWXivycJvW5jVUR0PUd4xGLxQmk2LlHdzp1dLW+lxrKOttrD+",
-	"eiyT2T9zbeBuyKYzqY1y9ZtssbyFbxtsl3NBTtgCUATEOTMjU0Zdszrc7rVrOSWrDrlJYjZjVAOicUFe",
-	"3yUTmcSKjJlWwBZGPFaaqCQImFKEjikXGc6hFSPfrrPIHbPKukO79vr6Q7s7ukd1MKmRFW8/puMBYhnI",
-	"Koa5MMOZjBpqxFmQrwevDQAWhkdQRSIpxuZf17pB2FOutDoi+71dIvWExXOuWP0ORzu4rFX4WLWZ+1Kw",
-	"mg3dFOl+FGMik3b3uvtkPmGCCGmOZmw3GRLFRbByhWautcusXud0JuNajY3DrxsQSNCrI3kc8gLIQ9zi",
-	"erFW3YGrjitixJgji/os9M335laxN2HANWeqVoswE7mrWyWLoYT1LRolTNmFvmmuaj1lQjdebpi9Ur/o",
-	"/JnaleePbLP+uyJMlI6bA5vbF+rXbp9YAfR0jG0W/pu8SmGDRc+YnEWok4OSiTLJivUYgb7xWtKrBxaA",
-	"a3l7LqoE7xIE5xM5RRjOWKykIJGUJ4rQkWZxAZo5KHEndcuWMO0WMHwQy1PDfhof/sy+UH/46RO1sE4f",
-	"2Gbdj4DZrwe4FKjgGh4xoUKwyF34cFFgE/iAqhfBYM7W+huu9RaOXlRSd1HaSVXWCtXurnik6Xj9Trk1",
-	"+CjztLtHI7jne4Sf63cIU22soOJKl7TwdRus9JeUtgeSQUDjeIGmNzrOMPKELWpoR9Nx7VY1HW+Df495",
-	"A3JPz0RzFvtkHnOtmSADGJYdmm8H9ScFppTa1fNtyP6bclgnErwvh5vIA7UqwPtyuL0w8BZV+kESBxOq",
-	"WCOr7XwiUWccGrVWl62hK8205r3+zM62ibHWXW0Di+2ata6x3BZX29p++xaf8gqxBcjV3FFgI6ydG16u",
-	"1EmvdYEJ8GkyBTUUuYD9mC2EC83GLIaV3JMhiyo1IYOWU/PrJaD1ImYG0Wk14sEb/RNQWupxz/VK0Z0P",
-	"n5j/dHcO+k+edf3ru2fV7qj7UrM6+hFSsw1cOLSWgMyA21PQA7owYmLdqmf4c/uFd+sXbse8sLXfY3oi",
-	"a222M5raKZhiZE4XqqlVNl3nFMZvf/kVltfABP0glmFS7wac4c8bHMVBrdXCjrn9UTxkEdjS6hYf2983",
-	"oIB6v3866EUsXyfxisWbXzcA/HDF0s2QF7DwpH7Vidjgwg7rl5xcwHofgYRTy81RAKpi56dGSKleGL70",
-	"Yjj6o5NkHTWqk6S41Ftv39l58+HdBzu9bs2CT5KmVs9Ghto6lQcgCpZZlJLH4BiYoMdKJcGEUEUGaiJn",
-	"A7ChsXg2KG7F/Fazh1Tl2XQb7nHc3Pk3eBhP8j87/Z0nr1UfymM6BkNvHeaPzY8b4D6rxX0YcXvsf0zH",
-	"dWvWdLzBike1K9Z0fAHrlZpGlZFjesJioiUJwIlMo4hMqQ4mTPlG0CHvJ2kUEYiJZMCU5lOq2YAEUmlF",
-	"hJFeF6nB85CwpzTQZA4haSM2x9F8wiLFCCXjhCmVqj9wS5NZZJTm+IgMwBnZ56qfz6HoQqEzrFZNgp1V",
-	"e02EFAaxmTAy6XvZRzs6nk+gvSeVEIupUDQwgErV+tpoK9f2UGuCtINswx6cNdXFMoAbUkuiJnJOKFjP",
-	"wR8FYQ06f/9FRzaUl5oGNziSU4Xg5LxVpwQa/gbGtEyFqnVYt9frnPlryTt/ZAMyrxeBnHEvgNzzwaws",
-	"WoO8gBtUEHOmrv3PvLLCtpeLmhuuqvI2rl+RvZkr7VlwBV8ITVX7dQc7MoAYybBP9YBww/LmTGn0svlk",
-	"UPhZRmH22yZ+Xmcwh3OVvnY/LTEv33u6Y97bOaWxmVCZAe7Dku+YVXm+9zYsEj89KQNBU50otjJwpinz",
-	"UDDWVswDl9NA5yq8I2O2hlsr80y9jdQMcEFY9Y7QPKrjZDZEYB0rS2CMdrzsnVnYPATSuinbGNESHH8T",
-	"85ldWgPLGVjNala3xmyWrq+1wexbGKPPzFIqgu0mLDgh7JTFC3TxUggTU3MWk7m5fDH0Z0JnMyZ8MkzS",
-	"9aciUt16bWoA60szbyV7sKRmlzyUMmJUYOh+zNRMCku396W+J0M+4qziErtf5ZoGeez2YzomXJCCO7pj",
-	"aO/BfrdrRgqk0NYJSmeziGNGwtVZLIcRm/7L9xWmJ2T3oXkjTMN7Yxro/imXqOp7vhcyTQ1peOjch7AH",
-	"EkqmQPIEwRGdNvZlw3XiWMaGo2UjT7noR0iKzohTI7YOWR7g33OCoYxU5PkehBqz2Dv0rsIRnD3BS5cp",
-	"uNsOveujg+u9g9HIHAayocN98MFzDZf9GzQkD/GFHJFSYKirFXs+a2rPf4CD4NkWz+8ejQwOgx8kBkjN",
-	"MaTCyKB2SiPHy7lKz6631dlpecJEf8qVwuslAzIlQ0ZjUB9OmMCbkYUsFV5Ww7GXw/EdQRM9kTH/kIVV",
-	"gCwu4CJgeF/imq33mKFWnaHeKYv5CJixk/Pz7rvv7txM9IQJbWDHamRvrsg8zsRu8PKYmdbk3uA57W11",
-	"TiqQM1Z1TtkiSESDE4ylgYdzRns4j7lmjQ5uLz+4OzIe8jBkourUisu5iFN7XLcPPw0ixHB9cwaJOBFy",
-	"LlIK2N+Oe6UhYULqPkRiuuAVEk0w6VONoLifQ/G+1OSOHXSZiSxPfUGgjCH2Kl083gmZNxPgmALvxlbA",
-	"S2Gh+ZTJRJcRE8JlQx4C4dE45qcsS77gU5bGi3FF5IzZMM8JVY2AfCMHsuXT5HG2iiVQlxd6USi74Q5T",
-	"6B9sBX0nPrOv6Qkr3LtUQPRchrmERjGj4cJMjytyom0bQfwgh/gtKUYRDypBvbyqiwK2WUoeX0U1JSNg",
-	"UorwFJ97u1tB1CYIGM42tfF6JUHGRikaIBaErCYQ7O3mEHwQsyymn9yhPKq+HpcWdFGwzHaCfMKITamQ",
-	"m8ZUgoEuhet215chk76Wsh/RGCJUltkENwpBPAbbDxWk192/ce3162S40KwRQ+jtLTOE20JzvSCPpSRv",
-	"2YmXIFxa2oUyhtKeSnzAEEcG32tbwXfKQk77Zm/9RKhkNpOxZoWLTDGjyjiDwmBN4HrNFeaysck9MyV5",
-	"bMBZAdWaBV0kdC8pArPYTAyU7jJ5bwWsd7fjEVyANlen4wxjRk8UoSROInZEUKlJbd0MTA/Lik6ap9u3",
-	"ok1RBNGECnL30dtkf7f3epbTS+DdgqqD6bxX0yeaaT27u+4Bz2IZMKXoMGKWfKqON4XBRZznO8JI4VrK",
-	"EDVqCGlXOoPgAME1cGCIB3ltS5k6EfSU8shstXCY8QLXgCaSBjRyzZWbH7H4lAeMvFMYfQmC7uQXo/Vo",
-	"IuT8iOTLR0v6Q6bjxc7NEVh7zrKp3CoAJfDQmCHpgoCneGi0IvDDQKj1oXf+/R9+9ulfm88G3WLz1a37",
-	"5mOex3Lo7XZ3r+90ezvd3uNu9xD+/2/MM04GRuO8r5AbbSoww37+H//985/9hed7Td5PqxFEdMjM0Z7/",
-	"/O+BYJSmUd9iwW6v2+3dMF/HfErNZtAkn0W5HnrP//YnX/yHH8CBx4zBKv780y8++ndffPw3pEfOf/Cx",
-	"52cWqVV7t5e5d9g7g/FnLNYcrToOzFejwM2YUWC6Z+lxlDXVR5qKkMYhURMZ6yzDsaSWOoe3FD326G2y",
-	"17t+fadHaDSb0J1dYDXVgzhHXrK/7RgBuPIdFwXW+hbc03+2/OOYnzKxDmhfNw89iGgAYGs4rUWaijmn",
-	"VJ1UWd8exwmz3lGM1TXYYm4mfMEBYGbeK2FjxWQZWlY5rOC6kyRR7ChLKbIxqLSQ6Fwxb23keFMEilnA",
-	"Z7wyb+LdiSQxCxg/ZQqFSq6IYpjJHFcPlxLX8nLM977N/zN3BI9CLsY+iaWcHlngZlmKuQFkMOM8z2Ve",
-	"ms+l2Kaom1Gw8wIX+vq+VxkUmbv53vMAyYr5Z+loOS3mx10grcJic6eQHL7PAtBlLSPHOgPAT0JULWj0",
-	"wOEz1sZ8gaynle+kwHNKkSVPnlUG9xSpv+VsGQU7711b/1qJIkuFUNa9nJPrappruZcCsbV8N6cs58W9",
-	"Jq6uOkR7YFMaaBS9PQJBdnWIJShWz0qIl7kLG/kNU1mlKn++QGcw2DKRPHFXb/P+NqWSZtvO6eWJ74kk",
-	"QmEPxIvGFFR87WVT1NrZm1HY2mHaUNz6wS6GAtfO04Ii147VlELXDFRJsSkW1oQTTRgxuA1iilQ6WhyS",
-	"8z/87c8++ePzjz71yWe//sH5z78Lfz7/4Xeff/IJ/Hn+8f/IHviHnz7/0z/wyfM/+p3nf/ij848+7Tih",
-	"DcNEcWGI1i8pElomMQfPWppqCF/HSQz/sjAJUkciWDErwrh876bWMR8m2hJoJS0/q3Y0pJV/5FzYuim2",
-	"jgqPyQnD4PMpfeqO5GYSO9DN1rCGqTxb5gAl1x+Lx1guAhKiKDHPo90CRDo6xxCCRst6wyzGhlcY5c6e",
-	"hxUpcnnC/CWsHdPzvRHaIauA/QaP9SSki7KuaO6Bvdd9L6ARM1Kjd+hFiaBGbYane9d8byqFwd8bvgcl",
-	"hWC7qCId7OxeM3qVjGjcB6f9odc7uHEj+2XBzJDmq2WVqSqr7pY0K9MsJOZNRbSEik+5UG6+NrhuPUjL",
-	"Ypu7lRxysEKjScLeqgBkYbM8XMTorG9BUMWSyj85r2bgqkxVYU81hksIW1KEg5h9wmbaJ7BgH/dPuAii",
-	"JLQ5akulrwwU1kROFI+oMoLZ/I7LGZGhQZaVUF87Hx78s3VSdXZWKRzxIHLQVUnLKS5/PdUdV8oB5Uog",
-	"do862/Tl8+/+9fl//O0rEFVj8INcPv/tH8M36fJ8AnoqloucT2TEjkjE0kBvgI6hbwsxPEchtYUXeRd1",
-	"m2MBhcrMK3tdPUEtD2eEzaenj8E0jOwe6IlzCNkzoNf5GNxiljHDny5h9I1FkVlEucAfsOaKa0BrROwr",
-	"aHcrEssS0/Z6q9PSyrRXjrWpiZd2QeXCh1z+8of/6/mPv3fFt0CXIlpUK9fZlHkS3e66taYYn72y2yvm",
-	"3R04rL4lPVRRwS0a8WGclR0tHlDI6VhIpXmgVsRCyFhPAEchVmqYqt8jro8Im870Agtm0CiCx1mEEdRN",
-	"xP03swUsS/y+l2ZMrs/uStNOOez5g4QKzaOVEkO+vpxJyaRgxkVTRNXCioCC9MwsJH5IRaiQfHe7Ptnv",
-	"+uR6F6jwRpf8/0i2NnIZPBqvX/EhhXPKqEoKNpP8DBPB9fr07vyg34Hnz3xM1Fn7JuQcA+hKaIbz+gU0",
-	"WYNj76RLLSLaVIqqNKN79H0ZE5gmD8J3ipku8Qaw2DjcZM7YSXXwv7sPa+fBRVRuAGSjR0zf1Wy6vPp2",
-	"pswyrTovr537FWjcxb1vo3ffwpJib4KLpS76WArHZmkOHYr0DWw5smLK0zOPCpHQqB+zUyYS/AacX0aA",
-	"hHp13W6n2wWTm3WGHXq37n/bbINNZ5FcMAOSntEvoaZZ30ZqPv/4b89//HfPf/L7z3/y+1/8/Kef//yH",
-	"z3/86ed/96vPf/WT5z/+3S9/9Pvmsv/BJ6DRjLnSLGYhSrS9g4MbO73eTq+X/YiY37fs4tA76O3vd/e6",
-	"3de7N/av93p71x+XH8UsOYNBKgjKP6LPLVUfStLwEjxWHe09QPgzP9PQ+mAyrTRAO+AqWj33dr3qOzcH",
-	"57MqtbkAtmfrRcFKWD5b81wKyFqlN61Ypzpr57Rwf7ZCYLCjzahSTNlqJCw4MWhsWBiu5ojQIRjBM5ks",
-	"jdMSrEOACKiwVZ3Qiz2nRoWJQqIlmdNYkBPGZmo5qrFKCqkyBlhCbGYAq9RPsaymUVPxryPUU4MI1C2r",
-	"TXwF6bQBKTagqWbc11LXk1p7TX4gy/RXsKRtYEpaTa6Fog74P0fE7NaOX0vfq2v/NTCireEGDUdY4g7b",
-	"GSQ3ZCWHZGD49oBcvjXhgl5SRoIZcRYSJQNOIxLELOQa3Kk+cggWXoEIVyoWWO7O8bqRy4MwEWrgkwHj",
-	"wvxzSvXAPxaDhMFHeGFwxWjaUqXrUITGDPVAik43UPsDOuOaQjVgXGMiIqaQvbiqujUoG7506z6sDHgW",
-	"6oBlwK3K1u4d1GRrV3AlGwhXz5JwutqquETHjB2SwbNjj4rw2Dsk73U6nSdnBkjPjj0ZL30lpDbfPet0",
-	"OmfmO7NRo+uNjoX5GYyC5oFjzymme+z55NiTM/xhrBl+AcI0fmfI6tg7GxyRARe2qLKQum8+aHrCzBEa",
-	"yXvgm+m4smr4gKu+ge0A74JjcSzuCqOCYznYASxnYFdIAiqwfCwlo0RAIhLaArL2FCMaaHVot2IfsbtJ",
-	"pnYXI/zCyU1UHeTN+MCci1DO8aG969dC+61BlAxy68BxDaHhQ5VH9lQfi4FKppcr5vQLs9iEWvI1cmnO",
-	"hpeOvStZHeNr3e6gY8TCRGhzliFdqAG5HPLRiMXmco1kQCNivr7iG8jFStuDiKj587KesGORPXUFyMUB",
-	"3xExazRD09Ox+WeaneSUPh041dLMzW61M0NWCDDIIjSEBOlNSpKpIW2zHJ8YpUT5xwJUc2VwDq2UmE4A",
-	"prrLg4NuaGbt7U4HyBpGsZzClOZ3LUka2Xt5kMeZdDrwd293Z69n3obBdnYXnQ7+1VsMrhwdiwEc3wAt",
-	"Gzn1yFOGqRIGbwD7btpggl6XhIzNbOHb3W4XzVZqySQECcvvPUPCMfSeU43ne3LmHRoE8azmaW7/brcL",
-	"Kkr6hq3jCI9y4eU66nu2uLXne8//9GfnH/9X7wloFUU+4ntPd8Zyx375vpKi85DO7zGlbFEz2wOhHAv2",
-	"ImKWdiGeLOAQuhvLCIs92s9TegJRZU71x0Pvy9/5nS9+8bMv/93/9HxvzEQIMsqITSmYHRrMm7WRsPLR",
-	"+R/8z+d/+IPlsKY0TA0nfP6dX33+J3+wffjSSwkDKgJ0jfnIPvxQYnxdWCjyuRxFZEG+RiFGDPo6Ptw8",
-	"kqhWF8Iqkn1ek44OvRQmyZRaw7Eb0LN20iZxQ1SdYDZz6+ihmE1pfFK5KYthz74aETdOjE0h9gbOZNNw",
-	"m7ShjRSqJvwp1wzz/ItxzBhochNGwcAhzZVlkzGsdy81X41jKtIIbsGtow5Dg6ss4+mCNon/uUC6ahmX",
-	"siHVNVM92hDbzWW7Ez7dntJWZ/O6hFMyFbORJjLRqbHY6JyajBiGDS6Vil6z14wG2+a2u/QDcF6B/l/P",
-	"ji/FWntdZfdWve8+bUj0CqyaVgzYzp5pV98+jmiJ2lLYLckHXIyihIkAPgQTOp0hH0t9H+brBP8ZU81O",
-	"GJvBhxEXFBOSNAsmggcogaVHsVb3bUPSawcbN8eRtWNdBN2XiXm7aKKcmNcQ6NppGhLsBvE/buuvpTwI",
-	"e385180Li+G3gdpeb+8G6Xa7XfOfXtM4fjsGVPk+9KDliBPW//x3/8PzH38KpzkdsjjNXZjKIY/Ysgjc",
-	"SNbNTe25yvIvb1zv7d2wZrPeGok4lw0acKNUkoCAvqzn28o2bWnR6/TiAnsw12TIIinGimiJpoWxZKhg",
-	"NrrLXoYgn4Xsly5hZZY/pyqttJxbpagmqN+r3IRuw73XBHk3XNKJLUXf4KiAkLByvBP/WNzKN+SUQSeg",
-	"E59QpbjSVOhDDISnJIa6A0RNoJiIEeoql94wywCQc12SQYEwarobxYBTxXY+2vpHMuadklRERRhx4f7Z",
-	"l3E/+13LKOqPYgaVdiY0ZmE/wA6Ts5hNeTLtx2jfPZV85qVMGm6qGR3jlYe+CnwmgCZBK0WKWUS1OegK",
-	"9yIad8ACSwOwHHU2VZmWUi1mLEaJsUSQSH1yZJvOIfJUn46qqQz5rhMNNIrl9OLSGKodWneMwEKkCBiZ",
-	"ot1EkcDooEManKRdZzNjNwkZrUE3yzCXEosEEWZ92EBq88wNKOHBsz0vAU2kjARMcLNYnqLeNWSFE7qk",
-	"liLRXnrih+1bkdZNzdXRNMc0vUc2UlCBV22kFL6068s2G1u+vRpdV1vz7ZaZIbUs5o60XADZzCEJZbLg",
-	"widPOZUTs6VJ4pOIixMWcrjZqFZ0NrM9MgmqmoXul9ulmuQ8paVSnvGGFWTtBqk3yIkp0WsTiivRUIFM",
-	"1iF8dV+ZzFuXXphHZICHNQBnmwJz/iA94oF77aUC54g+Nd/aq2jOggkQ4wcfwCc+hGpkMOZKpdcs8i0p",
-	"T5JZW6rM2rW265O6BaHkDQY2aw1QJJp2CL4ZvpVQpxnOZK3Althg3rm4Dfxcubhp+5XaADHPLy2k0W5e",
-	"nW3FgehFWFnMaK94Mxe4j/Ymowu6i1ubPi4quesirqm1s7yia2sTg4zDFlxjDNZWyFydTQwxTqkl5R2+",
-	"96SZNYWWrCmgejmew3/8M+wi67nHk5a4zguoZgUzsBzEZ5/8+IuP/+b80x9iPhvQq0FkNUPv7LYFEjB1",
-	"s6p27eOsK2av2z2yafeqqXaxXfKp70Fr3sqSuuACAtEir+Mvo9BojerI9gxmioyM2Kgn2Jg1W82yhbA8",
-	"b4Pst6qomawxaV3e2xLCVpeZuCugFTFFwGYxSz5BH31NyQlU6ddyskK48Fnp+luPAhd59KuvgVdYRiNk",
-	"kOjW8p2sKWWFC8rwe1XRvxK1s0jKk6w6Oyv4h5tjrZt7vAKfRkkUWXT64n/87+f/8Ec2sXQ52rHAARve",
-	"7HnLZIYVjioWOl6dG/asCrZL6sbcBuBZc10auGPOCuOHSFqtGpsZpm2/0zPAEFuMazNUiEFVSGDnn/zb",
-	"Y+9skLa3x4IjZqRjMcAnBh1yM4s3Fm5Z42xWw5J4vk6M6lliAA2NqLy2EelNArJEZ9VbWfZ3lc0gZFkT",
-	"6yCiSvGRLfO0esg8cnMVOqQNVLHrTWNtqdBE1PemzCD2Wty7Zx9bFRYiq5uRvjuRbsPRJSqs8XytTZGC",
-	"pxxmW18Zpp7n//JHz//2J9VlXQIZs+a0+cg8/iiZgshYQZe5RNKooyU+nUskLRthajpWrdtoPqaVrA8a",
-	"QjYvk89ZDBWLpqz63tkymKZ4sA8pV5h8jtZqLGpesmgX8uUL5rk6S6jvzWksuBjXJREaxiPD0MkdhFrF",
-	"Tgk/rL6u0JoeMQ0pFkdEGG5meIK5zFXjy9wWUMtKQa3W6SpNtfVRERZMN1+EYHZEpph/ccIWtkYAggSy",
-	"L2I2laesKv0Cb5B+QGMj6n/r7oOdbnd/17ZccFd0bbmOwPqISrvjNzZQalvq4u5MaTqa2zSiu7ZPbRNt",
-	"vbSlr2NJjha7YlnnnlbbKnTRKRN6WbJZew9vAZewGVQeMgW2wGcXcqhVm05Li7faeIMzz0deu88047OV",
-	"fbadxe9BaiNzxNgNIlyaGlG2aObmQjJrKueu2jF3roXs24kOJMo+JfxpJmjaIpqNq2XmlTpXv+BWTWnp",
-	"82t+0znX2Iu5tuxe157CxRJx4WDPtua/m1Wyq7cR3QxDaxAoiDRHUJsAW21k/VtaGITsMstMd6WVKBu/",
-	"JZUXu86vNgc1OTFHTtmmoF8bi07G79bZcy76uCr84evPbJPSakX7StVR97Y+6i0qIl6YuSRf4bWKFbqW",
-	"gJYrXDIHFN5v/vrLVP03DEzN1PyWIGqj1mcUt0XpyZercsNb/ZhRVaWovjtZFMMeucoam8CbPhnZQKUJ",
-	"V1rGi1JcxbW2UfBN1b5chneDna21JzODpGYAa1pY4oS+c4lVhhDY2e7QgFXc3TaXbtn+Bj+kCv2IR9Aq",
-	"i4pxAiBTEjVuaoMjAirIWBKlY8rHE0240JIM8LXBIRmYywKyDOkYspNhTx14tzpiqyZO8q6wmZK4EEh1",
-	"vRkEbKZ33rLfVY/nqAel+m9Zd7nU+G/31NBegeGFa4bFEa1ZnMbQ/Q2SeVlYKvHgFDSZ0gUm7Sp2ymIa",
-	"NVxQXqhn2S56rYthiCMoUC+0XZdvS1i5v+Q9K9sIdYBlUARorUiHmJeedLbuZvoWzHMnxd2UeCzlIRvx",
-	"c7UD+WaxaLJlbn6aRZrdQBmhId2tpalvpc7isg8+EbqhJlBfODzzRDcJWclhiZOvBGAZdqm8uQJ8rqyy",
-	"GpiZwFGAa/mqLd/dfu5ZzkN5HTE19bGUpJL6QMeCy2vVQaYBYFn4Vnkdq16+kEiTkUGlKlXQcI8B/jrI",
-	"6se1p8kqkwmO2qcxy3psqzWpiebMFZkbTjWl6GOhRIHxsDqw9+IMPInAVuRhHZA+QPiAwgz+K535eGfm",
-	"ruAKS8w1BuA76YzvyjjcLqCnYL5praP2a0MGboahslVAMCRRm4tZqrRWEI1ZHkpg4CGjEB2GtmhjYPQj",
-	"dJOBCR87Y/kvSudcp29H/ITNOfYUftFqdcmhwaB4hkKFMYfoxQGjJvKnLj6jETepUs2bVBG6sFrimTLf",
-	"cL0Ftb7RStcGciC221jdTHqaUCyIumAocVGDX0dQLYVwp8dxbH0hIeoB4M2CYhdZvzNbt8PWoX0p1oNV",
-	"VXNeujVhHd5eYHX4tQEBR1ATR2CFE516+lF0To8W4hKKOtw2a6kJM7hJFMNCOpfvXvFJyE8hGZdcvn7t",
-	"ik/GsUxm5u8eFPmFEAT42L2ytLTNV5abLJpRX9l40SSH9qtn3lgfP5qZOxqKZK7howlPusCeALmppB3D",
-	"R6NJizW/SNsKPEXAo7xkTTkiXGMjNmuCLfQ7Mu8pTbP6+a2MLrXKzSOIlHxpqRIvwodbpw/cVKnkFvFN",
-	"9XPU/UoXUsUSIKqg9bay0ZfHi3Sj4h22tFv2Sl+zp7oiZ75BP5/tk1E+aHIGrd2v8Sa2eKyN5e7GE5hm",
-	"lOqt6UerzWFkR6CryxrXk0/Ok1qQD53OKB+LDfh+Fim+JtALlnXLPnyWx5MvsyUeTIiayJkPmp/5b6wF",
-	"xry1Wls5vcbO/WQt8C60XqpjE8xtlFY4FYyFUOnJ1r/LzHabns56mX/r09pqASsRV1e2+Hg3u3BiFmF3",
-	"V6WpCAuJ6hGjIYItzT+ggeankLcg4ymFjNpIqtWGpMd0XO53Emhzq3ghm8odiFWLzdhK8bEoJjfs7vT2",
-	"H3d3naoZMoJXf2O4f22ve+D5HoiV3mFm7zthC/MJEuJtMsYXv/jl+c//CarY4qXtffGd3zr/+X97/r2P",
-	"nfQMb0pFgo116LhZVY5Rt9urqHiL26swXRa22LgyBG75WeUly2OmWo1mwVVlCYefLilywqqrw5+wReUy",
-	"VlSpTmWkFTJeXtLGQn+YRCeVCJUeS9sS8fY93EBWtCwz5eJxFQ9nFTd7TMdvcXVhMR+Vga6tQz0e0/GD",
-	"ZINAOwd/KioAQJcbOiYjGkFOw8iwYK4Vi0ZH6X0/SrRtrNAMAXOkaHvtLG2+UEetEqXNJZd65dKk+QkF",
-	"WWW+ZB4JWcBDVuCAL6ue1BKU3mQRP2U2bqJ0bcUxryneHuJbLRmMmvDZrO072kYWra5zh5t4pK21R8c0",
-	"OOFiXF+AvvqYcZi7YtYaxR1otZQsXx4sK6DStuJcLcw2SpVtCrMGVdAawHC9PWA9TNeXBmsL4w1EriK6",
-	"19dOkHEIeQAYYwi+GfQ1Y56Yta1a2C2IgoLFY/A4ubyJzinXZksGPlMsb8JFH8pCc+voQ+hXc5i8N1CF",
-	"o7amj3IusK7RCtB3aR+vurhuZ90JKxn3hI8nTGkSsVMWHZLz//WD85/9hU/Ov/enn33yM598+Vf/Bf79",
-	"7JOfffFbH5HLn33ys88++c8+ef5733n+Zz+94pPzP/9L/OLHf/35X/6BTz7/6R+e//e/8sn59/8Y//3u",
-	"33/2qz8il7/+xtXHZP/6tRtXCqUqsgoy7yeCy7hvlmNkBuZ+OpW4A2DlVEHNClAwhzSYsAiEiilVKN2G",
-	"0ogZ+Hs92799ypYKzFVLy2is7yvopL5OTqWYq5z2KDQHxDV4cDeqQpe9lAX37jZMmh7iADKARhWrRf1Z",
-	"zE65xIDjYl63RTamMCvfuz46uN47GI3ghD7wDvd3fU8liGo2ILrp1uyJBMtO1yxJLO36WC/3VxQhxtWk",
-	"sUNanjDhp8Wg3pfD6nxW54hrKxuDgyZPSgRZRwqj1gGAzBzvy2Hq22lWvi5Fk/Kk98GdmsU/QYKN4ycN",
-	"22Wxtq14t4x1lWmOeZ6Vfc5N9IN1NgwaarisAi43vfJd3G6e3PQYMpls3NSQjWRNQzOXOKp0L/ZBwyAc",
-	"h4hW2jWSbOoVxfEmdDZjgoW5871MUp31WRPsA6x2aR/Ml5ijrQPdXLlzaKl4ZJV3k+HCaQhLkcYnVPWn",
-	"MmbVRTLaaYDI7CsoI6JK9+0pFQH5gCrINaaKDACtB9jB1OBZFjVnUF7Y1oEz2hDfaxJ9sv1WwukpgvWh",
-	"lXdadwTImhW98+jNtP2l87TnezG2s329070BrXdeSYn9dJnPartprm+/VSkSviMKnQ0Vy9rzQUXERHC4",
-	"Mgbpt4OLK164eSm+DB5pl9i0CGVeJL5FkT0Xh15BfaICCm8TzlTYR2s19YLQ44gYWjV3siDdsmX/WjFm",
-	"ortz8ORZz+/tnl0+Pu44H6/8q/XZa7De6uMspTmsg4PDMwr5e97NnR6KZJl9Vk3kbFnq+uef9VcFxzvg",
-	"5bv9FBoIt+6uXCyfyjiEbqWh5z6h0OkJ5M+B404cVPhIWspoL92f2bIbqANWUdO0d4MtYDefxjwHF/EQ",
-	"7aBVabsQYakadsQYcW17JWadiPIG2TUtDV2QpbNlh5ftpx6AeaS0S732T7drUdZwChoV5cXGH8OP8GDu",
-	"pil3O2Ix1TKG3kUg9mGhZPA5wYUz1vAfCJrGzl/2L6nxU74B7E2LrX7z3oglXJ9IHpSOca0S4wCgTIRw",
-	"APmpZO27tsztKKV2dFr1ynGA2maXqVS/LHoIrtdbg6zHxUrsaUB+vpY1iKa2dbW4SFtbDaXtcHmKVqOM",
-	"+XSS+r1u0kj/9uas/VWw6pqdP6CxQntDRSJWbet0XVG2ZC0mb7/r1aie8VD3rSxuqP7wH2ZeMYejTCRs",
-	"38a7SiOQx96hd5WK8GoXjF0GYd7zers3DjrdLgwPq6xkwWlfxWXOZ+ep0mizWSvKwQNnYnREuHAw8OGd",
-	"W+T6QbdXXceIsRq7jZsNBs09pzMas9BpgR+zqmhmwdohQHqMyyuArdTz6NJBp4CxI/oWiHaL9QedBxI5",
-	"B50i+nvuNZq3bzz25mx47Dn3ZxpDkt2dQfZFzb0JzQCxiaazOlj72RM/62+p0HqfgDchpAvYUTL1fI+e",
-	"jiERTaBaAUgdQzOCiGIESLq4B9YXah60jR3BDb/cr9Lzi99iR/wn2a7cH5fRdiV7KEpEc64nkJeTtfoM",
-	"oB/ciS2alLVtbBo8uOZKccC5JBhkySVUkCEjWGXRKnlpeH1cbIvZCsNrRIl3U8uw2Wddx+78vCpfX93T",
-	"E1uA5ua9QcWJD9rtpUaQqZYvUsEiB76zoQY8+FtZluj2yS29NTWDfC9v/FUE9MC2qBtAtRPEDqhRJTW0",
-	"GT7C5qFOaUNC53QBjoD5RMJbWNgra2WyumvU6qZ4IJVgzZT6miy21wysweZcpVm9tkQiBovwGKPMaBxC",
-	"/cYKhdPaDJYNbU5GRVUtmyz4vIHU8Q1GI11VqHzCghO1Rb3K2zSYQMyJTwbyZEDgSCgUqJzHUowx8Znr",
-	"Sqt9Xl4nPS95AodjxJxFdbxqw5I13+AspnEwWZTuHYvn75mDnRmIdJsXP97Nix/nmalpX3konYlFR7/4",
-	"6O/Pf/D3hXbyZ342Ya/5hAdrJ/zyn3702ad/aCb87sel/vVGmBC6Re9ZcynOqFnie81eMHCPExGAbxCl",
-	"9bPt6rVlp3ZfhqyKO+L6lrpopHlAWs4w9zHvEILsZCSLBWdb1gQrbHSFjQJzLR2TpFmJkUGJmtjMsTW2",
-	"Cdign+lQ+bQrkfy+jV4o9wycVUGrS6ywoOWss40fcJukoGWGlqPrkvyATp7iqtsFRLq9W219AIROFVjv",
-	"Tmc2NN9hHMMFpGT2urv7G4YioIvAO+wdVFZpXw78zZ1Ft+5/2wlCUP1srNfNVRfIEIpaeIke7dyAfiM8",
-	"gpkcMAXqtGHXPBr0YMFTOpvZYhkoyfSnXEBchv0YpDUAUhNk0Zxd7F1UDIAIrfMhlnObX1i0eed3g6eS",
-	"IGAsZM4hF4Rkc19k/vtu5n1x/64Dc6/gO9tfYl72zMv4+Ih/mBU5TcSMBsBheNTUzV6McmjaW6+hA/vC",
-	"/X0VWFdf5gTKAUDul3NERkhTjhpr5CcrgDWEWI7ja1IbgXJvp0+bN+NYrjV+fFMOb8NzZzntNAJ2+kgu",
-	"wBgye7J5Q8H35bCp48Elz6ayW0XcxNhImeAY6IMw6G4mZqMElNo5jatlZaTfMj68STUl5iewVxElyYjG",
-	"DY86d09VRuCur8aIOJCXY0wtuevfeWyePCvwk6X6AGZTIOlD9QsagaSKV3/DDWb86VmLp1+YpxvPtmqr",
-	"1twFx2gpH7QyuyLfVpgA+Z4SW8Zyo8CLYr3kNMol9Rva4RwmkON+hhOlcBdk3BY9cw6aA9895Izmq3hd",
-	"O9c+4tFmnfMcHrx0EHAIedaX2T4LM9d41jKSCpHQiMTslImEqaMKL3oiIqYUqNWgipZLCuxVlxRwGXCe",
-	"d5jKGym/SD+Ph70b3b1uJcfIWWY+Dsom61hoA4bX3nhRrGUNb7hf9RrzzAo7ASXuo2kHTHNOmXaSUg+o",
-	"yjAWCSY0poFmMQklU4dgFovl3GjUyI9Dctk5xSvg+UjNEcvU2JyX17UThcDLhdJsmhfYMNKO2QTDDqNH",
-	"sEoeKlB/4GYniQhBKeIKDCTrazFsGnDQnsWXs6VKHCdFtHoKv+2QQxvkt2+nMkmhp3YIaiEN+zagKpBR",
-	"MhV5gFXWNwn1TANWiYbHkC6OiGIiJN/+9re/vXPv3s6bbxqkoAJcE3t7ewc21N7zPei+e9h73fegoBxG",
-	"GbNU+mkYFJ+urbrrhvntkiIT6FfsuDNEeqE47vrMUNSprmRSE3yf7mOpFw0XzClXyIgUZA6JwOnUQzbm",
-	"wrJGXKFZghmN9JqKKBngqvZvJgFeTAYAVrRqWtI9suHKhgcMLJUOXIOiS7J4KlmJ6PX2MNtZ2Z6Os1C/",
-	"QXqCg5uvICrNpYxtgtJwnFe2gQtY+6Mlo6grvkSSWhnog4Ql8GWcCGGFIUdVzmUaKgIWRTU5MQ5bdGdM",
-	"5aCSu6p6CGEugjdoVffUt5EcR/zUCCIiVOTyZ7/+j5DF8uUPf3H+Wz/47JP/kH4qfPt7kPFyxU8rlt23",
-	"eSfkjSRmNDGDGkBxpXkAAYPYYAYSehWZyEQxcE92COR9Hwu0xUMpCLyluMpLPWXthKVNicSORllWuJxD",
-	"2vecxf0pD0NwJWR/JLOZ+z2kylTDqVB3p5p5FroUQahjoQLR4JBg/s7r1/Z3dru91w2fv/vo7i3ykJ12",
-	"yH6HDMZDbX4duKKe73qTscCU2f+t+3BNgHntiLBIMTLgigeFJrZ2PAg04kHlzr4ph0vXWWKrT0EB29A7",
-	"PNjvds+aGb6aGakKzQhhln6cCHSvjKHr3mG3s+8Yklw6aZcpExYyZfK5XF1rryK6qp2ZJwNZnXTb4Gqq",
-	"8VaFUjBHDV8ur7aB0ai9ZYULriYtZ2lpiq7yk1lkcGeUyRBpOKsB4xSAyYvg2MxJND3EeoOE4fXmim/K",
-	"YW6raJ99sm2D+bxYLqrRGbwKeSaImjUB71XCRHburyLR8pty+AoEAMMEt7n9c0RwLuKLueTvVVUmrrU3",
-	"mHtIM0GFvqSK1oO6Rm0ztiomBVL/oI51KNvFQjjkULFEM+wlRQYqGVZnieAm1mww1U2X3+ZT1v9QCrZm",
-	"APMcMc+Ry3dv3r95pUFKV0ZYdoUZEH031SRfQBWS38v7BpZELgiEiCKSFmhQ5PKM8tAnWkLitE9sejnU",
-	"JJTmytYsvAJGpBldQEq2n9a6KJy/b1TNrOxVBgGzRiswOTm8pyymY9ZPV5G7kbxDr9e90dm9tuzjwvQi",
-	"1Y+oZn07gnd43f12Sp/CNxCKlY3eh61n2VF7Nkarb/fj/ry7s9vNfq543Ygj8Ltm6etoCJKiD0dS/HLG",
-	"RD/dl7PDbgeiv5f3By/kQ3R9T56yOExYu1HsO4WBst3YquN77leLIGJ9CG+DZOHsB/xq12CoTmKRvttL",
-	"v1D9rOBYtqzr+52D6tNzA9rdN/Z29zuvV78CEXDpK8s+uCo8WtkoE+LeqxGpwrJqHsiwPq/Cb02tNtZy",
-	"WXBYEhBKCLpuJkNsoNvIEdEypAvf/GVP1XZ6Lq0Fc1qqHfYVxNAgQ2+JQhq/03qiAi0tp3haoKTFxKGN",
-	"L+YwFyKH3IYLS8TYbNSsO6KBc0gXNaMXqboRvsE7hibr8rQZjSPOlE6nRjuVVIyYV5fKCVVmXheZR+2W",
-	"hdSFbfs5akETJMS2OGSx243CZk1lsgQRUBd5lIiwkKnsAmqJdzWD1RL7WiKYGRM5teQeN7MHzANHuqle",
-	"VpkTLgEqvRqPwEhv+ByUFMbwaoguXDeww0+X4lWQ3+BlOWR6zsxe7JvwbUbcQxbJOdFz2ZDNlNj2suN1",
-	"YVuNUE0iRhXGv6ZvVe+pyPiXK6LDLWAQJhMoVo3j3BeNUKF8YzQS2O3bT2oV3qFMxhMDAqUwHjGgUyPM",
-	"BCedpTunOgfVjpDZTRa5a2MTJ2cJI8snWVySX0oMK5xQGdAVvLDMccuMo8jgKshxibArJVA4hJaJmoLg",
-	"iAafIEWt1Hg2FxF3DzoH1cJPSUCYViPumyzgUxr5GT1AZxtq7gOxIGmZf5tImLpHJ1QVFpQvw3UtFp1V",
-	"O/8qSyW+Vsgs3q9OLPZX6F53H71N9nd7r2ct//OVYAxYM4dtCfmyg84mrjrP+3KppgFN9KSiEs9QhuY4",
-	"vvzOb33xi788/93vf/E3H59/93vnP/iDz3/ys8/+90//73/86LNPvv/FX/zW89/9z5//n7/84m/+1PMb",
-	"lkfYoDRPg2dpjxathTMWcBr1bdUQA1YuIAgCE4+2LLmQQq2qEfs8lpoR7nRWWsIOhO7SlRVRo3exp/oI",
-	"vFWKMAFB5sfH1d3sNwsEa5f8fIGBogb70iDRLFawTpQy0lOaN6UZVmpsJECl57wEXfjeiEZMgV976Xyc",
-	"DLGXXH2iFB9TDKu09jvAmWx7foqC7aJXzBFsFLuSYmzRv98gACNFjGa3fo4icPGn0SNjJlhMowrEaYUO",
-	"dji7wTVh2rDjOhiW+0gtsxslo0TjcdoC+cWiw+mWqox5ZoZXYN6E22Eb+yauu31txq2Ra0OuU0ae9Q0n",
-	"MmSqQJ4lRFlfbKk6y4AKbEsEzaxGMorkXFWzKcGe6n7ez6C+rBI+M8h6NkB9JTO+W18Jk/JVZhNZVZe+",
-	"nPxnCy4cYWcukMcG8PjXoDA9ZA0N0nL1g4ZRGDBAn6usa1k9zHCyAXb0GSdMqQaZGCvrQFlNuywuYVx8",
-	"mDQWZe0bM4o3aZNXmqUObCBIZSYstLgmVVbRJsJW1wpbU6YnMoSgJnGCRTpHID6a3VZYZGM2YmavBtJ3",
-	"739rxwpe+24yAACqEJPQbIsHuKTKfIDdbgF2qwS7wvk2Um9LB9zonZchuTmHXWlESM0WiAZZxVYjeHFU",
-	"sc2WHPtSjPYYMp/wCARcCFDTR6QL/gI+rbE+5Baztbd108B4i3frLkWg4Hv48JmDlXUCpw0rM0CDZoKx",
-	"drq2mk2nrW04AqeRQOog/cYR73YrTsh7iTwaAO3VyrSlBZeF3Mw7bZHFdymxSGMuZreTfi0UNxKAXxJj",
-	"aEEr2xNBO9TdpqFK1amuOKGLaEWQ3t+btyEogm6JaXxDzi0TNCA9IkHMQvxsuGkApjwfeajB1UKZ64DG",
-	"6NNXE8/35iyYUPDTeNC4Ev8o36k4/spKy3bFr0B32BbaT9zVb9A7dWvqbGuVXtuHbSNKbnpiBZpu0t1v",
-	"BdWvfbcFF9igwHzxaluiMmulPgSHlyuQgMBS9hUdwaXNaXSYPQvdMtJaE3Y0lxTlDDpN2/es7Jqbx6vp",
-	"DBoJvgnxSVWeLaMDGSaQJ0TKETHKKhlgz8JBySY+5LGe2LKrQLx7rxvuEDER0tg79KJE0DgtJtu75ntT",
-	"KQzIb1gd0BG1D3Yg7ELJiMaYaHDo9Q5u3Mh+WTAzpPnqzPdYXrHerfA+tnU88rIaUBiIKQ1Vb7746O89",
-	"3/v8R786/9u/NQCaZShiA8AimcTw4A9/8OWf/ifz7N/+3ec/+rV5VukFGLs///l3Pv/0LwAnStYABxar",
-	"qOCN9LniNtaURs0ePMt3ufoVW9ME+nEGcsr6Q7re6uBETJ8VgNemQp0MgmSWbauq3rYL9eYlt7O4LURG",
-	"aMasfDJckBO2OCQUbNAQNwyN70AsZk+1qggsraRop83mBXVGM3yFBBGjsUqtEzXU04xoCjTwwpB9NW43",
-	"4/UplmMhvUY3T4EYms3ikEWT2yQnnGbDpyT0pFHT2wKRNW14m5Nbs0mqCHLj7snXGnRPLhLztp1vS6Tf",
-	"TGxwXmqASJWk3YTlLLe1loLZ9bVL37yIolXXljqePqmOoqfL7FBNZKwNU4TgiIVMYiLnglwewCU28MkA",
-	"qd/8pfiH+A0WrRtcSRmpX8VJCbK6Y3HCFpbxWi6HXcqRzZUjLldfrPxDs8l73vIdu5QH6/Yll2mo6tOd",
-	"sdyxX76vpOg8pPN7TCnbIvhBLIcRm9ZVzAIjCSS5Xn545xY52L/2+pWKUliVPbYfaYMtR0TNuQ4maIuu",
-	"KeZW1wv0DgAZTzALbc1KzBZKBFXnOVTIcbehVRFuCqIJGlfSs7DCEmMVNzsXSlMR1DZ40xMbEEUVCWgU",
-	"VbaRKPfEKA70rxPrhoa0TKpOuBiD/X/CollndTbD8pK+8fjxA9vbqdrIp7mu61fnvAs96mQcVp9tdZ+N",
-	"m+gIAXgwrB2uspbwxQCKqzOEu7qaWZeE1P2RTESDjoqYI4wbccsOFLIRCkCvtBq4R79kw6BQ6LjKP20g",
-	"lf6aFg4thSaN2LxlN5oV1NaKut4tFHwz2hSEXM1lEoVQ79EuvHLQGY3plFUWXDWb/iBh8cJHpAf0hIzd",
-	"7KXqIesquH7z0dv3if0VGdH1g27vCuHCFg2zp3dJkaEMF+sj+dfnojyIZZgES8WkYhBgvM8+/YPz/+tn",
-	"YOvRbCzjhXfonf+nPzr/w59eff7Rv/3iO3/XMHCmkVvG+kBs/Tgz9fd/iLPglKTXJecffRe4Mg9Y04jv",
-	"k8R8ePvOzpsP7z7Y6XVdd03WPNdWIf/8T/7T9h1NLPCq0tIzKFaxCT05JGXgXkjUTGGqZxv7LepLo6XH",
-	"0Syg0hzI5r4ExNfcl5DWO6+UiT5IKPS8wKRS1fnqeRYMNPIGuBnXbuMXQIhsFhiTompL5cFF5JaybQkZ",
-	"SxXL176eImHLWTdC0ZZA2RKBndn2WjooHCRagSGvwrBub5etDOvp6jcIzWmG3uubyTdG9wb9V9ug/9rh",
-	"tiWHC3ccfPVIZxOrvkW51k2j/j+Ee/kI95VEnYcsqmlmtJEAx2MWNHEQpNO+mb3QMM6wtOw05HCWaweN",
-	"2HyJraeVbLPV5COuzdCvWpFbzWo2jmnI+nIELSUDppSMF/hR8SmPaI2TuTjshfjqS0e+hc++gKXObjM9",
-	"JWaa17WPTpPG7nBdVdZAnILRrrqpSF5Qp2FhUTrlUXU91kiO+xE/YRGfSBlW17VYzhtLFeZmBUZW5LkW",
-	"1IDYJzSaTahPqE+GR0ZDz79SPhkyTWv6tc4Y1f22YLGvZYlomygIFrQFmCxB1S+UQFpabcVKfAcFqnDv",
-	"4Z177zI+nqwq8VJ5543WlS6x10N98ZLp1iPEW45Q7qXo+Z5hJNNqSBlCZ2FaVLiCfbz08uQrKqfUagXu",
-	"FdW6TWzL8N3dpnlQ1gaEQUItGoVv0YnAyBDYqcLb7fYOdrqv7xSqKSVDxUOOvedfSa/bTVKe6lqTx3JK",
-	"hlJPCBNoxl5v9bFZd8u53ukZrRVIHFrJgd0gsqhJ2cwUi7PayF+h3Cdrk097urQx6qTb2siqkx5ZqfQk",
-	"G2kCRSMwTpidMqHJiKHdu60dBjbVb4ucL/Lsqx0iy+tcBe43XUF7KTlSMRLbBzF28jCFpZVq095AQ5mg",
-	"49T+jBkxWtpqEVnwVqLHEosmQdxAdQ3NfHWvwICztVD7pLD+9iacFJe31VtrMW8DHa+Ad/V1pfDUsyA6",
-	"rrD1C8+DgCweYGsRrGiW3zUQrBAD57B/Qqh5MptFHLOckwX8y6azSBb+hDKPaYlJGx4o7EhRqVuLi2Y6",
-	"icviAHbrLydYV5QCqvfADKmqLB5U/0ZlClEpDeaF5WJ3h/bZrBNTq7Xb+sW+l/oejCDwxEAe20l65x99",
-	"94v//t3P/+wXz7//k6xYAqtKONosi2g5KwiPsCrbO2aBjEMWFsvY5CjRsmxK6aS/MslETR9ryRrNwd3V",
-	"bFrlvI6z7qEVcQ/OiTe5Cttmy1TJKGsyWNw1+Xk9BvdA86ZPiFBrLTgIoC3yVRrj0KYHd1fMEl0OuOqu",
-	"OkznGrrWQEoqHXVFh1MZ0AgLpGN6Wqn/wRrkOKsFO+DlcgBHO7hW1zA364baTJewLnl1SE3O/hrYbarr",
-	"hGdDZBj5ZOV+8TjbYVq6xcxUcK1gKuit2xp7GkSJ4qfsXvoKihGrjRH2f21sEmWY1IPiImyaVhbY3JT5",
-	"MBGPApsoXvKRFKMj3NZQLdl61lZ1WaOjUcI2wbwiV8RhfFzyql2+Csk8BfA2kvkjGjH19Vgms5LYd8IW",
-	"uTQCDYuL8s/u7vVup1dT+xHqtnmHvd2cATZNHldmQcWZ9g5qq0xic+LDvWVLywlb1CbK+tioVQoNPXFt",
-	"Twr8Vp0kxHZMLel2+HvqmMOWNkoSKbIk21HaW9Rtg13rQCsJY1xPsDh8f7j4mp3ykFBciS0lowicJZnQ",
-	"05qxWYsSd/aUakvPYR0EJafMZg1jVCossmEJBLuPygjPyh27deBxr3gSpTKXdQzBxbZmgR4pujV62qLb",
-	"qnpsR4AFdjdQRTNFGc4w7jNl4I0K6pVI2Z5ZupJ0/c7GEQeqWFVO6kttkjCzJNdHQ8jgTL91PHapV9po",
-	"lFiV0yb/+U63c2gvnAczVWmasJZHyXRK0cVdcijEctpIME6xZ2058sLWW8uLDpOsarzapJpgaYjWvVpt",
-	"2who2UqFmrO4EK3q1n4SGkNg10uOLmZloPQR/OlATqdXW8xvdcfXmjufqr4cNTrTYR5AYeWxddIYRFWL",
-	"RvlzsLrbzvMQzD5L9MV6HbMqj9hoyt4jeTalQIYe0kWHxKPpoVHDzcUGpRZ9Uqi8iPfMjImQXLYt881g",
-	"cy5COb9yRILoFLnMJImFGang9sMhLj+94pM5Yyeqr2W/UCGXXNb9/Fc5VCw+ZSG5/PgKVgA23MxMgWz5",
-	"KTlOut09Rro+mTIq+nY6WF+lH9Xewxv5vuC0UsdXTQt9c6WbKyIkio0NR8Ilx6NpdTN9GbKo79j7K1y4",
-	"SfOaFJWhpxC/bY4xlkM65BHXCyw/4tZxdKtLXpz0aqCdOf5S4RVWaQnLt5RYhkS27YweinRVS+q3Iont",
-	"5VrkSb4L/a6wRB4j0K0EUitGMg6Q52GxvFKzaLqoyVUGOcXsh4z4U9asrMnU5hZkHXQwvAIGWN/HCt6u",
-	"hcntIkMqXW5gPKmQIpAR+GQE5DzFXQ2BCOfgl0cyl0LHfAjF2bBHGBwzGJcNMJNpxm6cJ1XnWATR6aF9",
-	"+GuEPZ2xQLOwj1+8RkKuIESahXnIgE9iCaWVs5blFnsvKQKdlolBrSMy61MDPv9YZMM6pf2F1M7oV3wy",
-	"kTH/UIo+yBfI39Lf+zEUKDc/RAuioFpPlkOCVQ9jOTWbQW6XbqdHdsgsm7SwbsWfQsukKY3UkfMQ+Vq6",
-	"bvKa83Wfj/DbzrFIf+cKc9ty0RRDNKycD+vk4BG6PBz3xTC0pZp7wIqcNPq8QSbyzYzTX8FcuWbSiEGx",
-	"O2iCqxJH2NPKcPgFpJVBmx0mNBMBW84zkyNyE1Jhdt6yX63PMIH5/Ayta4niTmaFbmwNcBC44TVcm6Gw",
-	"gqPW+H/yQZH6NmHHNqofJ6+FTDmyLR4Z8SuITkGqTmqaYcKrF2Hp2c6IYBdyz9wm5UCS9GpAXoss9qxp",
-	"od0Yuu2nl3HTDlhotkDYpeEg8KF08fey4JDzn/+359/7+PNffe+LT//qs199fP6df0wjr5BHV3Em77Db",
-	"6fbyIDhvinQPXjeXuXmHvd2zllEju8tRIykg1x4j3sZbNVnPYV7ZOzIR2U3t1IjHEiYTpyjt+uCnixIM",
-	"l0S6Unl4yhULyXBhGDE0PINK8VloXbXxuj7VKcOMtQt8gI++/JgUlAJz0a4s6lm2ZMVEuyPfolm7MJWc",
-	"+DfrKd0esy3euGXG6c6HT97DFrz9J8+6/vXd6h7RrVGrIta9STLDBjhSL8evhvqFXQDIwC/iFtgkyGMD",
-	"PHhZZ4PbqXS0uSfYTgN6xJBdmhNWlwhkNBOqyeDB248ek6unvaugFe0A5aqBrUtre7GMrPk6ZNElhXWZ",
-	"jM7kJjGXNKfqO2yrfoN5/HcqtuR3YPbHjMZMS/hQJcKkd2XaKiSbfO/6tbU+uPJF67ze21379jyPdF7p",
-	"Y8ljos1LYHOpXu6aGdegzybVhm4q4ozgVEJmipwwNvNRaUFVBEqjor33heDHWiH6JeNLzXo2xJ/1ozn4",
-	"1MwF6GJWkyynFri3brW1uPgwEdtYbgMa8WHcyA57y3l0O2m13oLOtUptS9BN2Uqt1VbzQp5Hcbw0dNlt",
-	"8gQ2DQZtCRt6wl5kb9n35bCpxfKEzZqBLKCCDBmJGQ2PCPCfVMznmtgOn8q3tTSYIILNWWzUA/ROAtsR",
-	"MGBWemYZ6hvK+nWqQwPj7kbie9ohuh4zsIMPwu4oj/00sMDKjbZZ04Lppi382/fmvbgo9hzMy8pDWWtI",
-	"7cl56QJLmBbZMvQsZixZmK6NIUsZ02ZRZIHmp1kJ8WL/jLLTG0N2Ub/V0tqiAbULCD+fUM1OLa0U27s5",
-	"iJ0xzaoG6jI4uQTvurFeR4Am1iA3SnQSsw3Dv1KIvYKQlOwW2SokxQzi+IbdWGQEa7HiPxoQr62w/dja",
-	"LtifyloCr/V2O3vLLdHb+ymLJ3wtNcQPmdJkxEd6kvqj0HwfnfpZrXpM5zMPakkiZtgmuNsmSSw6rrC1",
-	"1gX6FfOy/fP1i1WyIJnEAbtl4xsqC2kX3LtzqshcikMyMMvEph7CaHBcwAFPfTKImWI0DiYDxysckymN",
-	"T5gm6Y8+GaiF0mw6yJqq4GciR8diIZNYGc4EQUxmhihkMbn18J5PBnrC47A/o7FeDNLLJ6SaQgIsm8lY",
-	"K1uez0rjczZUHDAd0oKgBG+AFYWdsbJUBPiBhqeGchRmsJxyBfBkTyd8yNNs74kUzIkJYVOsQmbAAIPh",
-	"Ts0TsDPP9/jULG9lofBHmo7ZPXnKanIVEsXiw4ibJboJBN29x939w+61w+51sDHTRAGLmvE06uHQ7XGU",
-	"Bex//rN/+uzT3z7/h1+cf/oX57//vfPf/wjCIfLyUW0i7qfylIUFhKkOvG8jCuNGyrO9Ab0uggmZ08Uh",
-	"GdAZH/hkMDSqpvkD4Tw4IgObSo/9dZSBrbLIBPEmkLFiu0BVrjWN1ynpp3lQXGYZxtHd1JeI0bDYWipL",
-	"dQ/N5gEVI6l0JSKsCLI359MstRawadmvJRF9nGh3AHMlh0jx8VXcuRktbHXp5o3sq1KZa7PzGtUkrMm5",
-	"e0zHW6Qe2zbhRZz78ne+//m//YfPf/WL57/3514aH9bIf8Qa5wcd0JHrazrlszzT+Itf/PL85/90AXnC",
-	"MqriH78Rx+PxcHiUx2FeSqssovXnwvssqur7DjqUZs+QgMbxgnB9lCrFaIUKpbiksfJaQ61nXaG6/EAv",
-	"sPdjjexU6wJ6tRnGKMpYF44Lr6J+1caJ85iO30iikw2UK1s8IE1jTPDaNFdcJbt2guuLDG59y6QsPydv",
-	"rZd+0TBdp3XXFxropaRutQqAD5kCDbPI08Dn2FdMN+AstjEZvhN6h7tmxQoErMP3nhiRNfupu8w0nJka",
-	"gDQbqcpOks3a5pDKx+Cs9tk6LE+fdN/Kl+G7m6s5gc0ckCmjdfyJv/Fed+eA7oxu7tx58ux6tSuxvqhW",
-	"r+skkG3IuSqTF95iZoVQyttwX/zJJyEfc6NV9UGt3Cml8l/fK+O86zg9Pp49e+vM/Pf+Wf9J8ePOk9f+",
-	"hdes/levLWU5PKzmMKtSUuxZeb8x3L+2BwU/msgLWX5Wag5vIw7YK94qjGlh2ixKRCrUc8yOX+iNf1HX",
-	"ugOM5QK0mSZqrnPOVNaSXArwOnKtiKbjmmaeL+q2zYFcxae+QncxnqALY2fxrS9kIIDtWFqe3/Eb1/df",
-	"378xLHZnb8LmSviyugPxVrEZm7rzHezI1tddyrWsdGavDp9Zy50uIvQi43SbB16kQ2wUdrHh7VdAi4q+",
-	"vtufZdvzqwLLK1DGjUq7jRoOq97iHMuu31cp1WxSSbSRJLF81kzQpVbHzaNMs4TS7IYP2VSCJjO2jr77",
-	"0FlhyvofSsEg9oLTq4+MSDqhPOu6cOh9/ueffvHRv7N1xV5RtbB0S0vmQKqKdnYaRWTKdMwDm2SEnt/L",
-	"dx+9TfZ3e9j/pGH66juCf5BY16eWJ0xcUmSg4VwGJIgon9Z0ABlXBm3ekonQ8QLXste7fn2nh0Ubd3av",
-	"QPjmxMgkaOzHxdMwjJlSzHrpIWu0NgXXOcryzHdv3r9JzE/Q6yNNVFE+cbIVJmB5pzEjNqmhZpLKliJ3",
-	"ZExmTM5qWli8ZIHGyi5p15AMe1wYZcdUKHTWRpwBPNhMmHHQ2RUrbu78myfP9laLEiX1Sc5ZvBMYIohQ",
-	"k8p1px041n6nKCBZsSUTX3ZWyS8uJqdiF7CNpVXXDFDAyZY3Z4Zq25g7UjG2CgXqT/VVXLLI7re6Z+3a",
-	"N7hqN0DIHDe+0siwfMLcdslrI4mIkDeKAMsefAV6Q0uBn7P4Vlo2p4wN7coDt9R+69fpGnvr1vwmV4X8",
-	"KUc4ykubue4UAze0eEz4eJKLQ1/+1X+xNg9Dus4bN/I3ZlIzYVvQpmVXf/3j89/7kxXvyDjkAmvdpa/8",
-	"6OdffuePISISEIU51hebZ4/F/xIBYWWVdlBm3mh9ibbkQRlOVNg906VXeiVtsYCS8SWKHHcKSDB0ozDD",
-	"HC7tZQG77DzTPxvMX6V/chZDt7ApW5LBVyOT7+HwxSp/vf1Clb8SGjSv86I51Kc6qQklqbc35Wta6jzG",
-	"RRoTVgj44AoDt7iCWZfitmpxLkeUinK98FvtDurOrsAj8r2sPbkLsWYUUGELkwZn8aMMNC11ukqTLSb5",
-	"ZXhnTsmyP/e+GnEWhQbGoAh1gui0Y4OD5Mw79NgHTvjYWSNW2WL0sc5TRQ/3zprx1QZ89BXooGUGvBRs",
-	"nKYdK03ss1xCmQx2yuKFUb6YCCsS+WtnbG1VthiwpJzFcgprM6dqA/NgqXLOMK+xMSFUOsRebR5gpuxt",
-	"4CLOSHIjNe4CBLyyvSGLnD0kLnVn8UazmCmmfcIiZXOtkI+2NUrCMK6Xu5zN7bJzW/umipvL2OZs4fWe",
-	"LxFi7BUWcikVf9wEXhth9hFhPC07pBh2/MXVtcb5gqfe9dPvrrkPDI6sRr2LuqPs3XIRF9RGFa03M49n",
-	"B/vijmN5o3nR2HKo5XJJ5BVV/eoqQK94Ja0ndpjFjlYWhS6Jiy+qKLQtrYy00A9w+b01NaJX7a6+nWpW",
-	"P7pBH9S8EOludaPTRHDdb94t1QgMMoBvy3Dee9y7nsM5e6hQtBri8UuV4Q69OQsmVPdnUFROQTB1FnWb",
-	"NWI1KAyKThYsfOidf/+Hn33615998uMvPv6b809/mJW9M5utEGuWkGGFWNOyDi7VqEmvrxV4M39y03rY",
-	"eaD5hYbyNQ0+CVnEjRi2bsFvps9BfzIVtNoke2ouNhr1a+JLWxTs7mcz18QpYh3JrKBelimLeWuyrn5x",
-	"xmZLDgKRdcPPak+xpzMqwq/BG80vzJy31tUQL5Bi0/MukObKktNpuhH6aS4p8Hs0qp5VpvF1Vl94+h4+",
-	"vFGZzgmfpWUrm71g2czGbYad08kz7Cxjelad8aK+iiEqxXrGFixOtp6LYkXcqa0C30pvyMH4xgaiUkvZ",
-	"Lp/MailLkaMrA0eby3+lXb2d6EBO2caNwGzf/wZ9BuGxxkgMi7uQBNGlWq71wMijYC/oLAsgPruIQ3sZ",
-	"LQk2FRmc679tT26nH92q+W7bu/duyFB4fAlCQtZoYVtJoXQZa0V4iHf7EaFEsUAKyD4gXJGYjRJV1d1q",
-	"LSg3xtU2TSUu4nZ/0Tf1FhdvhREEkxfB/uE0njnC3LSy8WM19pc8qamrPvuzUxvAfBH3f0vKzKSDpi0g",
-	"Voe25Uu7bQRPVUrDKLPAfB1lkXPb9iBul+qKnsUtKb262QgYrnqpqAoF0MmYnzKxunDbUq0ct0vbnCoS",
-	"0ChiYe7NgexcSN2NudaF4QsXdW09+5sFrSKba0JV2ligUV08t7fIkubhbOKSguqrjarIZ13ZKzEztw80",
-	"OKbqpiTWstysX0slu3yhd7GLp+Wo9xnVkyyLumCLOVoCdx1/anKltCaHakx+XFgShLltt64iSm+BntDP",
-	"IU0Z0JOYsbTuLpaAAc34xXXLyXB8A968DQWs7MfjoPqrCJRyrLdbRUu5u2ivxG0lODcDVy5C23J9TUpq",
-	"NZa010Yyu9JwswWncnGL5boMpNkkFqRNBq8xdt2MIrgY1REWk5MxoYKw6Uwv0AaGyZ5ww2GBkxPGZnjh",
-	"4bFvag6rE6JrdvKqheqmVF0Qr580aVvqCOAXfupbicLmr36eabtUbxylHnjMFt41WMSYEfptXXQZ2267",
-	"pXurSWe9hrL4WgA3l803qau3DLsV/ZZozMiM8tAnWvbNwfsEjp+FtvS/dZEUWscyEWKGrHkTgrfgVc+i",
-	"DtbYcpwrARUBM6Iv1nKBOvnrlAVc+i04xGbtYVd4ZdJCK9nCoZIKrL59HRWjPSYC26xk7beoIFjchAxj",
-	"KH2zdYWVtMJJazLZqkBJxYg1RUqeNEG9C3Gf1yDF5ma5d8TU3IEsfFfGVVoVmcs4JHJEBh8MbB806KM8",
-	"jKCfPTASuIrS5gpZHGVFoVOmKY9a52TUMbmBkLo/kokIB4dG5csCAo3Ox3WHwANajqG64uDQCfGEGolc",
-	"+2SYaPBBwTs0imC7qkMGERvpvkz08ms0io4FPIavO62m03gzZcuJwbUsE7MULQ1jkLEZ0ExFZjSGVvDU",
-	"5tFAnTtNRagwhkZKcJ8Vy0RlOzZKn7M5z/fSBQNF27kqGQvkBzUoHgOPZdD309OrQqJv0Shhd3hVhLYU",
-	"pywu1iBoVvfzIbboCEpFHgWhpyymY5b28MAeJHQoTxnpNq0GmlXDXe5pmYKxwYJsR/pCKxGFFUpHMWMN",
-	"FxPJcR9L0U2kDBt22sgL6F9o56yZTz7wySm5fEq4IFP6vm0yo65UdJcqIYwFamFtS7srVklxcDZHlCdV",
-	"EykWJDHXCwz7wc4ljMYsvpnoSf7pTrrhb7772Fuq2IypcWQWG+hDT4LBlJ5A1cmBka0HJ+xDjg8NoDSe",
-	"zbxfyCQm3Jrrjfp/yqH7bscNkMYF5FCaaD3zzs6gw9lI1lcvJVQppg2t0zFE7h4axALxbDqjYnFJOShH",
-	"Y4Y1MLElT2iElfyjEWDmMgYyCZ3v5zyKSCg7x+JYvPbaIz4W2E+y89pr5LZRg4hBGowCHbJIzsng6mlv",
-	"ANKiIgMDYhnzD+GBQ/IGbBQ7kQUALGxKNui44AQgKwiuWyBI1dGxmMVMKfJaOiJ7zSczqjR0mMTCjBCC",
-	"Sl57DAWNDO98zWzpRBHg6SmHlMKW1J5K6z7vkNs0mDgbEXSKitGxUIGcQeFc3BBVZPB0J0XdHfhVDSx0",
-	"zC2tXnvNdvkjg2fHeHkee4fkvU6n88Qnx55gT3U/SGIlY/P9sdfpdI4988uEqv5Uxsx8bcTUs0GHPKBK",
-	"kYHzzoAMaXAC67Bf+MDdjgXI7HCx8kgb3IAmp7H2CbQDJIN0fChrCOp+h9yCMRQJJWQssKczHjPMlDSX",
-	"kJAkZDM9IRGfcm23+W7MNRdjgwEPbj6+9Q2okki++ejt+2RqyJDMjFRALj+8c4u8vndw/cohsF60sU4Z",
-	"XFioa3KtkAf7ZGBE9AEJIkZjvIEBu46F4mIcGVaJ7om8wgVROpZiTAa3H9Px4IgoJoxQCaC5O9q5B8Xy",
-	"jLiRtg6BmA+D2AuZ4PYUY4Jc3u/t4iU854pdMcR7LOwg96Vgzkhjpsled5/MJzyCFA9ormpr3nTI4JRG",
-	"3AijfTPX18wZDiwyKJx5LpPIgHY2Y8K2/gPt6ljYwTrkpiCDuyGbQvR4sNj5TbYYkClUgqckZjpeEEVH",
-	"KD69vosJrYdumb4kCAyhcEVAz0IFJGaziC5YaHEln0HvPLQ/IdKluHw7jmUMyBwzYk7yYP/a68R6u9Uh",
-	"gB9aHwwCGbKBTygZ4C0/qOpNNSg1pxqQy0wYNvnh5IqPlDYwVMWU7vNwgPQ8YLCI955Y6RGqkBKqCTPk",
-	"OofTxxLVZGA45wCwJAKjhgQxaWz770I/PC6U7a4WMrtLULhfew0xODV54oWOMoPB0DSpOsvA7pDXXnvM",
-	"p8wFz97e3oHZ+DuPbx0RKhaIGra4dJh1GePqWBjmnJhLpBzDY1QYDOQh71jF6IPEsLT8VgS4pFrTUIYL",
-	"S1CogVqvKU673+2iABjxgAmsMmnjEm/OaDBhO7sdiDOMI3vlqMOrV+fzeYfCzx0Zj6/ad9XVt+7eun3/",
-	"0W14J89U9ODWwyDuL3757z/79C8///lPP//933Yj+Lxep4svyRkTdMa9Q2+v0+3sYZQ0FvC/OmE00pMP",
-	"zd9jViFB3bRkRBWJzLmDa4Yrg5GA7tD80twZgEOqQ+4DvxYSL5AO5GpY/n439A7NLN+AObGW6UyabZp5",
-	"d7tdK31qmxZFZ7OIB/Dq1ffVUjxtFggpT7LMILpOG7NzwyVfNtzxU9YpSC5YQUylhZW9u5lPDPZObQdE",
-	"TccKIj5YfMoD5j0xY1yFa7QesLcmLDixXSaopkNowmfQfsrHCC6VVT0+YQub4oa3MiDdKYv5iFusawT3",
-	"h4yGXDCltgZ9AIvHFpO4djwGSCtR6d/5TvJDutgzMztadMxI17p7F7CFRMSGx1EUvGv3YhlBYUPwari4",
-	"iF3dl5jhsDgiA1zmgCi6sHcZNygCNd5WI+stKgrYGkpALyOZ1eLsae8q3ow7iml19VleQq7Pw7Ormb2j",
-	"EqMfOwl+Fl0hqgTsSkbvjk6IpuOxYdAydtOY7E3uG/Gehx3ytmAEaiq72rXR9LGRz3QZuyOuNNpVHjF9",
-	"17ZfdhWuGgtw/sjVt4yoBQ6kNQ+i7Abm4g2oqBlyFPaCnq0KjoU3rRw5eZWhAnLYx7VUTZGt+eoD8xQ8",
-	"3Gv0cA8f3mv08B4+vN/o4X2HhNc8bJ4CtM8Q/S0wZU3kNG9XZ7QzLZNgAjbbFNcBpcCk9nTHSlQ7SL/m",
-	"AN/b7+7DTyUtI3/z0BCl9+RsCbPKVyYi7yWjK2QENEBfruU/TctactDwqXbyJQs06bn6PNrYcwRb45kG",
-	"RyWQvBSaBnoHq81fjaQ8wUqCM6lWiAR6md5BumdPaaCh9xbP1AyoDGPbQKgZiyIuxqg0c4wr4WLsw+d5",
-	"LDXrkLsahcMHbz967B8LJfMcMLQeWc7AIXLknYdvwWUpJImkEeYL5W7IiMOjWhH2VDOI/jGiquyQd60F",
-	"dHDCRTgoNAc+Fjo21ytVIPeC5IqX7GDGOeDCgAyZ4qERxlM44PdGTl8wZdgc3MhknGClHVRENIsiQsmU",
-	"qhMW2glto/Je1+92u8RMbcvNlxgdHM4tPLEH5sAsCjCl35Dhot0laHNnvd7eDdI183a7SOUNuZSzjLcQ",
-	"a86KJibQp18kn3RWAPpic15prZNwp1p7OlxADi/9arHSG40evgEP9xqN3MORe9caPXwNHt7dbfLw7u42",
-	"HP0OB1uYRAs/0rJPoBEC+NODwMbVp5zdcjDUVFdw+N1dy+FpuCNFtEh5ZiXTL9K0kScs2TvCkmsLr9af",
-	"MryrYJelghU+tISCJiix0mmQ0kDJWFsBMDOXADcaoMVpYBvW0dyZQeQpS3sIsCi00w2+fhs7JeJ7O/jb",
-	"AHxBCtuTWN5wLAZqxkTYh7oWaDdkXyM9wyJu3n8TapoeHnunfHbswReXA64X5Gvk2Pvsk997/suPjz3y",
-	"9kOSffn8T392/vF/PfauDI6MUs0EJM2iHmP921iT3YxlGPnbD4/FlD/tpLvHHRqWDov2yWBn4HTXMks3",
-	"cEcH6SEZ5AkXA58M8owL88nco+ZfaKxg/jDLNP/KuWDxwD8WaPgb8lhPQrroS2F+ZdNZJBeMKfOBCpHQ",
-	"qB+biz6BQWI25kozDIkAuwwWissC5VyIoqnadr9KnzBAzwodDDqk2CsLm6DjXQFt3bEWAOYgz+kCMQLT",
-	"qgaEhuaesqXqYLMwsvkLkmLhDzqGfy3x9JF4BmgCyorDgQEODD85Y0TFQtEpOxbm8u6QQYZLjJ6ag51T",
-	"NPpB0xVb1t6c9BHhoU+skcK3rTjNzU2nDHtyRnO6sLlnuKcPBvYCz6lnaC2K6IEkMbPmzVQ/II/BzwNC",
-	"IdfWrgy8ZD6REQM+b770UwlBxrAu7JdvqM8Hw65wGpP5CIVCVK0cWQTtkKxGAxIvUD1XGPhjUDD12Waq",
-	"HLQZkTFoNwnILkMZmmNMZRKNSfAz5ggcvpEdWKmWX8zsEMOFI3wxHiOOjGQS27ptYIxFI1/m/jRnfywA",
-	"sRRwI8OYoghg/zjzkzqmsMvLlKPpGD5aqhvFcjognU7nChE0jm23H3A5p6G95rhzdsUFyZgZiEhHx8LR",
-	"92x/PEkmMgoNstGAGUyFa6AsiNoyjTPoyTJcWA7YIW+PyBR7blMjZqGc5bhpzJoMMhmBFGsU+scCaAGn",
-	"69OY9ZnSfEq1IQuuwHALcHoX4/NpMGEKm6EhvflQ3QbkQENtgHcpjfoWdfxs6362MwtScHCZEQZ+6tjB",
-	"cVNkQGK2sqiMjwUQ9WrZtFKqNOqz4+Rrpzmnb/7rJtpzazXbbzz/HQBjmzceyVi3m8HgUps3IN0gbPLG",
-	"Yygh1WYxgCtN3rgrbLOyBk/a1j6NHsXElUbPvm3u1maPvslmNNa2IFKD5x/E8pSLpgu5helbDZ68K8JE",
-	"6bjh01jHuMmDvCGOIjO9E8tpi8cfyyYPv4MCUdOx7ePNxn6LKp0G6DWdwH3HzlIqRcqVtu5j7JaTM24u",
-	"lGYUIvzAWgKuG7cwcVYjIdMo15Vlf7GmPbvyFprqV0oPfRkKIBy3G3WSKXpuCcc1Ot46he4JFlCv8s0A",
-	"LaG+MWOxkuAytcEdWDvZ2sDQ740OXysDQuSJnIs0d2+CrQZ5mNZZmvqZz5yjzJ6laypUDBLFyODBO6is",
-	"Zau+OlzspM/u8PDqM/TMn1195oxwNvCtbCnA2JZ6sPM0TxSq1wn9IIqHYe4tRYmNRpGPlvg49cMfEiZk",
-	"Mp6AniAgAoIMEwWOJhLQOCTgCAjMxI/TkBc7qI3Y0FL6qTVsvkL6BcNezA2SpNWrIbFNlYoLZi2UK0Qd",
-	"lFFTImwt6zghAr/JGl0N37LBCW+LaGGdBhta6wLw8lgNG+OvnDOE1dsmrmkPSde+19vd2yfdbncXy+Dh",
-	"g2lzyfTBDydUjDvvcyrGifz/27k7geHiT7IWsUgSTqnAf/yz8199ev4nv/bcZNblakRpLOlSlRr0o42Z",
-	"20yyuRHSHmVav6CJAbJ34dy8ipPbK9ncTBNGQ2smum2b+FWNah+7ett2RXhLBiubw6fPZ8/BKv5ZWiy7",
-	"B40ePvh/gXkT8YLQjGPVX3BMG2RJjZSVTqsDv9GVB4kGFZbLq8P/h723b5LjOO8Ev0pG311gINX09AwG",
-	"INATirgR3wSZIBHAcBl3bt1UdlV2d7KrM5uVWdNoAYwg5ZNNSqS1stYrryXb613Z1sVa1ulWlmBKZ3+Y",
-	"wwDgX/cVNvJ5Muulp6rf5h3oCAbR010vWVmZz+vv+T2uPm2GLowRZaZsGMSotvYYZK2Pm94qkZwy8j3n",
-	"7xtlBtEJ/M1ow1Ay2w3fKVMqWkIiaYVRu3iPvPqBoEudQH7XqpGQDZkIAYJJSZvmiAyGMtYWhZXrLg94",
-	"S1uuTHZbwupFuJXM3arPxnk+hBJFAvO2vNN8norkKJd1Tr1grLZWKe2f/tWfHv78p0d4Jmq765uYs0z5",
-	"ylRPDgtc1sBraduMozGVv6y57fO/+7en//Ifn3/2m8Mf/ObpTz/98j/9e9sZpPx2W0dv962FFQey7Jx1",
-	"4ip/c8v/UuYMCDK5Iy5vUuolEvHvGWlLkqExijcLgcZqWd+W4XgdAL+15s1rN2/eaNw8plRftympRfL4",
-	"EEn2imFutMw7Ms4a8XOXVJoo4qmXy8k3WSG+uLzkCmEC5mKpXFISvMn0uQqDN5mulgd7R9/VKkl9ZIsv",
-	"u2vvMRqWbloEplVv3aUSymW7dh4Pfy4AXgaXsWGI1EjrCznCgoq8pVYKGE3X5TgjwFo6O3CasfPbnbel",
-	"YHdSZoBT36mz9ubSPp+57LV5UHNvS31HhoAAftkAf7BNM+/JbE4qME2Ji/2Kmrpb53CqtheJIS60HeZP",
-	"muT2nFnTw2SKd1aIfzk+pUJxLaDx8v7X2lZj86ole7eenbkKFDdACtP8xR5wpQGwKxhAFLDyyPhu5gKN",
-	"qx5JoXkjSVDGKBt7HPEhQ28RXs4VleZid8U4zbx3kFcqVmRAxySUOFIbM9yBNLzx2XgUkTYUnWWbjOwe",
-	"yQcYp227cSsFzyQCj8CqoHpWotQkX/FdGRDWKFGRPm5LuOs1yfbmVkp5FYNvKTCKekRiDpOTkZi3O1aS",
-	"HUmDfB0qZOjRp4biNJsJMVMKfitAxMuzIm5aFkuLnEOw8/CzHz/54h+rvdFnf/r959/774tHC++ep9NX",
-	"pj1eN0uPhTvFrYwVlLDmRsfSKauY56V3iOdyWze3XpwAqQs5nrKuv+Vtb24dM4iqGI2nRVH3XFzRxkMj",
-	"rrRnmdAPWGzLFrkgFBRwE3KFOW4KhIuSRAH8TrO4QwNG2gmPQgtsgzpgHTOGhbQpvlRLiZV7yPvx7r23",
-	"6uRNfsAywNUahfOuAtoIv9zX7IH2PYCDtaXulWk7fOQT8eoREWWm2iIWzbtDKJRlUu5CNwvLGYdjhOvC",
-	"WblGURnEsrRJVM24daBX3RkBci/CoVy4I+G2aZ7NRkS/BbFFG6DZani1DzD3BTHIWNeatfX8/RdWSfdx",
-	"DZ2TTrqscISXCBaPC+TYuIiTCVU8zPFff4gCDwzKo6IPEAgFq0YmQKNjcecWxYnl8tS4B2/bCn+uSCSV",
-	"3snMeJ+0jQkMVpGxeY+GLfC45fP7Odt7cVu3sEe3j87Fa64z5SX12BcyQpZd5jhJc6VHy313o8/n1+Ve",
-	"eTDtnQlHEyyRzOMCsyMjmXCcBSqJD/iBjOvktSNANaONtxvbUyNtq+jaKrp2saJrFzSM5paKC445EENx",
-	"0dypimtl4R3H4xGxjsaylT5jQ1s/YatXgcgVKXIAggY8O2BhuwCSxcK1REbmamtckNfJyBpgZ4DK4NLg",
-	"UR5OcJpq68yAByAx1+G5vlod4Hn+/R8g3MAhwGig+QF7ASI6e6cSyLmUZsMqKnISURHkNjgp0eydTOSj",
-	"4AdspAjiuZKUVxRJT/AQbxCFaQFsVp1fhgUmSseMaeTaBtvKAogBhIafsyKt0oqn3XSwp84V4h01LyPg",
-	"pqIxowrr3MxYx0NWFbI3R+5DSH5eybgbM7pnTjjdggY7jbMDCOm7flkpSqCdYj5VtUQJ+xnaVKWRTFdt",
-	"5WF1t9ltIVc65gHGGy35XduVoAJPB41DAuy2thR3DUNqh4+/Q9oskOYr/ObqDvGhVY0PSUsk78s6zLQE",
-	"TiLYXiHvdJixyECkyEToGDCbBW43qMuWIm2VZO4f4ilYqOvqCNw4kDIJawykcK1CWsK3X9r6XUyRpXCo",
-	"3BlXlBuMh7yjFZOFNyxYo1cUkSNRJ+9Z7EaWhrRcx0jNmeFSHePcrepKB7s7LxU+NRN1zZqWScyVduFf",
-	"ZzAePv5ODRo8wGTWmrXDf/ih+eWzL2peLaJtKDz48sc/xya4ZinTaD+Qobnk1ub1RuM6UF1z3KBZEw6s",
-	"JGzWnv7qb55//wfPfvoxWKZG05hb/8N3Dj/9/Pnf/pjcJIc/+O38Nqp9CedTouBWQJlsDsOXOVd3QUzY",
-	"S22V7oYh0MymYmaaQpvfLj0Nm3Tjof04K2R9z7ZoscwiXSlDK5S5Jl3LEp/pcaXp2JYyCGn5EibVilMQ",
-	"QEfqytMqgtdLi+xV7PqixK7n3RCnHMC2g9jB2HTmMAGJ5Dz1lsZOMsLeERgNUij4APjZbCreNsE+EtZe",
-	"fiWfUcR5im40j27nbxVvPvV480lqkDNxkGbLWLu2pkeod/P07ApUyQQpe53coX2A/aVz5LQJ6pyBMVq7",
-	"k26IV1EZ3RLzeCeVEeoz0E0XJUCd90Ji4NIRmgOwxPkXh//0m4V9gHMJU88n5lZB6lWQ+qSC1CfvEZxw",
-	"pLpIelsZrr7bk4IpSz6JIBVLP6kmSR3Nj17apw/KWz1zjLG97N3UzjxR7pbIhbktMVsuwL3mf/Xmjc1r",
-	"N7/yla98ZXPr2rbvEf/bX/nKV/J0Df7V8jh4FfdXjkb13KLhLgje56KSzQdQ4MvQ0yIBVsWdNbAFuvu7",
-	"ZQqNvuyLrBqPo+DgxVHNZF4+I0rcOUB9hT35cgbme3JUDMtbKr/wEobn72sZW6vPElkLCGMLsyIjdNyO",
-	"Ehj5cKyfBd+5cvSB3CUueCESb6PvTOhoXG8JFJMupv16ffPGdiqnGg34X8PfwRIby8DtGLzbrMeNqNph",
-	"D/TX/Ks7ObZTF9QPZMiydlkodlviSIy/Tt6iIsSEoGAstBkIY8fBJXbIdqMBT3+z0SjQZwJfjtpxOQr7",
-	"i2NuvXX9+s2b0DihJex0upHZwqEw3wamTl5HZeGAJCRi2rzBKySgijnaWvPD/5qeC3Imzvnjtu1Tlqiw",
-	"mgQYU6cnK0hZrmKHUCLYqHC4TqGZEI9KZ9b8hqPMchFk3lTEThoVSM8Y0LFr34i067u25ss9bUHjmaNB",
-	"iQPRlGPkqJN/ZylKobaMDoeMAhUtcvN7BJsWERmTSHbVFOqnInf6JaJ/MlLMHFnrxlQgp90E31PqmCBp",
-	"Rp4A6lZKALUkwfs58Svl39Yqg7HKYJxSBmNJkvlzSWhM9Ot4WOCBWyq38bZLW6DkXzxlcTyhuspbXBzM",
-	"fX6Rn2/yomJH7pxJ5uKYC/qsAPMztCMiY3JvbpXJOAPk/AJb6BKlM/Jr7fg5jV1wRqzfiSFnnbU0hBat",
-	"tiwMekjx0HPOTUZGa3t90bFqibQzSuZ+uD5TTgLASbaBRhG27xn3GEktJkWFdgg01QNo1h/YhhUtMYyo",
-	"hkPM8zXTu1oplZcxxR1Yif0/IxV6YfD/Je6M81+efvr9pz/9Yjk/5XzqABYVxKtcyyrXcnIFASescU4z",
-	"4TK9MsA29NGSaBr1iZbekRgXtuchWXceSKbUp+U1LnszUCtc5g3mv6RhfJrHUQfZm5/YDecUvMebzxXD",
-	"3w1DRZQcMKhZzPYCdGbKlS5CWWMyxvZVWOOoVCFthbuHKsWVpkKb47oJjUNOBR6HdEppAL88z4nx6bwo",
-	"OZL6RCpQ6vDs9mCqsu5iHDoPpV2ywBjrJQMqsM9ndiUpPXclqgsFdD6OFi5FdicC0poMpNKWt9G+aTTU",
-	"oIuDFSD2l+bcwXCSi4XPCilfqmhyyAKuuBT7sYywT4r9e0D7UFoWZm14mrUv/+RPnv/6F1/+0c9rxmEX",
-	"IYtrzVqHDSg0ynZ9AH7486d//oM8rh7VTMwGNO4bs+6XPzj84c+fPP70yePvHX7+yeHvP3ry+7+sZV3t",
-	"8S5PP/rds5/8cGHj71zj0ysqrFVw+hSD00EqYMqV2XmGoXMB6BmhZwwyqoKKcDFoS4ale0dUTcZklf1m",
-	"C6WmB6NXcejLH4de0Hw7OeYXuwZxURr15JFMIYJ5ZP4gXBCnONW0OPKFDyHPCFqs4sZnFjc+lpA/S/9l",
-	"7pDxshwtdumlcJYmYBhdM2iuSSeWg4LKSKO1KUB+BNA+x8USc8Ww8/+MKOzLEIAtGPhP/vUnh1/8hy9/",
-	"9K9PHv/i8N/+6IhRfvjpL59+9Lvn//XjxYOy5xiPnRWKXQVhV0HYEw7CnoCNfsKB11xHCTWlpUQlf2NJ",
-	"DwmBnLIstt0kEDedD9VM7y1RJGk8BlX6Enb4m5Dyf8lMjD3aZw596xoA0BEdL0qtuIhxfZrJ6JPtovCG",
-	"sSOEHKUd4EpbpsxY5OQeGzIKzRL4EWK4+rRmAae4/ldMZ2etUxdQk8tuZqDvpvm6o/y+Pj4r2Ilpnh5n",
-	"MY2D3ng6G5jrq4xQLi2HWNeaI0Zvs0iOCNceidgBi0h7bD+Y49pjyBc0c40pkWUIelMOacwEph/MH7rn",
-	"t0TEaKgy70FLaPmk82NxCJAckSv8xBkmR4CZCKokzMh0jw0gRgUskjLRdbKbS0i0RO7kmCGWZIf4Ok5E",
-	"QDULLVDf9WyKGdZ7VSQdukx/I53ZU9zy2U0q9nw3lsmw/lK669o9vqPmdyvHLAjRNU5mbiPGLIIXcD65",
-	"xzfNOAuZxxn71rHwV+3aVyEv6BGVDHA3hGb1SqjLiCIytJ38FbZ/jZOs7QFV2szUgGuzpXRMhaKBuepU",
-	"VuQ7djynuNbdLSpWup2Rl3Otj3p0Iruee3FA4YhN807emDyJSrkZa11IPYWt8i4XgoUEDjqCPBFsxJSu",
-	"E7/PRegTQeMY7EQJSWMZgwCHgi1VDk95G+595OlKKlRxAJiSVrlrsgfDCEjNLIPZXDWztv3v9A1hxoZF",
-	"s15tQB/cxnM2G2kxK41jOp6rKdSFAtOY55qNpIH5XsFocB5y+xr/vrDVr38A7NvDiHJBNHugCW3bStIU",
-	"NDM6Us84okKrfD0rWfPVkAWcRvs20Opf9TIuygENGeQtjUOYo2ikkdn2a76SUWLGk57Uo8MhE1C53+NK",
-	"y3js59KdIR2DMymDIIljFu7nzhzQsaupdbWZgUzlCFnzh7E0Q4UBSuMJWIMZuvqt+V0mWEwj/yrWQ9BE",
-	"92SccmTKPhNXFFFJ+30W6CpITUsApgZ3BFwGZpar1Nh1UBmoxCQdVt4vHaEyZvtdKpxMG86offnRx89/",
-	"/Q+Hn37+/Je/PfzuJ4c/+OGzv/nFk3/72///9589efz587//+OmnP3r2H/75+S//KqvKnFhE5rFBnaTh",
-	"7/kl1vmAW+BlrZAtK2TL6bVIpyBYyjXMuaBa4P4bD80/i+BZzPFZQWVFwHs54bdCpVwYVEr1Wj1lPAos",
-	"r7TLkNXjQD7NB6wcebLkYjsj2EmVatmze2kFODl9wMnxJO8FKUs0C2lJgAmss7xhDES+ZNSTZBSbDccd",
-	"R1c5VuS0xflFAYosbbWeC/RjlmRZgT5WoI8TA30c13g9YajHkI4HbBqdYa4ZSxQRd7j5O99YH8uGGI0j",
-	"zpQmYYJRigpZCIV2aRMuO4Bz4hCE8Oi8gVF8GYuHRu1D3sfTC/HR7SPh0dM0ouxAZocz3YteRTTTqcjt",
-	"2vSrJeKa+UzIWaQrskzitJR6elSaUi7QG1JBmAiJ7AA+FvjUmNAsRsq8QVkrLt8sa5umTkOoKYVKS3CF",
-	"KfQcRKZO7qXDANclLG2JmkYRE6F5ZLk4zQ+u529YxVqaXn6uFEo2J2kaxTzT3GmUI6235pIVbozYhysv",
-	"KrYufSrFPdts+ZPO/UoAZXNxgfEBVfkVeOOTpPJaFtiUZogKUiIpdiYOUYxlPC8t4WaHtMcQ/uDigMWK",
-	"NR24x0euY5W0FQ85hfSKH7MOi2MW2x/tn6H5SSVmyac/QQm1+Z4NhpEc2+9bwv0NvKg9mSjWkxFcYEhj",
-	"LXKXjhDD44rUoLYZ0EVtqXtG1Crg8rwLo0XERDpYhwlKEUIeoSS9m5kto7+BFsEDwW0HacumLT0x2U0B",
-	"KPlqaBDNOElkbbtx6+oOocT+rS2CyUllbBcwonAxhLbkL3W9gZCrrNGNu6EZSFsCu6diUadJtre2WsIB",
-	"rwIeBxHzLSTLTA8PVcrsOaJjEstEhHWyN5ITmsFObO5pAkaGZsWNhwyfpzrR5ITTpUo2gTvRrB1+91eH",
-	"//6zJ4//9fB7f/30L/7u+We/OfzRx19++musloZ9sp+zCmrNWmPz5q0GvR6u0+DWjfVXXtlur7eDgK23",
-	"rzW2Grdu0ZuNxqZRXra72VZj6/p649o6fGmVkF3U89d3uBk+n9xU+n5X+alVfuo0fHzUdUTnxVK1yj6X",
-	"XFU6ho2H7uMiOatUr3ZknFNVFcmr5QXqKoF13gms10VIaPq+FzU8TyyLlS44OllNARYf12gIAm1nII2R",
-	"VzQMryjLDCNlacrrGEv0jNJe07RW3nFfpb9OP/01ezucaxrsiFc2W3y61TU9H/aqLU1KYQuWPQrbDIR0",
-	"7E0oBPJeTyLTP9jj6AD05MjLk1zmV25JruwstMdFyZdlVvbmrfXGK+uLMO5nMZVzSJ3NK51WKbRVCu3E",
-	"UmgnI4ZPPJWmAhlPKQx4/YDFYwIHEQ4WdOBAwfk8Wory5WKYaOWa6JhJSjQLMUqE/XgIezCMqMANBsGZ",
-	"mA1jGSYBUy2RNfRhD2igo3EBrpu1zHG1N1iRQSgZyJBFVxQk8HrU7Fg7augn45FRjwc9R8CcRq+oIo3K",
-	"ZmH2rvdxhk5RHsEd3uKqlMfBGJT4JEMW42Ouoss4I8rDxcRFoYeVXdLHDzF79lJnkfBSmnZn7sOBPEgJ",
-	"GyPeYcE4iBiBUz1bpuOqd2BHjnrSWD2IsZcHmPfKElfTlz0O6FIzysIz3JEHc1TCQLeQl3NjgTSEt50W",
-	"eaYCFyPosUy6vUtZ9oYjnrqpNO2WpI8DGseQpUg30hC6lWHdstEnTNgK6fH0jbRnhnAGjAV7tFulQ3aj",
-	"yDzmET7blSKBacmtbPj3MizqjYeadufhtElXdEZmY9c2VkfRbp1sN7ZxQXNNQh6KK3oWl43xbFYkNqdJ",
-	"YgNySXY6ueV6AuvUnGddA+/M2Wz2aHcReppJWezWa87diBlVEuUwezDkRpo7SQ4YaEXHqplzG+zxQgrm",
-	"tUT6vXBnZ63CprHc7OSiQXA9GbsLcAW0fQJYAurktsCLB1Gi+AFrCcelAA9iPJ+IBvbJgJy7Qg+VYoNy",
-	"1DontB2XTOfiLNSatecffXz4T//l6Se/XYA9L3uCuwkorw/PRldWNolXinfFgAl9eXMtC0VuLnd85S7s",
-	"a5CVYjlROS2cMkNcztLT3AYLqzmBcoYIZ67PK0RcemzAMAQNcVbQzzMMTY6p21PbPeYGd43AMrtjWrxi",
-	"6A6CmAU+y8rWJJoXc+v494W3NnPQ3zkA93mA/QSFSjFGkXZxVjLWFkeXtjfL6fgOj8yYs7gHNommUTRj",
-	"O+THfRY4/VnWTzae++4tL3aaMZAWPOVdoXk0zzkWY3+H6Z4MFx3Yqz0qBIsWngUZswXPuQuRYr3onfrJ",
-	"PGfsDmQi9K5+i1GlFznhjlQLD0nGi57y+oMhFeHpRszyUz0zZpbf2yvxXpiOvJTPf30JSi9cPQKURJ48",
-	"d827AhpQUgvIrZN3RKEvkoXrCqlTyO5RD8zmktTIYWeqY9rucV7NLMNzAMqu2EovC1vpmXgtX49hER8p",
-	"FSJtGvSPx2y6cGYY6IxmuCmYxO4wFjatg5KxG+KPHhHJoA21VVm4pUuHmPrdJO0x8RX7wK+TP2BsmLEk",
-	"wpdkLBPSowesJXpUhJFtjTukCpYtVcSnHc1ifycVAFDNRYdDRmPHTkrtEFCGuEsSxZhAR6rYOQ8lSkv0",
-	"7Xh4TGQcsrhOdqH8QI9R0Q0YdQVm5ppQsgVJZ7PFq5LHrx8cszy0pLILXxQaxpT0eBe6/7IPzH4uq+SC",
-	"KSuUcoWsQ5NI15oNr9aR8YDqWrPGhb6xXfNqAy74IBnAjxYrz4VmXZAuVWWoOXDjFVU1kDyGPz+cdAhJ",
-	"gny+eFelze445ZpSeEFVJg6+PeONUxUwEZoFBxN9cQTgspLnDRmZvZIjHcb+g7gbcqLHioUqcYI/O3vE",
-	"iZIHeJ31mE5jm9yNItg8IYHjMqYKzQQV+ooibaqM8opjo3U9IzzcH1iVg27kjGLt1+1o7lHNzrFSG7YI",
-	"Dr56g+Dvhd0xpFqz2Bz9f/zh7vr//q2H1z78n896k+RmcI7qR3rByCSPZdq7tYyPlbfnYZHWFjHXS7eH",
-	"MbvxtX+48TCk4w9LDO7iVN++/w7Z3tp8hQQytNX/NgZfe/f+a25tDanulS6tIsByiaV2ZIW/4aC0RAqL",
-	"sIKsDNWM9GTkuFvdILcaWzfWG5tYjlUy1pBOH2aqL4zwKN8K1Ykl2Ig4VC+twWZEsAc6J4w8iF8lguss",
-	"V24FD1dkJGPdI7450IeD0qhUQWDVW2I37w2aUwMpDlhsbuMSreZ6sTGhBAg4tIi0kWswf5hWwpasUA4a",
-	"0vEOymm0HeEoc0bcQpfKuEz2NmA1dSkXFXmj/MY+40KXZXNMFEoGX6k3bl7bmj+9VJBgiT5rpHFhnqvQ",
-	"xvSFJOtZgYeP7ybeZzY5nVNFFZpoDtdwZsulguqa8BIxCr/e4SwKZyGq4CC0K308z/WWcXTC1tLzQLAh",
-	"yNLS/LHY2INBlIQsbZY6Hhq5DDJMxsoDyeu1RNCTPLAnwiyBsED48A5ersdcdxvle6QDzbJlx6oqWuQB",
-	"HthG4lSTTiIs6Tu0BreV7INmSzAhk27PeH/thEfGpTRKCZ4rkCLkGAutcArfgLl4A6fwFKVO4T4VcDB8",
-	"kfhkOEEvjOUGcNfsbZCACtJmyJGd2z02r1SbO8lW2Alqw0KPwX4qjXS+blYiODg0Gw4slXyOLB/K9EjE",
-	"aAfbvtCOo9U2mwmRhmbVwvJWZMRiDG3UCWYhkEuAC8TQTzhQXEBjfHBp3917FXkU3IigoYUDVMMO9Cxa",
-	"MC52QBCMhcqGSsycEJisqj6Tdn5wMdaOofqXogDAtwRXFyFYNbDika5ahPtaahrBmGvNWhfEKsxsrVnb",
-	"bMDyzs4IuB67Q7lwR8IiefL4e0//+bc1r/b0r35x+Nu/rn3rQ1gni+zT1+06OmPTJHdzUVkN9Z5ZgCEL",
-	"eHiZS49fIjjMHosiMuqN88qtA1y6+Q0fG1+hShTORMnQcF0aez61NpYQnkMaK1YtOveg9W1+zFQhH7+E",
-	"XAYlOmaskAWCOk6jjJUr9hkwKtJSn6LIAy1vnCZxRYOn2hIj40lh+WcnUSy0JvlIJlEI6kOMR9CyikWK",
-	"NTN4AmBdvLRR1iiWNj2FjRTS04OADTVWYJS3u4IpOb60xBneN5NVFHaklTQa19jXoFUX2X37NTRu1ooI",
-	"jVbtViNs1cyHALP65Gvkyoi1r7RqV7NL1BYUcm/yA3ZOIu6umddwSotcuya4yK2hiyXsXh759WqPBf3i",
-	"xhdhLqqxiNA6EYHFB0MZT0mP3cbfMQ6Uc2zySKfy8LQ983JXWOFDzI4N22l8YXwMnr48txzdN1XuhP09",
-	"h+Ao1Xz3Uzo5Sjo8snHUHZIMI0kBCgERS1A//t1390hukW48xA8A47Cv1/dSTxh/JEpTs2CRZI5FHeBs",
-	"8wd0OOSimycwC2SUDNBhgZaTYA7Xyf0hQNYp8Jk5dwR0rWsCay74arqfiv1jyZqbm6se8c3NfI/4NOJU",
-	"gY+OTcY84kNFGnwA93TfaqPcNyHTlEe+1xLpMXQwpLwrzEFyJJDuLuv/DtcHpYfcecNYHnARwF2MjQ9H",
-	"c6VjHph587kIE2WPdZ/3Ec0Kd02/C2TI/B1AJZIhi5UUxMd/610mQhyH/aLNY90L6dgna/7mrVuN9cb1",
-	"9a2GOSD9cPjHPz380z8m+Ov2+tYNuFuUCBqTrcZWYz1idLi93rjmX82uy0UgB2y/TXH67LcsTHBf576T",
-	"QZAMJ7/kQIyqtHKsgPb7ITAKMhEwVQftH/TZGM0A98SOIM93LH0x65pZRKImN18VP2PKHh7Q/R6xLo32",
-	"3dJw37YTxQVTah+2VP4Xx1+o8l9SIRLoSXTARMJ8ssYF8Z1D7Htp0L4l0gC/xaNqGYVXkfKwOGJmu1Zh",
-	"bGksk5jIkUgjKYr4VOuYtxNdMld1AnyoOGOAYaUxawllFidkH9pj4u/4xr71/7+PPvYRhfCAK6hBybPa",
-	"AitH2LQQhYBFkSKAYXAmqNIyZqExeAUbOS5KSlwPLSI7LeFsOx+Fgu/Bvg9JxPuYbch12nXgCbuy7TQp",
-	"OWCYQC4sAmy6ZSskLVEkyDFjbbeEkJooOq4Tv7AKAqP2m2REY+HDwxgzPPvdAjugZ4FiBI4mQY/GNNCO",
-	"RREMb48MaNxX2KgWy4jynctECFNvfwcZqtgBi7keE9/c3EjAHWDRTJRZY7kl4VnHIA2AyBHSXb6K7e/J",
-	"UHKhjbgb9qSABQof9reyj9fMxw59gCycILzsBzwKP8JRIxb0KEihDz7Av3lbmh0nGKFhGDOlmi3h24/1",
-	"nFRzX+WlW3qYlXLu77y0c98p41oVvjGaikYo5bzcTWnM6D6woOYOjmgbpbT7ImYBH3KjiupkD97f0Son",
-	"ZGzQZMxgX5gnZKEHdVqQPIPwd9gSMiYxg0p2pNCy9yA0UtIxsbpVl9sz6Ysslf6w52BmSCjNtoGXlUMi",
-	"CtYSHcojbLUcy1GmU1kcy5ik6bcYqsYI17Ay8gj0ppE+No5VrQ/T5nhU535pGpEhAxpB/tLHNOrW+ua2",
-	"Ue5kIKHSwnXNaQnZ6Sim88ftbTaaDfPfVxs3mw2jY4wbba+p+YDlDybuYN9zR0ygM74tBTOjpRB49Fti",
-	"LWQBH9DoKkwlfr0/4ELGPlkLGDTR7TCx40g9sHEoZk71SJprpaKZrFl2EZRMV5T5NT9jHvEh9YqKH+x9",
-	"o0uNAAIwnV8Q5ObSOcvBiEaktgW4+/4A8O5+nbwr+sJI8yI1a2AZNsl7Zlm1RNGUQVOJFlK9sGpAbitU",
-	"MrEcXVHOTLIFf7COzN2gcHFSjhvhtEMowWdriQEdYzPWriRGxI7o2HOdho1ovaJcJ39s1M3ZgWOvMofY",
-	"Xoy4PZy8h/W5awZnidIt9O02NmNEm7RtB2o2oWaDJvFVP/HJGuiSMAn0FQUrqc+G2gVocAnY31Ml/kFC",
-	"hYYdtrbpwTZ273DyZZmv94cxN/sSdHDIFWxan7hVBlHsbGrdynHNH2H1kXTS2ki93hI4zygfCreBieF6",
-	"B6iBhedWJRkkRkt3Y8bq5B0zPaC9QWEYvQjqHHpWGtV99537ey1hjPF8PGWjTXXQMxYDTLXOQkI2o6ez",
-	"EWPtDEyosd1jGvJAW5HDdBILCMg7En+PcNUSMTNvE1puwgvc71G1DyMzsw6wyH08GSmhARJov/Fzu26/",
-	"wx+w0L+KYivldjZ6G2AEk/jr5sSq54rg9rHU1cabYOHkvoVunRbqcP8bu+tb128gPQ8scjjD7hPz5mHp",
-	"xSE3RggdSNEl7IOERqB4nfAwI6yTvTgxb4wLWBlph1P41ZojgKIQDIClE9vYSPw2Dd1eSKcUBGrEzSux",
-	"npAZFda62sI8LYcZJN083Q5REq0tczUwjCzEN2eGrGWawP5o7HhzwVTtoB6BjVkUOfa5s9cDo8RiZJw7",
-	"8zjwi7lQSwQUbK42w4yN8SujiKyZ77hAS08EMuTCllUjcNe+DXxul4YdSftF2kjFbO/sNPNirhJQlC0B",
-	"QdpRT0Ysj2HBwi870yiKsjRvVs9tbHXQrH418TVGHi4V7XWKxWrWXn37f6vlMLiBOqh5NeuDw5VyOrTW",
-	"dH8GFlRcZkkcwdnmbAkHmfrQq6GnXGvWVE8OMwxVoUhl7tguvoPzIca277+aFjuNmWAsA24JwZOXly97",
-	"RYFdXo3BuhyIGriTKaVBvdkQm2pojYv+TaBqSgJ3lZHmb8gR6dA4GydabjbRxDU4USEQppRwBi8rLs+K",
-	"Mbh6O++lvsCKLfjU2YKPvweqK5CORsAXW4pwer6CcUrYe/HixdzlK2DE95kIC15Xe6xThjD/Vbzx+uvW",
-	"nGqS7rf50Ee4r+6xcdr+JGZKGZ/SLOz3ZdsF5N2BTm31qGoJJkKjyajIlBnVpB0z2lfADhQxepCri2yz",
-	"HhcIF7KwJzQl4X6QVMfapU3yJv86ScSQBv0sVoj3aAkNR6bZbWfu6TTAyKOIxIkQQIYD/UrM70YAwYA9",
-	"NLoxemKtU0caCqar3c/l4GRrVdgXOaPnlZnkbOrgjUxOtAObo0zI4OaTb6xQfcFEMjCL1lzfXCBk4MCa",
-	"XVBagTGPSSgDzfS60jGjg6JkTA3BNhcUKkMmbzKHbbV1YsL4m7JdJYnfl+0d0sEiIq6NP+FsnQnpvGot",
-	"8tLbVe9m9reRmFU6pS3D8XoEWe3mZuOVa69sb97c2ja/CLl+YL2viQz+cp1HJqwwc5TmAyYTva5YIEWo",
-	"as1rNxqNKebZBvilM9oSypEtGAWUpgUUQZUHxhMgnQpq40hkoU52bRuozUbDazQaIM36bKh3iG98a5ZF",
-	"AawZGFj4ZxUhCsrT13HcLwDaAJ5kNuQAX9TLyUuB2DPq4Gh5Lp3KbXjOxtz7sl29q96Cp5BxfwmczTfN",
-	"hV/kPr3flO2sR+/RVptVRal9LsKqglTzW2EgA/rgLSa6umdEdONsq1C/Kduzd7tZPi8Muuh9XLJum8Kf",
-	"VRvR/DiBWTNfbTx8X7bniyeAE8JVndyVUWSMOqyOTHNrxuJPgoAxsOxRB0GWgoqARZHxT3yVtN9ngc63",
-	"wwTwbGzcFFEakTBG5oUNR0y3gFeBiNNvW/Q+LI+jW+A4EYj8Xll06X1TtifVVbrHNnArLB50cBetQgPu",
-	"qr4ilHyQsAT3nHW6YctqCRmoOnkvFwDscMFVj4WEC5t+UZoNjc9Ox5AbgjOhrogam9HMxhi9dsgoIpw+",
-	"hb/z0mI2fNylNvAFJlOavucnSnRXVEgnhfiGtTRlwy+xxSei7AM2nd2IRhFSZEHmX/aZSAEQynaKd2AK",
-	"NDsxngf2KDcemxgT8FPtyQM6JlT1S7XeHbZc5ee0NGI1it1MNChmIHAfSADDIzsu1g7j1+ZvPmD735aC",
-	"gdThdON+j4puj/L5s4F3KkvccYZfBPPsvZ4kdEBuz80Hki5CC4mZh0LVHepwLgDtsE4/j4nqJ6rc1bnr",
-	"7nH27s57DtOn+onrtAdNLNusywWyVnnAqCTGJKDoFZW5Hh9M9TsGXKR/z0FQsgfsO1SzrozHdhNLxSxh",
-	"GNdNcvhn//Hwz//WqM1Q2T82nn72necf/fdKsh57uapxbi0xzqKzOKdzOG0v2pXg/MJT1Zv2XrN9NLeu",
-	"Xxg/bZjtNycN0q8WpPMsN//C0CK3zTUdDjOgmkaym7iEjMOVS8SoAWCfaFknt7WC7cgVSQT/ICnJDCOW",
-	"xrHqXiYwTTuGwu7aky9+ePj//KLmZfuyWSvs42wPmUM//zF+a/f9tQY5/Oy75sFjHrAMeVNr1jZv3Ko3",
-	"GoC2Kehbswz6ifnjnTfWX7t3++76NXNUIrg569lP/mx+jWnn/XwANCmV8qqx/AooM6etDusik0iVcm8+",
-	"NprlmGjcnTba43XVTzYeqn7y4VQDP5Wfzu2F+KfqJ6UWut0XXx/f7ycXN0A1ZffmHnkVqDr9QJVbXRb6",
-	"rGDVLL0tTpUGHHjwq+AtuLkt7MM+EwArhMN2uG1D1rYam1ctnhvK0VTWcgnIPJG09+7u3qvfwOKYta1G",
-	"4yp6ypakF6rQwC9UWHIg8fpUA6Bkx0JIRjyKSBvxJW5RW7SKGyTS0lBwNyogJcfc0+fAd7eUNbNZbc3c",
-	"2K7ful5izCxqq5wDid4UUXcHaiGPJeVWJtWKD/CS2V8yRql74srnWAyBqV320FV/zehO+Rp8X3BwjYEm",
-	"pA14QXmdlxY2ph3U1U4BjYiFy1yR7catrPKMi/1EMb9O7jONUwMPanxoP2baPJcPtGiMhlXNLpd2i4+l",
-	"MGb1xMRpC1+SFMQiu3vZbYUzOodbMw11trnYpvHK3ZV3MjMnJSB24Z5p3srKUVk5KnM6KhfWO7ErxSXE",
-	"YWke5VuaiHa6immj+pDEwoLfbcw/5Rpwu6pHwxwmHwCaloa7XkLJpoPeGWiBM4ujgtmwDo/11RKno8Rt",
-	"uFEeA13YbcCpuDCOQz4s9JL3RloZ5idBWwfV/CcjY73TMMQ3Uut5aluW9ChLZoUX8JAZcQTdtH2Z6K4E",
-	"rjApgNOChqRVg+CN21LIKZEMuzENLdMHxHVYqwZcWoEcZBeAFLfusbglRnRMgFesikLbbul76cOcvvhw",
-	"96pqeAuIfzeelxhuTvNvHyaEhUTLBY3pszIw5tsrGw/dx/0+F+GH9m8WzvJtc/oF69GEJJEUXegZj1Oj",
-	"5Ay/0y28k+jsPsup3IOm9XRExy/dCjaPTmi6hWESTmPRZp7f0qvWK8NwTwrebOtlkrXYh8fK5X3ZKe/D",
-	"U1jzUzvyLCA+/8BcqxSiY8eYkQoRHhYHPJ3znTZuNapaCmXbdb7OQtWd6MpLgulYORejWv1BzT4NAqaU",
-	"cUmsXw8P7SFWimrUsEZSKD7gEY3r5B5U7nLRzTVABQY9INkk7+Llob/BFY19KCgJeBxEjKxtN25dnZ4M",
-	"OTXxcmoaeJb2XaFyT8yghSlnRewRFbBkl4qOLWfJQlOK9YEMWTTdbMVDSHtM+mxcjo28b651By91iks2",
-	"u02VvZiN94XBwcF7sg+VWx7YU6QSCYc/z8LAvcY63HgJPTmaIOeD88Md5F4j9Xp9I06E8pH2zTYV0j02",
-	"QCBcn41z3MY4Yi6IZRG3jXBiDayaeHI9iA6QKO8RFMuRR0awPyKZKCRrtqOqukoemcPW19dJ4f/my7gz",
-	"II9IzALsxdKBUA18HEjBNI3HwD1PRajIZr1+3QPyAqm4Zo6WVbEukDw+Iv6Ii1CO9kM6Vj5Zo1HkCP6u",
-	"Iktot6fNDw9btbhVa5JNj7RqnfTTAD59aIcbRAfkEWEPhiwwFsMwiYMeBYpTbiYq/QGYxTziqPiYmQq/",
-	"Qwc8GvtkbdDu7ot2uAP96uCjZ+aIaWk+m2H1ZMy/LcX+QArdM6Pb3LrqZdR++zHVDH+ECzbqjU03wl4S",
-	"CzPnsWzTNo+4Bv0pZDpYyA9ZoLS9T2F0ucENpo/OTumtBty7JXYFvLo2kNEpskm+iqhmh1+Av7YaHtlu",
-	"eORGA5bQzQb5XwiyHUZMkTVjSJBXrhKkWY3GFnlszrR9quy6sFXcLdGmQX9E41B5REly3RLqYkk4HKuR",
-	"OaS4MJCRQWG35TgtVwBfmoVIzy07pAO/DJq4qGMjMNOfPGKW6SZ5RLbII3KNPCLb5BG5XrGwy5f6dfII",
-	"oBmPCIQzNafRfiTHNCr9JujRwRCCDYXP5kLb+M4HXBn7p+zkyX8nLmDGDx2f9rXcVxFjQxga0KHBpWCZ",
-	"HPli4qrmSmY2erzNYoHGWMl1qd6PueqXfzLX2IRLKn30UunxSNS3H0nFJv9ypIxBJIO+q7DkQQ/oYFNp",
-	"BuUCHRkHDKSj7NgmJX7ED5hvPJwE2qiYhSvNmcPEMSEDZgdOhUUHhDQQrRGjHhPQahui5aoH3JUDecCI",
-	"FDv2+sgd6RXvAA1W6Liavy9TlJeLw8+8A0D8Qzl3zUyu0Z99ZrQhiKt9wAOD72S/yYF2Hn96+PnHhz/7",
-	"v57+88eHP/uVe3QwQ/JyqNa81pg/yJ7N5flAiXPvcgV9WaGJF0UT58zHCuvxuHhia2pOcS82HsK/+302",
-	"ngu0gjo5ZFEOn5IIa0fC3XasQOTCaLIu8JQDOWodkCqjHrDrQsM9gk0Srqhc3xtjFitkEq8IEx5Hgq4Q",
-	"KpcToTJ7qyyHUZnYIFPQKROLPlspnrVPUtsT1z6YFaXQlWOt3zNCr0zXbHtOCKzgK6cPXzkRLbE9dzBi",
-	"ofUIKwRs0Wrkyj2WhR/gKTyimCV4x52zBgT0SNsAPPqOdb240cgabSvj9EH2tM/Y0CMiiSKS0TbasMTV",
-	"ektgajrMnz/AjIdx1HzUegcsVtgPyHbxhyuxTocFOmOPgs5TcSJ2Sp0Oh8ThsSpvb6iD3tmorIsCp7E2",
-	"/+E//Zenn/z22e8+ef7Ff3vyu98efvT72hKW/bkgaOYUfysIzQpCc2IQmpOR87MANIt5BBBZrsxA3EtE",
-	"2pHCSvbZtHSwtcyZl5uS0T3G7Op/M4UvJzyG4qq4gi7iQnb7WZgr5X0okZSaZnxRAY14O6ZF5xd7rJEO",
-	"DbSjloZwuQiiJOSiS3yq9mXHJ2vaBTCvKIhbTnbbawlrULADFo/TVE+dvAHXhs41aVjRQmq064BfiDwW",
-	"79NmgXRmF3QysvYKxjaN2mIiNM66GFscAvRvadOgr80WdmUmAHNLRIixUHNDywoEphKaQFJEY+gGRAPN",
-	"D6hmfr0ldu1U9Si2UoKhavD8B6yZjwWI9P65mAFG++3c2OfLu1bYOMa1wzlgLWFlDww8Je7L0cjKDpER",
-	"MMoY+1Fa6hG8KHQEzbw79865FDMiufcScZniuIsZYPcSkQVWz5N4GwqZkNHJJYbiRNTJGytC7hUh92xt",
-	"BIsZBawUbIkA0onaUxsP40RMpSh9x4rLMnnUJB2uddGx5QLK/JgR1ObwtRFjfeWRAX1fxvY7KyrbVLGs",
-	"dZzXEpHsrke8zyLekzJUnk3Iemk2lwBFOUZ4Q067QirNg1Jf1wW3lhKKZxraMiOsQlUlYhXWOv2wVgxr",
-	"5KKGs2ar5HuJyAOq59vxG85AWpwydZmxVRm5dplfUc6+QmPR2YoW2pmijryjaCGienKECR1n0FpTKmd5",
-	"YTPD1MAF7BK0UDH2WJn8cLNzvpbVJZU7KwDoSZgKd6EPJDoaDhxyrHBM49ZpmA4bdiBVFsTr4ExiSCkt",
-	"BTVPZeYh0bZVEenxbs/4TIDJslEb65nluzdlRRywc0vjOvcScR/HdKnjOu4xZsd1LFjypUj2HjMMlNc1",
-	"C1vfF07Va9pd78YyGU7HZuMhlsuWxyTkahjRse04XbqH9mj3TbzwKa5wd5NpOG0c+wuD09a0ax8pz19s",
-	"/q1E59PuTIT2HYiAUbwy9nmjXVUnt6GnJnsQRIniB8z+TrPG/AGNY86A8gvgrcDqQrs7ZJhowEe6iJht",
-	"mw5wmIoglHublwtMKCNo7/s/NTqv3LjBoObJzpZTqIgrBDiqztEBH/7bf37+y788/OLva/BWOL6Ka3OH",
-	"tdx0nQ9eMH1ZK7TgCi24KFowFWKlMuzYzKNG4E2Yopmi23gI/87NbCUIGwz1GMeLtFWIpqBdZSmrqoqA",
-	"lxdoK2zf5cT2TV/YS3JP5ZfzFFQf6uYsziojmcQecarF9plmmJ+C3EOqqUqxfcdYvWcU/pymg/Z6dkZW",
-	"AdDTD4AeW55vz2m8LrQO3fKYzkZlMX0eiRluGfiI1FR1smu3le3EPKAhy5nDkHjFzK+QR41iPZLGuza7",
-	"EbTF2nbjVgvt4RFX7Golxu4sFMdFQdilBvTW9RvXWLu2sP17Lqi6uUTPClO3wtSdGKbu+DJ2LlKqctt5",
-	"engIhFt77Ba9CKGyNd8juVh0m9WAW1RSHI9L4wI2kKRmdZDH3jtmFK63bKr6yxrxOAegtgh/iHe5gr97",
-	"tDs77gtBnhcoMnYqMTFNuxn9ALedUV0WERc6xdiouWirdsCHrdqUGNelCm8Vp+Tw8eMn//J/P/vZ75/9",
-	"5M+e/eX/iaj4motwdXlH70fyAPhF7FZ79smvvvzo42c/+/1Cev3cQlqraNYqmrVMNOss41hq46Gm3fmZ",
-	"2Y3hYFnZobuH9U52HJQ2UcxRr1v8gw+p4q+ZkU+UE3FNZKeD8DNzMeMgueu3BOB20+pXYJ+E0lgsmrL3",
-	"YBwiEKNyYoE0cHYs1+coMd6RkWe4/jILweXKM8Fhy7HS7u/WPGhLGTEq5rIPVqG6CxaqO4cgndks81vE",
-	"WKVn1AgJjF5VQDFXFa270IG6KkfZWFerCN1ZROguWmxuzrBc2sY5F6EDJih5kKm3lNnOOn7ktk5DdvIA",
-	"WqnDMUdS2VkEryXyIbwRsOQADRluxrJYHpkvlPcyRPEm/IR/+fXT33zy/Nf/8uTxR08e/8nhd//oye/+",
-	"7snj7y3kBJxXXG+KpFoF9FYBvZMM6J1LKC91HzbaSdRfHL2dE93lHY/N5mPQpgmrCTcbXqPRyNk47THh",
-	"oUdoFBlBLqTAEIrxR5AugSim6+TVolFEI6Nrxk4e4470iIxbIpTiSmY1EVcVyGEQbUZiBlrAFoSYeyUi",
-	"sKQKVIQ53gMSM6psspQ9GPJ4vEN4qNK2Vu4hWqJHEQYecaXNZRQZcKWA1ndXEB4SZILQIx4wW4gCXRHL",
-	"NIV5EZctMoR8r0hHDN1FcGL2eQirbzrf8y16E/me5zhsqwbDpDCE2tO/+Lvn3/vO4U/++su//2QhdfJ1",
-	"s9jPXpuY295jyriOJXoFWu6PqCKhFOwSe3mrENEUBL4xHKQgAyrG+UIUAFmmkYmFfNG5hH62J4+qASYo",
-	"ru3Khst4SAa417LPxJF+foUSPKyl5gNGvg2rucxLxRtfXEcVx1dlAcKvL6u7eiwPVKfTl1/o+EWJ1VO2",
-	"suHgvL9Z6je+avmW4IZcRywjM2NdLrHiH8yNSAow6LFJsa0NyVOZe0erTNOLpcu8mbL+t8QQOFdtkNFF",
-	"d7QT8a5chSheYQagw7jsFrl0PiO8nlqz9uxnXzz/7I8Ov/uPhz94vIBKh3k6HydxDinxArqKK+/vxLy/",
-	"BcXhkp1+UWKW6v5Z5XZ2ETs4BRdK0whbdHjGf4NG7eQNGRMUYTJWFfANe7tLXUnnZM1MPAU+7AsDqTAe",
-	"uk5fYNk6rVx2qknDARcz8RWxlAMoOHIBXDNAKsZXVGYrI/wCGoM6/AWYo8q6/KjEeUx8vLdPgojyge0i",
-	"KoTUpM1azuOfWLY7xO+zb3O34hGm4ZNQujYT5raWI0mx+IDF1TQ6y+ru86xfKnYFTTOgNBhAsTAfsH1j",
-	"55h1rjjduG8msUc5/Ib6ezcYMPKWDhfV3eeE8qhU3scFeqxAG5cJtDG/9hVyPUoRPMeAc0zIRaePOYvX",
-	"kTx8OsrSHmM7JOXRlZCU4iy2vUPy1fC2g1wkR6yKxXCPs/i+vf9p6tD0NtOqde1DvjigxIwavqBCzduq",
-	"1qDm13mbKkGlAgtxARSpECwJwutmobQTjONEVGngsaMZVGcnX9HbZsYxVm7lwDXg4i0x6kmVR/j0ZBQq",
-	"S6Ens6tD+F1IwUCJ1sltoTSjwHDnwyh92+Sb+MOYKab9JvGBtsEHXmPVEl/+t79Aml2yQZ7+vz89/N5P",
-	"zIf/9E9ffvSX2RrHdkuWDCpHOYouN3aA8i34aM0PogO/wFjokE2DRGnCHnClgekve7wBRTvXOvxmf8mO",
-	"JRi0r9QDBkMN82Kzw3Ik6uRthFpxRaDqOSSJ0DwiPjOPCfYFUGlWGxLpZrlUxgTiQNWQiZCLbmZMYDL4",
-	"2S8+ffbFP4Dh4J4lnWxAYHMWhe78fS01jWB6as1aF+KZsEZqzdr1Bu55CzuVUZjd6ss/+SE883JX3ixc",
-	"WfGoAGb98ke/gWvjr22qeJB7RlidSK2wqEQ8J0soW2Qr2OvKglrYgspUW7lmOzb+lZelLnLm0sZD/LBQ",
-	"xxc8BRO8EOoACQ0d2LggXNfJrjsG9R1KfjqBbBV5PVBAuE6BtR5Dqq8qwi8pzHTWLlkSb1rYG1MAp24p",
-	"F/0EiIy49azKU3XHWaxnla6bqsH20t2+QpieAcL0BNTB9rwe0ULLEVfIAq1d7J6RBdaidOsYXQD9Xepk",
-	"D77JoYcKGKc+G1u7P+28kjkAOy0BqCTgSMLJKzJVQkaSi6y7+BwayHMqCOnUBbC3p7dsCYWM8PKAxfmW",
-	"MCN8tOqU5JnorQvZ8gW90MNP/vjwV9+pLWHZn09+ck6xuIKzrhKaJwdnPQn5PxeudSG3YCPkSse8nThP",
-	"tNRS+oYcTeCzrPjFKKu5Osa5eu7AHj3A9hVtxoSL8gCyA7lGRyxmNpkUYv8HiwGlYdgSts1GFE1W/rim",
-	"GKG1yMuZyc0Gfy3/XKcsTAr3qhAp+HgvXXeYVwFRnL3FoVHkHKJGcxv7p271zNwkzkZYHA0+YVzN2YgG",
-	"+lYXu8SkXVpyyx/Ldlz4lZTGn0F3QYLYbbCYtYSPO9Ina0BmmQtkD9hVj/iAB/dhS/spFtyvk/eAzAcq",
-	"YxX5IGEJC8EORGPKyzd4qXD13VSedwj3nNqbdFZtTC42KbjZFxNbb/HAxKLaOYeqrM5xZjCaAggz34ct",
-	"rVBXMtY+9tFPi/CwLZJguSo+aG6fK03w6+QNy9yB5YEtEchBmwujpG9rNgCYJiMUwKF4OnswpCL8Gje/",
-	"+mU7HpKo+Sc8dayTV06A0+MZaOaKqqptz03HCRPg5Cbhvls0i532RiwHC57yrvGw5znnLh0PmNB3mO7J",
-	"cNGBGTNXsKi26CzImC14zt1YhkmgF71TP5nnjN2B0ZG7+i1GlV7khDtSLTwkGS96yuuw1U45Zpib6tmA",
-	"vty2fnEwCUVZlYr+/NeV4j130CyEwj0WyDjEuj5AKSAlSNYWENyGVF6RAdMxD9Dzinm3px3sDpsWMxrW",
-	"ydsuH5/hFcYtURDxxl5rjzOx75M1JRPXZo890CwWNCI8vLoDNXq2FSJkgKgivgwAExfuU+3b6JsD615R",
-	"JJIBjUhIxy1ROFgKoxta4j3QGagssAmNefIrivgUtpKfQRihJUUYYpWkR1CxhVyBHet7ZBglRtP1+HDI",
-	"RddvkogZp9OYViM6hqF1oVsge0ADDQqAarK2vbXlbrYf8k4HABe5SnWySyIu0pyVVmSIIgdmzX52E+mr",
-	"fuLvEEpUP0mLIO0xWAPJFXTSSGNJ7voTj+wnguv9YcwD5oMVroiPbbn02MdnN0PJnn8H1K9MdOHUlgCT",
-	"3V3YTLAdjXk3ZnXDcVD6SftM1PFs5bteeyoZOMiIvT1nypkVGAyDwk3zzOYxWgKsAEraMVRAuTF7RCVB",
-	"zzz1Zn3rOul3vdT/gBU/BduRbaHLhRS1KtCYBEatZfVleCDuK2NVNGuvrTewvhN3njmnJ4dGcrn3Czcc",
-	"4Kfa9XqjAdcrYFE/9Gqwj2Bi3LzXmlteTfUTc8w7b6y/du/23fXNBsyEoxz72e8Pf/Tx4Wffff5fv1vz",
-	"ciduerVsJRXuf6t+q+z+ZrpyG7zWNJ7UjfXG1vrmNrw6MCj2B2BR1Jq1EQt6VO8PqbG20Gw2b12aGdQM",
-	"rC2YuWbt8PMfP/niH588/unz3/7y8IsfLxBZzpkk5wMaya3eEtWJMn8FG1nBRo5kCc3CIDRvfUw1Po6N",
-	"HslbKlP80Y22SwhOt2IgEGzkkRHwd9+5vwfoRowKU6FGmFYnMtHgQQ6BZZ0NbNMcW0YA/XKso4kB5pAN",
-	"mQiZ0E3oWBza2FNLxGwoY20JCsCQMCocTzOPo7FrsmKBhOZ0bJCl9OBm5UYP9kHuJIqFO0RJ8yf0bAEC",
-	"txFVQLJjdjBps46My+kKICl4HI/3PPVYplOW0V/F4/bWN/G4MkW1WaqoqnXK9TKdElDVy49D8wi9UKe8",
-	"cmrsWqUenfGkW3M+qTluyuAnBvmtZbTa188lYTpx/2rCht2jO/xipTxW6mea+nGENI3G/F5wW4bjdWgc",
-	"XGvevHbz5o3GzeOqnHRcVaHQMIRW/MMkDnpUMUXWhpSHHtFy3/iDHgGvEHMTqX15Ff1rNaQAEAnp2LVs",
-	"KxaxN42jF0L7NjKQQvc8cKKdF2guSTXryhh9zPYYsp62fUicz2+2ZdLt6Tq5x3QSC5uBsV47j4kcCXMf",
-	"LLizlwfsWUvYO3DssON8ZJRkHnFOAjZptQ4w4SKIkpCFgHIJ+QGHzqwDaX7SCvaia7tvVCcUNmAfB3Ti",
-	"jC8JB6HSju2g0as1GlNI97vS0PEVJy9rrCKBz6PPxnXiC2YdW0UjpqwL6+NFWejXW+LrOMvmSjDN2cXS",
-	"7DIMz8u880L5BlwY49EQ/N5Ju6zBAs5dCe0PFnrWPdZxAjMc2hC5a4FpeQ4GRq8TH3Dw8AwACAI6JvCM",
-	"B2VKH9cs/zabrvhL+G20dGGO9ng6JXt7XJu7qb+ZHGjBkEanj2akMGcQ0vEOuXbjOu4INGuyapVcSUgl",
-	"G2wsB+WhcmORlIfKjw4G7gZj0dKsizluDOix4935LDIDp9pq2Lzn+1ZeVqGZksHFAh6chUa7nwxQQkxV",
-	"XmV+05w+k43ulumvh7m/Znb/zx2bwZCtnDUfQxbxA2aUje2ybdWA8bOQQy0niwuKrBy3fJzw2pkBl6dH",
-	"UYBGJDtkBV8+A/jyyYUlthdMnizGvphdYzqB7qsyjhnaWy774khzzR7DEe8Ucim5HIyDceSCF4EcDLiu",
-	"kz2JvGXpdds06HtEMcsAj1c2Wt8PqAhYFDGbS4hZJxEhC/0m6dAAoToFtFuaOElx18YoiaDOFQh38ff9",
-	"1Mpy1L3OlhMY+ACMj4ubWGmCT6QgSfMIi0gfka5kCuxVSR6Zr9fX14n9v/nTFjKSR6Tc/PYy49sj6cPa",
-	"cykPyaM5T/GImxs82Z5FHi12mvMKHs11dHqMOb78oJZAOhgEPZnVQ4J0XZEBV3YlhEQwFprvfHz9+0jY",
-	"6Nt0FKx8AG3tw4Hpz/m8lCNDbImjD41gfDswwQ6gUNmYxip9SbRLuTh6v46M2zwMmfCv1skdBNybtWnv",
-	"4ZsFyBQuXZsF5IL4TivV7XH7VPvFNFFfyJGoxswfSw1dOtB8lu1wCylNgeyn3J1PHn//8PM/f/rTT5//",
-	"8pdLpTzunnNwaA5dvcLUrzD1J4epP0GjZC5o/bwBrEkHYMPGraczmLiDHE7Pmg9jEibMeMZeGuC43miU",
-	"k5Xcdfc5xQ1v71FFU2I2vHuSlw7ujgCi3AzYNj+lCzVdFN+6MLZyaYrvbWMBICgnpQwH8w15yew6NVZO",
-	"ewyxtB1LiIczYKzY/HSkwc868c1l9o2hY8OHLeGgOeYXG56z9OYRUogAWSjcHr6HACrC8NKwYR5XlDrD",
-	"AKdy31ojXGlzfWNSWWzOwpCrnXRe5AGLzUa1hnTGw3IUG1UNfrF763IxnVssVVIEjVxvVGXbwoTls2PX",
-	"1iFFmKb02lT092F9dwB7HbMOM1dgtWbt9tv/bt2etTm/iWRn9XwQIe6VrtAgKxb104WOWCGbVgoZaSRj",
-	"kJcDGrJKzTO/eXSaptHGQ5fcn9G6b882HnWP26ZBP6ORzvAZY+eA1yv4RpYWtiuykWn79Ez5Q4bpO1zE",
-	"qppKHVK2kqcwiLhlCLF7zABzjRlSZVNZ1iRJDYFK/v/lV+QZBeanKLOc3b8KyJ9+QH7Wwr9ggfi564+m",
-	"R+39h62a9RlatSZpZSbkVqv24Zz+wo6tXCt4GmZGY525JE0ikijybWNXxP8ZTVMZ0TwDbXJRopmVprqd",
-	"u7xpv7WwmX4uUcz5BNsqermKXp5Y9NKuKQ+bvGlm7XZ9Ugb7acUybTJxaijTJRyPRDLnimJavNxpBjHx",
-	"FtNimPYRXt4QZu4dVkUw3VK44AHMeyxMApbVFWbVkWqIOxANdAB9dnIPj9ULOrUcrijCHtgejDHVzAPe",
-	"aCE1QEBlRyOOcNwSDvp5pKzRFdCB27pDItZx9YqoWNIxulx/IJWuk/ym0rLLIOEM+ABI9g5kzFpC92gu",
-	"+OkRIfEXfIVQ1QiHGAHjBggAOJpCaV1bYAchsLgCIfU+3XcH+S2RJaZ3ED5p7a00HAzQAYQ+ZHgKd3XF",
-	"APaYIR4gYMxoWB0ZxQ17SSspzNRDwUOu+uHDfNtGLMd79p9//fTzv5nfYMI5OZ+wpn0fq6jmKqp5mlHN",
-	"Efb7HzAM8+UkTJUaOt9oph3KxkP8MG8s06qb2aFMsicdxIhAY2C8MlS9A2gfZg3+YqOqwOeSsvQlDGYe",
-	"Oz4Zu6k+aZNpjsikXVQ2MJnfR6XBx2U17FnFHqs1TmauryKPpx95nL6kL13cEZcV+A9zSfjsUaZ2CHQw",
-	"X2fOo1XcoyH2oJFRmLJ2eW6LSoCQGvHtWaMaisosdgGrdZjQ8Rg61AhJ/E4sB359FuVWyjZ1NjBAvN00",
-	"37rHlZbxuP5S7iCsFrQLAkSyljkfaeF6lbP1seGBWJDE4MX84cNam9GYxbuJ7tWaf/gtowGwDWBZvRsU",
-	"WuHPNa+WxFGtWdsArWEfefKEu0wObY9ibHzIGZRnTVRkqRLOt28UijKLxLUxo0EPPRR3JSk0DTQZSi50",
-	"2eXe68kBtHGiUR9K9nSeq+nIhapGlGNAh0ZSqTOfu0TMsJNo+TCoJkOcFTABSChHgtA21l6WDAjw2yVX",
-	"ejXtb2AlkmAkoqKb0K4NRdraSB70JqZvwGyfb1cAiJyBJTe5IwUbTzK3g5DLnV5Y5hWPXA0889xbFjZ2",
-	"mrtyGjatuGrBIEpnH7VZ9UCULUl0N7GVuyVnvEXbLIIKilxjey5sbWp+CszyL6lOtM3LInZgrgPzOEEL",
-	"26OWQazjQcl91tHBXZqXv5r3jtLpj2SsezidPIpIKHOXgXZhZdd5g0dMES5yx/LBUMblEwK8kTLOT/j7",
-	"sl12KKhR3YN6BBgqktB6aV1w7hLsoOItI/MydEx19Lg5QmmmoODXrSBg+whoFHHRzU+g7Yh5dD8zGule",
-	"2gR4GMuAKbVD5JBByQy8qbYMx/lpZPEBD5gRpP8jAAD//w==",
+	"7P3/kxzHcSCK/ysV7fsEAF7vYmYXALG7obgAQUCCjgBxACiGzMVnpqa7Zqa4PVXDrupdDBGIkHUnW9JR",
+	"luR7sk62/GTd+WxH2JLOz5JJU/7yz2BB8Kf3L7yorKru6u7qme6ZBUBHnEJB7Mx0V2VlZWZlZuWXx0HE",
+	"Z3POCJMi2H8cTAmOSQp/3niAJ+rfmIgopXNJOQv2gwdTglIieJZG5JxAxyQVlDOEBcJIyJSzCTrGCY2x",
+	"5Ol2EAbkEZ7NExLsB4fB7mEQhIGIpmSG1chyMVc/CJlSNgmePAmDt3iE9UTVed+dkpQg6cweIp7CF+/z",
+	"UYioQGOesXh76QxPwmCOUzwj0izyWhynRIhbsX+lWP98TiAal1fT61/d6+HL8RaO9q5svf76pdHWKIrI",
+	"1mi3t9Pb24v2er1+EAZUjTTHchqEAcMz9aYZc0DjIAxS8kFGUxIH+zLNiAv6mKczLIP9IMvgyTqyrs14",
+	"xuQ1+RbBQtbhf5slC8THCEuUqCeQnFKBMLwUIoxiEtEZThBlgMURFgRFWZoSFi22LegfZCRdOLDD2wMs",
+	"BzBkCdcz/OgtwiZyGuzv9BSepSSpGuP//15va+/h437Yv/zk/OHhtv146cmF//Dvlq7sNl+xsBk/63Wp",
+	"EV/Usq5zJnEkr2dC8hlJm4guMr93pzp8tdfb8VOdHXRzsjOraIRe/9wZeNy/2sgyZswzg/0up2zVAtBc",
+	"PbQG569eBox8BotJCZYkvpnyWQOT2E0XKNLPIs40u8R4EVoOkYRhWOmHnGmpmmBJ0iZeMUMNxmpeL8Qx",
+	"lmQZxA/4OvAqwAhOE7oaNMm7Apalgqd+ehgy8kgOInhiqOSOwtkcTwgakTFPyQHiCnY49dAJlVN4QOAZ",
+	"QWOaSJIizGIkeCobwdazN0idS729K2Ewo8x+0fevQKPuxqM5Zh7KvhbHCi5BkOSI4GiaI1tT9zzhMQn2",
+	"xzgRxA8l0SO7UFJJZnCM/ruUjIP94HcuFtrERf2YuFiCTCkLwZN8AThN8aIE/00cEa2KlOG/rgQ0YLYg",
+	"EnUGJAnshUCjhVnfmJIkFiEa89RuwBwzkohtNJR4IoawH0NJSSqGiBES6+/3U4Jj90f9RVv0jDXga6MH",
+	"Fn5Twa7wM8OPbum3+71l2IK1NnCTRseMzEYkFSEaEUFjgmgcWq0tREeUxbBitYjWK9WTrr9Su8gly1Lb",
+	"5iFiJZxjKgF2tb9GKqNhROUCfQkdBk8/+e6z33x8GKBrd95EYk6YkgYSJ+gw6/V2yZdQv9frDZs4UdNL",
+	"8/nf6/Xas+KLOd/7L/x8NyP9J58SjiUSfEZGPF6gE54lMVIDIMokVwYAwWk0RSP+KEQnPI0FEkTp20qS",
+	"jxZIzHFERAhMy8foZEqjKZriY5BJI6IV+H2E0ZySiFhRqxZ4yLgSowgnFAt0njOCrk8pU/QdTXGKI8Xl",
+	"VCDCeDaZhmh4+ttPT//0n4chGgrOhhdCRKVAc8oWlKlzhDIqKU4EOj/8cIrZ5H2K2STj6vkP35+o5zFS",
+	"FIzZAkQ6zK/+4JmEoRIywYkiwZl6VJKEzKcKKpYpblMnq3pVzEmSUDaBKdVbSg0f80wfCTOeEhTTCZUK",
+	"JwyRGaaJ/uuR0jGVDhuHCB+ylEyokCmYRmaK7UPWQMMfLCHf9sR7n6fSx4DA/KE+54ZbQ3MGIiqBH9XT",
+	"hMWUTZo4TJ2DJQBjMsZZoihyyx7fWD3hAN5vA/gNg7MmrqOx1ncUBS+EJLMy513b6jfylt2OVbzVFddf",
+	"Tnk2/zduDdyKyWzOpTKu/iNZ1JfwdUXt/IShI7IAEgF1Ts1IhDLXjA23c/lywcliG11DKZkTLIHQKEOv",
+	"76Apz1KBJkQKEAtjmgqJRBZFRAiEJ5iynOa0F6NYrgPkloKyadMuv756026Nb2MZTRt0xRsP8GSoqQx0",
+	"FSVciJJMygxV6izo18PXhoALJSOwQAlnE/Wv691A5BEVUhygS/0dxOWUpCdUkOYVjrc0WMvo0beYO5yR",
+	"hgVdY3Y9ghCWa7u7vUvoZEoYYlxtzcQsMkaCsmgphGqulWD64ZzNedposVH4dQ0GifpNLK+HPAP2YNep",
+	"XKw0d+CoowIpNebAkD6JQ/W9OlXMSRhRSYlotCLURC50y3QxrWF9DScZEQbQN9VRLWeEydbgxvkrzUAX",
+	"zzRCXjyyCfy3WJwJmbZHNjUvNMNunliCdDvGJoD/R+oz2ADoOeHzRNvkYGRqnWQJPEqhbw2LPXoAAA3L",
+	"2yfMp3hXMHgy5TONwzlJBWco4fxIIDyWJC1hs0ClXkkT2Bym3QCHd1N+rMRP682fmxeaN98+0Yhr+8Am",
+	"cN8HYb8a4ZxpA1fJiClmjCQu4KNFSUzoB0SzCgZzdrbfNKzX9ehlI3VHazvWZPWYdrfYfYknq1dKjcNH",
+	"qKfdNSrFvVgj/Ny8QphqbQNVQ1qzwlct0HtfUlkeaAYRTtOFdr3hSU6RR2TRwDsSTxqXKvFkE/p7QFuw",
+	"u90TSUkaopOUSkkYGsKwZF99O2zeKXClNEJPN2H7r/JRk0rwPh+tow80mgDv89HmysBbWMi7WRpNsSCt",
+	"vLYnU65txpEya2XVG7rUTaveG8zNbOs4a11oW3hsV8C6wnNbhraz//YtOqMetQXYVZ1R4CNsnBte9tqk",
+	"l3sgBOgsm4EZqqWA+ZgDQpkkE5ICJLd5TBKvJaTIcqZ+PQe8XqbMKDn2Ex68MTgCo6WZ9txbKbz14UP1",
+	"n97W3uDh4154ZeeJ/zrqDpekiX8Yl2SNKxzcyEBqwM056C5eKDWxCeq5/rk74L1mwM2YZwb7bSKnvNFn",
+	"O8fWT0EEQSd4Idp6ZS2cMxi/++FXAq+FC/puyuOs+Rpwrn9eYyv2Gr0WZszNt+IeScCX1gR8an5fgwOa",
+	"7/3toGcBvszSJcCrX9dA/GgJ6GrIMwA8a4Y6Y2sc2HEzyNkZwHsfNJxGaa4VIJ84P1ZKih8w/dKLkej3",
+	"yUTxcDPA+ncfxGKK2WSKaQPQ+sUXCvVbVLSE/ECr0XwMMUdY0ggUTslzf5sUKKFCVpaIE85exfqOslUy",
+	"UhxlZVivv31z6817t+5u9XsNEB9lbX3RrdznTYYoIB/85RrpE7iumep7RJFFU4QFGoopnw/Bs0nS+bBK",
+	"WXzesAZriK67DHc7rm39rt6Mh8Wf24Oth6/5N+UBnoD7vUkeTdSPa0gk0iiRYMTNZdIDPGmCWeLJGhCP",
+	"GyGWeHIG8HKJE288n5ySFJgWrvZxkqAZltGUiFCpn+j9zMZ2gfKOhkRIOsOSDFHEhRSIKZtiYd3Q+4g8",
+	"wpFEJxAoOCYnerQQkUQQhNEkI0JYoxR0JzRPMGMkPUBDuCIeUDEo5hB4IfQVZaPxCivz32UxzhRhE6Ys",
+	"hffyj2Z0vT+RDB56MZZiJnCkEGWdLY0xcK5HqNExbAbZRDw4MDVFmMDlsORITPkJwnCnAbeEEGwii/df",
+	"dLxJFVQbcuLosx511nmryTRX8g1cnLlh2xhG0N3aduZvZO/ikTXYvFkxdcY9A3YvBjMWQgPxAm1ghtSe",
+	"ul5Z9coSj2thAKwJlfc0bobInMxeLyMcwWfCU/7b9uEWjyByNR5gOURUibwTIqS++wzRsPQzT+L8t3Vu",
+	"353BHMlV+dr9VBNeYfBoS723dYxTNaFQA9wBkG8qqIIweBuA1J8eVpEgscwEWRrO1FZ4CBhrI+GhwWlh",
+	"CZfe4SlZIa2FeqbZc60GOCOqeodJmjRJMhO4sUqUZTBGN1n2zjxuH5hqLo+7uDYzPf46Tk0DWgt/Jvgy",
+	"G6Bb4cy08HV2Y35NZ04QBYonBHJKoiNEjkm60BfvGIL3xAlJ0Yk6fHVA1hTP54SFaJRZ+K2K1ASvSdgg",
+	"A67m9YoHw2oG5BHnCcFMJ1SkRMw5M3x7h8vbPKZjSjyH2B1fwADoYzce4AmiDJWCBLYV79291OupkSLO",
+	"pLmaxvN5QnWeyMV5ykcJmf3794VOGsnPQ/VGbIOuUxzJwTHl2gEThEFMJFasEeiQCwhGQTEnAjRPUBz1",
+	"VZp5WUmdNOWpkmj5yDPKBolmRWfEmVJbR6RIu+g7IWpKKwrCAALASRrsBxdhC5481IcuEXC27QdXxntX",
+	"+nvjsdoMLYb2L0FkBJVw2L+BY3RPv1AQkkWGuOhZ85O2tyx39SB6b8v7dxsniobhdioFTJ3oQBelg5op",
+	"lR7PT4Tdu/5Geyf5EWGDGRVCHy85kjEaEZyC+XBEmD4ZSUys8rIcj/0Cj+8wnMkpT+mHJPYhsgzAWeDw",
+	"Dtcwmzt9oq3qnPSOSUrHIIydTKx3331361omp4RJhTvSoHtTgU7SXO2Guzc104qMKL1Puxvtk4j4nPj2",
+	"KQcCJTg60hFO8HAhaPdPUipJq43bLTbuJk9HNI4J8+1aGZyz2LUHTesIbWinTqJQe5CxI8ZPmOWAS5tJ",
+	"Lxuox7gcQHysi17GtQvGPtUKi5cKLN7hEt00g9aFSH3qM0JlChFxFnh9JuR3zIBHi7yrGyHP4kLSGeGZ",
+	"rBImBDHHNAbGw2lKj0meEkNnxEbxUYH4nJjg2ykWrZB8tUCykdPoQQ5FDdVVQM+KZNdcocX+3kbYd6Jm",
+	"BxIfkdK5ixnENOaUi3CSEhwv1PQaIicGuhXG9wqMX+dsnNDIi+o6VGeFbAVKEfWGJUZjEFICUUvP/Z2N",
+	"MGrSNpRkm5koyooiY2JHFRJLSlYbDPZ3CgzeTUmeaYFuYpr4j8caQGeFy3wlWk4otckquTbSFRx0Fq+b",
+	"HV+KTQaS80GCU4gbqosJqgyCdAK+H8xQv3fp6uXXr6DRQpJWAqG/WxcIN5ikcoEecI7eMhPXMFwB7UwF",
+	"Q2VNFTmgmCPH7+WN8DsjMcUDtbZBxkQ2n/NUktJBJogyZZxBYbA2eL3sKnP52Oi2mhI9UOj0YLUBoLPE",
+	"7jmBYBaTH6O1u1zfW4Lrnc1kBGVgzTXZOKOU4COBMEqzhBwgbdRYXzcB10Pd0LHZ0wOj2pRVEIkwQ7fu",
+	"v40u7fRfzzOtEbxbMnV0kvVF+0Q7q2dnx93gecojIgQeJcSwj297LQ7OYj/fYUoLl5zH2qKGRAMhcwwO",
+	"NbqGDg71Rl7eUKfOGD7GNFFLLW1mutAwaBdJCx657OrN90l6TCOC3imNXsOgO/nZWD0SMX5ygArwtSf9",
+	"HpHpYuvaGLw9T/Kp3NoMFfTglGjWBQVP0FhZRXAPAwHw+8Hp93789NO/VZ8VuaXqq+t31Mciu2g/2Ont",
+	"XNnq9bd6/Qe93j78/3fVM05eTOtsvJgqaypSw372h//l2S/+MgiDNu/bGhEJHhG1tae//AdgGCFxMjBU",
+	"sNPv9fpX1dcpnWG1GO2Sz2OP94Nnf/ez5//1+7DhKSEAxV98+vyj//z841+hPjr9/sdBmHuklq3dHObB",
+	"fv8JjD8nqaTaq+PgfDkJXEsJBqH7xG5H1VK9LzGLcRojMeWpzPNOK2aps3m1mL77b6Pd/pUrW32Ek/kU",
+	"b+2AqPEP4mx5xf+2pRRg7zsuCay8W3B3/3H9xwk9JmwV0r6sHrqb4AjQ1nJaQzSeOWdYHPm8bw/SjJjb",
+	"UR1BrahFnUz6BQeBuXuvQo2eyXKy9F1YmaCMTJCDPNHLRAbjUvq5Z97GeP62BJSSiM6pN5vl3SlHKYkI",
+	"PSZCK5VUIEF0fnnqH84yVx0c9X1osjLVGUGTmLJJiFLOZwcGuXnuaOEAGc4pLTLMa/O5HNuWdHMOdl6g",
+	"TF65FHhDVYtrvvcCILJyVqAdreDFYrtLrFUCtrgU4qP3SQS2rBHkuvoDyJNYmxY4uevIGeNjPkPR0+nu",
+	"pCRzKpElDx97g3vK3N9xtpyDnfcur36twpGV8jSrXi7YdTnPdVxLidk6vltwlvPibpurriZCu2sSTXCS",
+	"vD0GRXZ54CsYVo8rhJdfF7a6N7S6iq+qQYnPYLA6kzx0oTfZmOtySbtlF/zyMAxYlmhlD9SL1hxUfu1l",
+	"c9TK2dtx2MphunDc6sHOhgNXztOBI1eO1ZZDVwzk5VhLhQ3hRFOCFG2DmsKFTBb76PRHv//0kz85/ejT",
+	"ED395++f/vJb8OezH3/r2SefwJ+nH/+v/IF//PmzP/thiJ798R88+9FPTj/6dNsJbRhlgjLFtGHFkJA8",
+	"SyncrNkEUPg6zVL4l8RZZC8SwYvpCeMKg2tSpnSUScOgXl5+7L9osPWY+Akz1WxMdRuaoiOiUwJm+JE7",
+	"kpvf7WA3h2GFUHlclwCVqz+STnQRD4i/xUg9r/0WoNLhEx1C0AqsNxQwJrxCGXdmP4xKUegT6i9m/JhB",
+	"GIy1H9KH7DdoKqcxXlRtRXUO7L4eBhFOiNIag/0gyRhWZjM83b8cBjPOFP1eDQMo9ATL1SbS3tbOZWVX",
+	"8QSnA7i03w/6e1ev5r8siBpSfVU3mXy5jte5gkySGKk3BZIc6nAVSrn6WtG6uUGqq23uUgrMAYTKkoS1",
+	"+RBkcFMfLiF4PjAo8Imk6k/Oqzm6vAlE5JHU4RLMFHqhoGYfkbkMEQAc6vUjyqIki03mYK0gmcLCisiJ",
+	"8hZ5I5jV7xqcMRopYlmK9ZXz6Y1/vEqrzvfK4lFvRIE6n7ZsafnL1nZcqgdU67OYNcp80edPv/W3p3/4",
+	"+xcgqkbRBzp/+vs/hW8seCECO1UX8TyZ8oQcoITYQG/AjuJvgzG9j4xLgy/0rrZtDhmUj1Ov7PbkVFt5",
+	"ekZYvN19HUxD0M6enDqbkD8Ddl2og1sUGHP90zkdfWNIZJ5gyvQPuhKO60BrxexLeHcjFsvTBXf7y5MF",
+	"q7xXjbVpiJd2UeXiB53//Mf/+9lPv30hNEjnLFn4jet8yiK1cWcVrJbi81d2+uVsyD1H1HfkBx8XXMcJ",
+	"HaV5MdjyBsUUTxgXkkZiSSwET+UUaBRipUbW/B5TeYDIbC4XuowJThJ4nCQ6grqNuv9mDkBd4w8Dm8e6",
+	"OufOJgNTWPMHGWaSJks1hgK+QkjxrOTG1a4IH2BlREHSbB4SP8IsFpp9d3ohutQL0ZUecOHVHvr/oRw2",
+	"dB5uNF6/EEJi7YxgkZV8JsUeZozK1Un3xUa/A88/CXX61Mo3IRMcUFchMz1vWCKTFTT2jgW1TGgzznwZ",
+	"Sbfx+zxFME0RhO+UmK3JBvDYONLkhJAjf/C/uw7j59FAeBcAutF9Im9JMqtD382VWeVV5+WVc78Ci7u8",
+	"9k3s7uu60NubcMXSFH3MmeOzVJsOpROHpkhcOeXpcYAZy3AySMkxYZn+Bi6/lAIJVQR7ve1eD1xu5jJs",
+	"P7h+5+tqGWQ2T/iCKJT0lX0JleYGJlLz2cd/d/rTv3/2sx88+9kPnv/y55/98sfPfvrpZ3//289++7Nn",
+	"P/3O5z/5gTrsv/8JWDQTKiRJSaw12v7e3tWtfn+r389/1JQ/MOJiP9jrX7rU2+31Xu9dvXSl39+98qD6",
+	"qM5dVBQkoqj6o75zs+ZDRRuu4WPZ1t4Ggn8S5hbaAFymXge0g66y13N3J/CfuQU6H/vM5hLaHq9WBb24",
+	"fLziOYvIRqPX1hEU2yvnNHh/vERhMKPNsRBEmBoxJDpSZKxEmIbmAOEROMFznczGaTGyjYAJMDO1tvQt",
+	"9glWJkwSI8nRCU4ZOiJkLupRjT4txOcMMIzYzgHmtU91sVNlpuq/DrSdGiVgbhlr4gvIpy1YsQVPtZO+",
+	"hrseNvprig2p81/Jk7aGK2k5u5ZKbej/OSpmr3H8Rv5eXpGxhRNthTRoOUJNOmzmkFxTlOyjoZLbQ3T+",
+	"+pQyfE4oDWZMSYwEjyhOUJSSmEq4Tg21hCDxBYhwxWyhixA6t27o/DDOmBiGaEgoU/8cYzkMD9kwI/AR",
+	"XhheUJY2FxYOgXBKtB2I9aUbmP0RnlOJoUazhjFjCRFavLimunEoK7l0/Q5ABjJL24BVxC3L1u7vNWRr",
+	"e6SSCYRrFkl6usZaxUimhOyj4ePDALP4MNhH721vbz98opD0+DDgae0rxqX67vH29vYT9Z1aqLL1xodM",
+	"/QxOQfXAYeCUOD4MQnQY8Ln+YSKJ/gKUaf2dYqvD4MnwAA0pM6WuGZcD9UHiI6K2UGnew1BNR4Uxw4dU",
+	"DBRuh/osOGSH7BZTJrgu0jsEcIYGQhRhpov6YjTOGCQimVR92zRkjCMp9s1SzCNmNdnMrGKsv3ByE8W2",
+	"ls36gRPKYn6iH9q9cjk23ypCyTG3Ch2XNTZCqL1JHslDNhTZ7LxnzrA0i0moRV9C507I6NxhcCGvLn25",
+	"1xtuK7UwY1LtZYwXYojOx3Q8Jqk6XBMe4QSpry+ECnOpkGYjEqz+PC+n5JDlT10AdnHQd4AUjGpofDxR",
+	"/8zynZzhR0Onhp062Y11pthKIwyyCBUjQXqT4GimWFuBEyJllIjwkIFpLhTNaS+lTicAV9354V4vVrP2",
+	"d2ZDLRrGKZ/BlOp3yZGN7D0/LOJMtrfh7/7O1m5fvQ2Dbe0strf1X/3F8MLBIRvC9g21Z6PgHn5MdKqE",
+	"ohugvmsmmKDfQzEhc1OOeKfX024rUXMJQcLye4814yh+L7gmCAM+D/YVgQTG8lSnf6/XAxPFvmGqa8Kj",
+	"lAWFjfqeKTkehMGzP/vF6cf/d/AQrIqyHAmDR1sTvmW+fF9wtn0Pn9wmQphSc6YzRTUW7EXELO1APFlE",
+	"IXQ35YkuwWk+z/ARRJU5NTn3g8//4A+e//oXn//nvw7CYEJYDDrKmMwwuB1azJs39zD60ekP//rZj75f",
+	"D2uyYWp6wmff+O1nf/rDzcOXXkoYUBmhK9xH5uF7XMfXxaXSq/UoIoPyFQaxpqAv64fbRxI12kK6tueA",
+	"NqSjQ4eLaTbDxnHsBvSsnLRN3BAWRzqbuXP0UEpmOD3yLspQ2OMvRsSNE2NTir2BPVk33Ma2GeJMNIQ/",
+	"FZZhkX8xSQkBS25KMDg4uDqyTDKGud2z7qtJipmN4GbUXNTp0GCfZ9wCtE78zxnyVce4lDW5rp3p0YXZ",
+	"rtX9Tvrp7py2PJvXZZyKq5iMJeKZtM5iZXNKNCY6bLBWwHvFWnMe7Jrb7vIP4HkJ+X853z5Ltea4ys+t",
+	"5rt72ybqFXg1jRqwmT/TQN89jqjGbRZ3Nf2AsnGSERbBh2iKZ3Mtx+zdh/o60/9MsCRHhMzhw5gyrBOS",
+	"JImmjEZaA7NbsdL27cLSKwebtKeRlWOdBd9XmXmzaKKCmVcw6MppWjLsGvE/bkO2Wh6EOb+c4+aFxfCb",
+	"QO2gv3sV9Xq9nvpPv20cvxkDaq/vB9AIxgnrf/ad//rsp5/Cbs5GJLW5CzM+ogmpq8CtdN3C1V6YLP/+",
+	"6pX+7lXjNuuv0IgL3aCFNLKaBAT05Z34ljbPs6XI7cEF/mAq0YgknE0Ekly7FiacaAOz1Vn2MhT5PGS/",
+	"cggLBf4JFrb+deGVwhJp+14ULnQT7r0iyLslSEemQUCLrQJG0vX8nfjH8lK+wmcE+jMdhQgLQYXETO7r",
+	"QHiMUqg7gMQUiokopc4LesssAyDOVUkGJcZo6DmVAk2VmyxJcz+SC2/LUglmcUKZ++eAp4P8d8mTZDBO",
+	"CVTameKUxINI9/2cp2RGs9kg1f7dY07ngRXScFLN8UQfefquQj8TQeumpSrFPMFSbbTnelE7d8ADiyPw",
+	"HG2vazLVUi3mJNUaY4UhNffxsWkFqInHvzuioTLku0400Djls7NLY/BfaN1UCgviLCJopv0mAkXKBh3h",
+	"6Mj2As6d3SgmuIHcjMCsJRYxxBR8uq3X+pkbUMKD5muuIY1ZQQIuuHnKj7XdNSKlHTonapFoLz3xw3QT",
+	"sdVsC3PU5pjac2QtAxVk1VpG4Us7vkwLuPrp1eq42lhud8wMaRQxN7mRAlrM7KOYZwvKQvSIYj5VS5pm",
+	"IUooOyIxhZMNS4Hnc9O5FGlTs9STdLNUk0KmdDTKc9mwhK3dIPUWOTEVfm3DcRUeKrHJKoL3d/vJb+vs",
+	"gXmAhnqzhnDZJsCdP7RbPHSPPatwjvEj9a05ik5INAVm/OAD+ERHUI0Mxlxq9Cog3+L8KJt35cq8iW63",
+	"7rUbMErR9mG9hg1lpulG4OvRW4V02tFM3qCtJgaLftJd8OfqxW2b4jQGiAVhBZBWq3l1vhUHo2fhZVGj",
+	"veLFnOE6uruMzugs7uz6OKvkrrM4plbO8oqOrXUcMo5YcJ0xurZCftXZxhHjlFoSwf57D9t5U3DFmwKm",
+	"l3Nz+E9/rnv7Bu722BLXRQHVvGCGLgfx9JOfPv/4V6ef/ljnswG/KkIWc307u2mBBJ266atd+yDvVdrv",
+	"9Q5M2r1oa11slnwaBtAw2VtSF66AQLUo6vjzJFZWozgwnZyJQGOlNsqpbpebQ1P3EFbnbZH95ouaydvF",
+	"NuW91QjWX2biFoMG0VgjNo9ZCpG+o28oOaFN+pWSrBQu/KRy/K0mgbPc+uXHwCssoxETSHTr+E7eKtRz",
+	"BaXkvfB0FdXWWcL5UV6dnZTuh9tTrZt7vISexlmSGHJ6/r/+9dk//rFJLK1HO5YkYMuTvWhkTXSFIw+g",
+	"k+W5YY99uK2ZGycmAM+462zgjtorHT+EbLVq3WLSNmO3e6BDbHVcm+JCHVSlGez0k28eBk+GaASJtabg",
+	"iBrpkA31E8NtdC2PN2ZuWeN8ViWSaAGnjuqpCYCWTlTa2B72GgJdYnvZW3n2t89nEJO8tXiUYCHo2JR5",
+	"Wj5kEbm5jBxsW1vdi6i1tVRq7RoGM6IIeyXt3TaPLQsL4f4Wse9OudsGtsaFDTdfK1Ok4ClH2DZXhmmW",
+	"+b/5ybO/+5m/rEvEU9KeN++rx+9nM1AZPXxp+gj5stKgYb7uafEl+1gHOW9bk+o3vXPn2lCrgfTThTbU",
+	"sTWqxBPRubHqA+wVu9AitH2JfkpSqJbUhIgNA3nK+3YPU6ET37WnXBdUr3jTS7n6Jddgkxc2DE5wyiib",
+	"NCUwKqHH49jJW4Q6yU75QF35XWhPfkIkpHccIKYkqZJHSpEQrQnMFG/Ly1Attye9buLmiAyDpmsvQik8",
+	"QDOd+3FEFqY+gUYJZH6kZMaPiS/1Q59egwinysz42q27W73epR3T7sGF6HK9hsHqaE6z4jfWMKg7+gHc",
+	"mWwqnNuworeyc3EbT0FlSV/W5UA6rIrkXYM6LavUwafK6FWtaqUOsAFe4nZYuUcE+CEfn8mm+hZty5p3",
+	"WniLPS9GXrlOm23ayTfczdt41/rnHBV6jeiatg6cDRrJuZjMG9q5UDuu1pWYfTuTEdd6V4V+2im5poBn",
+	"60qdRZXQ5S+4FVs63je2P+mcY+zFHFtmrSt34WyZuLSxTzaWv+tV0Wv2T12LY+OMKKk0B1AXQbf5yHvH",
+	"dHBGGTCrQnephyofvyOXFzPs9Fa5otrsmKOnbFJMsIs3KZd3q3xJZ71dnrv41Xu2Tlm3sm/Ht9X9jbd6",
+	"g2qMZ+aqKSC87IHQ9UJ0hLDmiii93/71l+l2WDMoNncxdERRF5dCznEblL18uSY3vDVICRY+Q/Xd6aIc",
+	"cklF3lQF3gzR2ARJTamQPF1UYjoud43Ab2v2FTq8G2htPE25C8a6AYxrwfGl1IRi6Jxn3kgGM/FNHBHP",
+	"MW5S+upuQPjB2vZjmkDHLswmGWBPcG18YxOjEWGGJhwJmWI6mUpEmeRoqF8b7qOhOjcg2RFPIEkalrcN",
+	"7/oDxxrCNW8xk7CpAYGM22tRROZy6y3znX88x1KolKHLm9zZOwizppauCx3luGJYPaLxzuMUmtBBTjGJ",
+	"K5UmnLoqM7zQucOCHJMUJy0BKuoF1d2zl3s6GnIMdfKZNHCFppKW+0vROrOLfgdUBrWIVmp3mvLsTudw",
+	"tzO9YJ6blnYtHxkm1BIlLCwQLULLtZuNnAttMmt+GOU8p1lwJU99zd5ZV0MBMiZbGgXN9cvzC/E2kTMF",
+	"LvXkSxFYxZ1VPZegz1VbliMz1z1KeK2eutVjPCwuuIuIYkdjtVc9FQWlOd6ydPO2bCNtHFoeRVaFY9nL",
+	"ZxLwMlak1Ogq178O8zJ23XnS5z3Row5wSvJW32JFhqTac4FOlKSaYX3Vg5EAP6I/vvjsfD0Z0x3R4yYk",
+	"faDxA7YzXKPJ/Kp5rs4KKnSlu9YIfMfO+C5P483iikqenM7m6qAxcuFaHAtTjERHRkp1MHNhSxbhlBQR",
+	"DQofPIn1vaWpHRkpU0nf1oE3XzfoCl+U+bnK9E7oETmhurXxi7awK3cbBGp4CG07Fhg9O2Q0BCA1hYm0",
+	"kiY+K71NMaMzK2me2/Ut4S1Z+K0gXRlPoqndhAzn2tMU67qsC6I1Lqzo6wCKtihJkDczTs21SKxNArjY",
+	"gpobeds1Uz7ElMN9KY6EZcV7XrpjYRXdnmGR+pVxCQdQmofpQivSBhxo1dluLYRHlM25TWBpiHa4hgTR",
+	"9XzO37oQopgeQ04wOn/l8oUQTVKezdXffag1DJEQ8LF3oQba+pAV3ot23Ff1Y7RJ5f3ieTpWh7Hmno+W",
+	"KpnrA2kjk86wNUHhNekm8LX/pAPML9LNAk8huFyuOVYOEJW6H5zxxpbaLqn3hMR5Gf9O/pdG4+Y+BGy+",
+	"tIyNF3Gd22QPXBNWc0vouva5tv0qB5IHBAgw6LysfPT6eIlsVUPEVJjLXxlI8kh6UvdbtBXaPCfmgzZ7",
+	"0PkmNl3HLa9LdLmrCZjOdrJ2q/1orDkd5BFJf3XlJewzsTUlnBiRERZUBPvBhPBJiudTGgVhcEQWalCl",
+	"TE0xLSLTdWz86S//x7NvfxyEgTDt+XQw+c5W/9KD3k4RTC4kljQyfFmLJzcTrwhG0zC/Ac8+MYA97lDg",
+	"SViB3i5GyoL82FfMteQYJouihpFeSv62nfXh6s14i4ozu4RtjJvrfP96vzi9OghaPJtjOmFraAh5asMK",
+	"YgCwrpuHnxQJEPUDjEZTJKZ8HoKPQP03lUwHaXaCrZoPZuZejbwzLfDreI8Lb7YxYxghMZQmMwUbcwfv",
+	"uruz2jrceLc2AmCpiJPenjTv5qpJShLdjlhIzOJSZYWE4FijzSbM4EjSY0i0UbIDUsATLpa7HB/gSbVB",
+	"TySV/hHEZMa3IMAxVWMLQSesnI1TE6ART+DV3xldurzb2wvCAAyQYD/3DGtBfQwVHIyMfv7r35z+8l+g",
+	"7LJW74Ln3/i9QmQb1g5mmGW6ExSetCsjM+71+p4SzXp5HtFbWmLrUiZ6yY+96hhNieg0mkGX784Efjon",
+	"0BHxtzPofNIU2vQSa6CowWSwP8qSIy9B2W3p2tPAvBeWT6jc6a+3q7w5y6TZAzw5yzPKGx3d+Xx6gCd3",
+	"szWiMx368ZSsgLZMeILGOIEknLESwVQKkowPrGY4zqTpBNKOAAui6Hrs1BZfKvznJWl1yNn7W1vlYYpB",
+	"qz2pOdJiEtGYlCTgyyqAVsPSmyShx8QE21SOrTSlDd0GYv1WRwEjpnQ+7/qONOFoywsz6kXcl8YvKFMc",
+	"HVE2ae6Y4N9mPcwtNu9M4g62OtogLw+XHqx0LZHYiLO1crvb4qxF2b4WOFztOVqN09W17LrieA2Vq0zu",
+	"zcU+eBpD8ogOTIVbPB2VoBMbjRfe4G6BBFTYnsDdpCub8AmmUi1J4Wem6/FQNoA65tRcCWvs+yVM0czK",
+	"c6Xf0Pi7UFhXWAX6lts87ju4buTtNL2Ce0onUyIkSsgxSfbR6f/+/ukv/jJEp9/+s6ef/CJEn//Nf4d/",
+	"n37yi+e/9xE6//STXzz95L+F6Nl3v/Hsz39+IUSnf/FX+ouf/u1nf/XDEH328x+d/s+/CdHp9/5E//ut",
+	"f3j62z9G57/8xsUH6NKVy1cvlGqr5CWP3s8Y5elAgQPBSe6nY65XAKIcCyiyIrXxG01JAkrFDAut3cZc",
+	"qRn692axf+O47o7wa8v6WmcgoPX/Kj0V6+R621RTbRCVcNe/VtnE/KU8InynZZb/SA/AI+isslzVn6fk",
+	"mHIdpV4uRGCIjQhdRiK4Mt670t8bj2GHPgj2L+2Egcg0qZko+rZLMzsS1a/n86xG26a0We/3VM3W0Ngo",
+	"M8mPCAtt9bL3+cifgO1scWMpbrjKK7JoQdfhTJl1gCA1x/t8ZG8B29VbtGRSnfQOXLznkXKQleXcqMfd",
+	"0q67lmisU503L7dIzjPPuZmpAGfL8LKWYJVoue2R79J2+4y4B5D+ZiLsRmTMGzrwuczhs73IBy3DtRwm",
+	"WurXyPKpl1RznOL5nDASF2EaVZbaXp1qQz7Q5VnNgwWIBdk62C2MO4eXylvmPZuUFLbBTmUen2IxmPGU",
+	"+Ku6dLMAtbD3cEaChRyYXSoj8i4WkByPBRoCWQ91y11FZ3l8pSJ5ZnpdznFLem/IDsvX68XTI43We0bf",
+	"6dzCIu+u9c79N22/VufpIAxS3X/59e3eVegV9Up6QlgwHze2f13dL86rEr7DSq04Bcn7SUIJz4xRODKG",
+	"9tvh2VXbXL92ZI4P29bYVk0tuhp0qArp0tArKKhVIuFNAt9K6+hspp4ReRwgxavqTGaoV/XsXy5H1/S2",
+	"9h4+7of9nSfnDw+3nY8X/sPqlEeA17+dldyYVXhwZEYp6TO4ttXXKlnunxVTPq9rXf/2U0V9eLwJ98E3",
+	"HkHH687twMv1fgmFID+bpBAiDK3JQP8cOhfPQ88dSUcd7aXffHdsX+uglTV0mV5jCbr9VGuZo4G4p/2g",
+	"vlxviMUVLVu4jKk0zT3z1llFR/eGHpwuyuxs+ebl62lGYBFT73Kv+dNts5V3SIPOWkV1/AfwIzxYXNNU",
+	"23ORFEueQrMtUPt0ZW+4c4IDZyLhPxBer1vVmb+41J+KBehmyro3ddHMs0LrU06jyjauNGIcBFSZEDag",
+	"2JW839yGWUCVJKDtTs2dHKR2WaXV6uuqB6NytTfI3LgYjd2mbhSwrCA0selVi0u0jSV0ug5X5PW1KrNg",
+	"J2le65eXV/fyivob64v2VyGqG1Z+F6dC+xs8KXuNvf6lp9bNSkrefNXLST2Xoe5beYRZ8+bfy2/FHIky",
+	"5bB8ExnNlUKeBvvBRcziiz1wdimCeS/o71zd2+71YHiA0iuCbSPQuuQz8/gs2nxWT/8CkEwEjxFlDgXe",
+	"u3kdXdnr9f2Ftwhp8Nu4eYPQjXY2xymJD4wd6/SCLce9M9KNAOw21iGApTTL6MpGW8SYEUODRLPE5o0u",
+	"AomcjbaE/p57jBb9Rg+DEzI6DJzz08aQ5GdnlH/RcG5C90rd9dWBDmB/8jDMG7IK7b3P4DYhxgtYUTYL",
+	"wgAfTyBlkWmzAog6he4ZCdYRIBa4u+YuVD1oOpHCNXy9wWoQlr9VxwlwiVmV+2OdbJeKh7JGdELlFDK4",
+	"8t60ETQwPDKVtvI+o23DTFccKQ46a4pBnoaEGRoRpMuCGiPPJmKk5T6unSi8QZV413qG1TqbWswX++V9",
+	"fXkTWt2ztnDvDT07Puy2lgZFxq9fWMWiQL6zoBYy+Gt5PvHmaVD9FYWmwqDoVFdG9ND0VBxCiRxNHVDY",
+	"jEvoi32gu906tTgRPsELuAg4mXJ4S1eDy3vvLG9ztryLI2glutBOcyEf0xwJYDDZeTb/29T01MEiNNVR",
+	"ZjiNoeCox+A0PoO6o83JvfEVQMrTFFpoHV8hOJG+yvpTEh2JDQqs3sDRFGJOQjTkR0MEW4KhoupJytlE",
+	"p8hT6fXaFzWZ7H7xI9gcpeYs/JHNLescfYWSFKfRdFE5dwydv6c2dq4w0mtfrXunqNZd5DAbua1rveoq",
+	"uc8/+ofT7//Ds59+5/Of/OD0W397+v1PwGlnJuy3n3Bv5YSf/8tPnn76IzXhtz4uTRgGSplgskOzZHUo",
+	"zrEC8b12Lyi8pxmL4G6wIcC7m9mS79odHhOfdNTw1dq+2Iwxyec6S7ZoaaPFyZiXKyR3LCRXWugSH4XO",
+	"ynVckgoSpYMiMTU5hit8E7DAMLehimmXEvkdE71QbXI592Grh4yyIPl8e5N7wE3Sx+oCrSDXmv6gL3nK",
+	"UHcLiHSbDZtKEho7PrTems1NEoebIrGA5N1+b+fSmqEI+oog2O/vedsK1AN/i8ui63e+7gQhiEE+1uvq",
+	"qIt4DOVPgkyOt65CgxyawEwOmiJx3LLNI476APAMz+emrIrWZAYzyiAuw3yMbLUI64Isu7PLzbbKARCx",
+	"uXxI+YnJRC37vIuzIRBZFBESE2eTS0qyOi/y+/tefvvi/t2E5n7p7uxSPTtl4a2acJ9+mFfGzdgcRyBh",
+	"aNL2mr0c5dC2GWTLC+wzv+/zUF1zQRwoHAFZgs4WKSVNOGas0p+MAtYSYwWNr0iCBc69YZ9Wb6YpX+n8",
+	"+Cof3YDnnhS80wrZ9pFCgVFs9nD9Dpjv81HbiweXPdvqbp64iYnSMuFiYADKoLuYlIwzMGpPcOrXlTX/",
+	"VunhTSwxUj+BvwoJjsY4bbnVxfWUNwJ3dQlPTQNFDU/ryV39zgP15JOSPKlVklCLAk0f6qTgBDRVffS3",
+	"XGAunx53ePqF3XTrvfUt1bi7YBsN54NVZiAKTS0S0O8xMrVP1wq8KBfZtlEu9t7QDOcIgYL2c5qohLto",
+	"wW3Is5CgBfLdTc553ifrul3tazpar9WjI4NrGwGbUGR9qeWTOL8az3ucYsYynKCUHBOWEXHguUXPWEKE",
+	"ALMaTNFq8Yldf/EJVwAXGapW37Dywn6ejPpXe7s9r8QoRGYxjtZNVonQFgKvu/OiXAAd3nC/6reWmR4/",
+	"AUbuo7Zlq9qn3Dqx3AOmMoyFoilOcSRJimJOxD64xVJ+oixqLY9jdN7ZxQtw82HdEXVubC/Lm/rfQuDl",
+	"QkgyK0qxKG1HLYLolrgHACWNBZg/cLKjjMVgFFEBDpLVVTvWDTjoLuKr2VIViWMJrZnDbzjs0IX4zdtW",
+	"Jyk1gY/BLMTxwARURTzJZqwIsMobfWk7U6GVa8djjBcHSBAWo69//etf37p9e+vNNxVRYAZXE7u7u3sm",
+	"1D4IA2gXvd9/PQyg9KCOMiZW+2kZFG9h87eJUb+dE2gKDbad6wxmDxTnuj53FG37a940BN/bddSaJ1FG",
+	"nMKWBHGGTiAR2E49IhPKjGjUECoQ1Gio31ZFyRHnW7+aBGQxGgJatVfTsO6BCVdWMmBouHToOhRdltW7",
+	"ktcVX+0PM63Aze44gIYt0hMc2nwFUWkuZ2wSlKbHeWULOAPY79ecoq76knBsdKAPMpLBl2nGmFGGHFO5",
+	"0Gkwi0iSNOTEOGLRndHqQZXrKv8QTB0Eb2Bfu9+3NTuO6bFSRFgs0Pmn//yHkMXy+Y9/ffp733/6yX+1",
+	"n0rffhcyXi6EtrbdHZN3gt7IUoIzNahCFBWSRhAwqDsiQUKvQFOeCQLXk9sI8r4PmfbFQ9EQfUpRURQF",
+	"y/tfc5MSqVtw5Vnh/ATSvk9IOpjROIarhPyPbD53v4dUGT+eShWa/MKz1FYLQh1LtaqG+0jn77x++dLW",
+	"Tq//upLzt+7fuo7ukeNtdGkbDScjqX4duqpe6N4m61Jkav3X78AxAe61A0QSQdCQChqVui6b8SDQiEbe",
+	"lX2Vj2rHWWbqlEHV4zjY37vU6z1p5/hq56Qqdc+EWQZpxvT1ygTaRO73ti85jiSXT7plysSlTJliLtfW",
+	"2vVEV3Vz8+Qoa9JuWxxNDbdVMWfEMcPrhfjWcBp196xQRsW04ywdXdG+ezJDDO6MPBtpHs6rBTmlgopy",
+	"SSZzUrseUrlGwvBqd8VX+ajwVXTPPtkgql0XCMjLKmszOsdXKc9Ek2ZDwLtPmcj3/VUkWn6Vj16BAqCE",
+	"4Canf0EIzkF8Nof8bV8N60Z/gzqHJGGYyXOi7D1o6iw4J8tiUiD1Dyqex7xbLITDDh4Q1bDnBBqKbOTP",
+	"EtGLWLFAa5vW36YzMviQM7JiAPUcUs+h87eu3bl2oUVKV85YBsIciaGbalIA4CPy20Wjy4rKBYEQSYJs",
+	"gQaBzs8xjUMkOSROh8ikl0P1Sq6ObEniC+BEmuMFpGSHttZFaf9DZWrmBdJyDCgYjcLk5PAekxRPyMBC",
+	"UVwjBftBv3d1e+dy/Y5LpxeJQYIlGZgRgv0r7rcz/Ai+gVCsfPQBLD3Pjto1MVoDsx73552tnV7+s+d1",
+	"pY7A75LY17UjiLMBbEn5yzlhA7suZ4W9bYj+rq8PXiiG6IUBPyZpnJFuo5h3SgPlqzH16XfdrxZRQgYQ",
+	"3gbJwvkP+qsdRaEyS5l9t2+/EIO8NF0O1pVL23v+3XMD2t03dncubb/ufwUi4Owr9Ts4Hx0t7ewKce9+",
+	"QvJ4VtUDOdUX/RqMq9XEWtYVh5qCUCHQVTMpZgPbho+R5DFehOovs6umNXkFFp3T4r+w9zBDiwy9Goe0",
+	"fqfzRCVeqqd4GqTYsvPQd1rnMJcih9zWHDVmbDdq3lJT4TnGi4bRy1zdit7gHcWTTXnaBKcJJULaqbWf",
+	"iguC1Ku1ckLezOuy8GhcMuOytOywIC3onKWpLY1J6vYtMVlTuS6BGFTQHmcsLmUqu4iqya52uKqJrxrD",
+	"zAkruKW4cVNr0Hngmm/8YFUlYQ1R9mg8ACe9knNQfFqHV0N04aqBHXlai1fR8kYfliMiT4hai3kTvs2Z",
+	"e0QSfoLkCW8pZipiu37xujBNabBECcFCx7/at/xrKgv+eu18OAUUweQKxbJxnPOiFSlUT4xWCrt5+2Gj",
+	"wTvi2WSqUCCEjkeM8EwpM9HRdu3M8eegmhFyv8miuNpY55KzQpHVnSyDFFYSw0o7VEW0RxZWJW5VcJQF",
+	"nIcda4zt1UBhEzomajKkR1T0BClqlW7FhYq4s7e951d+KgrCzE+4b5KIznAS5vwAPZCwOg/YAtmGECaR",
+	"0F6PTrEoAVSA4V4tli+rtv5Dnkp8uZRZfMmfWBwusb1u3X8bXdrpvw6178uQ6Biwdhe2FeLLNzqf2Lef",
+	"d3itpgHO5NRTiWfEY7Udn3/j957/+q9Ov/O957/6+PRb3z79/g8/+9kvnv7rz//ff/ro6Sffe/6Xv/fs",
+	"O//ts//rN89/9WdB2LI8whqleVo8i/u47C2ck4jiZGCqhii0UgZBEDrxaMOSCxZrdYuYo5OUS4Ko04Or",
+	"Rh0au7UjK8HK7iKP5AHcVglEGASZHx6y7SVhYx0DwbolP59hoKiiPhskmscKNqlSSnuyeVOS6EqNrRQo",
+	"u8817ML3SjUiAu61a/vjZIi95OoTlfiYclil8d8BzeTLCy0JdoteUVuwVuyKpdjy/X6LAAxLGO1O/YJE",
+	"4OC30SMTwkiKEw/hdCIHM5xZ4IowbVhxEw6rHcfq4kbwJJN6O00rhXLRYbsknzNPzfAK3JtwOmzi39Rw",
+	"d6/NuDFxrSl1qsSzujVJTkwe4qkRyupiS/4sA8x0AytoezbmScJPhF9MMfJIDorOF81llfQzw7y7B9RX",
+	"UuO79ZV0Ur7IfSLLOhhUk/9MwYUD3cMN9LEhPP4laGEAWUND29hg2DIKAwYYUJH3t2vGmZ5sqHs/TTIi",
+	"RItMjKV1oIylXVWXdFx8nLVWZc0bc6xP0javtEsdWEORyl1Y2uOa+byibZStnlG2ZkROeQxBTexIF+kc",
+	"g/qoVuvxyKZkTNRaFaZv3fnallG8LrnJAICoUkxCuyXuaZC8+QA7vRLulil2pf1tZd5WNrjVOy9Dc3M2",
+	"2+tEsG4LTQZ5xValeFFtYqslOf6lVPtj0MmUJqDgQoCaPEA9uC+gswbvQ+ExW3latw2MN3S36lAEDr6t",
+	"H37iUGWTwmnCyhTSoO1kKp3+vmrRtgkS1chppZA6RL92xLtZihPyXmGPFkh7tTptBeCqkpvfThtiCV1O",
+	"LPOYS9ndtF+DxbUU4JckGDrwyuZM0I10N2mo4tvVJTt0Fq0I7Pm9fhuCMupqQuMr/MQIQYXSAxSlJNaf",
+	"lTSNwJUXahmqaLVU5jrCqb7TF9MgDE5INMVwTxNAi1P9R/VM1eMvrbRsIH4FtsOm2H7oQr9Gl92NubOr",
+	"V3plx761OLntjpV4uk0fyCVcv/LdDlJgjQLz5aOtxmXGS70PF16uQgIKS/Wu6AAObYqT/fxZ6JZha02Y",
+	"0VxW5HPoSW7eM7pr4R738xm0nHwT4pN8N1vKBlJCoEiI5GOkjFU01N0thxWf+IimcmrKrgLz7r6upENC",
+	"WIzTYD9IMoZTW0y2fzkMZpwplF81NqCjau9tQdiF4AlOdaLBftDfu3o1/2VB1JDqqydhQIqK9W6F94mp",
+	"41GU1YDCQERIqHrz/KN/CMLgs5/89vTv/k4haJ6TiAkAS3iWwoM//v7nf/ZH6tm/+/vPfvLP6lkhF+Ds",
+	"/uyX3/js078Emqh4AxxcLOOCN+xz5WWsKI2aP/ikWOXyV0xNE+jcGvEZGYzwaq+DEzH9pIS8LhXqeBRl",
+	"83xZvnrbLtbbl9zO47Y0MULbbhGi0QIdkcU+wuCDhrhhaJEIajF5JIUnsNTL0U5D1jPqjKbkCooSglNh",
+	"vRMN3NOOaUo88MKIfTltt5P1lsp1Ib1WJ0+JGdrN4rBFm9OkYJx2w1sWetiqPXKJydq2Ri7Yrd0kPoZc",
+	"u8/25RZ9tsvMvGmP5Arrt1MbnJdaEJKXtduInHoDdM6Iga9b+uZZFK26XOuN+9AfRY/r4lBMeSqVUITg",
+	"iAXPUsRPGDo/hENsGKKh5n71l6Af6m900brhBStIQ58kRVrUHbIjsjCC10g53c9ei7lqxOXyg5V+qBZ5",
+	"O6ifsbU8WLeDPbehqo+2JnzLfPm+4Gz7Hj65TYQwzaTvpnyUkFlTxSxwkkCS6/l7N6+jvUuXX7/gKYXl",
+	"7cZ+XypqOUDihMpoqn3RDcXcmnqB3gQk6x3MQ1vzErOlEkH+PAePHncDWhXpRUE0QetKegZXusSY52Sn",
+	"TEjMosYGb3JqAqKwQBFOEm8biWpPjPJA/ykz19CQlonFEWUT8P9PSTLfXp7NUAfpKw8e3DW9nfxOPkll",
+	"U786513oUcfT2L+3/j4b1/RFCOCD6NrhtjZ0NYDi4lzjXVzMvUuMy8GYZ6xFR0WdI6wX4pYdKGUjlJDu",
+	"9Rq4W1/zYWAodOy7n1aYsr/awqGV0KQxOenYjWYJt3XirndLBd+UNQUhVyc8S2Ko92gA9w46xymeEW/B",
+	"VbXoDzKSLkJN9ECekLGbv+QfsqmC61fvv30HmV+1ILqy1+tfQJSZomFm984JNOLxYnUk/+pclLspj7Oo",
+	"VkwqBQUmePrpD0//n1+Ar0eSCU8XwX5w+kd/fPqjn1989tE3n3/j71sGzrS6ljF3ILaL96c/PP3ej/Us",
+	"ekrU76HTj74FUplGpG3E91GmPrx9c+vNe7fubvV77nVN3jzXVCH/7E//aPOOJgZ5vrT0HIs+MSGn+6iK",
+	"3DOJmilN9Xjte4vm0mh2O9oFVKoNWf8uQdNrcZdg6517daIPMgw9L3RSqdj+4t0sKGwUDXBzqd3lXkBj",
+	"ZL3AGEuqHY0Hl5A76rYVYqxULF/5uiXCjrOuRaIdkbIhATuz7Xa8oHCIaAmFvArHujldNnKsW+jXCM1p",
+	"R96rm8m3JvcW/Ve7kP/K4TZlhzO/OPjisc46Xn1Dcp2bRv0fgnv5BPeFJJ17JGloZrSWAkdTErW5ILDT",
+	"vpm/0DLOsAK2DTmcF9ZBKzFfEeu2km0OTTHiygx9H0RuNav5JMUxGfAxtJSMiBA8XeiPgs5oghsumcvD",
+	"nsldfWXLN7izL1Gps9rcTkmJpE3to23S2E0qfWUN2DE47fxNRYqCOi0Li+IZTfz1WBM+GST0iCR0ynns",
+	"r2tRzxuzBnO7AiNL8lxLZkAaIpzMpzhEOESjA2WhF1+JEI2IxA39WucEy0FXtJjX8kS0dQwEg9oSTmpY",
+	"DUslkGrQeiAJHRLw0d69m7ffJXQyXVbixXvmjVeVLjHHQ3PxktnGI6QbjlDtpRiEgRIkMz+mFKOT2BYV",
+	"9oiPl16efEnllEarwD2iOreJ7Ri+u9M2D8r4gHSQUIdG4Rt0IlA6hO5UEez0+ntbvde3StWUspGgMdW9",
+	"519Jr9t1Up6aWpOnfIZGXE4RYdqNvdrrY7Lu6rnedo9WKiQOrxTIbhFZ1KZspqXivDbyFyj3yfjkbU+X",
+	"Lk4du6y1vDp2yyqlJ8lYIigaoeOEyTFhEo2J9nt39cPAogZdifNF7r3/QqQO5zJ0v+kq2rXkSEFQah7U",
+	"sZP7FpdGq7W9gUY80xen5medESO5qRaRB29lcsJ10SSIG/DX0CygewUOnI2V2ocl+Lu7cCwtb2q3NlLe",
+	"GjZeie6a60rpXc+D6KjQrV9oEQRk6EC3FtEVzYqzBoIVUpAc5k8INc/m84TqLOdsAf+S2TzhpT+hzKMt",
+	"MWnCA5kZKal0a3HJTGZpVR3Q3fqrCdaeUkDNNzAjLLzFg5rf8KYQVdJgXlgudm9kns07MXWC3dQvDgN7",
+	"96AUgYcK87qdZHD60bee/89vffbnv372vZ/lxRKIL+FovSyielaQ3kJftndKIp7GJC6XsSlIomPZlMpO",
+	"f2GSido+1lE0qo27JcnMd3md5t1DPXEPzo63OQq7Zsv4dJQVGSwuTGFRj8Hd0KLpkyaolR4cjaAN8lVa",
+	"09C6G3eLzTNZDbjqLdtM5xi63EJLqmy1p8Mpj3CiC6Tr9LRK/4MVxPGkEe1Al/UAjm549dcwV3BDbaZz",
+	"ui65P6SmEH8t/Db+OuH5EDlFPly6Xr2d3SjNLjF3FVwuuQr6q5ZGHkVJJugxuW1f0WrEcmeE+V8Xn0QV",
+	"J82oOAufptEF1ndl3svY/cgkilfuSMrREW5rqI5iPW+rWrfocJKRdSivLBX1MKEGedkqX4VmbhG8iWZ+",
+	"HydEfDnl2byi9h2RRaGNQMPisv6zs3Olt91vqP0IdduC/f5OIQDbJo8LBVB5pt29xiqTujnx/m7d03JE",
+	"Fo2JsqFu1MqZhJ64pieF/lYcZch0TK3Ydvp3ezGnW9oIjjjLk2zHtreo2wa78QKtooxROdXF4QejxZfM",
+	"lPsIa0hMKRmBYC/RFB83jE06lLgzu9RYek7XQRB8RkzWsI5KBSBblkAw6/BGeHpX7NaB12vVO1Epc9kk",
+	"EFxqaxfoYcmt1dOG3JbVYzsAKjCrgSqalmQo0XGfVoC3KqhXYWWzZxYSC7+zcE0DPlFVsHqtTZLOLCns",
+	"0RgyOO23zo2dvZVWFqWuymmS/0Kn2zm0Fy6CmXyWJsByP5vNsL7irlwopHzWSjG21LOyHHlp6Z31RUdI",
+	"+hqvtqkmWBmic69W0zYCWrZiJk5IWopWdWs/MalDYFdrji5l5agMNfrtQE6nV1PMb3nH14YzH4sBH7fa",
+	"01ERQGH0sVXaGERVs1b5cwDdDed5CGafZ/Jsbx3zKo+60ZQ5R4psSqYFeowX2ygdz/aVGa4ONii1GKJS",
+	"5UV9zswJi9F50zJfDXZCWcxPLhygKDnWUmaapUyNVLr200Ocf3QhRCeEHImB5INShVx0Xg6KX/lIkPSY",
+	"xOj8gwu6ArCSZmoKLZYfocOs19slqBeiGcFsYKYD+Lz3qOYcXuvuC3bLXnw1tNBXR7o6ImIkyERJJA1y",
+	"Op75m+nzmCQDx9/vucLN2tek8IaeQvy22saUj/CIJlQudPkRt46jW13y7LRXhe384s8qrwClYazQcGIV",
+	"E/myc34o81Ujq19PuG4v1yFP8l3od6VL5BEE3UogtWLM00jLPF0sr9IsGi8acpVBT1HrQWP6iLQrazIz",
+	"uQV5Bx0dXgEDrO5jBW834uRGWSBVDjdwnni0CC0IQjQGdp7pVY2ACU/gXl6zOWcypSMozqZ7hME2g3NZ",
+	"ITOb5eLGeVJsH7IoOd43D38JkUdzEkkSD/QXr6GYCgiRJnERMhCilENp5bxluaHecwJBp2WkSOsAzQdY",
+	"oS88ZPmwTml/xqUz+oUQTXlKP+RsAPqFlm/290EKBcrVD8kCCajWk+eQ6KqHKZ+pxWhpZ5fTR1tonk9a",
+	"glvQR9AyaYYTceA8hL5k4UavOV8P6Fh/u33I7O9U6Ny2QjXVIRpGzwc4KdwInR9NBmwUm1LNfRBFThp9",
+	"0SBTy81c0l/QuXLttBFFYje1C86njpBH3nD4BaSVQZsdwiRhEannmfExugapMFtvma9WZ5jAfGFO1o1M",
+	"cTP3Qrf2BjgE3PIYbsxQWCJRG+5/ikE1960jjk1Uv568ETPVyLZ0rNSvKDkGrTpraIYJr56Fp2czJ4IB",
+	"5LY6TaqBJPZo0LJWi9gnbQvtptBt3x7GbTtgabeFxp0NB4EPlYO/nweHnP7yfzz79sef/fbbzz/9m6e/",
+	"/fj0G/9kI6+0jPZJpmC/t93rF0FwwUzzPdy6ucIt2O/vPOkYNbJTjxqxiFy5jfo03qjJeoFzb+/IjOUn",
+	"tVMjXpcwmTpFaVcHP52VYlhT6Srl4TEVJEajhRLE0PAMKsXnoXV+53VzqlNOGSsBvKsfffkxKVoLLFS7",
+	"qqpnxJJRE82KQkNm3cJUCuZfr6d0d8o2dOOWGcdbHz58T7fgHTx83Auv7Ph7RHcmLU+se5tkhjVopFmP",
+	"X471MzsAtAA/i1NgnSCPNejgZe2NXo73os3dwW4W0H2ixaXaYXEOQUYzwhIN7759/wG6eNy/CFbRFnCu",
+	"GJq6tKYXy9i4r2OSnBO6LpOymdwk5orl5D/DNuo3WMR/W7WlOAPzP+Y4JZLDB58KY89K2yokn3z3yuWV",
+	"d3DVg9Z5vb+z8u2TItJ56R1LEROtXgKfix/cFTOuIJ91qg1dE8gZwamETAQ6ImQeaqNFmyJQGlX7e18I",
+	"faxUol8yvTTAsyb9rB7Noad2V4AuZbXJcupAe6ugbaTFexnbxHMb4YSO0lZ+2OvOo5tpq80edCqF9S1B",
+	"N2Wjtfq95qU8j/J4NnTZbfIEPg0CbQlb3oS9yN6y7/NRW4/lEZm3Q1mEGRoRlBIcHyCQP1bNpxKZDp8i",
+	"NLU0CEOMnJBUmQf6dhLEDoMB89Izdayvqes3mQ4tnLtrqe+2Q3QzZegOPhp3B0Xsp8KFrtxomjUtiGzb",
+	"wr97b96zi2Iv0Fw3HqpWg/UnF6ULDGMaYsvJs5yxZHC6MobMCqb1osgiSY/zEuLl/hnVS28dsqvtW8mN",
+	"LxpIu0TwJ1MsybHhlXJ7N4ewc6Hpa6DOo6Nz8K4b63UAZGIccuNMZilZM/zLYuwVhKTkp8hGISlqEOdu",
+	"2I1F1mgtV/zXDsTLS3w/praL7k9lPIGX+zvbu/WW6N3vKcs7fNk64kdESDSmYzm191HafZ8ch3mtep3O",
+	"px6UHCVEiU24bptmKdt2la2VV6BfsFu2f7v3Yl4RpJdcpcU0mtJjNbwRKCMsqIBuP3yS4vmURmpwwsgY",
+	"gkbee2yJEvJuiuy0z3/816ef/vj0v/3e59/59dN/+hNQB7vk4Ilgf6ffqwq0Z9/5xulP//r0Z394+sk3",
+	"n37y6dNPvvvsNx8HYUDU6ovymiWG2tV5b+aR8vS75elBo0lMDasxJQlwmw7V5HO1yA8KXgvM7PlLA31J",
+	"AS+gL6FD88Bh0C5Cf2/Uc729YorZZIqpUzoKhtOeXZvzQI9JvlXqrKKR81EZPhPoGPfNbzz/1cen3//m",
+	"6Xf/XG/Ms1//9vS7f7156l9BL770a/trJ/XQUNwK9tbU+wY8+8SlyLZC3Qyg3/PWadsggl/4K9NDC8T8",
+	"GXUEm8aHLVSnVdWuyizQYuk3ihdKdL/UwuFMqyk1ql+//pY3phFiTSI7m46Xg8bNlFlhLfYPg2M6Pwy2",
+	"O1b1ImJ1PKHB0V398BOX25bENhUQG6e8AIVKhzYp6CFuZY5FQ+soy8G19pRSOGSj7L55BmrVaIGmmMVN",
+	"o1kB4KNFyZFUFA4Q5oN/AUuJ6VPOePfddVhR4azUEQQ5Np29KyRS+czoeDvgyp4abt9Y6GhZiFvQT6KY",
+	"HtOYVNBsPUalkzUms9I5O8XHlGeproEvFtHU+bV6AevcopaFWzfzIi4q6FfTQho1sTzE0vjcoCxDNtel",
+	"UUBBCsJgQseQDUjSYxoR2AFiHmVS/9XcRWNNx3ipTUKdqWhswh90jxBl2oXKLIIIaoz0Gs6JeibxqviB",
+	"VVUKzA6tV93uFR2Qy8o3LyvI1O95aWfzE6eSPNuiNeH6t2zrXsysd9q4B8HyBpllMV9m2F47y1pP/iaZ",
+	"ExYbi8CbddD+jJXNGcTAaAWPWQmpDCZK0gFgpE18jk6Dd86Ghy2WJirWTpELW9a5BwlfgMgta97/+ufP",
+	"f/Unuf5tATR2FFj5G7kZqvuwwbVlTcNrdoAvSd4zqR9UbZWj2tjjFFQIyO6b8iQW8DQ5JunCFvFd6W0o",
+	"22QexYoVA0LkMXTCzN9qDNXI+96101UKT3MdGe/zkclTEUhImiR2esomDnCjhUmqIQBQjiynVR1hkD2D",
+	"aJsCJdVO4qvM+BsmRLGhSIqOn8QQ82zcuRYuE7xnYlbnNnJ1PyU4VmxZRPeBz7R041C57m42ft6dcu1A",
+	"N97ktu5iG3bf7DNpkeFSrSoa6UQO12+7JJYtx29z8Gslwc+H//SYHvP0HLhaCSsHzivCnkEFq1YhRmuc",
+	"m+CFay+JbsIM93R2sMcyTqiQq7ORDObe0g+D/gDtaP2uAt1Uxv+bv8hFAzsvzXw0sxSw5LhZsvdv5cut",
+	"E/XcsE45C4LkjSUw0ke5PejqXJMHkNbzQGHeTlZXY3p+VZ6YVPdiimXr55NX4XU3OhHOe12s73vXQ92G",
+	"ze+2FHsZ1rCkjZwulRU4Y7VYhrgODoY1ro5MaTRbgjHWdRJm/NhvSzoMVN681Q1hc3uhX6SF22/qUuUV",
+	"2APeAgid+2gapC7hoNKWxdWAYvh2AGbCyoBg0+M5siNBwIoQkPv43sMwyFj+U68ecevM1GL/ogLc+tGc",
+	"z1ozq2MTUsB4IRWNm7M97VSJw1nX41X+I/uk+1YBcOiiYcmevX1M0gTPPZpzkvjPAhOPAUphLbe3WcnB",
+	"bLF0PKUz8hQSJluOuJagNeu9x09ayloNeQj4WI3Ha+LIpMu3l1ZHZFFexjqGeyGFdkoSaGfFImHy1etS",
+	"+PJUpZ3NGoqt2V21BbPya1O2JadIcp7nr0BWtI2LVND4OWhJp/7qhUbHqq+dzX7OkuWkDPaPWzyu3eWH",
+	"99rTOIRdLR7mDy32l+zdq1NnzkKPsSqRp49RkyoZ4Ux4uzhB6TNd2a+kxx4gzEyhN3vg6pZp5tsZwUxZ",
+	"wHysvd1UQlCV0GFCcwyyVivAUAWoqgdDjR0hD0pucmUIWQf9Qd1GMqFpIAx1T0p8okNVrDIDq4Gsz4QM",
+	"tJiH0gEQYWjU3fIlwISzBrWn41nZscZLTCIak9hk+XviafhsjlMq8qRq/bzHnRBTf4MnAt0UPWbLTQh7",
+	"G/MUgjMom/hvj8A5P/B78h7kdTYBuETnJFLHd+7U5do2dyvdrul4BMET3cwfQ0gNoXRLLUP31Vy4WBxa",
+	"BnJqhBXkUYZ1qdRZo4f20vv1/3MTsK7mv6Y7/4x87XfzWwEruaZ0Mh3YEJ55ysWcRFIXSNeeaHhgDI3S",
+	"WASyjJ+UPseKQ3QEDjmBw5AMgE+WXBDeTckxJSfNHq22qoKoutTbWdXeTF/q9SC+sUD6buBAh6UW/kp4",
+	"AdyVrTtBmuU/gKlWncil+E69zodLt1ahtJ26W+lsSeFoHWraHoYII5kSAufu0CH4Yd2JRB7NTeBeJ/zf",
+	"UK8J6vfyvQKuLMgov/aqx4B5AmkkR2LKT7bb1MZfnjDgEkZzAloFIDqZ6rhIkyXaag/UHNfhrtyD+8Zj",
+	"UfOA96eMQUx6vE7IhRk2P/ishZePuYTiv2Zd8ZVb6mzReBVg4sZBdcBCIs6itrZtV8lEnIuRNv45+/iT",
+	"MOjW7iIMoFzMoFXhJP/NhCtpDPpcKMozeHeEZ2lErpuaVf6wn6pWfcLZPhqq5Q0RFQgzxFlCGWiIsxAN",
+	"1VGltJCh4+NO0QynR0Tp/PrHEA3FQkgyG+YWgv6M+PiQLXiWiiKsgiGeKNP2+r3bIRrKKU3jwRyncjG0",
+	"hBFjiaGpCZnzVArTctkq+WQktJpv40cEj6gu4lSMlZeXhh9wfKwo0ziAjqmAGFnyaEpH1HbwmXJGnDpf",
+	"ZKY7yyo0wGB6peoJWJnikpkCb2nYyn2JJ+Q213FjnvrTmSDpfkIViG5R6N7ug96l/d7l/d6V3821z/0A",
+	"z6mtZLWfawmBU4T5s1/8y9NPf//0H399+ulfnv7g26c/+AhKXBUtQbtUUZ7xYxKXCMZfTLlLfKTfDoWY",
+	"KRpN0Qle7KMhntNhiIYjpS+rPzSehwdoaNojDcF8EQq3whAT1BADp8qUqi30h1rbGmwVM7godFhcIcPo",
+	"rnGZEBw7ypk2BnRUWaF7JVxILyEsKZys9qfdeQ3UVI+F4Jp8HOsE0OyVEJYeX4ULJOeFjZwgmf7Q0J6m",
+	"MRalVTxJQx+FB3iyQTsZEexf2qlqMZ//wfc+++Y/fvbbXz/77l8EtuZfq5ogpHXN9z08diPKj+m8CGl5",
+	"/uvfnP7yX86g9wtPfPLjd9J0MhmNDoramuds52ztwdg+qy7A3UKuI5ymC0TlQeFNYkSgmLNzUnfTPaNw",
+	"7GJDz66Qe2eH7Bc2cNfVdLqE3j7Akzey5GjjW895Jl/SreeKS88zvYGsgL0EgfeIAOvq7C4id74AF5H/",
+	"Jq4XH+DJekVlrKB1LsF+573e1h7eGl/buvnw8RX//Vdnb1wnyeVN3niLKAgFuP/ZAumfQhTTCZUiRAO4",
+	"89qqBFVf2a3SvHvbd3g4f/zWE/XfO08GD8sftx6+dnYhu813TQ2b6SszbvYq+J3Rpcu70MStjb6Q19y3",
+	"JQ66qAPmiDceRBu3mlf+4kLbOWrFL/TEP6tj3UFG/dYqt0TVcU6JQFiiGQdHAtwvUimQxJOGLJsXddoW",
+	"SPbJqS/QWax30MWxA3znAxkYYDORVtTs/p0rl16/dHUUhF3FXIVeVgXNv4JMAIc6cvh6tf4ZK32Wa0in",
+	"syinlUu69aPS7RBrldJa8/QrkUWdDM5gL7vunw8tr8AYVybtJmY4QL3BPlbL+bxKrWad7vCtNIn6XhOG",
+	"azn37SuH5k1C8hM+JjMOlszEFG+5o7BFZ2TwIWcE6mlRfPF+kUsuqVSzBp/9xafPP/rPplfsK+oAa5dU",
+	"cwdiUa6dgJMEzYhMaWQKx+tqPudv3X8bXdrpv36hQ0uSdxj9IDPlbCQ/IuycQEMJ+zJEUYKpv/iDxXCt",
+	"Wg7PmEwXGpbd/pUrW33diHtr5wKU5JwqnUQXcNDA4zhOiRDEhkniGWluq+JsZS3Q8tqda+hDyChhxn2q",
+	"C+07Fain4HnHKUGmUHXDJDLxTHCTp2hO+DwhX4SsYKO7aFgd6nFxlG9TqXltF3UG6GA9ZcYhZ1etuLb1",
+	"uw8f7y5XJSrmEz8h6VakmCDRllRhO23Btg62ywqSUVty9WVrmf7iUrJVu0Bs1KBuGKBEkx1PzpzUNnF3",
+	"5KF/HhJo3tVXcchqcb/ROWtgX+OoXYMgC9r4QhNDfYepjlTopInYwIUuEQ4v227oqPDnMQUbR/R0tH7b",
+	"heg2wfwmFaWa+N4UXfc6ReFNezymdDJ1qg79zX83Pg/Fus4bV4s35lwSJqmb3/vsn396+t0/XfIOT2PK",
+	"dP9i+8pPfvn5N3RZIxuTkXtfTAiAbuhchGXU/aDV/NeW9RO7yaBlcSZLwknyOIaK8yVJ3MAbpcHgtUpH",
+	"nkm4iu3elA8WLrM/KUnvqsc8da+WE1MY6OHLnZv7l0qdmytk0L53n6TQc/SooTxYs7+pgKk67H3KbJ2/",
+	"UsAHFXnugZq1fYp0QSie7Fb4rXEFTXtXkhHFWlbu3Jl4M0qksIFLg5L0fo6ajjad12WrywvkdGeiId+r",
+	"nFe2Npk2hLaj5HjbFHyrlSm7/KSVqOww+kQW7T/2d5+0k6st5OgrsEFbFCDQrWSKsgOUQ+szyPJSxhdh",
+	"sac5U+OM3Wtp+ONhb6Z8BrBNTfShaWaU8BPSMQrReyH2ans75MbeGlfEOUuuZcadgYJX9Tfk1VD3kcvd",
+	"ebyRrhETIpIIYpO9Kpdj3UrN2Fvu5gJReWEFnzTnqanDr4/3AkSb4hMlx9WG3uvgay3KPkCE2nJrAhIj",
+	"sYGuM82Xbuo7pgauIL2zOqPM2XIWB9Q6JuSa7vF8Y1/cdtQXWiQcVUMt8+bwbTo1j7Agg26v2B6x+3ns",
+	"qOf0r6mLpYyxlbe8VzsEfe2ZZyWZDXQ1NrVLhSHVcXW2O+5+cPpHf3z6o59ffPbRN59/4+8D20e/aDr1",
+	"9NMfnn7vx/pn/Szq99DpR99yG7yr7RRHmZrg7Ztbb967dXcLGm5njMrBPKVRadOCK5e29y57AFMKQylH",
+	"rMDz7oP+lQLP+UMgXEo1livdfveDExJNsRzMIVlQQDB1HnVrS5cHioTB0MmDhfeD0+/9+Omnf/v0k58+",
+	"//hXp5/+OG9lrBbrUWtqxLCswmq+W62aOWOpLenV/Z+vFU/W6b7VXFERaH6moXztkygTqtSwVQC/aZ9T",
+	"79gKhW0XSR6pgw0ng4b40rYhfg43NsYp6t7geZPkerbn9vJ8/8oFAUPYFKLJ+4nqRKEvwRvtD8xCtiqR",
+	"7NMX10rXLLHm8kpkJide39OcE3Dv0arEWJXHV3l9F7peBzy8Vuv1KZ3bVuTtXjBixpfs06pbgrM7RdcE",
+	"I5ge+6uYiy9iiEolH1ejxenA4JJYmXZCKyTLYqyj3VCg8Y01VKWOul0xmbFSapGjSwNH2+t/lVW9ncmI",
+	"z0hT9PxKMTZP+Sghs5V8ZB5rTcQA3Jk0/aj1529GRhEFe0Z7WULxk7PYtPUahLwclcE5/jsaCJbVV813",
+	"w5y9t2KilceXoCTcYvNMnoWm4K02DGc7lMMgEWeQfYCoQCkZZ0K7kTrdhYXr06oSLfla3YT+3os53V/0",
+	"Sb3BwetxgujkRfB/pCTiaUxiyBqB3LSq82M59VduUu1Vff7ndmMA81mc/x05M9cOKmFta4a2FaAVqeaO",
+	"g6oqAgs4qipnvdZNR1Mlt2I9KlFnTteGr9dx1S+Xb5rQY8KWN+Ot9T/UDjceZ5EuiRPhJCFxcZsD2bmQ",
+	"uptSKUvDlw5qNYBXFl0rWRX5XFNsuu0fZa0KkRYmvcfycBZxTkBH/bK63tjsHHwDDXpr4R/onlwNe5Z7",
+	"lnPYc91xxUFciMsXeha7dFqNep9jOc2zqEu+mIMaupvkU5sjpTM7+Cn5QQkkCHPbDK4ySW9Anu9CXzuT",
+	"MiCnKSFQX2mGE93WT7dnsJHDt63Q08Ghy7qHLheVNRpfQzZvwgE5QlaQ+qsIlHK8txtFS7mrWKPa0iaK",
+	"czt0FSq0acHcpk1qa017ZSSzqw23A9jqxR3AdQVIu0kMStsM3uDsupYkcDCKA90gGGrVITKby4X2gelk",
+	"TzjhdNO6I0Lm+sDT276uO6xJiW5YyatWqttydUm9ftiCtFwF/Mx3fSNVWP01KDJtq5f8unS/fsz2bTpA",
+	"jBCl9I/hhjHiaUp0NbvyuXW5VdGwVrr4SgS3183X6ZVcx10NVXdtKRrdggrTOESSD9TGhwi2n8S6H6S9",
+	"InHrZ8wJi3WGrHoTgrfg1cCQjq6z51yuRJhFRKm+upZLxmISrzIWNOhFbWxPyZWYzPgWVIpMq2VXKrcy",
+	"ttBKDjhUUgHou9dRUdZjxo4YP2GmrwaWSkTp4iZolELpm40rrNgKJ53ZZKMCJZ4RG4qUPGxDemdyfd5A",
+	"FOu75d5humtA/C5PY28xVZ7GiI/R8INh3jNEcjRKlO6rBQkcRbalRqkdmK8JV+ecjCYhN2RcDsY8Y/Fw",
+	"v1qYG1G5jeABySfQym6474R4QtsOKkM0yqSuOKrewUkCyxXbaJiQsRzwTNZfw0lyyOAx/Xpe99dt7adb",
+	"xMKxzDMFiuRKMPBUDQhtuOY4Nc0UtAoNvYslZqbnjOQcrs/KZaLyFSujz1kctHzQAANHm7m8ggXyg1oU",
+	"j4HHcuyHdvd8RATV0m5SX4Q2Z8dQ1tafqrikzsk9MifYISfTuJshfExSPCEo1Q9APBDCI35MUK9th3c8",
+	"o4nfbZKjsQVAUy5yMPKKZrrr/DglbYu/JXwy0O2Fp5zHrVrmmp7eRBrM+a2BVgNV+v6G6IMQHaPzx4gy",
+	"NMPv8xTcHMJNRrP7XiEYg9QSbLXVlaukODRbEMpD30SCRFlK5UKH/ehafASnJL2WyWnx6aZd8FfffRCE",
+	"NVkGNI3mqcJ+jEYLNJzhI+gkPoR6lEfkQ6ofGkKBSpN5v+BZiqhx1yvz/5jGJNUd9PIAaQ1AgaWplPPg",
+	"iYKdsjFv7kiPsBBEKl7HE4jc3VeEBerZbI7Z4lylS2aYd2JcoFgpK8VHpcCc8BTYJHa+P6FJgmK+fcgO",
+	"2Wuv3acTqHJN2fZrr6EburD/nKQ6CnREEn6ChheP+0PQFgUaKhTzlH4ID+yjN2Ch6DDr9XYjQBb8SYbb",
+	"LjoByQKC6xYapeLgkM1TIgR6zY5IXgvRHAtJFKZ1s23daOC1B1DQSMnO19SSjgS0Sc0lpGlIo7Qec32+",
+	"jW7gaOoshOGZNowOmS6pSqVZEBZo+GjLku4W/CqGBjvqlBavvWbbmw4fH+rD8zDYR+9tb28/DNFhwMgj",
+	"OYiyVPBUfX8YbG9vHwbqlykWgxlPifpaqalPhtvoLhYCDZ13hmiEoyOAw3wRgnQ7ZKCzw8EKRUd1XihP",
+	"ZYgyJmmChnZ8KGsI5v42ug5jCBRzyFggj+Y01SX44bxiHMVkLqcooTMqzTLfTamkbKIo4O61B9e/AlUS",
+	"0Vfvv31HlyFHc6UVoPP3bl5Hr+/uXbmwD6JX+1h1wyFja1IptAwO0VCp6EMUJQSn+gQG6jpkgrJJokSl",
+	"vp4oKlwgIVPOJmh44wGeDA+QIEwplYCaW+Ot21AsT6kb2oIxMR+KsBc808sThDB0/lJ/Rx/CJ1SQC4p5",
+	"D5kZ5A5nxBlpQiTa7V1CJ1OaQIrHVDGDqXmzjYbHOKFKGR2oub6k9nBoiEHomU94lijUzueEacNAW1eH",
+	"zAy2ja4xNLwVkxlEj0eLrf9IFkOkeEMtOSUyXSCBx1p9en1HJ7Tuu2X6sihSjALt2XhqDJCUzBO8ILGh",
+	"lWIGuXXP/KSJztLyjTTlKRBzSpDayb1Ll19H5rZb7Ov69aOEoGHEYwK1eYf6lB9ah3+C2SRTp63SAK9F",
+	"EZnLrbfMd0N0njAlJj+cXgg1pw2hdrOQAxoPNT8PCQDx3kOjPULjVIQlIopdT2D3wT+pdKTFnAyBShJw",
+	"anBQkyZEv0kezRNMmTA9iWNiVgkG92uvaQq2Lk99oGudQVGoTarOM7C30WuvPaAz4qJnd3d3Ty38nQfX",
+	"DxBmC00aWu+wATvQ6vGQKeGcqUOkGsOjTBgdyIPeMYbRB5kSacWpCHixVhM02tMMpS1Qc2uqp73U62kF",
+	"MKERYbrKpIlLvDbH0ZRs7WxDnGGamCNH7F+8eHJyso3h522eTi6ad8XFt25dv3Hn/g14p8hUDODU00Hc",
+	"z3/zX55++lef/fLnn/3g990IvqC/3dMv8TlheE6D/WB3u7e9q6Okp3AgX5wSnMjph+rvCfFoUNcMG2GB",
+	"ErXvcDVDhaJIIHdBUrXvhobENroD8ppxfYBsQ66Gke+3YujfL78Cc+papnPOTGHbnV7PaJ/SpEXh+Tyh",
+	"Ebx68X1Ri6fNAyH5UZ4ZhFdZY2ZuOOSrjjt6TLZLmouuICay2QxD3Omt/E4M1o4TXbJG4omAiA/TUPih",
+	"GuMiHKPNiL0+JdGRHi/GEo+wICGQ/YxONLpE3pLliCxMips+lYHojklKx9RQXSu83yM4powIsTHqIwAe",
+	"FmVg19sQmlY5+u9iJcUmne2eqRUtttVIl3u7Z7CEjKVKxmGteDeuxQiC0oLg1XhxFqu6w3WGw+IADTWY",
+	"QyTwwpxlVJEI1HhbTqzXMStRa8yBvJRm1kizx/2L+mTcEkSKi4+LEnIDGj+5mPs7vBT9wEnwM+QKUSXg",
+	"V1J2d3KEJJ5MoCFL6qYxmZM8VOo9jbfR28y29XCsa2Xp65Y9szp1J1RI7Ve5T+QtUzTcNbgaPMDFIxff",
+	"UqoWXCCtePD/Y+/dm+Q4rnvBr5LRsRsYyDU9PYMBBcyEIu6IDwkWH1hgaMZdt3Yquyq7OznVmc3KrGm0",
+	"QEZQ8soWKdGyrGvLtig/ZVsbtqwrX0mEKdn6MIsBwb/2K2zkOZlVWT1V/Zj3EB3BIHq665GVlXmev/M7",
+	"aLtBuPgYu2i+xVF6FsxsVUgs1LSy69VVxgq2wyaOpeoW+ZjX7pqj4OD1uQ5ex4NvzHXwDTx4c66DN70t",
+	"PONgcxQs+3yhvwyhrL4cGAcMbU7jnWmZRX2I2bq1DksKQmoPVq1FtYr717zA399sbcJPE15GcSb0dmh8",
+	"9Z0jK2tSZeLivWZ8hXwDhZjLtfJnXlpLDh4+1V69ZGlPNnx/HmPsxQKb1dr3q27LS6FppFexQf5aIuU+",
+	"MgkOpZpiEuij+x2se/aARjoZo51g3QxghqHaeIpEDVmScNFDp5kjroSLXgB/j1KpWZPc0Wgc3n3t/m7Q",
+	"FkoWNWAYPbKSAZp5kdfvvQzKUkiSSGPMl+huSJfDoVoR9kAzQP8YU1U2yRs2AhrucxGH3uWNwahTo16p",
+	"ArsXLFdUsuGQc1gLIekwxWNjjLt5wO+NnT5myog50MiklyHTDjoimiUJoWRA1T6L7Q2NFueCrLeCVqtF",
+	"zK0t3fyEoIOX8zy+sbvmhdklwJT+oozHiylBWzvbWL9xi7TMfVst3OVzSilvGC/jqnmnHGICf/os5aQ3",
+	"AvAX55eVNjoJOtXG00EBebL0conSW3MdfAsOXp/ryut45fWbcx18Ew7e2Jjn4I2Nk0j0lzjEwiRG+HEv",
+	"BwQaIUA+PYosrt5JdivB0FOdIuE3NqyEp/EqNglEmVkp9Mt72tgTdtt7xpIfC6/2n/J1VyEuJwgrAiLY",
+	"KG/g4kBKoZKptgZgHi4BaeQa9BBtwxRFa3x5wFwPAZa4Rqjhl17cJWbYeN4q/hZCLkgF2DYfZUNbhF6L",
+	"D4wbsi+QdSMidl59AThNt9qNAz5sN+CLlYjrMfkCaTceP3r/yS8/ajfIa/dI/uWTH/308KO/bjeuh9vG",
+	"qWYCimbRj7H5beRkN9cygvy1e20x4A+a7unxCY1Ih0EHJFwNXbd9jh0TzLxjgnSLhEXBRRiQsKi4MH8Z",
+	"PWr+hcYK5oMZpvlXjgRLw6AtMPDX4anux3S8J4X5lQ2GiRwzpswfVIiMJnupUfQZXCRlPa6gSxseTy1R",
+	"XA6U82cUQ9W2B707wkx6TnQQNsnzJUGFre9RV0Ry4LgAsAZ5RMe4IrCsKiQ0NnrKUtXBw8KVzScoioUP",
+	"tIc/YccZ+Gw30h5upBDDQTlRHATjIAhUCEl0MhQdsLYwirxJwnxdQUdzaI4IYhYasFiKe/PWtwmPA2ID",
+	"FgExKhi1OB1A2RmhyYiObR0aPt9boVXmxU7q2OgiZiNJymyo0/kKZBdyPmAgcm1jzCBXRn2ZMJD55svA",
+	"WQsyhXHBJMNODCDIK7xuoQHOwmSDVFysTZLzNeBGBgnAFYKAzHJ0+dvcrYOWIzIFTycDO6YjY/NKnX1S",
+	"dBkrjI/A2BFsgtcvZfYSnbFniDGe4nrpyiy1HG4QmMWAX54KNe++LWCRKZBMRkglCcz9bp4z9cJiK0d3",
+	"kaY9+NPuwG4qByFpNpvXiaBpajv/QPrZwXzN6y5EFxd55zE0l7bbwvP90MbUkvRlEpvFRiNmViqohEmj",
+	"1FI2DqE/S2dspWGTvNaFNsbYrGW9hTaXl7Ih2AAMjFPkKwzaAvYC3m6PpmyPKc0HVJttwRUEcWGe3kCs",
+	"Po36zJinWlqWyAAbxAUgPM0ic/sOVqDbuYFdRIHXfs09YzG55kqY/rIXCQNMlOQyxC2RsOhK5/a8NV29",
+	"s9V0a7bSDjUOt5cWXMzXdmf+H/P42ws75sHc938JW8stcMZ9merF7mBW3CJnvIgt9OY4YxdIpxYZDKyj",
+	"ec64I77C5xvEHWGbAc11KJa6zHXsa0Ybz3foC2xIU20plOY4/m4qD7iYdyDPY8HXHEfeEXGmdDrn0ch8",
+	"PM+BfM41iiL3pVQOFjh8V85z8OtoQs17bXv4fNd+mSrtIH3z3sA/x96lbHi/JpJxWRP4HZ7hT54zhUGY",
+	"BXI+RZzFHtrwneGpbSKOYHOO8KlypW0OHFv+FMPjQmnXOLRiLPaE0lhmccufbXzSjnwBd/tSOdPn4cXC",
+	"6/ahM7m36vNQznBUZ3mlX0UW+KoEE2xvdJqGLFUS8r4WoYIE0DaQh8l7zFpb4xXgM3IkXAFiH/sl8tiR",
+	"RQ2CPPHP0fHIa04VejeZYiS8+zp6nPmo1zrjVXfsKo/XHiK84J21h94V3gkDaxQLiBi6NHxRq4rewCxv",
+	"BXyIOC5Svmhq0iQJMJ2QOjDBFmFCZr0+ODgCYBykkynIlpGIpjGhtjsoGMKI27EXtbATLWXgQnqjKWY7",
+	"RCdTbhaJo+CG6jw1wZColU2yV1hfaFzn3YsXNb88nMNX2Fza6vcswsJIVZv5OGbIMYJUlQ0TIIjMe4cw",
+	"euMINrbyRph+kHJ948YmabVaG8jlhwe6DpnuwK/1qeg13+RU9DL53+y9m5FRLF8N8qvDlvD4Dn/zt4e/",
+	"/vjwh//Z8Ctyj1IqOUDsEaodTAb2mN8Rc/5Iqn2VjoRhnijq+qlL8ypJ/nzRNL/PaGxjXS/aToRVV7WH",
+	"rb1oWzu8LHFQs47Pj4NRXMmwa+v2XAff/gzEaHFdEJpLrHoFx7RZLC7SWpl5ux3MpfKgWqIi/LrWcUV2",
+	"M3RhilA5ZeM3RrV1xiBrQ9z0Vol4yigMXKDCKDMIq+BvRhvG0jj2vjKloi0kMm8YtYv38NUPRIuaBJLU",
+	"Vo3EbMhEDDhSSjrUY2MYylRbKFkRfULQqK25JjttYfUi3Ep6t9pnY5/UoUKRwLwd34+/SEVylJDbUy8Y",
+	"cG7USvsnP/rjw598eIQso7Gzuo6J15x0TfXlsETIDeSceFVrTPmXNbd9+o+/ffIff/70O786/O6vnnz4",
+	"3qd/+Se2vUn17TaO3u6rCysOpAo67+ybf3NLYlPlDAgyuSOubmbtGRLxbxhpS7KhMYrXSxHSelnfkfF4",
+	"FVDLja1bN27deq5164RSfdXm1RYBI0AIPCjH59Ey78o0yMUpd5mxiUqkZrWc/BIrhTyPL7limIC5qDaP",
+	"KQm+xPSFCoMvMV0vD3aPvqtlpv3IFj/urr3HaFy5aRFdV791j5UVr9q183j4c6EIC8yPDUPkRtq+kCOs",
+	"CvEttUrUa74uxwWL17ETFmcZzr/TfVUK9kpOb3DmO3XW3jy2z2cue2Me6N+rUr8iY4AxP2uoRdimhfdk",
+	"NicVmF/FxX5NTd2tczhVm4vEEBfaDvPncbw9Z9b0MJvinZXiX44UqlQhDDF73/9a2WitX7eM9dazM1eB",
+	"Cg3IvZq/2AOuNKCOBQOcBZZPGd/NXKB1PSA5vnAkCcoYZWOPIz5k6C3Cy7mm8iTyjhjnkIEukmOligzo",
+	"mMQSR2pjhtuAHzA+G08S0oHKuWKTkZ0j+QDjtG22bucIoEzgEVja1CzqrLbI50JXy4SFVlTkj9sW7npb",
+	"ZHN9I+ftSsG3FBhFPSIxh9npSMw7XSvJjqRBvghlPvToU0OFnc2EmCkFvxVw7tVZETcti6VFLiDYefid",
+	"Hzz++F/rvdFP/vjbT9//X4tHC+9epNNXpT1eNEuPxdvlrYxloLDmRifSKcuY55V3iOdyW9c3PjsBUhdy",
+	"PGNdfzvYXN84YRBVMZpOi6LuuriijYcmXOnA0rkfsNTWXnJBKCjgLcgVegQbiHklmQLcoGZpl0aMdDKe",
+	"xBaRB8XMOmUMq4FzkKyWEssPkbzk9XsvN8mX+AErkGIrFM67DrAm/HJPswcAjJKadKTuV2k7fORT8eoR",
+	"wGWm2sIuzbtD5Jalg+5BSw5LfIdjhOvCWV63qwInWtnpqmHcOtCr7owICSThUC7ckXDbPM9mI6Jfhdii",
+	"DdBstILGW5j7ghhkqhtbjVX//gurpPu4hi5IJ11VOMIzhO3HBXJiXMTphCoeeiTe76DAA4PyqOgDBELJ",
+	"qpEZwIgseN7CT7Hmnxr34FVLU8AVSaTS24UZH5KOMYHBKjI279GwBR53/Py+Z3svbuuW9ujm0bl4wbXX",
+	"vKIe+0JGyHGXOU7SXOnRat/d6PP5dXlQHUx7bcLRBEuk8LjA7CiYMhzxgsrSA34g0yZ54QhQzWjjzdbm",
+	"1EjbMrq2jK5drujaJQ2juaXigmMOxFBeNK/UxbWK8I4jI0lYV2O9zT5jQ1v4YUtwgY0WeX4AggZkQWBh",
+	"uwCSxcK1RcFIa4tzkJzKyBqgmIDy5srgkQ8nOEu1dW7AA5CYq/Bcv1Mf4Hn67e8i3MAhwGik+QH7DER0",
+	"ds8kkHMlzYZlVOQ0oiJI0HBaojk4nchHyQ9YyxHEcyUprymSnxAg3iCJ8yregmKgCgtMlE4Z00gYDraV",
+	"BRADCA0/F9VllUVYO/lgz5zwpLrGggszcKrymgo9HrK6kL05cg9C8vNKxp2U0V1zwtkWNNhpnB1AyN/1",
+	"s8qzAj0h/VTVMerwz9GmqoxkugKwAEvUzW6LudIpjzDeaBn8Oq52FshGaBoToOi1NcQrGFI7fPQN0mGR",
+	"NF/hN9e3SQj9dkJIWiIDYdEmpy1wEsH2inm3y4xFBiJFZkKngNksEdRBcbkUeb8nc/8YT8EKY1dH4MaB",
+	"vE9YYyCF63fSFqH90hYeY4osh0N5Z1xTbjABkqfWTBbesGSNXlNEjkSTvGGxG0Ua0hI2I79ogUt1tHm3",
+	"6ysd7O68UvjUQtRtNbTMUq60C/86g/Hw0Tca0KUCJrOx1Tj85++ZX77zcSNoJLQDhQef/uAn2MnXLGWa",
+	"7EUyNpfcWL/Zat0Evm6OG7ToJILFjVuNJz//m6ff/u4nH34dLFOjacyt//kbh+998PTvfkBukcPvfjS/",
+	"jWpfwsWUKLgVUCWb4/hZztVdEhP2SlulO3EMXLm5mJmm0Oa3S8/CJl17aD/OClnfs31mLD1KT8rYCmWu",
+	"Sc9S3Rd6XGk6tqUMQlqih0m14hQEcKq68rSa4PWxRfYydn1ZYtfzbogzDmDbQWxjbLpwmIAJc556S2Mn",
+	"GWHvisAHORR8ACRzNhVvO3kfCWsffyWfU8R5im40j27nbxlvPvN482lqkHNxkGbLWLu2pkeod3yOeQWq",
+	"ZIJZvkleofsA+8vnyGkT1DkDY7T2Jt2QoKYyui3m8U5qI9TnoJsuS4Da90JSoPcRmgOwxPkXh//2q4V9",
+	"gAsJU88n5pZB6mWQ+rSC1KfvEZxypLrM3Fsbrr7bl4Ipy6CJIBXLoakmmSnNj0HebBDKWwNzjLG97N3U",
+	"9jxR7rbwwtyWUc4LcK+Ev3PrufUbtz73uc99bn3jxmYYkPBrn/vc53y6hvB6dRy8jo7M44K9sGh4TizE",
+	"RS2bD6DAj8Oxi5xcNXfWQHPo7u+WKXQrsy+ybjyOgoOXRzWTPvqceH3nAPWV9uSzGZjvy1E5LG85COMr",
+	"GJ6/r2VqrT7Lxi0gjC3MikzQcTtKYBTCsWERfOfKMRpyl7jgpUi8jb4zoZNxsy1QTLqY9ovN9ec2cznV",
+	"asH/WuE2lthYGnFHQ95hfW5E1TZ7oL8QXt/2KFtdUD+SMSt6fqHYbYsjMf4meZmKGBOCgrHYZiCMHQeX",
+	"2CabrRY8/a1Wq8T7CXw5atvlKOwvjn729s2bt25B94e2sNPpRmYLh2K/l02TvIjKwgFJSMK0eYPXSEQV",
+	"c9y75of/lp8Lcib1/HHbu6pIVFhNAlSv05MVpCpXsU0oEWxUOlzn0EyIR+Uza37DURa5CDJvKmI7jwrk",
+	"Zwzo2PWgRO74HVvz5Z62pPHM0aDEgWjKMXI0ye9ZblWoLaPDIaPAoYsNBgKCnZeITEkie2oK9VOZAP4K",
+	"0T8ZKWaObPRSKpDTboLvKXdMkDTDJ4C6nRNAHZOl/oL4lfy3tcxgLDMYZ5TBOCZT/oUkNCaajjws8cAd",
+	"K7fxqktboORfPGVxMqG6zFtcHsy9v8gvNnlRsyO3zyVzccIFfV6A+RnaEZEx3ptbZjLOATm/wBa6QukM",
+	"f62dPKexA86I9Tsx5KyLvozQZ9aWhUEjLB4HzrkpyGhtwzI6Vm2Rt3cp3A/XLCsnsDYn2S4gZdh+YNxj",
+	"JLWYFBXaIdBUH6BZX7GdNtpimFANh5jn28rvaqWUL2PKO7AW+39OKvTS4P8r3Bnnvzx579tPPvz4eH7K",
+	"xdQBLCqIl7mWZa7l9AoCTlnjnGXCZXplgO1EpCXRNNknWgZHYlzYV4gUbYUgmdKclte46h1NrXCZN5j/",
+	"jIbxqY+jjoo3P7EbLih4jzefK4a/E8eKKDlgULNY7AVoKeWVLkJZYzbGvltY46hUKW2Fu4cqxZWmQpvj",
+	"ehlNY04FHod0SnkAvzrPifFpX5QcSX0iFSh1eHZ7MFVFWzQOzZDy9l5gjPWzARXYrLS4kpSBuxLVpQK6",
+	"EEcLlyI7EwFpTQZSacvbaN80GmrQxcEKEPvL1tzBcOLFwmeFlK9UNDlmEVdcir1UJtgnxf49oPtQWhYX",
+	"nYG2Gp/+0R89/cVPP/2DnzSMwy5ilja2Gl02oNDt2/UB+N5PnvzZd31cPaqZlA1oum/Mup999/B7P3n8",
+	"6L3Hj94//OBbh7959/Fv/qpRtObHuzx599ef/PB7Cxt/FxqfXlJhLYPTZxicjnIBU63MLjIM7QWgZ4Se",
+	"McioSirCxaAtGZbuH1E1BZNV8ZstlJoejF7Goa9+HHpB8+30mF/sGsRFadRTQAqFCOaR+YNwQZziVNPi",
+	"yJc+hDwjaLGMG59b3PhEQv48/Ze5Q8bH5WixSy+Hs2wBhtF1tOaadFM5KKmMPFqbA+RHAO1zXCwpV+ZW",
+	"Us6Kwj4LAdiSgf/4v354+PH/+PT7//X40U8Pf/sHR4zyw/d+9uTdXz/9h68vHpS9wHjsrFDsMgi7DMKe",
+	"chD2FGz0Uw68eh0l1JSWErX8jRU9JARyyrLUdpNA3LQfqpneW6JM0ngCqvRj2OFfgpT/M2Zi7NJ95tC3",
+	"rgEAHdHxotSKixjXZ5mMPt0uCi8ZO0LIUd4BrrJlyoxFTu6xIaPQLIEfIYZrTmsWcIbrf8l0dt46dQE1",
+	"edzNDPTd1K878vf1yVnBTk3z9DlLaRr1x9PZwFxfZYRyaTnEulaPGL3DEjkiXAckYQcsIZ2x/WCO64wh",
+	"X7DlNaZEliHoTTmkKROYfjB/6H7YFgmjsSq8By2h5ZP2x+IQIB6RK/zEGSZHgJkIqiTMyHSfDSBGBSyS",
+	"MtNNsuMlJNrCOzlliCXZJqFOMxFRzWIL1Hc9m1KG9V41SYce01/OZ/YMt3xxk5o930tlNmw+k+66do/v",
+	"qPndyjELQvSMk+ltxJQl8AIuJvf4JTPOUuZxxr51LPx1u/Z5yAsGRGUD3A2xWb0S6jKShAyzNOpT4PSj",
+	"WHeYtz2gSpuZGnBttpROqVA0Mledyor8ih3PGa51d4ualW5n5Nlc66M+nciuey8OKByxad7pG5OnUSk3",
+	"Y60LqaewVd7lQrCYwEFHkCeCjZjSTRLucxGHRNA0BTtRQtJYpiDAoWBLVcNTXoV7H3m6igpVHACmpJV3",
+	"TfZgmACpmWUwm6tm1rb/nb4hzNiwaDZoDOiDO3jOeisvZqVpSsdzNYW6VGAa81yzkTQw30sYDc6Dt6/x",
+	"70tb/foVYN8eJpQLotkDTWjHVpLmoJnRkXrGERVa+fWsZCVUQxZxmuzZQGt4PSi4KAc0ZpC3NA6hR9FI",
+	"E7PtV0Ilk8yMJz+pT4dDJqByv8+Vluk49NKdMR2DMymjKEtTFu95Zw7o2NXUutrMSOZyhKyEw1SaocIA",
+	"pfEErMEMXf1Wwh4TLKVJeB3rIWim+zLNOTLlPhPXFFFZ500W6TpITVsApgZ3BFwGZpar3Nh1UBmoxCRd",
+	"Vt0vHaEyZvtdKZxMB85ofPru15/+4p8P3/vg6c8+Ovzmtw6/+71P/uanj3/7d//fb77z+NEHT//p60/e",
+	"+/4n/+OXT3/2o6Iqc2IRmccGdZKHv+eXWBcDboGXtUS2LJEtZ9cinYJgqdYwF4JqgfuvPTT/LIJnMccX",
+	"BZU1Ae/jCb8lKuXSoFLq1+oZ41FgeeVdhqweB/JpPmDVyJNjLrZzgp3UqZZdu5eWgJOzB5ycTPJekrJE",
+	"s5COCTCBdeYbxkDkS0Z9SUap2XDccXRVY0XOWpxfFqDIsa3WC4F+zJIsS9DHEvRxaqCPkxqvpwz1GNLx",
+	"gE2jM/SasSQJcYebv/3G+lg2xGiacKY0iTOMUtTIQii0y5tw2QFcEIcghEfnDYziy1g8NGof8j6eXoqP",
+	"bh4Jj56lEWUHMjuc6V70MqKZT4W3a/OvjhHX9DMh55GuKDKJ01Lq+VF5SrlEb0gFYSImsgv4WOBTY0Kz",
+	"FCnzBlWtuEKzrG2aOg+h5hQqbcEVptA9iEyT3MuHAa5LXNkSNY8iZkLzxHJxmh9cz9+4jrU0v/xcKZRi",
+	"TvI0inmmudMoR1pvzSUr3BixD5cvKjaufCrFPdts+ZPP/VIAFXNxifEBdfkVeOOTpPJaltiUZogKUiEp",
+	"ticOUYwVPC9t4WaHdMYQ/uDigKWKbTlwT4hcxyrrKB5zCumVMGVdlqYstT/aP2Pzk8rMks9/ghJq8z0b",
+	"DBM5tt+3hfsbeFH7MlOsLxO4wJCmWniXThDD44rUoLYZ0EUdqftG1Crg8rwLo0XERD5YhwnKEUIBoSS/",
+	"m5kto7+BFiEAwW0HacumLT0x2ckBKH41NIhmnCSystm6fX2bUGL/1hbB5KQytgsYUbgYQlv8S91sIeSq",
+	"aHTjbmgG0pHA7qlY0t0imxsbbeGAVxFPo4SFFpJlpofHKmf2HNExSWUm4ibZHckJzWAn1nuaiJGhWXHj",
+	"IcPnqU80OeF0pZJN4E5sNQ6/+fPDP/nO40f/dfj+Xz/5i398+p1fHX7/65++9wusloZ9sudZBY2tRmv9",
+	"1u0WvRmv0uj2c6uf//xmZ7UTRWy1c6O10bp9m95qtdaN8rLdzTZaGzdXWzdW4UurhOyinr++w83wxeSm",
+	"8ve7zE8t81Nn4eOjriPaF0v1KvtCclX5GNYeuo+L5KxyvdqVqaeqapJXxxeoywTWRSewXhQxofn7XtTw",
+	"PLUsVr7g6GQ1BVh8XKMhCLSdkTRGXtkwvKYsM4yUlSmvEyzRc0p7TdNavuO+TH+dffpr9na40DTYEa9s",
+	"tvh0q2t6Pux5W5qUwxYsexS2GYjpOJhQCOSNvkSmf7DH0QHoy1Hgk1z6K7ciV3Ye2uOy5MsKK3v99mrr",
+	"86uLMO4XMZULSJ3NK52WKbRlCu3UUminI4ZPPZWmIplOKQx48YClYwIHEQ4WdORAwX4eLUf5cjHMtHJN",
+	"dMwkZZrFGCXCfjyEPRgmVOAGg+BMyoapjLOIqbYoGvqwBzTSybgE1y1a5rjaG6zIIJQMZMySawoSeH1q",
+	"dqwdNfSTCcioz6O+I2DOo1dUkVZtszB71/s4Q2coj+AOL3NVyeNgDEp8kiFL8TGX0WWcERXgYuKi1MPK",
+	"LumTh5gDe6nzSHgp1hswoVcT2avdjK9CIY6rzymIxGimGKLkXGlnypXbXTGLuO0dM2WN491flr2rTSFb",
+	"PMfsZA0U6snes7mZIGFh11yJl9QlSM1ySljX5/lwh5/OzrIXO8e9NVPL4WHVuWQu7I4Dq5eM+kzMtaXO",
+	"VHFMbt8aFbKTJHbBD5aqI1/1n4mVrWlvpvU2kAeFwONdFo2jhBE4NbDFnSWdMupL4ytjZZY8YHFpM8xY",
+	"9Tigq61EzDO8Ig/mqJ+EHlPP5p4CGxredk4NkJvpKEVTmfX6V7JYGkc8dVNp2qtQFBFNU8ht5xtpCD0u",
+	"ke0iALVheTXG0zfSrhnCOaiOXdqbpjbMTEyyoC91CEyLt7Lh36uwqNceatqbhwktX9EFBZpd21hTS3tN",
+	"stnaxAXNNYl5LK7pWQxou7S3pD47U+ozkEuy2/WW6ymsU3OeDSgF586Btkt7i5CaTcpit149hzll1LjH",
+	"QL70YMiNNHeSHCpnFB2rLS/YZI8XUrCgLfLvhTu7aDA5jRtt28shwPVk6i7AFZC9CuCWaZI7Ai8eJZni",
+	"B6wtHAMPPAhJGXRuUHnfhjo9VIko9QjZTmk7HhMEhLPQ2Go8fffrh//290++9dECnKvFE9zNQHm9cz66",
+	"si5lQJXiPWHs/quboV8o3n+1o/J3YV+DrBTHE5XTgvAzxOUsPc1tiqmeSc4zRDhz3cEhTt9nA4aJy3nj",
+	"FLscAT9ntnvMDe4agTUtRAGNUN1BEOnGZ1namkTzMiIL/7701qZXMDJHmZZfljVBvFWOUeS9/5VMtUVf",
+	"500xPR3f5YkZcxH3UNqWg83YDv64z6O6a5b1U4znvnvLi51mDKQFT3ldaJ7Mc46tzHqF6b6MFx3Y830q",
+	"BEsWngWZsgXPuQv5Rb3onfazec7YGchM6B39MqNKL3LCK1ItPCSZLnrKiw+GVMRnGzHzp3p23sXbYUvx",
+	"XpoOX8r7X1+Bgj1XxQaF9KfPePa6gLbF1JZxNMlrotRNzxZ5CKnzQo+jHphFIKiRQ1zWx7Td4zxfWIYX",
+	"UF6x5Li+KhzX5+K1fDGFRXykwJR0aLR/Mj7shfFEQII3w01B6FOXsXjLOigFJy7+GBCRDTqQcC7CLT06",
+	"RMDQOumMSajYW2GTfIWxYcGtC1+SscxInx6wtuhTESc2az2kCpYtVSSkXc3ScDsXAFADTIdDRlPHaU3t",
+	"EFCGuEsSxZhAR6rcbxUlSlvs2/HwlMg0ZmmT7EDRmh6johsw6sqSzTWh0BegSmaL10GOXjw4IalART0w",
+	"vig0jCnp8x70jGdvmf1cVf8LU1YqAI5Zl2aJbmy1gkZXpgOqG1sNLvRzm42gMeCCD7IB/GgrrLjQrAfS",
+	"pY68wIPEX1N1A/Erv/zh5EPIMmSBx7sqbXbHGTMRwAuqM3Hw7RlvnKqIidgsOJjoyyMAjyt5XpKJ2Sse",
+	"VT12rcXd4IkeKxbqxAn+7OwRJ0oe4HVWUzqNo3gnSWDzxASOK/iNNBNU6GuKdKgyyitNjdYNjPBwf2At",
+	"J7qRMyg+XrSjuUc1u0B+D9giOPj6DYK/l3bHkGrNUnP0//X7O6v/51cf3njnfzvvTeLN4Bw18/SSURCf",
+	"yLR3axkfy7fnYZE2FjHXK7eHMbvxtb+z9jCm43cqDO7yVN+5/xrZ3Fj/PIlkbDljbAy+8fr9F9zaGlLd",
+	"r1xaZVj+MZbakRX+kivAIFJYXC5kZahmpC8Tx/jtBrnR2nhutbWORbwVY43p9GHm+sIIj+qtUJ9Ygo2I",
+	"Qw1y5g5GBHugPWEUQPwqE1wXuXIreLgiI5nqPgnNgSEclEelSgKr2RY7vjdoTo2kOGCpuY1LtJrrpcaE",
+	"EiDg0CLSRq7B/GFaCRt5A4lATMfbKKfRdoSjzBlpG10q4zLZ24DV1KNc1OSN/I19zuWRx80xUSg0/3yz",
+	"devGxvzppZIEy/R516eU5rmuRoV+JineliUnJ3cT7zObnPZUUY0mmsM1nNmor6S6JrxEjMKvdjlL4lmI",
+	"KjgI7coQz3MdyRwJvbX0AhBsCM235LAsNfZglGQxy1tsj4dGLoMMk6kKQPIGbRH1JY/siTBLICyw6GQ7",
+	"R9HbnmgqDEiXRiixUVXRMnv8gIpxgKPuZsK2ColkZrsnq2yw1RZMyKzXN95fJ+OJcSmNUoLniqSIOcZC",
+	"a5zCl2AuXsIpPEOpU7pPDRwMXyQ+GU7QZ8ZyA7hr8TZIRAXpMOys4O0em1dqzJ1kK+0EtWYLVsB+qox0",
+	"vmhWIjg4tBgOLBU/R+aHMgOSMNrFZmG065oxmM2ESEOzamF5KzJiKYY2mgSzEMhAwwVWXk04UFwoTa1L",
+	"+/ru88i+40YEbZBcGQ7swMCiBdNy3xzBWKxsqMTMCYHJqutObOcHF2PjBKr/WMQx+Jbg6iIGqwZWPDY5",
+	"EPGelpomMObGVqMHYhVmtrHVWG/B8i7OiLgeu0O5cEfCInn86P0nv/yoETSe/Oinhx/9deOr78A6WWSf",
+	"vmjX0TmbJt7NRW0N7RuluqMlHObSWwy7LEnIqD/2lVuX67IIkqnxFepE4UyUDI1XpbHnc2vjGMJzSFPF",
+	"6kXnLjRM98dMFXZxkZDLoESnjJWyQFD9b5SxciWiA0ZFXiBaFnlYTyeZEtc0eKptMTKeFJIGdDPFYmuS",
+	"j2SWxKA+xHgEjQ5ZothWAU8ArEuQt1ccpdKmp7D9Tn56FLGhxgqM6iaJMCUnl5Y4w3tmssrCjrSzVusG",
+	"+wI0eCQ7r76Axs1KGaHRbtxuxe2G+RBhVp98gVwbsc61duN6cYnGgkLuS/yAXZCIu2vmNZ7SWN2uCS68",
+	"NXS5hN2zI7+e77Nov7zxRexFNRYRWqcisPhgKNMp6bE7+DvGgTzHxkc6VYen7ZlXu8IKH2J2bNhO42fG",
+	"x+D5y3PL0X1T507Y3z0ER6Xmu5+TkFLS5YmNo26TbJhIClAIiFiC+gnvvr5LvEW69hA/AIzDvt4wyD1h",
+	"/JEoTc2CRWpSlnSB6TMc0OGQi55PexnJJBugwwKNisEcbpL7Q4CsU2DBdO4I6FrXOtxc8Pl8P5W7jpMV",
+	"NzfXAxKam4UBCWnCqQIfHVtTBiSEijT4AO7pntVG3jcx05QnYdAW+TF0MKS8J8xBciSQJDVmQ5pqKOQ0",
+	"f4LSQ8bVYSoPuIjgLsbGh6O50imPzLyFXMSZsse6z3uIZoW75t9FMmbhNqASyZClSgoS4r/NHhMxjsN+",
+	"0eGp7sd0HJKVcP327dZq6+bqRssckH84/MMPD//4Dwn+urm68RzcLckETclGa6O1mjA63Fxt3QivF9fl",
+	"IpIDttehOH32WxZnuK+972QUZcPJLzlUiyutHJes/X4IPLRMREw1QftH+2yMZoB7YkerGjpu15T1zCwi",
+	"vZ+br5qfMWUPD+h+T1iPJntuabhvO5nigim1B1vK/8Wx3ir/SypEBp3sDpjIWEhWuCChc4jDIA/at0Ue",
+	"4Ld4VC2T+DoS5ZZHzGyvQ4wtjWWWEjkSeSRFkZBqnfJOpivmqkmARRtnDDCsNGVtoczihOxDZ0zC7dDY",
+	"t+H/++7XQ0QhPOAKalD8+nXgcoq3LEQhYkmiCGAYnAmqtExZbAxewUaOwZgS13mRyG5bONsuRKEQBrDv",
+	"Y5Lwfcw2eP3ZHXjCrmw7TUoOGCaQS4sAWzXaCklLLwxyzFjbbSGkJoqOmyQsrYLIqP0tMqKpCOFhjBle",
+	"/G6BHdDpRjECR5OoT1Maace9C4Z3QAY03VfY3hzLiPx+lyKGqbe/IwkAO2Ap12MSmpsbCbgN3MuZMmvM",
+	"WxKBdQzyAIgcIUny81JoGmkylFxoI+6GfSlggcKHvY3i4w3zsUsfIHczCC/7AY/Cj3DUiEV9ClLorbfw",
+	"b96RZscJRmgcp0yprbYI7cemJ9XcV750yw+zUs797Us7950yrlXpG6OpaIJSLvBuSlNG94A72zs4oR2U",
+	"0u6LlEV8yI0qapJdeH9Hq5yQ50eTMYN9YZ6QxQHUaUHyDMLfcVvIlKQMKtmReNHeg9BEScff7Vadt2fy",
+	"F1kp/WHPwcyQWJptAy/LQyIK1hZdyhNs0J/KUaFTWZrKlOTptxSqxgjXsDJ8BPqWkT42jlWvD/OWqlR7",
+	"v2wZkSEjmkD+MsQ06sbq+qZR7mQgodLC9VprC9ntKqb943bXW1st89/vtG5ttYyOMW60vabmA+YfTNzB",
+	"YeCOmEBnfE0KZkZLIfAYtsVKzCI+oMl1mEr8em/AhUxDshIxaL3eZWLbUUFhu2nMnOqRNNfKRTNZsZxU",
+	"KJmuKfOrP2MBCSH1ioof7H2jS40AAjBdWBLk5tKe5WBEIxKiA9x9bwB497BJXhf7wkjzMqF3ZHmZyRtm",
+	"WbVF2ZRBU4mWUr2wakBuK1QyqRxdU85MsgV/sI7M3aBwcVKOG+G0TSjBZ2uLAR1jC++eJEbEjug4cP3p",
+	"jWi9pogaK80GZrV2WMLZgeM8NIfYDr64PZy8h/W5YwZn22tY6NsdbOGLNmnHDtRsQs0GWyRU+1lIVkCX",
+	"xFmkrylYSftsqF2ABpeA/T1X4m9lVGjYYSvrAWxj9w4nX5b5em+YcrMvQQfHXMGmDYlbZRDFLqbWrRzX",
+	"MhhWH8knrYMNO9oC5xnlQ+k2MDFcbwOhvAjcqiSDzGjpXspYk7xmpge0NygMoxdBnUOnY6O67752f7ct",
+	"jDHux1PWOlRHfWMxwFTrIiRkM3q6GDHWzsCEGts9pTGPtBU5TGepgIC8a/0SEK7aImXmbUKjZniBe32q",
+	"9mBkZtYBFrmHJ2MjAYAE2m9Cb9ftdfkDFofXUWzlHQGM3gYYwST+emti1XNFcPvYhgfGm2Dx5L6FHs8W",
+	"6nD/yzurGzefQ1I3WORwht0n5s3D0ktjbowQOpCiR9hbGU1A8TrhYUbYJLtpZt4YF7Ay8r7Y8Ks1RwBF",
+	"IRgASye2sZH4HRq7vZBPKQjUhJtXYj0hMyqsdbWFeVoOC0i6ebptoiRaW+ZqYBhZiK9nhqwUmsD+aOx4",
+	"c8Fc7aAegY1ZFjn2uYvXA6PEYmScO/M48Iu5UFtEFGyuDsOMjfErk4SsmO+4QEtPRDLmwpZVI3DXvg18",
+	"bpeGHUn7Rd5+y2zv4jTzYq4TUJRtAUHaUV8mzMewYOGXnWkURUWat6jnNrY6aNawvl0CRh6uVLOEHIu1",
+	"1Xj+1f/e8DC4kTpoBA3rg8OVPB3a2HJ/RhZUXGVJHMHZeraEg0y9EzTQU25sNVRfDgsMValIZe7YLr6D",
+	"i2mnYN9/fTOFPGaCsQy4JQRPnt0uC8vGCdXVGKzHgaiBO5lSGdSbDbGph9a46N8EqqYicFcbaf6yHJEu",
+	"TYtxouVmE01cgxMVA2FKBdP8ccXlefHM12/n3dwXWHLMnznH/Mn3QH0F0tEI+GJLEU73KxinhL0XL170",
+	"Ll8DI77PRFzyujpjnTOEhc/jjVdftObUFul9jQ9DhPvqPhvnTbNSppTxKc3CflN2XEDeHejUVp+qtmAi",
+	"NpqMikKZUU06KaP7CtiBEkYPvLrIDutzgXAhC3tCUxLuB0l1rF1aJ1/iXySZGNJov4gV4j3aQsOReXbb",
+	"mXs6DzDyJCFpJgSQ4UCXK/O7EUAw4ACNboyeWOvUUU2D6Wr3czU42VoV9kXO6JRoJrmYOngjkxPtwOYo",
+	"Ewq4+eQbK1VfMJENzKI11zcXiBk4sGYXVFZgzGMSykgzvap0yuigLBlzQ7DDBYXKkMmbzGFbbZyaMP5d",
+	"2amTxG/KzjbpYhER18afcLbOhHReNqR65u2q1wv720jMOp3SkfF4NYGs9tZ66/M3Pr+5fmtj0/wi5OqB",
+	"9b4mMvjH61c1YYWZozQfMJnpVcUiKWLV2LrxXKs1xTxbA790RjNbObIFo4DStIAiqPLAeAKkU0FtHIks",
+	"NMmObR643moFrVYLpNk+G+ptEhrfmhVRAGsGRhb+WUeIgvL0RRz3ZwBtAE8yG3KAL+oZJgUfUQdH87l0",
+	"arfhBRtzb8pO/a56GZ5CpvvHwNn8rrnwZ7m7++/KTtHZ/WiD5rqi1H0u4rqCVPNbaSAD+uBlJnq6b0R0",
+	"63yrUH9XdmbvdrN8PjPoojdxybptCn/WbUTz4wRmzXy19vBN2ZkvngBOCFdNclcmiTHqsDoyz60Ziz+L",
+	"IsbAskcdBFkKKiKWJMY/CVXWeZNF2m+iDODZ1LgpojIiYYzMSxuOmG4BLwMRZ9/s7k1YHke3wEkiEP5e",
+	"WXTp/a7sTKqrfI+t4VZYPOjgLlqHBtxR+4pQ8lbGMtxz1umGLaslZKCa5A0vANjlgqs+iwkXNv2iNBsa",
+	"n52OITcEZ0JdETU2o5mNMXrtkFFEOH0Of+eVxWz4uMfawJeYTGn6np8o0V1SIZ0W4hvW0pQNf4wtPhFl",
+	"H7Dp7EY0SZAiCzL/cp+JHACBULECTIFmJ8bzwB7lxmMTYwJ+qj15QMeEqv1KrfcKO17l57Q0Yj2K3Uw0",
+	"KGYgcB9IAMMjOy7WDuPX5m8+YHtfk4KB1OF07X6fil6f8vmzga/UlrjjDH8WzLM3+pLQAbkzNx9Ivggt",
+	"JGYeClV3qMO5ALTDOv08JWo/U9Wuzl13j/N3d95wmD61n7n+rND6uMN6XCBrVQCMSmJMIopeUZXr8dZU",
+	"v2PARf73HAQlu8C+QzXryXRsN7FUzBKGcb1FDv/0zw//7O+M2oyV/WPtyXe+8fTd/1VL1mMvVzfOjWOM",
+	"s+wszukcTtuLdiU4v/BM9aa912wfza3rz4yfNiz2m5MG+VcL0nlWm39xbJHb5poOhxlRTRPZy1xCxuHK",
+	"JWLUALBPtGySO1rBduSKZIK/lVVkhhFL41h1rxKYppNCYXfj8cffO/z3nzaCYl9uNUr7uNhD5tAPfoDf",
+	"2n1/o0UOv/NN8+Apj1iBvGlsNdafu91stQBtU9K3ZhnsZ+aP115afeHenburN8xRmeDmrE9++Kfza0w7",
+	"7xcDoMmplGsRNEugzDKhU7bVYV0UEqlW7s3HRnM8Jhp3p7XOeFXtZ2sP1X72zlQDP5efzu2F+Kfazyot",
+	"dLsvvji+v59d3gDVlN3rPfIyUHX2gSq3uiz0WcGqOfa2OFMacODBr4O34Oa2sA/7TACsEA7b4bYNWdlo",
+	"rV+3eG4oR1NFyyUg80TS3rs7u89/GYtjVjZarevoKVuSXqhCA79QYcmBxOtTDYCSbQshGfEkIR3El7hF",
+	"bdEqbpBIS0PB3aiBlJxwT18A392xrJn1emvmuc3m7ZsVxsyitsoFkOhNEXWvQC3kiaTc0qRa8gFeMftL",
+	"pih1T135nIghMLfLHrrqrxndKV+A70sOrjHQhLQBLyivC/LCRpKyBBa22i6hEbFwmSuy2bpdVJ5xsZcp",
+	"FjbJfaZxauBBjQ8dpkyb5wqBFo3RuK7Z5bHd4hMpjFk9MXHa4mckBbHI7j7utsIZncOtmYY6W19s0wTV",
+	"7sprhZmTExC7cM80b2XpqCwdlTkdlUvrndiV4hLisDSP8i1NRDtdxbRRfUhiYcHvNuafcw24XdWnsYfJ",
+	"B4CmpeFuVlCy6ah/Dlrg3OKoYDaswmP9ToXTUeE2PFcdA13YbcCpuDSOgx8WesZ7Iy0N89OgrYNq/tOR",
+	"scFZGOJrufU8tS1LfpQls8ILBMiMOIJu2qHMdE8CV5gUwGlBY9JuQPDGbSnklMiGvZTGlukD4jqs3QAu",
+	"rUgOigtAilv3WdoWIzomwCtWR6Ftt/S9/GHOXny4e9U1vAXEvxvPMww3p/7bhwlhMdFyQWP6vAyM+fbK",
+	"2kP3cW+fi/gd+zeLZ/m2nn7BejQhSSJFD3rG49QoOcPvdAvvNDq7z3Iqd6FpPR3R8TO3gs2jE5pvYZiE",
+	"s1i0hed37FUbVGG4JwVvsfUKyVruw2Pl8p7sVvfhKa35qR15FhCfXzHXqoTo2DEWpEKEx+UBT+d8p63b",
+	"rbqWQsV2na+zUH0nuuqSYDpWzsWoV39Qs0+jiCllXBLr18NDB4iVoho1rJEUig94QtMmuQeVu1z0vAao",
+	"wKAHJJvkdbw89De4prEPBSURT6OEkZXN1u3r05MhZyZezkwDz9K+S1TuqRm0MOWsjD2iApbssaJjx7Nk",
+	"oSnF6kDGLJlutuIhpDMm+2xcjY28b671Cl7qDJdscZs6e7EY72cGBwfvyT6Utzywp0gtEg5/noWBe4F1",
+	"ufES+nI0Qc4H58fbyL1Gms3mWpoJFSLtm20qpPtsgEC4fTb2uI1xxFwQyyJuG+GkGlg18eRmlBwgUd7b",
+	"UCxH3jaC/W1SiEKyYjuqquvkbXPY6uoqKf3ffJl2B+RtkrIIe7F0IVQDHwdSME3TMXDPUxErst5s3gyA",
+	"vEAqrpmjZVWsBySPb5NwxEUsR3sxHauQrNAkcQR/15EltNfX5oeH7UbabmyR9YC0G9380wA+vWOHGyUH",
+	"5G3CHgxZZCyGYZZGfQoUp9xMVP4DMIsFxFHxMTMVYZcOeDIOycqg09sTnXgb+tXBx8DMEdPSfDbD6suU",
+	"f02KvYEUum9Gt75xPSio/fZSqhn+CBdsNVvrboT9LBVmzlPZoR2ecA36U8h8sJAfskBpe5/S6LzBDaaP",
+	"zk7p7Rbcuy12BLy6DpDRKbJOfgdRzQ6/AH9ttAKy2QrIcy1YQrda5H8nyHaYMEVWjCFBPn+dIM1qMrbI",
+	"Y3Om7VNl14Wt4m6LDo32RzSNVUCUJDctoS6WhMOxGplDygsDGRkUdltO83IF8KVZjPTcsku68MtgCxd1",
+	"agRm/lNAzDJdJ2+TDfI2uUHeJpvkbXKzZmFXL/Wb5G2AZrxNIJypOU32EjmmSeU3UZ8OhhBsKH02F9rE",
+	"dz7gytg/VSdP/jtxATN+6Pi0p+WeShgbwtCADg0uBcvkyBcTVzVXMrPR5x2WCjTGKq5L9V7K1X71J3ON",
+	"dbik0kcvlR+PRH17iVRs8i9HyhglMtp3FZY86gMdbC7NoFygK9OIgXSUXdukJEz4AQuNh5NBGxWzcKU5",
+	"c5g5JmTA7MCpsOiAkAaiNWLUZwJabUO0XPWBu3IgDxiRYtteH7kjg/IdoMEKHdfz9xWK8mpx+Jl3AIh/",
+	"KOdumMk1+nOfGW0I4moP8MDgO9lvPNDOo/cOP/j64Y//nye//Prhj3/uHh3MEF8ONbZutOYPshdzeTFQ",
+	"Yu9dLqEvSzTxomhiz3yssR5Piie2puYU92LtIfy7t8/Gc4FWUCfHLPHwKZmwdiTcbdsKRC6MJusBTzmQ",
+	"ozYBqTLqA7suNNwj2CThmvL63hizWCGTeE2Y8CQSdIlQuZoIldlb5XgYlYkNMgWdMrHoi5USWPsktz1x",
+	"7YNZUQldOdH6PSf0ynTNtuuEwBK+cvbwlVPREptzByMWWo+wQsAWrUeu3GNF+AGeIiCKWYJ33DkrQECP",
+	"tA3Ao+9Y18sbjazQjjJOH2RP9xkbBkRkSUIK2kYblrjebAtMTcf++QPMeBhHLUStd8BShf2AbBd/uBLr",
+	"dlmkC/Yo6DyVZmK70ulwSByequr2hjrqn4/KuixwGmvzH/7b3z/51kef/PpbTz/+l8e//ujw3d80jmHZ",
+	"XwiCZk7xt4TQLCE0pwahOR05PwtAs5hHAJHl2gzEvUzkHSmsZJ9NSwdby5x5tSkZ3WPMrv43U/hswmMo",
+	"ropr6CIuZLefh7lS3YcSSalpwRcV0YR3Ulp2frHHGunSSDtqaQiXiyjJYi56JKRqT3ZDsqJdAPOagrjl",
+	"ZLe9trAGBTtg6ThP9TTJS3Bt6FyThxUtpEa7DvilyGP5Ph0WSWd2QScja69gbNOoLSZi46yLscUhQP+W",
+	"Do32tdnCrswEYG6ZiDEWam5oWYHAVEITSIpkDN2AaKT5AdUsbLbFjp2qPsVWSjBUDZ7/gG35sQCR39+L",
+	"GWC0386NfT7ftcLGMa4dzgFrCyt7YOA5cZ9HIyu7RCbAKGPsR2mpR/Ci0BG08O7cO+dSzIjk3svEVYrj",
+	"LmaA3ctEEVi9SOJtKGRCRieXGEoz0SQvLQm5l4Tcs7URLGYUsFKwYwSQTtWeWnuYZmIqRelrVlxWyaMt",
+	"0uValx1bLqDMjxlBbQ5fGTG2rwIyoG/K1H5nRWWHKla0jgvaIpG91YTvs4T3pYxVYBOyQZ7NJUBRjhHe",
+	"mNOekErzqNLXdcGtYwnFcw1tmRHWoaoysQxrnX1YK4U1clnDWbNV8r1M+IDq+Xb8mjOQFqdMPc7Y6oxc",
+	"u8yvKWdfobHobEUL7cxRR8FRtBBRfTnChI4zaK0p5Vle2MwwN3ABuwQtVIw9ViU/3OxcrGV1ReXOEgB6",
+	"GqbCXegDiY6GA4ecKBzTun0WpsOaHUidBfEiOJMYUspLQc1TmXnItG1VRPq81zc+E2CybNTGemZ+96ai",
+	"iAN2bmVc514m7uOYrnRcxz3G7LiOBUs+E8neE4aBfF2zsPV9+VQ9Yg+nI7PdQQ6bbVuwqy8YeRFi43bb",
+	"wAbZbT1t6+eioEs5+AEDiNR0EdpbHVp1A5vROwxYV/MBus4iHaq4qqNhhR/nZmG1A/kinFRT+0LTqM8P",
+	"WIwGh8dIUnV7d3BpBDbZl/cWscUrHSkTRkXVfZ+HhtN+k3x4fEajfi3rLbyjhe97pULZ+LbmkHh2yXx2",
+	"8PvFhsllkvuqVuzYA2bh9+9Df0LqIZswiEqNOIA+9iFa1dBYXqcMU9/2yz3NHugQ0dsgByhJoOIUkKdG",
+	"SPJoi4AsMfJCKlY02kZLe5hBp+vOmPSpiJsELAJkqlOEGYUPAYPOGGPdAVj0EEwO7a9ciiY2egi3EWAN",
+	"FQZSkAEbdFiq+nyI3dh5r69dSByT5eDjQegaOvcbE6dJdrzJGNAxHoWx31warYT5BLcbB3zYboTXA9LJ",
+	"gB9JjyT2EMPivra441jwbBNtwKANsQ2WeV5sDmnpghFaBoUNb8A0DlOmmA6PHJpz+tkmk3REx9g2gigm",
+	"FO8kOdIAzah9NrahfxZvkdBYVXtgUoVk5dN/+QtMfsOhbdHB/FhX9/OQTDY2L60zJmrIBEDzh6lUQxZB",
+	"RcOT//zw8MOfmG8BnB2SlcPf/u3Tn/0VQPjNnfLCCrzbp3//PTx4VPrl8X/+MfzSFmEs0wEV2lz739/7",
+	"5Ed/Zw4XbGT+/vP/iVl785UUbM+oH3Pyo3ef/OvfPXn3n683yR3tWmyymJsllPB9VqQRpsTL8cVeLbZl",
+	"UGFbDXibjaDRYYJ1ucZxW6izK+fw0M7/8aMn7/8F3Nnbzo2txjCVB1xEjNx5lay0G48fvf/klx+1GwFp",
+	"N5788i+f/Pxv7Oef/83Tb3+33bhOdl59AVfFnpaaJqSdtVo32BfIjRbQkyD6mlGl9zq8twdHMuh25zAY",
+	"H/zx40cffvovf/HkV996+ov/MHpMp1Sz3hhA2d9//PHHn/z6F0/e//EC0Ax8jReEuLZraAm3XsKtF4Zb",
+	"5/KnWtmfGGztFNekR2+/X5MHLE3oEGJ/lTbD8+gQ9OUIrf1Co4PWM+pPdm26eaNVKM0+PYAEbyQHAyma",
+	"5HXBpVAB4cKIQ4ZFpjaA3+2ylInIqDXVFiqL+rZvsNXMaov4Kpi2GyCEXn1tl3hfd9qNsErS20f0PJFj",
+	"i959NsZpdQ1ZggYowEbQsAoMrK+F5MZrOLwdtc/ic8eUlYZQiyujOuUPLldUYRHBcsVlhRwMIUw9yzGo",
+	"kg65ZKDxRNfeOdyISVkxTNkBZ6OZsqLszIL52uUarXlFlBwwFzNA2IYaYoEF1L9JW+EGxRi5K2yrMshK",
+	"DoCFYbcFHAUDvt4kr9rO61wRRQ9YJXORfYjC8Du2MCibURHXY/IFUhhQtXbSOtpJyl7oxqIC4y4+wUUK",
+	"DDuEKoHxRl8OjGMzYPSyYcyeHZlxnzHjgQ9Kvj68EdJhXWmkCT1ANpPzEifBkYZoR+TLQ/tpocIvV3Wd",
+	"4xIS2dsmQrqwAgdcmbFcBjJlTfIG4LsK0wJ5KnkBLjMWVYGzhwiH+cn4qAx8GWFcYJBlU+rBjutXLovB",
+	"rmgx2AxD/pilYJPm+5RisCMbodj5XCClUVemAxVU2fLYsRTVcd82I8Yqgjwst5XjRxHt1haJjGgCwM6u",
+	"TG2GgJbKJhOq+QED+isoc+/LJAaAJsa3zB6FJvtFO8drigx4LCB6h4DXgTyAshtSjXvsMX38zXZe8J76",
+	"CMFuIcKWCJ9zKFw7ub+9uUAUfrGOMHj+fKVrQdEWNXB5KxWQlCktU/NJpqTHIVJsocz5vgxIZ5zvVoSU",
+	"M5Hvc1XamiLPibWFEzB9qoiQPgEQkDyLa5p0HBdKZ+ypWK9HwBG9C/q2vkbt7NXoZSlQ82KgT3723cOf",
+	"/sPhx/90+MO/fvpvv8VA98LB0IspUptL0i1r1JY1aqdXo3YKIn0emueZodSS+7JWOAvTAVE2YuEqSCBv",
+	"6tlQHk2atRKsB4MtuYDdchwAKyUmwATjIO7RD4mJkGkuw6dCNF4oBnz2AsK7WQ0tX44qeWZJnHEFKSLF",
+	"sf2LczFVpu8D9mCYUC7qgUlCjYwRkTDaNWYD/AvPj86CMS7QWIF8p8I2EVhrFg6MjmPKuST+vpGjbRIi",
+	"KCC0KQZLycZ1W0CllaN9MTYQGjWajJkxUgYsb/Cb1769OmdSvzwOl98/svPsvNRaOBVRNS2JPWsRSt7b",
+	"9JZHyTsJJbKPdwqkvGctMl40jy5qyWffwC0T8Zg9e6WtuyxJyKg/Nu63faM29pVLDuMQCHk2AqQitneG",
+	"EiWRvVpp8qpX6+1F8SKaKZaz4USQUeEK0EH5qom3yAh0KkXtQwVE8I0UCmxFZ6p04cpgzmIEocE+jS1B",
+	"SIyQovwGkM4AcWZbY1pvDMUHZkRQGGHYpq7Zgp2fl2Xviteo588xG9sH8VfZe1ZNAEmY0Cy1VSsJ6+oz",
+	"tgPOdxtbwN7UbtFejEGR8Esv7hJzwfxbG4b3UolAuFMKSPo5ArAophrBr9hBLfrcz9shvQQ5wfk2G55x",
+	"X6Z6keNffDCkIl7kjJc4S2LVOAsI8Owjd6WmybmIFHx1s6VKvnqubhrkPPzrlzHxNQFLP36iYw7H+pSF",
+	"kHmC6cQadzOt/CSIgA4QjrlrQGSmt4BDwjOTVQixVQoGlyRdrgvQ9CRWukleB1zUeitotVqunXZbGEkF",
+	"VkaKDb2hI/c2JChz8LP5cuM6WBPOonMZSufaIxQYBZ+19nqUC+LINLginVRmvb4GCo1KFCwYLScUfhcJ",
+	"hsVuBY2tBo39tWNelFlbc7hGzzXg/hSu3fjk498+fvTtJ//+l5/+118+ef8fD//kg4UDr3YaMUB1QQHY",
+	"0hjiWn9pRBWJpWAgCs+BPOOLrJeJbcuQDtLlTdlZcmMs4bGVsd0cf4GKBwpMZuqfjozHq0AP0di6dePW",
+	"redat07ApFGO+fq6ab4oMGL060zcLx9NxJfMVQqFdxhTwkoMbYS959haN7IoOwRlQKGbBFIduciyd6W2",
+	"oCkrOkpoiTC1AnrnKLIsC/r0tPvv2TKEqfGrXVuRkpNC2eFtT3jWeRzco6SqK4ODpy5VwQ3og5eZ6Ol+",
+	"Y+u5G0FjwIX7c/1CQlY4NXW5sGywNEHniWpRz+81Ns1IptBW7LLbnyUnWNPeai+V2XB6iS4eQrCHCk9J",
+	"zNUwoWPssFztue7S3pfwwme4oN1NpjVSwrF/ZgoxNe3ZR/LWGvxb2z6L9maWYL5iKyfhyhCmMGc1yR1B",
+	"qCDsQZRkih8w+7sXzo1omnJzqsb+MxCHpL1tMsw0NDBxkcWUDRMaAWSqWVP15t7m1er2IROZmju1up9/",
+	"7jkGGRA7Wy5fgaVnUJGhPUWBtYmHH/9TA94Kx1cxP+7aTdfFlJflL2tZX7asL1u0viwXYpUy7KTVZSDw",
+	"JgzhQtGtPYR/Z7XndWBuI/4GQz3G8SJmDO1c2lMOKFYDtz6+QFvira8m3nr6wj4e2rq0nKcgrVE3ezjr",
+	"RGZpQJxqsZAFhgSyCKJ2mqqy+cYJVu85AZin6SDjy8CMLPHLZ49fPrE835zTeF1oHbrl4Qj+ZiCXU4Zb",
+	"Bj6CZ6OaZMduKwtjG9CYeeawh9fxoMe5UWyrkM1uBG2xstm63UZ7eMQVu14LMD4PxXFZEMa5Ab1x87kb",
+	"rNNY2P69EETxXKJnCSheAopPDVB8chk7D5y4xnaeHh4C4dYZu0UvYsAHB1giXfQGyrviTlRhG3E5rowL",
+	"2EDSfDRtMApH0Zar/qoQrXMAGotgCa8YVdkunQfKRHufqcjYmcTENO0V/cE5Yutyml9c6BRjo+ailopr",
+	"SozrSoW3ylNy+OjR4//4n5/8+Def/PBPP/mr/xsJsHJypR7v6r1EHrC02GqffOvnn7779U9+/JuF9PqF",
+	"hbSW0axlNOs40azzjGOptYea9uaOX4HhAHrWsg9Y72TbZTYz5QoeXXozhGTnF3LOxIJjlWsiu91SLWZ+",
+	"/bYo1xhAehx612K1kL2HLQQaVXf+zgNnJ3J9Juxxus+OjLxovFVlITgy61OlMl2G6i5ZqO4CgnRms8xv",
+	"ESMOwagREhm9qoAwoS5ad6kDdXWOsrGulhG684jQXbbY3JxhOY9QII/QAdmvPCjUm8zzzOj4edSr5rgY",
+	"WxRUpLKLCF5b+CG8kcySGCkIcDNWxfLIfKG8ZyGKN+En/McvkEX18aN3Hz/6o8Nv/sHjX//j40fvL+QE",
+	"XFRcb4qkWgb0lgG90wzoXUgoL3cf1jpZsr94eyVPdFfGTXbM5mPKCOXMrzMobJzOmPA48GsNIIRi/BFE",
+	"/hPFdJM8XzaKaGJ0zdjJY9yRAZFpW8RSXCusJr/SQEujA1IGWsB2bDP3yoQtjIRwZdGYnCDkHr5lD4Y8",
+	"HW8THivnQOUP0RbAcp4iFNhcRpEBV4qLHvDT8Jhgq3Y94hFz/SukiFiVpjAv4qpFhvISh2Gmj1fisN4I",
+	"5jlso1QJ8eQv/vHp+984/OFff/pP31pInXzRLPbz1ybmtveYMq7jXOUOS8XwGQoRYYssYzhAHwcfUh+4",
+	"oi4bmVjIF51L6E8pC0BSu6k1rnhIwR2h5T6zvC9BATIp9cjEUlc+YORrsJqrvFS88eV1VHF8dRYg/Pqs",
+	"uqsn8kALKkV/oeMXFVZP1cqGg31/s9JvRPNKWa5mnRT8CinrAc0clKpQBX3azL9IWWSbt+mUCoWqTQVH",
+	"28DmF8uX+RZyWNKUtcWQpjrnXnHRHe1EvOsnRxSvMQPQYTzuFrlyPiO8nsZW45Mff/z0O39w+M1/Pfzu",
+	"owVUOszTxTiJc0iJz6CruPT+TrWGcAFxWJc7muEAosSs1P2z+mHaRezgFFwoTZOE5kSdxhBokpdkSlCE",
+	"ybSGwWLX3u5K08M4WTMTT4EP+5mBVBgPXecvsGqd1i47tUXjARcz8RWplAMoOCoIYQdDKsbXPAoEhF84",
+	"ZlYsGDXmqLIuP3WdIUO8d0iihPKBY4AVUpMOa4ucCqm0bLdJuM++xt2KR5hGSGLpCA7NbW3HNsXSg2l9",
+	"u46ruy+yfslaNkY2vfrfvT6S0QC6+fIB2zN2jlnnitO1+0WPGae/d6IBIy/reFHdfUEoj1rlfVKgxxK0",
+	"cZVAG/NrXyFXkxzBcwI4x4RcdPqYs3QV+8jM6JOLx9g2uT66EpJSPGeS9NtVW77IRI6YqgNYcpbet/c/",
+	"Sx2a32Zata59yM8OKJEDq56b3XyxmbdVr0F5ucy7Un2+wLpcMIU12CzGBVDuVW67lL9oFkonwzhOQpW2",
+	"HTpzqM62X9HbYcYxVm7lIAmCuXhbTLIAA3GZZTiTxdUh/A4MQkaJNskd7FhsDKQQRhmiLqd5X9EtEtom",
+	"oNDCtS3yVqBkjTz5zw8P3/+h+fCX//bpu39VrPEOBR7arqOcSC1FBLrcIXwTWvDRShglB6HP33DdIZsG",
+	"mdKEPeBKN9tisvEqDLTU98kRJcIrDYCdVcO82OywHIkmeTVv9AJVzzHJhOZJ3i+WhSTNhJpiSOSb5UoZ",
+	"E4gDBdoOLnqFMYHJ4E9++t4nH/8zGA7uWfLJxs5VLInd+didCqansdXoQTzT0pY0brZwz1vYqUzi4laf",
+	"/tH34JmPd+X10pUVT0pg1k+//yu4Nv7aoYpH3jPC6kRqhUUl4gVZQsUiW8JelxbUwhZUodqqNduJ8a+8",
+	"KnXhmUtrD/HDYp25sGUfJHgh1AESGllcBOG6SXbcMajvUPLTCWSr8PVACeE6BdZ6Aqm+rAi/ojDTWbvk",
+	"mHjT0t6Y1n/LLuWynwCRkbzpTXWq7iSL9bzSdVM12G6+25cI03NAmJ6COtic1yNajPgKBjVfAytfRcgS",
+	"a1G+dYwuGPVlwppkF77x0EMljNM+G1u7H8De7IH2HIDttgBUEnAk4eQh9Lvglk4Z4QJxAsg2NlMDBU4F",
+	"kR3jYAhz8eKWbaE0TY2LAuzvOQqdjfDR6lOS56K3Lkta0tEzQXEbeqGH3/rDw59/o3EMy/5i8pNzisUl",
+	"nHWZ0Dw9OOtpyP+5cK0LuQVrMVc65Z3MeaLzUp6i+MUoq7l60YUUDuzTA0Yws8SEi/IAsgNpUaEfUGR9",
+	"aAJdAxADSuO4LRAYS5NksvIHYSjakWnXcJyaDf6C/1xnLExK96oRKfh4z1xXDGgu773FoVHkHKJGcxv7",
+	"Z271zNwkzkZYHA0+YVxVhqrvo9nh2npSTYaZth09j/LIe8sfy3Zc+JVUxp9Bd0GC2G2wlLVFiDsyJCtA",
+	"ZukFsgfsekBCwIOHsKXDHAseui52UBmryFsZy1gMdiAaU0FuddW7+m4qLzqEWxIHZ06hvouk6TmJOteE",
+	"auIie88wl/oiZsO5QJLNvpjYeosHJhbVzh6qsj7HWcBoSiBM4TXPyivUlUx1SBQdq6IIbxvSM4J5VXzG",
+	"x/HbZIRN8pJl7sDywLaI5KDDhVHSdzQbKGyzRwEciqczaG3zBW5+DesaYe36T3jmWKegmgCnzwvQzDXV",
+	"nKu53mkS4HiTcN8tmsVOeymVgwVPed142POcc5eOsQeF7st40YEZM1ewpLHoLMiULXjO3VTGWaQXvdN+",
+	"Ns8ZOwOjI3f0y4wqvcgJr0i18JDmbCHlneK6SJ1pzNCb6tmAPm9bf3YwCWVZlYt+/+ta8e4dNAuhcI9F",
+	"Mo2xrg9QCkgJUvQu9XupXVNkwHTKI/S8Ut7rawe7g9CZuVmTvOry8QVeYdwWJRFv7DW/O1JIVpTM0sjm",
+	"fB5olgqaEB5f34YaPdtbwnUAD2UEmLh4j+rQRt8cWPeaIomMaEJiOm6L0sFSGN3QFm+AzkBlAWfCk19T",
+	"JKSwlcICwmjcRBrHWCUZEFRsMVdgx4YBGSaZ0XR9Phxy0Qu3sLMSmFYjOs576bcFe0AjDQqAarKyubHh",
+	"brZnO8yGfqU62SEJF3nOSisyRJEDs2Y/u4kM1X4WbhNK1H6WF0HaY7AGkiuyz4YF3t1df+KRw0xwvTdM",
+	"ecRCsMIVCd/KqNBcj0N8djOU4vm3Qf3KTJdOxS5V+YXNBNvRmHdjVjccB6WfdB+68Zqzi168Khs4yIi9",
+	"PWfKmRUYDIPCTfPM5jHaAqwASjopVEC5MQdEZVHfPPV6c+Mm2e8Fuf8BK34KtqPYQlcLKWpVoDEJsMVJ",
+	"bj/CgbivjFWx1XhhtYX1nbjzzDl9OTSSy71fuOEAPzVuNlstuF4Ji/pO0IB9BBPj5r2xtRE01H5mjnnt",
+	"pdUX7t25u7regplwlGM//s3h979++J1vPv2HbzYC78T1oFGspNL9bzdvV93fTJe3wRtbxpN6brW1sbq+",
+	"Ca8ODIq9AVgUja3GiEV9qveG1FhbaDabty7NDGoG1hbM3Fbj8IMfPP74Xx8/+vDpRz87/PgHC0SWPZPk",
+	"YkAj3uqtUJ0o85ewkSVs5EiW0CwMQn3rY6rxcWL0iG+pTPFH1zouITjdioFAsJFHRsDffe3+LqAbMSpM",
+	"bbd4KojMNHiQQ2BZZwPbNMeWEUC/HOtoYoAZ2+kzobeMjqGxjT21RcqGMtWWoAAMCaPC8TTzONootx2i",
+	"WCRFjLcq+m+Zm1UbPUbBpaybKRZvEyXNn653dFuMqAKSHbODSYd1ZVpNVwBJwZN4vBepxwqdchz9VT5u",
+	"d3XddrGvUFTrlYqqXqfcrNIpEVV9fxyaJ+iFOuXlqbEbtXp0xpNuzPmk5rgpg58Y5FePo9W+eCEJ04n7",
+	"1xM27Bzd4Zcr5bFUP9PUjyOkabXm94JrWjeeROXk46oLhcaxMmMdZmnUp4opsjKkPA6IlnvGHwwIeIWY",
+	"m8jty+u2I+WQAkAkpmPXsq1cxA7Ng2No30YGUuh+AE608wLNJalmPZmij9kZQ9bTtg9J/fxmB9r4Nsk9",
+	"prNU2AyM9dp5SuRImPtgwZ29PGDP2sLegWOHHecjoyQLiHMS4KbOASZcREkWsxhQLjE/4EZL0YE0P2kF",
+	"exEeeJhKozqhsAH7OKATZ3xJOAiVdmoHjV6t0ZhCut+Vhu7FOHlFYxUJfB77bNwkoWDWsVU0Ycq6sCFe",
+	"lMVhsy2+iLNsrgTTXFwszy7D8ILCOy+Vb8CFMR4Nwe/tvMsaLGDvSmh/sDiw7rFOM5jh2IbIoSKj4DkY",
+	"GL1OQsDBwzMAIAjomMAzHlQpfVyz/GtsuuKv4LfR0oU5OuPplOydcWPursZmcqAFQx6dPpqRwpxBTMfb",
+	"5MZzN3FHoFlTVKvM0dKzm8pBdajcWCTVofKjg4G7wVi0NOtijhsDeuxkdz6PzMCZ9iw17/m+lZdXpWfp",
+	"eWi0+9kAJcRU5VXlN83pM9nobpX+euj95Yio6ylvi2MLGLKVs+ZjzBJ+wIyyAZmrnRowfhZyqHmyuKTI",
+	"qnHLJwmvnRtweXoUBWhEikOW8OVzgC+fXlhic8HkyWLsi8U1phPoPi/TlKG95bIvjjTX7DEc8XYpl+Ll",
+	"YByMwwteRHIw4LpJdiXyluXX7dBoPyCKWQZ4vLLR+mFERcSShNlcQsq6mYhZHG6RLo0QqlNCu+WJkxx3",
+	"bYySBOpcgXAXf9/LrSxH3etsOYGBD8D4uLiJlSb4RAqSNG9jEenbpCeZAntVkrfN16urq8T+3/xpCxnJ",
+	"26Ta/A4K4zsg+cPacymPydtznhIQNzd4sj2LvL3Yac4reHuuo/NjzPHVB7UF0sEg6MmsHhLl64oMuLIr",
+	"ISaCsdh8F+Lr30PCxtCmo2DlA2hrDw7Mf/bzUo4MsS2OPjSC8e3ABDuAQmVjGqv8JdEe5eLo/boy7fA4",
+	"ZiK83iSvIODerE17j9AsQKZw6dosIBckdFqpaY/bozosp4n2hRyJesz8idTQlQPNF9kOt5DyFMhezt35",
+	"+NG3Dz/4sycfvvf0Zz87Vsrj7gUHh+bQ1UtM/RJTf3qY+lM0SuaC1s8bwJp0ANZs3Ho6g4k7yOH0rPkw",
+	"JnHGjGcc5AGOm61WNVnJXXefM9zw9h51NCVmw7sneebg7ggg8mbAtvmpXKj5ovjqpbGVK1N8rxoLAEE5",
+	"OWU4mG/IS2bXqbFyOmOIpW1bQjycAWPF+tORBz+bJDSX2TOGjg0ftoWD5phfbHjO0psnSCECZKFwe/ge",
+	"AqgIw8vDhj6uKHeGAU7lvrVGuNLm+sakstichSFX2/m8yAOWmo1qDemCh+UoNqoe/GL31tViOrdYqqwM",
+	"GrnZqsu2xRnzs2M3ViFFmKf0OlTs78H67gL2OmVdZq7AGluNO6/+3qo9a31+E8nO6sUgQtwrXaJBlizq",
+	"ZwsdsUI2rxQy0kimIC8HNGa1mmd+8+gsTaO1hy65P6N1365tPOoet0Oj/YJGusBnjJ0D3qzhGzm2sF2S",
+	"jUzbp+fKHzLM3+EiVtVU6pCqlTyFQcQtQ4jdYwaYa8yQKpvKsiZJbgjU8v8ff0WeU2B+ijLz7P5lQP7s",
+	"A/KzFv4lC8TPXX80PWofPmw3rM/QbmyRdmFCbrQb78zpL2zbyrWSp2FmNNWFS7JFRJYkoW3sivg/o2lq",
+	"I5rnoE0uSzSz1lS3c+eb9hsLm+kXEsWcT7Ato5fL6OWpRS/tmgqwyZtm1m7Xp2Wwn1Us0yYTp4YyXcLx",
+	"SCRzriimxcudZRATbzEthmkf4dkNYXrvsC6C6ZbCJQ9g3mNxFrGirrCojlRD3IFooAPos+s9PFYv6Nxy",
+	"uKYIe2B7MKZUswB4o4XUAAGVXY04wnFbOOjnkbJGV0AHbus2SVjX1SuiYsnH6HL9kVS6SfxNpWWPQcIZ",
+	"8AGQ7B3IlLWF7lMv+BkQIfEXfIVQ1QiHGAHjBggAOJpDaV1bYAchsLgCIfUe3XMHhW1RJKa3ET5p7a08",
+	"HAzQAYQ+FHgKd3XFAPZYIB4gYMxoXB8ZxQ17RSspzNRDwYNX/fCO37YRy/E++dtfPPngb+Y3mHBOLias",
+	"ad/HMqq5jGqeZVRzhP3+BwzDfJ6EqVNDFxvNtENZe4gf5o1lWnUzO5RJdqWDGBFoDIxXhqp3AO3DrMFf",
+	"bFQX+DymLH0Gg5knjk+mbqpP22SaIzJpF5UNTPr7qDL4eFwNe16xx3qNU5jry8jj2Ucepy/pKxd3xGUF",
+	"/sNcEr54lKkdAh3M15nzaBX3aYw9aGQS56xdgduiEiCkRnwH1qiGojKLXcBqHSZ0OoYONUKSsJvKQdic",
+	"RbmVs02dDwwQbzfNt+5zpWU6bj6TOwirBe2CAJGspecjLVyvcr4+NjwQi7IUvJjff9joMJqydCfT/cbW",
+	"73/VaABsA1hV7waFVvhzI2hkadLYaqyB1rCPPHnCXSaHtkcxNj7kDMqzJiqyVAXn25dLRZll4tqU0aiP",
+	"Hoq7khSaRpoMJRe66nJv9OUA2jjRZB9K9rTP1XTkQnUj8hjQoZFU7sx7l0gZdhKtHgbVZIizAiYAieVI",
+	"ENrB2suKAQF+u+JKz+f9DaxEEowkVPQy2rOhSFsbyaP+xPQNmO3z7QoAkTOw4iavSMHGk8ztIOS800vL",
+	"vOaR64FngXvLwsZOvSvnYdOaq5YMonz2UZvVD0TZkkR3E1u5W3HGy7TDEqig8Brbc2FrU/0pMMv/6Pn3",
+	"qVEHkfem8FmBlwKzygPvKor16h73NdsGLWEHZkTwRiYIZvvUcpF1AyjeL3pDuEHy6pf8xlFi/pFMdR8H",
+	"y5OExNIfZSTTyhX5Ek+YeSzvWD4YyrR6aoGBUqb+q3tTdqoOBYWs+1DZAENFOtsgrzD2LsEOaiYQOZyh",
+	"96oj2vWoqZmC0uHS+4loknDR8yfQ9tY8KhkYTXQ/byc8TGXElNomcsig+AbeVEfG49LLTg94xIxI/v8D",
+	"AAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -29,8 +29,10 @@ import (
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/product"
 	"github.com/kezi-io/kezi/internal/relation"
+	"github.com/kezi-io/kezi/internal/rule"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/seal"
+	"github.com/kezi-io/kezi/internal/segment"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tenant"
 	"github.com/kezi-io/kezi/internal/tier"
@@ -54,6 +56,7 @@ type Parts struct {
 type App struct {
 	httpapi.Services
 	Handler   *echo.Echo
+	rules     *rule.Engine
 	sequencer *event.Sequencer
 	log       *slog.Logger
 	now       func() time.Time
@@ -61,46 +64,53 @@ type App struct {
 
 // New wires an App.
 func New(p Parts) (*App, error) {
-	tenants := tenant.NewService(p.DB, p.Now)
-	work, err := jobs.NewService(p.DB, tenants, p.Log, p.Now)
+	// What must be true together with a change is made so in the change's own transaction.
+	db := p.DB.Settling()
+	tenants := tenant.NewService(db, p.Now)
+	work, err := jobs.NewService(db, tenants, p.Log, p.Now)
 	if err != nil {
 		return nil, err
 	}
-	customers := customer.NewService(p.DB, p.Now, directory.Hook{})
-	points := contactpoint.NewService(p.DB, p.Keys, p.Now)
+	engine := rule.NewEngine(db, work, tenants, p.Now)
+	customers := customer.NewService(db, p.Now, directory.Hook{})
+	points := contactpoint.NewService(db, p.Keys, p.Now)
 	s := httpapi.Services{
-		DB: p.DB, Tenants: tenants, Jobs: work,
+		DB: db, Tenants: tenants, Jobs: work,
 		Customers:     customers,
-		Finder:        directory.NewFinder(p.DB, contactpoint.NewIndex(p.Keys)),
-		Contacts:      contact.NewService(p.DB, points, p.Now),
-		Relations:     relation.NewService(p.DB, p.Now),
-		Notes:         note.NewService(p.DB, p.Now),
+		Finder:        directory.NewFinder(db, contactpoint.NewIndex(p.Keys)),
+		Contacts:      contact.NewService(db, points, p.Now),
+		Relations:     relation.NewService(db, p.Now),
+		Notes:         note.NewService(db, p.Now),
 		ContactPoints: points,
-		Addresses:     address.NewService(p.DB, p.Keys, customers, p.Now),
-		Transactions:  transaction.NewService(p.DB, nil, p.Now),
-		Products:      product.NewService(p.DB, p.Now),
-		Imports:       importer.NewService(p.DB, work, customers, p.Keys, p.Now),
-		Scores:        score.NewService(p.DB, work, p.Now),
-		Tiers:         tier.NewService(p.DB, work, p.Now),
-		Tags:          tag.NewService(p.DB, p.Now),
+		Addresses:     address.NewService(db, p.Keys, customers, p.Now),
+		Transactions:  transaction.NewService(db, nil, p.Now),
+		Products:      product.NewService(db, p.Now),
+		Imports:       importer.NewService(db, work, customers, p.Keys, p.Now),
+		Scores:        score.NewService(db, work, p.Now),
+		Tiers:         tier.NewService(db, work, p.Now),
+		Tags:          tag.NewService(db, p.Now),
+		Segments:      segment.NewService(db, work, engine, p.Now),
 	}
+	db.BeforeCommit(engine.Settle)
 	handler, err := httpapi.New(s, httpapi.Config{Log: p.Log, Verifier: p.Verifier, Cursors: page.NewCursors(p.Keys), Keys: p.Keys,
 		Metrics: p.Metrics, CORSOrigins: p.CORSOrigins, Now: p.Now, OnResponse: p.OnResponse})
 	if err != nil {
 		return nil, err
 	}
-	return &App{Services: s, Handler: handler, sequencer: event.NewSequencer(p.DB, p.Log), log: p.Log, now: p.Now}, nil
+	return &App{Services: s, Handler: handler, rules: engine, sequencer: event.NewSequencer(db, p.Log), log: p.Log, now: p.Now}, nil
 }
 
-// tidyEvery is how often housekeeping runs: nothing shows in between that it has not.
-const tidyEvery = 10 * time.Minute
+// housekeepEvery is how often what has expired is removed, and how long after a tenant's midnight its new day may begin
+// for conditions about days.
+const housekeepEvery = time.Minute
 
 // Work runs everything behind the API until ctx ends: jobs, the event sequencer, and housekeeping.
 func (a *App) Work(ctx context.Context) error {
 	var group sync.WaitGroup
 	defer group.Wait()
 	group.Go(func() { a.sequencer.Run(ctx) })
-	group.Go(func() { a.housekeep(ctx) })
+	group.Go(func() { a.every(ctx, housekeepEvery, a.Tidy) })
+	group.Go(func() { a.every(ctx, housekeepEvery, a.NextDay) })
 	group.Go(func() { a.complete(ctx) })
 	return a.Jobs.Work(ctx)
 }
@@ -116,16 +126,17 @@ func (a *App) complete(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(tidyEvery):
+		case <-time.After(housekeepEvery):
 		}
 	}
 }
 
-func (a *App) housekeep(ctx context.Context) {
-	tick := time.NewTicker(tidyEvery)
+// every does work again and again until ctx ends.
+func (a *App) every(ctx context.Context, pause time.Duration, work func(context.Context) error) {
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {
-		if err := a.Tidy(ctx); err != nil && ctx.Err() == nil {
+		if err := work(ctx); err != nil && ctx.Err() == nil {
 			a.log.Error("housekeeping failed", "error", err)
 		}
 		select {
@@ -135,6 +146,9 @@ func (a *App) housekeep(ctx context.Context) {
 		}
 	}
 }
+
+// NextDay starts what is due where a tenant's local day has begun.
+func (a *App) NextDay(ctx context.Context) error { return a.rules.NextDay(postgres.ForAllTenants(ctx)) }
 
 // Tidy removes what has expired, and moves on what a new day moves.
 func (a *App) Tidy(ctx context.Context) error {

@@ -25,6 +25,7 @@ import (
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/score"
+	"github.com/kezi-io/kezi/internal/segment"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tenant"
 	"github.com/kezi-io/kezi/internal/tier"
@@ -49,6 +50,7 @@ type Services struct {
 	Addresses     *address.Service
 	Transactions  *transaction.Service
 	Tags          *tag.Service
+	Segments      *segment.Service
 	Scores        *score.Service
 	Tiers         *tier.Service
 	Imports       *importer.Service

@@ -28,7 +28,7 @@ import (
 func demoOf(a *app.App, now func() time.Time) *demo.Demo {
 	return demo.New(demo.Services{DB: a.DB, Tenants: a.Tenants, Customers: a.Customers, Contacts: a.Contacts,
 		ContactPoints: a.ContactPoints, Addresses: a.Addresses,
-		Relations: a.Relations, Notes: a.Notes, Transactions: a.Transactions, Tags: a.Tags,
+		Relations: a.Relations, Notes: a.Notes, Transactions: a.Transactions, Tags: a.Tags, Segments: a.Segments,
 		Scores: a.Scores, Tiers: a.Tiers, Imports: a.Imports, Jobs: a.Jobs}, now)
 }
 

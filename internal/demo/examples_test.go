@@ -36,6 +36,7 @@ type operation struct {
 type parameter struct {
 	Ref      string `json:"$ref"`
 	In, Name string
+	Required bool
 	Example  string
 }
 
@@ -116,7 +117,7 @@ func othersFindNothing(t *testing.T, s *apptest.Server, doc document) {
 			}
 			var op operation
 			require.NoError(t, json.Unmarshal(raw, &op))
-			target := withExamples(t, path, shared)
+			target := withExamples(t, path, slices.Concat(shared, doc.resolved(op.Parameters)))
 			var body any
 			headers := []string{}
 			if op.RequestBody != nil {
@@ -137,11 +138,19 @@ func othersFindNothing(t *testing.T, s *apptest.Server, doc document) {
 
 func withExamples(t *testing.T, path string, parameters []parameter) string {
 	t.Helper()
+	query := url.Values{}
 	for _, p := range parameters {
 		if p.In == "path" {
 			require.NotEmpty(t, p.Example, "%s has no example", p.Name)
 			path = strings.ReplaceAll(path, "{"+p.Name+"}", url.PathEscape(p.Example))
 		}
+		if p.In == "query" && p.Required {
+			require.NotEmpty(t, p.Example, "%s has no example", p.Name)
+			query.Set(p.Name, p.Example)
+		}
+	}
+	if len(query) > 0 {
+		path += "?" + query.Encode()
 	}
 	return path
 }

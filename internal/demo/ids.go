@@ -20,6 +20,7 @@ var (
 	runIDs    = family{0xb302099ad001, 1}
 	groupIDs  = family{0xb302099ae001, 1}
 	tagIDs    = family{0xb302099af001, 1}
+	partIDs   = family{0xb30209900001, 1} // segments
 	goodIDs   = family{0xb30209a09001, 1} // products
 	billIDs   = family{0xb30209a0a001, 1 << 24}
 	returnIDs = family{0xb30209a0b001, 1 << 24}
@@ -47,6 +48,7 @@ var (
 	scoreChangeSet  = setIDs.at(3)
 	tierChangeSet   = setIDs.at(4)
 	editChangeSet   = setIDs.at(5)
+	partChangeSet   = setIDs.at(20)
 	tagChangeSet    = setIDs.at(6) // the first of those of the other tags
 )
 

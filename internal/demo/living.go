@@ -31,6 +31,7 @@ func (d *Demo) enliven(ctx context.Context, t tenant.Tenant, anchor tenant.Day, 
 		func() error { return d.upload(ctx, t, anchor, w, ids) },
 		func() error { return d.score(ctx, t, ids) },
 		func() error { return d.place(ctx, t, ids) },
+		func() error { return d.divide(ctx, t, w, ids) },
 	} {
 		if err := do(); err != nil {
 			return err

@@ -24,6 +24,8 @@ var (
 		{"contacts", "id"}, {"relations", "id"}, {"notes", "id"},
 		{"transactions", "id"}, {"transaction_keys", "transaction_id"},
 		{"events", "change_set"}, {"change_set_items", "change_set_id"}, {"tier_placements", "change_set"},
+		{"segments", "id"}, {"segment_conditions", "segment_id"}, {"segment_picks", "segment_id"}, {"segment_members", "segment_id"},
+		{"segment_log", "segment_id"},
 	}
 	pinnedText = []struct{ table, column, prefix string }{
 		{"jobs", "subject_id", ""}, {"events", "subject_id", ""}, {"events", "request_id", "job-"},
@@ -65,6 +67,10 @@ func pin(ctx context.Context, db *postgres.DB, tenantID int32, ids pins) error {
 			if err != nil {
 				return fmt.Errorf("fix %s of %s: %w", c.column, c.table, err)
 			}
+		}
+		// Whoever has compiled the rules of segments knows their old ids.
+		if _, err := tx.Exec(ctx, `UPDATE rule_states SET version = gen_random_uuid() WHERE tenant_id = $1`, tenantID); err != nil {
+			return fmt.Errorf("let rules be read anew: %w", err)
 		}
 		return nil
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/score"
+	"github.com/kezi-io/kezi/internal/segment"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tier"
 )
@@ -78,6 +79,14 @@ func (h customers) pack(ctx context.Context, list []customer.Customer, fields []
 			for i := range items {
 				items[i].Tags = ptr(each(all[items[i].ID], customerTagToAPI))
 			}
+		case apigen.CustomerExpansionSegments:
+			all, err := segment.Of(ctx, h.DB, t.ID, ids)
+			if err != nil {
+				return nil, err
+			}
+			for i := range items {
+				items[i].Segments = ptr(each(all[items[i].ID], customerSegmentToAPI))
+			}
 		}
 	}
 	return items, nil
@@ -93,7 +102,7 @@ func mayRead(ctx context.Context, names ...string) error {
 		case "orders": // transactions of any status
 			resource = "transactions"
 			fallthrough
-		case "scores", "tiers", "tags", "transactions":
+		case "scores", "tiers", "tags", "segments", "transactions":
 			if err := demand(p, resource+":read"); err != nil {
 				return err
 			}

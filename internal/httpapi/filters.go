@@ -88,9 +88,11 @@ func (h filters) ExplainFilter(ctx context.Context, req apigen.ExplainFilterRequ
 		return nil, err
 	}
 	tree, err := json.Marshal(node)
-	return apigen.ExplainFilter200JSONResponse{Matches: e.Matches, Filter: tree, Leaves: each(e.Leaves, func(l condition.Leaf) apigen.FilterReason {
-		return apigen.FilterReason{Pointer: l.Pointer, Text: l.Text, Holds: l.Holds, Seen: l.Seen}
-	})}, err
+	return apigen.ExplainFilter200JSONResponse{Matches: e.Matches, Filter: tree, Leaves: each(e.Leaves, filterReasonToAPI)}, err
+}
+
+func filterReasonToAPI(l condition.Leaf) apigen.FilterReason {
+	return apigen.FilterReason{Pointer: l.Pointer, Text: l.Text, Holds: l.Holds, Seen: l.Seen}
 }
 
 func (h filters) ListFilterFields(ctx context.Context, _ apigen.ListFilterFieldsRequestObject) (apigen.ListFilterFieldsResponseObject, error) {

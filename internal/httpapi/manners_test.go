@@ -97,7 +97,7 @@ func TestEveryOperationIsGuarded(t *testing.T) {
 	path := strings.NewReplacer("{customer_id}", "01890a5d-ac96-774b-bcce-b30209900001", "{source}", "s", "{external_id}", "x",
 		"{transaction_id}", "01890a5d-ac96-774b-bcce-b30209900002", "{change_set_id}", "01890a5d-ac96-774b-bcce-b30209900003",
 		"{job_id}", "01890a5d-ac96-774b-bcce-b30209900004", "{group_id}", "01890a5d-ac96-774b-bcce-b30209900005",
-		"{tag_id}", "01890a5d-ac96-774b-bcce-b30209900006", "{scheme_key}", "none", "{model_key}", "none",
+		"{tag_id}", "01890a5d-ac96-774b-bcce-b30209900006", "{scheme_key}", "none", "{model_key}", "none", "{segment_key}", "none",
 		"{run_id}", "01890a5d-ac96-774b-bcce-b30209900007", "{import_id}", "01890a5d-ac96-774b-bcce-b30209900008",
 		"{contact_id}", "01890a5d-ac96-774b-bcce-b30209900021", "{relation_id}", "01890a5d-ac96-774b-bcce-b30209900022",
 		"{note_id}", "01890a5d-ac96-774b-bcce-b30209900023", "{contact_point_id}", "01890a5d-ac96-774b-bcce-b30209900031",

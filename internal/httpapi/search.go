@@ -74,6 +74,9 @@ func narrowings(p apigen.ListCustomersParams) []narrowing {
 	anyOf("city", "city", or(p.City, nil))
 	anyOf("industry", "industry", or(p.Industry, nil))
 	anyOf("tag", "tags", or(p.Tag, nil))
+	if p.Segment != nil {
+		anyOf("segment", "segments", []string{*p.Segment})
+	}
 	if p.Tier != nil {
 		node, _ := condition.InTiers(*p.Tier)
 		all = append(all, narrowing{"tier", node})

@@ -33,6 +33,7 @@ import (
 	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/seal"
+	"github.com/kezi-io/kezi/internal/segment"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tenant"
 	"github.com/kezi-io/kezi/internal/tier"
@@ -57,6 +58,7 @@ type Services struct {
 	Scores        *score.Service
 	Tiers         *tier.Service
 	Tags          *tag.Service
+	Segments      *segment.Service
 }
 
 // Config is everything else.
@@ -86,6 +88,7 @@ type handlers struct {
 	transactions
 	products
 	tags
+	segments
 	tiers
 	scores
 	imports
@@ -131,11 +134,12 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 	)
 	docs(e)
 	lists := lister{cfg.Cursors}
+	people, conditions := customers{lists, s, cfg.Now}, filters{s, cfg.Now}
 	apigen.RegisterHandlers(headToo{e}, apigen.NewStrictHandler(handlers{
 		service:       service{s.DB, cfg.Verifier},
 		tenants:       tenants{lists, s.Tenants, s.Transactions, cfg.Now},
-		customers:     customers{lists, s, cfg.Now},
-		contactPoints: contactPoints{lists, s.ContactPoints, customers{lists, s, cfg.Now}},
+		customers:     people,
+		contactPoints: contactPoints{lists, s.ContactPoints, people},
 		addresses:     addresses{lists, s.Addresses},
 		transactions:  transactions{lists, s.Transactions, s.Customers, cfg.Now},
 		products:      products{lists, s.Products},
@@ -148,7 +152,8 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		contacts:      contacts{lists, s.Contacts},
 		relations:     relations{lists, s.Relations},
 		notes:         notes{lists, s.Notes},
-		filters:       filters{s, cfg.Now},
+		filters:       conditions,
+		segments:      segments{lists, s.Segments, conditions, people},
 	}, nil))
 	return e, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/fault"
@@ -18,7 +19,6 @@ import (
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
-	"github.com/kezi-io/kezi/internal/tier"
 )
 
 // Service keeps tags and who carries them.
@@ -200,7 +200,7 @@ func (s *Service) Update(ctx context.Context, call tenant.Call, id uuid.UUID, ex
 	return t, err
 }
 
-// Delete deletes a tag. Fails with ErrNotFound, patch.ErrVersion, ErrRead while the condition of a tier names it, and
+// Delete deletes a tag. Fails with ErrNotFound, patch.ErrVersion, ErrRead while a condition names it, and
 // ErrInUse while customers carry it, unless force.
 //
 // The customers lose it in the same commit however many they are: without its tag an assignment shows nowhere. As no
@@ -243,16 +243,16 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, id uuid.UUID, ex
 	})
 }
 
-// checkRead fails with ErrRead when the condition of a tier names the tag.
+// checkRead fails with ErrRead when the condition of a tier or a segment names the tag.
 func checkRead(ctx context.Context, q postgres.Querier, tenantID int32, key string) error {
-	schemes, err := tier.Readers(ctx, q, tenantID, func(l filter.Leaf) bool {
+	readers, err := condition.Readers(ctx, q, tenantID, func(l filter.Leaf) bool {
 		return l.Field == "tags" && slices.Contains(l.Values, filter.String(key))
 	})
-	if err != nil || len(schemes) == 0 {
+	if err != nil || len(readers) == 0 {
 		return err
 	}
-	names := strings.Join(schemes, ", ")
-	return ErrRead.Because("tier conditions name the tag; change them first, in: "+names, "以下分层方案的条件引用了该标签，请先修改："+names)
+	names := condition.Names(readers)
+	return ErrRead.Because("conditions name the tag; change them first: "+names, "以下条件引用了该标签，请先修改："+names)
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, what string, id uuid.UUID, previous map[string]any) error {

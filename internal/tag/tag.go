@@ -21,7 +21,7 @@ var (
 	ErrNotFound = fault.New(fault.NotFound, "tag_not_found", "no such tag", "没有这个标签")
 	ErrKeyTaken = fault.New(fault.Conflict, "tag_key_taken", "another tag already has this key", "该键已被另一个标签使用")
 	ErrInUse    = fault.New(fault.Conflict, "tag_in_use", "customers carry the tag", "仍有客户带有该标签")
-	ErrRead     = fault.New(fault.Conflict, "tag_in_condition", "the condition of a tier names the tag", "有分层条件引用了该标签")
+	ErrRead     = fault.New(fault.Conflict, "tag_in_condition", "a condition names the tag", "有条件引用了该标签")
 	// ErrNotCarried is answered to taking off what is not there.
 	ErrNotCarried = fault.New(fault.NotFound, "customer_tag_not_found", "the customer does not carry this tag", "该客户没有这个标签")
 )

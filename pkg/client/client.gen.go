@@ -316,6 +316,7 @@ const (
 	CustomerExpansionContactPoints CustomerExpansion = "contact_points"
 	CustomerExpansionMetrics       CustomerExpansion = "metrics"
 	CustomerExpansionScores        CustomerExpansion = "scores"
+	CustomerExpansionSegments      CustomerExpansion = "segments"
 	CustomerExpansionTags          CustomerExpansion = "tags"
 	CustomerExpansionTiers         CustomerExpansion = "tiers"
 )
@@ -330,6 +331,8 @@ func (e CustomerExpansion) Valid() bool {
 	case CustomerExpansionMetrics:
 		return true
 	case CustomerExpansionScores:
+		return true
+	case CustomerExpansionSegments:
 		return true
 	case CustomerExpansionTags:
 		return true
@@ -1225,6 +1228,153 @@ func (e ScoreParamsPatchFamily) Valid() bool {
 	}
 }
 
+// Defines values for SegmentBasis.
+const (
+	SegmentBasisBehavioural   SegmentBasis = "behavioural"
+	SegmentBasisDemographic   SegmentBasis = "demographic"
+	SegmentBasisGeographic    SegmentBasis = "geographic"
+	SegmentBasisPsychographic SegmentBasis = "psychographic"
+	SegmentBasisValue         SegmentBasis = "value"
+)
+
+// Valid indicates whether the value is a known member of the SegmentBasis enum.
+func (e SegmentBasis) Valid() bool {
+	switch e {
+	case SegmentBasisBehavioural:
+		return true
+	case SegmentBasisDemographic:
+		return true
+	case SegmentBasisGeographic:
+		return true
+	case SegmentBasisPsychographic:
+		return true
+	case SegmentBasisValue:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SegmentBenefitKind.
+const (
+	SegmentBenefitKindContent  SegmentBenefitKind = "content"
+	SegmentBenefitKindCoupon   SegmentBenefitKind = "coupon"
+	SegmentBenefitKindDiscount SegmentBenefitKind = "discount"
+	SegmentBenefitKindEvent    SegmentBenefitKind = "event"
+	SegmentBenefitKindGift     SegmentBenefitKind = "gift"
+	SegmentBenefitKindOther    SegmentBenefitKind = "other"
+	SegmentBenefitKindPoints   SegmentBenefitKind = "points"
+	SegmentBenefitKindService  SegmentBenefitKind = "service"
+)
+
+// Valid indicates whether the value is a known member of the SegmentBenefitKind enum.
+func (e SegmentBenefitKind) Valid() bool {
+	switch e {
+	case SegmentBenefitKindContent:
+		return true
+	case SegmentBenefitKindCoupon:
+		return true
+	case SegmentBenefitKindDiscount:
+		return true
+	case SegmentBenefitKindEvent:
+		return true
+	case SegmentBenefitKindGift:
+		return true
+	case SegmentBenefitKindOther:
+		return true
+	case SegmentBenefitKindPoints:
+		return true
+	case SegmentBenefitKindService:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SegmentMembersChangeAction.
+const (
+	SegmentMembersChangeActionAdd    SegmentMembersChangeAction = "add"
+	SegmentMembersChangeActionRemove SegmentMembersChangeAction = "remove"
+)
+
+// Valid indicates whether the value is a known member of the SegmentMembersChangeAction enum.
+func (e SegmentMembersChangeAction) Valid() bool {
+	switch e {
+	case SegmentMembersChangeActionAdd:
+		return true
+	case SegmentMembersChangeActionRemove:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SegmentPassageCause.
+const (
+	SegmentPassageCauseArchived   SegmentPassageCause = "archived"
+	SegmentPassageCauseGone       SegmentPassageCause = "gone"
+	SegmentPassageCauseList       SegmentPassageCause = "list"
+	SegmentPassageCauseNewDay     SegmentPassageCause = "new_day"
+	SegmentPassageCauseRuleChange SegmentPassageCause = "rule_change"
+	SegmentPassageCauseWrite      SegmentPassageCause = "write"
+)
+
+// Valid indicates whether the value is a known member of the SegmentPassageCause enum.
+func (e SegmentPassageCause) Valid() bool {
+	switch e {
+	case SegmentPassageCauseArchived:
+		return true
+	case SegmentPassageCauseGone:
+		return true
+	case SegmentPassageCauseList:
+		return true
+	case SegmentPassageCauseNewDay:
+		return true
+	case SegmentPassageCauseRuleChange:
+		return true
+	case SegmentPassageCauseWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SegmentPreset.
+const (
+	SegmentPresetDormant       SegmentPreset = "dormant"
+	SegmentPresetHighFrequency SegmentPreset = "high_frequency"
+	SegmentPresetHighValue     SegmentPreset = "high_value"
+	SegmentPresetLowFrequency  SegmentPreset = "low_frequency"
+	SegmentPresetLoyal         SegmentPreset = "loyal"
+	SegmentPresetNew           SegmentPreset = "new"
+	SegmentPresetOneTime       SegmentPreset = "one_time"
+	SegmentPresetProspects     SegmentPreset = "prospects"
+)
+
+// Valid indicates whether the value is a known member of the SegmentPreset enum.
+func (e SegmentPreset) Valid() bool {
+	switch e {
+	case SegmentPresetDormant:
+		return true
+	case SegmentPresetHighFrequency:
+		return true
+	case SegmentPresetHighValue:
+		return true
+	case SegmentPresetLowFrequency:
+		return true
+	case SegmentPresetLoyal:
+		return true
+	case SegmentPresetNew:
+		return true
+	case SegmentPresetOneTime:
+		return true
+	case SegmentPresetProspects:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SourceChannel.
 const (
 	SourceChannelAdvertising SourceChannel = "advertising"
@@ -1507,6 +1657,27 @@ func (e PutImportContentParamsContentEncoding) Valid() bool {
 	case PutImportContentParamsContentEncodingGzip:
 		return true
 	case PutImportContentParamsContentEncodingIdentity:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListSegmentMembersParamsTotal.
+const (
+	ListSegmentMembersParamsTotalEstimate ListSegmentMembersParamsTotal = "estimate"
+	ListSegmentMembersParamsTotalExact    ListSegmentMembersParamsTotal = "exact"
+	ListSegmentMembersParamsTotalNone     ListSegmentMembersParamsTotal = "none"
+)
+
+// Valid indicates whether the value is a known member of the ListSegmentMembersParamsTotal enum.
+func (e ListSegmentMembersParamsTotal) Valid() bool {
+	switch e {
+	case ListSegmentMembersParamsTotalEstimate:
+		return true
+	case ListSegmentMembersParamsTotalExact:
+		return true
+	case ListSegmentMembersParamsTotalNone:
 		return true
 	default:
 		return false
@@ -2044,7 +2215,10 @@ type Customer struct {
 	// Province In China the short name, 浙江.
 	Province *string         `json:"province,omitempty"`
 	Scores   *[]ScoreSummary `json:"scores,omitempty"`
-	Source   *CustomerSource `json:"source,omitempty"`
+
+	// Segments With `expand=segments`.
+	Segments *[]CustomerSegment `json:"segments,omitempty"`
+	Source   *CustomerSource    `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage     *CustomerStage   `json:"stage,omitempty"`
@@ -2289,6 +2463,21 @@ type CustomerSearch struct {
 
 // CustomerSearchTotal defines model for CustomerSearch.Total.
 type CustomerSearchTotal string
+
+// CustomerSegment Example: {"basis":"geographic","key":"shanghai","name":"上海客户","since":"2026-02-14T02:00:00Z","static":false}
+type CustomerSegment struct {
+	// Basis By what the segment divides customers.
+	Basis  SegmentBasis `json:"basis"`
+	Key    string       `json:"key"`
+	Name   string       `json:"name"`
+	Since  time.Time    `json:"since"`
+	Static bool         `json:"static"`
+}
+
+// CustomerSegmentList defines model for CustomerSegmentList.
+type CustomerSegmentList struct {
+	Items []CustomerSegment `json:"items"`
+}
 
 // CustomerSource defines model for CustomerSource.
 type CustomerSource struct {
@@ -3702,6 +3891,415 @@ type ScoreSummary struct {
 	Value float64 `json:"value"`
 }
 
+// Segment Example: {"archived":false,"basis":"geographic","benefits":[{"kind":"event","name":"门店品鉴会"}],"created_at":"2026-01-01T00:00:00Z","customers":210,"description":"所在城市为上海","evaluation":{"as_of":"2026-03-01","evaluated_at":"2026-03-01T00:00:00Z"},"filter":{"field":"city","op":"eq","value":"上海"},"filter_text":"city = \"上海\"","id":"01890a5d-ac96-774b-bcce-b302099b0001","key":"shanghai","name":"上海客户","relative":false,"static":false,"strategy":"邀请参加门店活动","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Segment struct {
+	Archived   bool       `json:"archived"`
+	ArchivedAt *time.Time `json:"archived_at,omitempty"`
+
+	// Basis By what the segment divides customers.
+	Basis     SegmentBasis     `json:"basis"`
+	Benefits  []SegmentBenefit `json:"benefits"`
+	CreatedAt time.Time        `json:"created_at"`
+
+	// Customers How many customers it has.
+	Customers   *int64            `json:"customers,omitempty"`
+	Description string            `json:"description"`
+	Evaluation  SegmentEvaluation `json:"evaluation"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition         `json:"filter,omitempty"`
+	FilterText *string            `json:"filter_text,omitempty"`
+	ID         openapi_types.UUID `json:"id"`
+
+	// Key What conditions name, as in segments:"vip".
+	Key    string         `json:"key"`
+	Name   string         `json:"name"`
+	Preset *SegmentPreset `json:"preset,omitempty"`
+
+	// Relative Whether the condition changes its answer as days pass.
+	Relative bool `json:"relative"`
+
+	// Static Its customers are put in by hand.
+	Static bool `json:"static"`
+
+	// Strategy How to treat its customers.
+	Strategy  string    `json:"strategy"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// SegmentBasis By what the segment divides customers.
+type SegmentBasis string
+
+// SegmentBenefit defines model for SegmentBenefit.
+type SegmentBenefit struct {
+	Details *string            `json:"details,omitempty"`
+	Kind    SegmentBenefitKind `json:"kind"`
+	Name    string             `json:"name"`
+
+	// Reference Its id where it is kept, such as a coupon's.
+	Reference *string `json:"reference,omitempty"`
+}
+
+// SegmentBenefitKind defines model for SegmentBenefit.Kind.
+type SegmentBenefitKind string
+
+// SegmentCreate defines model for SegmentCreate.
+type SegmentCreate struct {
+	// Basis By what the segment divides customers.
+	Basis       *SegmentBasis     `json:"basis,omitempty"`
+	Benefits    *[]SegmentBenefit `json:"benefits,omitempty"`
+	Description *string           `json:"description,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition     `json:"filter,omitempty"`
+	FilterText *string        `json:"filter_text,omitempty"`
+	Key        *string        `json:"key,omitempty"`
+	Name       *string        `json:"name,omitempty"`
+	Preset     *SegmentPreset `json:"preset,omitempty"`
+	Static     *bool          `json:"static,omitempty"`
+	Strategy   *string        `json:"strategy,omitempty"`
+}
+
+// SegmentDependent defines model for SegmentDependent.
+type SegmentDependent struct {
+	Key  string `json:"key"`
+	Name string `json:"name"`
+
+	// Type What it is, such as segment or tier_scheme.
+	Type string `json:"type"`
+}
+
+// SegmentDependents Example: {"items":[{"key":"shanghai_loyal","name":"上海忠诚客户","type":"segment"}]}
+type SegmentDependents struct {
+	Items []SegmentDependent `json:"items"`
+}
+
+// SegmentEvaluation defines model for SegmentEvaluation.
+type SegmentEvaluation struct {
+	// AsOf The local day for which a condition relative to today holds for everybody.
+	AsOf openapi_types.Date `json:"as_of"`
+
+	// EvaluatedAt When everybody was last evaluated; absent before the first time.
+	EvaluatedAt *time.Time `json:"evaluated_at,omitempty"`
+
+	// JobID The job that is still evaluating everybody by the present condition; absent when none is.
+	JobID *openapi_types.UUID `json:"job_id,omitempty"`
+}
+
+// SegmentExpected The sum of a clv score; absent without the scope scores:read or without a model in force.
+type SegmentExpected struct {
+	// Customers Who have a score.
+	Customers int64  `json:"customers"`
+	Score     string `json:"score"`
+
+	// Value An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Value Money `json:"value"`
+}
+
+// SegmentExplanation defines model for SegmentExplanation.
+type SegmentExplanation struct {
+	// CustomerID The survivor's, when the customer was merged.
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter *Condition     `json:"filter,omitempty"`
+	Leaves []FilterReason `json:"leaves"`
+
+	// Listed Who put the customer on the list of a static segment.
+	Listed  *SegmentListed `json:"listed,omitempty"`
+	Matches bool           `json:"matches"`
+	Member  bool           `json:"member"`
+	Since   *time.Time     `json:"since,omitempty"`
+}
+
+// SegmentListed Who put the customer on the list of a static segment.
+type SegmentListed struct {
+	Actor    string    `json:"actor"`
+	ListedAt time.Time `json:"listed_at"`
+	Reason   *string   `json:"reason,omitempty"`
+}
+
+// SegmentLogPage defines model for SegmentLogPage.
+type SegmentLogPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool             `json:"has_more"`
+	Items   []SegmentPassage `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// SegmentMemberPage defines model for SegmentMemberPage.
+type SegmentMemberPage struct {
+	Evaluation SegmentEvaluation `json:"evaluation"`
+
+	// Facets With `facets` only.
+	Facets *[]CustomerFacet `json:"facets,omitempty"`
+
+	// FacetsAreEstimates Whether the counts were made in a sample.
+	FacetsAreEstimates *bool `json:"facets_are_estimates,omitempty"`
+
+	// HasMore Whether another page follows.
+	HasMore bool       `json:"has_more"`
+	Items   []Customer `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+
+	// Unmatched With `q` only and when the first page is empty.
+	Unmatched *[]UnmatchedWord `json:"unmatched,omitempty"`
+}
+
+// SegmentMembersChange defines model for SegmentMembersChange.
+type SegmentMembersChange struct {
+	Action      SegmentMembersChangeAction `json:"action"`
+	CustomerIds *[]openapi_types.UUID      `json:"customer_ids,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+	Reason     *string    `json:"reason,omitempty"`
+}
+
+// SegmentMembersChangeAction defines model for SegmentMembersChange.Action.
+type SegmentMembersChangeAction string
+
+// SegmentMembersChanged Example: {"change_set":"01890a5d-ac96-774b-bcce-b302099aa001","changed":1,"missing":[],"unchanged":0}
+type SegmentMembersChanged struct {
+	ChangeSet openapi_types.UUID `json:"change_set"`
+	Changed   int                `json:"changed"`
+
+	// Missing Ids that no customer has.
+	Missing   []openapi_types.UUID `json:"missing"`
+	Unchanged int                  `json:"unchanged"`
+}
+
+// SegmentOverlap defines model for SegmentOverlap.
+type SegmentOverlap struct {
+	// All Who are in every one.
+	All int64 `json:"all"`
+
+	// Any Who are in one or more.
+	Any   int64               `json:"any"`
+	Items []SegmentOverlapRow `json:"items"`
+}
+
+// SegmentOverlapAsked defines model for SegmentOverlapAsked.
+type SegmentOverlapAsked struct {
+	Keys []string `json:"keys"`
+}
+
+// SegmentOverlapRow defines model for SegmentOverlapRow.
+type SegmentOverlapRow struct {
+	// Common Who are in this one and the n-th too, in the order of the keys.
+	Common    []int64 `json:"common"`
+	Customers int64   `json:"customers"`
+	Key       string  `json:"key"`
+	Name      string  `json:"name"`
+
+	// Only Who are in none of the others.
+	Only int64 `json:"only"`
+}
+
+// SegmentPage defines model for SegmentPage.
+type SegmentPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Segment `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// SegmentPassage defines model for SegmentPassage.
+type SegmentPassage struct {
+	Actor string `json:"actor"`
+
+	// Cause A write about the customer; another condition, or another meaning of what it reads; the passing of a day; a static segment's list; the segment was archived; the customer was deleted or merged away.
+	Cause      SegmentPassageCause `json:"cause"`
+	ChangeSet  openapi_types.UUID  `json:"change_set"`
+	CustomerID openapi_types.UUID  `json:"customer_id"`
+
+	// DecidedBy The comparison that decided; absent when none did.
+	DecidedBy *string `json:"decided_by,omitempty"`
+
+	// Entered False for leaving.
+	Entered bool `json:"entered"`
+
+	// EventType The event that led to it, such as transaction.created.
+	EventType  *string   `json:"event_type,omitempty"`
+	Name       string    `json:"name"`
+	OccurredAt time.Time `json:"occurred_at"`
+	SegmentKey string    `json:"segment_key"`
+}
+
+// SegmentPassageCause A write about the customer; another condition, or another meaning of what it reads; the passing of a day; a static segment's list; the segment was archived; the customer was deleted or merged away.
+type SegmentPassageCause string
+
+// SegmentPatch defines model for SegmentPatch.
+type SegmentPatch struct {
+	Archived *bool `json:"archived,omitempty"`
+
+	// Basis By what the segment divides customers.
+	Basis       *SegmentBasis     `json:"basis,omitempty"`
+	Benefits    *[]SegmentBenefit `json:"benefits,omitempty"`
+	Description *string           `json:"description,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+	Name       *string    `json:"name,omitempty"`
+	Strategy   *string    `json:"strategy,omitempty"`
+}
+
+// SegmentPreset defines model for SegmentPreset.
+type SegmentPreset string
+
+// SegmentPreview defines model for SegmentPreview.
+type SegmentPreview struct {
+	Customers int64      `json:"customers"`
+	Sample    []Customer `json:"sample"`
+
+	// Tiers By scheme; with the scope tiers:read.
+	Tiers *[]SegmentTiers `json:"tiers,omitempty"`
+}
+
+// SegmentPreviewAsked Either `filter`, a tree, or `filter_text`.
+type SegmentPreviewAsked struct {
+	Expand *[]CustomerExpansion `json:"expand,omitempty"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+
+	// Sample How many customers to show.
+	Sample *int `json:"sample,omitempty"`
+}
+
+// SegmentTiers defines model for SegmentTiers.
+type SegmentTiers struct {
+	// Items Highest first.
+	Items    []TierCount `json:"items"`
+	Name     string      `json:"name"`
+	Scheme   string      `json:"scheme"`
+	Unplaced int64       `json:"unplaced"`
+}
+
+// SegmentValue defines model for SegmentValue.
+type SegmentValue struct {
+	// Buyers Who bought at least once.
+	Buyers    int64 `json:"buyers"`
+	Customers int64 `json:"customers"`
+
+	// Expected The sum of a clv score; absent without the scope scores:read or without a model in force.
+	Expected  *SegmentExpected `json:"expected,omitempty"`
+	Purchases int64            `json:"purchases"`
+
+	// SpendTotal An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	SpendTotal Money `json:"spend_total"`
+}
+
 // SourceChannel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
 // yours such as an older CRM, `third_party` bought data or reports.
 type SourceChannel string
@@ -4431,6 +5029,12 @@ type RunID = openapi_types.UUID
 // SchemeKey defines model for SchemeKey.
 type SchemeKey = string
 
+// SegmentKey defines model for SegmentKey.
+type SegmentKey = string
+
+// SegmentListKey defines model for SegmentListKey.
+type SegmentListKey = string
+
 // Sku defines model for Sku.
 type Sku = string
 
@@ -4606,6 +5210,9 @@ type ListCustomersParams struct {
 
 	// LastPurchaseTo Only customers who last bought on this day or earlier.
 	LastPurchaseTo *LastPurchaseTo `form:"last_purchase_to,omitempty" json:"last_purchase_to,omitempty"`
+
+	// Segment Only customers of the segment of this key.
+	Segment *string `form:"segment,omitempty" json:"segment,omitempty"`
 
 	// Deleted List the deleted customers instead.
 	Deleted *bool `form:"deleted,omitempty" json:"deleted,omitempty"`
@@ -4953,6 +5560,15 @@ type PatchRelationParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListCustomerSegmentLogParams defines parameters for ListCustomerSegmentLog.
+type ListCustomerSegmentLogParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListCustomerStagesParams defines parameters for ListCustomerStages.
 type ListCustomerStagesParams struct {
 	// Limit Items per page.
@@ -5293,6 +5909,117 @@ type ListRunScoresParams struct {
 
 	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListSegmentsParams defines parameters for ListSegments.
+type ListSegmentsParams struct {
+	// Basis Only segments of this basis.
+	Basis *SegmentBasis `form:"basis,omitempty" json:"basis,omitempty"`
+
+	// Archived The archived ones instead.
+	Archived *bool `form:"archived,omitempty" json:"archived,omitempty"`
+
+	// Counts Count the customers of each.
+	Counts *bool `form:"counts,omitempty" json:"counts,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateSegmentParams defines parameters for CreateSegment.
+type CreateSegmentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteSegmentParams defines parameters for DeleteSegment.
+type DeleteSegmentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetSegmentParams defines parameters for GetSegment.
+type GetSegmentParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchSegmentParams defines parameters for PatchSegment.
+type PatchSegmentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ExplainSegmentParams defines parameters for ExplainSegment.
+type ExplainSegmentParams struct {
+	// CustomerID Whom to explain.
+	CustomerID openapi_types.UUID `form:"customer_id" json:"customer_id"`
+}
+
+// ListSegmentLogParams defines parameters for ListSegmentLog.
+type ListSegmentLogParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListSegmentMembersParams defines parameters for ListSegmentMembers.
+type ListSegmentMembersParams struct {
+	// Filter A condition, for example `city = "上海" AND spend_total >= 1000`.
+	Filter *CustomerFilter `form:"filter,omitempty" json:"filter,omitempty"`
+
+	// Sort A field, with `-` before it for descending.
+	Sort *CustomerSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Expand Add these to each customer.
+	Expand *CustomerExpand `form:"expand,omitempty" json:"expand,omitempty"`
+
+	// Fields Only these members, beside id, version, kind and name.
+	Fields *CustomerFields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Total Whether to count all matches, not just this page. `estimate` costs nearly nothing: exact where few match, else a guess of the query planner; `total_is_estimate` says which.
+	Total *ListSegmentMembersParamsTotal `form:"total,omitempty" json:"total,omitempty"`
+}
+
+// ListSegmentMembersParamsTotal defines parameters for ListSegmentMembers.
+type ListSegmentMembersParamsTotal string
+
+// ChangeSegmentMembersParams defines parameters for ChangeSegmentMembers.
+type ChangeSegmentMembersParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetSegmentValueParams defines parameters for GetSegmentValue.
+type GetSegmentValueParams struct {
+	// Score The key of the clv model; the first one in force unless told.
+	Score *string `form:"score,omitempty" json:"score,omitempty"`
 }
 
 // CreateTagGroupParams defines parameters for CreateTagGroup.
@@ -5715,6 +6442,21 @@ type PatchScoreModelApplicationMergePatchPlusJSONRequestBody = ScoreModelPatch
 // CreateScoreRunJSONRequestBody defines body for CreateScoreRun for application/json ContentType.
 type CreateScoreRunJSONRequestBody = ScoreRunCreate
 
+// CreateSegmentJSONRequestBody defines body for CreateSegment for application/json ContentType.
+type CreateSegmentJSONRequestBody = SegmentCreate
+
+// OverlapSegmentsJSONRequestBody defines body for OverlapSegments for application/json ContentType.
+type OverlapSegmentsJSONRequestBody = SegmentOverlapAsked
+
+// PreviewSegmentJSONRequestBody defines body for PreviewSegment for application/json ContentType.
+type PreviewSegmentJSONRequestBody = SegmentPreviewAsked
+
+// PatchSegmentApplicationMergePatchPlusJSONRequestBody defines body for PatchSegment for application/merge-patch+json ContentType.
+type PatchSegmentApplicationMergePatchPlusJSONRequestBody = SegmentPatch
+
+// ChangeSegmentMembersJSONRequestBody defines body for ChangeSegmentMembers for application/json ContentType.
+type ChangeSegmentMembersJSONRequestBody = SegmentMembersChange
+
 // CreateTagGroupJSONRequestBody defines body for CreateTagGroup for application/json ContentType.
 type CreateTagGroupJSONRequestBody = TagGroupCreate
 
@@ -5891,7 +6633,7 @@ type ClientInterface interface {
 	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 	// `scores.clv`. Customers without a value come last either way.
 	//
-	// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
+	// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `segments`, `contact_points` and `addresses` to each customer in the same
 	// call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
 	//
@@ -5904,8 +6646,8 @@ type ClientInterface interface {
 	// all of them have to hold. `facets` counts the customers of all pages by fields. Of more than 100,000 customers a sample is counted,
 	// and `facets_are_estimates` is true.
 	//
-	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter`, `facets`, `tag` or `tier`, needs `scores:read`, `tiers:read` or
-	// `tags:read` beside `customers:read`.
+	// What reaches into scores, tiers, tags or segments, by `expand`, `sort`, `filter`, `facets`, `tag`, `tier` or `segment`, needs
+	// `scores:read`, `tiers:read`, `tags:read` or `segments:read` beside `customers:read`.
 	//
 	// Corresponds with GET /v1/customers (the `ListCustomers` operationId).
 	ListCustomers(ctx context.Context, params *ListCustomersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -6442,6 +7184,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/scores (the `ListCustomerScores` operationId).
 	ListCustomerScores(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCustomerSegmentLog List what segments a customer entered and left
+	//
+	// Newest first, with the cause and the comparison that decided.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/segment-log (the `ListCustomerSegmentLog` operationId).
+	ListCustomerSegmentLog(ctx context.Context, customerID CustomerID, params *ListCustomerSegmentLogParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCustomerSegments List a customer's segments
+	//
+	// Every segment that the customer is in, with since when.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/segments (the `ListCustomerSegments` operationId).
+	ListCustomerSegments(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCustomerStages List the stages that a customer went through
 	//
@@ -7016,6 +7772,179 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/score-models/{model_key}/runs/{run_id}/scores (the `ListRunScores` operationId).
 	ListRunScores(ctx context.Context, modelKey ModelKey, runID RunID, params *ListRunScoresParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSegments List segments
+	//
+	// All segments by key. `counts=true` also counts their customers, which takes time with many of them.
+	//
+	// Corresponds with GET /v1/segments (the `ListSegments` operationId).
+	ListSegments(ctx context.Context, params *ListSegmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSegmentWithBody Create a segment
+	//
+	// Saves a condition under a key, as `filter` (a tree) or `filter_text`; or makes a list with `static: true`, whose
+	// customers are put in by hand. Everybody is evaluated by a job, shown as `evaluation.job_id`; from then on membership is
+	// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
+	// It needs the read scope of everything that it reads.
+	//
+	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
+	// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
+	// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/segments (the `CreateSegment` operationId).
+	CreateSegmentWithBody(ctx context.Context, params *CreateSegmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSegment Create a segment
+	//
+	// Saves a condition under a key, as `filter` (a tree) or `filter_text`; or makes a list with `static: true`, whose
+	// customers are put in by hand. Everybody is evaluated by a job, shown as `evaluation.job_id`; from then on membership is
+	// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
+	// It needs the read scope of everything that it reads.
+	//
+	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
+	// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
+	// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/segments (the `CreateSegment` operationId).
+	CreateSegment(ctx context.Context, params *CreateSegmentParams, body CreateSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OverlapSegmentsWithBody Compare segments
+	//
+	// Counts how many customers each two of up to 20 segments have in common. Unions, intersections and differences as
+	// such are conditions: `segments:"a" AND NOT segments:"b"`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/segments/overlap (the `OverlapSegments` operationId).
+	OverlapSegmentsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OverlapSegments Compare segments
+	//
+	// Counts how many customers each two of up to 20 segments have in common. Unions, intersections and differences as
+	// such are conditions: `segments:"a" AND NOT segments:"b"`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/segments/overlap (the `OverlapSegments` operationId).
+	OverlapSegments(ctx context.Context, body OverlapSegmentsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewSegmentWithBody See whom a condition means before saving it
+	//
+	// Counts the customers that fit, shows some of them, and spreads them over the tiers of each scheme (with the scope
+	// tiers:read). Nothing is saved.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/segments/preview (the `PreviewSegment` operationId).
+	PreviewSegmentWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewSegment See whom a condition means before saving it
+	//
+	// Counts the customers that fit, shows some of them, and spreads them over the tiers of each scheme (with the scope
+	// tiers:read). Nothing is saved.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/segments/preview (the `PreviewSegment` operationId).
+	PreviewSegment(ctx context.Context, body PreviewSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteSegment Delete a segment
+	//
+	// Deletes the segment with its log; nobody is in it any more. While conditions name it that is 409, with the list that
+	// `dependents` shows.
+	//
+	// Corresponds with DELETE /v1/segments/{segment_key} (the `DeleteSegment` operationId).
+	DeleteSegment(ctx context.Context, segmentKey SegmentKey, params *DeleteSegmentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSegment Read a segment
+	//
+	// One segment with its condition in both forms, how many customers it has, and how far it is evaluated: `as_of` is the
+	// local day for which a condition relative to today holds for everybody. At the tenant's midnight a job moves it on.
+	//
+	// Corresponds with GET /v1/segments/{segment_key} (the `GetSegment` operationId).
+	GetSegment(ctx context.Context, segmentKey SegmentKey, params *GetSegmentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchSegmentWithBody Change a segment
+	//
+	// Renames, describes, archives, restores, or gives another condition, by which a job then evaluates everybody. An archived
+	// segment has no customers and can't be named by conditions; one that conditions name is 409.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/segments/{segment_key} (the `PatchSegment` operationId).
+	PatchSegmentWithBody(ctx context.Context, segmentKey SegmentKey, params *PatchSegmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchSegmentWithApplicationMergePatchPlusJSONBody Change a segment
+	//
+	// Renames, describes, archives, restores, or gives another condition, by which a job then evaluates everybody. An archived
+	// segment has no customers and can't be named by conditions; one that conditions name is 409.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/segments/{segment_key} (the `PatchSegment` operationId).
+	PatchSegmentWithApplicationMergePatchPlusJSONBody(ctx context.Context, segmentKey SegmentKey, params *PatchSegmentParams, body PatchSegmentApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSegmentDependents List what depends on a segment
+	//
+	// Everything in force whose condition names the segment. While there is any, it can be neither deleted nor archived.
+	//
+	// Corresponds with GET /v1/segments/{segment_key}/dependents (the `ListSegmentDependents` operationId).
+	ListSegmentDependents(ctx context.Context, segmentKey SegmentKey, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExplainSegment Tell why a customer is in a segment or not
+	//
+	// Answers leaf by leaf what holds and which values were seen. `matches` is the condition now; `member` differs from it
+	// only while a job has not yet come to the customer. Needs the read scope of everything that the condition reads.
+	//
+	// Corresponds with GET /v1/segments/{segment_key}/explain (the `ExplainSegment` operationId).
+	ExplainSegment(ctx context.Context, segmentKey SegmentKey, params *ExplainSegmentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSegmentLog List who entered and left a segment
+	//
+	// Newest first, with the cause and the comparison that decided: where all of an AND hold, the first one that reads what
+	// had changed. A comparison over what needs another scope shows only with it.
+	//
+	// Corresponds with GET /v1/segments/{segment_key}/log (the `ListSegmentLog` operationId).
+	ListSegmentLog(ctx context.Context, segmentKey SegmentKey, params *ListSegmentLogParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSegmentMembers List the customers of a segment
+	//
+	// The customers as `GET /v1/customers` shows them, and the day for which the segment holds.
+	//
+	// Corresponds with GET /v1/segments/{segment_key}/members (the `ListSegmentMembers` operationId).
+	ListSegmentMembers(ctx context.Context, segmentKey SegmentListKey, params *ListSegmentMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeSegmentMembersWithBody Change the list of a static segment
+	//
+	// Puts customers in or takes them out: by `customer_ids`, or all who fit `filter` or `filter_text`. Up to 10,000 at once
+	// and all or none (200); more by a job (202). A customer that is deleted leaves, and is in again when it is brought back.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/segments/{segment_key}/members (the `ChangeSegmentMembers` operationId).
+	ChangeSegmentMembersWithBody(ctx context.Context, segmentKey SegmentListKey, params *ChangeSegmentMembersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeSegmentMembers Change the list of a static segment
+	//
+	// Puts customers in or takes them out: by `customer_ids`, or all who fit `filter` or `filter_text`. Up to 10,000 at once
+	// and all or none (200); more by a job (202). A customer that is deleted leaves, and is in again when it is brought back.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/segments/{segment_key}/members (the `ChangeSegmentMembers` operationId).
+	ChangeSegmentMembers(ctx context.Context, segmentKey SegmentListKey, params *ChangeSegmentMembersParams, body ChangeSegmentMembersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSegmentValue Tell what a segment is worth
+	//
+	// How many customers the segment has, what they spent and, with the scope scores:read and a clv model in force, what they
+	// are expected to spend over the model's horizon.
+	//
+	// Corresponds with GET /v1/segments/{segment_key}/value (the `GetSegmentValue` operationId).
+	GetSegmentValue(ctx context.Context, segmentKey SegmentKey, params *GetSegmentValueParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTagGroups List tag groups
 	//
@@ -7647,7 +8576,7 @@ func (c *Client) LookupContactPoint(ctx context.Context, body LookupContactPoint
 // `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 // `scores.clv`. Customers without a value come last either way.
 //
-// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
+// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `segments`, `contact_points` and `addresses` to each customer in the same
 // call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
 //
@@ -7660,8 +8589,8 @@ func (c *Client) LookupContactPoint(ctx context.Context, body LookupContactPoint
 // all of them have to hold. `facets` counts the customers of all pages by fields. Of more than 100,000 customers a sample is counted,
 // and `facets_are_estimates` is true.
 //
-// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter`, `facets`, `tag` or `tier`, needs `scores:read`, `tiers:read` or
-// `tags:read` beside `customers:read`.
+// What reaches into scores, tiers, tags or segments, by `expand`, `sort`, `filter`, `facets`, `tag`, `tier` or `segment`, needs
+// `scores:read`, `tiers:read`, `tags:read` or `segments:read` beside `customers:read`.
 //
 // Corresponds with GET /v1/customers (the `ListCustomers` operationId).
 func (c *Client) ListCustomers(ctx context.Context, params *ListCustomersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8769,6 +9698,40 @@ func (c *Client) ListCustomerScores(ctx context.Context, customerID CustomerID, 
 	return c.Client.Do(req)
 }
 
+// ListCustomerSegmentLog List what segments a customer entered and left
+//
+// Newest first, with the cause and the comparison that decided.
+//
+// Corresponds with GET /v1/customers/{customer_id}/segment-log (the `ListCustomerSegmentLog` operationId).
+func (c *Client) ListCustomerSegmentLog(ctx context.Context, customerID CustomerID, params *ListCustomerSegmentLogParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerSegmentLogRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCustomerSegments List a customer's segments
+//
+// Every segment that the customer is in, with since when.
+//
+// Corresponds with GET /v1/customers/{customer_id}/segments (the `ListCustomerSegments` operationId).
+func (c *Client) ListCustomerSegments(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerSegmentsRequest(c.Server, customerID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCustomerStages List the stages that a customer went through
 //
 // Every move of the lifecycle stage, newest first, with who or what moved the customer.
@@ -9863,6 +10826,359 @@ func (c *Client) ActivateScoreRun(ctx context.Context, modelKey ModelKey, runID 
 // Corresponds with GET /v1/score-models/{model_key}/runs/{run_id}/scores (the `ListRunScores` operationId).
 func (c *Client) ListRunScores(ctx context.Context, modelKey ModelKey, runID RunID, params *ListRunScoresParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListRunScoresRequest(c.Server, modelKey, runID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSegments List segments
+//
+// All segments by key. `counts=true` also counts their customers, which takes time with many of them.
+//
+// Corresponds with GET /v1/segments (the `ListSegments` operationId).
+func (c *Client) ListSegments(ctx context.Context, params *ListSegmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSegmentsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSegmentWithBody Create a segment
+//
+// Saves a condition under a key, as `filter` (a tree) or `filter_text`; or makes a list with `static: true`, whose
+// customers are put in by hand. Everybody is evaluated by a job, shown as `evaluation.job_id`; from then on membership is
+// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
+// It needs the read scope of everything that it reads.
+//
+// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
+// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
+// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/segments (the `CreateSegment` operationId).
+func (c *Client) CreateSegmentWithBody(ctx context.Context, params *CreateSegmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSegmentRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSegment Create a segment
+//
+// Saves a condition under a key, as `filter` (a tree) or `filter_text`; or makes a list with `static: true`, whose
+// customers are put in by hand. Everybody is evaluated by a job, shown as `evaluation.job_id`; from then on membership is
+// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
+// It needs the read scope of everything that it reads.
+//
+// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
+// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
+// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/segments (the `CreateSegment` operationId).
+func (c *Client) CreateSegment(ctx context.Context, params *CreateSegmentParams, body CreateSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSegmentRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OverlapSegmentsWithBody Compare segments
+//
+// Counts how many customers each two of up to 20 segments have in common. Unions, intersections and differences as
+// such are conditions: `segments:"a" AND NOT segments:"b"`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/segments/overlap (the `OverlapSegments` operationId).
+func (c *Client) OverlapSegmentsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOverlapSegmentsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OverlapSegments Compare segments
+//
+// Counts how many customers each two of up to 20 segments have in common. Unions, intersections and differences as
+// such are conditions: `segments:"a" AND NOT segments:"b"`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/segments/overlap (the `OverlapSegments` operationId).
+func (c *Client) OverlapSegments(ctx context.Context, body OverlapSegmentsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOverlapSegmentsRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewSegmentWithBody See whom a condition means before saving it
+//
+// Counts the customers that fit, shows some of them, and spreads them over the tiers of each scheme (with the scope
+// tiers:read). Nothing is saved.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/segments/preview (the `PreviewSegment` operationId).
+func (c *Client) PreviewSegmentWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewSegmentRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewSegment See whom a condition means before saving it
+//
+// Counts the customers that fit, shows some of them, and spreads them over the tiers of each scheme (with the scope
+// tiers:read). Nothing is saved.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/segments/preview (the `PreviewSegment` operationId).
+func (c *Client) PreviewSegment(ctx context.Context, body PreviewSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewSegmentRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteSegment Delete a segment
+//
+// Deletes the segment with its log; nobody is in it any more. While conditions name it that is 409, with the list that
+// `dependents` shows.
+//
+// Corresponds with DELETE /v1/segments/{segment_key} (the `DeleteSegment` operationId).
+func (c *Client) DeleteSegment(ctx context.Context, segmentKey SegmentKey, params *DeleteSegmentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteSegmentRequest(c.Server, segmentKey, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSegment Read a segment
+//
+// One segment with its condition in both forms, how many customers it has, and how far it is evaluated: `as_of` is the
+// local day for which a condition relative to today holds for everybody. At the tenant's midnight a job moves it on.
+//
+// Corresponds with GET /v1/segments/{segment_key} (the `GetSegment` operationId).
+func (c *Client) GetSegment(ctx context.Context, segmentKey SegmentKey, params *GetSegmentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSegmentRequest(c.Server, segmentKey, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchSegmentWithBody Change a segment
+//
+// Renames, describes, archives, restores, or gives another condition, by which a job then evaluates everybody. An archived
+// segment has no customers and can't be named by conditions; one that conditions name is 409.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/segments/{segment_key} (the `PatchSegment` operationId).
+func (c *Client) PatchSegmentWithBody(ctx context.Context, segmentKey SegmentKey, params *PatchSegmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchSegmentRequestWithBody(c.Server, segmentKey, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchSegmentWithApplicationMergePatchPlusJSONBody Change a segment
+//
+// Renames, describes, archives, restores, or gives another condition, by which a job then evaluates everybody. An archived
+// segment has no customers and can't be named by conditions; one that conditions name is 409.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/segments/{segment_key} (the `PatchSegment` operationId).
+func (c *Client) PatchSegmentWithApplicationMergePatchPlusJSONBody(ctx context.Context, segmentKey SegmentKey, params *PatchSegmentParams, body PatchSegmentApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchSegmentRequestWithApplicationMergePatchPlusJSONBody(c.Server, segmentKey, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSegmentDependents List what depends on a segment
+//
+// Everything in force whose condition names the segment. While there is any, it can be neither deleted nor archived.
+//
+// Corresponds with GET /v1/segments/{segment_key}/dependents (the `ListSegmentDependents` operationId).
+func (c *Client) ListSegmentDependents(ctx context.Context, segmentKey SegmentKey, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSegmentDependentsRequest(c.Server, segmentKey)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExplainSegment Tell why a customer is in a segment or not
+//
+// Answers leaf by leaf what holds and which values were seen. `matches` is the condition now; `member` differs from it
+// only while a job has not yet come to the customer. Needs the read scope of everything that the condition reads.
+//
+// Corresponds with GET /v1/segments/{segment_key}/explain (the `ExplainSegment` operationId).
+func (c *Client) ExplainSegment(ctx context.Context, segmentKey SegmentKey, params *ExplainSegmentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainSegmentRequest(c.Server, segmentKey, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSegmentLog List who entered and left a segment
+//
+// Newest first, with the cause and the comparison that decided: where all of an AND hold, the first one that reads what
+// had changed. A comparison over what needs another scope shows only with it.
+//
+// Corresponds with GET /v1/segments/{segment_key}/log (the `ListSegmentLog` operationId).
+func (c *Client) ListSegmentLog(ctx context.Context, segmentKey SegmentKey, params *ListSegmentLogParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSegmentLogRequest(c.Server, segmentKey, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSegmentMembers List the customers of a segment
+//
+// The customers as `GET /v1/customers` shows them, and the day for which the segment holds.
+//
+// Corresponds with GET /v1/segments/{segment_key}/members (the `ListSegmentMembers` operationId).
+func (c *Client) ListSegmentMembers(ctx context.Context, segmentKey SegmentListKey, params *ListSegmentMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSegmentMembersRequest(c.Server, segmentKey, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeSegmentMembersWithBody Change the list of a static segment
+//
+// Puts customers in or takes them out: by `customer_ids`, or all who fit `filter` or `filter_text`. Up to 10,000 at once
+// and all or none (200); more by a job (202). A customer that is deleted leaves, and is in again when it is brought back.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/segments/{segment_key}/members (the `ChangeSegmentMembers` operationId).
+func (c *Client) ChangeSegmentMembersWithBody(ctx context.Context, segmentKey SegmentListKey, params *ChangeSegmentMembersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeSegmentMembersRequestWithBody(c.Server, segmentKey, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeSegmentMembers Change the list of a static segment
+//
+// Puts customers in or takes them out: by `customer_ids`, or all who fit `filter` or `filter_text`. Up to 10,000 at once
+// and all or none (200); more by a job (202). A customer that is deleted leaves, and is in again when it is brought back.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/segments/{segment_key}/members (the `ChangeSegmentMembers` operationId).
+func (c *Client) ChangeSegmentMembers(ctx context.Context, segmentKey SegmentListKey, params *ChangeSegmentMembersParams, body ChangeSegmentMembersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeSegmentMembersRequest(c.Server, segmentKey, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSegmentValue Tell what a segment is worth
+//
+// How many customers the segment has, what they spent and, with the scope scores:read and a clv model in force, what they
+// are expected to spend over the model's horizon.
+//
+// Corresponds with GET /v1/segments/{segment_key}/value (the `GetSegmentValue` operationId).
+func (c *Client) GetSegmentValue(ctx context.Context, segmentKey SegmentKey, params *GetSegmentValueParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSegmentValueRequest(c.Server, segmentKey, params)
 	if err != nil {
 		return nil, err
 	}
@@ -11411,6 +12727,18 @@ func NewListCustomersRequest(server string, params *ListCustomersParams) (*http.
 		if params.LastPurchaseTo != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "last_purchase_to", *params.LastPurchaseTo, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Segment != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "segment", *params.Segment, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -14594,6 +15922,113 @@ func NewListCustomerScoresRequest(server string, customerID CustomerID) (*http.R
 	return req, nil
 }
 
+// NewListCustomerSegmentLogRequest constructs an http.Request for the ListCustomerSegmentLog method
+func NewListCustomerSegmentLogRequest(server string, customerID CustomerID, params *ListCustomerSegmentLogParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/segment-log", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListCustomerSegmentsRequest constructs an http.Request for the ListCustomerSegments method
+func NewListCustomerSegmentsRequest(server string, customerID CustomerID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/segments", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListCustomerStagesRequest constructs an http.Request for the ListCustomerStages method
 func NewListCustomerStagesRequest(server string, customerID CustomerID, params *ListCustomerStagesParams) (*http.Request, error) {
 	var err error
@@ -17522,6 +18957,942 @@ func NewListRunScoresRequest(server string, modelKey ModelKey, runID RunID, para
 		if params.Cursor != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListSegmentsRequest constructs an http.Request for the ListSegments method
+func NewListSegmentsRequest(server string, params *ListSegmentsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/segments")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Basis != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "basis", *params.Basis, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Archived != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "archived", *params.Archived, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Counts != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "counts", *params.Counts, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateSegmentRequest calls the generic CreateSegment builder with application/json body
+func NewCreateSegmentRequest(server string, params *CreateSegmentParams, body CreateSegmentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateSegmentRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateSegmentRequestWithBody constructs an http.Request for the CreateSegment method, with any body, and a specified content type
+func NewCreateSegmentRequestWithBody(server string, params *CreateSegmentParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/segments")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOverlapSegmentsRequest calls the generic OverlapSegments builder with application/json body
+func NewOverlapSegmentsRequest(server string, body OverlapSegmentsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOverlapSegmentsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewOverlapSegmentsRequestWithBody constructs an http.Request for the OverlapSegments method, with any body, and a specified content type
+func NewOverlapSegmentsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/segments/overlap")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPreviewSegmentRequest calls the generic PreviewSegment builder with application/json body
+func NewPreviewSegmentRequest(server string, body PreviewSegmentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPreviewSegmentRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPreviewSegmentRequestWithBody constructs an http.Request for the PreviewSegment method, with any body, and a specified content type
+func NewPreviewSegmentRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/segments/preview")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteSegmentRequest constructs an http.Request for the DeleteSegment method
+func NewDeleteSegmentRequest(server string, segmentKey SegmentKey, params *DeleteSegmentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "segment_key", segmentKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/segments/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetSegmentRequest constructs an http.Request for the GetSegment method
+func NewGetSegmentRequest(server string, segmentKey SegmentKey, params *GetSegmentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "segment_key", segmentKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/segments/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchSegmentRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchSegment builder with application/merge-patch+json body
+func NewPatchSegmentRequestWithApplicationMergePatchPlusJSONBody(server string, segmentKey SegmentKey, params *PatchSegmentParams, body PatchSegmentApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchSegmentRequestWithBody(server, segmentKey, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchSegmentRequestWithBody constructs an http.Request for the PatchSegment method, with any body, and a specified content type
+func NewPatchSegmentRequestWithBody(server string, segmentKey SegmentKey, params *PatchSegmentParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "segment_key", segmentKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/segments/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListSegmentDependentsRequest constructs an http.Request for the ListSegmentDependents method
+func NewListSegmentDependentsRequest(server string, segmentKey SegmentKey) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "segment_key", segmentKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/segments/%s/dependents", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewExplainSegmentRequest constructs an http.Request for the ExplainSegment method
+func NewExplainSegmentRequest(server string, segmentKey SegmentKey, params *ExplainSegmentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "segment_key", segmentKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/segments/%s/explain", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "customer_id", params.CustomerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListSegmentLogRequest constructs an http.Request for the ListSegmentLog method
+func NewListSegmentLogRequest(server string, segmentKey SegmentKey, params *ListSegmentLogParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "segment_key", segmentKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/segments/%s/log", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListSegmentMembersRequest constructs an http.Request for the ListSegmentMembers method
+func NewListSegmentMembersRequest(server string, segmentKey SegmentListKey, params *ListSegmentMembersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "segment_key", segmentKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/segments/%s/members", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Filter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "filter", *params.Filter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Expand != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "expand", *params.Expand, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Fields != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "fields", *params.Fields, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Total != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "total", *params.Total, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewChangeSegmentMembersRequest calls the generic ChangeSegmentMembers builder with application/json body
+func NewChangeSegmentMembersRequest(server string, segmentKey SegmentListKey, params *ChangeSegmentMembersParams, body ChangeSegmentMembersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeSegmentMembersRequestWithBody(server, segmentKey, params, "application/json", bodyReader)
+}
+
+// NewChangeSegmentMembersRequestWithBody constructs an http.Request for the ChangeSegmentMembers method, with any body, and a specified content type
+func NewChangeSegmentMembersRequestWithBody(server string, segmentKey SegmentListKey, params *ChangeSegmentMembersParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "segment_key", segmentKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/segments/%s/members", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetSegmentValueRequest constructs an http.Request for the GetSegmentValue method
+func NewGetSegmentValueRequest(server string, segmentKey SegmentKey, params *GetSegmentValueParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "segment_key", segmentKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/segments/%s/value", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Score != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "score", *params.Score, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -20474,7 +22845,7 @@ type ClientWithResponsesInterface interface {
 	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 	// `scores.clv`. Customers without a value come last either way.
 	//
-	// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
+	// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `segments`, `contact_points` and `addresses` to each customer in the same
 	// call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
 	//
@@ -20487,8 +22858,8 @@ type ClientWithResponsesInterface interface {
 	// all of them have to hold. `facets` counts the customers of all pages by fields. Of more than 100,000 customers a sample is counted,
 	// and `facets_are_estimates` is true.
 	//
-	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter`, `facets`, `tag` or `tier`, needs `scores:read`, `tiers:read` or
-	// `tags:read` beside `customers:read`.
+	// What reaches into scores, tiers, tags or segments, by `expand`, `sort`, `filter`, `facets`, `tag`, `tier` or `segment`, needs
+	// `scores:read`, `tiers:read`, `tags:read` or `segments:read` beside `customers:read`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -21075,6 +23446,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/scores (the `ListCustomerScores` operationId).
 	ListCustomerScoresWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*ListCustomerScoresResponse, error)
+
+	// ListCustomerSegmentLogWithResponse List what segments a customer entered and left
+	//
+	// Newest first, with the cause and the comparison that decided.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/segment-log (the `ListCustomerSegmentLog` operationId).
+	ListCustomerSegmentLogWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerSegmentLogParams, reqEditors ...RequestEditorFn) (*ListCustomerSegmentLogResponse, error)
+
+	// ListCustomerSegmentsWithResponse List a customer's segments
+	//
+	// Every segment that the customer is in, with since when.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/segments (the `ListCustomerSegments` operationId).
+	ListCustomerSegmentsWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*ListCustomerSegmentsResponse, error)
 
 	// ListCustomerStagesWithResponse List the stages that a customer went through
 	//
@@ -21709,6 +24098,195 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/score-models/{model_key}/runs/{run_id}/scores (the `ListRunScores` operationId).
 	ListRunScoresWithResponse(ctx context.Context, modelKey ModelKey, runID RunID, params *ListRunScoresParams, reqEditors ...RequestEditorFn) (*ListRunScoresResponse, error)
+
+	// ListSegmentsWithResponse List segments
+	//
+	// All segments by key. `counts=true` also counts their customers, which takes time with many of them.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/segments (the `ListSegments` operationId).
+	ListSegmentsWithResponse(ctx context.Context, params *ListSegmentsParams, reqEditors ...RequestEditorFn) (*ListSegmentsResponse, error)
+
+	// CreateSegmentWithBodyWithResponse Create a segment
+	//
+	// Saves a condition under a key, as `filter` (a tree) or `filter_text`; or makes a list with `static: true`, whose
+	// customers are put in by hand. Everybody is evaluated by a job, shown as `evaluation.job_id`; from then on membership is
+	// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
+	// It needs the read scope of everything that it reads.
+	//
+	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
+	// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
+	// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/segments (the `CreateSegment` operationId).
+	CreateSegmentWithBodyWithResponse(ctx context.Context, params *CreateSegmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSegmentResponse, error)
+
+	// CreateSegmentWithResponse Create a segment
+	//
+	// Saves a condition under a key, as `filter` (a tree) or `filter_text`; or makes a list with `static: true`, whose
+	// customers are put in by hand. Everybody is evaluated by a job, shown as `evaluation.job_id`; from then on membership is
+	// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
+	// It needs the read scope of everything that it reads.
+	//
+	// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
+	// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
+	// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/segments (the `CreateSegment` operationId).
+	CreateSegmentWithResponse(ctx context.Context, params *CreateSegmentParams, body CreateSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSegmentResponse, error)
+
+	// OverlapSegmentsWithBodyWithResponse Compare segments
+	//
+	// Counts how many customers each two of up to 20 segments have in common. Unions, intersections and differences as
+	// such are conditions: `segments:"a" AND NOT segments:"b"`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/segments/overlap (the `OverlapSegments` operationId).
+	OverlapSegmentsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OverlapSegmentsResponse, error)
+
+	// OverlapSegmentsWithResponse Compare segments
+	//
+	// Counts how many customers each two of up to 20 segments have in common. Unions, intersections and differences as
+	// such are conditions: `segments:"a" AND NOT segments:"b"`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/segments/overlap (the `OverlapSegments` operationId).
+	OverlapSegmentsWithResponse(ctx context.Context, body OverlapSegmentsJSONRequestBody, reqEditors ...RequestEditorFn) (*OverlapSegmentsResponse, error)
+
+	// PreviewSegmentWithBodyWithResponse See whom a condition means before saving it
+	//
+	// Counts the customers that fit, shows some of them, and spreads them over the tiers of each scheme (with the scope
+	// tiers:read). Nothing is saved.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/segments/preview (the `PreviewSegment` operationId).
+	PreviewSegmentWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreviewSegmentResponse, error)
+
+	// PreviewSegmentWithResponse See whom a condition means before saving it
+	//
+	// Counts the customers that fit, shows some of them, and spreads them over the tiers of each scheme (with the scope
+	// tiers:read). Nothing is saved.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/segments/preview (the `PreviewSegment` operationId).
+	PreviewSegmentWithResponse(ctx context.Context, body PreviewSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewSegmentResponse, error)
+
+	// DeleteSegmentWithResponse Delete a segment
+	//
+	// Deletes the segment with its log; nobody is in it any more. While conditions name it that is 409, with the list that
+	// `dependents` shows.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/segments/{segment_key} (the `DeleteSegment` operationId).
+	DeleteSegmentWithResponse(ctx context.Context, segmentKey SegmentKey, params *DeleteSegmentParams, reqEditors ...RequestEditorFn) (*DeleteSegmentResponse, error)
+
+	// GetSegmentWithResponse Read a segment
+	//
+	// One segment with its condition in both forms, how many customers it has, and how far it is evaluated: `as_of` is the
+	// local day for which a condition relative to today holds for everybody. At the tenant's midnight a job moves it on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/segments/{segment_key} (the `GetSegment` operationId).
+	GetSegmentWithResponse(ctx context.Context, segmentKey SegmentKey, params *GetSegmentParams, reqEditors ...RequestEditorFn) (*GetSegmentResponse, error)
+
+	// PatchSegmentWithBodyWithResponse Change a segment
+	//
+	// Renames, describes, archives, restores, or gives another condition, by which a job then evaluates everybody. An archived
+	// segment has no customers and can't be named by conditions; one that conditions name is 409.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/segments/{segment_key} (the `PatchSegment` operationId).
+	PatchSegmentWithBodyWithResponse(ctx context.Context, segmentKey SegmentKey, params *PatchSegmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchSegmentResponse, error)
+
+	// PatchSegmentWithApplicationMergePatchPlusJSONBodyWithResponse Change a segment
+	//
+	// Renames, describes, archives, restores, or gives another condition, by which a job then evaluates everybody. An archived
+	// segment has no customers and can't be named by conditions; one that conditions name is 409.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/segments/{segment_key} (the `PatchSegment` operationId).
+	PatchSegmentWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, segmentKey SegmentKey, params *PatchSegmentParams, body PatchSegmentApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchSegmentResponse, error)
+
+	// ListSegmentDependentsWithResponse List what depends on a segment
+	//
+	// Everything in force whose condition names the segment. While there is any, it can be neither deleted nor archived.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/segments/{segment_key}/dependents (the `ListSegmentDependents` operationId).
+	ListSegmentDependentsWithResponse(ctx context.Context, segmentKey SegmentKey, reqEditors ...RequestEditorFn) (*ListSegmentDependentsResponse, error)
+
+	// ExplainSegmentWithResponse Tell why a customer is in a segment or not
+	//
+	// Answers leaf by leaf what holds and which values were seen. `matches` is the condition now; `member` differs from it
+	// only while a job has not yet come to the customer. Needs the read scope of everything that the condition reads.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/segments/{segment_key}/explain (the `ExplainSegment` operationId).
+	ExplainSegmentWithResponse(ctx context.Context, segmentKey SegmentKey, params *ExplainSegmentParams, reqEditors ...RequestEditorFn) (*ExplainSegmentResponse, error)
+
+	// ListSegmentLogWithResponse List who entered and left a segment
+	//
+	// Newest first, with the cause and the comparison that decided: where all of an AND hold, the first one that reads what
+	// had changed. A comparison over what needs another scope shows only with it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/segments/{segment_key}/log (the `ListSegmentLog` operationId).
+	ListSegmentLogWithResponse(ctx context.Context, segmentKey SegmentKey, params *ListSegmentLogParams, reqEditors ...RequestEditorFn) (*ListSegmentLogResponse, error)
+
+	// ListSegmentMembersWithResponse List the customers of a segment
+	//
+	// The customers as `GET /v1/customers` shows them, and the day for which the segment holds.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/segments/{segment_key}/members (the `ListSegmentMembers` operationId).
+	ListSegmentMembersWithResponse(ctx context.Context, segmentKey SegmentListKey, params *ListSegmentMembersParams, reqEditors ...RequestEditorFn) (*ListSegmentMembersResponse, error)
+
+	// ChangeSegmentMembersWithBodyWithResponse Change the list of a static segment
+	//
+	// Puts customers in or takes them out: by `customer_ids`, or all who fit `filter` or `filter_text`. Up to 10,000 at once
+	// and all or none (200); more by a job (202). A customer that is deleted leaves, and is in again when it is brought back.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/segments/{segment_key}/members (the `ChangeSegmentMembers` operationId).
+	ChangeSegmentMembersWithBodyWithResponse(ctx context.Context, segmentKey SegmentListKey, params *ChangeSegmentMembersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeSegmentMembersResponse, error)
+
+	// ChangeSegmentMembersWithResponse Change the list of a static segment
+	//
+	// Puts customers in or takes them out: by `customer_ids`, or all who fit `filter` or `filter_text`. Up to 10,000 at once
+	// and all or none (200); more by a job (202). A customer that is deleted leaves, and is in again when it is brought back.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/segments/{segment_key}/members (the `ChangeSegmentMembers` operationId).
+	ChangeSegmentMembersWithResponse(ctx context.Context, segmentKey SegmentListKey, params *ChangeSegmentMembersParams, body ChangeSegmentMembersJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeSegmentMembersResponse, error)
+
+	// GetSegmentValueWithResponse Tell what a segment is worth
+	//
+	// How many customers the segment has, what they spent and, with the scope scores:read and a clv model in force, what they
+	// are expected to spend over the model's horizon.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/segments/{segment_key}/value (the `GetSegmentValue` operationId).
+	GetSegmentValueWithResponse(ctx context.Context, segmentKey SegmentKey, params *GetSegmentValueParams, reqEditors ...RequestEditorFn) (*GetSegmentValueResponse, error)
 
 	// ListTagGroupsWithResponse List tag groups
 	//
@@ -26679,6 +29257,172 @@ func (r ListCustomerScoresResponse) ContentType() string {
 	return ""
 }
 
+// ListCustomerSegmentLogResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerSegmentLog
+type ListCustomerSegmentLogResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListCustomerSegmentLogResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SegmentLogPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCustomerSegmentLogResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerSegmentLogResponse) GetJSON200() *SegmentLogPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCustomerSegmentLogResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCustomerSegmentLogResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCustomerSegmentLogResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListCustomerSegmentLogResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCustomerSegmentLogResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerSegmentLogResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerSegmentLogResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerSegmentLogResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerSegmentLogResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCustomerSegmentsResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerSegments
+type ListCustomerSegmentsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListCustomerSegmentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerSegmentList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCustomerSegmentsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerSegmentsResponse) GetJSON200() *CustomerSegmentList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCustomerSegmentsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCustomerSegmentsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCustomerSegmentsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListCustomerSegmentsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCustomerSegmentsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerSegmentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerSegmentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerSegmentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerSegmentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListCustomerStagesResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerStages
 type ListCustomerStagesResponse401Headers struct {
 	WWWAuthenticate *string
@@ -30694,6 +33438,1282 @@ func (r ListRunScoresResponse) ContentType() string {
 	return ""
 }
 
+// ListSegmentsResponse401Headers the declared response headers of an HTTP 401 response for ListSegments
+type ListSegmentsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListSegmentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SegmentPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListSegmentsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSegmentsResponse) GetJSON200() *SegmentPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListSegmentsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListSegmentsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListSegmentsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListSegmentsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSegmentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSegmentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSegmentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSegmentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateSegmentResponse201Headers the declared response headers of an HTTP 201 response for CreateSegment
+type CreateSegmentResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateSegmentResponse401Headers the declared response headers of an HTTP 401 response for CreateSegment
+type CreateSegmentResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateSegmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Segment
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateSegmentResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateSegmentResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateSegmentResponse) GetJSON201() *Segment {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateSegmentResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateSegmentResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateSegmentResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateSegmentResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateSegmentResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateSegmentResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateSegmentResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateSegmentResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateSegmentResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateSegmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateSegmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateSegmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateSegmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OverlapSegmentsResponse401Headers the declared response headers of an HTTP 401 response for OverlapSegments
+type OverlapSegmentsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type OverlapSegmentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SegmentOverlap
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *OverlapSegmentsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OverlapSegmentsResponse) GetJSON200() *SegmentOverlap {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r OverlapSegmentsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r OverlapSegmentsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r OverlapSegmentsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r OverlapSegmentsResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r OverlapSegmentsResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r OverlapSegmentsResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r OverlapSegmentsResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r OverlapSegmentsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r OverlapSegmentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OverlapSegmentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OverlapSegmentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OverlapSegmentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PreviewSegmentResponse401Headers the declared response headers of an HTTP 401 response for PreviewSegment
+type PreviewSegmentResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PreviewSegmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SegmentPreview
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PreviewSegmentResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PreviewSegmentResponse) GetJSON200() *SegmentPreview {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PreviewSegmentResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PreviewSegmentResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PreviewSegmentResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PreviewSegmentResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PreviewSegmentResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PreviewSegmentResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PreviewSegmentResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PreviewSegmentResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PreviewSegmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PreviewSegmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PreviewSegmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PreviewSegmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteSegmentResponse401Headers the declared response headers of an HTTP 401 response for DeleteSegment
+type DeleteSegmentResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteSegmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteSegmentResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteSegmentResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteSegmentResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteSegmentResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteSegmentResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r DeleteSegmentResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteSegmentResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteSegmentResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteSegmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteSegmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteSegmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteSegmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetSegmentResponse200Headers the declared response headers of an HTTP 200 response for GetSegment
+type GetSegmentResponse200Headers struct {
+	ETag *string
+}
+
+// GetSegmentResponse401Headers the declared response headers of an HTTP 401 response for GetSegment
+type GetSegmentResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetSegmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Segment
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetSegmentResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetSegmentResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSegmentResponse) GetJSON200() *Segment {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetSegmentResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetSegmentResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetSegmentResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetSegmentResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetSegmentResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSegmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSegmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSegmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSegmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchSegmentResponse200Headers the declared response headers of an HTTP 200 response for PatchSegment
+type PatchSegmentResponse200Headers struct {
+	ETag *string
+}
+
+// PatchSegmentResponse401Headers the declared response headers of an HTTP 401 response for PatchSegment
+type PatchSegmentResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchSegmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Segment
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchSegmentResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchSegmentResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchSegmentResponse) GetJSON200() *Segment {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchSegmentResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchSegmentResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchSegmentResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchSegmentResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchSegmentResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchSegmentResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchSegmentResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchSegmentResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchSegmentResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchSegmentResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchSegmentResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchSegmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchSegmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchSegmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchSegmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListSegmentDependentsResponse401Headers the declared response headers of an HTTP 401 response for ListSegmentDependents
+type ListSegmentDependentsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListSegmentDependentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SegmentDependents
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListSegmentDependentsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSegmentDependentsResponse) GetJSON200() *SegmentDependents {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListSegmentDependentsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListSegmentDependentsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListSegmentDependentsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListSegmentDependentsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListSegmentDependentsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSegmentDependentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSegmentDependentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSegmentDependentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSegmentDependentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExplainSegmentResponse401Headers the declared response headers of an HTTP 401 response for ExplainSegment
+type ExplainSegmentResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ExplainSegmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SegmentExplanation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ExplainSegmentResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainSegmentResponse) GetJSON200() *SegmentExplanation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ExplainSegmentResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ExplainSegmentResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ExplainSegmentResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ExplainSegmentResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ExplainSegmentResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainSegmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainSegmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainSegmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainSegmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListSegmentLogResponse401Headers the declared response headers of an HTTP 401 response for ListSegmentLog
+type ListSegmentLogResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListSegmentLogResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SegmentLogPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListSegmentLogResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSegmentLogResponse) GetJSON200() *SegmentLogPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListSegmentLogResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListSegmentLogResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListSegmentLogResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListSegmentLogResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListSegmentLogResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSegmentLogResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSegmentLogResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSegmentLogResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSegmentLogResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListSegmentMembersResponse401Headers the declared response headers of an HTTP 401 response for ListSegmentMembers
+type ListSegmentMembersResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListSegmentMembersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SegmentMemberPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListSegmentMembersResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSegmentMembersResponse) GetJSON200() *SegmentMemberPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListSegmentMembersResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListSegmentMembersResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListSegmentMembersResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListSegmentMembersResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListSegmentMembersResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListSegmentMembersResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSegmentMembersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSegmentMembersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSegmentMembersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSegmentMembersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ChangeSegmentMembersResponse202Headers the declared response headers of an HTTP 202 response for ChangeSegmentMembers
+type ChangeSegmentMembersResponse202Headers struct {
+	Location *string
+}
+
+// ChangeSegmentMembersResponse401Headers the declared response headers of an HTTP 401 response for ChangeSegmentMembers
+type ChangeSegmentMembersResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ChangeSegmentMembersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SegmentMembersChanged
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Job
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *ChangeSegmentMembersResponse202Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ChangeSegmentMembersResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ChangeSegmentMembersResponse) GetJSON200() *SegmentMembersChanged {
+	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ChangeSegmentMembersResponse) GetJSON202() *Job {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ChangeSegmentMembersResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ChangeSegmentMembersResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ChangeSegmentMembersResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ChangeSegmentMembersResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r ChangeSegmentMembersResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ChangeSegmentMembersResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ChangeSegmentMembersResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ChangeSegmentMembersResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ChangeSegmentMembersResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ChangeSegmentMembersResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangeSegmentMembersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeSegmentMembersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeSegmentMembersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangeSegmentMembersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetSegmentValueResponse401Headers the declared response headers of an HTTP 401 response for GetSegmentValue
+type GetSegmentValueResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetSegmentValueResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SegmentValue
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetSegmentValueResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSegmentValueResponse) GetJSON200() *SegmentValue {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetSegmentValueResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetSegmentValueResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetSegmentValueResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetSegmentValueResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetSegmentValueResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetSegmentValueResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSegmentValueResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSegmentValueResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSegmentValueResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSegmentValueResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListTagGroupsResponse401Headers the declared response headers of an HTTP 401 response for ListTagGroups
 type ListTagGroupsResponse401Headers struct {
 	WWWAuthenticate *string
@@ -34598,7 +38618,7 @@ func (c *ClientWithResponses) LookupContactPointWithResponse(ctx context.Context
 // `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
 // `scores.clv`. Customers without a value come last either way.
 //
-// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
+// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `segments`, `contact_points` and `addresses` to each customer in the same
 // call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
 //
@@ -34611,8 +38631,8 @@ func (c *ClientWithResponses) LookupContactPointWithResponse(ctx context.Context
 // all of them have to hold. `facets` counts the customers of all pages by fields. Of more than 100,000 customers a sample is counted,
 // and `facets_are_estimates` is true.
 //
-// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter`, `facets`, `tag` or `tier`, needs `scores:read`, `tiers:read` or
-// `tags:read` beside `customers:read`.
+// What reaches into scores, tiers, tags or segments, by `expand`, `sort`, `filter`, `facets`, `tag`, `tier` or `segment`, needs
+// `scores:read`, `tiers:read`, `tags:read` or `segments:read` beside `customers:read`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -35540,6 +39560,36 @@ func (c *ClientWithResponses) ListCustomerScoresWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseListCustomerScoresResponse(rsp)
+}
+
+// ListCustomerSegmentLogWithResponse List what segments a customer entered and left
+//
+// Newest first, with the cause and the comparison that decided.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/segment-log (the `ListCustomerSegmentLog` operationId).
+func (c *ClientWithResponses) ListCustomerSegmentLogWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerSegmentLogParams, reqEditors ...RequestEditorFn) (*ListCustomerSegmentLogResponse, error) {
+	rsp, err := c.ListCustomerSegmentLog(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerSegmentLogResponse(rsp)
+}
+
+// ListCustomerSegmentsWithResponse List a customer's segments
+//
+// Every segment that the customer is in, with since when.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/segments (the `ListCustomerSegments` operationId).
+func (c *ClientWithResponses) ListCustomerSegmentsWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*ListCustomerSegmentsResponse, error) {
+	rsp, err := c.ListCustomerSegments(ctx, customerID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerSegmentsResponse(rsp)
 }
 
 // ListCustomerStagesWithResponse List the stages that a customer went through
@@ -36492,6 +40542,303 @@ func (c *ClientWithResponses) ListRunScoresWithResponse(ctx context.Context, mod
 		return nil, err
 	}
 	return ParseListRunScoresResponse(rsp)
+}
+
+// ListSegmentsWithResponse List segments
+//
+// All segments by key. `counts=true` also counts their customers, which takes time with many of them.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/segments (the `ListSegments` operationId).
+func (c *ClientWithResponses) ListSegmentsWithResponse(ctx context.Context, params *ListSegmentsParams, reqEditors ...RequestEditorFn) (*ListSegmentsResponse, error) {
+	rsp, err := c.ListSegments(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSegmentsResponse(rsp)
+}
+
+// CreateSegmentWithBodyWithResponse Create a segment
+//
+// Saves a condition under a key, as `filter` (a tree) or `filter_text`; or makes a list with `static: true`, whose
+// customers are put in by hand. Everybody is evaluated by a job, shown as `evaluation.job_id`; from then on membership is
+// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
+// It needs the read scope of everything that it reads.
+//
+// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
+// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
+// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/segments (the `CreateSegment` operationId).
+func (c *ClientWithResponses) CreateSegmentWithBodyWithResponse(ctx context.Context, params *CreateSegmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSegmentResponse, error) {
+	rsp, err := c.CreateSegmentWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSegmentResponse(rsp)
+}
+
+// CreateSegmentWithResponse Create a segment
+//
+// Saves a condition under a key, as `filter` (a tree) or `filter_text`; or makes a list with `static: true`, whose
+// customers are put in by hand. Everybody is evaluated by a job, shown as `evaluation.job_id`; from then on membership is
+// right on the next read after any write. A condition may read other segments (`segments:"vip"`), but no two each other.
+// It needs the read scope of everything that it reads.
+//
+// With `preset` everything that the body leaves away has a sensible default, the key included: `high_value` (高价值, the
+// best fifth of the buyers by spend), `prospects` (潜在), `loyal` (忠诚), `high_frequency` (高频), `low_frequency` (低频),
+// `dormant` (沉睡), `new` (新客户), `one_time` (一次性). It can be edited like any other.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/segments (the `CreateSegment` operationId).
+func (c *ClientWithResponses) CreateSegmentWithResponse(ctx context.Context, params *CreateSegmentParams, body CreateSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSegmentResponse, error) {
+	rsp, err := c.CreateSegment(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSegmentResponse(rsp)
+}
+
+// OverlapSegmentsWithBodyWithResponse Compare segments
+//
+// Counts how many customers each two of up to 20 segments have in common. Unions, intersections and differences as
+// such are conditions: `segments:"a" AND NOT segments:"b"`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/segments/overlap (the `OverlapSegments` operationId).
+func (c *ClientWithResponses) OverlapSegmentsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OverlapSegmentsResponse, error) {
+	rsp, err := c.OverlapSegmentsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOverlapSegmentsResponse(rsp)
+}
+
+// OverlapSegmentsWithResponse Compare segments
+//
+// Counts how many customers each two of up to 20 segments have in common. Unions, intersections and differences as
+// such are conditions: `segments:"a" AND NOT segments:"b"`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/segments/overlap (the `OverlapSegments` operationId).
+func (c *ClientWithResponses) OverlapSegmentsWithResponse(ctx context.Context, body OverlapSegmentsJSONRequestBody, reqEditors ...RequestEditorFn) (*OverlapSegmentsResponse, error) {
+	rsp, err := c.OverlapSegments(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOverlapSegmentsResponse(rsp)
+}
+
+// PreviewSegmentWithBodyWithResponse See whom a condition means before saving it
+//
+// Counts the customers that fit, shows some of them, and spreads them over the tiers of each scheme (with the scope
+// tiers:read). Nothing is saved.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/segments/preview (the `PreviewSegment` operationId).
+func (c *ClientWithResponses) PreviewSegmentWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreviewSegmentResponse, error) {
+	rsp, err := c.PreviewSegmentWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewSegmentResponse(rsp)
+}
+
+// PreviewSegmentWithResponse See whom a condition means before saving it
+//
+// Counts the customers that fit, shows some of them, and spreads them over the tiers of each scheme (with the scope
+// tiers:read). Nothing is saved.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/segments/preview (the `PreviewSegment` operationId).
+func (c *ClientWithResponses) PreviewSegmentWithResponse(ctx context.Context, body PreviewSegmentJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewSegmentResponse, error) {
+	rsp, err := c.PreviewSegment(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewSegmentResponse(rsp)
+}
+
+// DeleteSegmentWithResponse Delete a segment
+//
+// Deletes the segment with its log; nobody is in it any more. While conditions name it that is 409, with the list that
+// `dependents` shows.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/segments/{segment_key} (the `DeleteSegment` operationId).
+func (c *ClientWithResponses) DeleteSegmentWithResponse(ctx context.Context, segmentKey SegmentKey, params *DeleteSegmentParams, reqEditors ...RequestEditorFn) (*DeleteSegmentResponse, error) {
+	rsp, err := c.DeleteSegment(ctx, segmentKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteSegmentResponse(rsp)
+}
+
+// GetSegmentWithResponse Read a segment
+//
+// One segment with its condition in both forms, how many customers it has, and how far it is evaluated: `as_of` is the
+// local day for which a condition relative to today holds for everybody. At the tenant's midnight a job moves it on.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/segments/{segment_key} (the `GetSegment` operationId).
+func (c *ClientWithResponses) GetSegmentWithResponse(ctx context.Context, segmentKey SegmentKey, params *GetSegmentParams, reqEditors ...RequestEditorFn) (*GetSegmentResponse, error) {
+	rsp, err := c.GetSegment(ctx, segmentKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSegmentResponse(rsp)
+}
+
+// PatchSegmentWithBodyWithResponse Change a segment
+//
+// Renames, describes, archives, restores, or gives another condition, by which a job then evaluates everybody. An archived
+// segment has no customers and can't be named by conditions; one that conditions name is 409.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/segments/{segment_key} (the `PatchSegment` operationId).
+func (c *ClientWithResponses) PatchSegmentWithBodyWithResponse(ctx context.Context, segmentKey SegmentKey, params *PatchSegmentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchSegmentResponse, error) {
+	rsp, err := c.PatchSegmentWithBody(ctx, segmentKey, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchSegmentResponse(rsp)
+}
+
+// PatchSegmentWithApplicationMergePatchPlusJSONBodyWithResponse Change a segment
+//
+// Renames, describes, archives, restores, or gives another condition, by which a job then evaluates everybody. An archived
+// segment has no customers and can't be named by conditions; one that conditions name is 409.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/segments/{segment_key} (the `PatchSegment` operationId).
+func (c *ClientWithResponses) PatchSegmentWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, segmentKey SegmentKey, params *PatchSegmentParams, body PatchSegmentApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchSegmentResponse, error) {
+	rsp, err := c.PatchSegmentWithApplicationMergePatchPlusJSONBody(ctx, segmentKey, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchSegmentResponse(rsp)
+}
+
+// ListSegmentDependentsWithResponse List what depends on a segment
+//
+// Everything in force whose condition names the segment. While there is any, it can be neither deleted nor archived.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/segments/{segment_key}/dependents (the `ListSegmentDependents` operationId).
+func (c *ClientWithResponses) ListSegmentDependentsWithResponse(ctx context.Context, segmentKey SegmentKey, reqEditors ...RequestEditorFn) (*ListSegmentDependentsResponse, error) {
+	rsp, err := c.ListSegmentDependents(ctx, segmentKey, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSegmentDependentsResponse(rsp)
+}
+
+// ExplainSegmentWithResponse Tell why a customer is in a segment or not
+//
+// Answers leaf by leaf what holds and which values were seen. `matches` is the condition now; `member` differs from it
+// only while a job has not yet come to the customer. Needs the read scope of everything that the condition reads.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/segments/{segment_key}/explain (the `ExplainSegment` operationId).
+func (c *ClientWithResponses) ExplainSegmentWithResponse(ctx context.Context, segmentKey SegmentKey, params *ExplainSegmentParams, reqEditors ...RequestEditorFn) (*ExplainSegmentResponse, error) {
+	rsp, err := c.ExplainSegment(ctx, segmentKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainSegmentResponse(rsp)
+}
+
+// ListSegmentLogWithResponse List who entered and left a segment
+//
+// Newest first, with the cause and the comparison that decided: where all of an AND hold, the first one that reads what
+// had changed. A comparison over what needs another scope shows only with it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/segments/{segment_key}/log (the `ListSegmentLog` operationId).
+func (c *ClientWithResponses) ListSegmentLogWithResponse(ctx context.Context, segmentKey SegmentKey, params *ListSegmentLogParams, reqEditors ...RequestEditorFn) (*ListSegmentLogResponse, error) {
+	rsp, err := c.ListSegmentLog(ctx, segmentKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSegmentLogResponse(rsp)
+}
+
+// ListSegmentMembersWithResponse List the customers of a segment
+//
+// The customers as `GET /v1/customers` shows them, and the day for which the segment holds.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/segments/{segment_key}/members (the `ListSegmentMembers` operationId).
+func (c *ClientWithResponses) ListSegmentMembersWithResponse(ctx context.Context, segmentKey SegmentListKey, params *ListSegmentMembersParams, reqEditors ...RequestEditorFn) (*ListSegmentMembersResponse, error) {
+	rsp, err := c.ListSegmentMembers(ctx, segmentKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSegmentMembersResponse(rsp)
+}
+
+// ChangeSegmentMembersWithBodyWithResponse Change the list of a static segment
+//
+// Puts customers in or takes them out: by `customer_ids`, or all who fit `filter` or `filter_text`. Up to 10,000 at once
+// and all or none (200); more by a job (202). A customer that is deleted leaves, and is in again when it is brought back.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/segments/{segment_key}/members (the `ChangeSegmentMembers` operationId).
+func (c *ClientWithResponses) ChangeSegmentMembersWithBodyWithResponse(ctx context.Context, segmentKey SegmentListKey, params *ChangeSegmentMembersParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeSegmentMembersResponse, error) {
+	rsp, err := c.ChangeSegmentMembersWithBody(ctx, segmentKey, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeSegmentMembersResponse(rsp)
+}
+
+// ChangeSegmentMembersWithResponse Change the list of a static segment
+//
+// Puts customers in or takes them out: by `customer_ids`, or all who fit `filter` or `filter_text`. Up to 10,000 at once
+// and all or none (200); more by a job (202). A customer that is deleted leaves, and is in again when it is brought back.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/segments/{segment_key}/members (the `ChangeSegmentMembers` operationId).
+func (c *ClientWithResponses) ChangeSegmentMembersWithResponse(ctx context.Context, segmentKey SegmentListKey, params *ChangeSegmentMembersParams, body ChangeSegmentMembersJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeSegmentMembersResponse, error) {
+	rsp, err := c.ChangeSegmentMembers(ctx, segmentKey, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeSegmentMembersResponse(rsp)
+}
+
+// GetSegmentValueWithResponse Tell what a segment is worth
+//
+// How many customers the segment has, what they spent and, with the scope scores:read and a clv model in force, what they
+// are expected to spend over the model's horizon.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/segments/{segment_key}/value (the `GetSegmentValue` operationId).
+func (c *ClientWithResponses) GetSegmentValueWithResponse(ctx context.Context, segmentKey SegmentKey, params *GetSegmentValueParams, reqEditors ...RequestEditorFn) (*GetSegmentValueResponse, error) {
+	rsp, err := c.GetSegmentValue(ctx, segmentKey, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSegmentValueResponse(rsp)
 }
 
 // ListTagGroupsWithResponse List tag groups
@@ -41513,6 +45860,154 @@ func ParseListCustomerScoresResponse(rsp *http.Response) (*ListCustomerScoresRes
 	return response, nil
 }
 
+// ParseListCustomerSegmentLogResponse parses an HTTP response from a ListCustomerSegmentLogWithResponse call
+func ParseListCustomerSegmentLogResponse(rsp *http.Response) (*ListCustomerSegmentLogResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerSegmentLogResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SegmentLogPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListCustomerSegmentLogResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCustomerSegmentsResponse parses an HTTP response from a ListCustomerSegmentsWithResponse call
+func ParseListCustomerSegmentsResponse(rsp *http.Response) (*ListCustomerSegmentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerSegmentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerSegmentList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListCustomerSegmentsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListCustomerStagesResponse parses an HTTP response from a ListCustomerStagesWithResponse call
 func ParseListCustomerStagesResponse(rsp *http.Response) (*ListCustomerStagesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -45245,6 +49740,1189 @@ func ParseListRunScoresResponse(rsp *http.Response) (*ListRunScoresResponse, err
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListRunScoresResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListSegmentsResponse parses an HTTP response from a ListSegmentsWithResponse call
+func ParseListSegmentsResponse(rsp *http.Response) (*ListSegmentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSegmentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SegmentPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListSegmentsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateSegmentResponse parses an HTTP response from a CreateSegmentWithResponse call
+func ParseCreateSegmentResponse(rsp *http.Response) (*CreateSegmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateSegmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Segment
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateSegmentResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateSegmentResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOverlapSegmentsResponse parses an HTTP response from a OverlapSegmentsWithResponse call
+func ParseOverlapSegmentsResponse(rsp *http.Response) (*OverlapSegmentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OverlapSegmentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SegmentOverlap
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers OverlapSegmentsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePreviewSegmentResponse parses an HTTP response from a PreviewSegmentWithResponse call
+func ParsePreviewSegmentResponse(rsp *http.Response) (*PreviewSegmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PreviewSegmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SegmentPreview
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers PreviewSegmentResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteSegmentResponse parses an HTTP response from a DeleteSegmentWithResponse call
+func ParseDeleteSegmentResponse(rsp *http.Response) (*DeleteSegmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteSegmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteSegmentResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetSegmentResponse parses an HTTP response from a GetSegmentWithResponse call
+func ParseGetSegmentResponse(rsp *http.Response) (*GetSegmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSegmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Segment
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetSegmentResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetSegmentResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchSegmentResponse parses an HTTP response from a PatchSegmentWithResponse call
+func ParsePatchSegmentResponse(rsp *http.Response) (*PatchSegmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchSegmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Segment
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchSegmentResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchSegmentResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListSegmentDependentsResponse parses an HTTP response from a ListSegmentDependentsWithResponse call
+func ParseListSegmentDependentsResponse(rsp *http.Response) (*ListSegmentDependentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSegmentDependentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SegmentDependents
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListSegmentDependentsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExplainSegmentResponse parses an HTTP response from a ExplainSegmentWithResponse call
+func ParseExplainSegmentResponse(rsp *http.Response) (*ExplainSegmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainSegmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SegmentExplanation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ExplainSegmentResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListSegmentLogResponse parses an HTTP response from a ListSegmentLogWithResponse call
+func ParseListSegmentLogResponse(rsp *http.Response) (*ListSegmentLogResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSegmentLogResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SegmentLogPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListSegmentLogResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListSegmentMembersResponse parses an HTTP response from a ListSegmentMembersWithResponse call
+func ParseListSegmentMembersResponse(rsp *http.Response) (*ListSegmentMembersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSegmentMembersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SegmentMemberPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListSegmentMembersResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseChangeSegmentMembersResponse parses an HTTP response from a ChangeSegmentMembersWithResponse call
+func ParseChangeSegmentMembersResponse(rsp *http.Response) (*ChangeSegmentMembersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeSegmentMembersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SegmentMembersChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers ChangeSegmentMembersResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers202 = &headers
+	case rsp.StatusCode == 401:
+		var headers ChangeSegmentMembersResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetSegmentValueResponse parses an HTTP response from a GetSegmentValueWithResponse call
+func ParseGetSegmentValueResponse(rsp *http.Response) (*GetSegmentValueResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSegmentValueResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SegmentValue
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetSegmentValueResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

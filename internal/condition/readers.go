@@ -1,0 +1,60 @@
+package condition
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kezi-io/kezi/internal/filter"
+	"github.com/kezi-io/kezi/internal/postgres"
+)
+
+// Reader is something with a condition: a segment, a tier scheme.
+type Reader struct{ Type, Key, Name string }
+
+func (r Reader) String() string { return r.Type + " " + r.Key }
+
+// Readers are the things in force that have a condition with a comparison for which reads holds, by type and key. Whoever
+// deletes what conditions may name asks here first, and holds it so that nobody names it in the meantime.
+func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func(filter.Leaf) bool) ([]Reader, error) {
+	rows, err := q.Query(ctx, `SELECT 'segment' AS type, key, name, condition FROM segments
+			WHERE tenant_id = $1 AND condition IS NOT NULL AND archived_at IS NULL
+		UNION ALL
+		SELECT 'tier_scheme', s.key, s.name, r.condition FROM tier_schemes s
+			JOIN tiers r ON r.tenant_id = s.tenant_id AND r.scheme_id = s.id AND r.condition IS NOT NULL WHERE s.tenant_id = $1
+		ORDER BY type, key`, tenantID)
+	if err != nil {
+		return nil, fmt.Errorf("look for conditions: %w", err)
+	}
+	defer rows.Close()
+	found := []Reader{}
+	for rows.Next() {
+		var r Reader
+		var raw json.RawMessage
+		if err := rows.Scan(&r.Type, &r.Key, &r.Name, &raw); err != nil {
+			return nil, fmt.Errorf("look for conditions: %w", err)
+		}
+		n, err := filter.ParseJSON(raw)
+		if err != nil {
+			return nil, fmt.Errorf("read the condition of %s: %w", r, err)
+		}
+		if slices.ContainsFunc(filter.Leaves(n), reads) && !slices.Contains(found, r) {
+			found = append(found, r)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("look for conditions: %w", err)
+	}
+	return found, nil
+}
+
+// Names are readers in a sentence.
+func Names(readers []Reader) string {
+	names := make([]string, len(readers))
+	for i, r := range readers {
+		names[i] = r.String()
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,205 @@
+package segment
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/kezi-io/kezi/internal/filter"
+	"github.com/kezi-io/kezi/internal/page"
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/tenant"
+)
+
+// lock holds those of the customers that exist and are not deleted, in ascending order, and answers them.
+func lock(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := tx.Query(ctx, `SELECT id FROM customers WHERE tenant_id = $1 AND id = ANY($2) AND deleted_at IS NULL AND merged_into IS NULL
+		ORDER BY id FOR NO KEY UPDATE`, tenantID, ids)
+	if err != nil {
+		return nil, fmt.Errorf("lock customers: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return nil, fmt.Errorf("lock customers: %w", err)
+	}
+	return found, nil
+}
+
+// setPicks puts customers on a list or takes them off, and answers those for whom that changed something.
+func setPicks(ctx context.Context, tx postgres.Tx, call tenant.Call, id uuid.UUID, b Bulk, customers []uuid.UUID, now time.Time) ([]uuid.UUID, error) {
+	sql, args := `DELETE FROM segment_picks WHERE tenant_id = $1 AND segment_id = $2 AND customer_id = ANY($3) RETURNING customer_id`,
+		[]any{call.Tenant.ID, id, customers}
+	if b.Adding {
+		sql, args = `INSERT INTO segment_picks (tenant_id, customer_id, segment_id, actor, reason, picked_at)
+			SELECT $1, unnest($3::uuid[]), $2, $4, $5, $6 ON CONFLICT DO NOTHING RETURNING customer_id`, append(args, call.Actor, b.Reason, now)
+	}
+	rows, err := tx.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("change the list of segment %s: %w", id, err)
+	}
+	changed, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return nil, fmt.Errorf("change the list of segment %s: %w", id, err)
+	}
+	return changed, nil
+}
+
+func insertBulk(ctx context.Context, tx postgres.Tx, tenantID int32, id, segmentID uuid.UUID, b Bulk, now time.Time) error {
+	var raw []byte
+	if b.Condition != nil {
+		var err error
+		if raw, err = json.Marshal(b.Condition); err != nil {
+			return fmt.Errorf("write a condition: %w", err)
+		}
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO segment_bulks (tenant_id, id, segment_id, adding, customers, condition, reason, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, tenantID, id, segmentID, b.Adding, b.Customers, raw, b.Reason, now)
+	if err != nil {
+		return fmt.Errorf("keep what a job has to do: %w", err)
+	}
+	return nil
+}
+
+// getBulk is what a job has to do, and the key of the segment. Fails with ErrNotFound when the segment was deleted.
+func getBulk(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID) (b Bulk, key string, err error) {
+	var raw json.RawMessage
+	err = q.QueryRow(ctx, `SELECT s.key, b.adding, b.customers, b.condition, b.reason FROM segment_bulks b
+			JOIN segments s ON s.tenant_id = b.tenant_id AND s.id = b.segment_id
+		WHERE b.tenant_id = $1 AND b.id = $2`, tenantID, id).Scan(&key, &b.Adding, &b.Customers, &raw, &b.Reason)
+	switch {
+	case postgres.IsNone(err):
+		return Bulk{}, "", ErrNotFound
+	case err != nil:
+		return Bulk{}, "", fmt.Errorf("read what job has to do: %w", err)
+	}
+	b.Condition, err = conditionOf(raw)
+	return b, key, err
+}
+
+// sweep removes a chunk of what a deleted segment left, and answers how much it was.
+func sweep(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) (int64, error) {
+	var all int64
+	for _, sql := range []string{
+		`DELETE FROM segment_members WHERE tenant_id = $1 AND segment_id = $2 AND customer_id = ANY(ARRAY(SELECT customer_id
+			FROM segment_members WHERE tenant_id = $1 AND segment_id = $2 ORDER BY customer_id LIMIT $3))`,
+		`DELETE FROM segment_picks WHERE tenant_id = $1 AND segment_id = $2 AND customer_id = ANY(ARRAY(SELECT customer_id
+			FROM segment_picks WHERE tenant_id = $1 AND segment_id = $2 ORDER BY customer_id LIMIT $3))`,
+		`DELETE FROM segment_log WHERE tenant_id = $1 AND segment_id = $2 AND ord = ANY(ARRAY(SELECT ord
+			FROM segment_log WHERE tenant_id = $1 AND segment_id = $2 ORDER BY ord LIMIT $3))`,
+		`DELETE FROM segment_bulks WHERE tenant_id = $1 AND segment_id = $2 AND $3 > 0`,
+	} {
+		tag, err := tx.Exec(ctx, sql, tenantID, id, chunk)
+		if err != nil {
+			return 0, fmt.Errorf("remove what is left of segment %s: %w", id, err)
+		}
+		all += tag.RowsAffected()
+	}
+	return all, nil
+}
+
+// Of are the segments of customers by key; each customer has an entry.
+func Of(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID) (map[uuid.UUID][]Membership, error) {
+	found := make(map[uuid.UUID][]Membership, len(ids))
+	for _, id := range ids {
+		found[id] = []Membership{}
+	}
+	rows, err := q.Query(ctx, `SELECT sm.customer_id, s.key, s.name, s.basis, s.condition IS NULL, sm.since FROM segment_members sm
+			JOIN segments s ON s.tenant_id = sm.tenant_id AND s.id = sm.segment_id AND s.archived_at IS NULL
+		WHERE sm.tenant_id = $1 AND sm.customer_id = ANY($2) ORDER BY sm.customer_id, s.key`, tenantID, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read the segments of %d customers: %w", len(ids), err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id uuid.UUID
+		var m Membership
+		if err := rows.Scan(&id, &m.Key, &m.Name, &m.Basis, &m.Static, &m.Since); err != nil {
+			return nil, fmt.Errorf("read the segments of %d customers: %w", len(ids), err)
+		}
+		m.Since = m.Since.UTC()
+		found[id] = append(found[id], m)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read the segments of %d customers: %w", len(ids), err)
+	}
+	return found, nil
+}
+
+// counted are how many customers are in segments.
+func counted(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID) (map[uuid.UUID]int64, error) {
+	rows, err := q.Query(ctx, `SELECT s.id, (SELECT count(*) FROM segment_members sm WHERE sm.tenant_id = $1 AND sm.segment_id = s.id)
+		FROM unnest($2::uuid[]) s (id)`, tenantID, ids)
+	if err != nil {
+		return nil, fmt.Errorf("count the customers of segments: %w", err)
+	}
+	defer rows.Close()
+	found := map[uuid.UUID]int64{}
+	for rows.Next() {
+		var id uuid.UUID
+		var n int64
+		if err := rows.Scan(&id, &n); err != nil {
+			return nil, fmt.Errorf("count the customers of segments: %w", err)
+		}
+		found[id] = n
+	}
+	return found, rows.Err()
+}
+
+// passages is a page of the log, newest first: of a segment, or of a customer.
+func passages(ctx context.Context, q postgres.Querier, tenantID int32, segmentID, customerID *uuid.UUID, req page.Request) (page.Of[Passage], error) {
+	before := int64(1<<63 - 1)
+	if req.After != nil {
+		var err error
+		if before, err = strconv.ParseInt(req.After[0], 10, 64); err != nil {
+			return page.Of[Passage]{}, page.ErrCursor
+		}
+	}
+	of, id := "l.segment_id = $2", segmentID
+	if customerID != nil {
+		of, id = "l.customer_id = $2", customerID
+	}
+	rows, err := q.Query(ctx, `SELECT l.ord, l.customer_id, s.key, s.name, l.entered, l.cause, l.event, l.leaf, x.condition, l.actor,
+			l.change_set, l.occurred_at
+		FROM segment_log l JOIN segments s ON s.tenant_id = l.tenant_id AND s.id = l.segment_id
+			LEFT JOIN segment_conditions x ON x.tenant_id = l.tenant_id AND x.segment_id = l.segment_id AND x.revision = l.revision
+		WHERE l.tenant_id = $1 AND `+of+` AND l.ord < $3 ORDER BY l.ord DESC LIMIT $4`, tenantID, id, before, req.Limit+1)
+	if err != nil {
+		return page.Of[Passage]{}, fmt.Errorf("read the log of segments: %w", err)
+	}
+	defer rows.Close()
+	type line struct {
+		ord int64
+		Passage
+	}
+	var lines []line
+	for rows.Next() {
+		var l line
+		var leaf *int
+		var raw json.RawMessage
+		err := rows.Scan(&l.ord, &l.CustomerID, &l.Key, &l.Name, &l.Entered, &l.Cause, &l.Event, &leaf, &raw, &l.Actor, &l.ChangeSet, &l.At)
+		if err != nil {
+			return page.Of[Passage]{}, fmt.Errorf("read the log of segments: %w", err)
+		}
+		l.At = l.At.UTC()
+		if leaf != nil && raw != nil {
+			n, err := filter.ParseJSON(raw)
+			if err != nil {
+				return page.Of[Passage]{}, fmt.Errorf("read a condition of segment %s: %w", l.Key, err)
+			}
+			if leaves := filter.Leaves(n); *leaf >= 1 && *leaf <= len(leaves) {
+				l.Leaf = &leaves[*leaf-1]
+			}
+		}
+		lines = append(lines, l)
+	}
+	if err := rows.Err(); err != nil {
+		return page.Of[Passage]{}, fmt.Errorf("read the log of segments: %w", err)
+	}
+	return page.Cut(lines, req.Limit, func(l line) page.Key { return page.Key{strconv.FormatInt(l.ord, 10)} },
+		func(l line) Passage { return l.Passage }), nil
+}

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -35,6 +36,7 @@ type options struct {
 	only     string
 	durable  bool
 	profiles string
+	load     loading
 
 	child child // what a child process of the bench is told; empty for the bench itself
 }
@@ -62,6 +64,13 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "one part: get, import, memory or fit")
 	flag.BoolVar(&o.durable, "durable", false, "data on disk and synced, as in production")
 	flag.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the service's processes")
+	flag.BoolVar(&o.load.wanted, "load", false, "load the databases of the part scale instead of measuring; goes on where it stopped")
+	flag.StringVar(&o.load.data, "data", filepath.Join(".kezi", "bench"), "folder of those databases")
+	flag.StringVar(&o.load.url, "database-url", "", "load only the large one, into this database")
+	flag.IntVar(&o.load.customers, "customers", 1_000_000, "customers of the large one")
+	flag.IntVar(&o.load.transactions, "transactions", 10_000_000, "transactions of the large one")
+	flag.Uint64Var(&o.load.seed, "seed", 1, "the same seed makes the same customers")
+	flag.StringVar(&o.load.until, "until", "", "last day of the made-up history, YYYY-MM-DD (default today)")
 	flag.StringVar(&o.child.role, "child", "", "used by the bench itself")
 	flag.StringVar(&o.child.dsn, "dsn", "", "used by the bench itself")
 	flag.StringVar(&o.child.dir, "dir", "", "used by the bench itself")
@@ -79,6 +88,9 @@ func main() {
 func start(ctx context.Context, o options) error {
 	if o.child.role != "" {
 		return o.child.run(ctx)
+	}
+	if o.load.wanted {
+		return o.load.run(ctx)
 	}
 	return run(ctx, o)
 }

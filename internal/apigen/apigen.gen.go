@@ -682,6 +682,14 @@ type ChangeSetItemPage struct {
 
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 // `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+//
+// In place of `field` a leaf can have a function of a source's facts:
+// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+// `where` is a condition over one fact.
+//
 // At most 10 deep, with 200 leaves.
 //
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -825,6 +833,14 @@ type CustomerSearch struct {
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -975,6 +991,51 @@ type ExternalIdentity struct {
 	Source     string `json:"source"`
 }
 
+// FilterExplain A customer, and either `filter`, a tree, or `filter_text`.
+type FilterExplain struct {
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterExplanation defines model for FilterExplanation.
+type FilterExplanation struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter Condition      `json:"filter"`
+	Leaves []FilterReason `json:"leaves"`
+
+	// Matches Whether the customer fits the condition as a whole.
+	Matches bool `json:"matches"`
+}
+
 // FilterField Example: {"example":"spend_total \u003e= 1000","label":"Total spend","name":"spend_total","operators":["eq","ne","lt","lte","gt","gte","is_null","is_not_null"],"type":"money","unit":"CNY"}
 type FilterField struct {
 	Choices *[]string `json:"choices,omitempty"`
@@ -992,7 +1053,81 @@ type FilterField struct {
 
 // FilterFields defines model for FilterFields.
 type FilterFields struct {
-	Items []FilterField `json:"items"`
+	Items   []FilterField  `json:"items"`
+	Sources []FilterSource `json:"sources"`
+}
+
+// FilterGiven Either `filter`, a tree, or `filter_text`.
+type FilterGiven struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterParsed defines model for FilterParsed.
+type FilterParsed struct {
+	// Fields What it reads.
+	Fields []string `json:"fields"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     Condition `json:"filter"`
+	FilterText string    `json:"filter_text"`
+}
+
+// FilterReason Example: {"holds":true,"pointer":"/and/0","seen":["1289.00"],"text":"spend_total \u003e= \"1000\""}
+type FilterReason struct {
+	Holds bool `json:"holds"`
+
+	// Pointer Of the leaf in `filter`, RFC 6901.
+	Pointer string `json:"pointer"`
+
+	// Seen The values that it compared; empty where the customer has none.
+	Seen []string `json:"seen"`
+
+	// Text The leaf as text.
+	Text string `json:"text"`
+}
+
+// FilterSource Example: {"fields":[{"example":"channel = \"web\"","label":"Channel","name":"channel","operators":["eq","ne","in","not_in"],"type":"text"}],"functions":["count","days","sum","avg","min","max","first","last"],"label":"Purchase","measures":["transactions.amount","transactions.units"],"name":"transactions"}
+type FilterSource struct {
+	// Fields What the condition within a function can ask about one fact.
+	Fields []FilterField `json:"fields"`
+
+	// Functions All that can be asked of the source or its measures.
+	Functions []string `json:"functions"`
+
+	// Label What one fact is.
+	Label string `json:"label"`
+
+	// Measures What `sum`, `avg`, `min` and `max` are of, such as `transactions.amount`.
+	Measures []string `json:"measures"`
+	Name     string   `json:"name"`
 }
 
 // Health defines model for Health.
@@ -1703,6 +1838,14 @@ type TenantPatch struct {
 type Tier struct {
 	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -2574,6 +2717,12 @@ type PutCustomerTagJSONRequestBody = CustomerTagPut
 // PutExchangeRateJSONRequestBody defines body for PutExchangeRate for application/json ContentType.
 type PutExchangeRateJSONRequestBody = ExchangeRatePut
 
+// ExplainFilterJSONRequestBody defines body for ExplainFilter for application/json ContentType.
+type ExplainFilterJSONRequestBody = FilterExplain
+
+// ParseFilterJSONRequestBody defines body for ParseFilter for application/json ContentType.
+type ParseFilterJSONRequestBody = FilterGiven
+
 // CreateImportJSONRequestBody defines body for CreateImport for application/json ContentType.
 type CreateImportJSONRequestBody = ImportCreate
 
@@ -2699,6 +2848,12 @@ type ServerInterface interface {
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx echo.Context) error
+	// ExplainFilter Tell why a customer fits a condition or not
+	// (POST /v1/filters/explain)
+	ExplainFilter(ctx echo.Context) error
+	// ParseFilter Check a condition and convert it
+	// (POST /v1/filters/parse)
+	ParseFilter(ctx echo.Context) error
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx echo.Context, params ListImportsParams) error
@@ -3689,6 +3844,24 @@ func (w *ServerInterfaceWrapper) ListFilterFields(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListFilterFields(ctx)
+	return err
+}
+
+// ExplainFilter converts echo context to params.
+func (w *ServerInterfaceWrapper) ExplainFilter(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExplainFilter(ctx)
+	return err
+}
+
+// ParseFilter converts echo context to params.
+func (w *ServerInterfaceWrapper) ParseFilter(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ParseFilter(ctx)
 	return err
 }
 
@@ -5417,9 +5590,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.DeleteCustomerExternalID, options.OperationMiddlewares["deleteCustomerExternalId"]...)
 	router.PUT(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.PutCustomerExternalID, options.OperationMiddlewares["putCustomerExternalId"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/metrics", wrapper.GetCustomerMetrics, options.OperationMiddlewares["getCustomerMetrics"]...)
-	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
 	router.GET(options.BaseURL+"/v1/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/v1/change-sets/:change_set_id/items", wrapper.ListChangeSetItems, options.OperationMiddlewares["listChangeSetItems"]...)
+	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
+	router.POST(options.BaseURL+"/v1/filters/parse", wrapper.ParseFilter, options.OperationMiddlewares["parseFilter"]...)
+	router.POST(options.BaseURL+"/v1/filters/explain", wrapper.ExplainFilter, options.OperationMiddlewares["explainFilter"]...)
 	router.GET(options.BaseURL+"/v1/imports", wrapper.ListImports, options.OperationMiddlewares["listImports"]...)
 	router.POST(options.BaseURL+"/v1/imports", wrapper.CreateImport, options.OperationMiddlewares["createImport"]...)
 	router.GET(options.BaseURL+"/v1/imports/:import_id", wrapper.GetImport, options.OperationMiddlewares["getImport"]...)
@@ -8752,6 +8927,328 @@ type ListFilterFields503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListFilterFields503ApplicationProblemPlusJSONResponse) VisitListFilterFieldsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilterRequestObject struct {
+	Body *ExplainFilterJSONRequestBody
+}
+
+type ExplainFilterResponseObject interface {
+	VisitExplainFilterResponse(w http.ResponseWriter) error
+}
+
+type ExplainFilter200JSONResponse FilterExplanation
+
+func (response ExplainFilter200JSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter400ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter401ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter403ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter404ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter408ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter413ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter415ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter422ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter503ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilterRequestObject struct {
+	Body *ParseFilterJSONRequestBody
+}
+
+type ParseFilterResponseObject interface {
+	VisitParseFilterResponse(w http.ResponseWriter) error
+}
+
+type ParseFilter200JSONResponse FilterParsed
+
+func (response ParseFilter200JSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter400ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter401ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter403ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter408ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter413ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter415ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter422ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter503ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -15260,6 +15757,12 @@ type StrictServerInterface interface {
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx context.Context, request ListFilterFieldsRequestObject) (ListFilterFieldsResponseObject, error)
+	// ExplainFilter Tell why a customer fits a condition or not
+	// (POST /v1/filters/explain)
+	ExplainFilter(ctx context.Context, request ExplainFilterRequestObject) (ExplainFilterResponseObject, error)
+	// ParseFilter Check a condition and convert it
+	// (POST /v1/filters/parse)
+	ParseFilter(ctx context.Context, request ParseFilterRequestObject) (ParseFilterResponseObject, error)
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx context.Context, request ListImportsRequestObject) (ListImportsResponseObject, error)
@@ -16251,6 +16754,98 @@ func (sh *strictHandler) ListFilterFields(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListFilterFieldsResponseObject); ok {
 		return validResponse.VisitListFilterFieldsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExplainFilter operation middleware
+func (sh *strictHandler) ExplainFilter(ctx echo.Context) error {
+	var request ExplainFilterRequestObject
+
+	var body ExplainFilterJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainFilter(ctx.Request().Context(), request.(ExplainFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainFilter")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExplainFilterResponseObject); ok {
+		return validResponse.VisitExplainFilterResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ParseFilter operation middleware
+func (sh *strictHandler) ParseFilter(ctx echo.Context) error {
+	var request ParseFilterRequestObject
+
+	var body ParseFilterJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ParseFilter(ctx.Request().Context(), request.(ParseFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ParseFilter")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ParseFilterResponseObject); ok {
+		return validResponse.VisitParseFilterResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -17758,374 +18353,395 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L2LkxtHeif4r2TU7AZJuRqNfvCFjomNFkVpqBEpHtmyYlbgdSWqEkCqC5lQZVaDENUR4/V6PZ6113t3",
-	"EefHjB2+i/HuXfh1jrM9Gs349p8RJc1/cZHfl1kPoAooAE02qekIBdUA6pGPL7/39/ueeaEcjaVgQiuv",
-	"88wbMhqxBP68e0QH5v8RU2HCx5pL4XW8oyEjCVMyTUJ2RZFTliguBaGKUKJ0IsWAnNKYR1TLpOX5HntK",
-	"R+OYeR2v6+11Pc/3VDhkI2qerKdj84PSCRcD7+zM996TIcUXzb73wyFLGNGFt/tEJvDFx7LnE65IX6Yi",
-	"ai18w5nvjWlCR0zbSd5JEyWT6mkGgj3VxyFcERDZh5eN6YCRHuvLhB0QKeIpTpdMuB7CBYqOGOnzWLOE",
-	"UBERJRNtBsXNYz9JWTL1fE/QkRkXPrs04hF9+h4TAz30Ovvt2zd8b8SF+2LHr1iyO6nScsSSu0/HVETz",
-	"MzmMIjMuxYiWhNFwSEJ7B27POJYR8zp9GitWPUqGTy6Okms2gvX7Nwnrex3vO9s5GW3jZWq7NDJDJd5Z",
-	"NgGaJHRaGv/bnMWRmh//+2aNcQIjNuqxRPmkxxSPGOGR7wjQJydcRLDgZtRNp9bHl649NRj0kmkZSqjY",
-	"FhJKEXENY+/LhNiDQoKQ6yn5Lul6X37+46/++eddjxw+eIuoMRPRsZaaxqSbttt77Ltkp91uB3W0hSRY",
-	"R1u77Xa73Zy47kXVR8SR0hVFeFQ+7u2dW7fb9Hq0RcPbN7Zu3tzvbfXCkG319tq77du36a12e8cNfUz1",
-	"sHgq8KHH3BBdwj5JecIir6OTlBWn05fJiGqv46UpXFk//Mcy0VVbANvv49kNtgJ7rgnXsCPmaiYiLgZ1",
-	"a2zOdmmFI9anaWzGtBUmjGoWHVNzRWHld5qs+92nmiWCxnXrziPCBdFDqomaKs1G5bU/3NqpXV1mH71s",
-	"dcvEsnzI9yI2GkvNRDj9PpvOD/sHMk2InAhywqawvHrIFTHvZ0r7hGoykkqT3evXSTikCQ0Ni26RQ5Kw",
-	"MaMaNokLcnOXDGWaKDJgWgHD7fNEaaLSMGRKETqgXGT7heIsn3xhkFtmlHUTvn6zwYT796kOhzWyw0jP",
-	"AHfIDDIcUjFgRkr1qGIRMadeJiR4I4C1oGJqRGhsxCdVJTFH2FOutDog+zu7ROohSyZcsfoZ9rdwWIv2",
-	"smoyD6RgNRM6FG4+ijGRSb+99j6ZDJkgQpqtGdhJRkRxES4coXnX0mFWj3M0lomuPRbw6xrMKNypOy74",
-	"yM1Z0buyVzfqj2VvnSHXnvCPZW/z8b7HR7yCZ94z0pGMWQKKUB1fjOHmSsZ4vQ3ckI/SEfBC5Cz2YzYQ",
-	"LjQbsARGcl9GLK5kKWbxRubXK8pwlfL6hfFp9fLAHccncPrrV2hMteGTXsf7nz+iW58+Mf+0t24fP3nW",
-	"9m/snv2bykV7lIq6TU5SscYmR7WbnKRi801+bK5ltWsLj2JVi3tK45RVDwxvejHr+xg4Ys1gQQ4ixx3Q",
-	"U7QVjIao0nBomGqghnIcANdlyTgoT8j8VjMffGdDUVkh3YszPdz69zjPJ/mfreOtJ29Uz/eIDt5JZDqu",
-	"I6qB+XENsmK1ZAVP3JywjuigbsyaDtYYcb92xJoOzmG8Rq+uNDqNwDWWUyhToQmNYzIycosp34g98nGq",
-	"NGoywA9JwJTmI6pZYGQ9GIwxFQI05EEKCoqISCiVVkQwmsRTJz3reCmo/DVKppDCUCYThnt+lH20Q8AF",
-	"DrX3pGrKv41WOjP21fzM7wxZeELYKUumKNspWFdqwhIyMUdsItM4IkM6HjPhk16qnYqzZDrWOcCOje1c",
-	"PS1rr9kh96SMGRVovCdMjaVQDAy0B1LflxHvc1ZBag+qdBLYEKPJGO25pIe0jBH3cL/dNk8KpdBMgPSj",
-	"43HM0SexPU5kL2aj3/pYoYMio15zRwQyRwptNNfjUy5jdGT4XsQ05bHZSdDqQN8lkWQKCAioCVVEe7PZ",
-	"tiSRifI6H2VPHnFxHCNPKTxxZKivx4zyHDOqNNnJdWdQJj3fG0sjTBOv423DFpw9waPCFGg1He9G//aN",
-	"ndv9vtkMTXWqvM4+KF9cw9F8k0bkEd6Qnx23GGq7Ys5nxW1dZEY/xIfg3pb37z6NzbFlEejJZqUmqEtz",
-	"la2UOY5yotze7Wy0d1qeMHE84kpxWLdskSnpMZoAFzhhwhxrwVjEHMtZvI47+Tp+IGiqhzLhn7KoaiHL",
-	"AziPNXwgccywhFIwFI4Z6Z2yhPdBsBe8fh9++OHWYaqHTGizdqyKKVJtVmECzr7M7wVvWuJ9w33a22if",
-	"VCjHrGqfskGQmIYnyHzh4sxLoTqThGvWaOP28o17WyY9HkVMVO1aeTjnsWtHdfOAbeTG6mWCCtiDVJwI",
-	"ORHuBOxvxr2c30VIfQzO1OLyComalLuq0Sru56v4QGrytn3oPBOZf/U5LWUCRrcbPMoEcJ1wt45u8W5t",
-	"tHhuLTQfMZnqWcLsyWhKIh7BwaNJwk8ZDoMRc4dzFHBF5Jgl8FIypKrRIt/KF9nyaXKUjWJuqWcHel4k",
-	"u+YM3erf3mj1C06tY01PWEnuUgFuk4xyCY0TRqOpeT2OyN1OeDOufjtf8TtS9GMeVi71/KjOa7HNUJgL",
-	"SURUU9IHJqUId/S8s7vRilq/uuFsI+uomVFkrHvKLGJJyWqygju7+Qo+TFjmCidvUx5Xi8e5AZ3XWmYz",
-	"QT5h1Can5DpnGlF06ih1ZzPxZY7JsZbyOKbJgFWyCa4I/JiYMyPITnv/1vWbN0hvqlkjhrCzN88Q7grN",
-	"9ZQcSUnesy+eW+GZoZ0rY5iZ0wwfMIcjW9/rG63viEWcHpu5HadCpeOxTDQrCTLFjClTeCg8rMm6Xi8q",
-	"c9mzyX3zSnJklrNiVWsGdJ6re0UReAsxb0Ey1rm+t2CtdzfjEVyANVdn4/QSRk8UoSRJY3ZA0KiBo0Qm",
-	"RjBXGjphmiRMhNNjq9qUVRBNqCD3Hr9P9nd3bhJ3LYF7S6YOHRl7fdtd0czq2d0tbvA4kSFTivZiZo9P",
-	"1fa6NTiP/fxAGC1cSxmhRQ2xDKWzFQxwuYLCGuJGXt9Qp04FPaU8NlMtbWYyxTGQmOpGGt/1ot78mCWn",
-	"PGTkg9LT51aw+PLzsXo0EXJyQPLh074xiB8xnUy3Ds3fLXCB2IeZd71p2PxjO4tnmUfFBvE830vHkftL",
-	"WHHn+V4fxdW8g8X37tCY95Ism2GcmCOoObouIk4HQirNQ7XAwJKJHhJzCsAB05OptgEvfUDYaKynGH6h",
-	"cQyXszgGr0uTAPZb2QDmo9e+N06TcEitm2XhNtgL3+agSH6SUqF5jPfRCGU6jR+W5p6NL3PLRTIt0YZI",
-	"Rz2WVA2svFAQo1BODepRESkf/txt+2S/7ZMbbfBb3WqTf0uysZGrwCZvXvMhjjFiVKUJhDLs22TvYxbC",
-	"fFLB9fJcgHyjP4Drz3z0jy+987fNVbB0Z0X35Uf2vX6JTJ5UjG/u1XOENpKiyrt/n34sEwKvweXjKuOm",
-	"La+Cmo0KXzwYE8ZOqv2KxXnAXb4dROUE4CQ9ZvqeZqP50RczARr5cYsvL9689N0P6QDmR+P4/T7Io4Vk",
-	"T0E/mh1uRtnNckhKc6/KISnOBh85P48nZiZOfa4/dugSr01BITphrEOCZ12PiqjrdchHrVbryVngw3cy",
-	"mftKSG2+e9Zqtc7MdzIhlMSM9rvC/AyZFeaCrlfIXOl6Pul6cow/DDTDL+C04Hc77Xa7650FByTgIoDT",
-	"Gwipj80Ho7mQAI9W4JvXccgcMNdwdSzSOA6IkIK1uuLQphPstEnE2NjmeOy222aMp0y1uqIYf3jmQe7U",
-	"R89w4Iao8lF7vifHXseM17NH2+vASIEG3B0haghwKRdezgQ+spk8nu999Rd/9/znf+k9gW0r76TvPd0a",
-	"yC37pZHVrUd0ct9oIKiMu2SWWRFuXtvJX1HIO+l4u+3dG1vtna32zlG73YH//j3MOzNMzfie+B4I9IYp",
-	"OyfcrJU3Zgkqztaz//xXf/X8l188/8m/Gn0gC9QZWSkY6N1aJiX14vkf/cmXX/ztl5//9Juf/8PzL/4E",
-	"hL+Gc2jOlRrjqljBu3A+1jb0OjtGeJVZCCzPs3mOBgGdpII3GvVyb+fGja0dQuPxkG7tgn5ZyRaLi10U",
-	"aFSzLcv85u6JWMxWvae8YQ0ZTJ5ExFB9rRCojRir73ERpcqu1tyPSA/NEua+z9G1N2I6scrPotvu28vO",
-	"HJVVvF5ORFWC3YdDY8tLY4CA9qcL6WqVezlO5Cn4L6peokKZsOZL/9hc/jgdjWhSuez5+WiyaDbsnZ+P",
-	"hrdpyzk0HaiVUxuP6KBq5JrbQEGjhx1xljyMachGxi6peFzxdDc9DNlpn93yR5QrFpHe1Oa5YkDSqoeF",
-	"VEU5EZj6pwwhZC/lQt/Y9ypzUEqSOCpwHEv9ljwr1Qz73jddblW1gLZBz40UiuKbnFIxok/v4c1Zso37",
-	"vKbGMTOld5hecVYsy1Q+rzRiw8dqbIs6jrbBukTNVuURUxDOfnYum1o1aRd1WmniDfY8f/LSeTq9fYXt",
-	"Dwt6TJOZP3Te3mLm6qoJqkWW+8LSdYormaUNlfNts8kvXdn3Ux1KFHkz9NNMZFv/SmNHSu7EWXxD0VNS",
-	"ZsarMlL7vqUrcb4HqbS4ZxvzwDugAa56BKxSulJaeEllnaHSJ88qU+bOUXHM+eX1dgX7LeiHK05qHe3R",
-	"6YIrsoBMU1xxiEXNcMVbX6aiN0O7TRWTXK4W/DtOP880X6f5WW2y0uNZKoopPAwn4+c8ETciJ+jCEvvO",
-	"js5IaoaIS0ZXSYEsmVaLBvh9S3JufJkla9aYiunCmy/CU1SrA6ziJCqJ0xfBr0QaoxffepsW8a/Za5vy",
-	"s+aMZuloXj3Gs3TIzRnR0kfljKkZIZdZlNXJntS+KGcza3KyWnb1mNFkdQLOyjxXq6/0X4ix0s9KHc+j",
-	"2NB3pX7LHpN5ibNbjjV7qteoDPRthccGhR0+Fs+tLlF1nqp9HmnQ9XSWH5AV6IyOxpQPxBo8InOULvEs",
-	"wbDu2IvPcnfqvP+Lh0OihnLsQ266+TfRAp1fqxb3leIq9t1Pli5eM1EzE5liyYBFttSX9Kb2rwNC8/yt",
-	"CddDmWpCic3cEYxFylyBQ8OSwJa3/u4sF2Ub79ZGA1hIuI7h1hfQY542UZoK9IG5oxMzGuGyOfc7DTU/",
-	"Bbe9se6E+SqWarF+ZYEDitGVUBv260VsJLcgCdeof1QpPhBl3/7u1s7+UXs39+2HMoZbv9Pbv77Xvu35",
-	"WKNSKEI6YVPziY/zWMQ3//TPz//+/4OEBQpZD943P/yd53//f371o58XohPeiIoU4ju2iKRhHcpckMFO",
-	"r8JvXJpiUwennfKzSmnEE6ZWeppdrkX1Q7a+a15FYtUe/1pfvFvuZ4sUjszGcKvfS+OTSoJy27Jq6Der",
-	"CcIqNBhuwfzA7SpvziJudkQH73F1bh6ISs/6yo6HIzp4mK7hei3QzxyDsOm6dED6NI4Vkf2+YcFcKxb3",
-	"D1w6bz/VNmGiGQHmRLGq2JmbfCFtZT5ZAHKZnlUF3BzPXSLYMIvMXl619ndPbXrVUtaGsYdjxXQDpkIx",
-	"rurSisxQjMH1xC8nQDSNz2Y3Zb653YYB3h4+QIaQC7KYL48TdsplquZj0GcL8sTYJ15nf9f3VIqLav2Z",
-	"TadmdyScN4iz0J5L1Kpn0hXp1DgaFyrKi2YsvEx17LewxZUPBSAYmRSr6CAhU4o8R1Im5vkugbp0puoc",
-	"uxmZzJW80RHLsqHQxsAXFp6eMaolcQF/xdybKqpbAhiSQQfl4VkYZ6OYXOPIdYmWm4rMIm03z6c5GjKe",
-	"EMz6sCAJlVllxcNRJSjNGXnWZAkKh2ihEppmr8ZnVCYcYiknKxRMzx6p1vKgB/vE8718I/Ih5mRbWN1c",
-	"EhfOUnnLarmwc8OVz/iQquORTIpyIKsf9VcU18jsK05GTJU+trtUXsiHVCnCNVSbA1kHRLCnGgpgDgjt",
-	"KSbM8SdU2PxNB6Kwcgzaxumy+Vau01Nc1kc2QFFMGmqQJJTlTne8Dx6/ZQQjnZauNuo1PNq72Wrf2ts9",
-	"h2SdNdJp8mFWiX46nXtSpYpSWen4gSillyqWZ5yPGaZPml8D921QKSc2THFYlTSy9cDZ27kVMxbq/OfL",
-	"aOgCPN8lEt7E+12ax8pq8zmRxwExZxUrYNqzbpjrZSd4e+v2k2c7/s7u2dVut1X4eO3fLQ8+w3irt3Mm",
-	"srdsHQo8oxR+zyGmMmMaIDTO5i2O1z1oX7WOiOqWB7qKq5RBitQgtnlGgvQgJRJgJxDarQA4MpN5yhKq",
-	"sUjGA/EKzs0YHDFwsAca/gE4FsyCtX9JjZ/yCWAiNua1ex3vzoMfzG9YOJQ8nDmrS5XFwgLM5hhPhjJm",
-	"RbA7qohmT3Ulr7QLM5eSiYZnTMUgpZjSdRiGbKy33rNfVT6tPmUwX9RVZum0p3kWL9AZvpi6rBvCakY4",
-	"1eJYlhCa2tT/UCTa9f0P32M01sMK83vIwpOFhR8Vhnlxk+/ScAg+ap8E8gSAeibzUANcV+rUaq50R54A",
-	"oUOl7/JKhQW5KAg5NnPMsRizs9Pe3V/T2LeVRZ2d25U52/N+0FwdM+c2N7jUcfasm77HRCgjSArzUt3f",
-	"upUXKRk+mSkToTr1GjoFLDbaiI7HNtkMi+uOR1yA58N+DAFDtmAIlgVGGdWx7GKIrHhP5EQZwTArVfL9",
-	"9QDnz8Jv2K3SCRWKhoaMVKk+q9PO67YKf9ct805JO92f44x2z2eZ02P+aZZkmooxDU9YRPo8bmrIlv0I",
-	"y+1st9mNTMRz16grqG4OO8hdQkY0QhdIcYuMRFCsEM2hBRyLRiuW0/hihocn9667+szWmy677V3ZuwvX",
-	"neVnp9Fiu0sK9YPqtNKx3dB5YZH8muWz5sezKf+d90zA+Zvdz7eopsT8RAwzJUqSPk0ablWuwM3rdo3S",
-	"DXEP83xDJ4OX3wMF2WclfjCXMG4mBS6yCUtYhguhsbK20QQz/vJshatfli04k6rufDJOy7WPKxyonI6y",
-	"/ZlxzmQoBIZU/KYFslV8YzVDFPd0vWzLAj+bwZbuI13nAWUzfRZlhtxBhW2XipgpRbSMwSM2l7m0V5OJ",
-	"WWBaeeqCk9GOYbjPg97OrfZeu5J55Gwmfw7K82VspwGTWNFAG9Gnxfuv4x3Fr3aqtLWGOI7oyAbzYcQU",
-	"6SdydAAISDxShCYMiqMFSUXELJ6wA/9+Mebi6uxnNjA5cwLdhtRT/N0C2axCJPZuJ+8qgEhodGzdYaGM",
-	"05HI3WNFNIcyflJEpwcEADR+8IMf/GDr/v2tt96C0k9BHr19h+zt7d0mIwnFPr4Xc8G8zs7NeROzLlLn",
-	"BlIZOYDfriiCYGWlCnjIapAT7EKABqezGlrVJXg1EUE36GdzleaC5ZGVmBEpyAQSbNyre2zAhUJ+gSME",
-	"zBNz3846Hl4YR7YifoPgZGHHL8BTV6S3TRx1+JwLm8A5jH0xikQsqZW0n6QsRRTBVAgrcgvGTS45qQhZ",
-	"XAczUWA2xTc6aWsIrWgeVT3iXdmbYxGp7QcC2d+R17m9326fNTNUmxmVpVJieMtxkgrMPRokTCmv027t",
-	"Fwy/4iqtFjuOSrHj/F1F3Wqvwg+2mlmWLVmdZG2gHlaE5Yx1FEnBCmr33Mlfx8hb3RLigqvhim9paLy4",
-	"VOyqhGdLDFVwIXm6aSHXtF0BI6I0TVZdoGbmybuyl9smq8djN9XtbY1Hpqpn61WKvCJp1oSAqkRJtu8X",
-	"kWTzruxdAPs3THAT3p8TQoENnw+Lv8+qkFHqbBqADwVgyyuqbLlUqkKALFoHQpRDqo7olERytQySwnGo",
-	"QTi9okig0l513BQnsWSCTt+vBKw5/lQKtuQBgE1priNX7x0+OLzWIMkhO1h2hNki+sXgaz6AKiK/n+Mf",
-	"zJikpwBQGZMMg4lcHVMe+UTLYzXkY5+Yf42RKhNjF42h5Oma77LzSlvuG41dZTicbtJmWK0Z/JNTltAB",
-	"O3avzf28Xsfb2b3dut2ed0KDWEiUzu46hjlkgf89z2ZLVP1uFAcvx5o6DvFle8WvpmHMjs0UMGss+wG/",
-	"2vVLwbLiiPdu3W7drB4xoB65W+a9vFULsRCiAmJq1SvRIPNgfnka3DS7ZnN5KI52WpVqRuX6zkXucB2Q",
-	"gHpMTxgTGVHCt1lGS4/FckL0RJZzQmtRvWa2cd7fOEWXTI5rbs6nu6t6TjOE0GjHSpRQHd3vyXQw1Ii1",
-	"Z87QNHc7rGPVzWzc7FKUh1SeVCUXceheKxRYHAqCp8TYsxAQnuUEDU79zJEZVZPhWyzkIxr72WYCJBNV",
-	"ZETFlIxjGjLl2h1l7jXABC62hsiGUXRNlZ04W/8uS5C4XsqX2K9Ol/AXyM8cXdKC/uQjwbhbM4ffzMbb",
-	"JSq8uGo/lye1VfencAjH0JywLy0qvl+RAldoabg4fc21PezbLFjIYzPPL+axYVAez2e1FK4+W4d5Gw3b",
-	"RBFbsMHl34VqLduoxXXTaOiNhwccc3WcFX/Vrhm+DNp0UGzNUbViM9u4MN/uYY64UGXImTXDQPbVR2/f",
-	"Ibf3r9+8VlGjZBXsmRijpr2YHRA14Toc4tJztcS3VX7E24DQhqXOmbKQZVRQBVFLWQ2N5GBaZ59595Ql",
-	"UzspOM6N8SftWgE2UCWei1Caijof8ZhC0wFrHofUqM6t6tKDYqpt+UH/Uyo19PpDEE11wsUAyH3I4nFr",
-	"sUk4P6TvHR09JHhBtYCyqKhL7jUbM5FJVL231em7h3juYT3Y03FMubA8dY6DLUTcX1pVYxGOYSLF+FDJ",
-	"pCst+oJjgls/x+wo5PWwmuZB7leXZT0jl/tssmKS+4LTttLpKjfFoCIqdsnp5QOvRh5zLWmrJw0ddHwk",
-	"eiBP8C5nN1U/0kEhzz7w3cfvPyD2V2REN263d64RLrQkBfRmYzzKaLrcHFpu0BdBYiscCuIUSj6rU7Zz",
-	"R2bDEDwd8bg6cyGWg+OYn7CYD6WMGgLQlrsFL3Xt1T+ovAuJj9iCPqE+6R2Ybc2/gga3mtbUDowZNRJ8",
-	"tWWxt5VwfVfVXe3SltZkblX9kut5brQVI/ELJFBFPY/evv8h44PhIudqZdi3v8xpWCpRr3IbjjZ+QrLh",
-	"E2bzeo0WZO6vXqlUAO7g/CHr0ZJ/tZgftGKVT5agOZ+mgLioDQ7DApxePyvqhSEvmuUF+AizBd7EUViz",
-	"RVQdy34j499tZkZE15chLYBSIDIo8qXAlXcL14MuNk71+fK/LLSBAfwZiEbUb6kmEZ22SNIfdUjCQugK",
-	"YMxkn5SsZuyybixlctU2CTYPm3ARycm1AxLGp9h0b5gmokNmGBA+4urTaz6ZMHZibO/jkk+GXNXH+a+y",
-	"p1hyyiJy9eiaeSr27javQFXkqU31Jm2fjBgVx/Z1ML5Kjl5XY90EngZ2y2HT1OROGw1C0BGLiGKDERMa",
-	"h5z0R5WKA3ZHLcQlKoQJth5twi5cYnR5SKB+mG1MZI/2eMz1NKu2zPwARe/E+TEbLAi3YRPHa2CU9mD5",
-	"9iTOroSfd1y156F8rqpYFWzPnViGJyv6aBC7I6JT1/wrYWAZ9GUSMtB0ZX/edLTFThXt88G6NvMhff50",
-	"psy0js2MrGqcQUMgDAQ8YHk+NdxduyZ3ywxpRm5DUWCFmYWMwCd9OM4jnFUPDuEENATbW1PohPdScxOm",
-	"Y8A2u3acKh1l7KZwpWp1RRifduzF3zWGFAs1i47xizdIxBU47ViUKy8+SYzlxCJilWdHvVcUgexoKAI6",
-	"IONjapbP74rssQX3vpC68PRrPoEmgVIcj6TQQ+Rv7vfjhGqGP8RToui0aAKFcsQgScpMBrmdm84O2SLj",
-	"7KWlcSv+lEToqVMHhYvId924yRuFr495H79tdYX7nSsi0jjOx0JQWYTmUELCOLkwtvbV3uBY9CLsQkN2",
-	"sPl5FbKL7fru3noNAdubgy+/jaWlVVUcFvNo9shNwSsCoXYmNBMhm3eTNCo8mTWbzfv8jKxrD8XbWYF6",
-	"Y+WtQMANxXBtScwCjlqDRZM/FE/fOuzYlsTgy2tXZhavL+mPjNkADb6BzivDpnDreeB2bKbz2YFAF/PZ",
-	"NBsnGpDXIos981eoztXHThg3zYJBsBxcO5t9gx9mBP9OjusPsDlf//JH33zxN1/+8ufPf/grZwPaVjYV",
-	"nMnrtFvtndwc90Z47j3fKzM3r7Oze7Zi3fDufK6OW8il24jSeKPCiHzNa/q8Z5K6ECDrS8cYHTTV8qSY",
-	"81IM51S6OtR0WoBMz438andmLSPJKWPpAB/ipS8/Lx61wFy1m1X1LFuyaqKdkW/JbLW89fzwr5e7vjpl",
-	"W7pZvcH+GqRVgYfZCFB3dRqp1+MXr/q5CQBk4OchBdZCYF2dDl7W3lgs0LO6OT/MHriCBfSYIbs0O6yu",
-	"EHDIE6pJ8PD9x0dk+3RnG6yiLTi5KrBRRA2VZVa9h5+uKHgE2ExFH/xsO7ZKGbZRzmHuic7wzjIZmP0x",
-	"pgnTEj5UqTBOVro8iezlezeuL8XXnBW0hdt3dpfePcl9rgtdYrl31twEPpfq4S554xLyWQdK8lCRwhMK",
-	"cWumyAk0hQKjBU0RaKSL5TQvhD6WKtEvmV5qxrMm/Sx/WoGemnlsi5TVBGd4BdpbNtpaWnyUik08t2G5",
-	"JWTDpoIbaqv1GRBcK+dbMuzRaa3ViSOliFNdvW9eSgk+DURjb5i68SLzy1eooz1h42ZLFlJBegxKYg8I",
-	"8B+n5nNNbJav8m0omAki2IQlxjxQZEhPGbAdAQ/MMifmV31NXb/OdGjg3F1LfXdVIvWUgRlguHbolYOM",
-	"JbMW2DHeJtpNmW5aWbx6fv75VdLmyzxvPMxaDc6fnOdL2INpiS0jz3Ls1K7p0lx9x5jWMi8A3TdLk7LF",
-	"pJXC9KFtPov2rZbWFw2kXSL4yZBqdmrPSkSn1YSdMc2KQj+jwF6Be4u1tgdAJoshSL1GIKJuxS4ggphJ",
-	"kY0jiK653AwYKS5rOcMaHYjXF/h+CnhAmSfw+s5ua2++LGr1OGV5h687R3yPKU36vK+HLh6F7vv4FJkm",
-	"+F0hscBcqCU27sRw2zBNRKuobC0Ngb5iUbbXNy5WyYJKKOdz0/qenJTDuxOqyESKIvD4hPUUR6z+U+SN",
-	"SoYcsbmHPImOxzSBtjAJ67MkgR9odGroUmFhzSlXMFr2dMh72OfA98ZD7AXgeo9yLPL0PZA+1W7jvGql",
-	"qu9WbU5eo9y5mpS4ecD0Zi7gTCXb353l17/+/T/6+j/84utf/tNXP/6Zw0xv5ihm6ChuDoe+GIF9U0hI",
-	"h4Vent53kmQw6PVQlXAw5hh+QjPv3Nq1LlB8DWFDKnt2DQlpkkwJ1wdO+0VzM5LiiiZgQzZUb0pvelaD",
-	"6t5UqW2s+64I936xcCYlcPfiepUVqVW8tUd08GYan6yhRZXbZ41TDbxqJE9ZJZcpJD1t1LhycefKTbDX",
-	"S9UL4cy6Htc1wbQLmLfsK/K0TTDRdwvtLj96Ukb52rh2O8cHmj+I59BkcwaDaBmAawaeUwTSccMowfHU",
-	"7MB6kQbHaAuBg+981N66Tbf6h1tvP3l2ozpmMMOoyt7mtr8h57IsaQaNg5kRAvSq4b74k08iPuBGfToG",
-	"/XFrBgbmxt4iFJhud/zsvTPz74Oz4yflj3VYMGs52Cv1rtoefUd08I5r31HCZ5jtidKs63sYp4qfZn6v",
-	"VdQBK+KtZmiFfB4OlgpVLjPjFyrxz0usFxZjvp4i01SNOOdMZbVrEmFgjGmr6aCmxupFSdt8kZ+9ctBi",
-	"JVmMO1hc48LgVxbIcAA2Y2k5TtZ3buzf3L/VK5fxNWFzM/RSdpVUOO7WD8KuG7crUEc2vtmebDXp5ovj",
-	"5Eu503nEWDNOt36E1T1irfjqmtKvRBYV5Zab7+Wq+1e1LBfg6dqkydETN+oN9nFBg9GXrtUs7Sa3riYx",
-	"v9cZZsb6zR7QC2glfMRGsgRm0fEOFafbj40SOqQ8qwfseF//7Itv/vB3n//e3z7/488vvhVEWaS/WUJw",
-	"NHpjHBPb4xjrBzCoc9VVf19bCCg+hxTwSWqjGhmsCWJtBCSMKR+tilBy7/DBIYKScIczh4UPhYzgoUwT",
-	"DNzZxOGal1RWnb4tEzJmclxT5fiSdQkHjG4LSytBVNZtYIEnYmPc0KYon9UU8p6csGQrNEQYo+2SWytb",
-	"sJvHs1CiDpPSKgxbizSGEiWt2k7VEcgm/gGn9zVFv8FNuQiphPxxI8Fkx67XaUK8Mj1dyNbO7xfHUuKV",
-	"BLHrNrxKW+KXrTavqO9yltxxUCeze7taQe6Kxl/9OIu+zroxv8VVqU6goBvYU/NRaQb7Zt3Q4B/ywTDX",
-	"Bn79N39qTX5zEAt33MrvGEvNhMbQjb3tq3/96fMf/2TBPTKJuKDJtHDLn/39r3/455D5A4TCCs4HCyqy",
-	"C4pYKiB9otINyMwdKwuyFTlKRhNVCGh26M9WQkYJy/k0dK10mnxdVpfHdthukIWH+YvML84SAHUYzTfJ",
-	"XExMvoePXwgrOkMGc5td6SkEqDcO7QbretzWu1vyMc23fBAu96EU2OQWao0reGvzFqk5oVQAYsNvtTOo",
-	"27sSj8jnsnTnzsWYL5HCBhY9Z8njbGlWNGkqPZZYzJLRndkly/6K8qqPjZ0wB0e1wvi0ZYPgcux1sA2T",
-	"S5M4a8QqV3g6tnKyj987a8ZXG/DRCzDIZhlwTcNhgJCy13IJ5eDQM9UYQExEFQWrtW9c2alqKWDOQErk",
-	"CLG8+WBoE1BgqHLCsH6n8UGojAddbL1LZnCtESHNjuRaNtU5KHizxneWIdYhxdOdIZeNE6aY9gmLla0p",
-	"QD66qk8OHlMM8s5WLZZAVZNabi4TW5uQ9zjAZ0MuqULAggVNJpqu11qUfUAYh0xXPWSKEcQMg9GtTPOl",
-	"QHUxTL27RB4YGllMeuclo6xsOQ8BtY5BuKZ3ONvYF7cd8xPNQeRnUw4z8McmwJE9qtjxareELq8sy+Jq",
-	"1i5tjc7pja69vbBJ+t7Rzo18FNlF87i3WYczOubFBmcZpK9DA4UdWtK6bJnwzle8ETDqzC41uifM0//O",
-	"Ne+qaabATKPRdXOg1uoXXtrmKq4fy5DGkNFcB8W8NJ12405ahSOcp8RbCnv1AsplVKisYU6WRF/cp/IG",
-	"+DnYapGOV1Rz8sVaL7F+7cOzojBw67S8k/JM59/Nj9hMzALaMmHvtANCiWLG6IGMCa5IwvqpQkV+xQ5T",
-	"53EgVzhcixtSJSyUScQiyPAM6JgHs5rai2o8dR5nfCaUvHI6gCXqJeflItz6Be1kI99+cRar63Mv6tAv",
-	"jR+/nDPyMihwndLM+VfWA+KDN7WmnwKiR1ntq1icMGbC9mwyd4JfFG418gjvhaSnXG/L+3lAwQJALVUa",
-	"ir9tTMiNcVFn8DwQOSmcqb0TxHY2cNBKCA1Fe/KUYTf6DeFVWV8fy1Q3GRCU6c8gPCksHO0nrGnrzVcJ",
-	"0HXsk098ckqunhoNb0Q/tthf6loF6N/mwKrZYi9GTzWnloVpwvUUrVQElGI0Yclhil288dPbbsLvfnjk",
-	"zRXS2yYw48SsPkDFBCN6AsWAiNN+wj7leFEAFUs2T3Iq04Rwq3GQcSJPecSSK5A3mfnzcQD5Kg21Hntn",
-	"ZwA82Zf1RaWEKsU0GVFBB+Bo7hjCIhTOMBXTK6pAcjRhWJqISGmRYQD5R8MUJjKBYxIVvp/wOCaRbHVF",
-	"V7zxxmM+EFwMCBetN94giH2O3du5FLYJRrB9uhMQwVikSGCWWCb8U7igQ96EiSJAZAiLhViRQau4nLDI",
-	"2Gp3ikuqDrpinBgl4w33RPaGT8ZUaWZWGuvlwGNK3jiC8hMiU/2GmdIJNFjgmihNRaQcaH/ERtLaIC0C",
-	"jdfziQg6QjyEroC+NuZunBBVJHi65Uh3C7veBHZ13uNKqzfeIFSoCUtI8KyLorbrdchHrVbriU+6xfYD",
-	"5vuu12q1up75xSHrm68N6z8LWgT6EQSFewLSo+FJsT8B9pboCoD2oyPozqihI0JElEy0T1KheUwC93wA",
-	"/Afp3SJ34BmKRBICbOzpmCcMk2voKSNCkoiN9ZDEfMS1neaHCddcDAwFPDw8uvM97B8AqNojcwzJ2CgO",
-	"iKx9c+/2jWsdYL0IPTFihnsA+ISCJGLgwT4JjNgLSBgzmpgfWkhdXaG4GMSGVaKCmucjE6UBaTy4e0QH",
-	"ge3JaVs33Otv3TeDCIiWGaITwEAawp7KFKenGBPk6v7OLpZiT7hi18zh7Qr7kAdSsMKTBkyTvfY+mQx5",
-	"DBHJoTkMtkKhRYJTGnOjOxybd33X7GFgiUEVwdCHdDxmwiKymntVV9iHtcihIMG9iI0g2BFOt77PpgEZ",
-	"AUAHJQnTyZQo2scq0Ju7mAPVyXG1sAxZKbMp4CxCoZ6wcUynLLK0kr9Bbz2yPyHROVqG5mdAzAkjrlkD",
-	"cdj5HVh+QKQJQhmxwCeUBAiAHlRBBgYzmIEBucqEYZOfDq/5eNKCHDQ/wPMcYNOFj54EaHpAcSihmjBz",
-	"XIs9F0hgOGcAVBKfmrNruOCingA4S1BE33gDKdgiQBIU6KgzGArN26G4LmLkjTeO+IgVlwf6vnJBPji6",
-	"c0ComCJp2Jr/KAN/5KorDHNOjRCZdYRkjbha5APsBo/A9wUkMlgX2yoe0OntgUKtzpqY+Nr9dhsRI2Me",
-	"MoFdnGxI7HBMwyHb2m21Pd9Lk9iKHNXZ3p5MJi0KP7dkMti296rt9+7dufvg8V24J0+s8UDqYczhm3/+",
-	"j19+8d+//vv/4+v/+p+Krjhvp9XGm+SYCTrmXsfba7Vbe+jUR1yV7SGjsR5+av4esAoN6tAeI6pIDP0F",
-	"FAaZx4kEcgdMYuWg+1WLPAB+LSQKkBaEFi1/vxd5HfOW78E7QUFVYyksKPxuu221T22j+HQ8jnkIt25/",
-	"rObcv5nfUp5kgWy6zEiw7wYhP5v/wE9Zq6S5YL2XcvXu3j1lYyY4d2qBaTUdKAiAs+SUh8x7Yp6xDWK0",
-	"fmHvDFl4YsF/qKY9wEY1ZD/iA1wulRWjn7CpzchAqQxEd8oS3ueW6hqt+yNGIy6wR+NmSx/C4BH5F8eO",
-	"2wBRUOX+zmeSb9L57pmZ0bRlnnS9vXcOU0hFYngcRcW7di6WEZQmBLdG0/OY1QOJAbnpAQlwmAFR0JnM",
-	"tvqwFXmLifUOFSVqjSSQl9HMamn2dGcbJeOWYlptP8sL/o55dLadeUQqKfqokI9iyRVccFD47pNeGp8Q",
-	"TQcDw6BlUoy6W0nuG/WeRy3yvmAEivGd7ghYvXFs8dVG89Qdc6XvwFMeM43RpbLBVeMLyi/Zfs+oWuAP",
-	"WnIh6m6Q2LDGKWpGHKW5oKOqgmOhpJX9QhpQpOA47ONYql6RjXn7obkKLt5pdPEOXrzX6OI9vHi/0cX7",
-	"hSO85GJzFZB9RuhG/Tf21yhHETXWmZZpOAQ/iKN1IClwwD3dshrVFp5fs4Ef7bf34acZKyO/s2MOpffk",
-	"bI6y5trcwfVXjK2QHaCg3A6pYREyBwuf6kJ6T+lMekV7Hv1WOYEt8aqD3xGOfNGjU60FZJSm5w/5TJag",
-	"D3hTgLBi9GLrpA6MSWTZWKb0gzYYoN0UWDQ8Y0TbjCUiTzEdgEDekn1d8M5dhGHE+7bwt4AYFqAQ+8Qu",
-	"c1cEhTaGtj3Cd8lOu90mhw/egjrKTtc75eOuB19cDbmeku+Srvfl5z/+6p9/3vXI+49I9uVXf/F3z3/+",
-	"l13vWnBgVEMmIFMBpbGAzroWB8I8y8ju9x91xYg/bbnZ4wwNU4RB+yTYCgrQXWboZt3R59chQR42CnwS",
-	"5HEj88lQA6j/WEti7I8hoao8Z3SJWPArdwkJ8vSvwJiiRW8dQqCjgw5A3TFDCjMzJnSKW8aejqmIAkKj",
-	"SJHAVrOYUeGTzV+QKhCgPWEWGgw5MCByZoUCCoznkMZxiwTZZjJq1Eo6oWg7doUxHhHLwiz1AeGRT6yu",
-	"61ugTRGBBwERN+MJBaWJJUhmH2IQxWjYCmGkcKw+5EsqALuhAwUyyM3Ptxvnk4xIZQLTCXznacGnAGvI",
-	"po2fwKCFudvPPaZ4ZCw3t+L4PVoLFfKs4HV7waKsyZU4mLdhHVa547FM9GpvMCSwyh13Ybea3HEEWcXm",
-	"wopWFTNsDfFUwFCkA2R9PMuEBb4MRmLOmDUdeEX2u2I5wFzljhFr6DFDOJd8fFwozWhUNxB7Q2kwy+qG",
-	"X6w2Y0feXJF5tbSY3d0mF+/ubqzFFB3tTmspFVlUKy67u3WKS5nVoO4iVZU5CqIGhRN26nRNvqmYAmt1",
-	"DjV09aGPq0Ugkxac7XIiXMB6SI3tSnjkMiFHfuYm5Cg/snC+QhmVKkaChx+gZM9Gvd2bbrlrt3i0/Qyd",
-	"kWfbzwpPOAt8W6koAP3POe3yNIAqDouy1VHmyiy24Cr8PsRUl97x29ZJaXiNNR7AZ/KmjKYrmq5g7Vkd",
-	"JQfUw20rJJz/6q+e//KL5z/5V6+YZTCf0+YaS3rP/+hPvvzib7/8/Kff/Pwfnn/xJ9a8HZhnjROpxjbo",
-	"udqZtzksZ+XQE/jZ5zjOzrlznCpugyMC7okNLeHtdy0SWtVT7WXbd21p+XsyXAil667ProNRvDI22a1G",
-	"F9/Ci283uvg2XLzTaBg7OIyd640uvv7SODDSRaEnUD0TZkbWW3urxpa87Tdiy5OE66L3Jed8LgtkCb9O",
-	"MPijULfmhv32puDpCfDQWx28wDCN2YCeR8Nwe1PifjMcO5LMYgc7hk9FV8hUgzUwBnRVNirp7jKJWNIi",
-	"4HaxeM4RM0YIREYp6dFCMtZYJtoGRwpYvBAGTbjWTLTIYVdY3g2vkoVXnbBpMaergq/Duq2vOl8kX5+v",
-	"iCxwezQ+67n9V3/xX57/Xz+dy5XzDrd20JWQZf2qoRyXKiKhOsKCsqLALz7WvPabv/4fX/3if//mD//l",
-	"+R//y1c//YNf/9l/tWAL1a/bnX/dk5UFx5u2uUMDuXH+miq83ELJVSmsgsyeiFfL7XbJ4itZ/IeG25J0",
-	"TLREN1ADhbsno+kWxOG9zq29W7dutG9tyNW3rI+tmrO7iFvZ0wZ90rOucMBx8875OWwxd14yIXM/y5Cq",
-	"VjWffIeVvAzrc64IFqBRrcOanOAdpi+UGbzDdD0/OJrfq9eXH7ywI77uqX3EaFR5aDFeVH90jc27JY1c",
-	"znS1Jjby/KltYoU2iovlhXfWVM6UtBMhJ5jnVNTUKuO4GV1O89T6lRWdl+Fuu9d/IAW7j4L8ZTiYlp3N",
-	"tW0+89i9JsGsB1LflxEE5n/T4nBwTAsdVXtTQgXo95bYr6iFp7WBUbW/ip9rpeOAQPJNiLpw5gxNj9MF",
-	"1lkZex56sZTlMjqVi/bX1d32zjVbMmwtO+hZIKMphi3MJ/aUKw1xdMEg6IMJgcZ2Mw9oX/OJkpbXTCRB",
-	"HqOsf2zCxwytRdicK8qG11rkUEwJphmDL5bGsWGyIzolkcSRQkw/ZAeQ9mhsNh7HpAe5oPkhI4dzPmtj",
-	"tO23b2fRwFTgFZis18ozBzvkjcBl52HqIBXZdLvCPa9D9nd2MxiMBPsA13j6xun5cMx7fcvJ5lz1b0Li",
-	"Gp2fNeSMWm+9WVKwWyFzo9pz75ZlNdf9Bfgen//hn3z5xd/WW6Nf/5f//M2P/9/VvYUPL9Loq5Iedw3p",
-	"seigfJQxsRlobrKRTLn0eb72BnEjs3Vn99vjIHUuxxcs62/7+zu7GzpRFaPJIi/qkfMrWn9ozJXGvH4s",
-	"asBsYi4IBQHcwR5ALj/F5b+QVEE2g2ZJn4aM9FIeY82CTc/XCWOY354lzGgpMaEW29B/8Oi9FnmHn7I8",
-	"0+AqhfuuQcoBfnms2VMd+LZrmR5WSTuc8rlY9ZgFAf0gMcPD7B2OBO6G3wqgQnneSSWgkGeMN5Ce7g4Q",
-	"JvZSLtyVsLlZcMv6PZ+AB9G6YXbbvqdkor2Ot1V868ri5jHSxwXJm9c1HP5qeBNeCstDAtk4Ln8+bohn",
-	"har5M2RmoCzOs7Wsr2zGoGWqDUHZJDnA7VW2QoUa1f+BLarhisRS6YNcRQ9Iz6i3oPEYfXbeJYHXrR9K",
-	"L+jVq+uxpTO6P78WbznswtfUGl9JwViXzHGRGoU+q+1yI6uby2m/2lH2/owRCVpGbk2BSpHXdbkyIZUm",
-	"p/xUJi3y1lyilJG0++39hV60S8/Zpefs1fKcvaIuMkcqzvHlEhTKRHO/zmeVu25c6VzM+hpTfE8YG5uL",
-	"eOLqUqE/OlalGlaApa2Yl2mdQ7ZysyuwptW8wuYDYym14TVQEAXJ+JWOoWKqwIsUWy8tqQA45hbM67fq",
-	"nTff/Oc/xlQCl90FvXjZt8Bbc/RCnDSvpdpw6fE4D48HlhOdF2v2z8erUbIDtguRSbUgNFlrK1TEIgX6",
-	"Jlhio5Lg+i+eqyUxyrJBsIHLfQ19/x1AtfsNUyCMwYeBkjyQZATrqmr8Kir8+sqD/5KjcYA7K+QkyySs",
-	"DL0vIXKCWEJgI88pIa1FQacXSP+XUvVlS9UVBOW6hxncwAXfevlcby6Bzk3yOK9wLcQBeJl8otIR+poi",
-	"qP48ZVjMncFvYTpykuZueKo0CeVoxLWx53WOsrbQkr9vx/MCj4l7Rc0psSvS+o00YCcYDCm4awobpwiN",
-	"bBLX+Qul8zBol9A6lnnWkjpCcmGZLRekL5OQZTDw7kE2sgR5mmKcauCkE6pIhkzTN5IKc+8RO0cgQIJF",
-	"AB0nMkpDphB0Cot02VMa6nhqjOQ80yQr5HVnzKbPUYR/v6IAGmdIwT7GUUNvWVdIBexd52n3VJH2sjLV",
-	"x7hCL/DwwRsAgL3i+L0vHML9mCU4zd9MJITSCXQ1zhaIqQSHYEl685Nnuw68lHOIg194CjUd5GmWs/2U",
-	"7RmcDCUZp9ocQMgf8jGXCDH4pq2FhH5khvASVLEjOqgj9sM4hmr1WUSGS4qHZSkQOfz/VRcuZpDbzzQd",
-	"NDHWM4rOrXSHzWeL1VtkH8DyGECfRTwSV/QyI/2IDi6t8xdqnVsYgX61N2ldOgV4CdTX/Zduph/RwSp2",
-	"91xve0uvBb0oYVRZBz5gYk5zTg7RBEWnqlPQb+z1Qgrmd0X2vXB3GxVsIGW02Hw/yJKX7PMAQwYewBWg",
-	"tiAWTYvcE/hw23q7K6D5coYSAXCPoZ2ZFKxWDkVLElXP6TiumfiDq+B1vG9++DsIMrh6bOCIDh6mILzO",
-	"Xo6srLPJqFJ8IEZM6Nc3B+A3KOPmIZxr4JViPVa5yLu+hF0uk9N8EUhWUThfwTaMxhZk1jQcspHFS1ZZ",
-	"D8cliiZ3CXwv6PTMd1+sMazG7iIwrnAul7omcV3sMsrkr4MrIysygG54m2QAVObUfiCgDMVVQ7TI+8Vz",
-	"jBLR+hdcvcS8RC4BEOiZPJTyiXHTuVgol0u3/Oviln8pUmxhRdCLzu+ZkWYW9nKh2MI4d5+xqGMFVu5+",
-	"xx99WxlmAYdR/R7QMfosdwA2T7FPghb5vk3mQTc+fJlBv3fFkIootgAgY6ocnlRA+5olwUHGAKBUjY7H",
-	"gEuPHQ6oK07Tc2jyFrGkyJwziPdCcpFFKjkUhI3Geop51iNGXSq/eSZNnLfUHPE6r+ddXNT1kfkqAOhw",
-	"oxx4OTTJTIhin9RVi8GSVZeKtSvamCxut1Q5olJMFJtnVA1kpmNacwDSF8g5YYPqMuxx96Cww8Ft4kK/",
-	"OgxwXc7ztozNWSmUrxSz5mrQcJdC3jpW8tTCQydUL4iGHMYxHJ6IwHV5DmAGud+jimW4/oC56T4gjCci",
-	"yEZ0iiiy1XryXTuaRzCYlwGSWX9EbIeC2gNiW4sWT8dMR7Ynz/aquum+2ENSWMHl1Siwmd+GMwKavKNl",
-	"nFZRiwcirT0YxaDmwuNh1G7c9rPtZxGdnlUo3DONDLOOFzJiZbzoDx6/VQMHnZNWPRJ0Q1Kbo/C3AcLZ",
-	"HEMpbGgQvHRUMzKUcaTKg8xbu1ePNaLTZoDV1Y3gFjsa4SDiUF3rHTNWwZ7qAjPywS2XCq7z2IllPFzZ",
-	"TkyBuTDAJlruqhLDanXFYTG4bW7FZlgaMaBtzxEHaQYMDjUibfgarB+6GTP0Zxj7AfJp1B3hKnNH0kWT",
-	"yphM9jWgNQ0oFzV+xOLBfskFOev6HKHTqXez1b61t9vc3VjiYOlLhwgqrXONjQb7+O2zzy7zi8+jvNAG",
-	"KwqiqEYSnUfFdEl0zViJJTT9JRF2uMii8btyZUyixJQXrqymhx1tMDsAMco44leHcRqxyAV+pmPDl4GH",
-	"yUT5wHn9rgiHkof2RlglYBaY99IhTMh0MDR2GtRbE2pePpqp0K4z3xDG3FZwvUD+UHpPTSDfoq98W/Qq",
-	"SAMr1MiHVJAedPuEppG1UF2NC2KxoUw9jd7D3zPIdkeKxbYU1QaFvfP1bh2Dk1iuzdtl/NbQHc82z5GY",
-	"+6aOwOzvy6DRH2etlyjp89hqvgckHceSRtij8qlGVpZBmNtnbz/DP8Dxbrc3KMA1wo9EaWoIFnF7WdzH",
-	"JhsjOh5zMQjytpgklHE6EtjjhIZDZB0t8ngMQWeayFREyB8VuLWy/HTzwAwTolNObSdX3dpcy/uKBCfc",
-	"NsDQdMCwE0aahOzY4ocXvrHtBwuX0NGY8oEI/K4I5ESwxPwINefJ1PwJ7VhFCI8NuYbvuIhSZX5H95wD",
-	"uCoCSGE9cMf67kIWxworB11fLAdKf9gVgk0c5jB1gPboInRQ5oCvgJMhAW5E4MNaRyTmJ6iTFxKvfdvc",
-	"BfvRxIxkOrmybVGOiuI1b/NxXL/Yhe7ZhV86hJJYhjQGcyZAq2p3a2cf+71ICMS5+ueukP2+Yrp43dFO",
-	"u9M2//1W+1an3XZdYPCZ0O2wcDFxFwe+u2LGWfOpFMyMFpuMB11x1bZsRGwS/Pp4xIVMAnI1ZJD03Wfi",
-	"wCWnuqa88NSJNM9yplRArtosWdyCK8r8WgarDsASA2pCfScgV4Os6XWpDz482lJo3s2xXBBuu+pA74KE",
-	"zZwFPGu0aN1Z1BYgSeWjASwnV5Q7aDbpA+jFvA2SV2ZJFNqWAZEU2sUytOFmg1+d8vsNDdvGkwjsbRgD",
-	"m4P0BsQ4a2c+/t7h1u71G5jUq7rC3mEHTAFZWxGZRNzQNh1JMSDsk5TGZmaZzWtG2CJHSWp2jQvwl0a8",
-	"32eJIUDzq22wAyasYODVL3d3MKcZ8L8TOSnhfwP5xlww3zE1C0ahpHXmKy3HeTzQzO6AKIkH2jxN9vP4",
-	"Sg4MZyjDnTv7Y3ANH5jl42D7b2hRUd58O+98e2CUmBmEa2emA79oaEoUUgFYPJC4FBEjIuKYXDXfQd9R",
-	"RZgIZcSFzXHCqIndDZy304En0n4By2/Gakgxv81szDXSpzxW0CaXkslQxqzoQMCGW3al8TjlOnaeXMWF",
-	"7fAa1PfFQCXi9eqK4RxhHe/Ogx8U+7iH6tTzPStO4UkFjuV13MfQRnSq+PZckKPAuZ2/6mwW9DxzYBXt",
-	"ruauDdyDi+mfYfe/HkkuU39QLYFXgh50CTF3ibleDoWzAYesSe54SqV+vty/Ue/XcIr8jEujQgevNRq/",
-	"JyekT5N8nCBoXEt+rqFYJoLs5YoKtHXZ5ctCeak/zkeZ5nWJ8PLCEV42PwP16R/zxuxqpAi3F9PHFliw",
-	"q2eOFR5fE8N5zESkMrXzirGGdVauE9zBF2/dtepUhww+5eMgQwCeomYvR+OEKWWUe0PYH8ues63dhU5s",
-	"DanqCiYiI8moyIUZ1aSXMHqiIFXftqF0SmiPDV2jSevVQlUS3geYaxalnrzD3ySpGNPwBOxRYsxRfEdX",
-	"6AydDe0Gq+7pzIjlcUySVAjITJcixFRyw4BgwH4R8thqp67UEFRXe56rI0NWq7AbuaSVrVnkfOlgR2YX",
-	"2kX6kCfksb7ZHSuFvplIR4ZozfPNAyImNNdTcwoqw99NVEIZaqa3lE4YHZU5Y6YI9rigEJaffUkD3Wr3",
-	"3Jjxu7JXx4k/lr0D0scMDq6NPeF0nRnu/JqrSq8IkM1rrVd9kOvfhmPWyZRi+5qd9s29m/s7t3b3zS9C",
-	"bp1a62sGnXIRek1jLcxcpfmIyVRvYTsv5XX2brTbC9SzbbBLF+cqJgjWQTWZGC5oW4FBiB39CeAZBbEx",
-	"51lokUNNRlJpstNu++12G7jZCRvrAxIY25rlXgCrBjqozDheFDO4i+P+FgQOYCbLowe4Ub+pveYp1u1P",
-	"EikGuX9l0TG8YGXuY9mrP1XvwSxkcrJGyOxd8+ALS71jyqZJjWMZsaxDQlUKHi58SQux/faWSuvHeOtZ",
-	"pjfQJKHTxUmzJ1zU9meGngmLOkW/zBTAd2Vv+Wk35POtCRR+jCTrjil8rDuI5seZ8LP5avvZx7LXzJ8A",
-	"RghXLfJQxrFR6jA1LYtkGI0/DUPGQLNHGQStl6kIWRwb+yRQae9jFuoAyl8zj4Q5sYrUYOIYJfOVdUcs",
-	"1oAvHREvHmr2YyCP+SOwiQeieFZWJb13ZW9WXGVnbBuPwupOB/fQusD+oTpRhJJPUpbimbNGNxxZLSEC",
-	"1SIfFhyAfS64GrKIcGHDL0qzsbHZ6RRiQ3CnuQFaoMdmNaZotROuugIr2liUpQNWRmBgumsd4Fe4km3x",
-	"mZ/Jj7ysQzsvAFOgpQUHfo0jPuNlH7HFpWXQRcwhu2l5wgTBq3roBRvl6TCodqI/D/RRLrApGdip9uYR",
-	"nRKqTiql3n22XjLfojBifUKaWWgQzICmMpLQ6AFL1TFxE782n/mIHX8qBQOuw+n24yEVgyHlzaOB92vz",
-	"i3GFvw3q2YdDSeiI3GtcjJERIaSYbgHq1+KyJLyE9KbkhNXgPAHM2H181ItGM4PXLEJ5wvF+a3RvRGgb",
-	"ucWtgiKrYDtz8GKV4vwt1ueCKTKUk5mMH7jfKNIP3398RFqt1naSChUYRiNcdjIk6JB7WkGP+TzlLsf0",
-	"g1ReDAoqsM67IsCbW2F8GkB2z2dg+JHPjCT7jOSClly1pZnqGvnMXLa1tUVK/5ovk/6IfEYSFmJVXB8c",
-	"3/DnSAqmaTI1A+lRESmy02pd98ERLxXXzGWuKTaA9LDPSDDhIpKT44hOVUCu0jgmQ660TKbXfBJMGB8M",
-	"tfnhWddLul6H7Pik6/Wzv0bw15kdbhifks8IezpmoWZRDt0J2WQq/8Gi90dcgd+MmaUI+nTE42lAro56",
-	"g2PRiw6g8AX+9M0aMS3N32ZYQ5nwT6U4Hkmhh2Z0O7vma/e844Rqhj/CA9ut9o4b4TBNhFnzRPZoj8dc",
-	"T43lKmSOgTjhemgbaNv3lEZXGNxo8ejskt5uw7u74lDA1vUgsUqRHfJbWHqUtdI0n3bbPtlv++RGG0jo",
-	"Vpv8W/JJSo01yBS5amx+cvMaMUY/5MxhzXMG9Hjg6MJ6JLuiR8OTCU0iBc0+rwNU0ZChexOu1RgFKxMG",
-	"RhcUlm0nmeiF1FEWYdao7JM+/DLqIFFDg7fsJ58YMt0hn5Fd8hnZI5+RffIZuV5D2NWkfp18BkGxzwgo",
-	"rJrT+DiWUxpXfhMO6WgM2eSlv82D9nHPR1wZzb3q5tn/zzzAjB+S04+1PFYxY2MYGqT2wKOATOa+mHmq",
-	"eZJZjSHvsUQg0FTFc6k+Trg6qf7LPGMHHqn0/KOy6zHp7DiWis1+cgmGYSzDE+ct4OEQEkkzbqZyiFIK",
-	"yJ8dG2WN+SkLCDV2kFHYDOFKcydglRoGiZW8cCsQHQRXiRSsKyZDhu1lQXtTQ5nGERnJU0akOLDP7/On",
-	"LIIk1sIbjLUUQQZtTS5aLihfr3w0swfg3QPXpBfbFhsnzEhDYFfHe+28hSp8kzsJv/z8D57/0e88/9n/",
-	"/dU//87zn/2jmzqoIUU+5HX2IKKyqtJxMXllhb287FJ6mUK2WuNRWlQfa7THZmVy9UFMq2rO2LhF82L7",
-	"Gfz/+IRNF2J1YjcyJ5MjFucty4z2iXokvO3AMkQujCQbJEwpTPRtQc/syRAyxRFQDLG3rqi8wgo7+BFe",
-	"mfCBg9uEg1425zs3h89L7eS3/Kgs7lHT8IAsaOU3Q/Q5pfhWP8l0T6R9UCsq3Tob0e9LimkslmxHjglc",
-	"BjdefHDjXKTEfmNnxEr0CBQCumh9C71HLHc/wCx8ohh0C1D25Fwd8FNmQxBQhOUqiMoHjVylPWWMPikY",
-	"1iHZxnp5CqJ1S1xrdQU2u4qK948QudgYagFKPdtiL3CdAvBJrN9noc4zIaAgMknFQaXRkQNyqdq2fC9H",
-	"ZL0qjfmszo9Yu1//8kfffPE3X/7y589/+CtvDc3+QrryNWR/l035LkEzzq0p3/nw+WWgGatZBOBZro1A",
-	"PEpFVl1pOfvyFCs4WubO1zu90E2jAc5YKtRvKrqw68+T4H5v3qvlPNWVangELLCgee5DSGPeQ+S/3Pi1",
-	"PQD6NNSuTALc5QAFw8WABFQdy35ArmrnwLRtiorl3eaerrAKhQUqzTqGvw3PBlTMzK0IHk4o0mdMtMhh",
-	"yfNYfk+PhXJUwO53+gr6No3YYiIyxrqY2qoLqEXu0fAEUL1cAQeUAqciQl+oeaGNcIOqhCqQFPEUIFOh",
-	"9S7VLABMMVyqoRmfQLsIUCc0H7FO0RcgsvcXfAbo7bdrY+dXNK2wCNqVdp8yAEnIBp4loRVSomWfyNjM",
-	"A/RHaXMu8aEAVJFbd27PuRRLPLmPUvE6+XFXU8AepSJ3rF5kEQl2xofsBBcYSlLRIm9fFpdcFpc0ACYD",
-	"1QoYrBRsDQfSuepT28+SVCxMt33fsssqftQhfQSyLhi2XBAzahZZlMerE8ZOlE9G9GOZLEB+vOZ3RSwH",
-	"WzE/YTEfShkp3wZk/SyaS6Dcxra85HQgpNI8rLR1nXNrLab4Ul1bZoR1AIepuHRrvXi3VgI08qq6s5aL",
-	"5EepKOb4Njvx205BWj39d52x1Sm5lsyzjopWWXS6oi1Iy7KO/PlsIaKGcoIBHafQWlWqoHkhME+m4ELu",
-	"EpQDG32sin+41blYzeo15TuXKcbn17AJDQ2XHLKRO6a+Q/UmqsMqHXyzrm1mVq45LyJ/QVcGpW3zXfTa",
-	"WMusiESQ92aEk1vp13mUiqxn7mvs13HTWO7XscmS3mXz96VuoKKsWVn7fuVEvaaDLWiUuDg3Gy8hmKLJ",
-	"ExJxNY7p1HZtqTxDR3TwDj74RbZJsy9ZlKeNY//W5GlrOrBTqmy8V9dZb0mG9n3wgFF8MmKW0IGa66pp",
-	"f6fzDUOprd4HvBQ6OCDjVGtsF+b6d9oGnLyC6aITyu3m65VMKGOAqvtOu3/zxg0GNc92tZxAxbxCSEfV",
-	"hWLj5//jr775hz9//sV/82BXOG7FXmO3lluui8kXzDbrMlvwMltw1WzBjIlV8rBNMwULrUQzVTQXdNvP",
-	"4P/LGnq7JEHqOpLBXQfA4DCbgg4U4cqomHUtvNdnaJe5fa9nbt9iwl4vr69Ezguy+lA2535WGcs08YkT",
-	"LRYzkWF8CmIPmaSqzO3bgHpfkvtzkQw6GtoVuXSAvngH6Mb8fL+h8roSHTrycP7DhTl9PkkYHhn4Eywb",
-	"AA7AY2VRBUc0YgV1GAKvGPkVsqKL/kRaoG+UFlf327e7qA9PuGLXanPsXobgeFUy7DIFevf6jT3W81bW",
-	"fy8kq64R67nMqbvMqTu3nLrNeazfpBFVte682D0EzK03dUQvIouQn+P9lYtu8xpwm5WUJNNKv4B1JKll",
-	"aKiI7mVG4XDSMtFfBfPlDICVWuL6r5fz94gOlvt9wcnzLfKMvRCfmKaDHH6AW5QvF0VEQqfoGzUP7Xqn",
-	"fNz1Fvi4Xiv3VnlJnn/++Ze/+H++/tmvvv7J//r1n/9HzIr3nIdrwPv6OJanRbDhr3/0j7/+4e98/bNf",
-	"rSTXL8yldenNuvRmrePNepl+LLX9TNNBY/8VKA4gZ4XsyWjqrJMDl0qbKmb9WC7/IYBQ8XfNyGfKiaA5",
-	"bx/Tz8zDjIHknt8VtuOIrX6FNkBQGotFU/YdjIMHYlINLJA5zjYyfWb0cQo9w8ojz/P6qzQEFyuvaOBv",
-	"kUytetCTMmZUNNIPLl11r5ir7gKcdOawNNeIsUrPiBESGrmqSE/qYZ237pV21NUZyka7uvTQvQwP3avm",
-	"m2volssgCQseOkCCkqe5eJNZnBkNP3JPZy47eQqwoHDNXCg79+B1RdGFNwGUHIAhw8NY5csjzVx5vwle",
-	"vBk74Rf/9NW//Oibf/rFl5//8MvPf//57/3ul7/86y8///FKRsBF+fUWcKpLh96lQ+88HXoX4srLzIft",
-	"XhqfrJ69XWDd1eDN5vAxZZiybbqEDT1yHac3ha69NI4NIxdSoAvF2CO23b5iukXulJUiB9ps+TGeSJ/I",
-	"pCsiKa7kWhNxVYEcBgHNoEAK2IIQ865UhBZUgYqogHvgWnFCq9inY55MDwiPlDOgskl0BeBIJ4zEXGnE",
-	"jR5xpbgYQJtkHhFEgtATHjLXq0SKkFVJCrMRr5tnCLtmYuuqYm9OHgH1tXdu3W7T69EWDW/f2Lp5c7+3",
-	"1QtDttXba++2b9+mt9rtHc9vctmuB8OkMATvqz/9629+/B+e/+Qvf/3ffrSSOHnTEPvLlybmtY+YMqZj",
-	"hVz50DUswQaGl4Lh2+Uiwgx8ozhIQUZUTIuFKJBkmXkmVrJFGzF9vwCLPSsGLAr2AnTwDPHbJtwjxLfV",
-	"ybMkk1IJHtZS8xGDvuTVViq++NU1VHF8dRog/Pqbaq5uZIHmIPI1EOJlraeKsuHior1ZaTfesXhL8EKu",
-	"YwYl/qBfxFIMLNx9wlwxSLEDtD9fVpoj4Du67oAPxtzeFWMAWbVeRefO0Y6nu/oUoniN3EcLcd0z8doZ",
-	"ibAfXsf7+mdffPOHv/v89/72+R9/voIMh3W6GKuwAVv4FtqGl+beuZl7K/K/umDREosPWWSlsF9WX2eJ",
-	"2OVPcKE0jWM4LNDB0Uj+FnlbJgRZGPQYrMzXsK97rUvnHK9ZmkCBk/3W5FAYk1xnG9is1Yf9WXVoNOJi",
-	"aUJFIuUIKoycx9YMkIrpFZUrx5hvIaBlsk24AP1TWRsfhThPSIDvDkgYUz5y/Z+F1KTHus7EnyHbAxKc",
-	"sE+5o3jMywhIJF1fCfNaC4qkWHLKknrcnHVl90UWLM220bEhTxqO2MKGOH4mvw/DESPv6WhV2X1BaR21",
-	"wnvTzI7LLI3XKUujufQVcivOUnY2yN+Y4YtOHnOWbCFa+OK0SnuNbYlUTKeEKBRniW0WUix/1xI+xnLC",
-	"6mALjzhLHtv3v0gZmr1mUXmuneS3Jwsxx4IviVCzW/USlOe9y5Z2UYLSBBYhAZSxDyzqwV1DKL0UHTcx",
-	"VbbpYZ6bc1As4e0xYxgrRznwDHh4V0yGUhVTeoYyjpTFzJP508HfLqRgIERb5J5Q2hj9sk8CGGWAspyS",
-	"YJwwxXTQIQHgNAQAZKy64td/86eIq0u2yVf/+tPnP/6J+ePP/v7XP/zznMaxv5JFfypgjKLJjS2fAptt",
-	"dDUI49OgBFHoUplGqdKEPeVKA7RfPr0RRT3XGvzmfMm+RRS0W+oDZKGGdbHhYDkRLfIAc6u4IlDmHLlm",
-	"ssxME/QLwM6sVySyw/JaKROY+KnGTERcDHJlAqO/X//dH3z9xX8HxcHNJVtsSLnmLI7c/cdaahrD8ngd",
-	"bwAOTKARr+Ndb+OZt3mmMo7yV/369/8XmPN6T94pPVnxuJS9+uv/7V/g2fhrjyoeFuYI1IlYCqtyxAvS",
-	"hHIiu8xzvdSgVtagctFWLdk2TnjlVbGKgrq0/Qz/WKnFC96CEV1wdQCHhpZrXBCuW+TQXYPyDjk/nUll",
-	"FUU5UEppXZDHugFXvywBf03zSpedkjUTTEtnY0GGqSPlsp0AnhFHz6o6NrcJsb6s+NxCCXaUnfbLlNKX",
-	"kFJ6DuJgv6lFtBI5IoWs0MvFnhlZginKjo6RBdDQpUWO4JtCulApqemETa3en7VayQ2Ag66ANCQARcLF",
-	"K0NTQkSSC0wMgISn5RLIdyII8dOhR37+yq5QCAEvT1lS7AEzwanVhyRfitx6JXu8oBX6/Ef/6fk//gdv",
-	"Dc3+YuKTDdniZf7qZUDz/PJXz4P/N0pkXcks2I640gnvpc4SrdSUvicnMwlZlv2il9U8Hf1cQ3fhkJ5i",
-	"v4oeY8J5eSCzA8FFJyxhNpgUYcMHm/RJo6grbF+NOJ4t9XFdMCKrkVdDkZsD/lZxXi+YmZTeVcNScHq/",
-	"ce1g7kAKcb6LYyPIOXiNGiv7L1zrWXpInI6wevr3jHLVsPMMNKout4XJ2rIUyB/rdJz7lVT6n0F2QYDY",
-	"HbCEdUWAJzIgVwG9suDIHrFrPgkgATyAIx1kyd9Bi3wI6D1QCqvIJylLWQR6ICpTfrGjS42p75byol24",
-	"F9TPpH/Zt+TVRgE352Lm6K3umFhVOheyKutjnHkaTSkJs9h4DVsdCVaozIOG9YVyg6AmylkcwgtPRvKr",
-	"IWmGPM9quaLqqs0Lk1kVkqbypUyBA4Q9HcfQ4d6WrFe9Gve69FauGTazX6gk5Kv7GB9xlo2PJgmdVg/P",
-	"sFbXBoxDc6/aCvxEjqoXw7C9Zoth3tZjfQSOX/w6MNtXet8LdXPlq9sgB61A6N+eMHr59Gbcqvh1LUcq",
-	"XLQsqP6IhTKJsPYMAusIW5G3rgNNNzvBZMR0wkM0FhI+GGqXKYaNdRmNWuSBCyHnIfZpV5RYFlDmNGdj",
-	"AbmqZOpawbGnmiWCxoRH1w6gjsy264OgBVUkkCGkcUXHVAfWYeTyS68oEsuQxobau6J0sRTBggh0vmqv",
-	"Vx3ayGiBxb+8nd3brdttKIAp5bqd+Z5R/ASL4SDLpFgkg4/FhTeMuOO9tdXGIjXcGnPPUI7NUwor6nWM",
-	"tnVjq727tbNvrkVu2PHMvEGn9XwP2lZ5nd3m/qR8My4oVFyghgrug8fmMlh8GSyeiw0YwiC0yMAX8u+N",
-	"Y8ZFZr9AC91+Vvi0tGNd4do8kob8xfBfLO3FLqnzNUPV0bVN2OtLC68tPvVQ7JJfchlkewlBtvM7Rvsr",
-	"6kuLADdnKOGKIjxCk8PK5aWF3bdRtIIuPqZ6mKvi5XPqzUq9VQyk+ujfHZkkDJoSC6f3OUgZaNAKC3dQ",
-	"0uIK2p/zeYi8YCCUoxHXLXIksao3e26Phic+Uczio+GTiZYkCKkIWRwzVAeDhPVTEbEo6NhezA1cwxit",
-	"24i1vHbhulzDcuvnraNXXUygbiUGexmuuwzXnV+47hwlydKIXaVSZsbFwjThegqsqcdowpLDVA+9zkdP",
-	"DH/AcqsqgQP+G/zZ2FOJseC2gafYmcze8JDJccxs3tNoTAVn4H+bcbmpCtfdfSnYdDY5A+IHrUopVfWM",
-	"92iPxYpIUUR84CLrRpY/xwy/wnllk/xjdmqeA4OZCZ+4ZvSy70MQKs98co/m1fP7cD7tZCITPcQOITyO",
-	"SSQLj7Gt7eaf8zaPjbgUhWv5aCwTXbkgUgzMa04KV38se1WXQkGqHnJhcUttsAbWL+s4Zx/BTs0RqAL9",
-	"hAglVBa6MFIh8MoUAAD4timKNDw2pHHMxaC4gLZybO7h32M01sOsWHacyJApdUDkmAkj2nN81MIysuSU",
-	"h8w7e3L2/wcAAP//",
+	"7L2LkxtHeif4r2TU7AZJuRqNfpAi0TGxwaEoDWdEike2rJgVeF2JqgSQ6kImVJloEKI6Yrwvj2ft9d5d",
+	"xPkxY4fvYrx7F36d42yPrBnf/jOipPkvLvL7MquygCqg0GiySakjFCIaqEc+vvze3+97FsRyNJaCCa2C",
+	"zrNgyGjCMvh495AOzL8JU3HGx5pLEXSCwyEjGVNyksXsiiInLFNcCkIVoUTpTIoBOaEpT6iWWSsIA/aU",
+	"jsYpCzpBN9jrBkEYqHjIRtQ8Wc/G5gelMy4GwelpGLwrY4ovmn/vB0OWMaK9t4dEZvDFR7IXEq5IX05E",
+	"0lr6htMwGNOMjpi2k7wzyZTMqqcZCfZUH8VwRURkH142pgNGeqwvM3ZApEhnOF0y5XoIFyg6YqTPU80y",
+	"QkVClMy0GRQ3j/14wrJZEAaCjsy48NmlEY/o03eZGOhh0Nlv37oRBiMu3Bc7YcWS3ZkoLUcsu/t0TEWy",
+	"OJPbSWLGpRjRkjAaD0ls78DtGacyYUGnT1PFqkfJ8Mn+KLlmI1i/f5WxftAJvrNdkNE2Xqa2SyMzVBKc",
+	"5hOgWUZnpfG/zVmaqMXxv2fWGCcwYqMey1RIekzxhBGehI4AQ3LMRQILbkbddGp9fOmZpwaDXjEtQwkV",
+	"20JiKRKuYex9mRF7UEgUcz0j3yXd4IvPfvrlP/6yG5DbD94iasxEcqSlpinpTtrtPfZdstNut6M62kIS",
+	"rKOt3Xa73W5OXPeS6iPiSOmKIjwpH/f2zs1bbXo92aLxrRtbb76539vqxTHb6u21d9u3btGb7faOG/qY",
+	"6qF/KvChR9wQXcY+nvCMJUFHZxPmT6cvsxHVQSeYTODK+uE/lpmu2gLY/hDPbrQV2XNNuIYdMVczkXAx",
+	"qFtjc7ZLK5ywPp2kZkxbccaoZskRNVd4K7/TZN3vPtUsEzStW3eeEC6IHlJN1ExpNiqv/e2tndrVZfbR",
+	"q1a3TCyrh3wvYaOx1EzEsx+y2eKwfyQnGZFTQY7ZDJZXD7ki5v1M6ZBQTUZSabJ7/TqJhzSjsWHRLXKb",
+	"ZGzMqIZN4oK8uUuGcpIpMmBaAcPt80xpoiZxzJQidEC5yPcLxVkxeW+QW2aUdRO+/maDCffvUx0Pa2SH",
+	"kZ4R7pAZZDykYsCMlOpRxRJiTr3MSPRGBGtBxcyI0NSIT6pKYo6wp1xpdUD2d3aJ1EOWTbli9TPsb+Gw",
+	"lu1l1WQeSMFqJnRbuPkoxkQu/fba+2Q6ZIIIabZmYCeZEMVFvHSE5l0rh1k9ztFYZrr2WMCvZ2BG8U7d",
+	"ccFHbs6KfiB7daP+SPbOMuTaE/6R7G0+3nf5iFfwzHtGOpIxy0ARquOLKdxcyRivt4Eb8tFkBLwQOYv9",
+	"Mx8IF5oNWAYjuS8TllayFLN4I/PrFWW4Snn94vSkenngjqNjOP31KzSm2vDJoBP8zx/SrU+emP+1t24d",
+	"PXnWDm/snv6rykV7NBF1m5xNxBk2Oand5GwiNt/kx+ZaVru28ChWtbgnNJ2w6oHhTS9mfR8DR6wZLMhB",
+	"5LgDeoK2gtEQ1SQeGqYaqaEcR8B1WTaOyhMyv9XMB9/ZUFRWSHd/pre3/i3O80nxsXW09eSN6vke0sE7",
+	"mZyM64hqYH48A1mxWrKCJ25OWId0UDdmTQdnGHG/dsSaDs5hvEavrjQ6jcA1llMsJ0ITmqZkZOQWU6ER",
+	"e+SjidKoyQA/JBFTmo+oZpGR9WAwplQI0JAHE1BQREJiqbQigtEsnTnpWcdLQeWvUTKFFIYymTDc88P8",
+	"TzsEXOBYB0+qpvzbaKUzY18tzvzOkMXHhJ2wbIaynYJ1paYsI1NzxKZykiZkSMdjJkLSm2in4qyYjnUO",
+	"sCNjO1dPy9prdsg9KVNGBRrvGVNjKRQDA+2B1PdlwvucVZDagyqdBDbEaDJGey7pIS1jxD3cb7fNk2Ip",
+	"NBMg/eh4nHL0SWyPM9lL2ei3PlLooMip19yRgMyRQhvN9eiEyxQdGWGQME15anYStDrQd0kimQICAmpC",
+	"FdHebLYty2Smgs6H+ZNHXBylyFO8J44M9fWYUZ5TRpUmO4XuDMpkEAZjaYRpFnSCbdiC0yd4VJgCraYT",
+	"3OjfurFzq983m6Gpnqigsw/KF9dwNL9HE/IIbyjOjlsMtV0x51N/W5eZ0Q/xIbi35f27T1NzbFkCerJZ",
+	"qSnq0lzlK2WOo5wqt3c7G+2dlsdMHI24UhzWLV9kSnqMZsAFjpkwx1owljDHcpav406xju8LOtFDmfFP",
+	"WFK1kOUBnMcaPpA4ZlhCKRgKx5z0TljG+yDYPa/fBx98sHV7oodMaLN2rIopUm1WYQrOvtzvBW9a4X3D",
+	"fdrbaJ9ULMesap/yQZCUxsfIfOHi3EuhOtOMa9Zo4/aKjXtbZj2eJExU7Vp5OOexa4d184Bt5MbqZYIK",
+	"2IOJOBZyKtwJ2N+Mezm/i5D6CJyp/vIKiZqUu6rRKu4Xq/hAavK2fegiE1l89TktZQZGtxs8ygRwnXC3",
+	"jm7xbm60eG4tNB8xOdHzhNmTyYwkPIGDR7OMnzAcBiPmDuco4IrIMcvgpWRIVaNFvlkssuXT5DAfxcJS",
+	"zw/0vEj2jDN0q39ro9X3nFpHmh6zktylAtwmOeUSmmaMJjPzehyRu53wZlz9VrHid6TopzyuXOrFUZ3X",
+	"YpuhMBeSSKimpA9MShHu6Hlnd6MVtX51w9lG1lEzp8hY95RZxJKS1WQFd3aLFXyYsdwVTt6mPK0WjwsD",
+	"Oq+1zGeCfMKoTU7Jdc40oujMUerOZuLLHJMjLeVRSrMBq2QTXBH4MTNnRpCd9v7N62/eIL2ZZo0Yws7e",
+	"IkO4KzTXM3IoJXnXvnhhheeGdq6MYW5Oc3zAHI58fa9vtL4jlnB6ZOZ2NBFqMh7LTLOSIFPMmDLeQ+Fh",
+	"Tdb1uq/M5c8m980ryaFZzopVrRnQea7uFUXgLcS8BclYF/rekrXe3YxHcAHWXJ2N08sYPVaEkmySsgOC",
+	"Rg0cJTI1grnS0IknWcZEPDuyqk1ZBdGECnLv8Xtkf3fnTeKuJXBvydShI2Ovb7srmlk9u7v+Bo8zGTOl",
+	"aC9l9vhUba9bg/PYz/eF0cK1lAla1BDLUDpfwQiXK/LWEDfy+oY69UTQE8pTM9XSZmYzHANJqW6k8V33",
+	"9ebHLDvhMSPvl56+sIL+y8/H6tFEyOkBKYZP+8YgfsR0Ntu6bT63wAViH2be9T3D5h/bWTzLPSo2iBeE",
+	"wWScuE/CirsgDPoorhYdLGFwh6a8l+XZDOPMHEHN0XWRcDoQUmkeqyUGlsz0kJhTAA6YnpxoG/DSB4SN",
+	"xnqG4ReapnA5S1PwujQJYL+VD2Axeh0G40kWD6l1syzdBnvh2xwUyY8nVGie4n00QZlO04eluefjy91y",
+	"iZyUaENMRj2WVQ2svFAQo1BODepRkagQPu62Q7LfDsmNNvitbrbJvyb52MhVYJNvXgshjjFiVE0yCGXY",
+	"t8neRyyG+UwE16tzAYqNfh+uPw3RP77yzt82V8HSnfruyw/te8MSmTypGN/CqxcIbSRFlXf/Pv1IZgRe",
+	"g8vHVc5NW0EFNRsV3j8YU8aOq/2K/jzgrtAOonICcJIeM31Ps9Hi6P1MgEZ+XP/l/s0r3/2QDmB+NE3f",
+	"64M8Wkr2FPSj+eHmlN0sh6Q096ocEn82+MjFeTwxM3Hqc/2xQ5d4bQoK0RljHRI96wZUJN2gQz5stVpP",
+	"TqMQvpPZwldCavPds1ardWq+kxmhJGW03xXmZ8isMBd0Ay9zpRuEpBvIMf4w0Ay/gNOC3+202+1ucBod",
+	"kIiLCE5vJKQ+Mn8YzYVEeLSi0LyOQ+aAuYarIzFJ04gIKVirK7riniDjlMZgJUUwnMiOkMTUmJ4njFDS",
+	"n4gYFkD2CSV5Wlufxlp17FTsJXY2k5GdRR+/0BkVisIVqoVqB14w5SKRU7xo78b1xH5rpHa+cquW4zqu",
+	"RghJAeyp7opITUZXK94Zlt5iJJRgKfkuuTJlvSvd4FqeNHS93Y5aJIJ4htnLhM5URK4mvN9nGROapDKm",
+	"KTFfXwvNymVK241Iqfl4VQ9ZV+RXXSM0Y/7yHRAzRvNoejIw/4zynRzRp5BIZ3RT2QdflmW/qkUiXLA8",
+	"cGLeRpQkIypmMJyQGK6jwq4YSaGHytDcjNFMWSekTOiMXI1utRPz1p3dUXQN6LKfyRG80vyuJXH+gKvR",
+	"bnv3xlZ7Z6u902rB553drb0dczc8bGt31mrhp51ZdO2gKyLYPhgi9U6PPGHoYDV0A9R326az7LRJwtjY",
+	"5hjtttuGAk+YanWFH/96FkDu3ofP8OAYplacmiAM5DjoGAIJrGgJOnBSgAe5O2LUUOFSLoJCCH1oM8mC",
+	"MPjyz/7m+S//PHgCbKPMScLg6dZAbtkvja7YekSn940GjMagS6aaVyHNazvFK7y8p05QLPBhu92B//4t",
+	"zDt3jJjxPQkDUCgbpowdc7NWwZhlaLjZyNLzX//F8199/vxn/2L00TxQbE8CiAmZldTb53/wR198/tdf",
+	"fPbzr3/5d88//yNQPjXIAcPX1RhXxSp+S+djfRNBZ8coT2URBsvzbFGiwgHMKmSzMW/2dm7c2NohNB0P",
+	"6dYu2DeVYtlfbF+hopptWeG7cE/CUrbuPeUNayjgiiQ2huZThULXSLCHARfJRNnVWvgR6aFZwuYPObqW",
+	"R0xnVvledtt9e9mpo7KK18upqErw/GAoSSqlMYDB+tBeumTlXo4zeQL+s6qXqFhmrPnSPzaXP56MRjSr",
+	"XPbifDRZNJt2UZyPhrdpyzk0Hai1U2sP6aBq5JrbQFWjhx1ylj00WsDI2MUVj/NPd9PDkJ/2+S1/RLli",
+	"CenNbJ41BsSteeKlysqpwNRTZQghfykX+sZ+UJkDVdIEE4/jWOq35Fmp5tr3fs/l9lUriDbovpFC67/J",
+	"KbUj+vQe3pwne7m/z6jxzk3pHabXnBXLM+XPK43d8LEa27aOo22wLkmzVXnEFKRTPDuXTa2atIt6rjXx",
+	"BntePHnlPJ3duMb2x54e02TmD120wc+cXjdB2me5LyxdzF/JPG2tnO+dT37lyr430bFEkTdHP81EtvXv",
+	"NXbkFU7E5Tf4nroyM16Xkdr3rVyJ8z1IpcU93ZgH3gENcN0jYJXStcoSSirrHJU+eVaZsnmOimPBL6+3",
+	"K9ivpx+uOamzaI9OF1yTBeSa4ppD9DXDNW99mYreHO02VUwKuer5F51+nmu+TvOz2mSlx71UlOU9DCcT",
+	"FjwRN6IgaG+JQ2dH5yQ1R8Qlo6ukQJZMq2UD/KElOTe+3JI1a0zFbOnNF+GprNUB1nFSlsTpi+BXYpJi",
+	"FMl6O5fxr/lrm/Kz5oxm5WhePcazcsjNGdHKRxWMqRkhl1mU1cme1L6oYDNn5GS17Ooxo9n6BJyXGa9X",
+	"3xu+EGOln5fankexa+hKTVc9Jo9S5LccafZUn6EyNbQVRhsUFoVYvLm+RNVFqcB5pOHX01lxQNagMzoa",
+	"Uz4QZ+ARuaN0hWcJhnXHXnxauFMX/V88HhI1lOMQaiPM/zMt0Pm1bnFpKa5n3/1k5eI1EzVzkVGWDVhi",
+	"S81Jb2Y/HRBa5A9OuR7Kic4jHpAQDhEBG3aBoEkrOPvurBZlG+/WRgNYSriO4dYDOGCdAFGaCvSBuaOT",
+	"Mprgsjn3O401PwG3vbHuhPkqlWq5fmWBK/zoSqwN+w0SNpJbkARu1D+qFB+Ism9/d2tn/7C9W/j2Y5nC",
+	"rd/p7V/fa98KQqyR8orgjtnM/MXHRSzi63/4x+d/+/9BwgyFrJvg6x//zvO//T+//MkvvehEMKJiAvEd",
+	"W8TUsA5qIchgp1fhNy5NsamD0075WaU04hlTaz3NLtey+jVbX7ioIrFqj3+tL94t97NlCkduY7jV703S",
+	"40qCctuybupBXpOGVZAwXM/8wO0qb84ybnZIB+9ydW4eiErP+tqOh0M6eDg5g+vVo58FBmHTxemA9Gma",
+	"KiL7fcOCuVYs7R+4dPL+RNuEnWYEWBDFumJnYfJe2tRisgrk0j2rCrg5nrtCsGEWo728au3vntj0vpWs",
+	"DWMPR4rpBkyFYlzVpbWZoRiD60lYTsBpGp/Nb8p9c7sNA7w9fICMIRdpOV8eZ+yEy4lajEGfLslTZB8H",
+	"nf3dMFATXFTrz2w6Nbsj8aJBnIf2XKJgPZOuSOfH0bhQUVG0ZeGNqmO/3hZXPhSAiGTmV3FCQrAURY6u",
+	"zMzzXQJ/6UzVOXZzMlkouaQjlmfjoY2BL/SenjOqFXGBcM3cryqqWwFYk0NXFeFZGGejmFzjyHWJlpuK",
+	"TJ+2m+dzHQ4ZzwhmfViQjsqsRv9wVAlKc0aeNVkC7xAtVUIn+avxGZUJr1hKzLyC/fkj1Vod9GAfB2FQ",
+	"bEQxxIJsvdUtJLF3lspbVsuFnRuufMaHVB2NZObLgbx+OVxTXCOzrzgZKVX6yO5SeSEfUqUI14B2AGQd",
+	"EcGeaijAOiC0p5gwx59QYfOHHYjH2jFoG6fL51u5Tk9xWR/ZAIWfNNQgSSjP3e8E7z9+ywhGOitdbdRr",
+	"eHTwZqt9c2/3HJJ1zpBOUwyzSvTT2cKTKlWUykrb90UpvVmxouJhzDB9F7Ib3bdRpZzYMMVhXdLI1wNn",
+	"b+fmZyzU+c9X0dAFeL5LJLyJ97s0j7XV5nMijwNizipWYLXn3TDXy07w9tatJ892wp3d06vdbsv789q/",
+	"WR18hvFWb+dcZG/VOng8oxR+LyDOcmMaIFxOFy2O1z1oX7WOiCp49+k4pVys6eG6nQtWzJ1mHLJhI3TJ",
+	"QmK1zhhWm0eenzaqcGitqaO9dEfxmiUB3rKKmsqdM0wBM34b8xwcxCM0WquybhB/Zglajafnkj63MHlF",
+	"tjJgtU6HMvXVwwJmpbxk7m1hAShp51O/gEUA1j+9OdRSDZKleTLtQaouwPEg5KUHxDSXEc0yqrF4MAC1",
+	"D5zuKTgIQeAMNPwPYKqwOsB+khr/KiaABSpY7xN0gjsPfrTISOKh5PHcNq40YrwFmD+EsAE+CKhN8a+U",
+	"4XZhFlKFhc2UF4MJxVTD23HMxnrrXftV5dPqU1mLRV1nlk6rX1Q9BAZplp9K6x6zGjtO1R/LCkJTm/rF",
+	"fKKtzZVd93FFKkWjhDf3kvq5vsNP2Lqs/u7ZWftFsOqamT+kmUJ/w/wQqxGDsX5Sk4xRjC40p+TNZ72c",
+	"1HMe6t+VB2TrN/9R7sL0OMpQwvRtAoNX+yyS7TY4uwzBfBjs7N681Wq34fEwykoW7GqvFjmffU+VRZu/",
+	"dQG1GbVSKLfiwqPAR2/fITdutXcqGROOuMpvY70a2m4tJMpkLPHqYG1wKRd8Q6qwGGwtAnDbuDgCmEo9",
+	"j57baLcw9omhXUQ7xfqNLqK+3kY7Qv/QF6NFiVc3mLIeQKs7+ekCfgWkcv5FjdyEgiEstPNGB2M/fRLm",
+	"NXAK/dQTiMMldAYzmoyCMKAnA8jbFWhWAFFngBiWUgzXucG5mmFzoS3+gpjJYk2bWT3/WyyLfVJA43k/",
+	"LpLtUvZQ1ogstrBXDhhToycd26rrvLSraXn1CpHiLeeCYpCm1mlKBUC7qWOWOCPPhpstDFReOrcWhdeo",
+	"Eh84z7CZJ+Gq8nwW+1V5+/K6PywT9PA4K3Y8Wm8uNYpMtX7hFIti8b0JLeXB32c01cOKiM+QxcdLa90r",
+	"YkEl+UzjIaRFhCSSx4BNOl1EV+O60o2rFtAK5DHosAButLo4e0n6M6Isz3EhxJ/p7LR3988YX7JgCp2d",
+	"W5Vlgouh98IDaFTywsevjvJnvRkGTMQygTqEYKL7WzcLXAajZuRGaaxOgoZxKAsHPaLjsa1vQPI8GnEB",
+	"wTb7ZwxtM7zYQ9lHUQayL0e1EutRyuRUGQVp3pFR7G8A0OYWcdAxZp/z+ZAUnXYBVeF9rlvmnZJDdH+B",
+	"h9o9nz/tj/kneV3TRIxpbHhUn6dNYyfl0NXq0I7b7EZRiXN34lZQ3QJcqruEjGiCUTd/i4yxpzzdZEo9",
+	"6L5GK1bQ+HLBgyf3rrv61ELsrLrtB7J3F647Lc5Oo8V2l3iQKeqkMpeioYvIgpc3K6EqjmdT/rsYDIPz",
+	"N7+fb1FNifkJjAiiJOnTrOFWFT7DRf22UYUL7mFR4uLM69X3AAbVaYkfLNQomkmBgjE1KrODwtMIJtRo",
+	"gjl/ebbG1S8r/DBXHenCgM6xah/nHaiCjvL9mYsH5sBrhlTCpphAVXxjvdgH7unZCnw8frZgmAFdFzmM",
+	"ZvosyWMHBxXhhIlImVJEyxSCsAvJ8ns1xT8e0yqyZZ2MdgzD/T3o7dxs77UrmUfBZornoDxfxXYaMIk1",
+	"YwIj+tS//zre4X+1U6WtNYSux9wJ8AyOmALsigPQ9nmiQIUGqUEmImG2hYrrd/RiIhTrs5/5XLi5E+g2",
+	"pJ7i73pksw6R2LudvKvAXqTJkY3AxjKdjEQRkfUB7MqQsQmdHRDADPzRj370o63797feegvQbgT4Mvb2",
+	"9m6RkYT68jBIuWBBZ+fNRe9xXXKYG0hlsgr8dkURxGcugX5BIq2ces783GpoVaM+1CShuUE/WwDXEqxI",
+	"5kkZMXYy5HS7V/fYgAuF/AJHCDCP5r6dsyQVwDjyFQkb5MN5O34BwWGf3jaJDeNzLmwC5zD25cB5qaRW",
+	"0n48YRMETp8IYUWuZ9wUkpOKmKV1yHoes/Hf6KTtnNeo8hE/kL0FFjGxLRCh4DAJOrf22+3TZoZqM6Oy",
+	"hF4DbznKJgI974OMKRV02q19z/DzV2m9dMWklK5YvMvXrfYqQlzrmWX5ktVJ1gbqYYUbyVhHiRTMU7sX",
+	"Tv5ZjLz1LSEuuBqu+ZaGxour/quqsbPEUIWQWFQ4eeVN7QrkRKVptu4CNTNPfiB7hW2yfgrgprq9LSvO",
+	"VfV8vUrJfkiaNVlHVaIk3/eLyOv+gexdAPs3THAT3l8QgseGz4fF32dVYJB1Ng10TAAs/yuqbLlUR5li",
+	"OWbLAgPYfWFEZySR6zmkveNQ09ThiiKRmvSqU/VwEism6PT9SozOo0+kYCseAHD85jpy9d7tB7evNcir",
+	"zQ+WHWG+iKGf71cMoIrI7xeQW3Mm6Qlg8qckh50lV8eUJyHR8kgN+Tgk5v/GSJUZhP6gyv5a6ApCSlse",
+	"AlZg3nrATfoTGwr0KydOWEYH7Mi9tvDzBp1gZ/dW61Z70Ql9agNb+V1HMIc813TPRrwqfzeKQ1DA6x5h",
+	"JK2z5381i1N2BKE1KFTIf8CvdsNSHow/4r2bt1pvVo8YAmfulkUvb9VCLEVFg3SZ6pVokOy6uDwNbppf",
+	"s4XUZ0c7rUo1o3J9F2JvuA5IQD2mp4yJnCjh2zyJusdSOSV6KstlSLVAxnPbuOhvnFkUy7yVkzmf7q7q",
+	"Oc0RQqMdK1FCdUJpT04GQ12E1GeF2+EsVt3cxs0vRXlI5UlVchEHaLxOxqMgeEqMPQu5XvOcoMGpnzsy",
+	"o2oyfIvFfETTMN9MQAGlClFMAZBWuQ6vuXsN2qD43fDyYfiuqbITZ+vf5Dm510spuvvVGbrhEvlZAOpb",
+	"nMliJBh3a+bwm9v4PIafv7hqP1fXUVQnOToQV+jH3pe2EVhYkaPidXFfXjHhOr33beEVlE6Y5/ulEzky",
+	"rZUny/AB5uP6NpfS9o3HrtNw+XcBIMD2pnQNBBt64+EBR1wd5XgDtWuGL7PotdCNsEEC6NISj4cFyFeV",
+	"IWfWDAPZVx+9fYfc2r/+5rWKLGKrYM/FGDXtpeyAqCnX8RCXviYtoQ6C4G0ApUZ0nVxZyJMlMbOiL6vR",
+	"OF1nivln3j1h2cxOCo5z45wQu1YAR1kJISiUpqLORzym0GfNmscxNapzq7ra1a/uKj/of5pIDe3NsW+A",
+	"OuZiAOQ+ZOm4tdwkXBzS9w8PHxK8oFpA2UYQK+41GzOVWVK9t9UVY7fx3MN6MMyCd1nO8xxsaZOxlYXc",
+	"tqkLTMSPD5VMutKiLzkmuPULzI5Cyi6r6ZfqfnUpcHNyuc+ma9ZVLjlta52uch9AKhK/MWivGHg12C3N",
+	"6IhVpg6aSUPT0BCJHsgTvMv5TdWPrMtF/MHj9x4Q+ysyohu32jvXCBdaEq9hjTEeZTJbbQ6tNuj9vhgV",
+	"DgVxAigj1TmVhSOzYQiejnhanbmQysFRyo9ZyodSJg17buSr3My1V/+g8i5kIcJZh4SGpHdgtrX4SoVG",
+	"36Y15apjRo0EX29Z7G2lVibr6q52aUtrsrCqYcn1vDDaipGEHglUUc+jt+9/wPhguMy5Whn27a9yGpZQ",
+	"karchqONn5Bt+IT5UjKjBZn7q1dqIgDqevGQ9WjJv+rnB61ZtJQnTC6mKSAUf4PDsKQOKcxxZGDIy2Z5",
+	"AT7CfIE3cRTWbBFVR7LfyPh3m5kT0fVV4F6sXMO1Eivdr/kCXWw80efL//LQBgbw51DBUb+lmiR01iJZ",
+	"f9QhGYuhERq2vihZzSBtwVImV23usnkYNtC4dkDi9AT7jA8nmTBPKjEgfMTVp9dsQ40jLY9KPhlyVR8V",
+	"v8qeYtkJS8jVw2vmqSFojOYVqIo8tSUEpB2SEaPiyL4OxlfJ0etgfZogIsJuOTjEmlxmo0EIOmIJUWww",
+	"YkLjkLP+qDqrWSYs9WEjKoTJRDRlF67mqTwkUD/MNmayR3s85XqWA3zkfgDfO3F+zAYxiGzYxPEaGKU9",
+	"WKE9ifMrkU87Pw/lc1XFqmB77qQyPl7TR4NwcdChBfsdZwwsg77MYmZzxxdNR1tfP+dPzq1rMx/S50/n",
+	"kE3q2MzIqsY5Ghkij8EDVudTw921a7K8qBRwKCrMLGQEIenDcR7hrHpwCKegIeAxl0JnvDcxN2E6Bmyz",
+	"a6SjJqOc3XhXqlZXxOlJx178XWNIsViz5Ai/eIMkXIHTjiWF8hKSzFhOLCFWeXbUe0URyI6GuvMDMj6i",
+	"ZvnCrsgf67n3hdTe06+FBPqiS3FkO/uYWbnfjzKqGf6QzoiiM98EiuWIQZKUmQxyOzedHbJFxvlLS+NW",
+	"/ClJ0FOnDryLyHfduMkb3tdHvI/ftrrC/c4VEZM09SqPUFm0dUcwTi6MrX21NzgSvQQbb5IdYEWVYILI",
+	"N3NOfw17BDXv9/E2opk0rmr6YDgDrwiE2pnQTMRs0U3SqKZ03my2ZW2WrGsPxds5JlJj5c0j4IZiuLba",
+	"dQlHrYE/LB6Kp+8s7NhWo+DLa1dmHiI664+M2ZCeQHLqJBOVYVO49Tyg4jbT+exA7htpMp9m40QD8lpk",
+	"safhGoAw+sgJ46ZZMIjPiGtns2/wjznBv1O0kgKkxq9+9ZOvP/+rL371y+c//rWzAW33zgrOFHTarfZO",
+	"YY4HIzz3UPvnM7egs7N7uiZUze5iro5byJXbiNJ4o8KIYs2rVK1sInJJ7QXI+tIxRoeGujop5rwUwwWV",
+	"rq5RD/W69BRGfrU7s5aRFJSxcoAP8dKXnxePWmCh2s2repYtWTXRzii0ZLZe3npx+M+Wu74+ZVu68cNU",
+	"dOuTJx9iavPRk2ft8EYNoPvapFUBwd6oh8P6NFKvxy9f9XMTAMjAz0MKnAn0f306eFl7Y+HnT+vm/DB/",
+	"4BoW0GOG7NLssLpCwCFPqCbRw/ceH5Ltk51tsIq24OSqyEYRNVSWWfUefrqi4BFgM/k++PkO1JUybKOc",
+	"w8ITnUPs5jIw/zCmGdMS/qhSYZysdHkS+cv3blxfCek+L2i923d2V949LXyuS11ihXfW3AQ+l+rhrnjj",
+	"CvI5C3r5bUW8J3hxa6bIMfQhBaMFTRFDMbac5oXQx0ol+iXTS814zkg/q5/m0VMzj61PWU1aW6xBe6tG",
+	"W0uLjyZiE89tXO6C37CP+obaan0GBNfK+ZYMe3Raa3XiSCniVFfvW5RSgk8DGwA1TN14kfnla9TRHrNx",
+	"syWzkBQZo8kBAf7j1Hyuic3yVaENBTNBBJuyzJgHCtttG7Yj4IF55sTiqp9R168zHRo4d8+kvrsqkXrK",
+	"wAwwXDv0ykHGklmLBIjFJtrNmG5aWbx+fv75VdIWy7xoPMxbDc6fXORL2INpiS0nz3Ls1K7pylx9x5jO",
+	"ZF5AQ4k8TcoWk1YK04cTTAdH+1ZL64sG0i4R/HRINTuxZyWhs2rCzplmRaGfUWCvwL1+re0BkMly1Pug",
+	"EZCWW7ELiCDmUmTjCKLrZzyHf4/LWs6wRgfi9SW+Hw/qL/cEXt/Zbe0tlkWtH6cs7/B154jvMaVJn/f1",
+	"0MWj0H2fniDTBL8rJBaYC7XEXvEYbhtOMtHyla2VIdBXLMr2+sbFKllQqbHOwrS+L6fl8O6UKjKVwu91",
+	"M2U9xbE91AnyRiVjju1ghjxLjsY0g06EGeuzLIMfaHJi6FJhYc0JVzBa9nTIewhIFwbjIbafcu3uORZ5",
+	"hgFIn2q3cVG1UtXqtTYnr1HuXE1K3GKPnmYu4Fwl29+d59e/+d0/+Orf/fNXv/qHL3/6C9emp5mjmKGj",
+	"uHkHnuVNfzZFIXftd8rT+06WDQa9HqoSrnMOhp/QzGstwc5ZU42uVXwNYUMqe34NiWmWzQjXB077RXMz",
+	"keKKJmBDNlRvSm96VtNIqKlS21j3XbPD0MXCmZT6CfnrVVak1vHWHtLB9ybp8Rm0qHLH1vFEA68ayRNW",
+	"yWW8pKeNeqUvb5a+SbufUvVCPLeuR3V91+0CFl2ifZ62SRueXa/D+odPyihfG9duF/hAiwfxHPq6z2EQ",
+	"reoZkIPn+EA6bhglOJ6aHThbpMExWi9w8J0P21u36Fb/9tbbT57dqI4ZzDGqsre5HW7IuSxLmkPjYGaE",
+	"gPZvuC/+FJKED7hRn45Af9yag4G5sbcMBabbHT9799T8/8Hp0ZPyn3VYMGdysFfqXbVtoQ/p4B3XMa6E",
+	"zzDfhq+JvsCexulE8ZPc77WOOmBFvNUMrZAvwsFSocplZvxCJf55iXVvMZ7V9gQAcc6ZymvXJMLAAIw8",
+	"HdTUWL0oaVss8rNXDlqsJItxB/019ga/tkCGA7AZSytwsr5zY//N/Zu9chlfEzY3Ry9lV0mF4+7sQdiz",
+	"xu086sjHN98GuCbdfHmcfCV3Oo8Ya87pzh5hdY84U3z1jNKvRBYV5Zab7+W6+1e1LBfg6dqkr+YTN+oN",
+	"9nFJT/uXrtWsbGB8Vk1ica9zzIyz9xdDL6CV8AkbyRKYRSe4rTjdfmyU0CHleT1gJ/jqF59//fv//vl/",
+	"/Ovnf/jZxXcfK4v075UQHI3emKZkhBgcWD+AQZ2rrvr72tJeIQtIAR9PbFQjhzVBrI2IxCnlo3URSu7d",
+	"fnAbQUm4w5nDwgcvI3goJxkG7mzicM1LKqtO35YZGTM5rqlyfMm6hOt5YgtLK0FUztozDU/ExrihTVE+",
+	"qynkXTll2VZsiDBF26WwVrZgN4/moUQdJqVVGLaWaQwlSlq3g78jkE38A07va4p+g5tyEVIJ+eNGgsmO",
+	"/Qyy6Qz0dCFbu7hfHEuJ1xLEri3MOv1jXrbavKa+y1l2x0GdVDd/a1qQu6bxVz9O39dZN+a3uCrVCXi6",
+	"gT01H5ZmsG/WDQ3+IR8MC23gN3/1x9bkNwfRu+NmccdYaiY0hm7sbV/+y8+f//RnS+6RWcIFzWbeLX/y",
+	"t7/58Z9C5g8QCvOcDxZUZBcUsYmA9IlKNyAzd6wtyNbkKDlNVCGg2aE/WwsZJS7n09AzpdMU67K+PLbD",
+	"doP0HhYuM784ywDUYbTYl305MYUBPn4prOgcGSxsdqWnEKDeOHS4Pq4Jmda7W4oxLbZ8EC73oRTY5BZq",
+	"jSt4a/Ou/AWhVABiw2+1M6jbuxKPKOaycufOxZgvkcIGFj1n2eN8adY0aSo9lljMktOd2SXL/nx51cee",
+	"jZiDo1pxetKyQXA5DjrYKcqlSZw2YpVrPB27NNrH750246sN+OgFGGTzDHghqc6DkLLXcgnl4NCm3xhA",
+	"TCQVBau1b1zbqWopYMFAyuQIsbz5YGgTUGCocspU89ZXoDhVxYMutt4lN7jOECHNj+SZbKpzUPDmje88",
+	"Q6xD/NOdI5eNM6aYDglLla0pQD66rk8OHuMHeeerFkugqlktN5eZrU0oehzgs7FHIwIWLGky0XS9zkTZ",
+	"B64Dsh4yBc3VqB3d2jRfClT7YerdFfLA0Mhy0jsvGWVly3kIqLMYhGf0Ducb++K2Y3GiBYj8fMphDv7Y",
+	"BDiyRxU7Wu8W166xk2dxNWuX5gHbrAxy3lwj5+kWXlvuYJaPYu9w50YxivyiRdzbvMMZHXO/wVkO6evQ",
+	"QGGHVrQuWyW8ixVvBIw6t0uN7omL9L9zzbtqmikw19v+rDlQpW1tOtbSNlf2S5UxTSGjuQ6KeWU67cad",
+	"tLwjXKTEWwp79QLKZVSovGFOnkTv71N5A8ICbNWn4zXVnGKxzpZYf+bDs6YwcOu06lV37fG4lxgrQs/O",
+	"4YjNxSygLRP2TjsglChmjB7ImOCKZKw/UajIr9lh6jwO5BqHa3lDqozFMktYAhmeER3zaF5Te1GNp87j",
+	"jM+FktdOB7BEveK8XIRb39NONvLt+7NYX597UYd+Zfz45ZyRl0GBZynNXHxlPSA+eFNr+ikgepTVvvzi",
+	"hDETtmeTuRP8onCrkUd4LyQ9FXpb0c8DChYAaqnSUPxtY0JujIs6h+eByEnxXO2dILazgYNWQmgo2pMn",
+	"jLSbFmkugVdlfX0kJ7rJgKBMfw7hSWHhaD9jTVtvvkqAruOQfBySE3L1xGh4I/qRxf5S1ypA/zYHVs0X",
+	"ezl6qjm1LJ5kXM/QSkVAKUYzlt2eYBdv/OttN+EffHAYLBTS2yYw48ysPkDFRCN6DMWAiNN+zD7heFEE",
+	"FUs2T3ImJxnhVuMg40ye8IRlVyBvMvfn4wCKVRpqPQ5OTwF4si/ri0oJVYppMqKCDsDR3DGERSicYSpm",
+	"V5RHcjRjWJqISGmJYQDFn4YpTGUGxyTxvp/yNCWJbHVFV7zxxmM+EFwMCBetN94giH1uiAadltgEI9o+",
+	"2YmIYCxRJDJLLDP+CVzQId+DiSJAZAyLhViRUctfTlhkbLU7wyVVB10xzoyS8YZ7InsjJGOqNDMrjfVy",
+	"4DElbxxC+QmRE/2GmdIxNFjgmihNRaIcaH/CRtLaIC0CjdeLiQg6QjyEroC+NuZunBBVJHq65Uh3C7ve",
+	"RHZ13uVKqzfeIFSoKctI9KyLorYbdMiHrVbrSUi6fvsB8303aLVa3cD84pD1zdeG9Z9GLQL9CCLvnoj0",
+	"aHzs9yfA3hJdAdB+dATdGTV0REiIkpkOyURonpLIPR8A/0F6t8gdeIYiiYQAG3s65hnD5Bp6woiQJGFj",
+	"PSQpH3Ftp/lBxjUXA0MBD28f3vk+9g8AVO2ROYZkbBQHRNZ+c+/WjWsdYL0IPTFihnsA+ISCJGLgwSGJ",
+	"jNiLSJwympkfWkhdXaG4GKSGVaKCWuQjE6UBaTy6e0gHke3JaVs33Otv3TeDiIiWOaITwEAawp7JCU5P",
+	"MSbI1f2dXSzFnnLFrpnD2xX2IQ+kYN6TBkyTvfY+mQ55ChHJoTkMtkKhRaITmnKjOxyZd33X7GFkiUH5",
+	"YOhDOh4zYRFZzb2qK+zDWuS2ING9hI0g2BHPtn7IZhEZAUAHJRnT2Ywo2scq0Dd3MQeqU+BqYRmyUmZT",
+	"wFmEQj1j45TOWGJppXiD3npkf0Kic7QMzc+AmDNGXLMG4rDzO7D8gEgTxTJhUUgoiRAAPaqCDIzmMAMj",
+	"cpUJwyY/GV4L8aRFBWh+hOc5wqYLHz6J0PSA4lBCNWHmuPo9F0hkOGcEVJKemLNruOCyngA4S1BE33gD",
+	"KdgiQBIU6KgzGAot2qG4LmLkjTcO+Yj5ywN9X7kg7x/eOSBUzJA0bM1/koM/ctUVhjlPjBCZd4Tkjbha",
+	"5H3sBo/A9x4SGayLbRUP6PT2QKFWZ01MfO1+u42IkSmPmcAuTjYkdntM4yHb2m21gzCYZKkVOaqzvT2d",
+	"TlsUfm7JbLBt71Xb7967c/fB47twT5FYE4DUw5jD1//4H774/L9/9bf/x1f/9T/5rrhgp9XGm+SYCTrm",
+	"QSfYa7Vbe+jUR1yV7SGjqR5+Yj4PWIUGddseI6pICv0FFAaZx5kEcgdMYuWg+1WLPAB+LSQKkBaEFi1/",
+	"v5cEHfOW78M7QUFVYyksKPxuu221T22j+HQ8TnkMt25/pBbcv7nfUh7ngWy6ykiw7wYhP5//wE9Yq6S5",
+	"YL2XcvXuwT1lYyY4d2qBaTUdKAiAs+yExyx4Yp6xDWK0fmHvDFl8bMF/qKY9wEY1ZD/iA1wulRejH7OZ",
+	"zchAqQxEd8Iy3ueW6hqt+yNGEy6wR+NmSx/D4BH5F8eO2wBRUOU+FzMpNul898zMaNYyT7re3juHKUxE",
+	"ZngcRcW7di6WEZQmBLcms/OY1QOJAbnZAYlwmBFR0JnMtvqwFXnLifUOFSVqTSSQl9HMamn2ZGcbJeOW",
+	"YlptPysK/o54crqde0QqKfrQy0ex5AouOCh8D0lvkh4TTQcDw6Bl5kfdrSQPjXrPkxZ5TzACxfhOdwSs",
+	"3jS1+GqjRepOudJ34CmPmcboUtngqvEFFZdsv2tULfAHrbgQdTdIbDjDKWpGHKW5oKOqgmOhpJV9Lw0o",
+	"UXAc9nEsVa/Ix7z90FwFF+80ungHL95rdPEeXrzf6OJ97wivuNhcBWSfE7pR/439NSpQRI11puUkHoIf",
+	"xNE6kBQ44J5uWY1qC8+v2cAP99v78NOclVHc2TGHMnhyukBZC23u4PorxlbID1BUbofUsAiZg4VPtZfe",
+	"UzqTgW/Po9+qILAVXnXwO8KR9z061VpATml68ZDPZQmGgDcFCCtGL7ZO6siYRJaN5Uo/aIMR2k2RRcMz",
+	"RrTNWCLyBNMBCOQt2ddF79xFGEa8bwt/i4hhAQqxT+wyd0XktTG07RG+S3ba7Ta5/eAtqKPsdIMTPu4G",
+	"8MXVmOsZ+S7pBl989tMv//GX3YC894jkX375Z3/z/Jd/3g2uRQdGNWQCMhVQGgvorGtxIMyzjOx+71FX",
+	"jPjTlps9ztAwRRh0SKKtyIPuMkM3644+vw6JirBRFJKoiBuZvww1gPqPtSTG/hgSqspzRpeIBb9yl5Co",
+	"SP+KjCnqe+sQAh0ddADqjhlSmJkxpTPcMvZ0TEUSEZokikS2msWMCp9sPkGqQIT2hFloMOTAgCiYFQoo",
+	"MJ5jmqYtEuWbyahRK+mUou3YFcZ4RCwLs9QHhCchsbpuaIE2RQIeBETcTKcUlCaWIZl9gEEUo2ErhJHC",
+	"sYaQL6kA7IYOFMggN7/QblxIciKVGUwnCp2nBZ8CrCGfNv4FBi3M3f7dY4onxnJzK47fo7VQIc88r9sL",
+	"FmVNrsTBvA3rsM4dj2Wm13uDIYF17rgLu9XkjkPIKjYXVrSqmGNriKcChiIdIOvjeSYs8GUwEgvGrOkg",
+	"8NnvmuUAC5U7RqyhxwzhXIrxcaE0o0ndQOwNpcGsqht+sdqMHXlzRebV0mJ2d5tcvLu7sRbjO9qd1lIq",
+	"sqhWXHZ36xSXMqtB3UWqKnMURA0KJ+zU6Zp8UzED1uocaujqQx9Xi0AmLTjb5VS4gPWQGtuV8MRlQo7C",
+	"3E3IUX7k4XyFMmqiGIkevo+SPR/1dm+25a7d4sn2M3RGnm4/855wGoW2UlEA+p9z2hVpAFUcFmWro8y1",
+	"WaznKvwhxFRX3vHb1klpeI01HsBn8j2ZzNY0XcHaszpKAaiH2+YlnP/6L57/6vPnP/uXwM8yWMxpc40l",
+	"g+d/8EdffP7XX3z2869/+XfPP/8ja94OzLPGmVRjG/Rc78zbHJbTcugJ/OwLHGfn3DlOFbfBEQH3xIaW",
+	"8Pa7Fgmt6qn2su27trT8XRkvhdJ11+fXwSheGZvsZqOLb+LFtxpdfAsu3mk0jB0cxs71Rhdff2kcGOnC",
+	"6wlUz4SZkfXW3qqxJW+FjdjyNOPa974UnM9lgazg1xkGfxTq1tyw394MPD0RHnqrg3sM05gN6Hk0DLc3",
+	"I+43w7ETySx2sGP4VHSFnGiwBsaArspGJd1dZgnLWgTcLhbPOWHGCIHIKCU96iVjjWWmbXDEw+KFMGjG",
+	"tWaiRW53heXd8CrpveqYzfycrgq+Dut2dtX5Ivn6YkWkx+3R+Kzn9l/+2X95/n/9fCFXLri9tYOuhDzr",
+	"Vw3luFQRCdURFpQVBb7/WPPar//yf3z5z//717//T8//8J++/Pnv/eZP/qsFW6h+3e7i656sLTi+Z5s7",
+	"NJAb56+pwsstlFyVwirI/Il4tdxulyy+ksV/YLgtmYyJlugGaqBw92Qy24I4fNC5uXfz5o32zQ25+pb1",
+	"sVVzdhdxK3vaoE963hUOOG7ROb+ALebOSyZk4WcZUtWq5pPvsJKX4eycK4EFaFTrcEZO8A7TF8oM3mG6",
+	"nh8cLu7V68sPXtgRP+upfcRoUnloMV5Uf3SNzbsljVzOdbUmNvLiqW1ihTaKixWFd9ZUzpW0YyGnmOfk",
+	"a2qVcdycLmdFav3ais7LcLfd6z+Qgt1HQf4yHEyrzuaZbT7z2L0mwawHUt+XCQTmv21xODimXkfV3oxQ",
+	"Afq9JfYraulpbWBU7a/j51rrOCCQfBOi9s6coenxZIl1Vsaeh14sZbmMTmXf/rq62965ZkuGrWUHPQtk",
+	"MsOwhfmLPeVKQxxdMAj6YEKgsd3MA9rXQqKk5TVTSZDHKOsfm/IxQ2sRNueKsuG1FrktZgTTjMEXS9PU",
+	"MNkRnZFE4kghph+zA0h7NDYbT1PSg1zQ4pCR2ws+a2O07bdv5dHAicArMFmvVWQOdsgbkcvOw9RBKvLp",
+	"doV7Xofs7+zmMBgZ9gGu8fSNJ+fDMe/1LSdbcNV/DxLX6OKsIWfUeuvNkoLdCpkb1Z57tyzrue4vwPf4",
+	"/Pf/6IvP/7reGv3qv/znr3/6/67vLXx4kUZflfS4a0iPJQflo4yJzUBz041kyqXP87U3iBuZrTu73xwH",
+	"qXM5vmBZfyvc39nd0ImqGM2WeVEPnV/R+kNTrjTm9WNRA2YTc0EoCOAO9gBy+Sku/4VMFGQzaJb1acxI",
+	"b8JTrFmw6fk6Ywzz2/OEGS0lJtRiG/r3H73bIu/wE1ZkGlylcN81SDnAL480e6qj0HYt08MqaYdTPher",
+	"HrMgoB8kZniYvcORwN3wmwcqVOSdVAIKBcZ4A+np7gBhYi/lwl0Jm5sHt6zf8wl4EK0bZrcdBkpmOugE",
+	"W/5b1xY3j5E+LkjevK7h8FfDm/BSWB4SyMZx+fNxQzzzquZPkZmBsrjI1vK+sjmDlhNtCMomyQFur7IV",
+	"KtSo/g9sUQ1XJJVKHxQqekR6Rr0Fjcfos4suCbzu7KF0T69eX48tndH9xbV4y2EXvqbW+FoKxlnJHBep",
+	"Ueiz2i43srq5nA6rHWXvzRmRoGUU1hSoFEVdlysTUpPshJ/IrEXeWkiUMpJ2v72/1It26Tm79Jy9Wp6z",
+	"V9RF5kjFOb5cgkKZaO7X+awK140rnUtZX2OK7zFjY3MRz1xdKvRHx6pUwwqwtBXzMq1zyFZudgXWtJpX",
+	"2HxgLKU2vAYKoiAZv9Ix5KcKvEix9dKSCoBjbsG8fqveefP1f/5DTCVw2V3Qi5d9A7w1hy/ESfNaqg2X",
+	"Ho/z8HhgOdF5sebwfLwaJTtg24tMqiWhyVpboSIWKdA3wTIblQTXv3+uVsQoywbBBi73M+j77wCq3bdM",
+	"gTAGHwZKikCSEazrqvHrqPBnVx7ClxyNA9xZIad5JmFl6H0FkRPEEgIbeUEJaS0LOr1A+r+Uqi9bqq4h",
+	"KM96mMEN7PnWy+d6cwl0bpLHeYVrIQ7AyxQSNRmhrymB6s8ThsXcOfwWpiNnk8INT5UmsRyNuDb2vC5Q",
+	"1pZa8vfteF7gMXGvqDkldkVa30oDdorBEM9d422cIjSxSVznL5TOw6BdQetY5llL6gjJhWW2XJC+zGKW",
+	"w8C7B9nIEuRpivFEAyedUkVyZJq+kVSYe4/YOQIBEiwC6DiTySRmCkGnsEiXPaWxTmfGSC4yTfJCXnfG",
+	"bPocRfj3KwqgcYYU7GMcNfSWdYVUwN51kXZPFWmvKlN9jCv0Ag8fvAEA2CuO33vCIdyPWYbT/HYiIZRO",
+	"oKtxtkBMJTgES9KbnzzbdeClnEMc/NJTqOmgSLOc76dsz+B0KMl4os0BhPyhEHOJEINv1lpK6IdmCC9B",
+	"FTukgzpiv52mUK0+j8hwSfGwLB6Rw7+vunAxg9x+pumgibGeU3RhpTtsPlus3iL7AJbHAPos4Ym4olcZ",
+	"6Yd0cGmdv1Dr3MII9Ku9SWelU4CXQH09fOlm+iEdrGN3L/S2t/Tq6UUZo8o68AETc1ZwcogmKDpTHU+/",
+	"sdcLKVjYFfn3wt1tVLCBlMly8/0gT16yzwMMGXgAV4Daglg0LXJP4MNt6+2ugObLOUoEwD3GdmZSsFo5",
+	"lKxIVD2n43jGxB9chaATfP3j30GQwfVjA4d08HACwuv05cjKOpuMKsUHYsSEfn1zAL5FGTcP4VwDrxRn",
+	"Y5XLvOsr2OUqOc2XgWT5wvkKtmE0tiCzpuGQjSxessp7OK5QNLlL4HtBp2ex+2KNYTV2F4FxhXO51DWJ",
+	"62KXUyZ/HVwZeZEBdMPbJAOgMqf2fQFlKK4aokXe888xSkTrX3D1EosSuQRAoOfyUMonxk3nYqFcLt3y",
+	"r4tb/qVIsaUVQS86v2dOmlnYy6ViC+PcfcaSjhVYhfsdfwxtZZgFHEb1e0DH6LPcAdg8xT6OWuSHNpkH",
+	"3fjwZQ793hVDKpLUAoCMqXJ4UhHta5ZFBzkDgFI1Oh4DLj12OKCuOE0voMlbxBKfOecQ715ykUUquS0I",
+	"G431DPOsR4y6VH7zTJo5b6k54nVez7u4qGdH5qsAoMONcuDl0CQzI4p9XFctBktWXSrWrmhjsrzdUuWI",
+	"SjFRbJ5RNZC5jmnNAUhfIOeEDarLsMfdg8IOB7eJC/3qMMCzcp63ZWrOile+4mfN1aDhroS8dazkqYWH",
+	"zqheEg25naZweBIC1xU5gDnkfo8qluP6A+am+wNhPBFBNqEzRJGt1pPv2tE8gsG8DJDM+iNiOxTUHhDb",
+	"WtQ/HXMd2Z4826vqpvtiD4m3gqurUWAzvwlnBDR5R8s4LV+LByKtPRh+UHPp8TBqN2776fazhM5OKxTu",
+	"uUaGeccLmbAyXvT7j9+qgYMuSKseCbohqS1Q+NsA4WyOoRQ2NAheOqoZGco0UeVBFq3dq8ea0FkzwOrq",
+	"RnDLHY1wEHGorvWOGatgT7XHjEJwy00E10XsxDIermwnpshcGGETLXdViWG1uuK2H9w2t2IzLI0Y0Lbn",
+	"iIM0AwaHGpE2fA3WD92MOfozjP0A+TTqjnCVuSProkllTCb7GtCaBpSLGj+if7BfckHOWX2O0Ok0eLPV",
+	"vrm329zdWOJgk5cOEVRa5xobDfbxm2efXeYXn0d5oQ1WeKKoRhKdR8V0SXTNWYklNP0VEXa4yKLxu3Jl",
+	"TKLElBeurKaHHW0wOwAxyjjiV8fpJGGJC/zMxoYvAw+TmQqB84ZdEQ8lj+2NsErALDDv5SCHPLNpnCoK",
+	"SZ/GyLFRVNEy1MqIilmIo+5PhM1KgkpI9MpORp2uYEJOBkNj/UEVN6FmSqO5uu86oxDB0W1d2AvkOqX3",
+	"1KQH2JYJ2I0OFugbo7lBoplXhR9TQXrQTxTaUrrTg5RZb+HUFdza+7Ztzkw9esBd7GAz17Sib5tQevmb",
+	"uSszJCmjfaMNmH9tH8ihOUyYeWKoFmvgsSWpYoCHOrLlupBchslfcwYUF0pTa9K+f3gHssHKbTRK3Q5C",
+	"mz2SlVP0sKUBukrMmhDswqilrKJ4uz62I8AmmDJ+M/BmIIIXikPQWDnBpblr6eglqybey4WHyFImYeiK",
+	"kbCYJ69zifS3KDx6yNKUTIczX7j1jZAt9c3JjK1QxwpXRk03QStwzHNMM2x9WAO8stDrhxqd4amGfjXm",
+	"F50xVooC9aQegjBWLkt1xGgBDV1meSDljdEkrmiwVLtiaiwpDzzaquTYGtSIDzHD7j0sVaxTpKRA7DPM",
+	"e69h+8u8WW9xOzTaZEnecqai3DRTbHNu6UHBlJndYoMjUG6u+iw+JN3gVjvBxre2FQD5LrkyZb0r3eBa",
+	"8YhgTSb3Dj9hF8TiHpp1TWojZDlNcOHR0CWgykVVVLL4uHzwofe982qsw7TOhWFhe8J6i+ce/p43AHKG",
+	"jd/krNo9be98vRsR4iRW+4btMn5jbAyeb54jR/dNnTlhf1/VaOdx3siTkj5PrR/1gEzGqaQJdjx/qlH8",
+	"5A1x7LO3n+EHSOOw2xt54N/wI1GaGoLFLhAs7WPLthEdj7kYREWTdRLLdDJCgwXgQEEdbpHHY0hhpJmc",
+	"iMSZIyBrXbWjeWCOMNYpF0qSq25trhVd6qJjbtupaTpg2FfN2KRHVgR539hm1t4ldDSmfCCisCsiORUs",
+	"Mz+CaMtm5iM09xcxPNZo8uZfLpKJMr9jsNfBpfpwpIgu07GR4JilqUIcCifpXYuj210h2NR1sKCuPRIG",
+	"nF1jHEDrsvI0wo2IQljrhKT8GD28XhlfaFsFYnfDlJHcw6tsk71D31lTNI07ql9sGYNBCB0Ci186hJJU",
+	"xjQF53iEPvrdrZ197B4oIa3Loel0hez3FdP+dYc77U7b/Pdb7Zuddtv1FMRnQu9s72LiLo5Cd8Vc6O8T",
+	"KZgZLQWrNuqKq7YBOCLd4ddHIy5kFpGrMYMSwj4TB67UCXbCuuX1VJpnOUM4IldtzRVuwRVlfi23PonA",
+	"rw/UhMIkIlcjwxsgUyNyELVaprCojkKL3uBleCHboxE6YWVs7izgWaO+lW0xAIEkVYjhFDm9otxBsynE",
+	"QC/mbZAKPU+i0AQXiMRVaAENQURgPpWqU36/oWHbxhzbxBjGwBYaxAD+sI1aPP7+7a3d6zewREx1hb3D",
+	"DphCnxZFZJZwQ9t0ZBRk9vGEpmZmeQTFjLBFDrOJ2TUuwFWR8H6fZYYAza+2XSMERASDHJFyrzBzmqGb",
+	"TCanpW4yQL4pFyx0TM1CmylpU0OUluMiu8zM7oAoiQfaPE32i2ydAmbYUIY7d/bH6Bo+MM/uziCxHBqe",
+	"lTffzrvYHhgl5pnj2pnpwC8aWlzGVACyI0PnixERaUqumu+gi70iTMQy4cJmzGMOjt0NnLfzqE6l/QKW",
+	"34zVkGJxm9mYa6RPeaq6Auyt6VCmzA9HYftWu9J4nAqPbZGqz820s0xmUX2XNVQiXq8eay6s2gnuPPhR",
+	"4KXTxOokCAMrTuFJHscKOu7P2OYHVfHthZQZj3O76OfpfAudPBzq23PNzTTcg4vpxmb3vx6XOFd/UC2B",
+	"V4IedAlYfNnBp5xYyQYcanC44ymV+vnqaFl9lMwp8nMBsgodvNZo/L6ckj7NinGCoHE+I64hHpVALVwF",
+	"nsFZ2eXLwgysP86HueZ1iRf4wvECNz8D9cnEi8bseqQIt/vFCEss2PXrELzH12QEPWYCI1mgX10x1rDO",
+	"i7+jO/jirbtWneqQwSd8HOX9JGao2cvROGNKGeXeEPZHsudsa3ehE1tDqrqCicRIMioKYUY16WWMHiso",
+	"/LRNzZ0S2mND17bcRjBRlYT3gX/c9jwi7/DvkYkY0/gY7FFizFF8R1foHOsX7Qar7unciOVpSrKJEFDn",
+	"KEWMhYmGAcGAQ7+BhtVOHXAFqK72PFfnGVmtwm5kuDy9zSxysXSwI/ML7fLGkCcUmWPzO1ZKpGRiMjJE",
+	"a55vHpAwobmemVNQmUzZRCWUsWZ6S+mM0VGZM+aKYI8LCkme8y9poFvtnhsz/oHs1XHij2TvgPQxH5hr",
+	"Y084XWeOO7/mqtIrAov4WutV7xf6t+GYdTLFb4a4035z7839nZu7++YXIbdOrPU154xfhoXYWAszV2k+",
+	"YnKit7A5rAo6ezfa7SXq2TbYpcsrXzKEfqMaEy5sbBASNtGfAJ5REBsLnoUWua3JSCpNdtrtsN1uAzc7",
+	"ZmN9QCJjW7PCC2DVQAe8nqbLYgZ3cdzfgMABzGR19AA36ttZUYphZOoiy7l/ZdkxvGBl7iPZqz9V78Is",
+	"ZHZ8hpDZD8yDL6yQgymbdD9OZcLyfltVBR248CUtxHZvXimtH+Otp7neQLOMzpaXYB1zkdTVlkAHLn8g",
+	"I/r0XSYGemhYdPvlFpT8QPZWn3ZDPt+YQOFHSLLumMKfdQfR/DgXfjZfbT/7SPaa+RPACOGqRR7KNDVK",
+	"HRY65JEMo/FP4pgx0OxRBhGZGQMjZmlq7JNITXofsVhHAKaSeyTMiVWkBmHRKJmvrDtiuQZ86Yh48Y0L",
+	"PgLyWDwCm3gg/LOyLun9QPbmxVV+xrbxKKzvdHAPrQvs31bHilDy8YRN8MxZoxuOrJYQgWqRDzwHYJ8L",
+	"roYsIVzY8IvSbGxsdjqD2BDcCSnC1OiMZjVmaLUTrroCM+PyTDZemZeO0z3TAX6FcRGWn/m5aptLVIPz",
+	"St4CWlpy4M9wxOe87CO2HKgAetI6nGAtj5kgeFUPvWCjIh0G1U7054E+ygW2uAU71d48ojNC1XGl1LvP",
+	"zlbEsSyMWJ+QZhYaBDNg840k5LUh8BGWAeHX5m8+YkefSMGA63C6/XhIxWBIefNo4P3aajVc4W+CevbB",
+	"UBI6Ivcal/bmRAi1EluAIbu8yB0vIb0ZOWY1qKEAWnsfH/WisXHhNcswQ3G83xjdG/F+R25xq4BtK9jO",
+	"AlhtpTh/i/W5YIoM5XQu4wfuN4r0w/ceH5JWq7WdTYSKDKMRrtYNEnTIPa0MYXgpdwVCNCa32vosY513",
+	"RYQ3t+L0JILsnk/B8COfGkn2KSkELblqgT7UNfKpuWxra4uU/m++zPoj8inJWIwlQn1wfMPHkRRM02wG",
+	"KdFUJIrstFrXQ3DES8U1c5lrig0gPexTEk25SOT0KKEzFZGrNE3JkCsts9m1kERTxgdDbX541g2ybtAh",
+	"OyHpBv380wg+ndrhxukJ+ZSwp2MWa5YUQPCQTaaKH2wvqIQr8JsxsxRRn454OovI1VFvcCR6yQGUUcPH",
+	"0KwR09J8NsMayox/IsXRSAo9NKPb2TVfu+cdZVQz/BEe2G61d9wIh5NMmDXPZI/2eMr1zFiuQhaI2lOu",
+	"hxxDGfY9pdF5gxstH51d0ltteHdX3BawdT1IrFJkh/wWFrLnjdnNX7vtkOy3Q3KjDSR0s03+Nfl4Qo01",
+	"yBS5amx+8uY1Yox+yJlDBJ0cNvzA0YX1SHZFj8bHU5olClrHXwfgyyFD9yZcqzEKViYMjC4oBAHKctEL",
+	"qaMswaxR2Sd9+GXUQaKGdsH5TyExZLpDPiW75FOyRz4l++RTcr2GsKtJ/Tr5FIJinxJQWDWn6VEqZzSt",
+	"/CYe0tEYCt5Kn82D9nHPR1wZzb3q5vl/5x5gxg+FiEdaHqmUsTEMDVJ74FFAJgtfzD3VPMmsxpD3WCYQ",
+	"trTiuVQfZVwdV38yz9iBRyq9+Kj8ekw6O0qlYvN/uQTDOJXxsfMW8HgIiaQ5N1MF4D0FHHlbOxOl/IRF",
+	"hBo7yChshnCluROQ7w2DRFwYuBWIDoKrRArWFdMhE4AABdqbGkKVzUieMCLFgX1+nz9lCSSxem+Auh/I",
+	"oK3JRSsE5euVj2b2ALx74JoMUtuw7ZgZaQjs6mivXTTkh28KJ+EXn/3e8z/4nee/+L+//Mffef6Lv3dT",
+	"BzXE50NBZ6/dvL6xWMuLySvz9vKy5/1lCtl6beyprz7WaI/NQBfqg5hW1ZyzcX3zYvsZ/Ht0zGZLkd+x",
+	"t62TyQlLiwa4RvtEPRLedmAZIhdGkg0yphQm+rbIfvuW4eApoJHzHMn1ivLKsaAfNOGVCR84uE046GWr",
+	"53Nz+LzUvtCrj8ryjocND8iSxtBzRF9QSmj1k1z3RNoHtaLSrbMR/b6kmMZyyXbomMBlcOPFBzfORUrs",
+	"N3ZGrEWPQCGgi9Y3ZH7ECvcDzCIkikHvKWVPztUBP2E2BAFFWK6CqHzQyFXaU8bok4JhHZJt01ykIFq3",
+	"xLVWV2Dr1MS/f4R9MIyhFqHUsw2bI1fRj09i/T6LdZEJAQWR2UQcVBodBbyrqm3y/HJE1qvS5tnq/Ni5",
+	"4atf/eTrz//qi1/98vmPfx2cQbO/kB7PDdnfZYvnSwi2c2vxfD58fhUE23oWAXiWayMQjyYir660nH11",
+	"ihUcLXPn651e6KbRALV2ItS3tVeF6/aY4X5v3vnvPNWVangELLCgRe5DTFPeQxzpwvi1HaUQ8M/2thSJ",
+	"BRbkYkAiqo5kPyJXtXNg2qaXfnm3uacrrEJhYe9dnwnyNjwbMNZztyJ4OKFIH4HZSp7H8nt6LJYjrxOU",
+	"01fQt2nEFhOJMdbFzFZdQC1yj8bHgBHrCjigFHgiEvSFmhfaCDeoSqgCSZHOAICfxpqfUM0iQKjFpRqa",
+	"8Qm0iwB1QvMR6/i+AJG/3/MZoLffro2dn29aYRG0K+0+YQCSkA88T0LzUqJln8jUzAP0R2lzLvGhAFRR",
+	"WHduz7kUKzy5jybidfLjrqeAPZqIwrF6kUUkgOKJ2QkuMJRNRIu8fVlccllc0gDmFlQrYLBSsDM4kM5V",
+	"n9p+lk3E0nTb9yy7rOJHHdLHtiieYcsFMaNmicUMvzpl7FiFZEQ/ktkSHPFrYVekcrCV8mOW8qGUiQpt",
+	"QDbMo7kEym1sA3VOB0IqzeNKW9c5t87EFF+qa8uMsA4ueyIu3Vov3q2VAY28qu6s1SL50UT4Ob7NTvy2",
+	"U5DWT/89y9jqlFxL5nl/bqssOl3RFqTlWUfhYrYQUUM5xYCOU2itKuVpXgjMkyu4kLsE5cBGH6viH251",
+	"Llazek35zmWK8fm1/0RDwyWHbOSOad96EarDth3Icpx8dCnlPYDNrMw6TLQtu8ceX0pjTpb12ljLzEci",
+	"KDp9w8mt9Os8mojHOKbX2q/jprHar2OTJb8Vwd4N3UC+rFlb+37lRL2mgy1ou708NxsvIZiiyTOScDVO",
+	"6cz2AKw8Q4d08A4++EU23bUvWZanjWP/xuRpazqwU6ps41zXp3lFhvZ9iyGOLdgBs4QO1EKPdvs7XWw/",
+	"T231PuCl0MEBGU+0xuazrhu8befOK5guOqHcbr5eyYQyBai677T7b964waDm2a6WE6iYVwjpqNorNn7+",
+	"P/7i67/70+ef/7cAdoXjVuw1dmu55bqYfMF8sy6zBS+zBdfNFsyZWCUP2zRT0GtMn6uihaDbfgb/OqfV",
+	"qiRB6vrbwl0HwOAwm4IOFOHKqJitmuy+szO0y9y+1zO3bzlhny2vr0TOS7L6UDYXflaZykkWEidaLGYi",
+	"w/gUxB5ySVWZ27cB9b4k9+cyGXQ4tCty6QB98Q7Qjfn5fkPldS06dOTh/IdLc/pCkjE8MvARLBsADsBj",
+	"ZVEFRzRhnjoMgVeM/Aq5qBTrqbRA3ygtru63b3VRH55yxa7V5ti9DMHxqmTY5Qr07vUbe6wXrK3/XkhW",
+	"XSPWc5lTd5lTd245dZvz2LBJW9Nq3Xm5ewiYW2/miF4kFiG/wPsrF90WNeA2KynLZpV+AetIUqvQUBHd",
+	"C9owWpy0XPRXwXw5AyCobJg9mcAvFQ29Xyfn7yEdrPb7gpPnG+QZeyE+MU0HBfwAtyhfLoqIhE7RN2oe",
+	"2g1O+LgbLPFxvVburfKSPP/ssy/++f/56he//upn/+tXf/ofMCs+cB6uAe/ro1Se+GDDX/3k73/z49/5",
+	"6he/XkuuX5hL69KbdenNOos362X6sdT2M00Hjf1XoDiAnBWyJ5OZs04OXCrtRDHrx3L5DxGEir9rRj5X",
+	"TsQ1oK9D+pl5mDGQ3POxmbLXObXvSmOxaMq+g3HwQEyrgQVyx9lGps9ig9SFkRd5/VUagouVF4zDlmPl",
+	"SKZWPehJmTIqGukHl666V8xVdwFOOnNYmmvEWKVnxAiJjVzFzr113rpX2lFXZygb7erSQ/cyPHSvmm+u",
+	"oVsuhyT0PHSABCVPCvEm8zgzGn7kns5ddvIEYEHhmoVQduHB6wrfhYe9qAGGDA9jlS+PNHPlfRu8eHN2",
+	"wj//w5f/9JOv/+Gfv/jsx1989rvP/+O//+JXf/nFZz9dywi4KL/eEk516dC7dOidp0PvQlx5ufmw3Zuk",
+	"x+tnb3usuxq82Rw+pgxTtk2XsKFHoeP0ZtC1l6apYeRCCnShGHsE4RKIYrpF7pSVIgfabPkxnsiQyKwr",
+	"EimuFFoTcVWBHAYBzaBACtiCEPOuiYgtqAIViYd74FpxQqvYp2OezQ4IT5QzoPJJdAXgSGeMpFxpxI0e",
+	"caW4GECbZJ4QRILQUx4z16tEiphVSQqzEa+bZwi7ZmLrKr83J0+A+to7N2+16fVki8a3bmy9+eZ+b6sX",
+	"x2yrt9febd+6RW+22ztB2OSy3QCGSWEIwZd//Jdf//TfPf/Zn//mv/1kLXHyPUPsL1+amNc+YsqYjhVy",
+	"5QPXsAQbGF4Khm+Wiwgz8I3iIAUZUTHzC1EgyTL3TKxlizZi+qEHiz0vBiwK9hJ08Bzx2ybcI8S31cnz",
+	"JJNSCR7WUvMRg77k1VYqvvjVNVRxfHUaIPz6bTVXN7JACxD5GgjxstZTRdlwsW9vVtqNdyzeEryQ65RB",
+	"iT/oF6kUAwt3nzFXDOJ3gA4Xy0oLBHxH1x3wwZjbu2IMIKvWq+jcOdrxdFefQhSvkftoIZ71TLx2RiLs",
+	"R9AJvvrF51///r9//h//+vkffraGDId1uhirsAFb+Abahpfm3rmZe2vyv7pg0QqLD1lkpbBfVV9nidjl",
+	"T3ChNE1TOCzQwdFI/hZ5W2YEWRj0GKzM17Cve61L5xyvWZlAgZP9xuRQGJNc5xvYrNWH/Vl1aDLiYmVC",
+	"RSblCCqMnMfWDJCK2RVVKMeYbyGgZbJNuAD9U1kbH4U4z0iE745InFI+cv2fhdSkx7rOxJ8j2wMSHbNP",
+	"uKN4zMuISCJdXwnzWguKpFh2wrJ63Jyzyu6LLFiab6NjQ540HrGlDXHCXH7fjkeMvKuTdWX3BaV11Arv",
+	"TTM7LrM0XqcsjebSV8itNE/Z2SB/Y44vOnnMWbaFaOHL0yrtNbYlkp9OCVEozjLbLMQvf9cS/kzllNXB",
+	"Fh5ylj2273+RMjR/zbLyXDvJb04WYoEFXxKhZrfqJSgvepet7KIEpQksQQIoYx9Y1IO7hlB6E3TcpFTZ",
+	"podFbs6BX8LbY8YwVo5y4Bnw8K6YDqXyU3qGMk2UxcyTxdPB3y6kYCBEW+SeUNoY/bJPIhhlhLKckmic",
+	"McV01CER4DREAGSsuuI3f/XHiKtLtsmX//Lz5z/9mfnwJ3/7mx//aUHj2F/Joj95GKNocmPLp8hmG12N",
+	"4vQkKkEUulSm0URpwp5ypQHar5jeiKKeaw1+c75k3yIK2i0NAbJQw7rYcLCcihZ5gLlVXBEoc05cM1lm",
+	"pgn6BWBn1isS+WF5rZQJTPxUYyYSLgaFMoHR36/+5ve++vy/g+Lg5pIvNqRcc5Ym7v4jLTVNYXmCTjAA",
+	"BybQSNAJrrfxzNs8U5kmxat+87v/C8z5bE/eKT1Z8bSUvfqb/+2f4Nn4a48qHntzBOpELIV1OeIFaUIF",
+	"kV3muV5qUGtrUIVoq5ZsGye88qpYhacubT/DD2u1eMFbMKILrg7g0NByjQvCdYvcdtegvEPOT+dSWYUv",
+	"B0oprUvyWDfg6pcl4K9pXumqU3LGBNPS2ViSYepIuWwngGfE0bOqjs1tQqwvKz63VIId5qf9MqX0JaSU",
+	"noM42G9qEa1Fjkgha/RysWdGlmCK8qNjZAE0dGmRQ/jGSxcqJTUds5nV+/NWK4UBcNAVkIYEoEi4eGVo",
+	"SohIcoGJAZDwtFoChU4EIX469MgvXtkVCiHg5QnL/B4wU5xafUjypcitV7LHC1qhz3/yn57//b8LzqDZ",
+	"X0x8siFbvMxfvQxonl/+6nnw/0aJrGuZBdsJVzrjvYmzRCs1pe/L6VxClmW/6GU1T0c/19BdOKQn2K+i",
+	"x5hwXh7I7EBw0SnLmA0mJdjwwSZ90iTpCttXI03nS31cF4zEauTVUOTmgL/lz+sFM5PSu2pYCk7vW9cO",
+	"5g6kEBe7ODaCnIPXqLGy/8K1npWHxOkI66d/zylXDTvPQKPqcluYvC2LR/5Yp+Pcr6TS/wyyCwLE7oBl",
+	"rCsiPJERuQrolZ4je8SuhSSCBPAIjnSUJ39HLfIBoPdAKawiH0/YhCWgB6IyFfodXWpMfbeUF+3CvaB+",
+	"Jv3LviWvNgq4ORdzR299x8S60tnLqqyPcRZpNKUkTL/xGrY6EsyrzIOG9V65QVQT5fSH8MKTkcJqSJoh",
+	"L7Jarqi6anNvMutC0lS+lClwgLCn4xQ63NuS9apX416X3so1w2b2S5WEYnUf4yNO8/HRLKOz6uEZ1ura",
+	"gHFo7lVbgZ/JUfViGLbXbDHM23qsj8Dxy18HZvta73uhbq5idRvkoHmE/s0Jo5dPb86t/K9rOZJ30aqg",
+	"+iMWyyzB2jMIrCNsRdG6DjTd/ASTEdMZj9FYyPhgqF2mGDbWZTRpkQcuhFyE2GddUWJZQJmzgo1F5KqS",
+	"E9cKjj3VLBM0JTy5dgB1ZLZdHwQtqCKRjCGNKzmiOrIOI5dfekWRVMY0NdTeFaWLpYiWRKCLVXu96tBG",
+	"Rgv0PwU7u7dat9pQAFPKdTsNA6P4CZbCQZaZXySDj8WFN4y4E7y11cYiNdwac89Qjs1TvBUNOkbburHV",
+	"3t3a2TfXIjfsBGbeoNMGYQBtq4LObnN/UrEZFxQq9qihgvvgsbkMFl8GixdiA4YwCPUZ+FL+vXHM2Gf2",
+	"S7TQ7WfeXys71nnXFpE05C+G/2JpL3ZJXawZqo6ubcJeX1p4bfmph2KX4pLLINtLCLKd3zHaX1NfWga4",
+	"OUcJVxThCZocVi6vLOy+haIVdPEx1cNCFS+f02Be6q1jINVH/+7ILGPQlFg4vc9BykCDVli4g5IW52l/",
+	"zuchioKBWI5GXLfIocSq3vy5PRofh0Qxi4+GTyZakiimImZpylAdjDLWn4iEJVHH9mJu4BrGaN1GrOW1",
+	"C9cVGpZbv+AsetXFBOrWYrCX4brLcN35hevOUZKsjNhVKmVmXCyeZFzPgDX1GM1Ydnuih0HnwyeGP2C5",
+	"VZXAAf8N/mzsqcxYcNvAU+xM5m94yOQ4ZTbvaTSmgjPwv8253FSF6+5OnicV5i3nUyoGEzqwHQgVnSmb",
+	"TF6OH46YBQhwXiyECa54yX0p2Gw+AwSCFK1KUVj1jHdpj6WKSOHDSnCRtzwrnmPWqMJDZisJUnZingOD",
+	"mYvRuI73sh9CpKtIr3KP5tXz+2Axt2UqMz3ENiQ8TUkivcfY/nmLz3mbp0YmC+9aPhrLTFcuiBQD85pj",
+	"7+qPZK/qUqh61UMuLDiqjQjB+uVt7ewj2Ik5Z1XIohAGhfJFF6vyortMAcpAaDuvSMPIY5qmXAz8BbTl",
+	"aQsP/z6jqR7mFbnjTMZMqQMix0wY/aEAYfWWkWUnPGbB6ZPT/z8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

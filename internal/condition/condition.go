@@ -61,7 +61,7 @@ func For(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time
 	if err := json.Unmarshal(placed, &schemes); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	l.Catalogue = catalogue.With(carried{now}, scores(l.models), tiers(schemes))
+	l.Catalogue = catalogue.With(carried{now}, scores(l.models), tiers(schemes)).WithSources(facts...)
 	return l, nil
 }
 

@@ -61,6 +61,7 @@ type handlers struct {
 	service
 	tenants
 	customers
+	filters
 	transactions
 	tags
 	tiers
@@ -112,6 +113,7 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		service:      service{s.DB, cfg.Verifier},
 		tenants:      tenants{lists, s.Tenants, s.Transactions, cfg.Now},
 		customers:    customers{lists, s, cfg.Now},
+		filters:      filters{s, cfg.Now},
 		transactions: transactions{lists, s.Transactions},
 		tags:         tags{lists, s.Tags},
 		tiers:        tiers{lists, s.Tiers},

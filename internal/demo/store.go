@@ -122,7 +122,7 @@ const chunk = 10_000
 var (
 	ofCustomers = []string{"customer_tags", "tier_placements", "customer_metrics", "external_ids", "transaction_keys", "transactions"}
 	ofTenants   = []string{"change_set_items", "events", "event_sequences", "idempotency_keys", "jobs", "import_chunks", "import_errors",
-		"import_row_counts", "imports", "tags", "tag_groups", "deleted_tags", "tiers", "tier_schemes", "exchange_rates"}
+		"import_row_counts", "imports", "tags", "tag_groups", "deleted_tags", "tag_carriers", "tiers", "tier_schemes", "exchange_rates"}
 )
 
 // wipe removes all rows of a tenant but the tenant itself.

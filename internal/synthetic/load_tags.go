@@ -46,7 +46,7 @@ func loadTags(ctx context.Context, w *World, tx postgres.Tx) error {
 		}
 	}
 	return reload(ctx, tx, []string{"customer_tags"}, func() error {
-		return copyInto(ctx, tx, "customer_tags (tenant_id, customer_id, tag_id, source, actor, reason, expires_at, assigned_at)", func(l *lines) error {
+		err := copyInto(ctx, tx, "customer_tags (tenant_id, customer_id, tag_id, source, actor, reason, expires_at, assigned_at)", func(l *lines) error {
 			for i := range w.Customers {
 				c := w.someone(i)
 				rng := w.rng(streamTags, uint64(i))
@@ -74,5 +74,12 @@ func loadTags(ctx context.Context, w *World, tx postgres.Tx) error {
 			}
 			return nil
 		})
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO tag_carriers (tenant_id, tag_id, change) SELECT ct.tenant_id, ct.tag_id, count(*)
+			FROM customer_tags ct JOIN customers c ON c.tenant_id = ct.tenant_id AND c.id = ct.customer_id
+			WHERE ct.tenant_id = $1 AND c.deleted_at IS NULL AND c.merged_into IS NULL GROUP BY ct.tenant_id, ct.tag_id`, w.TenantID)
+		return err
 	})
 }

@@ -132,7 +132,7 @@ func read(ctx context.Context, q postgres.Querier, tenantID int32, query Query, 
 	}
 	s.add(" "+direction+" LIMIT ?", limit)
 	var rows []row
-	if err := q.Session(ctx).Raw(s.sql.String(), s.args...).Scan(&rows).Error; err != nil {
+	if err := postgres.Replanned(q.Session(ctx)).Raw(s.sql.String(), s.args...).Scan(&rows).Error; err != nil {
 		return nil, fmt.Errorf("list customers: %w", err)
 	}
 	return rows, nil
@@ -183,7 +183,7 @@ func count(ctx context.Context, q postgres.Querier, tenantID int32, query Query,
 		s.add("SELECT count(*)")
 		from(&s, tenantID, query, "")
 		var n int64
-		if err := q.Session(ctx).Raw(s.sql.String(), s.args...).Scan(&n).Error; err != nil {
+		if err := postgres.Replanned(q.Session(ctx)).Raw(s.sql.String(), s.args...).Scan(&n).Error; err != nil {
 			return fmt.Errorf("count customers: %w", err)
 		}
 		p.Total = &n
@@ -191,7 +191,7 @@ func count(ctx context.Context, q postgres.Querier, tenantID int32, query Query,
 		s.add("EXPLAIN (FORMAT JSON) SELECT 1")
 		from(&s, tenantID, query, "")
 		var raw string
-		if err := q.Session(ctx).Raw(s.sql.String(), s.args...).Row().Scan(&raw); err != nil {
+		if err := postgres.Replanned(q.Session(ctx)).Raw(s.sql.String(), s.args...).Row().Scan(&raw); err != nil {
 			return fmt.Errorf("estimate customers: %w", err)
 		}
 		var plan []struct {

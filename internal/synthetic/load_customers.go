@@ -16,7 +16,7 @@ func loadCustomers(ctx context.Context, w *World, tx postgres.Tx) error {
 				c := w.someone(i)
 				l.int(int64(w.TenantID)).id(c.ID).int(c.Version).text(string(c.Kind)).text(c.Name).text(string(w.stage(i))).
 					text(c.Source.Channel).text(c.Source.Detail).text(c.Source.Campaign).text(c.Owner).text(c.Country).text(c.Province).
-					text(c.City).text(c.Industry).time(c.CreatedAt).time(c.UpdatedAt)
+					text(c.City).text(c.Industry.Label).time(c.CreatedAt).time(c.UpdatedAt)
 				if c.deleted {
 					l.time(c.UpdatedAt)
 				} else {

@@ -95,7 +95,7 @@ func (w *World) someone(i int) someone {
 	rng := w.rng(streamPerson, uint64(i))
 	n := named(rng)
 	c := customer.Customer{Version: 1, Kind: n.kind, Name: n.text, Country: n.place.country, Province: n.place.province, City: n.place.city,
-		Industry: n.industry}
+		Industry: customer.Industry{Label: n.industry}}
 	c.CreatedAt = w.joined(i)
 	c.ID = w.id(c.CreatedAt, rng)
 	c.UpdatedAt = c.CreatedAt
@@ -115,8 +115,8 @@ func (w *World) someone(i int) someone {
 	if rng.Float64() < 0.8 {
 		c.Owner = owners.pick(rng)
 	}
-	if c.Industry == "" && rng.Float64() < 0.25 {
-		c.Industry = industries.pick(rng)
+	if c.Industry.Label == "" && rng.Float64() < 0.25 {
+		c.Industry.Label = industries.pick(rng)
 	}
 	if rng.Float64() < 0.08 { // nobody asked where they live
 		c.Country, c.Province, c.City = "", "", ""

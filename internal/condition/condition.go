@@ -41,6 +41,8 @@ type scheme struct {
 	Key   string
 	ID    uuid.UUID
 	Tiers []string // keys, lowest first
+
+	TenantID int32
 }
 
 // For reads the language of a tenant, to ask now.
@@ -61,7 +63,7 @@ func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Tim
 	err := q.QueryRow(ctx, `SELECT
 			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Kind', kind, 'CurrentRun', current_run) ORDER BY key), '[]')
 				FROM score_models WHERE tenant_id = $1),
-			(SELECT coalesce(json_agg(json_build_object('Key', s.key, 'ID', s.id, 'Tiers',
+			(SELECT coalesce(json_agg(json_build_object('Key', s.key, 'ID', s.id, 'TenantID', s.tenant_id, 'Tiers',
 				(SELECT json_agg(r.key ORDER BY r.rank DESC) FROM tiers r WHERE r.tenant_id = s.tenant_id AND r.scheme_id = s.id)
 				) ORDER BY s.key), '[]') FROM tier_schemes s WHERE s.tenant_id = $1)`, t.ID).Scan(&models, &placed)
 	if err != nil {
@@ -73,7 +75,7 @@ func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Tim
 	if err := json.Unmarshal(placed, &l.schemes); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	l.Catalogue = catalogue.With(carried{at}, aged{t.Today(now)}, owed{t.Today(now)}, scores(l.models), tiers(l.schemes)).WithSources(facts...)
+	l.Catalogue = catalogue.With(carried{t.ID, at}, aged{t.Today(now)}, owed{t.Today(now)}, scores(l.models), tiers(l.schemes)).WithSources(facts...)
 	return l, nil
 }
 
@@ -178,14 +180,18 @@ var catalogue = filter.NewCatalogue(append([]filter.Field{
 }, slices.Concat(record, metrics)...)...)
 
 // carried is the field tags: what a customer carries at that moment, expired assignments left out.
-type carried struct{ at any }
+type carried struct {
+	tenantID int32
+	at       any
+}
 
 func (carried) Names() []string { return []string{"tags"} }
 
 func (c carried) Resolve(name string) (filter.Field, bool) {
 	return filter.Field{Name: "tags", Type: filter.TypeTags, Label: fault.T("Tags", "标签"), Column: filter.SQL("g.key"),
 		Exists: filter.SQL(`EXISTS (SELECT 1 FROM customer_tags ct JOIN tags g ON g.tenant_id = ct.tenant_id AND g.id = ct.tag_id
-			WHERE ct.tenant_id = c.tenant_id AND ct.customer_id = c.id AND (ct.expires_at IS NULL OR ct.expires_at > ?) AND %s)`, c.at)}, name == "tags"
+			WHERE ct.tenant_id = c.tenant_id AND ct.customer_id = c.id AND (ct.expires_at IS NULL OR ct.expires_at > ?) AND %s)`, c.at),
+		Known: filter.SQL(`ct.tag_id = ANY(kezi_tag_ids(?::integer, %s))`, c.tenantID)}, name == "tags"
 }
 
 // scores is the family scores.<key>, its band and, for rfm, its label.
@@ -251,5 +257,6 @@ func (s tiers) Resolve(name string) (filter.Field, bool) {
 	return filter.Field{Name: name, Type: filter.TypeTier, Label: fault.T("Tier in "+key, "分层 "+key), Choices: s[i].Tiers,
 		Nullable: true, Column: filter.SQL("r.key"), Exists: filter.SQL(`EXISTS (SELECT 1 FROM tier_placements p
 			JOIN tiers r ON r.tenant_id = p.tenant_id AND r.scheme_id = p.scheme_id AND r.id = p.tier_id
-			WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.scheme_id = ? AND %s)`, s[i].ID)}, true
+			WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.scheme_id = ? AND %s)`, s[i].ID),
+		Known: filter.SQL(`p.tier_id = ANY(kezi_tier_ids(?::integer, ?::uuid, %s))`, s[i].TenantID, s[i].ID)}, true
 }

@@ -172,7 +172,8 @@ func read(ctx context.Context, q postgres.Querier, tenantID int32, query Query, 
 // rows are what a statement of columns answers, in the phase valued followed by the sort key.
 func (s *statement) rows(ctx context.Context, q postgres.Querier, phase string) ([]row, error) {
 	sql, args := s.numbered()
-	found, err := q.Query(ctx, sql, args...)
+	// Planned for the values of this call, as postgres.Replanned says.
+	found, err := q.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("list customers: %w", err)
 	}
@@ -286,7 +287,7 @@ func count(ctx context.Context, q postgres.Querier, tenantID int32, query Query,
 		s.from(tenantID, query, query.Search.all(tenantID), "")
 		s.where(query.Where)
 		var n int64
-		if err := q.Session(ctx).Raw(s.sql.String(), s.args...).Scan(&n).Error; err != nil {
+		if err := postgres.Replanned(q.Session(ctx)).Raw(s.sql.String(), s.args...).Scan(&n).Error; err != nil {
 			return fmt.Errorf("count customers: %w", err)
 		}
 		p.Total = &n

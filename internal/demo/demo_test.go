@@ -139,6 +139,7 @@ func (f filled) facts(t *testing.T, name string) map[string]string {
 	return all
 }
 
+// S0-09, S2-13
 func TestFill(t *testing.T) {
 	t.Parallel()
 	f := fill(t, 0)

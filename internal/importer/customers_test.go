@@ -19,6 +19,7 @@ func TestCustomers(t *testing.T) {
 			version), E'\n' ORDER BY external_id) FROM customers c JOIN external_ids e ON e.tenant_id = c.tenant_id AND e.customer_id = c.id
 			WHERE c.tenant_id = $1`)
 	}
+	// S3-40, S4-08
 	t.Run("MakeAndMerge", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)

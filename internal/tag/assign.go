@@ -199,8 +199,8 @@ func without(ids, found []uuid.UUID) []uuid.UUID {
 // housekeeper is the actor of what Tidy does.
 const housekeeper = "housekeeping"
 
-// Tidy removes what nobody sees any more: expired assignments, and what is left of deleted tags. It works for all
-// tenants, in chunks of MaxBulk; several processes may run it at once. Each chunk of expired assignments writes one
+// Tidy removes what nobody sees any more: expired assignments, and what is left of deleted tags; it adds up what is kept
+// about the number of carriers. It works for all tenants, in chunks of MaxBulk; several processes may run it at once. Each chunk of expired assignments writes one
 // event tags.expired of its own change set.
 func (s *Service) Tidy(ctx context.Context) error {
 	ctx = postgres.ForAllTenants(ctx)
@@ -218,6 +218,9 @@ func (s *Service) Tidy(ctx context.Context) error {
 			if more, err = s.unbury(ctx, id); err != nil {
 				return err
 			}
+		}
+		if err := sumUp(ctx, s.db, id); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1051,6 +1051,30 @@ func (e ProductStatus) Valid() bool {
 	}
 }
 
+// Defines values for ProfileSection.
+const (
+	ProfileSectionBasic      ProfileSection = "basic"
+	ProfileSectionBehaviour  ProfileSection = "behaviour"
+	ProfileSectionPreference ProfileSection = "preference"
+	ProfileSectionValue      ProfileSection = "value"
+)
+
+// Valid indicates whether the value is a known member of the ProfileSection enum.
+func (e ProfileSection) Valid() bool {
+	switch e {
+	case ProfileSectionBasic:
+		return true
+	case ProfileSectionBehaviour:
+		return true
+	case ProfileSectionPreference:
+		return true
+	case ProfileSectionValue:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RelationDirection.
 const (
 	RelationDirectionIncoming RelationDirection = "incoming"
@@ -1345,6 +1369,45 @@ const (
 func (e TierSchemeCreatePreset) Valid() bool {
 	switch e {
 	case TierSchemeCreatePresetValue:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TimelineKind.
+const (
+	TimelineKindChange      TimelineKind = "change"
+	TimelineKindNote        TimelineKind = "note"
+	TimelineKindOrder       TimelineKind = "order"
+	TimelineKindOrderStatus TimelineKind = "order_status"
+	TimelineKindPayment     TimelineKind = "payment"
+	TimelineKindReturn      TimelineKind = "return"
+	TimelineKindStage       TimelineKind = "stage"
+	TimelineKindTag         TimelineKind = "tag"
+	TimelineKindTier        TimelineKind = "tier"
+)
+
+// Valid indicates whether the value is a known member of the TimelineKind enum.
+func (e TimelineKind) Valid() bool {
+	switch e {
+	case TimelineKindChange:
+		return true
+	case TimelineKindNote:
+		return true
+	case TimelineKindOrder:
+		return true
+	case TimelineKindOrderStatus:
+		return true
+	case TimelineKindPayment:
+		return true
+	case TimelineKindReturn:
+		return true
+	case TimelineKindStage:
+		return true
+	case TimelineKindTag:
+		return true
+	case TimelineKindTier:
 		return true
 	default:
 		return false
@@ -2260,6 +2323,18 @@ type CustomerPatch struct {
 	StageReason *string `json:"stage_reason,omitempty"`
 }
 
+// CustomerProfile defines model for CustomerProfile.
+type CustomerProfile struct {
+	Basic     *ProfileBasic     `json:"basic,omitempty"`
+	Behaviour *ProfileBehaviour `json:"behaviour,omitempty"`
+
+	// CustomerID The survivor's, where the one asked for was merged away.
+	CustomerID    openapi_types.UUID `json:"customer_id"`
+	MissingScopes []string           `json:"missing_scopes"`
+	Preference    *ProfilePreference `json:"preference,omitempty"`
+	Value         *ProfileValue      `json:"value,omitempty"`
+}
+
 // CustomerSearch defines model for CustomerSearch.
 type CustomerSearch struct {
 	Cursor *string              `json:"cursor,omitempty"`
@@ -2620,6 +2695,20 @@ type GivenPlace struct {
 	City     *string `json:"city,omitempty"`
 	District *string `json:"district,omitempty"`
 	Province *string `json:"province,omitempty"`
+}
+
+// HabitShare One of the five most frequent values.
+//
+// Example: {"amount":{"amount":"1559.00","currency":"CNY"},"count":12,"value":"store"}
+type HabitShare struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount Money `json:"amount"`
+
+	// Count Purchases, or lines of them.
+	Count int64  `json:"count"`
+	Value string `json:"value"`
 }
 
 // Health defines model for Health.
@@ -3284,6 +3373,64 @@ type ProductRelationList struct {
 
 // ProductStatus defines model for ProductStatus.
 type ProductStatus string
+
+// ProfileBasic defines model for ProfileBasic.
+type ProfileBasic struct {
+	// Addresses The first 100.
+	Addresses []Address `json:"addresses"`
+
+	// ContactPoints The first 100.
+	ContactPoints []ContactPoint `json:"contact_points"`
+
+	// Contacts The first 100.
+	Contacts []Contact `json:"contacts"`
+
+	// Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
+	Customer Customer `json:"customer"`
+
+	// Notes The first 20, pinned ones before others.
+	Notes []Note `json:"notes"`
+}
+
+// ProfileBehaviour defines model for ProfileBehaviour.
+type ProfileBehaviour struct {
+	Channels *[]HabitShare `json:"channels,omitempty"`
+
+	// Hours Local hours, `0` to `23`.
+	Hours *[]HabitShare `json:"hours,omitempty"`
+
+	// Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
+	//
+	//
+	// Example: {"average_purchase":{"amount":"108.25","currency":"CNY"},"days_late_average":6,"days_late_max":6,"first_purchase_on":"2026-01-03","last_payment_on":"2026-02-20","last_purchase_on":"2026-02-14","late_payments":1,"on_time_payments":1,"open_amount":{"amount":"0.00","currency":"CNY"},"open_payments":0,"overdue_amount":{"amount":"0.00","currency":"CNY"},"overdue_payments":0,"purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"return_count":1,"returns_total":{"amount":"64.95","currency":"CNY"},"spend_total":{"amount":"324.75","currency":"CNY"},"units_total":4}
+	Metrics        Metrics       `json:"metrics"`
+	PaymentMethods *[]HabitShare `json:"payment_methods,omitempty"`
+	Stores         *[]HabitShare `json:"stores,omitempty"`
+
+	// Weekdays `1` for Monday to `7` for Sunday.
+	Weekdays *[]HabitShare `json:"weekdays,omitempty"`
+}
+
+// ProfilePreference defines model for ProfilePreference.
+type ProfilePreference struct {
+	// Categories By the first part of the category.
+	Categories *[]HabitShare `json:"categories,omitempty"`
+	Interests  *[]string     `json:"interests,omitempty"`
+
+	// Preferences By key, a text or a list of texts.
+	Preferences *map[string]interface{} `json:"preferences,omitempty"`
+	Products    *[]HabitShare           `json:"products,omitempty"`
+}
+
+// ProfileSection defines model for ProfileSection.
+type ProfileSection string
+
+// ProfileValue defines model for ProfileValue.
+type ProfileValue struct {
+	Scores *[]ScoreSummary  `json:"scores,omitempty"`
+	Tags   *[]CustomerTag   `json:"tags,omitempty"`
+	Tiers  *[]TierPlacement `json:"tiers,omitempty"`
+}
 
 // PurchaseFit defines model for PurchaseFit.
 type PurchaseFit struct {
@@ -4018,6 +4165,77 @@ type TierSchemeList struct {
 type TierSchemePatch struct {
 	Name  *string `json:"name,omitempty"`
 	Tiers *[]Tier `json:"tiers,omitempty"`
+}
+
+// TimelineEntry Example: {"amount":{"amount":"129.90","currency":"CNY"},"at":"2026-02-13T16:00:00Z","channel":"store","id":"01890a5d-ac96-774b-bcce-b302099a9001","kind":"order","on":"2026-02-14","status":"completed","units":2}
+type TimelineEntry struct {
+	// Actor Who or what did it, where it is known.
+	Actor *string `json:"actor,omitempty"`
+
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount *Money `json:"amount,omitempty"`
+
+	// At When it happened; for `on` the start of that day.
+	At time.Time `json:"at"`
+
+	// Changed The fields that a change touched.
+	Changed *[]string `json:"changed,omitempty"`
+	Channel *string   `json:"channel,omitempty"`
+
+	// Event Type of the event of a change, such as `customer.updated`.
+	Event *string `json:"event,omitempty"`
+
+	// From The stage or status before.
+	From *string `json:"from,omitempty"`
+
+	// ID Of the order, return, payment, note or tag; of the scheme for a tier; of the event for a change.
+	ID openapi_types.UUID `json:"id"`
+
+	// Key Of the tag or of the tier scheme.
+	Key  *string      `json:"key,omitempty"`
+	Kind TimelineKind `json:"kind"`
+
+	// Name Of the tag or tier; of a note its kind.
+	Name *string `json:"name,omitempty"`
+
+	// On The local day, where only the day is known.
+	On *openapi_types.Date `json:"on,omitempty"`
+
+	// OrderID The order of a status, return or payment.
+	OrderID *openapi_types.UUID `json:"order_id,omitempty"`
+	Reason  *string             `json:"reason,omitempty"`
+
+	// Status Where the order stands now.
+	Status *string `json:"status,omitempty"`
+	Store  *string `json:"store,omitempty"`
+
+	// Text The first 300 characters of a note.
+	Text *string `json:"text,omitempty"`
+
+	// To The stage or status after; of a tier its key.
+	To    *string `json:"to,omitempty"`
+	Units *int64  `json:"units,omitempty"`
+}
+
+// TimelineKind defines model for TimelineKind.
+type TimelineKind string
+
+// TimelinePage defines model for TimelinePage.
+type TimelinePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool            `json:"has_more"`
+	Items   []TimelineEntry `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
 
 // Transaction Example: {"amount":{"amount":"129.90","currency":"CNY"},"base_amount":{"amount":"129.90","currency":"CNY"},"channel":"store","created_at":"2026-02-14T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b302099a9001","item_count":1,"items":[{"amount":{"amount":"129.90","currency":"CNY"},"category":"咖啡/挂耳","line":1,"name":"云南挂耳咖啡 10 包","quantity":2,"sku":"COF-DRIP-10","unit_price":{"amount":"64.95","currency":"CNY"}}],"occurred_at":"2026-02-13T16:00:00Z","occurred_on":"2026-02-14","payment_method":"wechat_pay","source":"api","status":"completed","store":"南京东路店","units":2,"updated_at":"2026-02-14T02:00:00Z","version":1}
@@ -4911,6 +5129,12 @@ type ListCustomerPaymentsParams struct {
 	Status *[]PaymentStatus `form:"status,omitempty" json:"status,omitempty"`
 }
 
+// GetCustomerProfileParams defines parameters for GetCustomerProfile.
+type GetCustomerProfileParams struct {
+	// Sections Only these sections.
+	Sections *[]ProfileSection `form:"sections,omitempty" json:"sections,omitempty"`
+}
+
 // ListRelationsParams defines parameters for ListRelations.
 type ListRelationsParams struct {
 	// Type Only relations of these types.
@@ -4978,6 +5202,18 @@ type DeleteCustomerTagParams struct {
 type PutCustomerTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// ListCustomerTimelineParams defines parameters for ListCustomerTimeline.
+type ListCustomerTimelineParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Kind Only entries of these kinds.
+	Kind *[]TimelineKind `form:"kind,omitempty" json:"kind,omitempty"`
 }
 
 // ListCustomerTransactionsParams defines parameters for ListCustomerTransactions.
@@ -5885,6 +6121,9 @@ type ServerInterface interface {
 	// ListCustomerPayments List a customer's payments
 	// (GET /v1/customers/{customer_id}/payments)
 	ListCustomerPayments(ctx echo.Context, customerID CustomerID, params ListCustomerPaymentsParams) error
+	// GetCustomerProfile Read all that is known of a customer
+	// (GET /v1/customers/{customer_id}/profile)
+	GetCustomerProfile(ctx echo.Context, customerID CustomerID, params GetCustomerProfileParams) error
 	// ListRelations List a customer's relations
 	// (GET /v1/customers/{customer_id}/relations)
 	ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error
@@ -5918,6 +6157,9 @@ type ServerInterface interface {
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx echo.Context, customerID CustomerID) error
+	// ListCustomerTimeline Read everything that happened with a customer
+	// (GET /v1/customers/{customer_id}/timeline)
+	ListCustomerTimeline(ctx echo.Context, customerID CustomerID, params ListCustomerTimelineParams) error
 	// ListCustomerTransactions List a customer's transactions
 	// (GET /v1/customers/{customer_id}/transactions)
 	ListCustomerTransactions(ctx echo.Context, customerID CustomerID, params ListCustomerTransactionsParams) error
@@ -7865,6 +8107,31 @@ func (w *ServerInterfaceWrapper) ListCustomerPayments(ctx echo.Context) error {
 	return err
 }
 
+// GetCustomerProfile converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCustomerProfile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCustomerProfileParams
+	// ------------- Optional query parameter "sections" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "sections", ctx.QueryParams(), &params.Sections, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sections: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCustomerProfile(ctx, customerID, params)
+	return err
+}
+
 // ListRelations converts echo context to params.
 func (w *ServerInterfaceWrapper) ListRelations(ctx echo.Context) error {
 	var err error
@@ -8248,6 +8515,45 @@ func (w *ServerInterfaceWrapper) ListCustomerTiers(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCustomerTiers(ctx, customerID)
+	return err
+}
+
+// ListCustomerTimeline converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerTimeline(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerTimelineParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerTimeline(ctx, customerID, params)
 	return err
 }
 
@@ -11223,6 +11529,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/products/:product_id/relations", wrapper.ListProductRelations, options.OperationMiddlewares["listProductRelations"]...)
 	router.DELETE(options.BaseURL+"/v1/products/:product_id/relations/:relation_kind/:related_id", wrapper.DeleteProductRelation, options.OperationMiddlewares["deleteProductRelation"]...)
 	router.PUT(options.BaseURL+"/v1/products/:product_id/relations/:relation_kind/:related_id", wrapper.PutProductRelation, options.OperationMiddlewares["putProductRelation"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/profile", wrapper.GetCustomerProfile, options.OperationMiddlewares["getCustomerProfile"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.ListRelations, options.OperationMiddlewares["listRelations"]...)
 	router.POST(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.CreateRelation, options.OperationMiddlewares["createRelation"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.DeleteRelation, options.OperationMiddlewares["deleteRelation"]...)
@@ -11275,6 +11582,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/tier-schemes/:scheme_key/evaluate", wrapper.EvaluateTierScheme, options.OperationMiddlewares["evaluateTierScheme"]...)
 	router.GET(options.BaseURL+"/v1/tier-schemes/:scheme_key/distribution", wrapper.GetTierDistribution, options.OperationMiddlewares["getTierDistribution"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/tiers", wrapper.ListCustomerTiers, options.OperationMiddlewares["listCustomerTiers"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/timeline", wrapper.ListCustomerTimeline, options.OperationMiddlewares["listCustomerTimeline"]...)
 	router.GET(options.BaseURL+"/v1/transactions", wrapper.ListTransactions, options.OperationMiddlewares["listTransactions"]...)
 	router.POST(options.BaseURL+"/v1/transactions", wrapper.CreateTransaction, options.OperationMiddlewares["createTransaction"]...)
 	router.POST(options.BaseURL+"/v1/transactions/batch", wrapper.BatchTransactions, options.OperationMiddlewares["batchTransactions"]...)
@@ -16784,6 +17092,112 @@ func (response ListCustomerPayments503ApplicationProblemPlusJSONResponse) VisitL
 	return err
 }
 
+type GetCustomerProfileRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     GetCustomerProfileParams
+}
+
+type GetCustomerProfileResponseObject interface {
+	VisitGetCustomerProfileResponse(w http.ResponseWriter) error
+}
+
+type GetCustomerProfile200JSONResponse CustomerProfile
+
+func (response GetCustomerProfile200JSONResponse) VisitGetCustomerProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProfile400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerProfile400ApplicationProblemPlusJSONResponse) VisitGetCustomerProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProfile401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerProfile401ApplicationProblemPlusJSONResponse) VisitGetCustomerProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProfile403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerProfile403ApplicationProblemPlusJSONResponse) VisitGetCustomerProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProfile404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerProfile404ApplicationProblemPlusJSONResponse) VisitGetCustomerProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProfile503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerProfile503ApplicationProblemPlusJSONResponse) VisitGetCustomerProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRelationsRequestObject struct {
 	CustomerID GroupCustomerID `json:"customer_id"`
 	Params     ListRelationsParams
@@ -18229,6 +18643,112 @@ type ListCustomerTiers503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListCustomerTiers503ApplicationProblemPlusJSONResponse) VisitListCustomerTiersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTimelineRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerTimelineParams
+}
+
+type ListCustomerTimelineResponseObject interface {
+	VisitListCustomerTimelineResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerTimeline200JSONResponse TimelinePage
+
+func (response ListCustomerTimeline200JSONResponse) VisitListCustomerTimelineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTimeline400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTimeline400ApplicationProblemPlusJSONResponse) VisitListCustomerTimelineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTimeline401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTimeline401ApplicationProblemPlusJSONResponse) VisitListCustomerTimelineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTimeline403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTimeline403ApplicationProblemPlusJSONResponse) VisitListCustomerTimelineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTimeline404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTimeline404ApplicationProblemPlusJSONResponse) VisitListCustomerTimelineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTimeline503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTimeline503ApplicationProblemPlusJSONResponse) VisitListCustomerTimelineResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -28924,6 +29444,9 @@ type StrictServerInterface interface {
 	// ListCustomerPayments List a customer's payments
 	// (GET /v1/customers/{customer_id}/payments)
 	ListCustomerPayments(ctx context.Context, request ListCustomerPaymentsRequestObject) (ListCustomerPaymentsResponseObject, error)
+	// GetCustomerProfile Read all that is known of a customer
+	// (GET /v1/customers/{customer_id}/profile)
+	GetCustomerProfile(ctx context.Context, request GetCustomerProfileRequestObject) (GetCustomerProfileResponseObject, error)
 	// ListRelations List a customer's relations
 	// (GET /v1/customers/{customer_id}/relations)
 	ListRelations(ctx context.Context, request ListRelationsRequestObject) (ListRelationsResponseObject, error)
@@ -28957,6 +29480,9 @@ type StrictServerInterface interface {
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx context.Context, request ListCustomerTiersRequestObject) (ListCustomerTiersResponseObject, error)
+	// ListCustomerTimeline Read everything that happened with a customer
+	// (GET /v1/customers/{customer_id}/timeline)
+	ListCustomerTimeline(ctx context.Context, request ListCustomerTimelineRequestObject) (ListCustomerTimelineResponseObject, error)
 	// ListCustomerTransactions List a customer's transactions
 	// (GET /v1/customers/{customer_id}/transactions)
 	ListCustomerTransactions(ctx context.Context, request ListCustomerTransactionsRequestObject) (ListCustomerTransactionsResponseObject, error)
@@ -30553,6 +31079,32 @@ func (sh *strictHandler) ListCustomerPayments(ctx echo.Context, customerID Custo
 	return nil
 }
 
+// GetCustomerProfile operation middleware
+func (sh *strictHandler) GetCustomerProfile(ctx echo.Context, customerID CustomerID, params GetCustomerProfileParams) error {
+	var request GetCustomerProfileRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCustomerProfile(ctx.Request().Context(), request.(GetCustomerProfileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCustomerProfile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCustomerProfileResponseObject); ok {
+		return validResponse.VisitGetCustomerProfileResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListRelations operation middleware
 func (sh *strictHandler) ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error {
 	var request ListRelationsRequestObject
@@ -30907,6 +31459,32 @@ func (sh *strictHandler) ListCustomerTiers(ctx echo.Context, customerID Customer
 		return err
 	} else if validResponse, ok := response.(ListCustomerTiersResponseObject); ok {
 		return validResponse.VisitListCustomerTiersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerTimeline operation middleware
+func (sh *strictHandler) ListCustomerTimeline(ctx echo.Context, customerID CustomerID, params ListCustomerTimelineParams) error {
+	var request ListCustomerTimelineRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerTimeline(ctx.Request().Context(), request.(ListCustomerTimelineRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerTimeline")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerTimelineResponseObject); ok {
+		return validResponse.VisitListCustomerTimelineResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -33415,731 +33993,754 @@ func (sh *strictHandler) ListTransactionStatuses(ctx echo.Context, transactionID
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P3/kxzHcSCK/ysV7fsEAF7vYGZ3AWJ3Q3EfEAQkyASIA0AxdFy8mZrumpni9lQNu6p3MERshHx3smUf",
-	"dbLvnq2TLZ+sO599Ebbk87Nk0pTl+2e4IPnT+xdeVGZ1d3VP90z3zAKgXzyFgtiZ6a4vWZlZ+T2feYGc",
-	"zqRgQivv8Jk3YTRkMfx5+zEdm39DpoKYzzSXwjv0Hk8YiZmSSRywS4qcslhxKQhVhBKlYynG5JRGPKRa",
-	"xh3P99hTOp1FzDv0jr29Y8/zPRVM2JSakfViZn5QOuZi7J2d+d5bMqA4UXnedycsZkQ7s/tExvDF+3Lo",
-	"E67ISCYi7Kyc4cz3ZjSmU6btJm+GYcyUuhtW75Tiz5cU4WFxN93ejYMuvRbu0ODg+s7rr+8Pd4ZBwHaG",
-	"e93d7sFBcNDt9jzf42akGdUTz/cEnZo37Zh9Hnq+F7MPEh6z0DvUccLcpY9kPKXaO/SSBJ5cBtbNqUyE",
-	"vqnfYlTp5fW/LaIFkSNCNYnME0RPuCIUXvIJJSEL+JRGhAuA4pAqRoIkjpkIFp106R8kLF44a4e3+1T3",
-	"YcgCrKf06VtMjPXEO9ztGjhrzWIzxv/xXnfn4Mmznt+7dnb5+LiTftw/u/Kv/sXKnd2TazY2lRe9LzPi",
-	"i9rWLSk0DfStRGk5ZXEd0gX29/ZYR290u7vVWJcOuj3a2V3Urh5/br142rtRSzJ2zAtb+wPJxboNkJl5",
-	"aAPKX78NGPkCNhMzqll4J5bTGiJJD12RAJ8lUiC5hHThpxSimaCw0w+lQK4aUc3iOlqxQ/VHZt7KFYdU",
-	"s1Urfiw3Wa9ZGKNxxNcvTcu2C0tiJeNqfBgI9lT3A3hiYPiOgdmMjhkZspGM2RGRZu1w65E51xN4QNEp",
-	"IyMeaRYTKkKiZKxrl42z13Cd/e7Bdd+bcpF+0aveAYLu9tMZFRWYfTMMzboUI1oSRoNJBmzE7lkkQ+Yd",
-	"jmikWPUqGY7srpJrNoVr9F/EbOQder9xNZcmruJj6mphZUZY8M6yDdA4povC+u/QgKEoUlz/LcOgAbI5",
-	"kpg7IIrgLBQZLuz+RpxFofLJSMbpAcyoYJHqkIGmYzWA8xhozmI1IIKxEL8/jBkN3R/xi6bgGeHCNwYP",
-	"bPyOWbuBz5Q+vYtv97qroAV7raEmBMeUTYcsVj4ZMsVDRnjop1KbT064CGHHZhONd4qTbr7TdJMrtmWO",
-	"rQKJDXMOuYa1m/O1XJkMAq4X5Gvk2Pvsk997/suPjz1y8/6bRM2YMNxA04gcJ93uHvsa6XW73UEdJSK+",
-	"1N//3W63OSm+mPu998LvdzvSv64SwqkmSk7ZUIYLMpdJFBIzAOFCS6MAMBoHEzKUT30yl3GoiGJG3jac",
-	"fLggakYDpnwgWjki8wkPJmRCT4EnDRkK8IeEkhlnAUtZrdngsZCGjRIacarIZSkYuTXhwuB3MKExDQyV",
-	"c0WYkMl44pPB+a8+Pf+TXw98MlBSDK74hGtFZlwsuDD3CBdccxopcnnw4YSK8fucinEizfMfvj82z1Ni",
-	"MJiKBbB0mN/8IRMNQ0VsTCODglPzqGYRm03MqkRiqM3crOZVNWNRxMUYpjRvGTF8JBO8EqYyZiTkY64N",
-	"TARhU8oj/OupkTGNDBv6hB6LmI250jGoRnaKzrGoweEPVqBvc+R9JGNdRYBA/D7ec4Odgb0DCddAj+Zp",
-	"JkIuxnUUZu7BwgJDNqJJZDByJ72+qXnCWXivycJvW5jVUR0PUd4xGLxQmk2LlHdzp1dLW+lxrKOttrD+",
-	"eiyT2T9zbeBuyKYzqY1y9ZtssbyFbxtsl3NBTtgCUATEOTMjU0Zdszrc7rVrOSWrDrlJYjZjVAOicUFe",
-	"3yUTmcSKjJlWwBZGPFaaqCQImFKEjikXGc6hFSPfrrPIHbPKukO79vr6Q7s7ukd1MKmRFW8/puMBYhnI",
-	"Koa5MMOZjBpqxFmQrwevDQAWhkdQRSIpxuZf17pB2FOutDoi+71dIvWExXOuWP0ORzu4rFX4WLWZ+1Kw",
-	"mg3dFOl+FGMik3b3uvtkPmGCCGmOZmw3GRLFRbByhWautcusXud0JuNajY3DrxsQSNCrI3kc8gLIQ9zi",
-	"erFW3YGrjitixJgji/os9M335laxN2HANWeqVoswE7mrWyWLoYT1LRolTNmFvmmuaj1lQjdebpi9Ur/o",
-	"/JnaleePbLP+uyJMlI6bA5vbF+rXbp9YAfR0jG0W/pu8SmGDRc+YnEWok4OSiTLJivUYgb7xWtKrBxaA",
-	"a3l7LqoE7xIE5xM5RRjOWKykIJGUJ4rQkWZxAZo5KHEndcuWMO0WMHwQy1PDfhof/sy+UH/46RO1sE4f",
-	"2Gbdj4DZrwe4FKjgGh4xoUKwyF34cFFgE/iAqhfBYM7W+huu9RaOXlRSd1HaSVXWCtXurnik6Xj9Trk1",
-	"+CjztLtHI7jne4Sf63cIU22soOJKl7TwdRus9JeUtgeSQUDjeIGmNzrOMPKELWpoR9Nx7VY1HW+Df495",
-	"A3JPz0RzFvtkHnOtmSADGJYdmm8H9ScFppTa1fNtyP6bclgnErwvh5vIA7UqwPtyuL0w8BZV+kESBxOq",
-	"WCOr7XwiUWccGrVWl62hK8205r3+zM62ibHWXW0Di+2ata6x3BZX29p++xaf8gqxBcjV3FFgI6ydG16u",
-	"1EmvdYEJ8GkyBTUUuYD9mC2EC83GLIaV3JMhiyo1IYOWU/PrJaD1ImYG0Wk14sEb/RNQWupxz/VK0Z0P",
-	"n5j/dHcO+k+edf3ru2fV7qj7UrM6+hFSsw1cOLSWgMyA21PQA7owYmLdqmf4c/uFd+sXbse8sLXfY3oi",
-	"a222M5raKZhiZE4XqqlVNl3nFMZvf/kVltfABP0glmFS7wac4c8bHMVBrdXCjrn9UTxkEdjS6hYf2983",
-	"oIB6v3866EUsXyfxisWbXzcA/HDF0s2QF7DwpH7Vidjgwg7rl5xcwHofgYRTy81RAKpi56dGSKleGL70",
-	"Yjj6o5NkHTWqk6S41Ftv39l58+HdBzu9bs2CT5KmVs9Ghto6lQcgCpZZlJLH4BiYoMdKJcGEUEUGaiJn",
-	"A7ChsXg2KG7F/Fazh1Tl2XQb7nHc3Pk3eBhP8j87/Z0nr1UfymM6BkNvHeaPzY8b4D6rxX0YcXvsf0zH",
-	"dWvWdLzBike1K9Z0fAHrlZpGlZFjesJioiUJwIlMo4hMqQ4mTPlG0CHvJ2kUEYiJZMCU5lOq2YAEUmlF",
-	"hJFeF6nB85CwpzTQZA4haSM2x9F8wiLFCCXjhCmVqj9wS5NZZJTm+IgMwBnZ56qfz6HoQqEzrFZNgp1V",
-	"e02EFAaxmTAy6XvZRzs6nk+gvSeVEIupUDQwgErV+tpoK9f2UGuCtINswx6cNdXFMoAbUkuiJnJOKFjP",
-	"wR8FYQ06f/9FRzaUl5oGNziSU4Xg5LxVpwQa/gbGtEyFqnVYt9frnPlryTt/ZAMyrxeBnHEvgNzzwaws",
-	"WoO8gBtUEHOmrv3PvLLCtpeLmhuuqvI2rl+RvZkr7VlwBV8ITVX7dQc7MoAYybBP9YBww/LmTGn0svlk",
-	"UPhZRmH22yZ+Xmcwh3OVvnY/LTEv33u6Y97bOaWxmVCZAe7Dku+YVXm+9zYsEj89KQNBU50otjJwpinz",
-	"UDDWVswDl9NA5yq8I2O2hlsr80y9jdQMcEFY9Y7QPKrjZDZEYB0rS2CMdrzsnVnYPATSuinbGNESHH8T",
-	"85ldWgPLGVjNala3xmyWrq+1wexbGKPPzFIqgu0mLDgh7JTFC3TxUggTU3MWk7m5fDH0Z0JnMyZ8MkzS",
-	"9aciUt16bWoA60szbyV7sKRmlzyUMmJUYOh+zNRMCku396W+J0M+4qziErtf5ZoGeez2YzomXJCCO7pj",
-	"aO/BfrdrRgqk0NYJSmeziGNGwtVZLIcRm/7L9xWmJ2T3oXkjTMN7Yxro/imXqOp7vhcyTQ1peOjch7AH",
-	"EkqmQPIEwRGdNvZlw3XiWMaGo2UjT7noR0iKzohTI7YOWR7g33OCoYxU5PkehBqz2Dv0rsIRnD3BS5cp",
-	"uNsOveujg+u9g9HIHAayocN98MFzDZf9GzQkD/GFHJFSYKirFXs+a2rPf4CD4NkWz+8ejQwOgx8kBkjN",
-	"MaTCyKB2SiPHy7lKz6631dlpecJEf8qVwuslAzIlQ0ZjUB9OmMCbkYUsFV5Ww7GXw/EdQRM9kTH/kIVV",
-	"gCwu4CJgeF/imq33mKFWnaHeKYv5CJixk/Pz7rvv7txM9IQJbWDHamRvrsg8zsRu8PKYmdbk3uA57W11",
-	"TiqQM1Z1TtkiSESDE4ylgYdzRns4j7lmjQ5uLz+4OzIe8jBkourUisu5iFN7XLcPPw0ixHB9cwaJOBFy",
-	"LlIK2N+Oe6UhYULqPkRiuuAVEk0w6VONoLifQ/G+1OSOHXSZiSxPfUGgjCH2Kl083gmZNxPgmALvxlbA",
-	"S2Gh+ZTJRJcRE8JlQx4C4dE45qcsS77gU5bGi3FF5IzZMM8JVY2AfCMHsuXT5HG2iiVQlxd6USi74Q5T",
-	"6B9sBX0nPrOv6Qkr3LtUQPRchrmERjGj4cJMjytyom0bQfwgh/gtKUYRDypBvbyqiwK2WUoeX0U1JSNg",
-	"UorwFJ97u1tB1CYIGM42tfF6JUHGRikaIBaErCYQ7O3mEHwQsyymn9yhPKq+HpcWdFGwzHaCfMKITamQ",
-	"m8ZUgoEuhet215chk76Wsh/RGCJUltkENwpBPAbbDxWk192/ce3162S40KwRQ+jtLTOE20JzvSCPpSRv",
-	"2YmXIFxa2oUyhtKeSnzAEEcG32tbwXfKQk77Zm/9RKhkNpOxZoWLTDGjyjiDwmBN4HrNFeaysck9MyV5",
-	"bMBZAdWaBV0kdC8pArPYTAyU7jJ5bwWsd7fjEVyANlen4wxjRk8UoSROInZEUKlJbd0MTA/Lik6ap9u3",
-	"ok1RBNGECnL30dtkf7f3epbTS+DdgqqD6bxX0yeaaT27u+4Bz2IZMKXoMGKWfKqON4XBRZznO8JI4VrK",
-	"EDVqCGlXOoPgAME1cGCIB3ltS5k6EfSU8shstXCY8QLXgCaSBjRyzZWbH7H4lAeMvFMYfQmC7uQXo/Vo",
-	"IuT8iOTLR0v6Q6bjxc7NEVh7zrKp3CoAJfDQmCHpgoCneGi0IvDDQKj1oXf+/R9+9ulfm88G3WLz1a37",
-	"5mOex3Lo7XZ3r+90ezvd3uNu9xD+/2/MM04GRuO8r5AbbSoww37+H//985/9hed7Td5PqxFEdMjM0Z7/",
-	"/O+BYJSmUd9iwW6v2+3dMF/HfErNZtAkn0W5HnrP//YnX/yHH8CBx4zBKv780y8++ndffPw3pEfOf/Cx",
-	"52cWqVV7t5e5d9g7g/FnLNYcrToOzFejwM2YUWC6Z+lxlDXVR5qKkMYhURMZ6yzDsaSWOoe3FD326G2y",
-	"17t+fadHaDSb0J1dYDXVgzhHXrK/7RgBuPIdFwXW+hbc03+2/OOYnzKxDmhfNw89iGgAYGs4rUWaijmn",
-	"VJ1UWd8exwmz3lGM1TXYYm4mfMEBYGbeK2FjxWQZWlY5rOC6kyRR7ChLKbIxqLSQ6Fwxb23keFMEilnA",
-	"Z7wyb+LdiSQxCxg/ZQqFSq6IYpjJHFcPlxLX8nLM977N/zN3BI9CLsY+iaWcHlngZlmKuQFkMOM8z2Ve",
-	"ms+l2Kaom1Gw8wIX+vq+VxkUmbv53vMAyYr5Z+loOS3mx10grcJic6eQHL7PAtBlLSPHOgPAT0JULWj0",
-	"wOEz1sZ8gaynle+kwHNKkSVPnlUG9xSpv+VsGQU7711b/1qJIkuFUNa9nJPrappruZcCsbV8N6cs58W9",
-	"Jq6uOkR7YFMaaBS9PQJBdnWIJShWz0qIl7kLG/kNU1mlKn++QGcw2DKRPHFXb/P+NqWSZtvO6eWJ74kk",
-	"QmEPxIvGFFR87WVT1NrZm1HY2mHaUNz6wS6GAtfO04Ii147VlELXDFRJsSkW1oQTTRgxuA1iilQ6WhyS",
-	"8z/87c8++ePzjz71yWe//sH5z78Lfz7/4Xeff/IJ/Hn+8f/IHviHnz7/0z/wyfM/+p3nf/ij848+7Tih",
-	"DcNEcWGI1i8pElomMQfPWppqCF/HSQz/sjAJUkciWDErwrh876bWMR8m2hJoJS0/q3Y0pJV/5FzYuim2",
-	"jgqPyQnD4PMpfeqO5GYSO9DN1rCGqTxb5gAl1x+Lx1guAhKiKDHPo90CRDo6xxCCRst6wyzGhlcY5c6e",
-	"hxUpcnnC/CWsHdPzvRHaIauA/QaP9SSki7KuaO6Bvdd9L6ARM1Kjd+hFiaBGbYane9d8byqFwd8bvgcl",
-	"hWC7qCId7OxeM3qVjGjcB6f9odc7uHEj+2XBzJDmq2WVqSqr7pY0K9MsJOZNRbSEik+5UG6+NrhuPUjL",
-	"Ypu7lRxysEKjScLeqgBkYbM8XMTorG9BUMWSyj85r2bgqkxVYU81hksIW1KEg5h9wmbaJ7BgH/dPuAii",
-	"JLQ5akulrwwU1kROFI+oMoLZ/I7LGZGhQZaVUF87Hx78s3VSdXZWKRzxIHLQVUnLKS5/PdUdV8oB5Uog",
-	"do862/Tl8+/+9fl//O0rEFVj8INcPv/tH8M36fJ8AnoqloucT2TEjkjE0kBvgI6hbwsxPEchtYUXeRd1",
-	"m2MBhcrMK3tdPUEtD2eEzaenj8E0jOwe6IlzCNkzoNf5GNxiljHDny5h9I1FkVlEucAfsOaKa0BrROwr",
-	"aHcrEssS0/Z6q9PSyrRXjrWpiZd2QeXCh1z+8of/6/mPv3fFt0CXIlpUK9fZlHkS3e66taYYn72y2yvm",
-	"3R04rL4lPVRRwS0a8WGclR0tHlDI6VhIpXmgVsRCyFhPAEchVmqYqt8jro8Im870Agtm0CiCx1mEEdRN",
-	"xP03swUsS/y+l2ZMrs/uStNOOez5g4QKzaOVEkO+vpxJyaRgxkVTRNXCioCC9MwsJH5IRaiQfHe7Ptnv",
-	"+uR6F6jwRpf8/0i2NnIZPBqvX/EhhXPKqEoKNpP8DBPB9fr07vyg34Hnz3xM1Fn7JuQcA+hKaIbz+gU0",
-	"WYNj76RLLSLaVIqqNKN79H0ZE5gmD8J3ipku8Qaw2DjcZM7YSXXwv7sPa+fBRVRuAGSjR0zf1Wy6vPp2",
-	"pswyrTovr537FWjcxb1vo3ffwpJib4KLpS76WArHZmkOHYr0DWw5smLK0zOPCpHQqB+zUyYS/AacX0aA",
-	"hHp13W6n2wWTm3WGHXq37n/bbINNZ5FcMAOSntEvoaZZ30ZqPv/4b89//HfPf/L7z3/y+1/8/Kef//yH",
-	"z3/86ed/96vPf/WT5z/+3S9/9Pvmsv/BJ6DRjLnSLGYhSrS9g4MbO73eTq+X/YiY37fs4tA76O3vd/e6",
-	"3de7N/av93p71x+XH8UsOYNBKgjKP6LPLVUfStLwEjxWHe09QPgzP9PQ+mAyrTRAO+AqWj33dr3qOzcH",
-	"57MqtbkAtmfrRcFKWD5b81wKyFqlN61Ypzpr57Rwf7ZCYLCjzahSTNlqJCw4MWhsWBiu5ojQIRjBM5ks",
-	"jdMSrEOACKiwVZ3Qiz2nRoWJQqIlmdNYkBPGZmo5qrFKCqkyBlhCbGYAq9RPsaymUVPxryPUU4MI1C2r",
-	"TXwF6bQBKTagqWbc11LXk1p7TX4gy/RXsKRtYEpaTa6Fog74P0fE7NaOX0vfq2v/NTCireEGDUdY4g7b",
-	"GSQ3ZCWHZGD49oBcvjXhgl5SRoIZcRYSJQNOIxLELOQa3Kk+cggWXoEIVyoWWO7O8bqRy4MwEWrgkwHj",
-	"wvxzSvXAPxaDhMFHeGFwxWjaUqXrUITGDPVAik43UPsDOuOaQjVgXGMiIqaQvbiqujUoG7506z6sDHgW",
-	"6oBlwK3K1u4d1GRrV3AlGwhXz5JwutqquETHjB2SwbNjj4rw2Dsk73U6nSdnBkjPjj0ZL30lpDbfPet0",
-	"OmfmO7NRo+uNjoX5GYyC5oFjzymme+z55NiTM/xhrBl+AcI0fmfI6tg7GxyRARe2qLKQum8+aHrCzBEa",
-	"yXvgm+m4smr4gKu+ge0A74JjcSzuCqOCYznYASxnYFdIAiqwfCwlo0RAIhLaArL2FCMaaHVot2IfsbtJ",
-	"pnYXI/zCyU1UHeTN+MCci1DO8aG969dC+61BlAxy68BxDaHhQ5VH9lQfi4FKppcr5vQLs9iEWvI1cmnO",
-	"hpeOvStZHeNr3e6gY8TCRGhzliFdqAG5HPLRiMXmco1kQCNivr7iG8jFStuDiKj587KesGORPXUFyMUB",
-	"3xExazRD09Ox+WeaneSUPh041dLMzW61M0NWCDDIIjSEBOlNSpKpIW2zHJ8YpUT5xwJUc2VwDq2UmE4A",
-	"prrLg4NuaGbt7U4HyBpGsZzClOZ3LUka2Xt5kMeZdDrwd293Z69n3obBdnYXnQ7+1VsMrhwdiwEc3wAt",
-	"Gzn1yFOGqRIGbwD7btpggl6XhIzNbOHb3W4XzVZqySQECcvvPUPCMfSeU43ne3LmHRoE8azmaW7/brcL",
-	"Kkr6hq3jCI9y4eU66nu2uLXne8//9GfnH/9X7wloFUU+4ntPd8Zyx375vpKi85DO7zGlbFEz2wOhHAv2",
-	"ImKWdiGeLOAQuhvLCIs92s9TegJRZU71x0Pvy9/5nS9+8bMv/93/9HxvzEQIMsqITSmYHRrMm7WRsPLR",
-	"+R/8z+d/+IPlsKY0TA0nfP6dX33+J3+wffjSSwkDKgJ0jfnIPvxQYnxdWCjyuRxFZEG+RiFGDPo6Ptw8",
-	"kqhWF8Iqkn1ek44OvRQmyZRaw7Eb0LN20iZxQ1SdYDZz6+ihmE1pfFK5KYthz74aETdOjE0h9gbOZNNw",
-	"m7ShjRSqJvwp1wzz/ItxzBhochNGwcAhzZVlkzGsdy81X41jKtIIbsGtow5Dg6ss4+mCNon/uUC6ahmX",
-	"siHVNVM92hDbzWW7Ez7dntJWZ/O6hFMyFbORJjLRqbHY6JyajBiGDS6Vil6z14wG2+a2u/QDcF6B/l/P",
-	"ji/FWntdZfdWve8+bUj0CqyaVgzYzp5pV98+jmiJ2lLYLckHXIyihIkAPgQTOp0hH0t9H+brBP8ZU81O",
-	"GJvBhxEXFBOSNAsmggcogaVHsVb3bUPSawcbN8eRtWNdBN2XiXm7aKKcmNcQ6NppGhLsBvE/buuvpTwI",
-	"e385180Li+G3gdpeb+8G6Xa7XfOfXtM4fjsGVPk+9KDliBPW//x3/8PzH38KpzkdsjjNXZjKIY/Ysgjc",
-	"SNbNTe25yvIvb1zv7d2wZrPeGok4lw0acKNUkoCAvqzn28o2bWnR6/TiAnsw12TIIinGimiJpoWxZKhg",
-	"NrrLXoYgn4Xsly5hZZY/pyqttJxbpagmqN+r3IRuw73XBHk3XNKJLUXf4KiAkLByvBP/WNzKN+SUQSeg",
-	"E59QpbjSVOhDDISnJIa6A0RNoJiIEeoql94wywCQc12SQYEwarobxYBTxXY+2vpHMuadklRERRhx4f7Z",
-	"l3E/+13LKOqPYgaVdiY0ZmE/wA6Ts5hNeTLtx2jfPZV85qVMGm6qGR3jlYe+CnwmgCZBK0WKWUS1OegK",
-	"9yIad8ACSwOwHHU2VZmWUi1mLEaJsUSQSH1yZJvOIfJUn46qqQz5rhMNNIrl9OLSGKodWneMwEKkCBiZ",
-	"ot1EkcDooEManKRdZzNjNwkZrUE3yzCXEosEEWZ92EBq88wNKOHBsz0vAU2kjARMcLNYnqLeNWSFE7qk",
-	"liLRXnrih+1bkdZNzdXRNMc0vUc2UlCBV22kFL6068s2G1u+vRpdV1vz7ZaZIbUs5o60XADZzCEJZbLg",
-	"widPOZUTs6VJ4pOIixMWcrjZqFZ0NrM9MgmqmoXul9ulmuQ8paVSnvGGFWTtBqk3yIkp0WsTiivRUIFM",
-	"1iF8dV+ZzFuXXphHZICHNQBnmwJz/iA94oF77aUC54g+Nd/aq2jOggkQ4wcfwCc+hGpkMOZKpdcs8i0p",
-	"T5JZW6rM2rW265O6BaHkDQY2aw1QJJp2CL4ZvpVQpxnOZK3Althg3rm4Dfxcubhp+5XaADHPLy2k0W5e",
-	"nW3FgehFWFnMaK94Mxe4j/Ymowu6i1ubPi4quesirqm1s7yia2sTg4zDFlxjDNZWyFydTQwxTqkl5R2+",
-	"96SZNYWWrCmgejmew3/8M+wi67nHk5a4zguoZgUzsBzEZ5/8+IuP/+b80x9iPhvQq0FkNUPv7LYFEjB1",
-	"s6p27eOsK2av2z2yafeqqXaxXfKp70Fr3sqSuuACAtEir+Mvo9BojerI9gxmioyM2Kgn2Jg1W82yhbA8",
-	"b4Pst6qomawxaV3e2xLCVpeZuCugFTFFwGYxSz5BH31NyQlU6ddyskK48Fnp+luPAhd59KuvgVdYRiNk",
-	"kOjW8p2sKWWFC8rwe1XRvxK1s0jKk6w6Oyv4h5tjrZt7vAKfRkkUWXT64n/87+f/8Ec2sXQ52rHAARve",
-	"7HnLZIYVjioWOl6dG/asCrZL6sbcBuBZc10auGPOCuOHSFqtGpsZpm2/0zPAEFuMazNUiEFVSGDnn/zb",
-	"Y+9skLa3x4IjZqRjMcAnBh1yM4s3Fm5Z42xWw5J4vk6M6lliAA2NqLy2EelNArJEZ9VbWfZ3lc0gZFkT",
-	"6yCiSvGRLfO0esg8cnMVOqQNVLHrTWNtqdBE1PemzCD2Wty7Zx9bFRYiq5uRvjuRbsPRJSqs8XytTZGC",
-	"pxxmW18Zpp7n//JHz//2J9VlXQIZs+a0+cg8/iiZgshYQZe5RNKooyU+nUskLRthajpWrdtoPqaVrA8a",
-	"QjYvk89ZDBWLpqz63tkymKZ4sA8pV5h8jtZqLGpesmgX8uUL5rk6S6jvzWksuBjXJREaxiPD0MkdhFrF",
-	"Tgk/rL6u0JoeMQ0pFkdEGG5meIK5zFXjy9wWUMtKQa3W6SpNtfVRERZMN1+EYHZEpph/ccIWtkYAggSy",
-	"L2I2laesKv0Cb5B+QGMj6n/r7oOdbnd/17ZccFd0bbmOwPqISrvjNzZQalvq4u5MaTqa2zSiu7ZPbRNt",
-	"vbSlr2NJjha7YlnnnlbbKnTRKRN6WbJZew9vAZewGVQeMgW2wGcXcqhVm05Li7faeIMzz0deu88047OV",
-	"fbadxe9BaiNzxNgNIlyaGlG2aObmQjJrKueu2jF3roXs24kOJMo+JfxpJmjaIpqNq2XmlTpXv+BWTWnp",
-	"82t+0znX2Iu5tuxe157CxRJx4WDPtua/m1Wyq7cR3QxDaxAoiDRHUJsAW21k/VtaGITsMstMd6WVKBu/",
-	"JZUXu86vNgc1OTFHTtmmoF8bi07G79bZcy76uCr84evPbJPSakX7StVR97Y+6i0qIl6YuSRf4bWKFbqW",
-	"gJYrXDIHFN5v/vrLVP03DEzN1PyWIGqj1mcUt0XpyZercsNb/ZhRVaWovjtZFMMeucoam8CbPhnZQKUJ",
-	"V1rGi1JcxbW2UfBN1b5chneDna21JzODpGYAa1pY4oS+c4lVhhDY2e7QgFXc3TaXbtn+Bj+kCv2IR9Aq",
-	"i4pxAiBTEjVuaoMjAirIWBKlY8rHE0240JIM8LXBIRmYywKyDOkYspNhTx14tzpiqyZO8q6wmZK4EEh1",
-	"vRkEbKZ33rLfVY/nqAel+m9Zd7nU+G/31NBegeGFa4bFEa1ZnMbQ/Q2SeVlYKvHgFDSZ0gUm7Sp2ymIa",
-	"NVxQXqhn2S56rYthiCMoUC+0XZdvS1i5v+Q9K9sIdYBlUARorUiHmJeedLbuZvoWzHMnxd2UeCzlIRvx",
-	"c7UD+WaxaLJlbn6aRZrdQBmhId2tpalvpc7isg8+EbqhJlBfODzzRDcJWclhiZOvBGAZdqm8uQJ8rqyy",
-	"GpiZwFGAa/mqLd/dfu5ZzkN5HTE19bGUpJL6QMeCy2vVQaYBYFn4Vnkdq16+kEiTkUGlKlXQcI8B/jrI",
-	"6se1p8kqkwmO2qcxy3psqzWpiebMFZkbTjWl6GOhRIHxsDqw9+IMPInAVuRhHZA+QPiAwgz+K535eGfm",
-	"ruAKS8w1BuA76YzvyjjcLqCnYL5praP2a0MGboahslVAMCRRm4tZqrRWEI1ZHkpg4CGjEB2GtmhjYPQj",
-	"dJOBCR87Y/kvSudcp29H/ITNOfYUftFqdcmhwaB4hkKFMYfoxQGjJvKnLj6jETepUs2bVBG6sFrimTLf",
-	"cL0Ftb7RStcGciC221jdTHqaUCyIumAocVGDX0dQLYVwp8dxbH0hIeoB4M2CYhdZvzNbt8PWoX0p1oNV",
-	"VXNeujVhHd5eYHX4tQEBR1ATR2CFE516+lF0To8W4hKKOtw2a6kJM7hJFMNCOpfvXvFJyE8hGZdcvn7t",
-	"ik/GsUxm5u8eFPmFEAT42L2ytLTNV5abLJpRX9l40SSH9qtn3lgfP5qZOxqKZK7howlPusCeALmppB3D",
-	"R6NJizW/SNsKPEXAo7xkTTkiXGMjNmuCLfQ7Mu8pTbP6+a2MLrXKzSOIlHxpqRIvwodbpw/cVKnkFvFN",
-	"9XPU/UoXUsUSIKqg9bay0ZfHi3Sj4h22tFv2Sl+zp7oiZ75BP5/tk1E+aHIGrd2v8Sa2eKyN5e7GE5hm",
-	"lOqt6UerzWFkR6CryxrXk0/Ok1qQD53OKB+LDfh+Fim+JtALlnXLPnyWx5MvsyUeTIiayJkPmp/5b6wF",
-	"xry1Wls5vcbO/WQt8C60XqpjE8xtlFY4FYyFUOnJ1r/LzHabns56mX/r09pqASsRV1e2+Hg3u3BiFmF3",
-	"V6WpCAuJ6hGjIYItzT+ggeankLcg4ymFjNpIqtWGpMd0XO53Emhzq3ghm8odiFWLzdhK8bEoJjfs7vT2",
-	"H3d3naoZMoJXf2O4f22ve+D5HoiV3mFm7zthC/MJEuJtMsYXv/jl+c//CarY4qXtffGd3zr/+X97/r2P",
-	"nfQMb0pFgo116LhZVY5Rt9urqHiL26swXRa22LgyBG75WeUly2OmWo1mwVVlCYefLilywqqrw5+wReUy",
-	"VlSpTmWkFTJeXtLGQn+YRCeVCJUeS9sS8fY93EBWtCwz5eJxFQ9nFTd7TMdvcXVhMR+Vga6tQz0e0/GD",
-	"ZINAOwd/KioAQJcbOiYjGkFOw8iwYK4Vi0ZH6X0/SrRtrNAMAXOkaHvtLG2+UEetEqXNJZd65dKk+QkF",
-	"WWW+ZB4JWcBDVuCAL6ue1BKU3mQRP2U2bqJ0bcUxryneHuJbLRmMmvDZrO072kYWra5zh5t4pK21R8c0",
-	"OOFiXF+AvvqYcZi7YtYaxR1otZQsXx4sK6DStuJcLcw2SpVtCrMGVdAawHC9PWA9TNeXBmsL4w1EriK6",
-	"19dOkHEIeQAYYwi+GfQ1Y56Yta1a2C2IgoLFY/A4ubyJzinXZksGPlMsb8JFH8pCc+voQ+hXc5i8N1CF",
-	"o7amj3IusK7RCtB3aR+vurhuZ90JKxn3hI8nTGkSsVMWHZLz//WD85/9hU/Ov/enn33yM598+Vf/Bf79",
-	"7JOfffFbH5HLn33ys88++c8+ef5733n+Zz+94pPzP/9L/OLHf/35X/6BTz7/6R+e//e/8sn59/8Y//3u",
-	"33/2qz8il7/+xtXHZP/6tRtXCqUqsgoy7yeCy7hvlmNkBuZ+OpW4A2DlVEHNClAwhzSYsAiEiilVKN2G",
-	"0ogZ+Hs92799ypYKzFVLy2is7yvopL5OTqWYq5z2KDQHxDV4cDeqQpe9lAX37jZMmh7iADKARhWrRf1Z",
-	"zE65xIDjYl63RTamMCvfuz46uN47GI3ghD7wDvd3fU8liGo2ILrp1uyJBMtO1yxJLO36WC/3VxQhxtWk",
-	"sUNanjDhp8Wg3pfD6nxW54hrKxuDgyZPSgRZRwqj1gGAzBzvy2Hq22lWvi5Fk/Kk98GdmsU/QYKN4ycN",
-	"22Wxtq14t4x1lWmOeZ6Vfc5N9IN1NgwaarisAi43vfJd3G6e3PQYMpls3NSQjWRNQzOXOKp0L/ZBwyAc",
-	"h4hW2jWSbOoVxfEmdDZjgoW5871MUp31WRPsA6x2aR/Ml5ijrQPdXLlzaKl4ZJV3k+HCaQhLkcYnVPWn",
-	"MmbVRTLaaYDI7CsoI6JK9+0pFQH5gCrINaaKDACtB9jB1OBZFjVnUF7Y1oEz2hDfaxJ9sv1WwukpgvWh",
-	"lXdadwTImhW98+jNtP2l87TnezG2s329070BrXdeSYn9dJnPartprm+/VSkSviMKnQ0Vy9rzQUXERHC4",
-	"Mgbpt4OLK164eSm+DB5pl9i0CGVeJL5FkT0Xh15BfaICCm8TzlTYR2s19YLQ44gYWjV3siDdsmX/WjFm",
-	"ortz8ORZz+/tnl0+Pu44H6/8q/XZa7De6uMspTmsg4PDMwr5e97NnR6KZJl9Vk3kbFnq+uef9VcFxzvg",
-	"5bv9FBoIt+6uXCyfyjiEbqWh5z6h0OkJ5M+B404cVPhIWspoL92f2bIbqANWUdO0d4MtYDefxjwHF/EQ",
-	"7aBVabsQYakadsQYcW17JWadiPIG2TUtDV2QpbNlh5ftpx6AeaS0S732T7drUdZwChoV5cXGH8OP8GDu",
-	"pil3O2Ix1TKG3kUg9mGhZPA5wYUz1vAfCJrGzl/2L6nxU74B7E2LrX7z3oglXJ9IHpSOca0S4wCgTIRw",
-	"APmpZO27tsztKKV2dFr1ynGA2maXqVS/LHoIrtdbg6zHxUrsaUB+vpY1iKa2dbW4SFtbDaXtcHmKVqOM",
-	"+XSS+r1u0kj/9uas/VWw6pqdP6CxQntDRSJWbet0XVG2ZC0mb7/r1aie8VD3rSxuqP7wH2ZeMYejTCRs",
-	"38a7SiOQx96hd5WK8GoXjF0GYd7zers3DjrdLgwPq6xkwWlfxWXOZ+ep0mizWSvKwQNnYnREuHAw8OGd",
-	"W+T6QbdXXceIsRq7jZsNBs09pzMas9BpgR+zqmhmwdohQHqMyyuArdTz6NJBp4CxI/oWiHaL9QedBxI5",
-	"B50i+nvuNZq3bzz25mx47Dn3ZxpDkt2dQfZFzb0JzQCxiaazOlj72RM/62+p0HqfgDchpAvYUTL1fI+e",
-	"jiERTaBaAUgdQzOCiGIESLq4B9YXah60jR3BDb/cr9Lzi99iR/wn2a7cH5fRdiV7KEpEc64nkJeTtfoM",
-	"oB/ciS2alLVtbBo8uOZKccC5JBhkySVUkCEjWGXRKnlpeH1cbIvZCsNrRIl3U8uw2Wddx+78vCpfX93T",
-	"E1uA5ua9QcWJD9rtpUaQqZYvUsEiB76zoQY8+FtZluj2yS29NTWDfC9v/FUE9MC2qBtAtRPEDqhRJTW0",
-	"GT7C5qFOaUNC53QBjoD5RMJbWNgra2WyumvU6qZ4IJVgzZT6miy21wysweZcpVm9tkQiBovwGKPMaBxC",
-	"/cYKhdPaDJYNbU5GRVUtmyz4vIHU8Q1GI11VqHzCghO1Rb3K2zSYQMyJTwbyZEDgSCgUqJzHUowx8Znr",
-	"Sqt9Xl4nPS95AodjxJxFdbxqw5I13+AspnEwWZTuHYvn75mDnRmIdJsXP97Nix/nmalpX3konYlFR7/4",
-	"6O/Pf/D3hXbyZ342Ya/5hAdrJ/zyn3702ad/aCb87sel/vVGmBC6Re9ZcynOqFnie81eMHCPExGAbxCl",
-	"9bPt6rVlp3ZfhqyKO+L6lrpopHlAWs4w9zHvEILsZCSLBWdb1gQrbHSFjQJzLR2TpFmJkUGJmtjMsTW2",
-	"Cdign+lQ+bQrkfy+jV4o9wycVUGrS6ywoOWss40fcJukoGWGlqPrkvyATp7iqtsFRLq9W219AIROFVjv",
-	"Tmc2NN9hHMMFpGT2urv7G4YioIvAO+wdVFZpXw78zZ1Ft+5/2wlCUP1srNfNVRfIEIpaeIke7dyAfiM8",
-	"gpkcMAXqtGHXPBr0YMFTOpvZYhkoyfSnXEBchv0YpDUAUhNk0Zxd7F1UDIAIrfMhlnObX1i0eed3g6eS",
-	"IGAsZM4hF4Rkc19k/vtu5n1x/64Dc6/gO9tfYl72zMv4+Ih/mBU5TcSMBsBheNTUzV6McmjaW6+hA/vC",
-	"/X0VWFdf5gTKAUDul3NERkhTjhpr5CcrgDWEWI7ja1IbgXJvp0+bN+NYrjV+fFMOb8NzZzntNAJ2+kgu",
-	"wBgye7J5Q8H35bCp48Elz6ayW0XcxNhImeAY6IMw6G4mZqMElNo5jatlZaTfMj68STUl5iewVxElyYjG",
-	"DY86d09VRuCur8aIOJCXY0wtuevfeWyePCvwk6X6AGZTIOlD9QsagaSKV3/DDWb86VmLp1+YpxvPtmqr",
-	"1twFx2gpH7QyuyLfVpgA+Z4SW8Zyo8CLYr3kNMol9Rva4RwmkON+hhOlcBdk3BY9cw6aA9895Izmq3hd",
-	"O9c+4tFmnfMcHrx0EHAIedaX2T4LM9d41jKSCpHQiMTslImEqaMKL3oiIqYUqNWgipZLCuxVlxRwGXCe",
-	"d5jKGym/SD+Ph70b3b1uJcfIWWY+Dsom61hoA4bX3nhRrGUNb7hf9RrzzAo7ASXuo2kHTHNOmXaSUg+o",
-	"yjAWCSY0poFmMQklU4dgFovl3GjUyI9Dctk5xSvg+UjNEcvU2JyX17UThcDLhdJsmhfYMNKO2QTDDqNH",
-	"sEoeKlB/4GYniQhBKeIKDCTrazFsGnDQnsWXs6VKHCdFtHoKv+2QQxvkt2+nMkmhp3YIaiEN+zagKpBR",
-	"MhV5gFXWNwn1TANWiYbHkC6OiGIiJN/+9re/vXPv3s6bbxqkoAJcE3t7ewc21N7zPei+e9h73fegoBxG",
-	"GbNU+mkYFJ+urbrrhvntkiIT6FfsuDNEeqE47vrMUNSprmRSE3yf7mOpFw0XzClXyIgUZA6JwOnUQzbm",
-	"wrJGXKFZghmN9JqKKBngqvZvJgFeTAYAVrRqWtI9suHKhgcMLJUOXIOiS7J4KlmJ6PX2MNtZ2Z6Os1C/",
-	"QXqCg5uvICrNpYxtgtJwnFe2gQtY+6Mlo6grvkSSWhnog4Ql8GWcCGGFIUdVzmUaKgIWRTU5MQ5bdGdM",
-	"5aCSu6p6CGEugjdoVffUt5EcR/zUCCIiVOTyZ7/+j5DF8uUPf3H+Wz/47JP/kH4qfPt7kPFyxU8rlt23",
-	"eSfkjSRmNDGDGkBxpXkAAYPYYAYSehWZyEQxcE92COR9Hwu0xUMpCLyluMpLPWXthKVNicSORllWuJxD",
-	"2vecxf0pD0NwJWR/JLOZ+z2kylTDqVB3p5p5FroUQahjoQLR4JBg/s7r1/Z3dru91w2fv/vo7i3ykJ12",
-	"yH6HDMZDbX4duKKe73qTscCU2f+t+3BNgHntiLBIMTLgigeFJrZ2PAg04kHlzr4ph0vXWWKrT0EB29A7",
-	"PNjvds+aGb6aGakKzQhhln6cCHSvjKHr3mG3s+8Yklw6aZcpExYyZfK5XF1rryK6qp2ZJwNZnXTb4Gqq",
-	"8VaFUjBHDV8ur7aB0ai9ZYULriYtZ2lpiq7yk1lkcGeUyRBpOKsB4xSAyYvg2MxJND3EeoOE4fXmim/K",
-	"YW6raJ99sm2D+bxYLqrRGbwKeSaImjUB71XCRHburyLR8pty+AoEAMMEt7n9c0RwLuKLueTvVVUmrrU3",
-	"mHtIM0GFvqSK1oO6Rm0ztiomBVL/oI51KNvFQjjkULFEM+wlRQYqGVZnieAm1mww1U2X3+ZT1v9QCrZm",
-	"APMcMc+Ry3dv3r95pUFKV0ZYdoUZEH031SRfQBWS38v7BpZELgiEiCKSFmhQ5PKM8tAnWkLitE9sejnU",
-	"JJTmytYsvAJGpBldQEq2n9a6KJy/b1TNrOxVBgGzRiswOTm8pyymY9ZPV5G7kbxDr9e90dm9tuzjwvQi",
-	"1Y+oZn07gnd43f12Sp/CNxCKlY3eh61n2VF7Nkarb/fj/ry7s9vNfq543Ygj8Ltm6etoCJKiD0dS/HLG",
-	"RD/dl7PDbgeiv5f3By/kQ3R9T56yOExYu1HsO4WBst3YquN77leLIGJ9CG+DZOHsB/xq12CoTmKRvttL",
-	"v1D9rOBYtqzr+52D6tNzA9rdN/Z29zuvV78CEXDpK8s+uCo8WtkoE+LeqxGpwrJqHsiwPq/Cb02tNtZy",
-	"WXBYEhBKCLpuJkNsoNvIEdEypAvf/GVP1XZ6Lq0Fc1qqHfYVxNAgQ2+JQhq/03qiAi0tp3haoKTFxKGN",
-	"L+YwFyKH3IYLS8TYbNSsO6KBc0gXNaMXqboRvsE7hibr8rQZjSPOlE6nRjuVVIyYV5fKCVVmXheZR+2W",
-	"hdSFbfs5akETJMS2OGSx243CZk1lsgQRUBd5lIiwkKnsAmqJdzWD1RL7WiKYGRM5teQeN7MHzANHuqle",
-	"VpkTLgEqvRqPwEhv+ByUFMbwaoguXDeww0+X4lWQ3+BlOWR6zsxe7JvwbUbcQxbJOdFz2ZDNlNj2suN1",
-	"YVuNUE0iRhXGv6ZvVe+pyPiXK6LDLWAQJhMoVo3j3BeNUKF8YzQS2O3bT2oV3qFMxhMDAqUwHjGgUyPM",
-	"BCedpTunOgfVjpDZTRa5a2MTJ2cJI8snWVySX0oMK5xQGdAVvLDMccuMo8jgKshxibArJVA4hJaJmoLg",
-	"iAafIEWt1Hg2FxF3DzoH1cJPSUCYViPumyzgUxr5GT1AZxtq7gOxIGmZf5tImLpHJ1QVFpQvw3UtFp1V",
-	"O/8qSyW+Vsgs3q9OLPZX6F53H71N9nd7r2ct//OVYAxYM4dtCfmyg84mrjrP+3KppgFN9KSiEs9QhuY4",
-	"vvzOb33xi788/93vf/E3H59/93vnP/iDz3/ys8/+90//73/86LNPvv/FX/zW89/9z5//n7/84m/+1PMb",
-	"lkfYoDRPg2dpjxathTMWcBr1bdUQA1YuIAgCE4+2LLmQQq2qEfs8lpoR7nRWWsIOhO7SlRVRo3exp/oI",
-	"vFWKMAFB5sfH1d3sNwsEa5f8fIGBogb70iDRLFawTpQy0lOaN6UZVmpsJECl57wEXfjeiEZMgV976Xyc",
-	"DLGXXH2iFB9TDKu09jvAmWx7foqC7aJXzBFsFLuSYmzRv98gACNFjGa3fo4icPGn0SNjJlhMowrEaYUO",
-	"dji7wTVh2rDjOhiW+0gtsxslo0TjcdoC+cWiw+mWqox5ZoZXYN6E22Eb+yauu31txq2Ra0OuU0ae9Q0n",
-	"MmSqQJ4lRFlfbKk6y4AKbEsEzaxGMorkXFWzKcGe6n7ez6C+rBI+M8h6NkB9JTO+W18Jk/JVZhNZVZe+",
-	"nPxnCy4cYWcukMcG8PjXoDA9ZA0N0nL1g4ZRGDBAn6usa1k9zHCyAXb0GSdMqQaZGCvrQFlNuywuYVx8",
-	"mDQWZe0bM4o3aZNXmqUObCBIZSYstLgmVVbRJsJW1wpbU6YnMoSgJnGCRTpHID6a3VZYZGM2YmavBtJ3",
-	"739rxwpe+24yAACqEJPQbIsHuKTKfIDdbgF2qwS7wvk2Um9LB9zonZchuTmHXWlESM0WiAZZxVYjeHFU",
-	"sc2WHPtSjPYYMp/wCARcCFDTR6QL/gI+rbE+5Baztbd108B4i3frLkWg4Hv48JmDlXUCpw0rM0CDZoKx",
-	"drq2mk2nrW04AqeRQOog/cYR73YrTsh7iTwaAO3VyrSlBZeF3Mw7bZHFdymxSGMuZreTfi0UNxKAXxJj",
-	"aEEr2xNBO9TdpqFK1amuOKGLaEWQ3t+btyEogm6JaXxDzi0TNCA9IkHMQvxsuGkApjwfeajB1UKZ64DG",
-	"6NNXE8/35iyYUPDTeNC4Ev8o36k4/spKy3bFr0B32BbaT9zVb9A7dWvqbGuVXtuHbSNKbnpiBZpu0t1v",
-	"BdWvfbcFF9igwHzxaluiMmulPgSHlyuQgMBS9hUdwaXNaXSYPQvdMtJaE3Y0lxTlDDpN2/es7Jqbx6vp",
-	"DBoJvgnxSVWeLaMDGSaQJ0TKETHKKhlgz8JBySY+5LGe2LKrQLx7rxvuEDER0tg79KJE0DgtJtu75ntT",
-	"KQzIb1gd0BG1D3Yg7ELJiMaYaHDo9Q5u3Mh+WTAzpPnqzPdYXrHerfA+tnU88rIaUBiIKQ1Vb7746O89",
-	"3/v8R786/9u/NQCaZShiA8AimcTw4A9/8OWf/ifz7N/+3ec/+rV5VukFGLs///l3Pv/0LwAnStYABxar",
-	"qOCN9LniNtaURs0ePMt3ufoVW9ME+nEGcsr6Q7re6uBETJ8VgNemQp0MgmSWbauq3rYL9eYlt7O4LURG",
-	"aMasfDJckBO2OCQUbNAQNwyN70AsZk+1qggsraRop83mBXVGM3yFBBGjsUqtEzXU04xoCjTwwpB9NW43",
-	"4/UplmMhvUY3T4EYms3ikEWT2yQnnGbDpyT0pFHT2wKRNW14m5Nbs0mqCHLj7snXGnRPLhLztp1vS6Tf",
-	"TGxwXmqASJWk3YTlLLe1loLZ9bVL37yIolXXljqePqmOoqfL7FBNZKwNU4TgiIVMYiLnglwewCU28MkA",
-	"qd/8pfiH+A0WrRtcSRmpX8VJCbK6Y3HCFpbxWi6HXcqRzZUjLldfrPxDs8l73vIdu5QH6/Yll2mo6tOd",
-	"sdyxX76vpOg8pPN7TCnbIvhBLIcRm9ZVzAIjCSS5Xn545xY52L/2+pWKUliVPbYfaYMtR0TNuQ4maIuu",
-	"KeZW1wv0DgAZTzALbc1KzBZKBFXnOVTIcbehVRFuCqIJGlfSs7DCEmMVNzsXSlMR1DZ40xMbEEUVCWgU",
-	"VbaRKPfEKA70rxPrhoa0TKpOuBiD/X/CollndTbD8pK+8fjxA9vbqdrIp7mu61fnvAs96mQcVp9tdZ+N",
-	"m+gIAXgwrB2uspbwxQCKqzOEu7qaWZeE1P2RTESDjoqYI4wbccsOFLIRCkCvtBq4R79kw6BQ6LjKP20g",
-	"lf6aFg4thSaN2LxlN5oV1NaKut4tFHwz2hSEXM1lEoVQ79EuvHLQGY3plFUWXDWb/iBh8cJHpAf0hIzd",
-	"7KXqIesquH7z0dv3if0VGdH1g27vCuHCFg2zp3dJkaEMF+sj+dfnojyIZZgES8WkYhBgvM8+/YPz/+tn",
-	"YOvRbCzjhXfonf+nPzr/w59eff7Rv/3iO3/XMHCmkVvG+kBs/Tgz9fd/iLPglKTXJecffRe4Mg9Y04jv",
-	"k8R8ePvOzpsP7z7Y6XVdd03WPNdWIf/8T/7T9h1NLPCq0tIzKFaxCT05JGXgXkjUTGGqZxv7LepLo6XH",
-	"0Syg0hzI5r4ExNfcl5DWO6+UiT5IKPS8wKRS1fnqeRYMNPIGuBnXbuMXQIhsFhiTompL5cFF5JaybQkZ",
-	"SxXL176eImHLWTdC0ZZA2RKBndn2WjooHCRagSGvwrBub5etDOvp6jcIzWmG3uubyTdG9wb9V9ug/9rh",
-	"tiWHC3ccfPVIZxOrvkW51k2j/j+Ee/kI95VEnYcsqmlmtJEAx2MWNHEQpNO+mb3QMM6wtOw05HCWaweN",
-	"2HyJraeVbLPV5COuzdCvWpFbzWo2jmnI+nIELSUDppSMF/hR8SmPaI2TuTjshfjqS0e+hc++gKXObjM9",
-	"JWaa17WPTpPG7nBdVdZAnILRrrqpSF5Qp2FhUTrlUXU91kiO+xE/YRGfSBlW17VYzhtLFeZmBUZW5LkW",
-	"1IDYJzSaTahPqE+GR0ZDz79SPhkyTWv6tc4Y1f22YLGvZYlomygIFrQFmCxB1S+UQFpabcVKfAcFqnDv",
-	"4Z177zI+nqwq8VJ5543WlS6x10N98ZLp1iPEW45Q7qXo+Z5hJNNqSBlCZ2FaVLiCfbz08uQrKqfUagXu",
-	"FdW6TWzL8N3dpnlQ1gaEQUItGoVv0YnAyBDYqcLb7fYOdrqv7xSqKSVDxUOOvedfSa/bTVKe6lqTx3JK",
-	"hlJPCBNoxl5v9bFZd8u53ukZrRVIHFrJgd0gsqhJ2cwUi7PayF+h3Cdrk097urQx6qTb2siqkx5ZqfQk",
-	"G2kCRSMwTpidMqHJiKHdu60dBjbVb4ucL/Lsqx0iy+tcBe43XUF7KTlSMRLbBzF28jCFpZVq095AQ5mg",
-	"49T+jBkxWtpqEVnwVqLHEosmQdxAdQ3NfHWvwICztVD7pLD+9iacFJe31VtrMW8DHa+Ad/V1pfDUsyA6",
-	"rrD1C8+DgCweYGsRrGiW3zUQrBAD57B/Qqh5MptFHLOckwX8y6azSBb+hDKPaYlJGx4o7EhRqVuLi2Y6",
-	"icviAHbrLydYV5QCqvfADKmqLB5U/0ZlClEpDeaF5WJ3h/bZrBNTq7Xb+sW+l/oejCDwxEAe20l65x99",
-	"94v//t3P/+wXz7//k6xYAqtKONosi2g5KwiPsCrbO2aBjEMWFsvY5CjRsmxK6aS/MslETR9ryRrNwd3V",
-	"bFrlvI6z7qEVcQ/OiTe5Cttmy1TJKGsyWNw1+Xk9BvdA86ZPiFBrLTgIoC3yVRrj0KYHd1fMEl0OuOqu",
-	"OkznGrrWQEoqHXVFh1MZ0AgLpGN6Wqn/wRrkOKsFO+DlcgBHO7hW1zA364baTJewLnl1SE3O/hrYbarr",
-	"hGdDZBj5ZOV+8TjbYVq6xcxUcK1gKuit2xp7GkSJ4qfsXvoKihGrjRH2f21sEmWY1IPiImyaVhbY3JT5",
-	"MBGPApsoXvKRFKMj3NZQLdl61lZ1WaOjUcI2wbwiV8RhfFzyql2+Csk8BfA2kvkjGjH19Vgms5LYd8IW",
-	"uTQCDYuL8s/u7vVup1dT+xHqtnmHvd2cATZNHldmQcWZ9g5qq0xic+LDvWVLywlb1CbK+tioVQoNPXFt",
-	"Twr8Vp0kxHZMLel2+HvqmMOWNkoSKbIk21HaW9Rtg13rQCsJY1xPsDh8f7j4mp3ykFBciS0lowicJZnQ",
-	"05qxWYsSd/aUakvPYR0EJafMZg1jVCossmEJBLuPygjPyh27deBxr3gSpTKXdQzBxbZmgR4pujV62qLb",
-	"qnpsR4AFdjdQRTNFGc4w7jNl4I0K6pVI2Z5ZupJ0/c7GEQeqWFVO6kttkjCzJNdHQ8jgTL91PHapV9po",
-	"lFiV0yb/+U63c2gvnAczVWmasJZHyXRK0cVdcijEctpIME6xZ2058sLWW8uLDpOsarzapJpgaYjWvVpt",
-	"2who2UqFmrO4EK3q1n4SGkNg10uOLmZloPQR/OlATqdXW8xvdcfXmjufqr4cNTrTYR5AYeWxddIYRFWL",
-	"RvlzsLrbzvMQzD5L9MV6HbMqj9hoyt4jeTalQIYe0kWHxKPpoVHDzcUGpRZ9Uqi8iPfMjImQXLYt881g",
-	"cy5COb9yRILoFLnMJImFGang9sMhLj+94pM5Yyeqr2W/UCGXXNb9/Fc5VCw+ZSG5/PgKVgA23MxMgWz5",
-	"KTlOut09Rro+mTIq+nY6WF+lH9Xewxv5vuC0UsdXTQt9c6WbKyIkio0NR8Ilx6NpdTN9GbKo79j7K1y4",
-	"SfOaFJWhpxC/bY4xlkM65BHXCyw/4tZxdKtLXpz0aqCdOf5S4RVWaQnLt5RYhkS27YweinRVS+q3Iont",
-	"5VrkSb4L/a6wRB4j0K0EUitGMg6Q52GxvFKzaLqoyVUGOcXsh4z4U9asrMnU5hZkHXQwvAIGWN/HCt6u",
-	"hcntIkMqXW5gPKmQIpAR+GQE5DzFXQ2BCOfgl0cyl0LHfAjF2bBHGBwzGJcNMJNpxm6cJ1XnWATR6aF9",
-	"+GuEPZ2xQLOwj1+8RkKuIESahXnIgE9iCaWVs5blFnsvKQKdlolBrSMy61MDPv9YZMM6pf2F1M7oV3wy",
-	"kTH/UIo+yBfI39Lf+zEUKDc/RAuioFpPlkOCVQ9jOTWbQW6XbqdHdsgsm7SwbsWfQsukKY3UkfMQ+Vq6",
-	"bvKa83Wfj/DbzrFIf+cKc9ty0RRDNKycD+vk4BG6PBz3xTC0pZp7wIqcNPq8QSbyzYzTX8FcuWbSiEGx",
-	"O2iCqxJH2NPKcPgFpJVBmx0mNBMBW84zkyNyE1Jhdt6yX63PMIH5/Ayta4niTmaFbmwNcBC44TVcm6Gw",
-	"gqPW+H/yQZH6NmHHNqofJ6+FTDmyLR4Z8SuITkGqTmqaYcKrF2Hp2c6IYBdyz9wm5UCS9GpAXoss9qxp",
-	"od0Yuu2nl3HTDlhotkDYpeEg8KF08fey4JDzn/+359/7+PNffe+LT//qs199fP6df0wjr5BHV3Em77Db",
-	"6fbyIDhvinQPXjeXuXmHvd2zllEju8tRIykg1x4j3sZbNVnPYV7ZOzIR2U3t1IjHEiYTpyjt+uCnixIM",
-	"l0S6Unl4yhULyXBhGDE0PINK8VloXbXxuj7VKcOMtQt8gI++/JgUlAJz0a4s6lm2ZMVEuyPfolm7MJWc",
-	"+DfrKd0esy3euGXG6c6HT97DFrz9J8+6/vXd6h7RrVGrIta9STLDBjhSL8evhvqFXQDIwC/iFtgkyGMD",
-	"PHhZZ4PbqXS0uSfYTgN6xJBdmhNWlwhkNBOqyeDB248ek6unvaugFe0A5aqBrUtre7GMrPk6ZNElhXWZ",
-	"jM7kJjGXNKfqO2yrfoN5/HcqtuR3YPbHjMZMS/hQJcKkd2XaKiSbfO/6tbU+uPJF67ze21379jyPdF7p",
-	"Y8ljos1LYHOpXu6aGdegzybVhm4q4ozgVEJmipwwNvNRaUFVBEqjor33heDHWiH6JeNLzXo2xJ/1ozn4",
-	"1MwF6GJWkyynFri3brW1uPgwEdtYbgMa8WHcyA57y3l0O2m13oLOtUptS9BN2Uqt1VbzQp5Hcbw0dNlt",
-	"8gQ2DQZtCRt6wl5kb9n35bCpxfKEzZqBLKCCDBmJGQ2PCPCfVMznmtgOn8q3tTSYIILNWWzUA/ROAtsR",
-	"MGBWemYZ6hvK+nWqQwPj7kbie9ohuh4zsIMPwu4oj/00sMDKjbZZ04Lppi382/fmvbgo9hzMy8pDWWtI",
-	"7cl56QJLmBbZMvQsZixZmK6NIUsZ02ZRZIHmp1kJ8WL/jLLTG0N2Ub/V0tqiAbULCD+fUM1OLa0U27s5",
-	"iJ0xzaoG6jI4uQTvurFeR4Am1iA3SnQSsw3Dv1KIvYKQlOwW2SokxQzi+IbdWGQEa7HiPxoQr62w/dja",
-	"LtifyloCr/V2O3vLLdHb+ymLJ3wtNcQPmdJkxEd6kvqj0HwfnfpZrXpM5zMPakkiZtgmuNsmSSw6rrC1",
-	"1gX6FfOy/fP1i1WyIJnEAbtl4xsqC2kX3LtzqshcikMyMMvEph7CaHBcwAFPfTKImWI0DiYDxysckymN",
-	"T5gm6Y8+GaiF0mw6yJqq4GciR8diIZNYGc4EQUxmhihkMbn18J5PBnrC47A/o7FeDNLLJ6SaQgIsm8lY",
-	"K1uez0rjczZUHDAd0oKgBG+AFYWdsbJUBPiBhqeGchRmsJxyBfBkTyd8yNNs74kUzIkJYVOsQmbAAIPh",
-	"Ts0TsDPP9/jULG9lofBHmo7ZPXnKanIVEsXiw4ibJboJBN29x939w+61w+51sDHTRAGLmvE06uHQ7XGU",
-	"Bex//rN/+uzT3z7/h1+cf/oX57//vfPf/wjCIfLyUW0i7qfylIUFhKkOvG8jCuNGyrO9Ab0uggmZ08Uh",
-	"GdAZH/hkMDSqpvkD4Tw4IgObSo/9dZSBrbLIBPEmkLFiu0BVrjWN1ynpp3lQXGYZxtHd1JeI0bDYWipL",
-	"dQ/N5gEVI6l0JSKsCLI359MstRawadmvJRF9nGh3AHMlh0jx8VXcuRktbHXp5o3sq1KZa7PzGtUkrMm5",
-	"e0zHW6Qe2zbhRZz78ne+//m//YfPf/WL57/3514aH9bIf8Qa5wcd0JHrazrlszzT+Itf/PL85/90AXnC",
-	"MqriH78Rx+PxcHiUx2FeSqssovXnwvssqur7DjqUZs+QgMbxgnB9lCrFaIUKpbiksfJaQ61nXaG6/EAv",
-	"sPdjjexU6wJ6tRnGKMpYF44Lr6J+1caJ85iO30iikw2UK1s8IE1jTPDaNFdcJbt2guuLDG59y6QsPydv",
-	"rZd+0TBdp3XXFxropaRutQqAD5kCDbPI08Dn2FdMN+AstjEZvhN6h7tmxQoErMP3nhiRNfupu8w0nJka",
-	"gDQbqcpOks3a5pDKx+Cs9tk6LE+fdN/Kl+G7m6s5gc0ckCmjdfyJv/Fed+eA7oxu7tx58ux6tSuxvqhW",
-	"r+skkG3IuSqTF95iZoVQyttwX/zJJyEfc6NV9UGt3Cml8l/fK+O86zg9Pp49e+vM/Pf+Wf9J8ePOk9f+",
-	"hdes/levLWU5PKzmMKtSUuxZeb8x3L+2BwU/msgLWX5Wag5vIw7YK94qjGlh2ixKRCrUc8yOX+iNf1HX",
-	"ugOM5QK0mSZqrnPOVNaSXArwOnKtiKbjmmaeL+q2zYFcxae+QncxnqALY2fxrS9kIIDtWFqe3/Eb1/df",
-	"378xLHZnb8LmSviyugPxVrEZm7rzHezI1tddyrWsdGavDp9Zy50uIvQi43SbB16kQ2wUdrHh7VdAi4q+",
-	"vtufZdvzqwLLK1DGjUq7jRoOq97iHMuu31cp1WxSSbSRJLF81kzQpVbHzaNMs4TS7IYP2VSCJjO2jr77",
-	"0FlhyvofSsEg9oLTq4+MSDqhPOu6cOh9/ueffvHRv7N1xV5RtbB0S0vmQKqKdnYaRWTKdMwDm2SEnt/L",
-	"dx+9TfZ3e9j/pGH66juCf5BY16eWJ0xcUmSg4VwGJIgon9Z0ABlXBm3ekonQ8QLXste7fn2nh0Ubd3av",
-	"QPjmxMgkaOzHxdMwjJlSzHrpIWu0NgXXOcryzHdv3r9JzE/Q6yNNVFE+cbIVJmB5pzEjNqmhZpLKliJ3",
-	"ZExmTM5qWli8ZIHGyi5p15AMe1wYZcdUKHTWRpwBPNhMmHHQ2RUrbu78myfP9laLEiX1Sc5ZvBMYIohQ",
-	"k8p1px041n6nKCBZsSUTX3ZWyS8uJqdiF7CNpVXXDFDAyZY3Z4Zq25g7UjG2CgXqT/VVXLLI7re6Z+3a",
-	"N7hqN0DIHDe+0siwfMLcdslrI4mIkDeKAMsefAV6Q0uBn7P4Vlo2p4wN7coDt9R+69fpGnvr1vwmV4X8",
-	"KUc4ykubue4UAze0eEz4eJKLQ1/+1X+xNg9Dus4bN/I3ZlIzYVvQpmVXf/3j89/7kxXvyDjkAmvdpa/8",
-	"6OdffuePISISEIU51hebZ4/F/xIBYWWVdlBm3mh9ibbkQRlOVNg906VXeiVtsYCS8SWKHHcKSDB0ozDD",
-	"HC7tZQG77DzTPxvMX6V/chZDt7ApW5LBVyOT7+HwxSp/vf1Clb8SGjSv86I51Kc6qQklqbc35Wta6jzG",
-	"RRoTVgj44AoDt7iCWZfitmpxLkeUinK98FvtDurOrsAj8r2sPbkLsWYUUGELkwZn8aMMNC11ukqTLSb5",
-	"ZXhnTsmyP/e+GnEWhQbGoAh1gui0Y4OD5Mw79NgHTvjYWSNW2WL0sc5TRQ/3zprx1QZ89BXooGUGvBRs",
-	"nKYdK03ss1xCmQx2yuKFUb6YCCsS+WtnbG1VthiwpJzFcgprM6dqA/NgqXLOMK+xMSFUOsRebR5gpuxt",
-	"4CLOSHIjNe4CBLyyvSGLnD0kLnVn8UazmCmmfcIiZXOtkI+2NUrCMK6Xu5zN7bJzW/umipvL2OZs4fWe",
-	"LxFi7BUWcikVf9wEXhth9hFhPC07pBh2/MXVtcb5gqfe9dPvrrkPDI6sRr2LuqPs3XIRF9RGFa03M49n",
-	"B/vijmN5o3nR2HKo5XJJ5BVV/eoqQK94Ja0ndpjFjlYWhS6Jiy+qKLQtrYy00A9w+b01NaJX7a6+nWpW",
-	"P7pBH9S8EOludaPTRHDdb94t1QgMMoBvy3Dee9y7nsM5e6hQtBri8UuV4Q69OQsmVPdnUFROQTB1FnWb",
-	"NWI1KAyKThYsfOidf/+Hn33615998uMvPv6b809/mJW9M5utEGuWkGGFWNOyDi7VqEmvrxV4M39y03rY",
-	"eaD5hYbyNQ0+CVnEjRi2bsFvps9BfzIVtNoke2ouNhr1a+JLWxTs7mcz18QpYh3JrKBelimLeWuyrn5x",
-	"xmZLDgKRdcPPak+xpzMqwq/BG80vzJy31tUQL5Bi0/MukObKktNpuhH6aS4p8Hs0qp5VpvF1Vl94+h4+",
-	"vFGZzgmfpWUrm71g2czGbYad08kz7Cxjelad8aK+iiEqxXrGFixOtp6LYkXcqa0C30pvyMH4xgaiUkvZ",
-	"Lp/MailLkaMrA0eby3+lXb2d6EBO2caNwGzf/wZ9BuGxxkgMi7uQBNGlWq71wMijYC/oLAsgPruIQ3sZ",
-	"LQk2FRmc679tT26nH92q+W7bu/duyFB4fAlCQtZoYVtJoXQZa0V4iHf7EaFEsUAKyD4gXJGYjRJV1d1q",
-	"LSg3xtU2TSUu4nZ/0Tf1FhdvhREEkxfB/uE0njnC3LSy8WM19pc8qamrPvuzUxvAfBH3f0vKzKSDpi0g",
-	"Voe25Uu7bQRPVUrDKLPAfB1lkXPb9iBul+qKnsUtKb262QgYrnqpqAoF0MmYnzKxunDbUq0ct0vbnCoS",
-	"0ChiYe7NgexcSN2NudaF4QsXdW09+5sFrSKba0JV2ligUV08t7fIkubhbOKSguqrjarIZ13ZKzEztw80",
-	"OKbqpiTWstysX0slu3yhd7GLp+Wo9xnVkyyLumCLOVoCdx1/anKltCaHakx+XFgShLltt64iSm+BntDP",
-	"IU0Z0JOYsbTuLpaAAc34xXXLyXB8A968DQWs7MfjoPqrCJRyrLdbRUu5u2ivxG0lODcDVy5C23J9TUpq",
-	"NZa010Yyu9JwswWncnGL5boMpNkkFqRNBq8xdt2MIrgY1REWk5MxoYKw6Uwv0AaGyZ5ww2GBkxPGZnjh",
-	"4bFvag6rE6JrdvKqheqmVF0Qr580aVvqCOAXfupbicLmr36eabtUbxylHnjMFt41WMSYEfptXXQZ2267",
-	"pXurSWe9hrL4WgA3l803qau3DLsV/ZZozMiM8tAnWvbNwfsEjp+FtvS/dZEUWscyEWKGrHkTgrfgVc+i",
-	"DtbYcpwrARUBM6Iv1nKBOvnrlAVc+i04xGbtYVd4ZdJCK9nCoZIKrL59HRWjPSYC26xk7beoIFjchAxj",
-	"KH2zdYWVtMJJazLZqkBJxYg1RUqeNEG9C3Gf1yDF5ma5d8TU3IEsfFfGVVoVmcs4JHJEBh8MbB806KM8",
-	"jKCfPTASuIrS5gpZHGVFoVOmKY9a52TUMbmBkLo/kokIB4dG5csCAo3Ox3WHwANajqG64uDQCfGEGolc",
-	"+2SYaPBBwTs0imC7qkMGERvpvkz08ms0io4FPIavO62m03gzZcuJwbUsE7MULQ1jkLEZ0ExFZjSGVvDU",
-	"5tFAnTtNRagwhkZKcJ8Vy0RlOzZKn7M5z/fSBQNF27kqGQvkBzUoHgOPZdD309OrQqJv0Shhd3hVhLYU",
-	"pywu1iBoVvfzIbboCEpFHgWhpyymY5b28MAeJHQoTxnpNq0GmlXDXe5pmYKxwYJsR/pCKxGFFUpHMWMN",
-	"FxPJcR9L0U2kDBt22sgL6F9o56yZTz7wySm5fEq4IFP6vm0yo65UdJcqIYwFamFtS7srVklxcDZHlCdV",
-	"EykWJDHXCwz7wc4ljMYsvpnoSf7pTrrhb7772Fuq2IypcWQWG+hDT4LBlJ5A1cmBka0HJ+xDjg8NoDSe",
-	"zbxfyCQm3Jrrjfp/yqH7bscNkMYF5FCaaD3zzs6gw9lI1lcvJVQppg2t0zFE7h4axALxbDqjYnFJOShH",
-	"Y4Y1MLElT2iElfyjEWDmMgYyCZ3v5zyKSCg7x+JYvPbaIz4W2E+y89pr5LZRg4hBGowCHbJIzsng6mlv",
-	"ANKiIgMDYhnzD+GBQ/IGbBQ7kQUALGxKNui44AQgKwiuWyBI1dGxmMVMKfJaOiJ7zSczqjR0mMTCjBCC",
-	"Sl57DAWNDO98zWzpRBHg6SmHlMKW1J5K6z7vkNs0mDgbEXSKitGxUIGcQeFc3BBVZPB0J0XdHfhVDSx0",
-	"zC2tXnvNdvkjg2fHeHkee4fkvU6n88Qnx55gT3U/SGIlY/P9sdfpdI4988uEqv5Uxsx8bcTUs0GHPKBK",
-	"kYHzzoAMaXAC67Bf+MDdjgXI7HCx8kgb3IAmp7H2CbQDJIN0fChrCOp+h9yCMRQJJWQssKczHjPMlDSX",
-	"kJAkZDM9IRGfcm23+W7MNRdjgwEPbj6+9Q2okki++ejt+2RqyJDMjFRALj+8c4u8vndw/cohsF60sU4Z",
-	"XFioa3KtkAf7ZGBE9AEJIkZjvIEBu46F4mIcGVaJ7om8wgVROpZiTAa3H9Px4IgoJoxQCaC5O9q5B8Xy",
-	"jLiRtg6BmA+D2AuZ4PYUY4Jc3u/t4iU854pdMcR7LOwg96Vgzkhjpsled5/MJzyCFA9ormpr3nTI4JRG",
-	"3AijfTPX18wZDiwyKJx5LpPIgHY2Y8K2/gPt6ljYwTrkpiCDuyGbQvR4sNj5TbYYkClUgqckZjpeEEVH",
-	"KD69vosJrYdumb4kCAyhcEVAz0IFJGaziC5YaHEln0HvPLQ/IdKluHw7jmUMyBwzYk7yYP/a68R6u9Uh",
-	"gB9aHwwCGbKBTygZ4C0/qOpNNSg1pxqQy0wYNvnh5IqPlDYwVMWU7vNwgPQ8YLCI955Y6RGqkBKqCTPk",
-	"OofTxxLVZGA45wCwJAKjhgQxaWz770I/PC6U7a4WMrtLULhfew0xODV54oWOMoPB0DSpOsvA7pDXXnvM",
-	"p8wFz97e3oHZ+DuPbx0RKhaIGra4dJh1GePqWBjmnJhLpBzDY1QYDOQh71jF6IPEsLT8VgS4pFrTUIYL",
-	"S1CogVqvKU673+2iABjxgAmsMmnjEm/OaDBhO7sdiDOMI3vlqMOrV+fzeYfCzx0Zj6/ad9XVt+7eun3/",
-	"0W14J89U9ODWwyDuL3757z/79C8///lPP//933Yj+Lxep4svyRkTdMa9Q2+v0+3sYZQ0FvC/OmE00pMP",
-	"zd9jViFB3bRkRBWJzLmDa4Yrg5GA7tD80twZgEOqQ+4DvxYSL5AO5GpY/n439A7NLN+AObGW6UyabZp5",
-	"d7tdK31qmxZFZ7OIB/Dq1ffVUjxtFggpT7LMILpOG7NzwyVfNtzxU9YpSC5YQUylhZW9u5lPDPZObQdE",
-	"TccKIj5YfMoD5j0xY1yFa7QesLcmLDixXSaopkNowmfQfsrHCC6VVT0+YQub4oa3MiDdKYv5iFusawT3",
-	"h4yGXDCltgZ9AIvHFpO4djwGSCtR6d/5TvJDutgzMztadMxI17p7F7CFRMSGx1EUvGv3YhlBYUPwari4",
-	"iF3dl5jhsDgiA1zmgCi6sHcZNygCNd5WI+stKgrYGkpALyOZ1eLsae8q3ow7iml19VleQq7Pw7Ormb2j",
-	"EqMfOwl+Fl0hqgTsSkbvjk6IpuOxYdAydtOY7E3uG/Gehx3ytmAEaiq72rXR9LGRz3QZuyOuNNpVHjF9",
-	"17ZfdhWuGgtw/sjVt4yoBQ6kNQ+i7Abm4g2oqBlyFPaCnq0KjoU3rRw5eZWhAnLYx7VUTZGt+eoD8xQ8",
-	"3Gv0cA8f3mv08B4+vN/o4X2HhNc8bJ4CtM8Q/S0wZU3kNG9XZ7QzLZNgAjbbFNcBpcCk9nTHSlQ7SL/m",
-	"AN/b7+7DTyUtI3/z0BCl9+RsCbPKVyYi7yWjK2QENEBfruU/TctactDwqXbyJQs06bn6PNrYcwRb45kG",
-	"RyWQvBSaBnoHq81fjaQ8wUqCM6lWiAR6md5BumdPaaCh9xbP1AyoDGPbQKgZiyIuxqg0c4wr4WLsw+d5",
-	"LDXrkLsahcMHbz967B8LJfMcMLQeWc7AIXLknYdvwWUpJImkEeYL5W7IiMOjWhH2VDOI/jGiquyQd60F",
-	"dHDCRTgoNAc+Fjo21ytVIPeC5IqX7GDGOeDCgAyZ4qERxlM44PdGTl8wZdgc3MhknGClHVRENIsiQsmU",
-	"qhMW2glto/Je1+92u8RMbcvNlxgdHM4tPLEH5sAsCjCl35Dhot0laHNnvd7eDdI183a7SOUNuZSzjLcQ",
-	"a86KJibQp18kn3RWAPpic15prZNwp1p7OlxADi/9arHSG40evgEP9xqN3MORe9caPXwNHt7dbfLw7u42",
-	"HP0OB1uYRAs/0rJPoBEC+NODwMbVp5zdcjDUVFdw+N1dy+FpuCNFtEh5ZiXTL9K0kScs2TvCkmsLr9af",
-	"MryrYJelghU+tISCJiix0mmQ0kDJWFsBMDOXADcaoMVpYBvW0dyZQeQpS3sIsCi00w2+fhs7JeJ7O/jb",
-	"AHxBCtuTWN5wLAZqxkTYh7oWaDdkXyM9wyJu3n8TapoeHnunfHbswReXA64X5Gvk2Pvsk997/suPjz3y",
-	"9kOSffn8T392/vF/PfauDI6MUs0EJM2iHmP921iT3YxlGPnbD4/FlD/tpLvHHRqWDov2yWBn4HTXMks3",
-	"cEcH6SEZ5AkXA58M8owL88nco+ZfaKxg/jDLNP/KuWDxwD8WaPgb8lhPQrroS2F+ZdNZJBeMKfOBCpHQ",
-	"qB+biz6BQWI25kozDIkAuwwWissC5VyIoqnadr9KnzBAzwodDDqk2CsLm6DjXQFt3bEWAOYgz+kCMQLT",
-	"qgaEhuaesqXqYLMwsvkLkmLhDzqGfy3x9JF4BmgCyorDgQEODD85Y0TFQtEpOxbm8u6QQYZLjJ6ag51T",
-	"NPpB0xVb1t6c9BHhoU+skcK3rTjNzU2nDHtyRnO6sLlnuKcPBvYCz6lnaC2K6IEkMbPmzVQ/II/BzwNC",
-	"IdfWrgy8ZD6REQM+b770UwlBxrAu7JdvqM8Hw65wGpP5CIVCVK0cWQTtkKxGAxIvUD1XGPhjUDD12Waq",
-	"HLQZkTFoNwnILkMZmmNMZRKNSfAz5ggcvpEdWKmWX8zsEMOFI3wxHiOOjGQS27ptYIxFI1/m/jRnfywA",
-	"sRRwI8OYoghg/zjzkzqmsMvLlKPpGD5aqhvFcjognU7nChE0jm23H3A5p6G95rhzdsUFyZgZiEhHx8LR",
-	"92x/PEkmMgoNstGAGUyFa6AsiNoyjTPoyTJcWA7YIW+PyBR7blMjZqGc5bhpzJoMMhmBFGsU+scCaAGn",
-	"69OY9ZnSfEq1IQuuwHALcHoX4/NpMGEKm6EhvflQ3QbkQENtgHcpjfoWdfxs6362MwtScHCZEQZ+6tjB",
-	"cVNkQGK2sqiMjwUQ9WrZtFKqNOqz4+Rrpzmnb/7rJtpzazXbbzz/HQBjmzceyVi3m8HgUps3IN0gbPLG",
-	"Yygh1WYxgCtN3rgrbLOyBk/a1j6NHsXElUbPvm3u1maPvslmNNa2IFKD5x/E8pSLpgu5helbDZ68K8JE",
-	"6bjh01jHuMmDvCGOIjO9E8tpi8cfyyYPv4MCUdOx7ePNxn6LKp0G6DWdwH3HzlIqRcqVtu5j7JaTM24u",
-	"lGYUIvzAWgKuG7cwcVYjIdMo15Vlf7GmPbvyFprqV0oPfRkKIBy3G3WSKXpuCcc1Ot46he4JFlCv8s0A",
-	"LaG+MWOxkuAytcEdWDvZ2sDQ740OXysDQuSJnIs0d2+CrQZ5mNZZmvqZz5yjzJ6laypUDBLFyODBO6is",
-	"Zau+OlzspM/u8PDqM/TMn1195oxwNvCtbCnA2JZ6sPM0TxSq1wn9IIqHYe4tRYmNRpGPlvg49cMfEiZk",
-	"Mp6AniAgAoIMEwWOJhLQOCTgCAjMxI/TkBc7qI3Y0FL6qTVsvkL6BcNezA2SpNWrIbFNlYoLZi2UK0Qd",
-	"lFFTImwt6zghAr/JGl0N37LBCW+LaGGdBhta6wLw8lgNG+OvnDOE1dsmrmkPSde+19vd2yfdbncXy+Dh",
-	"g2lzyfTBDydUjDvvcyrGifz/27k7geHiT7IWsUgSTqnAf/yz8199ev4nv/bcZNblakRpLOlSlRr0o42Z",
-	"20yyuRHSHmVav6CJAbJ34dy8ipPbK9ncTBNGQ2smum2b+FWNah+7ett2RXhLBiubw6fPZ8/BKv5ZWiy7",
-	"B40ePvh/gXkT8YLQjGPVX3BMG2RJjZSVTqsDv9GVB4kGFZbLq8P/h723b5LjOO8Ev0pG311gINX09AwG",
-	"INATirgR3wSZIBHAcBl3bt1UdlV2d7KrM5uVWdNoAYwg5ZNNSqS1stYrryXb613Z1sVa1ulWlmBKZ3+Y",
-	"wwDgX/cVNvJ5Muulp6rf5h3oCAbR010vWVmZz+vv+T2uPm2GLowRZaZsGMSotvYYZK2Pm94qkZwy8j3n",
-	"7xtlBtEJ/M1ow1Ay2w3fKVMqWkIiaYVRu3iPvPqBoEudQH7XqpGQDZkIAYJJSZvmiAyGMtYWhZXrLg94",
-	"S1uuTHZbwupFuJXM3arPxnk+hBJFAvO2vNN8norkKJd1Tr1grLZWKe2f/tWfHv78p0d4Jmq765uYs0z5",
-	"ylRPDgtc1sBraduMozGVv6y57fO/+7en//Ifn3/2m8Mf/ObpTz/98j/9e9sZpPx2W0dv962FFQey7Jx1",
-	"4ip/c8v/UuYMCDK5Iy5vUuolEvHvGWlLkqExijcLgcZqWd+W4XgdAL+15s1rN2/eaNw8plRftympRfL4",
-	"EEn2imFutMw7Ms4a8XOXVJoo4qmXy8k3WSG+uLzkCmEC5mKpXFISvMn0uQqDN5mulgd7R9/VKkl9ZIsv",
-	"u2vvMRqWbloEplVv3aUSymW7dh4Pfy4AXgaXsWGI1EjrCznCgoq8pVYKGE3X5TgjwFo6O3CasfPbnbel",
-	"YHdSZoBT36mz9ubSPp+57LV5UHNvS31HhoAAftkAf7BNM+/JbE4qME2Ji/2Kmrpb53CqtheJIS60HeZP",
-	"muT2nFnTw2SKd1aIfzk+pUJxLaDx8v7X2lZj86ole7eenbkKFDdACtP8xR5wpQGwKxhAFLDyyPhu5gKN",
-	"qx5JoXkjSVDGKBt7HPEhQ28RXs4VleZid8U4zbx3kFcqVmRAxySUOFIbM9yBNLzx2XgUkTYUnWWbjOwe",
-	"yQcYp227cSsFzyQCj8CqoHpWotQkX/FdGRDWKFGRPm5LuOs1yfbmVkp5FYNvKTCKekRiDpOTkZi3O1aS",
-	"HUmDfB0qZOjRp4biNJsJMVMKfitAxMuzIm5aFkuLnEOw8/CzHz/54h+rvdFnf/r959/774tHC++ep9NX",
-	"pj1eN0uPhTvFrYwVlLDmRsfSKauY56V3iOdyWze3XpwAqQs5nrKuv+Vtb24dM4iqGI2nRVH3XFzRxkMj",
-	"rrRnmdAPWGzLFrkgFBRwE3KFOW4KhIuSRAH8TrO4QwNG2gmPQgtsgzpgHTOGhbQpvlRLiZV7yPvx7r23",
-	"6uRNfsAywNUahfOuAtoIv9zX7IH2PYCDtaXulWk7fOQT8eoREWWm2iIWzbtDKJRlUu5CNwvLGYdjhOvC",
-	"WblGURnEsrRJVM24daBX3RkBci/CoVy4I+G2aZ7NRkS/BbFFG6DZani1DzD3BTHIWNeatfX8/RdWSfdx",
-	"DZ2TTrqscISXCBaPC+TYuIiTCVU8zPFff4gCDwzKo6IPEAgFq0YmQKNjcecWxYnl8tS4B2/bCn+uSCSV",
-	"3snMeJ+0jQkMVpGxeY+GLfC45fP7Odt7cVu3sEe3j87Fa64z5SX12BcyQpZd5jhJc6VHy313o8/n1+Ve",
-	"eTDtnQlHEyyRzOMCsyMjmXCcBSqJD/iBjOvktSNANaONtxvbUyNtq+jaKrp2saJrFzSM5paKC445EENx",
-	"0dypimtl4R3H4xGxjsaylT5jQ1s/YatXgcgVKXIAggY8O2BhuwCSxcK1REbmamtckNfJyBpgZ4DK4NLg",
-	"UR5OcJpq68yAByAx1+G5vlod4Hn+/R8g3MAhwGig+QF7ASI6e6cSyLmUZsMqKnISURHkNjgp0eydTOSj",
-	"4AdspAjiuZKUVxRJT/AQbxCFaQFsVp1fhgUmSseMaeTaBtvKAogBhIafsyKt0oqn3XSwp84V4h01LyPg",
-	"pqIxowrr3MxYx0NWFbI3R+5DSH5eybgbM7pnTjjdggY7jbMDCOm7flkpSqCdYj5VtUQJ+xnaVKWRTFdt",
-	"5WF1t9ltIVc65gHGGy35XduVoAJPB41DAuy2thR3DUNqh4+/Q9oskOYr/ObqDvGhVY0PSUsk78s6zLQE",
-	"TiLYXiHvdJixyECkyEToGDCbBW43qMuWIm2VZO4f4ilYqOvqCNw4kDIJawykcK1CWsK3X9r6XUyRpXCo",
-	"3BlXlBuMh7yjFZOFNyxYo1cUkSNRJ+9Z7EaWhrRcx0jNmeFSHePcrepKB7s7LxU+NRN1zZqWScyVduFf",
-	"ZzAePv5ODRo8wGTWmrXDf/ih+eWzL2peLaJtKDz48sc/xya4ZinTaD+Qobnk1ub1RuM6UF1z3KBZEw6s",
-	"JGzWnv7qb55//wfPfvoxWKZG05hb/8N3Dj/9/Pnf/pjcJIc/+O38Nqp9CedTouBWQJlsDsOXOVd3QUzY",
-	"S22V7oYh0MymYmaaQpvfLj0Nm3Tjof04K2R9z7ZoscwiXSlDK5S5Jl3LEp/pcaXp2JYyCGn5EibVilMQ",
-	"QEfqytMqgtdLi+xV7PqixK7n3RCnHMC2g9jB2HTmMAGJ5Dz1lsZOMsLeERgNUij4APjZbCreNsE+EtZe",
-	"fiWfUcR5im40j27nbxVvPvV480lqkDNxkGbLWLu2pkeod/P07ApUyQQpe53coX2A/aVz5LQJ6pyBMVq7",
-	"k26IV1EZ3RLzeCeVEeoz0E0XJUCd90Ji4NIRmgOwxPkXh//0m4V9gHMJU88n5lZB6lWQ+qSC1CfvEZxw",
-	"pLpIelsZrr7bk4IpSz6JIBVLP6kmSR3Nj17apw/KWz1zjLG97N3UzjxR7pbIhbktMVsuwL3mf/Xmjc1r",
-	"N7/yla98ZXPr2rbvEf/bX/nKV/J0Df7V8jh4FfdXjkb13KLhLgje56KSzQdQ4MvQ0yIBVsWdNbAFuvu7",
-	"ZQqNvuyLrBqPo+DgxVHNZF4+I0rcOUB9hT35cgbme3JUDMtbKr/wEobn72sZW6vPElkLCGMLsyIjdNyO",
-	"Ehj5cKyfBd+5cvSB3CUueCESb6PvTOhoXG8JFJMupv16ffPGdiqnGg34X8PfwRIby8DtGLzbrMeNqNph",
-	"D/TX/Ks7ObZTF9QPZMiydlkodlviSIy/Tt6iIsSEoGAstBkIY8fBJXbIdqMBT3+z0SjQZwJfjtpxOQr7",
-	"i2NuvXX9+s2b0DihJex0upHZwqEw3wamTl5HZeGAJCRi2rzBKySgijnaWvPD/5qeC3Imzvnjtu1Tlqiw",
-	"mgQYU6cnK0hZrmKHUCLYqHC4TqGZEI9KZ9b8hqPMchFk3lTEThoVSM8Y0LFr34i067u25ss9bUHjmaNB",
-	"iQPRlGPkqJN/ZylKobaMDoeMAhUtcvN7BJsWERmTSHbVFOqnInf6JaJ/MlLMHFnrxlQgp90E31PqmCBp",
-	"Rp4A6lZKALUkwfs58Svl39Yqg7HKYJxSBmNJkvlzSWhM9Ot4WOCBWyq38bZLW6DkXzxlcTyhuspbXBzM",
-	"fX6Rn2/yomJH7pxJ5uKYC/qsAPMztCMiY3JvbpXJOAPk/AJb6BKlM/Jr7fg5jV1wRqzfiSFnnbU0hBat",
-	"tiwMekjx0HPOTUZGa3t90bFqibQzSuZ+uD5TTgLASbaBRhG27xn3GEktJkWFdgg01QNo1h/YhhUtMYyo",
-	"hkPM8zXTu1oplZcxxR1Yif0/IxV6YfD/Je6M81+efvr9pz/9Yjk/5XzqABYVxKtcyyrXcnIFASescU4z",
-	"4TK9MsA29NGSaBr1iZbekRgXtuchWXceSKbUp+U1LnszUCtc5g3mv6RhfJrHUQfZm5/YDecUvMebzxXD",
-	"3w1DRZQcMKhZzPYCdGbKlS5CWWMyxvZVWOOoVCFthbuHKsWVpkKb47oJjUNOBR6HdEppAL88z4nx6bwo",
-	"OZL6RCpQ6vDs9mCqsu5iHDoPpV2ywBjrJQMqsM9ndiUpPXclqgsFdD6OFi5FdicC0poMpNKWt9G+aTTU",
-	"oIuDFSD2l+bcwXCSi4XPCilfqmhyyAKuuBT7sYywT4r9e0D7UFoWZm14mrUv/+RPnv/6F1/+0c9rxmEX",
-	"IYtrzVqHDSg0ynZ9AH7486d//oM8rh7VTMwGNO4bs+6XPzj84c+fPP70yePvHX7+yeHvP3ry+7+sZV3t",
-	"8S5PP/rds5/8cGHj71zj0ysqrFVw+hSD00EqYMqV2XmGoXMB6BmhZwwyqoKKcDFoS4ale0dUTcZklf1m",
-	"C6WmB6NXcejLH4de0Hw7OeYXuwZxURr15JFMIYJ5ZP4gXBCnONW0OPKFDyHPCFqs4sZnFjc+lpA/S/9l",
-	"7pDxshwtdumlcJYmYBhdM2iuSSeWg4LKSKO1KUB+BNA+x8USc8Ww8/+MKOzLEIAtGPhP/vUnh1/8hy9/",
-	"9K9PHv/i8N/+6IhRfvjpL59+9Lvn//XjxYOy5xiPnRWKXQVhV0HYEw7CnoCNfsKB11xHCTWlpUQlf2NJ",
-	"DwmBnLIstt0kEDedD9VM7y1RJGk8BlX6Enb4m5Dyf8lMjD3aZw596xoA0BEdL0qtuIhxfZrJ6JPtovCG",
-	"sSOEHKUd4EpbpsxY5OQeGzIKzRL4EWK4+rRmAae4/ldMZ2etUxdQk8tuZqDvpvm6o/y+Pj4r2Ilpnh5n",
-	"MY2D3ng6G5jrq4xQLi2HWNeaI0Zvs0iOCNceidgBi0h7bD+Y49pjyBc0c40pkWUIelMOacwEph/MH7rn",
-	"t0TEaKgy70FLaPmk82NxCJAckSv8xBkmR4CZCKokzMh0jw0gRgUskjLRdbKbS0i0RO7kmCGWZIf4Ok5E",
-	"QDULLVDf9WyKGdZ7VSQdukx/I53ZU9zy2U0q9nw3lsmw/lK669o9vqPmdyvHLAjRNU5mbiPGLIIXcD65",
-	"xzfNOAuZxxn71rHwV+3aVyEv6BGVDHA3hGb1SqjLiCIytJ38FbZ/jZOs7QFV2szUgGuzpXRMhaKBuepU",
-	"VuQ7djynuNbdLSpWup2Rl3Otj3p0Iruee3FA4YhN807emDyJSrkZa11IPYWt8i4XgoUEDjqCPBFsxJSu",
-	"E7/PRegTQeMY7EQJSWMZgwCHgi1VDk95G+595OlKKlRxAJiSVrlrsgfDCEjNLIPZXDWztv3v9A1hxoZF",
-	"s15tQB/cxnM2G2kxK41jOp6rKdSFAtOY55qNpIH5XsFocB5y+xr/vrDVr38A7NvDiHJBNHugCW3bStIU",
-	"NDM6Us84okKrfD0rWfPVkAWcRvs20Opf9TIuygENGeQtjUOYo2ikkdn2a76SUWLGk57Uo8MhE1C53+NK",
-	"y3js59KdIR2DMymDIIljFu7nzhzQsaupdbWZgUzlCFnzh7E0Q4UBSuMJWIMZuvqt+V0mWEwj/yrWQ9BE",
-	"92SccmTKPhNXFFFJ+30W6CpITUsApgZ3BFwGZpar1Nh1UBmoxCQdVt4vHaEyZvtdKpxMG86offnRx89/",
-	"/Q+Hn37+/Je/PfzuJ4c/+OGzv/nFk3/72///9589efz587//+OmnP3r2H/75+S//KqvKnFhE5rFBnaTh",
-	"7/kl1vmAW+BlrZAtK2TL6bVIpyBYyjXMuaBa4P4bD80/i+BZzPFZQWVFwHs54bdCpVwYVEr1Wj1lPAos",
-	"r7TLkNXjQD7NB6wcebLkYjsj2EmVatmze2kFODl9wMnxJO8FKUs0C2lJgAmss7xhDES+ZNSTZBSbDccd",
-	"R1c5VuS0xflFAYosbbWeC/RjlmRZgT5WoI8TA30c13g9YajHkI4HbBqdYa4ZSxQRd7j5O99YH8uGGI0j",
-	"zpQmYYJRigpZCIV2aRMuO4Bz4hCE8Oi8gVF8GYuHRu1D3sfTC/HR7SPh0dM0ouxAZocz3YteRTTTqcjt",
-	"2vSrJeKa+UzIWaQrskzitJR6elSaUi7QG1JBmAiJ7AA+FvjUmNAsRsq8QVkrLt8sa5umTkOoKYVKS3CF",
-	"KfQcRKZO7qXDANclLG2JmkYRE6F5ZLk4zQ+u529YxVqaXn6uFEo2J2kaxTzT3GmUI6235pIVbozYhysv",
-	"KrYufSrFPdts+ZPO/UoAZXNxgfEBVfkVeOOTpPJaFtiUZogKUiIpdiYOUYxlPC8t4WaHtMcQ/uDigMWK",
-	"NR24x0euY5W0FQ85hfSKH7MOi2MW2x/tn6H5SSVmyac/QQm1+Z4NhpEc2+9bwv0NvKg9mSjWkxFcYEhj",
-	"LXKXjhDD44rUoLYZ0EVtqXtG1Crg8rwLo0XERDpYhwlKEUIeoSS9m5kto7+BFsEDwW0HacumLT0x2U0B",
-	"KPlqaBDNOElkbbtx6+oOocT+rS2CyUllbBcwonAxhLbkL3W9gZCrrNGNu6EZSFsCu6diUadJtre2WsIB",
-	"rwIeBxHzLSTLTA8PVcrsOaJjEstEhHWyN5ITmsFObO5pAkaGZsWNhwyfpzrR5ITTpUo2gTvRrB1+91eH",
-	"//6zJ4//9fB7f/30L/7u+We/OfzRx19++musloZ9sp+zCmrNWmPz5q0GvR6u0+DWjfVXXtlur7eDgK23",
-	"rzW2Grdu0ZuNxqZRXra72VZj6/p649o6fGmVkF3U89d3uBk+n9xU+n5X+alVfuo0fHzUdUTnxVK1yj6X",
-	"XFU6ho2H7uMiOatUr3ZknFNVFcmr5QXqKoF13gms10VIaPq+FzU8TyyLlS44OllNARYf12gIAm1nII2R",
-	"VzQMryjLDCNlacrrGEv0jNJe07RW3nFfpb9OP/01ezucaxrsiFc2W3y61TU9H/aqLU1KYQuWPQrbDIR0",
-	"7E0oBPJeTyLTP9jj6AD05MjLk1zmV25JruwstMdFyZdlVvbmrfXGK+uLMO5nMZVzSJ3NK51WKbRVCu3E",
-	"UmgnI4ZPPJWmAhlPKQx4/YDFYwIHEQ4WdOBAwfk8Wory5WKYaOWa6JhJSjQLMUqE/XgIezCMqMANBsGZ",
-	"mA1jGSYBUy2RNfRhD2igo3EBrpu1zHG1N1iRQSgZyJBFVxQk8HrU7Fg7augn45FRjwc9R8CcRq+oIo3K",
-	"ZmH2rvdxhk5RHsEd3uKqlMfBGJT4JEMW42Ouoss4I8rDxcRFoYeVXdLHDzF79lJnkfBSmnZn7sOBPEgJ",
-	"GyPeYcE4iBiBUz1bpuOqd2BHjnrSWD2IsZcHmPfKElfTlz0O6FIzysIz3JEHc1TCQLeQl3NjgTSEt50W",
-	"eaYCFyPosUy6vUtZ9oYjnrqpNO2WpI8DGseQpUg30hC6lWHdstEnTNgK6fH0jbRnhnAGjAV7tFulQ3aj",
-	"yDzmET7blSKBacmtbPj3MizqjYeadufhtElXdEZmY9c2VkfRbp1sN7ZxQXNNQh6KK3oWl43xbFYkNqdJ",
-	"YgNySXY6ueV6AuvUnGddA+/M2Wz2aHcReppJWezWa87diBlVEuUwezDkRpo7SQ4YaEXHqplzG+zxQgrm",
-	"tUT6vXBnZ63CprHc7OSiQXA9GbsLcAW0fQJYAurktsCLB1Gi+AFrCcelAA9iPJ+IBvbJgJy7Qg+VYoNy",
-	"1DontB2XTOfiLNSatecffXz4T//l6Se/XYA9L3uCuwkorw/PRldWNolXinfFgAl9eXMtC0VuLnd85S7s",
-	"a5CVYjlROS2cMkNcztLT3AYLqzmBcoYIZ67PK0RcemzAMAQNcVbQzzMMTY6p21PbPeYGd43AMrtjWrxi",
-	"6A6CmAU+y8rWJJoXc+v494W3NnPQ3zkA93mA/QSFSjFGkXZxVjLWFkeXtjfL6fgOj8yYs7gHNommUTRj",
-	"O+THfRY4/VnWTzae++4tL3aaMZAWPOVdoXk0zzkWY3+H6Z4MFx3Yqz0qBIsWngUZswXPuQuRYr3onfrJ",
-	"PGfsDmQi9K5+i1GlFznhjlQLD0nGi57y+oMhFeHpRszyUz0zZpbf2yvxXpiOvJTPf30JSi9cPQKURJ48",
-	"d827AhpQUgvIrZN3RKEvkoXrCqlTyO5RD8zmktTIYWeqY9rucV7NLMNzAMqu2EovC1vpmXgtX49hER8p",
-	"FSJtGvSPx2y6cGYY6IxmuCmYxO4wFjatg5KxG+KPHhHJoA21VVm4pUuHmPrdJO0x8RX7wK+TP2BsmLEk",
-	"wpdkLBPSowesJXpUhJFtjTukCpYtVcSnHc1ifycVAFDNRYdDRmPHTkrtEFCGuEsSxZhAR6rYOQ8lSkv0",
-	"7Xh4TGQcsrhOdqH8QI9R0Q0YdQVm5ppQsgVJZ7PFq5LHrx8cszy0pLILXxQaxpT0eBe6/7IPzH4uq+SC",
-	"KSuUcoWsQ5NI15oNr9aR8YDqWrPGhb6xXfNqAy74IBnAjxYrz4VmXZAuVWWoOXDjFVU1kDyGPz+cdAhJ",
-	"gny+eFelze445ZpSeEFVJg6+PeONUxUwEZoFBxN9cQTgspLnDRmZvZIjHcb+g7gbcqLHioUqcYI/O3vE",
-	"iZIHeJ31mE5jm9yNItg8IYHjMqYKzQQV+ooibaqM8opjo3U9IzzcH1iVg27kjGLt1+1o7lHNzrFSG7YI",
-	"Dr56g+Dvhd0xpFqz2Bz9f/zh7vr//q2H1z78n896k+RmcI7qR3rByCSPZdq7tYyPlbfnYZHWFjHXS7eH",
-	"MbvxtX+48TCk4w9LDO7iVN++/w7Z3tp8hQQytNX/NgZfe/f+a25tDanulS6tIsByiaV2ZIW/4aC0RAqL",
-	"sIKsDNWM9GTkuFvdILcaWzfWG5tYjlUy1pBOH2aqL4zwKN8K1Ykl2Ig4VC+twWZEsAc6J4w8iF8lguss",
-	"V24FD1dkJGPdI7450IeD0qhUQWDVW2I37w2aUwMpDlhsbuMSreZ6sTGhBAg4tIi0kWswf5hWwpasUA4a",
-	"0vEOymm0HeEoc0bcQpfKuEz2NmA1dSkXFXmj/MY+40KXZXNMFEoGX6k3bl7bmj+9VJBgiT5rpHFhnqvQ",
-	"xvSFJOtZgYeP7ybeZzY5nVNFFZpoDtdwZsulguqa8BIxCr/e4SwKZyGq4CC0K308z/WWcXTC1tLzQLAh",
-	"yNLS/LHY2INBlIQsbZY6Hhq5DDJMxsoDyeu1RNCTPLAnwiyBsED48A5ersdcdxvle6QDzbJlx6oqWuQB",
-	"HthG4lSTTiIs6Tu0BreV7INmSzAhk27PeH/thEfGpTRKCZ4rkCLkGAutcArfgLl4A6fwFKVO4T4VcDB8",
-	"kfhkOEEvjOUGcNfsbZCACtJmyJGd2z02r1SbO8lW2Alqw0KPwX4qjXS+blYiODg0Gw4slXyOLB/K9EjE",
-	"aAfbvtCOo9U2mwmRhmbVwvJWZMRiDG3UCWYhkEuAC8TQTzhQXEBjfHBp3917FXkU3IigoYUDVMMO9Cxa",
-	"MC52QBCMhcqGSsycEJisqj6Tdn5wMdaOofqXogDAtwRXFyFYNbDika5ahPtaahrBmGvNWhfEKsxsrVnb",
-	"bMDyzs4IuB67Q7lwR8IiefL4e0//+bc1r/b0r35x+Nu/rn3rQ1gni+zT1+06OmPTJHdzUVkN9Z5ZgCEL",
-	"eHiZS49fIjjMHosiMuqN88qtA1y6+Q0fG1+hShTORMnQcF0aez61NpYQnkMaK1YtOveg9W1+zFQhH7+E",
-	"XAYlOmaskAWCOk6jjJUr9hkwKtJSn6LIAy1vnCZxRYOn2hIj40lh+WcnUSy0JvlIJlEI6kOMR9CyikWK",
-	"NTN4AmBdvLRR1iiWNj2FjRTS04OADTVWYJS3u4IpOb60xBneN5NVFHaklTQa19jXoFUX2X37NTRu1ooI",
-	"jVbtViNs1cyHALP65Gvkyoi1r7RqV7NL1BYUcm/yA3ZOIu6umddwSotcuya4yK2hiyXsXh759WqPBf3i",
-	"xhdhLqqxiNA6EYHFB0MZT0mP3cbfMQ6Uc2zySKfy8LQ983JXWOFDzI4N22l8YXwMnr48txzdN1XuhP09",
-	"h+Ao1Xz3Uzo5Sjo8snHUHZIMI0kBCgERS1A//t1390hukW48xA8A47Cv1/dSTxh/JEpTs2CRZI5FHeBs",
-	"8wd0OOSimycwC2SUDNBhgZaTYA7Xyf0hQNYp8Jk5dwR0rWsCay74arqfiv1jyZqbm6se8c3NfI/4NOJU",
-	"gY+OTcY84kNFGnwA93TfaqPcNyHTlEe+1xLpMXQwpLwrzEFyJJDuLuv/DtcHpYfcecNYHnARwF2MjQ9H",
-	"c6VjHph587kIE2WPdZ/3Ec0Kd02/C2TI/B1AJZIhi5UUxMd/610mQhyH/aLNY90L6dgna/7mrVuN9cb1",
-	"9a2GOSD9cPjHPz380z8m+Ov2+tYNuFuUCBqTrcZWYz1idLi93rjmX82uy0UgB2y/TXH67LcsTHBf576T",
-	"QZAMJ7/kQIyqtHKsgPb7ITAKMhEwVQftH/TZGM0A98SOIM93LH0x65pZRKImN18VP2PKHh7Q/R6xLo32",
-	"3dJw37YTxQVTah+2VP4Xx1+o8l9SIRLoSXTARMJ8ssYF8Z1D7Htp0L4l0gC/xaNqGYVXkfKwOGJmu1Zh",
-	"bGksk5jIkUgjKYr4VOuYtxNdMld1AnyoOGOAYaUxawllFidkH9pj4u/4xr71/7+PPvYRhfCAK6hBybPa",
-	"AitH2LQQhYBFkSKAYXAmqNIyZqExeAUbOS5KSlwPLSI7LeFsOx+Fgu/Bvg9JxPuYbch12nXgCbuy7TQp",
-	"OWCYQC4sAmy6ZSskLVEkyDFjbbeEkJooOq4Tv7AKAqP2m2REY+HDwxgzPPvdAjugZ4FiBI4mQY/GNNCO",
-	"RREMb48MaNxX2KgWy4jynctECFNvfwcZqtgBi7keE9/c3EjAHWDRTJRZY7kl4VnHIA2AyBHSXb6K7e/J",
-	"UHKhjbgb9qSABQof9reyj9fMxw59gCycILzsBzwKP8JRIxb0KEihDz7Av3lbmh0nGKFhGDOlmi3h24/1",
-	"nFRzX+WlW3qYlXLu77y0c98p41oVvjGaikYo5bzcTWnM6D6woOYOjmgbpbT7ImYBH3KjiupkD97f0Son",
-	"ZGzQZMxgX5gnZKEHdVqQPIPwd9gSMiYxg0p2pNCy9yA0UtIxsbpVl9sz6Ysslf6w52BmSCjNtoGXlUMi",
-	"CtYSHcojbLUcy1GmU1kcy5ik6bcYqsYI17Ay8gj0ppE+No5VrQ/T5nhU535pGpEhAxpB/tLHNOrW+ua2",
-	"Ue5kIKHSwnXNaQnZ6Sim88ftbTaaDfPfVxs3mw2jY4wbba+p+YDlDybuYN9zR0ygM74tBTOjpRB49Fti",
-	"LWQBH9DoKkwlfr0/4ELGPlkLGDTR7TCx40g9sHEoZk71SJprpaKZrFl2EZRMV5T5NT9jHvEh9YqKH+x9",
-	"o0uNAAIwnV8Q5ObSOcvBiEaktgW4+/4A8O5+nbwr+sJI8yI1a2AZNsl7Zlm1RNGUQVOJFlK9sGpAbitU",
-	"MrEcXVHOTLIFf7COzN2gcHFSjhvhtEMowWdriQEdYzPWriRGxI7o2HOdho1ovaJcJ39s1M3ZgWOvMofY",
-	"Xoy4PZy8h/W5awZnidIt9O02NmNEm7RtB2o2oWaDJvFVP/HJGuiSMAn0FQUrqc+G2gVocAnY31Ml/kFC",
-	"hYYdtrbpwTZ273DyZZmv94cxN/sSdHDIFWxan7hVBlHsbGrdynHNH2H1kXTS2ki93hI4zygfCreBieF6",
-	"B6iBhedWJRkkRkt3Y8bq5B0zPaC9QWEYvQjqHHpWGtV99537ey1hjPF8PGWjTXXQMxYDTLXOQkI2o6ez",
-	"EWPtDEyosd1jGvJAW5HDdBILCMg7En+PcNUSMTNvE1puwgvc71G1DyMzsw6wyH08GSmhARJov/Fzu26/",
-	"wx+w0L+KYivldjZ6G2AEk/jr5sSq54rg9rHU1cabYOHkvoVunRbqcP8bu+tb128gPQ8scjjD7hPz5mHp",
-	"xSE3RggdSNEl7IOERqB4nfAwI6yTvTgxb4wLWBlph1P41ZojgKIQDIClE9vYSPw2Dd1eSKcUBGrEzSux",
-	"npAZFda62sI8LYcZJN083Q5REq0tczUwjCzEN2eGrGWawP5o7HhzwVTtoB6BjVkUOfa5s9cDo8RiZJw7",
-	"8zjwi7lQSwQUbK42w4yN8SujiKyZ77hAS08EMuTCllUjcNe+DXxul4YdSftF2kjFbO/sNPNirhJQlC0B",
-	"QdpRT0Ysj2HBwi870yiKsjRvVs9tbHXQrH418TVGHi4V7XWKxWrWXn37f6vlMLiBOqh5NeuDw5VyOrTW",
-	"dH8GFlRcZkkcwdnmbAkHmfrQq6GnXGvWVE8OMwxVoUhl7tguvoPzIca277+aFjuNmWAsA24JwZOXly97",
-	"RYFdXo3BuhyIGriTKaVBvdkQm2pojYv+TaBqSgJ3lZHmb8gR6dA4GydabjbRxDU4USEQppRwBi8rLs+K",
-	"Mbh6O++lvsCKLfjU2YKPvweqK5CORsAXW4pwer6CcUrYe/HixdzlK2DE95kIC15Xe6xThjD/Vbzx+uvW",
-	"nGqS7rf50Ee4r+6xcdr+JGZKGZ/SLOz3ZdsF5N2BTm31qGoJJkKjyajIlBnVpB0z2lfADhQxepCri2yz",
-	"HhcIF7KwJzQl4X6QVMfapU3yJv86ScSQBv0sVoj3aAkNR6bZbWfu6TTAyKOIxIkQQIYD/UrM70YAwYA9",
-	"NLoxemKtU0caCqar3c/l4GRrVdgXOaPnlZnkbOrgjUxOtAObo0zI4OaTb6xQfcFEMjCL1lzfXCBk4MCa",
-	"XVBagTGPSSgDzfS60jGjg6JkTA3BNhcUKkMmbzKHbbV1YsL4m7JdJYnfl+0d0sEiIq6NP+FsnQnpvGot",
-	"8tLbVe9m9reRmFU6pS3D8XoEWe3mZuOVa69sb97c2ja/CLl+YL2viQz+cp1HJqwwc5TmAyYTva5YIEWo",
-	"as1rNxqNKebZBvilM9oSypEtGAWUpgUUQZUHxhMgnQpq40hkoU52bRuozUbDazQaIM36bKh3iG98a5ZF",
-	"AawZGFj4ZxUhCsrT13HcLwDaAJ5kNuQAX9TLyUuB2DPq4Gh5Lp3KbXjOxtz7sl29q96Cp5BxfwmczTfN",
-	"hV/kPr3flO2sR+/RVptVRal9LsKqglTzW2EgA/rgLSa6umdEdONsq1C/Kduzd7tZPi8Muuh9XLJum8Kf",
-	"VRvR/DiBWTNfbTx8X7bniyeAE8JVndyVUWSMOqyOTHNrxuJPgoAxsOxRB0GWgoqARZHxT3yVtN9ngc63",
-	"wwTwbGzcFFEakTBG5oUNR0y3gFeBiNNvW/Q+LI+jW+A4EYj8Xll06X1TtifVVbrHNnArLB50cBetQgPu",
-	"qr4ilHyQsAT3nHW6YctqCRmoOnkvFwDscMFVj4WEC5t+UZoNjc9Ox5AbgjOhrogam9HMxhi9dsgoIpw+",
-	"hb/z0mI2fNylNvAFJlOavucnSnRXVEgnhfiGtTRlwy+xxSei7AM2nd2IRhFSZEHmX/aZSAEQynaKd2AK",
-	"NDsxngf2KDcemxgT8FPtyQM6JlT1S7XeHbZc5ee0NGI1it1MNChmIHAfSADDIzsu1g7j1+ZvPmD735aC",
-	"gdThdON+j4puj/L5s4F3KkvccYZfBPPsvZ4kdEBuz80Hki5CC4mZh0LVHepwLgDtsE4/j4nqJ6rc1bnr",
-	"7nH27s57DtOn+onrtAdNLNusywWyVnnAqCTGJKDoFZW5Hh9M9TsGXKR/z0FQsgfsO1SzrozHdhNLxSxh",
-	"GNdNcvhn//Hwz//WqM1Q2T82nn72necf/fdKsh57uapxbi0xzqKzOKdzOG0v2pXg/MJT1Zv2XrN9NLeu",
-	"Xxg/bZjtNycN0q8WpPMsN//C0CK3zTUdDjOgmkaym7iEjMOVS8SoAWCfaFknt7WC7cgVSQT/ICnJDCOW",
-	"xrHqXiYwTTuGwu7aky9+ePj//KLmZfuyWSvs42wPmUM//zF+a/f9tQY5/Oy75sFjHrAMeVNr1jZv3Ko3",
-	"GoC2Kehbswz6ifnjnTfWX7t3++76NXNUIrg569lP/mx+jWnn/XwANCmV8qqx/AooM6etDusik0iVcm8+",
-	"NprlmGjcnTba43XVTzYeqn7y4VQDP5Wfzu2F+KfqJ6UWut0XXx/f7ycXN0A1ZffmHnkVqDr9QJVbXRb6",
-	"rGDVLL0tTpUGHHjwq+AtuLkt7MM+EwArhMN2uG1D1rYam1ctnhvK0VTWcgnIPJG09+7u3qvfwOKYta1G",
-	"4yp6ypakF6rQwC9UWHIg8fpUA6Bkx0JIRjyKSBvxJW5RW7SKGyTS0lBwNyogJcfc0+fAd7eUNbNZbc3c",
-	"2K7ful5izCxqq5wDid4UUXcHaiGPJeVWJtWKD/CS2V8yRql74srnWAyBqV320FV/zehO+Rp8X3BwjYEm",
-	"pA14QXmdlxY2ph3U1U4BjYiFy1yR7catrPKMi/1EMb9O7jONUwMPanxoP2baPJcPtGiMhlXNLpd2i4+l",
-	"MGb1xMRpC1+SFMQiu3vZbYUzOodbMw11trnYpvHK3ZV3MjMnJSB24Z5p3srKUVk5KnM6KhfWO7ErxSXE",
-	"YWke5VuaiHa6immj+pDEwoLfbcw/5Rpwu6pHwxwmHwCaloa7XkLJpoPeGWiBM4ujgtmwDo/11RKno8Rt",
-	"uFEeA13YbcCpuDCOQz4s9JL3RloZ5idBWwfV/CcjY73TMMQ3Uut5aluW9ChLZoUX8JAZcQTdtH2Z6K4E",
-	"rjApgNOChqRVg+CN21LIKZEMuzENLdMHxHVYqwZcWoEcZBeAFLfusbglRnRMgFesikLbbul76cOcvvhw",
-	"96pqeAuIfzeelxhuTvNvHyaEhUTLBY3pszIw5tsrGw/dx/0+F+GH9m8WzvJtc/oF69GEJJEUXegZj1Oj",
-	"5Ay/0y28k+jsPsup3IOm9XRExy/dCjaPTmi6hWESTmPRZp7f0qvWK8NwTwrebOtlkrXYh8fK5X3ZKe/D",
-	"U1jzUzvyLCA+/8BcqxSiY8eYkQoRHhYHPJ3znTZuNapaCmXbdb7OQtWd6MpLgulYORejWv1BzT4NAqaU",
-	"cUmsXw8P7SFWimrUsEZSKD7gEY3r5B5U7nLRzTVABQY9INkk7+Llob/BFY19KCgJeBxEjKxtN25dnZ4M",
-	"OTXxcmoaeJb2XaFyT8yghSlnRewRFbBkl4qOLWfJQlOK9YEMWTTdbMVDSHtM+mxcjo28b651By91iks2",
-	"u02VvZiN94XBwcF7sg+VWx7YU6QSCYc/z8LAvcY63HgJPTmaIOeD88Md5F4j9Xp9I06E8pH2zTYV0j02",
-	"QCBcn41z3MY4Yi6IZRG3jXBiDayaeHI9iA6QKO8RFMuRR0awPyKZKCRrtqOqukoemcPW19dJ4f/my7gz",
-	"II9IzALsxdKBUA18HEjBNI3HwD1PRajIZr1+3QPyAqm4Zo6WVbEukDw+Iv6Ii1CO9kM6Vj5Zo1HkCP6u",
-	"Iktot6fNDw9btbhVa5JNj7RqnfTTAD59aIcbRAfkEWEPhiwwFsMwiYMeBYpTbiYq/QGYxTziqPiYmQq/",
-	"Qwc8GvtkbdDu7ot2uAP96uCjZ+aIaWk+m2H1ZMy/LcX+QArdM6Pb3LrqZdR++zHVDH+ECzbqjU03wl4S",
-	"CzPnsWzTNo+4Bv0pZDpYyA9ZoLS9T2F0ucENpo/OTumtBty7JXYFvLo2kNEpskm+iqhmh1+Av7YaHtlu",
-	"eORGA5bQzQb5XwiyHUZMkTVjSJBXrhKkWY3GFnlszrR9quy6sFXcLdGmQX9E41B5REly3RLqYkk4HKuR",
-	"OaS4MJCRQWG35TgtVwBfmoVIzy07pAO/DJq4qGMjMNOfPGKW6SZ5RLbII3KNPCLb5BG5XrGwy5f6dfII",
-	"oBmPCIQzNafRfiTHNCr9JujRwRCCDYXP5kLb+M4HXBn7p+zkyX8nLmDGDx2f9rXcVxFjQxga0KHBpWCZ",
-	"HPli4qrmSmY2erzNYoHGWMl1qd6PueqXfzLX2IRLKn30UunxSNS3H0nFJv9ypIxBJIO+q7DkQQ/oYFNp",
-	"BuUCHRkHDKSj7NgmJX7ED5hvPJwE2qiYhSvNmcPEMSEDZgdOhUUHhDQQrRGjHhPQahui5aoH3JUDecCI",
-	"FDv2+sgd6RXvAA1W6Liavy9TlJeLw8+8A0D8Qzl3zUyu0Z99ZrQhiKt9wAOD72S/yYF2Hn96+PnHhz/7",
-	"v57+88eHP/uVe3QwQ/JyqNa81pg/yJ7N5flAiXPvcgV9WaGJF0UT58zHCuvxuHhia2pOcS82HsK/+302",
-	"ngu0gjo5ZFEOn5IIa0fC3XasQOTCaLIu8JQDOWodkCqjHrDrQsM9gk0Srqhc3xtjFitkEq8IEx5Hgq4Q",
-	"KpcToTJ7qyyHUZnYIFPQKROLPlspnrVPUtsT1z6YFaXQlWOt3zNCr0zXbHtOCKzgK6cPXzkRLbE9dzBi",
-	"ofUIKwRs0Wrkyj2WhR/gKTyimCV4x52zBgT0SNsAPPqOdb240cgabSvj9EH2tM/Y0CMiiSKS0TbasMTV",
-	"ektgajrMnz/AjIdx1HzUegcsVtgPyHbxhyuxTocFOmOPgs5TcSJ2Sp0Oh8ThsSpvb6iD3tmorIsCp7E2",
-	"/+E//Zenn/z22e8+ef7Ff3vyu98efvT72hKW/bkgaOYUfysIzQpCc2IQmpOR87MANIt5BBBZrsxA3EtE",
-	"2pHCSvbZtHSwtcyZl5uS0T3G7Op/M4UvJzyG4qq4gi7iQnb7WZgr5X0okZSaZnxRAY14O6ZF5xd7rJEO",
-	"DbSjloZwuQiiJOSiS3yq9mXHJ2vaBTCvKIhbTnbbawlrULADFo/TVE+dvAHXhs41aVjRQmq064BfiDwW",
-	"79NmgXRmF3QysvYKxjaN2mIiNM66GFscAvRvadOgr80WdmUmAHNLRIixUHNDywoEphKaQFJEY+gGRAPN",
-	"D6hmfr0ldu1U9Si2UoKhavD8B6yZjwWI9P65mAFG++3c2OfLu1bYOMa1wzlgLWFlDww8Je7L0cjKDpER",
-	"MMoY+1Fa6hG8KHQEzbw79865FDMiufcScZniuIsZYPcSkQVWz5N4GwqZkNHJJYbiRNTJGytC7hUh92xt",
-	"BIsZBawUbIkA0onaUxsP40RMpSh9x4rLMnnUJB2uddGx5QLK/JgR1ObwtRFjfeWRAX1fxvY7KyrbVLGs",
-	"dZzXEpHsrke8zyLekzJUnk3Iemk2lwBFOUZ4Q067QirNg1Jf1wW3lhKKZxraMiOsQlUlYhXWOv2wVgxr",
-	"5KKGs2ar5HuJyAOq59vxG85AWpwydZmxVRm5dplfUc6+QmPR2YoW2pmijryjaCGienKECR1n0FpTKmd5",
-	"YTPD1MAF7BK0UDH2WJn8cLNzvpbVJZU7KwDoSZgKd6EPJDoaDhxyrHBM49ZpmA4bdiBVFsTr4ExiSCkt",
-	"BTVPZeYh0bZVEenxbs/4TIDJslEb65nluzdlRRywc0vjOvcScR/HdKnjOu4xZsd1LFjypUj2HjMMlNc1",
-	"C1vfF07Va9pd78YyGU7HZuMhlsuWxyTkahjRse04XbqH9mj3TbzwKa5wd5NpOG0c+wuD09a0ax8pz19s",
-	"/q1E59PuTIT2HYiAUbwy9nmjXVUnt6GnJnsQRIniB8z+TrPG/AGNY86A8gvgrcDqQrs7ZJhowEe6iJht",
-	"mw5wmIoglHublwtMKCNo7/s/NTqv3LjBoObJzpZTqIgrBDiqztEBH/7bf37+y788/OLva/BWOL6Ka3OH",
-	"tdx0nQ9eMH1ZK7TgCi24KFowFWKlMuzYzKNG4E2Yopmi23gI/87NbCUIGwz1GMeLtFWIpqBdZSmrqoqA",
-	"lxdoK2zf5cT2TV/YS3JP5ZfzFFQf6uYsziojmcQecarF9plmmJ+C3EOqqUqxfcdYvWcU/pymg/Z6dkZW",
-	"AdDTD4AeW55vz2m8LrQO3fKYzkZlMX0eiRluGfiI1FR1smu3le3EPKAhy5nDkHjFzK+QR41iPZLGuza7",
-	"EbTF2nbjVgvt4RFX7Golxu4sFMdFQdilBvTW9RvXWLu2sP17Lqi6uUTPClO3wtSdGKbu+DJ2LlKqctt5",
-	"engIhFt77Ba9CKGyNd8juVh0m9WAW1RSHI9L4wI2kKRmdZDH3jtmFK63bKr6yxrxOAegtgh/iHe5gr97",
-	"tDs77gtBnhcoMnYqMTFNuxn9ALedUV0WERc6xdiouWirdsCHrdqUGNelCm8Vp+Tw8eMn//J/P/vZ75/9",
-	"5M+e/eX/iaj4motwdXlH70fyAPhF7FZ79smvvvzo42c/+/1Cev3cQlqraNYqmrVMNOss41hq46Gm3fmZ",
-	"2Y3hYFnZobuH9U52HJQ2UcxRr1v8gw+p4q+ZkU+UE3FNZKeD8DNzMeMgueu3BOB20+pXYJ+E0lgsmrL3",
-	"YBwiEKNyYoE0cHYs1+coMd6RkWe4/jILweXKM8Fhy7HS7u/WPGhLGTEq5rIPVqG6CxaqO4cgndks81vE",
-	"WKVn1AgJjF5VQDFXFa270IG6KkfZWFerCN1ZROguWmxuzrBc2sY5F6EDJih5kKm3lNnOOn7ktk5DdvIA",
-	"WqnDMUdS2VkEryXyIbwRsOQADRluxrJYHpkvlPcyRPEm/IR/+fXT33zy/Nf/8uTxR08e/8nhd//oye/+",
-	"7snj7y3kBJxXXG+KpFoF9FYBvZMM6J1LKC91HzbaSdRfHL2dE93lHY/N5mPQpgmrCTcbXqPRyNk47THh",
-	"oUdoFBlBLqTAEIrxR5AugSim6+TVolFEI6Nrxk4e4470iIxbIpTiSmY1EVcVyGEQbUZiBlrAFoSYeyUi",
-	"sKQKVIQ53gMSM6psspQ9GPJ4vEN4qNK2Vu4hWqJHEQYecaXNZRQZcKWA1ndXEB4SZILQIx4wW4gCXRHL",
-	"NIV5EZctMoR8r0hHDN1FcGL2eQirbzrf8y16E/me5zhsqwbDpDCE2tO/+Lvn3/vO4U/++su//2QhdfJ1",
-	"s9jPXpuY295jyriOJXoFWu6PqCKhFOwSe3mrENEUBL4xHKQgAyrG+UIUAFmmkYmFfNG5hH62J4+qASYo",
-	"ru3Khst4SAa417LPxJF+foUSPKyl5gNGvg2rucxLxRtfXEcVx1dlAcKvL6u7eiwPVKfTl1/o+EWJ1VO2",
-	"suHgvL9Z6je+avmW4IZcRywjM2NdLrHiH8yNSAow6LFJsa0NyVOZe0erTNOLpcu8mbL+t8QQOFdtkNFF",
-	"d7QT8a5chSheYQagw7jsFrl0PiO8nlqz9uxnXzz/7I8Ov/uPhz94vIBKh3k6HydxDinxArqKK+/vxLy/",
-	"BcXhkp1+UWKW6v5Z5XZ2ETs4BRdK0whbdHjGf4NG7eQNGRMUYTJWFfANe7tLXUnnZM1MPAU+7AsDqTAe",
-	"uk5fYNk6rVx2qknDARcz8RWxlAMoOHIBXDNAKsZXVGYrI/wCGoM6/AWYo8q6/KjEeUx8vLdPgojyge0i",
-	"KoTUpM1azuOfWLY7xO+zb3O34hGm4ZNQujYT5raWI0mx+IDF1TQ6y+ru86xfKnYFTTOgNBhAsTAfsH1j",
-	"55h1rjjduG8msUc5/Ib6ezcYMPKWDhfV3eeE8qhU3scFeqxAG5cJtDG/9hVyPUoRPMeAc0zIRaePOYvX",
-	"kTx8OsrSHmM7JOXRlZCU4iy2vUPy1fC2g1wkR6yKxXCPs/i+vf9p6tD0NtOqde1DvjigxIwavqBCzduq",
-	"1qDm13mbKkGlAgtxARSpECwJwutmobQTjONEVGngsaMZVGcnX9HbZsYxVm7lwDXg4i0x6kmVR/j0ZBQq",
-	"S6Ens6tD+F1IwUCJ1sltoTSjwHDnwyh92+Sb+MOYKab9JvGBtsEHXmPVEl/+t79Aml2yQZ7+vz89/N5P",
-	"zIf/9E9ffvSX2RrHdkuWDCpHOYouN3aA8i34aM0PogO/wFjokE2DRGnCHnClgekve7wBRTvXOvxmf8mO",
-	"JRi0r9QDBkMN82Kzw3Ik6uRthFpxRaDqOSSJ0DwiPjOPCfYFUGlWGxLpZrlUxgTiQNWQiZCLbmZMYDL4",
-	"2S8+ffbFP4Dh4J4lnWxAYHMWhe78fS01jWB6as1aF+KZsEZqzdr1Bu55CzuVUZjd6ss/+SE883JX3ixc",
-	"WfGoAGb98ke/gWvjr22qeJB7RlidSK2wqEQ8J0soW2Qr2OvKglrYgspUW7lmOzb+lZelLnLm0sZD/LBQ",
-	"xxc8BRO8EOoACQ0d2LggXNfJrjsG9R1KfjqBbBV5PVBAuE6BtR5Dqq8qwi8pzHTWLlkSb1rYG1MAp24p",
-	"F/0EiIy49azKU3XHWaxnla6bqsH20t2+QpieAcL0BNTB9rwe0ULLEVfIAq1d7J6RBdaidOsYXQD9Xepk",
-	"D77JoYcKGKc+G1u7P+28kjkAOy0BqCTgSMLJKzJVQkaSi6y7+BwayHMqCOnUBbC3p7dsCYWM8PKAxfmW",
-	"MCN8tOqU5JnorQvZ8gW90MNP/vjwV9+pLWHZn09+ck6xuIKzrhKaJwdnPQn5PxeudSG3YCPkSse8nThP",
-	"tNRS+oYcTeCzrPjFKKu5Osa5eu7AHj3A9hVtxoSL8gCyA7lGRyxmNpkUYv8HiwGlYdgSts1GFE1W/rim",
-	"GKG1yMuZyc0Gfy3/XKcsTAr3qhAp+HgvXXeYVwFRnL3FoVHkHKJGcxv7p271zNwkzkZYHA0+YVzN2YgG",
-	"+lYXu8SkXVpyyx/Ldlz4lZTGn0F3QYLYbbCYtYSPO9Ina0BmmQtkD9hVj/iAB/dhS/spFtyvk/eAzAcq",
-	"YxX5IGEJC8EORGPKyzd4qXD13VSedwj3nNqbdFZtTC42KbjZFxNbb/HAxKLaOYeqrM5xZjCaAggz34ct",
-	"rVBXMtY+9tFPi/CwLZJguSo+aG6fK03w6+QNy9yB5YEtEchBmwujpG9rNgCYJiMUwKF4OnswpCL8Gje/",
-	"+mU7HpKo+Sc8dayTV06A0+MZaOaKqqptz03HCRPg5Cbhvls0i532RiwHC57yrvGw5znnLh0PmNB3mO7J",
-	"cNGBGTNXsKi26CzImC14zt1YhkmgF71TP5nnjN2B0ZG7+i1GlV7khDtSLTwkGS96yuuw1U45Zpib6tmA",
-	"vty2fnEwCUVZlYr+/NeV4j130CyEwj0WyDjEuj5AKSAlSNYWENyGVF6RAdMxD9Dzinm3px3sDpsWMxrW",
-	"ydsuH5/hFcYtURDxxl5rjzOx75M1JRPXZo890CwWNCI8vLoDNXq2FSJkgKgivgwAExfuU+3b6JsD615R",
-	"JJIBjUhIxy1ROFgKoxta4j3QGagssAmNefIrivgUtpKfQRihJUUYYpWkR1CxhVyBHet7ZBglRtP1+HDI",
-	"RddvkogZp9OYViM6hqF1oVsge0ADDQqAarK2vbXlbrYf8k4HABe5SnWySyIu0pyVVmSIIgdmzX52E+mr",
-	"fuLvEEpUP0mLIO0xWAPJFXTSSGNJ7voTj+wnguv9YcwD5oMVroiPbbn02MdnN0PJnn8H1K9MdOHUlgCT",
-	"3V3YTLAdjXk3ZnXDcVD6SftM1PFs5bteeyoZOMiIvT1nypkVGAyDwk3zzOYxWgKsAEraMVRAuTF7RCVB",
-	"zzz1Zn3rOul3vdT/gBU/BduRbaHLhRS1KtCYBEatZfVleCDuK2NVNGuvrTewvhN3njmnJ4dGcrn3Czcc",
-	"4Kfa9XqjAdcrYFE/9Gqwj2Bi3LzXmlteTfUTc8w7b6y/du/23fXNBsyEoxz72e8Pf/Tx4Wffff5fv1vz",
-	"ciduerVsJRXuf6t+q+z+ZrpyG7zWNJ7UjfXG1vrmNrw6MCj2B2BR1Jq1EQt6VO8PqbG20Gw2b12aGdQM",
-	"rC2YuWbt8PMfP/niH588/unz3/7y8IsfLxBZzpkk5wMaya3eEtWJMn8FG1nBRo5kCc3CIDRvfUw1Po6N",
-	"HslbKlP80Y22SwhOt2IgEGzkkRHwd9+5vwfoRowKU6FGmFYnMtHgQQ6BZZ0NbNMcW0YA/XKso4kB5pAN",
-	"mQiZ0E3oWBza2FNLxGwoY20JCsCQMCocTzOPo7FrsmKBhOZ0bJCl9OBm5UYP9kHuJIqFO0RJ8yf0bAEC",
-	"txFVQLJjdjBps46My+kKICl4HI/3PPVYplOW0V/F4/bWN/G4MkW1WaqoqnXK9TKdElDVy49D8wi9UKe8",
-	"cmrsWqUenfGkW3M+qTluyuAnBvmtZbTa188lYTpx/2rCht2jO/xipTxW6mea+nGENI3G/F5wW4bjdWgc",
-	"XGvevHbz5o3GzeOqnHRcVaHQMIRW/MMkDnpUMUXWhpSHHtFy3/iDHgGvEHMTqX15Ff1rNaQAEAnp2LVs",
-	"KxaxN42jF0L7NjKQQvc8cKKdF2guSTXryhh9zPYYsp62fUicz2+2ZdLt6Tq5x3QSC5uBsV47j4kcCXMf",
-	"LLizlwfsWUvYO3DssON8ZJRkHnFOAjZptQ4w4SKIkpCFgHIJ+QGHzqwDaX7SCvaia7tvVCcUNmAfB3Ti",
-	"jC8JB6HSju2g0as1GlNI97vS0PEVJy9rrCKBz6PPxnXiC2YdW0UjpqwL6+NFWejXW+LrOMvmSjDN2cXS",
-	"7DIMz8u880L5BlwY49EQ/N5Ju6zBAs5dCe0PFnrWPdZxAjMc2hC5a4FpeQ4GRq8TH3Dw8AwACAI6JvCM",
-	"B2VKH9cs/zabrvhL+G20dGGO9ng6JXt7XJu7qb+ZHGjBkEanj2akMGcQ0vEOuXbjOu4INGuyapVcSUgl",
-	"G2wsB+WhcmORlIfKjw4G7gZj0dKsizluDOix4935LDIDp9pq2Lzn+1ZeVqGZksHFAh6chUa7nwxQQkxV",
-	"XmV+05w+k43ulumvh7m/Znb/zx2bwZCtnDUfQxbxA2aUje2ybdWA8bOQQy0niwuKrBy3fJzw2pkBl6dH",
-	"UYBGJDtkBV8+A/jyyYUlthdMnizGvphdYzqB7qsyjhnaWy774khzzR7DEe8Ucim5HIyDceSCF4EcDLiu",
-	"kz2JvGXpdds06HtEMcsAj1c2Wt8PqAhYFDGbS4hZJxEhC/0m6dAAoToFtFuaOElx18YoiaDOFQh38ff9",
-	"1Mpy1L3OlhMY+ACMj4ubWGmCT6QgSfMIi0gfka5kCuxVSR6Zr9fX14n9v/nTFjKSR6Tc/PYy49sj6cPa",
-	"cykPyaM5T/GImxs82Z5FHi12mvMKHs11dHqMOb78oJZAOhgEPZnVQ4J0XZEBV3YlhEQwFprvfHz9+0jY",
-	"6Nt0FKx8AG3tw4Hpz/m8lCNDbImjD41gfDswwQ6gUNmYxip9SbRLuTh6v46M2zwMmfCv1skdBNybtWnv",
-	"4ZsFyBQuXZsF5IL4TivV7XH7VPvFNFFfyJGoxswfSw1dOtB8lu1wCylNgeyn3J1PHn//8PM/f/rTT5//",
-	"8pdLpTzunnNwaA5dvcLUrzD1J4epP0GjZC5o/bwBrEkHYMPGraczmLiDHE7Pmg9jEibMeMZeGuC43miU",
-	"k5Xcdfc5xQ1v71FFU2I2vHuSlw7ujgCi3AzYNj+lCzVdFN+6MLZyaYrvbWMBICgnpQwH8w15yew6NVZO",
-	"ewyxtB1LiIczYKzY/HSkwc868c1l9o2hY8OHLeGgOeYXG56z9OYRUogAWSjcHr6HACrC8NKwYR5XlDrD",
-	"AKdy31ojXGlzfWNSWWzOwpCrnXRe5AGLzUa1hnTGw3IUG1UNfrF763IxnVssVVIEjVxvVGXbwoTls2PX",
-	"1iFFmKb02lT092F9dwB7HbMOM1dgtWbt9tv/bt2etTm/iWRn9XwQIe6VrtAgKxb104WOWCGbVgoZaSRj",
-	"kJcDGrJKzTO/eXSaptHGQ5fcn9G6b882HnWP26ZBP6ORzvAZY+eA1yv4RpYWtiuykWn79Ez5Q4bpO1zE",
-	"qppKHVK2kqcwiLhlCLF7zABzjRlSZVNZ1iRJDYFK/v/lV+QZBeanKLOc3b8KyJ9+QH7Wwr9ggfi564+m",
-	"R+39h62a9RlatSZpZSbkVqv24Zz+wo6tXCt4GmZGY525JE0ikijybWNXxP8ZTVMZ0TwDbXJRopmVprqd",
-	"u7xpv7WwmX4uUcz5BNsqermKXp5Y9NKuKQ+bvGlm7XZ9Ugb7acUybTJxaijTJRyPRDLnimJavNxpBjHx",
-	"FtNimPYRXt4QZu4dVkUw3VK44AHMeyxMApbVFWbVkWqIOxANdAB9dnIPj9ULOrUcrijCHtgejDHVzAPe",
-	"aCE1QEBlRyOOcNwSDvp5pKzRFdCB27pDItZx9YqoWNIxulx/IJWuk/ym0rLLIOEM+ABI9g5kzFpC92gu",
-	"+OkRIfEXfIVQ1QiHGAHjBggAOJpCaV1bYAchsLgCIfU+3XcH+S2RJaZ3ED5p7a00HAzQAYQ+ZHgKd3XF",
-	"APaYIR4gYMxoWB0ZxQ17SSspzNRDwUOu+uHDfNtGLMd79p9//fTzv5nfYMI5OZ+wpn0fq6jmKqp5mlHN",
-	"Efb7HzAM8+UkTJUaOt9oph3KxkP8MG8s06qb2aFMsicdxIhAY2C8MlS9A2gfZg3+YqOqwOeSsvQlDGYe",
-	"Oz4Zu6k+aZNpjsikXVQ2MJnfR6XBx2U17FnFHqs1TmauryKPpx95nL6kL13cEZcV+A9zSfjsUaZ2CHQw",
-	"X2fOo1XcoyH2oJFRmLJ2eW6LSoCQGvHtWaMaisosdgGrdZjQ8Rg61AhJ/E4sB359FuVWyjZ1NjBAvN00",
-	"37rHlZbxuP5S7iCsFrQLAkSyljkfaeF6lbP1seGBWJDE4MX84cNam9GYxbuJ7tWaf/gtowGwDWBZvRsU",
-	"WuHPNa+WxFGtWdsArWEfefKEu0wObY9ibHzIGZRnTVRkqRLOt28UijKLxLUxo0EPPRR3JSk0DTQZSi50",
-	"2eXe68kBtHGiUR9K9nSeq+nIhapGlGNAh0ZSqTOfu0TMsJNo+TCoJkOcFTABSChHgtA21l6WDAjw2yVX",
-	"ejXtb2AlkmAkoqKb0K4NRdraSB70JqZvwGyfb1cAiJyBJTe5IwUbTzK3g5DLnV5Y5hWPXA0889xbFjZ2",
-	"mrtyGjatuGrBIEpnH7VZ9UCULUl0N7GVuyVnvEXbLIIKilxjey5sbWp+CszyL6lOtM3LInZgrgPzOEEL",
-	"26OWQazjQcl91tHBXZqXv5r3jtLpj2SsezidPIpIKHOXgXZhZdd5g0dMES5yx/LBUMblEwK8kTLOT/j7",
-	"sl12KKhR3YN6BBgqktB6aV1w7hLsoOItI/MydEx19Lg5QmmmoODXrSBg+whoFHHRzU+g7Yh5dD8zGule",
-	"2gR4GMuAKbVD5JBByQy8qbYMx/lpZPEBD5gRpP8jAAD//w==",
+	"7P3/kxvJcSCK/ysVLX+C5F4PCMwMv8xMKC64XFKibsnlkVxt6Hb4QRe6C0DtNKqwXdUDYhkTIdsnW5ZX",
+	"luR7sk62dLLufPZF2JJPz5J3vbJ9/8wOl/vT+xdeVFZ1d3WjGugGQHId8RSK5QDorsrKyszKzMovT72Q",
+	"T6acESaFd/jUGxMckQT+vPUIj9S/ERFhQqeScuYdeo/GBCVE8DQJyQWBTkkiKGcIC4SRkAlnI3SKYxph",
+	"yZOO53vkCZ5MY+Idesfe3rHn+Z4Ix2SC1chyPlU/CJlQNvLOznzvTR5iPVF13nfGJCFIWrP7iCfwxXt8",
+	"4CMq0JCnLOosneHM96Y4wRMizSJvRFFChLgTuVeK9c8XBKJReTXd3vWDLr4S7eDw4OrOtWv7g51BGJKd",
+	"wV53t3twEB50uz3P96gaaYrl2PM9hifqTTNmn0ae7yXk/ZQmJPIOZZISG/QhTyZYeodemsKTi8i6MeEp",
+	"kzfkmwQLuQj/WyyeIz5EWKJYPYHkmAqE4SUfYRSRkE5wjCgDLA6wIChMk4SwcN7JQH8/Jcncgh3e7mPZ",
+	"hyFLuJ7gJ28SNpJj73C3q/AsJUnUGP//d7s7B4+f9vzelbOLx8ed7OP+2aV//ztLV3aXr1jYhG97XWrE",
+	"F7Wsm5xJHMqbqZB8QpI6ogvN7+2pDl/vdnfdVJcNujnZmVXUQq9/bg087l2vZRkz5tZgv88pW7UANFUP",
+	"rcH5q5cBI29hMQnBkkS3Ez6pYZJs0wUK9bOIM80uEZ77GYdIwjCs9APOtFSNsSRJHa+YofpDNa8T4ghL",
+	"sgziR3wdeBVgBCcxXQ2a5G0BSxPBEzc9BIw8kf0QngiU3FE4m+IRQQMy5Ak5QlzBDqcemlE5hgcEnhA0",
+	"pLEkCcIsQoInshZsPXuN1NnvHlz1vQll2Rc99wo06m49mWLmoOwbUaTgEgRJjggOxzmyNXVPYx4R73CI",
+	"Y0HcUBI9sg0llWQCx+jvJGToHXpfulxoE5f1Y+JyCTKlLHhn+QJwkuB5Cf7bOCRaFSnDf1MJaMBsQSTq",
+	"DIhj2AuBBnOzviElcSR8NORJtgFTzEgsOiiQeCQC2I9AUpKIADFCIv39YUJwZP+ov2iKnqEGfG30wMJv",
+	"K9gVfib4yR39dq+7DFuw1hpu0uiYkMmAJMJHAyJoRBCN/Exr89EJZRGsWC2i8Ur1pOuvNFvkkmWpbXMQ",
+	"sRLOEZUAu9pfI5VREFI5R19Gx96nH3/n2W8+OvbQjXtvIDElTEkDiWN0nHa7e+TLqNftdoM6TtT0Un/+",
+	"d7vd5qz4Ys733gs/381I/9GlhGOJBJ+QAY/maMbTOEJqAESZ5MoAIDgJx2jAn/hoxpNIIEGUvq0k+WCO",
+	"xBSHRPjAtHyIZmMajtEYn4JMGhCtwB8ijKaUhCQTtWqBx4wrMYpwTLFAFzkj6OaYMkXf4RgnOFRcTgUi",
+	"jKejsY+C899+cv4X/xL4KBCcBZd8RKVAU8rmlKlzhDIqKY4Fuhh8MMZs9B7FbJRy9fwH743U8xgpCsZs",
+	"DiId5ld/8FTCUDEZ4ViR4EQ9KklMpmMFFUsVt6mTVb0qpiSOKRvBlOotpYYPeaqPhAlPCIroiEqFE4bI",
+	"BNNY//VE6ZhKh418hI9ZQkZUyARMIzNF55jV0PD7S8i3OfE+5Il0MSAwv6/PuWAnMGcgohL4UT1NWETZ",
+	"qI7D1DlYAjAiQ5zGiiJ3suMbqycswHtNAL9lcFbHdTTS+o6i4LmQZFLmvBs7vVreyrZjFW+1xfVXEp5O",
+	"/41bA3ciMplyqYyr/0Dmi0v4hqJ2PmPohMyBRECdUzMSocw1Y8PtXrlScLLooBsoIVOCJRAaZejaLhrz",
+	"NBFoRKQAsTCkiZBIpGFIhEB4hCnLaU57MYrlWkDuKCjrNu3KtdWbdmd4F8twXKMr3nqER4GmMtBVlHAh",
+	"SjIpM1Sps6BfB68FgAslI7BAMWcj9a/t3UDkCRVSHKH93i7ickySGRWkfoXDHQ3WMnp0LeYeZ6RmQTdY",
+	"th5BCMu13b3uPpqNCUOMq60ZmUVGSFAWLoVQzbUSTDeckylPai02Cr+uwSBhr47l9ZBbYA92k8r5SnMH",
+	"jjoqkFJjjgzpk8hX36tTxZyEIZWUiForQk1kQ7dMF9Ma1tdxnBJhAH1DHdVyQphsDG6Uv1IPdPFMLeTF",
+	"I5vAf4dFqZBJc2RT80I97OaJJUjPxtgE8P9AXQYbAD0lfBprmxyMTK2TLIFHKfSNYcmOHgBAw/LWjLkU",
+	"7woGZ2M+0TickkRwhmLOTwTCQ0mSEjYLVOqV1IHNYdoNcHg/4adK/DTe/Kl5oX7zsydqcZ09sAncD0HY",
+	"r0Y4Z9rAVTJijBkjsQ34YF4SE/oBUa+CwZyt7TcN6009etlI3dXaTmayOky7O+yhxKPVK6XG4SPU0/Ya",
+	"leJerBF+rl8hTLW2gaohXbDCVy3QeV9SWR5oBiFOkrl2veFRTpEnZF7DOxKPapcq8WgT+ntEG7B7tieS",
+	"ksRHs4RKSRgKYFhyqL4N6ncKXCm10NNN2P5rfFCnErzHB+voA7UmwHt8sLky8CYW8n6ahGMsSCOv7WzM",
+	"tc04UGatrHpDl7pp1Xv9qZltHWetDW0Dj+0KWFd4bsvQtvbfvkkn1KG2ALuqMwp8hLVzw8tOm/RKF4QA",
+	"naQTMEO1FDAfc0Aok2REEoDkLo9I7LSEFFlO1K8XgNfLlBnGp27Cgzf6J2C01NOefSuFdz54rP7T3Tno",
+	"P37a9a/unrmvo+5xSer4h3FJ1rjCwbUMpAbcnIPu47lSE+ugnuqf2wPerQfcjLk12O8SOea1PtspzvwU",
+	"RBA0w3PR1CubwTmB8dsffiXwGrig7yc8SuuvAaf65zW24qDWa2HG3HwrHpAYfGl1wCfm9zU4oP7ePxt0",
+	"G+DLNFkCvPp1DcQPloCuhtwC4Gk91Clb48CO6kFOtwDvQ9BwaqW5VoBc4vxUKSluwPRLL0aiPzxJV3Gj",
+	"OEnLoN586/bOGw/u3N/pdWsAPkmbej0bOWrrTB7AKHhmtZY8gouBsb6xEmk4RligQIz5NAAfGkmmQXkp",
+	"6reaNWQmz7rLsLfjxs5/0pvxuPiz0995/Jp7Ux7hETh66yh/pH5cg/ZJLe3DiJtT/yM8qoNZ4tEaEA9r",
+	"IZZ4tAV4ucSxM3JMjkmCJEchXCLjOEYTLMMxEb5SdNB7aRZFBGoiCoiQdIIlCVDIhRSIKe11njk8DxF5",
+	"gkOJZhCSNiQzPZqPSCwIwmiUEiEy8wdOaTSNldGcHKEALiP7VPSLOQSeC30ZVmsmwcrctyaMM0XYhCmd",
+	"9N38oxld708ovcdOjCWYCRwqRGVmfW20le17qHVBmkE2EQ8WTHWxDHANKTkSYz5DGLzncB8FYQ2yeP9F",
+	"RzZUQc2CGyzNyaE4WW/VGYFKvoEzLTehai+s29t11vy17F08sgab16tA1rhbYPdiMKOL1hAv0AZmSO2p",
+	"7f9Tryzx7RWq5ppQOU/jeojMyez0Z8ERvBWect/rBjs8hBjJqI9lgKgSeTMipL5l81FQ+pnHUf7bOve8",
+	"1mCW5Kp8bX9aEF6+92RHvbdzihM1oVAD3AOQbyuoPN97C4DUnx5XkSCxTAVZGjjTVHgIGGsj4aHBaWBz",
+	"ld7hCVkhrYV6pt5HqgbYElW9zSSN6ySZCRFYJcpSGKOdLHt7GjUPgTTXlG2caKkefx33mQGtgecMvGY1",
+	"0K1wm2XwtXaYfV3H6BMFiiPYbkzCE0ROSTLXV7wYwsTEjCRopg5fHfozxtMpYT4apBn8mYpUB69JDSB9",
+	"ruZ1igfDagbkAecxwUyH7idETDkzfHuPy7s8okNKHIfYPdfVNOhjtx7hEaIMla6jO4r37u93u2qkkDNp",
+	"LkHxdBpTnZFweZrwQUwm/+49odMT8vNQvRFl4b0JDmX/lHJt6nu+FxGJFWt4+nIfwh5QxIkAzRMUR31p",
+	"Y15WUidJeKIkWj7yhLJ+rFnRGnGi1NYBKQL8e1YwlNKKPN+DUGOSeIfeZdiCs8f60CUCzrZD7+rw4Grv",
+	"YDhUm6HF0OE+3MFTCYf96zhCD/QLBSFlyBCXHWs+a+rPv68H0Xtb3r+7OFY0DPcgCWBqpkMqlA5qplR6",
+	"PJ+JbO96G+2d5CeE9SdUCH285EjGaEBwAubDCWH6ZCQRyZSX5XjsFXh8m+FUjnlCPyCRC5FlALaBw3tc",
+	"w2xuj4m2qnPSOyUJHYIwtnJ+3nnnnZ0bqRwTJhXuSI3uTQWaJbnaDbc8aqYVuTd6n/Y22icR8ilx7VMO",
+	"BIpxeKJjaeDhQtAezhIqSaON2ys27jZPBjSKCHPtWhmcbezao7p1+FkQoQ7XV3uQshPGZyzjgP3NpFcW",
+	"Esa47EMkpo1exrULJnuqERb3Cyze4xLdNoMuCpHFqbeEygRirzLg9ZmQ32YCHjPkXd8IeRkuJJ0Qnsoq",
+	"YUK4bEQjYDycJPSU5MkXdEKyeDEqEJ8SE+Y5xqIRkq8XSDZyGj3KoVhAdRXQbZHsmivMsH+wEfat+My+",
+	"xCekdO5iBtFzOeUiHCcER3M1vYbIirZthPGDAuM3ORvGNHSiehGqbSFbgVLEV2GJ0RCElEA0o+fe7kYY",
+	"NQkCSrJNTLxeRZExUYoKiSUlqwkGe7sFBu8nJI/pR7cxjd3H4wJA28JlvhItJ5TalCm5WUwlOOgyvG52",
+	"fCk26UvO+zFOIEJlUUxQZRAkI/D9YIZ63f3rV65dRYO5JI0EQm9vUSDcYpLKOXrEOXrTTLyA4QpoWxUM",
+	"lTVV5IBijhy/VzbC74REFPfV2vopE+l0yhNJSgeZIMqUsQaFwZrg9YqtzOVjo7tqSvRIodOB1RqAtond",
+	"CwLBLCYTQ2t3ub63BNe7m8kIysCaq7NxBgnBJwJhlKQxOULaqMl83QRcD4uGTpan2zeqTVkFkQgzdOfh",
+	"W2h/t3ctz+lF8G7J1NHpvJezJ5pZPbu79gZPEx4SIfAgJoZ9XNub4WAb+/k2U1q45DzSFjWEtAuZYzDQ",
+	"6AosHOqNvLKhTp0yfIpprJZa2sxkrmHQLpIGPHLF1psfkuSUhgS9XRp9AYP25NuxeiRifHaECvC1J/0B",
+	"kcl858YQvD1n+VR2FYAKenBCNOuCgidopKwiuIeBUOtD7/y7P/r0k79TnxW5Jeqrm/fUxyKP5dDb7e5e",
+	"3en2drq9R93uIfz/P6lnrAyMxnlfEVXWVKiG/exP/vOzX/y153tN3s+qEcR4QNTWnv/yH4FhhMRx31DB",
+	"bq/b7V1XXyd0gtVitEs+j3I99J796mfP//h7sOEJIQDFX33y/MPff/7R36MeOv/eR56fe6SWrd0c5t5h",
+	"7wzGn5JEUu3VsXC+nARuJASD0D3LtqNqqT6UmEU4iZAY80TmGY4Vs9TavIXosYdvob3e1as7PYTj6Rjv",
+	"7IKocQ9ibXnF/7ajFGDnOzYJrLxbsHf/6eKPI3pK2CqkfUU9dD/GIaCt4bSGaBxzTrA4cXnfHiUpMbej",
+	"OlZXUYs6mfQLFgJz916FGh2T5WTpurCC446jVJCjPKXIxKDiUqKzY97ayPGmBJSQkE6pM2/inTFHCQkJ",
+	"PSVCK5VUIEF0JnPiHi5jrkVw1Pe+yf9TZwSNI8pGPko4nxwZ5OZZioUDJJhSWuQyL8xnc2xT0s052HqB",
+	"Mnl133MGRRbXfO96QGTl/LNstIIXi+0usVYJ2OJSiA/eIyHYskaQ6zoDIE8ibVrg+L4lZ4yPeYuip9Xd",
+	"SUnmVCJLHj91BveUub/lbDkHW+9dWf1ahSMrhVBWvVyw63Kea7mWErO1fLfgLOvFvSZXXXWEdt+kNOA4",
+	"fmsIiuzyEEswrJ5WCC+/Lmx0b5jpKq78+RKfwWCLTPLYht7k/a3LJc2WXfDLY99jaayVPVAvGnNQ+bWX",
+	"zVErZ2/GYSuHacNxqwfbDgeunKcFR64cqymHrhjIybEZFdaEE40JUrQNagoXMp4fovMf/sGnH//5+Yef",
+	"+OjTf/ne+S+/BX8++9G3nn38Mfx5/tH/zB/4p58/++kPfPTsz/7w2Q9/fP7hJx0rtGGQCsoU0/oVQ0Ly",
+	"NKFws5alGsLXSZrAvyRKw+wiEbyYjjAu37shZUIHqTQM6uTlp+6LhqzyD58xUzfF1FGhCTohOvh8gp/Y",
+	"I9mZxBZ2cxhWCJWnixKgcvVHkpEuFwEJURip57XfAlQ6PNMhBI3Ael0BY8IrlHFn9sOoFIU+of5ixo/p",
+	"+d5Q+yFdyH6dJnIc4XnVVlTnwN413wtxTJTW6B16ccqwMpvh6d4V35twpuj3uu9BSSFYrjaRDnZ2ryi7",
+	"isc46cOl/aHXO7h+Pf9lTtSQ6qtFk8mVVXeTK8gkiZB6UyDJoeJToZSrrxWtmxukRbXNXkqBOYBQWZKw",
+	"NheCDG4Wh4sJnvYNClwiqfqT9WqOLmeqCnkidbgEMyVFKKjZJ2QqfQQA+3r9iLIwTiOTo7ZQ+kphYUXk",
+	"RHmLnBHM6ncNzhANFLEsxfrK+fTGP12lVed7leFRb0SBOpe2nNHyVzLbcakeUK0EYtYo80VfPP/W353/",
+	"yR9cgqgaRR/o4vkf/AS+ycDzEdipulzkbMxjcoRikgV6A3YUfxuM6X1kXBp8oXe0bXPMoFCZemWvK8fa",
+	"ytMzwuKz3dfBNATtHsixtQn5M2DX+Tq4RYEx1T9d0NE3hkSmMaZM/6BrrtgOtEbMvoR3N2KxPDFtr7c8",
+	"La3Ke9VYm5p4aRtVNn7Qxc9/9L+f/eTbl3yDdM7iudu4zqcskuh2V8GaUXz+ym6vnHd3YIn6lvzg4oKb",
+	"OKaDJC87Wt6giOIR40LSUCyJheCJHAONQqzUIDO/h1QeITKZyrkumIHjGB4nsY6gbqLuv5EDsKjx+16W",
+	"Mbk6uytLO6Ww5vdTzCSNl2oMBXyFkOJpyY2rXREuwMqIgvTMPCR+gFkkNPvudn203/XR1S5w4fUu+v+h",
+	"HDZ0EW40rl3yIYVzQrBISz6TYg9TRuXq9O5io9+G5898naiz8k3IOQbUVchMz+uXyGQFjb2dgVomtAln",
+	"rjSju/g9niCYpgjCt4qZLsgG8NhY0mRGyIk7+N9eh/HzaCCcCwDd6CGRdySZLELfzpVZ5VXr5ZVzvwKL",
+	"u7z2Tezum7qk2BtwxVIXfcyZ5bNUmw5F+gJTjqyc8vTUw4ylOO4n5JSwVH8Dl19KgYR6dd1up9sFl5u5",
+	"DDv0bt77hloGmUxjPicKJT1lX0JNs76J1Hz20a/Of/IPz372/Wc/+/7zX/78s1/+6NlPPvnsH3772W9/",
+	"9uwnf/T5j7+vDvvvfQwWzYgKSRISaY22d3BwfafX2+n18h815feNuDj0Dnr7+929bvda9/r+1V5v7+qj",
+	"6qM6S05RkAjD6o/6zi0zHyra8AI+lm3tXSD4Mz+30PrgMnU6oC10lb2ee7ue+8wt0PnUZTaX0PZ0tSro",
+	"xOXTFc9liKw1erOKdaKzck6D96dLFAYz2hQLQYSpRkLCE0XGSoRpaI4QHoATPNfJsjgtRjoImAAzU9VJ",
+	"32LPsDJh4ghJjmY4YeiEkKlYjGp0aSEuZ4BhxGYOMKd9qstqKjNV/3Wk7dQwBnPLWBNfQD5twIoNeKqZ",
+	"9DXc9bjWX1NsyCL/lTxpa7iSlrNrqaiD/p+lYnZrx6/l7+W1/xo40VZIg4YjLEiHzRySa4qSQxQouR2g",
+	"izfHlOELQmkwQ0oiJHhIcYzChERUwnWqryUEiS5BhCtmc13uzrp1QxeDKGUi8FFAKFP/nGIZ+McsSAl8",
+	"hBeCS8rS5iKDQyCcEG0HYn3pBmZ/iKdUYqgGrGFMWUyEFi+2qW4cykou3bwHkIHM0jZgFXHLsrV7BzXZ",
+	"2g6pZALh6kWSnq62Ki6SCSGHKHh67GEWHXuH6N1Op/P4TCHp6bHHk4WvGJfqu6edTudMfacWqmy94TFT",
+	"P4NTUD1w7FnFdI89Hx17fKp/GEmivwBlWn+n2OrYOwuOUECZKarMuOyrDxKfELWFSvMOfDUdFcYMD6jo",
+	"K9wG+iw4ZsfsDlMmuC4HGwA4gYEQhZjp8rEYDVMGiUjaF5C3pxjiUIpDsxTziFlNOjGrGOovrNxE0dGy",
+	"WT8woyziM/3Q3tUrkflWEUqOuVXouKKx4UOVR/JEHrNApJOLjjn90iwmoRZ9GV2YkcGFY+9SXsf4Srcb",
+	"dJRamDKp9jLCcxGgixEdDkmiDteYhzhG6utLvsJcIqTZiBirPy/KMTlm+VOXgF0s9B0hBaMaGp+O1D+T",
+	"fCcn+ElgVUtTJ7uxzhRbaYRBFqFiJEhvEhxNFGsrcHykjBLhHzMwzYWiOe2l1OkE4Kq7GBx0IzVrb3cS",
+	"aNEwTPgEplS/S46yyN6LQRFn0unA373dnb2eehsG29mddzr6r948uHR0zALYvkB7Ngru4adEp0oougHq",
+	"u2GCCXpdFBEyNYVvd7td7bYSCy4hSFh+96lmHMXvBdd4vsen3qEiEM9Ynur073a7YKJkb5g6jvAoZV5h",
+	"o75rilt7vvfsp784/+i/eY/BqijLEd97sjPiO+bL9wRnnQd4dpcIYYqamR4I1ViwFxGztAvxZCGF0N2E",
+	"x7rYo/k8wScQVWZVfzz0Pv/DP3z+6198/vv/y/O9EWER6ChDMsHgdmgwb95GwuhH5z/4X89++L3FsKYs",
+	"TE1P+Oybv/3sL36wefjSSwkDKiN0hfvIPPyA6/i6qFTkczGKyKB8hUGsKegr+uHmkUS1tpCuItmnNeno",
+	"0EthnE6wcRzbAT0rJ20SN4TFic5mbh09lJAJTk6cizIU9vSLEXFjxdiUYm9gT9YNt8ka2nAmasKfCsuw",
+	"yL8YJYSAJTcmGBwcXB1ZJhnD3O5l7qtRglkWwc2ouajTocEuz3gG0DrxP1vkq5ZxKWtyXTPTow2z3Vj0",
+	"O+mn23Pa8mxem3EqrmIylIinMnMWK5tToiHRYYMLpaJXrDXnwba57Tb/AJ6XkP9X8u3LqNYcV/m5VX93",
+	"nzUkegVeTaMGbObPNNC3jyNa4LYMdwv6AWXDOCUshA/hGE+mWo5ldx/q61T/M8KSnBAyhQ9DyrBOSJIk",
+	"HDMaag0s24qVtm8bll452Kg5jawcaxt8X2XmzaKJCmZewaArp2nIsGvE/9itvxbyIMz5ZR03LyyG3wRq",
+	"e72966jb7XbVf3pN4/jNGFDl+9CDliNWWP+zP/rjZz/5BHZzMiBJlrsw4QMak0UVuJGuW7jaC5Pl312/",
+	"2tu7btxmvRUacaEbNJBGmSYBAX15z7elbdqyotfZwQX+YCrRgMScjQSSXLsWRpxoA7PRWfYyFPk8ZL9y",
+	"CAsF/gyLrNJy4ZXCEmn7XhQudBPuvSLIuyFIJ6YUfYOtAkbSleOt+MfyUr7KJwQ6AZ34CAtBhcRMHupA",
+	"eIwSqDuAxBiKiSilzgl6wywDIM5VSQYlxqjpbpQATZXb+UhzP5IL74ylYsyimDL7zz5P+vnvksdxf5gQ",
+	"qLQzxgmJ+qHuMDlNyISmk36i/bunnE69TEjDSTXFI33k6bsK/UwITYKWqhTTGEu10Y7rRe3cAQ8sDsFz",
+	"1FnXZFpItZiSRGuMFYbU3MeHpumcJh737oiaypDvWNFAw4RPtpfG4L7Quq0UFsRZSNBE+00ECpUNOsDh",
+	"SdZ1Nnd2o4jgGnIzAnMhsYghpuDTDaTWz9yAEh40X/MC0lgmSMAFN034qba7BqS0QxfEQiTaS0/8MH0r",
+	"srqphTma5Zhm58haBirIqrWMwpd2fJlmY4unV6PjamO53TIzpFbE3OZGCmgxc4gins4p89ETivlYLWmc",
+	"+iim7IREFE42LAWeTk2PTKRNzVL3y81STQqZ0tIoz2XDEra2g9Qb5MRU+LUJx1V4qMQmqwje3Vcmv63L",
+	"DswjFOjNCuCyTYA7P8i2OLCPvUzhHOIn6ltzFM1IOAZmfP99+EQHUI0Mxlxq9Cog3+T8JJ225cq8XWu7",
+	"PqkbMErRYGC91gBlpmlH4OvRW4V0mtFM3gpsQQwWnYvb4M/Wi5u2X6kNEPP8CiCNVvPqfCsWRrfhZVGj",
+	"veLFbHEd7V1GWzqLW7s+tpXctY1jauUsr+jYWschY4kF2xmjayvkV51NHDFWqSXhHb77uJk3BVe8KWB6",
+	"WTeH//yXuousZ29PVuK6KKCaF8zQ5SA+/fgnzz/6+/NPfqTz2YBfFSGLqb6d3bRAgk7ddNWufZR3xex1",
+	"u0cm7V40tS42Sz71PWjN6yypC1dAoFoUdfx5HCmrURyZnsFEoKFSG+VYN2bNoVn0EFbnbZD95oqayRuT",
+	"1uW9LRCsu8zEHQatiLFGbB6z5CN9R19TckKb9CslWSlc+Kxy/K0mgW1u/fJj4BWW0YgIJLq1fCdvSum4",
+	"glLyXjj6V2rrLOb8JK/OTkr3w82p1s49XkJPwzSODTk9/5//59k//ZlJLF2MdixJwIYne9EymegKRw5A",
+	"R8tzw566cLtgbsxMAJ5x12WBO2qvdPwQyqpV62aGWdvvbA90iK2Oa1NcqIOqNIOdf/x7x95ZkLW31wVH",
+	"1EjHLNBPBB10I483ZnZZ43xWJZJoAaeO6lkQAA2dqLS2EekNBLpEZ9lbefa3y2cQkbyJdRhjIejQlHla",
+	"PmQRubmMHLIGqrrrTWNrqdRE1PcmRBH2Stq7ax5bFhbC3c1I3xlzu+HoAhfW3HytTJGCpyxhW18Zpl7m",
+	"/+bHz371M3dZl5AnpDlvPlSPP0wnoDI6+LLQSBp1tNRPFxpJy0aYEo9E6zaaj7BT9EFDyOZl8ilJoGLR",
+	"hLjPnQ2Dacob+wBToZPPtbdaFzWveLRL+fIl91ydJ9T3ZjhhlI3qkgiV4OFRZOUOQq1iq4Sfrr4utDc9",
+	"JhJSLI4QU9JMyQR1mIvGh7kpoJaXglpu0zldtfVREQZNN16EYnaEJjr/4oTMTY0AjRLIvkjIhJ8SV/qF",
+	"PkH6IU6Uqv/1O/d3ut39XdNywYboymIdgdURlWbFr69h1La0xe2ZsnQ0u2lEd2Wf2ibWemVJX9ElOVqs",
+	"iuSde1otq9RFp8roVc1m5Tm8AV6iZlh5QAT4Ap9uZVNdi85Ki7daeIM9L0Zeuc4s47OVf7adx+9+5iOz",
+	"1Ng1IlyaOlE2aOZmYzJvKmdDbbk7V2L2rVSGXOs+FfpppmiaIpqNq2UWlTqXv2BXTWl559f8pLOOsRdz",
+	"bJm1rtyF7TJxaWPPNpa/61Wyq/cR3Ygi4xAoqTRHUJtAt9rI+7e0cAgZMKtCd6mXKB+/JZeXu84vdwc1",
+	"2TFLT9mkoF8bj04u71b5c7a9XY778NV7tk5ptbJ/xbXVvY23eoOKiFtzlxQQXnFAaHsCWkK44A4ovd/8",
+	"9Zdp+q8ZmJqb+S1R1Maszzlug9KTL9fkhrf6CcHCZai+M56Xwx6pyBubwJs+GppApTEVkifzSlzFlbZR",
+	"8E3NvkKHt4Odjbcnd4NkbgDjWliQhL51iDlDCMxst3FIHGe3yaVb9L/BD5lBP6QxtMrCbJQCygTXFjc2",
+	"wREhZmjEkZAJpqOxRJRJjgL9WnCIAnVYQJYhHkF2MqypA++6I7Zq4iTvMJMpqQGBVNcbYUimcudN8517",
+	"PMs8qNR/y7vLZc5/s6aG/godXrhiWD2icYvjBLq/QTIviSolHqyCJhM810m7gpySBMcNASoK9Sz6Ra90",
+	"dRjiEArUM2ng8k0JK/uXomdlG6UOqAyKAK1U6TTlZTudw93M3oJ5bme0mzGP4TwtRvzC7NBys1w02Qg3",
+	"P8sizU+gnNE0363kqa9nl8XVO/iUyYaWQH3h8PwmuknISoFLPflSBFZxl+mbS9Bn6yrLkZkrHCW8Vo/a",
+	"6tntFzfLRSivpaZmdywVraQ+0LF05bVsI7MAsDx8qwrHspe3EmkyVKTkMgWV9Aj0r0FeP649T7pcJnrU",
+	"Pk5I3mNbrEhNVHsu0ExJqgnWdywYCXAeugN7t+fgSZluRR7VIel9jR8wmOH+SuZ3vFN1VlChS8w1RuDb",
+	"2Yzv8CTaLKCn5L5pbaP2a0MGbkSRMFVAdEiiVAczF1mtIJyQIpRA4YPHkb4wNEUbQ2Uf6WsycOHrzlj+",
+	"i7I5V9nbMT0hM6p7Cr9os7pyoUGgeIbQBmOB0e0hoybypy4+o5E0cZnmTaoIba2WeG7MN4S3ZNY3gnRl",
+	"IIemdhOrm2tPY6wLos6J1riwoq8jqJaCqNXjODF3IZG2A+A2C4pd5P3OTN0OU4f2pXgPllXNeenehFV0",
+	"u8Xq8CsDAo6gJg7TFU5kdtOvVedsayEuoWzDbQJLTZjBDSSILqRz8c4lH0X0FJJx0cWrVy75aJTwdKr+",
+	"7kGRXwhBgI/dSwugrQ9Z4bJoxn1V50WTHNovnntjdfxo7u5oqJLZjo8mMmmLPQEKV0k7ga+dJi1gfpG+",
+	"FXgKwY3ygjflCFGpG7EZF2yp35F6T0ic189v5XSpNW7uJ3xIY4dRNsCChg3uTtTbr8OzZ743IGN8Snma",
+	"NH0xf34x1dVRsiVNTukpTy4Iu6Ya1O+HkESFzhkW2W1+VtR/9Z2utqJ1mcDyabAy5m6aECiNtdqHZ5Z8",
+	"v3jBNlobvGl8BUsK3S4sZZlZ+xBiZF9aksyLuL2vswRviExnj+m6nhlt9VdUEQcIEE/Seln56IvjxbJR",
+	"2RZT1C9/pS/JE+moltCgk9PmaUjvN9mD1hfvyTq3MLoqmr0aj+kEs8xjkX00dryO6Qmlu6B1PfsUp1EL",
+	"9sGTKaYjtsaJn+cIrAjxA7BumofPikyCxQOJhmMkxnzqg82v/ptIpqMdW8FWFUhm7scrkbfVSrmWN7jw",
+	"ThuzhBESQY0vU/kwd9iuuzurrb2Nd2sjAJYSrnQ2d3knP1ATEuu+vkJiFpVKFMQERxptWeYJDiU9hYwV",
+	"dcpCLnXMxXIX4iM8qna6CaU6VbyITPgORCkmamwh6IiV01p2d3r7j7q7Vr0UHsOrXxrsX9nrHni+BwaF",
+	"d5h7ek/IXH2CUggmDef5r39z/st/hfrFWl3znn/zd89/+d+fffsjKzHHm2CW6pZKeNSsHsuw2+05ah3r",
+	"5TnUidISG9cE0Ut+6jxkaUJEq9EMulwKF/x0QaAT4u4LcELmTjCW1CfPtOMl2n1RzMhgf5DGJ06Cyral",
+	"bXMA855eQF6uLnfi6+0qb84yafYIj96kYmvRPs4Q59ZBPo/w6H66RoilRT+O2g/Q3wiP0BDHkM0yVCKY",
+	"SkHi4VF23g9TaVpqNCPAgijaHjsLiy9V0HOStDrksvvYrFzCGIOuMltwjEUkpBEpScCXVUlsAUtvkJie",
+	"EhMxUzm2koTWlO2P9FstBYwY0+m07TvSxJQtr3CoF/FQGj+fTHB4ogyW2tYD7m3Ww9xh09YkbmGrpWb5",
+	"8nDpwErbWoO1OFsrSbopzhrUv2uAw9WeoNU4XV0Uri2O11C5yuReXzWDJxFkgOjoUriV01EGOkPQeNUN",
+	"7uZIQKnqEdw12rIJzzCVYP2P6XSiC9tQ1oeC4NRc8WrsuyVM0RXKcUVf00G7UFhXWAX61to87jq4buV9",
+	"KZ2Ce0xHYyIkiskpiQ/R+f/+3vkv/tpH59/+6acf/8JHn//tf4V/P/34F89/90N08dOPf/Hpx//FR8++",
+	"881nf/nzSz46/6u/0V/85O8++5sf+Oizn//w/H/8rY/Ov/vn+t9v/eOnv/0zdPErr19+hPavXrl+qVSk",
+	"JK8d9F7KKE/6ChylMxD70ynXKwBRjgVUKwEDc4DDMYlBqZhgobXbiCs1Q/9eL/ZvnZKF0oJubVlf0/QF",
+	"9NBfpadinaWedadUG0Ql3N2vVX8wfykP695tmC4/0APwEFqULFf1pwk5pVyHmpcz+g2xEaHrMXhXhwdX",
+	"ewfDIezQ+97h/q7viVSTmgmFb7o0syPh4nV7nh6Y9fus1/tdvkyAJosak/yEMD8rA/YeH7gzma0trq1p",
+	"DVdzRToq6DqcKbMOEKTmeI8Pslu9ZoULMzKpTnoPLtLzyDdIrbJuyKN2+cttax0uUp0zwbXIsDPP2Sme",
+	"AGfDcLGGYJVouemRb9N287S2R5DDZiLmBmTIa1rZ2czhsr3I+w3DrywmWurXSPOpl5RFHOPplDASFWEX",
+	"VZbqrM6XIe/rOqfmwQLEgmwt7BbGncVL5S1znk1KCmfBS2UeH2PRn/CEuMujtLMAtbB3cEaMheybXSoj",
+	"8j4WkGWOBQqArAPdu1bRWR4vqUiemaaRU9yQ3mtSvPL1OvH0RKP1gdF3WveCyNtUvf3wjazxqfW053uJ",
+	"bmR8rdO9Dk2XXklzhQzMp7V9VFc3XnOqhG+zUk9LQfLGjFALM2UUjowg+zbYXtnK9Ysw5vjI+gNn5UeL",
+	"9gAtyivaNPQKKlOVSHiTQLbSOlqbqVsijyOkeFWdyQx1q579K+Vome7OweOnPb+3e3bx+Lhjfbz071fn",
+	"LQK87u2sJLiswoMlM0qZm96NnZ5WyXL/rBjz6aLW9W8/39OFx9twy3frCbSObt1Xu1w4l1AI2suSDnyE",
+	"occX6J+BdZ0YOO5IWupoL/0+s2UfWAutrKZd8xpL0H2cGsscDcQD7Qd1JWxDbK1o2AtlSKXpkpn3oCpa",
+	"o9c0s7RRls2Wb16+nnoEFjHyNveaP+1+VXmrMWhRVZSZfwQ/woPFNU21zxVJsOQJdK0CtU+XyIY7Jzhw",
+	"RhL+A+Hyuueb+YtL/alYgO5KrJs8F10xK7Q+5jRsGxBiIaDKhLABxa7kjds2zOqpJPV0WnVJspDaZpWZ",
+	"Vr+oejAqV3uDzI2L0dizVIwClhWEJja9arGJtrYOTtvhiuS8RrUSsknq1/qV5WWynKL+1vqi/VWI6pqV",
+	"38eJ0P4GRwpebdN86ShYs5KSN1/1clLPZaj9Vh43VL/5D/JbMUuijDks30Q6c6WQJ96hdxmz6HIXnF2K",
+	"YN71ervXDzrdLgwPUDpFcNZRc1HymXlcFm0+q6MRAEgmgoeIMosCH9y+ia4edHvuClaE1Pht7DxAaOs6",
+	"meKEREfGjrWaqpbj2BlpRwDZNi5CAEupl9GVjc4QY0b0DRLNEus3uggksjY6I/R37WO0aNx57M3I4Niz",
+	"zs8shiQ/O8P8i5pzE9pA6vapFnQA+9ljP+9sKrT3PoXbhAjPYUXpxPM9fDqCiEOmzQog6gTaUMRYR4Bk",
+	"wN03d6HqQdPSE67hFzuVen75W3WcAJeYVdk/LpLtUvFQ1ohmVI4hIytv8hpCJ8ATUy4rb9jZNHhwxZFi",
+	"oXNBMcjTijBDgyyY1Rh5WWJFUm6I2orCa1SJdzLPsFpnXa/2Yr+cry/v5qqbvxbuvcCx40G7tdQoMm79",
+	"IlMsCuRbC2ogg7+e5wdvntbUW1EtyveKlm9lRAemOWEAwc2aOqA6GZfQYPpIt421ilpC6LMOhx5zeEuX",
+	"dMub2CzvF7a8HSJoJbpaTn01HtNlCGAw2XZZPrcpjqmDRWiio8xwAuHbE4fBaXwGi442K5fGVcUoTzto",
+	"oHV8FQ+ofDjGiWNNbzFS3HCcEmdWeLUv/yTLaC768V+5clDXi9/kP/d2i25Yug704oVSPnCDFvl+kVhd",
+	"8RkbcSxAK4wpy+9wJm0S55vnWmfHhwHfxXBfJTiWriYBYxKeiA1qxd7C4RiifnwU8JMAAVNgKA47Szgb",
+	"6aIDVDrvTYrSVhnH8BNgD6Vozt0Rww3LRX2VkgQn4XheOfmNpHlXbdpUYaTbvPD4blF4vMgKNyenLlur",
+	"C/4+//Afz7/3j89+8kef//j759/6u/PvfQxuUzNhr/mEBysn/Pxff/zpJz9UE37ro9KEvqfUOSZb9H1W",
+	"askUKxDfbfaCwnuSshBuZ7W9dLZZrcR81+7xiDjzQbCm4koHmywHT/KpzjsuuvPkuSulg7BlPb7SQpd4",
+	"iXSes+UUVpAoKwCJscnaXOEdggX6uRVbTLuUyO+Z+JFqv86pC1tdZNQ1yaedTW5iN0nIWzxSCnJd0OD0",
+	"NVsZ6nYhqXbfZFObQ2PHhdY7k6lJjrAEx2AO6dC97u7+msEg+pLGO+wdODskLIZel0+y4kJe9POxrill",
+	"I+QRFJTxUjncuQ69fmgMM1loCsVpw46VOOwBwBM8nZpCNfpk6U8og8gY8zHM6m9kTuDyhUI5daocghKZ",
+	"65+Ez0xub/nWoTgbPJGGISERsTa5ZKao8yKPoOjm91/233Vo7pVuL/cXhJfZ8yo9PqQf5DpLyqY4BAlD",
+	"46aBDuU4k6Z9LRuGEGz9xtVBdfUlhqAUB+RdWluk1GRhORKUBmtU4IYYK2h8RVoxcO6t7Gn1ZpLwle6n",
+	"r/HBLXjurOCdRsjOHikUGMVmj9dv5vkeHzS9+rHZs6nu5ohcGSk9H65m+qAM2otJyDAFt8IMJ25rRfNv",
+	"lR7ewBIj9RN4DJHgaIiThltdXBA6Y6BXV0LVNFCUQs186avfeaSePCvJk4XaHGpRYGtB5Rkcg6aqj/6G",
+	"C8zl09MWT7+wWAO9t66lGocjbKPhfLCLDUS+qe4C+j1GpoTsWqEv5VrlWZxRdnNrhrOEQEH7OU1UAo60",
+	"4DbkWUjQAvn2Juc875J17YIrNB2t17XSksELGwGbUOTdqeWTKA9OyNu1YsZSHKOEnBKWEnHkiGNIWUyE",
+	"AMcGOAOq5Tz23OU8bAFcZH5m+kYmL7LPo0Hvenev65QYhcgsxtG6ySoR2kDgtXcflevIwxv2V73GMtPh",
+	"qcHIfjTrPqv2KbdOMu4BUxnGQuEYJziUJEERJ+IQHJMJnymLWsvjCF20dvESeBkyh9AiNzaX5XWtfCH0",
+	"dS4kmRTFbZS2oxZBdHffI4CSRgLMHzjZUcoiMIqoABfV6joo64Z8tBfx1Xy1isTJCK2ew29Z7NCG+M3b",
+	"mU5S6mcfgVmIo74JaQt5nE5YEeKW9yzTdqZCK9eu3wjPj5AgLELf+MY3vrFz9+7OG28oosAMLof29vYO",
+	"TLKD53vQ+fqwd833oJijjvMmmfbTMC0hg83d8Ub9dkGgMfQKty6UWHagWAETuaOo464iVJP+kK1joQ8U",
+	"td2JMUGcoRmkYmdTD8iIMiMaNYQKBDUa6jVVUXLEudavJgFZjAJAq/YrG9Y9MgHjSgYEhksD26Vrs6ze",
+	"lbw8+2p/mOlqbnbHAtRvkCBi0eYriAu0OWOTsEA9zitbwBZgf7jgFLXVl5hjowO9n5IUvkxSxowyZJnK",
+	"hU6DWUjiuCYryRKL9oyZHlS5MHQPwdRB8Dp2dS423n3w7A8wiwS6+Om//AnkEX3+o1+f/+73Pv34j7NP",
+	"pW+/AzlHl/ysWuA9k/mDXk8TglM1qEIUFZKG4F7XzZ0gpVqgMU8FgQviDoLM+2Omb0OgGIc+pagoyqzl",
+	"rby5SUrV3cTyvHw+g8T7GUn6ExpFcJmT/5FOp/b3kKzkxlOp5pVbeJY6hEGwaan6V3CIdAbVtSv7O7vd",
+	"3jUl5+88vHMTPSCnHbTfQcFoINWvga3q2QV9THE3tf6b9+CYAPfaESKxICiggoalBtJmPAj1oqFzZV/j",
+	"g4XjLDWV36B4dOQdHux3u2fNHF/NnFSlRqAwSz9Jmb7gGkHHy8NuZ99yJNl80i5XKSrlKhVz2bbWniO+",
+	"rZ2bJ0dZnXbb4GiquS+MOCOWGb5Y2nANp1F7zwplVIxbztLSFe26qTTEYM/I04Hm4bwKj1WCpyhDZHJX",
+	"teshkWukbK92V3yNDwpfRfv8nw3yCnSJhrxQtTajc3yVMn00adakHLiUiXzfX0Wq69f44BUoAEoIbnL6",
+	"F4RgHcTbOeTvuqqC1/ob1DkkCcNMXhBl70Fdk8QpWRYVBMmXUEM+4u2iUSx2cICohr0gUCDSgTtPRy9i",
+	"xQIz23TxbToh/Q84IysGUM8h9Ry6eOfGvRuXGiTV5YxlIMyR6NvJPgUALiK/W/TsrKhcEIoSxygrkSHQ",
+	"xSmmkY8kh9R1H5kEf6gHytWRLUl0CZxIUzyHpHg/qzZS2n9fmZp54bEcAwpGozBZQRqnJMEj0s+gKIdr",
+	"dK93dq84ozXUDP0YS9I3I3iHV+1vJ/gJfAPBcPnofVh6np+2Z6Lk+mY99s+7O7vd/GfH60odgd8lyV7X",
+	"jiDO+rAl5S+nhPUdASndumgUeKEYout7/JQkUUrajWLeKQ2Ur8YEpuzZX83DmPQhwBDStfMf9Fe7ikJl",
+	"mrDs3V72hejnJd9ysK7udw7cu2enFNhv7O3ud665X4EYxOyVxTs4Fx01is5xEJLDs6oeyKm+6IBhXK0m",
+	"2nVRcVhQECoEumomxWxg2/AhkjzCc1/9ZXbVdFmvwKKzitwX9g5maJAjucAhjd9pPVGJlxaTbA1SskL+",
+	"0EJbZ5GXIofsZicLzNhs1LwzqcJzhOc1o5e5uhG9wTuKJ+sy5QlOYkqEzKbWfiouCFKvLhR0cua+l4VH",
+	"7ZIZl6Vl+wVpQQMyTW1JRBK7E4zJW8t1CcSgJvkwZVEpV9xG1ILsaoarBfG1wDBTwgpuKW7c1Bp0Jr7m",
+	"GzdYVUlYG6J3BE56JeegnLcOcM9L2y4b2JKnC/EqWt7ow3JA5IyotZg34ducuQck5jMkZ7yhmKmI7cWL",
+	"17lp84MligkWOgI5e8u9prLgX+xGAKeAIphcoVg2jnVeNCKF6onRSGE3bz+uNXgHPB2NFQqE0PGIIZ4o",
+	"ZSY86SycOe4sYDNC7jeZF1cb61xyViiyupNlkPxKal5ph6qIdsjCqsStCo6ygHOw4wJjOzVQ2ISWqbIM",
+	"6REVPUGSYE1sr9fbPegcuJWfuqDdCi+QkE5w7Of8AJHFWJ0HbI6yFhsmlTO7Hh3jcrBxAYZ9tVi+rNr5",
+	"93ky95VSbve+O7XbX2J73Xn4Ftrf7V2DbgJlSHQMWLML2wrx5RudT+zaz3t8oaoETuXYUQtpwCO1HZ9/",
+	"83ef//pvzv/ou8///qPzb337/Hs/+Oxnv/j0//z8//nnDz/9+LvP//p3n/3Rf/ns//rN87//qec3LFCx",
+	"RnGkBs/iHi57C6ckpDjum7otCq2UQRCETv3asOhFhrVFi5ijWcIlQdTqarZAHRq7C0dWjJXdRZ7IIxNT",
+	"ThiE+R8fs86SsLGWgWDt0s+3GCiqqC8LEs1jBetUKaU9ZZlrkuhamY0UqGyfF7AL3yvViAi4117YHytH",
+	"7yXX/6jEx5TDKo3/DmgmX56fkWC76BW1BWvFrmQUW77fbxCAkRFGs1O/IBE4+LPokRFhJMGxg3BakYMZ",
+	"zixwRZg2rLgOh9UeboviRvA4lXo7TXOKctnnbEkuZ56a4RW4N+F02MS/qeFuXx1zY+JaU+pUiWd1s5ec",
+	"mBzEs0Aoq8tdubMMMNMtwaCR3JDHMZ8Jt5hi5InsFx0l6gtb6WeCvF8KVLhS49sVrnRZBJH7RJZ1Bqim",
+	"X5qSF0e6Kx7oYwE8/mVoDQBZQ0HWMCBoGIUBA/SpyDsG1uNMTxboblqjlAjRIBNjaSUuY2lX1SUdFx+l",
+	"jVVZ88YU65O0ySvNUgfWUKRyF5b2uKYur2gTZatrlK0JkWMeQVATO9FlUoegPqrVOjyyVqsX7869r+8Y",
+	"xWvfTgYARJViEpot8UCD5MwH2O2WcLdMsSvtbyPztrLBzfIKX4LmZm2204mQuS00GeQ1c5XiRbWJrZZk",
+	"+ZcS7Y9BszGNQcGFADV5hLpwX0AnNd6HwmO28rRuGhhv6G7VoQgcfFc/fGZRZZ3CacLKFNKgkWcirY7J",
+	"atFZWymqkdNIIS31N1rzCtksxQp5r7BHA6S9Wp22AnBVyc1vpw2x+DYnlnnMpux22q/B4loK8EsSDC14",
+	"ZXMmaEe6m7S0ce3qkh3aRjOI7PxevxFEGXULQuOrfGaEoELpEQoTEunPSpqG4MrztQxVtFoqNB7iRN/p",
+	"i7HnezMSjjHc03jQNFb/UT1T9fhLa10biF+B7bApth/b0K/Rt3hj7mzrlV7ZA3EtTm66YyWebtJZcwnX",
+	"r3y3hRRYo8R/+Whb4DLjpT6ECy9bIQGFpXpXdASHNsXxYf4s9CvJqn2Y0WxW5FPo8m7eM7pr4R538xk0",
+	"8XwD4pNcN1vKBlJCoEiI5EOkjFUU6H6hQcUnPqCJHJvCt8C8e9eUdIgJi3DiHXpxynCSlfPtXfG9CWcK",
+	"5deNDWip2gc7EHYheIwTnWhw6PUOrl/Pf5kTNaT66sz3SNEzwK6xPzKVVIrCJlCaiQgJdYeef/iPnu99",
+	"9uPfnv/qVwpBRQ9HEwAWQwfLd73nP/re5z/9U/Xsr/7hsx//i3pWyDk4uz/75Tc/++SvgSYq3gALF8u4",
+	"4PXsufIyVhSnzR88K1a5/BVTVQZ64YZ8QvoDvNrrYEVMn5WQ16ZGIA/DdJovy1Xx3MZ686LnedyWJkZo",
+	"hC58NJijEzI/RBh80BA3DK0HQS0mT6RwBJY6Odpqcbul3nRKrqAwJjgRmXeihnuaMU2JB14YsS+n7Way",
+	"PqNyXcqw0clTYoZms1hs0eQ0KRin2fAZCz1u1HC6xGRNm00X7NZsEhdDrt25/EqDzuVlZt6063SF9Zup",
+	"DdZLDQjJydpNRM5iS3nOiIGvXfrmNsqGXVnoOfvYHUWPF8WhGPNEKqEIwRFzniaIzxi6GMAhFvgo0Nyv",
+	"/hL0A/2NLhsYXMoEqe+SpEiLumN2QuZG8BoplxDobY1cEZfLD1b6gVrkXW/xjF3IgwWaK++u7z3ZGfEd",
+	"8+V7grPOAzy7S4Qw7bnvJ3wQk0ldzTJwkkCS68UHt2+ig/0r1y45ipE5+9s/lIpajpCYURmOtS+6ppxe",
+	"XTfW24BkvYN5aGte5LdUIsid5+DQ425Bsyi9KIgmaFzL0OBKF3lznOyUCYlZWNtiT45NQBQWKMRx7Gzk",
+	"Ue1KUh7oP6bmGhrSMrE4oWwE/v8xiaed5dkMiyB99dGj+6a7ltvJJ6ms6xhovQtdAnkSuffW3enkhr4I",
+	"AXwQXb09q85dDaC4PNV4F5dz7xLjsj/kKWvQ01LnCOuF2GUHStkIJaQ7vQb21i/4MDCUmiY1/dmzX7PS",
+	"rZXQpCGZtewHtITbWnHXO6WCb8qagpCrGU/jCCpuGsCdg05xgifEWfJWLfr9lCRzXxM9kCdk7OYvuYes",
+	"q6H7tYdv3UPmVy2Irh50e5cQZaZomNm9CwINeDRfHcm/OhflfsKjNFwoJpWAAuN9+skPzv/vX4CvR5IR",
+	"T+beoXf+p392/sOfX3724e89/+Y/NAycaXQtY+5ATP04NfV3f6Rn0VOiXhedf/gtkMo0JE0jvk9S9eGt",
+	"2ztvPLhzf6fXta9r8vbFpg78Z3/xp5v3lDHIc6Wl51h0iQk5PkRV5G4laqY01dO17y3qS6Nl29EsoFJt",
+	"yPp3CZpei7uErOK8Uyd6P8XQdUQnlYrOF+9mQWGjaEGcS+029wIaI+sFxmSk2tJ4sAm5pW5bIcZKzfiV",
+	"r2dE2HLWtUi0JVI2JGBrtr2WFxQWES2hkFfhWDeny0aO9Qz6NUJzmpH36nb+jcm9QQfcNuS/crhN2WHr",
+	"FwdfPNZZx6tvSK51267/j+BePsF9IUnnAYlr2kmtpcDRhIRNLgiyad/IX2gYZ1gBOws5nBbWQSMxXxHr",
+	"WSXbHJpixJUZ+i6I7GpW01GCI9LnQ2jqGRIheDLXHwWd0BjXXDKXh93KXX1lyze4sy9RqbXa3E5JiKR1",
+	"DbzvJ3xIY/I6Fq4W3jiKEiIEqXGRQDg56nW7jb1EN/SAbsudSRzKPpiyW5vwph71vhp0yazbnm9Zq+Km",
+	"1aVBcnK5HPm7XR/pGF1IsM2uhiFgQjSGulEcdA7/wl75FqFYKM3Ar6FaoDsyxqcUPLxPHZVmGIlb1Fkv",
+	"GjI4sD/mqcvh+SYPcYzgRx8F3QBJjoLdvaAx6pbPOikKGiw9usxj4DrSqcs6QmJbq4feENsabEbIiTtV",
+	"M+jpgOu7nEE2C0fBNf3Nw5SZxNaNAai2HjS4W0Jl90vxHBUy01oTdbHZ63NTcy8xsZFZuGSmam2JSta8",
+	"LF/7Nvx1uH3xW11756fwdqjorH63HhZqS3aUDeB48r1BLi7s1XtZc5ElB9zXs+4j5d2HslfNV/RQPf4w",
+	"nUxwMnc2VMCj5oNlcv4RdjdnoCRpPtgjShJwwNfGpC2i2yTr3qbSVdGIncJ9nbujW1FLr2FNcTyhsbsU",
+	"e8xH/ZiekJiOOY/cJa0WU8YzX3mz2mJLSlyUGCPxEY6nY+wj7KPBkeKM4ivhowGRuKZZ/pRg2W+LFvNa",
+	"noO+jm/QoLaEkwWs+qXqhwvQOiDxLRJwidYHt+++Q+hovKy6m9PcHa6qWmYsw/q6ZZONR0g2HKHayNrz",
+	"PWVDTNyYUjo+iW5a6l/FcnjpnUmWFE2rdQja1mnrHv0tM3d2m6ZAm+sfHR/ctPLhZk2IlDal24R5u93e",
+	"wU732k6pkGI6EDSiGLIfN7wUennZzo7i2HhCoAw2GnA5RoTpG+zVFz4m4X6xzEu2Ryt9ERavFMhuEFTc",
+	"pGJ2RsV5W4QvUNqzuY7PGuq1uc/JlrXWhU62ZRXLiAwlgnpRWuclp4RJNCT6yrvtFQwsqt+WOF/k3rtj",
+	"IRbhXIbuN2wf20JdBEFQYh7UaROHGS6NKp01ZhzwVMdMmZ91MqzkplBUHredyhHX9RIhZNBdPruA7hXc",
+	"3Wzsz3pcgr/97U1Gy5u6rGspbw33bonu6ktK6l3P4+ep0F3faBH/a+hAdxXTxUyLswbMoQQkh/kTsszS",
+	"6TSmusBJOod/yWQa89KfUOE5qy5tMgOYGSmuNGqzyUymSVUdwKF01FZxVAGsD74YYOGsG1j/hjN7uJIB",
+	"+8LKsHQH5tm8CWMr2E3rAt/Lwg6UIvBYYV738vbOP/zW8//xrc/+8tfPvvuzvE4SceUar5dAvJgQrLfQ",
+	"VeglISFPIhKVK9gVJNGyYlplp78wecRNH2spGtXG3ZFk4rL2k7x1uyPk0drxJkdh20RZl46yInnVhskv",
+	"SjHZG1r0e9QEtfLyRiNog1TVxjS07sbdYdNUVmOtu8s20zqGrjTQkipb7WgvD+5qSPvSmemV1kcriOOs",
+	"Fu1Al4v3P+3w6m5fouCGsowXdEsSdzRtIf4a+G3cLULyIZZ2Da5uZztKy5aYuwqulFwFvVVLI0/COBX0",
+	"lNzNXtFqxHJnhPlfG59EFSf1qNjGdabRBda/xXyQMnCuLgIyKAdG2l0hW4r1vKf9okWXeYfbUl5ZKma9",
+	"qwHkZat8FZp5huBNNPOHOCbiKwlPpxW174TMC21EacmkrP/s7l7tdno1ZZ+hZKvuZZ4JwKZ1Y4QCqDzT",
+	"3kFtgWkoR+kd7i16Wk7IvLZGhq+75HMmxwiLrB2V/lacpMi0q6/Ydn7pokh3sxMccZbX1xhmbcXHWJdo",
+	"7SwLoK0oY1SOdV+Y/mD+ZTPlIcIaElNFTiDYSzTGpzVjkxbVbc0u1Vad1SWQBJ8QUzBEJ6QAkA2rH5l1",
+	"OJM7nCu2W8DoteqdqFS4rhMINrU1i/HMyK3R04bclpViPQIqyG7WgEiKC0lYVibAG9XSrbCy2bMMkgx+",
+	"a+GaBlyiqmD1hQ6JOqm0sEcjKN6QfWsF62QBadVbbdPZkhGoCiuVVPIX+94X+wSwZNduCwfEMOGTRopx",
+	"Rj0rb/lKS2+tL1pC0nWt16SQcGWI1m3aTcco6NaOmZiRpJSoYpd9ZFJnv6zWHG3KylHpa/RnA1lN3k0d",
+	"3+XN3mvOfCz6fNhoTwdF7KTRx1ZpY5BQxRqlzgN0t6zn4a5+msrt3jrmBZ51j8ksxiAvpMC0QI/wvIOS",
+	"4eRQmeHqYIMqyz4qFV3W58yUsAhdVALZSOEZZRGfXTpCYXyqpcw4TZgaqXTtp4e4+OSSj2aEnIi+5P1S",
+	"cXx0UfaLX/lAkOSUROjio0u6+L+SZmoKLZafoOO0290jqOujCcGsb6YD+Jz3qOYcXuvuC3Yru/jKdb3F",
+	"I10dERESZKQkkgY5GU6cB+SERyTuW/5+xxVu2rwclTPrRMdQ+eoQGOABjamc68pjdglnu7D09rRXhe38",
+	"4i9TXgFKw1i+4cQqJvJl5/xQ5qtaVr8Zc91ZtkWJhHeg1aWujkuQjtiAkig8CbXM03VyyyLElBxwlCkB",
+	"PUWtBw3pE9KsotnEpBXmzfN0ZCUMsLqFJbxdi5NbZYFUOdzAeeLQIrQg8NEQ2HmiVzUAJpzBvbxmc85k",
+	"QgdQl1W3B4VtBueyQmY6ycWN9aToHLMwPj00D38ZkSdTEkoS9fUXr6GICsiOIlERMuCjhENXBWQSDzPq",
+	"vSDQhDKeIEVaR2jaxwp9/jHLh7W6+jAurdEv+WjME/oBZ33QL7R8y37vJ9CbRP0Qz5GAQn15+qgueJzw",
+	"iVqMlnbZcnpoB03zSUtwC/oEuiVOcCyOrIfQlzO40WvW13061N92jln2OxU6rb1QTXWIhtHzAU4KN0IX",
+	"B6M+G0SmS0MPRJFVQafoja3lZi7pL+k0+eYhS7e1C86ljpAnzky4OWSUQ4c9wiRhIVlMMedDdAOyYHfe",
+	"NF+tTi6F+fycrGuZ4nbuhW7sDbAIuOExXJucuESi1tz/FINq7ltHHJuEvmosWwUz1aD2ZKjUrzA+Ba06",
+	"remDDa9uw9OzmRPBAHJXnSbVQJLsaNCyVovYs6Y19pWkkf3sMG7a/FK7LTTusnAQ+FA5+Ht5cMj5L//7",
+	"s29/9Nlvv/38k7/99LcfnX/zn7PIKy2jXZLJO+x2ur0iCM6baL6HWzdbuHmHvd2zllEju4tRIxkiV26j",
+	"Po3XvlQp49zZNjpl+UlttYfR1cvGVj361cFP21IMF1S6SmcYTAWJ0GCuBDH0OoUmMXlondt5XZ/lnFPG",
+	"SgDv60dffkyK1gIL1a6q6hmxZNREsyLfkFm7MJWC+de65lmDsg3d2B1G8M4Hj9/V3ff7j592/au7Z7+z",
+	"brxdibQcaW5N8hjXoJF6PX451rd2AGgBvo1TYJ0gjzXo4GXtjV6O86LN3sF2FtBDosWl2mFxAUExE4Ql",
+	"Cu6/9fARunzauwxW0Q5wrghMSXrThm1o3NcRiS8IXZJR2Ux2/ZKK5eQ+wzZqNVzEf2dqS3EG5n9McUIk",
+	"hw8uFSY7K7PUk3zyvatXVt7BVQ9a6/Xe7sq3Z0Wk89I7liImWr0EPhc3uCtmXEE+6xQavCGQNYLVBIEI",
+	"dELI1NdGizZFoCq69ve+EPpYqUS/ZHqpgWdN+lk9mkVPza4AbcpqkuDcgvZWQVtLiw9StonnNsQxHSSN",
+	"/LA3rUc301brPehUisy3pMRjprW6vealPI/yeFnost3fEXwaBDoSN7wJe5Ft5d/jg6YeyxMybYayEDM0",
+	"ICghODpCIH8yNZ9KZJp7C9+U0SIMMTIjiTIP9O0kiB0GA+ZV5xaxvqauX2c6NHDurqW+A0qiZZShm/dp",
+	"3B0VsZ8KF7pos+nTOCeyIb2s0ZZ/e1HsBZoXjYeq1ZD5k4uqRYYxDbHl5FnOWDI4XRlDlgmm9aLIQklP",
+	"8+4h5dZZ1UtvHbKr7VvJjS8aSLtE8LMxluTU8Eq5s6tF2LnQXLSgQdW9AO/asV5HQCbGITdMZZqQNcO/",
+	"Moy9gpCU/BTZKCTFTsmsxCJrtJab/WgH4pUlvh9T1k23pjSewCu93c7e3mKobOt7yvIOX8kc8QMiJBrS",
+	"oRxn91HafR+f+nmbGp3Opx6UHMVEiU24bhunCevYytbKK9Av2C3bv917MacI4mkSkpsmvsHZQ6N0vTvD",
+	"As04O0SBAlP382LKgqMMNnjioyAhguAkHAfWrXCCJjg5IRJlP/ooEHMhySTI+6npz4gPj9mcp4lQkgmC",
+	"mNQMcUQSdPPBXR8FckyTqD/FiZwH2eETYYkhAZZMeSKFqcxrtPEZGQgKlA5pQVB9P9TNBKyx8lQE+AFH",
+	"p4pzhM5gOaUC8EmejOmAZoVexpwRKyaETHQBUoUGGEyvVD0BK/N8j04UeEt7hDyUeETu8lNSk6uQCpIc",
+	"xlSBaCcQdPcedfcPu1cOu1fBx4xTASJqSrOoh0O7vWEesP/ZL/7100/+4Pyffn3+yV+ff//b59//EMIh",
+	"isqRbSLuJ/yURCWCcQfet1GF9UIcxQ5mcNM6w/NDFOApDXwUDJSpqf7QeA6OUGCq6Oi6DkLhVhhigngT",
+	"yFgxDSCdsGbxOhX7tAiKK2ouwOh26ktMcFTuKplXuYnU4oEUYy6kkxCWBNmr/WmWWgvUtHivxTX5WNHu",
+	"gGanhMjo8VWcuTkvbHTopvpDTSpzbXZeo3LENTl3j/Bog9Rj4R3u71bVuM//8Luf/d4/ffbbXz/7zl95",
+	"WXxYo/sj0jg/6AAP7bumUzotMo2f//o357/81y3kCfPYJT++lCSj0WBwVMRhXsgKLGvvz9ZbLAv3eQfN",
+	"yfNnUIiTZI6oPMqMYu2Fiji7IHXR1YZWz6oatcWGbrHtc43uVHsF9GozjLUqY65wbHyV7as2lziP8Oj1",
+	"ND5Zw7gqF3WZpvrYVEecU1xbwfVlAbe6W2Ken1N01c2+aJiu07rhGw7lQlK3WIbAB0SAhVmWaXDn2BdE",
+	"NpAspiepfifyDncVxAIUrMN3HyuVNf+puyg0rJkaoDQfyeUnyWdts0nVbbCgfbqKyrMn7bcKMHx7cTU7",
+	"sN4FZCZorfvEL73b3TnAO8MbO7cfP73qvkqsr6fZ61oJZGtKLmfywptEQQhdPJT01T/5KKIjqqyqPpiV",
+	"O5VU/qt7VZq3L06Pj6dP3zxT/7131n9c/rjz+LXf8ZqV/uy15SxLhtVspislxeyV96XB/pU9KPjRRF/I",
+	"87Myd3gbdcAc8cZgzGrS51EiXGg7R634hZ742zrWLWQs1p7PLVF1nFMiEJZownUvbUV1VAok8aimj/eL",
+	"Om0LJLvk1BfoLNY7aOPYAr71gQwMsJlIK/I7vnR1/9r+9YHntxVzFXope1Ad/vz1YzPWvc63qCOHr7uQ",
+	"a+m8zF4ePrNSOm0j9CKXdOsHXmRDrBV2sebpVyILR0v/zfey7f650PIKjHFn5b8WZjhAvcE+Vq9+X6VW",
+	"s04R8UaaxOJeE4aZXMuXUEoozU/4iEw4WDIjc9F3D5oqTUj/A84IxF5QfPmhUknHmOYNlw69z/7qk+cf",
+	"/r6pK/aKqoVlS1pwB2JR9rPjOEam1qpOMtI3vxfvPHwL7e/2dOuzhumrbzP6fmquPiU/IeyCQIGEfQlQ",
+	"GGM6qWn+NXIGbd7kKZPJXMOy17t6daenizbu7F6C8M2x0km0s18Dn9cr1rf0kDVam4JrbWV15js37t1A",
+	"6ido85UlqggfWdkKUFwYggpMUkPNJM5uYrd5gqaET2u6V71khcboLlnDsJx6bBzl21QqdNZGnQE6WE+Z",
+	"scjZVitu7Pynx0/3lqsS1brQM5LshIoJYm1JFbbTDmxrv1NWkIzakqsvO8v0F5uSM7ULxMYC1DUDlGiy",
+	"5cmZk9om7o5MjXWRQP2uvopDVov7jc5ZA/saR+0aBFnQxheaGBZ3mJoGuW00ERbRRhFg+YOvwG5oqfBT",
+	"ktzMyuZUqaFdeeCW1m89nLaztw7mN6go5U9ZylFR2sy+TlF40x6PMR2NC3Xo87/9r8bnoVjXeuN68caU",
+	"S8JM9/ms7Oq//OT8O3+x5B2eRJTpWnfZKz/+5eff/HOIiARCIZb3xeTZ6+J/KYOwMqcflKg3Wh+iLWVQ",
+	"ThOu2vwGdOetpCkWUHG+xLF1nQIaDF4rzLDAS3tdwIBdZPrng/nL7M9SnXJXEZk6YvI9PXy5yl9vv1Tl",
+	"r0IGzeu8SAr1qU5qQknq/U0FTAtNRynLYsJKAR9U6MAtKmDWhbitWporCMVRrhd+q11B3d6VZESxlpU7",
+	"txVvxsqS9Q1dGpQkD3PUtLTpnC5bneSX052pxP9u5bwaUhJHCsdgCHXC+LRjgoP41Dv0yPtW+NhZI1HZ",
+	"YvSRLFJFD/fOmsnVBnL0FdigVQG8EGycpR0LicyzlEOZDHJKkrkyvgiLHIn8tTO29irnvRgqxlnCJwCb",
+	"2lUTmAeg8hnReY2NGcF5IfZq8wBzY2+NK+KcJdcy47ag4FX9DXnk7CGyuTuPN5omRBDpIxILk2ul5Whb",
+	"pyQMY99y13cmEVntG5c054nJ2dLHewEixNgLXcilUvxxHXytRdlHiNCs7JAgun+Mhq41zZdu6u17+t0V",
+	"54GikeWkt60zypwt2zig1qpovZ57vH37mNbb4VjohMSUkVtMLgZjLxZFXlLXr6zj7T3qXbXcsFlobR4m",
+	"2rzYcR7qDaXR1GHKqgHieZ9vhSZQpvMCao5k+yWhm1l5v4hGiOal6qAQvK70tI0SyrVHJpVojKdTwkik",
+	"i8wFnAW66IvMO1mZqlKND04rQMPVkI7EUWaOZMnzkqfhWJ/NLZr4F8HTDm3Bmcb1aD4l5U4FfJhD4edx",
+	"z0EeRWtOsKBFiOojjbwRSDxNJibLqdO0s8ZbpsC/oj4f6TJ8PjLV8XxlwcHgEo+OstVoXd3UhlFcfVTp",
+	"yKCLxsBC25RScAIm8cjqQ6BmM/N31s2Qz2RCNUl+2fT5KrHGCJU6cdkJxMpSyRnnmaRoqOlZ4sGVyRuw",
+	"XbVFLuBXDa0mimxj1VLM1jYsR1kbnlzkdy2wuimloaEQErNIIMZnTlxpgelkQWcdoKLP5F63q2gswWEe",
+	"VQR7477L4M2YBw9lvtFAa7DRNSZ4Xk2ztV6r8zgA57X6qkWklvKWnxJAAHnOmt7eoqyl6XSpD48RkBAe",
+	"GdU5D0Zz6oDZxK/CL146rDdyjxe14jc69OsaPyx5ZVEXcPaCqHiJXlQviFzJUNjqhxr83orWEMtWl3f0",
+	"9s7/9M/Of/jzy88+/L3n3/wHz2obkUWZffKD8+/+SP+sn0W9Ljr/8Ft2DXClxUGvde/mW7d33nhw5/4O",
+	"1GRWrNUvum2valpx9tj3eAjfVvFc1tTyhxa1rEpB2ENvRsIxlv0p1JIVkEOVJ9s4VTIjy7zz7/7o00/+",
+	"7tOPf/L8o78//+RHlrLm9GYsEMMSb0ZrXUw70FeXCL5RPLluG4wlKtLLaJERkZiekmRlLd03suegI7kI",
+	"Wy2SPFH2LI77NWklLfp09POZa9ITdPnovI5uXiBDp6vzurYFuaitxAWwvKVqXnKSPJliFn0Z3mhuJxey",
+	"ta51SIkVm+53iTWXqk9ZlrEOz7ggINyhkdpU5fFVhxo8fVc/vFZ17jGdZtWqm71gxMxShavh7hSJ9fVK",
+	"Vq7CfNEiU8ttDAxarCR9m8TKtFPb/KWVu7BA4+treEha6j3FZMY5uZAwsjRfpLnbp7Kqt1IZ8glZu//n",
+	"NOGDWHdpWcpH5rHGRAzAbaUuxEIJ93pkFMkvW9rLEorPtrFpL6MT0boqg3X8t/QLhlYb2mXz3TJn752I",
+	"aOXxJSgJeX+lTTWFymEsBaKRPtuPlJVOQs4g6RBRgRIyTIWrqeVKVK5Nq216SW3jdH/RJ/UGB6/DSaBr",
+	"FoAb0eo3d6RT0qt3HsupvxJAlUXo5X92avOWtnH+t+TMXDto2vlpeUR7AdotpXiKSvZlVQRaPomKyrlp",
+	"V7DCinWoRK053d1jDO6repmqqn1hI3pK2PJ6rQsl8uzmrDMsUIjjmERFEAcU5YCKHQmVkrhd+Mva2Nwo",
+	"WRX5XGMssn5CjVyFdkuxBcvDWsQFAUXXGzWPMb6BGr218A802CZ3LzJzodysTZtTXL7Qs9im02qy2xTL",
+	"cX6JUPLFHC2gu04+NTlSWrODm5IflUCC6PbN4CqT9AbkCW2cskxBOU4Iycrt68pvYBm/uCZ5OY2vIZs3",
+	"4YClbfgsUn8VfmDLe7slL/A619wbKc7N0FWo0KZKb5NKmo017ZUJTLY23AzgTC9uAa4tQJpNYlDaZPAa",
+	"Z9eNOIaDURzpGrI8QZghMpnKufaB6RoPcMLpumYnhEz1gae3fV13WJ0SXbOSV61UN+Xqknr9uEm3cksB",
+	"3/qub6QKq7/6xcXmQpuRLCJBpsLcYSsqIkQp/eZmmyemyX7l3GrSULehLr4Swc1183XK6S7ibkmbRZwQ",
+	"NMU08pHkfbXxPoLtJ5Hp+GOuSEod4wmLdGEM9SbEbMOrniEdXVrTulwJMQuJUn11CTdoj7PKWNCg39SX",
+	"nY26wi+5lcnqq+WAQwE1gL59+TRlPaZMd1fLu25ihnRNMzRIoOLdxoXVsqiR1myyUV0yx4g1tckeNyG9",
+	"rUTN1RDF+m65t9lEnYEkeocnLqsKzXgSIT5EwfuBaX+qdF00iHEeOwNHUdZTKU+fcNQ3JxLTuHUqZp2Q",
+	"CxiX/SFPWRQcKpMvzwNQNh+VHQQPSD6CosrBoZXZAaWRqfTRIJVwBwXv4DiG5YoOCmIylH2eysXXcBwf",
+	"M3hMv55XGUZ5mLkwVUThWOapAkVyJRh4ogZUU6GpiRXDJn0WytvqIBMIneUcrs/K1SHzFevAiHxxnu9l",
+	"AANHm7mcggXSghvUjIPHcuz72e65iOjrOE7JbepKzOLslCTl0kPNyn0/0J25wkptZ4bwKUnwiGStu3Tr",
+	"MTzgpwR1mxYBz4vgL7ayztDYACBoA1HpICZ0YfJhQkhDYGI+6usKtGPOo4YNtoq+OVttmDn10fs+OkUX",
+	"TxFlaILfM73lxCVHU8kKwRiklmBbWF25OJpFswWhPHZNJEiYJlTOdbSvblhGcEKSG6kcF59uZwv+2juP",
+	"vIVGDTojHk0ThX1oRRRM8AkUmw6Ubh2ckA+ofiiAirim4M6cpwmixl2vzP9TCk33O3ZelAagwNJYyql3",
+	"dgaNTYe8vmg5wkIQqXgdjyBh51ARFqhnkylm8wvCIjmcEF36Wnfii5SyUnxUCsyMJ8AmkfX9jMYxinjn",
+	"mB2z1157SEdMt5HuvPYauqXMIKSIRid/DEjMZyi4fNoLQFsUKFAo5gn9AB44RK/DQnUD0hCQpXuRBh0b",
+	"nYBkATH1c41ScXTMpgkRAr2WjUhe89EUCwmNpXU9Zsg8Qa89gjqGSna+ppZ0IhDI9ExCcmY6aUy4uT7v",
+	"oFs4HFsLYXiiDaNjJkI+hfhgvSAsUPBkJyPdHfhVBAY76pQWr71mmvui4OmxPjyPvUP0bqfTeeyjY4+R",
+	"J7Ifpongifr+2Ot0Osee+mWMRX/CE6K+VmrqWdBB97EQKLDeCdAAhycmaha+8EG6HTPQ2eFgpbFUtAG9",
+	"zRPpI+gCjIJsfKhmDOZ+B92EMQSKOCQqkidTmhBdIEEdQoyjiEzlGMV0QqVZ5jsJlZSNFAXcv/Ho5leh",
+	"ODL62sO37qGJYkM0VVoBuvjg9k10be/g6qVDEL3axzohcGBpW5NKoWWwjwKlogcojAlO9AkM1HXMBGWj",
+	"WIlKfT1RFLZCQiacjVBw6xEeBUdIEKaUSkDNneHOXaiRq9SNrGMYxHwowp7zVC9PEMLQxf3erj6EZ1SQ",
+	"S4p5j5kZ5B5nxBppRCTa6+6j2ZjGkNkJPdVN/HUHBac4pkoZ7au5vqz2MDDEIPTMM57GkQkBNx1/wbo6",
+	"ZmawDrrBUHAnIhNIGgvnO/+BzAM0gQYwGCVEJnMk8FCrT9d2dR2LQ7s6bxqGilGoQGBnaQMkIdMYz0lk",
+	"aKWYQe48MD9posto+VaS8ASIOSFI7eTB/pVryNx2i0MdVjuICQpCHpHARxgF+pQPXC0pg0pPygBdJBCK",
+	"+8H4kq85LVBcRYTs0yjQ/BwQAOLdx0Z7hOLjCEtEFLvOYPd1ZwoUKMkZAJXE4NTgoCaNTNt9aINLmTBN",
+	"VSNiVgkG92uvaQrOXJ76QNc6g6LQrJZKXnilg1577RGdEBs9e3t7B2rhbz+6eYQwm2vSMD0lory5KBXH",
+	"TAnnVB0i1RgeZcLoQB70tjGM3k+VSCtORcBLZjUNeDQ3DKUtUHNrqqfd73a1AhjTkDBdXNrEJd6Y4nBM",
+	"dnY7EGeYxObIEYeXL89msw6Gnzs8GV0274rLb965eevew1vwTlGgwINTT+duPf/Nf/70k7/57Jc//+z7",
+	"f2BH8Hm9Tle/xKeE4Sn1Dr29Trezp5OjdN+ey2OCYzn+QP09Ig4N6oZhIyxQrPYdrmaoUBQJ5A49r9WZ",
+	"ATQkOugeyGvG9QHSgRRNI9/vRN6hmuWrMKcuYT7laplq3t1u12if0iQ14Ok0piG8evk9sRBPmwdC8pM8",
+	"IRivssbM3HDIVx139JR0SpqLLhwqsn4K3p38TgzWjk3jY4lHAiI+SHJKQ+I9VmNchmO0HrE3xyQ8Mc2l",
+	"sMQD6L2ryH5CRxpdIm92cELmJpVEn8pAdKckoUNqqK4R3h8QHFFGhNgY9SEArztLa9j1NkA+hcj+LlZS",
+	"bNJ290ytaN5RI13p7m1hCSlLlIzDWvGuXYsRBKUFwavRfBurusd1YuP8CAUazAAJPDdnGVUkAqVdlxPr",
+	"TcxK1BpxIC+lmdXS7Gnvsj4ZdwSR4vLTonJsn0Znl3N/h5OiH1l5/YZcIaoE/ErK7o5PkMSjkRLQPLGz",
+	"l81J7iv1nkYd9BbL8nks61pZ+joVZ7JI3TEVUvtVHhKpnd9lg6vGA1w8cvlNpWrBBdKKB7XuBu7iNbio",
+	"GXGU1qJvthwSS5+0fGiVU4gEsMO+hsU1RQ7z5fvqKXi41+jhnn54r9HDe/rh/UYP71ssvOJh9RSQfU7o",
+	"b4Ira8wnRaKdss5Msp1F60BS4FJ7smM0qh3Nv2oD393v7sNPFSujePNQMaX3+GyBsqpHpibeC8pWyBko",
+	"0He5Rv40rWZNwcLH0iqTUOJJz7bntY+9ILAVN9NwUQksz5nEodzRTWYux5yf6ALCUy6WqARykd9BuydP",
+	"cCghu4zmZgYUhDPdn8SUxDFlI200Ux1XQtnIh8+zhEvSQXekVg7vv/XwkX/MBC9Sv7X3yEgGCpEjbz94",
+	"Ew5LxlHMlTJfqnKHhhQelQKRJ5JA9I9SVXkHvWM8oMEJZVFgDa8URpmo4xUL0HtBc9WHbDClFGghQAMi",
+	"aESKTEpNI4HS0+dEKDEHJzIapbrAnjZEJIljhNEEixMSmQnVKU4Z6nX9breL1NSmy0xF0MHm3NQ7dl9t",
+	"mCEBIuTrPJq3OwRNyQyvt3cdddW83a7m8oZSygLjTU01Z2UXE9jTL1JOWhCAvdhcVhrvJJypxp8OB5Al",
+	"S79YovR6o4evw8O9RiP39Mi9K40evgIP7+42eXh3dxOJfpuCL4xrD7/mZR9B/yO4Tw9DE1efSXYjwbSl",
+	"ukTC7+4aCY+jHc7ieSYznUK/zNNKnzBsbylLti/cbT/ldOcQl5U6VT50goTeZ4mQWZBSIHgijQKYu0tA",
+	"GgXa4xSYPrW4uMxA/JRkrYOKPPTgK7d0g2T93o7+LYC7IKG7khnZcMwCMSUs6kM5K+03JF9GPSUibtx7",
+	"A0qZHx57p3R67MEXF0Mq5+jL6Nj79OPvPPvNR8ceeusByr989tNfnH/03469S8GRMqoJg1oZ2o4x99s6",
+	"LVmNpQT5Ww+O2YQ+6WSr1ytUIh2A9lGwE1hNNRXoCu/6gvQQBUXCReCjoMi4UJ/UOar+hfRU9YcCU/3L",
+	"Z4wkgX/MtONvQBM5jvC8z5n6lUymMZ8TItQHzFiK436iDvoUBknIiApJdEgE+GV0fdgi297CqHZVm6aX",
+	"2RMK6Xl9o6CDyi0y1SmFzVkR8klWAkiXHpnhuaYInVYVIBypc8pUqIXFwsjqL6iFAX/gEfxrmKevmSfQ",
+	"LqC8Jiw44MDxUwhGbVgIPCHHTB3eHRTktETwqdrYGdZOP+i1ZrrZqJ0+QjTykXFS+KYDtzq58YToVtzx",
+	"DM9N7ple0/uBOcAL7hkYj6K+gUQJMe7NzD5Aj+CeB5RCKo1fGWTJbMxjAnJefelnGgJPAC5ALHCfD45d",
+	"ZvUj9TUWSlG1fGgItIPy0kyaeYHrqdCBP4oEszvb3JSD7mI8AesmBd1lwCO1jZlO8v+y9+5NjhzXveBX",
+	"ycDuxvRI1Wh0T89oBh2KuC0+pJH5mJ1pmrFraLsSVQkg2YVMsDKrMeAMI0h5ZZMSaV1Z11e+lvy6V7a1",
+	"cS1rtVeWaEq2P8xOD4d/7VfYyHMyqxLoKrz6zUEEg4MG6pGVlXmev/M7yHcgB8wzOAJjO7AJCt+U2Uu0",
+	"R57xxXiKa6Qjs9TStUIwFoN8efrTvPuWgIWlQBoZwZQkMPd7eZ7UC4WtHd85mnbhT7vrOqnsh6Rer18n",
+	"gqapbfIHKWcH7TWvuxBXXJBcmIGJtNMSnr9n2+JK0pNJbBYbjZhZqaAGJg1Ry848gFZs7ZGVgHXyeof0",
+	"JfADUGNmoZ3lpWnMmMxiMgYpUhMHLQF7AW+3T1O2z5TmfarNtuAKArcwT28iPp9GPaawByrutwAq+ZVl",
+	"sVCw7tweDezSCfJHD/Ins1MKCS5zhTBwiR28rlsMuJmtLSrTloBNPd02LbUqjfvsJfkW85zdmf/rPN7z",
+	"wm52MPf9X4ZpXOSMBzLVi93BrKVFzoByg3ieM/aAOXKRwcBameeMu8ISjsxxpO3oN9ehWLgy17GvG906",
+	"36EvsgFNteVBnOP4e6k85GLegbyA5VtzHHlXxJlCOog5jsb2BfMcyOdcoyhMX05lf4HD9+Q8B7+BBtG8",
+	"17aHz3ftV6jSDqA37w38c+xdJhjIudI2fYxN8grBzYXSjCKpkjkUUjd+P4KcIyH3KGd1Yznb0J4d+QKe",
+	"6qXyQ8/DAYTX7aNOckfPZ26e4ePNcui+hX1TynIzsJfQ3xiwVElImVpwB7ZMsDEwzHtjwtfagIA8kUPh",
+	"avd62GGYx45esR/kOXOONnterqnQMcgUI+G9N9BZy0e90R6tu2PXebzxCDPz72488q7wbhhY21JAsM1l",
+	"sIsyTzSqZxn9YIrHcZEtRYuNJkmAkfjU5eGbhAmZdXvgJwhAQJB2piDRRCKaxgQSAZG58Z6DvNiLWsSG",
+	"ljJw0bDhFOsXAnspN4vENa2AwjY1wSmslc1Pl5g6aKO6TbiwreNBBH6PzaUaft+CE14XycgmDZaM1kWQ",
+	"5bEeNuKvvHcIo7eEfq51tB/f29y6sU0ajcYWst/iga6ntDvwnR4V3fpbnIpuJv+DvXc9MlL8WzldIG4J",
+	"jyH4d39z9NtPj378rzW/mPU4G5HDkh5jqXnXcUV5PaTnD0LaV+n4C+YJQG6eujQvk+RWJRvN1GM0tmGi",
+	"l2zv3rKr2sM2XrLNkF6ROKhZx+fHwSiuZMSycWeug+98AcKbuC4IzSVWtYJj2iwWF6QsTVrdCeZSeVBo",
+	"UBK53Gi7+rQZujBFlJmyYRCj2tojkLUhbnqrRDxlFAbO3zfKDKIT+JvRhrE0/rGvTKloCYmkFUbt4j18",
+	"9QNBlzqB/K5VIzEbMBEDBJOSNvWIDAYy1RaFVQRxEG9py5XJbktYvQi3kt6tDtjI50MoUSQwb8s7zRep",
+	"SI63sPDUC8Zqa5XS/ulf/snRz35yjGeitru+iTnLnK9M9eRgrIUF0FnjVa0x5V/W3PbZ3/3703/5z88+",
+	"+vXR93/99Ccffv5f/qNtCFZ+u63jt/vWwooDWXbOO3Hl39zyv5Q5A4JM7oirm5R6jkT8m0bakmxgjOLN",
+	"sUBjtaxvy3i0DoDfWvP2jdu3bzVun1Cqr9uU1CJ5fIgkB+NhbrTMOzINcnHKXVJpooinXi4nv87G4ovL",
+	"S64YJmAulsolJcHXmb5QYfB1pqvlwd7xd7VKUh/b4svu2vuMxqWbFoFp1Vt3qYRy2a6dx8OfC4BXwGVs",
+	"GCI30g6EHGJBhW+plQJG83U5Kgiwls4OnGXs/G7nNSnYqzkzwJnv1Fl7c2mfz1z2xjyoudekflXGgAB+",
+	"3gB/sE0L78lsTiowTYmL/ZqaulvncKq2F4khLrQd5k+aeHvOrOlBNsU7G4t/OT6lseJaQOP5/tfaVmPz",
+	"uu3xYj07cxUoboAUJrDqP+RKA2BXMIAoYOWR8d3MBRrXA5JD84aSoIxRNvY45AOG3iK8nGsqz8XuilGe",
+	"ee8gr1SqSJ+OSCxxpDZmuANpeOOz8SQhbSg6KzYZ2T2WDzBO23bjTg6eyQQegVVB9aJEqUm+FLoyIKxR",
+	"oiJ/3JZw12uS7c2tnPIqBd9SYBT1mMQcZKcjMe92rCQ7lgb5GlTI0ONPDcVpNhNiphT8VoCIl2dF3LQs",
+	"lha5gGDn0Uc/evLpP1Z7o5/9yfeeffd/LB4tvHeRTl+Z9njJLD0W74xvZayg5HkTg6V1yirmeeUd4rnc",
+	"1s2tL06A1IUcz1jX3wm2N7dOGERVjKbToqh7Lq5o46EJVzqwTOiHLLVli1wQCgq4CblCj5vC9hHKFMDv",
+	"NEs7NGKknfEktsA2qAPWKWNYSJvjS7WUWLmHvB9v3H+lTr7OD1kBuFqjcN51QBvhl/uaPdQhtOAhbal7",
+	"ZdoOH/lUvHpERJmptohF8+4QCmWZlKGPSGQ543CMcF04y+sPWUAsS3tD1oxbB3rVnREh9yIcyoU7Em6b",
+	"59lsRPRbEFu0AZqtRlB7G3NfEINMda1ZW/fvv7BKeoBr6IJ00lWFIzxHsHhcICfGRZxOqOKRx3/9Lgo8",
+	"MCiPiz5AIIxZNTIDGh2LO7coTiyXp8Y9eM1W+HNFEqn0TmHGh6RtTGCwiozNezxsgcctn9/3bO/Fbd2x",
+	"Pbp9fC5edA2pr6jHvpARsuwyx0maKz1a7rsbfT6/Lg/Kg2mvTziaYIkUHheYHQXJhOMsUFl6yA9lWicv",
+	"HgOqGW283dieGmlbRddW0bXLFV27pGE0t1RccMyBGMYXzatVca0ivON4PBLW0Vi2csDYwNZP2OpVIHJF",
+	"ihyAoAHPDljYLoBksXAtUZC52hoX5HUysgbYGaAyuDR45MMJzlJtnRvwACTmOjzXl6sDPM++932EGzgE",
+	"GI00P2RfgIjO3pkEcq6k2bCKipxGVAS5DU5LNAenE/kY8wM2cgTxXEnKa4rkJwSIN0jivAC2qM4vwwIT",
+	"pVPGNHJtg21lAcQAQsPPRZFWacXTbj7YM+cKCY6blwlwU9GUUYV1bmasowGrCtmbI/chJD+vZNxNGd0z",
+	"J5xtQYOdxtkBhPxdP68UJdBO0U9VLVHCfo42VWkk01VbBVjdbXZbzJVOeYTxRkt+13YlqMDTQdOYALut",
+	"LcVdw5Da0SffJm0WSfMVfnN9h4TQqiaEpCWS9xUdZlpiaHs8Qyv5TocZiwxEisyETgGzOcbtBnXZUuSt",
+	"ksz9YzwFC3VdHYEbB1ImYY2BFK5VSEuE9ktbv4spshwO5Z1xTbnBBMg7WjFZeMMxa/SaInIo6uRNi90o",
+	"0pCW6xipOQtcqmOcu1Nd6WB355XCpxairlnTMku50i786wzGo0++XYMGDzCZtWbt6B9+YH756NNaUEto",
+	"GwoPPv/Rz7AJrlnKNNmPZGwuubV5s9G4CVTXHDdo0YQDKwmbtae//Otn3/v+Zz95HyxTo2nMrf/h20cf",
+	"fvzsb39EbpOj7/9mfhvVvoSLKVFwK6BMNsfx85yruyQm7JW2SnfjGGhmczEzTaHNb5eehU268ch+nBWy",
+	"vm9btFhmka6UsRXKXJOuZYkv9LjSdGRLGYS0fAmTasUpCKAjdeVpFcHrpUX2KnZ9WWLX826IMw5g20Hs",
+	"YGy6cJiARHKeektjJxlh7wiM+jkUvA/8bDYVb5tgHwtrL7+SzyniPEU3mke387eKN595vPk0Nci5OEiz",
+	"ZaxdW9Mj1Ls+PbsCVTJByl4nr9IDgP3lc+S0CeqcvjFau5NuSFBRGd0S83gnlRHqc9BNlyVA7XshKXDp",
+	"CM0BWOL8i6N/+vXCPsCFhKnnE3OrIPUqSH1aQerT9whOOVI9TnpbGa6+15OCKUs+iSAVSz+pJkkdzY9B",
+	"3qcPylsDc4yxvezd1M48Ue6W8MLclpjNC3CvhV++fWvzxu0vfelLX9rcurEdBiR850tf+pJP1xBeL4+D",
+	"V3F/eTSqFxYNd0HwAy4q2XwABb4MPS0SYFXcWQNboLu/W6bQ6Mu+yKrxOAoOPj6qmczL50SJOweob2xP",
+	"Pp+B+Z4cjoflLZVffAXD8w+0TK3VZ4msBYSxhVmRCTpuxwmMQjg2LILvXDn6QO4SF3wsEm+j70zoZFRv",
+	"CRSTLqb9Un3z1nYupxoN+F8j3MESG8vA7Ri826zHjajaYQ/1V8PrOx7bqQvqRzJmRbssFLstcSzGXyev",
+	"UBFjQlAwFtsMhLHj4BI7ZLvRgKe/3WiM0WcCX47acTkK+4tjbr1z8+bt29A4oSXsdLqR2cKh2G8DUycv",
+	"obJwQBKSMG3e4DUSUcUcba354T/k54KcST1/3LZ9KhIVVpMAY+r0ZAUpy1XsEEoEG44drnNoJsSj8pk1",
+	"v+Eoi1wEmTcVsZNHBfIz+nTk2jci7fqurflyTzum8czRoMSBaMoxctTJ71uKUqgto4MBo0BFi9z8AcGm",
+	"RUSmJJFdNYX6aZw7/QrRPxkpZo6sdVMqkNNugu8pd0yQNMMngLqTE0AtSfB+QfxK/ttaZTBWGYwzymAs",
+	"STJ/IQmNiX4dj8Z44JbKbbzm0hYo+RdPWZxMqK7yFpcHc+8v8otNXlTsyJ1zyVyccEGfF2B+hnZEZIz3",
+	"5laZjHNAzi+wha5QOsNfayfPaeyCM2L9Tgw566KlIbRotWVh0EOKx4FzbgoyWtvri45US+SdUQr3w/WZ",
+	"chIATrINNMZh+4Fxj5HUYlJUaIdAUz2AZv2ebVjREoOEajjEPF8zv6uVUr6MGd+Bldj/c1Khlwb/X+LO",
+	"OP/l6Yffe/qTT5fzUy6mDmBRQbzKtaxyLadXEHDKGucsEy7TKwNsQx8tiabJAdEyOBbjwvY8pOjOA8mU",
+	"+rS8xlVvBmqFy7zB/Oc0jE99HHVUvPmJ3XBBwXu8+Vwx/N04VkTJPoOaxWIvQGcmr3QRyhqzEbavwhpH",
+	"pcbSVrh7qFJcaSq0Oa6b0TTmVOBxSKeUB/DL85wYn/ZFybHUJ1KBUodntwdTVXQX49B5KO+SBcZYL+tT",
+	"gX0+iytJGbgrUT1WQBfiaOFSZHciIK1JXypteRvtm0ZDDbo4WAFif2nOHQwnXix8Vkj5SkWTYxZxxaXY",
+	"T2WCfVLs3316AKVlcdGGp1n7/I//+Nmvfv75H/6sZhx2EbO01qx1WJ9Co2zXB+AHP3v6Z9/3cfWoZlLW",
+	"p+mBMet+8f2jH/zsyScfPvnku0cff3D0u/ee/O4vakVXe7zL0/d++9mPf7Cw8Xeh8ekVFdYqOH2Gweko",
+	"FzDlyuwiw9BeAHpG6BmDjGpMRbgYtCXD0r1jqqZgsip+s4VS04PRqzj01Y9DL2i+nR7zi12DuCiNegpI",
+	"oRDBPDJ/EC6IU5xqWhz50oeQZwQtVnHjc4sbn0jIn6f/MnfIeFmOFrv0cjhLEzCMrhk016STyv6Yysij",
+	"tTlAfgjQPsfFknLFsPP/jCjs8xCAHTPwn/zbj48+/U+f//Dfnnzy86N//8NjRvnRh794+t5vn/239xcP",
+	"yl5gPHZWKHYVhF0FYU85CHsKNvopB169jhJqSkuJSv7Gkh4SAjllWWq7SSBu2g/VTO8tMU7SeAKq9CXs",
+	"8K9Dyv85MzH26AFz6FvXAIAO6WhRasVFjOuzTEafbheFl40dIeQw7wBX2jJlxiIn99mAUWiWwI8Rw9Wn",
+	"NQs4w/W/Yjo7b526gJpcdjMDfTf16478fX1yVrBT0zw9zlKaRr3RdDYw11cZoVxaDrCu1SNGb7NEDgnX",
+	"AUnYIUtIe2Q/mOPaI8gXNL3GlMgyBL0pBzRlAtMP5g/dC1siYTRWhfegJbR80v5YHALEI3KFnzjD5Agw",
+	"E0GVhBmZ7rE+xKiARVJmuk52vYRES3gnpwyxJDsk1GkmIqpZbIH6rmdTyrDeqyLp0GX6G/nMnuGWL25S",
+	"see7qcwG9efSXdfu8R01v1s5ZkGIrnEyvY2YsgRewMXkHr9uxjmWeZyxbx0Lf9WufQHyggFRWR93Q2xW",
+	"r4S6jCQhA9vJX2H71zQr2h5Qpc1M9bk2W0qnVCgamatOZUV+1Y7nDNe6u0XFSrcz8nyu9WGPTmTXvRcH",
+	"FI7YNO/0jcnTqJSbsdaF1FPYKu9xIVhM4KBjyBPBhkzpOgkPuIhDImiagp0oIWksUxDgULClyuEpr8G9",
+	"jz1dSYUqDgBT0sq7Jns4SIDUzDKYzVUza9v/Tt8QZmxYNBvU+vThXTxns5EXs9I0paO5mkJdKjCNea7Z",
+	"SBqY7xWMBufB29f496Wtfv09YN8eJJQLotlDTWjbVpLmoJnhsXrGIRVa+fWsZC1UAxZxmuzbQGt4PSi4",
+	"KPs0ZpC3NA6hR9FIE7Pt10Ilk8yMJz+pRwcDJqByv8eVluko9NKdMR2BMymjKEtTFu97Z/bpyNXUutrM",
+	"SOZyhKyFg1SaocIApfEErMEMXf3Wwi4TLKVJeB3rIWimezLNOTLlARPXFFFZ+y0W6SpITUsApgZ3BFwG",
+	"Zpar3Nh1UBmoxCQdVt4vHaEyZvtdKZxMG86off7e+89+9Q9HH3787Be/OfrOB0ff/8Fnf/3zJ//+t//f",
+	"7z568snHz/7+/acf/vCz//TPz37xl0VV5sQiMo8N6iQPf88vsS4G3AIva4VsWSFbzq5FOgXBUq5hLgTV",
+	"AvffeGT+WQTPYo4vCiorAt7LCb8VKuXSoFKq1+oZ41FgeeVdhqweB/Jp3mflyJMlF9s5wU6qVMue3Usr",
+	"wMnZA05OJnkvSVmiWUhLAkxgnfmGMRD5kmFPkmFqNhx3HF3lWJGzFueXBSiytNV6IdCPWZJlBfpYgT5O",
+	"DfRxUuP1lKEeAzrqs2l0hl4zliQh7nDzt99YH8uGGE0TzpQmcYZRigpZCIV2eRMuO4AL4hCE8Oi8gVF8",
+	"GYuHRu1DPsDTx+Kj28fCo2dpRNmBzA5nuhe9imjmU+Ht2vyrJeKafibkPNIVg1R2OKrlSmchhaSNcRY6",
+	"MkuJYi5RM6CpbpKwTRWPQrJmNnnKIpnGAXIgQl4b+utIpEAcC5QCmLY/VpsL8u560BJhm/XoIZdZGpK1",
+	"PMSaJwKLHFFQ3MVcj2F/xB7m0L0279lIXQ9IOEgZRGUj5q7LNUn4AVOkPUI6azkUZCjTWDkwgDsMroE0",
+	"qJZmYk1FMoVWY5yl5h/aVdfrJHQz9FU7M9CGGLn9ILsrBQMyvpwLD0KnEJ0VUuN8c6+FZGDJV7lSXHT3",
+	"cbWEFpWAcWSZJdASaUi4rhMLVz1O9toSjuXG47YphwTkItiukHnSSphNco8/t9y0xy8hOXFsD/ACZmOf",
+	"o7ScnKAKG9HusOcz1YuMiwhtOYCtheXES3ZivhQZ3gJ8MQ2FlB+Vo3DGGGGpIEzERHZACgIFJROapcgy",
+	"2i/rXhiatW2RPblIzFmnWoIrRB15qMI6uZ8PAwR4XNpFOk+8ZELzxNIXmx9cm/S4iug5v/xc4qGYkzzz",
+	"bJ5pbkFxrFvhXELCjRFbF/rW1daVzz67Z5ttsuVzv7LZirm4xJCqqpQ0vPHJPhxajhHQzRAVpERS7Ewc",
+	"ohgrqLFaws2OtZIIF4csVazp8JAhWigqaysecwoZ6RBsrZSl9kf7Z2x+UplZ8vlPwDphvmf9QSJH9vuW",
+	"cH8DlXRPZor1ZAIXMKan8C6dIOzR1fUCHQQAMttS94yoVWBx3YPRommXD9bBKHNQZUAoye9mZsu4PMAk",
+	"E4DgtoO0TBOW0Z3s5pg9n0ACRDNOElnbbty5vkMosX87zeikMnZYGVK4GKIB/UvdbCBKtegN5m5oBtKW",
+	"QIisWNJpku2trZZwWNWIp1HCnL1opocb69aSIQ/piKQyE3Gd7A3lhGawE+s9TcTIwKy40YDh81Tn5p1w",
+	"ulL5eYjANGtH3/nl0X/86Mkn/3b03b96+ud/9+yjXx/98P3PP/wVEkzAPtn3rIJas9bYvH2nQW/G6zS6",
+	"c2v9K1/Zbq+3o4itt280thp37tDbjcamUV62IeRWY+vmeuPGOnxplZBd1POXxLkZvph0fv5+Vyn9VUr/",
+	"LMKiqOuI9sVStcq+kPR+PoaNR+7jImn+XK92ZOqpqop8//ICdZXzv+ic/0siJjR/34sanqeW+M8XHJ0s",
+	"QAOLj2s0BIHpOJLGyBs3DK8pS6YlZSlK4ARL9JyQAtO0lu+4rxADZ48YmL0dLhQ5cMwrmy0+3eqaDiF4",
+	"wVZz5kgvS7iHnVliOgomFAJ5syexOQrY44GLcgc+L7C/ckvgBeehPS4LxKCwsjfvrDe+sr5Ik5IipnIB",
+	"aIN5pdMKdbBCHZwa6uB0xPCpow8wu1YZZX/pkKUjAgcRDhZ05OooxpKMrjCCi0Gmles7ZiYp0yzGKBG2",
+	"MCPs4SChAjcYBGdSNkhlnEVMtUTRA409pJFORmMVDkWXMZelxAQloaQvY5ZcU4B56FGzY+2ooQVXQIY9",
+	"HvUcZ30evaKKNCr7K9q7PsAZOkN5BHd4hatS6htjUOKTDFiKj7mKLhOXFIbFxMVY2z+7pE8eYg7spc4j",
+	"4aU07c7ch315mHPcJrzDolGUMAKnBray0RU8wo4c9qSxerAsSR5i3qtIXE1f9jigK03CDc/wqjyco3gQ",
+	"Giw9nxsLpCG87bwuPhe4GEFPZdbtXck8Mo546qbStFuSPo5omkKWIt9IA2jwiFQPHgxm2BtN30h7Zgjn",
+	"AJHYo90qHbKbJICbmaQAXykSmBZvZcO/V2FRbzzStDsPDVi+ogv+L7u2ERVFu3Wy3djGBc01iXksrulZ",
+	"9F/Gs1nxfp0l7xfIJdmpQPIsu07NedY1CM6dAGyPdhdh9JqUxW69eu5GyqiSKIfZwwFPR4Ukh7IRRUeq",
+	"6bkN9nghBQsKmB46JebsorviNGKwHS8aBNeTqbsAV8B0KoBYpU7uCrx4lGSKH7KWcPQz8CDG80loZJ8M",
+	"+hlU6KFSbJDHRnZK23HJdC7OQq1Ze/be+0f/9F+ffvCbBQhHiye4l4Hyevd8dGVV8Icqxbuiz4S+urmW",
+	"hSI3Vzu+cg/2NchKsZyonBZOmSEuZ+lpboOF1TRqniHCmWuNDRGXHuszDEFDnBX08wxDk2Pq9sx2j7nB",
+	"PSOwzO6YFq8YuIMgZoHPsrI1EcHur0x+JVwo3mcJF1PKF9IYkfnQud/pStkh+DABSZnOUqEsAz/Wbdg6",
+	"hAAdb3t0lwVONypbKY3J0ZJ29i0h5NAjHSROI0cyjVlsxzEeFjlG+2TsXTkUmAmyGg2P+aq5Shrg0MN6",
+	"S7inLHuYcYBvjv4/VmcSYvmCd4SRL+4XeNaiuT78jT/uEKoOjC1ihqmyqEco0Ek5GsX8glwr21a3aPI/",
+	"K765597vBZV/MaHBujtPoiz3zI4s6xwrGtytZ4ek7MQ8n0UNHpGoHuNjAtv/ilc3+IJhjrJPv8xzgshv",
+	"XL65druhkqm20OS8ya7nNnV4YsZchJKVtuWlMywMf9znIS5mOZTFeB64t7zYacbnXPCUN4TmyTzn2ErP",
+	"V5nuyXjRgb3Qo0KwZOFZkClb8Jx7kHzTi97pIJvnjN2+zITe1a8wqvQiJ7wq1cJDkumip7z0cEBFfLZJ",
+	"CH+qZ8p8f2+vLOax6fANZ//rK1AA7Eq8gJjj9BkU3xDQBp3aGoc6eV2Mdee0FRBC6rwK4nhQy6bn1dDB",
+	"EavThO5xXih08AXUHqw4868KZ/65BIK+lsIiPlZ9Sdo0OjgZv/7CYBsg1ZwR+UFcUIexuGkd2IJjO/dd",
+	"s34bylWLCHaXDhBNs2mcv1Cxt8M6+T3GBgVXN3xJRjIjPXrIWqJHRZyw2HqsCpYtVSSkHc3ScCcXAFAg",
+	"a8xsmjqOfGqHgDLEXZIoxgS63uP9m1GitMSBHQ9PCbjRdbILFV16hIquz6ir2TXXhCpYwPGYLV7lr750",
+	"eEKSkjLfE67pfIoe7/YApP222c9l3iZM2Zi7GbMOzRJdazaCWkemfaprzRoX+tZ2Laj1ueD9rA8/WheT",
+	"C826IF2qyFA8vPg1VTUQvyzKH04+hCzDrhJ4V6XN7jhjzxZeUJWJg2+PcEGoipiIzYKDib48AnBZyfOy",
+	"TMxemfRY7W7wRI8VC1XiBH929ogTJQ/xOuspncZ5vpsksHliAscVfGmaCSr0NUXaVBnllaZG6wZGeLg/",
+	"sNAR3cgZlEEv2dHcp5pdIF8QbBEcfPUGwd/HdseAas1Sc/T/8Qe76//7tx7dePd/Pu9N4s3gHAXl9JJR",
+	"mp/ItHdrGR/Lt+dhkdYWMddLt4cxu/G1v7vxKKajd0sM7vGpvvvgdbK9tfkVEsnYclDZtGbtjQcvurU1",
+	"oLpXurTGMetLLLVjK/xlV51ApLCgVUh0U81ITyYuMOoGudXYurXe2MQK15KxxnT6MHN9YYRH+VaoztXD",
+	"RsShBjmtBSOCPdSeMAogfpUJrgv4kRU8XJGhTHWPhObAEA7Ko1JjAqveEru+N2hOjaQ4ZKm5jcOumOul",
+	"xoQSIODQItJGrsH8Yaa+zTqAZtYw9h2U02g7wlHmjLSFLpVxmextwGrqUi4qUvH+xj7n2sFl0/YUqrC/",
+	"Um/cvrE1f8Z+TIJl+ryLN8bmuaqAg34hKSNX9RgndxMfMIv38VRRhSaawzWc2fhzTHVNeIkYhV/vcJbE",
+	"s0CqcBDalSGe5zocuqYW1tILXA4wZX4KlYsoyWKWt+wfDYxcBhkmUxWA5A1aIupJHtkTYZYwIwoVGTt4",
+	"uR5zPRZVGJAOjVBio6qi490o+lSMAhx1JxOW0S6Sme3GrrJ+syWYkFm3Z7y/dsYT41IapQTPFUkRc4yF",
+	"VjiFL8NcvIxTeIZSZ+w+FQhbfJH4ZDhBXxjLDSoIirdBIipIm2GnFm/32LxSbe4k29hOUBu2mgPsp9JI",
+	"50tmJYKDQ4vhwFLxc2R+KDMgCaMdbD5IO665i9lMCN42q9Yy+A1ZiqGNOsEsBOb1ucCypAkHigulqXVp",
+	"39h7Aalp3IigrVoJcSHUoPp9uARjsbKhEqAkxOx9RbdzOz+4GGsnUP1LsargW4KrixisGljx2DRFxPta",
+	"aprAmGvNWhfEKsxsrVnbbMDyLs6IuB65Q7lwR8IiefLJd5/+829qQe3pX/786Dd/VfvWu7BOFtmnL9l1",
+	"dM6miXdzUVlgCnyUMYt4fJXZHJ4jhOEeSxIy7I185daBjg7+hk+Nr1AlCmcCD2m8Lo09n1sbSwjPAU0V",
+	"qxade/RgQmxShV2hJOQyKNEpY2NZICiNN8pYufrJPqMir54cF3mg5Y3TJK5p8FRbYmg8KQ+JZE1y5FE1",
+	"6kOMkLqWJYo1C3gCwAeDvF3rMJU2PeXRsJrTo4gNNBa1lTddhSk5ubTEGd43kzUu7EgrazRusK9Cw1iy",
+	"+9qLaNysjSM0WrU7jbhVMx8izOqTr5JrQ9a+1qpdLy5RW1DIfZ0fsgsScffMvMaVGbJ8TXDhraHLJeye",
+	"H/n1Qo9FB+MbX8ReVGMRoXUqAov3BzKdkh67i79jHMhzbMaQnKXegD3zahet4kPMjg3bafzC+Bg8f3lu",
+	"ObpvqtwJ+7uH4CjVfA9yhk5KOjyxcdQdkg0SSQEKARFLUD/hvTf2iLdINx7hB4Bx2NcbBrknjD8SpalZ",
+	"sMjbyZIO0GCGfToYcNH1OSEjmWR9dFiAqh3M4Tp5MIAqIAoUkc4dAV1rc7NwwRfy/URC1zt+n8chWXNz",
+	"cz0goblZGJCQJpwq8NER8xyQEBDW8AHc032rjbxvYqYpT8KgJfJjaH9AeVeYg+RQIINozAY01QB9Nn+C",
+	"0kM60kEqD7mI4C7GxoejudIpj8y8hVzEmbLHus/7WCAAd82/i2TMwh1ksh6wVElBQvy33mUixnHYL9o8",
+	"1b2YjkKyFm7eudNYb9xc32qYA/IPR3/0k6M/+SOCv26vb92CuyWZoCnZamw11hNGB9vrjRvh9eK6XESy",
+	"z/bbFKfPfsviDPe1952Momww+SUHrmmllSNatd8X/PiqDto/OmAjNAPcEzvO0dARn6asa2YRue/cfFX8",
+	"jCl7eED3e8K6NNl3S8N9284UF0wpJLv3f3GUsMr/kgqRQWfMQyaAmZ8LEjqHOAzyoH1L5AF+i0fVMokt",
+	"q//4iJntnYqxpZHMUiKHIo+kKBJSrVPeznTJXNUJUEzjjAGGlaasJZRZnJB9aI9IuBMa+zb8f997P0QU",
+	"wkOuoKzPJwoHoqO4aSEKEUsSRQDD4ExQpWXKYmPwCjZ09L6UuE6uRHZawtl2IQqFMIB9H0PnAwjKuT1L",
+	"eOzAE3Zl22lSss8wgTy2CLD1qy06t9y7IMeMtd0SQmqi6KhOwrFVEBm13yRDmooQHsaY4cXvFtgBnbMU",
+	"I3A0iXo0pZF2xLRgeAekT9MDGELfVmb6/XNFDFNvfwcZqtghS7kekdDc3EjAHSAmzpRZY96SCKxjkAdA",
+	"5BAZhF1rhYHkQhtxN+hJAQsUPuxvFR9vmI8d+hCJjUF42Q94FH6Eo4Ys6lGQQm+/jX/ztjQ7TjBC4zhl",
+	"SjVbIrQf655Uc1/50i0/zEo597cv7dx3yrhWY98YTUUTlHKBd1OaMroPxNLewQlto5R2X6Qs4gNuVFGd",
+	"7MH7Ky2RgfTViMG+ME/I4gBKXyF5BuHvuCVkSlIG5CDISmjvQWiipCO3dqvO2zP5iyyV/rDnYGZILM22",
+	"gZflIREFa4kO5YmCnZG6Sh5oYZSmMiV5+i2FQlzCNawMH4HeNNLHxrGq9WHeoplq75emERkyognkL0NM",
+	"o26tb24b5U76EorXXO/GlpCdjmLaP25vs9FsmP++3LjdbBgdY9xoe03N+8w/mLiDw8AdMYHOeEcKZkZL",
+	"IfAYtsRazCLep8l1mEr8er/PhUxDshZhBVWHiR3Hk4Tt6zFzqofSXCsXzWTNEjahZLoGXVr8GQtICKlX",
+	"VPxg7xtdagQQgOnCMUFuLu1ZDkY0Ils4wN33+4B3D+vkDYHdKMbZriNLWkzeNMuqJcZNGTSV6FiqF1YN",
+	"yG0sMjPL5ZpyZpKtoYZ1ZO4GBWGTctwIpx1CbUVaS/QpZIcF6UpiRCz2f1G5aL2miBopzfpmtbZZwtmh",
+	"IwQ0h9iO4Lg9nLyH9blrBmd7T1jo211sCY42adsO1GxCzfpNEqqDLCRroEviLNLXFKykAzbQLkCDS8D+",
+	"nivxtzMqNOywtc0AtrF7h5Mvy3y9P0i52Zegg2OuYNOGxK0yiGIXU+tWjmtBDquP5JPWxmK3lsB5Rvkw",
+	"dhuYGK53gG1dBG5Vkn5mtHQ3ZaxOsKAOKv+MwjB6EdQ5dE43qvve6w/2WsIY4348ZaNNddQzFgNMtS5C",
+	"Qjajp4sRY+0MTKix3VMa80hbkWPL+GTqlSRy1RIpM28TGr/DC9zvUbUPIzOzDrDIfTwZWfYBEmi/Cb1d",
+	"t9/hD1kcXkexldPlG70NMIJJ/HVzYtXnzVxsNwDjTbB4ct9Cz3gLdXjwjd31rZu3kPEMFjmc4foTiRiX",
+	"XhpzY4TQvhRdwt7OaAKK1wkP6KND9tLMvDEuYGXkffbhV2uOAIpCMACWTmxjI/HbNHZ7IZ9SEKgJN6/E",
+	"ekJmVEgfYGudtRwUkHTzdDtESbS2zNXAMLIQX88MWSs0gf3R2PHmgrnaQT0CG3Nc5NjnLl4PjBKrSXHu",
+	"zOPAL+ZCLRFRsLnatmmX8SuThKyZ77hAS09EMubCMlUgcNe+DXxul4YdSvtF3s7PbO/iNPNirhNQlC0B",
+	"QdphTybMx7Bg4ZedaRRFRZq3oMgwtjpo1rC6lwBGHq5UJ4Eci9WsvfDa/1bzMLiROqwFNeuDw5U8HVpr",
+	"uj8jCyousySO4Ww9W8JBpt4Naugp15o11ZODAkM1VqQyd2wX38HF9Bqw77+600AeM8FYBtwSgifPbwuC",
+	"VVeB8moM1uXAfcOdTCkN6s2G2FRDa1z0bwJVUxK4q4w0f0MOSYemxTjRcovzdoTGiYqBg6qEhn1ZcXle",
+	"JOzV23kv9wVWBOxnTsB+8j1QXYF0PAK+2FKE0/0Kxilh78WLF73LV8CIHzARj3ld7ZHOSRfDF/DG6y9Z",
+	"c6pJuu/wQYhwX91jo7yjVMqUMj6lWdhvybYLyLsDndoC2hAmYqPJqCiUGdWknTJ6oIBwLWH00KuLbLMe",
+	"FwgXsrAnNCXhfpBUx9qlTfJ1/jWSiQGNDopYId6jJTQcmWe3nbmn8wAjTxKSZkIAvxi0gDK/GwEEAw7Q",
+	"6MboibVOHQ8zmK52P5eDk61VYV/kjDaCZpKLqYM3MjnRDmyOMqGAm0++sbHqCyayvlm05vrmAjEDB9bs",
+	"gtIKjHlMQhlppteVThntj0vG3BBsc0GhMmTyJnPYVlunJoy/KdtVkvgt2d4hHSwi4tr4E87WmZDOq25N",
+	"z71d9UZhf9uGwaU6pS3j0XoCWe3mZuMrN76yvXl7a9v8IuT6ofW+JjL4yzVzmrDCzFGa95nM9LpikRSx",
+	"qjVv3Go0pphnG+CXzuj0Koe2YBRQmhZQBFUeGE+AdCqojWORhTrZtZ31NhuNoNFogDQ7YAO9Q0LjW7Mi",
+	"CmDNwMjCP6sIUVCevoTj/gKgDeBJ5mAkggd+PnkpEHtGHRzN59Kp3IYXbMy9JdvVu+oVeAqZHiyBs/mm",
+	"ufCFVX8yxebueg4Tvzg/2DdlGwmFSsjBphSlHnARVxWkHiMq69OHrzDR1T0johvnW4X6TdmevdvN8vnC",
+	"oIvewiXrtin8WbURzY8TmDXz1cajt2R7vngCOCFc1ck9mSTGqMPqyDy3Ziz+LIoYA8sedRBkKaiIWJIY",
+	"/yRUWfstFmm/wzCAZ1PjpojSiIQxMi9tOGK6BbwKRJx9J7i3YHkc3wIniUD4e2XRpfdN2Z5UV/ke28Ct",
+	"sHjQwV20Cg24qw4UoeTtjGW456zTDVtWS8hA1cmbXgCwwwVXPRYTLmz6RWk2MD47HUFuCM5EkkJjM5rZ",
+	"GKHXDhlFhNPn8HdeWsyGj7vUBr7EZErT9/xEie6KCum0EN+wlqZs+CW2+ESUvc+msxvRJEGKLMj8ywMm",
+	"cgAEQsUKMAWanRjPA3uUG49NjAj4qfbkPh0Rqg5Ktd6rbLnKz2lpxGoUu5loUMzQE6MvAQyPPKRYO4xf",
+	"m795n+2/IwUDqcPpxoMeFd0e5fNnA1+tLHHHGf4imGdv9iShfXJ3bj6QfBFaSMw8FKruUIdzAWiHdfp5",
+	"StRBpspdnXvuHufv7rzpMH3qIHPNS4Htuc26XCBrVQCMSmJEIopeUZnr8fZUv6PPRf73HAQle8C+QzXr",
+	"ynRkN7FUzBKGcd0kR3/6n4/+7G+N2oyV/WPj6Ufffvbe/6gk67GXqxrn1hLjHHcW53QOp+1FuxKcX3im",
+	"etPea7aP5tb1F8ZPGxT7zUmD/KsF6TzLzb84tshtc02Hw4yoponsZi4h43DlEjFqANgnWtbJXa1gO3JF",
+	"MsHfzkoyw4ilcay6VwlM006hsLv25NMfHP0/P68Fxb5s1sb2cbGHzKEf/wi/tfv+RoMcffQd8+Apj1iB",
+	"vKk1a5u37tQbDUDbjOlbswwOMvPH6y+vv3j/7r31G+aoTHBz1mc//tP5Naad94sB0ORUypUImhVQZpXQ",
+	"GbfVYV0UEqlS7s3HRrMcE42700Z7tK4Oso1H6iB7d6qBn8tP5/ZC/FMdZKUWut0XXxs9OMgub4Bqyu71",
+	"HnkVqDr7QJVbXRb6rGDVLL0tzpQGHHjwq+AtuLkt7MM+EwArhMN2uG1D1rYam9ctnhvK0VTRxQ7IPJG0",
+	"997u3gvfwOKYta1G4zp6ypakF6rQwC9UWHIg8fpUA6Bkx0JIhjxJSBvxJW5RW7SKGyTS0lBwNyogJSfc",
+	"0xfAd7eUNbNZbc3c2q7fuVlizCxqq1wAid4UUfcq1EKeSMqtTKoVH+AVs79kilL31JXPiRgCc7vskav+",
+	"mtHw90X4fszBNQaakDbgBeV1QV7YSFKWwMJWO2NoRCxc5opsN+4UlWdc7GeKhXXygNlOY/CgxocOU6bN",
+	"c4VAi8ZoXNU/eGm3+EQKY1abYZy2+DlJQSyyu5fdVjijc7g101Bnm4ttmqCiPWFh5uQExC7cM81bWTkq",
+	"K0dlTkfl0nondqW4hDgszeN8SxPRTlcxbVQfklhY8LuN+edcA25X9WjsYfIBoGlpuOsllGw66p2DFji3",
+	"OCqYDevwWF8ucTpK3IZb5THQhd0GnIpL4zj4YaHnvDfSyjA/Ddo6qOY/HRkbnIUhvpFbz1PbsuRHWTIr",
+	"vECAzIhDOlJNEspMdyVwhUkBnBY0Jq0aBG/clkJOiWzQTWlsmT4grsNaNeDSimS/uACkuHWPpS0xpCMC",
+	"vGJVFNp2S9/PH+bsxYe7V1UPcUD8u/E8x3Bz6r99mBAWEy0XNKbPy8CYb69sPHIf9w+4iN+1f7N4lm/r",
+	"6ResRxOSJFJ0oek3To2SM/xOt/AWtjyWcCr36AEThA7p6LlbwebRCc23MEzCWSzawvNbetUGZRjuScFb",
+	"bL1Cso734bFyeV92yvvwjK35qR15FhCf2L28DKJjx1iQChEejw94Ouc7bdxpVLUUKrbrfJ2FqjvRlZcE",
+	"01He8b9a/UHNPo0ippRxSaxfDw8dIFaKatSwRlIo3ucJTevkPlTuctH1GqACgx6QbJI38PLQ3+Caxj4U",
+	"lEQ8jRJG1rYbd65PT4acmXg5Mw08S/uuULmnZtDClLNx7BEVsGSXio4tZ8lCU4r1voxZMt1sxUNIe0QO",
+	"2KgcG/nAXOtVvNQZLtniNlX2YjHeLwwODt6TfShveWBPkUokHP48CwP3Iutw4yX05HCCnA/Oj3eQe43U",
+	"6/WNNBMqRNo321RI91gfgXAHbORxG+OIuSCWRdw2wkk1sGriyfUoOUSivMdQLEceG8H+mBSikKzZjqrq",
+	"OnlsDltfXydj/zdfpp0+eUxSFmEvlg6EauBjXwqmaToC7nkqYkU26/WbAZAXSMU1c7SsinWB5PExCYdc",
+	"xHK4H9ORCskaTRJH8HcdWUK7PW1+eNSqpa1ak2wGpFXr5J/68OldO9woOSSPCXs4YJGxGAZZGvUoUJxy",
+	"M1H5D8AsFhBHxcfMVIQd2ufJKCRr/XZ3X7TjHehXBx8DM0dMS/PZDKsnU/6OFPt9KXTPjG5z63pQUPvt",
+	"p1Qz/BEu2Kg3Nt0Ie1kqzJynsk3bPOEa9KeQ+WAhP2SB0vY+Y6PzBtefPjo7pXcacO+W2BXw6tpARqfI",
+	"JvkyopodfgH+2moEZLsRkFsNWEK3G+R/Ich2mDBF1owhQb5ynSDNajKyyGNzpu1TZdeFreJuiTaNDoY0",
+	"jVVAlCQ3LaEuloTDsRqZQ8YXBjIyKOy2nOblCuBLsxjpuWWHdOCXfhMXdWoEZv5TQMwy3SSPyRZ5TG6Q",
+	"x2SbPCY3KxZ2+VK/SR4DNOMxgXCm5jTZT+SIJqXfRD3aH0CwYeyzudA2vvM+V8b+KTt58t+JC5jxQ8en",
+	"fS33VcLYAIYGdGhwKVgmx76YuKq5kpmNHm+zVKAxVnJdqvdTrg7KP5lrbMIllT5+qfx4JOrbT6Rik385",
+	"UsYokdGBq7DkUQ/oYHNpBuUCHZlGDKSj7NgmJWHCD1loPJwM2qiYhSvNmYPMMSEDZgdOhUUHhDQQrRHD",
+	"HhPQahui5aoH3JV9eciIFDv2+sgdGYzfARqs0FE1f1+hKK8Wh595B4D4h3Lumplcoz8PmNGGIK72AQ8M",
+	"vpP9xgPtfPLh0cfvH/30/3r6z+8f/fSX7tHBDPHlUK15ozF/kL2Yy4uBEnvvcgV9WaGJF0UTe+ZjhfV4",
+	"UjyxNTWnuBcbj+Df/QM2mgu0gjo5ZomHT8mEtSPhbjtWIHJhNFkXeMqBHLUOSJVhD9h1oeEewSYJ15TX",
+	"98aYxQqZxCvChCeRoCuEytVEqMzeKsthVCY2yBR0ysSiL1ZKYO2T3PbEtQ9mRSl05UTr95zQK9M1254T",
+	"Aiv4ytnDV05FS2zPHYxYaD3CCgFbtBq5cp8V4Qd4ioAoZgneceesAQE90jYAj75jXR/faGSNtpVx+iB7",
+	"esDYICAiSxJS0DbasMT1ektgajr2z+9jxsM4aiFqvUOWKuwHZLv4w5VYp8MiXbBHQeepNBM7pU6HQ+Lw",
+	"VJW3N9RR73xU1mWB01ib/+if/uvTD37z2W8/ePbpf3/y298cvfe72hKW/YUgaOYUfysIzQpCc2oQmtOR",
+	"87MANIt5BBBZrsxA3M9E3pHCSvbZtHSwtcyZV5uS0T3G7Op/M4XPJzyG4qq4hi7iQnb7eZgr5X0okZSa",
+	"FnxREU14O6Xjzi/2WCMdGmlHLQ3hchElWcxFl4RU7ctOSNa0C2BeUxC3nOy21xLWoGCHLB3lqZ46eRmu",
+	"DZ1r8rCihdRo1wF/LPI4fp82i6Qzu6CTkbVXMLZp1BYTsXHWxcjiEKB/S5tGB9psYVdmAjC3TMQYCzU3",
+	"tKxAYCqhCSRFMoJuQDTS/JBqFtZbYtdOVY9iKyUYqgbPv8+afixA5Pf3YgYY7bdzY5/Pd62wcYxrh3PI",
+	"WsLKHhh4Ttzn0cjKDpEJMMoY+1Fa6hG8KHQELbw79865FDMiufczcZXiuIsZYPczUQRWL5J4GwqZkNHJ",
+	"JYbSTNTJyytC7hUh92xtBIsZBawUbIkA0qnaUxuP0kxMpSh93YrLMnnUJB2u9bhjywWU+TEjqM3ha0PG",
+	"DlRA+vQtmdrvrKhsU8WK1nFBSySyu57wA5bwnpSxCmxCNsizuQQoyjHCG3PaFVJpHpX6ui64tZRQPNfQ",
+	"lhlhFaoqE6uw1tmHtVJYI5c1nDVbJd/PhA+onm/HbzgDaXHK1GXGVmXk2mV+TTn7Co1FZytaaGeOOgqO",
+	"o4WI6skhJnScQWtNKc/ywmaGuYEL2CVooWLssTL54WbnYi2rKyp3VgDQ0zAV7kEfSHQ0HDjkROGYxp2z",
+	"MB027ECqLIiXwJnEkFJeCmqeysxDpm2rItLj3Z7xmQCTZaM21jPzuzcVRRywc0vjOvcz8QDHdKXjOu4x",
+	"Zsd1LFjyuUj2njAM5Ouaha3vS6fqNe2ud1OZDaZjs/EQy2XLUxJzNUjoyHacLt1De7T7dbzwGa5wd5Np",
+	"OG0c+xcGp61p1z6Sz19s/q1E59PuTIT2qxABo3hl7PNGu6pO7kJPTfYwSjLFD5n9nRaN+SOappwB5RfA",
+	"W4HVhXZ3yCDTgI90ETHbNh3gMBVBKPc2rxaYUCbQ3vd/anS+cusWg5onO1tOoSKuEOCo2qMDPvr3v3n2",
+	"i784+vTva/BWOL6KG3OHtdx0XQxeMH9ZK7TgCi24KFowF2KlMuzEzKNG4E2YooWi23gE/87NbCUI6w/0",
+	"CMeLtFWIpqBdZSmrqoqAlxdoK2zf1cT2TV/YS3JP+ct5CqoPdXMRZ5WJzNKAONVi+0wzzE9B7iHXVKXY",
+	"vhOs3nMKf07TQXs9OyOrAOjZB0BPLM+35zReF1qHbnlMZ6OymL6ApAy3DHxEaqo62bXbynZi7tOYeeYw",
+	"JF4x8yvkcaNYD6Xxrs1uBG2xtt2400J7eMgVu16JsTsPxXFZEHa5Ab1189YN1q4tbP9eCKpuLtGzwtSt",
+	"MHWnhqk7uYydi5Sq3HaeHh4C4dYeuUUvYqhs9XskjxfdFjXgFpWUpqPSuIANJKlZHeSx944Zhestm6v+",
+	"skY8zgGoLcIfElyt4O8e7c6O+0KQ5wsUGTuTmJim3YJ+gNvOqC6LiAudYmzUXLRVO+SDVm1KjOtKhbfG",
+	"p+Tok0+e/Mv//dlPf/fZj//0s7/4PxEVX3MRri7v6P1EHgK/iN1qn33wy8/fe/+zn/5uIb1+YSGtVTRr",
+	"Fc1aJpp1nnEstfFI0+78zOzGcLCs7NDdw3onOw5KmynmqNct/iGEVPFXzcgnyom4JrLTQfiZuZhxkNz1",
+	"WwJwu3n1K7BPQmksFk3ZezAOEYhhObFAHjg7ketznBjv2MgLXH+ZheBy5YXgsOVYefd3ax60pUwYFXPZ",
+	"B6tQ3SUL1V1AkM5slvktYqzSM2qEREavKqCYq4rWXepAXZWjbKyrVYTuPCJ0ly02N2dYLm/j7EXogAlK",
+	"HhbqLWe2s44fuavzkJ08hFbqcMyxVHYRwWsJP4Q3BJYcoCHDzVgWyyPzhfKehyjehJ/wL796+usPnv3q",
+	"X5588t6TT/746Dt/+OS3f/fkk+8u5ARcVFxviqRaBfRWAb3TDOhdSCgvdx822llysDh62xPd5R2PzeZj",
+	"0KYJqwk3G0Gj0fBsnPaI8DggNEmMIBdSYAjF+CNIl0AU03XywrhRRBOja0ZOHuOODIhMWyKW4lphNRFX",
+	"FchhEG1GUgZawBaEmHtlIrKkClTEHu8BSRlVNlnKHg54OtohPFZ5Wyv3EC3RowgDT7jS5jKK9LlSQOu7",
+	"KwiPCTJB6CGPmC1Ega6IZZrCvIirFhlCvlekI4buIjgx+zyG1Ted7/kOvY18z3MctlWDYVIYQu3pn//d",
+	"s+9+++jHf/X533+wkDr5mlns569NzG3vM2VcxxK9Ai33h1SRWAp2hb28VYhoCgLfGA5SkD4VI78QBUCW",
+	"eWRiIV90LqFf7MnjaoAJimu7suEyHlIA7rU8YOJYP7+xEjyspeZ9Rt6B1VzmpeKNL6+jiuOrsgDh1+fV",
+	"XT2RB6rz6fMXOn5RYvWUrWw42Pc3S/3GFyzfEtyQ64QVZGasyyVW/IO5kUgBBj02Kba1IT6VeXC8yjS/",
+	"WL7Mmznrf0sMgHPVBhlddEc7Ee/KVYjiFWYAOozLbpEr5zPC66k1a5/99NNnH/3h0Xf+8ej7nyyg0mGe",
+	"LsZJnENKfAFdxZX3d2re34LicMlOvygxS3X/rHI7u4gdnIILpWmCLToC479Bo3byskwJijCZqgr4hr3d",
+	"la6kc7JmJp4CH/YLA6kwHrrOX2DZOq1cdqpJ4z4XM/EVqZR9KDhyAVwzQCpG11RhKyP8AhqDOvwFmKPK",
+	"uvyoxHlKQrx3SKKE8r7tIiqE1KTNWs7jn1i2OyQ8YO9wt+IRphGSWLo2E+a2liNJsfSQpdU0Osvq7ous",
+	"XxrvCppnQGnUh2Jh3mf7xs4x61xxuvHATGKPcvgN9fdu1GfkFR0vqrsvCOVRqbxPCvRYgTauEmhjfu0r",
+	"5HqSI3hOAOeYkItOH3OWriN5+HSUpT3Gdkjy0ZWQlOIstb1D/Gp420EukUNWxWK4x1n6wN7/LHVofptp",
+	"1br2Ib84oMSCGn5MhZq3Va1Bza/zNlWCSgUW4wIYp0KwJAgvmYXSzjCOk1ClgceOFlCdHb+it82MY6zc",
+	"yoFrwMVbYtiTykf49GQSK0uhJ4urQ/hdSMFAidbJXaE0o8BwF8IoQ9vkm4SDlCmmwyYJgbYhBF5j1RKf",
+	"//c/R5pdskGe/utPjr77Y/Phv/zT5+/9RbHGsd2SJYPyKEfR5cYOUKEFH62FUXIYjjEWOmRTP1OasIdc",
+	"aWD6Kx6vT9HOtQ6/2V+yYwkG7SsNgMFQw7zY7LAcijp5DaFWXBGoeo5JJjRPSMjMY4J9AVSa1YZEvlmu",
+	"lDGBOFA1YCLmolsYE5gM/uznH3726T+A4eCeJZ9sQGBzlsTu/H0tNU1gemrNWhfimbBGas3azQbueQs7",
+	"lUlc3OrzP/4BPPNyV94cu7LiyRiY9fMf/hqujb+2qeKR94ywOpFaYVGJeEGWULHIVrDXlQW1sAVVqLZy",
+	"zXZi/CsvS1145tLGI/ywUMcXPAUTvBDqAAkNHdi4IFzXya47BvUdSn46gWwVvh4YQ7hOgbWeQKqvKsKv",
+	"KMx01i5ZEm86tjemAE7dUh73EyAy4tazKk/VnWSxnle6bqoG28t3+wpheg4I01NQB9vzekQLLUdcIQu0",
+	"drF7Ro6xFuVbx+gC6O9SJ3vwjYceGsM4HbCRtfvzziuFA7DTEoBKAo4knLxxpkrISHJRdBefQwMFTgUh",
+	"nboA9vb8li2hkBFeHrLUbwkzxEerTkmei966lC1f0As9+uCPjn757doSlv3F5CfnFIsrOOsqoXl6cNbT",
+	"kP9z4VoXcgs2Yq50ytuZ80RLLaVvyOEEPsuKX4yymqtjnKvnDuzRQ2xf0WZMuCgPIDuQa3TIUmaTSTH2",
+	"f7AYUBrHLWHbbCTJZOWPa4oRW4u8nJncbPAX/ec6Y2Eydq8KkYKP99x1h3kBEMXFWxwYRc4hajS3sX/m",
+	"Vs/MTeJshMXR4BPG1ZyNaKBv9XiXmLxLi7f8sWzHhV9JafwZdBckiN0GS1lLhLgjQ7IGZJZeILvPrgck",
+	"BDx4CFs6zLHgYZ28CWQ+UBmryNsZy1gMdiAaU4Hf4KXC1XdTedEh3Atqb9JZtTG53KTgZl9MbL3FAxOL",
+	"amcPVVmd4yxgNGMgTL8PW16hrmSqQ+yjnxfhYVskwbwqPmhu75UmhHXysmXuwPLAlohkv82FUdJ3NesD",
+	"TJMRCuBQPJ09HFARf5WbX8OyHQ9JVP8JzxzrFJQT4PR4AZq5pqpq273pOGUCHG8SHrhFs9hpL6eyv+Ap",
+	"bxgPe55z7tFRnwn9KtM9GS86MGPmCpbUFp0FmbIFz7mXyjiL9KJ3OsjmOWO3b3Tkrn6FUaUXOeFVqRYe",
+	"kkwXPeUl2GpnHDP0pno2oM/b1l8cTMK4rMpFv/91pXj3DpqFULjPIpnGWNcHKAWkBCnaAoLbkMsr0mc6",
+	"5RF6Xinv9rSD3WHTYkbjOnnN5eMLvMKoJcZEvLHX2qNC7IdkTcnMtdljDzVLBU0Ij6/vQI2ebYUIGSCq",
+	"SCgjwMTF+1SHNvrmwLrXFElkRBMS01FLjB0shdENLfEm6AxUFtiExjz5NUVCClspLCCM0JIijrFKMiCo",
+	"2GKuwI4NAzJIMqPpenww4KIbNknCjNNpTKshHcHQutAtkD2kkQYFQDVZ297acjfbj3mnA4ALr1Kd7JKE",
+	"izxnpRUZoMiBWbOf3USG6iALdwgl6iDLiyDtMVgDyRV00shjSe76E48cZoLr/UHKIxaCFa5IiG259CjE",
+	"ZzdDKZ5/B9SvzPTYqS0BJru7sJlgOxrzbszqhuOg9JMeMFHHs1Xoeu2prO8gI/b2nClnVmAwDAo3zTOb",
+	"x2gJsAIoaadQAeXGHBCVRT3z1Jv1rZvkoBvk/ges+CnYjmILXS2kqFWBxiQwaq2oL8MDcV8Zq6JZe3G9",
+	"gfWduPPMOT05MJLLvV+4YR8/1W7WGw243hgW9d2gBvsIJsbNe625FdTUQWaOef3l9Rfv3723vtmAmXCU",
+	"Yz/93dEP3z/66DvP/tt3aoF34mZQK1bS2P3v1O+U3d9Ml7fBa03jSd1ab2ytb27DqwODYr8PFkWtWRuy",
+	"qEf1/oAaawvNZvPWpZlBzcDagplr1o4+/tGTT//xySc/efabXxx9+qMFIsueSXIxoBFv9ZaoTpT5K9jI",
+	"CjZyLEtoFgahvvUx1fg4MXrEt1Sm+KMbbZcQnG7FQCDYyCMj4O+9/mAP0I0YFaZCDTGtTmSmwYMcAMs6",
+	"69umObaMAPrlWEcTA8wxGzARM6Gb0LE4trGnlkjZQKbaEhSAIWFUOJ5mHkdj12TFIgnN6Vi/SOnBzcqN",
+	"HuyD3MkUi3eIkuZP6NkCBG5DqoBkx+xg0mYdmZbTFUBS8CQe70XqsUKnLKO/xo/bW9/E48oU1WapoqrW",
+	"KTfLdEpEVc8fh+YJeqFOeXlq7EalHp3xpFtzPqk5bsrgJwb5rWW02tcuJGE6cf9qwobd4zv8cqU8Vupn",
+	"mvpxhDSNxvxecFvGo3VoHFxr3r5x+/atxu2Tqpx8XFWh0DiGVvyDLI16VDFF1gaUxwHRct/4gwEBrxBz",
+	"E7l9eR39azWgABCJ6ci1bBsvYm8aRy+G9m2kL4XuBeBEOy/QXJJq1pUp+pjtEWQ9bfuQ1M9vtmXW7ek6",
+	"uc90lgqbgbFeO0+JHApzHyy4s5cH7FlL2Dtw7LDjfGSUZAFxTgI2abUOMOEiSrKYxYByifkhh86sfWl+",
+	"0gr2omu7b1QnFDZgHwd04owvCQeh0k7toNGrNRpTSPe70tDxFSevaKwigc/jgI3qJBTMOraKJkxZFzbE",
+	"i7I4rLfE13CWzZVgmouL5dllGF5QeOdj5RtwYYxHQ/B7J++yBgvYuxLaHywOrHus0wxmOLYhctcC0/Ic",
+	"9I1eJyHg4OEZABAEdEzgGffLlD6uWf4Om674S/httHRhjvZoOiV7e1Sbu6m/mRxowZBHp49npDBnENPR",
+	"Drlx6ybuCDRrimoVrySkkg02lf3yULmxSMpD5ccHA3eDsWhp1sUcNwb02MnufB6ZgTNtNWze8wMrL6vQ",
+	"TFn/cgEPzkOjPcj6KCGmKq8yv2lOn8lGd8v01yPvr5nd/71jCxiylbPmY8wSfsiMsrFdtq0aMH4Wcqh5",
+	"snhMkZXjlk8SXjs34PL0KArQiBSHrODL5wBfPr2wxPaCyZPF2BeLa0wn0H1BpilDe8tlXxxprtljOOKd",
+	"sVyKl4NxMA4veBHJfp/rOtmTyFuWX7dNo4OAKGYZ4PHKRuuHERURSxJmcwkp62QiZnHYJB0aIVRnDO2W",
+	"J05y3LUxShKocwXCXfx9P7eyHHWvs+UEBj4A4+PiJlaa4BMpSNI8xiLSx6QrmQJ7VZLH5uv19XVi/2/+",
+	"tIWM5DEpN7+DwvgOSP6w9lzKY/J4zlMC4uYGT7ZnkceLnea8gsdzHZ0fY44vP6glkA4GQU9m9ZAoX1ek",
+	"z5VdCTERjMXmuxBf/z4SNoY2HQUrH0Bb+3Bg/rOfl3JkiC1x/KERjG8HJtghFCob01jlL4l2KRfH79eR",
+	"aZvHMRPh9Tp5FQH3Zm3ae4RmATKFS9dmAbkgodNKdXvcPtXheJroQMihqMbMn0gNXTnQfJHtcAspT4Hs",
+	"59ydTz753tHHf/b0Jx8++8Uvlkp53Lvg4NAcunqFqV9h6k8PU3+KRslc0Pp5A1iTDsCGjVtPZzBxBzmc",
+	"njUfRiTOmPGMgzzAcbPRKCcruefuc4Yb3t6jiqbEbHj3JM8d3B0BRN4M2DY/pQs1XxTfujS2cmmK7zVj",
+	"ASAoJ6cMB/MNecnsOjVWTnsEsbQdS4iHM2CsWH868uBnnYTmMvvG0LHhw5Zw0Bzziw3PWXrzBClEgCwU",
+	"bg/fQwAVYXh52NDHFeXOMMCp3LfWCFfaXN+YVBabszDkaiefF3nIUrNRrSFd8LAcx0ZVg1/s3rpaTOcW",
+	"S5WNg0ZuNqqybXHG/OzYjXVIEeYpvTYVB/uwvjuAvU5Zh5krsFqzdve131+3Z23ObyLZWb0YRIh7pSs0",
+	"yIpF/WyhI1bI5pVCRhrJFORln8asUvPMbx6dpWm08cgl92e07tuzjUfd47ZpdFDQSBf4jJFzwOsVfCNL",
+	"C9sV2ci0fXqu/CGD/B0uYlVNpQ4pW8lTGETcMoTYPWaAucYMqbKpLGuS5IZAJf//8ivynALzU5SZZ/ev",
+	"AvJnH5CftfAvWSB+7vqj6VH78FGrZn2GVq1JWoUJudWqvTunv7BjK9fGPA0zo6kuXJImEVmShLaxK+L/",
+	"jKapjGiegza5LNHMSlPdzp1v2m8tbKZfSBRzPsG2il6uopenFr20ayrAJm+aWbtdn5bBflaxTJtMnBrK",
+	"dAnHY5HMuaKYFi93lkFMvMW0GKZ9hOc3hOm9w6oIplsKlzyAeZ/FWcSKusKiOlINcAeigQ6gz4738Fi9",
+	"oHPL4Zoi7KHtwZhSzQLgjRZSAwRUdjTiCEct4aCfx8oaXQEduK07JGEdV6+IiiUfo8v1R1LpOvE3lZZd",
+	"BglnwAdAsrcvU9YSuke94GdAhMRf8BVCVSMcYgSMGyAA4GgOpXVtgR2EwOIKhNT7dN8dFLZEkZjeQfik",
+	"tbfycDBABxD6UOAp3NUVA9hjgXiAgDGjcXVkFDfsFa2kMFMPBQ9e9cO7fttGLMf77G9+9fTjv57fYMI5",
+	"uZiwpn0fq6jmKqp5llHNIfb77zMM83kSpkoNXWw00w5l4xF+mDeWadXN7FAm2ZMOYkSgMTBeGareAbQP",
+	"swZ/sWFV4HNJWfocBjNPHJ9M3VSftsk0R2TSLiobmPT3UWnwcVkNe16xx2qNU5jrq8jj2Ucepy/pKxd3",
+	"xGUF/sNcEr54lKkdAh3M15nzaBX3aIw9aGQS56xdgduiEiCkRnwH1qiGojKLXcBqHSZ0OoIONUKSsJPK",
+	"flifRbmVs02dDwwQbzfNt+5xpWU6qj+XOwirBe2CAJGspecjLVyvcr4+NjwQi7IUvJg/eFRrM5qydDfT",
+	"vVrzD75lNAC2ASyrd4NCK/y5FtSyNKk1axugNewjT55wj8mB7VGMjQ85g/KsiYosVcL59o2xosxx4tqU",
+	"0aiHHoq7khSaRpoMJBe67HJv9mQf2jjR5ABK9rTP1XTsQlUj8hjQoZFU7sx7l0gZdhItHwbVZICzAiYA",
+	"ieVQENrG2suSAQF+u+RKL+T9DaxEEowkVHQz2rWhSFsbyaPexPT1me3z7QoAkTOw5CavSsFGk8ztIOS8",
+	"08eWecUjVwPPAveWhY2delfOw6YVVx0ziPLZR21WPRBlSxLdTWzlbskZr9A2S6CCwmtsz4WtTfWnwCz/",
+	"kupE27wsYYfmOjCPE7SwPWoZxDoBlNwXHR3cpXn5q3nzOJ3+UKa6h9PJk4TE0rsMtAsru87LPGGKcOEd",
+	"y/sDmZZPCPBGytSf8Ldku+xQUKO6B/UIMFQkoQ3yumDvEuyw4i0j8zJ0THX0uB6hNFNQ8OtWELB9RDRJ",
+	"uOj6E2g7Yh7fz4wmupc3AR6kMmJK7RA5YFAyA2+qLeORP40sPeQRM4L0/w8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

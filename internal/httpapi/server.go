@@ -82,6 +82,8 @@ type handlers struct {
 	contacts
 	relations
 	notes
+	timelines
+	profiles
 	filters
 	transactions
 	products
@@ -149,6 +151,8 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		relations:     relations{lists, s.Relations},
 		notes:         notes{lists, s.Notes},
 		filters:       filters{s, cfg.Now},
+		timelines:     timelines{lists, s.DB},
+		profiles:      profiles{customers{lists, s, cfg.Now}, cfg.Now},
 	}, nil))
 	return e, nil
 }

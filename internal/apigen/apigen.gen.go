@@ -1054,6 +1054,30 @@ func (e ProductStatus) Valid() bool {
 	}
 }
 
+// Defines values for ProfileSection.
+const (
+	ProfileSectionBasic      ProfileSection = "basic"
+	ProfileSectionBehaviour  ProfileSection = "behaviour"
+	ProfileSectionPreference ProfileSection = "preference"
+	ProfileSectionValue      ProfileSection = "value"
+)
+
+// Valid indicates whether the value is a known member of the ProfileSection enum.
+func (e ProfileSection) Valid() bool {
+	switch e {
+	case ProfileSectionBasic:
+		return true
+	case ProfileSectionBehaviour:
+		return true
+	case ProfileSectionPreference:
+		return true
+	case ProfileSectionValue:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RelationDirection.
 const (
 	RelationDirectionIncoming RelationDirection = "incoming"
@@ -1495,6 +1519,45 @@ const (
 func (e TierSchemeCreatePreset) Valid() bool {
 	switch e {
 	case TierSchemeCreatePresetValue:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TimelineKind.
+const (
+	TimelineKindChange      TimelineKind = "change"
+	TimelineKindNote        TimelineKind = "note"
+	TimelineKindOrder       TimelineKind = "order"
+	TimelineKindOrderStatus TimelineKind = "order_status"
+	TimelineKindPayment     TimelineKind = "payment"
+	TimelineKindReturn      TimelineKind = "return"
+	TimelineKindStage       TimelineKind = "stage"
+	TimelineKindTag         TimelineKind = "tag"
+	TimelineKindTier        TimelineKind = "tier"
+)
+
+// Valid indicates whether the value is a known member of the TimelineKind enum.
+func (e TimelineKind) Valid() bool {
+	switch e {
+	case TimelineKindChange:
+		return true
+	case TimelineKindNote:
+		return true
+	case TimelineKindOrder:
+		return true
+	case TimelineKindOrderStatus:
+		return true
+	case TimelineKindPayment:
+		return true
+	case TimelineKindReturn:
+		return true
+	case TimelineKindStage:
+		return true
+	case TimelineKindTag:
+		return true
+	case TimelineKindTier:
 		return true
 	default:
 		return false
@@ -2434,6 +2497,18 @@ type CustomerPatch struct {
 	StageReason *string `json:"stage_reason,omitempty"`
 }
 
+// CustomerProfile defines model for CustomerProfile.
+type CustomerProfile struct {
+	Basic     *ProfileBasic     `json:"basic,omitempty"`
+	Behaviour *ProfileBehaviour `json:"behaviour,omitempty"`
+
+	// CustomerID The survivor's, where the one asked for was merged away.
+	CustomerID    openapi_types.UUID `json:"customer_id"`
+	MissingScopes []string           `json:"missing_scopes"`
+	Preference    *ProfilePreference `json:"preference,omitempty"`
+	Value         *ProfileValue      `json:"value,omitempty"`
+}
+
 // CustomerSearch defines model for CustomerSearch.
 type CustomerSearch struct {
 	Cursor *string              `json:"cursor,omitempty"`
@@ -2809,6 +2884,20 @@ type GivenPlace struct {
 	City     *string `json:"city,omitempty"`
 	District *string `json:"district,omitempty"`
 	Province *string `json:"province,omitempty"`
+}
+
+// HabitShare One of the five most frequent values.
+//
+// Example: {"amount":{"amount":"1559.00","currency":"CNY"},"count":12,"value":"store"}
+type HabitShare struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount Money `json:"amount"`
+
+	// Count Purchases, or lines of them.
+	Count int64  `json:"count"`
+	Value string `json:"value"`
 }
 
 // Health defines model for Health.
@@ -3473,6 +3562,64 @@ type ProductRelationList struct {
 
 // ProductStatus defines model for ProductStatus.
 type ProductStatus string
+
+// ProfileBasic defines model for ProfileBasic.
+type ProfileBasic struct {
+	// Addresses The first 100.
+	Addresses []Address `json:"addresses"`
+
+	// ContactPoints The first 100.
+	ContactPoints []ContactPoint `json:"contact_points"`
+
+	// Contacts The first 100.
+	Contacts []Contact `json:"contacts"`
+
+	// Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
+	Customer Customer `json:"customer"`
+
+	// Notes The first 20, pinned ones before others.
+	Notes []Note `json:"notes"`
+}
+
+// ProfileBehaviour defines model for ProfileBehaviour.
+type ProfileBehaviour struct {
+	Channels *[]HabitShare `json:"channels,omitempty"`
+
+	// Hours Local hours, `0` to `23`.
+	Hours *[]HabitShare `json:"hours,omitempty"`
+
+	// Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
+	//
+	//
+	// Example: {"average_purchase":{"amount":"108.25","currency":"CNY"},"days_late_average":6,"days_late_max":6,"first_purchase_on":"2026-01-03","last_payment_on":"2026-02-20","last_purchase_on":"2026-02-14","late_payments":1,"on_time_payments":1,"open_amount":{"amount":"0.00","currency":"CNY"},"open_payments":0,"overdue_amount":{"amount":"0.00","currency":"CNY"},"overdue_payments":0,"purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"return_count":1,"returns_total":{"amount":"64.95","currency":"CNY"},"spend_total":{"amount":"324.75","currency":"CNY"},"units_total":4}
+	Metrics        Metrics       `json:"metrics"`
+	PaymentMethods *[]HabitShare `json:"payment_methods,omitempty"`
+	Stores         *[]HabitShare `json:"stores,omitempty"`
+
+	// Weekdays `1` for Monday to `7` for Sunday.
+	Weekdays *[]HabitShare `json:"weekdays,omitempty"`
+}
+
+// ProfilePreference defines model for ProfilePreference.
+type ProfilePreference struct {
+	// Categories By the first part of the category.
+	Categories *[]HabitShare `json:"categories,omitempty"`
+	Interests  *[]string     `json:"interests,omitempty"`
+
+	// Preferences By key, a text or a list of texts.
+	Preferences *map[string]interface{} `json:"preferences,omitempty"`
+	Products    *[]HabitShare           `json:"products,omitempty"`
+}
+
+// ProfileSection defines model for ProfileSection.
+type ProfileSection string
+
+// ProfileValue defines model for ProfileValue.
+type ProfileValue struct {
+	Scores *[]ScoreSummary  `json:"scores,omitempty"`
+	Tags   *[]CustomerTag   `json:"tags,omitempty"`
+	Tiers  *[]TierPlacement `json:"tiers,omitempty"`
+}
 
 // PurchaseFit defines model for PurchaseFit.
 type PurchaseFit struct {
@@ -4618,6 +4765,77 @@ type TierSchemePatch struct {
 	Tiers *[]Tier `json:"tiers,omitempty"`
 }
 
+// TimelineEntry Example: {"amount":{"amount":"129.90","currency":"CNY"},"at":"2026-02-13T16:00:00Z","channel":"store","id":"01890a5d-ac96-774b-bcce-b302099a9001","kind":"order","on":"2026-02-14","status":"completed","units":2}
+type TimelineEntry struct {
+	// Actor Who or what did it, where it is known.
+	Actor *string `json:"actor,omitempty"`
+
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount *Money `json:"amount,omitempty"`
+
+	// At When it happened; for `on` the start of that day.
+	At time.Time `json:"at"`
+
+	// Changed The fields that a change touched.
+	Changed *[]string `json:"changed,omitempty"`
+	Channel *string   `json:"channel,omitempty"`
+
+	// Event Type of the event of a change, such as `customer.updated`.
+	Event *string `json:"event,omitempty"`
+
+	// From The stage or status before.
+	From *string `json:"from,omitempty"`
+
+	// ID Of the order, return, payment, note or tag; of the scheme for a tier; of the event for a change.
+	ID openapi_types.UUID `json:"id"`
+
+	// Key Of the tag or of the tier scheme.
+	Key  *string      `json:"key,omitempty"`
+	Kind TimelineKind `json:"kind"`
+
+	// Name Of the tag or tier; of a note its kind.
+	Name *string `json:"name,omitempty"`
+
+	// On The local day, where only the day is known.
+	On *openapi_types.Date `json:"on,omitempty"`
+
+	// OrderID The order of a status, return or payment.
+	OrderID *openapi_types.UUID `json:"order_id,omitempty"`
+	Reason  *string             `json:"reason,omitempty"`
+
+	// Status Where the order stands now.
+	Status *string `json:"status,omitempty"`
+	Store  *string `json:"store,omitempty"`
+
+	// Text The first 300 characters of a note.
+	Text *string `json:"text,omitempty"`
+
+	// To The stage or status after; of a tier its key.
+	To    *string `json:"to,omitempty"`
+	Units *int64  `json:"units,omitempty"`
+}
+
+// TimelineKind defines model for TimelineKind.
+type TimelineKind string
+
+// TimelinePage defines model for TimelinePage.
+type TimelinePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool            `json:"has_more"`
+	Items   []TimelineEntry `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
 // Transaction Example: {"amount":{"amount":"129.90","currency":"CNY"},"base_amount":{"amount":"129.90","currency":"CNY"},"channel":"store","created_at":"2026-02-14T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b302099a9001","item_count":1,"items":[{"amount":{"amount":"129.90","currency":"CNY"},"category":"咖啡/挂耳","line":1,"name":"云南挂耳咖啡 10 包","quantity":2,"sku":"COF-DRIP-10","unit_price":{"amount":"64.95","currency":"CNY"}}],"occurred_at":"2026-02-13T16:00:00Z","occurred_on":"2026-02-14","payment_method":"wechat_pay","source":"api","status":"completed","store":"南京东路店","units":2,"updated_at":"2026-02-14T02:00:00Z","version":1}
 type Transaction struct {
 	// Amount An amount of money.
@@ -5518,6 +5736,12 @@ type ListCustomerPaymentsParams struct {
 	Status *[]PaymentStatus `form:"status,omitempty" json:"status,omitempty"`
 }
 
+// GetCustomerProfileParams defines parameters for GetCustomerProfile.
+type GetCustomerProfileParams struct {
+	// Sections Only these sections.
+	Sections *[]ProfileSection `form:"sections,omitempty" json:"sections,omitempty"`
+}
+
 // ListRelationsParams defines parameters for ListRelations.
 type ListRelationsParams struct {
 	// Type Only relations of these types.
@@ -5594,6 +5818,18 @@ type DeleteCustomerTagParams struct {
 type PutCustomerTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// ListCustomerTimelineParams defines parameters for ListCustomerTimeline.
+type ListCustomerTimelineParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Kind Only entries of these kinds.
+	Kind *[]TimelineKind `form:"kind,omitempty" json:"kind,omitempty"`
 }
 
 // ListCustomerTransactionsParams defines parameters for ListCustomerTransactions.
@@ -6627,6 +6863,9 @@ type ServerInterface interface {
 	// ListCustomerPayments List a customer's payments
 	// (GET /v1/customers/{customer_id}/payments)
 	ListCustomerPayments(ctx echo.Context, customerID CustomerID, params ListCustomerPaymentsParams) error
+	// GetCustomerProfile Read all that is known of a customer
+	// (GET /v1/customers/{customer_id}/profile)
+	GetCustomerProfile(ctx echo.Context, customerID CustomerID, params GetCustomerProfileParams) error
 	// ListRelations List a customer's relations
 	// (GET /v1/customers/{customer_id}/relations)
 	ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error
@@ -6666,6 +6905,9 @@ type ServerInterface interface {
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx echo.Context, customerID CustomerID) error
+	// ListCustomerTimeline Read everything that happened with a customer
+	// (GET /v1/customers/{customer_id}/timeline)
+	ListCustomerTimeline(ctx echo.Context, customerID CustomerID, params ListCustomerTimelineParams) error
 	// ListCustomerTransactions List a customer's transactions
 	// (GET /v1/customers/{customer_id}/transactions)
 	ListCustomerTransactions(ctx echo.Context, customerID CustomerID, params ListCustomerTransactionsParams) error
@@ -8659,6 +8901,31 @@ func (w *ServerInterfaceWrapper) ListCustomerPayments(ctx echo.Context) error {
 	return err
 }
 
+// GetCustomerProfile converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCustomerProfile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCustomerProfileParams
+	// ------------- Optional query parameter "sections" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "sections", ctx.QueryParams(), &params.Sections, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sections: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCustomerProfile(ctx, customerID, params)
+	return err
+}
+
 // ListRelations converts echo context to params.
 func (w *ServerInterfaceWrapper) ListRelations(ctx echo.Context) error {
 	var err error
@@ -9090,6 +9357,45 @@ func (w *ServerInterfaceWrapper) ListCustomerTiers(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCustomerTiers(ctx, customerID)
+	return err
+}
+
+// ListCustomerTimeline converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerTimeline(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerTimelineParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerTimeline(ctx, customerID, params)
 	return err
 }
 
@@ -12506,6 +12812,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/products/:product_id/relations", wrapper.ListProductRelations, options.OperationMiddlewares["listProductRelations"]...)
 	router.DELETE(options.BaseURL+"/v1/products/:product_id/relations/:relation_kind/:related_id", wrapper.DeleteProductRelation, options.OperationMiddlewares["deleteProductRelation"]...)
 	router.PUT(options.BaseURL+"/v1/products/:product_id/relations/:relation_kind/:related_id", wrapper.PutProductRelation, options.OperationMiddlewares["putProductRelation"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/profile", wrapper.GetCustomerProfile, options.OperationMiddlewares["getCustomerProfile"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.ListRelations, options.OperationMiddlewares["listRelations"]...)
 	router.POST(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.CreateRelation, options.OperationMiddlewares["createRelation"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.DeleteRelation, options.OperationMiddlewares["deleteRelation"]...)
@@ -12573,6 +12880,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/tier-schemes/:scheme_key/evaluate", wrapper.EvaluateTierScheme, options.OperationMiddlewares["evaluateTierScheme"]...)
 	router.GET(options.BaseURL+"/v1/tier-schemes/:scheme_key/distribution", wrapper.GetTierDistribution, options.OperationMiddlewares["getTierDistribution"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/tiers", wrapper.ListCustomerTiers, options.OperationMiddlewares["listCustomerTiers"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/timeline", wrapper.ListCustomerTimeline, options.OperationMiddlewares["listCustomerTimeline"]...)
 	router.GET(options.BaseURL+"/v1/transactions", wrapper.ListTransactions, options.OperationMiddlewares["listTransactions"]...)
 	router.POST(options.BaseURL+"/v1/transactions", wrapper.CreateTransaction, options.OperationMiddlewares["createTransaction"]...)
 	router.POST(options.BaseURL+"/v1/transactions/batch", wrapper.BatchTransactions, options.OperationMiddlewares["batchTransactions"]...)
@@ -18082,6 +18390,112 @@ func (response ListCustomerPayments503ApplicationProblemPlusJSONResponse) VisitL
 	return err
 }
 
+type GetCustomerProfileRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     GetCustomerProfileParams
+}
+
+type GetCustomerProfileResponseObject interface {
+	VisitGetCustomerProfileResponse(w http.ResponseWriter) error
+}
+
+type GetCustomerProfile200JSONResponse CustomerProfile
+
+func (response GetCustomerProfile200JSONResponse) VisitGetCustomerProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProfile400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerProfile400ApplicationProblemPlusJSONResponse) VisitGetCustomerProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProfile401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerProfile401ApplicationProblemPlusJSONResponse) VisitGetCustomerProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProfile403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerProfile403ApplicationProblemPlusJSONResponse) VisitGetCustomerProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProfile404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerProfile404ApplicationProblemPlusJSONResponse) VisitGetCustomerProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerProfile503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerProfile503ApplicationProblemPlusJSONResponse) VisitGetCustomerProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRelationsRequestObject struct {
 	CustomerID GroupCustomerID `json:"customer_id"`
 	Params     ListRelationsParams
@@ -19738,6 +20152,112 @@ type ListCustomerTiers503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListCustomerTiers503ApplicationProblemPlusJSONResponse) VisitListCustomerTiersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTimelineRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerTimelineParams
+}
+
+type ListCustomerTimelineResponseObject interface {
+	VisitListCustomerTimelineResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerTimeline200JSONResponse TimelinePage
+
+func (response ListCustomerTimeline200JSONResponse) VisitListCustomerTimelineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTimeline400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTimeline400ApplicationProblemPlusJSONResponse) VisitListCustomerTimelineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTimeline401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTimeline401ApplicationProblemPlusJSONResponse) VisitListCustomerTimelineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTimeline403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTimeline403ApplicationProblemPlusJSONResponse) VisitListCustomerTimelineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTimeline404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTimeline404ApplicationProblemPlusJSONResponse) VisitListCustomerTimelineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTimeline503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTimeline503ApplicationProblemPlusJSONResponse) VisitListCustomerTimelineResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -32252,6 +32772,9 @@ type StrictServerInterface interface {
 	// ListCustomerPayments List a customer's payments
 	// (GET /v1/customers/{customer_id}/payments)
 	ListCustomerPayments(ctx context.Context, request ListCustomerPaymentsRequestObject) (ListCustomerPaymentsResponseObject, error)
+	// GetCustomerProfile Read all that is known of a customer
+	// (GET /v1/customers/{customer_id}/profile)
+	GetCustomerProfile(ctx context.Context, request GetCustomerProfileRequestObject) (GetCustomerProfileResponseObject, error)
 	// ListRelations List a customer's relations
 	// (GET /v1/customers/{customer_id}/relations)
 	ListRelations(ctx context.Context, request ListRelationsRequestObject) (ListRelationsResponseObject, error)
@@ -32291,6 +32814,9 @@ type StrictServerInterface interface {
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx context.Context, request ListCustomerTiersRequestObject) (ListCustomerTiersResponseObject, error)
+	// ListCustomerTimeline Read everything that happened with a customer
+	// (GET /v1/customers/{customer_id}/timeline)
+	ListCustomerTimeline(ctx context.Context, request ListCustomerTimelineRequestObject) (ListCustomerTimelineResponseObject, error)
 	// ListCustomerTransactions List a customer's transactions
 	// (GET /v1/customers/{customer_id}/transactions)
 	ListCustomerTransactions(ctx context.Context, request ListCustomerTransactionsRequestObject) (ListCustomerTransactionsResponseObject, error)
@@ -33926,6 +34452,32 @@ func (sh *strictHandler) ListCustomerPayments(ctx echo.Context, customerID Custo
 	return nil
 }
 
+// GetCustomerProfile operation middleware
+func (sh *strictHandler) GetCustomerProfile(ctx echo.Context, customerID CustomerID, params GetCustomerProfileParams) error {
+	var request GetCustomerProfileRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCustomerProfile(ctx.Request().Context(), request.(GetCustomerProfileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCustomerProfile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCustomerProfileResponseObject); ok {
+		return validResponse.VisitGetCustomerProfileResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListRelations operation middleware
 func (sh *strictHandler) ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error {
 	var request ListRelationsRequestObject
@@ -34331,6 +34883,32 @@ func (sh *strictHandler) ListCustomerTiers(ctx echo.Context, customerID Customer
 		return err
 	} else if validResponse, ok := response.(ListCustomerTiersResponseObject); ok {
 		return validResponse.VisitListCustomerTiersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerTimeline operation middleware
+func (sh *strictHandler) ListCustomerTimeline(ctx echo.Context, customerID CustomerID, params ListCustomerTimelineParams) error {
+	var request ListCustomerTimelineRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerTimeline(ctx.Request().Context(), request.(ListCustomerTimelineRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerTimeline")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerTimelineResponseObject); ok {
+		return validResponse.VisitListCustomerTimelineResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -37283,807 +37861,829 @@ func (sh *strictHandler) ListTransactionStatuses(ctx echo.Context, transactionID
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P3/kxzHcSCK/ysV7fsEAF7vYmYXALG7obgAQUCCjgBxACiGzMVnpqa7Zqa4PVXDrupdDBGIkHUnW9JR",
-	"luR7sk62/GTd+WxH2JLOz5JJU/7yz2BB8Kf3L7yorKru6u7qme6ZBUBHnEJB7Mx0V2VlZWZlZuWXx0HE",
-	"Z3POCJMi2H8cTAmOSQp/3niAJ+rfmIgopXNJOQv2gwdTglIieJZG5JxAxyQVlDOEBcJIyJSzCTrGCY2x",
-	"5Ol2EAbkEZ7NExLsB4fB7mEQhIGIpmSG1chyMVc/CJlSNgmePAmDt3iE9UTVed+dkpQg6cweIp7CF+/z",
-	"UYioQGOesXh76QxPwmCOUzwj0izyWhynRIhbsX+lWP98TiAal1fT61/d6+HL8RaO9q5svf76pdHWKIrI",
-	"1mi3t9Pb24v2er1+EAZUjTTHchqEAcMz9aYZc0DjIAxS8kFGUxIH+zLNiAv6mKczLIP9IMvgyTqyrs14",
-	"xuQ1+RbBQtbhf5slC8THCEuUqCeQnFKBMLwUIoxiEtEZThBlgMURFgRFWZoSFi22LegfZCRdOLDD2wMs",
-	"BzBkCdcz/OgtwiZyGuzv9BSepSSpGuP//15va+/h437Yv/zk/OHhtv146cmF//Dvlq7sNl+xsBk/63Wp",
-	"EV/Usq5zJnEkr2dC8hlJm4guMr93pzp8tdfb8VOdHXRzsjOraIRe/9wZeNy/2sgyZswzg/0up2zVAtBc",
-	"PbQG569eBox8BotJCZYkvpnyWQOT2E0XKNLPIs40u8R4EVoOkYRhWOmHnGmpmmBJ0iZeMUMNxmpeL8Qx",
-	"lmQZxA/4OvAqwAhOE7oaNMm7Apalgqd+ehgy8kgOInhiqOSOwtkcTwgakTFPyQHiCnY49dAJlVN4QOAZ",
-	"QWOaSJIizGIkeCobwdazN0idS729K2Ewo8x+0fevQKPuxqM5Zh7KvhbHCi5BkOSI4GiaI1tT9zzhMQn2",
-	"xzgRxA8l0SO7UFJJZnCM/ruUjIP94HcuFtrERf2YuFiCTCkLwZN8AThN8aIE/00cEa2KlOG/rgQ0YLYg",
-	"EnUGJAnshUCjhVnfmJIkFiEa89RuwBwzkohtNJR4IoawH0NJSSqGiBES6+/3U4Jj90f9RVv0jDXga6MH",
-	"Fn5Twa7wM8OPbum3+71l2IK1NnCTRseMzEYkFSEaEUFjgmgcWq0tREeUxbBitYjWK9WTrr9Su8gly1Lb",
-	"5iFiJZxjKgF2tb9GKqNhROUCfQkdBk8/+e6z33x8GKBrd95EYk6YkgYSJ+gw6/V2yZdQv9frDZs4UdNL",
-	"8/nf6/Xas+KLOd/7L/x8NyP9J58SjiUSfEZGPF6gE54lMVIDIMokVwYAwWk0RSP+KEQnPI0FEkTp20qS",
-	"jxZIzHFERAhMy8foZEqjKZriY5BJI6IV+H2E0ZySiFhRqxZ4yLgSowgnFAt0njOCrk8pU/QdTXGKI8Xl",
-	"VCDCeDaZhmh4+ttPT//0n4chGgrOhhdCRKVAc8oWlKlzhDIqKU4EOj/8cIrZ5H2K2STj6vkP35+o5zFS",
-	"FIzZAkQ6zK/+4JmEoRIywYkiwZl6VJKEzKcKKpYpblMnq3pVzEmSUDaBKdVbSg0f80wfCTOeEhTTCZUK",
-	"JwyRGaaJ/uuR0jGVDhuHCB+ylEyokCmYRmaK7UPWQMMfLCHf9sR7n6fSx4DA/KE+54ZbQ3MGIiqBH9XT",
-	"hMWUTZo4TJ2DJQBjMsZZoihyyx7fWD3hAN5vA/gNg7MmrqOx1ncUBS+EJLMy513b6jfylt2OVbzVFddf",
-	"Tnk2/zduDdyKyWzOpTKu/iNZ1JfwdUXt/IShI7IAEgF1Ts1IhDLXjA23c/lywcliG11DKZkTLIHQKEOv",
-	"76Apz1KBJkQKEAtjmgqJRBZFRAiEJ5iynOa0F6NYrgPkloKyadMuv756026Nb2MZTRt0xRsP8GSoqQx0",
-	"FSVciJJMygxV6izo18PXhoALJSOwQAlnE/Wv691A5BEVUhygS/0dxOWUpCdUkOYVjrc0WMvo0beYO5yR",
-	"hgVdY3Y9ghCWa7u7vUvoZEoYYlxtzcQsMkaCsmgphGqulWD64ZzNedposVH4dQ0GifpNLK+HPAP2YNep",
-	"XKw0d+CoowIpNebAkD6JQ/W9OlXMSRhRSYlotCLURC50y3QxrWF9DScZEQbQN9VRLWeEydbgxvkrzUAX",
-	"zzRCXjyyCfy3WJwJmbZHNjUvNMNunliCdDvGJoD/R+oz2ADoOeHzRNvkYGRqnWQJPEqhbw2LPXoAAA3L",
-	"2yfMp3hXMHgy5TONwzlJBWco4fxIIDyWJC1hs0ClXkkT2Bym3QCHd1N+rMRP682fmxeaN98+0Yhr+8Am",
-	"cN8HYb8a4ZxpA1fJiClmjCQu4KNFSUzoB0SzCgZzdrbfNKzX9ehlI3VHazvWZPWYdrfYfYknq1dKjcNH",
-	"qKfdNSrFvVgj/Ny8QphqbQNVQ1qzwlct0HtfUlkeaAYRTtOFdr3hSU6RR2TRwDsSTxqXKvFkE/p7QFuw",
-	"u90TSUkaopOUSkkYGsKwZF99O2zeKXClNEJPN2H7r/JRk0rwPh+tow80mgDv89HmysBbWMi7WRpNsSCt",
-	"vLYnU65txpEya2XVG7rUTaveG8zNbOs4a11oW3hsV8C6wnNbhraz//YtOqMetQXYVZ1R4CNsnBte9tqk",
-	"l3sgBOgsm4EZqqWA+ZgDQpkkE5ICJLd5TBKvJaTIcqZ+PQe8XqbMKDn2Ex68MTgCo6WZ9txbKbz14UP1",
-	"n97W3uDh4154ZeeJ/zrqDpekiX8Yl2SNKxzcyEBqwM056C5eKDWxCeq5/rk74L1mwM2YZwb7bSKnvNFn",
-	"O8fWT0EEQSd4Idp6ZS2cMxi/++FXAq+FC/puyuOs+Rpwrn9eYyv2Gr0WZszNt+IeScCX1gR8an5fgwOa",
-	"7/3toGcBvszSJcCrX9dA/GgJ6GrIMwA8a4Y6Y2sc2HEzyNkZwHsfNJxGaa4VIJ84P1ZKih8w/dKLkej3",
-	"yUTxcDPA+ncfxGKK2WSKaQPQ+sUXCvVbVLSE/ECr0XwMMUdY0ggUTslzf5sUKKFCVpaIE85exfqOslUy",
-	"UhxlZVivv31z6817t+5u9XsNEB9lbX3RrdznTYYoIB/85RrpE7iumep7RJFFU4QFGoopnw/Bs0nS+bBK",
-	"WXzesAZriK67DHc7rm39rt6Mh8Wf24Oth6/5N+UBnoD7vUkeTdSPa0gk0iiRYMTNZdIDPGmCWeLJGhCP",
-	"GyGWeHIG8HKJE288n5ySFJgWrvZxkqAZltGUiFCpn+j9zMZ2gfKOhkRIOsOSDFHEhRSIKZtiYd3Q+4g8",
-	"wpFEJxAoOCYnerQQkUQQhNEkI0JYoxR0JzRPMGMkPUBDuCIeUDEo5hB4IfQVZaPxCivz32UxzhRhE6Ys",
-	"hffyj2Z0vT+RDB56MZZiJnCkEGWdLY0xcK5HqNExbAbZRDw4MDVFmMDlsORITPkJwnCnAbeEEGwii/df",
-	"dLxJFVQbcuLosx511nmryTRX8g1cnLlh2xhG0N3aduZvZO/ikTXYvFkxdcY9A3YvBjMWQgPxAm1ghtSe",
-	"ul5Z9coSj2thAKwJlfc0bobInMxeLyMcwWfCU/7b9uEWjyByNR5gOURUibwTIqS++wzRsPQzT+L8t3Vu",
-	"353BHMlV+dr9VBNeYfBoS723dYxTNaFQA9wBkG8qqIIweBuA1J8eVpEgscwEWRrO1FZ4CBhrI+GhwWlh",
-	"CZfe4SlZIa2FeqbZc60GOCOqeodJmjRJMhO4sUqUZTBGN1n2zjxuH5hqLo+7uDYzPf46Tk0DWgt/Jvgy",
-	"G6Bb4cy08HV2Y35NZ04QBYonBHJKoiNEjkm60BfvGIL3xAlJ0Yk6fHVA1hTP54SFaJRZ+K2K1ASvSdgg",
-	"A67m9YoHw2oG5BHnCcFMJ1SkRMw5M3x7h8vbPKZjSjyH2B1fwADoYzce4AmiDJWCBLYV79291OupkSLO",
-	"pLmaxvN5QnWeyMV5ykcJmf3794VOGsnPQ/VGbIOuUxzJwTHl2gEThEFMJFasEeiQCwhGQTEnAjRPUBz1",
-	"VZp5WUmdNOWpkmj5yDPKBolmRWfEmVJbR6RIu+g7IWpKKwrCAALASRrsBxdhC5481IcuEXC27QdXxntX",
-	"+nvjsdoMLYb2L0FkBJVw2L+BY3RPv1AQkkWGuOhZ85O2tyx39SB6b8v7dxsniobhdioFTJ3oQBelg5op",
-	"lR7PT4Tdu/5Geyf5EWGDGRVCHy85kjEaEZyC+XBEmD4ZSUys8rIcj/0Cj+8wnMkpT+mHJPYhsgzAWeDw",
-	"Dtcwmzt9oq3qnPSOSUrHIIydTKx3331361omp4RJhTvSoHtTgU7SXO2Guzc104qMKL1Puxvtk4j4nPj2",
-	"KQcCJTg60hFO8HAhaPdPUipJq43bLTbuJk9HNI4J8+1aGZyz2LUHTesIbWinTqJQe5CxI8ZPmOWAS5tJ",
-	"Lxuox7gcQHysi17GtQvGPtUKi5cKLN7hEt00g9aFSH3qM0JlChFxFnh9JuR3zIBHi7yrGyHP4kLSGeGZ",
-	"rBImBDHHNAbGw2lKj0meEkNnxEbxUYH4nJjg2ykWrZB8tUCykdPoQQ5FDdVVQM+KZNdcocX+3kbYd6Jm",
-	"BxIfkdK5ixnENOaUi3CSEhwv1PQaIicGuhXG9wqMX+dsnNDIi+o6VGeFbAVKEfWGJUZjEFICUUvP/Z2N",
-	"MGrSNpRkm5koyooiY2JHFRJLSlYbDPZ3CgzeTUmeaYFuYpr4j8caQGeFy3wlWk4otckquTbSFRx0Fq+b",
-	"HV+KTQaS80GCU4gbqosJqgyCdAK+H8xQv3fp6uXXr6DRQpJWAqG/WxcIN5ikcoEecI7eMhPXMFwB7UwF",
-	"Q2VNFTmgmCPH7+WN8DsjMcUDtbZBxkQ2n/NUktJBJogyZZxBYbA2eL3sKnP52Oi2mhI9UOj0YLUBoLPE",
-	"7jmBYBaTH6O1u1zfW4Lrnc1kBGVgzTXZOKOU4COBMEqzhBwgbdRYXzcB10Pd0LHZ0wOj2pRVEIkwQ7fu",
-	"v40u7fRfzzOtEbxbMnV0kvVF+0Q7q2dnx93gecojIgQeJcSwj297LQ7OYj/fYUoLl5zH2qKGRAMhcwwO",
-	"NbqGDg71Rl7eUKfOGD7GNFFLLW1mutAwaBdJCx657OrN90l6TCOC3imNXsOgO/nZWD0SMX5ygArwtSf9",
-	"HpHpYuvaGLw9T/Kp3NoMFfTglGjWBQVP0FhZRXAPAwHw+8Hp93789NO/VZ8VuaXqq+t31Mciu2g/2Ont",
-	"XNnq9bd6/Qe93j78/3fVM05eTOtsvJgqaypSw372h//l2S/+MgiDNu/bGhEJHhG1tae//AdgGCFxMjBU",
-	"sNPv9fpX1dcpnWG1GO2Sz2OP94Nnf/ez5//1+7DhKSEAxV98+vyj//z841+hPjr9/sdBmHuklq3dHObB",
-	"fv8JjD8nqaTaq+PgfDkJXEsJBqH7xG5H1VK9LzGLcRojMeWpzPNOK2aps3m1mL77b6Pd/pUrW32Ek/kU",
-	"b+2AqPEP4mx5xf+2pRRg7zsuCay8W3B3/3H9xwk9JmwV0r6sHrqb4AjQ1nJaQzSeOWdYHPm8bw/SjJjb",
-	"UR1BrahFnUz6BQeBuXuvQo2eyXKy9F1YmaCMTJCDPNHLRAbjUvq5Z97GeP62BJSSiM6pN5vl3SlHKYkI",
-	"PSZCK5VUIEF0fnnqH84yVx0c9X1osjLVGUGTmLJJiFLOZwcGuXnuaOEAGc4pLTLMa/O5HNuWdHMOdl6g",
-	"TF65FHhDVYtrvvcCILJyVqAdreDFYrtLrFUCtrgU4qP3SQS2rBHkuvoDyJNYmxY4uevIGeNjPkPR0+nu",
-	"pCRzKpElDx97g3vK3N9xtpyDnfcur36twpGV8jSrXi7YdTnPdVxLidk6vltwlvPibpurriZCu2sSTXCS",
-	"vD0GRXZ54CsYVo8rhJdfF7a6N7S6iq+qQYnPYLA6kzx0oTfZmOtySbtlF/zyMAxYlmhlD9SL1hxUfu1l",
-	"c9TK2dtx2MphunDc6sHOhgNXztOBI1eO1ZZDVwzk5VhLhQ3hRFOCFG2DmsKFTBb76PRHv//0kz85/ejT",
-	"ED395++f/vJb8OezH3/r2SefwJ+nH/+v/IF//PmzP/thiJ798R88+9FPTj/6dNsJbRhlgjLFtGHFkJA8",
-	"SyncrNkEUPg6zVL4l8RZZC8SwYvpCeMKg2tSpnSUScOgXl5+7L9osPWY+Akz1WxMdRuaoiOiUwJm+JE7",
-	"kpvf7WA3h2GFUHlclwCVqz+STnQRD4i/xUg9r/0WoNLhEx1C0AqsNxQwJrxCGXdmP4xKUegT6i9m/JhB",
-	"GIy1H9KH7DdoKqcxXlRtRXUO7L4eBhFOiNIag/0gyRhWZjM83b8cBjPOFP1eDQMo9ATL1SbS3tbOZWVX",
-	"8QSnA7i03w/6e1ev5r8siBpSfVU3mXy5jte5gkySGKk3BZIc6nAVSrn6WtG6uUGqq23uUgrMAYTKkoS1",
-	"+RBkcFMfLiF4PjAo8Imk6k/Oqzm6vAlE5JHU4RLMFHqhoGYfkbkMEQAc6vUjyqIki03mYK0gmcLCisiJ",
-	"8hZ5I5jV7xqcMRopYlmK9ZXz6Y1/vEqrzvfK4lFvRIE6n7ZsafnL1nZcqgdU67OYNcp80edPv/W3p3/4",
-	"+xcgqkbRBzp/+vs/hW8seCECO1UX8TyZ8oQcoITYQG/AjuJvgzG9j4xLgy/0rrZtDhmUj1Ov7PbkVFt5",
-	"ekZYvN19HUxD0M6enDqbkD8Ddl2og1sUGHP90zkdfWNIZJ5gyvQPuhKO60BrxexLeHcjFsvTBXf7y5MF",
-	"q7xXjbVpiJd2UeXiB53//Mf/+9lPv30hNEjnLFn4jet8yiK1cWcVrJbi81d2+uVsyD1H1HfkBx8XXMcJ",
-	"HaV5MdjyBsUUTxgXkkZiSSwET+UUaBRipUbW/B5TeYDIbC4XuowJThJ4nCQ6grqNuv9mDkBd4w8Dm8e6",
-	"OufOJgNTWPMHGWaSJks1hgK+QkjxrOTG1a4IH2BlREHSbB4SP8IsFpp9d3ohutQL0ZUecOHVHvr/oRw2",
-	"dB5uNF6/EEJi7YxgkZV8JsUeZozK1Un3xUa/A88/CXX61Mo3IRMcUFchMz1vWCKTFTT2jgW1TGgzznwZ",
-	"Sbfx+zxFME0RhO+UmK3JBvDYONLkhJAjf/C/uw7j59FAeBcAutF9Im9JMqtD382VWeVV5+WVc78Ci7u8",
-	"9k3s7uu60NubcMXSFH3MmeOzVJsOpROHpkhcOeXpcYAZy3AySMkxYZn+Bi6/lAIJVQR7ve1eD1xu5jJs",
-	"P7h+5+tqGWQ2T/iCKJT0lX0JleYGJlLz2cd/d/rTv3/2sx88+9kPnv/y55/98sfPfvrpZ3//289++7Nn",
-	"P/3O5z/5gTrsv/8JWDQTKiRJSaw12v7e3tWtfn+r389/1JQ/MOJiP9jrX7rU2+31Xu9dvXSl39+98qD6",
-	"qM5dVBQkoqj6o75zs+ZDRRuu4WPZ1t4Ggn8S5hbaAFymXge0g66y13N3J/CfuQU6H/vM5hLaHq9WBb24",
-	"fLziOYvIRqPX1hEU2yvnNHh/vERhMKPNsRBEmBoxJDpSZKxEmIbmAOEROMFznczGaTGyjYAJMDO1tvQt",
-	"9glWJkwSI8nRCU4ZOiJkLupRjT4txOcMMIzYzgHmtU91sVNlpuq/DrSdGiVgbhlr4gvIpy1YsQVPtZO+",
-	"hrseNvprig2p81/Jk7aGK2k5u5ZKbej/OSpmr3H8Rv5eXpGxhRNthTRoOUJNOmzmkFxTlOyjoZLbQ3T+",
-	"+pQyfE4oDWZMSYwEjyhOUJSSmEq4Tg21hCDxBYhwxWyhixA6t27o/DDOmBiGaEgoU/8cYzkMD9kwI/AR",
-	"XhheUJY2FxYOgXBKtB2I9aUbmP0RnlOJoUazhjFjCRFavLimunEoK7l0/Q5ABjJL24BVxC3L1u7vNWRr",
-	"e6SSCYRrFkl6usZaxUimhOyj4ePDALP4MNhH721vbz98opD0+DDgae0rxqX67vH29vYT9Z1aqLL1xodM",
-	"/QxOQfXAYeCUOD4MQnQY8Ln+YSKJ/gKUaf2dYqvD4MnwAA0pM6WuGZcD9UHiI6K2UGnew1BNR4Uxw4dU",
-	"DBRuh/osOGSH7BZTJrgu0jsEcIYGQhRhpov6YjTOGCQimVR92zRkjCMp9s1SzCNmNdnMrGKsv3ByE8W2",
-	"ls36gRPKYn6iH9q9cjk23ypCyTG3Ch2XNTZCqL1JHslDNhTZ7LxnzrA0i0moRV9C507I6NxhcCGvLn25",
-	"1xtuK7UwY1LtZYwXYojOx3Q8Jqk6XBMe4QSpry+ECnOpkGYjEqz+PC+n5JDlT10AdnHQd4AUjGpofDxR",
-	"/8zynZzhR0Onhp062Y11pthKIwyyCBUjQXqT4GimWFuBEyJllIjwkIFpLhTNaS+lTicAV9354V4vVrP2",
-	"d2ZDLRrGKZ/BlOp3yZGN7D0/LOJMtrfh7/7O1m5fvQ2Dbe0strf1X/3F8MLBIRvC9g21Z6PgHn5MdKqE",
-	"ohugvmsmmKDfQzEhc1OOeKfX024rUXMJQcLye4814yh+L7gmCAM+D/YVgQTG8lSnf6/XAxPFvmGqa8Kj",
-	"lAWFjfqeKTkehMGzP/vF6cf/d/AQrIqyHAmDR1sTvmW+fF9wtn0Pn9wmQphSc6YzRTUW7EXELO1APFlE",
-	"IXQ35YkuwWk+z/ARRJU5NTn3g8//4A+e//oXn//nvw7CYEJYDDrKmMwwuB1azJs39zD60ekP//rZj75f",
-	"D2uyYWp6wmff+O1nf/rDzcOXXkoYUBmhK9xH5uF7XMfXxaXSq/UoIoPyFQaxpqAv64fbRxI12kK6tueA",
-	"NqSjQ4eLaTbDxnHsBvSsnLRN3BAWRzqbuXP0UEpmOD3yLspQ2OMvRsSNE2NTir2BPVk33Ma2GeJMNIQ/",
-	"FZZhkX8xSQkBS25KMDg4uDqyTDKGud2z7qtJipmN4GbUXNTp0GCfZ9wCtE78zxnyVce4lDW5rp3p0YXZ",
-	"rtX9Tvrp7py2PJvXZZyKq5iMJeKZtM5iZXNKNCY6bLBWwHvFWnMe7Jrb7vIP4HkJ+X853z5Ltea4ys+t",
-	"5rt72ybqFXg1jRqwmT/TQN89jqjGbRZ3Nf2AsnGSERbBh2iKZ3Mtx+zdh/o60/9MsCRHhMzhw5gyrBOS",
-	"JImmjEZaA7NbsdL27cLSKwebtKeRlWOdBd9XmXmzaKKCmVcw6MppWjLsGvE/bkO2Wh6EOb+c4+aFxfCb",
-	"QO2gv3sV9Xq9nvpPv20cvxkDaq/vB9AIxgnrf/ad//rsp5/Cbs5GJLW5CzM+ogmpq8CtdN3C1V6YLP/+",
-	"6pX+7lXjNuuv0IgL3aCFNLKaBAT05Z34ljbPs6XI7cEF/mAq0YgknE0Ekly7FiacaAOz1Vn2MhT5PGS/",
-	"cggLBf4JFrb+deGVwhJp+14ULnQT7r0iyLslSEemQUCLrQJG0vX8nfjH8lK+wmcE+jMdhQgLQYXETO7r",
-	"QHiMUqg7gMQUiokopc4LesssAyDOVUkGJcZo6DmVAk2VmyxJcz+SC2/LUglmcUKZ++eAp4P8d8mTZDBO",
-	"CVTameKUxINI9/2cp2RGs9kg1f7dY07ngRXScFLN8UQfefquQj8TQeumpSrFPMFSbbTnelE7d8ADiyPw",
-	"HG2vazLVUi3mJNUaY4UhNffxsWkFqInHvzuioTLku0400Djls7NLY/BfaN1UCgviLCJopv0mAkXKBh3h",
-	"6Mj2As6d3SgmuIHcjMCsJRYxxBR8uq3X+pkbUMKD5muuIY1ZQQIuuHnKj7XdNSKlHTonapFoLz3xw3QT",
-	"sdVsC3PU5pjac2QtAxVk1VpG4Us7vkwLuPrp1eq42lhud8wMaRQxN7mRAlrM7KOYZwvKQvSIYj5VS5pm",
-	"IUooOyIxhZMNS4Hnc9O5FGlTs9STdLNUk0KmdDTKc9mwhK3dIPUWOTEVfm3DcRUeKrHJKoL3d/vJb+vs",
-	"gXmAhnqzhnDZJsCdP7RbPHSPPatwjvEj9a05ik5INAVm/OAD+ERHUI0Mxlxq9Cog3+L8KJt35cq8iW63",
-	"7rUbMErR9mG9hg1lpulG4OvRW4V02tFM3qCtJgaLftJd8OfqxW2b4jQGiAVhBZBWq3l1vhUHo2fhZVGj",
-	"veLFnOE6uruMzugs7uz6OKvkrrM4plbO8oqOrXUcMo5YcJ0xurZCftXZxhHjlFoSwf57D9t5U3DFmwKm",
-	"l3Nz+E9/rnv7Bu722BLXRQHVvGCGLgfx9JOfPv/4V6ef/ljnswG/KkIWc307u2mBBJ266atd+yDvVdrv",
-	"9Q5M2r1oa11slnwaBtAw2VtSF66AQLUo6vjzJFZWozgwnZyJQGOlNsqpbpebQ1P3EFbnbZH95ouaydvF",
-	"NuW91QjWX2biFoMG0VgjNo9ZCpG+o28oOaFN+pWSrBQu/KRy/K0mgbPc+uXHwCssoxETSHTr+E7eKtRz",
-	"BaXkvfB0FdXWWcL5UV6dnZTuh9tTrZt7vISexlmSGHJ6/r/+9dk//rFJLK1HO5YkYMuTvWhkTXSFIw+g",
-	"k+W5YY99uK2ZGycmAM+462zgjtorHT+EbLVq3WLSNmO3e6BDbHVcm+JCHVSlGez0k28eBk+GaASJtabg",
-	"iBrpkA31E8NtdC2PN2ZuWeN8ViWSaAGnjuqpCYCWTlTa2B72GgJdYnvZW3n2t89nEJO8tXiUYCHo2JR5",
-	"Wj5kEbm5jBxsW1vdi6i1tVRq7RoGM6IIeyXt3TaPLQsL4f4Wse9OudsGtsaFDTdfK1Ok4ClH2DZXhmmW",
-	"+b/5ybO/+5m/rEvEU9KeN++rx+9nM1AZPXxp+gj5stKgYb7uafEl+1gHOW9bk+o3vXPn2lCrgfTThTbU",
-	"sTWqxBPRubHqA+wVu9AitH2JfkpSqJbUhIgNA3nK+3YPU6ET37WnXBdUr3jTS7n6Jddgkxc2DE5wyiib",
-	"NCUwKqHH49jJW4Q6yU75QF35XWhPfkIkpHccIKYkqZJHSpEQrQnMFG/Ly1Attye9buLmiAyDpmsvQik8",
-	"QDOd+3FEFqY+gUYJZH6kZMaPiS/1Q59egwinysz42q27W73epR3T7sGF6HK9hsHqaE6z4jfWMKg7+gHc",
-	"mWwqnNuworeyc3EbT0FlSV/W5UA6rIrkXYM6LavUwafK6FWtaqUOsAFe4nZYuUcE+CEfn8mm+hZty5p3",
-	"WniLPS9GXrlOm23ayTfczdt41/rnHBV6jeiatg6cDRrJuZjMG9q5UDuu1pWYfTuTEdd6V4V+2im5poBn",
-	"60qdRZXQ5S+4FVs63je2P+mcY+zFHFtmrSt34WyZuLSxTzaWv+tV0Wv2T12LY+OMKKk0B1AXQbf5yHvH",
-	"dHBGGTCrQnephyofvyOXFzPs9Fa5otrsmKOnbFJMsIs3KZd3q3xJZ71dnrv41Xu2Tlm3sm/Ht9X9jbd6",
-	"g2qMZ+aqKSC87IHQ9UJ0hLDmiii93/71l+l2WDMoNncxdERRF5dCznEblL18uSY3vDVICRY+Q/Xd6aIc",
-	"cklF3lQF3gzR2ARJTamQPF1UYjoud43Ab2v2FTq8G2htPE25C8a6AYxrwfGl1IRi6Jxn3kgGM/FNHBHP",
-	"MW5S+upuQPjB2vZjmkDHLswmGWBPcG18YxOjEWGGJhwJmWI6mUpEmeRoqF8b7qOhOjcg2RFPIEkalrcN",
-	"7/oDxxrCNW8xk7CpAYGM22tRROZy6y3znX88x1KolKHLm9zZOwizppauCx3luGJYPaLxzuMUmtBBTjGJ",
-	"K5UmnLoqM7zQucOCHJMUJy0BKuoF1d2zl3s6GnIMdfKZNHCFppKW+0vROrOLfgdUBrWIVmp3mvLsTudw",
-	"tzO9YJ6blnYtHxkm1BIlLCwQLULLtZuNnAttMmt+GOU8p1lwJU99zd5ZV0MBMiZbGgXN9cvzC/E2kTMF",
-	"LvXkSxFYxZ1VPZegz1VbliMz1z1KeK2eutVjPCwuuIuIYkdjtVc9FQWlOd6ydPO2bCNtHFoeRVaFY9nL",
-	"ZxLwMlak1Ogq178O8zJ23XnS5z3Row5wSvJW32JFhqTac4FOlKSaYX3Vg5EAP6I/vvjsfD0Z0x3R4yYk",
-	"faDxA7YzXKPJ/Kp5rs4KKnSlu9YIfMfO+C5P483iikqenM7m6qAxcuFaHAtTjERHRkp1MHNhSxbhlBQR",
-	"DQofPIn1vaWpHRkpU0nf1oE3XzfoCl+U+bnK9E7oETmhurXxi7awK3cbBGp4CG07Fhg9O2Q0BCA1hYm0",
-	"kiY+K71NMaMzK2me2/Ut4S1Z+K0gXRlPoqndhAzn2tMU67qsC6I1Lqzo6wCKtihJkDczTs21SKxNArjY",
-	"gpobeds1Uz7ElMN9KY6EZcV7XrpjYRXdnmGR+pVxCQdQmofpQivSBhxo1dluLYRHlM25TWBpiHa4hgTR",
-	"9XzO37oQopgeQ04wOn/l8oUQTVKezdXffag1DJEQ8LF3oQba+pAV3ot23Ff1Y7RJ5f3ieTpWh7Hmno+W",
-	"KpnrA2kjk86wNUHhNekm8LX/pAPML9LNAk8huFyuOVYOEJW6H5zxxpbaLqn3hMR5Gf9O/pdG4+Y+BGy+",
-	"tIyNF3Gd22QPXBNWc0vouva5tv0qB5IHBAgw6LysfPT6eIlsVUPEVJjLXxlI8kh6UvdbtBXaPCfmgzZ7",
-	"0PkmNl3HLa9LdLmrCZjOdrJ2q/1orDkd5BFJf3XlJewzsTUlnBiRERZUBPvBhPBJiudTGgVhcEQWalCl",
-	"TE0xLSLTdWz86S//x7NvfxyEgTDt+XQw+c5W/9KD3k4RTC4kljQyfFmLJzcTrwhG0zC/Ac8+MYA97lDg",
-	"SViB3i5GyoL82FfMteQYJouihpFeSv62nfXh6s14i4ozu4RtjJvrfP96vzi9OghaPJtjOmFraAh5asMK",
-	"YgCwrpuHnxQJEPUDjEZTJKZ8HoKPQP03lUwHaXaCrZoPZuZejbwzLfDreI8Lb7YxYxghMZQmMwUbcwfv",
-	"uruz2jrceLc2AmCpiJPenjTv5qpJShLdjlhIzOJSZYWE4FijzSbM4EjSY0i0UbIDUsATLpa7HB/gSbVB",
-	"TySV/hHEZMa3IMAxVWMLQSesnI1TE6ART+DV3xldurzb2wvCAAyQYD/3DGtBfQwVHIyMfv7r35z+8l+g",
-	"7LJW74Ln3/i9QmQb1g5mmGW6ExSetCsjM+71+p4SzXp5HtFbWmLrUiZ6yY+96hhNieg0mkGX784Efjon",
-	"0BHxtzPofNIU2vQSa6CowWSwP8qSIy9B2W3p2tPAvBeWT6jc6a+3q7w5y6TZAzw5yzPKGx3d+Xx6gCd3",
-	"szWiMx368ZSsgLZMeILGOIEknLESwVQKkowPrGY4zqTpBNKOAAui6Hrs1BZfKvznJWl1yNn7W1vlYYpB",
-	"qz2pOdJiEtGYlCTgyyqAVsPSmyShx8QE21SOrTSlDd0GYv1WRwEjpnQ+7/qONOFoywsz6kXcl8YvKFMc",
-	"HVE2ae6Y4N9mPcwtNu9M4g62OtogLw+XHqx0LZHYiLO1crvb4qxF2b4WOFztOVqN09W17LrieA2Vq0zu",
-	"zcU+eBpD8ogOTIVbPB2VoBMbjRfe4G6BBFTYnsDdpCub8AmmUi1J4Wem6/FQNoA65tRcCWvs+yVM0czK",
-	"c6Xf0Pi7UFhXWAX6lts87ju4buTtNL2Ce0onUyIkSsgxSfbR6f/+/ukv/jJEp9/+s6ef/CJEn//Nf4d/",
-	"n37yi+e/9xE6//STXzz95L+F6Nl3v/Hsz39+IUSnf/FX+ouf/u1nf/XDEH328x+d/s+/CdHp9/5E//ut",
-	"f3j62z9G57/8xsUH6NKVy1cvlGqr5CWP3s8Y5elAgQPBSe6nY65XAKIcCyiyIrXxG01JAkrFDAut3cZc",
-	"qRn692axf+O47o7wa8v6WmcgoPX/Kj0V6+R621RTbRCVcNe/VtnE/KU8InynZZb/SA/AI+isslzVn6fk",
-	"mHIdpV4uRGCIjQhdRiK4Mt670t8bj2GHPgj2L+2Egcg0qZko+rZLMzsS1a/n86xG26a0We/3VM3W0Ngo",
-	"M8mPCAtt9bL3+cifgO1scWMpbrjKK7JoQdfhTJl1gCA1x/t8ZG8B29VbtGRSnfQOXLznkXKQleXcqMfd",
-	"0q67lmisU503L7dIzjPPuZmpAGfL8LKWYJVoue2R79J2+4y4B5D+ZiLsRmTMGzrwuczhs73IBy3DtRwm",
-	"WurXyPKpl1RznOL5nDASF2EaVZbaXp1qQz7Q5VnNgwWIBdk62C2MO4eXylvmPZuUFLbBTmUen2IxmPGU",
-	"+Ku6dLMAtbD3cEaChRyYXSoj8i4WkByPBRoCWQ91y11FZ3l8pSJ5ZnpdznFLem/IDsvX68XTI43We0bf",
-	"6dzCIu+u9c79N22/VufpIAxS3X/59e3eVegV9Up6QlgwHze2f13dL86rEr7DSq04Bcn7SUIJz4xRODKG",
-	"9tvh2VXbXL92ZI4P29bYVk0tuhp0qArp0tArKKhVIuFNAt9K6+hspp4ReRwgxavqTGaoV/XsXy5H1/S2",
-	"9h4+7of9nSfnDw+3nY8X/sPqlEeA17+dldyYVXhwZEYp6TO4ttXXKlnunxVTPq9rXf/2U0V9eLwJ98E3",
-	"HkHH687twMv1fgmFID+bpBAiDK3JQP8cOhfPQ88dSUcd7aXffHdsX+uglTV0mV5jCbr9VGuZo4G4p/2g",
-	"vlxviMUVLVu4jKk0zT3z1llFR/eGHpwuyuxs+ebl62lGYBFT73Kv+dNts5V3SIPOWkV1/AfwIzxYXNNU",
-	"23ORFEueQrMtUPt0ZW+4c4IDZyLhPxBer1vVmb+41J+KBehmyro3ddHMs0LrU06jyjauNGIcBFSZEDag",
-	"2JW839yGWUCVJKDtTs2dHKR2WaXV6uuqB6NytTfI3LgYjd2mbhSwrCA0selVi0u0jSV0ug5X5PW1KrNg",
-	"J2le65eXV/fyivob64v2VyGqG1Z+F6dC+xs8KXuNvf6lp9bNSkrefNXLST2Xoe5beYRZ8+bfy2/FHIky",
-	"5bB8ExnNlUKeBvvBRcziiz1wdimCeS/o71zd2+71YHiA0iuCbSPQuuQz8/gs2nxWT/8CkEwEjxFlDgXe",
-	"u3kdXdnr9f2Ftwhp8Nu4eYPQjXY2xymJD4wd6/SCLce9M9KNAOw21iGApTTL6MpGW8SYEUODRLPE5o0u",
-	"AomcjbaE/p57jBb9Rg+DEzI6DJzz08aQ5GdnlH/RcG5C90rd9dWBDmB/8jDMG7IK7b3P4DYhxgtYUTYL",
-	"wgAfTyBlkWmzAog6he4ZCdYRIBa4u+YuVD1oOpHCNXy9wWoQlr9VxwlwiVmV+2OdbJeKh7JGdELlFDK4",
-	"8t60ETQwPDKVtvI+o23DTFccKQ46a4pBnoaEGRoRpMuCGiPPJmKk5T6unSi8QZV413qG1TqbWswX++V9",
-	"fXkTWt2ztnDvDT07Puy2lgZFxq9fWMWiQL6zoBYy+Gt5PvHmaVD9FYWmwqDoVFdG9ND0VBxCiRxNHVDY",
-	"jEvoi32gu906tTgRPsELuAg4mXJ4S1eDy3vvLG9ztryLI2glutBOcyEf0xwJYDDZeTb/29T01MEiNNVR",
-	"ZjiNoeCox+A0PoO6o83JvfEVQMrTFFpoHV8hOJG+yvpTEh2JDQqs3sDRFGJOQjTkR0MEW4KhoupJytlE",
-	"p8hT6fXaFzWZ7H7xI9gcpeYs/JHNLescfYWSFKfRdFE5dwydv6c2dq4w0mtfrXunqNZd5DAbua1rveoq",
-	"uc8/+ofT7//Ds59+5/Of/OD0W397+v1PwGlnJuy3n3Bv5YSf/8tPnn76IzXhtz4uTRgGSplgskOzZHUo",
-	"zrEC8b12Lyi8pxmL4G6wIcC7m9mS79odHhOfdNTw1dq+2Iwxyec6S7ZoaaPFyZiXKyR3LCRXWugSH4XO",
-	"ynVckgoSpYMiMTU5hit8E7DAMLehimmXEvkdE71QbXI592Grh4yyIPl8e5N7wE3Sx+oCrSDXmv6gL3nK",
-	"UHcLiHSbDZtKEho7PrTems1NEoebIrGA5N1+b+fSmqEI+oog2O/vedsK1AN/i8ui63e+7gQhiEE+1uvq",
-	"qIt4DOVPgkyOt65CgxyawEwOmiJx3LLNI476APAMz+emrIrWZAYzyiAuw3yMbLUI64Isu7PLzbbKARCx",
-	"uXxI+YnJRC37vIuzIRBZFBESE2eTS0qyOi/y+/tefvvi/t2E5n7p7uxSPTtl4a2acJ9+mFfGzdgcRyBh",
-	"aNL2mr0c5dC2GWTLC+wzv+/zUF1zQRwoHAFZgs4WKSVNOGas0p+MAtYSYwWNr0iCBc69YZ9Wb6YpX+n8",
-	"+Cof3YDnnhS80wrZ9pFCgVFs9nD9Dpjv81HbiweXPdvqbp64iYnSMuFiYADKoLuYlIwzMGpPcOrXlTX/",
-	"VunhTSwxUj+BvwoJjsY4bbnVxfWUNwJ3dQlPTQNFDU/ryV39zgP15JOSPKlVklCLAk0f6qTgBDRVffS3",
-	"XGAunx53ePqF3XTrvfUt1bi7YBsN54NVZiAKTS0S0O8xMrVP1wq8KBfZtlEu9t7QDOcIgYL2c5qohLto",
-	"wW3Is5CgBfLdTc553ifrul3tazpar9WjI4NrGwGbUGR9qeWTOL8az3ucYsYynKCUHBOWEXHguUXPWEKE",
-	"ALMaTNFq8Yldf/EJVwAXGapW37Dywn6ejPpXe7s9r8QoRGYxjtZNVonQFgKvu/OiXAAd3nC/6reWmR4/",
-	"AUbuo7Zlq9qn3Dqx3AOmMoyFoilOcSRJimJOxD64xVJ+oixqLY9jdN7ZxQtw82HdEXVubC/Lm/rfQuDl",
-	"QkgyK0qxKG1HLYLolrgHACWNBZg/cLKjjMVgFFEBDpLVVTvWDTjoLuKr2VIViWMJrZnDbzjs0IX4zdtW",
-	"Jyk1gY/BLMTxwARURTzJZqwIsMobfWk7U6GVa8djjBcHSBAWo69//etf37p9e+vNNxVRYAZXE7u7u3sm",
-	"1D4IA2gXvd9/PQyg9KCOMiZW+2kZFG9h87eJUb+dE2gKDbad6wxmDxTnuj53FG37a940BN/bddSaJ1FG",
-	"nMKWBHGGTiAR2E49IhPKjGjUECoQ1Gio31ZFyRHnW7+aBGQxGgJatVfTsO6BCVdWMmBouHToOhRdltW7",
-	"ktcVX+0PM63Aze44gIYt0hMc2nwFUWkuZ2wSlKbHeWULOAPY79ecoq76knBsdKAPMpLBl2nGmFGGHFO5",
-	"0Gkwi0iSNOTEOGLRndHqQZXrKv8QTB0Eb2Bfu9+3NTuO6bFSRFgs0Pmn//yHkMXy+Y9/ffp733/6yX+1",
-	"n0rffhcyXi6EtrbdHZN3gt7IUoIzNahCFBWSRhAwqDsiQUKvQFOeCQLXk9sI8r4PmfbFQ9EQfUpRURQF",
-	"y/tfc5MSqVtw5Vnh/ATSvk9IOpjROIarhPyPbD53v4dUGT+eShWa/MKz1FYLQh1LtaqG+0jn77x++dLW",
-	"Tq//upLzt+7fuo7ukeNtdGkbDScjqX4duqpe6N4m61Jkav3X78AxAe61A0QSQdCQChqVui6b8SDQiEbe",
-	"lX2Vj2rHWWbqlEHV4zjY37vU6z1p5/hq56Qqdc+EWQZpxvT1ygTaRO73ti85jiSXT7plysSlTJliLtfW",
-	"2vVEV3Vz8+Qoa9JuWxxNDbdVMWfEMcPrhfjWcBp196xQRsW04ywdXdG+ezJDDO6MPBtpHs6rBTmlgopy",
-	"SSZzUrseUrlGwvBqd8VX+ajwVXTPPtkgql0XCMjLKmszOsdXKc9Ek2ZDwLtPmcj3/VUkWn6Vj16BAqCE",
-	"4Canf0EIzkF8Nof8bV8N60Z/gzqHJGGYyXOi7D1o6iw4J8tiUiD1Dyqex7xbLITDDh4Q1bDnBBqKbOTP",
-	"EtGLWLFAa5vW36YzMviQM7JiAPUcUs+h87eu3bl2oUVKV85YBsIciaGbalIA4CPy20Wjy4rKBYEQSYJs",
-	"gQaBzs8xjUMkOSROh8ikl0P1Sq6ObEniC+BEmuMFpGSHttZFaf9DZWrmBdJyDCgYjcLk5PAekxRPyMBC",
-	"UVwjBftBv3d1e+dy/Y5LpxeJQYIlGZgRgv0r7rcz/Ai+gVCsfPQBLD3Pjto1MVoDsx73552tnV7+s+d1",
-	"pY7A75LY17UjiLMBbEn5yzlhA7suZ4W9bYj+rq8PXiiG6IUBPyZpnJFuo5h3SgPlqzH16XfdrxZRQgYQ",
-	"3gbJwvkP+qsdRaEyS5l9t2+/EIO8NF0O1pVL23v+3XMD2t03dncubb/ufwUi4Owr9Ts4Hx0t7ewKce9+",
-	"QvJ4VtUDOdUX/RqMq9XEWtYVh5qCUCHQVTMpZgPbho+R5DFehOovs6umNXkFFp3T4r+w9zBDiwy9Goe0",
-	"fqfzRCVeqqd4GqTYsvPQd1rnMJcih9zWHDVmbDdq3lJT4TnGi4bRy1zdit7gHcWTTXnaBKcJJULaqbWf",
-	"iguC1Ku1ckLezOuy8GhcMuOytOywIC3onKWpLY1J6vYtMVlTuS6BGFTQHmcsLmUqu4iqya52uKqJrxrD",
-	"zAkruKW4cVNr0Hngmm/8YFUlYQ1R9mg8ACe9knNQfFqHV0N04aqBHXlai1fR8kYfliMiT4hai3kTvs2Z",
-	"e0QSfoLkCW8pZipiu37xujBNabBECcFCx7/at/xrKgv+eu18OAUUweQKxbJxnPOiFSlUT4xWCrt5+2Gj",
-	"wTvi2WSqUCCEjkeM8EwpM9HRdu3M8eegmhFyv8miuNpY55KzQpHVnSyDFFYSw0o7VEW0RxZWJW5VcJQF",
-	"nIcda4zt1UBhEzomajKkR1T0BClqlW7FhYq4s7e951d+KgrCzE+4b5KIznAS5vwAPZCwOg/YAtmGECaR",
-	"0F6PTrEoAVSA4V4tli+rtv5Dnkp8uZRZfMmfWBwusb1u3X8bXdrpvw6178uQ6Biwdhe2FeLLNzqf2Lef",
-	"d3itpgHO5NRTiWfEY7Udn3/j957/+q9Ov/O957/6+PRb3z79/g8/+9kvnv7rz//ff/ro6Sffe/6Xv/fs",
-	"O//ts//rN89/9WdB2LI8whqleVo8i/u47C2ck4jiZGCqhii0UgZBEDrxaMOSCxZrdYuYo5OUS4Ko04Or",
-	"Rh0au7UjK8HK7iKP5AHcVglEGASZHx6y7SVhYx0DwbolP59hoKiiPhskmscKNqlSSnuyeVOS6EqNrRQo",
-	"u8817ML3SjUiAu61a/vjZIi95OoTlfiYclil8d8BzeTLCy0JdoteUVuwVuyKpdjy/X6LAAxLGO1O/YJE",
-	"4OC30SMTwkiKEw/hdCIHM5xZ4IowbVhxEw6rHcfq4kbwJJN6O00rhXLRYbsknzNPzfAK3JtwOmzi39Rw",
-	"d6/NuDFxrSl1qsSzujVJTkwe4qkRyupiS/4sA8x0AytoezbmScJPhF9MMfJIDorOF81llfQzw7y7B9RX",
-	"UuO79ZV0Ur7IfSLLOhhUk/9MwYUD3cMN9LEhPP4laGEAWUND29hg2DIKAwYYUJH3t2vGmZ5sqHs/TTIi",
-	"RItMjKV1oIylXVWXdFx8nLVWZc0bc6xP0javtEsdWEORyl1Y2uOa+byibZStnlG2ZkROeQxBTexIF+kc",
-	"g/qoVuvxyKZkTNRaFaZv3fnallG8LrnJAICoUkxCuyXuaZC8+QA7vRLulil2pf1tZd5WNrjVOy9Dc3M2",
-	"2+tEsG4LTQZ5xValeFFtYqslOf6lVPtj0MmUJqDgQoCaPEA9uC+gswbvQ+ExW3latw2MN3S36lAEDr6t",
-	"H37iUGWTwmnCyhTSoO1kKp3+vmrRtgkS1chppZA6RL92xLtZihPyXmGPFkh7tTptBeCqkpvfThtiCV1O",
-	"LPOYS9ndtF+DxbUU4JckGDrwyuZM0I10N2mo4tvVJTt0Fq0I7Pm9fhuCMupqQuMr/MQIQYXSAxSlJNaf",
-	"lTSNwJUXahmqaLVU5jrCqb7TF9MgDE5INMVwTxNAi1P9R/VM1eMvrbRsIH4FtsOm2H7oQr9Gl92NubOr",
-	"V3plx761OLntjpV4uk0fyCVcv/LdDlJgjQLz5aOtxmXGS70PF16uQgIKS/Wu6AAObYqT/fxZ6JZha02Y",
-	"0VxW5HPoSW7eM7pr4R738xm0nHwT4pN8N1vKBlJCoEiI5GOkjFU01N0thxWf+IimcmrKrgLz7r6upENC",
-	"WIzTYD9IMoZTW0y2fzkMZpwplF81NqCjau9tQdiF4AlOdaLBftDfu3o1/2VB1JDqqydhQIqK9W6F94mp",
-	"41GU1YDCQERIqHrz/KN/CMLgs5/89vTv/k4haJ6TiAkAS3iWwoM//v7nf/ZH6tm/+/vPfvLP6lkhF+Ds",
-	"/uyX3/js078Emqh4AxxcLOOCN+xz5WWsKI2aP/ikWOXyV0xNE+jcGvEZGYzwaq+DEzH9pIS8LhXqeBRl",
-	"83xZvnrbLtbbl9zO47Y0MULbbhGi0QIdkcU+wuCDhrhhaJEIajF5JIUnsNTL0U5D1jPqjKbkCooSglNh",
-	"vRMN3NOOaUo88MKIfTltt5P1lsp1Ib1WJ0+JGdrN4rBFm9OkYJx2w1sWetiqPXKJydq2Ri7Yrd0kPoZc",
-	"u8/25RZ9tsvMvGmP5Arrt1MbnJdaEJKXtduInHoDdM6Iga9b+uZZFK26XOuN+9AfRY/r4lBMeSqVUITg",
-	"iAXPUsRPGDo/hENsGKKh5n71l6Af6m900brhBStIQ58kRVrUHbIjsjCC10g53c9ei7lqxOXyg5V+qBZ5",
-	"O6ifsbU8WLeDPbehqo+2JnzLfPm+4Gz7Hj65TYQwzaTvpnyUkFlTxSxwkkCS6/l7N6+jvUuXX7/gKYXl",
-	"7cZ+XypqOUDihMpoqn3RDcXcmnqB3gQk6x3MQ1vzErOlEkH+PAePHncDWhXpRUE0QetKegZXusSY52Sn",
-	"TEjMosYGb3JqAqKwQBFOEm8biWpPjPJA/ykz19CQlonFEWUT8P9PSTLfXp7NUAfpKw8e3DW9nfxOPkll",
-	"U786513oUcfT2L+3/j4b1/RFCOCD6NrhtjZ0NYDi4lzjXVzMvUuMy8GYZ6xFR0WdI6wX4pYdKGUjlJDu",
-	"9Rq4W1/zYWAodOy7n1aYsr/awqGV0KQxOenYjWYJt3XirndLBd+UNQUhVyc8S2Ko92gA9w46xymeEW/B",
-	"VbXoDzKSLkJN9ECekLGbv+QfsqmC61fvv30HmV+1ILqy1+tfQJSZomFm984JNOLxYnUk/+pclLspj7Oo",
-	"VkwqBQUmePrpD0//n1+Ar0eSCU8XwX5w+kd/fPqjn1989tE3n3/j71sGzrS6ljF3ILaL96c/PP3ej/Us",
-	"ekrU76HTj74FUplGpG3E91GmPrx9c+vNe7fubvV77nVN3jzXVCH/7E//aPOOJgZ5vrT0HIs+MSGn+6iK",
-	"3DOJmilN9Xjte4vm0mh2O9oFVKoNWf8uQdNrcZdg6517daIPMgw9L3RSqdj+4t0sKGwUDXBzqd3lXkBj",
-	"ZL3AGEuqHY0Hl5A76rYVYqxULF/5uiXCjrOuRaIdkbIhATuz7Xa8oHCIaAmFvArHujldNnKsW+jXCM1p",
-	"R96rm8m3JvcW/Ve7kP/K4TZlhzO/OPjisc46Xn1Dcp2bRv0fgnv5BPeFJJ17JGloZrSWAkdTErW5ILDT",
-	"vpm/0DLOsAK2DTmcF9ZBKzFfEeu2km0OTTHiygx9H0RuNav5JMUxGfAxtJSMiBA8XeiPgs5oghsumcvD",
-	"nsldfWXLN7izL1Gps9rcTkmJpE3to23S2E0qfWUN2DE47fxNRYqCOi0Li+IZTfz1WBM+GST0iCR0ynns",
-	"r2tRzxuzBnO7AiNL8lxLZkAaIpzMpzhEOESjA2WhF1+JEI2IxA39WucEy0FXtJjX8kS0dQwEg9oSTmpY",
-	"DUslkGrQeiAJHRLw0d69m7ffJXQyXVbixXvmjVeVLjHHQ3PxktnGI6QbjlDtpRiEgRIkMz+mFKOT2BYV",
-	"9oiPl16efEnllEarwD2iOreJ7Ri+u9M2D8r4gHSQUIdG4Rt0IlA6hO5UEez0+ntbvde3StWUspGgMdW9",
-	"519Jr9t1Up6aWpOnfIZGXE4RYdqNvdrrY7Lu6rnedo9WKiQOrxTIbhFZ1KZspqXivDbyFyj3yfjkbU+X",
-	"Lk4du6y1vDp2yyqlJ8lYIigaoeOEyTFhEo2J9nt39cPAogZdifNF7r3/QqQO5zJ0v+kq2rXkSEFQah7U",
-	"sZP7FpdGq7W9gUY80xen5medESO5qRaRB29lcsJ10SSIG/DX0CygewUOnI2V2ocl+Lu7cCwtb2q3NlLe",
-	"GjZeie6a60rpXc+D6KjQrV9oEQRk6EC3FtEVzYqzBoIVUpAc5k8INc/m84TqLOdsAf+S2TzhpT+hzKMt",
-	"MWnCA5kZKal0a3HJTGZpVR3Q3fqrCdaeUkDNNzAjLLzFg5rf8KYQVdJgXlgudm9kns07MXWC3dQvDgN7",
-	"96AUgYcK87qdZHD60bee/89vffbnv372vZ/lxRKIL+FovSyielaQ3kJftndKIp7GJC6XsSlIomPZlMpO",
-	"f2GSido+1lE0qo27JcnMd3md5t1DPXEPzo63OQq7Zsv4dJQVGSwuTGFRj8Hd0KLpkyaolR4cjaAN8lVa",
-	"09C6G3eLzTNZDbjqLdtM5xi63EJLqmy1p8Mpj3CiC6Tr9LRK/4MVxPGkEe1Al/UAjm549dcwV3BDbaZz",
-	"ui65P6SmEH8t/Db+OuH5EDlFPly6Xr2d3SjNLjF3FVwuuQr6q5ZGHkVJJugxuW1f0WrEcmeE+V8Xn0QV",
-	"J82oOAufptEF1ndl3svY/cgkilfuSMrREW5rqI5iPW+rWrfocJKRdSivLBX1MKEGedkqX4VmbhG8iWZ+",
-	"HydEfDnl2byi9h2RRaGNQMPisv6zs3Olt91vqP0IdduC/f5OIQDbJo8LBVB5pt29xiqTujnx/m7d03JE",
-	"Fo2JsqFu1MqZhJ64pieF/lYcZch0TK3Ydvp3ezGnW9oIjjjLk2zHtreo2wa78QKtooxROdXF4QejxZfM",
-	"lPsIa0hMKRmBYC/RFB83jE06lLgzu9RYek7XQRB8RkzWsI5KBSBblkAw6/BGeHpX7NaB12vVO1Epc9kk",
-	"EFxqaxfoYcmt1dOG3JbVYzsAKjCrgSqalmQo0XGfVoC3KqhXYWWzZxYSC7+zcE0DPlFVsHqtTZLOLCns",
-	"0RgyOO23zo2dvZVWFqWuymmS/0Kn2zm0Fy6CmXyWJsByP5vNsL7irlwopHzWSjG21LOyHHlp6Z31RUdI",
-	"+hqvtqkmWBmic69W0zYCWrZiJk5IWopWdWs/MalDYFdrji5l5agMNfrtQE6nV1PMb3nH14YzH4sBH7fa",
-	"01ERQGH0sVXaGERVs1b5cwDdDed5CGafZ/Jsbx3zKo+60ZQ5R4psSqYFeowX2ygdz/aVGa4ONii1GKJS",
-	"5UV9zswJi9F50zJfDXZCWcxPLhygKDnWUmaapUyNVLr200Ocf3QhRCeEHImB5INShVx0Xg6KX/lIkPSY",
-	"xOj8gwu6ArCSZmoKLZYfocOs19slqBeiGcFsYKYD+Lz3qOYcXuvuC3bLXnw1tNBXR7o6ImIkyERJJA1y",
-	"Op75m+nzmCQDx9/vucLN2tek8IaeQvy22saUj/CIJlQudPkRt46jW13y7LRXhe384s8qrwClYazQcGIV",
-	"E/myc34o81Ujq19PuG4v1yFP8l3od6VL5BEE3UogtWLM00jLPF0sr9IsGi8acpVBT1HrQWP6iLQrazIz",
-	"uQV5Bx0dXgEDrO5jBW834uRGWSBVDjdwnni0CC0IQjQGdp7pVY2ACU/gXl6zOWcypSMozqZ7hME2g3NZ",
-	"ITOb5eLGeVJsH7IoOd43D38JkUdzEkkSD/QXr6GYCgiRJnERMhCilENp5bxluaHecwJBp2WkSOsAzQdY",
-	"oS88ZPmwTml/xqUz+oUQTXlKP+RsAPqFlm/290EKBcrVD8kCCajWk+eQ6KqHKZ+pxWhpZ5fTR1tonk9a",
-	"glvQR9AyaYYTceA8hL5k4UavOV8P6Fh/u33I7O9U6Ny2QjXVIRpGzwc4KdwInR9NBmwUm1LNfRBFThp9",
-	"0SBTy81c0l/QuXLttBFFYje1C86njpBH3nD4BaSVQZsdwiRhEannmfExugapMFtvma9WZ5jAfGFO1o1M",
-	"cTP3Qrf2BjgE3PIYbsxQWCJRG+5/ikE1960jjk1Uv568ETPVyLZ0rNSvKDkGrTpraIYJr56Fp2czJ4IB",
-	"5LY6TaqBJPZo0LJWi9gnbQvtptBt3x7GbTtgabeFxp0NB4EPlYO/nweHnP7yfzz79sef/fbbzz/9m6e/",
-	"/fj0G/9kI6+0jPZJpmC/t93rF0FwwUzzPdy6ucIt2O/vPOkYNbJTjxqxiFy5jfo03qjJeoFzb+/IjOUn",
-	"tVMjXpcwmTpFaVcHP52VYlhT6Srl4TEVJEajhRLE0PAMKsXnoXV+53VzqlNOGSsBvKsfffkxKVoLLFS7",
-	"qqpnxJJRE82KQkNm3cJUCuZfr6d0d8o2dOOWGcdbHz58T7fgHTx83Auv7Ph7RHcmLU+se5tkhjVopFmP",
-	"X471MzsAtAA/i1NgnSCPNejgZe2NXo73os3dwW4W0H2ixaXaYXEOQUYzwhIN7759/wG6eNy/CFbRFnCu",
-	"GJq6tKYXy9i4r2OSnBO6LpOymdwk5orl5D/DNuo3WMR/W7WlOAPzP+Y4JZLDB58KY89K2yokn3z3yuWV",
-	"d3DVg9Z5vb+z8u2TItJ56R1LEROtXgKfix/cFTOuIJ91qg1dE8gZwamETAQ6ImQeaqNFmyJQGlX7e18I",
-	"faxUol8yvTTAsyb9rB7Noad2V4AuZbXJcupAe6ugbaTFexnbxHMb4YSO0lZ+2OvOo5tpq80edCqF9S1B",
-	"N2Wjtfq95qU8j/J4NnTZbfIEPg0CbQlb3oS9yN6y7/NRW4/lEZm3Q1mEGRoRlBIcHyCQP1bNpxKZDp8i",
-	"NLU0CEOMnJBUmQf6dhLEDoMB89Izdayvqes3mQ4tnLtrqe+2Q3QzZegOPhp3B0Xsp8KFrtxomjUtiGzb",
-	"wr97b96zi2Iv0Fw3HqpWg/UnF6ULDGMaYsvJs5yxZHC6MobMCqb1osgiSY/zEuLl/hnVS28dsqvtW8mN",
-	"LxpIu0TwJ1MsybHhlXJ7N4ewc6Hpa6DOo6Nz8K4b63UAZGIccuNMZilZM/zLYuwVhKTkp8hGISlqEOdu",
-	"2I1F1mgtV/zXDsTLS3w/praL7k9lPIGX+zvbu/WW6N3vKcs7fNk64kdESDSmYzm191HafZ8ch3mtep3O",
-	"px6UHCVEiU24bptmKdt2la2VV6BfsFu2f7v3Yl4RpJdcpcU0mtJjNbwRKCMsqIBuP3yS4vmURmpwwsgY",
-	"gkbee2yJEvJuiuy0z3/816ef/vj0v/3e59/59dN/+hNQB7vk4Ilgf6ffqwq0Z9/5xulP//r0Z394+sk3",
-	"n37y6dNPvvvsNx8HYUDU6ovymiWG2tV5b+aR8vS75elBo0lMDasxJQlwmw7V5HO1yA8KXgvM7PlLA31J",
-	"AS+gL6FD88Bh0C5Cf2/Uc729YorZZIqpUzoKhtOeXZvzQI9JvlXqrKKR81EZPhPoGPfNbzz/1cen3//m",
-	"6Xf/XG/Ms1//9vS7f7156l9BL770a/trJ/XQUNwK9tbU+wY8+8SlyLZC3Qyg3/PWadsggl/4K9NDC8T8",
-	"GXUEm8aHLVSnVdWuyizQYuk3ihdKdL/UwuFMqyk1ql+//pY3phFiTSI7m46Xg8bNlFlhLfYPg2M6Pwy2",
-	"O1b1ImJ1PKHB0V398BOX25bENhUQG6e8AIVKhzYp6CFuZY5FQ+soy8G19pRSOGSj7L55BmrVaIGmmMVN",
-	"o1kB4KNFyZFUFA4Q5oN/AUuJ6VPOePfddVhR4azUEQQ5Np29KyRS+czoeDvgyp4abt9Y6GhZiFvQT6KY",
-	"HtOYVNBsPUalkzUms9I5O8XHlGeproEvFtHU+bV6AevcopaFWzfzIi4q6FfTQho1sTzE0vjcoCxDNtel",
-	"UUBBCsJgQseQDUjSYxoR2AFiHmVS/9XcRWNNx3ipTUKdqWhswh90jxBl2oXKLIIIaoz0Gs6JeibxqviB",
-	"VVUKzA6tV93uFR2Qy8o3LyvI1O95aWfzE6eSPNuiNeH6t2zrXsysd9q4B8HyBpllMV9m2F47y1pP/iaZ",
-	"ExYbi8CbddD+jJXNGcTAaAWPWQmpDCZK0gFgpE18jk6Dd86Ghy2WJirWTpELW9a5BwlfgMgta97/+ufP",
-	"f/Unuf5tATR2FFj5G7kZqvuwwbVlTcNrdoAvSd4zqR9UbZWj2tjjFFQIyO6b8iQW8DQ5JunCFvFd6W0o",
-	"22QexYoVA0LkMXTCzN9qDNXI+96101UKT3MdGe/zkclTEUhImiR2esomDnCjhUmqIQBQjiynVR1hkD2D",
-	"aJsCJdVO4qvM+BsmRLGhSIqOn8QQ82zcuRYuE7xnYlbnNnJ1PyU4VmxZRPeBz7R041C57m42ft6dcu1A",
-	"N97ktu5iG3bf7DNpkeFSrSoa6UQO12+7JJYtx29z8Gslwc+H//SYHvP0HLhaCSsHzivCnkEFq1YhRmuc",
-	"m+CFay+JbsIM93R2sMcyTqiQq7ORDObe0g+D/gDtaP2uAt1Uxv+bv8hFAzsvzXw0sxSw5LhZsvdv5cut",
-	"E/XcsE45C4LkjSUw0ke5PejqXJMHkNbzQGHeTlZXY3p+VZ6YVPdiimXr55NX4XU3OhHOe12s73vXQ92G",
-	"ze+2FHsZ1rCkjZwulRU4Y7VYhrgODoY1ro5MaTRbgjHWdRJm/NhvSzoMVN681Q1hc3uhX6SF22/qUuUV",
-	"2APeAgid+2gapC7hoNKWxdWAYvh2AGbCyoBg0+M5siNBwIoQkPv43sMwyFj+U68ecevM1GL/ogLc+tGc",
-	"z1ozq2MTUsB4IRWNm7M97VSJw1nX41X+I/uk+1YBcOiiYcmevX1M0gTPPZpzkvjPAhOPAUphLbe3WcnB",
-	"bLF0PKUz8hQSJluOuJagNeu9x09ayloNeQj4WI3Ha+LIpMu3l1ZHZFFexjqGeyGFdkoSaGfFImHy1etS",
-	"+PJUpZ3NGoqt2V21BbPya1O2JadIcp7nr0BWtI2LVND4OWhJp/7qhUbHqq+dzX7OkuWkDPaPWzyu3eWH",
-	"99rTOIRdLR7mDy32l+zdq1NnzkKPsSqRp49RkyoZ4Ux4uzhB6TNd2a+kxx4gzEyhN3vg6pZp5tsZwUxZ",
-	"wHysvd1UQlCV0GFCcwyyVivAUAWoqgdDjR0hD0pucmUIWQf9Qd1GMqFpIAx1T0p8okNVrDIDq4Gsz4QM",
-	"tJiH0gEQYWjU3fIlwISzBrWn41nZscZLTCIak9hk+XviafhsjlMq8qRq/bzHnRBTf4MnAt0UPWbLTQh7",
-	"G/MUgjMom/hvj8A5P/B78h7kdTYBuETnJFLHd+7U5do2dyvdrul4BMET3cwfQ0gNoXRLLUP31Vy4WBxa",
-	"BnJqhBXkUYZ1qdRZo4f20vv1/3MTsK7mv6Y7/4x87XfzWwEruaZ0Mh3YEJ55ysWcRFIXSNeeaHhgDI3S",
-	"WASyjJ+UPseKQ3QEDjmBw5AMgE+WXBDeTckxJSfNHq22qoKoutTbWdXeTF/q9SC+sUD6buBAh6UW/kp4",
-	"AdyVrTtBmuU/gKlWncil+E69zodLt1ahtJ26W+lsSeFoHWraHoYII5kSAufu0CH4Yd2JRB7NTeBeJ/zf",
-	"UK8J6vfyvQKuLMgov/aqx4B5AmkkR2LKT7bb1MZfnjDgEkZzAloFIDqZ6rhIkyXaag/UHNfhrtyD+8Zj",
-	"UfOA96eMQUx6vE7IhRk2P/ishZePuYTiv2Zd8ZVb6mzReBVg4sZBdcBCIs6itrZtV8lEnIuRNv45+/iT",
-	"MOjW7iIMoFzMoFXhJP/NhCtpDPpcKMozeHeEZ2lErpuaVf6wn6pWfcLZPhqq5Q0RFQgzxFlCGWiIsxAN",
-	"1VGltJCh4+NO0QynR0Tp/PrHEA3FQkgyG+YWgv6M+PiQLXiWiiKsgiGeKNP2+r3bIRrKKU3jwRyncjG0",
-	"hBFjiaGpCZnzVArTctkq+WQktJpv40cEj6gu4lSMlZeXhh9wfKwo0ziAjqmAGFnyaEpH1HbwmXJGnDpf",
-	"ZKY7yyo0wGB6peoJWJnikpkCb2nYyn2JJ+Q213FjnvrTmSDpfkIViG5R6N7ug96l/d7l/d6V3821z/0A",
-	"z6mtZLWfawmBU4T5s1/8y9NPf//0H399+ulfnv7g26c/+AhKXBUtQbtUUZ7xYxKXCMZfTLlLfKTfDoWY",
-	"KRpN0Qle7KMhntNhiIYjpS+rPzSehwdoaNojDcF8EQq3whAT1BADp8qUqi30h1rbGmwVM7godFhcIcPo",
-	"rnGZEBw7ypk2BnRUWaF7JVxILyEsKZys9qfdeQ3UVI+F4Jp8HOsE0OyVEJYeX4ULJOeFjZwgmf7Q0J6m",
-	"MRalVTxJQx+FB3iyQTsZEexf2qlqMZ//wfc+++Y/fvbbXz/77l8EtuZfq5ogpHXN9z08diPKj+m8CGl5",
-	"/uvfnP7yX86g9wtPfPLjd9J0MhmNDoramuds52ztwdg+qy7A3UKuI5ymC0TlQeFNYkSgmLNzUnfTPaNw",
-	"7GJDz66Qe2eH7Bc2cNfVdLqE3j7Akzey5GjjW895Jl/SreeKS88zvYGsgL0EgfeIAOvq7C4id74AF5H/",
-	"Jq4XH+DJekVlrKB1LsF+573e1h7eGl/buvnw8RX//Vdnb1wnyeVN3niLKAgFuP/ZAumfQhTTCZUiRAO4",
-	"89qqBFVf2a3SvHvbd3g4f/zWE/XfO08GD8sftx6+dnYhu813TQ2b6SszbvYq+J3Rpcu70MStjb6Q19y3",
-	"JQ66qAPmiDceRBu3mlf+4kLbOWrFL/TEP6tj3UFG/dYqt0TVcU6JQFiiGQdHAtwvUimQxJOGLJsXddoW",
-	"SPbJqS/QWax30MWxA3znAxkYYDORVtTs/p0rl16/dHUUhF3FXIVeVgXNv4JMAIc6cvh6tf4ZK32Wa0in",
-	"syinlUu69aPS7RBrldJa8/QrkUWdDM5gL7vunw8tr8AYVybtJmY4QL3BPlbL+bxKrWad7vCtNIn6XhOG",
-	"azn37SuH5k1C8hM+JjMOlszEFG+5o7BFZ2TwIWcE6mlRfPF+kUsuqVSzBp/9xafPP/rPplfsK+oAa5dU",
-	"cwdiUa6dgJMEzYhMaWQKx+tqPudv3X8bXdrpv36hQ0uSdxj9IDPlbCQ/IuycQEMJ+zJEUYKpv/iDxXCt",
-	"Wg7PmEwXGpbd/pUrW33diHtr5wKU5JwqnUQXcNDA4zhOiRDEhkniGWluq+JsZS3Q8tqda+hDyChhxn2q",
-	"C+07Fain4HnHKUGmUHXDJDLxTHCTp2hO+DwhX4SsYKO7aFgd6nFxlG9TqXltF3UG6GA9ZcYhZ1etuLb1",
-	"uw8f7y5XJSrmEz8h6VakmCDRllRhO23Btg62ywqSUVty9WVrmf7iUrJVu0Bs1KBuGKBEkx1PzpzUNnF3",
-	"5KF/HhJo3tVXcchqcb/ROWtgX+OoXYMgC9r4QhNDfYepjlTopInYwIUuEQ4v227oqPDnMQUbR/R0tH7b",
-	"heg2wfwmFaWa+N4UXfc6ReFNezymdDJ1qg79zX83Pg/Fus4bV4s35lwSJqmb3/vsn396+t0/XfIOT2PK",
-	"dP9i+8pPfvn5N3RZIxuTkXtfTAiAbuhchGXU/aDV/NeW9RO7yaBlcSZLwknyOIaK8yVJ3MAbpcHgtUpH",
-	"nkm4iu3elA8WLrM/KUnvqsc8da+WE1MY6OHLnZv7l0qdmytk0L53n6TQc/SooTxYs7+pgKk67H3KbJ2/",
-	"UsAHFXnugZq1fYp0QSie7Fb4rXEFTXtXkhHFWlbu3Jl4M0qksIFLg5L0fo6ajjad12WrywvkdGeiId+r",
-	"nFe2Npk2hLaj5HjbFHyrlSm7/KSVqOww+kQW7T/2d5+0k6st5OgrsEFbFCDQrWSKsgOUQ+szyPJSxhdh",
-	"sac5U+OM3Wtp+ONhb6Z8BrBNTfShaWaU8BPSMQrReyH2ans75MbeGlfEOUuuZcadgYJX9Tfk1VD3kcvd",
-	"ebyRrhETIpIIYpO9Kpdj3UrN2Fvu5gJReWEFnzTnqanDr4/3AkSb4hMlx9WG3uvgay3KPkCE2nJrAhIj",
-	"sYGuM82Xbuo7pgauIL2zOqPM2XIWB9Q6JuSa7vF8Y1/cdtQXWiQcVUMt8+bwbTo1j7Agg26v2B6x+3ns",
-	"qOf0r6mLpYyxlbe8VzsEfe2ZZyWZDXQ1NrVLhSHVcXW2O+5+cPpHf3z6o59ffPbRN59/4+8D20e/aDr1",
-	"9NMfnn7vx/pn/Szq99DpR99yG7yr7RRHmZrg7Ztbb967dXcLGm5njMrBPKVRadOCK5e29y57AFMKQylH",
-	"rMDz7oP+lQLP+UMgXEo1livdfveDExJNsRzMIVlQQDB1HnVrS5cHioTB0MmDhfeD0+/9+Omnf/v0k58+",
-	"//hXp5/+OG9lrBbrUWtqxLCswmq+W62aOWOpLenV/Z+vFU/W6b7VXFERaH6moXztkygTqtSwVQC/aZ9T",
-	"79gKhW0XSR6pgw0ng4b40rYhfg43NsYp6t7geZPkerbn9vJ8/8oFAUPYFKLJ+4nqRKEvwRvtD8xCtiqR",
-	"7NMX10rXLLHm8kpkJide39OcE3Dv0arEWJXHV3l9F7peBzy8Vuv1KZ3bVuTtXjBixpfs06pbgrM7RdcE",
-	"I5ge+6uYiy9iiEolH1ejxenA4JJYmXZCKyTLYqyj3VCg8Y01VKWOul0xmbFSapGjSwNH2+t/lVW9ncmI",
-	"z0hT9PxKMTZP+Sghs5V8ZB5rTcQA3Jk0/aj1529GRhEFe0Z7WULxk7PYtPUahLwclcE5/jsaCJbVV813",
-	"w5y9t2KilceXoCTcYvNMnoWm4K02DGc7lMMgEWeQfYCoQCkZZ0K7kTrdhYXr06oSLfla3YT+3os53V/0",
-	"Sb3BwetxgujkRfB/pCTiaUxiyBqB3LSq82M59VduUu1Vff7ndmMA81mc/x05M9cOKmFta4a2FaAVqeaO",
-	"g6oqAgs4qipnvdZNR1Mlt2I9KlFnTteGr9dx1S+Xb5rQY8KWN+Ot9T/UDjceZ5EuiRPhJCFxcZsD2bmQ",
-	"uptSKUvDlw5qNYBXFl0rWRX5XFNsuu0fZa0KkRYmvcfycBZxTkBH/bK63tjsHHwDDXpr4R/onlwNe5Z7",
-	"lnPYc91xxUFciMsXeha7dFqNep9jOc2zqEu+mIMaupvkU5sjpTM7+Cn5QQkkCHPbDK4ySW9Anu9CXzuT",
-	"MiCnKSFQX2mGE93WT7dnsJHDt63Q08Ghy7qHLheVNRpfQzZvwgE5QlaQ+qsIlHK8txtFS7mrWKPa0iaK",
-	"czt0FSq0acHcpk1qa017ZSSzqw23A9jqxR3AdQVIu0kMStsM3uDsupYkcDCKA90gGGrVITKby4X2gelk",
-	"TzjhdNO6I0Lm+sDT276uO6xJiW5YyatWqttydUm9ftiCtFwF/Mx3fSNVWP01KDJtq5f8unS/fsz2bTpA",
-	"jBCl9I/hhjHiaUp0NbvyuXW5VdGwVrr4SgS3183X6ZVcx10NVXdtKRrdggrTOESSD9TGhwi2n8S6H6S9",
-	"InHrZ8wJi3WGrHoTgrfg1cCQjq6z51yuRJhFRKm+upZLxmISrzIWNOhFbWxPyZWYzPgWVIpMq2VXKrcy",
-	"ttBKDjhUUgHou9dRUdZjxo4YP2GmrwaWSkTp4iZolELpm40rrNgKJ53ZZKMCJZ4RG4qUPGxDemdyfd5A",
-	"FOu75d5humtA/C5PY28xVZ7GiI/R8INh3jNEcjRKlO6rBQkcRbalRqkdmK8JV+ecjCYhN2RcDsY8Y/Fw",
-	"v1qYG1G5jeABySfQym6474R4QtsOKkM0yqSuOKrewUkCyxXbaJiQsRzwTNZfw0lyyOAx/Xpe99dt7adb",
-	"xMKxzDMFiuRKMPBUDQhtuOY4Nc0UtAoNvYslZqbnjOQcrs/KZaLyFSujz1kctHzQAANHm7m8ggXyg1oU",
-	"j4HHcuyHdvd8RATV0m5SX4Q2Z8dQ1tafqrikzsk9MifYISfTuJshfExSPCEo1Q9APBDCI35MUK9th3c8",
-	"o4nfbZKjsQVAUy5yMPKKZrrr/DglbYu/JXwy0O2Fp5zHrVrmmp7eRBrM+a2BVgNV+v6G6IMQHaPzx4gy",
-	"NMPv8xTcHMJNRrP7XiEYg9QSbLXVlaukODRbEMpD30SCRFlK5UKH/ehafASnJL2WyWnx6aZd8FfffRCE",
-	"NVkGNI3mqcJ+jEYLNJzhI+gkPoR6lEfkQ6ofGkKBSpN5v+BZiqhx1yvz/5jGJNUd9PIAaQ1AgaWplPPg",
-	"iYKdsjFv7kiPsBBEKl7HE4jc3VeEBerZbI7Z4lylS2aYd2JcoFgpK8VHpcCc8BTYJHa+P6FJgmK+fcgO",
-	"2Wuv3acTqHJN2fZrr6EburD/nKQ6CnREEn6ChheP+0PQFgUaKhTzlH4ID+yjN2Ch6DDr9XYjQBb8SYbb",
-	"LjoByQKC6xYapeLgkM1TIgR6zY5IXgvRHAtJFKZ1s23daOC1B1DQSMnO19SSjgS0Sc0lpGlIo7Qec32+",
-	"jW7gaOoshOGZNowOmS6pSqVZEBZo+GjLku4W/CqGBjvqlBavvWbbmw4fH+rD8zDYR+9tb28/DNFhwMgj",
-	"OYiyVPBUfX8YbG9vHwbqlykWgxlPifpaqalPhtvoLhYCDZ13hmiEoyOAw3wRgnQ7ZKCzw8EKRUd1XihP",
-	"ZYgyJmmChnZ8KGsI5v42ug5jCBRzyFggj+Y01SX44bxiHMVkLqcooTMqzTLfTamkbKIo4O61B9e/AlUS",
-	"0Vfvv31HlyFHc6UVoPP3bl5Hr+/uXbmwD6JX+1h1wyFja1IptAwO0VCp6EMUJQSn+gQG6jpkgrJJokSl",
-	"vp4oKlwgIVPOJmh44wGeDA+QIEwplYCaW+Ot21AsT6kb2oIxMR+KsBc808sThDB0/lJ/Rx/CJ1SQC4p5",
-	"D5kZ5A5nxBlpQiTa7V1CJ1OaQIrHVDGDqXmzjYbHOKFKGR2oub6k9nBoiEHomU94lijUzueEacNAW1eH",
-	"zAy2ja4xNLwVkxlEj0eLrf9IFkOkeEMtOSUyXSCBx1p9en1HJ7Tuu2X6sihSjALt2XhqDJCUzBO8ILGh",
-	"lWIGuXXP/KSJztLyjTTlKRBzSpDayb1Ll19H5rZb7Ov69aOEoGHEYwK1eYf6lB9ah3+C2SRTp63SAK9F",
-	"EZnLrbfMd0N0njAlJj+cXgg1pw2hdrOQAxoPNT8PCQDx3kOjPULjVIQlIopdT2D3wT+pdKTFnAyBShJw",
-	"anBQkyZEv0kezRNMmTA9iWNiVgkG92uvaQq2Lk99oGudQVGoTarOM7C30WuvPaAz4qJnd3d3Ty38nQfX",
-	"DxBmC00aWu+wATvQ6vGQKeGcqUOkGsOjTBgdyIPeMYbRB5kSacWpCHixVhM02tMMpS1Qc2uqp73U62kF",
-	"MKERYbrKpIlLvDbH0ZRs7WxDnGGamCNH7F+8eHJyso3h522eTi6ad8XFt25dv3Hn/g14p8hUDODU00Hc",
-	"z3/zX55++lef/fLnn/3g990IvqC/3dMv8TlheE6D/WB3u7e9q6Okp3AgX5wSnMjph+rvCfFoUNcMG2GB",
-	"ErXvcDVDhaJIIHdBUrXvhobENroD8ppxfYBsQ66Gke+3YujfL78Cc+papnPOTGHbnV7PaJ/SpEXh+Tyh",
-	"Ebx68X1Ri6fNAyH5UZ4ZhFdZY2ZuOOSrjjt6TLZLmouuICay2QxD3Omt/E4M1o4TXbJG4omAiA/TUPih",
-	"GuMiHKPNiL0+JdGRHi/GEo+wICGQ/YxONLpE3pLliCxMips+lYHojklKx9RQXSu83yM4powIsTHqIwAe",
-	"FmVg19sQmlY5+u9iJcUmne2eqRUtttVIl3u7Z7CEjKVKxmGteDeuxQiC0oLg1XhxFqu6w3WGw+IADTWY",
-	"QyTwwpxlVJEI1HhbTqzXMStRa8yBvJRm1kizx/2L+mTcEkSKi4+LEnIDGj+5mPs7vBT9wEnwM+QKUSXg",
-	"V1J2d3KEJJ5MoCFL6qYxmZM8VOo9jbfR28y29XCsa2Xp65Y9szp1J1RI7Ve5T+QtUzTcNbgaPMDFIxff",
-	"UqoWXCCtePD/Y+/dm+Q4rnvBr5LRsRsYyDU9PYMBBcyEIu6IDwkWH1hgaMZdt3Yquyq7OznVmc3KrGm0",
-	"QEZQ8soWKdGyrGvLtig/ZVsbtqwrX0mEKdn6MIsBwb/2K2zkOZlVWT1V/Zj3EB3BIHq665GVlXmev/M7",
-	"aLtBuPgYu2i+xVF6FsxsVUgs1LSy69VVxgq2wyaOpeoW+ZjX7pqj4OD1uQ5ex4NvzHXwDTx4c66DN70t",
-	"PONgcxQs+3yhvwyhrL4cGAcMbU7jnWmZRX2I2bq1DksKQmoPVq1FtYr717zA399sbcJPE15GcSb0dmh8",
-	"9Z0jK2tSZeLivWZ8hXwDhZjLtfJnXlpLDh4+1V69ZGlPNnx/HmPsxQKb1dr3q27LS6FppFexQf5aIuU+",
-	"MgkOpZpiEuij+x2se/aARjoZo51g3QxghqHaeIpEDVmScNFDp5kjroSLXgB/j1KpWZPc0Wgc3n3t/m7Q",
-	"FkoWNWAYPbKSAZp5kdfvvQzKUkiSSGPMl+huSJfDoVoR9kAzQP8YU1U2yRs2AhrucxGH3uWNwahTo16p",
-	"ArsXLFdUsuGQc1gLIekwxWNjjLt5wO+NnT5myog50MiklyHTDjoimiUJoWRA1T6L7Q2NFueCrLeCVqtF",
-	"zK0t3fyEoIOX8zy+sbvmhdklwJT+oozHiylBWzvbWL9xi7TMfVst3OVzSilvGC/jqnmnHGICf/os5aQ3",
-	"AvAX55eVNjoJOtXG00EBebL0conSW3MdfAsOXp/ryut45fWbcx18Ew7e2Jjn4I2Nk0j0lzjEwiRG+HEv",
-	"BwQaIUA+PYosrt5JdivB0FOdIuE3NqyEp/EqNglEmVkp9Mt72tgTdtt7xpIfC6/2n/J1VyEuJwgrAiLY",
-	"KG/g4kBKoZKptgZgHi4BaeQa9BBtwxRFa3x5wFwPAZa4Rqjhl17cJWbYeN4q/hZCLkgF2DYfZUNbhF6L",
-	"D4wbsi+QdSMidl59AThNt9qNAz5sN+CLlYjrMfkCaTceP3r/yS8/ajfIa/dI/uWTH/308KO/bjeuh9vG",
-	"qWYCimbRj7H5beRkN9cygvy1e20x4A+a7unxCY1Ih0EHJFwNXbd9jh0TzLxjgnSLhEXBRRiQsKi4MH8Z",
-	"PWr+hcYK5oMZpvlXjgRLw6AtMPDX4anux3S8J4X5lQ2GiRwzpswfVIiMJnupUfQZXCRlPa6gSxseTy1R",
-	"XA6U82cUQ9W2B707wkx6TnQQNsnzJUGFre9RV0Ry4LgAsAZ5RMe4IrCsKiQ0NnrKUtXBw8KVzScoioUP",
-	"tIc/YccZ+Gw30h5upBDDQTlRHATjIAhUCEl0MhQdsLYwirxJwnxdQUdzaI4IYhYasFiKe/PWtwmPA2ID",
-	"FgExKhi1OB1A2RmhyYiObR0aPt9boVXmxU7q2OgiZiNJymyo0/kKZBdyPmAgcm1jzCBXRn2ZMJD55svA",
-	"WQsyhXHBJMNODCDIK7xuoQHOwmSDVFysTZLzNeBGBgnAFYKAzHJ0+dvcrYOWIzIFTycDO6YjY/NKnX1S",
-	"dBkrjI/A2BFsgtcvZfYSnbFniDGe4nrpyiy1HG4QmMWAX54KNe++LWCRKZBMRkglCcz9bp4z9cJiK0d3",
-	"kaY9+NPuwG4qByFpNpvXiaBpajv/QPrZwXzN6y5EFxd55zE0l7bbwvP90MbUkvRlEpvFRiNmViqohEmj",
-	"1FI2DqE/S2dspWGTvNaFNsbYrGW9hTaXl7Ih2AAMjFPkKwzaAvYC3m6PpmyPKc0HVJttwRUEcWGe3kCs",
-	"Po36zJinWlqWyAAbxAUgPM0ic/sOVqDbuYFdRIHXfs09YzG55kqY/rIXCQNMlOQyxC2RsOhK5/a8NV29",
-	"s9V0a7bSDjUOt5cWXMzXdmf+H/P42ws75sHc938JW8stcMZ9merF7mBW3CJnvIgt9OY4YxdIpxYZDKyj",
-	"ec64I77C5xvEHWGbAc11KJa6zHXsa0Ybz3foC2xIU20plOY4/m4qD7iYdyDPY8HXHEfeEXGmdDrn0ch8",
-	"PM+BfM41iiL3pVQOFjh8V85z8OtoQs17bXv4fNd+mSrtIH3z3sA/x96lbHi/JpJxWRP4HZ7hT54zhUGY",
-	"BXI+RZzFHtrwneGpbSKOYHOO8KlypW0OHFv+FMPjQmnXOLRiLPaE0lhmccufbXzSjnwBd/tSOdPn4cXC",
-	"6/ahM7m36vNQznBUZ3mlX0UW+KoEE2xvdJqGLFUS8r4WoYIE0DaQh8l7zFpb4xXgM3IkXAFiH/sl8tiR",
-	"RQ2CPPHP0fHIa04VejeZYiS8+zp6nPmo1zrjVXfsKo/XHiK84J21h94V3gkDaxQLiBi6NHxRq4rewCxv",
-	"BXyIOC5Svmhq0iQJMJ2QOjDBFmFCZr0+ODgCYBykkynIlpGIpjGhtjsoGMKI27EXtbATLWXgQnqjKWY7",
-	"RCdTbhaJo+CG6jw1wZColU2yV1hfaFzn3YsXNb88nMNX2Fza6vcswsJIVZv5OGbIMYJUlQ0TIIjMe4cw",
-	"euMINrbyRph+kHJ948YmabVaG8jlhwe6DpnuwK/1qeg13+RU9DL53+y9m5FRLF8N8qvDlvD4Dn/zt4e/",
-	"/vjwh//Z8Ctyj1IqOUDsEaodTAb2mN8Rc/5Iqn2VjoRhnijq+qlL8ypJ/nzRNL/PaGxjXS/aToRVV7WH",
-	"rb1oWzu8LHFQs47Pj4NRXMmwa+v2XAff/gzEaHFdEJpLrHoFx7RZLC7SWpl5ux3MpfKgWqIi/LrWcUV2",
-	"M3RhilA5ZeM3RrV1xiBrQ9z0Vol4yigMXKDCKDMIq+BvRhvG0jj2vjKloi0kMm8YtYv38NUPRIuaBJLU",
-	"Vo3EbMhEDDhSSjrUY2MYylRbKFkRfULQqK25JjttYfUi3Ep6t9pnY5/UoUKRwLwd34+/SEVylJDbUy8Y",
-	"cG7USvsnP/rjw598eIQso7Gzuo6J15x0TfXlsETIDeSceFVrTPmXNbd9+o+/ffIff/70O786/O6vnnz4",
-	"3qd/+Se2vUn17TaO3u6rCysOpAo67+ybf3NLYlPlDAgyuSOubmbtGRLxbxhpS7KhMYrXSxHSelnfkfF4",
-	"FVDLja1bN27deq5164RSfdXm1RYBI0AIPCjH59Ey78o0yMUpd5mxiUqkZrWc/BIrhTyPL7limIC5qDaP",
-	"KQm+xPSFCoMvMV0vD3aPvqtlpv3IFj/urr3HaFy5aRFdV791j5UVr9q183j4c6EIC8yPDUPkRtq+kCOs",
-	"CvEttUrUa74uxwWL17ETFmcZzr/TfVUK9kpOb3DmO3XW3jy2z2cue2Me6N+rUr8iY4AxP2uoRdimhfdk",
-	"NicVmF/FxX5NTd2tczhVm4vEEBfaDvPncbw9Z9b0MJvinZXiX44UqlQhDDF73/9a2WitX7eM9dazM1eB",
-	"Cg3IvZq/2AOuNKCOBQOcBZZPGd/NXKB1PSA5vnAkCcoYZWOPIz5k6C3Cy7mm8iTyjhjnkIEukmOligzo",
-	"mMQSR2pjhtuAHzA+G08S0oHKuWKTkZ0j+QDjtG22bucIoEzgEVja1CzqrLbI50JXy4SFVlTkj9sW7npb",
-	"ZHN9I+ftSsG3FBhFPSIxh9npSMw7XSvJjqRBvghlPvToU0OFnc2EmCkFvxVw7tVZETcti6VFLiDYefid",
-	"Hzz++F/rvdFP/vjbT9//X4tHC+9epNNXpT1eNEuPxdvlrYxloLDmRifSKcuY55V3iOdyW9c3PjsBUhdy",
-	"PGNdfzvYXN84YRBVMZpOi6LuuriijYcmXOnA0rkfsNTWXnJBKCjgLcgVegQbiHklmQLcoGZpl0aMdDKe",
-	"xBaRB8XMOmUMq4FzkKyWEssPkbzk9XsvN8mX+AErkGIrFM67DrAm/HJPswcAjJKadKTuV2k7fORT8eoR",
-	"wGWm2sIuzbtD5Jalg+5BSw5LfIdjhOvCWV63qwInWtnpqmHcOtCr7owICSThUC7ckXDbPM9mI6Jfhdii",
-	"DdBstILGW5j7ghhkqhtbjVX//gurpPu4hi5IJ11VOMIzhO3HBXJiXMTphCoeeiTe76DAA4PyqOgDBELJ",
-	"qpEZwIgseN7CT7Hmnxr34FVLU8AVSaTS24UZH5KOMYHBKjI279GwBR53/Py+Z3svbuuW9ujm0bl4wbXX",
-	"vKIe+0JGyHGXOU7SXOnRat/d6PP5dXlQHUx7bcLRBEuk8LjA7CiYMhzxgsrSA34g0yZ54QhQzWjjzdbm",
-	"1EjbMrq2jK5drujaJQ2juaXigmMOxFBeNK/UxbWK8I4jI0lYV2O9zT5jQ1v4YUtwgY0WeX4AggZkQWBh",
-	"uwCSxcK1RcFIa4tzkJzKyBqgmIDy5srgkQ8nOEu1dW7AA5CYq/Bcv1Mf4Hn67e8i3MAhwGik+QH7DER0",
-	"ds8kkHMlzYZlVOQ0oiJI0HBaojk4nchHyQ9YyxHEcyUprymSnxAg3iCJ8yregmKgCgtMlE4Z00gYDraV",
-	"BRADCA0/F9VllUVYO/lgz5zwpLrGggszcKrymgo9HrK6kL05cg9C8vNKxp2U0V1zwtkWNNhpnB1AyN/1",
-	"s8qzAj0h/VTVMerwz9GmqoxkugKwAEvUzW6LudIpjzDeaBn8Oq52FshGaBoToOi1NcQrGFI7fPQN0mGR",
-	"NF/hN9e3SQj9dkJIWiIDYdEmpy1wEsH2inm3y4xFBiJFZkKngNksEdRBcbkUeb8nc/8YT8EKY1dH4MaB",
-	"vE9YYyCF63fSFqH90hYeY4osh0N5Z1xTbjABkqfWTBbesGSNXlNEjkSTvGGxG0Ua0hI2I79ogUt1tHm3",
-	"6ysd7O68UvjUQtRtNbTMUq60C/86g/Hw0Tca0KUCJrOx1Tj85++ZX77zcSNoJLQDhQef/uAn2MnXLGWa",
-	"7EUyNpfcWL/Zat0Evm6OG7ToJILFjVuNJz//m6ff/u4nH34dLFOjacyt//kbh+998PTvfkBukcPvfjS/",
-	"jWpfwsWUKLgVUCWb4/hZztVdEhP2SlulO3EMXLm5mJmm0Oa3S8/CJl17aD/OClnfs31mLD1KT8rYCmWu",
-	"Sc9S3Rd6XGk6tqUMQlqih0m14hQEcKq68rSa4PWxRfYydn1ZYtfzbogzDmDbQWxjbLpwmIAJc556S2Mn",
-	"GWHvisAHORR8ACRzNhVvO3kfCWsffyWfU8R5im40j27nbxlvPvN482lqkHNxkGbLWLu2pkeod3yOeQWq",
-	"ZIJZvkleofsA+8vnyGkT1DkDY7T2Jt2QoKYyui3m8U5qI9TnoJsuS4Da90JSoPcRmgOwxPkXh//2q4V9",
-	"gAsJU88n5pZB6mWQ+rSC1KfvEZxypLrM3Fsbrr7bl4Ipy6CJIBXLoakmmSnNj0HebBDKWwNzjLG97N3U",
-	"9jxR7rbwwtyWUc4LcK+Ev3PrufUbtz73uc99bn3jxmYYkPBrn/vc53y6hvB6dRy8jo7M44K9sGh4TizE",
-	"RS2bD6DAj8Oxi5xcNXfWQHPo7u+WKXQrsy+ybjyOgoOXRzWTPvqceH3nAPWV9uSzGZjvy1E5LG85COMr",
-	"GJ6/r2VqrT7Lxi0gjC3MikzQcTtKYBTCsWERfOfKMRpyl7jgpUi8jb4zoZNxsy1QTLqY9ovN9ec2cznV",
-	"asH/WuE2lthYGnFHQ95hfW5E1TZ7oL8QXt/2KFtdUD+SMSt6fqHYbYsjMf4meZmKGBOCgrHYZiCMHQeX",
-	"2CabrRY8/a1Wq8T7CXw5atvlKOwvjn729s2bt25B94e2sNPpRmYLh2K/l02TvIjKwgFJSMK0eYPXSEQV",
-	"c9y75of/lp8Lcib1/HHbu6pIVFhNAlSv05MVpCpXsU0oEWxUOlzn0EyIR+Uza37DURa5CDJvKmI7jwrk",
-	"Zwzo2PWgRO74HVvz5Z62pPHM0aDEgWjKMXI0ye9ZblWoLaPDIaPAoYsNBgKCnZeITEkie2oK9VOZAP4K",
-	"0T8ZKWaObPRSKpDTboLvKXdMkDTDJ4C6nRNAHZOl/oL4lfy3tcxgLDMYZ5TBOCZT/oUkNCaajjws8cAd",
-	"K7fxqktboORfPGVxMqG6zFtcHsy9v8gvNnlRsyO3zyVzccIFfV6A+RnaEZEx3ptbZjLOATm/wBa6QukM",
-	"f62dPKexA86I9Tsx5KyLvozQZ9aWhUEjLB4HzrkpyGhtwzI6Vm2Rt3cp3A/XLCsnsDYn2S4gZdh+YNxj",
-	"JLWYFBXaIdBUH6BZX7GdNtpimFANh5jn28rvaqWUL2PKO7AW+39OKvTS4P8r3Bnnvzx579tPPvz4eH7K",
-	"xdQBLCqIl7mWZa7l9AoCTlnjnGXCZXplgO1EpCXRNNknWgZHYlzYV4gUbYUgmdKclte46h1NrXCZN5j/",
-	"jIbxqY+jjoo3P7EbLih4jzefK4a/E8eKKDlgULNY7AVoKeWVLkJZYzbGvltY46hUKW2Fu4cqxZWmQpvj",
-	"ehlNY04FHod0SnkAvzrPifFpX5QcSX0iFSh1eHZ7MFVFWzQOzZDy9l5gjPWzARXYrLS4kpSBuxLVpQK6",
-	"EEcLlyI7EwFpTQZSacvbaN80GmrQxcEKEPvL1tzBcOLFwmeFlK9UNDlmEVdcir1UJtgnxf49oPtQWhYX",
-	"nYG2Gp/+0R89/cVPP/2DnzSMwy5ilja2Gl02oNDt2/UB+N5PnvzZd31cPaqZlA1oum/Mup999/B7P3n8",
-	"6L3Hj94//OBbh7959/Fv/qpRtObHuzx599ef/PB7Cxt/FxqfXlJhLYPTZxicjnIBU63MLjIM7QWgZ4Se",
-	"McioSirCxaAtGZbuH1E1BZNV8ZstlJoejF7Goa9+HHpB8+30mF/sGsRFadRTQAqFCOaR+YNwQZziVNPi",
-	"yJc+hDwjaLGMG59b3PhEQv48/Ze5Q8bH5WixSy+Hs2wBhtF1tOaadFM5KKmMPFqbA+RHAO1zXCwpV+ZW",
-	"Us6Kwj4LAdiSgf/4v354+PH/+PT7//X40U8Pf/sHR4zyw/d+9uTdXz/9h68vHpS9wHjsrFDsMgi7DMKe",
-	"chD2FGz0Uw68eh0l1JSWErX8jRU9JARyyrLUdpNA3LQfqpneW6JM0ngCqvRj2OFfgpT/M2Zi7NJ95tC3",
-	"rgEAHdHxotSKixjXZ5mMPt0uCi8ZO0LIUd4BrrJlyoxFTu6xIaPQLIEfIYZrTmsWcIbrf8l0dt46dQE1",
-	"edzNDPTd1K878vf1yVnBTk3z9DlLaRr1x9PZwFxfZYRyaTnEulaPGL3DEjkiXAckYQcsIZ2x/WCO64wh",
-	"X7DlNaZEliHoTTmkKROYfjB/6H7YFgmjsSq8By2h5ZP2x+IQIB6RK/zEGSZHgJkIqiTMyHSfDSBGBSyS",
-	"MtNNsuMlJNrCOzlliCXZJqFOMxFRzWIL1Hc9m1KG9V41SYce01/OZ/YMt3xxk5o930tlNmw+k+66do/v",
-	"qPndyjELQvSMk+ltxJQl8AIuJvf4JTPOUuZxxr51LPx1u/Z5yAsGRGUD3A2xWb0S6jKShAyzNOpT4PSj",
-	"WHeYtz2gSpuZGnBttpROqVA0Mledyor8ih3PGa51d4ualW5n5Nlc66M+nciuey8OKByxad7pG5OnUSk3",
-	"Y60LqaewVd7lQrCYwEFHkCeCjZjSTRLucxGHRNA0BTtRQtJYpiDAoWBLVcNTXoV7H3m6igpVHACmpJV3",
-	"TfZgmACpmWUwm6tm1rb/nb4hzNiwaDZoDOiDO3jOeisvZqVpSsdzNYW6VGAa81yzkTQw30sYDc6Dt6/x",
-	"70tb/foVYN8eJpQLotkDTWjHVpLmoJnRkXrGERVa+fWsZCVUQxZxmuzZQGt4PSi4KAc0ZpC3NA6hR9FI",
-	"E7PtV0Ilk8yMJz+pT4dDJqByv8+Vluk49NKdMR2DMymjKEtTFu95Zw7o2NXUutrMSOZyhKyEw1SaocIA",
-	"pfEErMEMXf1Wwh4TLKVJeB3rIWim+zLNOTLlPhPXFFFZ500W6TpITVsApgZ3BFwGZpar3Nh1UBmoxCRd",
-	"Vt0vHaEyZvtdKZxMB85ofPru15/+4p8P3/vg6c8+Ovzmtw6/+71P/uanj3/7d//fb77z+NEHT//p60/e",
-	"+/4n/+OXT3/2o6Iqc2IRmccGdZKHv+eXWBcDboGXtUS2LJEtZ9cinYJgqdYwF4JqgfuvPTT/LIJnMccX",
-	"BZU1Ae/jCb8lKuXSoFLq1+oZ41FgeeVdhqweB/JpPmDVyJNjLrZzgp3UqZZdu5eWgJOzB5ycTPJekrJE",
-	"s5COCTCBdeYbxkDkS0Z9SUap2XDccXRVY0XOWpxfFqDIsa3WC4F+zJIsS9DHEvRxaqCPkxqvpwz1GNLx",
-	"gE2jM/SasSQJcYebv/3G+lg2xGiacKY0iTOMUtTIQii0y5tw2QFcEIcghEfnDYziy1g8NGof8j6eXoqP",
-	"bh4Jj56lEWUHMjuc6V70MqKZT4W3a/OvjhHX9DMh55GuKDKJ01Lq+VF5SrlEb0gFYSImsgv4WOBTY0Kz",
-	"FCnzBlWtuEKzrG2aOg+h5hQqbcEVptA9iEyT3MuHAa5LXNkSNY8iZkLzxHJxmh9cz9+4jrU0v/xcKZRi",
-	"TvI0inmmudMoR1pvzSUr3BixD5cvKjaufCrFPdts+ZPP/VIAFXNxifEBdfkVeOOTpPJaltiUZogKUiEp",
-	"ticOUYwVPC9t4WaHdMYQ/uDigKWKbTlwT4hcxyrrKB5zCumVMGVdlqYstT/aP2Pzk8rMks9/ghJq8z0b",
-	"DBM5tt+3hfsbeFH7MlOsLxO4wJCmWniXThDD44rUoLYZ0EUdqftG1Crg8rwLo0XERD5YhwnKEUIBoSS/",
-	"m5kto7+BFiEAwW0HacumLT0x2ckBKH41NIhmnCSystm6fX2bUGL/1hbB5KQytgsYUbgYQlv8S91sIeSq",
-	"aHTjbmgG0pHA7qlY0t0imxsbbeGAVxFPo4SFFpJlpofHKmf2HNExSWUm4ibZHckJzWAn1nuaiJGhWXHj",
-	"IcPnqU80OeF0pZJN4E5sNQ6/+fPDP/nO40f/dfj+Xz/5i398+p1fHX7/65++9wusloZ9sudZBY2tRmv9",
-	"1u0WvRmv0uj2c6uf//xmZ7UTRWy1c6O10bp9m95qtdaN8rLdzTZaGzdXWzdW4UurhOyinr++w83wxeSm",
-	"8ve7zE8t81Nn4eOjriPaF0v1KvtCclX5GNYeuo+L5KxyvdqVqaeqapJXxxeoywTWRSewXhQxofn7XtTw",
-	"PLUsVr7g6GQ1BVh8XKMhCLSdkTRGXtkwvKYsM4yUlSmvEyzRc0p7TdNavuO+TH+dffpr9na40DTYEa9s",
-	"tvh0q2t6Pux5W5qUwxYsexS2GYjpOJhQCOSNvkSmf7DH0QHoy1Hgk1z6K7ciV3Ye2uOy5MsKK3v99mrr",
-	"86uLMO4XMZULSJ3NK52WKbRlCu3UUminI4ZPPZWmIplOKQx48YClYwIHEQ4WdORAwX4eLUf5cjHMtHJN",
-	"dMwkZZrFGCXCfjyEPRgmVOAGg+BMyoapjLOIqbYoGvqwBzTSybgE1y1a5rjaG6zIIJQMZMySawoSeH1q",
-	"dqwdNfSTCcioz6O+I2DOo1dUkVZtszB71/s4Q2coj+AOL3NVyeNgDEp8kiFL8TGX0WWcERXgYuKi1MPK",
-	"LumTh5gDe6nzSHgp1hswoVcT2avdjK9CIY6rzymIxGimGKLkXGlnypXbXTGLuO0dM2WN491flr2rTSFb",
-	"PMfsZA0U6snes7mZIGFh11yJl9QlSM1ySljX5/lwh5/OzrIXO8e9NVPL4WHVuWQu7I4Dq5eM+kzMtaXO",
-	"VHFMbt8aFbKTJHbBD5aqI1/1n4mVrWlvpvU2kAeFwONdFo2jhBE4NbDFnSWdMupL4ytjZZY8YHFpM8xY",
-	"9Tigq61EzDO8Ig/mqJ+EHlPP5p4CGxredk4NkJvpKEVTmfX6V7JYGkc8dVNp2qtQFBFNU8ht5xtpCD0u",
-	"ke0iALVheTXG0zfSrhnCOaiOXdqbpjbMTEyyoC91CEyLt7Lh36uwqNceatqbhwktX9EFBZpd21hTS3tN",
-	"stnaxAXNNYl5LK7pWQxou7S3pD47U+ozkEuy2/WW6ymsU3OeDSgF586Btkt7i5CaTcpit149hzll1LjH",
-	"QL70YMiNNHeSHCpnFB2rLS/YZI8XUrCgLfLvhTu7aDA5jRtt28shwPVk6i7AFZC9CuCWaZI7Ai8eJZni",
-	"B6wtHAMPPAhJGXRuUHnfhjo9VIko9QjZTmk7HhMEhLPQ2Go8fffrh//290++9dECnKvFE9zNQHm9cz66",
-	"si5lQJXiPWHs/quboV8o3n+1o/J3YV+DrBTHE5XTgvAzxOUsPc1tiqmeSc4zRDhz3cEhTt9nA4aJy3nj",
-	"FLscAT9ntnvMDe4agTUtRAGNUN1BEOnGZ1namkTzMiIL/7701qZXMDJHmZZfljVBvFWOUeS9/5VMtUVf",
-	"500xPR3f5YkZcxH3UNqWg83YDv64z6O6a5b1U4znvnvLi51mDKQFT3ldaJ7Mc46tzHqF6b6MFx3Y830q",
-	"BEsWngWZsgXPuQv5Rb3onfazec7YGchM6B39MqNKL3LCK1ItPCSZLnrKiw+GVMRnGzHzp3p23sXbYUvx",
-	"XpoOX8r7X1+Bgj1XxQaF9KfPePa6gLbF1JZxNMlrotRNzxZ5CKnzQo+jHphFIKiRQ1zWx7Td4zxfWIYX",
-	"UF6x5Li+KhzX5+K1fDGFRXykwJR0aLR/Mj7shfFEQII3w01B6FOXsXjLOigFJy7+GBCRDTqQcC7CLT06",
-	"RMDQOumMSajYW2GTfIWxYcGtC1+SscxInx6wtuhTESc2az2kCpYtVSSkXc3ScDsXAFADTIdDRlPHaU3t",
-	"EFCGuEsSxZhAR6rcbxUlSlvs2/HwlMg0ZmmT7EDRmh6johsw6sqSzTWh0BegSmaL10GOXjw4IalART0w",
-	"vig0jCnp8x70jGdvmf1cVf8LU1YqAI5Zl2aJbmy1gkZXpgOqG1sNLvRzm42gMeCCD7IB/GgrrLjQrAfS",
-	"pY68wIPEX1N1A/Erv/zh5EPIMmSBx7sqbXbHGTMRwAuqM3Hw7RlvnKqIidgsOJjoyyMAjyt5XpKJ2Sse",
-	"VT12rcXd4IkeKxbqxAn+7OwRJ0oe4HVWUzqNo3gnSWDzxASOK/iNNBNU6GuKdKgyyitNjdYNjPBwf2At",
-	"J7qRMyg+XrSjuUc1u0B+D9giOPj6DYK/l3bHkGrNUnP0//X7O6v/51cf3njnfzvvTeLN4Bw18/SSURCf",
-	"yLR3axkfy7fnYZE2FjHXK7eHMbvxtb+z9jCm43cqDO7yVN+5/xrZ3Fj/PIlkbDljbAy+8fr9F9zaGlLd",
-	"r1xaZVj+MZbakRX+kivAIFJYXC5kZahmpC8Tx/jtBrnR2nhutbWORbwVY43p9GHm+sIIj+qtUJ9Ygo2I",
-	"Qw1y5g5GBHugPWEUQPwqE1wXuXIreLgiI5nqPgnNgSEclEelSgKr2RY7vjdoTo2kOGCpuY1LtJrrpcaE",
-	"EiDg0CLSRq7B/GFaCRt5A4lATMfbKKfRdoSjzBlpG10q4zLZ24DV1KNc1OSN/I19zuWRx80xUSg0/3yz",
-	"devGxvzppZIEy/R516eU5rmuRoV+JineliUnJ3cT7zObnPZUUY0mmsM1nNmor6S6JrxEjMKvdjlL4lmI",
-	"KjgI7coQz3MdyRwJvbX0AhBsCM235LAsNfZglGQxy1tsj4dGLoMMk6kKQPIGbRH1JY/siTBLICyw6GQ7",
-	"R9HbnmgqDEiXRiixUVXRMnv8gIpxgKPuZsK2ColkZrsnq2yw1RZMyKzXN95fJ+OJcSmNUoLniqSIOcZC",
-	"a5zCl2AuXsIpPEOpU7pPDRwMXyQ+GU7QZ8ZyA7hr8TZIRAXpMOys4O0em1dqzJ1kK+0EtWYLVsB+qox0",
-	"vmhWIjg4tBgOLBU/R+aHMgOSMNrFZmG065oxmM2ESEOzamF5KzJiKYY2mgSzEMhAwwVWXk04UFwoTa1L",
-	"+/ru88i+40YEbZBcGQ7swMCiBdNy3xzBWKxsqMTMCYHJqutObOcHF2PjBKr/WMQx+Jbg6iIGqwZWPDY5",
-	"EPGelpomMObGVqMHYhVmtrHVWG/B8i7OiLgeu0O5cEfCInn86P0nv/yoETSe/Oinhx/9deOr78A6WWSf",
-	"vmjX0TmbJt7NRW0N7RuluqMlHObSWwy7LEnIqD/2lVuX67IIkqnxFepE4UyUDI1XpbHnc2vjGMJzSFPF",
-	"6kXnLjRM98dMFXZxkZDLoESnjJWyQFD9b5SxciWiA0ZFXiBaFnlYTyeZEtc0eKptMTKeFJIGdDPFYmuS",
-	"j2SWxKA+xHgEjQ5ZothWAU8ArEuQt1ccpdKmp7D9Tn56FLGhxgqM6iaJMCUnl5Y4w3tmssrCjrSzVusG",
-	"+wI0eCQ7r76Axs1KGaHRbtxuxe2G+RBhVp98gVwbsc61duN6cYnGgkLuS/yAXZCIu2vmNZ7SWN2uCS68",
-	"NXS5hN2zI7+e77Nov7zxRexFNRYRWqcisPhgKNMp6bE7+DvGgTzHxkc6VYen7ZlXu8IKH2J2bNhO42fG",
-	"x+D5y3PL0X1T507Y3z0ER6Xmu5+TkFLS5YmNo26TbJhIClAIiFiC+gnvvr5LvEW69hA/AIzDvt4wyD1h",
-	"/JEoTc2CRWpSlnSB6TMc0OGQi55PexnJJBugwwKNisEcbpL7Q4CsU2DBdO4I6FrXOtxc8Pl8P5W7jpMV",
-	"NzfXAxKam4UBCWnCqQIfHVtTBiSEijT4AO7pntVG3jcx05QnYdAW+TF0MKS8J8xBciSQJDVmQ5pqKOQ0",
-	"f4LSQ8bVYSoPuIjgLsbGh6O50imPzLyFXMSZsse6z3uIZoW75t9FMmbhNqASyZClSgoS4r/NHhMxjsN+",
-	"0eGp7sd0HJKVcP327dZq6+bqRssckH84/MMPD//4Dwn+urm68RzcLckETclGa6O1mjA63Fxt3QivF9fl",
-	"IpIDttehOH32WxZnuK+972QUZcPJLzlUiyutHJes/X4IPLRMREw1QftH+2yMZoB7YkerGjpu15T1zCwi",
-	"vZ+br5qfMWUPD+h+T1iPJntuabhvO5nigim1B1vK/8Wx3ir/SypEBp3sDpjIWEhWuCChc4jDIA/at0Ue",
-	"4Ld4VC2T+DoS5ZZHzGyvQ4wtjWWWEjkSeSRFkZBqnfJOpivmqkmARRtnDDCsNGVtoczihOxDZ0zC7dDY",
-	"t+H/++7XQ0QhPOAKalD8+nXgcoq3LEQhYkmiCGAYnAmqtExZbAxewUaOwZgS13mRyG5bONsuRKEQBrDv",
-	"Y5Lwfcw2eP3ZHXjCrmw7TUoOGCaQS4sAWzXaCklLLwxyzFjbbSGkJoqOmyQsrYLIqP0tMqKpCOFhjBle",
-	"/G6BHdDpRjECR5OoT1Maace9C4Z3QAY03VfY3hzLiPx+lyKGqbe/IwkAO2Ap12MSmpsbCbgN3MuZMmvM",
-	"WxKBdQzyAIgcIUny81JoGmkylFxoI+6GfSlggcKHvY3i4w3zsUsfIHczCC/7AY/Cj3DUiEV9ClLorbfw",
-	"b96RZscJRmgcp0yprbYI7cemJ9XcV750yw+zUs797Us7950yrlXpG6OpaIJSLvBuSlNG94A72zs4oR2U",
-	"0u6LlEV8yI0qapJdeH9Hq5yQ50eTMYN9YZ6QxQHUaUHyDMLfcVvIlKQMKtmReNHeg9BEScff7Vadt2fy",
-	"F1kp/WHPwcyQWJptAy/LQyIK1hZdyhNs0J/KUaFTWZrKlOTptxSqxgjXsDJ8BPqWkT42jlWvD/OWqlR7",
-	"v2wZkSEjmkD+MsQ06sbq+qZR7mQgodLC9VprC9ntKqb943bXW1st89/vtG5ttYyOMW60vabmA+YfTNzB",
-	"YeCOmEBnfE0KZkZLIfAYtsVKzCI+oMl1mEr8em/AhUxDshIxaL3eZWLbUUFhu2nMnOqRNNfKRTNZsZxU",
-	"KJmuKfOrP2MBCSH1ioof7H2jS40AAjBdWBLk5tKe5WBEIxKiA9x9bwB497BJXhf7wkjzMqF3ZHmZyRtm",
-	"WbVF2ZRBU4mWUr2wakBuK1QyqRxdU85MsgV/sI7M3aBwcVKOG+G0TSjBZ2uLAR1jC++eJEbEjug4cP3p",
-	"jWi9pogaK80GZrV2WMLZgeM8NIfYDr64PZy8h/W5YwZn22tY6NsdbOGLNmnHDtRsQs0GWyRU+1lIVkCX",
-	"xFmkrylYSftsqF2ABpeA/T1X4m9lVGjYYSvrAWxj9w4nX5b5em+YcrMvQQfHXMGmDYlbZRDFLqbWrRzX",
-	"MhhWH8knrYMNO9oC5xnlQ+k2MDFcbwOhvAjcqiSDzGjpXspYk7xmpge0NygMoxdBnUOnY6O67752f7ct",
-	"jDHux1PWOlRHfWMxwFTrIiRkM3q6GDHWzsCEGts9pTGPtBU5TGepgIC8a/0SEK7aImXmbUKjZniBe32q",
-	"9mBkZtYBFrmHJ2MjAYAE2m9Cb9ftdfkDFofXUWzlHQGM3gYYwST+emti1XNFcPvYhgfGm2Dx5L6FHs8W",
-	"6nD/yzurGzefQ1I3WORwht0n5s3D0ktjbowQOpCiR9hbGU1A8TrhYUbYJLtpZt4YF7Ay8r7Y8Ks1RwBF",
-	"IRgASye2sZH4HRq7vZBPKQjUhJtXYj0hMyqsdbWFeVoOC0i6ebptoiRaW+ZqYBhZiK9nhqwUmsD+aOx4",
-	"c8Fc7aAegY1ZFjn2uYvXA6PEYmScO/M48Iu5UFtEFGyuDsOMjfErk4SsmO+4QEtPRDLmwpZVI3DXvg18",
-	"bpeGHUn7Rd5+y2zv4jTzYq4TUJRtAUHaUV8mzMewYOGXnWkURUWat6jnNrY6aNawvl0CRh6uVLOEHIu1",
-	"1Xj+1f/e8DC4kTpoBA3rg8OVPB3a2HJ/RhZUXGVJHMHZeraEg0y9EzTQU25sNVRfDgsMValIZe7YLr6D",
-	"i2mnYN9/fTOFPGaCsQy4JQRPnt0uC8vGCdXVGKzHgaiBO5lSGdSbDbGph9a46N8EqqYicFcbaf6yHJEu",
-	"TYtxouVmE01cgxMVA2FKBdP8ccXlefHM12/n3dwXWHLMnznH/Mn3QH0F0tEI+GJLEU73KxinhL0XL170",
-	"Ll8DI77PRFzyujpjnTOEhc/jjVdftObUFul9jQ9DhPvqPhvnTbNSppTxKc3CflN2XEDeHejUVp+qtmAi",
-	"NpqMikKZUU06KaP7CtiBEkYPvLrIDutzgXAhC3tCUxLuB0l1rF1aJ1/iXySZGNJov4gV4j3aQsOReXbb",
-	"mXs6DzDyJCFpJgSQ4UCXK/O7EUAw4ACNboyeWOvUUU2D6Wr3czU42VoV9kXO6JRoJrmYOngjkxPtwOYo",
-	"Ewq4+eQbK1VfMJENzKI11zcXiBk4sGYXVFZgzGMSykgzvap0yuigLBlzQ7DDBYXKkMmbzGFbbZyaMP5d",
-	"2amTxG/KzjbpYhER18afcLbOhHReNqR65u2q1wv720jMOp3SkfF4NYGs9tZ66/M3Pr+5fmtj0/wi5OqB",
-	"9b4mMvjH61c1YYWZozQfMJnpVcUiKWLV2LrxXKs1xTxbA790RjNbObIFo4DStIAiqPLAeAKkU0FtHIks",
-	"NMmObR643moFrVYLpNk+G+ptEhrfmhVRAGsGRhb+WUeIgvL0RRz3ZwBtAE8yG3KAL+oZJgUfUQdH87l0",
-	"arfhBRtzb8pO/a56GZ5CpvvHwNn8rrnwZ7m7++/KTtHZ/WiD5rqi1H0u4rqCVPNbaSAD+uBlJnq6b0R0",
-	"63yrUH9XdmbvdrN8PjPoojdxybptCn/WbUTz4wRmzXy19vBN2ZkvngBOCFdNclcmiTHqsDoyz60Ziz+L",
-	"IsbAskcdBFkKKiKWJMY/CVXWeZNF2m+iDODZ1LgpojIiYYzMSxuOmG4BLwMRZ9/s7k1YHke3wEkiEP5e",
-	"WXTp/a7sTKqrfI+t4VZYPOjgLlqHBtxR+4pQ8lbGMtxz1umGLaslZKCa5A0vANjlgqs+iwkXNv2iNBsa",
-	"n52OITcEZ0JdETU2o5mNMXrtkFFEOH0Of+eVxWz4uMfawJeYTGn6np8o0V1SIZ0W4hvW0pQNf4wtPhFl",
-	"H7Dp7EY0SZAiCzL/cp+JHACBULECTIFmJ8bzwB7lxmMTYwJ+qj15QMeEqv1KrfcKO17l57Q0Yj2K3Uw0",
-	"KGYgcB9IAMMjOy7WDuPX5m8+YHtfk4KB1OF07X6fil6f8vmzga/UlrjjDH8WzLM3+pLQAbkzNx9Ivggt",
-	"JGYeClV3qMO5ALTDOv08JWo/U9Wuzl13j/N3d95wmD61n7n+rND6uMN6XCBrVQCMSmJMIopeUZXr8dZU",
-	"v2PARf73HAQlu8C+QzXryXRsN7FUzBKGcb1FDv/0zw//7O+M2oyV/WPtyXe+8fTd/1VL1mMvVzfOjWOM",
-	"s+wszukcTtuLdiU4v/BM9aa912wfza3rz4yfNiz2m5MG+VcL0nlWm39xbJHb5poOhxlRTRPZy1xCxuHK",
-	"JWLUALBPtGySO1rBduSKZIK/lVVkhhFL41h1rxKYppNCYXfj8cffO/z3nzaCYl9uNUr7uNhD5tAPfoDf",
-	"2n1/o0UOv/NN8+Apj1iBvGlsNdafu91stQBtU9K3ZhnsZ+aP115afeHenburN8xRmeDmrE9++Kfza0w7",
-	"7xcDoMmplGsRNEugzDKhU7bVYV0UEqlW7s3HRnM8Jhp3p7XOeFXtZ2sP1X72zlQDP5efzu2F+Kfazyot",
-	"dLsvvji+v59d3gDVlN3rPfIyUHX2gSq3uiz0WcGqOfa2OFMacODBr4O34Oa2sA/7TACsEA7b4bYNWdlo",
-	"rV+3eG4oR1NFyyUg80TS3rs7u89/GYtjVjZarevoKVuSXqhCA79QYcmBxOtTDYCSbQshGfEkIR3El7hF",
-	"bdEqbpBIS0PB3aiBlJxwT18A392xrJn1emvmuc3m7ZsVxsyitsoFkOhNEXWvQC3kiaTc0qRa8gFeMftL",
-	"pih1T135nIghMLfLHrrqrxndKV+A70sOrjHQhLQBLyivC/LCRpKyBBa22i6hEbFwmSuy2bpdVJ5xsZcp",
-	"FjbJfaZxauBBjQ8dpkyb5wqBFo3RuK7Z5bHd4hMpjFk9MXHa4mckBbHI7j7utsIZncOtmYY6W19s0wTV",
-	"7sprhZmTExC7cM80b2XpqCwdlTkdlUvrndiV4hLisDSP8i1NRDtdxbRRfUhiYcHvNuafcw24XdWnsYfJ",
-	"B4CmpeFuVlCy6ah/Dlrg3OKoYDaswmP9ToXTUeE2PFcdA13YbcCpuDSOgx8WesZ7Iy0N89OgrYNq/tOR",
-	"scFZGOJrufU8tS1LfpQls8ILBMiMOIJu2qHMdE8CV5gUwGlBY9JuQPDGbSnklMiGvZTGlukD4jqs3QAu",
-	"rUgOigtAilv3WdoWIzomwCtWR6Ftt/S9/GHOXny4e9U1vAXEvxvPMww3p/7bhwlhMdFyQWP6vAyM+fbK",
-	"2kP3cW+fi/gd+zeLZ/m2nn7BejQhSSJFD3rG49QoOcPvdAvvNDq7z3Iqd6FpPR3R8TO3gs2jE5pvYZiE",
-	"s1i0hed37FUbVGG4JwVvsfUKyVruw2Pl8p7sVvfhKa35qR15FhCfXzHXqoTo2DEWpEKEx+UBT+d8p63b",
-	"rbqWQsV2na+zUH0nuuqSYDpWzsWoV39Qs0+jiCllXBLr18NDB4iVoho1rJEUig94QtMmuQeVu1z0vAao",
-	"wKAHJJvkdbw89De4prEPBSURT6OEkZXN1u3r05MhZyZezkwDz9K+S1TuqRm0MOWsjD2iApbssaJjx7Nk",
-	"oSnF6kDGLJlutuIhpDMm+2xcjY28b671Cl7qDJdscZs6e7EY72cGBwfvyT6Utzywp0gtEg5/noWBe4F1",
-	"ufES+nI0Qc4H58fbyL1Gms3mWpoJFSLtm20qpPtsgEC4fTb2uI1xxFwQyyJuG+GkGlg18eRmlBwgUd7b",
-	"UCxH3jaC/W1SiEKyYjuqquvkbXPY6uoqKf3ffJl2B+RtkrIIe7F0IVQDHwdSME3TMXDPUxErst5s3gyA",
-	"vEAqrpmjZVWsBySPb5NwxEUsR3sxHauQrNAkcQR/15EltNfX5oeH7UbabmyR9YC0G9380wA+vWOHGyUH",
-	"5G3CHgxZZCyGYZZGfQoUp9xMVP4DMIsFxFHxMTMVYZcOeDIOycqg09sTnXgb+tXBx8DMEdPSfDbD6suU",
-	"f02KvYEUum9Gt75xPSio/fZSqhn+CBdsNVvrboT9LBVmzlPZoR2ecA36U8h8sJAfskBpe5/S6LzBDaaP",
-	"zk7p7Rbcuy12BLy6DpDRKbJOfgdRzQ6/AH9ttAKy2QrIcy1YQrda5H8nyHaYMEVWjCFBPn+dIM1qMrbI",
-	"Y3Om7VNl14Wt4m6LDo32RzSNVUCUJDctoS6WhMOxGplDygsDGRkUdltO83IF8KVZjPTcsku68MtgCxd1",
-	"agRm/lNAzDJdJ2+TDfI2uUHeJpvkbXKzZmFXL/Wb5G2AZrxNIJypOU32EjmmSeU3UZ8OhhBsKH02F9rE",
-	"dz7gytg/VSdP/jtxATN+6Pi0p+WeShgbwtCADg0uBcvkyBcTVzVXMrPR5x2WCjTGKq5L9V7K1X71J3ON",
-	"dbik0kcvlR+PRH17iVRs8i9HyhglMtp3FZY86gMdbC7NoFygK9OIgXSUXdukJEz4AQuNh5NBGxWzcKU5",
-	"c5g5JmTA7MCpsOiAkAaiNWLUZwJabUO0XPWBu3IgDxiRYtteH7kjg/IdoMEKHdfz9xWK8mpx+Jl3AIh/",
-	"KOdumMk1+nOfGW0I4moP8MDgO9lvPNDOo/cOP/j64Y//nye//Prhj3/uHh3MEF8ONbZutOYPshdzeTFQ",
-	"Yu9dLqEvSzTxomhiz3yssR5Piie2puYU92LtIfy7t8/Gc4FWUCfHLPHwKZmwdiTcbdsKRC6MJusBTzmQ",
-	"ozYBqTLqA7suNNwj2CThmvL63hizWCGTeE2Y8CQSdIlQuZoIldlb5XgYlYkNMgWdMrHoi5USWPsktz1x",
-	"7YNZUQldOdH6PSf0ynTNtuuEwBK+cvbwlVPREptzByMWWo+wQsAWrUeu3GNF+AGeIiCKWYJ33DkrQECP",
-	"tA3Ao+9Y18sbjazQjjJOH2RP9xkbBkRkSUIK2kYblrjebAtMTcf++QPMeBhHLUStd8BShf2AbBd/uBLr",
-	"dlmkC/Yo6DyVZmK70ulwSByequr2hjrqn4/KuixwGmvzH/7b3z/51kef/PpbTz/+l8e//ujw3d80jmHZ",
-	"XwiCZk7xt4TQLCE0pwahOR05PwtAs5hHAJHl2gzEvUzkHSmsZJ9NSwdby5x5tSkZ3WPMrv43U/hswmMo",
-	"ropr6CIuZLefh7lS3YcSSalpwRcV0YR3Ulp2frHHGunSSDtqaQiXiyjJYi56JKRqT3ZDsqJdAPOagrjl",
-	"ZLe9trAGBTtg6ThP9TTJS3Bt6FyThxUtpEa7DvilyGP5Ph0WSWd2QScja69gbNOoLSZi46yLscUhQP+W",
-	"Do32tdnCrswEYG6ZiDEWam5oWYHAVEITSIpkDN2AaKT5AdUsbLbFjp2qPsVWSjBUDZ7/gG35sQCR39+L",
-	"GWC0386NfT7ftcLGMa4dzgFrCyt7YOA5cZ9HIyu7RCbAKGPsR2mpR/Ci0BG08O7cO+dSzIjk3svEVYrj",
-	"LmaA3ctEEVi9SOJtKGRCRieXGEoz0SQvLQm5l4Tcs7URLGYUsFKwYwSQTtWeWnuYZmIqRelrVlxWyaMt",
-	"0uValx1bLqDMjxlBbQ5fGTG2rwIyoG/K1H5nRWWHKla0jgvaIpG91YTvs4T3pYxVYBOyQZ7NJUBRjhHe",
-	"mNOekErzqNLXdcGtYwnFcw1tmRHWoaoysQxrnX1YK4U1clnDWbNV8r1M+IDq+Xb8mjOQFqdMPc7Y6oxc",
-	"u8yvKWdfobHobEUL7cxRR8FRtBBRfTnChI4zaK0p5Vle2MwwN3ABuwQtVIw9ViU/3OxcrGV1ReXOEgB6",
-	"GqbCXegDiY6GA4ecKBzTun0WpsOaHUidBfEiOJMYUspLQc1TmXnItG1VRPq81zc+E2CybNTGemZ+96ai",
-	"iAN2bmVc514m7uOYrnRcxz3G7LiOBUs+E8neE4aBfF2zsPV9+VQ9Yg+nI7PdQQ6bbVuwqy8YeRFi43bb",
-	"wAbZbT1t6+eioEs5+AEDiNR0EdpbHVp1A5vROwxYV/MBus4iHaq4qqNhhR/nZmG1A/kinFRT+0LTqM8P",
-	"WIwGh8dIUnV7d3BpBDbZl/cWscUrHSkTRkXVfZ+HhtN+k3x4fEajfi3rLbyjhe97pULZ+LbmkHh2yXx2",
-	"8PvFhsllkvuqVuzYA2bh9+9Df0LqIZswiEqNOIA+9iFa1dBYXqcMU9/2yz3NHugQ0dsgByhJoOIUkKdG",
-	"SPJoi4AsMfJCKlY02kZLe5hBp+vOmPSpiJsELAJkqlOEGYUPAYPOGGPdAVj0EEwO7a9ciiY2egi3EWAN",
-	"FQZSkAEbdFiq+nyI3dh5r69dSByT5eDjQegaOvcbE6dJdrzJGNAxHoWx31warYT5BLcbB3zYboTXA9LJ",
-	"gB9JjyT2EMPivra441jwbBNtwKANsQ2WeV5sDmnpghFaBoUNb8A0DlOmmA6PHJpz+tkmk3REx9g2gigm",
-	"FO8kOdIAzah9NrahfxZvkdBYVXtgUoVk5dN/+QtMfsOhbdHB/FhX9/OQTDY2L60zJmrIBEDzh6lUQxZB",
-	"RcOT//zw8MOfmG8BnB2SlcPf/u3Tn/0VQPjNnfLCCrzbp3//PTx4VPrl8X/+MfzSFmEs0wEV2lz739/7",
-	"5Ed/Zw4XbGT+/vP/iVl785UUbM+oH3Pyo3ef/OvfPXn3n683yR3tWmyymJsllPB9VqQRpsTL8cVeLbZl",
-	"UGFbDXibjaDRYYJ1ucZxW6izK+fw0M7/8aMn7/8F3Nnbzo2txjCVB1xEjNx5lay0G48fvf/klx+1GwFp",
-	"N5788i+f/Pxv7Oef/83Tb3+33bhOdl59AVfFnpaaJqSdtVo32BfIjRbQkyD6mlGl9zq8twdHMuh25zAY",
-	"H/zx40cffvovf/HkV996+ov/MHpMp1Sz3hhA2d9//PHHn/z6F0/e//EC0Ax8jReEuLZraAm3XsKtF4Zb",
-	"5/KnWtmfGGztFNekR2+/X5MHLE3oEGJ/lTbD8+gQ9OUIrf1Co4PWM+pPdm26eaNVKM0+PYAEbyQHAyma",
-	"5HXBpVAB4cKIQ4ZFpjaA3+2ylInIqDXVFiqL+rZvsNXMaov4Kpi2GyCEXn1tl3hfd9qNsErS20f0PJFj",
-	"i959NsZpdQ1ZggYowEbQsAoMrK+F5MZrOLwdtc/ic8eUlYZQiyujOuUPLldUYRHBcsVlhRwMIUw9yzGo",
-	"kg65ZKDxRNfeOdyISVkxTNkBZ6OZsqLszIL52uUarXlFlBwwFzNA2IYaYoEF1L9JW+EGxRi5K2yrMshK",
-	"DoCFYbcFHAUDvt4kr9rO61wRRQ9YJXORfYjC8Du2MCibURHXY/IFUhhQtXbSOtpJyl7oxqIC4y4+wUUK",
-	"DDuEKoHxRl8OjGMzYPSyYcyeHZlxnzHjgQ9Kvj68EdJhXWmkCT1ANpPzEifBkYZoR+TLQ/tpocIvV3Wd",
-	"4xIS2dsmQrqwAgdcmbFcBjJlTfIG4LsK0wJ5KnkBLjMWVYGzhwiH+cn4qAx8GWFcYJBlU+rBjutXLovB",
-	"rmgx2AxD/pilYJPm+5RisCMbodj5XCClUVemAxVU2fLYsRTVcd82I8Yqgjwst5XjRxHt1haJjGgCwM6u",
-	"TG2GgJbKJhOq+QED+isoc+/LJAaAJsa3zB6FJvtFO8drigx4LCB6h4DXgTyAshtSjXvsMX38zXZe8J76",
-	"CMFuIcKWCJ9zKFw7ub+9uUAUfrGOMHj+fKVrQdEWNXB5KxWQlCktU/NJpqTHIVJsocz5vgxIZ5zvVoSU",
-	"M5Hvc1XamiLPibWFEzB9qoiQPgEQkDyLa5p0HBdKZ+ypWK9HwBG9C/q2vkbt7NXoZSlQ82KgT3723cOf",
-	"/sPhx/90+MO/fvpvv8VA98LB0IspUptL0i1r1JY1aqdXo3YKIn0emueZodSS+7JWOAvTAVE2YuEqSCBv",
-	"6tlQHk2atRKsB4MtuYDdchwAKyUmwATjIO7RD4mJkGkuw6dCNF4oBnz2AsK7WQ0tX44qeWZJnHEFKSLF",
-	"sf2LczFVpu8D9mCYUC7qgUlCjYwRkTDaNWYD/AvPj86CMS7QWIF8p8I2EVhrFg6MjmPKuST+vpGjbRIi",
-	"KCC0KQZLycZ1W0CllaN9MTYQGjWajJkxUgYsb/Cb1769OmdSvzwOl98/svPsvNRaOBVRNS2JPWsRSt7b",
-	"9JZHyTsJJbKPdwqkvGctMl40jy5qyWffwC0T8Zg9e6WtuyxJyKg/Nu63faM29pVLDuMQCHk2AqQitneG",
-	"EiWRvVpp8qpX6+1F8SKaKZaz4USQUeEK0EH5qom3yAh0KkXtQwVE8I0UCmxFZ6p04cpgzmIEocE+jS1B",
-	"SIyQovwGkM4AcWZbY1pvDMUHZkRQGGHYpq7Zgp2fl2Xviteo588xG9sH8VfZe1ZNAEmY0Cy1VSsJ6+oz",
-	"tgPOdxtbwN7UbtFejEGR8Esv7hJzwfxbG4b3UolAuFMKSPo5ArAophrBr9hBLfrcz9shvQQ5wfk2G55x",
-	"X6Z6keNffDCkIl7kjJc4S2LVOAsI8Owjd6WmybmIFHx1s6VKvnqubhrkPPzrlzHxNQFLP36iYw7H+pSF",
-	"kHmC6cQadzOt/CSIgA4QjrlrQGSmt4BDwjOTVQixVQoGlyRdrgvQ9CRWukleB1zUeitotVqunXZbGEkF",
-	"VkaKDb2hI/c2JChz8LP5cuM6WBPOonMZSufaIxQYBZ+19nqUC+LINLginVRmvb4GCo1KFCwYLScUfhcJ",
-	"hsVuBY2tBo39tWNelFlbc7hGzzXg/hSu3fjk498+fvTtJ//+l5/+118+ef8fD//kg4UDr3YaMUB1QQHY",
-	"0hjiWn9pRBWJpWAgCs+BPOOLrJeJbcuQDtLlTdlZcmMs4bGVsd0cf4GKBwpMZuqfjozHq0AP0di6dePW",
-	"redat07ApFGO+fq6ab4oMGL060zcLx9NxJfMVQqFdxhTwkoMbYS959haN7IoOwRlQKGbBFIduciyd6W2",
-	"oCkrOkpoiTC1AnrnKLIsC/r0tPvv2TKEqfGrXVuRkpNC2eFtT3jWeRzco6SqK4ODpy5VwQ3og5eZ6Ol+",
-	"Y+u5G0FjwIX7c/1CQlY4NXW5sGywNEHniWpRz+81Ns1IptBW7LLbnyUnWNPeai+V2XB6iS4eQrCHCk9J",
-	"zNUwoWPssFztue7S3pfwwme4oN1NpjVSwrF/ZgoxNe3ZR/LWGvxb2z6L9maWYL5iKyfhyhCmMGc1yR1B",
-	"qCDsQZRkih8w+7sXzo1omnJzqsb+MxCHpL1tMsw0NDBxkcWUDRMaAWSqWVP15t7m1er2IROZmju1up9/",
-	"7jkGGRA7Wy5fgaVnUJGhPUWBtYmHH/9TA94Kx1cxP+7aTdfFlJflL2tZX7asL1u0viwXYpUy7KTVZSDw",
-	"JgzhQtGtPYR/Z7XndWBuI/4GQz3G8SJmDO1c2lMOKFYDtz6+QFvira8m3nr6wj4e2rq0nKcgrVE3ezjr",
-	"RGZpQJxqsZAFhgSyCKJ2mqqy+cYJVu85AZin6SDjy8CMLPHLZ49fPrE835zTeF1oHbrl4Qj+ZiCXU4Zb",
-	"Bj6CZ6OaZMduKwtjG9CYeeawh9fxoMe5UWyrkM1uBG2xstm63UZ7eMQVu14LMD4PxXFZEMa5Ab1x87kb",
-	"rNNY2P69EETxXKJnCSheAopPDVB8chk7D5y4xnaeHh4C4dYZu0UvYsAHB1giXfQGyrviTlRhG3E5rowL",
-	"2EDSfDRtMApH0Zar/qoQrXMAGotgCa8YVdkunQfKRHufqcjYmcTENO0V/cE5Yutyml9c6BRjo+ailopr",
-	"SozrSoW3ylNy+OjR4//4n5/8+Def/PBPP/mr/xsJsHJypR7v6r1EHrC02GqffOvnn7779U9+/JuF9PqF",
-	"hbSW0axlNOs40azzjGOptYea9uaOX4HhAHrWsg9Y72TbZTYz5QoeXXozhGTnF3LOxIJjlWsiu91SLWZ+",
-	"/bYo1xhAehx612K1kL2HLQQaVXf+zgNnJ3J9Juxxus+OjLxovFVlITgy61OlMl2G6i5ZqO4CgnRms8xv",
-	"ESMOwagREhm9qoAwoS5ad6kDdXWOsrGulhG684jQXbbY3JxhOY9QII/QAdmvPCjUm8zzzOj4edSr5rgY",
-	"WxRUpLKLCF5b+CG8kcySGCkIcDNWxfLIfKG8ZyGKN+En/McvkEX18aN3Hz/6o8Nv/sHjX//j40fvL+QE",
-	"XFRcb4qkWgb0lgG90wzoXUgoL3cf1jpZsr94eyVPdFfGTXbM5mPKCOXMrzMobJzOmPA48GsNIIRi/BFE",
-	"/hPFdJM8XzaKaGJ0zdjJY9yRAZFpW8RSXCusJr/SQEujA1IGWsB2bDP3yoQtjIRwZdGYnCDkHr5lD4Y8",
-	"HW8THivnQOUP0RbAcp4iFNhcRpEBV4qLHvDT8Jhgq3Y94hFz/SukiFiVpjAv4qpFhvISh2Gmj1fisN4I",
-	"5jlso1QJ8eQv/vHp+984/OFff/pP31pInXzRLPbz1ybmtveYMq7jXOUOS8XwGQoRYYssYzhAHwcfUh+4",
-	"oi4bmVjIF51L6E8pC0BSu6k1rnhIwR2h5T6zvC9BATIp9cjEUlc+YORrsJqrvFS88eV1VHF8dRYg/Pqs",
-	"uqsn8kALKkV/oeMXFVZP1cqGg31/s9JvRPNKWa5mnRT8CinrAc0clKpQBX3azL9IWWSbt+mUCoWqTQVH",
-	"28DmF8uX+RZyWNKUtcWQpjrnXnHRHe1EvOsnRxSvMQPQYTzuFrlyPiO8nsZW45Mff/z0O39w+M1/Pfzu",
-	"owVUOszTxTiJc0iJz6CruPT+TrWGcAFxWJc7muEAosSs1P2z+mHaRezgFFwoTZOE5kSdxhBokpdkSlCE",
-	"ybSGwWLX3u5K08M4WTMTT4EP+5mBVBgPXecvsGqd1i47tUXjARcz8RWplAMoOCoIYQdDKsbXPAoEhF84",
-	"ZlYsGDXmqLIuP3WdIUO8d0iihPKBY4AVUpMOa4ucCqm0bLdJuM++xt2KR5hGSGLpCA7NbW3HNsXSg2l9",
-	"u46ruy+yfslaNkY2vfrfvT6S0QC6+fIB2zN2jlnnitO1+0WPGae/d6IBIy/reFHdfUEoj1rlfVKgxxK0",
-	"cZVAG/NrXyFXkxzBcwI4x4RcdPqYs3QV+8jM6JOLx9g2uT66EpJSPGeS9NtVW77IRI6YqgNYcpbet/c/",
-	"Sx2a32Zata59yM8OKJEDq56b3XyxmbdVr0F5ucy7Un2+wLpcMIU12CzGBVDuVW67lL9oFkonwzhOQpW2",
-	"HTpzqM62X9HbYcYxVm7lIAmCuXhbTLIAA3GZZTiTxdUh/A4MQkaJNskd7FhsDKQQRhmiLqd5X9EtEtom",
-	"oNDCtS3yVqBkjTz5zw8P3/+h+fCX//bpu39VrPEOBR7arqOcSC1FBLrcIXwTWvDRShglB6HP33DdIZsG",
-	"mdKEPeBKN9tisvEqDLTU98kRJcIrDYCdVcO82OywHIkmeTVv9AJVzzHJhOZJ3i+WhSTNhJpiSOSb5UoZ",
-	"E4gDBdoOLnqFMYHJ4E9++t4nH/8zGA7uWfLJxs5VLInd+didCqansdXoQTzT0pY0brZwz1vYqUzi4laf",
-	"/tH34JmPd+X10pUVT0pg1k+//yu4Nv7aoYpH3jPC6kRqhUUl4gVZQsUiW8JelxbUwhZUodqqNduJ8a+8",
-	"KnXhmUtrD/HDYp25sGUfJHgh1AESGllcBOG6SXbcMajvUPLTCWSr8PVACeE6BdZ6Aqm+rAi/ojDTWbvk",
-	"mHjT0t6Y1n/LLuWynwCRkbzpTXWq7iSL9bzSdVM12G6+25cI03NAmJ6COtic1yNajPgKBjVfAytfRcgS",
-	"a1G+dYwuGPVlwppkF77x0EMljNM+G1u7H8De7IH2HIDttgBUEnAk4eQh9Lvglk4Z4QJxAsg2NlMDBU4F",
-	"kR3jYAhz8eKWbaE0TY2LAuzvOQqdjfDR6lOS56K3Lkta0tEzQXEbeqGH3/rDw59/o3EMy/5i8pNzisUl",
-	"nHWZ0Dw9OOtpyP+5cK0LuQVrMVc65Z3MeaLzUp6i+MUoq7l60YUUDuzTA0Yws8SEi/IAsgNpUaEfUGR9",
-	"aAJdAxADSuO4LRAYS5NksvIHYSjakWnXcJyaDf6C/1xnLExK96oRKfh4z1xXDGgu773FoVHkHKJGcxv7",
-	"Z271zNwkzkZYHA0+YVxVhqrvo9nh2npSTYaZth09j/LIe8sfy3Zc+JVUxp9Bd0GC2G2wlLVFiDsyJCtA",
-	"ZukFsgfsekBCwIOHsKXDHAseui52UBmryFsZy1gMdiAaU0FuddW7+m4qLzqEWxIHZ06hvouk6TmJOteE",
-	"auIie88wl/oiZsO5QJLNvpjYeosHJhbVzh6qsj7HWcBoSiBM4TXPyivUlUx1SBQdq6IIbxvSM4J5VXzG",
-	"x/HbZIRN8pJl7sDywLaI5KDDhVHSdzQbKGyzRwEciqczaG3zBW5+DesaYe36T3jmWKegmgCnzwvQzDXV",
-	"nKu53mkS4HiTcN8tmsVOeymVgwVPed142POcc5eOsQeF7st40YEZM1ewpLHoLMiULXjO3VTGWaQXvdN+",
-	"Ns8ZOwOjI3f0y4wqvcgJr0i18JDmbCHlneK6SJ1pzNCb6tmAPm9bf3YwCWVZlYt+/+ta8e4dNAuhcI9F",
-	"Mo2xrg9QCkgJUvQu9XupXVNkwHTKI/S8Ut7rawe7g9CZuVmTvOry8QVeYdwWJRFv7DW/O1JIVpTM0sjm",
-	"fB5olgqaEB5f34YaPdtbwnUAD2UEmLh4j+rQRt8cWPeaIomMaEJiOm6L0sFSGN3QFm+AzkBlAWfCk19T",
-	"JKSwlcICwmjcRBrHWCUZEFRsMVdgx4YBGSaZ0XR9Phxy0Qu3sLMSmFYjOs576bcFe0AjDQqAarKyubHh",
-	"brZnO8yGfqU62SEJF3nOSisyRJEDs2Y/u4kM1X4WbhNK1H6WF0HaY7AGkiuyz4YF3t1df+KRw0xwvTdM",
-	"ecRCsMIVCd/KqNBcj0N8djOU4vm3Qf3KTJdOxS5V+YXNBNvRmHdjVjccB6WfdB+68Zqzi168Khs4yIi9",
-	"PWfKmRUYDIPCTfPM5jHaAqwASjopVEC5MQdEZVHfPPV6c+Mm2e8Fuf8BK34KtqPYQlcLKWpVoDEJsMVJ",
-	"bj/CgbivjFWx1XhhtYX1nbjzzDl9OTSSy71fuOEAPzVuNlstuF4Ji/pO0IB9BBPj5r2xtRE01H5mjnnt",
-	"pdUX7t25u7regplwlGM//s3h979++J1vPv2HbzYC78T1oFGspNL9bzdvV93fTJe3wRtbxpN6brW1sbq+",
-	"Ca8ODIq9AVgUja3GiEV9qveG1FhbaDabty7NDGoG1hbM3Fbj8IMfPP74Xx8/+vDpRz87/PgHC0SWPZPk",
-	"YkAj3uqtUJ0o85ewkSVs5EiW0CwMQn3rY6rxcWL0iG+pTPFH1zouITjdioFAsJFHRsDffe3+LqAbMSpM",
-	"bbd4KojMNHiQQ2BZZwPbNMeWEUC/HOtoYoAZ2+kzobeMjqGxjT21RcqGMtWWoAAMCaPC8TTzONootx2i",
-	"WCRFjLcq+m+Zm1UbPUbBpaybKRZvEyXNn653dFuMqAKSHbODSYd1ZVpNVwBJwZN4vBepxwqdchz9VT5u",
-	"d3XddrGvUFTrlYqqXqfcrNIpEVV9fxyaJ+iFOuXlqbEbtXp0xpNuzPmk5rgpg58Y5FePo9W+eCEJ04n7",
-	"1xM27Bzd4Zcr5bFUP9PUjyOkabXm94JrWjeeROXk46oLhcaxMmMdZmnUp4opsjKkPA6IlnvGHwwIeIWY",
-	"m8jty+u2I+WQAkAkpmPXsq1cxA7Ng2No30YGUuh+AE608wLNJalmPZmij9kZQ9bTtg9J/fxmB9r4Nsk9",
-	"prNU2AyM9dp5SuRImPtgwZ29PGDP2sLegWOHHecjoyQLiHMS4KbOASZcREkWsxhQLjE/4EZL0YE0P2kF",
-	"exEeeJhKozqhsAH7OKATZ3xJOAiVdmoHjV6t0ZhCut+Vhu7FOHlFYxUJfB77bNwkoWDWsVU0Ycq6sCFe",
-	"lMVhsy2+iLNsrgTTXFwszy7D8ILCOy+Vb8CFMR4Nwe/tvMsaLGDvSmh/sDiw7rFOM5jh2IbIoSKj4DkY",
-	"GL1OQsDBwzMAIAjomMAzHlQpfVyz/GtsuuKv4LfR0oU5OuPplOydcWPursZmcqAFQx6dPpqRwpxBTMfb",
-	"5MZzN3FHoFlTVKvM0dKzm8pBdajcWCTVofKjg4G7wVi0NOtijhsDeuxkdz6PzMCZ9iw17/m+lZdXpWfp",
-	"eWi0+9kAJcRU5VXlN83pM9nobpX+euj95Yio6ylvi2MLGLKVs+ZjzBJ+wIyyAZmrnRowfhZyqHmyuKTI",
-	"qnHLJwmvnRtweXoUBWhEikOW8OVzgC+fXlhic8HkyWLsi8U1phPoPi/TlKG95bIvjjTX7DEc8XYpl+Ll",
-	"YByMwwteRHIw4LpJdiXyluXX7dBoPyCKWQZ4vLLR+mFERcSShNlcQsq6mYhZHG6RLo0QqlNCu+WJkxx3",
-	"bYySBOpcgXAXf9/LrSxH3etsOYGBD8D4uLiJlSb4RAqSNG9jEenbpCeZAntVkrfN16urq8T+3/xpCxnJ",
-	"26Ta/A4K4zsg+cPacymPydtznhIQNzd4sj2LvL3Yac4reHuuo/NjzPHVB7UF0sEg6MmsHhLl64oMuLIr",
-	"ISaCsdh8F+Lr30PCxtCmo2DlA2hrDw7Mf/bzUo4MsS2OPjSC8e3ABDuAQmVjGqv8JdEe5eLo/boy7fA4",
-	"ZiK83iSvIODerE17j9AsQKZw6dosIBckdFqpaY/bozosp4n2hRyJesz8idTQlQPNF9kOt5DyFMhezt35",
-	"+NG3Dz/4sycfvvf0Zz87Vsrj7gUHh+bQ1UtM/RJTf3qY+lM0SuaC1s8bwJp0ANZs3Ho6g4k7yOH0rPkw",
-	"JnHGjGcc5AGOm61WNVnJXXefM9zw9h51NCVmw7sneebg7ggg8mbAtvmpXKj5ovjqpbGVK1N8rxoLAEE5",
-	"OWU4mG/IS2bXqbFyOmOIpW1bQjycAWPF+tORBz+bJDSX2TOGjg0ftoWD5phfbHjO0psnSCECZKFwe/ge",
-	"AqgIw8vDhj6uKHeGAU7lvrVGuNLm+sakstichSFX2/m8yAOWmo1qDemCh+UoNqoe/GL31tViOrdYqqwM",
-	"GrnZqsu2xRnzs2M3ViFFmKf0OlTs78H67gL2OmVdZq7AGluNO6/+3qo9a31+E8nO6sUgQtwrXaJBlizq",
-	"ZwsdsUI2rxQy0kimIC8HNGa1mmd+8+gsTaO1hy65P6N1365tPOoet0Oj/YJGusBnjJ0D3qzhGzm2sF2S",
-	"jUzbp+fKHzLM3+EiVtVU6pCqlTyFQcQtQ4jdYwaYa8yQKpvKsiZJbgjU8v8ff0WeU2B+ijLz7P5lQP7s",
-	"A/KzFv4lC8TPXX80PWofPmw3rM/QbmyRdmFCbrQb78zpL2zbyrWSp2FmNNWFS7JFRJYkoW3sivg/o2lq",
-	"I5rnoE0uSzSz1lS3c+eb9hsLm+kXEsWcT7Ato5fL6OWpRS/tmgqwyZtm1m7Xp2Wwn1Us0yYTp4YyXcLx",
-	"SCRzriimxcudZRATbzEthmkf4dkNYXrvsC6C6ZbCJQ9g3mNxFrGirrCojlRD3IFooAPos+s9PFYv6Nxy",
-	"uKYIe2B7MKZUswB4o4XUAAGVXY04wnFbOOjnkbJGV0AHbus2SVjX1SuiYsnH6HL9kVS6SfxNpWWPQcIZ",
-	"8AGQ7B3IlLWF7lMv+BkQIfEXfIVQ1QiHGAHjBggAOJpDaV1bYAchsLgCIfUe3XMHhW1RJKa3ET5p7a08",
-	"HAzQAYQ+FHgKd3XFAPZYIB4gYMxoXB8ZxQ17RSspzNRDwYNX/fCO37YRy/E++dtfPPngb+Y3mHBOLias",
-	"ad/HMqq5jGqeZVRzhP3+BwzDfJ6EqVNDFxvNtENZe4gf5o1lWnUzO5RJdqWDGBFoDIxXhqp3AO3DrMFf",
-	"bFQX+DymLH0Gg5knjk+mbqpP22SaIzJpF5UNTPr7qDL4eFwNe16xx3qNU5jry8jj2Ucepy/pKxd3xGUF",
-	"/sNcEr54lKkdAh3M15nzaBX3aYw9aGQS56xdgduiEiCkRnwH1qiGojKLXcBqHSZ0OoYONUKSsJvKQdic",
-	"RbmVs02dDwwQbzfNt+5zpWU6bj6TOwirBe2CAJGspecjLVyvcr4+NjwQi7IUvJjff9joMJqydCfT/cbW",
-	"73/VaABsA1hV7waFVvhzI2hkadLYaqyB1rCPPHnCXSaHtkcxNj7kDMqzJiqyVAXn25dLRZll4tqU0aiP",
-	"Hoq7khSaRpoMJRe66nJv9OUA2jjRZB9K9rTP1XTkQnUj8hjQoZFU7sx7l0gZdhKtHgbVZIizAiYAieVI",
-	"ENrB2suKAQF+u+JKz+f9DaxEEowkVPQy2rOhSFsbyaP+xPQNmO3z7QoAkTOw4iavSMHGk8ztIOS800vL",
-	"vOaR64FngXvLwsZOvSvnYdOaq5YMonz2UZvVD0TZkkR3E1u5W3HGy7TDEqig8Brbc2FrU/0pMMv/6Pn3",
-	"qVEHkfem8FmBlwKzygPvKor16h73NdsGLWEHZkTwRiYIZvvUcpF1AyjeL3pDuEHy6pf8xlFi/pFMdR8H",
-	"y5OExNIfZSTTyhX5Ek+YeSzvWD4YyrR6aoGBUqb+q3tTdqoOBYWs+1DZAENFOtsgrzD2LsEOaiYQOZyh",
-	"96oj2vWoqZmC0uHS+4loknDR8yfQ9tY8KhkYTXQ/byc8TGXElNomcsig+AbeVEfG49LLTg94xIxI/v8D",
-	"AAD//w==",
+	"7L3/kxzHcSf6r1S07wUAXu9yZhffdjcUFyAISNARIA6AxLC5eDM13TUzxe2pGnZV72KI2AhZ92RLOsqy",
+	"fE/myZafrDufzxG2pPOzbNKU7ftnuCD40/sXXlRWVXd1d/VM98wCoCNOoSB2ZrrrS1ZWVmZW5iefBhGf",
+	"zTkjTIpg/2kwJTgmKfx56xGeqH9jIqKUziXlLNgPHk0JSongWRqRCwIdk1RQzhAWCCMhU84m6BgnNMaS",
+	"p9tBGJAneDZPSLAfHAa7h0EQBiKakhlWLcvFXP0gZErZJDg9DYO3eIR1R9V+35mSlCDp9B4insIX7/FR",
+	"iKhAY56xeHtpD6dhMMcpnhFpJnkjjlMixJ3YP1Osf74gEI3Ls+n1r+/18JV4C0d7V7euXbs82hpFEdka",
+	"7fZ2ent70V6v1w/CgKqW5lhOgzBgeKbeNG0OaByEQUrez2hK4mBfphlxhz7m6QzLYD/IMniyTqwbM54x",
+	"eUO+RbCQ9fG/zZIF4mOEJUrUE0hOqUAYXgoRRjGJ6AwniDKg4ggLgqIsTQmLFtt26O9nJF04Y4e3B1gO",
+	"oMkSrWf4yVuETeQ02N/pKTpLSVLVxv/5bm9r7/HTfti/cnrx8HDbfrx8eunf/ZulM7vLV0xsxs97XqrF",
+	"FzWtm5xJHMmbmZB8RtImpovM7925Dl/v9Xb8XGcb3ZztzCwaR69/7jx43L/euGVMm+c29vucslUTQHP1",
+	"0Bo7f/U0oOVzmExKsCTx7ZTPGjaJXXSBIv0s4kxvlxgvQrtDJGEYZvoBZ1qqJliStGmvmKYGY9Wvd8Qx",
+	"lmTZiB/xdcarBkZwmtDVQ5O868CyVPDUzw9DRp7IQQRPDJXcUTSb4wlBIzLmKTlAXI0dTj10QuUUHhB4",
+	"RtCYJpKkCLMYCZ7KxmHr3hukzuXe3tUwmFFmv+j7Z6BJd+vJHDMPZ9+IYzUuQZDkiOBomhNbc/c84TEJ",
+	"9sc4EcQ/SqJbdkdJJZnBMfpvUjIO9oPfer3QJl7Xj4nXSyNTykJwmk8ApylelMZ/G0dEqyLl8d9UAhoo",
+	"WzCJOgOSBNZCoNHCzG9MSRKLEI15ahdgjhlJxDYaSjwRQ1iPoaQkFUPECIn19/spwbH7o/6iLXnGeuBr",
+	"kwcmfluNXdFnhp/c0W/3e8uoBXNt2E2aHDMyG5FUhGhEBI0JonFotbYQHVEWw4zVJFrPVHe6/kztJJdM",
+	"Sy2bh4mVcI6phLGr9TVSGQ0jKhfoK+gw+OyT7z/7+48PA3Tj3ptIzAlT0kDiBB1mvd4u+Qrq93q9YdNO",
+	"1PzSfP73er32W/HFnO/9F36+m5b+g08JxxIJPiMjHi/QCc+SGKkGEGWSKwOA4DSaohF/EqITnsYCCaL0",
+	"bSXJRwsk5jgiIoRNy8foZEqjKZriY5BJI6IV+H2E0ZySiFhRqyZ4yLgSowgnFAt0kTOCbk4pU/wdTXGK",
+	"I7XLqUCE8WwyDdHw7Defnv3pPw9DNBScDS+FiEqB5pQtKFPnCGVUUpwIdHH4wRSzyXsUs0nG1fMfvDdR",
+	"z2OkOBizBYh06F/9wTMJTSVkghPFgjP1qCQJmU/VqFimdps6WdWrYk6ShLIJdKneUmr4mGf6SJjxlKCY",
+	"TqhUNGGIzDBN9F9PlI6pdNg4RPiQpWRChUzBNDJdbB+yBh5+fwn7tmfehzyVvg0Imz/U59xwa2jOQEQl",
+	"7Ef1NGExZZOmHabOwdIAYzLGWaI4csse31g94Qy832bgtwzNmnYdjbW+ozh4ISSZlXfeja1+496yy7Fq",
+	"b3Wl9VdTns3/lVsDd2Iym3OpjKt/Txb1Kfy24nZ+wtARWQCLgDqneiRCmWvGhtu5cqXYyWIb3UApmRMs",
+	"gdEoQ9d20JRnqUATIgWIhTFNhUQiiyIiBMITTFnOc9qLUUzXGeSWGmXTol25tnrR7ozvYhlNG3TFW4/w",
+	"ZKi5DHQVJVyIkkzKDFXqLOjXw9eGQAslI7BACWcT9a/r3UDkCRVSHKDL/R3E5ZSkJ1SQ5hmOt/SwlvGj",
+	"bzL3OCMNE7rB7HwEISzXdnd7l9HJlDDEuFqaiZlkjARl0dIRqr5WDtM/ztmcp40WG4Vf19ggUb9py+sm",
+	"z2F7sJtULlaaO3DUUYGUGnNgWJ/EofpenSrmJIyopEQ0WhGqI3d0y3QxrWF9EycZEWagb6qjWs4Ik62H",
+	"G+evNA+6eKZx5MUjm4z/DoszIdP2xKbmheaxmyeWEN22scnA/z31GWww6Dnh80Tb5GBkap1kyXiUQt96",
+	"LPbogQHosbx9wnyKd4WCJ1M+0zSck1RwhhLOjwTCY0nSEjULUuqZNA2bQ7cb0PB+yo+V+Gm9+HPzQvPi",
+	"2ycaaW0f2GTcD0HYryY4Z9rAVTJiihkjiTvw0aIkJvQDolkFgz472296rDd162UjdUdrO9Zk9Zh2d9hD",
+	"iSerZ0qNw0eop905KsW9mCP83DxD6GptA1WPtGaFr5qg976kMj3QDCKcpgvtesOTnCOPyKJh70g8aZyq",
+	"xJNN+O8RbbHd7ZpIStIQnaRUSsLQEJol++rbYfNKgSulcfR0k23/dT5qUgne46N19IFGE+A9PtpcGXgL",
+	"C3k/S6MpFqSV1/ZkyrXNOFJmrax6Q5e6adV7g7npbR1nrTvaFh7bFWNd4bktj7az//YtOqMetQW2qzqj",
+	"wEfY2De87LVJr/RACNBZNgMzVEsB8zEfCGWSTEgKI7nLY5J4LSHFljP16wXY62XOjJJjP+PBG4MjMFqa",
+	"ec+9lcJbHzxW/+lt7Q0eP+2FV3dO/ddR97gkTfuHcUnWuMLBjRtINbj5DrqPF0pNbBr1XP/cfeC95oGb",
+	"Ns9t7HeJnPJGn+0cWz8FEQSd4IVo65W145xB+90Pv9LwWrig76c8zpqvAef65zWWYq/Ra2Ha3HwpHpAE",
+	"fGlNg0/N72vsgOZ7f9voeQxfZumSwatf1yD8aMnQVZPnMPCsedQZW+PAjpuHnJ3DeB+ChtMozbUC5BPn",
+	"x0pJ8Q9Mv/RiJPpDMlF7uHnA+nffiMUUs8kU04ZB6xdf6KjfoqLlyA+0Gs3HEHOEJY1A4ZQ897dJgRIq",
+	"ZGWKOOHsVczvKFslI8VRVh7rzbdvb7354M79rX6vYcRHWVtfdCv3eZMhCsQHf7km+gSua6b6HlFk0RRh",
+	"gYZiyudD8GySdD6schafN8zBGqLrTsNdjhtbv6MX43Hx5/Zg6/Fr/kV5hCfgfm+SRxP14xoSiTRKJGhx",
+	"c5n0CE+axizxZI0RjxtHLPHkHMbLJU688XxySlLYtHC1j5MEzbCMpkSESv1E72U2tguUdzQkQtIZlmSI",
+	"Ii6kQEzZFAvrht5H5AmOJDqBQMExOdGthYgkgiCMJhkRwhqloDuheYIZI+kBGsIV8YCKQdGHwAuhrygb",
+	"jVeYmf8ui3GmGJswZSm8m380rev1iWTw2EuxFDOBI0Uo62xpjIFzPUKNjmHTyCbiwRlTU4QJXA5LjsSU",
+	"nyAMdxpwSwjBJrJ4/0XHm1SHakNOHH3Wo846bzWZ5kq+gYszN2wbwwi6W9tO/43bu3hkjW3erJg67Z7D",
+	"di8aMxZCA/MCb2CG1Jq6Xln1yhKPa2EArDkq72ncPCJzMnu9jHAEn8ue8t+2D7d4BJGr8QDLIaJK5J0Q",
+	"IfXdZ4iGpZ95Eue/rXP77jTmSK7K1+6nmvAKgydb6r2tY5yqDoVq4B4M+bYaVRAGb8Mg9afHVSJILDNB",
+	"loYztRUeAtraSHjo4bSwhEvv8JSskNZCPdPsuVYNnBNXfYNJmjRJMhO4sUqUZdBGN1n2jXncPjDVXB53",
+	"cW1muv11nJpmaC38meDLbBjdCmemHV9nN+Y3deYEUUPxhEBOSXSEyDFJF/riHUPwnjghKTpRh68OyJri",
+	"+ZywEI0yO36rIjWN1yRskAFX/XrFg9lqZsgjzhOCmU6oSImYc2b27T0u7/KYjinxHGL3fAEDoI/deoQn",
+	"iDJUChLYVnvv/uVeT7UUcSbN1TSezxOq80Ren6d8lJDZv31P6KSR/DxUb8Q26DrFkRwcU64dMEEYxERi",
+	"tTUCHXIBwSgo5kSA5gmKo75KMy8rqZOmPFUSLW95Rtkg0VvRaXGm1NYRKdIu+k6ImtKKgjCAAHCSBvvB",
+	"67AEp4/1oUsEnG37wdXx3tX+3nisFkOLof3LEBlBJRz2b+AYPdAvFIxkiSFe98z5tO0ty33diF7b8vrd",
+	"xYniYbidSoFSJzrQRemgpkulx/MTYdeuv9HaSX5E2GBGhdDHS05kjEYEp2A+HBGmT0YSE6u8LKdjv6Dj",
+	"NxjO5JSn9AMS+whZHsB50PAe12M2d/pEW9U56x2TlI5BGDuZWO+8887WjUxOCZOKdqRB96YCnaS52g13",
+	"b6qnFRlRep12N1onEfE58a1TPgiU4OhIRzjBw4Wg3T9JqSStFm63WLjbPB3ROCbMt2rl4ZzHqj1qmkdo",
+	"Qzt1EoVag4wdMX7C7A64vJn0soF6jMsBxMe65GVcu2DsU62oeLmg4j0u0W3TaF2I1Ls+J1KmEBFnB6/P",
+	"hPyOGehoiXd9I+JZWkg6IzyTVcaEIOaYxrDxcJrSY5KnxNAZsVF8VCA+Jyb4dopFKyJfL4hs5DR6lI+i",
+	"RurqQM+LZdecoaX+3kbUd6JmBxIfkdK5ixnENOaci3CSEhwvVPd6RE4MdCuK7xUUv8nZOKGRl9T1UZ0X",
+	"sdVQiqg3LDEag5ASiFp+7u9sRFGTtqEk28xEUVYUGRM7qohYUrLaULC/U1DwfkryTAt0G9PEfzzWBnRe",
+	"tMxnouWEUpuskmsjXcFBZ+m62fGltslAcj5IcApxQ3UxQZVBkE7A94MZ6vcuX79y7SoaLSRpJRD6u3WB",
+	"cItJKhfoEefoLdNxjcKVoZ2rYKjMqSIH1ObI6XtlI/rOSEzxQM1tkDGRzec8laR0kAmiTBmnUWisDV2v",
+	"uMpc3ja6q7pEjxQ5PVRtGNB5UveCQNCLyY/R2l2u7y2h9c5mMoIysOaabJxRSvCRQBilWUIOkDZqrK+b",
+	"gOuhbujY7OmBUW3KKohEmKE7D99Gl3f61/JMawTvlkwdnWT9un2indWzs+Mu8DzlERECjxJito9veS0N",
+	"zmM9v8GUFi45j7VFDYkGQuYUHGpyDR0a6oW8sqFOnTF8jGmiplpazHShx6BdJC32yBVXb35I0mMaEfSN",
+	"Uus1Crqdn4/VIxHjJweoGL72pD8gMl1s3RiDt+c078rFZqiQB6dEb11Q8ASNlVUE9zAQAL8fnP3go88+",
+	"/Rv1WbFbqr66eU99LLKL9oOd3s7VrV5/q9d/1Ovtw/9/Rz3j5MW0zsaLqbKmItXs53/wfz37xV8GYdDm",
+	"fYsRkeARUUt79st/gA0jJE4Ghgt2+r1e/7r6OqUzrCajXfJ57PF+8Oxvf/b8P/0QFjwlBEbxF58+//A/",
+	"Pv/4V6iPzn74cRDmHqllczeHebDfP4X25ySVVHt1HJovZ4EbKcEgdE/tclQt1YcSsxinMRJTnso877Ri",
+	"ljqLV4vpe/g22u1fvbrVRziZT/HWDogafyPOklf8b1tKAfa+47LAyrsFd/Wf1n+c0GPCVhHtq+qh+wmO",
+	"gGwtuzVM4+lzhsWRz/v2KM2IuR3VEdSKW9TJpF9wCJi79yrc6OksZ0vfhZUJysgEOcgTvUxkMC6ln3v6",
+	"bYznb8tAKYnonHqzWd6ZcpSSiNBjIrRSSQUSROeXp/7m7OaqD0d9H5qsTHVG0CSmbBKilPPZgSFunjta",
+	"OECGc0qLDPNaf+6Obcu6+Q52XqBMXr0ceENVi2u+dwNgsnJWoG2t2IvFcpe2VmmwxaUQH71HIrBljSDX",
+	"6A8gT2JtWuDkviNnjI/5HEVPp7uTksypRJY8fuoN7inv/o695TvYee/K6tcqO7ICT7Pq5WK7Lt9zHedS",
+	"2mwd3y12lvPibpurriZGu28STXCSvD0GRXZ54CsYVk8rjJdfF7a6N7S6ig/VoLTPoLH6Jnnsjt5kY667",
+	"S9pNu9gvj8OAZYlW9kC9aL2Dyq+97B21svd2O2xlM1123OrGzmcHruynw45c2VbbHbqiIe+OtVzYEE40",
+	"JUjxNqgpXMhksY/Ofvx7n33yJ2cffhqiz/75h2e//A78+eyj7zz75BP48+zj/54/8I8/f/ZnPwrRsz/+",
+	"/Wc//snZh59uO6ENo0xQpjZtWDEkJM9SCjdrNgEUvk6zFP4lcRbZi0TwYnrCuMLghpQpHWXSbFDvXn7q",
+	"v2iweEz8hBk0G4NuQ1N0RHRKwAw/cVty87sd6uZjWCFUntYlQOXqj6QTDeIB8bcYqee13wJUOnyiQwha",
+	"DesNNRgTXqGMO7MeRqUo9An1FzN+zCAMxtoP6SP2GzSV0xgvqraiOgd2r4VBhBOitMZgP0gyhpXZDE/3",
+	"r4TBjDPFv9fDAICeYLraRNrb2rmi7Cqe4HQAl/b7QX/v+vX8lwVRTaqv6iaTL9fxJlcjkyRG6k2BJAcc",
+	"rkIpV18rXjc3SHW1zZ1KQTkYobIkYW4+Ahna1JtLCJ4PDAl8Iqn6k/NqTi5vAhF5InW4BDNALxTU7CMy",
+	"lyGCAYd6/oiyKMlikzlYAyRTVFgROVFeIm8Es/pdD2eMRopZllJ9ZX964Z+u0qrztbJ01AtRkM6nLVte",
+	"/qq1HZfqAVV8FjNHmU/64tl3/ubsD37vEkTVKP5AF89+76fwjR1eiMBO1SCeJ1OekAOUEBvoDdRR+9tQ",
+	"TK8j49LQC72jbZtDBvBx6pXdnpxqK0/3CJO3q6+DaQja2ZNTZxHyZ8CuC3VwixrGXP90QUffGBaZJ5gy",
+	"/YNGwnEdaK02+5K9u9EWy9MFd/vLkwWre68aa9MQL+2SyqUPuvjFR//z2U+/eyk0ROcsWfiN67zLIrVx",
+	"Z9VYLcfnr+z0y9mQe46o77gffLvgJk7oKM3BYMsLFFM8YVxIGoklsRA8lVPgUYiVGlnze0zlASKzuVxo",
+	"GBOcJPA4SXQEdRt1/818AHWNPwxsHuvqnDubDExhzu9nmEmaLNUYivEVQopnJTeudkX4BlYmFCTN5iHx",
+	"I8xiobfvTi9El3shutqDXXi9h/4PlI8NXYQbjWuXQkisnREsspLPpFjDjFG5Oum+WOhvwPOnoU6fWvkm",
+	"ZIID6SpspvsNS2yygse+YYdaZrQZZ76MpLv4PZ4i6KYIwncgZmuyATw2jjQ5IeTIH/zvzsP4efQgvBMA",
+	"3eghkXckmdVH382VWd2rzssr+34FFnd57pvY3Tc10NubcMXSFH3MmeOzVIsO0IlDAxJXTnl6GmDGMpwM",
+	"UnJMWKa/gcsvpUACimCvt93rgcvNXIbtBzfv/baaBpnNE74giiR9ZV8C0tzARGo++/hvz376d89+9ofP",
+	"fvaHz3/5889/+dGzn376+d/95vPf/OzZT7/3xU/+UB32P/wELJoJFZKkJNYabX9v7/pWv7/V7+c/as4f",
+	"GHGxH+z1L1/u7fZ613rXL1/t93evPqo+qnMXFQeJKKr+qO/crPlQ0YZr9Fi2tHeB4U/D3EIbgMvU64B2",
+	"yFX2eu7uBP4ztyDnU5/ZXCLb09WqoJeWT1c8ZwnZaPRaHEGxvbJPQ/enSxQG09ocC0GEwYgh0ZFiYyXC",
+	"9GgOEB6BEzzXyWycFiPbCDYBZgZrS99in2BlwiQxkhyd4JShI0Lmoh7V6NNCfM4AsxHbOcC89qkGO1Vm",
+	"qv7rQNupUQLmlrEmvoT7tMVWbLGn2klfs7seN/prigWp77+SJ20NV9Ly7VqC2tD/c1TMXmP7jft7OSJj",
+	"CyfaCmnQsoWadNjMIbmmKNlHQyW3h+jizSll+IJQGsyYkhgJHlGcoCglMZVwnRpqCUHiSxDhitlCgxA6",
+	"t27o4jDOmBiGaEgoU/8cYzkMD9kwI/ARXhheUpY2F3YcAuGUaDsQ60s3MPsjPKcSA0azHmPGEiK0eHFN",
+	"deNQVnLp5j0YGcgsbQNWCbcsW7u/15Ct7ZFKJhCuWSTp7hqxipFMCdlHw6eHAWbxYbCP3t3e3n58qoj0",
+	"9DDgae0rxqX67un29vap+k5NVNl640OmfganoHrgMHAgjg+DEB0GfK5/mEiivwBlWn+nttVhcDo8QEPK",
+	"DNQ143KgPkh8RNQSKs17GKruqDBm+JCKgaLtUJ8Fh+yQ3WHKBNcgvUMYztCMEEWYaVBfjMYZg0Qkk6pv",
+	"i4aMcSTFvpmKecTMJpuZWYz1F05uotjWslk/cEJZzE/0Q7tXr8TmW8UoOeVWkeOKpkYI2JvkiTxkQ5HN",
+	"Lnr6DEu9mIRa9BV04YSMLhwGl3J06Su93nBbqYUZk2otY7wQQ3QxpuMxSdXhmvAIJ0h9fSlUlEuFNAuR",
+	"YPXnRTklhyx/6hJsF4d8B0iNUTWNjyfqn1m+kjP8ZOhg2KmT3VhnaltpgkEWodpIkN4kOJqpra2GEyJl",
+	"lIjwkIFpLhTPaS+lTicAV93F4V4vVr32d2ZDLRrGKZ9Bl+p3yZGN7L04LOJMtrfh7/7O1m5fvQ2Nbe0s",
+	"trf1X/3F8NLBIRvC8g21Z6PYPfyY6FQJxTfAfTdMMEG/h2JC5gaOeKfX024rUXMJQcLyu0/1xlH7vdg1",
+	"QRjwebCvGCQwlqc6/Xu9Hpgo9g2DrgmPUhYUNuq7BnI8CINnf/aLs4//n+AxWBVlORIGT7YmfMt8+Z7g",
+	"bPsBPrlLhDBQc6YyRTUW7EXELO1APFlEIXQ35YmG4DSfZ/gIosocTM794Ivf//3nv/7FF//xr4IwmBAW",
+	"g44yJjMMbocW/ebFPYx+dPajv3r24x/Ww5psmJru8Nm3fvP5n/5o8/CllxIGVCboCveRefgB1/F1cQl6",
+	"tR5FZEi+wiDWHPRV/XD7SKJGW0hjew5oQzo6VLiYZjNsHMduQM/KTtvEDWFxpLOZO0cPpWSG0yPvpAyH",
+	"Pf1yRNw4MTal2BtYk3XDbWyZIc5EQ/hTYRkW+ReTlBCw5KYEg4ODqyPLJGOY2z3rvpqkmNkIbkbNRZ0O",
+	"DfZ5xu2A1on/Ocd91TEuZc1d18706LLZbtT9Tvrp7jtteTavu3EqrmIylohn0jqLlc0p0ZjosMEagPeK",
+	"ueZ7sGtuu7t/gM5L2P+r+fJZrjXHVX5uNd/d2zJRr8CradSAzfyZZvTd44hqu83SrqYfUDZOMsIi+BBN",
+	"8Wyu5Zi9+1BfZ/qfCZbkiJA5fBhThnVCkiTRlNFIa2B2KVbavl229MrGJu15ZGVb57Hvq5t5s2iiYjOv",
+	"2KAru2m5YdeI/3ELstXyIMz55Rw3LyyG3wRqB/3d66jX6/XUf/pt4/hNG4C9vh9AIRgnrP/Z9/7Ts59+",
+	"Cqs5G5HU5i7M+IgmpK4Ct9J1C1d7YbL82+tX+7vXjdusv0IjLnSDFtLIahIQ0JdX4ltaPM9CkduDC/zB",
+	"VKIRSTibCCS5di1MONEGZquz7GUo8nnIfuUQFmr4J1hY/OvCK4Ul0va9KFzoJtx7RZB3yyEdmQIBLZYK",
+	"NpLG83fiH8tT+RqfEajPdBQiLAQVEjO5rwPhMUoBdwCJKYCJKKXOO/SWWQbAnKuSDEobo6HmVAo8VS6y",
+	"JM39SC687ZZKMIsTytw/Bzwd5L9LniSDcUoAaWeKUxIPIl33c56SGc1mg1T7d485nQdWSMNJNccTfeTp",
+	"uwr9TASlm5aqFPMES7XQnutF7dwBDyyOwHO0va7JVEu1mJNUa4yVDal3Hx+bUoCaefyrIxqQId9xooHG",
+	"KZ+dXxqD/0LrtlJYEGcRQTPtNxEoUjboCEdHthZw7uxGMcEN7GYEZi2xiCGmxqfLeq2fuQEQHjSfc41o",
+	"zAoScMHNU36s7a4RKa3QBVGLRHvpiR+mmohFsy3MUZtjas+RtQxUkFVrGYUv7fgyJeDqp1er42pjud0x",
+	"M6RRxNzmRgpoMbOPYp4tKAvRE4r5VE1pmoUooeyIxBRONiwFns9N5VKkTc1STdLNUk0KmdLRKM9lw5Jt",
+	"7Qapt8iJqezXNjuusodK22QVw/ur/eS3dfbAPEBDvVhDuGwT4M4f2iUeuseeVTjH+In61hxFJySawmZ8",
+	"/334REeARgZtLjV61SDf4vwom3fdlXkR3W7VazfYKEXZh/UKNpQ3TTcGX4/fKqzTjmfyAm01MVjUk+5C",
+	"P1cvblsUpzFALAgrA2k1m1fnW3Eoeh5eFtXaK57MOc6ju8vonM7izq6P80ruOo9jamUvr+jYWsch44gF",
+	"1xmjsRXyq842jhgHakkE++8+budNwRVvCphezs3hP/25ru0buMtjIa4LANUcMEPDQXz2yU+ff/yrs08/",
+	"0vlssF8VI4u5vp3dFCBBp276sGsf5bVK+73egUm7F22ti82ST8MACiZ7IXXhCghUiwLHnyexshrFgank",
+	"TAQaK7VRTnW53Hw0dQ9htd8W2W++qJm8XGxT3luNYf0wE3cYFIjGmrB5zFKI9B19A+SENulXSrJSuPBp",
+	"5fhbzQLnufTLj4FXCKMRE0h06/hOXirUcwWl5L3wVBXV1lnC+VGOzk5K98PtudbNPV7CT+MsSQw7Pf/v",
+	"/+vZP/6xSSytRzuWJGDLk70oZE00wpFnoJPluWFPfbStmRsnJgDPuOts4I5aKx0/hCxatS4xaYux2zXQ",
+	"IbY6rk3tQh1UpTfY2SffPgxOh2gEibUGcES1dMiG+onhNrqRxxszF9Y471WJJFqMU0f11ARASycqbSwP",
+	"ewOBLrG97K08+9vnM4hJXlo8SrAQdGxgnpY3WURuLmMHW9ZW1yJqbS2VSruGwYwoxl7Je3fNY8vCQri/",
+	"ROw7U+6Wga3twoabr5UpUvCUI2ybkWGaZf7f/+TZ3/7MD+sS8ZS035sP1eMPsxmojJ59aeoI+bLSoGC+",
+	"rmnxFftYBzlvS5PqN71959pQq4b004U21LE0qsQT0bmw6iPsFbtQIrQ9RD8lKaAlNRFiw0Ce8ro9wFTo",
+	"xHftKdeA6hVveilXv+QabPLChsEJThllk6YERiX0eBw7eYuAk+zAB2rkd6E9+QmRkN5xgJiSpEoeKUVC",
+	"tGYwA96Ww1Attye9buLmiAxDphsvQik8QDOd+3FEFgafQJMEMj9SMuPHxJf6oU+vQYRTZWZ88879rV7v",
+	"8o4p9+CO6Eodw2B1NKeZ8RtrGNQd/QBuTzYVzi1Y0VtZubiNp6Aypa9qOJAOsyJ51aBO0ypV8Klu9KpW",
+	"tVIH2IAucTuqPCAC/JBPz2VRfZO2sOadJt5izYuWV87TZpt28g138zbet/45R4VeI7qmrQNng0JyLiXz",
+	"gnbuqB1X60rKvp3JiGu9q8I/7ZRcA+DZGqmzQAld/oKL2NLxvrH9SeccYy/m2DJzXbkK57uJSwt7urH8",
+	"XQ9Fr9k/dSOOjTOipNIcAC6CLvOR147p4Iwyw6wK3aUeqrz9jru86GGnt8oV1WbFHD1lEzDBLt6kXN6t",
+	"8iWd93J57uJXr9k6sG5l345vqfsbL/UGaIzn5qopRnjFM0LXC9FxhDVXROn99q+/TLfDmkGxuYuhI4m6",
+	"uBTyHbcB7OXLNbnhrUFKsPAZqu9MF+WQSyryoirwZojGJkhqSoXk6aIS03GlawR+W7Ov0OHdQGvjacpd",
+	"MNYNYFwLji+lJhRD5zzzRjKYjm/jiHiOcZPSV3cDwg/Wth/TBCp2YTbJgHqCa+MbmxiNCDM04UjIFNPJ",
+	"VCLKJEdD/dpwHw3VuQHJjngCSdIwvW141x841hCueYeZhE09EMi4vRFFZC633jLf+dtzLIUKDF1e5M7e",
+	"QZg5tXRd6CjHFc3qFo13HqdQhA5yiklcQZpwcFVmeKFzhwU5JilOWg6owAuqu2ev9HQ05Bhw8pk04woN",
+	"kpb7S1E6s4t+B1wGWEQrtTvNeXal83G3M72gn9uWd+0+MptQS5SwsEC0CC1jNxs5F9pk1vwwyvec3oIr",
+	"99Q37Z11NRQgY7KlUdCMX55fiLeJnCloqTtfSsAq7azquYR8rtqynJi57lGia/XUrR7jYXHBXUQUOxqr",
+	"veqpKCjN8Zalm7dlC2nj0PIosuo4lr18LgEvY8VKja5y/eswh7Hrvid93hPd6gCnJC/1LVZkSKo1F+hE",
+	"SaoZ1lc9GAnwI/rji8/P15MxXRE9biLS+5o+YDvDNZrMr5rn6qygQiPdtSbgN2yP7/A03iyuqOTJ6Wyu",
+	"DhojF27EsTBgJDoyUqqDmQsLWYRTUkQ0KHrwJNb3lgY7MlKmkr6tA2++LtAVvijzc5XpndAjckJ1aeMX",
+	"bWFX7jYIYHgIbTsWFD0/YjQEIDWFibSSJj4rvQ2Y0blBmud2fcvxliz8ViNdGU+iud2EDOfa0xRrXNYF",
+	"0RoXVvx1AKAtShLkxYxTcy0Sa5MALrYAcyMvu2bgQwwc7ktxJCwD73npjoVVfHuOIPUr4xIOAJqHaaAV",
+	"aQMOtOpslxbCI8rm3CZjaYh2uIEE0Xg+F+9cClFMjyEnGF28euVSiCYpz+bq7z5gDUMkBHzsXaoNbf2R",
+	"Fd6Ldruv6sdok8r75fN0rA5jzT0fLVUy1wfSRiadY2mCwmvSTeBr/0mHMb9INws8heByueZYOUBU6npw",
+	"xhtbKruk3hMS5zD+nfwvjcbN/ZSPaeIxykZY0KjFNYp6+w149jQMRmSKjynP0rYv5s/XM249yDFZekyP",
+	"eXpBuNBuUEYAIiMVOU+wsBf7trbA6utdbUVrtMLyabAy9G+eEkDoWu3OM1O+X7zgGq0t3jS+giV4u7Wp",
+	"LDNrH0Ko7kvL1XkRF/lNluANYXX2hK7rmdFWf0UV8QwBQks6Tytvvd5eIluhxxhswfyVgSRPpAe0oUVB",
+	"qc2zod5vswad7+DTdS5kNDibO5uA6Tw367GwH40dr8N7IunH1V6yfSYWTcSJDlJSUwT7wYTwSYrnUxoF",
+	"YXBEFqpRpUZPMS1yEnRWxNkv/+uz734chIEwhRl1GsHOVv/yo95OkUYgJJZKIsO+rGUSmI5XhCHqMb8B",
+	"z56agT3tAO0l7FHeLjrODvmpD8a3dCVAFgV6lZ5K/rbt9fHqxXiLinO7fm+MmOx88/6w0Fs6CFo8m2M6",
+	"YWvohnlSywpmgGHdNA+fFqkvddWFRlMkpnwegndI/TeVTIfndhpb9egyfa8m3rlCOzv3BsU9hjFgGSEx",
+	"gNIZqM7ctb/u6qz2C2y8WhsNYKmIk95qRO/kqldKEl2IWkjM4hKmRkJwrMlmU6VwJOkxpFgp2QHJ/wkX",
+	"y53Nj/CkWpopkkr/CGIy41sQ2pqqtoWgE1bOw6oJ0Ign8OpvjS5f2e3tBWEApmewn98JaEF9DNgdRkY/",
+	"//Xfn/3yXwBwWyv2wfNv/W4hss3WDmaYZboGGJ60AxAa93p9Dzi3np5H9Jam2BrERk/5qVcdoykRnVoz",
+	"5PKp5vDTBYGOiL+QReeTprCjltiBBfqWof4oS468DGWXpWs1C/NeWD6h8usevVzlxVkmzR7hyXmeUd64",
+	"+M7n0yM8uZ+tEZfr8I8HrAQKcuEJGuME0q/GSgRTKUgyPrCa4TiTpgZMOwYsmKLrsVObfAny0cvS6pCz",
+	"N/cW32OKQas9qblQYxLRmJQk4MuCvqtR6U2S0GNiwqwqx1aa0oY6E7F+q6OAEVM6n3d9R5pAxOWQnHoS",
+	"D6XxCMsUR0fKtG2sleFfZt3MHTbvzOIOtTraIC+Plh6qdAXHbKTZWln9bWnWArCxBQ1X+wxX03Q1imFX",
+	"Gq+hcpXZvRnmhacxpA3pkGS4v9XxKDql1dy/GNotkABs9QncSruyCZ9gKsFPNKXzmUZiomwACPbUBANo",
+	"6vslTFHGzBPM0VDyvVBYV1gFOr7BPO47uG7lhVS9gntKJ1MiJErIMUn20dn//OHZL/4yRGff/bPPPvlF",
+	"iL746/8C/372yS+e/+6H6OJnn/zis0/+c4ieff9bz/7855dCdPYX/0N/8dO/+fx//ChEn//8x2f/7a9D",
+	"dPaDP9H/fucfPvvNH6OLX33j9Ufo8tUr1y+VUHVysKv3MkZ5OlDDgbA099Mx1zMAUY4FwOtIbfxGU5KA",
+	"UjHDQmu3MVdqhv69WezfOq67I/zasr7QGwgiW+ipWMMq2HKqaoGohCiPtQAz85fyXICdlvgOI90Aj6Cm",
+	"znJVf56SY8p1fkIZgsIwGxEaQCS4Ot672t8bj2GF3g/2L++Egcg0q5n8ibZTMysS1QMz8nxWW6C2We/3",
+	"eb1hNDa+UPIjwkKLW/ceH/lT750lbgRhh0vcIn8adB3OlFkHBFJ9vMdH9v63HdKmZZNqp/cg5CKPkYR8",
+	"PCeWIu6WcN8VnLPOdd6M7CIt0zzn5iTDOFsGFrYcVomX2x75Lm+3z4V8BImPJrZyRMa8ofaiuzl8thd5",
+	"v2WgnrOJlvo1srzrJTieUzyfE0biIkCnuqW2VydZkfc1MK95sBhiwbYOdQvjztlL5SXznk1KCtswt/Ie",
+	"n2IxmPGU+PF8ulmAWth7dkaChRyYVSoT8j4WAIuABRoCWw91sWXFZ3lkrWJ5ZqqcznFLfm/IC8zn66XT",
+	"E03WB0bf6Vy8JK+r9o2Hb9pKvc7TQRikuvL2te3edagS9kqqgdhhPm0s/Lu6UqBXJfwGKxVhFSSvJArg",
+	"rRmjcGQM7bfD88NZXR81NKeHLWht8XKLehYd8EBdHnoFUGolFt4k5LE0j85m6jmxxwFSe1WdyQz1qp79",
+	"K+W4qt7W3uOn/bC/c3rx8HDb+Xjp361OdoXx+pezkhW1ig6OzCil+wY3tvpaJcv9s2LK53Wt619/krCP",
+	"jrfhPvjWE6h13rkQfBnpmVAI77TpKSHCUJQO9M+hc/E89NyRdNTRXvrNd8fCxQ5ZWUN98TWmoAuPtZY5",
+	"ehAPtB/Ul+UPUdiiZfGeMZWmrGteNK2o5d9QfdUlme0tX7x8Ps0ELLIp3N1r/nQLrOW18aCmWlEX4RH8",
+	"CA8W1zTVwmwkxZKnUGYN1D6N6Q53TnDgTCT8BxIrdJFC8xeX+lMxAV1GW1clL8q4Vnh9ymnUNXTIIUB1",
+	"E8ICFKuSVxrcMP+rkv613amsl0PULrO0Wn1d9WBUrvYGmRsXo7HbpJ1iLCsYTWx61eIybSN4UtfmiozO",
+	"VgAbtpPmuX51Oa6bV9TfWl+0vwpR3TDz+zgV2t/gSdZsgo6g0oNytJKTN5/1clbPZaj7Vh5h1rz4D/Jb",
+	"MUeiTDlM38TEc6WQp8F+8Dpm8es9cHYphnk36O9c39vu9aB5GKVXBNsSsHXJZ/rxWbR5r57KFSCZCB4j",
+	"yhwOfHD7Jrq61+v7IdcIafDbuBmjUId4NscpiQ+MHetUAS5nPDDSjQHsMtZHAFNpltGVhbaEMS2Ghohm",
+	"is0LXQQSOQttGf1d9xgtKs0eBidkdBg456eNIcnPzij/ouHchLqlut6vMzoY++njMC/FK7T3PoPbhBgv",
+	"YEbZLAgDfDyB2FSmzQpg6hTqpiRYR4DYwd03d6HqQVODFq7h66V1g7D8rTpOYJeYWbk/1tl2qXgoa0Qn",
+	"VE4hdy+vShxB6cojg7GWV5htG2a64khxyFlTDPIENMzQyIY9GyPPpuCk5Qq+nTi8QZV4x3qG1TxN8Zx6",
+	"FHW+Xt7Xl5cf1tWKC/fe0LPiw25zaVBk/PqFVSwK4jsTaiGDv5lnkm+eANdfATEWBkWNwjKhh6aa5hDC",
+	"4DV3AKQdl1AR/UDXOXZQWCFIXgfOTzm8pXEA86pLywvcLa/fCVqJhlhqhnAyZbFgDCYv02b+GzRXHSxC",
+	"Ux1lhlMI9J95DE7jM6g72pysKx/0VZ6g0kLr+BoeUflwilPPnN5mpLjhOCZe/IAKmqCRZc5fQf/KFTiR",
+	"S05OY3WYTPn+TlG+TQOX1y+U8oaX4raCbVM0XPMZG3EsQCtMKMvvcGZdIBbaZ+Xb48MM37fhvkZwIn1V",
+	"LaYkOhIbgBvfwtEUon5CNORHQwSbAgOa8UnK2UTDU1DpvTcp8NDsjuFHsD2Uornwx5a3xBj7GiUpTqPp",
+	"onLyG0nzrlq0uaJIrz1S/k6BlF/gB5iTU+Msa4Tq5x/+w9kP/+HZT7/3xU/+8Ow7f3P2w0/AbWo67Lfv",
+	"cG9lh1/8y08++/THqsPvfFzqMAyUOsdkh0LlSi2ZYzXEd9u9oOieZiyC29mGEPtuhmO+avd4TLyZQ1hz",
+	"caXkks3WlHyuM9SLclJ5llPpIOwI4lia6BIvkc6Id5zCaiTKCkBiavJ7V3iHYIJhbsUW3S5l8nsmfqRa",
+	"YHbuo1YPGXVN8vn2Jjexm6Ru1o+Ugl1rGpy+ZiuPultIqlvo26C4aOr4yHpnNjdpNG6SygIS5/u9nctr",
+	"BoPoS5pgv7/nLelRD70un2TFhbwY5G1dU8pGxGOAHgoyOd66DsWpaAI9OWSKxHHLEqs46sOAZ3g+N5BG",
+	"+mQZzCiDyBjzMbJILdYJXL5QKCfZlUNQYnP9k/ITkwVevnUozoZAZFFESEycRS6ZKeq8yCMoevn9l/t3",
+	"E5n7pdvLy/X8oIUXseQh/SDXWTI2xxFIGJq0DXQox5m0LcTaMoTg3G9cPVzXDEYFoC2QoesskVKTheNI",
+	"UBqsUYFbUqzg8RUJ6LBzb9mn1Ztpyle6n77OR7fgudNi77Qitn2kUGDUNnu8fvXZ9/io7dWPuz3b6m6e",
+	"yJWJ0vPhamYAyqA7mZSMM3ArnODUb63o/VvlhzexxEj9BB5DJDga47TlUhcXhN4Y6NXwuZoHCvxc60tf",
+	"/c4j9eRpSZ7UUFzUpMDWAowinICmqo/+lhPM5dPTDk+/sFgDvba+qRqHIyyj2flgF5sRhQYHCPR7jAzu",
+	"8FqhL2WAextnZG9uTXOOECh4P+eJSsCRFtyGPQsJWhDfXeR8z/tkXbfgCs1H65VZdWRwbSFgEYq8OzV9",
+	"EufBCXl9YcxYhhOUkmPCMiIOPHEMGUuIEODYAGdAFfhl1w/84grgIkfY6htWXtjPk1H/em+355UYhcgs",
+	"2tG6ySoR2kLgdXcflYsPwBvuV/3WMtPjqcHIfdSWS1brlFsndveAqQxtoWiKUxxJkqKYE7EPjsmUnyiL",
+	"WsvjGF10VvESeBmsQ6i+G9vL8qba0xD6uhCSzAoYJKXtqEkQXY76AEZJYwHmD5zsKGMxGEVUgItqNWLO",
+	"uiEf3UV8NV+tInEsozXv8FvOdujC/OZtq5O48XtgwQUjHA9MSFvEk2zGihC3vMietjMVWbl2/cZ4cYAE",
+	"YTH67d/+7d/eunt36803FVNgBpdDu7u7eybZIQgDKNW+378WBgD7qeO8idV+WqYl2LH5SzSp3y4INIXi",
+	"9s6FErMHihMwkTuKtv14Uw3pD3YetcJl1HUnJgRxhk4gFdt2PSITyoxo1CNUQ1CtoX5bFSUnnG/+qhOQ",
+	"xWgIZNV+ZbN1D0zAuJIBQ7NLh65L192yelVyTP/V/jBTht+sjjPQsEWCiMObryAu0N0Zm4QF6nZe2QTO",
+	"YewPa05RV31JODY60PsZyeDLNGPMKEOOqVzoNJhFJEkaspIcsej2aPWgyoWhvwmmDoI3sK/UtvHug2d/",
+	"hFks0MXP/vkPII/oi49+ffa7P/zsk/9kP5W+/T7kHF0KLa7kPZP5g97IUoIz1agiFBWSRuBe19XIIKVa",
+	"oCnPBIEL4m0EmfeHTN+GAGyLPqWoKAD58trz3CSl6vJ3eV4+P4HE+xOSDmY0juEyJ/8jm8/d7yFZyU+n",
+	"EjqaX3iWStpBsGkJJ264j3QG1bUrl7d2ev1rSs7feXjnJnpAjrfR5W00nIyk+nXoqnou9JOBAVTzv3kP",
+	"jglwrx0gkgiChlTQqFTx3LQHoV408s7s63xUO84ygxEIiONxsL93udc7bef4auekKlWuhV4Gacb0BdcE",
+	"SrTu97YvO44kd590y1WKS7lKRV+urbXriW/r5ubJSdak3bY4mhruC2POiGOG10Ew13AadfesUEbFtGMv",
+	"HV3RvptKwwxujzwb6T2c4zU5YE0FYJXJXdWuh1SukbK92l3xdT4qfBXd8382yCvQEA05pLk2o3N6lTJ9",
+	"NGs2pBz4lIl83V9FquvX+egVKABKCG5y+heM4BzE53PI3/Xhxzf6G9Q5JAnDTF4QZe9BU1XPOVkWFQTJ",
+	"l1BtIObdolGc7eAZomr2gkBDkY38eTp6EismaG3T+tt0RgYfcEZWNKCeQ+o5dPHOjXs3LrVIqss3lhlh",
+	"TsTQTfYpBuBj8rtFkdmKygWhKEmCLESGQBfnmMYhkhxS10NkEvwBOZarI1uS+BI4keZ4AUnxoUUbKa1/",
+	"qEzNHKIup4Aao1GYnCCNY5LiCRnYUZTDNXrXt3eueKM1VA+DBEsyMC0E+1fdb2f4CXwDwXB56wOYep6f",
+	"tmui5AZmPu7PO1s7vfxnz+tKHYHfJbGva0cQZwNYkvKXc8IGnoCUXlM0CrxQNNELA35M0jgj3Vox75Qa",
+	"ymdjAlN23a8WUUIGEGAI6dr5D/qrHcWhMkuZfbdvvxCDHBwwH9bVy9t7/tVzUwrcN3Z3Lm9f878CMYj2",
+	"lfodnI+PWkXneBjJ41lVD+RcX9RKMa5WE+1aVxxqCkKFQVf1pDYb2DZ8jCSP8SJUf5lVVd3Wx6KzivwX",
+	"9p7N0CJHsrZDWr/TuaPSXqon2Rqi2JIPUPNdZ5GXIofcsji1zdiu1bycraJzjBcNrZd3dSt+g3fUnmzK",
+	"lCc4TSgR0nat/VRcEKRerQE6eXPfy8KjccqMy9K0w4K1oGqd5rY0JqlbM8jkreW6BGKAXj/OWFzKFXcJ",
+	"VZNd7WhVE1+1DTMnrNgtxY2bmoPOxNf7xj+sqiRsDNE7ACe9knMA/K4D3HMQ5GUNO/K0Fq+i5Y0+LEdE",
+	"nhA1F/MmfJtv7hFJ+AmSJ7ylmKmI7frF68IUhMISJQQLHYFs3/LPqSz463Ur4BRQDJMrFMvacc6LVqxQ",
+	"PTFaKezm7ceNBu+IZ5OpIoEQOh4xwjOlzERH27Uzx58FbFrI/SaL4mpjnUvOCkdWV7I8pLCSmldaoSqh",
+	"PbKwKnGrgqMs4DzbsbaxvRooLELHVFmGdIuKnyBJsCG2N+jv7G3v+ZWfpqDdyl4gEZ3hJMz3A0QWY3Ue",
+	"sAWyxVhMKqe9Hp3icrBxMQz3arF8WbX17/Jk7iul3O7L/tTucIntdefh2+jyTv8a1J0oj0THgLW7sK0w",
+	"X77Qece+9bzHa6gSOJNTDxbSiMdqOb741u8+//X/OPveD57/6uOz73z37Ic/+vxnv/jsf/38//unDz/7",
+	"5AfP//J3n33vP3/+f//981/9WRC2BKhYAxypxbO4j8vewjmJKE4GBrdFkZUyCILQqV8bgl5YqtUtYo5O",
+	"Ui4Jok79uxp3aOrWjqwEK7uLPJEHJqacMAjzPzxk20vCxjoGgnVLPz/HQFHFfTZINI8VbFKllPZkM9ck",
+	"0ViZrRQou8416sL3SjUiAu61a+vj5Oi9ZPyPSnxMOazS+O+AZ/LphZYFu0WvqCVYK3bFcmz5fr9FAIZl",
+	"jHanfsEicPDb6JEJYSTFiYdxOrGDac5McEWYNsy4iYbVan91cSN4kkm9nKaMSRn22U7J58xTPbwC9yac",
+	"Dpv4N/W4u6Njbsxca0qdKvOsLguUM5OHeWqMshruyp9lgJkuHgclB8c8SfiJ8IspRp7IQVF7pBnYSj8z",
+	"zCvrAMKVat9FuNKwCCL3iSyrIVFNvzSQFwe6fiLoY0N4/CtQRAKyhoa2tMSwZRQGNDCgIq8t2Uwz3dlQ",
+	"112bZESIFpkYS5G4jKVdVZd0XHyctVZlzRtzrE/SNq+0Sx1YQ5HKXVja45r5vKJtlK2eUbZmRE55DEFN",
+	"7EjDpI5BfVSz9XhknaJAwZ1739wyitdlNxkACFWKSWg3xT09JG8+wE6vRLtlil1pfVuZt5UFbpdX+BI0",
+	"N2exvU4E67bQbJBj5irFi2oTW03J8S+l2h+DTqY0AQUXAtTkAerBfQGdNXgfCo/ZytO6bWC84btVhyLs",
+	"4Lv64VOHK5sUThNWpogGJV9T6dTWVpO2BcioJk4rhbRUCWvNK2QzFSfkvbI9WhDt1eq0lQFXldz8dtow",
+	"S+juxPIeczm7m/ZrqLiWAvySBEOHvbL5JujGupuUtPGt6pIVOo9iEPb8Xr8QRJl0NaHxNX5ihKAi6QGK",
+	"UhLrz0qaRuDKC7UMVbxaAhqPcKrv9MU0CIMTEk0x3NMEUF5Y/1E9U3X7S7GuzYhfge2wKbUfu6Nfo8L1",
+	"xruzq1d6ZbXMtXZy2xUr7ek2NViX7PqV73aQAmtA/JePttouM17qfbjwchUSUFiqd0UHcGhTnOznz0K9",
+	"Eov2YVpztyKfE6Zz6dV7Rnct3OP+fQblXt+E+CTfzZaygZQQKBIi+RgpYxUNdWXZYcUnPqKpnBrgW9i8",
+	"u9eUdEgIi3Ea7AdJxnBq4Xz7V8Jgxpki+XVjAzqq9t4WhF0InuBUJxrsB/2969fzXxZENam+Og0DUtQM",
+	"cDH2JwZJpQA2AWgmIiTgDj3/8B+CMPj8J785+9u/VQQqqn2aALAEap2+Gzz/6Idf/NkfqWf/9u8+/8k/",
+	"q2eFXICz+/NffuvzT/8SeKLiDXBosWwXvGGfK09jBTht/uBpMcvlrxhUGaiaHPEZGYzwaq+DEzF9WiJe",
+	"F4xAHkXZPJ+WD/HcpXp70PM8bkszI5TMFyEaLdARWewjDD5oiBuGIpWgFpMnUngCS7072imGfE616ZRc",
+	"QVFCcCqsd6Jh97TbNKU98MKYfTlvt5P1lss1lGGrk6e0Gdr14myLNqdJsXHaNW+30ONWpclLm6xtWfJi",
+	"u7XrxLch165xf6VFjfvyZt60Pnll67dTG5yXWjCSd2u3ETlPay1zRsz4uqVvngds2JVadeLH/ih6XBeH",
+	"YspTqYQiBEcseJYifsLQxSEcYsMQDfXuV38J+oH+RsMGDi9ZQRr6JCnSou6QHZGFEbxGyqUEqqAjX8Tl",
+	"8oOVfqAmeTeon7G1PFjgufLqhsGTrQnfMl++JzjbfoBP7hIhTCH3+ykfJWTWhFkGThJIcr344PZNtHf5",
+	"yrVLHjAyExtegduQilsOkDihMppqX3QDnF5TNdbbQGS9gnloaw7yW4II8uc5ePS4W1AsSk8KoglaYxka",
+	"WmmQN8/JTpmQmEWNJfbk1AREYYEinCTeQh7VqiTlhv5DZq6hIS0TiyPKJuD/n5Jkvr08m6E+pK89enTf",
+	"VNfyO/kklU0VA513oUogT2P/2vorndzQFyFAD6LR2y06dzWA4vW5prt4PfcuMS4HY56xFjUtdY6wnogL",
+	"O1DKRigR3es1cJe+5sPAADVNGir5218tdGslNGlMTjrWA1qy2zrtrndKgG/KmoKQqxOeJTEgbpqBexud",
+	"4xTPiBfyVk36/Yyki1AzPbAnZOzmL/mbbMLQ/frDt+8h86sWRFf3ev1LiDIDGmZW74JAIx4vVkfyr85F",
+	"uZ/yOItqYFIpKDDBZ5/+6Oz//QX4eiSZ8HQR7Adnf/THZz/++evPPvz282/9XcvAmVbXMuYOxNZR//RH",
+	"Zz/4SPeiu0T9Hjr78DsglWlE2kZ8H2Xqw9u3t958cOf+Vr/nXtfk5YsNDvznf/pHm9eUMcTzpaXnVPSJ",
+	"CTndR1XinkvUTKmrp2vfWzRDo9nlaBdQqRZk/bsEza/FXYJFnPfqRO9nGKqO6KRSsf3lu1lQ1ChKEOdS",
+	"u8u9gKbIeoExllU7Gg8uI3fUbSvMWMGMX/m6ZcKOva7Foh2JsiEDO73tdrygcJhoCYe8Cse6OV02cqzb",
+	"0a8RmtOOvVeX82/N7i0q4HZh/5XNbbodzv3i4Mu3ddbx6huW61y2638z3MtnuC8l6zwgSUM5qbUUOJqS",
+	"qM0Fge32zfyFlnGGlWHbkMN5YR20EvMVsW6RbPPRFC2uzND3jchFs5pPUhyTAR9DUc+ICMHThf4o6Iwm",
+	"uOGSudzsudzVV5Z8gzv7Epc6s83tlJRI2lTA+37KxzQhb2DhK+GN4zglQpAGFwmEk6N+r9faS3RDN+i3",
+	"3JnEkRyAKXtuHd7Urd5XjS7p9bz7W1aquC26NEhOLpcTf6cXIh2jCwm29moYAiZE61G3ioPOx19bq9Bh",
+	"FIekdvgNXAt8R6b4mIKH96kHaYaRpAPOelGQwUP9Kc98Ds+3eIQTBD+GaNgbIsnRcGd32Jp0y3udFYAG",
+	"S48u8xi4jnTqso6QOK/ZQ22I82rshJAjf6rmsK8Dru9yBtksHA2v6W8eZswktm48gGrpQUO7JVx2vxTP",
+	"UWEzrTVR3zZ7Y2Ew91ITG2nDJa2qdU5csuZl+dq34W/A7UvY6do7P4XPh4tOm1frYaG22KNsBMdTGIxy",
+	"ceHOPrDFRZYccN+01UfKqw+wV+1n9FA9/jCbzXC68BZUwJP2jVk5/wj7izNQkrZv7BElKTjgG2PS6uQ2",
+	"ybq3qfQhGrFjuK/zV3QrsPRaYorjGU38UOwJnwwSekQSOuU89kNa1VPGra+8HbbYEoiL0sZIQ4ST+RSH",
+	"CIdodKB2RvGVCNGISNxQLH9OsBx0JYt5Lc9BX8c3aEhbokmNqmEJ/bA2Ws9IQocFfKL1we277xA6mS5D",
+	"d/Oau+NVqGXGMmzGLZtt3EK6YQvVQtZBGCgbYuanlNLxSXzTUf8qlsNLr0yyBDSt0SHoWqeda/R3zNzZ",
+	"aZsCba5/dHxwW+TDzYoQKW1KlwkLdnr9va3eta0SkGI2EjSmGLIfN7wUennZzh5wbDwjAIONRlxOEWH6",
+	"Bnv1hY9JuK/DvNg1WumLcPZKQewWQcVtELMtF+dlEb5Eac/mOt4W1Otyn2OntdaFjl2yimVExhIBXpTW",
+	"eckxYRKNib7y7noFA5MadGXOF7n2/liI+jiXkftN18dWw0UQBKXmQZ02sW9paVRpW5hxxDMdM2V+1smw",
+	"khugqDxuO5MTrvESIWTQD59djO4V3N1s7M96XBp/99sby8ubuqwbOW8N926J75ohJfWq5/HzVOiqb7SI",
+	"/zV8oKuKaTDT4qwBcygFyWH+hCyzbD5PqAY4yRbwL5nNE176ExCeLbq0yQxgpqWkUqjNZTOZpVV1AEfS",
+	"g63iQQFsDr4YYeHFDWx+w5s9XMmAfWEwLL2ReTYvwthp7KZ0QRjYsAOlCDxWlNe1vIOzD7/z/L995/M/",
+	"//WzH/wsx0kivlzj9RKI6wnBegl9QC8piXgak7iMYFewREfEtMpKf2nyiNs+1lE0qoW7I8nMZ+2neel2",
+	"T8ijs+JtjsKuibI+HWVF8qo7prCAYnIXtKj3qBlq5eWNJtAGqaqteWjdhbvD5pmsxlr3li2mcwxdaaEl",
+	"VZbaU14e3NWQ9qUz0yulj1Ywx2kj2YEv6/c/3ejqL1+ixg2wjBd0SRJ/NG0h/lr4bfwlQvImllYNri5n",
+	"N06zU8xdBVdKroL+qqmRJ1GSCXpM7tpXtBqx3Blh/tfFJ1GlSTMpzuM60+gC699iPsgYOFfrAxmVAyPd",
+	"qpAdxXpe075u0VnvcFfOK0tFW7sahrxslq9CM7cE3kQzf4gTIr6a8mxeUfuOyKLQRpSWTMr6z87O1d52",
+	"vwH2GSBbdS1zKwDb4sYINaByT7t7jQDTAEcZ7O/WPS1HZNGIkRHqKvmcySnCwpaj0t+KowyZcvUV2y4s",
+	"XRTpanaCI85yfI2xLSs+xRqidXtZAG1FGaNyquvCDEaLr5gu9xHWIzEocgLBWqIpPm5om3RAtzWr1Ig6",
+	"qyGQBJ8RAxiiE1JgkC3Rj8w8vMkd3hm7JWD0XPVKVBCumwSCy23tYjwtu7V62rDbMijWA+ACe7MGTFJc",
+	"SMK0rABvhaVb2cpmzexI7PidiWse8ImqYqvXKiTqpNLCHo0BvMF+6wTr2IC06q22qWzJCKDCSiWVwnrd",
+	"+2KdYCz22q12QIxTPmulGFvuWXnLV5p6Z33REZK+a702QMKVJjqXaTcVo6BaO2bihKSlRBUX9pFJnf2y",
+	"WnN0OSsnZajJbxtyirwbHN/lxd4bznwsBnzcak1HReyk0cdWaWOQUMVapc7D6G45z8Nd/TyT53vrmAM8",
+	"6xqTNsYgB1JgWqDHeLGN0vFsX5nh6mADlOUQlUCX9TkzJyxGF5VANlL4hLKYn1w6QFFyrKXMNEuZaql0",
+	"7aebuPjkUohOCDkSA8kHJXB8dFEOil/5SJD0mMTo4qNLGvxfSTPVhRbLT9Bh1uvtEtQL0YxgNjDdwfi8",
+	"96jmHF7r7gtWy1585bpe/UhXR0SMBJkoiaSHnI5n3gNyxmOSDBx/v+cKN2sPR+XNOtExVKE6BEZ4RBMq",
+	"Fxp5zIVwdoGlz097VdTOL/6s8gqjNBsrNDuxSol82vl+KO+rxq1+M+G6smwHiIR3oNSlRsclSEdsACQK",
+	"TyMt8zROblmEGMgBD0wJ6ClqPmhMn5B2iGYzk1aYF8/TkZXQwOoSlvB2I01ulQVS5XAD54lHi9CCIERj",
+	"2M4zPasRbMITuJfX25wzmdIR4LLq8qCwzOBcVsTMZrm4cZ4U24csSo73zcNfQeTJnESSxAP9xWsopgKy",
+	"o0hchAyEKOVQVQGZxEPLvRcEmlHGU6RY6wDNB1iRLzxkebNOVR/GpdP6pRBNeUo/4GwA+oWWb/b3QQq1",
+	"SdQPyQIJAOrL00c14HHKZ2oyWtrZ6fTRFprnnZbGLegTqJY4w4k4cB5CX7HjRq85Xw/oWH+7fcjs71To",
+	"tPZCNdUhGkbPh3FSuBG6OJoM2Cg2VRr6IIocBJ2iNraWm7mkv6TT5NuHLN3WLjifOkKeeDPhFpBRDhX2",
+	"CJOERaSeYs7H6AZkwW69Zb5anVwK/YU5Wzduitu5F7q1N8Bh4JbHcGNy4hKJ2nD/UzSqd9864tgk9FVj",
+	"2SqUqQa1p2OlfkXJMWjVWUMdbHj1PDw9mzkRzEDuqtOkGkhijwYta7WIPW2Lsa8kjRzYw7ht8UvtttC0",
+	"s+Eg8KFy8Pfz4JCzX/7XZ9/9+PPffPf5p3/92W8+PvvWP9nIKy2jfZIp2O9t9/pFEFww0/sebt1c4Rbs",
+	"93dOO0aN7NSjRiwhVy6jPo3XvlQp09xbNjpj+UntlIfR6GVTB49+dfDTeSmGNZWuUhkGU0FiNFooQQy1",
+	"TqFITB5a53deN2c555yxcoD39aMvPyZFa4GFaldV9YxYMmqimVFo2KxbmEqx+de65lmDsw3fuBVG8NYH",
+	"j9/V1fcHj5/2wqs7p/9m3Xi7Emt50tza5DGuwSPNevxyqp/bAaAF+HmcAusEeazBBy9rbfR0vBdt7gp2",
+	"s4AeEi0u1QqLCwjATBCWaHj/7YeP0OvH/dfBKtqCnSuGBpLelGEbG/d1TJILQkMyKpvJxS+pWE7+M2yj",
+	"UsNF/LdVW4ozMP9jjlMiOXzwqTD2rLSpJ3nnu1evrLyDqx60zuv9nZVvnxSRzkvvWIqYaPUS+Fz8w13R",
+	"4wr2WQdo8IZATgtOEQQi0BEh81AbLdoUAVR07e99IfyxUol+yfzSMJ41+Wd1aw4/tbsCdDmrTYJzB95b",
+	"NdpGXnyQsU08txFO6Cht5Ye96Ty6mbba7EGnUljfkhKPVmv1e81LeR7l9mzoslvfEXwaBCoSt7wJe5Fl",
+	"5d/jo7YeyyMyb0eyCDM0IiglOD5AIH+smk8lMsW9RWhgtAhDjJyQVJkH+nYSxA6DBnPUuTrV19T1m0yH",
+	"Fs7dtdR3IEm8jDN08T5Nu4Mi9lPRQoM2mzqNCyJb8ssaZfnPL4q9IHPdeKhaDdafXKAWmY1pmC1nz3LG",
+	"kqHpyhgyK5jWiyKLJD3Oq4eUS2dVL711yK62byU3vmhg7RLDn0yxJMdmr5QruzqMnQvNugUNqu4FeNeN",
+	"9ToANjEOuXEms5SsGf5lKfYKQlLyU2SjkBQ3JbMSi6zJWi72ox2IV5b4fgysmy5NaTyBV/o727u79VDZ",
+	"zveU5RW+Yh3xIyIkGtOxnNr7KO2+T47DvEyNTudTD0qOEqLEJly3TbOUbbvK1sor0C/ZLdu/3nsxrwjS",
+	"U67yYhpN6bFq3giUERZUQKE/PknxfGrymxkZQ9DIu08tU0LeTZGd9sVHf3X26Udn//l3v/jerz/7pz8B",
+	"dbBLDp4I9nf6vapAe/a9b5399K/OfvYHZ598+7NPPv3sk+8/+/uPgzAgavYFsnZpQ+3qvDfzSLn73XL3",
+	"oNEkBr5yTEkCu02HavK5muT7xV4LTO/5SwN9SQEvoK+gQ/PAYdAuQn9v1HO9vWKK2WSKqYMaCc1pz67N",
+	"eaDHJF8qdVbRyPmoDJ8JFIv99ree/+rjsx9+++z7f64X5tmvf3P2/b/aPPWv4Bdf+rX9tZN6aDhuxfbW",
+	"3PsGPHvqcmRboW4a0O95cVA2iOAX/qI0UP04f0YdwabmcQvVaRXQZXkLtJj6reKFEt+vgI3RakqN69eH",
+	"3vTGNEKsSWR70/FyIcJwoW6Etdg/DI7p/DDY7gjoScTqeEJDo/v64VN3ty2JbSpGbJzyAhQqHdqkRg9x",
+	"K3MsGqpG2h1cq0wthcM2yu6bZ6BWjRZoilnc1JoVAD5elBxJxeEwwrzxLyGKqD7ljHffnYcVFc5MHUGQ",
+	"U9NZu0Iilc+MjrcDruzxgbGc2FQ5w6kopsc0JhUyW49R6WSNyax0zhocEV3+RiyiqfNrM5hIRbh1My/i",
+	"onhONS2kURPLQyyNzw1gGbK5RkWz4EsTOoZsQJIeU0BDsSpDxJnUfzUX0FrTMV5C1KlvKhqb8AddHkyZ",
+	"dqEyiyCCGiM9hwuinkm8Kn5gFUqBWaH1gG1f0QG5rHLDMizGfs/LO5ufOJXk2RZVide/ZVv3Yma908Y9",
+	"CJbXxi6L+fKG7bWzrHXnb5I5YbGxCLxZB+3PWNmcQQwbrdhjVkIqg4mSdAAUaROfo9PgnbPhcYupiYq1",
+	"U+TClnXuQcIXIHLLmvf/+vPnv/qTXP+2AzR2FFj5G7kZquuwwbVlTcNrdoAvSd4zqR9ULZWj2tjjFFQI",
+	"yO6b8iQW8DQ5JunC4vev9DaUbTKPYsWKBiHyGIpg5281hmrkJW/b6SqFp7lOjPf4yOSpCCQkTRLbPWUT",
+	"Z3CjhUmqITCgnFhOlVrCIHsG0TYAJZWlXmnG3zIhig0gKTp+EkPMs3Hn2nGZ4D0Tszq3kav7KcGx2pZF",
+	"dB/4TEs3DpXr7mbj550p1w50401u6y62YffNPpMWGS5VQPFIJ3K4ftslsWw5fZuDXysJfj76p8f0mKcX",
+	"wNVKWDlwXjH2DBCsWoUYrXFugheuvSS6DT080NnBHss4oUKuzkYylHtLPwz6A1Si97sKdD05/29+kIuG",
+	"7bw089H0Uowlp82StX8rn26dqedm65SzIEgOU4iRPsrtQVffNXkAaT0PFPrtZHU1pudX5YlJdS+6WDZ/",
+	"PnkVXnejE+G8zNX6vnfd1F1Y/G5TsZdhDVPayOlSmYHTVotpiJvgYFjj6qgMWYljjZMw48d+W9LZQOXF",
+	"W10LPrcX+kVauP2mLlVegT3gBUDoXELbEHXJDiotWVwNKIZvB2AmrAwIxtpFHNmWIGBFCMh9fPdxGGQs",
+	"/6lXj7h1emqxflEx3PrRnPdaM6tjE1LAeCEVjZuzPe9UmcOZ19NV/iP7pPtWMeDQJcOSNXv7mKQJnns0",
+	"5yTxnwUmHgOUwlpub7OSg9liaXtKZ+QpJEy2bHEtQWvm+4CftJS1euQh0GM1HW+II5Mu315aHZFFeRrr",
+	"GO6FFNopSaCdFZOEzlfPS9HLg0o7mzWArdlVtYBZ+bUp25JTJDnP81cgK9rGRarR+HdQMxs0Abu3fb+z",
+	"2c9ZspyVwf5xwePaXX54rz2NQ9jV4qH/0FJ/ydq9OnXmPPQYqxJ5Shg2qZIRzoS3gCNAn2lkv5Iee4Aw",
+	"M0Bv9sDV1VLNtzOCmbKA+Vh7u6mEoCqhw4TmGGStVoABBaiqBwPGjpAHJTe5MoSsg/6gbiOZ0DQQhroc",
+	"NT7RoSpWmYHZQNZnQgZazAN0AEQYGnW3fAkw4axB7el4VnbEeIlJRGMSmyx/TzwNn81xSkWeVK2f97gT",
+	"Yuqv7UgArN1jttyGsLcxTyE4g7KJ//YInPMDvyfvUY6zCYNLdE4idXznDi7Xtrlb6XZNxyMInuhm/hhG",
+	"agilW2oZuq/mwsXS0G4gByOsYI/yWJdKne4pBMvv1//3TcC6mv+a7vxz8rXfz28FrOSa0sl0YEN45ikX",
+	"c6JLk1hPNDwwhhqpLAJZxk9Kn2O1Q3QEDjmBw5AMYJ8suSC8n5JjSk6aPVptVQVRdam3Lx3TWE+gdq2q",
+	"7wYOdFhq4a+EF8Bd2brMhZn+I+iqbT0ZDUwD83y8dGkVSdupu5Wi1hSO1qHm7SHUvUgJgXN36DD8sO5E",
+	"Ik/mJnCvE/1vqdcE9Xv5XsGuLNgov/aqx4B5AmkkR2LKT7bbYOMvTxhwGaM5Aa0yIDqZ6rhIkyXauhLG",
+	"Tbgr99C+8VjUe8D7U8YgJj1eJ+TCNJsffNbCy9tcwvENJUsAxrfhKsDEjYPqgIVEnEVtbduukok4FyNt",
+	"/HP28dMw6FbuIgwALmbQCjjJfzPhShpDPncU5R68K8KzNCI3DWaVP+ynqlWfcLaPhmp6Q0QFwgxxllAG",
+	"GuIsREN1VCktZOj4uFM0w+kRUTq//jFEQ7EQksyGuYWgPyM+PmQLnqWiCKtgiCfKtL354G6IhnJK03gw",
+	"x6lcDC1jxFhiKGpC5jyVQsNI5Eo+GQmt5tv4EcEjqkGcirZyeGn4AcfHijONA+iYCoiRJU+mdERt8b4p",
+	"Z8TB+SIzXVRekQEa0zNVT8DM1C6ZqeEtDVt5KPGE3OU6bsyDP50Jku4nVA3RBYXu7T7qXd7vXdnvXf2d",
+	"XPvcD/CcWiSr/VxLCBwQ5s9/8S+fffp7Z//467NP//LsD7979ocfAsRVUQ28C4ryjB+TuMQwfjDlLvGR",
+	"fjsUYqZoNEUneLGPhnhOhyEajpS+rP7QdB4eoKGpjKhrdQlFW2GYCTDEwKkypWoJ/aHWFoOtYgYXQIfF",
+	"FTK07hqXCcGxo5xpY0BHlRW6V8KF9DLCEuBktT7tzmvgpnosBNfs41gnQGavhLD8+CpcIPle2MgJkukP",
+	"DeVpGmNRWsWTNNRReIQnG5STEcH+5Z2qFvPF7//g82//4+e/+fWz7/9FYDH/WmGCkNaY73t47EaUH9N5",
+	"EdLy/Nd/f/bLfzmH2i888cmP30rTyWQ0OiiwNS8IE2qnPRje7fniQ64jnKYLROVB4U1iRKCYswtSF9I/",
+	"p3DsYkHPD8i9s0P2Sxu462o6XUJvH+HJG1lytPGt5zyTL+nWc8Wl57neQFaGvYSAD4gA6+r8LiJ3vgQX",
+	"kf8qrhcf4cl6oDJW0DqXYL/1bm9rD2+Nb2zdfvz0qv/+q7M3rpPk8iZvvEXUCAW4/9kC6Z9CFNMJlSJE",
+	"A7jz2qoEVV/drfK8e9t3eDh/+tap+u+908Hj8setx6+dX8hu811Tw2L6YMbNWgW/Nbp8ZReKuLXRF3LM",
+	"fQtx0EUdMEe88SDauNUc+YsLbeeoGb/QE/+8jnWHGPVbq9wSVcc5JQJhiWYcHAlwv0ilQBJPGrJsXtRp",
+	"WxDZJ6e+RGexXkGXxs7gOx/IsAE2E2kFZvdvXb187fL1URB2FXMVflkVNP8KMgEc7sjH16vVz1jps1xD",
+	"Op0HnFYu6daPSrdNrAWltebpV2KLOhucw1p2XT8fWV6BMe6t5tzBDIdRb7COVTifV6nVrKyyt64mUV9r",
+	"wnAt5749cmheJCQ/4WMy42DJTAx4yz1FLTojgw84I4CnRfHrD4tcckml6jX4/C8+ff7hfzS1Yl9RBVg7",
+	"pZo7EIsydgJOEmTq52vgeI3mc/HOw7fR5Z3+tUsdSpJ8g9H3MwNnI/kRYRcEGkpYlyGKEkz94A+WwjW0",
+	"HJ4xmS70WHb7V69u9XUh7q2dSwDJOVU6iQZw0IPHcZwSIYgNk8Qz0lxWxVnKWqDljXs30AeQUcKM+1QD",
+	"7TsI1FPwvOOUIANU3dCJTDwd3OYpmhM+T8iXISvY6C56rA73uDTKl6lUvLaLOgN8sJ4y47Czq1bc2Pqd",
+	"x093l6sSFfOJn5B0K1KbINGWVGE7bcGyDrbLCpJRW3L1ZWuZ/uJyslW7QGzURt3QQIknO56cOatt4u7I",
+	"Q/88LNC8qq/ikNXifqNz1ox9jaN2DYYseONLzQz1FaY6UqGTJmIDF7pEOLxsu6Gjwp/HFGwc0dPR+m0X",
+	"ots05jepKGHie1N03esURTft8ZjSydRBHfrr/2J8HmrrOm9cL96Yc0mYpG5+77N//unZ9/90yTs8jSnT",
+	"9YvtKz/55Rff0rBGNiYj976YEABd0LkIy6j7Qav5ry3xE7vJoGVxJkvCSfI4horzJUncwBulweC1oCPP",
+	"JVzFVm/KGwuX2Z+UpPfVYx7cq+XMFAa6+XLl5v7lUuXmChu0r90nKdQcPWqAB2v2NxVjqjb7kDKL81cK",
+	"+KAizz1QvbZPkS4YxZPdCr81zqBp7UoyopjLypU7F29GiRU2cGlQkj7MSdPRpvO6bDW8QM53Jhry3cp5",
+	"ZbHJtCG0HSXH2wbwrQZTduW0lajs0PpEFuU/9ndP28nVFnL0FdigLQAIdCmZAnaAcih9BlleyvgiLPYU",
+	"Z2rssTuWhj8e9nbKZzC2qYk+NMWMEn5COkYhei/EXm1th9zYW+OKON+Sa5lx56DgVf0NORrqPnJ3dx5v",
+	"pDFiQkQSQWyyV+VyrBvUjL3lbgaIyoEVfNKcpwaHXx/vxRBtik+UHFcLeq9Dr7U4+wARauHWBCRGYjO6",
+	"zjxfuqnvmBq4gvXO64wyZ8t5HFDrmJBrusfzhX1xy+GZ6IwklJFbTNYBdvPy8G1qNZd1vN1H/auOG9aG",
+	"1uZhoq3uaPfMHa1GSoXETsjQqIL+WnjsQJEJlOm8KK6ngNKS0E1bsjmmMaRllUDOGD9h/kjObmX0G49M",
+	"wLWczwkjsS4cPORsqDM2JE6lzgA1lUJbH5xOgEZdaIHGYs0RWxBJ8iyaknJWyMpIkKgInvZoC15o/keL",
+	"eZ7VqrPiNNYOjKJIiRvmUbTmBBt2CFF9pIk3AYmn2cSgHm03B5RVikqOi7TiEOnSyiEyFY9DZcFB4xJP",
+	"DuxstK5u6v2pXX1QnqcpBAgT7VIeyzswiSeqf9OB6g01ooG1w4C2MqFa+GhZ9/kssaYIlboYjXcQvguB",
+	"EoKW3Xmm0A3UaS/twZUQWbBcjcBCeY44NkxhF1ZNxSxtyxLjjeHJBWZ/basbzC09CiExiwViOg/H00wT",
+	"lpO/tuOjPBJ7t9dTPJbiKI8qgrXx32XwdpsHj2W+0MBrsNANJnheIb2zXqthIIHmjfqqw6SO8pafEsAA",
+	"eR0CvbxFqXKlLHNpCpNDurPEE6M658FoXh3Qdvwq/OKlw3oj93iRZ7zRoT/Cggy6vVLXBTxGf81LVEoU",
+	"X6k4XO8Q622UDEWtgQZhVcpZ4T/tODtbFH8/OPujPz778c9ff/bht59/6+8gi54Rt9bkZ5/+6OwHH+mf",
+	"9bOo30NnH34nCIP3M8wklQvQ4sRRpjp4+/bWmw/u3N/q94x2M5inNCotWnD18vbeFc/ATh9XUsObNLX8",
+	"obqWVSnyvx+ckGiK5WAOGAECcqjyZBuvSmZkWXD2g48++/RvPvvkp88//tXZpx85yprXm1FjhmXA6l11",
+	"Me1AJyv33o3iyTrft+prmYq0SQR/e+yEhB4TreUvG/Cb9jn1jgUmbjtJ8kTZszgZNKSVtI3sd3ZjY3oC",
+	"7FF1kqZQJ7wO8rC9HOanEhfAEDb4c3kZcZ0f/BV4o72dXMhWZYn5tOW1UBpKW3M5AKmBwtHhGRcEhDu0",
+	"Upuqe3zVobbQMF3w8Kk9ZVdnjebsIqZ0Pjdh6O1eMGJmqcLVcnWKYknNSlauwnzZIlMrMByaLE7hJZfF",
+	"yryTG6xlMdbRXViQ8Y01PCQd9Z6iM+OcrCWMLM0Xae/2qczq7UxGfEaakuZWirF5ykcJma3cR+ax1kwM",
+	"gzuXWl+mvzbEKJJfzmktSyQ+PY9FW68u2MtRGZzjv6Nf0G71Vf3dMmfvnZho5fElKAl32DyT56EpeIsM",
+	"wNkOKFgk4gySDhEVKCXjTGgPVacQmHB9XlWiJZ+ri+PTezGn+4s+qTc4eD1OAo1ZAG7ElETK9I4hWRRS",
+	"0qt3Hsu5vxJAZSP08j+3G/OWzuP877gzc+2gEs2+ZkR7MbQCYcZxbVRFoOOTqKicdYi7jqZKbsV6VKLO",
+	"O10bvt77qn4ZtXFCjwlbXoO/VvZY37PxOIs0El6Ek4TERRAHgHIAYkdKpSR+F75pwCuLbpSsiryvKdZ9",
+	"i6OslauwMOk9locziQsCKbYqq+sNhe2Mb6BBby38A90xVWDN8gvlfOy57rjiIC7E5Qs9i10+rSa7zbGc",
+	"5pcIJV/MQY3cTfKpzZHSeTv4OflRaUgQ3b7ZuMosvQF7vgPlbE2moJymhACs4gwnupqvrspkE4buWqGn",
+	"c0KWFQ1fLiprPL6GbN5kB+QEWcHqr8IP7Hhvz8kLvBbI4iaKcztyFSq0HmCr6uitNe2VCUyuNtxuwFYv",
+	"7jBcV4C068SQtE3jDc6uG0kCB6M4QKoJDVGLyGwuF9oHpjEe4ITTtWqPCJnrA08v+7rusCYlumEmr1qp",
+	"brurS+r14xas5Srg577qG6nC6q9BcbFZvb1c2IgEmQlbrvEAMUKU0m9utnmaEg1iWz63rrTCCm2li68k",
+	"cHvdvKGptrr6w4aL3vsWgU5XnsQ0DpHkA7XwIYLlJ7EuA22vSFzYrDlhsQbGUG9CzDa8GhjW0fC6zuVK",
+	"hFlElOqrIdwyFpfwB73Ggh56URLDg7QWkxnfAoDotIq2VrmVsfhq+cABQA1G3x0+TVmPGYP7flNOC0sl",
+	"ojSmGRqlgHi3MbCajRrpvE02wiXztNiATfa4DeudS9RcA1Os75b7BtPFguJ3eBp7MdR5GiM+RsP3h3mp",
+	"MMnRKMF57AwcRbaSVqkKqK/2ZudUzCYhN2RcDsY8Y/Fwv1qPA1G5jeABySdQwXa472R2QLUuKkM0yqQG",
+	"Glfv4CSB6YptNEzIWA54Juuv4SQ5ZPCYfj2H+3cr+urK8HAs80wNRXIlGHiqGoTqm3MTK4ZN+iyi0gaZ",
+	"QOgs53B9VkaHzGesAyPyyUGlJz1g2NGmL69ggbTgFphx8FhO/dCuno+JACT1NvUlZnF2DGj2foSCJfBm",
+	"D8icYIed9FUfZggfkxRPCEr1AxAGjPCIHxPUa5mdM8YzmvjdJjkZWwxoykU+jBzIFJ2QlKBxStpiviZ8",
+	"MkjoEUnolPO4VaV8ddqkeEakoZzfGmjVUKXcf4jeD9ExuniMKEMz/B5Pwc0h3Bx0u+4VhjFELY2tNrsy",
+	"OJrDswWjPPZ1JEiUpVQudLSvhuAlOCXpjUxOi0+37YS//s6jIKzJMuBpNE8V9WM0WqDhDB8RlGZsCDDU",
+	"R+QDqh8aAi61AdxZ8CxF1Ljrlfl/TGOS6sK5eV6UHkBBpamU8+BUjZ2ysSdsy6JeIiwEkWqv4wkk7Owr",
+	"xgL1bDbHbHGhUhw7zAswL1CslJXio1JgTngK2yR2vj+hSYJivn3IDtlrrz2kEyhuQdn2a6+hW7qez5yk",
+	"OvljRBJ+goavH/eHoC0KNFQk5in9AB7YR2/ARNFh1uvtRkAs+JMMt11yApEFxNQvNEnFwSGbp0QI9Jpt",
+	"kbwWojkWkihKhzBqXV/otUeAY6hk52tqSkcCqqPnEtLUoVNaj7k+30a3cDR1JsLwTBtGh0wjqVNpJoQF",
+	"Gj7Zsqy7Bb+KoaGOOqXFa6/ZqubDp4f68DwM9tG729vbj0N0GDDyRA6iLBU8Vd8fBtvb24eB+mWKxWDG",
+	"U6K+Vmrq6XAb3cdCoKHzzhCNcHRkombhixCk2yEDnR0OVsAa13AQPJUhypikCRra9gHNGMz9bXQT2hAo",
+	"5pCoSJ7Maaor78B5xTiKyVxOUUJnVJppvpNSSdlEccD9G49ufg3AkdHXH759T1cfQXOlFaCLD27fRNd2",
+	"965e2gfRq32sus6gsTWpFFoGh2ioVPQhihKCU30CA3cdMkHZJFGiUl9PFMBWSMiUswka3nqEJ8MDJAhT",
+	"SiWQ5s546y5g5Cp1wwQ965gPxdgLnunpCUIYuni5v6MP4RMqyCW1eQ+ZaeQeZ8RpaUIk2u1dRidTmkBm",
+	"51RtBhN/vY2GxzihShkdqL6+otZwaJhB6J5PeJbEJgRcGwbaujpkprFtdIOh4Z2YzCBpLFps/XuyGCK1",
+	"N9SUUyLTBRJ4rNWnazsax2LfRefNokhtFKjKylNjgKRknuAFiQ2vFD3IrQfmJ810lpdvpSlPgZlTgtRK",
+	"7l2+cg2Z226xr8NqRwlBw4jHBCD5h/qUH1qH///P3t8/uXGc96L4v9KF+n6LS2UWi10uZRJbqjprirKZ",
+	"SBQvuYrq3EB3pzHTAFo76IamexaEKVXJznFiyXYcxydxEttJnDixbyW2j3Nsi5Gd+I+5XIr66f4Lt/p5",
+	"umca2Bm87PuKqFKJWGBeenq6n9fP83kSKroZYEs7JNyOIjbQq6/a70KywgCK+6Xe1QB3WggtG5Te5XGI",
+	"+zlkMIg/estaj9AvnVBNmNmuQ3j7EJ80NtJowEJYJQkENSSYSV2GZ7KHg4RygdENM2D7lOBwv/ACrmAX",
+	"8kSFjjaDWaGOSyUnXqmTF17Y4X3mT8+1a9dumgd/Y+fWFqFihEsD7Q4H2IEqg5YwwjkzSmQSw2NcGATy",
+	"kDesY/ROZkRaoRVhXpzXBP11cUOhB2qzpnjbzUYDDcCER0wgubTFJW4PaNRjqxt1wBmmiVU5qrm2NhwO",
+	"6xR+rsu0u2bPVWuv3rl1++6D23BOQVBQA62HtVvPfvU/nnz8409+9sNP/vxPfARfbb3ewJPkgAk64LVm",
+	"7Vq9Ub+GxVE9UMhrPUYT3fuS+dxlJRbUtt1GVJHEvHdIzXBlViQsd8VS897tGlJ1chfktZCoQOpQomnl",
+	"+5241jR3+SLcEynMB1JYPvuNRsNan9oWNdDBIOERnLr2tjqEp82BkHIvLwims7wxe29Q8pOBO77P6mOW",
+	"CxKHqqzfp4A7vZPnxODZaYJMdZp2FSA+WLrPI1Z7y1xjDdRo9cTe6rFoT1kIvqZtqlgAy77PuzhdKu/E",
+	"tsdGtpQEtTIsun2W8g63q26ueb/PaMwFU+rYUx/B4OGh7NjxNQS2Qx5+Lp6keEkn+87ME43q5krXG9dO",
+	"4BEykRoZR9HwrnwWKwjGHghOjUcn8VR3JRY2jrZIiMMMiaIjq8u4WSJA7Tp9sd6iYmy1xhKWl7HMKtfs",
+	"/voaasZVxbRae1Qwx+7y+L21PN5RuqJ3vLp+u1wBVQJxJeN3J3tE024X+rClfvWy1eSBMe95XCevC1fP",
+	"43nXxtPHUpz+4dWdcKUxrvKA6Tu2V4jvcFVEgItD1l41phYkkGYciLYbhIuPsIvmWxxjz4KZrRKJhZpW",
+	"djw6hVjBdtjEsZTdIh/z2j1zFBy8PtfB63jwtbkOvoYHb8518Ka3hWccbI6CZZ8v9FchlNWT/aLQznhn",
+	"ttjOW+uwpCCk9nDVWlSruH/NC/yjzcYm/DThZRRnQkun2lvvHVpZkyoTF+8V4yvkGyjEXK6VP/OyWXPw",
+	"8Kn2aBLG9mTN9+cxxl4ssFkd/d9yW14KTSO9CnaeWkuk3EMC4YFUU0wCfXi/g3XPHtJIQ3UZz90MIISj",
+	"2niKRA1YknDRRaeZI66Ei24Afw9TqVmd3NFoHN57/cFO0BJKFqXfGD2ykgF6eJI37r8KylJIkkhjzI+x",
+	"3JEOh0O1IuyhZoD+MaaqrJM3bQQ03OMiDr3LG4NRp0a9UgV2L1iuqGTDAeewFkLSZorHrKikxDUSGjt9",
+	"xJQRc6CRSTdDgj10RDRLEkJJn6o9FtsbGi3OBVlvBI1Gg5hb2y4zE4IOXs4tfGP3zAuzS4Ap/XkZjxZT",
+	"gpYyo7Z+7QZpmPs2GrjL55RS3jBexVXz3niICfzp05ST3gjAX5xfVtroJOhUG08HBeTJ0oslSm/MdfAN",
+	"OHh9riuv45XXr8918HU4eGNjnoM3No4j0V/hEAuTGOHHvRwQ6H8E+fQosrh6J9mtBENPdYqE39iwEp7G",
+	"q9gbGGVmqdAf39PGnrDb3jOW/Fh4uf+Ur7sScTnBUxUQwYZ53zYHUgqVTLU1APNwCUgj15ePaBumyJMZ",
+	"RO4z1zqoqEMPv3B7h5hh43mr+FsIuSAVgJFlZUNLhF5nL4wbspfIuhER23dfBirzZqu2zwetGnyxEnE9",
+	"Ii+RVu3J4w+f/uqjVo28fp/kXz79wU8PPvq7Vu1quGWcaiaAKwP9GJvfxrJkcy0jyF+/3xJ9/rDunh6f",
+	"0Ih0GHRAwtXQlpsb994M3cw7JkibJCwKLsKAhEXFhfnL6FHzL5Snmg9mmOZfORQsDYOWwMBfm6e6F9PR",
+	"rhTmV9YfJHLEmDJ/UCEymuymRtFncJGUdbmC5qx4PLX8sEW1vTejGKqmltrEHmEmPec3Cuvk1pigMlqK",
+	"Wl0Ryb6jAELqkSEd4YrAsqqQ0NjoKctQCw8LVzafgAsDPtAu/oSN5uCz3Ui7uJFCDAfl/LAQjIMgUCEk",
+	"0clQtM9awijyOgnzdcXovnnJQ4oBQOi7ZjvbmLe+RXgcEBuwCKCoHbU47UPZGaHJkI5sHRo+3zuhVebF",
+	"Tmrb6CJmI0nKbKjT+QpkB3I+YCBybWPMIFeGPZkwkPnmy8BZCzKFccEkw04MIMgrvCbhAc7CZF90XKx1",
+	"ktM04UYGCcAVgoDMcnT529ytg05jMgVPJwM7pi1j80qdfVI0Fy2Mj8DYEWyCzjdl9hLtkWeIMZ7ieunI",
+	"LLXUrRCYxYBfngo1774lYJEpkExGSCUJzP1OnjP1wmIrh3eRpl340+7ATir7IanX61eJoGlqG/5B+tnB",
+	"fM3rLkQXF3nDUTSXtlrC8/3QxtSS9GQSm8VGI2ZWKqiESaPUMjUPoC1be2SlYZ283iF9CVwB1JhcaHN5",
+	"KRuCfT/BOEWa4qAlYC/g7XZpynaZ0rxPtdkWXEEQF+bpTcTq06jHjHmqpSWHDrAvbADCE+r+7b6DFeh2",
+	"bmAXUeB1XXXPWEyuuRKmv+xFwgATJbkMcUskLJrRuj1vTVfvbDXdmi21Q43D7aUFF/O13Zn/xzz+9sKO",
+	"eTD3/V/BjrILnPFApnqxO5gVt8gZt7Fz7hxn7ADX5CKDgXU0zxl3hKUomeNI2wNwrkOx1GWuY1832ni+",
+	"Q19mA5pqy5w4x/H3UrnPxbwDuYUFX3MceUfEmUICiTmOxoYH8xzI51yjKHJfSWV/gcN35DwHv4Em1LzX",
+	"tofPd+1XqdIO0jfvDfxz7F0mSHREMhrXBKBrUODhnzznV4EwC+R8ijiLPbTmO8NTu0MdwuYcolHnStsc",
+	"OHb6K4bHhdKuX3jJWOwJY2OZ1VLmdOOTduQLuNsXypk+Cy8WXrcPncm9VZ9+eoajOssrfQubv5QlmGB7",
+	"o9M0YKmSkPe1CBXs+2ADeZi8x6y1NV4BPiOHwhUg9rBNMo8dR2Q/yBP/HB2PvOZUoXeTKUbCe2+gx5mP",
+	"eq09WnXHrvJ47RHCC95be+Rd4b0wsEaxgIihS8MXtaroDczyVsCHiOMi5YumJk2SANMJqQMTNAkTMuv2",
+	"wMERAOMg7UxBtoxENI0JtU3BwRBG3I69qIWdaCkDF9IbTjHbITqZcrNIXOcNqM5TE8TIWtkke4n1hca1",
+	"24QLm18ezuEP2Fza6g8twsJIVZv5OGLIMYJUlQ0TIIjMe4cwestK6Ppf+0HK9Y1rm6TRaGwghS8e6Bpj",
+	"uwO/1KOiW3+bU9HN5H+z965HRrG8lXMe4pbwaI5/+w8Hv/n44Hv/WfMrcg9TKjlA7CGqnfcc4ZXXCHv+",
+	"SKp9lY6EYZ4o6vqJS/MySW6tBKOZeozGNtZ12zYgLruqPWzttu3o9KrEQc06Pj8ORnEpw66Nm3MdfPMz",
+	"EKPFdUFoLrGqFRzTZrG4SGtp5u1mMJfKg2qJkvDrWtsV2c3QhSlC5ZSN3xjV1h6BrA1x01sl4imjMHCB",
+	"CqPMIKyCvxltGEvj2PvKlIqWkMi8YdQu3sNXPxAtqhNIUls1ErMBEzHgSClpU4+NYSBTbaFkRfQJQaO2",
+	"5ppst4TVi3Ar6d1qj418UocSRQLzdnQ//jwVyeE+HJ56wYBzrVLaP/3Bnx385PuHyDJq26vrmHjNSddU",
+	"Tw7G+nAAJzde1RpT/mXNbZ/98++e/sdfPfvGrw++9eun3//g07/5c9vVrPx2G4dv99bCigOpgs46++bf",
+	"3JLYlDkDgkzuiMubWXuORPybRtqSbGCM4vWxCGm1rG/LeLQKqOVa88a1GzdebNw4plRftXm1RcAIEAIP",
+	"xuPzaJl3ZBrk4pS7zNhEJVK9XE5+gY2FPI8uuWKYgLmoNo8oCb7A9LkKgy8wXS0Pdg6/q2Wm/dAWP+qu",
+	"vc9oXLppEV1XvXWPlBUv27XzePhzoQgLzI8NQ+RG2p6QQ6wK8S21UtRrvi5HBYvXkRMWpxnOv9O5KwV7",
+	"Lac3OPWdOmtvHtnnM5e9Ng/0767Ur8kYYMzPG2oRtmnhPZnNSQXmV3GxX1FTd+scTtXmIjHEhbbD/Hkc",
+	"b8+ZNT3IpnhnY/EvRwo1ViEMMXvf/1rZaKxftY1qrGdnrgIVGpB7hdYAD7nSgDoWDHAWWD5lfDdzgcbV",
+	"gOT4wqEkKGOUjT0O+YChtwgv54rKk8jbYpRDBjpIjpUq0qcjEkscqY0ZbgF+wPhsPElIGyrnik1Gtg/l",
+	"A4zTttm4mSOAMoFHYGlTvaizapIXQlfLhIVWVOSP2xLuek2yub6R83al4FsKjKIekpiD7GQk5p2OlWSH",
+	"0iCfhzIfevipocLOZkLMlILfCjj38qyIm5bF0iLnEOw8+MZ3n3z8b9Xe6Cd/9vVnH/7vxaOF987T6SvT",
+	"HrfN0mPx1vhWxjJQnndiOLJOWcY8L71DPJfbur7x2QmQupDjKev6m8Hm+sYxg6iK0XRaFHXHxRVtPDTh",
+	"SgeWzn2fpbb2kgtCQQE3IVfoEWzYZkiZAtygZmmHRoy0M57EFpEHxcw6ZQyrgXOQrJYSyw+RvOSN+6/W",
+	"yRf4PiuQYisUzrsKsCb8clezhwCMkpq0pe6VaTt85BPx6hHAZabawi7Nu0PklqWDhmYokSW+wzHCdeEs",
+	"r8llgRMtbXBZM24d6FV3RoQEknAoF+5IuG2eZ7MR0bcgtmgDNBuNoPYO5r4gBpnqWrO26t9/YZX0ANfQ",
+	"OemkywpHeI6w/bhAjo2LOJlQxSOPxPs9FHhgUB4WfYBAGLNqZAYwIguet/BTrPmnxj24a2kKuCKJVHqr",
+	"MOND0jYmMFhFxuY9HLbA446e3/ds78Vt3bE9unl4Ll52XbUvqce+kBFy1GWOkzRXerTcdzf6fH5dHpQH",
+	"016fcDTBEik8LjA7CqYMR7ygsnSf78u0Tl4+BFQz2nizsTk10raMri2jaxcrunZBw2huqbjgmAMxjC+a",
+	"16riWkV4x5GRJKyjsd5mj7GBLfywJbjARos8PwBBA7IgsLBdAMli4VqiYKS1xTlITmVkDVBMQHlzafDI",
+	"hxOcpto6M+ABSMxVeK7fqw7wPPv6txBu4BBgNNJ8n30GIjo7pxLIuZRmwzIqchJRESRoOCnRHJxM5GPM",
+	"D1jLEcRzJSmvKJKfECDeIInzKt6CYqAMC0yUThnTSBgOtpUFEAMIDT8X1WWlRVjb+WBPnfCkvMaCCzNw",
+	"qvKaCj0asKqQvTlyF0Ly80rG7ZTRHXPC6RY02GmcHUDI3/XzyrMCPSH9VNUR6vDP0KYqjWS6ArAAS9TN",
+	"bou50imPMN5oGfzarnYWyEZoGhOg6LU1xCsYUjt4/BXSZpE0X+E3V7dICP12QkhaIgNh0SanJYa2UTX0",
+	"w+90mLHIQKTITOgUMJtjBHVQXC5F3u/J3D/GU7DC2NURuHEg7xPWGEjh+p20RGi/tIXHmCLL4VDeGVeU",
+	"G0yA5KkVk4U3HLNGrygih6JO3rTYjSINaQmbkV+0wKU62ryb1ZUOdndeKnxqIeqaNS2zlCvtwr/OYDx4",
+	"/JUadKmAyaw1awc//rb55Rsf14JaQttQePDpd3+CnXzNUqbJbiRjc8mN9euNxnXg6+a4QYtOIljc2Kw9",
+	"/cXfP/v6tz75/pfBMjWaxtz6x185+OCbz374XXKDHHzro/ltVPsSzqdEwa2AMtkcx89zru6CmLCX2ird",
+	"jmPgys3FzDSFNr9deho26doj+3FWyPq+7TNj6VG6UsZWKHNNupbqvtDjStORLWUQ0hI9TKoVpyCAU9WV",
+	"p1UEr48sspex64sSu553Q5xyANsOYgtj04XDBEyY89RbGjvJCHtXBN7PoeB9IJmzqXjbyftQWPvoK/mM",
+	"Is5TdKN5dDt/y3jzqcebT1KDnImDNFvG2rU1PUK97XPMK1AlE8zydfIa3QPYXz5HTpugzukbo7U76YYE",
+	"FZXRLTGPd1IZoT4D3XRRAtS+F5ICvY/QHIAlzr84+NmvF/YBziVMPZ+YWwapl0HqkwpSn7xHcMKR6nHm",
+	"3spw9b2eFExZBk0EqVgOTTXJTGl+DPJmg1DeGphjjO1l76a25olyt4QX5raMcl6AeyX8vRsvrl+78cIL",
+	"L7ywvnFtMwxI+KUXXnjBp2sIr5bHwavoyDwu2HOLhufEQlxUsvkACvwoHLvIyVVxZw00h+7+bplCtzL7",
+	"IqvG4yg4+PioZtJHnxGv7xygvrE9+XwG5ntyOB6WtxyE8SUMzz/QMrVWn2XjFhDGFmZFJui4HSYwCuHY",
+	"sAi+c+UYDblLXPCxSLyNvjOhk1G9JVBMupj27fr6i5u5nGo04H+NcAtLbCyNuKMhb7MeN6Jqiz3UL4VX",
+	"tzzKVhfUj2TMip5fKHZb4lCMv05epSLGhKBgLLYZCGPHwSW2yGajAU9/o9EY4/0Evhy15XIU9hdHP3vz",
+	"+vUbN6D7Q0vY6XQjs4VDsd/Lpk5uo7JwQBKSMG3e4BUSUcUc96754b/l54KcST1/3PauKhIVVpMA1ev0",
+	"ZAUpy1VsEUoEG44drnNoJsSj8pk1v+Eoi1wEmTcVsZVHBfIz+nTkelAid/y2rflyTzum8czRoMSBaMox",
+	"ctTJH1puVagto4MBo8Chiw0GAoKdl4hMSSK7agr10zgB/CWifzJSzBxZ66ZUIKfdBN9T7pggaYZPAHUz",
+	"J4A6Ikv9OfEr+W9rmcFYZjBOKYNxRKb8c0loTDQdeTTGA3ek3MZdl7ZAyb94yuJ4QnWZt7g4mHt/kZ9v",
+	"8qJiR26dSebimAv6rADzM7QjImO8N7fMZJwBcn6BLXSJ0hn+Wjt+TmMbnBHrd2LIWRd9GaHPrC0Lg0ZY",
+	"PA6cc1OQ0dqGZXSkWiJv71K4H65ZVk5gbU6yXUDGYfuBcY+R1GJSVGiHQFM9gGb9ge200RKDhGo4xDxf",
+	"M7+rlVK+jBnfgZXY/zNSoRcG/1/izjj/5ekHX3/6/Y+P5qecTx3AooJ4mWtZ5lpOriDghDXOaSZcplcG",
+	"2E5EWhJNkz2iZXAoxoV9hUjRVgiSKfVpeY3L3tHUCpd5g/nPaRif+jjqqHjzE7vhnIL3ePO5YvjbcayI",
+	"kn0GNYvFXoCWUl7pIpQ1ZiPsu4U1jkqNpa1w91CluNJUaHNcN6NpzKnA45BOKQ/gl+c5MT7ti5JDqU+k",
+	"AqUOz24Ppqpoi8ahGVLe3guMsV7WpwKblRZXkjJwV6J6rIAuxNHCpcj2REBak75U2vI22jeNhhp0cbAC",
+	"xP7SnDsYTrxY+KyQ8qWKJscs4opLsZvKBPuk2L/7dA9Ky+KiM1Cz9umf/umzX/700z/+Sc047CJmaa1Z",
+	"67A+hW7frg/At3/y9C+/5ePqUc2krE/TPWPW/fxbB9/+yZPHHzx5/OHBN7928Nv3n/z2b2tFa368y9P3",
+	"f/PJ9769sPF3rvHpJRXWMjh9isHpKBcw5crsPMPQXgB6RugZg4xqTEW4GLQlw9K9Q6qmYLIqfrOFUtOD",
+	"0cs49OWPQy9ovp0c84tdg7gojXoKSKEQwTwyfxAuiFOcaloc+cKHkGcELZZx4zOLGx9LyJ+l/zJ3yPio",
+	"HC126eVwliZgGF1Ha65JJ5X9MZWRR2tzgPwQoH2OiyXlytxKyllR2OchADtm4D/5r+8dfPw/P/3Ofz15",
+	"/NOD3/3xIaP84IOfP33/N8/+6cuLB2XPMR47KxS7DMIug7AnHIQ9ARv9hAOvXkcJNaWlRCV/Y0kPCYGc",
+	"siy13SQQN+2Haqb3lhgnaTwGVfoR7PAvQMr/OTMxdugec+hb1wCADuloUWrFRYzr00xGn2wXhVeMHSHk",
+	"MO8AV9oyZcYiJ/fZgFFolsAPEcPVpzULOMX1v2Q6O2uduoCaPOpmBvpu6tcd+fv6+KxgJ6Z5epylNI16",
+	"o+lsYK6vMkK5tBxgXatHjN5miRwSrgOSsH2WkPbIfjDHtUeQL2h6jSmRZQh6Uw5oygSmH8wfuhe2RMJo",
+	"rArvQUto+aT9sTgEiEfkCj9xhskRYCaCKgkzMt1jfYhRAYukzHSdbHsJiZbwTk4ZYkm2SKjTTERUs9gC",
+	"9V3PppRhvVdF0qHL9BfzmT3FLV/cpGLPd1OZDerPpbuu3eM7an63csyCEF3jZHobMWUJvIDzyT1+wYxz",
+	"LPM4Y986Fv6qXXsL8oIBUVkfd0NsVq+EuowkIYMsjXoUOP0o1h3mbQ+o0mam+lybLaVTKhSNzFWnsiK/",
+	"Zsdzimvd3aJipdsZeT7X+rBHJ7Lr3osDCkdsmnfyxuRJVMrNWOtC6ilslfe4ECwmcNAh5IlgQ6Z0nYR7",
+	"XMQhETRNwU6UkDSWKQhwKNhS5fCUu3DvQ09XUqGKA8CUtPKuyR4OEiA1swxmc9XM2va/0zeEGRsWzQa1",
+	"Pn14B89Zb+TFrDRN6WiuplAXCkxjnms2kgbmewmjwXnw9jX+fWGrX/8A2LcHCeWCaPZQE9q2laQ5aGZ4",
+	"qJ5xSIVWfj0rWQnVgEWcJrs20BpeDQouyj6NGeQtjUPoUTTSxGz7lVDJJDPjyU/q0cGACajc73GlZToK",
+	"vXRnTEfgTMooytKUxbvemX06cjW1rjYzkrkcISvhIJVmqDBAaTwBazBDV7+VsMsES2kSXsV6CJrpnkxz",
+	"jky5x8QVRVTWfptFugpS0xKAqcEdAZeBmeUqN3YdVAYqMUmHlfdLR6iM2X6XCifThjNqn77/5We//PHB",
+	"B9989vOPDr76tYNvffuTv//pk9/98P/97TeePP7ms3/58tMPvvPJ//zVs5//oKjKnFhE5rFBneTh7/kl",
+	"1vmAW+BlLZEtS2TL6bVIpyBYyjXMuaBa4P5rj8w/i+BZzPFFQWVFwPtowm+JSrkwqJTqtXrKeBRYXnmX",
+	"IavHgXya91k58uSIi+2MYCdVqmXH7qUl4OT0ASfHk7wXpCzRLKQjAkxgnfmGMRD5kmFPkmFqNhx3HF3l",
+	"WJHTFucXBShyZKv1XKAfsyTLEvSxBH2cGOjjuMbrCUM9BnTUZ9PoDL1mLElC3OHmb7+xPpYNMZomnClN",
+	"4gyjFBWyEArt8iZcdgDnxCEI4dF5A6P4MhYPjdqHfICnj8VHNw+FR0/TiLIDmR3OdC96GdHMp8LbtflX",
+	"R4hr+pmQs0hXDFLZ4aiWK52FFJI2xlnoyCwlirlEzYCmuknCNlU8CsmK2eQpi2QaB8iBCHlt6K8jkQJx",
+	"LFAKYNr+WG0uyLurQUuEbdaj+1xmaUhW8hBrnggsckRBcRdzPYb9EXuYQ/favGcjdTUg4SBlEJWNmLsu",
+	"1yThe0yR9gjprOVQkKFMY+XAAO4wuAbSoFqaiRUVyRRajXGWmn9oV12tk9DN0Et2ZqANMXL7QXZXCgZk",
+	"fDkXHoROITorpMb55l4LycCSr3KluOju4moJLSoB48gyS6Al0pBwXScWrnqY7LUlHMuNx21TDgnIRbBd",
+	"IfOklTCb5B5/brlpjz+C5MSxPcALmI19htJycoIqbES7w57PVC8yLiK0ZQ+2FpYTH7ET84XI8Bbgi2ko",
+	"pPyoHIUzxghLBWEiJrIDUhAoKJnQLEWW0X5Z98LQrG2L7MlFYs461RJcIerIQxXWyf18GCDA49Iu0nni",
+	"JROaJ5a+2Pzg2qTHVUTP+eXnEg/FnOSZZ/NMcwuKQ90K5xISbozYutC3rjYuffbZPdtsky2f+6XNVszF",
+	"BYZUVaWk4Y1P9uHQcoyAboaoICWSYmviEMVYQY3VEm52rJVEuNhnqWJNh4cM0UJRWVvxmFPISIdga6Us",
+	"tT/aP2Pzk8rMks9/AtYJ8z3rDxI5st+3hPsbqKR7MlOsJxO4gDE9hXfpBGGPrq4X6CAAkNmWumdErQKL",
+	"6x6MFk27fLAORpmDKgNCSX43M1vG5QEmmQAEtx2kZZqwjO5kO8fs+QQSIJpxksjKZuPm1S1Cif3baUYn",
+	"lbHDypDCxRAN6F/qegNRqkVvMHdDM5C2BEJkxZJOk2xubLSEw6pGPI0S5uxFMz3cWLeWDHlIRySVmYjr",
+	"ZGcoJzSDnVjvaSJGBmbFjQYMn6c6N++E06XKz0MEplk7+OovDv78G08e/9fBh3/39K//+dk3fn3wnS9/",
+	"+sEvkWAC9smuZxXUmrXG+o2bDXo9XqXRzRdXP/e5zfZqO4rYavtaY6Nx8ya90WisG+VlG0JuNDaurzau",
+	"rcKXVgnZRT1/SZyb4fNJ5+fvd5nSX6b0TyMsirqOaF8sVavsc0nv52NYe+Q+LpLmz/VqR6aeqqrI9x9d",
+	"oC5z/ued878tYkLz972o4Xliif98wdHJAjSw+LhGQxCYjiNpjLxxw/CKsmRaUpaiBI6xRM8IKTBNa/mO",
+	"+xIxcPqIgdnb4VyRA4e8stni062u6RCCW7aaM0d6WcI97MwS01EwoRDImz2JzVHAHg9clDvweYH9lVsC",
+	"LzgL7XFRIAaFlb1+c7XxudVFmpQUMZVzQBvMK52WqIMl6uDEUAcnI4ZPHH2A2bXKKPvtfZaOCBxEOFjQ",
+	"kaujGEsyusIILgaZVq7vmJmkTLMYo0TYwoywh4OECtxgEJxJ2SCVcRYx1RJFDzT2kEY6GY1VOBRdxlyW",
+	"EhOUhJK+jFlyRQHmoUfNjrWjhhZcARn2eNRznPV59Ioq0qjsr2jv+gBn6BTlEdzhVa5KqW+MQYlPMmAp",
+	"PuYyukxcUhgWExdjbf/skj5+iDmwlzqLhJdi3T4TejWR3crNeBdqF11JY8G9SDPFEFjsquFTrtzuilnE",
+	"bbutKWsc7/6q7F5u1u3iOWYna6C2WXafz80ECQu75saonF2C1CynhHV8aiR3+MnsLHuxM9xbM7UcHlae",
+	"S+bC7jiwegEFM9eWOlXFMbl9K1TIdpLYBd9fqo581X8mVram3ZnWW1/uFwKPd1g0ihJG4NTA1sOP6ZRh",
+	"TxpfGYtZ5T6LxzbDjFWPA7rcSsQ8w2tyf46Sc2jL93zuKbCh4W3nbCq5mY5SNJVZt3cp0Uc44qmbStNu",
+	"iaKIaJpCbjvfSANoC4wEQR54ctgbTd9IO2YIZ6A6dmh3mtowMzHZOGKpQ2BavJUN/16GRb32SNPuPOSR",
+	"+YouWCPt2kYsLe3WyWZjExc01yTmsbiiZ5FG7tDuki3yVNkiQS7JTgX+86jr1JxnA0rBmdNG7tDuIjyQ",
+	"k7LYrVfPYU4ZNe4x8NU9HPB0VEhyKDZUdKSaXrDJHi+kYEEB7sZQljm76Mk7jU5yy8shwPVk6i7AFfBj",
+	"C6DjqpM7Ai8eJZni+6wlHGkZPAhJGTS7UXmrmyo9VIoo9TgsT2g7HhEEhLNQa9aevf/lg5/949OvfbQA",
+	"TXXxBPcyUF7vnY2urEoZUKV4Vxi7//Jm6BeK91/uqPw92NcgK8XRROW0IPwMcTlLT3ObYqom3/QMEc5S",
+	"wgXybhJYsAwTl/PGKXY4An5ObfeYG9wzAmtaiAJ6R7uDINKNz7K0NbHuyV+Z/FK4ULzPEi6mFL2lMdZz",
+	"9RhPc10pOwQfJiAp01kqlO3bgtV+tnotQMfbHt1lgdONyvJrIKRmUiv2qGoJIYceVS1xGjmSacxiO47x",
+	"sMghskBj78qhQPyA1Wh4zEvmKmmAQw/rLeGesuxhxstC8pqxQ9WJIRa9eUcY+eJ+gWe1P7VECH/jj1uE",
+	"qj1ji5hhqizqEQokhI58N78g18o2Ywf0QydT1cUohdiw7/ecioaZ0GDdnSW9ontmR7F4hnVw7tazQ1J2",
+	"Yp7PUjiPflqPsfiB7X/Ja+J8wTAHWYBPDjBB/zou31yT9lDJVNuClrw1u+c2dXhixlyEkpW2pAQzLAx/",
+	"3GchLmY5lMV4Hri3vNhpxudc8JQ3hObJPOdYfoDXmO7JeNGB3epRIViy8CzIlC14zj2AbOhF77SXzXPG",
+	"dl9mQm/rVxlVepETXpNq4SHJdNFTbj8cUBGfbhLCn+rZqWxvhy0t5rHp8A1n/+tLQBvhCoOBzunkeXff",
+	"ELFkilBbGVcnr4uxns62bk5IndfOHQ5qWVCXGjoQe3Wa0D3OrUIHn0PF2rLTymXptHImgaDPp7CID9Xs",
+	"kzaN9o7XlWVhiCZQMc+I/CCatMNY3LQObNGZIfdds34bMDxFBLtLB4jBXDfOX6jYO2Gd/AFjg6LDA3xJ",
+	"RjIjPbrPWqJHRZxYINCAKli2VJGQdjRLw61cAACtgjGzaeo6q1A7BJQh7pJEMSbQ9R7v+o8SpSX27Hh4",
+	"SsCNrpNtqAPWI1R0fUYd04O5JnAnAPrTbPEqf/X2/jGprcp8T7im8yl6vNuD0p53zH4u8zZhysbczZh1",
+	"aJboWrMR1Doy7VNda9a40C9u1oJanwvez/rwo3UxudCsC9KlikLLqzK6oqoG4hfT+sPJh5Bl2IsI76q0",
+	"2R2n7NnCC6oycfDtES4IVRETsVlwMNEXRwAeVfK8IhOzVyY9VrsbPNFjxUKVOMGfnT3iRMlDvM5qSqd1",
+	"ythOEtg8MYHjCpZNzQQV+ooibaqM8kpTo3UDIzzcH1gej27kDKK523Y096lm58gyB1sEB1+9QfD3sd0x",
+	"oFqz1Bz9f/3R9ur/+daja+/9/856k3gzOAcNCb1gjTCOZdq7tYyP5dvzsEhri5jrpdvDmN342t9bexTT",
+	"0XslBvf4VN958DrZ3Fj/HIlkbJkLbVqz9saDl93aGlDdK11a45VOR1hqh1b4K66mjUhhSx0g0U01Iz2Z",
+	"uMCoG+RGY+PF1cY68iKUjDWm04eZ6wsjPMq3QnWuHjYiDjXIyZAYEeyh9oRRAPGrTHBdwI+s4OGKDGWq",
+	"eyQ0B4ZwUB6VGhNY9ZbY9r1Bc2okxT5LzW0cdsVcLzUmlAABhxaRNnIN5g8z9W3WgRoYDWPfQjmNtiMc",
+	"Zc5IW+hSGZfJ3gaspi7loiIV72/sM644P2rangJ3x+fqjRvXNubP2I9JsEyfdcnf2DxXlf3RzyTR8LKK",
+	"7/hu4gNm8T6eKqrQRHO4hjPbRY+prgkvEaPwqx3OkngWSBUOQrsyxPNcX1zXCslaeoHLAabMT6FyESVZ",
+	"zGKXBBgNjFwGGSZTFYDkDVoi6kke2RNhljAjCnV8W3lhku3Mq8KAdGiEEhtVFR3vYdSnYhTgqDuZsDyo",
+	"kcyEtpRS/WZLMCGzbs94f+2MJ8alNEoJniuSIuYYC61wCl+BuXgFp/AUpc7YfSoQtvgi8clwgj4zlhtU",
+	"EBRvg0RUkDbD/l7e7rF5pdrcSbaxnaDWbA0g2E+lkc7bZiWCg0OL4cBS8XNkfigzIAmjHWxZSzuuJZjZ",
+	"TAjeNqvW8r4OWYqhjTrBLATm9bnAYtYJB4oLpal1ad/YuYWEZm5E0IyzhO4WmAv87o2CsVjZUAkQ2WL2",
+	"XktZtuLt/OBirB1D9R+JiwvfElxdxGDVwIrHVlsi3tVS0wTGXGvWuiBWYWZrzdp6A5Z3cUbE9cgdyoU7",
+	"EhbJk8cfPv3VR7Wg9vQHPz346O9qb70H62SRfXrbrqMzNk28m4tKWoI3x0o5lwjDC28x7LAkIcPeyFdu",
+	"Ha7HRZBMja9QJQpnAg9pvCqNPZ9bG0cQngOaKlYtOnfo3oTYpAp7CUrIZVCiU8bGskBAqGKUsXJV931G",
+	"RV5zPy7ysERZMiWuaPBUW2JoPCkPiWRNcmTfNupDjJDwnCWKNQt4AsAHg7zJ9zCVNj3lkXeb06OIDTQW",
+	"tZW36oYpOb60xBneNZM1LuxIK2s0rrGXoM042b77Mho3K+MIjVbtZiNu1cyHCLP65CVyZcjaV1q1q8Ul",
+	"agsKuS/wfXZOIu6emde4MkOWrwkuvDV0sYTd8yO/bvVYtDe+8UXsRTUWEVonIrB4fyDTKemxO/g7xoE8",
+	"x2YMyVnqDdgzL3fRKj7E7NiwncbPjI/B85fnlqP7psqdsL97CI5Szfcg53WmpMMTG0fdItkgkRSgEBCx",
+	"BPUT3ntjh3iLdO0RfgAYh329YZB7wvgjUZqaBYtszyzpAHly2KeDARddn0k4kknWR4cFGnyAOVwnDwZQ",
+	"BUSBWNi5I6BrbW4WLngr308kZA81SwVNdnkckhU3N1cDEpqbhQEJacKpAh8dMc8BCQFhDR/APd212sj7",
+	"Jmaa8iQMWiI/hvYHlHeFOUgOBfJOx2xAUw3QZ/MnKD0ksR6kcp+LCO5ibHw4miud8sjMW8hFnCl7rPu8",
+	"iwUCcNf8u0jGLNzC/gcDliopSIj/1rtMxDgO+0Wbp7oX01FIVsL1mzcbq43rqxsNc0D+4eBPvn/wZ39C",
+	"8NfN1Y0X4W5JJmhKNhobjdWE0cHmauNaeLW4LheR7LPdNsXps9+yOMN97X0noygbTH7JgYBDaeXoue33",
+	"RVcVVQftH+2xEZoB7okdU3Xo6LJT1jWziIypbr4qfsaUPTyg+z1hXZrsuqXhvm1nigumFLZI8X9xROLK",
+	"/5IKkUE/5X0moJ8LFyR0DnEY5EH7lsgD/BaPqmUS214w4yNmtuM2xpZGMkuJHIo8kqJISLVOeTvTJXNV",
+	"J9CYAGcMMKw0ZS2hzOKE7EN7RMKt0Ni34f/z/pdDRCE85ArK+nxKEKDHi5sWohCxJFEEMAzOBFVapiw2",
+	"Bq9gQ0cKT4nr/01kpyWcbReiUAgD2Pcx9MuBoJzbs4THDjxhV7adJiX7DBPIY4sAG4bbonPL2A5yzFjb",
+	"LSGkJoqO6iQcWwWRUftNMqSpCOFhjBle/G6BHdBvUTECR5OoR1MaaUdnDoZ3QPo03YMh9G1lpt91XcQw",
+	"9fZ35FVh+yzlekRCc3MjAbeAzj5TZo15SyKwjkEeAJFD5J13DXkGkgttxN2gJwUsUPiwu1F8vGY+duhD",
+	"pMMH4WU/4FH4EY4asqhHQQq98w7+zdvS7DjBCI3jlCnVbInQfqx7Us195Uu3/DAr5dzfvrRz3ynjWo19",
+	"YzQVTVDKBd5NacroLrQj8A5OaBultPsiZREfcKOK6mQH3l9piQykr0YM9oV5QhYHUPoKyTMIf8ctIVOS",
+	"MiAHQS5bew9CEyVdSwS36rw9k7/IUukPew5mhsTSbBt4WR4SUbCW6FCeKNgZqavkgcZ3aSpTkqffUijE",
+	"JVzDyvAR6E0jfWwcq1of5o39qfZ+aRqRISOaQP4yxDTqxur6plHupC+heM11/G0J2ekopv3jdtYbzYb5",
+	"7/caN5oNo2OMG22vqXmf+QcTd3AYuCMm0BlfkoKZ0VIIPIYtsRKziPdpchWmEr/e7XMh05CsRFhB1WFi",
+	"y7HrwSq2mVM9lOZauWgmK5bmDyXTFejt5c9YQEJIvaLiB3vf6FIjgABMF44JcnNpz3IwohF7TADcfbcP",
+	"ePewTt4Q2MNovEdCZKnuyZtmWbXEuCmDphIdS/XCqgG5jUVmZrlcUc5MsjXUsI7M3aAgbFKOG+G0Rait",
+	"SGuJPoXssCBdSYyIxa5hKhetVxRRI6VZ36zWNks423c0suaQHjdPjeXlubyH9bltBmc7Flno2x0NrcrQ",
+	"Jm3bgZpNqFm/SUK1l4VkBXRJnEX6ioKVtMcG2gVocAnY33Ml/k5GhYYdtrIewDZ273DyZZmvdwcpN/sS",
+	"dHDMFWzakLhVBlHsYmrdyrlq+/PC6iP5pLWx2K0lcJ5RPozdBiaG6y3o0SECtypJPzNaupsyVidYUAeV",
+	"f0ZhGL0I6tzYXKC6773+YKcljDHux1PW2lRHPWMxwFTrIiRkM3q6GDHWzsCEGts9pTGPtBU5toxPpl5J",
+	"IlctkTLzNllMVkJ4gbs9qnZhZGbWARa5iydjbxaABNpvQm/X7Xb4QxaHV1Fs5U1WjN4GGMEk/ro5serz",
+	"FmC2h4zxJlg8uW9ZopiDOjz44vbqxvUXkScTFjmc4braiRiXXhpzY4TQvhRdwt7JaAKK1wkP6L5GdtLM",
+	"vDEuYGXEvAMWq4ZfrTkCKArBAFg6sY2NxG/T2O2FfEpBoCbcvBLrCZlRIX2ArXXWclBA0s3TbREl0doy",
+	"VwPDyEJ8PTNkpdAE9kdjx5sL5moH9QhszHGRY5+7eD0wSqwmxbkzjwO/mAu1RETB5mrbVo/Gr0wSsmK+",
+	"4wItPRHJmAvLVIHAXfs28LldGnYo7Rd5E1izvYvTzIu5SkBRtgQEaYc9mTAfw4KFX3amURQVad6CIsPY",
+	"6qBZw+oONBh5uFT9Z3IsVrN26+5/r3kY3Ejt14Ka9cHhSp4OrTXdn5EFFZdZEodwtp4t4SBT7wU19JRr",
+	"zZrqyUGBoRorUpk7tovv4Hw61Nj3X92fJo+ZYCwDbgnBk+e3cc2yF015NQbrcuC+4U6mlAb1ZkNsqqE1",
+	"Lvo3gaopCdxVRpq/KIekQ9NinGi5xXkTW+NExcBBVdK846ji8qxad1Rv553cF1i27Tj1th3H3wPVFUiH",
+	"I+CLLUU43a9gnBL2Xrx40bt8BYz4ARPxmNfVHumcdDG8hTdevW3NqSbpfokPQoT76h4b5X0IU6aU8SnN",
+	"wn5btl1A3h3o1BbQhjARG01GRaHMqCbtlNE9BYRrCaP7Xl1km/W4QLiQhT2hKQn3g6Q61i6tky/wz5NM",
+	"DGi0V8QK8R4toeHIPLvtzD2dBxh5kpA0EwL4xaBxoPndCCAYcIBGN0ZPrHXq2PvBdLX7uRycbK0K+yJn",
+	"NJ81k1xMHbyRyYl2YHOUCQXcfPKNjVVfMJH1zaI11zcXiBk4sGYXlFZgzGMSykgzvap0ymh/XDLmhmCb",
+	"CwqVIZM3mcO22jgxYfz7sl0lid+W7S3SwSIiro0/4WydCem87PH33NtVbxT2t20zX6pT2jIerSaQ1W6u",
+	"Nz537XOb6zc2Ns0vQq7uW+9rIoN/tBaAE1aYOUrzPpOZXlUskiJWtea1FxuNKebZGvilM/qDy6EtGAWU",
+	"pgUUQZUHxhMgnQpq41BkoU62bT/W9UYjaDQaIM322EBvkdD41qyIAlgzMLLwzypCFJSnt3HcnwG0ATzJ",
+	"HIxE8MDPcZ+FIXVwNJ9Lp3IbnrMx97ZsV++qV+EpZLp3BJzN75sLn1v1J1NsXnYwnPjF+cF+X7aRUKiE",
+	"HGxKUeoeF3FVQeohorI+ffgqE13dMyK6cbZVqL8v27N3u1k+nxl00du4ZN02hT+rNqL5cQKzZr5ae/S2",
+	"bM8XTwAnhKs6uSeTxBh1WB2Z59aMxZ9FEWNg2aMOgiwFFRFLEuOfhCprv80i7felB/BsatwUURqRMEbm",
+	"hQ1HTLeAl4GI0+8f+jYsj8Nb4DgRCH+vLLr0fl+2J9VVvsfWcCssHnRwF61CA26rPUUoeSdjGe4563TD",
+	"ltUSMlB18qYXAOxwwVWPxYQLm35Rmg2Mz05HkBuCM5Gk0NiMZjZG6LVDRhHh9Dn8nZcWs+HjHmkDX2Ay",
+	"pel7fqJEd0mFdFKIb1hLUzb8Ebb4RJS9z6azG9EkQYosyPzLPSZyAARCxQowBZqdGM8De5Qbj02MCPip",
+	"9uQ+HRGq9kq13mvsaJWf09KI1Sh2M9GgmKEnRl8CGB55SLF2GL82f/M+2/2SFAykDqdrD3pUdHuUz58N",
+	"fK2yxB1n+LNgnr3Zk4T2yZ25+UDyRWghMfNQqLpDHc4FoB3W6ecpUXuZKnd17rl7nL2786bD9Km9zLW8",
+	"BrbnNutygaxVATAqiRGJKHpFZa7HO1P9jj4X+d9zEJTsAPsO1awr05HdxFIxSxjGdZMc/MVfHfzlD43a",
+	"jJX9Y+3pN77y7P3/XUnWYy9XNc6NI4xz3Fmc0zmcthftSnB+4anqTXuv2T6aW9efGT9tUOw3Jw3yrxak",
+	"8yw3/+LYIrfNNR0OM6KaJrKbuYSMw5VLxKgBYJ9oWSd3tILtyBXJBH8nK8kMI5bGsepeJjBNO4XC7tqT",
+	"j7998O8/rQXFvmzWxvZxsYfMod/8Ln5r9/21Bjn4xlfNg6c8YgXyptasrb94s95oANpmTN+aZbCXmT9e",
+	"f2X15ft37q1eM0dlgpuzPvneX8yvMe28nw+AJqdSrkTQLIEyy4TOuK0O66KQSJVybz42mqMx0bg7rbVH",
+	"q2ovW3uk9rL3phr4ufx0bi/EP9VeVmqh233x+dGDveziBqim7F7vkZeBqtMPVLnVZaHPClbNkbfFqdKA",
+	"Aw9+FbwFN7eFfdhnAmCFcNgOt23IykZj/arFc0M5miq62AGZJ5L23tveufVFLI5Z2Wg0rqKnbEl6oQoN",
+	"/EKFJQcSr081AEq2LIRkyJOEtBFf4ha1Rau4QSItDQV3owJScsw9fQ58d0eyZtarrZkXN+s3r5cYM4va",
+	"KudAojdF1L0GtZDHknJLk2rJB3jJ7C+ZotQ9ceVzLIbA3C575Kq/ZjT8fRm+H3NwjYEmpA14QXldkBc2",
+	"kpQlsLDV1hgaEQuXuSKbjZtF5RkXu5liYZ08YLbTGDyo8aHDlGnzXCHQojEaV/UPPrJbfCyFMavNME5b",
+	"/JykIBbZ3UfdVjijc7g101Bn64ttmqCiPWFh5uQExC7cM81bWToqS0dlTkflwnondqW4hDgszcN8SxPR",
+	"TlcxbVQfklhY8LuN+edcA25X9WjsYfIBoGlpuOsllGw66p2BFjizOCqYDavwWL9X4nSUuA0vlsdAF3Yb",
+	"cCoujOPgh4We895IS8P8JGjroJr/ZGRscBqG+FpuPU9ty5IfZcms8AIBMiMO6Ug1SSgz3ZXAFSYFcFrQ",
+	"mLRqELxxWwo5JbJBN6WxZfqAuA5r1YBLK5L94gKQ4tY9lrbEkI4I8IpVUWjbLX0/f5jTFx/uXlU9xAHx",
+	"78bzHMPNqf/2YUJYTLRc0Jg+KwNjvr2y9sh93N3jIn7P/s3iWb6tp1+wHk1IkkjRhabfODVKzvA73cJb",
+	"2PI4glO5Q/eYIHRIR8/dCjaPTmi+hWESTmPRFp7fkVdtUIbhnhS8xdYrJOt4Hx4rl3dlp7wPz9ian9qR",
+	"ZwHxid3LyyA6dowFqRDh8fiAp3O+08bNRlVLoWK7ztdZqLoTXXlJMB3lHf+r1R/U7NMoYkoZl8T69fDQ",
+	"AWKlqEYNaySF4n2e0LRO7kPlLhddrwEqMOgBySZ5Ay8P/Q2uaOxDQUnE0yhhZGWzcfPq9GTIqYmXU9PA",
+	"s7TvEpV7YgYtTDkbxx5RAUv2SNGxo1my0JRitS9jlkw3W/EQ0h6RPTYqx0Y+MNd6DS91iku2uE2VvViM",
+	"9zODg4P3ZB/KWx7YU6QSCYc/z8LAvcw63HgJPTmcIOeD8+Mt5F4j9Xp9Lc2ECpH2zTYV0j3WRyDcHht5",
+	"3MY4Yi6IZRG3jXBSDayaeHI9SvaRKO9dKJYj7xrB/i4pRCFZsR1V1VXyrjlsdXWVjP3ffJl2+uRdkrII",
+	"e7F0IFQDH/tSME3TEXDPUxErsl6vXw+AvEAqrpmjZVWsCySP75JwyEUsh7sxHamQrNAkcQR/V5EltNvT",
+	"5odHrVraqjXJekBatU7+qQ+f3rPDjZJ98i5hDwcsMhbDIEujHgWKU24mKv8BmMUC4qj4mJmKsEP7PBmF",
+	"ZKXf7u6KdrwF/ergY2DmiGlpPpth9WTKvyTFbl8K3TOjW9+4GhTUfrsp1Qx/hAs26o11N8Jelgoz56ls",
+	"0zZPuAb9KWQ+WMgPWaC0vc/Y6LzB9aePzk7pzQbcuyW2Bby6NpDRKbJOfg9RzQ6/AH9tNAKy2QjIiw1Y",
+	"Qjca5P9PkO0wYYqsGEOCfO4qQZrVZGSRx+ZM26fKrgtbxd0SbRrtDWkaq4AoSa5bQl0sCYdjNTKHjC8M",
+	"ZGRQ2G05zcsVwJdmMdJzyw7pwC/9Ji7q1AjM/KeAmGW6Tt4lG+Rdco28SzbJu+R6xcIuX+rXybsAzXiX",
+	"QDhTc5rsJnJEk9Jvoh7tDyDYMPbZXGgT33mfK2P/lJ08+e/EBcz4oePTrpa7KmFsAEMDOjS4FCyTQ19M",
+	"XNVcycxGj7dZKtAYK7ku1bspV3vln8w11uGSSh++VH48EvXtJlKxyb8cKWOUyGjPVVjyqAd0sLk0g3KB",
+	"jkwjBtJRdmyTkjDh+yw0Hk4GbVTMwpXmzEHmmJABswOnwqIDQhqI1ohhjwlotQ3RctUD7sq+3GdEii17",
+	"feSODMbvAA1W6Kiav69QlJeLw8+8A0D8Qzl3zUyu0Z97zGhDEFe7gAcG38l+44F2Hn9w8M0vH/zo/376",
+	"qy8f/OgX7tHBDPHlUK15rTF/kL2Yy/OBEnvvcgl9WaKJF0UTe+ZjhfV4XDyxNTWnuBdrj+Df3T02mgu0",
+	"gjo5ZomHT8mEtSPhbltWIHJhNFkXeMqBHLUOSJVhD9h1oeEewSYJV5TX98aYxQqZxCvChMeRoEuEyuVE",
+	"qMzeKkfDqExskCnolIlFX6yUwNonue2Jax/MilLoyrHW7xmhV6Zrth0nBJbwldOHr5yIlticOxix0HqE",
+	"FQK2aDVy5T4rwg/wFAFRzBK8485ZAQJ6pG0AHn3Huj6+0cgKbSvj9EH2dI+xQUBEliSkoG20YYmr9ZbA",
+	"1HTsn9/HjIdx1ELUevssVdgPyHbxhyuxTodFumCPgs5TaSa2Sp0Oh8ThqSpvb6ij3tmorIsCp7E2/8HP",
+	"/vHp1z765Ddfe/bxvz75zUcH7/+2dgTL/lwQNHOKvyWEZgmhOTEIzcnI+VkAmsU8AogsV2Yg7mci70hh",
+	"JftsWjrYWubMy03J6B5jdvW/mcLnEx5DcVVcQRdxIbv9LMyV8j6USEpNC76oiCa8ndJx5xd7rJEOjbSj",
+	"loZwuYiSLOaiS0KqdmUnJCvaBTCvKIhbTnbbawlrULB9lo7yVE+dvALXhs41eVjRQmq064A/Fnkcv0+b",
+	"RdKZXdDJyNorGNs0aouJ2DjrYmRxCNC/pU2jPW22sCszAZhbJmKMhZobWlYgMJXQBJIiGUE3IBppvk81",
+	"C+stsW2nqkexlRIMVYPn32dNPxYg8vt7MQOM9tu5sc/nu1bYOMa1w9lnLWFlDww8J+7zaGRlh8gEGGWM",
+	"/Sgt9QheFDqCFt6de+dcihmR3PuZuExx3MUMsPuZKAKr50m8DYVMyOjkEkNpJurklSUh95KQe7Y2gsWM",
+	"AlYKdoQA0onaU2uP0kxMpSh93YrLMnnUJB2u9bhjywWU+TEjqM3hK0PG9lRA+vRtmdrvrKhsU8WK1nFB",
+	"SySyu5rwPZbwnpSxCmxCNsizuQQoyjHCG3PaFVJpHpX6ui64dSSheKahLTPCKlRVJpZhrdMPa6WwRi5q",
+	"OGu2Sr6fCR9QPd+OX3MG0uKUqUcZW5WRa5f5FeXsKzQWna1ooZ056ig4jBYiqieHmNBxBq01pTzLC5sZ",
+	"5gYuYJeghYqxx8rkh5ud87WsLqncWQJAT8JUuAd9INHRcOCQY4VjGjdPw3RYswOpsiBugzOJIaW8FNQ8",
+	"lZmHTNtWRaTHuz3jMwEmy0ZtrGfmd28qijhg55bGde5n4gGO6VLHddxjzI7rWLDkc5HsPWYYyNc1C1vf",
+	"F0/VI/ZwOjLbHeSw2bYFu3rJyIsQG7fbBjbIbutpWz8XBV3KwQ/oQ6Smg9De8tCqG9iM3mHAupoP0HUW",
+	"aVPFVRUNK/w4NwurHcjn4aSK2heaRj2+z2I0ODxGkrLbu4PHRmCTfXlvEVu80pYyYVSU3fcWNJz2m+TD",
+	"4zMa9SpZb+EdLXzfSxXKxrc1h8SzS+azg98vNkwuk9xXlWLHHjALv/8A+hNSD9mEQVRqxAH0sQ/RqobG",
+	"8jplmPq2X+5q9lCHiN4GOUBJAhWngDw1QpJHTQKyxMgLqVjRaBst7UEGna7bI9KjIq4TsAiQqU4RZhQ+",
+	"BAzaI4x1B2DRQzA5tL9yKerY6CHcQoA1VBhIQfqs32ap6vEBdmPn3Z52IXFMloOPB6Fr6NxvTJw62fYm",
+	"o09HeBTGfnNptBLmE9yq7fNBqxZeDUg7A34kPZTYQwyL+1rijmPBs020AYM2wDZY5nmxOaSlC0ZoGRQ2",
+	"vAnTOEiZYjo8dGjO6WebTNIhHWHbCKKYULyd5EgDNKP22MiG/lncJKGxqnbBpArJyqf/+teY/IZDW6KN",
+	"+bGO7uUhmWxkXlp7RNSACYDmD1KpBiyCioan//n9g+//xHwL4OyQrBz87h+e/fxvAcJv7pQXVuDdPv3H",
+	"b+PBw7Ffnvznn8EvLRHGMu1Toc21//2DT37wQ3O4YEPz91/9L8zam6+kYLtG/ZiTH7//9N9++PT9H1+t",
+	"kzvatdhkMTdLKOF7rEgjTImX44u9XGzLoMKaNXibtaDWZoJ1uMZxW6izK+fw0M7/8YOnH/413NnbzrVm",
+	"bZDKfS4iRu7cJSut2pPHHz791UetWkBatae/+punv/h7+/kXf//s699q1a6S7bsv46rY1VLThLSyRuMa",
+	"e4lcawA9CaKvGVV6t827u3Akg253DoPxzT978vj7n/7rXz/99dee/fI/jB7TKdWsOwJQ9neefPzxJ7/5",
+	"5dMPf7QANANf4zkhru0aWsKtl3DrheHWufwpV/bHBls7xTXp0dvv1+Q+SxM6gNhfqc1wCx2CnhyitV9o",
+	"dNB6Rv3Jjk03bzQKpdmj+5DgjWS/L0WdvCG4FCogXBhxyLDI1AbwOx2WMhEZtaZaQmVRz/YNtppZNYmv",
+	"gmmrBkLo7us7xPu63aqFZZLePqLniRxZ9O6xEU6ra8gS1EAB1oKaVWBgfS0kN17H4W2rPRafOaZsbAiV",
+	"uDKqU/7wYkUVFhEsl1xWyP4AwtSzHIMy6ZBLBhpPdO2dw42YlBWDlO1zNpwpK8adWTBfO1yjNa+Ikn3m",
+	"YgYI21ADLLCA+jdpK9ygGCN3hW1VBlnJAbAw7JaAo2DAV+vkru28zhVRdJ+VMhfZhygMvyMLg3EzKuJ6",
+	"RF4ihQFVaSeto52k7IWuLSow7uETnKfAsEMoExhv9mTfODZ9Ri8axuz5kRkPGDMeeH/M14c3QtqsI400",
+	"ofvIZnJW4iQ41BDtkHx5ZD8tVPjlqq5zXEIiu1tESBdW4IArM5ZLX6asTt4EfFdhWiBPJS/AZcaiKnD2",
+	"EOEwPxkflYEvI4wLDLJsSj3YUf3KZTHYJS0Gm2HIH7EUbNJ8n1IMdmgjFDufC6Q06si0r4IyWx47lqI6",
+	"7tlmxFhFkIflmjl+FNFuLZHIiCYA7OzI1GYI6FjZZEI132dAfwVl7j2ZxADQxPiW2aPQZL9o53hFkT6P",
+	"BUTvEPDal/tQdkPKcY9dpo++2c4K3lMdIdgpRNgS4XMGhWvH97c3F4jCL9YRBs+fr3QtKNqiBi5vpQKS",
+	"MqVlaj7JlHQ5RIotlDnflwFpj/LdipByJvJ9rsa2pshzYi3hBEyPKiKkTwAEJM/iiiZtx4XSHnkq1usR",
+	"cEjvgr6trlE7fTV6UQrUvBjo059/6+Cn/3Tw8b8cfO/vnv3sdxjoXjgYej5FanNJumWN2rJG7eRq1E5A",
+	"pM9D8zwzlDrmvqwVzsJ0QJSNWLgKEsibejaUR5NmrQTrwWBLLmC3HAXASokJMME4iHv0Q2IiZJrL8KkQ",
+	"jZeLAZ++gPBuVkHLl6NKnlsSZ1xBikhxZP/iTEyV6fuAPRwklItqYJJQQ2NEJIx2jNkA/8Lzo7NgjAs0",
+	"ViDfqbBNBNaahX2j45hyLom/b+Rwi4QICghtisFSsnHdElBp5WhfjA2ERo0mI2aMlD7LG/zmtW9350zq",
+	"j4/D5fcP7Tw7L5UWTklUTUtiz1qEkvcmveFR8k5CiezjnQAp72mLjNvm0UUl+eybuGUiHrPnr7R1hyUJ",
+	"GfZGxv22b9TGvnLJYRwCIU9HgJTE9k5RoiSyWylN7nq13l4UL6KZYjkbTgQZFa4AHZSvmrhJhqBTKWof",
+	"KiCCb6RQYCs6U6ULVwZzFkMIDfZobAlCYoQU5TeAdAaIM9sa03pjKD4wI4LCCMM2Vc0W7Py8KruXvEY9",
+	"f47Z2D6Iv8ru82oCSMKEZqmtWklYR5+yHXC229gC9qZ2i/ZiDIqEX7i9Q8wF829tGN5LJQLhzlhA0s8R",
+	"gEUx1Qh+zQ5q0ee+ZYf0CuQE59tseMYDmepFjr/9cEBFvMgZr3CWxKp2GhDg2UfuSE2TMxEp+OpmS5V8",
+	"9VzeNMhZ+NevYuJrApZ+9ETHHI71CQsh8wTTiTXuZVr5SRABHSAcc1efyEw3gUPCM5NVCLFVCgaXJB2u",
+	"C9D0JFa6Tt4AXNR6I2g0Gq6ddksYSQVWRooNvaEj9xYkKHPws/ly4ypYE86icxlK59ojFBgFn7X2upQL",
+	"4sg0uCLtVGbdngYKjVIULBgtxxR+5wmGxW4FtWaNxv7aMS/KrK05XKMXa3B/CteuffLx7548/vrTf/+b",
+	"T//rb55++M8Hf/7NhQOvdhoxQHVOAdixMcSV/tKQKhJLwUAUngF5xudZNxNbliEdpMvbsr3kxljCY0tj",
+	"uzn+AhUPFJjM1D9tGY9WgR6i1rxx7caNFxs3jsGkMR7z9XXTfFFgxOhXmbhfPJyIHzNXKRTeYUwJKzG0",
+	"EfaeY2vdyKLsEJQBhW4SSHXkIsvelVqCpqzoKKElwtQK6J2jyLIs6NPT7n9oyxCmxq92bEVKTgplh7c1",
+	"4VnncXCPkqqqDA6eeqwKrk8fvspEV/dqzRevBbU+F+7P9XMJWeHUVOXCsv7SBJ0nqkU9v9fYNEOZQlux",
+	"i25/jjnBmnZXu6nMBtNLdPEQgj1UeEpirgYJHWGH5XLPdYd2v4AXPsUF7W4yrZESjv0zU4ipadc+krfW",
+	"4N/K9lm0O7ME8zVbOQlXhjCFOatO7ghCBWEPoyRTfJ/Z371wbkTTlJtTNfafgTgk7W6RQaahgYmLLKZs",
+	"kNAIIFP1iqo39zYvV7cPmcjU3KnR+dyLLzLIgNjZcvkKLD2DigztKQqsTTz4+F9q8FY4vor5cdduus6n",
+	"vCx/Wcv6smV92aL1ZbkQK5Vhx60uA4E3YQgXim7tEfw7qz2vA3Mb8dcf6BGOFzFjaOfSrnJAsQq49dEF",
+	"2hJvfTnx1tMX9tHQ1mPLeQrSGnWzh7NOZJYGxKkWC1lgSCCLIGqnqUqbbxxj9Z4RgHmaDjK+DMzIEr98",
+	"+vjlY8vzzTmN14XWoVsejuBvBnI5Zbhl4CN4NqpOtu22sjC2Po2ZZw57eB0PepwbxbYK2exG0BYrm42b",
+	"LbSHh1yxq5UA47NQHBcFYZwb0BvXX7zG2rWF7d9zQRTPJXqWgOIloPjEAMXHl7HzwIkrbOfp4SEQbu2R",
+	"W/QiBnxwgCXSRW+gvCvuRBW2EZej0riADSTNR9MGo3AUbbnqLwvROgegtgiW8JJRle3QeaBMtPuZioyd",
+	"SkxM027RH5wjti6n+cWFTjE2ai5qqbimxLguVXhrfEoOHj9+8h//65Mf/faT7/3FJ3/7P5AAKydX6vKO",
+	"3k3kPkuLrfbJ137x6ftf/uRHv11Ir59bSGsZzVpGs44SzTrLOJZae6Rpd+74FRgOoGct+4D1TrZcZjNT",
+	"ruDRpTdDSHa+lHMmFhyrXBPZ6YzVYubXb4nxGgNIj0PvWqwWsvewhUDD8s7feeDsWK7PhD1O99ihkReN",
+	"t8osBEdmfaJUpstQ3QUL1Z1DkM5slvktYsQhGDVCIqNXFRAmVEXrLnSgrspRNtbVMkJ3FhG6ixabmzMs",
+	"5xEK5BE6IPuV+4V6k3meGR0/j3rVHBdji4KSVHYRwWsJP4Q3lFkSIwUBbsayWB6ZL5T3PETxJvyE//gl",
+	"sqg+efz+k8d/evDVP37ym39+8vjDhZyA84rrTZFUy4DeMqB3kgG9cwnl5e7DWjtL9hZvr+SJ7tK4ybbZ",
+	"fEwZoZz5dQaFjdMeER4Hfq0BhFCMP4LIf6KYrpNb40YRTYyuGTl5jDsyIDJtiViKK4XV5FcaaGl0QMpA",
+	"C9iObeZembCFkRCuLBqTE4Tcw7fs4YCnoy3CY+UcqPwhWgJYzlOEApvLKNLnSnHRBX4aHhNs1a6HPGKu",
+	"f4UUESvTFOZFXLbIUF7iMMj00Uoc1mvBPIdtjFVCPP3rf3724VcOvvd3n/7L1xZSJ583i/3stYm57X2m",
+	"jOs4V7nDUjF8hkJE2CLLGA7Qx8GH1AeuqMtGJhbyRecS+lPKApDUbmqNKx5ScEdouccs70tQgEzGemRi",
+	"qSvvM/IlWM1lXire+OI6qji+KgsQfn1e3dVjeaAFlaK/0PGLEqunbGXDwb6/Weo3onmlLFezTgp+hZR1",
+	"gWYOSlWogj5t5l+kLLLN23RKhULVpoLDbWDzi+XLvIkcljRlLTGgqc65V1x0RzsR7/rJEcUrzAB0GI+6",
+	"RS6dzwivp9asffKjj599448PvvpvB996vIBKh3k6HydxDinxGXQVl97fidYQLiAOq3JHMxxAlJilun9W",
+	"P0y7iB2cggulaZLQnKjTGAJ18opMCYowmVYwWOzY211qehgna2biKfBhPzOQCuOh6/wFlq3TymWnmjTu",
+	"czETX5FK2YeCo4IQtj+gYnTFo0BA+IVjZsWCUWOOKuvyU9cZMsR7hyRKKO87BlghNWmzlsipkMaW7RYJ",
+	"99iXuFvxCNMISSwdwaG5re3Ypli6P61v11F193nWL1nLxsimu//d6yMZ9aGbL++zXWPnmHWuOF17UPSY",
+	"cfp7O+oz8qqOF9Xd54TyqFTexwV6LEEblwm0Mb/2FXI1yRE8x4BzTMhFp485S1exj8yMPrl4jG2T66Mr",
+	"ISnFcyZJv1215YtM5JCpKoAlZ+kDe//T1KH5baZV69qH/OyAEjmw6rnZzRebeVvVGpSPl3mXqs+XWYcL",
+	"prAGm8W4AMZ7ldsu5bfNQmlnGMdJqNK2Q2cO1dnyK3rbzDjGyq0cJEEwF2+JSRZgIC6zDGeyuDqE34FB",
+	"yCjROrmDHYuNgRTCKEPU5TTvK9okoW0CCi1cWyJvBUrWyNP//P7Bh98zH/7mZ5++/7fFGm9T4KHtOMqJ",
+	"1FJEoMsdwjehBR+thFGyH/r8DVcdsqmfKU3YQ650vSUmG6/CQMf6PjmiRHilAbCzapgXmx2WQ1End/NG",
+	"L1D1HJNMaJ7k/WJZSNJMqCmGRL5ZLpUxgThQoO3golsYE5gM/uSnH3zy8Y/BcHDPkk82dq5iSezOx+5U",
+	"MD21Zq0L8UxLW1K73sA9b2GnMomLW336p9+GZz7aldfHrqx4MgZm/fQ7v4Zr469tqnjkPSOsTqRWWFQi",
+	"npMlVCyyJex1aUEtbEEVqq1csx0b/8rLUheeubT2CD8s1pkLW/ZBghdCHSChkcVFEK7rZNsdg/oOJT+d",
+	"QLYKXw+MIVynwFqPIdWXFeGXFGY6a5ccEW86tjem9d+yS3ncT4DISN70pjxVd5zFelbpuqkabCff7UuE",
+	"6RkgTE9AHWzO6xEtRnwFg5qvgZWvIuQYa1G+dYwuGPZkwupkB77x0ENjGKc9NrJ2P4C92UPtOQBbLQGo",
+	"JOBIwslD6HfBLZ0ywgXiBJBtbKYGCpwKItvGwRDm4sUtW0JpmhoXBdjfcxQ6G+KjVackz0RvXZS0pKNn",
+	"guI29EIPvvYnB7/4Su0Ilv355CfnFItLOOsyoXlycNaTkP9z4VoXcgvWYq50ytuZ80TnpTxF8YtRVnP1",
+	"ogspHNij+4xgZokJF+UBZAfSokI/oMj60AS6BiAGlMZxSyAwlibJZOUPwlC0I9Ou4Dg1G/xl/7lOWZiM",
+	"3atCpODjPXddMaC5vPcWB0aRc4gazW3sn7rVM3OTOBthcTT4hHFVGqp+gGaHa+tJNRlk2nb0PMwj7y1/",
+	"LNtx4VdSGn8G3QUJYrfBUtYSIe7IkKwAmaUXyO6zqwEJAQ8ewpYOcyx46LrYQWWsIu9kLGMx2IFoTAW5",
+	"1VXt6rupPO8Q7pg4OHUK9R0kTc9J1LkmVBMX2XuOudQXMRvOBJJs9sXE1ls8MLGodvZQldU5zgJGMwbC",
+	"FF7zrLxCXclUh0TRkSqK8LYgPSOYV8VnfBy/TUZYJ69Y5g4sD2yJSPbbXBglfUezvsI2exTAoXg6g9Y2",
+	"L3Hza1jVCGvHf8JTxzoF5QQ4PV6AZq6o+lzN9U6SAMebhAdu0Sx22iup7C94yhvGw57nnHt0hD0odE/G",
+	"iw7MmLmCJbVFZ0GmbMFz7qUyziK96J32snnO2O4bHbmtX2VU6UVOeE2qhYc0Zwsp7xTXRepUY4beVM8G",
+	"9Hnb+rODSRiXVbno97+uFO/eQbMQCvdZJNMY6/oApYCUIEXvUr+X2hVF+kynPELPK+XdnnawOwidmZvV",
+	"yV2Xjy/wCqOWGBPxxl7zuyOFZEXJLI1szuehZqmgCeHx1S2o0bO9JVwH8FBGgImLd6kObfTNgXWvKJLI",
+	"iCYkpqOWGDtYCqMbWuJN0BmoLOBMePIrioQUtlJYQBiNm0jjGKskA4KKLeYK7NgwIIMkM5quxwcDLrph",
+	"EzsrgWk1pKO8l35LsIc00qAAqCYrmxsb7ma7tsNs6Feqk22ScJHnrLQiAxQ5MGv2s5vIUO1l4RahRO1l",
+	"eRGkPQZrILkie2xQ4N3d9SceOcwE17uDlEcsBCtckfCdjArN9SjEZzdDKZ5/C9SvzPTYqdilKr+wmWA7",
+	"GvNuzOqG46D0k+5BN15zdtGLV2V9Bxmxt+dMObMCg2FQuGme2TxGS4AVQEk7hQooN+aAqCzqmader29c",
+	"J3vdIPc/YMVPwXYUW+hyIUWtCjQmAbY4ye1HOBD3lbEqmrWXVxtY34k7z5zTkwMjudz7hRv28VPter3R",
+	"gOuNYVHfC2qwj2Bi3LzXmhtBTe1l5pjXX1l9+f6de6vrDZgJRzn2o98efOfLB9/46rN/+mot8E5cD2rF",
+	"Shq7/836zbL7m+nyNnitaTypF1cbG6vrm/DqwKDY7YNFUWvWhizqUb07oMbaQrPZvHVpZlAzsLZg5pq1",
+	"g29+98nH//bk8fefffTzg4+/u0Bk2TNJzgc04q3eEtWJMn8JG1nCRg5lCc3CINS3PqYaH8dGj/iWyhR/",
+	"dK3tEoLTrRgIBBt5ZAT8vdcf7AC6EaPC1HaLp4LITIMHOQCWdda3TXNsGQH0y7GOJgaYsZ0+E7ppdAyN",
+	"beypJVI2kKm2BAVgSBgVjqeZx9FGuW0TxSIpYrxV0X/L3Kzc6DEKLmWdTLF4iyhp/nS9o1tiSBWQ7Jgd",
+	"TNqsI9NyugJICh7H4z1PPVbolKPor/HjdlbXbRf7EkW1XqqoqnXK9TKdElHV88eheYJeqFNenhq7VqlH",
+	"ZzzpxpxPao6bMviJQb51FK32+XNJmE7cv5qwYfvwDr9YKY+l+pmmfhwhTaMxvxdc0brxOConH1dVKDSO",
+	"lRnrIEujHlVMkZUB5XFAtNw1/mBAwCvE3ERuX161HSkHFAAiMR25lm3jRezQPDiG9m2kL4XuBeBEOy/Q",
+	"XJJq1pUp+pjtEWQ9bfuQ1M9vtqGNb53cZzpLhc3AWK+dp0QOhbkPFtzZywP2rCXsHTh22HE+MkqygDgn",
+	"AW7qHGDCRZRkMYsB5RLzfW60FO1L85NWsBfhgQepNKoTChuwjwM6ccaXhINQaad20OjVGo0ppPtdaehe",
+	"jJNXNFaRwOexx0Z1EgpmHVtFE6asCxviRVkc1lvi8zjL5kowzcXF8uwyDC8ovPOx8g24MMajIfi9lXdZ",
+	"gwXsXQntDxYH1j3WaQYzHNsQOVRkFDwHfaPXSQg4eHgGAAQBHRN4xv0ypY9rln+JTVf8Jfw2WrowR3s0",
+	"nZK9ParN3dXYTA60YMij04czUpgziOloi1x78TruCDRrimqVOVp6dlLZLw+VG4ukPFR+eDBwNxiLlmZd",
+	"zHFjQI8d785nkRk41Z6l5j0/sPLysvQsPQuN9iDro4SYqrzK/KY5fSYb3S3TX4+8vxwRdTXlbXFsAUO2",
+	"ctZ8jFnC95lRNiBztVMDxs9CDjVPFo8psnLc8nHCa2cGXJ4eRQEakeKQJXz5DODLJxeW2FwwebIY+2Jx",
+	"jekEurdkmjK0t1z2xZHmmj2GI94ay6V4ORgH4/CCF5Hs97mukx2JvGX5dds02guIYpYBHq9stH4YURGx",
+	"JGE2l5CyTiZiFodN0qERQnXG0G554iTHXRujJIE6VyDcxd93cyvLUfc6W05g4AMwPi5uYqUJPpGCJM27",
+	"WET6LulKpsBeleRd8/Xq6iqx/zd/2kJG8i4pN7+DwvgOSP6w9lzKY/LunKcExM0NnmzPIu8udprzCt6d",
+	"6+j8GHN8+UEtgXQwCHoyq4dE+boifa7sSoiJYCw234X4+neRsDG06ShY+QDa2oUD85/9vJQjQ2yJww+N",
+	"YHw7MMH2oVDZmMYqf0m0S7k4fL+OTNs8jpkIr9bJawi4N2vT3iM0C5ApXLo2C8gFCZ1WqtvjdqkOx9NE",
+	"e0IORTVm/lhq6NKB5otsh1tIeQpkN+fufPL46wff/Mun3//g2c9/fqSUx71zDg7NoauXmPolpv7kMPUn",
+	"aJTMBa2fN4A16QCs2bj1dAYTd5DD6VnzYUTijBnPOMgDHNcbjXKyknvuPqe44e09qmhKzIZ3T/Lcwd0R",
+	"QOTNgG3zU7pQ80Xx1oWxlUtTfHeNBYCgnJwyHMw35CWz69RYOe0RxNK2LCEezoCxYv3pyIOfdRKay+wa",
+	"Q8eGD1vCQXPMLzY8Z+nNE6QQAbJQuD18DwFUhOHlYUMfV5Q7wwCnct9aI1xpc31jUllszsKQq618XuQ+",
+	"S81GtYZ0wcNyGBtVDX6xe+tyMZ1bLFU2Dhq53qjKtsUZ87Nj11YhRZin9NpU7O3C+u4A9jplHWauwGrN",
+	"2p27f7hqz1qf30Sys3o+iBD3SpdokCWL+ulCR6yQzSuFjDSSKcjLPo1ZpeaZ3zw6TdNo7ZFL7s9o3bdj",
+	"G4+6x23TaK+gkS7wGSPngNcr+EaOLGyXZCPT9umZ8ocM8ne4iFU1lTqkbCVPYRBxyxBi95gB5hozpMqm",
+	"sqxJkhsClfz/R1+RZxSYn6LMPLt/GZA//YD8rIV/wQLxc9cfTY/ah49aNesztGpN0ipMyI1W7b05/YUt",
+	"W7k25mmYGU114ZI0iciSJLSNXRH/ZzRNZUTzDLTJRYlmVprqdu58035jYTP9XKKY8wm2ZfRyGb08seil",
+	"XVMBNnnTzNrt+qQM9tOKZdpk4tRQpks4HopkzhXFtHi50wxi4i2mxTDtIzy/IUzvHVZFMN1SuOABzPss",
+	"ziJW1BUW1ZFqgDsQDXQAfXa8h8fqBZ1bDlcUYQ9tD8aUahYAb7SQGiCgsqMRRzhqCQf9PFTW6ArowG3d",
+	"IgnruHpFVCz5GF2uP5JK14m/qbTsMkg4Az4Akr19mbKW0D3qBT8DIiT+gq8QqhrhECNg3AABAEdzKK1r",
+	"C+wgBBZXIKTepbvuoLAlisT0FsInrb2Vh4MBOoDQhwJP4a6uGMAeC8QDBIwZjasjo7hhL2klhZl6KHjw",
+	"qh/e89s2YjneJ//wy6ff/Pv5DSack/MJa9r3sYxqLqOapxnVHGK//z7DMJ8nYarU0PlGM+1Q1h7hh3lj",
+	"mVbdzA5lkh3pIEYEGgPjlaHqHUD7MGvwFxtWBT6PKEufw2DmseOTqZvqkzaZ5ohM2kVlA5P+PioNPh5V",
+	"w55V7LFa4xTm+jLyePqRx+lL+tLFHXFZgf8wl4QvHmVqh0AH83XmPFrFPRpjDxqZxDlrV+C2qAQIqRHf",
+	"gTWqoajMYhewWocJnY6gQ42QJOyksh/WZ1Fu5WxTZwMDxNtN8617XGmZjurP5Q7CakG7IEAka+n5SAvX",
+	"q5ytjw0PxKIsBS/mjx7V2oymLN3OdK/W/KO3jAbANoBl9W5QaIU/14Jalia1Zm0NtIZ95MkT7jE5sD2K",
+	"sfEhZ1CeNVGRpUo43744VpQ5TlybMhr10ENxV5JC00iTgeRCl13uzZ7sQxsnmuxByZ72uZoOXahqRB4D",
+	"OjSSyp157xIpw06i5cOgmgxwVsAEILEcCkLbWHtZMiDAb5dc6Vbe38BKJMFIQkU3o10birS1kTzqTUxf",
+	"n9k+364AEDkDS27ymhRsNMncDkLOO31smVc8cjXwLHBvWdjYqXflPGxacdUxgyiffdRm1QNRtiTR3cRW",
+	"7pac8SptswQqKLzG9lzY2lR/CszyP3z+A2rUQeS9KXxW4KXArHLfu4pi3arHfd22QUvYvhkRvJEJgtke",
+	"tVxknQCK94veEG6QvPwlv3mYmH8oU93DwfIkIbH0RxnJtHRFvsITZh7LO5b3BzItn1pgoJSp/+relu2y",
+	"Q0Eh6x5UNsBQkc42yCuMvUuw/YoJRA5n6L3qiHY9amqmoHR47P1ENEm46PoTaHtrHpYMjCa6l7cTHqQy",
+	"YkptETlgUHwDb6ot49HYy073ecSMSP7/AgAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

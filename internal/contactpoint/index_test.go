@@ -118,7 +118,7 @@ func TestFinding(t *testing.T) {
 	// After a rotation of both keysets everything is still read and found, and what is written is found as well.
 	after := contactpoint.NewService(db, rotated(t, path), time.Now)
 	require.Equal(t, both, find(after.Index, of, "1234", true))
-	all, err := after.Of(ctx, of, both, 10)
+	all, err := after.Of(ctx, db, of, both, 10)
 	require.NoError(t, err)
 	require.Equal(t, "+8613800001234", all[ada][0].Value)
 	_, err = after.Create(ctx, call, bob, contactpoint.Draft{Kind: contactpoint.Phone, Value: "13700009999"})

@@ -67,14 +67,19 @@ func personToAPI(p customer.PersonDetails, today tenant.Day) *apigen.PersonDetai
 	if len(p.Interests) > 0 {
 		out.Interests = &p.Interests
 	}
-	if len(p.Preferences) > 0 {
-		all := make(map[string]any, len(p.Preferences))
-		for key, value := range p.Preferences {
-			all[key] = value
-		}
-		out.Preferences = &all
-	}
+	out.Preferences = preferencesToAPI(p.Preferences)
 	return out
+}
+
+func preferencesToAPI(p customer.Preferences) *map[string]any {
+	if len(p) == 0 {
+		return nil
+	}
+	all := make(map[string]any, len(p))
+	for key, value := range p {
+		all[key] = value
+	}
+	return &all
 }
 
 func companyToAPI(d customer.CompanyDetails) *apigen.CompanyDetails {

@@ -52,7 +52,7 @@ func (h customers) write(ctx context.Context, p parts) customer.With {
 }
 
 func (h customers) expandContactPoints(ctx context.Context, items []apigen.Customer, ids []uuid.UUID) error {
-	all, err := h.ContactPoints.Of(ctx, callOf(ctx).Tenant, ids, partsShown)
+	all, err := h.ContactPoints.Of(ctx, h.DB, callOf(ctx).Tenant, ids, partsShown)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (h customers) expandContactPoints(ctx context.Context, items []apigen.Custo
 }
 
 func (h customers) expandAddresses(ctx context.Context, items []apigen.Customer, ids []uuid.UUID) error {
-	all, err := h.Addresses.Of(ctx, callOf(ctx).Tenant, ids, partsShown)
+	all, err := h.Addresses.Of(ctx, h.DB, callOf(ctx).Tenant, ids, partsShown)
 	if err != nil {
 		return err
 	}

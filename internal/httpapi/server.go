@@ -84,6 +84,8 @@ type handlers struct {
 	contacts
 	relations
 	notes
+	timelines
+	profiles
 	filters
 	transactions
 	products
@@ -154,6 +156,8 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		notes:         notes{lists, s.Notes},
 		filters:       conditions,
 		segments:      segments{lists, s.Segments, conditions, people},
+		timelines:     timelines{lists, s.DB},
+		profiles:      profiles{people, cfg.Now},
 	}, nil))
 	return e, nil
 }

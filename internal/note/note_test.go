@@ -174,7 +174,7 @@ func TestNotesInTheirOrder(t *testing.T) {
 	first := b.who
 	b.who = b.customer("李娜")
 	b.add(note.Draft{Body: "hers"})
-	found, err := b.svc.Of(ctx, b.call.Tenant, []uuid.UUID{first, b.who, uuid.New()}, 5)
+	found, err := b.svc.Of(ctx, b.db, b.call.Tenant, []uuid.UUID{first, b.who, uuid.New()}, 5)
 	require.NoError(t, err)
 	require.Len(t, found, 2)
 	require.Len(t, found[first], 5)

@@ -116,8 +116,8 @@ func (k *Keeper[T, R]) List(ctx context.Context, t tenant.Tenant, customerID uui
 }
 
 // Of are the first items of each of up to 1000 customers, at most so many of each, in the order of the list.
-func (k *Keeper[T, R]) Of(ctx context.Context, t tenant.Tenant, customers []uuid.UUID, most int) (map[uuid.UUID][]T, error) {
-	items, err := k.first(ctx, t.ID, customers, most)
+func (k *Keeper[T, R]) Of(ctx context.Context, q postgres.Querier, t tenant.Tenant, customers []uuid.UUID, most int) (map[uuid.UUID][]T, error) {
+	items, err := k.first(ctx, q, t.ID, customers, most)
 	if err != nil {
 		return nil, err
 	}

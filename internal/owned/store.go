@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
@@ -105,14 +106,17 @@ func (o *Order[T]) after(key page.Key) (sql string, values []any, err error) {
 	return fmt.Sprintf("(%s) %s (%s)", strings.Join(exprs, ", "), beyond, strings.Join(types, ", ")), values, nil
 }
 
-func (k *Keeper[T, R]) first(ctx context.Context, tenantID int32, customers []uuid.UUID, most int) ([]T, error) {
+func (k *Keeper[T, R]) first(ctx context.Context, q postgres.Querier, tenantID int32, customers []uuid.UUID, most int) ([]T, error) {
 	if len(customers) == 0 {
 		return nil, nil
 	}
-	var rows []R
-	err := k.db.Session(ctx).Raw(fmt.Sprintf(`SELECT * FROM (SELECT t.*, row_number() OVER (PARTITION BY customer_id ORDER BY %s) AS place
-			FROM %s t WHERE tenant_id = ? AND customer_id IN ?) t
-		WHERE place <= ? ORDER BY customer_id, place`, k.kind.Order.sql(), k.table()), tenantID, customers, most).Scan(&rows).Error
+	found, err := q.Query(ctx, fmt.Sprintf(`SELECT t.* FROM unnest($2::uuid[]) WITH ORDINALITY c (id, place) CROSS JOIN LATERAL
+			(SELECT * FROM %s t WHERE t.tenant_id = $1 AND t.customer_id = c.id ORDER BY %s LIMIT $3) t
+		ORDER BY c.place`, k.table(), k.kind.Order.sql()), tenantID, customers, most)
+	if err != nil {
+		return nil, fmt.Errorf("read the %s of %d customers: %w", k.table(), len(customers), err)
+	}
+	rows, err := pgx.CollectRows(found, pgx.RowToStructByNameLax[R])
 	if err != nil {
 		return nil, fmt.Errorf("read the %s of %d customers: %w", k.table(), len(customers), err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kezi-io/kezi/internal/postgres"
@@ -107,3 +108,34 @@ func TestSettlersSeeWhatWasNotedAndEndUp(t *testing.T) {
 }
 
 var errRefused = errors.New("refused")
+
+func TestReadsTogetherShareRoundTrips(t *testing.T) {
+	t.Parallel()
+	db := postgrestest.DB(t)
+	ask := func(into *int, numbers ...int) func(q postgres.Querier) error {
+		return func(q postgres.Querier) error {
+			for _, n := range numbers {
+				var got int
+				if err := q.QueryRow(t.Context(), `SELECT $1::int`, n).Scan(&got); err != nil {
+					return err
+				}
+				*into += got
+			}
+			return nil
+		}
+	}
+	var a, b, c int
+	require.NoError(t, db.Together(t.Context(), ask(&a, 1, 2), ask(&b, 3), ask(&c), ask(&c, 4, 5)))
+	require.Equal(t, []int{3, 3, 9}, []int{a, b, c})
+	failing := func(q postgres.Querier) error {
+		var n int
+		return q.QueryRow(t.Context(), `SELECT 1 / 0`).Scan(&n)
+	}
+	require.ErrorContains(t, db.Together(t.Context(), ask(&a, 1, 2), failing, ask(&b, 3)), "division by zero")
+	require.ErrorIs(t, db.Together(t.Context(), ask(&a, 1), func(postgres.Querier) error { return errRefused }), errRefused)
+	var none int
+	require.ErrorIs(t, db.Together(t.Context(), func(q postgres.Querier) error {
+		return q.QueryRow(t.Context(), `SELECT 1 WHERE false`).Scan(&none)
+	}), pgx.ErrNoRows)
+	require.NoError(t, db.Together(t.Context(), ask(&a, 1)), "the connection is fit for use after a failure")
+}

@@ -1048,6 +1048,30 @@ func (e ProductStatus) Valid() bool {
 	}
 }
 
+// Defines values for ProfileSection.
+const (
+	ProfileSectionBasic      ProfileSection = "basic"
+	ProfileSectionBehaviour  ProfileSection = "behaviour"
+	ProfileSectionPreference ProfileSection = "preference"
+	ProfileSectionValue      ProfileSection = "value"
+)
+
+// Valid indicates whether the value is a known member of the ProfileSection enum.
+func (e ProfileSection) Valid() bool {
+	switch e {
+	case ProfileSectionBasic:
+		return true
+	case ProfileSectionBehaviour:
+		return true
+	case ProfileSectionPreference:
+		return true
+	case ProfileSectionValue:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RelationDirection.
 const (
 	RelationDirectionIncoming RelationDirection = "incoming"
@@ -1489,6 +1513,45 @@ const (
 func (e TierSchemeCreatePreset) Valid() bool {
 	switch e {
 	case TierSchemeCreatePresetValue:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TimelineKind.
+const (
+	TimelineKindChange      TimelineKind = "change"
+	TimelineKindNote        TimelineKind = "note"
+	TimelineKindOrder       TimelineKind = "order"
+	TimelineKindOrderStatus TimelineKind = "order_status"
+	TimelineKindPayment     TimelineKind = "payment"
+	TimelineKindReturn      TimelineKind = "return"
+	TimelineKindStage       TimelineKind = "stage"
+	TimelineKindTag         TimelineKind = "tag"
+	TimelineKindTier        TimelineKind = "tier"
+)
+
+// Valid indicates whether the value is a known member of the TimelineKind enum.
+func (e TimelineKind) Valid() bool {
+	switch e {
+	case TimelineKindChange:
+		return true
+	case TimelineKindNote:
+		return true
+	case TimelineKindOrder:
+		return true
+	case TimelineKindOrderStatus:
+		return true
+	case TimelineKindPayment:
+		return true
+	case TimelineKindReturn:
+		return true
+	case TimelineKindStage:
+		return true
+	case TimelineKindTag:
+		return true
+	case TimelineKindTier:
 		return true
 	default:
 		return false
@@ -2428,6 +2491,18 @@ type CustomerPatch struct {
 	StageReason *string `json:"stage_reason,omitempty"`
 }
 
+// CustomerProfile defines model for CustomerProfile.
+type CustomerProfile struct {
+	Basic     *ProfileBasic     `json:"basic,omitempty"`
+	Behaviour *ProfileBehaviour `json:"behaviour,omitempty"`
+
+	// CustomerID The survivor's, where the one asked for was merged away.
+	CustomerID    openapi_types.UUID `json:"customer_id"`
+	MissingScopes []string           `json:"missing_scopes"`
+	Preference    *ProfilePreference `json:"preference,omitempty"`
+	Value         *ProfileValue      `json:"value,omitempty"`
+}
+
 // CustomerSearch defines model for CustomerSearch.
 type CustomerSearch struct {
 	Cursor *string              `json:"cursor,omitempty"`
@@ -2803,6 +2878,20 @@ type GivenPlace struct {
 	City     *string `json:"city,omitempty"`
 	District *string `json:"district,omitempty"`
 	Province *string `json:"province,omitempty"`
+}
+
+// HabitShare One of the five most frequent values.
+//
+// Example: {"amount":{"amount":"1559.00","currency":"CNY"},"count":12,"value":"store"}
+type HabitShare struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount Money `json:"amount"`
+
+	// Count Purchases, or lines of them.
+	Count int64  `json:"count"`
+	Value string `json:"value"`
 }
 
 // Health defines model for Health.
@@ -3467,6 +3556,64 @@ type ProductRelationList struct {
 
 // ProductStatus defines model for ProductStatus.
 type ProductStatus string
+
+// ProfileBasic defines model for ProfileBasic.
+type ProfileBasic struct {
+	// Addresses The first 100.
+	Addresses []Address `json:"addresses"`
+
+	// ContactPoints The first 100.
+	ContactPoints []ContactPoint `json:"contact_points"`
+
+	// Contacts The first 100.
+	Contacts []Contact `json:"contacts"`
+
+	// Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
+	Customer Customer `json:"customer"`
+
+	// Notes The first 20, pinned ones before others.
+	Notes []Note `json:"notes"`
+}
+
+// ProfileBehaviour defines model for ProfileBehaviour.
+type ProfileBehaviour struct {
+	Channels *[]HabitShare `json:"channels,omitempty"`
+
+	// Hours Local hours, `0` to `23`.
+	Hours *[]HabitShare `json:"hours,omitempty"`
+
+	// Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
+	//
+	//
+	// Example: {"average_purchase":{"amount":"108.25","currency":"CNY"},"days_late_average":6,"days_late_max":6,"first_purchase_on":"2026-01-03","last_payment_on":"2026-02-20","last_purchase_on":"2026-02-14","late_payments":1,"on_time_payments":1,"open_amount":{"amount":"0.00","currency":"CNY"},"open_payments":0,"overdue_amount":{"amount":"0.00","currency":"CNY"},"overdue_payments":0,"purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"return_count":1,"returns_total":{"amount":"64.95","currency":"CNY"},"spend_total":{"amount":"324.75","currency":"CNY"},"units_total":4}
+	Metrics        Metrics       `json:"metrics"`
+	PaymentMethods *[]HabitShare `json:"payment_methods,omitempty"`
+	Stores         *[]HabitShare `json:"stores,omitempty"`
+
+	// Weekdays `1` for Monday to `7` for Sunday.
+	Weekdays *[]HabitShare `json:"weekdays,omitempty"`
+}
+
+// ProfilePreference defines model for ProfilePreference.
+type ProfilePreference struct {
+	// Categories By the first part of the category.
+	Categories *[]HabitShare `json:"categories,omitempty"`
+	Interests  *[]string     `json:"interests,omitempty"`
+
+	// Preferences By key, a text or a list of texts.
+	Preferences *map[string]interface{} `json:"preferences,omitempty"`
+	Products    *[]HabitShare           `json:"products,omitempty"`
+}
+
+// ProfileSection defines model for ProfileSection.
+type ProfileSection string
+
+// ProfileValue defines model for ProfileValue.
+type ProfileValue struct {
+	Scores *[]ScoreSummary  `json:"scores,omitempty"`
+	Tags   *[]CustomerTag   `json:"tags,omitempty"`
+	Tiers  *[]TierPlacement `json:"tiers,omitempty"`
+}
 
 // PurchaseFit defines model for PurchaseFit.
 type PurchaseFit struct {
@@ -4612,6 +4759,77 @@ type TierSchemePatch struct {
 	Tiers *[]Tier `json:"tiers,omitempty"`
 }
 
+// TimelineEntry Example: {"amount":{"amount":"129.90","currency":"CNY"},"at":"2026-02-13T16:00:00Z","channel":"store","id":"01890a5d-ac96-774b-bcce-b302099a9001","kind":"order","on":"2026-02-14","status":"completed","units":2}
+type TimelineEntry struct {
+	// Actor Who or what did it, where it is known.
+	Actor *string `json:"actor,omitempty"`
+
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount *Money `json:"amount,omitempty"`
+
+	// At When it happened; for `on` the start of that day.
+	At time.Time `json:"at"`
+
+	// Changed The fields that a change touched.
+	Changed *[]string `json:"changed,omitempty"`
+	Channel *string   `json:"channel,omitempty"`
+
+	// Event Type of the event of a change, such as `customer.updated`.
+	Event *string `json:"event,omitempty"`
+
+	// From The stage or status before.
+	From *string `json:"from,omitempty"`
+
+	// ID Of the order, return, payment, note or tag; of the scheme for a tier; of the event for a change.
+	ID openapi_types.UUID `json:"id"`
+
+	// Key Of the tag or of the tier scheme.
+	Key  *string      `json:"key,omitempty"`
+	Kind TimelineKind `json:"kind"`
+
+	// Name Of the tag or tier; of a note its kind.
+	Name *string `json:"name,omitempty"`
+
+	// On The local day, where only the day is known.
+	On *openapi_types.Date `json:"on,omitempty"`
+
+	// OrderID The order of a status, return or payment.
+	OrderID *openapi_types.UUID `json:"order_id,omitempty"`
+	Reason  *string             `json:"reason,omitempty"`
+
+	// Status Where the order stands now.
+	Status *string `json:"status,omitempty"`
+	Store  *string `json:"store,omitempty"`
+
+	// Text The first 300 characters of a note.
+	Text *string `json:"text,omitempty"`
+
+	// To The stage or status after; of a tier its key.
+	To    *string `json:"to,omitempty"`
+	Units *int64  `json:"units,omitempty"`
+}
+
+// TimelineKind defines model for TimelineKind.
+type TimelineKind string
+
+// TimelinePage defines model for TimelinePage.
+type TimelinePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool            `json:"has_more"`
+	Items   []TimelineEntry `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
 // Transaction Example: {"amount":{"amount":"129.90","currency":"CNY"},"base_amount":{"amount":"129.90","currency":"CNY"},"channel":"store","created_at":"2026-02-14T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b302099a9001","item_count":1,"items":[{"amount":{"amount":"129.90","currency":"CNY"},"category":"咖啡/挂耳","line":1,"name":"云南挂耳咖啡 10 包","quantity":2,"sku":"COF-DRIP-10","unit_price":{"amount":"64.95","currency":"CNY"}}],"occurred_at":"2026-02-13T16:00:00Z","occurred_on":"2026-02-14","payment_method":"wechat_pay","source":"api","status":"completed","store":"南京东路店","units":2,"updated_at":"2026-02-14T02:00:00Z","version":1}
 type Transaction struct {
 	// Amount An amount of money.
@@ -5512,6 +5730,12 @@ type ListCustomerPaymentsParams struct {
 	Status *[]PaymentStatus `form:"status,omitempty" json:"status,omitempty"`
 }
 
+// GetCustomerProfileParams defines parameters for GetCustomerProfile.
+type GetCustomerProfileParams struct {
+	// Sections Only these sections.
+	Sections *[]ProfileSection `form:"sections,omitempty" json:"sections,omitempty"`
+}
+
 // ListRelationsParams defines parameters for ListRelations.
 type ListRelationsParams struct {
 	// Type Only relations of these types.
@@ -5588,6 +5812,18 @@ type DeleteCustomerTagParams struct {
 type PutCustomerTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// ListCustomerTimelineParams defines parameters for ListCustomerTimeline.
+type ListCustomerTimelineParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Kind Only entries of these kinds.
+	Kind *[]TimelineKind `form:"kind,omitempty" json:"kind,omitempty"`
 }
 
 // ListCustomerTransactionsParams defines parameters for ListCustomerTransactions.
@@ -7107,6 +7343,18 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/payments (the `ListCustomerPayments` operationId).
 	ListCustomerPayments(ctx context.Context, customerID CustomerID, params *ListCustomerPaymentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetCustomerProfile Read all that is known of a customer
+	//
+	// One read with four sections apart: `basic` (the record, how and where to reach the customer, whom to talk to, notes),
+	// `behaviour` (what the purchases add up to, and where, when and how the customer buys), `preference` (what it likes by its
+	// own words and by what it buys) and `value` (scores, tiers, tags). `sections=basic` reads only that one.
+	//
+	// What the token may not read is left away, and `missing_scopes` names what would show it. Contact values are masked
+	// without `pii:read`.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/profile (the `GetCustomerProfile` operationId).
+	GetCustomerProfile(ctx context.Context, customerID CustomerID, params *GetCustomerProfileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListRelations List a customer's relations
 	//
 	// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
@@ -7248,6 +7496,16 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/tiers (the `ListCustomerTiers` operationId).
 	ListCustomerTiers(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCustomerTimeline Read everything that happened with a customer
+	//
+	// Orders, their changes of status, returns and payments, notes, moves of stage, the tags and tiers that the customer has
+	// now, and every other recorded change, newest first. `kind` narrows it down, for example `kind=order,return`.
+	// Orders, returns and payments are left out without `transactions:read`, tags without `tags:read`, tiers without
+	// `tiers:read`; asking for such a kind by name without its scope is refused.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/timeline (the `ListCustomerTimeline` operationId).
+	ListCustomerTimeline(ctx context.Context, customerID CustomerID, params *ListCustomerTimelineParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCustomerTransactions List a customer's transactions
 	//
@@ -9540,6 +9798,28 @@ func (c *Client) ListCustomerPayments(ctx context.Context, customerID CustomerID
 	return c.Client.Do(req)
 }
 
+// GetCustomerProfile Read all that is known of a customer
+//
+// One read with four sections apart: `basic` (the record, how and where to reach the customer, whom to talk to, notes),
+// `behaviour` (what the purchases add up to, and where, when and how the customer buys), `preference` (what it likes by its
+// own words and by what it buys) and `value` (scores, tiers, tags). `sections=basic` reads only that one.
+//
+// What the token may not read is left away, and `missing_scopes` names what would show it. Contact values are masked
+// without `pii:read`.
+//
+// Corresponds with GET /v1/customers/{customer_id}/profile (the `GetCustomerProfile` operationId).
+func (c *Client) GetCustomerProfile(ctx context.Context, customerID CustomerID, params *GetCustomerProfileParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCustomerProfileRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListRelations List a customer's relations
 //
 // The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
@@ -9832,6 +10112,26 @@ func (c *Client) PutCustomerTag(ctx context.Context, customerID CustomerID, tagI
 // Corresponds with GET /v1/customers/{customer_id}/tiers (the `ListCustomerTiers` operationId).
 func (c *Client) ListCustomerTiers(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListCustomerTiersRequest(c.Server, customerID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCustomerTimeline Read everything that happened with a customer
+//
+// Orders, their changes of status, returns and payments, notes, moves of stage, the tags and tiers that the customer has
+// now, and every other recorded change, newest first. `kind` narrows it down, for example `kind=order,return`.
+// Orders, returns and payments are left out without `transactions:read`, tags without `tags:read`, tiers without
+// `tiers:read`; asking for such a kind by name without its scope is refused.
+//
+// Corresponds with GET /v1/customers/{customer_id}/timeline (the `ListCustomerTimeline` operationId).
+func (c *Client) ListCustomerTimeline(ctx context.Context, customerID CustomerID, params *ListCustomerTimelineParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerTimelineRequest(c.Server, customerID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -15468,6 +15768,67 @@ func NewListCustomerPaymentsRequest(server string, customerID CustomerID, params
 	return req, nil
 }
 
+// NewGetCustomerProfileRequest constructs an http.Request for the GetCustomerProfile method
+func NewGetCustomerProfileRequest(server string, customerID CustomerID, params *GetCustomerProfileParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/profile", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Sections != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "sections", *params.Sections, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListRelationsRequest constructs an http.Request for the ListRelations method
 func NewListRelationsRequest(server string, customerID GroupCustomerID, params *ListRelationsParams) (*http.Request, error) {
 	var err error
@@ -16309,6 +16670,91 @@ func NewListCustomerTiersRequest(server string, customerID CustomerID) (*http.Re
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListCustomerTimelineRequest constructs an http.Request for the ListCustomerTimeline method
+func NewListCustomerTimelineRequest(server string, customerID CustomerID, params *ListCustomerTimelineParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/timeline", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -23361,6 +23807,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/payments (the `ListCustomerPayments` operationId).
 	ListCustomerPaymentsWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerPaymentsParams, reqEditors ...RequestEditorFn) (*ListCustomerPaymentsResponse, error)
 
+	// GetCustomerProfileWithResponse Read all that is known of a customer
+	//
+	// One read with four sections apart: `basic` (the record, how and where to reach the customer, whom to talk to, notes),
+	// `behaviour` (what the purchases add up to, and where, when and how the customer buys), `preference` (what it likes by its
+	// own words and by what it buys) and `value` (scores, tiers, tags). `sections=basic` reads only that one.
+	//
+	// What the token may not read is left away, and `missing_scopes` names what would show it. Contact values are masked
+	// without `pii:read`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/profile (the `GetCustomerProfile` operationId).
+	GetCustomerProfileWithResponse(ctx context.Context, customerID CustomerID, params *GetCustomerProfileParams, reqEditors ...RequestEditorFn) (*GetCustomerProfileResponse, error)
+
 	// ListRelationsWithResponse List a customer's relations
 	//
 	// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
@@ -23522,6 +23982,18 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/tiers (the `ListCustomerTiers` operationId).
 	ListCustomerTiersWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*ListCustomerTiersResponse, error)
+
+	// ListCustomerTimelineWithResponse Read everything that happened with a customer
+	//
+	// Orders, their changes of status, returns and payments, notes, moves of stage, the tags and tiers that the customer has
+	// now, and every other recorded change, newest first. `kind` narrows it down, for example `kind=order,return`.
+	// Orders, returns and payments are left out without `transactions:read`, tags without `tags:read`, tiers without
+	// `tiers:read`; asking for such a kind by name without its scope is refused.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/timeline (the `ListCustomerTimeline` operationId).
+	ListCustomerTimelineWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerTimelineParams, reqEditors ...RequestEditorFn) (*ListCustomerTimelineResponse, error)
 
 	// ListCustomerTransactionsWithResponse List a customer's transactions
 	//
@@ -28660,6 +29132,89 @@ func (r ListCustomerPaymentsResponse) ContentType() string {
 	return ""
 }
 
+// GetCustomerProfileResponse401Headers the declared response headers of an HTTP 401 response for GetCustomerProfile
+type GetCustomerProfileResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetCustomerProfileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerProfile
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetCustomerProfileResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCustomerProfileResponse) GetJSON200() *CustomerProfile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetCustomerProfileResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetCustomerProfileResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetCustomerProfileResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetCustomerProfileResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetCustomerProfileResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCustomerProfileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCustomerProfileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCustomerProfileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCustomerProfileResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListRelationsResponse401Headers the declared response headers of an HTTP 401 response for ListRelations
 type ListRelationsResponse401Headers struct {
 	WWWAuthenticate *string
@@ -29853,6 +30408,89 @@ func (r ListCustomerTiersResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListCustomerTiersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCustomerTimelineResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerTimeline
+type ListCustomerTimelineResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListCustomerTimelineResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TimelinePage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCustomerTimelineResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerTimelineResponse) GetJSON200() *TimelinePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCustomerTimelineResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCustomerTimelineResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCustomerTimelineResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListCustomerTimelineResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCustomerTimelineResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerTimelineResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerTimelineResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerTimelineResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerTimelineResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -39428,6 +40066,26 @@ func (c *ClientWithResponses) ListCustomerPaymentsWithResponse(ctx context.Conte
 	return ParseListCustomerPaymentsResponse(rsp)
 }
 
+// GetCustomerProfileWithResponse Read all that is known of a customer
+//
+// One read with four sections apart: `basic` (the record, how and where to reach the customer, whom to talk to, notes),
+// `behaviour` (what the purchases add up to, and where, when and how the customer buys), `preference` (what it likes by its
+// own words and by what it buys) and `value` (scores, tiers, tags). `sections=basic` reads only that one.
+//
+// What the token may not read is left away, and `missing_scopes` names what would show it. Contact values are masked
+// without `pii:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/profile (the `GetCustomerProfile` operationId).
+func (c *ClientWithResponses) GetCustomerProfileWithResponse(ctx context.Context, customerID CustomerID, params *GetCustomerProfileParams, reqEditors ...RequestEditorFn) (*GetCustomerProfileResponse, error) {
+	rsp, err := c.GetCustomerProfile(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCustomerProfileResponse(rsp)
+}
+
 // ListRelationsWithResponse List a customer's relations
 //
 // The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
@@ -39684,6 +40342,24 @@ func (c *ClientWithResponses) ListCustomerTiersWithResponse(ctx context.Context,
 		return nil, err
 	}
 	return ParseListCustomerTiersResponse(rsp)
+}
+
+// ListCustomerTimelineWithResponse Read everything that happened with a customer
+//
+// Orders, their changes of status, returns and payments, notes, moves of stage, the tags and tiers that the customer has
+// now, and every other recorded change, newest first. `kind` narrows it down, for example `kind=order,return`.
+// Orders, returns and payments are left out without `transactions:read`, tags without `tags:read`, tiers without
+// `tiers:read`; asking for such a kind by name without its scope is refused.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/timeline (the `ListCustomerTimeline` operationId).
+func (c *ClientWithResponses) ListCustomerTimelineWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerTimelineParams, reqEditors ...RequestEditorFn) (*ListCustomerTimelineResponse, error) {
+	rsp, err := c.ListCustomerTimeline(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerTimelineResponse(rsp)
 }
 
 // ListCustomerTransactionsWithResponse List a customer's transactions
@@ -45296,6 +45972,80 @@ func ParseListCustomerPaymentsResponse(rsp *http.Response) (*ListCustomerPayment
 	return response, nil
 }
 
+// ParseGetCustomerProfileResponse parses an HTTP response from a GetCustomerProfileWithResponse call
+func ParseGetCustomerProfileResponse(rsp *http.Response) (*GetCustomerProfileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCustomerProfileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerProfile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetCustomerProfileResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListRelationsResponse parses an HTTP response from a ListRelationsWithResponse call
 func ParseListRelationsResponse(rsp *http.Response) (*ListRelationsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -46389,6 +47139,80 @@ func ParseListCustomerTiersResponse(rsp *http.Response) (*ListCustomerTiersRespo
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListCustomerTiersResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCustomerTimelineResponse parses an HTTP response from a ListCustomerTimelineWithResponse call
+func ParseListCustomerTimelineResponse(rsp *http.Response) (*ListCustomerTimelineResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerTimelineResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TimelinePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListCustomerTimelineResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -2,6 +2,9 @@
 package customer
 
 import (
+	"maps"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,11 +80,22 @@ type Customer struct {
 	Province    string
 	City        string
 	Industry    string
+	Attributes  Attributes   // never nil
 	ExternalIDs []ExternalID // sorted by source and id; never nil
 	CreatedAt   time.Time    // UTC, microseconds: what the database keeps
 	UpdatedAt   time.Time
 	DeletedAt   *time.Time
 	MergedInto  *uuid.UUID // the survivor, when this one was merged away
+
+	Warnings []fault.Field // what the write at hand found odd and let pass; not stored
+}
+
+// clone is a copy that shares nothing which a change could reach.
+func (c Customer) clone() *Customer {
+	c.Attributes = maps.Clone(c.Attributes)
+	c.ExternalIDs = slices.Clone(c.ExternalIDs)
+	c.Warnings = nil
+	return &c
 }
 
 // Registration is what a caller may say about a new customer, and nothing more.
@@ -92,6 +106,7 @@ type Registration struct {
 	Source                                   Source
 	Owner, Country, Province, City, Industry string
 	ExternalIDs                              []ExternalID
+	Attributes                               Attributes
 }
 
 // SourceChange is a merge patch of a source; null clears the source as a whole.
@@ -107,11 +122,11 @@ type Change struct {
 	Stage                                    *Stage
 	Source                                   patch.Field[SourceChange]
 	Owner, Country, Province, City, Industry patch.Field[string]
+	Attributes                               patch.Field[Attributes] // merged key by key
 }
 
-// apply makes the change and answers the names of the fields that it changed with their values before.
-func (c Change) apply(to *Customer) (previous map[string]any) {
-	before := *to
+// apply merges the change into a customer.
+func (c Change) apply(to *Customer) {
 	patch.Keep(&to.Kind, c.Kind)
 	patch.Keep(&to.Name, c.Name)
 	patch.Keep(&to.Stage, c.Stage)
@@ -121,7 +136,18 @@ func (c Change) apply(to *Customer) (previous map[string]any) {
 	c.Province.Into(&to.Province)
 	c.City.Into(&to.City)
 	c.Industry.Into(&to.Industry)
+	switch {
+	case !c.Attributes.Given:
+	case c.Attributes.Value == nil:
+		to.Attributes = Attributes{}
+	default:
+		to.Attributes = to.Attributes.merge(*c.Attributes.Value)
+	}
 	to.tidy()
+}
+
+// changed is the names of the fields that differ between two states of a customer, with their values before.
+func changed(before, to *Customer) (previous map[string]any) {
 	previous = map[string]any{}
 	note := func(name string, changed bool, value any) {
 		if changed {
@@ -137,6 +163,9 @@ func (c Change) apply(to *Customer) (previous map[string]any) {
 	note("province", before.Province != to.Province, before.Province)
 	note("city", before.City != to.City, before.City)
 	note("industry", before.Industry != to.Industry, before.Industry)
+	for key := range before.Attributes.merge(to.Attributes) {
+		note("attributes."+key, !reflect.DeepEqual(before.Attributes[key], to.Attributes[key]), before.Attributes[key])
+	}
 	return previous
 }
 

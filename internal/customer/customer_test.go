@@ -1,6 +1,7 @@
 package customer_test
 
 import (
+	"encoding/json"
 	"reflect"
 	"testing"
 	"time"
@@ -28,7 +29,8 @@ func TestEveryFieldIsStoredAndReadBack(t *testing.T) {
 
 	r := customer.Registration{Kind: customer.Company, Name: "杭州西湖茶叶有限公司", Stage: customer.Dormant,
 		Source: customer.Source{Channel: "exhibition", Detail: "广交会", Campaign: "2026 春"}, Owner: "李娜", Country: "CN", Province: "浙江",
-		City: "杭州", Industry: "茶叶", ExternalIDs: []customer.ExternalID{{Source: "erp", ID: "2"}, {Source: "crm", ID: "1"}}}
+		City: "杭州", Industry: "茶叶", ExternalIDs: []customer.ExternalID{{Source: "erp", ID: "2"}, {Source: "crm", ID: "1"}},
+		Attributes: customer.Attributes{"grade": "A", "n": json.Number("1.50")}}
 	everyFieldSet(t, r)
 	made, err := svc.Create(ctx, call, r)
 	require.NoError(t, err)
@@ -40,7 +42,8 @@ func TestEveryFieldIsStoredAndReadBack(t *testing.T) {
 	at = at.Add(time.Hour)
 	name, kind, stage, channel := "张三", customer.Person, customer.Lost, "phone"
 	change := customer.Change{Kind: &kind, Name: &name, Stage: &stage, Source: patch.Set(customer.SourceChange{Channel: &channel}),
-		Owner: patch.Set("王强"), Country: patch.Set("SG"), Province: patch.Set("p"), City: patch.Set("c"), Industry: patch.Set("i")}
+		Owner: patch.Set("王强"), Country: patch.Set("SG"), Province: patch.Set("p"), City: patch.Set("c"), Industry: patch.Set("i"),
+		Attributes: patch.Set(customer.Attributes{"grade": nil, "n": json.Number("2")})}
 	everyFieldSet(t, change)
 	changed, err := svc.Update(ctx, call, made.ID, patch.Expected{1}, change)
 	require.NoError(t, err)

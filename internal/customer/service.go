@@ -18,12 +18,15 @@ import (
 
 // Service keeps customers.
 type Service struct {
-	db  *postgres.DB
-	now func() time.Time
+	db    *postgres.DB
+	now   func() time.Time
+	hooks []Hook
 }
 
-// NewService works on db with the time that now tells.
-func NewService(db *postgres.DB, now func() time.Time) *Service { return &Service{db: db, now: now} }
+// NewService works on db with the time that now tells; hooks take part in every write.
+func NewService(db *postgres.DB, now func() time.Time, hooks ...Hook) *Service {
+	return &Service{db: db, now: now, hooks: hooks}
+}
 
 // Get is the customer, or the survivor that it was merged into. Fails with ErrNotFound, also for a deleted one.
 func (s *Service) Get(ctx context.Context, t tenant.Tenant, id uuid.UUID) (Customer, error) {
@@ -55,14 +58,14 @@ func (s *Service) Create(ctx context.Context, call tenant.Call, r Registration) 
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
 		var err error
 		c, err = s.create(ctx, tx, call, Customer{ID: uuid.Must(uuid.NewV7()), Kind: r.Kind, Name: r.Name, Stage: r.Stage, Source: r.Source,
-			Owner: r.Owner, Country: r.Country, Province: r.Province, City: r.City, Industry: r.Industry, ExternalIDs: r.ExternalIDs})
+			Owner: r.Owner, Country: r.Country, Province: r.Province, City: r.City, Industry: r.Industry, ExternalIDs: r.ExternalIDs, Attributes: Attributes{}.merge(r.Attributes)}, ByAPI)
 		return err
 	})
 	return c, err
 }
 
 // create stores c, whose id and fields are filled.
-func (s *Service) create(ctx context.Context, tx postgres.Tx, call tenant.Call, c Customer) (Customer, error) {
+func (s *Service) create(ctx context.Context, tx postgres.Tx, call tenant.Call, c Customer, cause Cause) (Customer, error) {
 	c.Version, c.CreatedAt = 1, s.now()
 	c.UpdatedAt = c.CreatedAt
 	if c.Stage == "" {
@@ -73,10 +76,17 @@ func (s *Service) create(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 	if err := c.check(); err != nil {
 		return Customer{}, err
 	}
+	w := &Write{After: &c, Cause: cause}
+	if err := s.before(ctx, tx, call, w); err != nil {
+		return Customer{}, err
+	}
 	if err := insert(ctx, tx, call.Tenant.ID, c); err != nil {
 		return Customer{}, err
 	}
-	return c, s.record(ctx, tx, call, c, "customer.created", nil)
+	if err := s.record(ctx, tx, call, c, "customer.created", nil); err != nil {
+		return Customer{}, err
+	}
+	return c, s.after(ctx, tx, call, w)
 }
 
 // Update merges change into the customer. A change without effect keeps the version and writes no event. Fails with
@@ -94,32 +104,40 @@ func (s *Service) Update(ctx context.Context, call tenant.Call, id uuid.UUID, ex
 		if err := expected.Check(c.Version); err != nil {
 			return err
 		}
-		_, err = s.update(ctx, tx, call, &c, change)
+		_, err = s.update(ctx, tx, call, &c, change, ByAPI)
 		return err
 	})
 	return c, err
 }
 
 // update merges change into c, which is locked.
-func (s *Service) update(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer, change Change) (Outcome, error) {
-	previous := change.apply(c)
+func (s *Service) update(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer, change Change, cause Cause) (Outcome, error) {
+	w := &Write{Before: c.clone(), After: c, Cause: cause}
+	change.apply(c)
 	if err := c.check(); err != nil {
 		return "", err
 	}
+	if err := s.before(ctx, tx, call, w); err != nil {
+		return "", err
+	}
+	previous := changed(w.Before, c)
 	if len(previous) == 0 {
 		return Unchanged, nil
 	}
-	return Updated, s.store(ctx, tx, call, c, "customer.updated", previous)
+	return Updated, s.store(ctx, tx, call, w, "customer.updated", previous)
 }
 
-// store raises the version of c, which is locked, and writes it with its event.
-func (s *Service) store(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer, what string, previous map[string]any) error {
-	c.Version++
-	c.UpdatedAt = s.now()
-	if err := update(ctx, tx, call.Tenant.ID, *c); err != nil {
+// store raises the version of a customer, which is locked, and writes it with its event.
+func (s *Service) store(ctx context.Context, tx postgres.Tx, call tenant.Call, w *Write, what string, previous map[string]any) error {
+	w.After.Version++
+	w.After.UpdatedAt = s.now()
+	if err := update(ctx, tx, call.Tenant.ID, *w.After); err != nil {
 		return err
 	}
-	return s.record(ctx, tx, call, *c, what, previous)
+	if err := s.record(ctx, tx, call, *w.After, what, previous); err != nil {
+		return err
+	}
+	return s.after(ctx, tx, call, w)
 }
 
 func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, c Customer, what string, previous map[string]any) error {
@@ -134,13 +152,13 @@ func (s *Service) Put(ctx context.Context, call tenant.Call, id ExternalID, expe
 	var outcome Outcome
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
 		var err error
-		c, outcome, err = s.put(ctx, tx, call, id, expected, undelete, change)
+		c, outcome, err = s.put(ctx, tx, call, id, expected, undelete, change, ByAPI)
 		return err
 	})
 	return c, outcome, err
 }
 
-func (s *Service) put(ctx context.Context, tx postgres.Tx, call tenant.Call, id ExternalID, expected patch.Expected, undelete bool, change Change) (Customer, Outcome, error) {
+func (s *Service) put(ctx context.Context, tx postgres.Tx, call tenant.Call, id ExternalID, expected patch.Expected, undelete bool, change Change, cause Cause) (Customer, Outcome, error) {
 	if !id.tidy() {
 		return Customer{}, "", fault.ErrInvalid.AtParameter("external_id", "bad_external_id", badExternalID)
 	}
@@ -153,7 +171,7 @@ func (s *Service) put(ctx context.Context, tx postgres.Tx, call tenant.Call, id 
 			return Customer{}, "", patch.ErrVersion
 		}
 		change.apply(&c)
-		c, err := s.create(ctx, tx, call, c)
+		c, err := s.create(ctx, tx, call, c, cause)
 		return c, Created, err
 	}
 	if err := expected.Check(c.Version); err != nil {
@@ -163,15 +181,15 @@ func (s *Service) put(ctx context.Context, tx postgres.Tx, call tenant.Call, id 
 		if !undelete {
 			return Customer{}, "", ErrDeleted
 		}
-		if err := s.undelete(ctx, tx, call, &c); err != nil {
+		if err := s.undelete(ctx, tx, call, &c, cause); err != nil {
 			return Customer{}, "", err
 		}
-		if _, err := s.update(ctx, tx, call, &c, change); err != nil {
+		if _, err := s.update(ctx, tx, call, &c, change, cause); err != nil {
 			return Customer{}, "", err
 		}
 		return c, Updated, nil
 	}
-	outcome, err := s.update(ctx, tx, call, &c, change)
+	outcome, err := s.update(ctx, tx, call, &c, change, cause)
 	return c, outcome, err
 }
 
@@ -184,7 +202,7 @@ func (s *Service) claimed(ctx context.Context, tx postgres.Tx, tenantID int32, i
 			return Customer{}, false, err
 		}
 		if fresh {
-			return Customer{ID: holder, Kind: Person, Stage: Prospect, ExternalIDs: []ExternalID{id}}, true, nil
+			return Customer{ID: holder, Kind: Person, Stage: Prospect, ExternalIDs: []ExternalID{id}, Attributes: Attributes{}}, true, nil
 		}
 		c, err := lock(ctx, tx, tenantID, holder)
 		// While the lock was waited for, the id may have gone to somebody else.
@@ -207,9 +225,10 @@ func (s *Service) Delete(ctx context.Context, call tenant.Call, id uuid.UUID, ex
 		if err := expected.Check(c.Version); err != nil {
 			return err
 		}
+		w := &Write{Before: c.clone(), After: &c, Cause: ByAPI}
 		now := s.now()
 		c.DeletedAt = &now
-		return s.store(ctx, tx, call, &c, "customer.deleted", map[string]any{"deleted_at": nil})
+		return s.store(ctx, tx, call, w, "customer.deleted", map[string]any{"deleted_at": nil})
 	})
 }
 
@@ -221,15 +240,20 @@ func (s *Service) Undelete(ctx context.Context, call tenant.Call, id uuid.UUID) 
 		if c, err = lock(ctx, tx, call.Tenant.ID, id); err != nil || c.DeletedAt == nil {
 			return err
 		}
-		return s.undelete(ctx, tx, call, &c)
+		return s.undelete(ctx, tx, call, &c, ByAPI)
 	})
 	return c, err
 }
 
-func (s *Service) undelete(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer) error {
-	previous := map[string]any{"deleted_at": c.DeletedAt}
+func (s *Service) undelete(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer, cause Cause) error {
+	w := &Write{Before: c.clone(), After: c, Cause: cause}
 	c.DeletedAt = nil
-	return s.store(ctx, tx, call, c, "customer.undeleted", previous)
+	if err := s.before(ctx, tx, call, w); err != nil {
+		return err
+	}
+	previous := changed(w.Before, c)
+	previous["deleted_at"] = w.Before.DeletedAt
+	return s.store(ctx, tx, call, w, "customer.undeleted", previous)
 }
 
 // AddExternalID lets a system know the customer as id. Fails with ErrNotFound or ErrExternalIDTaken.
@@ -257,8 +281,9 @@ func (s *Service) AddExternalID(ctx context.Context, call tenant.Call, customerI
 			return nil
 		}
 		previous := map[string]any{"external_ids": documents(c.ExternalIDs)}
+		w := &Write{Before: c.clone(), After: &c, Cause: ByAPI}
 		c.ExternalIDs = sorted(append(slices.Clone(c.ExternalIDs), id))
-		return s.store(ctx, tx, call, &c, "customer.updated", previous)
+		return s.store(ctx, tx, call, w, "customer.updated", previous)
 	})
 	return c, err
 }
@@ -281,8 +306,9 @@ func (s *Service) RemoveExternalID(ctx context.Context, call tenant.Call, custom
 			return err
 		}
 		previous := map[string]any{"external_ids": documents(c.ExternalIDs)}
+		w := &Write{Before: c.clone(), After: &c, Cause: ByAPI}
 		c.ExternalIDs = slices.Delete(slices.Clone(c.ExternalIDs), at, at+1)
-		return s.store(ctx, tx, call, &c, "customer.updated", previous)
+		return s.store(ctx, tx, call, w, "customer.updated", previous)
 	})
 }
 
@@ -318,7 +344,7 @@ func (s *Service) Batch(ctx context.Context, call tenant.Call, items []Item) ([]
 			r := &results[i]
 			r.Err = tx.Savepoint(ctx, func(tx postgres.Tx) error {
 				var err error
-				r.Customer, r.Outcome, err = s.put(ctx, tx, call, items[i].ID, nil, false, items[i].Change)
+				r.Customer, r.Outcome, err = s.put(ctx, tx, call, items[i].ID, nil, false, items[i].Change, ByBatch)
 				return err
 			})
 			if r.Err != nil && fault.Of(r.Err) == nil {

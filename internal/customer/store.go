@@ -34,6 +34,7 @@ type row struct {
 	UpdatedAt      time.Time `gorm:"autoUpdateTime:false"`
 	DeletedAt      *time.Time
 	MergedInto     *uuid.UUID
+	Attributes     []byte
 	ExternalIDs    json.RawMessage `gorm:"column:external_ids;->"` // read only: a list of [source, id]
 	SortKey        *string         `gorm:"->"`                     // read only: the text of what a list was sorted by
 }
@@ -42,16 +43,20 @@ func (row) TableName() string { return "customers" }
 
 // columns reads a whole row of c; external ids come in the same statement, so that a read is one round trip.
 const columns = `c.tenant_id, c.id, c.version, c.kind, c.name, c.stage, c.source_channel, c.source_detail, c.source_campaign,
-	c.owner, c.country, c.province, c.city, c.industry, c.created_at, c.updated_at, c.deleted_at, c.merged_into,
+	c.owner, c.country, c.province, c.city, c.industry, c.created_at, c.updated_at, c.deleted_at, c.merged_into, c.attributes,
 	(SELECT coalesce(json_agg(json_build_array(e.source, e.external_id) ORDER BY e.source, e.external_id), '[]') FROM external_ids e
 		WHERE e.tenant_id = c.tenant_id AND e.customer_id = c.id) AS external_ids`
 
 func toRow(tenantID int32, c Customer) row {
+	attributes, err := json.Marshal(c.Attributes)
+	if err != nil || c.Attributes == nil {
+		attributes = []byte("{}")
+	}
 	return row{TenantID: tenantID, ID: c.ID, Version: c.Version, Kind: string(c.Kind), Name: c.Name, Stage: string(c.Stage),
 		SourceChannel: orNull(c.Source.Channel), SourceDetail: orNull(c.Source.Detail), SourceCampaign: orNull(c.Source.Campaign),
 		Owner: orNull(c.Owner), Country: orNull(c.Country), Province: orNull(c.Province), City: orNull(c.City),
 		Industry: orNull(c.Industry), CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, DeletedAt: c.DeletedAt,
-		MergedInto: c.MergedInto}
+		MergedInto: c.MergedInto, Attributes: attributes}
 }
 
 func (r row) customer() Customer {
@@ -59,7 +64,10 @@ func (r row) customer() Customer {
 		Source: Source{Channel: orEmpty(r.SourceChannel), Detail: orEmpty(r.SourceDetail), Campaign: orEmpty(r.SourceCampaign)},
 		Owner:  orEmpty(r.Owner), Country: orEmpty(r.Country), Province: orEmpty(r.Province), City: orEmpty(r.City),
 		Industry: orEmpty(r.Industry), CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), DeletedAt: r.DeletedAt,
-		MergedInto: r.MergedInto, ExternalIDs: []ExternalID{}}
+		MergedInto: r.MergedInto, Attributes: Attributes{}, ExternalIDs: []ExternalID{}}
+	if len(r.Attributes) > 2 { // more than {}
+		_ = json.Unmarshal(r.Attributes, &c.Attributes) // the database holds JSON alone
+	}
 	var pairs [][2]string
 	if err := json.Unmarshal(r.ExternalIDs, &pairs); err == nil {
 		for _, p := range pairs {
@@ -97,7 +105,7 @@ func insert(ctx context.Context, q postgres.Querier, tenantID int32, c Customer)
 func update(ctx context.Context, q postgres.Querier, tenantID int32, c Customer) error {
 	res := q.Session(ctx).Model(&row{}).Where("tenant_id = ? AND id = ? AND version = ?", tenantID, c.ID, c.Version-1).
 		Select("version", "kind", "name", "stage", "source_channel", "source_detail", "source_campaign", "owner", "country",
-			"province", "city", "industry", "updated_at", "deleted_at").
+			"province", "city", "industry", "attributes", "updated_at", "deleted_at").
 		Updates(toRow(tenantID, c))
 	switch {
 	case res.Error != nil:
@@ -142,7 +150,7 @@ func byID(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID)
 	var r row
 	err := q.QueryRow(ctx, `SELECT `+columns+` FROM customers c WHERE c.tenant_id = $1 AND c.id = $2`, tenantID, id).Scan(
 		&r.TenantID, &r.ID, &r.Version, &r.Kind, &r.Name, &r.Stage, &r.SourceChannel, &r.SourceDetail, &r.SourceCampaign,
-		&r.Owner, &r.Country, &r.Province, &r.City, &r.Industry, &r.CreatedAt, &r.UpdatedAt, &r.DeletedAt, &r.MergedInto, &r.ExternalIDs)
+		&r.Owner, &r.Country, &r.Province, &r.City, &r.Industry, &r.CreatedAt, &r.UpdatedAt, &r.DeletedAt, &r.MergedInto, &r.Attributes, &r.ExternalIDs)
 	switch {
 	case postgres.IsNone(err):
 		return Customer{}, ErrNotFound

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
@@ -325,7 +326,7 @@ func customerToAPI(c customer.Customer) apigen.Customer {
 	})
 	out := apigen.Customer{ID: c.ID, Version: c.Version, Kind: apigen.CustomerKind(c.Kind), Name: c.Name,
 		Stage: ptr(apigen.CustomerStage(c.Stage)), Owner: set(c.Owner), Country: set(c.Country), Province: set(c.Province),
-		City: set(c.City), Industry: set(c.Industry), ExternalIds: &ids, CreatedAt: &c.CreatedAt, UpdatedAt: &c.UpdatedAt,
+		City: set(c.City), Industry: set(c.Industry), ExternalIds: &ids, Attributes: ptr(map[string]any(c.Attributes)), CreatedAt: &c.CreatedAt, UpdatedAt: &c.UpdatedAt,
 		DeletedAt: utc(c.DeletedAt)}
 	if c.Source != (customer.Source{}) {
 		out.Source = &apigen.CustomerSource{Channel: apigen.SourceChannel(c.Source.Channel), Detail: set(c.Source.Detail),
@@ -355,13 +356,23 @@ func registrationFromAPI(b apigen.CustomerCreate) customer.Registration {
 	if b.Source != nil {
 		r.Source = sourceFromAPI(*b.Source)
 	}
+	if b.Attributes != nil {
+		r.Attributes = attributesFromAPI(*b.Attributes)
+	}
 	return r
+}
+
+// attributesFromAPI reads what the contract has found to be a JSON object.
+func attributesFromAPI(raw json.RawMessage) customer.Attributes {
+	var a customer.Attributes
+	_ = json.Unmarshal(raw, &a)
+	return a
 }
 
 func changeFromAPI(b apigen.CustomerPatch) customer.Change {
 	c := customer.Change{Name: b.Name, Source: field(b.Source, sourceChangeFromAPI), Owner: field(b.Owner, same[string]),
 		Country: field(b.Country, same[string]), Province: field(b.Province, same[string]), City: field(b.City, same[string]),
-		Industry: field(b.Industry, same[string])}
+		Industry: field(b.Industry, same[string]), Attributes: field(b.Attributes, attributesFromAPI)}
 	if b.Kind != nil {
 		c.Kind = ptr(customer.Kind(*b.Kind))
 	}

@@ -101,6 +101,7 @@ func leaveAway(c *apigen.Customer, fields []apigen.CustomerField) {
 	drop("province", func() { c.Province = nil })
 	drop("city", func() { c.City = nil })
 	drop("industry", func() { c.Industry = nil })
+	drop("attributes", func() { c.Attributes = nil })
 	drop("external_ids", func() { c.ExternalIds = nil })
 	drop("created_at", func() { c.CreatedAt = nil })
 	drop("updated_at", func() { c.UpdatedAt = nil })

@@ -84,6 +84,7 @@ func (e CustomerExpansion) Valid() bool {
 
 // Defines values for CustomerField.
 const (
+	CustomerFieldAttributes  CustomerField = "attributes"
 	CustomerFieldCity        CustomerField = "city"
 	CustomerFieldCountry     CustomerField = "country"
 	CustomerFieldCreatedAt   CustomerField = "created_at"
@@ -100,6 +101,8 @@ const (
 // Valid indicates whether the value is a known member of the CustomerField enum.
 func (e CustomerField) Valid() bool {
 	switch e {
+	case CustomerFieldAttributes:
+		return true
 	case CustomerFieldCity:
 		return true
 	case CustomerFieldCountry:
@@ -683,7 +686,9 @@ type Condition = json.RawMessage
 
 // Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Customer struct {
-	City *string `json:"city,omitempty"`
+	// Attributes Your own fields by their keys.
+	Attributes *map[string]interface{} `json:"attributes,omitempty"`
+	City       *string                 `json:"city,omitempty"`
 
 	// Country ISO 3166-1 alpha-2 code.
 	Country     *string             `json:"country,omitempty"`
@@ -715,6 +720,11 @@ type Customer struct {
 	// Version Raised by each change of the customer's own fields.
 	Version int64 `json:"version"`
 }
+
+// CustomerAttributes Your own fields by their keys; merged key by key, and null removes one.
+//
+// Example: {"member_card":"VIP-0042"}
+type CustomerAttributes = json.RawMessage
 
 // CustomerBatch defines model for CustomerBatch.
 type CustomerBatch struct {
@@ -757,6 +767,10 @@ type CustomerBatchResult struct {
 
 // CustomerCreate defines model for CustomerCreate.
 type CustomerCreate struct {
+	// Attributes Your own fields by their keys; merged key by key, and null removes one.
+	//
+	// Example: {"member_card":"VIP-0042"}
+	Attributes  *CustomerAttributes `json:"attributes,omitempty"`
 	City        *string             `json:"city,omitempty"`
 	Country     *string             `json:"country,omitempty"`
 	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
@@ -798,14 +812,15 @@ type CustomerPage struct {
 
 // CustomerPatch defines model for CustomerPatch.
 type CustomerPatch struct {
-	City     nullable.Nullable[string]              `json:"city,omitempty"`
-	Country  nullable.Nullable[string]              `json:"country,omitempty"`
-	Industry nullable.Nullable[string]              `json:"industry,omitempty"`
-	Kind     *CustomerKind                          `json:"kind,omitempty"`
-	Name     *string                                `json:"name,omitempty"`
-	Owner    nullable.Nullable[string]              `json:"owner,omitempty"`
-	Province nullable.Nullable[string]              `json:"province,omitempty"`
-	Source   nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
+	Attributes nullable.Nullable[CustomerAttributes]  `json:"attributes,omitempty"`
+	City       nullable.Nullable[string]              `json:"city,omitempty"`
+	Country    nullable.Nullable[string]              `json:"country,omitempty"`
+	Industry   nullable.Nullable[string]              `json:"industry,omitempty"`
+	Kind       *CustomerKind                          `json:"kind,omitempty"`
+	Name       *string                                `json:"name,omitempty"`
+	Owner      nullable.Nullable[string]              `json:"owner,omitempty"`
+	Province   nullable.Nullable[string]              `json:"province,omitempty"`
+	Source     nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`

@@ -220,6 +220,90 @@ func (e CustomerTagSource) Valid() bool {
 	}
 }
 
+// Defines values for FieldSensitivity.
+const (
+	FieldSensitivityInternal FieldSensitivity = "internal"
+	FieldSensitivityPersonal FieldSensitivity = "personal"
+	FieldSensitivityPublic   FieldSensitivity = "public"
+	FieldSensitivitySecret   FieldSensitivity = "secret"
+)
+
+// Valid indicates whether the value is a known member of the FieldSensitivity enum.
+func (e FieldSensitivity) Valid() bool {
+	switch e {
+	case FieldSensitivityInternal:
+		return true
+	case FieldSensitivityPersonal:
+		return true
+	case FieldSensitivityPublic:
+		return true
+	case FieldSensitivitySecret:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FieldSubject.
+const (
+	FieldSubjectCompany     FieldSubject = "company"
+	FieldSubjectCustomer    FieldSubject = "customer"
+	FieldSubjectPerson      FieldSubject = "person"
+	FieldSubjectTransaction FieldSubject = "transaction"
+)
+
+// Valid indicates whether the value is a known member of the FieldSubject enum.
+func (e FieldSubject) Valid() bool {
+	switch e {
+	case FieldSubjectCompany:
+		return true
+	case FieldSubjectCustomer:
+		return true
+	case FieldSubjectPerson:
+		return true
+	case FieldSubjectTransaction:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FieldType.
+const (
+	FieldTypeBoolean     FieldType = "boolean"
+	FieldTypeChoice      FieldType = "choice"
+	FieldTypeDate        FieldType = "date"
+	FieldTypeMoney       FieldType = "money"
+	FieldTypeMultiChoice FieldType = "multi_choice"
+	FieldTypeNumber      FieldType = "number"
+	FieldTypeReference   FieldType = "reference"
+	FieldTypeText        FieldType = "text"
+)
+
+// Valid indicates whether the value is a known member of the FieldType enum.
+func (e FieldType) Valid() bool {
+	switch e {
+	case FieldTypeBoolean:
+		return true
+	case FieldTypeChoice:
+		return true
+	case FieldTypeDate:
+		return true
+	case FieldTypeMoney:
+		return true
+	case FieldTypeMultiChoice:
+		return true
+	case FieldTypeNumber:
+		return true
+	case FieldTypeReference:
+		return true
+	case FieldTypeText:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk      HealthStatus = "ok"
@@ -619,6 +703,24 @@ func (e ListCustomersParamsTotal) Valid() bool {
 	}
 }
 
+// Defines values for ListFieldDefinitionsParamsAppliesTo.
+const (
+	ListFieldDefinitionsParamsAppliesToCustomer    ListFieldDefinitionsParamsAppliesTo = "customer"
+	ListFieldDefinitionsParamsAppliesToTransaction ListFieldDefinitionsParamsAppliesTo = "transaction"
+)
+
+// Valid indicates whether the value is a known member of the ListFieldDefinitionsParamsAppliesTo enum.
+func (e ListFieldDefinitionsParamsAppliesTo) Valid() bool {
+	switch e {
+	case ListFieldDefinitionsParamsAppliesToCustomer:
+		return true
+	case ListFieldDefinitionsParamsAppliesToTransaction:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PutImportContentParamsContentEncoding.
 const (
 	PutImportContentParamsContentEncodingGzip     PutImportContentParamsContentEncoding = "gzip"
@@ -990,9 +1092,187 @@ type ExternalIdentity struct {
 	Source     string `json:"source"`
 }
 
+// FieldChoice defines model for FieldChoice.
+type FieldChoice struct {
+	// Archived Stays where it is stored and is not accepted for new values.
+	Archived *bool `json:"archived,omitempty"`
+
+	// Key What is stored; it stays when the label changes.
+	Key   string `json:"key"`
+	Label string `json:"label"`
+}
+
+// FieldDefinition Example: {"applies_to":"customer","archived":false,"choices":[],"created_at":"2026-01-01T00:00:00Z","description":"卡面上的编号","id":"01890a5d-ac96-774b-bcce-b30209a90001","key":"member_card","label":"会员卡号","position":1,"purpose":"到店识别会员","required":false,"sensitivity":"internal","type":"text","updated_at":"2026-01-01T00:00:00Z","validation":{"pattern":"VIP-[0-9]{4}"},"version":1}
+type FieldDefinition struct {
+	// AppliesTo What has the field; `customer` is people and companies alike.
+	AppliesTo FieldSubject `json:"applies_to"`
+
+	// Archived Values stay readable and take no change but clearing.
+	Archived  bool          `json:"archived"`
+	Choices   []FieldChoice `json:"choices"`
+	CreatedAt time.Time     `json:"created_at"`
+
+	// Default A value of the field's type.
+	Default     nullable.Nullable[FieldValue] `json:"default,omitempty"`
+	Description string                        `json:"description"`
+	ID          openapi_types.UUID            `json:"id"`
+	Key         string                        `json:"key"`
+	Label       string                        `json:"label"`
+
+	// Position Among the fields, ascending.
+	Position int `json:"position"`
+
+	// Purpose Why the field is collected.
+	Purpose string `json:"purpose"`
+
+	// Required Demanded of new records; it cannot be cleared.
+	Required bool `json:"required"`
+
+	// Sensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+	Sensitivity FieldSensitivity `json:"sensitivity"`
+
+	// Type How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+	// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+	// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+	Type FieldType `json:"type"`
+
+	// Unit What a number counts; of money the one currency that is accepted, any where absent.
+	Unit      *string   `json:"unit,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Validation What values must fulfil beyond their type.
+	Validation FieldValidation `json:"validation"`
+	Version    int64           `json:"version"`
+}
+
+// FieldDefinitionCreate defines model for FieldDefinitionCreate.
+type FieldDefinitionCreate struct {
+	// AppliesTo What has the field; `customer` is people and companies alike.
+	AppliesTo FieldSubject   `json:"applies_to"`
+	Choices   *[]FieldChoice `json:"choices,omitempty"`
+
+	// Default A value of the field's type.
+	Default     nullable.Nullable[FieldValue] `json:"default,omitempty"`
+	Description *string                       `json:"description,omitempty"`
+
+	// Key What values and conditions name the field by; it never changes.
+	Key      string  `json:"key"`
+	Label    string  `json:"label"`
+	Position *int    `json:"position,omitempty"`
+	Purpose  *string `json:"purpose,omitempty"`
+	Required *bool   `json:"required,omitempty"`
+
+	// Sensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+	Sensitivity *FieldSensitivity `json:"sensitivity,omitempty"`
+
+	// Type How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+	// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+	// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+	Type FieldType `json:"type"`
+	Unit *string   `json:"unit,omitempty"`
+
+	// Validation What values must fulfil beyond their type.
+	Validation *FieldValidation `json:"validation,omitempty"`
+}
+
+// FieldDefinitionList defines model for FieldDefinitionList.
+type FieldDefinitionList struct {
+	Items []FieldDefinition `json:"items"`
+}
+
+// FieldDefinitionPatch defines model for FieldDefinitionPatch.
+type FieldDefinitionPatch struct {
+	Archived *bool          `json:"archived,omitempty"`
+	Choices  *[]FieldChoice `json:"choices,omitempty"`
+
+	// Default A value of the field's type.
+	Default     nullable.Nullable[FieldValue] `json:"default,omitempty"`
+	Description *string                       `json:"description,omitempty"`
+	Label       *string                       `json:"label,omitempty"`
+	Position    *int                          `json:"position,omitempty"`
+	Purpose     *string                       `json:"purpose,omitempty"`
+	Required    *bool                         `json:"required,omitempty"`
+
+	// Sensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+	Sensitivity *FieldSensitivity `json:"sensitivity,omitempty"`
+
+	// Type How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+	// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+	// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+	Type       *FieldType                              `json:"type,omitempty"`
+	Unit       nullable.Nullable[string]               `json:"unit,omitempty"`
+	Validation nullable.Nullable[FieldValidationPatch] `json:"validation,omitempty"`
+}
+
+// FieldDefinitionReport Example: {"failing":2,"missing":0,"samples":[{"code":"pattern","detail":"expected text that matches VIP-[0-9]{4}","id":"01890a5d-ac96-774b-bcce-b302099a8001"}],"values":120}
+type FieldDefinitionReport struct {
+	// Failing Of those, the ones whose value would not be accepted again.
+	Failing int64 `json:"failing"`
+
+	// Missing Records without a value although the field would be required.
+	Missing int64 `json:"missing"`
+
+	// Samples Some of the failing records.
+	Samples []FieldSample `json:"samples"`
+
+	// Values Records that have a value.
+	Values int64 `json:"values"`
+}
+
+// FieldSample defines model for FieldSample.
+type FieldSample struct {
+	// Code What is wrong with the value.
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+
+	// ID The customer, or the transaction.
+	ID openapi_types.UUID `json:"id"`
+}
+
+// FieldSensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+type FieldSensitivity string
+
+// FieldSubject What has the field; `customer` is people and companies alike.
+type FieldSubject string
+
+// FieldType How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+type FieldType string
+
+// FieldValidation What values must fulfil beyond their type.
+type FieldValidation struct {
+	// Max The greatest number, amount in the base currency, or day.
+	Max       *string `json:"max,omitempty"`
+	MaxLength *int    `json:"max_length,omitempty"`
+
+	// Min The least number, amount in the base currency, or day.
+	Min *string `json:"min,omitempty"`
+
+	// MinLength Characters of a text, choices of a multi_choice.
+	MinLength *int `json:"min_length,omitempty"`
+
+	// Pattern A regular expression (RE2) for the whole text.
+	Pattern *string `json:"pattern,omitempty"`
+}
+
+// FieldValidationPatch defines model for FieldValidationPatch.
+type FieldValidationPatch struct {
+	Max       nullable.Nullable[string] `json:"max,omitempty"`
+	MaxLength nullable.Nullable[int]    `json:"max_length,omitempty"`
+	Min       nullable.Nullable[string] `json:"min,omitempty"`
+	MinLength nullable.Nullable[int]    `json:"min_length,omitempty"`
+	Pattern   nullable.Nullable[string] `json:"pattern,omitempty"`
+}
+
+// FieldValue A value of the field's type.
+type FieldValue = json.RawMessage
+
 // FilterField Example: {"example":"spend_total \u003e= 1000","label":"Total spend","name":"spend_total","operators":["eq","ne","lt","lte","gt","gte","is_null","is_not_null"],"type":"money","unit":"CNY"}
 type FilterField struct {
-	Choices *[]string `json:"choices,omitempty"`
+	// ChoiceLabels What people call the choices, by choice; absent where their names say enough.
+	ChoiceLabels *map[string]string `json:"choice_labels,omitempty"`
+	Choices      *[]string          `json:"choices,omitempty"`
 
 	// Example A whole condition, as text.
 	Example *string `json:"example,omitempty"`
@@ -1932,6 +2212,9 @@ type CustomerSort = string
 // ExternalID defines model for ExternalId.
 type ExternalID = string
 
+// FieldDefinitionID defines model for FieldDefinitionId.
+type FieldDefinitionID = openapi_types.UUID
+
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
 
@@ -2188,6 +2471,51 @@ type PutExchangeRateParams struct {
 
 	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListFieldDefinitionsParams defines parameters for ListFieldDefinitions.
+type ListFieldDefinitionsParams struct {
+	// AppliesTo Only the fields of customers or of transactions.
+	AppliesTo *ListFieldDefinitionsParamsAppliesTo `form:"applies_to,omitempty" json:"applies_to,omitempty"`
+}
+
+// ListFieldDefinitionsParamsAppliesTo defines parameters for ListFieldDefinitions.
+type ListFieldDefinitionsParamsAppliesTo string
+
+// CreateFieldDefinitionParams defines parameters for CreateFieldDefinition.
+type CreateFieldDefinitionParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteFieldDefinitionParams defines parameters for DeleteFieldDefinition.
+type DeleteFieldDefinitionParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetFieldDefinitionParams defines parameters for GetFieldDefinition.
+type GetFieldDefinitionParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchFieldDefinitionParams defines parameters for PatchFieldDefinition.
+type PatchFieldDefinitionParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListImportsParams defines parameters for ListImports.
@@ -2589,6 +2917,15 @@ type PutCustomerTagJSONRequestBody = CustomerTagPut
 // PutExchangeRateJSONRequestBody defines body for PutExchangeRate for application/json ContentType.
 type PutExchangeRateJSONRequestBody = ExchangeRatePut
 
+// CreateFieldDefinitionJSONRequestBody defines body for CreateFieldDefinition for application/json ContentType.
+type CreateFieldDefinitionJSONRequestBody = FieldDefinitionCreate
+
+// PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody defines body for PatchFieldDefinition for application/merge-patch+json ContentType.
+type PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody = FieldDefinitionPatch
+
+// CheckFieldDefinitionJSONRequestBody defines body for CheckFieldDefinition for application/json ContentType.
+type CheckFieldDefinitionJSONRequestBody = FieldDefinitionPatch
+
 // CreateImportJSONRequestBody defines body for CreateImport for application/json ContentType.
 type CreateImportJSONRequestBody = ImportCreate
 
@@ -2711,6 +3048,24 @@ type ServerInterface interface {
 	// PutExchangeRate Set an exchange rate
 	// (PUT /v1/exchange-rates/{currency}/{day})
 	PutExchangeRate(ctx echo.Context, currency string, day openapi_types.Date, params PutExchangeRateParams) error
+	// ListFieldDefinitions List field definitions
+	// (GET /v1/field-definitions)
+	ListFieldDefinitions(ctx echo.Context, params ListFieldDefinitionsParams) error
+	// CreateFieldDefinition Add a field
+	// (POST /v1/field-definitions)
+	CreateFieldDefinition(ctx echo.Context, params CreateFieldDefinitionParams) error
+	// DeleteFieldDefinition Delete a field
+	// (DELETE /v1/field-definitions/{field_definition_id})
+	DeleteFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID, params DeleteFieldDefinitionParams) error
+	// GetFieldDefinition Read a field definition
+	// (GET /v1/field-definitions/{field_definition_id})
+	GetFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID, params GetFieldDefinitionParams) error
+	// PatchFieldDefinition Change a field definition
+	// (PATCH /v1/field-definitions/{field_definition_id})
+	PatchFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID, params PatchFieldDefinitionParams) error
+	// CheckFieldDefinition Tell what a change of a field would mean
+	// (POST /v1/field-definitions/{field_definition_id}/check)
+	CheckFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID) error
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx echo.Context) error
@@ -3695,6 +4050,210 @@ func (w *ServerInterfaceWrapper) PutExchangeRate(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PutExchangeRate(ctx, currency, day, params)
+	return err
+}
+
+// ListFieldDefinitions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListFieldDefinitions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListFieldDefinitionsParams
+	// ------------- Optional query parameter "applies_to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "applies_to", ctx.QueryParams(), &params.AppliesTo, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter applies_to: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListFieldDefinitions(ctx, params)
+	return err
+}
+
+// CreateFieldDefinition converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateFieldDefinition(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateFieldDefinitionParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateFieldDefinition(ctx, params)
+	return err
+}
+
+// DeleteFieldDefinition converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteFieldDefinition(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "field_definition_id" -------------
+	var fieldDefinitionID FieldDefinitionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "field_definition_id", ctx.Param("field_definition_id"), &fieldDefinitionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter field_definition_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteFieldDefinitionParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteFieldDefinition(ctx, fieldDefinitionID, params)
+	return err
+}
+
+// GetFieldDefinition converts echo context to params.
+func (w *ServerInterfaceWrapper) GetFieldDefinition(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "field_definition_id" -------------
+	var fieldDefinitionID FieldDefinitionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "field_definition_id", ctx.Param("field_definition_id"), &fieldDefinitionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter field_definition_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetFieldDefinitionParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetFieldDefinition(ctx, fieldDefinitionID, params)
+	return err
+}
+
+// PatchFieldDefinition converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchFieldDefinition(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "field_definition_id" -------------
+	var fieldDefinitionID FieldDefinitionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "field_definition_id", ctx.Param("field_definition_id"), &fieldDefinitionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter field_definition_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchFieldDefinitionParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchFieldDefinition(ctx, fieldDefinitionID, params)
+	return err
+}
+
+// CheckFieldDefinition converts echo context to params.
+func (w *ServerInterfaceWrapper) CheckFieldDefinition(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "field_definition_id" -------------
+	var fieldDefinitionID FieldDefinitionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "field_definition_id", ctx.Param("field_definition_id"), &fieldDefinitionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter field_definition_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CheckFieldDefinition(ctx, fieldDefinitionID)
 	return err
 }
 
@@ -5435,6 +5994,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
 	router.GET(options.BaseURL+"/v1/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/v1/change-sets/:change_set_id/items", wrapper.ListChangeSetItems, options.OperationMiddlewares["listChangeSetItems"]...)
+	router.GET(options.BaseURL+"/v1/field-definitions", wrapper.ListFieldDefinitions, options.OperationMiddlewares["listFieldDefinitions"]...)
+	router.POST(options.BaseURL+"/v1/field-definitions", wrapper.CreateFieldDefinition, options.OperationMiddlewares["createFieldDefinition"]...)
+	router.DELETE(options.BaseURL+"/v1/field-definitions/:field_definition_id", wrapper.DeleteFieldDefinition, options.OperationMiddlewares["deleteFieldDefinition"]...)
+	router.GET(options.BaseURL+"/v1/field-definitions/:field_definition_id", wrapper.GetFieldDefinition, options.OperationMiddlewares["getFieldDefinition"]...)
+	router.PATCH(options.BaseURL+"/v1/field-definitions/:field_definition_id", wrapper.PatchFieldDefinition, options.OperationMiddlewares["patchFieldDefinition"]...)
+	router.POST(options.BaseURL+"/v1/field-definitions/:field_definition_id/check", wrapper.CheckFieldDefinition, options.OperationMiddlewares["checkFieldDefinition"]...)
 	router.GET(options.BaseURL+"/v1/imports", wrapper.ListImports, options.OperationMiddlewares["listImports"]...)
 	router.POST(options.BaseURL+"/v1/imports", wrapper.CreateImport, options.OperationMiddlewares["createImport"]...)
 	router.GET(options.BaseURL+"/v1/imports/:import_id", wrapper.GetImport, options.OperationMiddlewares["getImport"]...)
@@ -8679,6 +9244,917 @@ type PutExchangeRate503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutExchangeRate503ApplicationProblemPlusJSONResponse) VisitPutExchangeRateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFieldDefinitionsRequestObject struct {
+	Params ListFieldDefinitionsParams
+}
+
+type ListFieldDefinitionsResponseObject interface {
+	VisitListFieldDefinitionsResponse(w http.ResponseWriter) error
+}
+
+type ListFieldDefinitions200JSONResponse FieldDefinitionList
+
+func (response ListFieldDefinitions200JSONResponse) VisitListFieldDefinitionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFieldDefinitions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListFieldDefinitions400ApplicationProblemPlusJSONResponse) VisitListFieldDefinitionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFieldDefinitions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListFieldDefinitions401ApplicationProblemPlusJSONResponse) VisitListFieldDefinitionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFieldDefinitions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListFieldDefinitions403ApplicationProblemPlusJSONResponse) VisitListFieldDefinitionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFieldDefinitions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListFieldDefinitions503ApplicationProblemPlusJSONResponse) VisitListFieldDefinitionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinitionRequestObject struct {
+	Params CreateFieldDefinitionParams
+	Body   *CreateFieldDefinitionJSONRequestBody
+}
+
+type CreateFieldDefinitionResponseObject interface {
+	VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error
+}
+
+type CreateFieldDefinition201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateFieldDefinition201JSONResponse struct {
+	Body    FieldDefinition
+	Headers CreateFieldDefinition201ResponseHeaders
+}
+
+func (response CreateFieldDefinition201JSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition400ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition401ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition403ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition408ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition409ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition413ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition415ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition422ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition503ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFieldDefinitionRequestObject struct {
+	FieldDefinitionID FieldDefinitionID `json:"field_definition_id"`
+	Params            DeleteFieldDefinitionParams
+}
+
+type DeleteFieldDefinitionResponseObject interface {
+	VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error
+}
+
+type DeleteFieldDefinition204Response struct {
+}
+
+func (response DeleteFieldDefinition204Response) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteFieldDefinition400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteFieldDefinition400ApplicationProblemPlusJSONResponse) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFieldDefinition401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteFieldDefinition401ApplicationProblemPlusJSONResponse) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFieldDefinition403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteFieldDefinition403ApplicationProblemPlusJSONResponse) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFieldDefinition404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteFieldDefinition404ApplicationProblemPlusJSONResponse) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFieldDefinition409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteFieldDefinition409ApplicationProblemPlusJSONResponse) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFieldDefinition412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteFieldDefinition412ApplicationProblemPlusJSONResponse) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFieldDefinition503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteFieldDefinition503ApplicationProblemPlusJSONResponse) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFieldDefinitionRequestObject struct {
+	FieldDefinitionID FieldDefinitionID `json:"field_definition_id"`
+	Params            GetFieldDefinitionParams
+}
+
+type GetFieldDefinitionResponseObject interface {
+	VisitGetFieldDefinitionResponse(w http.ResponseWriter) error
+}
+
+type GetFieldDefinition200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetFieldDefinition200JSONResponse struct {
+	Body    FieldDefinition
+	Headers GetFieldDefinition200ResponseHeaders
+}
+
+func (response GetFieldDefinition200JSONResponse) VisitGetFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFieldDefinition304Response = NotModifiedResponse
+
+func (response GetFieldDefinition304Response) VisitGetFieldDefinitionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetFieldDefinition400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetFieldDefinition400ApplicationProblemPlusJSONResponse) VisitGetFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFieldDefinition401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetFieldDefinition401ApplicationProblemPlusJSONResponse) VisitGetFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFieldDefinition403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetFieldDefinition403ApplicationProblemPlusJSONResponse) VisitGetFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFieldDefinition404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetFieldDefinition404ApplicationProblemPlusJSONResponse) VisitGetFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFieldDefinition503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetFieldDefinition503ApplicationProblemPlusJSONResponse) VisitGetFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinitionRequestObject struct {
+	FieldDefinitionID FieldDefinitionID `json:"field_definition_id"`
+	Params            PatchFieldDefinitionParams
+	Body              *PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchFieldDefinitionResponseObject interface {
+	VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error
+}
+
+type PatchFieldDefinition200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchFieldDefinition200JSONResponse struct {
+	Body    FieldDefinition
+	Headers PatchFieldDefinition200ResponseHeaders
+}
+
+func (response PatchFieldDefinition200JSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition400ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition401ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition403ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition404ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition408ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition409ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition412ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition413ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition415ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition422ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition503ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinitionRequestObject struct {
+	FieldDefinitionID FieldDefinitionID `json:"field_definition_id"`
+	Body              *CheckFieldDefinitionJSONRequestBody
+}
+
+type CheckFieldDefinitionResponseObject interface {
+	VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error
+}
+
+type CheckFieldDefinition200JSONResponse FieldDefinitionReport
+
+func (response CheckFieldDefinition200JSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition400ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition401ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition403ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition404ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition408ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition413ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition415ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition422ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition503ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -15272,6 +16748,24 @@ type StrictServerInterface interface {
 	// PutExchangeRate Set an exchange rate
 	// (PUT /v1/exchange-rates/{currency}/{day})
 	PutExchangeRate(ctx context.Context, request PutExchangeRateRequestObject) (PutExchangeRateResponseObject, error)
+	// ListFieldDefinitions List field definitions
+	// (GET /v1/field-definitions)
+	ListFieldDefinitions(ctx context.Context, request ListFieldDefinitionsRequestObject) (ListFieldDefinitionsResponseObject, error)
+	// CreateFieldDefinition Add a field
+	// (POST /v1/field-definitions)
+	CreateFieldDefinition(ctx context.Context, request CreateFieldDefinitionRequestObject) (CreateFieldDefinitionResponseObject, error)
+	// DeleteFieldDefinition Delete a field
+	// (DELETE /v1/field-definitions/{field_definition_id})
+	DeleteFieldDefinition(ctx context.Context, request DeleteFieldDefinitionRequestObject) (DeleteFieldDefinitionResponseObject, error)
+	// GetFieldDefinition Read a field definition
+	// (GET /v1/field-definitions/{field_definition_id})
+	GetFieldDefinition(ctx context.Context, request GetFieldDefinitionRequestObject) (GetFieldDefinitionResponseObject, error)
+	// PatchFieldDefinition Change a field definition
+	// (PATCH /v1/field-definitions/{field_definition_id})
+	PatchFieldDefinition(ctx context.Context, request PatchFieldDefinitionRequestObject) (PatchFieldDefinitionResponseObject, error)
+	// CheckFieldDefinition Tell what a change of a field would mean
+	// (POST /v1/field-definitions/{field_definition_id}/check)
+	CheckFieldDefinition(ctx context.Context, request CheckFieldDefinitionRequestObject) (CheckFieldDefinitionResponseObject, error)
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx context.Context, request ListFilterFieldsRequestObject) (ListFilterFieldsResponseObject, error)
@@ -16243,6 +17737,228 @@ func (sh *strictHandler) PutExchangeRate(ctx echo.Context, currency string, day 
 		return err
 	} else if validResponse, ok := response.(PutExchangeRateResponseObject); ok {
 		return validResponse.VisitPutExchangeRateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListFieldDefinitions operation middleware
+func (sh *strictHandler) ListFieldDefinitions(ctx echo.Context, params ListFieldDefinitionsParams) error {
+	var request ListFieldDefinitionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFieldDefinitions(ctx.Request().Context(), request.(ListFieldDefinitionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFieldDefinitions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListFieldDefinitionsResponseObject); ok {
+		return validResponse.VisitListFieldDefinitionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateFieldDefinition operation middleware
+func (sh *strictHandler) CreateFieldDefinition(ctx echo.Context, params CreateFieldDefinitionParams) error {
+	var request CreateFieldDefinitionRequestObject
+
+	request.Params = params
+
+	var body CreateFieldDefinitionJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateFieldDefinition(ctx.Request().Context(), request.(CreateFieldDefinitionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateFieldDefinition")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateFieldDefinitionResponseObject); ok {
+		return validResponse.VisitCreateFieldDefinitionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteFieldDefinition operation middleware
+func (sh *strictHandler) DeleteFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID, params DeleteFieldDefinitionParams) error {
+	var request DeleteFieldDefinitionRequestObject
+
+	request.FieldDefinitionID = fieldDefinitionID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteFieldDefinition(ctx.Request().Context(), request.(DeleteFieldDefinitionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteFieldDefinition")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteFieldDefinitionResponseObject); ok {
+		return validResponse.VisitDeleteFieldDefinitionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetFieldDefinition operation middleware
+func (sh *strictHandler) GetFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID, params GetFieldDefinitionParams) error {
+	var request GetFieldDefinitionRequestObject
+
+	request.FieldDefinitionID = fieldDefinitionID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetFieldDefinition(ctx.Request().Context(), request.(GetFieldDefinitionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetFieldDefinition")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetFieldDefinitionResponseObject); ok {
+		return validResponse.VisitGetFieldDefinitionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchFieldDefinition operation middleware
+func (sh *strictHandler) PatchFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID, params PatchFieldDefinitionParams) error {
+	var request PatchFieldDefinitionRequestObject
+
+	request.FieldDefinitionID = fieldDefinitionID
+	request.Params = params
+
+	var body PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchFieldDefinition(ctx.Request().Context(), request.(PatchFieldDefinitionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchFieldDefinition")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchFieldDefinitionResponseObject); ok {
+		return validResponse.VisitPatchFieldDefinitionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CheckFieldDefinition operation middleware
+func (sh *strictHandler) CheckFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID) error {
+	var request CheckFieldDefinitionRequestObject
+
+	request.FieldDefinitionID = fieldDefinitionID
+
+	var body CheckFieldDefinitionJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckFieldDefinition(ctx.Request().Context(), request.(CheckFieldDefinitionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckFieldDefinition")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CheckFieldDefinitionResponseObject); ok {
+		return validResponse.VisitCheckFieldDefinitionResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -17773,376 +19489,420 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L2LkxtHeif4r2TU7AZJuRqNfvCFjomNFkVpqBEpHtmyYlbgNRJVCSDVhUyoMtEgRHXEeL1ej2ft9d5d",
-	"xPkxY4fvYrx7F36d42yPRjO+/WdESfNfXOT3ZVZlAVVAAWiySU1HKMQGUI98fPm9v9/3LIjkcCQFE1oF",
-	"rWfBgNGYpfDn3SPaN//GTEUpH2kuRdAKjgaMpEzJcRqxK4qcslRxKQhVhBKlUyn65JQmPKZapo0gDNhT",
-	"OhwlLGgF7WCvHQRhoKIBG1LzZD0dmR+UTrnoB2dnYfCejCi+aPa9Hw5Yyoj23h4SmcIXH8tuSLgiPTkW",
-	"cWPhG87CYERTOmTaTvLOOFUyLZ9mR7Cn+jiCKzpE9uBlI9pnpMt6MmUHRIpkitMlE64HcIGiQ0Z6PNEs",
-	"JVTERMlUm0Fx89hPxiydBmEg6NCMC59dGPGQPn2Pib4eBK395u0bYTDkwn2xE5Ys2Z2x0nLI0rtPR1TE",
-	"8zM5jGMzLsWIloTRaEAiewduzyiRMQtaPZooVj5Khk/2R8k1G8L6/ZuU9YJW8J3tnIy28TK1XRiZoZLg",
-	"LJsATVM6LYz/bc6SWM2P/32zxjiBIRt2WapC0mWKx4zwOHQEGJITLmJYcDPqulPr4UvXnhoMesm0DCWU",
-	"bAuJpIi5hrH3ZErsQSGdiOsp+S5pB19+/uOv/vnn7YAcPniLqBET8bGWmiakPW4299h3yU6z2exU0RaS",
-	"YBVt7TabzWZ94roXlx8RR0pXFOFx8bg3d27dbtLr8RaNbt/Yunlzv7vVjSK21d1r7jZv36a3ms0dN/QR",
-	"1QP/VOBDj7khupR9MuYpi4OWTsfMn05PpkOqg1YwHsOV1cN/LFNdtgWw/SGe3c5Wx55rwjXsiLmaiZiL",
-	"ftUam7NdWOGY9eg4MWPailJGNYuPqbnCW/mdOut+96lmqaBJ1brzmHBB9IBqoqZKs2Fx7Q+3dipXl9lH",
-	"L1vdIrEsH/K9mA1HUjMRTb/PpvPD/oEcp0ROBDlhU1hePeCKmPczpUNCNRlKpcnu9eskGtCURoZFN8gh",
-	"SdmIUQ2bxAW5uUsGcpwq0mdaAcPt8VRposZRxJQitE+5yPYLxVk+eW+QW2aUVRO+frPGhHv3qY4GFbLD",
-	"SM8O7pAZZDSgos+MlOpSxWJiTr1MSeeNDqwFFVMjQhMjPqkqiDnCnnKl1QHZ39klUg9YOuGKVc+wt4XD",
-	"WrSXZZN5IAWrmNChcPNRjIlM+u0198lkwAQR0mxN304yJoqLaOEIzbuWDrN8nMORTHXlsYBf12BG0U7V",
-	"ccFHbs6K3pXdqlF/LLvrDLnyhH8su5uP9z0+5CU8856RjmTEUlCEqvhiAjeXMsbrTeCGfDgeAi9EzmI/",
-	"ZgPhQrM+S2Ek92XMklKWYhZvaH69ogxXKa5flJyWLw/ccXwCp796hUZUGz4ZtIL/+SO69ekT87/m1u3j",
-	"J8+a4Y3ds39TumiPxqJqk9OxWGOT48pNTsdi801+bK5llWsLj2Jli3tKkzErHxje9GLW9zFwxIrBghxE",
-	"jtunp2grGA1RjaOBYaodNZCjDnBdlo46xQmZ3yrmg++sKSpLpLs/08Otf4/zfJL/2TjeevJG+XyPaP+d",
-	"VI5HVUTVNz+uQVaskqzgiZsT1hHtV41Z0/4aI+5VjljT/jmM1+jVpUanEbjGcorkWGhCk4QMjdxiKjRi",
-	"j3w8Vho1GeCHpMOU5kOqWcfIejAYEyoEaMj9MSgoIiaRVFoRwWiaTJ30rOKloPJXKJlCCkOZTBju+VH2",
-	"0Q4BFzjSwZOyKf82WunM2FfzM78zYNEJYacsnaJsp2BdqQlLycQcsYkcJzEZ0NGIiZB0x9qpOEumY50D",
-	"7NjYzuXTsvaaHXJXyoRRgcZ7ytRICsXAQHsg9X0Z8x5nJaT2oEwngQ0xmozRngt6SMMYcQ/3m03zpEgK",
-	"zQRIPzoaJRx9EtujVHYTNvytjxU6KDLqNXfEIHOk0EZzPT7lMkFHRhjETFOemJ0ErQ70XRJLpoCAgJpQ",
-	"RbQ3m21LU5mqoPVR9uQhF8cJ8hTviUNDfV1mlOeEUaXJTq47gzIZhMFIGmGaBq1gG7bg7AkeFaZAq2kF",
-	"N3q3b+zc7vXMZmiqxypo7YPyxTUczTdpTB7hDfnZcYuhtkvmfOZv6yIz+iE+BPe2uH/3aWKOLYtBTzYr",
-	"NUFdmqtspcxxlBPl9m5no73T8oSJ4yFXisO6ZYtMSZfRFLjACRPmWAvGYuZYzuJ13MnX8QNBx3ogU/4p",
-	"i8sWsjiA81jDBxLHDEsoBUPhmJHeKUt5DwS75/X78MMPtw7HesCENmvHypgi1WYVJuDsy/xe8KYl3jfc",
-	"p72N9klFcsTK9ikbBElodILMFy7OvBSqNUm5ZrU2bi/fuLdl2uVxzETZrhWHcx67dlQ1D9hGbqxeJqiA",
-	"PRiLEyEnwp2A/c24l/O7CKmPwZnqL6+QqEm5q2qt4n6+ig+kJm/bh84zkflXn9NSpmB0u8GjTADXCXfr",
-	"6Bbv1kaL59ZC8yGTYz1LmF0ZT0nMYzh4NE35KcNhMGLucI4CrogcsRReSgZU1VrkW/kiWz5NjrJRzC31",
-	"7EDPi2TXnKFb/dsbrb7n1DrW9IQV5C4V4DbJKJfQJGU0nprX44jc7YTX4+q38xW/I0Uv4VHpUs+P6rwW",
-	"2wyFuZBETDUlPWBSinBHzzu7G62o9asbzja0jpoZRca6p8wiFpSsOiu4s5uv4MOUZa5w8jblSbl4nBvQ",
-	"ea1lNhPkE0Ztckquc6YRRaeOUnc2E1/mmBxrKY8TmvZZKZvgisCPqTkzguw0929dv3mDdKea1WIIO3vz",
-	"DOGu0FxPyZGU5D374rkVnhnauTKGmTnN8AFzOLL1vb7R+g5ZzOmxmdvxWKjxaCRTzQqCTDFjyngPhYfV",
-	"WdfrvjKXPZvcN68kR2Y5S1a1YkDnubpXFIG3EPMWJGOd63sL1np3Mx7BBVhzVTZON2X0RBFK0nHCDgga",
-	"NXCUyMQI5lJDJxqnKRPR9NiqNkUVRBMqyL3H75P93Z2bxF1L4N6CqUOHxl7fdlfUs3p2d/0NHqUyYkrR",
-	"bsLs8SnbXrcG57GfHwijhWspY7SoIZahdLaCHVyujreGuJHXN9Spx4KeUp6YqRY2M53iGEhCdS2N77qv",
-	"Nz9m6SmPGPmg8PS5FfRffj5WjyZCTg5IPnzaMwbxI6bT6dah+bsBLhD7MPOuNw2bf2xn8SzzqNggXhAG",
-	"41Hs/hJW3AVh0ENxNe9gCYM7NOHdNMtmGKXmCGqOrouY076QSvNILTCwZKoHxJwCcMB05VjbgJc+IGw4",
-	"0lMMv9AkgctZkoDXpU4A+61sAPPR6zAYjdNoQK2bZeE22Avf5qBIfjKmQvME76MxynSaPCzMPRtf5paL",
-	"5bhAG2I87LK0bGDFhYIYhXJqUJeKWIXw524zJPvNkNxogt/qVpP8W5KNjVwFNnnzWghxjCGjapxCKMO+",
-	"TXY/ZhHMZyy4Xp4LkG/0B3D9WYj+8aV3/ra5CpbuzHdffmTfGxbI5EnJ+OZePUdoQynKvPv36ccyJfAa",
-	"XD6uMm7aCEqo2ajw/sGYMHZS7lf05wF3hXYQpROAk/SY6XuaDedH72cC1PLj+i/3b1767oe0D/OjSfJ+",
-	"D+TRQrKnoB/NDjej7Ho5JIW5l+WQ+LPBR87P44mZiVOfq48dusQrU1CIThlrkc6zdkBF3A5a5KNGo/Hk",
-	"rBPCdzKd+0pIbb571mg0zsx3MiWUJIz22sL8DJkV5oJ24GWutIOQtAM5wh/6muEXcFrwu51ms9kOzjoH",
-	"pMNFB05vR0h9bD4YzYV08Gh1QvM6DpkD5hqujsU4STpESMEabXFo0wl2miRmbGRzPHabTTPGU6YabeHH",
-	"H54FkDv10TMcuCGqfNRBGMhR0DLjDezRDlowUqABd0eEGgJcykWQM4GPbCZPEAZf/cXfPf/5XwZPYNuK",
-	"OxkGT7f6cst+aWR14xGd3DcaCCrjLpllVoSb17byV3h5J61gt7l7Y6u5s9XcOWo2W/Dfv4d5Z4apGd+T",
-	"MACBXjNl54SbtQpGLEXF2Xr2n//qr57/8ovnP/lXow9kgTojKwUDvVvLtKBePP+jP/nyi7/98vOffvPz",
-	"f3j+xZ+A8NdwDs25UiNcFSt4F87H2oZBa8cIr8KZpFqnvDvWi2RS2eHI0lUwRYx0IQmNp+SEGVOwhJ/g",
-	"Rjyb550QOkpLuLBRZPd2btzY2iE0GQ3o1i5osqUM2N9WX3RSzbYsm527J2YJW/WeImnUZGV5uhJDRblE",
-	"dNdi4WHARTxWdrXmfkTKq5ea932OTsQh06lVsxbddt9eduboueT1ciLKUvk+HEiSSGlMHdAztZcYV7qX",
-	"o1Segqek7CUqkimrv/SPzeWPx8MhTUuXPT+JdRbNBtjzk1jzNm15lKZ9tXIS5RHtl41ccxuSqPWwI87S",
-	"hwmN2NBYQCWP8/lI3cOQ8ZXZLX9EuWKxYQqYUYuhT6uIekmROQMxhJC9lAt9Yz8ozXYpyPzY422W+i15",
-	"lio09r2HL4LlHZAhS/sshvS97tT8g6LXiF2SsqE8ZYoY4VuUq5izexzR1MiM3773cKvZ3N+Fg0mf+iO6",
-	"7iV8rSoS33R5a+WTtQHljZQ1/01OYRvSp/fw5iyRyX1eU5ubmdI7TK84K5ZlgZ9Xirbh3BV2WxUP32Bd",
-	"4nqr8ogpSBV4di6bWjZpF9FbaeI19jx/8tJ5Optohe2PPB2xzswfOk+6nxW8avKvL2ReWCqUv5JZSlYx",
-	"lzmb/NKVfX+sI4lCfoZ+6ikp1ndV20mVO8gW3+B7oYriZ1XRYd+3dCXO9yAVFvdsYx54B3TeFY9AUeGv",
-	"M2pPXnpq/Eop+wUlf4bKnzwrTWc8R1U757fXmyXs29OoV5zUOvq2055XZCGZbr3iEH1desVbX6ZqPEP7",
-	"dVW5XC57vjdn0WS2gtOVrf5d6o0uFCx5D8PJhDlPxY3ICdpb4tD5ODKSCv3jNkPRBZu1oH8XLNNFo/2+",
-	"pT832MzlYBaciunCmy/CpVepUKzizSvI5k2YX72Zl7HBJ2Fg9HqIyVhbodLfsfjUVTymlHHOXluXkdbn",
-	"cEtH8+pxvKVDrs8Blz4q54irkQ7yRqtM1qGdNVloJZ98zGi68mGJstrf1YpuwxdiZfWy+tfzqEANXf3n",
-	"ssdkoYPslmPNnuo1ykVDW/azQbVPiBWVq4tynefvn0dufDWd5QdkBTqjwxHlfbEGj8i850ucgDCsO/bi",
-	"s9zHPu+q5NGAqIEchVCwYP6faoF+ylUrPgvBNvvuJ0sXr55YmwlXousJfUmkO7V/HRCaJ/VNuB7IsSaU",
-	"2HQuwViszBU4NKwTbQTr785yUbbxbm00gIWE6xhuNaoCJu8TpalAd6U7OgmjMS6bi8nQSPNTiOUYs1SY",
-	"rxKpFutyFk3CD7lF2rDfIGZDuQWZ2UbvpErxvigGfHa3dvaPmrt5wCeSCdz6ne7+9b3m7SDEwiWvMu2E",
-	"Tc0nPsoDVN/80z8///v/D7JYKKTCBN/88Hee//3/+dWPfu6FrIIhFWMI+tnKoprFSfORJ5xeiYu/MMW6",
-	"vmg75Wel0oinTK30NLtci4rKbNHfvIrEyoMzlWETt9zPFikcmXHjVr87Tk5KCcpty6r5AFmhGJYmwnA9",
-	"uwe3q7g5i7jZEe2/x9W5uU5KgyAre0yOaP/heA2fsUc/cwzC5nDTPunRJFFE9nqGBXOtWNI7cDnevbG2",
-	"WTT1CDAnilXFztzkvVym+QwSSHB7VhYbdTx3iWDD1EJ7edna3z21OXdLWRuGiY4V0zWYCsVgu8s1M0Mx",
-	"BteTsJgVUzdon92UORV3a0b9u/gAGUGC0GK+PErZKZfo6CwmJpwtSB5knwSt/d0wUGNcVOuIrTs1uyPR",
-	"vPGdRWFd9l41ky7JscfRuKheXkllMYfKw/TeFpc+FNCBZOqXVkKWrhR54qxMzfNdVn3hTFV5pDMymauD",
-	"pEOWpcjZwB680Ht6xqiWBDTCFROyyqhuCYpMhieVR9JhnLXCp7WTDAq0XFdk+rRdP6h6BBFUTAWyyBml",
-	"2SP+4SgTlOaMPKuzBN4hWqiEjrNX4zNKs1Cxvpd5VfSzR6qxPFrDPgnCIN+IfIg52Xqrm0ti7ywVt6yS",
-	"CzuXX/GMD6g6HsrUlwNZUXG4orhGZl9yMhKq9LHdpeJCPqRKEa4BggDIukMEe6qhKuqA0K5iwhx/QoVN",
-	"6nXIGiunC9gAYzbf0nV6isv6yEZW/EyyGpljWUJ9K/jg8VtGMNJp4WqjXsOjg5uN5q293c0zuNbJfMqH",
-	"WSb66XTuSaUqSmn56weikHOsWF6GMGKYU2t+7bhvO6VyYsNslFVJI1sPnL2dm59cUuWrX0ZDF+BlL5Dw",
-	"Jp72wjxWVpvPiTwOiDmrWBbVnHXDXC86wZtbt5882wl3ds+uttsN7+O1f7c8ag7jLd/OmZDisnXweEYh",
-	"byDHHcuMacBVOZu3OF73bIOydUSovzzC5q9ShjNTAeMXGAnShTxZwCJBvD8PhWYmHZmlVGPlVADiFZyb",
-	"CThi4GD3NfwPMHowNdr+JTV+yieA2flY7BC0gjsPfjC/YdFA8mjmrC5VFr0FmE08nwxkwnwERKqIZk91",
-	"Ka+0CzOXPYuGZ0JFf0wx++4withIb71nvyp9WnV2Z76oq8zSaU/zLF6gM3wxdVk3hNWMcKr+WJYQmtrU",
-	"/+AT7fr+h+8xmuhBifk9YNHJwmqgEsPc3+S7NBqAjzokHXkC6E2TefwJrkt1ajVXzyVPgNCh/Ht5+cqC",
-	"JBrEoZs55lih29pp7u6vaezbcrPWzu3SRP55P2iujplzmxtc6jh71s0wYCKSMWSzBWPd27qVV64ZPpkp",
-	"E5E6DWo6BSxg3pCORjZLDisuj4dcgOfDfowAWNgzBIsCowj1WXQxxFa8p3KijGCYlSr5/gYA/mgxWexW",
-	"6ZQKRSNDRqpQtNdq5sV83t9Vy7xT0E735zij3fNZ5vSYf5rlA4/FiEYnLCY9ntQ1ZIt+hOV2ttvsWibi",
-	"uWvUJVQ3ByjlLiFDGqMLxN8iIxEU86I51AM3qbViOY0vZnh4cu+6q89sEfKy296V3btw3Vl+dmottrvE",
-	"KypVp6WO7ZrOCwvvWC8RNz+edfnvvGcCzt/sfr5FNSXmJ2KYKVGS9Ghac6tyBW5et6uVJ4l7mCdKOhm8",
-	"/B6o0j8r8IO53H4zKXCRTVjKMrAQjeXWtSaY8ZdnK1z9smzBmaoC55NxWq59nHegcjrK9mfGOZNBUxhS",
-	"CetWTZfxjdUMUdzTtdJEfX42AzjeQ7rOA8pm+izODLmDEttuLBKmFNEyAY/YXObSXkUKqMe08tQFJ6Md",
-	"w3Cf+92dW829ZinzyNlM/hyU58vYTg0msaKBNlfZAXf4X+2UaWs1wT3RkQ3mw5Ap0kvl8ABgsXisCE0Z",
-	"VMwLMhYxsyDTDhH+xZiLq7Of2cDkzAl0G1JN8Xc9slmFSOzdTt6VoNPQ+Ni6wyKZjIcid4/5EB9FUK2Y",
-	"Tg8IoKr84Ac/+MHW/ftbb70F9cCCPHr7Dtnb27tNhhLqssIg4YIFrZ2b8yZmVaTODaQ0cgC/XVEEEewK",
-	"sAiQ1SAn2JoCDU5nNTTKqyUrIoJu0M/m4AcEyyMrCSNSkAkk2LhXd1mfC4X8AkcIQDjmvp11PLwwjmxF",
-	"whrBSW/HL8BT59PbJo46fM6FTeAcxr4YWiSR1EraT8ZsjNCSYyGsyPWMm1xyUhGxpAp7xGM2/hudtDWE",
-	"5ptHZY94V3bnWMTYNomBtPM4aN3ebzbP6hmq9YzKQn05vOU4HQvMPeqnTKmg1Wzse4afv0qrxY7jQuw4",
-	"f5evW+2V+MFWM8uyJauSrDXUw5KwnLGOYimYp3bPp2evYeStbglxwdVgxbfUNF5cKnZZwrMlhjIMmTzd",
-	"1Ms1bZZgyyhN01UXqJ558q7s5rbJ6vHYTXV7W1ySqerZehUir0iaFSGgMlGS7ftFJNm8K7sXwP4NE9yE",
-	"9+eE4LHh82Hx91kZXE6VTQOYsoB2ekUVLZdSVQjgZquQqXKc3SGdkliulkHiHYcK2NsrinTUuFseN8VJ",
-	"LJmg0/dLUYyOP5WCLXkAAJaa68jVe4cPDq/VSHLIDpYdYbaIoR98zQdQRuT3c6iKGZP0FFBLE5IBc5Gr",
-	"I8rjkGh5rAZ8FBLzf2OkytTYRSMor7oWuuy8wpaHRmNXGTirm/Sn88X79JSltM+O3WtzP2/QCnZ2bzdu",
-	"N+ed0CAWUqWzu45hDlngfy+w2RJlvxvFIcgByI4jfNme/9U0StixmQJmjWU/4Fe7YSFY5o9479btxs3y",
-	"EQMUlrtl3stbthAL0UQgpla+EjUyD+aXp8ZNs2s2l4fiaKdRqmaUru9c5A7XAQmoy/SEMZERJXybZbR0",
-	"WSInRE9kMSe0EuptZhvn/Y1TdMnkYPfmfLq7yuc0Qwi1dqxACeXR/a4c9wcaARjNGZrmbod1rLqZjZtd",
-	"iuKQipMq5SIO8m2FAotDQfCUGHsWAsKznKDGqZ85MsNyMnyLRXxIkzDbTMDpoooMqZiSUUIjplwPrMy9",
-	"BkDRfr+QbBi+a6roxNn6d1mCxPVCvsR+ebpEuEB+5pCjFp8pHwnG3eo5/GY23i6R9+Ky/Vye1FbetMTB",
-	"XkPHyp60rRLCkhQ4r8/l4vQ11wuzZ7NgIY/NPN/PY8OgPJ7PcilcfrYO894qtrMm9uWDy78L1Vq2e49r",
-	"sVLTGw8POObqOCv+qlwzfBn0bqHYr6VsxWa2cWG+3cMcKqLMkDNrhoHsq4/evkNu71+/ea2kRskq2DMx",
-	"Rk27CTsgasJ1NMCl52qJb6v4iLcBtg/LqjNlIcuooAqilrIcxcph984+8+4pS6d2UnCca4OS2rUCGKdS",
-	"IBqhNBVVPuIRhU4U1jyOqFGdG+WlB36qbfFB/9NYamgAiciq6oSLPpD7gCWjxmKTcH5I3zs6ekjwgnIB",
-	"ZaFyl9xrNmYi07h8b8vTdw/x3MN6sKejhHJheeocB1vYhmFpVY2FvYaJ+PGhgklXWPQFxwS3fo7ZUcjr",
-	"YRUdpdyvLst6Ri732GTFJPcFp22l01XslEJF7LdO6uYDLweJc32KyycNbZVCJHogT/AuZzeVP9LhY88+",
-	"8N3H7z8g9ldkRDduN3euES60JB6ktzEeZTxdbg4tN+h95OASh4I4hZLP8pTt3JFZMwRPhzwpz1xIZP84",
-	"4Scs4QMp45qoxMUW0ktde9UPKu5CGiIMZEhoSLoHZlvzr6DrsaYVtQMjRo0EX21Z7G0FsOdVdVe7tIU1",
-	"mVvVsOB6nhttyUhCjwTKqOfR2/c/ZLw/WORcLQ379pY5DQsl6mVuw+HGT0g3fMJsXq/Rgsz95Ss1FgAR",
-	"OX/IurTgX/Xzg1as8skSNOfTFBAst8ZhWADeHGZFvTDkRbO8AB9htsCbOAortoiqY9mrZfy7zcyI6Poy",
-	"pAVQCkSGT78UY/Sudz3oYqOxPl/+l4U2MIA/g6aJ+i3VJKbTBkl7wxZJWQStIoyZHJKC1Yyt942lTK7a",
-	"ztHmYRMuYjm5dkCi5BQ7MQ7GqWiRGQaEj7j69FpIJoydGNv7uOCTIVf1cf6r7CqWnrKYXD26Zp6KDd3N",
-	"K1AVeWpTvUkzJENGxbF9HYyvlKNX1VjXgaeB3XLYNBW500aDEHTIYqJYf8iExiGnvWGp4oAtc724RIkw",
-	"wX60ddiFS4wuDgnUD7ONqezSLk+4nmbVlpkfwPdOnB+zwYJwGzZxvAZGaQ9WaE/i7EqEeRteex6K56qM",
-	"VcH23ElkdLKijwaxO2I6dR3hUgaWQU+mEQNNV/bmTUdb7DTjT86sazMf0uNPZ8pMq9jM0KrGGTQEwkDA",
-	"A5bnU8PdlWtyt8iQZuQ2FAWWmFnICELSg+M8xFl14RBOQEOwDVcFgltxKTAdA7bZ9WhV42HGbrwrVaMt",
-	"ouS0ZS/+rjGkWKRZfIxfvEFirsBpx+JceQlJaiwnFhOrPDvqvaIIZEdDEdABGR1Ts3xhW2SP9dz7Qmrv",
-	"6ddCAp0jpTgeSqEHyN/c78cp1Qx/SKZE0alvAkVyyCBJykwGuZ2bzg7ZIqPspYVxK/6UxOipUwfeReS7",
-	"btzkDe/rY97Dbxtt4X7nCrGBs7EQVBahY5iQME4ujK19tds/Ft0YWxORHeyIX4bsgnwz4/TXEMW/Pk72",
-	"21haWlbFYTGPZo/cFLwiEGpnQjMRsXk3Sa3Ck1mz2bwvzMi68lC8nRWo11bePAKuKYYrS2IWcNQKLJr8",
-	"oXj61mHHtiQGX165MrPYgGlvaMwG6PoOdF4aNoVbzwO3YzOdzw4EWtvPptk40YC8FlnsWbhCda4+dsK4",
-	"bhYMguXg2tnsG/wwI/h38mYPAJvz9S9/9M0Xf/PlL3/+/Ie/cjag7W9UwpmCVrPR3MnN8WCI5z4IgyJz",
-	"C1o7u2cr1g3vzufquIVcuo0ojTcqjMjXvKL5fyapvQBZTzrG6KCplifFnJdiOKfSVQHcUw/dPjfyy92Z",
-	"lYwkp4ylA3yIl778vHjUAnPVblbVs2zJqol2RqEls9Xy1vPDv17u+uqUbenGD1PRrU+ffISpzcdPnjXD",
-	"GxXomiuTVgkeZi0k39VppFqPX7zq5yYAkIGfhxRYB+11DTp4WXtjsUDPqub8MHvgChbQY4bs0uywukLA",
-	"IU+oJp2H7z8+ItunO9tgFW3ByVUdG0XUUFlm1Xv46YqCR4DN5PvgZ3v0lcqwjXIOc090hneWycDsjxFN",
-	"mZbwoUyFcbLS5UlkL9+7cX0pvuasoPVu39ldevck97kudInl3llzE/hcyoe75I1LyGcdKMlDRbwneHFr",
-	"psgJdAoDowVNEeiujOU0L4Q+lirRL5leKsazJv0sf5pHT/U8tj5l1cEZXoH2lo22khYfjcUmntuo2Ce0",
-	"ZqfJDbXV6gwIrpXzLRn26LTW8sSRQsSpqt43L6UEnwYiv9dM3XiR+eUr1NGesFG9JYuoIF0GJbEHBPiP",
-	"U/O5JjbLV4U2FMwEEWzCUmMeKDKgpwzYjoAHZpkT86u+pq5fZTrUcO6upb67KpFqysAMMFw79MpBxpJZ",
-	"ixiIxSbaTZmuW1m8en7++VXS5ss8bzzMWg3On5znS9iDaYktI89i7NSu6dJcfceY1uugEml+mqVJ2WLS",
-	"UmH60HYkRvtWS+uLBtIuEPxkQDU7tWclptNyws6YZkmhn1Fgr8C9fq3tAZDJYgjSoBaIqFuxC4ggZlJk",
-	"4wii6wM4A0aKy1rMsEYH4vUFvh8PDyjzBF7f2W3szZdFrR6nLO7wdeeI7zKlSY/39MDFo9B9n5wi0wS/",
-	"KyQWmAu1xG6uGG4bjFPR8JWtpSHQVyzK9vrGxUpZUAHlfG5a35OTYnh3QhWZSOEDj09YV3HE6j9F3qhk",
-	"xBGbe8DT+HhEU+hHk7IeS1P4gcanhi4VFtaccgWjZU8HvIt9DsJgNMBeAK4hLccizzAA6VPuNs6rVsoa",
-	"hlXm5NXKnatIiZsHTK/nAs5Usv3dWX7969//o6//wy++/uU/ffXjnznM9HqOYoaO4vpw6IsR2DeFhHRY",
-	"6MXpfSdN+/1uF1UJB2OO4Sc0886ts+4CxdcQNqSyZ9eQiKbplHB94LRfNDdjKa5oAjZkTfWm8KZnFaju",
-	"dZXa2rrvinDvFwtnUgB399erqEit4q09ov03x8nJGlpUsW/XaKyBVw3lKSvlMl7S00YdNxe33NwEe71Q",
-	"vRDNrOtxVfdOu4B5r0Gfp22Cib7r9en86EkR5Wvj2u0cH2j+IJ5Dd9AZDKJlAK4ZeI4PpOOGUYDjqdiB",
-	"9SINjtF6gYPvfNTcuk23eodbbz95dqM8ZjDDqIre5ma4IeeyLGkGjYOZEQL0quG++FNIYt7nRn06Bv1x",
-	"awYG5sbeIhSYdnv07L0z8/8HZ8dPih+rsGDWcrCX6l2VzQGPaP8d176jgM8w2xOljr7AnkbJWPHTzO+1",
-	"ijpgRbzVDK2Qz8PBUqHKZWb8QiX+eYl1bzHm6ykyTdWIc85UVrsmEQbGmLaa9itqrF6UtM0X+dkrBy1W",
-	"kMW4g/4ae4NfWSDDAdiMpeU4Wd+5sX9z/1a3WMZXh83N0EvRVVLiuFs/CLtu3M6jjmx8sz3ZKtLNF8fJ",
-	"l3Kn84ixZpxu/Qire8Ra8dU1pV+BLErKLTffy1X3r2xZLsDTtUmToydu1Bvs44IGoy9dq1naTW5dTWJ+",
-	"rzPMjPWbPaAX0Er4mA1lAcyiFRwqTrcfGyV0QHlWD9gKvv7ZF9/84e8+/72/ff7Hn198K4iiSH+zgOBo",
-	"9MYkIba5MtYPYFDnqqv+vrYQUHwOKeCTsY1qZLAmiLXRIVFC+XBVhJJ7hw8OEZSEO5w5LHzwMoIHcpxi",
-	"4M4mDle8pLTq9G2ZkhGTo4oqx5esSzhgdFtYWgqism4DCzwRG+OG1kX5LKeQ9+SEpVuRIcIEbZfcWtmC",
-	"3TyehRJ1mJRWYdhapDEUKGnVdqqOQDbxDzi9ry76DW7KRUgl5I8bCSY7dr1OE+KV6elCtnZ+vziWEq8k",
-	"iF234VXaEr9stXlFfZez9I6DOpnd29UKclc0/qrH6fs6q8b8FleFOgFPN7Cn5qPCDPbNuqHBP+D9Qa4N",
-	"/Ppv/tSa/OYgenfcyu8YSc2ExtCNve2rf/3p8x//ZME9Mo25oOnUu+XP/v7XP/xzyPwBQmGe88GCiuyC",
-	"IjYWkD5R6gZk5o6VBdmKHCWjiTIENDv0Zysho0TFfBq6VjpNvi6ry2M7bDdI72HhIvOLsxRAHYbzTTIX",
-	"E1MY4OMXworOkMHcZpd6CgHqjUO7waoet9XulnxM8y0fhMt9KAQ2uYVa4wreWr9Fak4oJYDY8FvlDKr2",
-	"rsAj8rks3blzMeYLpLCBRc9Z+jhbmhVNmlKPJRazZHRndsmyP19e9bCxE+bgqEaUnDZsEFyOgha2YXJp",
-	"Eme1WOUKT8dWTvbxe2f1+GoNPnoBBtksA65oOAwQUvZaLqEcHHqmGgOIibikYLXyjSs7VS0FzBlIqRwi",
-	"ljfvD2wCCgxVThjW79Q+CKXxoIutd8kMrjUipNmRXMumOgcFb9b4zjLEWsQ/3Rly2ShliumQsETZmgLk",
-	"o6v65OAxfpB3tmqxAKqaVnJzmdrahLzHAT4bckkVAhYsaDJRd73WouwDwjhkuuoBU4wgZhiMbmWaLwSq",
-	"/TD17hJ5YGhkMemdl4yysuU8BNQ6BuGa3uFsY1/cdsxPNAeRn005zMAf6wBHdqlix6vdErm8siyLq167",
-	"tDU6p9e69vbCJul7Rzs38lFkF83j3mYdzuiI+w3OMkhfhwYKO7Skddky4Z2veC1g1JldqnVPlKf/nWve",
-	"Vd1MgZlGo+vmQK3VL7ywzWVcP5ERTSCjuQqKeWk67cadtLwjnKfEWwp79QLKRVSorGFOlkTv71NxA8Ic",
-	"bNWn4xXVnHyx1kusX/vwrCgM3Dot76Q80/l38yM2E7OAtkzYO+2AUKKYMXogY4IrkrLeWKEiv2KHqfM4",
-	"kCscrsUNqVIWyTRmMWR4duiId2Y1tRfVeOo8zvhMKHnldABL1EvOy0W49T3tZCPfvj+L1fW5F3Xol8aP",
-	"X84ZeRkUuE5p5vwrqwHxwZta0U8B0aOs9uUXJ4yYsD2bzJ3gF4VbjTzCeyHpKdfb8n4eULAAUEulhuJv",
-	"GxNyY1zUGTwPRE6KZmrvBLGdDRy0EkJD0a48ZdiNfkN4VdbTx3Ks6wwIyvRnEJ4UFo72Ula39earBOg6",
-	"CsknITklV0+NhjekH1vsL3WtBPRvc2DVbLEXo6eaU8uiccr1FK1UBJRiNGXp4Ri7eOOnt92E3/3wKJgr",
-	"pLdNYEapWX2AiukM6QkUAyJO+wn7lONFHahYsnmSUzlOCbcaBxml8pTHLL0CeZOZPx8HkK/SQOtRcHYG",
-	"wJM9WV1USqhSTJMhFbQPjuaWISxC4QxTMb2iPJKjKcPSRERKiw0DyD8apjCRKRyT2Pt+wpOExLLRFm3x",
-	"xhuPeV9w0SdcNN54gyD2OXZv51LYJhid7dOdDhGMxYp0zBLLlH8KF7TImzBRBIiMYLEQK7LT8JcTFhlb",
-	"7U5xSdVBW4xSo2S84Z7I3gjJiCrNzEpjvRx4TMkbR1B+QuRYv2GmdAINFrgmSlMRKwfaH7OhtDZIg0Dj",
-	"9Xwigg4RD6EtoK+NuRsnRBXpPN1ypLuFXW86dnXe40qrN94gVKgJS0nnWRtFbTtokY8ajcaTkLT99gPm",
-	"+3bQaDTagfnFIeubrw3rP+s0CPQj6Hj3dEiXRid+fwLsLdEWAO1Hh9CdUUNHhJgomeqQjIXmCem45wPg",
-	"P0jvBrkDz1AklhBgY09HPGWYXENPGRGSxGykByThQ67tND9Mueaibyjg4eHRne9h/wBA1R6aY0hGRnFA",
-	"ZO2be7dvXGsB60XoiSEz3APAJxQkEQMPDknHiL0OiRJGU/NDA6mrLRQX/cSwSlRQ83xkojQgjXfuHtF+",
-	"x/bktK0b7vW27ptBdIiWGaITwEAawp7KMU5PMSbI1f2dXSzFnnDFrpnD2xb2IQ+kYN6T+kyTveY+mQx4",
-	"AhHJgTkMtkKhQTqnNOFGdzg27/qu2cOOJQblg6EP6GjEhEVkNfeqtrAPa5BDQTr3YjaEYEc03fo+m3bI",
-	"EAA6KEmZTqdE0R5Wgd7cxRyoVo6rhWXISplNAWcRCvWUjRI6ZbGllfwNeuuR/QmJztEyND8DYk4Zcc0a",
-	"iMPOb8HyAyJNJ5Ix64SEkg4CoHfKIAM7M5iBHXKVCcMmPx1cC/GkdXLQ/A6e5w42XfjoSQdNDygOJVQT",
-	"Zo6r33OBdAzn7ACVJKfm7BouuKgnAM4SFNE33kAKtgiQBAU66gyGQvN2KK6LGHnjjSM+ZP7yQN9XLsgH",
-	"R3cOCBVTJA1b8x9n4I9ctYVhzmMjRGYdIVkjrgb5ALvBI/C9h0QG62JbxQM6vT1QqNVZExNfu99sImJk",
-	"wiMmsIuTDYkdjmg0YFu7jWYQBuM0sSJHtba3J5NJg8LPDZn2t+29avu9e3fuPnh8F+7JE2sCkHoYc/jm",
-	"n//jl1/896///v/4+r/+J98VF+w0mniTHDFBRzxoBXuNZmMPnfqIq7I9YDTRg0/N331WokEd2mNEFUmg",
-	"v4DCIPMolUDugEmsHHS/apAHwK+FRAHSgNCi5e/34qBl3vI9eCcoqGokhQWF3202rfapbRSfjkYJj+DW",
-	"7Y/VnPs381vKkyyQTZcZCfbdIORn8x/4KWsUNBes91Ku3j24p2zMBOdOLTCtpn0FAXCWnvKIBU/MM7ZB",
-	"jFYv7J0Bi04s+A/VtAvYqIbsh7yPy6WyYvQTNrUZGSiVgehOWcp73FJdrXV/xGjMBfZo3GzpIxg8Iv/i",
-	"2HEbIAqq3N/5TPJNOt89MzOaNsyTrjf3zmEKY5EaHkdR8a6ci2UEhQnBrfH0PGb1QGJAbnpAOjjMDlHQ",
-	"mcy2+rAVeYuJ9Q4VBWqNJZCX0cwqafZ0Zxsl45ZiWm0/ywv+jnl8tp15REop+sjLR7HkCi44KHwPSXec",
-	"nBBN+33DoGXqR92tJA+Nes/jBnlfMALF+E53BKzeJLH4asN56k640nfgKY+ZxuhS0eCq8AXll2y/Z1Qt",
-	"8ActuRB1N0hsWOMU1SOOwlzQUVXCsVDSyp6XBhQrOA77OJayV2Rj3n5oroKLd2pdvIMX79W6eA8v3q91",
-	"8b53hJdcbK4Css8I3aj/xv4a5iiixjrTchwNwA/iaB1IChxwT7esRrWF59ds4Ef7zX34acbKyO9smUMZ",
-	"PDmbo6y5Nndw/RVjK2QHqFNsh1SzCJmDhU+1l95TOJOBb8+j3yonsCVedfA7wpH3PTrlWkBGaXr+kM9k",
-	"CYaANwUIK0Yvtk7qjjGJLBvLlH7QBjtoN3UsGp4xom3GEpGnmA5AIG/Jvq7zzl2EYcT7tvC3DjEsQCH2",
-	"iV3mtuh4bQxte4Tvkp1ms0kOH7wFdZStdnDKR+0AvrgacT0l3yXt4MvPf/zVP/+8HZD3H5Hsy6/+4u+e",
-	"//wv28G1zoFRDZmATAWUxgI661ocCPMsI7vff9QWQ/604WaPMzRMEQYdks5Wx4PuMkM3644+vxbp5GGj",
-	"Tkg6edzIfDLUAOo/1pIY+2NAqCrOGV0iFvzKXUI6efpXx5iivrcOIdDRQQeg7pghhZkZEzrFLWNPR1TE",
-	"HULjWJGOrWYxo8Inm78gVaCD9oRZaDDkwIDImRUKKDCeI5okDdLJNpNRo1bSCUXbsS2M8YhYFmapDwiP",
-	"Q2J13dACbYoYPAiIuJlMKChNLEUy+xCDKEbDVggjhWMNIV9SAdgN7SuQQW5+od24kGREKlOYTid0nhZ8",
-	"CrCGbNr4CQxamLv93GWKx8ZycyuO36O1UCLPPK/bCxZlda7EwbwN67DKHY9lqld7gyGBVe64C7tV544j",
-	"yCo2F5a0qphha4inAoYi7SPr41kmLPBlMBJzxqxpP/DZ74rlAHOVO0asoccM4Vzy8XGhNKNx1UDsDYXB",
-	"LKsbfrHajB15fUXm1dJidnfrXLy7u7EW4zvandZSKLIoV1x2d6sUlyKrQd1FqjJzFEQNCifs1OmafFMx",
-	"BdbqHGro6kMfV4NAJi042+VEuID1gBrblfDYZUIOw8xNyFF+ZOF8hTJqrBjpPPwAJXs26u3udMtdu8Xj",
-	"7WfojDzbfuY94awT2kpFAeh/zmmXpwGUcViUrY4yV2axnqvw+xBTXXrHb1snpeE11ngAn8mbMp6uaLqC",
-	"tWd1lBxQD7fNSzj/1V89/+UXz3/yr4GfZTCf0+YaSwbP/+hPvvzib7/8/Kff/Pwfnn/xJ9a87ZtnjVKp",
-	"RjboudqZtzksZ8XQE/jZ5zjOzrlznDJugyMC7okNLeHtdy0SWtlT7WXbd21p+XsyWgil667ProNRvDI2",
-	"2a1aF9/Ci2/Xuvg2XLxTaxg7OIyd67Uuvv7SODDShdcTqJoJMyPrrb1VYUveDmux5UnKte99yTmfywJZ",
-	"wq9TDP4o1K25Yb/dKXh6OnjorQ7uMUxjNqDn0TDc7pS43wzHjiWz2MGO4VPRFnKswRoYAboqGxZ0d5nG",
-	"LG0QcLtYPOeYGSMEIqOUdKmXjDWSqbbBEQ+LF8KgKdeaiQY5bAvLu+FV0nvVCZv6OV0lfB3WbX3V+SL5",
-	"+nxFpMft0fis5vZf/cV/ef5//XQuVy443NpBV0KW9asGclSoiITqCAvKigLff6x57Td//T+++sX//s0f",
-	"/svzP/6Xr376B7/+s/9qwRbKX7c7/7onKwuON21zhxpy4/w1VXi5hZIrU1gFmT0Rr5bb7ZLFl7L4Dw23",
-	"JeMR0RLdQDUU7q6Mp1sQhw9at/Zu3brRvLUhV9+yPrZyzu4ibkVPG/RJz7rCAcfNO+fnsMXcecmEzP0s",
-	"A6oa5XzyHVbwMqzPuWJYgFq1DmtygneYvlBm8A7T1fzgaH6vXl9+8MKO+Lqn9hGjcemhxXhR9dE1Nu+W",
-	"NHI509Xq2Mjzp7aOFVorLpYX3llTOVPSToScYJ6Tr6mVxnEzupzmqfUrKzovw912r/dACnYfBfnLcDAt",
-	"O5tr23zmsXt1glkPpL4vYwjM/6bF4eCYeh1Vu1NCBej3ltivqIWntYZRtb+Kn2ul44BA8nWI2jtzhqZH",
-	"4wXWWRF7HnqxFOUyOpV9++vqbnPnmi0ZtpYd9CyQ8RTDFuYTe8qVhji6YBD0wYRAY7uZBzSvhURJy2sm",
-	"kiCPUdY/NuEjhtYibM4VZcNrDXIopgTTjMEXS5PEMNkhnZJY4kghph+xA0h7NDYbTxLShVzQ/JCRwzmf",
-	"tTHa9pu3s2jgWOAVmKzXyDMHW+SNjsvOw9RBKrLptoV7Xovs7+xmMBgp9gGu8PSNxufDMe/1LCebc9W/",
-	"CYlrdH7WkDNqvfVmScFuhcyNcs+9W5bVXPcX4Ht8/od/8uUXf1ttjX79X/7zNz/+f1f3Fj68SKOvTHrc",
-	"NaTH4oPiUcbEZqC5yUYy5dLn+dobxLXM1p3db4+D1LkcX7Csvx3u7+xu6ERVjKaLvKhHzq9o/aEJVxrz",
-	"+rGoAbOJuSAUBHALewC5/BSX/0LGCrIZNEt7NGKkO+YJ1izY9HydMob57VnCjJYSE2qxDf0Hj95rkHf4",
-	"KcszDa5SuO8apBzgl8eaPdWd0HYt04MyaYdTPherHrMgoB8kZniYvcORwN3wmwcqlOedlAIKBcZ4A+np",
-	"7gBhYi/lwl0Jm5sFt6zf8wl4EK0bZrcZBkqmOmgFW/5bVxY3j5E+LkjevK7h8FfDm/BSWB4SyMZx+fNx",
-	"QzzzqubPkJmBsjjP1rK+shmDlmNtCMomyQFur7IVKtSo/g9sUQ1XJJFKH+Qqeod0jXoLGo/RZ+ddEnjd",
-	"+qF0T69eXY8tnNH9+bV4y2EXvqbW+EoKxrpkjotUK/RZbpcbWV1fTofljrL3Z4xI0DJyawpUiryuy5UJ",
-	"qXF6yk9l2iBvzSVKGUm739xf6EW79Jxdes5eLc/ZK+oic6TiHF8uQaFINPerfFa568aVziWspzHF94Sx",
-	"kbmIp64uFfqjY1WqYQVY2op5mdY5ZCs32wJrWs0rbD4wllIbXgMFUZCMX+oY8lMFXqTYemlJBcAxt2Be",
-	"v1XtvPnmP/8xphK47C7oxcu+Bd6aoxfipHkt1YZLj8d5eDywnOi8WHN4Pl6Ngh2w7UUm1YLQZKWtUBKL",
-	"FOibYKmNSoLr3z9XS2KURYNgA5f7Gvr+O4Bq9xumQBiDDwMleSDJCNZV1fhVVPj1lYfwJUfjAHdWyEmW",
-	"SVgael9C5ASxhMBGnlNCGouCTi+Q/i+l6suWqisIynUPM7iBPd968VxvLoHOTfI4r3AlxAF4mUKixkP0",
-	"NcVQ/XnKsJg7g9/CdOR0nLvhqdIkksMh18ae1znK2kJL/r4dzws8Ju4VFafErkjjN9KAnWAwxHPXeBun",
-	"CI1tEtf5C6XzMGiX0DqWeVaSOkJyYZktF6Qn04hlMPDuQTayBHmaYjTWwEknVJEMmaZnJBXm3iN2jkCA",
-	"BIsAOkplPI6YQtApLNJlT2mkk6kxkvNMk6yQ150xmz5HEf79igJonAEF+xhHDb1lXSEVsHedp91TRZrL",
-	"ylQf4wq9wMMHbwAA9pLj975wCPcjluI0fzOREAon0NU4WyCmAhyCJenNT57tOvBSziEOfuEp1LSfp1nO",
-	"9lO2Z3AykGQ01uYAQv5QiLlEiME3bSwk9CMzhJegih3RfhWxHyYJVKvPIjJcUjwsi0fk8O+rLlzMILef",
-	"adqvY6xnFJ1b6Q6bzxarN8g+gOUxgD6LeSyu6GVG+hHtX1rnL9Q6tzACvXJv0rp0CvASqK+HL91MP6L9",
-	"Vezuud72ll49vShlVFkHPmBiTnNODtEERaeq5ek39nohBQvbIvteuLuNCtaXMl5svh9kyUv2eYAhAw/g",
-	"ClBbEIumQe4JfLhtvd0W0Hw5Q4kAuMfIzkwKVimH4iWJqud0HNdM/MFVCFrBNz/8HQQZXD02cET7D8cg",
-	"vM5ejqysssmoUrwvhkzo1zcH4Dco4+YhnGvglWI9VrnIu76EXS6T03wRSJYvnK9gG0ZjCzJrGg7Y0OIl",
-	"q6yH4xJFk7sEvhd0eua7L1YYViN3ERhXOJdLXZO4LnYZZfLXwZWRFRlAN7xNMgBKc2o/EFCG4qohGuR9",
-	"/xyjRLT+BVcvMS+RCwAEeiYPpXhi3HQuFsrl0i3/urjlX4oUW1gR9KLze2akmYW9XCi2MM7dYyxuWYGV",
-	"u9/xx9BWhlnAYVS/+3SEPssdgM1T7JNOg3zfJvOgGx++zKDf22JARZxYAJARVQ5PqkN7mqWdg4wBQKka",
-	"HY0Alx47HFBXnKbn0OQtYonPnDOIdy+5yCKVHArChiM9xTzrIaMuld88k6bOW2qOeJXX8y4u6vrIfCUA",
-	"dLhRDrwcmmSmRLFPqqrFYMnKS8WaJW1MFrdbKh1RISaKzTPKBjLTMa0+AOkL5JywQVUZ9rh7UNjh4DZx",
-	"oV8dBrgu53lbJuaseOUrftZcBRruUshbx0qeWnjolOoF0ZDDJIHDExO4Ls8BzCD3u1SxDNcfMDfdB4Tx",
-	"RATZmE4RRbZcT75rR/MIBvMyQDKrj4jtUFB5QGxrUf90zHRke/Jsr6yb7os9JN4KLq9Ggc38NpwR0OQd",
-	"LeO0fC0eiLTyYPhBzYXHw6jduO1n289iOj0rUbhnGhlmHS9kzIp40R88fqsCDjonrWok6JqkNkfhbwOE",
-	"szmGUtjQIHjpqGZkIJNYFQeZt3YvH2tMp/UAq8sbwS12NMJBxKG61jtmrII91R4zCsEtNxZc57ETy3i4",
-	"sp2YOubCDjbRclcVGFajLQ794La5FZthacSAtj1HHKQZMDjUiLTha7B+6GbM0J9h7AfIp1F3hKvMHWkb",
-	"TSpjMtnXgNbUp1xU+BH9g/2SC3LW9TlCp9PgZqN5a2+3vruxwMHGLx0iqLDOFTYa7OO3zz67zC8+j/JC",
-	"G6zwRFGFJDqPiumC6JqxEgto+ksi7HCRReN35cqYRIkpL1xZTQ872mB2AGKUccSvjpJxzGIX+JmODF8G",
-	"HiZTFQLnDdsiGkge2RthlYBZYN5LizAhx/2BsdOg3ppQ8/LhTIV2lfmGMOa2gusF8ofCeyoC+RZ95dui",
-	"V0EamFcjH1FButDtE5pGVkJ11S6IxYYy1TR6D3/PINsdKfptKcoNCnvn6906BiexXJu3y/itoTuebZ4j",
-	"MfdNFYHZ35dBoz/OWi9R0uOJ1XwPyHiUSBpjj8qnGllZBmFun739DP8Ax7vd3o4H1wg/EqWpIVjE7WVJ",
-	"D5tsDOloxEW/k7fFJJFMxkOBPU5oNEDW0SCPRxB0pqkcixj5owK3Vpafbh6YYUK0iqnt5Kpbm2t5X5HO",
-	"CbcNMDTtM+yEMU4jdmzxw71vbPtB7xI6HFHeF52wLTpyIlhqfoSa83Rq/oR2rCKCx0Zcw3dcxGNlfkf3",
-	"nAO48gGksB64ZX13EUsShZWDri+WA6U/bAvBJg5zmDpAe3QROihzwFfAyZAObkQnhLWOScJPUCf3Eq9D",
-	"29wF+9EkjGQ6ubJtUY588Zq3+TiuXmyve7b3S4tQksiIJmDOdNCq2t3a2cd+LxICca7+uS1kr6eY9q87",
-	"2mm2mua/32reajWbrgsMPhO6HXoXE3dxJ3RXzDhrPpWCmdFik/FOW1y1LRsRmwS/Ph5yIdMOuRoxSPru",
-	"MXHgklNdU1546kSaZzlTqkOu2ixZ3IIryvxaBKvugCUG1IT6Todc7WRNrwt98OHRlkLzbo7FgnDbVQd6",
-	"F6Rs5izgWaO+dWdRW4AkVYgGsJxcUe6g2aQPoBfzNkhemSVRaFsGROK1i2Vow80Gv1rF9xsato0nEdjb",
-	"MAY2B+kNiHHWznz8vcOt3es3MKlXtYW9ww6YArK2IjKNuaFtOpSiT9gnY5qYmWU2rxlhgxylY7NrXIC/",
-	"NOa9HksNAZpfbYMdMGEFA69+sbuDOc2A/53KSQH/G8g34YKFjqlZMAolrTNfaTnK44FmdgdESTzQ5mmy",
-	"l8dXcmA4Qxnu3NkfO9fwgVk+Drb/hhYVxc238863B0aJmUG4dmY68IuGpkQRFYDFA4lLMTEiIknIVfMd",
-	"9B1VhIlIxlzYHCeMmtjdwHk7HXgi7Rew/GashhTz28zGXCM9yhMFbXIpmQxkwnwHAjbcsiuNxynXsfPk",
-	"Ki5sh9dOdV8MVCJer64YzhHWCu48+IHfxz1Sp0EYWHEKT/I4VtByHyMb0Snj23NBDo9zO3/V2SzoeebA",
-	"8u2u+q4N3IOL6Z9h978aSS5Tf1AtgVeCHnQJMXeJuV4MhbM+h6xJ7nhKqX6+3L9R7ddwivyMS6NEB680",
-	"Gr8nJ6RH03ycIGhcS36uoVgmhuzlkgq0ddnly0J5qT7OR5nmdYnw8sIRXjY/A9XpH/PG7GqkCLf76WML",
-	"LNjVM8e8x1fEcB4zEatM7bxirGGdlet07uCLt+5adapF+p/yUSdDAJ6iZi+Ho5QpZZR7Q9gfy66zrd2F",
-	"TmwNqGoLJmIjyajIhRnVpJsyeqIgVd+2oXRKaJcNXKNJ69VCVRLeB5hrFqWevMPfJGMxotEJ2KPEmKP4",
-	"jrbQGTob2g1W3dOZEcuThKRjISAzXYoIU8kNA4IBhz7ksdVOXakhqK72PJdHhqxWYTdySStbs8j50sGO",
-	"zC60i/QhT8hjfbM7Vgh9MzEeGqI1zzcPiJnQXE/NKSgNf9dRCWWkmd5SOmV0WOSMmSLY5YJCWH72JTV0",
-	"q91zY8bvym4VJ/5Ydg9IDzM4uDb2hNN1Zrjza64qvSJANq+1XvVBrn8bjlklU/z2NTvNm3s393du7e6b",
-	"X4TcOrXW1ww65SL0mtpamLlK8yGTY72F7bxU0Nq70WwuUM+2wS5dnKuYIlgH1WRiuKBtBQYhdvQngGcU",
-	"xMacZ6FBDjUZSqXJTrMZNptN4GYnbKQPSMfY1iz3Alg10EFlJsmimMFdHPe3IHAAM1kePcCN+k3tNU+x",
-	"bn+SStHP/SuLjuEFK3Mfy271qXoPZiHTkzVCZu+aB19Y6h1TNk1qlMiYZR0SylLwcOELWojtt7dUWj/G",
-	"W88yvYGmKZ0uTpo94aKyPzP0TFjUKfplpgC+K7vLT7shn29NoPBjJFl3TOFj1UE0P86En81X288+lt16",
-	"/gQwQrhqkIcySYxSh6lpWSTDaPzjKGIMNHuUQdB6mYqIJYmxTzpq3P2YRboD5a+ZR8KcWEUqMHGMkvnK",
-	"uiMWa8CXjogXDzX7MZDH/BHYxAPhn5VVSe9d2Z0VV9kZ28ajsLrTwT20KrB/qE4UoeSTMRvjmbNGNxxZ",
-	"LSEC1SAfeg7AHhdcDVhMuLDhF6XZyNjsdAqxIbjT3AAt0BOzGlO02glXbYEVbSzO0gFLIzAw3bUO8Ctc",
-	"ybb4zM/kR17WoZ0XgCnQ0oIDv8YRn/GyD9ni0jLoIuaQ3bQ8YYLgVV30gg3zdBhUO9GfB/ooF9iUDOxU",
-	"e/OQTglVJ6VS7z5bL5lvURixOiHNLDQIZkBTGUpo9ICl6pi4iV+bz3zIjj+VggHX4XT78YCK/oDy+tHA",
-	"+5X5xbjC3wb17MOBJHRI7tUuxsiIEFJMtwD1a3FZEl5CulNywipwngBm7D4+6kWjmcFrFqE84Xi/Nbo3",
-	"IrQN3eKWQZGVsJ05eLFScf4W63HBFBnIyUzGD9xvFOmH7z8+Io1GYzsdC9UxjEa47GRI0CH3tIIe83nK",
-	"XY7pB6m8GBRUYJ23RQdvbkTJaQeyez4Dw498ZiTZZyQXtOSqLc1U18hn5rKtrS1S+L/5Mu0NyWckZRFW",
-	"xfXA8Q1/DqVgmqZTM5AuFbEiO43G9RAc8VJxzVzmmmJ9SA/7jHQmXMRychzTqeqQqzRJyIArLdPptZB0",
-	"Joz3B9r88KwdpO2gRXZC0g562V9D+OvMDjdKTslnhD0dsUizOIfuhGwylf9g0ftjrsBvxsxSdHp0yJNp",
-	"h1wddvvHohsfQOEL/BmaNWJamr/NsAYy5Z9KcTyUQg/M6HZ2zdfueccp1Qx/hAc2G80dN8LBOBVmzVPZ",
-	"pV2ecD01lquQOQbihOuBbaBt31MYnTe44eLR2SW93YR3t8WhgK3rQmKVIjvkt7D0KGulaT7tNkOy3wzJ",
-	"jSaQ0K0m+bfkkzE11iBT5Kqx+cnNa8QY/ZAzhzXPGdDjgaML65Fsiy6NTiY0jRU0+7wOUEUDhu5NuFZj",
-	"FKxIGBhdUFi2nWaiF1JHWYxZo7JHevDLsIVEDQ3esp9CYsh0h3xGdslnZI98RvbJZ+R6BWGXk/p18hkE",
-	"xT4joLBqTpPjRE5pUvpNNKDDEWSTF/42D9rHPR9yZTT3sptn/515gBk/JKcfa3msEsZGMDRI7YFHAZnM",
-	"fTHzVPMksxoD3mWpQKCpkudSfZxydVL+l3nGDjxS6flHZddj0tlxIhWb/eQSDKNERifOW8CjASSSZtxM",
-	"5RClFJA/WzbKmvBT1iHU2EFGYTOEK82dgFVqGCRW8sKtQHQQXCVSsLaYDBi2lwXtTQ3kOInJUJ4yIsWB",
-	"fX6PP2UxJLF6bzDWUgwZtBW5aLmgfL3y0cwegHcPXJNBYltsnDAjDYFdHe818xaq8E3uJPzy8z94/ke/",
-	"8/xn//dX//w7z3/2j27qoIb4fCho7UFEZVWl42Lyyry9vOxSeplCtlrjUeqrjxXaY70yueogplU1Z2xc",
-	"37zYfgb/Hp+w6UKsTuxG5mRyzJK8ZZnRPlGPhLcdWIbIhZFk/ZQphYm+DeiZPRlApjgCiiH21hWVV1hh",
-	"Bz/CSxM+cHCbcNDL5nzn5vB5qZ38lh+VxT1qah6QBa38Zog+p5TQ6ieZ7om0D2pFqVtnI/p9STGNxZLt",
-	"yDGBy+DGiw9unIuU2K/tjFiJHoFCQBetbqH3iOXuB5hFSBSDbgHKnpyrfX7KbAgCirBcBVHxoJGrtKuM",
-	"0ScFwzok21gvT0G0bolrjbbAZlexf/8QkYuNodZBqWdb7HVcpwB8Euv1WKTzTAgoiEzH4qDU6MgBuVRl",
-	"W76XI7JelcZ8VudHrN2vf/mjb774my9/+fPnP/xVsIZmfyFd+Wqyv8umfJegGefWlO98+Pwy0IzVLALw",
-	"LFdGIB6NRVZdaTn78hQrOFrmztc7vdBNowbO2Fio31R0YdefJ8X93rxXy3mqK+XwCFhgQfPch4gmvIvI",
-	"f7nxa3sA9GikXZkEuMsBCoaLPulQdSx7HXJVOwembVPkl3ebe9rCKhQWqDTrGP42PBtQMTO3Ing4oUif",
-	"MdEghwXPY/E9XRbJoYfd7/QV9G0ascVEbIx1MbVVF1CL3KXRCaB6uQIOKAUeixh9oeaFNsINqhKqQFIk",
-	"U4BMhda7VLMOYIrhUg3M+ATaRYA6ofmQtXxfgMje7/kM0Ntv18bOzzetsAjalXafMgBJyAaeJaF5KdGy",
-	"R2Ri5gH6o7Q5l/hQAKrIrTu351yKJZ7cR2PxOvlxV1PAHo1F7li9yCIS7IwP2QkuMJSORYO8fVlccllc",
-	"UgOYDFQrYLBSsDUcSOeqT20/S8diYbrt+5ZdlvGjFukhkLVn2HJBzKhZbFEer04YO1EhGdKPZboA+fFa",
-	"2BaJ7G8l/IQlfCBlrEIbkA2zaC6Bchvb8pLTvpBK86jU1nXOrbWY4kt1bZkRVgEcjsWlW+vFu7VSoJFX",
-	"1Z21XCQ/Ggs/x7feid92CtLq6b/rjK1KybVknnVUtMqi0xVtQVqWdRTOZwsRNZATDOg4hdaqUp7mhcA8",
-	"mYILuUtQDmz0sTL+4VbnYjWr15TvXKYYn1/DJjQ0XHLIRu6Y6g7Vm6gOq3Twzbq2mVm55ryI/AVdGZS2",
-	"zXfRa2MtMx+JIO/NCCe31K/zaCyynrmvsV/HTWO5X8cmSwaXzd+XuoF8WbOy9v3KiXpN+1vQKHFxbjZe",
-	"QjBFk6ck5mqU0Knt2lJ6ho5o/x188Itsk2ZfsihPG8f+rcnT1rRvp1TaeK+qs96SDO374AGj+GTELKF9",
-	"NddV0/5O5xuGUlu9D3gptH9ARmOtsV2Y699pG3DyEqaLTii3m69XMqFMAKruO83ezRs3GNQ829VyAhXz",
-	"CiEdVXvFxs//x1998w9//vyL/xbArnDcir3abi23XBeTL5ht1mW24GW24KrZghkTK+Vhm2YKeq1EM1U0",
-	"F3Tbz+DfZQ29XZIgdR3J4K4DYHCYTUH7inBlVMyqFt7rM7TL3L7XM7dvMWGvl9dXIOcFWX0om3M/q0zk",
-	"OA2JEy0WM5FhfApiD5mkKs3t24B6X5L7c5EMOhrYFbl0gL54B+jG/Hy/pvK6Eh068nD+w4U5fSFJGR4Z",
-	"+BMsGwAOwGNlUQWHNGaeOgyBV4z8ClnSRX8iLdA3Sour+83bbdSHJ1yxa5U5di9DcLwqGXaZAr17/cYe",
-	"6wYr678XklVXi/Vc5tRd5tSdW07d5jw2rNOIqlx3XuweAubWnTqiF7FFyM/x/opFt3kNuM1KStNpqV/A",
-	"OpLUMjRURPcyo3A4aZnoL4P5cgbASi1xw9fL+XtE+8v9vuDk+RZ5xl6IT0zTfg4/wC3Kl4siIqFT9I2a",
-	"h7aDUz5qBwt8XK+Ve6u4JM8///zLX/w/X//sV1//5H/9+s//I2bFB87D1ec9fZzIUx9s+Osf/eOvf/g7",
-	"X//sVyvJ9QtzaV16sy69Wet4s16mH0ttP9O0X9t/BYoDyFkhuzKeOuvkwKXSjhWzfiyX/9CBUPF3zchn",
-	"yomgOW8P08/Mw4yB5J7fFrbjiK1+hTZAUBqLRVP2HYyDB2JSDiyQOc42Mn1m9HEKPcOKI8/z+ss0BBcr",
-	"L2ngb5FMrXrQlTJhVNTSDy5dda+Yq+4CnHTmsNTXiLFKz4gREhm5qkhX6kGVt+6VdtRVGcpGu7r00L0M",
-	"D92r5pur6ZbLIAk9Dx0gQcnTXLzJLM6Mhh+5pzOXnTwFWFC4Zi6UnXvw2sJ34U0AJQdgyPAwlvnySD1X",
-	"3m+CF2/GTvjFP331Lz/65p9+8eXnP/zy899//nu/++Uv//rLz3+8khFwUX69BZzq0qF36dA7T4fehbjy",
-	"MvNhuztOTlbP3vZYdzl4szl8TBmmbJsuYUOPXMfpTqFrL00Sw8iFFOhCMfaIbbevmG6QO0WlyIE2W36M",
-	"JzIkMm2LWIorudZEXFUgh0FAMyiQArYgxLxrLCILqkBF7OEeuFac0Cr26Yin0wPCY+UMqGwSbQE40ikj",
-	"CVcacaOHXCku+tAmmccEkSD0hEfM9SqRImJlksJsxOvmGcKumdi6yu/NyWOgvubOrdtNej3eotHtG1s3",
-	"b+53t7pRxLa6e83d5u3b9FazuROEdS7bDWCYFIYQfPWnf/3Nj//D85/85a//249WEidvGmJ/+dLEvPYR",
-	"U8Z0LJErH7qGJdjA8FIwfLtcRJiBbxQHKciQiqlfiAJJlplnYiVbtBbTDz1Y7FkxYFGwF6CDZ4jfNuEe",
-	"Ib6tTp4lmRRK8LCWmg8Z9CUvt1Lxxa+uoYrjq9IA4dffVHN1Iws0B5GvgBAvaj1llA0X+/Zmqd14x+It",
-	"wQu5ThiU+IN+kUjRt3D3KXPFIH4H6HC+rDRHwHd03QIfjLm9LUYAsmq9is6dox1Pd/UpRPEKuY8W4rpn",
-	"4rUzEmE/glbw9c+++OYPf/f57/3t8z/+fAUZDut0MVZhDbbwLbQNL829czP3VuR/VcGiJRYfsshSYb+s",
-	"vs4Sscuf4EJpmiRwWKCDo5H8DfK2TAmyMOgxWJqvYV/3WpfOOV6zNIECJ/utyaEwJrnONrBeqw/7s2rR",
-	"eMjF0oSKVMohVBg5j60ZIBXTKypXjjHfQkDLZJtwAfqnsjY+CnGekg6+u0OihPKh6/8spCZd1nYm/gzZ",
-	"HpDOCfuUO4rHvIwOiaXrK2Fea0GRFEtPWVqNm7Ou7L7IgqXZNjo25EmjIVvYECfM5PdhNGTkPR2vKrsv",
-	"KK2jUnhvmtlxmaXxOmVp1Je+Qm4lWcrOBvkbM3zRyWPO0i1EC1+cVmmvsS2R/HRKiEJxltpmIX75u5bw",
-	"MZETVgVbeMRZ+ti+/0XK0Ow1i8pz7SS/PVmIORZ8QYSa3aqWoDzvXba0ixKUJrAYCaCIfWBRD+4aQumO",
-	"0XGTUGWbHua5OQd+CW+XGcNYOcqBZ8DD22IykMpP6RnIJFYWM0/mTwd/u5CCgRBtkHtCaWP0yx7pwCg7",
-	"KMsp6YxSppjutEgHcBo6AGSs2uLXf/OniKtLtslX//rT5z/+ifnjz/7+1z/885zGsb+SRX/yMEbR5MaW",
-	"Tx2bbXS1EyWnnQJEoUtlGo6VJuwpVxqg/fLpDSnqudbgN+dL9iyioN3SECALNayLDQfLiWiQB5hbxRWB",
-	"MufYNZNlZpqgXwB2ZrUikR2W10qZwMRPNWIi5qKfKxMY/f367/7g6y/+OygObi7ZYkPKNWdJ7O4/1lLT",
-	"BJYnaAV9cGACjQSt4HoTz7zNM5VJnL/q17//v8Cc13vyTuHJiieF7NVf/2//As/GX7tU8cibI1AnYims",
-	"yhEvSBPKiewyz/VSg1pZg8pFW7lk2zjhlZfFKjx1afsZ/rFSixe8BSO64OoADg0t17ggXDfIobsG5R1y",
-	"fjqTyip8OVBIaV2Qx7oBV78sAX9N80qXnZI1E0wLZ2NBhqkj5aKdAJ4RR8+qPDa3CbG+rPjcQgl2lJ32",
-	"y5TSl5BSeg7iYL+uRbQSOSKFrNDLxZ4ZWYApyo6OkQXQ0KVBjuAbL12okNR0wqZW789areQGwEFbQBoS",
-	"gCLh4hWhKSEiyQUmBkDC03IJFDoRhPjp0CM/f2VbKISAl6cs9XvATHBq1SHJlyK3XskeL2iFPv/Rf3r+",
-	"j/8hWEOzv5j4ZE22eJm/ehnQPL/81fPg/7USWVcyC7ZjrnTKu2NniZZqSt+Tk5mELMt+0ctqno5+roG7",
-	"cEBPsV9FlzHhvDyQ2YHgohOWMhtMirHhg036pHHcFravRpLMlvq4Lhix1cjLocjNAX/Ln9cLZiaFd1Ww",
-	"FJzeb1w7mDuQQpzv4sgIcg5eo9rK/gvXepYeEqcjrJ7+PaNc1ew8A42qi21hsrYsHvljnY5zv5JS/zPI",
-	"LggQuwOWsrbo4InskKuAXuk5sofsWkg6kADegSPdyZK/Ow3yIaD3QCmsIp+M2ZjFoAeiMhX6HV0qTH23",
-	"lBftwr2gfia9y74lrzYKuDkXM0dvdcfEqtLZy6qsjnHmaTSFJEy/8Rq2OhLMq8yDhvVeuUGnIsrpD+GF",
-	"JyOF5ZA0A55ntVxRVdXm3mRWhaQpfSlT4ABhT0cJdLi3Jetlr8a9LryVa4bN7BcqCfnqPsZHnGXjo2lK",
-	"p+XDM6zVtQHj0NyrsgI/lcPyxTBsr95imLd1WQ+B4xe/Dsz2ld73Qt1c+erWyEHzCP3bE0Yvnt6MW/lf",
-	"V3Ik76JlQfVHLJJpjLVnEFhH2Iq8dR1outkJJkOmUx6hsZDy/kC7TDFsrMto3CAPXAg5D7FP26LAsoAy",
-	"pzkb65CrSo5dKzj2VLNU0ITw+NoB1JHZdn0QtKCKdGQEaVzxMdUd6zBy+aVXFElkRBND7W1RuFiKzoII",
-	"dL5qr1cd2tBogf5fwc7u7cbtJhTAFHLdzsLAKH6CJXCQZeoXyeBjceENI24Fb201sUgNt8bcM5Aj8xRv",
-	"RYOW0bZubDV3t3b2zbXIDVuBmTfotEEYQNuqoLVb35+Ub8YFhYo9aijhPnhsLoPFl8HiudiAIQxCfQa+",
-	"kH9vHDP2mf0CLXT7mfdpacc679o8kob8xfBfLO3FLqnzNUPl0bVN2OtLC68tPvVQ7JJfchlkewlBtvM7",
-	"Rvsr6kuLADdnKOGKIjxGk8PK5aWF3bdRtIIuPqJ6kKvixXMazEq9VQyk6ujfHZmmDJoSC6f3OUgZaNAK",
-	"C3dQ0OI87c/5PEReMBDJ4ZDrBjmSWNWbPbdLo5OQKGbx0fDJREvSiaiIWJIwVAc7KeuNRcziTsv2Yq7h",
-	"GsZo3Uas5bUL1+Uallu/YB296mICdSsx2Mtw3WW47vzCdecoSZZG7EqVMjMuFo1TrqfAmrqMpiw9HOtB",
-	"0ProieEPWG5VJnDAf4M/G3sqNRbcNvAUO5PZGx4yOUqYzXsajqjgDPxvMy43VeK6uy8Fm84mZ0D8oFEq",
-	"pcqe8R7tskQRKXzEBy6ybmT5c8zwS5xXNsk/YafmOTCYmfCJa0YveyEEofLMJ/doXj6/D+fTTiYy1QPs",
-	"EMKThMTSe4xtbTf/nLd5YsSl8K7lw5FMdemCSNE3rznxrv5YdssuhYJUPeDC4pbaYA2sX9Zxzj6CnZoj",
-	"UAb6CRFKqCx0YSQv8MoUAACEtimKNDw2oknCRd9fQFs5Nvfw7zGa6EFWLDtKZcSUOiByxIQR7Tk+qreM",
-	"LD3lEQvOnpz9/wEAAP//",
+	"7P2PkxvHeSeM/ytd8F2RVGax2OWSInfLdUVTlE1blPglV1b5BH53GjMNoLWDbmi6Z0GI2ir77nLn+OLz",
+	"5d6qc852UsmVc7m3kjiXepNIkZ03/4yoH//FW/083TM9wAwwAJZcUtoqlbgA5kf/ePr5/XyeJ61IjsZS",
+	"MKFVa/9Ja8hozFL4884hHZh/Y6ailI81l6K13zocMpIyJbM0YpcUOWGp4lIQqgglSqdSDMgJTXhMtUzb",
+	"raDFHtPROGGt/Va3dbXbagUtFQ3ZiJon6+nY/KB0ysWgdXoatN6QEcUXzb73nSFLGdHe2wMiU/jiPdkL",
+	"CFekLzMRtxe+4TRojWlKR0zbSd7OUiXT6mmGgj3WRxFcERLZh5eN6YCRHuvLlB0QKZIpTpdMuB7CBYqO",
+	"GOnzRLOUUBETJVNtBsXNY9/PWDptBS1BR2Zc+OzSiEf08RtMDPSwtb/XuXk9aI24cF/sBBVLdjtTWo5Y",
+	"eufxmIp4fia34tiMSzGiJWE0GpLI3oHbM05kzFr7fZooVj1Khk/2R8k1G8H6/auU9Vv7rW9sF2S0jZep",
+	"7dLIDJW0TvMJ0DSl09L4X+csidX8+N8ya4wTGLFRj6UqID2meMwIjwNHgAE55iKGBTejbjq1Pr507anB",
+	"oJdMy1BCxbaQSIqYaxh7X6bEHhQSRlxPyTdJt/Xpxz/57B8+6rbIrTdfI2rMRHykpaYJ6WadzlX2TbLT",
+	"6XTCOtpCEqyjrd1Op9NpTlx34+oj4kjpkiI8Lh/3zs6Nmx16Ld6i0c3rW6++utfb6kUR2+pd7ex2bt6k",
+	"NzqdHTf0MdVD/1TgQ4+4IbqUvZ/xlMWtfZ1mzJ9OX6Yjqlv7rSyDK+uH/1CmumoLYPsDPLvhVmjPNeEa",
+	"dsRczUTMxaBujc3ZLq1wzPo0S8yYtqKUUc3iI2qu8FZ+p8m633msWSpoUrfuPCZcED2kmqip0mxUXvtb",
+	"Wzu1q8vso5etbplYlg8ZjsJrrM8FEHXdyGHJVyYXerNTOyF44lGcv3lzsrkbs9FYaiai6ffYdH4eP5BZ",
+	"SuREkGM2BUrRQ66IeSNTOiBUk5FUmuxeu0aiIU1pZKRNm9wiKRszqoHeuCCv7pKhzFJFBkwrkB19nipN",
+	"VBZFTClCB5SLnPRQMhfT9ga5ZUZZt3fXXl2+d3f796iOhjVi0CgCIRKbGWQ0pGLAjMDtUcViYhiYTEn4",
+	"SghrQcXUaAOJ0QSoKklswh5zpdUB2dvZJVIPWTrhitXPsL+Fw1pEllWTeVMKVjOhW8LNRzEmckF+tbNH",
+	"JkMmiJBmawZ2kjFRXEQLR2jetXSY1eMcjWWqa084/LoGX4126g4KPnLz4/Fd2asb9Xuyt86Qa8/2e7K3",
+	"+Xjf4CNewf7vGkFPxiwFna6OxSdwcyWPv9YBxs5H2QjYOjJJ+zEfCBeaDVgKI7knY5ZUshSzeCPz6yVl",
+	"uEp5/aLkpHp54I6jYzj99Ss0ptqw/NZ+6///Lt364JH5X2fr5tGjJ53g+u7pv6pctAdZLQtPM7HGJse1",
+	"m5xmZ8CzH5prWe3awqNY1eKe0CRj1QPDm57N+j4EjlgzWBDpyHEH9ATNHqPsqiwaGqYaqqEch8B1WToO",
+	"yxMyv9XMB9/ZUOpXKCr+TG9t/Vuc56Piz/bR1qNXqud7SAffTmU2riOqgflxDbJitWQFT9ycsA7poG7M",
+	"mg7WGHG/dsSaDs5gvMZEqLSfjcA1RmAkM6EJTRIyMnKLqcCIPfJepjRqMsAPSciU5iOqWWhkPdi+CRUC",
+	"lP1BBgqKiEkklVZEMJomUyc963gpWC81+rKQwlAmE4Z7vpt/tEPABY5061HVlL+PDgdmTMX5md8esuiY",
+	"sBOWTlG2UzAU1YSlZGKO2ERmSUyGdDxmIiC9TDsVZ8l0rJ+DHUnz3sppWdPTDrknZcKoQD9EytRYCsXA",
+	"1nxT6nsy5n3OKkjtzSqdBDbEaDLGECjpIW1jj97f63TMkyIpNBMg/eh4nHB0r2yPU9lL2Oj33lPoa8mp",
+	"19wRg8yRQhvN9eiEywR9MkErZpryxOwkaHWg75JYMgUEBNSEKqK92WxbmspUtfbfzZ884uIoQZ7iPXFk",
+	"qK/HjPKcMKo02Sl0Z1AmW0FrLI0wTVv7rW3YgtNHeFSYAq1mv3W9f/P6zs1+32yGpjpTrf09UL64hqP5",
+	"LRqTB3hDcXbcYqjtijmf+tu6yCNwHx+Ce1vev3s0MceWxaAnm5WaoC7NVb5S5jjKiXJ7t7PR3ml5zMTR",
+	"iCvFYd3yRaakx2gKXOCYCXOsBWMxcyxn8TruFOv4tqCZHsqUf8DiqoUsD+As1vBNiWOGJZSCoXDMSe+E",
+	"pbwPgt1zYL7zzjtbtzI9ZEKbtWNVTJFqswoT8FvmLjx40xJHIu7T1Y32SUVyzKr2KR8ESWh0jMwXLs4d",
+	"Lmp/knLNGm3c1WLjXpdpj8cxE1W7Vh7OWezaYd08YBu5sXqZoAL2IBPHQk6EOwF7m3Ev50ISUh+BX9hf",
+	"XiFRk3JXNVrFvWIV35SavG4fOs9E5l99RkuZgtHtBo8yAbxA3K2jW7wbGy2eWwvNR0xmepYwezKekpjH",
+	"cPBomvIThsNgxNzhHAVcETlmKbyUDKlqtMg3ikW2fJoc5qOYW+rZgZ4Vya45Q7f6Nzdafc8/d6TpMSvJ",
+	"XSrAbZJTLqFJymg8Na/HEbnbCW/G1W8WK35bin7Co8qlnh/VWS22GQpz0ZWYakr6wKQU4Y6ed3Y3WlEb",
+	"IjCcbWQdNTOKjHVPmUUsKVlNVnBnt1jB+ynLvfrkdcqTavE4N6CzWst8JsgnjNrklFznTCOKTh2l7mwm",
+	"vswxOdJSHiU0HbBKNsEVgR9Tc2YE2ens3bj26nXSm2rWiCHsXJ1nCHeE5npKDqUkb9gXz63wzNDOlDHM",
+	"zGmGD5jDka/vtY3Wd8RiTo/M3I4yobLxWKaalQSZYsaU8R4KD2uyrtd8ZS5/NrlnXkkOzXJWrGrNgM5y",
+	"dS8pAm8h5i1IxrrQ9xas9e5mPIILsObqbJxeyuixIpSkWcIOCBo1cJTIxAjmSkMnytKUiWh6ZFWbsgqi",
+	"CRXk7sO3yN7uzqvEXUvg3pKpQ0fGXt92VzSzenZ3/Q0epzJiStFewuzxqdpetwZnsZ9vC6OFayljtKgh",
+	"lqF0voIhLlforSFu5LUNdepM0BPKEzPV0mamUxwDSahupPFd8/Xmhyw94REjb5eePreC/svPxurRRMjJ",
+	"ASmGT/vGIH7AdDrdumX+boMLxD7MvOtbhs0/tLN4kntUbDyyFbSycez+ElbctYJWH8XVvIMlaN2mCe+l",
+	"eWLGODVHUHN0XcScDoRUmkdqgYElUz0k5hSAA6YnM20DXvqAsNFYTzH8QpMELmdJAl6XJrH41/IBzAfi",
+	"g9Y4S6MhtW6WhdtgL3ydgyL5fkaF5gneR2OU6TS5X5p7Pr7cLRfLrEQbIhv1WFo1sPJCQYxCOTWoR0Ws",
+	"AvhztxOQvU5ArnfAb3WjQ/41ycdGLgObfPVKAHGMEaMqSyGUYd8me++xCOaTCa6XpzUUG/02XH8aoH98",
+	"6Z3fN1fB0p367st37XuDEpk8qhjf3KvnCG0kRZV3/x59T6YEXoPLx1XOTdutCmo2Krx/MCaMHVf7Ff15",
+	"wF2BHUTlBOAkPWT6rmaj+dH7SQ2N/Lj+y/2bl777Ph3A/GiSvNUHebSQ7CnoR7PDzSm7WTpMae5V6TD+",
+	"bPCR8/N4ZGbi1Of6Y4cu8dpsGqJTxvZJ+KTboiLutvbJu+12+9FpGMB3Mp37SkhtvnvSbrdPzXcyJZQk",
+	"jPa7wvwM+QXmgm7LS8LptgLSbckx/jDQDL+A04Lf7XQ6nW7rNDwgIRchnN5QSH1kPhjNhYR4tMLAvI5D",
+	"5oC5hqsjkSVJSIQUrN0Vt2w6wU6HxIyNbbrKbqdjxnjCVLsr/PjDkxakgb37BAduiKoYdStoyXFr34y3",
+	"ZY92ax9GCjTg7ohQQ4BLuWgVTOBdm5TUClqf/cnfPP3oT1uPYNvKOxm0Hm8N5Jb90sjq9gM6uWc0EFTG",
+	"XV7OrAg3r90vXuGl0Oy3dju717c6O1udncNOZx/++7cw79wwNeN7FLRAoDfMPjrmZq1aY5ai4mw9+09/",
+	"92dPf/vJ01/+s9EH8kCdkZWCgd6tZVpSL57+9OeffvLXn378qy8++tunn/wchL+Gc2jOlRrjqljBu3A+",
+	"1jZs7e8Y4VU6k1TrlPcyvUgmVR2OPF0Fs91ID/LpeEqOmTEFK/gJbsSTed4JoaO0ggsbRfbqzvXrWzuE",
+	"JuMh3doFTbaSAfvb6otOqtmWZbNz98QsYaveUyaNhqysyLxiqChXiO5GLDxocRFnyq7W3I9Iec2yDL/H",
+	"0Yk4Yjq1atai2+7Zy04dPVe8Xk5EVVbiO0NJEimNqQN6pvZy/Cr3cpzKE/CUVL1ERTJlzZf+obn8YTYa",
+	"0bRy2YuT2GTRbIC9OIkNb9OWR2k6UCvngx7SQdXINbchiUYPO+QsvZ/QiI2MBVTxOJ+PND0MOV+Z3fIH",
+	"lCsWG6aAycEY+rSKqJffWTAQQwj5S7nQ1/daldkuJZkfe7zNUr8lz0qFxr731rNgeQdkxNIBiyF9rzc1",
+	"/6DoNWKXpGwkT5giRviW5SqmHx9FNDUy4/t37291Onu7cDDpY39E17yEr1VF4rdc3lr1ZG1AeSNlzX+T",
+	"U9hG9PFdvDlPZHKf19TmZqb0baZXnBXLE9rPKtvccO4au62Oh2+wLnGzVXnAFKQKPDmTTa2atIvorTTx",
+	"BntePHnpPJ1NtML2R56O2GTm950n3U9wXjWP2RcyzywVyl/JPCWrnJadT37pyr6V6UiikJ+hn2ZKivVd",
+	"NXZSFQ6yxTf4Xqiy+FlVdNj3LV2Jsz1IpcU93ZgH3gadd8UjUFb4m4zak5eeGr9S9UFJyZ+h8kdPKtMZ",
+	"z1DVLvjttU4F+/Y06hUntY6+7bTnFVlIrluvOERfl17x1uepGs/QflNVrpDLnu/NWTS5reB0Zat/V3qj",
+	"S7VX3sNwMkHBU3EjCoL2ljhwPo6cpAL/uM1QdMlmLenfJct00Wi/Z+nPDTZ3OZgFp2K68ObzcOnVKhSr",
+	"ePNKsnkT5tds5lVs8FHQMno9xGSsrVDr71h86moeU8k4Z69tykibc7ilo3nxON7SITfngEsfVXDE1UgH",
+	"eaNVJpvQzpostJZPPmQ0XfmwRHkZ82r1w8EzsbL6eSnvWRTTBq6Uddlj8tBBfsuRZo/1GpWvgS372aDa",
+	"J8Di0NVFuS7y988iN76ezooDsgKd0dGY8oFYg0fk3vMlTkAY1m178WnhY593VfJoSNRQjgMoWDD/T7VA",
+	"P+WqxaulYJt996Oli9dMrM2EK9H1hL4k0pvavw4ILZL6JlwPZaYJJTadSzAWK3MFDg3rRNut9XdnuSjb",
+	"eLc2GsBCwnUMtx4gApP3idJUoLvSHZ2E0RiXzcVkaKT5CcRyjFkqzFeJVIt1OQuM4YfcIm3YbytmI7kF",
+	"mdlG76RK8YEoB3x2t3b2Dju7RcAnkgnc+o3e3rWrnZutAAuXvMq0YzY1n/i4CFB98ff/8PQ3/y9ksVBI",
+	"hWl98cMfPf3N//zsxx95IavWiIoMgn62sqhhcdJ85AmnV+HiL02xqS/aTvlJpTTiKVMrPc0u16KiMlv0",
+	"N68isergTG3YxC33k0UKR27cuNXvZclxJUG5bVk1HyAvFMPSRBiuZ/fgdpU3ZxE3O6SDN7g6M9dJZRBk",
+	"ZY/JIR3cz9bwGXv0M8cgbA43HZA+TRJFZL9vWDDXiiX9A5fj3c+0zaJpRoAFUawqduYm7+UyzWeQQILb",
+	"k6rYqOO5SwQbphbay6vW/s6JzblbytowTHSkmG7AVCgG212umRmKMbgeBeWsmKZB+/ym3Km42zDq38MH",
+	"yAgShBbz5XHKTrhER2c5MeF0QfIge7+1v7cbtFSGi2odsU2nZnckmje+8yisy96rZ9IVOfY4GhfVKyqp",
+	"LHxSdZje2+LKhwLQkUz90krI0pWiSJyVqXm+y6ovnak6j3ROJnN1kHTE8hQ5G9iDF3pPzxnVkoBGsGJC",
+	"VhXVLQHEyaGxikg6jLNR+LRxkkGJlpuKTJ+2mwdVDyGCiqlAFjmjMnvEPxxVgtKckSdNlsA7RAuV0Cx/",
+	"NT6jMgsV63uZV0U/e6Tay6M17P1W0Co2ohhiQbbe6haS2DtL5S2r5cLO5Vc+40OqjkYy9eVAXlQcrCiu",
+	"kdlXnIyEKn1kd6m8kPepUoRrgCAAsg6JYI81VEUdENpTTJjjT6iwSb0OWWPldAEbYMznW7lOj3FZH9jI",
+	"ip9J1iBzLE+o32+9/fA1IxjptHS1Ua/h0a1X250bV3c3z+BaJ/OpGGaV6KfTuSdVqiiV5a9vi1LOsWJF",
+	"GcKYYU6t+TV034aVcmLDbJRVSSNfD5y9nZufXFLnq19GQ+fgZS+R8Cae9tI8Vlabz4g8Dog5q1gW1Zl1",
+	"w1wrO8E7WzcfPdkJdnZPL3e7be/jlX+zPGoO463ezpmQ4rJ18HhGKW+ggFDLjWnAVTmdtzhe9myDqnUE",
+	"V+ztoeQrewhpGg35iVPfyjAYZfJ6qPPSHyNTuCKQVosgjrbyi0YRG2sWg54p2MRqHx4f8sTfcVV5gKtA",
+	"wWcfmDcp92I09xLaY4nVzdQM1V6/umgnut3xkzdOzf/fPD16VP5YvR9GuPZYso6tWIq5gtmPj6rdvgKL",
+	"b9aiG48TztSRlr6pEXhbZ/crAgKwadVNRGp56Z/+9M+//JP/+enHP/n8F//h89/996c/+6jVyE7Lwf7Q",
+	"8eWn3eXr1/r0d794+kd//PSnf46PHUtlp7oDNT9jqSCR+8f/5+knP//ib//j0x//Fd5RQtex81RMmLtP",
+	"0MqDwjuBbjNcWIgiNBT+iAnjKqVyYvn+3ftbyOT2TksCsCLN29uexdIDttnTfstnz9+K76PSbiifpIzG",
+	"UAlozhkUIgjp0j4B/CZhNLWwN/OHLKeJhhLO5yRVVthaueCWrTR4M0x8rtyqQpNqaG7VeQzzYz1va+WU",
+	"OYdFOJJgMjtjNiDUBxydt4dyup5nctPiOQRgZZKERdU2jX8AZh/0GhtREbPYyHXDblMWyTRWwDYjKgxL",
+	"7jGkkNKzPQIpHaYm9Otd71lwS++DImVb2FbD9inB8jtEvFIHZlZQwAWLJYWn0GgrJpzACQDHEoUT2jVn",
+	"p/uWWEQTCnaXb6Y4z6Rge2wmKAmU3LbNby6NuWABBUGWd7182LwT4HGo1bT0GXm2XjLd2mx1Q5bnp7R1",
+	"qupAN+dmZeWxU8+3Kg6J9ecglpuNoCsA0fZYSm8KLECwE3OaClVpdejDag2oUXpciZHaRZsNypfC8p0l",
+	"THT5spU55WJQt/Njfd48ri5fxw34zwxHWcZCGhzls4g7zWq768eeZp60Vtqap4Odufb0QrCSszi/z+vM",
+	"viRndGk6RvnMNnNQzZzexiltp8sPxgM2tslNnlnZpzyBMpNdr+SkE7QUXFFCRnFiw6ugZY/HoLASDQ5l",
+	"I5ksOikp2U6r1PeaybrK5Z3dzpyllY94rudEn+ihVCxwiqIiE/MZhaUFDLXKcO6iyOHaG0Q2vJKcmWo8",
+	"VLi9FCB8JU3M58HQk8k4ih7G2ng6E11bEFVx+zH77odylBf+2aVxBkBjMA48M0gTFeZeASZRPW2NkZoT",
+	"5ia+TvDAviTI97dY72L2tez/YU7Q1eH3RgiS+dibB+udCVofU8wjtjqlQtHIXNIgolplBixPBZhjfnU+",
+	"BdknISaz08SiHCgWpUyHLkZLU0bUUE4EgA/TJGGpsj03xpzvp4zGIbTS8TO1xlkv4REk6OfuGPcasDfM",
+	"KyqTakrqe10sUBUH6YCEboUB6XjM5Nh6RzA3nxv1OOHHzB+f5zebS+UPWt4O1Y/xsDJY+R05yXXylJFJ",
+	"yrVmYp+EhjGG2GWJi8EBCdG4DXMzNwfVjPnA/ON6MplzjJbsVGYpSagYZHTg2FgqMxF3BdcHJATjOETs",
+	"DECdskgWu+1rHcS3cAYz/nD7zR9YhIsYcKIpSWREExLTaYFV7jxlV3fMhVYUh8TIHjNg0KIOuiJE3SiE",
+	"NEfzF+ZtmVFlieZH+c+CADsxhIfVvGHK+syMioUWKd38NguVaGEy7PZZl56F53G4LoELoDmFwWls5gpv",
+	"FGAc23fW7+/3y0K7eY6ob5cBLnI/S/o8IT02lSK2lczmnfMpoCP6uC4VztjMSue0ghvscp5K4R0gpJhO",
+	"Z5zhe7tLdbwRfeywnX0t71qDdOkRr0mpQDjoZzvsApK6Aj7cdXABqgL9JLAkar/yScO+vHLe1bqtM6Hn",
+	"2xOlbJAlNCXs8ThlCpJJLj+4s3vF9pxhRilJGIxoZs7X1so+q9QYVzN/LP0tXP6l2m5jKqp50jxVbTie",
+	"Enks2N3l4/F2e/F2rZEg7dl1FcSEeqSfPXVJ5Uxk9m1LwAqwqVlRgOcHUfM2FDUNy7wYDrQqwM5mXpOK",
+	"GbQillKNwIotyL6B2ocE8rSBVQ80/A9aeCBykv1LavxU8GfH5NEmM9JrPp6Lp/gIhrgQ+61Cs5vj4VaV",
+	"MDqPTQADrhGQ3tT+nWfNTFz6Ok/B+QbokoQJo/RXY/RUuBKWJr15OzVLH8hLvKZ0RkeynKXeBzCDAuQi",
+	"qlbDkH1yC8yjrTfsV5VPq0epKXZ/lVk6I33eXW+N8cUask2ntl5w59EqxlKtLucnQm3uzypO1/q+rO8w",
+	"YzNW2DFDFh1vQtl3aDSEWpuAhPIYutBM5q0griupVs3hUspjOJEAY70chm8BGAD205rhR4g0vL/T2d1b",
+	"M2nZwmbu79ysjIHP13MUaWWGwRSJo+oof9arRhGNZAwugFam+1s3CgROw/1zky5SJ01dHrbx14iOx9a1",
+	"gLrS0YgLyOC2HyPo9eoltJYTX8rdF8up0rFNU0rlRLX2dzuz2THF/ragiZ3tLeHC6IVRpErgo0Z0urRm",
+	"7++6Zd4pZdntzbFwu+dz7g3+QS7/MjGm0TGLSZ8nTRNyy/nQy/OF3WY3SnU988zACqqb02zdJWREY0zl",
+	"9rfIuryKqjTqNWlotGIFjS9meHhy77irTy2Y8rLbvit7d+C60+LsNFpsd4kHjqtOKu24hlkBtk1dM0Ch",
+	"4ng25b/zGdZw/uaC91RTYn6CFA+iJOnTtKlTME9Em89Ra4T3gntYAL40cZTjPYWnvDbz/4GZFPgGJxCQ",
+	"t00PNMJGN5pgzl+erHD188ppnQnNu9xyl61nH+cdqIKO8v2ZSTLPIfYNqQRN0Z+r+MZqoXrc07Ui9D4/",
+	"m/PHA10XXnEzfRbnpv9BRY5qJhKmFNEyiWdD1YDAcLUGysZjWkUJtpPRjmG4z4Pezo3O1U4l8yjYTPEc",
+	"lOfL2E4DJrFioukcQh3c4X+1U6WtNWxSiCYlmA/GcumncnQAnkhu3b8gNUgmYmab5bom3c8m7XV19jNb",
+	"YDlzAt2G1FP8HY9sViESe7eTdxVdNmh8ZL2SkUyykSjS/P1WBeXmQDGdHhDoDvGDH/zgB1v37m299hrg",
+	"Ggvy4PXb5OrVqzfJSAK+ZNBKuGCt/Z1X523huopDN5DKaAX8dkkR7MRVgneH6mw5Qc80GpzOalg1WIKD",
+	"fjIHoy48H0fCiBRkAkAB7tU9NuBCIb/AEUJDD3PfzjrBJhhHviJNIivejp9DxYFPb5sUHOBzzm0CZzD2",
+	"xS0SEkmtpH0/Yxm2yMuEsCLXM24KyUlFxJK6Hgoes/Hf6KRtOWZUDXz1XdmbYxGZQKh8gM+KW/s39zqd",
+	"02aGajOjsoSTDW85SjOBcYdBypRq7Xfae57h56/SajWwcakGtniXr1tdrXDYrWaW5UtWJ1kbqIcVrj5j",
+	"HcVSME/tnnfZrWHkrW4JccHVcMW3NM1+tpBSVcBNlhiqemEU2T6VwZCiR4bSNF11gZqZJ9+VvcI2Wb2u",
+	"dFPd3oLk5ap6vl6lClIkzZpStipRku/7eYAFfFf2zoH9Gya4Ce8vCMFjw2fD4u9VZY3U2jTQGxO6Nl5S",
+	"ZculUhWCtpl1HXaKfqEjOiWxXK0SXtXlSuTtOy8pEqqsV13/iZNYMkGn71d2Yzn6QAq25AHQeNFcRy7f",
+	"vfXmrSsNirXzg2VHmC9i4BeRFgOoIvJ7BeT+jEl6At0XE5I3GCKXx5THAdHySA35OCDm/8ZIlSkkkgBM",
+	"5JWgJnQd06nKm0y6SX8wD0JOT1hKB+zIvbbw87b2Wzu7N9s3O/NOaBALqdL5XUcwh7yG6WrLVn1X/W4U",
+	"h1bRSOkowpdd9b+aRgk7MlPA+Gr+A361G5Siev6Ir9642X61esTQ0sfdMu/lrVqIhV0RIPhXvRINKqjn",
+	"l6fBTbNrNldP72intt5nfn3nIne4DkhAPaYnjImcKOHbPMbYY4mcED2RZWyb2pZVM9s472+c2jyuvGm3",
+	"OZ/uruo5zRBCox0rUUJ1lXJPZoOhF0WdFm6Hday6mY2bXYrykMqTquQirnXVCklAt4TLdXFVS7OcoMGp",
+	"nzkyo2oyfI1FfESTIN9M6DdEFRlRMSXjhEYMssmwI4R1r0HDW29AxTB811TZibP1b/JC72uluu+96rLv",
+	"YIH8LFon2j4zxUgw7tbM4Tdb0jCyG56/uGo/l4NzzEFPQS6ay0kbmwPbl7ble1UpiWCP9VGB6lkPw4HX",
+	"hHlKEOBxmOf7eBwYlMfzWS2Fq8/WrSRxWdgHkKFp0zbh8m8C6iTEf0OHRRk29MbDA464OspBLGvXDF8G",
+	"mZmUDDKmKldsZhsX4obcLyDvqww5yMaAQPblB6/fJjf3rr16pQJrsTId+KGmvYQdEDXhOhri0nO1xLdV",
+	"fsTr0H4Mc0pzZSHPqKDqGKvh27XGYgWnvnPC0qmdFBznxvncdq2gHU1lQw2hNBV1PuIxhXxoax5D6m99",
+	"RWoBGVR+0P8vkxoQArBDpDrmYgDkPmTJuL3YJJwf0ncOD+8TvKBaQNmWn0vuNRszcZnxtd7n2RwbOPew",
+	"HuzxOKFcWJ46x8EWtpNfig5o2/fCRPz4UMmkKy36gmOCWz/H7FzZQ/VK5UURNot1Ri732WRFsK4Fp22l",
+	"01XO16cixtyVvJbCDby62RVN6YhpVoOy9n7G0mmARA/kCd7l/KbqR7o+v7MP/O7Dt94k9ldkRNdvdnau",
+	"EC60JF5rYmM8yni63BxabtD7HVArHAriBKBrawrbckdmwxA8HfGkppReDo4SfswSPpQybthdNV/lZq69",
+	"+geVdyENsJ1dQGhAegdmW4uvVGD0bVqDgTZm1Ejw1ZbF3lZqWruq7mqXtrQmc6salFzPc6OtGEngkUAV",
+	"9Tx4/d47jA+Gi5yrlWHf/jKnYU0OdbFno42fkG74hFl8IqMFmfurVyoT0Opu/pD1aMm/6ucHrYhWWI9H",
+	"ceIShJcehgVNaIMcnBiGvGiW5+AjzBd4E0dhzRZRdST7jYx/t5lFvviyEghQCkSj0mwY3R3vetDFxpk+",
+	"W/6XhzYwgD/TFRD1W6qh6IKk/dE+SVkELe+NmRyQktUM0hYsZXLZmBFWtZ1wEcvJlQMSJSdYdDXMUmGe",
+	"VGJA+IjLj68EZMLYsbG9j0o+GXJZHxW/yp5i6QmLyeXDK+apAWiM5hWoijy2OemkE5ARo+LIvg7GV8nR",
+	"65BfmrTZgN1yPTZqcqeNBiHoiMVEscGICY1DTvujSsVhJGOW+FikFcIkE03ZRTWICqgfZhtT2aM9nnA9",
+	"zWsQcz+A7504O2aDaAI2bOJ4DYzSHqzAnsTZlcinnZ+H8rmqYlWwPbcTGR2vXKjFMdkClgRbGBnLoC/T",
+	"iIGmK/vzpqMFbZzxJ+fWtZkP6fPHMwW9dWxmZFXjHOIe4ezhAcvzqeHu2jW5U2ZIs9XTka60NpERBKQP",
+	"x3mEs+rBIZyAhuDARrBJD5fioCiaNco5LGY2ytmNd6Vqd0WUnOzbi79JXN34EX7xCom5AqcdiwvlJcAq",
+	"RxYTqzw76r2kCGRHA5jhARkfUbN8QVfkj/Xc+0Jq7+lXAjKUKf9AiqORFHqI/M39fpRSzfCHZAqlHJ4J",
+	"FMkRgyQpMxnkdm46O2SLjPOXlsat+GMSo6dOHXgXkW+6cZNXvK+PeB+/bXeF+50r7HGaj4WgsggFsULC",
+	"OLkwtvbl3uBI9BAfTJEdYEWVHSqQb+ac/gqWWTbv9/s6QuRWVXHY3i1zUFfgFYFQOxOaiYjNu0kaFZ7M",
+	"ms1YEurIuvZQvJ4DbTdW3jwCbiiGa0tiFnDUmpKx4qF4+tZhx7YkBl9euzKzPc7S/siYDckJJKdmaXUt",
+	"NNx6Fjgwm+l8diD3jDSZTbNxogF5LbLY02AFlGF95IRx0ywYxD7EtbPZN/hhRvDvFE3rof3H57/98Ref",
+	"/NWnv/3o6Q9/52xA5NFVnKm132l3dgpzvDXCc98KWmXm1trf2T1dEf94dz5Xxy3k0m1EabxRYUSx5lWq",
+	"VpqJXFJ7AbK+dIzRtdhZGxJwZcVwTqWra9RNvS7dhZFf7c6sZSQFZSwd4H289PnnxaMWWKh2s6qeZUtW",
+	"TbQzCiyZrZa3Xhz+9XLXV6dsSzfrQKitTFoVff0aQTatTiP1evziVT8zAYAM/CykwDr172vQwfPaGwsA",
+	"dVo35/v5A1ewgB4yZJdmh9UlohFYVpPw/lsPD8n2yc42WEVbcHJVaKOIAK7k1Hv46ZKCR4DN5PvgZyyn",
+	"ahm2Uc5h4YnO+zblMjD/Y0xTpiV8qFJhnKx0eRL5y69ev7YU+GJW0ProaLtL754UPteFLrHCO2tuAp9L",
+	"9XCXvHEJ+azTEu+WIt4TvLg1U+SYsXGARguaIoZibDnNM6GPpUr0c6aX5ZASq9DP8qd59NTMY+tTVpN+",
+	"qSvQ3rLR1tLig0xs4rmNaMJ7aSM/7G3v0s201foMCK6V8y0Z9ui01hp8bj/iVFfvW5RSgk8DO1g3TN14",
+	"lvnlK9TRHrNxsyWLqECQPBofINiUU/O5JjbLVwU2FMwEEWzCUmMeKASiM2xHwAPzzImK1gPr6fp1pkMD",
+	"5+5a6rurEqmnDMwAw7VDrxxkLJm1sIiHmGg3ZbppZfHq+flnV0lbLPO88TBrNTh/cpEvYQ+mJbacPMux",
+	"U7umS3P1HWNaD7w60vwkT5Na1FXjfobp4Gjfaml90UDaJYKfDKkGOGdAjKPTasLOmWZFoZ9RYC/BvX6t",
+	"7QGQyeJWiq1GeEZuxc4hgphLkY0jiA+z0YhiP3c/dxOXtZxhjQ7Eawt8Px5wUe4JvLaz2746Xxa1epyy",
+	"vMPXnCO+x5Qmfd7XQxePQvd9coJME/yukFhgLtSSJMywTQi3DbNUlAHRlqmzL1iU7eWNi1WyoFK35krk",
+	"yVJ4d0IVmSDGqNN1J6ynOPYcP0HeqGTEsVnKkKfx0Zim0AIA8BFT+IHGJ4YuLQDrCVcwWvZ4yHuuL8B4",
+	"iD3NoUtPK2hxLPIMWiB9qt3GRdXKzEmPF6SUPWmWO1eTEjff+LmZCzhXyfZ2Z/n1l//pp5//u3/6/Ld/",
+	"/9lPfu16PzdzFDN0FDdv67y4k/Smre1cT+fy9L6RpoNBr4eqhGvHvLStxnpqdK3iawgbUtnza0hE03RK",
+	"uD5w2i+am7EUlzS2C2mo3izrK1NsaAOldsMmNLW+3vOFMyk1qS63BvEVqVW8tYd08K0sOV5Di7LdsHKU",
+	"YQ28aiRPqoFcvaSnsvbQAOjHYfXv5BD37ov5YOf6PaRL1QvRzLrCsBcs4AOmbMMAn6dt0tvZB39/91EZ",
+	"5Wvj2u0CH2ghpHrzTZrdhhIG0bJGlDl4jg+kUyCNe5Or2YH1Ig2O0XqBg2+829m6Sbf6t7Zef/TkenXM",
+	"YOU+Dytxrsr+Mm8wnePmiinBnwILTx2QI9Aft555y721HOyVehc8qWYzv22Waw6fAfaq9Y3e3rWrnZut",
+	"ZiFj9jhKMsVPcr/XKuqAFfFWM7RCvggH+23ynqnEPyux7i3GfD1FrqkacQ4w7bZ2TSIMjDFtNR3U1Fg9",
+	"K2nrNzp50aDFSrIYd9Bf41KzrhUFMhyAzVhagZP1jet7r+7d6JXL+JqwuRl6WdayaYMg7Lpxu7NoY7Ue",
+	"dzqLGGvO6daPsLpHrBVfXVP6lciiotxy871cdf+qluUcPF3GpN3EyQWj3mAfZ2M856nVLAWCX1eTmN/r",
+	"HDNj/ab16AW0Ej5mI1kCs9hv3VKcbj80SuiQ8rwecL/1+a8/+eIP//3T3//rpz/7+Pxb2pdF+rdKCI5G",
+	"b0wSMkIMDqwfwKDOZVf9fWUhoPgcUsD7mY1q5LAmiLURkiihfLQqQsndW2/eQlAS7nDmsPDBywgeyizF",
+	"wJ1NHK55SWXV6esytSDyL0LrfQeMbgtLK0FU1m3EjydiY9zQpiif1RTyhpywdCsyRJig7VJYK1uwm0cV",
+	"XS8Bk9IqDFuLNIYSJa0oanIC2cQ/4PS+pug3uCnnIZWQP24kmOzY15BNa9DTuWzt/H5xLCVeSRDbhg9L",
+	"Mx3yC89BbV5R3+Usve2gTmb3drWC3BWNv/px+r7OujG/xlWpTsDTDeypebc0gz2zbmjwD/lgWGgDX/7V",
+	"H1uT3xxE744bxR1jqZnQGLqxt332z796+pNfLrhHpjEXNJ16t/yP33z5w19A5g8QCvOcDxZUZBcUsUxA",
+	"+kSlG5CZO1YWZCtylJwmqhDQ7NCfrISMEpXzaeha6TTFuqwuj+2w3SC9hwWLzC/OUgB1GLE5FXQxMQUt",
+	"fPxCWNEZMpjb7EpPIUC9cZZiz7fVmsR4Y5pv+SBc7kMpsMkt1BpX8Na5/IR6sMmcUCoAseG32hnU7V2J",
+	"RxRzWbpzZ2LMl0hhA4ues/RhvjQrmjSVHkssZsnpzuyS6yDryas+dqDCHBzVjpKTtg2Cy3FrH/tFuTSJ",
+	"00ascoWnY88p+/irp834agM+eg4G2SwDnkuq8yCk7LVcQjk4O2Hp1BhATMQVBau1b1zZqWopYM5ASuUI",
+	"sbz5YGgTUGCocsKwfqfxQaiMB51vvUtucK0RIc2P5Fo21RkoeLPGd54htk/8050jl41TppgOCEuUrSlg",
+	"0+UtAiqgiJmNJ7og72zVYglUNa3l5jK1tQlFjwN8NuSSKgQsWNBkoul6rUXZB4RxyHTVQ6agjyq1o1uZ",
+	"5kuBaj9MvbtEHhgaWUx6ZyWjrGw5CwG1jkG4pnc439hntx3zE/UaD8+kHObgj02AI3tUsaPVbolcXlme",
+	"xdWsXZoHbNOsrXvDgOhNvLbcwSwfxdXDnevFKPKL5nFv8w5ndMz9Bmc5pK9DA4UdWtK6bJnwLla8ETDq",
+	"zC41uicq0v/ONO+qaaZAqdvck7VzoErb2nSspW2u7DWct6+ug2Jemk67cSct7wgXKfGWwl68gHIZFSpv",
+	"mJMn0fv7VN6AoABb9el4RTWnWKz1EuvXPjwrCoO8X/ySV92xx+NubKwIPT2DIzYTs4C2TNg77YBQopgx",
+	"eiBjgiuSsn6mUJFfscPUWRzIFQ7X4oZUKYtkGrMYMjxDOubhrKb2rBpPncUZnwklr5wOYIl6yXk5D7e+",
+	"p51s5Nv3Z7G6PvesDv3S+PHzOSPPgwLXKc2cf2U9ID54U2v6KSB6lNW+/OKEMRO2Z5O5E/yicKuRR3gv",
+	"JD0VelvRzwMKFgBqqdJQhK7qG+OizuB5IHJSNFN7J4jtbOCglRAaivbkCSOdpkWaC+BVWV8fyUw3GRCU",
+	"6c8gPCksHO2nrGnrzRcJ0HUckPcDckIunxgNb0Tfs9hf6koF6N/mwKr5Yi9GTzWnlkVZyvUUrVQElGI0",
+	"ZemtDLt446fX3YS/+85ha66Q3jaBGadm9QEqJhzRYygGRJz2Y/YBx4tCqFiyeZJTmaWEW42DjFN5wmOW",
+	"XoK8ydyfjwMoVmmo9bh1egrAk31ZX1RKqFJMkxEVdACO5n1DWITCGaZiekl5JEdThqWJiJQWGwZQfDRM",
+	"YSJTOCax9/2EJwmJZbsruuKVVx7ygeBiQLhov/IKQexz7N7OpbBNMMLtk52QCMZiRUKzxDLlH8AF++Rb",
+	"MFEEiIxgsRArMmz7ywmLjK12p7ik6qArxqlRMl5xT2SvBGRMlWZmpbFeDjym5JVDKD8hMtOvmCkdQ4MF",
+	"ronSVMTKgfbHbCStDdIm0Hi9mIigI8RD6Aroa2PuxglRRcLHW450t7DrTWhX5w2utHrlFUKFmrCUhE+6",
+	"KGq7rX3ybrvdfhSQrt9+wHzfbbXb7W7L/OKQ9c3XhvWfhm0C/QhC756Q9Gh07PcnwN4SXQHQfnQE3Rk1",
+	"dESIiZKpDkgmNE9I6J4PgP8gvdvkNjxDkVhCgI09HvOUYXINPWFESBKzsR6ShI+4ttN8J+Wai4GhgPu3",
+	"Dm9/B/sHAKr2yBxDMjaKAyJrv3r15vUr+8B6EXpixAz3APAJBUnEwIMDEhqxF5IoYTQ1P7SRurpCcTFI",
+	"DKtEBbXIRyZKA9J4eOeQDkLbk9O2brjb37pnBhESLXNEJ4CBNIQ9lRlOTzEmyOW9nV0sxZ5wxa6Yw9sV",
+	"9iFvSsG8Jw2YJlc7e2Qy5AlEJIfmMNgKhTYJT2jCje5wZN71TbOHoSUG5YOhD+l4zIRFZDX3qq6wD2uT",
+	"W4KEd2M2gmBHNN36HpuGZAQAHZSkTKdTomgfq0Bf3cUcqP0CVwvLkJUymwLOIhTqKRsndMpiSyvFG/TW",
+	"A/sTEp2jZWh+BsScMuKaNRCHnb8Pyw+INGEkYxYGhJIQAdDDKsjAcAYzMCSXmTBs8oPhlQBPWliA5od4",
+	"nkNsuvDuoxBNDygOJVQTZo6r33OBhIZzhkAlyYk5u4YLLuoJgLMERfSVV5CCLQIkQYGOOoOh0KIdiusi",
+	"Rl555ZCPmL880PeVC/L24e0DQsUUScPW/Mc5+CNXXWGYc2aEyKwjJG/E1SZvYzd4BL73kMhgXWyreECn",
+	"twcKtTprYuJr9zodRIxMeMQEdnGyIbFbYxoN2dZuu9MKWlmaWJGj9re3J5NJm8LPbZkOtu29avuNu7fv",
+	"vPnwDtxTJNa0QOphzOGLf/gPn37yl5//5s8//6//0XfFtXbaHbxJjpmgY97ab11td9pX0amPuCrbQ0YT",
+	"PfzA/D1gFRrULXuMqCIJ9BdQGGQepxLIHTCJlYPuV23yJvBrIVGAtCG0aPn73bi1b97yHXgnKKhqLIUF",
+	"hd/tdKz2qW0Un47HCY/g1u331Jz7N/dbyuM8kE2XGQn23SDkZ/Mf+AlrlzQXrPdSrt69dVfZmAnOnVpg",
+	"Wk0HCgLgLD3hEWs9Ms/YBjFav7C3hyw6tuA/VNMeYKMash/xAS6XyovRj9nUZmSgVAaiO2Ep73NLdY3W",
+	"/QGjMRfYo3GzpY9g8Ij8i2PHbYAoqHJ/FzMpNuls98zMaNo2T7rWuXoGU8hEangcRcW7di6WEZQmBLfG",
+	"07OY1ZsSA3LTAxLiMEOioDOZbfVhK/IWE+ttKkrUGksgL6OZ1dLsyc42SsYtxbTaflIU/B3x+HQ794hU",
+	"UvShl49iyRVccFD4HpBelhwTTQcDw6Bl6kfdrSQPjHrP4zZ5SzACxfhOdwSs3iSx+GqjeepOuNK34SkP",
+	"mcboUtngqvEFFZdsv2FULfAHLbkQdTdIbFjjFDUjjtJc0FFVwbFQ0sq+lwYUKzgOeziWqlfkY96+b66C",
+	"i3caXbyDF19tdPFVvHiv0cV73hFecrG5Csg+J3Sj/hv7a1SgiBrrTMssGoIfxNE6kBQ44B5vWY1qC8+v",
+	"2cB39zp78NOMlVHcuW8OZevR6RxlzbW5g+svGVshP0BhuR1SwyJkDhY+1V56T+lMtnx7Hv1WBYEt8aqD",
+	"3xGOvO/RqdYCckrT84d8JkswALwpQFgxerF1UofGJLJsLFf6QRsM0W4KLRqeMaJtxhKRJ5gOQCBvyb4u",
+	"/PYdhGHE+7bwt5AYFqAQ+8Quc1eEXhtD2x7hm2Sn0+mQW2++BnWU+93WCR93W/DF5YjrKfkm6bY+/fgn",
+	"n/3DR90WeesByb/87E/+5ulHf9ptXQkPjGrIBGQqoDQW0FnX4kCYZxnZ/daDrhjxx203e5yhYYow6ICE",
+	"W6EH3WWGbtYdfX77JCzCRmFAwiJuZD4ZagD1H2tJjP0xJFSV54wuEQt+5S4hYZH+FRpT1PfWIQQ6OugA",
+	"1B0zpDAzY0KnuGXs8ZiKOCQ0jhUJbTWLGRU+2fwFqQIh2hNmocGQAwOiYFYooMB4jmiStEmYbyajRq2k",
+	"E4q2Y1cY4xGxLMxSHxAeB8TquoEF2hQxeBAQcTOZUFCaWIpk9g4GUYyGrRBGCscaQL6kArAbOlAgg9z8",
+	"ArtxAcmJVKYwnTBwnhZ8CrCGfNr4CQxamLv93GOKx8ZycyuO36O1UCHPPK/bMxZlTa7EwbwO67DKHQ9l",
+	"qld7gyGBVe64A7vV5I5DyCo2F1a0qphha4inAoYiHSDr43kmLPBlMBILxqzpoOWz3xXLAeYqd4xYQ48Z",
+	"wrkU4+NCaUbjuoHYG0qDWVY3/Gy1GTvy5orMi6XF7O42uXh3d2Mtxne0O62lVGRRrbjs7tYpLmVWg7qL",
+	"VFXmKIgaFE7YqdM1+aZiCqzVOdTQ1Yc+rjaBTFpwtsuJcAHrITW2K+Gxy4QcBbmbkKP8yMP5CmVUphgJ",
+	"77+Nkj0f9XZvuuWu3eLx9hN0Rp5uP/GecBoGtlJRAPqfc9oVaQBVHBZlq6PMlVms5yr8HsRUl97xfeuk",
+	"NLzGGg/gM/mWjKcrmq5g7VkdpQDUw23zEs5/92dPf/vJ01/+c8vPMpjPaXONJVtPf/rzTz/5608//tUX",
+	"H/3t009+bs3bgXnWOJVqbIOeq515m8NyWg49gZ99juPsnDnHqeI2OCLgntjQEt5+xyKhVT3VXrZ9x5aW",
+	"vyGjhVC67vr8OhjFC2OT3Wh08Q28+Gaji2/CxTuNhrGDw9i51ujia8+NAyNdeD2B6pkwM7Le2ls1tuTN",
+	"oBFbnqRc+96XgvO5LJAl/DrF4I9C3Zob9tubgqcnxENvdXCPYRqzAT2PhuH2psT9Zjh2LJnFDnYMn4qu",
+	"kJkGa2AM6KpsVNLdZRqztE3A7WLxnGNmjBCIjFLSo14y1lim2gZHPCxeCIOmXGsm2uRWV1jeDa+S3quO",
+	"2dTP6arg67Bu66vO58nX5ysiPW6Pxmc9t//sT/7L0//9q7lcudatrR10JeRZv2oox6WKSKiOsKCsKPD9",
+	"x5rXfvEX//LZP/33L/7wH5/+7B8/+9UffPk//qsFW6h+3e786x6tLDi+ZZs7NJAbZ6+pwsstlFyVwirI",
+	"7Il4sdxuFyy+ksW/Y7gtycZES3QDNVC4ezKebkEcvrV/4+qNG9c7Nzbk6lvWx1bN2V3Erexpgz7peVc4",
+	"4LhF5/wCtpg7L5mQhZ9lSFW7mk9+m5W8DOtzrhgWoFGtw5qc4NtMnysz+DbT9fzgcH6vXl5+8MyO+Lqn",
+	"9gGjceWhxXhR/dE1Nu+WNHI519Wa2Mjzp7aJFdooLlYU3llTOVfSjoWcYJ6Tr6lVxnFzupwWqfUrKzrP",
+	"w912t/+mFOweCvLn4WBadjbXtvnMY682CWa9KfU9GUNg/usWh4Nj6nVU7U0JFaDfW2K/pBae1gZG1d4q",
+	"fq6VjgMCyTchau/MGZoeZwusszL2PPRiKctldCr79tfl3c7OFVsybC076Fkg4ymGLcwn9pgrDXF0wSDo",
+	"gwmBxnYzD+hcCYiSltdMJEEeo6x/bMLHDK1F2JxLyobX2uSWmBJMMwZfLE0Sw2RHdEpiiSOFmH7EDiDt",
+	"0dhsPElID3JBi0NGbs35rI3Rtte5mUcDM4FXYLJeu8gc3CevhC47D1MHqcin2xXueftkb2c3h8FIsQ9w",
+	"jadvnJ0Nx7zbt5xszlX/LUhco/OzhpxR6603Swp2K2RuVHvu3bKs5ro/B9/j0z/8+aef/HW9Nfr5f/nP",
+	"X/zk/1ndW3j/PI2+Kulxx5Aeiw/KRxkTm4HmJhvJlAuf50tvEDcyW3d2vzoOUudyfMay/mawt7O7oRNV",
+	"MZou8qIeOr+i9YcmXGnM68eiBswm5oJQEMD72API5ae4/BeSKchm0Czt04iRXsYTrFmw6fk6ZQzz2/OE",
+	"GS0lJtRiG/q3H7zRJt/mJ6zINLhM4b4rkHKAXx5p9liHge1apodV0g6nfCZWPWZBQD9IzPAwe4cjgbvh",
+	"Nw9UqMg7qQQUahnjDaSnuwOEib2UC3clbG4e3LJ+z0fgQbRumN1O0FIy1a391pb/1pXFzUOkj3OSNy9r",
+	"OPzF8CY8F5aHBLJxXP5s3BBPvKr5U2RmoCzOs7W8r2zOoGWmDUHZJDnA7VW2QoUa1f9NW1TDFUmk0geF",
+	"ih6SnlFvQeMx+uy8SwKvWz+U7unVq+uxpTO6N78WrznswpfUGl9JwViXzHGRGoU+q+1yI6uby+mg2lH2",
+	"1owRCVpGYU2BSlHUdbkyIZWlJ/xEpm3y2lyilJG0e529hV60C8/ZhefsxfKcvaAuMkcqzvHlEhTKRHOv",
+	"zmdVuG5c6VzC+hpTfI8ZG5uLeOrqUqE/OlalGlaApa2Yl2mdQ7ZysyuwptW8wuYDYym14TVQEAXJ+JWO",
+	"IT9V4FmKreeWVAAccwvm9Xv1zpsv/vPPMJXAZXdBL172FfDWHD4TJ81LqTZceDzOwuOB5URnxZqDs/Fq",
+	"lOyAbS8yqRaEJmtthYpYpEDfBEttVBJc//65WhKjLBsEG7jc19D3vw2odl8zBcIYfBgoKQJJRrCuqsav",
+	"osKvrzwEzzkaB7izQk7yTMLK0PsSIieIJQQ28pwS0l4UdHqG9H8hVZ+3VF1BUK57mMEN7PnWy+d6cwl0",
+	"ZpLHeYVrIQ7AyxQQlY3Q1xRD9ecJw2LuHH4L05HTrHDDU6VJJEcjro09rwuUtYWW/D07nmd4TNwrak6J",
+	"XZH219KAnWAwxHPXeBunCI1tEtfZC6WzMGiX0DqWedaSOkJyYZktF6Qv04jlMPDuQTayBHmaYpxp4KQT",
+	"qkiOTNM3kgpz7xE7RyBAgkUAHacyziKmEHQKi3TZYxrpZGqM5CLTJC/kdWfMps9RhH+/pAAaZ0jBPsZR",
+	"Q29ZV0gF7F0XafdUkc6yMtWHuELP8PDBGwCAveL4vSUcwv2YpTjNrycSQukEuhpnC8RUgkOwJL35ybNd",
+	"B57LOcTBLzyFmg6KNMvZfsr2DE6GkowzbQ4g5A8FmEuEGHzT9kJCPzRDeA6q2CEd1BH7rSSBavVZRIYL",
+	"iodl8Ygc/n3RhYsZ5PYTTQdNjPWcogsr3WHz2WL1NtkDsDwG0Gcxj8UlvcxIP6SDC+v8mVrnFkagX+1N",
+	"WpdOAV4C9fXguZvph3Swit0919ve0qunF6WMKuvAB0zMacHJIZqg6FTte/qNvV5IwYKuyL8X7m6jgg2k",
+	"jBeb7wd58pJ9HmDIwAO4AtQWxKJpk7sCH25bb3cFNF/OUSIA7jGyM5OC1cqheEmi6hkdxzUTf3AVWvut",
+	"L374IwQZXD02cEgH9zMQXqfPR1bW2WRUKT4QIyb0y5sD8DXKuLkP5xp4pViPVS7yri9hl8vkNF8EkuUL",
+	"50vYhtHYgsyahkM2snjJKu/huETR5C6B7xmdnvnuizWG1dhdBMYVzuVC1ySui11OmfxlcGXkRQbQDW+T",
+	"DIDKnNq3BZShuGqINnnLP8coEa1/wdVLzEvkEgCBnslDKZ8YN53zhXK5cMu/LG755yLFFlYEPev8nhlp",
+	"ZmEvF4otjHP3GYv3rcAq3O/4Y2ArwyzgMKrfAzpGn+UOwOYp9n7YJt+zyTzoxocvc+j3rhhSEScWAGRM",
+	"lcOTCmlfszQ8yBkAlKrR8Rhw6bHDAXXFaXoOTd4ilvjMOYd495KLLFLJLUHYaKynmGc9YtSl8ptn0tR5",
+	"S80Rr/N63sFFXR+ZrwKADjfKgZdDk8yUKPZ+XbUYLFl1qVinoo3J4nZLlSMqxUSxeUbVQGY6pjUHIH2G",
+	"nBM2qC7DHncPCjsc3CYu9IvDANflPK/LxJwVr3zFz5qrQcNdCnnrWMljCw+dUr0gGnIrSeDwxASuK3IA",
+	"c8j9HlUsx/UHzE33AWE8EUE2plNEka3Wk+/Y0TyAwTwPkMz6I2I7FNQeENta1D8dMx3ZHj25WtVN99ke",
+	"Em8Fl1ejwGZ+Fc4IaPKOlnFavhYPRFp7MPyg5sLjYdRu3PbT7ScxnZ5WKNwzjQzzjhcyZmW86LcfvlYD",
+	"B12QVj0SdENSm6Pw1wHC2RxDKWxoELx0VDMylEmsyoMsWrtXjzWm02aA1dWN4BY7GuEg4lBd6x0zVsEe",
+	"a48ZBeCWywTXRezEMh6ubCem0FwYYhMtd1WJYbW74pYf3Da3YjMsjRjQtueIgzQDBocakTZ8DdYP3Yw5",
+	"+jOM/QD5NOqOcJW5I+2iSWVMJvsa0JoGlIsaP6J/sJ9zQc66PkfodNp6td25cXW3ubuxxMGy5w4RVFrn",
+	"GhsN9vGrZ59d5BefRXmhDVZ4oqhGEp1FxXRJdM1YiVCTuxWzPhfc9jlZoN35gPzAeHGohMYxy2HKeEpi",
+	"rsaJ4cnG8AoITaMhP2EAB2nUwijJYkQlmNfuoLzqNW88S9ouWG0sbxbgl89CY8B+KR+p1qgyvICpI8hT",
+	"KpiAa8jp+6O91q+Pnq/eNrM2i9IELLbLV0Vrg+mQuEQW7rjgVOsVNyDRZUDYftCyoJ/LNElse8lkSsZM",
+	"jhNWAGRzpqBMv5TvFlGB/gnXTiETMUtJSLVOeS8zqjT2YzxmU9eNsSugLSsWLkLrHzgr1iUzgXZm++T+",
+	"Ww8PA+wBGJD7bx8GBMD8wHLCbjtt8nrFITAj6jECrcq4sP0KFTbdWzwq2z4BcHgUUZpOVS7R9knoFhs6",
+	"HMZsREXMAO9GsIltXG0xZUProYArB/yECYKm4ahN7NRlvytCxJOhiQWvVSxKmQ7d0TarA8Vjtqo5dxTL",
+	"HLTI+ajCMeeuOYN5lOxbN0s9JvjM4XqpIGQ97uWDuUZDySOGoz9m5jCNYGIJ7QEU+NM/+t+ffvxDGCr+",
+	"rIdZ+eenv/wljAx/jlnCDUkexXSqvAu//OGPvvj7v/zs539hFi1LxxK6aj39zR989l/+25e//1Pz80d/",
+	"+/kn/1Lo9qMs0fwIx9dc65vZovPBGJ+lkwvYnQsc2oai7FYcE4rcrEZ+bYowboXdMiVv+wl8dVR8tSwF",
+	"DYvslRt+zmgRugV7t4EHG7+wwG8usVizJFFkKCdkRMU0cHhwaBo57RDaqgoiJKb8MKa6Im9ZqwgVUzKS",
+	"KXM+//dkj6RsJE8w72Z0YK1/fGiMaTgIHR5RAdg5VgiiBU1u2amgozRH9wlImiXm3TIlE8YHQ62wv5DF",
+	"sis1RapJr9tYllxgY5xZ3O+5AmksOtuLi0MbnugFGBrFwQS/kpG0AbEqQEBss2RXJw8tIlFUQ7acLQDQ",
+	"6NNKEhbpKgttwPTmtP2cMC4aCOpDZzde4Fw8e5yLWRtufRG419jWW4kyZwhmTcCLYoLQxxWOX2j7RUNC",
+	"VYwQcZOhTFibPMSu4VbIGRsLO5Wj0WZmAkUKRuaASLIFOlOiNAc7X+97vdYL5zMG6K1Faw41mpVtEho7",
+	"krTb7W34KrTCGT3SQ+hFb+U09k/viiLjvM81hNFzh46VoAA8JSQYfk4juO1c2hABBGYkUxKncjxGRzeu",
+	"TTArf52w7Yq9zs1a/I7nKGFfFBgPZ219+rtfPP2jP3760z///Hf//enPPkL8PMvbbQO6o8R2nNvtnK5r",
+	"XZ0LyscqPPsC6ePCE39mSB9nKJyawH1sZKch4149j7NGvlVDpOZYgiDdbDgU8ca9JM0gNwSLCKbABJSg",
+	"kCOqJONAqpCSUMHHdIWSo7zdcMmBmD/KfksSGh3nLlaQIPhYkJm43F7CF8zhvSx2ErvMPyp9gmaJ54XM",
+	"BrUV5eh3mWUXgfrv372/9W5n6+ajJ3unrZeadz+Anl9VHPydvDoGTx/u3IhRcVGq8RLwzEOWJHnVP+6g",
+	"7BeOoXwzVzSDV0JNLSn65hrNR0xmegs7yKnW/vVOwVW9huFLiog9j1COyIw4MVjVn4c8AwShhAJoNKg5",
+	"tujF2KarbUO1FziLNNwyE1wHXWHNgqLmH/gEcrN9woTMBkOiJUJKm6WV6WgGhLouQxU7NVuQymd62r33",
+	"fD2CkJMZQ8XaaLQnM72oG1FjzF+M4tXT6F38Pe9K7UjR5k0uyJm0dz77bMln6dDBSSxPWLTL+JWhO55v",
+	"niMx900dgdnflwW9H9Kpcpy8zxOb3HdAsnEiKdTnQBodsLK8S7N99vYT/AMVUtze0OtIBz8SpakhWGxN",
+	"ypI+BJXDEQUfQAimvi30kUk2AgQV7FGDXjnycAx1tTSVmcgVSCNccggu88Ac9n6/jN5FLru1uRKQ0Lws",
+	"DEh4zG2Pf00HDJv9Z2nEjmyLZO8bbJHsX0JHY8oHIgy6IpQTwVLzI8Bqp1Pz5ziVJ1xE8NiIa/iOizhT",
+	"5ndUSF0PH79HDkIe71ttNQKHDNQvOKeO67t9qysEm7i2qtT17MaIiOvWDOF/nAwJcSPCANY6Jgk/xrRD",
+	"D1sKHEwps5pxwkiedqggyNEVh34GEQnzxP/6xZYRZE3GR1R7v+wTShIZ0QQyNkNMHN3d2tkzlENGEmoN",
+	"nQe7K2S/r5j2rzvc6ex3zH+/17mx3+lgE3H3TKMD+BcTd3EYuCtm8tE/kIKZ0dKR2cKwKy7HLOIjmmD7",
+	"Bfz6aMSFTENyOWKAa9Vn4sDh78BOWINFT6R5lssWDcllCwSEW3BJmV/L/XhDSDYFakJ1KCSXQ8MbIEAT",
+	"ujiZlgksqqPQNnlbGK1EzGBeRzbuTN6B/SyfBTxr1M9WsY0pML8jQKtLTi7lITfrsAR6MW+D+vxZEoUs",
+	"DiASBxsENARBttn6vv3y+w0N4zxs72LDGNhc12JoimVTaR9+59bW7rXriFukusLekccIYxxsGnND23Qk",
+	"xYCw9zOamJnlab1mhG1ymBrbccIFlITEvN9nqSFA86tCgBjI0hUMCpfKDezNaYYWx6mclFocA/kmXLDA",
+	"MTWLt6+krVdSWo6LkkczuwOiJB5o8zTQpm0JWdH7ylCGO3f2x/CKzW5xkAMpoB1AF/7y5tt5F9sDo0Tw",
+	"A+ewvYW/mAd1RREyTcF7rwG77bL5jgtkICKSMdj5RWGY3Q2ct9OBJ9J+ActvxmpIsbjNbMwV0qc8waQk",
+	"6xr3c6RBs3Erjcep0LEL/Ahupp2mMg3r03xQiXi5Gv+7XP/91u03f9DyarwiddIKWlacwpM8jtXadx8j",
+	"W7RWxbfn6rg8zu1S8k9n+zrneTx+6lvzPB7cg/NJ37H7X5+1k6s/qJbAK0EPukjnuUjnKVf7sgEHYBju",
+	"eEqlfr7cZ1zvJ3aK/IyjuEIHrzUavyMnpE/TYpwgaIQFbuQa8ABjAGiqiPavyy6fV5C//jgf5prXRXD/",
+	"mQf3Nz8D9UH9eWN2NVKE232EjAUW7OpBFe/xNWVqD5mIVa52XjLWsM4RCcPb+OKtO1ad2ieDD/g4zJuc",
+	"TlGzl6NxypQyyr0h7Pdkz9nW7kIntoZUdQUTsZFkVBTCjGrSSxk9VoBGljB64uFu9NiQi7iceTC2xgSG",
+	"gmwjbvJt/i2SiTHFZIJbEPLHd3SFzoNGaDdYdU/nRixPEpJmQgD4lhQRomUZBgQDDvyurlY7dWiqoLra",
+	"81xd/Ga1CruRS8pGzCIXSwc7MrvQrlIEeUJRKjK7Y5UFI+b55gExE5rraW2lSBOVUEaa6S2lU0ZHZc6Y",
+	"K4I9LiiUs8y+pIFutXtmzPi7slfHid+TvQPSxyJ1ro094XSdGe78kqtKL0gE/6XWq94u9G/DMetkSk/G",
+	"0y3bGnKn8+rVV/d2buzumV+E3LLxVTYTSloUsW+shVXGm65e73QWqGfbYJcuhmNJsR8B1WTCIF2snynD",
+	"FHtT608AzyiIjTnPQpvc0mQklSY7nU7Q6XSAmx2zsT4gobGtWeEFsGqg6waYJItiBndw3F+BwAHMZHn0",
+	"ADfq6wlzBibBhCoySaUYFP6VRcfwnJW592Sv/lS9AbOQ6fEaIbPvmgefG7oIUxYJYpzImOVN4KtKV3Hh",
+	"S1oI12ykGkjrh3jraa430DSl08W4QMdcxHVVtNAW3h/IiD5+w6YiGr70XKtlvyt7y0+7IZ+vTKDwPSRZ",
+	"d0zhY91BND/OhJ/NV9tP3pO9Zv4EMEK4apP7MoGyG6y/ySMZRuPPoogx0OxRBkHxLBURSxJjn4Qq673H",
+	"Ih0Cwm/ukTAnVpGath9GyXxh3RGLNeALR8SzrzJ4D8hj/ghs4oHwz8qqpPdd2ZsVV/kZ28ajsLrTwT20",
+	"LrB/Sx0rQsn7GcvwzFmjG46slhCBapN3PAdgnwuuhlghjuEXpdnYFn0bOx/uNDeYq2liVmOKVjvk6mM+",
+	"KFuSVAnTXesAv8BgnYvP/EyW+gXU5lllbgMtLTjwaxzxGS/7iC1GzwTMAde8SstjJghe1bMlqUU6jMVJ",
+	"AX8e6KNQgCqmWJZnbx7RKaHquFLq3WPrJfMtCiPWJ6SZhQbBDBWtIwlZmYh+gtg0+LX5zEfs6AMpGHAd",
+	"TrcfDqkYDClvHg28VwuhhCv8VVDP3hlKQkfkbmO8uZwIIcV0CxobLcbmwUtIb0qOWU0rG+ikdA8f9awb",
+	"NsFrFiHU4Hi/Mro3NqEaucWt6rZUwXbmOihVinNIqmdYQF/O+IH7jSKdF/WlmVAhVtLb7GSEWbmrFdTC",
+	"Fyl3RdsyRITB3BSwzrsixJvbUXKCSDAfguFHPjSS7ENSCFpy2WK7qCvkQ3PZ1tYWKf3ffJn2R+RDkrII",
+	"gT/74PiGP0dSME3TqRlIj4pYkZ12+1oAjnipuGYuc02xAaSHfUjCCRexnAAKSQgYPWTIlZbp9EpAQluz",
+	"H5LLT7qttNvaJzsB6bb6+V8j+OvUDjdKTsiHhD0eQ8Vz0Z0QsslU8YNtUB5zBX4zZpYi7NMRT6YhuTzq",
+	"DY5ELz4AbD/4MzBrxLQ0f5thDWXKP5DiaCSFHprR7eyar93zjlKqGf4ID+y0OztuhMMsFWbNU9mjPZ5w",
+	"DfU4QhZt3iZcDxF8i9j3lEbnDW60eHR2SW924N1dcUvA1vUgsUqRHfJ7iK6IgMzWn7jbCcheJyDXO0BC",
+	"NzrkX5P3M2qsQabIZWPzk1evEGP0Q84cwjrnvewOHF1Yj2RX9Gh0PKFQ/KMkuQbdWIYM3ZtwrcYoWJkw",
+	"MLqgsPA1zUUvpI4yLEkwI+7DL6N9JOrUMMz8p4AYMt0hH5Jd8iG5Sj4ke+RDcq2GsKtJ/Rr5EIJiHxJQ",
+	"WDWnyVEipzSp/CYa0tEYsslLf5sH7eGej7gymnvVzbP/zjzAjB+S04+0PFIJY2MYGqT2wKOATOa+mHmq",
+	"eZJZjSHvsVRgL52K51J9lHJ1XP2XecYOPFLp+Ufl12PS2VEiFZv95BIMo0RGx85bwKMhJJLm3EwVXRgp",
+	"NDfct1HWhJ+wkFBjBxmFzRCuNHdCO0bDILF+G24FooPgKpGCdcVkyATAkmPZ9RALXOQJI1Ic2Of3+WMG",
+	"WFP+G4y1FFfDhGAuWiEoX658NLMH4N0D12TLLK6RnwgSBezq6GqnFaA70H5TOAk//fgPnv70R09//X9/",
+	"9g8/evrrv3NTBzXE50Ot/asrVC8Xa3k+eWXeXl4gQl2kkDW1YoEuCPXVxxrtcVNoKKtqzti4vnmx/QT+",
+	"PTpm00ZYUCiTY5YUoDNG+0Q9Et52YBkiF0aSDVKmFCb6tgFKaTKETHHsmYTthS6posIKUo8V4boeaGkT",
+	"DnqBsfRyYiwtPyrrIS3NHJAFSEszRF9QSmD1k1z3RNoHtaLSrbMR/T6nmMZiyXbomMBFcOPZBzfORErs",
+	"NXZGrESPQCGgi9aDJj1ghfsBZhEQxaAhurIn5zKiw0IIAoqwXAVR+aCRy7SnjNEHiNLHjI0DIjJoj+xS",
+	"EK1b4kq7KxDlI/bvH2FzVmOohSj1TliquBRhjlkIT2L9Pot0kQkBBZFpJg4qjY6i55CqRS56PiLrRQEt",
+	"sjo/thP9/Lc//uKTv/r0tx89/eHvWmto9ucCa9GQ/V2gEV2gEZ0ZGtHZ8PllIESrWQTgWa6NQDzIRF5d",
+	"aTn78hQrOFrmzpc7vdBNo0ErpUyor2sDVaCKS2girqS3Pw91pRoeAQssaJH7ENGE97C5WWH82jbnfRpp",
+	"VyYB7nKAguFiQEKqjmQ/JJe1c2BewpZFfnm3uacrrEJhezG65qfkdXg2NP7L3Yrg4YQifcYAzdj3PJbf",
+	"02ORHHntyZ2+gr5NI7aYiI2xLqa26gJqkXs0OobGRa6AA0qBsZ+BtW5shBtUJVSBAIuyNyUhjTQ/oRoa",
+	"CdyySzU04xNoFwHqhOYjtu/7AkT+fs9ngN5+uzYOHswzrRzEP6aqnjAAScgHnieheSnRsk9kYuYB+qN0",
+	"PUTgoQBUUVh3bs+5FEs8uQ+yl6prwGoK2IPMw9s/zyISwF3C7AQXGEoz0SavXxSXXBSXNOi9BKoVMFgp",
+	"2BoOpDPVp7afpJlYmG77lmWXVfxon/SxV69n2HJBzKhZbBvZXZ4wdqwCMqLvyXRBc7srQVckcrCV8GOW",
+	"8KGUsQpsQDbIo7kEym3QwxtzOhBSaR5V2rrOubUWU3yuri0zwroebpm4cGs9e7dWmokX2J21XCQ/yISf",
+	"49vsxG87BWn19N91xlYL9IpkfikHM0Rl0emKtiAtzzoK5rOFiBrKCQZ0nEJrVSlP80JgnlzBhdwlKAc2",
+	"+lgV/3Crc76a1UvKdy5SjM9CVbgPmEZoaLjkkI3cMZ2bz0J12LYDWYxsii4l7aB3zazMOmTalt1j43ll",
+	"O/pYr421zHwkggK3GU5upV/nQSYe4phear+Om8Zyv45NlvxaBHs3dAP5smZl7fuFE/WaDrYGqczGi3Oz",
+	"8ZKa/qjVZ+iQDr6ND36GFO5esihPG8f+lcnT1nRgp+Tn4pt/a7H66WBphvY98IBRfDJiltCBapO7wjb6",
+	"TTLFT5j9nRbgnxFNU25utdX7gJdCBwdknGmNcProEbNYjJAOU+OEcrv5ciUTygSg6r7R6b96/TqDmme7",
+	"Wk6gYl4hpKNqr9j46b/82Rd/+4unn/yvFuwKQvTvX23s1nLLdT75gvlmXWQLXmQLrpotmDOxSh62cRNJ",
+	"w/BmVNFC0G0/gX8bN4x0PTjgrgNgcJhNQQeuTWS7JrtvfYZ2kdv3cub2LSbsNTso+uS8IKsPZXPhZ5WJ",
+	"zNKAONFiMRMZxqcg9pBLqsrcvg2o9zm5PxfJoMOhXZELB+izd4BuzM/3GiqvK9GhI4/FjRBtTl8ArZnM",
+	"kYE/wbIB4AA8VhZVcERj5qnDtnEhT8CvMKcU64m0QN8oLS7vdW52UR+ecMWu1ObYPQ/B8aJk2OUK9O61",
+	"61dZr7Wy/nsuWXWNWM9FTt1FTt2Z5dRtzmMbNfar1p0Xu4eAufWmjuhFbBHyC7y/ctFtUQNus5LSdFrp",
+	"F7COJLUMDRXRvcwoHE5aLvqrYL6cAVCC+sqxSLMMfpmF+gpeLufvIR0s9/uCk+cr5Bl7Jj4xTQcF/AC3",
+	"KF8uioiETtE3ah7abZ3wcbe1wMf1Urm3ykvy9OOPP/2n//P5r3/3+S//2+e/+A+YFd9yHq4B7+ujRJ74",
+	"YMOf//jvvvzhjz7/9e9Wkuvn5tK68GZdeLPW8WY9Tz+W2n6i6aCx/woUB5CzQkIfWWudHLhU2kwx68dy",
+	"+Q8hhIq/aUY+U07ENaCvQ/qZeZgxkNzzu8J2HLHVr9AGCEpjsWjKvoNx8EBMqoEFcsfZRqbPfC/guZEX",
+	"ef1VGoKLlReMw5Zj5UimVj3oSZkwKhrpBxeuuhfMVXcOTjpzWJprxFilZ8QIiYxcVaQn9bDOW/dCO+rq",
+	"DGWjXV146J6Hh+5F8801dMvlkISehw6QoORJId5kHmdGw4/c1bnLTp4ALChcMxfKLjx4XeG78LANNMCQ",
+	"4WGs8uWRZq68r4MXb8ZO+Ke//+wff/zF3//Tpx//8NOP/9PT3//3n/72Lz79+CcrGQHn5ddbwKkuHHoX",
+	"Dr2zdOidiysvNx+2e1lyvHr2tse6q8GbzeFjyjBl23QJG3oUOk5vCl17aZIYRi6kQBeKsUdsQ37FdJvc",
+	"LitFDrTZ8mM8kQGRaVfEUlwqtCbiqgI5DAKaQYEUsAUh5l2ZiCyoAhWxh3vgWnFCq9jHY55ODwiPlTOg",
+	"8kl0BeBIp4wkXGnEjR5xpbgYQJtkHhNEgtATHjHXq0SKiFVJCrMRL5tnCLtmYusqvzcnj4H6Ojs3bnbo",
+	"tXiLRjevb7366l5vqxdFbKt3tbPbuXmT3uh0dlpBk8t2WzBMCkNoffbHf/HFT/7d01/+6Zf/68criZNv",
+	"GWJ//tLEvPYBU8Z0rJAr77iGJdjA8EIwfLVcRJiBbxQHKciIiqlfiAJJlrlnYiVbtBHTDzxY7FkxYFGw",
+	"F6CD54jfNuEeIb6tTp4nmZRK8LCWmo8Y9CWvtlLxxS+uoYrjq9MA4devq7m6kQVagMjXQIiXtZ4qyoaL",
+	"fXuz0m68bfGW4IVcJwxK/EG/SKQYWLj7lLliEL8DdDBfVlog4Du63gcfjLm9K8YAsmq9is6dox1Pd/Up",
+	"RPEauY8W4rpn4qUzEmE/Wvutz3/9yRd/+O+f/v5fP/3ZxyvIcFin87EKG7CFr6BteGHunZm5tyL/qwsW",
+	"LbH4kEVWCvtl9XWWiF3+BBdK0ySBwwIdHI3kb5PXZUqQhUGPwcp8Dfu6l7p0zvGapQkUONmvTA6FMcl1",
+	"voHNWn3Yn9U+jUdcLE2oSKUcQYWR89iaAVIxvaQK5RjzLQS0TLYJF6B/KmvjoxDnKQnx3SGJEspHrv+z",
+	"kJr0WNeZ+DNke0DCY/YBdxSPeRkhiaXrK2Fea0GRFEtPWFqPm7Ou7D7PgqXZNjo25EmjEVvYECfI5fet",
+	"aMTIGzpeVXafU1pHrfDeNLPjIkvjZcrSaC59hdxK8pSdDfI3Zviik8ecpVuIFr44rdJeY1si+emUEIXi",
+	"LLXNQvzydy3hYyInrA628JCz9KF9/7OUoflrFpXn2kl+dbIQCyz4kgg1u1UvQXnRu2xpFyUoTWAxEkAZ",
+	"+8CiHtwxhNLL0HGTUGWbHha5OQd+CW+PGcNYOcqBZ8DDu2IylMpP6RnKJFYWM08WTwd/u5CCgRBtk7tC",
+	"aWP0yz4JYZQhynJKwnHKFNPhPgkBpyEEIGPVFV/+1R8jri7ZJp/986+e/uSX5o//8Zsvf/iLgsaxv5JF",
+	"f/IwRtHkxpZPoc02uhxGyUlYgih0qUyjTGnCHnOlAdqvmN6Iop5rDX5zvmTfIgraLQ0AslDDuthwsJyI",
+	"NnkTc6u4IlDmHLtmssxME/QLwM6sVyTyw/JSKROY+KnGTMRcDAplAqO/n//NH3z+yV+C4uDmki82pFxz",
+	"lsTu/iMtNU1geVr7rQE4MIFGWvutax088zbPVCZx8aov/9MfwZzXe/JO6cmKJ6Xs1S//r3+EZ+OvPap4",
+	"5M0RqBOxFFbliOekCRVEdpHneqFBraxBFaKtWrJtnPDKq2IVnrq0/QT/WKnFC96CEV1wdQCHhpZrXBCu",
+	"2+SWuwblHXJ+OpPKKnw5UEppXZDHugFXvygBf0nzSpedkjUTTEtnY0GGqSPlsp0AnhFHz6o6NrcJsT6v",
+	"+NxCCXaYn/aLlNLnkFJ6BuJgr6lFtBI5IoWs0MvFnhlZginKj46RBdDQpU0O4RsvXaiU1HTMplbvz1ut",
+	"FAbAQVdAGhKAIuHilaEpISLJBSYGQMLTcgkUOBGE+OnQI794ZVcohICXJyz1e8BMcGr1IcnnIrdeyB4v",
+	"aIU+/fF/fPp3/661hmZ/PvHJhmzxIn/1IqB5dvmrZ8H/GyWyrmQWbMdc6ZT3MmeJVmpK35GTmYQsy37R",
+	"y2qejn6uobtwSE+wX0WPMeG8PJDZgeCiE5YyG0yKseGDTfqkcdwVtq9GksyW+rguGLHVyKuhyM0Bf82f",
+	"1zNmJqV31bAUnN7Xrh3MbUghLnZxbAQ5B69RY2X/mWs9Sw+J0xFWT/+eUa4adp6BRtXltjB5WxaP/LFO",
+	"x7lfSaX/GWQXBIjdAUtZV4R4IkNyGdArPUf2iF0JSAgJ4CEc6TBP/g7b5B1A74FSWEXez1jGYtADUZkK",
+	"/I4uNaa+W8rzduGeUz+T/kXfkhcbBdyci5mjt7pjYlXp7GVV1sc4izSaUhKm33gNWx0J5lXmQcN6r9wg",
+	"rIly+kN45slIQTUkzZAXWS2XVF21uTeZVSFpKl/KFDhA2ONxAh3ubcl61atxr0tv5ZphM/uFSkKxug/x",
+	"Eaf5+Gia0mn18AxrdW3AODT3qq3AT+WoejEM22u2GOZtPdZH4PjFrwOzfaX3PVM3V7G6DXLQPEL/6oTR",
+	"y6c351b+17UcybtoWVD9AYtkGmPtGQTWEbaiaF0Hmm5+gsmI6ZRHaCykfDDULlMMG+syGrfJmy6EXITY",
+	"p11RYllAmdOCjYXkspKZawXHHmuWCpoQHl85gDoy264PghZUkVBGkMYVH1EdWoeRyy+9pEgiI5oYau+K",
+	"0sVShAsi0MWqvVx1aCOjBfp/tXZ2b7ZvdqAAppTrdhq0jOInWAIHWaZ+kQw+FhfeMOL91mtbHSxSw60x",
+	"9wzl2DzFW9HWvtG2rm91drd29sy1yA33W2beoNO2gha0rWrt7zb3JxWbcU6hYo8aKrgPHpuLYPFFsHgu",
+	"NmAIg1CfgS/k3xvHjH1mv0AL3X7ifVrasc67toikIX8x/BdLe7FL6nzNUHV0bRP2+tzCa4tPPRS7FJdc",
+	"BNmeQ5Dt7I7R3or60iLAzRlKuKQIj9HksHJ5aWH3TRStoIuPqR4Wqnj5nLZmpd4qBlJ99O+2TFMGTYmF",
+	"0/scpAw0aIWFOyhpcZ7253weoigYiORoxHWbHEqs6s2f26PRcUAUs/ho+GSiJQkjKiKWJAzVwTBl/UzE",
+	"LA73bS/mBq5hjNZtxFpeunBdoWG59Wuto1edT6BuJQZ7Ea67CNedXbjuDCXJ0ohdpVJmxsWiLOV6Cqyp",
+	"x2jK0luZHrb2331k+AOWW1UJHPDf4M/GnkqNBbcNPMXOZPaG+0yOE2bznkZjKjgD/9uMy01VuO7uScGm",
+	"s8kZED9oV0qpqme8QXssUUQKH/GBi7wbWfEcM/wK55VN8k/YiXkODGYmfOKa0ct+AEGoIvPJPZpXz++d",
+	"+bSTiUz1EDuE8CQhsfQeY1vbzT/ndZ4YcSm8a/loLFNduSBSDMxrjr2r35O9qkuhIFUPubC4pTZYA+uX",
+	"d5yzj2An5ghUgX5CBIglDrtnKjNCY6hb8KYu4hn3WeF/hHsrHvwdOSHOtocHoBsImlJaZxJNWZADB6RZ",
+	"4rrQuryhEVH+Ar+f0cSciepJ2PJIFwvzosdMseJVk6E0giKiScLFwKcCW/42PxFGEz3MK37HqYyYUgdE",
+	"jpkwy1SAvHq0wNITHrHW6aPT/y8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

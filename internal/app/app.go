@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/auth"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
@@ -59,14 +60,16 @@ func New(p Parts) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	fields := attribute.NewService(p.DB, work, transaction.RateOn, p.Now, tier.Readers)
 	s := httpapi.Services{
 		DB: p.DB, Tenants: tenants, Jobs: work,
-		Customers:    customer.NewService(p.DB, p.Now),
+		Customers:    customer.NewService(p.DB, p.Now, attribute.Hook{Service: fields}),
 		Transactions: transaction.NewService(p.DB, p.Now),
 		Imports:      importer.NewService(p.DB, work, p.Now),
 		Scores:       score.NewService(p.DB, work, p.Now),
 		Tiers:        tier.NewService(p.DB, work, p.Now),
 		Tags:         tag.NewService(p.DB, p.Now),
+		Fields:       fields,
 	}
 	handler, err := httpapi.New(s, httpapi.Config{Log: p.Log, Verifier: p.Verifier, Cursors: page.NewCursors(p.Keys),
 		Metrics: p.Metrics, CORSOrigins: p.CORSOrigins, Now: p.Now, OnResponse: p.OnResponse})

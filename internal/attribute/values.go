@@ -261,13 +261,17 @@ func Visible(ctx context.Context, q postgres.Querier, tenantID int32, subject Ap
 	return visible(ctx, q, tenantID, subject, guarded)
 }
 
-// Shown are the values as callers see them.
-func Shown(values Values, visible map[string]bool) Values {
-	out := make(Values, len(values))
-	for key, raw := range values {
-		if visible[key] {
-			out[key] = Plain(raw)
+// Shown are the attributes of a customer as callers see them: those of visible, and of money what was said.
+func Shown(attributes map[string]any, visible map[string]bool) map[string]any {
+	out := make(map[string]any, len(attributes))
+	for key, value := range attributes {
+		if !visible[key] {
+			continue
 		}
+		if m, ok := value.(map[string]any); ok {
+			value = map[string]any{"amount": m["amount"], "currency": m["currency"]}
+		}
+		out[key] = value
 	}
 	return out
 }

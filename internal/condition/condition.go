@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
@@ -25,6 +26,7 @@ type Language struct {
 	Catalogue *filter.Catalogue
 	Env       filter.Env
 	models    []model
+	own       attribute.Fields
 }
 
 // model is a score model that conditions may name.
@@ -44,14 +46,17 @@ type scheme struct {
 func For(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time) (Language, error) {
 	l := Language{Env: filter.Env{Now: now, Zone: t.Zone, Currency: t.Currency, Digits: money.Digits(t.Currency)}}
 	var schemes []scheme
-	// One round trip for both families.
-	var models, placed []byte
+	// One round trip for all families.
+	var models, placed, own []byte
 	err := q.QueryRow(ctx, `SELECT
 			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Kind', kind, 'CurrentRun', current_run) ORDER BY key), '[]')
 				FROM score_models WHERE tenant_id = $1),
 			(SELECT coalesce(json_agg(json_build_object('Key', s.key, 'ID', s.id, 'Tiers',
 				(SELECT json_agg(r.key ORDER BY r.rank DESC) FROM tiers r WHERE r.tenant_id = s.tenant_id AND r.scheme_id = s.id)
-				) ORDER BY s.key), '[]') FROM tier_schemes s WHERE s.tenant_id = $1)`, t.ID).Scan(&models, &placed)
+				) ORDER BY s.key), '[]') FROM tier_schemes s WHERE s.tenant_id = $1),
+			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Label', label, 'Type', type, 'Unit', unit, 'Choices', choices,
+				'Sensitivity', sensitivity, 'Archived', archived) ORDER BY position, label, id), '[]')
+				FROM field_definitions WHERE tenant_id = $1 AND subject = 'customer' AND removed_at IS NULL)`, t.ID).Scan(&models, &placed, &own)
 	if err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
@@ -61,8 +66,28 @@ func For(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time
 	if err := json.Unmarshal(placed, &schemes); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	l.Catalogue = catalogue.With(carried{now}, scores(l.models), tiers(schemes))
+	if err := json.Unmarshal(own, &l.own); err != nil {
+		return Language{}, fmt.Errorf("read the filter fields: %w", err)
+	}
+	l.Catalogue = catalogue.With(carried{now}, scores(l.models), tiers(schemes), l.own)
 	return l, nil
+}
+
+// Guarded reports whether one of the fields is personal or secret: who asks about it has to have pii:read.
+func (l Language) Guarded(names ...string) bool { return l.own.Guarded(names...) }
+
+// Hold keeps what conditions name from being deleted until the transaction ends: whoever stores a condition holds
+// first, so that a deletion sees it.
+func Hold(ctx context.Context, tx postgres.Tx, tenantID int32) error {
+	for _, sql := range []string{
+		`SELECT FROM score_models WHERE tenant_id = $1 ORDER BY id FOR KEY SHARE`,
+		`SELECT FROM field_definitions WHERE tenant_id = $1 ORDER BY id FOR KEY SHARE`,
+	} {
+		if _, err := tx.Exec(ctx, sql, tenantID); err != nil {
+			return fmt.Errorf("hold what conditions name: %w", err)
+		}
+	}
+	return nil
 }
 
 // NeedsMetrics reports whether a condition reads m, the customer's metrics.

@@ -28,6 +28,10 @@ type Write struct {
 	After  *Customer // as it will be, checked and normalised
 	Cause  Cause
 	Err    error // set by a hook's Before: a fault that refuses this customer and no other
+
+	// Told is set by a hook's Before: what the event tells of fields instead of their values before, such as nothing
+	// of a personal one.
+	Told map[string]any
 }
 
 // Cause is the way by which a customer was changed.

@@ -131,6 +131,11 @@ func (s *Service) update(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 func (s *Service) store(ctx context.Context, tx postgres.Tx, call tenant.Call, w *Write, what string, previous map[string]any) error {
 	w.After.Version++
 	w.After.UpdatedAt = s.now()
+	for name, told := range w.Told {
+		if _, changed := previous[name]; changed {
+			previous[name] = told
+		}
+	}
 	if err := update(ctx, tx, call.Tenant.ID, *w.After); err != nil {
 		return err
 	}

@@ -30,7 +30,11 @@ func (h customers) CreateCustomer(ctx context.Context, req apigen.CreateCustomer
 	if err != nil {
 		return nil, err
 	}
-	return apigen.CreateCustomer201JSONResponse{Body: customerToAPI(c), Headers: apigen.CreateCustomer201ResponseHeaders{
+	body, err := h.written(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.CreateCustomer201JSONResponse{Body: body, Headers: apigen.CreateCustomer201ResponseHeaders{
 		ETag: etag(c.Version), Location: customerLocation(c.ID)}}, nil
 }
 
@@ -56,7 +60,8 @@ func (h customers) GetCustomerByExternalID(ctx context.Context, req apigen.GetCu
 // without raising the customer's version.
 func (h customers) shown(ctx context.Context, c customer.Customer, fields *[]apigen.CustomerField, expand *[]apigen.CustomerExpansion) (apigen.Customer, *string, error) {
 	if fields == nil && expand == nil {
-		return customerToAPI(c), etag(c.Version), nil
+		body, err := h.written(ctx, c)
+		return body, etag(c.Version), err
 	}
 	list, err := h.pack(ctx, []customer.Customer{c}, or(fields, nil), or(expand, nil))
 	if err != nil {
@@ -74,7 +79,11 @@ func (h customers) PatchCustomer(ctx context.Context, req apigen.PatchCustomerRe
 	if err != nil {
 		return nil, err
 	}
-	return apigen.PatchCustomer200JSONResponse{Body: customerToAPI(c), Headers: apigen.PatchCustomer200ResponseHeaders{ETag: etag(c.Version)}}, nil
+	body, err := h.written(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.PatchCustomer200JSONResponse{Body: body, Headers: apigen.PatchCustomer200ResponseHeaders{ETag: etag(c.Version)}}, nil
 }
 
 func (h customers) PutCustomerByExternalID(ctx context.Context, req apigen.PutCustomerByExternalIDRequestObject) (apigen.PutCustomerByExternalIDResponseObject, error) {
@@ -84,14 +93,18 @@ func (h customers) PutCustomerByExternalID(ctx context.Context, req apigen.PutCu
 	}
 	c, outcome, err := h.Customers.Put(ctx, callOf(ctx), customer.ExternalID{Source: req.Source, ID: req.ExternalID}, base,
 		or(req.Params.Undelete, false), changeFromAPI(*req.Body))
+	if err != nil {
+		return nil, err
+	}
+	body, err := h.written(ctx, c)
 	switch {
 	case err != nil:
 		return nil, err
 	case outcome == customer.Created:
-		return apigen.PutCustomerByExternalID201JSONResponse{Body: customerToAPI(c), Headers: apigen.PutCustomerByExternalID201ResponseHeaders{
+		return apigen.PutCustomerByExternalID201JSONResponse{Body: body, Headers: apigen.PutCustomerByExternalID201ResponseHeaders{
 			ETag: etag(c.Version), Location: customerLocation(c.ID)}}, nil
 	}
-	return apigen.PutCustomerByExternalID200JSONResponse{Body: customerToAPI(c),
+	return apigen.PutCustomerByExternalID200JSONResponse{Body: body,
 		Headers: apigen.PutCustomerByExternalID200ResponseHeaders{ETag: etag(c.Version)}}, nil
 }
 
@@ -108,7 +121,11 @@ func (h customers) UndeleteCustomer(ctx context.Context, req apigen.UndeleteCust
 	if err != nil {
 		return nil, err
 	}
-	return apigen.UndeleteCustomer200JSONResponse{Body: customerToAPI(c), Headers: apigen.UndeleteCustomer200ResponseHeaders{ETag: etag(c.Version)}}, nil
+	body, err := h.written(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.UndeleteCustomer200JSONResponse{Body: body, Headers: apigen.UndeleteCustomer200ResponseHeaders{ETag: etag(c.Version)}}, nil
 }
 
 func (h customers) PutCustomerExternalID(ctx context.Context, req apigen.PutCustomerExternalIDRequestObject) (apigen.PutCustomerExternalIDResponseObject, error) {
@@ -116,7 +133,11 @@ func (h customers) PutCustomerExternalID(ctx context.Context, req apigen.PutCust
 	if err != nil {
 		return nil, err
 	}
-	return apigen.PutCustomerExternalID200JSONResponse{Body: customerToAPI(c), Headers: apigen.PutCustomerExternalID200ResponseHeaders{ETag: etag(c.Version)}}, nil
+	body, err := h.written(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.PutCustomerExternalID200JSONResponse{Body: body, Headers: apigen.PutCustomerExternalID200ResponseHeaders{ETag: etag(c.Version)}}, nil
 }
 
 func (h customers) DeleteCustomerExternalID(ctx context.Context, req apigen.DeleteCustomerExternalIDRequestObject) (apigen.DeleteCustomerExternalIDResponseObject, error) {
@@ -232,7 +253,7 @@ func (h customers) search(ctx context.Context, s search) (apigen.CustomerPage, e
 	q.Where, q.Metrics = where, condition.NeedsMetrics(node)
 	canonical := ""
 	if node != nil {
-		if err := mayRead(ctx, node.Fields()...); err != nil {
+		if err := mayAsk(ctx, language, node); err != nil {
 			return apigen.CustomerPage{}, err
 		}
 		canonical = node.Text()
@@ -310,6 +331,13 @@ func (h customers) ListFilterFields(ctx context.Context, _ apigen.ListFilterFiel
 			Operators: each(e.Operators, func(o filter.Op) string { return string(o) })}
 		if e.Choices != nil {
 			f.Choices = &e.Choices
+		}
+		if e.ChoiceLabels != nil {
+			labels := make(map[string]string, len(e.Choices))
+			for i, c := range e.Choices {
+				labels[c] = e.ChoiceLabels[i]
+			}
+			f.ChoiceLabels = &labels
 		}
 		if len(e.Operators) > 0 {
 			f.Example = ptr(filter.Leaf{Field: e.Name, Op: e.Operators[0], Values: []filter.Value{e.Example}}.Text())

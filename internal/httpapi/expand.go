@@ -9,7 +9,9 @@ import (
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/tag"
@@ -24,6 +26,9 @@ func (h customers) pack(ctx context.Context, list []customer.Customer, fields []
 	items := each(list, customerToAPI)
 	if len(items) == 0 {
 		return items, nil
+	}
+	if err := h.showAttributes(ctx, items); err != nil {
+		return nil, err
 	}
 	if fields != nil {
 		for i := range items {
@@ -83,6 +88,17 @@ func mayRead(ctx context.Context, names ...string) error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// mayAsk demands the scopes of everything that a condition reads: one about a personal field tells its value.
+func mayAsk(ctx context.Context, language condition.Language, node filter.Node) error {
+	if err := mayRead(ctx, node.Fields()...); err != nil {
+		return err
+	}
+	if language.Guarded(node.Fields()...) {
+		return demand(auth.From(ctx), guarding)
 	}
 	return nil
 }

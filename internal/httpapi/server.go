@@ -18,6 +18,7 @@ import (
 	"github.com/swaggest/swgui/v5emb"
 
 	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/auth"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/importer"
@@ -42,6 +43,7 @@ type Services struct {
 	Scores       *score.Service
 	Tiers        *tier.Service
 	Tags         *tag.Service
+	Fields       *attribute.Service
 }
 
 // Config is everything else.
@@ -62,6 +64,7 @@ type handlers struct {
 	tenants
 	customers
 	transactions
+	fieldDefinitions
 	tags
 	tiers
 	scores
@@ -109,16 +112,17 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 	docs(e)
 	lists := lister{cfg.Cursors}
 	apigen.RegisterHandlers(headToo{e}, apigen.NewStrictHandler(handlers{
-		service:      service{s.DB, cfg.Verifier},
-		tenants:      tenants{lists, s.Tenants, s.Transactions, cfg.Now},
-		customers:    customers{lists, s, cfg.Now},
-		transactions: transactions{lists, s.Transactions},
-		tags:         tags{lists, s.Tags},
-		tiers:        tiers{lists, s.Tiers},
-		scores:       scores{lists, s.Scores},
-		imports:      imports{lists, s.Imports},
-		jobHandlers:  jobHandlers{lists, s.Jobs},
-		events:       events{lists, s.DB},
+		service:          service{s.DB, cfg.Verifier},
+		tenants:          tenants{lists, s.Tenants, s.Transactions, cfg.Now},
+		customers:        customers{lists, s, cfg.Now},
+		transactions:     transactions{lists, s.Transactions},
+		fieldDefinitions: fieldDefinitions{s.Fields},
+		tags:             tags{lists, s.Tags},
+		tiers:            tiers{lists, s.Tiers},
+		scores:           scores{lists, s.Scores},
+		imports:          imports{lists, s.Imports},
+		jobHandlers:      jobHandlers{lists, s.Jobs},
+		events:           events{lists, s.DB},
 	}, nil))
 	return e, nil
 }

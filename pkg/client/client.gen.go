@@ -214,6 +214,90 @@ func (e CustomerTagSource) Valid() bool {
 	}
 }
 
+// Defines values for FieldSensitivity.
+const (
+	FieldSensitivityInternal FieldSensitivity = "internal"
+	FieldSensitivityPersonal FieldSensitivity = "personal"
+	FieldSensitivityPublic   FieldSensitivity = "public"
+	FieldSensitivitySecret   FieldSensitivity = "secret"
+)
+
+// Valid indicates whether the value is a known member of the FieldSensitivity enum.
+func (e FieldSensitivity) Valid() bool {
+	switch e {
+	case FieldSensitivityInternal:
+		return true
+	case FieldSensitivityPersonal:
+		return true
+	case FieldSensitivityPublic:
+		return true
+	case FieldSensitivitySecret:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FieldSubject.
+const (
+	FieldSubjectCompany     FieldSubject = "company"
+	FieldSubjectCustomer    FieldSubject = "customer"
+	FieldSubjectPerson      FieldSubject = "person"
+	FieldSubjectTransaction FieldSubject = "transaction"
+)
+
+// Valid indicates whether the value is a known member of the FieldSubject enum.
+func (e FieldSubject) Valid() bool {
+	switch e {
+	case FieldSubjectCompany:
+		return true
+	case FieldSubjectCustomer:
+		return true
+	case FieldSubjectPerson:
+		return true
+	case FieldSubjectTransaction:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FieldType.
+const (
+	FieldTypeBoolean     FieldType = "boolean"
+	FieldTypeChoice      FieldType = "choice"
+	FieldTypeDate        FieldType = "date"
+	FieldTypeMoney       FieldType = "money"
+	FieldTypeMultiChoice FieldType = "multi_choice"
+	FieldTypeNumber      FieldType = "number"
+	FieldTypeReference   FieldType = "reference"
+	FieldTypeText        FieldType = "text"
+)
+
+// Valid indicates whether the value is a known member of the FieldType enum.
+func (e FieldType) Valid() bool {
+	switch e {
+	case FieldTypeBoolean:
+		return true
+	case FieldTypeChoice:
+		return true
+	case FieldTypeDate:
+		return true
+	case FieldTypeMoney:
+		return true
+	case FieldTypeMultiChoice:
+		return true
+	case FieldTypeNumber:
+		return true
+	case FieldTypeReference:
+		return true
+	case FieldTypeText:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk      HealthStatus = "ok"
@@ -613,6 +697,24 @@ func (e ListCustomersParamsTotal) Valid() bool {
 	}
 }
 
+// Defines values for ListFieldDefinitionsParamsAppliesTo.
+const (
+	ListFieldDefinitionsParamsAppliesToCustomer    ListFieldDefinitionsParamsAppliesTo = "customer"
+	ListFieldDefinitionsParamsAppliesToTransaction ListFieldDefinitionsParamsAppliesTo = "transaction"
+)
+
+// Valid indicates whether the value is a known member of the ListFieldDefinitionsParamsAppliesTo enum.
+func (e ListFieldDefinitionsParamsAppliesTo) Valid() bool {
+	switch e {
+	case ListFieldDefinitionsParamsAppliesToCustomer:
+		return true
+	case ListFieldDefinitionsParamsAppliesToTransaction:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PutImportContentParamsContentEncoding.
 const (
 	PutImportContentParamsContentEncodingGzip     PutImportContentParamsContentEncoding = "gzip"
@@ -984,9 +1086,187 @@ type ExternalIdentity struct {
 	Source     string `json:"source"`
 }
 
+// FieldChoice defines model for FieldChoice.
+type FieldChoice struct {
+	// Archived Stays where it is stored and is not accepted for new values.
+	Archived *bool `json:"archived,omitempty"`
+
+	// Key What is stored; it stays when the label changes.
+	Key   string `json:"key"`
+	Label string `json:"label"`
+}
+
+// FieldDefinition Example: {"applies_to":"customer","archived":false,"choices":[],"created_at":"2026-01-01T00:00:00Z","description":"卡面上的编号","id":"01890a5d-ac96-774b-bcce-b30209a90001","key":"member_card","label":"会员卡号","position":1,"purpose":"到店识别会员","required":false,"sensitivity":"internal","type":"text","updated_at":"2026-01-01T00:00:00Z","validation":{"pattern":"VIP-[0-9]{4}"},"version":1}
+type FieldDefinition struct {
+	// AppliesTo What has the field; `customer` is people and companies alike.
+	AppliesTo FieldSubject `json:"applies_to"`
+
+	// Archived Values stay readable and take no change but clearing.
+	Archived  bool          `json:"archived"`
+	Choices   []FieldChoice `json:"choices"`
+	CreatedAt time.Time     `json:"created_at"`
+
+	// Default A value of the field's type.
+	Default     nullable.Nullable[FieldValue] `json:"default,omitempty"`
+	Description string                        `json:"description"`
+	ID          openapi_types.UUID            `json:"id"`
+	Key         string                        `json:"key"`
+	Label       string                        `json:"label"`
+
+	// Position Among the fields, ascending.
+	Position int `json:"position"`
+
+	// Purpose Why the field is collected.
+	Purpose string `json:"purpose"`
+
+	// Required Demanded of new records; it cannot be cleared.
+	Required bool `json:"required"`
+
+	// Sensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+	Sensitivity FieldSensitivity `json:"sensitivity"`
+
+	// Type How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+	// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+	// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+	Type FieldType `json:"type"`
+
+	// Unit What a number counts; of money the one currency that is accepted, any where absent.
+	Unit      *string   `json:"unit,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Validation What values must fulfil beyond their type.
+	Validation FieldValidation `json:"validation"`
+	Version    int64           `json:"version"`
+}
+
+// FieldDefinitionCreate defines model for FieldDefinitionCreate.
+type FieldDefinitionCreate struct {
+	// AppliesTo What has the field; `customer` is people and companies alike.
+	AppliesTo FieldSubject   `json:"applies_to"`
+	Choices   *[]FieldChoice `json:"choices,omitempty"`
+
+	// Default A value of the field's type.
+	Default     nullable.Nullable[FieldValue] `json:"default,omitempty"`
+	Description *string                       `json:"description,omitempty"`
+
+	// Key What values and conditions name the field by; it never changes.
+	Key      string  `json:"key"`
+	Label    string  `json:"label"`
+	Position *int    `json:"position,omitempty"`
+	Purpose  *string `json:"purpose,omitempty"`
+	Required *bool   `json:"required,omitempty"`
+
+	// Sensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+	Sensitivity *FieldSensitivity `json:"sensitivity,omitempty"`
+
+	// Type How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+	// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+	// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+	Type FieldType `json:"type"`
+	Unit *string   `json:"unit,omitempty"`
+
+	// Validation What values must fulfil beyond their type.
+	Validation *FieldValidation `json:"validation,omitempty"`
+}
+
+// FieldDefinitionList defines model for FieldDefinitionList.
+type FieldDefinitionList struct {
+	Items []FieldDefinition `json:"items"`
+}
+
+// FieldDefinitionPatch defines model for FieldDefinitionPatch.
+type FieldDefinitionPatch struct {
+	Archived *bool          `json:"archived,omitempty"`
+	Choices  *[]FieldChoice `json:"choices,omitempty"`
+
+	// Default A value of the field's type.
+	Default     nullable.Nullable[FieldValue] `json:"default,omitempty"`
+	Description *string                       `json:"description,omitempty"`
+	Label       *string                       `json:"label,omitempty"`
+	Position    *int                          `json:"position,omitempty"`
+	Purpose     *string                       `json:"purpose,omitempty"`
+	Required    *bool                         `json:"required,omitempty"`
+
+	// Sensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+	Sensitivity *FieldSensitivity `json:"sensitivity,omitempty"`
+
+	// Type How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+	// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+	// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+	Type       *FieldType                              `json:"type,omitempty"`
+	Unit       nullable.Nullable[string]               `json:"unit,omitempty"`
+	Validation nullable.Nullable[FieldValidationPatch] `json:"validation,omitempty"`
+}
+
+// FieldDefinitionReport Example: {"failing":2,"missing":0,"samples":[{"code":"pattern","detail":"expected text that matches VIP-[0-9]{4}","id":"01890a5d-ac96-774b-bcce-b302099a8001"}],"values":120}
+type FieldDefinitionReport struct {
+	// Failing Of those, the ones whose value would not be accepted again.
+	Failing int64 `json:"failing"`
+
+	// Missing Records without a value although the field would be required.
+	Missing int64 `json:"missing"`
+
+	// Samples Some of the failing records.
+	Samples []FieldSample `json:"samples"`
+
+	// Values Records that have a value.
+	Values int64 `json:"values"`
+}
+
+// FieldSample defines model for FieldSample.
+type FieldSample struct {
+	// Code What is wrong with the value.
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+
+	// ID The customer, or the transaction.
+	ID openapi_types.UUID `json:"id"`
+}
+
+// FieldSensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+type FieldSensitivity string
+
+// FieldSubject What has the field; `customer` is people and companies alike.
+type FieldSubject string
+
+// FieldType How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+type FieldType string
+
+// FieldValidation What values must fulfil beyond their type.
+type FieldValidation struct {
+	// Max The greatest number, amount in the base currency, or day.
+	Max       *string `json:"max,omitempty"`
+	MaxLength *int    `json:"max_length,omitempty"`
+
+	// Min The least number, amount in the base currency, or day.
+	Min *string `json:"min,omitempty"`
+
+	// MinLength Characters of a text, choices of a multi_choice.
+	MinLength *int `json:"min_length,omitempty"`
+
+	// Pattern A regular expression (RE2) for the whole text.
+	Pattern *string `json:"pattern,omitempty"`
+}
+
+// FieldValidationPatch defines model for FieldValidationPatch.
+type FieldValidationPatch struct {
+	Max       nullable.Nullable[string] `json:"max,omitempty"`
+	MaxLength nullable.Nullable[int]    `json:"max_length,omitempty"`
+	Min       nullable.Nullable[string] `json:"min,omitempty"`
+	MinLength nullable.Nullable[int]    `json:"min_length,omitempty"`
+	Pattern   nullable.Nullable[string] `json:"pattern,omitempty"`
+}
+
+// FieldValue A value of the field's type.
+type FieldValue = json.RawMessage
+
 // FilterField Example: {"example":"spend_total \u003e= 1000","label":"Total spend","name":"spend_total","operators":["eq","ne","lt","lte","gt","gte","is_null","is_not_null"],"type":"money","unit":"CNY"}
 type FilterField struct {
-	Choices *[]string `json:"choices,omitempty"`
+	// ChoiceLabels What people call the choices, by choice; absent where their names say enough.
+	ChoiceLabels *map[string]string `json:"choice_labels,omitempty"`
+	Choices      *[]string          `json:"choices,omitempty"`
 
 	// Example A whole condition, as text.
 	Example *string `json:"example,omitempty"`
@@ -1926,6 +2206,9 @@ type CustomerSort = string
 // ExternalID defines model for ExternalId.
 type ExternalID = string
 
+// FieldDefinitionID defines model for FieldDefinitionId.
+type FieldDefinitionID = openapi_types.UUID
+
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
 
@@ -2182,6 +2465,51 @@ type PutExchangeRateParams struct {
 
 	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListFieldDefinitionsParams defines parameters for ListFieldDefinitions.
+type ListFieldDefinitionsParams struct {
+	// AppliesTo Only the fields of customers or of transactions.
+	AppliesTo *ListFieldDefinitionsParamsAppliesTo `form:"applies_to,omitempty" json:"applies_to,omitempty"`
+}
+
+// ListFieldDefinitionsParamsAppliesTo defines parameters for ListFieldDefinitions.
+type ListFieldDefinitionsParamsAppliesTo string
+
+// CreateFieldDefinitionParams defines parameters for CreateFieldDefinition.
+type CreateFieldDefinitionParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteFieldDefinitionParams defines parameters for DeleteFieldDefinition.
+type DeleteFieldDefinitionParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetFieldDefinitionParams defines parameters for GetFieldDefinition.
+type GetFieldDefinitionParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchFieldDefinitionParams defines parameters for PatchFieldDefinition.
+type PatchFieldDefinitionParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListImportsParams defines parameters for ListImports.
@@ -2582,6 +2910,15 @@ type PutCustomerTagJSONRequestBody = CustomerTagPut
 
 // PutExchangeRateJSONRequestBody defines body for PutExchangeRate for application/json ContentType.
 type PutExchangeRateJSONRequestBody = ExchangeRatePut
+
+// CreateFieldDefinitionJSONRequestBody defines body for CreateFieldDefinition for application/json ContentType.
+type CreateFieldDefinitionJSONRequestBody = FieldDefinitionCreate
+
+// PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody defines body for PatchFieldDefinition for application/merge-patch+json ContentType.
+type PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody = FieldDefinitionPatch
+
+// CheckFieldDefinitionJSONRequestBody defines body for CheckFieldDefinition for application/json ContentType.
+type CheckFieldDefinitionJSONRequestBody = FieldDefinitionPatch
 
 // CreateImportJSONRequestBody defines body for CreateImport for application/json ContentType.
 type CreateImportJSONRequestBody = ImportCreate
@@ -3002,6 +3339,101 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v1/exchange-rates/{currency}/{day} (the `PutExchangeRate` operationId).
 	PutExchangeRate(ctx context.Context, currency string, day openapi_types.Date, params *PutExchangeRateParams, body PutExchangeRateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListFieldDefinitions List field definitions
+	//
+	// All fields that this tenant added, in their display order, archived ones included.
+	//
+	// Corresponds with GET /v1/field-definitions (the `ListFieldDefinitions` operationId).
+	ListFieldDefinitions(ctx context.Context, params *ListFieldDefinitionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateFieldDefinitionWithBody Add a field
+	//
+	// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+	// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+	// as `attributes.<key>`.
+	//
+	// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+	// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+	CreateFieldDefinitionWithBody(ctx context.Context, params *CreateFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateFieldDefinition Add a field
+	//
+	// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+	// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+	// as `attributes.<key>`.
+	//
+	// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+	// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+	CreateFieldDefinition(ctx context.Context, params *CreateFieldDefinitionParams, body CreateFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteFieldDefinition Delete a field
+	//
+	// Deletes a field without values. One with values is 409, which tells how many, unless it is archived: then nobody sees
+	// its values any more, and a job removes them; until it is done the key cannot be used again. A field that conditions, rules
+	// or weights name is 409 either way.
+	//
+	// Corresponds with DELETE /v1/field-definitions/{field_definition_id} (the `DeleteFieldDefinition` operationId).
+	DeleteFieldDefinition(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *DeleteFieldDefinitionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetFieldDefinition Read a field definition
+	//
+	// One field with its type, choices, validation and the purpose for which it is collected.
+	//
+	// Corresponds with GET /v1/field-definitions/{field_definition_id} (the `GetFieldDefinition` operationId).
+	GetFieldDefinition(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *GetFieldDefinitionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchFieldDefinitionWithBody Change a field definition
+	//
+	// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+	// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+	// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+	// 409.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+	PatchFieldDefinitionWithBody(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchFieldDefinitionWithApplicationMergePatchPlusJSONBody Change a field definition
+	//
+	// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+	// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+	// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+	// 409.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+	PatchFieldDefinitionWithApplicationMergePatchPlusJSONBody(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, body PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckFieldDefinitionWithBody Tell what a change of a field would mean
+	//
+	// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+	// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+	CheckFieldDefinitionWithBody(ctx context.Context, fieldDefinitionID FieldDefinitionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckFieldDefinition Tell what a change of a field would mean
+	//
+	// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+	// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+	CheckFieldDefinition(ctx context.Context, fieldDefinitionID FieldDefinitionID, body CheckFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListFilterFields List what conditions can be about
 	//
@@ -4241,6 +4673,191 @@ func (c *Client) PutExchangeRateWithBody(ctx context.Context, currency string, d
 // Corresponds with PUT /v1/exchange-rates/{currency}/{day} (the `PutExchangeRate` operationId).
 func (c *Client) PutExchangeRate(ctx context.Context, currency string, day openapi_types.Date, params *PutExchangeRateParams, body PutExchangeRateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutExchangeRateRequest(c.Server, currency, day, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListFieldDefinitions List field definitions
+//
+// All fields that this tenant added, in their display order, archived ones included.
+//
+// Corresponds with GET /v1/field-definitions (the `ListFieldDefinitions` operationId).
+func (c *Client) ListFieldDefinitions(ctx context.Context, params *ListFieldDefinitionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFieldDefinitionsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateFieldDefinitionWithBody Add a field
+//
+// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+// as `attributes.<key>`.
+//
+// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+func (c *Client) CreateFieldDefinitionWithBody(ctx context.Context, params *CreateFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateFieldDefinitionRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateFieldDefinition Add a field
+//
+// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+// as `attributes.<key>`.
+//
+// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+func (c *Client) CreateFieldDefinition(ctx context.Context, params *CreateFieldDefinitionParams, body CreateFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateFieldDefinitionRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteFieldDefinition Delete a field
+//
+// Deletes a field without values. One with values is 409, which tells how many, unless it is archived: then nobody sees
+// its values any more, and a job removes them; until it is done the key cannot be used again. A field that conditions, rules
+// or weights name is 409 either way.
+//
+// Corresponds with DELETE /v1/field-definitions/{field_definition_id} (the `DeleteFieldDefinition` operationId).
+func (c *Client) DeleteFieldDefinition(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *DeleteFieldDefinitionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteFieldDefinitionRequest(c.Server, fieldDefinitionID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetFieldDefinition Read a field definition
+//
+// One field with its type, choices, validation and the purpose for which it is collected.
+//
+// Corresponds with GET /v1/field-definitions/{field_definition_id} (the `GetFieldDefinition` operationId).
+func (c *Client) GetFieldDefinition(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *GetFieldDefinitionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetFieldDefinitionRequest(c.Server, fieldDefinitionID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchFieldDefinitionWithBody Change a field definition
+//
+// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+// 409.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+func (c *Client) PatchFieldDefinitionWithBody(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchFieldDefinitionRequestWithBody(c.Server, fieldDefinitionID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchFieldDefinitionWithApplicationMergePatchPlusJSONBody Change a field definition
+//
+// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+// 409.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+func (c *Client) PatchFieldDefinitionWithApplicationMergePatchPlusJSONBody(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, body PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchFieldDefinitionRequestWithApplicationMergePatchPlusJSONBody(c.Server, fieldDefinitionID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckFieldDefinitionWithBody Tell what a change of a field would mean
+//
+// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+func (c *Client) CheckFieldDefinitionWithBody(ctx context.Context, fieldDefinitionID FieldDefinitionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckFieldDefinitionRequestWithBody(c.Server, fieldDefinitionID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckFieldDefinition Tell what a change of a field would mean
+//
+// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+func (c *Client) CheckFieldDefinition(ctx context.Context, fieldDefinitionID FieldDefinitionID, body CheckFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckFieldDefinitionRequest(c.Server, fieldDefinitionID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7224,6 +7841,414 @@ func NewPutExchangeRateRequestWithBody(server string, currency string, day opena
 		}
 
 	}
+
+	return req, nil
+}
+
+// NewListFieldDefinitionsRequest constructs an http.Request for the ListFieldDefinitions method
+func NewListFieldDefinitionsRequest(server string, params *ListFieldDefinitionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/field-definitions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.AppliesTo != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "applies_to", *params.AppliesTo, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateFieldDefinitionRequest calls the generic CreateFieldDefinition builder with application/json body
+func NewCreateFieldDefinitionRequest(server string, params *CreateFieldDefinitionParams, body CreateFieldDefinitionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateFieldDefinitionRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateFieldDefinitionRequestWithBody constructs an http.Request for the CreateFieldDefinition method, with any body, and a specified content type
+func NewCreateFieldDefinitionRequestWithBody(server string, params *CreateFieldDefinitionParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/field-definitions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteFieldDefinitionRequest constructs an http.Request for the DeleteFieldDefinition method
+func NewDeleteFieldDefinitionRequest(server string, fieldDefinitionID FieldDefinitionID, params *DeleteFieldDefinitionParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "field_definition_id", fieldDefinitionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/field-definitions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetFieldDefinitionRequest constructs an http.Request for the GetFieldDefinition method
+func NewGetFieldDefinitionRequest(server string, fieldDefinitionID FieldDefinitionID, params *GetFieldDefinitionParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "field_definition_id", fieldDefinitionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/field-definitions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchFieldDefinitionRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchFieldDefinition builder with application/merge-patch+json body
+func NewPatchFieldDefinitionRequestWithApplicationMergePatchPlusJSONBody(server string, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, body PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchFieldDefinitionRequestWithBody(server, fieldDefinitionID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchFieldDefinitionRequestWithBody constructs an http.Request for the PatchFieldDefinition method, with any body, and a specified content type
+func NewPatchFieldDefinitionRequestWithBody(server string, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "field_definition_id", fieldDefinitionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/field-definitions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCheckFieldDefinitionRequest calls the generic CheckFieldDefinition builder with application/json body
+func NewCheckFieldDefinitionRequest(server string, fieldDefinitionID FieldDefinitionID, body CheckFieldDefinitionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCheckFieldDefinitionRequestWithBody(server, fieldDefinitionID, "application/json", bodyReader)
+}
+
+// NewCheckFieldDefinitionRequestWithBody constructs an http.Request for the CheckFieldDefinition method, with any body, and a specified content type
+func NewCheckFieldDefinitionRequestWithBody(server string, fieldDefinitionID FieldDefinitionID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "field_definition_id", fieldDefinitionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/field-definitions/%s/check", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -10804,6 +11829,107 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/exchange-rates/{currency}/{day} (the `PutExchangeRate` operationId).
 	PutExchangeRateWithResponse(ctx context.Context, currency string, day openapi_types.Date, params *PutExchangeRateParams, body PutExchangeRateJSONRequestBody, reqEditors ...RequestEditorFn) (*PutExchangeRateResponse, error)
 
+	// ListFieldDefinitionsWithResponse List field definitions
+	//
+	// All fields that this tenant added, in their display order, archived ones included.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/field-definitions (the `ListFieldDefinitions` operationId).
+	ListFieldDefinitionsWithResponse(ctx context.Context, params *ListFieldDefinitionsParams, reqEditors ...RequestEditorFn) (*ListFieldDefinitionsResponse, error)
+
+	// CreateFieldDefinitionWithBodyWithResponse Add a field
+	//
+	// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+	// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+	// as `attributes.<key>`.
+	//
+	// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+	// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+	CreateFieldDefinitionWithBodyWithResponse(ctx context.Context, params *CreateFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateFieldDefinitionResponse, error)
+
+	// CreateFieldDefinitionWithResponse Add a field
+	//
+	// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+	// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+	// as `attributes.<key>`.
+	//
+	// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+	// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+	CreateFieldDefinitionWithResponse(ctx context.Context, params *CreateFieldDefinitionParams, body CreateFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateFieldDefinitionResponse, error)
+
+	// DeleteFieldDefinitionWithResponse Delete a field
+	//
+	// Deletes a field without values. One with values is 409, which tells how many, unless it is archived: then nobody sees
+	// its values any more, and a job removes them; until it is done the key cannot be used again. A field that conditions, rules
+	// or weights name is 409 either way.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/field-definitions/{field_definition_id} (the `DeleteFieldDefinition` operationId).
+	DeleteFieldDefinitionWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *DeleteFieldDefinitionParams, reqEditors ...RequestEditorFn) (*DeleteFieldDefinitionResponse, error)
+
+	// GetFieldDefinitionWithResponse Read a field definition
+	//
+	// One field with its type, choices, validation and the purpose for which it is collected.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/field-definitions/{field_definition_id} (the `GetFieldDefinition` operationId).
+	GetFieldDefinitionWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *GetFieldDefinitionParams, reqEditors ...RequestEditorFn) (*GetFieldDefinitionResponse, error)
+
+	// PatchFieldDefinitionWithBodyWithResponse Change a field definition
+	//
+	// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+	// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+	// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+	// 409.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+	PatchFieldDefinitionWithBodyWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchFieldDefinitionResponse, error)
+
+	// PatchFieldDefinitionWithApplicationMergePatchPlusJSONBodyWithResponse Change a field definition
+	//
+	// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+	// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+	// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+	// 409.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+	PatchFieldDefinitionWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, body PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchFieldDefinitionResponse, error)
+
+	// CheckFieldDefinitionWithBodyWithResponse Tell what a change of a field would mean
+	//
+	// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+	// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+	CheckFieldDefinitionWithBodyWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckFieldDefinitionResponse, error)
+
+	// CheckFieldDefinitionWithResponse Tell what a change of a field would mean
+	//
+	// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+	// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+	CheckFieldDefinitionWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, body CheckFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckFieldDefinitionResponse, error)
+
 	// ListFilterFieldsWithResponse List what conditions can be about
 	//
 	// Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
@@ -13769,6 +14895,624 @@ func (r PutExchangeRateResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutExchangeRateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListFieldDefinitionsResponse401Headers the declared response headers of an HTTP 401 response for ListFieldDefinitions
+type ListFieldDefinitionsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListFieldDefinitionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FieldDefinitionList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListFieldDefinitionsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListFieldDefinitionsResponse) GetJSON200() *FieldDefinitionList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListFieldDefinitionsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListFieldDefinitionsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListFieldDefinitionsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListFieldDefinitionsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListFieldDefinitionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListFieldDefinitionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListFieldDefinitionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListFieldDefinitionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateFieldDefinitionResponse201Headers the declared response headers of an HTTP 201 response for CreateFieldDefinition
+type CreateFieldDefinitionResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateFieldDefinitionResponse401Headers the declared response headers of an HTTP 401 response for CreateFieldDefinition
+type CreateFieldDefinitionResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateFieldDefinitionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *FieldDefinition
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateFieldDefinitionResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateFieldDefinitionResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateFieldDefinitionResponse) GetJSON201() *FieldDefinition {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateFieldDefinitionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateFieldDefinitionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateFieldDefinitionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateFieldDefinitionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteFieldDefinitionResponse401Headers the declared response headers of an HTTP 401 response for DeleteFieldDefinition
+type DeleteFieldDefinitionResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteFieldDefinitionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteFieldDefinitionResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteFieldDefinitionResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteFieldDefinitionResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteFieldDefinitionResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteFieldDefinitionResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r DeleteFieldDefinitionResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteFieldDefinitionResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteFieldDefinitionResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteFieldDefinitionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteFieldDefinitionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteFieldDefinitionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteFieldDefinitionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetFieldDefinitionResponse200Headers the declared response headers of an HTTP 200 response for GetFieldDefinition
+type GetFieldDefinitionResponse200Headers struct {
+	ETag *string
+}
+
+// GetFieldDefinitionResponse401Headers the declared response headers of an HTTP 401 response for GetFieldDefinition
+type GetFieldDefinitionResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetFieldDefinitionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FieldDefinition
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetFieldDefinitionResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetFieldDefinitionResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetFieldDefinitionResponse) GetJSON200() *FieldDefinition {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetFieldDefinitionResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetFieldDefinitionResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetFieldDefinitionResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetFieldDefinitionResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetFieldDefinitionResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetFieldDefinitionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetFieldDefinitionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetFieldDefinitionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetFieldDefinitionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchFieldDefinitionResponse200Headers the declared response headers of an HTTP 200 response for PatchFieldDefinition
+type PatchFieldDefinitionResponse200Headers struct {
+	ETag *string
+}
+
+// PatchFieldDefinitionResponse401Headers the declared response headers of an HTTP 401 response for PatchFieldDefinition
+type PatchFieldDefinitionResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchFieldDefinitionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FieldDefinition
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchFieldDefinitionResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchFieldDefinitionResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchFieldDefinitionResponse) GetJSON200() *FieldDefinition {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchFieldDefinitionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchFieldDefinitionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchFieldDefinitionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchFieldDefinitionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CheckFieldDefinitionResponse401Headers the declared response headers of an HTTP 401 response for CheckFieldDefinition
+type CheckFieldDefinitionResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CheckFieldDefinitionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FieldDefinitionReport
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CheckFieldDefinitionResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckFieldDefinitionResponse) GetJSON200() *FieldDefinitionReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckFieldDefinitionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckFieldDefinitionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckFieldDefinitionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckFieldDefinitionResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -18860,6 +20604,161 @@ func (c *ClientWithResponses) PutExchangeRateWithResponse(ctx context.Context, c
 	return ParsePutExchangeRateResponse(rsp)
 }
 
+// ListFieldDefinitionsWithResponse List field definitions
+//
+// All fields that this tenant added, in their display order, archived ones included.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/field-definitions (the `ListFieldDefinitions` operationId).
+func (c *ClientWithResponses) ListFieldDefinitionsWithResponse(ctx context.Context, params *ListFieldDefinitionsParams, reqEditors ...RequestEditorFn) (*ListFieldDefinitionsResponse, error) {
+	rsp, err := c.ListFieldDefinitions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListFieldDefinitionsResponse(rsp)
+}
+
+// CreateFieldDefinitionWithBodyWithResponse Add a field
+//
+// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+// as `attributes.<key>`.
+//
+// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+func (c *ClientWithResponses) CreateFieldDefinitionWithBodyWithResponse(ctx context.Context, params *CreateFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateFieldDefinitionResponse, error) {
+	rsp, err := c.CreateFieldDefinitionWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateFieldDefinitionResponse(rsp)
+}
+
+// CreateFieldDefinitionWithResponse Add a field
+//
+// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+// as `attributes.<key>`.
+//
+// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+func (c *ClientWithResponses) CreateFieldDefinitionWithResponse(ctx context.Context, params *CreateFieldDefinitionParams, body CreateFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateFieldDefinitionResponse, error) {
+	rsp, err := c.CreateFieldDefinition(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateFieldDefinitionResponse(rsp)
+}
+
+// DeleteFieldDefinitionWithResponse Delete a field
+//
+// Deletes a field without values. One with values is 409, which tells how many, unless it is archived: then nobody sees
+// its values any more, and a job removes them; until it is done the key cannot be used again. A field that conditions, rules
+// or weights name is 409 either way.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/field-definitions/{field_definition_id} (the `DeleteFieldDefinition` operationId).
+func (c *ClientWithResponses) DeleteFieldDefinitionWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *DeleteFieldDefinitionParams, reqEditors ...RequestEditorFn) (*DeleteFieldDefinitionResponse, error) {
+	rsp, err := c.DeleteFieldDefinition(ctx, fieldDefinitionID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteFieldDefinitionResponse(rsp)
+}
+
+// GetFieldDefinitionWithResponse Read a field definition
+//
+// One field with its type, choices, validation and the purpose for which it is collected.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/field-definitions/{field_definition_id} (the `GetFieldDefinition` operationId).
+func (c *ClientWithResponses) GetFieldDefinitionWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *GetFieldDefinitionParams, reqEditors ...RequestEditorFn) (*GetFieldDefinitionResponse, error) {
+	rsp, err := c.GetFieldDefinition(ctx, fieldDefinitionID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetFieldDefinitionResponse(rsp)
+}
+
+// PatchFieldDefinitionWithBodyWithResponse Change a field definition
+//
+// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+// 409.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+func (c *ClientWithResponses) PatchFieldDefinitionWithBodyWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchFieldDefinitionResponse, error) {
+	rsp, err := c.PatchFieldDefinitionWithBody(ctx, fieldDefinitionID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchFieldDefinitionResponse(rsp)
+}
+
+// PatchFieldDefinitionWithApplicationMergePatchPlusJSONBodyWithResponse Change a field definition
+//
+// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+// 409.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+func (c *ClientWithResponses) PatchFieldDefinitionWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, body PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchFieldDefinitionResponse, error) {
+	rsp, err := c.PatchFieldDefinitionWithApplicationMergePatchPlusJSONBody(ctx, fieldDefinitionID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchFieldDefinitionResponse(rsp)
+}
+
+// CheckFieldDefinitionWithBodyWithResponse Tell what a change of a field would mean
+//
+// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+func (c *ClientWithResponses) CheckFieldDefinitionWithBodyWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckFieldDefinitionResponse, error) {
+	rsp, err := c.CheckFieldDefinitionWithBody(ctx, fieldDefinitionID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckFieldDefinitionResponse(rsp)
+}
+
+// CheckFieldDefinitionWithResponse Tell what a change of a field would mean
+//
+// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+func (c *ClientWithResponses) CheckFieldDefinitionWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, body CheckFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckFieldDefinitionResponse, error) {
+	rsp, err := c.CheckFieldDefinition(ctx, fieldDefinitionID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckFieldDefinitionResponse(rsp)
+}
+
 // ListFilterFieldsWithResponse List what conditions can be about
 //
 // Every field that `filter` knows for this tenant, its scores and tiers included, with type, operators, unit,
@@ -22000,6 +23899,591 @@ func ParsePutExchangeRateResponse(rsp *http.Response) (*PutExchangeRateResponse,
 		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers PutExchangeRateResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListFieldDefinitionsResponse parses an HTTP response from a ListFieldDefinitionsWithResponse call
+func ParseListFieldDefinitionsResponse(rsp *http.Response) (*ListFieldDefinitionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListFieldDefinitionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FieldDefinitionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListFieldDefinitionsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateFieldDefinitionResponse parses an HTTP response from a CreateFieldDefinitionWithResponse call
+func ParseCreateFieldDefinitionResponse(rsp *http.Response) (*CreateFieldDefinitionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateFieldDefinitionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest FieldDefinition
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateFieldDefinitionResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateFieldDefinitionResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteFieldDefinitionResponse parses an HTTP response from a DeleteFieldDefinitionWithResponse call
+func ParseDeleteFieldDefinitionResponse(rsp *http.Response) (*DeleteFieldDefinitionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteFieldDefinitionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteFieldDefinitionResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetFieldDefinitionResponse parses an HTTP response from a GetFieldDefinitionWithResponse call
+func ParseGetFieldDefinitionResponse(rsp *http.Response) (*GetFieldDefinitionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetFieldDefinitionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FieldDefinition
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetFieldDefinitionResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetFieldDefinitionResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchFieldDefinitionResponse parses an HTTP response from a PatchFieldDefinitionWithResponse call
+func ParsePatchFieldDefinitionResponse(rsp *http.Response) (*PatchFieldDefinitionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchFieldDefinitionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FieldDefinition
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchFieldDefinitionResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchFieldDefinitionResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCheckFieldDefinitionResponse parses an HTTP response from a CheckFieldDefinitionWithResponse call
+func ParseCheckFieldDefinitionResponse(rsp *http.Response) (*CheckFieldDefinitionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckFieldDefinitionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FieldDefinitionReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CheckFieldDefinitionResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -25,6 +25,39 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AreaType.
+const (
+	AreaTypeBusiness    AreaType = "business"
+	AreaTypeEducation   AreaType = "education"
+	AreaTypeIndustrial  AreaType = "industrial"
+	AreaTypeOther       AreaType = "other"
+	AreaTypeResidential AreaType = "residential"
+	AreaTypeRural       AreaType = "rural"
+	AreaTypeTourist     AreaType = "tourist"
+)
+
+// Valid indicates whether the value is a known member of the AreaType enum.
+func (e AreaType) Valid() bool {
+	switch e {
+	case AreaTypeBusiness:
+		return true
+	case AreaTypeEducation:
+		return true
+	case AreaTypeIndustrial:
+		return true
+	case AreaTypeOther:
+		return true
+	case AreaTypeResidential:
+		return true
+	case AreaTypeRural:
+		return true
+	case AreaTypeTourist:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BatchStatus.
 const (
 	BatchStatusCreated   BatchStatus = "created"
@@ -64,17 +97,125 @@ func (e CalibrationUnitsTime) Valid() bool {
 	}
 }
 
+// Defines values for ContactConsent.
+const (
+	ContactConsentDenied  ContactConsent = "denied"
+	ContactConsentGranted ContactConsent = "granted"
+	ContactConsentUnknown ContactConsent = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the ContactConsent enum.
+func (e ContactConsent) Valid() bool {
+	switch e {
+	case ContactConsentDenied:
+		return true
+	case ContactConsentGranted:
+		return true
+	case ContactConsentUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPointNumberType.
+const (
+	ContactPointNumberTypeCompany          ContactPointNumberType = "company"
+	ContactPointNumberTypeLandline         ContactPointNumberType = "landline"
+	ContactPointNumberTypeLandlineOrMobile ContactPointNumberType = "landline_or_mobile"
+	ContactPointNumberTypeMobile           ContactPointNumberType = "mobile"
+	ContactPointNumberTypeOther            ContactPointNumberType = "other"
+	ContactPointNumberTypePager            ContactPointNumberType = "pager"
+	ContactPointNumberTypePersonal         ContactPointNumberType = "personal"
+	ContactPointNumberTypePremiumRate      ContactPointNumberType = "premium_rate"
+	ContactPointNumberTypeSharedCost       ContactPointNumberType = "shared_cost"
+	ContactPointNumberTypeTollFree         ContactPointNumberType = "toll_free"
+	ContactPointNumberTypeVoicemail        ContactPointNumberType = "voicemail"
+	ContactPointNumberTypeVoip             ContactPointNumberType = "voip"
+)
+
+// Valid indicates whether the value is a known member of the ContactPointNumberType enum.
+func (e ContactPointNumberType) Valid() bool {
+	switch e {
+	case ContactPointNumberTypeCompany:
+		return true
+	case ContactPointNumberTypeLandline:
+		return true
+	case ContactPointNumberTypeLandlineOrMobile:
+		return true
+	case ContactPointNumberTypeMobile:
+		return true
+	case ContactPointNumberTypeOther:
+		return true
+	case ContactPointNumberTypePager:
+		return true
+	case ContactPointNumberTypePersonal:
+		return true
+	case ContactPointNumberTypePremiumRate:
+		return true
+	case ContactPointNumberTypeSharedCost:
+		return true
+	case ContactPointNumberTypeTollFree:
+		return true
+	case ContactPointNumberTypeVoicemail:
+		return true
+	case ContactPointNumberTypeVoip:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPointKind.
+const (
+	ContactPointKindEmail  ContactPointKind = "email"
+	ContactPointKindFax    ContactPointKind = "fax"
+	ContactPointKindPhone  ContactPointKind = "phone"
+	ContactPointKindQq     ContactPointKind = "qq"
+	ContactPointKindSocial ContactPointKind = "social"
+	ContactPointKindWechat ContactPointKind = "wechat"
+	ContactPointKindWeibo  ContactPointKind = "weibo"
+)
+
+// Valid indicates whether the value is a known member of the ContactPointKind enum.
+func (e ContactPointKind) Valid() bool {
+	switch e {
+	case ContactPointKindEmail:
+		return true
+	case ContactPointKindFax:
+		return true
+	case ContactPointKindPhone:
+		return true
+	case ContactPointKindQq:
+		return true
+	case ContactPointKindSocial:
+		return true
+	case ContactPointKindWechat:
+		return true
+	case ContactPointKindWeibo:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerExpansion.
 const (
-	CustomerExpansionMetrics CustomerExpansion = "metrics"
-	CustomerExpansionScores  CustomerExpansion = "scores"
-	CustomerExpansionTags    CustomerExpansion = "tags"
-	CustomerExpansionTiers   CustomerExpansion = "tiers"
+	CustomerExpansionAddresses     CustomerExpansion = "addresses"
+	CustomerExpansionContactPoints CustomerExpansion = "contact_points"
+	CustomerExpansionMetrics       CustomerExpansion = "metrics"
+	CustomerExpansionScores        CustomerExpansion = "scores"
+	CustomerExpansionTags          CustomerExpansion = "tags"
+	CustomerExpansionTiers         CustomerExpansion = "tiers"
 )
 
 // Valid indicates whether the value is a known member of the CustomerExpansion enum.
 func (e CustomerExpansion) Valid() bool {
 	switch e {
+	case CustomerExpansionAddresses:
+		return true
+	case CustomerExpansionContactPoints:
+		return true
 	case CustomerExpansionMetrics:
 		return true
 	case CustomerExpansionScores:
@@ -739,6 +880,92 @@ func (e PutImportContentParamsContentEncoding) Valid() bool {
 	}
 }
 
+// Address Example: {"area_type":"residential","city":"南京","country":"CN","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","district":"玄武","id":"01890a5d-ac96-774b-bcce-b302099c9001","label":"家","postal_code":"210018","primary":true,"province":"江苏","street":"示范路 1 号","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Address struct {
+	// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+	AreaType *AreaType `json:"area_type,omitempty"`
+
+	// City Standard short name.
+	City *string `json:"city,omitempty"`
+
+	// Country ISO 3166-1 alpha-2 code.
+	Country    string             `json:"country"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	District   *string            `json:"district,omitempty"`
+
+	// Given What was written for names that are stored in their standard form.
+	Given *GivenPlace        `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+	Label *string            `json:"label,omitempty"`
+
+	// Masked True where the street is masked.
+	Masked     *bool   `json:"masked,omitempty"`
+	PostalCode *string `json:"postal_code,omitempty"`
+
+	// Primary The one to use; at most one of a customer.
+	Primary bool `json:"primary"`
+
+	// Province Standard short name.
+	Province *string `json:"province,omitempty"`
+
+	// Recipient Who receives what is sent there.
+	Recipient *string `json:"recipient,omitempty"`
+
+	// Street Street, number, building, room; masked without the scope `pii:read`.
+	Street    *string   `json:"street,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// AddressCreate defines model for AddressCreate.
+type AddressCreate struct {
+	// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+	AreaType   *AreaType `json:"area_type,omitempty"`
+	City       *string   `json:"city,omitempty"`
+	Country    *string   `json:"country,omitempty"`
+	District   *string   `json:"district,omitempty"`
+	Label      *string   `json:"label,omitempty"`
+	PostalCode *string   `json:"postal_code,omitempty"`
+	Primary    *bool     `json:"primary,omitempty"`
+	Province   *string   `json:"province,omitempty"`
+	Recipient  *string   `json:"recipient,omitempty"`
+	Street     *string   `json:"street,omitempty"`
+}
+
+// AddressPage defines model for AddressPage.
+type AddressPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Address `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// AddressPatch defines model for AddressPatch.
+type AddressPatch struct {
+	AreaType   nullable.Nullable[AreaType] `json:"area_type,omitempty"`
+	City       nullable.Nullable[string]   `json:"city,omitempty"`
+	Country    *string                     `json:"country,omitempty"`
+	District   nullable.Nullable[string]   `json:"district,omitempty"`
+	Label      nullable.Nullable[string]   `json:"label,omitempty"`
+	PostalCode nullable.Nullable[string]   `json:"postal_code,omitempty"`
+	Primary    *bool                       `json:"primary,omitempty"`
+	Province   nullable.Nullable[string]   `json:"province,omitempty"`
+	Recipient  nullable.Nullable[string]   `json:"recipient,omitempty"`
+	Street     nullable.Nullable[string]   `json:"street,omitempty"`
+}
+
+// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+type AreaType string
+
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
 
@@ -792,11 +1019,159 @@ type ChangeSetItemPage struct {
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 type Condition = json.RawMessage
 
+// ContactConsent Whether the customer agreed to hear of offers this way.
+type ContactConsent string
+
+// ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
+type ContactPoint struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent ContactConsent `json:"consent"`
+
+	// ContactID The contact of the company that it belongs to.
+	ContactID  *openapi_types.UUID `json:"contact_id,omitempty"`
+	CreatedAt  time.Time           `json:"created_at"`
+	CustomerID openapi_types.UUID  `json:"customer_id"`
+
+	// Given As it was written, where that differs; absent without `pii:read`.
+	Given *string            `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind ContactPointKind `json:"kind"`
+
+	// Label Home, work, assistant: what a reader should know.
+	Label *string `json:"label,omitempty"`
+
+	// Masked True where the value is masked.
+	Masked *bool `json:"masked,omitempty"`
+
+	// NumberType What sort of phone number it is.
+	NumberType *ContactPointNumberType `json:"number_type,omitempty"`
+
+	// Platform Of a social account.
+	Platform *string `json:"platform,omitempty"`
+
+	// Primary The one to use; at most one per kind of the customer, and of each contact.
+	Primary bool `json:"primary"`
+
+	// Source Where it is from.
+	Source    *string   `json:"source,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Valid False once messages came back or the number is dead.
+	Valid bool `json:"valid"`
+
+	// Value In normal form; masked without the scope `pii:read`.
+	Value string `json:"value"`
+
+	// VerifiedAt When it was last proved to be the customer's.
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+	Version    int64      `json:"version"`
+}
+
+// ContactPointNumberType What sort of phone number it is.
+type ContactPointNumberType string
+
+// ContactPointCreate defines model for ContactPointCreate.
+type ContactPointCreate struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent *ContactConsent `json:"consent,omitempty"`
+
+	// ContactID The contact of the company that it belongs to.
+	ContactID *openapi_types.UUID `json:"contact_id,omitempty"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind  ContactPointKind `json:"kind"`
+	Label *string          `json:"label,omitempty"`
+
+	// Platform For kind social: douyin, xiaohongshu, linkedin, whatsapp and so on.
+	Platform   *string    `json:"platform,omitempty"`
+	Primary    *bool      `json:"primary,omitempty"`
+	Source     *string    `json:"source,omitempty"`
+	Valid      *bool      `json:"valid,omitempty"`
+	Value      string     `json:"value"`
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+}
+
+// ContactPointKind What the value is; `social` names its `platform`.
+type ContactPointKind string
+
+// ContactPointLookup defines model for ContactPointLookup.
+type ContactPointLookup struct {
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind     *ContactPointKind `json:"kind,omitempty"`
+	Limit    *int              `json:"limit,omitempty"`
+	Platform *string           `json:"platform,omitempty"`
+	Value    string            `json:"value"`
+}
+
+// ContactPointMatch defines model for ContactPointMatch.
+type ContactPointMatch struct {
+	// ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
+	ContactPoint ContactPoint `json:"contact_point"`
+
+	// Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
+	Customer Customer `json:"customer"`
+}
+
+// ContactPointMatchPage defines model for ContactPointMatchPage.
+type ContactPointMatchPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool                `json:"has_more"`
+	Items   []ContactPointMatch `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPointPage defines model for ContactPointPage.
+type ContactPointPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool           `json:"has_more"`
+	Items   []ContactPoint `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPointPatch defines model for ContactPointPatch.
+type ContactPointPatch struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent    *ContactConsent                       `json:"consent,omitempty"`
+	ContactID  nullable.Nullable[openapi_types.UUID] `json:"contact_id,omitempty"`
+	Label      nullable.Nullable[string]             `json:"label,omitempty"`
+	Primary    *bool                                 `json:"primary,omitempty"`
+	Source     nullable.Nullable[string]             `json:"source,omitempty"`
+	Valid      *bool                                 `json:"valid,omitempty"`
+	Value      *string                               `json:"value,omitempty"`
+	VerifiedAt nullable.Nullable[time.Time]          `json:"verified_at,omitempty"`
+}
+
 // Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Customer struct {
+	// Addresses The first 100; streets masked without the scope `pii:read`.
+	Addresses *[]Address `json:"addresses,omitempty"`
+
 	// Attributes Your own fields by their keys.
 	Attributes *map[string]interface{} `json:"attributes,omitempty"`
 	City       *string                 `json:"city,omitempty"`
+
+	// ContactPoints The first 100; masked without the scope `pii:read`.
+	ContactPoints *[]ContactPoint `json:"contact_points,omitempty"`
 
 	// Country ISO 3166-1 alpha-2 code.
 	Country     *string             `json:"country,omitempty"`
@@ -875,19 +1250,25 @@ type CustomerBatchResult struct {
 
 // CustomerCreate defines model for CustomerCreate.
 type CustomerCreate struct {
+	// Addresses Added with the customer; all or nothing.
+	Addresses *[]AddressCreate `json:"addresses,omitempty"`
+
 	// Attributes Your own fields by their keys; merged key by key, and null removes one.
 	//
 	// Example: {"member_card":"VIP-0042"}
-	Attributes  *CustomerAttributes `json:"attributes,omitempty"`
-	City        *string             `json:"city,omitempty"`
-	Country     *string             `json:"country,omitempty"`
-	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
-	Name        string              `json:"name"`
-	Owner       *string             `json:"owner,omitempty"`
-	Province    *string             `json:"province,omitempty"`
-	Source      *CustomerSource     `json:"source,omitempty"`
+	Attributes *CustomerAttributes `json:"attributes,omitempty"`
+	City       *string             `json:"city,omitempty"`
+
+	// ContactPoints Added with the customer; all or nothing.
+	ContactPoints *[]ContactPointCreate `json:"contact_points,omitempty"`
+	Country       *string               `json:"country,omitempty"`
+	ExternalIds   *[]ExternalIdentity   `json:"external_ids,omitempty"`
+	Industry      *string               `json:"industry,omitempty"`
+	Kind          CustomerKind          `json:"kind"`
+	Name          string                `json:"name"`
+	Owner         *string               `json:"owner,omitempty"`
+	Province      *string               `json:"province,omitempty"`
+	Source        *CustomerSource       `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
@@ -920,15 +1301,20 @@ type CustomerPage struct {
 
 // CustomerPatch defines model for CustomerPatch.
 type CustomerPatch struct {
-	Attributes nullable.Nullable[CustomerAttributes]  `json:"attributes,omitempty"`
-	City       nullable.Nullable[string]              `json:"city,omitempty"`
-	Country    nullable.Nullable[string]              `json:"country,omitempty"`
-	Industry   nullable.Nullable[string]              `json:"industry,omitempty"`
-	Kind       *CustomerKind                          `json:"kind,omitempty"`
-	Name       *string                                `json:"name,omitempty"`
-	Owner      nullable.Nullable[string]              `json:"owner,omitempty"`
-	Province   nullable.Nullable[string]              `json:"province,omitempty"`
-	Source     nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
+	// Addresses Added likewise.
+	Addresses  *[]AddressCreate                      `json:"addresses,omitempty"`
+	Attributes nullable.Nullable[CustomerAttributes] `json:"attributes,omitempty"`
+	City       nullable.Nullable[string]             `json:"city,omitempty"`
+
+	// ContactPoints Those that the customer has not yet are added; none is changed or removed, for each is a resource of its own.
+	ContactPoints *[]ContactPointCreate                  `json:"contact_points,omitempty"`
+	Country       nullable.Nullable[string]              `json:"country,omitempty"`
+	Industry      nullable.Nullable[string]              `json:"industry,omitempty"`
+	Kind          *CustomerKind                          `json:"kind,omitempty"`
+	Name          *string                                `json:"name,omitempty"`
+	Owner         nullable.Nullable[string]              `json:"owner,omitempty"`
+	Province      nullable.Nullable[string]              `json:"province,omitempty"`
+	Source        nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
@@ -1288,6 +1674,13 @@ type FilterField struct {
 // FilterFields defines model for FilterFields.
 type FilterFields struct {
 	Items []FilterField `json:"items"`
+}
+
+// GivenPlace What was written for names that are stored in their standard form.
+type GivenPlace struct {
+	City     *string `json:"city,omitempty"`
+	District *string `json:"district,omitempty"`
+	Province *string `json:"province,omitempty"`
 }
 
 // Health defines model for Health.
@@ -1942,7 +2335,7 @@ type TagPatch struct {
 	Name        *string                               `json:"name,omitempty"`
 }
 
-// Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
+// Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","region":"CN","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Tenant struct {
 	CreatedAt time.Time `json:"created_at"`
 
@@ -1951,6 +2344,9 @@ type Tenant struct {
 
 	// Name Unique; the token's `tenant` claim.
 	Name string `json:"name"`
+
+	// Region Country (ISO 3166-1 alpha-2) of phone numbers and addresses that name none.
+	Region string `json:"region"`
 
 	// TimeZone IANA zone in which days, months and hours are counted.
 	TimeZone string `json:"time_zone"`
@@ -1967,6 +2363,7 @@ type TenantCreate struct {
 
 	// Name Lower-case letters, digits, - and _.
 	Name     string  `json:"name"`
+	Region   *string `json:"region,omitempty"`
 	TimeZone string  `json:"time_zone"`
 	Title    *string `json:"title,omitempty"`
 }
@@ -1990,6 +2387,7 @@ type TenantPage struct {
 // TenantPatch defines model for TenantPatch.
 type TenantPatch struct {
 	Currency *string `json:"currency,omitempty"`
+	Region   *string `json:"region,omitempty"`
 	TimeZone *string `json:"time_zone,omitempty"`
 	Title    *string `json:"title,omitempty"`
 }
@@ -2190,6 +2588,12 @@ type ValueFit struct {
 	// Parameters p, q, v (v in major units).
 	Parameters map[string]float64 `json:"parameters"`
 }
+
+// AddressID defines model for AddressId.
+type AddressID = openapi_types.UUID
+
+// ContactPointID defines model for ContactPointId.
+type ContactPointID = openapi_types.UUID
 
 // Cursor defines model for Cursor.
 type Cursor = string
@@ -2397,6 +2801,105 @@ type GetCustomerParams struct {
 
 // PatchCustomerParams defines parameters for PatchCustomer.
 type PatchCustomerParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListAddressesParams defines parameters for ListAddresses.
+type ListAddressesParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AreaType Only in areas of this type.
+	AreaType *AreaType `form:"area_type,omitempty" json:"area_type,omitempty"`
+}
+
+// CreateAddressParams defines parameters for CreateAddress.
+type CreateAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteAddressParams defines parameters for DeleteAddress.
+type DeleteAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetAddressParams defines parameters for GetAddress.
+type GetAddressParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchAddressParams defines parameters for PatchAddress.
+type PatchAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListContactPointsParams defines parameters for ListContactPoints.
+type ListContactPointsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Kind Only of this kind.
+	Kind *ContactPointKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// ContactID Only those of this contact of a company.
+	ContactID *openapi_types.UUID `form:"contact_id,omitempty" json:"contact_id,omitempty"`
+}
+
+// CreateContactPointParams defines parameters for CreateContactPoint.
+type CreateContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteContactPointParams defines parameters for DeleteContactPoint.
+type DeleteContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetContactPointParams defines parameters for GetContactPoint.
+type GetContactPointParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchContactPointParams defines parameters for PatchContactPoint.
+type PatchContactPointParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
@@ -2893,6 +3396,9 @@ type PatchTransactionParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// LookupContactPointJSONRequestBody defines body for LookupContactPoint for application/json ContentType.
+type LookupContactPointJSONRequestBody = ContactPointLookup
+
 // CreateCustomerJSONRequestBody defines body for CreateCustomer for application/json ContentType.
 type CreateCustomerJSONRequestBody = CustomerCreate
 
@@ -2910,6 +3416,18 @@ type SearchCustomersJSONRequestBody = CustomerSearch
 
 // PatchCustomerApplicationMergePatchPlusJSONRequestBody defines body for PatchCustomer for application/merge-patch+json ContentType.
 type PatchCustomerApplicationMergePatchPlusJSONRequestBody = CustomerPatch
+
+// CreateAddressJSONRequestBody defines body for CreateAddress for application/json ContentType.
+type CreateAddressJSONRequestBody = AddressCreate
+
+// PatchAddressApplicationMergePatchPlusJSONRequestBody defines body for PatchAddress for application/merge-patch+json ContentType.
+type PatchAddressApplicationMergePatchPlusJSONRequestBody = AddressPatch
+
+// CreateContactPointJSONRequestBody defines body for CreateContactPoint for application/json ContentType.
+type CreateContactPointJSONRequestBody = ContactPointCreate
+
+// PatchContactPointApplicationMergePatchPlusJSONRequestBody defines body for PatchContactPoint for application/merge-patch+json ContentType.
+type PatchContactPointApplicationMergePatchPlusJSONRequestBody = ContactPointPatch
 
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
@@ -2982,6 +3500,9 @@ type ServerInterface interface {
 	// ListChangeSetItems List whom a change set touched
 	// (GET /v1/change-sets/{change_set_id}/items)
 	ListChangeSetItems(ctx echo.Context, changeSetID openapi_types.UUID, params ListChangeSetItemsParams) error
+	// LookupContactPoint Find who has a phone, email or account
+	// (POST /v1/contact-points/lookup)
+	LookupContactPoint(ctx echo.Context) error
 	// ListCustomers List customers
 	// (GET /v1/customers)
 	ListCustomers(ctx echo.Context, params ListCustomersParams) error
@@ -3012,6 +3533,36 @@ type ServerInterface interface {
 	// PatchCustomer Change a customer
 	// (PATCH /v1/customers/{customer_id})
 	PatchCustomer(ctx echo.Context, customerID CustomerID, params PatchCustomerParams) error
+	// ListAddresses List where a customer is
+	// (GET /v1/customers/{customer_id}/addresses)
+	ListAddresses(ctx echo.Context, customerID CustomerID, params ListAddressesParams) error
+	// CreateAddress Add an address
+	// (POST /v1/customers/{customer_id}/addresses)
+	CreateAddress(ctx echo.Context, customerID CustomerID, params CreateAddressParams) error
+	// DeleteAddress Delete an address
+	// (DELETE /v1/customers/{customer_id}/addresses/{address_id})
+	DeleteAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params DeleteAddressParams) error
+	// GetAddress Read an address
+	// (GET /v1/customers/{customer_id}/addresses/{address_id})
+	GetAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params GetAddressParams) error
+	// PatchAddress Change an address
+	// (PATCH /v1/customers/{customer_id}/addresses/{address_id})
+	PatchAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params PatchAddressParams) error
+	// ListContactPoints List how a customer is reached
+	// (GET /v1/customers/{customer_id}/contact-points)
+	ListContactPoints(ctx echo.Context, customerID CustomerID, params ListContactPointsParams) error
+	// CreateContactPoint Add a phone, email or account
+	// (POST /v1/customers/{customer_id}/contact-points)
+	CreateContactPoint(ctx echo.Context, customerID CustomerID, params CreateContactPointParams) error
+	// DeleteContactPoint Delete a contact point
+	// (DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	DeleteContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params DeleteContactPointParams) error
+	// GetContactPoint Read a contact point
+	// (GET /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	GetContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params GetContactPointParams) error
+	// PatchContactPoint Change a contact point
+	// (PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	PatchContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params PatchContactPointParams) error
 	// DeleteCustomerExternalID Take an external id away
 	// (DELETE /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	DeleteCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params DeleteCustomerExternalIDParams) error
@@ -3258,6 +3809,15 @@ func (w *ServerInterfaceWrapper) ListChangeSetItems(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListChangeSetItems(ctx, changeSetID, params)
+	return err
+}
+
+// LookupContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) LookupContactPoint(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LookupContactPoint(ctx)
 	return err
 }
 
@@ -3682,6 +4242,493 @@ func (w *ServerInterfaceWrapper) PatchCustomer(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PatchCustomer(ctx, customerID, params)
+	return err
+}
+
+// ListAddresses converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAddresses(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAddressesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "area_type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "area_type", ctx.QueryParams(), &params.AreaType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter area_type: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAddresses(ctx, customerID, params)
+	return err
+}
+
+// CreateAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateAddressParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateAddress(ctx, customerID, params)
+	return err
+}
+
+// DeleteAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressID AddressID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteAddressParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteAddress(ctx, customerID, addressID, params)
+	return err
+}
+
+// GetAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressID AddressID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAddressParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAddress(ctx, customerID, addressID, params)
+	return err
+}
+
+// PatchAddress converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchAddress(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "address_id" -------------
+	var addressID AddressID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "address_id", ctx.Param("address_id"), &addressID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter address_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchAddressParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchAddress(ctx, customerID, addressID, params)
+	return err
+}
+
+// ListContactPoints converts echo context to params.
+func (w *ServerInterfaceWrapper) ListContactPoints(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListContactPointsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "contact_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "contact_id", ctx.QueryParams(), &params.ContactID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListContactPoints(ctx, customerID, params)
+	return err
+}
+
+// CreateContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateContactPointParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateContactPoint(ctx, customerID, params)
+	return err
+}
+
+// DeleteContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_point_id" -------------
+	var contactPointID ContactPointID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_point_id", ctx.Param("contact_point_id"), &contactPointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_point_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteContactPointParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteContactPoint(ctx, customerID, contactPointID, params)
+	return err
+}
+
+// GetContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) GetContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_point_id" -------------
+	var contactPointID ContactPointID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_point_id", ctx.Param("contact_point_id"), &contactPointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_point_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetContactPointParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetContactPoint(ctx, customerID, contactPointID, params)
+	return err
+}
+
+// PatchContactPoint converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchContactPoint(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_point_id" -------------
+	var contactPointID ContactPointID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_point_id", ctx.Param("contact_point_id"), &contactPointID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_point_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchContactPointParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchContactPoint(ctx, customerID, contactPointID, params)
 	return err
 }
 
@@ -5977,6 +7024,17 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/addresses", wrapper.ListAddresses, options.OperationMiddlewares["listAddresses"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/addresses", wrapper.CreateAddress, options.OperationMiddlewares["createAddress"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/addresses/:address_id", wrapper.DeleteAddress, options.OperationMiddlewares["deleteAddress"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/addresses/:address_id", wrapper.GetAddress, options.OperationMiddlewares["getAddress"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/addresses/:address_id", wrapper.PatchAddress, options.OperationMiddlewares["patchAddress"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contact-points", wrapper.ListContactPoints, options.OperationMiddlewares["listContactPoints"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/contact-points", wrapper.CreateContactPoint, options.OperationMiddlewares["createContactPoint"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.DeleteContactPoint, options.OperationMiddlewares["deleteContactPoint"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.GetContactPoint, options.OperationMiddlewares["getContactPoint"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.PatchContactPoint, options.OperationMiddlewares["patchContactPoint"]...)
+	router.POST(options.BaseURL+"/v1/contact-points/lookup", wrapper.LookupContactPoint, options.OperationMiddlewares["lookupContactPoint"]...)
 	router.GET(options.BaseURL+"/v1/customers", wrapper.ListCustomers, options.OperationMiddlewares["listCustomers"]...)
 	router.POST(options.BaseURL+"/v1/customers", wrapper.CreateCustomer, options.OperationMiddlewares["createCustomer"]...)
 	router.POST(options.BaseURL+"/v1/customers/search", wrapper.SearchCustomers, options.OperationMiddlewares["searchCustomers"]...)
@@ -6240,6 +7298,159 @@ type ListChangeSetItems503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListChangeSetItems503ApplicationProblemPlusJSONResponse) VisitListChangeSetItemsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPointRequestObject struct {
+	Body *LookupContactPointJSONRequestBody
+}
+
+type LookupContactPointResponseObject interface {
+	VisitLookupContactPointResponse(w http.ResponseWriter) error
+}
+
+type LookupContactPoint200JSONResponse ContactPointMatchPage
+
+func (response LookupContactPoint200JSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint400ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint401ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint403ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint408ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint413ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint415ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint422ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response LookupContactPoint503ApplicationProblemPlusJSONResponse) VisitLookupContactPointResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -7791,6 +9002,1530 @@ type PatchCustomer503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PatchCustomer503ApplicationProblemPlusJSONResponse) VisitPatchCustomerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddressesRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListAddressesParams
+}
+
+type ListAddressesResponseObject interface {
+	VisitListAddressesResponse(w http.ResponseWriter) error
+}
+
+type ListAddresses200JSONResponse AddressPage
+
+func (response ListAddresses200JSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses400ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses401ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses403ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses404ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAddresses503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListAddresses503ApplicationProblemPlusJSONResponse) VisitListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     CreateAddressParams
+	Body       *CreateAddressJSONRequestBody
+}
+
+type CreateAddressResponseObject interface {
+	VisitCreateAddressResponse(w http.ResponseWriter) error
+}
+
+type CreateAddress201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateAddress201JSONResponse struct {
+	Body    Address
+	Headers CreateAddress201ResponseHeaders
+}
+
+func (response CreateAddress201JSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress400ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress401ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress403ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress404ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress408ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress409ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress413ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress415ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress422ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAddress503ApplicationProblemPlusJSONResponse) VisitCreateAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	AddressID  AddressID  `json:"address_id"`
+	Params     DeleteAddressParams
+}
+
+type DeleteAddressResponseObject interface {
+	VisitDeleteAddressResponse(w http.ResponseWriter) error
+}
+
+type DeleteAddress204Response struct {
+}
+
+func (response DeleteAddress204Response) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress400ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress401ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress403ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress404ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress412ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteAddress503ApplicationProblemPlusJSONResponse) VisitDeleteAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	AddressID  AddressID  `json:"address_id"`
+	Params     GetAddressParams
+}
+
+type GetAddressResponseObject interface {
+	VisitGetAddressResponse(w http.ResponseWriter) error
+}
+
+type GetAddress200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetAddress200JSONResponse struct {
+	Body    Address
+	Headers GetAddress200ResponseHeaders
+}
+
+func (response GetAddress200JSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress304Response = NotModifiedResponse
+
+func (response GetAddress304Response) VisitGetAddressResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress400ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress401ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress403ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress404ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetAddress503ApplicationProblemPlusJSONResponse) VisitGetAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddressRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	AddressID  AddressID  `json:"address_id"`
+	Params     PatchAddressParams
+	Body       *PatchAddressApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchAddressResponseObject interface {
+	VisitPatchAddressResponse(w http.ResponseWriter) error
+}
+
+type PatchAddress200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchAddress200JSONResponse struct {
+	Body    Address
+	Headers PatchAddress200ResponseHeaders
+}
+
+func (response PatchAddress200JSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress400ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress401ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress403ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress404ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress408ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress409ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress412ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress413ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress415ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress422ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchAddress503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchAddress503ApplicationProblemPlusJSONResponse) VisitPatchAddressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPointsRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListContactPointsParams
+}
+
+type ListContactPointsResponseObject interface {
+	VisitListContactPointsResponse(w http.ResponseWriter) error
+}
+
+type ListContactPoints200JSONResponse ContactPointPage
+
+func (response ListContactPoints200JSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints400ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints401ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints403ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints404ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContactPoints503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContactPoints503ApplicationProblemPlusJSONResponse) VisitListContactPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPointRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     CreateContactPointParams
+	Body       *CreateContactPointJSONRequestBody
+}
+
+type CreateContactPointResponseObject interface {
+	VisitCreateContactPointResponse(w http.ResponseWriter) error
+}
+
+type CreateContactPoint201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateContactPoint201JSONResponse struct {
+	Body    ContactPoint
+	Headers CreateContactPoint201ResponseHeaders
+}
+
+func (response CreateContactPoint201JSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint400ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint401ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint403ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint404ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint408ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint409ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint413ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint415ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint422ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContactPoint503ApplicationProblemPlusJSONResponse) VisitCreateContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPointRequestObject struct {
+	CustomerID     CustomerID     `json:"customer_id"`
+	ContactPointID ContactPointID `json:"contact_point_id"`
+	Params         DeleteContactPointParams
+}
+
+type DeleteContactPointResponseObject interface {
+	VisitDeleteContactPointResponse(w http.ResponseWriter) error
+}
+
+type DeleteContactPoint204Response struct {
+}
+
+func (response DeleteContactPoint204Response) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint400ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint401ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint403ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint404ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint412ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContactPoint503ApplicationProblemPlusJSONResponse) VisitDeleteContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPointRequestObject struct {
+	CustomerID     CustomerID     `json:"customer_id"`
+	ContactPointID ContactPointID `json:"contact_point_id"`
+	Params         GetContactPointParams
+}
+
+type GetContactPointResponseObject interface {
+	VisitGetContactPointResponse(w http.ResponseWriter) error
+}
+
+type GetContactPoint200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetContactPoint200JSONResponse struct {
+	Body    ContactPoint
+	Headers GetContactPoint200ResponseHeaders
+}
+
+func (response GetContactPoint200JSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint304Response = NotModifiedResponse
+
+func (response GetContactPoint304Response) VisitGetContactPointResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint400ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint401ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint403ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint404ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContactPoint503ApplicationProblemPlusJSONResponse) VisitGetContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPointRequestObject struct {
+	CustomerID     CustomerID     `json:"customer_id"`
+	ContactPointID ContactPointID `json:"contact_point_id"`
+	Params         PatchContactPointParams
+	Body           *PatchContactPointApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchContactPointResponseObject interface {
+	VisitPatchContactPointResponse(w http.ResponseWriter) error
+}
+
+type PatchContactPoint200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchContactPoint200JSONResponse struct {
+	Body    ContactPoint
+	Headers PatchContactPoint200ResponseHeaders
+}
+
+func (response PatchContactPoint200JSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint400ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint401ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint403ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint404ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint408ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint409ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint412ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint413ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint415ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint422ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactPoint503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContactPoint503ApplicationProblemPlusJSONResponse) VisitPatchContactPointResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -16682,6 +19417,9 @@ type StrictServerInterface interface {
 	// ListChangeSetItems List whom a change set touched
 	// (GET /v1/change-sets/{change_set_id}/items)
 	ListChangeSetItems(ctx context.Context, request ListChangeSetItemsRequestObject) (ListChangeSetItemsResponseObject, error)
+	// LookupContactPoint Find who has a phone, email or account
+	// (POST /v1/contact-points/lookup)
+	LookupContactPoint(ctx context.Context, request LookupContactPointRequestObject) (LookupContactPointResponseObject, error)
 	// ListCustomers List customers
 	// (GET /v1/customers)
 	ListCustomers(ctx context.Context, request ListCustomersRequestObject) (ListCustomersResponseObject, error)
@@ -16712,6 +19450,36 @@ type StrictServerInterface interface {
 	// PatchCustomer Change a customer
 	// (PATCH /v1/customers/{customer_id})
 	PatchCustomer(ctx context.Context, request PatchCustomerRequestObject) (PatchCustomerResponseObject, error)
+	// ListAddresses List where a customer is
+	// (GET /v1/customers/{customer_id}/addresses)
+	ListAddresses(ctx context.Context, request ListAddressesRequestObject) (ListAddressesResponseObject, error)
+	// CreateAddress Add an address
+	// (POST /v1/customers/{customer_id}/addresses)
+	CreateAddress(ctx context.Context, request CreateAddressRequestObject) (CreateAddressResponseObject, error)
+	// DeleteAddress Delete an address
+	// (DELETE /v1/customers/{customer_id}/addresses/{address_id})
+	DeleteAddress(ctx context.Context, request DeleteAddressRequestObject) (DeleteAddressResponseObject, error)
+	// GetAddress Read an address
+	// (GET /v1/customers/{customer_id}/addresses/{address_id})
+	GetAddress(ctx context.Context, request GetAddressRequestObject) (GetAddressResponseObject, error)
+	// PatchAddress Change an address
+	// (PATCH /v1/customers/{customer_id}/addresses/{address_id})
+	PatchAddress(ctx context.Context, request PatchAddressRequestObject) (PatchAddressResponseObject, error)
+	// ListContactPoints List how a customer is reached
+	// (GET /v1/customers/{customer_id}/contact-points)
+	ListContactPoints(ctx context.Context, request ListContactPointsRequestObject) (ListContactPointsResponseObject, error)
+	// CreateContactPoint Add a phone, email or account
+	// (POST /v1/customers/{customer_id}/contact-points)
+	CreateContactPoint(ctx context.Context, request CreateContactPointRequestObject) (CreateContactPointResponseObject, error)
+	// DeleteContactPoint Delete a contact point
+	// (DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	DeleteContactPoint(ctx context.Context, request DeleteContactPointRequestObject) (DeleteContactPointResponseObject, error)
+	// GetContactPoint Read a contact point
+	// (GET /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	GetContactPoint(ctx context.Context, request GetContactPointRequestObject) (GetContactPointResponseObject, error)
+	// PatchContactPoint Change a contact point
+	// (PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id})
+	PatchContactPoint(ctx context.Context, request PatchContactPointRequestObject) (PatchContactPointResponseObject, error)
 	// DeleteCustomerExternalID Take an external id away
 	// (DELETE /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	DeleteCustomerExternalID(ctx context.Context, request DeleteCustomerExternalIDRequestObject) (DeleteCustomerExternalIDResponseObject, error)
@@ -16984,6 +19752,52 @@ func (sh *strictHandler) ListChangeSetItems(ctx echo.Context, changeSetID openap
 		return err
 	} else if validResponse, ok := response.(ListChangeSetItemsResponseObject); ok {
 		return validResponse.VisitListChangeSetItemsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// LookupContactPoint operation middleware
+func (sh *strictHandler) LookupContactPoint(ctx echo.Context) error {
+	var request LookupContactPointRequestObject
+
+	var body LookupContactPointJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LookupContactPoint(ctx.Request().Context(), request.(LookupContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LookupContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LookupContactPointResponseObject); ok {
+		return validResponse.VisitLookupContactPointResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -17375,6 +20189,364 @@ func (sh *strictHandler) PatchCustomer(ctx echo.Context, customerID CustomerID, 
 		return err
 	} else if validResponse, ok := response.(PatchCustomerResponseObject); ok {
 		return validResponse.VisitPatchCustomerResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAddresses operation middleware
+func (sh *strictHandler) ListAddresses(ctx echo.Context, customerID CustomerID, params ListAddressesParams) error {
+	var request ListAddressesRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAddresses(ctx.Request().Context(), request.(ListAddressesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAddresses")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAddressesResponseObject); ok {
+		return validResponse.VisitListAddressesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateAddress operation middleware
+func (sh *strictHandler) CreateAddress(ctx echo.Context, customerID CustomerID, params CreateAddressParams) error {
+	var request CreateAddressRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateAddressJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateAddress(ctx.Request().Context(), request.(CreateAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateAddressResponseObject); ok {
+		return validResponse.VisitCreateAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteAddress operation middleware
+func (sh *strictHandler) DeleteAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params DeleteAddressParams) error {
+	var request DeleteAddressRequestObject
+
+	request.CustomerID = customerID
+	request.AddressID = addressID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteAddress(ctx.Request().Context(), request.(DeleteAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteAddressResponseObject); ok {
+		return validResponse.VisitDeleteAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetAddress operation middleware
+func (sh *strictHandler) GetAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params GetAddressParams) error {
+	var request GetAddressRequestObject
+
+	request.CustomerID = customerID
+	request.AddressID = addressID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAddress(ctx.Request().Context(), request.(GetAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAddressResponseObject); ok {
+		return validResponse.VisitGetAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchAddress operation middleware
+func (sh *strictHandler) PatchAddress(ctx echo.Context, customerID CustomerID, addressID AddressID, params PatchAddressParams) error {
+	var request PatchAddressRequestObject
+
+	request.CustomerID = customerID
+	request.AddressID = addressID
+	request.Params = params
+
+	var body PatchAddressApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchAddress(ctx.Request().Context(), request.(PatchAddressRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchAddress")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchAddressResponseObject); ok {
+		return validResponse.VisitPatchAddressResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListContactPoints operation middleware
+func (sh *strictHandler) ListContactPoints(ctx echo.Context, customerID CustomerID, params ListContactPointsParams) error {
+	var request ListContactPointsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListContactPoints(ctx.Request().Context(), request.(ListContactPointsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListContactPoints")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListContactPointsResponseObject); ok {
+		return validResponse.VisitListContactPointsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateContactPoint operation middleware
+func (sh *strictHandler) CreateContactPoint(ctx echo.Context, customerID CustomerID, params CreateContactPointParams) error {
+	var request CreateContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateContactPointJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateContactPoint(ctx.Request().Context(), request.(CreateContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateContactPointResponseObject); ok {
+		return validResponse.VisitCreateContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteContactPoint operation middleware
+func (sh *strictHandler) DeleteContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params DeleteContactPointParams) error {
+	var request DeleteContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.ContactPointID = contactPointID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteContactPoint(ctx.Request().Context(), request.(DeleteContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteContactPointResponseObject); ok {
+		return validResponse.VisitDeleteContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetContactPoint operation middleware
+func (sh *strictHandler) GetContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params GetContactPointParams) error {
+	var request GetContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.ContactPointID = contactPointID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetContactPoint(ctx.Request().Context(), request.(GetContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetContactPointResponseObject); ok {
+		return validResponse.VisitGetContactPointResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchContactPoint operation middleware
+func (sh *strictHandler) PatchContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params PatchContactPointParams) error {
+	var request PatchContactPointRequestObject
+
+	request.CustomerID = customerID
+	request.ContactPointID = contactPointID
+	request.Params = params
+
+	var body PatchContactPointApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchContactPoint(ctx.Request().Context(), request.(PatchContactPointRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchContactPoint")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchContactPointResponseObject); ok {
+		return validResponse.VisitPatchContactPointResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -19489,420 +22661,481 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P2PkxvHeSeM/ytd8F2RVGax2OWSInfLdUVTlE1blPglV1b5BH53GjMNoLWDbmi6Z0GI2ir77nLn+OLz",
-	"5d6qc852UsmVc7m3kjiXepNIkZ03/4yoH//FW/083TM9wAwwAJZcUtoqlbgA5kf/ePr5/XyeJ61IjsZS",
-	"MKFVa/9Ja8hozFL4884hHZh/Y6ailI81l6K13zocMpIyJbM0YpcUOWGp4lIQqgglSqdSDMgJTXhMtUzb",
-	"raDFHtPROGGt/Va3dbXbagUtFQ3ZiJon6+nY/KB0ysWgdXoatN6QEcUXzb73nSFLGdHe2wMiU/jiPdkL",
-	"CFekLzMRtxe+4TRojWlKR0zbSd7OUiXT6mmGgj3WRxFcERLZh5eN6YCRHuvLlB0QKZIpTpdMuB7CBYqO",
-	"GOnzRLOUUBETJVNtBsXNY9/PWDptBS1BR2Zc+OzSiEf08RtMDPSwtb/XuXk9aI24cF/sBBVLdjtTWo5Y",
-	"eufxmIp4fia34tiMSzGiJWE0GpLI3oHbM05kzFr7fZooVj1Khk/2R8k1G8H6/auU9Vv7rW9sF2S0jZep",
-	"7dLIDJW0TvMJ0DSl09L4X+csidX8+N8ya4wTGLFRj6UqID2meMwIjwNHgAE55iKGBTejbjq1Pr507anB",
-	"oJdMy1BCxbaQSIqYaxh7X6bEHhQSRlxPyTdJt/Xpxz/57B8+6rbIrTdfI2rMRHykpaYJ6WadzlX2TbLT",
-	"6XTCOtpCEqyjrd1Op9NpTlx34+oj4kjpkiI8Lh/3zs6Nmx16Ld6i0c3rW6++utfb6kUR2+pd7ex2bt6k",
-	"NzqdHTf0MdVD/1TgQ4+4IbqUvZ/xlMWtfZ1mzJ9OX6Yjqlv7rSyDK+uH/1CmumoLYPsDPLvhVmjPNeEa",
-	"dsRczUTMxaBujc3ZLq1wzPo0S8yYtqKUUc3iI2qu8FZ+p8m633msWSpoUrfuPCZcED2kmqip0mxUXvtb",
-	"Wzu1q8vso5etbplYlg8ZjsJrrM8FEHXdyGHJVyYXerNTOyF44lGcv3lzsrkbs9FYaiai6ffYdH4eP5BZ",
-	"SuREkGM2BUrRQ66IeSNTOiBUk5FUmuxeu0aiIU1pZKRNm9wiKRszqoHeuCCv7pKhzFJFBkwrkB19nipN",
-	"VBZFTClCB5SLnPRQMhfT9ga5ZUZZt3fXXl2+d3f796iOhjVi0CgCIRKbGWQ0pGLAjMDtUcViYhiYTEn4",
-	"SghrQcXUaAOJ0QSoKklswh5zpdUB2dvZJVIPWTrhitXPsL+Fw1pEllWTeVMKVjOhW8LNRzEmckF+tbNH",
-	"JkMmiJBmawZ2kjFRXEQLR2jetXSY1eMcjWWqa084/LoGX4126g4KPnLz4/Fd2asb9Xuyt86Qa8/2e7K3",
-	"+Xjf4CNewf7vGkFPxiwFna6OxSdwcyWPv9YBxs5H2QjYOjJJ+zEfCBeaDVgKI7knY5ZUshSzeCPz6yVl",
-	"uEp5/aLkpHp54I6jYzj99Ss0ptqw/NZ+6///Lt364JH5X2fr5tGjJ53g+u7pv6pctAdZLQtPM7HGJse1",
-	"m5xmZ8CzH5prWe3awqNY1eKe0CRj1QPDm57N+j4EjlgzWBDpyHEH9ATNHqPsqiwaGqYaqqEch8B1WToO",
-	"yxMyv9XMB9/ZUOpXKCr+TG9t/Vuc56Piz/bR1qNXqud7SAffTmU2riOqgflxDbJitWQFT9ycsA7poG7M",
-	"mg7WGHG/dsSaDs5gvMZEqLSfjcA1RmAkM6EJTRIyMnKLqcCIPfJepjRqMsAPSciU5iOqWWhkPdi+CRUC",
-	"lP1BBgqKiEkklVZEMJomUyc963gpWC81+rKQwlAmE4Z7vpt/tEPABY5061HVlL+PDgdmTMX5md8esuiY",
-	"sBOWTlG2UzAU1YSlZGKO2ERmSUyGdDxmIiC9TDsVZ8l0rJ+DHUnz3sppWdPTDrknZcKoQD9EytRYCsXA",
-	"1nxT6nsy5n3OKkjtzSqdBDbEaDLGECjpIW1jj97f63TMkyIpNBMg/eh4nHB0r2yPU9lL2Oj33lPoa8mp",
-	"19wRg8yRQhvN9eiEywR9MkErZpryxOwkaHWg75JYMgUEBNSEKqK92WxbmspUtfbfzZ884uIoQZ7iPXFk",
-	"qK/HjPKcMKo02Sl0Z1AmW0FrLI0wTVv7rW3YgtNHeFSYAq1mv3W9f/P6zs1+32yGpjpTrf09UL64hqP5",
-	"LRqTB3hDcXbcYqjtijmf+tu6yCNwHx+Ce1vev3s0MceWxaAnm5WaoC7NVb5S5jjKiXJ7t7PR3ml5zMTR",
-	"iCvFYd3yRaakx2gKXOCYCXOsBWMxcyxn8TruFOv4tqCZHsqUf8DiqoUsD+As1vBNiWOGJZSCoXDMSe+E",
-	"pbwPgt1zYL7zzjtbtzI9ZEKbtWNVTJFqswoT8FvmLjx40xJHIu7T1Y32SUVyzKr2KR8ESWh0jMwXLs4d",
-	"Lmp/knLNGm3c1WLjXpdpj8cxE1W7Vh7OWezaYd08YBu5sXqZoAL2IBPHQk6EOwF7m3Ev50ISUh+BX9hf",
-	"XiFRk3JXNVrFvWIV35SavG4fOs9E5l99RkuZgtHtBo8yAbxA3K2jW7wbGy2eWwvNR0xmepYwezKekpjH",
-	"cPBomvIThsNgxNzhHAVcETlmKbyUDKlqtMg3ikW2fJoc5qOYW+rZgZ4Vya45Q7f6Nzdafc8/d6TpMSvJ",
-	"XSrAbZJTLqFJymg8Na/HEbnbCW/G1W8WK35bin7Co8qlnh/VWS22GQpz0ZWYakr6wKQU4Y6ed3Y3WlEb",
-	"IjCcbWQdNTOKjHVPmUUsKVlNVnBnt1jB+ynLvfrkdcqTavE4N6CzWst8JsgnjNrklFznTCOKTh2l7mwm",
-	"vswxOdJSHiU0HbBKNsEVgR9Tc2YE2ens3bj26nXSm2rWiCHsXJ1nCHeE5npKDqUkb9gXz63wzNDOlDHM",
-	"zGmGD5jDka/vtY3Wd8RiTo/M3I4yobLxWKaalQSZYsaU8R4KD2uyrtd8ZS5/NrlnXkkOzXJWrGrNgM5y",
-	"dS8pAm8h5i1IxrrQ9xas9e5mPIILsObqbJxeyuixIpSkWcIOCBo1cJTIxAjmSkMnytKUiWh6ZFWbsgqi",
-	"CRXk7sO3yN7uzqvEXUvg3pKpQ0fGXt92VzSzenZ3/Q0epzJiStFewuzxqdpetwZnsZ9vC6OFayljtKgh",
-	"lqF0voIhLlforSFu5LUNdepM0BPKEzPV0mamUxwDSahupPFd8/Xmhyw94REjb5eePreC/svPxurRRMjJ",
-	"ASmGT/vGIH7AdDrdumX+boMLxD7MvOtbhs0/tLN4kntUbDyyFbSycez+ElbctYJWH8XVvIMlaN2mCe+l",
-	"eWLGODVHUHN0XcScDoRUmkdqgYElUz0k5hSAA6YnM20DXvqAsNFYTzH8QpMELmdJAl6XJrH41/IBzAfi",
-	"g9Y4S6MhtW6WhdtgL3ydgyL5fkaF5gneR2OU6TS5X5p7Pr7cLRfLrEQbIhv1WFo1sPJCQYxCOTWoR0Ws",
-	"AvhztxOQvU5ArnfAb3WjQ/41ycdGLgObfPVKAHGMEaMqSyGUYd8me++xCOaTCa6XpzUUG/02XH8aoH98",
-	"6Z3fN1fB0p367st37XuDEpk8qhjf3KvnCG0kRZV3/x59T6YEXoPLx1XOTdutCmo2Krx/MCaMHVf7Ff15",
-	"wF2BHUTlBOAkPWT6rmaj+dH7SQ2N/Lj+y/2bl777Ph3A/GiSvNUHebSQ7CnoR7PDzSm7WTpMae5V6TD+",
-	"bPCR8/N4ZGbi1Of6Y4cu8dpsGqJTxvZJ+KTboiLutvbJu+12+9FpGMB3Mp37SkhtvnvSbrdPzXcyJZQk",
-	"jPa7wvwM+QXmgm7LS8LptgLSbckx/jDQDL+A04Lf7XQ6nW7rNDwgIRchnN5QSH1kPhjNhYR4tMLAvI5D",
-	"5oC5hqsjkSVJSIQUrN0Vt2w6wU6HxIyNbbrKbqdjxnjCVLsr/PjDkxakgb37BAduiKoYdStoyXFr34y3",
-	"ZY92ax9GCjTg7ohQQ4BLuWgVTOBdm5TUClqf/cnfPP3oT1uPYNvKOxm0Hm8N5Jb90sjq9gM6uWc0EFTG",
-	"XV7OrAg3r90vXuGl0Oy3dju717c6O1udncNOZx/++7cw79wwNeN7FLRAoDfMPjrmZq1aY5ai4mw9+09/",
-	"92dPf/vJ01/+s9EH8kCdkZWCgd6tZVpSL57+9OeffvLXn378qy8++tunn/wchL+Gc2jOlRrjqljBu3A+",
-	"1jZs7e8Y4VU6k1TrlPcyvUgmVR2OPF0Fs91ID/LpeEqOmTEFK/gJbsSTed4JoaO0ggsbRfbqzvXrWzuE",
-	"JuMh3doFTbaSAfvb6otOqtmWZbNz98QsYaveUyaNhqysyLxiqChXiO5GLDxocRFnyq7W3I9Iec2yDL/H",
-	"0Yk4Yjq1atai2+7Zy04dPVe8Xk5EVVbiO0NJEimNqQN6pvZy/Cr3cpzKE/CUVL1ERTJlzZf+obn8YTYa",
-	"0bRy2YuT2GTRbIC9OIkNb9OWR2k6UCvngx7SQdXINbchiUYPO+QsvZ/QiI2MBVTxOJ+PND0MOV+Z3fIH",
-	"lCsWG6aAycEY+rSKqJffWTAQQwj5S7nQ1/daldkuJZkfe7zNUr8lz0qFxr731rNgeQdkxNIBiyF9rzc1",
-	"/6DoNWKXpGwkT5giRviW5SqmHx9FNDUy4/t37291Onu7cDDpY39E17yEr1VF4rdc3lr1ZG1AeSNlzX+T",
-	"U9hG9PFdvDlPZHKf19TmZqb0baZXnBXLE9rPKtvccO4au62Oh2+wLnGzVXnAFKQKPDmTTa2atIvorTTx",
-	"BntePHnpPJ1NtML2R56O2GTm950n3U9wXjWP2RcyzywVyl/JPCWrnJadT37pyr6V6UiikJ+hn2ZKivVd",
-	"NXZSFQ6yxTf4Xqiy+FlVdNj3LV2Jsz1IpcU93ZgH3gadd8UjUFb4m4zak5eeGr9S9UFJyZ+h8kdPKtMZ",
-	"z1DVLvjttU4F+/Y06hUntY6+7bTnFVlIrluvOERfl17x1uepGs/QflNVrpDLnu/NWTS5reB0Zat/V3qj",
-	"S7VX3sNwMkHBU3EjCoL2ljhwPo6cpAL/uM1QdMlmLenfJct00Wi/Z+nPDTZ3OZgFp2K68ObzcOnVKhSr",
-	"ePNKsnkT5tds5lVs8FHQMno9xGSsrVDr71h86moeU8k4Z69tykibc7ilo3nxON7SITfngEsfVXDE1UgH",
-	"eaNVJpvQzpostJZPPmQ0XfmwRHkZ82r1w8EzsbL6eSnvWRTTBq6Uddlj8tBBfsuRZo/1GpWvgS372aDa",
-	"J8Di0NVFuS7y988iN76ezooDsgKd0dGY8oFYg0fk3vMlTkAY1m178WnhY593VfJoSNRQjgMoWDD/T7VA",
-	"P+WqxaulYJt996Oli9dMrM2EK9H1hL4k0pvavw4ILZL6JlwPZaYJJTadSzAWK3MFDg3rRNut9XdnuSjb",
-	"eLc2GsBCwnUMtx4gApP3idJUoLvSHZ2E0RiXzcVkaKT5CcRyjFkqzFeJVIt1OQuM4YfcIm3YbytmI7kF",
-	"mdlG76RK8YEoB3x2t3b2Dju7RcAnkgnc+o3e3rWrnZutAAuXvMq0YzY1n/i4CFB98ff/8PQ3/y9ksVBI",
-	"hWl98cMfPf3N//zsxx95IavWiIoMgn62sqhhcdJ85AmnV+HiL02xqS/aTvlJpTTiKVMrPc0u16KiMlv0",
-	"N68isergTG3YxC33k0UKR27cuNXvZclxJUG5bVk1HyAvFMPSRBiuZ/fgdpU3ZxE3O6SDN7g6M9dJZRBk",
-	"ZY/JIR3cz9bwGXv0M8cgbA43HZA+TRJFZL9vWDDXiiX9A5fj3c+0zaJpRoAFUawqduYm7+UyzWeQQILb",
-	"k6rYqOO5SwQbphbay6vW/s6JzblbytowTHSkmG7AVCgG212umRmKMbgeBeWsmKZB+/ym3Km42zDq38MH",
-	"yAgShBbz5XHKTrhER2c5MeF0QfIge7+1v7cbtFSGi2odsU2nZnckmje+8yisy96rZ9IVOfY4GhfVKyqp",
-	"LHxSdZje2+LKhwLQkUz90krI0pWiSJyVqXm+y6ovnak6j3ROJnN1kHTE8hQ5G9iDF3pPzxnVkoBGsGJC",
-	"VhXVLQHEyaGxikg6jLNR+LRxkkGJlpuKTJ+2mwdVDyGCiqlAFjmjMnvEPxxVgtKckSdNlsA7RAuV0Cx/",
-	"NT6jMgsV63uZV0U/e6Tay6M17P1W0Co2ohhiQbbe6haS2DtL5S2r5cLO5Vc+40OqjkYy9eVAXlQcrCiu",
-	"kdlXnIyEKn1kd6m8kPepUoRrgCAAsg6JYI81VEUdENpTTJjjT6iwSb0OWWPldAEbYMznW7lOj3FZH9jI",
-	"ip9J1iBzLE+o32+9/fA1IxjptHS1Ua/h0a1X250bV3c3z+BaJ/OpGGaV6KfTuSdVqiiV5a9vi1LOsWJF",
-	"GcKYYU6t+TV034aVcmLDbJRVSSNfD5y9nZufXFLnq19GQ+fgZS+R8Cae9tI8Vlabz4g8Dog5q1gW1Zl1",
-	"w1wrO8E7WzcfPdkJdnZPL3e7be/jlX+zPGoO463ezpmQ4rJ18HhGKW+ggFDLjWnAVTmdtzhe9myDqnUE",
-	"V+ztoeQrewhpGg35iVPfyjAYZfJ6qPPSHyNTuCKQVosgjrbyi0YRG2sWg54p2MRqHx4f8sTfcVV5gKtA",
-	"wWcfmDcp92I09xLaY4nVzdQM1V6/umgnut3xkzdOzf/fPD16VP5YvR9GuPZYso6tWIq5gtmPj6rdvgKL",
-	"b9aiG48TztSRlr6pEXhbZ/crAgKwadVNRGp56Z/+9M+//JP/+enHP/n8F//h89/996c/+6jVyE7Lwf7Q",
-	"8eWn3eXr1/r0d794+kd//PSnf46PHUtlp7oDNT9jqSCR+8f/5+knP//ib//j0x//Fd5RQtex81RMmLtP",
-	"0MqDwjuBbjNcWIgiNBT+iAnjKqVyYvn+3ftbyOT2TksCsCLN29uexdIDttnTfstnz9+K76PSbiifpIzG",
-	"UAlozhkUIgjp0j4B/CZhNLWwN/OHLKeJhhLO5yRVVthaueCWrTR4M0x8rtyqQpNqaG7VeQzzYz1va+WU",
-	"OYdFOJJgMjtjNiDUBxydt4dyup5nctPiOQRgZZKERdU2jX8AZh/0GhtREbPYyHXDblMWyTRWwDYjKgxL",
-	"7jGkkNKzPQIpHaYm9Otd71lwS++DImVb2FbD9inB8jtEvFIHZlZQwAWLJYWn0GgrJpzACQDHEoUT2jVn",
-	"p/uWWEQTCnaXb6Y4z6Rge2wmKAmU3LbNby6NuWABBUGWd7182LwT4HGo1bT0GXm2XjLd2mx1Q5bnp7R1",
-	"qupAN+dmZeWxU8+3Kg6J9ecglpuNoCsA0fZYSm8KLECwE3OaClVpdejDag2oUXpciZHaRZsNypfC8p0l",
-	"THT5spU55WJQt/Njfd48ri5fxw34zwxHWcZCGhzls4g7zWq768eeZp60Vtqap4Odufb0QrCSszi/z+vM",
-	"viRndGk6RvnMNnNQzZzexiltp8sPxgM2tslNnlnZpzyBMpNdr+SkE7QUXFFCRnFiw6ugZY/HoLASDQ5l",
-	"I5ksOikp2U6r1PeaybrK5Z3dzpyllY94rudEn+ihVCxwiqIiE/MZhaUFDLXKcO6iyOHaG0Q2vJKcmWo8",
-	"VLi9FCB8JU3M58HQk8k4ih7G2ng6E11bEFVx+zH77odylBf+2aVxBkBjMA48M0gTFeZeASZRPW2NkZoT",
-	"5ia+TvDAviTI97dY72L2tez/YU7Q1eH3RgiS+dibB+udCVofU8wjtjqlQtHIXNIgolplBixPBZhjfnU+",
-	"BdknISaz08SiHCgWpUyHLkZLU0bUUE4EgA/TJGGpsj03xpzvp4zGIbTS8TO1xlkv4REk6OfuGPcasDfM",
-	"KyqTakrqe10sUBUH6YCEboUB6XjM5Nh6RzA3nxv1OOHHzB+f5zebS+UPWt4O1Y/xsDJY+R05yXXylJFJ",
-	"yrVmYp+EhjGG2GWJi8EBCdG4DXMzNwfVjPnA/ON6MplzjJbsVGYpSagYZHTg2FgqMxF3BdcHJATjOETs",
-	"DECdskgWu+1rHcS3cAYz/nD7zR9YhIsYcKIpSWREExLTaYFV7jxlV3fMhVYUh8TIHjNg0KIOuiJE3SiE",
-	"NEfzF+ZtmVFlieZH+c+CADsxhIfVvGHK+syMioUWKd38NguVaGEy7PZZl56F53G4LoELoDmFwWls5gpv",
-	"FGAc23fW7+/3y0K7eY6ob5cBLnI/S/o8IT02lSK2lczmnfMpoCP6uC4VztjMSue0ghvscp5K4R0gpJhO",
-	"Z5zhe7tLdbwRfeywnX0t71qDdOkRr0mpQDjoZzvsApK6Aj7cdXABqgL9JLAkar/yScO+vHLe1bqtM6Hn",
-	"2xOlbJAlNCXs8ThlCpJJLj+4s3vF9pxhRilJGIxoZs7X1so+q9QYVzN/LP0tXP6l2m5jKqp50jxVbTie",
-	"Enks2N3l4/F2e/F2rZEg7dl1FcSEeqSfPXVJ5Uxk9m1LwAqwqVlRgOcHUfM2FDUNy7wYDrQqwM5mXpOK",
-	"GbQillKNwIotyL6B2ocE8rSBVQ80/A9aeCBykv1LavxU8GfH5NEmM9JrPp6Lp/gIhrgQ+61Cs5vj4VaV",
-	"MDqPTQADrhGQ3tT+nWfNTFz6Ok/B+QbokoQJo/RXY/RUuBKWJr15OzVLH8hLvKZ0RkeynKXeBzCDAuQi",
-	"qlbDkH1yC8yjrTfsV5VPq0epKXZ/lVk6I33eXW+N8cUask2ntl5w59EqxlKtLucnQm3uzypO1/q+rO8w",
-	"YzNW2DFDFh1vQtl3aDSEWpuAhPIYutBM5q0griupVs3hUspjOJEAY70chm8BGAD205rhR4g0vL/T2d1b",
-	"M2nZwmbu79ysjIHP13MUaWWGwRSJo+oof9arRhGNZAwugFam+1s3CgROw/1zky5SJ01dHrbx14iOx9a1",
-	"gLrS0YgLyOC2HyPo9eoltJYTX8rdF8up0rFNU0rlRLX2dzuz2THF/ragiZ3tLeHC6IVRpErgo0Z0urRm",
-	"7++6Zd4pZdntzbFwu+dz7g3+QS7/MjGm0TGLSZ8nTRNyy/nQy/OF3WY3SnU988zACqqb02zdJWREY0zl",
-	"9rfIuryKqjTqNWlotGIFjS9meHhy77irTy2Y8rLbvit7d+C60+LsNFpsd4kHjqtOKu24hlkBtk1dM0Ch",
-	"4ng25b/zGdZw/uaC91RTYn6CFA+iJOnTtKlTME9Em89Ra4T3gntYAL40cZTjPYWnvDbz/4GZFPgGJxCQ",
-	"t00PNMJGN5pgzl+erHD188ppnQnNu9xyl61nH+cdqIKO8v2ZSTLPIfYNqQRN0Z+r+MZqoXrc07Ui9D4/",
-	"m/PHA10XXnEzfRbnpv9BRY5qJhKmFNEyiWdD1YDAcLUGysZjWkUJtpPRjmG4z4Pezo3O1U4l8yjYTPEc",
-	"lOfL2E4DJrFioukcQh3c4X+1U6WtNWxSiCYlmA/GcumncnQAnkhu3b8gNUgmYmab5bom3c8m7XV19jNb",
-	"YDlzAt2G1FP8HY9sViESe7eTdxVdNmh8ZL2SkUyykSjS/P1WBeXmQDGdHhDoDvGDH/zgB1v37m299hrg",
-	"Ggvy4PXb5OrVqzfJSAK+ZNBKuGCt/Z1X523huopDN5DKaAX8dkkR7MRVgneH6mw5Qc80GpzOalg1WIKD",
-	"fjIHoy48H0fCiBRkAkAB7tU9NuBCIb/AEUJDD3PfzjrBJhhHviJNIivejp9DxYFPb5sUHOBzzm0CZzD2",
-	"xS0SEkmtpH0/Yxm2yMuEsCLXM24KyUlFxJK6Hgoes/Hf6KRtOWZUDXz1XdmbYxGZQKh8gM+KW/s39zqd",
-	"02aGajOjsoSTDW85SjOBcYdBypRq7Xfae57h56/SajWwcakGtniXr1tdrXDYrWaW5UtWJ1kbqIcVrj5j",
-	"HcVSME/tnnfZrWHkrW4JccHVcMW3NM1+tpBSVcBNlhiqemEU2T6VwZCiR4bSNF11gZqZJ9+VvcI2Wb2u",
-	"dFPd3oLk5ap6vl6lClIkzZpStipRku/7eYAFfFf2zoH9Gya4Ce8vCMFjw2fD4u9VZY3U2jTQGxO6Nl5S",
-	"ZculUhWCtpl1HXaKfqEjOiWxXK0SXtXlSuTtOy8pEqqsV13/iZNYMkGn71d2Yzn6QAq25AHQeNFcRy7f",
-	"vfXmrSsNirXzg2VHmC9i4BeRFgOoIvJ7BeT+jEl6At0XE5I3GCKXx5THAdHySA35OCDm/8ZIlSkkkgBM",
-	"5JWgJnQd06nKm0y6SX8wD0JOT1hKB+zIvbbw87b2Wzu7N9s3O/NOaBALqdL5XUcwh7yG6WrLVn1X/W4U",
-	"h1bRSOkowpdd9b+aRgk7MlPA+Gr+A361G5Siev6Ir9642X61esTQ0sfdMu/lrVqIhV0RIPhXvRINKqjn",
-	"l6fBTbNrNldP72intt5nfn3nIne4DkhAPaYnjImcKOHbPMbYY4mcED2RZWyb2pZVM9s472+c2jyuvGm3",
-	"OZ/uruo5zRBCox0rUUJ1lXJPZoOhF0WdFm6Hday6mY2bXYrykMqTquQirnXVCklAt4TLdXFVS7OcoMGp",
-	"nzkyo2oyfI1FfESTIN9M6DdEFRlRMSXjhEYMssmwI4R1r0HDW29AxTB811TZibP1b/JC72uluu+96rLv",
-	"YIH8LFon2j4zxUgw7tbM4Tdb0jCyG56/uGo/l4NzzEFPQS6ay0kbmwPbl7ble1UpiWCP9VGB6lkPw4HX",
-	"hHlKEOBxmOf7eBwYlMfzWS2Fq8/WrSRxWdgHkKFp0zbh8m8C6iTEf0OHRRk29MbDA464OspBLGvXDF8G",
-	"mZmUDDKmKldsZhsX4obcLyDvqww5yMaAQPblB6/fJjf3rr16pQJrsTId+KGmvYQdEDXhOhri0nO1xLdV",
-	"fsTr0H4Mc0pzZSHPqKDqGKvh27XGYgWnvnPC0qmdFBznxvncdq2gHU1lQw2hNBV1PuIxhXxoax5D6m99",
-	"RWoBGVR+0P8vkxoQArBDpDrmYgDkPmTJuL3YJJwf0ncOD+8TvKBaQNmWn0vuNRszcZnxtd7n2RwbOPew",
-	"HuzxOKFcWJ46x8EWtpNfig5o2/fCRPz4UMmkKy36gmOCWz/H7FzZQ/VK5UURNot1Ri732WRFsK4Fp22l",
-	"01XO16cixtyVvJbCDby62RVN6YhpVoOy9n7G0mmARA/kCd7l/KbqR7o+v7MP/O7Dt94k9ldkRNdvdnau",
-	"EC60JF5rYmM8yni63BxabtD7HVArHAriBKBrawrbckdmwxA8HfGkppReDo4SfswSPpQybthdNV/lZq69",
-	"+geVdyENsJ1dQGhAegdmW4uvVGD0bVqDgTZm1Ejw1ZbF3lZqWruq7mqXtrQmc6salFzPc6OtGEngkUAV",
-	"9Tx4/d47jA+Gi5yrlWHf/jKnYU0OdbFno42fkG74hFl8IqMFmfurVyoT0Opu/pD1aMm/6ucHrYhWWI9H",
-	"ceIShJcehgVNaIMcnBiGvGiW5+AjzBd4E0dhzRZRdST7jYx/t5lFvviyEghQCkSj0mwY3R3vetDFxpk+",
-	"W/6XhzYwgD/TFRD1W6qh6IKk/dE+SVkELe+NmRyQktUM0hYsZXLZmBFWtZ1wEcvJlQMSJSdYdDXMUmGe",
-	"VGJA+IjLj68EZMLYsbG9j0o+GXJZHxW/yp5i6QmLyeXDK+apAWiM5hWoijy2OemkE5ARo+LIvg7GV8nR",
-	"65BfmrTZgN1yPTZqcqeNBiHoiMVEscGICY1DTvujSsVhJGOW+FikFcIkE03ZRTWICqgfZhtT2aM9nnA9",
-	"zWsQcz+A7504O2aDaAI2bOJ4DYzSHqzAnsTZlcinnZ+H8rmqYlWwPbcTGR2vXKjFMdkClgRbGBnLoC/T",
-	"iIGmK/vzpqMFbZzxJ+fWtZkP6fPHMwW9dWxmZFXjHOIe4ezhAcvzqeHu2jW5U2ZIs9XTka60NpERBKQP",
-	"x3mEs+rBIZyAhuDARrBJD5fioCiaNco5LGY2ytmNd6Vqd0WUnOzbi79JXN34EX7xCom5AqcdiwvlJcAq",
-	"RxYTqzw76r2kCGRHA5jhARkfUbN8QVfkj/Xc+0Jq7+lXAjKUKf9AiqORFHqI/M39fpRSzfCHZAqlHJ4J",
-	"FMkRgyQpMxnkdm46O2SLjPOXlsat+GMSo6dOHXgXkW+6cZNXvK+PeB+/bXeF+50r7HGaj4WgsggFsULC",
-	"OLkwtvbl3uBI9BAfTJEdYEWVHSqQb+ac/gqWWTbv9/s6QuRWVXHY3i1zUFfgFYFQOxOaiYjNu0kaFZ7M",
-	"ms1YEurIuvZQvJ4DbTdW3jwCbiiGa0tiFnDUmpKx4qF4+tZhx7YkBl9euzKzPc7S/siYDckJJKdmaXUt",
-	"NNx6Fjgwm+l8diD3jDSZTbNxogF5LbLY02AFlGF95IRx0ywYxD7EtbPZN/hhRvDvFE3rof3H57/98Ref",
-	"/NWnv/3o6Q9/52xA5NFVnKm132l3dgpzvDXCc98KWmXm1trf2T1dEf94dz5Xxy3k0m1EabxRYUSx5lWq",
-	"VpqJXFJ7AbK+dIzRtdhZGxJwZcVwTqWra9RNvS7dhZFf7c6sZSQFZSwd4H289PnnxaMWWKh2s6qeZUtW",
-	"TbQzCiyZrZa3Xhz+9XLXV6dsSzfrQKitTFoVff0aQTatTiP1evziVT8zAYAM/CykwDr172vQwfPaGwsA",
-	"dVo35/v5A1ewgB4yZJdmh9UlohFYVpPw/lsPD8n2yc42WEVbcHJVaKOIAK7k1Hv46ZKCR4DN5PvgZyyn",
-	"ahm2Uc5h4YnO+zblMjD/Y0xTpiV8qFJhnKx0eRL5y69ev7YU+GJW0ProaLtL754UPteFLrHCO2tuAp9L",
-	"9XCXvHEJ+azTEu+WIt4TvLg1U+SYsXGARguaIoZibDnNM6GPpUr0c6aX5ZASq9DP8qd59NTMY+tTVpN+",
-	"qSvQ3rLR1tLig0xs4rmNaMJ7aSM/7G3v0s201foMCK6V8y0Z9ui01hp8bj/iVFfvW5RSgk8DO1g3TN14",
-	"lvnlK9TRHrNxsyWLqECQPBofINiUU/O5JjbLVwU2FMwEEWzCUmMeKASiM2xHwAPzzImK1gPr6fp1pkMD",
-	"5+5a6rurEqmnDMwAw7VDrxxkLJm1sIiHmGg3ZbppZfHq+flnV0lbLPO88TBrNTh/cpEvYQ+mJbacPMux",
-	"U7umS3P1HWNaD7w60vwkT5Na1FXjfobp4Gjfaml90UDaJYKfDKkGOGdAjKPTasLOmWZFoZ9RYC/BvX6t",
-	"7QGQyeJWiq1GeEZuxc4hgphLkY0jiA+z0YhiP3c/dxOXtZxhjQ7Eawt8Px5wUe4JvLaz2746Xxa1epyy",
-	"vMPXnCO+x5Qmfd7XQxePQvd9coJME/yukFhgLtSSJMywTQi3DbNUlAHRlqmzL1iU7eWNi1WyoFK35krk",
-	"yVJ4d0IVmSDGqNN1J6ynOPYcP0HeqGTEsVnKkKfx0Zim0AIA8BFT+IHGJ4YuLQDrCVcwWvZ4yHuuL8B4",
-	"iD3NoUtPK2hxLPIMWiB9qt3GRdXKzEmPF6SUPWmWO1eTEjff+LmZCzhXyfZ2Z/n1l//pp5//u3/6/Ld/",
-	"/9lPfu16PzdzFDN0FDdv67y4k/Smre1cT+fy9L6RpoNBr4eqhGvHvLStxnpqdK3iawgbUtnza0hE03RK",
-	"uD5w2i+am7EUlzS2C2mo3izrK1NsaAOldsMmNLW+3vOFMyk1qS63BvEVqVW8tYd08K0sOV5Di7LdsHKU",
-	"YQ28aiRPqoFcvaSnsvbQAOjHYfXv5BD37ov5YOf6PaRL1QvRzLrCsBcs4AOmbMMAn6dt0tvZB39/91EZ",
-	"5Wvj2u0CH2ghpHrzTZrdhhIG0bJGlDl4jg+kUyCNe5Or2YH1Ig2O0XqBg2+829m6Sbf6t7Zef/TkenXM",
-	"YOU+Dytxrsr+Mm8wnePmiinBnwILTx2QI9Aft555y721HOyVehc8qWYzv22Waw6fAfaq9Y3e3rWrnZut",
-	"ZiFj9jhKMsVPcr/XKuqAFfFWM7RCvggH+23ynqnEPyux7i3GfD1FrqkacQ4w7bZ2TSIMjDFtNR3U1Fg9",
-	"K2nrNzp50aDFSrIYd9Bf41KzrhUFMhyAzVhagZP1jet7r+7d6JXL+JqwuRl6WdayaYMg7Lpxu7NoY7Ue",
-	"dzqLGGvO6daPsLpHrBVfXVP6lciiotxy871cdf+qluUcPF3GpN3EyQWj3mAfZ2M856nVLAWCX1eTmN/r",
-	"HDNj/ab16AW0Ej5mI1kCs9hv3VKcbj80SuiQ8rwecL/1+a8/+eIP//3T3//rpz/7+Pxb2pdF+rdKCI5G",
-	"b0wSMkIMDqwfwKDOZVf9fWUhoPgcUsD7mY1q5LAmiLURkiihfLQqQsndW2/eQlAS7nDmsPDBywgeyizF",
-	"wJ1NHK55SWXV6esytSDyL0LrfQeMbgtLK0FU1m3EjydiY9zQpiif1RTyhpywdCsyRJig7VJYK1uwm0cV",
-	"XS8Bk9IqDFuLNIYSJa0oanIC2cQ/4PS+pug3uCnnIZWQP24kmOzY15BNa9DTuWzt/H5xLCVeSRDbhg9L",
-	"Mx3yC89BbV5R3+Usve2gTmb3drWC3BWNv/px+r7OujG/xlWpTsDTDeypebc0gz2zbmjwD/lgWGgDX/7V",
-	"H1uT3xxE744bxR1jqZnQGLqxt332z796+pNfLrhHpjEXNJ16t/yP33z5w19A5g8QCvOcDxZUZBcUsUxA",
-	"+kSlG5CZO1YWZCtylJwmqhDQ7NCfrISMEpXzaeha6TTFuqwuj+2w3SC9hwWLzC/OUgB1GLE5FXQxMQUt",
-	"fPxCWNEZMpjb7EpPIUC9cZZiz7fVmsR4Y5pv+SBc7kMpsMkt1BpX8Na5/IR6sMmcUCoAseG32hnU7V2J",
-	"RxRzWbpzZ2LMl0hhA4ues/RhvjQrmjSVHkssZsnpzuyS6yDryas+dqDCHBzVjpKTtg2Cy3FrH/tFuTSJ",
-	"00ascoWnY88p+/irp834agM+eg4G2SwDnkuq8yCk7LVcQjk4O2Hp1BhATMQVBau1b1zZqWopYM5ASuUI",
-	"sbz5YGgTUGCocsKwfqfxQaiMB51vvUtucK0RIc2P5Fo21RkoeLPGd54htk/8050jl41TppgOCEuUrSlg",
-	"0+UtAiqgiJmNJ7og72zVYglUNa3l5jK1tQlFjwN8NuSSKgQsWNBkoul6rUXZB4RxyHTVQ6agjyq1o1uZ",
-	"5kuBaj9MvbtEHhgaWUx6ZyWjrGw5CwG1jkG4pnc439hntx3zE/UaD8+kHObgj02AI3tUsaPVbolcXlme",
-	"xdWsXZoHbNOsrXvDgOhNvLbcwSwfxdXDnevFKPKL5nFv8w5ndMz9Bmc5pK9DA4UdWtK6bJnwLla8ETDq",
-	"zC41uicq0v/ONO+qaaZAqdvck7VzoErb2nSspW2u7DWct6+ug2Jemk67cSct7wgXKfGWwl68gHIZFSpv",
-	"mJMn0fv7VN6AoABb9el4RTWnWKz1EuvXPjwrCoO8X/ySV92xx+NubKwIPT2DIzYTs4C2TNg77YBQopgx",
-	"eiBjgiuSsn6mUJFfscPUWRzIFQ7X4oZUKYtkGrMYMjxDOubhrKb2rBpPncUZnwklr5wOYIl6yXk5D7e+",
-	"p51s5Nv3Z7G6PvesDv3S+PHzOSPPgwLXKc2cf2U9ID54U2v6KSB6lNW+/OKEMRO2Z5O5E/yicKuRR3gv",
-	"JD0VelvRzwMKFgBqqdJQhK7qG+OizuB5IHJSNFN7J4jtbOCglRAaivbkCSOdpkWaC+BVWV8fyUw3GRCU",
-	"6c8gPCksHO2nrGnrzRcJ0HUckPcDckIunxgNb0Tfs9hf6koF6N/mwKr5Yi9GTzWnlkVZyvUUrVQElGI0",
-	"ZemtDLt446fX3YS/+85ha66Q3jaBGadm9QEqJhzRYygGRJz2Y/YBx4tCqFiyeZJTmaWEW42DjFN5wmOW",
-	"XoK8ydyfjwMoVmmo9bh1egrAk31ZX1RKqFJMkxEVdACO5n1DWITCGaZiekl5JEdThqWJiJQWGwZQfDRM",
-	"YSJTOCax9/2EJwmJZbsruuKVVx7ygeBiQLhov/IKQexz7N7OpbBNMMLtk52QCMZiRUKzxDLlH8AF++Rb",
-	"MFEEiIxgsRArMmz7ywmLjK12p7ik6qArxqlRMl5xT2SvBGRMlWZmpbFeDjym5JVDKD8hMtOvmCkdQ4MF",
-	"ronSVMTKgfbHbCStDdIm0Hi9mIigI8RD6Aroa2PuxglRRcLHW450t7DrTWhX5w2utHrlFUKFmrCUhE+6",
-	"KGq7rX3ybrvdfhSQrt9+wHzfbbXb7W7L/OKQ9c3XhvWfhm0C/QhC756Q9Gh07PcnwN4SXQHQfnQE3Rk1",
-	"dESIiZKpDkgmNE9I6J4PgP8gvdvkNjxDkVhCgI09HvOUYXINPWFESBKzsR6ShI+4ttN8J+Wai4GhgPu3",
-	"Dm9/B/sHAKr2yBxDMjaKAyJrv3r15vUr+8B6EXpixAz3APAJBUnEwIMDEhqxF5IoYTQ1P7SRurpCcTFI",
-	"DKtEBbXIRyZKA9J4eOeQDkLbk9O2brjb37pnBhESLXNEJ4CBNIQ9lRlOTzEmyOW9nV0sxZ5wxa6Yw9sV",
-	"9iFvSsG8Jw2YJlc7e2Qy5AlEJIfmMNgKhTYJT2jCje5wZN71TbOHoSUG5YOhD+l4zIRFZDX3qq6wD2uT",
-	"W4KEd2M2gmBHNN36HpuGZAQAHZSkTKdTomgfq0Bf3cUcqP0CVwvLkJUymwLOIhTqKRsndMpiSyvFG/TW",
-	"A/sTEp2jZWh+BsScMuKaNRCHnb8Pyw+INGEkYxYGhJIQAdDDKsjAcAYzMCSXmTBs8oPhlQBPWliA5od4",
-	"nkNsuvDuoxBNDygOJVQTZo6r33OBhIZzhkAlyYk5u4YLLuoJgLMERfSVV5CCLQIkQYGOOoOh0KIdiusi",
-	"Rl555ZCPmL880PeVC/L24e0DQsUUScPW/Mc5+CNXXWGYc2aEyKwjJG/E1SZvYzd4BL73kMhgXWyreECn",
-	"twcKtTprYuJr9zodRIxMeMQEdnGyIbFbYxoN2dZuu9MKWlmaWJGj9re3J5NJm8LPbZkOtu29avuNu7fv",
-	"vPnwDtxTJNa0QOphzOGLf/gPn37yl5//5s8//6//0XfFtXbaHbxJjpmgY97ab11td9pX0amPuCrbQ0YT",
-	"PfzA/D1gFRrULXuMqCIJ9BdQGGQepxLIHTCJlYPuV23yJvBrIVGAtCG0aPn73bi1b97yHXgnKKhqLIUF",
-	"hd/tdKz2qW0Un47HCY/g1u331Jz7N/dbyuM8kE2XGQn23SDkZ/Mf+AlrlzQXrPdSrt69dVfZmAnOnVpg",
-	"Wk0HCgLgLD3hEWs9Ms/YBjFav7C3hyw6tuA/VNMeYKMash/xAS6XyovRj9nUZmSgVAaiO2Ep73NLdY3W",
-	"/QGjMRfYo3GzpY9g8Ij8i2PHbYAoqHJ/FzMpNuls98zMaNo2T7rWuXoGU8hEangcRcW7di6WEZQmBLfG",
-	"07OY1ZsSA3LTAxLiMEOioDOZbfVhK/IWE+ttKkrUGksgL6OZ1dLsyc42SsYtxbTaflIU/B3x+HQ794hU",
-	"UvShl49iyRVccFD4HpBelhwTTQcDw6Bl6kfdrSQPjHrP4zZ5SzACxfhOdwSs3iSx+GqjeepOuNK34SkP",
-	"mcboUtngqvEFFZdsv2FULfAHLbkQdTdIbFjjFDUjjtJc0FFVwbFQ0sq+lwYUKzgOeziWqlfkY96+b66C",
-	"i3caXbyDF19tdPFVvHiv0cV73hFecrG5Csg+J3Sj/hv7a1SgiBrrTMssGoIfxNE6kBQ44B5vWY1qC8+v",
-	"2cB39zp78NOMlVHcuW8OZevR6RxlzbW5g+svGVshP0BhuR1SwyJkDhY+1V56T+lMtnx7Hv1WBYEt8aqD",
-	"3xGOvO/RqdYCckrT84d8JkswALwpQFgxerF1UofGJLJsLFf6QRsM0W4KLRqeMaJtxhKRJ5gOQCBvyb4u",
-	"/PYdhGHE+7bwt5AYFqAQ+8Quc1eEXhtD2x7hm2Sn0+mQW2++BnWU+93WCR93W/DF5YjrKfkm6bY+/fgn",
-	"n/3DR90WeesByb/87E/+5ulHf9ptXQkPjGrIBGQqoDQW0FnX4kCYZxnZ/daDrhjxx203e5yhYYow6ICE",
-	"W6EH3WWGbtYdfX77JCzCRmFAwiJuZD4ZagD1H2tJjP0xJFSV54wuEQt+5S4hYZH+FRpT1PfWIQQ6OugA",
-	"1B0zpDAzY0KnuGXs8ZiKOCQ0jhUJbTWLGRU+2fwFqQIh2hNmocGQAwOiYFYooMB4jmiStEmYbyajRq2k",
-	"E4q2Y1cY4xGxLMxSHxAeB8TquoEF2hQxeBAQcTOZUFCaWIpk9g4GUYyGrRBGCscaQL6kArAbOlAgg9z8",
-	"ArtxAcmJVKYwnTBwnhZ8CrCGfNr4CQxamLv93GOKx8ZycyuO36O1UCHPPK/bMxZlTa7EwbwO67DKHQ9l",
-	"qld7gyGBVe64A7vV5I5DyCo2F1a0qphha4inAoYiHSDr43kmLPBlMBILxqzpoOWz3xXLAeYqd4xYQ48Z",
-	"wrkU4+NCaUbjuoHYG0qDWVY3/Gy1GTvy5orMi6XF7O42uXh3d2Mtxne0O62lVGRRrbjs7tYpLmVWg7qL",
-	"VFXmKIgaFE7YqdM1+aZiCqzVOdTQ1Yc+rjaBTFpwtsuJcAHrITW2K+Gxy4QcBbmbkKP8yMP5CmVUphgJ",
-	"77+Nkj0f9XZvuuWu3eLx9hN0Rp5uP/GecBoGtlJRAPqfc9oVaQBVHBZlq6PMlVms5yr8HsRUl97xfeuk",
-	"NLzGGg/gM/mWjKcrmq5g7VkdpQDUw23zEs5/92dPf/vJ01/+c8vPMpjPaXONJVtPf/rzTz/5608//tUX",
-	"H/3t009+bs3bgXnWOJVqbIOeq515m8NyWg49gZ99juPsnDnHqeI2OCLgntjQEt5+xyKhVT3VXrZ9x5aW",
-	"vyGjhVC67vr8OhjFC2OT3Wh08Q28+Gaji2/CxTuNhrGDw9i51ujia8+NAyNdeD2B6pkwM7Le2ls1tuTN",
-	"oBFbnqRc+96XgvO5LJAl/DrF4I9C3Zob9tubgqcnxENvdXCPYRqzAT2PhuH2psT9Zjh2LJnFDnYMn4qu",
-	"kJkGa2AM6KpsVNLdZRqztE3A7WLxnGNmjBCIjFLSo14y1lim2gZHPCxeCIOmXGsm2uRWV1jeDa+S3quO",
-	"2dTP6arg67Bu66vO58nX5ysiPW6Pxmc9t//sT/7L0//9q7lcudatrR10JeRZv2oox6WKSKiOsKCsKPD9",
-	"x5rXfvEX//LZP/33L/7wH5/+7B8/+9UffPk//qsFW6h+3e786x6tLDi+ZZs7NJAbZ6+pwsstlFyVwirI",
-	"7Il4sdxuFyy+ksW/Y7gtycZES3QDNVC4ezKebkEcvrV/4+qNG9c7Nzbk6lvWx1bN2V3Erexpgz7peVc4",
-	"4LhF5/wCtpg7L5mQhZ9lSFW7mk9+m5W8DOtzrhgWoFGtw5qc4NtMnysz+DbT9fzgcH6vXl5+8MyO+Lqn",
-	"9gGjceWhxXhR/dE1Nu+WNHI519Wa2Mjzp7aJFdooLlYU3llTOVfSjoWcYJ6Tr6lVxnFzupwWqfUrKzrP",
-	"w912t/+mFOweCvLn4WBadjbXtvnMY682CWa9KfU9GUNg/usWh4Nj6nVU7U0JFaDfW2K/pBae1gZG1d4q",
-	"fq6VjgMCyTchau/MGZoeZwusszL2PPRiKctldCr79tfl3c7OFVsybC076Fkg4ymGLcwn9pgrDXF0wSDo",
-	"gwmBxnYzD+hcCYiSltdMJEEeo6x/bMLHDK1F2JxLyobX2uSWmBJMMwZfLE0Sw2RHdEpiiSOFmH7EDiDt",
-	"0dhsPElID3JBi0NGbs35rI3Rtte5mUcDM4FXYLJeu8gc3CevhC47D1MHqcin2xXueftkb2c3h8FIsQ9w",
-	"jadvnJ0Nx7zbt5xszlX/LUhco/OzhpxR6603Swp2K2RuVHvu3bKs5ro/B9/j0z/8+aef/HW9Nfr5f/nP",
-	"X/zk/1ndW3j/PI2+Kulxx5Aeiw/KRxkTm4HmJhvJlAuf50tvEDcyW3d2vzoOUudyfMay/mawt7O7oRNV",
-	"MZou8qIeOr+i9YcmXGnM68eiBswm5oJQEMD72API5ae4/BeSKchm0Czt04iRXsYTrFmw6fk6ZQzz2/OE",
-	"GS0lJtRiG/q3H7zRJt/mJ6zINLhM4b4rkHKAXx5p9liHge1apodV0g6nfCZWPWZBQD9IzPAwe4cjgbvh",
-	"Nw9UqMg7qQQUahnjDaSnuwOEib2UC3clbG4e3LJ+z0fgQbRumN1O0FIy1a391pb/1pXFzUOkj3OSNy9r",
-	"OPzF8CY8F5aHBLJxXP5s3BBPvKr5U2RmoCzOs7W8r2zOoGWmDUHZJDnA7VW2QoUa1f9NW1TDFUmk0geF",
-	"ih6SnlFvQeMx+uy8SwKvWz+U7unVq+uxpTO6N78WrznswpfUGl9JwViXzHGRGoU+q+1yI6uby+mg2lH2",
-	"1owRCVpGYU2BSlHUdbkyIZWlJ/xEpm3y2lyilJG0e529hV60C8/ZhefsxfKcvaAuMkcqzvHlEhTKRHOv",
-	"zmdVuG5c6VzC+hpTfI8ZG5uLeOrqUqE/OlalGlaApa2Yl2mdQ7ZysyuwptW8wuYDYym14TVQEAXJ+JWO",
-	"IT9V4FmKreeWVAAccwvm9Xv1zpsv/vPPMJXAZXdBL172FfDWHD4TJ81LqTZceDzOwuOB5URnxZqDs/Fq",
-	"lOyAbS8yqRaEJmtthYpYpEDfBEttVBJc//65WhKjLBsEG7jc19D3vw2odl8zBcIYfBgoKQJJRrCuqsav",
-	"osKvrzwEzzkaB7izQk7yTMLK0PsSIieIJQQ28pwS0l4UdHqG9H8hVZ+3VF1BUK57mMEN7PnWy+d6cwl0",
-	"ZpLHeYVrIQ7AyxQQlY3Q1xRD9ecJw2LuHH4L05HTrHDDU6VJJEcjro09rwuUtYWW/D07nmd4TNwrak6J",
-	"XZH219KAnWAwxHPXeBunCI1tEtfZC6WzMGiX0DqWedaSOkJyYZktF6Qv04jlMPDuQTayBHmaYpxp4KQT",
-	"qkiOTNM3kgpz7xE7RyBAgkUAHacyziKmEHQKi3TZYxrpZGqM5CLTJC/kdWfMps9RhH+/pAAaZ0jBPsZR",
-	"Q29ZV0gF7F0XafdUkc6yMtWHuELP8PDBGwCAveL4vSUcwv2YpTjNrycSQukEuhpnC8RUgkOwJL35ybNd",
-	"B57LOcTBLzyFmg6KNMvZfsr2DE6GkowzbQ4g5A8FmEuEGHzT9kJCPzRDeA6q2CEd1BH7rSSBavVZRIYL",
-	"iodl8Ygc/n3RhYsZ5PYTTQdNjPWcogsr3WHz2WL1NtkDsDwG0Gcxj8UlvcxIP6SDC+v8mVrnFkagX+1N",
-	"WpdOAV4C9fXguZvph3Swit0919ve0qunF6WMKuvAB0zMacHJIZqg6FTte/qNvV5IwYKuyL8X7m6jgg2k",
-	"jBeb7wd58pJ9HmDIwAO4AtQWxKJpk7sCH25bb3cFNF/OUSIA7jGyM5OC1cqheEmi6hkdxzUTf3AVWvut",
-	"L374IwQZXD02cEgH9zMQXqfPR1bW2WRUKT4QIyb0y5sD8DXKuLkP5xp4pViPVS7yri9hl8vkNF8EkuUL",
-	"50vYhtHYgsyahkM2snjJKu/huETR5C6B7xmdnvnuizWG1dhdBMYVzuVC1ySui11OmfxlcGXkRQbQDW+T",
-	"DIDKnNq3BZShuGqINnnLP8coEa1/wdVLzEvkEgCBnslDKZ8YN53zhXK5cMu/LG755yLFFlYEPev8nhlp",
-	"ZmEvF4otjHP3GYv3rcAq3O/4Y2ArwyzgMKrfAzpGn+UOwOYp9n7YJt+zyTzoxocvc+j3rhhSEScWAGRM",
-	"lcOTCmlfszQ8yBkAlKrR8Rhw6bHDAXXFaXoOTd4ilvjMOYd495KLLFLJLUHYaKynmGc9YtSl8ptn0tR5",
-	"S80Rr/N63sFFXR+ZrwKADjfKgZdDk8yUKPZ+XbUYLFl1qVinoo3J4nZLlSMqxUSxeUbVQGY6pjUHIH2G",
-	"nBM2qC7DHncPCjsc3CYu9IvDANflPK/LxJwVr3zFz5qrQcNdCnnrWMljCw+dUr0gGnIrSeDwxASuK3IA",
-	"c8j9HlUsx/UHzE33AWE8EUE2plNEka3Wk+/Y0TyAwTwPkMz6I2I7FNQeENta1D8dMx3ZHj25WtVN99ke",
-	"Em8Fl1ejwGZ+Fc4IaPKOlnFavhYPRFp7MPyg5sLjYdRu3PbT7ScxnZ5WKNwzjQzzjhcyZmW86LcfvlYD",
-	"B12QVj0SdENSm6Pw1wHC2RxDKWxoELx0VDMylEmsyoMsWrtXjzWm02aA1dWN4BY7GuEg4lBd6x0zVsEe",
-	"a48ZBeCWywTXRezEMh6ubCem0FwYYhMtd1WJYbW74pYf3Da3YjMsjRjQtueIgzQDBocakTZ8DdYP3Yw5",
-	"+jOM/QD5NOqOcJW5I+2iSWVMJvsa0JoGlIsaP6J/sJ9zQc66PkfodNp6td25cXW3ubuxxMGy5w4RVFrn",
-	"GhsN9vGrZ59d5BefRXmhDVZ4oqhGEp1FxXRJdM1YiVCTuxWzPhfc9jlZoN35gPzAeHGohMYxy2HKeEpi",
-	"rsaJ4cnG8AoITaMhP2EAB2nUwijJYkQlmNfuoLzqNW88S9ouWG0sbxbgl89CY8B+KR+p1qgyvICpI8hT",
-	"KpiAa8jp+6O91q+Pnq/eNrM2i9IELLbLV0Vrg+mQuEQW7rjgVOsVNyDRZUDYftCyoJ/LNElse8lkSsZM",
-	"jhNWAGRzpqBMv5TvFlGB/gnXTiETMUtJSLVOeS8zqjT2YzxmU9eNsSugLSsWLkLrHzgr1iUzgXZm++T+",
-	"Ww8PA+wBGJD7bx8GBMD8wHLCbjtt8nrFITAj6jECrcq4sP0KFTbdWzwq2z4BcHgUUZpOVS7R9knoFhs6",
-	"HMZsREXMAO9GsIltXG0xZUProYArB/yECYKm4ahN7NRlvytCxJOhiQWvVSxKmQ7d0TarA8Vjtqo5dxTL",
-	"HLTI+ajCMeeuOYN5lOxbN0s9JvjM4XqpIGQ97uWDuUZDySOGoz9m5jCNYGIJ7QEU+NM/+t+ffvxDGCr+",
-	"rIdZ+eenv/wljAx/jlnCDUkexXSqvAu//OGPvvj7v/zs539hFi1LxxK6aj39zR989l/+25e//1Pz80d/",
-	"+/kn/1Lo9qMs0fwIx9dc65vZovPBGJ+lkwvYnQsc2oai7FYcE4rcrEZ+bYowboXdMiVv+wl8dVR8tSwF",
-	"DYvslRt+zmgRugV7t4EHG7+wwG8usVizJFFkKCdkRMU0cHhwaBo57RDaqgoiJKb8MKa6Im9ZqwgVUzKS",
-	"KXM+//dkj6RsJE8w72Z0YK1/fGiMaTgIHR5RAdg5VgiiBU1u2amgozRH9wlImiXm3TIlE8YHQ62wv5DF",
-	"sis1RapJr9tYllxgY5xZ3O+5AmksOtuLi0MbnugFGBrFwQS/kpG0AbEqQEBss2RXJw8tIlFUQ7acLQDQ",
-	"6NNKEhbpKgttwPTmtP2cMC4aCOpDZzde4Fw8e5yLWRtufRG419jWW4kyZwhmTcCLYoLQxxWOX2j7RUNC",
-	"VYwQcZOhTFibPMSu4VbIGRsLO5Wj0WZmAkUKRuaASLIFOlOiNAc7X+97vdYL5zMG6K1Faw41mpVtEho7",
-	"krTb7W34KrTCGT3SQ+hFb+U09k/viiLjvM81hNFzh46VoAA8JSQYfk4juO1c2hABBGYkUxKncjxGRzeu",
-	"TTArf52w7Yq9zs1a/I7nKGFfFBgPZ219+rtfPP2jP3760z///Hf//enPPkL8PMvbbQO6o8R2nNvtnK5r",
-	"XZ0LyscqPPsC6ePCE39mSB9nKJyawH1sZKch4149j7NGvlVDpOZYgiDdbDgU8ca9JM0gNwSLCKbABJSg",
-	"kCOqJONAqpCSUMHHdIWSo7zdcMmBmD/KfksSGh3nLlaQIPhYkJm43F7CF8zhvSx2ErvMPyp9gmaJ54XM",
-	"BrUV5eh3mWUXgfrv372/9W5n6+ajJ3unrZeadz+Anl9VHPydvDoGTx/u3IhRcVGq8RLwzEOWJHnVP+6g",
-	"7BeOoXwzVzSDV0JNLSn65hrNR0xmegs7yKnW/vVOwVW9huFLiog9j1COyIw4MVjVn4c8AwShhAJoNKg5",
-	"tujF2KarbUO1FziLNNwyE1wHXWHNgqLmH/gEcrN9woTMBkOiJUJKm6WV6WgGhLouQxU7NVuQymd62r33",
-	"fD2CkJMZQ8XaaLQnM72oG1FjzF+M4tXT6F38Pe9K7UjR5k0uyJm0dz77bMln6dDBSSxPWLTL+JWhO55v",
-	"niMx900dgdnflwW9H9Kpcpy8zxOb3HdAsnEiKdTnQBodsLK8S7N99vYT/AMVUtze0OtIBz8SpakhWGxN",
-	"ypI+BJXDEQUfQAimvi30kUk2AgQV7FGDXjnycAx1tTSVmcgVSCNccggu88Ac9n6/jN5FLru1uRKQ0Lws",
-	"DEh4zG2Pf00HDJv9Z2nEjmyLZO8bbJHsX0JHY8oHIgy6IpQTwVLzI8Bqp1Pz5ziVJ1xE8NiIa/iOizhT",
-	"5ndUSF0PH79HDkIe71ttNQKHDNQvOKeO67t9qysEm7i2qtT17MaIiOvWDOF/nAwJcSPCANY6Jgk/xrRD",
-	"D1sKHEwps5pxwkiedqggyNEVh34GEQnzxP/6xZYRZE3GR1R7v+wTShIZ0QQyNkNMHN3d2tkzlENGEmoN",
-	"nQe7K2S/r5j2rzvc6ex3zH+/17mx3+lgE3H3TKMD+BcTd3EYuCtm8tE/kIKZ0dKR2cKwKy7HLOIjmmD7",
-	"Bfz6aMSFTENyOWKAa9Vn4sDh78BOWINFT6R5lssWDcllCwSEW3BJmV/L/XhDSDYFakJ1KCSXQ8MbIEAT",
-	"ujiZlgksqqPQNnlbGK1EzGBeRzbuTN6B/SyfBTxr1M9WsY0pML8jQKtLTi7lITfrsAR6MW+D+vxZEoUs",
-	"DiASBxsENARBttn6vv3y+w0N4zxs72LDGNhc12JoimVTaR9+59bW7rXriFukusLekccIYxxsGnND23Qk",
-	"xYCw9zOamJnlab1mhG1ymBrbccIFlITEvN9nqSFA86tCgBjI0hUMCpfKDezNaYYWx6mclFocA/kmXLDA",
-	"MTWLt6+krVdSWo6LkkczuwOiJB5o8zTQpm0JWdH7ylCGO3f2x/CKzW5xkAMpoB1AF/7y5tt5F9sDo0Tw",
-	"A+ewvYW/mAd1RREyTcF7rwG77bL5jgtkICKSMdj5RWGY3Q2ct9OBJ9J+ActvxmpIsbjNbMwV0qc8waQk",
-	"6xr3c6RBs3Erjcep0LEL/Ahupp2mMg3r03xQiXi5Gv+7XP/91u03f9DyarwiddIKWlacwpM8jtXadx8j",
-	"W7RWxbfn6rg8zu1S8k9n+zrneTx+6lvzPB7cg/NJ37H7X5+1k6s/qJbAK0EPukjnuUjnKVf7sgEHYBju",
-	"eEqlfr7cZ1zvJ3aK/IyjuEIHrzUavyMnpE/TYpwgaIQFbuQa8ABjAGiqiPavyy6fV5C//jgf5prXRXD/",
-	"mQf3Nz8D9UH9eWN2NVKE232EjAUW7OpBFe/xNWVqD5mIVa52XjLWsM4RCcPb+OKtO1ad2ieDD/g4zJuc",
-	"TlGzl6NxypQyyr0h7Pdkz9nW7kIntoZUdQUTsZFkVBTCjGrSSxk9VoBGljB64uFu9NiQi7iceTC2xgSG",
-	"gmwjbvJt/i2SiTHFZIJbEPLHd3SFzoNGaDdYdU/nRixPEpJmQgD4lhQRomUZBgQDDvyurlY7dWiqoLra",
-	"81xd/Ga1CruRS8pGzCIXSwc7MrvQrlIEeUJRKjK7Y5UFI+b55gExE5rraW2lSBOVUEaa6S2lU0ZHZc6Y",
-	"K4I9LiiUs8y+pIFutXtmzPi7slfHid+TvQPSxyJ1ro094XSdGe78kqtKL0gE/6XWq94u9G/DMetkSk/G",
-	"0y3bGnKn8+rVV/d2buzumV+E3LLxVTYTSloUsW+shVXGm65e73QWqGfbYJcuhmNJsR8B1WTCIF2snynD",
-	"FHtT608AzyiIjTnPQpvc0mQklSY7nU7Q6XSAmx2zsT4gobGtWeEFsGqg6waYJItiBndw3F+BwAHMZHn0",
-	"ADfq6wlzBibBhCoySaUYFP6VRcfwnJW592Sv/lS9AbOQ6fEaIbPvmgefG7oIUxYJYpzImOVN4KtKV3Hh",
-	"S1oI12ykGkjrh3jraa430DSl08W4QMdcxHVVtNAW3h/IiD5+w6YiGr70XKtlvyt7y0+7IZ+vTKDwPSRZ",
-	"d0zhY91BND/OhJ/NV9tP3pO9Zv4EMEK4apP7MoGyG6y/ySMZRuPPoogx0OxRBkHxLBURSxJjn4Qq673H",
-	"Ih0Cwm/ukTAnVpGath9GyXxh3RGLNeALR8SzrzJ4D8hj/ghs4oHwz8qqpPdd2ZsVV/kZ28ajsLrTwT20",
-	"LrB/Sx0rQsn7GcvwzFmjG46slhCBapN3PAdgnwuuhlghjuEXpdnYFn0bOx/uNDeYq2liVmOKVjvk6mM+",
-	"KFuSVAnTXesAv8BgnYvP/EyW+gXU5lllbgMtLTjwaxzxGS/7iC1GzwTMAde8SstjJghe1bMlqUU6jMVJ",
-	"AX8e6KNQgCqmWJZnbx7RKaHquFLq3WPrJfMtCiPWJ6SZhQbBDBWtIwlZmYh+gtg0+LX5zEfs6AMpGHAd",
-	"TrcfDqkYDClvHg28VwuhhCv8VVDP3hlKQkfkbmO8uZwIIcV0CxobLcbmwUtIb0qOWU0rG+ikdA8f9awb",
-	"NsFrFiHU4Hi/Mro3NqEaucWt6rZUwXbmOihVinNIqmdYQF/O+IH7jSKdF/WlmVAhVtLb7GSEWbmrFdTC",
-	"Fyl3RdsyRITB3BSwzrsixJvbUXKCSDAfguFHPjSS7ENSCFpy2WK7qCvkQ3PZ1tYWKf3ffJn2R+RDkrII",
-	"gT/74PiGP0dSME3TqRlIj4pYkZ12+1oAjnipuGYuc02xAaSHfUjCCRexnAAKSQgYPWTIlZbp9EpAQluz",
-	"H5LLT7qttNvaJzsB6bb6+V8j+OvUDjdKTsiHhD0eQ8Vz0Z0QsslU8YNtUB5zBX4zZpYi7NMRT6YhuTzq",
-	"DY5ELz4AbD/4MzBrxLQ0f5thDWXKP5DiaCSFHprR7eyar93zjlKqGf4ID+y0OztuhMMsFWbNU9mjPZ5w",
-	"DfU4QhZt3iZcDxF8i9j3lEbnDW60eHR2SW924N1dcUvA1vUgsUqRHfJ7iK6IgMzWn7jbCcheJyDXO0BC",
-	"NzrkX5P3M2qsQabIZWPzk1evEGP0Q84cwjrnvewOHF1Yj2RX9Gh0PKFQ/KMkuQbdWIYM3ZtwrcYoWJkw",
-	"MLqgsPA1zUUvpI4yLEkwI+7DL6N9JOrUMMz8p4AYMt0hH5Jd8iG5Sj4ke+RDcq2GsKtJ/Rr5EIJiHxJQ",
-	"WDWnyVEipzSp/CYa0tEYsslLf5sH7eGej7gymnvVzbP/zjzAjB+S04+0PFIJY2MYGqT2wKOATOa+mHmq",
-	"eZJZjSHvsVRgL52K51J9lHJ1XP2XecYOPFLp+Ufl12PS2VEiFZv95BIMo0RGx85bwKMhJJLm3EwVXRgp",
-	"NDfct1HWhJ+wkFBjBxmFzRCuNHdCO0bDILF+G24FooPgKpGCdcVkyATAkmPZ9RALXOQJI1Ic2Of3+WMG",
-	"WFP+G4y1FFfDhGAuWiEoX658NLMH4N0D12TLLK6RnwgSBezq6GqnFaA70H5TOAk//fgPnv70R09//X9/",
-	"9g8/evrrv3NTBzXE50Ot/asrVC8Xa3k+eWXeXl4gQl2kkDW1YoEuCPXVxxrtcVNoKKtqzti4vnmx/QT+",
-	"PTpm00ZYUCiTY5YUoDNG+0Q9Et52YBkiF0aSDVKmFCb6tgFKaTKETHHsmYTthS6posIKUo8V4boeaGkT",
-	"DnqBsfRyYiwtPyrrIS3NHJAFSEszRF9QSmD1k1z3RNoHtaLSrbMR/T6nmMZiyXbomMBFcOPZBzfORErs",
-	"NXZGrESPQCGgi9aDJj1ghfsBZhEQxaAhurIn5zKiw0IIAoqwXAVR+aCRy7SnjNEHiNLHjI0DIjJoj+xS",
-	"EK1b4kq7KxDlI/bvH2FzVmOohSj1TliquBRhjlkIT2L9Pot0kQkBBZFpJg4qjY6i55CqRS56PiLrRQEt",
-	"sjo/thP9/Lc//uKTv/r0tx89/eHvWmto9ucCa9GQ/V2gEV2gEZ0ZGtHZ8PllIESrWQTgWa6NQDzIRF5d",
-	"aTn78hQrOFrmzpc7vdBNo0ErpUyor2sDVaCKS2girqS3Pw91pRoeAQssaJH7ENGE97C5WWH82jbnfRpp",
-	"VyYB7nKAguFiQEKqjmQ/JJe1c2BewpZFfnm3uacrrEJhezG65qfkdXg2NP7L3Yrg4YQifcYAzdj3PJbf",
-	"02ORHHntyZ2+gr5NI7aYiI2xLqa26gJqkXs0OobGRa6AA0qBsZ+BtW5shBtUJVSBAIuyNyUhjTQ/oRoa",
-	"CdyySzU04xNoFwHqhOYjtu/7AkT+fs9ngN5+uzYOHswzrRzEP6aqnjAAScgHnieheSnRsk9kYuYB+qN0",
-	"PUTgoQBUUVh3bs+5FEs8uQ+yl6prwGoK2IPMw9s/zyISwF3C7AQXGEoz0SavXxSXXBSXNOi9BKoVMFgp",
-	"2BoOpDPVp7afpJlYmG77lmWXVfxon/SxV69n2HJBzKhZbBvZXZ4wdqwCMqLvyXRBc7srQVckcrCV8GOW",
-	"8KGUsQpsQDbIo7kEym3QwxtzOhBSaR5V2rrOubUWU3yuri0zwroebpm4cGs9e7dWmokX2J21XCQ/yISf",
-	"49vsxG87BWn19N91xlYL9IpkfikHM0Rl0emKtiAtzzoK5rOFiBrKCQZ0nEJrVSlP80JgnlzBhdwlKAc2",
-	"+lgV/3Crc76a1UvKdy5SjM9CVbgPmEZoaLjkkI3cMZ2bz0J12LYDWYxsii4l7aB3zazMOmTalt1j43ll",
-	"O/pYr421zHwkggK3GU5upV/nQSYe4phear+Om8Zyv45NlvxaBHs3dAP5smZl7fuFE/WaDrYGqczGi3Oz",
-	"8ZKa/qjVZ+iQDr6ND36GFO5esihPG8f+lcnT1nRgp+Tn4pt/a7H66WBphvY98IBRfDJiltCBapO7wjb6",
-	"TTLFT5j9nRbgnxFNU25utdX7gJdCBwdknGmNcProEbNYjJAOU+OEcrv5ciUTygSg6r7R6b96/TqDmme7",
-	"Wk6gYl4hpKNqr9j46b/82Rd/+4unn/yvFuwKQvTvX23s1nLLdT75gvlmXWQLXmQLrpotmDOxSh62cRNJ",
-	"w/BmVNFC0G0/gX8bN4x0PTjgrgNgcJhNQQeuTWS7JrtvfYZ2kdv3cub2LSbsNTso+uS8IKsPZXPhZ5WJ",
-	"zNKAONFiMRMZxqcg9pBLqsrcvg2o9zm5PxfJoMOhXZELB+izd4BuzM/3GiqvK9GhI4/FjRBtTl8ArZnM",
-	"kYE/wbIB4AA8VhZVcERj5qnDtnEhT8CvMKcU64m0QN8oLS7vdW52UR+ecMWu1ObYPQ/B8aJk2OUK9O61",
-	"61dZr7Wy/nsuWXWNWM9FTt1FTt2Z5dRtzmMbNfar1p0Xu4eAufWmjuhFbBHyC7y/ctFtUQNus5LSdFrp",
-	"F7COJLUMDRXRvcwoHE5aLvqrYL6cAVCC+sqxSLMMfpmF+gpeLufvIR0s9/uCk+cr5Bl7Jj4xTQcF/AC3",
-	"KF8uioiETtE3ah7abZ3wcbe1wMf1Urm3ykvy9OOPP/2n//P5r3/3+S//2+e/+A+YFd9yHq4B7+ujRJ74",
-	"YMOf//jvvvzhjz7/9e9Wkuvn5tK68GZdeLPW8WY9Tz+W2n6i6aCx/woUB5CzQkIfWWudHLhU2kwx68dy",
-	"+Q8hhIq/aUY+U07ENaCvQ/qZeZgxkNzzu8J2HLHVr9AGCEpjsWjKvoNx8EBMqoEFcsfZRqbPfC/guZEX",
-	"ef1VGoKLlReMw5Zj5UimVj3oSZkwKhrpBxeuuhfMVXcOTjpzWJprxFilZ8QIiYxcVaQn9bDOW/dCO+rq",
-	"DGWjXV146J6Hh+5F8801dMvlkISehw6QoORJId5kHmdGw4/c1bnLTp4ALChcMxfKLjx4XeG78LANNMCQ",
-	"4WGs8uWRZq68r4MXb8ZO+Ke//+wff/zF3//Tpx//8NOP/9PT3//3n/72Lz79+CcrGQHn5ddbwKkuHHoX",
-	"Dr2zdOidiysvNx+2e1lyvHr2tse6q8GbzeFjyjBl23QJG3oUOk5vCl17aZIYRi6kQBeKsUdsQ37FdJvc",
-	"LitFDrTZ8mM8kQGRaVfEUlwqtCbiqgI5DAKaQYEUsAUh5l2ZiCyoAhWxh3vgWnFCq9jHY55ODwiPlTOg",
-	"8kl0BeBIp4wkXGnEjR5xpbgYQJtkHhNEgtATHjHXq0SKiFVJCrMRL5tnCLtmYusqvzcnj4H6Ojs3bnbo",
-	"tXiLRjevb7366l5vqxdFbKt3tbPbuXmT3uh0dlpBk8t2WzBMCkNoffbHf/HFT/7d01/+6Zf/68criZNv",
-	"GWJ//tLEvPYBU8Z0rJAr77iGJdjA8EIwfLVcRJiBbxQHKciIiqlfiAJJlrlnYiVbtBHTDzxY7FkxYFGw",
-	"F6CD54jfNuEeIb6tTp4nmZRK8LCWmo8Y9CWvtlLxxS+uoYrjq9MA4devq7m6kQVagMjXQIiXtZ4qyoaL",
-	"fXuz0m68bfGW4IVcJwxK/EG/SKQYWLj7lLliEL8DdDBfVlog4Du63gcfjLm9K8YAsmq9is6dox1Pd/Up",
-	"RPEauY8W4rpn4qUzEmE/Wvutz3/9yRd/+O+f/v5fP/3ZxyvIcFin87EKG7CFr6BteGHunZm5tyL/qwsW",
-	"LbH4kEVWCvtl9XWWiF3+BBdK0ySBwwIdHI3kb5PXZUqQhUGPwcp8Dfu6l7p0zvGapQkUONmvTA6FMcl1",
-	"voHNWn3Yn9U+jUdcLE2oSKUcQYWR89iaAVIxvaQK5RjzLQS0TLYJF6B/KmvjoxDnKQnx3SGJEspHrv+z",
-	"kJr0WNeZ+DNke0DCY/YBdxSPeRkhiaXrK2Fea0GRFEtPWFqPm7Ou7D7PgqXZNjo25EmjEVvYECfI5fet",
-	"aMTIGzpeVXafU1pHrfDeNLPjIkvjZcrSaC59hdxK8pSdDfI3Zviik8ecpVuIFr44rdJeY1si+emUEIXi",
-	"LLXNQvzydy3hYyInrA628JCz9KF9/7OUoflrFpXn2kl+dbIQCyz4kgg1u1UvQXnRu2xpFyUoTWAxEkAZ",
-	"+8CiHtwxhNLL0HGTUGWbHha5OQd+CW+PGcNYOcqBZ8DDu2IylMpP6RnKJFYWM08WTwd/u5CCgRBtk7tC",
-	"aWP0yz4JYZQhynJKwnHKFNPhPgkBpyEEIGPVFV/+1R8jri7ZJp/986+e/uSX5o//8Zsvf/iLgsaxv5JF",
-	"f/IwRtHkxpZPoc02uhxGyUlYgih0qUyjTGnCHnOlAdqvmN6Iop5rDX5zvmTfIgraLQ0AslDDuthwsJyI",
-	"NnkTc6u4IlDmHLtmssxME/QLwM6sVyTyw/JSKROY+KnGTMRcDAplAqO/n//NH3z+yV+C4uDmki82pFxz",
-	"lsTu/iMtNU1geVr7rQE4MIFGWvutax088zbPVCZx8aov/9MfwZzXe/JO6cmKJ6Xs1S//r3+EZ+OvPap4",
-	"5M0RqBOxFFbliOekCRVEdpHneqFBraxBFaKtWrJtnPDKq2IVnrq0/QT/WKnFC96CEV1wdQCHhpZrXBCu",
-	"2+SWuwblHXJ+OpPKKnw5UEppXZDHugFXvygBf0nzSpedkjUTTEtnY0GGqSPlsp0AnhFHz6o6NrcJsT6v",
-	"+NxCCXaYn/aLlNLnkFJ6BuJgr6lFtBI5IoWs0MvFnhlZginKj46RBdDQpU0O4RsvXaiU1HTMplbvz1ut",
-	"FAbAQVdAGhKAIuHilaEpISLJBSYGQMLTcgkUOBGE+OnQI794ZVcohICXJyz1e8BMcGr1IcnnIrdeyB4v",
-	"aIU+/fF/fPp3/661hmZ/PvHJhmzxIn/1IqB5dvmrZ8H/GyWyrmQWbMdc6ZT3MmeJVmpK35GTmYQsy37R",
-	"y2qejn6uobtwSE+wX0WPMeG8PJDZgeCiE5YyG0yKseGDTfqkcdwVtq9GksyW+rguGLHVyKuhyM0Bf82f",
-	"1zNmJqV31bAUnN7Xrh3MbUghLnZxbAQ5B69RY2X/mWs9Sw+J0xFWT/+eUa4adp6BRtXltjB5WxaP/LFO",
-	"x7lfSaX/GWQXBIjdAUtZV4R4IkNyGdArPUf2iF0JSAgJ4CEc6TBP/g7b5B1A74FSWEXez1jGYtADUZkK",
-	"/I4uNaa+W8rzduGeUz+T/kXfkhcbBdyci5mjt7pjYlXp7GVV1sc4izSaUhKm33gNWx0J5lXmQcN6r9wg",
-	"rIly+kN45slIQTUkzZAXWS2XVF21uTeZVSFpKl/KFDhA2ONxAh3ubcl61atxr0tv5ZphM/uFSkKxug/x",
-	"Eaf5+Gia0mn18AxrdW3AODT3qq3AT+WoejEM22u2GOZtPdZH4PjFrwOzfaX3PVM3V7G6DXLQPEL/6oTR",
-	"y6c351b+17UcybtoWVD9AYtkGmPtGQTWEbaiaF0Hmm5+gsmI6ZRHaCykfDDULlMMG+syGrfJmy6EXITY",
-	"p11RYllAmdOCjYXkspKZawXHHmuWCpoQHl85gDoy264PghZUkVBGkMYVH1EdWoeRyy+9pEgiI5oYau+K",
-	"0sVShAsi0MWqvVx1aCOjBfp/tXZ2b7ZvdqAAppTrdhq0jOInWAIHWaZ+kQw+FhfeMOL91mtbHSxSw60x",
-	"9wzl2DzFW9HWvtG2rm91drd29sy1yA33W2beoNO2gha0rWrt7zb3JxWbcU6hYo8aKrgPHpuLYPFFsHgu",
-	"NmAIg1CfgS/k3xvHjH1mv0AL3X7ifVrasc67toikIX8x/BdLe7FL6nzNUHV0bRP2+tzCa4tPPRS7FJdc",
-	"BNmeQ5Dt7I7R3or60iLAzRlKuKQIj9HksHJ5aWH3TRStoIuPqR4Wqnj5nLZmpd4qBlJ99O+2TFMGTYmF",
-	"0/scpAw0aIWFOyhpcZ7253weoigYiORoxHWbHEqs6s2f26PRcUAUs/ho+GSiJQkjKiKWJAzVwTBl/UzE",
-	"LA73bS/mBq5hjNZtxFpeunBdoWG59Wuto1edT6BuJQZ7Ea67CNedXbjuDCXJ0ohdpVJmxsWiLOV6Cqyp",
-	"x2jK0luZHrb2331k+AOWW1UJHPDf4M/GnkqNBbcNPMXOZPaG+0yOE2bznkZjKjgD/9uMy01VuO7uScGm",
-	"s8kZED9oV0qpqme8QXssUUQKH/GBi7wbWfEcM/wK55VN8k/YiXkODGYmfOKa0ct+AEGoIvPJPZpXz++d",
-	"+bSTiUz1EDuE8CQhsfQeY1vbzT/ndZ4YcSm8a/loLFNduSBSDMxrjr2r35O9qkuhIFUPubC4pTZYA+uX",
-	"d5yzj2An5ghUgX5CBIglDrtnKjNCY6hb8KYu4hn3WeF/hHsrHvwdOSHOtocHoBsImlJaZxJNWZADB6RZ",
-	"4rrQuryhEVH+Ar+f0cSciepJ2PJIFwvzosdMseJVk6E0giKiScLFwKcCW/42PxFGEz3MK37HqYyYUgdE",
-	"jpkwy1SAvHq0wNITHrHW6aPT/y8AAP//",
+	"7L0LkxvJlR76VzIgO/hQNQh0NzkkOhR2i0NKlObBS/ZoQh7QXYmqBJDThUxMZaJBDKcjpLXX1nPlvRFe",
+	"2bta23Ks7/rGrrV34+7uzI60139mmjP6FzfynMyqLKAKKKCbbHKGCsUQDdQjHyfP+3znSSOSo7EUTGjV",
+	"6DxpDBmNWQof7xzQgfk3ZipK+VhzKRqdxsGQkZQpOUkjdkmRY5YqLgWhilCidCrFgBzThMdUy7TZCBrs",
+	"MR2NE9boNLqNnW6jETRUNGQjap6sZ2Pzg9IpF4PGyUnQeENGFF80/953hyxlRHtvD4hM4Yv3ZS8gXJG+",
+	"nIi4ufQNJ0FjTFM6YtpOcj+OU6bUvbh8phR/vqQIj4uzabVv3mrR6/EWjW7d2Hrttd3eVi+K2FZvp7Xd",
+	"unUrutVqtRtBg5snjakeNoKGoCNzp33mIY8bQSNlH0x4yuJGR6cT5g+9L9MR1Y1OYzKBKxcX67YUmkb6",
+	"vuRCV00gwmvI2Fy0wTRuVk7DPvkQnnwOk5mkSqblkwgFe6wPI7giJLIPuz6mA0Z6rC9TtkekSGZId2TK",
+	"9RAuUHTESJ8nmqWEipgomeqmm8sHE5bOvMng2/0hj+jjN5gY6GGjs9u6dSNojLhwX7TLZ6C0HLH0zuMx",
+	"FSXbsR/HZlyKES0Jo9GQRPYO3JJxImPW6PRpolj5KBk+2R8l12wEhPzPUtZvdBpfu5af52t4mbpWGJk5",
+	"ro2TbAI0TemsMP67nCWxWhz/22aNcQIjNuqxVAWkxxSPGeFx4DhBQI64iGHBzajrTq2PL914ajDoFdMy",
+	"lFCyLeaMxFzD2PsyJfZwkDDieka+QbqNzz75ydO//7jbIPtvvU7UmIn4UEtNE9KdtFo77Buk3Wq1wira",
+	"QhKsoq3tVqvVqk9clefc/r7+EadLjrh96HmcbnzSQ5nqsi2A7Q/w7IZboT3XhGvYEXM1EzEXg6o1Nme7",
+	"sMIx69NJYsa0FaWMahYfUnOFt/LtOut+57FmqaBJ1brzmHBB9JBqomZKs1Fx7fe32pWry+yjV61ukVhW",
+	"DxmOwuuszwUQddXIYcnXJhd6q1U5IXjiYZy9+exkcy9mo7HUTESz77LZ4jy+LycpkVNBjtgMKEUPuSLm",
+	"jUzpgFBNRlJpsn39OomGNKWREftNsk9SNmZUA71xQV7bJkM5SRUZMK1AdvR5qjRRkyhiShE6oFxkpIcq",
+	"Uj5tb5BbZpRVe3f9tdV7d6//JtXRsEIMGo0sRGIzg4yGVAyY0Xx6VLGYGAYmUxJeDWEtqJgZtSwxKhlV",
+	"BdWJsMdcabVHdtvbROohS6dcseoZ9rdwWMvIsmwyb0nBKia0L9x8FGMiE+Q7rV0yHTJBhDRbM7CTjIni",
+	"Ilo6QvOulcMsH+doLNNKDYrDrxvw1ahddVDwkWc/Ht+RvapRvy97mwy58my/L3tnH+8bfMRL2P89I+jJ",
+	"mKWg01Wx+ARuLuXx11vA2PloMgK2jkzS/pkNhAvNBiyFkbwpY5aUshSzeCPz6yVluEpx/aLkuHx54I7D",
+	"Izj91Ss0ptqw/Ean8a/fo1sfPjL/aW3dOnz0pBXc2D75Z6WL9mBSycLTidhgk+PKTU4n58CzH5prWeXa",
+	"wqNY2eIe02TCygeGNz2b9X0IHLFisCDSkeMO6DHan0bZVZNoaJhqqIZyHALXZek4LE7I/FYxH3xnTalf",
+	"oqj4M93f+lc4z0f5x+bh1qOr5fM9oINvpXIyriKqgflxA7JilWQFTzw7YR3QQdWYNR1sMOJ+5Yg1HZzD",
+	"eI2JUOrIMALXGIGRnAhNaJKQkZFbTAVG7JH3J0qjJgP8kIRMaT6imoVG1oPtm1AhQNkfTEBBETGJpNKK",
+	"CEbTZOakZxUvBeulQl8WUhjKZMJwz/eyP+0QcIEj3XhUNuXvoeeHGVNxcea3hyw6IuyYpTOU7RQMRTVl",
+	"KZmaIzaVkyQmQzoeMxGQ3kQ7FWfFdKzDiR1K897SaVnT0w65J2XCqECHUMrUWArFwNZ8S+o3Zcz7nJWQ",
+	"2ltlOglsiNFkjCFQ0EOaxh69v9tqmSdFUmgmQPrR8Tjh6Oe6Nk5lL2Gjr7+v0OmVUa+5I3Z+FqO5Hh5z",
+	"maBzLGjETFOemJ0ErQ70XRJLpoCAgJpQRbQ3m21LU5mqRue97MkjLg4T5CneE0eG+nrMKM8Jo0qTdq47",
+	"gzLZCBrg8zHGdOMabMHJIzwqTIFW02nc6N+60b7V75vN0FRPVKOzC8oX13A0v0lj8gBvyM+OWwx1rWTO",
+	"J/62LvMI3MeH4N4W9+9Nmphjy2LQk81KTVGX5ipbKXMc5VS5vWufae+0PGLicMSV4rBu2SJT0mM0BS5w",
+	"xIQ51oKxmDmWs3wd2/k6viPoRA9lyj9kcdlCFgdwHmv4lsQxwxJKwVA4ZqR3zFLeB8HueZLffffdrf2J",
+	"HjKhzdqxMqZItVmFKTiQMxcevGmFRxf3aedM+6QiOWZl+5QNgiQ0OkLmCxdnDhfVmaZcs1obt5Nv3F2Z",
+	"9ngcM1G2a8XhnMeuHVTNA7aRG6uXCSpgDybiSMipcCdg92zcy7mQhNSH4KD3l1dI1KTcVbVWcTdfxbek",
+	"JnftQxeZyOKrz2kpUzC63eBRJoAXiLt1dIt380yL59ZC8xGTEz1PmD0Zz0jMYzh4NE35McNhMGLucI4C",
+	"rogcsxReSoZU1Vrkm/kiWz5NDrJRLCz1/EDPi2Q3nKFb/VtnWn3PP3eo6REryF0qwG2SUS6hScpoPDOv",
+	"xxG52wmvx9Vv5St+W4p+wqPSpV4c1XktthkKc9GVmGpK+sCkFOGOntvbZ1pRGyIwnG1kHTVziox1T5lF",
+	"LChZdVawvZ2v4P2UZV59cpfypFw8LgzovNYymwnyCaM2OSXXOdOIojNHqe2ziS9zTA61lIcJTQeslE1w",
+	"ReDH1JwZQdqt3ZvXX7tBejPNajGE9s4iQ7gjNNczciAlecO+eGGF54Z2roxhbk5zfMAcjmx9r59pfUcs",
+	"5vTQzO1wItRkPJapZgVBppgxZbyHwsPqrOt1X5nLnk3eNK8kB2Y5S1a1YkDnubqXFIG3EPMWJGOd63tL",
+	"1nr7bDyCC7DmqmycXsrokSKUpJOE7RE0auAokakRzKWGTjRJUyai2aFVbYoqiCZUkHsP3ya72+3XiLuW",
+	"wL0FU4eOjL1+zV1Rz+rZ3vY3eJzKiClFewmzx6dse90anMd+viOMFq6ljNGihliG0tkKhrhcobeGuJHX",
+	"z6hTTwQ9pjwxUy1sZjrDMZCE6loa33Vfb37I0mMeMfJO4ekLK+i//HysHk2EnO6RfPi0bwziB0yns619",
+	"87kJLhD7MC+3ZG55aMrw6IKCp3hsrCLwxkSGHDqN05//8rNP/9r8bcgtNV/dfsv8mccxO43t1vaNrVZ7",
+	"q9U+aLU68P9/Za7xIra1I78xN9ZUZB77+R/926f/6/9qBI0697scl4T2mNna09/8AxwYpWlyaKlgu91q",
+	"tW+ar1M+omYy6Egbp/IYBHun8fRv/+sXP/0FbHjKGIziLz794mf/5ouP/4a0yekvPm4Ejck4Xjl3K8wb",
+	"nfYJPH/MUs3Rq+Ot+XIS2E8ZBaZ74rZj3lJ9qKmIaRoTNZSpznIc5sxSb/MWoh0P3yY77Rs3ttqEJuMh",
+	"3doGVlP+EG/LPZejWYstowCX3uOTwEo/pb/7TxZ/HPBjJlYt2rfMRfcTGsGy1XytJZqSd46oOirzvh2k",
+	"E4YMCs1XoBYjmfAGbwEz994cNZa8LCPLMrcyiDtJJortZbFk853sE1pI3il5b0bfmxJQyiI+5pb1zntL",
+	"JElZxPgxU6hUckUUExAWTssf5w7X4nDM9wERk1GPpUZG8CTmYhCQVMrRnl1ccMnIifYcIOGY846xecLS",
+	"9/knti7pZifYu4ELfWO3URrEy53z7zWAyIr5Ku5p+VnMt7twtAqDzf3asvc+i8CWtYz8NtwC/CRG04Im",
+	"9z0+Y33M58h61spWKfCcuQDRoyel4a/i6V/zbdkJ9u67vvq2uRNZiM+vvjk/rsvP3JpzKRy2Ne/NT5Z3",
+	"406dTJ0qQrtPB0hmSfJ2HxTZpWoLBcPqyRzhZelztfLonK5SlkFXOGfwsMVD8sgfvU342PSU1Jt2fl4e",
+	"BQ0xSVDZA/Wi9gkq3va8T9TKt9c7YSsfs86JW/2w8zmBK9+zxolc+ay6J3TFg0pPrKPC8pCGEZeGtkFN",
+	"kUonsw45/Y//7rNP/vT0Z58G5LN/+sXpb/4QPj795R8+/eQT+Hj68f/ILvjHXz/98z8OyNM/+fdP/+N/",
+	"Pv3Zp00vNNubKC7MoQ3mDAktJymHyBoX8cQMH75OJyn8y+JJ5AKJ4MUsCeYGjW+aY/zQ2mBPspdauZkL",
+	"TfNJWGddI2j00dlW9sTbNOG9NMvvL3KAmNOBkErzSC0JD8lUD4mx4SF83HMaSZ/rPcJGYz3D5DGaJHA5",
+	"SxKIGdfhgK9nA1hkgkFjPEmjIbVB4qXc2F54lwN9fDChQvPEcrlShuhx6FxNkpOCZYvaWdnAigsFGVbK",
+	"OXF7VMQqgI/brYDstgJyowVR95st8s9JNjZyGZw8r10JIAtrxKiaFNTInN4nguvVSdn5Rr8D1xvdjiaT",
+	"1av3PXMVLN2c3MH3BgUyKVPVFl69QGgjKcpyk96k78uUwGtw+bjKfEGlCi4osd7BmDJ2VJ4V4c/Dqr44",
+	"iNIJwEl6yPQ9zUaLo1/Pupt7uX/zyndfgBJSnPtZVJHbzvlffeyQxVfWAhAjMzokfNJtUBF3Gx3yXrPZ",
+	"fHQSBvCdTBe+ElKb7540m80T851MCSUJo/2uMD9DdrS5oNvwSgi6jYB0G3KMPww0wy/gtOB37Var1W2c",
+	"hHsk5CKE0xsKqQ/NH5oeMRLi0QoD8zoOec/mGq4OjTwLiZCCNbti3xqw7RaJGRvbZPvtVsuM8ZipZlf4",
+	"2VNPGlDE8t4THLghqnzURnCMGx0z3oY92o0OjBRowN0RoX8TLuWikTOB92xJRSNoPP3z/3X68X9pPIJt",
+	"K+5k0Hi8NZBb9sv3lRTNB3T6JlMKic0VQN2WQlXYyTbVyiuQIHSQMhYbu37IaGrOuuz3WWqjdlM680Xs",
+	"IKXCufoFt8IOfcilEs6ryFrwitpBes98Zh4967ZptHduklar1SIuaT+uX/J1xM3+N8ZDTABzTr6nP/7p",
+	"01992gisSHKezJHscRBYc36+Wo47cHbbGxwxff3mjfbOzRb+r73cvRflBLCUvRTJBdR7rGHjK6rnrDw1",
+	"z6RihiEQrkmPJVIMFNHS0MxKl9fz8OZlDrs5xqbMeKdUkWnKtWYiyDxpVJOYwwnYI7QHXiTn7Fnh4qk5",
+	"JCSkWlsDB+e7HDM1MuunOJVvyxELjCZ4FBCqFFeaCt1BNxglKWQdETWEVEJzUkuHXtPHCMS4ysVYOAil",
+	"mquSKdAQnCXraTP7wZXPa7IjlFARJ1z4Hw9lepj9rmWSHPZTZj6rIU1ZfBhJUPfHKRvxyegwxUzNY8nH",
+	"5luWKiP9zEc6gJiLpWS8JmIjypOlxsA4odpsdElVYJ9QomTEaUJoBPZy6Ypv5Gg12iiUE7oDaE8DijjZ",
+	"t2WUSDzlu6Mq0ruxnhg2gfRTOTo/JyZys/n33aWJMhONGBmhBFMkoiOjpEdHrpLZkYYiMaMV5GYZ5EJY",
+	"QRBhxpcQM8zN/baQwMezOS8smnCMJKFKE2PwozDtscIOXVIFlnghbl9gPEFWV5D7fl2E2cmN9bzBPq/a",
+	"yCX8koirM/PtNf3ClSzmrrRcANlMh8RyMuMiII85lUMzpeEkIAkXRyzmINmoVnQ8tlXfREIKaaGe+2yO",
+	"5pynrOkqznjDkmPtu6hqeMTnzmudEzd3hgrHZBXBf5eXlbZnvi4nMPdIiJsVQoBLQYpp6LY49MWeUzD7",
+	"9LH51oqiKYuGcBg/+AD+4j1ppB08c6Xq/YaUR5PxuqcyAyBYr/L/DAclL4fbrJCteGjWI/DN6G2OdOrR",
+	"TFYBusAGcwCJddbP14vr4gNU+kIawdxAas3mIpwjCyt6RgdJ9rQLnsw5zmP9wNM5yeJ5YfrcQjvnIaZW",
+	"vuWCxNYG4ZjbHlvwnS+YWZU5neo4XrxEa9XovPeonveEznlPwPTKK9VOf/ffTn/76emf/VPD355oSIUA",
+	"74rSMi2ky2Ey2Gef/OqLj//m9NNfYjQLzqshZDVGP9lZ06MwcMtUFVJECn7D1p5NulF1rYuzhZ6DBtU6",
+	"5b2JXhY+KfPjZrgQCCtDegBcw1NyxGaqNK7h4sUlEWBPOKxeoPNcmOVM8gJTzGKWsHXvKR6nmmIiR19h",
+	"mCxbsgo1vVA2Elq+ybU0OMtanPY2Yjq1wcplt71pLztxPKDk9XIqypCJ3h1Kkkh5pGyuqW9fV/hY8vD7",
+	"YhA8kimrv/QPzeUPJyMQLyXLnnOvOotmi+xz7lXzNm09/ZoO1NqYUAd0UDZyzW1ZYq2HHXCWQm7jiJWf",
+	"wjMmuhW3/AHlisWGX6FnC8uf57xfl5TH2wqm/DpekwU/CZDnoyVCdf9ZcOM9MmLpgMUA4dObmX/Qu2ek",
+	"P0nZSB4zRaRgzWJ0CiHIDiOaGjn7vXv3t1qt3W307T72R3TdA32pHViyM/7mBhrlmoqw/yYX9hzRx/fw",
+	"5swGdH9vqCrPTelbmA2zxqxYBmp3XohzhnNXZD9U8fAzrEtcb1UeMAWG+JNz2dSySbuq3rUmXmPP8yev",
+	"nKfLLFjLObKeuX3fGag+yNm6WGb1LZgzwKH4K5nBshSh2bLJr1zZtyc6kijk5+innpJi61dqF6rkRTLL",
+	"b/Bzuc7mcLfvW7kS53uQCot7cmYeuFkid7WRtB/HzAMedfSyB3loiDSRwZesYRHZYc4zvlVmUp0F9UT5",
+	"WdLNl5tG570sJYGX1WuzQQbvuZkq+dCul4zMt0jWXPlN7BVnfazJgjPbZM0hniEZ/3maFuWxkJWqcK7X",
+	"eBmAziLMbC1na1j7ZeHEBB5TKY1pFMBtvTfhTINcYOEuFStd7PoHLg0ro7cCw5gj9+pQaMHsXzZaFyLK",
+	"AjzOB+aSDpbdfBG+6EptbR0/dEHxOWfJkvAjlgF0PnsBUm/ty0TJo0qn7aKn7cyVGav8clIxDyvVpf8N",
+	"KZayz5gmNAWEdxbvQZIk4TnqhEyt7RlbUGhjjnMoPHfQDrIPUU2AynlOEmx+VepKtPqiZuW6v3iip0aQ",
+	"5NyqUnLRtN4hQSFlraI6p2RDWVYpsB4ymq4fHNs4JP4s3AX9DJf+PJDhA4fLvvrI2kzy7JZDzR7rDWDc",
+	"zyXiryyC+po6lc7BKM8D6LGazvIDsgad0dGY8oHYgEdkobMV3mwY1m178UkeYFv0ufNoSNRQjgNA3zT/",
+	"TbVAh/u6SOyFfAP77kcrF6+eCjFXvYI+VHSKkt7Mftrz6tSzmBQlVoAJxmIj0ezQMIzVbGy+O6uF9pl3",
+	"60wDWEq4juFWt51BJEqiNBVxIXM3YTTGZXMBWRppfgyBXJmOKKQYJlIt15ttux2/AiPShv02YjaSWwAz",
+	"aHR8qhQfiGK0d3urvXvQ2vbKBmQCt36tt3t9p3WrESAKrwezfMRm5i/IELbR6S/+7u9Pf/P/QTkhBVyX",
+	"xhc/+OHpb/770x997MWrGyMqJlhniDC5NZF2F8POOL2SWFVhirVT5XHKT0qlEU+ZWutpdrmWISRbBOtF",
+	"FYmVRxkr439uuZ8sUzgyK9Otfm+SHJUSlNuWdcvDMtRjxNmG4Xo2Jm5XcXOWcbMDOniDq3PzAZZG89Z2",
+	"/R3Qwf3JBsEPj35KUqI1YlCTPk0SRWS/b1gw14ol/T0HWNifaFtUWY8Ac6JYV+wsTN4rbS3JwqtARsl5",
+	"7grBhjhZ9vKytb9zzBbKocpZG1pfhwpQgFYxFYqZNq702AzFmJaPNqyZym7KvOPbNVN+evgAGUG96HK+",
+	"PE7ZMZfosS9mJZ0sQcJiHzQ6u9tBQ01wUW1Eoe7U7I5Ei46OLJ3AFXNXM+kSwEgcjQtP57DAtilbeb6J",
+	"t8WlD4WuXcbiznHCwYo3BrpDgZOpeb4z1usVXzkyWQD1hvxkOwcboYYXek/PGNWKyNz69VqLVLeiu1PW",
+	"cC9PCYFx1soDqJ0tU6DluiLTp+362QEHkAqAlaG2DUxphpZ/OMoEpTkjT+osgXeIliqhk+zVS0q7EKye",
+	"eS0h5o9Uc3XYkX2AtZn2wnyIOdl6q5tLYu8sFbeskgs792rxjA+pOhzJlJWneK4nrpHZl5yMhCp9aHep",
+	"uJD3qYLyRKpICGQdEsEea4D4zWoSDckLi/Hg2sSsnfdiI+XZfEvX6TEu6wMbIvTTSGvV61p0yE7jnYev",
+	"G8FIZ4WrjXoNj2681mzd3Nk+e/rmZnWlbphlop/OFp5UqqKUYrm/IwoQFIrlmJpjhhAL5tfQfftC4Idl",
+	"64Gzt3MrgIitUSLm09AFRDQKJHyWqEZhHmurzedEHnvEnFXE+G3Nu2GuF53gra1bj560g/b2yeVut+n9",
+	"eeVfrE7/gPGWb+dcbHfVOng8o5AAk/cDzIxpaBJ0smhxvOxpM2XrCK7Y20PJo/VR9KIhP3bqW7GnywK8",
+	"osOxtdW9kFOPHUktjDGNIjbWLAY9U7Cp1T7K622PytBiHCARPnvPvEm5F6O5BwUeVjdTc1R7Y2fZTnS7",
+	"4ydvnJj/vnVy+Kj4Z/l+lJeTrO2iRLMfH1W5fXljyXmLbjxOOFOHWvqmRuBtnd2vCAjA1lTUEanFpT/9",
+	"+a9//+f//bNPfvL5n/7bz3/3J4gPW8MayjpXouPLzx/N0S0++92fnv7xfzr9+a/xsWOp7FTbAAE1lgqq",
+	"OH70/5x++ssv/ubfnf7or/COQqsoO0/FhLn7GK08QJHGIny7sBBFWAMhIwfOyojle/fubyGT2z0pCMCS",
+	"Gg9ve5ZLD9hmT/stnj1/K76HSruhfABeAFhrc84Al0ZIl78MnZwSRlOb7bN4yDKaqCnhfE5SZoVtVNRg",
+	"2UqNN8PEF9C3nmwOkVHhMawGyc0pcyFlYCTBZHbGbECo3z23pIbU0fUik5vlz4HguEwSFpXbNP4BmH/Q",
+	"62xERcwAscGw25RFMo0VsM2ICsOSewwppApko3CY6tCvd71nwa28zyGwGjWkgu1TB9MAgXm1Z2YFeF6w",
+	"WFJ4Co22YsIJnACasqJwQrvmfGEnMhZRh4Ld5eeAwJBryR6bCQoCJbNts5sLY85ZQE6QxV0vHjbvBHgc",
+	"aj0tfU6ebZYVujFbPSPL83MLW2WwgGfnZkXlsVXNt0oOifXnYGNCG0FXgAXgsZTeDFiAYMfmNOWq0vp9",
+	"PMs1oFp5igVGahdtPihfCMu3VjDR1ctW5JTLOxReHOsrYKXWg7bYjP/McZRVLKTGUT6PuNO8trt57Gnu",
+	"SZvhI+c62LlrTy8EKzmP8/u8zuxLckbr1fVnZ7aeg2ru9NZOaTtZfTAesLFNbvLMyj7lCdRLbXu1U62g",
+	"oeCKQpsfJza88nn2eAwKK9HgUDaSybbaJQXbaZ3ifjNZB2TZ3m4tWFrZiEug0vRQKhY4RVGRKWSpImoO",
+	"dr+1ynDmooBmMzWDO15t2VxZKSrcXgoQvpIm5u/B0JPJOIoextp4OhddWxJVcfux0GBCjrIKVrs0zgCo",
+	"nTeLZwZposTcy7GFy6etMVJzzNzENwke2JcE2f7m653PvpL9P8wIujz8Xqsdajb2+sF6Z4JWxxSziK1O",
+	"qVA0MpfUiKiWArGtTAVYYH5VPgXZJ6HDLbSgt4pFKdOhi9HSlBE1lFMBnbRpkrAUCdyDWiBSJAU81/Gk",
+	"l/AIiiEyd4wHj4ivKE2qKajvVbFAlR+kPRK6FYa23WMmx9Y7gnUQ3KjHCT9i/vg8v9lC2UTQ8Haoeozl",
+	"aPTfltNMJ0+ZQwHtkNAwxpBQgk/ZIyEat2Fm5mYdYmM+MP9QlV1tLdmZnKQkoWIwoQPHxlI5EXFXcL1H",
+	"QjCOQ4RShhZqFth4u3m9hXDHzmDGH26/9X0LeBxD03NKEhnRhMR0ljfed56ynba50IrikBjZYwYMWtRe",
+	"V4SoG4WQ5mg+Yd6WGdUk0fww+1kQYCeG8LAsPUxZn5lRsdC2/Ye+P3N9Py1qst0+69KzaO0O5jtwATSn",
+	"MDiNzVzhjQKMY/vO6v39XlFo188R9e0yaPLdnyR9npAem0kR25J8887FFNARfVyVCmdsZqUzWsENdjlP",
+	"hfAOEFKM+Mp+Pvn2Sh1vRB+7RuW+lne9Rrr0iFekVGBv82c77Ly/ekkvfNtSXWE3KUM5gSVR+5VPGvbl",
+	"pfMu122dCb3gHiQpG0wSmhL2eJwyBckklx/c2b4C0RAz/elQJgxGNDfn6xtln5VqjOuZP5b+li7/Sm23",
+	"NhVVPGmRqs44ngJ5LNnd1ePxdnv5dm2QIO3ZdSXEhHqknz11SWVMZP5tK1A37kJ1RV7s6AdR7UcfhJ50",
+	"J63WDvsGAdz5PIZzAD/ChXlq8zx4PUupxi6hDci+QbRlyNMGVj3Q8B/z0QLp209S4185f3ZMHm0yI70W",
+	"47l4ig9hiEtbgZRodgs83KoSRuexCWDANQLSm9nPOZK3S1/nqQXiVHRGmDBKfzkOVokrYWXSm7dT8/SB",
+	"vCRzAQZGdjvOUu0DWIA2xoiq1TBkn+yDebT1hv2q9GnVcEv57q8zS2ekL7rrrTG+XEO26dTWC+48WvlY",
+	"ytXl7ESos/uz8tO1uS/L6/VYrgR7GPMYXgeqAwsMNHYMxqOg5SkWU9AUQvGjktqTKli2pV0rl+BglXG4",
+	"bzNjB5fYZkMWHZ3ltN6h0RDqhwISyqPQKBLTRcuO69KTqBZaL8kj4DLQZ351p5klSB33RiWOFmwF3mm3",
+	"tnc3TMS2naE67Vulcf3FGpU8Vc4wzTwZVh1mz3rNKNeRjMGt0Zjo/tbNvMmUkWiZmRqp47punKgNAx7R",
+	"8di6S1D/OxxxAVnp9s+IYZV+lqRbTOYp4o4X079jm3qVyqnCPmvFjJ98fxtqEkWMxX6Hes/QU4X+WkYd",
+	"cKna3ueqZW4XMgd3F8SS3fMFlw3/MJPpEzGm0RGLSZ8ndZOMiznedfti1EzfPfdsxxKqW9DW3SVkRGNM",
+	"T/e3yLrx8ko7qohtE1NzxXIaX87E8eTecVef2G7nq277juzdgetO8rNTa7HdJV7/N3VcapvWzHR4X/bq",
+	"psb7x7Mu/13MGofzt5CQQDUl5idIWyFKkj5N6zo6s+S6kj6DdcCYcA9zNKY6zn+8J/f+V1YzPDCTAmk7",
+	"hSSDBKRF3he4xgQz/vJkjaufa5/fPN3A5cu7DET7OO9A5XSU7c9c4jwyQUsqQd0Gh2V8Y730A9zTzTpI",
+	"ePxsIcYAdJ17+s30WZy5M/ZK8m4nImFKES2TeD78DqgSOxU4SR7TysvKnYx2DMP9Pei1b7Z2WqXMI2cz",
+	"+XNQnq9iOzWYxJrJswvwkXCH/1W7TFuraDMDJU0zpdkoxyIxkpRE0ujF/VSO9sC7yq1LG6QGmYgYqnu4",
+	"yhqEP5tU3vXZz3zR6NwJdBtSTfF3PLJZh0js3U7eFXqrQfyvR+ND62mNZDIZibx0IQsIakwMVkRI9CXH",
+	"dLZHFBMx+f73v//9rTff3Hr9dWjdJ8iDu7fJzs7OLTKSI2wTA12ZOu3XSjqQVVRRuoGUt2sxv11SZAhN",
+	"qwodTKHiXE7R245GtLMa1g0A4aCfLHQKFZ7fJmFECjIF8AP36h4bcKGQX+AIzRDM00h7kwCabWllV6RO",
+	"tMjb8QuoovDp7SxFFPicC5vAOYx9eRfgRFIraT+YsAl8mU6EsCLXM25yyUlFxJKqNsEes/Hf6KRtMQ5W",
+	"Dpz2HdlbYBETCxMF2Gxxo3Nrt9U6qWeo1jMqC8D/8JbDdCLQpTEAhPtOq7nrGX7+Kq1X1xsX6nrzd/m6",
+	"1U6JE3I9syxbsirJWkM9rPAQxVIwT+1edENuYOStbwlxwdVwzbes2fSwzDdliaGs3XOewVQa4MnbQCtN",
+	"03UXqJ558h3Zy22T9Wtlz6rbWwTGTFXP1qtQFYukWVGeVyZKsn2/CACE78jeBbB/wwTPwvtzQvDY8Pmw",
+	"+DfLMmEqbRqjK2kmqNCXVNFyKVWFoN+GWtKkDIAKyIjOSCzXq+5XVfkfB+6xlxQJ1aRXXtOKk1gxQafv",
+	"lzYcP/xQCrbiAeY6Yq4jl+/tv7V/pUYBenaw7AizRQz8wth8AGVE/mbeD2POJD1mKUD+Zj30yeUx5XFA",
+	"tDxUQz4OiPnvGFEXDSEDzOiVoCIcH9OZcj9lk/5wsUMAPWYpHbBD99rcz9voNNrbt5q3WotOaBALqdLZ",
+	"XYcwh6wua6dhK9nLfjeKA9Yv4E8RvmzH/2oWJezQTAFjxtkP+NV2UIhU+iPeuXmr+Vr5iKFrvbtl0ctb",
+	"thBLW5ZAQLN8JWpUhS8uT42b5tdsASPA0U5lDdPi+i5EI3EdkIB6TE8ZExlRwrdZ3LTHEjklelrslJmJ",
+	"6QVxPLeNi/7Gmc1No9pmnkB7W3tX+ZzmCKHWjhUoobzyuicng6EXGZ7lbodNrLq5jZtfiuKQipMq5SIw",
+	"k/USm/aFy99xlVjznKDGqZ87MqNyMnydRXxEkyDbTGhVTBUZUTEj44RGDDLkEHLWuteGVBUGlA/Dd00V",
+	"nThb/yIrXr9eqGXfLS9lD5bIz3sP3ya72+3XsiZQ+Ugw7lbP4TdfpjGyG569uGw/VwOOlLfsd3l2Y3Ng",
+	"+zJJ5LSiPluwx/owRyqthhbBa8IszQkwRszzfYwRTDTA81kuhcvP1n6SuMzyPcg6tamocPk3AEkT4r+h",
+	"w9cMa3rj4QGHXB1mwJyVa4YvCxGmeDBhqnTF5rZxKRbK/bwfRZkhBxkmEMi+/ODubXJr9/prV0pi+KUp",
+	"zg817SVsj6gp19EQl56rFb6txb7AlGCebKYsZFki2IitL8tbZYGxWMKp7xyzdGYnBce5do66XSvMjSjr",
+	"diOUpqLKRzymkONtzWNIZ66uss1hkIoP+j8mUgPqAbgQqTriYgDkPmTJuLncJFwc0rcPDu4TvKBcQGmu",
+	"E7byXrMxU5ftX+l9ns8bgnMP68EejxPKheWpCxzsmu2Zoq5l4Xgh9WFfTkQNxEN0XuNE/PhQwaQrLPqS",
+	"Y5KlxcwjqGEpR/lKZYUeNjN3Ti732XRNALIlp22t01WsQaAixtyVrD7EDby8Ex1N6YhpVoEc98GEpbMA",
+	"iR7IE7zL2U3lj5SQs7/4wO88fPstYn9FRnTjVqt9hXChpUVuhd0zxqOMZ6vNodUGvdNG73Jd2tf4GOB4",
+	"K4r1MkdmzRA8HfGkAh5ADg4TfsQSPpQyLvcoLaqqbpXrufaqH1TchTTAXpMBoQHp7QGAfvaVCoy+TStw",
+	"3caMGgm+3rLY2zKbchOHk13awposrGpQcD0vjLZkJIFHAmXU8+Dum+8yPhguc66Whn37q5yGFXnh+Z6N",
+	"zvyE9IxPmMdcMlqQub98pSYC+lAuHrIeLfhX/fygNREYqzE2st7GKw9DRW9xTAxzgMsw5GWzvAAfYbbA",
+	"Z3EUVmwRVYeyX8v4d5uZ58CvKusApUDUKjeH0d3xrgddbDzR58v/stAGBvDnWnaifks1FJKQtD/qkJRF",
+	"xmoCMzkgBasZpC1YyuSyMSOsajvlIpbTK3skSo6xkGw4SYV5UoEB4SMuP74SkCljR8b2Piz4ZMhlfZj/",
+	"KnuKpccsJpcPrpinYr8T8wpURR7bPHvSCsiIUXFoXwfjK+XoVWg2dVqHwG65viEV+eBGgxB0xGKi2GDE",
+	"hMYhp/1RqeIwkjFLfHzVEmEyEXXZRTkwDHahCYhRRmmPJ1zPsrrKzA/geyfOj9kgQoINmzheA6O0Byuw",
+	"J3F+JbJpZ+eheK7KWBVsz+1ERkdrF59xTLZwLbFTBpZBX6YRA01X9hdNRwtEOedPzqxrMx/S54/nipSr",
+	"2MzIqsYZbD9C9MMDVudTw92Va3KnyJDmK8IjXWptIiMISB+O8whn1YNDOAUNwQGoYIslLsVeXghslHNY",
+	"zMkoYzfelarZFVFy3LEXf4O4WvhD/OIqibkCpx2Lc+UlwMpNFhOrPDvqvaQIZEcDQOMeGR9Ss3xBV2SP",
+	"9dz7Qmrv6VcCMpQp/1CKw5EUeoj8zf1+mFLN8IdkBuUpngkUyRGDJCkzGeR2bjptskXG2UsL41b8MYnR",
+	"U6f2vIvIN9y4yVXv60Pex2+bXeF+5wobEGdjIags2v5RME4ujK19uTc4FD3EPFOkDayotOsG8s2M01/B",
+	"0tH6zbjvIuxvWWWK7UezAN8FXhEItTOhmYjYopukVjHNvNmMZa6OrCsPxd0MPLy28uYRcE0xXFnms4Sj",
+	"VpTB5Q/F07cJO7ZlPvjyypWZ75GX9kfGbEiOITl1kpbXd8Ot54Ftczadzw7kTSNN5tNsnGhAXoss9iRY",
+	"AzlZHzphXDcLBvEcce1s9g3+MSf421kxILY0+fy3P/ri07/67Lcfn/7gd84GRB5dxpkanVaz1c7N8cYI",
+	"z30jaBSZW6PT3j5ZE9N5ezFXxy3kym1EaXymwoh8zctUrXQiMkntBcj60jFG1zZoY5jDtRXDBZWuqos+",
+	"9Vro50Z+uTuzkpHklLFygPfx0uefF49aYK7azat6li1ZNdHOKLBktl7een74N8tdX5+yLd1sAgu3NmmV",
+	"9CqsBUO1Po1U6/HLV/3cBAAy8POQApvU9G9AB89rbyyo1UnVnO9nD1zDAnrIkF2aHVaXiEawXE3C+28/",
+	"PCDXjtvXwCragpOrQhtFBMAop97DT5cUPAKbl3o++DnLqVyGnSnnMPdEZ72oMhmYfRjTlGkJf5SpME5W",
+	"ujyJ7OU7N66vBPOYF7Q+4tv2yrunuc91qUss986am8DnUj7cFW9cQT6btPnbV8R7ghe3ZoocMTYO0GhB",
+	"U8RQjC2neSb0sVKJfs70shomYx36Wf00j57qeWx9yqrTA3YN2ls12kpafDARZ/HcRjThvbSWH/a2d+nZ",
+	"tNXqDAiulfMtGfbotNYKzHE/4lRV75uXUoJPAzug10zdeJb55WvU0R6xcb0li6hA4D8a7yGAllPzuSY2",
+	"y1cFNhTMBBFsylJjHigE1zNsR8ADs8yJknYKm+n6VaZDDefuRuq7qxKppgzMAMO1Q68cZCyZtbAojpho",
+	"N2O6bmXx+vn551dJmy/zovEwbzU4f3KeL2EPpiW2jDyLsVO7pitz9R1j2gyQO9L8OEuTWtYp5P4E08HR",
+	"vtXS+qKBtAsEPx1SDRDVgIJHZ+WEnTHNkkI/o8Begnv9Wts9IJPl7SEbtTCa3IpdQAQxkyJnjiA+nIxG",
+	"FHvU+7mbuKzFDGt0IF5f4vvxwJgyT+D19nZzZ7Esav04ZXGHrztHfI8pTfq8r4cuHoXu++QYmSb4XSGx",
+	"wFyoJUmYYZsQbhtOUlEEeVulzr5gUbaXNy5WyoIKHahL0TQL4V1APULcVKfrTllPceyjfoy8UcmIYwOY",
+	"IU/jwzFNoa0BYD6m8AONjw1dWlDZY65gtOzxkPdcr4PxEPu0A5BSI2hwLPIMGiB9yt3GedXK3EmPl6SU",
+	"PamXO1eRErfYzLqeCzhTyXa35/n17//9zz//g3/8/Ld/9/Qnf+H6WddzFDN0FNdvVb28O/ZZ2/W5PtXF",
+	"6X0tTQeDXg9VCddiemWrkM3U6ErF1xA2pLJn15CIpumMcL3ntF80N2MpLmlsgVJTvVnVKyff0BpK7Rkb",
+	"61T6ei8WzqTQeLvY7sRXpNbx1h7QwTcnydEGWpTt8JUhJ2vgVSN5XA5O6yU9FbWHGkA/rv9AO4Ptd18s",
+	"Bjs374tdqF6I5tYVhr1kAR8wZZsg+DztLP2qfUD79x4VUb7OXLud4wMthYmvv0nz21DAIFrVXDMDz/GB",
+	"dHL0dG9yFTuwWaTBMVovcPC191pbt+hWf3/r7qMnN8pjBmv3rliLc5X2zHmD6QwLWMwI/hRYyO2AHIL+",
+	"uPXM2whu5GAv1bvgSRWb+S2zXAv4DLBXja/1dq/vtG416oWM2eMomSh+nPm91lEHrIi3mqEV8nk42G/9",
+	"90wl/nmJdW8xFuspMk3ViHOAnre1axJhYIxpq+mgosbqWUlbv3nLiwYtVpDFuIP+GhcakK0pkOEAnI2l",
+	"5ThZX7ux+9ruzV6xjK8Om5ujl1VtqM4QhN00bncerbk2407nEWPNON3mEVb3iI3iqxtKvwJZlJRbnn0v",
+	"192/smW5AE+XMWnP4uSCUZ9hH+djPBep1awEt99Uk1jc6wwzY/NG/OgFtBI+ZiMJlszAevTfKkBbdBr7",
+	"itNrD41KOqQ8qw7sND7/i0+/+Nm/Of3Dvz79xScX37S/KOC/WcBzNFpkkpARInJgNQGGeC67WvArSyHT",
+	"F3ADPpjYGEcGcoLIGyGJEspHFZWqg9LsrNtyInQ6w7HstG/c2GpjndjW9hXI0xoanQS9ejh4GscpU8rh",
+	"iEMXSVFZoF0Nk3Jv/619REbhDuwOqy+8tOShnKQYPbTZyxUvKS19vStTi85/fn1dN1doHOK8rW4tRXLJ",
+	"tqkCS2m1OgN0cGYU07qYo+UU+oacsnQrMocgQUsqt522YFsPS/qKAkKmVV+2lukvPiU7tQvYxsKoKx5Q",
+	"oMk1JWdGamdxdzg1ti6YD+7qRQhZZPdnkrN27BuI2g0IMqeNF5oYFneYYy31WpqI7eKxMtUju/AC7IY1",
+	"FX7O0tsO62WeGtarSF7T+q0ep+/srRrz69D/Ii+U8JQje87eK8xg16wbejyGfDDM1aHf/9V/sj4Pc3S9",
+	"O27md4ylZkJj7Mre9vSffnX6kz9bco9MYy5oOvNu+c+/+f0P/hRSn4BQmOd9sagq26CJTgTkj5T6QZm5",
+	"Y20huiYPymiiDALODv3JWtAwUTGhiG6UT5Svy/q6gB22G6T3sGCZ/clZCqgWI7aggy8npqCBj1+KqzpH",
+	"BgubXeoqBaw7zlJs5Lde5x9vTIs9L4RL/ihEdrnFmuMK3rqQoFGNtpkRSgkiOPxWOYOqvSvwiHwuK3fu",
+	"XLwZBVI4g0uDs/RhtjRr2nSlLlus5snozuySawvsyas+thXDJCTVjJLjps0CkONGB5uAuTyRk1qsco2n",
+	"YyMx+/idk3p8tQYfvQAbdJ4BL2QVehha9louoR6eHbN0ZowvJuKSit3KN67tVbYUsGCcpXKEYOZ8MLQZ",
+	"ODBUOWVYwFT7IJQGxC624Ccz9jYIEWdHciMz7hwUvHl/Q5Yi1yH+6c6g28YpU0wHhCXKFlWw2eoeCSVY",
+	"zMwGVF2Ue75ss4Aqm1Zyc5na4oy8yQM+G5JpFSI2LOmyUXe9NqLsPcI4pPrqIVPQHJfa0a1N84VIvR+n",
+	"314hDwyNLCe985JRVrach4DaxITc0D2ebeyz247FiXrdpOdyLjP0yzrImT2q2OF6t0QusS5LY6vXL85D",
+	"9qnXq79mRPgWXlts4ZaNYuegfSMfRXbRIvBv1uKNjrnf4S3DNHZwqLBDK3q3rRLe+YrXQoad26Va90R5",
+	"/uO5Jp7VTZUotNt7snESWGFb6461sM2lDaSznuRVWNQr84nP3ErMO8J5TYClsBcvol6Exco6BmVVBP4+",
+	"FTcgyNFmfTpeU83JF2uzyoKND8+awsCt06pX3bHH415srAg9O4cjNhcvgb5U2Dxuj1CimDF6IGWEK5Ky",
+	"/kShIr9mi63zOJBrHK7lHblSFsk0ZjGkuIZ0zMN5Te1Zdd46jzM+F0tfOx/CEvWK83IRgQBPOzlTNMCf",
+	"xfr63LM69CsD6M/njDwPCtykNnXxldUdAcCbWtFQAuGzrPblV2eMmbBNq8yd4BeFW408wnsh6yvX2/KG",
+	"JlCxAVhTpYYitMo/MzDsHKAJQkdFc8WHgtjWDg5bCrGxaE8eM9KqW6W6BF+W9fWhnOg6AwKcgjmIK4WV",
+	"s/2U1e09+iIh2o4D8kFAjsnlY6Phjej7FvxMXSlBPTw7smy22MvhY82pZdEk5XqGVioiajGasnR/gm3M",
+	"8a+7bsLfefegsYAkYLvgjFOz+oCVE47oEVRDIlD9EfuQ40UhlGzZRNGZnKSEW42DQKf1mKWXIHE08+fj",
+	"APJVGmo9bpycAPJmX1ZX1RKqFNNkRAUdgKO5YwiLUDjDVMwuKY/kaMqwNhOh4mLDAPI/DVOYyhSOSex9",
+	"P+VJQmLZ7IquuHr1IR8ILgaEi+bVqwTB37ElP5fCdgEJrx23QyIYixUJzRLLlH8IF3TIN2GiiJAZwWIh",
+	"WGbY9JcTFhl7Dc9wSdVeV4xTo2RcdU9kVwMypkozs9JYMAgeU3L1AOpviJzoq2ZKR9Bhgmvsna9c14KY",
+	"jaS1QZoEOs/nE3FN+FlXQGMfczdOiCoSPt5ypLuFbX9CuzpvcKXV1auECjVlKQmfdFHUdhsd8l6z2XwU",
+	"kK7ff8F83200m81uw/ziWguYrw3rPwmbBBoyhN49IenR6Mhv0IDNNboCsA3pCNpTamgJERMlUx2QidA8",
+	"IaF7PnQ8AOndJLfhGYrEEgJs7PGYpwwTe+gxI0KSmI31kCR8xLWd5rsp11wMDAXc3z+4/W1soACw4iNz",
+	"DMnYKA4ILf7azq0bVzrAehF7Y8QM9wD0DQVZ1MCDAxIasReSKGE0NT80kbq6QnExSAyrRAU1T8gmSgPU",
+	"enjngA5C25TU9q6419960wwiJFpmkFaAg2kIeyYnOD3FmCCXd9vbWIs+5YpdMYe3K+xD3pKCeU8aME12",
+	"WrtkOuQJRCSH5jDYEo0mCY9pwo3ucGje9Q2zh6ElBuWjwQ/peMyEhaQ196qusA9rkn1BwnsxG0GwI5pt",
+	"fZfNQjIChBJKUqbTGVG0j2Wwr21j/lUnBxbDOmylzKaAswiFesrGCZ2x2NJK/ga99cD+hETnaBm6vwEx",
+	"p4y4bhXENQ/owPIDJE8YyZiFAaEkRAT4sAwzMZwDTQzJZSYMm/xweCXAkxbmXQNCPM8hdp1471GIpgdU",
+	"xxKqCTPH1W86QULDOUOgkuTYnF3DBZc1RcBZgiJ69SpSsIXAJCjQUWcwFJr3g3Ft1MjVqwd8xPzlgca3",
+	"XJB3Dm7vESpmSBoW9CDO0C+56grDnCdGiMw7QrJOZE3yDrbDR+R/D4oN1sX2ygd4fnugUKuzJia+drfV",
+	"QsjMhEdMYBsrGxLbH9NoyLa2m61G0JikiRU5qnPt2nQ6bVL4uSnTwTV7r7r2xr3bd956eAfuyRNrGiD1",
+	"MObwxd//288+/cvPf/Prz//Dv/NdcY12s4U3yTETdMwbncZOs9XcQac+AstcGzKa6OGH5vOAlWhQ+/YY",
+	"UUUSaLCgMMg8TiWQO4AyK9e7QDXJW8CvhUQB0oTQouXv9+JGx7zl2/BOUFDVWAqLir/dalntU9soPh2P",
+	"Ex7BrdfeVwvu38xvKY+yQDZdZSTYd4OQn89/4MesWdBcsOBNuYL/xj1lYyY4d2qReTUdKAiAs/SYR6zx",
+	"yDzjGojR6oW9PWTRkUU/opr2ABzWkP2ID3C5VFaNf8RmNiMDpTIQ3TFLeZ9bqqu17g8YjbnAJpVnW/oI",
+	"Bo/Qxzh23AaIgir3OZ9Jvknnu2dmRrOmedL11s45TGEiUsPjKCrelXOxjKAwIbg1np3HrN6SGJCb7ZEQ",
+	"hxkSBa3ZbK8TW5K4nFhvU1Gg1lgCeRnNrJJmj9vXUDJuKabVtSd5xeMhj0+uZR6RUoo+8PJRLLmCCw4q",
+	"/wPSmyRHRNPBwDBomfpRdyvJA6Pe87hJ3haMABqB0x0BrDhJLMDcaJG6E670bXjKQ6YxulQ0uCp8Qfkl",
+	"194wqhb4g1ZciLobJDZscIrqEUdhLuioKuFYKGll30sDihUch10cS9krsjFfu2+ugovbtS5u48U7tS7e",
+	"wYt3a1286x3hFRebq4DsM0I36r+xv0Y5jKqxzrScREPwgzhaB5ICB9zjLatRbeH5NRv43m5rF36aszLy",
+	"OzvmUDYenSxQ1kKfP7j+krEVsgMUFvtB1azC5mDhU+2l9xTOZMO359FvlRPYCq86+B3hyEuhaaS3EAXl",
+	"WiLlERa+jqVaohLoxfMO2j10kQNMSJ6ZGVDIYOGJ1JglCRcDNJo5thHjYhDA39NUatYk9zQqh/fffngQ",
+	"dIWSecoCeo8sZ+DCyLx3HrwBwlJIkkijzBeqM0ifw6VaEfZYM6FAuGopm+RdC3seHnERhwXQ+q7QqRGv",
+	"VIHeC5orCtlwzDnQQkh6TPHYKONuHfB7o6fPmDJsDiQytrljyhoimiUJoWSEvd/whbaBRrsVtFotYl6t",
+	"UI2cY3SwObdxx+6bDcv7fn1TxrP1hKBN9Wq0d26Slnlvq4WnvCaX8obxBlLNSdHFBPb0s+ST3gjAXqzP",
+	"K613EmQqtkREAeTx0heLld6sdfFNuLhd68ltfHL7eq2Lr8PF29t1Lt7ePgtHv8vBFyahiwHFsxwQNqI8",
+	"gbygyDVxdZzdcjC0VJdw+O1ty+FpvCVFMnM8s5TpF8+00SfssfeUJd8XXm4/ZXRXwi7n8qsDgCoEcK5U",
+	"aRfeC5VMtVUAM3cJcKMQPU6hBVKlJMv1JPIYE6kIZHza14XfuoMIvnjfFv4WEqM8KYTNsryhK0KvA67t",
+	"rPMN0jYsYv+t16EEv9NtHPNxtwFfXI64npFvkG7js09+8vTvP+42yNsPSPbl0z//X6cf/5du40q4Z4xq",
+	"JiDHC+0YAU3ZLYSQeZZh5G8/6IoRf9x0s8cZGpYOgw5IuBV6qI9m6GbdMVrSIWEecA8DEuYRd/OXkaPg",
+	"OMHCQ6Im0ZBQVZwzOpMtbqK7hIR54mzYJEWQReyegcwc+oFgbinmtE3pDLeMPR5TI2lobASJLX00o8In",
+	"m0+QZAUf6AD+tdR9iNQdoo8mKzYEDxl4ZnLOhZq/oiPWFUa6NkmYbTajxmCnU4peua6YyYmFSTJbsUd4",
+	"HBDrRQgshrMRrXSEDXBoMqVgjrIUyfBdDE/TaAi9crS0VZwBZKKDEDQzAebq5h/YjQ1IRsQyhRmHgfNh",
+	"41NQoLplsWJXpl0By7NcDJcKUGMpePGMZ2wk1LkSB3MX1mGdOx7KVK/3BkMC69xxB3arzh0HUK9hLizp",
+	"gjTH9hCqC1xwdICskWc1BqDxgvstV3k1HTR8nWTNQquFMkxjMGAsApHC8vFxoTSjcdVA7A2FwayCpHi2",
+	"dqId+Rpqzwul1DwPbQK22w9hZlqDX762QmFYpR08QvCIMkcfiCIUXtgE2rA6GynEunFrUGEQBaMHTQI1",
+	"ChDGlFPhUoFAIRKExy7HfBRkARiO8iVLlFIowyaKkfD+Oyj5s1Ff68223LVbPL72BMM8J9eeeE84CQNb",
+	"fy7AcnPhkDzBCoXaKgEFYiOOc9c7xMuMYArQrZO6oE6HMCEngyHINOiUS0lvosBrafhGTMCrFJkXH7j4",
+	"qX2oDf9pKQNnWjm5bJu5jZlnu4GVmHJDJK5ynwz4MVNzhVUZTnSJMEE1wx3CtaWJF2/6LiTmrLzjezbS",
+	"Zdiq9UBtaPpF4DK06hoG8709hNFbpFoH5ekbi+3tnV1jLG5jCRBeCAq6d+GHQyoGzfc5FYOJ/Jf23c1I",
+	"jmDk7ulwJLwyqd/9t9Pffnr6Z//U8HPjFjOxXT/oxunPf/nZp3/92Se/+uLjvzn99JfWKTswzxqnUo1t",
+	"qs56/NRmXtayZtvnzs3LODmOCCQT9qGGt9+xAKZlT7WXXbtjEWHekNFSBHx3fXYdjOKlNH9bt2pdfOtL",
+	"YCsjXXit/KoFHDN6VGbxlnpAbwW1RN405ZqVmMHXei53cYUsTDFlAV1rhBvR1psBrw3x0Fsh4gkjY7Ih",
+	"bzbCrDcj7jcjDWPJLOS/E6ZUdIWcaLDExsDH2aggfmQas7RJIFhgxUjMjAEI+TyU9KiXQjyWqbYhfQ9C",
+	"H5J3Uq41E02y3xVWLsKrpPeqIzbzM5FLBAms2+ZmyUUKksU6fk+8oOHfqOT2T//8j07/568WMrwb+1tt",
+	"dIBntSpqKMeFOn6o6bNY6qhM+Y81r/3if/zvp//4J1/87B9Of/EPT3/149//5/9gUZHKX7e9+LpHawuO",
+	"b9qeTM/XC+q/3CLAlhkDgsyfiJfXw/kVYvHvGm5LJmOjFIMLroYx05PxbAuyxxqdmzs3b95o3TwjV9+y",
+	"/s11gkJ9ORFx1swVOC5Bzbwv07zbAHceSiFzxXtIVbOcT36LFTw4m3OuGBagVoXehpzgW0xfKDP4FtPV",
+	"/OBgca9eRTwWjvimp/YBo3HpocUsh+qju1F0ouzU1rHwa2Vz5LFX64bIlLQjIaeYnetraqXZRxldzvKC",
+	"sLUVnefhyrzXf0sK9iYK8ufhvFt1Nje2+cxjd+qkYLwl9ZsyhnSyr1r2CBxTrxF6b0aoAP3eEvsltfS0",
+	"1jCqdtfxIa51HLD/Sx2i9s6coenxZIl1VmwZAy3UinIZHfa+/XV5u9W+YoEurGUHrYZkPMOQkPmLPeZK",
+	"Q/aXYBBwwzR2Y7uZB7SuBCTL85hKgjxGWd/jlI8ZWouwOZeUDW02yb6YuUQP2QevomGyIzojscSRWp/h",
+	"HiTrG5uNJwnpQQVDfsjI/kI8wBhtu61bWSR2IvAKTDFv5vnuHXI1dDnlmPBORTbdrnDP65Dd9nYG3pRi",
+	"+370oi5wzPHkfDjmvb7lZAthkG9CujVdnDVUOthIiFlSsFsh37A8KuKWZb2wyAU4O09/9svPPv3ramv0",
+	"8z/66Rc/+X/X9xbev0ijr0x63DGkx+K94lHGchyguemZZMorn+dLbxDXMlvb218eB6lzOT5jWX8r2G1v",
+	"n9GJqhhNl3lRD5xf0fpDE640VqNhKR7WwHBBKAjgDrbuc7lBLveITBSkimiW9mnESG/CE6y0s0VlOmUM",
+	"q7KyZCUtJZaBQEI2eefBG03yLX7M8iyOyxTuuwLpHPjloWaPdRjYZqN6WCbtcMrnYtVjhgm0ccbsGrN3",
+	"OBK4G37zoPDynJ9SGLyGMd5Aero7QJjYS7lwV8LmZtE06/d8BB5E64bZbgUNJVPd6DS2/LeuLW4eIn1c",
+	"kLx5WVMNvkL5k0ggZ855OB83xBMP6+UEmRkoi4tsLWsHnzFoOdGGoGyCImR9KltXSY3q/5YtBeWKJFLp",
+	"vVxFD0nPqLeg8Rh9dtElgddtHrv39Or19djCGd1dXIvXHeLuS2qNr6VgbErmuEi1Qp/ldrmR1fXldFDu",
+	"KHt7zogELSO3pkClyKuRXXGrmqTH/FimTfL6QhKakbS7rd2lXrRXnrNXnrMXy3P2grrIHKk4x5dLUCgS",
+	"zZtVPqvcdeMKvhPW15g+fcTY2FzEU1fmJCZJYrEUIL0MABkw59U6h2yeW1cgEgMUHGGuNQKAGF4DZbxQ",
+	"QlbqGPJTBZ6l2HpuSQXAMbdgXl+vdt588dNfYCqBy+6CFvrsS+CtOXgmTpqXUm145fE4D48HFsGeF2sO",
+	"zserUbADrmXZwbUCkJdU3lwrwFyCJM4qpfIyzrI8X6J0ypgmCRe24sgmB0OCGX4GaB6zCuWV5fvZYJ9H",
+	"vUhJAQUXZuBUZcUSejZmVe54c+WhbXtfjzntp4wemBuebbGCXcbVDoRsr7+qtezQTd8PQ21Q6/gcdapS",
+	"L+X9VB5zEbEAywDNaYuhG1CEvkSLktSbWRUKCrppGhM1lKm2WGCX0ZF2+skfkB6LpPkKv7myR8IBP2Yi",
+	"hIAkojyZD5iO2RW4iKB7xbzfZ0YjA5Zi2/pxVQQBCrFDVoaqat4f4y1YjulqBNw4EFsD6wekYPa+rgjt",
+	"l7ZkE8NfWaqTd8cl5QYTIEBdxWLhCwva6CVF5FQ0ybs2LyMPMWKFSIIYbnnOqYMmulVdxWBP50uVe5qz",
+	"uk5Dy0nKFeAS+grj6Sd/0AgabjEbncbpX/6x+eVnnzaCRkJ7UFTw+1/+z9NPf4nNkjVNDiMZm0dut6+3",
+	"WtfN17hrPvgqbFej03j6t//1i5/+4vNf/RA0UyNpzKv/8g9Of/zzL379S3KTnP7i4/o6qt2Eiyk/cBRQ",
+	"xpvj+Ksch3tBVNiXWivdj2PAI8zYzDKBVl8vfRY66bUn9uMql/UDNpLHTLkS9IGUsWXKXJMBPS5ybSPi",
+	"ZrZMQUjMY1kQK05AAG6dKz2rcF5vzLJf+a5fFN913QPxjB3YdhB76JvODSZAG6tTS2n0JMPsHdLFKEvz",
+	"HgGQjw2z25YTC27tzSn5OXmcl8hGM3W7fq/8zc/c33yeEuS5GEireaylreUe6n0fx1eBKJlD722SN+kR",
+	"pPRla+SkCcqckVFaB/NmSFBR9dwVdayTSg/1c5BNL4qD2rdCUkAicd0SnX1x+pt/WNsGuBA3dT0298pJ",
+	"/cpJfV5O6vO3CM7ZU11ER6x0V98fSsGURSnDJBWLU6bm0b/Mj4FNobOlq4G5xuhe9m1qr46Xuys8Nzdm",
+	"ofkO7svh12/eaO/cvHr16tX29s5uGJDww6tXr/pQDOGVcj94FXKSh7d3Yd7wDDGIi0qkHsjw3gTH8Lvm",
+	"xpOKN2toH+Le78hU9vONrBqPg9fgxVGthOh8TtiJNZL6Cmfyq+mYH8pp0S1vYc/il9A9/1DL1Gp9FvFU",
+	"gBtbGIpM0HBbBCcK4dowd75z5cDXuAtc8IIn3nrfmdDJrNkVyCadT/tOs31jN+NTrRb8pxXuYfmMhWp1",
+	"UK89NuSGVe2xx/ob4ZU9D3XPOfUjGbO8rwqy3a5Y8PE3yRtUxBgQFIzFNgJh9Dh4xB7ZbbVg9jdbLVtb",
+	"ZPs3wfD3XIzC/uLgAW9dv37zJiBsd4VdTjcyWxQU+/0CmuQOCguXSEISps0OXiIRVczhG5of/mV2L/CZ",
+	"1LPHbX+QPFBhJQkg9y0PVpCyWMUeoUSwaeFynaVmgj8qW1nzG44yj0WQuqGIvcwrkN0xojPEEOYa8Xn3",
+	"bT2Xm21B4pmrQYgDiJRD22iS76EkxLoxOh4zCpCICOIcEOxuQWRKEjlQS2CdiiC7LxG0k+Fi0Nt2kFKB",
+	"eHVzWE6ZYYKAGD64060M3GlDJOALwk7yd+tVBONVBOMZRTA2RCO+kIDGHLD7kwLG20axjbdc2AI5//oh",
+	"i7Mx1Vdxixcn594n8osNXlScyL3nErk4I0E/r4T5FdIRM2O8nXsVyXgOmfNrHKGXKJzh09rZYxr7YIxY",
+	"uxNdzjrvfYWNc7EsDJqN8DjI+mJnQLO2KQydqa7IIPRz88M1JHEcAG6yQO7FtP3AmMcIWDHPKrTLQFND",
+	"SM36rgVO74pxQjVcYubXyd5quZTPY4onsDL3/zmJ0Bcm/7/EnHH2y9Mf//Tprz7dzE65mDqAdRnxq1jL",
+	"q1jL+RUEnLPEeSYBFw+0TC1BLassIy6BKRMIW8BSC1iG7nuv5GYFfFmxVvgMaDwbmCXfAs3zK6YhHdAj",
+	"5pzADmOKTuls3QrfdeyLZ6kTnS9Q191Ujow4yECGS1H5VhA5web4UD6/UJ/YXIZH9Qzp/1XB3fOWr2uI",
+	"zE0PMyDEUD/87Z/rsxennZvkcYAxlT17wdIIiJqMMMIfQ1MuCDMkCRlP0mhIoUSNYhg9Q+ihSpNIjkZc",
+	"axYTnVKhaGSeurTI/007nmd4TNwrKk6JXZHmV9JCnyJOkld0420cVCQivuv5C6XzCPyuoHXsrlVJ6neO",
+	"WTqz3c+4MCZuxFzPmWxFLOgUQDiL8UQrF/vNWq33jaTCMDI2gxfY8Vdjz7BxKuNJxBQAM1qT27YPhdhf",
+	"BkKZRXrdGbPIupSMZMySSwp6vQ8plM7jqCEM6vrXWL+B9pCzWqu6gz3EFXqGhw/e8AZXpZbg24LZmYxZ",
+	"itP8amZdFE6gay0HxMRFIfXCkvTZT17Q8HrPPeNziINfego1HeQIzNmZiGiacrMUto2pJGPIBkBo0QBh",
+	"RgFTYjhrLiX0AzOE56CKHdBBFbHvJwk0CZxPlXtF8bAsHpHDvy+6cDGDvPZE00EdYz2j6NxKt7TtegQ2",
+	"yW5rFwmaaxLzWFzSq4z0A+gZ+Mo6f3bWue3e2C8HmtiUTqGrJ+rrwXM30w/oYB27e54XO3r19KKUUWWx",
+	"fdjjMYe+l5aTA9CQojPV8fQbe72QggVdkX0v3N15KH6Z+Z7HNuzzoLUvPIAryObCFsFNck/gw6Nkovgx",
+	"64pBKifjrDlnyiCajzODTLAKORSvwLA+p+O4YUYUrkKj0/jiBz88/c1/f/qjj9eHDTqgg/sTEF4nz0dW",
+	"VhZhKMUHYsSEfnlTFb5CYJz34VwDrxSbscpl3vUV7HKVnObLepfPIfCYi20eJZiGQzaywBaKi4iBfF6h",
+	"aHKH7fuMTo95wX3DsMzpWGZYjd1FYFzhXF7pmtiw26dM/jK4MrL+A50nzyJT/h0BAX/XKKFJ3vbPMUpE",
+	"619wrRQWJXIhl17PQVQWT4ybzsW2lX3lln9Z3PLPRYotbRbyrKE/56QZJvIvF1sY8e4zFneswMrd7/hj",
+	"YMs3vARBSgZ0jD7LNunNSKjYB2GTfDcrz6BK45dkJidQqdAVQyrixKYijanKKmVoX7M03MsYgFeNoEiP",
+	"JVBLZPvWAA9xjySKMWGbmfrM2XIUhA61JSu2iem+IGw01jOs1hox6lD+zTNp6ryl5ohXeT3v4KJuXtJX",
+	"Ui6HG4XGECVDPoBsK/ZBJXKdWbLyLjKtIK+V40Lf2G1A238+mozgR1s4x4VmA+AuVQV8Xkz0kqqs1svF",
+	"ywtTrgcbVFWnh7sHOIEqYiI2BAcL/eIwwE05z12ZmLPidbbwAXU91mPZQhU7wZ/nYOrZY3zOVkr1kmjI",
+	"fpLA4YkJXJfDA2elZT2qjPBKUyN1A8M83B8I98OmTGkIUmAxb/kZtKN5AIO5oOpae0Rw8NUHBH8vnI4x",
+	"1Zql5up//d7+1r969GTn5J8970PireDqmlbYzC/DGQFN3tEyTsvX4oFIKw+GH9RcejyM2o3bfnLtSUxn",
+	"JyUKd3Gp7z18m+xut1+DqkpDS5lPpvHOw9cdbY2pHpaSVjEtcwNSW6Dwu1AhaY6hFDY0CF46qhkZyiRW",
+	"xUFut7ZvbLXaW9CKumSsMV0+zExeGOZRfhSqHY1wEHGoAZkIzbHGUbDH2mNGga3n5DqPnVjGwxWZylQP",
+	"SWguDOGiLMJSYFjNrtj3g9sEq9uPGXQ9d453nhX1Bha2kySGLjSuH7oZbdGqeVNMZ3vIp1F3hKvMHWkX",
+	"TSpjMtnXgNY0oFxU+BH9g/2c64Y29TmakXYarzVbN3e267sbCxxs8ty7BxfWucJGg3388tlnrzKNz6Pz",
+	"kA1WeKKoQhKdRzO1guiasxKhXddWzPpcYN+zpdodNhN14Q2urGZHaByzrIM5T0nM1TgxPNkYXgGhaTTk",
+	"xywmgGrARZRMbJnxonYHnVde98YTLBeeVhtjbmx+Zy3DaQ0j9+ZfaVQZXsDUIeQp5UyACWM55Va22aX8",
+	"aWaLnqfeNrc2y9IEbNvXL4vWBtMhcYEs3HHBqVYrbkCinoe11H3pBy1z+rlMkyQAKjJUNmZynECPRISx",
+	"4UxBB79CvltEBfonqM3UmoiYpSSkWqe8NzGqdHfSau1ER2wGH1jY7Irv5bBE0ZBFR3BWrEtmSmeEiw65",
+	"//bDg4BAN+CA3H/nICDQ5x8sJz4ay1Q3yd2SQ2BG1GMEUCW4INjkT3UFuF+WjqorAK4CWvRi4VkOatYh",
+	"oVtsKDiL2YiKmEErXMGmJGWRTGOL4xpaDwVcCZgoBE3DUYZDIftdEWKrWZqEeJdiUcp06I62WR3oK2Mb",
+	"nmWOYpn1M3Y+qrx0FQcg+9bNUg1kMXe4Xi6E75x7dRoWY6kRNKKh5BHD0R8xc5hGMLEM1+KP/+dnn/wA",
+	"hoo/6+Gk+PPpn/0ZjAx/jlnCDUkexnSmfGDwH/zwi7/7y6e//B9m0SbpWCoGcH4/fvpH/+fv//Dn5ueP",
+	"/+bzT/93rtuPJonmhzi++lrf3BZdDITGPJ286sj7PJXELwE0BnZILZdf9dS9JaoeCrtVSt61J/DVYf7V",
+	"qhQ0RDRQbvgZo0U8vSZ5WzD0YFuAPewJ7xKLNUsSBcBgI4Dxs7XHaBo57bBjBIIgQmLKD2OqC6a4g+wT",
+	"MzKSKXM+//dlj6QWfcNIkj1r/eNDY0zDYeSIzYwEhLa6VgiiBU327VTQUZo1/g1IOknMu2VKpowPhhrb",
+	"XLg294xDytCUzspkCa7fmWXJKwiPc4v7PVe8j2Vne3lxaM0TvQTgIz+Y4FcykjYgVgUIsOofywqyLiso",
+	"qiFbzhYAaPRpJQmLdJmFNmD67LT9nNA8agjqA2c3vgLyePZAHvM23OYicLe2rbcWZc4RzIa9MPMJ7pHQ",
+	"Hr/QAhpCQlWM3eOnQ5mwJnmIDZ6skDM2FsJ1oNFmZgJFCkbmgEiyBTozojQHO1930Dqd2gwbhyjZ9yxa",
+	"c6jRrGyS0NiRpNlsXoOvQiuc0SM9NO92cppM5SSJuyLPOO9zDWH0zKFjJSgAHwoJhp/TCG47lzZEAIEZ",
+	"yZTEqRyP0dGNaxPMy18nbLuiohETbMhzlLAvCsKHs7Y++92fnv7xfzr9+a8//92fnP7iY4QltLzdXDei",
+	"jw8TJgZ62Ohst042ta4uBPhjHZ79CvPjlSf+3DA/zlE41YH7OJOdhox7/TzOCvlW6g89yLBsQbrZcCg4",
+	"H/0kzSAzBPMIpphZFKhMjqiCjAOpQgpCBR/TFUqOHGxu0YGYPcp+SxIaHWUuVkSVgseCzMTl9hK+YA7v",
+	"T2InsYv8o9QnaJZ4UcicobaiGP0usuw8UP+9e/e33mtt3Xr0ZPek8VLz7gdsLNPS+ESOgYynD3duxKh4",
+	"VarxEvDMA5YkWdU/7iBg+1v7M9vMNc3gjFnSeMsotDmbXaXom2s0HzE50VuKGU1SNTo3WjlXTTRLt+wY",
+	"lhcRex6hEO9zODFY1Z+FPAPsAQYF0GhQc8B/t7FNV9uGai9wFmm45URwHXSFNQvymn/gE8jNOoQJORkM",
+	"iZakN+EJmE4yHcEIcjW5KkP1Lowa40CNZ3ravfd8NYKQ0zlDxdpotCcnujq5u07dh6VUjOJV0+g9/D3v",
+	"b21J0eZNLsmZtHc++2zJZ+nQwUmsTli0y/iloTuebZ4jMfdNFYHZ31cFvR/SmXKcvM8Tm9y3RybjRFKo",
+	"z4E0OmBl4f13DohHpNee4IcMQpsJHeYdnPFHojQ1BNubGXbJkj4ElcMRBR9AaNtXgyogk8kIEFQIo9HQ",
+	"euXIwzHU1dJUTkSmQBrhkkFwmQfezs5TEb2LXHZrcyUgoXlZGJDwiIvY/Ks0HcAXCAh2aGSZYIn3Tcw0",
+	"5f4XER2NKR+IMOiKUE4FS82PtnuF+eh6wMHXXMN3XMQTZX5HhfQxV1CP7DdIAcs/7lhtNQKHDNQvOKcO",
+	"atBNst8Vgk0hmZErQgkGzG1EZJxKNWbYasdOhoS4EWGArbpJwo8w7dDDlgqIawPOkAyytEMFQY6uOPAz",
+	"iEiYJf5XL7aMIGsyPqTa+6VDKElkRBPI2AwxcXR7q71rKIeMJNQaOg92V8h+XzHtX3fQbnVa5v9fb93s",
+	"tFoh+JTcM40O4F9M3MVh4K6Yy0f/UApmRktHZgvDrrgcs4iPaAJ5HfbrwxEXMg3J5Qg7Y/SZ2HP4O7AT",
+	"1mDRU2me5bJFQ3LZAgHhFlxS5ld/xQISQrIpUBOqQyG5HBreAAGarMu6lgksqqPQJnlHGK3ET1WB1BEb",
+	"dybvwn4WzwKeNepnq3SFzvM7ArS65PRSFnKzDkugF/M2qM+fJ1HI4nC9VQA2CGgIgmzz9X2d4vsNDeM8",
+	"kEEQwxhYPL9KLFHMpdI+/Pb+1vb1G7Z9S1fYO7IYYYyDTWNuaJuOpBgQ9sGEJmZmWVqvGWGTHKTGdpxy",
+	"ASUhWQce+FUhQAxk6ULzG2oYVxEacJ/0aGyei31bzCa7xi0JFyxwTM2MCmvrbSGwluO85JFBNxkl8UCb",
+	"p4E2bUvIvJ71l/NzZ38Mr9jsFgc5kALagVmHuc33MZthe2CUCH7gHLb7+It5UFfkIdMUvPcasNsum+9s",
+	"AwMmIhmDnZ8XhtndwHk7HXgq7Rew/NA9iY5YfpvZmCukT3mCSUnWNe7nSGPLHrvSeJxyHTvHj+Bm2mkq",
+	"07A6zQeViJerU43L9e80br/1/YZX4xWp40bQsOIUnuRxrEbH/RnZorUyvr1Qx+VxbpeSb1QShObsNNRQ",
+	"jvM8Hj/1rX4eD+7BxaTv2P2vztrJ1B9tQaYNSzB60Kt0nlfpPMVqXzbgAAzDHU8p1c9X+4yr/cROkZ9z",
+	"FJfo4JVG47fllPRpmo8TsfQtcCPXgAcYVzXu2JRdPq8gf/VxPsg0r1fB/efQb/ysZ6A6qL9ozK5HinC7",
+	"j5CxxIJdP6jiPb6iTO0hE7HK1M5LxhrWGSJheBtfvHXHqlMdMviQj0MsJ8uaNJp3p0xBO0RD2O/LnrOt",
+	"3YVObA2p6gomYiPJqMiFGdWklzJ6pACNLGH02MPdsF0jC5kHY2tMYCgIa+Pb5Fv8m2QixhSTCbDvCL6j",
+	"K0oaIGaqKRixPElIOhECwLekiBAtyzAgGHCASjeGdK126tBUQXW157m8+M1qFXYjV5SNmEXOlw52ZH6h",
+	"XaUI8oS8VGR+x0oLRszzzQOgy7meVVaK1FEJZaSZ3lI6ZXRU5IyZItjjgkI5y/xLauhW2+fGjL8je1Wc",
+	"+H3Z2yN9LFLn2tgTTteZ486vOgh+5fWqd3L923DMKpnSk/FsKwEHdafdem3ntd32ze1d84uQWza+yuZC",
+	"SZu1FJzTwkrjTTs3Wq0l6tk17Ke6FI4lxX4EVJMpy/vfQhUx+hPAMwpiY8Gz0CT7moyk0qTdagWtVgu4",
+	"2REb6z0SGtua5V4Aqwa6jlBJsixmcAfH/SUIHMBMVkcPcKO+mjBnU9eea5pKMcj9K8uO4QUrc+/LXvWp",
+	"egNmIdOjDUJm3zEPvjB0EaYsEsQ4kTFrdKDpdHnpKi58QQvhmo1UDWn9EG89yfQGmqZ0thwX6IiLuKqK",
+	"Fvon+wMZ0cdv2FREw5eea7Xsd2Rv9Wk35POlCRS+jyTrjin8WXUQzY9z4Wfz1bUn78tePX8CGCFcNcl9",
+	"mUDZDdbfZJEMDi3fI8ZAs0cZBMWzVEQsSYx9EqpJ730WadtZ3XkkzIlVpKLth1EyX1h3xHIN+JUj4tlX",
+	"GbwP5LF4BM7igfDPyrqk9x3ZmxdX2Rm7hkdhfaeDe2hVYH9fHSlCyQcTNsEzZ41uOLJaQgSqSd71HIB9",
+	"LrgaYoU4hl+UZmNb9G3sfLjT3GCupolZjRla7ZCrj/mgbEVSJUx3owP8AoN1Lj/zc1nqr6A2zytzG2hp",
+	"yYHf4IjPedlHbDl6JmAOuOZVWh4xQfCqni1JzdNhLE4K+PNAH4UCVDHDsjx784jOCFVHpVLvTbZZMt+y",
+	"MGJ1QppZaBDMUNE6kpCViegniE2DX5u/+YgdfigFA67D6bWHQyoGQ8rrRwPfrIRQwhX+Mqhn7w4loSNy",
+	"rzbeXEaEkGK6BY2NlmPz4CWkNyNHrKKVDXRSehMf9awbNsFrliHU4Hi/NLo3NqEaucUt67ZUwnYWOiiV",
+	"inNIqmdYQF/M+IH7jSKdFfWlE6FCrKS32ckIs3JPK6iFz1Pu8rZliAiDuSlgnXdFiDc3o+QYkWA+AsOP",
+	"fGQk2UckF7TkssV2UVfIR+ayra0tUviv+TLtj8hHJGURAn/2wfENH0dSME3TmRlIj4pYkXazeT0AR7xU",
+	"XDOXuabYANLDPiLhlItYTgGFJASMHjLkSst0diUgoa3ZD8nlJ91G2m10SDsg3UY/+zSCTyd2uFFyTD4i",
+	"7PEYKp7z7oSQTabyHyBLJiAxV+A3Y2Ypwj4d8WQWksuj3uBQ9OI9wPaDj4FZI6al+WyGNZQp/1CKw5EU",
+	"emhG1942X7vnHaZUM/wRHthqttpuhMNJKsyap7JHezzhGupxhMzbvE25HiL4FrHvKYzOG9xo+ejskt5q",
+	"wbu7Yl/A1vUgsUqRNvk6oisiILP1J263ArLbCsiNFpDQzRb55+SDCTXWIFPksrH5yWtXiDH6IWcOYZ2z",
+	"XnZ7ji6sR7IrejQ6mlIo/lGSXIduLEOG7k24VmMUrEgYGF1QWPiaZqIXUkcZliSYEffhl1EHiTo1DDP7",
+	"KSCGTNvkI7JNPiI75COySz4i1ysIu5zUr5OPICj2EQGFVXOaHCZyRpPSb6IhHY0hm7zw2TxoF/d8xJXR",
+	"3Mtunv937gFm/JCcfqjloUoYG8PQILUHHgVksvDF3FPNk8xqDHmPpQJ76ZQ8l+rDlKuj8k/mGW14pNKL",
+	"j8qux6Szw0QqNv+XSzCMEhkdOW8Bj4aQSJpxM5V3YaTQ3LBjo6wJP2YhocYOMgqbIVxp7oR2jIZBYv02",
+	"3ApEB8FVIgXriumQCYAlx7LrIRa4yGNGpNizz+/zxwywpvw3GGspLocJwVy0XFC+XPloZg/AuweuyYZZ",
+	"XCM/ESQK2NXhTqsRoDvQfpM7CT/75MenP//h6V/830///oenf/G3buqghvh8qNHZWaN6OV/Li8kr8/by",
+	"FSLUqxSyulYs0AWhvvpYoT2eFRrKqppzNq5vXlx7Av8eHrFZLSwolMkxS3LQGaN9oh4Jb9uzDJELI8kG",
+	"KVMKE32bAKU0HUKmOPZMwvZCl1ReYQWpx4pwXQ20dBYO+gpj6eXEWFp9VDZDWpo7IEuQluaIPqeUwOon",
+	"me6JtA9qRalb50z0+5xiGssl24FjAq+CG88+uHEuUmK3tjNiLXoECgFdtBo06QHL3Q8wi4AoBg3RlT05",
+	"lxEdFkIQUITlKoiKB41cpj1ljD5AlD5ibBwQMYH2yC4F0bolrjS7AlE+Yv/+ETZnNYZaiFLvmKWKSxFm",
+	"mIXwJNbvs0jnmRBQEJlOxF6p0ZH3HFKVyEXPR2S9KKBFVufHdqKf//ZHX3z6V5/99uPTH/yusYFmfyGw",
+	"FjXZ3ys0oldoROeGRnQ+fH4VCNF6FgF4lisjEA8mIquutJx9dYoVHC1z58udXuimUaOV0kSor2oDVaCK",
+	"S2girqW3Pw91pRweAQssaJ77ENGE97C5WW782jbnfRppVyYB7nKAguFiQEKqDmU/JJe1c2BewpZFfnm3",
+	"uacrrEJhezG65qfkLjwbGv9lbkXwcEKRPmOAZux7Hovv6bFIjrz25E5fQd+mEVtMxMZYFzNbdQG1yD0a",
+	"HUHjIlfAAaXA2M/AWjc2wg2qEqpAgEXZm5GQRpofUw2NBPbtUg3N+ATaRYA6ofmIdXxfgMje7/kM0Ntv",
+	"18bBg3mmlYP4x1TVYwYgCdnAsyQ0LyVa9olMzDxAf5Suhwg8FIAqcuvO7TmXYoUn98HkpeoasJ4C9mDi",
+	"4e1fZBEJ4C5hdoILDKUT0SR3XxWXvCouqdF7CVQrYLBSsA0cSOeqT117kk7E0nTbty27LONHHdLHXr2e",
+	"YcsFMaNmsW1kd3nK2JEKyIi+L9Mlze2uBF2RyMFWwo9YwodSxiqwAdkgi+YSKLdBD2/M6UBIpXlUaus6",
+	"59ZGTPG5urbMCKt6uE3EK7fWs3drpRPxAruzVovkBxPh5/jWO/HXnIK0fvrvJmOrBHpFMr+UgRmisuh0",
+	"RVuQlmUdBYvZQkQN5RQDOk6htaqUp3khME+m4ELuEpQDG32sjH+41blYzeol5TuvUozPQ1W4D5hGaGi4",
+	"5JAzuWNat56F6nDNDmQ5sim6lLSD3jWzMusw0bbsHhvPK9vRx3ptrGXmIxHkuM1wckv9Og8m4iGO6aX2",
+	"67hprPbr2GTJr0Sw94xuIF/WrK19v3CiXtPB/8/e9e04UlzvVyn172IXyeOZXZaF8eh3QZYQkABFMBIX",
+	"MaLL3TV2ZdtVpqs9Xme1EoEQNihSlOSGQBTlAshF/iIhtBCivMwOs/sWUZ1T1VXt6bbd45nxzGxfMazb",
+	"1d3lqnNOnfOd79vop3I8mo/Nxksq9FHL99Au7f8IBz7FFW5vMg+njc9+aXDaGe2bV/Kx+Pq/lVz9tL8Q",
+	"of0qZMAojoycJbSv2uRlYYR+k7Hi+8x8Th35Z0TTlOuvmu594Euh/R0yGmcZ0uljRsxwMQIcpiIJZX/N",
+	"iwUmlAlQ1f3f1t6zN28y6Hk2s2UdKuIKAY6aec3GB//986N/fnLw7RcB/CpI0d95eum0lp2u9eAF8x+r",
+	"QQs2aMG6aMHciJXasJVFJLXBmwlFnaPbvAv/XVow0mpwwLd2wMAhmoL2rUxkuwLdd3yD1mD7Lia2b/7C",
+	"PqaCor+c56D60De7PKtM5DhtEetaDGciw/oU1B5yT1WK7Vth9Z5R+nOeD9odmBlpEqCnnwBd2Z7fWDJ4",
+	"rbUO7fKYL4RoMH0tkGbSWwb+hJMNEAfgtjKsgkMaMy8cNsKFPIG8wpGgOJtIQ/SN3uLqja3tLsbDE67Y",
+	"U5UYu7NwHOcFYZcH0Nefufk06wW149+1oOqWMj0Npq7B1J0Ypm51G7uUsF957Dw/PQTGrTe1i17EhiHf",
+	"8f0Vm25dD7hBJaXptDQvYBJJahEbKrJ76aewPGm56y+j+bIHgALVV85FOh7DJ7NUX62Llfzdpf3FeV9I",
+	"8lyizNip5MQy2nf0A9ywfNkqIi50irlRPWg32OejbjAnx3Wh0lvFKTl48ODhN/86/Oy7w09/d/jJLxAV",
+	"H9gMV5/vZW8nct8nGz68/+Xjd39++Nl3tfz62lJaTTaryWYdJ5t1lnkstXk3o/2l81cQOICfFRJ0ZM3p",
+	"ZMdCaceKmTyWxT+EUCr+f/3kM+1EPAP2dYCf6cH0AcmO3xVGccR0v4IMELTGYtOUuQfjkIGYlBML5Imz",
+	"lY4+R7WAjzy5w/WXRQi2Vu4Mh2nHyplMTXjQkzJhVCwVHzSpunOWqltDkk5vluUjYuzS026ERNqvKtKT",
+	"2aAqW3euE3VVB2UdXTUZurPI0J233NySabmcktDL0AETlNx37k3mdWY8+JGXszxlJ/eBFhSuOVLKdhm8",
+	"rvBTeCgDDTRkuBnLcnlkuVTek5DFmzknfPPV91/ff/TVNw8fvPvwwYcHH7z/8N+fP3zwUa1DwLryenMs",
+	"VZPQaxJ6J5nQW0sqLz8+bPbGye366G3PdJeTN+vNx5Q2ykZ0CQU9XIzTm4JqL00SbciFFJhC0ecRI8iv",
+	"WNYmt4pBkSVtNvYYd2SLyLQrYimuuKiJ2K5ADg8BYlDgBUxDiL7XWESGVIGK2OM9sFKcIBV7Z8TT6Q7h",
+	"sbIHqPwlugJ4pFNGEq4y5I0ecqW46INMMo8JMkFkEx4xq1UiRcTKPIX+IS5aZghVM1G6ytfm5DGsvq1r",
+	"z21v0WfiDRpt39x49tkbvY1eFLGN3tNb17e2t+lzW1vXgtYyl10P4DEpPELw/cefP/rovYNP//T4i/u1",
+	"3MkP9GI/e2+ib/s6U/roWOJX3rSCJShg2DiGy5UiQgS+DhykIEMqpn4jCoAs88xErbPoUka/5dFiz7oB",
+	"w4I9hx08Z/w2gHuk+DYxeQ4yKbTgYS81HzLQJS8/peKNz+9BFZ+vKgKET5/U4+pKJ1BHIl9BIV6MespW",
+	"NlzsnzdLz423DN8S3JBnCXNkZqzPjYQ5hBuJFH3Dfp8y2xviC0K3jnaZOkJ8u8w7kJLRX++KEXCumiSj",
+	"ze5k1sTbdhWieEUYgAfG426RC3dmhJ8n6ASHn3376NfvH3zwt4PfPKjh0mGe1nNIXMJKXMKjYnP6O7HT",
+	"X01zWFU7WnAARItZ6vsXtduZRWzhFFyojCYJbBYQdNSBQJu8KFOCJgwkB0vhG+Z2F7qTztqahXgKfNlL",
+	"A6nQJ/Qs/wGXU/4wH6sOjYdcLMRXpFIOoeHIJnD1A1IxvaJcrIzwCwEKygZ/AeGoMkd+dOI8JSHeOyRR",
+	"QvnQykELmZEe69oT/8yy3SHhbfYzblc8wjRCEksrM6FvaziSFEv3WVpNo3Nc373O/qVZVR1TAaXRkM3V",
+	"x2nl/vv5aMjIK1lc13evCeVR6bxXBXo0oI2LBNpY3vsKuZHkCJ4V4BwzdtH6Y87SDSQPn4+yNNcYhSQf",
+	"XQlFKc5Sox3id8NnEv43kRNWxWK4y1n6hrn/afrQ/DbzunXNS14eUKKjhi+4UP1rVXtQ7qTMFooqQacC",
+	"i3EBFKkQDAnCD/VC6Y0xj5NQZTQQHVRnx+/o7TF9MFZ25cAYMHhXTAZS+QifgUxiZSj0pBsd0u9CCgZO",
+	"tE1eFipjFBjuQnjKEH05JeEoZYplYYeEQNsQAq+x6orHf/0YaXbJJvn+P388+OhT/ccf/vH43U/cGke5",
+	"JUMG5VGO4pEbFaBCAz66GkbJflhgLLTIpuFYZYTd4SoDpj/3ekOKca458Ov9JfcMwaD5SVvAYJjBvJjq",
+	"sJyINnkNoVZcEeh6jq22LNOvCfEFUGlWBxL5ZrlQwQTiQNWIiZiLvgsmsBh8+PdfHX77Fwgc7Lvkkw0I",
+	"bM6S2H7/7UxmNIHpCTpBH/KZsEaCTvDMFu55AzuVSexu9fjD38I7H2/ka4WRFU8KYNbHv/8axsZPe1Tx",
+	"yHtHWJ1IrVDXIq4pEnKLrIG9NhFU7QjKubZyz7Yy/pWXlS68cGnzLv5RS/EFv4IFXkh1gIUGBTYuCM/a",
+	"5Hl7Dfo7tPx0BtkqfD9QQLjOgbWuYNWbjvALCjNdtEuOiTct7I05gFO7lIvnBMiM2PWsykt1qyzWsyrX",
+	"zfVgu/lubxCmZ4AwPQF3cGPZE1Gt5YgrpIa0i9kzssBalG8d7QtA36VNduFfPPRQAeN0m01N3J8rr7gD",
+	"wE5XACoJOJJw8opMlVCR5AJxAoB/WuyBWtYFIZ06SOa7W3aFQkZ4uc9SXxJmgq9WXZI8E791LiVf8BR6",
+	"cP+XB1++Fxwjsl9PfXJJs9jAWZuC5snBWU/C/i+Fa611LNiMucpS3hvbk2hppPSSnMzgs4z5xSyrHh3z",
+	"XAN74YDuo3xFjzFhszyA7ECu0QlLmSkmxaj/YDCgNI67wshsJMls548VxYhNRF7OTK43+Av+e52yMSnc",
+	"q8Kk4Os9ceowtwBR7H7FkXbkHLJGSwf7px71LNwkNkaojwafCa6WFKIB3eqiSkyu0uItf2zbselXUpp/",
+	"Bt8FBWK7wVLWFSHuyJBcBTJLL5E9ZE+1SAh48BC2dJhjwcM2eRPIfKAzVpF3xmzMYogDMZhq+QIvFUd9",
+	"O5XrTuGuSd5kr5ExOd+k4HpfzGy9+omJut7ZQ1VW1zgdjKYAwvR12FD5SDCvUQ/0673ug7Ciyuk/wqmD",
+	"kVrlDDUD7lAtV1RV87n3MnUZakpvyhQkQNidUQKC96aDvezW+FsX7sozhtr2c4MEN7tv4BD38uejaUqn",
+	"5Y+nTatVBeOg9VXZkJ/KYflkaLO33GTou/XYHvLIz78dHNtr3e9U01xudpfAoHkL/fKU0Yu7N7dW/j9X",
+	"WiTvokVF9ddZJNMYW9GgsI4sFk7JDiLdfAeTIctSHuFhIeX9QWaRYqizy2jcJq/ZErIrsU+7omCyYGVO",
+	"nRkLyVUlx1YZjt3JWCpoQnj81A60lRn1PihaUEVCGQGMK36bZqFJGFl86RVFEhnRRK/2rihcLEU4pwLt",
+	"Zu1itaUNdRTo/xVcu77d3t6CfpgC1u1eK9CBn2AJbGSZ+j0zOCxOvDbEneCFjS3sWcOfRn9nIEd6FG9G",
+	"g46Otm5ubF3fuHZDX4vWsBPo94aYNmgFoGIVdK4vn09yP8aaSsXeaiixPrhtmmJxUyw+UhvQC4NQ34DP",
+	"td8r14x9Yz8nCt286/3fQgE771pXSUP7ou0vdvqiaOrRnqHy6toq5vXMymvzdz00u7hLmiLbGRTZTm4b",
+	"3agZL83j35xZCVcU4TEeOYxfXtjnvY2uFWLxEc0GLhQv7tNg1uvVOSBVV/9uyTRloFEsbNxnGWZArxUm",
+	"bqcQxXnRn815CNcwEMnhkGdtsiuxyTcft0ej2y2imKFLw5FJJkkYURGxJGEYDoYp2xuLmMVhx0gzL5Ea",
+	"xmrdSqblwpXrXIRl5y84Tly1nkJdLQPblOuact3JletO0JMsrNiVBmX6uVg0Tnk2BdPUYzRl6fPjbBB0",
+	"fvKWtg/YblXmcCB/gx/r81SqT3CbYFPMm8x+4cdMjkwvODaYcQb5t5mUmypJ3b0kJ1Y7I2UzBcKU0WiA",
+	"5x47khQZjTIyklxkZcO9KgWbzmI9oBzRLnV6ZWO8QnssUUQKn0+Ci1zrzI2jZ6MkF2Z6BhK2r8eBh5mp",
+	"xlipe7nXgpqWA1LZoXn5dL15FMUykWk2wDnkSUJi6Q1jhPOOjvMiT7T3Fd61fDiSaemkviJFX9/mtnf1",
+	"T2Wv7FLob80GXBhWVFP7gfnL9ezMEGyflf+Iu1BQYollBprKMaExtEF4ry7imWycS2fCdysWm00VwACY",
+	"VUL+AsxN0ZS1HKnBOLEatxaGNCTKn+B3xjTRW6z8JUy3pS2tecVoppi71WQgtd+JaJJw0fdXgemmO/oi",
+	"jCbZIG8gHqUyYkrtEDliQk+To5D11gJL93nEgntv3ftfAAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -13,8 +13,10 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/kezi-io/kezi/internal/address"
 	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/httpapi"
@@ -61,17 +63,21 @@ func New(p Parts) (*App, error) {
 		return nil, err
 	}
 	fields := attribute.NewService(p.DB, work, transaction.RateOn, p.Now, tier.Readers)
+	customers := customer.NewService(p.DB, p.Now, attribute.Hook{Service: fields})
+	points := contactpoint.NewService(p.DB, p.Keys, p.Now)
 	s := httpapi.Services{
 		DB: p.DB, Tenants: tenants, Jobs: work,
-		Customers:    customer.NewService(p.DB, p.Now, attribute.Hook{Service: fields}),
-		Transactions: transaction.NewService(p.DB, p.Now),
-		Imports:      importer.NewService(p.DB, work, p.Now),
-		Scores:       score.NewService(p.DB, work, p.Now),
-		Tiers:        tier.NewService(p.DB, work, p.Now),
-		Tags:         tag.NewService(p.DB, p.Now),
-		Fields:       fields,
+		Customers:     customers,
+		ContactPoints: points,
+		Addresses:     address.NewService(p.DB, p.Keys, customers, p.Now),
+		Transactions:  transaction.NewService(p.DB, p.Now),
+		Imports:       importer.NewService(p.DB, work, p.Now),
+		Scores:        score.NewService(p.DB, work, p.Now),
+		Tiers:         tier.NewService(p.DB, work, p.Now),
+		Tags:          tag.NewService(p.DB, p.Now),
+		Fields:        fields,
 	}
-	handler, err := httpapi.New(s, httpapi.Config{Log: p.Log, Verifier: p.Verifier, Cursors: page.NewCursors(p.Keys),
+	handler, err := httpapi.New(s, httpapi.Config{Log: p.Log, Verifier: p.Verifier, Cursors: page.NewCursors(p.Keys), Keys: p.Keys,
 		Metrics: p.Metrics, CORSOrigins: p.CORSOrigins, Now: p.Now, OnResponse: p.OnResponse})
 	if err != nil {
 		return nil, err

@@ -206,7 +206,7 @@ func (c *Customer) tidy() {
 // check is what a customer must fulfil beyond the contract's types and lengths.
 func (c *Customer) check() error {
 	var v fault.Validator
-	v.Check(visible(c.Name), "/name", "required", fault.T("a customer needs a name that can be seen", "客户必须有可见的名称"))
+	v.Check(Visible(c.Name), "/name", "required", fault.T("a customer needs a name that can be seen", "客户必须有可见的名称"))
 	v.Check(c.Source == (Source{}) || c.Source.Channel != "", "/source/channel", "required",
 		fault.T("a source needs a channel", "来源必须有渠道"), Channels...)
 	seen := map[ExternalID]bool{}
@@ -219,8 +219,8 @@ func (c *Customer) check() error {
 	return v.Err()
 }
 
-// visible reports whether a text shows anything at all: white space and marks of direction or width alone don't.
-func visible(s string) bool {
+// Visible reports whether a text shows anything at all: white space and marks of direction or width alone don't.
+func Visible(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) })
 }
 

@@ -321,6 +321,7 @@ func (s *Service) RemoveExternalID(ctx context.Context, call tenant.Call, custom
 type Item struct {
 	ID     ExternalID
 	Change Change
+	With   With
 }
 
 // Result is what became of an Item; Err is a fault.
@@ -349,8 +350,10 @@ func (s *Service) Batch(ctx context.Context, call tenant.Call, items []Item) ([]
 			r := &results[i]
 			r.Err = tx.Savepoint(ctx, func(tx postgres.Tx) error {
 				var err error
-				r.Customer, r.Outcome, err = s.put(ctx, tx, call, items[i].ID, nil, false, items[i].Change, ByBatch)
-				return err
+				if r.Customer, r.Outcome, err = s.put(ctx, tx, call, items[i].ID, nil, false, items[i].Change, ByBatch); err != nil {
+					return err
+				}
+				return items[i].With.after(postgres.Join(ctx, tx), tx, call, &r.Customer, &r.Outcome)
 			})
 			if r.Err != nil && fault.Of(r.Err) == nil {
 				return r.Err

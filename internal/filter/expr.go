@@ -85,3 +85,6 @@ func join(parts []Expr, with constant) Expr {
 	}
 	return concat(append(all, SQL(")"))...)
 }
+
+// Concat puts expressions one after the other.
+func Concat(parts ...Expr) Expr { return concat(parts...) }

@@ -3,8 +3,8 @@ package httpapi
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +13,7 @@ import (
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/idempotency"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/seal"
 )
 
 var errKey = fault.New(fault.Malformed, "idempotency_key_invalid",
@@ -20,7 +21,7 @@ var errKey = fault.New(fault.Malformed, "idempotency_key_invalid",
 
 // atomic runs a whole request in one transaction where its answer promises something about the effect: a stored
 // answer exists exactly when the effect does, and a validation leaves nothing behind.
-func atomic(ops operations, db *postgres.DB, now func() time.Time) echo.MiddlewareFunc {
+func atomic(ops operations, db *postgres.DB, keys *seal.Keys, now func() time.Time) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			op := ops.of(c)
@@ -39,14 +40,17 @@ func atomic(ops operations, db *postgres.DB, now func() time.Time) echo.Middlewa
 				if !ok {
 					return errKey.AtParameter("Idempotency-Key", "bad_format", errKey.Message)
 				}
-				request = fingerprint(c, op, key)
+				var err error
+				if request, err = fingerprint(c, keys, op, key); err != nil {
+					return err
+				}
 			}
-			return inOneTransaction(c, db, next, request, dry, now())
+			return inOneTransaction(c, db, keys, next, request, dry, now())
 		}
 	}
 }
 
-func inOneTransaction(c echo.Context, db *postgres.DB, next echo.HandlerFunc, request idempotency.Request, dry bool, now time.Time) error {
+func inOneTransaction(c echo.Context, db *postgres.DB, keys *seal.Keys, next echo.HandlerFunc, request idempotency.Request, dry bool, now time.Time) error {
 	outer := c.Request()
 	answer := &held{ResponseWriter: c.Response().Writer}
 	c.Response().Writer = answer
@@ -54,7 +58,7 @@ func inOneTransaction(c echo.Context, db *postgres.DB, next echo.HandlerFunc, re
 
 	err := db.RequestTx(outer.Context(), func(ctx context.Context, tx postgres.Tx) (bool, error) {
 		if !dry {
-			stored, err := idempotency.Claim(ctx, tx, request, now)
+			stored, err := idempotency.Claim(ctx, tx, keys, request, now)
 			if err != nil {
 				return false, err
 			}
@@ -71,7 +75,7 @@ func inOneTransaction(c echo.Context, db *postgres.DB, next echo.HandlerFunc, re
 		if dry || !success {
 			return false, nil
 		}
-		return true, idempotency.Store(ctx, tx, request, idempotency.Answer{Status: answer.status,
+		return true, idempotency.Store(ctx, tx, keys, request, idempotency.Answer{Status: answer.status,
 			Header: kept(answer.Header()), Body: answer.body.Bytes()})
 	})
 	c.SetRequest(outer)
@@ -137,12 +141,11 @@ func parseKey(header string) (string, bool) {
 }
 
 // fingerprint tells a retry from another request under the same key: the same caller, operation, target and body.
-func fingerprint(c echo.Context, op *operation, key string) idempotency.Request {
+//
+// What the caller is shown is part of it: an answer with contact values is not replayed to who may not see them any more.
+func fingerprint(c echo.Context, keys *seal.Keys, op *operation, key string) (idempotency.Request, error) {
 	call := callOf(c.Request().Context())
 	body, _ := c.Get(bodyKey).([]byte)
-	h := sha256.New()
-	h.Write([]byte(c.Request().URL.RequestURI()))
-	h.Write([]byte{0})
-	h.Write(body)
-	return idempotency.Request{TenantID: call.Tenant.ID, Principal: call.Actor, Operation: op.id, Key: key, Fingerprint: h.Sum(nil)}
+	print, err := keys.Digest("idempotency", c.Request().URL.RequestURI(), strconv.FormatBool(unmasked(c.Request().Context())), string(body))
+	return idempotency.Request{TenantID: call.Tenant.ID, Principal: call.Actor, Operation: op.id, Key: key, Fingerprint: print}, err
 }

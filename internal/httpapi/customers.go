@@ -26,15 +26,16 @@ type customers struct {
 }
 
 func (h customers) CreateCustomer(ctx context.Context, req apigen.CreateCustomerRequestObject) (apigen.CreateCustomerResponseObject, error) {
-	c, err := h.Customers.Create(ctx, callOf(ctx), registrationFromAPI(*req.Body))
+	p := parts{req.Body.ContactPoints, req.Body.Addresses, true}
+	c, err := h.Customers.CreateWith(ctx, callOf(ctx), registrationFromAPI(*req.Body), h.write(ctx, p))
 	if err != nil {
 		return nil, err
 	}
-	body, err := h.written(ctx, c)
+	body, err := h.pack(ctx, []customer.Customer{c}, nil, p.shown())
 	if err != nil {
 		return nil, err
 	}
-	return apigen.CreateCustomer201JSONResponse{Body: body, Headers: apigen.CreateCustomer201ResponseHeaders{
+	return apigen.CreateCustomer201JSONResponse{Body: body[0], Headers: apigen.CreateCustomer201ResponseHeaders{
 		ETag: etag(c.Version), Location: customerLocation(c.ID)}}, nil
 }
 
@@ -75,15 +76,16 @@ func (h customers) PatchCustomer(ctx context.Context, req apigen.PatchCustomerRe
 	if err != nil {
 		return nil, err
 	}
-	c, err := h.Customers.Update(ctx, callOf(ctx), req.CustomerID, base, changeFromAPI(*req.Body))
+	p := parts{req.Body.ContactPoints, req.Body.Addresses, false}
+	c, err := h.Customers.UpdateWith(ctx, callOf(ctx), req.CustomerID, base, changeFromAPI(*req.Body), h.write(ctx, p))
 	if err != nil {
 		return nil, err
 	}
-	body, err := h.written(ctx, c)
+	body, err := h.pack(ctx, []customer.Customer{c}, nil, p.shown())
 	if err != nil {
 		return nil, err
 	}
-	return apigen.PatchCustomer200JSONResponse{Body: body, Headers: apigen.PatchCustomer200ResponseHeaders{ETag: etag(c.Version)}}, nil
+	return apigen.PatchCustomer200JSONResponse{Body: body[0], Headers: apigen.PatchCustomer200ResponseHeaders{ETag: etag(c.Version)}}, nil
 }
 
 func (h customers) PutCustomerByExternalID(ctx context.Context, req apigen.PutCustomerByExternalIDRequestObject) (apigen.PutCustomerByExternalIDResponseObject, error) {
@@ -91,20 +93,21 @@ func (h customers) PutCustomerByExternalID(ctx context.Context, req apigen.PutCu
 	if err != nil {
 		return nil, err
 	}
-	c, outcome, err := h.Customers.Put(ctx, callOf(ctx), customer.ExternalID{Source: req.Source, ID: req.ExternalID}, base,
-		or(req.Params.Undelete, false), changeFromAPI(*req.Body))
+	p := parts{req.Body.ContactPoints, req.Body.Addresses, false}
+	c, outcome, err := h.Customers.PutWith(ctx, callOf(ctx), customer.ExternalID{Source: req.Source, ID: req.ExternalID}, base,
+		or(req.Params.Undelete, false), changeFromAPI(*req.Body), h.write(ctx, p))
 	if err != nil {
 		return nil, err
 	}
-	body, err := h.written(ctx, c)
+	body, err := h.pack(ctx, []customer.Customer{c}, nil, p.shown())
 	switch {
 	case err != nil:
 		return nil, err
 	case outcome == customer.Created:
-		return apigen.PutCustomerByExternalID201JSONResponse{Body: body, Headers: apigen.PutCustomerByExternalID201ResponseHeaders{
+		return apigen.PutCustomerByExternalID201JSONResponse{Body: body[0], Headers: apigen.PutCustomerByExternalID201ResponseHeaders{
 			ETag: etag(c.Version), Location: customerLocation(c.ID)}}, nil
 	}
-	return apigen.PutCustomerByExternalID200JSONResponse{Body: body,
+	return apigen.PutCustomerByExternalID200JSONResponse{Body: body[0],
 		Headers: apigen.PutCustomerByExternalID200ResponseHeaders{ETag: etag(c.Version)}}, nil
 }
 
@@ -147,7 +150,8 @@ func (h customers) DeleteCustomerExternalID(ctx context.Context, req apigen.Dele
 
 func (h customers) BatchCustomers(ctx context.Context, req apigen.BatchCustomersRequestObject) (apigen.BatchCustomersResponseObject, error) {
 	items := each(req.Body.Items, func(i apigen.CustomerBatchItem) customer.Item {
-		return customer.Item{ID: customer.ExternalID{Source: i.Source, ID: i.ExternalID}, Change: changeFromAPI(i.Customer)}
+		return customer.Item{ID: customer.ExternalID{Source: i.Source, ID: i.ExternalID}, Change: changeFromAPI(i.Customer),
+			With: h.write(ctx, parts{i.Customer.ContactPoints, i.Customer.Addresses, false})}
 	})
 	results, err := h.Customers.Batch(ctx, callOf(ctx), items)
 	if err != nil {

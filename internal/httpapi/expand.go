@@ -63,6 +63,14 @@ func (h customers) pack(ctx context.Context, list []customer.Customer, fields []
 			for i := range items {
 				items[i].Tiers = ptr(each(all[items[i].ID], tierPlacementToAPI))
 			}
+		case apigen.CustomerExpansionContactPoints:
+			if err := h.expandContactPoints(ctx, items, ids); err != nil {
+				return nil, err
+			}
+		case apigen.CustomerExpansionAddresses:
+			if err := h.expandAddresses(ctx, items, ids); err != nil {
+				return nil, err
+			}
 		case apigen.CustomerExpansionTags:
 			all, err := tag.Of(ctx, h.DB, t.ID, ids, h.now())
 			if err != nil {

@@ -17,15 +17,18 @@ import (
 	"github.com/swaggest/swgui"
 	"github.com/swaggest/swgui/v5emb"
 
+	"github.com/kezi-io/kezi/internal/address"
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/score"
+	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tenant"
 	"github.com/kezi-io/kezi/internal/tier"
@@ -34,16 +37,18 @@ import (
 
 // Services are what the handlers call.
 type Services struct {
-	DB           *postgres.DB
-	Tenants      *tenant.Service
-	Customers    *customer.Service
-	Transactions *transaction.Service
-	Jobs         *jobs.Service
-	Imports      *importer.Service
-	Scores       *score.Service
-	Tiers        *tier.Service
-	Tags         *tag.Service
-	Fields       *attribute.Service
+	DB            *postgres.DB
+	Tenants       *tenant.Service
+	Customers     *customer.Service
+	ContactPoints *contactpoint.Service
+	Addresses     *address.Service
+	Transactions  *transaction.Service
+	Jobs          *jobs.Service
+	Imports       *importer.Service
+	Scores        *score.Service
+	Tiers         *tier.Service
+	Tags          *tag.Service
+	Fields        *attribute.Service
 }
 
 // Config is everything else.
@@ -51,6 +56,7 @@ type Config struct {
 	Log         *slog.Logger
 	Verifier    *auth.Verifier
 	Cursors     page.Cursors
+	Keys        *seal.Keys // of stored answers
 	Metrics     prometheus.Registerer
 	CORSOrigins []string // origins of browsers' pages that may call; none by default
 	Now         func() time.Time
@@ -63,6 +69,8 @@ type handlers struct {
 	service
 	tenants
 	customers
+	contactPoints
+	addresses
 	transactions
 	fieldDefinitions
 	tags
@@ -107,7 +115,7 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		signIn(ops, cfg.Verifier, s.Tenants),
 		contract(ops),
 		conditional(ops),
-		atomic(ops, s.DB, cfg.Now),
+		atomic(ops, s.DB, cfg.Keys, cfg.Now),
 	)
 	docs(e)
 	lists := lister{cfg.Cursors}
@@ -115,14 +123,16 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		service:          service{s.DB, cfg.Verifier},
 		tenants:          tenants{lists, s.Tenants, s.Transactions, cfg.Now},
 		customers:        customers{lists, s, cfg.Now},
+		contactPoints:    contactPoints{lists, s.ContactPoints, s.Customers},
+		addresses:        addresses{lists, s.Addresses},
 		transactions:     transactions{lists, s.Transactions},
-		fieldDefinitions: fieldDefinitions{s.Fields},
 		tags:             tags{lists, s.Tags},
 		tiers:            tiers{lists, s.Tiers},
 		scores:           scores{lists, s.Scores},
 		imports:          imports{lists, s.Imports},
 		jobHandlers:      jobHandlers{lists, s.Jobs},
 		events:           events{lists, s.DB},
+		fieldDefinitions: fieldDefinitions{s.Fields},
 	}, nil))
 	return e, nil
 }

@@ -37,7 +37,7 @@ func (h tenants) PatchTenant(ctx context.Context, req apigen.PatchTenantRequestO
 		return nil, err
 	}
 	t, err := h.svc.Change(ctx, callOf(ctx).Tenant.ID, base, tenant.Change{Title: req.Body.Title, Currency: req.Body.Currency,
-		TimeZone: req.Body.TimeZone})
+		TimeZone: req.Body.TimeZone, Region: req.Body.Region})
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (h tenants) PatchTenant(ctx context.Context, req apigen.PatchTenantRequestO
 
 func (h tenants) CreateTenant(ctx context.Context, req apigen.CreateTenantRequestObject) (apigen.CreateTenantResponseObject, error) {
 	t, err := h.svc.Create(ctx, tenant.Creation{Name: req.Body.Name, Title: or(req.Body.Title, ""), Currency: req.Body.Currency,
-		TimeZone: req.Body.TimeZone})
+		TimeZone: req.Body.TimeZone, Region: or(req.Body.Region, "")})
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (h tenants) ListExchangeRates(ctx context.Context, req apigen.ListExchangeR
 }
 
 func tenantToAPI(t tenant.Tenant) apigen.Tenant {
-	return apigen.Tenant{Name: t.Name, Title: t.Title, Currency: t.Currency, TimeZone: t.Zone.String(), Version: t.Version,
+	return apigen.Tenant{Name: t.Name, Title: t.Title, Currency: t.Currency, TimeZone: t.Zone.String(), Region: t.Region, Version: t.Version,
 		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt}
 }
 

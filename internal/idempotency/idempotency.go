@@ -12,6 +12,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/seal"
 )
 
 // Retention is how long a success is replayed.
@@ -30,7 +31,12 @@ type Request struct {
 	Principal   string
 	Operation   string
 	Key         string
-	Fingerprint []byte // of target and body
+	Fingerprint []byte // of target and body, keyed: a plain hash of a phone number could be found by trying
+}
+
+// place binds a stored body to its key.
+func (r Request) place() string {
+	return fmt.Sprintf("idempotency_keys:%d:%q:%q:%q:body", r.TenantID, r.Principal, r.Operation, r.Key)
 }
 
 // Answer is a stored success.
@@ -40,9 +46,9 @@ type Answer struct {
 	Body   []byte
 }
 
-// Claim reserves the key in tx, or answers what was stored under it. While another transaction holds the key it waits
+// Claim reserves the key in tx, or answers what was stored under it, opened by keys. While another transaction holds the key it waits
 // up to 5 s. Fails with ErrReused or ErrRunning.
-func Claim(ctx context.Context, tx postgres.Tx, r Request, now time.Time) (*Answer, error) {
+func Claim(ctx context.Context, tx postgres.Tx, keys *seal.Keys, r Request, now time.Time) (*Answer, error) {
 	if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '5s'`); err != nil {
 		return nil, fmt.Errorf("bound the wait for an idempotency key: %w", err)
 	}
@@ -65,9 +71,10 @@ func Claim(ctx context.Context, tx postgres.Tx, r Request, now time.Time) (*Answ
 	}
 	var a Answer
 	var header, print []byte
-	err = tx.QueryRow(ctx, `SELECT fingerprint, status, header, body FROM idempotency_keys
+	var sealed bool
+	err = tx.QueryRow(ctx, `SELECT fingerprint, status, header, body, sealed FROM idempotency_keys
 		WHERE tenant_id = $1 AND principal = $2 AND operation = $3 AND key = $4`,
-		r.TenantID, r.Principal, r.Operation, r.Key).Scan(&print, &a.Status, &header, &a.Body)
+		r.TenantID, r.Principal, r.Operation, r.Key).Scan(&print, &a.Status, &header, &a.Body, &sealed)
 	if err != nil {
 		return nil, fmt.Errorf("read a stored answer: %w", err)
 	}
@@ -77,18 +84,30 @@ func Claim(ctx context.Context, tx postgres.Tx, r Request, now time.Time) (*Answ
 	if err := json.Unmarshal(header, &a.Header); err != nil {
 		return nil, fmt.Errorf("read a stored answer: %w", err)
 	}
+	if sealed { // others are from before bodies were
+		body, err := keys.Open(a.Body, r.place())
+		if err != nil {
+			return nil, fmt.Errorf("read a stored answer: %w", err)
+		}
+		a.Body = []byte(body)
+	}
 	return &a, nil
 }
 
-// Store keeps the answer under the key that Claim reserved in the same transaction.
-func Store(ctx context.Context, tx postgres.Tx, r Request, a Answer) error {
+// Store keeps the answer under the key that Claim reserved in the same transaction. The body is sealed: it repeats what
+// was written, contact values included.
+func Store(ctx context.Context, tx postgres.Tx, keys *seal.Keys, r Request, a Answer) error {
 	header, err := json.Marshal(a.Header)
 	if err != nil {
 		return fmt.Errorf("store an answer: %w", err)
 	}
-	_, err = tx.Exec(ctx, `UPDATE idempotency_keys SET status = $5, header = $6, body = $7
+	body, err := keys.Seal(string(a.Body), r.place())
+	if err != nil {
+		return fmt.Errorf("store an answer: %w", err)
+	}
+	_, err = tx.Exec(ctx, `UPDATE idempotency_keys SET status = $5, header = $6, body = $7, sealed = true
 		WHERE tenant_id = $1 AND principal = $2 AND operation = $3 AND key = $4`,
-		r.TenantID, r.Principal, r.Operation, r.Key, a.Status, header, a.Body)
+		r.TenantID, r.Principal, r.Operation, r.Key, a.Status, header, []byte(body))
 	if err != nil {
 		return fmt.Errorf("store an answer: %w", err)
 	}

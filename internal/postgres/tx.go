@@ -143,12 +143,18 @@ func requestTx(ctx context.Context) (Tx, bool) {
 	return tx, ok
 }
 
+// Join is ctx in which every statement on the database, InTx included, is part of tx: services that know nothing of each
+// other then write together or not at all.
+func Join(ctx context.Context, tx Tx) context.Context {
+	return context.WithValue(ctx, requestTxKey{}, tx)
+}
+
 // RequestTx runs fn with a context whose every statement on db, InTx included, is part of one transaction. It
 // makes a whole request atomic with what the request's answer promises: a stored idempotent answer, or a
 // validation that must leave nothing behind. It commits when fn returns true and no error.
 func (db *DB) RequestTx(ctx context.Context, fn func(ctx context.Context, tx Tx) (commit bool, err error)) error {
 	err := db.once(ctx, func(tx Tx) error {
-		commit, err := fn(context.WithValue(ctx, requestTxKey{}, tx), tx)
+		commit, err := fn(Join(ctx, tx), tx)
 		if err == nil && !commit {
 			return errRollback
 		}

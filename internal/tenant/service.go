@@ -62,6 +62,10 @@ func (s *Service) Create(ctx context.Context, c Creation) (Tenant, error) {
 	var v fault.Validator
 	checkCurrency(&v, c.Currency)
 	zone := checkZone(&v, c.TimeZone)
+	if c.Region == "" {
+		c.Region = DefaultRegion
+	}
+	checkRegion(&v, c.Region)
 	if err := v.Err(); err != nil {
 		return Tenant{}, err
 	}
@@ -69,7 +73,7 @@ func (s *Service) Create(ctx context.Context, c Creation) (Tenant, error) {
 		c.Title = c.Name
 	}
 	now := s.now()
-	return insert(ctx, s.db, Tenant{Name: c.Name, Title: c.Title, Currency: c.Currency, Zone: zone, Version: 1,
+	return insert(ctx, s.db, Tenant{Name: c.Name, Title: c.Title, Currency: c.Currency, Zone: zone, Region: c.Region, Version: 1,
 		CreatedAt: now, UpdatedAt: now})
 }
 
@@ -97,11 +101,15 @@ func (s *Service) Change(ctx context.Context, id int32, expected patch.Expected,
 		if c.TimeZone != nil {
 			t.Zone = checkZone(&v, *c.TimeZone)
 		}
+		if c.Region != nil {
+			checkRegion(&v, *c.Region)
+			t.Region = *c.Region
+		}
 		if err := v.Err(); err != nil {
 			return err
 		}
 		moved := t.Currency != before.Currency || t.Zone.String() != before.Zone.String()
-		if !moved && t.Title == before.Title {
+		if !moved && t.Title == before.Title && t.Region == before.Region {
 			return nil
 		}
 		if moved {

@@ -18,6 +18,7 @@ type row struct {
 	Title     string
 	Currency  string
 	TimeZone  string
+	Region    string
 	Version   int64
 	CreatedAt time.Time
 	UpdatedAt time.Time `gorm:"autoUpdateTime:false"`
@@ -30,12 +31,12 @@ func (r row) tenant() (Tenant, error) {
 	if err != nil {
 		return Tenant{}, fmt.Errorf("tenant %s: %w", r.Name, err)
 	}
-	return Tenant{ID: r.ID, Name: r.Name, Title: r.Title, Currency: r.Currency, Zone: zone, Version: r.Version,
+	return Tenant{ID: r.ID, Name: r.Name, Title: r.Title, Currency: r.Currency, Zone: zone, Region: r.Region, Version: r.Version,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}, nil
 }
 
 func toRow(t Tenant) row {
-	return row{ID: t.ID, Name: t.Name, Title: t.Title, Currency: t.Currency, TimeZone: t.Zone.String(), Version: t.Version,
+	return row{ID: t.ID, Name: t.Name, Title: t.Title, Currency: t.Currency, TimeZone: t.Zone.String(), Region: t.Region, Version: t.Version,
 		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt}
 }
 
@@ -78,7 +79,7 @@ func one(db *gorm.DB) (Tenant, error) {
 func update(ctx context.Context, q postgres.Querier, t Tenant) error {
 	r := toRow(t)
 	err := q.Session(ctx).Model(&row{}).Where("id = ?", t.ID).
-		Select("title", "currency", "time_zone", "version", "updated_at").Updates(r).Error
+		Select("title", "currency", "time_zone", "region", "version", "updated_at").Updates(r).Error
 	if err != nil {
 		return fmt.Errorf("update tenant %s: %w", t.Name, err)
 	}

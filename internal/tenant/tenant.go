@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/nyaruka/phonenumbers"
 
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/money"
@@ -31,6 +32,7 @@ type Tenant struct {
 	Title     string // for people
 	Currency  string // ISO 4217; of all metrics and scores
 	Zone      *time.Location
+	Region    string // ISO 3166-1 alpha-2: where phone numbers and postal codes are from when they do not say
 	Version   int64
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -38,6 +40,9 @@ type Tenant struct {
 
 // Today is the tenant's local day at now.
 func (t Tenant) Today(now time.Time) Day { return DayOf(now, t.Zone) }
+
+// DefaultRegion is the region of a tenant that names none.
+const DefaultRegion = "CN"
 
 // Call is on whose behalf a service acts: the tenant, who asked, and the change set that all events of this one
 // request or job belong to.
@@ -49,13 +54,21 @@ type Call struct {
 }
 
 // Creation is what an operator says about a new tenant.
-type Creation struct{ Name, Title, Currency, TimeZone string }
+type Creation struct {
+	Name, Title, Currency, TimeZone string
+	Region                          string // CN unless told
+}
 
 // Change is what may change; nil keeps.
-type Change struct{ Title, Currency, TimeZone *string }
+type Change struct{ Title, Currency, TimeZone, Region *string }
 
 func checkCurrency(v *fault.Validator, code string) {
 	v.Check(money.Known(code), "/currency", "currency_unknown", money.UnknownCurrency)
+}
+
+func checkRegion(v *fault.Validator, code string) {
+	v.Check(phonenumbers.GetCountryCodeForRegion(code) != 0, "/region", "region_unknown",
+		fault.T("not a country with phone numbers (ISO 3166-1 alpha-2), such as CN", "不是有电话号码的国家或地区代码（ISO 3166-1 两位代码），例如 CN"))
 }
 
 func checkZone(v *fault.Validator, name string) *time.Location {

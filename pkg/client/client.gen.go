@@ -19,6 +19,39 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AreaType.
+const (
+	AreaTypeBusiness    AreaType = "business"
+	AreaTypeEducation   AreaType = "education"
+	AreaTypeIndustrial  AreaType = "industrial"
+	AreaTypeOther       AreaType = "other"
+	AreaTypeResidential AreaType = "residential"
+	AreaTypeRural       AreaType = "rural"
+	AreaTypeTourist     AreaType = "tourist"
+)
+
+// Valid indicates whether the value is a known member of the AreaType enum.
+func (e AreaType) Valid() bool {
+	switch e {
+	case AreaTypeBusiness:
+		return true
+	case AreaTypeEducation:
+		return true
+	case AreaTypeIndustrial:
+		return true
+	case AreaTypeOther:
+		return true
+	case AreaTypeResidential:
+		return true
+	case AreaTypeRural:
+		return true
+	case AreaTypeTourist:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BatchStatus.
 const (
 	BatchStatusCreated   BatchStatus = "created"
@@ -58,17 +91,125 @@ func (e CalibrationUnitsTime) Valid() bool {
 	}
 }
 
+// Defines values for ContactConsent.
+const (
+	ContactConsentDenied  ContactConsent = "denied"
+	ContactConsentGranted ContactConsent = "granted"
+	ContactConsentUnknown ContactConsent = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the ContactConsent enum.
+func (e ContactConsent) Valid() bool {
+	switch e {
+	case ContactConsentDenied:
+		return true
+	case ContactConsentGranted:
+		return true
+	case ContactConsentUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPointNumberType.
+const (
+	ContactPointNumberTypeCompany          ContactPointNumberType = "company"
+	ContactPointNumberTypeLandline         ContactPointNumberType = "landline"
+	ContactPointNumberTypeLandlineOrMobile ContactPointNumberType = "landline_or_mobile"
+	ContactPointNumberTypeMobile           ContactPointNumberType = "mobile"
+	ContactPointNumberTypeOther            ContactPointNumberType = "other"
+	ContactPointNumberTypePager            ContactPointNumberType = "pager"
+	ContactPointNumberTypePersonal         ContactPointNumberType = "personal"
+	ContactPointNumberTypePremiumRate      ContactPointNumberType = "premium_rate"
+	ContactPointNumberTypeSharedCost       ContactPointNumberType = "shared_cost"
+	ContactPointNumberTypeTollFree         ContactPointNumberType = "toll_free"
+	ContactPointNumberTypeVoicemail        ContactPointNumberType = "voicemail"
+	ContactPointNumberTypeVoip             ContactPointNumberType = "voip"
+)
+
+// Valid indicates whether the value is a known member of the ContactPointNumberType enum.
+func (e ContactPointNumberType) Valid() bool {
+	switch e {
+	case ContactPointNumberTypeCompany:
+		return true
+	case ContactPointNumberTypeLandline:
+		return true
+	case ContactPointNumberTypeLandlineOrMobile:
+		return true
+	case ContactPointNumberTypeMobile:
+		return true
+	case ContactPointNumberTypeOther:
+		return true
+	case ContactPointNumberTypePager:
+		return true
+	case ContactPointNumberTypePersonal:
+		return true
+	case ContactPointNumberTypePremiumRate:
+		return true
+	case ContactPointNumberTypeSharedCost:
+		return true
+	case ContactPointNumberTypeTollFree:
+		return true
+	case ContactPointNumberTypeVoicemail:
+		return true
+	case ContactPointNumberTypeVoip:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPointKind.
+const (
+	ContactPointKindEmail  ContactPointKind = "email"
+	ContactPointKindFax    ContactPointKind = "fax"
+	ContactPointKindPhone  ContactPointKind = "phone"
+	ContactPointKindQq     ContactPointKind = "qq"
+	ContactPointKindSocial ContactPointKind = "social"
+	ContactPointKindWechat ContactPointKind = "wechat"
+	ContactPointKindWeibo  ContactPointKind = "weibo"
+)
+
+// Valid indicates whether the value is a known member of the ContactPointKind enum.
+func (e ContactPointKind) Valid() bool {
+	switch e {
+	case ContactPointKindEmail:
+		return true
+	case ContactPointKindFax:
+		return true
+	case ContactPointKindPhone:
+		return true
+	case ContactPointKindQq:
+		return true
+	case ContactPointKindSocial:
+		return true
+	case ContactPointKindWechat:
+		return true
+	case ContactPointKindWeibo:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerExpansion.
 const (
-	CustomerExpansionMetrics CustomerExpansion = "metrics"
-	CustomerExpansionScores  CustomerExpansion = "scores"
-	CustomerExpansionTags    CustomerExpansion = "tags"
-	CustomerExpansionTiers   CustomerExpansion = "tiers"
+	CustomerExpansionAddresses     CustomerExpansion = "addresses"
+	CustomerExpansionContactPoints CustomerExpansion = "contact_points"
+	CustomerExpansionMetrics       CustomerExpansion = "metrics"
+	CustomerExpansionScores        CustomerExpansion = "scores"
+	CustomerExpansionTags          CustomerExpansion = "tags"
+	CustomerExpansionTiers         CustomerExpansion = "tiers"
 )
 
 // Valid indicates whether the value is a known member of the CustomerExpansion enum.
 func (e CustomerExpansion) Valid() bool {
 	switch e {
+	case CustomerExpansionAddresses:
+		return true
+	case CustomerExpansionContactPoints:
+		return true
 	case CustomerExpansionMetrics:
 		return true
 	case CustomerExpansionScores:
@@ -733,6 +874,92 @@ func (e PutImportContentParamsContentEncoding) Valid() bool {
 	}
 }
 
+// Address Example: {"area_type":"residential","city":"南京","country":"CN","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","district":"玄武","id":"01890a5d-ac96-774b-bcce-b302099c9001","label":"家","postal_code":"210018","primary":true,"province":"江苏","street":"示范路 1 号","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Address struct {
+	// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+	AreaType *AreaType `json:"area_type,omitempty"`
+
+	// City Standard short name.
+	City *string `json:"city,omitempty"`
+
+	// Country ISO 3166-1 alpha-2 code.
+	Country    string             `json:"country"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	District   *string            `json:"district,omitempty"`
+
+	// Given What was written for names that are stored in their standard form.
+	Given *GivenPlace        `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+	Label *string            `json:"label,omitempty"`
+
+	// Masked True where the street is masked.
+	Masked     *bool   `json:"masked,omitempty"`
+	PostalCode *string `json:"postal_code,omitempty"`
+
+	// Primary The one to use; at most one of a customer.
+	Primary bool `json:"primary"`
+
+	// Province Standard short name.
+	Province *string `json:"province,omitempty"`
+
+	// Recipient Who receives what is sent there.
+	Recipient *string `json:"recipient,omitempty"`
+
+	// Street Street, number, building, room; masked without the scope `pii:read`.
+	Street    *string   `json:"street,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// AddressCreate defines model for AddressCreate.
+type AddressCreate struct {
+	// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+	AreaType   *AreaType `json:"area_type,omitempty"`
+	City       *string   `json:"city,omitempty"`
+	Country    *string   `json:"country,omitempty"`
+	District   *string   `json:"district,omitempty"`
+	Label      *string   `json:"label,omitempty"`
+	PostalCode *string   `json:"postal_code,omitempty"`
+	Primary    *bool     `json:"primary,omitempty"`
+	Province   *string   `json:"province,omitempty"`
+	Recipient  *string   `json:"recipient,omitempty"`
+	Street     *string   `json:"street,omitempty"`
+}
+
+// AddressPage defines model for AddressPage.
+type AddressPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Address `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// AddressPatch defines model for AddressPatch.
+type AddressPatch struct {
+	AreaType   nullable.Nullable[AreaType] `json:"area_type,omitempty"`
+	City       nullable.Nullable[string]   `json:"city,omitempty"`
+	Country    *string                     `json:"country,omitempty"`
+	District   nullable.Nullable[string]   `json:"district,omitempty"`
+	Label      nullable.Nullable[string]   `json:"label,omitempty"`
+	PostalCode nullable.Nullable[string]   `json:"postal_code,omitempty"`
+	Primary    *bool                       `json:"primary,omitempty"`
+	Province   nullable.Nullable[string]   `json:"province,omitempty"`
+	Recipient  nullable.Nullable[string]   `json:"recipient,omitempty"`
+	Street     nullable.Nullable[string]   `json:"street,omitempty"`
+}
+
+// AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
+type AreaType string
+
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
 
@@ -786,11 +1013,159 @@ type ChangeSetItemPage struct {
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 type Condition = json.RawMessage
 
+// ContactConsent Whether the customer agreed to hear of offers this way.
+type ContactConsent string
+
+// ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
+type ContactPoint struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent ContactConsent `json:"consent"`
+
+	// ContactID The contact of the company that it belongs to.
+	ContactID  *openapi_types.UUID `json:"contact_id,omitempty"`
+	CreatedAt  time.Time           `json:"created_at"`
+	CustomerID openapi_types.UUID  `json:"customer_id"`
+
+	// Given As it was written, where that differs; absent without `pii:read`.
+	Given *string            `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind ContactPointKind `json:"kind"`
+
+	// Label Home, work, assistant: what a reader should know.
+	Label *string `json:"label,omitempty"`
+
+	// Masked True where the value is masked.
+	Masked *bool `json:"masked,omitempty"`
+
+	// NumberType What sort of phone number it is.
+	NumberType *ContactPointNumberType `json:"number_type,omitempty"`
+
+	// Platform Of a social account.
+	Platform *string `json:"platform,omitempty"`
+
+	// Primary The one to use; at most one per kind of the customer, and of each contact.
+	Primary bool `json:"primary"`
+
+	// Source Where it is from.
+	Source    *string   `json:"source,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Valid False once messages came back or the number is dead.
+	Valid bool `json:"valid"`
+
+	// Value In normal form; masked without the scope `pii:read`.
+	Value string `json:"value"`
+
+	// VerifiedAt When it was last proved to be the customer's.
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+	Version    int64      `json:"version"`
+}
+
+// ContactPointNumberType What sort of phone number it is.
+type ContactPointNumberType string
+
+// ContactPointCreate defines model for ContactPointCreate.
+type ContactPointCreate struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent *ContactConsent `json:"consent,omitempty"`
+
+	// ContactID The contact of the company that it belongs to.
+	ContactID *openapi_types.UUID `json:"contact_id,omitempty"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind  ContactPointKind `json:"kind"`
+	Label *string          `json:"label,omitempty"`
+
+	// Platform For kind social: douyin, xiaohongshu, linkedin, whatsapp and so on.
+	Platform   *string    `json:"platform,omitempty"`
+	Primary    *bool      `json:"primary,omitempty"`
+	Source     *string    `json:"source,omitempty"`
+	Valid      *bool      `json:"valid,omitempty"`
+	Value      string     `json:"value"`
+	VerifiedAt *time.Time `json:"verified_at,omitempty"`
+}
+
+// ContactPointKind What the value is; `social` names its `platform`.
+type ContactPointKind string
+
+// ContactPointLookup defines model for ContactPointLookup.
+type ContactPointLookup struct {
+	Cursor *string `json:"cursor,omitempty"`
+
+	// Kind What the value is; `social` names its `platform`.
+	Kind     *ContactPointKind `json:"kind,omitempty"`
+	Limit    *int              `json:"limit,omitempty"`
+	Platform *string           `json:"platform,omitempty"`
+	Value    string            `json:"value"`
+}
+
+// ContactPointMatch defines model for ContactPointMatch.
+type ContactPointMatch struct {
+	// ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
+	ContactPoint ContactPoint `json:"contact_point"`
+
+	// Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
+	Customer Customer `json:"customer"`
+}
+
+// ContactPointMatchPage defines model for ContactPointMatchPage.
+type ContactPointMatchPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool                `json:"has_more"`
+	Items   []ContactPointMatch `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPointPage defines model for ContactPointPage.
+type ContactPointPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool           `json:"has_more"`
+	Items   []ContactPoint `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPointPatch defines model for ContactPointPatch.
+type ContactPointPatch struct {
+	// Consent Whether the customer agreed to hear of offers this way.
+	Consent    *ContactConsent                       `json:"consent,omitempty"`
+	ContactID  nullable.Nullable[openapi_types.UUID] `json:"contact_id,omitempty"`
+	Label      nullable.Nullable[string]             `json:"label,omitempty"`
+	Primary    *bool                                 `json:"primary,omitempty"`
+	Source     nullable.Nullable[string]             `json:"source,omitempty"`
+	Valid      *bool                                 `json:"valid,omitempty"`
+	Value      *string                               `json:"value,omitempty"`
+	VerifiedAt nullable.Nullable[time.Time]          `json:"verified_at,omitempty"`
+}
+
 // Customer Example: {"city":"上海","created_at":"2026-01-01T00:00:00Z","external_ids":[],"id":"01890a5d-ac96-774b-bcce-b302099a8001","kind":"person","name":"张建国","source":{"channel":"store","detail":"南京东路店"},"stage":"prospect","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Customer struct {
+	// Addresses The first 100; streets masked without the scope `pii:read`.
+	Addresses *[]Address `json:"addresses,omitempty"`
+
 	// Attributes Your own fields by their keys.
 	Attributes *map[string]interface{} `json:"attributes,omitempty"`
 	City       *string                 `json:"city,omitempty"`
+
+	// ContactPoints The first 100; masked without the scope `pii:read`.
+	ContactPoints *[]ContactPoint `json:"contact_points,omitempty"`
 
 	// Country ISO 3166-1 alpha-2 code.
 	Country     *string             `json:"country,omitempty"`
@@ -869,19 +1244,25 @@ type CustomerBatchResult struct {
 
 // CustomerCreate defines model for CustomerCreate.
 type CustomerCreate struct {
+	// Addresses Added with the customer; all or nothing.
+	Addresses *[]AddressCreate `json:"addresses,omitempty"`
+
 	// Attributes Your own fields by their keys; merged key by key, and null removes one.
 	//
 	// Example: {"member_card":"VIP-0042"}
-	Attributes  *CustomerAttributes `json:"attributes,omitempty"`
-	City        *string             `json:"city,omitempty"`
-	Country     *string             `json:"country,omitempty"`
-	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
-	Name        string              `json:"name"`
-	Owner       *string             `json:"owner,omitempty"`
-	Province    *string             `json:"province,omitempty"`
-	Source      *CustomerSource     `json:"source,omitempty"`
+	Attributes *CustomerAttributes `json:"attributes,omitempty"`
+	City       *string             `json:"city,omitempty"`
+
+	// ContactPoints Added with the customer; all or nothing.
+	ContactPoints *[]ContactPointCreate `json:"contact_points,omitempty"`
+	Country       *string               `json:"country,omitempty"`
+	ExternalIds   *[]ExternalIdentity   `json:"external_ids,omitempty"`
+	Industry      *string               `json:"industry,omitempty"`
+	Kind          CustomerKind          `json:"kind"`
+	Name          string                `json:"name"`
+	Owner         *string               `json:"owner,omitempty"`
+	Province      *string               `json:"province,omitempty"`
+	Source        *CustomerSource       `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
@@ -914,15 +1295,20 @@ type CustomerPage struct {
 
 // CustomerPatch defines model for CustomerPatch.
 type CustomerPatch struct {
-	Attributes nullable.Nullable[CustomerAttributes]  `json:"attributes,omitempty"`
-	City       nullable.Nullable[string]              `json:"city,omitempty"`
-	Country    nullable.Nullable[string]              `json:"country,omitempty"`
-	Industry   nullable.Nullable[string]              `json:"industry,omitempty"`
-	Kind       *CustomerKind                          `json:"kind,omitempty"`
-	Name       *string                                `json:"name,omitempty"`
-	Owner      nullable.Nullable[string]              `json:"owner,omitempty"`
-	Province   nullable.Nullable[string]              `json:"province,omitempty"`
-	Source     nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
+	// Addresses Added likewise.
+	Addresses  *[]AddressCreate                      `json:"addresses,omitempty"`
+	Attributes nullable.Nullable[CustomerAttributes] `json:"attributes,omitempty"`
+	City       nullable.Nullable[string]             `json:"city,omitempty"`
+
+	// ContactPoints Those that the customer has not yet are added; none is changed or removed, for each is a resource of its own.
+	ContactPoints *[]ContactPointCreate                  `json:"contact_points,omitempty"`
+	Country       nullable.Nullable[string]              `json:"country,omitempty"`
+	Industry      nullable.Nullable[string]              `json:"industry,omitempty"`
+	Kind          *CustomerKind                          `json:"kind,omitempty"`
+	Name          *string                                `json:"name,omitempty"`
+	Owner         nullable.Nullable[string]              `json:"owner,omitempty"`
+	Province      nullable.Nullable[string]              `json:"province,omitempty"`
+	Source        nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
@@ -1282,6 +1668,13 @@ type FilterField struct {
 // FilterFields defines model for FilterFields.
 type FilterFields struct {
 	Items []FilterField `json:"items"`
+}
+
+// GivenPlace What was written for names that are stored in their standard form.
+type GivenPlace struct {
+	City     *string `json:"city,omitempty"`
+	District *string `json:"district,omitempty"`
+	Province *string `json:"province,omitempty"`
 }
 
 // Health defines model for Health.
@@ -1936,7 +2329,7 @@ type TagPatch struct {
 	Name        *string                               `json:"name,omitempty"`
 }
 
-// Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
+// Tenant Example: {"created_at":"2026-01-01T00:00:00Z","currency":"CNY","name":"demo","region":"CN","time_zone":"Asia/Shanghai","title":"示范公司","updated_at":"2026-01-01T00:00:00Z","version":1}
 type Tenant struct {
 	CreatedAt time.Time `json:"created_at"`
 
@@ -1945,6 +2338,9 @@ type Tenant struct {
 
 	// Name Unique; the token's `tenant` claim.
 	Name string `json:"name"`
+
+	// Region Country (ISO 3166-1 alpha-2) of phone numbers and addresses that name none.
+	Region string `json:"region"`
 
 	// TimeZone IANA zone in which days, months and hours are counted.
 	TimeZone string `json:"time_zone"`
@@ -1961,6 +2357,7 @@ type TenantCreate struct {
 
 	// Name Lower-case letters, digits, - and _.
 	Name     string  `json:"name"`
+	Region   *string `json:"region,omitempty"`
 	TimeZone string  `json:"time_zone"`
 	Title    *string `json:"title,omitempty"`
 }
@@ -1984,6 +2381,7 @@ type TenantPage struct {
 // TenantPatch defines model for TenantPatch.
 type TenantPatch struct {
 	Currency *string `json:"currency,omitempty"`
+	Region   *string `json:"region,omitempty"`
 	TimeZone *string `json:"time_zone,omitempty"`
 	Title    *string `json:"title,omitempty"`
 }
@@ -2184,6 +2582,12 @@ type ValueFit struct {
 	// Parameters p, q, v (v in major units).
 	Parameters map[string]float64 `json:"parameters"`
 }
+
+// AddressID defines model for AddressId.
+type AddressID = openapi_types.UUID
+
+// ContactPointID defines model for ContactPointId.
+type ContactPointID = openapi_types.UUID
 
 // Cursor defines model for Cursor.
 type Cursor = string
@@ -2391,6 +2795,105 @@ type GetCustomerParams struct {
 
 // PatchCustomerParams defines parameters for PatchCustomer.
 type PatchCustomerParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListAddressesParams defines parameters for ListAddresses.
+type ListAddressesParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AreaType Only in areas of this type.
+	AreaType *AreaType `form:"area_type,omitempty" json:"area_type,omitempty"`
+}
+
+// CreateAddressParams defines parameters for CreateAddress.
+type CreateAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteAddressParams defines parameters for DeleteAddress.
+type DeleteAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetAddressParams defines parameters for GetAddress.
+type GetAddressParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchAddressParams defines parameters for PatchAddress.
+type PatchAddressParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListContactPointsParams defines parameters for ListContactPoints.
+type ListContactPointsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Kind Only of this kind.
+	Kind *ContactPointKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// ContactID Only those of this contact of a company.
+	ContactID *openapi_types.UUID `form:"contact_id,omitempty" json:"contact_id,omitempty"`
+}
+
+// CreateContactPointParams defines parameters for CreateContactPoint.
+type CreateContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteContactPointParams defines parameters for DeleteContactPoint.
+type DeleteContactPointParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetContactPointParams defines parameters for GetContactPoint.
+type GetContactPointParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchContactPointParams defines parameters for PatchContactPoint.
+type PatchContactPointParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 
@@ -2887,6 +3390,9 @@ type PatchTransactionParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// LookupContactPointJSONRequestBody defines body for LookupContactPoint for application/json ContentType.
+type LookupContactPointJSONRequestBody = ContactPointLookup
+
 // CreateCustomerJSONRequestBody defines body for CreateCustomer for application/json ContentType.
 type CreateCustomerJSONRequestBody = CustomerCreate
 
@@ -2904,6 +3410,18 @@ type SearchCustomersJSONRequestBody = CustomerSearch
 
 // PatchCustomerApplicationMergePatchPlusJSONRequestBody defines body for PatchCustomer for application/merge-patch+json ContentType.
 type PatchCustomerApplicationMergePatchPlusJSONRequestBody = CustomerPatch
+
+// CreateAddressJSONRequestBody defines body for CreateAddress for application/json ContentType.
+type CreateAddressJSONRequestBody = AddressCreate
+
+// PatchAddressApplicationMergePatchPlusJSONRequestBody defines body for PatchAddress for application/merge-patch+json ContentType.
+type PatchAddressApplicationMergePatchPlusJSONRequestBody = AddressPatch
+
+// CreateContactPointJSONRequestBody defines body for CreateContactPoint for application/json ContentType.
+type CreateContactPointJSONRequestBody = ContactPointCreate
+
+// PatchContactPointApplicationMergePatchPlusJSONRequestBody defines body for PatchContactPoint for application/merge-patch+json ContentType.
+type PatchContactPointApplicationMergePatchPlusJSONRequestBody = ContactPointPatch
 
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
@@ -3060,6 +3578,32 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/change-sets/{change_set_id}/items (the `ListChangeSetItems` operationId).
 	ListChangeSetItems(ctx context.Context, changeSetID openapi_types.UUID, params *ListChangeSetItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// LookupContactPointWithBody Find who has a phone, email or account
+	//
+	// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+	// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+	// tried as each.
+	//
+	// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+	LookupContactPointWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LookupContactPoint Find who has a phone, email or account
+	//
+	// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+	// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+	// tried as each.
+	//
+	// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+	LookupContactPoint(ctx context.Context, body LookupContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCustomers List customers
 	//
 	// A page of the customers that are not deleted, newest first unless `sort` says otherwise.
@@ -3069,7 +3613,8 @@ type ClientInterface interface {
 	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
 	// `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
 	//
-	// `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
+	// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
+	// call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
 	//
 	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
@@ -3083,6 +3628,9 @@ type ClientInterface interface {
 	// Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 	// `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
 	//
+	// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+	// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
@@ -3092,6 +3640,9 @@ type ClientInterface interface {
 	//
 	// Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 	// `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
+	//
+	// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+	// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3222,6 +3773,147 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/customers/{customer_id} (the `PatchCustomer` operationId).
 	PatchCustomerWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, params *PatchCustomerParams, body PatchCustomerApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAddresses List where a customer is
+	//
+	// The customer's addresses, the oldest first. Without the scope `pii:read` street lines are masked and `masked` is true.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/addresses (the `ListAddresses` operationId).
+	ListAddresses(ctx context.Context, customerID CustomerID, params *ListAddressesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateAddressWithBody Add an address
+	//
+	// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+	// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+	// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+	// customer has already is refused with 409.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+	CreateAddressWithBody(ctx context.Context, customerID CustomerID, params *CreateAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateAddress Add an address
+	//
+	// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+	// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+	// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+	// customer has already is refused with 409.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+	CreateAddress(ctx context.Context, customerID CustomerID, params *CreateAddressParams, body CreateAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteAddress Delete an address
+	//
+	// Removes it for good. What it gave the customer stays, and no other address becomes primary in its place.
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/addresses/{address_id} (the `DeleteAddress` operationId).
+	DeleteAddress(ctx context.Context, customerID CustomerID, addressID AddressID, params *DeleteAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAddress Read an address
+	//
+	// One address; its street line is masked without the scope `pii:read`. The ETag of the masked form is another one.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/addresses/{address_id} (the `GetAddress` operationId).
+	GetAddress(ctx context.Context, customerID CustomerID, addressID AddressID, params *GetAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchAddressWithBody Change an address
+	//
+	// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+	// country, province, city and district.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+	PatchAddressWithBody(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchAddressWithApplicationMergePatchPlusJSONBody Change an address
+	//
+	// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+	// country, province, city and district.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+	PatchAddressWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, body PatchAddressApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListContactPoints List how a customer is reached
+	//
+	// Phones, emails and accounts of the customer and, for a company, of its contacts; the oldest first. Without the scope
+	// `pii:read` values are masked (`+86138****1234`, `z***@example.com`) and `masked` is true.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contact-points (the `ListContactPoints` operationId).
+	ListContactPoints(ctx context.Context, customerID CustomerID, params *ListContactPointsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateContactPointWithBody Add a phone, email or account
+	//
+	// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+	// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+	// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+	// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+	//
+	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+	CreateContactPointWithBody(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateContactPoint Add a phone, email or account
+	//
+	// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+	// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+	// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+	// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+	//
+	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+	CreateContactPoint(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, body CreateContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteContactPoint Delete a contact point
+	//
+	// Removes it for good. No other one becomes primary in its place.
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `DeleteContactPoint` operationId).
+	DeleteContactPoint(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *DeleteContactPointParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetContactPoint Read a contact point
+	//
+	// One phone, email or account; masked without the scope `pii:read`. The ETag of the masked form is another one.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `GetContactPoint` operationId).
+	GetContactPoint(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *GetContactPointParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchContactPointWithBody Change a contact point
+	//
+	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// platform stay: another account is another contact point.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+	PatchContactPointWithBody(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchContactPointWithApplicationMergePatchPlusJSONBody Change a contact point
+	//
+	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// platform stay: another account is another contact point.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+	PatchContactPointWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, body PatchContactPointApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteCustomerExternalID Take an external id away
 	//
@@ -3867,7 +4559,7 @@ type ClientInterface interface {
 
 	// PatchTenantWithBody Change the tenant
 	//
-	// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+	// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 	// part of every number that was computed since.
 	//
 	// Takes any type of body and a specified content type.
@@ -3877,7 +4569,7 @@ type ClientInterface interface {
 
 	// PatchTenantWithApplicationMergePatchPlusJSONBody Change the tenant
 	//
-	// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+	// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 	// part of every number that was computed since.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
@@ -4103,6 +4795,52 @@ func (c *Client) ListChangeSetItems(ctx context.Context, changeSetID openapi_typ
 	return c.Client.Do(req)
 }
 
+// LookupContactPointWithBody Find who has a phone, email or account
+//
+// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+// tried as each.
+//
+// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+func (c *Client) LookupContactPointWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLookupContactPointRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LookupContactPoint Find who has a phone, email or account
+//
+// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+// tried as each.
+//
+// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+func (c *Client) LookupContactPoint(ctx context.Context, body LookupContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLookupContactPointRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCustomers List customers
 //
 // A page of the customers that are not deleted, newest first unless `sort` says otherwise.
@@ -4112,7 +4850,8 @@ func (c *Client) ListChangeSetItems(ctx context.Context, changeSetID openapi_typ
 // mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
 // `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
 //
-// `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
+// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
+// call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
 //
 // What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
@@ -4136,6 +4875,9 @@ func (c *Client) ListCustomers(ctx context.Context, params *ListCustomersParams,
 // Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 // `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
 //
+// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
@@ -4155,6 +4897,9 @@ func (c *Client) CreateCustomerWithBody(ctx context.Context, params *CreateCusto
 //
 // Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 // `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
+//
+// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4416,6 +5161,287 @@ func (c *Client) PatchCustomerWithBody(ctx context.Context, customerID CustomerI
 // Corresponds with PATCH /v1/customers/{customer_id} (the `PatchCustomer` operationId).
 func (c *Client) PatchCustomerWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, params *PatchCustomerParams, body PatchCustomerApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPatchCustomerRequestWithApplicationMergePatchPlusJSONBody(c.Server, customerID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAddresses List where a customer is
+//
+// The customer's addresses, the oldest first. Without the scope `pii:read` street lines are masked and `masked` is true.
+//
+// Corresponds with GET /v1/customers/{customer_id}/addresses (the `ListAddresses` operationId).
+func (c *Client) ListAddresses(ctx context.Context, customerID CustomerID, params *ListAddressesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAddressesRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateAddressWithBody Add an address
+//
+// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+// customer has already is refused with 409.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+func (c *Client) CreateAddressWithBody(ctx context.Context, customerID CustomerID, params *CreateAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAddressRequestWithBody(c.Server, customerID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateAddress Add an address
+//
+// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+// customer has already is refused with 409.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+func (c *Client) CreateAddress(ctx context.Context, customerID CustomerID, params *CreateAddressParams, body CreateAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateAddressRequest(c.Server, customerID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteAddress Delete an address
+//
+// Removes it for good. What it gave the customer stays, and no other address becomes primary in its place.
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/addresses/{address_id} (the `DeleteAddress` operationId).
+func (c *Client) DeleteAddress(ctx context.Context, customerID CustomerID, addressID AddressID, params *DeleteAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteAddressRequest(c.Server, customerID, addressID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAddress Read an address
+//
+// One address; its street line is masked without the scope `pii:read`. The ETag of the masked form is another one.
+//
+// Corresponds with GET /v1/customers/{customer_id}/addresses/{address_id} (the `GetAddress` operationId).
+func (c *Client) GetAddress(ctx context.Context, customerID CustomerID, addressID AddressID, params *GetAddressParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAddressRequest(c.Server, customerID, addressID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchAddressWithBody Change an address
+//
+// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+// country, province, city and district.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+func (c *Client) PatchAddressWithBody(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchAddressRequestWithBody(c.Server, customerID, addressID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchAddressWithApplicationMergePatchPlusJSONBody Change an address
+//
+// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+// country, province, city and district.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+func (c *Client) PatchAddressWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, body PatchAddressApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchAddressRequestWithApplicationMergePatchPlusJSONBody(c.Server, customerID, addressID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListContactPoints List how a customer is reached
+//
+// Phones, emails and accounts of the customer and, for a company, of its contacts; the oldest first. Without the scope
+// `pii:read` values are masked (`+86138****1234`, `z***@example.com`) and `masked` is true.
+//
+// Corresponds with GET /v1/customers/{customer_id}/contact-points (the `ListContactPoints` operationId).
+func (c *Client) ListContactPoints(ctx context.Context, customerID CustomerID, params *ListContactPointsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListContactPointsRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateContactPointWithBody Add a phone, email or account
+//
+// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+//
+// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+// `pii:read` may write all the same. Values never appear in events, errors or logs.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+func (c *Client) CreateContactPointWithBody(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateContactPointRequestWithBody(c.Server, customerID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateContactPoint Add a phone, email or account
+//
+// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+//
+// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+// `pii:read` may write all the same. Values never appear in events, errors or logs.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+func (c *Client) CreateContactPoint(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, body CreateContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateContactPointRequest(c.Server, customerID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteContactPoint Delete a contact point
+//
+// Removes it for good. No other one becomes primary in its place.
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `DeleteContactPoint` operationId).
+func (c *Client) DeleteContactPoint(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *DeleteContactPointParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteContactPointRequest(c.Server, customerID, contactPointID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetContactPoint Read a contact point
+//
+// One phone, email or account; masked without the scope `pii:read`. The ETag of the masked form is another one.
+//
+// Corresponds with GET /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `GetContactPoint` operationId).
+func (c *Client) GetContactPoint(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *GetContactPointParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetContactPointRequest(c.Server, customerID, contactPointID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchContactPointWithBody Change a contact point
+//
+// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// platform stay: another account is another contact point.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+func (c *Client) PatchContactPointWithBody(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchContactPointRequestWithBody(c.Server, customerID, contactPointID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchContactPointWithApplicationMergePatchPlusJSONBody Change a contact point
+//
+// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// platform stay: another account is another contact point.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+func (c *Client) PatchContactPointWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, body PatchContactPointApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchContactPointRequestWithApplicationMergePatchPlusJSONBody(c.Server, customerID, contactPointID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5710,7 +6736,7 @@ func (c *Client) GetTenant(ctx context.Context, params *GetTenantParams, reqEdit
 
 // PatchTenantWithBody Change the tenant
 //
-// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 // part of every number that was computed since.
 //
 // Takes any type of body and a specified content type.
@@ -5730,7 +6756,7 @@ func (c *Client) PatchTenantWithBody(ctx context.Context, params *PatchTenantPar
 
 // PatchTenantWithApplicationMergePatchPlusJSONBody Change the tenant
 //
-// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 // part of every number that was computed since.
 //
 // Takes a body of the `application/merge-patch+json` content type.
@@ -6217,6 +7243,46 @@ func NewListChangeSetItemsRequest(server string, changeSetID openapi_types.UUID,
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewLookupContactPointRequest calls the generic LookupContactPoint builder with application/json body
+func NewLookupContactPointRequest(server string, body LookupContactPointJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewLookupContactPointRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewLookupContactPointRequestWithBody constructs an http.Request for the LookupContactPoint method, with any body, and a specified content type
+func NewLookupContactPointRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/contact-points/lookup")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -7010,6 +8076,858 @@ func NewPatchCustomerRequestWithBody(server string, customerID CustomerID, param
 	}
 
 	operationPath := fmt.Sprintf("/v1/customers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListAddressesRequest constructs an http.Request for the ListAddresses method
+func NewListAddressesRequest(server string, customerID CustomerID, params *ListAddressesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/addresses", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AreaType != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "area_type", *params.AreaType, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateAddressRequest calls the generic CreateAddress builder with application/json body
+func NewCreateAddressRequest(server string, customerID CustomerID, params *CreateAddressParams, body CreateAddressJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateAddressRequestWithBody(server, customerID, params, "application/json", bodyReader)
+}
+
+// NewCreateAddressRequestWithBody constructs an http.Request for the CreateAddress method, with any body, and a specified content type
+func NewCreateAddressRequestWithBody(server string, customerID CustomerID, params *CreateAddressParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/addresses", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteAddressRequest constructs an http.Request for the DeleteAddress method
+func NewDeleteAddressRequest(server string, customerID CustomerID, addressID AddressID, params *DeleteAddressParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "address_id", addressID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/addresses/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetAddressRequest constructs an http.Request for the GetAddress method
+func NewGetAddressRequest(server string, customerID CustomerID, addressID AddressID, params *GetAddressParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "address_id", addressID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/addresses/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchAddressRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchAddress builder with application/merge-patch+json body
+func NewPatchAddressRequestWithApplicationMergePatchPlusJSONBody(server string, customerID CustomerID, addressID AddressID, params *PatchAddressParams, body PatchAddressApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchAddressRequestWithBody(server, customerID, addressID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchAddressRequestWithBody constructs an http.Request for the PatchAddress method, with any body, and a specified content type
+func NewPatchAddressRequestWithBody(server string, customerID CustomerID, addressID AddressID, params *PatchAddressParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "address_id", addressID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/addresses/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListContactPointsRequest constructs an http.Request for the ListContactPoints method
+func NewListContactPointsRequest(server string, customerID CustomerID, params *ListContactPointsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contact-points", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ContactID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "contact_id", *params.ContactID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateContactPointRequest calls the generic CreateContactPoint builder with application/json body
+func NewCreateContactPointRequest(server string, customerID CustomerID, params *CreateContactPointParams, body CreateContactPointJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateContactPointRequestWithBody(server, customerID, params, "application/json", bodyReader)
+}
+
+// NewCreateContactPointRequestWithBody constructs an http.Request for the CreateContactPoint method, with any body, and a specified content type
+func NewCreateContactPointRequestWithBody(server string, customerID CustomerID, params *CreateContactPointParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contact-points", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteContactPointRequest constructs an http.Request for the DeleteContactPoint method
+func NewDeleteContactPointRequest(server string, customerID CustomerID, contactPointID ContactPointID, params *DeleteContactPointParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "contact_point_id", contactPointID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contact-points/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetContactPointRequest constructs an http.Request for the GetContactPoint method
+func NewGetContactPointRequest(server string, customerID CustomerID, contactPointID ContactPointID, params *GetContactPointParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "contact_point_id", contactPointID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contact-points/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchContactPointRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchContactPoint builder with application/merge-patch+json body
+func NewPatchContactPointRequestWithApplicationMergePatchPlusJSONBody(server string, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, body PatchContactPointApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchContactPointRequestWithBody(server, customerID, contactPointID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchContactPointRequestWithBody constructs an http.Request for the PatchContactPoint method, with any body, and a specified content type
+func NewPatchContactPointRequestWithBody(server string, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "contact_point_id", contactPointID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contact-points/%s", pathParam0, pathParam1)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -11521,6 +13439,32 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/change-sets/{change_set_id}/items (the `ListChangeSetItems` operationId).
 	ListChangeSetItemsWithResponse(ctx context.Context, changeSetID openapi_types.UUID, params *ListChangeSetItemsParams, reqEditors ...RequestEditorFn) (*ListChangeSetItemsResponse, error)
 
+	// LookupContactPointWithBodyWithResponse Find who has a phone, email or account
+	//
+	// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+	// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+	// tried as each.
+	//
+	// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+	LookupContactPointWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LookupContactPointResponse, error)
+
+	// LookupContactPointWithResponse Find who has a phone, email or account
+	//
+	// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+	// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+	// tried as each.
+	//
+	// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+	LookupContactPointWithResponse(ctx context.Context, body LookupContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*LookupContactPointResponse, error)
+
 	// ListCustomersWithResponse List customers
 	//
 	// A page of the customers that are not deleted, newest first unless `sort` says otherwise.
@@ -11530,7 +13474,8 @@ type ClientWithResponsesInterface interface {
 	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
 	// `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
 	//
-	// `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
+	// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
+	// call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
 	//
 	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
@@ -11546,6 +13491,9 @@ type ClientWithResponsesInterface interface {
 	// Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 	// `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
 	//
+	// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+	// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
@@ -11555,6 +13503,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 	// `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
+	//
+	// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+	// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11691,6 +13642,159 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/customers/{customer_id} (the `PatchCustomer` operationId).
 	PatchCustomerWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, params *PatchCustomerParams, body PatchCustomerApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchCustomerResponse, error)
+
+	// ListAddressesWithResponse List where a customer is
+	//
+	// The customer's addresses, the oldest first. Without the scope `pii:read` street lines are masked and `masked` is true.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/addresses (the `ListAddresses` operationId).
+	ListAddressesWithResponse(ctx context.Context, customerID CustomerID, params *ListAddressesParams, reqEditors ...RequestEditorFn) (*ListAddressesResponse, error)
+
+	// CreateAddressWithBodyWithResponse Add an address
+	//
+	// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+	// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+	// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+	// customer has already is refused with 409.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+	CreateAddressWithBodyWithResponse(ctx context.Context, customerID CustomerID, params *CreateAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAddressResponse, error)
+
+	// CreateAddressWithResponse Add an address
+	//
+	// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+	// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+	// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+	// customer has already is refused with 409.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+	CreateAddressWithResponse(ctx context.Context, customerID CustomerID, params *CreateAddressParams, body CreateAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAddressResponse, error)
+
+	// DeleteAddressWithResponse Delete an address
+	//
+	// Removes it for good. What it gave the customer stays, and no other address becomes primary in its place.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/addresses/{address_id} (the `DeleteAddress` operationId).
+	DeleteAddressWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *DeleteAddressParams, reqEditors ...RequestEditorFn) (*DeleteAddressResponse, error)
+
+	// GetAddressWithResponse Read an address
+	//
+	// One address; its street line is masked without the scope `pii:read`. The ETag of the masked form is another one.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/addresses/{address_id} (the `GetAddress` operationId).
+	GetAddressWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *GetAddressParams, reqEditors ...RequestEditorFn) (*GetAddressResponse, error)
+
+	// PatchAddressWithBodyWithResponse Change an address
+	//
+	// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+	// country, province, city and district.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+	PatchAddressWithBodyWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchAddressResponse, error)
+
+	// PatchAddressWithApplicationMergePatchPlusJSONBodyWithResponse Change an address
+	//
+	// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+	// country, province, city and district.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+	PatchAddressWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, body PatchAddressApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchAddressResponse, error)
+
+	// ListContactPointsWithResponse List how a customer is reached
+	//
+	// Phones, emails and accounts of the customer and, for a company, of its contacts; the oldest first. Without the scope
+	// `pii:read` values are masked (`+86138****1234`, `z***@example.com`) and `masked` is true.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contact-points (the `ListContactPoints` operationId).
+	ListContactPointsWithResponse(ctx context.Context, customerID CustomerID, params *ListContactPointsParams, reqEditors ...RequestEditorFn) (*ListContactPointsResponse, error)
+
+	// CreateContactPointWithBodyWithResponse Add a phone, email or account
+	//
+	// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+	// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+	// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+	// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+	//
+	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+	CreateContactPointWithBodyWithResponse(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateContactPointResponse, error)
+
+	// CreateContactPointWithResponse Add a phone, email or account
+	//
+	// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+	// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+	// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+	// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+	//
+	// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+	// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+	// `pii:read` may write all the same. Values never appear in events, errors or logs.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+	CreateContactPointWithResponse(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, body CreateContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateContactPointResponse, error)
+
+	// DeleteContactPointWithResponse Delete a contact point
+	//
+	// Removes it for good. No other one becomes primary in its place.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `DeleteContactPoint` operationId).
+	DeleteContactPointWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *DeleteContactPointParams, reqEditors ...RequestEditorFn) (*DeleteContactPointResponse, error)
+
+	// GetContactPointWithResponse Read a contact point
+	//
+	// One phone, email or account; masked without the scope `pii:read`. The ETag of the masked form is another one.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `GetContactPoint` operationId).
+	GetContactPointWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *GetContactPointParams, reqEditors ...RequestEditorFn) (*GetContactPointResponse, error)
+
+	// PatchContactPointWithBodyWithResponse Change a contact point
+	//
+	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// platform stay: another account is another contact point.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+	PatchContactPointWithBodyWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchContactPointResponse, error)
+
+	// PatchContactPointWithApplicationMergePatchPlusJSONBodyWithResponse Change a contact point
+	//
+	// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+	// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+	// platform stay: another account is another contact point.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+	PatchContactPointWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, body PatchContactPointApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchContactPointResponse, error)
 
 	// DeleteCustomerExternalIDWithResponse Take an external id away
 	//
@@ -12406,7 +14510,7 @@ type ClientWithResponsesInterface interface {
 
 	// PatchTenantWithBodyWithResponse Change the tenant
 	//
-	// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+	// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 	// part of every number that was computed since.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -12416,7 +14520,7 @@ type ClientWithResponsesInterface interface {
 
 	// PatchTenantWithApplicationMergePatchPlusJSONBodyWithResponse Change the tenant
 	//
-	// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+	// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 	// part of every number that was computed since.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
@@ -12773,6 +14877,110 @@ func (r ListChangeSetItemsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListChangeSetItemsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// LookupContactPointResponse401Headers the declared response headers of an HTTP 401 response for LookupContactPoint
+type LookupContactPointResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type LookupContactPointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ContactPointMatchPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *LookupContactPointResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LookupContactPointResponse) GetJSON200() *ContactPointMatchPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r LookupContactPointResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r LookupContactPointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LookupContactPointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LookupContactPointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LookupContactPointResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -13822,6 +16030,1034 @@ func (r PatchCustomerResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PatchCustomerResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListAddressesResponse401Headers the declared response headers of an HTTP 401 response for ListAddresses
+type ListAddressesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListAddressesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AddressPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListAddressesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAddressesResponse) GetJSON200() *AddressPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListAddressesResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListAddressesResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListAddressesResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListAddressesResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListAddressesResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAddressesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAddressesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAddressesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAddressesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateAddressResponse201Headers the declared response headers of an HTTP 201 response for CreateAddress
+type CreateAddressResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateAddressResponse401Headers the declared response headers of an HTTP 401 response for CreateAddress
+type CreateAddressResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateAddressResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Address
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateAddressResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateAddressResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateAddressResponse) GetJSON201() *Address {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateAddressResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateAddressResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateAddressResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateAddressResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateAddressResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteAddressResponse401Headers the declared response headers of an HTTP 401 response for DeleteAddress
+type DeleteAddressResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteAddressResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteAddressResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteAddressResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteAddressResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteAddressResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteAddressResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteAddressResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteAddressResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteAddressResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteAddressResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteAddressResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteAddressResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetAddressResponse200Headers the declared response headers of an HTTP 200 response for GetAddress
+type GetAddressResponse200Headers struct {
+	ETag *string
+}
+
+// GetAddressResponse401Headers the declared response headers of an HTTP 401 response for GetAddress
+type GetAddressResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetAddressResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Address
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetAddressResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetAddressResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAddressResponse) GetJSON200() *Address {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetAddressResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetAddressResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetAddressResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetAddressResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetAddressResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAddressResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAddressResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAddressResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAddressResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchAddressResponse200Headers the declared response headers of an HTTP 200 response for PatchAddress
+type PatchAddressResponse200Headers struct {
+	ETag *string
+}
+
+// PatchAddressResponse401Headers the declared response headers of an HTTP 401 response for PatchAddress
+type PatchAddressResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchAddressResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Address
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchAddressResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchAddressResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchAddressResponse) GetJSON200() *Address {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchAddressResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchAddressResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchAddressResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchAddressResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchAddressResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListContactPointsResponse401Headers the declared response headers of an HTTP 401 response for ListContactPoints
+type ListContactPointsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListContactPointsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ContactPointPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListContactPointsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListContactPointsResponse) GetJSON200() *ContactPointPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListContactPointsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListContactPointsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListContactPointsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListContactPointsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListContactPointsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListContactPointsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListContactPointsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListContactPointsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListContactPointsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateContactPointResponse201Headers the declared response headers of an HTTP 201 response for CreateContactPoint
+type CreateContactPointResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateContactPointResponse401Headers the declared response headers of an HTTP 401 response for CreateContactPoint
+type CreateContactPointResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateContactPointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *ContactPoint
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateContactPointResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateContactPointResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateContactPointResponse) GetJSON201() *ContactPoint {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateContactPointResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateContactPointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateContactPointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateContactPointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateContactPointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteContactPointResponse401Headers the declared response headers of an HTTP 401 response for DeleteContactPoint
+type DeleteContactPointResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteContactPointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteContactPointResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteContactPointResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteContactPointResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteContactPointResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteContactPointResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteContactPointResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteContactPointResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteContactPointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteContactPointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteContactPointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteContactPointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetContactPointResponse200Headers the declared response headers of an HTTP 200 response for GetContactPoint
+type GetContactPointResponse200Headers struct {
+	ETag *string
+}
+
+// GetContactPointResponse401Headers the declared response headers of an HTTP 401 response for GetContactPoint
+type GetContactPointResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetContactPointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ContactPoint
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetContactPointResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetContactPointResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetContactPointResponse) GetJSON200() *ContactPoint {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetContactPointResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetContactPointResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetContactPointResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetContactPointResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetContactPointResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetContactPointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetContactPointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetContactPointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetContactPointResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchContactPointResponse200Headers the declared response headers of an HTTP 200 response for PatchContactPoint
+type PatchContactPointResponse200Headers struct {
+	ETag *string
+}
+
+// PatchContactPointResponse401Headers the declared response headers of an HTTP 401 response for PatchContactPoint
+type PatchContactPointResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchContactPointResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ContactPoint
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchContactPointResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchContactPointResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchContactPointResponse) GetJSON200() *ContactPoint {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchContactPointResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchContactPointResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchContactPointResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchContactPointResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchContactPointResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -20116,6 +23352,44 @@ func (c *ClientWithResponses) ListChangeSetItemsWithResponse(ctx context.Context
 	return ParseListChangeSetItemsResponse(rsp)
 }
 
+// LookupContactPointWithBodyWithResponse Find who has a phone, email or account
+//
+// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+// tried as each.
+//
+// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+func (c *ClientWithResponses) LookupContactPointWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LookupContactPointResponse, error) {
+	rsp, err := c.LookupContactPointWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLookupContactPointResponse(rsp)
+}
+
+// LookupContactPointWithResponse Find who has a phone, email or account
+//
+// Answers the customers that have exactly this value, in whatever spelling: who is calling, who wrote. It is a POST,
+// so that the value stands in no URL and no log. A phone number finds its extensions too. Without `kind` the value is
+// tried as each.
+//
+// Needs `pii:read` beside `customers:read`: a yes or no to guesses would tell a masked value within 10,000 tries.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/contact-points/lookup (the `LookupContactPoint` operationId).
+func (c *ClientWithResponses) LookupContactPointWithResponse(ctx context.Context, body LookupContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*LookupContactPointResponse, error) {
+	rsp, err := c.LookupContactPoint(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLookupContactPointResponse(rsp)
+}
+
 // ListCustomersWithResponse List customers
 //
 // A page of the customers that are not deleted, newest first unless `sort` says otherwise.
@@ -20125,7 +23399,8 @@ func (c *ClientWithResponses) ListChangeSetItemsWithResponse(ctx context.Context
 // mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
 // `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
 //
-// `expand` adds `metrics`, `scores`, `tiers` and `tags` to each customer in the same call. `fields` leaves away what
+// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
+// call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
 //
 // What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
@@ -20147,6 +23422,9 @@ func (c *ClientWithResponses) ListCustomersWithResponse(ctx context.Context, par
 // Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 // `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
 //
+// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/customers (the `CreateCustomer` operationId).
@@ -20162,6 +23440,9 @@ func (c *ClientWithResponses) CreateCustomerWithBodyWithResponse(ctx context.Con
 //
 // Creates one person or company and answers it as stored. When your own system has an id for them, send it in
 // `external_ids`, or use `PUT /v1/customers/by-external-id/{source}/{external_id}`, which never makes a second one.
+//
+// `contact_points` and `addresses` are added in the same call, all or nothing: enough to enter a business card at once.
+// They are in the answer too, masked without the scope `pii:read`. A primary address gives the customer its place.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -20381,6 +23662,243 @@ func (c *ClientWithResponses) PatchCustomerWithApplicationMergePatchPlusJSONBody
 		return nil, err
 	}
 	return ParsePatchCustomerResponse(rsp)
+}
+
+// ListAddressesWithResponse List where a customer is
+//
+// The customer's addresses, the oldest first. Without the scope `pii:read` street lines are masked and `masked` is true.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/addresses (the `ListAddresses` operationId).
+func (c *ClientWithResponses) ListAddressesWithResponse(ctx context.Context, customerID CustomerID, params *ListAddressesParams, reqEditors ...RequestEditorFn) (*ListAddressesResponse, error) {
+	rsp, err := c.ListAddresses(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAddressesResponse(rsp)
+}
+
+// CreateAddressWithBodyWithResponse Add an address
+//
+// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+// customer has already is refused with 409.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+func (c *ClientWithResponses) CreateAddressWithBodyWithResponse(ctx context.Context, customerID CustomerID, params *CreateAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateAddressResponse, error) {
+	rsp, err := c.CreateAddressWithBody(ctx, customerID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateAddressResponse(rsp)
+}
+
+// CreateAddressWithResponse Add an address
+//
+// Province, city and district are stored by their standard short names (杭州市 becomes 杭州); `given` has what was written
+// where that differs. The country is the tenant's `region` unless named. The first address becomes the primary one unless
+// `primary` says false, and the primary one's country, province, city and district become the customer's own. What the
+// customer has already is refused with 409.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/addresses (the `CreateAddress` operationId).
+func (c *ClientWithResponses) CreateAddressWithResponse(ctx context.Context, customerID CustomerID, params *CreateAddressParams, body CreateAddressJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAddressResponse, error) {
+	rsp, err := c.CreateAddress(ctx, customerID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateAddressResponse(rsp)
+}
+
+// DeleteAddressWithResponse Delete an address
+//
+// Removes it for good. What it gave the customer stays, and no other address becomes primary in its place.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/addresses/{address_id} (the `DeleteAddress` operationId).
+func (c *ClientWithResponses) DeleteAddressWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *DeleteAddressParams, reqEditors ...RequestEditorFn) (*DeleteAddressResponse, error) {
+	rsp, err := c.DeleteAddress(ctx, customerID, addressID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteAddressResponse(rsp)
+}
+
+// GetAddressWithResponse Read an address
+//
+// One address; its street line is masked without the scope `pii:read`. The ETag of the masked form is another one.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/addresses/{address_id} (the `GetAddress` operationId).
+func (c *ClientWithResponses) GetAddressWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *GetAddressParams, reqEditors ...RequestEditorFn) (*GetAddressResponse, error) {
+	rsp, err := c.GetAddress(ctx, customerID, addressID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAddressResponse(rsp)
+}
+
+// PatchAddressWithBodyWithResponse Change an address
+//
+// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+// country, province, city and district.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+func (c *ClientWithResponses) PatchAddressWithBodyWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchAddressResponse, error) {
+	rsp, err := c.PatchAddressWithBody(ctx, customerID, addressID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchAddressResponse(rsp)
+}
+
+// PatchAddressWithApplicationMergePatchPlusJSONBodyWithResponse Change an address
+//
+// Absent members stay, `null` clears. Making an address primary, and moving the primary one, gives the customer its
+// country, province, city and district.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/addresses/{address_id} (the `PatchAddress` operationId).
+func (c *ClientWithResponses) PatchAddressWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, addressID AddressID, params *PatchAddressParams, body PatchAddressApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchAddressResponse, error) {
+	rsp, err := c.PatchAddressWithApplicationMergePatchPlusJSONBody(ctx, customerID, addressID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchAddressResponse(rsp)
+}
+
+// ListContactPointsWithResponse List how a customer is reached
+//
+// Phones, emails and accounts of the customer and, for a company, of its contacts; the oldest first. Without the scope
+// `pii:read` values are masked (`+86138****1234`, `z***@example.com`) and `masked` is true.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/contact-points (the `ListContactPoints` operationId).
+func (c *ClientWithResponses) ListContactPointsWithResponse(ctx context.Context, customerID CustomerID, params *ListContactPointsParams, reqEditors ...RequestEditorFn) (*ListContactPointsResponse, error) {
+	rsp, err := c.ListContactPoints(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListContactPointsResponse(rsp)
+}
+
+// CreateContactPointWithBodyWithResponse Add a phone, email or account
+//
+// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+//
+// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+// `pii:read` may write all the same. Values never appear in events, errors or logs.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+func (c *ClientWithResponses) CreateContactPointWithBodyWithResponse(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateContactPointResponse, error) {
+	rsp, err := c.CreateContactPointWithBody(ctx, customerID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateContactPointResponse(rsp)
+}
+
+// CreateContactPointWithResponse Add a phone, email or account
+//
+// Stores the value in one normal form and answers it as `value`; `given` is beside it where it was written differently.
+// Phones become E.164 (`+8613800138000`; an extension stands behind `;ext=`); without a country code they are of the
+// tenant's `region`. Landlines need their area code; 400 and 800 numbers are phones; short numbers such as 95588 work
+// in one country only and are refused. Emails keep the letters' case before the @ and are compared without it.
+//
+// The first of its kind becomes the primary one unless `primary` says false; a new primary one takes the place of the
+// one before. What the customer has already is refused with 409; another customer may have it too. A caller without
+// `pii:read` may write all the same. Values never appear in events, errors or logs.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/contact-points (the `CreateContactPoint` operationId).
+func (c *ClientWithResponses) CreateContactPointWithResponse(ctx context.Context, customerID CustomerID, params *CreateContactPointParams, body CreateContactPointJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateContactPointResponse, error) {
+	rsp, err := c.CreateContactPoint(ctx, customerID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateContactPointResponse(rsp)
+}
+
+// DeleteContactPointWithResponse Delete a contact point
+//
+// Removes it for good. No other one becomes primary in its place.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `DeleteContactPoint` operationId).
+func (c *ClientWithResponses) DeleteContactPointWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *DeleteContactPointParams, reqEditors ...RequestEditorFn) (*DeleteContactPointResponse, error) {
+	rsp, err := c.DeleteContactPoint(ctx, customerID, contactPointID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteContactPointResponse(rsp)
+}
+
+// GetContactPointWithResponse Read a contact point
+//
+// One phone, email or account; masked without the scope `pii:read`. The ETag of the masked form is another one.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `GetContactPoint` operationId).
+func (c *ClientWithResponses) GetContactPointWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *GetContactPointParams, reqEditors ...RequestEditorFn) (*GetContactPointResponse, error) {
+	rsp, err := c.GetContactPoint(ctx, customerID, contactPointID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetContactPointResponse(rsp)
+}
+
+// PatchContactPointWithBodyWithResponse Change a contact point
+//
+// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// platform stay: another account is another contact point.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+func (c *ClientWithResponses) PatchContactPointWithBodyWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchContactPointResponse, error) {
+	rsp, err := c.PatchContactPointWithBody(ctx, customerID, contactPointID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchContactPointResponse(rsp)
+}
+
+// PatchContactPointWithApplicationMergePatchPlusJSONBodyWithResponse Change a contact point
+//
+// Absent members stay, `null` clears. A new `value` is not verified and counts as valid, unless the same change says
+// otherwise; another spelling of the same value changes nothing, nor does the masked form that was shown. Kind and
+// platform stay: another account is another contact point.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
+func (c *ClientWithResponses) PatchContactPointWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, body PatchContactPointApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchContactPointResponse, error) {
+	rsp, err := c.PatchContactPointWithApplicationMergePatchPlusJSONBody(ctx, customerID, contactPointID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchContactPointResponse(rsp)
 }
 
 // DeleteCustomerExternalIDWithResponse Take an external id away
@@ -21481,7 +24999,7 @@ func (c *ClientWithResponses) GetTenantWithResponse(ctx context.Context, params 
 
 // PatchTenantWithBodyWithResponse Change the tenant
 //
-// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 // part of every number that was computed since.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -21497,7 +25015,7 @@ func (c *ClientWithResponses) PatchTenantWithBodyWithResponse(ctx context.Contex
 
 // PatchTenantWithApplicationMergePatchPlusJSONBodyWithResponse Change the tenant
 //
-// Changes the title, and, as long as there are no transactions, the base currency and the time zone: both are
+// Changes the title and the region, and, as long as there are no transactions, the base currency and the time zone: both are
 // part of every number that was computed since.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
@@ -21921,6 +25439,101 @@ func ParseListChangeSetItemsResponse(rsp *http.Response) (*ListChangeSetItemsRes
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListChangeSetItemsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLookupContactPointResponse parses an HTTP response from a LookupContactPointWithResponse call
+func ParseLookupContactPointResponse(rsp *http.Response) (*LookupContactPointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LookupContactPointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ContactPointMatchPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers LookupContactPointResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -22919,6 +26532,986 @@ func ParsePatchCustomerResponse(rsp *http.Response) (*PatchCustomerResponse, err
 		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers PatchCustomerResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListAddressesResponse parses an HTTP response from a ListAddressesWithResponse call
+func ParseListAddressesResponse(rsp *http.Response) (*ListAddressesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAddressesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AddressPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListAddressesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateAddressResponse parses an HTTP response from a CreateAddressWithResponse call
+func ParseCreateAddressResponse(rsp *http.Response) (*CreateAddressResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateAddressResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Address
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateAddressResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateAddressResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteAddressResponse parses an HTTP response from a DeleteAddressWithResponse call
+func ParseDeleteAddressResponse(rsp *http.Response) (*DeleteAddressResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteAddressResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteAddressResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAddressResponse parses an HTTP response from a GetAddressWithResponse call
+func ParseGetAddressResponse(rsp *http.Response) (*GetAddressResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAddressResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Address
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetAddressResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetAddressResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchAddressResponse parses an HTTP response from a PatchAddressWithResponse call
+func ParsePatchAddressResponse(rsp *http.Response) (*PatchAddressResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchAddressResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Address
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchAddressResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchAddressResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListContactPointsResponse parses an HTTP response from a ListContactPointsWithResponse call
+func ParseListContactPointsResponse(rsp *http.Response) (*ListContactPointsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListContactPointsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ContactPointPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListContactPointsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateContactPointResponse parses an HTTP response from a CreateContactPointWithResponse call
+func ParseCreateContactPointResponse(rsp *http.Response) (*CreateContactPointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateContactPointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest ContactPoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateContactPointResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateContactPointResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteContactPointResponse parses an HTTP response from a DeleteContactPointWithResponse call
+func ParseDeleteContactPointResponse(rsp *http.Response) (*DeleteContactPointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteContactPointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteContactPointResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetContactPointResponse parses an HTTP response from a GetContactPointWithResponse call
+func ParseGetContactPointResponse(rsp *http.Response) (*GetContactPointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetContactPointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ContactPoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetContactPointResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetContactPointResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchContactPointResponse parses an HTTP response from a PatchContactPointWithResponse call
+func ParsePatchContactPointResponse(rsp *http.Response) (*PatchContactPointResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchContactPointResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ContactPoint
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchContactPointResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchContactPointResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

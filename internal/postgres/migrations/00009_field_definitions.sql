@@ -90,10 +90,11 @@ CREATE TABLE completeness_weights (
   CONSTRAINT completeness_weights_kind_check CHECK (kind IN ('person', 'company'))
 );
 
--- The share of the weights, in percent, whose fields have a value.
-ALTER TABLE customer_metrics ADD COLUMN completeness smallint NOT NULL DEFAULT 0;
+-- The share of the weights, in percent, whose fields have a value; NULL until it is computed.
+ALTER TABLE customer_metrics ADD COLUMN completeness smallint;
 ALTER TABLE customer_metrics ADD CONSTRAINT customer_metrics_completeness_check CHECK (completeness BETWEEN 0 AND 100);
 CREATE INDEX customer_metrics_completeness_idx ON customer_metrics (tenant_id, completeness, customer_id);
+CREATE INDEX customer_metrics_unmeasured_idx ON customer_metrics (tenant_id, customer_id) WHERE completeness IS NULL;
 
 SELECT kezi_protect(t::regclass) FROM unnest(ARRAY['field_definitions', 'validation_rules', 'completeness_weights']) t;
 

@@ -1,0 +1,83 @@
+package customer
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/kezi-io/kezi/internal/patch"
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/tenant"
+)
+
+// With writes what other subjects keep of a customer, in the transaction that writes the customer itself: every service
+// called with its ctx takes part. It answers whether it changed anything. nil writes nothing.
+type With func(ctx context.Context, id uuid.UUID) (changed bool, err error)
+
+// CreateWith is Create together with what belongs to the customer: all of it or nothing.
+func (s *Service) CreateWith(ctx context.Context, call tenant.Call, r Registration, with With) (Customer, error) {
+	var c Customer
+	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		ctx := postgres.Join(ctx, tx)
+		var err error
+		if c, err = s.Create(ctx, call, r); err != nil {
+			return err
+		}
+		_, err = with.write(ctx, tx, call, &c)
+		return err
+	})
+	return c, err
+}
+
+// PutWith is Put together with what belongs to the customer: all of it or nothing.
+func (s *Service) PutWith(ctx context.Context, call tenant.Call, id ExternalID, expected patch.Expected, undelete bool, change Change, with With) (Customer, Outcome, error) {
+	var c Customer
+	var outcome Outcome
+	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		ctx := postgres.Join(ctx, tx)
+		var err error
+		if c, outcome, err = s.Put(ctx, call, id, expected, undelete, change); err != nil {
+			return err
+		}
+		return with.after(ctx, tx, call, &c, &outcome)
+	})
+	return c, outcome, err
+}
+
+// UpdateWith is Update together with what belongs to the customer: all of it or nothing.
+func (s *Service) UpdateWith(ctx context.Context, call tenant.Call, id uuid.UUID, expected patch.Expected, change Change, with With) (Customer, error) {
+	var c Customer
+	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
+		ctx := postgres.Join(ctx, tx)
+		var err error
+		if c, err = s.Update(ctx, call, id, expected, change); err != nil {
+			return err
+		}
+		_, err = with.write(ctx, tx, call, &c)
+		return err
+	})
+	return c, err
+}
+
+// after is write for one that has an outcome.
+func (w With) after(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer, outcome *Outcome) error {
+	changed, err := w.write(ctx, tx, call, c)
+	if changed && *outcome == Unchanged {
+		*outcome = Updated
+	}
+	return err
+}
+
+// write runs w, and reads the customer anew where w changed something: a primary address moves it.
+func (w With) write(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer) (bool, error) {
+	if w == nil {
+		return false, nil
+	}
+	changed, err := w(ctx, c.ID)
+	if err != nil || !changed {
+		return false, err
+	}
+	now, err := byID(ctx, tx, call.Tenant.ID, c.ID)
+	*c = now
+	return true, err
+}

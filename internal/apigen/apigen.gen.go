@@ -607,6 +607,66 @@ func (e JobStatus) Valid() bool {
 	}
 }
 
+// Defines values for RuleKind.
+const (
+	RuleKindCondition RuleKind = "condition"
+	RuleKindPattern   RuleKind = "pattern"
+	RuleKindRequired  RuleKind = "required"
+)
+
+// Valid indicates whether the value is a known member of the RuleKind enum.
+func (e RuleKind) Valid() bool {
+	switch e {
+	case RuleKindCondition:
+		return true
+	case RuleKindPattern:
+		return true
+	case RuleKindRequired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleSeverity.
+const (
+	RuleSeverityBlock RuleSeverity = "block"
+	RuleSeverityWarn  RuleSeverity = "warn"
+)
+
+// Valid indicates whether the value is a known member of the RuleSeverity enum.
+func (e RuleSeverity) Valid() bool {
+	switch e {
+	case RuleSeverityBlock:
+		return true
+	case RuleSeverityWarn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleSubject.
+const (
+	RuleSubjectCompany  RuleSubject = "company"
+	RuleSubjectCustomer RuleSubject = "customer"
+	RuleSubjectPerson   RuleSubject = "person"
+)
+
+// Valid indicates whether the value is a known member of the RuleSubject enum.
+func (e RuleSubject) Valid() bool {
+	switch e {
+	case RuleSubjectCompany:
+		return true
+	case RuleSubjectCustomer:
+		return true
+	case RuleSubjectPerson:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ScoreClockMode.
 const (
 	ScoreClockModeFixed ScoreClockMode = "fixed"
@@ -1012,6 +1072,49 @@ type ChangeSetItemPage struct {
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
 
+// CompletenessBucket defines model for CompletenessBucket.
+type CompletenessBucket struct {
+	Customers int64 `json:"customers"`
+
+	// From Percent, included.
+	From int `json:"from"`
+
+	// To Percent, included.
+	To int `json:"to"`
+}
+
+// CompletenessWeight defines model for CompletenessWeight.
+type CompletenessWeight struct {
+	// Field A field of the record, `attributes.<key>`, or `contact_points`, `contact_points.phone`, `addresses`, `contacts`.
+	Field  string `json:"field"`
+	Weight int    `json:"weight"`
+}
+
+// CompletenessWeights Example: {"fields":[{"field":"contact_points.phone","weight":30},{"field":"city","weight":10}],"kind":"person","updated_at":"2026-01-01T00:00:00Z","version":1}
+type CompletenessWeights struct {
+	Fields []CompletenessWeight `json:"fields"`
+
+	// JobID The job that measures everybody again, when this call started one.
+	JobID *openapi_types.UUID `json:"job_id,omitempty"`
+	Kind  CustomerKind        `json:"kind"`
+
+	// UpdatedAt Absent for the built-in weights.
+	UpdatedAt *time.Time `json:"updated_at,omitempty"`
+
+	// Version 0 for the built-in weights.
+	Version int64 `json:"version"`
+}
+
+// CompletenessWeightsList defines model for CompletenessWeightsList.
+type CompletenessWeightsList struct {
+	Items []CompletenessWeights `json:"items"`
+}
+
+// CompletenessWeightsPut defines model for CompletenessWeightsPut.
+type CompletenessWeightsPut struct {
+	Fields []CompletenessWeight `json:"fields"`
+}
+
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 // `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
 // At most 10 deep, with 200 leaves.
@@ -1202,6 +1305,9 @@ type Customer struct {
 
 	// Version Raised by each change of the customer's own fields.
 	Version int64 `json:"version"`
+
+	// Warnings Only in the answer to a write: what was found odd and let pass.
+	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
 // CustomerAttributes Your own fields by their keys; merged key by key, and null removes one.
@@ -1241,6 +1347,9 @@ type CustomerBatchOutcome struct {
 	Problem *Problem    `json:"problem,omitempty"`
 	Status  BatchStatus `json:"status"`
 	Version *int64      `json:"version,omitempty"`
+
+	// Warnings What was found odd and let pass.
+	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
 // CustomerBatchResult defines model for CustomerBatchResult.
@@ -1320,6 +1429,24 @@ type CustomerPatch struct {
 	Stage *CustomerStage `json:"stage,omitempty"`
 }
 
+// CustomerQuality Example: {"basic":{"age_days":12,"changed_at":"2026-01-01T00:00:00Z"},"behaviour":{"age_days":3,"changed_at":"2026-01-10T00:00:00Z"},"completeness":70,"financial":{},"missing":[{"field":"person.birthday","label":"生日","weight":15}],"normalized":[],"violations":[]}
+type CustomerQuality struct {
+	// Basic When data of one sort last changed; empty where there is none.
+	Basic DataAge `json:"basic"`
+
+	// Behaviour When data of one sort last changed; empty where there is none.
+	Behaviour DataAge `json:"behaviour"`
+
+	// Completeness Percent; absent until it is computed.
+	Completeness *int `json:"completeness,omitempty"`
+
+	// Financial When data of one sort last changed; empty where there is none.
+	Financial  DataAge         `json:"financial"`
+	Missing    []MissingField  `json:"missing"`
+	Normalized []Normalization `json:"normalized"`
+	Violations []RuleViolation `json:"violations"`
+}
+
 // CustomerSearch defines model for CustomerSearch.
 type CustomerSearch struct {
 	Cursor *string              `json:"cursor,omitempty"`
@@ -1394,6 +1521,38 @@ type CustomerTagPut struct {
 	// ExpiresAt When the tag falls off by itself; in the future.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Reason    *string    `json:"reason,omitempty"`
+}
+
+// DataAge When data of one sort last changed; empty where there is none.
+type DataAge struct {
+	// AgeDays Whole days since then.
+	AgeDays   *int       `json:"age_days,omitempty"`
+	ChangedAt *time.Time `json:"changed_at,omitempty"`
+}
+
+// DataAgeCount defines model for DataAgeCount.
+type DataAgeCount struct {
+	// Never Customers without any.
+	Never int64 `json:"never"`
+
+	// Stale Customers whose data last changed longer ago than `stale_days`.
+	Stale int64 `json:"stale"`
+}
+
+// DataQuality defines model for DataQuality.
+type DataQuality struct {
+	AsOf time.Time `json:"as_of"`
+
+	// AverageCompleteness Percent; absent without customers.
+	AverageCompleteness *float64             `json:"average_completeness,omitempty"`
+	Basic               DataAgeCount         `json:"basic"`
+	Behaviour           DataAgeCount         `json:"behaviour"`
+	Customers           int64                `json:"customers"`
+	Distribution        []CompletenessBucket `json:"distribution"`
+	Financial           DataAgeCount         `json:"financial"`
+	Missing             []MissingCount       `json:"missing"`
+	StaleDays           int                  `json:"stale_days"`
+	Violations          []ViolationCount     `json:"violations"`
 }
 
 // Diagnostic defines model for Diagnostic.
@@ -1890,6 +2049,25 @@ type Metrics struct {
 	UnitsTotal int64 `json:"units_total"`
 }
 
+// MissingCount defines model for MissingCount.
+type MissingCount struct {
+	// Customers Who lack it.
+	Customers int64        `json:"customers"`
+	Field     string       `json:"field"`
+	Kind      CustomerKind `json:"kind"`
+	Label     string       `json:"label"`
+	Weight    int          `json:"weight"`
+}
+
+// MissingField defines model for MissingField.
+type MissingField struct {
+	Field string `json:"field"`
+
+	// Label In the language of Accept-Language.
+	Label  string `json:"label"`
+	Weight int    `json:"weight"`
+}
+
 // Money An amount of money.
 //
 // Example: {"amount":"129.90","currency":"CNY"}
@@ -1903,6 +2081,14 @@ type Money struct {
 	//
 	// Example: CNY
 	Currency string `json:"currency"`
+}
+
+// Normalization defines model for Normalization.
+type Normalization struct {
+	Field string `json:"field"`
+
+	// Given What was said; the record has the standard form.
+	Given string `json:"given"`
 }
 
 // Page defines model for Page.
@@ -1965,6 +2151,9 @@ type ProblemPlace struct {
 
 	// Pointer JSON pointer (RFC 6901) into the request's body.
 	Pointer *string `json:"pointer,omitempty"`
+
+	// Rule The name of the validation rule of yours that is broken.
+	Rule *string `json:"rule,omitempty"`
 }
 
 // PurchaseFit defines model for PurchaseFit.
@@ -1985,6 +2174,37 @@ type RFMWeights struct {
 	F float64 `json:"f"`
 	M float64 `json:"m"`
 	R float64 `json:"r"`
+}
+
+// RuleKind defines model for RuleKind.
+type RuleKind string
+
+// RuleMessage What people are told; a language that is missing gets the other one.
+type RuleMessage struct {
+	En *string `json:"en,omitempty"`
+	Zh *string `json:"zh,omitempty"`
+}
+
+// RuleSeverity What becomes of a write that breaks the rule.
+type RuleSeverity string
+
+// RuleSubject Who is held to the rule; `customer` is people and companies alike.
+type RuleSubject string
+
+// RuleViolation defines model for RuleViolation.
+type RuleViolation struct {
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+
+	// Pointer JSON pointer into the customer; absent where the rule reads several places.
+	Pointer *string `json:"pointer,omitempty"`
+
+	// Rule The rule's name.
+	Rule   string             `json:"rule"`
+	RuleID openapi_types.UUID `json:"rule_id"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity RuleSeverity `json:"severity"`
 }
 
 // RunScore defines model for RunScore.
@@ -2573,6 +2793,107 @@ type TransactionPatch struct {
 // TransactionStatus Purchases are paid, to_ship, shipped and completed.
 type TransactionStatus string
 
+// ValidationRule Example: {"active":true,"applies_to":"company","created_at":"2026-01-01T00:00:00Z","field":"industry","id":"01890a5d-ac96-774b-bcce-b30209aa0001","kind":"required","message":{"zh":"请填写行业"},"name":"企业须填行业","position":1,"severity":"warn","updated_at":"2026-01-01T00:00:00Z","version":1}
+type ValidationRule struct {
+	Active bool `json:"active"`
+
+	// AppliesTo Who is held to the rule; `customer` is people and companies alike.
+	AppliesTo RuleSubject `json:"applies_to"`
+
+	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Condition *Condition `json:"condition,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
+
+	// Field Of required and pattern rules.
+	Field *string            `json:"field,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+	Kind  RuleKind           `json:"kind"`
+
+	// Message What people are told; a language that is missing gets the other one.
+	Message RuleMessage `json:"message"`
+	Name    string      `json:"name"`
+
+	// Pattern A regular expression (RE2) for the whole text.
+	Pattern *string `json:"pattern,omitempty"`
+
+	// Position Among the rules, ascending.
+	Position int `json:"position"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity  RuleSeverity `json:"severity"`
+	UpdatedAt time.Time    `json:"updated_at"`
+	Version   int64        `json:"version"`
+}
+
+// ValidationRuleCreate defines model for ValidationRuleCreate.
+type ValidationRuleCreate struct {
+	Active *bool `json:"active,omitempty"`
+
+	// AppliesTo Who is held to the rule; `customer` is people and companies alike.
+	AppliesTo RuleSubject `json:"applies_to"`
+
+	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Condition *Condition `json:"condition,omitempty"`
+	Field     *string    `json:"field,omitempty"`
+	Kind      RuleKind   `json:"kind"`
+
+	// Message What people are told; a language that is missing gets the other one.
+	Message  *RuleMessage `json:"message,omitempty"`
+	Name     string       `json:"name"`
+	Pattern  *string      `json:"pattern,omitempty"`
+	Position *int         `json:"position,omitempty"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity RuleSeverity `json:"severity"`
+}
+
+// ValidationRuleList defines model for ValidationRuleList.
+type ValidationRuleList struct {
+	Items []ValidationRule `json:"items"`
+}
+
+// ValidationRulePatch defines model for ValidationRulePatch.
+type ValidationRulePatch struct {
+	Active *bool `json:"active,omitempty"`
+
+	// AppliesTo Who is held to the rule; `customer` is people and companies alike.
+	AppliesTo *RuleSubject                 `json:"applies_to,omitempty"`
+	Condition nullable.Nullable[Condition] `json:"condition,omitempty"`
+	Field     nullable.Nullable[string]    `json:"field,omitempty"`
+	Kind      *RuleKind                    `json:"kind,omitempty"`
+
+	// Message What people are told; a language that is missing gets the other one.
+	Message  *RuleMessage              `json:"message,omitempty"`
+	Name     *string                   `json:"name,omitempty"`
+	Pattern  nullable.Nullable[string] `json:"pattern,omitempty"`
+	Position *int                      `json:"position,omitempty"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity *RuleSeverity `json:"severity,omitempty"`
+}
+
+// ValidationRuleTrial Example: {"customers":400,"samples":["01890a5d-ac96-774b-bcce-b302099a8002"],"violating":3}
+type ValidationRuleTrial struct {
+	// Customers To whom the rule applies.
+	Customers int64 `json:"customers"`
+
+	// Samples Some of those.
+	Samples []openapi_types.UUID `json:"samples"`
+
+	// Violating Who break it now.
+	Violating int64 `json:"violating"`
+}
+
 // ValueFit defines model for ValueFit.
 type ValueFit struct {
 	Converged bool `json:"converged"`
@@ -2587,6 +2908,17 @@ type ValueFit struct {
 
 	// Parameters p, q, v (v in major units).
 	Parameters map[string]float64 `json:"parameters"`
+}
+
+// ViolationCount defines model for ViolationCount.
+type ViolationCount struct {
+	// Customers Who break it.
+	Customers int64              `json:"customers"`
+	Rule      string             `json:"rule"`
+	RuleID    openapi_types.UUID `json:"rule_id"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity RuleSeverity `json:"severity"`
 }
 
 // AddressID defines model for AddressId.
@@ -2661,6 +2993,9 @@ type Total string
 // ValidateOnly defines model for ValidateOnly.
 type ValidateOnly = bool
 
+// ValidationRuleID defines model for ValidationRuleId.
+type ValidationRuleID = openapi_types.UUID
+
 // P400 What went wrong (RFC 9457).
 type P400 = Problem
 
@@ -2701,6 +3036,15 @@ type ListChangeSetItemsParams struct {
 
 	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// PutCompletenessWeightsParams defines parameters for PutCompletenessWeights.
+type PutCompletenessWeightsParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListCustomersParams defines parameters for ListCustomers.
@@ -2941,6 +3285,12 @@ type UndeleteCustomerParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetDataQualityParams defines parameters for GetDataQuality.
+type GetDataQualityParams struct {
+	// StaleDays Data that last changed longer ago is stale.
+	StaleDays *int `form:"stale_days,omitempty" json:"stale_days,omitempty"`
 }
 
 // ListEventsParams defines parameters for ListEvents.
@@ -3396,6 +3746,45 @@ type PatchTransactionParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// CreateValidationRuleParams defines parameters for CreateValidationRule.
+type CreateValidationRuleParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteValidationRuleParams defines parameters for DeleteValidationRule.
+type DeleteValidationRuleParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetValidationRuleParams defines parameters for GetValidationRule.
+type GetValidationRuleParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchValidationRuleParams defines parameters for PatchValidationRule.
+type PatchValidationRuleParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// PutCompletenessWeightsJSONRequestBody defines body for PutCompletenessWeights for application/json ContentType.
+type PutCompletenessWeightsJSONRequestBody = CompletenessWeightsPut
+
 // LookupContactPointJSONRequestBody defines body for LookupContactPoint for application/json ContentType.
 type LookupContactPointJSONRequestBody = ContactPointLookup
 
@@ -3489,6 +3878,18 @@ type CreateTransactionJSONRequestBody = TransactionCreate
 // PatchTransactionApplicationMergePatchPlusJSONRequestBody defines body for PatchTransaction for application/merge-patch+json ContentType.
 type PatchTransactionApplicationMergePatchPlusJSONRequestBody = TransactionPatch
 
+// CreateValidationRuleJSONRequestBody defines body for CreateValidationRule for application/json ContentType.
+type CreateValidationRuleJSONRequestBody = ValidationRuleCreate
+
+// CheckNewValidationRuleJSONRequestBody defines body for CheckNewValidationRule for application/json ContentType.
+type CheckNewValidationRuleJSONRequestBody = ValidationRuleCreate
+
+// PatchValidationRuleApplicationMergePatchPlusJSONRequestBody defines body for PatchValidationRule for application/merge-patch+json ContentType.
+type PatchValidationRuleApplicationMergePatchPlusJSONRequestBody = ValidationRulePatch
+
+// CheckValidationRuleJSONRequestBody defines body for CheckValidationRule for application/json ContentType.
+type CheckValidationRuleJSONRequestBody = ValidationRulePatch
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// GetHealth Is the process alive
@@ -3500,6 +3901,12 @@ type ServerInterface interface {
 	// ListChangeSetItems List whom a change set touched
 	// (GET /v1/change-sets/{change_set_id}/items)
 	ListChangeSetItems(ctx echo.Context, changeSetID openapi_types.UUID, params ListChangeSetItemsParams) error
+	// ListCompletenessWeights Read what a complete record has
+	// (GET /v1/completeness-weights)
+	ListCompletenessWeights(ctx echo.Context) error
+	// PutCompletenessWeights Say what a complete record has
+	// (PUT /v1/completeness-weights/{kind})
+	PutCompletenessWeights(ctx echo.Context, kind CustomerKind, params PutCompletenessWeightsParams) error
 	// LookupContactPoint Find who has a phone, email or account
 	// (POST /v1/contact-points/lookup)
 	LookupContactPoint(ctx echo.Context) error
@@ -3572,6 +3979,9 @@ type ServerInterface interface {
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx echo.Context, customerID CustomerID) error
+	// GetCustomerQuality Read how good a customer's record is
+	// (GET /v1/customers/{customer_id}/quality)
+	GetCustomerQuality(ctx echo.Context, customerID CustomerID) error
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx echo.Context, customerID CustomerID) error
@@ -3590,6 +4000,9 @@ type ServerInterface interface {
 	// UndeleteCustomer Bring a deleted customer back
 	// (POST /v1/customers/{customer_id}/undelete)
 	UndeleteCustomer(ctx echo.Context, customerID CustomerID, params UndeleteCustomerParams) error
+	// GetDataQuality Read how good all records are
+	// (GET /v1/data-quality)
+	GetDataQuality(ctx echo.Context, params GetDataQualityParams) error
 	// ListEvents Follow everything that changes
 	// (GET /v1/events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
@@ -3755,6 +4168,27 @@ type ServerInterface interface {
 	// PatchTransaction Change a transaction
 	// (PATCH /v1/transactions/{transaction_id})
 	PatchTransaction(ctx echo.Context, transactionID openapi_types.UUID, params PatchTransactionParams) error
+	// ListValidationRules List validation rules
+	// (GET /v1/validation-rules)
+	ListValidationRules(ctx echo.Context) error
+	// CreateValidationRule Add a validation rule
+	// (POST /v1/validation-rules)
+	CreateValidationRule(ctx echo.Context, params CreateValidationRuleParams) error
+	// CheckNewValidationRule Tell what a new rule would mean
+	// (POST /v1/validation-rules/check)
+	CheckNewValidationRule(ctx echo.Context) error
+	// DeleteValidationRule Delete a validation rule
+	// (DELETE /v1/validation-rules/{validation_rule_id})
+	DeleteValidationRule(ctx echo.Context, validationRuleID ValidationRuleID, params DeleteValidationRuleParams) error
+	// GetValidationRule Read a validation rule
+	// (GET /v1/validation-rules/{validation_rule_id})
+	GetValidationRule(ctx echo.Context, validationRuleID ValidationRuleID, params GetValidationRuleParams) error
+	// PatchValidationRule Change a validation rule
+	// (PATCH /v1/validation-rules/{validation_rule_id})
+	PatchValidationRule(ctx echo.Context, validationRuleID ValidationRuleID, params PatchValidationRuleParams) error
+	// CheckValidationRule Tell what a change of a rule would mean
+	// (POST /v1/validation-rules/{validation_rule_id}/check)
+	CheckValidationRule(ctx echo.Context, validationRuleID ValidationRuleID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -3809,6 +4243,57 @@ func (w *ServerInterfaceWrapper) ListChangeSetItems(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListChangeSetItems(ctx, changeSetID, params)
+	return err
+}
+
+// ListCompletenessWeights converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCompletenessWeights(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCompletenessWeights(ctx)
+	return err
+}
+
+// PutCompletenessWeights converts echo context to params.
+func (w *ServerInterfaceWrapper) PutCompletenessWeights(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "kind" -------------
+	var kind CustomerKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", ctx.Param("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutCompletenessWeightsParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutCompletenessWeights(ctx, kind, params)
 	return err
 }
 
@@ -4830,6 +5315,22 @@ func (w *ServerInterfaceWrapper) GetCustomerMetrics(ctx echo.Context) error {
 	return err
 }
 
+// GetCustomerQuality converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCustomerQuality(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCustomerQuality(ctx, customerID)
+	return err
+}
+
 // ListCustomerScores converts echo context to params.
 func (w *ServerInterfaceWrapper) ListCustomerScores(ctx echo.Context) error {
 	var err error
@@ -4983,6 +5484,24 @@ func (w *ServerInterfaceWrapper) UndeleteCustomer(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UndeleteCustomer(ctx, customerID, params)
+	return err
+}
+
+// GetDataQuality converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDataQuality(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetDataQualityParams
+	// ------------- Optional query parameter "stale_days" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "stale_days", ctx.QueryParams(), &params.StaleDays, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter stale_days: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDataQuality(ctx, params)
 	return err
 }
 
@@ -6977,6 +7496,210 @@ func (w *ServerInterfaceWrapper) PatchTransaction(ctx echo.Context) error {
 	return err
 }
 
+// ListValidationRules converts echo context to params.
+func (w *ServerInterfaceWrapper) ListValidationRules(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListValidationRules(ctx)
+	return err
+}
+
+// CreateValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateValidationRule(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateValidationRuleParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateValidationRule(ctx, params)
+	return err
+}
+
+// CheckNewValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) CheckNewValidationRule(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CheckNewValidationRule(ctx)
+	return err
+}
+
+// DeleteValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteValidationRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "validation_rule_id" -------------
+	var validationRuleID ValidationRuleID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "validation_rule_id", ctx.Param("validation_rule_id"), &validationRuleID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validation_rule_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteValidationRuleParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteValidationRule(ctx, validationRuleID, params)
+	return err
+}
+
+// GetValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) GetValidationRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "validation_rule_id" -------------
+	var validationRuleID ValidationRuleID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "validation_rule_id", ctx.Param("validation_rule_id"), &validationRuleID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validation_rule_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetValidationRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetValidationRule(ctx, validationRuleID, params)
+	return err
+}
+
+// PatchValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchValidationRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "validation_rule_id" -------------
+	var validationRuleID ValidationRuleID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "validation_rule_id", ctx.Param("validation_rule_id"), &validationRuleID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validation_rule_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchValidationRuleParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchValidationRule(ctx, validationRuleID, params)
+	return err
+}
+
+// CheckValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) CheckValidationRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "validation_rule_id" -------------
+	var validationRuleID ValidationRuleID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "validation_rule_id", ctx.Param("validation_rule_id"), &validationRuleID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validation_rule_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CheckValidationRule(ctx, validationRuleID)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -7066,6 +7789,17 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.GET(options.BaseURL+"/v1/jobs/:job_id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/:job_id/cancel", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
+	router.GET(options.BaseURL+"/v1/validation-rules", wrapper.ListValidationRules, options.OperationMiddlewares["listValidationRules"]...)
+	router.POST(options.BaseURL+"/v1/validation-rules", wrapper.CreateValidationRule, options.OperationMiddlewares["createValidationRule"]...)
+	router.POST(options.BaseURL+"/v1/validation-rules/check", wrapper.CheckNewValidationRule, options.OperationMiddlewares["checkNewValidationRule"]...)
+	router.DELETE(options.BaseURL+"/v1/validation-rules/:validation_rule_id", wrapper.DeleteValidationRule, options.OperationMiddlewares["deleteValidationRule"]...)
+	router.GET(options.BaseURL+"/v1/validation-rules/:validation_rule_id", wrapper.GetValidationRule, options.OperationMiddlewares["getValidationRule"]...)
+	router.PATCH(options.BaseURL+"/v1/validation-rules/:validation_rule_id", wrapper.PatchValidationRule, options.OperationMiddlewares["patchValidationRule"]...)
+	router.POST(options.BaseURL+"/v1/validation-rules/:validation_rule_id/check", wrapper.CheckValidationRule, options.OperationMiddlewares["checkValidationRule"]...)
+	router.GET(options.BaseURL+"/v1/completeness-weights", wrapper.ListCompletenessWeights, options.OperationMiddlewares["listCompletenessWeights"]...)
+	router.PUT(options.BaseURL+"/v1/completeness-weights/:kind", wrapper.PutCompletenessWeights, options.OperationMiddlewares["putCompletenessWeights"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/quality", wrapper.GetCustomerQuality, options.OperationMiddlewares["getCustomerQuality"]...)
+	router.GET(options.BaseURL+"/v1/data-quality", wrapper.GetDataQuality, options.OperationMiddlewares["getDataQuality"]...)
 	router.GET(options.BaseURL+"/v1/score-models", wrapper.ListScoreModels, options.OperationMiddlewares["listScoreModels"]...)
 	router.POST(options.BaseURL+"/v1/score-models", wrapper.CreateScoreModel, options.OperationMiddlewares["createScoreModel"]...)
 	router.DELETE(options.BaseURL+"/v1/score-models/:model_key", wrapper.DeleteScoreModel, options.OperationMiddlewares["deleteScoreModel"]...)
@@ -7298,6 +8032,291 @@ type ListChangeSetItems503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListChangeSetItems503ApplicationProblemPlusJSONResponse) VisitListChangeSetItemsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCompletenessWeightsRequestObject struct {
+}
+
+type ListCompletenessWeightsResponseObject interface {
+	VisitListCompletenessWeightsResponse(w http.ResponseWriter) error
+}
+
+type ListCompletenessWeights200JSONResponse CompletenessWeightsList
+
+func (response ListCompletenessWeights200JSONResponse) VisitListCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCompletenessWeights400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCompletenessWeights400ApplicationProblemPlusJSONResponse) VisitListCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCompletenessWeights401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCompletenessWeights401ApplicationProblemPlusJSONResponse) VisitListCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCompletenessWeights403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCompletenessWeights403ApplicationProblemPlusJSONResponse) VisitListCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCompletenessWeights503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCompletenessWeights503ApplicationProblemPlusJSONResponse) VisitListCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeightsRequestObject struct {
+	Kind   CustomerKind `json:"kind"`
+	Params PutCompletenessWeightsParams
+	Body   *PutCompletenessWeightsJSONRequestBody
+}
+
+type PutCompletenessWeightsResponseObject interface {
+	VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error
+}
+
+type PutCompletenessWeights200ResponseHeaders struct {
+	ETag *string
+}
+
+type PutCompletenessWeights200JSONResponse struct {
+	Body    CompletenessWeights
+	Headers PutCompletenessWeights200ResponseHeaders
+}
+
+func (response PutCompletenessWeights200JSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights400ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights401ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights403ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights408ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights409ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights412ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights413ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights415ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights422ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights503ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -10878,6 +11897,111 @@ func (response GetCustomerMetrics503ApplicationProblemPlusJSONResponse) VisitGet
 	return err
 }
 
+type GetCustomerQualityRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+}
+
+type GetCustomerQualityResponseObject interface {
+	VisitGetCustomerQualityResponse(w http.ResponseWriter) error
+}
+
+type GetCustomerQuality200JSONResponse CustomerQuality
+
+func (response GetCustomerQuality200JSONResponse) VisitGetCustomerQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerQuality400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerQuality400ApplicationProblemPlusJSONResponse) VisitGetCustomerQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerQuality401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerQuality401ApplicationProblemPlusJSONResponse) VisitGetCustomerQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerQuality403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerQuality403ApplicationProblemPlusJSONResponse) VisitGetCustomerQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerQuality404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerQuality404ApplicationProblemPlusJSONResponse) VisitGetCustomerQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerQuality503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerQuality503ApplicationProblemPlusJSONResponse) VisitGetCustomerQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListCustomerScoresRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 }
@@ -11603,6 +12727,95 @@ type UndeleteCustomer503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UndeleteCustomer503ApplicationProblemPlusJSONResponse) VisitUndeleteCustomerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDataQualityRequestObject struct {
+	Params GetDataQualityParams
+}
+
+type GetDataQualityResponseObject interface {
+	VisitGetDataQualityResponse(w http.ResponseWriter) error
+}
+
+type GetDataQuality200JSONResponse DataQuality
+
+func (response GetDataQuality200JSONResponse) VisitGetDataQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDataQuality400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetDataQuality400ApplicationProblemPlusJSONResponse) VisitGetDataQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDataQuality401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetDataQuality401ApplicationProblemPlusJSONResponse) VisitGetDataQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDataQuality403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetDataQuality403ApplicationProblemPlusJSONResponse) VisitGetDataQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDataQuality503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetDataQuality503ApplicationProblemPlusJSONResponse) VisitGetDataQualityResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -19406,6 +20619,1053 @@ func (response PatchTransaction503ApplicationProblemPlusJSONResponse) VisitPatch
 	return err
 }
 
+type ListValidationRulesRequestObject struct {
+}
+
+type ListValidationRulesResponseObject interface {
+	VisitListValidationRulesResponse(w http.ResponseWriter) error
+}
+
+type ListValidationRules200JSONResponse ValidationRuleList
+
+func (response ListValidationRules200JSONResponse) VisitListValidationRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListValidationRules400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListValidationRules400ApplicationProblemPlusJSONResponse) VisitListValidationRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListValidationRules401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListValidationRules401ApplicationProblemPlusJSONResponse) VisitListValidationRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListValidationRules403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListValidationRules403ApplicationProblemPlusJSONResponse) VisitListValidationRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListValidationRules503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListValidationRules503ApplicationProblemPlusJSONResponse) VisitListValidationRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRuleRequestObject struct {
+	Params CreateValidationRuleParams
+	Body   *CreateValidationRuleJSONRequestBody
+}
+
+type CreateValidationRuleResponseObject interface {
+	VisitCreateValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type CreateValidationRule201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateValidationRule201JSONResponse struct {
+	Body    ValidationRule
+	Headers CreateValidationRule201ResponseHeaders
+}
+
+func (response CreateValidationRule201JSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule400ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule401ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule403ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule408ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule409ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule413ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule415ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule422ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule503ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRuleRequestObject struct {
+	Body *CheckNewValidationRuleJSONRequestBody
+}
+
+type CheckNewValidationRuleResponseObject interface {
+	VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type CheckNewValidationRule200JSONResponse ValidationRuleTrial
+
+func (response CheckNewValidationRule200JSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule400ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule401ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule403ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule408ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule413ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule415ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule422ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule503ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteValidationRuleRequestObject struct {
+	ValidationRuleID ValidationRuleID `json:"validation_rule_id"`
+	Params           DeleteValidationRuleParams
+}
+
+type DeleteValidationRuleResponseObject interface {
+	VisitDeleteValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type DeleteValidationRule204Response struct {
+}
+
+func (response DeleteValidationRule204Response) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteValidationRule400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteValidationRule400ApplicationProblemPlusJSONResponse) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteValidationRule401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteValidationRule401ApplicationProblemPlusJSONResponse) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteValidationRule403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteValidationRule403ApplicationProblemPlusJSONResponse) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteValidationRule404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteValidationRule404ApplicationProblemPlusJSONResponse) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteValidationRule412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteValidationRule412ApplicationProblemPlusJSONResponse) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteValidationRule503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteValidationRule503ApplicationProblemPlusJSONResponse) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValidationRuleRequestObject struct {
+	ValidationRuleID ValidationRuleID `json:"validation_rule_id"`
+	Params           GetValidationRuleParams
+}
+
+type GetValidationRuleResponseObject interface {
+	VisitGetValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type GetValidationRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetValidationRule200JSONResponse struct {
+	Body    ValidationRule
+	Headers GetValidationRule200ResponseHeaders
+}
+
+func (response GetValidationRule200JSONResponse) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValidationRule304Response = NotModifiedResponse
+
+func (response GetValidationRule304Response) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetValidationRule400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetValidationRule400ApplicationProblemPlusJSONResponse) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValidationRule401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetValidationRule401ApplicationProblemPlusJSONResponse) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValidationRule403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetValidationRule403ApplicationProblemPlusJSONResponse) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValidationRule404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetValidationRule404ApplicationProblemPlusJSONResponse) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValidationRule503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetValidationRule503ApplicationProblemPlusJSONResponse) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRuleRequestObject struct {
+	ValidationRuleID ValidationRuleID `json:"validation_rule_id"`
+	Params           PatchValidationRuleParams
+	Body             *PatchValidationRuleApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchValidationRuleResponseObject interface {
+	VisitPatchValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type PatchValidationRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchValidationRule200JSONResponse struct {
+	Body    ValidationRule
+	Headers PatchValidationRule200ResponseHeaders
+}
+
+func (response PatchValidationRule200JSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule400ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule401ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule403ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule404ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule408ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule409ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule412ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule413ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule415ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule422ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule503ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRuleRequestObject struct {
+	ValidationRuleID ValidationRuleID `json:"validation_rule_id"`
+	Body             *CheckValidationRuleJSONRequestBody
+}
+
+type CheckValidationRuleResponseObject interface {
+	VisitCheckValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type CheckValidationRule200JSONResponse ValidationRuleTrial
+
+func (response CheckValidationRule200JSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule400ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule401ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule403ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule404ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule408ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule413ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule415ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule422ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule503ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetHealth Is the process alive
@@ -19417,6 +21677,12 @@ type StrictServerInterface interface {
 	// ListChangeSetItems List whom a change set touched
 	// (GET /v1/change-sets/{change_set_id}/items)
 	ListChangeSetItems(ctx context.Context, request ListChangeSetItemsRequestObject) (ListChangeSetItemsResponseObject, error)
+	// ListCompletenessWeights Read what a complete record has
+	// (GET /v1/completeness-weights)
+	ListCompletenessWeights(ctx context.Context, request ListCompletenessWeightsRequestObject) (ListCompletenessWeightsResponseObject, error)
+	// PutCompletenessWeights Say what a complete record has
+	// (PUT /v1/completeness-weights/{kind})
+	PutCompletenessWeights(ctx context.Context, request PutCompletenessWeightsRequestObject) (PutCompletenessWeightsResponseObject, error)
 	// LookupContactPoint Find who has a phone, email or account
 	// (POST /v1/contact-points/lookup)
 	LookupContactPoint(ctx context.Context, request LookupContactPointRequestObject) (LookupContactPointResponseObject, error)
@@ -19489,6 +21755,9 @@ type StrictServerInterface interface {
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx context.Context, request GetCustomerMetricsRequestObject) (GetCustomerMetricsResponseObject, error)
+	// GetCustomerQuality Read how good a customer's record is
+	// (GET /v1/customers/{customer_id}/quality)
+	GetCustomerQuality(ctx context.Context, request GetCustomerQualityRequestObject) (GetCustomerQualityResponseObject, error)
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx context.Context, request ListCustomerScoresRequestObject) (ListCustomerScoresResponseObject, error)
@@ -19507,6 +21776,9 @@ type StrictServerInterface interface {
 	// UndeleteCustomer Bring a deleted customer back
 	// (POST /v1/customers/{customer_id}/undelete)
 	UndeleteCustomer(ctx context.Context, request UndeleteCustomerRequestObject) (UndeleteCustomerResponseObject, error)
+	// GetDataQuality Read how good all records are
+	// (GET /v1/data-quality)
+	GetDataQuality(ctx context.Context, request GetDataQualityRequestObject) (GetDataQualityResponseObject, error)
 	// ListEvents Follow everything that changes
 	// (GET /v1/events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
@@ -19672,6 +21944,27 @@ type StrictServerInterface interface {
 	// PatchTransaction Change a transaction
 	// (PATCH /v1/transactions/{transaction_id})
 	PatchTransaction(ctx context.Context, request PatchTransactionRequestObject) (PatchTransactionResponseObject, error)
+	// ListValidationRules List validation rules
+	// (GET /v1/validation-rules)
+	ListValidationRules(ctx context.Context, request ListValidationRulesRequestObject) (ListValidationRulesResponseObject, error)
+	// CreateValidationRule Add a validation rule
+	// (POST /v1/validation-rules)
+	CreateValidationRule(ctx context.Context, request CreateValidationRuleRequestObject) (CreateValidationRuleResponseObject, error)
+	// CheckNewValidationRule Tell what a new rule would mean
+	// (POST /v1/validation-rules/check)
+	CheckNewValidationRule(ctx context.Context, request CheckNewValidationRuleRequestObject) (CheckNewValidationRuleResponseObject, error)
+	// DeleteValidationRule Delete a validation rule
+	// (DELETE /v1/validation-rules/{validation_rule_id})
+	DeleteValidationRule(ctx context.Context, request DeleteValidationRuleRequestObject) (DeleteValidationRuleResponseObject, error)
+	// GetValidationRule Read a validation rule
+	// (GET /v1/validation-rules/{validation_rule_id})
+	GetValidationRule(ctx context.Context, request GetValidationRuleRequestObject) (GetValidationRuleResponseObject, error)
+	// PatchValidationRule Change a validation rule
+	// (PATCH /v1/validation-rules/{validation_rule_id})
+	PatchValidationRule(ctx context.Context, request PatchValidationRuleRequestObject) (PatchValidationRuleResponseObject, error)
+	// CheckValidationRule Tell what a change of a rule would mean
+	// (POST /v1/validation-rules/{validation_rule_id}/check)
+	CheckValidationRule(ctx context.Context, request CheckValidationRuleRequestObject) (CheckValidationRuleResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -19752,6 +22045,78 @@ func (sh *strictHandler) ListChangeSetItems(ctx echo.Context, changeSetID openap
 		return err
 	} else if validResponse, ok := response.(ListChangeSetItemsResponseObject); ok {
 		return validResponse.VisitListChangeSetItemsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCompletenessWeights operation middleware
+func (sh *strictHandler) ListCompletenessWeights(ctx echo.Context) error {
+	var request ListCompletenessWeightsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCompletenessWeights(ctx.Request().Context(), request.(ListCompletenessWeightsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCompletenessWeights")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCompletenessWeightsResponseObject); ok {
+		return validResponse.VisitListCompletenessWeightsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutCompletenessWeights operation middleware
+func (sh *strictHandler) PutCompletenessWeights(ctx echo.Context, kind CustomerKind, params PutCompletenessWeightsParams) error {
+	var request PutCompletenessWeightsRequestObject
+
+	request.Kind = kind
+	request.Params = params
+
+	var body PutCompletenessWeightsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutCompletenessWeights(ctx.Request().Context(), request.(PutCompletenessWeightsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutCompletenessWeights")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutCompletenessWeightsResponseObject); ok {
+		return validResponse.VisitPutCompletenessWeightsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -20634,6 +22999,31 @@ func (sh *strictHandler) GetCustomerMetrics(ctx echo.Context, customerID Custome
 	return nil
 }
 
+// GetCustomerQuality operation middleware
+func (sh *strictHandler) GetCustomerQuality(ctx echo.Context, customerID CustomerID) error {
+	var request GetCustomerQualityRequestObject
+
+	request.CustomerID = customerID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCustomerQuality(ctx.Request().Context(), request.(GetCustomerQualityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCustomerQuality")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCustomerQualityResponseObject); ok {
+		return validResponse.VisitGetCustomerQualityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListCustomerScores operation middleware
 func (sh *strictHandler) ListCustomerScores(ctx echo.Context, customerID CustomerID) error {
 	var request ListCustomerScoresRequestObject
@@ -20809,6 +23199,31 @@ func (sh *strictHandler) UndeleteCustomer(ctx echo.Context, customerID CustomerI
 		return err
 	} else if validResponse, ok := response.(UndeleteCustomerResponseObject); ok {
 		return validResponse.VisitUndeleteCustomerResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDataQuality operation middleware
+func (sh *strictHandler) GetDataQuality(ctx echo.Context, params GetDataQualityParams) error {
+	var request GetDataQualityRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDataQuality(ctx.Request().Context(), request.(GetDataQualityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDataQuality")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDataQualityResponseObject); ok {
+		return validResponse.VisitGetDataQualityResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -22656,486 +25071,808 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 	return nil
 }
 
+// ListValidationRules operation middleware
+func (sh *strictHandler) ListValidationRules(ctx echo.Context) error {
+	var request ListValidationRulesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListValidationRules(ctx.Request().Context(), request.(ListValidationRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListValidationRules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListValidationRulesResponseObject); ok {
+		return validResponse.VisitListValidationRulesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateValidationRule operation middleware
+func (sh *strictHandler) CreateValidationRule(ctx echo.Context, params CreateValidationRuleParams) error {
+	var request CreateValidationRuleRequestObject
+
+	request.Params = params
+
+	var body CreateValidationRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateValidationRule(ctx.Request().Context(), request.(CreateValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateValidationRuleResponseObject); ok {
+		return validResponse.VisitCreateValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CheckNewValidationRule operation middleware
+func (sh *strictHandler) CheckNewValidationRule(ctx echo.Context) error {
+	var request CheckNewValidationRuleRequestObject
+
+	var body CheckNewValidationRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckNewValidationRule(ctx.Request().Context(), request.(CheckNewValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckNewValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CheckNewValidationRuleResponseObject); ok {
+		return validResponse.VisitCheckNewValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteValidationRule operation middleware
+func (sh *strictHandler) DeleteValidationRule(ctx echo.Context, validationRuleID ValidationRuleID, params DeleteValidationRuleParams) error {
+	var request DeleteValidationRuleRequestObject
+
+	request.ValidationRuleID = validationRuleID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteValidationRule(ctx.Request().Context(), request.(DeleteValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteValidationRuleResponseObject); ok {
+		return validResponse.VisitDeleteValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetValidationRule operation middleware
+func (sh *strictHandler) GetValidationRule(ctx echo.Context, validationRuleID ValidationRuleID, params GetValidationRuleParams) error {
+	var request GetValidationRuleRequestObject
+
+	request.ValidationRuleID = validationRuleID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetValidationRule(ctx.Request().Context(), request.(GetValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetValidationRuleResponseObject); ok {
+		return validResponse.VisitGetValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchValidationRule operation middleware
+func (sh *strictHandler) PatchValidationRule(ctx echo.Context, validationRuleID ValidationRuleID, params PatchValidationRuleParams) error {
+	var request PatchValidationRuleRequestObject
+
+	request.ValidationRuleID = validationRuleID
+	request.Params = params
+
+	var body PatchValidationRuleApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchValidationRule(ctx.Request().Context(), request.(PatchValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchValidationRuleResponseObject); ok {
+		return validResponse.VisitPatchValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CheckValidationRule operation middleware
+func (sh *strictHandler) CheckValidationRule(ctx echo.Context, validationRuleID ValidationRuleID) error {
+	var request CheckValidationRuleRequestObject
+
+	request.ValidationRuleID = validationRuleID
+
+	var body CheckValidationRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckValidationRule(ctx.Request().Context(), request.(CheckValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CheckValidationRuleResponseObject); ok {
+		return validResponse.VisitCheckValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L0LkxvJlR76VzIgO/hQNQh0NzkkOhR2i0NKlObBS/ZoQh7QXYmqBJDThUxMZaJBDKcjpLXX1nPlvRFe",
-	"2bta23Ks7/rGrrV34+7uzI60139mmjP6FzfynMyqLKAKKKCbbHKGCsUQDdQjHyfP+3znSSOSo7EUTGjV",
-	"6DxpDBmNWQof7xzQgfk3ZipK+VhzKRqdxsGQkZQpOUkjdkmRY5YqLgWhilCidCrFgBzThMdUy7TZCBrs",
-	"MR2NE9boNLqNnW6jETRUNGQjap6sZ2Pzg9IpF4PGyUnQeENGFF80/953hyxlRHtvD4hM4Yv3ZS8gXJG+",
-	"nIi4ufQNJ0FjTFM6YtpOcj+OU6bUvbh8phR/vqQIj4uzabVv3mrR6/EWjW7d2Hrttd3eVi+K2FZvp7Xd",
-	"unUrutVqtRtBg5snjakeNoKGoCNzp33mIY8bQSNlH0x4yuJGR6cT5g+9L9MR1Y1OYzKBKxcX67YUmkb6",
-	"vuRCV00gwmvI2Fy0wTRuVk7DPvkQnnwOk5mkSqblkwgFe6wPI7giJLIPuz6mA0Z6rC9TtkekSGZId2TK",
-	"9RAuUHTESJ8nmqWEipgomeqmm8sHE5bOvMng2/0hj+jjN5gY6GGjs9u6dSNojLhwX7TLZ6C0HLH0zuMx",
-	"FSXbsR/HZlyKES0Jo9GQRPYO3JJxImPW6PRpolj5KBk+2R8l12wEhPzPUtZvdBpfu5af52t4mbpWGJk5",
-	"ro2TbAI0TemsMP67nCWxWhz/22aNcQIjNuqxVAWkxxSPGeFx4DhBQI64iGHBzajrTq2PL914ajDoFdMy",
-	"lFCyLeaMxFzD2PsyJfZwkDDieka+QbqNzz75ydO//7jbIPtvvU7UmIn4UEtNE9KdtFo77Buk3Wq1wira",
-	"QhKsoq3tVqvVqk9clefc/r7+EadLjrh96HmcbnzSQ5nqsi2A7Q/w7IZboT3XhGvYEXM1EzEXg6o1Nme7",
-	"sMIx69NJYsa0FaWMahYfUnOFt/LtOut+57FmqaBJ1brzmHBB9JBqomZKs1Fx7fe32pWry+yjV61ukVhW",
-	"DxmOwuuszwUQddXIYcnXJhd6q1U5IXjiYZy9+exkcy9mo7HUTESz77LZ4jy+LycpkVNBjtgMKEUPuSLm",
-	"jUzpgFBNRlJpsn39OomGNKWREftNsk9SNmZUA71xQV7bJkM5SRUZMK1AdvR5qjRRkyhiShE6oFxkpIcq",
-	"Uj5tb5BbZpRVe3f9tdV7d6//JtXRsEIMGo0sRGIzg4yGVAyY0Xx6VLGYGAYmUxJeDWEtqJgZtSwxKhlV",
-	"BdWJsMdcabVHdtvbROohS6dcseoZ9rdwWMvIsmwyb0nBKia0L9x8FGMiE+Q7rV0yHTJBhDRbM7CTjIni",
-	"Ilo6QvOulcMsH+doLNNKDYrDrxvw1ahddVDwkWc/Ht+RvapRvy97mwy58my/L3tnH+8bfMRL2P89I+jJ",
-	"mKWg01Wx+ARuLuXx11vA2PloMgK2jkzS/pkNhAvNBiyFkbwpY5aUshSzeCPz6yVluEpx/aLkuHx54I7D",
-	"Izj91Ss0ptqw/Ean8a/fo1sfPjL/aW3dOnz0pBXc2D75Z6WL9mBSycLTidhgk+PKTU4n58CzH5prWeXa",
-	"wqNY2eIe02TCygeGNz2b9X0IHLFisCDSkeMO6DHan0bZVZNoaJhqqIZyHALXZek4LE7I/FYxH3xnTalf",
-	"oqj4M93f+lc4z0f5x+bh1qOr5fM9oINvpXIyriKqgflxA7JilWQFTzw7YR3QQdWYNR1sMOJ+5Yg1HZzD",
-	"eI2JUOrIMALXGIGRnAhNaJKQkZFbTAVG7JH3J0qjJgP8kIRMaT6imoVG1oPtm1AhQNkfTEBBETGJpNKK",
-	"CEbTZOakZxUvBeulQl8WUhjKZMJwz/eyP+0QcIEj3XhUNuXvoeeHGVNxcea3hyw6IuyYpTOU7RQMRTVl",
-	"KZmaIzaVkyQmQzoeMxGQ3kQ7FWfFdKzDiR1K897SaVnT0w65J2XCqECHUMrUWArFwNZ8S+o3Zcz7nJWQ",
-	"2ltlOglsiNFkjCFQ0EOaxh69v9tqmSdFUmgmQPrR8Tjh6Oe6Nk5lL2Gjr7+v0OmVUa+5I3Z+FqO5Hh5z",
-	"maBzLGjETFOemJ0ErQ70XRJLpoCAgJpQRbQ3m21LU5mqRue97MkjLg4T5CneE0eG+nrMKM8Jo0qTdq47",
-	"gzLZCBrg8zHGdOMabMHJIzwqTIFW02nc6N+60b7V75vN0FRPVKOzC8oX13A0v0lj8gBvyM+OWwx1rWTO",
-	"J/62LvMI3MeH4N4W9+9Nmphjy2LQk81KTVGX5ipbKXMc5VS5vWufae+0PGLicMSV4rBu2SJT0mM0BS5w",
-	"xIQ51oKxmDmWs3wd2/k6viPoRA9lyj9kcdlCFgdwHmv4lsQxwxJKwVA4ZqR3zFLeB8HueZLffffdrf2J",
-	"HjKhzdqxMqZItVmFKTiQMxcevGmFRxf3aedM+6QiOWZl+5QNgiQ0OkLmCxdnDhfVmaZcs1obt5Nv3F2Z",
-	"9ngcM1G2a8XhnMeuHVTNA7aRG6uXCSpgDybiSMipcCdg92zcy7mQhNSH4KD3l1dI1KTcVbVWcTdfxbek",
-	"JnftQxeZyOKrz2kpUzC63eBRJoAXiLt1dIt380yL59ZC8xGTEz1PmD0Zz0jMYzh4NE35McNhMGLucI4C",
-	"rogcsxReSoZU1Vrkm/kiWz5NDrJRLCz1/EDPi2Q3nKFb/VtnWn3PP3eo6REryF0qwG2SUS6hScpoPDOv",
-	"xxG52wmvx9Vv5St+W4p+wqPSpV4c1XktthkKc9GVmGpK+sCkFOGOntvbZ1pRGyIwnG1kHTVziox1T5lF",
-	"LChZdVawvZ2v4P2UZV59cpfypFw8LgzovNYymwnyCaM2OSXXOdOIojNHqe2ziS9zTA61lIcJTQeslE1w",
-	"ReDH1JwZQdqt3ZvXX7tBejPNajGE9s4iQ7gjNNczciAlecO+eGGF54Z2roxhbk5zfMAcjmx9r59pfUcs",
-	"5vTQzO1wItRkPJapZgVBppgxZbyHwsPqrOt1X5nLnk3eNK8kB2Y5S1a1YkDnubqXFIG3EPMWJGOd63tL",
-	"1nr7bDyCC7DmqmycXsrokSKUpJOE7RE0auAokakRzKWGTjRJUyai2aFVbYoqiCZUkHsP3ya72+3XiLuW",
-	"wL0FU4eOjL1+zV1Rz+rZ3vY3eJzKiClFewmzx6dse90anMd+viOMFq6ljNGihliG0tkKhrhcobeGuJHX",
-	"z6hTTwQ9pjwxUy1sZjrDMZCE6loa33Vfb37I0mMeMfJO4ekLK+i//HysHk2EnO6RfPi0bwziB0yns619",
-	"87kJLhD7MC+3ZG55aMrw6IKCp3hsrCLwxkSGHDqN05//8rNP/9r8bcgtNV/dfsv8mccxO43t1vaNrVZ7",
-	"q9U+aLU68P9/Za7xIra1I78xN9ZUZB77+R/926f/6/9qBI0697scl4T2mNna09/8AxwYpWlyaKlgu91q",
-	"tW+ar1M+omYy6Egbp/IYBHun8fRv/+sXP/0FbHjKGIziLz794mf/5ouP/4a0yekvPm4Ejck4Xjl3K8wb",
-	"nfYJPH/MUs3Rq+Ot+XIS2E8ZBaZ74rZj3lJ9qKmIaRoTNZSpznIc5sxSb/MWoh0P3yY77Rs3ttqEJuMh",
-	"3doGVlP+EG/LPZejWYstowCX3uOTwEo/pb/7TxZ/HPBjJlYt2rfMRfcTGsGy1XytJZqSd46oOirzvh2k",
-	"E4YMCs1XoBYjmfAGbwEz994cNZa8LCPLMrcyiDtJJortZbFk853sE1pI3il5b0bfmxJQyiI+5pb1zntL",
-	"JElZxPgxU6hUckUUExAWTssf5w7X4nDM9wERk1GPpUZG8CTmYhCQVMrRnl1ccMnIifYcIOGY846xecLS",
-	"9/knti7pZifYu4ELfWO3URrEy53z7zWAyIr5Ku5p+VnMt7twtAqDzf3asvc+i8CWtYz8NtwC/CRG04Im",
-	"9z0+Y33M58h61spWKfCcuQDRoyel4a/i6V/zbdkJ9u67vvq2uRNZiM+vvjk/rsvP3JpzKRy2Ne/NT5Z3",
-	"406dTJ0qQrtPB0hmSfJ2HxTZpWoLBcPqyRzhZelztfLonK5SlkFXOGfwsMVD8sgfvU342PSU1Jt2fl4e",
-	"BQ0xSVDZA/Wi9gkq3va8T9TKt9c7YSsfs86JW/2w8zmBK9+zxolc+ay6J3TFg0pPrKPC8pCGEZeGtkFN",
-	"kUonsw45/Y//7rNP/vT0Z58G5LN/+sXpb/4QPj795R8+/eQT+Hj68f/ILvjHXz/98z8OyNM/+fdP/+N/",
-	"Pv3Zp00vNNubKC7MoQ3mDAktJymHyBoX8cQMH75OJyn8y+JJ5AKJ4MUsCeYGjW+aY/zQ2mBPspdauZkL",
-	"TfNJWGddI2j00dlW9sTbNOG9NMvvL3KAmNOBkErzSC0JD8lUD4mx4SF83HMaSZ/rPcJGYz3D5DGaJHA5",
-	"SxKIGdfhgK9nA1hkgkFjPEmjIbVB4qXc2F54lwN9fDChQvPEcrlShuhx6FxNkpOCZYvaWdnAigsFGVbK",
-	"OXF7VMQqgI/brYDstgJyowVR95st8s9JNjZyGZw8r10JIAtrxKiaFNTInN4nguvVSdn5Rr8D1xvdjiaT",
-	"1av3PXMVLN2c3MH3BgUyKVPVFl69QGgjKcpyk96k78uUwGtw+bjKfEGlCi4osd7BmDJ2VJ4V4c/Dqr44",
-	"iNIJwEl6yPQ9zUaLo1/Pupt7uX/zyndfgBJSnPtZVJHbzvlffeyQxVfWAhAjMzokfNJtUBF3Gx3yXrPZ",
-	"fHQSBvCdTBe+ElKb7540m80T851MCSUJo/2uMD9DdrS5oNvwSgi6jYB0G3KMPww0wy/gtOB37Var1W2c",
-	"hHsk5CKE0xsKqQ/NH5oeMRLi0QoD8zoOec/mGq4OjTwLiZCCNbti3xqw7RaJGRvbZPvtVsuM8ZipZlf4",
-	"2VNPGlDE8t4THLghqnzURnCMGx0z3oY92o0OjBRowN0RoX8TLuWikTOB92xJRSNoPP3z/3X68X9pPIJt",
-	"K+5k0Hi8NZBb9sv3lRTNB3T6JlMKic0VQN2WQlXYyTbVyiuQIHSQMhYbu37IaGrOuuz3WWqjdlM680Xs",
-	"IKXCufoFt8IOfcilEs6ryFrwitpBes98Zh4967ZptHduklar1SIuaT+uX/J1xM3+N8ZDTABzTr6nP/7p",
-	"01992gisSHKezJHscRBYc36+Wo47cHbbGxwxff3mjfbOzRb+r73cvRflBLCUvRTJBdR7rGHjK6rnrDw1",
-	"z6RihiEQrkmPJVIMFNHS0MxKl9fz8OZlDrs5xqbMeKdUkWnKtWYiyDxpVJOYwwnYI7QHXiTn7Fnh4qk5",
-	"JCSkWlsDB+e7HDM1MuunOJVvyxELjCZ4FBCqFFeaCt1BNxglKWQdETWEVEJzUkuHXtPHCMS4ysVYOAil",
-	"mquSKdAQnCXraTP7wZXPa7IjlFARJ1z4Hw9lepj9rmWSHPZTZj6rIU1ZfBhJUPfHKRvxyegwxUzNY8nH",
-	"5luWKiP9zEc6gJiLpWS8JmIjypOlxsA4odpsdElVYJ9QomTEaUJoBPZy6Ypv5Gg12iiUE7oDaE8DijjZ",
-	"t2WUSDzlu6Mq0ruxnhg2gfRTOTo/JyZys/n33aWJMhONGBmhBFMkoiOjpEdHrpLZkYYiMaMV5GYZ5EJY",
-	"QRBhxpcQM8zN/baQwMezOS8smnCMJKFKE2PwozDtscIOXVIFlnghbl9gPEFWV5D7fl2E2cmN9bzBPq/a",
-	"yCX8koirM/PtNf3ClSzmrrRcANlMh8RyMuMiII85lUMzpeEkIAkXRyzmINmoVnQ8tlXfREIKaaGe+2yO",
-	"5pynrOkqznjDkmPtu6hqeMTnzmudEzd3hgrHZBXBf5eXlbZnvi4nMPdIiJsVQoBLQYpp6LY49MWeUzD7",
-	"9LH51oqiKYuGcBg/+AD+4j1ppB08c6Xq/YaUR5PxuqcyAyBYr/L/DAclL4fbrJCteGjWI/DN6G2OdOrR",
-	"TFYBusAGcwCJddbP14vr4gNU+kIawdxAas3mIpwjCyt6RgdJ9rQLnsw5zmP9wNM5yeJ5YfrcQjvnIaZW",
-	"vuWCxNYG4ZjbHlvwnS+YWZU5neo4XrxEa9XovPeonveEznlPwPTKK9VOf/ffTn/76emf/VPD355oSIUA",
-	"74rSMi2ky2Ey2Gef/OqLj//m9NNfYjQLzqshZDVGP9lZ06MwcMtUFVJECn7D1p5NulF1rYuzhZ6DBtU6",
-	"5b2JXhY+KfPjZrgQCCtDegBcw1NyxGaqNK7h4sUlEWBPOKxeoPNcmOVM8gJTzGKWsHXvKR6nmmIiR19h",
-	"mCxbsgo1vVA2Elq+ybU0OMtanPY2Yjq1wcplt71pLztxPKDk9XIqypCJ3h1Kkkh5pGyuqW9fV/hY8vD7",
-	"YhA8kimrv/QPzeUPJyMQLyXLnnOvOotmi+xz7lXzNm09/ZoO1NqYUAd0UDZyzW1ZYq2HHXCWQm7jiJWf",
-	"wjMmuhW3/AHlisWGX6FnC8uf57xfl5TH2wqm/DpekwU/CZDnoyVCdf9ZcOM9MmLpgMUA4dObmX/Qu2ek",
-	"P0nZSB4zRaRgzWJ0CiHIDiOaGjn7vXv3t1qt3W307T72R3TdA32pHViyM/7mBhrlmoqw/yYX9hzRx/fw",
-	"5swGdH9vqCrPTelbmA2zxqxYBmp3XohzhnNXZD9U8fAzrEtcb1UeMAWG+JNz2dSySbuq3rUmXmPP8yev",
-	"nKfLLFjLObKeuX3fGag+yNm6WGb1LZgzwKH4K5nBshSh2bLJr1zZtyc6kijk5+innpJi61dqF6rkRTLL",
-	"b/Bzuc7mcLfvW7kS53uQCot7cmYeuFkid7WRtB/HzAMedfSyB3loiDSRwZesYRHZYc4zvlVmUp0F9UT5",
-	"WdLNl5tG570sJYGX1WuzQQbvuZkq+dCul4zMt0jWXPlN7BVnfazJgjPbZM0hniEZ/3maFuWxkJWqcK7X",
-	"eBmAziLMbC1na1j7ZeHEBB5TKY1pFMBtvTfhTINcYOEuFStd7PoHLg0ro7cCw5gj9+pQaMHsXzZaFyLK",
-	"AjzOB+aSDpbdfBG+6EptbR0/dEHxOWfJkvAjlgF0PnsBUm/ty0TJo0qn7aKn7cyVGav8clIxDyvVpf8N",
-	"KZayz5gmNAWEdxbvQZIk4TnqhEyt7RlbUGhjjnMoPHfQDrIPUU2AynlOEmx+VepKtPqiZuW6v3iip0aQ",
-	"5NyqUnLRtN4hQSFlraI6p2RDWVYpsB4ymq4fHNs4JP4s3AX9DJf+PJDhA4fLvvrI2kzy7JZDzR7rDWDc",
-	"zyXiryyC+po6lc7BKM8D6LGazvIDsgad0dGY8oHYgEdkobMV3mwY1m178UkeYFv0ufNoSNRQjgNA3zT/",
-	"TbVAh/u6SOyFfAP77kcrF6+eCjFXvYI+VHSKkt7Mftrz6tSzmBQlVoAJxmIj0ezQMIzVbGy+O6uF9pl3",
-	"60wDWEq4juFWt51BJEqiNBVxIXM3YTTGZXMBWRppfgyBXJmOKKQYJlIt15ttux2/AiPShv02YjaSWwAz",
-	"aHR8qhQfiGK0d3urvXvQ2vbKBmQCt36tt3t9p3WrESAKrwezfMRm5i/IELbR6S/+7u9Pf/P/QTkhBVyX",
-	"xhc/+OHpb/770x997MWrGyMqJlhniDC5NZF2F8POOL2SWFVhirVT5XHKT0qlEU+ZWutpdrmWISRbBOtF",
-	"FYmVRxkr439uuZ8sUzgyK9Otfm+SHJUSlNuWdcvDMtRjxNmG4Xo2Jm5XcXOWcbMDOniDq3PzAZZG89Z2",
-	"/R3Qwf3JBsEPj35KUqI1YlCTPk0SRWS/b1gw14ol/T0HWNifaFtUWY8Ac6JYV+wsTN4rbS3JwqtARsl5",
-	"7grBhjhZ9vKytb9zzBbKocpZG1pfhwpQgFYxFYqZNq702AzFmJaPNqyZym7KvOPbNVN+evgAGUG96HK+",
-	"PE7ZMZfosS9mJZ0sQcJiHzQ6u9tBQ01wUW1Eoe7U7I5Ei46OLJ3AFXNXM+kSwEgcjQtP57DAtilbeb6J",
-	"t8WlD4WuXcbiznHCwYo3BrpDgZOpeb4z1usVXzkyWQD1hvxkOwcboYYXek/PGNWKyNz69VqLVLeiu1PW",
-	"cC9PCYFx1soDqJ0tU6DluiLTp+362QEHkAqAlaG2DUxphpZ/OMoEpTkjT+osgXeIliqhk+zVS0q7EKye",
-	"eS0h5o9Uc3XYkX2AtZn2wnyIOdl6q5tLYu8sFbeskgs792rxjA+pOhzJlJWneK4nrpHZl5yMhCp9aHep",
-	"uJD3qYLyRKpICGQdEsEea4D4zWoSDckLi/Hg2sSsnfdiI+XZfEvX6TEu6wMbIvTTSGvV61p0yE7jnYev",
-	"G8FIZ4WrjXoNj2681mzd3Nk+e/rmZnWlbphlop/OFp5UqqKUYrm/IwoQFIrlmJpjhhAL5tfQfftC4Idl",
-	"64Gzt3MrgIitUSLm09AFRDQKJHyWqEZhHmurzedEHnvEnFXE+G3Nu2GuF53gra1bj560g/b2yeVut+n9",
-	"eeVfrE7/gPGWb+dcbHfVOng8o5AAk/cDzIxpaBJ0smhxvOxpM2XrCK7Y20PJo/VR9KIhP3bqW7GnywK8",
-	"osOxtdW9kFOPHUktjDGNIjbWLAY9U7Cp1T7K622PytBiHCARPnvPvEm5F6O5BwUeVjdTc1R7Y2fZTnS7",
-	"4ydvnJj/vnVy+Kj4Z/l+lJeTrO2iRLMfH1W5fXljyXmLbjxOOFOHWvqmRuBtnd2vCAjA1lTUEanFpT/9",
-	"+a9//+f//bNPfvL5n/7bz3/3J4gPW8MayjpXouPLzx/N0S0++92fnv7xfzr9+a/xsWOp7FTbAAE1lgqq",
-	"OH70/5x++ssv/ubfnf7or/COQqsoO0/FhLn7GK08QJHGIny7sBBFWAMhIwfOyojle/fubyGT2z0pCMCS",
-	"Gg9ve5ZLD9hmT/stnj1/K76HSruhfABeAFhrc84Al0ZIl78MnZwSRlOb7bN4yDKaqCnhfE5SZoVtVNRg",
-	"2UqNN8PEF9C3nmwOkVHhMawGyc0pcyFlYCTBZHbGbECo3z23pIbU0fUik5vlz4HguEwSFpXbNP4BmH/Q",
-	"62xERcwAscGw25RFMo0VsM2ICsOSewwppApko3CY6tCvd71nwa28zyGwGjWkgu1TB9MAgXm1Z2YFeF6w",
-	"WFJ4Co22YsIJnACasqJwQrvmfGEnMhZRh4Ld5eeAwJBryR6bCQoCJbNts5sLY85ZQE6QxV0vHjbvBHgc",
-	"aj0tfU6ebZYVujFbPSPL83MLW2WwgGfnZkXlsVXNt0oOifXnYGNCG0FXgAXgsZTeDFiAYMfmNOWq0vp9",
-	"PMs1oFp5igVGahdtPihfCMu3VjDR1ctW5JTLOxReHOsrYKXWg7bYjP/McZRVLKTGUT6PuNO8trt57Gnu",
-	"SZvhI+c62LlrTy8EKzmP8/u8zuxLckbr1fVnZ7aeg2ru9NZOaTtZfTAesLFNbvLMyj7lCdRLbXu1U62g",
-	"oeCKQpsfJza88nn2eAwKK9HgUDaSybbaJQXbaZ3ifjNZB2TZ3m4tWFrZiEug0vRQKhY4RVGRKWSpImoO",
-	"dr+1ynDmooBmMzWDO15t2VxZKSrcXgoQvpIm5u/B0JPJOIoextp4OhddWxJVcfux0GBCjrIKVrs0zgCo",
-	"nTeLZwZposTcy7GFy6etMVJzzNzENwke2JcE2f7m653PvpL9P8wIujz8Xqsdajb2+sF6Z4JWxxSziK1O",
-	"qVA0MpfUiKiWArGtTAVYYH5VPgXZJ6HDLbSgt4pFKdOhi9HSlBE1lFMBnbRpkrAUCdyDWiBSJAU81/Gk",
-	"l/AIiiEyd4wHj4ivKE2qKajvVbFAlR+kPRK6FYa23WMmx9Y7gnUQ3KjHCT9i/vg8v9lC2UTQ8Haoeozl",
-	"aPTfltNMJ0+ZQwHtkNAwxpBQgk/ZIyEat2Fm5mYdYmM+MP9QlV1tLdmZnKQkoWIwoQPHxlI5EXFXcL1H",
-	"QjCOQ4RShhZqFth4u3m9hXDHzmDGH26/9X0LeBxD03NKEhnRhMR0ljfed56ynba50IrikBjZYwYMWtRe",
-	"V4SoG4WQ5mg+Yd6WGdUk0fww+1kQYCeG8LAsPUxZn5lRsdC2/Ye+P3N9Py1qst0+69KzaO0O5jtwATSn",
-	"MDiNzVzhjQKMY/vO6v39XlFo188R9e0yaPLdnyR9npAem0kR25J8887FFNARfVyVCmdsZqUzWsENdjlP",
-	"hfAOEFKM+Mp+Pvn2Sh1vRB+7RuW+lne9Rrr0iFekVGBv82c77Ly/ekkvfNtSXWE3KUM5gSVR+5VPGvbl",
-	"pfMu122dCb3gHiQpG0wSmhL2eJwyBckklx/c2b4C0RAz/elQJgxGNDfn6xtln5VqjOuZP5b+li7/Sm23",
-	"NhVVPGmRqs44ngJ5LNnd1ePxdnv5dm2QIO3ZdSXEhHqknz11SWVMZP5tK1A37kJ1RV7s6AdR7UcfhJ50",
-	"J63WDvsGAdz5PIZzAD/ChXlq8zx4PUupxi6hDci+QbRlyNMGVj3Q8B/z0QLp209S4185f3ZMHm0yI70W",
-	"47l4ig9hiEtbgZRodgs83KoSRuexCWDANQLSm9nPOZK3S1/nqQXiVHRGmDBKfzkOVokrYWXSm7dT8/SB",
-	"vCRzAQZGdjvOUu0DWIA2xoiq1TBkn+yDebT1hv2q9GnVcEv57q8zS2ekL7rrrTG+XEO26dTWC+48WvlY",
-	"ytXl7ESos/uz8tO1uS/L6/VYrgR7GPMYXgeqAwsMNHYMxqOg5SkWU9AUQvGjktqTKli2pV0rl+BglXG4",
-	"bzNjB5fYZkMWHZ3ltN6h0RDqhwISyqPQKBLTRcuO69KTqBZaL8kj4DLQZ351p5klSB33RiWOFmwF3mm3",
-	"tnc3TMS2naE67Vulcf3FGpU8Vc4wzTwZVh1mz3rNKNeRjMGt0Zjo/tbNvMmUkWiZmRqp47punKgNAx7R",
-	"8di6S1D/OxxxAVnp9s+IYZV+lqRbTOYp4o4X079jm3qVyqnCPmvFjJ98fxtqEkWMxX6Hes/QU4X+WkYd",
-	"cKna3ueqZW4XMgd3F8SS3fMFlw3/MJPpEzGm0RGLSZ8ndZOMiznedfti1EzfPfdsxxKqW9DW3SVkRGNM",
-	"T/e3yLrx8ko7qohtE1NzxXIaX87E8eTecVef2G7nq277juzdgetO8rNTa7HdJV7/N3VcapvWzHR4X/bq",
-	"psb7x7Mu/13MGofzt5CQQDUl5idIWyFKkj5N6zo6s+S6kj6DdcCYcA9zNKY6zn+8J/f+V1YzPDCTAmk7",
-	"hSSDBKRF3he4xgQz/vJkjaufa5/fPN3A5cu7DET7OO9A5XSU7c9c4jwyQUsqQd0Gh2V8Y730A9zTzTpI",
-	"ePxsIcYAdJ17+s30WZy5M/ZK8m4nImFKES2TeD78DqgSOxU4SR7TysvKnYx2DMP9Pei1b7Z2WqXMI2cz",
-	"+XNQnq9iOzWYxJrJswvwkXCH/1W7TFuraDMDJU0zpdkoxyIxkpRE0ujF/VSO9sC7yq1LG6QGmYgYqnu4",
-	"yhqEP5tU3vXZz3zR6NwJdBtSTfF3PLJZh0js3U7eFXqrQfyvR+ND62mNZDIZibx0IQsIakwMVkRI9CXH",
-	"dLZHFBMx+f73v//9rTff3Hr9dWjdJ8iDu7fJzs7OLTKSI2wTA12ZOu3XSjqQVVRRuoGUt2sxv11SZAhN",
-	"qwodTKHiXE7R245GtLMa1g0A4aCfLHQKFZ7fJmFECjIF8AP36h4bcKGQX+AIzRDM00h7kwCabWllV6RO",
-	"tMjb8QuoovDp7SxFFPicC5vAOYx9eRfgRFIraT+YsAl8mU6EsCLXM25yyUlFxJKqNsEes/Hf6KRtMQ5W",
-	"Dpz2HdlbYBETCxMF2Gxxo3Nrt9U6qWeo1jMqC8D/8JbDdCLQpTEAhPtOq7nrGX7+Kq1X1xsX6nrzd/m6",
-	"1U6JE3I9syxbsirJWkM9rPAQxVIwT+1edENuYOStbwlxwdVwzbes2fSwzDdliaGs3XOewVQa4MnbQCtN",
-	"03UXqJ558h3Zy22T9Wtlz6rbWwTGTFXP1qtQFYukWVGeVyZKsn2/CACE78jeBbB/wwTPwvtzQvDY8Pmw",
-	"+DfLMmEqbRqjK2kmqNCXVNFyKVWFoN+GWtKkDIAKyIjOSCzXq+5XVfkfB+6xlxQJ1aRXXtOKk1gxQafv",
-	"lzYcP/xQCrbiAeY6Yq4jl+/tv7V/pUYBenaw7AizRQz8wth8AGVE/mbeD2POJD1mKUD+Zj30yeUx5XFA",
-	"tDxUQz4OiPnvGFEXDSEDzOiVoCIcH9OZcj9lk/5wsUMAPWYpHbBD99rcz9voNNrbt5q3WotOaBALqdLZ",
-	"XYcwh6wua6dhK9nLfjeKA9Yv4E8RvmzH/2oWJezQTAFjxtkP+NV2UIhU+iPeuXmr+Vr5iKFrvbtl0ctb",
-	"thBLW5ZAQLN8JWpUhS8uT42b5tdsASPA0U5lDdPi+i5EI3EdkIB6TE8ZExlRwrdZ3LTHEjklelrslJmJ",
-	"6QVxPLeNi/7Gmc1No9pmnkB7W3tX+ZzmCKHWjhUoobzyuicng6EXGZ7lbodNrLq5jZtfiuKQipMq5SIw",
-	"k/USm/aFy99xlVjznKDGqZ87MqNyMnydRXxEkyDbTGhVTBUZUTEj44RGDDLkEHLWuteGVBUGlA/Dd00V",
-	"nThb/yIrXr9eqGXfLS9lD5bIz3sP3ya72+3XsiZQ+Ugw7lbP4TdfpjGyG569uGw/VwOOlLfsd3l2Y3Ng",
-	"+zJJ5LSiPluwx/owRyqthhbBa8IszQkwRszzfYwRTDTA81kuhcvP1n6SuMzyPcg6tamocPk3AEkT4r+h",
-	"w9cMa3rj4QGHXB1mwJyVa4YvCxGmeDBhqnTF5rZxKRbK/bwfRZkhBxkmEMi+/ODubXJr9/prV0pi+KUp",
-	"zg817SVsj6gp19EQl56rFb6txb7AlGCebKYsZFki2IitL8tbZYGxWMKp7xyzdGYnBce5do66XSvMjSjr",
-	"diOUpqLKRzymkONtzWNIZ66uss1hkIoP+j8mUgPqAbgQqTriYgDkPmTJuLncJFwc0rcPDu4TvKBcQGmu",
-	"E7byXrMxU5ftX+l9ns8bgnMP68EejxPKheWpCxzsmu2Zoq5l4Xgh9WFfTkQNxEN0XuNE/PhQwaQrLPqS",
-	"Y5KlxcwjqGEpR/lKZYUeNjN3Ti732XRNALIlp22t01WsQaAixtyVrD7EDby8Ex1N6YhpVoEc98GEpbMA",
-	"iR7IE7zL2U3lj5SQs7/4wO88fPstYn9FRnTjVqt9hXChpUVuhd0zxqOMZ6vNodUGvdNG73Jd2tf4GOB4",
-	"K4r1MkdmzRA8HfGkAh5ADg4TfsQSPpQyLvcoLaqqbpXrufaqH1TchTTAXpMBoQHp7QGAfvaVCoy+TStw",
-	"3caMGgm+3rLY2zKbchOHk13awposrGpQcD0vjLZkJIFHAmXU8+Dum+8yPhguc66Whn37q5yGFXnh+Z6N",
-	"zvyE9IxPmMdcMlqQub98pSYC+lAuHrIeLfhX/fygNREYqzE2st7GKw9DRW9xTAxzgMsw5GWzvAAfYbbA",
-	"Z3EUVmwRVYeyX8v4d5uZ58CvKusApUDUKjeH0d3xrgddbDzR58v/stAGBvDnWnaifks1FJKQtD/qkJRF",
-	"xmoCMzkgBasZpC1YyuSyMSOsajvlIpbTK3skSo6xkGw4SYV5UoEB4SMuP74SkCljR8b2Piz4ZMhlfZj/",
-	"KnuKpccsJpcPrpinYr8T8wpURR7bPHvSCsiIUXFoXwfjK+XoVWg2dVqHwG65viEV+eBGgxB0xGKi2GDE",
-	"hMYhp/1RqeIwkjFLfHzVEmEyEXXZRTkwDHahCYhRRmmPJ1zPsrrKzA/geyfOj9kgQoINmzheA6O0Byuw",
-	"J3F+JbJpZ+eheK7KWBVsz+1ERkdrF59xTLZwLbFTBpZBX6YRA01X9hdNRwtEOedPzqxrMx/S54/nipSr",
-	"2MzIqsYZbD9C9MMDVudTw92Va3KnyJDmK8IjXWptIiMISB+O8whn1YNDOAUNwQGoYIslLsVeXghslHNY",
-	"zMkoYzfelarZFVFy3LEXf4O4WvhD/OIqibkCpx2Lc+UlwMpNFhOrPDvqvaQIZEcDQOMeGR9Ss3xBV2SP",
-	"9dz7Qmrv6VcCMpQp/1CKw5EUeoj8zf1+mFLN8IdkBuUpngkUyRGDJCkzGeR2bjptskXG2UsL41b8MYnR",
-	"U6f2vIvIN9y4yVXv60Pex2+bXeF+5wobEGdjIags2v5RME4ujK19uTc4FD3EPFOkDayotOsG8s2M01/B",
-	"0tH6zbjvIuxvWWWK7UezAN8FXhEItTOhmYjYopukVjHNvNmMZa6OrCsPxd0MPLy28uYRcE0xXFnms4Sj",
-	"VpTB5Q/F07cJO7ZlPvjyypWZ75GX9kfGbEiOITl1kpbXd8Ot54Ftczadzw7kTSNN5tNsnGhAXoss9iRY",
-	"AzlZHzphXDcLBvEcce1s9g3+MSf421kxILY0+fy3P/ri07/67Lcfn/7gd84GRB5dxpkanVaz1c7N8cYI",
-	"z30jaBSZW6PT3j5ZE9N5ezFXxy3kym1EaXymwoh8zctUrXQiMkntBcj60jFG1zZoY5jDtRXDBZWuqos+",
-	"9Vro50Z+uTuzkpHklLFygPfx0uefF49aYK7azat6li1ZNdHOKLBktl7een74N8tdX5+yLd1sAgu3NmmV",
-	"9CqsBUO1Po1U6/HLV/3cBAAy8POQApvU9G9AB89rbyyo1UnVnO9nD1zDAnrIkF2aHVaXiEawXE3C+28/",
-	"PCDXjtvXwCragpOrQhtFBMAop97DT5cUPAKbl3o++DnLqVyGnSnnMPdEZ72oMhmYfRjTlGkJf5SpME5W",
-	"ujyJ7OU7N66vBPOYF7Q+4tv2yrunuc91qUss986am8DnUj7cFW9cQT6btPnbV8R7ghe3ZoocMTYO0GhB",
-	"U8RQjC2neSb0sVKJfs70shomYx36Wf00j57qeWx9yqrTA3YN2ls12kpafDARZ/HcRjThvbSWH/a2d+nZ",
-	"tNXqDAiulfMtGfbotNYKzHE/4lRV75uXUoJPAzug10zdeJb55WvU0R6xcb0li6hA4D8a7yGAllPzuSY2",
-	"y1cFNhTMBBFsylJjHigE1zNsR8ADs8yJknYKm+n6VaZDDefuRuq7qxKppgzMAMO1Q68cZCyZtbAojpho",
-	"N2O6bmXx+vn551dJmy/zovEwbzU4f3KeL2EPpiW2jDyLsVO7pitz9R1j2gyQO9L8OEuTWtYp5P4E08HR",
-	"vtXS+qKBtAsEPx1SDRDVgIJHZ+WEnTHNkkI/o8Begnv9Wts9IJPl7SEbtTCa3IpdQAQxkyJnjiA+nIxG",
-	"FHvU+7mbuKzFDGt0IF5f4vvxwJgyT+D19nZzZ7Esav04ZXGHrztHfI8pTfq8r4cuHoXu++QYmSb4XSGx",
-	"wFyoJUmYYZsQbhtOUlEEeVulzr5gUbaXNy5WyoIKHahL0TQL4V1APULcVKfrTllPceyjfoy8UcmIYwOY",
-	"IU/jwzFNoa0BYD6m8AONjw1dWlDZY65gtOzxkPdcr4PxEPu0A5BSI2hwLPIMGiB9yt3GedXK3EmPl6SU",
-	"PamXO1eRErfYzLqeCzhTyXa35/n17//9zz//g3/8/Ld/9/Qnf+H6WddzFDN0FNdvVb28O/ZZ2/W5PtXF",
-	"6X0tTQeDXg9VCddiemWrkM3U6ErF1xA2pLJn15CIpumMcL3ntF80N2MpLmlsgVJTvVnVKyff0BpK7Rkb",
-	"61T6ei8WzqTQeLvY7sRXpNbx1h7QwTcnydEGWpTt8JUhJ2vgVSN5XA5O6yU9FbWHGkA/rv9AO4Ptd18s",
-	"Bjs374tdqF6I5tYVhr1kAR8wZZsg+DztLP2qfUD79x4VUb7OXLud4wMthYmvv0nz21DAIFrVXDMDz/GB",
-	"dHL0dG9yFTuwWaTBMVovcPC191pbt+hWf3/r7qMnN8pjBmv3rliLc5X2zHmD6QwLWMwI/hRYyO2AHIL+",
-	"uPXM2whu5GAv1bvgSRWb+S2zXAv4DLBXja/1dq/vtG416oWM2eMomSh+nPm91lEHrIi3mqEV8nk42G/9",
-	"90wl/nmJdW8xFuspMk3ViHOAnre1axJhYIxpq+mgosbqWUlbv3nLiwYtVpDFuIP+GhcakK0pkOEAnI2l",
-	"5ThZX7ux+9ruzV6xjK8Om5ujl1VtqM4QhN00bncerbk2407nEWPNON3mEVb3iI3iqxtKvwJZlJRbnn0v",
-	"192/smW5AE+XMWnP4uSCUZ9hH+djPBep1awEt99Uk1jc6wwzY/NG/OgFtBI+ZiMJlszAevTfKkBbdBr7",
-	"itNrD41KOqQ8qw7sND7/i0+/+Nm/Of3Dvz79xScX37S/KOC/WcBzNFpkkpARInJgNQGGeC67WvArSyHT",
-	"F3ADPpjYGEcGcoLIGyGJEspHFZWqg9LsrNtyInQ6w7HstG/c2GpjndjW9hXI0xoanQS9ejh4GscpU8rh",
-	"iEMXSVFZoF0Nk3Jv/619REbhDuwOqy+8tOShnKQYPbTZyxUvKS19vStTi85/fn1dN1doHOK8rW4tRXLJ",
-	"tqkCS2m1OgN0cGYU07qYo+UU+oacsnQrMocgQUsqt522YFsPS/qKAkKmVV+2lukvPiU7tQvYxsKoKx5Q",
-	"oMk1JWdGamdxdzg1ti6YD+7qRQhZZPdnkrN27BuI2g0IMqeNF5oYFneYYy31WpqI7eKxMtUju/AC7IY1",
-	"FX7O0tsO62WeGtarSF7T+q0ep+/srRrz69D/Ii+U8JQje87eK8xg16wbejyGfDDM1aHf/9V/sj4Pc3S9",
-	"O27md4ylZkJj7Mre9vSffnX6kz9bco9MYy5oOvNu+c+/+f0P/hRSn4BQmOd9sagq26CJTgTkj5T6QZm5",
-	"Y20huiYPymiiDALODv3JWtAwUTGhiG6UT5Svy/q6gB22G6T3sGCZ/clZCqgWI7aggy8npqCBj1+KqzpH",
-	"BgubXeoqBaw7zlJs5Lde5x9vTIs9L4RL/ihEdrnFmuMK3rqQoFGNtpkRSgkiOPxWOYOqvSvwiHwuK3fu",
-	"XLwZBVI4g0uDs/RhtjRr2nSlLlus5snozuySawvsyas+thXDJCTVjJLjps0CkONGB5uAuTyRk1qsco2n",
-	"YyMx+/idk3p8tQYfvQAbdJ4BL2QVehha9louoR6eHbN0ZowvJuKSit3KN67tVbYUsGCcpXKEYOZ8MLQZ",
-	"ODBUOWVYwFT7IJQGxC624Ccz9jYIEWdHciMz7hwUvHl/Q5Yi1yH+6c6g28YpU0wHhCXKFlWw2eoeCSVY",
-	"zMwGVF2Ue75ss4Aqm1Zyc5na4oy8yQM+G5JpFSI2LOmyUXe9NqLsPcI4pPrqIVPQHJfa0a1N84VIvR+n",
-	"314hDwyNLCe985JRVrach4DaxITc0D2ebeyz247FiXrdpOdyLjP0yzrImT2q2OF6t0QusS5LY6vXL85D",
-	"9qnXq79mRPgWXlts4ZaNYuegfSMfRXbRIvBv1uKNjrnf4S3DNHZwqLBDK3q3rRLe+YrXQoad26Va90R5",
-	"/uO5Jp7VTZUotNt7snESWGFb6461sM2lDaSznuRVWNQr84nP3ErMO8J5TYClsBcvol6Exco6BmVVBP4+",
-	"FTcgyNFmfTpeU83JF2uzyoKND8+awsCt06pX3bHH415srAg9O4cjNhcvgb5U2Dxuj1CimDF6IGWEK5Ky",
-	"/kShIr9mi63zOJBrHK7lHblSFsk0ZjGkuIZ0zMN5Te1Zdd46jzM+F0tfOx/CEvWK83IRgQBPOzlTNMCf",
-	"xfr63LM69CsD6M/njDwPCtykNnXxldUdAcCbWtFQAuGzrPblV2eMmbBNq8yd4BeFW408wnsh6yvX2/KG",
-	"JlCxAVhTpYYitMo/MzDsHKAJQkdFc8WHgtjWDg5bCrGxaE8eM9KqW6W6BF+W9fWhnOg6AwKcgjmIK4WV",
-	"s/2U1e09+iIh2o4D8kFAjsnlY6Phjej7FvxMXSlBPTw7smy22MvhY82pZdEk5XqGVioiajGasnR/gm3M",
-	"8a+7bsLfefegsYAkYLvgjFOz+oCVE47oEVRDIlD9EfuQ40UhlGzZRNGZnKSEW42DQKf1mKWXIHE08+fj",
-	"APJVGmo9bpycAPJmX1ZX1RKqFNNkRAUdgKO5YwiLUDjDVMwuKY/kaMqwNhOh4mLDAPI/DVOYyhSOSex9",
-	"P+VJQmLZ7IquuHr1IR8ILgaEi+bVqwTB37ElP5fCdgEJrx23QyIYixUJzRLLlH8IF3TIN2GiiJAZwWIh",
-	"WGbY9JcTFhl7Dc9wSdVeV4xTo2RcdU9kVwMypkozs9JYMAgeU3L1AOpviJzoq2ZKR9Bhgmvsna9c14KY",
-	"jaS1QZoEOs/nE3FN+FlXQGMfczdOiCoSPt5ypLuFbX9CuzpvcKXV1auECjVlKQmfdFHUdhsd8l6z2XwU",
-	"kK7ff8F83200m81uw/ziWguYrw3rPwmbBBoyhN49IenR6Mhv0IDNNboCsA3pCNpTamgJERMlUx2QidA8",
-	"IaF7PnQ8AOndJLfhGYrEEgJs7PGYpwwTe+gxI0KSmI31kCR8xLWd5rsp11wMDAXc3z+4/W1soACw4iNz",
-	"DMnYKA4ILf7azq0bVzrAehF7Y8QM9wD0DQVZ1MCDAxIasReSKGE0NT80kbq6QnExSAyrRAU1T8gmSgPU",
-	"enjngA5C25TU9q6419960wwiJFpmkFaAg2kIeyYnOD3FmCCXd9vbWIs+5YpdMYe3K+xD3pKCeU8aME12",
-	"WrtkOuQJRCSH5jDYEo0mCY9pwo3ucGje9Q2zh6ElBuWjwQ/peMyEhaQ196qusA9rkn1BwnsxG0GwI5pt",
-	"fZfNQjIChBJKUqbTGVG0j2Wwr21j/lUnBxbDOmylzKaAswiFesrGCZ2x2NJK/ga99cD+hETnaBm6vwEx",
-	"p4y4bhXENQ/owPIDJE8YyZiFAaEkRAT4sAwzMZwDTQzJZSYMm/xweCXAkxbmXQNCPM8hdp1471GIpgdU",
-	"xxKqCTPH1W86QULDOUOgkuTYnF3DBZc1RcBZgiJ69SpSsIXAJCjQUWcwFJr3g3Ft1MjVqwd8xPzlgca3",
-	"XJB3Dm7vESpmSBoW9CDO0C+56grDnCdGiMw7QrJOZE3yDrbDR+R/D4oN1sX2ygd4fnugUKuzJia+drfV",
-	"QsjMhEdMYBsrGxLbH9NoyLa2m61G0JikiRU5qnPt2nQ6bVL4uSnTwTV7r7r2xr3bd956eAfuyRNrGiD1",
-	"MObwxd//288+/cvPf/Prz//Dv/NdcY12s4U3yTETdMwbncZOs9XcQac+AstcGzKa6OGH5vOAlWhQ+/YY",
-	"UUUSaLCgMMg8TiWQO4AyK9e7QDXJW8CvhUQB0oTQouXv9+JGx7zl2/BOUFDVWAqLir/dalntU9soPh2P",
-	"Ex7BrdfeVwvu38xvKY+yQDZdZSTYd4OQn89/4MesWdBcsOBNuYL/xj1lYyY4d2qReTUdKAiAs/SYR6zx",
-	"yDzjGojR6oW9PWTRkUU/opr2ABzWkP2ID3C5VFaNf8RmNiMDpTIQ3TFLeZ9bqqu17g8YjbnAJpVnW/oI",
-	"Bo/Qxzh23AaIgir3OZ9Jvknnu2dmRrOmedL11s45TGEiUsPjKCrelXOxjKAwIbg1np3HrN6SGJCb7ZEQ",
-	"hxkSBa3ZbK8TW5K4nFhvU1Gg1lgCeRnNrJJmj9vXUDJuKabVtSd5xeMhj0+uZR6RUoo+8PJRLLmCCw4q",
-	"/wPSmyRHRNPBwDBomfpRdyvJA6Pe87hJ3haMABqB0x0BrDhJLMDcaJG6E670bXjKQ6YxulQ0uCp8Qfkl",
-	"194wqhb4g1ZciLobJDZscIrqEUdhLuioKuFYKGll30sDihUch10cS9krsjFfu2+ugovbtS5u48U7tS7e",
-	"wYt3a1286x3hFRebq4DsM0I36r+xv0Y5jKqxzrScREPwgzhaB5ICB9zjLatRbeH5NRv43m5rF36aszLy",
-	"OzvmUDYenSxQ1kKfP7j+krEVsgMUFvtB1azC5mDhU+2l9xTOZMO359FvlRPYCq86+B3hyEuhaaS3EAXl",
-	"WiLlERa+jqVaohLoxfMO2j10kQNMSJ6ZGVDIYOGJ1JglCRcDNJo5thHjYhDA39NUatYk9zQqh/fffngQ",
-	"dIWSecoCeo8sZ+DCyLx3HrwBwlJIkkijzBeqM0ifw6VaEfZYM6FAuGopm+RdC3seHnERhwXQ+q7QqRGv",
-	"VIHeC5orCtlwzDnQQkh6TPHYKONuHfB7o6fPmDJsDiQytrljyhoimiUJoWSEvd/whbaBRrsVtFotYl6t",
-	"UI2cY3SwObdxx+6bDcv7fn1TxrP1hKBN9Wq0d26Slnlvq4WnvCaX8obxBlLNSdHFBPb0s+ST3gjAXqzP",
-	"K613EmQqtkREAeTx0heLld6sdfFNuLhd68ltfHL7eq2Lr8PF29t1Lt7ePgtHv8vBFyahiwHFsxwQNqI8",
-	"gbygyDVxdZzdcjC0VJdw+O1ty+FpvCVFMnM8s5TpF8+00SfssfeUJd8XXm4/ZXRXwi7n8qsDgCoEcK5U",
-	"aRfeC5VMtVUAM3cJcKMQPU6hBVKlJMv1JPIYE6kIZHza14XfuoMIvnjfFv4WEqM8KYTNsryhK0KvA67t",
-	"rPMN0jYsYv+t16EEv9NtHPNxtwFfXI64npFvkG7js09+8vTvP+42yNsPSPbl0z//X6cf/5du40q4Z4xq",
-	"JiDHC+0YAU3ZLYSQeZZh5G8/6IoRf9x0s8cZGpYOgw5IuBV6qI9m6GbdMVrSIWEecA8DEuYRd/OXkaPg",
-	"OMHCQ6Im0ZBQVZwzOpMtbqK7hIR54mzYJEWQReyegcwc+oFgbinmtE3pDLeMPR5TI2lobASJLX00o8In",
-	"m0+QZAUf6AD+tdR9iNQdoo8mKzYEDxl4ZnLOhZq/oiPWFUa6NkmYbTajxmCnU4peua6YyYmFSTJbsUd4",
-	"HBDrRQgshrMRrXSEDXBoMqVgjrIUyfBdDE/TaAi9crS0VZwBZKKDEDQzAebq5h/YjQ1IRsQyhRmHgfNh",
-	"41NQoLplsWJXpl0By7NcDJcKUGMpePGMZ2wk1LkSB3MX1mGdOx7KVK/3BkMC69xxB3arzh0HUK9hLizp",
-	"gjTH9hCqC1xwdICskWc1BqDxgvstV3k1HTR8nWTNQquFMkxjMGAsApHC8vFxoTSjcdVA7A2FwayCpHi2",
-	"dqId+Rpqzwul1DwPbQK22w9hZlqDX762QmFYpR08QvCIMkcfiCIUXtgE2rA6GynEunFrUGEQBaMHTQI1",
-	"ChDGlFPhUoFAIRKExy7HfBRkARiO8iVLlFIowyaKkfD+Oyj5s1Ff68223LVbPL72BMM8J9eeeE84CQNb",
-	"fy7AcnPhkDzBCoXaKgEFYiOOc9c7xMuMYArQrZO6oE6HMCEngyHINOiUS0lvosBrafhGTMCrFJkXH7j4",
-	"qX2oDf9pKQNnWjm5bJu5jZlnu4GVmHJDJK5ynwz4MVNzhVUZTnSJMEE1wx3CtaWJF2/6LiTmrLzjezbS",
-	"Zdiq9UBtaPpF4DK06hoG8709hNFbpFoH5ekbi+3tnV1jLG5jCRBeCAq6d+GHQyoGzfc5FYOJ/Jf23c1I",
-	"jmDk7ulwJLwyqd/9t9Pffnr6Z//U8HPjFjOxXT/oxunPf/nZp3/92Se/+uLjvzn99JfWKTswzxqnUo1t",
-	"qs56/NRmXtayZtvnzs3LODmOCCQT9qGGt9+xAKZlT7WXXbtjEWHekNFSBHx3fXYdjOKlNH9bt2pdfOtL",
-	"YCsjXXit/KoFHDN6VGbxlnpAbwW1RN405ZqVmMHXei53cYUsTDFlAV1rhBvR1psBrw3x0Fsh4gkjY7Ih",
-	"bzbCrDcj7jcjDWPJLOS/E6ZUdIWcaLDExsDH2aggfmQas7RJIFhgxUjMjAEI+TyU9KiXQjyWqbYhfQ9C",
-	"H5J3Uq41E02y3xVWLsKrpPeqIzbzM5FLBAms2+ZmyUUKksU6fk+8oOHfqOT2T//8j07/568WMrwb+1tt",
-	"dIBntSpqKMeFOn6o6bNY6qhM+Y81r/3if/zvp//4J1/87B9Of/EPT3/149//5/9gUZHKX7e9+LpHawuO",
-	"b9qeTM/XC+q/3CLAlhkDgsyfiJfXw/kVYvHvGm5LJmOjFIMLroYx05PxbAuyxxqdmzs3b95o3TwjV9+y",
-	"/s11gkJ9ORFx1swVOC5Bzbwv07zbAHceSiFzxXtIVbOcT36LFTw4m3OuGBagVoXehpzgW0xfKDP4FtPV",
-	"/OBgca9eRTwWjvimp/YBo3HpocUsh+qju1F0ouzU1rHwa2Vz5LFX64bIlLQjIaeYnetraqXZRxldzvKC",
-	"sLUVnefhyrzXf0sK9iYK8ufhvFt1Nje2+cxjd+qkYLwl9ZsyhnSyr1r2CBxTrxF6b0aoAP3eEvsltfS0",
-	"1jCqdtfxIa51HLD/Sx2i9s6coenxZIl1VmwZAy3UinIZHfa+/XV5u9W+YoEurGUHrYZkPMOQkPmLPeZK",
-	"Q/aXYBBwwzR2Y7uZB7SuBCTL85hKgjxGWd/jlI8ZWouwOZeUDW02yb6YuUQP2QevomGyIzojscSRWp/h",
-	"HiTrG5uNJwnpQQVDfsjI/kI8wBhtu61bWSR2IvAKTDFv5vnuHXI1dDnlmPBORTbdrnDP65Dd9nYG3pRi",
-	"+370oi5wzPHkfDjmvb7lZAthkG9CujVdnDVUOthIiFlSsFsh37A8KuKWZb2wyAU4O09/9svPPv3ramv0",
-	"8z/66Rc/+X/X9xbev0ijr0x63DGkx+K94lHGchyguemZZMorn+dLbxDXMlvb218eB6lzOT5jWX8r2G1v",
-	"n9GJqhhNl3lRD5xf0fpDE640VqNhKR7WwHBBKAjgDrbuc7lBLveITBSkimiW9mnESG/CE6y0s0VlOmUM",
-	"q7KyZCUtJZaBQEI2eefBG03yLX7M8iyOyxTuuwLpHPjloWaPdRjYZqN6WCbtcMrnYtVjhgm0ccbsGrN3",
-	"OBK4G37zoPDynJ9SGLyGMd5Aero7QJjYS7lwV8LmZtE06/d8BB5E64bZbgUNJVPd6DS2/LeuLW4eIn1c",
-	"kLx5WVMNvkL5k0ggZ855OB83xBMP6+UEmRkoi4tsLWsHnzFoOdGGoGyCImR9KltXSY3q/5YtBeWKJFLp",
-	"vVxFD0nPqLeg8Rh9dtElgddtHrv39Or19djCGd1dXIvXHeLuS2qNr6VgbErmuEi1Qp/ldrmR1fXldFDu",
-	"KHt7zogELSO3pkClyKuRXXGrmqTH/FimTfL6QhKakbS7rd2lXrRXnrNXnrMXy3P2grrIHKk4x5dLUCgS",
-	"zZtVPqvcdeMKvhPW15g+fcTY2FzEU1fmJCZJYrEUIL0MABkw59U6h2yeW1cgEgMUHGGuNQKAGF4DZbxQ",
-	"QlbqGPJTBZ6l2HpuSQXAMbdgXl+vdt588dNfYCqBy+6CFvrsS+CtOXgmTpqXUm145fE4D48HFsGeF2sO",
-	"zserUbADrmXZwbUCkJdU3lwrwFyCJM4qpfIyzrI8X6J0ypgmCRe24sgmB0OCGX4GaB6zCuWV5fvZYJ9H",
-	"vUhJAQUXZuBUZcUSejZmVe54c+WhbXtfjzntp4wemBuebbGCXcbVDoRsr7+qtezQTd8PQ21Q6/gcdapS",
-	"L+X9VB5zEbEAywDNaYuhG1CEvkSLktSbWRUKCrppGhM1lKm2WGCX0ZF2+skfkB6LpPkKv7myR8IBP2Yi",
-	"hIAkojyZD5iO2RW4iKB7xbzfZ0YjA5Zi2/pxVQQBCrFDVoaqat4f4y1YjulqBNw4EFsD6wekYPa+rgjt",
-	"l7ZkE8NfWaqTd8cl5QYTIEBdxWLhCwva6CVF5FQ0ybs2LyMPMWKFSIIYbnnOqYMmulVdxWBP50uVe5qz",
-	"uk5Dy0nKFeAS+grj6Sd/0AgabjEbncbpX/6x+eVnnzaCRkJ7UFTw+1/+z9NPf4nNkjVNDiMZm0dut6+3",
-	"WtfN17hrPvgqbFej03j6t//1i5/+4vNf/RA0UyNpzKv/8g9Of/zzL379S3KTnP7i4/o6qt2Eiyk/cBRQ",
-	"xpvj+Ksch3tBVNiXWivdj2PAI8zYzDKBVl8vfRY66bUn9uMql/UDNpLHTLkS9IGUsWXKXJMBPS5ybSPi",
-	"ZrZMQUjMY1kQK05AAG6dKz2rcF5vzLJf+a5fFN913QPxjB3YdhB76JvODSZAG6tTS2n0JMPsHdLFKEvz",
-	"HgGQjw2z25YTC27tzSn5OXmcl8hGM3W7fq/8zc/c33yeEuS5GEireaylreUe6n0fx1eBKJlD722SN+kR",
-	"pPRla+SkCcqckVFaB/NmSFBR9dwVdayTSg/1c5BNL4qD2rdCUkAicd0SnX1x+pt/WNsGuBA3dT0298pJ",
-	"/cpJfV5O6vO3CM7ZU11ER6x0V98fSsGURSnDJBWLU6bm0b/Mj4FNobOlq4G5xuhe9m1qr46Xuys8Nzdm",
-	"ofkO7svh12/eaO/cvHr16tX29s5uGJDww6tXr/pQDOGVcj94FXKSh7d3Yd7wDDGIi0qkHsjw3gTH8Lvm",
-	"xpOKN2toH+Le78hU9vONrBqPg9fgxVGthOh8TtiJNZL6Cmfyq+mYH8pp0S1vYc/il9A9/1DL1Gp9FvFU",
-	"gBtbGIpM0HBbBCcK4dowd75z5cDXuAtc8IIn3nrfmdDJrNkVyCadT/tOs31jN+NTrRb8pxXuYfmMhWp1",
-	"UK89NuSGVe2xx/ob4ZU9D3XPOfUjGbO8rwqy3a5Y8PE3yRtUxBgQFIzFNgJh9Dh4xB7ZbbVg9jdbLVtb",
-	"ZPs3wfD3XIzC/uLgAW9dv37zJiBsd4VdTjcyWxQU+/0CmuQOCguXSEISps0OXiIRVczhG5of/mV2L/CZ",
-	"1LPHbX+QPFBhJQkg9y0PVpCyWMUeoUSwaeFynaVmgj8qW1nzG44yj0WQuqGIvcwrkN0xojPEEOYa8Xn3",
-	"bT2Xm21B4pmrQYgDiJRD22iS76EkxLoxOh4zCpCICOIcEOxuQWRKEjlQS2CdiiC7LxG0k+Fi0Nt2kFKB",
-	"eHVzWE6ZYYKAGD64060M3GlDJOALwk7yd+tVBONVBOMZRTA2RCO+kIDGHLD7kwLG20axjbdc2AI5//oh",
-	"i7Mx1Vdxixcn594n8osNXlScyL3nErk4I0E/r4T5FdIRM2O8nXsVyXgOmfNrHKGXKJzh09rZYxr7YIxY",
-	"uxNdzjrvfYWNc7EsDJqN8DjI+mJnQLO2KQydqa7IIPRz88M1JHEcAG6yQO7FtP3AmMcIWDHPKrTLQFND",
-	"SM36rgVO74pxQjVcYubXyd5quZTPY4onsDL3/zmJ0Bcm/7/EnHH2y9Mf//Tprz7dzE65mDqAdRnxq1jL",
-	"q1jL+RUEnLPEeSYBFw+0TC1BLassIy6BKRMIW8BSC1iG7nuv5GYFfFmxVvgMaDwbmCXfAs3zK6YhHdAj",
-	"5pzADmOKTuls3QrfdeyLZ6kTnS9Q191Ujow4yECGS1H5VhA5web4UD6/UJ/YXIZH9Qzp/1XB3fOWr2uI",
-	"zE0PMyDEUD/87Z/rsxennZvkcYAxlT17wdIIiJqMMMIfQ1MuCDMkCRlP0mhIoUSNYhg9Q+ihSpNIjkZc",
-	"axYTnVKhaGSeurTI/007nmd4TNwrKk6JXZHmV9JCnyJOkld0420cVCQivuv5C6XzCPyuoHXsrlVJ6neO",
-	"WTqz3c+4MCZuxFzPmWxFLOgUQDiL8UQrF/vNWq33jaTCMDI2gxfY8Vdjz7BxKuNJxBQAM1qT27YPhdhf",
-	"BkKZRXrdGbPIupSMZMySSwp6vQ8plM7jqCEM6vrXWL+B9pCzWqu6gz3EFXqGhw/e8AZXpZbg24LZmYxZ",
-	"itP8amZdFE6gay0HxMRFIfXCkvTZT17Q8HrPPeNziINfego1HeQIzNmZiGiacrMUto2pJGPIBkBo0QBh",
-	"RgFTYjhrLiX0AzOE56CKHdBBFbHvJwk0CZxPlXtF8bAsHpHDvy+6cDGDvPZE00EdYz2j6NxKt7TtegQ2",
-	"yW5rFwmaaxLzWFzSq4z0A+gZ+Mo6f3bWue3e2C8HmtiUTqGrJ+rrwXM30w/oYB27e54XO3r19KKUUWWx",
-	"fdjjMYe+l5aTA9CQojPV8fQbe72QggVdkX0v3N15KH6Z+Z7HNuzzoLUvPIAryObCFsFNck/gw6Nkovgx",
-	"64pBKifjrDlnyiCajzODTLAKORSvwLA+p+O4YUYUrkKj0/jiBz88/c1/f/qjj9eHDTqgg/sTEF4nz0dW",
-	"VhZhKMUHYsSEfnlTFb5CYJz34VwDrxSbscpl3vUV7HKVnObLepfPIfCYi20eJZiGQzaywBaKi4iBfF6h",
-	"aHKH7fuMTo95wX3DsMzpWGZYjd1FYFzhXF7pmtiw26dM/jK4MrL+A50nzyJT/h0BAX/XKKFJ3vbPMUpE",
-	"619wrRQWJXIhl17PQVQWT4ybzsW2lX3lln9Z3PLPRYotbRbyrKE/56QZJvIvF1sY8e4zFneswMrd7/hj",
-	"YMs3vARBSgZ0jD7LNunNSKjYB2GTfDcrz6BK45dkJidQqdAVQyrixKYijanKKmVoX7M03MsYgFeNoEiP",
-	"JVBLZPvWAA9xjySKMWGbmfrM2XIUhA61JSu2iem+IGw01jOs1hox6lD+zTNp6ryl5ohXeT3v4KJuXtJX",
-	"Ui6HG4XGECVDPoBsK/ZBJXKdWbLyLjKtIK+V40Lf2G1A238+mozgR1s4x4VmA+AuVQV8Xkz0kqqs1svF",
-	"ywtTrgcbVFWnh7sHOIEqYiI2BAcL/eIwwE05z12ZmLPidbbwAXU91mPZQhU7wZ/nYOrZY3zOVkr1kmjI",
-	"fpLA4YkJXJfDA2elZT2qjPBKUyN1A8M83B8I98OmTGkIUmAxb/kZtKN5AIO5oOpae0Rw8NUHBH8vnI4x",
-	"1Zql5up//d7+1r969GTn5J8970PireDqmlbYzC/DGQFN3tEyTsvX4oFIKw+GH9RcejyM2o3bfnLtSUxn",
-	"JyUKd3Gp7z18m+xut1+DqkpDS5lPpvHOw9cdbY2pHpaSVjEtcwNSW6Dwu1AhaY6hFDY0CF46qhkZyiRW",
-	"xUFut7ZvbLXaW9CKumSsMV0+zExeGOZRfhSqHY1wEHGoAZkIzbHGUbDH2mNGga3n5DqPnVjGwxWZylQP",
-	"SWguDOGiLMJSYFjNrtj3g9sEq9uPGXQ9d453nhX1Bha2kySGLjSuH7oZbdGqeVNMZ3vIp1F3hKvMHWkX",
-	"TSpjMtnXgNY0oFxU+BH9g/2c64Y29TmakXYarzVbN3e267sbCxxs8ty7BxfWucJGg3388tlnrzKNz6Pz",
-	"kA1WeKKoQhKdRzO1guiasxKhXddWzPpcYN+zpdodNhN14Q2urGZHaByzrIM5T0nM1TgxPNkYXgGhaTTk",
-	"xywmgGrARZRMbJnxonYHnVde98YTLBeeVhtjbmx+Zy3DaQ0j9+ZfaVQZXsDUIeQp5UyACWM55Va22aX8",
-	"aWaLnqfeNrc2y9IEbNvXL4vWBtMhcYEs3HHBqVYrbkCinoe11H3pBy1z+rlMkyQAKjJUNmZynECPRISx",
-	"4UxBB79CvltEBfonqM3UmoiYpSSkWqe8NzGqdHfSau1ER2wGH1jY7Irv5bBE0ZBFR3BWrEtmSmeEiw65",
-	"//bDg4BAN+CA3H/nICDQ5x8sJz4ay1Q3yd2SQ2BG1GMEUCW4INjkT3UFuF+WjqorAK4CWvRi4VkOatYh",
-	"oVtsKDiL2YiKmEErXMGmJGWRTGOL4xpaDwVcCZgoBE3DUYZDIftdEWKrWZqEeJdiUcp06I62WR3oK2Mb",
-	"nmWOYpn1M3Y+qrx0FQcg+9bNUg1kMXe4Xi6E75x7dRoWY6kRNKKh5BHD0R8xc5hGMLEM1+KP/+dnn/wA",
-	"hoo/6+Gk+PPpn/0ZjAx/jlnCDUkexnSmfGDwH/zwi7/7y6e//B9m0SbpWCoGcH4/fvpH/+fv//Dn5ueP",
-	"/+bzT/93rtuPJonmhzi++lrf3BZdDITGPJ286sj7PJXELwE0BnZILZdf9dS9JaoeCrtVSt61J/DVYf7V",
-	"qhQ0RDRQbvgZo0U8vSZ5WzD0YFuAPewJ7xKLNUsSBcBgI4Dxs7XHaBo57bBjBIIgQmLKD2OqC6a4g+wT",
-	"MzKSKXM+//dlj6QWfcNIkj1r/eNDY0zDYeSIzYwEhLa6VgiiBU327VTQUZo1/g1IOknMu2VKpowPhhrb",
-	"XLg294xDytCUzspkCa7fmWXJKwiPc4v7PVe8j2Vne3lxaM0TvQTgIz+Y4FcykjYgVgUIsOofywqyLiso",
-	"qiFbzhYAaPRpJQmLdJmFNmD67LT9nNA8agjqA2c3vgLyePZAHvM23OYicLe2rbcWZc4RzIa9MPMJ7pHQ",
-	"Hr/QAhpCQlWM3eOnQ5mwJnmIDZ6skDM2FsJ1oNFmZgJFCkbmgEiyBTozojQHO1930Dqd2gwbhyjZ9yxa",
-	"c6jRrGyS0NiRpNlsXoOvQiuc0SM9NO92cppM5SSJuyLPOO9zDWH0zKFjJSgAHwoJhp/TCG47lzZEAIEZ",
-	"yZTEqRyP0dGNaxPMy18nbLuiohETbMhzlLAvCsKHs7Y++92fnv7xfzr9+a8//92fnP7iY4QltLzdXDei",
-	"jw8TJgZ62Ohst042ta4uBPhjHZ79CvPjlSf+3DA/zlE41YH7OJOdhox7/TzOCvlW6g89yLBsQbrZcCg4",
-	"H/0kzSAzBPMIpphZFKhMjqiCjAOpQgpCBR/TFUqOHGxu0YGYPcp+SxIaHWUuVkSVgseCzMTl9hK+YA7v",
-	"T2InsYv8o9QnaJZ4UcicobaiGP0usuw8UP+9e/e33mtt3Xr0ZPek8VLz7gdsLNPS+ESOgYynD3duxKh4",
-	"VarxEvDMA5YkWdU/7iBg+1v7M9vMNc3gjFnSeMsotDmbXaXom2s0HzE50VuKGU1SNTo3WjlXTTRLt+wY",
-	"lhcRex6hEO9zODFY1Z+FPAPsAQYF0GhQc8B/t7FNV9uGai9wFmm45URwHXSFNQvymn/gE8jNOoQJORkM",
-	"iZakN+EJmE4yHcEIcjW5KkP1Lowa40CNZ3ravfd8NYKQ0zlDxdpotCcnujq5u07dh6VUjOJV0+g9/D3v",
-	"b21J0eZNLsmZtHc++2zJZ+nQwUmsTli0y/iloTuebZ4jMfdNFYHZ31cFvR/SmXKcvM8Tm9y3RybjRFKo",
-	"z4E0OmBl4f13DohHpNee4IcMQpsJHeYdnPFHojQ1BNubGXbJkj4ElcMRBR9AaNtXgyogk8kIEFQIo9HQ",
-	"euXIwzHU1dJUTkSmQBrhkkFwmQfezs5TEb2LXHZrcyUgoXlZGJDwiIvY/Ks0HcAXCAh2aGSZYIn3Tcw0",
-	"5f4XER2NKR+IMOiKUE4FS82PtnuF+eh6wMHXXMN3XMQTZX5HhfQxV1CP7DdIAcs/7lhtNQKHDNQvOKcO",
-	"atBNst8Vgk0hmZErQgkGzG1EZJxKNWbYasdOhoS4EWGArbpJwo8w7dDDlgqIawPOkAyytEMFQY6uOPAz",
-	"iEiYJf5XL7aMIGsyPqTa+6VDKElkRBPI2AwxcXR7q71rKIeMJNQaOg92V8h+XzHtX3fQbnVa5v9fb93s",
-	"tFoh+JTcM40O4F9M3MVh4K6Yy0f/UApmRktHZgvDrrgcs4iPaAJ5HfbrwxEXMg3J5Qg7Y/SZ2HP4O7AT",
-	"1mDRU2me5bJFQ3LZAgHhFlxS5ld/xQISQrIpUBOqQyG5HBreAAGarMu6lgksqqPQJnlHGK3ET1WB1BEb",
-	"dybvwn4WzwKeNepnq3SFzvM7ArS65PRSFnKzDkugF/M2qM+fJ1HI4nC9VQA2CGgIgmzz9X2d4vsNDeM8",
-	"kEEQwxhYPL9KLFHMpdI+/Pb+1vb1G7Z9S1fYO7IYYYyDTWNuaJuOpBgQ9sGEJmZmWVqvGWGTHKTGdpxy",
-	"ASUhWQce+FUhQAxk6ULzG2oYVxEacJ/0aGyei31bzCa7xi0JFyxwTM2MCmvrbSGwluO85JFBNxkl8UCb",
-	"p4E2bUvIvJ71l/NzZ38Mr9jsFgc5kALagVmHuc33MZthe2CUCH7gHLb7+It5UFfkIdMUvPcasNsum+9s",
-	"AwMmIhmDnZ8XhtndwHk7HXgq7Rew/NA9iY5YfpvZmCukT3mCSUnWNe7nSGPLHrvSeJxyHTvHj+Bm2mkq",
-	"07A6zQeViJerU43L9e80br/1/YZX4xWp40bQsOIUnuRxrEbH/RnZorUyvr1Qx+VxbpeSb1QShObsNNRQ",
-	"jvM8Hj/1rX4eD+7BxaTv2P2vztrJ1B9tQaYNSzB60Kt0nlfpPMVqXzbgAAzDHU8p1c9X+4yr/cROkZ9z",
-	"FJfo4JVG47fllPRpmo8TsfQtcCPXgAcYVzXu2JRdPq8gf/VxPsg0r1fB/efQb/ysZ6A6qL9ozK5HinC7",
-	"j5CxxIJdP6jiPb6iTO0hE7HK1M5LxhrWGSJheBtfvHXHqlMdMviQj0MsJ8uaNJp3p0xBO0RD2O/LnrOt",
-	"3YVObA2p6gomYiPJqMiFGdWklzJ6pACNLGH02MPdsF0jC5kHY2tMYCgIa+Pb5Fv8m2QixhSTCbDvCL6j",
-	"K0oaIGaqKRixPElIOhECwLekiBAtyzAgGHCASjeGdK126tBUQXW157m8+M1qFXYjV5SNmEXOlw52ZH6h",
-	"XaUI8oS8VGR+x0oLRszzzQOgy7meVVaK1FEJZaSZ3lI6ZXRU5IyZItjjgkI5y/xLauhW2+fGjL8je1Wc",
-	"+H3Z2yN9LFLn2tgTTteZ486vOgh+5fWqd3L923DMKpnSk/FsKwEHdafdem3ntd32ze1d84uQWza+yuZC",
-	"SZu1FJzTwkrjTTs3Wq0l6tk17Ke6FI4lxX4EVJMpy/vfQhUx+hPAMwpiY8Gz0CT7moyk0qTdagWtVgu4",
-	"2REb6z0SGtua5V4Aqwa6jlBJsixmcAfH/SUIHMBMVkcPcKO+mjBnU9eea5pKMcj9K8uO4QUrc+/LXvWp",
-	"egNmIdOjDUJm3zEPvjB0EaYsEsQ4kTFrdKDpdHnpKi58QQvhmo1UDWn9EG89yfQGmqZ0thwX6IiLuKqK",
-	"Fvon+wMZ0cdv2FREw5eea7Xsd2Rv9Wk35POlCRS+jyTrjin8WXUQzY9z4Wfz1bUn78tePX8CGCFcNcl9",
-	"mUDZDdbfZJEMDi3fI8ZAs0cZBMWzVEQsSYx9EqpJ730WadtZ3XkkzIlVpKLth1EyX1h3xHIN+JUj4tlX",
-	"GbwP5LF4BM7igfDPyrqk9x3ZmxdX2Rm7hkdhfaeDe2hVYH9fHSlCyQcTNsEzZ41uOLJaQgSqSd71HIB9",
-	"LrgaYoU4hl+UZmNb9G3sfLjT3GCupolZjRla7ZCrj/mgbEVSJUx3owP8AoN1Lj/zc1nqr6A2zytzG2hp",
-	"yYHf4IjPedlHbDl6JmAOuOZVWh4xQfCqni1JzdNhLE4K+PNAH4UCVDHDsjx784jOCFVHpVLvTbZZMt+y",
-	"MGJ1QppZaBDMUNE6kpCViegniE2DX5u/+YgdfigFA67D6bWHQyoGQ8rrRwPfrIRQwhX+Mqhn7w4loSNy",
-	"rzbeXEaEkGK6BY2NlmPz4CWkNyNHrKKVDXRSehMf9awbNsFrliHU4Hi/NLo3NqEaucUt67ZUwnYWOiiV",
-	"inNIqmdYQF/M+IH7jSKdFfWlE6FCrKS32ckIs3JPK6iFz1Pu8rZliAiDuSlgnXdFiDc3o+QYkWA+AsOP",
-	"fGQk2UckF7TkssV2UVfIR+ayra0tUviv+TLtj8hHJGURAn/2wfENH0dSME3TmRlIj4pYkXazeT0AR7xU",
-	"XDOXuabYANLDPiLhlItYTgGFJASMHjLkSst0diUgoa3ZD8nlJ91G2m10SDsg3UY/+zSCTyd2uFFyTD4i",
-	"7PEYKp7z7oSQTabyHyBLJiAxV+A3Y2Ypwj4d8WQWksuj3uBQ9OI9wPaDj4FZI6al+WyGNZQp/1CKw5EU",
-	"emhG1942X7vnHaZUM/wRHthqttpuhMNJKsyap7JHezzhGupxhMzbvE25HiL4FrHvKYzOG9xo+ejskt5q",
-	"wbu7Yl/A1vUgsUqRNvk6oisiILP1J263ArLbCsiNFpDQzRb55+SDCTXWIFPksrH5yWtXiDH6IWcOYZ2z",
-	"XnZ7ji6sR7IrejQ6mlIo/lGSXIduLEOG7k24VmMUrEgYGF1QWPiaZqIXUkcZliSYEffhl1EHiTo1DDP7",
-	"KSCGTNvkI7JNPiI75COySz4i1ysIu5zUr5OPICj2EQGFVXOaHCZyRpPSb6IhHY0hm7zw2TxoF/d8xJXR",
-	"3Mtunv937gFm/JCcfqjloUoYG8PQILUHHgVksvDF3FPNk8xqDHmPpQJ76ZQ8l+rDlKuj8k/mGW14pNKL",
-	"j8qux6Szw0QqNv+XSzCMEhkdOW8Bj4aQSJpxM5V3YaTQ3LBjo6wJP2YhocYOMgqbIVxp7oR2jIZBYv02",
-	"3ApEB8FVIgXriumQCYAlx7LrIRa4yGNGpNizz+/zxwywpvw3GGspLocJwVy0XFC+XPloZg/AuweuyYZZ",
-	"XCM/ESQK2NXhTqsRoDvQfpM7CT/75MenP//h6V/830///oenf/G3buqghvh8qNHZWaN6OV/Li8kr8/by",
-	"FSLUqxSyulYs0AWhvvpYoT2eFRrKqppzNq5vXlx7Av8eHrFZLSwolMkxS3LQGaN9oh4Jb9uzDJELI8kG",
-	"KVMKE32bAKU0HUKmOPZMwvZCl1ReYQWpx4pwXQ20dBYO+gpj6eXEWFp9VDZDWpo7IEuQluaIPqeUwOon",
-	"me6JtA9qRalb50z0+5xiGssl24FjAq+CG88+uHEuUmK3tjNiLXoECgFdtBo06QHL3Q8wi4AoBg3RlT05",
-	"lxEdFkIQUITlKoiKB41cpj1ljD5AlD5ibBwQMYH2yC4F0bolrjS7AlE+Yv/+ETZnNYZaiFLvmKWKSxFm",
-	"mIXwJNbvs0jnmRBQEJlOxF6p0ZH3HFKVyEXPR2S9KKBFVufHdqKf//ZHX3z6V5/99uPTH/yusYFmfyGw",
-	"FjXZ3ys0oldoROeGRnQ+fH4VCNF6FgF4lisjEA8mIquutJx9dYoVHC1z58udXuimUaOV0kSor2oDVaCK",
-	"S2girqW3Pw91pRweAQssaJ77ENGE97C5WW782jbnfRppVyYB7nKAguFiQEKqDmU/JJe1c2BewpZFfnm3",
-	"uacrrEJhezG65qfkLjwbGv9lbkXwcEKRPmOAZux7Hovv6bFIjrz25E5fQd+mEVtMxMZYFzNbdQG1yD0a",
-	"HUHjIlfAAaXA2M/AWjc2wg2qEqpAgEXZm5GQRpofUw2NBPbtUg3N+ATaRYA6ofmIdXxfgMje7/kM0Ntv",
-	"18bBg3mmlYP4x1TVYwYgCdnAsyQ0LyVa9olMzDxAf5Suhwg8FIAqcuvO7TmXYoUn98HkpeoasJ4C9mDi",
-	"4e1fZBEJ4C5hdoILDKUT0SR3XxWXvCouqdF7CVQrYLBSsA0cSOeqT117kk7E0nTbty27LONHHdLHXr2e",
-	"YcsFMaNmsW1kd3nK2JEKyIi+L9Mlze2uBF2RyMFWwo9YwodSxiqwAdkgi+YSKLdBD2/M6UBIpXlUaus6",
-	"59ZGTPG5urbMCKt6uE3EK7fWs3drpRPxAruzVovkBxPh5/jWO/HXnIK0fvrvJmOrBHpFMr+UgRmisuh0",
-	"RVuQlmUdBYvZQkQN5RQDOk6htaqUp3khME+m4ELuEpQDG32sjH+41blYzeol5TuvUozPQ1W4D5hGaGi4",
-	"5JAzuWNat56F6nDNDmQ5sim6lLSD3jWzMusw0bbsHhvPK9vRx3ptrGXmIxHkuM1wckv9Og8m4iGO6aX2",
-	"67hprPbr2GTJr0Sw94xuIF/WrK19v3CiXtPB/8/e9e04UlzvVyn172IXyeOZXZaF8eh3QZYQkABFMBIX",
-	"MaLL3TV2ZdtVpqs9Xme1EoEQNihSlOSGQBTlAshF/iIhtBCivMwOs/sWUZ1T1VXt6bbd45nxzGxfMazb",
-	"1d3lqnNOnfOd79vop3I8mo/Nxksq9FHL99Au7f8IBz7FFW5vMg+njc9+aXDaGe2bV/Kx+Pq/lVz9tL8Q",
-	"of0qZMAojoycJbSv2uRlYYR+k7Hi+8x8Th35Z0TTlOuvmu594Euh/R0yGmcZ0uljRsxwMQIcpiIJZX/N",
-	"iwUmlAlQ1f3f1t6zN28y6Hk2s2UdKuIKAY6aec3GB//986N/fnLw7RcB/CpI0d95eum0lp2u9eAF8x+r",
-	"QQs2aMG6aMHciJXasJVFJLXBmwlFnaPbvAv/XVow0mpwwLd2wMAhmoL2rUxkuwLdd3yD1mD7Lia2b/7C",
-	"PqaCor+c56D60De7PKtM5DhtEetaDGciw/oU1B5yT1WK7Vth9Z5R+nOeD9odmBlpEqCnnwBd2Z7fWDJ4",
-	"rbUO7fKYL4RoMH0tkGbSWwb+hJMNEAfgtjKsgkMaMy8cNsKFPIG8wpGgOJtIQ/SN3uLqja3tLsbDE67Y",
-	"U5UYu7NwHOcFYZcH0Nefufk06wW149+1oOqWMj0Npq7B1J0Ypm51G7uUsF957Dw/PQTGrTe1i17EhiHf",
-	"8f0Vm25dD7hBJaXptDQvYBJJahEbKrJ76aewPGm56y+j+bIHgALVV85FOh7DJ7NUX62Llfzdpf3FeV9I",
-	"8lyizNip5MQy2nf0A9ywfNkqIi50irlRPWg32OejbjAnx3Wh0lvFKTl48ODhN/86/Oy7w09/d/jJLxAV",
-	"H9gMV5/vZW8nct8nGz68/+Xjd39++Nl3tfz62lJaTTaryWYdJ5t1lnkstXk3o/2l81cQOICfFRJ0ZM3p",
-	"ZMdCaceKmTyWxT+EUCr+f/3kM+1EPAP2dYCf6cH0AcmO3xVGccR0v4IMELTGYtOUuQfjkIGYlBML5Imz",
-	"lY4+R7WAjzy5w/WXRQi2Vu4Mh2nHyplMTXjQkzJhVCwVHzSpunOWqltDkk5vluUjYuzS026ERNqvKtKT",
-	"2aAqW3euE3VVB2UdXTUZurPI0J233NySabmcktDL0AETlNx37k3mdWY8+JGXszxlJ/eBFhSuOVLKdhm8",
-	"rvBTeCgDDTRkuBnLcnlkuVTek5DFmzknfPPV91/ff/TVNw8fvPvwwYcHH7z/8N+fP3zwUa1DwLryenMs",
-	"VZPQaxJ6J5nQW0sqLz8+bPbGye366G3PdJeTN+vNx5Q2ykZ0CQU9XIzTm4JqL00SbciFFJhC0ecRI8iv",
-	"WNYmt4pBkSVtNvYYd2SLyLQrYimuuKiJ2K5ADg8BYlDgBUxDiL7XWESGVIGK2OM9sFKcIBV7Z8TT6Q7h",
-	"sbIHqPwlugJ4pFNGEq4y5I0ecqW46INMMo8JMkFkEx4xq1UiRcTKPIX+IS5aZghVM1G6ytfm5DGsvq1r",
-	"z21v0WfiDRpt39x49tkbvY1eFLGN3tNb17e2t+lzW1vXgtYyl10P4DEpPELw/cefP/rovYNP//T4i/u1",
-	"3MkP9GI/e2+ib/s6U/roWOJX3rSCJShg2DiGy5UiQgS+DhykIEMqpn4jCoAs88xErbPoUka/5dFiz7oB",
-	"w4I9hx08Z/w2gHuk+DYxeQ4yKbTgYS81HzLQJS8/peKNz+9BFZ+vKgKET5/U4+pKJ1BHIl9BIV6MespW",
-	"NlzsnzdLz423DN8S3JBnCXNkZqzPjYQ5hBuJFH3Dfp8y2xviC0K3jnaZOkJ8u8w7kJLRX++KEXCumiSj",
-	"ze5k1sTbdhWieEUYgAfG426RC3dmhJ8n6ASHn3376NfvH3zwt4PfPKjh0mGe1nNIXMJKXMKjYnP6O7HT",
-	"X01zWFU7WnAARItZ6vsXtduZRWzhFFyojCYJbBYQdNSBQJu8KFOCJgwkB0vhG+Z2F7qTztqahXgKfNlL",
-	"A6nQJ/Qs/wGXU/4wH6sOjYdcLMRXpFIOoeHIJnD1A1IxvaJcrIzwCwEKygZ/AeGoMkd+dOI8JSHeOyRR",
-	"QvnQykELmZEe69oT/8yy3SHhbfYzblc8wjRCEksrM6FvaziSFEv3WVpNo3Nc373O/qVZVR1TAaXRkM3V",
-	"x2nl/vv5aMjIK1lc13evCeVR6bxXBXo0oI2LBNpY3vsKuZHkCJ4V4BwzdtH6Y87SDSQPn4+yNNcYhSQf",
-	"XQlFKc5Sox3id8NnEv43kRNWxWK4y1n6hrn/afrQ/DbzunXNS14eUKKjhi+4UP1rVXtQ7qTMFooqQacC",
-	"i3EBFKkQDAnCD/VC6Y0xj5NQZTQQHVRnx+/o7TF9MFZ25cAYMHhXTAZS+QifgUxiZSj0pBsd0u9CCgZO",
-	"tE1eFipjFBjuQnjKEH05JeEoZYplYYeEQNsQAq+x6orHf/0YaXbJJvn+P388+OhT/ccf/vH43U/cGke5",
-	"JUMG5VGO4pEbFaBCAz66GkbJflhgLLTIpuFYZYTd4SoDpj/3ekOKca458Ov9JfcMwaD5SVvAYJjBvJjq",
-	"sJyINnkNoVZcEeh6jq22LNOvCfEFUGlWBxL5ZrlQwQTiQNWIiZiLvgsmsBh8+PdfHX77Fwgc7Lvkkw0I",
-	"bM6S2H7/7UxmNIHpCTpBH/KZsEaCTvDMFu55AzuVSexu9fjD38I7H2/ka4WRFU8KYNbHv/8axsZPe1Tx",
-	"yHtHWJ1IrVDXIq4pEnKLrIG9NhFU7QjKubZyz7Yy/pWXlS68cGnzLv5RS/EFv4IFXkh1gIUGBTYuCM/a",
-	"5Hl7Dfo7tPx0BtkqfD9QQLjOgbWuYNWbjvALCjNdtEuOiTct7I05gFO7lIvnBMiM2PWsykt1qyzWsyrX",
-	"zfVgu/lubxCmZ4AwPQF3cGPZE1Gt5YgrpIa0i9kzssBalG8d7QtA36VNduFfPPRQAeN0m01N3J8rr7gD",
-	"wE5XACoJOJJw8opMlVCR5AJxAoB/WuyBWtYFIZ06SOa7W3aFQkZ4uc9SXxJmgq9WXZI8E791LiVf8BR6",
-	"cP+XB1++Fxwjsl9PfXJJs9jAWZuC5snBWU/C/i+Fa611LNiMucpS3hvbk2hppPSSnMzgs4z5xSyrHh3z",
-	"XAN74YDuo3xFjzFhszyA7ECu0QlLmSkmxaj/YDCgNI67wshsJMls548VxYhNRF7OTK43+Av+e52yMSnc",
-	"q8Kk4Os9ceowtwBR7H7FkXbkHLJGSwf7px71LNwkNkaojwafCa6WFKIB3eqiSkyu0uItf2zbselXUpp/",
-	"Bt8FBWK7wVLWFSHuyJBcBTJLL5E9ZE+1SAh48BC2dJhjwcM2eRPIfKAzVpF3xmzMYogDMZhq+QIvFUd9",
-	"O5XrTuGuSd5kr5ExOd+k4HpfzGy9+omJut7ZQ1VW1zgdjKYAwvR12FD5SDCvUQ/0673ug7Ciyuk/wqmD",
-	"kVrlDDUD7lAtV1RV87n3MnUZakpvyhQkQNidUQKC96aDvezW+FsX7sozhtr2c4MEN7tv4BD38uejaUqn",
-	"5Y+nTatVBeOg9VXZkJ/KYflkaLO33GTou/XYHvLIz78dHNtr3e9U01xudpfAoHkL/fKU0Yu7N7dW/j9X",
-	"WiTvokVF9ddZJNMYW9GgsI4sFk7JDiLdfAeTIctSHuFhIeX9QWaRYqizy2jcJq/ZErIrsU+7omCyYGVO",
-	"nRkLyVUlx1YZjt3JWCpoQnj81A60lRn1PihaUEVCGQGMK36bZqFJGFl86RVFEhnRRK/2rihcLEU4pwLt",
-	"Zu1itaUNdRTo/xVcu77d3t6CfpgC1u1eK9CBn2AJbGSZ+j0zOCxOvDbEneCFjS3sWcOfRn9nIEd6FG9G",
-	"g46Otm5ubF3fuHZDX4vWsBPo94aYNmgFoGIVdK4vn09yP8aaSsXeaiixPrhtmmJxUyw+UhvQC4NQ34DP",
-	"td8r14x9Yz8nCt286/3fQgE771pXSUP7ou0vdvqiaOrRnqHy6toq5vXMymvzdz00u7hLmiLbGRTZTm4b",
-	"3agZL83j35xZCVcU4TEeOYxfXtjnvY2uFWLxEc0GLhQv7tNg1uvVOSBVV/9uyTRloFEsbNxnGWZArxUm",
-	"bqcQxXnRn815CNcwEMnhkGdtsiuxyTcft0ej2y2imKFLw5FJJkkYURGxJGEYDoYp2xuLmMVhx0gzL5Ea",
-	"xmrdSqblwpXrXIRl5y84Tly1nkJdLQPblOuact3JletO0JMsrNiVBmX6uVg0Tnk2BdPUYzRl6fPjbBB0",
-	"fvKWtg/YblXmcCB/gx/r81SqT3CbYFPMm8x+4cdMjkwvODaYcQb5t5mUmypJ3b0kJ1Y7I2UzBcKU0WiA",
-	"5x47khQZjTIyklxkZcO9KgWbzmI9oBzRLnV6ZWO8QnssUUQKn0+Ci1zrzI2jZ6MkF2Z6BhK2r8eBh5mp",
-	"xlipe7nXgpqWA1LZoXn5dL15FMUykWk2wDnkSUJi6Q1jhPOOjvMiT7T3Fd61fDiSaemkviJFX9/mtnf1",
-	"T2Wv7FLob80GXBhWVFP7gfnL9ezMEGyflf+Iu1BQYollBprKMaExtEF4ry7imWycS2fCdysWm00VwACY",
-	"VUL+AsxN0ZS1HKnBOLEatxaGNCTKn+B3xjTRW6z8JUy3pS2tecVoppi71WQgtd+JaJJw0fdXgemmO/oi",
-	"jCbZIG8gHqUyYkrtEDliQk+To5D11gJL93nEgntv3ftfAAAA//8=",
+	"7P0LkxzJdR+Kf5WMov+Bh2oa3TMDLNATDHuIBZYgd7EwMMsNegeezq7K7s6d6szeyqwZ9CImgpItWeJD",
+	"tP5xrbUoyjYd1pUjJJPXcSXteknZX2aBXX6LG3lOZlVWd1V3dU/jxYVCwR10vfJx8rzP7zwOIjmeSMGE",
+	"VkH3cTBiNGYp/HnrgA7Nf2OmopRPNJci6AYHI0ZSpmSWRuyCIicsVVwKQhWhROlUiiE5oQmPqZZpKwgD",
+	"9oiOJwkLusFhsHMYBGGgohEbU/NmPZ2YC0qnXAyDs7MweFtGFD80+933RyxlRHtfD4lM4YcPZT8kXJGB",
+	"zETcWviFszCY0JSOmbaT3I/jlCl1J66eKcXLFxThcXk27c71G216Nd6i0Y1rW2+8sdvf6kcR2+rvtLfb",
+	"N25EN9rtThAG3LxpQvUoCANBx+ZJ+84jHgdhkLKPMp6yOOjqNGP+0AcyHVMddIMsgzvnF+umFJpG+p7k",
+	"QtdNIMJ7yMTctMY0rtdOw775CN68gclkqZJp9SR6gj3SRxHc0SNyALs+oUNG+mwgU7ZHpEimSHfklOsR",
+	"3KDomJEBTzRLCRUxUTLVLTeXjzKWTr3J4Nf9IY/po7eZGOpR0N1t37gWBmMu3A+d6hkoLccsvfVoQkXF",
+	"duzHsRmXYkRLwmg0IpF9ArdkksiYBd0BTRSrHiXDN/uj5JqNgZD/WcoGQTf4xpXiPF/B29SV0sjMcQ3O",
+	"8gnQNKXT0vhvc5bEan7875o1xgmM2bjPUhWSPlM8ZoTHoeMEITnmIoYFN6NuOrUBfnTtqcGgl0zLUELF",
+	"tpgzEnMNYx/IlNjDQXoR11PyTXIYfPHZD5/+w6eHAdm/+yZREybiIy01Tchh1m7vsG+STrvd7tXRFpJg",
+	"HW1tt9vtdnPiqj3n9vrqR5wuOOL2pZs43fimBzLVVVsA2x/i2e1t9ey5JlzDjpi7mYi5GNatsTnbpRWO",
+	"2YBmiRnTVpQyqll8RM0d3sp3mqz7rUeapYImdevOY8IF0SOqiZoqzcbltd/f6tSuLrOvXra6ZWJZPmQ4",
+	"Cm+yARdA1HUjhyVfmVzojXbthOCNR3H+5fOTzZ2YjSdSMxFNv8um8/P4vsxSIk8FOWZToBQ94oqYLzKl",
+	"Q0I1GUulyfbVqyQa0ZRGRuy3yD5J2YRRDfTGBXljm4xklioyZFqB7BjwVGmisihiShE6pFzkpIcqUjFt",
+	"b5BbZpR1e3f1jeV7d2fwDtXRqEYMGo2sh8RmBhmNqBgyo/n0qWIxMQxMpqR3uQdrQcXUqGWJUcmoKqlO",
+	"hD3iSqs9stvZJlKPWHrKFauf4WALh7WILKsmc1cKVjOhfeHmoxgTuSDfae+S0xETREizNUM7yZgoLqKF",
+	"IzTfWjrM6nGOJzKt1aA4XF2Dr0aduoOCrzz/8fiO7NeN+kPZX2fItWf7Q9k//3jf5mNewf7vGEFPJiwF",
+	"na6OxSfwcCWPv9oGxs7H2RjYOjJJ+898IFxoNmQpjOQdGbOkkqWYxRubqxeU4Srl9YuSk+rlgSeOjuH0",
+	"16/QhGrD8oNu8K8/oFsfPzT/0966cfTwcTu8tn32zyoX7X5Wy8LTTKyxyXHtJqfZBnj2A3Mvq11beBWr",
+	"WtwTmmSsemD40LNZ3wfAEWsGCyIdOe6QnqD9aZRdlUUjw1R7aiQnPeC6LJ30yhMy12rmg99sKPUrFBV/",
+	"pvtb/wrn+bD4s3W09fBy9XwP6PCtVGaTOqIamotrkBWrJSt44/kJ64AO68as6XCNEQ9qR6zpcAPjNSZC",
+	"pSPDCFxjBEYyE5rQJCFjI7eYCo3YIx9mSqMmA/yQ9JjSfEw16xlZD7ZvQoUAZX+YgYIiYhJJpRURjKbJ",
+	"1EnPOl4K1kuNviykMJTJhOGeH+T/tEPABY508LBqyt9Dzw8zpuL8zG+OWHRM2AlLpyjbKRiK6pSl5NQc",
+	"sVOZJTEZ0cmEiZD0M+1UnCXTsQ4ndiTNdyunZU1PO+S+lAmjwh8zl+J+lrB6Vpuw1ZVlWq8sn+SfPTLv",
+	"Pi+5nZmH1UQKxcBmviv1OzLmA84qJnS3SrcCwjIamTFoSvpUy9jV93bbbfOmSArNBEhxOpkkHP11Vyap",
+	"7Cds/HsfKnTe5Utknoidv8ho4EcnXCbo5AuDmGnKE0ORoJ2C3k5iyRQcBDgVqOrah83ip6lMVdD9IH/z",
+	"mIujBHmj98axOUV9ZoyAhFGlSaewAUApDsIAfFcsDbrBFdiWs4e4B0yBdtYNrg1uXOvcGAwMUWmqMxV0",
+	"d0GJ5Br2/1s0JvfxgWJT3GKoKxVzPvN3dZFn4x6+BPe2vH/v0MTQA4tB3zcrdYo2AVf5Shm2Ik+V27vO",
+	"ufZOy2MmjsZcKQ7rli8yJX1GU+Bmx0wY9iQYi5mj5cXr2CnW8T1BMz2SKf+YxVULWR7AJtbwrsQxwxJK",
+	"wVDI56R3wlI+AAXF84i///77W/uZHjGhzdqxKuZOtVmFU3CE565I+NISzzTu08659klFcsKq9ikfBElo",
+	"dIxCBG7OHUeqe5pyzRpt3E6xcbdl2udxzETVrpWHs4ldO6ibB2wjN9Y7E1TAHmTiWMhT4U7A7vm4l3OF",
+	"CamPINDgL6+QqBG6uxqt4m6xinelJrftS+eZyPynN7SUKTgP3OBRJoA3i7t1dIt3/VyL59ZC8zGTmZ4l",
+	"zL6MpyTmMRw8mqb8hOEwGDFPOIcHV0ROWAofJSOqGi3y9WKRLZ8mB/ko5pZ6dqCbItk1Z+hW/8a5Vt/z",
+	"Mx5pesxKcpcKcP/klEtokjIaT83ncUTuccKbcfUbxYrflGKQ8KhyqedHtanFNkNhLkoUU03JAJiUItzR",
+	"c2f7XCtqQx2Gs42tw2lGkbFuNrOIJSWryQp2tosVvJeyPDpBblOeVIvHuQFtai3zmSCfMGqTU9adU5Ao",
+	"OnWU2jmf+DLH5EhLeZTQdMgq2QRXBC6m5swI0mnvXr/6xjXSn2rWiCF0duYZwi2huZ6SAynJ2/bDcys8",
+	"M7SNMoaZOc3wAXM48vW9eq71HbOY0yMzt6NMqGwykalmJUGmmDHJvJfCy5qs61VfmcvfTd4xnyQHZjkr",
+	"VrVmQJtc3QuKwFeI+QqSsS70vQVrvX0+HsEFWHh1Nk4/ZfRYEQqG5R5BowaOEjk1grnS0ImyNGUimh5Z",
+	"1aasgmhCBbnz4F2yu915g7h7CTxbMnXoWGZCX3F3NLN6trf9DZ6kMmJK0X7C7PGp2l63BpvYz/eE0cK1",
+	"lDF6BiAmo3S+gj1crp63hriRV8+pU2eCnlCemKmWNjOd4hhIQnUjje+qrzc/YOkJjxh5r/T2uRX0P74Z",
+	"q0cTIU/3SDF8OjAG8X2m0+nWvvm7BW4R+zIvR2ZmeWjK8OiCgqd4bKwi8CpFhhy6wZOffPLF539n/m3I",
+	"LTU/3bxr/lnEY7vBdnv72la7s9XuHLTbXfj/f2Xu8SLPjSPYMTfWVGRe++Wf/tun/+P/DsKgyfMuVyeh",
+	"fWa29skv/xEOjNI0ObJUsN1ptzvXzc8pH1MzGfTQTFJ5AoK9Gzz9n//5qx/9FDY8ZQxG8d8+/+rH/+ar",
+	"T39FOuTJTz8NwiCbxEvnboV50O2cwfsnLNUcvTremi8mgf2UUWC6Z247Zi3VB5qKmKYxUSOZ6jxXY8Ys",
+	"9TZvLmrz4F2y07l2batDaDIZ0a1tYDXVL/G23PNlmbXYMgpw5TM+CSx1gPm7/3j+4pCfMLFs0d4yN91L",
+	"aATL1vCzlmgqvjmm6rjK+3aQZgwZFJqvQC1GMuED3gLmbsoZaqz4WE6WVc5LEHeSZIrt5TFx85scEFpK",
+	"Qqr4bk7f6xJQyiI+4Zb1znpLJElZxPgJU6hUckUUExDeTqtf5w7X/HDM7yER2bjPUiMjeBJzMQxJKuV4",
+	"zy4uuGRkpj0HSG/CedfYPL3K7/kntinp5ifYe4ALfW03qAxGFl7fDwIgsnLejXtbcRaL7S4drdJgC/+8",
+	"7H/IIrBlLSO/CY8AP4nRtKDJPY/PWF/5BlnPSlk3JZ4zE+h6+LgyjFc+/St+LT/B3nNXlz82cyJLeQbL",
+	"Hy6O6+Izt+JcSodtxWeLk+U9uNMk46iO0O7RIZJZkrw7AEV2odpCwbB6PEN4eRpgo3xAp6tUZQKWzhm8",
+	"bP6QPPRHbxNX1j0lzaZdnJeHYSCyBJU9UC8an6DyY8/7RC39erMTtvQ1q5y45S/bzAlc+p0VTuTSdzU9",
+	"oUteVHliHRVWhzSMuDS0DWqKVDqZdsmT//BHX3z2syc//jwkX/zTT5/88g/hz6ef/OHTzz6DP598+tf5",
+	"Df/rF0//6s9C8vTP/93T//AXT378ecsLMfczxYU5tOGMIaFllnKIrHERZ2b48HOapfBfFmeRCySCF7Mi",
+	"KB0G3zLH+IG1wR7nH7VysxCa5i9hnXVBGAzQ2Vb1xps04f00r1Moc4CY06GQSvNILQgPyVSPiLHhIQze",
+	"dxrJgOs9wsYTPcUkOJokcDtLEoh9N+GAb+YDmGeCYTDJ0mhEbZB4ITe2N97mQB8fZVRonlguV8kQPQ5d",
+	"qEkyK1m2qJ1VDay8UJApppwTt09FrEL4c7sdkt12SK61IXvgepv8/0g+NnIRnDxvXAohm2zMqMpKamRB",
+	"75ngenlyebHR78H9RrejSbZ89b5n7oKlm5E7+N2wRCZVqtrcp+cIbSxFVY7VO/RDmRL4DC4fV7kvqFLB",
+	"BSXWOxinjB1XZ3f487CqLw6icgJwkh4wfUez8fzoV7PuZj7uP7z02y9ACSnP/TyqyE05niRMM8Mev5VF",
+	"x8j9q5dSNbI3wmCQyvE83dxjacSEDgkXUZLFJTvUe1jLNR+dmTQMAl4XehOo3ExvCd5nfDjSK+pkkJZe",
+	"W3TgeEzKIpnGIelRrVPezzRTLSjviI7ZFOs8epheXSp8Ur1w9pfWZCSFublnK72Yf5MCM3NF1fw0n/dq",
+	"aa6lFYdlyN/VbKlnnX62TMecIrusQdXki890d9rmNOU3o6fYXey0jdJ7zIW5NmEpBhvO6SQb5PVLzQ7r",
+	"PH1ViCeb/1yXa43RBCtwFOa4QWwHfKwhSnPkxUamK00hOiIFSKelTiZcoWaVUN/lmCBQdlzM0H4fvCwD",
+	"W0DZz3iit7gguC+qNKamno7yF9rNXt7QKwLz9z0hdo8bEvHbRonsnpOnV5yNdTl75SDvZWsxtvMS+pg+",
+	"uoNPO0bk/rlkcgu3wIas6yeEhkltJR4xlk6X9B4fBlTEh0GXfNBqtR6eGUb6+DCQ6dxPQmrz2+NWq3V2",
+	"hpyakoTRwaEwl2G05obDwCvgOwxCchjICV4YaoY/gI6Hvxk2exic9fZIj4se6Jw9IfWR+Yemx4z0UCHs",
+	"heZzHKqOzD1cHRkrrEeEOeOHYt+6XTttEjM2saVu2+22GeOJkTXCTyx9HEAJqcdmvVEbc2cSdM14A6uQ",
+	"Bl0YaVDBa+FWLoJCdf3AFjQGYfD0r/7Hk0//U/AQlI3yPobBo62h3LI/fqikaN2np+8wpVBFcuXHN6VQ",
+	"Nd5dm+jslScSOkwZi4mWZMRoaoSvHAxYanNNTunUNwyHKRUuQC24NdEw8llpl3n10HOxPDtI753PLA5l",
+	"gw1BZ+c6abfbbeKygOPmBddOJlpp6kJTT//kR09//nkQWkPKxd/Gss/BzJqJTjWSpBCitQ84Yvq969c6",
+	"O9fb+H+dxfI2KghgMfspkQs4pVBz4Etq162GZt5JxRRFLdekzxIphopo2UiGPo8YVB5mmmFsyoz3lCpy",
+	"mnKtGSoEqcs55XAC9ghFqexCFEsCEw2H1Eh18A6OUx9yn115Kt+WYxaSU5keh4QqxZWmQncxeENJCrmy",
+	"RI0gkd+c1MqhN4yMATEuC4yVDkKlv0XJFGgIzpKND5n94MrnNfkRSqiIEy78P49kepRf1zJJjgYpM3+r",
+	"EU1ZfBRJcFJNUjbm2fgoxTqJE8kn5ldQa4FrT+gQMgUsJeM9ERtTnix0YU0Sqs1GV9TkDwglSkacJoRG",
+	"4OWtXPG1woMTlmIxvzuA9jSgiJMDC2KAxFO9O6qmuArRPGATiDEFNxd6Q242+73bRn8iUkSMjFGCGU18",
+	"zEifRscOR8SRhiIxozXkZhnkXDBcEGHGlxi19xzRRkg75zVa+/vGiLCMJKFKk0kqT1CY9llphy6sp8Jv",
+	"NFjpdHZb1VdELF1elJMbq8UwfV61ViDzFRFX5+bbK0Yza1nMbWm5ALKZLollNjU27SNO5chMaZSFJOHi",
+	"mMVo6lKt6GRiMVeIFDMOj91zhkcLnrKiFyXnDQuOtR9YaRDHnTmvTU5cjWkLA1hG8N/lVcAyeYTGCcw9",
+	"0sPN6kFahoLCiJ7b4p4v9pyCOaCPzK9WFJ2yaASH8aOP0FvTl0bawTuXqt5vS3mcTVY9lTn8z2q4O+c4",
+	"KEUx+npl5OVDsxqBr0dvM6TTjGZy/IU5Nli47VZZP18vbuqTqvXgB+HMQBrN5kW49OdW9Hxu/eJtL3gy",
+	"G5zH6ukSG5LFs8L0uSUkbEJMLf3KCxJbayQR3PTYgu98wXzg3OnUxPHilQepoPvBw2beEzrjPXERBVtz",
+	"/eQ3/+XJrz9/8pf/FPjbE42oEOBdUVqmpSRvTGH+4rOff/Xpr558/gnmYMB5NYSsJugnO29Sr4sS1eE0",
+	"peA3bO/ZVFHV1Lo4X8JUGBSRsNX8uDkqE7qISR9g43hKjtlUVUbjXZZTRd6SH1xaukCbXJjFTPIFJkbH",
+	"LGGrPlM+Tg3FRIF9xrDEo2IVGnqhbP5O9SavE90aM53aFJtFj71jbztzPKDi8/JUVOECvj+SJJHyWNkK",
+	"Cd++rvGxFElj86lbkUxZ86V/YG5/kI1BvFQse8G9miyahbgpuFfDx7T19Gs6VCsjMh7QYdXINbeZCo1e",
+	"dsBZChn5Y1Z9Cs+Znl3e8vuUKxYbfoWeLQQfmfF+XVAeb2sUzAyDU5oKLoZ1oJq2FNhCoWhJKDiKmfWr",
+	"nlKLbUtkjMiaCdNkQpVqzMxsSVBe3GBYIYK0lIR7jQZY6diB8/RwgRaw/yzExx4Zs3TIYkD860/Nf9Ad",
+	"adQVkrKxPGHKxdU9HQQRS48imhrF4Ht37m2127vbNgDqj+iqhxHXOBJmZ/ytNVTgFTV3/0suu6gUwl0p",
+	"hrsgQO1/6C22amia5Ri4mwKoNaKmJsmwTuicY13iZqtynynwHDzeyKZWTdqBZ6w08QZ7Xrx56TxdAt9K",
+	"3pzV/AP3nEXtY6KuCn3a3OQ6B3qav5I5ilsZyTWf/NKVfTfTkUStZIZ+mmlVtky0cT1oUYu6+AE/ZXrF",
+	"CMEiWff+MxJmC8ndznjpXmz2KJe29+zcXHi9iq16u3I/jpmHlO4odg8SzhFSKsdbW8GItMOczypabFk2",
+	"WVBPmThPXdlia3LTy1IRq1q+NmuU6mzMuiuGdrViZL4Rt+LKr2PiOYNtRSGQm3MrDvEcVXfP0xqrDh8t",
+	"VcYLzcpL9XdGdG6eOvPMmnxzJyb0mEplGKiExu99CWcaFiITd6lc0mrXP3SZazm9lRjGDLnXR49LnpJF",
+	"o3VRtTwm5tyGLk9j0cMvwn1fqy+u4rovqV4bliwJP2Y5ovizFyDN1r5KlDys9XPPOyfPXYK5zJUpFfPA",
+	"3V3G5IgiZs2UaUJTaEnD4j3IKyW8gJeSqbV+Y9vFgkYjc50WGE5yAIFgwMR7ThJsdlWaSrTmombpur98",
+	"oqdBXGlj5aeFaFrtkKCQsnZZk1OypiyrFVj/MqOJPXieG6dPFY9gNkN2FNOpIcHtMLCHYEEE5iwM+mxE",
+	"T7jM0vLzOzWPd9rlxyMvfT7ovtEOgwEXVEBKRPexb6p7WdsoSlp9nupRTKdeJu+X/9d/fvrJX/u1MFdh",
+	"nSGLDGBQIeqVA8dCFGwudpSvx8KKUKrpPnqqSmvQ8JnyxGuKv/Ls1UxontjMPvNkpjFz00+s8PIq2pUV",
+	"at7CNh1llaNkYWQA76/pG1TeiIavvGsfyYF+Z9/pb2bDd97PEvY9Hzx4ocAvkF+9T4WWSvzd99e4NNdF",
+	"OuQDRtPVQ/xrJ/Y8Cx/iqiUzi7tLha6303Ipauth8keONHuk12gFtZG8JWW7MK1o5ugC0H4TYPH1dFbI",
+	"rBXojI4nlA/FGmI7TwBYEpODYd20N58VaQLzfi4ejYgayUkICP7mf1MtMGy4ajenUtaU/fbDpYvXTKuf",
+	"qRzHwApGSkh/av/a8zCi8sg6JVanFIzFRsm0Q8NgfCtYf3eW69Hn3q1zDWAh4TodqL51JTJlojQVcan+",
+	"IGE0xmVzaSU00vwE0lEMe4ZE6USqxaasbdnp15FF2rDfIGZjuQVRRcP9qVJ8KMoqz/ZWZ/egve0VP8kE",
+	"Hv1Gf/fqTvtGEGInD69VyzGbmn9BnYPNsfnq7//hyS//N0B5UMBUDL76we8/+eV/ffrHn3pZN8GYigwx",
+	"PrDVRsNuHfPJMzi9ioh7aYqNC35wyo8rpRFPmVrpbXa5FnVZsV1w5q0WVp0rUZvF4Jb78SIbIHf8uNXv",
+	"Z8lxJUG5bVkVmiHvnIK9emC4ntsHt6u8OYu42QEdbqR4d1FOwsre+AM6XL1Yt0w/FYUdGvvYkAFNEkXk",
+	"YGBYMNeKJYM9lyEwyLQFNGlGgAVRrCp25ibvVO3qwQPMthxA2RDUW0F9irWrPEgb5IMOdx6j9DMHOjfM",
+	"KhJyEkbMtaJhiahGqfANusZZ+XVTvikzUUGBgp1UpQ05IlGFrBTThmkiStOELXwl+Ihgsf0FdrjcdCgR",
+	"QroHb4J17K1Tb48DCe0cH9asjWeiz+yhOpKD5mySnrDUbPtqhqZb3hw9pHwsaoGHVjGZcevXsJvzB1cF",
+	"Z0HUtX7mqudXruy3KDGVtspqVnU+hzVN6/z5ueS1nDg9ceWtwRpmcm4i13x0hr6RQP3dmVn5sM6U9sa+",
+	"zK6uPDYFOFdFRUYNtmuhuS4xDxDp295e9flbJ2yuNL5aQUTOcqQAx3iZakYx69qBp5mhGL7wcM36+fyh",
+	"PPFgu2H6dx9fICNAvFqs3U5SZvZMzWeony3A8mYfBd3d7TBQGS6qTdZoOjW7I9F8BCdPLXVwdPWqbkXL",
+	"CxyNS1UsGhvZ9vjVucfeFle+FPqny9Tv2AbhCSPkHY69TAH+xm59s0J8RyZzbcmgVs3OwSb/wQe9t+fc",
+	"YEnS0+q1+/NUt6TPtr3PTw+GcTYU9g2HVaLlphLVp+3miZcHkGWJKCG2IW9ltr5/OKrMDXNGGgk77xAt",
+	"NOWz/NMLyvyxbSDzmnPOHqnW8owu9hHidNgbiyEWZOutbmHPeGepvGW1XNjFjctnfETV0VimrLrcZzWj",
+	"B5l9xckwquOR3aUZHYsqgKqgivSArHtEsEcamhTlipcheWFVetewd+XKcZuEmM+3cp0e4bLet7lPfklR",
+	"I+wW29+iG7z34E0jGOm0dHcQBgDV0A3eaLWv72yfv5RnPYwRN8wq0U+nc2+qNPQqu9G9J0ogmooVXUEm",
+	"DEEizdWe+/WlQEDP1wNnb+dWgkFfAS7Ap6EXkKpRIuHzpGuU5rGy82FD5LFHzFlFE7M968y+Wo7ut7du",
+	"PHzcCTvbZxcPD1vePy/98+WZtTDe6u2cSVpbtg4ezyjlFgf7Wx1UyXKXJLRrPpv327zqGclV6wgBrZsj",
+	"yaPV+wBEI37i1Ldyd925BhGuE4+NB0N9JSb92kZMNIrYRLMY9EzBTq32UY29clyFd+sglfHde+ZLyn0Y",
+	"nWYQcbe6mZqh2ms7i3bi8HDy+O0z8793z44elv9ZvR/VpcUrB3rQeYqvqt2+N9mAixxmz7foJpOEM3Wk",
+	"pW9qhN7W2f2KgABsfW0TkVpe+ic/+cVv/+q/fvHZD7/82b/98jd/jh1uGlhD9IYFFcPwgV+aU+RHfPGb",
+	"nz35s//45Ce/wNdOpLJT7QCI9UQqqOj94//nyeeffPWrP3ryx3+LT5S6KNt5KibM0ydo5UEfLARksgsL",
+	"sdgV0NIK6O+cWL53594WMrnds5IArKj39bZnsfSAbfa03/LZ87fie6i0G8oHEC5ozGXOGWAUCulq2aCn",
+	"dsJoatOY5w9ZThMNJZzPSaqssLUKXC1bafBlmPgcfvjj9eHSauIu9W1+Csqcy4UcSzCZnTEbEqoiJuLy",
+	"2vt4Io6u55nctHgPZtYkCYuqbRr/AMy+6E02piJmgN5l2C2iHitgmxEVhiX3GVJIHeBa6TA1oV/vfs+C",
+	"W/qc6yFj1JAatk8dZBdkHKo9MytAJIfFksJTaLQVE07ghIQKF5FAu2azEGQ5i2hCwe72DaBxFVqyx2bC",
+	"kkDJbdv84dKYCxZQEGR518uHzTsBHodaTUufkWfrlbuszVbPyfL8ool2VWOD83OzsvLYrudbFYfE+nOM",
+	"MMjhdRXgQnkspT8FFgDxHl9V8rUhuvXxww9QHT16+LgdXqvJ3a3SgBoVYJQYqV202dSm5cmDHhNdvmxl",
+	"TlnWZl8e1lfq9tIM5mw9/jMbJlnCQhoc5U1E72e13fUj+DNvWq/DU6GDbVx7eilYySbO7/M6s6/IGW2G",
+	"8ZSf2WYOqpnT2zhX/2z5wbjPJjZF1O/9QHkCYeBtLyTcDgMFd5QaFTux4UEpsUcTUFiJBocytEswI2aK",
+	"lGynVYCezGQdqHlnuz3fCcKNuAI2V4+kYqFTFF1qBSIongJ8sVWGcxcFtHJoGNzxQuYzECOocHuJlPhJ",
+	"mph/D0eeTMZR9DHWxtOZ6NqCqIrbj7kWmXKco5nYpXEGQOOCIDwzSBNVGe55d6TqaWuM1JwwN/F1ggf2",
+	"I2G+v3603s2+lv0/yAm6Ovxe07ErNbZcXhqcj715sN6ZoPUxxTxiq1MqFI3MLQ0iqpWgvEtTAeaYX51P",
+	"QQ5Iz2FY2wYIikUp0z0Xo6UpI2okTwXREvqbuOwnD3aLSJGUsP0nWT+B5AnPHeNBZeMnKlMTS+p7XSxQ",
+	"FQdpj/TcCvfMVk6YnFjvCBZ4cqMeJ/yY+ePz/GZz9aBh4O1Q/Rir++l9W57mOnnKHCJ8l/QMY+wRSvAt",
+	"e6SHxm0vN3OBPrhWJOZD8x+q8rutJTuVWUoSKoYZHTo2lspMxIeC6z3SA+O4h201oAm8bXKx3braxtYX",
+	"zmDGCzfvft82vzDmmxlJIiOakJhO8yhrz3nKdjrmRiuKe8TIHjNg0KL2DkUPdaMeJIubvzD71YwqSzQ/",
+	"yi8LAuzEEB4i/vRSNmBmVKwHu8rBfUEFAKYXUV7soGG3z7r0bNqXa1QWugCaUxicxmbu8EYBxrH9Zv3+",
+	"fq8stJtn2vt22ThTmgyyZMAT0mdTKWKLdmS+OZ8eOaaP6hKKjc2sdE4ruMEuc7QU3gFCirHXhl+Vs71U",
+	"xxvTR0eJve5peVcbFJ2MeU1KRcLoMx82F96wZ7IrRzSlkTY8C/phG8oJLYnan3zSKNWyXW2i2zoTer4B",
+	"WcqGWUJTwh5NUqYgmeTi/Vvbl/LeSaeQ8mpGNDPnq2vl8FZqjKuZP5b+Fi7/Um23MRXVvGmeqs45nhJ5",
+	"LNjd5ePxdnvxdq1RZuLZdRXEhHqknz11QeVMZPZrSwDNbkONWoHi4AdR7Z9+QyKC/fG+SaAHURHDOYCL",
+	"cGNRIDLbyIilVMsU2hJB9g123oBqF2DVQw3/Y/60TZXsX1Ljvwr+7Jg82mRGes3Hc/EUH8EQFzYzrdDs",
+	"5ni4VSWgpxsmgAHXCEl/av8u0pVd8jtPLSi7olPChFH6qzFRK1wJS5PevJ2apQ/kJbkLMDSy23GWeh/A",
+	"XJsLjKhaDUMOyD6YR1tv258q31YPvVns/iqzdEb6vLveGuOLNWRblGK94M6jVYylWl3OT4Q6vz+rOF3r",
+	"+7Le4idMIAZWPdKW1S4xvA5UBxYYaOwYjEdBy1MsSaMphOLHFRV8dRC9fp/wVTBRqzjct5mxgytssxGL",
+	"js9zWm/RaARVmCHpyeOeUSRO5y07ritPopprHi2PgcsYy2a6vFfuAgiyO+MKR0t/Crgmnfb27pqJ2La3",
+	"dbdzozKuP1/pV6TKGabpJcYf5e96wyjXkYzBrRFkerB1vWiTbSRabqZG6qSpGyfqwIDHdDKx7hLU/47G",
+	"XEBWuv1nxBB+KE/SLSfzlHvQlNO/Y5t6lcpThZ3iyxk/xf4GKosixmLmGdmeoadKHcKNOuBStb2/65a5",
+	"U8oc3J0HcpjqSpcN/ziX6ZmY0OiYxWTAk6ZJxuUc76Y90hqm724827GC6uprocY0xvR0f4usG6+oV6aK",
+	"2JaBDVesoPHFTBxP7i13t3kyTeXS+qDvyP4tuO+sODvNujbbW7wO9uqk0jZtmOlQdLRtAKRaHM+m/Hc+",
+	"axzO31xCAtWUmEuQtkKUJAOaNnV05sl183l3jXAucQ8LoMsmzn98pvD+11Yz3DeTAml7CkkGCUgLLH9s",
+	"OMGcvzxe4e7nlac7k27g8uVdBqJ9nXegCjrK92cmcR6ZoCWVghsVC+EveH5+qvjGaukHuKfrdRPz+Nlc",
+	"jAHouvD0m+mzOHdn7FXk3WYiYUoRLZN4NvwOcFk7NQCQHtMqwDmcjHYMw/172O9cb++0K5lHwWaK96A8",
+	"X8Z2GjCJFZNn55C54Qn/p06VtlbTchBKmqZKs3EBsmYkKYmk0YsHqRzvgXeVW5c2SA2SiRiqezjmTCxv",
+	"3r5uKu/q7Ge29H7mBLoNqaf4Wx7ZrEIk9mkn70p9diH+16fxkfW0RjLJxqIoXcgDgl4dOPqSYzrdI4qJ",
+	"mHz/+9///tY772y9+Sa0cRbk/u2bZGdn5wYZyzG2DIQOnd3OGxXdaGuqKN1Aqlv3mWsXFBlBA1OvYB0N",
+	"3lSeorcdjWhnNawaAMJBzw7gbS48v03CiBTkFCBk3Kf7bMiFQn6BIzRDMG8jnXUCaLa9qV2RJtEib8df",
+	"QBWFT2/nKaLA97ywCWxg7A/mTFFfSCaSWkn7UcYy+DHNhLAi1zNuCslJRcSSpAT8NXvOXRhrNjKmynGw",
+	"akTY78j+HIvILP4lgM7GQffGbrt91sxQbWZUlppAwVeO0kygS2MI3Y667dauZ/j5q7RaXW9cqustvuXr",
+	"VjsVTsjVzLJ8yeokaxNkgWoPUYyQHU7tnndDrmHkrW4JccHVaMWvrNgAu8o3ZYnhcQVuRJHBVBngKfAk",
+	"lKbpqgvUzDz5juwXtsnqtbLn1e0ttHSuqufrVaqKRdKsKc+rEiX5vr8IAITvyP4LYP+GCZ6H9xeE4LHh",
+	"zbD4d6oyYWptGqMraSao0BdU2XKpVIWg95pa0LAWgArImE5JLFer7ld1+R8H7rUXFOmprF9d04qTWDJB",
+	"p+/PP83H7OhjKdiSF5j7iLmPXLyzf3f/UoMC9Pxg2RHmixj6hbHFAKqI/J2iN9qMSXrCUuhlMMnSaEQV",
+	"U+TihPI4JFoeqRGfhMT87wThpB0cT3wprAnHAxaTvZRP+uP55ksO4Md9tvDzBt2gs32jdaM974QGsZAq",
+	"nT91BHPI67J2AlvJXnXdKA5Yv4CXIvzYjv/TNMpRaHa3vQv403ZYilT6I965fqP1RvWIM8G1co/Me3mr",
+	"FmIhkg4ENKtXokFV+PzyNHhods3mMAIc7dTWMM2v71w0EtcBCajP9CljIidK+DWPm/ZZIk+JPpUN4Z1m",
+	"tnHe3zi1uWlU28wTcz7dU9VzmiGERjtWooTqyuu+zIYjLzI8LdwO61h1Mxs3uxTlIZUnVclFfBSnChnh",
+	"4VpVNE6k0bENpzXxbbtEg42At9eX6jmo7cfLltKqPjiuIkRsn/dxoxasXJ4+MZOUXDvZzQbdG0+2ZpaV",
+	"MwPqXi3ZbV+4nC5XnTcrHRpIghk2Oq5mTW+yiI9pEuYHfCwVgJmMqZiSSUIjBlmT2F/BulxHVJUGVAzD",
+	"d1eWHXtb/zwHNLhawjfYrYY3CBfoVHcevEt2tztv5E1ii5FgLLaZE3i2dGdsmUD+4ar9LCOWr0CqQ37C",
+	"xIK8A0V5vGchbyOZxnlG7lyWweJpONrE71VNYTmOzhxcJaSNuvTRiTlSA5kk8rQGdkCwR/qogDGvR8zB",
+	"e3p59h5A55j3+9A5eJRR7FQrl9UiYz9JXMHEHiRT2wxruP2bALMNaQ09B77da8h84QVHXB3lqN21a4Yf",
+	"62FbkWHGVOWKzWzhQoife0UHuypKgsQpyM+4eP/2TXJj9+oblypSUyoz9x9o2k/YHlGnXEcjXHqulrhs",
+	"y6+4LVNCCaZ/5zpwzoex1/RAVncDBh9IhXS8dcLSqZ0UcKQNtb0LAy7M4aoLfUwolC7Y8wlZ+vXF4wW6",
+	"V/lF/zKTGsA8wDNO1TEXQyD3EUsmrcWejvkhffvg4B7BG6r1Ls11wpY+azbm1BWx1AZVZtPh4NzDerBH",
+	"k4RyYcXCHBO+Yrssqit5lomQ+gh6GC6HQ8aYDE7ED3uWPBWlRV9wTPJsr1lgQKxQql6pvH7JJpzPqJsD",
+	"droirt6C07bS6SqX1lAR227HruzJDby62TZN6ZhpVgOI+FHG0mmIRA/kCUGT/KHqV0ooRZl/4XcevHuX",
+	"2KvIiK7daHcuES60tDIOdu+CUenjaldImtVRMlRi2/BPUQZIzAPm56nMUpXDF/RTeVwCPV7bE+bMuNu8",
+	"SruX4gS6AdRUua4IajugY57U4GrI4VHCj1nCR1LG1a7YeRvP7WMzn3j9i8q7kYbYsD8kNCT9PWiplf+k",
+	"QmOo0hpAxAmjRkdYbVnsY7kzZh1PrV3a0prMrWoZ6HZutBUjCT0SqKKe+7ffeR/MBLVivsRgmbe9pqCi",
+	"2LPxud+QnvMNs2BlRs8yz1evVJaw2QaDHvBGUSmbZ2ZX+mnNa1yC/hrFRq7mzXB+mcR7hBZ6jOMttoaS",
+	"DJlGWYgKciVKO6uscJgb9cejBred1azaA3bC0srKRJhSn2HiBlToAG4xzqSfMnqMEzA81K/p6ycyOg6w",
+	"RXHtKi+oLJRmmUYsiYlj/JnRMDddXlg3sqIP1AZCJ03lXS7kvG64MxUNKKtSRmNFlNk0mlhje0VRaK4s",
+	"8rub601zFpVHPcsabOWUNne07QftoL23NkmauJ+JB5E1QmfbtpVikn5O7YqoxfXOrhNXKLRUDs4BcPrJ",
+	"1K7VCwx50SxfQFwtX+DzBNdqtqi6h0HVFrjNLOrGlpVCgsUhGkG0wOhuefeDoTfJ9GZVn9xxg0lvVh3N",
+	"06jBeKYaii9JOhh3ScoiJqIpuJZDUvI0A+sD7zK5eMr1yNrNp1zE8vTSHomSE+SOoywV5k0l3QNfcfHR",
+	"pZCcMnasjrQ8KsUxyEV9VFyVfcXSExaTiweXzFux+an5BLKnR7Y2jbRDMmZUHNnPwfgqlbk6BLgmrmjY",
+	"rTk/dLXOHxPFhmMmNA45HYwred5YxizxMckr9MhMNGUX1WBq2JI2JMbSpX2ecD3NsQhyP6nvvd0cs0FU",
+	"Ietvd7wGRmkPVpg3ayivRD7t/DyUz1UVq4LtuQlKwKo6FMcERfRhQrNswqGsKkKtSg7mlSQL3jwTg81d",
+	"d2Y+ZMAfzQB71LGZsRXxecMwbA4GL1hegwRP167JrTJDmkVRiXSlKwsZQUgGcJzHOKs+HEKMITjQsbyv",
+	"xl4BnmFUJVjMbJyzG+9O1ToUUXLStTd/kzj8mCP84TKJuYJAF4sLuyVEtAOWK2iOei8Y9VZIBDXeI5Mj",
+	"apYvPBT5a72QuJDae/ulkIxkyj+W4mgshR4hf3PXj1KqGV5IplDS6flXjIIKicVmMsjt3HQ6ZItM8o+W",
+	"xq34IxJjJEPteTeRb7pxk8vez0d8gL+2DoW7zhURWZJ4KhraibaZNIyTC8I1udgfHok+4oQq0gFWVNnv",
+	"D/lmzukvIdxCIzENJHYbofKrqjltJ8w5yEtwuUJ6GhOaiYjN+2AbxcJmfXIIDeHIuvZQ3M4bbjRW3jwC",
+	"biiGa0tjF3DUmtLx4qVF6G9VdmxLY/HjtSszZ88OxkYhTk6goCOrMa7g0U3gwZ1P57MDecdIk9nUVCca",
+	"kNciiz0LV+g2oI+cMG6aOYoYyLh2NmMV/zEj+Dt5AT02U/zy13/81ed/+8WvP33yg9849w/y6CrOFHTb",
+	"rXan8MQFYzz3QRiUmVvQ7WyfrdgHYXs+v9Ut5NJtRGl8rmLCYs2rbUqRS2ovqWQgHWN0DUvXhgZeWTGc",
+	"U+lmCscoVywm/altq4psrvDvVcdKahlJQRlLB3gPb33+tWSoBRaq3ayqZ9mSVRPtjEJLZqvVehWHf716",
+	"r9Up29LNOlCqK5OWo4JVoRtXp5F6PX7xqm9MACAD34QUWAcHZw06eF57Y4Egz+rmfC9/4QoW0AOG7NLs",
+	"sLpANALMa9K79+6DA3LlpHMFrKItOLmqZ1MUAGTRqfdw6YKCV4DN5Af4Ziynahl2rjz9IgiVd8HNZWD+",
+	"x4SmTEv4R5UK42Slyy3MP75z7epSAKxZQeujpG4vffq0CLcsdIkVgRnzEPhcqoe75ItLyGedBuP7inhv",
+	"8JJimCLHjE1CNFrQFDEUY0tQnwl9LFWinzO9LIeWWoV+lr/No6dmHlufspaDzK5Ee8tGW0uL9zNxHs9t",
+	"RBPeTxv5YW96t55PW61Pr+JaOd+SYY9Oa63p01GfgFtgZBTwA+DTYJDO3zgp99nVZK2APXHMJs2WLKIC",
+	"wXJpvIegk07N55rYyhgV2jwTJohgpyw15oFCQFrDdgS8ME/LqmhBtJ6uX2c6NHDurqW+u8rKxc2pCcW1",
+	"2yuivWYtLPIxJqdPmW7evHrVmrbNoU8UyzxvPMxaDc6fXCRj2YNpiS0nz3LahF3TpfVtjjGt18Qi0vwk",
+	"z8Fc1F3rXqZt7FVgjBZ90UDaJYI/HVENbR0AOZZOqwk7Z5oVxfFGgb0Az/r4FHtAJosb0zfrs+5W7AVE",
+	"EHMpcu4I4oNsPKbpdLYVFy5ruSoJHYhXF/h+PADD3BN4tbPd2pkvJV49Tlne4avOEd9nSpMBH+iRi0eh",
+	"+z45QaYJflfIKTI3akkSZtgmhNtGWSrKwKjL1NmXLMr26sbFKlkQQIDcHFEhqtbm2/K0HN4FpEDEGne6",
+	"7inrKw50xE6QNyoJXc3DQI94Gh9NaAppEICTnMIFGp8YuszbpisYLXs04n3XH2gykgITYWUKiJ4IjBAG",
+	"IH2q3cZFPs7MSY8X5Ks+bpaYW5Nve0CHazWczVWy3e1Zfv3bf/eTL//gf335679/+sP/FoTBMJXZpJmj",
+	"mKGjuNG9A9+pfMInBezqV3//D09++b830OJWJlV1EN9I0+Gw30dVAiZ3QS1vr7WeGl2r+BrChlKf/B4S",
+	"0TSdEq73nPaL5mYsxQWNbcMaqjfL+ssVG9pAqT1nM7paX++LhQBDnmV9teUWYb4itYq39oAOv5Ulx2to",
+	"UbYrZt5tQAOvGsuTakB3L+mprD00AMdzPXs6easb98N8sDNlVM014lm5P6id4MywFyzgfaZs4yCfp60D",
+	"Lerg7vwmMB88LCNjnhvvpMDUW9hapfkmzW5DCbdvWUPqHHDOB58rOo54k6vZgfUiDY7ReoGDb3zQ3rpB",
+	"twb7W7cfPr5WHTNYud/TSpyrss/c20zn+PliSvBSaNtUhOQI9MetZ956dy0He6XeBW+q2cy3zHLNYRrB",
+	"XgXf6O9e3WnfCJqFjNmjKMkUP8n9XquoA1bEW83QCvkiHOy3y32mEn9TYt1bjPlirVxTNeIc8qltba9E",
+	"6DRj2mo6rCngfFbS1m949rLBcZZkMe6gv8alpp0rCmQ4AOdjaQW25Deu7b6xe71fLnNuwuZm6GVZ68Zz",
+	"BGHXjdttop3letxpEzHWnNOtH2F1r1grvrqm9CuRRUUt9/n3ctX9q1qWF+DpMibteZxcMOpz7ONsjOdF",
+	"ajVLG8Ksq0nM73WOM7WyL2EGkd9K+JiNJVgyQ+vRv1uCg+oG+4rTKw+MSjqiPC897gZf/rfPv/rxv3ny",
+	"h3/35KefbcALcE7o97KA/1YJA9lokUlCxohihdUEGOK56LAyLi1sMzKHtfNRZmMcOTAYolX1SJRQPq4p",
+	"gx9WZmcBHk46xbHsdK5d2+pgiejW9iXI0xoZnQS9ejh4GscpU8r13oB6X1GL/lAPLXZn/+4+oolxBxCL",
+	"1RdeWvIIqoVpyojNXq75SGVd/W2Z2uq1zfVCX1+hcV1abOl8JfpZvk01+IPL1Rmgg3MjfzfF6a6m0Lfl",
+	"KUu3InMIErSkCttpC7b1qKIXN6BKW/Vla5H+4lOyU7uAbcyNuuYFJZpcUXLmpHYed4dTY5sC4OGuvggh",
+	"i+z+XHLWjn0NUbsGQRa08VITw/wOcyxcXUkTcfXVy1I98htfgN2wosLPWdoEoK2Bf3tF67d+nMvQ0cyY",
+	"34SeUUWhhKcc2XP2QWkGu2bd0OMx4sNRoQ799m//o/V5mKPrPXG9eGIiNRMaY1f2saf/9PMnP/zLBc/I",
+	"NOaCplPvkb/45W9/8DNIfQJCYZ73xUI2bYMmmgnIH6n0gzLzxMpCdEUelNNEFWyqHfrjlXCnonJCEV0r",
+	"n6hYl9V1ATtsN0jvZeEi+5OzFCBzxmxOB19MTGGAr1+IRT5DBnObXekqBXxYzlJsfrtatzxvTPN9ooRL",
+	"/ihFdrnFZ+UKvjqXoFGPUJ0TSkUXDbhWO4O6vSvxiGIuS3duI96MEimcw6XBWfogX5oVbbpKly1W8+R0",
+	"Z3bJtdL35JVF4sMkJNWKkpOWzQKQk6CLjTNdnshZI1a5wtux+aZ9/c5ZM77agI++ABt0lgHPZRV6AH32",
+	"Xi6hHp6dsHRqjC8m4oqK3dovruxVthQwZ5ylcowNQPhwZDNwYKjylGEBU+ODUBkQe7EFP7mxt0aIOD+S",
+	"a5lxG1DwZv0NeYpcl/inO8eFnKRMMR0SlihbVMGmy/sKVfQvYDag6qLcs2WbJST2tJaby9QWZxSNkfDd",
+	"iOmCiA0LOlM1Xa+1KHuPMA6pvnrEFDSUp3Z0K9N8KVLvx+m3l8gDQyOLSW9TMsrKlk0IqHVMyDXd4/nG",
+	"PrvtmJ9o0XlmNucyRwdugizcp4odrfZI5BLr8jS2Zj1WPWSfpVHe6yskfd3Ae8ttT/NR7Bx0rhWjyG+a",
+	"B8vP26LSCfe7ouZ9AByEOOzQkn6ny4R3seKN0NRndqnRM1GR/7jRxLOmqRKlFrWP104CK21r07GWtrmK",
+	"6ycyogmkdNf1b1iaT3zu9pveES5qAiyFvXwR9TIsVt5lL68i8PepvAFhgcbt0/GKak6xWOtVFqx9eFYU",
+	"Bjmy3ZJP3bLH405srAg93cARm4mXQC9HbLi6RyhRzBg9kDLCFUnZIFOoyK/YlnITB3KFw7W4iyXCq7MY",
+	"Ulx7dMJ7s5ras+pWuYkzPhNLXzkfwhL1kvPyIgIBnnZyrmiAP4vV9blndeiXBtCfzxl5HhS4Tm3q/Cfr",
+	"u+iAN7WmCZPDEM3drHk6MxO20aN5Evyi8KiRR/ishRN1elvRBAwqNgBrqtJQ/F6OQH3fwnT6mnWkvWxF",
+	"OpkknKkjLa2SSMW0YeajczhxEWdKg3uogaZLabvU2dGD0R0X0Lgfj4Ju8NWvPn3yi7998kd/8dUvfvzF",
+	"Zz8rrPXgi9/8/hef/ey3v/j1k1/8rb04ky5ZIIciUOy5HVVu2aoSkvxFbABUWnT3Wy+ctY7em3cBme9v",
+	"bTcACNVKEgBxrQZ+XbFh47LFyEtsi71f9ohDUF6Ml2Ml4nwaasqGWUJTwh5NUqbMdpOL929tX8o9O9ge",
+	"WLNHugZh3k8JLL17LMUwx9JVIaEqwjNe05FqLXTbF61Ce8Q+i+njAeu6/QzdwVk7WbXMzNYvyC3nmJbk",
+	"wIs7yvmxXFE/f77Ha2Wwm/zwzaKGP4902w3BRjeh8+X0ugmf4ow4X9+vWH7RWrroM5eCzfR77xA1gTFp",
+	"eMyWasS/G8du6TTXzpQ+x9FbQqwHKadzSI8zuSUKrihzBhp4ZrfNETlBNH4xrGzwXV+keiCNmjAugPMt",
+	"8TeF2XAjnUsBkK6PjFTlplIrV8d5U6tqggAdFgjXRMjTdRpV+sWgxaeKqdXwn+z8vWpmgBYR0jaaAUUR",
+	"xLZpdZi3iNlL+/KEkXZT9JwFLW/YQB/JTDcZEOCnzUDvKkT0GaSMNRzMy9RkZxKSj0JyQi6eEC7ImH5o",
+	"QZnVpQo09vM3u8kXe1lHm7y5xnoNT92ZaLgjrgfGS97iYkEiH3w/ysydGG9EbGRGU5buZ3pU/Ou2m8d3",
+	"3j8I5jDhbA/wSWpWB1BPe2N6DLg22M/wmH3M8aYegG/Ykr+pzFLCre+YTFJ5wmOWXgA2mmdm4QCKtRtp",
+	"PQnOzqCHwkDW4yMRqhTTZEwFHULKUNccRUJtR5fpBeUdUpoyRNlB0O+Yx/4/acrIqUyBscTe76c8SUgs",
+	"W4fiUFy+/IAPBRdDwkXr8mWCPQIN9WH6CfZA7l056fSIYCxWpGeWWKa2c2eXfAsmir0OIlgsbHvQa/nL",
+	"CYusIKo/xSVVe4cCbFly2b2RXQ7JhCrNzEoj9AvkvpDLB4CkQGSmL5spHUMvVa6xp6dyzS1jNpY2mtQi",
+	"t2g08iZi1BNAmzkU0NYchAhMiCrSe7TlCHMLm5737OoYTVhdvkyoUKcsJb3HhyjcDoMu+aDVaj0MyaHf",
+	"ptP8fhi0Wq3DwFxxHSjNz0ZtOeu1CPTt7HnP9EifRsd+H09sI3soAKWejhkZ8ERD59CYKJnqkGRC84T0",
+	"3Puh/Q/ovi1yE96hSCwhVZI9mvAUmwIB2JiQJGYTPSIJH3Ntp/l+yo0kNBRwb//g5rexzyZ04xkbxkUm",
+	"Ru3GDnRv7Ny4dqkLwgpRFMfM8FvAUVRQDwtSKyQ9o7L1SJQwmpoLLaSuQ6G4GELbHgw1FKW1RGnoyNe7",
+	"dUCHvT2imIhdi9M7g613zCB6RMscnBg6GhjCnsoMp6cYE+TibmcbUcVOuWKXzOE9FPYld6Vg3puGTJOd",
+	"9i45HfEEcktH5jDYYvsW6dm+eOzIfOubZg97lhiU3zRwRCcTJmxzEfOsOhT2ZS2yL0jvTszGkLYWTbe+",
+	"y6Y9MgasSUpSptMpUXSAgEZvbGMlTbeAiEZELaXMpkDYH71eKZskdMpiSyvFF/TWfXsJic7R8i3oC2qI",
+	"OWXENTUlrsdkF5YfwFV7kYxZLySU9LDHUK8K/b43A3/fIxeZMGzy49GlEE9ar2gu2cPz3MPmpB887GEQ",
+	"CXCOCNWEmePq9yYlPcM5e0AlyYk5u4YLLuqdibOEkMLly0jBtpkBQcmFWpah0KLzsU2xaJHLlw/4mPnL",
+	"s7Ozc8NM/L2Dm3uEiimShoWvi/M+BlwdCsOcMyNEZkPamo8ZxrXJewI73ECDSA9UG9Ylsxf7Mp7aA4X+",
+	"eRssxM/uttvY/CDhERPYxN86l/cnNBqxre1WOwiDLE2syFHdK1dOT09bFC63ZDq8Yp9VV96+c/PW3Qe3",
+	"4JmiRCIAqYfZY1/9w7/94vO/+fKXv/jy3/+R72gOOq02PiQnTNAJD7rBTqvd2sH0LIQIvTJiNNGjj83f",
+	"Q1ahc+7bY0QVSaAPp8J04UkqgdyhvY5yLS5Vi9wFfi0kCpAWJIla/n4nDrrmK9+Gb0KoQU2ksK0Nt9tt",
+	"q69rm48Nlk8Ej175UM0l8uQZKPI4T0mmy5Qd+20Q8rOZ7PyEtUqaC0KXKAfdFtxRNvsN505tjxVNh2Aa",
+	"mrXgEQsemndcATFav7A3Ryyyfehiqmkf2nwYsh/zIS6XynHVjtnU5tajVAaiM2rYgFuqa7Tu9xmNuWBK",
+	"nXvpIxg8NrHBseM2QD6rcn8XMyk2abN7ZmY0bZk3XW3vbGAKmUgNj6NoqtTOxTKC0oTg0Xi6iVndlZha",
+	"Od0jPRxmjyg6tbKsaMW4mFhvUlGi1lgCeRnNrJZmTzpXUDJuKabVlccFds0Rj8+u5C6DSoo+8CoLLLlC",
+	"MgVguIWknyXHRNPh0DBomfr501aSh0a953GLvCsYAVw5pztC25kksVDh43nqTrjSN+EtD5jGPMGyiVrj",
+	"9StuufK2UbUgsr/kRtTdwD24xilqRhyluWDKQQXHQkkrB15BR6zgOOziWKo+kY/5yj1zF9zcaXRzB2/e",
+	"aXTzDt682+jmXe8IL7nZ3AVknxO6Uf/RZ5Y3xDDWmZZZNILor6N1ICkwVh9tWY1qC88vuPZ227twacbK",
+	"KJ7smkMZPDybo6xZkYnEe8HYCvkB6pXbhjfE0+LgE6HaK9QoncnAt9bR51oQ2BIPAWSQwJG3mQBGNGx5",
+	"wN+1pxzvYTEB7zcAO3ltTQ09us6mcKSxGL3nfwZsIaeQ1Rxn73aHLP4sT9z85yDCUnHuiiWAqfelHmHj",
+	"g5fp6K17moxIRUFD8+QSm0ZGRlR5x+mjjCY2VFV5aFC/dodmAa1deWxW7wzrLBYcrPfB3WkfKh+nvElu",
+	"xYGxobX6c7KQLCxnxbiL4fmTGtcsdLTFMH/t8ZBp6XS0SIFddUERf23y/ncjbB/ovdj5ffHthwJMauoM",
+	"etcpLpanwhrztv3xIJVjIuQpMRJXZkIrczjNewU7de/eI5R8KPuhRce1phIa09AiU2UpU+jyMXbQoaBD",
+	"ykWLHDg3iBskVQ5gXWmaasS0AMOofNYnWc1RX0183xm8g41NlgtwG/9h74pkasU4WC/fkvF0NSUStwCG",
+	"53KWzMM00kcIDtxyiLau59pO2wwwvxkdqe5ip3QRabrV56kexXTmvoeN9cyKxb2XWb5WPhNnz5e9LmOt",
+	"YGpaF6kNJY0Yja2P/ZYF4a36qL3tCtwDX3lp9KHrjW6+jjffaHTzDbi5s93k5s423txozB0cc+dqo5uv",
+	"ws3bjYaxvX0eEfWATteQUEwbgkHeX6P/3Qh3O9vh7vb2EpEG/NSXaXDkt/DIX0mkPEYIyIlUC1wqet5e",
+	"AlbOHtFIQ3cknrtpAdLHAvWrCUsSLoYYdDB6FIV/h/Dv01Rq1iJ3NDrX7r374CA8FEoWxXsYr7SWFRdE",
+	"SPLe/bdBdROSJHJoxJKPU0QGHG7VirBHmgkFzgktZYu8bxuA9oyQ7ZXatx4KnXIWm2NsbGrw/KGTojfh",
+	"HNSCHukzxWNWtMhHHbvXJZRMmTLyEjwaZJghRBI6cjVLEkLJmKpjFtsP2lbSnXbYbreJ+bSqkja4OTdx",
+	"x+6ZDQvOwf9t0XPQ2blO2ua7kIG6AmsuhvE2Us1zZ8vFCEB+Nrc1bTwcDuLYPGoNeM8WfblM0VVY76vN",
+	"IG9ziCVK6OdL8SyHhI0pT6BCNopshZFjlJaDoad/gYWcc0Yab0mjPeX8tIJZls+0Uejssfc4px81r/Y/",
+	"53RXwS5nkEZCaNoDbSpSpV2hS0/JVFsHWh5uAm7Uw4hdz7YUM9LE5n4ReYIlxU6Fh8/13rqFvezwuS28",
+	"1iPGWlXYQMLyhkPRgw7yRwBIYnvMf5N0DIvYv/smgNF2D4MTPjkM4IeLRhMk3ySHwRef/fDpP3x6GJB3",
+	"75P8x6d/9T+efPqfDoNLvT0yoSkTUO2MfmDBmNH3EUzfvMsw8nfvH4oxf9Rys8cZGpYOgw5Jb6vn9T8y",
+	"QzfrjjnFXdIr0mh7IekVebTmX8YygMATQvARlUUjQlV5zhiMtx2E3C2kV0BI9Fqk3G4I+0gjM4fO2Iiy",
+	"gNXdp3SKW8YeTaiRNDQ2gsSCAJpR4ZvNX1BuDH/QIfy3rJL3MMaVw+5BhBEiWwXnQqvHmDOHwkjXFunl",
+	"m83oiVn5U6uEHIqpzGzDALMVe4THIbFRmNB2MzSi1dhG0NYwOaXgzmcpkuH7WKhFoxF0jdfS4hmGgMkC",
+	"QtDMBJirm39oNzYkORHLFGbcC10OAL4FBapbFit2ZXooYHkWi+FKAcqVvull0DxjJ2uTO3Ewt2EdVnni",
+	"gUz1al8Aa2+FJ27BbjV54gCQi8yNM2UUIpnOsj1sWgEhTDpE1shztB1wgED4svCAGM3X10lWhBybAyTk",
+	"SttcDuyZUYyPC6UZjesGYh8oDWYZOPOz9bPbka+g9rxUSs3z0CZgu/2kuVxr8PO/ligMy7SDh5gcXBUo",
+	"BVGEwgtdIobV2UwrRFC1BhUmoWD2RYsAWg+kgclT4YpiQSEShMeuJmcc5gksHOVLXjKsUIZlipHevfdQ",
+	"8uejvtKfbrl7t3h85TGmyZxdeey94awXWue3AMvNpZMUpcYo1JYJKBAbcVz448DRZgRTiGGx1CXFdAkT",
+	"MhuOQKYJSEci/UxB1NfwjZhAVC4yHz5wzpWSk8/YdaEzrZxc1ggEM2Ge7QZWYsoNkTgMWzLkJ0zNQIzl",
+	"HRMrhAmqGe4Qru7zK/J1vgslqs/R9RdhCSCqa5g+6u0hjN7WIToXoG8sdrZ3do2xuI1gWHgjKOjejR+P",
+	"qBi2PuRUDDP5L+y3W5Ecw8jd253n2wGG/ea/PPn150/+8p8Cv0p8HpMEk4bMAz/55IvP/+6Lz37+1ae/",
+	"evL5JzaoPQSveirVxCbArsZPbTFVI2u2s3FuXsXJcUTx2l7EMHhbRgt7wbr78/u+Lp7HV9pWRrowxl/B",
+	"hWoEXDMPYhORN+tALKSKq5xaIgtTTPlE1xrhRrT1p8Bre3jorRDxhJEx2ZA3G2HWnxJ3zUjDWDLb/NYJ",
+	"UyoOhcw0WGIT4ONsXBI/Mo1Z2iKQbGHFSMyMAQj50JT0qQemMZGptimRXjNZSH5OudZMtMj+obByET4l",
+	"vU8ds6mPyVEhSGDd1jdLXqQgmUe09cQLGv5BLbd/+ld/+uS//3wO6yTY3+pgAkGO2qRGclJCtAV0O9tV",
+	"NK/Oz19rPvvVX/+fp//rz7/68T8++ek/Pv35n/z2L/697Q9Q/bnt+c89XFlwfAuDeM/ZC+p/3PZCqzIG",
+	"BJk9Ea+uh/NrxOLfh/B3NjFKMbjgGhgzfRlPtyD7Puhe37l+/Vr7+jm5+pb1b64SFBrITMShY7vAcQlq",
+	"5gOZFn13ufNQClko3iOqWtV88i1W8uCsz7niphWRnWBNTvAW0y+UGbzFdD0/OJjfq9cRj7kjfq5EpKpD",
+	"i1mi9Ud3rehE1altYuE3yoYtYq/WDZEracdCnmJ1k6+pVWZv53Q5LaDRVlZ0nocr887grhTMZuM8D+fd",
+	"srN5rsyRnSYprHelfkfGkI7/dcu+hWNaWE/mcFIB+r0l9gtq4WltYFTtruJDXOk4YCf0JkTtnbnaJEBn",
+	"nZWbp4+YmJXL6LD37a+L2+3OJQv5bC07aLov4ymGhMy/2COuNGTPCwYBNywDNLabeUH7UkjyPI9TSZDH",
+	"KOt7POUThtYibM4FZUObLbIvpi7RQw7Aq2iY7JhOSSxxpNZnuAfFjsZm40lC+lABWhwysj8XDzBG2277",
+	"Rh6JzQTegSV6raJesEsu91xNHhYMUpFP91C493XJbmc7b2OQgm25KK1wExzTzyucaUsG5Wp0ftZQKWoj",
+	"IWZJwW61WE1VURG3LKuFRV6As/PJjz/54vO/q7dGv/zTH331w/93dW/hvRdp9FVJj1uG9Fi8Vz7KWM4M",
+	"NHe+bMTXPs/X2ZavmoPUuRyfsaxfmoLZwNxWjKaLvKh5qrr1hyZcaazmx7x2rCHmglAQwF2IFea5QS73",
+	"iGQKUkU0Swc0YqSf8QSRCmxRvk4Zw6r2PFlJS4lltFDQRt67/3aLvMVPWJHFcZHCc5cgnQN/PNLske6F",
+	"kOnUl3pUJe1wyhux6jHDxCy1za4xe4cjgafhmtcUpsj5qWwIExjjLahIeodbuXB3wubm0TTr93wIHkTr",
+	"htluh4GSqQ66wZb/1ZXFzQOkjxckb17VVIOvUf4kEsi5cx4244Z47KGenyEzA2Vxnq1BdkFJY5GZNgRl",
+	"ExRt0Q/iUlCj+t+1UBpckUQqvVeo6D3SN+otaDxGn513SeB968fuz1WvUzqju/Nr8abrPfeKWuMrKRjr",
+	"kjkuUqPQZ7VdbmR1czkdVjvK3p0xIkHLiP26OF5EJXNwEJWlJ/xEpi3y5lwSmpG0u+3dhV60156z156z",
+	"l8tz9pK6yBypOMeXS1AoE807dT6rwnXjAHMSNtCYPn3M2MTcxFNX5iSyJLFYVJBeBoBWmPNqnUM2z+1Q",
+	"IJIVFBxhrjUCqBleAzAoUIJf6RjyUwWepdh6bkkFwDG3YF6/V++8+epHP8VUApfdZRF3X31vzcEzcdK8",
+	"kmrDa4/HJjweCCKyKdYcbsarUbIDruTZwY0CkBcUyR8IMZcgifNKqaKMsyrPlyidMqZJwoWtOLLJwZBg",
+	"hn8DnIdZhWooj/18sM+jXqSigIILM3Cq8mIJPZ2wOne8ufMI3O1NOeN+yuiBeeDZFivYZVzuQMj3+uuK",
+	"BcTSkp+SqzVqHZ+jTlXppbyXyhMuIhZiGaA5bTH0xY/Ql2hRJhHCg6dY0E3TmKiRTLXFUr2IjrQnn/0B",
+	"6bNImp/wl0t7pDfkJ0z0ICCJKJnmD0zHPBS4iKB7xXwwYEYjA5YiM6HTqcMnyUEUeykbciny/mKAH4KP",
+	"YDmmqxFw40BsMqwfkILZ5w5Fz/5oSzYx/JWnOnlPAGIKDCZEgN+axcIPlrTRC4oAPMr7Ni+jCDFihUiC",
+	"GLhFzqmDdrxRX8VgT+crlXtasLpuoGWWcgVI2L7C+OSzPwjCwC1m0A2e/M2fmSs//jwIg4T2oajgt5/8",
+	"9yeff4KdWDRNjiIZm1dud66221fNz7hrfusH2K6gGzz9n//5qx/99Muf/z5opkbSmE//zR88+ZOffPWL",
+	"T8h18uSnnzbXUe0mvJjyA0cBVbw5jr/OcbiXRIV9pbXS/TgGPOeczSwSaM310mehk155bP9c5rK+z8by",
+	"hClXgj6UMrZMmWsypCdlrm1E3NSWKQiJeSxzYsUJCMD9daVnNc7rtVn2a9/1y+K7bnognrED2w5iD33T",
+	"hcEEaK1NaimNnmSYvUO6GOdp3mMA8rFhdtt8ec6tvT4lPyeP8wLZaKZu1++1v/mZ+5s3KUGei4G0nMda",
+	"2lrsod73+yAoECUz3Q9a5B16DCl9+Ro5aYIyZ2yU1uGsGRLWVD0fiibWSa2H+jnIppfFQe1bISkgkQjN",
+	"IZ3E2RdPfvmPK9sAL8RN3YzNvXZSv3ZSb8pJvXmLYMOe6jI6Yq27+t5ICqYsShkmqVicMjWL/mUuhjaF",
+	"zpauhuYeo3vZr6m9Jl7uQ+G5uTELzXdwX+z93vVrnZ3rly9fvtzZ3tnthaT38eXLl30oht6laj94HXKS",
+	"h7f3wrzhOWIQF7VIPa4f6cooghYoufrL0Hww/74jUzkoNrJuPA5eg5dHtRTi/DlhJzZI6iudya+nY34k",
+	"T8tueQt7Fr+C7vkHWqZW67OIpwLc2MJQZIKG2zw4UQ/u7RXOd64c+Bp3gQte8sRb7zsTOpm2DgWySefT",
+	"vtXqXNvN+VS7Df/T7u1h+YyFanVQr3024oZV7bFH+pu9S3se6p5z6kcyZgXoMrLdQzHn42+Rt6mIMSAo",
+	"GIttBMLocfCKPbLbbsPsr7fbtrYIOStg4ag9F6OwVxw84I2rV69fhw4lh8IupxuZLQqK/X5LLXILhYVL",
+	"JCEJ02YHL5CIKubwDc2Ff5E/C3wm9exx21+tCFRYSQLIfYuDFaQqVrFHKACq+7frPDUT/FH5ypprOMoi",
+	"FkGahiL2cq9A/sSYThFDmGvE59239VxutiWJZ+5GaHiaJDnaRot8DyUh1o3RyYRRgETEJhghwe5gRKYk",
+	"kUO1ANapDLL7CkE7GS5m7gyGKRWIVzeD5ZQbJgiI4YM73cjBndZEAn5B2En+br2OYLyOYDyjCMaaaMQv",
+	"JKAxA+z+uITxtlZs464LWyDnXz1kcT6m+jpu8fLk3PtE/mKDFzUncu+5RC7OSdDPK2F+iXTEzBhv515H",
+	"Mp5D5vwKR+gVCmf4tHb+mMY+GCPW7kSXsy56h0IvZFsWBs1GeBw646YAmrVN9ehUHYocQr8wP1xDEscB",
+	"4CEL5F5O2w+NeYyAFbOsQrsMNDWC1KzvWuD0QzFJqIZbzPy6+Vctl/J5TPkE1ub+PycR+tLk/1eYM85+",
+	"efonP3r688/Xs1NeTB3Aqoz4dazldaxlcwUBG5Y4zyTg4oGWqQWoZbVlxBUwZQJhC1hqAcvQfe+V3CyB",
+	"LyvXCp8DjWcNs+Qt0Dy/ZhrSAT1mzgnsMKboKTQRXKnCdxX74lnqRJsF6rrtdcKsR+VbQuTkPpswCnhc",
+	"fK4+sbUIj+oZ0v/rgrvnLV9XEJnrHmZAiKF++Ns/1+cvTtuY5HGAMXUx/ptgaYREZWOM8MfQlAvCDElC",
+	"JlkajSiUqFEMo+cIPVRpEsnxmGvNYqJTKhSNzFsXFvm/Y8fzDI+J+0TNKbEr0vpaWuiuR2dRdONtHFQk",
+	"Ir7r5oXSJgK/S2jd9Rato/Vvy9OiO6mhYduhlCPlw9pwRcZcKSNCcmAL7H6LRZppljALN8U16aeMHgOb",
+	"DSGSLhMsiepTxaOQ9NmInnCZpTQ5FOYTAy6oiDhNSEw1JdxmzuelXv1UZsORxlp9WtSPga0NIIvlSHSV",
+	"Qe0dtn9pF+Q5yCT3qZpDZ7fGuSNw4b+eR9DQyVDKuHwMc1Ks65X7Ep877GpXe+yw4Tl2HeTC0HLEXK+n",
+	"fAks2BtAp4tJppWjdDO8DDq3Gw0R0zcIezRJqAB6xbOYskkq4yxiCgBRravLtu31e7p7GRZOtllEa0rG",
+	"MmbJBWVEIAT6hW37h+kHrm+U9ddpD7Guvawr3wNcoWd4DuELb3NV6YF5VzA7kwlLcZpfz2yn0pFzLR2B",
+	"mLgopTxZkj7/yQsDr+fjMz6HOPiFp1DTYYF8np+JiKYpN0th2wdLMoEsHIT0DVHyoKCathYS+oEZwnMQ",
+	"Nwd0WEfs+0kCzTlnU1RfUzwsi0fk8N+XXbiYQV55rOmwiZMsp+jCO2Zp2/XmbJHd9m6uSsU8Fhf0MufY",
+	"AfTqfO0Ve3ZeMds1dVAN8LIunUI3XbSTw+fuHjugw1X8XbO82NGrpxeljCqLqcUeTTj0m7WcHAC+FJ2q",
+	"rqff2PuFFCw8FPnvwj1dpMAscpsVMUX7PmipDS/gCrIosTV3i9wR+PIoyRQ/YYdimMpskjfFTRlk0eDM",
+	"IAOzRg7FS7DjN3Qc18xExFUIusFXP/j9J7/8r0//+NPV4boO6PBeBsLr7PnIytriJ6X4UIyZ0K9uitDX",
+	"CAT3Hpxr4JViPVa5KKq1hF0uk9PcepibIF+Zm23+MpiGIza2gDKKi4iBfF6iaHKHqf2MTo/5wD3DsMzp",
+	"WGRYTdxNYFzhXF7rmtgo36dM/iq4EPO+H93Hz6JC5T0BiTauQUmLvOufY+tWRP+Ca2EyL5FLNSx6Bhq2",
+	"fGLcdF5sO+fX4bBXJRz2XKTYwiY9zxpyd0aaxVTTrWVxg3ddNKzAs87bR3hHtQuu3TG0wE8Z/MNFG8Li",
+	"UkKjY+tJhO4L3iWIJthraZagRDwU+XUoI4LAAXweXZSOPWD7/J7SNGFHMZ2qXovcotHI9ZGKqCB9bKzh",
+	"CpYowR4Soav2gr73OGLoTn+Ytds7Ebna7kHvC0BK+CYgAvdqIg9vUk2LqMMMr5nJTc8ngqFEOwtrttOh",
+	"NCcWplNXgFrMtbpN0861q2Ewpo/4OBvDv9rtMBhzgf/u5KWpXGg2BD7yLNmVvzQ1HAubMr9MysOGIh1J",
+	"YgMcUHJYF+JoIPzNbZqPmcz0FramVkH3WtsdZ6yHW6yFYuLYgJkDi/pnEcXGi6E9M16ePSVDOsEQRIf0",
+	"p6Sn2Ee9FvluXuVoSBh+JFOZwUk9FCMq4sRm9E6oygtO6UCztLeXy3OvqE+RPkugJNceWzgg7pVEMSZs",
+	"T3Bf17IKAiJw28pP2wt8XxA2nugpFj2PGXXNcsw7DZvC4IeR2HVBjFu4qOtXxldUneNGOTY04kNIWmYf",
+	"1QLAmiWrPuXtsCg550Jf2w28Q96uOOR1dfBeatEFVVv0XmiLL03VO2xQXbk77h7A7aqIidgQHCz0q89k",
+	"bsvEnBWvQZSPS+9xGcsW6pgMXp7p9sIe4Xu2UqoXBDf3E4jls5jAfQXKfl6h3afK6KJpapTo0DAP9w9E",
+	"zWOnTGmIOSImRvUZtKO5D4N5QSAV9ojg4OsPCF4vnY4J1Zql5u5//cH+1r96+Hjn7J8970PireByaAjY",
+	"zN+FMwKGuaNlnJZvlAOR1h4MPzdo4fEwVjRu+9mVxzGdnlXYz+WlvvPgXbK73XkDwAkMLeUu1uC9B286",
+	"2ppQPaokrXJ1wxqkNkfhtwFowBxDKawODk53qo0qn8SqPMjt9va1rXZnq92pHmtMFw8zlxeGeVQfhfq4",
+	"ARxEHGpIMqE5QgUI9kh7zCi0sAhcF6FQy3i4Iqcy1SPSMzf24KY8YFpiWK1Dse/niBEEiTlhKZgRNo7G",
+	"84yk0KJfk8TQhcb1w6iBxX4wX4rpdA/5NJqCcJd5Ij1EDwnYNfgZ0JqGlIuasIB/sJ9z+e26IQQz0m7w",
+	"Rqt9fWe7efSgxMGy596Ev7TOdQaM2cffPXfL64KdTTTws7FHTxTVSKJN9CQtia4Zpw/4XbZiNuAC24cu",
+	"1O6wJ7eLVnJlNTtC45jFoVGs0eCKuZokhicbwyskNI1G/ITFBMCBuIiSzKJ1zGt30MDsTW88S1wnVhtj",
+	"bmx+g0rDaQ0j9+Zfa1QZXsDUEaT7FkyACWM5Fba32aXibWaLnqfeNrM2i7J+bPf03xWtDaZD4hJZuOOC",
+	"U61X3IBEvYBJZTTCz0Eo6OciTZIQqMhQ2YTJSQKthhENjjMFjXBLaeMRFeifoDbxMhMxS0mPap3yfmZU",
+	"aXQlHrMp/MF6rUPxvQLdLxqx6BjOinXJnNIp4aJL7r374CAk0FQ/JPfeOwhJHxqQGcuJj8FbRm5XHALr",
+	"7QRwJi6sn1MdCnC/LBzVoQDUJ+h0j/XbBTZol/TcYkPddszGVMQMOsoLdup8XOih6VkPBdwJ0GIETcNx",
+	"DuckB4eihx3badLDpxSLUqZ77mib1YH2bLZvaB73kRZGSuU+qgIBAgcgB9bNUo8HNXO4Xq1GGQX36gYW",
+	"qjAIg2gkecRw9MfMHKYxTCyHh/qz//7FZz+AoeJlPcrKl5/85V/CyPByzBJuSNL5mfP+Gj/4/a/+/m+e",
+	"fvLXZtGydCIVA1TcP3n6p///3/7hT8zlT3/15ef/p9Dtx1mi+RGOr7nWN7NFLwaJapZOXje2f55K4u8A",
+	"whQ2Gq+WX83UvQWqHgq7ZUrelcfw01Hx07KMUgQGUm74OaNFWNoWeVcw9GBbnFquiBmq8x6wJFF5cC+H",
+	"8EDTyGmHXSMQBBESM/gYU4dgijvkWzElY5ky5/P/UPZJakGsjCTZs9Y/vjTGrDpGjtnUSEDoTm+FIFrQ",
+	"ZN9OBR2lef/8EOuaDoVMbbUTdouyUyKMQwbgKZ1WyRJcv3PLktdIWBsL4z9X2KxFZ3sxxkLDE70AJ6s4",
+	"mOBXMpI2JFYFCBE8B6uE8mZlKKohWG7reTT6tJKERbrKQhsyfX7afk6gWA0E9YGzG1/jYT17PKxZG259",
+	"Ebjb2NZbiTJnCGbNltLFBPdIzx6/nsUFhvzI2NhQlJyOZMJa5AH2SbRCzthYiHqFRpuZCdQcGZkDIsnW",
+	"202J0hzsfN1F69SV7Dpg5oFn0ZpDjWZli/SMHUlardYV+KlnhTN6pEfm23mSzanMkvhQFAUkA64hjJ47",
+	"dKwEBfxgIcHwcxrBTefShgggMCOZkjiVkwk6unFtwln564TtoajpZwgb8hwl7MsClOWsrS9+87Mnf/Yf",
+	"n/zkF1/+5s+f/PRTRPe1vN3cN6aPjhImhnoUdLchHWQtfvlC8LNW4dmvobNee+I3Bp21QeHUBDXrXHYa",
+	"Mu7V07Jr5FulP/Qgh4QH6WbDoeB89HOuw9wQLCKYYmrBFHM5okoyDqQKKQkVfM2hUHLMyrgI1oGYv8ql",
+	"zkHqqHOxIjgjvBZkJi63l/AFc/gwi53ELvOPSp+gWeJ5IXOOUqly9LvMsotA/ffu3Nv6oL114+Hj3bPg",
+	"lebd9yGBs4qDF60E8PThzo0ZFa8rr14BnnnAkiQHz8EdhBY51v7MN3NFMzhnljTeMgptwWaXKfpLEmEx",
+	"4LFlx7AYE8DzCPXwOQe3hiAdecgzxFaagGeABjWHNio2tulKVVHtBc4iDbfMBNfhobBmQQHhAXwCuVmX",
+	"MCGz4YhoSfoZT8B0kukYRlCoyXUZqrdh1BgHCp7pafe+8/UIQp7OGCrWRqN9men6Wo0mZVyWUjGKV0+j",
+	"d/B63qHKkaLNm1yQM2mffPbZks/SoYOTWJ6waJfxd4bueL55jsTcL3UEZq8vC3o/oFPlOPmAJza5b49k",
+	"k0RSKLeDNDpgZb177x0Qj0ivPMY/8k4UTGgbbAXgIrhIlKaGYPtTwy5ZMoCgcm9MwQfQA1Pf1u3JJBsD",
+	"IBJh1NUDtciDCZTJ01RmIlcgjXDJkSzNC2/m56kMgkkuurW5FJKe+VgvJL1jLmLzX6XpEH5AXM0jI8sE",
+	"S7xfYqYp93+I6HhC+VD0wkPRk6eCpeaibQJl/nStVOFnruE3LuJMmeuokD7iCuAF/D5jYPnHXautRuCQ",
+	"gfoF59RBDbpF9g+FYKeQzMgVoQQD5jYiMkmlmjDsWGcnQ3q4Eb0Q1jomCT/GtEMPojG0nb1QM04YydMO",
+	"FQQ5DsWBn0FEennif/1iywiyJuMjqr0rXUJJIiPAfJuSHiaObm91dg3lkLGE0mHnwT4UcjBQTPv3HXTa",
+	"3bb5/99rX++22z3wKbl3Gh3Av5m4m3uhu2MmH/1jKZgZLR2bLewdiosxi/iYJpDXYX8+GnMh0x65GGGD",
+	"qQETew5OC3bCGiz6VJp3uWzRHrlocb1wCy4oc9VfsZD0INkUqAnVoR65mJedxb0c6l4msKiOQlvkPWG0",
+	"Ej9VBVJHbNyZvA/7WT4LeNaon61yKHSR32Ex/eTphTzkZh2WQC/mawC3MUuikMXhWpQBChjQEATZZst1",
+	"u+XvGxrGeSCDIIYxsHh2lViimEulffDt/a3tq9dsF7RDYZ/IY4QxDjaNuaFtOpZiSNhHGU3MzPK0XjPC",
+	"FjlIje14ygWUhOSN7OCqQrwnyNKFHnLUMK4ywu4+6dPYvBfbn5lNduWECRcsdEzNjAqhMmxdv5aTooKZ",
+	"QVM2JfFAm7eBNm0LKQ9FzicuFufOXuxdstktDkEkBfASsw4zm++3PoDtgVEilolz2O7jFfOiQ1GETFPw",
+	"3msoXLtofrN9gJiIZAx2flEYZncD5+104FNpf4DlhyaEdMyKx8zGXCIDyhNMSrKucT9HGjvf2ZXG41To",
+	"2AUcDDfTTlOZ9urTfFCJeLUavrlc/25w8+73A6/GK1InQRhYcQpv8jhW0HX/jGzRWhXfnqvj8ji3S8k3",
+	"KgkiXHcDNZKTIo/HT31rnseDe/Bi0nfs/tdn7eTqj7a9GgxLMHrQ63Se1+k85eJ9NuSA88QdT6nUz5f7",
+	"jOv9xE6Rn3EUV+jgC5F+BzQtxlnG+MXa+biu/9W67PJ5Bfnrj/NBrnm9Du4/8+D++c9AfVB/3phdjRTh",
+	"cR/wZoEFu3pQxXt9TZnaAyZilaudF4w1rHOA0d5N/PDWLatOdcnwYz7pYTlZ3uvYfDtlCroKG8L+UPad",
+	"be1udGJrRNWhYCI2koyKQpjRHKJbDgYkYfTEg9GxzZdLmQcTa0xgKAhr4zvkLf4tkokJxWQCbN+F3zgU",
+	"FX2Ec9UUjFieJCTNhAAsPSkiBL8zDAgGHKLSjSFdq506cGRQXe15ri5+s1qF3cglZSNmkYulgx2ZXWhX",
+	"KYI8oSgVmd2xyoIR837zgpgJbUEdKitFmqiEMtJMbymdMjouc8ZcEexzQaGcZfYjDXSr7Y0x4+/Ifh0n",
+	"/lD298gAi9S5NvaE03VmuPPrRrxfe73qvUL/NhyzTqb0ZTzdSsBB3e2039h5Y7dzfXvXXBFyy8ZX2Uwo",
+	"ab3OvDNaWGW8aedau71APbuCbckXwrGk2NaHanLKijbyUEWM/gTwjILYmPMstMi+JmOpNOm022G73QZu",
+	"dswmeo/0jG3NCi+AVQNdY8UkWRQzuIXj/h0IHMBMlkcPcKO+nqiFefON01S6rh/LjuELVuY+lP36U/U2",
+	"zEKmx2uEzL5jXvzC0EWYskgQk0TGLOgO/j/2rq3HjSM7/5UCg0AjhMPhSCPZ4iAPina99sLyGtIgelgu",
+	"povdNWRpuqvoruqhaI0AX7LxBZsESV429iKbIN4Ngk12Y8BZy7KD/BmNLv8iqHOq+sLp5mU4N475InHI",
+	"ZnV1sepcv/MdGipWSf2lkyLtF9csUlNo67v41Uep3UDjmA7H8wLtchFUVdGazwoTieiDNy0U0cilU62W",
+	"/bHsTD7tZvtcmEThfdyy7pjCn1UH0Xw4kn42b609vC8708UTwAnhqkHeliGU3WD9TZrJMBZ/4vuMgWWP",
+	"OgiKZ6nwWRga/8RTSec+87UHhN1pRMKcWEUqumcZI/PchiPGW8DLQMTJVxnch+1x+AjME4HIn5VZt96P",
+	"ZWdUXaVnbA2PwuxBBzdoVWL/ptpVhJJ3EpbgmbNONxxZLSED1SD3cgHAHS646mGFOKZflGZ9W/Rt/Hz4",
+	"pqPapKFZjSF67YDVRzwomwCqhMc90gE+x9y748/8CEp9yZx7XMht2EtjDvwRjvhIlD1i49kzgXPA9YDU",
+	"cpcJgld1bElqBoexPCkQzwN7FApQxRDL8uyXIzokVO2War3b7GhgvnFpxHHUolYxQ0VrJAGViewnyE2D",
+	"b5u/ecS235WCgdThdO1uj4puj/Lps4G3KymUcIUvgnl2rycJjcgbU/PNpZsQIKar0KdsPDcPXkI6Q7LL",
+	"KjpTQWO02zjUSfdfg9uMY6jB+V4Y2xt7ykVuccuap5WInUMN0UrVOYDqGRbQFxE/8H1jSKdFfXEilIeV",
+	"9BadjDQrb2gFtfAZ5C7rQoiMMIhNAe+8LTz8csMP95AJZh8cP7JvNNk+yRQtWbHcLuoy2TeXra6uksK/",
+	"5s14JyL7JGY+En/uQOAbXkZSME3joZlIh4pAkfVG41odAvFScc0cck2xLsDD9ok34CKQA2T2Bo4e0uNK",
+	"y3h4uU48W7PvkZWH7VrcrrXIep20azvpqwhePbLT9cM9sk/Ygz5UPGdNfgFNprIPACVTJwFXEDdjZim8",
+	"HRrxcOiRlajT3RadYBO4/eBl3awR09K8NtPqyZi/K8V2JIXumdmtXzFvu/G2Y6oZfggDNhvNdTfDXhIL",
+	"s+ax7NAOd71Dhcy6Ng647iH5FrH3KcwuN7lo/Ozskt5owr3b4qaAn64DwCpF1smfIbsiEjLbeOKVZp1s",
+	"NOvkehO20KtN8qfknYQab5ApsmJ8fvLKZWKcfsDMIa1z2ppy0+0LG5Fsiw71dwcUin+UJNeguVKPYXgT",
+	"rtWYBStuDMwuKCx8jVPVC9BRhiUJZsY78EnUwk0dG4GZflQnZpuuk31yheyTq2SfbJB9cq1iY5dv9Wtk",
+	"H5Ji+wQMVs1puB3KIQ1L3/F7NOoDmrzw2gy0gb95xKEDb9mXR/8fGcDMH8Dp21puq5CxPkwNoD0wFGyT",
+	"Q2+MjGpGMqvR4x0WC2yNVTIu1dsxV7vlr8wY6zCk0oeHSq9H0Nl2KBUb/csBDP1Q+rsuWsD9HgBJU2mm",
+	"sqaqFHqVtmyWNeR7zCPU+EHGYDMbV5pvQndVIyCxfhu+CpsOkqtECtYWgx4TQEuOZdc9LHCRe4xIsWnH",
+	"3+EPGHBN5e9gvKWgnCYEsWiZolwsPJr5DSC6B6HJmllcoz+RJArE1fbVZq2O4UD7ThYkfPr4k4O/ef/g",
+	"i/949j/vH3zxpXt0MEPycqjWujpD9XK2lmeDK8v9lktGqCWEbFovFvYFoXnzscJ6nJcaypqaIz5u3r1Y",
+	"ewj/b++y4VRcUKiTAxZmpDPG+kQ7Eu62aQUiF0aTdWOmFAJ9G0ClNOgBUhxboGG3sEsqq7AC6LEiXFcT",
+	"Lc0jQZccS4vJsTT5qByNaWnkgIxhWhrZ9NlOqVv7JLU9ce+DWVEa1plr/55STmO8ZttyQmCZ3Dj55Max",
+	"aImNqYMRM+1H2CFgi1aTJt1hWfgBnqJOFNMKThGenBVkh4UUBBRhuQqi4kEjK7SjjNMHjNK7jPXr0IuL",
+	"ZBBEG5a43GiLW7afVu77EfZaNo6ah1pvj8WKS+GlnIUwEtvZYb7OkBBQEBknYrPU6ch6DqlK5qLTUVnn",
+	"hbTI2vzYHfj5tx+/ePK7p99+ffDed7UjWPZnQmsxpfhbshEt2YiOjY3oeOT8JBKi2TwCiCxXZiDuJCKt",
+	"rrSSfTLECo6W+eZiwwvdY0zRSikR6vvaDxl2xSV0EWey20/DXCmnR8ACC5phH3wa8g42N8ucX4mB9x3q",
+	"a1cmAeFyoILhoks8qrbljkdWtAtgXsKWRfnybuxvag0K24vR9TImr8HY0PgvDSumLVcVY8BmnI88Fu/T",
+	"Yb50ZhdQB1h7BWObRm0xERhnXQxt1QXUIneovwuNi1wBB5QCYz8D693YDDeYSmgCARdlZ0g86mu+RzU0",
+	"Erhpl6pn5ifQLwLWCc0j1srHAkR6/1zMAKP9dm0cPVjOtXIU/whV3WNAkpBOPAWh5SDRcofI0DwH2I/S",
+	"9RCBQYGoIvPu3G/OpZgQyb2TLFTXgNkMsDtJjm//LItIgHcJ0QkuMRQnokFeWxaXLItLpui9BKYVCFgp",
+	"2BECSMdqT609jBMxFm77Eysuy+RRi+xgr96cY8sFMbNmgW1ktzJgbFfVSUTvy3hMc7vL9bYIZXc15Lss",
+	"5D0pA1W3Cdl6ms0lUG6DEd6A066QSnNfVTTAPrpQPNXQlplhVQ+3RCzDWicf1ooTcY7DWZNV8p1E5DG+",
+	"0534NWcgzQ7/PcrcKolecZtfSskM0Vh0tqItSEtRR/XDaCGienKACR1n0FpTKmd5ITFPauACdgnKgY09",
+	"ViY/3OqcrWW1oHJnCTE+DlPhbeA0QkfDgUPmCsc0b5yE6bBmJzKe2RRDStpR75qnMuuQaFt2j43nle3o",
+	"Y6M21jPLMxFkvM1wckvjOncScRfntNBxHfcYk+M6Fiz5vUj2zhkGyuuama3vc6fqNe2udmOZ9Mdjs/GS",
+	"iv6o5Wdoi3Z/hAOf4A53NxmH08a5XxictqZd+0h5LL75v5Krn3YnIrRvQwSM4sjIWUK7qkHeELbRb5go",
+	"vsfs5zQj//RpHHPzVVu9D3wptLtJ+onWSKePETHLxQhwmIoglPs1FwtMKEOgqvuT5s4r168zqHm2q+UU",
+	"KuIKAY6qc8XGB//3Ly/+8NnBk9/W4FdBiv7W1anDWm65zgYvmP5YS7TgEi04K1owFWKlMmzuJpJG4I2Y",
+	"opmiW3sI/0/dMNL14IBvbYKAQzQF7bo2kY0KdN/RBdoS27eY2L7xG/uIHRTz23kMqg91cxZnlaFM4jpx",
+	"qsVyJjLMT0HuIdVUpdi+OXbvKYU/x+mgrZ5dkWUA9OQDoHPL840pjdeZ9qHbHuMbIVpMXx1aM5kjAy/B",
+	"swHiADxWllUwogHLmcO2cSEPIa5wyCjWA2mJvlFbrGw0b7TRHh5wxS5XYuxOQ3GcF4RdakBfuXb9KuvU",
+	"ZrZ/zwRVN5XoWWLqlpi6Y8PUzS9jp2rsV247jw8PgXDrDN2mF4FlyM/4/opFt1kNuEUlxfGwNC5gA0lq",
+	"EhsqsnuZWTietFT1l9F8OQegQPWVcpEmCXwySvVVX6zg7xbtTo77QpDnAkXGTiQmpmk3ox/gluXLZRFx",
+	"o1OMjZpB27U93m/XxsS4Fiq8VVySg8ePn37z38+/+O755//w/LO/QlR8zUW4unxHb4dyL082/PzjL1++",
+	"9/7zL76bSa+fWUhrGc1aRrOOEs06zTiWWnuoaXfq+BUYDqBnhYQ+stY72XRQ2kQxG8dy+AcPUsV/bmY+",
+	"Uk7ENbCvA/zMDGYcJDd+W9iOI7b6FdoAQWksFk3ZezAOEYhBObFAGjiby/U53Av40MwzXH+ZheBy5Zng",
+	"sOVYKZOpNQ86UoaMiqnsg2Wo7pyF6s4gSGcOy/QWMVbpGTVCfKNXFelI3auK1p3rQF2Vo2ysq2WE7jQi",
+	"dOctNjdlWC6lJMxF6IAJSu5l6k2meWZ0/MgbOg3ZyT2gBYVrDqWyswheW+RDeNgGGmjI8DCWxfLIdKG8",
+	"70MUb8RP+OarZ3/8+MVX3zx9/N7Txx8d/PzDp9/+5unjT2dyAs4qrjdGUi0DesuA3nEG9M4klJe6D2ud",
+	"JNydHb2dE93l5M3m8DFlhLJtuoQNPTIbpzOErr00DI0gF1JgCMX4I7Yhv2K6QW4VjSJH2mzlMZ7IOpFx",
+	"WwRSXMqsJuKqAjlMAppBgRawBSHmXonwLakCFUGO98C14oRWsQ/6PB5uEh4o50ClD9EWwCMdMxJypZE3",
+	"OuJKcdGFNsk8IMgEoQfcZ65XiRQ+K9MU5odYtMgQds3E1lX53pw8gN3XXH/1RpNeC1apf+P66iuvbHRW",
+	"O77PVjtXm1eaN27QV5vN9Vp9msuu1GCaFKZQe/bL37z49IODz//55W8/nkmd/IXZ7KevTcxt7zBlXMcS",
+	"vXLPNSzBBoZLxXCxQkSIwDeGgxQkomKYL0QBkGUamZjJF51K6NdztNijasCyYI9hB08Zvy3gHim+rU2e",
+	"gkwKJXhYS80jBn3Jy71UvPH5dVRxflUWIHz6fXVX5/JAMxL5CgrxotVTtrPh4ry/Weo33rJ8S3BDrkOW",
+	"kZmxLrctzMHcCKXoWvb7mLnakHxD6PrhKtOMEN9t8xaEZMzX26IPnKs2yOiiO9qJeFeuQhSvMAPQYTzq",
+	"EVk4nxF+nlqr9vyLJy9+8eHBz//z4O8ez6DSYZ3OxkmcQkpcQFdx6f0dm/c3ozisyh1NcABRYpbq/knl",
+	"dnYTOzgFF0rTMITDAg0djSHQIK/JmKAIg5aDpfANe7uFrqRzsmYingIf9sJAKoyHrtMfcLrOH/Zj1aJB",
+	"xMVEfEUsZQQFRy6AayZIxfCSymxlhF8I6KBs8Rdgjirr8qMS5zHx8N4e8UPKI9cOWkhNOqztPP6RbbtJ",
+	"vF32Lnc7HmEaHgmkazNhbms5khSL91hcTaNzVN19lvVLo111bAaU+hEb2x+nnurvm37EyJs6mFV3nxHK",
+	"o1J5zwv0WII2Fgm0Mb32FXI1TBE8c8A5RuSi08ecxatIHj4eZWmvsR2S8uhKSEpxFtveIflqeC3hz1AO",
+	"WBWL4RZn8V17/5PUoeltxlXr2oe8OKDEjBq+oELNr1WtQXnWymxiUyWoVGABboAiFYIlQfih2SidBOM4",
+	"IVW2B2IG1dnMV/R2mHGMlds5MAYM3haDnlR5hE9PhoGyFHoyGx3C70IKBkq0Qd4QSjMKDHcezNJDXU6J",
+	"14+ZYtprEQ9oGzzgNVZt8fJ3v0SaXbJGnv3vrw4+/dy8+Kffv3zvs2yPY7slSwaVoxxFlxs7QHkWfLTi",
+	"+eGeV2AsdMimKFGasAdcaWD6yx4vomjnWoffnC+5YwkG7U9aBwZDDetis8NyIBrkLYRacUWg6jlwvWWZ",
+	"eUywL4BKs9qQSA/LQhkTiANVfSYCLrqZMYHJ4Of/9cnzJ/8OhoN7lnSxAYHNWRi4729rqWkIy1Nr1boQ",
+	"z4Q9UmvVrjXxzFvYqQyD7FYvP/p7eOajjbxeGFnxsABmffmPf4Sx8dMOVdzPPSPsTqRWmFUinpEllG2y",
+	"Jex1aUHNbEFlqq1cs82Nf+VlqYucubT2EF/M1PEFv4IJXgh1gISGDmxcEK4b5Ka7BvUdSn46gmwVeT1Q",
+	"QLiOgbXOIdWXFeELCjOddEqOiDctnI0xgFO3lYt+AkRG3H5W5am6eTbraaXrxmqwrfS0LxGmp4AwPQZ1",
+	"sDGtRzTTdsQdMkNrF3tmZIG1KD06RhdAf5cG2YJ3cuihAsZplw2t3Z92XskcgM22AFQScCTh4hWZKiEj",
+	"yQXiBAD/NFkD1Z0KQjp1aJmf3bItFDLCyz0W51vCDPDRqlOSp6K3zmXLF/RCDz7+64MvP6gdwbI/m/zk",
+	"lGJxCWddJjSPD856HPJ/KlzrTG7BWsCVjnkncZ5oqaX0uhyM4LOs+MUoqxkd41w9d2GP7mH7ig5jwkV5",
+	"ANmBXKMDFjObTAqw/4PFgNIgaAvbZiMMRyt/XFOMwFrk5czk5oD/IP9cJyxMCveqECn4eN+77jC3AFGc",
+	"/Yp9o8g5RI2mNvZP3OqZeEicjTA7GnzEuJqyEQ30rS52iUm7tOS2P5btuPArKY0/g+6CBLE7YDFrCw9P",
+	"pEdWgMwyF8iO2OU68QAP7sGR9lIsuNcg94DMBypjFXknYQkLwA5EY6qeb/BS4eq7pTzrEO4ZtTfZWbYx",
+	"Od+k4OZcjBy92QMTs2rnHKqyOseZwWgKIMx8HzbsfCRYrlAP+tfnqg+8iixnfgonDkaqlzPU9HiGarmk",
+	"qorPcw8zK0NN6U2ZggAIe9APoeG9rWAvuzX+1oW7cs2wt/1YIyFb3bs4xKN0fjSO6bB8eka0uq5gHHp9",
+	"VRbkxzIqXwwj9qZbDHO3DttBHvnxtwO3fab7nWiYK1vdKTBouY1+cdLoxdObSqv825USKXfRpKT6HebL",
+	"OMBSNEisI4tF1skOLN30BJOI6Zj76CzEvNvTDimGfXYZDRrkLZdCzlLsw7YoiCzYmcNMjHlkRcnEdYZj",
+	"DzSLBQ0JDy5vQlmZ7d4HSQuqiCd9gHEF21R7NmDk8KWXFAmlT0Oz29uicLEU3pgMdLZqi1WWFhkrMP+q",
+	"tn7lRuNGE+phCli3R/WaMfwEC+EgyzhfM4PD4sIbQdyq/WC1iTVr+NOY7/Rk34ySW9Fay1hb11ebV1bX",
+	"N8y1KA1bNfPcYNPW6jXoYlVrXZk+npT9GGeUKs7thhLpg8dmmSxeJosP5QbMxiA0L8DHyu+5c8Z5YT/G",
+	"Cl17mPtrYgO73LVZJg3li5G/WOmLTVMP1wyVZ9fmEa+nll4bf+qh2CW7ZJlkO4Uk2/Edo40Z7aVx/Jsj",
+	"O+GSIjxAl8Pq5Yl13jdQtYIt3qe6l5nixXNaG9V6szhI1dm/WzKOGfQoFs7ucwwz0K8VFm6zYMXlrD8X",
+	"8xBZwYAvo4jrBtmSWOSbjtuh/m6dKGbp0nBkoiXxfCp8FoYMzUEvZjuJCFjgtWxr5ilCw5itm0u0LFy6",
+	"LrOw3PrVjmJXnU2ibiYBu0zXLdN1x5euO0ZNMjFjN8Yo20OhwKVYjZNwQgkEXFGGk+ixEDDoxV5/5laa",
+	"iXpF4zLzPrTptJ1CseM9ejGHA4h/mU70DszzBMVC8VbjyiVgQS5MlCfbC/hguY35TkJDrocTig4nhXde",
+	"i2VkhCeRwobAYTcWgzxGwLr9hK0mQ9YiXieU/q5HjFpWyIQKnsDGlSt1ImjERTe92rZaodrSyHVYW1Df",
+	"Z33Ngk3iDWgsPBIyDaP0qbLNaOlQESXNZoVLuOgqz5U3UKEGLD7EiQRlC8aIcEWQuPFT1NEQs2H2IGwS",
+	"7+2f3N0iZeduze8x83yahaGyYdJeIePdiRndJVw32qItPPcbeCRgERRiUNt608wfAPcpd2xEh6RjnmFI",
+	"4AP3UDF4h3XiUY3pZaYa7aTZvOrvsiG8YBjOgrVUGm7TYYoHjHDdagvPHDfq6+2+5EKrRr8nhfmKR4Mg",
+	"ZkoxZf6wFymvQbw+1ZqZ5XezzghO2AM9MncGkWLzL4eQYJ1Exkows4RbYxpyZCxqucHT6hjgBvd+9ENc",
+	"91RujYm9Fc//YoXfkPxrW0sb86JiWKunBRhyICDdtMuF+TO1tOq1iClFuzAGAycgZMaJxkIhQdwX3+3V",
+	"WrUXf/j62S8+Ovj9Zy+++vWLr/7t6ZMnRvRYf+Hpd+8/ffzZy3/99tmvPsk+r9eUOfBGhLRq5nRNbyQW",
+	"f42zib+N7IhlucYyAjelYr0ZBCiZ85q1SrHOHX0rZZwoVzUANSlv6Q7EABBHk8HQKQvQXEYhoSpUmWLK",
+	"gW5BRanE70GnXmjLNEC6KploQoPAqOnSDqRmSm+xwSHRe0ySMMu0FwrTZAwCPa1P00YE2so0kS9MQzsV",
+	"ZLm72OfQTRSu5WpbSL0tkjBEuI8VsNnNsjq1r7598fWHiG5FKXnw6789ePxBUUSCtXMaMvKkrOatmNOw",
+	"nHJP4j7BVrSLKsIWWyptsTBEq44C/hzOKhrLEaOiSj6VSaRUGtFgVRr7ZWoSMXON5hGTiV5VzBwVVWtd",
+	"b1aKrYfZO9vmnUktGO4ZMahGus47z6JMCOFA81p/y0qxcVGkUy3+mlLtVkdVplS0Y+q/8GQZTxWOG9fO",
+	"W6kbxTroyaieuasd5suIKfSH0TUGnyYnL0tyWXNv2FNKZ002oresA79MZZ18Kuv4TNKNqYNCM+3L4nYZ",
+	"363gNou7eZs1xS3DbiIemm8eAegdUQkQEZQfKLjD6emA85LGsQauy+kdj7N+Jkmd6cXMMqGzTOgcW0Ln",
+	"GOVp/cjkklPZzDn//xgE8iwhhJtbt16fFEOwIXuIJEC+3/YJMLPPQgnwrg0mkJuCsKivh3CztqBqVxHa",
+	"kZZxqXDSS4O+ZjmOLfCwuKJyEV32E5N3F8e/ty09wKeYw88v8N4fn69vps38BI2Nnz6sdRiNWXwz0b1a",
+	"66c/MxIGST/LYE9QRYAf1+q1JA5rrdoaSCX7VKNfeJvJvk0PYm6EM6gCGSn8UCUFJK/LgfXToLC0kP2O",
+	"GfV7GPt3I2HKi2BerGS421Kw4WgmHYriGqXQq7Ix3qQdFioiRb6rARfYWSv/XLAaJRUZlrkuZHtmHExo",
+	"FmsCe7YtjNypQ2VlRufhhubly3XvMEZgIGPdwzXkYUgCmRsGuOLKxnmNh4AMyF3Lo76MSxf1TSm65ja7",
+	"uavvy07ZpcCyrHuYNabaaRlYPwAn5IZge6z8R9yCskYWutTjUCaEBhBeyj26CEZqQrKiGvhuxWZzgHUY",
+	"AGsbspwtrGg9o9bPcBmODCMiKr/A7niXP4RNFLoCz1yOmymW3WrQk8ZY9mkYctHN7wLL6Xr4QRgNdS+l",
+	"se7H0mdKbRLZZ8IsU9bINLcXWLzHfVZ79LNH/x8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

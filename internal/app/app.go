@@ -16,6 +16,7 @@ import (
 	"github.com/kezi-io/kezi/internal/address"
 	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/completeness"
 	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
@@ -25,6 +26,7 @@ import (
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/quality"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tag"
@@ -62,8 +64,9 @@ func New(p Parts) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	fields := attribute.NewService(p.DB, work, transaction.RateOn, p.Now, tier.Readers)
-	customers := customer.NewService(p.DB, p.Now, attribute.Hook{Service: fields})
+	fields := attribute.NewService(p.DB, work, transaction.RateOn, p.Now, tier.Readers, quality.Readers)
+	good := quality.NewService(p.DB, work, p.Now)
+	customers := customer.NewService(p.DB, p.Now, attribute.Hook{Service: fields}, quality.Hook{Service: good})
 	points := contactpoint.NewService(p.DB, p.Keys, p.Now)
 	s := httpapi.Services{
 		DB: p.DB, Tenants: tenants, Jobs: work,
@@ -76,6 +79,7 @@ func New(p Parts) (*App, error) {
 		Tiers:         tier.NewService(p.DB, work, p.Now),
 		Tags:          tag.NewService(p.DB, p.Now),
 		Fields:        fields,
+		Quality:       good,
 	}
 	handler, err := httpapi.New(s, httpapi.Config{Log: p.Log, Verifier: p.Verifier, Cursors: page.NewCursors(p.Keys), Keys: p.Keys,
 		Metrics: p.Metrics, CORSOrigins: p.CORSOrigins, Now: p.Now, OnResponse: p.OnResponse})
@@ -115,7 +119,7 @@ func (a *App) housekeep(ctx context.Context) {
 // Tidy removes what has expired.
 func (a *App) Tidy(ctx context.Context) error {
 	ctx = postgres.ForAllTenants(ctx)
-	return errors.Join(idempotency.Forget(ctx, a.DB, a.now()), a.Tags.Tidy(ctx))
+	return errors.Join(idempotency.Forget(ctx, a.DB, a.now()), a.Tags.Tidy(ctx), completeness.Fill(ctx, a.DB))
 }
 
 // Serve answers HTTP on a listener of its own until ctx ends, then lets running requests finish.

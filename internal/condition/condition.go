@@ -129,6 +129,7 @@ var metrics = []filter.Field{
 	{Name: "purchase_days", Type: filter.TypeInteger, Label: fault.T("Days with a purchase", "购买天数"), Unit: "days", Column: filter.SQL("m.purchase_days")},
 	{Name: "units_total", Type: filter.TypeInteger, Label: fault.T("Units bought", "购买件数"), Column: filter.SQL("m.units_total")},
 	{Name: "first_purchase_on", Type: filter.TypeDate, Label: fault.T("First purchase", "首次购买日"), Nullable: true, Column: filter.SQL("m.first_purchase_on")},
+	{Name: "completeness", Type: filter.TypeInteger, Label: fault.T("Completeness", "完整度"), Unit: "%", Nullable: true, Column: filter.SQL("m.completeness")},
 	{Name: "last_purchase_on", Type: filter.TypeDate, Label: fault.T("Last purchase", "最近购买日"), Nullable: true, Column: filter.SQL("m.last_purchase_on")},
 }
 

@@ -350,10 +350,14 @@ func (s *Service) Batch(ctx context.Context, call tenant.Call, items []Item) ([]
 			r := &results[i]
 			r.Err = tx.Savepoint(ctx, func(tx postgres.Tx) error {
 				var err error
+				ctx := partsFollow(postgres.Join(ctx, tx))
 				if r.Customer, r.Outcome, err = s.put(ctx, tx, call, items[i].ID, nil, false, items[i].Change, ByBatch); err != nil {
 					return err
 				}
-				return items[i].With.after(postgres.Join(ctx, tx), tx, call, &r.Customer, &r.Outcome)
+				if err := items[i].With.after(ctx, tx, call, &r.Customer, &r.Outcome); err != nil {
+					return err
+				}
+				return s.settle(ctx, tx, call, &r.Customer)
 			})
 			if r.Err != nil && fault.Of(r.Err) == nil {
 				return r.Err

@@ -18,13 +18,15 @@ type With func(ctx context.Context, id uuid.UUID) (changed bool, err error)
 func (s *Service) CreateWith(ctx context.Context, call tenant.Call, r Registration, with With) (Customer, error) {
 	var c Customer
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		ctx := postgres.Join(ctx, tx)
+		ctx := partsFollow(postgres.Join(ctx, tx))
 		var err error
 		if c, err = s.Create(ctx, call, r); err != nil {
 			return err
 		}
-		_, err = with.write(ctx, tx, call, &c)
-		return err
+		if _, err = with.write(ctx, tx, call, &c); err != nil {
+			return err
+		}
+		return s.settle(ctx, tx, call, &c)
 	})
 	return c, err
 }
@@ -34,12 +36,15 @@ func (s *Service) PutWith(ctx context.Context, call tenant.Call, id ExternalID, 
 	var c Customer
 	var outcome Outcome
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		ctx := postgres.Join(ctx, tx)
+		ctx := partsFollow(postgres.Join(ctx, tx))
 		var err error
 		if c, outcome, err = s.Put(ctx, call, id, expected, undelete, change); err != nil {
 			return err
 		}
-		return with.after(ctx, tx, call, &c, &outcome)
+		if err := with.after(ctx, tx, call, &c, &outcome); err != nil {
+			return err
+		}
+		return s.settle(ctx, tx, call, &c)
 	})
 	return c, outcome, err
 }
@@ -48,13 +53,15 @@ func (s *Service) PutWith(ctx context.Context, call tenant.Call, id ExternalID, 
 func (s *Service) UpdateWith(ctx context.Context, call tenant.Call, id uuid.UUID, expected patch.Expected, change Change, with With) (Customer, error) {
 	var c Customer
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		ctx := postgres.Join(ctx, tx)
+		ctx := partsFollow(postgres.Join(ctx, tx))
 		var err error
 		if c, err = s.Update(ctx, call, id, expected, change); err != nil {
 			return err
 		}
-		_, err = with.write(ctx, tx, call, &c)
-		return err
+		if _, err = with.write(ctx, tx, call, &c); err != nil {
+			return err
+		}
+		return s.settle(ctx, tx, call, &c)
 	})
 	return c, err
 }
@@ -78,6 +85,34 @@ func (w With) write(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Cu
 		return false, err
 	}
 	now, err := byID(ctx, tx, call.Tenant.ID, c.ID)
+	now.Warnings = c.Warnings
 	*c = now
 	return true, err
+}
+
+// Settler is a Hook that looks at a customer once more when everything that was written with it is there: its contact
+// points and addresses too.
+type Settler interface {
+	// Settle may refuse the write by an error, or warn through the customer's Warnings.
+	Settle(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer) error
+}
+
+type partsKey struct{}
+
+func partsFollow(ctx context.Context) context.Context {
+	return context.WithValue(ctx, partsKey{}, true)
+}
+
+// PartsFollow reports whether more is being written with the customer at hand, so that Settle follows.
+func PartsFollow(ctx context.Context) bool { return ctx.Value(partsKey{}) != nil }
+
+func (s *Service) settle(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer) error {
+	for _, h := range s.hooks {
+		if settler, ok := h.(Settler); ok {
+			if err := settler.Settle(ctx, tx, call, c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -163,7 +163,8 @@ func (h customers) BatchCustomers(ctx context.Context, req apigen.BatchCustomers
 			problem := toProblem(r.Err, wantsChinese(ctx), call.RequestID, "")
 			return apigen.CustomerBatchOutcome{Status: apigen.BatchStatusFailed, Problem: &problem}
 		}
-		return apigen.CustomerBatchOutcome{Status: apigen.BatchStatus(r.Outcome), ID: &r.Customer.ID, Version: &r.Customer.Version}
+		return apigen.CustomerBatchOutcome{Status: apigen.BatchStatus(r.Outcome), ID: &r.Customer.ID, Version: &r.Customer.Version,
+			Warnings: warningsToAPI(ctx, r.Customer)}
 	})}, nil
 }
 

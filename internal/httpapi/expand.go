@@ -27,6 +27,9 @@ func (h customers) pack(ctx context.Context, list []customer.Customer, fields []
 	if len(items) == 0 {
 		return items, nil
 	}
+	for i, c := range list {
+		items[i].Warnings = warningsToAPI(ctx, c)
+	}
 	if err := h.showAttributes(ctx, items); err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/quality"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tag"
@@ -49,6 +50,7 @@ type Services struct {
 	Tiers         *tier.Service
 	Tags          *tag.Service
 	Fields        *attribute.Service
+	Quality       *quality.Service
 }
 
 // Config is everything else.
@@ -73,6 +75,7 @@ type handlers struct {
 	addresses
 	transactions
 	fieldDefinitions
+	dataQuality
 	tags
 	tiers
 	scores
@@ -133,6 +136,7 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		jobHandlers:      jobHandlers{lists, s.Jobs},
 		events:           events{lists, s.DB},
 		fieldDefinitions: fieldDefinitions{s.Fields},
+		dataQuality:      dataQuality{s.Quality},
 	}, nil))
 	return e, nil
 }

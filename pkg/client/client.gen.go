@@ -601,6 +601,66 @@ func (e JobStatus) Valid() bool {
 	}
 }
 
+// Defines values for RuleKind.
+const (
+	RuleKindCondition RuleKind = "condition"
+	RuleKindPattern   RuleKind = "pattern"
+	RuleKindRequired  RuleKind = "required"
+)
+
+// Valid indicates whether the value is a known member of the RuleKind enum.
+func (e RuleKind) Valid() bool {
+	switch e {
+	case RuleKindCondition:
+		return true
+	case RuleKindPattern:
+		return true
+	case RuleKindRequired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleSeverity.
+const (
+	RuleSeverityBlock RuleSeverity = "block"
+	RuleSeverityWarn  RuleSeverity = "warn"
+)
+
+// Valid indicates whether the value is a known member of the RuleSeverity enum.
+func (e RuleSeverity) Valid() bool {
+	switch e {
+	case RuleSeverityBlock:
+		return true
+	case RuleSeverityWarn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleSubject.
+const (
+	RuleSubjectCompany  RuleSubject = "company"
+	RuleSubjectCustomer RuleSubject = "customer"
+	RuleSubjectPerson   RuleSubject = "person"
+)
+
+// Valid indicates whether the value is a known member of the RuleSubject enum.
+func (e RuleSubject) Valid() bool {
+	switch e {
+	case RuleSubjectCompany:
+		return true
+	case RuleSubjectCustomer:
+		return true
+	case RuleSubjectPerson:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ScoreClockMode.
 const (
 	ScoreClockModeFixed ScoreClockMode = "fixed"
@@ -1006,6 +1066,49 @@ type ChangeSetItemPage struct {
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
 
+// CompletenessBucket defines model for CompletenessBucket.
+type CompletenessBucket struct {
+	Customers int64 `json:"customers"`
+
+	// From Percent, included.
+	From int `json:"from"`
+
+	// To Percent, included.
+	To int `json:"to"`
+}
+
+// CompletenessWeight defines model for CompletenessWeight.
+type CompletenessWeight struct {
+	// Field A field of the record, `attributes.<key>`, or `contact_points`, `contact_points.phone`, `addresses`, `contacts`.
+	Field  string `json:"field"`
+	Weight int    `json:"weight"`
+}
+
+// CompletenessWeights Example: {"fields":[{"field":"contact_points.phone","weight":30},{"field":"city","weight":10}],"kind":"person","updated_at":"2026-01-01T00:00:00Z","version":1}
+type CompletenessWeights struct {
+	Fields []CompletenessWeight `json:"fields"`
+
+	// JobID The job that measures everybody again, when this call started one.
+	JobID *openapi_types.UUID `json:"job_id,omitempty"`
+	Kind  CustomerKind        `json:"kind"`
+
+	// UpdatedAt Absent for the built-in weights.
+	UpdatedAt *time.Time `json:"updated_at,omitempty"`
+
+	// Version 0 for the built-in weights.
+	Version int64 `json:"version"`
+}
+
+// CompletenessWeightsList defines model for CompletenessWeightsList.
+type CompletenessWeightsList struct {
+	Items []CompletenessWeights `json:"items"`
+}
+
+// CompletenessWeightsPut defines model for CompletenessWeightsPut.
+type CompletenessWeightsPut struct {
+	Fields []CompletenessWeight `json:"fields"`
+}
+
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 // `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
 // At most 10 deep, with 200 leaves.
@@ -1196,6 +1299,9 @@ type Customer struct {
 
 	// Version Raised by each change of the customer's own fields.
 	Version int64 `json:"version"`
+
+	// Warnings Only in the answer to a write: what was found odd and let pass.
+	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
 // CustomerAttributes Your own fields by their keys; merged key by key, and null removes one.
@@ -1235,6 +1341,9 @@ type CustomerBatchOutcome struct {
 	Problem *Problem    `json:"problem,omitempty"`
 	Status  BatchStatus `json:"status"`
 	Version *int64      `json:"version,omitempty"`
+
+	// Warnings What was found odd and let pass.
+	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
 // CustomerBatchResult defines model for CustomerBatchResult.
@@ -1314,6 +1423,24 @@ type CustomerPatch struct {
 	Stage *CustomerStage `json:"stage,omitempty"`
 }
 
+// CustomerQuality Example: {"basic":{"age_days":12,"changed_at":"2026-01-01T00:00:00Z"},"behaviour":{"age_days":3,"changed_at":"2026-01-10T00:00:00Z"},"completeness":70,"financial":{},"missing":[{"field":"person.birthday","label":"生日","weight":15}],"normalized":[],"violations":[]}
+type CustomerQuality struct {
+	// Basic When data of one sort last changed; empty where there is none.
+	Basic DataAge `json:"basic"`
+
+	// Behaviour When data of one sort last changed; empty where there is none.
+	Behaviour DataAge `json:"behaviour"`
+
+	// Completeness Percent; absent until it is computed.
+	Completeness *int `json:"completeness,omitempty"`
+
+	// Financial When data of one sort last changed; empty where there is none.
+	Financial  DataAge         `json:"financial"`
+	Missing    []MissingField  `json:"missing"`
+	Normalized []Normalization `json:"normalized"`
+	Violations []RuleViolation `json:"violations"`
+}
+
 // CustomerSearch defines model for CustomerSearch.
 type CustomerSearch struct {
 	Cursor *string              `json:"cursor,omitempty"`
@@ -1388,6 +1515,38 @@ type CustomerTagPut struct {
 	// ExpiresAt When the tag falls off by itself; in the future.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Reason    *string    `json:"reason,omitempty"`
+}
+
+// DataAge When data of one sort last changed; empty where there is none.
+type DataAge struct {
+	// AgeDays Whole days since then.
+	AgeDays   *int       `json:"age_days,omitempty"`
+	ChangedAt *time.Time `json:"changed_at,omitempty"`
+}
+
+// DataAgeCount defines model for DataAgeCount.
+type DataAgeCount struct {
+	// Never Customers without any.
+	Never int64 `json:"never"`
+
+	// Stale Customers whose data last changed longer ago than `stale_days`.
+	Stale int64 `json:"stale"`
+}
+
+// DataQuality defines model for DataQuality.
+type DataQuality struct {
+	AsOf time.Time `json:"as_of"`
+
+	// AverageCompleteness Percent; absent without customers.
+	AverageCompleteness *float64             `json:"average_completeness,omitempty"`
+	Basic               DataAgeCount         `json:"basic"`
+	Behaviour           DataAgeCount         `json:"behaviour"`
+	Customers           int64                `json:"customers"`
+	Distribution        []CompletenessBucket `json:"distribution"`
+	Financial           DataAgeCount         `json:"financial"`
+	Missing             []MissingCount       `json:"missing"`
+	StaleDays           int                  `json:"stale_days"`
+	Violations          []ViolationCount     `json:"violations"`
 }
 
 // Diagnostic defines model for Diagnostic.
@@ -1884,6 +2043,25 @@ type Metrics struct {
 	UnitsTotal int64 `json:"units_total"`
 }
 
+// MissingCount defines model for MissingCount.
+type MissingCount struct {
+	// Customers Who lack it.
+	Customers int64        `json:"customers"`
+	Field     string       `json:"field"`
+	Kind      CustomerKind `json:"kind"`
+	Label     string       `json:"label"`
+	Weight    int          `json:"weight"`
+}
+
+// MissingField defines model for MissingField.
+type MissingField struct {
+	Field string `json:"field"`
+
+	// Label In the language of Accept-Language.
+	Label  string `json:"label"`
+	Weight int    `json:"weight"`
+}
+
 // Money An amount of money.
 //
 // Example: {"amount":"129.90","currency":"CNY"}
@@ -1897,6 +2075,14 @@ type Money struct {
 	//
 	// Example: CNY
 	Currency string `json:"currency"`
+}
+
+// Normalization defines model for Normalization.
+type Normalization struct {
+	Field string `json:"field"`
+
+	// Given What was said; the record has the standard form.
+	Given string `json:"given"`
 }
 
 // Page defines model for Page.
@@ -1959,6 +2145,9 @@ type ProblemPlace struct {
 
 	// Pointer JSON pointer (RFC 6901) into the request's body.
 	Pointer *string `json:"pointer,omitempty"`
+
+	// Rule The name of the validation rule of yours that is broken.
+	Rule *string `json:"rule,omitempty"`
 }
 
 // PurchaseFit defines model for PurchaseFit.
@@ -1979,6 +2168,37 @@ type RFMWeights struct {
 	F float64 `json:"f"`
 	M float64 `json:"m"`
 	R float64 `json:"r"`
+}
+
+// RuleKind defines model for RuleKind.
+type RuleKind string
+
+// RuleMessage What people are told; a language that is missing gets the other one.
+type RuleMessage struct {
+	En *string `json:"en,omitempty"`
+	Zh *string `json:"zh,omitempty"`
+}
+
+// RuleSeverity What becomes of a write that breaks the rule.
+type RuleSeverity string
+
+// RuleSubject Who is held to the rule; `customer` is people and companies alike.
+type RuleSubject string
+
+// RuleViolation defines model for RuleViolation.
+type RuleViolation struct {
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+
+	// Pointer JSON pointer into the customer; absent where the rule reads several places.
+	Pointer *string `json:"pointer,omitempty"`
+
+	// Rule The rule's name.
+	Rule   string             `json:"rule"`
+	RuleID openapi_types.UUID `json:"rule_id"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity RuleSeverity `json:"severity"`
 }
 
 // RunScore defines model for RunScore.
@@ -2567,6 +2787,107 @@ type TransactionPatch struct {
 // TransactionStatus Purchases are paid, to_ship, shipped and completed.
 type TransactionStatus string
 
+// ValidationRule Example: {"active":true,"applies_to":"company","created_at":"2026-01-01T00:00:00Z","field":"industry","id":"01890a5d-ac96-774b-bcce-b30209aa0001","kind":"required","message":{"zh":"请填写行业"},"name":"企业须填行业","position":1,"severity":"warn","updated_at":"2026-01-01T00:00:00Z","version":1}
+type ValidationRule struct {
+	Active bool `json:"active"`
+
+	// AppliesTo Who is held to the rule; `customer` is people and companies alike.
+	AppliesTo RuleSubject `json:"applies_to"`
+
+	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Condition *Condition `json:"condition,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
+
+	// Field Of required and pattern rules.
+	Field *string            `json:"field,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+	Kind  RuleKind           `json:"kind"`
+
+	// Message What people are told; a language that is missing gets the other one.
+	Message RuleMessage `json:"message"`
+	Name    string      `json:"name"`
+
+	// Pattern A regular expression (RE2) for the whole text.
+	Pattern *string `json:"pattern,omitempty"`
+
+	// Position Among the rules, ascending.
+	Position int `json:"position"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity  RuleSeverity `json:"severity"`
+	UpdatedAt time.Time    `json:"updated_at"`
+	Version   int64        `json:"version"`
+}
+
+// ValidationRuleCreate defines model for ValidationRuleCreate.
+type ValidationRuleCreate struct {
+	Active *bool `json:"active,omitempty"`
+
+	// AppliesTo Who is held to the rule; `customer` is people and companies alike.
+	AppliesTo RuleSubject `json:"applies_to"`
+
+	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Condition *Condition `json:"condition,omitempty"`
+	Field     *string    `json:"field,omitempty"`
+	Kind      RuleKind   `json:"kind"`
+
+	// Message What people are told; a language that is missing gets the other one.
+	Message  *RuleMessage `json:"message,omitempty"`
+	Name     string       `json:"name"`
+	Pattern  *string      `json:"pattern,omitempty"`
+	Position *int         `json:"position,omitempty"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity RuleSeverity `json:"severity"`
+}
+
+// ValidationRuleList defines model for ValidationRuleList.
+type ValidationRuleList struct {
+	Items []ValidationRule `json:"items"`
+}
+
+// ValidationRulePatch defines model for ValidationRulePatch.
+type ValidationRulePatch struct {
+	Active *bool `json:"active,omitempty"`
+
+	// AppliesTo Who is held to the rule; `customer` is people and companies alike.
+	AppliesTo *RuleSubject                 `json:"applies_to,omitempty"`
+	Condition nullable.Nullable[Condition] `json:"condition,omitempty"`
+	Field     nullable.Nullable[string]    `json:"field,omitempty"`
+	Kind      *RuleKind                    `json:"kind,omitempty"`
+
+	// Message What people are told; a language that is missing gets the other one.
+	Message  *RuleMessage              `json:"message,omitempty"`
+	Name     *string                   `json:"name,omitempty"`
+	Pattern  nullable.Nullable[string] `json:"pattern,omitempty"`
+	Position *int                      `json:"position,omitempty"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity *RuleSeverity `json:"severity,omitempty"`
+}
+
+// ValidationRuleTrial Example: {"customers":400,"samples":["01890a5d-ac96-774b-bcce-b302099a8002"],"violating":3}
+type ValidationRuleTrial struct {
+	// Customers To whom the rule applies.
+	Customers int64 `json:"customers"`
+
+	// Samples Some of those.
+	Samples []openapi_types.UUID `json:"samples"`
+
+	// Violating Who break it now.
+	Violating int64 `json:"violating"`
+}
+
 // ValueFit defines model for ValueFit.
 type ValueFit struct {
 	Converged bool `json:"converged"`
@@ -2581,6 +2902,17 @@ type ValueFit struct {
 
 	// Parameters p, q, v (v in major units).
 	Parameters map[string]float64 `json:"parameters"`
+}
+
+// ViolationCount defines model for ViolationCount.
+type ViolationCount struct {
+	// Customers Who break it.
+	Customers int64              `json:"customers"`
+	Rule      string             `json:"rule"`
+	RuleID    openapi_types.UUID `json:"rule_id"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity RuleSeverity `json:"severity"`
 }
 
 // AddressID defines model for AddressId.
@@ -2655,6 +2987,9 @@ type Total string
 // ValidateOnly defines model for ValidateOnly.
 type ValidateOnly = bool
 
+// ValidationRuleID defines model for ValidationRuleId.
+type ValidationRuleID = openapi_types.UUID
+
 // P400 What went wrong (RFC 9457).
 type P400 = Problem
 
@@ -2695,6 +3030,15 @@ type ListChangeSetItemsParams struct {
 
 	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// PutCompletenessWeightsParams defines parameters for PutCompletenessWeights.
+type PutCompletenessWeightsParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListCustomersParams defines parameters for ListCustomers.
@@ -2935,6 +3279,12 @@ type UndeleteCustomerParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetDataQualityParams defines parameters for GetDataQuality.
+type GetDataQualityParams struct {
+	// StaleDays Data that last changed longer ago is stale.
+	StaleDays *int `form:"stale_days,omitempty" json:"stale_days,omitempty"`
 }
 
 // ListEventsParams defines parameters for ListEvents.
@@ -3390,6 +3740,45 @@ type PatchTransactionParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// CreateValidationRuleParams defines parameters for CreateValidationRule.
+type CreateValidationRuleParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteValidationRuleParams defines parameters for DeleteValidationRule.
+type DeleteValidationRuleParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetValidationRuleParams defines parameters for GetValidationRule.
+type GetValidationRuleParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchValidationRuleParams defines parameters for PatchValidationRule.
+type PatchValidationRuleParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// PutCompletenessWeightsJSONRequestBody defines body for PutCompletenessWeights for application/json ContentType.
+type PutCompletenessWeightsJSONRequestBody = CompletenessWeightsPut
+
 // LookupContactPointJSONRequestBody defines body for LookupContactPoint for application/json ContentType.
 type LookupContactPointJSONRequestBody = ContactPointLookup
 
@@ -3482,6 +3871,18 @@ type CreateTransactionJSONRequestBody = TransactionCreate
 
 // PatchTransactionApplicationMergePatchPlusJSONRequestBody defines body for PatchTransaction for application/merge-patch+json ContentType.
 type PatchTransactionApplicationMergePatchPlusJSONRequestBody = TransactionPatch
+
+// CreateValidationRuleJSONRequestBody defines body for CreateValidationRule for application/json ContentType.
+type CreateValidationRuleJSONRequestBody = ValidationRuleCreate
+
+// CheckNewValidationRuleJSONRequestBody defines body for CheckNewValidationRule for application/json ContentType.
+type CheckNewValidationRuleJSONRequestBody = ValidationRuleCreate
+
+// PatchValidationRuleApplicationMergePatchPlusJSONRequestBody defines body for PatchValidationRule for application/merge-patch+json ContentType.
+type PatchValidationRuleApplicationMergePatchPlusJSONRequestBody = ValidationRulePatch
+
+// CheckValidationRuleJSONRequestBody defines body for CheckValidationRule for application/json ContentType.
+type CheckValidationRuleJSONRequestBody = ValidationRulePatch
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -3577,6 +3978,35 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/change-sets/{change_set_id}/items (the `ListChangeSetItems` operationId).
 	ListChangeSetItems(ctx context.Context, changeSetID openapi_types.UUID, params *ListChangeSetItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCompletenessWeights Read what a complete record has
+	//
+	// The weighted fields of people and of companies, by which `completeness` is computed.
+	//
+	// Corresponds with GET /v1/completeness-weights (the `ListCompletenessWeights` operationId).
+	ListCompletenessWeights(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutCompletenessWeightsWithBody Say what a complete record has
+	//
+	// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+	// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+	// again. The same weights as before start none.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+	PutCompletenessWeightsWithBody(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutCompletenessWeights Say what a complete record has
+	//
+	// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+	// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+	// again. The same weights as before start none.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+	PutCompletenessWeights(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, body PutCompletenessWeightsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// LookupContactPointWithBody Find who has a phone, email or account
 	//
@@ -3936,6 +4366,14 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/metrics (the `GetCustomerMetrics` operationId).
 	GetCustomerMetrics(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetCustomerQuality Read how good a customer's record is
+	//
+	// How complete the record is and what is missing with its weight, the rules that it breaks now, how old the basic, behavioural
+	// and financial data is, and what was brought into a standard form when it was written.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/quality (the `GetCustomerQuality` operationId).
+	GetCustomerQuality(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCustomerScores List a customer's scores, explained
 	//
 	// Every score in force for the customer, with the inputs it was computed from and an explanation that reproduces
@@ -3993,6 +4431,15 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/customers/{customer_id}/undelete (the `UndeleteCustomer` operationId).
 	UndeleteCustomer(ctx context.Context, customerID CustomerID, params *UndeleteCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDataQuality Read how good all records are
+	//
+	// Over all customers that are not deleted: how many are how complete, how many lack which field, how many break which rule, and
+	// how many have data that has not changed for `stale_days`. Each number can be listed with a filter, such as
+	// `completeness < 50` or `city = null`.
+	//
+	// Corresponds with GET /v1/data-quality (the `GetDataQuality` operationId).
+	GetDataQuality(ctx context.Context, params *GetDataQualityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListEvents Follow everything that changes
 	//
@@ -4742,6 +5189,113 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /v1/transactions/{transaction_id} (the `PatchTransaction` operationId).
 	PatchTransactionWithApplicationMergePatchPlusJSONBody(ctx context.Context, transactionID openapi_types.UUID, params *PatchTransactionParams, body PatchTransactionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListValidationRules List validation rules
+	//
+	// All rules that customers are held to when they are written, in their display order, inactive ones included.
+	//
+	// Corresponds with GET /v1/validation-rules (the `ListValidationRules` operationId).
+	ListValidationRules(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateValidationRuleWithBody Add a validation rule
+	//
+	// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+	// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+	//
+	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `condition` demands that a filter holds, as in `GET /v1/customers`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+	CreateValidationRuleWithBody(ctx context.Context, params *CreateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateValidationRule Add a validation rule
+	//
+	// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+	// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+	//
+	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `condition` demands that a filter holds, as in `GET /v1/customers`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+	CreateValidationRule(ctx context.Context, params *CreateValidationRuleParams, body CreateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckNewValidationRuleWithBody Tell what a new rule would mean
+	//
+	// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+	CheckNewValidationRuleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckNewValidationRule Tell what a new rule would mean
+	//
+	// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+	CheckNewValidationRule(ctx context.Context, body CheckNewValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteValidationRule Delete a validation rule
+	//
+	// Writes are no longer held to it.
+	//
+	// Corresponds with DELETE /v1/validation-rules/{validation_rule_id} (the `DeleteValidationRule` operationId).
+	DeleteValidationRule(ctx context.Context, validationRuleID ValidationRuleID, params *DeleteValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetValidationRule Read a validation rule
+	//
+	// One rule with what it demands, of whom, and what becomes of a write that breaks it.
+	//
+	// Corresponds with GET /v1/validation-rules/{validation_rule_id} (the `GetValidationRule` operationId).
+	GetValidationRule(ctx context.Context, validationRuleID ValidationRuleID, params *GetValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchValidationRuleWithBody Change a validation rule
+	//
+	// Merges the body into the rule. `active` false suspends it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+	PatchValidationRuleWithBody(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchValidationRuleWithApplicationMergePatchPlusJSONBody Change a validation rule
+	//
+	// Merges the body into the rule. `active` false suspends it.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+	PatchValidationRuleWithApplicationMergePatchPlusJSONBody(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, body PatchValidationRuleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckValidationRuleWithBody Tell what a change of a rule would mean
+	//
+	// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+	// asks about the rule as it is.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+	CheckValidationRuleWithBody(ctx context.Context, validationRuleID ValidationRuleID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckValidationRule Tell what a change of a rule would mean
+	//
+	// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+	// asks about the rule as it is.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+	CheckValidationRule(ctx context.Context, validationRuleID ValidationRuleID, body CheckValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetHealth Is the process alive
@@ -4785,6 +5339,65 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // Corresponds with GET /v1/change-sets/{change_set_id}/items (the `ListChangeSetItems` operationId).
 func (c *Client) ListChangeSetItems(ctx context.Context, changeSetID openapi_types.UUID, params *ListChangeSetItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListChangeSetItemsRequest(c.Server, changeSetID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCompletenessWeights Read what a complete record has
+//
+// The weighted fields of people and of companies, by which `completeness` is computed.
+//
+// Corresponds with GET /v1/completeness-weights (the `ListCompletenessWeights` operationId).
+func (c *Client) ListCompletenessWeights(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCompletenessWeightsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutCompletenessWeightsWithBody Say what a complete record has
+//
+// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+// again. The same weights as before start none.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+func (c *Client) PutCompletenessWeightsWithBody(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutCompletenessWeightsRequestWithBody(c.Server, kind, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutCompletenessWeights Say what a complete record has
+//
+// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+// again. The same weights as before start none.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+func (c *Client) PutCompletenessWeights(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, body PutCompletenessWeightsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutCompletenessWeightsRequest(c.Server, kind, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5503,6 +6116,24 @@ func (c *Client) GetCustomerMetrics(ctx context.Context, customerID CustomerID, 
 	return c.Client.Do(req)
 }
 
+// GetCustomerQuality Read how good a customer's record is
+//
+// How complete the record is and what is missing with its weight, the rules that it breaks now, how old the basic, behavioural
+// and financial data is, and what was brought into a standard form when it was written.
+//
+// Corresponds with GET /v1/customers/{customer_id}/quality (the `GetCustomerQuality` operationId).
+func (c *Client) GetCustomerQuality(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCustomerQualityRequest(c.Server, customerID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCustomerScores List a customer's scores, explained
 //
 // Every score in force for the customer, with the inputs it was computed from and an explanation that reproduces
@@ -5621,6 +6252,25 @@ func (c *Client) ListCustomerTiers(ctx context.Context, customerID CustomerID, r
 // Corresponds with POST /v1/customers/{customer_id}/undelete (the `UndeleteCustomer` operationId).
 func (c *Client) UndeleteCustomer(ctx context.Context, customerID CustomerID, params *UndeleteCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUndeleteCustomerRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDataQuality Read how good all records are
+//
+// Over all customers that are not deleted: how many are how complete, how many lack which field, how many break which rule, and
+// how many have data that has not changed for `stale_days`. Each number can be listed with a filter, such as
+// `completeness < 50` or `city = null`.
+//
+// Corresponds with GET /v1/data-quality (the `GetDataQuality` operationId).
+func (c *Client) GetDataQuality(ctx context.Context, params *GetDataQualityParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDataQualityRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -7120,6 +7770,223 @@ func (c *Client) PatchTransactionWithApplicationMergePatchPlusJSONBody(ctx conte
 	return c.Client.Do(req)
 }
 
+// ListValidationRules List validation rules
+//
+// All rules that customers are held to when they are written, in their display order, inactive ones included.
+//
+// Corresponds with GET /v1/validation-rules (the `ListValidationRules` operationId).
+func (c *Client) ListValidationRules(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListValidationRulesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateValidationRuleWithBody Add a validation rule
+//
+// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+//
+// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `condition` demands that a filter holds, as in `GET /v1/customers`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+func (c *Client) CreateValidationRuleWithBody(ctx context.Context, params *CreateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateValidationRuleRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateValidationRule Add a validation rule
+//
+// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+//
+// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `condition` demands that a filter holds, as in `GET /v1/customers`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+func (c *Client) CreateValidationRule(ctx context.Context, params *CreateValidationRuleParams, body CreateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateValidationRuleRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckNewValidationRuleWithBody Tell what a new rule would mean
+//
+// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+func (c *Client) CheckNewValidationRuleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckNewValidationRuleRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckNewValidationRule Tell what a new rule would mean
+//
+// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+func (c *Client) CheckNewValidationRule(ctx context.Context, body CheckNewValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckNewValidationRuleRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteValidationRule Delete a validation rule
+//
+// Writes are no longer held to it.
+//
+// Corresponds with DELETE /v1/validation-rules/{validation_rule_id} (the `DeleteValidationRule` operationId).
+func (c *Client) DeleteValidationRule(ctx context.Context, validationRuleID ValidationRuleID, params *DeleteValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteValidationRuleRequest(c.Server, validationRuleID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetValidationRule Read a validation rule
+//
+// One rule with what it demands, of whom, and what becomes of a write that breaks it.
+//
+// Corresponds with GET /v1/validation-rules/{validation_rule_id} (the `GetValidationRule` operationId).
+func (c *Client) GetValidationRule(ctx context.Context, validationRuleID ValidationRuleID, params *GetValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetValidationRuleRequest(c.Server, validationRuleID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchValidationRuleWithBody Change a validation rule
+//
+// Merges the body into the rule. `active` false suspends it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+func (c *Client) PatchValidationRuleWithBody(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchValidationRuleRequestWithBody(c.Server, validationRuleID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchValidationRuleWithApplicationMergePatchPlusJSONBody Change a validation rule
+//
+// Merges the body into the rule. `active` false suspends it.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+func (c *Client) PatchValidationRuleWithApplicationMergePatchPlusJSONBody(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, body PatchValidationRuleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchValidationRuleRequestWithApplicationMergePatchPlusJSONBody(c.Server, validationRuleID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckValidationRuleWithBody Tell what a change of a rule would mean
+//
+// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+// asks about the rule as it is.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+func (c *Client) CheckValidationRuleWithBody(ctx context.Context, validationRuleID ValidationRuleID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckValidationRuleRequestWithBody(c.Server, validationRuleID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckValidationRule Tell what a change of a rule would mean
+//
+// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+// asks about the rule as it is.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+func (c *Client) CheckValidationRule(ctx context.Context, validationRuleID ValidationRuleID, body CheckValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckValidationRuleRequest(c.Server, validationRuleID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // NewGetHealthRequest constructs an http.Request for the GetHealth method
 func NewGetHealthRequest(server string) (*http.Request, error) {
 	var err error
@@ -7242,6 +8109,122 @@ func NewListChangeSetItemsRequest(server string, changeSetID openapi_types.UUID,
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListCompletenessWeightsRequest constructs an http.Request for the ListCompletenessWeights method
+func NewListCompletenessWeightsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/completeness-weights")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutCompletenessWeightsRequest calls the generic PutCompletenessWeights builder with application/json body
+func NewPutCompletenessWeightsRequest(server string, kind CustomerKind, params *PutCompletenessWeightsParams, body PutCompletenessWeightsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutCompletenessWeightsRequestWithBody(server, kind, params, "application/json", bodyReader)
+}
+
+// NewPutCompletenessWeightsRequestWithBody constructs an http.Request for the PutCompletenessWeights method, with any body, and a specified content type
+func NewPutCompletenessWeightsRequestWithBody(server string, kind CustomerKind, params *PutCompletenessWeightsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "kind", kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/completeness-weights/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -9184,6 +10167,40 @@ func NewGetCustomerMetricsRequest(server string, customerID CustomerID) (*http.R
 	return req, nil
 }
 
+// NewGetCustomerQualityRequest constructs an http.Request for the GetCustomerQuality method
+func NewGetCustomerQualityRequest(server string, customerID CustomerID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/quality", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListCustomerScoresRequest constructs an http.Request for the ListCustomerScores method
 func NewListCustomerScoresRequest(server string, customerID CustomerID) (*http.Request, error) {
 	var err error
@@ -9506,6 +10523,60 @@ func NewUndeleteCustomerRequest(server string, customerID CustomerID, params *Un
 			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewGetDataQualityRequest constructs an http.Request for the GetDataQuality method
+func NewGetDataQualityRequest(server string, params *GetDataQualityParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/data-quality")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.StaleDays != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "stale_days", *params.StaleDays, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -13368,6 +14439,427 @@ func NewPatchTransactionRequestWithBody(server string, transactionID openapi_typ
 	return req, nil
 }
 
+// NewListValidationRulesRequest constructs an http.Request for the ListValidationRules method
+func NewListValidationRulesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateValidationRuleRequest calls the generic CreateValidationRule builder with application/json body
+func NewCreateValidationRuleRequest(server string, params *CreateValidationRuleParams, body CreateValidationRuleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateValidationRuleRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateValidationRuleRequestWithBody constructs an http.Request for the CreateValidationRule method, with any body, and a specified content type
+func NewCreateValidationRuleRequestWithBody(server string, params *CreateValidationRuleParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCheckNewValidationRuleRequest calls the generic CheckNewValidationRule builder with application/json body
+func NewCheckNewValidationRuleRequest(server string, body CheckNewValidationRuleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCheckNewValidationRuleRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCheckNewValidationRuleRequestWithBody constructs an http.Request for the CheckNewValidationRule method, with any body, and a specified content type
+func NewCheckNewValidationRuleRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/check")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteValidationRuleRequest constructs an http.Request for the DeleteValidationRule method
+func NewDeleteValidationRuleRequest(server string, validationRuleID ValidationRuleID, params *DeleteValidationRuleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "validation_rule_id", validationRuleID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetValidationRuleRequest constructs an http.Request for the GetValidationRule method
+func NewGetValidationRuleRequest(server string, validationRuleID ValidationRuleID, params *GetValidationRuleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "validation_rule_id", validationRuleID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchValidationRuleRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchValidationRule builder with application/merge-patch+json body
+func NewPatchValidationRuleRequestWithApplicationMergePatchPlusJSONBody(server string, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, body PatchValidationRuleApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchValidationRuleRequestWithBody(server, validationRuleID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchValidationRuleRequestWithBody constructs an http.Request for the PatchValidationRule method, with any body, and a specified content type
+func NewPatchValidationRuleRequestWithBody(server string, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "validation_rule_id", validationRuleID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCheckValidationRuleRequest calls the generic CheckValidationRule builder with application/json body
+func NewCheckValidationRuleRequest(server string, validationRuleID ValidationRuleID, body CheckValidationRuleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCheckValidationRuleRequestWithBody(server, validationRuleID, "application/json", bodyReader)
+}
+
+// NewCheckValidationRuleRequestWithBody constructs an http.Request for the CheckValidationRule method, with any body, and a specified content type
+func NewCheckValidationRuleRequestWithBody(server string, validationRuleID ValidationRuleID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "validation_rule_id", validationRuleID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/%s/check", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -13438,6 +14930,37 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/change-sets/{change_set_id}/items (the `ListChangeSetItems` operationId).
 	ListChangeSetItemsWithResponse(ctx context.Context, changeSetID openapi_types.UUID, params *ListChangeSetItemsParams, reqEditors ...RequestEditorFn) (*ListChangeSetItemsResponse, error)
+
+	// ListCompletenessWeightsWithResponse Read what a complete record has
+	//
+	// The weighted fields of people and of companies, by which `completeness` is computed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/completeness-weights (the `ListCompletenessWeights` operationId).
+	ListCompletenessWeightsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListCompletenessWeightsResponse, error)
+
+	// PutCompletenessWeightsWithBodyWithResponse Say what a complete record has
+	//
+	// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+	// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+	// again. The same weights as before start none.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+	PutCompletenessWeightsWithBodyWithResponse(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCompletenessWeightsResponse, error)
+
+	// PutCompletenessWeightsWithResponse Say what a complete record has
+	//
+	// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+	// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+	// again. The same weights as before start none.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+	PutCompletenessWeightsWithResponse(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, body PutCompletenessWeightsJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCompletenessWeightsResponse, error)
 
 	// LookupContactPointWithBodyWithResponse Find who has a phone, email or account
 	//
@@ -13823,6 +15346,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/metrics (the `GetCustomerMetrics` operationId).
 	GetCustomerMetricsWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*GetCustomerMetricsResponse, error)
 
+	// GetCustomerQualityWithResponse Read how good a customer's record is
+	//
+	// How complete the record is and what is missing with its weight, the rules that it breaks now, how old the basic, behavioural
+	// and financial data is, and what was brought into a standard form when it was written.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/quality (the `GetCustomerQuality` operationId).
+	GetCustomerQualityWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*GetCustomerQualityResponse, error)
+
 	// ListCustomerScoresWithResponse List a customer's scores, explained
 	//
 	// Every score in force for the customer, with the inputs it was computed from and an explanation that reproduces
@@ -13890,6 +15423,17 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/customers/{customer_id}/undelete (the `UndeleteCustomer` operationId).
 	UndeleteCustomerWithResponse(ctx context.Context, customerID CustomerID, params *UndeleteCustomerParams, reqEditors ...RequestEditorFn) (*UndeleteCustomerResponse, error)
+
+	// GetDataQualityWithResponse Read how good all records are
+	//
+	// Over all customers that are not deleted: how many are how complete, how many lack which field, how many break which rule, and
+	// how many have data that has not changed for `stale_days`. Each number can be listed with a filter, such as
+	// `completeness < 50` or `city = null`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/data-quality (the `GetDataQuality` operationId).
+	GetDataQualityWithResponse(ctx context.Context, params *GetDataQualityParams, reqEditors ...RequestEditorFn) (*GetDataQualityResponse, error)
 
 	// ListEventsWithResponse Follow everything that changes
 	//
@@ -14709,6 +16253,119 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /v1/transactions/{transaction_id} (the `PatchTransaction` operationId).
 	PatchTransactionWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, transactionID openapi_types.UUID, params *PatchTransactionParams, body PatchTransactionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchTransactionResponse, error)
+
+	// ListValidationRulesWithResponse List validation rules
+	//
+	// All rules that customers are held to when they are written, in their display order, inactive ones included.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/validation-rules (the `ListValidationRules` operationId).
+	ListValidationRulesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListValidationRulesResponse, error)
+
+	// CreateValidationRuleWithBodyWithResponse Add a validation rule
+	//
+	// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+	// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+	//
+	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `condition` demands that a filter holds, as in `GET /v1/customers`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+	CreateValidationRuleWithBodyWithResponse(ctx context.Context, params *CreateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateValidationRuleResponse, error)
+
+	// CreateValidationRuleWithResponse Add a validation rule
+	//
+	// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+	// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+	//
+	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `condition` demands that a filter holds, as in `GET /v1/customers`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+	CreateValidationRuleWithResponse(ctx context.Context, params *CreateValidationRuleParams, body CreateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateValidationRuleResponse, error)
+
+	// CheckNewValidationRuleWithBodyWithResponse Tell what a new rule would mean
+	//
+	// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+	CheckNewValidationRuleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckNewValidationRuleResponse, error)
+
+	// CheckNewValidationRuleWithResponse Tell what a new rule would mean
+	//
+	// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+	CheckNewValidationRuleWithResponse(ctx context.Context, body CheckNewValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckNewValidationRuleResponse, error)
+
+	// DeleteValidationRuleWithResponse Delete a validation rule
+	//
+	// Writes are no longer held to it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/validation-rules/{validation_rule_id} (the `DeleteValidationRule` operationId).
+	DeleteValidationRuleWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *DeleteValidationRuleParams, reqEditors ...RequestEditorFn) (*DeleteValidationRuleResponse, error)
+
+	// GetValidationRuleWithResponse Read a validation rule
+	//
+	// One rule with what it demands, of whom, and what becomes of a write that breaks it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/validation-rules/{validation_rule_id} (the `GetValidationRule` operationId).
+	GetValidationRuleWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *GetValidationRuleParams, reqEditors ...RequestEditorFn) (*GetValidationRuleResponse, error)
+
+	// PatchValidationRuleWithBodyWithResponse Change a validation rule
+	//
+	// Merges the body into the rule. `active` false suspends it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+	PatchValidationRuleWithBodyWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchValidationRuleResponse, error)
+
+	// PatchValidationRuleWithApplicationMergePatchPlusJSONBodyWithResponse Change a validation rule
+	//
+	// Merges the body into the rule. `active` false suspends it.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+	PatchValidationRuleWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, body PatchValidationRuleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchValidationRuleResponse, error)
+
+	// CheckValidationRuleWithBodyWithResponse Tell what a change of a rule would mean
+	//
+	// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+	// asks about the rule as it is.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+	CheckValidationRuleWithBodyWithResponse(ctx context.Context, validationRuleID ValidationRuleID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckValidationRuleResponse, error)
+
+	// CheckValidationRuleWithResponse Tell what a change of a rule would mean
+	//
+	// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+	// asks about the rule as it is.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+	CheckValidationRuleWithResponse(ctx context.Context, validationRuleID ValidationRuleID, body CheckValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckValidationRuleResponse, error)
 }
 
 type GetHealthResponse struct {
@@ -14877,6 +16534,207 @@ func (r ListChangeSetItemsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListChangeSetItemsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCompletenessWeightsResponse401Headers the declared response headers of an HTTP 401 response for ListCompletenessWeights
+type ListCompletenessWeightsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListCompletenessWeightsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CompletenessWeightsList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCompletenessWeightsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCompletenessWeightsResponse) GetJSON200() *CompletenessWeightsList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCompletenessWeightsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCompletenessWeightsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCompletenessWeightsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCompletenessWeightsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCompletenessWeightsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCompletenessWeightsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCompletenessWeightsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCompletenessWeightsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutCompletenessWeightsResponse200Headers the declared response headers of an HTTP 200 response for PutCompletenessWeights
+type PutCompletenessWeightsResponse200Headers struct {
+	ETag *string
+}
+
+// PutCompletenessWeightsResponse401Headers the declared response headers of an HTTP 401 response for PutCompletenessWeights
+type PutCompletenessWeightsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PutCompletenessWeightsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CompletenessWeights
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutCompletenessWeightsResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PutCompletenessWeightsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutCompletenessWeightsResponse) GetJSON200() *CompletenessWeights {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutCompletenessWeightsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutCompletenessWeightsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutCompletenessWeightsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutCompletenessWeightsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -17320,6 +19178,89 @@ func (r GetCustomerMetricsResponse) ContentType() string {
 	return ""
 }
 
+// GetCustomerQualityResponse401Headers the declared response headers of an HTTP 401 response for GetCustomerQuality
+type GetCustomerQualityResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetCustomerQualityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerQuality
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetCustomerQualityResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCustomerQualityResponse) GetJSON200() *CustomerQuality {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetCustomerQualityResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetCustomerQualityResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetCustomerQualityResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetCustomerQualityResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetCustomerQualityResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCustomerQualityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCustomerQualityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCustomerQualityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCustomerQualityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListCustomerScoresResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerScores
 type ListCustomerScoresResponse401Headers struct {
 	WWWAuthenticate *string
@@ -17854,6 +19795,82 @@ func (r UndeleteCustomerResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UndeleteCustomerResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetDataQualityResponse401Headers the declared response headers of an HTTP 401 response for GetDataQuality
+type GetDataQualityResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetDataQualityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DataQuality
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetDataQualityResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDataQualityResponse) GetJSON200() *DataQuality {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetDataQualityResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetDataQualityResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetDataQualityResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetDataQualityResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDataQualityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDataQualityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDataQualityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDataQualityResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -23307,6 +25324,721 @@ func (r PatchTransactionResponse) ContentType() string {
 	return ""
 }
 
+// ListValidationRulesResponse401Headers the declared response headers of an HTTP 401 response for ListValidationRules
+type ListValidationRulesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListValidationRulesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ValidationRuleList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListValidationRulesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListValidationRulesResponse) GetJSON200() *ValidationRuleList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListValidationRulesResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListValidationRulesResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListValidationRulesResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListValidationRulesResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListValidationRulesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListValidationRulesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListValidationRulesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListValidationRulesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateValidationRuleResponse201Headers the declared response headers of an HTTP 201 response for CreateValidationRule
+type CreateValidationRuleResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateValidationRuleResponse401Headers the declared response headers of an HTTP 401 response for CreateValidationRule
+type CreateValidationRuleResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateValidationRuleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *ValidationRule
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateValidationRuleResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateValidationRuleResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateValidationRuleResponse) GetJSON201() *ValidationRule {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateValidationRuleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateValidationRuleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateValidationRuleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateValidationRuleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CheckNewValidationRuleResponse401Headers the declared response headers of an HTTP 401 response for CheckNewValidationRule
+type CheckNewValidationRuleResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CheckNewValidationRuleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ValidationRuleTrial
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CheckNewValidationRuleResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckNewValidationRuleResponse) GetJSON200() *ValidationRuleTrial {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckNewValidationRuleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckNewValidationRuleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckNewValidationRuleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckNewValidationRuleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteValidationRuleResponse401Headers the declared response headers of an HTTP 401 response for DeleteValidationRule
+type DeleteValidationRuleResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteValidationRuleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteValidationRuleResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteValidationRuleResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteValidationRuleResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteValidationRuleResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteValidationRuleResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteValidationRuleResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteValidationRuleResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteValidationRuleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteValidationRuleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteValidationRuleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteValidationRuleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetValidationRuleResponse200Headers the declared response headers of an HTTP 200 response for GetValidationRule
+type GetValidationRuleResponse200Headers struct {
+	ETag *string
+}
+
+// GetValidationRuleResponse401Headers the declared response headers of an HTTP 401 response for GetValidationRule
+type GetValidationRuleResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetValidationRuleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ValidationRule
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetValidationRuleResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetValidationRuleResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetValidationRuleResponse) GetJSON200() *ValidationRule {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetValidationRuleResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetValidationRuleResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetValidationRuleResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetValidationRuleResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetValidationRuleResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetValidationRuleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetValidationRuleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetValidationRuleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetValidationRuleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchValidationRuleResponse200Headers the declared response headers of an HTTP 200 response for PatchValidationRule
+type PatchValidationRuleResponse200Headers struct {
+	ETag *string
+}
+
+// PatchValidationRuleResponse401Headers the declared response headers of an HTTP 401 response for PatchValidationRule
+type PatchValidationRuleResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchValidationRuleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ValidationRule
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchValidationRuleResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchValidationRuleResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchValidationRuleResponse) GetJSON200() *ValidationRule {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchValidationRuleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchValidationRuleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchValidationRuleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchValidationRuleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CheckValidationRuleResponse401Headers the declared response headers of an HTTP 401 response for CheckValidationRule
+type CheckValidationRuleResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CheckValidationRuleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ValidationRuleTrial
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CheckValidationRuleResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckValidationRuleResponse) GetJSON200() *ValidationRuleTrial {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckValidationRuleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckValidationRuleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckValidationRuleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckValidationRuleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetHealthWithResponse Is the process alive
 //
 // Answers as long as this process serves requests. Needs no token.
@@ -23350,6 +26082,55 @@ func (c *ClientWithResponses) ListChangeSetItemsWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseListChangeSetItemsResponse(rsp)
+}
+
+// ListCompletenessWeightsWithResponse Read what a complete record has
+//
+// The weighted fields of people and of companies, by which `completeness` is computed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/completeness-weights (the `ListCompletenessWeights` operationId).
+func (c *ClientWithResponses) ListCompletenessWeightsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListCompletenessWeightsResponse, error) {
+	rsp, err := c.ListCompletenessWeights(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCompletenessWeightsResponse(rsp)
+}
+
+// PutCompletenessWeightsWithBodyWithResponse Say what a complete record has
+//
+// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+// again. The same weights as before start none.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+func (c *ClientWithResponses) PutCompletenessWeightsWithBodyWithResponse(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCompletenessWeightsResponse, error) {
+	rsp, err := c.PutCompletenessWeightsWithBody(ctx, kind, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutCompletenessWeightsResponse(rsp)
+}
+
+// PutCompletenessWeightsWithResponse Say what a complete record has
+//
+// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+// again. The same weights as before start none.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+func (c *ClientWithResponses) PutCompletenessWeightsWithResponse(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, body PutCompletenessWeightsJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCompletenessWeightsResponse, error) {
+	rsp, err := c.PutCompletenessWeights(ctx, kind, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutCompletenessWeightsResponse(rsp)
 }
 
 // LookupContactPointWithBodyWithResponse Find who has a phone, email or account
@@ -23946,6 +26727,22 @@ func (c *ClientWithResponses) GetCustomerMetricsWithResponse(ctx context.Context
 	return ParseGetCustomerMetricsResponse(rsp)
 }
 
+// GetCustomerQualityWithResponse Read how good a customer's record is
+//
+// How complete the record is and what is missing with its weight, the rules that it breaks now, how old the basic, behavioural
+// and financial data is, and what was brought into a standard form when it was written.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/quality (the `GetCustomerQuality` operationId).
+func (c *ClientWithResponses) GetCustomerQualityWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*GetCustomerQualityResponse, error) {
+	rsp, err := c.GetCustomerQuality(ctx, customerID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCustomerQualityResponse(rsp)
+}
+
 // ListCustomerScoresWithResponse List a customer's scores, explained
 //
 // Every score in force for the customer, with the inputs it was computed from and an explanation that reproduces
@@ -24054,6 +26851,23 @@ func (c *ClientWithResponses) UndeleteCustomerWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseUndeleteCustomerResponse(rsp)
+}
+
+// GetDataQualityWithResponse Read how good all records are
+//
+// Over all customers that are not deleted: how many are how complete, how many lack which field, how many break which rule, and
+// how many have data that has not changed for `stale_days`. Each number can be listed with a filter, such as
+// `completeness < 50` or `city = null`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/data-quality (the `GetDataQuality` operationId).
+func (c *ClientWithResponses) GetDataQualityWithResponse(ctx context.Context, params *GetDataQualityParams, reqEditors ...RequestEditorFn) (*GetDataQualityResponse, error) {
+	rsp, err := c.GetDataQuality(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDataQualityResponse(rsp)
 }
 
 // ListEventsWithResponse Follow everything that changes
@@ -25319,6 +28133,185 @@ func (c *ClientWithResponses) PatchTransactionWithApplicationMergePatchPlusJSONB
 	return ParsePatchTransactionResponse(rsp)
 }
 
+// ListValidationRulesWithResponse List validation rules
+//
+// All rules that customers are held to when they are written, in their display order, inactive ones included.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/validation-rules (the `ListValidationRules` operationId).
+func (c *ClientWithResponses) ListValidationRulesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListValidationRulesResponse, error) {
+	rsp, err := c.ListValidationRules(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListValidationRulesResponse(rsp)
+}
+
+// CreateValidationRuleWithBodyWithResponse Add a validation rule
+//
+// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+//
+// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `condition` demands that a filter holds, as in `GET /v1/customers`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+func (c *ClientWithResponses) CreateValidationRuleWithBodyWithResponse(ctx context.Context, params *CreateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateValidationRuleResponse, error) {
+	rsp, err := c.CreateValidationRuleWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateValidationRuleResponse(rsp)
+}
+
+// CreateValidationRuleWithResponse Add a validation rule
+//
+// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+//
+// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `condition` demands that a filter holds, as in `GET /v1/customers`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+func (c *ClientWithResponses) CreateValidationRuleWithResponse(ctx context.Context, params *CreateValidationRuleParams, body CreateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateValidationRuleResponse, error) {
+	rsp, err := c.CreateValidationRule(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateValidationRuleResponse(rsp)
+}
+
+// CheckNewValidationRuleWithBodyWithResponse Tell what a new rule would mean
+//
+// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+func (c *ClientWithResponses) CheckNewValidationRuleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckNewValidationRuleResponse, error) {
+	rsp, err := c.CheckNewValidationRuleWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckNewValidationRuleResponse(rsp)
+}
+
+// CheckNewValidationRuleWithResponse Tell what a new rule would mean
+//
+// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+func (c *ClientWithResponses) CheckNewValidationRuleWithResponse(ctx context.Context, body CheckNewValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckNewValidationRuleResponse, error) {
+	rsp, err := c.CheckNewValidationRule(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckNewValidationRuleResponse(rsp)
+}
+
+// DeleteValidationRuleWithResponse Delete a validation rule
+//
+// Writes are no longer held to it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/validation-rules/{validation_rule_id} (the `DeleteValidationRule` operationId).
+func (c *ClientWithResponses) DeleteValidationRuleWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *DeleteValidationRuleParams, reqEditors ...RequestEditorFn) (*DeleteValidationRuleResponse, error) {
+	rsp, err := c.DeleteValidationRule(ctx, validationRuleID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteValidationRuleResponse(rsp)
+}
+
+// GetValidationRuleWithResponse Read a validation rule
+//
+// One rule with what it demands, of whom, and what becomes of a write that breaks it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/validation-rules/{validation_rule_id} (the `GetValidationRule` operationId).
+func (c *ClientWithResponses) GetValidationRuleWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *GetValidationRuleParams, reqEditors ...RequestEditorFn) (*GetValidationRuleResponse, error) {
+	rsp, err := c.GetValidationRule(ctx, validationRuleID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetValidationRuleResponse(rsp)
+}
+
+// PatchValidationRuleWithBodyWithResponse Change a validation rule
+//
+// Merges the body into the rule. `active` false suspends it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+func (c *ClientWithResponses) PatchValidationRuleWithBodyWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchValidationRuleResponse, error) {
+	rsp, err := c.PatchValidationRuleWithBody(ctx, validationRuleID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchValidationRuleResponse(rsp)
+}
+
+// PatchValidationRuleWithApplicationMergePatchPlusJSONBodyWithResponse Change a validation rule
+//
+// Merges the body into the rule. `active` false suspends it.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+func (c *ClientWithResponses) PatchValidationRuleWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, body PatchValidationRuleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchValidationRuleResponse, error) {
+	rsp, err := c.PatchValidationRuleWithApplicationMergePatchPlusJSONBody(ctx, validationRuleID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchValidationRuleResponse(rsp)
+}
+
+// CheckValidationRuleWithBodyWithResponse Tell what a change of a rule would mean
+//
+// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+// asks about the rule as it is.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+func (c *ClientWithResponses) CheckValidationRuleWithBodyWithResponse(ctx context.Context, validationRuleID ValidationRuleID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckValidationRuleResponse, error) {
+	rsp, err := c.CheckValidationRuleWithBody(ctx, validationRuleID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckValidationRuleResponse(rsp)
+}
+
+// CheckValidationRuleWithResponse Tell what a change of a rule would mean
+//
+// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+// asks about the rule as it is.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+func (c *ClientWithResponses) CheckValidationRuleWithResponse(ctx context.Context, validationRuleID ValidationRuleID, body CheckValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckValidationRuleResponse, error) {
+	rsp, err := c.CheckValidationRule(ctx, validationRuleID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckValidationRuleResponse(rsp)
+}
+
 // ParseGetHealthResponse parses an HTTP response from a GetHealthWithResponse call
 func ParseGetHealthResponse(rsp *http.Response) (*GetHealthResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -25439,6 +28432,192 @@ func ParseListChangeSetItemsResponse(rsp *http.Response) (*ListChangeSetItemsRes
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListChangeSetItemsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCompletenessWeightsResponse parses an HTTP response from a ListCompletenessWeightsWithResponse call
+func ParseListCompletenessWeightsResponse(rsp *http.Response) (*ListCompletenessWeightsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCompletenessWeightsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CompletenessWeightsList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListCompletenessWeightsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutCompletenessWeightsResponse parses an HTTP response from a PutCompletenessWeightsWithResponse call
+func ParsePutCompletenessWeightsResponse(rsp *http.Response) (*PutCompletenessWeightsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutCompletenessWeightsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CompletenessWeights
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutCompletenessWeightsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PutCompletenessWeightsResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -27760,6 +30939,80 @@ func ParseGetCustomerMetricsResponse(rsp *http.Response) (*GetCustomerMetricsRes
 	return response, nil
 }
 
+// ParseGetCustomerQualityResponse parses an HTTP response from a GetCustomerQualityWithResponse call
+func ParseGetCustomerQualityResponse(rsp *http.Response) (*GetCustomerQualityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCustomerQualityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerQuality
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetCustomerQualityResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListCustomerScoresResponse parses an HTTP response from a ListCustomerScoresWithResponse call
 func ParseListCustomerScoresResponse(rsp *http.Response) (*ListCustomerScoresResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -28239,6 +31492,73 @@ func ParseUndeleteCustomerResponse(rsp *http.Response) (*UndeleteCustomerRespons
 		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers UndeleteCustomerResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetDataQualityResponse parses an HTTP response from a GetDataQualityWithResponse call
+func ParseGetDataQualityResponse(rsp *http.Response) (*GetDataQualityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDataQualityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DataQuality
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetDataQualityResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -33368,6 +36688,679 @@ func ParsePatchTransactionResponse(rsp *http.Response) (*PatchTransactionRespons
 		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers PatchTransactionResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListValidationRulesResponse parses an HTTP response from a ListValidationRulesWithResponse call
+func ParseListValidationRulesResponse(rsp *http.Response) (*ListValidationRulesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListValidationRulesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ValidationRuleList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListValidationRulesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateValidationRuleResponse parses an HTTP response from a CreateValidationRuleWithResponse call
+func ParseCreateValidationRuleResponse(rsp *http.Response) (*CreateValidationRuleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateValidationRuleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest ValidationRule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateValidationRuleResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateValidationRuleResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCheckNewValidationRuleResponse parses an HTTP response from a CheckNewValidationRuleWithResponse call
+func ParseCheckNewValidationRuleResponse(rsp *http.Response) (*CheckNewValidationRuleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckNewValidationRuleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ValidationRuleTrial
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CheckNewValidationRuleResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteValidationRuleResponse parses an HTTP response from a DeleteValidationRuleWithResponse call
+func ParseDeleteValidationRuleResponse(rsp *http.Response) (*DeleteValidationRuleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteValidationRuleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteValidationRuleResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetValidationRuleResponse parses an HTTP response from a GetValidationRuleWithResponse call
+func ParseGetValidationRuleResponse(rsp *http.Response) (*GetValidationRuleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetValidationRuleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ValidationRule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetValidationRuleResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetValidationRuleResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchValidationRuleResponse parses an HTTP response from a PatchValidationRuleWithResponse call
+func ParsePatchValidationRuleResponse(rsp *http.Response) (*PatchValidationRuleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchValidationRuleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ValidationRule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchValidationRuleResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchValidationRuleResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCheckValidationRuleResponse parses an HTTP response from a CheckValidationRuleWithResponse call
+func ParseCheckValidationRuleResponse(rsp *http.Response) (*CheckValidationRuleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckValidationRuleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ValidationRuleTrial
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CheckValidationRuleResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

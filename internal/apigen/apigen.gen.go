@@ -1117,6 +1117,14 @@ type CompletenessWeightsPut struct {
 
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 // `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+//
+// In place of `field` a leaf can have a function of a source's facts:
+// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+// `where` is a condition over one fact.
+//
 // At most 10 deep, with 200 leaves.
 //
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
@@ -1455,6 +1463,14 @@ type CustomerSearch struct {
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -1813,6 +1829,51 @@ type FieldValidationPatch struct {
 // FieldValue A value of the field's type.
 type FieldValue = json.RawMessage
 
+// FilterExplain A customer, and either `filter`, a tree, or `filter_text`.
+type FilterExplain struct {
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterExplanation defines model for FilterExplanation.
+type FilterExplanation struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter Condition      `json:"filter"`
+	Leaves []FilterReason `json:"leaves"`
+
+	// Matches Whether the customer fits the condition as a whole.
+	Matches bool `json:"matches"`
+}
+
 // FilterField Example: {"example":"spend_total \u003e= 1000","label":"Total spend","name":"spend_total","operators":["eq","ne","lt","lte","gt","gte","is_null","is_not_null"],"type":"money","unit":"CNY"}
 type FilterField struct {
 	// ChoiceLabels What people call the choices, by choice; absent where their names say enough.
@@ -1832,7 +1893,81 @@ type FilterField struct {
 
 // FilterFields defines model for FilterFields.
 type FilterFields struct {
-	Items []FilterField `json:"items"`
+	Items   []FilterField  `json:"items"`
+	Sources []FilterSource `json:"sources"`
+}
+
+// FilterGiven Either `filter`, a tree, or `filter_text`.
+type FilterGiven struct {
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+}
+
+// FilterParsed defines model for FilterParsed.
+type FilterParsed struct {
+	// Fields What it reads.
+	Fields []string `json:"fields"`
+
+	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Filter     Condition `json:"filter"`
+	FilterText string    `json:"filter_text"`
+}
+
+// FilterReason Example: {"holds":true,"pointer":"/and/0","seen":["1289.00"],"text":"spend_total \u003e= \"1000\""}
+type FilterReason struct {
+	Holds bool `json:"holds"`
+
+	// Pointer Of the leaf in `filter`, RFC 6901.
+	Pointer string `json:"pointer"`
+
+	// Seen The values that it compared; empty where the customer has none.
+	Seen []string `json:"seen"`
+
+	// Text The leaf as text.
+	Text string `json:"text"`
+}
+
+// FilterSource Example: {"fields":[{"example":"channel = \"web\"","label":"Channel","name":"channel","operators":["eq","ne","in","not_in"],"type":"text"}],"functions":["count","days","sum","avg","min","max","first","last"],"label":"Purchase","measures":["transactions.amount","transactions.units"],"name":"transactions"}
+type FilterSource struct {
+	// Fields What the condition within a function can ask about one fact.
+	Fields []FilterField `json:"fields"`
+
+	// Functions All that can be asked of the source or its measures.
+	Functions []string `json:"functions"`
+
+	// Label What one fact is.
+	Label string `json:"label"`
+
+	// Measures What `sum`, `avg`, `min` and `max` are of, such as `transactions.amount`.
+	Measures []string `json:"measures"`
+	Name     string   `json:"name"`
 }
 
 // GivenPlace What was written for names that are stored in their standard form.
@@ -2616,6 +2751,14 @@ type TenantPatch struct {
 type Tier struct {
 	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -2802,6 +2945,14 @@ type ValidationRule struct {
 
 	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -2839,6 +2990,14 @@ type ValidationRuleCreate struct {
 
 	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
 	// At most 10 deep, with 200 leaves.
 	//
 	//
@@ -3833,6 +3992,12 @@ type PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody = FieldDefinit
 // CheckFieldDefinitionJSONRequestBody defines body for CheckFieldDefinition for application/json ContentType.
 type CheckFieldDefinitionJSONRequestBody = FieldDefinitionPatch
 
+// ExplainFilterJSONRequestBody defines body for ExplainFilter for application/json ContentType.
+type ExplainFilterJSONRequestBody = FilterExplain
+
+// ParseFilterJSONRequestBody defines body for ParseFilter for application/json ContentType.
+type ParseFilterJSONRequestBody = FilterGiven
+
 // CreateImportJSONRequestBody defines body for CreateImport for application/json ContentType.
 type CreateImportJSONRequestBody = ImportCreate
 
@@ -4033,6 +4198,12 @@ type ServerInterface interface {
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx echo.Context) error
+	// ExplainFilter Tell why a customer fits a condition or not
+	// (POST /v1/filters/explain)
+	ExplainFilter(ctx echo.Context) error
+	// ParseFilter Check a condition and convert it
+	// (POST /v1/filters/parse)
+	ParseFilter(ctx echo.Context) error
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx echo.Context, params ListImportsParams) error
@@ -5829,6 +6000,24 @@ func (w *ServerInterfaceWrapper) ListFilterFields(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListFilterFields(ctx)
+	return err
+}
+
+// ExplainFilter converts echo context to params.
+func (w *ServerInterfaceWrapper) ExplainFilter(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExplainFilter(ctx)
+	return err
+}
+
+// ParseFilter converts echo context to params.
+func (w *ServerInterfaceWrapper) ParseFilter(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ParseFilter(ctx)
 	return err
 }
 
@@ -7772,7 +7961,6 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.DeleteCustomerExternalID, options.OperationMiddlewares["deleteCustomerExternalId"]...)
 	router.PUT(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.PutCustomerExternalID, options.OperationMiddlewares["putCustomerExternalId"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/metrics", wrapper.GetCustomerMetrics, options.OperationMiddlewares["getCustomerMetrics"]...)
-	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
 	router.GET(options.BaseURL+"/v1/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/v1/change-sets/:change_set_id/items", wrapper.ListChangeSetItems, options.OperationMiddlewares["listChangeSetItems"]...)
 	router.GET(options.BaseURL+"/v1/field-definitions", wrapper.ListFieldDefinitions, options.OperationMiddlewares["listFieldDefinitions"]...)
@@ -7781,6 +7969,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/field-definitions/:field_definition_id", wrapper.GetFieldDefinition, options.OperationMiddlewares["getFieldDefinition"]...)
 	router.PATCH(options.BaseURL+"/v1/field-definitions/:field_definition_id", wrapper.PatchFieldDefinition, options.OperationMiddlewares["patchFieldDefinition"]...)
 	router.POST(options.BaseURL+"/v1/field-definitions/:field_definition_id/check", wrapper.CheckFieldDefinition, options.OperationMiddlewares["checkFieldDefinition"]...)
+	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
+	router.POST(options.BaseURL+"/v1/filters/parse", wrapper.ParseFilter, options.OperationMiddlewares["parseFilter"]...)
+	router.POST(options.BaseURL+"/v1/filters/explain", wrapper.ExplainFilter, options.OperationMiddlewares["explainFilter"]...)
 	router.GET(options.BaseURL+"/v1/imports", wrapper.ListImports, options.OperationMiddlewares["listImports"]...)
 	router.POST(options.BaseURL+"/v1/imports", wrapper.CreateImport, options.OperationMiddlewares["createImport"]...)
 	router.GET(options.BaseURL+"/v1/imports/:import_id", wrapper.GetImport, options.OperationMiddlewares["getImport"]...)
@@ -14191,6 +14382,328 @@ type ListFilterFields503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListFilterFields503ApplicationProblemPlusJSONResponse) VisitListFilterFieldsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilterRequestObject struct {
+	Body *ExplainFilterJSONRequestBody
+}
+
+type ExplainFilterResponseObject interface {
+	VisitExplainFilterResponse(w http.ResponseWriter) error
+}
+
+type ExplainFilter200JSONResponse FilterExplanation
+
+func (response ExplainFilter200JSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter400ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter401ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter403ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter404ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter408ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter413ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter415ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter422ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainFilter503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainFilter503ApplicationProblemPlusJSONResponse) VisitExplainFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilterRequestObject struct {
+	Body *ParseFilterJSONRequestBody
+}
+
+type ParseFilterResponseObject interface {
+	VisitParseFilterResponse(w http.ResponseWriter) error
+}
+
+type ParseFilter200JSONResponse FilterParsed
+
+func (response ParseFilter200JSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter400ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter401ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter403ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter408ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter413ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter415ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter422ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ParseFilter503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ParseFilter503ApplicationProblemPlusJSONResponse) VisitParseFilterResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -21809,6 +22322,12 @@ type StrictServerInterface interface {
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx context.Context, request ListFilterFieldsRequestObject) (ListFilterFieldsResponseObject, error)
+	// ExplainFilter Tell why a customer fits a condition or not
+	// (POST /v1/filters/explain)
+	ExplainFilter(ctx context.Context, request ExplainFilterRequestObject) (ExplainFilterResponseObject, error)
+	// ParseFilter Check a condition and convert it
+	// (POST /v1/filters/parse)
+	ParseFilter(ctx context.Context, request ParseFilterRequestObject) (ParseFilterResponseObject, error)
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx context.Context, request ListImportsRequestObject) (ListImportsResponseObject, error)
@@ -23569,6 +24088,98 @@ func (sh *strictHandler) ListFilterFields(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListFilterFieldsResponseObject); ok {
 		return validResponse.VisitListFilterFieldsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExplainFilter operation middleware
+func (sh *strictHandler) ExplainFilter(ctx echo.Context) error {
+	var request ExplainFilterRequestObject
+
+	var body ExplainFilterJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainFilter(ctx.Request().Context(), request.(ExplainFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainFilter")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExplainFilterResponseObject); ok {
+		return validResponse.VisitExplainFilterResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ParseFilter operation middleware
+func (sh *strictHandler) ParseFilter(ctx echo.Context) error {
+	var request ParseFilterRequestObject
+
+	var body ParseFilterJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ParseFilter(ctx.Request().Context(), request.(ParseFilterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ParseFilter")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ParseFilterResponseObject); ok {
+		return validResponse.VisitParseFilterResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -25342,537 +25953,560 @@ func (sh *strictHandler) CheckValidationRule(ctx echo.Context, validationRuleID 
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P0LkxzJdR+Kf5WMov+Bh2oa3TMDLNATDHuIBZYgd7EwMMsNegeezq7K7s6d6szeyqwZ9CImgpItWeJD",
-	"tP5xrbUoyjYd1pUjJJPXcSXteknZX2aBXX6LG3lOZlVWd1V3dU/jxYVCwR10vfJx8rzP7zwOIjmeSMGE",
-	"VkH3cTBiNGYp/HnrgA7Nf2OmopRPNJci6AYHI0ZSpmSWRuyCIicsVVwKQhWhROlUiiE5oQmPqZZpKwgD",
-	"9oiOJwkLusFhsHMYBGGgohEbU/NmPZ2YC0qnXAyDs7MweFtGFD80+933RyxlRHtfD4lM4YcPZT8kXJGB",
-	"zETcWviFszCY0JSOmbaT3I/jlCl1J66eKcXLFxThcXk27c71G216Nd6i0Y1rW2+8sdvf6kcR2+rvtLfb",
-	"N25EN9rtThAG3LxpQvUoCANBx+ZJ+84jHgdhkLKPMp6yOOjqNGP+0AcyHVMddIMsgzvnF+umFJpG+p7k",
-	"QtdNIMJ7yMTctMY0rtdOw775CN68gclkqZJp9SR6gj3SRxHc0SNyALs+oUNG+mwgU7ZHpEimSHfklOsR",
-	"3KDomJEBTzRLCRUxUTLVLTeXjzKWTr3J4Nf9IY/po7eZGOpR0N1t37gWBmMu3A+d6hkoLccsvfVoQkXF",
-	"duzHsRmXYkRLwmg0IpF9ArdkksiYBd0BTRSrHiXDN/uj5JqNgZD/WcoGQTf4xpXiPF/B29SV0sjMcQ3O",
-	"8gnQNKXT0vhvc5bEan7875o1xgmM2bjPUhWSPlM8ZoTHoeMEITnmIoYFN6NuOrUBfnTtqcGgl0zLUELF",
-	"tpgzEnMNYx/IlNjDQXoR11PyTXIYfPHZD5/+w6eHAdm/+yZREybiIy01Tchh1m7vsG+STrvd7tXRFpJg",
-	"HW1tt9vtdnPiqj3n9vrqR5wuOOL2pZs43fimBzLVVVsA2x/i2e1t9ey5JlzDjpi7mYi5GNatsTnbpRWO",
-	"2YBmiRnTVpQyqll8RM0d3sp3mqz7rUeapYImdevOY8IF0SOqiZoqzcbltd/f6tSuLrOvXra6ZWJZPmQ4",
-	"Cm+yARdA1HUjhyVfmVzojXbthOCNR3H+5fOTzZ2YjSdSMxFNv8um8/P4vsxSIk8FOWZToBQ94oqYLzKl",
-	"Q0I1GUulyfbVqyQa0ZRGRuy3yD5J2YRRDfTGBXljm4xklioyZFqB7BjwVGmisihiShE6pFzkpIcqUjFt",
-	"b5BbZpR1e3f1jeV7d2fwDtXRqEYMGo2sh8RmBhmNqBgyo/n0qWIxMQxMpqR3uQdrQcXUqGWJUcmoKqlO",
-	"hD3iSqs9stvZJlKPWHrKFauf4WALh7WILKsmc1cKVjOhfeHmoxgTuSDfae+S0xETREizNUM7yZgoLqKF",
-	"IzTfWjrM6nGOJzKt1aA4XF2Dr0aduoOCrzz/8fiO7NeN+kPZX2fItWf7Q9k//3jf5mNewf7vGEFPJiwF",
-	"na6OxSfwcCWPv9oGxs7H2RjYOjJJ+898IFxoNmQpjOQdGbOkkqWYxRubqxeU4Srl9YuSk+rlgSeOjuH0",
-	"16/QhGrD8oNu8K8/oFsfPzT/0966cfTwcTu8tn32zyoX7X5Wy8LTTKyxyXHtJqfZBnj2A3Mvq11beBWr",
-	"WtwTmmSsemD40LNZ3wfAEWsGCyIdOe6QnqD9aZRdlUUjw1R7aiQnPeC6LJ30yhMy12rmg99sKPUrFBV/",
-	"pvtb/wrn+bD4s3W09fBy9XwP6PCtVGaTOqIamotrkBWrJSt44/kJ64AO68as6XCNEQ9qR6zpcAPjNSZC",
-	"pSPDCFxjBEYyE5rQJCFjI7eYCo3YIx9mSqMmA/yQ9JjSfEw16xlZD7ZvQoUAZX+YgYIiYhJJpRURjKbJ",
-	"1EnPOl4K1kuNviykMJTJhOGeH+T/tEPABY508LBqyt9Dzw8zpuL8zG+OWHRM2AlLpyjbKRiK6pSl5NQc",
-	"sVOZJTEZ0cmEiZD0M+1UnCXTsQ4ndiTNdyunZU1PO+S+lAmjwh8zl+J+lrB6Vpuw1ZVlWq8sn+SfPTLv",
-	"Pi+5nZmH1UQKxcBmviv1OzLmA84qJnS3SrcCwjIamTFoSvpUy9jV93bbbfOmSArNBEhxOpkkHP11Vyap",
-	"7Cds/HsfKnTe5Utknoidv8ho4EcnXCbo5AuDmGnKE0ORoJ2C3k5iyRQcBDgVqOrah83ip6lMVdD9IH/z",
-	"mIujBHmj98axOUV9ZoyAhFGlSaewAUApDsIAfFcsDbrBFdiWs4e4B0yBdtYNrg1uXOvcGAwMUWmqMxV0",
-	"d0GJ5Br2/1s0JvfxgWJT3GKoKxVzPvN3dZFn4x6+BPe2vH/v0MTQA4tB3zcrdYo2AVf5Shm2Ik+V27vO",
-	"ufZOy2MmjsZcKQ7rli8yJX1GU+Bmx0wY9iQYi5mj5cXr2CnW8T1BMz2SKf+YxVULWR7AJtbwrsQxwxJK",
-	"wVDI56R3wlI+AAXF84i///77W/uZHjGhzdqxKuZOtVmFU3CE565I+NISzzTu08659klFcsKq9ikfBElo",
-	"dIxCBG7OHUeqe5pyzRpt3E6xcbdl2udxzETVrpWHs4ldO6ibB2wjN9Y7E1TAHmTiWMhT4U7A7vm4l3OF",
-	"CamPINDgL6+QqBG6uxqt4m6xinelJrftS+eZyPynN7SUKTgP3OBRJoA3i7t1dIt3/VyL59ZC8zGTmZ4l",
-	"zL6MpyTmMRw8mqb8hOEwGDFPOIcHV0ROWAofJSOqGi3y9WKRLZ8mB/ko5pZ6dqCbItk1Z+hW/8a5Vt/z",
-	"Mx5pesxKcpcKcP/klEtokjIaT83ncUTuccKbcfUbxYrflGKQ8KhyqedHtanFNkNhLkoUU03JAJiUItzR",
-	"c2f7XCtqQx2Gs42tw2lGkbFuNrOIJSWryQp2tosVvJeyPDpBblOeVIvHuQFtai3zmSCfMGqTU9adU5Ao",
-	"OnWU2jmf+DLH5EhLeZTQdMgq2QRXBC6m5swI0mnvXr/6xjXSn2rWiCF0duYZwi2huZ6SAynJ2/bDcys8",
-	"M7SNMoaZOc3wAXM48vW9eq71HbOY0yMzt6NMqGwykalmJUGmmDHJvJfCy5qs61VfmcvfTd4xnyQHZjkr",
-	"VrVmQJtc3QuKwFeI+QqSsS70vQVrvX0+HsEFWHh1Nk4/ZfRYEQqG5R5BowaOEjk1grnS0ImyNGUimh5Z",
-	"1aasgmhCBbnz4F2yu915g7h7CTxbMnXoWGZCX3F3NLN6trf9DZ6kMmJK0X7C7PGp2l63BpvYz/eE0cK1",
-	"lDF6BiAmo3S+gj1crp63hriRV8+pU2eCnlCemKmWNjOd4hhIQnUjje+qrzc/YOkJjxh5r/T2uRX0P74Z",
-	"q0cTIU/3SDF8OjAG8X2m0+nWvvm7BW4R+zIvR2ZmeWjK8OiCgqd4bKwi8CpFhhy6wZOffPLF539n/m3I",
-	"LTU/3bxr/lnEY7vBdnv72la7s9XuHLTbXfj/f2Xu8SLPjSPYMTfWVGRe++Wf/tun/+P/DsKgyfMuVyeh",
-	"fWa29skv/xEOjNI0ObJUsN1ptzvXzc8pH1MzGfTQTFJ5AoK9Gzz9n//5qx/9FDY8ZQxG8d8+/+rH/+ar",
-	"T39FOuTJTz8NwiCbxEvnboV50O2cwfsnLNUcvTremi8mgf2UUWC6Z247Zi3VB5qKmKYxUSOZ6jxXY8Ys",
-	"9TZvLmrz4F2y07l2batDaDIZ0a1tYDXVL/G23PNlmbXYMgpw5TM+CSx1gPm7/3j+4pCfMLFs0d4yN91L",
-	"aATL1vCzlmgqvjmm6rjK+3aQZgwZFJqvQC1GMuED3gLmbsoZaqz4WE6WVc5LEHeSZIrt5TFx85scEFpK",
-	"Qqr4bk7f6xJQyiI+4Zb1znpLJElZxPgJU6hUckUUExDeTqtf5w7X/HDM7yER2bjPUiMjeBJzMQxJKuV4",
-	"zy4uuGRkpj0HSG/CedfYPL3K7/kntinp5ifYe4ALfW03qAxGFl7fDwIgsnLejXtbcRaL7S4drdJgC/+8",
-	"7H/IIrBlLSO/CY8AP4nRtKDJPY/PWF/5BlnPSlk3JZ4zE+h6+LgyjFc+/St+LT/B3nNXlz82cyJLeQbL",
-	"Hy6O6+Izt+JcSodtxWeLk+U9uNMk46iO0O7RIZJZkrw7AEV2odpCwbB6PEN4eRpgo3xAp6tUZQKWzhm8",
-	"bP6QPPRHbxNX1j0lzaZdnJeHYSCyBJU9UC8an6DyY8/7RC39erMTtvQ1q5y45S/bzAlc+p0VTuTSdzU9",
-	"oUteVHliHRVWhzSMuDS0DWqKVDqZdsmT//BHX3z2syc//jwkX/zTT5/88g/hz6ef/OHTzz6DP598+tf5",
-	"Df/rF0//6s9C8vTP/93T//AXT378ecsLMfczxYU5tOGMIaFllnKIrHERZ2b48HOapfBfFmeRCySCF7Mi",
-	"KB0G3zLH+IG1wR7nH7VysxCa5i9hnXVBGAzQ2Vb1xps04f00r1Moc4CY06GQSvNILQgPyVSPiLHhIQze",
-	"dxrJgOs9wsYTPcUkOJokcDtLEoh9N+GAb+YDmGeCYTDJ0mhEbZB4ITe2N97mQB8fZVRonlguV8kQPQ5d",
-	"qEkyK1m2qJ1VDay8UJApppwTt09FrEL4c7sdkt12SK61IXvgepv8/0g+NnIRnDxvXAohm2zMqMpKamRB",
-	"75ngenlyebHR78H9RrejSbZ89b5n7oKlm5E7+N2wRCZVqtrcp+cIbSxFVY7VO/RDmRL4DC4fV7kvqFLB",
-	"BSXWOxinjB1XZ3f487CqLw6icgJwkh4wfUez8fzoV7PuZj7uP7z02y9ACSnP/TyqyE05niRMM8Mev5VF",
-	"x8j9q5dSNbI3wmCQyvE83dxjacSEDgkXUZLFJTvUe1jLNR+dmTQMAl4XehOo3ExvCd5nfDjSK+pkkJZe",
-	"W3TgeEzKIpnGIelRrVPezzRTLSjviI7ZFOs8epheXSp8Ur1w9pfWZCSFublnK72Yf5MCM3NF1fw0n/dq",
-	"aa6lFYdlyN/VbKlnnX62TMecIrusQdXki890d9rmNOU3o6fYXey0jdJ7zIW5NmEpBhvO6SQb5PVLzQ7r",
-	"PH1ViCeb/1yXa43RBCtwFOa4QWwHfKwhSnPkxUamK00hOiIFSKelTiZcoWaVUN/lmCBQdlzM0H4fvCwD",
-	"W0DZz3iit7gguC+qNKamno7yF9rNXt7QKwLz9z0hdo8bEvHbRonsnpOnV5yNdTl75SDvZWsxtvMS+pg+",
-	"uoNPO0bk/rlkcgu3wIas6yeEhkltJR4xlk6X9B4fBlTEh0GXfNBqtR6eGUb6+DCQ6dxPQmrz2+NWq3V2",
-	"hpyakoTRwaEwl2G05obDwCvgOwxCchjICV4YaoY/gI6Hvxk2exic9fZIj4se6Jw9IfWR+Yemx4z0UCHs",
-	"heZzHKqOzD1cHRkrrEeEOeOHYt+6XTttEjM2saVu2+22GeOJkTXCTyx9HEAJqcdmvVEbc2cSdM14A6uQ",
-	"Bl0YaVDBa+FWLoJCdf3AFjQGYfD0r/7Hk0//U/AQlI3yPobBo62h3LI/fqikaN2np+8wpVBFcuXHN6VQ",
-	"Nd5dm+jslScSOkwZi4mWZMRoaoSvHAxYanNNTunUNwyHKRUuQC24NdEw8llpl3n10HOxPDtI753PLA5l",
-	"gw1BZ+c6abfbbeKygOPmBddOJlpp6kJTT//kR09//nkQWkPKxd/Gss/BzJqJTjWSpBCitQ84Yvq969c6",
-	"O9fb+H+dxfI2KghgMfspkQs4pVBz4Etq162GZt5JxRRFLdekzxIphopo2UiGPo8YVB5mmmFsyoz3lCpy",
-	"mnKtGSoEqcs55XAC9ghFqexCFEsCEw2H1Eh18A6OUx9yn115Kt+WYxaSU5keh4QqxZWmQncxeENJCrmy",
-	"RI0gkd+c1MqhN4yMATEuC4yVDkKlv0XJFGgIzpKND5n94MrnNfkRSqiIEy78P49kepRf1zJJjgYpM3+r",
-	"EU1ZfBRJcFJNUjbm2fgoxTqJE8kn5ldQa4FrT+gQMgUsJeM9ERtTnix0YU0Sqs1GV9TkDwglSkacJoRG",
-	"4OWtXPG1woMTlmIxvzuA9jSgiJMDC2KAxFO9O6qmuArRPGATiDEFNxd6Q242+73bRn8iUkSMjFGCGU18",
-	"zEifRscOR8SRhiIxozXkZhnkXDBcEGHGlxi19xzRRkg75zVa+/vGiLCMJKFKk0kqT1CY9llphy6sp8Jv",
-	"NFjpdHZb1VdELF1elJMbq8UwfV61ViDzFRFX5+bbK0Yza1nMbWm5ALKZLollNjU27SNO5chMaZSFJOHi",
-	"mMVo6lKt6GRiMVeIFDMOj91zhkcLnrKiFyXnDQuOtR9YaRDHnTmvTU5cjWkLA1hG8N/lVcAyeYTGCcw9",
-	"0sPN6kFahoLCiJ7b4p4v9pyCOaCPzK9WFJ2yaASH8aOP0FvTl0bawTuXqt5vS3mcTVY9lTn8z2q4O+c4",
-	"KEUx+npl5OVDsxqBr0dvM6TTjGZy/IU5Nli47VZZP18vbuqTqvXgB+HMQBrN5kW49OdW9Hxu/eJtL3gy",
-	"G5zH6ukSG5LFs8L0uSUkbEJMLf3KCxJbayQR3PTYgu98wXzg3OnUxPHilQepoPvBw2beEzrjPXERBVtz",
-	"/eQ3/+XJrz9/8pf/FPjbE42oEOBdUVqmpSRvTGH+4rOff/Xpr558/gnmYMB5NYSsJugnO29Sr4sS1eE0",
-	"peA3bO/ZVFHV1Lo4X8JUGBSRsNX8uDkqE7qISR9g43hKjtlUVUbjXZZTRd6SH1xaukCbXJjFTPIFJkbH",
-	"LGGrPlM+Tg3FRIF9xrDEo2IVGnqhbP5O9SavE90aM53aFJtFj71jbztzPKDi8/JUVOECvj+SJJHyWNkK",
-	"Cd++rvGxFElj86lbkUxZ86V/YG5/kI1BvFQse8G9miyahbgpuFfDx7T19Gs6VCsjMh7QYdXINbeZCo1e",
-	"dsBZChn5Y1Z9Cs+Znl3e8vuUKxYbfoWeLQQfmfF+XVAeb2sUzAyDU5oKLoZ1oJq2FNhCoWhJKDiKmfWr",
-	"nlKLbUtkjMiaCdNkQpVqzMxsSVBe3GBYIYK0lIR7jQZY6diB8/RwgRaw/yzExx4Zs3TIYkD860/Nf9Ad",
-	"adQVkrKxPGHKxdU9HQQRS48imhrF4Ht37m2127vbNgDqj+iqhxHXOBJmZ/ytNVTgFTV3/0suu6gUwl0p",
-	"hrsgQO1/6C22amia5Ri4mwKoNaKmJsmwTuicY13iZqtynynwHDzeyKZWTdqBZ6w08QZ7Xrx56TxdAt9K",
-	"3pzV/AP3nEXtY6KuCn3a3OQ6B3qav5I5ilsZyTWf/NKVfTfTkUStZIZ+mmlVtky0cT1oUYu6+AE/ZXrF",
-	"CMEiWff+MxJmC8ndznjpXmz2KJe29+zcXHi9iq16u3I/jpmHlO4odg8SzhFSKsdbW8GItMOczypabFk2",
-	"WVBPmThPXdlia3LTy1IRq1q+NmuU6mzMuiuGdrViZL4Rt+LKr2PiOYNtRSGQm3MrDvEcVXfP0xqrDh8t",
-	"VcYLzcpL9XdGdG6eOvPMmnxzJyb0mEplGKiExu99CWcaFiITd6lc0mrXP3SZazm9lRjGDLnXR49LnpJF",
-	"o3VRtTwm5tyGLk9j0cMvwn1fqy+u4rovqV4bliwJP2Y5ovizFyDN1r5KlDys9XPPOyfPXYK5zJUpFfPA",
-	"3V3G5IgiZs2UaUJTaEnD4j3IKyW8gJeSqbV+Y9vFgkYjc50WGE5yAIFgwMR7ThJsdlWaSrTmombpur98",
-	"oqdBXGlj5aeFaFrtkKCQsnZZk1OypiyrFVj/MqOJPXieG6dPFY9gNkN2FNOpIcHtMLCHYEEE5iwM+mxE",
-	"T7jM0vLzOzWPd9rlxyMvfT7ovtEOgwEXVEBKRPexb6p7WdsoSlp9nupRTKdeJu+X/9d/fvrJX/u1MFdh",
-	"nSGLDGBQIeqVA8dCFGwudpSvx8KKUKrpPnqqSmvQ8JnyxGuKv/Ls1UxontjMPvNkpjFz00+s8PIq2pUV",
-	"at7CNh1llaNkYWQA76/pG1TeiIavvGsfyYF+Z9/pb2bDd97PEvY9Hzx4ocAvkF+9T4WWSvzd99e4NNdF",
-	"OuQDRtPVQ/xrJ/Y8Cx/iqiUzi7tLha6303Ipauth8keONHuk12gFtZG8JWW7MK1o5ugC0H4TYPH1dFbI",
-	"rBXojI4nlA/FGmI7TwBYEpODYd20N58VaQLzfi4ejYgayUkICP7mf1MtMGy4ajenUtaU/fbDpYvXTKuf",
-	"qRzHwApGSkh/av/a8zCi8sg6JVanFIzFRsm0Q8NgfCtYf3eW69Hn3q1zDWAh4TodqL51JTJlojQVcan+",
-	"IGE0xmVzaSU00vwE0lEMe4ZE6USqxaasbdnp15FF2rDfIGZjuQVRRcP9qVJ8KMoqz/ZWZ/egve0VP8kE",
-	"Hv1Gf/fqTvtGEGInD69VyzGbmn9BnYPNsfnq7//hyS//N0B5UMBUDL76we8/+eV/ffrHn3pZN8GYigwx",
-	"PrDVRsNuHfPJMzi9ioh7aYqNC35wyo8rpRFPmVrpbXa5FnVZsV1w5q0WVp0rUZvF4Jb78SIbIHf8uNXv",
-	"Z8lxJUG5bVkVmiHvnIK9emC4ntsHt6u8OYu42QEdbqR4d1FOwsre+AM6XL1Yt0w/FYUdGvvYkAFNEkXk",
-	"YGBYMNeKJYM9lyEwyLQFNGlGgAVRrCp25ibvVO3qwQPMthxA2RDUW0F9irWrPEgb5IMOdx6j9DMHOjfM",
-	"KhJyEkbMtaJhiahGqfANusZZ+XVTvikzUUGBgp1UpQ05IlGFrBTThmkiStOELXwl+Ihgsf0FdrjcdCgR",
-	"QroHb4J17K1Tb48DCe0cH9asjWeiz+yhOpKD5mySnrDUbPtqhqZb3hw9pHwsaoGHVjGZcevXsJvzB1cF",
-	"Z0HUtX7mqudXruy3KDGVtspqVnU+hzVN6/z5ueS1nDg9ceWtwRpmcm4i13x0hr6RQP3dmVn5sM6U9sa+",
-	"zK6uPDYFOFdFRUYNtmuhuS4xDxDp295e9flbJ2yuNL5aQUTOcqQAx3iZakYx69qBp5mhGL7wcM36+fyh",
-	"PPFgu2H6dx9fICNAvFqs3U5SZvZMzWeony3A8mYfBd3d7TBQGS6qTdZoOjW7I9F8BCdPLXVwdPWqbkXL",
-	"CxyNS1UsGhvZ9vjVucfeFle+FPqny9Tv2AbhCSPkHY69TAH+xm59s0J8RyZzbcmgVs3OwSb/wQe9t+fc",
-	"YEnS0+q1+/NUt6TPtr3PTw+GcTYU9g2HVaLlphLVp+3miZcHkGWJKCG2IW9ltr5/OKrMDXNGGgk77xAt",
-	"NOWz/NMLyvyxbSDzmnPOHqnW8owu9hHidNgbiyEWZOutbmHPeGepvGW1XNjFjctnfETV0VimrLrcZzWj",
-	"B5l9xckwquOR3aUZHYsqgKqgivSArHtEsEcamhTlipcheWFVetewd+XKcZuEmM+3cp0e4bLet7lPfklR",
-	"I+wW29+iG7z34E0jGOm0dHcQBgDV0A3eaLWv72yfv5RnPYwRN8wq0U+nc2+qNPQqu9G9J0ogmooVXUEm",
-	"DEEizdWe+/WlQEDP1wNnb+dWgkFfAS7Ap6EXkKpRIuHzpGuU5rGy82FD5LFHzFlFE7M968y+Wo7ut7du",
-	"PHzcCTvbZxcPD1vePy/98+WZtTDe6u2cSVpbtg4ezyjlFgf7Wx1UyXKXJLRrPpv327zqGclV6wgBrZsj",
-	"yaPV+wBEI37i1Ldyd925BhGuE4+NB0N9JSb92kZMNIrYRLMY9EzBTq32UY29clyFd+sglfHde+ZLyn0Y",
-	"nWYQcbe6mZqh2ms7i3bi8HDy+O0z8793z44elv9ZvR/VpcUrB3rQeYqvqt2+N9mAixxmz7foJpOEM3Wk",
-	"pW9qhN7W2f2KgABsfW0TkVpe+ic/+cVv/+q/fvHZD7/82b/98jd/jh1uGlhD9IYFFcPwgV+aU+RHfPGb",
-	"nz35s//45Ce/wNdOpLJT7QCI9UQqqOj94//nyeeffPWrP3ryx3+LT5S6KNt5KibM0ydo5UEfLARksgsL",
-	"sdgV0NIK6O+cWL53594WMrnds5IArKj39bZnsfSAbfa03/LZ87fie6i0G8oHEC5ozGXOGWAUCulq2aCn",
-	"dsJoatOY5w9ZThMNJZzPSaqssLUKXC1bafBlmPgcfvjj9eHSauIu9W1+Csqcy4UcSzCZnTEbEqoiJuLy",
-	"2vt4Io6u55nctHgPZtYkCYuqbRr/AMy+6E02piJmgN5l2C2iHitgmxEVhiX3GVJIHeBa6TA1oV/vfs+C",
-	"W/qc6yFj1JAatk8dZBdkHKo9MytAJIfFksJTaLQVE07ghIQKF5FAu2azEGQ5i2hCwe72DaBxFVqyx2bC",
-	"kkDJbdv84dKYCxZQEGR518uHzTsBHodaTUufkWfrlbuszVbPyfL8ool2VWOD83OzsvLYrudbFYfE+nOM",
-	"MMjhdRXgQnkspT8FFgDxHl9V8rUhuvXxww9QHT16+LgdXqvJ3a3SgBoVYJQYqV202dSm5cmDHhNdvmxl",
-	"TlnWZl8e1lfq9tIM5mw9/jMbJlnCQhoc5U1E72e13fUj+DNvWq/DU6GDbVx7eilYySbO7/M6s6/IGW2G",
-	"8ZSf2WYOqpnT2zhX/2z5wbjPJjZF1O/9QHkCYeBtLyTcDgMFd5QaFTux4UEpsUcTUFiJBocytEswI2aK",
-	"lGynVYCezGQdqHlnuz3fCcKNuAI2V4+kYqFTFF1qBSIongJ8sVWGcxcFtHJoGNzxQuYzECOocHuJlPhJ",
-	"mph/D0eeTMZR9DHWxtOZ6NqCqIrbj7kWmXKco5nYpXEGQOOCIDwzSBNVGe55d6TqaWuM1JwwN/F1ggf2",
-	"I2G+v3603s2+lv0/yAm6Ovxe07ErNbZcXhqcj715sN6ZoPUxxTxiq1MqFI3MLQ0iqpWgvEtTAeaYX51P",
-	"QQ5Iz2FY2wYIikUp0z0Xo6UpI2okTwXREvqbuOwnD3aLSJGUsP0nWT+B5AnPHeNBZeMnKlMTS+p7XSxQ",
-	"FQdpj/TcCvfMVk6YnFjvCBZ4cqMeJ/yY+ePz/GZz9aBh4O1Q/Rir++l9W57mOnnKHCJ8l/QMY+wRSvAt",
-	"e6SHxm0vN3OBPrhWJOZD8x+q8rutJTuVWUoSKoYZHTo2lspMxIeC6z3SA+O4h201oAm8bXKx3braxtYX",
-	"zmDGCzfvft82vzDmmxlJIiOakJhO8yhrz3nKdjrmRiuKe8TIHjNg0KL2DkUPdaMeJIubvzD71YwqSzQ/",
-	"yi8LAuzEEB4i/vRSNmBmVKwHu8rBfUEFAKYXUV7soGG3z7r0bNqXa1QWugCaUxicxmbu8EYBxrH9Zv3+",
-	"fq8stJtn2vt22ThTmgyyZMAT0mdTKWKLdmS+OZ8eOaaP6hKKjc2sdE4ruMEuc7QU3gFCirHXhl+Vs71U",
-	"xxvTR0eJve5peVcbFJ2MeU1KRcLoMx82F96wZ7IrRzSlkTY8C/phG8oJLYnan3zSKNWyXW2i2zoTer4B",
-	"WcqGWUJTwh5NUqYgmeTi/Vvbl/LeSaeQ8mpGNDPnq2vl8FZqjKuZP5b+Fi7/Um23MRXVvGmeqs45nhJ5",
-	"LNjd5ePxdnvxdq1RZuLZdRXEhHqknz11QeVMZPZrSwDNbkONWoHi4AdR7Z9+QyKC/fG+SaAHURHDOYCL",
-	"cGNRIDLbyIilVMsU2hJB9g123oBqF2DVQw3/Y/60TZXsX1Ljvwr+7Jg82mRGes3Hc/EUH8EQFzYzrdDs",
-	"5ni4VSWgpxsmgAHXCEl/av8u0pVd8jtPLSi7olPChFH6qzFRK1wJS5PevJ2apQ/kJbkLMDSy23GWeh/A",
-	"XJsLjKhaDUMOyD6YR1tv258q31YPvVns/iqzdEb6vLveGuOLNWRblGK94M6jVYylWl3OT4Q6vz+rOF3r",
-	"+7Le4idMIAZWPdKW1S4xvA5UBxYYaOwYjEdBy1MsSaMphOLHFRV8dRC9fp/wVTBRqzjct5mxgytssxGL",
-	"js9zWm/RaARVmCHpyeOeUSRO5y07ritPopprHi2PgcsYy2a6vFfuAgiyO+MKR0t/Crgmnfb27pqJ2La3",
-	"dbdzozKuP1/pV6TKGabpJcYf5e96wyjXkYzBrRFkerB1vWiTbSRabqZG6qSpGyfqwIDHdDKx7hLU/47G",
-	"XEBWuv1nxBB+KE/SLSfzlHvQlNO/Y5t6lcpThZ3iyxk/xf4GKosixmLmGdmeoadKHcKNOuBStb2/65a5",
-	"U8oc3J0HcpjqSpcN/ziX6ZmY0OiYxWTAk6ZJxuUc76Y90hqm724827GC6uprocY0xvR0f4usG6+oV6aK",
-	"2JaBDVesoPHFTBxP7i13t3kyTeXS+qDvyP4tuO+sODvNujbbW7wO9uqk0jZtmOlQdLRtAKRaHM+m/Hc+",
-	"axzO31xCAtWUmEuQtkKUJAOaNnV05sl183l3jXAucQ8LoMsmzn98pvD+11Yz3DeTAml7CkkGCUgLLH9s",
-	"OMGcvzxe4e7nlac7k27g8uVdBqJ9nXegCjrK92cmcR6ZoCWVghsVC+EveH5+qvjGaukHuKfrdRPz+Nlc",
-	"jAHouvD0m+mzOHdn7FXk3WYiYUoRLZN4NvwOcFk7NQCQHtMqwDmcjHYMw/172O9cb++0K5lHwWaK96A8",
-	"X8Z2GjCJFZNn55C54Qn/p06VtlbTchBKmqZKs3EBsmYkKYmk0YsHqRzvgXeVW5c2SA2SiRiqezjmTCxv",
-	"3r5uKu/q7Ge29H7mBLoNqaf4Wx7ZrEIk9mkn70p9diH+16fxkfW0RjLJxqIoXcgDgl4dOPqSYzrdI4qJ",
-	"mHz/+9///tY772y9+Sa0cRbk/u2bZGdn5wYZyzG2DIQOnd3OGxXdaGuqKN1Aqlv3mWsXFBlBA1OvYB0N",
-	"3lSeorcdjWhnNawaAMJBzw7gbS48v03CiBTkFCBk3Kf7bMiFQn6BIzRDMG8jnXUCaLa9qV2RJtEib8df",
-	"QBWFT2/nKaLA97ywCWxg7A/mTFFfSCaSWkn7UcYy+DHNhLAi1zNuCslJRcSSpAT8NXvOXRhrNjKmynGw",
-	"akTY78j+HIvILP4lgM7GQffGbrt91sxQbWZUlppAwVeO0kygS2MI3Y667dauZ/j5q7RaXW9cqustvuXr",
-	"VjsVTsjVzLJ8yeokaxNkgWoPUYyQHU7tnndDrmHkrW4JccHVaMWvrNgAu8o3ZYnhcQVuRJHBVBngKfAk",
-	"lKbpqgvUzDz5juwXtsnqtbLn1e0ttHSuqufrVaqKRdKsKc+rEiX5vr8IAITvyP4LYP+GCZ6H9xeE4LHh",
-	"zbD4d6oyYWptGqMraSao0BdU2XKpVIWg95pa0LAWgArImE5JLFer7ld1+R8H7rUXFOmprF9d04qTWDJB",
-	"p+/PP83H7OhjKdiSF5j7iLmPXLyzf3f/UoMC9Pxg2RHmixj6hbHFAKqI/J2iN9qMSXrCUuhlMMnSaEQV",
-	"U+TihPI4JFoeqRGfhMT87wThpB0cT3wprAnHAxaTvZRP+uP55ksO4Md9tvDzBt2gs32jdaM974QGsZAq",
-	"nT91BHPI67J2AlvJXnXdKA5Yv4CXIvzYjv/TNMpRaHa3vQv403ZYilT6I965fqP1RvWIM8G1co/Me3mr",
-	"FmIhkg4ENKtXokFV+PzyNHhods3mMAIc7dTWMM2v71w0EtcBCajP9CljIidK+DWPm/ZZIk+JPpUN4Z1m",
-	"tnHe3zi1uWlU28wTcz7dU9VzmiGERjtWooTqyuu+zIYjLzI8LdwO61h1Mxs3uxTlIZUnVclFfBSnChnh",
-	"4VpVNE6k0bENpzXxbbtEg42At9eX6jmo7cfLltKqPjiuIkRsn/dxoxasXJ4+MZOUXDvZzQbdG0+2ZpaV",
-	"MwPqXi3ZbV+4nC5XnTcrHRpIghk2Oq5mTW+yiI9pEuYHfCwVgJmMqZiSSUIjBlmT2F/BulxHVJUGVAzD",
-	"d1eWHXtb/zwHNLhawjfYrYY3CBfoVHcevEt2tztv5E1ii5FgLLaZE3i2dGdsmUD+4ar9LCOWr0CqQ37C",
-	"xIK8A0V5vGchbyOZxnlG7lyWweJpONrE71VNYTmOzhxcJaSNuvTRiTlSA5kk8rQGdkCwR/qogDGvR8zB",
-	"e3p59h5A55j3+9A5eJRR7FQrl9UiYz9JXMHEHiRT2wxruP2bALMNaQ09B77da8h84QVHXB3lqN21a4Yf",
-	"62FbkWHGVOWKzWzhQoife0UHuypKgsQpyM+4eP/2TXJj9+oblypSUyoz9x9o2k/YHlGnXEcjXHqulrhs",
-	"y6+4LVNCCaZ/5zpwzoex1/RAVncDBh9IhXS8dcLSqZ0UcKQNtb0LAy7M4aoLfUwolC7Y8wlZ+vXF4wW6",
-	"V/lF/zKTGsA8wDNO1TEXQyD3EUsmrcWejvkhffvg4B7BG6r1Ls11wpY+azbm1BWx1AZVZtPh4NzDerBH",
-	"k4RyYcXCHBO+Yrssqit5lomQ+gh6GC6HQ8aYDE7ED3uWPBWlRV9wTPJsr1lgQKxQql6pvH7JJpzPqJsD",
-	"droirt6C07bS6SqX1lAR227HruzJDby62TZN6ZhpVgOI+FHG0mmIRA/kCUGT/KHqV0ooRZl/4XcevHuX",
-	"2KvIiK7daHcuES60tDIOdu+CUenjaldImtVRMlRi2/BPUQZIzAPm56nMUpXDF/RTeVwCPV7bE+bMuNu8",
-	"SruX4gS6AdRUua4IajugY57U4GrI4VHCj1nCR1LG1a7YeRvP7WMzn3j9i8q7kYbYsD8kNCT9PWiplf+k",
-	"QmOo0hpAxAmjRkdYbVnsY7kzZh1PrV3a0prMrWoZ6HZutBUjCT0SqKKe+7ffeR/MBLVivsRgmbe9pqCi",
-	"2LPxud+QnvMNs2BlRs8yz1evVJaw2QaDHvBGUSmbZ2ZX+mnNa1yC/hrFRq7mzXB+mcR7hBZ6jOMttoaS",
-	"DJlGWYgKciVKO6uscJgb9cejBred1azaA3bC0srKRJhSn2HiBlToAG4xzqSfMnqMEzA81K/p6ycyOg6w",
-	"RXHtKi+oLJRmmUYsiYlj/JnRMDddXlg3sqIP1AZCJ03lXS7kvG64MxUNKKtSRmNFlNk0mlhje0VRaK4s",
-	"8rub601zFpVHPcsabOWUNne07QftoL23NkmauJ+JB5E1QmfbtpVikn5O7YqoxfXOrhNXKLRUDs4BcPrJ",
-	"1K7VCwx50SxfQFwtX+DzBNdqtqi6h0HVFrjNLOrGlpVCgsUhGkG0wOhuefeDoTfJ9GZVn9xxg0lvVh3N",
-	"06jBeKYaii9JOhh3ScoiJqIpuJZDUvI0A+sD7zK5eMr1yNrNp1zE8vTSHomSE+SOoywV5k0l3QNfcfHR",
-	"pZCcMnasjrQ8KsUxyEV9VFyVfcXSExaTiweXzFux+an5BLKnR7Y2jbRDMmZUHNnPwfgqlbk6BLgmrmjY",
-	"rTk/dLXOHxPFhmMmNA45HYwred5YxizxMckr9MhMNGUX1WBq2JI2JMbSpX2ecD3NsQhyP6nvvd0cs0FU",
-	"Ietvd7wGRmkPVpg3ayivRD7t/DyUz1UVq4LtuQlKwKo6FMcERfRhQrNswqGsKkKtSg7mlSQL3jwTg81d",
-	"d2Y+ZMAfzQB71LGZsRXxecMwbA4GL1hegwRP167JrTJDmkVRiXSlKwsZQUgGcJzHOKs+HEKMITjQsbyv",
-	"xl4BnmFUJVjMbJyzG+9O1ToUUXLStTd/kzj8mCP84TKJuYJAF4sLuyVEtAOWK2iOei8Y9VZIBDXeI5Mj",
-	"apYvPBT5a72QuJDae/ulkIxkyj+W4mgshR4hf3PXj1KqGV5IplDS6flXjIIKicVmMsjt3HQ6ZItM8o+W",
-	"xq34IxJjJEPteTeRb7pxk8vez0d8gL+2DoW7zhURWZJ4KhraibaZNIyTC8I1udgfHok+4oQq0gFWVNnv",
-	"D/lmzukvIdxCIzENJHYbofKrqjltJ8w5yEtwuUJ6GhOaiYjN+2AbxcJmfXIIDeHIuvZQ3M4bbjRW3jwC",
-	"biiGa0tjF3DUmtLx4qVF6G9VdmxLY/HjtSszZ88OxkYhTk6goCOrMa7g0U3gwZ1P57MDecdIk9nUVCca",
-	"kNciiz0LV+g2oI+cMG6aOYoYyLh2NmMV/zEj+Dt5AT02U/zy13/81ed/+8WvP33yg9849w/y6CrOFHTb",
-	"rXan8MQFYzz3QRiUmVvQ7WyfrdgHYXs+v9Ut5NJtRGl8rmLCYs2rbUqRS2ovqWQgHWN0DUvXhgZeWTGc",
-	"U+lmCscoVywm/altq4psrvDvVcdKahlJQRlLB3gPb33+tWSoBRaq3ayqZ9mSVRPtjEJLZqvVehWHf716",
-	"r9Up29LNOlCqK5OWo4JVoRtXp5F6PX7xqm9MACAD34QUWAcHZw06eF57Y4Egz+rmfC9/4QoW0AOG7NLs",
-	"sLpANALMa9K79+6DA3LlpHMFrKItOLmqZ1MUAGTRqfdw6YKCV4DN5Af4Ziynahl2rjz9IgiVd8HNZWD+",
-	"x4SmTEv4R5UK42Slyy3MP75z7epSAKxZQeujpG4vffq0CLcsdIkVgRnzEPhcqoe75ItLyGedBuP7inhv",
-	"8JJimCLHjE1CNFrQFDEUY0tQnwl9LFWinzO9LIeWWoV+lr/No6dmHlufspaDzK5Ee8tGW0uL9zNxHs9t",
-	"RBPeTxv5YW96t55PW61Pr+JaOd+SYY9Oa63p01GfgFtgZBTwA+DTYJDO3zgp99nVZK2APXHMJs2WLKIC",
-	"wXJpvIegk07N55rYyhgV2jwTJohgpyw15oFCQFrDdgS8ME/LqmhBtJ6uX2c6NHDurqW+u8rKxc2pCcW1",
-	"2yuivWYtLPIxJqdPmW7evHrVmrbNoU8UyzxvPMxaDc6fXCRj2YNpiS0nz3LahF3TpfVtjjGt18Qi0vwk",
-	"z8Fc1F3rXqZt7FVgjBZ90UDaJYI/HVENbR0AOZZOqwk7Z5oVxfFGgb0Az/r4FHtAJosb0zfrs+5W7AVE",
-	"EHMpcu4I4oNsPKbpdLYVFy5ruSoJHYhXF/h+PADD3BN4tbPd2pkvJV49Tlne4avOEd9nSpMBH+iRi0eh",
-	"+z45QaYJflfIKTI3akkSZtgmhNtGWSrKwKjL1NmXLMr26sbFKlkQQIDcHFEhqtbm2/K0HN4FpEDEGne6",
-	"7inrKw50xE6QNyoJXc3DQI94Gh9NaAppEICTnMIFGp8YuszbpisYLXs04n3XH2gykgITYWUKiJ4IjBAG",
-	"IH2q3cZFPs7MSY8X5Ks+bpaYW5Nve0CHazWczVWy3e1Zfv3bf/eTL//gf335679/+sP/FoTBMJXZpJmj",
-	"mKGjuNG9A9+pfMInBezqV3//D09++b830OJWJlV1EN9I0+Gw30dVAiZ3QS1vr7WeGl2r+BrChlKf/B4S",
-	"0TSdEq73nPaL5mYsxQWNbcMaqjfL+ssVG9pAqT1nM7paX++LhQBDnmV9teUWYb4itYq39oAOv5Ulx2to",
-	"UbYrZt5tQAOvGsuTakB3L+mprD00AMdzPXs6easb98N8sDNlVM014lm5P6id4MywFyzgfaZs4yCfp60D",
-	"Lerg7vwmMB88LCNjnhvvpMDUW9hapfkmzW5DCbdvWUPqHHDOB58rOo54k6vZgfUiDY7ReoGDb3zQ3rpB",
-	"twb7W7cfPr5WHTNYud/TSpyrss/c20zn+PliSvBSaNtUhOQI9MetZ956dy0He6XeBW+q2cy3zHLNYRrB",
-	"XgXf6O9e3WnfCJqFjNmjKMkUP8n9XquoA1bEW83QCvkiHOy3y32mEn9TYt1bjPlirVxTNeIc8qltba9E",
-	"6DRj2mo6rCngfFbS1m949rLBcZZkMe6gv8alpp0rCmQ4AOdjaQW25Deu7b6xe71fLnNuwuZm6GVZ68Zz",
-	"BGHXjdttop3letxpEzHWnNOtH2F1r1grvrqm9CuRRUUt9/n3ctX9q1qWF+DpMibteZxcMOpz7ONsjOdF",
-	"ajVLG8Ksq0nM73WOM7WyL2EGkd9K+JiNJVgyQ+vRv1uCg+oG+4rTKw+MSjqiPC897gZf/rfPv/rxv3ny",
-	"h3/35KefbcALcE7o97KA/1YJA9lokUlCxohihdUEGOK56LAyLi1sMzKHtfNRZmMcOTAYolX1SJRQPq4p",
-	"gx9WZmcBHk46xbHsdK5d2+pgiejW9iXI0xoZnQS9ejh4GscpU8r13oB6X1GL/lAPLXZn/+4+oolxBxCL",
-	"1RdeWvIIqoVpyojNXq75SGVd/W2Z2uq1zfVCX1+hcV1abOl8JfpZvk01+IPL1Rmgg3MjfzfF6a6m0Lfl",
-	"KUu3InMIErSkCttpC7b1qKIXN6BKW/Vla5H+4lOyU7uAbcyNuuYFJZpcUXLmpHYed4dTY5sC4OGuvggh",
-	"i+z+XHLWjn0NUbsGQRa08VITw/wOcyxcXUkTcfXVy1I98htfgN2wosLPWdoEoK2Bf3tF67d+nMvQ0cyY",
-	"34SeUUWhhKcc2XP2QWkGu2bd0OMx4sNRoQ799m//o/V5mKPrPXG9eGIiNRMaY1f2saf/9PMnP/zLBc/I",
-	"NOaCplPvkb/45W9/8DNIfQJCYZ73xUI2bYMmmgnIH6n0gzLzxMpCdEUelNNEFWyqHfrjlXCnonJCEV0r",
-	"n6hYl9V1ATtsN0jvZeEi+5OzFCBzxmxOB19MTGGAr1+IRT5DBnObXekqBXxYzlJsfrtatzxvTPN9ooRL",
-	"/ihFdrnFZ+UKvjqXoFGPUJ0TSkUXDbhWO4O6vSvxiGIuS3duI96MEimcw6XBWfogX5oVbbpKly1W8+R0",
-	"Z3bJtdL35JVF4sMkJNWKkpOWzQKQk6CLjTNdnshZI1a5wtux+aZ9/c5ZM77agI++ABt0lgHPZRV6AH32",
-	"Xi6hHp6dsHRqjC8m4oqK3dovruxVthQwZ5ylcowNQPhwZDNwYKjylGEBU+ODUBkQe7EFP7mxt0aIOD+S",
-	"a5lxG1DwZv0NeYpcl/inO8eFnKRMMR0SlihbVMGmy/sKVfQvYDag6qLcs2WbJST2tJaby9QWZxSNkfDd",
-	"iOmCiA0LOlM1Xa+1KHuPMA6pvnrEFDSUp3Z0K9N8KVLvx+m3l8gDQyOLSW9TMsrKlk0IqHVMyDXd4/nG",
-	"PrvtmJ9o0XlmNucyRwdugizcp4odrfZI5BLr8jS2Zj1WPWSfpVHe6yskfd3Ae8ttT/NR7Bx0rhWjyG+a",
-	"B8vP26LSCfe7ouZ9AByEOOzQkn6ny4R3seKN0NRndqnRM1GR/7jRxLOmqRKlFrWP104CK21r07GWtrmK",
-	"6ycyogmkdNf1b1iaT3zu9pveES5qAiyFvXwR9TIsVt5lL68i8PepvAFhgcbt0/GKak6xWOtVFqx9eFYU",
-	"Bjmy3ZJP3bLH405srAg93cARm4mXQC9HbLi6RyhRzBg9kDLCFUnZIFOoyK/YlnITB3KFw7W4iyXCq7MY",
-	"Ulx7dMJ7s5ras+pWuYkzPhNLXzkfwhL1kvPyIgIBnnZyrmiAP4vV9blndeiXBtCfzxl5HhS4Tm3q/Cfr",
-	"u+iAN7WmCZPDEM3drHk6MxO20aN5Evyi8KiRR/ishRN1elvRBAwqNgBrqtJQ/F6OQH3fwnT6mnWkvWxF",
-	"OpkknKkjLa2SSMW0YeajczhxEWdKg3uogaZLabvU2dGD0R0X0Lgfj4Ju8NWvPn3yi7998kd/8dUvfvzF",
-	"Zz8rrPXgi9/8/hef/ey3v/j1k1/8rb04ky5ZIIciUOy5HVVu2aoSkvxFbABUWnT3Wy+ctY7em3cBme9v",
-	"bTcACNVKEgBxrQZ+XbFh47LFyEtsi71f9ohDUF6Ml2Ml4nwaasqGWUJTwh5NUqbMdpOL929tX8o9O9ge",
-	"WLNHugZh3k8JLL17LMUwx9JVIaEqwjNe05FqLXTbF61Ce8Q+i+njAeu6/QzdwVk7WbXMzNYvyC3nmJbk",
-	"wIs7yvmxXFE/f77Ha2Wwm/zwzaKGP4902w3BRjeh8+X0ugmf4ow4X9+vWH7RWrroM5eCzfR77xA1gTFp",
-	"eMyWasS/G8du6TTXzpQ+x9FbQqwHKadzSI8zuSUKrihzBhp4ZrfNETlBNH4xrGzwXV+keiCNmjAugPMt",
-	"8TeF2XAjnUsBkK6PjFTlplIrV8d5U6tqggAdFgjXRMjTdRpV+sWgxaeKqdXwn+z8vWpmgBYR0jaaAUUR",
-	"xLZpdZi3iNlL+/KEkXZT9JwFLW/YQB/JTDcZEOCnzUDvKkT0GaSMNRzMy9RkZxKSj0JyQi6eEC7ImH5o",
-	"QZnVpQo09vM3u8kXe1lHm7y5xnoNT92ZaLgjrgfGS97iYkEiH3w/ysydGG9EbGRGU5buZ3pU/Ou2m8d3",
-	"3j8I5jDhbA/wSWpWB1BPe2N6DLg22M/wmH3M8aYegG/Ykr+pzFLCre+YTFJ5wmOWXgA2mmdm4QCKtRtp",
-	"PQnOzqCHwkDW4yMRqhTTZEwFHULKUNccRUJtR5fpBeUdUpoyRNlB0O+Yx/4/acrIqUyBscTe76c8SUgs",
-	"W4fiUFy+/IAPBRdDwkXr8mWCPQIN9WH6CfZA7l056fSIYCxWpGeWWKa2c2eXfAsmir0OIlgsbHvQa/nL",
-	"CYusIKo/xSVVe4cCbFly2b2RXQ7JhCrNzEoj9AvkvpDLB4CkQGSmL5spHUMvVa6xp6dyzS1jNpY2mtQi",
-	"t2g08iZi1BNAmzkU0NYchAhMiCrSe7TlCHMLm5737OoYTVhdvkyoUKcsJb3HhyjcDoMu+aDVaj0MyaHf",
-	"ptP8fhi0Wq3DwFxxHSjNz0ZtOeu1CPTt7HnP9EifRsd+H09sI3soAKWejhkZ8ERD59CYKJnqkGRC84T0",
-	"3Puh/Q/ovi1yE96hSCwhVZI9mvAUmwIB2JiQJGYTPSIJH3Ntp/l+yo0kNBRwb//g5rexzyZ04xkbxkUm",
-	"Ru3GDnRv7Ny4dqkLwgpRFMfM8FvAUVRQDwtSKyQ9o7L1SJQwmpoLLaSuQ6G4GELbHgw1FKW1RGnoyNe7",
-	"dUCHvT2imIhdi9M7g613zCB6RMscnBg6GhjCnsoMp6cYE+TibmcbUcVOuWKXzOE9FPYld6Vg3puGTJOd",
-	"9i45HfEEcktH5jDYYvsW6dm+eOzIfOubZg97lhiU3zRwRCcTJmxzEfOsOhT2ZS2yL0jvTszGkLYWTbe+",
-	"y6Y9MgasSUpSptMpUXSAgEZvbGMlTbeAiEZELaXMpkDYH71eKZskdMpiSyvFF/TWfXsJic7R8i3oC2qI",
-	"OWXENTUlrsdkF5YfwFV7kYxZLySU9LDHUK8K/b43A3/fIxeZMGzy49GlEE9ar2gu2cPz3MPmpB887GEQ",
-	"CXCOCNWEmePq9yYlPcM5e0AlyYk5u4YLLuqdibOEkMLly0jBtpkBQcmFWpah0KLzsU2xaJHLlw/4mPnL",
-	"s7Ozc8NM/L2Dm3uEiimShoWvi/M+BlwdCsOcMyNEZkPamo8ZxrXJewI73ECDSA9UG9Ylsxf7Mp7aA4X+",
-	"eRssxM/uttvY/CDhERPYxN86l/cnNBqxre1WOwiDLE2syFHdK1dOT09bFC63ZDq8Yp9VV96+c/PW3Qe3",
-	"4JmiRCIAqYfZY1/9w7/94vO/+fKXv/jy3/+R72gOOq02PiQnTNAJD7rBTqvd2sH0LIQIvTJiNNGjj83f",
-	"Q1ahc+7bY0QVSaAPp8J04UkqgdyhvY5yLS5Vi9wFfi0kCpAWJIla/n4nDrrmK9+Gb0KoQU2ksK0Nt9tt",
-	"q69rm48Nlk8Ej175UM0l8uQZKPI4T0mmy5Qd+20Q8rOZ7PyEtUqaC0KXKAfdFtxRNvsN505tjxVNh2Aa",
-	"mrXgEQsemndcATFav7A3Ryyyfehiqmkf2nwYsh/zIS6XynHVjtnU5tajVAaiM2rYgFuqa7Tu9xmNuWBK",
-	"nXvpIxg8NrHBseM2QD6rcn8XMyk2abN7ZmY0bZk3XW3vbGAKmUgNj6NoqtTOxTKC0oTg0Xi6iVndlZha",
-	"Od0jPRxmjyg6tbKsaMW4mFhvUlGi1lgCeRnNrJZmTzpXUDJuKabVlccFds0Rj8+u5C6DSoo+8CoLLLlC",
-	"MgVguIWknyXHRNPh0DBomfr501aSh0a953GLvCsYAVw5pztC25kksVDh43nqTrjSN+EtD5jGPMGyiVrj",
-	"9StuufK2UbUgsr/kRtTdwD24xilqRhyluWDKQQXHQkkrB15BR6zgOOziWKo+kY/5yj1zF9zcaXRzB2/e",
-	"aXTzDt682+jmXe8IL7nZ3AVknxO6Uf/RZ5Y3xDDWmZZZNILor6N1ICkwVh9tWY1qC88vuPZ227twacbK",
-	"KJ7smkMZPDybo6xZkYnEe8HYCvkB6pXbhjfE0+LgE6HaK9QoncnAt9bR51oQ2BIPAWSQwJG3mQBGNGx5",
-	"wN+1pxzvYTEB7zcAO3ltTQ09us6mcKSxGL3nfwZsIaeQ1Rxn73aHLP4sT9z85yDCUnHuiiWAqfelHmHj",
-	"g5fp6K17moxIRUFD8+QSm0ZGRlR5x+mjjCY2VFV5aFC/dodmAa1deWxW7wzrLBYcrPfB3WkfKh+nvElu",
-	"xYGxobX6c7KQLCxnxbiL4fmTGtcsdLTFMH/t8ZBp6XS0SIFddUERf23y/ncjbB/ovdj5ffHthwJMauoM",
-	"etcpLpanwhrztv3xIJVjIuQpMRJXZkIrczjNewU7de/eI5R8KPuhRce1phIa09AiU2UpU+jyMXbQoaBD",
-	"ykWLHDg3iBskVQ5gXWmaasS0AMOofNYnWc1RX0183xm8g41NlgtwG/9h74pkasU4WC/fkvF0NSUStwCG",
-	"53KWzMM00kcIDtxyiLau59pO2wwwvxkdqe5ip3QRabrV56kexXTmvoeN9cyKxb2XWb5WPhNnz5e9LmOt",
-	"YGpaF6kNJY0Yja2P/ZYF4a36qL3tCtwDX3lp9KHrjW6+jjffaHTzDbi5s93k5s423txozB0cc+dqo5uv",
-	"ws3bjYaxvX0eEfWATteQUEwbgkHeX6P/3Qh3O9vh7vb2EpEG/NSXaXDkt/DIX0mkPEYIyIlUC1wqet5e",
-	"AlbOHtFIQ3cknrtpAdLHAvWrCUsSLoYYdDB6FIV/h/Dv01Rq1iJ3NDrX7r374CA8FEoWxXsYr7SWFRdE",
-	"SPLe/bdBdROSJHJoxJKPU0QGHG7VirBHmgkFzgktZYu8bxuA9oyQ7ZXatx4KnXIWm2NsbGrw/KGTojfh",
-	"HNSCHukzxWNWtMhHHbvXJZRMmTLyEjwaZJghRBI6cjVLEkLJmKpjFtsP2lbSnXbYbreJ+bSqkja4OTdx",
-	"x+6ZDQvOwf9t0XPQ2blO2ua7kIG6AmsuhvE2Us1zZ8vFCEB+Nrc1bTwcDuLYPGoNeM8WfblM0VVY76vN",
-	"IG9ziCVK6OdL8SyHhI0pT6BCNopshZFjlJaDoad/gYWcc0Yab0mjPeX8tIJZls+0Uejssfc4px81r/Y/",
-	"53RXwS5nkEZCaNoDbSpSpV2hS0/JVFsHWh5uAm7Uw4hdz7YUM9LE5n4ReYIlxU6Fh8/13rqFvezwuS28",
-	"1iPGWlXYQMLyhkPRgw7yRwBIYnvMf5N0DIvYv/smgNF2D4MTPjkM4IeLRhMk3ySHwRef/fDpP3x6GJB3",
-	"75P8x6d/9T+efPqfDoNLvT0yoSkTUO2MfmDBmNH3EUzfvMsw8nfvH4oxf9Rys8cZGpYOgw5Jb6vn9T8y",
-	"QzfrjjnFXdIr0mh7IekVebTmX8YygMATQvARlUUjQlV5zhiMtx2E3C2kV0BI9Fqk3G4I+0gjM4fO2Iiy",
-	"gNXdp3SKW8YeTaiRNDQ2gsSCAJpR4ZvNX1BuDH/QIfy3rJL3MMaVw+5BhBEiWwXnQqvHmDOHwkjXFunl",
-	"m83oiVn5U6uEHIqpzGzDALMVe4THIbFRmNB2MzSi1dhG0NYwOaXgzmcpkuH7WKhFoxF0jdfS4hmGgMkC",
-	"QtDMBJirm39oNzYkORHLFGbcC10OAL4FBapbFit2ZXooYHkWi+FKAcqVvull0DxjJ2uTO3Ewt2EdVnni",
-	"gUz1al8Aa2+FJ27BbjV54gCQi8yNM2UUIpnOsj1sWgEhTDpE1shztB1wgED4svCAGM3X10lWhBybAyTk",
-	"SttcDuyZUYyPC6UZjesGYh8oDWYZOPOz9bPbka+g9rxUSs3z0CZgu/2kuVxr8PO/ligMy7SDh5gcXBUo",
-	"BVGEwgtdIobV2UwrRFC1BhUmoWD2RYsAWg+kgclT4YpiQSEShMeuJmcc5gksHOVLXjKsUIZlipHevfdQ",
-	"8uejvtKfbrl7t3h85TGmyZxdeey94awXWue3AMvNpZMUpcYo1JYJKBAbcVz448DRZgRTiGGx1CXFdAkT",
-	"MhuOQKYJSEci/UxB1NfwjZhAVC4yHz5wzpWSk8/YdaEzrZxc1ggEM2Ge7QZWYsoNkTgMWzLkJ0zNQIzl",
-	"HRMrhAmqGe4Qru7zK/J1vgslqs/R9RdhCSCqa5g+6u0hjN7WIToXoG8sdrZ3do2xuI1gWHgjKOjejR+P",
-	"qBi2PuRUDDP5L+y3W5Ecw8jd253n2wGG/ea/PPn150/+8p8Cv0p8HpMEk4bMAz/55IvP/+6Lz37+1ae/",
-	"evL5JzaoPQSveirVxCbArsZPbTFVI2u2s3FuXsXJcUTx2l7EMHhbRgt7wbr78/u+Lp7HV9pWRrowxl/B",
-	"hWoEXDMPYhORN+tALKSKq5xaIgtTTPlE1xrhRrT1p8Bre3jorRDxhJEx2ZA3G2HWnxJ3zUjDWDLb/NYJ",
-	"UyoOhcw0WGIT4ONsXBI/Mo1Z2iKQbGHFSMyMAQj50JT0qQemMZGptimRXjNZSH5OudZMtMj+obByET4l",
-	"vU8ds6mPyVEhSGDd1jdLXqQgmUe09cQLGv5BLbd/+ld/+uS//3wO6yTY3+pgAkGO2qRGclJCtAV0O9tV",
-	"NK/Oz19rPvvVX/+fp//rz7/68T8++ek/Pv35n/z2L/697Q9Q/bnt+c89XFlwfAuDeM/ZC+p/3PZCqzIG",
-	"BJk9Ea+uh/NrxOLfh/B3NjFKMbjgGhgzfRlPtyD7Puhe37l+/Vr7+jm5+pb1b64SFBrITMShY7vAcQlq",
-	"5gOZFn13ufNQClko3iOqWtV88i1W8uCsz7niphWRnWBNTvAW0y+UGbzFdD0/OJjfq9cRj7kjfq5EpKpD",
-	"i1mi9Ud3rehE1altYuE3yoYtYq/WDZEracdCnmJ1k6+pVWZv53Q5LaDRVlZ0nocr887grhTMZuM8D+fd",
-	"srN5rsyRnSYprHelfkfGkI7/dcu+hWNaWE/mcFIB+r0l9gtq4WltYFTtruJDXOk4YCf0JkTtnbnaJEBn",
-	"nZWbp4+YmJXL6LD37a+L2+3OJQv5bC07aLov4ymGhMy/2COuNGTPCwYBNywDNLabeUH7UkjyPI9TSZDH",
-	"KOt7POUThtYibM4FZUObLbIvpi7RQw7Aq2iY7JhOSSxxpNZnuAfFjsZm40lC+lABWhwysj8XDzBG2277",
-	"Rh6JzQTegSV6raJesEsu91xNHhYMUpFP91C493XJbmc7b2OQgm25KK1wExzTzyucaUsG5Wp0ftZQKWoj",
-	"IWZJwW61WE1VURG3LKuFRV6As/PJjz/54vO/q7dGv/zTH331w/93dW/hvRdp9FVJj1uG9Fi8Vz7KWM4M",
-	"NHe+bMTXPs/X2ZavmoPUuRyfsaxfmoLZwNxWjKaLvKh5qrr1hyZcaazmx7x2rCHmglAQwF2IFea5QS73",
-	"iGQKUkU0Swc0YqSf8QSRCmxRvk4Zw6r2PFlJS4lltFDQRt67/3aLvMVPWJHFcZHCc5cgnQN/PNLske6F",
-	"kOnUl3pUJe1wyhux6jHDxCy1za4xe4cjgafhmtcUpsj5qWwIExjjLahIeodbuXB3wubm0TTr93wIHkTr",
-	"htluh4GSqQ66wZb/1ZXFzQOkjxckb17VVIOvUf4kEsi5cx4244Z47KGenyEzA2Vxnq1BdkFJY5GZNgRl",
-	"ExRt0Q/iUlCj+t+1UBpckUQqvVeo6D3SN+otaDxGn513SeB968fuz1WvUzqju/Nr8abrPfeKWuMrKRjr",
-	"kjkuUqPQZ7VdbmR1czkdVjvK3p0xIkHLiP26OF5EJXNwEJWlJ/xEpi3y5lwSmpG0u+3dhV60156z156z",
-	"l8tz9pK6yBypOMeXS1AoE807dT6rwnXjAHMSNtCYPn3M2MTcxFNX5iSyJLFYVJBeBoBWmPNqnUM2z+1Q",
-	"IJIVFBxhrjUCqBleAzAoUIJf6RjyUwWepdh6bkkFwDG3YF6/V++8+epHP8VUApfdZRF3X31vzcEzcdK8",
-	"kmrDa4/HJjweCCKyKdYcbsarUbIDruTZwY0CkBcUyR8IMZcgifNKqaKMsyrPlyidMqZJwoWtOLLJwZBg",
-	"hn8DnIdZhWooj/18sM+jXqSigIILM3Cq8mIJPZ2wOne8ufMI3O1NOeN+yuiBeeDZFivYZVzuQMj3+uuK",
-	"BcTSkp+SqzVqHZ+jTlXppbyXyhMuIhZiGaA5bTH0xY/Ql2hRJhHCg6dY0E3TmKiRTLXFUr2IjrQnn/0B",
-	"6bNImp/wl0t7pDfkJ0z0ICCJKJnmD0zHPBS4iKB7xXwwYEYjA5YiM6HTqcMnyUEUeykbciny/mKAH4KP",
-	"YDmmqxFw40BsMqwfkILZ5w5Fz/5oSzYx/JWnOnlPAGIKDCZEgN+axcIPlrTRC4oAPMr7Ni+jCDFihUiC",
-	"GLhFzqmDdrxRX8VgT+crlXtasLpuoGWWcgVI2L7C+OSzPwjCwC1m0A2e/M2fmSs//jwIg4T2oajgt5/8",
-	"9yeff4KdWDRNjiIZm1dud66221fNz7hrfusH2K6gGzz9n//5qx/99Muf/z5opkbSmE//zR88+ZOffPWL",
-	"T8h18uSnnzbXUe0mvJjyA0cBVbw5jr/OcbiXRIV9pbXS/TgGPOeczSwSaM310mehk155bP9c5rK+z8by",
-	"hClXgj6UMrZMmWsypCdlrm1E3NSWKQiJeSxzYsUJCMD9daVnNc7rtVn2a9/1y+K7bnognrED2w5iD33T",
-	"hcEEaK1NaimNnmSYvUO6GOdp3mMA8rFhdtt8ec6tvT4lPyeP8wLZaKZu1++1v/mZ+5s3KUGei4G0nMda",
-	"2lrsod73+yAoECUz3Q9a5B16DCl9+Ro5aYIyZ2yU1uGsGRLWVD0fiibWSa2H+jnIppfFQe1bISkgkQjN",
-	"IZ3E2RdPfvmPK9sAL8RN3YzNvXZSv3ZSb8pJvXmLYMOe6jI6Yq27+t5ICqYsShkmqVicMjWL/mUuhjaF",
-	"zpauhuYeo3vZr6m9Jl7uQ+G5uTELzXdwX+z93vVrnZ3rly9fvtzZ3tnthaT38eXLl30oht6laj94HXKS",
-	"h7f3wrzhOWIQF7VIPa4f6cooghYoufrL0Hww/74jUzkoNrJuPA5eg5dHtRTi/DlhJzZI6iudya+nY34k",
-	"T8tueQt7Fr+C7vkHWqZW67OIpwLc2MJQZIKG2zw4UQ/u7RXOd64c+Bp3gQte8sRb7zsTOpm2DgWySefT",
-	"vtXqXNvN+VS7Df/T7u1h+YyFanVQr3024oZV7bFH+pu9S3se6p5z6kcyZgXoMrLdQzHn42+Rt6mIMSAo",
-	"GIttBMLocfCKPbLbbsPsr7fbtrYIOStg4ag9F6OwVxw84I2rV69fhw4lh8IupxuZLQqK/X5LLXILhYVL",
-	"JCEJ02YHL5CIKubwDc2Ff5E/C3wm9exx21+tCFRYSQLIfYuDFaQqVrFHKACq+7frPDUT/FH5ypprOMoi",
-	"FkGahiL2cq9A/sSYThFDmGvE59239VxutiWJZ+5GaHiaJDnaRot8DyUh1o3RyYRRgETEJhghwe5gRKYk",
-	"kUO1ANapDLL7CkE7GS5m7gyGKRWIVzeD5ZQbJgiI4YM73cjBndZEAn5B2En+br2OYLyOYDyjCMaaaMQv",
-	"JKAxA+z+uITxtlZs464LWyDnXz1kcT6m+jpu8fLk3PtE/mKDFzUncu+5RC7OSdDPK2F+iXTEzBhv515H",
-	"Mp5D5vwKR+gVCmf4tHb+mMY+GCPW7kSXsy56h0IvZFsWBs1GeBw646YAmrVN9ehUHYocQr8wP1xDEscB",
-	"4CEL5F5O2w+NeYyAFbOsQrsMNDWC1KzvWuD0QzFJqIZbzPy6+Vctl/J5TPkE1ub+PycR+tLk/1eYM85+",
-	"efonP3r688/Xs1NeTB3Aqoz4dazldaxlcwUBG5Y4zyTg4oGWqQWoZbVlxBUwZQJhC1hqAcvQfe+V3CyB",
-	"LyvXCp8DjWcNs+Qt0Dy/ZhrSAT1mzgnsMKboKTQRXKnCdxX74lnqRJsF6rrtdcKsR+VbQuTkPpswCnhc",
-	"fK4+sbUIj+oZ0v/rgrvnLV9XEJnrHmZAiKF++Ns/1+cvTtuY5HGAMXUx/ptgaYREZWOM8MfQlAvCDElC",
-	"JlkajSiUqFEMo+cIPVRpEsnxmGvNYqJTKhSNzFsXFvm/Y8fzDI+J+0TNKbEr0vpaWuiuR2dRdONtHFQk",
-	"Ir7r5oXSJgK/S2jd9Rato/Vvy9OiO6mhYduhlCPlw9pwRcZcKSNCcmAL7H6LRZppljALN8U16aeMHgOb",
-	"DSGSLhMsiepTxaOQ9NmInnCZpTQ5FOYTAy6oiDhNSEw1JdxmzuelXv1UZsORxlp9WtSPga0NIIvlSHSV",
-	"Qe0dtn9pF+Q5yCT3qZpDZ7fGuSNw4b+eR9DQyVDKuHwMc1Ks65X7Ep877GpXe+yw4Tl2HeTC0HLEXK+n",
-	"fAks2BtAp4tJppWjdDO8DDq3Gw0R0zcIezRJqAB6xbOYskkq4yxiCgBRravLtu31e7p7GRZOtllEa0rG",
-	"MmbJBWVEIAT6hW37h+kHrm+U9ddpD7Guvawr3wNcoWd4DuELb3NV6YF5VzA7kwlLcZpfz2yn0pFzLR2B",
-	"mLgopTxZkj7/yQsDr+fjMz6HOPiFp1DTYYF8np+JiKYpN0th2wdLMoEsHIT0DVHyoKCathYS+oEZwnMQ",
-	"Nwd0WEfs+0kCzTlnU1RfUzwsi0fk8N+XXbiYQV55rOmwiZMsp+jCO2Zp2/XmbJHd9m6uSsU8Fhf0MufY",
-	"AfTqfO0Ve3ZeMds1dVAN8LIunUI3XbSTw+fuHjugw1X8XbO82NGrpxeljCqLqcUeTTj0m7WcHAC+FJ2q",
-	"rqff2PuFFCw8FPnvwj1dpMAscpsVMUX7PmipDS/gCrIosTV3i9wR+PIoyRQ/YYdimMpskjfFTRlk0eDM",
-	"IAOzRg7FS7DjN3Qc18xExFUIusFXP/j9J7/8r0//+NPV4boO6PBeBsLr7PnIytriJ6X4UIyZ0K9uitDX",
-	"CAT3Hpxr4JViPVa5KKq1hF0uk9PcepibIF+Zm23+MpiGIza2gDKKi4iBfF6iaHKHqf2MTo/5wD3DsMzp",
-	"WGRYTdxNYFzhXF7rmtgo36dM/iq4EPO+H93Hz6JC5T0BiTauQUmLvOufY+tWRP+Ca2EyL5FLNSx6Bhq2",
-	"fGLcdF5sO+fX4bBXJRz2XKTYwiY9zxpyd0aaxVTTrWVxg3ddNKzAs87bR3hHtQuu3TG0wE8Z/MNFG8Li",
-	"UkKjY+tJhO4L3iWIJthraZagRDwU+XUoI4LAAXweXZSOPWD7/J7SNGFHMZ2qXovcotHI9ZGKqCB9bKzh",
-	"CpYowR4Soav2gr73OGLoTn+Ytds7Ebna7kHvC0BK+CYgAvdqIg9vUk2LqMMMr5nJTc8ngqFEOwtrttOh",
-	"NCcWplNXgFrMtbpN0861q2Ewpo/4OBvDv9rtMBhzgf/u5KWpXGg2BD7yLNmVvzQ1HAubMr9MysOGIh1J",
-	"YgMcUHJYF+JoIPzNbZqPmcz0FramVkH3WtsdZ6yHW6yFYuLYgJkDi/pnEcXGi6E9M16ePSVDOsEQRIf0",
-	"p6Sn2Ee9FvluXuVoSBh+JFOZwUk9FCMq4sRm9E6oygtO6UCztLeXy3OvqE+RPkugJNceWzgg7pVEMSZs",
-	"T3Bf17IKAiJw28pP2wt8XxA2nugpFj2PGXXNcsw7DZvC4IeR2HVBjFu4qOtXxldUneNGOTY04kNIWmYf",
-	"1QLAmiWrPuXtsCg550Jf2w28Q96uOOR1dfBeatEFVVv0XmiLL03VO2xQXbk77h7A7aqIidgQHCz0q89k",
-	"bsvEnBWvQZSPS+9xGcsW6pgMXp7p9sIe4Xu2UqoXBDf3E4jls5jAfQXKfl6h3afK6KJpapTo0DAP9w9E",
-	"zWOnTGmIOSImRvUZtKO5D4N5QSAV9ojg4OsPCF4vnY4J1Zql5u5//cH+1r96+Hjn7J8970PireByaAjY",
-	"zN+FMwKGuaNlnJZvlAOR1h4MPzdo4fEwVjRu+9mVxzGdnlXYz+WlvvPgXbK73XkDwAkMLeUu1uC9B286",
-	"2ppQPaokrXJ1wxqkNkfhtwFowBxDKawODk53qo0qn8SqPMjt9va1rXZnq92pHmtMFw8zlxeGeVQfhfq4",
-	"ARxEHGpIMqE5QgUI9kh7zCi0sAhcF6FQy3i4Iqcy1SPSMzf24KY8YFpiWK1Dse/niBEEiTlhKZgRNo7G",
-	"84yk0KJfk8TQhcb1w6iBxX4wX4rpdA/5NJqCcJd5Ij1EDwnYNfgZ0JqGlIuasIB/sJ9z+e26IQQz0m7w",
-	"Rqt9fWe7efSgxMGy596Ev7TOdQaM2cffPXfL64KdTTTws7FHTxTVSKJN9CQtia4Zpw/4XbZiNuAC24cu",
-	"1O6wJ7eLVnJlNTtC45jFoVGs0eCKuZokhicbwyskNI1G/ITFBMCBuIiSzKJ1zGt30MDsTW88S1wnVhtj",
-	"bmx+g0rDaQ0j9+Zfa1QZXsDUEaT7FkyACWM5Fba32aXibWaLnqfeNrM2i7J+bPf03xWtDaZD4hJZuOOC",
-	"U61X3IBEvYBJZTTCz0Eo6OciTZIQqMhQ2YTJSQKthhENjjMFjXBLaeMRFeifoDbxMhMxS0mPap3yfmZU",
-	"aXQlHrMp/MF6rUPxvQLdLxqx6BjOinXJnNIp4aJL7r374CAk0FQ/JPfeOwhJHxqQGcuJj8FbRm5XHALr",
-	"7QRwJi6sn1MdCnC/LBzVoQDUJ+h0j/XbBTZol/TcYkPddszGVMQMOsoLdup8XOih6VkPBdwJ0GIETcNx",
-	"DuckB4eihx3badLDpxSLUqZ77mib1YH2bLZvaB73kRZGSuU+qgIBAgcgB9bNUo8HNXO4Xq1GGQX36gYW",
-	"qjAIg2gkecRw9MfMHKYxTCyHh/qz//7FZz+AoeJlPcrKl5/85V/CyPByzBJuSNL5mfP+Gj/4/a/+/m+e",
-	"fvLXZtGydCIVA1TcP3n6p///3/7hT8zlT3/15ef/p9Dtx1mi+RGOr7nWN7NFLwaJapZOXje2f55K4u8A",
-	"whQ2Gq+WX83UvQWqHgq7ZUrelcfw01Hx07KMUgQGUm74OaNFWNoWeVcw9GBbnFquiBmq8x6wJFF5cC+H",
-	"8EDTyGmHXSMQBBESM/gYU4dgijvkWzElY5ky5/P/UPZJakGsjCTZs9Y/vjTGrDpGjtnUSEDoTm+FIFrQ",
-	"ZN9OBR2lef/8EOuaDoVMbbUTdouyUyKMQwbgKZ1WyRJcv3PLktdIWBsL4z9X2KxFZ3sxxkLDE70AJ6s4",
-	"mOBXMpI2JFYFCBE8B6uE8mZlKKohWG7reTT6tJKERbrKQhsyfX7afk6gWA0E9YGzG1/jYT17PKxZG259",
-	"Ebjb2NZbiTJnCGbNltLFBPdIzx6/nsUFhvzI2NhQlJyOZMJa5AH2SbRCzthYiHqFRpuZCdQcGZkDIsnW",
-	"202J0hzsfN1F69SV7Dpg5oFn0ZpDjWZli/SMHUlardYV+KlnhTN6pEfm23mSzanMkvhQFAUkA64hjJ47",
-	"dKwEBfxgIcHwcxrBTefShgggMCOZkjiVkwk6unFtwln564TtoajpZwgb8hwl7MsClOWsrS9+87Mnf/Yf",
-	"n/zkF1/+5s+f/PRTRPe1vN3cN6aPjhImhnoUdLchHWQtfvlC8LNW4dmvobNee+I3Bp21QeHUBDXrXHYa",
-	"Mu7V07Jr5FulP/Qgh4QH6WbDoeB89HOuw9wQLCKYYmrBFHM5okoyDqQKKQkVfM2hUHLMyrgI1oGYv8ql",
-	"zkHqqHOxIjgjvBZkJi63l/AFc/gwi53ELvOPSp+gWeJ5IXOOUqly9LvMsotA/ffu3Nv6oL114+Hj3bPg",
-	"lebd9yGBs4qDF60E8PThzo0ZFa8rr14BnnnAkiQHz8EdhBY51v7MN3NFMzhnljTeMgptwWaXKfpLEmEx",
-	"4LFlx7AYE8DzCPXwOQe3hiAdecgzxFaagGeABjWHNio2tulKVVHtBc4iDbfMBNfhobBmQQHhAXwCuVmX",
-	"MCGz4YhoSfoZT8B0kukYRlCoyXUZqrdh1BgHCp7pafe+8/UIQp7OGCrWRqN9men6Wo0mZVyWUjGKV0+j",
-	"d/B63qHKkaLNm1yQM2mffPbZks/SoYOTWJ6waJfxd4bueL55jsTcL3UEZq8vC3o/oFPlOPmAJza5b49k",
-	"k0RSKLeDNDpgZb177x0Qj0ivPMY/8k4UTGgbbAXgIrhIlKaGYPtTwy5ZMoCgcm9MwQfQA1Pf1u3JJBsD",
-	"IBJh1NUDtciDCZTJ01RmIlcgjXDJkSzNC2/m56kMgkkuurW5FJKe+VgvJL1jLmLzX6XpEH5AXM0jI8sE",
-	"S7xfYqYp93+I6HhC+VD0wkPRk6eCpeaibQJl/nStVOFnruE3LuJMmeuokD7iCuAF/D5jYPnHXautRuCQ",
-	"gfoF59RBDbpF9g+FYKeQzMgVoQQD5jYiMkmlmjDsWGcnQ3q4Eb0Q1jomCT/GtEMPojG0nb1QM04YydMO",
-	"FQQ5DsWBn0FEennif/1iywiyJuMjqr0rXUJJIiPAfJuSHiaObm91dg3lkLGE0mHnwT4UcjBQTPv3HXTa",
-	"3bb5/99rX++22z3wKbl3Gh3Av5m4m3uhu2MmH/1jKZgZLR2bLewdiosxi/iYJpDXYX8+GnMh0x65GGGD",
-	"qQETew5OC3bCGiz6VJp3uWzRHrlocb1wCy4oc9VfsZD0INkUqAnVoR65mJedxb0c6l4msKiOQlvkPWG0",
-	"Ej9VBVJHbNyZvA/7WT4LeNaon61yKHSR32Ex/eTphTzkZh2WQC/mawC3MUuikMXhWpQBChjQEATZZst1",
-	"u+XvGxrGeSCDIIYxsHh2lViimEulffDt/a3tq9dsF7RDYZ/IY4QxDjaNuaFtOpZiSNhHGU3MzPK0XjPC",
-	"FjlIje14ygWUhOSN7OCqQrwnyNKFHnLUMK4ywu4+6dPYvBfbn5lNduWECRcsdEzNjAqhMmxdv5aTooKZ",
-	"QVM2JfFAm7eBNm0LKQ9FzicuFufOXuxdstktDkEkBfASsw4zm++3PoDtgVEilolz2O7jFfOiQ1GETFPw",
-	"3msoXLtofrN9gJiIZAx2flEYZncD5+104FNpf4DlhyaEdMyKx8zGXCIDyhNMSrKucT9HGjvf2ZXG41To",
-	"2AUcDDfTTlOZ9urTfFCJeLUavrlc/25w8+73A6/GK1InQRhYcQpv8jhW0HX/jGzRWhXfnqvj8ji3S8k3",
-	"KgkiXHcDNZKTIo/HT31rnseDe/Bi0nfs/tdn7eTqj7a9GgxLMHrQ63Se1+k85eJ9NuSA88QdT6nUz5f7",
-	"jOv9xE6Rn3EUV+jgC5F+BzQtxlnG+MXa+biu/9W67PJ5Bfnrj/NBrnm9Du4/8+D++c9AfVB/3phdjRTh",
-	"cR/wZoEFu3pQxXt9TZnaAyZilaudF4w1rHOA0d5N/PDWLatOdcnwYz7pYTlZ3uvYfDtlCroKG8L+UPad",
-	"be1udGJrRNWhYCI2koyKQpjRHKJbDgYkYfTEg9GxzZdLmQcTa0xgKAhr4zvkLf4tkokJxWQCbN+F3zgU",
-	"FX2Ec9UUjFieJCTNhAAsPSkiBL8zDAgGHKLSjSFdq506cGRQXe15ri5+s1qF3cglZSNmkYulgx2ZXWhX",
-	"KYI8oSgVmd2xyoIR837zgpgJbUEdKitFmqiEMtJMbymdMjouc8ZcEexzQaGcZfYjDXSr7Y0x4+/Ifh0n",
-	"/lD298gAi9S5NvaE03VmuPPrRrxfe73qvUL/NhyzTqb0ZTzdSsBB3e2039h5Y7dzfXvXXBFyy8ZX2Uwo",
-	"ab3OvDNaWGW8aedau71APbuCbckXwrGk2NaHanLKijbyUEWM/gTwjILYmPMstMi+JmOpNOm022G73QZu",
-	"dswmeo/0jG3NCi+AVQNdY8UkWRQzuIXj/h0IHMBMlkcPcKO+nqiFefON01S6rh/LjuELVuY+lP36U/U2",
-	"zEKmx2uEzL5jXvzC0EWYskgQk0TGLOgO/j/2rq3HjSM7/5UCg0AjhMPhSCPZ4iAPina99sLyGtIgelgu",
-	"povdNWRpuqvoruqhaI0AX7LxBZsESV429iKbIN4Ngk12Y8BZy7KD/BmNLv8iqHOq+sLp5mU4N475InHI",
-	"ZnV1sepcv/MdGipWSf2lkyLtF9csUlNo67v41Uep3UDjmA7H8wLtchFUVdGazwoTieiDNy0U0cilU62W",
-	"/bHsTD7tZvtcmEThfdyy7pjCn1UH0Xw4kn42b609vC8708UTwAnhqkHeliGU3WD9TZrJMBZ/4vuMgWWP",
-	"OgiKZ6nwWRga/8RTSec+87UHhN1pRMKcWEUqumcZI/PchiPGW8DLQMTJVxnch+1x+AjME4HIn5VZt96P",
-	"ZWdUXaVnbA2PwuxBBzdoVWL/ptpVhJJ3EpbgmbNONxxZLSED1SD3cgHAHS646mGFOKZflGZ9W/Rt/Hz4",
-	"pqPapKFZjSF67YDVRzwomwCqhMc90gE+x9y748/8CEp9yZx7XMht2EtjDvwRjvhIlD1i49kzgXPA9YDU",
-	"cpcJgld1bElqBoexPCkQzwN7FApQxRDL8uyXIzokVO2War3b7GhgvnFpxHHUolYxQ0VrJAGViewnyE2D",
-	"b5u/ecS235WCgdThdO1uj4puj/Lps4G3KymUcIUvgnl2rycJjcgbU/PNpZsQIKar0KdsPDcPXkI6Q7LL",
-	"KjpTQWO02zjUSfdfg9uMY6jB+V4Y2xt7ykVuccuap5WInUMN0UrVOYDqGRbQFxE/8H1jSKdFfXEilIeV",
-	"9BadjDQrb2gFtfAZ5C7rQoiMMIhNAe+8LTz8csMP95AJZh8cP7JvNNk+yRQtWbHcLuoy2TeXra6uksK/",
-	"5s14JyL7JGY+En/uQOAbXkZSME3joZlIh4pAkfVG41odAvFScc0cck2xLsDD9ok34CKQA2T2Bo4e0uNK",
-	"y3h4uU48W7PvkZWH7VrcrrXIep20azvpqwhePbLT9cM9sk/Ygz5UPGdNfgFNprIPACVTJwFXEDdjZim8",
-	"HRrxcOiRlajT3RadYBO4/eBl3awR09K8NtPqyZi/K8V2JIXumdmtXzFvu/G2Y6oZfggDNhvNdTfDXhIL",
-	"s+ax7NAOd71Dhcy6Ng647iH5FrH3KcwuN7lo/Ozskt5owr3b4qaAn64DwCpF1smfIbsiEjLbeOKVZp1s",
-	"NOvkehO20KtN8qfknYQab5ApsmJ8fvLKZWKcfsDMIa1z2ppy0+0LG5Fsiw71dwcUin+UJNeguVKPYXgT",
-	"rtWYBStuDMwuKCx8jVPVC9BRhiUJZsY78EnUwk0dG4GZflQnZpuuk31yheyTq2SfbJB9cq1iY5dv9Wtk",
-	"H5Ji+wQMVs1puB3KIQ1L3/F7NOoDmrzw2gy0gb95xKEDb9mXR/8fGcDMH8Dp21puq5CxPkwNoD0wFGyT",
-	"Q2+MjGpGMqvR4x0WC2yNVTIu1dsxV7vlr8wY6zCk0oeHSq9H0Nl2KBUb/csBDP1Q+rsuWsD9HgBJU2mm",
-	"sqaqFHqVtmyWNeR7zCPU+EHGYDMbV5pvQndVIyCxfhu+CpsOkqtECtYWgx4TQEuOZdc9LHCRe4xIsWnH",
-	"3+EPGHBN5e9gvKWgnCYEsWiZolwsPJr5DSC6B6HJmllcoz+RJArE1fbVZq2O4UD7ThYkfPr4k4O/ef/g",
-	"i/949j/vH3zxpXt0MEPycqjWujpD9XK2lmeDK8v9lktGqCWEbFovFvYFoXnzscJ6nJcaypqaIz5u3r1Y",
-	"ewj/b++y4VRcUKiTAxZmpDPG+kQ7Eu62aQUiF0aTdWOmFAJ9G0ClNOgBUhxboGG3sEsqq7AC6LEiXFcT",
-	"Lc0jQZccS4vJsTT5qByNaWnkgIxhWhrZ9NlOqVv7JLU9ce+DWVEa1plr/55STmO8ZttyQmCZ3Dj55Max",
-	"aImNqYMRM+1H2CFgi1aTJt1hWfgBnqJOFNMKThGenBVkh4UUBBRhuQqi4kEjK7SjjNMHjNK7jPXr0IuL",
-	"ZBBEG5a43GiLW7afVu77EfZaNo6ah1pvj8WKS+GlnIUwEtvZYb7OkBBQEBknYrPU6ch6DqlK5qLTUVnn",
-	"hbTI2vzYHfj5tx+/ePK7p99+ffDed7UjWPZnQmsxpfhbshEt2YiOjY3oeOT8JBKi2TwCiCxXZiDuJCKt",
-	"rrSSfTLECo6W+eZiwwvdY0zRSikR6vvaDxl2xSV0EWey20/DXCmnR8ACC5phH3wa8g42N8ucX4mB9x3q",
-	"a1cmAeFyoILhoks8qrbljkdWtAtgXsKWRfnybuxvag0K24vR9TImr8HY0PgvDSumLVcVY8BmnI88Fu/T",
-	"Yb50ZhdQB1h7BWObRm0xERhnXQxt1QXUIneovwuNi1wBB5QCYz8D693YDDeYSmgCARdlZ0g86mu+RzU0",
-	"Erhpl6pn5ifQLwLWCc0j1srHAkR6/1zMAKP9dm0cPVjOtXIU/whV3WNAkpBOPAWh5SDRcofI0DwH2I/S",
-	"9RCBQYGoIvPu3G/OpZgQyb2TLFTXgNkMsDtJjm//LItIgHcJ0QkuMRQnokFeWxaXLItLpui9BKYVCFgp",
-	"2BECSMdqT609jBMxFm77Eysuy+RRi+xgr96cY8sFMbNmgW1ktzJgbFfVSUTvy3hMc7vL9bYIZXc15Lss",
-	"5D0pA1W3Cdl6ms0lUG6DEd6A066QSnNfVTTAPrpQPNXQlplhVQ+3RCzDWicf1ooTcY7DWZNV8p1E5DG+",
-	"0534NWcgzQ7/PcrcKolecZtfSskM0Vh0tqItSEtRR/XDaCGienKACR1n0FpTKmd5ITFPauACdgnKgY09",
-	"ViY/3OqcrWW1oHJnCTE+DlPhbeA0QkfDgUPmCsc0b5yE6bBmJzKe2RRDStpR75qnMuuQaFt2j43nle3o",
-	"Y6M21jPLMxFkvM1wckvjOncScRfntNBxHfcYk+M6Fiz5vUj2zhkGyuuama3vc6fqNe2udmOZ9Mdjs/GS",
-	"iv6o5Wdoi3Z/hAOf4A53NxmH08a5XxictqZd+0h5LL75v5Krn3YnIrRvQwSM4sjIWUK7qkHeELbRb5go",
-	"vsfs5zQj//RpHHPzVVu9D3wptLtJ+onWSKePETHLxQhwmIoglPs1FwtMKEOgqvuT5s4r168zqHm2q+UU",
-	"KuIKAY6qc8XGB//3Ly/+8NnBk9/W4FdBiv7W1anDWm65zgYvmP5YS7TgEi04K1owFWKlMmzuJpJG4I2Y",
-	"opmiW3sI/0/dMNL14IBvbYKAQzQF7bo2kY0KdN/RBdoS27eY2L7xG/uIHRTz23kMqg91cxZnlaFM4jpx",
-	"qsVyJjLMT0HuIdVUpdi+OXbvKYU/x+mgrZ5dkWUA9OQDoHPL840pjdeZ9qHbHuMbIVpMXx1aM5kjAy/B",
-	"swHiADxWllUwogHLmcO2cSEPIa5wyCjWA2mJvlFbrGw0b7TRHh5wxS5XYuxOQ3GcF4RdakBfuXb9KuvU",
-	"ZrZ/zwRVN5XoWWLqlpi6Y8PUzS9jp2rsV247jw8PgXDrDN2mF4FlyM/4/opFt1kNuEUlxfGwNC5gA0lq",
-	"EhsqsnuZWTietFT1l9F8OQegQPWVcpEmCXwySvVVX6zg7xbtTo77QpDnAkXGTiQmpmk3ox/gluXLZRFx",
-	"o1OMjZpB27U93m/XxsS4Fiq8VVySg8ePn37z38+/+O755//w/LO/QlR8zUW4unxHb4dyL082/PzjL1++",
-	"9/7zL76bSa+fWUhrGc1aRrOOEs06zTiWWnuoaXfq+BUYDqBnhYQ+stY72XRQ2kQxG8dy+AcPUsV/bmY+",
-	"Uk7ENbCvA/zMDGYcJDd+W9iOI7b6FdoAQWksFk3ZezAOEYhBObFAGjiby/U53Av40MwzXH+ZheBy5Zng",
-	"sOVYKZOpNQ86UoaMiqnsg2Wo7pyF6s4gSGcOy/QWMVbpGTVCfKNXFelI3auK1p3rQF2Vo2ysq2WE7jQi",
-	"dOctNjdlWC6lJMxF6IAJSu5l6k2meWZ0/MgbOg3ZyT2gBYVrDqWyswheW+RDeNgGGmjI8DCWxfLIdKG8",
-	"70MUb8RP+OarZ3/8+MVX3zx9/N7Txx8d/PzDp9/+5unjT2dyAs4qrjdGUi0DesuA3nEG9M4klJe6D2ud",
-	"JNydHb2dE93l5M3m8DFlhLJtuoQNPTIbpzOErr00DI0gF1JgCMX4I7Yhv2K6QW4VjSJH2mzlMZ7IOpFx",
-	"WwRSXMqsJuKqAjlMAppBgRawBSHmXonwLakCFUGO98C14oRWsQ/6PB5uEh4o50ClD9EWwCMdMxJypZE3",
-	"OuJKcdGFNsk8IMgEoQfcZ65XiRQ+K9MU5odYtMgQds3E1lX53pw8gN3XXH/1RpNeC1apf+P66iuvbHRW",
-	"O77PVjtXm1eaN27QV5vN9Vp9msuu1GCaFKZQe/bL37z49IODz//55W8/nkmd/IXZ7KevTcxt7zBlXMcS",
-	"vXLPNSzBBoZLxXCxQkSIwDeGgxQkomKYL0QBkGUamZjJF51K6NdztNijasCyYI9hB08Zvy3gHim+rU2e",
-	"gkwKJXhYS80jBn3Jy71UvPH5dVRxflUWIHz6fXVX5/JAMxL5CgrxotVTtrPh4ry/Weo33rJ8S3BDrkOW",
-	"kZmxLrctzMHcCKXoWvb7mLnakHxD6PrhKtOMEN9t8xaEZMzX26IPnKs2yOiiO9qJeFeuQhSvMAPQYTzq",
-	"EVk4nxF+nlqr9vyLJy9+8eHBz//z4O8ez6DSYZ3OxkmcQkpcQFdx6f0dm/c3ozisyh1NcABRYpbq/knl",
-	"dnYTOzgFF0rTMITDAg0djSHQIK/JmKAIg5aDpfANe7uFrqRzsmYingIf9sJAKoyHrtMfcLrOH/Zj1aJB",
-	"xMVEfEUsZQQFRy6AayZIxfCSymxlhF8I6KBs8Rdgjirr8qMS5zHx8N4e8UPKI9cOWkhNOqztPP6RbbtJ",
-	"vF32Lnc7HmEaHgmkazNhbms5khSL91hcTaNzVN19lvVLo111bAaU+hEb2x+nnurvm37EyJs6mFV3nxHK",
-	"o1J5zwv0WII2Fgm0Mb32FXI1TBE8c8A5RuSi08ecxatIHj4eZWmvsR2S8uhKSEpxFtveIflqeC3hz1AO",
-	"WBWL4RZn8V17/5PUoeltxlXr2oe8OKDEjBq+oELNr1WtQXnWymxiUyWoVGABboAiFYIlQfih2SidBOM4",
-	"IVW2B2IG1dnMV/R2mHGMlds5MAYM3haDnlR5hE9PhoGyFHoyGx3C70IKBkq0Qd4QSjMKDHcezNJDXU6J",
-	"14+ZYtprEQ9oGzzgNVZt8fJ3v0SaXbJGnv3vrw4+/dy8+Kffv3zvs2yPY7slSwaVoxxFlxs7QHkWfLTi",
-	"+eGeV2AsdMimKFGasAdcaWD6yx4vomjnWoffnC+5YwkG7U9aBwZDDetis8NyIBrkLYRacUWg6jlwvWWZ",
-	"eUywL4BKs9qQSA/LQhkTiANVfSYCLrqZMYHJ4Of/9cnzJ/8OhoN7lnSxAYHNWRi4729rqWkIy1Nr1boQ",
-	"z4Q9UmvVrjXxzFvYqQyD7FYvP/p7eOajjbxeGFnxsABmffmPf4Sx8dMOVdzPPSPsTqRWmFUinpEllG2y",
-	"Jex1aUHNbEFlqq1cs82Nf+VlqYucubT2EF/M1PEFv4IJXgh1gISGDmxcEK4b5Ka7BvUdSn46gmwVeT1Q",
-	"QLiOgbXOIdWXFeELCjOddEqOiDctnI0xgFO3lYt+AkRG3H5W5am6eTbraaXrxmqwrfS0LxGmp4AwPQZ1",
-	"sDGtRzTTdsQdMkNrF3tmZIG1KD06RhdAf5cG2YJ3cuihAsZplw2t3Z92XskcgM22AFQScCTh4hWZKiEj",
-	"yQXiBAD/NFkD1Z0KQjp1aJmf3bItFDLCyz0W51vCDPDRqlOSp6K3zmXLF/RCDz7+64MvP6gdwbI/m/zk",
-	"lGJxCWddJjSPD856HPJ/KlzrTG7BWsCVjnkncZ5oqaX0uhyM4LOs+MUoqxkd41w9d2GP7mH7ig5jwkV5",
-	"ANmBXKMDFjObTAqw/4PFgNIgaAvbZiMMRyt/XFOMwFrk5czk5oD/IP9cJyxMCveqECn4eN+77jC3AFGc",
-	"/Yp9o8g5RI2mNvZP3OqZeEicjTA7GnzEuJqyEQ30rS52iUm7tOS2P5btuPArKY0/g+6CBLE7YDFrCw9P",
-	"pEdWgMwyF8iO2OU68QAP7sGR9lIsuNcg94DMBypjFXknYQkLwA5EY6qeb/BS4eq7pTzrEO4ZtTfZWbYx",
-	"Od+k4OZcjBy92QMTs2rnHKqyOseZwWgKIMx8HzbsfCRYrlAP+tfnqg+8iixnfgonDkaqlzPU9HiGarmk",
-	"qorPcw8zK0NN6U2ZggAIe9APoeG9rWAvuzX+1oW7cs2wt/1YIyFb3bs4xKN0fjSO6bB8eka0uq5gHHp9",
-	"VRbkxzIqXwwj9qZbDHO3DttBHvnxtwO3fab7nWiYK1vdKTBouY1+cdLoxdObSqv825USKXfRpKT6HebL",
-	"OMBSNEisI4tF1skOLN30BJOI6Zj76CzEvNvTDimGfXYZDRrkLZdCzlLsw7YoiCzYmcNMjHlkRcnEdYZj",
-	"DzSLBQ0JDy5vQlmZ7d4HSQuqiCd9gHEF21R7NmDk8KWXFAmlT0Oz29uicLEU3pgMdLZqi1WWFhkrMP+q",
-	"tn7lRuNGE+phCli3R/WaMfwEC+EgyzhfM4PD4sIbQdyq/WC1iTVr+NOY7/Rk34ySW9Fay1hb11ebV1bX",
-	"N8y1KA1bNfPcYNPW6jXoYlVrXZk+npT9GGeUKs7thhLpg8dmmSxeJosP5QbMxiA0L8DHyu+5c8Z5YT/G",
-	"Cl17mPtrYgO73LVZJg3li5G/WOmLTVMP1wyVZ9fmEa+nll4bf+qh2CW7ZJlkO4Uk2/Edo40Z7aVx/Jsj",
-	"O+GSIjxAl8Pq5Yl13jdQtYIt3qe6l5nixXNaG9V6szhI1dm/WzKOGfQoFs7ucwwz0K8VFm6zYMXlrD8X",
-	"8xBZwYAvo4jrBtmSWOSbjtuh/m6dKGbp0nBkoiXxfCp8FoYMzUEvZjuJCFjgtWxr5ilCw5itm0u0LFy6",
-	"LrOw3PrVjmJXnU2ibiYBu0zXLdN1x5euO0ZNMjFjN8Yo20OhwKVYjZNwQgkEXFGGk+ixEDDoxV5/5laa",
-	"iXpF4zLzPrTptJ1CseM9ejGHA4h/mU70DszzBMVC8VbjyiVgQS5MlCfbC/hguY35TkJDrocTig4nhXde",
-	"i2VkhCeRwobAYTcWgzxGwLr9hK0mQ9YiXieU/q5HjFpWyIQKnsDGlSt1ImjERTe92rZaodrSyHVYW1Df",
-	"Z33Ngk3iDWgsPBIyDaP0qbLNaOlQESXNZoVLuOgqz5U3UKEGLD7EiQRlC8aIcEWQuPFT1NEQs2H2IGwS",
-	"7+2f3N0iZeduze8x83yahaGyYdJeIePdiRndJVw32qItPPcbeCRgERRiUNt608wfAPcpd2xEh6RjnmFI",
-	"4AP3UDF4h3XiUY3pZaYa7aTZvOrvsiG8YBjOgrVUGm7TYYoHjHDdagvPHDfq6+2+5EKrRr8nhfmKR4Mg",
-	"ZkoxZf6wFymvQbw+1ZqZ5XezzghO2AM9MncGkWLzL4eQYJ1Exkows4RbYxpyZCxqucHT6hjgBvd+9ENc",
-	"91RujYm9Fc//YoXfkPxrW0sb86JiWKunBRhyICDdtMuF+TO1tOq1iClFuzAGAycgZMaJxkIhQdwX3+3V",
-	"WrUXf/j62S8+Ovj9Zy+++vWLr/7t6ZMnRvRYf+Hpd+8/ffzZy3/99tmvPsk+r9eUOfBGhLRq5nRNbyQW",
-	"f42zib+N7IhlucYyAjelYr0ZBCiZ85q1SrHOHX0rZZwoVzUANSlv6Q7EABBHk8HQKQvQXEYhoSpUmWLK",
-	"gW5BRanE70GnXmjLNEC6KploQoPAqOnSDqRmSm+xwSHRe0ySMMu0FwrTZAwCPa1P00YE2so0kS9MQzsV",
-	"ZLm72OfQTRSu5WpbSL0tkjBEuI8VsNnNsjq1r7598fWHiG5FKXnw6789ePxBUUSCtXMaMvKkrOatmNOw",
-	"nHJP4j7BVrSLKsIWWyptsTBEq44C/hzOKhrLEaOiSj6VSaRUGtFgVRr7ZWoSMXON5hGTiV5VzBwVVWtd",
-	"b1aKrYfZO9vmnUktGO4ZMahGus47z6JMCOFA81p/y0qxcVGkUy3+mlLtVkdVplS0Y+q/8GQZTxWOG9fO",
-	"W6kbxTroyaieuasd5suIKfSH0TUGnyYnL0tyWXNv2FNKZ002oresA79MZZ18Kuv4TNKNqYNCM+3L4nYZ",
-	"363gNou7eZs1xS3DbiIemm8eAegdUQkQEZQfKLjD6emA85LGsQauy+kdj7N+Jkmd6cXMMqGzTOgcW0Ln",
-	"GOVp/cjkklPZzDn//xgE8iwhhJtbt16fFEOwIXuIJEC+3/YJMLPPQgnwrg0mkJuCsKivh3CztqBqVxHa",
-	"kZZxqXDSS4O+ZjmOLfCwuKJyEV32E5N3F8e/ty09wKeYw88v8N4fn69vps38BI2Nnz6sdRiNWXwz0b1a",
-	"66c/MxIGST/LYE9QRYAf1+q1JA5rrdoaSCX7VKNfeJvJvk0PYm6EM6gCGSn8UCUFJK/LgfXToLC0kP2O",
-	"GfV7GPt3I2HKi2BerGS421Kw4WgmHYriGqXQq7Ix3qQdFioiRb6rARfYWSv/XLAaJRUZlrkuZHtmHExo",
-	"FmsCe7YtjNypQ2VlRufhhubly3XvMEZgIGPdwzXkYUgCmRsGuOLKxnmNh4AMyF3Lo76MSxf1TSm65ja7",
-	"uavvy07ZpcCyrHuYNabaaRlYPwAn5IZge6z8R9yCskYWutTjUCaEBhBeyj26CEZqQrKiGvhuxWZzgHUY",
-	"AGsbspwtrGg9o9bPcBmODCMiKr/A7niXP4RNFLoCz1yOmymW3WrQk8ZY9mkYctHN7wLL6Xr4QRgNdS+l",
-	"se7H0mdKbRLZZ8IsU9bINLcXWLzHfVZ79LNH/x8AAP//",
+	"7P0LkxtHdieKf5WM8v6DD1eDQHeTIrtDscuhSA1nJIpLtkbhFbiNRFUCSHUhE6rM6ibE6Ajbu/ba4xnP",
+	"+h93rfV4vLuzsb7eCNszd+N6LFkz3v0yIqX5FjfynMyqLKAKKKDBJjnixISIBuqRj5PnfX7nSRDJ8UQK",
+	"JrQK9p4EI0ZjlsLH2wd0aP6NmYpSPtFcimAvOBgxkjIlszRiFxQ5ZqniUhCqCCVKp1IMyTFNeEy1TFtB",
+	"GLDHdDxJWLAXdIOdbhCEgYpGbEzNk/V0Yn5QOuViGJyehsE7MqL4otn3fjBiKSPae3tIZApffCT7IeGK",
+	"DGQm4tbCN5yGwYSmdMy0neTNOE6ZUnfj6plS/PmCIjwuz6bduX6jTa/GWzS6cW3rjTd2+1v9KGJb/Z32",
+	"dvvGjehGu90JwoCbJ02oHgVhIOjY3GmfecjjIAxS9nHGUxYHezrNmD/0gUzHVAd7QZbBlfOLdUsKTSN9",
+	"X3Kh6yYQ4TVkYi5aYxrXa6dhn3wIT97AZLJUybR6Ej3BHuvDCK7oETmAXZ/QISN9NpAp2ydSJFOkO3LC",
+	"9QguUHTMyIAnmqWEipgomeqWm8vHGUun3mTw7f6Qx/TxO0wM9SjY223fuBYGYy7cF53qGSgtxyy9/XhC",
+	"RcV23IxjMy7FiJaE0WhEInsHbskkkTEL9gY0Uax6lAyf7I+SazYGQv4XKRsEe8FvXSnO8xW8TF0pjcwc",
+	"1+A0nwBNUzotjf8OZ0ms5sf/nlljnMCYjfssVSHpM8VjRngcOk4QkiMuYlhwM+qmUxvgS9eeGgx6ybQM",
+	"JVRsizkjMdcw9oFMiT0cpBdxPSVvkm7w5efff/aLz7oBuXnvLaImTMSHWmqakG7Wbu+wN0mn3W736mgL",
+	"SbCOtrbb7Xa7OXHVnnP7++pHnC444vahmzjd+KSHMtVVWwDbH+LZ7W317LkmXMOOmKuZiLkY1q2xOdul",
+	"FY7ZgGaJGdNWlDKqWXxIzRXeynearPvtx5qlgiZ1685jwgXRI6qJmirNxuW1v7nVqV1dZh+9bHXLxLJ8",
+	"yHAU3mIDLoCo60YOS74yudAb7doJwRMP4/zNZyebuzEbT6RmIpp+l03n5/E7MkuJPBHkiE2BUvSIK2Le",
+	"yJQOCdVkLJUm21evkmhEUxoZsd8iN0nKJoxqoDcuyBvbZCSzVJEh0wpkx4CnShOVRRFTitAh5SInPVSR",
+	"iml7g9wyo6zbu6tvLN+7u4N3qY5GNWLQaGQ9JDYzyGhExZAZzadPFYuJYWAyJb3LPVgLKqZGLUuMSkZV",
+	"SXUi7DFXWu2T3c42kXrE0hOuWP0MB1s4rEVkWTWZe1KwmgndFG4+ijGRC/Kd9i45GTFBhDRbM7STjIni",
+	"Ilo4QvOupcOsHud4ItNaDYrDr2vw1ahTd1DwkWc/Ht+R/bpRfyT76wy59mx/JPtnH+87fMwr2P9dI+jJ",
+	"hKWg09Wx+ARuruTxV9vA2Pk4GwNbRyZp/8wHwoVmQ5bCSN6VMUsqWYpZvLH59YIyXKW8flFyXL08cMfh",
+	"EZz++hWaUG1YfrAX/NsP6dYnj8x/2ls3Dh89aYfXtk//ReWiPchqWXiaiTU2Oa7d5DTbAM9+aK5ltWsL",
+	"j2JVi3tMk4xVDwxvej7r+xA4Ys1gQaQjxx3SY7Q/jbKrsmhkmGpPjeSkB1yXpZNeeULmt5r54DsbSv0K",
+	"RcWf6c2tf4PzfFR8bB1uPbpcPd8DOnw7ldmkjqiG5sc1yIrVkhU88eyEdUCHdWPWdLjGiAe1I9Z0uIHx",
+	"GhOh0pFhBK4xAiOZCU1okpCxkVtMhUbskY8ypVGTAX5IekxpPqaa9YysB9s3oUKAsj/MQEERMYmk0ooI",
+	"RtNk6qRnHS8F66VGXxZSGMpkwnDPD/M/7RBwgSMdPKqa8vfQ88OMqTg/81sjFh0RdszSKcp2CoaiOmEp",
+	"OTFH7ERmSUxGdDJhIiT9TDsVZ8l0rMOJHUrz3sppWdPTDrkvZcKo8MfMpXiQJaye1SZsdWWZ1ivLx/lr",
+	"D82zz0pup+ZmNZFCMbCZ70n9roz5gLOKCd2r0q2AsIxGZgyakj7VMnb1/d122zwpkkIzAVKcTiYJR3/d",
+	"lUkq+wkb//ZHCp13+RKZO2LnLzIa+OExlwk6+cIgZpryxFAkaKegt5NYMgUHAU4Fqrr2ZrP4aSpTFex9",
+	"mD95zMVhgrzRe+LYnKI+M0ZAwqjSpFPYAKAUB2EAviuWBnvBFdiW00e4B0yBdrYXXBvcuNa5MRgYotJU",
+	"ZyrY2wUlkmvY/2/RmDzAG4pNcYuhrlTM+dTf1UWejfv4ENzb8v69SxNDDywGfd+s1AnaBFzlK2XYijxR",
+	"bu86Z9o7LY+YOBxzpTisW77IlPQZTYGbHTFh2JNgLGaOlhevY6dYx/cFzfRIpvwTFlctZHkAm1jDexLH",
+	"DEsoBUMhn5PeMUv5ABQUzyP+wQcfbN3M9IgJbdaOVTF3qs0qnIAjPHdFwpuWeKZxn3bOtE8qkhNWtU/5",
+	"IEhCoyMUInBx7jhSeycp16zRxu0UG3dHpn0ex0xU7Vp5OJvYtYO6ecA2cmO9M0EF7EEmjoQ8Ee4E7J6N",
+	"ezlXmJD6EAIN/vIKiRqhu6rRKu4Wq3hPanLHPnSeicy/ekNLmYLzwA0eZQJ4s7hbR7d418+0eG4tNB8z",
+	"melZwuzLeEpiHsPBo2nKjxkOgxFzh3N4cEXkhKXwUjKiqtEiXy8W2fJpcpCPYm6pZwe6KZJdc4Zu9W+c",
+	"afU9P+OhpkesJHepAPdPTrmEJimj8dS8Hkfkbie8GVe/Uaz4LSkGCY8ql3p+VJtabDMU5qJEMdWUDIBJ",
+	"KcIdPXe2z7SiNtRhONvYOpxmFBnrZjOLWFKymqxgZ7tYwfspy6MT5A7lSbV4nBvQptYynwnyCaM2OWXd",
+	"OQWJolNHqZ2ziS9zTA61lIcJTYeskk1wReDH1JwZQTrt3etX37hG+lPNGjGEzs48Q7gtNNdTciAlece+",
+	"eG6FZ4a2UcYwM6cZPmAOR76+V8+0vmMWc3po5naYCZVNJjLVrCTIFDMmmfdQeFiTdb3qK3P5s8m75pXk",
+	"wCxnxarWDGiTq3tBEXgLMW9BMtaFvrdgrbfPxiO4AAuvzsbpp4weKULBsNwnaNTAUSInRjBXGjpRlqZM",
+	"RNNDq9qUVRBNqCB3H75Hdrc7bxB3LYF7S6YOHctM6CvuimZWz/a2v8GTVEZMKdpPmD0+Vdvr1mAT+/m+",
+	"MFq4ljJGzwDEZJTOV7CHy9Xz1hA38uoZdepM0GPKEzPV0mamUxwDSahupPFd9fXmhyw95hEj75eePreC",
+	"/ss3Y/VoIuTJPimGTwfGIH7AdDrdumk+t8AtYh/m5cjMLA9NGR5dUPAUj41VBF6lyJDDXvD0h59++cXf",
+	"mb8NuaXmq1v3zJ9FPHYv2G5vX9tqd7banYN2ew/+/2/MNV7kuXEEO+bGmorMY7/603//7O//7yAMmtzv",
+	"cnUS2mdma5/+7B/hwChNk0NLBduddrtz3Xyd8jE1k0EPzSSVxyDY94Jn/+u/fv0nP4INTxmDUfyPL77+",
+	"wb/7+rOfkw55+qPPgjDIJvHSuVthHux1TuH5E5Zqjl4db80Xk8DNlFFguqduO2Yt1YeaipimMVEjmeo8",
+	"V2PGLPU2by5q8/A9stO5dm2rQ2gyGdGtbWA11Q/xttzzZZm12DIKcOU9PgksdYD5u/9k/schP2Zi2aK9",
+	"bS66n9AIlq3hay3RVLxzTNVRlfftIM0YMig0X4FajGTCG7wFzN2UM9RY8bKcLKuclyDuJMkU289j4uY7",
+	"OSC0lIRU8d6cvtcloJRFfMIt6531lkiSsojxY6ZQqeSKKCYgvJ1WP84drvnhmO9DIrJxn6VGRvAk5mIY",
+	"klTK8b5dXHDJyEx7DpDehPM9Y/P0Kt/nn9impJufYO8GLvS13aAyGFl4fT8MgMjKeTfuacVZLLa7dLRK",
+	"gy3887L/EYvAlrWM/BbcAvwkRtOCJvc9PmN95RtkPStl3ZR4zkyg69GTyjBe+fSv+Lb8BHv3XV1+28yJ",
+	"LOUZLL+5OK6Lz9yKcykdthXvLU6Wd+NOk4yjOkK7T4dIZkny3gAU2YVqCwXD6skM4eVpgI3yAZ2uUpUJ",
+	"WDpn8LD5Q/LIH71NXFn3lDSbdnFeHoWByBJU9kC9aHyCyred94la+vZmJ2zpY1Y5ccsftpkTuPQ9K5zI",
+	"pc9qekKXPKjyxDoqrA5pGHFpaBvUFKl0Mt0jT//TH375+Y+f/uCLkHz5zz96+rM/gI/PPv2DZ59/Dh+f",
+	"fvbX+QX/9NNnf/VnIXn25//h2X/6i6c/+KLlhZj7meLCHNpwxpDQMks5RNa4iDMzfPg6zVL4l8VZ5AKJ",
+	"4MWsCEqHwbfMMX5obbAn+Uut3CyEpvkkrLMuCIMBOtuqnniLJryf5nUKZQ4QczoUUmkeqQXhIZnqETE2",
+	"PITB+04jGXC9T9h4oqeYBEeTBC5nSQKx7yYc8K18APNMMAwmWRqNqA0SL+TG9sI7HOjj44wKzRPL5SoZ",
+	"osehCzVJZiXLFrWzqoGVFwoyxZRz4vapiFUIH7fbIdlth+RaG7IHrrfJ/4/kYyMXwcnzxqUQssnGjKqs",
+	"pEYW9J4Jrpcnlxcb/T5cb3Q7mmTLV+975ipYuhm5g+8NS2RSparNvXqO0MZSVOVYvUs/kimB1+DycZX7",
+	"gioVXFBivYNxwthRdXaHPw+r+uIgKicAJ+kh03c1G8+PfjXrbubl/s1L3/0ClJDy3M+iityS40nCNDPs",
+	"8VtZdITcv3opVSN7IwwGqRzP0819lkZM6JBwESVZXLJDvZu1XPPWmUnDIOBxoTeBys30luADxocjvaJO",
+	"BmnptUUHjsekLJJpHJIe1Trl/Uwz1YLyjuiITbHOo4fp1aXCJ9ULZ79pTUZSmIt7ttKL+RcpMDNXVM1P",
+	"8nmvluZaWnFYhvxZzZZ61ulny3TMKbLLGlRNvnjN3k7bnKb8YvQUux87baP0HnFhfpuwFIMNZ3SSDfL6",
+	"pWaHdZ6+KsSTzX+uy7XGaIIVOApz3CC2Az7WEKU58mIj05WmEB2RAqTTUicTrlCzSqjvckwQKDsuZmi/",
+	"D16WgS2g7Gc80VtcENwXVRpTU09H+Q3tZg9v6BWB+fueELvHDYn4HaNE7p2Rp1ecjXU5e+Ug72drMbaz",
+	"EvqYPr6LdztG5P5cMrmFW2BD1vUTQsOkthKPGEtnj/SedAMq4m6wRz5stVqPTg0jfdINZDr3lZDafPek",
+	"1WqdniKnpiRhdNAV5mcYrbmgG3gFfN0gJN1ATvCHoWb4Beh4+J1hs93gtLdPelz0QOfsCakPzR+aHjHS",
+	"Q4WwF5rXcag6MtdwdWissB4R5ox3RVfcFWSS0Ai8rj0YTs+OkERUkBE9ZoSSQSYiWADwzeZl1gMjOfbs",
+	"VOwldjbZ2M5igF/olApF4QrVwlAfXnDCRSxP8KKda1dj++2IpSxfuWXLcRVXI4SCIvZYd0VPZeOLFe8M",
+	"S28xdpVgCXmTXDhh/Qvd4FJeO3m13e61jHjMhDZ7GdOp6pGLMR8MWGq4VCIjmhDz9aXQrFyqtN2IhJqP",
+	"F/WIdUV+1SVjqPrLt0/MGEEeHw/NP+N8J8f0MdQTW2e40ZkdD2+RHi5YnnRt3kaUJGMqpjCckBhdWYVd",
+	"MZZCj5ShuSmjqbKJfzKmU3Kxd6Mdm7d2tse9S0CXRveBV5rftSQuB+dirxB2rRZ87mxv7XTM3fCwre1p",
+	"q4WfOtPepf2u6MH2wRCpd3rkMcOkRkM3QH03rdu/0yYxYxNbarndbhsKPDa6jvATm58EUMLsiXnv1Bhz",
+	"exLsGQIJrEEU7MFJCSpkPVzKRVCYTh/agtogDJ791d8//ey/BI9A2S3zkTB4vDWUW/bLj5QUrQf05F2m",
+	"FKrorvz9lhSqJrpgE+298lhChyljsVn1EaMp7L2hM5vrdEKnvmNimFLhEiQEty4CjLxX+gW8evy5WLId",
+	"pPfM5xYHtcGuoLNznbTb7TZxWehx84J/p5NZbc6FRp/98Z88+8kXQWgNeRf/Hcs+BzN/JjraSJODFAF7",
+	"gyOm375+rbNzvY3/6yzW96KCABaLvxK5gFMUNVe+BDvBWgjmmebog6rHNemzRIqhIlo20uHOIwaahzln",
+	"BKsy4z2hipykXGuGCmnqcp6B06p9QlErdCGyJYGxhkNqpLp6B8epr7nPuDyVb8sxC8mJTI+MDFJcaSr0",
+	"HgYPKUkhV5uoERSSmJNaOfSGkVkgxmWB2dJBqPT3KZkCDcFZsvFJsx9c+bwmP0IJFXHChf/xUKaH+e9a",
+	"JsnhIGXmsxrRlMWHkQQn6SRlY56ND1Os0zmWfGK+BbMKuPaEDiFTxVIyXhOxMeXJQhfqJKHabHQFJgSK",
+	"2YjThNAIZHjliq8Vnp6wFMEk3AG0pwFVLDmwIBpIPNW7o2qK+xBNBjYBxPHmQr/IzWbfd8fo70SKiJEx",
+	"SjBjCY4Z6dPoyOHYONJQJGa0htwsg5xLxhBEmPElxuw6Q7Qbyh54jdX4gTFiLSMBZWiSymMUpn1W2qEL",
+	"65mQGw2WO5vRVpUWEXOXl+fkxmoxdJ9XrRVIf0XE1Zn59orR9FoWc0daLoBsZo/EMptyEZLHnMqRmdIo",
+	"C0nCxRGL0dVCtaKTicX8IVLMONx2zxieL3jKil68nDcsONZ+YK9BHsHMeW1y4mpcKzCAZQT/XV4FbJRH",
+	"CJ3ANBYXbFYP0oIUGFY9t8U9X+w5BXNAH5tvrSg6YdEIDuPHH6O3sC+NtINnLlW935HyKJuseipz+KnV",
+	"cJ/OcFAKMIT1YAzKh2Y1Al+P3mZIpxnN5Pgfc2ywcBuvsn6+XtzUJ1obQQrCmYE0ms2LCCnNrejZwkrF",
+	"017wZDY4j9XTdTYki2eF6bklxGxCTC19ywsSW2sksdzy2ILvfMF89Nzp1MTx4pWnqWDvw0fNvCd0xnvi",
+	"Ilq25v/pr/7b019+8fQv/znwt8f6RmFuMi0VGWAK/Zef/+Trz37+9ItPMQcIzqshZDVBP9lZk8pdlLIO",
+	"JywFv2F736Yqq6bWxdkS9sKgiMSuFkfIUcEwREH6AFvIU3LEpqoyG8Rl2VXkzfnBzaULtMmFWcwkX2Bi",
+	"fswStuo95ePUUEwU2HsMS4wqVqGhF8rmj1Vv8jrR1THTqU3xWnTbu/ayU8cDKl4vT0QVLuUHI0kSKY+U",
+	"rdDx7esaH0uRtDifOhjJlDVf+ofm8ofZGMRLxbIX3KvJolmIpYJ7NbxNW0+/pkO1MiLoAR1WjVxzmynT",
+	"6GEHnKVQETJm1afwjOUB5S1/QLliseFX6NlC8JsZ79cF5fG2RsH0MDihqeBiWAfqakvRLRSPloSCo5hZ",
+	"v+oJtdjKRMaI7JowTSZUqcbMzJak5cU1hhUiSFBJuNdogJWOHThPjxZoATefh/jYJ2OWDlkMiJP9qfkH",
+	"3ZFGXSEpG8tjplxeh6eDIGLuYURToxh87+79rXZ7d9sG4P0RXfUwChtHwuyMv7WGCryi5u6/yWW3lVII",
+	"VsohWJAg4b/obbZqagTLMZg3BZBsRE1Nkmud0DnDusTNVuUBU+A5eLKRTa2atANvWWniDfa8ePLSeboE",
+	"0pW8Oav5B+47i9rH5F0Vere5yXUG9D5/JXMUwTKScD75pSv7XqYjiVrJDP0006psmXLjeuSiFnrxDX7K",
+	"/ooRgkWy7oPnJMwWkrud8dK92OxRLm3v6Zm58HoVg/V25c04Zh5Sv6PYfSh4QEizHO9vBSPSDnM+q22x",
+	"ZdlkQT1l4ix1jYutyU0vS0WsavnarFEqtjHrrhja1YqR+Ubciiu/jonnDLYVhUBuzq04xDNUfZ6nNVYd",
+	"PlqqjBealVdq4ozo3Dx15pk1+eZOTOgxlcowUKkbhPcmnGlYiEzcpXJJtV3/0GWu5fRWYhgz5F4fPS55",
+	"ShaN1kXV8piYcxu6PI1FN78I932tvriK676kem1YsiT8iOWI9s9fgDRb+ypR8qjWzz3vnDxzCfAyV6ZU",
+	"zGsu4DImRxQxk6ZMQ2YtNSu8D3nNhBfwZjK11m9su6jQaIRpqTmGmM2wBUzGc5Jgs6vSVKI1FzVL1/3l",
+	"Ez0N4kobK38uRNNqhwSFlLXLmpySNWVZrcD61xlN7MHz3Dh9qngEsxmyw5hODQluh4E9BAsiMKdh0Gcj",
+	"esxllpbv36m5vdMu3x555RvB3hvtMBhwQQWkROw98U11L2sbRUmrz1M9iunUy+T96v/6r88+/Wu/Fusq",
+	"rDNkkQEML0S9cuBiiILNxY7y9VhYkUw1vYmeqtIaNLynPPGa4sM8ezUTmic2s8/cmWnM3PQTK7y8inZl",
+	"haS3sE1HWeUoWRgZwOtr+laVN6LhI+/ZW3Kg6dln+pvZ8JkPsoR9zwevXijwC+Rh71WhpRJ/9/01Ls11",
+	"kQ75kNF09RD/2ok9z8OHuGrJ1uLuZqHrLbZcitp6rPyWQ80e6zVakW0kb0nZLmArmjm6aKiwiWYF9XRW",
+	"yKwV6IyOJ5QPxRpiO08AWBKTg2HdshefFmkC834uHo2IGslJCB0kzH9TLTBsuGo3sVLWlH33o6WL10yr",
+	"n0EuwMAKRkpIf2o/7XsYZXlk3dV2Adw81D7ZAjMIxreC9XdnuR595t060wAWEq7TgepbpyJTJkpTEZfq",
+	"DxJGY1w2l1ZCI82PIR3FsGdIlE6kWmzK2paxfh1ZpA37DWI2llsQVTTcnyrFh6Ks8mxvdXYP2tte8ZNM",
+	"4Nbf6u9e3WnfCELsJOO1CjpiU/MX1DnYHJuv/+EXT3/2vwFKhgKmZ/D17/7e05/992d/9JmXdROMqcgQ",
+	"YwZbvTTsFjOfPIPTq4i4l6bYuOAHp/ykUhrxlKmVnmaXa1GXH9uFad5qYdW5ErVZDG65nyyyAXLHj1v9",
+	"fpYcVRKU25ZVoUHyzj3YKwqG67l9cLvKm7OImx3Q4UaKxxflJKzsjT+gw9WLxcv0U1HYobGPEhnQJFFE",
+	"DgaGBXOtWDLYdxkCg0xbQJ1mBFgQxapiZ27yTtWuHjzAvNtCXqi3gvoUa1d5kErIB13fA4zSzxzo3DCr",
+	"SMhJoGZXFQ1zRDVKim/QNc7Kr5vyLZmJCgoU7LgqbcgRiSpkpZg2TBNRmiZs4SPBRwSL7S+ww4WnQ4kQ",
+	"5j14Eqxjbx28BxxIaOf4qGZtPBN9Zg/VoRw0Z5P0mKVm21czNN3y5ug15WNRC3y1ismMW7+G3ZzfuCo4",
+	"EKL+9TOH3rAysoRFKaq0VVazqvM5rGla5/fPJa/lxOmJK28N1jCTcxO55qUz9I0E6u/OzMqHdaa0N/Zl",
+	"dnXlsSnA4SoqMmqwhQvNdYl5gEjz9vKq198+ZnOl8dUKInKWQwU42stUM4pZ1w68zwzF8IVHa9bP5zfl",
+	"iQfbDdO/+/gAGQHi2mLtdpIys2dqPkP9dAGWPPs42NvdDgOV4aLaZI2mU7M7Es1HcPLUUgeHWK/qVrRc",
+	"wdG4VMWisZZGeKTq3GNviysfCv37Zep3DITwhBHyro+CTAF+yW59s0J8RyZzbfGgVs3OwSb/wQu9p+fc",
+	"YEnS0+q1+/NUt6TPu73OTw+GcTYU9g2HVaLlphLVp+3miZcHkGWJKCG2IXRltr5/OKrMDXNGGgk77xAt",
+	"NOWz/NULyvyxbSXzmsPOHqnW8owu9jHidNgLiyEWZOutbmHPeGepvGW1XNjFjctnfETV4VimrLrcZzWj",
+	"B5l9xckwquOh3aUZHYsqgKqgivSArHtEsMcammTlipcheWFVetcweuXKcZuEmM+3cp0e47I+sLlPfklR",
+	"I+wW219lL3j/4VtGMNJp6eogDACqYS94o9W+vrN99lKe9TBG3DCrRD+dzj2p0tCr7Ib4viiBuCpWdKWZ",
+	"MAQpBTQs9+1LgcCfrwfO3s6tBMO/AlyAT0MvIFWjRMJnSdcozWNl58OGyGOfmLOKJmZ71pl9tRzdb2/d",
+	"ePSkE3a2Ty92uy3vz0v/cnlmLYy3ejtnktaWrYPHM0q5xcHNrQ6qZLlLEtqFn877bV71jOSqdYSA1q2R",
+	"5NHqfSiiET926lu5u/NcgxLXCcrGg6G+EpN+bSMwGkVsolkMeqZgJ1b7qMZeOarCW3aQ3vjsffMm5V4s",
+	"LG5cnyVWN1MzVHttZ9FOdLuTJ++cmv/eOz18VP6zej+qS4tXDvSg8xQfVbt9b7EBFznMo2/RTSYJZ+pQ",
+	"S9/UCL2ts/sVAQHY+tomIrW89E9/+NNf/9V///Lz73/143//1a/+HDssNbCG6A0LKobhA780p8iP+PJX",
+	"P376Z//56Q9/io+dSGWn2gEQ9YlUUNH7R//P0y8+/frnf/j0j/4W7yh18bbzVEyYu4/RyoM+bAjIZBcW",
+	"YrEroKUV0PM5sXzv7v0tZHK7pyUBWFHv623PYukB2+xpv+Wz52/F91BpN5QPIFzQGM6cM8DIFNLVskFP",
+	"94TR1KYxzx+ynCYaSjifk1RZYWsVuFq20uDNMPE5/Pon68Ol1cRd6ttMFZQ5lws5lmAyO2M2JFRFTMTl",
+	"tffxRBxdzzO5afEczKxJEhZV2zT+AZh90FtsTEXMAL3LsFtE3VbANiMqDEvuM6SQOsC10mFqQr/e9Z4F",
+	"t/Q+18PIqCE1bJ86yC7IOFT7ZlaAiA+LJYWn0GgrJpzACQkVLiKBds1mIchyFtGEgt3lG0DjKrRkj82E",
+	"JYGS27b5zaUxFyygIMjyrpcPm3cCPA61mpY+I8/WK3dZm62ekeX5RRPtqsYaZ+dmZeWxXc+3Kg6J9ecY",
+	"YZAD1CrAhfJYSn8KLADiPb6q5GtDdOuTRx+iOnr46Ek7vFaTu1ulATUqwCgxUrtos6lNy5MHPSa6fNnK",
+	"nLKszb48rK/UbagZzNl6/Gc2TLKEhTQ4ypuI3s9qu+tH8GeetF6HsUIH27j29FKwkk2c3/M6s6/IGW2G",
+	"8ZSf2WYOqpnT2zhX/3T5wXjAJjZF1O89QnkCYeBtLyTcDgMFV5QaZTux4UEpsccTUFgBtt626zAjZoqU",
+	"bKdVgJ7MZB2oeWe7Pd+JxI24AjZXj6RioVMUXWoFIiieAHyxVYZzFwW0EmkY3PFC5jMQI6hwe4mU+Eqa",
+	"mL+HI08m4yj6GGvj6Ux0bUFUxe3HXItWOc7RTOzSOAOgcUEQnhmkiaoM97w7V/W0NUZqoNUCXLtO8MC+",
+	"JMz314/Wu9nXsv+HOUFXh99rOsalxpbLS4PzsTcP1jsTtD6mmEdsvXYODSKqlaC8S1MB5phfnU9BDkjP",
+	"YVjbtg2KRSnTPRejpSkjaiRPBNES+uu47CcPdotIkZSw/SdZP4HkCc8d40Fl4ysqUxNL6ntdLFAVB2mf",
+	"9NwKQ6OGCZMT6x3BAk9u1OOEHzF/fJ7fbK4eNPSbfNSPsbqf47flSa6Tp8whwu+RnmGMPUIJPmWf9NC4",
+	"7eVmLtAH14rEfGj+oSq/2lqyU5mlJKFimNGhY2OpzETcFVzvkx4Yxz1s62I7k0CTle3W1bZtFGINZvzh",
+	"1r3fsc1XjPkG/VJcm488ypo3zdjpmAutKO4RI3ug24bRova7ooe6UQ+Sxc0nzH41o8oSzQ/znwUBdmII",
+	"DxF/eimDViTmV7OrHNwXrmtHHuXFDhp2+6xLz6Z9uUZ5oQugOYXBaWzmCm8UYBzbd9bv7/fKQrt5pr1v",
+	"l40zpckgSwY8IX02lSK2aEfmnfPpkWP6uC6h2NjMSue0ghvsMkdL4R0gpBh7bfhVOdtLdbwxfXyY2N89",
+	"Le9qg6KTMa9JqUgYfe7D5sIb9kx25YimNNKGZ0HTGkM5oSVR+5VPGqVatqtNdFtnQs83wEvZMEtoStjj",
+	"ScoUJJNcfHB7+1Leu+sEUl7NiGbmfHWtHN5KjXE188fS38LlX6rtNqaimifNU9UZx1MijwW7u3w83m4v",
+	"3q41ykw8u66CmFCP9LOnLqicicy+bQmg2R2oUbv9eJJQvipzuznTJ4JxYNM9rHuDPl06ZQx7OXrFcL2K",
+	"qqEVU7jOvRpvxb6o3rKKmvbFa0wBG0it4HIwb3iAlQFViGNolTXs5zQwigi2O3DNr0AtAc5VFUCYrVi1",
+	"b8s3L59P/QIW6CJ+cN9+9Btl5T3OoDdWEVs8gB/hwqJwabbBFkuplim0y4KsMOwIA1VYoEIMNfzHfLTN",
+	"5uwnqfGvYgJO+UBfgdGq5vMMULocwhAXNnmusDjmdAur4kKvS0xMBGkWkv7Ufi7S6F1RBk9tswBFp4QJ",
+	"Y4xWY/VWuLiWJmN6OzXLLVDG5eSTt7ZrLfQtz7VfwUi/1XzlgNwEs33rHftV5dPqIWGL3V9lls55NB9G",
+	"sk6ixezDFkvZ6IzztBZjWXIi1Nn9rMXpqsWcXfVxBdpRI1RC95L6ub7temytIJNury+DXoRMqZn5fZoq",
+	"dHvW9SGt8l1oSAhQqyVPn33Wi0k9Z/b+XQvbypbEVpn3jyRM3yLMSHAoBHvBFSriK23wJRiC+TDobF+/",
+	"0Wq34fEwykpZ4XqOzrNo+54qr3P+1kpPI8M2o1x4FPjgzi1y7Ua7U8mYcMRVxpK1Gl1TIfBIpBUldrP4",
+	"QYKtRgBuGyvNtcECHj2z0W5hQmeR4yLaKdZvdIEBUN39upD3RWvTbnDC+t3AE/Su/DsX8lH+RY2Ah0aZ",
+	"2GDWGx2M/fRRmPd+VVhvk0FVtq0GUtk4CAN6jP5IgQYbEHUK7eESisXbbnD3szQaUYiuu6an4LmY7+Va",
+	"djiplhEncErsrPwfgwX9uGvaBhWq2wnXIy78NrgRNQrdEaF9memipWlzd/FCkeIt55xiAKoLhbQUcMMD",
+	"sr81bxygVVpuGbsShdeoEh+4ChczT9sjcN5gzPer8vbF/W6xPW5RptCr2PHeanOpUWSq9QunWBSL701o",
+	"IQ8G0Yuwq/XgrtahiRmdoFDCNoKTGPM/0bfDU0RBoClkf44rzL+6rhBYqhfp6nysehj+KtH6bUYTXdUf",
+	"acSio7Mo4rdpNALgj5D05FHPEOvJfDCB60olu8DpdQ5NeQQGhJHl02o8lYaot3fHFbG9/hSg9Drt7d01",
+	"a/8w2yfY69yoTCWdB5coqjOMPeTVYh7mz3ojDJiIZAyRtCDTg63rNuoDb/IiI5E6bho5jDow4DGdTGyE",
+	"Do/c4ZgLKIS0f0YMES9zo76cP15ue1iuOIxttn8qT5RR+maTzIv9DVQWRYzFzPNnlLi52fO8YK6dJ1L5",
+	"n+uWuVMqVtmdxw6b6sooIf8kdyNlYkIjw3cHPGla11YuK2zalrdhxdjGC2wqqK6+/H5MY6yI9LfIRo4L",
+	"iByqiO1S3XDFChpfLEzx5N52V5s701Qu1dK/I/u34brT4uw0Wmx3ScGEzDF7tH4v4o9kv6krzz+eTfnv",
+	"fKEinL+5HFiqKTE/gWFElCQDmjaNredq6bzO3ghaHfewwFZvkm+C9xQJJ7UFtA/MpEDankBeawLSAhE3",
+	"Gk4w5y9PVrj6vErDZjJcXYmmK3qxj/MOVEFH+f7M1GoiE7SkUnCjYiH8Bc/PTxXfWC3jFfd0vQa2Hj+b",
+	"MzaBrovkEjN9FucRtP2KUq9MJEwpomUSz2Z8AkLrTg3muMe0Cjw4J6Mdw3B/D/ud6+2ddiXzKNhM8RyU",
+	"58vYTgMmsWK91lwzGLjD/6pTpa3VdLmGKvqp0mxc4PoaSWrMdoaNr/fBguE2iwKkBslEDG52jmm6M6G/",
+	"DVaPrc5+ZtGeZk6g25B6ir/tkc0qRGLvdvLOLwXGlLM+jQ9tcD+SSTYWRbVsnoPmQQ+h9RXT6T5RTMTk",
+	"d37nd35n6913t956yyjqVIB/Zmdn5wYZyzF2qYam8HudN+Zd93XAHW4g1d2izW8XFBlBz3zPgYO+7FSe",
+	"eJGU3GpYNecIBz07gHe48EKFCSPG9gfUQvfqPhtyoZBf4AjNEMzTSGednC3bUd+uSJMEJW/HX0Dhrk9v",
+	"Z6nbxee8sAlsYOwP50xRX0gmklpJ+3HGMvgyzYSwItczbgrJSUXEkqSENTt7zl3m1GwylprxhFU+4juy",
+	"P8ciMgu5Dn0O4mDvxm67fdrMUG1mVJb6jsJbDtNMoEtjCA0299qtXc/w81dpNSiZuAQlU7zL1612KuKL",
+	"q5ll+ZLVSdYmYFbVHqIYUeKc2j0fYVzDyFvdEuKCq9GKb2laRGgh56t8U5YYnlRAlRVJ85U5RQWEmdI0",
+	"XXWBmpkn35H9wjZZHZ7lrLq97WaSq+r5epWAWJA0axAhqkRJvu8vAnPrO7L/Ati/YYJn4f0FIXhseDMs",
+	"/t2q5Otam8boSpoJKvQFVbZcqiNnkZywRcEOwMYiYzolsVzNya7qUo4P3GMvKNJTWb8aRgUnsWSCTt+f",
+	"v5uP2eEnUrAlDzDXEXMduXj35r2blxpgHuUHy44wX8TQx2IpBlBF5O8W7XhnTNJjlkL7rImNdilycUJ5",
+	"HBItD9WIT0Ji/jvBDiYOATK+FNZkgAL8p/0pn/Qn8/0+Haake23h5w32gs72jdaN9rwT+tQG6/K7DmEO",
+	"ORTAjo3iVf5uFAcsmcWfMDq4t+N/NY1y4MPdbe8H/Go7LCUh+SPeuX6j9Ub1iCEY6G6Z9/JWLcRC8EbI",
+	"VapeiQZARPPL0+Cm2TWbg6VytFNbNj+/vnPxRFwHJKA+0yeMiZwo4ds8JarPEnlC9IlsiCg6s43z/sap",
+	"LYeg2iY7m/Pp7qqe0wwhNNqxEiVUg/30ZTYceUlf08LtsI5VN7Nxs0tRHlJ5UpVcxAcOrZARHpRqRa9u",
+	"Gh3ZcFoT37bLIdxIv6B6dAjX3eXJsqW0qg+OqwjS2vt9qNIFK5dnRlZkACyGtdhIPl3jydbMsnJmQN0r",
+	"piALV0bgACFmpUMDSTDDRsfVrOktFvExTcL8gI+lAvy8MRVTMkloxKBQB1NyrMt1RFVpQMUwfHdl2bG3",
+	"9S9zDK2rJUit3WpErXCBTnX34Xtkd7vzBjHaa3kkGItt5gSerRZ3uSr5i6v2s9wkZwVSHbq8vxqrUlEe",
+	"79suC5FM47wIbC7LYFlqGtImvq9qCsuhG6sTp13F0sQcqYFMEnlSg3Ql2GN9WHTOqQdpxGt6ecEIoDWa",
+	"5/tojXiUUexUK5fVIuNmkrga3X2o37NFfXD5m9DZBdIaeq7fS68h84UHHHJ1mDeKqV0zfFkPO9kNM6ZU",
+	"g6TyhaiS94umyVWUBDnRkJ9x8cGdW+TG7tU3LlWkplQWiz7UtJ+wfaJOuI5GuPQ1GUR1vWPuyJRQghWH",
+	"uQ6c82FMghrItFXrA6mQjrePWTq1kwKOtKFOy2HAhTlcdaGPCYVqWXs+oTC0Hq+oAJQtP+hfZ1IDfhx4",
+	"xqk64mII5D5iyaS12NMxP6RvHxzcJ3hBtd6luU7Y0nvNxpy4uunaoMpspjuce1gPhpU1rnJilglfsY29",
+	"1ZU8y0RIfQhts5d34MCYDE7ED3uWPBWlRV9wTPJsr1ksaiyKr16pvGTeZqvOqJsDdrIilPOC07bS6SpX",
+	"c1MRY0pWXmnvBl750AlN6ZhVZvmaSX+csXQaItEDeULQJL+p+pF1acPfefjePWJ/RUZ07Ua7c4lwoaWV",
+	"cbB7F4xKH1e7QtKsjpIB/MeGfwrkCWJuMF9PZZaqHDGrn8qjUp+NtT1hzoy7w6u0eymOoQFVDbDKin0U",
+	"BnTMkxooNzk8TPgRS/hIyrjaFTtv47l9bOYTr39QeTfSkNBkMqIhoSHp70MX1/wrFRpDldZgcE8YNTrC",
+	"astib8udMet4au3SltZkblXLvRXmRlsxktAjgSrqeXDn3Q/ATFAr5ksMlnnba2p4iz0bn/kJ6RmfMIuP",
+	"a/Qsc3/1SmUJm+1p7WG9FeAseeJ3pZ/WPMbVhK5R3+5gFgznl0m8T2ihxzjeYmE7yJDZKkJUkCsbA7HK",
+	"otq5UX8yanDZac2qPWTHLK0Ew4Ap9RkmbkBROLTKwJn0U0aPcAKGh/owEv1ERkfGwqVp/SovALOQZplG",
+	"LImJY/yZ0TA3jWhRN7Ki9egGQidN5V0u5NyI54sVUVZBYRNRZtNoYo3tFUWh+WWR39383jRnUXnUs6yn",
+	"a05pc0fbvtAO2ntqk6SJB5l4GFkjdLZTcCkm6efUrlhlXe/sOna16Uvl4ILC6TDvLghDXjTLFxBXyxf4",
+	"LMG1mi2qbptVtQVuMwuogmXoG6xcdL4wnmtG5xepg6E3yfRmVZ/ccYNJb1YdzdOowXimGvA+SDoY75GU",
+	"RUxEU3Ath6TkaQbWB95lctHWMAF8BhexPLm0T6LkGLnjKEuFeVJJ98BHXHx8KSQnjB2pQy0PS3EMclEf",
+	"Fr/KvmLpMYvJxYNL5qnYb9+8AtnTY1tKSNohGTMqDu3rYHyVylwd6HATVzTs1pwfulrnj4liwzETGoec",
+	"DsbV1U0yZonfBqdCj8xEU3ZRjd8LvN5sYyr7tM8Trqc5/FXuJ/W9t5tjNghkaf3tjtfAKO3BCvP+YOWV",
+	"yKedn4fyuapiVbA9t0AJWFWH4pigiD5M8xhwOwxkGjFbQzavJNl+ITMx2Nx1Z+ZDBvzxDJZcHZsZWxGf",
+	"96jFfrTwgOU1SHB37ZosRsGAvjoVPhxkBCEZwHEe46z6cAgxhuBwbvNWbvsFXptRlWAxs3HObrwrVasr",
+	"ouR4z178JnGQhYf4xWUScwWBLhYXdkuIAFssV9Ac9V4w6q2Q2Edjn0wOqVm+sCvyx3ohcSG19/RLIRnJ",
+	"lH8ixeFYCj1C/uZ+P0ypZvhDMgW0Bs+/YhRUSCw2k0Fu56bTIVtkkr+0NG7FH5MYIxlq37uIvOnGTS57",
+	"Xx/yAX7b6gr3O1dEZEniqWhoJ9r6YxgnF4RrcrE/PBR9hKZXpAOsqLLFNPLNnNNfQoSvRmIaSOwOdmdq",
+	"XN38wWgKLldIT2NCMxGxeR9so1jYrE/Olrdbsq49FHfyHm+NlTePgBuK4VrUiwUctQatqHhoEfpblR3b",
+	"qlR8ee3KzNmzg7FRiJNjKOjIaowruHUTEMRn0/nsQN410mQ2NdWJBuS1yGJPwxUaXOlDJ4ybZo5i2w1c",
+	"O5uxin/MCP5OXmCO/bu/+uUfff3F3375y8+e/u6vnPsHeXQVZwr22q12p/DEBWM894AB4DO3YK+zfbpi",
+	"663t+fxWt5BLtxGl8ZmKCYs1r7YpRS6pvaSSgXSM0fXIX7sbxcqK4ZxKN1M4RrliMelPbSd/ZHOFf686",
+	"VlLLSArKWDrA+3jp+deSoRZYqHazqp5lS1ZNtDMKLZmtVutVHP716r1Wp2xLN+ug969MWo4KVkULX51G",
+	"6vX4xau+MQGADHwTUmAd6MU16OC89sZij5/Wzfl+/sAVLKCHDNml2WF1gWjsaaRJ7/57Dw/IlePOFbCK",
+	"tuDkqp5NUQBcb6few08XFDwCbCY/wDdjOVXLsDPl6RdBKKe2FDIw/zChKdMS/qhSYZysdLmF+ct3rl1d",
+	"irk6K2h9YP7tpXefFOGWhS6xIjBjbgKfS/Vwl7xxCfk0OzMzQXdFvCd4STFMkSPGJiEaLWiKGIqxJajP",
+	"hT6WKtHnTC/L0UxXoZ/lT/PoqZnH1qes5X0NVqK9ZaOtpcUHmTiL5zaiCe+njfywt7xLz6at1qdXca2c",
+	"b8mwR6e11rSGq0/ALTAyCvgB8GkwSOdvnJT7/GqyVsCeOGKTZktmoalSRuN9xDl3aj7XxFbGqNDmmTBB",
+	"BDthqTEPFPZAMGxHwAPztKyKrpfr6fp1pkMD5+5a6rurrKynDMyQxbXbL6K9Zi1ssw1MTp+ypknca9S0",
+	"bQ59oljmeeNh1mpw/uQiGcseTEtsOXmW0ybsmi6tb3OMab2+aZHmx3kO5qKGrvczbWOvAmO06IsG0i4R",
+	"/MmIaugkBs0K6LSasHOmWVEcbxTYC3Cvj0+xD2RiHXKDTGczsCbVTHcRK38BEcRcipw5gvgwG49pOp3t",
+	"/orLWq5KQgfi1QW+Hw+bOPcEXu1st3bmS4lXj1OWd/iqc8T3mdJkwAd65OJR6L5PjpFpgt8VcorMhVoS",
+	"gIbGcNsoS0UZi3+ZOvuSRdle3bhYJQsCCBCHt1nZ9KQU3gWkQGxv43TdE9ZXHOiIHSNvVDLi2Kd3xNP4",
+	"cEJTSIOA1hwp/EDjY0OXtvfPMVcwWvZ4xPuuJeVkJAUmwsoUED4RGCEMQPpUu42LfJyZkx4vyFd90iwx",
+	"tybf9oAOZ13DjVzAuUq2uz3Lr3/9H3741e//01e//Idn3/8fQRgMU5lNmjmKGTqKG1078J3Kx3xSgK1+",
+	"/Q+/ePqz/x2s6NrtVOCrJFV1EL+VpsNhv4+qBEzuglre0XU9NbpW8TWEDaU++TUkomk6JVzvO+0Xzc1Y",
+	"igsaO9U2VG+WtTQuNrSBUnvG/se1vt4XCwGGPMv6astdaX1FahVv7QEdfitLjtbQoiwwdd7gSgOvGsvj",
+	"6h5CXtJTWXtoAI7n2kR2ckBx98V8sDPNMbPP0pLeTnBm2AsW8AFTtlelz9PWgRZ1cHd+38EPH5WRMc+M",
+	"d1Jg6i3s5td8k2a3oYTbt4TKC8A5H3yuaHLnTa5mB9aLNDhG6wUOfuvD9tYNujW4uXXn0ZNr1TGDlVuM",
+	"rsS5Klsbv8N03rJJTAn+FNrOaCE5BP1xawY67drOIuS0bnfy5J1T8997p4ePyn/W4aet5WCv1LvgSTWb",
+	"+bZZrjlMI9ir4Lf6u1d32jeCZiFj9jhKMsWPc7/XKuqAFfFWM7RCvggH5+1fO89Z4m9KrHuL8aS2iRGI",
+	"c8intrW9EqHToO8NHdYUcD4vaev32H3Z4DhLshh30F/jUp/4FQUyHICzsbQCW/K3ru2+sXu9Xy5zbsLm",
+	"ZuhlWbfwMwRh143bbaKD+nrcaRMx1pzTrR9hdY9YK766pvQrkUVFLffZ93LV/atalhfg6TIm7VmcXDDq",
+	"M+zjbIznRWo1S3sQrqtJzO91jjO1si9hBpHfSviYjSVYMkPr0b9XgoPaC24qTq88NCrpiPK89Hgv+Op/",
+	"fPH1D/7d0z/4u6c/+nwDXoAzQr+XBfy3ShjIRotMEjJGFCusJsAQz0WHlXFpYQexOaydjzMb48iBwRCt",
+	"qkeihPJxTRn8sDI7C/Bw0imOZadz7dpWB0tEt7YvQZ7WyOgk6NXDwdM4TplSrvcG1PuKWvSHemixuzfv",
+	"3UQ0Me4AYrH6wktLHkG1ME0ZsdnLNS+prKu/I1NbvVbtIz1fhcY1YLOl85XoZ/k21eAPLldngA7OjPzd",
+	"FKe7mkLfkScs3YrMIUjQkipspy3Y1sNZMHCHKm3Vl61F+otPyU7tArYxN+qaB5RockXJmZPaWdwdTo1t",
+	"CoCHu/oihCyy+zPJWTv2NUTtGgRZ0MZLTQzzO8yxcHUlTcTVV6/SSO+87YYVFX7O0iYAbQ382ytav/Xj",
+	"XIaOZsb8FvSMKgolPOXInrMPSzPYNeuGHo8RH44KdejXf/ufrc/DHF3vjuvFHROpmdAYu7K3Pfvnnzz9",
+	"/l8uuEemMRc0nXq3/MXPfv27P4bUJyAU5nlfLGTTNmiimYD8kUo/KDN3rCxEV+RBOU1UwabaoT9ZCXcq",
+	"KicU0bXyiYp1WV0XsMN2g/QeFi6yPzlLATJnzOZ08MXEFAb4+IVY5DNkMLfZla5SwIflLL2gyFFNzLje",
+	"31SMab5PlHDJH6XILrf4rFzBW+cSNOoRqnNCqeiiAb/VzqBu70o8opjL0p3biDejRApncGlwlj7Ml2ZF",
+	"m67SZYvVPDndmV2y7M+XVxaJD5OQVCtKjls2C0BOgj1smenyRE4bscoVno59te3jd06b8dUGfPQF2KCz",
+	"DHguq9AD6LPXcgn18OyYpVNjfDERV1Ts1r5xZa+ypYA54yyVY2wAwocjm4EDQ5UnTDXvAQqKU1VA7MUW",
+	"/OTG3hoh4vxIrmXGbUDBm/U35Clye8Q/3Tku5CRliumQsETZogrko6s6JeExfpR7tmyzhMSe1nJzmdri",
+	"jKIxEj4bMV0QsWFBZ6qm67UWZe8Thv3C9Ygp6DJL7ehWpvlSpN6P028vkQeGRhaT3qZklJUtmxBQ65iQ",
+	"a7rH8419ftsxP9Gi88xszmWODtwEWbhPFTtc7RbXt3ovT2Nr1mPVQ/ZZGuW9vkLS1w28ttz2NB/FzkHn",
+	"WjGK/KJ5sPy8LSqdcL8rat4HwEGIww4t6Xe6THgXK94ITX1mlxrdExX5jxtNPGuaKlFqUftk7SSw0rY2",
+	"HWtpmysbx8uIJpDSXde/YWk+8Znbb3pHuKgJsBT28kXUy7BYeZe9vIrA36fyBoQFGrdPxyuqOcVirVdZ",
+	"sPbhWVEY5Mh2S1512x6Pu7GxIvR0A0dsJl4CvRyx4eo+oUQxY/RAyghXJGWDTKEiv2Jbyk0cyBUO1+Iu",
+	"lgivzmJIce3RCe/NamrPq1vlJs74TCx95XwIS9RLzsuLCAR42smZogH+LFbX557XoV8aQD+fM3IeFLhO",
+	"ber8K+u76IA3taYJk8MQzd2seTozE7bRo7kT/KJwq5FHeK+FE3V6W9EEDCo2AGuq0lD8Xo5A/cDCdPqa",
+	"daS9bEU6mSScqUMtrZJIxbRh5qNzOHERZ0qDe6iBpktpu9TZ0YPRHRfQuJ+Mgr3g659/9vSnf/v0D//i",
+	"65/+4MvPf1xY68GXv/q9Lz//8a9/+sunP/1b++NMumSBHIpAsWd2VLllq0pI8hexAVBp0d1vvXDWOnpv",
+	"3gVkvr+13QAgVCtJAMS1Gvh1xYaNyxYjL7Et9n7ZLQ5BeTFejpWI82moKRtmCU0JezxJmTLbTS4+uL19",
+	"KffsYHtgzR7rGoR5PyWw9OyxFMMcS1eFhKoIz3hNR6q10G1ftArtEfsspo8HrOv2M3QHZ+1k1TIzW78g",
+	"t5xjWpIDL+4o58dyRf38fI/XymA3+eGbRQ0/j3TbDcFGN6Hz5fS6CZ/ijDhf369YftBauuhzl4LN9Hvv",
+	"EDWBMWl4zJZqxL8Zx27pNNfOlD7D0VtCrAcpp3NIjzO5JQp+UeYMNPDMbpsjcoxo/GJY2eC7vkj1QBo1",
+	"YVwA51vibwqz4UY6lwIgXR8ZqcpNpVaujvOmVtUEATosEK6JkCfrNKr0i0GLVxVTq+E/2dl71cwALSKk",
+	"bTQDiiKIbdPqMG8Rs5f25TEj7aboOQta3rCBPpSZbjIgwE+bgd5ViOgzSBlrOJiXqcnOJCQfh+SYXDwm",
+	"XJAx/ciCMqtLFWjsZ292ky/2so42eXON9RqeujPRcEdcD4yXvMXFgkQ+eH+UmSsx3ojYyIymLL2Z6VHx",
+	"1x03j+98cBDMYcLZHuCT1KwOoJ72xvQIcG2wn+ER+4TjRT0A37Alf1OZpYRb3zGZpPKYxyy9AGw0z8zC",
+	"ARRrN9J6EpyeQg+FgazHRyJUKabJmAo6hJShPXMUCbUdXaYXlHdIacoQZQdBv2Me+3/SlJETmQJjib3v",
+	"T3iSkFi2uqIrLl9+yIeCiyHhonX5MsEegYb6MP0EeyD3rhx3ekQwFivSM0ssU9u5c498CyaKvQ4iWCxs",
+	"e9Br+csJi6wgqj/FJVX7XQG2LLnsnsguh2RClWZmpRH6BXJfyOUDQFIgMtOXzZSOoJcq19jTU7nmljEb",
+	"SxtNapHbNBp5EzHqCaDNdAW0NQchAhOiivQebznC3MKm5z27OkYTVpcvEyrUCUtJ70kXhVs32CMftlqt",
+	"RyHp+m06zffdoNVqdQPzi+tAab42astpr0Wgb2fPu6dH+jQ68vt4YhvZrgCUejpmZMATDZ1DY6JkqkOS",
+	"Cc0T0nPPh/Y/oPu2yC14hiKxhFRJ9njCU2wKBGBjQpKYTfSIJHzMtZ3mByk3ktBQwP2bB7e+jX02oRvP",
+	"2DAuMjFqN3age2PnxrVLeyCsEEVxzAy/BRxFBfWwILVC0jMqW49ECaOp+aGF1NUVioshtO3BUENRWkuU",
+	"ho58vdsHdNjbJ4qJ2LU4vTvYetcMoke0zMGJoaOBIeypzHB6ijFBLu52thFV7IQrdskc3q6wD7knBfOe",
+	"NGSa7LR3ycmIJ5BbOjKHwRbbt0jP9sVjh+Zdb5o97FliUH7TwBGdTJiwzUXMvaor7MNa5KYgvbsxG0Pa",
+	"WjTd+i6b9sgYsCYpSZlOp0TRAQIavbGNlTR7BUQ0ImopZTYFwv7o9UrZJKFTFltaKd6gtx7Yn5DoHC3f",
+	"hr6ghphTRlxTU+J6TO7B8gO4ai+SMeuFhJIe9hjqVaHf92bg73vkIhOGTX4yuhTiSesVzSV7eJ572Jz0",
+	"w0c9DCIBzhGhmjBzXP3epKRnOGcPqCQ5NmfXcMFFvTNxlhBSuHwZKdg2MyAouVDLMhRadD62KRYtcvny",
+	"AR8zf3l2dnZumIm/f3Brn1AxRdKw8HVx3seAq64wzDkzQmQ2pK35mGFcm7wvsMMNNIj0QLVhXTL7Y1/G",
+	"U3ug0D9vg4X42t12G5sfJDxiApv4W+fyzQmNRmxru9UOwiBLEyty1N6VKycnJy0KP7dkOrxi71VX3rl7",
+	"6/a9h7fhnqJEIgCph9ljX//i33/5xd989bOffvUf/9B3NAedVhtvkhMm6IQHe8FOq93awfQshAi9MmI0",
+	"0aNPzOchq9A5b9pjRBVJoA+nwnThSSqB3KG9jnItLlWL3AN+LSQKkBYkiVr+fjcO9sxbvg3vhFCDmkhh",
+	"Wxtut9tWX9c2HxssnwhuvfKRmkvkyTNQ5FGekkyXKTv23SDkZzPZ+TFrlTQXhC5RDrotuKts9hvOndoe",
+	"K5oOwTQ0a8EjFjwyz7gCYrR+YW+NWGT70MVU0z60+TBkP+ZDXC6V46odsanNrUepDERn1LABt1TXaN0f",
+	"MBpzwZQ689JHMHhsYoNjx22AfFblPhczKTZps3tmZjRtmSddbe9sYAqZSA2Po2iq1M7FMoLShODWeLqJ",
+	"Wd2TmFo53Sc9HGaPKDq1sqxoxbiYWG9RUaLWWAJ5Gc2slmaPO1dQMm4pptWVJwV2zSGPT6/kLoNKij7w",
+	"KgssuUIyBWC4haSfJUdE0+HQMGiZ+vnTVpKHRr3ncYu8JxgBXDmnO0LbmSSxUOHjeepOuNK34CkPmcY8",
+	"wbKJWuP1Ky658o5RtSCyv+RC1N3APbjGKWpGHKW5YMpBBcdCSSsHXkFHrOA47OJYql6Rj/nKfXMVXNxp",
+	"dHEHL95pdPEOXrzb6OJd7wgvudhcBWSfE7pR/9FnljfEMNaZllk0guivo3UgKTBWH29ZjWoLzy+49nbb",
+	"u/DTjJVR3LlnDmXw6HSOsmZFJhLvBWMr5AeoV24b3hBPi4NPhGqvUKN0JgPfWkefa0FgSzwEkEECR95m",
+	"AhjRsOUBf9eecryGxQS83wDs5LU1NfToOpvCkcZi9J7/GrCFnEJWc5y9yx2y+PM8cfOvgwhLxbkrlgCm",
+	"3pd6hI0PXqajt+5pMiIVBQ3Nk0tsGhkZUeUdp48zmthQVeWhQf3aHZoFtHbliVm9U6yzWHCwPgB3p72p",
+	"fJzyJrkVB8aG1urPyUKysJwV4y6G509qXLPQ0RbD/LXHQ6al09EiBXbVBUX8tcn7342wfaD3YOf3xad3",
+	"BZjU1Bn0rlNcLE+ENeZt++NBKsdEyBNiJK7MhFbmcJrnCnbinr1PKPlI9kOLjmtNJTSmoUWmylKm0OVj",
+	"7KCuoEPKRYscODeIGyRVDmBdaZpqxLQAw6h81idZzVFfTXzfHbyLjU2WC3Ab/2HviWRqxThYL9+S8XQ1",
+	"JRK3AIbncpbMzTTShwgO3HKItq7n2k7bDDC/GB2p7sdO6Uek6Vafp3oU05nrHjXWMysW935m+Vr5TJye",
+	"L3tdxlrB1LQuUhtKGjEaWx/7bQvCW/VSe9kVuAbe8tLoQ9cbXXwdL77R6OIbcHFnu8nFnW28uNGYOzjm",
+	"ztVGF1+Fi7cbDWN7+ywi6iGdriGhmDYEg7y/Rv+7Ee52tsPd7e0lIg34qS/T4Mhv4ZG/kkh5hBCQE6kW",
+	"uFT0vL0ErJw9ppGG7kg8d9MCpI8F6lcTliRcDDHoYPQoCn+H8PdJKjVrkbsanWv333t4EHaFkkXxHsYr",
+	"rWXFBRGSvP/gHVDdhCSJHBqx5OMUkQGHS7Ui7LFmQoFzQkvZIh/YBqA9I2R7pfatXaFTzmJzjI1NDZ4/",
+	"dFL0JpyDWtAjfaZ4zIoW+ahj9/YIJVOmjLwEjwYZZgiRhI5czZKEUDKm6ojF9oW2lXSnHbbbbWJeraqk",
+	"DW7OLdyx+2bDgjPwf1v0HHR2rpO2eS9koK7AmothvINUc+5suRgByM/mtqaNh8NBHJtbrQHv2aIvlym6",
+	"Cut9tRnkHQ6xRAn9fCme5ZCwMeUJVMhGka0wcozScjD09C+wkHPOSOMtabSnnJ9WMMvymTYKnT32Huf0",
+	"o+bV/uec7irY5QzSSAhNe6BNRaq0K3TpKZlq60DLw03AjXoYsevZlmJGmtjcLyKPsaTYqfDwut7bt7GX",
+	"Hd63hb/1iLFWFTaQsLyhK3rQQf4QAElsj/k3ScewiJv33gIw2r1ucMwn3QC+uGg0QfIm6QZffv79Z7/4",
+	"rBuQ9x6Q/Mtnf/X3Tz/7L93gUm+fTGjKBFQ7ox9YMGb0fQTTN88yjPy9B10x5o9bbvY4Q8PSYdAh6W31",
+	"vP5HZuhm3TGneI/0ijTaXkh6RR6t+ctYBhB4Qgg+orJoRKgqzxmD8baDkLuE9AoIiV6LlNsNYR9pZObQ",
+	"GRtRFrC6+4ROccvY4wk1kobGRpBYEEAzKnyy+QTlxvCBDuHfskrewxhXDrsHEUaIbBWcC60eY850hZGu",
+	"LdLLN5vRY7PyJ1YJ6YqpzGzDALMV+4THIbFRmNB2MzSi1dhG0NYwOaHgzmcpkuEHWKhFoxF0jdfS4hmG",
+	"gMkCQtDMBJirm39oNzYkORHLFGbcC10OAD4FBapbFit2ZdoVsDyLxXClAOVK3/IyaJ6zk7XJlTiYO7AO",
+	"q9zxUKZ6tTeAtbfCHbdht5rccQDIRebCmTIKkUxn2R42rYAQJh0ia+Q52g44QCB8WXhAjObr6yQrQo7N",
+	"ARJypW0uB/bMKMbHhdKMxnUDsTeUBrMMnPn5+tntyFdQe14qpeY8tAnYbj9pLtca/PyvJQrDMu3gESYH",
+	"VwVKQRSh8EKXiGF1NtMKEVStQYVJKJh90SKA1gNpYPJEuKJYUIgE4bGryRmHeQILR/mSlwwrlGGZYqR3",
+	"/32U/Pmor/SnW+7aLR5feYJpMqdXnnhPOO2F1vktwHJz6SRFqTEKtWUCCsRGHBf+OHC0GcEUYlgsdUkx",
+	"e4QJmQ1HINMEpCORfqYg6mv4RkwgKheZFx8450rJyWfsutCZVk4uawSCmTDPdgMrMeWGSByGLRnyY6Zm",
+	"IMbyjokVwgTVDHcIV/f5Ffk634US1XN0/UVYAojqGqaPensIo7d1iM4F6BuLne2dXWMsbiMYFl4ICrp3",
+	"4ScjKoatjzgVw0z+K/vuViTHMHL3dOf5doBhv/pvT3/5xdO//OfArxKfxyTBpCFzww8//fKLv/vy8598",
+	"/dnPn37xqQ1qD8Grnko1sQmwq/FTW0zVyJrtbJybV3FyHFG8thcxDN6R0cJesO76/LpviufxlbaVkS6M",
+	"8VdwoRoB18yD2ETkzToQC6niKqeWyMIUUz7RtUa4EW39KfDaHh56K0Q8YWRMNuTNRpj1p8T9ZqRhLJlt",
+	"fuuEKRVdITMNltgE+Dgbl8SPTGOWtggkW1gxEjNjAEI+NCV96oFpTGSqbUqk10wWkp9TrjUTLXKzK6xc",
+	"hFdJ71VHbOpjclQIEli39c2SFylI5hFtPfGChn9Qy+2f/dWfPv2fP5nDOglubnUwgSBHbVIjOSkh2gK6",
+	"ne0qmlfn5481r/36r//Ps3/6869/8I9Pf/SPz37yx7/+i/9o+wNUv257/nWPVhYc38Ig3jl7Qf2X215o",
+	"VcaAILMn4tX1cH6DWPwHEP7OJkYpBhdcA2OmL+PpFmTfB3vXd65fv9a+fkauvmX9m6sEhQYyE3Ho2C5w",
+	"XIKa+UCmRd9d7jyUQhaK94iqVjWffJuVPDjrc664aUVkJ1iTE7zN9AtlBm8zXc8PDub36nXEY+6InykR",
+	"qerQYpZo/dFdKzpRdWqbWPiNsmGL2Kt1Q+RK2pGQJ1jd5GtqldnbOV1OC2i0lRWd83Bl3h3ck4LZbJzz",
+	"cN4tO5tnyhzZaZLCek/qd2UM6fjftOxbOKaF9WQOJxWg31tiv6AWntYGRtXuKj7ElY4DdkJvQtTematN",
+	"AnTWWbl5+oiJWbmMDnvf/rq43e5cspDP1rKDpvsynmJIyPzFHnOlIXteMAi4YRmgsd3MA9qXQpLneZxI",
+	"gjxGWd/jCZ8wtBZhcy4oG9pskZti6hI95AC8iobJjumUxBJHan2G+1DsaGw2niSkDxWgxSEjN+fiAcZo",
+	"223fyCOxmcArsESvVdQL7pHLPVeThwWDVOTT7Qr3vD2y29nO2xikYFsuSivcBMf08wpn2pJBuRqdnzVU",
+	"itpIiFlSsFstVlNVVMQty2phkRfg7Hz6g0+//OLv6q3Rr/70T77+/v+7urfw/os0+qqkx21DeizeLx9l",
+	"LGcGmjtbNuJrn+frbMtXzUHqXI7PWdYvTcFsYG4rRtNFXtQ8Vd36QxOuNFbzY1471hBzQSgI4D2IFea5",
+	"QS73iGQKUkU0Swc0YqSf8QSRCmxRvk4Zw6r2PFlJS4lltFDQRt5/8E6LvM2PWZHFcZHCfZcgnQO/PNTs",
+	"se6FkOnUl3pUJe1wyhux6jHDxCy1za4xe4cjgbvhN68pTJHzU9kQJjDGW1CR9A6XcuGuhM3No2nW7/kI",
+	"PIjWDbPdDgMlUx3sBVv+W1cWNw+RPl6QvHlVUw2+QfmTSCBnznnYjBviiYd6forMDJTFebYG2QUljUVm",
+	"2hCUTVC0RT+IS0GN6n/PQmlwRRKp9H6hovdI36i3oPEYfXbeJYHXrR+7P1O9TumM7s6vxVuu99wrao2v",
+	"pGCsS+a4SI1Cn9V2uZHVzeV0WO0oe2/GiAQtI/br4ngRlczBQVSWHvNjmbbIW3NJaEbS7rZ3F3rRXnvO",
+	"XnvOXi7P2UvqInOk4hxfLkGhTDTv1vmsCteNA8xJ2EBj+vQRYxNzEU9dmZPIksRiUUF6GQBaYc6rdQ7Z",
+	"PLeuQCQrKDjCXGsEUDO8BmBQoAS/0jHkpwo8T7F1bkkFwDG3YF6/Xe+8+fpPfoSpBC67yyLuvvremoPn",
+	"4qR5JdWG1x6PTXg8EERkU6w53IxXo2QHXMmzgxsFIC8okt8QYi5BEueVUkUZZ1WeL1E6ZUyThAtbcWST",
+	"gyHBDD8DnIdZhWooj5v5YM+jXqSigIILM3Cq8mIJPZ2wOne8ufIQ3O1NOePNlNEDc8PzLVawy7jcgZDv",
+	"9TcVC4ilJT8lV2vUOp6jTlXppbyfymMuIhZiGaA5bTH0xY/Ql2hRJhHCg6dY0E3TmKiRTLXFUr2IjrSn",
+	"n/8+6bNImq/wm0v7pDfkx0z0ICCJKJnmA6ZjdgUuIuheMR8MmNHIgKXITOh06vBJchDFXsqGXIq8vxjg",
+	"h+AtWI7pagTcOBCbDOsHpGD2vq7o2S9tySaGv/JUJ+8OQEyBwYQI8FuzWPjCkjZ6QRGAR/nA5mUUIUas",
+	"EEkQA7fIOXXQjjfqqxjs6Xylck8LVrcXaJmlXAEStq8wPv3894MwcIsZ7AVP/+bPzC8/+CIIg4T2oajg",
+	"15/+z6dffIqdWDRNDiMZm0dud66221fN17hrfusH2K5gL3j2v/7r13/yo69+8nugmRpJY179N7//9I9/",
+	"+PVPPyXXydMffdZcR7Wb8GLKDxwFVPHmOP4mx+FeEhX2ldZKb8Yx4DnnbGaRQGuulz4PnfTKE/txmcv6",
+	"ARvLY6ZcCfpQytgyZa7JkB6XubYRcVNbpiAk5rHMiRUnIAD315We1Tiv12bZr33XL4vvuumBeM4ObDuI",
+	"ffRNFwYToLU2qaU0epJh9g7pYpyneY8ByMeG2W3z5Tm39vqUfE4e5wWy0Uzdrt9rf/Nz9zdvUoKci4G0",
+	"nMda2lrsob7p90FQIEpmuh+0yLv0CFL68jVy0gRlztgorcNZMySsqXruiibWSa2H+hxk08vioPatkBSQ",
+	"SITmkE7i7IunP/vHlW2AF+KmbsbmXjupXzupN+Wk3rxFsGFPdRkdsdZdfX8kBVMWpQyTVCxOmZpF/zI/",
+	"hjaFzpauhuYao3vZt6n9Jl7urvDc3JiF5ju4L/Z++/q1zs71y5cvX+5s7+z2QtL75PLlyz4UQ+9StR+8",
+	"DjnJw9t7Yd7wHDGIi1qkHtePdGUUQQuUXP1maD6Yv9+RqRwUG1k3HgevwcujWgpxfk7YiQ2S+kpn8pvp",
+	"mB/Jk7Jb3sKexa+ge/6hlqnV+iziqQA3tjAUmaDhNg9O1INre4XznSsHvsZd4IKXPPHW+86ETqatrkA2",
+	"6Xzat1uda7s5n2q34T/t3j6Wz1ioVgf12mcjbljVPnus3+xd2vdQ95xTP5IxK0CXke12xZyPv0XeoSLG",
+	"gKBgLLYRCKPHwSP2yW67DbO/3m7b2iLkrICFo/ZdjML+4uABb1y9ev06dCjpCrucbmS2KCj2+y21yG0U",
+	"Fi6RhCRMmx28QCKqmMM3ND/8q/xe4DOpZ4/b/mpFoMJKEkDuWxysIFWxin1CAVDdv1znqZngj8pX1vyG",
+	"oyxiEaRpKGI/9wrkd4zpFDGEuUZ83pu2nsvNtiTxzNUIDU+TJEfbaJHvoSTEujE6mTAKkIjYBCMk2B2M",
+	"yJQkcqgWwDqVQXZfIWgnw8XMlcEwpQLx6mawnHLDBAExfHCnGzm405pIwC8IO8nfrdcRjNcRjOcUwVgT",
+	"jfiFBDRmgN2flDDe1opt3HNhC+T8q4cszsZUX8ctXp6ce5/IX2zwouZE7p9L5OKMBH1eCfNLpCNmxng7",
+	"9zqScQ6Z8yscoVconOHT2tljGjfBGLF2J7qcddE7FHoh27IwaDbC49AZNwXQrG2qR6eqK3II/cL8cA1J",
+	"HAeAmyyQezltPzTmMQJWzLIK7TLQ1AhSs75rgdO7YpJQDZeY+e3lb7Vcyucx5RNYm/t/TiL0pcn/rzBn",
+	"nP3y7I//5NlPvljPTnkxdQCrMuLXsZbXsZbNFQRsWOI8l4CLB1qmFqCW1ZYRV8CUCYQtYKkFLEP3vVdy",
+	"swS+rFwrfAY0njXMkrdB8/yGaUgH9Ig5J7DDmKIn0ERwpQrfVeyL56kTbRao647XCbMelW8JkZMHbMIo",
+	"4HHxufrE1iI8qudI/68L7s5bvq4gMtc9zIAQQ/3wt3+uz16ctjHJ4wBj6mL8t8DSCInKxhjhj6EpF4QZ",
+	"koRMsjQaUShRoxhGzxF6qNIkkuMx15rFRKdUKBqZpy4s8n/Xjuc5HhP3ippTYlek9Y200F2PzqLoxts4",
+	"qEhEfNfNC6VNBH6X0LrrLVpH69+WJ0V3UkPDtkMpR8qHteGKjLlSRoTkwBbY/RaLNNMsYRZuimvSTxk9",
+	"AjYbQiRdJlgS1aeKRyHpsxE95jJLadIV5hUDLqiIOE1ITDUl3GbO56Ve/VRmw5HGWn1a1I+BrQ0gi+VI",
+	"dJVB7R22f20X5BxkkntVzaGzW+PcEbjw38wjaOhkKGVcPoY5Kdb1yn2Jzx12tas9dtjwHLsOcmFoOWKu",
+	"11O+BBbsDaDTxSTTylG6GV4GnduNhojpG4Q9niRUAL3iWUzZJJVxFjEFgKjW1WXb9vo93b0MCyfbLKI1",
+	"JWMZs+SCMiIQAv3Ctv3D9APXN8r667SHWNde1pXvIa7QczyH8IZ3uKr0wLwnmJ3JhKU4zW9mtlPpyLmW",
+	"jkBMXJRSnixJn/3khYHX8/E5n0Mc/MJTqOmwQD7Pz0RE05SbpbDtgyWZQBYOQvqGKHlQUE1bCwn9wAzh",
+	"HMTNAR3WEfvNJIHmnLMpqq8pHpbFI3L492UXLmaQV55oOmziJMspuvCOWdp2vTlbZLe9m6tSMY/FBb3M",
+	"OXYAvTpfe8Wen1fMdk0dVAO8rEun0E0X7eTw3N1jB3S4ir9rlhc7evX0opRRZTG12OMJh36zlpMDwJei",
+	"U7Xn6Tf2eiEFC7si/164u4sUmEVusyKmaJ8HLbXhAVxBFiW25m6RuwIfHiWZ4sesK4apzCZ5U9yUQRYN",
+	"zgwyMGvkULwEO35Dx3HNTERchWAv+Pp3f+/pz/77sz/6bHW4rgM6vJ+B8Do9H1lZW/ykFB+KMRP61U0R",
+	"+gaB4N6Hcw28UqzHKhdFtZawy2VymlsPcxPkK3OxzV8G03DExhZQRnERMZDPSxRN7jC1n9PpMS+4bxiW",
+	"OR2LDKuJuwiMK5zLa10TG+X7lMlfBRdi3vdj78nzqFB5X0CijWtQ0iLv+efYuhXRv+BamMxL5FINi56B",
+	"hi2fGDedF9vO+XU47FUJh52LFFvYpOd5Q+7OSLOYarq1LG7wnouGFXjWefsI76jugWt3DC3wUwZ/uGhD",
+	"WPyU0OjIehKh+4L3E0QT7G9plqBE7Ir8dygjgsABvB5dlI49YPv8ntI0YYcxnapei9ym0cj1kYqoIH1s",
+	"rOEKlijBHhKhq/aCvvc4YuhO383a7Z2IXG33oPcFICW8CYjAvZrIw1tU0yLqMMNrZnLT84lgKNHOwprt",
+	"dCjNiYXp1BWgFnOtbtO0c+1qGIzpYz7OxvBXux0GYy7w705emsqFZkPgI8+TXflLU8OxsCnzy6Q8bCjS",
+	"kSQ2wAElh3UhjgbC31ym+ZjJTG9ha2oV7F1ru+OM9XCLtVBMHBswc2BR/yyi2PhjaM+Ml2dPyZBOMATR",
+	"If0p6Sn2ca9FvptXORoShi/JVGZwUrtiREWc2IzeCVV5wSkdaJb29nN57hX1KdJnCZTk2mMLB8Q9kijG",
+	"hO0J7utaVkFABG5b+Wl7gd8UhI0neopFz2NGXbMc80zDpjD4YSR2XRDjNi7q+pXxFVXnuFGODY34EJKW",
+	"2ce1ALBmyapPeTssSs650Nd2A++QtysOeV0dvJdadEHVFr0X2uJLU/UOG1RX7o67B3C7KmIiNgQHC/3q",
+	"M5k7MjFnxWsQ5ePSe1zGsoU6JoM/z3R7YY/xOVsp1QuCmzcTiOWzmMB1Bcp+XqHdp8roomlqlOjQMA/3",
+	"B6LmsROmNMQcEROj+gza0TyAwbwgkAp7RHDw9QcEfy+djgnVmqXm6n/74c2tf/Poyc7pvzjvQ+Kt4HJo",
+	"CNjM34QzAoa5o2Wclm+UA5HWHgw/N2jh8TBWNG776ZUnMZ2eVtjP5aW++/A9srvdeQPACQwt5S7W4P2H",
+	"bznamlA9qiStcnXDGqQ2R+F3AGjAHEMprA4OTneqjSqfxKo8yO329rWtdmer3akea0wXDzOXF4Z5VB+F",
+	"+rgBHEQcakgyoTlCBQj2WHvMKLSwCFwXoVDLeLgiJzLVI9IzF/bgojxgWmJYra646eeIEQSJOWYpmBE2",
+	"jsbzjKTQol+TxNCFxvXDqIHFfjBviul0H/k0moJwlbkj7aKHBOwafA1oTUPKRU1YwD/Y51x+u24IwYx0",
+	"L3ij1b6+s908elDiYNm5N+EvrXOdAWP28TfP3fK6YGcTDfxs7NETRTWSaBM9SUuia8bpA36XrZgNuMD2",
+	"oQu1O+zJ7aKVXFnNjtA4ZnFoFGs0uGKuJonhycbwCglNoxE/ZjEBcCAuoiSzaB3z2h00MHvLG88S14nV",
+	"xpgbm9+g0nBaw8i9+dcaVYYXMHUI6b4FE2DCWE6F7W12qXia2aLz1Ntm1mZR1o/tnv6borXBdEhcIgt3",
+	"XHCq9YobkKgXMKmMRvg5CAX9XKRJEgIVGSqbMDlJoNUwosFxpqARbiltPKIC/RPUJl5mImYp6VGtU97P",
+	"jCqNrsQjNoUPrNfqiu8V6H7RiEVHcFasS+aETgkXe+T+ew8PQgJN9UNy//2DkPShAZmxnPgYvGXkTsUh",
+	"sN5OAGfiwvo5VVeA+2XhqLoCUJ+g0z3WbxfYoHuk5xYb6rZjNqYiZtBRXrAT5+NCD03PeijgSoAWI2ga",
+	"jnM4Jznoih52bKdJD+9SLEqZ7rmjbVYH2rPZvqF53EdaGCmV+6gKBAgcgBxYN0s9HtTM4Xq1GmUU3Gsv",
+	"sFCFQRhEI8kjhqM/YuYwjWFiOTzUn/3PLz//XRgq/qxHWfnnp3/5lzAy/DlmCTck6fzMeX+N3/29r//h",
+	"b559+tdm0bJ0IhUDVNw/fvan//9f/8EPzc+f/fyrL/5PoduPs0TzQxxfc61vZoteDBLVLJ28bmx/nkri",
+	"bwDCFDYar5ZfzdS9BaoeCrtlSt6VJ/DVYfHVsoxSBAZSbvg5o0VY2hZ5TzD0YFucWq6IGarzHrAkUXlw",
+	"L4fwQNPIaYd7RiAIIiRm8DGmumCKO+RbMSVjmTLn8/9I9klqQayMJNm31j8+NMasOkaO2NRIQOhOb4Ug",
+	"WtDkpp0KOkrz/vkh1jV1hUxttRN2i7JTIoxDBuAJnVbJEly/M8uS10hYGwvjnyts1qKzvRhjoeGJXoCT",
+	"VRxM8CsZSRsSqwKECJ6DVUJ5szIU1RAst/U8Gn1aScIiXWWhDZk+O22fEyhWA0F94OzG13hYzx8Pa9aG",
+	"W18E7ja29VaizBmCWbOldDHBfdKzx69ncYEhPzI2NhQlJyOZsBZ5iH0SrZAzNhaiXqHRZmYCNUdG5oBI",
+	"svV2U6I0Bztf76F16kp2HTDzwLNozaFGs7JFesaOJK1W6wp81bPCGT3SI/PuPMnmRGZJ3BVFAcmAawij",
+	"5w4dK0EBP1hIMPycRnDLubQhAgjMSKYkTuVkgo5uXJtwVv46YdsVNf0MYUPOUcK+LEBZztr68lc/fvpn",
+	"//npD3/61a/+/OmPPkN0X8vbzXVj+vgwYWKoR8HeNqSDrMUvXwh+1io8+zV01mtP/MagszYonJqgZp3J",
+	"TkPGvXpado18q/SHHuSQ8CDdbDgUnI9+znWYG4JFBFNMLZhiLkdUScaBVCEloYKP6Qolx6yMi2AdiPmj",
+	"XOocpI46FyuCM8JjQWbicnsJXzCHj7LYSewy/6j0CZolnhcyZyiVKke/yyy7CNR/7+79rQ/bWzcePdk9",
+	"DV5p3v0AEjirOHjRSgBPH+7cmFHxuvLqFeCZByxJcvAc3EFokWPtz3wzVzSDc2ZJ4y2j0BZsdpmivyQR",
+	"FgMeW3YMizEBPI9QD+9zcGsI0pGHPENspQl4BmhQc2ijYmObrlQV1V7gLNJwy0xwHXaFNQsKCA/gE8jN",
+	"9nP73AK+qV5IBjTCpBS002m5Cwc61WDUg0y4QBTAz0IdWTbe6womZDYcES1JP+MJGGQyHcO8CuW7Lu/1",
+	"DqwFRpeC58pDvPcsDG3izHCBfmPCnCczppC1AmlfZrp0nCCE1zhTvHwS1BWL8gGSp1L63zaUSNHfmw8H",
+	"SAWa3niNzgpFIGF0QPpT+DfEmYxAygJWhqFaJ/9ZitnbLXJzbMGdAQ4H4WpmckS5UJrarN33D24Bfk0+",
+	"IsBmc9glcAJDi3cxE5UVjEHeAuNQux1boHgtZRXF2/VBYjyL1PczpPeCduf6jTa9Gm/R6Ma1rTfe2O1v",
+	"9aOIbfV32tvtGzfo9TZk0OEuwdNFDHodehX3AjVhIj7UUkP3STkJ9oIhZI7k7V3aQN7FHREWn8ClXLgr",
+	"gUi+/Pz7z35hrMdnf/X3Tz/7L8Gj00er6BtmjLctHZ27opG/XNA6MxGUjJhFPH6lPd3fOLVi6gu3gRGy",
+	"PgtCB1gdK9yIarGMeU5oqlg960TDyR8zNTrDYw2tK8wvOmWsVLfal3oEwli5eJlRn7yOVz7LAykfS6bE",
+	"BQ3JuF1xQrVrV4ctuNCwyQ0iKqbYuo0liu0VIBrgjQw9x6G0BbUnJXuKRhGbaGyjlrJqj1yq2Nm5Ja7w",
+	"oVmsMrPD4jv2JjH8jdy89xYqNxd9Fh+SbnCjHXcD88GopYIl5E1y4YT1L3SDS8UjghWZ3Nv8mL0gFnff",
+	"rGu8AEfe0gQXHg29XMzum8O/bo0YuCS8gw/dK1zi9ipMayMMC3PC6i2eu/h73u/UGTa2CmdBBY698/nX",
+	"3jzP8CBOYnn5i13G3xgbg+eb58jRfVNnTtjfl6VQPqRT5fwCA57YUpF9kk0SSQG8AYoyQPz07r9/QDwi",
+	"vfIEP+R9zZjQNnUPYDDhR6I0NQTbnxrjmyUDSFHsjSlElHoQOLIoEDLJxmiwMOqqy1vk4QRAl2gqM5G7",
+	"I0HWOlx088Bb+XkqQ6qTi25tLoWkZ17WC0nviIvY/Ks0HcIXaJMeWhHkfRMzTbn/RUTHE8qHohd2RU+e",
+	"CPb/sfftPXIc171fpTAXF1zCvbOzyyUlzuL+saYlS4IkC+T6CoHH2K7prpkpTnfVqKt6hyNSgGTHsWw4",
+	"CZL848hGnIfsIHBix4Bi0ZKCfBmuSH2LoM6p6sds9zz2vdQAgjg7013dXV11nr/zO4n50bYUNR9dY374",
+	"mmv4joswVeZ3DG8+4ArIqopdayGPFLZt7DOA9B5UwzpNj/HYJtntCMHG4NNxY5kg/NLia0aJVCOG/Y+d",
+	"PvXxRfgezHVIIj7EIpYC4bdn+8RinDViJCtiUQCZ6Yi9Ih6d+JmTVD/ZMgCHMNynuvBLm1ASyQAYhCfE",
+	"xzKkrfXNbbNySCyBiMbhITpC9nqK6eJxe5utdsv8943Wi+1Wy4cMpRtT85gVDybuYN9zR0xVN74rBTN3",
+	"S8Gr9TtizfgfMY0AJWy/3o+5kIlP1gJsV9pjYseRs8KbsOFvPZZmLOcI+2TNssTiK7imzK/FGfOID6VL",
+	"sJpQmfhkLSMxCP2scZKMYFLdCm2S74qhkOMi8BmAyBbFSN6G91neC7jXaNHLNu57hha2DNFyfC0DcNn0",
+	"N6wXczUgb5teooAJdg1vgVMW1hBAtqbJX9rl65s1jM+BAoIYwcDC6VkyRrArzLr3yu761s1btqduR9gz",
+	"MsRZiDebhNysbRobA5m9k9LIPFlWJGbusEn2ktS8NS4gVJG1RYZfFdrOUPMFHYmpEVzlfg27pEtDMy5a",
+	"8uYlO3KKiAvmOaFm7gqJ1yxLlJajnA+HQYtfJXFDm9EgNmtpOToikxNr+b6zP/rXLVba8dElQIVn5mHq",
+	"5RcbacHrgbtEZjyX/t/FX8xAHZED8CD4YlREFJE1853tKslEIEPIGuU0A/Zt4HO7iOpY2i9g+qGlNY1Z",
+	"fpp5MddJj/IIIe4WaFGsuMM+ynamcTvlEducXJCbx04Smfj1oHE0Iq5W+2BXOdpu3HnzzxoFxoBAHTS8",
+	"hlWnMFJBYjXa7s/AUiBUye0jrAAFye0KPI1Jgv1S2g01kKMcFV705xZ30/AdXAwY3L7/egx4Zv5o2/nL",
+	"iARjB63A4StweJkKivU5sIZyJ1Mq7fP5CIR61IEz5KdgBxU2+My+ET2a5PdZ7hiBTExhXTfV44rL84KM",
+	"1m/nvczyWkFFzxwqevI9UA8RPerMLrcU4fQifeIMD3Z5iE5h+BrSg3tMhCozO68Zb1hndPX+Hbzw+kvW",
+	"nGqT/rt85CM5AcBGwbKX8ShhShnj3izs+7LrfGt3oFNbA6o6gonQaDIqcmVGs4YvstcjEaMHBVLGLhvY",
+	"9qg5jnVknQmMjyPT0ib5Nv8mScWIIjQVm8HiNTpCZxAk9BusuaczJ5ZHEUlSIYCZWYoAqZSNAIIb9tDo",
+	"RoCgtU5dqw0wXe1+rqZSsFaFfZFzipDNJOdTB29keqJd3THKhLzwePqNVZYfm/HNACET2lKEVdYdL2IS",
+	"ykAzva50wmhcloyZIdjlgkJx9PRFFrCttk5NGL8mu3WS+L7s7pAeUh5xbfwJZ+tMSecrbipdEjzolbar",
+	"vpvb30Zi1umUrgwn6xEEqNubrRduvLC9+eLWtvlFyHWL1mNTwfhZ+M+FrbBK9NKNW63WDPNsA/zS2eR+",
+	"CTaJpBoBFzY3CJw0GE+AyCiojSORhSbZ1SSWSpPNVstrtVogzYZspHeIb3xrlkcBrBno2nRH0aycwUt4",
+	"389B4gCeZH72AF/U15MDO2vlhpnlLL4yaxtesDF3X3brd9Xr8BQyGR4jZfaaGfjCuOqYsrxio0iGrNHu",
+	"0UixWiJZnZZJZLlmsVpAW9/DU9/L7AaaJHQym2VyyEVYx8lifivdSEwfvG4LW4xcOlfulddkd/5uN8vn",
+	"uUkU3scl67Yp/Fm3Ec2PU+ln89XGw/uyu1g8AZwQrprkLRlBETdWc2eZDGPxp0HAGFj2qIOAioWKgEWR",
+	"8U98lXbvs0D70P4li0iYHatITS9WY2Re2nDEbAt4FYg4+5rV+7A8jm6Bk0Qgintl2aX3muxOq6tsj23g",
+	"Vlg+6OAGrUvs76qhIpS8k7IU95x1umHLagkZqCZ5uxAA7HHB1QD5hjD9ojQbWQoh4+fDmY64nUZmNibo",
+	"tUPlJyLj2JwSHXjcY23gS9zJYfaen6p5XPVhOC3wFqylGRv+GFt8Ksoes9lc7MBg5TqKazlkguBRXUtw",
+	"ksNhLOsexPPAHgU6EzFBkgd7ckwnhKphpdZ7gx2viGNWGnEWUb1VzMCPEkvAtSGXHjId4tfmbx6z/Xel",
+	"YCB1ON24N6CiP6B88WzgG7WEnDjDz4N59vZAEhqTVxdmL84WIdRKrEPX29lMj3gI6U7IkNX0OYU2u2/g",
+	"UGfdzRcuM4vvEO/3ubG9sUNx7Ca3qhVvhdg50l63Up1DiSZDOqYy4gfON4Z0RhGRpEL5yMtka92QtO9V",
+	"rYBZKYfc5T2tEdxq67OMd94RPp7cDKID5BV8BI4feWQ02SOSK1qyZpkC1XXyyBy2vr5OSv83Xya9mDwi",
+	"CQuwRKgHgW/4GEvBNE0mAImmIlRks9m86UEgXiqumUOuKdYHeNgj4o+5COUY+8QA4yMZcKVlMrnuEd8y",
+	"QPlk7WGnkXQabbLpkU6jl32K4dN79naD6IA8IuzBCPhzsrbaCtBkKv8BUDIeCbmCuBkzU+H3aMyjiU/W",
+	"4m5/X3TDHWCKho+emSOmpflsbmsgE/6uFPuxFHpg7m5zy3ztxttPqGb4IwzYarY23R0O0kSYOU9kl3a5",
+	"60QvZN4DfMz1AKlcib1O6e4KNxfPvjs7pbdbcO2O2BXw6roArFJkk3wDubqxvYeNJ261PLLd8sitFiyh",
+	"F1vk/5J3Umq8QabImvH5yQvXiXH6ATOHTUKyRuc7bl3YiGRHdGkwHFMoJVeS3IRWnQOG4U04VmMWrLww",
+	"MLugkEYlyVQvQEcZFriaO+7BL3EbF3ViBGb2k0fMMt0kj8gWeURukEdkmzwiN2sWdvVSv0keQVLsEQGD",
+	"VXMa7UdyQqPKb4IBjUdQ8Fb6bAbaxncec2Us96qTp/+dGsDcPxQi7mu5ryLGRnBrAO2BoWCZHPlialQz",
+	"kpmNAe+yRGCj1Ypxqd5PuBpWfzJjbMKQSh8dKjseQWf7kVRs+i8HMAwiGQxdtIAHAwCSZtJM5S36KXS+",
+	"t7UzfsQPmE+o8YOMwWYWrjRnQq9+IyCRDQhOhUUHyVUiBeuI8YAJaHKDJD4DLJeWB4xIsWPH7/EHDJhL",
+	"i1eAup9q0jnEouWK8mrh0cw7gOgehCYbZnKN/kTKURBX+zdaDQ/DgfabPEj45PFPDv/yg8OP/+3L//rg",
+	"8OM/uEcHM6QohxrtG0tw4eRzeTG4ssK7XPGLriBki3qxsC4ILZqPNdbjSYlGrak55eMW3YuNh/Dv/pBN",
+	"FmIWRZ0csiinMDTWJ9qRcLUdKxC5MJqsnzClEOjbBGLO8QCQ4thQF3vPXlOFcixjFivCdT1t50kk6Iqx",
+	"82oyds7fKsfj7ZzaIDN4O6cWfb5SPGufZLYnrn0wKyrDOidav+eU05it2facEFglN84+uXEqWmJ74WDE",
+	"UusRVgjYovUUnHdZHn6Ap/CIYlrBLsKds4a9BiAFAUVYroKovNHIGu0q4/RBf5IhYyMPOruSHIJowxLX",
+	"mx1xx3ZnLZwf06GRJcZR81HrHbBEcSn8jAEbRmK9Hgt0joSAgsgkFTuVTkfewVLV8mCej8q6LBSY1uY/",
+	"/N0/f/nhp08///DZZ7998vmnh+9/0TiGZX8hJGkLir8Vt+WK2/LUuC1PR87Po7RcziOAyHJtBuJuKrLq",
+	"SivZ50OsYGuZM682vNA9xgKNOVPxNUUWUlwV19BFXMpuPw9zpZoeAQssaI59CGjEu9gqN3d+JQbekfAP",
+	"yyQgXA7Eglz0iU/Vvuz5ZE27AOY1bIBZLO/GbvnWoLCdvW2qp0lehrGhjXQWVswa+FtitlLksXydLguk",
+	"M7uAOsDaKxjbNGqLidA462Jiqy6gFrlLgyG0wXQFHFAKjN2xrHdjM9xgKqEJBMzm3QnxaaD5AdXQlmrX",
+	"TtXA3J9AvwhYJzSPWbsYCxDZ9QsxA4z227lxZLMF18o1jEKo6gEDkoTsxjMQWgESLXtERuY5wH6UriMd",
+	"DApEFbl35945l2JOJPdueqV6UC1ngN1NC92bLrKIBFg8EZ3gEkNJKprk5VVxyaq4ZIFOnmBagYCVgh0j",
+	"gHSq9tTGwyQVM+G237HiskoetUmPa112bLkg5q5ZaNsir40ZGyqPxPS+TGa0Sr7udUQk++sRH7KID6QM",
+	"lWcTsl6WzSVQboMR3pDTvpBK86DS13XBrWMJxXMNbZk7rOsInIpVWOvsw1pJKi5xOGu+Sr6biiLGd7Ed",
+	"v+EMpOXhv8e5t9q2AbjMr2XU2GgsOlvRFqRlqCPvKFqIqIEcY0LHGbTWlCpYXkjMkxm4gF2CcmBjj1XJ",
+	"Dzc7F2tZXVG5s4IYn4ap8BZwGqGj4cAhJwrHtG6fhemwYW9kNk8+hpS0a+RgnsrMQ6pt2T0Z8P7A+EzY",
+	"oAOjNtYzKzIR5F1AYOdWxnXupuIe3tOVjuu4x5gf17Fgya9FsveEYaCirlna+r50ql7T/no/keloNjYb",
+	"D6nptl+9h/Zo/9s48BmucHeRWThtvPfnBqetad8+UhGLb/6t7fxE+3MR2m9YDnEYGTlLaF81yasCu4UE",
+	"Uar4AbO/F/jSA5ok3Jxqq/eBL4X2d8go1RqbM2FEzHIxAhymJgjl3ubVAhPKCKjq/k+r98KtWwxqnu1s",
+	"OYWKuEKAo+pCsfHh//zjs99/dPjZbxrwVrDhU/vGwmEtN10XgxfMXtYKLbhCCy6LFsyEWKUMO3FLciPw",
+	"pkzRXNFtPIR/F24/7jq6wVk7IOAQTUH7rul4swbdd3yBtsL2XU1s3+yFfcx+3MXlPAPVh7o5j7PKSKaJ",
+	"R5xqsZyJDPNTkHvINFUltu8Eq/ecwp+zdNDewM7IKgB69gHQE8vz7QWN16XWoVses9tqW0yfB40+zZaB",
+	"j+DZAHEAbivLKhjTkBXMYdsGm0cQVzhiFOuxtETfqC3Wtlu3O2gPj7li12sxduehOC4Lwi4zoLdu3rrB",
+	"uo2l7d8LQdUtJHpWmLoVpu7UMHUnl7ELtYmutp1nh4dAuHUnbtGL0DLk53x/5aLbvAbcopKSZFIZF7CB",
+	"JDWPDRXZvaANo+VJy1R/Fc2XcwBKVF8ZF2mawi/TVF/e1Qr+7tH+/LgvBHmeo8jYmcTENO3n9APcsny5",
+	"LCIudIqxUTNop3HAR53GjBjXlQpvlafk8PHjJ3/6z6cff/H0F3/79KM/R1R8w0W4+ryn9yN5UCQbfvrh",
+	"H756/4OnH3+xlF6/sJDWKpq1imYdJ5p1nnEstfFQ0/7C8SswHEDPCtmV4cR5JzsOSpsqZuNYDv/gQ6r4",
+	"/5k7nyon4hrY1wF+ZgYzDpIbH5spFzqn9lxpLBZN2WswDhGIcTWxQBY4O5Hrc7RB6pE7z3H9VRaCy5Xn",
+	"gsOWY2VMptY86EoZMSoWsg9WobpLFqq7gCCd2SyLW8RYpWfUCAmMXsXOvXXRuksdqKtzlI11tYrQnUeE",
+	"7rLF5hYMy2WUhIUIHTBByYNcvcksz4yOH3lVZyE7eQC0oHDMkVR2HsHriGIID3tRAw0ZbsaqWB5ZLJT3",
+	"dYjiTfkJf/rkyz9++OyTPz15/P6Txz8+/NEPn3z+6yePf7qUE3BRcb0ZkmoV0FsF9E4zoHchobzMfdjo",
+	"ptFwefR2QXRXkzebzceUEcq26RI29MhtnO4EuvbSKDKCXEiBIRTjjyBdAlFMN8mdslHkSJutPMYd6RGZ",
+	"dEQoxbXcaiKuKpDDTUAzKNACtiDEXCsVgSVVoCIs8B64VpzQKvbBiCeTHcJD5Ryo7CE6AnikE0YirjTy",
+	"RsdcKS760CaZhwSZIPSYB8z1KpEiYFWawryIqxYZwq6Z2Lqq2JuTh7D6Wpsv3m7Rm+E6DW7fWn/hhe3u",
+	"ejcI2Hr3Rmurdfs2fbHV2mx4ixy21YDbpHALjS9//utnP/3B4S/+4avffLiUOvmmWeznr03MZe8yZVzH",
+	"Cr3ytmtYgg0MV4rh+QoRIQLfGA5SkJiKSbEQBUCWWWRiKV90IaHvFWixp9WAZcGewQ6eMX5bwD1SfFub",
+	"PAOZlErwsJaaxwz6kld7qXjhy+uo4v3VWYDw69fVXT2RB5qTyNdQiJetnqqVDQcX/c1Kv/GO5VuCC3Id",
+	"sZzMjPW5bWEO5kYkRd+y3yfM1YYUG0J7R6tMc0J8t8zbEJIxp3fECDhXbZDRRXe0E/GuXIUoXmMGoMN4",
+	"3C1y5XxGeD2NduPpx589+9kPD3/074d//XgJlQ7zdDFO4gJS4jl0FVfe36l5f0uKw7rc0RwHECVmpe6f",
+	"V25nF7GDU3ChNI0i2CzQ0NEYAk3yskwIijBoOVgJ37CXu9KVdE7WzMVT4MM+N5AK46Hr7AUu1vnD/qza",
+	"NIy5mIuvSKSMoeDIBXDNDVIxuaZyWxnhFwI6KFv8BZijyrr8qMR5Qny8tk+CiPLYtYMWUpMu6ziPf2rZ",
+	"7hB/yN7lbsUjTMMnoXRtJsxlLUeSYskBS+ppdI6ruy+yfmm6q47NgNIgZjP743iZ/t4NYkZe1+GyuvuC",
+	"UB61yvukQI8VaOMqgTYW175CrkcZgucEcI4puej0MWfJOpKHz0ZZ2mNsh6QiuhKSUpwltndIsRpeS/gz",
+	"kmNWx2K4x1lyz17/LHVodplZ1br2IZ8fUGJODV9SoeZt1WtQnrcym9tUCSoVWIgLoEyFYEkQXjILpZti",
+	"HCeiyvZAzKE6O8WK3i4zjrFyKwfGgME7YjyQqojwGcgoVJZCT+ajQ/hdSMFAiTbJq0JpRoHhzoe79FGX",
+	"U+KPEqaY9tvEB9oGH3iNVUd89dufI80u2SBf/vcvD3/6C/Ph73/31fsf5Wsc2y1ZMqgC5Si63NgByrfg",
+	"ozU/iA78EmOhQzbFqdKEPeBKA9Nf/ngxRTvXOvxmf8meJRi0r9QDBkMN82Kzw3IsmuRNhFpxRaDqOXS9",
+	"ZZl5TLAvgEqz3pDINsuVMiYQB6pGTIRc9HNjApPBT//jJ08/+1cwHNyzZJMNCGzOotCdv6+lphFMT6Pd",
+	"6EM8E9ZIo9242cI9b2GnMgrzS33147+BZz7eyJulkRWPSmDWr/7ujzA2/tqligeFZ4TVidQKy0rEC7KE",
+	"8kW2gr2uLKilLahctVVrthPjX3lV6qJgLm08xA9LdXzBUzDBC6EOkNDQgY0LwnWT7LpjUN+h5KdTyFZR",
+	"1AMlhOsMWOsJpPqqIvyKwkzn7ZJj4k1Le2MG4NQt5bKfAJERt55VdaruJIv1vNJ1MzXYXrbbVwjTc0CY",
+	"noI62F7UI1pqOeIKWaK1i90zssRalG0dowugv0uT7ME3BfRQCeM0ZBNr92edV3IHYKcjAJUEHEk4eWWm",
+	"SshIcoE4AcA/zddAnlNBSKcOLfPzS3aEQkZ4ecCSYkuYMT5afUryXPTWpWz5gl7o4Yd/cfiHHzSOYdlf",
+	"TH5yQbG4grOuEpqnB2c9Dfm/EK51KbdgI+RKJ7ybOk+00lJ6RY6n8FlW/GKU1YyOca6BO3BAD7B9RZcx",
+	"4aI8gOxArtExS5hNJoXY/8FiQGkYdoRtsxFF05U/rilGaC3yamZys8G/VXyuMxYmpWvViBR8vK9dd5g7",
+	"gCjO3+LIKHIOUaOFjf0zt3rmbhJnIyyPBp8yrhZsRAN9q8tdYrIuLYXlj2U7LvxKKuPPoLsgQew2WMI6",
+	"wscd6ZM1ILMsBLJjdt0jPuDBfdjSfoYF95vkbSDzgcpYRd5JWcpCsAPRmPKKDV5qXH03lRcdwr2g9ia9",
+	"VRuTy00KbvbF1NZbPjCxrHYuoCrrc5w5jKYEwiz2YcPOR4IVCvWgf32h+sCvyXIWb+HMwUheNUPNgOeo",
+	"lmuqrvi88DDLMtRUXpQpCICwB6MIGt7bCvaqS+O7Ll2Va4a97WcaCfns3sMh3svujyYJnVTfnhGtrisY",
+	"h15ftQX5iYyrJ8OIvcUmw1yty3rIIz/7cuC2L3W9Mw1z5bO7AAatsNCfnzR6efdm0qr4da1EKhw0L6l+",
+	"lwUyCbEUDRLryGKRd7IDSzfbwSRmOuEBOgsJ7w+0Q4phn11GwyZ506WQ8xT7pCNKIgtW5iQXYz5ZUzJ1",
+	"neHYA80SQSPCw+s7UFZmu/dB0oIq4ssAYFzhPtW+DRg5fOk1RSIZ0Mis9o4oHSyFPyMDnc/a1SpLi40V",
+	"WPzU2Ny63bzdgnqYEtbtPa9hDD/BItjIMinWzOCwOPFGELcb31pvYc0avhpzzkCOzCiFGW20jbV1a721",
+	"tb65bY5FadhumOcGm7bhNaCLVaO9tXg8KX8ZF5QqLqyGCumD22aVLF4li4/kBszCILQowGfK7xPnjIvC",
+	"foYVuvGw8NfcBnaFY/NMGsoXI3+x0hebph6tGarOrp1EvJ5bem32rodil/yQVZLtHJJsp7eNtpe0l2bx",
+	"b06thGuK8BBdDquX59Z530bVCrb4iOpBboqX92ljWust4yDVZ//uyCRh0KNYOLvPMcxAv1aYuJ2SFVew",
+	"/lzMQ+QFA4GMY66bZE9ikW82bpcGQ48oZunScGSiJfEDKgIWRQzNQT9hvVSELPTbtjXzAqFhzNadSLRc",
+	"uXRdbmG5+Wscx666mETdUgJ2la5bpetOL113ippkbsZuhlF2gEKBS7GepNGcEgg4ogonMWARYNDLvf7M",
+	"pTQTXk3jMvM9tOm0nUKx4z16MUcDiP8/u9G7cJ9nKBbKl5pVLgET8txEefK1gA9WWJjvpDTiejKn6HBe",
+	"eOflRMZGeBIpbAgcVmM5yGMErFtP2GoyYm3idyMZDH1i1LJCJlTwBLa3tjwiaMxFPzvatlqh2tLIdVlH",
+	"0CBgI83CHeKPaSJ8EjENo4yoss1o6UQRJc1ihUO46CvflTdQocYsOcKJBGULxohwRZC48DPU0QSzYXYj",
+	"7BD/re/c2yNV+24jGDDzfJpFkbJh0kEp491NGB0Srpsd0RG+ewc+CVkMhRjUtt409w+A+4w7NqYT0jXP",
+	"MCHwg3uoBLxDj/hUY3qZqWYnbbVuBEM2gQ8Mw1kwl0rDZbpM8ZARrtsd4ZvtRgO9P5JcaNUcDaQwp/g0",
+	"DBOmFFPmD3uQ8pvEH1GtmZl+d9c5wQl7oKfunUGk2PyfQ0jQI7GxEsxdwqUxDTk1FrXc4Fl1DHCD+99+",
+	"Cec9k1szYm/l/X+1wm9I/rWvpY15UTFpeFkBhhwLSDcNuTB/ZpaW14iZUrQPYzBwAiJmnGgsFBLEnfju",
+	"oNFuPPv9p1/+7MeHv/vo2Se/evbJvzz57DMjeqy/8OSLD548/uirf/r8y1/+JP/dayiz4Y0IaTfM7lrc",
+	"SCy/jYuJv02tiFW5xioCt6Bi3Q1DlMxFzVqnWE8cfatknKhWNQA1qW7pDsQAEEeT4cQpC9BcRiGhKlS5",
+	"YiqAbkFFqTQYQKdeaMs0RroqmWpCw9Co6coOpOaW3mTjI6L3lCRhnmkvFabJBAR6Vp+mjQi0lWmiWJiG",
+	"dirIcndwwKGbKBzL1b6Qel+kUYRwHytg84vldWqffP7s0x8iuhWl5OGv/urw8Q/KIhKsnfOQkWdlNe8l",
+	"nEbVlHsS1wm2or2qIuxqS6U9FkVo1VHAn8NeRWM5ZlTUyacqiZRJIxquS2O/LEwiZo7RPGYy1euKma2i",
+	"Gu1brVqx9TD/Zt98M68Fw9tGDKqprvPOs6gSQjjQSa2/VaXYrCjSuRZ/Lah266MqCyraGfVfuLOMpwrb",
+	"jWvnrXhGsY4HMvZyd7XLAhkzhf4wusbg0xTkZUUu68QL9pzSWfON6D3rwK9SWWefyjo9k3R74aDQUuuy",
+	"vFxmdyt4gyX9os2a4ZZhNREfzTefAPSOqBSICKo3FFzh/HTAZUnjWAPX5fROx1m/kKTO4mJmldBZJXRO",
+	"LaFzivLUOza55EI2c8H/PwWBvEwIYXfvzivzYgg2ZA+RBMj32z4B5u7zUAJ8a4MJZFcQFo/0BC7WEVQN",
+	"FaFdaRmXSju9MuhrpuPUAg9XV1ReRZf9zOTd8+Pf25Ye4FOcwM8v8d6fnq9vbpsFKRob33vY6DKasGQ3",
+	"1YNG+3vfNxIGST+rYE9QRYA/N7xGmkSNdmMDpJJ9qukT3mJyZNODmBvhDKpApgo/VEUByStybP00KCwt",
+	"Zb8TRoMBxv7dSJjyIpgXqxjuTkb+gZRxUjASUdFPad/6fJCOxPxd+WrmxenCtWwr3IqLvCEFm0yn66Hy",
+	"rlmJ76oa43XaZZEiUhRbJ3CB7buKkwdTXlH2YenxInZgxsGsabnwcGB7z8ieB+WbOWeIG5pXP9/bR4EI",
+	"Y5noAb4oHkUklIVhgJCuapyXeQTwg8KxPB7JpPLNvS5F31xmWDj6vuxWHQpUznqAqWmqnSqD+QMERGEI",
+	"dsCqV8oe1E6yyOU3JzIlNIQYVuHRRThVeFJYHubcmhXtUPEwABZQ5IlhmFEv5+/PwR+OcSMmqjjBToZU",
+	"P4TNRroq0kIinSmWX2o8kMYiD2gUcdEvrgJLHHv0QRiN9CDjyh4lMmBK7RA5YsJMU94ttbAWWHLAA9Z4",
+	"7/vv/W8AAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -69,7 +69,7 @@ func For(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time
 	if err := json.Unmarshal(own, &l.own); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	l.Catalogue = catalogue.With(carried{now}, scores(l.models), tiers(schemes), l.own)
+	l.Catalogue = catalogue.With(carried{now}, scores(l.models), tiers(schemes), l.own).WithSources(facts...)
 	return l, nil
 }
 

@@ -80,6 +80,9 @@ type Field struct {
 	Exists Expr
 }
 
+// exists is how every Exists begins.
+const exists = "EXISTS (SELECT 1 FROM "
+
 func (f Field) check() error {
 	switch {
 	case !isName(f.Name):
@@ -88,8 +91,8 @@ func (f Field) check() error {
 		return fmt.Errorf("filter: field %s: no type %q", f.Name, f.Type)
 	case f.Column.IsZero():
 		return fmt.Errorf("filter: field %s: no column", f.Name)
-	case !f.Exists.IsZero() && strings.Count(f.Exists.text, "%s") != 1:
-		return fmt.Errorf("filter: field %s: Exists needs one %%s", f.Name)
+	case !f.Exists.IsZero() && (strings.Count(f.Exists.text, "%s") != 1 || !strings.HasPrefix(f.Exists.text, exists)):
+		return fmt.Errorf("filter: field %s: Exists begins with %s and has one %%s", f.Name, exists)
 	}
 	return nil
 }
@@ -123,6 +126,7 @@ type Catalogue struct {
 	names     []string // as registered
 	fields    map[string]Field
 	resolvers []Resolver
+	sources   []Source
 }
 
 // NewCatalogue makes a catalogue of static fields; it panics on one that is wrong or stands twice.
@@ -143,7 +147,7 @@ func NewCatalogue(fields ...Field) *Catalogue {
 
 // With is the catalogue with the families of one tenant. Static fields win over resolved ones.
 func (c *Catalogue) With(resolvers ...Resolver) *Catalogue {
-	return &Catalogue{names: c.names, fields: c.fields, resolvers: slices.Concat(c.resolvers, resolvers)}
+	return &Catalogue{names: c.names, fields: c.fields, resolvers: slices.Concat(c.resolvers, resolvers), sources: c.sources}
 }
 
 // Field is the field of that name.

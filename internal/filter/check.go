@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -14,6 +15,7 @@ type checker struct {
 	problems
 	at     locator
 	leaves int
+	inFact bool
 }
 
 func check(n Node, at locator) error {
@@ -46,9 +48,9 @@ func (c *checker) node(n Node, path string, depth int) bool {
 			c.wrong(ErrLimit, here, fmt.Sprintf("more than %d comparisons", MaxLeaves), fmt.Sprintf("比较条件超过 %d 个", MaxLeaves))
 			return false
 		}
-		c.leaf(n, here)
 		c.leaves++
-		return true
+		c.leaf(n, here)
+		return n.Fact == nil || c.fact(n.Fact, here, depth)
 	}
 	c.wrong(ErrSyntax, here, "a condition is missing", "缺少条件")
 	return false
@@ -69,7 +71,7 @@ func (c *checker) nodes(nodes []Node, path string, depth int) bool {
 
 func (c *checker) leaf(l Leaf, at place) {
 	at.part = partField
-	if !isName(l.Field) {
+	if l.Fact == nil && !isName(l.Field) {
 		c.wrong(ErrSyntax, at, "a field name is letters, digits, _ and dots, such as spend_total or scores.clv, and no keyword",
 			"字段名由字母、数字、下划线和点组成，例如 spend_total 或 scores.clv，且不能是关键字")
 	}
@@ -91,6 +93,45 @@ func (c *checker) leaf(l Leaf, at place) {
 		}
 		c.value(l.Op, v, at)
 	}
+}
+
+func (c *checker) fact(f *Fact, at place, depth int) bool {
+	inner := place{path: at.path + "/where", leaf: c.leaves}
+	at.part = partFunction
+	if c.inFact {
+		c.wrong(ErrSyntax, at, "the condition within a function asks about one row and has no functions of its own",
+			"函数内的条件针对单条记录，不能再含函数")
+		return false
+	}
+	if !slices.Contains(Functions, f.Function) {
+		names := make([]string, len(Functions))
+		for i, known := range Functions {
+			names[i] = string(known)
+		}
+		pointer, character := c.at(at)
+		c.add(ErrSyntax, pointer, character, fault.T("there is no such function; there are "+strings.Join(names, ", "),
+			"没有这个函数，可用："+strings.Join(names, "、")), names...)
+	}
+	at.part = partOf
+	if !isName(f.Of) {
+		c.wrong(ErrSyntax, at, "expected what the function is made of, such as transactions or transactions.amount",
+			"应为函数的对象，例如 transactions 或 transactions.amount")
+	}
+	at.part = partWindow
+	if f.Window != "" && !windowShaped(f.Window) {
+		c.wrong(ErrValue, at, `a window is such as "90d", "12m", "2026-01-01..2026-12-31", "today-2y..today-1y" or "all"`,
+			`时间窗口例如 "90d"、"12m"、"2026-01-01..2026-12-31"、"today-2y..today-1y" 或 "all"`)
+	}
+	if f.Where == nil {
+		return true
+	}
+	if depth == MaxDepth {
+		c.wrong(ErrLimit, inner, fmt.Sprintf("nested deeper than %d levels", MaxDepth), fmt.Sprintf("嵌套超过 %d 层", MaxDepth))
+		return false
+	}
+	c.inFact = true
+	defer func() { c.inFact = false }()
+	return c.node(f.Where, inner.path, depth+1)
 }
 
 func (c *checker) value(op Op, v Value, at place) {

@@ -100,9 +100,8 @@ func (c *compiler) nodes(nodes []Node, path string, with, complement constant, n
 
 // leaf answers no expression when it recorded a problem.
 func (c *compiler) leaf(l Leaf, at place, negated bool) Expr {
-	f, ok := c.catalogue.Field(l.Field)
+	f, ok := c.compared(l, at)
 	if !ok {
-		c.unknown(l.Field, at)
 		return Expr{}
 	}
 	if err := f.check(); err != nil {
@@ -134,6 +133,18 @@ func (c *compiler) leaf(l Leaf, at place, negated bool) Expr {
 		}
 	}
 	return f.predicate(op, operands, negated)
+}
+
+// compared is the field that l compares, or its fact as one.
+func (c *compiler) compared(l Leaf, at place) (Field, bool) {
+	if l.Fact != nil {
+		return c.fact(l.Fact, at)
+	}
+	f, ok := c.catalogue.Field(l.Field)
+	if !ok {
+		c.unknown(l.Field, at)
+	}
+	return f, ok
 }
 
 func (c *compiler) unknown(name string, at place) {

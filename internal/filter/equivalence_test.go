@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -29,6 +30,9 @@ func holds(n filter.Node, p person) bool {
 }
 
 func leafHolds(l filter.Leaf, p person) bool {
+	if l.Fact != nil {
+		return factHolds(l, p)
+	}
 	if l.Field == "tags" {
 		has := func(v filter.Value) bool { return slices.Contains(p.tags, v.Text) }
 		switch l.Op {
@@ -75,6 +79,82 @@ func leafHolds(l filter.Leaf, p person) bool {
 		return above
 	}
 	return !below
+}
+
+// windows are those of the generator, known by heart as plainDay's days are.
+var windows = map[string][2]string{"": {"0001-01-01", "9999-12-31"}, "1d": {"2026-03-31", "2026-03-31"}, "90d": {"2026-01-01", "2026-03-31"},
+	"1w": {"2026-03-25", "2026-03-31"}, "3m": {"2026-01-01", "2026-03-31"}, "2y": {"2024-04-01", "2026-03-31"},
+	"2026-02-28..2026-03-30": {"2026-02-28", "2026-03-30"}, "today-1m..today": {"2026-02-28", "2026-03-31"}, "2024-02-29..2024-02-29": {"2024-02-29", "2024-02-29"}}
+
+func factHolds(l filter.Leaf, p person) bool {
+	f := l.Fact
+	var number []float64
+	var seen []string
+	for _, v := range p.visits {
+		w := windows[f.Window]
+		asPerson := person{values: map[string]any{"channel": v.channel, "amount": v.amount}}
+		if v.guests != nil {
+			asPerson.values["guests"] = *v.guests
+		}
+		if v.day < w[0] || v.day > w[1] || f.Where != nil && !visitHolds(f.Where, asPerson) {
+			continue
+		}
+		seen = append(seen, v.day)
+		switch {
+		case f.Of == "visits.amount":
+			number = append(number, float64(v.amount)/100)
+		case f.Of == "visits.guests" && v.guests != nil:
+			number = append(number, float64(*v.guests))
+		}
+	}
+	slices.Sort(seen)
+	var sum float64
+	for _, n := range number {
+		sum += n
+	}
+	total := len(seen)
+	switch f.Function {
+	case filter.Count:
+		return compares(l.Op, float64(total), decimal(l.Values[0].Text))
+	case filter.Days:
+		return compares(l.Op, float64(len(slices.Compact(seen))), decimal(l.Values[0].Text))
+	case filter.Sum:
+		return compares(l.Op, sum, decimal(l.Values[0].Text))
+	case filter.First, filter.Last:
+		if len(seen) == 0 {
+			return l.Op == filter.Ne
+		}
+		day := seen[0]
+		if f.Function == filter.Last {
+			day = seen[len(seen)-1]
+		}
+		return compares(l.Op, float64(strings.Compare(day, plainDay(l.Values[0].Text))), 0)
+	}
+	if len(number) == 0 {
+		return l.Op == filter.Ne
+	}
+	value := map[filter.Function]float64{filter.Avg: sum / float64(len(number)), filter.Min: slices.Min(number), filter.Max: slices.Max(number)}[f.Function]
+	return compares(l.Op, value, decimal(l.Values[0].Text))
+}
+
+func visitHolds(n filter.Node, p person) bool {
+	if l, ok := n.(filter.Leaf); ok && l.Op != filter.IsNull {
+		if l.Field == "channel" {
+			return p.values["channel"] == l.Values[0].Text
+		}
+		return p.values["amount"].(int64) >= minor(l.Values[0].Text)
+	} else if ok {
+		_, there := p.values[l.Field]
+		return !there
+	}
+	return slices.ContainsFunc(n.(filter.Or), func(c filter.Node) bool { return visitHolds(c, p) })
+}
+
+func compares(op filter.Op, a, b float64) bool {
+	if math.Abs(a-b) < 1e-6 {
+		a = b
+	}
+	return map[filter.Op]bool{filter.Eq: a == b, filter.Ne: a != b, filter.Lt: a < b, filter.Lte: a <= b, filter.Gt: a > b, filter.Gte: a >= b}[op]
 }
 
 // sides tells whether a person's value lies below or above v.
@@ -128,6 +208,7 @@ func tables(t *testing.T, conn *pgx.Conn, all []person) {
 			city text, spend bigint, orders bigint, ratio double precision, birthday date, created_at timestamptz,
 			subscribed boolean, stage text, owner uuid, tier text);
 		CREATE TEMP TABLE person_tags (person_id bigint, tag text);
+		CREATE TEMP TABLE person_visits (person_id bigint, day date, amount bigint, guests integer, channel text);
 		CREATE TEMP TABLE person_scores (person_id bigint, model_id integer, value numeric, band text)`)
 	require.NoError(t, err)
 	var b pgx.Batch
@@ -137,6 +218,9 @@ func tables(t *testing.T, conn *pgx.Conn, all []person) {
 			v["spend_total"], v["orders"], v["ratio"], v["birthday"], v["created_at"], v["subscribed"], v["stage"], v["owner"], v["tiers.value"])
 		for _, tag := range p.tags {
 			b.Queue(`INSERT INTO person_tags VALUES ($1,$2)`, p.id, tag)
+		}
+		for _, s := range p.visits {
+			b.Queue(`INSERT INTO person_visits VALUES ($1,$2::text::date,$3,$4,$5)`, p.id, s.day, s.amount, s.guests, s.channel)
 		}
 		for key, id := range map[string]int32{"clv": 7, "churn": 8} {
 			b.Queue(`INSERT INTO person_scores VALUES ($1,$2,$3,$4)`, p.id, id, v["scores."+key], v["scores."+key+".band"])

@@ -9,11 +9,14 @@
 //
 //	filter     = term { "AND" term } | term { "OR" term } ;      (* both at one level need parentheses *)
 //	term       = "NOT" term | "(" filter ")" | condition ;
-//	condition  = field ( "=" | "!=" ) ( value | wildcard | "null" )
-//	           | field ( "<" | "<=" | ">" | ">=" ) value
-//	           | field ":" ( value | "*" )                        (* has; ":*" is "!= null" *)
-//	           | field [ "NOT" ] "IN" "(" value { "," value } ")" ;
+//	condition  = operand ( "=" | "!=" ) ( value | wildcard | "null" )
+//	           | operand ( "<" | "<=" | ">" | ">=" ) value
+//	           | operand ":" ( value | "*" )                      (* has; ":*" is "!= null" *)
+//	           | operand [ "NOT" ] "IN" "(" value { "," value } ")" ;
+//	operand    = field | fact ;
 //	field      = name { "." name } ;                              (* spend_total, scores.clv.band *)
+//	fact       = function "(" field [ "," string [ "," string ] ] ")" ;  (* what of, window, a filter in quotes *)
+//	function   = "count" | "days" | "sum" | "avg" | "min" | "max" | "first" | "last" ;
 //	value      = string | number | "true" | "false" | relative ;
 //	relative   = "today" [ ( "+" | "-" ) digits ( "d" | "w" | "m" | "y" ) ] ;
 //	string     = '"' { character | escape } '"' | "'" { character | escape } "'" ;
@@ -22,7 +25,11 @@
 //	number     = [ "+" | "-" ] digits [ "." digits ] ;
 //
 // Keywords are read in any case. A star that is not a wildcard is written \*. A relative day is the same value as
-// its quoted text. A name followed by "(" is a function; there are none yet, so it is refused.
+// its quoted text.
+//
+// A fact is counted or summed over the rows of a [Source]: sum(transactions.amount, "365d", "channel = 'web'") >= 500. The
+// window is the last so many days, weeks, months or years with today (90d), from one day to another
+// ("2026-01-01..2026-12-31", "today-2y..today-1y"), or "all". The quoted filter asks about one row, without functions.
 //
 // # JSON
 //
@@ -30,6 +37,7 @@
 //	{"field": "spend_total", "op": "gte", "value": "1000"}
 //	{"field": "city", "op": "in", "values": ["上海", "杭州"]}
 //	{"field": "city", "op": "is_null"}
+//	{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}
 //
 // Lists stand in "values", everything else in "value". "eq" and "ne" with the value null are read as is_null and
 // is_not_null. An "and" or "or" of one element is read as that element.
@@ -111,9 +119,11 @@ type (
 	// Not is the complement of its node.
 	Not struct{ Node Node }
 
-	// Leaf compares a field: with no value for is_null and is_not_null, with any number for in and not_in, else with one.
+	// Leaf compares a field or a fact: with no value for is_null and is_not_null, with any number for in and not_in, else
+	// with one.
 	Leaf struct {
 		Field  string
+		Fact   *Fact // in place of Field
 		Op     Op
 		Values []Value // nil when there are none
 	}
@@ -134,7 +144,7 @@ func (o Or) Fields() []string { return fields(o) }
 func (n Not) Fields() []string { return fields(n) }
 
 // Fields implements Node.
-func (l Leaf) Fields() []string { return []string{l.Field} }
+func (l Leaf) Fields() []string { return fields(l) }
 
 func fields(n Node) []string {
 	var names []string
@@ -152,6 +162,10 @@ func fields(n Node) []string {
 		case Not:
 			walk(n.Node)
 		case Leaf:
+			if n.Fact != nil {
+				names = append(names, n.Fact.fields()...)
+				return
+			}
 			names = append(names, n.Field)
 		}
 	}

@@ -82,7 +82,7 @@ func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		`spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`, `NOT (a NOT IN ("x", 'y', 1))`,
 		`created_at >= today-90d AND birthday < "2026-01-31"`, `name = "张*" OR name != "*\*\\\"*"`, `scores.clv.band = null`, `city:*`,
-		"a = \"\x00\"", "a = \xff", `a = “x”`, `((((((((((((a=1))))))))))))`, `a = '$1' -- ?`, `a /* */ = 1`, `count(x, "90d") > 1`,
+		"a = \"\x00\"", "a = \xff", `a = “x”`, `((((((((((((a=1))))))))))))`, `a = '$1' -- ?`, `a /* */ = 1`, `count(x, "90d") > 1`, `sum(visits.amount, "all", "channel = 'a\\*' OR guests != null") >= 1`, `last(visits, "today-1y..today") = null`,
 	} {
 		f.Add(s)
 	}
@@ -144,4 +144,5 @@ func onlyOwnSQL(t *testing.T, n filter.Node, e filter.Expr) {
 
 var ownWords = strings.Fields(`AND OR NOT IS NULL TRUE DISTINCT FROM ANY LIKE EXISTS SELECT 1 WHERE = < <= > >= <> 0 lower strpos starts_with
 	text numeric bigint date timestamptz boolean uuid person_tags person_scores ct s ct.person_id s.person_id s.model_id ct.tag s.value s.band
+	* person_visits v v.person_id v.day v.amount v.guests v.channel count DISTINCT coalesce sum avg min max BETWEEN 0
 	c.id c.city c.name c.name_folded c.spend c.orders c.ratio c.birthday c.created_at c.subscribed c.stage c.owner c.tier`)

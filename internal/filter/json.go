@@ -23,11 +23,18 @@ func (n Not) MarshalJSON() ([]byte, error) { return json.Marshal(map[string]Node
 // MarshalJSON implements json.Marshaler.
 func (l Leaf) MarshalJSON() ([]byte, error) {
 	out := struct {
-		Field  string  `json:"field"`
-		Op     Op      `json:"op"`
-		Value  *Value  `json:"value,omitempty"`
-		Values []Value `json:"values,omitempty"`
+		Field    string   `json:"field,omitempty"`
+		Function Function `json:"function,omitempty"`
+		Of       string   `json:"of,omitempty"`
+		Window   string   `json:"window,omitempty"`
+		Where    Node     `json:"where,omitempty"`
+		Op       Op       `json:"op"`
+		Value    *Value   `json:"value,omitempty"`
+		Values   []Value  `json:"values,omitempty"`
 	}{Field: l.Field, Op: l.Op}
+	if f := l.Fact; f != nil {
+		out.Function, out.Of, out.Window, out.Where = f.Function, f.Of, f.Window, f.Where
+	}
 	switch {
 	case l.Op.list():
 		out.Values = l.Values
@@ -100,7 +107,7 @@ type member struct {
 // pointerEscapes are those of RFC 6901 section 3.
 var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
-var nodeMembers = []string{"and", "or", "not", "field", "op", "value", "values"}
+var nodeMembers = []string{"and", "or", "not", "field", "function", "of", "window", "where", "op", "value", "values"}
 
 // members reads an object, and refuses members that are unknown or stand twice.
 func (d *decoder) members(raw json.RawMessage, pointer string) (map[string]json.RawMessage, bool) {
@@ -149,13 +156,13 @@ func (d *decoder) node(raw json.RawMessage, pointer string, depth int) Node {
 		return nil
 	}
 	var kind string
-	for _, k := range []string{"and", "or", "not", "field"} {
+	for _, k := range []string{"and", "or", "not", "field", "function"} {
 		if _, has := found[k]; has && kind == "" {
 			kind = k
 		}
 	}
-	if kind == "field" {
-		return d.leaf(found, pointer)
+	if kind == "field" || kind == "function" {
+		return d.leaf(found, pointer, depth)
 	}
 	if kind == "" || len(found) > 1 {
 		d.wrong(pointer, "expected either and, or, not, or field with op", "应为 and、or、not 之一，或 field 与 op")
@@ -194,7 +201,7 @@ func (d *decoder) nodes(raw json.RawMessage, pointer string, depth int, and bool
 	return Or(nodes)
 }
 
-func (d *decoder) leaf(found map[string]json.RawMessage, pointer string) Node {
+func (d *decoder) leaf(found map[string]json.RawMessage, pointer string, depth int) Node {
 	d.leaves = append(d.leaves, pointer)
 	l := Leaf{}
 	for name := range found {
@@ -203,8 +210,11 @@ func (d *decoder) leaf(found map[string]json.RawMessage, pointer string) Node {
 			return nil
 		}
 	}
-	if found["field"][0] != '"' || json.Unmarshal(found["field"], &l.Field) != nil {
-		d.wrong(pointer+"/field", "expected the name of a field in quotes", "应为带引号的字段名")
+	if found["function"] != nil {
+		if l.Fact = d.fact(found, pointer, depth); l.Fact == nil {
+			return nil
+		}
+	} else if !d.subject(found, pointer, &l.Field) {
 		return nil
 	}
 	if raw := found["op"]; raw == nil || raw[0] != '"' || json.Unmarshal(raw, &l.Op) != nil || !slices.Contains(ops, l.Op) {
@@ -244,6 +254,58 @@ func (d *decoder) leaf(found map[string]json.RawMessage, pointer string) Node {
 	}
 	l.Values = []Value{v}
 	return l
+}
+
+// subject reads the name of a field.
+func (d *decoder) subject(found map[string]json.RawMessage, pointer string, name *string) bool {
+	for _, of := range []string{"of", "window", "where"} {
+		if found[of] != nil {
+			d.wrong(pointer+"/"+of, "this belongs to a function, not to a field", "仅用于 function，不用于 field")
+			return false
+		}
+	}
+	return d.text(found["field"], name, pointer+"/field", "expected the name of a field in quotes", "应为带引号的字段名")
+}
+
+func (d *decoder) text(raw json.RawMessage, to *string, pointer, en, zh string) bool {
+	if raw == nil || raw[0] != '"' || json.Unmarshal(raw, to) != nil {
+		d.wrong(pointer, en, zh)
+		return false
+	}
+	return true
+}
+
+// fact answers nil when it recorded a problem.
+func (d *decoder) fact(found map[string]json.RawMessage, pointer string, depth int) *Fact {
+	var f Fact
+	var function string
+	if !d.text(found["function"], &function, pointer+"/function", "expected the name of a function", "应为函数名") ||
+		!d.text(found["of"], &f.Of, pointer+"/of", "expected what the function is made of, such as transactions.amount", "应为函数的对象，例如 transactions.amount") {
+		return nil
+	}
+	f.Function = Function(function)
+	if found["field"] != nil {
+		d.wrong(pointer, "expected either field or function", "field 与 function 只能有一个")
+		return nil
+	}
+	if raw := found["window"]; raw != nil {
+		if !d.text(raw, &f.Window, pointer+"/window", "expected a window such as 90d", "应为时间窗口，例如 90d") {
+			return nil
+		}
+		if f.Window == allTime {
+			f.Window = ""
+		}
+	}
+	if raw := found["where"]; raw != nil {
+		if depth == MaxDepth {
+			d.tooMuch(pointer, fmt.Sprintf("nested deeper than %d levels", MaxDepth), fmt.Sprintf("嵌套超过 %d 层", MaxDepth))
+			return nil
+		}
+		if f.Where = d.node(raw, pointer+"/where", depth+1); f.Where == nil {
+			return nil
+		}
+	}
+	return &f
 }
 
 func (d *decoder) list(l Leaf, raw json.RawMessage, pointer string) Node {

@@ -45,7 +45,22 @@ var people = filter.NewCatalogue(
 	filter.Field{Name: "owner", Type: filter.TypeUUID, Label: fault.T("Owner", "负责人"), Column: filter.SQL("c.owner"), Nullable: true},
 	filter.Field{Name: "tags", Type: filter.TypeTags, Label: fault.T("Tags", "标签"), Nullable: true, Column: filter.SQL("ct.tag"),
 		Exists: filter.SQL("EXISTS (SELECT 1 FROM person_tags ct WHERE ct.person_id = c.id AND %s)")},
-).With(scores{"clv": 7, "churn": 8}, tiers{})
+).With(scores{"clv": 7, "churn": 8}, tiers{}).WithSources(filter.Source{Name: "visits", Label: fault.T("Visit", "到访"),
+	From: filter.SQL("person_visits v"), Own: filter.SQL("v.person_id = c.id"), Day: filter.SQL("v.day"), Fields: visits})
+
+var visits = filter.NewCatalogue(
+	filter.Field{Name: "amount", Type: filter.TypeMoney, Label: fault.T("Amount", "金额"), Column: filter.SQL("v.amount")},
+	filter.Field{Name: "guests", Type: filter.TypeInteger, Label: fault.T("Guests", "人数"), Column: filter.SQL("v.guests"), Nullable: true},
+	filter.Field{Name: "channel", Type: filter.TypeText, Label: fault.T("Channel", "渠道"), Column: filter.SQL("v.channel")},
+)
+
+// visit is a row of the source visits as Go sees it.
+type visit struct {
+	day     string
+	amount  int64
+	guests  *int64
+	channel string
+}
 
 // scores is a family whose fields bind the id of a model.
 type scores map[string]int32
@@ -80,6 +95,7 @@ type person struct {
 	id     int
 	values map[string]any // string, int64 (minor units), float64, bool, time.Time; days as string
 	tags   []string
+	visits []visit
 }
 
 // Pools are small so that random values meet.
@@ -128,7 +144,45 @@ func randomValue(r *rand.Rand, f filter.Field) filter.Value {
 
 var entries = people.Describe(env)
 
+// plainAmounts are those that a float64 keeps, so that the reference may add them up.
+var plainAmounts = amounts[:len(amounts)-1]
+
+// randomFact is a comparison of a function of visits.
+func randomFact(r *rand.Rand) filter.Leaf {
+	f := &filter.Fact{Function: pick(r, filter.Functions), Of: "visits",
+		Window: pick(r, []string{"", "1d", "90d", "1w", "3m", "2y", "2026-02-28..2026-03-30", "today-1m..today", "2024-02-29..2024-02-29"})}
+	field := filter.Field{Type: filter.TypeInteger}
+	switch f.Function {
+	case filter.Sum, filter.Avg, filter.Min, filter.Max:
+		measure := pick(r, []string{"amount", "guests"})
+		f.Of += "." + measure
+		field, _ = visits.Field(measure)
+	case filter.First, filter.Last:
+		field.Type = filter.TypeDate
+	}
+	switch r.IntN(4) {
+	case 0:
+		f.Where = filter.Leaf{Field: "channel", Op: filter.Eq, Values: []filter.Value{filter.String(pick(r, texts))}}
+	case 1:
+		f.Where = filter.Or{filter.Leaf{Field: "guests", Op: filter.IsNull},
+			filter.Leaf{Field: "amount", Op: filter.Gte, Values: []filter.Value{filter.String(pick(r, amounts))}}}
+	}
+	l := filter.Leaf{Fact: f, Op: pick(r, []filter.Op{filter.Eq, filter.Ne, filter.Lt, filter.Lte, filter.Gt, filter.Gte})}
+	v := randomValue(r, field)
+	switch field.Type {
+	case filter.TypeMoney:
+		v = filter.String(pick(r, plainAmounts))
+	case filter.TypeInteger:
+		v = filter.Number(pick(r, []string{"0", "1", "2", "3"}))
+	}
+	l.Values = []filter.Value{v}
+	return l
+}
+
 func randomLeaf(r *rand.Rand) filter.Leaf {
+	if r.IntN(5) == 0 {
+		return randomFact(r)
+	}
 	entry := pick(r, entries)
 	f, _ := people.Field(entry.Name)
 	l := filter.Leaf{Field: f.Name, Op: pick(r, entry.Operators)}
@@ -198,6 +252,14 @@ func randomPerson(r *rand.Rand, id int) person {
 		if r.IntN(10) == 0 {
 			p.tags = append(p.tags, tag)
 		}
+	}
+	for range r.IntN(5) {
+		v := visit{day: pick(r, days), amount: minor(pick(r, plainAmounts)), channel: pick(r, texts)}
+		if r.IntN(2) == 0 {
+			guests := int64(r.IntN(3))
+			v.guests = &guests
+		}
+		p.visits = append(p.visits, v)
 	}
 	return p
 }

@@ -46,6 +46,9 @@ const (
 	partOp
 	partValue // the only value
 	partItem  // one of several
+	partFunction
+	partOf
+	partWindow
 )
 
 // place says where in the condition something is wrong.
@@ -72,6 +75,12 @@ func (p place) suffix() string {
 		return "/value"
 	case partItem:
 		return fmt.Sprintf("/values/%d", p.item)
+	case partFunction:
+		return "/function"
+	case partOf:
+		return "/of"
+	case partWindow:
+		return "/window"
 	}
 	return ""
 }

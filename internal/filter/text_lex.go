@@ -26,6 +26,10 @@ type token struct {
 	at     int // character, counted from 1
 	stars  []star
 	detail fault.Text
+
+	// Of a string: its characters with the stars, and where each stands in the text, with the end as the last.
+	runes  []rune
+	places []int
 }
 
 // star is a wildcard character in a string.
@@ -53,8 +57,17 @@ var lookalikes = map[rune]string{
 var habits = map[string]string{"==": "=", "<>": "!=", "&&": "AND", "||": "OR", "=<": "<=", "=>": ">=", "!": "NOT", "&": "AND", "|": "OR", "-": "NOT"}
 
 type lexer struct {
-	src []rune
-	pos int
+	src    []rune
+	pos    int
+	places []int // of the characters of src, and its end, when it stands in quotes within another text
+}
+
+// char is the character, counted from 1, that stands at pos.
+func (x *lexer) char(pos int) int {
+	if x.places != nil {
+		return x.places[min(pos, len(x.src))]
+	}
+	return pos + 1
 }
 
 func (x *lexer) peek(ahead int) rune {
@@ -65,7 +78,7 @@ func (x *lexer) peek(ahead int) rune {
 }
 
 func (x *lexer) bad(at int, en, zh string) token {
-	return token{kind: tokenBad, at: at + 1, detail: fault.T(en, zh)}
+	return token{kind: tokenBad, at: x.char(at), detail: fault.T(en, zh)}
 }
 
 func (x *lexer) next() token {
@@ -74,7 +87,7 @@ func (x *lexer) next() token {
 	}
 	start := x.pos
 	if start == len(x.src) {
-		return token{kind: tokenEnd, at: start + 1}
+		return token{kind: tokenEnd, at: x.char(start)}
 	}
 	r := x.src[start]
 	switch {
@@ -105,14 +118,14 @@ func (x *lexer) sign() token {
 	switch two {
 	case "!=", "<=", ">=":
 		x.pos += 2
-		return token{kind: tokenSign, text: two, at: start + 1}
+		return token{kind: tokenSign, text: two, at: x.char(start)}
 	}
 	one := two[:1]
 	if instead, ok := habits[one]; ok {
 		return x.bad(start, "write "+instead, "请写 "+instead)
 	}
 	x.pos++
-	return token{kind: tokenSign, text: one, at: start + 1}
+	return token{kind: tokenSign, text: one, at: x.char(start)}
 }
 
 func (x *lexer) name() token {
@@ -124,7 +137,7 @@ func (x *lexer) name() token {
 	if strings.EqualFold(word, "today") {
 		return x.day(start)
 	}
-	return token{kind: tokenWord, text: word, at: start + 1}
+	return token{kind: tokenWord, text: word, at: x.char(start)}
 }
 
 func (x *lexer) day(start int) token {
@@ -150,7 +163,7 @@ func (x *lexer) day(start int) token {
 		return x.bad(start, "a relative day is today, or today with + or -, a whole number and d, w, m or y, such as today-90d",
 			"相对日期写作 today，或 today 加减整数与 d、w、m、y，例如 today-90d")
 	}
-	return token{kind: tokenDay, text: day, at: start + 1}
+	return token{kind: tokenDay, text: day, at: x.char(start)}
 }
 
 func (x *lexer) number() token {
@@ -178,38 +191,44 @@ func (x *lexer) number() token {
 		return x.bad(start, "a number is digits with an optional sign and decimals, such as -1000.5; text, days and identifiers stand in quotes",
 			"数字由可选的正负号、数字和小数组成，例如 -1000.5；文本、日期和标识须加引号")
 	}
-	return token{kind: tokenNumber, text: number, at: start + 1}
+	return token{kind: tokenNumber, text: number, at: x.char(start)}
 }
+
+// controls are the control characters that have an escape.
+var controls = map[rune]byte{'n': '\n', 'r': '\r', 't': '\t'}
 
 func (x *lexer) string(quote rune) token {
 	start := x.pos
-	t := token{kind: tokenString, at: start + 1}
+	t := token{kind: tokenString, at: x.char(start)}
 	var b strings.Builder
+	character := func(r rune) {
+		t.runes, t.places = append(t.runes, r), append(t.places, x.char(x.pos))
+	}
 	for x.pos++; x.pos < len(x.src); x.pos++ {
 		switch r := x.src[x.pos]; r {
 		case quote:
+			t.text, t.places = b.String(), append(t.places, x.char(x.pos))
 			x.pos++
-			t.text = b.String()
 			return t
 		case '*':
-			t.stars = append(t.stars, star{b.Len(), x.pos + 1})
+			t.stars = append(t.stars, star{b.Len(), x.char(x.pos)})
+			character(r)
 		case '\\':
 			x.pos++
 			switch e := x.peek(0); e {
 			case '"', '\'', '\\', '*':
 				b.WriteRune(e)
-			case 'n':
-				b.WriteByte('\n')
-			case 'r':
-				b.WriteByte('\r')
-			case 't':
-				b.WriteByte('\t')
+				character(e)
+			case 'n', 'r', 't':
+				b.WriteByte(controls[e])
+				character(rune(controls[e]))
 			default:
 				return x.bad(x.pos-1, `after \ comes ", ', \, *, n, r or t; the character \ itself is written \\`,
 					`\ 之后只能是 "、'、\、*、n、r 或 t；字符 \ 本身写作 \\`)
 			}
 		default:
 			b.WriteRune(r)
+			character(r)
 		}
 	}
 	return x.bad(start, "this quote is never closed by the same one", "引号没有以相同的引号结束")

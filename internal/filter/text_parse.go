@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/kezi-io/kezi/internal/fault"
@@ -15,8 +16,9 @@ func Parse(text string) (Node, error) {
 
 // leafPlace is where the parts of a leaf stand in the text, as characters counted from 1.
 type leafPlace struct {
-	field, op int
-	values    []int
+	field, op  int
+	of, window int // of a fact
+	values     []int
 }
 
 func parse(text string) (Node, locator, error) {
@@ -73,6 +75,10 @@ func (p *parser) locate(at place) (string, int) {
 	switch {
 	case at.part == partOp:
 		return "", l.op
+	case at.part == partOf:
+		return "", l.of
+	case at.part == partWindow:
+		return "", l.window
 	case at.part == partItem && at.item < len(l.values):
 		return "", l.values[at.item]
 	case at.part == partValue && len(l.values) > 0:
@@ -152,23 +158,86 @@ func (p *parser) term(depth int) (Node, error) {
 		p.advance()
 		return n, nil
 	}
-	return p.condition()
+	return p.condition(depth)
 }
 
-func (p *parser) condition() (Node, error) {
+func (p *parser) condition(depth int) (Node, error) {
 	if p.tok.kind != tokenWord || keywords[p.tok.word()] {
 		return nil, p.expected("a field name, NOT or (", "字段名、NOT 或 (")
 	}
 	l := Leaf{Field: p.tok.text}
 	at := leafPlace{field: p.tok.at}
+	i := len(p.leaves)
+	p.leaves = append(p.leaves, at)
 	p.advance()
 	if p.sign("(") {
-		return nil, p.fail(ErrSyntax, at.field, "no such function", "没有这个函数")
+		f, err := p.fact(Function(strings.ToLower(l.Field)), &at, depth)
+		if err != nil {
+			return nil, err
+		}
+		l = Leaf{Fact: f}
 	}
 	at.op = p.tok.at
 	n, err := p.comparison(l, &at)
-	p.leaves = append(p.leaves, at)
+	p.leaves[i] = at
 	return n, err
+}
+
+// fact reads what stands in the parentheses of a function.
+func (p *parser) fact(function Function, at *leafPlace, depth int) (*Fact, error) {
+	f := &Fact{Function: function}
+	p.advance()
+	if p.tok.kind != tokenWord || keywords[p.tok.word()] {
+		return nil, p.expected("what the function is made of, such as transactions or transactions.amount", "函数的对象，例如 transactions 或 transactions.amount")
+	}
+	f.Of, at.of, at.window = p.tok.text, p.tok.at, p.tok.at
+	p.advance()
+	if p.sign(",") {
+		p.advance()
+		if p.tok.kind != tokenString {
+			return nil, p.expected(`a window in quotes, such as "90d"`, `带引号的时间窗口，例如 "90d"`)
+		}
+		at.window = p.tok.at
+		if f.Window = string(p.tok.runes); f.Window == allTime {
+			f.Window = ""
+		} else if f.Window == "" {
+			return nil, p.expected(`a window, such as "90d" or "all"`, `时间窗口，例如 "90d" 或 "all"`)
+		}
+		p.advance()
+		if p.sign(",") {
+			p.advance()
+			if err := p.quoted(f, depth); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if !p.sign(")") {
+		return nil, p.expected(", or )", "逗号或 )")
+	}
+	p.advance()
+	return f, nil
+}
+
+// quoted reads the filter in quotes within a function; its places are those of the text around it.
+func (p *parser) quoted(f *Fact, depth int) error {
+	if p.tok.kind != tokenString {
+		return p.expected(`a filter in quotes, such as "channel = 'web'"`, `带引号的筛选条件，例如 "channel = 'web'"`)
+	}
+	if depth == MaxDepth {
+		return p.fail(ErrLimit, p.tok.at, fmt.Sprintf("nested deeper than %d levels", MaxDepth), fmt.Sprintf("嵌套超过 %d 层", MaxDepth))
+	}
+	inner := parser{lexer: lexer{src: p.tok.runes, places: p.tok.places}, leaves: p.leaves}
+	inner.advance()
+	n, err := inner.filter(depth + 1)
+	if err == nil && inner.tok.kind != tokenEnd {
+		err = inner.expected("AND, OR or the closing quote", "AND、OR 或结束引号")
+	}
+	if err != nil {
+		return err
+	}
+	f.Where, p.leaves = n, inner.leaves
+	p.advance()
+	return nil
 }
 
 var comparisons = map[string]Op{"=": Eq, "!=": Ne, "<": Lt, "<=": Lte, ">": Gt, ">=": Gte, ":": Has}

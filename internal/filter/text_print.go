@@ -63,6 +63,9 @@ var signs = map[Op]string{
 }
 
 func printLeaf(b *strings.Builder, l Leaf) {
+	if l.Fact != nil {
+		printFact(b, l.Fact)
+	}
 	b.WriteString(l.Field)
 	b.WriteString(signs[l.Op])
 	if l.Op.list() {
@@ -84,6 +87,22 @@ func printLeaf(b *strings.Builder, l Leaf) {
 	if l.Op.list() {
 		b.WriteByte(')')
 	}
+}
+
+func printFact(b *strings.Builder, f *Fact) {
+	b.WriteString(string(f.Function) + "(" + f.Of)
+	if window := f.Window; window != "" || f.Where != nil {
+		if window == "" {
+			window = allTime
+		}
+		b.WriteString(", ")
+		printString(b, window, "", "")
+	}
+	if f.Where != nil {
+		b.WriteString(", ")
+		printString(b, f.Where.Text(), "", "")
+	}
+	b.WriteByte(')')
 }
 
 // relative is a day counted from today; the text form prints it without quotes.

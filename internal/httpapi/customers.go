@@ -12,7 +12,6 @@ import (
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/customer"
-	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/money"
@@ -236,8 +235,6 @@ type search struct {
 	expand    []apigen.CustomerExpansion
 }
 
-var errBothFilters = fault.New(fault.Invalid, "filter_twice", "give filter or filter_text, not both", "filter 与 filter_text 只能二选一")
-
 func (h customers) search(ctx context.Context, s search) (apigen.CustomerPage, error) {
 	t := callOf(ctx).Tenant
 	language, err := condition.For(ctx, h.DB, t, h.now())
@@ -286,20 +283,7 @@ func (h customers) search(ctx context.Context, s search) (apigen.CustomerPage, e
 
 // condition joins the condition given and the tag parameter.
 func (s search) condition(language condition.Language) (filter.Node, filter.Expr, error) {
-	var node filter.Node
-	var err error
-	switch {
-	case s.text != "" && s.tree != nil:
-		return nil, filter.Expr{}, errBothFilters.At("/filter_text", "filter_twice", errBothFilters.Message)
-	case s.text != "":
-		if node, _, err = language.Catalogue.CompileText(s.text, language.Env); err != nil && s.parameter != "" {
-			return nil, filter.Expr{}, filter.InParameter(err, s.parameter)
-		}
-		err = below(err, "/filter_text")
-	case s.tree != nil:
-		node, _, err = language.Catalogue.CompileJSON(s.tree, language.Env)
-		err = below(err, "/filter")
-	}
+	node, err := readCondition(language, s.text, s.tree, s.parameter)
 	if err != nil {
 		return nil, filter.Expr{}, err
 	}
@@ -316,39 +300,6 @@ func (s search) condition(language condition.Language) (filter.Node, filter.Expr
 	}
 	where, err := language.Catalogue.Compile(node, language.Env)
 	return node, where, err
-}
-
-// below puts the places of a fault below a member of the body.
-func below(err error, prefix string) error {
-	if f := fault.Of(err); f != nil {
-		return f.Below(prefix)
-	}
-	return err
-}
-
-func (h customers) ListFilterFields(ctx context.Context, _ apigen.ListFilterFieldsRequestObject) (apigen.ListFilterFieldsResponseObject, error) {
-	language, err := condition.For(ctx, h.DB, callOf(ctx).Tenant, h.now())
-	if err != nil {
-		return nil, err
-	}
-	return apigen.ListFilterFields200JSONResponse{Items: each(language.Catalogue.Describe(language.Env), func(e filter.Entry) apigen.FilterField {
-		f := apigen.FilterField{Name: e.Name, Type: string(e.Type), Label: preferred(ctx, e.Label), Unit: set(e.Unit),
-			Operators: each(e.Operators, func(o filter.Op) string { return string(o) })}
-		if e.Choices != nil {
-			f.Choices = &e.Choices
-		}
-		if e.ChoiceLabels != nil {
-			labels := make(map[string]string, len(e.Choices))
-			for i, c := range e.Choices {
-				labels[c] = e.ChoiceLabels[i]
-			}
-			f.ChoiceLabels = &labels
-		}
-		if len(e.Operators) > 0 {
-			f.Example = ptr(filter.Leaf{Field: e.Name, Op: e.Operators[0], Values: []filter.Value{e.Example}}.Text())
-		}
-		return f
-	})}, nil
 }
 
 func customerLocation(id uuid.UUID) *string { return ptr("/v1/customers/" + id.String()) }

@@ -94,7 +94,10 @@ func mayRead(ctx context.Context, names ...string) error {
 	for _, name := range names {
 		resource, _, _ := strings.Cut(name, ".")
 		switch resource {
-		case "scores", "tiers", "tags":
+		case "orders": // transactions of any status
+			resource = "transactions"
+			fallthrough
+		case "scores", "tiers", "tags", "transactions":
 			if err := demand(p, resource+":read"); err != nil {
 				return err
 			}

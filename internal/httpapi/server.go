@@ -73,6 +73,7 @@ type handlers struct {
 	customers
 	contactPoints
 	addresses
+	filters
 	transactions
 	fieldDefinitions
 	dataQuality
@@ -137,6 +138,7 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		events:           events{lists, s.DB},
 		fieldDefinitions: fieldDefinitions{s.Fields},
 		dataQuality:      dataQuality{s.Quality},
+		filters:          filters{s, cfg.Now},
 	}, nil))
 	return e, nil
 }

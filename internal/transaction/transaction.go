@@ -37,6 +37,9 @@ const (
 	Refunded  Status = "refunded"
 )
 
+// Statuses are all there are, for conditions.
+var Statuses = []string{string(Pending), string(Paid), string(ToShip), string(Shipped), string(Completed), string(Cancelled), string(Refunded)}
+
 // Transaction is one order of a customer.
 type Transaction struct {
 	ID         uuid.UUID

@@ -1,0 +1,205 @@
+package filter
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/kezi-io/kezi/internal/fault"
+)
+
+// Function makes one value of many facts.
+type Function string
+
+// The functions. Count, Days and Sum of no facts are 0; the others are absent.
+const (
+	Count Function = "count" // facts
+	Days  Function = "days"  // different local days
+	Sum   Function = "sum"   // of a measure
+	Avg   Function = "avg"   // of a measure
+	Min   Function = "min"   // of a measure
+	Max   Function = "max"   // of a measure
+	First Function = "first" // local day of the earliest
+	Last  Function = "last"  // local day of the latest
+)
+
+// Functions are all there are.
+var Functions = []Function{Count, Days, Sum, Avg, Min, Max, First, Last}
+
+// measures tells whether the function is of a number in each fact, such as transactions.amount.
+func (f Function) measures() bool { return f == Sum || f == Avg || f == Min || f == Max }
+
+// Fact is what a leaf may ask in place of a field: a value made of the customer's facts of one source, such as the sum of
+// what was paid within a year.
+type Fact struct {
+	Function Function
+	Of       string // a source, or one of its measures: transactions, transactions.amount
+	Window   string // which days count, see windowForm; empty for all
+	Where    Node   // which facts count; nil for all
+}
+
+// fields are the names that f reads: what it is made of, and each field of the inner condition after the source's name.
+func (f *Fact) fields() []string {
+	names := []string{f.Of}
+	if f.Where != nil {
+		source, _, _ := strings.Cut(f.Of, ".")
+		for _, name := range f.Where.Fields() {
+			names = append(names, source+"."+name)
+		}
+	}
+	return names
+}
+
+// windowForm: the last so many days, weeks, months or years up to and with today, such as 90d; or from one day to
+// another, both included, such as 2026-01-01..2026-12-31 or today-2y..today-1y.
+var windowForm = regexp.MustCompile(`^(?:([0-9]{1,5}[dwmy])|([^.]+)\.\.([^.]+))$`)
+
+// allTime is how the text form writes an empty window before a condition.
+const allTime = "all"
+
+// window is the first and the last day that count.
+func (e Env) window(s string) (from, to day, ok bool) {
+	m := windowForm.FindStringSubmatch(s)
+	switch {
+	case m == nil:
+		return day{}, day{}, false
+	case m[1] != "":
+		before, ok := e.parseDay("today-" + m[1])
+		return before.plus(1), dayOf(e.Now.In(e.Zone)), ok
+	}
+	from, okFrom := e.parseDay(m[2])
+	to, okTo := e.parseDay(m[3])
+	return from, to, okFrom && okTo && from.String() <= to.String()
+}
+
+// windowShaped tells whether s can be a window on some day.
+func windowShaped(s string) bool {
+	m := windowForm.FindStringSubmatch(s)
+	return len(m) == 4 && (m[1] != "" || dayShaped(m[2]) && dayShaped(m[3]))
+}
+
+func dayShaped(s string) bool { return relative.MatchString(s) || dateForm.MatchString(s) }
+
+var dateForm = regexp.MustCompile(`^\d{4}-\d\d-\d\d$`)
+
+// Source is a kind of facts of which a customer has many, such as transactions.
+type Source struct {
+	Name   string     // transactions
+	Label  fault.Text // what one row is
+	From   Expr       // SQL("transactions t"), with joins where fields need them
+	Own    Expr       // which rows are the customer's: SQL("t.tenant_id = c.tenant_id AND t.customer_id = c.id")
+	Day    Expr       // the local day that a row counts for
+	Fields *Catalogue // what the condition within a function can ask; its numbers and amounts are the measures
+}
+
+// Measures are the names of what can be summed.
+func (s Source) Measures() []string {
+	return slices.DeleteFunc(s.Fields.Names(), func(name string) bool {
+		f, _ := s.Fields.Field(name)
+		return !f.Exists.IsZero() || f.Type != TypeMoney && f.Type != TypeInteger && f.Type != TypeNumber
+	})
+}
+
+// WithSources is the catalogue with facts that functions are made of.
+func (c *Catalogue) WithSources(sources ...Source) *Catalogue {
+	return &Catalogue{names: c.names, fields: c.fields, resolvers: c.resolvers, sources: slices.Concat(c.sources, sources)}
+}
+
+// Sources are the kinds of facts.
+func (c *Catalogue) Sources() []Source { return slices.Clone(c.sources) }
+
+func (c *Catalogue) source(name string) (Source, bool) {
+	i := slices.IndexFunc(c.sources, func(s Source) bool { return s.Name == name })
+	if i < 0 {
+		return Source{}, false
+	}
+	return c.sources[i], true
+}
+
+// factNames are what f.Of can be.
+func (c *Catalogue) factNames(f Function) []string {
+	var names []string
+	for _, s := range c.sources {
+		if !f.measures() {
+			names = append(names, s.Name)
+			continue
+		}
+		for _, m := range s.Measures() {
+			names = append(names, s.Name+"."+m)
+		}
+	}
+	return names
+}
+
+// fact makes the field that a fact is compared as, and answers false when it recorded a problem.
+func (c *compiler) fact(f *Fact, at place) (Field, bool) {
+	before := len(c.fields)
+	name, measure, _ := strings.Cut(f.Of, ".")
+	source, known := c.catalogue.source(name)
+	if names := c.catalogue.factNames(f.Function); !slices.Contains(names, f.Of) {
+		at.part = partOf
+		accepted := strings.Join(names, ", ")
+		c.wrong(ErrUnknownField, at, fault.T(fmt.Sprintf("%s is made of one of: %s", f.Function, accepted),
+			fmt.Sprintf("%s 的对象为：%s", f.Function, accepted)), names...)
+	}
+	rows := []Expr{}
+	if known {
+		rows = append(rows, SQL(" FROM "), source.From, SQL(" WHERE "), source.Own)
+	}
+	if f.Window != "" {
+		from, to, ok := c.env.window(f.Window)
+		if !ok {
+			at.part = partWindow
+			c.wrong(ErrValue, at, fault.T("this window ends before it begins, or names a day that does not exist", "时间窗口的结束早于开始，或含有不存在的日期"))
+		}
+		if known {
+			rows = append(rows, SQL(" AND "), source.Day.operand(), SQL(" BETWEEN ?::date AND ?::date", from.String(), to.String()))
+		}
+	}
+	if f.Where != nil && known {
+		outer := c.catalogue
+		c.catalogue = source.Fields
+		rows = append(rows, SQL(" AND "), c.node(f.Where, at.path+"/where", false))
+		c.catalogue = outer
+	}
+	if !known || len(c.fields) > before {
+		return Field{}, false
+	}
+	return f.asField(source, measure, concat(rows...))
+}
+
+// asField is the fact over rows as a field.
+func (f *Fact) asField(source Source, measure string, rows Expr) (Field, bool) {
+	of, ok := source.Fields.Field(measure)
+	if f.Function.measures() != (measure != "") || measure != "" && !ok {
+		return Field{}, false
+	}
+	field := Field{Name: "fact", Type: TypeInteger, Label: source.Label, Operators: ordered}
+	var value Expr
+	switch f.Function {
+	case Count:
+		value = SQL("count(*)")
+	case Days:
+		value = concat(SQL("count(DISTINCT "), source.Day, SQL(")"))
+	case Sum:
+		field.Type = of.Type
+		value = concat(SQL("coalesce(sum("), of.Column, SQL("), 0)"))
+	case First, Last:
+		field.Type, field.Nullable = TypeDate, true
+		value = concat(SQL(extremes[f.Function]), source.Day, SQL(")"))
+	default:
+		field.Type, field.Nullable = of.Type, true
+		if f.Function == Avg && of.Type == TypeInteger {
+			field.Type = TypeNumber
+		}
+		value = concat(SQL(extremes[f.Function]), of.Column, SQL(")"))
+	}
+	if field.Nullable {
+		field.Operators = slices.Concat(ordered, []Op{IsNull, IsNotNull})
+	}
+	field.Column = concat(SQL("SELECT "), value, rows)
+	return field, true
+}
+
+var extremes = map[Function]constant{First: "min(", Last: "max(", Min: "min(", Max: "max(", Avg: "avg("}

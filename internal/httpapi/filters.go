@@ -1,0 +1,129 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/condition"
+	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/filter"
+)
+
+type filters struct {
+	Services
+	now func() time.Time
+}
+
+var (
+	errBothFilters = fault.New(fault.Invalid, "filter_twice", "give filter or filter_text, not both", "filter 与 filter_text 只能二选一")
+	errNoFilter    = fault.New(fault.Invalid, "filter_missing", "give filter or filter_text", "请提供 filter 或 filter_text")
+)
+
+// readCondition reads a condition from the one form that it was given in, or answers nil for neither. parameter is the query
+// parameter that text came from; empty for a body's filter_text.
+func readCondition(language condition.Language, text string, tree []byte, parameter string) (filter.Node, error) {
+	switch {
+	case text != "" && tree != nil:
+		return nil, errBothFilters.At("/filter_text", "filter_twice", errBothFilters.Message)
+	case text != "":
+		node, _, err := language.Catalogue.CompileText(text, language.Env)
+		if err != nil && parameter != "" {
+			return nil, filter.InParameter(err, parameter)
+		}
+		return node, below(err, "/filter_text")
+	case tree != nil:
+		node, _, err := language.Catalogue.CompileJSON(tree, language.Env)
+		return node, below(err, "/filter")
+	}
+	return nil, nil
+}
+
+// below puts the places of a fault below a member of the body.
+func below(err error, prefix string) error {
+	if f := fault.Of(err); f != nil {
+		return f.Below(prefix)
+	}
+	return err
+}
+
+// read is a condition that must be there, in a body.
+func (h filters) read(ctx context.Context, text *string, tree *apigen.Condition) (condition.Language, filter.Node, error) {
+	language, err := condition.For(ctx, h.DB, callOf(ctx).Tenant, h.now())
+	if err != nil {
+		return condition.Language{}, nil, err
+	}
+	node, err := readCondition(language, or(text, ""), or(tree, nil), "")
+	if err == nil && node == nil {
+		err = errNoFilter.At("/filter", "filter_missing", errNoFilter.Message)
+	}
+	return language, node, err
+}
+
+func (h filters) ParseFilter(ctx context.Context, req apigen.ParseFilterRequestObject) (apigen.ParseFilterResponseObject, error) {
+	_, node, err := h.read(ctx, req.Body.FilterText, req.Body.Filter)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := json.Marshal(node)
+	return apigen.ParseFilter200JSONResponse{Filter: tree, FilterText: node.Text(), Fields: node.Fields()}, err
+}
+
+func (h filters) ExplainFilter(ctx context.Context, req apigen.ExplainFilterRequestObject) (apigen.ExplainFilterResponseObject, error) {
+	language, node, err := h.read(ctx, req.Body.FilterText, req.Body.Filter)
+	if err != nil {
+		return nil, err
+	}
+	if err := mayAsk(ctx, language, node); err != nil {
+		return nil, err
+	}
+	t := callOf(ctx).Tenant
+	c, err := h.Customers.Get(ctx, t, req.Body.CustomerID)
+	if err != nil {
+		return nil, err
+	}
+	e, err := language.Explain(ctx, h.DB, t.ID, c.ID, node)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := json.Marshal(node)
+	return apigen.ExplainFilter200JSONResponse{Matches: e.Matches, Filter: tree, Leaves: each(e.Leaves, func(l condition.Leaf) apigen.FilterReason {
+		return apigen.FilterReason{Pointer: l.Pointer, Text: l.Text, Holds: l.Holds, Seen: l.Seen}
+	})}, err
+}
+
+func (h filters) ListFilterFields(ctx context.Context, _ apigen.ListFilterFieldsRequestObject) (apigen.ListFilterFieldsResponseObject, error) {
+	language, err := condition.For(ctx, h.DB, callOf(ctx).Tenant, h.now())
+	if err != nil {
+		return nil, err
+	}
+	describe := func(c *filter.Catalogue) []apigen.FilterField {
+		return each(c.Describe(language.Env), func(e filter.Entry) apigen.FilterField { return filterFieldToAPI(ctx, e) })
+	}
+	functions := each(filter.Functions, func(f filter.Function) string { return string(f) })
+	return apigen.ListFilterFields200JSONResponse{Items: describe(language.Catalogue),
+		Sources: each(language.Catalogue.Sources(), func(s filter.Source) apigen.FilterSource {
+			return apigen.FilterSource{Name: s.Name, Label: preferred(ctx, s.Label), Functions: functions, Fields: describe(s.Fields),
+				Measures: each(s.Measures(), func(m string) string { return s.Name + "." + m })}
+		})}, nil
+}
+
+func filterFieldToAPI(ctx context.Context, e filter.Entry) apigen.FilterField {
+	f := apigen.FilterField{Name: e.Name, Type: string(e.Type), Label: preferred(ctx, e.Label), Unit: set(e.Unit),
+		Operators: each(e.Operators, func(o filter.Op) string { return string(o) })}
+	if e.Choices != nil {
+		f.Choices = &e.Choices
+	}
+	if e.ChoiceLabels != nil {
+		labels := make(map[string]string, len(e.Choices))
+		for i, c := range e.Choices {
+			labels[c] = e.ChoiceLabels[i]
+		}
+		f.ChoiceLabels = &labels
+	}
+	if len(e.Operators) > 0 {
+		f.Example = ptr(filter.Leaf{Field: e.Name, Op: e.Operators[0], Values: []filter.Value{e.Example}}.Text())
+	}
+	return f
+}

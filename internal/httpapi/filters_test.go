@@ -1,0 +1,79 @@
+package httpapi_test
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kezi-io/kezi/internal/app/apptest"
+	"github.com/kezi-io/kezi/internal/postgrestest"
+)
+
+func TestConditionsOverHTTP(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, postgrestest.DB(t))
+	c := s.Client(t)
+	var person, other, out object
+	c.OK(t, "POST", "/v1/customers", object{"kind": "person", "name": "张三", "city": "上海"}, &person)
+	c.OK(t, "POST", "/v1/customers", object{"kind": "person", "name": "李四"}, &other)
+	id := person["id"].(string)
+	for _, order := range []object{
+		{"occurred_on": "2026-02-01", "channel": "web", "amount": object{"amount": "300.50", "currency": "CNY"}},
+		{"occurred_on": "2026-02-03", "channel": "store", "amount": object{"amount": "700.00", "currency": "CNY"}},
+		{"occurred_on": "2026-02-03", "channel": "web", "status": "cancelled", "amount": object{"amount": "9000.00", "currency": "CNY"}},
+	} {
+		order["customer_id"] = id
+		c.OK(t, "POST", "/v1/transactions", order, nil)
+	}
+
+	t.Run("BothFormsFindTheSame", func(t *testing.T) {
+		t.Parallel()
+		var parsed, listed, searched object
+		text := `sum(transactions.amount, "2026-01-01..2026-12-31", "channel = 'web'") >= 300 AND count(orders, "all", "status = 'cancelled'") = 1`
+		c.OK(t, "POST", "/v1/filters/parse", object{"filter_text": text}, &parsed)
+		require.ElementsMatch(t, []any{"orders", "orders.status", "transactions.amount", "transactions.channel"}, parsed["fields"])
+		c.OK(t, "GET", "/v1/customers?filter="+url.QueryEscape(text), nil, &listed)
+		c.OK(t, "POST", "/v1/customers/search", object{"filter": parsed["filter"]}, &searched)
+		require.Equal(t, listed["items"], searched["items"])
+		require.Len(t, listed["items"], 1)
+		require.Equal(t, id, listed["items"].([]any)[0].(object)["id"])
+		var again object
+		c.OK(t, "POST", "/v1/filters/parse", object{"filter": parsed["filter"]}, &again)
+		require.Equal(t, parsed, again)
+	})
+	t.Run("ExplainedLeafByLeaf", func(t *testing.T) {
+		t.Parallel()
+		var out object
+		text := `city = "杭州" AND (spend_total >= 1000 OR last(transactions) < "2026-01-01")`
+		c.OK(t, "POST", "/v1/filters/explain", object{"customer_id": id, "filter_text": text}, &out)
+		require.Equal(t, false, out["matches"])
+		require.Equal(t, []any{
+			object{"pointer": "/and/0", "text": `city = "杭州"`, "holds": false, "seen": []any{"上海"}},
+			object{"pointer": "/and/1/or/0", "text": `spend_total >= 1000`, "holds": true, "seen": []any{"1000.50"}},
+			object{"pointer": "/and/1/or/1", "text": `last(transactions) < "2026-01-01"`, "holds": false, "seen": []any{"2026-02-03"}},
+		}, out["leaves"])
+		c.OK(t, "POST", "/v1/filters/explain", object{"customer_id": other["id"], "filter_text": `NOT ` + "city:*"}, &out)
+		require.Equal(t, true, out["matches"])
+		require.Empty(t, out["leaves"].([]any)[0].(object)["seen"])
+	})
+	t.Run("RefusedWithThePlace", func(t *testing.T) {
+		t.Parallel()
+		c.Refused(t, 422, "filter_missing", "POST", "/v1/filters/parse", object{})
+		c.Refused(t, 422, "filter_twice", "POST", "/v1/filters/parse", object{"filter_text": "city:*", "filter": object{"field": "city", "op": "is_null"}})
+		p := c.Refused(t, 422, "filter_unknown_field", "POST", "/v1/filters/parse", object{"filter_text": `sum(transactions.amout) > 1`})
+		require.Contains(t, p.Errors[0].Detail, "at character 5")
+		p = c.Refused(t, 422, "filter_unknown_field", "POST", "/v1/filters/explain", object{"customer_id": id,
+			"filter": object{"function": "count", "of": "transactions", "where": object{"field": "chanel", "op": "eq", "value": "x"}, "op": "gt", "value": "1"}})
+		require.Equal(t, "/filter/where/field", p.Errors[0].Pointer)
+		require.Contains(t, p.Errors[0].Detail, "channel")
+	})
+	t.Run("WhatANarrowTokenMayNotRead", func(t *testing.T) {
+		t.Parallel()
+		narrow := s.In(t, c.Tenant, "customers:read")
+		narrow.Refused(t, 403, "scope_missing", "POST", "/v1/filters/explain", object{"customer_id": id, "filter_text": `count(orders, "all", "amount > 1") > 0`})
+		narrow.Refused(t, 403, "scope_missing", "GET", "/v1/customers?filter="+url.QueryEscape(`max(transactions.amount) > 1`), nil)
+	})
+	c.OK(t, "GET", "/v1/filter-fields", nil, &out)
+	require.Contains(t, out["sources"].([]any)[0].(object)["measures"], "transactions.amount")
+}

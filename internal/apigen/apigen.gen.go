@@ -361,6 +361,27 @@ func (e CustomerTagSource) Valid() bool {
 	}
 }
 
+// Defines values for DeliveryState.
+const (
+	DeliveryStateAwaitingShipment DeliveryState = "awaiting_shipment"
+	DeliveryStateDelivered        DeliveryState = "delivered"
+	DeliveryStateInTransit        DeliveryState = "in_transit"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case DeliveryStateAwaitingShipment:
+		return true
+	case DeliveryStateDelivered:
+		return true
+	case DeliveryStateInTransit:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FieldSensitivity.
 const (
 	FieldSensitivityInternal FieldSensitivity = "internal"
@@ -607,6 +628,120 @@ func (e JobStatus) Valid() bool {
 	}
 }
 
+// Defines values for PaymentMethod.
+const (
+	PaymentMethodAlipay       PaymentMethod = "alipay"
+	PaymentMethodBankTransfer PaymentMethod = "bank_transfer"
+	PaymentMethodCard         PaymentMethod = "card"
+	PaymentMethodCash         PaymentMethod = "cash"
+	PaymentMethodCredit       PaymentMethod = "credit"
+	PaymentMethodOther        PaymentMethod = "other"
+	PaymentMethodWechatPay    PaymentMethod = "wechat_pay"
+)
+
+// Valid indicates whether the value is a known member of the PaymentMethod enum.
+func (e PaymentMethod) Valid() bool {
+	switch e {
+	case PaymentMethodAlipay:
+		return true
+	case PaymentMethodBankTransfer:
+		return true
+	case PaymentMethodCard:
+		return true
+	case PaymentMethodCash:
+		return true
+	case PaymentMethodCredit:
+		return true
+	case PaymentMethodOther:
+		return true
+	case PaymentMethodWechatPay:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PaymentStatus.
+const (
+	PaymentStatusOpen    PaymentStatus = "open"
+	PaymentStatusOverdue PaymentStatus = "overdue"
+	PaymentStatusPaid    PaymentStatus = "paid"
+	PaymentStatusPartial PaymentStatus = "partial"
+)
+
+// Valid indicates whether the value is a known member of the PaymentStatus enum.
+func (e PaymentStatus) Valid() bool {
+	switch e {
+	case PaymentStatusOpen:
+		return true
+	case PaymentStatusOverdue:
+		return true
+	case PaymentStatusPaid:
+		return true
+	case PaymentStatusPartial:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProductRelationKind.
+const (
+	ProductRelationKindAccessoryOf ProductRelationKind = "accessory_of"
+	ProductRelationKindSimilar     ProductRelationKind = "similar"
+	ProductRelationKindUpgradeOf   ProductRelationKind = "upgrade_of"
+)
+
+// Valid indicates whether the value is a known member of the ProductRelationKind enum.
+func (e ProductRelationKind) Valid() bool {
+	switch e {
+	case ProductRelationKindAccessoryOf:
+		return true
+	case ProductRelationKindSimilar:
+		return true
+	case ProductRelationKindUpgradeOf:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProductStatus.
+const (
+	ProductStatusActive  ProductStatus = "active"
+	ProductStatusRetired ProductStatus = "retired"
+)
+
+// Valid indicates whether the value is a known member of the ProductStatus enum.
+func (e ProductStatus) Valid() bool {
+	switch e {
+	case ProductStatusActive:
+		return true
+	case ProductStatusRetired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RelationDirection.
+const (
+	RelationDirectionIncoming RelationDirection = "incoming"
+	RelationDirectionOutgoing RelationDirection = "outgoing"
+)
+
+// Valid indicates whether the value is a known member of the RelationDirection enum.
+func (e RelationDirection) Valid() bool {
+	switch e {
+	case RelationDirectionIncoming:
+		return true
+	case RelationDirectionOutgoing:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RuleKind.
 const (
 	RuleKindCondition RuleKind = "condition"
@@ -661,6 +796,42 @@ func (e RuleSubject) Valid() bool {
 	case RuleSubjectCustomer:
 		return true
 	case RuleSubjectPerson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SalesGrouping.
+const (
+	SalesGroupingCategory      SalesGrouping = "category"
+	SalesGroupingChannel       SalesGrouping = "channel"
+	SalesGroupingDay           SalesGrouping = "day"
+	SalesGroupingMonth         SalesGrouping = "month"
+	SalesGroupingPaymentMethod SalesGrouping = "payment_method"
+	SalesGroupingProduct       SalesGrouping = "product"
+	SalesGroupingStatus        SalesGrouping = "status"
+	SalesGroupingStore         SalesGrouping = "store"
+)
+
+// Valid indicates whether the value is a known member of the SalesGrouping enum.
+func (e SalesGrouping) Valid() bool {
+	switch e {
+	case SalesGroupingCategory:
+		return true
+	case SalesGroupingChannel:
+		return true
+	case SalesGroupingDay:
+		return true
+	case SalesGroupingMonth:
+		return true
+	case SalesGroupingPaymentMethod:
+		return true
+	case SalesGroupingProduct:
+		return true
+	case SalesGroupingStatus:
+		return true
+	case SalesGroupingStore:
 		return true
 	default:
 		return false
@@ -829,6 +1000,21 @@ func (e TierSchemeCreatePreset) Valid() bool {
 	}
 }
 
+// Defines values for TransactionExpansion.
+const (
+	TransactionExpansionItems TransactionExpansion = "items"
+)
+
+// Valid indicates whether the value is a known member of the TransactionExpansion enum.
+func (e TransactionExpansion) Valid() bool {
+	switch e {
+	case TransactionExpansionItems:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TransactionStatus.
 const (
 	TransactionStatusCancelled TransactionStatus = "cancelled"
@@ -883,6 +1069,24 @@ func (e Total) Valid() bool {
 	}
 }
 
+// Defines values for TransactionSort.
+const (
+	TransactionSortNewestFirst TransactionSort = "-occurred_at"
+	TransactionSortOldestFirst TransactionSort = "occurred_at"
+)
+
+// Valid indicates whether the value is a known member of the TransactionSort enum.
+func (e TransactionSort) Valid() bool {
+	switch e {
+	case TransactionSortNewestFirst:
+		return true
+	case TransactionSortOldestFirst:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListCustomersParamsTotal.
 const (
 	ListCustomersParamsTotalEstimate ListCustomersParamsTotal = "estimate"
@@ -898,6 +1102,24 @@ func (e ListCustomersParamsTotal) Valid() bool {
 	case ListCustomersParamsTotalExact:
 		return true
 	case ListCustomersParamsTotalNone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCustomerTransactionsParamsSort.
+const (
+	ListCustomerTransactionsParamsSortNewestFirst ListCustomerTransactionsParamsSort = "-occurred_at"
+	ListCustomerTransactionsParamsSortOldestFirst ListCustomerTransactionsParamsSort = "occurred_at"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerTransactionsParamsSort enum.
+func (e ListCustomerTransactionsParamsSort) Valid() bool {
+	switch e {
+	case ListCustomerTransactionsParamsSortNewestFirst:
+		return true
+	case ListCustomerTransactionsParamsSortOldestFirst:
 		return true
 	default:
 		return false
@@ -934,6 +1156,24 @@ func (e PutImportContentParamsContentEncoding) Valid() bool {
 	case PutImportContentParamsContentEncodingGzip:
 		return true
 	case PutImportContentParamsContentEncodingIdentity:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTransactionsParamsSort.
+const (
+	ListTransactionsParamsSortNewestFirst ListTransactionsParamsSort = "-occurred_at"
+	ListTransactionsParamsSortOldestFirst ListTransactionsParamsSort = "occurred_at"
+)
+
+// Valid indicates whether the value is a known member of the ListTransactionsParamsSort enum.
+func (e ListTransactionsParamsSort) Valid() bool {
+	switch e {
+	case ListTransactionsParamsSortNewestFirst:
+		return true
+	case ListTransactionsParamsSortOldestFirst:
 		return true
 	default:
 		return false
@@ -1025,6 +1265,9 @@ type AddressPatch struct {
 
 // AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
 type AreaType string
+
+// Attributes The tenant's own fields by their keys.
+type Attributes map[string]interface{}
 
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
@@ -1293,9 +1536,10 @@ type Customer struct {
 	Industry    *string             `json:"industry,omitempty"`
 	Kind        CustomerKind        `json:"kind"`
 
-	// Metrics Over all purchases (paid, to_ship, shipped or completed), in the base currency, days in the tenant's zone.
+	// Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
 	//
-	// Example: {"average_purchase":{"amount":"129.90","currency":"CNY"},"first_purchase_on":"2026-01-03","last_purchase_on":"2026-02-14","purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"spend_total":{"amount":"389.70","currency":"CNY"},"units_total":4}
+	//
+	// Example: {"average_purchase":{"amount":"108.25","currency":"CNY"},"days_late_average":6,"days_late_max":6,"first_purchase_on":"2026-01-03","last_payment_on":"2026-02-20","last_purchase_on":"2026-02-14","late_payments":1,"on_time_payments":1,"open_amount":{"amount":"0.00","currency":"CNY"},"open_payments":0,"overdue_amount":{"amount":"0.00","currency":"CNY"},"overdue_payments":0,"purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"return_count":1,"returns_total":{"amount":"64.95","currency":"CNY"},"spend_total":{"amount":"324.75","currency":"CNY"},"units_total":4}
 	Metrics *Metrics `json:"metrics,omitempty"`
 	Name    string   `json:"name"`
 
@@ -1570,6 +1814,36 @@ type DataQuality struct {
 	StaleDays           int                  `json:"stale_days"`
 	Violations          []ViolationCount     `json:"violations"`
 }
+
+// Delivery defines model for Delivery.
+type Delivery struct {
+	Carrier     *string    `json:"carrier,omitempty"`
+	DeliveredAt *time.Time `json:"delivered_at,omitempty"`
+	ShippedAt   *time.Time `json:"shipped_at,omitempty"`
+
+	// State What the order's status and the moments of its delivery say together.
+	State          *DeliveryState `json:"state,omitempty"`
+	TrackingNumber *string        `json:"tracking_number,omitempty"`
+}
+
+// DeliveryInput defines model for DeliveryInput.
+type DeliveryInput struct {
+	Carrier        *string    `json:"carrier,omitempty"`
+	DeliveredAt    *time.Time `json:"delivered_at,omitempty"`
+	ShippedAt      *time.Time `json:"shipped_at,omitempty"`
+	TrackingNumber *string    `json:"tracking_number,omitempty"`
+}
+
+// DeliveryPatch defines model for DeliveryPatch.
+type DeliveryPatch struct {
+	Carrier        nullable.Nullable[string]    `json:"carrier,omitempty"`
+	DeliveredAt    nullable.Nullable[time.Time] `json:"delivered_at,omitempty"`
+	ShippedAt      nullable.Nullable[time.Time] `json:"shipped_at,omitempty"`
+	TrackingNumber nullable.Nullable[string]    `json:"tracking_number,omitempty"`
+}
+
+// DeliveryState What the order's status and the moments of its delivery say together.
+type DeliveryState string
 
 // Diagnostic defines model for Diagnostic.
 type Diagnostic struct {
@@ -2155,18 +2429,50 @@ type Me struct {
 	TimeZone string `json:"time_zone"`
 }
 
-// Metrics Over all purchases (paid, to_ship, shipped or completed), in the base currency, days in the tenant's zone.
+// Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
 //
-// Example: {"average_purchase":{"amount":"129.90","currency":"CNY"},"first_purchase_on":"2026-01-03","last_purchase_on":"2026-02-14","purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"spend_total":{"amount":"389.70","currency":"CNY"},"units_total":4}
+// Example: {"average_purchase":{"amount":"108.25","currency":"CNY"},"days_late_average":6,"days_late_max":6,"first_purchase_on":"2026-01-03","last_payment_on":"2026-02-20","last_purchase_on":"2026-02-14","late_payments":1,"on_time_payments":1,"open_amount":{"amount":"0.00","currency":"CNY"},"open_payments":0,"overdue_amount":{"amount":"0.00","currency":"CNY"},"overdue_payments":0,"purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"return_count":1,"returns_total":{"amount":"64.95","currency":"CNY"},"spend_total":{"amount":"324.75","currency":"CNY"},"units_total":4}
 type Metrics struct {
 	// AveragePurchase An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
-	AveragePurchase *Money              `json:"average_purchase,omitempty"`
+	AveragePurchase *Money `json:"average_purchase,omitempty"`
+
+	// DaysLateAverage Of late payments; absent without one.
+	DaysLateAverage *float64 `json:"days_late_average,omitempty"`
+
+	// DaysLateMax Of late payments and, as of today, of overdue ones; absent without either.
+	DaysLateMax     *int                `json:"days_late_max,omitempty"`
 	FirstPurchaseOn *openapi_types.Date `json:"first_purchase_on,omitempty"`
+	LastPaymentOn   *openapi_types.Date `json:"last_payment_on,omitempty"`
 	LastPurchaseOn  *openapi_types.Date `json:"last_purchase_on,omitempty"`
 
-	// PurchaseCount Purchases.
+	// LatePayments Payments made in full after it.
+	LatePayments int `json:"late_payments"`
+
+	// OnTimePayments Payments made in full by their due day.
+	OnTimePayments int `json:"on_time_payments"`
+
+	// OpenAmount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	OpenAmount Money `json:"open_amount"`
+
+	// OpenDueOn The earliest due day of those open.
+	OpenDueOn *openapi_types.Date `json:"open_due_on,omitempty"`
+
+	// OpenPayments Payments not made in full, overdue or not, of orders that are neither cancelled nor refunded.
+	OpenPayments int `json:"open_payments"`
+
+	// OverdueAmount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	OverdueAmount Money `json:"overdue_amount"`
+
+	// OverduePayments Open payments that were due before today.
+	OverduePayments int `json:"overdue_payments"`
+
+	// PurchaseCount Purchases; a return takes none away.
 	PurchaseCount int `json:"purchase_count"`
 
 	// PurchaseCycleDays Average days between purchase days; absent below two.
@@ -2175,9 +2481,15 @@ type Metrics struct {
 	// PurchaseDays Days with at least one purchase.
 	PurchaseDays int `json:"purchase_days"`
 
-	// SpendTotal An amount of money.
+	// ReturnCount Returns of purchases.
+	ReturnCount int `json:"return_count"`
+
+	// ReturnsTotal An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
+	ReturnsTotal Money `json:"returns_total"`
+
+	// SpendTotal What was bought less what came back.
 	SpendTotal Money `json:"spend_total"`
 
 	// UnitsTotal Units bought where they are known.
@@ -2241,6 +2553,98 @@ type Page struct {
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
 
+// Payment Example: {"amount_due":{"amount":"129.90","currency":"CNY"},"amount_paid":{"amount":"129.90","currency":"CNY"},"created_at":"2026-02-14T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","days_late":6,"due_on":"2026-02-14","id":"01890a5d-ac96-774b-bcce-b30209a0a001","method":"bank_transfer","paid_on":"2026-02-20","reference":"INV-2026-014","status":"paid","transaction_id":"01890a5d-ac96-774b-bcce-b302099a9001","updated_at":"2026-02-20T02:00:00Z","version":1}
+type Payment struct {
+	// AmountDue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountDue Money `json:"amount_due"`
+
+	// AmountPaid An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountPaid Money              `json:"amount_paid"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// DaysLate Days between due_on and the day it was paid in full, or today while it is not; 0 in time.
+	DaysLate int                `json:"days_late"`
+	DueOn    openapi_types.Date `json:"due_on"`
+	ID       openapi_types.UUID `json:"id"`
+
+	// Method How it is paid; credit is on account, paid later.
+	Method *PaymentMethod `json:"method,omitempty"`
+
+	// PaidOn The day of the latest part; absent while nothing is paid.
+	PaidOn    *openapi_types.Date `json:"paid_on,omitempty"`
+	Reference *string             `json:"reference,omitempty"`
+
+	// Status overdue: not paid in full and due before today; partial: paid in part and not overdue.
+	Status        PaymentStatus      `json:"status"`
+	TransactionID openapi_types.UUID `json:"transaction_id"`
+	UpdatedAt     time.Time          `json:"updated_at"`
+	Version       int64              `json:"version"`
+}
+
+// PaymentCreate defines model for PaymentCreate.
+type PaymentCreate struct {
+	// AmountDue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountDue Money `json:"amount_due"`
+
+	// AmountPaid An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountPaid *Money             `json:"amount_paid,omitempty"`
+	DueOn      openapi_types.Date `json:"due_on"`
+
+	// Method How it is paid; credit is on account, paid later.
+	Method    *PaymentMethod      `json:"method,omitempty"`
+	PaidOn    *openapi_types.Date `json:"paid_on,omitempty"`
+	Reference *string             `json:"reference,omitempty"`
+}
+
+// PaymentList defines model for PaymentList.
+type PaymentList struct {
+	Items []Payment `json:"items"`
+}
+
+// PaymentMethod How it is paid; credit is on account, paid later.
+type PaymentMethod string
+
+// PaymentPage defines model for PaymentPage.
+type PaymentPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Payment `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// PaymentPatch defines model for PaymentPatch.
+type PaymentPatch struct {
+	// AmountDue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountDue  *Money                                `json:"amount_due,omitempty"`
+	AmountPaid nullable.Nullable[Money]              `json:"amount_paid,omitempty"`
+	DueOn      *openapi_types.Date                   `json:"due_on,omitempty"`
+	Method     nullable.Nullable[PaymentMethod]      `json:"method,omitempty"`
+	PaidOn     nullable.Nullable[openapi_types.Date] `json:"paid_on,omitempty"`
+	Reference  nullable.Nullable[string]             `json:"reference,omitempty"`
+}
+
+// PaymentStatus overdue: not paid in full and due before today; partial: paid in part and not overdue.
+type PaymentStatus string
+
 // Problem What went wrong (RFC 9457).
 type Problem struct {
 	// Code Stable; switch on this.
@@ -2291,6 +2695,108 @@ type ProblemPlace struct {
 	Rule *string `json:"rule,omitempty"`
 }
 
+// Product Example: {"brand":"云岭","category":"咖啡/挂耳","created_at":"2026-01-01T00:00:00Z","id":"01890a5d-ac96-774b-bcce-b30209a09001","name":"云南挂耳咖啡 10 包","price":{"amount":"64.95","currency":"CNY"},"sku":"COF-DRIP-10","status":"active","unit":"盒","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Product struct {
+	Brand *string `json:"brand,omitempty"`
+
+	// Category A path: 咖啡/挂耳
+	Category    *string            `json:"category,omitempty"`
+	CreatedAt   time.Time          `json:"created_at"`
+	Description *string            `json:"description,omitempty"`
+	ID          openapi_types.UUID `json:"id"`
+	Name        string             `json:"name"`
+
+	// Price An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Price  *Money        `json:"price,omitempty"`
+	Sku    string        `json:"sku"`
+	Status ProductStatus `json:"status"`
+
+	// Unit What a quantity counts.
+	Unit      *string   `json:"unit,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// ProductCreate defines model for ProductCreate.
+type ProductCreate struct {
+	Brand       *string `json:"brand,omitempty"`
+	Category    *string `json:"category,omitempty"`
+	Description *string `json:"description,omitempty"`
+	Name        string  `json:"name"`
+
+	// Price An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Price  *Money         `json:"price,omitempty"`
+	Sku    string         `json:"sku"`
+	Status *ProductStatus `json:"status,omitempty"`
+	Unit   *string        `json:"unit,omitempty"`
+}
+
+// ProductPage defines model for ProductPage.
+type ProductPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Product `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ProductPatch defines model for ProductPatch.
+type ProductPatch struct {
+	Brand       nullable.Nullable[string] `json:"brand,omitempty"`
+	Category    nullable.Nullable[string] `json:"category,omitempty"`
+	Description nullable.Nullable[string] `json:"description,omitempty"`
+	Name        *string                   `json:"name,omitempty"`
+	Price       nullable.Nullable[Money]  `json:"price,omitempty"`
+	Sku         *string                   `json:"sku,omitempty"`
+	Status      *ProductStatus            `json:"status,omitempty"`
+	Unit        nullable.Nullable[string] `json:"unit,omitempty"`
+}
+
+// ProductPut defines model for ProductPut.
+type ProductPut struct {
+	Brand       nullable.Nullable[string] `json:"brand,omitempty"`
+	Category    nullable.Nullable[string] `json:"category,omitempty"`
+	Description nullable.Nullable[string] `json:"description,omitempty"`
+	Name        *string                   `json:"name,omitempty"`
+	Price       nullable.Nullable[Money]  `json:"price,omitempty"`
+	Status      *ProductStatus            `json:"status,omitempty"`
+	Unit        nullable.Nullable[string] `json:"unit,omitempty"`
+}
+
+// ProductRelation defines model for ProductRelation.
+type ProductRelation struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Direction Whose relation it is: of the product asked about, or of the other to it.
+	Direction RelationDirection   `json:"direction"`
+	Kind      ProductRelationKind `json:"kind"`
+
+	// Product Example: {"brand":"云岭","category":"咖啡/挂耳","created_at":"2026-01-01T00:00:00Z","id":"01890a5d-ac96-774b-bcce-b30209a09001","name":"云南挂耳咖啡 10 包","price":{"amount":"64.95","currency":"CNY"},"sku":"COF-DRIP-10","status":"active","unit":"盒","updated_at":"2026-01-01T00:00:00Z","version":1}
+	Product Product `json:"product"`
+}
+
+// ProductRelationKind defines model for ProductRelationKind.
+type ProductRelationKind string
+
+// ProductRelationList defines model for ProductRelationList.
+type ProductRelationList struct {
+	Items []ProductRelation `json:"items"`
+}
+
+// ProductStatus defines model for ProductStatus.
+type ProductStatus string
+
 // PurchaseFit defines model for PurchaseFit.
 type PurchaseFit struct {
 	Converged     bool    `json:"converged"`
@@ -2309,6 +2815,68 @@ type RFMWeights struct {
 	F float64 `json:"f"`
 	M float64 `json:"m"`
 	R float64 `json:"r"`
+}
+
+// RelationDirection Whose relation it is: of the product asked about, or of the other to it.
+type RelationDirection string
+
+// Return Example: {"actor":"demo-writer","amount":{"amount":"64.95","currency":"CNY"},"base_amount":{"amount":"64.95","currency":"CNY"},"created_at":"2026-02-20T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a0b001","items":[{"amount":{"amount":"64.95","currency":"CNY"},"line":1,"quantity":1}],"reason":"包装破损","returned_on":"2026-02-20","transaction_id":"01890a5d-ac96-774b-bcce-b302099a9001"}
+type Return struct {
+	// Actor Who recorded it.
+	Actor string `json:"actor"`
+
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount Money `json:"amount"`
+
+	// BaseAmount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	BaseAmount    Money              `json:"base_amount"`
+	CreatedAt     time.Time          `json:"created_at"`
+	CustomerID    openapi_types.UUID `json:"customer_id"`
+	ID            openapi_types.UUID `json:"id"`
+	Items         []ReturnItem       `json:"items"`
+	Reason        *string            `json:"reason,omitempty"`
+	ReturnedOn    openapi_types.Date `json:"returned_on"`
+	TransactionID openapi_types.UUID `json:"transaction_id"`
+}
+
+// ReturnCreate defines model for ReturnCreate.
+type ReturnCreate struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount *Money             `json:"amount,omitempty"`
+	Items  *[]ReturnItemInput `json:"items,omitempty"`
+	Reason *string            `json:"reason,omitempty"`
+
+	// ReturnedOn The local day; today unless told.
+	ReturnedOn *openapi_types.Date `json:"returned_on,omitempty"`
+}
+
+// ReturnItem defines model for ReturnItem.
+type ReturnItem struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount Money `json:"amount"`
+
+	// Line The order's line.
+	Line     int     `json:"line"`
+	Quantity float64 `json:"quantity"`
+}
+
+// ReturnItemInput defines model for ReturnItemInput.
+type ReturnItemInput struct {
+	Line     int     `json:"line"`
+	Quantity float64 `json:"quantity"`
+}
+
+// ReturnList defines model for ReturnList.
+type ReturnList struct {
+	Items []Return `json:"items"`
 }
 
 // RuleKind defines model for RuleKind.
@@ -2364,6 +2932,56 @@ type RunScorePage struct {
 
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// SalesGroup Example: {"key":"2026-02","net":{"amount":"2260.10","currency":"CNY"},"orders":12,"returned":{"amount":"129.90","currency":"CNY"},"sales":{"amount":"2390.00","currency":"CNY"},"units":31}
+type SalesGroup struct {
+	// Key The day, the month as YYYY-MM, the sku or name of the product, the category, and so on; absent for what has none.
+	Key *string `json:"key,omitempty"`
+
+	// Name With group_by=product: a name that its items have.
+	Name *string `json:"name,omitempty"`
+
+	// Net An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Net Money `json:"net"`
+
+	// Orders Purchases with something in the group.
+	Orders int64 `json:"orders"`
+
+	// ProductID With group_by=product, where the items name one.
+	ProductID *openapi_types.UUID `json:"product_id,omitempty"`
+
+	// Returned An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Returned Money `json:"returned"`
+
+	// Sales An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Sales Money `json:"sales"`
+
+	// Units Units bought; for products and categories the quantity.
+	Units float64 `json:"units"`
+}
+
+// SalesGrouping defines model for SalesGrouping.
+type SalesGrouping string
+
+// SalesSummary defines model for SalesSummary.
+type SalesSummary struct {
+	From    openapi_types.Date `json:"from"`
+	GroupBy SalesGrouping      `json:"group_by"`
+	Items   []SalesGroup       `json:"items"`
+
+	// Total Example: {"key":"2026-02","net":{"amount":"2260.10","currency":"CNY"},"orders":12,"returned":{"amount":"129.90","currency":"CNY"},"sales":{"amount":"2390.00","currency":"CNY"},"units":31}
+	Total SalesGroup `json:"total"`
+
+	// Truncated Whether there are more groups than answered.
+	Truncated bool               `json:"truncated"`
+	Until     openapi_types.Date `json:"until"`
 }
 
 // Score defines model for Score.
@@ -2848,12 +3466,15 @@ type TierSchemePatch struct {
 	Tiers *[]Tier `json:"tiers,omitempty"`
 }
 
-// Transaction Example: {"amount":{"amount":"129.90","currency":"CNY"},"base_amount":{"amount":"129.90","currency":"CNY"},"channel":"store","created_at":"2026-02-14T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b302099a9001","occurred_at":"2026-02-13T16:00:00Z","occurred_on":"2026-02-14","source":"api","status":"completed","units":2,"updated_at":"2026-02-14T02:00:00Z","version":1}
+// Transaction Example: {"amount":{"amount":"129.90","currency":"CNY"},"base_amount":{"amount":"129.90","currency":"CNY"},"channel":"store","created_at":"2026-02-14T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b302099a9001","item_count":1,"items":[{"amount":{"amount":"129.90","currency":"CNY"},"category":"咖啡/挂耳","line":1,"name":"云南挂耳咖啡 10 包","quantity":2,"sku":"COF-DRIP-10","unit_price":{"amount":"64.95","currency":"CNY"}}],"occurred_at":"2026-02-13T16:00:00Z","occurred_on":"2026-02-14","payment_method":"wechat_pay","source":"api","status":"completed","store":"南京东路店","units":2,"updated_at":"2026-02-14T02:00:00Z","version":1}
 type Transaction struct {
 	// Amount An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
 	Amount Money `json:"amount"`
+
+	// Attributes The tenant's own fields by their keys.
+	Attributes *Attributes `json:"attributes,omitempty"`
 
 	// BaseAmount An amount of money.
 	//
@@ -2862,19 +3483,65 @@ type Transaction struct {
 	Channel    *string            `json:"channel,omitempty"`
 	CreatedAt  time.Time          `json:"created_at"`
 	CustomerID openapi_types.UUID `json:"customer_id"`
+	Delivery   *Delivery          `json:"delivery,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount   *Money             `json:"discount,omitempty"`
 	ExternalID *string            `json:"external_id,omitempty"`
 	ID         openapi_types.UUID `json:"id"`
+
+	// ItemCount How many items there are; absent when none.
+	ItemCount *int `json:"item_count,omitempty"`
+
+	// Items In a list only with expand=items.
+	Items      *[]TransactionItem `json:"items,omitempty"`
 	OccurredAt time.Time          `json:"occurred_at"`
 
 	// OccurredOn The local day in the tenant's zone.
 	OccurredOn openapi_types.Date `json:"occurred_on"`
-	Source     string             `json:"source"`
+
+	// PaymentMethod How it is paid; credit is on account, paid later.
+	PaymentMethod *PaymentMethod `json:"payment_method,omitempty"`
+
+	// Returned An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Returned *Money `json:"returned,omitempty"`
+
+	// Shipping An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Shipping *Money `json:"shipping,omitempty"`
+	Source   string `json:"source"`
 
 	// Status Purchases are paid, to_ship, shipped and completed.
 	Status    TransactionStatus `json:"status"`
+	Store     *string           `json:"store,omitempty"`
 	Units     *int              `json:"units,omitempty"`
 	UpdatedAt time.Time         `json:"updated_at"`
 	Version   int64             `json:"version"`
+}
+
+// TransactionBatch defines model for TransactionBatch.
+type TransactionBatch struct {
+	Items []TransactionCreate `json:"items"`
+}
+
+// TransactionBatchOutcome defines model for TransactionBatchOutcome.
+type TransactionBatchOutcome struct {
+	ID *openapi_types.UUID `json:"id,omitempty"`
+
+	// Problem What went wrong (RFC 9457).
+	Problem *Problem    `json:"problem,omitempty"`
+	Status  BatchStatus `json:"status"`
+	Version *int64      `json:"version,omitempty"`
+}
+
+// TransactionBatchResult defines model for TransactionBatchResult.
+type TransactionBatchResult struct {
+	Items []TransactionBatchOutcome `json:"items"`
 }
 
 // TransactionCreate defines model for TransactionCreate.
@@ -2882,24 +3549,107 @@ type TransactionCreate struct {
 	// Amount An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
-	Amount  Money   `json:"amount"`
-	Channel *string `json:"channel,omitempty"`
+	Amount *Money `json:"amount,omitempty"`
+
+	// Attributes The tenant's own fields by their keys.
+	Attributes *Attributes `json:"attributes,omitempty"`
+	Channel    *string     `json:"channel,omitempty"`
 
 	// Customer Example: {"external_id":"A-1001","source":"shop"}
 	Customer   *ExternalIdentity   `json:"customer,omitempty"`
 	CustomerID *openapi_types.UUID `json:"customer_id,omitempty"`
+	Delivery   *DeliveryInput      `json:"delivery,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount *Money `json:"discount,omitempty"`
 
 	// ExternalID Its id there; a second one is refused.
-	ExternalID *string             `json:"external_id,omitempty"`
-	OccurredAt *time.Time          `json:"occurred_at,omitempty"`
-	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+	ExternalID *string                 `json:"external_id,omitempty"`
+	Items      *[]TransactionItemInput `json:"items,omitempty"`
+	OccurredAt *time.Time              `json:"occurred_at,omitempty"`
+	OccurredOn *openapi_types.Date     `json:"occurred_on,omitempty"`
+
+	// PaymentMethod How it is paid; credit is on account, paid later.
+	PaymentMethod *PaymentMethod `json:"payment_method,omitempty"`
+
+	// Shipping An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Shipping *Money `json:"shipping,omitempty"`
 
 	// Source The system that recorded it; `api` unless told.
 	Source *string `json:"source,omitempty"`
 
 	// Status Purchases are paid, to_ship, shipped and completed.
 	Status *TransactionStatus `json:"status,omitempty"`
+	Store  *string            `json:"store,omitempty"`
 	Units  *int               `json:"units,omitempty"`
+}
+
+// TransactionExpansion defines model for TransactionExpansion.
+type TransactionExpansion string
+
+// TransactionItem defines model for TransactionItem.
+type TransactionItem struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount   Money   `json:"amount"`
+	Category *string `json:"category,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount *Money `json:"discount,omitempty"`
+
+	// Line From 1 in the order given.
+	Line int `json:"line"`
+
+	// Name As the product was called when the line was written.
+	Name string `json:"name"`
+
+	// ProductID Absent when no product has the sku.
+	ProductID *openapi_types.UUID `json:"product_id,omitempty"`
+
+	// Quantity In the product's unit.
+	Quantity float64 `json:"quantity"`
+	Sku      *string `json:"sku,omitempty"`
+
+	// UnitPrice An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	UnitPrice *Money `json:"unit_price,omitempty"`
+}
+
+// TransactionItemInput defines model for TransactionItemInput.
+type TransactionItemInput struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount *Money `json:"amount,omitempty"`
+
+	// Category A path such as 咖啡/挂耳; the product's unless told.
+	Category *string `json:"category,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount *Money `json:"discount,omitempty"`
+
+	// Name The product's name unless told.
+	Name      *string             `json:"name,omitempty"`
+	ProductID *openapi_types.UUID `json:"product_id,omitempty"`
+
+	// Quantity With at most three decimal places.
+	Quantity float64 `json:"quantity"`
+	Sku      *string `json:"sku,omitempty"`
+
+	// UnitPrice An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	UnitPrice *Money `json:"unit_price,omitempty"`
 }
 
 // TransactionPage defines model for TransactionPage.
@@ -2923,18 +3673,51 @@ type TransactionPatch struct {
 	// Amount An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
-	Amount     *Money                    `json:"amount,omitempty"`
-	Channel    nullable.Nullable[string] `json:"channel,omitempty"`
-	OccurredAt *time.Time                `json:"occurred_at,omitempty"`
-	OccurredOn *openapi_types.Date       `json:"occurred_on,omitempty"`
+	Amount *Money `json:"amount,omitempty"`
+
+	// Attributes Merged by key; a null takes one away.
+	Attributes nullable.Nullable[Attributes]    `json:"attributes,omitempty"`
+	Channel    nullable.Nullable[string]        `json:"channel,omitempty"`
+	Delivery   nullable.Nullable[DeliveryPatch] `json:"delivery,omitempty"`
+	Discount   nullable.Nullable[Money]         `json:"discount,omitempty"`
+
+	// Items All lines; null or an empty list removes them and keeps the amount.
+	Items         nullable.Nullable[[]TransactionItemInput] `json:"items,omitempty"`
+	OccurredAt    *time.Time                                `json:"occurred_at,omitempty"`
+	OccurredOn    *openapi_types.Date                       `json:"occurred_on,omitempty"`
+	PaymentMethod nullable.Nullable[PaymentMethod]          `json:"payment_method,omitempty"`
+	Shipping      nullable.Nullable[Money]                  `json:"shipping,omitempty"`
 
 	// Status Purchases are paid, to_ship, shipped and completed.
-	Status *TransactionStatus     `json:"status,omitempty"`
-	Units  nullable.Nullable[int] `json:"units,omitempty"`
+	Status *TransactionStatus `json:"status,omitempty"`
+
+	// StatusReason Why the status changes; needed for a correction.
+	StatusReason *string                   `json:"status_reason,omitempty"`
+	Store        nullable.Nullable[string] `json:"store,omitempty"`
+	Units        nullable.Nullable[int]    `json:"units,omitempty"`
 }
 
 // TransactionStatus Purchases are paid, to_ship, shipped and completed.
 type TransactionStatus string
+
+// TransactionStatusChange Example: {"actor":"demo-writer","at":"2026-02-14T02:00:00Z","from":"pending","to":"paid"}
+type TransactionStatusChange struct {
+	// Actor Who moved it; unknown for what an import brought.
+	Actor *string   `json:"actor,omitempty"`
+	At    time.Time `json:"at"`
+
+	// From Purchases are paid, to_ship, shipped and completed.
+	From   *TransactionStatus `json:"from,omitempty"`
+	Reason *string            `json:"reason,omitempty"`
+
+	// To Purchases are paid, to_ship, shipped and completed.
+	To TransactionStatus `json:"to"`
+}
+
+// TransactionStatusList defines model for TransactionStatusList.
+type TransactionStatusList struct {
+	Items []TransactionStatusChange `json:"items"`
+}
 
 // ValidationRule Example: {"active":true,"applies_to":"company","created_at":"2026-01-01T00:00:00Z","field":"industry","id":"01890a5d-ac96-774b-bcce-b30209aa0001","kind":"required","message":{"zh":"请填写行业"},"name":"企业须填行业","position":1,"severity":"warn","updated_at":"2026-01-01T00:00:00Z","version":1}
 type ValidationRule struct {
@@ -3083,6 +3866,12 @@ type ViolationCount struct {
 // AddressID defines model for AddressId.
 type AddressID = openapi_types.UUID
 
+// AmountAtLeast defines model for AmountAtLeast.
+type AmountAtLeast = string
+
+// AmountAtMost defines model for AmountAtMost.
+type AmountAtMost = string
+
 // ContactPointID defines model for ContactPointId.
 type ContactPointID = openapi_types.UUID
 
@@ -3131,11 +3920,26 @@ type Limit = int
 // ModelKey defines model for ModelKey.
 type ModelKey = string
 
+// PaymentID defines model for PaymentId.
+type PaymentID = openapi_types.UUID
+
+// PaymentMethods defines model for PaymentMethods.
+type PaymentMethods = []PaymentMethod
+
+// ProductID defines model for ProductId.
+type ProductID = openapi_types.UUID
+
+// ReturnID defines model for ReturnId.
+type ReturnID = openapi_types.UUID
+
 // RunID defines model for RunId.
 type RunID = openapi_types.UUID
 
 // SchemeKey defines model for SchemeKey.
 type SchemeKey = string
+
+// Sku defines model for Sku.
+type Sku = string
 
 // Source defines model for Source.
 type Source = string
@@ -3148,6 +3952,36 @@ type TagID = openapi_types.UUID
 
 // Total defines model for Total.
 type Total string
+
+// TransactionChannel defines model for TransactionChannel.
+type TransactionChannel = string
+
+// TransactionExpand defines model for TransactionExpand.
+type TransactionExpand = []TransactionExpansion
+
+// TransactionFrom defines model for TransactionFrom.
+type TransactionFrom = openapi_types.Date
+
+// TransactionID defines model for TransactionId.
+type TransactionID = openapi_types.UUID
+
+// TransactionProduct defines model for TransactionProduct.
+type TransactionProduct = openapi_types.UUID
+
+// TransactionSku defines model for TransactionSku.
+type TransactionSku = string
+
+// TransactionSort defines model for TransactionSort.
+type TransactionSort string
+
+// TransactionStatuses defines model for TransactionStatuses.
+type TransactionStatuses = []TransactionStatus
+
+// TransactionStore defines model for TransactionStore.
+type TransactionStore = string
+
+// TransactionUntil defines model for TransactionUntil.
+type TransactionUntil = openapi_types.Date
 
 // ValidateOnly defines model for ValidateOnly.
 type ValidateOnly = bool
@@ -3425,6 +4259,18 @@ type PutCustomerExternalIDParams struct {
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
 
+// ListCustomerPaymentsParams defines parameters for ListCustomerPayments.
+type ListCustomerPaymentsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Status Only these.
+	Status *[]PaymentStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
 type DeleteCustomerTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
@@ -3436,6 +4282,54 @@ type PutCustomerTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
+
+// ListCustomerTransactionsParams defines parameters for ListCustomerTransactions.
+type ListCustomerTransactionsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Status Only these.
+	Status *TransactionStatuses `form:"status,omitempty" json:"status,omitempty"`
+
+	// From On or after this day.
+	From *TransactionFrom `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until On or before this day.
+	Until *TransactionUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// PaymentMethod Only paid in these ways.
+	PaymentMethod *PaymentMethods `form:"payment_method,omitempty" json:"payment_method,omitempty"`
+
+	// Channel Only of this channel.
+	Channel *TransactionChannel `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Store Only of this store.
+	Store *TransactionStore `form:"store,omitempty" json:"store,omitempty"`
+
+	// ProductID Only with an item of this product.
+	ProductID *TransactionProduct `form:"product_id,omitempty" json:"product_id,omitempty"`
+
+	// Sku Only with an item of this sku.
+	Sku *TransactionSku `form:"sku,omitempty" json:"sku,omitempty"`
+
+	// AmountAtLeast Only of at least this amount, a decimal in the base currency.
+	AmountAtLeast *AmountAtLeast `form:"amount_at_least,omitempty" json:"amount_at_least,omitempty"`
+
+	// AmountAtMost Only of at most this amount, a decimal in the base currency.
+	AmountAtMost *AmountAtMost `form:"amount_at_most,omitempty" json:"amount_at_most,omitempty"`
+
+	// Sort `-occurred_at` is newest first, `occurred_at` oldest first.
+	Sort *ListCustomerTransactionsParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Expand What to show along with each transaction.
+	Expand *TransactionExpand `form:"expand,omitempty" json:"expand,omitempty"`
+}
+
+// ListCustomerTransactionsParamsSort defines parameters for ListCustomerTransactions.
+type ListCustomerTransactionsParamsSort string
 
 // UndeleteCustomerParams defines parameters for UndeleteCustomer.
 type UndeleteCustomerParams struct {
@@ -3600,6 +4494,87 @@ type CancelJobParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListProductsParams defines parameters for ListProducts.
+type ListProductsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Q What the sku or the name begins with, in any case.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// Category This category and those below it: 咖啡 finds 咖啡/挂耳.
+	Category *string `form:"category,omitempty" json:"category,omitempty"`
+
+	// Status Only these.
+	Status *ProductStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
+// CreateProductParams defines parameters for CreateProduct.
+type CreateProductParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetProductBySkuParams defines parameters for GetProductBySku.
+type GetProductBySkuParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PutProductBySkuParams defines parameters for PutProductBySku.
+type PutProductBySkuParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// DeleteProductParams defines parameters for DeleteProduct.
+type DeleteProductParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetProductParams defines parameters for GetProduct.
+type GetProductParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchProductParams defines parameters for PatchProduct.
+type PatchProductParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteProductRelationParams defines parameters for DeleteProductRelation.
+type DeleteProductRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// PutProductRelationParams defines parameters for PutProductRelation.
+type PutProductRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
 
 // CreateScoreModelParams defines parameters for CreateScoreModel.
@@ -3869,14 +4844,44 @@ type ListTransactionsParams struct {
 	CustomerID *openapi_types.UUID `form:"customer_id,omitempty" json:"customer_id,omitempty"`
 
 	// Status Only these.
-	Status *[]TransactionStatus `form:"status,omitempty" json:"status,omitempty"`
+	Status *TransactionStatuses `form:"status,omitempty" json:"status,omitempty"`
 
 	// From On or after this day.
-	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+	From *TransactionFrom `form:"from,omitempty" json:"from,omitempty"`
 
 	// Until On or before this day.
-	Until *openapi_types.Date `form:"until,omitempty" json:"until,omitempty"`
+	Until *TransactionUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// PaymentMethod Only paid in these ways.
+	PaymentMethod *PaymentMethods `form:"payment_method,omitempty" json:"payment_method,omitempty"`
+
+	// Channel Only of this channel.
+	Channel *TransactionChannel `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Store Only of this store.
+	Store *TransactionStore `form:"store,omitempty" json:"store,omitempty"`
+
+	// ProductID Only with an item of this product.
+	ProductID *TransactionProduct `form:"product_id,omitempty" json:"product_id,omitempty"`
+
+	// Sku Only with an item of this sku.
+	Sku *TransactionSku `form:"sku,omitempty" json:"sku,omitempty"`
+
+	// AmountAtLeast Only of at least this amount, a decimal in the base currency.
+	AmountAtLeast *AmountAtLeast `form:"amount_at_least,omitempty" json:"amount_at_least,omitempty"`
+
+	// AmountAtMost Only of at most this amount, a decimal in the base currency.
+	AmountAtMost *AmountAtMost `form:"amount_at_most,omitempty" json:"amount_at_most,omitempty"`
+
+	// Sort `-occurred_at` is newest first, `occurred_at` oldest first.
+	Sort *ListTransactionsParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Expand What to show along with each transaction.
+	Expand *TransactionExpand `form:"expand,omitempty" json:"expand,omitempty"`
 }
+
+// ListTransactionsParamsSort defines parameters for ListTransactions.
+type ListTransactionsParamsSort string
 
 // CreateTransactionParams defines parameters for CreateTransaction.
 type CreateTransactionParams struct {
@@ -3885,6 +4890,30 @@ type CreateTransactionParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// BatchTransactionsParams defines parameters for BatchTransactions.
+type BatchTransactionsParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// SummarizeTransactionsParams defines parameters for SummarizeTransactions.
+type SummarizeTransactionsParams struct {
+	// GroupBy What to add up by.
+	GroupBy *SalesGrouping `form:"group_by,omitempty" json:"group_by,omitempty"`
+
+	// From The first day; 365 days before the last unless told.
+	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until The last day; today unless told.
+	Until *openapi_types.Date `form:"until,omitempty" json:"until,omitempty"`
+
+	// CustomerID Only this customer's.
+	CustomerID *openapi_types.UUID `form:"customer_id,omitempty" json:"customer_id,omitempty"`
 }
 
 // GetTransactionParams defines parameters for GetTransaction.
@@ -3903,6 +4932,63 @@ type PatchTransactionParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CreatePaymentParams defines parameters for CreatePayment.
+type CreatePaymentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeletePaymentParams defines parameters for DeletePayment.
+type DeletePaymentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetPaymentParams defines parameters for GetPayment.
+type GetPaymentParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchPaymentParams defines parameters for PatchPayment.
+type PatchPaymentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CreateReturnParams defines parameters for CreateReturn.
+type CreateReturnParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteReturnParams defines parameters for DeleteReturn.
+type DeleteReturnParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// GetReturnParams defines parameters for GetReturn.
+type GetReturnParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // CreateValidationRuleParams defines parameters for CreateValidationRule.
@@ -4001,6 +5087,15 @@ type ParseFilterJSONRequestBody = FilterGiven
 // CreateImportJSONRequestBody defines body for CreateImport for application/json ContentType.
 type CreateImportJSONRequestBody = ImportCreate
 
+// CreateProductJSONRequestBody defines body for CreateProduct for application/json ContentType.
+type CreateProductJSONRequestBody = ProductCreate
+
+// PutProductBySkuJSONRequestBody defines body for PutProductBySku for application/json ContentType.
+type PutProductBySkuJSONRequestBody = ProductPut
+
+// PatchProductApplicationMergePatchPlusJSONRequestBody defines body for PatchProduct for application/merge-patch+json ContentType.
+type PatchProductApplicationMergePatchPlusJSONRequestBody = ProductPatch
+
 // CreateScoreModelJSONRequestBody defines body for CreateScoreModel for application/json ContentType.
 type CreateScoreModelJSONRequestBody = ScoreModelCreate
 
@@ -4040,8 +5135,20 @@ type PatchTierSchemeApplicationMergePatchPlusJSONRequestBody = TierSchemePatch
 // CreateTransactionJSONRequestBody defines body for CreateTransaction for application/json ContentType.
 type CreateTransactionJSONRequestBody = TransactionCreate
 
+// BatchTransactionsJSONRequestBody defines body for BatchTransactions for application/json ContentType.
+type BatchTransactionsJSONRequestBody = TransactionBatch
+
 // PatchTransactionApplicationMergePatchPlusJSONRequestBody defines body for PatchTransaction for application/merge-patch+json ContentType.
 type PatchTransactionApplicationMergePatchPlusJSONRequestBody = TransactionPatch
+
+// CreatePaymentJSONRequestBody defines body for CreatePayment for application/json ContentType.
+type CreatePaymentJSONRequestBody = PaymentCreate
+
+// PatchPaymentApplicationMergePatchPlusJSONRequestBody defines body for PatchPayment for application/merge-patch+json ContentType.
+type PatchPaymentApplicationMergePatchPlusJSONRequestBody = PaymentPatch
+
+// CreateReturnJSONRequestBody defines body for CreateReturn for application/json ContentType.
+type CreateReturnJSONRequestBody = ReturnCreate
 
 // CreateValidationRuleJSONRequestBody defines body for CreateValidationRule for application/json ContentType.
 type CreateValidationRuleJSONRequestBody = ValidationRuleCreate
@@ -4144,6 +5251,9 @@ type ServerInterface interface {
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx echo.Context, customerID CustomerID) error
+	// ListCustomerPayments List a customer's payments
+	// (GET /v1/customers/{customer_id}/payments)
+	ListCustomerPayments(ctx echo.Context, customerID CustomerID, params ListCustomerPaymentsParams) error
 	// GetCustomerQuality Read how good a customer's record is
 	// (GET /v1/customers/{customer_id}/quality)
 	GetCustomerQuality(ctx echo.Context, customerID CustomerID) error
@@ -4162,6 +5272,9 @@ type ServerInterface interface {
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx echo.Context, customerID CustomerID) error
+	// ListCustomerTransactions List a customer's transactions
+	// (GET /v1/customers/{customer_id}/transactions)
+	ListCustomerTransactions(ctx echo.Context, customerID CustomerID, params ListCustomerTransactionsParams) error
 	// UndeleteCustomer Bring a deleted customer back
 	// (POST /v1/customers/{customer_id}/undelete)
 	UndeleteCustomer(ctx echo.Context, customerID CustomerID, params UndeleteCustomerParams) error
@@ -4231,6 +5344,36 @@ type ServerInterface interface {
 	// GetMe Who am I
 	// (GET /v1/me)
 	GetMe(ctx echo.Context) error
+	// ListProducts List products
+	// (GET /v1/products)
+	ListProducts(ctx echo.Context, params ListProductsParams) error
+	// CreateProduct Create a product
+	// (POST /v1/products)
+	CreateProduct(ctx echo.Context, params CreateProductParams) error
+	// GetProductBySku Read a product by its sku
+	// (GET /v1/products/by-sku/{sku})
+	GetProductBySku(ctx echo.Context, sku Sku, params GetProductBySkuParams) error
+	// PutProductBySku Create or merge a product by its sku
+	// (PUT /v1/products/by-sku/{sku})
+	PutProductBySku(ctx echo.Context, sku Sku, params PutProductBySkuParams) error
+	// DeleteProduct Delete a product
+	// (DELETE /v1/products/{product_id})
+	DeleteProduct(ctx echo.Context, productID ProductID, params DeleteProductParams) error
+	// GetProduct Read a product
+	// (GET /v1/products/{product_id})
+	GetProduct(ctx echo.Context, productID ProductID, params GetProductParams) error
+	// PatchProduct Change a product
+	// (PATCH /v1/products/{product_id})
+	PatchProduct(ctx echo.Context, productID ProductID, params PatchProductParams) error
+	// ListProductRelations List what a product is related to
+	// (GET /v1/products/{product_id}/relations)
+	ListProductRelations(ctx echo.Context, productID ProductID) error
+	// DeleteProductRelation Take a relation away
+	// (DELETE /v1/products/{product_id}/relations/{relation_kind}/{related_id})
+	DeleteProductRelation(ctx echo.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params DeleteProductRelationParams) error
+	// PutProductRelation Relate a product to another
+	// (PUT /v1/products/{product_id}/relations/{relation_kind}/{related_id})
+	PutProductRelation(ctx echo.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params PutProductRelationParams) error
 	// ListScoreModels List score models
 	// (GET /v1/score-models)
 	ListScoreModels(ctx echo.Context) error
@@ -4333,12 +5476,48 @@ type ServerInterface interface {
 	// CreateTransaction Record a transaction
 	// (POST /v1/transactions)
 	CreateTransaction(ctx echo.Context, params CreateTransactionParams) error
+	// BatchTransactions Record up to 1000 transactions
+	// (POST /v1/transactions/batch)
+	BatchTransactions(ctx echo.Context, params BatchTransactionsParams) error
+	// SummarizeTransactions Sum sales
+	// (GET /v1/transactions/summary)
+	SummarizeTransactions(ctx echo.Context, params SummarizeTransactionsParams) error
 	// GetTransaction Read a transaction
 	// (GET /v1/transactions/{transaction_id})
-	GetTransaction(ctx echo.Context, transactionID openapi_types.UUID, params GetTransactionParams) error
+	GetTransaction(ctx echo.Context, transactionID TransactionID, params GetTransactionParams) error
 	// PatchTransaction Change a transaction
 	// (PATCH /v1/transactions/{transaction_id})
-	PatchTransaction(ctx echo.Context, transactionID openapi_types.UUID, params PatchTransactionParams) error
+	PatchTransaction(ctx echo.Context, transactionID TransactionID, params PatchTransactionParams) error
+	// ListPayments List the payments of a transaction
+	// (GET /v1/transactions/{transaction_id}/payments)
+	ListPayments(ctx echo.Context, transactionID TransactionID) error
+	// CreatePayment Record a payment that is due or was made
+	// (POST /v1/transactions/{transaction_id}/payments)
+	CreatePayment(ctx echo.Context, transactionID TransactionID, params CreatePaymentParams) error
+	// DeletePayment Delete a payment
+	// (DELETE /v1/transactions/{transaction_id}/payments/{payment_id})
+	DeletePayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params DeletePaymentParams) error
+	// GetPayment Read a payment
+	// (GET /v1/transactions/{transaction_id}/payments/{payment_id})
+	GetPayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params GetPaymentParams) error
+	// PatchPayment Change a payment, or note that it was made
+	// (PATCH /v1/transactions/{transaction_id}/payments/{payment_id})
+	PatchPayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params PatchPaymentParams) error
+	// ListReturns List the returns of a transaction
+	// (GET /v1/transactions/{transaction_id}/returns)
+	ListReturns(ctx echo.Context, transactionID TransactionID) error
+	// CreateReturn Record what came back of an order
+	// (POST /v1/transactions/{transaction_id}/returns)
+	CreateReturn(ctx echo.Context, transactionID TransactionID, params CreateReturnParams) error
+	// DeleteReturn Delete a return
+	// (DELETE /v1/transactions/{transaction_id}/returns/{return_id})
+	DeleteReturn(ctx echo.Context, transactionID TransactionID, returnID ReturnID, params DeleteReturnParams) error
+	// GetReturn Read a return
+	// (GET /v1/transactions/{transaction_id}/returns/{return_id})
+	GetReturn(ctx echo.Context, transactionID TransactionID, returnID ReturnID, params GetReturnParams) error
+	// ListTransactionStatuses Read how an order came to its status
+	// (GET /v1/transactions/{transaction_id}/statuses)
+	ListTransactionStatuses(ctx echo.Context, transactionID TransactionID) error
 	// ListValidationRules List validation rules
 	// (GET /v1/validation-rules)
 	ListValidationRules(ctx echo.Context) error
@@ -5486,6 +6665,45 @@ func (w *ServerInterfaceWrapper) GetCustomerMetrics(ctx echo.Context) error {
 	return err
 }
 
+// ListCustomerPayments converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerPayments(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerPaymentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerPayments(ctx, customerID, params)
+	return err
+}
+
 // GetCustomerQuality converts echo context to params.
 func (w *ServerInterfaceWrapper) GetCustomerQuality(ctx echo.Context) error {
 	var err error
@@ -5613,6 +6831,122 @@ func (w *ServerInterfaceWrapper) ListCustomerTiers(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCustomerTiers(ctx, customerID)
+	return err
+}
+
+// ListCustomerTransactions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerTransactions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerTransactionsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "payment_method" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "payment_method", ctx.QueryParams(), &params.PaymentMethod, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter payment_method: %s", err))
+	}
+
+	// ------------- Optional query parameter "channel" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "channel", ctx.QueryParams(), &params.Channel, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter channel: %s", err))
+	}
+
+	// ------------- Optional query parameter "store" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "store", ctx.QueryParams(), &params.Store, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store: %s", err))
+	}
+
+	// ------------- Optional query parameter "product_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "product_id", ctx.QueryParams(), &params.ProductID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "sku" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sku", ctx.QueryParams(), &params.Sku, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sku: %s", err))
+	}
+
+	// ------------- Optional query parameter "amount_at_least" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "amount_at_least", ctx.QueryParams(), &params.AmountAtLeast, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter amount_at_least: %s", err))
+	}
+
+	// ------------- Optional query parameter "amount_at_most" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "amount_at_most", ctx.QueryParams(), &params.AmountAtMost, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter amount_at_most: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "expand" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "expand", ctx.QueryParams(), &params.Expand, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter expand: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerTransactions(ctx, customerID, params)
 	return err
 }
 
@@ -6308,6 +7642,398 @@ func (w *ServerInterfaceWrapper) GetMe(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetMe(ctx)
+	return err
+}
+
+// ListProducts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListProducts(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProductsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "category" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "category", ctx.QueryParams(), &params.Category, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter category: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListProducts(ctx, params)
+	return err
+}
+
+// CreateProduct converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateProduct(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateProductParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateProduct(ctx, params)
+	return err
+}
+
+// GetProductBySku converts echo context to params.
+func (w *ServerInterfaceWrapper) GetProductBySku(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "sku" -------------
+	var sku Sku
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sku", ctx.Param("sku"), &sku, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sku: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetProductBySkuParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetProductBySku(ctx, sku, params)
+	return err
+}
+
+// PutProductBySku converts echo context to params.
+func (w *ServerInterfaceWrapper) PutProductBySku(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "sku" -------------
+	var sku Sku
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sku", ctx.Param("sku"), &sku, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sku: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutProductBySkuParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutProductBySku(ctx, sku, params)
+	return err
+}
+
+// DeleteProduct converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteProduct(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteProductParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteProduct(ctx, productID, params)
+	return err
+}
+
+// GetProduct converts echo context to params.
+func (w *ServerInterfaceWrapper) GetProduct(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetProductParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetProduct(ctx, productID, params)
+	return err
+}
+
+// PatchProduct converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchProduct(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchProductParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchProduct(ctx, productID, params)
+	return err
+}
+
+// ListProductRelations converts echo context to params.
+func (w *ServerInterfaceWrapper) ListProductRelations(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListProductRelations(ctx, productID)
+	return err
+}
+
+// DeleteProductRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteProductRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_kind" -------------
+	var relationKind ProductRelationKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_kind", ctx.Param("relation_kind"), &relationKind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_kind: %s", err))
+	}
+
+	// ------------- Path parameter "related_id" -------------
+	var relatedID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "related_id", ctx.Param("related_id"), &relatedID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter related_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteProductRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteProductRelation(ctx, productID, relationKind, relatedID, params)
+	return err
+}
+
+// PutProductRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) PutProductRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", ctx.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_kind" -------------
+	var relationKind ProductRelationKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_kind", ctx.Param("relation_kind"), &relationKind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_kind: %s", err))
+	}
+
+	// ------------- Path parameter "related_id" -------------
+	var relatedID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "related_id", ctx.Param("related_id"), &relatedID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter related_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutProductRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutProductRelation(ctx, productID, relationKind, relatedID, params)
 	return err
 }
 
@@ -7552,6 +9278,69 @@ func (w *ServerInterfaceWrapper) ListTransactions(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
 	}
 
+	// ------------- Optional query parameter "payment_method" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "payment_method", ctx.QueryParams(), &params.PaymentMethod, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter payment_method: %s", err))
+	}
+
+	// ------------- Optional query parameter "channel" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "channel", ctx.QueryParams(), &params.Channel, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter channel: %s", err))
+	}
+
+	// ------------- Optional query parameter "store" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "store", ctx.QueryParams(), &params.Store, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store: %s", err))
+	}
+
+	// ------------- Optional query parameter "product_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "product_id", ctx.QueryParams(), &params.ProductID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter product_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "sku" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sku", ctx.QueryParams(), &params.Sku, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sku: %s", err))
+	}
+
+	// ------------- Optional query parameter "amount_at_least" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "amount_at_least", ctx.QueryParams(), &params.AmountAtLeast, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter amount_at_least: %s", err))
+	}
+
+	// ------------- Optional query parameter "amount_at_most" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "amount_at_most", ctx.QueryParams(), &params.AmountAtMost, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter amount_at_most: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "expand" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "expand", ctx.QueryParams(), &params.Expand, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter expand: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListTransactions(ctx, params)
 	return err
@@ -7592,11 +9381,85 @@ func (w *ServerInterfaceWrapper) CreateTransaction(ctx echo.Context) error {
 	return err
 }
 
+// BatchTransactions converts echo context to params.
+func (w *ServerInterfaceWrapper) BatchTransactions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params BatchTransactionsParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.BatchTransactions(ctx, params)
+	return err
+}
+
+// SummarizeTransactions converts echo context to params.
+func (w *ServerInterfaceWrapper) SummarizeTransactions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SummarizeTransactionsParams
+	// ------------- Optional query parameter "group_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "group_by", ctx.QueryParams(), &params.GroupBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter group_by: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "customer_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "customer_id", ctx.QueryParams(), &params.CustomerID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SummarizeTransactions(ctx, params)
+	return err
+}
+
 // GetTransaction converts echo context to params.
 func (w *ServerInterfaceWrapper) GetTransaction(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "transaction_id" -------------
-	var transactionID openapi_types.UUID
+	var transactionID TransactionID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -7632,7 +9495,7 @@ func (w *ServerInterfaceWrapper) GetTransaction(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) PatchTransaction(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "transaction_id" -------------
-	var transactionID openapi_types.UUID
+	var transactionID TransactionID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -7682,6 +9545,374 @@ func (w *ServerInterfaceWrapper) PatchTransaction(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PatchTransaction(ctx, transactionID, params)
+	return err
+}
+
+// ListPayments converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPayments(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPayments(ctx, transactionID)
+	return err
+}
+
+// CreatePayment converts echo context to params.
+func (w *ServerInterfaceWrapper) CreatePayment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreatePaymentParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreatePayment(ctx, transactionID, params)
+	return err
+}
+
+// DeletePayment converts echo context to params.
+func (w *ServerInterfaceWrapper) DeletePayment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// ------------- Path parameter "payment_id" -------------
+	var paymentID PaymentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "payment_id", ctx.Param("payment_id"), &paymentID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter payment_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeletePaymentParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeletePayment(ctx, transactionID, paymentID, params)
+	return err
+}
+
+// GetPayment converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPayment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// ------------- Path parameter "payment_id" -------------
+	var paymentID PaymentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "payment_id", ctx.Param("payment_id"), &paymentID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter payment_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPaymentParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPayment(ctx, transactionID, paymentID, params)
+	return err
+}
+
+// PatchPayment converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchPayment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// ------------- Path parameter "payment_id" -------------
+	var paymentID PaymentID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "payment_id", ctx.Param("payment_id"), &paymentID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter payment_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchPaymentParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchPayment(ctx, transactionID, paymentID, params)
+	return err
+}
+
+// ListReturns converts echo context to params.
+func (w *ServerInterfaceWrapper) ListReturns(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListReturns(ctx, transactionID)
+	return err
+}
+
+// CreateReturn converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateReturn(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateReturnParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateReturn(ctx, transactionID, params)
+	return err
+}
+
+// DeleteReturn converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteReturn(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// ------------- Path parameter "return_id" -------------
+	var returnID ReturnID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "return_id", ctx.Param("return_id"), &returnID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter return_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteReturnParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteReturn(ctx, transactionID, returnID, params)
+	return err
+}
+
+// GetReturn converts echo context to params.
+func (w *ServerInterfaceWrapper) GetReturn(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// ------------- Path parameter "return_id" -------------
+	var returnID ReturnID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "return_id", ctx.Param("return_id"), &returnID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter return_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetReturnParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetReturn(ctx, transactionID, returnID, params)
+	return err
+}
+
+// ListTransactionStatuses converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTransactionStatuses(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "transaction_id" -------------
+	var transactionID TransactionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "transaction_id", ctx.Param("transaction_id"), &transactionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transaction_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTransactionStatuses(ctx, transactionID)
 	return err
 }
 
@@ -7980,6 +10211,22 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.GET(options.BaseURL+"/v1/jobs/:job_id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/:job_id/cancel", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
+	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/payments", wrapper.ListPayments, options.OperationMiddlewares["listPayments"]...)
+	router.POST(options.BaseURL+"/v1/transactions/:transaction_id/payments", wrapper.CreatePayment, options.OperationMiddlewares["createPayment"]...)
+	router.DELETE(options.BaseURL+"/v1/transactions/:transaction_id/payments/:payment_id", wrapper.DeletePayment, options.OperationMiddlewares["deletePayment"]...)
+	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/payments/:payment_id", wrapper.GetPayment, options.OperationMiddlewares["getPayment"]...)
+	router.PATCH(options.BaseURL+"/v1/transactions/:transaction_id/payments/:payment_id", wrapper.PatchPayment, options.OperationMiddlewares["patchPayment"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/payments", wrapper.ListCustomerPayments, options.OperationMiddlewares["listCustomerPayments"]...)
+	router.GET(options.BaseURL+"/v1/products", wrapper.ListProducts, options.OperationMiddlewares["listProducts"]...)
+	router.POST(options.BaseURL+"/v1/products", wrapper.CreateProduct, options.OperationMiddlewares["createProduct"]...)
+	router.GET(options.BaseURL+"/v1/products/by-sku/:sku", wrapper.GetProductBySku, options.OperationMiddlewares["getProductBySku"]...)
+	router.PUT(options.BaseURL+"/v1/products/by-sku/:sku", wrapper.PutProductBySku, options.OperationMiddlewares["putProductBySku"]...)
+	router.DELETE(options.BaseURL+"/v1/products/:product_id", wrapper.DeleteProduct, options.OperationMiddlewares["deleteProduct"]...)
+	router.GET(options.BaseURL+"/v1/products/:product_id", wrapper.GetProduct, options.OperationMiddlewares["getProduct"]...)
+	router.PATCH(options.BaseURL+"/v1/products/:product_id", wrapper.PatchProduct, options.OperationMiddlewares["patchProduct"]...)
+	router.GET(options.BaseURL+"/v1/products/:product_id/relations", wrapper.ListProductRelations, options.OperationMiddlewares["listProductRelations"]...)
+	router.DELETE(options.BaseURL+"/v1/products/:product_id/relations/:relation_kind/:related_id", wrapper.DeleteProductRelation, options.OperationMiddlewares["deleteProductRelation"]...)
+	router.PUT(options.BaseURL+"/v1/products/:product_id/relations/:relation_kind/:related_id", wrapper.PutProductRelation, options.OperationMiddlewares["putProductRelation"]...)
 	router.GET(options.BaseURL+"/v1/validation-rules", wrapper.ListValidationRules, options.OperationMiddlewares["listValidationRules"]...)
 	router.POST(options.BaseURL+"/v1/validation-rules", wrapper.CreateValidationRule, options.OperationMiddlewares["createValidationRule"]...)
 	router.POST(options.BaseURL+"/v1/validation-rules/check", wrapper.CheckNewValidationRule, options.OperationMiddlewares["checkNewValidationRule"]...)
@@ -7991,6 +10238,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/v1/completeness-weights/:kind", wrapper.PutCompletenessWeights, options.OperationMiddlewares["putCompletenessWeights"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/quality", wrapper.GetCustomerQuality, options.OperationMiddlewares["getCustomerQuality"]...)
 	router.GET(options.BaseURL+"/v1/data-quality", wrapper.GetDataQuality, options.OperationMiddlewares["getDataQuality"]...)
+	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/returns", wrapper.ListReturns, options.OperationMiddlewares["listReturns"]...)
+	router.POST(options.BaseURL+"/v1/transactions/:transaction_id/returns", wrapper.CreateReturn, options.OperationMiddlewares["createReturn"]...)
+	router.DELETE(options.BaseURL+"/v1/transactions/:transaction_id/returns/:return_id", wrapper.DeleteReturn, options.OperationMiddlewares["deleteReturn"]...)
+	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/returns/:return_id", wrapper.GetReturn, options.OperationMiddlewares["getReturn"]...)
 	router.GET(options.BaseURL+"/v1/score-models", wrapper.ListScoreModels, options.OperationMiddlewares["listScoreModels"]...)
 	router.POST(options.BaseURL+"/v1/score-models", wrapper.CreateScoreModel, options.OperationMiddlewares["createScoreModel"]...)
 	router.DELETE(options.BaseURL+"/v1/score-models/:model_key", wrapper.DeleteScoreModel, options.OperationMiddlewares["deleteScoreModel"]...)
@@ -8035,6 +10286,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/tiers", wrapper.ListCustomerTiers, options.OperationMiddlewares["listCustomerTiers"]...)
 	router.GET(options.BaseURL+"/v1/transactions", wrapper.ListTransactions, options.OperationMiddlewares["listTransactions"]...)
 	router.POST(options.BaseURL+"/v1/transactions", wrapper.CreateTransaction, options.OperationMiddlewares["createTransaction"]...)
+	router.POST(options.BaseURL+"/v1/transactions/batch", wrapper.BatchTransactions, options.OperationMiddlewares["batchTransactions"]...)
+	router.GET(options.BaseURL+"/v1/transactions/summary", wrapper.SummarizeTransactions, options.OperationMiddlewares["summarizeTransactions"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/transactions", wrapper.ListCustomerTransactions, options.OperationMiddlewares["listCustomerTransactions"]...)
+	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/statuses", wrapper.ListTransactionStatuses, options.OperationMiddlewares["listTransactionStatuses"]...)
 	router.GET(options.BaseURL+"/v1/transactions/:transaction_id", wrapper.GetTransaction, options.OperationMiddlewares["getTransaction"]...)
 	router.PATCH(options.BaseURL+"/v1/transactions/:transaction_id", wrapper.PatchTransaction, options.OperationMiddlewares["patchTransaction"]...)
 
@@ -12088,6 +14343,112 @@ func (response GetCustomerMetrics503ApplicationProblemPlusJSONResponse) VisitGet
 	return err
 }
 
+type ListCustomerPaymentsRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerPaymentsParams
+}
+
+type ListCustomerPaymentsResponseObject interface {
+	VisitListCustomerPaymentsResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerPayments200JSONResponse PaymentPage
+
+func (response ListCustomerPayments200JSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerPayments400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerPayments400ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerPayments401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerPayments401ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerPayments403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerPayments403ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerPayments404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerPayments404ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerPayments503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerPayments503ApplicationProblemPlusJSONResponse) VisitListCustomerPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetCustomerQualityRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 }
@@ -12770,6 +15131,112 @@ type ListCustomerTiers503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListCustomerTiers503ApplicationProblemPlusJSONResponse) VisitListCustomerTiersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactionsRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerTransactionsParams
+}
+
+type ListCustomerTransactionsResponseObject interface {
+	VisitListCustomerTransactionsResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerTransactions200JSONResponse TransactionPage
+
+func (response ListCustomerTransactions200JSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTransactions400ApplicationProblemPlusJSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTransactions401ApplicationProblemPlusJSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTransactions403ApplicationProblemPlusJSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactions404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTransactions404ApplicationProblemPlusJSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerTransactions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerTransactions503ApplicationProblemPlusJSONResponse) VisitListCustomerTransactionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -15841,6 +18308,1442 @@ type GetMe503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMe503ApplicationProblemPlusJSONResponse) VisitGetMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductsRequestObject struct {
+	Params ListProductsParams
+}
+
+type ListProductsResponseObject interface {
+	VisitListProductsResponse(w http.ResponseWriter) error
+}
+
+type ListProducts200JSONResponse ProductPage
+
+func (response ListProducts200JSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProducts400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProducts400ApplicationProblemPlusJSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProducts401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProducts401ApplicationProblemPlusJSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProducts403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProducts403ApplicationProblemPlusJSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProducts503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProducts503ApplicationProblemPlusJSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProductRequestObject struct {
+	Params CreateProductParams
+	Body   *CreateProductJSONRequestBody
+}
+
+type CreateProductResponseObject interface {
+	VisitCreateProductResponse(w http.ResponseWriter) error
+}
+
+type CreateProduct201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateProduct201JSONResponse struct {
+	Body    Product
+	Headers CreateProduct201ResponseHeaders
+}
+
+func (response CreateProduct201JSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct400ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct401ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct403ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct408ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct409ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct413ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct415ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct422ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProduct503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProduct503ApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySkuRequestObject struct {
+	Sku    Sku `json:"sku"`
+	Params GetProductBySkuParams
+}
+
+type GetProductBySkuResponseObject interface {
+	VisitGetProductBySkuResponse(w http.ResponseWriter) error
+}
+
+type GetProductBySku200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetProductBySku200JSONResponse struct {
+	Body    Product
+	Headers GetProductBySku200ResponseHeaders
+}
+
+func (response GetProductBySku200JSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySku304Response = NotModifiedResponse
+
+func (response GetProductBySku304Response) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetProductBySku400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProductBySku400ApplicationProblemPlusJSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySku401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProductBySku401ApplicationProblemPlusJSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySku403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProductBySku403ApplicationProblemPlusJSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySku404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProductBySku404ApplicationProblemPlusJSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductBySku503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProductBySku503ApplicationProblemPlusJSONResponse) VisitGetProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySkuRequestObject struct {
+	Sku    Sku `json:"sku"`
+	Params PutProductBySkuParams
+	Body   *PutProductBySkuJSONRequestBody
+}
+
+type PutProductBySkuResponseObject interface {
+	VisitPutProductBySkuResponse(w http.ResponseWriter) error
+}
+
+type PutProductBySku200ResponseHeaders struct {
+	ETag *string
+}
+
+type PutProductBySku200JSONResponse struct {
+	Body    Product
+	Headers PutProductBySku200ResponseHeaders
+}
+
+func (response PutProductBySku200JSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type PutProductBySku201JSONResponse struct {
+	Body    Product
+	Headers PutProductBySku201ResponseHeaders
+}
+
+func (response PutProductBySku201JSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku400ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku401ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku403ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku408ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku409ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku412ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku413ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku415ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku422ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductBySku503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductBySku503ApplicationProblemPlusJSONResponse) VisitPutProductBySkuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRequestObject struct {
+	ProductID ProductID `json:"product_id"`
+	Params    DeleteProductParams
+}
+
+type DeleteProductResponseObject interface {
+	VisitDeleteProductResponse(w http.ResponseWriter) error
+}
+
+type DeleteProduct204Response struct {
+}
+
+func (response DeleteProduct204Response) VisitDeleteProductResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteProduct400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct400ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct401ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct403ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct404ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct409ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct412ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProduct503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProduct503ApplicationProblemPlusJSONResponse) VisitDeleteProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductRequestObject struct {
+	ProductID ProductID `json:"product_id"`
+	Params    GetProductParams
+}
+
+type GetProductResponseObject interface {
+	VisitGetProductResponse(w http.ResponseWriter) error
+}
+
+type GetProduct200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetProduct200JSONResponse struct {
+	Body    Product
+	Headers GetProduct200ResponseHeaders
+}
+
+func (response GetProduct200JSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProduct304Response = NotModifiedResponse
+
+func (response GetProduct304Response) VisitGetProductResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetProduct400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProduct400ApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProduct401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProduct401ApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProduct403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProduct403ApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProduct404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProduct404ApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProduct503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetProduct503ApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProductRequestObject struct {
+	ProductID ProductID `json:"product_id"`
+	Params    PatchProductParams
+	Body      *PatchProductApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchProductResponseObject interface {
+	VisitPatchProductResponse(w http.ResponseWriter) error
+}
+
+type PatchProduct200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchProduct200JSONResponse struct {
+	Body    Product
+	Headers PatchProduct200ResponseHeaders
+}
+
+func (response PatchProduct200JSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct400ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct401ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct403ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct404ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct408ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct409ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct412ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct413ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct415ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct422ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchProduct503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchProduct503ApplicationProblemPlusJSONResponse) VisitPatchProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelationsRequestObject struct {
+	ProductID ProductID `json:"product_id"`
+}
+
+type ListProductRelationsResponseObject interface {
+	VisitListProductRelationsResponse(w http.ResponseWriter) error
+}
+
+type ListProductRelations200JSONResponse ProductRelationList
+
+func (response ListProductRelations200JSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelations400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProductRelations400ApplicationProblemPlusJSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelations401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProductRelations401ApplicationProblemPlusJSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelations403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProductRelations403ApplicationProblemPlusJSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelations404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProductRelations404ApplicationProblemPlusJSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductRelations503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListProductRelations503ApplicationProblemPlusJSONResponse) VisitListProductRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRelationRequestObject struct {
+	ProductID    ProductID           `json:"product_id"`
+	RelationKind ProductRelationKind `json:"relation_kind"`
+	RelatedID    openapi_types.UUID  `json:"related_id"`
+	Params       DeleteProductRelationParams
+}
+
+type DeleteProductRelationResponseObject interface {
+	VisitDeleteProductRelationResponse(w http.ResponseWriter) error
+}
+
+type DeleteProductRelation204Response struct {
+}
+
+func (response DeleteProductRelation204Response) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteProductRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProductRelation400ApplicationProblemPlusJSONResponse) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProductRelation401ApplicationProblemPlusJSONResponse) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProductRelation403ApplicationProblemPlusJSONResponse) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProductRelation404ApplicationProblemPlusJSONResponse) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProductRelation503ApplicationProblemPlusJSONResponse) VisitDeleteProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelationRequestObject struct {
+	ProductID    ProductID           `json:"product_id"`
+	RelationKind ProductRelationKind `json:"relation_kind"`
+	RelatedID    openapi_types.UUID  `json:"related_id"`
+	Params       PutProductRelationParams
+}
+
+type PutProductRelationResponseObject interface {
+	VisitPutProductRelationResponse(w http.ResponseWriter) error
+}
+
+type PutProductRelation200JSONResponse ProductRelation
+
+func (response PutProductRelation200JSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation400ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation401ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation403ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation404ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation409ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation422ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PutProductRelation503ApplicationProblemPlusJSONResponse) VisitPutProductRelationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -20796,8 +24699,283 @@ func (response CreateTransaction503ApplicationProblemPlusJSONResponse) VisitCrea
 	return err
 }
 
+type BatchTransactionsRequestObject struct {
+	Params BatchTransactionsParams
+	Body   *BatchTransactionsJSONRequestBody
+}
+
+type BatchTransactionsResponseObject interface {
+	VisitBatchTransactionsResponse(w http.ResponseWriter) error
+}
+
+type BatchTransactions200JSONResponse TransactionBatchResult
+
+func (response BatchTransactions200JSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions400ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions401ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions403ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions408ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions409ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions413ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions415ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions422ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchTransactions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response BatchTransactions503ApplicationProblemPlusJSONResponse) VisitBatchTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactionsRequestObject struct {
+	Params SummarizeTransactionsParams
+}
+
+type SummarizeTransactionsResponseObject interface {
+	VisitSummarizeTransactionsResponse(w http.ResponseWriter) error
+}
+
+type SummarizeTransactions200JSONResponse SalesSummary
+
+func (response SummarizeTransactions200JSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response SummarizeTransactions400ApplicationProblemPlusJSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response SummarizeTransactions401ApplicationProblemPlusJSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response SummarizeTransactions403ApplicationProblemPlusJSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactions422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response SummarizeTransactions422ApplicationProblemPlusJSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SummarizeTransactions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response SummarizeTransactions503ApplicationProblemPlusJSONResponse) VisitSummarizeTransactionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetTransactionRequestObject struct {
-	TransactionID openapi_types.UUID `json:"transaction_id"`
+	TransactionID TransactionID `json:"transaction_id"`
 	Params        GetTransactionParams
 }
 
@@ -20920,7 +25098,7 @@ func (response GetTransaction503ApplicationProblemPlusJSONResponse) VisitGetTran
 }
 
 type PatchTransactionRequestObject struct {
-	TransactionID openapi_types.UUID `json:"transaction_id"`
+	TransactionID TransactionID `json:"transaction_id"`
 	Params        PatchTransactionParams
 	Body          *PatchTransactionApplicationMergePatchPlusJSONRequestBody
 }
@@ -21121,6 +25299,1403 @@ type PatchTransaction503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PatchTransaction503ApplicationProblemPlusJSONResponse) VisitPatchTransactionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPaymentsRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+}
+
+type ListPaymentsResponseObject interface {
+	VisitListPaymentsResponse(w http.ResponseWriter) error
+}
+
+type ListPayments200JSONResponse PaymentList
+
+func (response ListPayments200JSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPayments400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListPayments400ApplicationProblemPlusJSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPayments401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListPayments401ApplicationProblemPlusJSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPayments403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListPayments403ApplicationProblemPlusJSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPayments404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListPayments404ApplicationProblemPlusJSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPayments503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListPayments503ApplicationProblemPlusJSONResponse) VisitListPaymentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePaymentRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	Params        CreatePaymentParams
+	Body          *CreatePaymentJSONRequestBody
+}
+
+type CreatePaymentResponseObject interface {
+	VisitCreatePaymentResponse(w http.ResponseWriter) error
+}
+
+type CreatePayment201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreatePayment201JSONResponse struct {
+	Body    Payment
+	Headers CreatePayment201ResponseHeaders
+}
+
+func (response CreatePayment201JSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment400ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment401ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment403ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment404ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment408ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment409ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment413ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment415ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment422ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePayment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePayment503ApplicationProblemPlusJSONResponse) VisitCreatePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePaymentRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	PaymentID     PaymentID     `json:"payment_id"`
+	Params        DeletePaymentParams
+}
+
+type DeletePaymentResponseObject interface {
+	VisitDeletePaymentResponse(w http.ResponseWriter) error
+}
+
+type DeletePayment204Response struct {
+}
+
+func (response DeletePayment204Response) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeletePayment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment400ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePayment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment401ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePayment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment403ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePayment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment404ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePayment412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment412ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePayment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePayment503ApplicationProblemPlusJSONResponse) VisitDeletePaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPaymentRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	PaymentID     PaymentID     `json:"payment_id"`
+	Params        GetPaymentParams
+}
+
+type GetPaymentResponseObject interface {
+	VisitGetPaymentResponse(w http.ResponseWriter) error
+}
+
+type GetPayment200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetPayment200JSONResponse struct {
+	Body    Payment
+	Headers GetPayment200ResponseHeaders
+}
+
+func (response GetPayment200JSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPayment304Response = NotModifiedResponse
+
+func (response GetPayment304Response) VisitGetPaymentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetPayment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetPayment400ApplicationProblemPlusJSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPayment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetPayment401ApplicationProblemPlusJSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPayment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetPayment403ApplicationProblemPlusJSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPayment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetPayment404ApplicationProblemPlusJSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPayment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetPayment503ApplicationProblemPlusJSONResponse) VisitGetPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPaymentRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	PaymentID     PaymentID     `json:"payment_id"`
+	Params        PatchPaymentParams
+	Body          *PatchPaymentApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchPaymentResponseObject interface {
+	VisitPatchPaymentResponse(w http.ResponseWriter) error
+}
+
+type PatchPayment200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchPayment200JSONResponse struct {
+	Body    Payment
+	Headers PatchPayment200ResponseHeaders
+}
+
+func (response PatchPayment200JSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment400ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment401ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment403ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment404ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment408ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment409ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment412ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment413ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment415ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment422ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchPayment503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchPayment503ApplicationProblemPlusJSONResponse) VisitPatchPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturnsRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+}
+
+type ListReturnsResponseObject interface {
+	VisitListReturnsResponse(w http.ResponseWriter) error
+}
+
+type ListReturns200JSONResponse ReturnList
+
+func (response ListReturns200JSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturns400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListReturns400ApplicationProblemPlusJSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturns401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListReturns401ApplicationProblemPlusJSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturns403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListReturns403ApplicationProblemPlusJSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturns404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListReturns404ApplicationProblemPlusJSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturns503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListReturns503ApplicationProblemPlusJSONResponse) VisitListReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturnRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	Params        CreateReturnParams
+	Body          *CreateReturnJSONRequestBody
+}
+
+type CreateReturnResponseObject interface {
+	VisitCreateReturnResponse(w http.ResponseWriter) error
+}
+
+type CreateReturn201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateReturn201JSONResponse struct {
+	Body    Return
+	Headers CreateReturn201ResponseHeaders
+}
+
+func (response CreateReturn201JSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn400ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn401ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn403ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn404ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn408ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn409ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn413ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn415ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn422ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturn503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateReturn503ApplicationProblemPlusJSONResponse) VisitCreateReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteReturnRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	ReturnID      ReturnID      `json:"return_id"`
+	Params        DeleteReturnParams
+}
+
+type DeleteReturnResponseObject interface {
+	VisitDeleteReturnResponse(w http.ResponseWriter) error
+}
+
+type DeleteReturn204Response struct {
+}
+
+func (response DeleteReturn204Response) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteReturn400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteReturn400ApplicationProblemPlusJSONResponse) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteReturn401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteReturn401ApplicationProblemPlusJSONResponse) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteReturn403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteReturn403ApplicationProblemPlusJSONResponse) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteReturn404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteReturn404ApplicationProblemPlusJSONResponse) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteReturn503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteReturn503ApplicationProblemPlusJSONResponse) VisitDeleteReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturnRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+	ReturnID      ReturnID      `json:"return_id"`
+	Params        GetReturnParams
+}
+
+type GetReturnResponseObject interface {
+	VisitGetReturnResponse(w http.ResponseWriter) error
+}
+
+type GetReturn200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetReturn200JSONResponse struct {
+	Body    Return
+	Headers GetReturn200ResponseHeaders
+}
+
+func (response GetReturn200JSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturn304Response = NotModifiedResponse
+
+func (response GetReturn304Response) VisitGetReturnResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetReturn400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetReturn400ApplicationProblemPlusJSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturn401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetReturn401ApplicationProblemPlusJSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturn403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetReturn403ApplicationProblemPlusJSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturn404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetReturn404ApplicationProblemPlusJSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturn503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetReturn503ApplicationProblemPlusJSONResponse) VisitGetReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatusesRequestObject struct {
+	TransactionID TransactionID `json:"transaction_id"`
+}
+
+type ListTransactionStatusesResponseObject interface {
+	VisitListTransactionStatusesResponse(w http.ResponseWriter) error
+}
+
+type ListTransactionStatuses200JSONResponse TransactionStatusList
+
+func (response ListTransactionStatuses200JSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatuses400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTransactionStatuses400ApplicationProblemPlusJSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatuses401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTransactionStatuses401ApplicationProblemPlusJSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatuses403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTransactionStatuses403ApplicationProblemPlusJSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatuses404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTransactionStatuses404ApplicationProblemPlusJSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransactionStatuses503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListTransactionStatuses503ApplicationProblemPlusJSONResponse) VisitListTransactionStatusesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -22268,6 +27843,9 @@ type StrictServerInterface interface {
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx context.Context, request GetCustomerMetricsRequestObject) (GetCustomerMetricsResponseObject, error)
+	// ListCustomerPayments List a customer's payments
+	// (GET /v1/customers/{customer_id}/payments)
+	ListCustomerPayments(ctx context.Context, request ListCustomerPaymentsRequestObject) (ListCustomerPaymentsResponseObject, error)
 	// GetCustomerQuality Read how good a customer's record is
 	// (GET /v1/customers/{customer_id}/quality)
 	GetCustomerQuality(ctx context.Context, request GetCustomerQualityRequestObject) (GetCustomerQualityResponseObject, error)
@@ -22286,6 +27864,9 @@ type StrictServerInterface interface {
 	// ListCustomerTiers List a customer's tiers
 	// (GET /v1/customers/{customer_id}/tiers)
 	ListCustomerTiers(ctx context.Context, request ListCustomerTiersRequestObject) (ListCustomerTiersResponseObject, error)
+	// ListCustomerTransactions List a customer's transactions
+	// (GET /v1/customers/{customer_id}/transactions)
+	ListCustomerTransactions(ctx context.Context, request ListCustomerTransactionsRequestObject) (ListCustomerTransactionsResponseObject, error)
 	// UndeleteCustomer Bring a deleted customer back
 	// (POST /v1/customers/{customer_id}/undelete)
 	UndeleteCustomer(ctx context.Context, request UndeleteCustomerRequestObject) (UndeleteCustomerResponseObject, error)
@@ -22355,6 +27936,36 @@ type StrictServerInterface interface {
 	// GetMe Who am I
 	// (GET /v1/me)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
+	// ListProducts List products
+	// (GET /v1/products)
+	ListProducts(ctx context.Context, request ListProductsRequestObject) (ListProductsResponseObject, error)
+	// CreateProduct Create a product
+	// (POST /v1/products)
+	CreateProduct(ctx context.Context, request CreateProductRequestObject) (CreateProductResponseObject, error)
+	// GetProductBySku Read a product by its sku
+	// (GET /v1/products/by-sku/{sku})
+	GetProductBySku(ctx context.Context, request GetProductBySkuRequestObject) (GetProductBySkuResponseObject, error)
+	// PutProductBySku Create or merge a product by its sku
+	// (PUT /v1/products/by-sku/{sku})
+	PutProductBySku(ctx context.Context, request PutProductBySkuRequestObject) (PutProductBySkuResponseObject, error)
+	// DeleteProduct Delete a product
+	// (DELETE /v1/products/{product_id})
+	DeleteProduct(ctx context.Context, request DeleteProductRequestObject) (DeleteProductResponseObject, error)
+	// GetProduct Read a product
+	// (GET /v1/products/{product_id})
+	GetProduct(ctx context.Context, request GetProductRequestObject) (GetProductResponseObject, error)
+	// PatchProduct Change a product
+	// (PATCH /v1/products/{product_id})
+	PatchProduct(ctx context.Context, request PatchProductRequestObject) (PatchProductResponseObject, error)
+	// ListProductRelations List what a product is related to
+	// (GET /v1/products/{product_id}/relations)
+	ListProductRelations(ctx context.Context, request ListProductRelationsRequestObject) (ListProductRelationsResponseObject, error)
+	// DeleteProductRelation Take a relation away
+	// (DELETE /v1/products/{product_id}/relations/{relation_kind}/{related_id})
+	DeleteProductRelation(ctx context.Context, request DeleteProductRelationRequestObject) (DeleteProductRelationResponseObject, error)
+	// PutProductRelation Relate a product to another
+	// (PUT /v1/products/{product_id}/relations/{relation_kind}/{related_id})
+	PutProductRelation(ctx context.Context, request PutProductRelationRequestObject) (PutProductRelationResponseObject, error)
 	// ListScoreModels List score models
 	// (GET /v1/score-models)
 	ListScoreModels(ctx context.Context, request ListScoreModelsRequestObject) (ListScoreModelsResponseObject, error)
@@ -22457,12 +28068,48 @@ type StrictServerInterface interface {
 	// CreateTransaction Record a transaction
 	// (POST /v1/transactions)
 	CreateTransaction(ctx context.Context, request CreateTransactionRequestObject) (CreateTransactionResponseObject, error)
+	// BatchTransactions Record up to 1000 transactions
+	// (POST /v1/transactions/batch)
+	BatchTransactions(ctx context.Context, request BatchTransactionsRequestObject) (BatchTransactionsResponseObject, error)
+	// SummarizeTransactions Sum sales
+	// (GET /v1/transactions/summary)
+	SummarizeTransactions(ctx context.Context, request SummarizeTransactionsRequestObject) (SummarizeTransactionsResponseObject, error)
 	// GetTransaction Read a transaction
 	// (GET /v1/transactions/{transaction_id})
 	GetTransaction(ctx context.Context, request GetTransactionRequestObject) (GetTransactionResponseObject, error)
 	// PatchTransaction Change a transaction
 	// (PATCH /v1/transactions/{transaction_id})
 	PatchTransaction(ctx context.Context, request PatchTransactionRequestObject) (PatchTransactionResponseObject, error)
+	// ListPayments List the payments of a transaction
+	// (GET /v1/transactions/{transaction_id}/payments)
+	ListPayments(ctx context.Context, request ListPaymentsRequestObject) (ListPaymentsResponseObject, error)
+	// CreatePayment Record a payment that is due or was made
+	// (POST /v1/transactions/{transaction_id}/payments)
+	CreatePayment(ctx context.Context, request CreatePaymentRequestObject) (CreatePaymentResponseObject, error)
+	// DeletePayment Delete a payment
+	// (DELETE /v1/transactions/{transaction_id}/payments/{payment_id})
+	DeletePayment(ctx context.Context, request DeletePaymentRequestObject) (DeletePaymentResponseObject, error)
+	// GetPayment Read a payment
+	// (GET /v1/transactions/{transaction_id}/payments/{payment_id})
+	GetPayment(ctx context.Context, request GetPaymentRequestObject) (GetPaymentResponseObject, error)
+	// PatchPayment Change a payment, or note that it was made
+	// (PATCH /v1/transactions/{transaction_id}/payments/{payment_id})
+	PatchPayment(ctx context.Context, request PatchPaymentRequestObject) (PatchPaymentResponseObject, error)
+	// ListReturns List the returns of a transaction
+	// (GET /v1/transactions/{transaction_id}/returns)
+	ListReturns(ctx context.Context, request ListReturnsRequestObject) (ListReturnsResponseObject, error)
+	// CreateReturn Record what came back of an order
+	// (POST /v1/transactions/{transaction_id}/returns)
+	CreateReturn(ctx context.Context, request CreateReturnRequestObject) (CreateReturnResponseObject, error)
+	// DeleteReturn Delete a return
+	// (DELETE /v1/transactions/{transaction_id}/returns/{return_id})
+	DeleteReturn(ctx context.Context, request DeleteReturnRequestObject) (DeleteReturnResponseObject, error)
+	// GetReturn Read a return
+	// (GET /v1/transactions/{transaction_id}/returns/{return_id})
+	GetReturn(ctx context.Context, request GetReturnRequestObject) (GetReturnResponseObject, error)
+	// ListTransactionStatuses Read how an order came to its status
+	// (GET /v1/transactions/{transaction_id}/statuses)
+	ListTransactionStatuses(ctx context.Context, request ListTransactionStatusesRequestObject) (ListTransactionStatusesResponseObject, error)
 	// ListValidationRules List validation rules
 	// (GET /v1/validation-rules)
 	ListValidationRules(ctx context.Context, request ListValidationRulesRequestObject) (ListValidationRulesResponseObject, error)
@@ -23518,6 +29165,32 @@ func (sh *strictHandler) GetCustomerMetrics(ctx echo.Context, customerID Custome
 	return nil
 }
 
+// ListCustomerPayments operation middleware
+func (sh *strictHandler) ListCustomerPayments(ctx echo.Context, customerID CustomerID, params ListCustomerPaymentsParams) error {
+	var request ListCustomerPaymentsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerPayments(ctx.Request().Context(), request.(ListCustomerPaymentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerPayments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerPaymentsResponseObject); ok {
+		return validResponse.VisitListCustomerPaymentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetCustomerQuality operation middleware
 func (sh *strictHandler) GetCustomerQuality(ctx echo.Context, customerID CustomerID) error {
 	var request GetCustomerQualityRequestObject
@@ -23692,6 +29365,32 @@ func (sh *strictHandler) ListCustomerTiers(ctx echo.Context, customerID Customer
 		return err
 	} else if validResponse, ok := response.(ListCustomerTiersResponseObject); ok {
 		return validResponse.VisitListCustomerTiersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerTransactions operation middleware
+func (sh *strictHandler) ListCustomerTransactions(ctx echo.Context, customerID CustomerID, params ListCustomerTransactionsParams) error {
+	var request ListCustomerTransactionsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerTransactions(ctx.Request().Context(), request.(ListCustomerTransactionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerTransactions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerTransactionsResponseObject); ok {
+		return validResponse.VisitListCustomerTransactionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -24433,6 +30132,336 @@ func (sh *strictHandler) GetMe(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetMeResponseObject); ok {
 		return validResponse.VisitGetMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListProducts operation middleware
+func (sh *strictHandler) ListProducts(ctx echo.Context, params ListProductsParams) error {
+	var request ListProductsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProducts(ctx.Request().Context(), request.(ListProductsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProducts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProductsResponseObject); ok {
+		return validResponse.VisitListProductsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateProduct operation middleware
+func (sh *strictHandler) CreateProduct(ctx echo.Context, params CreateProductParams) error {
+	var request CreateProductRequestObject
+
+	request.Params = params
+
+	var body CreateProductJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateProduct(ctx.Request().Context(), request.(CreateProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateProduct")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateProductResponseObject); ok {
+		return validResponse.VisitCreateProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetProductBySku operation middleware
+func (sh *strictHandler) GetProductBySku(ctx echo.Context, sku Sku, params GetProductBySkuParams) error {
+	var request GetProductBySkuRequestObject
+
+	request.Sku = sku
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProductBySku(ctx.Request().Context(), request.(GetProductBySkuRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProductBySku")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetProductBySkuResponseObject); ok {
+		return validResponse.VisitGetProductBySkuResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutProductBySku operation middleware
+func (sh *strictHandler) PutProductBySku(ctx echo.Context, sku Sku, params PutProductBySkuParams) error {
+	var request PutProductBySkuRequestObject
+
+	request.Sku = sku
+	request.Params = params
+
+	var body PutProductBySkuJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutProductBySku(ctx.Request().Context(), request.(PutProductBySkuRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutProductBySku")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutProductBySkuResponseObject); ok {
+		return validResponse.VisitPutProductBySkuResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteProduct operation middleware
+func (sh *strictHandler) DeleteProduct(ctx echo.Context, productID ProductID, params DeleteProductParams) error {
+	var request DeleteProductRequestObject
+
+	request.ProductID = productID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteProduct(ctx.Request().Context(), request.(DeleteProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteProduct")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteProductResponseObject); ok {
+		return validResponse.VisitDeleteProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetProduct operation middleware
+func (sh *strictHandler) GetProduct(ctx echo.Context, productID ProductID, params GetProductParams) error {
+	var request GetProductRequestObject
+
+	request.ProductID = productID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProduct(ctx.Request().Context(), request.(GetProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProduct")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetProductResponseObject); ok {
+		return validResponse.VisitGetProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchProduct operation middleware
+func (sh *strictHandler) PatchProduct(ctx echo.Context, productID ProductID, params PatchProductParams) error {
+	var request PatchProductRequestObject
+
+	request.ProductID = productID
+	request.Params = params
+
+	var body PatchProductApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchProduct(ctx.Request().Context(), request.(PatchProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchProduct")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchProductResponseObject); ok {
+		return validResponse.VisitPatchProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListProductRelations operation middleware
+func (sh *strictHandler) ListProductRelations(ctx echo.Context, productID ProductID) error {
+	var request ListProductRelationsRequestObject
+
+	request.ProductID = productID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProductRelations(ctx.Request().Context(), request.(ListProductRelationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProductRelations")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProductRelationsResponseObject); ok {
+		return validResponse.VisitListProductRelationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteProductRelation operation middleware
+func (sh *strictHandler) DeleteProductRelation(ctx echo.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params DeleteProductRelationParams) error {
+	var request DeleteProductRelationRequestObject
+
+	request.ProductID = productID
+	request.RelationKind = relationKind
+	request.RelatedID = relatedID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteProductRelation(ctx.Request().Context(), request.(DeleteProductRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteProductRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteProductRelationResponseObject); ok {
+		return validResponse.VisitDeleteProductRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutProductRelation operation middleware
+func (sh *strictHandler) PutProductRelation(ctx echo.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params PutProductRelationParams) error {
+	var request PutProductRelationRequestObject
+
+	request.ProductID = productID
+	request.RelationKind = relationKind
+	request.RelatedID = relatedID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutProductRelation(ctx.Request().Context(), request.(PutProductRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutProductRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutProductRelationResponseObject); ok {
+		return validResponse.VisitPutProductRelationResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -25607,8 +31636,81 @@ func (sh *strictHandler) CreateTransaction(ctx echo.Context, params CreateTransa
 	return nil
 }
 
+// BatchTransactions operation middleware
+func (sh *strictHandler) BatchTransactions(ctx echo.Context, params BatchTransactionsParams) error {
+	var request BatchTransactionsRequestObject
+
+	request.Params = params
+
+	var body BatchTransactionsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BatchTransactions(ctx.Request().Context(), request.(BatchTransactionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BatchTransactions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(BatchTransactionsResponseObject); ok {
+		return validResponse.VisitBatchTransactionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SummarizeTransactions operation middleware
+func (sh *strictHandler) SummarizeTransactions(ctx echo.Context, params SummarizeTransactionsParams) error {
+	var request SummarizeTransactionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SummarizeTransactions(ctx.Request().Context(), request.(SummarizeTransactionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SummarizeTransactions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SummarizeTransactionsResponseObject); ok {
+		return validResponse.VisitSummarizeTransactionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetTransaction operation middleware
-func (sh *strictHandler) GetTransaction(ctx echo.Context, transactionID openapi_types.UUID, params GetTransactionParams) error {
+func (sh *strictHandler) GetTransaction(ctx echo.Context, transactionID TransactionID, params GetTransactionParams) error {
 	var request GetTransactionRequestObject
 
 	request.TransactionID = transactionID
@@ -25634,7 +31736,7 @@ func (sh *strictHandler) GetTransaction(ctx echo.Context, transactionID openapi_
 }
 
 // PatchTransaction operation middleware
-func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openapi_types.UUID, params PatchTransactionParams) error {
+func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID TransactionID, params PatchTransactionParams) error {
 	var request PatchTransactionRequestObject
 
 	request.TransactionID = transactionID
@@ -25676,6 +31778,337 @@ func (sh *strictHandler) PatchTransaction(ctx echo.Context, transactionID openap
 		return err
 	} else if validResponse, ok := response.(PatchTransactionResponseObject); ok {
 		return validResponse.VisitPatchTransactionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPayments operation middleware
+func (sh *strictHandler) ListPayments(ctx echo.Context, transactionID TransactionID) error {
+	var request ListPaymentsRequestObject
+
+	request.TransactionID = transactionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPayments(ctx.Request().Context(), request.(ListPaymentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPayments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPaymentsResponseObject); ok {
+		return validResponse.VisitListPaymentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreatePayment operation middleware
+func (sh *strictHandler) CreatePayment(ctx echo.Context, transactionID TransactionID, params CreatePaymentParams) error {
+	var request CreatePaymentRequestObject
+
+	request.TransactionID = transactionID
+	request.Params = params
+
+	var body CreatePaymentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePayment(ctx.Request().Context(), request.(CreatePaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreatePaymentResponseObject); ok {
+		return validResponse.VisitCreatePaymentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeletePayment operation middleware
+func (sh *strictHandler) DeletePayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params DeletePaymentParams) error {
+	var request DeletePaymentRequestObject
+
+	request.TransactionID = transactionID
+	request.PaymentID = paymentID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeletePayment(ctx.Request().Context(), request.(DeletePaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeletePayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeletePaymentResponseObject); ok {
+		return validResponse.VisitDeletePaymentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetPayment operation middleware
+func (sh *strictHandler) GetPayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params GetPaymentParams) error {
+	var request GetPaymentRequestObject
+
+	request.TransactionID = transactionID
+	request.PaymentID = paymentID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPayment(ctx.Request().Context(), request.(GetPaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetPaymentResponseObject); ok {
+		return validResponse.VisitGetPaymentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchPayment operation middleware
+func (sh *strictHandler) PatchPayment(ctx echo.Context, transactionID TransactionID, paymentID PaymentID, params PatchPaymentParams) error {
+	var request PatchPaymentRequestObject
+
+	request.TransactionID = transactionID
+	request.PaymentID = paymentID
+	request.Params = params
+
+	var body PatchPaymentApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchPayment(ctx.Request().Context(), request.(PatchPaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchPayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchPaymentResponseObject); ok {
+		return validResponse.VisitPatchPaymentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListReturns operation middleware
+func (sh *strictHandler) ListReturns(ctx echo.Context, transactionID TransactionID) error {
+	var request ListReturnsRequestObject
+
+	request.TransactionID = transactionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListReturns(ctx.Request().Context(), request.(ListReturnsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListReturns")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListReturnsResponseObject); ok {
+		return validResponse.VisitListReturnsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateReturn operation middleware
+func (sh *strictHandler) CreateReturn(ctx echo.Context, transactionID TransactionID, params CreateReturnParams) error {
+	var request CreateReturnRequestObject
+
+	request.TransactionID = transactionID
+	request.Params = params
+
+	var body CreateReturnJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateReturn(ctx.Request().Context(), request.(CreateReturnRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateReturn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateReturnResponseObject); ok {
+		return validResponse.VisitCreateReturnResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteReturn operation middleware
+func (sh *strictHandler) DeleteReturn(ctx echo.Context, transactionID TransactionID, returnID ReturnID, params DeleteReturnParams) error {
+	var request DeleteReturnRequestObject
+
+	request.TransactionID = transactionID
+	request.ReturnID = returnID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteReturn(ctx.Request().Context(), request.(DeleteReturnRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteReturn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteReturnResponseObject); ok {
+		return validResponse.VisitDeleteReturnResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetReturn operation middleware
+func (sh *strictHandler) GetReturn(ctx echo.Context, transactionID TransactionID, returnID ReturnID, params GetReturnParams) error {
+	var request GetReturnRequestObject
+
+	request.TransactionID = transactionID
+	request.ReturnID = returnID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReturn(ctx.Request().Context(), request.(GetReturnRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReturn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetReturnResponseObject); ok {
+		return validResponse.VisitGetReturnResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTransactionStatuses operation middleware
+func (sh *strictHandler) ListTransactionStatuses(ctx echo.Context, transactionID TransactionID) error {
+	var request ListTransactionStatusesRequestObject
+
+	request.TransactionID = transactionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTransactionStatuses(ctx.Request().Context(), request.(ListTransactionStatusesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTransactionStatuses")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTransactionStatusesResponseObject); ok {
+		return validResponse.VisitListTransactionStatusesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -25953,560 +32386,683 @@ func (sh *strictHandler) CheckValidationRule(ctx echo.Context, validationRuleID 
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P0LkxtHdieKf5WM8v6DD1eDQHeTIrtDscuhSA1nJIpLtkbhFbiNRFUCSHUhE6rM6ibE6Ajbu/ba4xnP",
-	"+h93rfV4vLuzsb7eCNszd+N6LFkz3v0yIqX5FjfynMyqLKAKKKDBJjnixISIBuqRj5PnfX7nSRDJ8UQK",
-	"JrQK9p4EI0ZjlsLH2wd0aP6NmYpSPtFcimAvOBgxkjIlszRiFxQ5ZqniUhCqCCVKp1IMyTFNeEy1TFtB",
-	"GLDHdDxJWLAXdIOdbhCEgYpGbEzNk/V0Yn5QOuViGJyehsE7MqL4otn3fjBiKSPae3tIZApffCT7IeGK",
-	"DGQm4tbCN5yGwYSmdMy0neTNOE6ZUnfj6plS/PmCIjwuz6bduX6jTa/GWzS6cW3rjTd2+1v9KGJb/Z32",
-	"dvvGjehGu90JwoCbJ02oHgVhIOjY3GmfecjjIAxS9nHGUxYHezrNmD/0gUzHVAd7QZbBlfOLdUsKTSN9",
-	"X3Kh6yYQ4TVkYi5aYxrXa6dhn3wIT97AZLJUybR6Ej3BHuvDCK7oETmAXZ/QISN9NpAp2ydSJFOkO3LC",
-	"9QguUHTMyIAnmqWEipgomeqWm8vHGUun3mTw7f6Qx/TxO0wM9SjY223fuBYGYy7cF53qGSgtxyy9/XhC",
-	"RcV23IxjMy7FiJaE0WhEInsHbskkkTEL9gY0Uax6lAyf7I+SazYGQv4XKRsEe8FvXSnO8xW8TF0pjcwc",
-	"1+A0nwBNUzotjf8OZ0ms5sf/nlljnMCYjfssVSHpM8VjRngcOk4QkiMuYlhwM+qmUxvgS9eeGgx6ybQM",
-	"JVRsizkjMdcw9oFMiT0cpBdxPSVvkm7w5efff/aLz7oBuXnvLaImTMSHWmqakG7Wbu+wN0mn3W736mgL",
-	"SbCOtrbb7Xa7OXHVnnP7++pHnC444vahmzjd+KSHMtVVWwDbH+LZ7W317LkmXMOOmKuZiLkY1q2xOdul",
-	"FY7ZgGaJGdNWlDKqWXxIzRXeynearPvtx5qlgiZ1685jwgXRI6qJmirNxuW1v7nVqV1dZh+9bHXLxLJ8",
-	"yHAU3mIDLoCo60YOS74yudAb7doJwRMP4/zNZyebuzEbT6RmIpp+l03n5/E7MkuJPBHkiE2BUvSIK2Le",
-	"yJQOCdVkLJUm21evkmhEUxoZsd8iN0nKJoxqoDcuyBvbZCSzVJEh0wpkx4CnShOVRRFTitAh5SInPVSR",
-	"iml7g9wyo6zbu6tvLN+7u4N3qY5GNWLQaGQ9JDYzyGhExZAZzadPFYuJYWAyJb3LPVgLKqZGLUuMSkZV",
-	"SXUi7DFXWu2T3c42kXrE0hOuWP0MB1s4rEVkWTWZe1KwmgndFG4+ijGRC/Kd9i45GTFBhDRbM7STjIni",
-	"Ilo4QvOupcOsHud4ItNaDYrDr2vw1ahTd1DwkWc/Ht+R/bpRfyT76wy59mx/JPtnH+87fMwr2P9dI+jJ",
-	"hKWg09Wx+ARuruTxV9vA2Pk4GwNbRyZp/8wHwoVmQ5bCSN6VMUsqWYpZvLH59YIyXKW8flFyXL08cMfh",
-	"EZz++hWaUG1YfrAX/NsP6dYnj8x/2ls3Dh89aYfXtk//ReWiPchqWXiaiTU2Oa7d5DTbAM9+aK5ltWsL",
-	"j2JVi3tMk4xVDwxvej7r+xA4Ys1gQaQjxx3SY7Q/jbKrsmhkmGpPjeSkB1yXpZNeeULmt5r54DsbSv0K",
-	"RcWf6c2tf4PzfFR8bB1uPbpcPd8DOnw7ldmkjqiG5sc1yIrVkhU88eyEdUCHdWPWdLjGiAe1I9Z0uIHx",
-	"GhOh0pFhBK4xAiOZCU1okpCxkVtMhUbskY8ypVGTAX5IekxpPqaa9YysB9s3oUKAsj/MQEERMYmk0ooI",
-	"RtNk6qRnHS8F66VGXxZSGMpkwnDPD/M/7RBwgSMdPKqa8vfQ88OMqTg/81sjFh0RdszSKcp2CoaiOmEp",
-	"OTFH7ERmSUxGdDJhIiT9TDsVZ8l0rMOJHUrz3sppWdPTDrkvZcKo8MfMpXiQJaye1SZsdWWZ1ivLx/lr",
-	"D82zz0pup+ZmNZFCMbCZ70n9roz5gLOKCd2r0q2AsIxGZgyakj7VMnb1/d122zwpkkIzAVKcTiYJR3/d",
-	"lUkq+wkb//ZHCp13+RKZO2LnLzIa+OExlwk6+cIgZpryxFAkaKegt5NYMgUHAU4Fqrr2ZrP4aSpTFex9",
-	"mD95zMVhgrzRe+LYnKI+M0ZAwqjSpFPYAKAUB2EAviuWBnvBFdiW00e4B0yBdrYXXBvcuNa5MRgYotJU",
-	"ZyrY2wUlkmvY/2/RmDzAG4pNcYuhrlTM+dTf1UWejfv4ENzb8v69SxNDDywGfd+s1AnaBFzlK2XYijxR",
-	"bu86Z9o7LY+YOBxzpTisW77IlPQZTYGbHTFh2JNgLGaOlhevY6dYx/cFzfRIpvwTFlctZHkAm1jDexLH",
-	"DEsoBUMhn5PeMUv5ABQUzyP+wQcfbN3M9IgJbdaOVTF3qs0qnIAjPHdFwpuWeKZxn3bOtE8qkhNWtU/5",
-	"IEhCoyMUInBx7jhSeycp16zRxu0UG3dHpn0ex0xU7Vp5OJvYtYO6ecA2cmO9M0EF7EEmjoQ8Ee4E7J6N",
-	"ezlXmJD6EAIN/vIKiRqhu6rRKu4Wq3hPanLHPnSeicy/ekNLmYLzwA0eZQJ4s7hbR7d418+0eG4tNB8z",
-	"melZwuzLeEpiHsPBo2nKjxkOgxFzh3N4cEXkhKXwUjKiqtEiXy8W2fJpcpCPYm6pZwe6KZJdc4Zu9W+c",
-	"afU9P+OhpkesJHepAPdPTrmEJimj8dS8Hkfkbie8GVe/Uaz4LSkGCY8ql3p+VJtabDMU5qJEMdWUDIBJ",
-	"KcIdPXe2z7SiNtRhONvYOpxmFBnrZjOLWFKymqxgZ7tYwfspy6MT5A7lSbV4nBvQptYynwnyCaM2OWXd",
-	"OQWJolNHqZ2ziS9zTA61lIcJTYeskk1wReDH1JwZQTrt3etX37hG+lPNGjGEzs48Q7gtNNdTciAlece+",
-	"eG6FZ4a2UcYwM6cZPmAOR76+V8+0vmMWc3po5naYCZVNJjLVrCTIFDMmmfdQeFiTdb3qK3P5s8m75pXk",
-	"wCxnxarWDGiTq3tBEXgLMW9BMtaFvrdgrbfPxiO4AAuvzsbpp4weKULBsNwnaNTAUSInRjBXGjpRlqZM",
-	"RNNDq9qUVRBNqCB3H75Hdrc7bxB3LYF7S6YOHctM6CvuimZWz/a2v8GTVEZMKdpPmD0+Vdvr1mAT+/m+",
-	"MFq4ljJGzwDEZJTOV7CHy9Xz1hA38uoZdepM0GPKEzPV0mamUxwDSahupPFd9fXmhyw95hEj75eePreC",
-	"/ss3Y/VoIuTJPimGTwfGIH7AdDrdumk+t8AtYh/m5cjMLA9NGR5dUPAUj41VBF6lyJDDXvD0h59++cXf",
-	"mb8NuaXmq1v3zJ9FPHYv2G5vX9tqd7banYN2ew/+/2/MNV7kuXEEO+bGmorMY7/603//7O//7yAMmtzv",
-	"cnUS2mdma5/+7B/hwChNk0NLBduddrtz3Xyd8jE1k0EPzSSVxyDY94Jn/+u/fv0nP4INTxmDUfyPL77+",
-	"wb/7+rOfkw55+qPPgjDIJvHSuVthHux1TuH5E5Zqjl4db80Xk8DNlFFguqduO2Yt1YeaipimMVEjmeo8",
-	"V2PGLPU2by5q8/A9stO5dm2rQ2gyGdGtbWA11Q/xttzzZZm12DIKcOU9PgksdYD5u/9k/schP2Zi2aK9",
-	"bS66n9AIlq3hay3RVLxzTNVRlfftIM0YMig0X4FajGTCG7wFzN2UM9RY8bKcLKuclyDuJMkU289j4uY7",
-	"OSC0lIRU8d6cvtcloJRFfMIt6531lkiSsojxY6ZQqeSKKCYgvJ1WP84drvnhmO9DIrJxn6VGRvAk5mIY",
-	"klTK8b5dXHDJyEx7DpDehPM9Y/P0Kt/nn9impJufYO8GLvS13aAyGFl4fT8MgMjKeTfuacVZLLa7dLRK",
-	"gy3887L/EYvAlrWM/BbcAvwkRtOCJvc9PmN95RtkPStl3ZR4zkyg69GTyjBe+fSv+Lb8BHv3XV1+28yJ",
-	"LOUZLL+5OK6Lz9yKcykdthXvLU6Wd+NOk4yjOkK7T4dIZkny3gAU2YVqCwXD6skM4eVpgI3yAZ2uUpUJ",
-	"WDpn8LD5Q/LIH71NXFn3lDSbdnFeHoWByBJU9kC9aHyCyred94la+vZmJ2zpY1Y5ccsftpkTuPQ9K5zI",
-	"pc9qekKXPKjyxDoqrA5pGHFpaBvUFKl0Mt0jT//TH375+Y+f/uCLkHz5zz96+rM/gI/PPv2DZ59/Dh+f",
-	"fvbX+QX/9NNnf/VnIXn25//h2X/6i6c/+KLlhZj7meLCHNpwxpDQMks5RNa4iDMzfPg6zVL4l8VZ5AKJ",
-	"4MWsCEqHwbfMMX5obbAn+Uut3CyEpvkkrLMuCIMBOtuqnniLJryf5nUKZQ4QczoUUmkeqQXhIZnqETE2",
-	"PITB+04jGXC9T9h4oqeYBEeTBC5nSQKx7yYc8K18APNMMAwmWRqNqA0SL+TG9sI7HOjj44wKzRPL5SoZ",
-	"osehCzVJZiXLFrWzqoGVFwoyxZRz4vapiFUIH7fbIdlth+RaG7IHrrfJ/4/kYyMXwcnzxqUQssnGjKqs",
-	"pEYW9J4Jrpcnlxcb/T5cb3Q7mmTLV+975ipYuhm5g+8NS2RSparNvXqO0MZSVOVYvUs/kimB1+DycZX7",
-	"gioVXFBivYNxwthRdXaHPw+r+uIgKicAJ+kh03c1G8+PfjXrbubl/s1L3/0ClJDy3M+iityS40nCNDPs",
-	"8VtZdITcv3opVSN7IwwGqRzP0819lkZM6JBwESVZXLJDvZu1XPPWmUnDIOBxoTeBys30luADxocjvaJO",
-	"BmnptUUHjsekLJJpHJIe1Trl/Uwz1YLyjuiITbHOo4fp1aXCJ9ULZ79pTUZSmIt7ttKL+RcpMDNXVM1P",
-	"8nmvluZaWnFYhvxZzZZ61ulny3TMKbLLGlRNvnjN3k7bnKb8YvQUux87baP0HnFhfpuwFIMNZ3SSDfL6",
-	"pWaHdZ6+KsSTzX+uy7XGaIIVOApz3CC2Az7WEKU58mIj05WmEB2RAqTTUicTrlCzSqjvckwQKDsuZmi/",
-	"D16WgS2g7Gc80VtcENwXVRpTU09H+Q3tZg9v6BWB+fueELvHDYn4HaNE7p2Rp1ecjXU5e+Ug72drMbaz",
-	"EvqYPr6LdztG5P5cMrmFW2BD1vUTQsOkthKPGEtnj/SedAMq4m6wRz5stVqPTg0jfdINZDr3lZDafPek",
-	"1WqdniKnpiRhdNAV5mcYrbmgG3gFfN0gJN1ATvCHoWb4Beh4+J1hs93gtLdPelz0QOfsCakPzR+aHjHS",
-	"Q4WwF5rXcag6MtdwdWissB4R5ox3RVfcFWSS0Ai8rj0YTs+OkERUkBE9ZoSSQSYiWADwzeZl1gMjOfbs",
-	"VOwldjbZ2M5igF/olApF4QrVwlAfXnDCRSxP8KKda1dj++2IpSxfuWXLcRVXI4SCIvZYd0VPZeOLFe8M",
-	"S28xdpVgCXmTXDhh/Qvd4FJeO3m13e61jHjMhDZ7GdOp6pGLMR8MWGq4VCIjmhDz9aXQrFyqtN2IhJqP",
-	"F/WIdUV+1SVjqPrLt0/MGEEeHw/NP+N8J8f0MdQTW2e40ZkdD2+RHi5YnnRt3kaUJGMqpjCckBhdWYVd",
-	"MZZCj5ShuSmjqbKJfzKmU3Kxd6Mdm7d2tse9S0CXRveBV5rftSQuB+dirxB2rRZ87mxv7XTM3fCwre1p",
-	"q4WfOtPepf2u6MH2wRCpd3rkMcOkRkM3QH03rdu/0yYxYxNbarndbhsKPDa6jvATm58EUMLsiXnv1Bhz",
-	"exLsGQIJrEEU7MFJCSpkPVzKRVCYTh/agtogDJ791d8//ey/BI9A2S3zkTB4vDWUW/bLj5QUrQf05F2m",
-	"FKrorvz9lhSqJrpgE+298lhChyljsVn1EaMp7L2hM5vrdEKnvmNimFLhEiQEty4CjLxX+gW8evy5WLId",
-	"pPfM5xYHtcGuoLNznbTb7TZxWehx84J/p5NZbc6FRp/98Z88+8kXQWgNeRf/Hcs+BzN/JjraSJODFAF7",
-	"gyOm375+rbNzvY3/6yzW96KCABaLvxK5gFMUNVe+BDvBWgjmmebog6rHNemzRIqhIlo20uHOIwaahzln",
-	"BKsy4z2hipykXGuGCmnqcp6B06p9QlErdCGyJYGxhkNqpLp6B8epr7nPuDyVb8sxC8mJTI+MDFJcaSr0",
-	"HgYPKUkhV5uoERSSmJNaOfSGkVkgxmWB2dJBqPT3KZkCDcFZsvFJsx9c+bwmP0IJFXHChf/xUKaH+e9a",
-	"JsnhIGXmsxrRlMWHkQQn6SRlY56ND1Os0zmWfGK+BbMKuPaEDiFTxVIyXhOxMeXJQhfqJKHabHQFJgSK",
-	"2YjThNAIZHjliq8Vnp6wFMEk3AG0pwFVLDmwIBpIPNW7o2qK+xBNBjYBxPHmQr/IzWbfd8fo70SKiJEx",
-	"SjBjCY4Z6dPoyOHYONJQJGa0htwsg5xLxhBEmPElxuw6Q7Qbyh54jdX4gTFiLSMBZWiSymMUpn1W2qEL",
-	"65mQGw2WO5vRVpUWEXOXl+fkxmoxdJ9XrRVIf0XE1Zn59orR9FoWc0daLoBsZo/EMptyEZLHnMqRmdIo",
-	"C0nCxRGL0dVCtaKTicX8IVLMONx2zxieL3jKil68nDcsONZ+YK9BHsHMeW1y4mpcKzCAZQT/XV4FbJRH",
-	"CJ3ANBYXbFYP0oIUGFY9t8U9X+w5BXNAH5tvrSg6YdEIDuPHH6O3sC+NtINnLlW935HyKJuseipz+KnV",
-	"cJ/OcFAKMIT1YAzKh2Y1Al+P3mZIpxnN5Pgfc2ywcBuvsn6+XtzUJ1obQQrCmYE0ms2LCCnNrejZwkrF",
-	"017wZDY4j9XTdTYki2eF6bklxGxCTC19ywsSW2sksdzy2ILvfMF89Nzp1MTx4pWnqWDvw0fNvCd0xnvi",
-	"Ilq25v/pr/7b019+8fQv/znwt8f6RmFuMi0VGWAK/Zef/+Trz37+9ItPMQcIzqshZDVBP9lZk8pdlLIO",
-	"JywFv2F736Yqq6bWxdkS9sKgiMSuFkfIUcEwREH6AFvIU3LEpqoyG8Rl2VXkzfnBzaULtMmFWcwkX2Bi",
-	"fswStuo95ePUUEwU2HsMS4wqVqGhF8rmj1Vv8jrR1THTqU3xWnTbu/ayU8cDKl4vT0QVLuUHI0kSKY+U",
-	"rdDx7esaH0uRtDifOhjJlDVf+ofm8ofZGMRLxbIX3KvJolmIpYJ7NbxNW0+/pkO1MiLoAR1WjVxzmynT",
-	"6GEHnKVQETJm1afwjOUB5S1/QLliseFX6NlC8JsZ79cF5fG2RsH0MDihqeBiWAfqakvRLRSPloSCo5hZ",
-	"v+oJtdjKRMaI7JowTSZUqcbMzJak5cU1hhUiSFBJuNdogJWOHThPjxZoATefh/jYJ2OWDlkMiJP9qfkH",
-	"3ZFGXSEpG8tjplxeh6eDIGLuYURToxh87+79rXZ7d9sG4P0RXfUwChtHwuyMv7WGCryi5u6/yWW3lVII",
-	"VsohWJAg4b/obbZqagTLMZg3BZBsRE1Nkmud0DnDusTNVuUBU+A5eLKRTa2atANvWWniDfa8ePLSeboE",
-	"0pW8Oav5B+47i9rH5F0Vere5yXUG9D5/JXMUwTKScD75pSv7XqYjiVrJDP0006psmXLjeuSiFnrxDX7K",
-	"/ooRgkWy7oPnJMwWkrud8dK92OxRLm3v6Zm58HoVg/V25c04Zh5Sv6PYfSh4QEizHO9vBSPSDnM+q22x",
-	"ZdlkQT1l4ix1jYutyU0vS0WsavnarFEqtjHrrhja1YqR+Ubciiu/jonnDLYVhUBuzq04xDNUfZ6nNVYd",
-	"PlqqjBealVdq4ozo3Dx15pk1+eZOTOgxlcowUKkbhPcmnGlYiEzcpXJJtV3/0GWu5fRWYhgz5F4fPS55",
-	"ShaN1kXV8piYcxu6PI1FN78I932tvriK676kem1YsiT8iOWI9s9fgDRb+ypR8qjWzz3vnDxzCfAyV6ZU",
-	"zGsu4DImRxQxk6ZMQ2YtNSu8D3nNhBfwZjK11m9su6jQaIRpqTmGmM2wBUzGc5Jgs6vSVKI1FzVL1/3l",
-	"Ez0N4kobK38uRNNqhwSFlLXLmpySNWVZrcD61xlN7MHz3Dh9qngEsxmyw5hODQluh4E9BAsiMKdh0Gcj",
-	"esxllpbv36m5vdMu3x555RvB3hvtMBhwQQWkROw98U11L2sbRUmrz1M9iunUy+T96v/6r88+/Wu/Fusq",
-	"rDNkkQEML0S9cuBiiILNxY7y9VhYkUw1vYmeqtIaNLynPPGa4sM8ezUTmic2s8/cmWnM3PQTK7y8inZl",
-	"haS3sE1HWeUoWRgZwOtr+laVN6LhI+/ZW3Kg6dln+pvZ8JkPsoR9zwevXijwC+Rh71WhpRJ/9/01Ls11",
-	"kQ75kNF09RD/2ok9z8OHuGrJ1uLuZqHrLbZcitp6rPyWQ80e6zVakW0kb0nZLmArmjm6aKiwiWYF9XRW",
-	"yKwV6IyOJ5QPxRpiO08AWBKTg2HdshefFmkC834uHo2IGslJCB0kzH9TLTBsuGo3sVLWlH33o6WL10yr",
-	"n0EuwMAKRkpIf2o/7XsYZXlk3dV2Adw81D7ZAjMIxreC9XdnuR595t060wAWEq7TgepbpyJTJkpTEZfq",
-	"DxJGY1w2l1ZCI82PIR3FsGdIlE6kWmzK2paxfh1ZpA37DWI2llsQVTTcnyrFh6Ks8mxvdXYP2tte8ZNM",
-	"4Nbf6u9e3WnfCELsJOO1CjpiU/MX1DnYHJuv/+EXT3/2vwFKhgKmZ/D17/7e05/992d/9JmXdROMqcgQ",
-	"YwZbvTTsFjOfPIPTq4i4l6bYuOAHp/ykUhrxlKmVnmaXa1GXH9uFad5qYdW5ErVZDG65nyyyAXLHj1v9",
-	"fpYcVRKU25ZVoUHyzj3YKwqG67l9cLvKm7OImx3Q4UaKxxflJKzsjT+gw9WLxcv0U1HYobGPEhnQJFFE",
-	"DgaGBXOtWDLYdxkCg0xbQJ1mBFgQxapiZ27yTtWuHjzAvNtCXqi3gvoUa1d5kErIB13fA4zSzxzo3DCr",
-	"SMhJoGZXFQ1zRDVKim/QNc7Kr5vyLZmJCgoU7LgqbcgRiSpkpZg2TBNRmiZs4SPBRwSL7S+ww4WnQ4kQ",
-	"5j14Eqxjbx28BxxIaOf4qGZtPBN9Zg/VoRw0Z5P0mKVm21czNN3y5ug15WNRC3y1ismMW7+G3ZzfuCo4",
-	"EKL+9TOH3rAysoRFKaq0VVazqvM5rGla5/fPJa/lxOmJK28N1jCTcxO55qUz9I0E6u/OzMqHdaa0N/Zl",
-	"dnXlsSnA4SoqMmqwhQvNdYl5gEjz9vKq198+ZnOl8dUKInKWQwU42stUM4pZ1w68zwzF8IVHa9bP5zfl",
-	"iQfbDdO/+/gAGQHi2mLtdpIys2dqPkP9dAGWPPs42NvdDgOV4aLaZI2mU7M7Es1HcPLUUgeHWK/qVrRc",
-	"wdG4VMWisZZGeKTq3GNviysfCv37Zep3DITwhBHyro+CTAF+yW59s0J8RyZzbfGgVs3OwSb/wQu9p+fc",
-	"YEnS0+q1+/NUt6TPu73OTw+GcTYU9g2HVaLlphLVp+3miZcHkGWJKCG2IXRltr5/OKrMDXNGGgk77xAt",
-	"NOWz/NULyvyxbSXzmsPOHqnW8owu9jHidNgLiyEWZOutbmHPeGepvGW1XNjFjctnfETV4VimrLrcZzWj",
-	"B5l9xckwquOh3aUZHYsqgKqgivSArHtEsMcammTlipcheWFVetcweuXKcZuEmM+3cp0e47I+sLlPfklR",
-	"I+wW219lL3j/4VtGMNJp6eogDACqYS94o9W+vrN99lKe9TBG3DCrRD+dzj2p0tCr7Ib4viiBuCpWdKWZ",
-	"MAQpBTQs9+1LgcCfrwfO3s6tBMO/AlyAT0MvIFWjRMJnSdcozWNl58OGyGOfmLOKJmZ71pl9tRzdb2/d",
-	"ePSkE3a2Ty92uy3vz0v/cnlmLYy3ejtnktaWrYPHM0q5xcHNrQ6qZLlLEtqFn877bV71jOSqdYSA1q2R",
-	"5NHqfSiiET926lu5u/NcgxLXCcrGg6G+EpN+bSMwGkVsolkMeqZgJ1b7qMZeOarCW3aQ3vjsffMm5V4s",
-	"LG5cnyVWN1MzVHttZ9FOdLuTJ++cmv/eOz18VP6zej+qS4tXDvSg8xQfVbt9b7EBFznMo2/RTSYJZ+pQ",
-	"S9/UCL2ts/sVAQHY+tomIrW89E9/+NNf/9V///Lz73/143//1a/+HDssNbCG6A0LKobhA780p8iP+PJX",
-	"P376Z//56Q9/io+dSGWn2gEQ9YlUUNH7R//P0y8+/frnf/j0j/4W7yh18bbzVEyYu4/RyoM+bAjIZBcW",
-	"YrEroKUV0PM5sXzv7v0tZHK7pyUBWFHv623PYukB2+xpv+Wz52/F91BpN5QPIFzQGM6cM8DIFNLVskFP",
-	"94TR1KYxzx+ynCYaSjifk1RZYWsVuFq20uDNMPE5/Pon68Ol1cRd6ttMFZQ5lws5lmAyO2M2JFRFTMTl",
-	"tffxRBxdzzO5afEczKxJEhZV2zT+AZh90FtsTEXMAL3LsFtE3VbANiMqDEvuM6SQOsC10mFqQr/e9Z4F",
-	"t/Q+18PIqCE1bJ86yC7IOFT7ZlaAiA+LJYWn0GgrJpzACQkVLiKBds1mIchyFtGEgt3lG0DjKrRkj82E",
-	"JYGS27b5zaUxFyygIMjyrpcPm3cCPA61mpY+I8/WK3dZm62ekeX5RRPtqsYaZ+dmZeWxXc+3Kg6J9ecY",
-	"YZAD1CrAhfJYSn8KLADiPb6q5GtDdOuTRx+iOnr46Ek7vFaTu1ulATUqwCgxUrtos6lNy5MHPSa6fNnK",
-	"nLKszb48rK/UbagZzNl6/Gc2TLKEhTQ4ypuI3s9qu+tH8GeetF6HsUIH27j29FKwkk2c3/M6s6/IGW2G",
-	"8ZSf2WYOqpnT2zhX/3T5wXjAJjZF1O89QnkCYeBtLyTcDgMFV5QaZTux4UEpsccTUFgBtt626zAjZoqU",
-	"bKdVgJ7MZB2oeWe7Pd+JxI24AjZXj6RioVMUXWoFIiieAHyxVYZzFwW0EmkY3PFC5jMQI6hwe4mU+Eqa",
-	"mL+HI08m4yj6GGvj6Ux0bUFUxe3HXItWOc7RTOzSOAOgcUEQnhmkiaoM97w7V/W0NUZqoNUCXLtO8MC+",
-	"JMz314/Wu9nXsv+HOUFXh99rOsalxpbLS4PzsTcP1jsTtD6mmEdsvXYODSKqlaC8S1MB5phfnU9BDkjP",
-	"YVjbtg2KRSnTPRejpSkjaiRPBNES+uu47CcPdotIkZSw/SdZP4HkCc8d40Fl4ysqUxNL6ntdLFAVB2mf",
-	"9NwKQ6OGCZMT6x3BAk9u1OOEHzF/fJ7fbK4eNPSbfNSPsbqf47flSa6Tp8whwu+RnmGMPUIJPmWf9NC4",
-	"7eVmLtAH14rEfGj+oSq/2lqyU5mlJKFimNGhY2OpzETcFVzvkx4Yxz1s62I7k0CTle3W1bZtFGINZvzh",
-	"1r3fsc1XjPkG/VJcm488ypo3zdjpmAutKO4RI3ug24bRova7ooe6UQ+Sxc0nzH41o8oSzQ/znwUBdmII",
-	"DxF/eimDViTmV7OrHNwXrmtHHuXFDhp2+6xLz6Z9uUZ5oQugOYXBaWzmCm8UYBzbd9bv7/fKQrt5pr1v",
-	"l40zpckgSwY8IX02lSK2aEfmnfPpkWP6uC6h2NjMSue0ghvsMkdL4R0gpBh7bfhVOdtLdbwxfXyY2N89",
-	"Le9qg6KTMa9JqUgYfe7D5sIb9kx25YimNNKGZ0HTGkM5oSVR+5VPGqVatqtNdFtnQs83wEvZMEtoStjj",
-	"ScoUJJNcfHB7+1Leu+sEUl7NiGbmfHWtHN5KjXE188fS38LlX6rtNqaimifNU9UZx1MijwW7u3w83m4v",
-	"3q41ykw8u66CmFCP9LOnLqicicy+bQmg2R2oUbv9eJJQvipzuznTJ4JxYNM9rHuDPl06ZQx7OXrFcL2K",
-	"qqEVU7jOvRpvxb6o3rKKmvbFa0wBG0it4HIwb3iAlQFViGNolTXs5zQwigi2O3DNr0AtAc5VFUCYrVi1",
-	"b8s3L59P/QIW6CJ+cN9+9Btl5T3OoDdWEVs8gB/hwqJwabbBFkuplim0y4KsMOwIA1VYoEIMNfzHfLTN",
-	"5uwnqfGvYgJO+UBfgdGq5vMMULocwhAXNnmusDjmdAur4kKvS0xMBGkWkv7Ufi7S6F1RBk9tswBFp4QJ",
-	"Y4xWY/VWuLiWJmN6OzXLLVDG5eSTt7ZrLfQtz7VfwUi/1XzlgNwEs33rHftV5dPqIWGL3V9lls55NB9G",
-	"sk6ixezDFkvZ6IzztBZjWXIi1Nn9rMXpqsWcXfVxBdpRI1RC95L6ub7temytIJNury+DXoRMqZn5fZoq",
-	"dHvW9SGt8l1oSAhQqyVPn33Wi0k9Z/b+XQvbypbEVpn3jyRM3yLMSHAoBHvBFSriK23wJRiC+TDobF+/",
-	"0Wq34fEwykpZ4XqOzrNo+54qr3P+1kpPI8M2o1x4FPjgzi1y7Ua7U8mYcMRVxpK1Gl1TIfBIpBUldrP4",
-	"QYKtRgBuGyvNtcECHj2z0W5hQmeR4yLaKdZvdIEBUN39upD3RWvTbnDC+t3AE/Su/DsX8lH+RY2Ah0aZ",
-	"2GDWGx2M/fRRmPd+VVhvk0FVtq0GUtk4CAN6jP5IgQYbEHUK7eESisXbbnD3szQaUYiuu6an4LmY7+Va",
-	"djiplhEncErsrPwfgwX9uGvaBhWq2wnXIy78NrgRNQrdEaF9memipWlzd/FCkeIt55xiAKoLhbQUcMMD",
-	"sr81bxygVVpuGbsShdeoEh+4ChczT9sjcN5gzPer8vbF/W6xPW5RptCr2PHeanOpUWSq9QunWBSL701o",
-	"IQ8G0Yuwq/XgrtahiRmdoFDCNoKTGPM/0bfDU0RBoClkf44rzL+6rhBYqhfp6nysehj+KtH6bUYTXdUf",
-	"acSio7Mo4rdpNALgj5D05FHPEOvJfDCB60olu8DpdQ5NeQQGhJHl02o8lYaot3fHFbG9/hSg9Drt7d01",
-	"a/8w2yfY69yoTCWdB5coqjOMPeTVYh7mz3ojDJiIZAyRtCDTg63rNuoDb/IiI5E6bho5jDow4DGdTGyE",
-	"Do/c4ZgLKIS0f0YMES9zo76cP15ue1iuOIxttn8qT5RR+maTzIv9DVQWRYzFzPNnlLi52fO8YK6dJ1L5",
-	"n+uWuVMqVtmdxw6b6sooIf8kdyNlYkIjw3cHPGla11YuK2zalrdhxdjGC2wqqK6+/H5MY6yI9LfIRo4L",
-	"iByqiO1S3XDFChpfLEzx5N52V5s701Qu1dK/I/u34brT4uw0Wmx3ScGEzDF7tH4v4o9kv6krzz+eTfnv",
-	"fKEinL+5HFiqKTE/gWFElCQDmjaNredq6bzO3ghaHfewwFZvkm+C9xQJJ7UFtA/MpEDankBeawLSAhE3",
-	"Gk4w5y9PVrj6vErDZjJcXYmmK3qxj/MOVEFH+f7M1GoiE7SkUnCjYiH8Bc/PTxXfWC3jFfd0vQa2Hj+b",
-	"MzaBrovkEjN9FucRtP2KUq9MJEwpomUSz2Z8AkLrTg3muMe0Cjw4J6Mdw3B/D/ud6+2ddiXzKNhM8RyU",
-	"58vYTgMmsWK91lwzGLjD/6pTpa3VdLmGKvqp0mxc4PoaSWrMdoaNr/fBguE2iwKkBslEDG52jmm6M6G/",
-	"DVaPrc5+ZtGeZk6g25B6ir/tkc0qRGLvdvLOLwXGlLM+jQ9tcD+SSTYWRbVsnoPmQQ+h9RXT6T5RTMTk",
-	"d37nd35n6913t956yyjqVIB/Zmdn5wYZyzF2qYam8HudN+Zd93XAHW4g1d2izW8XFBlBz3zPgYO+7FSe",
-	"eJGU3GpYNecIBz07gHe48EKFCSPG9gfUQvfqPhtyoZBf4AjNEMzTSGednC3bUd+uSJMEJW/HX0Dhrk9v",
-	"Z6nbxee8sAlsYOwP50xRX0gmklpJ+3HGMvgyzYSwItczbgrJSUXEkqSENTt7zl3m1GwylprxhFU+4juy",
-	"P8ciMgu5Dn0O4mDvxm67fdrMUG1mVJb6jsJbDtNMoEtjCA0299qtXc/w81dpNSiZuAQlU7zL1612KuKL",
-	"q5ll+ZLVSdYmYFbVHqIYUeKc2j0fYVzDyFvdEuKCq9GKb2laRGgh56t8U5YYnlRAlRVJ85U5RQWEmdI0",
-	"XXWBmpkn35H9wjZZHZ7lrLq97WaSq+r5epWAWJA0axAhqkRJvu8vAnPrO7L/Ati/YYJn4f0FIXhseDMs",
-	"/t2q5Otam8boSpoJKvQFVbZcqiNnkZywRcEOwMYiYzolsVzNya7qUo4P3GMvKNJTWb8aRgUnsWSCTt+f",
-	"v5uP2eEnUrAlDzDXEXMduXj35r2blxpgHuUHy44wX8TQx2IpBlBF5O8W7XhnTNJjlkL7rImNdilycUJ5",
-	"HBItD9WIT0Ji/jvBDiYOATK+FNZkgAL8p/0pn/Qn8/0+Haake23h5w32gs72jdaN9rwT+tQG6/K7DmEO",
-	"ORTAjo3iVf5uFAcsmcWfMDq4t+N/NY1y4MPdbe8H/Go7LCUh+SPeuX6j9Ub1iCEY6G6Z9/JWLcRC8EbI",
-	"VapeiQZARPPL0+Cm2TWbg6VytFNbNj+/vnPxRFwHJKA+0yeMiZwo4ds8JarPEnlC9IlsiCg6s43z/sap",
-	"LYeg2iY7m/Pp7qqe0wwhNNqxEiVUg/30ZTYceUlf08LtsI5VN7Nxs0tRHlJ5UpVcxAcOrZARHpRqRa9u",
-	"Gh3ZcFoT37bLIdxIv6B6dAjX3eXJsqW0qg+OqwjS2vt9qNIFK5dnRlZkACyGtdhIPl3jydbMsnJmQN0r",
-	"piALV0bgACFmpUMDSTDDRsfVrOktFvExTcL8gI+lAvy8MRVTMkloxKBQB1NyrMt1RFVpQMUwfHdl2bG3",
-	"9S9zDK2rJUit3WpErXCBTnX34Xtkd7vzBjHaa3kkGItt5gSerRZ3uSr5i6v2s9wkZwVSHbq8vxqrUlEe",
-	"79suC5FM47wIbC7LYFlqGtImvq9qCsuhG6sTp13F0sQcqYFMEnlSg3Ql2GN9WHTOqQdpxGt6ecEIoDWa",
-	"5/tojXiUUexUK5fVIuNmkrga3X2o37NFfXD5m9DZBdIaeq7fS68h84UHHHJ1mDeKqV0zfFkPO9kNM6ZU",
-	"g6TyhaiS94umyVWUBDnRkJ9x8cGdW+TG7tU3LlWkplQWiz7UtJ+wfaJOuI5GuPQ1GUR1vWPuyJRQghWH",
-	"uQ6c82FMghrItFXrA6mQjrePWTq1kwKOtKFOy2HAhTlcdaGPCYVqWXs+oTC0Hq+oAJQtP+hfZ1IDfhx4",
-	"xqk64mII5D5iyaS12NMxP6RvHxzcJ3hBtd6luU7Y0nvNxpy4uunaoMpspjuce1gPhpU1rnJilglfsY29",
-	"1ZU8y0RIfQhts5d34MCYDE7ED3uWPBWlRV9wTPJsr1ksaiyKr16pvGTeZqvOqJsDdrIilPOC07bS6SpX",
-	"c1MRY0pWXmnvBl750AlN6ZhVZvmaSX+csXQaItEDeULQJL+p+pF1acPfefjePWJ/RUZ07Ua7c4lwoaWV",
-	"cbB7F4xKH1e7QtKsjpIB/MeGfwrkCWJuMF9PZZaqHDGrn8qjUp+NtT1hzoy7w6u0eymOoQFVDbDKin0U",
-	"BnTMkxooNzk8TPgRS/hIyrjaFTtv47l9bOYTr39QeTfSkNBkMqIhoSHp70MX1/wrFRpDldZgcE8YNTrC",
-	"astib8udMet4au3SltZkblXLvRXmRlsxktAjgSrqeXDn3Q/ATFAr5ksMlnnba2p4iz0bn/kJ6RmfMIuP",
-	"a/Qsc3/1SmUJm+1p7WG9FeAseeJ3pZ/WPMbVhK5R3+5gFgznl0m8T2ihxzjeYmE7yJDZKkJUkCsbA7HK",
-	"otq5UX8yanDZac2qPWTHLK0Ew4Ap9RkmbkBROLTKwJn0U0aPcAKGh/owEv1ERkfGwqVp/SovALOQZplG",
-	"LImJY/yZ0TA3jWhRN7Ki9egGQidN5V0u5NyI54sVUVZBYRNRZtNoYo3tFUWh+WWR39383jRnUXnUs6yn",
-	"a05pc0fbvtAO2ntqk6SJB5l4GFkjdLZTcCkm6efUrlhlXe/sOna16Uvl4ILC6TDvLghDXjTLFxBXyxf4",
-	"LMG1mi2qbptVtQVuMwuogmXoG6xcdL4wnmtG5xepg6E3yfRmVZ/ccYNJb1YdzdOowXimGvA+SDoY75GU",
-	"RUxEU3Ath6TkaQbWB95lctHWMAF8BhexPLm0T6LkGLnjKEuFeVJJ98BHXHx8KSQnjB2pQy0PS3EMclEf",
-	"Fr/KvmLpMYvJxYNL5qnYb9+8AtnTY1tKSNohGTMqDu3rYHyVylwd6HATVzTs1pwfulrnj4liwzETGoec",
-	"DsbV1U0yZonfBqdCj8xEU3ZRjd8LvN5sYyr7tM8Trqc5/FXuJ/W9t5tjNghkaf3tjtfAKO3BCvP+YOWV",
-	"yKedn4fyuapiVbA9t0AJWFWH4pigiD5M8xhwOwxkGjFbQzavJNl+ITMx2Nx1Z+ZDBvzxDJZcHZsZWxGf",
-	"96jFfrTwgOU1SHB37ZosRsGAvjoVPhxkBCEZwHEe46z6cAgxhuBwbvNWbvsFXptRlWAxs3HObrwrVasr",
-	"ouR4z178JnGQhYf4xWUScwWBLhYXdkuIAFssV9Ac9V4w6q2Q2Edjn0wOqVm+sCvyx3ohcSG19/RLIRnJ",
-	"lH8ixeFYCj1C/uZ+P0ypZvhDMgW0Bs+/YhRUSCw2k0Fu56bTIVtkkr+0NG7FH5MYIxlq37uIvOnGTS57",
-	"Xx/yAX7b6gr3O1dEZEniqWhoJ9r6YxgnF4RrcrE/PBR9hKZXpAOsqLLFNPLNnNNfQoSvRmIaSOwOdmdq",
-	"XN38wWgKLldIT2NCMxGxeR9so1jYrE/Olrdbsq49FHfyHm+NlTePgBuK4VrUiwUctQatqHhoEfpblR3b",
-	"qlR8ee3KzNmzg7FRiJNjKOjIaowruHUTEMRn0/nsQN410mQ2NdWJBuS1yGJPwxUaXOlDJ4ybZo5i2w1c",
-	"O5uxin/MCP5OXmCO/bu/+uUfff3F3375y8+e/u6vnPsHeXQVZwr22q12p/DEBWM894AB4DO3YK+zfbpi",
-	"663t+fxWt5BLtxGl8ZmKCYs1r7YpRS6pvaSSgXSM0fXIX7sbxcqK4ZxKN1M4RrliMelPbSd/ZHOFf686",
-	"VlLLSArKWDrA+3jp+deSoRZYqHazqp5lS1ZNtDMKLZmtVutVHP716r1Wp2xLN+ug969MWo4KVkULX51G",
-	"6vX4xau+MQGADHwTUmAd6MU16OC89sZij5/Wzfl+/sAVLKCHDNml2WF1gWjsaaRJ7/57Dw/IlePOFbCK",
-	"tuDkqp5NUQBcb6few08XFDwCbCY/wDdjOVXLsDPl6RdBKKe2FDIw/zChKdMS/qhSYZysdLmF+ct3rl1d",
-	"irk6K2h9YP7tpXefFOGWhS6xIjBjbgKfS/Vwl7xxCfk0OzMzQXdFvCd4STFMkSPGJiEaLWiKGIqxJajP",
-	"hT6WKtHnTC/L0UxXoZ/lT/PoqZnH1qes5X0NVqK9ZaOtpcUHmTiL5zaiCe+njfywt7xLz6at1qdXca2c",
-	"b8mwR6e11rSGq0/ALTAyCvgB8GkwSOdvnJT7/GqyVsCeOGKTZktmoalSRuN9xDl3aj7XxFbGqNDmmTBB",
-	"BDthqTEPFPZAMGxHwAPztKyKrpfr6fp1pkMD5+5a6rurrKynDMyQxbXbL6K9Zi1ssw1MTp+ypknca9S0",
-	"bQ59oljmeeNh1mpw/uQiGcseTEtsOXmW0ybsmi6tb3OMab2+aZHmx3kO5qKGrvczbWOvAmO06IsG0i4R",
-	"/MmIaugkBs0K6LSasHOmWVEcbxTYC3Cvj0+xD2RiHXKDTGczsCbVTHcRK38BEcRcipw5gvgwG49pOp3t",
-	"/orLWq5KQgfi1QW+Hw+bOPcEXu1st3bmS4lXj1OWd/iqc8T3mdJkwAd65OJR6L5PjpFpgt8VcorMhVoS",
-	"gIbGcNsoS0UZi3+ZOvuSRdle3bhYJQsCCBCHt1nZ9KQU3gWkQGxv43TdE9ZXHOiIHSNvVDLi2Kd3xNP4",
-	"cEJTSIOA1hwp/EDjY0OXtvfPMVcwWvZ4xPuuJeVkJAUmwsoUED4RGCEMQPpUu42LfJyZkx4vyFd90iwx",
-	"tybf9oAOZ13DjVzAuUq2uz3Lr3/9H3741e//01e//Idn3/8fQRgMU5lNmjmKGTqKG1078J3Kx3xSgK1+",
-	"/Q+/ePqz/x2s6NrtVOCrJFV1EL+VpsNhv4+qBEzuglre0XU9NbpW8TWEDaU++TUkomk6JVzvO+0Xzc1Y",
-	"igsaO9U2VG+WtTQuNrSBUnvG/se1vt4XCwGGPMv6astdaX1FahVv7QEdfitLjtbQoiwwdd7gSgOvGsvj",
-	"6h5CXtJTWXtoAI7n2kR2ckBx98V8sDPNMbPP0pLeTnBm2AsW8AFTtlelz9PWgRZ1cHd+38EPH5WRMc+M",
-	"d1Jg6i3s5td8k2a3oYTbt4TKC8A5H3yuaHLnTa5mB9aLNDhG6wUOfuvD9tYNujW4uXXn0ZNr1TGDlVuM",
-	"rsS5Klsbv8N03rJJTAn+FNrOaCE5BP1xawY67drOIuS0bnfy5J1T8997p4ePyn/W4aet5WCv1LvgSTWb",
-	"+bZZrjlMI9ir4Lf6u1d32jeCZiFj9jhKMsWPc7/XKuqAFfFWM7RCvggH5+1fO89Z4m9KrHuL8aS2iRGI",
-	"c8intrW9EqHToO8NHdYUcD4vaev32H3Z4DhLshh30F/jUp/4FQUyHICzsbQCW/K3ru2+sXu9Xy5zbsLm",
-	"ZuhlWbfwMwRh143bbaKD+nrcaRMx1pzTrR9hdY9YK766pvQrkUVFLffZ93LV/atalhfg6TIm7VmcXDDq",
-	"M+zjbIznRWo1S3sQrqtJzO91jjO1si9hBpHfSviYjSVYMkPr0b9XgoPaC24qTq88NCrpiPK89Hgv+Op/",
-	"fPH1D/7d0z/4u6c/+nwDXoAzQr+XBfy3ShjIRotMEjJGFCusJsAQz0WHlXFpYQexOaydjzMb48iBwRCt",
-	"qkeihPJxTRn8sDI7C/Bw0imOZadz7dpWB0tEt7YvQZ7WyOgk6NXDwdM4TplSrvcG1PuKWvSHemixuzfv",
-	"3UQ0Me4AYrH6wktLHkG1ME0ZsdnLNS+prKu/I1NbvVbtIz1fhcY1YLOl85XoZ/k21eAPLldngA7OjPzd",
-	"FKe7mkLfkScs3YrMIUjQkipspy3Y1sNZMHCHKm3Vl61F+otPyU7tArYxN+qaB5RockXJmZPaWdwdTo1t",
-	"CoCHu/oihCyy+zPJWTv2NUTtGgRZ0MZLTQzzO8yxcHUlTcTVV6/SSO+87YYVFX7O0iYAbQ382ytav/Xj",
-	"XIaOZsb8FvSMKgolPOXInrMPSzPYNeuGHo8RH44KdejXf/ufrc/DHF3vjuvFHROpmdAYu7K3Pfvnnzz9",
-	"/l8uuEemMRc0nXq3/MXPfv27P4bUJyAU5nlfLGTTNmiimYD8kUo/KDN3rCxEV+RBOU1UwabaoT9ZCXcq",
-	"KicU0bXyiYp1WV0XsMN2g/QeFi6yPzlLATJnzOZ08MXEFAb4+IVY5DNkMLfZla5SwIflLL2gyFFNzLje",
-	"31SMab5PlHDJH6XILrf4rFzBW+cSNOoRqnNCqeiiAb/VzqBu70o8opjL0p3biDejRApncGlwlj7Ml2ZF",
-	"m67SZYvVPDndmV2y7M+XVxaJD5OQVCtKjls2C0BOgj1smenyRE4bscoVno59te3jd06b8dUGfPQF2KCz",
-	"DHguq9AD6LPXcgn18OyYpVNjfDERV1Ts1r5xZa+ypYA54yyVY2wAwocjm4EDQ5UnTDXvAQqKU1VA7MUW",
-	"/OTG3hoh4vxIrmXGbUDBm/U35Clye8Q/3Tku5CRliumQsETZogrko6s6JeExfpR7tmyzhMSe1nJzmdri",
-	"jKIxEj4bMV0QsWFBZ6qm67UWZe8Thv3C9Ygp6DJL7ehWpvlSpN6P028vkQeGRhaT3qZklJUtmxBQ65iQ",
-	"a7rH8419ftsxP9Gi88xszmWODtwEWbhPFTtc7RbXt3ovT2Nr1mPVQ/ZZGuW9vkLS1w28ttz2NB/FzkHn",
-	"WjGK/KJ5sPy8LSqdcL8rat4HwEGIww4t6Xe6THgXK94ITX1mlxrdExX5jxtNPGuaKlFqUftk7SSw0rY2",
-	"HWtpmysbx8uIJpDSXde/YWk+8Znbb3pHuKgJsBT28kXUy7BYeZe9vIrA36fyBoQFGrdPxyuqOcVirVdZ",
-	"sPbhWVEY5Mh2S1512x6Pu7GxIvR0A0dsJl4CvRyx4eo+oUQxY/RAyghXJGWDTKEiv2Jbyk0cyBUO1+Iu",
-	"lgivzmJIce3RCe/NamrPq1vlJs74TCx95XwIS9RLzsuLCAR42smZogH+LFbX557XoV8aQD+fM3IeFLhO",
-	"ber8K+u76IA3taYJk8MQzd2seTozE7bRo7kT/KJwq5FHeK+FE3V6W9EEDCo2AGuq0lD8Xo5A/cDCdPqa",
-	"daS9bEU6mSScqUMtrZJIxbRh5qNzOHERZ0qDe6iBpktpu9TZ0YPRHRfQuJ+Mgr3g659/9vSnf/v0D//i",
-	"65/+4MvPf1xY68GXv/q9Lz//8a9/+sunP/1b++NMumSBHIpAsWd2VLllq0pI8hexAVBp0d1vvXDWOnpv",
-	"3gVkvr+13QAgVCtJAMS1Gvh1xYaNyxYjL7Et9n7ZLQ5BeTFejpWI82moKRtmCU0JezxJmTLbTS4+uL19",
-	"KffsYHtgzR7rGoR5PyWw9OyxFMMcS1eFhKoIz3hNR6q10G1ftArtEfsspo8HrOv2M3QHZ+1k1TIzW78g",
-	"t5xjWpIDL+4o58dyRf38fI/XymA3+eGbRQ0/j3TbDcFGN6Hz5fS6CZ/ijDhf369YftBauuhzl4LN9Hvv",
-	"EDWBMWl4zJZqxL8Zx27pNNfOlD7D0VtCrAcpp3NIjzO5JQp+UeYMNPDMbpsjcoxo/GJY2eC7vkj1QBo1",
-	"YVwA51vibwqz4UY6lwIgXR8ZqcpNpVaujvOmVtUEATosEK6JkCfrNKr0i0GLVxVTq+E/2dl71cwALSKk",
-	"bTQDiiKIbdPqMG8Rs5f25TEj7aboOQta3rCBPpSZbjIgwE+bgd5ViOgzSBlrOJiXqcnOJCQfh+SYXDwm",
-	"XJAx/ciCMqtLFWjsZ292ky/2so42eXON9RqeujPRcEdcD4yXvMXFgkQ+eH+UmSsx3ojYyIymLL2Z6VHx",
-	"1x03j+98cBDMYcLZHuCT1KwOoJ72xvQIcG2wn+ER+4TjRT0A37Alf1OZpYRb3zGZpPKYxyy9AGw0z8zC",
-	"ARRrN9J6EpyeQg+FgazHRyJUKabJmAo6hJShPXMUCbUdXaYXlHdIacoQZQdBv2Me+3/SlJETmQJjib3v",
-	"T3iSkFi2uqIrLl9+yIeCiyHhonX5MsEegYb6MP0EeyD3rhx3ekQwFivSM0ssU9u5c498CyaKvQ4iWCxs",
-	"e9Br+csJi6wgqj/FJVX7XQG2LLnsnsguh2RClWZmpRH6BXJfyOUDQFIgMtOXzZSOoJcq19jTU7nmljEb",
-	"SxtNapHbNBp5EzHqCaDNdAW0NQchAhOiivQebznC3MKm5z27OkYTVpcvEyrUCUtJ70kXhVs32CMftlqt",
-	"RyHp+m06zffdoNVqdQPzi+tAab42astpr0Wgb2fPu6dH+jQ68vt4YhvZrgCUejpmZMATDZ1DY6JkqkOS",
-	"Cc0T0nPPh/Y/oPu2yC14hiKxhFRJ9njCU2wKBGBjQpKYTfSIJHzMtZ3mByk3ktBQwP2bB7e+jX02oRvP",
-	"2DAuMjFqN3age2PnxrVLeyCsEEVxzAy/BRxFBfWwILVC0jMqW49ECaOp+aGF1NUVioshtO3BUENRWkuU",
-	"ho58vdsHdNjbJ4qJ2LU4vTvYetcMoke0zMGJoaOBIeypzHB6ijFBLu52thFV7IQrdskc3q6wD7knBfOe",
-	"NGSa7LR3ycmIJ5BbOjKHwRbbt0jP9sVjh+Zdb5o97FliUH7TwBGdTJiwzUXMvaor7MNa5KYgvbsxG0Pa",
-	"WjTd+i6b9sgYsCYpSZlOp0TRAQIavbGNlTR7BUQ0ImopZTYFwv7o9UrZJKFTFltaKd6gtx7Yn5DoHC3f",
-	"hr6ghphTRlxTU+J6TO7B8gO4ai+SMeuFhJIe9hjqVaHf92bg73vkIhOGTX4yuhTiSesVzSV7eJ572Jz0",
-	"w0c9DCIBzhGhmjBzXP3epKRnOGcPqCQ5NmfXcMFFvTNxlhBSuHwZKdg2MyAouVDLMhRadD62KRYtcvny",
-	"AR8zf3l2dnZumIm/f3Brn1AxRdKw8HVx3seAq64wzDkzQmQ2pK35mGFcm7wvsMMNNIj0QLVhXTL7Y1/G",
-	"U3ug0D9vg4X42t12G5sfJDxiApv4W+fyzQmNRmxru9UOwiBLEyty1N6VKycnJy0KP7dkOrxi71VX3rl7",
-	"6/a9h7fhnqJEIgCph9ljX//i33/5xd989bOffvUf/9B3NAedVhtvkhMm6IQHe8FOq93awfQshAi9MmI0",
-	"0aNPzOchq9A5b9pjRBVJoA+nwnThSSqB3KG9jnItLlWL3AN+LSQKkBYkiVr+fjcO9sxbvg3vhFCDmkhh",
-	"Wxtut9tWX9c2HxssnwhuvfKRmkvkyTNQ5FGekkyXKTv23SDkZzPZ+TFrlTQXhC5RDrotuKts9hvOndoe",
-	"K5oOwTQ0a8EjFjwyz7gCYrR+YW+NWGT70MVU0z60+TBkP+ZDXC6V46odsanNrUepDERn1LABt1TXaN0f",
-	"MBpzwZQ689JHMHhsYoNjx22AfFblPhczKTZps3tmZjRtmSddbe9sYAqZSA2Po2iq1M7FMoLShODWeLqJ",
-	"Wd2TmFo53Sc9HGaPKDq1sqxoxbiYWG9RUaLWWAJ5Gc2slmaPO1dQMm4pptWVJwV2zSGPT6/kLoNKij7w",
-	"KgssuUIyBWC4haSfJUdE0+HQMGiZ+vnTVpKHRr3ncYu8JxgBXDmnO0LbmSSxUOHjeepOuNK34CkPmcY8",
-	"wbKJWuP1Ky658o5RtSCyv+RC1N3APbjGKWpGHKW5YMpBBcdCSSsHXkFHrOA47OJYql6Rj/nKfXMVXNxp",
-	"dHEHL95pdPEOXrzb6OJd7wgvudhcBWSfE7pR/9FnljfEMNaZllk0guivo3UgKTBWH29ZjWoLzy+49nbb",
-	"u/DTjJVR3LlnDmXw6HSOsmZFJhLvBWMr5AeoV24b3hBPi4NPhGqvUKN0JgPfWkefa0FgSzwEkEECR95m",
-	"AhjRsOUBf9eecryGxQS83wDs5LU1NfToOpvCkcZi9J7/GrCFnEJWc5y9yx2y+PM8cfOvgwhLxbkrlgCm",
-	"3pd6hI0PXqajt+5pMiIVBQ3Nk0tsGhkZUeUdp48zmthQVeWhQf3aHZoFtHbliVm9U6yzWHCwPgB3p72p",
-	"fJzyJrkVB8aG1urPyUKysJwV4y6G509qXLPQ0RbD/LXHQ6al09EiBXbVBUX8tcn7342wfaD3YOf3xad3",
-	"BZjU1Bn0rlNcLE+ENeZt++NBKsdEyBNiJK7MhFbmcJrnCnbinr1PKPlI9kOLjmtNJTSmoUWmylKm0OVj",
-	"7KCuoEPKRYscODeIGyRVDmBdaZpqxLQAw6h81idZzVFfTXzfHbyLjU2WC3Ab/2HviWRqxThYL9+S8XQ1",
-	"JRK3AIbncpbMzTTShwgO3HKItq7n2k7bDDC/GB2p7sdO6Uek6Vafp3oU05nrHjXWMysW935m+Vr5TJye",
-	"L3tdxlrB1LQuUhtKGjEaWx/7bQvCW/VSe9kVuAbe8tLoQ9cbXXwdL77R6OIbcHFnu8nFnW28uNGYOzjm",
-	"ztVGF1+Fi7cbDWN7+ywi6iGdriGhmDYEg7y/Rv+7Ee52tsPd7e0lIg34qS/T4Mhv4ZG/kkh5hBCQE6kW",
-	"uFT0vL0ErJw9ppGG7kg8d9MCpI8F6lcTliRcDDHoYPQoCn+H8PdJKjVrkbsanWv333t4EHaFkkXxHsYr",
-	"rWXFBRGSvP/gHVDdhCSJHBqx5OMUkQGHS7Ui7LFmQoFzQkvZIh/YBqA9I2R7pfatXaFTzmJzjI1NDZ4/",
-	"dFL0JpyDWtAjfaZ4zIoW+ahj9/YIJVOmjLwEjwYZZgiRhI5czZKEUDKm6ojF9oW2lXSnHbbbbWJeraqk",
-	"DW7OLdyx+2bDgjPwf1v0HHR2rpO2eS9koK7AmothvINUc+5suRgByM/mtqaNh8NBHJtbrQHv2aIvlym6",
-	"Cut9tRnkHQ6xRAn9fCme5ZCwMeUJVMhGka0wcozScjD09C+wkHPOSOMtabSnnJ9WMMvymTYKnT32Huf0",
-	"o+bV/uec7irY5QzSSAhNe6BNRaq0K3TpKZlq60DLw03AjXoYsevZlmJGmtjcLyKPsaTYqfDwut7bt7GX",
-	"Hd63hb/1iLFWFTaQsLyhK3rQQf4QAElsj/k3ScewiJv33gIw2r1ucMwn3QC+uGg0QfIm6QZffv79Z7/4",
-	"rBuQ9x6Q/Mtnf/X3Tz/7L93gUm+fTGjKBFQ7ox9YMGb0fQTTN88yjPy9B10x5o9bbvY4Q8PSYdAh6W31",
-	"vP5HZuhm3TGneI/0ijTaXkh6RR6t+ctYBhB4Qgg+orJoRKgqzxmD8baDkLuE9AoIiV6LlNsNYR9pZObQ",
-	"GRtRFrC6+4ROccvY4wk1kobGRpBYEEAzKnyy+QTlxvCBDuHfskrewxhXDrsHEUaIbBWcC60eY850hZGu",
-	"LdLLN5vRY7PyJ1YJ6YqpzGzDALMV+4THIbFRmNB2MzSi1dhG0NYwOaHgzmcpkuEHWKhFoxF0jdfS4hmG",
-	"gMkCQtDMBJirm39oNzYkORHLFGbcC10OAD4FBapbFit2ZdoVsDyLxXClAOVK3/IyaJ6zk7XJlTiYO7AO",
-	"q9zxUKZ6tTeAtbfCHbdht5rccQDIRebCmTIKkUxn2R42rYAQJh0ia+Q52g44QCB8WXhAjObr6yQrQo7N",
-	"ARJypW0uB/bMKMbHhdKMxnUDsTeUBrMMnPn5+tntyFdQe14qpeY8tAnYbj9pLtca/PyvJQrDMu3gESYH",
-	"VwVKQRSh8EKXiGF1NtMKEVStQYVJKJh90SKA1gNpYPJEuKJYUIgE4bGryRmHeQILR/mSlwwrlGGZYqR3",
-	"/32U/Pmor/SnW+7aLR5feYJpMqdXnnhPOO2F1vktwHJz6SRFqTEKtWUCCsRGHBf+OHC0GcEUYlgsdUkx",
-	"e4QJmQ1HINMEpCORfqYg6mv4RkwgKheZFx8450rJyWfsutCZVk4uawSCmTDPdgMrMeWGSByGLRnyY6Zm",
-	"IMbyjokVwgTVDHcIV/f5Ffk634US1XN0/UVYAojqGqaPensIo7d1iM4F6BuLne2dXWMsbiMYFl4ICrp3",
-	"4ScjKoatjzgVw0z+K/vuViTHMHL3dOf5doBhv/pvT3/5xdO//OfArxKfxyTBpCFzww8//fKLv/vy8598",
-	"/dnPn37xqQ1qD8Grnko1sQmwq/FTW0zVyJrtbJybV3FyHFG8thcxDN6R0cJesO76/LpviufxlbaVkS6M",
-	"8VdwoRoB18yD2ETkzToQC6niKqeWyMIUUz7RtUa4EW39KfDaHh56K0Q8YWRMNuTNRpj1p8T9ZqRhLJlt",
-	"fuuEKRVdITMNltgE+Dgbl8SPTGOWtggkW1gxEjNjAEI+NCV96oFpTGSqbUqk10wWkp9TrjUTLXKzK6xc",
-	"hFdJ71VHbOpjclQIEli39c2SFylI5hFtPfGChn9Qy+2f/dWfPv2fP5nDOglubnUwgSBHbVIjOSkh2gK6",
-	"ne0qmlfn5481r/36r//Ps3/6869/8I9Pf/SPz37yx7/+i/9o+wNUv257/nWPVhYc38Ig3jl7Qf2X215o",
-	"VcaAILMn4tX1cH6DWPwHEP7OJkYpBhdcA2OmL+PpFmTfB3vXd65fv9a+fkauvmX9m6sEhQYyE3Ho2C5w",
-	"XIKa+UCmRd9d7jyUQhaK94iqVjWffJuVPDjrc664aUVkJ1iTE7zN9AtlBm8zXc8PDub36nXEY+6InykR",
-	"qerQYpZo/dFdKzpRdWqbWPiNsmGL2Kt1Q+RK2pGQJ1jd5GtqldnbOV1OC2i0lRWd83Bl3h3ck4LZbJzz",
-	"cN4tO5tnyhzZaZLCek/qd2UM6fjftOxbOKaF9WQOJxWg31tiv6AWntYGRtXuKj7ElY4DdkJvQtTematN",
-	"AnTWWbl5+oiJWbmMDnvf/rq43e5cspDP1rKDpvsynmJIyPzFHnOlIXteMAi4YRmgsd3MA9qXQpLneZxI",
-	"gjxGWd/jCZ8wtBZhcy4oG9pskZti6hI95AC8iobJjumUxBJHan2G+1DsaGw2niSkDxWgxSEjN+fiAcZo",
-	"223fyCOxmcArsESvVdQL7pHLPVeThwWDVOTT7Qr3vD2y29nO2xikYFsuSivcBMf08wpn2pJBuRqdnzVU",
-	"itpIiFlSsFstVlNVVMQty2phkRfg7Hz6g0+//OLv6q3Rr/70T77+/v+7urfw/os0+qqkx21DeizeLx9l",
-	"LGcGmjtbNuJrn+frbMtXzUHqXI7PWdYvTcFsYG4rRtNFXtQ8Vd36QxOuNFbzY1471hBzQSgI4D2IFea5",
-	"QS73iGQKUkU0Swc0YqSf8QSRCmxRvk4Zw6r2PFlJS4lltFDQRt5/8E6LvM2PWZHFcZHCfZcgnQO/PNTs",
-	"se6FkOnUl3pUJe1wyhux6jHDxCy1za4xe4cjgbvhN68pTJHzU9kQJjDGW1CR9A6XcuGuhM3No2nW7/kI",
-	"PIjWDbPdDgMlUx3sBVv+W1cWNw+RPl6QvHlVUw2+QfmTSCBnznnYjBviiYd6forMDJTFebYG2QUljUVm",
-	"2hCUTVC0RT+IS0GN6n/PQmlwRRKp9H6hovdI36i3oPEYfXbeJYHXrR+7P1O9TumM7s6vxVuu99wrao2v",
-	"pGCsS+a4SI1Cn9V2uZHVzeV0WO0oe2/GiAQtI/br4ngRlczBQVSWHvNjmbbIW3NJaEbS7rZ3F3rRXnvO",
-	"XnvOXi7P2UvqInOk4hxfLkGhTDTv1vmsCteNA8xJ2EBj+vQRYxNzEU9dmZPIksRiUUF6GQBaYc6rdQ7Z",
-	"PLeuQCQrKDjCXGsEUDO8BmBQoAS/0jHkpwo8T7F1bkkFwDG3YF6/Xe+8+fpPfoSpBC67yyLuvvremoPn",
-	"4qR5JdWG1x6PTXg8EERkU6w53IxXo2QHXMmzgxsFIC8okt8QYi5BEueVUkUZZ1WeL1E6ZUyThAtbcWST",
-	"gyHBDD8DnIdZhWooj5v5YM+jXqSigIILM3Cq8mIJPZ2wOne8ufIQ3O1NOePNlNEDc8PzLVawy7jcgZDv",
-	"9TcVC4ilJT8lV2vUOp6jTlXppbyfymMuIhZiGaA5bTH0xY/Ql2hRJhHCg6dY0E3TmKiRTLXFUr2IjrSn",
-	"n/8+6bNImq/wm0v7pDfkx0z0ICCJKJnmA6ZjdgUuIuheMR8MmNHIgKXITOh06vBJchDFXsqGXIq8vxjg",
-	"h+AtWI7pagTcOBCbDOsHpGD2vq7o2S9tySaGv/JUJ+8OQEyBwYQI8FuzWPjCkjZ6QRGAR/nA5mUUIUas",
-	"EEkQA7fIOXXQjjfqqxjs6Xylck8LVrcXaJmlXAEStq8wPv3894MwcIsZ7AVP/+bPzC8/+CIIg4T2oajg",
-	"15/+z6dffIqdWDRNDiMZm0dud66221fN17hrfusH2K5gL3j2v/7r13/yo69+8nugmRpJY179N7//9I9/",
-	"+PVPPyXXydMffdZcR7Wb8GLKDxwFVPHmOP4mx+FeEhX2ldZKb8Yx4DnnbGaRQGuulz4PnfTKE/txmcv6",
-	"ARvLY6ZcCfpQytgyZa7JkB6XubYRcVNbpiAk5rHMiRUnIAD315We1Tiv12bZr33XL4vvuumBeM4ObDuI",
-	"ffRNFwYToLU2qaU0epJh9g7pYpyneY8ByMeG2W3z5Tm39vqUfE4e5wWy0Uzdrt9rf/Nz9zdvUoKci4G0",
-	"nMda2lrsob7p90FQIEpmuh+0yLv0CFL68jVy0gRlztgorcNZMySsqXruiibWSa2H+hxk08vioPatkBSQ",
-	"SITmkE7i7IunP/vHlW2AF+KmbsbmXjupXzupN+Wk3rxFsGFPdRkdsdZdfX8kBVMWpQyTVCxOmZpF/zI/",
-	"hjaFzpauhuYao3vZt6n9Jl7urvDc3JiF5ju4L/Z++/q1zs71y5cvX+5s7+z2QtL75PLlyz4UQ+9StR+8",
-	"DjnJw9t7Yd7wHDGIi1qkHtePdGUUQQuUXP1maD6Yv9+RqRwUG1k3HgevwcujWgpxfk7YiQ2S+kpn8pvp",
-	"mB/Jk7Jb3sKexa+ge/6hlqnV+iziqQA3tjAUmaDhNg9O1INre4XznSsHvsZd4IKXPPHW+86ETqatrkA2",
-	"6Xzat1uda7s5n2q34T/t3j6Wz1ioVgf12mcjbljVPnus3+xd2vdQ95xTP5IxK0CXke12xZyPv0XeoSLG",
-	"gKBgLLYRCKPHwSP2yW67DbO/3m7b2iLkrICFo/ZdjML+4uABb1y9ev06dCjpCrucbmS2KCj2+y21yG0U",
-	"Fi6RhCRMmx28QCKqmMM3ND/8q/xe4DOpZ4/b/mpFoMJKEkDuWxysIFWxin1CAVDdv1znqZngj8pX1vyG",
-	"oyxiEaRpKGI/9wrkd4zpFDGEuUZ83pu2nsvNtiTxzNUIDU+TJEfbaJHvoSTEujE6mTAKkIjYBCMk2B2M",
-	"yJQkcqgWwDqVQXZfIWgnw8XMlcEwpQLx6mawnHLDBAExfHCnGzm405pIwC8IO8nfrdcRjNcRjOcUwVgT",
-	"jfiFBDRmgN2flDDe1opt3HNhC+T8q4cszsZUX8ctXp6ce5/IX2zwouZE7p9L5OKMBH1eCfNLpCNmxng7",
-	"9zqScQ6Z8yscoVconOHT2tljGjfBGLF2J7qcddE7FHoh27IwaDbC49AZNwXQrG2qR6eqK3II/cL8cA1J",
-	"HAeAmyyQezltPzTmMQJWzLIK7TLQ1AhSs75rgdO7YpJQDZeY+e3lb7Vcyucx5RNYm/t/TiL0pcn/rzBn",
-	"nP3y7I//5NlPvljPTnkxdQCrMuLXsZbXsZbNFQRsWOI8l4CLB1qmFqCW1ZYRV8CUCYQtYKkFLEP3vVdy",
-	"swS+rFwrfAY0njXMkrdB8/yGaUgH9Ig5J7DDmKIn0ERwpQrfVeyL56kTbRao647XCbMelW8JkZMHbMIo",
-	"4HHxufrE1iI8qudI/68L7s5bvq4gMtc9zIAQQ/3wt3+uz16ctjHJ4wBj6mL8t8DSCInKxhjhj6EpF4QZ",
-	"koRMsjQaUShRoxhGzxF6qNIkkuMx15rFRKdUKBqZpy4s8n/Xjuc5HhP3ippTYlek9Y200F2PzqLoxts4",
-	"qEhEfNfNC6VNBH6X0LrrLVpH69+WJ0V3UkPDtkMpR8qHteGKjLlSRoTkwBbY/RaLNNMsYRZuimvSTxk9",
-	"AjYbQiRdJlgS1aeKRyHpsxE95jJLadIV5hUDLqiIOE1ITDUl3GbO56Ve/VRmw5HGWn1a1I+BrQ0gi+VI",
-	"dJVB7R22f20X5BxkkntVzaGzW+PcEbjw38wjaOhkKGVcPoY5Kdb1yn2Jzx12tas9dtjwHLsOcmFoOWKu",
-	"11O+BBbsDaDTxSTTylG6GV4GnduNhojpG4Q9niRUAL3iWUzZJJVxFjEFgKjW1WXb9vo93b0MCyfbLKI1",
-	"JWMZs+SCMiIQAv3Ctv3D9APXN8r667SHWNde1pXvIa7QczyH8IZ3uKr0wLwnmJ3JhKU4zW9mtlPpyLmW",
-	"jkBMXJRSnixJn/3khYHX8/E5n0Mc/MJTqOmwQD7Pz0RE05SbpbDtgyWZQBYOQvqGKHlQUE1bCwn9wAzh",
-	"HMTNAR3WEfvNJIHmnLMpqq8pHpbFI3L492UXLmaQV55oOmziJMspuvCOWdp2vTlbZLe9m6tSMY/FBb3M",
-	"OXYAvTpfe8Wen1fMdk0dVAO8rEun0E0X7eTw3N1jB3S4ir9rlhc7evX0opRRZTG12OMJh36zlpMDwJei",
-	"U7Xn6Tf2eiEFC7si/164u4sUmEVusyKmaJ8HLbXhAVxBFiW25m6RuwIfHiWZ4sesK4apzCZ5U9yUQRYN",
-	"zgwyMGvkULwEO35Dx3HNTERchWAv+Pp3f+/pz/77sz/6bHW4rgM6vJ+B8Do9H1lZW/ykFB+KMRP61U0R",
-	"+gaB4N6Hcw28UqzHKhdFtZawy2VymlsPcxPkK3OxzV8G03DExhZQRnERMZDPSxRN7jC1n9PpMS+4bxiW",
-	"OR2LDKuJuwiMK5zLa10TG+X7lMlfBRdi3vdj78nzqFB5X0CijWtQ0iLv+efYuhXRv+BamMxL5FINi56B",
-	"hi2fGDedF9vO+XU47FUJh52LFFvYpOd5Q+7OSLOYarq1LG7wnouGFXjWefsI76jugWt3DC3wUwZ/uGhD",
-	"WPyU0OjIehKh+4L3E0QT7G9plqBE7Ir8dygjgsABvB5dlI49YPv8ntI0YYcxnapei9ym0cj1kYqoIH1s",
-	"rOEKlijBHhKhq/aCvvc4YuhO383a7Z2IXG33oPcFICW8CYjAvZrIw1tU0yLqMMNrZnLT84lgKNHOwprt",
-	"dCjNiYXp1BWgFnOtbtO0c+1qGIzpYz7OxvBXux0GYy7w705emsqFZkPgI8+TXflLU8OxsCnzy6Q8bCjS",
-	"kSQ2wAElh3UhjgbC31ym+ZjJTG9ha2oV7F1ru+OM9XCLtVBMHBswc2BR/yyi2PhjaM+Ml2dPyZBOMATR",
-	"If0p6Sn2ca9FvptXORoShi/JVGZwUrtiREWc2IzeCVV5wSkdaJb29nN57hX1KdJnCZTk2mMLB8Q9kijG",
-	"hO0J7utaVkFABG5b+Wl7gd8UhI0neopFz2NGXbMc80zDpjD4YSR2XRDjNi7q+pXxFVXnuFGODY34EJKW",
-	"2ce1ALBmyapPeTssSs650Nd2A++QtysOeV0dvJdadEHVFr0X2uJLU/UOG1RX7o67B3C7KmIiNgQHC/3q",
-	"M5k7MjFnxWsQ5ePSe1zGsoU6JoM/z3R7YY/xOVsp1QuCmzcTiOWzmMB1Bcp+XqHdp8roomlqlOjQMA/3",
-	"B6LmsROmNMQcEROj+gza0TyAwbwgkAp7RHDw9QcEfy+djgnVmqXm6n/74c2tf/Poyc7pvzjvQ+Kt4HJo",
-	"CNjM34QzAoa5o2Wclm+UA5HWHgw/N2jh8TBWNG776ZUnMZ2eVtjP5aW++/A9srvdeQPACQwt5S7W4P2H",
-	"bznamlA9qiStcnXDGqQ2R+F3AGjAHEMprA4OTneqjSqfxKo8yO329rWtdmer3akea0wXDzOXF4Z5VB+F",
-	"+rgBHEQcakgyoTlCBQj2WHvMKLSwCFwXoVDLeLgiJzLVI9IzF/bgojxgWmJYra646eeIEQSJOWYpmBE2",
-	"jsbzjKTQol+TxNCFxvXDqIHFfjBviul0H/k0moJwlbkj7aKHBOwafA1oTUPKRU1YwD/Y51x+u24IwYx0",
-	"L3ij1b6+s908elDiYNm5N+EvrXOdAWP28TfP3fK6YGcTDfxs7NETRTWSaBM9SUuia8bpA36XrZgNuMD2",
-	"oQu1O+zJ7aKVXFnNjtA4ZnFoFGs0uGKuJonhycbwCglNoxE/ZjEBcCAuoiSzaB3z2h00MHvLG88S14nV",
-	"xpgbm9+g0nBaw8i9+dcaVYYXMHUI6b4FE2DCWE6F7W12qXia2aLz1Ntm1mZR1o/tnv6borXBdEhcIgt3",
-	"XHCq9YobkKgXMKmMRvg5CAX9XKRJEgIVGSqbMDlJoNUwosFxpqARbiltPKIC/RPUJl5mImYp6VGtU97P",
-	"jCqNrsQjNoUPrNfqiu8V6H7RiEVHcFasS+aETgkXe+T+ew8PQgJN9UNy//2DkPShAZmxnPgYvGXkTsUh",
-	"sN5OAGfiwvo5VVeA+2XhqLoCUJ+g0z3WbxfYoHuk5xYb6rZjNqYiZtBRXrAT5+NCD03PeijgSoAWI2ga",
-	"jnM4Jznoih52bKdJD+9SLEqZ7rmjbVYH2rPZvqF53EdaGCmV+6gKBAgcgBxYN0s9HtTM4Xq1GmUU3Gsv",
-	"sFCFQRhEI8kjhqM/YuYwjWFiOTzUn/3PLz//XRgq/qxHWfnnp3/5lzAy/DlmCTck6fzMeX+N3/29r//h",
-	"b559+tdm0bJ0IhUDVNw/fvan//9f/8EPzc+f/fyrL/5PoduPs0TzQxxfc61vZoteDBLVLJ28bmx/nkri",
-	"bwDCFDYar5ZfzdS9BaoeCrtlSt6VJ/DVYfHVsoxSBAZSbvg5o0VY2hZ5TzD0YFucWq6IGarzHrAkUXlw",
-	"L4fwQNPIaYd7RiAIIiRm8DGmumCKO+RbMSVjmTLn8/9I9klqQayMJNm31j8+NMasOkaO2NRIQOhOb4Ug",
-	"WtDkpp0KOkrz/vkh1jV1hUxttRN2i7JTIoxDBuAJnVbJEly/M8uS10hYGwvjnyts1qKzvRhjoeGJXoCT",
-	"VRxM8CsZSRsSqwKECJ6DVUJ5szIU1RAst/U8Gn1aScIiXWWhDZk+O22fEyhWA0F94OzG13hYzx8Pa9aG",
-	"W18E7ja29VaizBmCWbOldDHBfdKzx69ncYEhPzI2NhQlJyOZsBZ5iH0SrZAzNhaiXqHRZmYCNUdG5oBI",
-	"svV2U6I0Bztf76F16kp2HTDzwLNozaFGs7JFesaOJK1W6wp81bPCGT3SI/PuPMnmRGZJ3BVFAcmAawij",
-	"5w4dK0EBP1hIMPycRnDLubQhAgjMSKYkTuVkgo5uXJtwVv46YdsVNf0MYUPOUcK+LEBZztr68lc/fvpn",
-	"//npD3/61a/+/OmPPkN0X8vbzXVj+vgwYWKoR8HeNqSDrMUvXwh+1io8+zV01mtP/MagszYonJqgZp3J",
-	"TkPGvXpado18q/SHHuSQ8CDdbDgUnI9+znWYG4JFBFNMLZhiLkdUScaBVCEloYKP6Qolx6yMi2AdiPmj",
-	"XOocpI46FyuCM8JjQWbicnsJXzCHj7LYSewy/6j0CZolnhcyZyiVKke/yyy7CNR/7+79rQ/bWzcePdk9",
-	"DV5p3v0AEjirOHjRSgBPH+7cmFHxuvLqFeCZByxJcvAc3EFokWPtz3wzVzSDc2ZJ4y2j0BZsdpmivyQR",
-	"FgMeW3YMizEBPI9QD+9zcGsI0pGHPENspQl4BmhQc2ijYmObrlQV1V7gLNJwy0xwHXaFNQsKCA/gE8jN",
-	"9nP73AK+qV5IBjTCpBS002m5Cwc61WDUg0y4QBTAz0IdWTbe6womZDYcES1JP+MJGGQyHcO8CuW7Lu/1",
-	"DqwFRpeC58pDvPcsDG3izHCBfmPCnCczppC1AmlfZrp0nCCE1zhTvHwS1BWL8gGSp1L63zaUSNHfmw8H",
-	"SAWa3niNzgpFIGF0QPpT+DfEmYxAygJWhqFaJ/9ZitnbLXJzbMGdAQ4H4WpmckS5UJrarN33D24Bfk0+",
-	"IsBmc9glcAJDi3cxE5UVjEHeAuNQux1boHgtZRXF2/VBYjyL1PczpPeCduf6jTa9Gm/R6Ma1rTfe2O1v",
-	"9aOIbfV32tvtGzfo9TZk0OEuwdNFDHodehX3AjVhIj7UUkP3STkJ9oIhZI7k7V3aQN7FHREWn8ClXLgr",
-	"gUi+/Pz7z35hrMdnf/X3Tz/7L8Gj00er6BtmjLctHZ27opG/XNA6MxGUjJhFPH6lPd3fOLVi6gu3gRGy",
-	"PgtCB1gdK9yIarGMeU5oqlg960TDyR8zNTrDYw2tK8wvOmWsVLfal3oEwli5eJlRn7yOVz7LAykfS6bE",
-	"BQ3JuF1xQrVrV4ctuNCwyQ0iKqbYuo0liu0VIBrgjQw9x6G0BbUnJXuKRhGbaGyjlrJqj1yq2Nm5Ja7w",
-	"oVmsMrPD4jv2JjH8jdy89xYqNxd9Fh+SbnCjHXcD88GopYIl5E1y4YT1L3SDS8UjghWZ3Nv8mL0gFnff",
-	"rGu8AEfe0gQXHg29XMzum8O/bo0YuCS8gw/dK1zi9ipMayMMC3PC6i2eu/h73u/UGTa2CmdBBY698/nX",
-	"3jzP8CBOYnn5i13G3xgbg+eb58jRfVNnTtjfl6VQPqRT5fwCA57YUpF9kk0SSQG8AYoyQPz07r9/QDwi",
-	"vfIEP+R9zZjQNnUPYDDhR6I0NQTbnxrjmyUDSFHsjSlElHoQOLIoEDLJxmiwMOqqy1vk4QRAl2gqM5G7",
-	"I0HWOlx088Bb+XkqQ6qTi25tLoWkZ17WC0nviIvY/Ks0HcIXaJMeWhHkfRMzTbn/RUTHE8qHohd2RU+e",
-	"CPb/sfftPXIc171fpTAXF1zCvbOzyyUlzuL+saYlS4IkC+T6CoHH2K7prpkpTnfVqKt6hyNSgGTHsWw4",
-	"CZL848hGnIfsIHBix4Bi0ZKCfBmuSH2LoM6p6sds9zz2vdQAgjg7013dXV11nr/zO4n50bYUNR9dY374",
-	"mmv4joswVeZ3DG8+4ArIqopdayGPFLZt7DOA9B5UwzpNj/HYJtntCMHG4NNxY5kg/NLia0aJVCOG/Y+d",
-	"PvXxRfgezHVIIj7EIpYC4bdn+8RinDViJCtiUQCZ6Yi9Ih6d+JmTVD/ZMgCHMNynuvBLm1ASyQAYhCfE",
-	"xzKkrfXNbbNySCyBiMbhITpC9nqK6eJxe5utdsv8943Wi+1Wy4cMpRtT85gVDybuYN9zR0xVN74rBTN3",
-	"S8Gr9TtizfgfMY0AJWy/3o+5kIlP1gJsV9pjYseRs8KbsOFvPZZmLOcI+2TNssTiK7imzK/FGfOID6VL",
-	"sJpQmfhkLSMxCP2scZKMYFLdCm2S74qhkOMi8BmAyBbFSN6G91neC7jXaNHLNu57hha2DNFyfC0DcNn0",
-	"N6wXczUgb5teooAJdg1vgVMW1hBAtqbJX9rl65s1jM+BAoIYwcDC6VkyRrArzLr3yu761s1btqduR9gz",
-	"MsRZiDebhNysbRobA5m9k9LIPFlWJGbusEn2ktS8NS4gVJG1RYZfFdrOUPMFHYmpEVzlfg27pEtDMy5a",
-	"8uYlO3KKiAvmOaFm7gqJ1yxLlJajnA+HQYtfJXFDm9EgNmtpOToikxNr+b6zP/rXLVba8dElQIVn5mHq",
-	"5RcbacHrgbtEZjyX/t/FX8xAHZED8CD4YlREFJE1853tKslEIEPIGuU0A/Zt4HO7iOpY2i9g+qGlNY1Z",
-	"fpp5MddJj/IIIe4WaFGsuMM+ynamcTvlEducXJCbx04Smfj1oHE0Iq5W+2BXOdpu3HnzzxoFxoBAHTS8",
-	"hlWnMFJBYjXa7s/AUiBUye0jrAAFye0KPI1Jgv1S2g01kKMcFV705xZ30/AdXAwY3L7/egx4Zv5o2/nL",
-	"iARjB63A4StweJkKivU5sIZyJ1Mq7fP5CIR61IEz5KdgBxU2+My+ET2a5PdZ7hiBTExhXTfV44rL84KM",
-	"1m/nvczyWkFFzxwqevI9UA8RPerMLrcU4fQifeIMD3Z5iE5h+BrSg3tMhCozO68Zb1hndPX+Hbzw+kvW",
-	"nGqT/rt85CM5AcBGwbKX8ShhShnj3izs+7LrfGt3oFNbA6o6gonQaDIqcmVGs4YvstcjEaMHBVLGLhvY",
-	"9qg5jnVknQmMjyPT0ib5Nv8mScWIIjQVm8HiNTpCZxAk9BusuaczJ5ZHEUlSIYCZWYoAqZSNAIIb9tDo",
-	"RoCgtU5dqw0wXe1+rqZSsFaFfZFzipDNJOdTB29keqJd3THKhLzwePqNVZYfm/HNACET2lKEVdYdL2IS",
-	"ykAzva50wmhcloyZIdjlgkJx9PRFFrCttk5NGL8mu3WS+L7s7pAeUh5xbfwJZ+tMSecrbipdEjzolbar",
-	"vpvb30Zi1umUrgwn6xEEqNubrRduvLC9+eLWtvlFyHWL1mNTwfhZ+M+FrbBK9NKNW63WDPNsA/zS2eR+",
-	"CTaJpBoBFzY3CJw0GE+AyCiojSORhSbZ1SSWSpPNVstrtVogzYZspHeIb3xrlkcBrBno2nRH0aycwUt4",
-	"389B4gCeZH72AF/U15MDO2vlhpnlLL4yaxtesDF3X3brd9Xr8BQyGR4jZfaaGfjCuOqYsrxio0iGrNHu",
-	"0UixWiJZnZZJZLlmsVpAW9/DU9/L7AaaJHQym2VyyEVYx8lifivdSEwfvG4LW4xcOlfulddkd/5uN8vn",
-	"uUkU3scl67Yp/Fm3Ec2PU+ln89XGw/uyu1g8AZwQrprkLRlBETdWc2eZDGPxp0HAGFj2qIOAioWKgEWR",
-	"8U98lXbvs0D70P4li0iYHatITS9WY2Re2nDEbAt4FYg4+5rV+7A8jm6Bk0Qgintl2aX3muxOq6tsj23g",
-	"Vlg+6OAGrUvs76qhIpS8k7IU95x1umHLagkZqCZ5uxAA7HHB1QD5hjD9ojQbWQoh4+fDmY64nUZmNibo",
-	"tUPlJyLj2JwSHXjcY23gS9zJYfaen6p5XPVhOC3wFqylGRv+GFt8Ksoes9lc7MBg5TqKazlkguBRXUtw",
-	"ksNhLOsexPPAHgU6EzFBkgd7ckwnhKphpdZ7gx2viGNWGnEWUb1VzMCPEkvAtSGXHjId4tfmbx6z/Xel",
-	"YCB1ON24N6CiP6B88WzgG7WEnDjDz4N59vZAEhqTVxdmL84WIdRKrEPX29lMj3gI6U7IkNX0OYU2u2/g",
-	"UGfdzRcuM4vvEO/3ubG9sUNx7Ca3qhVvhdg50l63Up1DiSZDOqYy4gfON4Z0RhGRpEL5yMtka92QtO9V",
-	"rYBZKYfc5T2tEdxq67OMd94RPp7cDKID5BV8BI4feWQ02SOSK1qyZpkC1XXyyBy2vr5OSv83Xya9mDwi",
-	"CQuwRKgHgW/4GEvBNE0mAImmIlRks9m86UEgXiqumUOuKdYHeNgj4o+5COUY+8QA4yMZcKVlMrnuEd8y",
-	"QPlk7WGnkXQabbLpkU6jl32K4dN79naD6IA8IuzBCPhzsrbaCtBkKv8BUDIeCbmCuBkzU+H3aMyjiU/W",
-	"4m5/X3TDHWCKho+emSOmpflsbmsgE/6uFPuxFHpg7m5zy3ztxttPqGb4IwzYarY23R0O0kSYOU9kl3a5",
-	"60QvZN4DfMz1AKlcib1O6e4KNxfPvjs7pbdbcO2O2BXw6roArFJkk3wDubqxvYeNJ261PLLd8sitFiyh",
-	"F1vk/5J3Umq8QabImvH5yQvXiXH6ATOHTUKyRuc7bl3YiGRHdGkwHFMoJVeS3IRWnQOG4U04VmMWrLww",
-	"MLugkEYlyVQvQEcZFriaO+7BL3EbF3ViBGb2k0fMMt0kj8gWeURukEdkmzwiN2sWdvVSv0keQVLsEQGD",
-	"VXMa7UdyQqPKb4IBjUdQ8Fb6bAbaxncec2Us96qTp/+dGsDcPxQi7mu5ryLGRnBrAO2BoWCZHPlialQz",
-	"kpmNAe+yRGCj1Ypxqd5PuBpWfzJjbMKQSh8dKjseQWf7kVRs+i8HMAwiGQxdtIAHAwCSZtJM5S36KXS+",
-	"t7UzfsQPmE+o8YOMwWYWrjRnQq9+IyCRDQhOhUUHyVUiBeuI8YAJaHKDJD4DLJeWB4xIsWPH7/EHDJhL",
-	"i1eAup9q0jnEouWK8mrh0cw7gOgehCYbZnKN/kTKURBX+zdaDQ/DgfabPEj45PFPDv/yg8OP/+3L//rg",
-	"8OM/uEcHM6QohxrtG0tw4eRzeTG4ssK7XPGLriBki3qxsC4ILZqPNdbjSYlGrak55eMW3YuNh/Dv/pBN",
-	"FmIWRZ0csiinMDTWJ9qRcLUdKxC5MJqsnzClEOjbBGLO8QCQ4thQF3vPXlOFcixjFivCdT1t50kk6Iqx",
-	"82oyds7fKsfj7ZzaIDN4O6cWfb5SPGufZLYnrn0wKyrDOidav+eU05it2facEFglN84+uXEqWmJ74WDE",
-	"UusRVgjYovUUnHdZHn6Ap/CIYlrBLsKds4a9BiAFAUVYroKovNHIGu0q4/RBf5IhYyMPOruSHIJowxLX",
-	"mx1xx3ZnLZwf06GRJcZR81HrHbBEcSn8jAEbRmK9Hgt0joSAgsgkFTuVTkfewVLV8mCej8q6LBSY1uY/",
-	"/N0/f/nhp08///DZZ7998vmnh+9/0TiGZX8hJGkLir8Vt+WK2/LUuC1PR87Po7RcziOAyHJtBuJuKrLq",
-	"SivZ50OsYGuZM682vNA9xgKNOVPxNUUWUlwV19BFXMpuPw9zpZoeAQssaI59CGjEu9gqN3d+JQbekfAP",
-	"yyQgXA7Eglz0iU/Vvuz5ZE27AOY1bIBZLO/GbvnWoLCdvW2qp0lehrGhjXQWVswa+FtitlLksXydLguk",
-	"M7uAOsDaKxjbNGqLidA462Jiqy6gFrlLgyG0wXQFHFAKjN2xrHdjM9xgKqEJBMzm3QnxaaD5AdXQlmrX",
-	"TtXA3J9AvwhYJzSPWbsYCxDZ9QsxA4z227lxZLMF18o1jEKo6gEDkoTsxjMQWgESLXtERuY5wH6UriMd",
-	"DApEFbl35945l2JOJPdueqV6UC1ngN1NC92bLrKIBFg8EZ3gEkNJKprk5VVxyaq4ZIFOnmBagYCVgh0j",
-	"gHSq9tTGwyQVM+G237HiskoetUmPa112bLkg5q5ZaNsir40ZGyqPxPS+TGa0Sr7udUQk++sRH7KID6QM",
-	"lWcTsl6WzSVQboMR3pDTvpBK86DS13XBrWMJxXMNbZk7rOsInIpVWOvsw1pJKi5xOGu+Sr6biiLGd7Ed",
-	"v+EMpOXhv8e5t9q2AbjMr2XU2GgsOlvRFqRlqCPvKFqIqIEcY0LHGbTWlCpYXkjMkxm4gF2CcmBjj1XJ",
-	"Dzc7F2tZXVG5s4IYn4ap8BZwGqGj4cAhJwrHtG6fhemwYW9kNk8+hpS0a+RgnsrMQ6pt2T0Z8P7A+EzY",
-	"oAOjNtYzKzIR5F1AYOdWxnXupuIe3tOVjuu4x5gf17Fgya9FsveEYaCirlna+r50ql7T/no/keloNjYb",
-	"D6nptl+9h/Zo/9s48BmucHeRWThtvPfnBqetad8+UhGLb/6t7fxE+3MR2m9YDnEYGTlLaF81yasCu4UE",
-	"Uar4AbO/F/jSA5ok3Jxqq/eBL4X2d8go1RqbM2FEzHIxAhymJgjl3ubVAhPKCKjq/k+r98KtWwxqnu1s",
-	"OYWKuEKAo+pCsfHh//zjs99/dPjZbxrwVrDhU/vGwmEtN10XgxfMXtYKLbhCCy6LFsyEWKUMO3FLciPw",
-	"pkzRXNFtPIR/F24/7jq6wVk7IOAQTUH7rul4swbdd3yBtsL2XU1s3+yFfcx+3MXlPAPVh7o5j7PKSKaJ",
-	"R5xqsZyJDPNTkHvINFUltu8Eq/ecwp+zdNDewM7IKgB69gHQE8vz7QWN16XWoVses9tqW0yfB40+zZaB",
-	"j+DZAHEAbivLKhjTkBXMYdsGm0cQVzhiFOuxtETfqC3Wtlu3O2gPj7li12sxduehOC4Lwi4zoLdu3rrB",
-	"uo2l7d8LQdUtJHpWmLoVpu7UMHUnl7ELtYmutp1nh4dAuHUnbtGL0DLk53x/5aLbvAbcopKSZFIZF7CB",
-	"JDWPDRXZvaANo+VJy1R/Fc2XcwBKVF8ZF2mawi/TVF/e1Qr+7tH+/LgvBHmeo8jYmcTENO3n9APcsny5",
-	"LCIudIqxUTNop3HAR53GjBjXlQpvlafk8PHjJ3/6z6cff/H0F3/79KM/R1R8w0W4+ryn9yN5UCQbfvrh",
-	"H756/4OnH3+xlF6/sJDWKpq1imYdJ5p1nnEstfFQ0/7C8SswHEDPCtmV4cR5JzsOSpsqZuNYDv/gQ6r4",
-	"/5k7nyon4hrY1wF+ZgYzDpIbH5spFzqn9lxpLBZN2WswDhGIcTWxQBY4O5Hrc7RB6pE7z3H9VRaCy5Xn",
-	"gsOWY2VMptY86EoZMSoWsg9WobpLFqq7gCCd2SyLW8RYpWfUCAmMXsXOvXXRuksdqKtzlI11tYrQnUeE",
-	"7rLF5hYMy2WUhIUIHTBByYNcvcksz4yOH3lVZyE7eQC0oHDMkVR2HsHriGIID3tRAw0ZbsaqWB5ZLJT3",
-	"dYjiTfkJf/rkyz9++OyTPz15/P6Txz8+/NEPn3z+6yePf7qUE3BRcb0ZkmoV0FsF9E4zoHchobzMfdjo",
-	"ptFwefR2QXRXkzebzceUEcq26RI29MhtnO4EuvbSKDKCXEiBIRTjjyBdAlFMN8mdslHkSJutPMYd6RGZ",
-	"dEQoxbXcaiKuKpDDTUAzKNACtiDEXCsVgSVVoCIs8B64VpzQKvbBiCeTHcJD5Ryo7CE6AnikE0YirjTy",
-	"RsdcKS760CaZhwSZIPSYB8z1KpEiYFWawryIqxYZwq6Z2Lqq2JuTh7D6Wpsv3m7Rm+E6DW7fWn/hhe3u",
-	"ejcI2Hr3Rmurdfs2fbHV2mx4ixy21YDbpHALjS9//utnP/3B4S/+4avffLiUOvmmWeznr03MZe8yZVzH",
-	"Cr3ytmtYgg0MV4rh+QoRIQLfGA5SkJiKSbEQBUCWWWRiKV90IaHvFWixp9WAZcGewQ6eMX5bwD1SfFub",
-	"PAOZlErwsJaaxwz6kld7qXjhy+uo4v3VWYDw69fVXT2RB5qTyNdQiJetnqqVDQcX/c1Kv/GO5VuCC3Id",
-	"sZzMjPW5bWEO5kYkRd+y3yfM1YYUG0J7R6tMc0J8t8zbEJIxp3fECDhXbZDRRXe0E/GuXIUoXmMGoMN4",
-	"3C1y5XxGeD2NduPpx589+9kPD3/074d//XgJlQ7zdDFO4gJS4jl0FVfe36l5f0uKw7rc0RwHECVmpe6f",
-	"V25nF7GDU3ChNI0i2CzQ0NEYAk3yskwIijBoOVgJ37CXu9KVdE7WzMVT4MM+N5AK46Hr7AUu1vnD/qza",
-	"NIy5mIuvSKSMoeDIBXDNDVIxuaZyWxnhFwI6KFv8BZijyrr8qMR5Qny8tk+CiPLYtYMWUpMu6ziPf2rZ",
-	"7hB/yN7lbsUjTMMnoXRtJsxlLUeSYskBS+ppdI6ruy+yfmm6q47NgNIgZjP743iZ/t4NYkZe1+GyuvuC",
-	"UB61yvukQI8VaOMqgTYW175CrkcZgucEcI4puej0MWfJOpKHz0ZZ2mNsh6QiuhKSUpwltndIsRpeS/gz",
-	"kmNWx2K4x1lyz17/LHVodplZ1br2IZ8fUGJODV9SoeZt1WtQnrcym9tUCSoVWIgLoEyFYEkQXjILpZti",
-	"HCeiyvZAzKE6O8WK3i4zjrFyKwfGgME7YjyQqojwGcgoVJZCT+ajQ/hdSMFAiTbJq0JpRoHhzoe79FGX",
-	"U+KPEqaY9tvEB9oGH3iNVUd89dufI80u2SBf/vcvD3/6C/Ph73/31fsf5Wsc2y1ZMqgC5Si63NgByrfg",
-	"ozU/iA78EmOhQzbFqdKEPeBKA9Nf/ngxRTvXOvxmf8meJRi0r9QDBkMN82Kzw3IsmuRNhFpxRaDqOXS9",
-	"ZZl5TLAvgEqz3pDINsuVMiYQB6pGTIRc9HNjApPBT//jJ08/+1cwHNyzZJMNCGzOotCdv6+lphFMT6Pd",
-	"6EM8E9ZIo9242cI9b2GnMgrzS33147+BZz7eyJulkRWPSmDWr/7ujzA2/tqligeFZ4TVidQKy0rEC7KE",
-	"8kW2gr2uLKilLahctVVrthPjX3lV6qJgLm08xA9LdXzBUzDBC6EOkNDQgY0LwnWT7LpjUN+h5KdTyFZR",
-	"1AMlhOsMWOsJpPqqIvyKwkzn7ZJj4k1Le2MG4NQt5bKfAJERt55VdaruJIv1vNJ1MzXYXrbbVwjTc0CY",
-	"noI62F7UI1pqOeIKWaK1i90zssRalG0dowugv0uT7ME3BfRQCeM0ZBNr92edV3IHYKcjAJUEHEk4eWWm",
-	"SshIcoE4AcA/zddAnlNBSKcOLfPzS3aEQkZ4ecCSYkuYMT5afUryXPTWpWz5gl7o4Yd/cfiHHzSOYdlf",
-	"TH5yQbG4grOuEpqnB2c9Dfm/EK51KbdgI+RKJ7ybOk+00lJ6RY6n8FlW/GKU1YyOca6BO3BAD7B9RZcx",
-	"4aI8gOxArtExS5hNJoXY/8FiQGkYdoRtsxFF05U/rilGaC3yamZys8G/VXyuMxYmpWvViBR8vK9dd5g7",
-	"gCjO3+LIKHIOUaOFjf0zt3rmbhJnIyyPBp8yrhZsRAN9q8tdYrIuLYXlj2U7LvxKKuPPoLsgQew2WMI6",
-	"wscd6ZM1ILMsBLJjdt0jPuDBfdjSfoYF95vkbSDzgcpYRd5JWcpCsAPRmPKKDV5qXH03lRcdwr2g9ia9",
-	"VRuTy00KbvbF1NZbPjCxrHYuoCrrc5w5jKYEwiz2YcPOR4IVCvWgf32h+sCvyXIWb+HMwUheNUPNgOeo",
-	"lmuqrvi88DDLMtRUXpQpCICwB6MIGt7bCvaqS+O7Ll2Va4a97WcaCfns3sMh3svujyYJnVTfnhGtrisY",
-	"h15ftQX5iYyrJ8OIvcUmw1yty3rIIz/7cuC2L3W9Mw1z5bO7AAatsNCfnzR6efdm0qr4da1EKhw0L6l+",
-	"lwUyCbEUDRLryGKRd7IDSzfbwSRmOuEBOgsJ7w+0Q4phn11GwyZ506WQ8xT7pCNKIgtW5iQXYz5ZUzJ1",
-	"neHYA80SQSPCw+s7UFZmu/dB0oIq4ssAYFzhPtW+DRg5fOk1RSIZ0Mis9o4oHSyFPyMDnc/a1SpLi40V",
-	"WPzU2Ny63bzdgnqYEtbtPa9hDD/BItjIMinWzOCwOPFGELcb31pvYc0avhpzzkCOzCiFGW20jbV1a721",
-	"tb65bY5FadhumOcGm7bhNaCLVaO9tXg8KX8ZF5QqLqyGCumD22aVLF4li4/kBszCILQowGfK7xPnjIvC",
-	"foYVuvGw8NfcBnaFY/NMGsoXI3+x0hebph6tGarOrp1EvJ5bem32rodil/yQVZLtHJJsp7eNtpe0l2bx",
-	"b06thGuK8BBdDquX59Z530bVCrb4iOpBboqX92ljWust4yDVZ//uyCRh0KNYOLvPMcxAv1aYuJ2SFVew",
-	"/lzMQ+QFA4GMY66bZE9ikW82bpcGQ48oZunScGSiJfEDKgIWRQzNQT9hvVSELPTbtjXzAqFhzNadSLRc",
-	"uXRdbmG5+Wscx666mETdUgJ2la5bpetOL113ippkbsZuhlF2gEKBS7GepNGcEgg4ogonMWARYNDLvf7M",
-	"pTQTXk3jMvM9tOm0nUKx4z16MUcDiP8/u9G7cJ9nKBbKl5pVLgET8txEefK1gA9WWJjvpDTiejKn6HBe",
-	"eOflRMZGeBIpbAgcVmM5yGMErFtP2GoyYm3idyMZDH1i1LJCJlTwBLa3tjwiaMxFPzvatlqh2tLIdVlH",
-	"0CBgI83CHeKPaSJ8EjENo4yoss1o6UQRJc1ihUO46CvflTdQocYsOcKJBGULxohwRZC48DPU0QSzYXYj",
-	"7BD/re/c2yNV+24jGDDzfJpFkbJh0kEp491NGB0Srpsd0RG+ewc+CVkMhRjUtt409w+A+4w7NqYT0jXP",
-	"MCHwg3uoBLxDj/hUY3qZqWYnbbVuBEM2gQ8Mw1kwl0rDZbpM8ZARrtsd4ZvtRgO9P5JcaNUcDaQwp/g0",
-	"DBOmFFPmD3uQ8pvEH1GtmZl+d9c5wQl7oKfunUGk2PyfQ0jQI7GxEsxdwqUxDTk1FrXc4Fl1DHCD+99+",
-	"Cec9k1szYm/l/X+1wm9I/rWvpY15UTFpeFkBhhwLSDcNuTB/ZpaW14iZUrQPYzBwAiJmnGgsFBLEnfju",
-	"oNFuPPv9p1/+7MeHv/vo2Se/evbJvzz57DMjeqy/8OSLD548/uirf/r8y1/+JP/dayiz4Y0IaTfM7lrc",
-	"SCy/jYuJv02tiFW5xioCt6Bi3Q1DlMxFzVqnWE8cfatknKhWNQA1qW7pDsQAEEeT4cQpC9BcRiGhKlS5",
-	"YiqAbkFFqTQYQKdeaMs0RroqmWpCw9Co6coOpOaW3mTjI6L3lCRhnmkvFabJBAR6Vp+mjQi0lWmiWJiG",
-	"dirIcndwwKGbKBzL1b6Qel+kUYRwHytg84vldWqffP7s0x8iuhWl5OGv/urw8Q/KIhKsnfOQkWdlNe8l",
-	"nEbVlHsS1wm2or2qIuxqS6U9FkVo1VHAn8NeRWM5ZlTUyacqiZRJIxquS2O/LEwiZo7RPGYy1euKma2i",
-	"Gu1brVqx9TD/Zt98M68Fw9tGDKqprvPOs6gSQjjQSa2/VaXYrCjSuRZ/Lah266MqCyraGfVfuLOMpwrb",
-	"jWvnrXhGsY4HMvZyd7XLAhkzhf4wusbg0xTkZUUu68QL9pzSWfON6D3rwK9SWWefyjo9k3R74aDQUuuy",
-	"vFxmdyt4gyX9os2a4ZZhNREfzTefAPSOqBSICKo3FFzh/HTAZUnjWAPX5fROx1m/kKTO4mJmldBZJXRO",
-	"LaFzivLUOza55EI2c8H/PwWBvEwIYXfvzivzYgg2ZA+RBMj32z4B5u7zUAJ8a4MJZFcQFo/0BC7WEVQN",
-	"FaFdaRmXSju9MuhrpuPUAg9XV1ReRZf9zOTd8+Pf25Ye4FOcwM8v8d6fnq9vbpsFKRob33vY6DKasGQ3",
-	"1YNG+3vfNxIGST+rYE9QRYA/N7xGmkSNdmMDpJJ9qukT3mJyZNODmBvhDKpApgo/VEUByStybP00KCwt",
-	"Zb8TRoMBxv7dSJjyIpgXqxjuTkb+gZRxUjASUdFPad/6fJCOxPxd+WrmxenCtWwr3IqLvCEFm0yn66Hy",
-	"rlmJ76oa43XaZZEiUhRbJ3CB7buKkwdTXlH2YenxInZgxsGsabnwcGB7z8ieB+WbOWeIG5pXP9/bR4EI",
-	"Y5noAb4oHkUklIVhgJCuapyXeQTwg8KxPB7JpPLNvS5F31xmWDj6vuxWHQpUznqAqWmqnSqD+QMERGEI",
-	"dsCqV8oe1E6yyOU3JzIlNIQYVuHRRThVeFJYHubcmhXtUPEwABZQ5IlhmFEv5+/PwR+OcSMmqjjBToZU",
-	"P4TNRroq0kIinSmWX2o8kMYiD2gUcdEvrgJLHHv0QRiN9CDjyh4lMmBK7RA5YsJMU94ttbAWWHLAA9Z4",
-	"7/vv/W8AAAD//w==",
+	"7L2LkxxHeh/4r2SUfIGHahrdMwMQmAmGjQWBXawIEAaGy5A5uO7squzu5FRnNiurZtBETIQsW7Ieu17L",
+	"cRYtaWV5ffbZEZJW57Mk0tyV75/hgNz/4iK/L7Mqq7qqu6q78eAtNzaI6e565OPL7/39vudeIKczKZhI",
+	"lHfw3JswGrIY/rx7RMf635CpIOazhEvhHXhHE0ZipmQaB+ySIqcsVlwKQhWhRCWxFGNySiMe0kTGHc/3",
+	"2DM6nUXMO/COvb1jz/M9FUzYlOonJ/OZ/kElMRdj7/zc996VAcUXld/7wYTFjCTO230iY/jiIzn0CVdk",
+	"JFMRdpa+4dz3ZjSmU5aYSd4Ow5gpdT+sninFny8pwsPibLq9m7e69Hq4Q4NbN3beemt/uDMMArYz3Ovu",
+	"dm/dCm51uz3P97h+0owmE8/3BJ3qO80z+zz0fC9mH6c8ZqF3kMQpc4c+kvGUJt6Bl6Zw5eJi3Z7KVCS3",
+	"k3cZVcni+N8T0ZzIEaEJifQVJJlwRSjc5BNKQhbwKY0IF7CKQ6oYCdI4ZiKYd+zQP05ZPHfGDnf3adKH",
+	"RxbWekqfvcvEOJl4B7tdvc5JwmL9jP/9w+7OrafPe37v+vnl4+OO/bh/fuUf/6OlM3sgV0xsKrc9L/3E",
+	"lzWtO1IkNEgeSS6SOooL8Boy0xetQXc3a+nOPLkPT96c+u6ksZJx9SQGgj1L+gFcMdBbpTdiRseMDNlI",
+	"xuyQSL2HwCjIGU8mcIGiU0ZGPEpYTKgIiZJxUrdh+Oy6jdrv3rrhe1Mu7Be96hmoRE5ZfPfZjIqK7bgd",
+	"hnpcipFEEkaDCQnMHbgls0iGzDsY0Uix6lEyfLI7Sp6wKXCefxSzkXfg/dq1nAFfw8vUtcLINH/1zrMJ",
+	"0Dim88L473EWharmnOAEpmw6ZLHyyZApHjLCQ9+ybp+ccBHCgutRN53aCF+69tRg0CumpSmhYlv0GQl5",
+	"AmMfyZiYw0EGAU/m5G1y7H35+R+8+LvPjj1y++E7RM2YCPuJTGhEjtNud4+9TXrdbndQR1tIgvVMoNvt",
+	"Nieu2nNufm9/xOmSI24euo3TjU96IuOkagtg+308u4OdgTnXhCewI/pqJkIuxnVrrM92YYVDNqJppMe0",
+	"E8SMJizsU32Fs/K9Jut+95lmzzSqW3ceomCgCVFzlbBpce1v7/RqV5eZR69a3SKxrB4yHIV32IgLIOq6",
+	"kcOStyYXeqtbOyF4Yj/M3rw52dwP2XQmEy1qf4PNF+fxmzKNiTwT5ITNgVJAdus3MqWFt5Hou9evk2BC",
+	"YxpoPa1DbpOYzRhNgN64IG/tkolMY0XGLFEgO0Y8VglRaRAwpQgdUy4y0kOdNp+2M8gdPcq6vbv+1uq9",
+	"uz96QJNgUiMGtQo9QGLTgwwmVIyZVlW1UhISzcBkTAZXB7AWVMy1Hh1pHZqqgq5L2DOuEnVI9nu7RCYT",
+	"Fp9xxepnONrBYS0jy6rJPJSC1UzotrDzUYyJTJDvdffJ2YQJIqTemrGZZEgUF8HSEep3rRxm9TinMxnX",
+	"alAcfl2Drwa9uoOCj9z8eHxfDutG/ZEcrjPk2rP9kRxuPt53+ZRXsP/7WtCTGYtBp6tj8RHcXMnjr3eB",
+	"sfNpOgW2jkzSfMwGwkXCxiyGkTyQIYsqWYpevKn+9ZLSXKW4fkF0Wr08cEf/BE5//Qq5yj7d+eSp/k93",
+	"51b/6fOuf2P3vFrLf0TnU1av4M/w5/aMvEtrN9s8c/MNN2N/wJKJrFUpZ9QKUa1antG5aqo02nFO4fnt",
+	"lcfC8LTyOKXP7uONvW6FKvkolmEa1G8F/rzGVtzqdndrtgKfuflWPGZJGtcqAzH8usbIh7VEhI/cwsDT",
+	"+lGnYg0mF9YPOd3CeJ/oa1ktb4FHsSrmckqjlFUPDG96OfzlyUm6ipzVSVoc6p337u288/j+o51et2bA",
+	"J2lTnbaRGv4E1JaaFQW9G9WiMT1Fr562SFUaTLTmM1ATORuAasTi2aA4Ff1bzRzwnetPw92O2zv/DDfj",
+	"af5np7/z9Gr1phzR8Xdjmc7qKH+sf1yD9lkt7cMTN6f+IzquG3NCx2uMeFQ74oSOtzBebcdXuoe1VkwS",
+	"SQKZioTQKCJTrVwy5WvdlHyUWlchKC1kwFTCpzRhA62Qg4MqokKART5OwYoQIQmkShQRjMbR3Kq4dQoP",
+	"uBhqjFohhaZMJrSK82H20QwBFzhIvKeVU46pUDTQM70z0UOM6n2iMMEAr6r1nZmHbHK+nTHVuc8+ALNH",
+	"EjWRZ4SCVQPuAvCkJfn9L9uZVh6q9ac5ukOF6uDcdS+W06oV1wyKjhJmrNiQ1rqXR/oJlXQe4u4vXeDa",
+	"85lfssY5rQ9QOM/dwnnNH2a0sRriBdqggug9zSjZiLS6dS0oW2uOqlKc1o/IiNZKnxbI0K2cqWq322BH",
+	"BhDJCPs0AbYl2BlTCXo/fDIo/CyjMPttHTec8zCHc5W+dj8tMC/fe7aj79s5pbF+odIPeAhDvqdH5fne",
+	"ezBI/PS0vAgJTVLFlnq2mzIPBc/aiHngcBpYHYV7ZMxWcGulr6ndIHjAlqjqfZHwqI6TGQ/uKlaWwjPa",
+	"8bIfYECY6Wkvvv7OhAUnhJ2yeI4eJArhCHXGYnKmZciZTKOQTOhsxoRPhmliHWkr5LGJQ7O+1O+tpHJD",
+	"MWbIQykjRoU7Zi7F4zRi9QZNxNobYbTeJXuavbavn70p/z3XN6uZFOYYPZTJAxnyEWcVE3pY5cEDzeju",
+	"ER1ri7/gtevoo/Bov9vVTwqkSJgAnkVns4hjGP/aLJbDiE1//SOFMf1sifQdoY1KxjRI+qdcRhj7972Q",
+	"JVRTqoc+UPAOk1AyBZocqHXoUDU368WPYxlrBpM9ecpFP8KT4TxxqtXAIcuj4r3c0wyuV8/3IELKYu/A",
+	"uwbbcv4U94ApEDUH3o3RrRu9W6ORJirkCgf74KrkCez/d2hIHuMN+abYxVDXKuZ87u7qUhcIPgT3trh/",
+	"D2ik6YGF4FXWK3WGnmetEppXar1Ynim7d72N9i6RJ0z0p1wp5PbZIlMyZDQGdfyECRRULGSWlpevYy9f",
+	"x/cFTZOJjPknLKxayOIAtrGGDyWOGZZQCoZWakZ6pyzmI+CNTqLMBx98sHM7TSZMJHrtWI0qzBU5izMt",
+	"WJMvvGlFwgru095G+6QCOWNV+5QNgkQ0OEErCC7OwpPq4CzmCWu0cXv5xt2T8ZCHIRNVu1YczjZ27ahu",
+	"HrCNPFEkYYIK2INUnAh5JuwJ2N+Me9mAq5BJH/KP3OUVEl0a9qpGq7ifr+JDmZB75qGLTGTx1VtayhhC",
+	"VHbwKBPA3cvtOtrFu7nR4tm1SPiUyTQpE+ZQhnMS8hAOHo1jfspsTo++w4bVuCJyxmJ4KZlQ1WiRb+aL",
+	"bPg0OcpGsbDU5YFui2TXnKFd/Vsbrb4Tze4n9IQV5C4VEGTMKJfQKGY0nOvX44js7YQ34+q38hW/I8Uo",
+	"4kHlUi+OaluLrYfCbC5SSBNKRsCkFOGWnnu7G62oSajRnG1qwpolRcYEc/UiFpSsJivY281X8FHMshwY",
+	"co/yqFo8LgxoW2uZzQT5hFabrLJuQ89EQVwI13Uz8aWPST+Rsh/ReMwq2QRXBH6M9ZkRpNfdv3n9rRtk",
+	"OE9YI4bQ21tkCHdFwpM5OZKSvGtevLDCpaFtlTGU5lTiA/pwZOt7faP1nbKQ076eWz8VKp3NZJywgiBT",
+	"TJtkzkPhYU3W9bqrzGXPJg/0K8mRXs6KVa0Z0DZX95Ii8Bai34JknOT63pK13t2MR3ABFl6djTOMGT1R",
+	"hIJheUjQqIGjRM60YK40dGxya9+oNkUVJCFUkPtP3iP7u723skRYAvcWTB3Mgb1mr2hm9ezuuhs8i2XA",
+	"lKLDiJnjU7W9dg22sZ/vC62FJ1KG6BmAzB+VZCs4wOUaOGuIG3l9Q506FfSU8khPtbCZ8RzHQCKaNNL4",
+	"rrt68xMWn/KAkfcLT19YQffl27F6EiLk2SHJh4+O7ccsiec7t/XfHXCLmIc5qfOl5aExw6MLCp7iobaK",
+	"ICwSaHI48C5+9OmXX/yV/qzJLdZf3XmoP+ZZfwfebnf3xk63t9PtHXW7B/D/f6avcfIbG+dJhlxbU4F+",
+	"7Ff/+l+++Ov/y/O9JvfbFP6IDpne2ouf/T0cGJXQqG+oYLfX7fZu6q9jPqV6MuihmcXyFAT7gffiv//F",
+	"13/4Y9jwmDEYxX/+4usf/ouvP/sb0iMXP/7M8710Fq6cuxHm3kHvHJ4/Y3HC0avjrPlyErgdMwpM99xu",
+	"R9lSfZJQEdI4JGoi4yTLCC6Zpc7mLeQGPXmP7PVu3NjpERrNJnRnF1hN9UOcLS/5EXe0Alx5j0sCKx1g",
+	"7u4/X/xxzE+ZWLVo39UXPYpoAMvW8LWGaCreOaXqpMr7dhSnDBkUmq9ALVoy4Q3OAmZuyhI1VrwsI8sq",
+	"5yWIO0lSxQ6zzEv9nRwRWkh1r3hvRt/rElDMAj7jhvWWvSWSxCxg/JQpVCq5IooJSKKMqx9nD9ficPT3",
+	"PhHpdMhiLSN4FHIx9kks5fTQLC64ZGSaOA6QwYzzA23zDCrf557YpqSbnWDnBi6SG/teZcpb7vX90AMi",
+	"K2Z326flZzHf7sLRKgw2j9HI4UcsAFvWMPI7cAvwkxBNCxo9cviM8ZVvkfW0CmUUeE4pU+Pp88pkmeLp",
+	"b/m27AQ7911ffVvpRJaqh1bdnB/X5Weu5VwKh63lvfnJcm7caxJ5qiO0R3SMZBZF741AkV2e8weG1fMS",
+	"4WXRu0ZhPKurVNWbFM4ZPGzxkDx1R2/So9c9Jc2mnZ+Xp74n0giVPVAvGp+g4m2v+kStfHuzE7byMW1O",
+	"3OqHbecErnxPixO58llNT+iKB1WeWEuFNdk9E0Y0bYOaIlUSzQ/Ixb/73S8//9OLH37hky//4ccXP/sd",
+	"+PPFp7/z4vPP4c+Lz/5LdsH//OmLP/8jn7z443/14t/9ycUPv+g4mQbDVHGhD61fMiQSmcYcImtchKke",
+	"PnwdpzH8y8I0sIFE8GJWZFX53u0kifkwTcwBrTzLz6sDDeACv6SgjgXL4MgQ0hF4TE4YZkNP6TP3SW7B",
+	"Rb6639GsxKQVaCvKTNzI7lxw67+EcRh6vjdCh1/VrO7QiA/jrIS6yIVCTsdCqoQHakmISsbJhJwIeQah",
+	"+KHVikY8OSRsOkvmWO5BowguZxHmmTXhwu9kA1hkxL43S+NgQk2geqlEMBfe47CKH6dUJDxaupH5+HJV",
+	"TaYF6xo1xKqBFRcKaiKUdSQPqQiVD3/udn2y3/XJjS5kMNzskv+NZGMjl8HR9NYVH+ompoyqtKDK5lSR",
+	"Cp6sLqPMN/p9uF7rlzRKV6/eD/RVsHQl2Yfv9QtkUqUuLrx6gdCmUlRlUz+gH8mYwGvyVEWnMHuBmkGR",
+	"dg7GGWMn1SmS7jyM+o2DqJwAnKQnLLmfsOni6NtZmKWXuzevfPdrUISKc99EHbojp7OIJUyz6O+kwQlK",
+	"oOqlVI1sHh/zJBfo5hGLAyYSn3ARRGlYsIWdmxO55q2lSZtkzUQ6JlfNSXCW4APGx5OkpV4I0qO2vNby",
+	"mJgFMg59MqCZzOpAIXNwwuZY0TzAQsJCib8a+OVvOrOJFPrigQGhYO5FatBpW3Dre2fZvNsVdBVWHJYh",
+	"e1azpS47Hk1Buj5FZlm9qsnnrznY6+rTlF2M3mr7Y6+rFe8TLvRvMxZjwGNDR90oq9RvdlgX6atCPJlK",
+	"v7qqQoxoGIGjMM8O4kvg5/VRmiMv1jJdJRQiNFKAdFrp6MIValbz/xsckxSKzpMS7Q/B0zMy2C7DlEfJ",
+	"DhcE90UVxtTU21J8Q7fZwxt6ZmD+rjfG7HFDIn6Xqwq+2ZKnV5yNdTl75SAfpWsxtk0J3U2zRYayJF9/",
+	"gZ/Uzc6EzesnhMZRLeYE0dbWARk8P/aoCI+9A/Jhp9N5eq4Z6fNjT8YLXwmZ6O+edzqd83Pk1JREjI6O",
+	"hf4ZRqsvOPYcqIpjzyfHnpzhD+OE4Reg4+F3ms0ee+eDQzLgYgA650DIpK8/JPSEkQEqhANfv45Dfb2+",
+	"hqu+tgQHROgzfiyOxX1BZhENwPM7gOEMzAhJQAWZ0FNGKBmlArKI0T+cIUCNtOQ4MFMxl5jZpFMzixF+",
+	"4RQWqA6GG/GCMy5CeYYX7d24HppvJyxm2cqtWo7ruBo+lM6zZ8mxGKh0erninX7hLaYahrxNLp2x4aVj",
+	"70qGEnK92x10tHhMRaL3MqRzNSCXQz4asVhzqUgGNCL66yu+XrlYJWYjIqr/vJxM2LHIrrqijWV3+Q6J",
+	"HiPI49Ox/mea7eSUPgPkHOOQ1zqz5eEdMsAFyyqX9NuIkmRKxRyG4xOtKyv/WEylSCZK09yc0ViZ5EMZ",
+	"0jm5PLjVDfVbe7vTwRWgS637wCv174kkNg/o8iAXdp0O/N3b3dnr6bvhYTu7804H/+rNB1cOj8UAtg+G",
+	"SJ3TI08ZJlZqugHqu21CD70uCRmbGVCR3W5XU+Cp1nWEm1z93INqI0fMO6dGm/wz70ATiGcMIu8ATopX",
+	"IevhUi683HT60EDHeL734s//+uKz/+A9BWW3yEd879nOWO6YLz9SUnQe07MHTClU0S3Q0x0pVE2Ew1Sr",
+	"OUAwhI5jxkK96hNGY9h7TWcm3+oMU/KtKTSOqbBJGoIbFwFG/yv9Ag7y1EI82wzSeeZLi8WagJvX27tJ",
+	"ut1ul9hM+LA5tJXVyYw2Z8OzL37/D1/85AvPN4a8jUFP5ZCDmV+K0DbS5CBNwdxgienXb97o7d3s4v96",
+	"y/W9ICeA5eKvQC7gmEXNla9ACTMWgn6mPvqg6vGEDFkkxViRRDbS4V5FHDYLtZYEq9LjPaOKnMU8SRgq",
+	"pLHNuwZOqw4JRa3QhulWBOcaDqmR6uocHKu+Zn7r4lS+J6fMJ2cyPtEySHGVUJEcYACTkhjyxYmaQDGL",
+	"PqmVQ28YHQZiXBUcLhyESn+fkjHQEJwlEyPV+8GVy2uyIxRREUZcuH/2ZdzPfk9kFPVHMYOCpQmNWdgP",
+	"EE5vFrMpT6f9GEuETiWf6W/BrAKuPaNjyJYxlIzXBGxKodio3o07i2iiN7qiqgnFbMBpRGgAMrxyxdcK",
+	"kc9YjLBp9gCa04AqlhwZuDgknurdUTUV8gh0CZsA4nh74WfkZuX33dP6O5EiYGSKEkxbglNGhjQ4sRCb",
+	"ljQUCRmtITfDIBcSQgQRenyRNrs2iLhD6QWvsRo/0EasYSSgDM1ieYrCdMgKO3RpPRNyqwF7azMa/Ig8",
+	"am9zA63caBfHd3nVWsH8b4i42phvt4zo17KYe9JwAWQzBySU6ZwLnzzjVE70lCapTyIuTliIrhaaKDqb",
+	"GXRLgrXvBdzKzVIEcp7S0ouX8YYlx9oNLjbIZSid1yYnrsa1AgNYRfC/wesxCByBqS0u2KwBpCYpMKwG",
+	"dosHrtizCuaIPtPfGlF0xoIJHMaPP0Zv4VBqaQfPXKl6vyvlSTpreyozoNV2CKcbHJQc9ms9wK7ioWlH",
+	"4OvRW4l0mtFMhnS3wAZzt3Gb9XP14qY+0doIkueXBtJoNq8jpLSwopuFlfKnvebJbHEe7VOGtiSLy8L0",
+	"lSXlbENMrXzLaxJbayTS3HHYgut8wZz4zOnUxPHilMgp7+DDp828J7TkPbERLYM7cPGL/3jx8y8u/uwf",
+	"PHd7LFJQjkORFTpgGv+Xn//k68/+5uKLTzEPCc6rJmQ1Qz/ZpontNkpZh4gbg9+we2jSpVVT62KzpEHf",
+	"ow2yh6riCBn+bV3e0ALh2Ey/itw9N7i5coG2uTDLmeRrLA4IWcTa3lM8Tg3FRI4yzbDMqWIVGnqhTA5b",
+	"9SavE12dsiQ2KV7LbntgLju3PKDi9fJMVCGwfzCRJJLyRGXwV6yqXsCVBnni5GL6YiBj1nzpn+jLn6RT",
+	"EC8Vy55zryaLZnAKc+7V8LbEePoTOlatse+P6Lhq5Ak3mTLNkIk4i6EqZcqqT+GGJQrFLX9MuWKh5lfo",
+	"2UIAnpL3q5AT2SiY7ntnNBZcjOtAnkw5vIEDSiSh4Chmxq96Rk3bFyJD7GEQsYTMqFKNmZkpi8sKfDQr",
+	"RKCignCv0QArHTtwnp4u0QJuvwzxcUimLB6zELDVh3P9D7ojtbpCYjaVp0zZvA5HB8HeEP2Axlox+MH9",
+	"Rzvd7v6uCcC7I7q+mMS6OhJmZvydNVTglpq7+yab3VZIIWiVQ7AkQcJ90XdZ29QIlsElbqsViBY1NUmu",
+	"dUJng3UJm63KY6bAc/B8K5taNWkLINNq4g32PH/yynnaBNJW3px2/oFH1qJ2u0+0bTLR3OTaAALXXckM",
+	"irfYMyOb/MqVfS9NAolaSYl+mmlVplS6cU10Xo+9/AY3Zb9lhGCZrPvgJQmzpeRuZrxyL7Z7lAvbe74x",
+	"F16varHerrwdhszpSWUp9hAKHhBWLcMcbGFEmmEuZrUttyybLKijTGxSW7ncmtz2slTEqlavzRrlaluz",
+	"7vKhXa8YmWvEtVz5dUw8a7C1FAKZOddyiBtUnr5Ka6w6fLRSGc81K6fUxBrRmXlqzTNj8i2cGN9hKpVh",
+	"oELfM+dNOFM/F5m4S8WybrP+vs1cy+itwDBK5F4fPS54SpaN1kbVspiYdRvaPI1lN78O932tvtjGdV9Q",
+	"vbYsWSJ+wrLeTS9fgDRb+ypR8rTWz73onNy4DHmVK1Mq5rTRshmTE4q4TXOWQGYt1St8CHnNhOcQazI2",
+	"1m9o+gXSYIJpqRmOmcmwBVzIVyTByqvSVKI1FzUr1/3NEz0N4kpbK8HORVO7Q4JCythlTU7JmrKsVmD9",
+	"05RG5uA5bpwhVTyA2YxZP6RzTYK7vmcOwZIIzLnvDdmEnnKZxsX792pu73WLtwdO+YZ38FbX90ZcUAEp",
+	"EVBEnZnqTtY2ipLOkMfJJKRzJ5P3q//jL158+l/cWqzrsM6QRQZQwBD1ysCTIQq2EDvK1mNpRTJN6G30",
+	"VBXWoOE9xYnXFB9m2asAnW4y+/SdaYKZm25ihZNX0a2skHQWtukoqxwlSyMDeH1Nh9biRjR85ENzSwZ2",
+	"XX6mu5kNn/k4jdgPXADtpQI/Rz92XuUbKnF3313jwlyX6ZBPGI3bh/jXTux5GT7EtiVby/v4+raL7mop",
+	"auqxslv6CXuWrNF0dyt5S8o03mhp5iR5V6JtdPypp7NcZrWgMzqdUT4Wa4jtIO83tDQmB8OyzYnO8zSB",
+	"RT8XDyZETeTMhzZM+r9xIjBs2LZvbiFryrz76crFa6bVl5ALMLCCkRIynJu/Dh2ctCyybmu7APIeap9M",
+	"gVnWiGXd3VmtR2+8WxsNYCnhWh2oKtkdi9yRKROVUBEW6g8iRkNcNptWQoOEn0I6imbPkCgdSbXclD2i",
+	"4zJUZZBo9uuFbCp3IKqouT9Vio9FUeXZ3entH3V3neInGcGtvzbcv77XveX52I7NaQp4wub6E9Q5mByb",
+	"r//27y5+9r8AzoYCrqj39W/984uf/acXv/eZk3XjTalIEecG+6U1bLm2mDyD06uIuBem2LjgB6f8vFIa",
+	"8ZipVk8zy7WsVZ7pt7hotbDqXInaLAa73M+X2QCZ48eu/jCNTioJym5LW2iQrP0ddoWE4TpuH9yu4uYs",
+	"42ZHdLyV4vFlOQmtvfFHdNy+WLxIPxWFHQk2IyQjGkWKyNFIs2CeKBaNDm2GwChNDKBOMwLMiaKt2FmY",
+	"vFW1qwcPUPOmkBfqraA+xdhVDqQS8kHbewGj9KUDnRlmFQk5EdTsqrxpj6hGSXENusZZ+XVTviNTUUGB",
+	"gp1WpQ1ZIlG5rBTzhmkiKqERW/pI8BHBYrsLbLHp6VgijPoAngTrOFgH7wEH4ps5Pq1ZG8dEL+2h6stR",
+	"czZJT1mst72doWmXN0OvKR6LWuCrNiYzbv0adnN2Y1twIEQeHKYWvaE1soRBKaq0VdpZ1dkc1jSts/sX",
+	"ktcy4nTElbMGa5jJmYlc89ISfSOBurtTWnm/zpR2xr7Krq48NizipyyuODMBjWPOqnWPEO9qqcuoCZ/N",
+	"2t6TmDjzUvowk3iSGH9wEtPghItx35yyihZPS9bivpi1lqbOarU0Yl/dWlasStu2hrVrtlaxRdM1W2mC",
+	"NVrD1a7p1Wu68hmt13gN665I7vXVdzIOITsUM04gtUV/PZVTfXps9MWs3ZwoAB8ZA0aGawjSM8oTPSW9",
+	"PlMskOWiDxAv3EQ1cfUrFXcHfrKi5qsGQT23jVc4ILCfhrm8isHdPWUL4BvVJijqLn0F3QJWGX8U6zos",
+	"PKgeitY8nq6J0JHdlKU27TYsMBniA9yOsLX28yxmWiqoxRqY8yUdM9jH3sH+ru+pFBfVpIM1nZrZkWAx",
+	"Rpwlr1vA1XpjuqKxFI7GJkPn7QMTBGCrrm5wtrjyoXTKMFiZ90WFAKg2I2y3GBkDwJvZ+mZQH5ZMFpp/",
+	"QjWsmYNJL4YXOk/P9I0VaZXt0UEWqa6yjDzPMzfXuQUIMM6G5kTDYRVoualwc2m7eWr3EeRxIw6R6cVb",
+	"WQ/kHo4qh4Y+I43UaecQLXUWptmrlwCJYHNeFvrYM5AqUj5SndU5o+xjRAIyF+ZDzMnWWd3cY+KcpbqG",
+	"1CUubDNTimd8QlV/avo1LxYUtnOrILOvOBnaOO2bXSpZcVQBGA5VZABkPSCCPUugFWBm2mmSF8ZpMKMN",
+	"6b0mzTmbb+U6PcNlfWwku1u02AgdynSROvDef/KOFox0Xrja8z0Agznw3up0b+7tbl4suB6KkR1mlein",
+	"8wb9re08ni90pirARCuW996aMYRBBrw9++0b0WckWw+cvZlbodlIC0ASl4ZeQzJYgYQ3SQgrzKO1QbYl",
+	"8jgkU+zPTgXplsNl14v5Q92dW0+f9/ze7vnl4+OO8/HKP16duw/jrd7OUlrsqnVweEahesG7vdNDlSwL",
+	"eqiJnC1qXd/8moeqdYSQ+Z2J5EH7bjvBhJ9a9a3Yw36hDZPtd2cyTqCCG8sKTLtDGgRslrAQ9EzBzoz2",
+	"UY3udFKF6G6bBuCzD/WblH2xMMiUQxYZ3UyVqPbG3rKdOD6ePX/3XP/34Xn/afFj9X5Ugxe0DiVjeAYf",
+	"Vbt977ARFxmQrGvRzWYRZ6qfSNfU8J2tM/sVAAGYCv4mIrW49Bc/+ukv//w/ffn5H3z1p//yq1/8MfaR",
+	"a2AN0VsGthADlG7xX56B9eUv/vTij/79xY9+io+dSWWm2oM2DTOpADPg9/7viy8+/fpvfvfi9/4S7/Dc",
+	"lTTzVEwb5/wUrTzoNomQb2ZhIdujBR5j3twiI5Yf3H+0g0xu/7wgACsQBZztWS49YJsd7bd49tyt+AEq",
+	"7ZryAeYP2l+Cj4OeMCKkrZYdpgkJIkZjUyixeMgymmgo4VxOUmWFrVVCb9hKgzfDxBc6ZDxfH5CxJrJb",
+	"30wvp8yFbOupBJPZGrM+oSpgIiyuvYtYZOl6kcnN8+dg7l4UsaDapnEPQPlB77ApFSEDfEDNbhHXXwHb",
+	"DKjQLHnIkELqIB0Lh6kJ/TrXOxbcyvtspzathtSwfWpBASGnWR3qWUHPDfT4CUehSYyYsALHJ1TYmCfa",
+	"NdsFOcxYRBMKtpdvAe8v15IdNuMXBEpm22Y3F8acs4CcIIu7XjxszglwOFQ7Lb0kz9YrqFubrW7I8tyy",
+	"rG5V657NuVlReezW862KQ2L8OVoYZBDYCpDnHJYynAMLgIiyqyq52hDd+eTph6iO9p8+7/o3aqoDqjSg",
+	"RiVeBUZqFq2cPLk6PdlhoquXrcgpi9rsm8P6Cj3VmgEprsd/yoHYFSykwVHeRn5QWdtdP0eo9KT1+ijm",
+	"OtjWtac3gpVs4/y+qjP7DTmjzVDksjPbzEFVOr2Nq4HOVx+Mx2xmktDd7kaUR5BosusknXR9T8EV2PbI",
+	"9CS3YsMBa2PPZqCwQmMM0xBIj5gpUrCd2kDJ6cnatgm93e5iryM74gpg7mQiFfOtomiTtxCj9QwA0o0y",
+	"nLkooFlRw+COk5RTAjFChdtJ1cZX0kh/Hk8cmYyjGGKsjcel6NqSqIrdj4VG1HKa4SWZpbEGQOOSQzwz",
+	"SBNVNTRZ/7/qaScYqYFmLnDtOsED8xI/2183H8jOvpb9P8kIujr8XtOTMta2XAY+kI29ebDemqD1McUs",
+	"Yus0jGkQUa2E/V6ZCrDA/Op8CnJEBhYl3zSGUSyIWTKwMVoaM6Im8kyQREIHL5tf6QD7ESmiQveQWTqM",
+	"ID3Lccc4YPz4isocioL6XhcLVPlBOiQDu8LQCmbG5Mx4R7CEnGv1OOInzB2f4zdbqDj33TZC9WOs7lr7",
+	"PXmW6eQxsz0nDshAM8YBoQSfckgGaNwOMjMX6AOyVPhY/0NVdrWxZOcyjUlExTilY8vGYpmK8Fjw5JAM",
+	"wDgeYOMo0/sI2jjtdq53TSsiYzDjD3ce/qZp76TNN+jIZBsJZVHWrC3PXk9faETxgGjZA/18tBZ1eCwG",
+	"qBsNoBxF/4X59XpUaZTwfvazIMBONOEhptggZtDsSP+qd5WD+8L2BcqivNijx2yfcemZxCPbitO3ATSr",
+	"MFiNTV/hjAKMY/PO+v39QVFoN6/lce2yaaoSMkqjEY/IkM0l5iXxmOh3LiZgT+mzupIFbTOrJKMV3GCb",
+	"m14I7wAhhdjNx637212p403ps35kfne0vOsNytqmvCalImL0pQ+bC2fYpfztCY1pkGieBW2xNOX4hkTN",
+	"Vy5pFKplrzfRba0JvdhiM2bjNKIxYc9mMVOQTHL58d3dK1l3wDNIqtcjKs35+lr5iZUaYzvzx9Df0uVf",
+	"qe02pqKaJy1S1YbjKZDHkt1dPR5nt5dv1xqpjo5dV0FMqEe62VOXVMZEym9bAZl4D6pg7z6bRZS3ZW63",
+	"S51oGAc2PcDKWugEmMSMYbdYp9x2UFGX2DKF65XX+7bsvOwsq6hpkL7GFLBFXQuXg37DY6w9qsI0RKus",
+	"Yce4kVZEsKGKba8HaglwrqoAQrkm3rwt27xsPvULmOMXucF986fbii/rogjd9/LY4hH8CBfmpZHlFn4s",
+	"pomMoSEfZIVhzymo8wQVYpzAf/Sfpp2l+Usm+CmfgFU+0FegtarFPAOULn0Y4tI28hUWx4JuYVRc6KaL",
+	"iYkgzXwynJu/80IdW/bFY9OORNE5YUIbo9Vo4BUurpXJmM5OlbkFyriMfLLmmZ2lvuWFBk8Y6TearxyR",
+	"22C277xrvqp8Wj3odL77bWZpnUeLYSTjJFrOPkw5ponOWE9rPpYVJ0Jt7mfNT1ctqnXbx+V4ao1wT+1L",
+	"6uf6XdvFr4VMuru+DHodMqVm5o9orNDtWdfpuMp3kUBCgGqXPL35rJeTesbs3buWNq4uiK0i759ImL7B",
+	"sJLgUPAOvGtUhNe64EvQBPOh19u9eavT7cLjYZSVssJ2NV5k0eY9VV7n7K2VnkaGjYy5cCjw8b075Mat",
+	"bq+SMeGIq4wlYzXatmXgkYgrinjLCGWCtSMAu42V5tpoCY8ubbRdGN9a5LiIZor1G52jjFT318/lfd48",
+	"+dg7Y8NjzxH0FmAiE/JB9kWNgIdWvNjC2hkdjP38qZ91l1ZYb5NC/Y+pN1Tp1PM9eor+SIEGGxB1DA0o",
+	"I4rwEHZwj9I4mFCIrtu2yuC5WOwWXXQ4qY4WJ3BKzKzcH70lHf9rSqNy1e2MJxMu3EbbAdUK3QmhQ5km",
+	"edPk5u7ipSLFWc4FxQBUFwppKeCGh94hxryxkHlxsSl1KwqvUSU+sBUuep6mC+miwZjtV+XtyztqYwPu",
+	"vExhULHjg3ZzqVFkqvULq1jki+9MaCkPBtGLwM718NHGoYkZnaBQwjaCkxjzP9G3w2PEWaExZH9OK8y/",
+	"ur4zWAwcJNX5WPWNPqpE6/cYjZKqDmwTFpxsoojfpcEEoIV8MpAnA02sZ4vBBJ5UKtk5Erh1aMoTMCC0",
+	"LJ9XIzY1xNW+P62I7Q3nANbZ6+7ur1n7h9k+3kHvVmUq6SJ8TV6doe0hp9q7nz3rLd9jIpAhRNK8NBnt",
+	"3DRRH3iTExkJ1GnTyGHQgwFP6WxmInR45PpTLqAQ0nwMGGLqZkZ9MX+82Fi1WHEYmmz/WJ4prfSVk8zz",
+	"/fVUGgSMhczxZxS4ud7zrGCumyVSuX/XLXOvUKyyv4hOOE8qo4T8k8yNlIoZDTTfHfGoaV1bsaywaePv",
+	"hhVjWy+wqaC6eoCPKQ2xItLdIhM5zkG4qCKmD37DFctpfLkwxZN7116t74xjuVJL/74c3oXrzvOz02ix",
+	"7SU5E9LH7On63c4/ksOmrjz3eDblv4uFinD+FnJgaUKJ/gkMI6IkGdG4aWw9U0srwRlWN2/APcy7NzTJ",
+	"N8F78oST2gLax3pSIG3PIK81AmmBmD4NJ5jxl+ctrn5VpWGlDFdbommLXszjnAOV01G2P6VaTWSChlRy",
+	"bpQvhLvg2fmp4hvtMl5xT9drke3wswVjE+g6Ty7R02dhFkE7rCj1SkXElCKJjMJyxidgQO/VdDVwmFaO",
+	"OGlltGUY9vN42LvZ3etWMo+czeTPQXm+iu00YBIt67UW2k3BHe5XvSptraaPPlTRz1XCpjlyuJak2mxn",
+	"2Fr/ECwYbrIoQGqQVITgZueYplsK/W2xeqw9+ynjyZVOoN2Qeoq/65BNGyIxd1t555YCY8rZkIZ9E9wP",
+	"ZJRORV4tm+WgOeBmaH2FdH5IFBMh+c3f/M3f3HnwYOedd7SiTgX4Z/b29m4ZhBBtN3HBvIPeW4uu+zrg",
+	"DjuQ6n70+rdLikwYDVnsOHDQlx3LMyeSklkNbXOOcNDlAbzLhRMqjBjRtj/gotpXD9mYC4X8Akeoh6Cf",
+	"Rnrr5GzBOLIVaZKg5Oz4ayjcdeltk7pdfM5rm8AWxv5kwRR1hWQkqZG0H6cshS/jVAgjch3jJpecVAQs",
+	"imoAchxm477RQQIrmEdVj/i+HC6wiNQ0dYBOKqF3cGu/2z1vZqg2MyoLnY3hLf04FejSGEML34NuZ98x",
+	"/NxVagclExagZPJ3ubrVXkV8sZ1Zli1ZnWRtApdX7SEKEYfSqt2LEcY1jLz2lhAXXE1avqVpEaFpalHl",
+	"mzLE8LwCDDFPmq/MKcpBElVC42QN7LjV5sn35TC3TdrDs2yq25t+SZmqnq1XAYgFSbMGEaJKlGT7/jow",
+	"t74vh6+B/WsmuAnvzwnBYcPbYfEPqpKva20arSslTFCRXFJFy6U6chbIGVsW7ABsLDKlcxLKdk52VZdy",
+	"fGQfe0mRgUqH1TAqOIkVE7T6/uLdfMr6n0jBVjxAX0f0deTy/dsPb19pgHmUHSwzwmwRfReLJR9AFZE/",
+	"yBt+l0zSUxZDg76ZiXYpcnlGeeiTRAKGnk8M0qDWuy3GbHgF4iUzOgd0Pr8mHRTQhs1P2QroMZpcYAcS",
+	"wYDY2lHkbl/vwOt1b3Z2ry/6pBF/R/UjmrC+eYJ3cMP9FtIhb5gYX/b0Pkw9QxDYM8G/vpmP+/Puzm43",
+	"+7nidq2OwO8Js7ejESpFH7ak+OWMib6dlzPDbgfynxbnBzfkj+j6njxlcZiydk8x9xQelM0Gw6QHe+5X",
+	"8yDDmN3fdX7Ar3Y1hSZpLOy9PfuF6mdtLrJh3djv3KrePTely71jb3e/81b1LRBatbcs+syr6Ggp2C5k",
+	"flUTUoX3Rl+QUf0ClrIJ4jdAUS4R6Ko36cMGeVfaJJQhnfuAFo67CuVRC2PBrM5qGIOKw9AAwmrhhDS+",
+	"p/WLCmdpEQPNLAp4+7kgozSKDMhfIVrnzHjxMDZ7atY8Xa+zyWyveHrxVDeiN7hHn8k6IENG44gzldhX",
+	"oztAKkb0rQsg9pXQhEXmUTtlIZPCtP2ctKBrK1JbHLLYiRULkzec6RJEQBO9USrCAjSFu1ALvKvZWi2w",
+	"r4UDM2MiPy25h13PAYES8dzUwnoUOOHCQlnReAj9ADWfA9wWzNsh9Gz1gx1+upBIgfwGheWQJWdMz8Xc",
+	"Cd9mh3vIInlGkjPZkM2U2PZioGVu6sBoYqo89HzsXdVzKjL+xTpCkAKaYDKFYtlzHHnRiBTKEqORwm7u",
+	"flpr8A5lOp7oJVAKcwACOtXKTHDSWZA51SBt5glZetc8dxev440rUWR5J4tD8kup0YUdKi90BS8sc9wy",
+	"4ygyuIrjuHCwKzVQF9a+wr5wgP4XGleQiAYnhrk3iYva/POtdLOsRxayvQefr9pOYzbjuPIEH3O/C6S/",
+	"ZOWyrPqK7LHlkEhbycVuPNmaWVbODA5my/IVYUvQLJhQp2RKZGbD7q3OrWqFuKQ0TquZ2Tss4FMa+RmP",
+	"nEoF2KtTKuZkFtGAQZEnpnOacN2EqsKA8mG4oa5iUGjnH2f4i9cLcIz71WiM/hJ7/P6T98j+bu8tEsiQ",
+	"FUeCeTzNAohlpBF7+LMXV+1nsYVjC1Id25zxGgatKA8PTQ+wQMZhVkC8kKG2Kq0ZaRPfVzWF1bC/1UU3",
+	"ttp1po/USEaRPKtBSRTsWdLP+zrWA/ziNYOs2BCQfvXzXaRfPMoqMz6WtR0sp2+a2p5DqP02BeFw+dvQ",
+	"dxBS4ga2G+GgIfOFB/S56mdtDGvXDF82wD7L45Qp1aAgaSkisVFpy3iLmDAWpo35g7ljRtGh3OSWZjl1",
+	"a6DtZ7YiujbSKvdDE1DHrskEnLJkIkOIyIoTbIwwwjJ6ysMK10deaH3g3X/4gx3jNtl3s+RgoQqhn2ZT",
+	"vIVDqkyU2+0W1m4ZYGNhfxvpkaUNbnTPerlt7Soknc2u1NatfYBkkHXJ0PYhR1app+QYcjEaPuRswiML",
+	"8ypkcki64Jjj0xo1PzdNV5qZTTPGDN2tcq7DCX6AF587VFllJGd2MQOHiUogodepndOT1pyZizFAS1Ae",
+	"NjKdHaJfO5XMTMXJJSsdjwaL9poTuIoD9ktJtVkYyBCL757E4hlzKbtdIpZZxfUgB18NY2hxVjY/BO1I",
+	"dxOQ46pdXbJD20CSs/J7fQS54tJVgrsgE5yBShnELMTPmpsGYDP7yEM1rRZaCxkA5ICqCZg1wYSCQ1Sv",
+	"UMTxj7JMxedrC1lrPJXhNjPi1xCD3HS1n7qjXwOpb+PT2db9swJ4bc2T3HTHCmf6aQPYiyWnfuW9LbjA",
+	"GkgXRdG2cMqMO+gAPMuuQgIKS9kpewhCm9PoILtWfwHX6geYp7lHUc4Y5O7gfUZ3zf1Q1ecslsOITeus",
+	"TNAXoO7n8uN7d8it/etvXakoeaoEIXuS6PU7JOqMJ8EEzbKayrS6ruf3ZEwoQSSrLJya+WiwuG4k405t",
+	"bk3FNtyFTmk4KfBWNC4LNGuFpWQVoXYutOFdl1I7o4DCZmx3AByrx8HOGxUVH/RPU5mAwgoZl1SdaBVO",
+	"m8ITFs06yzNoFof0vaOjR6a1XLW+m/AkYivv1RtzZvH4apN1ywgK4BOA9WCI2GIROcoOmmszXHd1LVO0",
+	"hEz6I5mKBr2jMdcXJ+Km0xcyYAqLXilA3a1f7E1rwBarVyqDYjRV0CV3+IidtWwRtuS0tTpdRZRAzVjA",
+	"zZ8hONqBVz50RmM6ZZXV43rSH6csnvtI9ECekIyb3VT9yLpy9O8/ee8hMb8iI7pxq9u7QrhIpPF/we5d",
+	"UmQow+oUmzito2QAlTb2Uo5oSvQN+uu5TG2EjysyjOVJoUP02hlWj2IZpsFCSWNMIRnzyy/+6OL/+WtQ",
+	"rBI2lvHcO/Au/u0fX/y7n1578cPf/vq3/ofXrPdFIx+IcTiYumz96h99im/BV5Jel1z88HeA79veKw3y",
+	"GE5S/eG9ezvvPL7/aKfXdX0j2n46ZTm6zFd/9m83b2RlFq8qpz1bxSpGlEwOSHlx60r+WvaE2Ep7h1rE",
+	"l2w7moUJ9Yasb7gjveaG+9IWBx+nFFodmSYHnTfPjNer4dvq8lwutDHCcUXWMsIzUm0JV+0ScssqoXpI",
+	"7d1ug9stEbZ861ok2nJRNiTgNkD15TTEnIiWUMjrsGKNdNnIirWjb2/FNiTvlQZbc3Jv0GC6DfmvfNym",
+	"x2HrVvqbd3TWMaENybXuFfgtwb16gnsjSecxi2oC7WspcDxmQZOmJPa172Q3NEysKQ3b5tfMcuugEZuv",
+	"zq3Jh58/cWXdSdWI3LrX2TimIevLEXQSDphSMp7jR8WnPKJxnafJfexWHOOlLd/AQV6gUme2mZ0Ss4TX",
+	"9ce3qZD3eFUSlxSnLB7X9l5xc7yapHHRKY9qur3JcT/iJyziEynD6mqtxWxIa5I3K5tbkr1dMANin9Bo",
+	"NqE+oT4ZHhIZk/wr5ZMhS2hNm+4Zo0m/7bKY27L0ynUMBLO0hTVZWFW/UNa5MNqKkfgOCVTR3uN7Dz6A",
+	"bDDVUuaNVhXk1cB853s23fgJ8YZPKLfQ9XxPM5Jp9UotMNmqvEjFSGwuxKjWgfXuGBZoHMcADgfJAOZn",
+	"zFVKpMmpzNzqaTKWWDfGRSCnRaiA/Phhlm85ywZarR94IZvKnbOYI6pgRZlKvR9lSFVlYUv9HZVZN6XM",
+	"kbWybhp5k4bmWuTgHz5vN1uDV+B71oPgHfS0OhIbDE3v4oe/8/X/+Ttf/ce/ffGjv8gSeVlVjs56iTeL",
+	"iTS4hVUZuJh3x8JiiUVOEi1T+ks7/cbk3zS9rJXwxuNyP2HTKid3nEGmVsRHnB1vEJNsnWBS5TdakfTh",
+	"jsnP80LdDfUztGAkqJV6GC7QBikejWlo3Y27L2Zp0qADXL6ZrZpBLGx1BayrbexyaDK6SrhAK4jjvHbZ",
+	"gS4XAz3t1rUaxkSPG+qGLiE0SXXoLWd/DbSvatiS7BEZRT5dOl/cznaUZqfotp9Y1VPFnRp7FkSp4qfs",
+	"gb0FDb7lKoX5XxvNorwm9UuxDcvE6ALrGySP04iVLS+n823eqi6Dwa3WSdKI2Q4Za3T7sU2nICkhCg8J",
+	"zaPvNiJmmpiRMTM9FVCNMpnXxUVklUxgYdSfTBpcdl6zak/YKYsrW4PBlIYMYaygRQ4oZDiTYczoCU4g",
+	"TqNCXsUwksGJ53tnNK5f5SWtvaRepgmLQmLDlWnEtt/fq25kP+Cy1iXSGkiiaZQ2C83aES+2bsAIK8C8",
+	"E6U3jUamfKRlAFf/sgyFQP/eVNVRDvUsPeAupS1YMeaFZtDOU5tASD1OxZPAlFWUnJzF8KaLMNpSo6sv",
+	"3zq1nXraCp2iQoSP8XHIy2b5GmIj2QJvEhx5QiOmvhvLdFay+KCntTVEAKC9aPrs7t7odno1kARQTuwd",
+	"9HZz3adpqYWiUVFJ8Xb3btWCHyAY+8HeYhC9sie3SSvHzqNTKRLAADfwc/itOkmJAc8u2dv4u/WsY38l",
+	"JYkUGU8YWZhpF/a/1gNe4q88mZCx3oj+cP62eeUBobZZOLQcUAT2Epp4Vj+btai8NrtUWxGNVUNKTpnJ",
+	"scfENRhkw4IhM4/KJLDKGfsOY8W54k6U0BfqGIJLbc0itZbcGl1tyG1ZmfAhUIGZjen8jiTDGcplq7s1",
+	"qvMuHWWzZ3YkdvzOxJEGqlhVftQXkEPhKDjyOYR8Z/ut43K3YSWtuiFYhEmV9Z3uDoA0n2cjVAl0GMuT",
+	"dDqlGKMqeQRjOW1kE1vqWYmSVZh6a1PRYZJV3TqaFLmXHhGnIqgGvHYafcWosk5lbA4d5G8JQoU6Y3Eh",
+	"oc3xxKciQZVntdHoUla2lD4uv31Qbu/bGvN88JVUVi3zqerLUaM9HeYRUGOKrTLEWLGn29Jt0KNze8BB",
+	"vussTbYbNshqWxFT1siRDKUccohpAqAjJB5ND0jMAi3YAAHAJwVAAJQzMyZCctm0CIHulFyE8uzKIQmi",
+	"U+QykzQW+kkFvz0+4vKzKz45Y+xE9RPZLwC3kMtJP/9VDhWLT1lILh9dQWAazc30K5AtPzOdekjXJ1NG",
+	"Rd+8DsZXGQgxcnitan3YrYVS/erUx5AoNtYcCYccj6bVzUNkyKK+k35VEYNJm1dwVeaOgfGgtzGWQzrk",
+	"EU/mWXfprJTcLXDfnvZ6Aq3uTNjUKq8wSnOwfHMSyyuRTTs7D8VzVXvU74BV2dYo54j/ixqXfgxkX49k",
+	"HDDTomXR6tZCaREcJqtu1vMhI/6MNSsCnBqb0Yq8COOj8IDVLT7g7to1Wd5kEvymFVoEMgKfjOA4T3FW",
+	"QziECLNgrGqRxHyY6psO83bo2vaGxUynGbtxrlSdYxFEpwfm4rcJezZjQcLCPn5xlYRcQY4jC/OYn4/9",
+	"q1lm8VvqvaQINOwgKbS2nvWpXj7/WGSPdRDnhEycp1/xyUTG/BMp+qBfIH+zv/djwM3SP0RzaIbopJkH",
+	"csoAt1tPBrmdnU6P7JBZ9tLCuBV/RkIEe1CHzkXkbTtuctX5us9H+G3nWNjfuSIijSJHNcUYq9HzYZwc",
+	"onSXh+O+GIYGQagHrIg67SkybHjkmxmnv4Kgec20EU1i99D73rh52AeTOVSeAPorEwkTAVssRWkEF1Iu",
+	"TTDd4wxZ1x6Ke1kAqrE3wCHghmK4NsV4CUetSdLJH5qjo7RlxyYtF19euzILDtKRVr+C6BS06rTGWwe3",
+	"bsPJu5kTwQzkgZYmZeRnKxqQ1yKLPW+W8I+cJulbYdwUmBndFrh2BhAaP5QEfy+rE7j42X968XufffXz",
+	"3/v6i7/88uefXfzWL2zqBPLoKs7kHXQ73V6exeJN8dxDiz2XuXkHvd3zlgUBu4vw0XYhV24jSuONevXk",
+	"a17tpBSZpHagy7DgDwDtY5U0MtW3phguqHQl1DLKFQvJcK4ZMeBwA4BZlhtTHbeqr1XIKGPlAB/hpa++",
+	"RAC1wFy1K6t6hi0ZNdHMyDdk1q54ID/867VTaU/Zhm5cpCO688nTD7HbRv/p865/Y7e6bUpr0qpIVm2S",
+	"jbwGjdTr8ctXfWsCABn4NqTAOon2a9DBq9obnE5lnM7dwXYW0BOG7FLvsLpEoOiR0IQMHr335IhcO+1d",
+	"A6toB06uGhgUJwMROjLu65BFlxQ8Amwmt86xZDlVy7CNYPDzBE6rtuQyMPtjRmOWSPhQpcJYWWkRLLOX",
+	"7924vjL8Xha0zu293ZV3n+WpiktjLHlSo74JfC7Vw13xxhXk0+zMlEr+FHGe4OCGMUVOGJv5aLSgKQJA",
+	"QujvfSn0sVKJfsX0UjOeNeln9dMcemoWAnQpq0mZQgvaWzXaWlp8nIpNPLcBjfgwbuSHveNcupm2Wu9B",
+	"54myviXNHq3WWu01X4JRmregzLGHwafBAC2/MW7py2t50qK14wmbNVsy0/k5ZjQ8JMB/rJrPE2IaTyjf",
+	"lNszQQQ7Y7E2DzA6CWxHwAMzdIrFVV9T168zHRo4d9dS323jonrKQBBRXLvDPH1IrwXinBgM4TlrinO7",
+	"RsuY7RUV58u8aDyUrQbrT85rj83BNMSWkWex5MCs6cr0UcuY1ksgDRJ+mgHumWhnpTB9lCYmmUdg0g/6",
+	"ooG0CwR/NqEJOzVnpYg67hB2xjQres9pBfYS3OumeR4CmRiH3ChN0lLX0OaZn3bFXkNKSiZFNkpJ0Q9x",
+	"YsNuGQIuaxEfEx2I15f4fgw4A0LkGk/g9d5uZ2+xU1f7OGVxh69bR/yQqYSM+CiZ2HgUuu+jUz9DdsR6",
+	"HH1hIknENNuEcNskjUXHVbZWhkDfsCjbNzcuVsmCoMPmHZPfUAk7VwjvQiN+KdyExzM2VBzoiJ0ib1Qy",
+	"QHSrZMLjsD+jMeTVAbRXDD/Q8FTTpcKanVOuYLTs2YQPuS2GnEjBnIwLjn0HlyHSOQmepZMeLoHted4M",
+	"n6gGduiIjsuu4UYu4Ewl298t8+tf/qsfffXb//Orn//tiz/4z55NBGnkKGaNa4Bu0ZHrVD7lsxxd5uu/",
+	"/buLn/2vzbFeAhlVVeX8WhyPx8PhYZ5wdckiLqGZ19kWtssSxVcTNqChZ9eQgMbxnPDk0Gq/aG6GUlxK",
+	"ECOloXqzClIm39DtFfbUMclaX+/rRXZBnmV8te56FRWpNt7aIzr+ThqdrKFF4YwsO5ul2HxiKk+r8fic",
+	"LNqi9tCg97ytwelltRH2i4YlOa3BUGlQWlcY9pIFfMwUqJJFnuY0+VzJWQxed9ZNflePGCoQvIMPnxYa",
+	"zXc3bieat6xfPIjZW9tsUnkbCm3xV1B53s/d7e1uh1HoEF+zA+tFGiyjdQIHv/Zhd+cW3Rnd3rn39PmN",
+	"6phBPfxFr1tZ9dGKc1VmKb/L9AixtkPMCf7kk5CPuVaf+qA/7pQ6k9/YW9aY/Ph49vzdc/3fh+f9p8WP",
+	"de3J13KwV+pdtcBCR3RclXtu9sr7teH+9b3urYYYcVkNlvV7tVEHjIg3mqGFkMvCwVKhyqVn/FIl/rbE",
+	"urMYi1BxmaaqxTkU6Jj2JxI7k2vTNqHjmh4XL0va5otcxafeIFmMO+iusTP41gIZDsBmLC1P5P61G/tv",
+	"7d8cFjvBNGFzJXopukoqHHfrB2HXjds51JGNr7tQT1kZtVoeJ1/JnbYRY8043foRVvuIteKra0q/AllU",
+	"tLvZfC/b7l/VsrwGT5c2aTdxcsGoN9jHcozndWo162B+NdIkFvc6a+Pc2pdQqBzLJHzIphIsmbHx6D8s",
+	"dFs+8G4rTq890SrphPIMgfnA++o/f/H1D//Fxe/81cWPP9+CF2Dt+FdVl7DvuI2aQYuMIjLFJtFYTYAh",
+	"nsu2ndiVFnVq7wv+cWpiHFnfbez/PCBBRPm0Bg18XJmdBS0D4zmOZa9348ZOD+GVdnavQJ7WROsk6NXD",
+	"wdMwjJlSzITjoDysttZuSefu+7cf3sZm3VyQM5uRrnzipCVPADSZxoyY7OWal1TCi9+TsSmHfhNgY43u",
+	"YhHEK5uLZ9tU095/tToDdLCeMuOQc7MudnUU+q48Y/FOoA9BhJZUbjvtwLb2O6VWeai2ZOrLzjL9xaVk",
+	"q3YB21gYdc0DCjTZUnJmpLaJu8OqsU37y+Ouvg4hi+x+Izlrxr6GqF2DIHPaeKOJYXGHOSIhtNJELGDH",
+	"qlSP7MLXYDe0VPg5i5v0sG3g325p/daPc1UDWT3md7gqFEo4ylEOX+aGU/S6ocdjwseTXB365V/+e+Pz",
+	"0EfXueNmfsdMJkyYzizmthf/8JOLP/izJffIOOSCxnPnlj/52S9/608h9QkIhTneF1NQi/CyqYD8kUo/",
+	"KNN3tBaiLXlQRhMVfk879OetWnMGxYQiulY+Ub4u7XUBM+y8pDd7mL/M/uQshs4hFV04lxOT7+Hjl/bP",
+	"LJFBc0CHhAMG1UlNzLje35SPaaELCRc2+aMQ2eUKMzS4grcuJGjU0lxOKIvjx99qZ1C3dwUekc9l5c5t",
+	"xZtRIIUNXBqcxU+ypWlp01W6bLGaJ6M7vUuG/bnyyjQrxiQk1Qmi047JApAz78BjHzt5IueNWGWLp4+T",
+	"vCbsYO+8GV9twEdfgw1aZsALWYVOD2NzLZdQD89OWTzXxhcTYUXFbu0bW3uVDQUsGGexnMLY9K6aDBwY",
+	"qjxjWMDU+CBUBsReb8FPZuytESLOjuRaZtwWFLyyvyFLkTsg7unOWmfPYqZY4hMWKVNUgXy0rVMSHuNG",
+	"uctlmy47r+wXfmSr2bE4A8V7PkQECUPEhhLA4zrrtRZlHxLGLb6IYgQb08HoWtN8IVLvxul3V8gDTSPL",
+	"SW9bMsrIlm0IqHVMyDXd49nGvrztWJxoDgxb2WC9KXxXHcrzsubqNrEuS2N7ae3W2/Qt14vfD3D4vRU4",
+	"0MtmV9/4LMOIbtCxLAcb3a1uSZYKnvSb9zXTCoMM4NvyOu8d9W7k65xdtNiYvgQBdVBsm6sga1JT3Yy7",
+	"LdM0CYOhk+UtHngXP/r0yy/+6svPf/L1Z39z8cWnGb6Vnmxl//gSMazsH9+8CW2ClvRqULDb+ZXrYl7n",
+	"GaVbTeVr3I+eRVyrYasG/I69DjqJqKDVJNkzLdho1K/JL20Byt3P3lyTp4iAcRlylovVKcoxAseUzths",
+	"KUAgCCURh7QICzLDns2oCN+GO5oLzJy31uGEF45i0/0uHM2lsNK2rgDjNJcUxD0aweSUz3jL3ubt8fgm",
+	"fGbx6ZrdYNjM2g0Bnd3JS2kMY3pendqu3sQUlVL7flwWpyzHJbEi7dQivbeyG/Jl/M4aqlJL3S5/mbFS",
+	"FjJHlyaONtf/SrN6L00COWV12fMr2dgs71PdoEVzcyKGwW2lEmwBtLF+MfIs2C3tZWGJz7exaa+i7cC6",
+	"KoMj/tt2z7Tw2Sved9fI3vshQ+XxFSgJWTOFTTWFkjBOFOEhyvZDQoligRRQfUC4IjEbpQrdSC37yq1N",
+	"q20aR2xDur9sSb2B4K1wgsxVwqbo/3CayxySAZ3xQdn5sZz6S5FUG6rP/uzUJjBvQ/63PJmZdtC0zcPy",
+	"1LZ8aHe14qlKZRhlFpiPo6xybtoCxO0nWdFdsOVJr24oAo6rnlVVAemYjPlpoU15BULTAiiG2yLrjCoS",
+	"0ChiYR7N0W/HGr2YJ0llF/TlwNW3C1ZF9q4JVRZBvBEAlts/ZMHycCZxSQHMYiO46Pru2EX/QINtqm48",
+	"YjzLzXqyVLLLlyqLVzVIJyoNAPO94Is5XFjuOv7UqEF12+NQTclHhSFBmttm4yqS9AbkCcDttmQgmcSM",
+	"WYBNp/HFy+uIs26P4E1PwNKeOw6pv45EKcd7u1G2lDuL9kbcRopzs+VyVein5aLgB9Cdkgzn5ITNtZbo",
+	"ACBpTZGeIV7DSrCdxqp5g+7JufrcbIZWkTa4Y02wgVyOs/X+yDXesdtRBJJUHeIqy5hQQdh0lszRaYbV",
+	"oSASEfrghLEZSkikk3X9Z3Vad81MXrcW3pQNFPTxpw1Iy9XYX1NX7BrdWf/Vz0tzF5CIUU2Cywwkp6Yi",
+	"xrSVYBCTZWx6o5YE3fVGzeAbKe8rF7i5Mr8O4tbi2i3pxEJjRmaUhz5JZF9vvE9g+1mYtdrKkseyIm0m",
+	"Qiyp1XdCthfc6hnSQfQdJxoTUBEwrSsjDgUgaK+yLnDod2ATm/WMXRLGwb4fzsATqT/q0bdpZ6r5Dpqb",
+	"qcAGDFljHioIYmSQYQyITNX9TlswCNurpPUxWdIaVE+79RPLiBwSF/tpE9LbSry9hijW9+P9gEY8hIyh",
+	"x6ZpWpG6nFJfOptFnKk+EIztJNesbNhma3ERpiqB3Kom/YFp1xQOI9CQ09Rwmjcq/GTiHXhf/81nFz/9",
+	"y4vf/ZOvf/rDLz//01zj9778xT//8vM//eVPf37x0780P5ZqjfM+bti2b+MsL7tsVdV87iI2aBuX5urS",
+	"Wrng64Q4zWYtdIEYEbsBwA+Nzwha6lW34WtaxNwAPynrcXle2PtVt9h+lsvBpo3va9Gajdk4jWhM2LNZ",
+	"zJTebnL58d3dK1la1NlERowk7Fk1jyvW0xaePZVinHU2VD6hKkCOXO2IWa/X4OsOlznEXgbEdtoc2v30",
+	"7cFZu9K7yMzWR7MrFmgX1I3Xd5SzY9nSJH+1x6s1UnR2+FoqoFupVd9SE88mdL6aXrehIJTE+bb0grUc",
+	"FS9dCjYzyJxD1MQoa3jMVho2//84diunuTbMwAZHbwWxHsWcLrRJKRVmKfhF6TPQIK1xVx+RU+yNLMZY",
+	"ULCkdK3kY5ZaTZjmbYwN8TfFqLUjXaifkbZ7qlSs4OdpDS3lTK3K1oN+14QnRMizRqOuaferPPdV+dRq",
+	"+E/K7vGqKkEpTsEHWc1aluzEY+wHFZQQhQWhpyymY2YbRmHDKzqUp4x0m0JPZ9Driw2U2SjpyzRpMiBo",
+	"PlDqW6UQDnsUM9ZwMJEc9xH3dCJl2LCtU96tZattGmc++dgnp+TyKeGCTOlHpqOZulLRyrBEOGZRC2Nb",
+	"mF0RqS9bbN8hlEoCs63OmxSj1p+JhjtiO5K/4Q3Hl1TBwvuDVF+JyfrYWIzRmMW302SSf7pn5/H9D468",
+	"hYYKCGhBZrFeHYgjDKb0BEChB0TGZHDCPuF40QCQaw1e1lymMeEmyYbMYnnKQxZfAjaalTXiAPK1myTJ",
+	"zDs/hwakI1kPLk6oUiwhUyroGOrtDvRRBB8puDkuKeeQ0pghRDV2zAt56H6kMSNnMgbGEjrfn/EoIqHs",
+	"HItjcfXqEz4W2O65c/UquXvK4jnR1Ie1W0MWyTMyuHbaG4DLVpGBXmIZ80/gggPyHZgoNgoNYLGwZ+ig",
+	"4y4nLLKCkpg5Lqk6PBZgy5Kr9onsqk9mVCXQABpxk6FwjFw9AhhSItPkqp7SiSJUAVB3QkWosMMqIyGb",
+	"SpP02iF3aTBxJqLVEwhHHAsVyBng2uOEqCKDZzuWMHfgVzUwq6M1YXX1qmnCSwbPj1G4HXsH5MNOp/PU",
+	"J8eeYM+SfpDGSsb6+2Ov0+kce/qXCVX9qYyZ/lqrLeeDDnlElSID554BGdLgBMZhvvBBHhwLcJzTKSMj",
+	"HiWaNqAHeZz4BLr1koF9/oBwhbD9HXIHnqFIKKHOmD2b8Zghvgk9ZURIErJZMiERn/LETPODmGtJqCng",
+	"0e2jO9/Tj6Pk+0/ee0immnGRmVa7yeXH9+6Qt/Zu3bhyAMIKMyOmTPNbE/DhiUKp5ZOBVtkGJIgYjfUP",
+	"HaSuY6G4GEdauGBSUY5LR1QSSzEmg7tHdDw4JIqJUG+UXpr7o50HehADksissxdkamvCnssUp6cYE+Ty",
+	"fm8XIfnPuGJX9OE9FuYhD6VgzpPGLCF73X1yNuERFGZD73ODVNkhg1NU6Fhfv+ttvYcDQwwK33wm00gv",
+	"7WzGhOnMCyGOY2Ee1iG3BRncD9kUaj6D+c5vsPmATCFOSUnMknhOFB0hGvhbuwhDc5D3V0M4eqX0pkCw",
+	"A71eMZtFdM5CQyv5G5Kdx+YnJDpLy3fjWMZAzDEjeidv7V9/i5gcVXUAyw+diQaBDNnAJ5QMQpZQHg2q",
+	"WkcOSr0jB+QyE5pNfjK54uNJG+hTxVTS5+EAz/OAwSA+fDrAdDEACSc0IUwf1zPYfewgQQaacw6ASiKI",
+	"LGouONMvhzuhXS0XyjQ/DZmZJUS9rl5FCraJCii5UMvSFGqhkDLcpA65evWIT5m7PHt7e7f0xN8/unNI",
+	"qJgjaZjeD2HWBJSrY6GZc6qFSDnzPuFThun35H0Tnfg41Swt1yNgXWzoYijDuTlQGAYyuY742v1uFzuH",
+	"RjxgQrG86sy7PaPBhO3sdqA6KI6MyFEH166dnZ11KPzckfH4mrlXXXv3/p27D5/chXtyfBEPpB6WXn79",
+	"d//yyy/+61c/++lX/+Z3XUez1+t08SY5Y4LOuHfg7XW6nT2sbcT+OtcmjEbJ5BP995hV6Jy3zTGiikR6",
+	"3yGhiitNkUDu0JtaEUNDqkMeAr8WEgVIByqsDX+/H3oH+i3fg3dCREvNpJ6mfu9ut2v09cSAGYDlE8Ct",
+	"1z5SC1VwWfmSPMnq+ekqZce8G4R8OXrOT1mnoLkg7q+yfQ+8+1kmG8ydmgbFCR2DaajXggfMe6qfcQ3E",
+	"aP3C3pmw4MQ0gaIJHUKPXE32Uz7G5VJZU4ITNjfAFCiVgei0GjbihuoarftjRkMumFIbL30Ag8cO0Dh2",
+	"3AYoBlf273wm+SZtd8/0jOYd/aTr3b0tTCEVseZxFE2V2rkYRlCYENwazrcxq4cS65Lnh2SAwxwQRedG",
+	"lnFNIoDMvJxY71BRoNZQAnlpzayWZk9711Ay7iiWqGvPc+DnPg/Pr2Uug0qKPnJgOQy5Qi44BHd9Mkyj",
+	"E5LQ8VgzaBm74ANGkvtavedhh7wnGIGmDFZ3hAyEKDJ99qaL1B1xlWBw8wlLMAOlaKLWeP3yS669q1Ut",
+	"SPtacSHqbuAeXOMUNSOOwlwwH62CY6GklSMHDSVUcBz2cSxVr8jGfO2Rvgou7jW6uIcX7zW6eA8v3m90",
+	"8b5zhFdcrK8Css8IXav/6DPLuslq6yyRaTCB6K+ldSApMFaf7RiNagfPL7j29rv78FPJysjvPNCH0nt6",
+	"vkBZZZGJxHtJ2wrZARpgBqbhP03B6Dn4RGjioJwUzqTnWuvoc80JbIWHANIL4cibhBMtGnacrnm1pxyv",
+	"YSEB7zegoiOqIkgsTY9gB3Om4EgjkuPAfQ3YQlYhqznOzuW2Ld/LPHGLr4MIS8W5y5cApj6UyQS7hr5J",
+	"R2/d06RFqknMyXKYTMEImVDlHKePUxqZUFXloUH92h6aJbR27blevXMEKVlysD4Ad6e5qXicZixWEP+t",
+	"ODAmtFZ/TpaSheGsGHfRPH9W45qFNGsM89ceDxkXTkeH5MDvlxRx18b2rFITreuZ/rKW6NDvi08/FmBS",
+	"U2vQxxKSxEgoz4Qx5qGqgpFRLKdEyDOiJa5MRaL04dTPFezMPvuQUPKRHPqmtZQxldCY9smUUZXGTKHL",
+	"R9tBx4KOKRcdcmTdIHaQVNnuhCqhcYLF3mAYFc/6LK056u3E9/3RA8zOXS3ATfyHvSeiuRHjYL18R4bz",
+	"dkokbgEMz+Ys6ZtpkPSxs1bHtoPCVfEO9rp6gNnF6Ei1P/YKPyJNd4Y8TiYhLV33tLGeWbG4j1LD14pn",
+	"4vzVstdVrBVrd+YGjA9CSRNGQ+Njv2s6WFW91Fx2Da6Bt7wx+tDNRhffxItvNbr4Flzc221ycW8XL240",
+	"5h6OuXe90cXX4eLdRsPY3d1ERD2h8zUkFEs0wSDvr9H/bvn7vV1/f3d3hUgDfurKNDjyO3jkr0VSnmD/",
+	"lJlUS1wqyaK9BKycPaNBAq3FeeamBTxs0+VSzVgUcTHGoAPHajouxj58PotlwjrkfoLOtUfvPTnyj4WS",
+	"OfIVxiuNZcWhXu79x++C6iYkieRYiyUX5JuMOFyaKMKeJQxqHhVJpOyQD3gykWlCBlrIDpzHc3Uskpiz",
+	"UB9jbVOD5w+dFIMZ56AWDMiQKR4yMsjWAb8/IJTMmdLyEjwaZJwivjg6chMWRYSSKVUnLDQvPOPJhAvS",
+	"6/rdbpfoV6sqaYObcwd37JHeMG8D/m8QA73e3k3S1e+FDNQWrDkfxrtINa+cLecjAPnZ3NY08XA4iFN9",
+	"qzHgHVv0zTJF27DebzaDvMchliih/pXiWfYJm1KORUFBYNBELKM0HAw9/Uss5Iwz0nBHau0p46cVzLJ4",
+	"prVCZ469wzndqHm1/zmjuwp2WYLp9aHjNfR4jVViSzMHSsaJcaBl4SbgRgOM2A1MOZqWJib3i8hTxOOz",
+	"Kjy8bvDdu0dEDxvv28HfBlBbpbD7quENx2KgZkyEfUDzxbgre5v0NIu4/fAd6OR0cOyd8tmxB19c1pog",
+	"eZsce19+/gcv/u6zY4+895hkX77487+++Ow/HHtXBodkRmMmACoQ/cCmSAc7UepnaUb+3uNjMeXPOnb2",
+	"ecEdDNong52B0zxcD12vO+YUH5BBnkY78Mkgz6PVn7RlAIEn7F9h63eLc8ZgvGm/nZX4DnL81UGHFHt1",
+	"azFirBgt1i1EKUIjntE5bhmiPQ0IDbUgMR009KjwyfovwOqDP+gY/i2q5AOMcWU9KyDCCJGtnHOh1aPN",
+	"mWOhpWuHDLLNZvRUr/yZUUKOxVymptum3opDwkOfmCiMD34BFK3aNtL7RaMzOjeQWDCnDxCSgQYTprDR",
+	"Nc7FB0BjEIJ6JsBc7fx9s7E+yYhYxjDjgW9zAPApKFDtshixK+NjAcuzXAxXClCukjtOBs1LdrI2uRIH",
+	"cw/Woc0dT2SctHsDWHst7gCIiLDJHUcA+60vLJVRiGheZnvY8RVCmHSMrJFnUNXgAIHwZe4B0Zqvq5O0",
+	"xOtf6ObBVWJyObDhbD4+LlTCaFg3EHNDYTCrOpu9XD+7GXkLteeNUmpehTYB2+0mzWVag5v/tUJhWKUd",
+	"PMXk4KpAKYgiFF7oEtGszmRaYfshY1BhEgpmX3QIQF1DGpg8Exb+BhQiQXhoa3KmfpbAwlG+ZIhHCmVY",
+	"qhgZPHofJX826mvD+Y69doeH155jmsz5tefOE84HvnF+C7DcbDpJjpSEQm2VgAKxEYa5Pw4cbVow+RgW",
+	"i21SzAFhQqbjCcg0AelIZJgqiPpqvhESiMoF+sVH1rlScPJpu863ppWVywmiKM+YY7uBlRhzTSS2ARRg",
+	"w6gSPn+iTLJIhTBBNcMewvY+vzxf5zcAv+AVuv4CLAFEdQ3TR509hNGbOkTrAnSNxd7u3r42FncRSR4v",
+	"BAXdufCTCRXjzkecinEq/4l5dyeQUxi5fbr1fFu0/V/8x4uff3HxZ//guXhQi4C+mDRUAfSKQe0xeNVj",
+	"qWa2+rwVP7UQgE2s2d7WuXkVJ8cRhWt7EX3vXYmDWnV9dt2viufxG20rI11o4y/nQjUCrpkHsYnIKzsQ",
+	"c6liK6dWyMIYUz7RtQYgu5A7kYC5qw+9ESKOMNImG/JmLcyGc2J/09IwlFBV6ghTKo6FRNxHLXbxHa74",
+	"ATSwDoFkCyNGQqYNQMiHpmRIHSzAmYwTkxIJSGLa+sG7LOIXuX0sjFyEV0nnVSds7kIKVggSWLf1zZLX",
+	"KUgW20E54gUNf6+W27/483998d9+sgDV6N3e6WECQQb5rSZyVmgHBa0h8Kl5dX72WP3ar//L//vif/7x",
+	"1z/8+4sf//2Ln/z+L//k35jmmtWv21183dPWggOBal+1F9R9uYFQrTIGBCmfiG+uh/NXiMV/AOHvdKaV",
+	"YnDBNTBmhjKc70D2vXdwc+/mzRvdmxty9R3j32wTFBrJVIR+EX8RNfORjP2MnXLroRQyV7wnVHWq+eR3",
+	"WcGDsz7nCptWRPa8NTnBd1nyWpnBd1lSzw+OFvfq24jHwhHfKBGp6tBilmj90V0rOlF1aptY+I2yYfPY",
+	"q3FDZEraiZBnWN3kamqV2dsZXc5zDOnWis6rcGXeHz2Ugj3IsPJe+klddTY3yhzZa5LC+lAmD2QI6fi/",
+	"atm3cExz60kfTipAvzfEfkktPa0NjKr9Nj7EVsfhCaqrDYjaOXO1SYDWOiv4vywksSuX0WHv2l+Xd7u9",
+	"K6ZfmrHs9FOg0ghCQvoTe8ZVAtnzgkHADcsAte2mH9C94pMsz+NMEuQxyvgez/iMobUIm3NJmdBmh9wW",
+	"c5voIUcIzRwrMqVzEkocqfEZHkKxo7bZeBSRIVSA5oeM3F6IB2ijbb97K4vEpgKvwBK9Tl4veECuDmxN",
+	"HhYMUpFN91jY5x2Q/d5uhhodg225LK1wGxzTzSss9fSHcjW6OGuoFDWREL2kYLcarKaqqIhdlnZhkdfg",
+	"7Lz44adffvFX9dboV//6D7/+g//R3lv46HUafVXS464mPRYeFo8yljMDzW2Wjfitz/PbbMtvmoPUuhxf",
+	"sqxfmYLZwNxWjMbLvKhZqrrxh0ZcJb5pJnbKYlNDzAWhIIAPIFaY5QbZ3COSKkgVSVg8ogEjw5RHiFRg",
+	"ivKTmDGsas+SlRIpsYwWIXXff/xuh3yXn7I8i+MyhfuuQDoHftlP2LNk4EOm01Amkypph1PeilWPGSZ6",
+	"qU12jd47HAncDb85HZXznJ/KbsqeNt68iqR3uJQLeyVsbhZNM37Pp+BBNG6Y3a7vKRkn3oG34761tbh5",
+	"gvTxmuTNNzXV4FcofxIJZOOch+24IZ477aHOkZmBsrjI1iC7oKCxyDTRBGUSFE3RD+JSUK36PzRQGlyR",
+	"SKrkMFfRB2So1VvQeLQ+u+iSwOvWj91vVK9TOKP7i2vxDjPY299Qa7yVgrEumeMiNQp9VtvlWlY3l9N+",
+	"taPsvZIROcWOEU5dHM+jkhk4iErjU34q4w55ZyEJTUva/e7+Ui/at56zbz1nb5bn7A11kVlSsY4vm6BQ",
+	"0ealymeVu24sYE7ERgmmT58wNtMX8diWOUHbEsSigvQyALTCnFfjHDJ5bscib11icq0RQE3zGoBBgRL8",
+	"SseQmyrwMsXWK0sqAI65A/P69Xrnzdd/+GNMJbDZXQZx95vvrTl6KU6ab6Ta8K3HYxseDwQR2RZr9rfj",
+	"1SjYAdey7OBGAchLimQ3+JhLEIVZpVRexlmV50tUEjOWYGcp0K1McjAkmOHfAOehV6EayuN2NthXUS9S",
+	"UUDBhR44VVmxRDKfsTp3vL6yD+72ppzxdszokb7h5RYrmGVc7UDI9vpXFQuIxQU/JVdr1Dq+Qp2q0kv5",
+	"KJanXATMxzJAfdpCrpKYB+hLNCiTCOHBYyzopnFI1ETGicFSvYyOtIvPf5sMWSD1V/jNlUMygE6uAwhI",
+	"Ikpm3oD1WOAigu4V8tGIaY0MWIpMRRLPLT5JBqI4iNmYS5F1Egb8ELwFyzFtjYAdB2KTYf2AFLaT5rEY",
+	"mC9NySaGv7JUJ+cOQEyBwfgI8FuzWPjCgjZ6SRGAR/nA5GXkIUasEIkQAzfPObXQjrfqqxjM6fxG5Z7m",
+	"rO7AS2QacwVI2K7CePH5b3vQzhAW0zvwLv7rH+lffviF53sRHUJRwS8//W8XX3yKnVgSGvUDGepH7vau",
+	"d7vX9de4a27rB9gu78B78d//4us//PFXP/nnoJlqSaNf/V9/++L3f/T1Tz8lN8nFjz9rrqOaTXg95QeW",
+	"Aqp4cxj+Ksfh3hAV9hutld4OQ8BzztjMMoHWXC99GTrptefmz1Uu68emIakpQR9LGRqmzBMypqdFrq1F",
+	"3NyUKQiJeSwLYsUKCMD9taVnNc7rtVn2t77rN8V33fRAvGQHthnEIfqmc4MJ0Fqb1FJqPUkze4t0Mc3S",
+	"vKcA5GPC7FKwSrf2+pT8ijzOS2SjnrpZv2/9zS/d37xNCfJKDKTVPNbQ1nIP9W23D4ICUVLqftAhD+gJ",
+	"pPRla2SlCcqcqVZax2UzxK+pej4WTayTWg/1K5BNb4qD2rVCYkAiEQmHdBJrX1z87O9b2wCvxU3djM19",
+	"66T+1km9LSf19i2CLXuqi+iIte7qRxMpmDIoZZikYnDKVBn9S//oZ13poXTV19do3cu8TR028XIfC8fN",
+	"jVloroP78uDXb97o7d28evXq1d7u3v7AJ4NPrl696kIxDK5U+8HrkJMcvL3X5g3PEIO4qEXqsf1IW6MI",
+	"GqDk6jdD88Hs/ZZM5SjfyLrxWHgNXhzVSojzV4Sd2CCpr3AmfzUd8xN5VnTLG9iz8Bvonn+SyNhofQbx",
+	"VIAbW2iKjNBwWwQnGsC1g9z5zpUFX+M2cMELnnjjfWciieadY4Fs0vq073Z6N/YzPtXtwn+6g0MsnzFQ",
+	"rRbqdcgmXLOqQ/YseXtw5dBB3bNO/UCGLAddRrZ7LBZ8/B3yLhUhBgQFY6GJQGg9Dh5xSPa7XZj9zW7X",
+	"1BYhZwUsHHVoYxTmFwsPeOv69Zs3oUPJsTDLaUdmioJCt99Sh9xFYWETSUjEEr2Dl0hAFbP4hvqHf5Ld",
+	"C3wmduxx018tD1QYSQLIfcuDFaQqVnFIKACqu5cnWWom+KOyldW/4SjzWARpGoo4zLwC2R1TOkcMYZ4g",
+	"Pu9tU89lZ1uQePpqhIanUZShbXTID1ASYt0Ync0YBUhEbILhE+wORmRMIjlWS2CdiiC73yBoJ83F9JXe",
+	"OKYC8epKWE6ZYYKAGC64060M3GlNJODXhJ3k7ta3EYxvIxgvKYKxJhrxawlolIDdnxcw3taKbTy0YQvk",
+	"/O1DFpsx1W/jFm9Ozr1L5K83eFFzIg9fSeRiQ4J+VQnzK6QjZsY4O/dtJOMVZM63OELfoHCGS2ubxzRu",
+	"gzFi7E50OSd571DohWzKwqDZCA99a9zkQLOmqR6dq2ORQejn5odtSGI5ANxkgNyLafu+No8RsKLMKhKb",
+	"gaYmkJr1GwY4/VjMIprAJXp+B9lbDZdyeUzxBNbm/r8iEfrG5P9XmDPWfnnx+3/44idfrGenvJ46gLaM",
+	"+NtYy7exlu0VBGxZ4ryUgIsDWqaWoJbVlhFXwJQJhC1gsQEsQ/e9U3KzAr6sWCu8ARrPGmbJd0Hz/BXT",
+	"kI7oCbNOYIsxRc+giWCrCt829sXL1Im2C9R1z+mEWY/Kt4LIyWM2YxTwuPhCfWJnGR7VS6T/bwvuXrV8",
+	"bSEy1z3MgBBD3fC3e643L07bmuSxgDF1Mf47YGn4RKVTjPCH0JQLwgxRRGZpHEwolKhRDKNnCD1UJSSQ",
+	"0ylPEhaSJKZC0UA/dWmR/wMznpd4TOwrak6JWZHOr6SFbnt05kU3zsZBRSLiu25fKG0j8LuC1md0PmXL",
+	"ElqccjxN2+Zy/dmFTcRqTEbjiDOVkDBl+lCYjJWlzbce2QG8piwSaEGHXbhnEdT7mOKeqvQN3MBC6obB",
+	"vV9+vMwkn+Dt5743pc/u4437WbYHjWM6f8nJHmYgq/M87Eb/amZ4FE77LKdQe76zr9Y43i7zeBUn3HYP",
+	"rjvg35Nnef9hfYpND2KOsg24H1dkypXSSmIGXYP9rfHgx2nEDKAcT8gwZvQEFCkfcmVkhEWPQ6p44JMh",
+	"m9BTLtOYRsdCv2LEBRUBpxEJaUIJN7UxWTHnMJbpeJIgGgfNK0TBmwYwqsVckyqXmSNO/6lZkFegddpX",
+	"1YhVszXW4YgL/6spZDWdjKUMi0cvI8W6bthvsGTFvpW1x+7uKYvnpq8oF5qWA2a7uTliFY4bNEcQszRR",
+	"ltL18FKtQ460DYgJWkRLMCqAXvEsxmwWyzANmALIY+PMNo25Iasmg3fOcqis9mow6ymZypBFlxTI8wkF",
+	"UBocNSQY2c5wxiOfOJiU3VV9N5/gCr3Ecwhv0By96gS+J5iZyYzFOM1vpV3WtBWIiYtCUqMh6c1Pnu85",
+	"XV1f8jnEwS89hQkd570NsjMR0DjmeilMg3BJZpBnh6DdPkoeFFTz5TrukR7CKxA3R3RcR+y3/z/2vrzJ",
+	"keO686tkYHdjesLVaHTPQQ469EdrSEoji+LETFOMXYGLSlQlgCSqMsHKrMaAM4yg5NVa0kp2SA5bXknr",
+	"U7Z3w7a03pVNmuKGv8z0cPgtNvK9zDrQVTj67hlEMDgNoI6srMx3/t7vRRG0350Foa9XPExLYZHDv5dd",
+	"uZhBbj3WdLBMGDxb0Xn8265t1323SW62bmamVMhDcU0vCn/vQzfeddz77OLeti9yv5rC6bjrFPplYyTM",
+	"O/cA+D4drBLRnpXFbr0W7KKEUWVZ89ijMYeO0laSA4WfolPVLtg39nghBfM6IvteuLNzkNu8wHiOGrDX",
+	"g6b5cAGuACeNzfeb5J7AiwdRqvgB64hBItNx1vY6YYCTwycDjHWNHgoXdIc4pe14TKwxzkKj3Xj+0bcP",
+	"f/VXz7738eqEfPt0cD8F5fXh+ejK2vJGpfhAGAf/6oIAXyKa6/uwr0FWiuOJynl56wXicpGe5jaHtAy3",
+	"nTnYViiAazhksaWMUlwEDPTzAkOTO9b8M9o95gb3jcAyu2OeYzV2B4Fzhc+ytjWJ5mUedvx86a3NQshy",
+	"iURBMTEwky3xiGCTrJY1qz9SMtG2+CgD5hV0PLZtyHwXs+JtQmLBdiiO+zzyC4usn3w8D91bXu00YyCt",
+	"eMrbQvNomXNsbuBNpocyXHVgd21n9lVnQSZsxXPuQ0hLr3qnUboUB0csU6H39NcZVXqVE96UauUhyWTV",
+	"UxwH+1mmiIpTvTBNVNzba/Femo6ilC9+fQVSRlknt/bjs6g5flsAdNq1nGuSt4p2m00jYTzZNaU76oGV",
+	"qpL1DNl/WSW4xzk+W/ppQKDXAKerAnA6F69lbtvFs26iMOO9hFTTzUV54rccvinvUJI1BCts1Tak8mIq",
+	"sPh+WMgue/lPEQ1GNnME/bQKP0H22P6WpBF6QB2R/Q6F4ZAohttjSsqJB0gKE19pGrFuSKfKb5LXaTB0",
+	"nUEDKkgPLUhXgk6teem5+v2O8N2IhbFOO2mrdSMgt1o+dDMD7qsvQY8HvybT/BrVNM8yz8iamWrD7EEQ",
+	"HGafwoZp6UCaHQuPU0cpkj9rdePNG7dvAd6Ex2kMn1otrxFzgZ+3M/gJF5oNQI6cpbgqTk2NxErYWCaX",
+	"KvRySpntKLIJbSCRqEtpL+HsmcM0j5lM9aZigRSharRvt9x2RoaD+VEHLAXoM7NhMd6Q4xLxR8/umULl",
+	"JCUDOsaU8zbpTYmv2Pt+k/xuxlthljB8SaYyhZ3aEUMqwsjWaI2pyihEaF+zxN/N9HmBpkGRHouAZMVu",
+	"W9gg7pJEMSYwLlIyvqyBgD1VLJeHTEJoxyQIi8d6inZrzKhrf2iuacQUJruNxq5LWr9+cEKUWgX2DF+U",
+	"E0NDPoAyNPZ+LaW/mbLqXd7ychIhLvTtm43CJm9VbPI6NFwBLH5N1dIY5dbipeExghdU57Hg24MGCipg",
+	"IjQLDib66guZN2Rk9kqh5Wex01BBylixUCdk8OeZ/n3sEV5nM6F6DphlLwLsFgsJHJf3Tco4d3pUGVs0",
+	"SYwR7Rnh4T4gDzJGhRZgRl+3o3kAg7kwwChsERx8/QbB30u7Y0y1Zok5+j9/a2/zP737+MaH//68N0lh",
+	"Bhd79/AyX4Q9Ap66W8v4WEX3HBZpYxXvu3J7GC8aX/uHW49DOv2wwn8uT/W9h2+RmzvbrwDdFIKQbUqt",
+	"8fbD19zaGlM9rFxa5XrVYyy1Iyv8DQjLmm0ohbXBIclKtTHlo1CVB7nT2rm92drebG1XjzWk84eZ6Qsj",
+	"PKq3Qn2eGDYiDtUjqdAcyZ8Ee6QLwsizRFdc59AXK3i4IhOZ6CHxzYE+HJQFmUsCq9kRe8XgDkHavwOW",
+	"gBthcRM8Q6B6tp8Jicy60Dh/mCW2bF7mTiGd7qKcRlcQjjJnJB2MkIBfg7cBq2lAuahJAxc39jkTqhw3",
+	"ZWxG2m680my9emNn+WxxSYKl+rwLt0vzXOfAmPf44oVb1iXYp9GS2WJNCqqoRhOdRpf5kuqaCfpA3GUz",
+	"ZH0u+ILMXhRhlEY5dApX1rIjNAxZ6BnDGh2ukKtxZGSycbw8QpNgyA9YSIDukYsgSi3/2lHrDlrSvlYY",
+	"z4LQiSvfcWMrthw3kvZIeqLGqTKygKkuFHDlQoAJ4znlvrd5S/nVzCs6T7ttZm7moTxxNl4Yqw0eh4Sl",
+	"ZeG2Cz5qveEGS7SQMKnMRhQxZ/n62aBR5MEqMqtszOQ4YuYj8vtypq6bT6VCwIAKjE9QC7RPRcgS4lOt",
+	"E95LjSmNocQRm8IfzG92xDdzvuZgyIIR7BUbkpnQKeGiTe6/9XDfI/f39u9+1SP33973SA9ayhrPiccQ",
+	"LSNvVGwCG+0Euk0uXBq9IyD8MndUHQE8nuwRVxoZeXK29zbx3WQDE0/IYipCM+4+kPTYGBdGaHwboYAj",
+	"gSyWoGsYZwSdst8R/pglSgoa+XiWYkHCtO+2tpkdaLhrO8FneR9piUFVFqPKOb1wALJvwyz1DJ8zm+tq",
+	"tT7LpVe7YcmnG14jGEoeMBz9iJnNFMODZYSfP/6fTz/5CIaKP+thWv758Oc/h5HhzyGLuFmSLs6cdUz7",
+	"6NvPf/N3z376N2bS0mQsFYM+B99/9gc/+eK7PzI/f/zrzz/9t9y2j9NI8y6Ob3mrb+YVXQy36Ow6qRDA",
+	"OLCXmGB0zRk6hzMUpFmN/lrO3Jtj6qGyW2TkbT2Gr7r5V4sqCJDqUbnhZ4IWGw00yVuCYQTbdh7gipih",
+	"uugBiyKVJfcyUjZ0jZx12DYKQRAhEbHNmOqAK+56GYgpiWXCXMz/PdkjiaUlNZpk13r/eNEQUdSMjNjU",
+	"aEDjRDsliB402bOPgoFSKUJuwWlQx9oRMrHVrdj/0z4SYRwQ3xM6rdIlOH8n1iVrbtNTS+OfKxHqvL09",
+	"nzVryR09h/k035gQVzKa1iPWBPCQDhGrQrP2s6iqIVlu6zc1xrSiiAW6ykMbMH3ytX1ONKdLKOp95zeu",
+	"GU7PnuF01oc7vgq8ubSvt9LKnFkw8+lK32TJwBbsgL7Kkl35A+4S324/33Z6ADx8aHwoSiZDGbEmeYid",
+	"r62SMz4W8pii02aeBGpMjc4BlWTrq6dEaQ5+vm6jd+ooGlyrjX7BozWbGt3KJvGNH0mazeYWfOVb5YwR",
+	"6aG5dwaymcg0CjsiLxjscw1p9CygYzUodIQQEhw/ZxHcdSFtyACCMJIJCRM5HmOgG+fGm9W/Ttl2RE2H",
+	"angh56hhLwv1qfO2nn72s8Mf/+nhj/7y88/+5PAPP8Z+DVa2m+Ni+qgbMTHQw0Z7B+Agx5KXF8KIuorM",
+	"XpOhriPxp0aGeorKaRke1BP5aSi4V4dl1+i3ynjoftbkB7SbTYdC8LGIufYyRzDPYIqppcfO9Igq6TjQ",
+	"KqSkVPAyHaFkzMo8ODaAmF3KQecAOupCrEi3DZcFnYnTXQB8wTO8l4ZOY5flR2VM0EzxUSVzgtLYcva7",
+	"LLLzRP03793f/FZr8867j29+2LjSsvsBADirJHjeHAp3H765mFGxrrS9AjJzn0VRRoeIbxCaHlr/M3uZ",
+	"K7rBmbCk4aYxaHMxu8jQXwCExYTHph3DfA6YQkTIx/McgS6SMmUpTw+bowN/DTrUHBrj2dymK1tEsxck",
+	"izTSMhVcex1h3YKcsgnkBEqz3cw/txS+yvdInwYISkE/nZb7qmFQDUbdT4VLREFDAagbTuN2RzAh08GQ",
+	"aEl6KY/AIZNJDM+VG991uNc3YC4wu9Q4UxlSuM/c1CY+GU7QC5PmnMy4QtYLpD2Z6tJ2ghTe0kjx8k5Q",
+	"W5bVCTRPpfZ/3axEivHebDiwVIpVvWVDIGK0T3pT+NfDJxmClgVuJLNqnf5nCaK3mwTrJjGzxwXSk81g",
+	"RLlQmlrU7tv7d4GvLBsRsO06rirYgZ7lN5rJygrGALfAOHB1hLb1j5ayasXb+cHFeBKtX0RItxut7Vfv",
+	"tOitcJMGd25vvvLKzd5mLwjYZu9Ga6d15w59tQUIOnxLcHURgl2HUcV2Q42ZCLtaaugnLseNdmMAyJGs",
+	"YV8Llnd+RoDFJ3AoF+5IWCRPP/nBs3823uOz//GPhx//WePdD99dxd4wY3zdrqNzNzSymwta5yaCkRGy",
+	"gIdXOtL90pkV06Jy6xslWxRBGACrE4WnYlosEp5jmihWLzrRcSqOmRqb4ZGGZmTmF50wVqpb7Uk9BGWs",
+	"XL7MmE+FHqZFkQdaPpRMiWsawLgdMaHaNSDGpqro2GQOERVTbMbLIsXaOaECRCO9QuBQ2oLaScmfokHA",
+	"xhob4yasOiKXKHZyaYkz3DWTVRZ2WHzHvkSMfCN733gNjZuNMqdEp3GnFXYa5o8AeQjIl8i1Cetd6zSu",
+	"55dorCjkvsIP2AWJuPtmXsM5nYHsmuCisIYul7B7eeTX3SGDkERh40M/MgfcXkVonYrAQkxYvcdzD3/P",
+	"Otg7x6bIzVKN0bRnnn3tzVmmB/EhFpe/2Gl8YXwMnr08txzdN3XuhP19EYTyIZ0qFxfo88iWiuySdBxJ",
+	"CuQNUJQB6se///Y+KSzSrcf4R9aplgltoXtAeww/EqWpWbC9qXG+WdQHiKIfU8go+ZA4siwQMkpjdFgY",
+	"ddXlTfJwDCR7NJGpyMKRoGtdpxtzwbvZfio3ySEbbm6ue8Q3N/M94o+4CM2/StMBfIE+adeqoMI3IdOU",
+	"F78IaDymfCB8ryN8OREsMT/aJvHmz3EiD7gI4LLGkjf/chGmyvyO4c1HXAE5YWYycfNEyQAqeiH2GUB6",
+	"D6phnabHeGyT7HWEYBPw6bixTBB+afE140SqMQsAaen0qY8vwvdgrkMS8REWsRRauHi287+lbGIkK2JR",
+	"AJnpiCIhU5v4mZNUP9kyAIcw7FJd+KVNKIlkAIzxU+JjGdLO5vZNs3JILIF4zOEhOkL2+4rp4nH72612",
+	"y/z3O61X262WDxlKd03NY1Y8mLiDfc8dMVPd+IEUzIyWglfrd8SG8T9iGgFK2H7djbmQiU82AmxA32di",
+	"15Fxw5uw4W89keZazhH2yYZlBcdXcE2ZX4sz5hEfSpdgNaEy8clGRmIQ+lkrTBnBpBZXqFkQsOKQ/akb",
+	"A/2T3yRvi5GQkyImGjDKFuBI3jGvuiPK+wT3IS2VSukcSGybBcjJtQzbZTPjsJTM3YDHc3b1IsgLmP91",
+	"qjoiplNEjA0kgMMmdOq5Hjtm4V1TrhcWh1Jyzg5YmMuUITdPjdSg2cKG9blnBoedD1zp+D1NzO1Q4PXs",
+	"QM220SxuE1+NUp9swJ4J00BfU7CSRmysnfWPS8D+3nXC4/2UCm02NtnY9iC9797h7MsyX3fHCQ+YxUaH",
+	"XIGk8IlbZcrWX9ipdSvnOnY1xtVHsknrIZa6I3Cecc+WbgMTw/UuArY9typJnCpN6CBhrEneMtMDJoRi",
+	"BywxAkCzGJjpGXAD3H/r4X5HGElfNNa3ALnum7dpprqQv7EBZZ2PGKnkPITdC53QkAdAgW+WjU4TAdEe",
+	"14vDA+QAkkewkGz48AK7Q6q6MDIz60Ar0MWTGWwcKKm33/iFXdft80cs9K+j2HKs9iDVAEQ4S0fUnln1",
+	"XBHcPqiyiFFVLJzdt8Ytc6WCD7+6t7lz6zbS6sMihzMyDGSISy8JuZG2NDYuG3s/pZGZyKxs0YywSfaT",
+	"1LwxLmBlhLzfZ4kRieZXhd4cVCEKBsQMM9vYuJ09Grq9kE0pCNSIm1di1awZFVK/Wp5KLcc5Q5N5ul2i",
+	"JKoYczXIFliimI7INNdGrgnsj/51i953jLgJkPHCxiyLnGKzXng9MErk5nWAlD38xVyoI3JIKIQDjdES",
+	"RWTDfGc71zMRyBDymDnxhX0b+Nwuxj+R9ousH5LZ3vlp5sVcJ33KIyy6sNCfYg0o8iDamUZRlOcQcnpj",
+	"bh47SWTi15cxoFl7paoXslrmduPuN/5jo8BhEaiDhtewBh5cqaBDG233MbCkHFWWxBGeioIt4UqOjZGM",
+	"PRnbDTWU47xOocTZtnTgAN/BxZQn2PdfX5WQGeTadhc2IsFY5utyhXW5QpmcjA048JZzJ1MqPcbFmJh6",
+	"HIxzLWeAMBVe4dzOVX2a5OMs96xCbrAQ+gdUoJmPKy7PC8Rcv533M19gDV4+c/DyyfdAPWj5aHhltaUI",
+	"pxcJPefEVFYHjRUuX0PD8ZCJsOR19aY6a5jj38Ubb75uzak2GXzAxz7SZQCQGRxKGY8TppTxKc3Cfk/2",
+	"XLTHHejU1pCqjmAiNJqMilyZ0azlnOz3ScToQYEmtMeGXIRlZPXY+rCYsUHur23yFf5lkooxRbD0HkCa",
+	"8R4doTNQHLqr1tzTWViFRxFJUiGgN4QUATZzMAIIBuyh0Y2QVWudumZfYLra/VxN7mGtCvsiF5TFm0nO",
+	"pw7eyOxEu0p4lAl5KfzsG6ssiDfXNxcIGTiwtZXwy5iEMtBMbyqdMBqXJWNmCPa4oFCuP3uTJWyrnVMT",
+	"xl+TvTpJ/J7s7ZI+knBxbfwJZ+vMSOcrbipdEoTylbar3s7tbyMx63RKT4bTzQhSJu3t1is3Xrm5/erO",
+	"TfOLkJsWP8pm0kPzEMlLW2GVeLobt1utOebZFvil8+kmE2xETzVCgGy2GliSMJ4AsXpQG0ciC02yp0ks",
+	"lSbbrZbXarVAmo3YWO8S3/jWLI8CWDMwsNiiuv4AKE9fx3G/AKkseJLF+Sx8US8nTXvWTBaxDsXWErXb",
+	"8IKNufdkr35XfR2eQiajYyRxv2Yu/CK32/6a7OWttme6a88hdRxxEdaxBJnfSgOJ6aOv21IrI5fOlQ3o",
+	"a7K3eLeb5fPCpK7fwyXrtil8rNuI5scZQIT5auvxe7K3XDwBnBCumuS+jIBWAPkFstyasfjTIGAMLHvU",
+	"QZCloCJgUWT8E1+lvfdY4LrauIiE2bGKSFEZkTBG5qUNR8y3gNeBiLOvon4PlsfRLXCSCERxr6y69L4m",
+	"e7PqKttjW7gVVg86uIvWQU321EgRSt5PWYp7zjrdsGW1hAxUk7xTCAD2ueBqiAxYmH5Rmo0tqZXx8+FM",
+	"10qARmY2pui1Q0YRsZpsQdEYPO6xNvAl7i0yf8/PVOGuO4OcFpwQ1tKcDX+MLT4TZY/Z/O4AwKnmEBVa",
+	"jpjIABBIuZODKSwPJMTzwB4Fgh0xRdoRe3JMp4SqUaXWe5Mdr6xoXhpxXusEq5iBsSeWgLREdkfk3sSv",
+	"zWces+4HUjCQOpxuPRxSMRhSvnw28M1ailic4RfBPHtnKAmNyb2l+bSzRWghMct0FHSHOpwLQDus088T",
+	"okapqnZ17rt7nL+7k9W6qlFKbKgXCC56bMAFEhYCcSoVUxJQVdvg5f25fkfMRfZ5CYLvfWCvp5oNZDK1",
+	"m1gqZhtucN0mhz/5k8M//kujNkNlP2w9++F3nn/0f2vJ7u3l6sa5c4xxlp3FJZ3DeXvRrgTnF56p3rT3",
+	"WuyjuXX9wvhp43y/OWmQfbVid7tq8y8MFcnQdg6HGVBNIzlwfAAIRJN9FBNQHMMSomWT3NMKtiNXJBX8",
+	"/bQiM4xYGtdk8iqBaXoJVA02nn7648P/848NL9+X7UZpH+d7yBz6o5/it3bf32iRwx9+1zx4wgOWI28a",
+	"7cb27TvNVgvQNiV9a5bBKDUf3npj87UH9+5v3jBHpYKbsz7/+U+W15h23i8GQJN1Fl3zeq6BMkva6rAu",
+	"colUK/dOTO85h8nd3WmrN91Uo3TrsRqlH8418DP56dxeiH+qUVppodt98eXpw1F6eQNUc3Zv4ZHXgaqz",
+	"D1S51WWhzwpWzbG3xZl2xYW20HXwFtzcFvZhn2mCRLUW2+G2DdnYaW1ft3juuIofEJveIYsSlMVs7LRa",
+	"19FTtk3uZL8jHJs5lBxIvD7VACjZtRCSCY8i0kN8iVvUFq3iBomcBxTcjRpIyQn39AX0izmWNbNdb83c",
+	"vtm8c6vCmFnVVrmAJjRzRB2QU56M1HRtUq376Vwx+0smKHVPXfmcqMNOZpc9dtVfS1Otlww0IW3AC8rr",
+	"vJzoOWERLGy1W0IjYoWmJS3PKs+46KaK+U3ykGmcGnhQ40P7CdO2nYdQmtEK+mcc8rHd4jWr+dVkNV/k",
+	"1hyT2bxq08zhN3e7wTXwc+Geed7K2lFZOypLOiqX1juxK2U+Hfm9mWinq5g2qg+r9S343cb8tctLuF01",
+	"pGEBkw8ATcsk3qxm4D4HLXBZmLcr3Ibb1THQld2GiyBqXU70rOm114b5qdFrn4aM9c7CEN/KrOe5jS+z",
+	"o7B43V7AQ9qtCZ2qNvFlqgcSiGigzSXUlXcaELxxWwo5JdLxIKGhZfqAuA7rNIDaJZBxfgFIcWPfhwmd",
+	"EiCtqeNntVv6QfYwZy8+3L3qulAC4t+N5yWGm9Pi24cJYSGBNqOrGNPnZWAst1e2Hrs/uyMuwg/tZxYu",
+	"8m0L+gXr0XIaeDc1Si7wO93CW9nyOIZTuU9HTBA6odOXbgWbRyc028IwCWexaHPP79ir1qvCcM8K3nzr",
+	"5ZK13MfeyuWu7Ff3sS+t+bkd7VcQn79rrlUJ0bFjzEmFCA/LA55PKExbd1p1Lfnz7bpcZ/40hSOX7cwP",
+	"VHB5l+ga9Qc1+zQImFLGJbF+PTy0h1gpqlHDGkmheMwjmjTJA6jc5WJgzFNLwNMRjsGNvI2XB/LsaxpJ",
+	"zikJeBJEjGzcbN25Pj8Zcmbi5cw08CLtu0blnppBC1POytgjKmDJHis6djxLFhjPN2MZsmi+2YqHkN6U",
+	"jNi0Ghv50FzrTbzUGS7Z/DbzupbjeF8YHBy8J/tQheWBhPW1SDj8eREGDhqtMGyqWibng/PD3UKjtyQV",
+	"ykfaN9uxAltv39MK+qPmxJk44rxLuO2ykGjV7ggfT24G0QES5T2BYjnyxAj2JyQXhWTD9vtW18kTc9jm",
+	"5iYp/d98mfRj8oQkLECi/z6EauDPWAqmaTIFYmMqQkW2m81bHpAXSMU1c/yTig2A5PEJ8SdchHICnal9",
+	"6NvuCP6ue8S3fVx9svG400g6jTbZ9kin0c/+iuGvD+1wg+iAPCHs0Ri6YJJxmgRDqswUcTNR2Q/ALOYR",
+	"R8XHzFT4fRrzaOqTjbg36IpeuGtUGf7pmTliWpq/zbCGMuEfSNGNpdBDM7rtHfO1u143oZrhj3DBVrO1",
+	"7UY4TBNh5jyRPdrjEdegP4XMBgv5IQuUtvcpja4wuHj+6OyU3mnBvTtiT8Cr6wEZnSLb5HcQ1ezwC/Bp",
+	"p+WRmy2P3G7BEnq1Rf4DQbbDiCmyYQwJ8sp1YiwJYL5E5LE50zZBsevCVnF3RI8GowmFhlBKklvmzuZo",
+	"KAmHYzUyh5QXBjIyKGyGmGTlCuBLM2xTY0bch1/iNi7qxAjM7CePmGW6TZ6QHfKE3CBPyE3yhNyqWdjV",
+	"S/0WeQLQjCcEwpma06gbySmNKr8JhjQeQ7Ch9Le50E185zFXxv6pOnn235kLmPFDO5Gull0VMTaGoQEd",
+	"GlwKlsmRL2auaq5kZmPIeywRaIxVXJfqbsLVqPovc41tuKTSRy+VHY9Efd1IKjb7yZEyBpEMRq7CkgdD",
+	"oIPNpBmUC/RlEjCQjrJvGfD9iB8w33g4KXD0m4UrzZnjVKOARMwOnAqLDghpIFojJkMm2AFLbCvOITY9",
+	"kgeMSLFrr4/ckV75DsDeX906GjHHuaK8Whx+5h0A4h/KuRtmco3+HLEpdFNLE9EFPDD4TvabAmjnk+8f",
+	"/ujbh7/8X8/++duHv/wn9+hghhTlUKN9Y4WOlvlcXgyUuPAu19CXNZp4VTRxwXyssR5Piie2puYc92Lr",
+	"MfzbHbHpUqAV1Mkhiwr4lFRYOxLutmsFIhdGkw0SphSSozYBqTIZArsudHMisJHYNVVoqmDMYkW4rm++",
+	"fxIJukaoXE2EyuKtcjyMyswGmYNOmVn0+UrxrH2S2Z649sGsqISunGj9nhN6Zb5m23dCYA1fOXv4yqlo",
+	"iZtLByNWWo+wQsAWrUeuPGB5+AGewiOKWYJ33DkbQECPtA3Ao+9Y18sbjWzQnjJOH2RPR4yNPSLSKCI5",
+	"baMNS1xvdgSmpsPi+TFmPIyj5qPWO2CJ4lL4ri8XXon1+yzQOXsUtDVJUrFb6XQ4JA5PVG03+/NRWZcF",
+	"TmNt/sNf/dWz7338+W+/9/zTv3/6248PP/qscQzL/kIQNEuKvzWEZg2hOTUIzenI+UUAmtU8Aogs12Yg",
+	"HqQi60hhJftiWjrYWubMq03J6B5jcfW/mcKXEx5DcVVcQxdxJbv9PMyV6iZnSEpNc76ogEa8l9Cy8ysx",
+	"8I5tu5FaGsLl0B6ciwHxqerKvk82tAtgXlMQtyz2/THndIQ1KBg0KHepniZ5A64NnWuysKKF1GjXXrkU",
+	"eSzfp8cC6cwu6GRk7RWMbRq1xURonHUxtTgE6N/So8FImy3sykwA5paKEGOh5oaWFQhMJTSBpIim0A2I",
+	"BpofUM38Zkfs2akaUmylBEPV4PnHrF2MBYjs/oWYAUb77dzY5yu6Vtg4xrXDOWDQ6iwbeEbcV6CRlX0i",
+	"I2CUMfajtNQjeFFoN5d7d+6dcykWRHIfpOIqxXFXM8AepCIPrF4k8TYUMiGjk0sMJalokjfWhNxrQu7F",
+	"2ggWMwpYKdgxAkinak9tPU5SMZei9C0rLqvkUZv0udZlx5YLKPNjRlCbwzcmjI2UR2L6nkzsd1ZUlrrv",
+	"X/c6IpKDzYiPWMSHUobKswlZL8vmEqAoxwhvyOlASKV5UOnruuDWsYTiuYa2zAjrUFWpWIe1zj6slcAa",
+	"uazhrMUq+UEqioDq5Xb8ljOQVqdMPc7Y6oxcu8yvKWdfobHobEUL7cxQR95RtBBRQznBhI4zaK0pVbC8",
+	"sJlhZuACdglaqBh7rEp+uNm5WMvqisqdNQD0NEyF+9AHEh0NBw45UTimdecsTIctO5A6C+J1cCYxpJSV",
+	"gpqnMvOQatuqiAz5YGh8JsBk2aiN9cyK3ZvyIg7YuZVxnQepeIhjutJxHfcYi+M6Fiz5UiR7TxgGKuqa",
+	"la3vS6fqNR1sDhKZjudjs/EQy2XLExJyNY7o1HacrtxD+3TwFbzwGa5wd5N5OG0c+wuD09Z0YB+pyF9s",
+	"/q1F59PBQoT2mxABo3hl7PNGB6pJ7kFPTfYoiFLFD5j9neYt/AOaJJwB5RfAW4HVhQ52yTjVgI90ETHb",
+	"Nh3gMDVBKPc2rxaYUEbQ3vfftfqv3L7NoObJzpZTqIgrBDiqLtABH/7bXzz/9c8OP/3bBrwVjq/ixtJh",
+	"LTddF4MXzF7WGi24RguuihbMhFilDDsx86gReDOmaK7oth7Dv0szWwnC4rGe4niRtgrRFHSgLGVVXRHw",
+	"8QXaGtt3NbF98xf2Mbmnist5DqoPdXMeZ5WRTBOPONVi+0wzzE9B7iHTVJXYvhOs3nMKf87TQftDOyPr",
+	"AOjZB0BPLM9vLmm8rrQO3fKYz0ZlMX0eSRhuGfgTqamaZM9uK9uJOaYhK5jDkHjFzK+QR41iPZHGuza7",
+	"EbTFxs3WnQ7awxOu2PVajN15KI7LgrDLDOidW7dvsF5jZfv3QlB1S4meNaZujak7NUzdyWXsUqRU1bbz",
+	"/PAQCLfe1C16EUJla7FHcrnoNq8Bt6ikJJlWxgVsIEkt6iCPvXfMKFxv2Uz1VzXicQ5AYxX+EO9qBX/3",
+	"6WBx3BeCPC9QZOxMYmKaDnL6AW47o7osIi50irFRc9FO44CPO405Ma4rFd4qT8nhJ588/df//fkvP/v8",
+	"5z/5/Gf/BVHxDRfhGvC+7kbyAPhF7Fb7/Hv/9MVH3/78l5+tpNcvLKS1jmato1nHiWadZxxLbT3WdLA8",
+	"M7sxHCwrO3T3sN7JroPSpoo56nWLf/AhVfwlM/KZciKuiez3EX5mLmYcJHf9jgDcblb9CuyTUBqLRVP2",
+	"HoxDBGJSTSyQBc5O5PocJcY7MvIc119lIbhceS44bDlW1v3dmgc9KSNGxVL2wTpUd8lCdRcQpDObZXmL",
+	"GKv0jBohgdGrCijm6qJ1lzpQV+coG+tqHaE7jwjdZYvNLRmWy9o4FyJ0wAQlD3L1ljHbWceP3NNZyE4e",
+	"QCt1OOZIKjuP4HVEMYQ3AZYcoCHDzVgVyyPLhfJehijejJ/wr7959i/fe/6bf336yUdPP/n9w+/+3tPf",
+	"/s3TT36wkhNwUXG9OZJqHdBbB/ROM6B3IaG8zH3Y6qXRaHX0dkF0V3c8NpuPQZsmrCbcbnmtVqtg4/Sm",
+	"hIceoVFkBLmQAkMoxh9BugSimG6Su2WjiEZG10ydPMYd6RGZdEQoxbXcaiKuKpDDIHqMJAy0gC0IMfdK",
+	"RWBJFagIC7wHJGFU2WQpezTmyXSX8FBlba3cQ3TEkCIMPOJKm8soEnOlgNZ3TxAeEmSC0BMeMFuIAl0R",
+	"qzSFeRFXLTKEfK9IRwzdRXBiujyE1Tef7/kOfRX5npc4bKcBw6QwhMazP/2b5z/4zuHP/+yLv/3eSurk",
+	"y2axn782Mbd9wJRxHSv0CrTcn1BFQinYFfby1iGiOQh8YzhIQWIqpsVCFABZZpGJlXzRpYR+viePqgEm",
+	"KK7t2obLeEgOuNdyxMSRfn6lEjyspeYxIx/Aaq7yUvHGl9dRxfHVWYDw68vqrp7IA9XZ9BUXOn5RYfVU",
+	"rWw4uOhvVvqNdy3fEtyQ64jlZGZswCVW/IO5EUkBBj02Kba1IUUqc+9olWl2sWyZtzPW/44YA+eqDTK6",
+	"6I52It6VqxDFa8wAdBiPu0WunM8Ir6fRbnz+y0+f//D3Dr/7D4d/+MkKKh3m6WKcxCWkxAvoKq69v1Pz",
+	"/lYUh8fs9IsSs1L3Lyq3s4vYwSm4UJpG2KLDM/4bNGonb8iEoAiTiaqBb9jbXelKOidrFuIp8GFfGEiF",
+	"8dB19gKr1mntslNtGsZcLMRXJFLGUHDkArhmgFRMr6ncVkb4BTQGdfgLMEeVdflRifOE+HhvnwQR5bHt",
+	"IiqE1KTHOs7jn1m2u8QfsQ+4W/EI0/BJKF2bCXNby5GkWHLAknoanePq7ousXyp3Bc0yoDSIoViYx6xr",
+	"7ByzzhWnWw/NJA4ph99Qf+8FMSNf1+GquvuCUB61yvukQI81aOMqgTaW175CbkYZgucEcI4Zuej0MWfJ",
+	"JpKHz0dZ2mNsh6QiuhKSUpwltndIsRredpCL5ITVsRjuc5Y8tPc/Sx2a3WZeta59yBcHlJhTw5dUqHlb",
+	"9RrU/LpsUyWoVGAhLoAyFYIlQXjdLJReinGciCoNPHY0h+rsFit6e8w4xsqtHLgGXLwjJkOpigifoYxC",
+	"ZSn0ZH51CL8LKRgo0Sa5J5RmFBjufBilb5t8E3+cMMW03yY+0Db4wGusOuKLv/9TpNklW+TZ//vF4Q9+",
+	"bv7477/64qOf5Wsc2y1ZMqgC5Si63NgByrfgow0/iA78EmOhQzbFqdKEPeJKA9Nf/ngxRTvXOvxmf8m+",
+	"JRi0r9QDBkMN82Kzw3IimuQbCLXiikDVc0hSoXlEfGYeE+wLoNKsNySyzXKljAnEgaoxEyEXg9yYwGTw",
+	"5//4/c8//TswHNyzZJMNCGzOotCd39VS0wimp9FuDCCeCWuk0W7cauGet7BTGYX5rb74/R/DMx/vytul",
+	"KyselcCsX/zRv8C18dceVTwoPCOsTqRWWFUiXpAllC+yNex1bUGtbEHlqq1as50Y/8qrUhcFc2nrMf6x",
+	"UscXPAUTvBDqAAkNHdi4IFw3yZ47BvUdSn46g2wVRT1QQrjOgbWeQKqvK8KvKMx00S45Jt60tDfmAE7d",
+	"Ui77CRAZcetZVafqTrJYzytdN1eD7We7fY0wPQeE6Smog5vLekQrLUdcISu0drF7RpZYi7KtY3QB9Hdp",
+	"kn34poAeKmGcRmxq7f6s80ruAOx2BKCSgCMJJ6/MVAkZSS7y7uJLaCDPqSCkUxfA3p7dsiMUMsLLA5YU",
+	"W8JM8NHqU5LnorcuZcsX9EIPv/dfD//pO41jWPYXk59cUiyu4azrhObpwVlPQ/4vhWtdyS3YCrnSCe+l",
+	"zhOttJS+Kicz+CwrfjHKaq6Oca6hO3BID7B9RY8x4aI8gOxArtEJS5hNJoXY/8FiQGkYdoRtsxFFs5U/",
+	"rilGaC3yamZys8FfKz7XGQuT0r1qRAo+3kvXHeYuIIrztzg2ipxD1GhpY//MrZ6Fm8TZCKujwWeMqyUb",
+	"0UDf6nKXmKxLS2H5Y9mOC7+Syvgz6C5IELsNlrCO8HFH+mQDyCwLgeyYXfeID3hwH7a0n2HB/SZ5B8h8",
+	"oDJWkfdTlrIQ7EA0prxig5caV99N5UWHcC+ovUl/3cbkcpOCm30xs/VWD0ysqp0LqMr6HGcOoymBMIt9",
+	"2LIKdSUT7WMf/awID9siCVao4oPm9oXSBL9J3rDMHVge2BGBjHtcGCV9T7MYYJqMUACH4uns0ZiK8Evc",
+	"/OpX7XhIohaf8MyxTl41Ac6Q56CZa6qutr0wHadMgFOYhIdu0ax22huJjFc85W3jYS9zzn06jZnQbzI9",
+	"lOGqAzNmrmBRY9VZkAlb8Zz7iQzTQK96p1G6zBl7sdGRe/rrjCq9yglvSrXykGSy6imvw1Y745hhYaoX",
+	"A/oK2/rFwSSUZVUm+otf14r3wkGLEAoPWCCTEOv6AKWAlCB5W0BwGzJ5RWKmEx6g55XwwVA72B02LWY0",
+	"bJJvuHx8jleYdkRJxBt7rTfNxb5PNpRMXZs99kizRNCI8PD6LtTo2VaIkAGiivgyAExc2KXat9E3B9a9",
+	"pkgkAxqRkE47onSwFEY3dMQ7oDNQWWATGvPk1xTxKWwlP4cwQkuKMMQqSY+gYgu5AjvW98g4So2mG/Lx",
+	"mIuB3yYRM06nMa0mdApDG0C3QPaIBhoUANVk4+bOjrtZN+T9PgAuCpXqZI9EXGQ5K63IGEUOzJr9202k",
+	"r0apv0soUaM0K4K0x2ANJFfQSSOLJbnrzzyynwquu+OEB8wHK1wRH9ty6amPz26Gkj//LqhfmerSqR0B",
+	"Jru7sJlgOxrzbszqhuOg9JOOmGji2cp3vfZUGjvIiL09Z8qZFRgMg8JN88zmMToCrABKeglUQLkxe0Sl",
+	"wdA89XZz5xYZDbzM/4AVPwfbkW+hq4UUtSrQmARGreX1ZXgg7itjVbQbr222sL4Td545ZyjHRnK59ws3",
+	"jPGvxq1mqwXXK2FRP/QasI9gYty8N9o7XkONUnPMW29svvbg3v3N7RbMhKMc++Vnh3/07cMffvf5X3+3",
+	"4RVO3PYa+Uoq3f9O807V/c10FTZ4o208qdubrZ3N7Zvw6sCg6MZgUTTajQkLhlR3x9RYW2g2m7cuzQxq",
+	"BtYWzFy7cfijnz799B+efvKL5x//+vDTn64QWS6YJBcDGims3grViTJ/DRtZw0aOZAnNwiC0aH3MNT5O",
+	"jB4pWipz/NGtnksIzrdiIBBs5JER8PffergP6EaMClOhJphWJzLV4EGOgWWdxbZpji0jgH451tHEAHPI",
+	"xkyETOg2dCwObeypIxI2lom2BAVgSBgVjqeZx9HYNVmxQEJzOhbnKT24WbXRg32Q+6li4S5R0nyEni1A",
+	"4DahCkh2zA4mPdaXSTVdASQFT+LxXqQey3XKcfRX+bj9zW08rkpRbVcqqnqdcqtKpwRUDYvj0DxCL9Qp",
+	"r4Iau1GrRxc86c6ST2qOmzP4mUG+exyt9uULSZjO3L+esGHv6A6/XCmPtfqZp34cIU2rtbwX3JPhdBMa",
+	"Bzfar9549dXbrVdPqnKycdWFQsMQWvGP0yQYUsUU2RhTHnpEy67xBz0CXiHmJjL78jr612pMASAS0qlr",
+	"2VYuYm8bRy+E9m0klkIPPXCinRdoLkk1G8gEfczeFLKetn1IUsxv9mQ6GOomecB0mgibgbFeO0+InAhz",
+	"Hyy4s5cH7FlH2Dtw7LDjfGSUZB5xTgI2abUOMOEiiNKQhYByCfkBh86ssTQ/aQV70bXdN6oTChuwjwM6",
+	"ccaXhINQaSd20OjVGo0ppPtdaej4ipOXN1aRwOcxYtMm8QWzjq2iEVPWhfXxoiz0mx3xZZxlcyWY5vxi",
+	"WXYZhufl3nmpfAMujPFoCH7vZl3WYAEXroT2Bws96x7rJIUZDm2I3LXAtDwHsdHrxAccPDwDAIKAjgk8",
+	"47hK6eOa5R+w+Yq/gt9GSxfm6E3nU7L3po2lm/qbyYEWDFl0+mhGCnMGIZ3ukhu3b+GOQLMmr1YplITU",
+	"ssEmMq4OlRuLpDpUfnQwcDcYi5ZmXSxxY0CPnezO55EZONNWw+Y9P7Tysg7NlMaXC3hwHhrtYRqjhJir",
+	"vKr8piV9JhvdrdJfjwufFnb/Lxybw5CtnDV/hiziB8woG9tl26oB42chh1pBFpcUWTVu+SThtXMDLs+P",
+	"ogCNSH7IGr58DvDl0wtL3FwxebIa+2J+jfkEundlkjC0t1z2xZHmmj2GI94t5VIKORgH4ygELwIZx1w3",
+	"yb5E3rLsuj0ajDyimGWAxysbre8HVAQsipjNJSSsn4qQhX6b9GmAUJ0S2i1LnGS4a2OURFDnCoS7+Hs3",
+	"s7Icda+z5QQGPgDj4+ImVprgEylI0jzBItInZCCZAntVkifm683NTWL/bz7aQkbyhFSb315ufHske1h7",
+	"LuUhebLkKR5xc4Mn27PIk9VOc17Bk6WOzo4xx1cf1BFIB4OgJ7N6SJCtKxJzZVdCSARjofnOx9ffRcJG",
+	"36ajYOUDaKsLB2Y/F/NSjgyxI44+NILx7cAEO4BCZWMaq+wl0QHl4uj9+jLp8TBkwr/eJG8i4N6sTXsP",
+	"3yxApnDp2iwgF8R3Wqlpj+tS7ZfTRCMhJ6IeM38iNXTlQPN5tsMtpCwF0s24O59+8t8Of/THz37x/ee/",
+	"/vWxUh73Lzg4tISuXmPq15j608PUn6JRshS0ftkA1qwDsGXj1vMZTNxBDqdnzYcpCVNmPGMvC3DcarWq",
+	"yUruu/uc4Ya396ijKTEb3j3JSwd3RwBRYQZsm5/KhZotincvja1cmeL7hrEAEJSTUYaD+Ya8ZHadGiun",
+	"N4VY2q4lxMMZMFZscTqy4GeT+OYyXWPo2PBhRzhojvnFhucsvXmEFCJAFgq3h+8hgIowvCxsWMQVZc4w",
+	"wKnct9YIV9pc35hUFpuzMuRqN5sXecASs1GtIZ3zsBzFRtWDX+zeulpM5xZLlZZBI7daddm2MGXF7NiN",
+	"TUgRZim9HhWjLqzvPmCvE9Zn5gqs0W7c+8Y3N+1Z28ubSHZWLwYR4l7pGg2yZlE/W+iIFbJZpZCRRjIB",
+	"eRnTkNVqnuXNo7M0jbYeu+T+gtZ9+7bxqHvcHg1GOY10js+YOge8WcM3cmxhuyYbmbdPz5U/ZJy9w1Ws",
+	"qrnUIVUreQ6DiFuGELvHDDDXmCFVNpVlTZLMEKjl/z/+ijynwPwcZVaw+9cB+bMPyC9a+JcsEL90/dH8",
+	"qL3/uNOwPkOn0Sad3ITc6TQ+XNJf2LWVayVPw8xoonOXpE1EGkW+beyK+D+jaWojmuegTS5LNLPWVLdz",
+	"VzTtd1Y20y8kirmcYFtHL9fRy1OLXto15WGTN82s3a5Py2A/q1imTSbODWW6hOORSOZSUUyLlzvLICbe",
+	"Yl4M0z7CyxvCLLzDugimWwqXPID5gIVpwPK6wrw6Uo1xB6KBDqDPfuHhsXpBZ5bDNUXYI9uDMaGaecAb",
+	"LaQGCKjsa8QRTjvCQT+PlDW6AjpwW3dJxPquXhEVSzZGl+sPpNJNUtxUWg4YJJwBHwDJ3lgmrCP0kBaC",
+	"nx4REn/BVwhVjXCIETBugACAoxmU1rUFdhACiysQUndp1x3kd0SemN5F+KS1t7JwMEAHEPqQ4ync1RUD",
+	"2GOOeICAMaNhfWQUN+wVraQwUw8FD4Xqhw+LbRuxHO/zv/jNsx/9+fIGE87JxYQ17ftYRzXXUc2zjGpO",
+	"sN9/zDDMV5AwdWroYqOZdihbj/GPZWOZVt0sDmWSfekgRgQaA+OVoeodQPswa/CJTeoCn8eUpS9hMPPE",
+	"8cnETfVpm0xLRCbtorKByeI+qgw+HlfDnlfssV7j5Ob6OvJ49pHH+Uv6ysUdcVmB/7CUhM8fZW6HQAfz",
+	"deY8WsVDGmIPGhmFGWuX57aoBAipEd+eNaqhqMxiF7BahwmdTKFDjZDE7ycy9puLKLcytqnzgQHi7eb5",
+	"1kOutEymzZdyB2G1oF0QIJK1LPhIK9ernK+PbffIAdoCXIrNJI0WtOaCI6r4u4csgt5IrgBvWizf92ze",
+	"jCck5GocQUUm+LVcmAEdABGlyuoeq7fBN7OBPkijs90C5VvNa+MFE/LCEGblawEfrLCC309pZNzdd5ft",
+	"Wl0Zv3kjkTERckKksNSMYP2U+bIIV9l6gghOGrE28XuRDEa+5XSA6D0I25s7Ox4RNAa4uz3ailtjfcs0",
+	"CoH+kAYBG2sW7hJ/QhPhk4hBeRYZU4V9IiDlpCSg4s0hXAyU78JIWHnaJHfLNMbQTgvQZ7Y5Jy78jA1/",
+	"iiytdiPsEh8INar23VYwZOb5NIsiV7w5LDEx9xJGR4RrqOzw3TvwSchiSFFTAt2dYPzQCMrPOn/RKemZ",
+	"Z5gS+CGPjRknwyM+1Uh7zFSzk7ZaN4IRm8IfDJnBYC5tJrzHFA+Nn9LuCN9sNxro7lhyoVVzPJTCnOLT",
+	"MEyYUkyZD/Yg5UNSTmtmpt+NOm+8zx7pmbHbIuyEWfYOj8TGOjWjhFsjPe7MtSjpA/Nl1rUNaqX9r7yO",
+	"857JLb8+RFXe/1cLw2d+ZqqrpWVkomLa8LLGYHIiwOEecWE+ZlEmrxEzpegArsHMVh1HjCpmG9gJ4k78",
+	"YNhoN57/+uNnP/z9w1/97Plv/vz5b/766aefGtFji2uffvbtp5/87Iu//O2zX3w//91rKLPhIWLWMLtr",
+	"+eBY+W1cTJBsZkWs24itCTmWVKx7YYiSuahZ6xTribmgKjuhV6uaeiaofYuUYASaO1plAZqrSAI1PNpL",
+	"AFUUEgaiJhZy4uWUEiEUsPGKBq0wpG+wyRHRe0qSMGeALjVMlAkI9KxvojYi0HZMFMWGiWingix3Bwfm",
+	"tdljueoKqbsidXxAVsDmN8v7J/7mt88//j3suoJS8vDP/+Dwk++URSRYO+chI8/Kat5POI2qBOU7Q4nr",
+	"RMFCuKoi7GpLpX0WRWjVUeiLBHsVjeWYUVEnn+ayLNBwUxr7JZNfi9wEc4zmMZOp3kR6N9Vo327Viq3H",
+	"+Tdd882imPw7Rgy64msSSTEwVqH1LKqEEF7opNbfGlR8aUDFS6rdY2CLy4p2XuwedlYWuefaeSueUayT",
+	"oYy93F11pd7gD6NrDD5NQV5WxPtPvGDPKe6/2Ijetw78Ovp/9tH/0zNJby4dFDpOltIul/lw4jdZMija",
+	"rFk/HVhNxEfzzSd9GilGVAoNsqs3FNzh/HTAZYECWwPXvulTctYvBAG8vJhZo4DXKOBTQwGfojxdisJg",
+	"OVe/ymYu+P+nIJBXCSHs7d/96qIYgg3ZQyQBIJ7YswwmNQ8lwLc2mED2BGHxWE/hZh1B1UgR2jOH6dmd",
+	"Xhn0NdNxaoGHqysqr6LLfmby7sXx7y3MGXyKE/j5Riydga9vhs2CFI2Nbz1u9BhNWLKX6mGj/a13jYRR",
+	"LDmoZl0Fuk/8ueE10iRqtBtbIJXsU82ecJ/JsU0PYm6EMyAJneEFVRWdx75aogYuZ78TRoMhxv7dlTDl",
+	"RTAvVnG5u1lTegsjEYxEVAxSOrA+nyW05cFw5m7mxenCvTDdVXWTN6Vg09l0PSBTCqeXsAlHr/HOfLYQ",
+	"57wyYQteClfOal1qrlpCsdlzHASpfiDK8si6m1i65Yozvk57LALau+zpAYqAhMLFKTCrpYJS1jwgC0nE",
+	"Dsx1MOFb7uU5pLbtU98DnvS8Db+7NK9+Ne8cxVBMZKKHOJ08ikgoC5dRgUxY1XXe4BEgJwrH8ngsk+oJ",
+	"gWZ/MilO+HuyV3UoYJ/0ELPqVDst7GVkzoVLsIOat4xgJxa51OxUpsCQrGXx0UU4036ssLLNuTWb0VHm",
+	"IVwWOF3ynDbMaE6NWMCtuCb2MVHFCXbir/ohbCLVNWYtYACYYvmtJkPoMxHQKOJiUFwFIAqrHoTRSA/R",
+	"PuLQoCpgSu0SOWZA1gjLzVg1xbXAkgMesMaH7374/wMAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

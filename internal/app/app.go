@@ -26,6 +26,7 @@ import (
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/product"
 	"github.com/kezi-io/kezi/internal/quality"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/seal"
@@ -73,13 +74,14 @@ func New(p Parts) (*App, error) {
 		Customers:     customers,
 		ContactPoints: points,
 		Addresses:     address.NewService(p.DB, p.Keys, customers, p.Now),
-		Transactions:  transaction.NewService(p.DB, p.Now),
+		Transactions:  transaction.NewService(p.DB, attribute.Transactional{Service: fields}, p.Now),
 		Imports:       importer.NewService(p.DB, work, p.Now),
 		Scores:        score.NewService(p.DB, work, p.Now),
 		Tiers:         tier.NewService(p.DB, work, p.Now),
 		Tags:          tag.NewService(p.DB, p.Now),
 		Fields:        fields,
 		Quality:       good,
+		Products:      product.NewService(p.DB, p.Now),
 	}
 	handler, err := httpapi.New(s, httpapi.Config{Log: p.Log, Verifier: p.Verifier, Cursors: page.NewCursors(p.Keys), Keys: p.Keys,
 		Metrics: p.Metrics, CORSOrigins: p.CORSOrigins, Now: p.Now, OnResponse: p.OnResponse})

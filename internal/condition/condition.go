@@ -16,6 +16,7 @@ import (
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
+	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -69,7 +70,7 @@ func For(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time
 	if err := json.Unmarshal(own, &l.own); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	l.Catalogue = catalogue.With(carried{now}, scores(l.models), tiers(schemes), l.own).WithSources(facts...)
+	l.Catalogue = catalogue.With(carried{now}, owed{t.Today(now)}, scores(l.models), tiers(schemes), l.own).WithSources(facts...)
 	return l, nil
 }
 
@@ -93,7 +94,7 @@ func Hold(ctx context.Context, tx postgres.Tx, tenantID int32) error {
 // NeedsMetrics reports whether a condition reads m, the customer's metrics.
 func NeedsMetrics(n filter.Node) bool {
 	return n != nil && slices.ContainsFunc(n.Fields(), func(f string) bool {
-		return slices.ContainsFunc(metrics, func(m filter.Field) bool { return m.Name == f })
+		return slices.Contains(owed{}.Names(), f) || slices.ContainsFunc(metrics, func(m filter.Field) bool { return m.Name == f })
 	})
 }
 
@@ -101,12 +102,18 @@ func NeedsMetrics(n filter.Node) bool {
 func (l Language) Sort(text string) (customer.Sort, error) {
 	sorts := customer.Sorts()
 	for _, f := range metrics {
+		if !sortable[f.Name] {
+			continue
+		}
 		s := customer.Sort{Column: f.Column, ID: filter.SQL("m.customer_id"), Metrics: true, Nullable: f.Nullable, Type: "bigint"}
 		if f.Type == filter.TypeDate {
 			s.Type = "date"
 		}
 		sorts[f.Name] = s
 	}
+	// Who returned nothing comes last either way, so that the index has only those who did.
+	sorts["returns_total"] = customer.Sort{Column: filter.SQL("nullif(m.returns_total, 0)"), ID: filter.SQL("m.customer_id"),
+		Metrics: true, Nullable: true, Type: "bigint"}
 	for _, m := range l.models {
 		run := int64(0) // no run: nobody has a score
 		if m.CurrentRun != nil {
@@ -131,6 +138,39 @@ var metrics = []filter.Field{
 	{Name: "first_purchase_on", Type: filter.TypeDate, Label: fault.T("First purchase", "首次购买日"), Nullable: true, Column: filter.SQL("m.first_purchase_on")},
 	{Name: "completeness", Type: filter.TypeInteger, Label: fault.T("Completeness", "完整度"), Unit: "%", Nullable: true, Column: filter.SQL("m.completeness")},
 	{Name: "last_purchase_on", Type: filter.TypeDate, Label: fault.T("Last purchase", "最近购买日"), Nullable: true, Column: filter.SQL("m.last_purchase_on")},
+	{Name: "return_count", Type: filter.TypeInteger, Label: fault.T("Returns", "退货次数"), Column: filter.SQL("m.return_count")},
+	{Name: "returns_total", Type: filter.TypeMoney, Label: fault.T("Total returned", "累计退货金额"), Column: filter.SQL("m.returns_total")},
+	{Name: "on_time_payments", Type: filter.TypeInteger, Label: fault.T("Payments on time", "按时付款笔数"), Column: filter.SQL("m.on_time_payments")},
+	{Name: "late_payments", Type: filter.TypeInteger, Label: fault.T("Late payments", "逾期后付清笔数"), Column: filter.SQL("m.late_payments")},
+	{Name: "open_payments", Type: filter.TypeInteger, Label: fault.T("Open payments", "未付清笔数"), Column: filter.SQL("m.open_payments")},
+	{Name: "open_amount", Type: filter.TypeMoney, Label: fault.T("Open amount", "未付金额"), Column: filter.SQL("m.open_amount")},
+	{Name: "open_due_on", Type: filter.TypeDate, Label: fault.T("Earliest open due day", "最早未付到期日"), Nullable: true, Column: filter.SQL("m.open_due_on")},
+	{Name: "last_payment_on", Type: filter.TypeDate, Label: fault.T("Last payment", "最近付款日"), Nullable: true, Column: filter.SQL("m.last_payment_on")},
+}
+
+// sortable are the metrics with an index of their own. What is owed is sorted by open_due_on: the longest overdue first.
+var sortable = map[string]bool{"spend_total": true, "purchase_count": true, "purchase_days": true, "units_total": true,
+	"first_purchase_on": true, "last_purchase_on": true, "open_due_on": true, "last_payment_on": true}
+
+// owed are the metrics that change as days pass: what is open and was due before today. m tells who owes anything, and only
+// theirs is added up.
+type owed struct{ today tenant.Day }
+
+func (owed) Names() []string { return []string{"overdue_payments", "overdue_amount", "days_overdue"} }
+
+func (o owed) Resolve(name string) (filter.Field, bool) {
+	switch name {
+	case "overdue_payments":
+		return filter.Field{Name: name, Type: filter.TypeInteger, Label: fault.T("Overdue payments", "逾期未付笔数"),
+			Column: filter.SQL("CASE WHEN m.open_due_on < ? THEN (SELECT count(*)"+metric.Late+") ELSE 0 END", o.today.Time, o.today.Time)}, true
+	case "overdue_amount":
+		return filter.Field{Name: name, Type: filter.TypeMoney, Label: fault.T("Overdue amount", "逾期未付金额"), Column: filter.SQL(
+			"CASE WHEN m.open_due_on < ? THEN (SELECT sum(p.base_open)::bigint"+metric.Late+") ELSE 0 END", o.today.Time, o.today.Time)}, true
+	case "days_overdue":
+		return filter.Field{Name: name, Type: filter.TypeInteger, Label: fault.T("Days overdue", "逾期天数"), Unit: "days",
+			Column: filter.SQL("CASE WHEN m.open_due_on < ? THEN ?::date - m.open_due_on ELSE 0 END", o.today.Time, o.today.Time)}, true
+	}
+	return filter.Field{}, false
 }
 
 var catalogue = filter.NewCatalogue(append([]filter.Field{

@@ -175,7 +175,13 @@ func (d *Demo) load(ctx context.Context, t tenant.Tenant, anchor tenant.Day, w w
 		if err := insertPeople(ctx, tx, t, anchor, w.people); err != nil {
 			return err
 		}
+		if err := insertGoods(ctx, tx, t, anchor, w); err != nil {
+			return err
+		}
 		if err := insertOrders(ctx, tx, t, anchor, w); err != nil {
+			return err
+		}
+		if err := insertParts(ctx, tx, t, anchor, w); err != nil {
 			return err
 		}
 		ids := make([]uuid.UUID, len(w.people)) // ascending, and far fewer than one transaction may change

@@ -20,6 +20,9 @@ var (
 	runIDs    = family{0xb302099ad001, 1}
 	groupIDs  = family{0xb302099ae001, 1}
 	tagIDs    = family{0xb302099af001, 1}
+	goodIDs   = family{0xb30209a09001, 1} // products
+	billIDs   = family{0xb30209a0a001, 1 << 24}
+	returnIDs = family{0xb30209a0b001, 1 << 24}
 )
 
 // Families of tenant demo2. Its ids are others, so that asking for one of them with the wrong token finds nothing.

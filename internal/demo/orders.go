@@ -38,6 +38,11 @@ type order struct {
 	units      int
 	channel    string
 	status     status
+	method     string
+	store      string
+	items      []item
+	bills      []bill
+	returns    []comeback
 }
 
 // rate is what a unit of a currency is worth in yuan from a day on, which counts from the anchor.

@@ -29,6 +29,7 @@ type world struct {
 	people []person
 	orders []order
 	rates  []rate
+	goods  []good // of which all orders are; none leaves orders without items
 }
 
 // chinese are the customers of tenant demo.
@@ -52,6 +53,8 @@ func chinese() world {
 	w.simulate(rng, orderIDs, simulations{person: householdHabits, company: companyHabits})
 	w.dear()
 	w.settle(rng)
+	w.goods = teaAndCoffee
+	w.sell()
 	return w
 }
 

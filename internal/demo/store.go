@@ -47,7 +47,7 @@ func stateOf(ctx context.Context, q postgres.Querier, tenantID int32, person, jo
 // load brings rows into a table through a temporary one: tables under row-level security refuse COPY.
 func load(ctx context.Context, tx postgres.Tx, table string, columns []string, rows [][]any) error {
 	staged, list := "demo_"+table, strings.Join(columns, ", ")
-	if _, err := tx.Exec(ctx, fmt.Sprintf(`CREATE TEMPORARY TABLE %s (LIKE %s) ON COMMIT DROP`, staged, table)); err != nil {
+	if _, err := tx.Exec(ctx, fmt.Sprintf(`CREATE TEMPORARY TABLE %s (LIKE %s INCLUDING DEFAULTS) ON COMMIT DROP`, staged, table)); err != nil {
 		return fmt.Errorf("make room for %s: %w", table, err)
 	}
 	if _, err := tx.CopyFrom(ctx, staged, columns, pgx.CopyFromRows(rows)); err != nil {
@@ -88,20 +88,20 @@ func insertOrders(ctx context.Context, tx postgres.Tx, t tenant.Tenant, anchor t
 	const source = "shop"
 	var transactions, keys [][]any
 	for _, o := range w.orders {
-		base, ok := o.amount, true
-		if base.Currency != t.Currency {
-			base, ok = o.amount.Convert(t.Currency, w.rateOn(o.amount.Currency, o.at.day))
-		}
+		base, ok := w.base(o.amount, t.Currency, o.at.day)
 		if !ok || base.Minor > money.MaxMinor {
 			return fmt.Errorf("order %s costs too much", o.externalID)
 		}
 		at, who := momentAt(anchor, o.at.day, o.at.second, t.Zone), w.people[o.who].ID
+		returned, baseReturned := w.returned(o, t.Currency)
 		transactions = append(transactions, []any{t.ID, who, o.id, 1, source, o.externalID, string(o.status), at, false,
-			dayAt(anchor, o.at.day).Time, o.amount.Minor, o.amount.Currency, base.Minor, o.units, o.channel, at, at})
+			dayAt(anchor, o.at.day).Time, o.amount.Minor, o.amount.Currency, base.Minor, o.units, o.channel, at, at, orNull(o.method), orNull(o.store),
+			len(o.items), len(o.returns), returned, baseReturned, operator})
 		keys = append(keys, []any{t.ID, source, o.externalID, who, o.id})
 	}
 	err := load(ctx, tx, "transactions", []string{"tenant_id", "customer_id", "id", "version", "source", "external_id", "status",
-		"occurred_at", "date_only", "day", "amount", "currency", "base_amount", "units", "channel", "created_at", "updated_at"}, transactions)
+		"occurred_at", "date_only", "day", "amount", "currency", "base_amount", "units", "channel", "created_at", "updated_at",
+		"payment_method", "store", "items", "returns", "returned", "base_returned", "created_by"}, transactions)
 	if err != nil {
 		return err
 	}
@@ -120,9 +120,10 @@ const chunk = 10_000
 
 // Tables with a tenant's rows, each after those that refer to it: first those that hang on a customer, then the others.
 var (
-	ofCustomers = []string{"customer_tags", "tier_placements", "customer_metrics", "external_ids", "transaction_keys", "transactions"}
-	ofTenants   = []string{"change_set_items", "events", "event_sequences", "idempotency_keys", "jobs", "import_chunks", "import_errors",
-		"import_row_counts", "imports", "tags", "tag_groups", "deleted_tags", "tiers", "tier_schemes", "exchange_rates"}
+	ofCustomers = []string{"customer_tags", "tier_placements", "customer_metrics", "external_ids", "transaction_keys",
+		"transaction_return_items", "transaction_returns", "transaction_payments", "transaction_statuses", "transaction_items", "transactions"}
+	ofTenants = []string{"change_set_items", "events", "event_sequences", "idempotency_keys", "jobs", "import_chunks", "import_errors",
+		"import_row_counts", "imports", "tags", "tag_groups", "deleted_tags", "tiers", "tier_schemes", "exchange_rates", "product_relations", "products"}
 )
 
 // wipe removes all rows of a tenant but the tenant itself.

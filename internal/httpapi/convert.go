@@ -74,6 +74,13 @@ func moneyFromAPI(v *fault.Validator, pointer string, m apigen.Money) money.Mone
 
 func dayToAPI(d tenant.Day) types.Date { return types.Date{Time: d.Time} }
 
+func dateOrNil(d *tenant.Day) *types.Date {
+	if d == nil {
+		return nil
+	}
+	return ptr(dayToAPI(*d))
+}
+
 func dayFromAPI(d types.Date) tenant.Day { return tenant.Day{Time: d.Time} }
 
 func dayOrNil(d *types.Date) *tenant.Day {

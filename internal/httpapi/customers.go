@@ -200,7 +200,11 @@ func (h customers) GetCustomerMetrics(ctx context.Context, req apigen.GetCustome
 	if err != nil {
 		return nil, err
 	}
-	return apigen.GetCustomerMetrics200JSONResponse(metricsToAPI(all[c.ID], t.Currency)), nil
+	owing, err := metric.OverdueOf(ctx, h.DB, t.ID, all, t.Today(h.now()))
+	if err != nil {
+		return nil, err
+	}
+	return apigen.GetCustomerMetrics200JSONResponse(metricsToAPI(all[c.ID], owing[c.ID], t.Currency)), nil
 }
 
 func (h customers) ListCustomers(ctx context.Context, req apigen.ListCustomersRequestObject) (apigen.ListCustomersResponseObject, error) {
@@ -366,15 +370,23 @@ func changeFromAPI(b apigen.CustomerPatch) customer.Change {
 	return c
 }
 
-func metricsToAPI(m metric.Metrics, currency string) apigen.Metrics {
+// metricsToAPI shows metrics, and what is owed today.
+func metricsToAPI(m metric.Metrics, o metric.Overdue, currency string) apigen.Metrics {
+	in := func(minor int64) apigen.Money { return moneyToAPI(money.Money{Minor: minor, Currency: currency}) }
 	out := apigen.Metrics{PurchaseCount: m.PurchaseCount, PurchaseDays: m.PurchaseDays, UnitsTotal: m.UnitsTotal,
-		SpendTotal: moneyToAPI(money.Money{Minor: m.SpendTotal, Currency: currency})}
+		SpendTotal: in(m.SpendTotal), ReturnCount: m.ReturnCount, ReturnsTotal: in(m.ReturnsTotal), OnTimePayments: m.OnTimePayments,
+		LatePayments: m.LatePayments, OpenPayments: m.OpenPayments, OpenAmount: in(m.OpenAmount), OpenDueOn: dateOrNil(m.OpenDueOn),
+		OverduePayments: o.Payments, OverdueAmount: in(o.Amount), LastPaymentOn: dateOrNil(m.LastPaymentOn),
+		DaysLateMax: set(max(m.DaysLateMax, o.DaysLate))}
 	if average, ok := m.AveragePurchase(); ok {
-		out.AveragePurchase = ptr(moneyToAPI(money.Money{Minor: average, Currency: currency}))
-		out.FirstPurchaseOn, out.LastPurchaseOn = ptr(dayToAPI(*m.FirstPurchaseOn)), ptr(dayToAPI(*m.LastPurchaseOn))
+		out.AveragePurchase = ptr(in(average))
+		out.FirstPurchaseOn, out.LastPurchaseOn = dateOrNil(m.FirstPurchaseOn), dateOrNil(m.LastPurchaseOn)
 	}
 	if days, ok := m.CycleDays(); ok {
 		out.PurchaseCycleDays = &days
+	}
+	if days, ok := m.AverageDaysLate(); ok {
+		out.DaysLateAverage = &days
 	}
 	return out
 }

@@ -47,8 +47,12 @@ func (h customers) pack(ctx context.Context, list []customer.Customer, fields []
 			if err != nil {
 				return nil, err
 			}
+			owing, err := metric.OverdueOf(ctx, h.DB, t.ID, all, t.Today(h.now()))
+			if err != nil {
+				return nil, err
+			}
 			for i := range items {
-				items[i].Metrics = ptr(metricsToAPI(all[items[i].ID], t.Currency))
+				items[i].Metrics = ptr(metricsToAPI(all[items[i].ID], owing[items[i].ID], t.Currency))
 			}
 		case apigen.CustomerExpansionScores:
 			all, err := score.Summaries(ctx, h.DB, t.ID, ids)

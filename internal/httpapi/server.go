@@ -27,6 +27,7 @@ import (
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/product"
 	"github.com/kezi-io/kezi/internal/quality"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/seal"
@@ -51,6 +52,7 @@ type Services struct {
 	Tags          *tag.Service
 	Fields        *attribute.Service
 	Quality       *quality.Service
+	Products      *product.Service
 }
 
 // Config is everything else.
@@ -77,6 +79,7 @@ type handlers struct {
 	transactions
 	fieldDefinitions
 	dataQuality
+	products
 	tags
 	tiers
 	scores
@@ -129,7 +132,7 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		customers:        customers{lists, s, cfg.Now},
 		contactPoints:    contactPoints{lists, s.ContactPoints, s.Customers},
 		addresses:        addresses{lists, s.Addresses},
-		transactions:     transactions{lists, s.Transactions},
+		transactions:     transactions{lists, s.Transactions, s.Customers, s.DB, cfg.Now},
 		tags:             tags{lists, s.Tags},
 		tiers:            tiers{lists, s.Tiers},
 		scores:           scores{lists, s.Scores},
@@ -139,6 +142,7 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		fieldDefinitions: fieldDefinitions{s.Fields},
 		dataQuality:      dataQuality{s.Quality},
 		filters:          filters{s, cfg.Now},
+		products:         products{lists, s.Products},
 	}, nil))
 	return e, nil
 }

@@ -117,25 +117,26 @@ func (b *batch) change(ctx context.Context, tx postgres.Tx, out *outcome, who re
 		return err
 	}
 	apply := func(rows []int, dry bool) error {
-		var l ledger
-		var of []int
-		for _, i := range rows {
-			f := &b.facts[i]
-			h := found[f.id]
-			if h.customer != who.ids[f.customer] {
-				out.refuse(RowError{f.line, b.file.headerOf("customer_external_id"), customerDiffers})
-				continue
-			}
-			l.add(h.transaction, h.customer, f)
-			of = append(of, i)
+		l, of, err := b.matching(ctx, tx, out, who, found, rows, dry)
+		if err != nil {
+			return err
 		}
-		differing, err := changeTransactions(ctx, tx, tenantID, &l, dry, b.service.now())
+		differing, err := changeTransactions(ctx, tx, tenantID, &l, dry, b.im.Actor, b.service.now())
+		if err != nil {
+			return err
+		}
+		var items map[int]bool
+		if dry {
+			items, err = differingItems(ctx, tx, tenantID, &l)
+		} else {
+			items, err = writeItems(ctx, tx, tenantID, &l, differing)
+		}
 		if err != nil {
 			return err
 		}
 		for n, i := range of {
 			switch {
-			case !differing[n]:
+			case !differing[n] && !items[n]:
 				out.Unchanged++
 			case dry:
 				out.refuse(RowError{b.facts[i].line, b.file.headerOf("external_id"), idRepeated})
@@ -150,6 +151,40 @@ func (b *batch) change(ctx context.Context, tx postgres.Tx, out *outcome, who re
 		return err
 	}
 	return apply(again, true)
+}
+
+// matching are the rows whose transactions, found by their keys, they may change; of says which rows those are. The others
+// are refused.
+func (b *batch) matching(ctx context.Context, tx postgres.Tx, out *outcome, who resolved, found map[string]holder, rows []int, dry bool) (l ledger, of []int, err error) {
+	var all ledger
+	var candidates []int
+	for _, i := range rows {
+		f := &b.facts[i]
+		h := found[f.id]
+		if h.customer != who.ids[f.customer] {
+			out.refuse(RowError{f.line, b.file.headerOf("customer_external_id"), customerDiffers})
+			continue
+		}
+		all.add(h.transaction, h.customer, f)
+		candidates = append(candidates, i)
+	}
+	if dry || len(candidates) == 0 {
+		return all, candidates, nil
+	}
+	bad, err := contradictions(ctx, tx, b.run.Call.Tenant.ID, &all)
+	if err != nil || len(bad) == 0 {
+		return all, candidates, err
+	}
+	for n, i := range candidates {
+		f := &b.facts[i]
+		if why, ok := bad[n]; ok {
+			out.refuse(RowError{f.line, b.file.headerOf(b.file.mapped(why.field)), why.Problem})
+			continue
+		}
+		l.add(found[f.id].transaction, found[f.id].customer, f)
+		of = append(of, i)
+	}
+	return l, of, nil
 }
 
 // resolved is whom external ids stand for.

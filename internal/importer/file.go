@@ -169,6 +169,16 @@ func (f *file) headerOf(field string) string {
 	return ""
 }
 
+// mapped is the field by which an amount or its currency came, for the place of an error.
+func (f *file) mapped(field string) string {
+	for _, other := range []string{field, "amount", "amount_minor"} {
+		if f.headerOf(other) != "" {
+			return other
+		}
+	}
+	return field
+}
+
 // values are the trimmed cells of the mapped columns, in their order.
 func (f *file) values(rec record, into [][]byte) [][]byte {
 	for _, c := range f.columns {

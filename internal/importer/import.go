@@ -144,7 +144,7 @@ var fieldsOf = map[Type][]string{
 	Customers: {"external_id", "name", "kind", "stage", "source_channel", "source_detail", "source_campaign", "owner", "country",
 		"province", "city", "industry"},
 	Transactions: {"customer_external_id", "occurred_at", "amount", "amount_minor", "currency", "external_id", "units", "status",
-		"channel"},
+		"channel", "payment_method", "store", "sku", "product_name", "quantity", "unit_price", "discount"},
 }
 
 var requiredOf = map[Type][]string{

@@ -15,6 +15,7 @@ import (
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
+	"github.com/kezi-io/kezi/internal/transaction"
 )
 
 // maxUnits is what the contract lets a transaction have.
@@ -43,6 +44,9 @@ type fact struct {
 	units      *int32
 	status     string
 	channel    string
+	method     string // of payment
+	store      string
+	item       *item // nil where the row names no product
 }
 
 // person is a row of a file of customers: its values in the order of fieldsOf; empty ones were not given.
@@ -105,6 +109,7 @@ func (p *parser) choice(field string, value []byte, accepted []string) string {
 func (p *parser) fact(ctx context.Context, values [][]byte) (fact, error) {
 	var f fact
 	var amount, minor string
+	var line cells
 	currency := p.im.Currency
 	if currency == "" {
 		currency = p.tenant.Currency
@@ -134,12 +139,23 @@ func (p *parser) fact(ctx context.Context, values [][]byte) (fact, error) {
 			f.status = p.choice(c.field, v, statuses)
 		case "channel":
 			f.channel = p.common(c.field, v, 100)
+		case "payment_method":
+			f.method = p.choice(c.field, v, transaction.Methods)
+		case "store":
+			f.store = p.common(c.field, v, 100)
+		default:
+			line.take(p, c.field, v)
 		}
 	}
 	if len(p.errs) > 0 && currency == "" {
 		return f, nil // what was read as the currency is refused already
 	}
-	p.amount(&f, amount, minor, currency)
+	if price := line.priced(p, &f, currency); price != "" && amount == "" && minor == "" {
+		f.amount = money.Money{Minor: f.item.amount, Currency: currency}
+	} else {
+		p.amount(&f, amount, minor, currency)
+		line.settle(p, &f)
+	}
 	if len(p.errs) > 0 {
 		return f, nil
 	}

@@ -38,8 +38,25 @@ var (
 		"不是 ISO 3166-1 两位国家代码，例如 CN")}
 )
 
+// What can be wrong with an item.
+var (
+	productMissing = Problem{"required", fault.T("quantity, unit_price and discount are of a product: give sku or product_name",
+		"quantity、unit_price 和 discount 属于商品明细：请给出 sku 或 product_name")}
+	badQuantity = Problem{"bad_quantity", fault.T("not a number from 0.001 to 1000000000 with at most three decimal places, such as 2",
+		"不是 0.001 到 1000000000 之间、最多三位小数的数，例如 2")}
+	amountDiffers = Problem{"amount_differs", fault.T("unit_price times quantity less discount is not the amount",
+		"单价乘数量减折扣与金额不符")}
+)
+
 // What can be wrong with a row against what is stored.
 var (
+	orderHasItems = Problem{"order_has_items", fault.T(
+		"the order has items that this row does not describe, so its amount stays; change it by the API",
+		"该订单有此行未描述的明细，金额不能由导入更改；请通过接口修改")}
+	belowReturned = Problem{"below_returned", fault.T("more than that has been returned of the order", "低于该订单已退货金额")}
+	afterReturn   = Problem{"after_return", fault.T("a return of the order is before that day", "该订单已有退货早于此日期")}
+	currencyFixed = Problem{"currency_fixed", fault.T("the order has payments or returns in another currency", "该订单已有其他币种的付款或退货")}
+
 	customerDeleted = Problem{"customer_deleted", fault.T(
 		"the customer is deleted; bring it back first", "该客户已删除；请先恢复")}
 	customerDiffers = Problem{"customer_differs", fault.T(

@@ -13,16 +13,33 @@ import (
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
-// facts are what customers did on purchase days up to $2, in the tenant $1: nobody who is deleted or merged away, no
-// transaction of a later day. Days and spend within the window are those after $3.
-const facts = `SELECT d.customer_id, (count(*) - 1)::integer AS x, max(d.day) - min(d.day) AS t_x, $2::date - min(d.day) AS t,
-		sum(d.amount)::bigint AS spend, (sum(d.amount) - (array_agg(d.amount ORDER BY d.day))[1])::bigint AS repeat_spend,
-		(count(*) FILTER (WHERE d.day > $3))::integer AS window_days,
-		coalesce(sum(d.amount) FILTER (WHERE d.day > $3), 0)::bigint AS window_spend
-	FROM (SELECT t.customer_id, t.day, sum(t.base_amount) AS amount
-		FROM transactions t JOIN customers c ON c.tenant_id = t.tenant_id AND c.id = t.customer_id
-		WHERE t.tenant_id = $1 AND ` + metric.Purchase + ` AND t.day <= $2 AND c.deleted_at IS NULL AND c.merged_into IS NULL
-		GROUP BY t.customer_id, t.day) d
+// facts are what customers did up to the day $2, in the tenant $1: nobody who is deleted or merged away, no transaction
+// and no return of a later day. Days and spend within the window are those after $3.
+//
+// Returns take no purchase day away. Spend is net of them, each on its own day, and at least 0: within a window more may
+// come back than was bought. The repeat spend, whose mean over the repeat days the value model is fitted to, has no day
+// of its own for a return; there it lowers the order that it is of, so that what came back of the first purchase is not
+// taken for repeat purchases that were worth less.
+const facts = `SELECT d.customer_id, (count(*) FILTER (WHERE d.bought) - 1)::integer AS x,
+		max(d.day) FILTER (WHERE d.bought) - min(d.day) AS t_x, $2::date - min(d.day) AS t,
+		greatest(sum(d.amount), 0)::bigint AS spend,
+		greatest(sum(d.kept) - (array_agg(d.kept ORDER BY d.day) FILTER (WHERE d.bought))[1], 0)::bigint AS repeat_spend,
+		(count(*) FILTER (WHERE d.bought AND d.day > $3))::integer AS window_days,
+		greatest(coalesce(sum(d.amount) FILTER (WHERE d.day > $3), 0), 0)::bigint AS window_spend
+	FROM (SELECT f.customer_id, f.day, bool_or(f.bought) AS bought, sum(f.amount) AS amount, sum(f.kept) AS kept
+		FROM (SELECT t.customer_id, t.day, true AS bought, t.base_amount AS amount, t.base_amount - coalesce(r.amount, 0) AS kept
+			FROM transactions t JOIN customers c ON c.tenant_id = t.tenant_id AND c.id = t.customer_id
+			LEFT JOIN (SELECT customer_id, transaction_id, sum(base_amount) AS amount FROM transaction_returns
+				WHERE tenant_id = $1 AND day <= $2 GROUP BY customer_id, transaction_id) r
+				ON r.customer_id = t.customer_id AND r.transaction_id = t.id
+			WHERE t.tenant_id = $1 AND ` + metric.Purchase + ` AND t.day <= $2 AND c.deleted_at IS NULL AND c.merged_into IS NULL
+			UNION ALL
+			SELECT r.customer_id, r.day, false, -r.base_amount, 0
+			FROM transaction_returns r
+			JOIN transactions t ON t.tenant_id = r.tenant_id AND t.customer_id = r.customer_id AND t.id = r.transaction_id
+			JOIN customers c ON c.tenant_id = t.tenant_id AND c.id = t.customer_id
+			WHERE r.tenant_id = $1 AND ` + metric.Purchase + ` AND r.day <= $2 AND c.deleted_at IS NULL AND c.merged_into IS NULL) f
+		GROUP BY f.customer_id, f.day) d
 	GROUP BY d.customer_id`
 
 // windowStart is the day before the window of windowDays days that ends on asOf; 0 is all history.

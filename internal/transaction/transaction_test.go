@@ -38,9 +38,9 @@ func bench(t *testing.T, zone string) (*transaction.Service, tenant.Call, uuid.U
 	ctx := postgrestest.Context(t, of)
 	c, err := customer.NewService(db, time.Now).Create(ctx, call, customer.Registration{Kind: customer.Person, Name: "ada"})
 	require.NoError(t, err)
-	svc := transaction.NewService(db, time.Now)
+	svc := transaction.NewService(db, nil, time.Now)
 	return svc, call, c.ID, func(m transaction.Moment) (transaction.Transaction, error) {
-		return svc.Create(ctx, call, transaction.Creation{CustomerID: &c.ID, Moment: m, Amount: money.Money{Minor: 1, Currency: "CNY"}})
+		return svc.Create(ctx, call, transaction.Creation{CustomerID: &c.ID, Moment: m, Amount: &money.Money{Minor: 1, Currency: "CNY"}})
 	}
 }
 

@@ -355,6 +355,27 @@ func (e CustomerTagSource) Valid() bool {
 	}
 }
 
+// Defines values for DeliveryState.
+const (
+	DeliveryStateAwaitingShipment DeliveryState = "awaiting_shipment"
+	DeliveryStateDelivered        DeliveryState = "delivered"
+	DeliveryStateInTransit        DeliveryState = "in_transit"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case DeliveryStateAwaitingShipment:
+		return true
+	case DeliveryStateDelivered:
+		return true
+	case DeliveryStateInTransit:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FieldSensitivity.
 const (
 	FieldSensitivityInternal FieldSensitivity = "internal"
@@ -601,6 +622,120 @@ func (e JobStatus) Valid() bool {
 	}
 }
 
+// Defines values for PaymentMethod.
+const (
+	PaymentMethodAlipay       PaymentMethod = "alipay"
+	PaymentMethodBankTransfer PaymentMethod = "bank_transfer"
+	PaymentMethodCard         PaymentMethod = "card"
+	PaymentMethodCash         PaymentMethod = "cash"
+	PaymentMethodCredit       PaymentMethod = "credit"
+	PaymentMethodOther        PaymentMethod = "other"
+	PaymentMethodWechatPay    PaymentMethod = "wechat_pay"
+)
+
+// Valid indicates whether the value is a known member of the PaymentMethod enum.
+func (e PaymentMethod) Valid() bool {
+	switch e {
+	case PaymentMethodAlipay:
+		return true
+	case PaymentMethodBankTransfer:
+		return true
+	case PaymentMethodCard:
+		return true
+	case PaymentMethodCash:
+		return true
+	case PaymentMethodCredit:
+		return true
+	case PaymentMethodOther:
+		return true
+	case PaymentMethodWechatPay:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PaymentStatus.
+const (
+	PaymentStatusOpen    PaymentStatus = "open"
+	PaymentStatusOverdue PaymentStatus = "overdue"
+	PaymentStatusPaid    PaymentStatus = "paid"
+	PaymentStatusPartial PaymentStatus = "partial"
+)
+
+// Valid indicates whether the value is a known member of the PaymentStatus enum.
+func (e PaymentStatus) Valid() bool {
+	switch e {
+	case PaymentStatusOpen:
+		return true
+	case PaymentStatusOverdue:
+		return true
+	case PaymentStatusPaid:
+		return true
+	case PaymentStatusPartial:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProductRelationKind.
+const (
+	ProductRelationKindAccessoryOf ProductRelationKind = "accessory_of"
+	ProductRelationKindSimilar     ProductRelationKind = "similar"
+	ProductRelationKindUpgradeOf   ProductRelationKind = "upgrade_of"
+)
+
+// Valid indicates whether the value is a known member of the ProductRelationKind enum.
+func (e ProductRelationKind) Valid() bool {
+	switch e {
+	case ProductRelationKindAccessoryOf:
+		return true
+	case ProductRelationKindSimilar:
+		return true
+	case ProductRelationKindUpgradeOf:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProductStatus.
+const (
+	ProductStatusActive  ProductStatus = "active"
+	ProductStatusRetired ProductStatus = "retired"
+)
+
+// Valid indicates whether the value is a known member of the ProductStatus enum.
+func (e ProductStatus) Valid() bool {
+	switch e {
+	case ProductStatusActive:
+		return true
+	case ProductStatusRetired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RelationDirection.
+const (
+	RelationDirectionIncoming RelationDirection = "incoming"
+	RelationDirectionOutgoing RelationDirection = "outgoing"
+)
+
+// Valid indicates whether the value is a known member of the RelationDirection enum.
+func (e RelationDirection) Valid() bool {
+	switch e {
+	case RelationDirectionIncoming:
+		return true
+	case RelationDirectionOutgoing:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RuleKind.
 const (
 	RuleKindCondition RuleKind = "condition"
@@ -655,6 +790,42 @@ func (e RuleSubject) Valid() bool {
 	case RuleSubjectCustomer:
 		return true
 	case RuleSubjectPerson:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SalesGrouping.
+const (
+	SalesGroupingCategory      SalesGrouping = "category"
+	SalesGroupingChannel       SalesGrouping = "channel"
+	SalesGroupingDay           SalesGrouping = "day"
+	SalesGroupingMonth         SalesGrouping = "month"
+	SalesGroupingPaymentMethod SalesGrouping = "payment_method"
+	SalesGroupingProduct       SalesGrouping = "product"
+	SalesGroupingStatus        SalesGrouping = "status"
+	SalesGroupingStore         SalesGrouping = "store"
+)
+
+// Valid indicates whether the value is a known member of the SalesGrouping enum.
+func (e SalesGrouping) Valid() bool {
+	switch e {
+	case SalesGroupingCategory:
+		return true
+	case SalesGroupingChannel:
+		return true
+	case SalesGroupingDay:
+		return true
+	case SalesGroupingMonth:
+		return true
+	case SalesGroupingPaymentMethod:
+		return true
+	case SalesGroupingProduct:
+		return true
+	case SalesGroupingStatus:
+		return true
+	case SalesGroupingStore:
 		return true
 	default:
 		return false
@@ -823,6 +994,21 @@ func (e TierSchemeCreatePreset) Valid() bool {
 	}
 }
 
+// Defines values for TransactionExpansion.
+const (
+	TransactionExpansionItems TransactionExpansion = "items"
+)
+
+// Valid indicates whether the value is a known member of the TransactionExpansion enum.
+func (e TransactionExpansion) Valid() bool {
+	switch e {
+	case TransactionExpansionItems:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TransactionStatus.
 const (
 	TransactionStatusCancelled TransactionStatus = "cancelled"
@@ -877,6 +1063,24 @@ func (e Total) Valid() bool {
 	}
 }
 
+// Defines values for TransactionSort.
+const (
+	TransactionSortNewestFirst TransactionSort = "-occurred_at"
+	TransactionSortOldestFirst TransactionSort = "occurred_at"
+)
+
+// Valid indicates whether the value is a known member of the TransactionSort enum.
+func (e TransactionSort) Valid() bool {
+	switch e {
+	case TransactionSortNewestFirst:
+		return true
+	case TransactionSortOldestFirst:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListCustomersParamsTotal.
 const (
 	ListCustomersParamsTotalEstimate ListCustomersParamsTotal = "estimate"
@@ -892,6 +1096,24 @@ func (e ListCustomersParamsTotal) Valid() bool {
 	case ListCustomersParamsTotalExact:
 		return true
 	case ListCustomersParamsTotalNone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCustomerTransactionsParamsSort.
+const (
+	ListCustomerTransactionsParamsSortNewestFirst ListCustomerTransactionsParamsSort = "-occurred_at"
+	ListCustomerTransactionsParamsSortOldestFirst ListCustomerTransactionsParamsSort = "occurred_at"
+)
+
+// Valid indicates whether the value is a known member of the ListCustomerTransactionsParamsSort enum.
+func (e ListCustomerTransactionsParamsSort) Valid() bool {
+	switch e {
+	case ListCustomerTransactionsParamsSortNewestFirst:
+		return true
+	case ListCustomerTransactionsParamsSortOldestFirst:
 		return true
 	default:
 		return false
@@ -928,6 +1150,24 @@ func (e PutImportContentParamsContentEncoding) Valid() bool {
 	case PutImportContentParamsContentEncodingGzip:
 		return true
 	case PutImportContentParamsContentEncodingIdentity:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTransactionsParamsSort.
+const (
+	ListTransactionsParamsSortNewestFirst ListTransactionsParamsSort = "-occurred_at"
+	ListTransactionsParamsSortOldestFirst ListTransactionsParamsSort = "occurred_at"
+)
+
+// Valid indicates whether the value is a known member of the ListTransactionsParamsSort enum.
+func (e ListTransactionsParamsSort) Valid() bool {
+	switch e {
+	case ListTransactionsParamsSortNewestFirst:
+		return true
+	case ListTransactionsParamsSortOldestFirst:
 		return true
 	default:
 		return false
@@ -1019,6 +1259,9 @@ type AddressPatch struct {
 
 // AreaType What the area is mostly: 商业区, 住宅区, 旅游区, 工业区, 乡村, 文教区.
 type AreaType string
+
+// Attributes The tenant's own fields by their keys.
+type Attributes map[string]interface{}
 
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
@@ -1287,9 +1530,10 @@ type Customer struct {
 	Industry    *string             `json:"industry,omitempty"`
 	Kind        CustomerKind        `json:"kind"`
 
-	// Metrics Over all purchases (paid, to_ship, shipped or completed), in the base currency, days in the tenant's zone.
+	// Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
 	//
-	// Example: {"average_purchase":{"amount":"129.90","currency":"CNY"},"first_purchase_on":"2026-01-03","last_purchase_on":"2026-02-14","purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"spend_total":{"amount":"389.70","currency":"CNY"},"units_total":4}
+	//
+	// Example: {"average_purchase":{"amount":"108.25","currency":"CNY"},"days_late_average":6,"days_late_max":6,"first_purchase_on":"2026-01-03","last_payment_on":"2026-02-20","last_purchase_on":"2026-02-14","late_payments":1,"on_time_payments":1,"open_amount":{"amount":"0.00","currency":"CNY"},"open_payments":0,"overdue_amount":{"amount":"0.00","currency":"CNY"},"overdue_payments":0,"purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"return_count":1,"returns_total":{"amount":"64.95","currency":"CNY"},"spend_total":{"amount":"324.75","currency":"CNY"},"units_total":4}
 	Metrics *Metrics `json:"metrics,omitempty"`
 	Name    string   `json:"name"`
 
@@ -1564,6 +1808,36 @@ type DataQuality struct {
 	StaleDays           int                  `json:"stale_days"`
 	Violations          []ViolationCount     `json:"violations"`
 }
+
+// Delivery defines model for Delivery.
+type Delivery struct {
+	Carrier     *string    `json:"carrier,omitempty"`
+	DeliveredAt *time.Time `json:"delivered_at,omitempty"`
+	ShippedAt   *time.Time `json:"shipped_at,omitempty"`
+
+	// State What the order's status and the moments of its delivery say together.
+	State          *DeliveryState `json:"state,omitempty"`
+	TrackingNumber *string        `json:"tracking_number,omitempty"`
+}
+
+// DeliveryInput defines model for DeliveryInput.
+type DeliveryInput struct {
+	Carrier        *string    `json:"carrier,omitempty"`
+	DeliveredAt    *time.Time `json:"delivered_at,omitempty"`
+	ShippedAt      *time.Time `json:"shipped_at,omitempty"`
+	TrackingNumber *string    `json:"tracking_number,omitempty"`
+}
+
+// DeliveryPatch defines model for DeliveryPatch.
+type DeliveryPatch struct {
+	Carrier        nullable.Nullable[string]    `json:"carrier,omitempty"`
+	DeliveredAt    nullable.Nullable[time.Time] `json:"delivered_at,omitempty"`
+	ShippedAt      nullable.Nullable[time.Time] `json:"shipped_at,omitempty"`
+	TrackingNumber nullable.Nullable[string]    `json:"tracking_number,omitempty"`
+}
+
+// DeliveryState What the order's status and the moments of its delivery say together.
+type DeliveryState string
 
 // Diagnostic defines model for Diagnostic.
 type Diagnostic struct {
@@ -2149,18 +2423,50 @@ type Me struct {
 	TimeZone string `json:"time_zone"`
 }
 
-// Metrics Over all purchases (paid, to_ship, shipped or completed), in the base currency, days in the tenant's zone.
+// Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
 //
-// Example: {"average_purchase":{"amount":"129.90","currency":"CNY"},"first_purchase_on":"2026-01-03","last_purchase_on":"2026-02-14","purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"spend_total":{"amount":"389.70","currency":"CNY"},"units_total":4}
+// Example: {"average_purchase":{"amount":"108.25","currency":"CNY"},"days_late_average":6,"days_late_max":6,"first_purchase_on":"2026-01-03","last_payment_on":"2026-02-20","last_purchase_on":"2026-02-14","late_payments":1,"on_time_payments":1,"open_amount":{"amount":"0.00","currency":"CNY"},"open_payments":0,"overdue_amount":{"amount":"0.00","currency":"CNY"},"overdue_payments":0,"purchase_count":3,"purchase_cycle_days":42,"purchase_days":2,"return_count":1,"returns_total":{"amount":"64.95","currency":"CNY"},"spend_total":{"amount":"324.75","currency":"CNY"},"units_total":4}
 type Metrics struct {
 	// AveragePurchase An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
-	AveragePurchase *Money              `json:"average_purchase,omitempty"`
+	AveragePurchase *Money `json:"average_purchase,omitempty"`
+
+	// DaysLateAverage Of late payments; absent without one.
+	DaysLateAverage *float64 `json:"days_late_average,omitempty"`
+
+	// DaysLateMax Of late payments and, as of today, of overdue ones; absent without either.
+	DaysLateMax     *int                `json:"days_late_max,omitempty"`
 	FirstPurchaseOn *openapi_types.Date `json:"first_purchase_on,omitempty"`
+	LastPaymentOn   *openapi_types.Date `json:"last_payment_on,omitempty"`
 	LastPurchaseOn  *openapi_types.Date `json:"last_purchase_on,omitempty"`
 
-	// PurchaseCount Purchases.
+	// LatePayments Payments made in full after it.
+	LatePayments int `json:"late_payments"`
+
+	// OnTimePayments Payments made in full by their due day.
+	OnTimePayments int `json:"on_time_payments"`
+
+	// OpenAmount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	OpenAmount Money `json:"open_amount"`
+
+	// OpenDueOn The earliest due day of those open.
+	OpenDueOn *openapi_types.Date `json:"open_due_on,omitempty"`
+
+	// OpenPayments Payments not made in full, overdue or not, of orders that are neither cancelled nor refunded.
+	OpenPayments int `json:"open_payments"`
+
+	// OverdueAmount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	OverdueAmount Money `json:"overdue_amount"`
+
+	// OverduePayments Open payments that were due before today.
+	OverduePayments int `json:"overdue_payments"`
+
+	// PurchaseCount Purchases; a return takes none away.
 	PurchaseCount int `json:"purchase_count"`
 
 	// PurchaseCycleDays Average days between purchase days; absent below two.
@@ -2169,9 +2475,15 @@ type Metrics struct {
 	// PurchaseDays Days with at least one purchase.
 	PurchaseDays int `json:"purchase_days"`
 
-	// SpendTotal An amount of money.
+	// ReturnCount Returns of purchases.
+	ReturnCount int `json:"return_count"`
+
+	// ReturnsTotal An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
+	ReturnsTotal Money `json:"returns_total"`
+
+	// SpendTotal What was bought less what came back.
 	SpendTotal Money `json:"spend_total"`
 
 	// UnitsTotal Units bought where they are known.
@@ -2235,6 +2547,98 @@ type Page struct {
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
 }
 
+// Payment Example: {"amount_due":{"amount":"129.90","currency":"CNY"},"amount_paid":{"amount":"129.90","currency":"CNY"},"created_at":"2026-02-14T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","days_late":6,"due_on":"2026-02-14","id":"01890a5d-ac96-774b-bcce-b30209a0a001","method":"bank_transfer","paid_on":"2026-02-20","reference":"INV-2026-014","status":"paid","transaction_id":"01890a5d-ac96-774b-bcce-b302099a9001","updated_at":"2026-02-20T02:00:00Z","version":1}
+type Payment struct {
+	// AmountDue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountDue Money `json:"amount_due"`
+
+	// AmountPaid An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountPaid Money              `json:"amount_paid"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// DaysLate Days between due_on and the day it was paid in full, or today while it is not; 0 in time.
+	DaysLate int                `json:"days_late"`
+	DueOn    openapi_types.Date `json:"due_on"`
+	ID       openapi_types.UUID `json:"id"`
+
+	// Method How it is paid; credit is on account, paid later.
+	Method *PaymentMethod `json:"method,omitempty"`
+
+	// PaidOn The day of the latest part; absent while nothing is paid.
+	PaidOn    *openapi_types.Date `json:"paid_on,omitempty"`
+	Reference *string             `json:"reference,omitempty"`
+
+	// Status overdue: not paid in full and due before today; partial: paid in part and not overdue.
+	Status        PaymentStatus      `json:"status"`
+	TransactionID openapi_types.UUID `json:"transaction_id"`
+	UpdatedAt     time.Time          `json:"updated_at"`
+	Version       int64              `json:"version"`
+}
+
+// PaymentCreate defines model for PaymentCreate.
+type PaymentCreate struct {
+	// AmountDue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountDue Money `json:"amount_due"`
+
+	// AmountPaid An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountPaid *Money             `json:"amount_paid,omitempty"`
+	DueOn      openapi_types.Date `json:"due_on"`
+
+	// Method How it is paid; credit is on account, paid later.
+	Method    *PaymentMethod      `json:"method,omitempty"`
+	PaidOn    *openapi_types.Date `json:"paid_on,omitempty"`
+	Reference *string             `json:"reference,omitempty"`
+}
+
+// PaymentList defines model for PaymentList.
+type PaymentList struct {
+	Items []Payment `json:"items"`
+}
+
+// PaymentMethod How it is paid; credit is on account, paid later.
+type PaymentMethod string
+
+// PaymentPage defines model for PaymentPage.
+type PaymentPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Payment `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// PaymentPatch defines model for PaymentPatch.
+type PaymentPatch struct {
+	// AmountDue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AmountDue  *Money                                `json:"amount_due,omitempty"`
+	AmountPaid nullable.Nullable[Money]              `json:"amount_paid,omitempty"`
+	DueOn      *openapi_types.Date                   `json:"due_on,omitempty"`
+	Method     nullable.Nullable[PaymentMethod]      `json:"method,omitempty"`
+	PaidOn     nullable.Nullable[openapi_types.Date] `json:"paid_on,omitempty"`
+	Reference  nullable.Nullable[string]             `json:"reference,omitempty"`
+}
+
+// PaymentStatus overdue: not paid in full and due before today; partial: paid in part and not overdue.
+type PaymentStatus string
+
 // Problem What went wrong (RFC 9457).
 type Problem struct {
 	// Code Stable; switch on this.
@@ -2285,6 +2689,108 @@ type ProblemPlace struct {
 	Rule *string `json:"rule,omitempty"`
 }
 
+// Product Example: {"brand":"云岭","category":"咖啡/挂耳","created_at":"2026-01-01T00:00:00Z","id":"01890a5d-ac96-774b-bcce-b30209a09001","name":"云南挂耳咖啡 10 包","price":{"amount":"64.95","currency":"CNY"},"sku":"COF-DRIP-10","status":"active","unit":"盒","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Product struct {
+	Brand *string `json:"brand,omitempty"`
+
+	// Category A path: 咖啡/挂耳
+	Category    *string            `json:"category,omitempty"`
+	CreatedAt   time.Time          `json:"created_at"`
+	Description *string            `json:"description,omitempty"`
+	ID          openapi_types.UUID `json:"id"`
+	Name        string             `json:"name"`
+
+	// Price An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Price  *Money        `json:"price,omitempty"`
+	Sku    string        `json:"sku"`
+	Status ProductStatus `json:"status"`
+
+	// Unit What a quantity counts.
+	Unit      *string   `json:"unit,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// ProductCreate defines model for ProductCreate.
+type ProductCreate struct {
+	Brand       *string `json:"brand,omitempty"`
+	Category    *string `json:"category,omitempty"`
+	Description *string `json:"description,omitempty"`
+	Name        string  `json:"name"`
+
+	// Price An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Price  *Money         `json:"price,omitempty"`
+	Sku    string         `json:"sku"`
+	Status *ProductStatus `json:"status,omitempty"`
+	Unit   *string        `json:"unit,omitempty"`
+}
+
+// ProductPage defines model for ProductPage.
+type ProductPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Product `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ProductPatch defines model for ProductPatch.
+type ProductPatch struct {
+	Brand       nullable.Nullable[string] `json:"brand,omitempty"`
+	Category    nullable.Nullable[string] `json:"category,omitempty"`
+	Description nullable.Nullable[string] `json:"description,omitempty"`
+	Name        *string                   `json:"name,omitempty"`
+	Price       nullable.Nullable[Money]  `json:"price,omitempty"`
+	Sku         *string                   `json:"sku,omitempty"`
+	Status      *ProductStatus            `json:"status,omitempty"`
+	Unit        nullable.Nullable[string] `json:"unit,omitempty"`
+}
+
+// ProductPut defines model for ProductPut.
+type ProductPut struct {
+	Brand       nullable.Nullable[string] `json:"brand,omitempty"`
+	Category    nullable.Nullable[string] `json:"category,omitempty"`
+	Description nullable.Nullable[string] `json:"description,omitempty"`
+	Name        *string                   `json:"name,omitempty"`
+	Price       nullable.Nullable[Money]  `json:"price,omitempty"`
+	Status      *ProductStatus            `json:"status,omitempty"`
+	Unit        nullable.Nullable[string] `json:"unit,omitempty"`
+}
+
+// ProductRelation defines model for ProductRelation.
+type ProductRelation struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Direction Whose relation it is: of the product asked about, or of the other to it.
+	Direction RelationDirection   `json:"direction"`
+	Kind      ProductRelationKind `json:"kind"`
+
+	// Product Example: {"brand":"云岭","category":"咖啡/挂耳","created_at":"2026-01-01T00:00:00Z","id":"01890a5d-ac96-774b-bcce-b30209a09001","name":"云南挂耳咖啡 10 包","price":{"amount":"64.95","currency":"CNY"},"sku":"COF-DRIP-10","status":"active","unit":"盒","updated_at":"2026-01-01T00:00:00Z","version":1}
+	Product Product `json:"product"`
+}
+
+// ProductRelationKind defines model for ProductRelationKind.
+type ProductRelationKind string
+
+// ProductRelationList defines model for ProductRelationList.
+type ProductRelationList struct {
+	Items []ProductRelation `json:"items"`
+}
+
+// ProductStatus defines model for ProductStatus.
+type ProductStatus string
+
 // PurchaseFit defines model for PurchaseFit.
 type PurchaseFit struct {
 	Converged     bool    `json:"converged"`
@@ -2303,6 +2809,68 @@ type RFMWeights struct {
 	F float64 `json:"f"`
 	M float64 `json:"m"`
 	R float64 `json:"r"`
+}
+
+// RelationDirection Whose relation it is: of the product asked about, or of the other to it.
+type RelationDirection string
+
+// Return Example: {"actor":"demo-writer","amount":{"amount":"64.95","currency":"CNY"},"base_amount":{"amount":"64.95","currency":"CNY"},"created_at":"2026-02-20T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a0b001","items":[{"amount":{"amount":"64.95","currency":"CNY"},"line":1,"quantity":1}],"reason":"包装破损","returned_on":"2026-02-20","transaction_id":"01890a5d-ac96-774b-bcce-b302099a9001"}
+type Return struct {
+	// Actor Who recorded it.
+	Actor string `json:"actor"`
+
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount Money `json:"amount"`
+
+	// BaseAmount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	BaseAmount    Money              `json:"base_amount"`
+	CreatedAt     time.Time          `json:"created_at"`
+	CustomerID    openapi_types.UUID `json:"customer_id"`
+	ID            openapi_types.UUID `json:"id"`
+	Items         []ReturnItem       `json:"items"`
+	Reason        *string            `json:"reason,omitempty"`
+	ReturnedOn    openapi_types.Date `json:"returned_on"`
+	TransactionID openapi_types.UUID `json:"transaction_id"`
+}
+
+// ReturnCreate defines model for ReturnCreate.
+type ReturnCreate struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount *Money             `json:"amount,omitempty"`
+	Items  *[]ReturnItemInput `json:"items,omitempty"`
+	Reason *string            `json:"reason,omitempty"`
+
+	// ReturnedOn The local day; today unless told.
+	ReturnedOn *openapi_types.Date `json:"returned_on,omitempty"`
+}
+
+// ReturnItem defines model for ReturnItem.
+type ReturnItem struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount Money `json:"amount"`
+
+	// Line The order's line.
+	Line     int     `json:"line"`
+	Quantity float64 `json:"quantity"`
+}
+
+// ReturnItemInput defines model for ReturnItemInput.
+type ReturnItemInput struct {
+	Line     int     `json:"line"`
+	Quantity float64 `json:"quantity"`
+}
+
+// ReturnList defines model for ReturnList.
+type ReturnList struct {
+	Items []Return `json:"items"`
 }
 
 // RuleKind defines model for RuleKind.
@@ -2358,6 +2926,56 @@ type RunScorePage struct {
 
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// SalesGroup Example: {"key":"2026-02","net":{"amount":"2260.10","currency":"CNY"},"orders":12,"returned":{"amount":"129.90","currency":"CNY"},"sales":{"amount":"2390.00","currency":"CNY"},"units":31}
+type SalesGroup struct {
+	// Key The day, the month as YYYY-MM, the sku or name of the product, the category, and so on; absent for what has none.
+	Key *string `json:"key,omitempty"`
+
+	// Name With group_by=product: a name that its items have.
+	Name *string `json:"name,omitempty"`
+
+	// Net An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Net Money `json:"net"`
+
+	// Orders Purchases with something in the group.
+	Orders int64 `json:"orders"`
+
+	// ProductID With group_by=product, where the items name one.
+	ProductID *openapi_types.UUID `json:"product_id,omitempty"`
+
+	// Returned An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Returned Money `json:"returned"`
+
+	// Sales An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Sales Money `json:"sales"`
+
+	// Units Units bought; for products and categories the quantity.
+	Units float64 `json:"units"`
+}
+
+// SalesGrouping defines model for SalesGrouping.
+type SalesGrouping string
+
+// SalesSummary defines model for SalesSummary.
+type SalesSummary struct {
+	From    openapi_types.Date `json:"from"`
+	GroupBy SalesGrouping      `json:"group_by"`
+	Items   []SalesGroup       `json:"items"`
+
+	// Total Example: {"key":"2026-02","net":{"amount":"2260.10","currency":"CNY"},"orders":12,"returned":{"amount":"129.90","currency":"CNY"},"sales":{"amount":"2390.00","currency":"CNY"},"units":31}
+	Total SalesGroup `json:"total"`
+
+	// Truncated Whether there are more groups than answered.
+	Truncated bool               `json:"truncated"`
+	Until     openapi_types.Date `json:"until"`
 }
 
 // Score defines model for Score.
@@ -2842,12 +3460,15 @@ type TierSchemePatch struct {
 	Tiers *[]Tier `json:"tiers,omitempty"`
 }
 
-// Transaction Example: {"amount":{"amount":"129.90","currency":"CNY"},"base_amount":{"amount":"129.90","currency":"CNY"},"channel":"store","created_at":"2026-02-14T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b302099a9001","occurred_at":"2026-02-13T16:00:00Z","occurred_on":"2026-02-14","source":"api","status":"completed","units":2,"updated_at":"2026-02-14T02:00:00Z","version":1}
+// Transaction Example: {"amount":{"amount":"129.90","currency":"CNY"},"base_amount":{"amount":"129.90","currency":"CNY"},"channel":"store","created_at":"2026-02-14T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b302099a9001","item_count":1,"items":[{"amount":{"amount":"129.90","currency":"CNY"},"category":"咖啡/挂耳","line":1,"name":"云南挂耳咖啡 10 包","quantity":2,"sku":"COF-DRIP-10","unit_price":{"amount":"64.95","currency":"CNY"}}],"occurred_at":"2026-02-13T16:00:00Z","occurred_on":"2026-02-14","payment_method":"wechat_pay","source":"api","status":"completed","store":"南京东路店","units":2,"updated_at":"2026-02-14T02:00:00Z","version":1}
 type Transaction struct {
 	// Amount An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
 	Amount Money `json:"amount"`
+
+	// Attributes The tenant's own fields by their keys.
+	Attributes *Attributes `json:"attributes,omitempty"`
 
 	// BaseAmount An amount of money.
 	//
@@ -2856,19 +3477,65 @@ type Transaction struct {
 	Channel    *string            `json:"channel,omitempty"`
 	CreatedAt  time.Time          `json:"created_at"`
 	CustomerID openapi_types.UUID `json:"customer_id"`
+	Delivery   *Delivery          `json:"delivery,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount   *Money             `json:"discount,omitempty"`
 	ExternalID *string            `json:"external_id,omitempty"`
 	ID         openapi_types.UUID `json:"id"`
+
+	// ItemCount How many items there are; absent when none.
+	ItemCount *int `json:"item_count,omitempty"`
+
+	// Items In a list only with expand=items.
+	Items      *[]TransactionItem `json:"items,omitempty"`
 	OccurredAt time.Time          `json:"occurred_at"`
 
 	// OccurredOn The local day in the tenant's zone.
 	OccurredOn openapi_types.Date `json:"occurred_on"`
-	Source     string             `json:"source"`
+
+	// PaymentMethod How it is paid; credit is on account, paid later.
+	PaymentMethod *PaymentMethod `json:"payment_method,omitempty"`
+
+	// Returned An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Returned *Money `json:"returned,omitempty"`
+
+	// Shipping An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Shipping *Money `json:"shipping,omitempty"`
+	Source   string `json:"source"`
 
 	// Status Purchases are paid, to_ship, shipped and completed.
 	Status    TransactionStatus `json:"status"`
+	Store     *string           `json:"store,omitempty"`
 	Units     *int              `json:"units,omitempty"`
 	UpdatedAt time.Time         `json:"updated_at"`
 	Version   int64             `json:"version"`
+}
+
+// TransactionBatch defines model for TransactionBatch.
+type TransactionBatch struct {
+	Items []TransactionCreate `json:"items"`
+}
+
+// TransactionBatchOutcome defines model for TransactionBatchOutcome.
+type TransactionBatchOutcome struct {
+	ID *openapi_types.UUID `json:"id,omitempty"`
+
+	// Problem What went wrong (RFC 9457).
+	Problem *Problem    `json:"problem,omitempty"`
+	Status  BatchStatus `json:"status"`
+	Version *int64      `json:"version,omitempty"`
+}
+
+// TransactionBatchResult defines model for TransactionBatchResult.
+type TransactionBatchResult struct {
+	Items []TransactionBatchOutcome `json:"items"`
 }
 
 // TransactionCreate defines model for TransactionCreate.
@@ -2876,24 +3543,107 @@ type TransactionCreate struct {
 	// Amount An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
-	Amount  Money   `json:"amount"`
-	Channel *string `json:"channel,omitempty"`
+	Amount *Money `json:"amount,omitempty"`
+
+	// Attributes The tenant's own fields by their keys.
+	Attributes *Attributes `json:"attributes,omitempty"`
+	Channel    *string     `json:"channel,omitempty"`
 
 	// Customer Example: {"external_id":"A-1001","source":"shop"}
 	Customer   *ExternalIdentity   `json:"customer,omitempty"`
 	CustomerID *openapi_types.UUID `json:"customer_id,omitempty"`
+	Delivery   *DeliveryInput      `json:"delivery,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount *Money `json:"discount,omitempty"`
 
 	// ExternalID Its id there; a second one is refused.
-	ExternalID *string             `json:"external_id,omitempty"`
-	OccurredAt *time.Time          `json:"occurred_at,omitempty"`
-	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+	ExternalID *string                 `json:"external_id,omitempty"`
+	Items      *[]TransactionItemInput `json:"items,omitempty"`
+	OccurredAt *time.Time              `json:"occurred_at,omitempty"`
+	OccurredOn *openapi_types.Date     `json:"occurred_on,omitempty"`
+
+	// PaymentMethod How it is paid; credit is on account, paid later.
+	PaymentMethod *PaymentMethod `json:"payment_method,omitempty"`
+
+	// Shipping An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Shipping *Money `json:"shipping,omitempty"`
 
 	// Source The system that recorded it; `api` unless told.
 	Source *string `json:"source,omitempty"`
 
 	// Status Purchases are paid, to_ship, shipped and completed.
 	Status *TransactionStatus `json:"status,omitempty"`
+	Store  *string            `json:"store,omitempty"`
 	Units  *int               `json:"units,omitempty"`
+}
+
+// TransactionExpansion defines model for TransactionExpansion.
+type TransactionExpansion string
+
+// TransactionItem defines model for TransactionItem.
+type TransactionItem struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount   Money   `json:"amount"`
+	Category *string `json:"category,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount *Money `json:"discount,omitempty"`
+
+	// Line From 1 in the order given.
+	Line int `json:"line"`
+
+	// Name As the product was called when the line was written.
+	Name string `json:"name"`
+
+	// ProductID Absent when no product has the sku.
+	ProductID *openapi_types.UUID `json:"product_id,omitempty"`
+
+	// Quantity In the product's unit.
+	Quantity float64 `json:"quantity"`
+	Sku      *string `json:"sku,omitempty"`
+
+	// UnitPrice An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	UnitPrice *Money `json:"unit_price,omitempty"`
+}
+
+// TransactionItemInput defines model for TransactionItemInput.
+type TransactionItemInput struct {
+	// Amount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Amount *Money `json:"amount,omitempty"`
+
+	// Category A path such as 咖啡/挂耳; the product's unless told.
+	Category *string `json:"category,omitempty"`
+
+	// Discount An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	Discount *Money `json:"discount,omitempty"`
+
+	// Name The product's name unless told.
+	Name      *string             `json:"name,omitempty"`
+	ProductID *openapi_types.UUID `json:"product_id,omitempty"`
+
+	// Quantity With at most three decimal places.
+	Quantity float64 `json:"quantity"`
+	Sku      *string `json:"sku,omitempty"`
+
+	// UnitPrice An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	UnitPrice *Money `json:"unit_price,omitempty"`
 }
 
 // TransactionPage defines model for TransactionPage.
@@ -2917,18 +3667,51 @@ type TransactionPatch struct {
 	// Amount An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
-	Amount     *Money                    `json:"amount,omitempty"`
-	Channel    nullable.Nullable[string] `json:"channel,omitempty"`
-	OccurredAt *time.Time                `json:"occurred_at,omitempty"`
-	OccurredOn *openapi_types.Date       `json:"occurred_on,omitempty"`
+	Amount *Money `json:"amount,omitempty"`
+
+	// Attributes Merged by key; a null takes one away.
+	Attributes nullable.Nullable[Attributes]    `json:"attributes,omitempty"`
+	Channel    nullable.Nullable[string]        `json:"channel,omitempty"`
+	Delivery   nullable.Nullable[DeliveryPatch] `json:"delivery,omitempty"`
+	Discount   nullable.Nullable[Money]         `json:"discount,omitempty"`
+
+	// Items All lines; null or an empty list removes them and keeps the amount.
+	Items         nullable.Nullable[[]TransactionItemInput] `json:"items,omitempty"`
+	OccurredAt    *time.Time                                `json:"occurred_at,omitempty"`
+	OccurredOn    *openapi_types.Date                       `json:"occurred_on,omitempty"`
+	PaymentMethod nullable.Nullable[PaymentMethod]          `json:"payment_method,omitempty"`
+	Shipping      nullable.Nullable[Money]                  `json:"shipping,omitempty"`
 
 	// Status Purchases are paid, to_ship, shipped and completed.
-	Status *TransactionStatus     `json:"status,omitempty"`
-	Units  nullable.Nullable[int] `json:"units,omitempty"`
+	Status *TransactionStatus `json:"status,omitempty"`
+
+	// StatusReason Why the status changes; needed for a correction.
+	StatusReason *string                   `json:"status_reason,omitempty"`
+	Store        nullable.Nullable[string] `json:"store,omitempty"`
+	Units        nullable.Nullable[int]    `json:"units,omitempty"`
 }
 
 // TransactionStatus Purchases are paid, to_ship, shipped and completed.
 type TransactionStatus string
+
+// TransactionStatusChange Example: {"actor":"demo-writer","at":"2026-02-14T02:00:00Z","from":"pending","to":"paid"}
+type TransactionStatusChange struct {
+	// Actor Who moved it; unknown for what an import brought.
+	Actor *string   `json:"actor,omitempty"`
+	At    time.Time `json:"at"`
+
+	// From Purchases are paid, to_ship, shipped and completed.
+	From   *TransactionStatus `json:"from,omitempty"`
+	Reason *string            `json:"reason,omitempty"`
+
+	// To Purchases are paid, to_ship, shipped and completed.
+	To TransactionStatus `json:"to"`
+}
+
+// TransactionStatusList defines model for TransactionStatusList.
+type TransactionStatusList struct {
+	Items []TransactionStatusChange `json:"items"`
+}
 
 // ValidationRule Example: {"active":true,"applies_to":"company","created_at":"2026-01-01T00:00:00Z","field":"industry","id":"01890a5d-ac96-774b-bcce-b30209aa0001","kind":"required","message":{"zh":"请填写行业"},"name":"企业须填行业","position":1,"severity":"warn","updated_at":"2026-01-01T00:00:00Z","version":1}
 type ValidationRule struct {
@@ -3077,6 +3860,12 @@ type ViolationCount struct {
 // AddressID defines model for AddressId.
 type AddressID = openapi_types.UUID
 
+// AmountAtLeast defines model for AmountAtLeast.
+type AmountAtLeast = string
+
+// AmountAtMost defines model for AmountAtMost.
+type AmountAtMost = string
+
 // ContactPointID defines model for ContactPointId.
 type ContactPointID = openapi_types.UUID
 
@@ -3125,11 +3914,26 @@ type Limit = int
 // ModelKey defines model for ModelKey.
 type ModelKey = string
 
+// PaymentID defines model for PaymentId.
+type PaymentID = openapi_types.UUID
+
+// PaymentMethods defines model for PaymentMethods.
+type PaymentMethods = []PaymentMethod
+
+// ProductID defines model for ProductId.
+type ProductID = openapi_types.UUID
+
+// ReturnID defines model for ReturnId.
+type ReturnID = openapi_types.UUID
+
 // RunID defines model for RunId.
 type RunID = openapi_types.UUID
 
 // SchemeKey defines model for SchemeKey.
 type SchemeKey = string
+
+// Sku defines model for Sku.
+type Sku = string
 
 // Source defines model for Source.
 type Source = string
@@ -3142,6 +3946,36 @@ type TagID = openapi_types.UUID
 
 // Total defines model for Total.
 type Total string
+
+// TransactionChannel defines model for TransactionChannel.
+type TransactionChannel = string
+
+// TransactionExpand defines model for TransactionExpand.
+type TransactionExpand = []TransactionExpansion
+
+// TransactionFrom defines model for TransactionFrom.
+type TransactionFrom = openapi_types.Date
+
+// TransactionID defines model for TransactionId.
+type TransactionID = openapi_types.UUID
+
+// TransactionProduct defines model for TransactionProduct.
+type TransactionProduct = openapi_types.UUID
+
+// TransactionSku defines model for TransactionSku.
+type TransactionSku = string
+
+// TransactionSort defines model for TransactionSort.
+type TransactionSort string
+
+// TransactionStatuses defines model for TransactionStatuses.
+type TransactionStatuses = []TransactionStatus
+
+// TransactionStore defines model for TransactionStore.
+type TransactionStore = string
+
+// TransactionUntil defines model for TransactionUntil.
+type TransactionUntil = openapi_types.Date
 
 // ValidateOnly defines model for ValidateOnly.
 type ValidateOnly = bool
@@ -3419,6 +4253,18 @@ type PutCustomerExternalIDParams struct {
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
 
+// ListCustomerPaymentsParams defines parameters for ListCustomerPayments.
+type ListCustomerPaymentsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Status Only these.
+	Status *[]PaymentStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
 type DeleteCustomerTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
@@ -3430,6 +4276,54 @@ type PutCustomerTagParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
+
+// ListCustomerTransactionsParams defines parameters for ListCustomerTransactions.
+type ListCustomerTransactionsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Status Only these.
+	Status *TransactionStatuses `form:"status,omitempty" json:"status,omitempty"`
+
+	// From On or after this day.
+	From *TransactionFrom `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until On or before this day.
+	Until *TransactionUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// PaymentMethod Only paid in these ways.
+	PaymentMethod *PaymentMethods `form:"payment_method,omitempty" json:"payment_method,omitempty"`
+
+	// Channel Only of this channel.
+	Channel *TransactionChannel `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Store Only of this store.
+	Store *TransactionStore `form:"store,omitempty" json:"store,omitempty"`
+
+	// ProductID Only with an item of this product.
+	ProductID *TransactionProduct `form:"product_id,omitempty" json:"product_id,omitempty"`
+
+	// Sku Only with an item of this sku.
+	Sku *TransactionSku `form:"sku,omitempty" json:"sku,omitempty"`
+
+	// AmountAtLeast Only of at least this amount, a decimal in the base currency.
+	AmountAtLeast *AmountAtLeast `form:"amount_at_least,omitempty" json:"amount_at_least,omitempty"`
+
+	// AmountAtMost Only of at most this amount, a decimal in the base currency.
+	AmountAtMost *AmountAtMost `form:"amount_at_most,omitempty" json:"amount_at_most,omitempty"`
+
+	// Sort `-occurred_at` is newest first, `occurred_at` oldest first.
+	Sort *ListCustomerTransactionsParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Expand What to show along with each transaction.
+	Expand *TransactionExpand `form:"expand,omitempty" json:"expand,omitempty"`
+}
+
+// ListCustomerTransactionsParamsSort defines parameters for ListCustomerTransactions.
+type ListCustomerTransactionsParamsSort string
 
 // UndeleteCustomerParams defines parameters for UndeleteCustomer.
 type UndeleteCustomerParams struct {
@@ -3594,6 +4488,87 @@ type CancelJobParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListProductsParams defines parameters for ListProducts.
+type ListProductsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Q What the sku or the name begins with, in any case.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// Category This category and those below it: 咖啡 finds 咖啡/挂耳.
+	Category *string `form:"category,omitempty" json:"category,omitempty"`
+
+	// Status Only these.
+	Status *ProductStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
+// CreateProductParams defines parameters for CreateProduct.
+type CreateProductParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetProductBySkuParams defines parameters for GetProductBySku.
+type GetProductBySkuParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PutProductBySkuParams defines parameters for PutProductBySku.
+type PutProductBySkuParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// DeleteProductParams defines parameters for DeleteProduct.
+type DeleteProductParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetProductParams defines parameters for GetProduct.
+type GetProductParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchProductParams defines parameters for PatchProduct.
+type PatchProductParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteProductRelationParams defines parameters for DeleteProductRelation.
+type DeleteProductRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// PutProductRelationParams defines parameters for PutProductRelation.
+type PutProductRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
 
 // CreateScoreModelParams defines parameters for CreateScoreModel.
@@ -3863,14 +4838,44 @@ type ListTransactionsParams struct {
 	CustomerID *openapi_types.UUID `form:"customer_id,omitempty" json:"customer_id,omitempty"`
 
 	// Status Only these.
-	Status *[]TransactionStatus `form:"status,omitempty" json:"status,omitempty"`
+	Status *TransactionStatuses `form:"status,omitempty" json:"status,omitempty"`
 
 	// From On or after this day.
-	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+	From *TransactionFrom `form:"from,omitempty" json:"from,omitempty"`
 
 	// Until On or before this day.
-	Until *openapi_types.Date `form:"until,omitempty" json:"until,omitempty"`
+	Until *TransactionUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// PaymentMethod Only paid in these ways.
+	PaymentMethod *PaymentMethods `form:"payment_method,omitempty" json:"payment_method,omitempty"`
+
+	// Channel Only of this channel.
+	Channel *TransactionChannel `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Store Only of this store.
+	Store *TransactionStore `form:"store,omitempty" json:"store,omitempty"`
+
+	// ProductID Only with an item of this product.
+	ProductID *TransactionProduct `form:"product_id,omitempty" json:"product_id,omitempty"`
+
+	// Sku Only with an item of this sku.
+	Sku *TransactionSku `form:"sku,omitempty" json:"sku,omitempty"`
+
+	// AmountAtLeast Only of at least this amount, a decimal in the base currency.
+	AmountAtLeast *AmountAtLeast `form:"amount_at_least,omitempty" json:"amount_at_least,omitempty"`
+
+	// AmountAtMost Only of at most this amount, a decimal in the base currency.
+	AmountAtMost *AmountAtMost `form:"amount_at_most,omitempty" json:"amount_at_most,omitempty"`
+
+	// Sort `-occurred_at` is newest first, `occurred_at` oldest first.
+	Sort *ListTransactionsParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Expand What to show along with each transaction.
+	Expand *TransactionExpand `form:"expand,omitempty" json:"expand,omitempty"`
 }
+
+// ListTransactionsParamsSort defines parameters for ListTransactions.
+type ListTransactionsParamsSort string
 
 // CreateTransactionParams defines parameters for CreateTransaction.
 type CreateTransactionParams struct {
@@ -3879,6 +4884,30 @@ type CreateTransactionParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// BatchTransactionsParams defines parameters for BatchTransactions.
+type BatchTransactionsParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// SummarizeTransactionsParams defines parameters for SummarizeTransactions.
+type SummarizeTransactionsParams struct {
+	// GroupBy What to add up by.
+	GroupBy *SalesGrouping `form:"group_by,omitempty" json:"group_by,omitempty"`
+
+	// From The first day; 365 days before the last unless told.
+	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+
+	// Until The last day; today unless told.
+	Until *openapi_types.Date `form:"until,omitempty" json:"until,omitempty"`
+
+	// CustomerID Only this customer's.
+	CustomerID *openapi_types.UUID `form:"customer_id,omitempty" json:"customer_id,omitempty"`
 }
 
 // GetTransactionParams defines parameters for GetTransaction.
@@ -3897,6 +4926,63 @@ type PatchTransactionParams struct {
 
 	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CreatePaymentParams defines parameters for CreatePayment.
+type CreatePaymentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeletePaymentParams defines parameters for DeletePayment.
+type DeletePaymentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetPaymentParams defines parameters for GetPayment.
+type GetPaymentParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchPaymentParams defines parameters for PatchPayment.
+type PatchPaymentParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CreateReturnParams defines parameters for CreateReturn.
+type CreateReturnParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteReturnParams defines parameters for DeleteReturn.
+type DeleteReturnParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+}
+
+// GetReturnParams defines parameters for GetReturn.
+type GetReturnParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // CreateValidationRuleParams defines parameters for CreateValidationRule.
@@ -3995,6 +5081,15 @@ type ParseFilterJSONRequestBody = FilterGiven
 // CreateImportJSONRequestBody defines body for CreateImport for application/json ContentType.
 type CreateImportJSONRequestBody = ImportCreate
 
+// CreateProductJSONRequestBody defines body for CreateProduct for application/json ContentType.
+type CreateProductJSONRequestBody = ProductCreate
+
+// PutProductBySkuJSONRequestBody defines body for PutProductBySku for application/json ContentType.
+type PutProductBySkuJSONRequestBody = ProductPut
+
+// PatchProductApplicationMergePatchPlusJSONRequestBody defines body for PatchProduct for application/merge-patch+json ContentType.
+type PatchProductApplicationMergePatchPlusJSONRequestBody = ProductPatch
+
 // CreateScoreModelJSONRequestBody defines body for CreateScoreModel for application/json ContentType.
 type CreateScoreModelJSONRequestBody = ScoreModelCreate
 
@@ -4034,8 +5129,20 @@ type PatchTierSchemeApplicationMergePatchPlusJSONRequestBody = TierSchemePatch
 // CreateTransactionJSONRequestBody defines body for CreateTransaction for application/json ContentType.
 type CreateTransactionJSONRequestBody = TransactionCreate
 
+// BatchTransactionsJSONRequestBody defines body for BatchTransactions for application/json ContentType.
+type BatchTransactionsJSONRequestBody = TransactionBatch
+
 // PatchTransactionApplicationMergePatchPlusJSONRequestBody defines body for PatchTransaction for application/merge-patch+json ContentType.
 type PatchTransactionApplicationMergePatchPlusJSONRequestBody = TransactionPatch
+
+// CreatePaymentJSONRequestBody defines body for CreatePayment for application/json ContentType.
+type CreatePaymentJSONRequestBody = PaymentCreate
+
+// PatchPaymentApplicationMergePatchPlusJSONRequestBody defines body for PatchPayment for application/merge-patch+json ContentType.
+type PatchPaymentApplicationMergePatchPlusJSONRequestBody = PaymentPatch
+
+// CreateReturnJSONRequestBody defines body for CreateReturn for application/json ContentType.
+type CreateReturnJSONRequestBody = ReturnCreate
 
 // CreateValidationRuleJSONRequestBody defines body for CreateValidationRule for application/json ContentType.
 type CreateValidationRuleJSONRequestBody = ValidationRuleCreate
@@ -4531,6 +5638,13 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/metrics (the `GetCustomerMetrics` operationId).
 	GetCustomerMetrics(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCustomerPayments List a customer's payments
+	//
+	// A page of all payments of one customer, the earliest due day first.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/payments (the `ListCustomerPayments` operationId).
+	ListCustomerPayments(ctx context.Context, customerID CustomerID, params *ListCustomerPaymentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetCustomerQuality Read how good a customer's record is
 	//
 	// How complete the record is and what is missing with its weight, the rules that it breaks now, how old the basic, behavioural
@@ -4589,6 +5703,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/tiers (the `ListCustomerTiers` operationId).
 	ListCustomerTiers(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCustomerTransactions List a customer's transactions
+	//
+	// A page of one customer's transactions, newest first unless `sort` says otherwise, with the filters of the list of all.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/transactions (the `ListCustomerTransactions` operationId).
+	ListCustomerTransactions(ctx context.Context, customerID CustomerID, params *ListCustomerTransactionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UndeleteCustomer Bring a deleted customer back
 	//
@@ -4808,8 +5929,15 @@ type ClientInterface interface {
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 	// (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-	// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-	// that exists, the row's values replace its own and empty cells keep them.
+	// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+	// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+	// may then go any way, as the file's system is believed, and the history says `import`.
+	//
+	// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+	// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+	// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+	// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+	// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 	//
 	// The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 	// mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -4836,8 +5964,15 @@ type ClientInterface interface {
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 	// (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-	// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-	// that exists, the row's values replace its own and empty cells keep them.
+	// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+	// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+	// may then go any way, as the file's system is believed, and the history says `import`.
+	//
+	// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+	// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+	// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+	// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+	// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 	//
 	// The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 	// mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -4904,6 +6039,113 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/me (the `GetMe` operationId).
 	GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListProducts List products
+	//
+	// A page of products in the order of their skus.
+	//
+	// Corresponds with GET /v1/products (the `ListProducts` operationId).
+	ListProducts(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateProductWithBody Create a product
+	//
+	// Adds a product to the catalogue that items of orders refer to. Its sku is unique.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+	CreateProductWithBody(ctx context.Context, params *CreateProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateProduct Create a product
+	//
+	// Adds a product to the catalogue that items of orders refer to. Its sku is unique.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+	CreateProduct(ctx context.Context, params *CreateProductParams, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetProductBySku Read a product by its sku
+	//
+	// The product that has this sku.
+	//
+	// Corresponds with GET /v1/products/by-sku/{sku} (the `GetProductBySku` operationId).
+	GetProductBySku(ctx context.Context, sku Sku, params *GetProductBySkuParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutProductBySkuWithBody Create or merge a product by its sku
+	//
+	// Creates the product when none has this sku (201), else merges the body into it as PATCH does (200). Any number of
+	// callers may do this at once; there will be one product. A new product needs a name.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/products/by-sku/{sku} (the `PutProductBySku` operationId).
+	PutProductBySkuWithBody(ctx context.Context, sku Sku, params *PutProductBySkuParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutProductBySku Create or merge a product by its sku
+	//
+	// Creates the product when none has this sku (201), else merges the body into it as PATCH does (200). Any number of
+	// callers may do this at once; there will be one product. A new product needs a name.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/products/by-sku/{sku} (the `PutProductBySku` operationId).
+	PutProductBySku(ctx context.Context, sku Sku, params *PutProductBySkuParams, body PutProductBySkuJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteProduct Delete a product
+	//
+	// Deletes a product that no order names, with its relations; one that is named is 409 `product_in_use`. Set its status to `retired` instead.
+	//
+	// Corresponds with DELETE /v1/products/{product_id} (the `DeleteProduct` operationId).
+	DeleteProduct(ctx context.Context, productID ProductID, params *DeleteProductParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetProduct Read a product
+	//
+	// One product of the catalogue.
+	//
+	// Corresponds with GET /v1/products/{product_id} (the `GetProduct` operationId).
+	GetProduct(ctx context.Context, productID ProductID, params *GetProductParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchProductWithBody Change a product
+	//
+	// Items of orders keep the sku, name and category that the product had when they were written.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/products/{product_id} (the `PatchProduct` operationId).
+	PatchProductWithBody(ctx context.Context, productID ProductID, params *PatchProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchProductWithApplicationMergePatchPlusJSONBody Change a product
+	//
+	// Items of orders keep the sku, name and category that the product had when they were written.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/products/{product_id} (the `PatchProduct` operationId).
+	PatchProductWithApplicationMergePatchPlusJSONBody(ctx context.Context, productID ProductID, params *PatchProductParams, body PatchProductApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListProductRelations List what a product is related to
+	//
+	// All relations of a product, both ways: `outgoing` ones read "this product is an upgrade of that one", `incoming` ones the other
+	// way round.
+	//
+	// Corresponds with GET /v1/products/{product_id}/relations (the `ListProductRelations` operationId).
+	ListProductRelations(ctx context.Context, productID ProductID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteProductRelation Take a relation away
+	//
+	// The products are no longer related so.
+	//
+	// Corresponds with DELETE /v1/products/{product_id}/relations/{relation_kind}/{related_id} (the `DeleteProductRelation` operationId).
+	DeleteProductRelation(ctx context.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params *DeleteProductRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutProductRelation Relate a product to another
+	//
+	// Says that this product is an upgrade or an accessory of the other, or that both are similar. Repeating it changes
+	// nothing. Upgrades can't form a circle (409).
+	//
+	// Corresponds with PUT /v1/products/{product_id}/relations/{relation_kind}/{related_id} (the `PutProductRelation` operationId).
+	PutProductRelation(ctx context.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params *PutProductRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListScoreModels List score models
 	//
@@ -5342,7 +6584,8 @@ type ClientInterface interface {
 
 	// ListTransactions List transactions
 	//
-	// A page of transactions, newest first; of one customer with `customer_id`.
+	// A page of transactions, newest first unless `sort` says otherwise; of one customer with `customer_id`. Filters can be
+	// combined. Items come along with `expand=items`.
 	//
 	// Corresponds with GET /v1/transactions (the `ListTransactions` operationId).
 	ListTransactions(ctx context.Context, params *ListTransactionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -5352,6 +6595,12 @@ type ClientInterface interface {
 	// Records one order of a customer. The customer's metrics are right on the next read. Name the customer by
 	// `customer_id` or by `customer` (source and external id); give the moment as `occurred_at`, or the tenant's local day
 	// as `occurred_on`.
+	//
+	// With `items` the order's `amount` is what they add up to, less `discount`, plus `shipping`: leave it away, or give
+	// exactly that (422 `amount_differs` otherwise). A line names its product by `product_id` or `sku`; a sku that no product
+	// has is kept as it is. A line's `amount` is `unit_price` times `quantity` less its `discount`; without `unit_price`
+	// and `amount` the product's list price is taken. `units` is the sum of the quantities unless it is given; a line
+	// with a broken quantity, such as 1.25 kg, counts as one.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -5364,37 +6613,218 @@ type ClientInterface interface {
 	// `customer_id` or by `customer` (source and external id); give the moment as `occurred_at`, or the tenant's local day
 	// as `occurred_on`.
 	//
+	// With `items` the order's `amount` is what they add up to, less `discount`, plus `shipping`: leave it away, or give
+	// exactly that (422 `amount_differs` otherwise). A line names its product by `product_id` or `sku`; a sku that no product
+	// has is kept as it is. A line's `amount` is `unit_price` times `quantity` less its `discount`; without `unit_price`
+	// and `amount` the product's list price is taken. `units` is the sum of the quantities unless it is given; a line
+	// with a broken quantity, such as 1.25 kg, counts as one.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/transactions (the `CreateTransaction` operationId).
 	CreateTransaction(ctx context.Context, params *CreateTransactionParams, body CreateTransactionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// BatchTransactionsWithBody Record up to 1000 transactions
+	//
+	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
+	// reported and the others are written. A second item with the same source and external id is refused; so is one that
+	// was recorded before.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/transactions/batch (the `BatchTransactions` operationId).
+	BatchTransactionsWithBody(ctx context.Context, params *BatchTransactionsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BatchTransactions Record up to 1000 transactions
+	//
+	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
+	// reported and the others are written. A second item with the same source and external id is refused; so is one that
+	// was recorded before.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/transactions/batch (the `BatchTransactions` operationId).
+	BatchTransactions(ctx context.Context, params *BatchTransactionsParams, body BatchTransactionsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SummarizeTransactions Sum sales
+	//
+	// Adds up purchases (paid, to_ship, shipped or completed) of a span of days in the base currency: by day or month, by
+	// product or category, or by how and where they were bought. Returns count on their own day. For products and
+	// categories an order's amount, discount and shipping included, is divided among its items in proportion; orders
+	// without items, and returns that name no items, stand in the group without a key. `net` is `sales` less `returned`.
+	// By day and month the groups are in order, otherwise the highest sales come first; at most 1000 groups are answered,
+	// and `truncated` says when there are more. `total` is over all of them.
+	//
+	// Corresponds with GET /v1/transactions/summary (the `SummarizeTransactions` operationId).
+	SummarizeTransactions(ctx context.Context, params *SummarizeTransactionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetTransaction Read a transaction
 	//
-	// One transaction with its amount as given and in the base currency.
+	// One transaction with its items, its delivery, and its amount as given and in the base currency.
 	//
 	// Corresponds with GET /v1/transactions/{transaction_id} (the `GetTransaction` operationId).
-	GetTransaction(ctx context.Context, transactionID openapi_types.UUID, params *GetTransactionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetTransaction(ctx context.Context, transactionID TransactionID, params *GetTransactionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PatchTransactionWithBody Change a transaction
 	//
 	// Corrects an order or moves its status; the customer's metrics follow in the same commit. To take an order back, set
-	// the status to `cancelled` or `refunded`: facts are not deleted.
+	// the status to `cancelled` or `refunded`: facts are not deleted. `items` replaces all lines (409 `items_returned` while
+	// returns name some), and the amount follows.
+	//
+	// | from | goes on to |
+	// | --- | --- |
+	// | pending | paid, to_ship, shipped, completed, cancelled |
+	// | paid | to_ship, shipped, completed, cancelled, refunded |
+	// | to_ship | shipped, completed, cancelled, refunded |
+	// | shipped | completed, cancelled, refunded |
+	// | completed | cancelled, refunded |
+	//
+	// Every other move corrects a mistake and needs a `status_reason` (422 `transition_needs_reason` otherwise). What was
+	// shipped, completed or refunded never becomes pending again (422 `transition_forbidden`). Moving to `shipped` notes
+	// the moment in `delivery.shipped_at` unless it is known.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /v1/transactions/{transaction_id} (the `PatchTransaction` operationId).
-	PatchTransactionWithBody(ctx context.Context, transactionID openapi_types.UUID, params *PatchTransactionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PatchTransactionWithBody(ctx context.Context, transactionID TransactionID, params *PatchTransactionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PatchTransactionWithApplicationMergePatchPlusJSONBody Change a transaction
 	//
 	// Corrects an order or moves its status; the customer's metrics follow in the same commit. To take an order back, set
-	// the status to `cancelled` or `refunded`: facts are not deleted.
+	// the status to `cancelled` or `refunded`: facts are not deleted. `items` replaces all lines (409 `items_returned` while
+	// returns name some), and the amount follows.
+	//
+	// | from | goes on to |
+	// | --- | --- |
+	// | pending | paid, to_ship, shipped, completed, cancelled |
+	// | paid | to_ship, shipped, completed, cancelled, refunded |
+	// | to_ship | shipped, completed, cancelled, refunded |
+	// | shipped | completed, cancelled, refunded |
+	// | completed | cancelled, refunded |
+	//
+	// Every other move corrects a mistake and needs a `status_reason` (422 `transition_needs_reason` otherwise). What was
+	// shipped, completed or refunded never becomes pending again (422 `transition_forbidden`). Moving to `shipped` notes
+	// the moment in `delivery.shipped_at` unless it is known.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
 	//
 	// Corresponds with PATCH /v1/transactions/{transaction_id} (the `PatchTransaction` operationId).
-	PatchTransactionWithApplicationMergePatchPlusJSONBody(ctx context.Context, transactionID openapi_types.UUID, params *PatchTransactionParams, body PatchTransactionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PatchTransactionWithApplicationMergePatchPlusJSONBody(ctx context.Context, transactionID TransactionID, params *PatchTransactionParams, body PatchTransactionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPayments List the payments of a transaction
+	//
+	// All payments of one order by due day, at most 500.
+	//
+	// Corresponds with GET /v1/transactions/{transaction_id}/payments (the `ListPayments` operationId).
+	ListPayments(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreatePaymentWithBody Record a payment that is due or was made
+	//
+	// Notes what is to be paid for an order and by when; instalments are payments of their own. `paid_on` without
+	// `amount_paid` says that all of it was paid that day. Amounts are in the order's currency. The order's status stays as
+	// it is. The customer's metrics are right on the next read; what is overdue follows from the tenant's local day.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/transactions/{transaction_id}/payments (the `CreatePayment` operationId).
+	CreatePaymentWithBody(ctx context.Context, transactionID TransactionID, params *CreatePaymentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreatePayment Record a payment that is due or was made
+	//
+	// Notes what is to be paid for an order and by when; instalments are payments of their own. `paid_on` without
+	// `amount_paid` says that all of it was paid that day. Amounts are in the order's currency. The order's status stays as
+	// it is. The customer's metrics are right on the next read; what is overdue follows from the tenant's local day.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/transactions/{transaction_id}/payments (the `CreatePayment` operationId).
+	CreatePayment(ctx context.Context, transactionID TransactionID, params *CreatePaymentParams, body CreatePaymentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeletePayment Delete a payment
+	//
+	// Takes a payment back that was recorded by mistake.
+	//
+	// Corresponds with DELETE /v1/transactions/{transaction_id}/payments/{payment_id} (the `DeletePayment` operationId).
+	DeletePayment(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *DeletePaymentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetPayment Read a payment
+	//
+	// One payment with where it stands today in the tenant's zone.
+	//
+	// Corresponds with GET /v1/transactions/{transaction_id}/payments/{payment_id} (the `GetPayment` operationId).
+	GetPayment(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *GetPaymentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchPaymentWithBody Change a payment, or note that it was made
+	//
+	// `{"paid_on": "2026-03-02"}` says that all of it was paid that day; with `amount_paid` a part. `paid_on: null` takes that
+	// back.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/transactions/{transaction_id}/payments/{payment_id} (the `PatchPayment` operationId).
+	PatchPaymentWithBody(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *PatchPaymentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchPaymentWithApplicationMergePatchPlusJSONBody Change a payment, or note that it was made
+	//
+	// `{"paid_on": "2026-03-02"}` says that all of it was paid that day; with `amount_paid` a part. `paid_on: null` takes that
+	// back.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/transactions/{transaction_id}/payments/{payment_id} (the `PatchPayment` operationId).
+	PatchPaymentWithApplicationMergePatchPlusJSONBody(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *PatchPaymentParams, body PatchPaymentApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListReturns List the returns of a transaction
+	//
+	// All returns of one order by day, at most 500.
+	//
+	// Corresponds with GET /v1/transactions/{transaction_id}/returns (the `ListReturns` operationId).
+	ListReturns(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateReturnWithBody Record what came back of an order
+	//
+	// Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
+	// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+	// than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
+	// otherwise); when all of an order goes back, its status can be set to `refunded` instead.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/transactions/{transaction_id}/returns (the `CreateReturn` operationId).
+	CreateReturnWithBody(ctx context.Context, transactionID TransactionID, params *CreateReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateReturn Record what came back of an order
+	//
+	// Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
+	// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+	// than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
+	// otherwise); when all of an order goes back, its status can be set to `refunded` instead.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/transactions/{transaction_id}/returns (the `CreateReturn` operationId).
+	CreateReturn(ctx context.Context, transactionID TransactionID, params *CreateReturnParams, body CreateReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteReturn Delete a return
+	//
+	// Takes a return back that was recorded by mistake. To correct one, delete it and record it anew.
+	//
+	// Corresponds with DELETE /v1/transactions/{transaction_id}/returns/{return_id} (the `DeleteReturn` operationId).
+	DeleteReturn(ctx context.Context, transactionID TransactionID, returnID ReturnID, params *DeleteReturnParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetReturn Read a return
+	//
+	// One return with what came back.
+	//
+	// Corresponds with GET /v1/transactions/{transaction_id}/returns/{return_id} (the `GetReturn` operationId).
+	GetReturn(ctx context.Context, transactionID TransactionID, returnID ReturnID, params *GetReturnParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTransactionStatuses Read how an order came to its status
+	//
+	// Every status that the order had, the oldest first, with who moved it, when and why. The first entry has no `from`.
+	//
+	// Corresponds with GET /v1/transactions/{transaction_id}/statuses (the `ListTransactionStatuses` operationId).
+	ListTransactionStatuses(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListValidationRules List validation rules
 	//
@@ -6322,6 +7752,23 @@ func (c *Client) GetCustomerMetrics(ctx context.Context, customerID CustomerID, 
 	return c.Client.Do(req)
 }
 
+// ListCustomerPayments List a customer's payments
+//
+// A page of all payments of one customer, the earliest due day first.
+//
+// Corresponds with GET /v1/customers/{customer_id}/payments (the `ListCustomerPayments` operationId).
+func (c *Client) ListCustomerPayments(ctx context.Context, customerID CustomerID, params *ListCustomerPaymentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerPaymentsRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetCustomerQuality Read how good a customer's record is
 //
 // How complete the record is and what is missing with its weight, the rules that it breaks now, how old the basic, behavioural
@@ -6441,6 +7888,23 @@ func (c *Client) PutCustomerTag(ctx context.Context, customerID CustomerID, tagI
 // Corresponds with GET /v1/customers/{customer_id}/tiers (the `ListCustomerTiers` operationId).
 func (c *Client) ListCustomerTiers(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListCustomerTiersRequest(c.Server, customerID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCustomerTransactions List a customer's transactions
+//
+// A page of one customer's transactions, newest first unless `sort` says otherwise, with the filters of the list of all.
+//
+// Corresponds with GET /v1/customers/{customer_id}/transactions (the `ListCustomerTransactions` operationId).
+func (c *Client) ListCustomerTransactions(ctx context.Context, customerID CustomerID, params *ListCustomerTransactionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerTransactionsRequest(c.Server, customerID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6879,8 +8343,15 @@ func (c *Client) ListImports(ctx context.Context, params *ListImportsParams, req
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 // (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-// that exists, the row's values replace its own and empty cells keep them.
+// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+// may then go any way, as the file's system is believed, and the history says `import`.
+//
+// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 //
 // The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 // mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -6917,8 +8388,15 @@ func (c *Client) CreateImportWithBody(ctx context.Context, params *CreateImportP
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 // (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-// that exists, the row's values replace its own and empty cells keep them.
+// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+// may then go any way, as the file's system is believed, and the history says `import`.
+//
+// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 //
 // The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 // mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -7056,6 +8534,243 @@ func (c *Client) CancelJob(ctx context.Context, jobID JobID, params *CancelJobPa
 // Corresponds with GET /v1/me (the `GetMe` operationId).
 func (c *Client) GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetMeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListProducts List products
+//
+// A page of products in the order of their skus.
+//
+// Corresponds with GET /v1/products (the `ListProducts` operationId).
+func (c *Client) ListProducts(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListProductsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateProductWithBody Create a product
+//
+// Adds a product to the catalogue that items of orders refer to. Its sku is unique.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+func (c *Client) CreateProductWithBody(ctx context.Context, params *CreateProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateProductRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateProduct Create a product
+//
+// Adds a product to the catalogue that items of orders refer to. Its sku is unique.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+func (c *Client) CreateProduct(ctx context.Context, params *CreateProductParams, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateProductRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetProductBySku Read a product by its sku
+//
+// The product that has this sku.
+//
+// Corresponds with GET /v1/products/by-sku/{sku} (the `GetProductBySku` operationId).
+func (c *Client) GetProductBySku(ctx context.Context, sku Sku, params *GetProductBySkuParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetProductBySkuRequest(c.Server, sku, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutProductBySkuWithBody Create or merge a product by its sku
+//
+// Creates the product when none has this sku (201), else merges the body into it as PATCH does (200). Any number of
+// callers may do this at once; there will be one product. A new product needs a name.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/products/by-sku/{sku} (the `PutProductBySku` operationId).
+func (c *Client) PutProductBySkuWithBody(ctx context.Context, sku Sku, params *PutProductBySkuParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutProductBySkuRequestWithBody(c.Server, sku, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutProductBySku Create or merge a product by its sku
+//
+// Creates the product when none has this sku (201), else merges the body into it as PATCH does (200). Any number of
+// callers may do this at once; there will be one product. A new product needs a name.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/products/by-sku/{sku} (the `PutProductBySku` operationId).
+func (c *Client) PutProductBySku(ctx context.Context, sku Sku, params *PutProductBySkuParams, body PutProductBySkuJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutProductBySkuRequest(c.Server, sku, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteProduct Delete a product
+//
+// Deletes a product that no order names, with its relations; one that is named is 409 `product_in_use`. Set its status to `retired` instead.
+//
+// Corresponds with DELETE /v1/products/{product_id} (the `DeleteProduct` operationId).
+func (c *Client) DeleteProduct(ctx context.Context, productID ProductID, params *DeleteProductParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteProductRequest(c.Server, productID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetProduct Read a product
+//
+// One product of the catalogue.
+//
+// Corresponds with GET /v1/products/{product_id} (the `GetProduct` operationId).
+func (c *Client) GetProduct(ctx context.Context, productID ProductID, params *GetProductParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetProductRequest(c.Server, productID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchProductWithBody Change a product
+//
+// Items of orders keep the sku, name and category that the product had when they were written.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/products/{product_id} (the `PatchProduct` operationId).
+func (c *Client) PatchProductWithBody(ctx context.Context, productID ProductID, params *PatchProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchProductRequestWithBody(c.Server, productID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchProductWithApplicationMergePatchPlusJSONBody Change a product
+//
+// Items of orders keep the sku, name and category that the product had when they were written.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/products/{product_id} (the `PatchProduct` operationId).
+func (c *Client) PatchProductWithApplicationMergePatchPlusJSONBody(ctx context.Context, productID ProductID, params *PatchProductParams, body PatchProductApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchProductRequestWithApplicationMergePatchPlusJSONBody(c.Server, productID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListProductRelations List what a product is related to
+//
+// All relations of a product, both ways: `outgoing` ones read "this product is an upgrade of that one", `incoming` ones the other
+// way round.
+//
+// Corresponds with GET /v1/products/{product_id}/relations (the `ListProductRelations` operationId).
+func (c *Client) ListProductRelations(ctx context.Context, productID ProductID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListProductRelationsRequest(c.Server, productID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteProductRelation Take a relation away
+//
+// The products are no longer related so.
+//
+// Corresponds with DELETE /v1/products/{product_id}/relations/{relation_kind}/{related_id} (the `DeleteProductRelation` operationId).
+func (c *Client) DeleteProductRelation(ctx context.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params *DeleteProductRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteProductRelationRequest(c.Server, productID, relationKind, relatedID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutProductRelation Relate a product to another
+//
+// Says that this product is an upgrade or an accessory of the other, or that both are similar. Repeating it changes
+// nothing. Upgrades can't form a circle (409).
+//
+// Corresponds with PUT /v1/products/{product_id}/relations/{relation_kind}/{related_id} (the `PutProductRelation` operationId).
+func (c *Client) PutProductRelation(ctx context.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params *PutProductRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutProductRelationRequest(c.Server, productID, relationKind, relatedID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -7943,7 +9658,8 @@ func (c *Client) EvaluateTierScheme(ctx context.Context, schemeKey SchemeKey, pa
 
 // ListTransactions List transactions
 //
-// A page of transactions, newest first; of one customer with `customer_id`.
+// A page of transactions, newest first unless `sort` says otherwise; of one customer with `customer_id`. Filters can be
+// combined. Items come along with `expand=items`.
 //
 // Corresponds with GET /v1/transactions (the `ListTransactions` operationId).
 func (c *Client) ListTransactions(ctx context.Context, params *ListTransactionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7963,6 +9679,12 @@ func (c *Client) ListTransactions(ctx context.Context, params *ListTransactionsP
 // Records one order of a customer. The customer's metrics are right on the next read. Name the customer by
 // `customer_id` or by `customer` (source and external id); give the moment as `occurred_at`, or the tenant's local day
 // as `occurred_on`.
+//
+// With `items` the order's `amount` is what they add up to, less `discount`, plus `shipping`: leave it away, or give
+// exactly that (422 `amount_differs` otherwise). A line names its product by `product_id` or `sku`; a sku that no product
+// has is kept as it is. A line's `amount` is `unit_price` times `quantity` less its `discount`; without `unit_price`
+// and `amount` the product's list price is taken. `units` is the sum of the quantities unless it is given; a line
+// with a broken quantity, such as 1.25 kg, counts as one.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7985,6 +9707,12 @@ func (c *Client) CreateTransactionWithBody(ctx context.Context, params *CreateTr
 // `customer_id` or by `customer` (source and external id); give the moment as `occurred_at`, or the tenant's local day
 // as `occurred_on`.
 //
+// With `items` the order's `amount` is what they add up to, less `discount`, plus `shipping`: leave it away, or give
+// exactly that (422 `amount_differs` otherwise). A line names its product by `product_id` or `sku`; a sku that no product
+// has is kept as it is. A line's `amount` is `unit_price` times `quantity` less its `discount`; without `unit_price`
+// and `amount` the product's list price is taken. `units` is the sum of the quantities unless it is given; a line
+// with a broken quantity, such as 1.25 kg, counts as one.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/transactions (the `CreateTransaction` operationId).
@@ -8000,12 +9728,76 @@ func (c *Client) CreateTransaction(ctx context.Context, params *CreateTransactio
 	return c.Client.Do(req)
 }
 
+// BatchTransactionsWithBody Record up to 1000 transactions
+//
+// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
+// reported and the others are written. A second item with the same source and external id is refused; so is one that
+// was recorded before.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/transactions/batch (the `BatchTransactions` operationId).
+func (c *Client) BatchTransactionsWithBody(ctx context.Context, params *BatchTransactionsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBatchTransactionsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BatchTransactions Record up to 1000 transactions
+//
+// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
+// reported and the others are written. A second item with the same source and external id is refused; so is one that
+// was recorded before.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/transactions/batch (the `BatchTransactions` operationId).
+func (c *Client) BatchTransactions(ctx context.Context, params *BatchTransactionsParams, body BatchTransactionsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBatchTransactionsRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SummarizeTransactions Sum sales
+//
+// Adds up purchases (paid, to_ship, shipped or completed) of a span of days in the base currency: by day or month, by
+// product or category, or by how and where they were bought. Returns count on their own day. For products and
+// categories an order's amount, discount and shipping included, is divided among its items in proportion; orders
+// without items, and returns that name no items, stand in the group without a key. `net` is `sales` less `returned`.
+// By day and month the groups are in order, otherwise the highest sales come first; at most 1000 groups are answered,
+// and `truncated` says when there are more. `total` is over all of them.
+//
+// Corresponds with GET /v1/transactions/summary (the `SummarizeTransactions` operationId).
+func (c *Client) SummarizeTransactions(ctx context.Context, params *SummarizeTransactionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSummarizeTransactionsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetTransaction Read a transaction
 //
-// One transaction with its amount as given and in the base currency.
+// One transaction with its items, its delivery, and its amount as given and in the base currency.
 //
 // Corresponds with GET /v1/transactions/{transaction_id} (the `GetTransaction` operationId).
-func (c *Client) GetTransaction(ctx context.Context, transactionID openapi_types.UUID, params *GetTransactionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) GetTransaction(ctx context.Context, transactionID TransactionID, params *GetTransactionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetTransactionRequest(c.Server, transactionID, params)
 	if err != nil {
 		return nil, err
@@ -8020,12 +9812,25 @@ func (c *Client) GetTransaction(ctx context.Context, transactionID openapi_types
 // PatchTransactionWithBody Change a transaction
 //
 // Corrects an order or moves its status; the customer's metrics follow in the same commit. To take an order back, set
-// the status to `cancelled` or `refunded`: facts are not deleted.
+// the status to `cancelled` or `refunded`: facts are not deleted. `items` replaces all lines (409 `items_returned` while
+// returns name some), and the amount follows.
+//
+// | from | goes on to |
+// | --- | --- |
+// | pending | paid, to_ship, shipped, completed, cancelled |
+// | paid | to_ship, shipped, completed, cancelled, refunded |
+// | to_ship | shipped, completed, cancelled, refunded |
+// | shipped | completed, cancelled, refunded |
+// | completed | cancelled, refunded |
+//
+// Every other move corrects a mistake and needs a `status_reason` (422 `transition_needs_reason` otherwise). What was
+// shipped, completed or refunded never becomes pending again (422 `transition_forbidden`). Moving to `shipped` notes
+// the moment in `delivery.shipped_at` unless it is known.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /v1/transactions/{transaction_id} (the `PatchTransaction` operationId).
-func (c *Client) PatchTransactionWithBody(ctx context.Context, transactionID openapi_types.UUID, params *PatchTransactionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) PatchTransactionWithBody(ctx context.Context, transactionID TransactionID, params *PatchTransactionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPatchTransactionRequestWithBody(c.Server, transactionID, params, contentType, body)
 	if err != nil {
 		return nil, err
@@ -8040,13 +9845,271 @@ func (c *Client) PatchTransactionWithBody(ctx context.Context, transactionID ope
 // PatchTransactionWithApplicationMergePatchPlusJSONBody Change a transaction
 //
 // Corrects an order or moves its status; the customer's metrics follow in the same commit. To take an order back, set
-// the status to `cancelled` or `refunded`: facts are not deleted.
+// the status to `cancelled` or `refunded`: facts are not deleted. `items` replaces all lines (409 `items_returned` while
+// returns name some), and the amount follows.
+//
+// | from | goes on to |
+// | --- | --- |
+// | pending | paid, to_ship, shipped, completed, cancelled |
+// | paid | to_ship, shipped, completed, cancelled, refunded |
+// | to_ship | shipped, completed, cancelled, refunded |
+// | shipped | completed, cancelled, refunded |
+// | completed | cancelled, refunded |
+//
+// Every other move corrects a mistake and needs a `status_reason` (422 `transition_needs_reason` otherwise). What was
+// shipped, completed or refunded never becomes pending again (422 `transition_forbidden`). Moving to `shipped` notes
+// the moment in `delivery.shipped_at` unless it is known.
 //
 // Takes a body of the `application/merge-patch+json` content type.
 //
 // Corresponds with PATCH /v1/transactions/{transaction_id} (the `PatchTransaction` operationId).
-func (c *Client) PatchTransactionWithApplicationMergePatchPlusJSONBody(ctx context.Context, transactionID openapi_types.UUID, params *PatchTransactionParams, body PatchTransactionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) PatchTransactionWithApplicationMergePatchPlusJSONBody(ctx context.Context, transactionID TransactionID, params *PatchTransactionParams, body PatchTransactionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPatchTransactionRequestWithApplicationMergePatchPlusJSONBody(c.Server, transactionID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPayments List the payments of a transaction
+//
+// All payments of one order by due day, at most 500.
+//
+// Corresponds with GET /v1/transactions/{transaction_id}/payments (the `ListPayments` operationId).
+func (c *Client) ListPayments(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPaymentsRequest(c.Server, transactionID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreatePaymentWithBody Record a payment that is due or was made
+//
+// Notes what is to be paid for an order and by when; instalments are payments of their own. `paid_on` without
+// `amount_paid` says that all of it was paid that day. Amounts are in the order's currency. The order's status stays as
+// it is. The customer's metrics are right on the next read; what is overdue follows from the tenant's local day.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/transactions/{transaction_id}/payments (the `CreatePayment` operationId).
+func (c *Client) CreatePaymentWithBody(ctx context.Context, transactionID TransactionID, params *CreatePaymentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreatePaymentRequestWithBody(c.Server, transactionID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreatePayment Record a payment that is due or was made
+//
+// Notes what is to be paid for an order and by when; instalments are payments of their own. `paid_on` without
+// `amount_paid` says that all of it was paid that day. Amounts are in the order's currency. The order's status stays as
+// it is. The customer's metrics are right on the next read; what is overdue follows from the tenant's local day.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/transactions/{transaction_id}/payments (the `CreatePayment` operationId).
+func (c *Client) CreatePayment(ctx context.Context, transactionID TransactionID, params *CreatePaymentParams, body CreatePaymentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreatePaymentRequest(c.Server, transactionID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeletePayment Delete a payment
+//
+// Takes a payment back that was recorded by mistake.
+//
+// Corresponds with DELETE /v1/transactions/{transaction_id}/payments/{payment_id} (the `DeletePayment` operationId).
+func (c *Client) DeletePayment(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *DeletePaymentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeletePaymentRequest(c.Server, transactionID, paymentID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetPayment Read a payment
+//
+// One payment with where it stands today in the tenant's zone.
+//
+// Corresponds with GET /v1/transactions/{transaction_id}/payments/{payment_id} (the `GetPayment` operationId).
+func (c *Client) GetPayment(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *GetPaymentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetPaymentRequest(c.Server, transactionID, paymentID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchPaymentWithBody Change a payment, or note that it was made
+//
+// `{"paid_on": "2026-03-02"}` says that all of it was paid that day; with `amount_paid` a part. `paid_on: null` takes that
+// back.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/transactions/{transaction_id}/payments/{payment_id} (the `PatchPayment` operationId).
+func (c *Client) PatchPaymentWithBody(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *PatchPaymentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchPaymentRequestWithBody(c.Server, transactionID, paymentID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchPaymentWithApplicationMergePatchPlusJSONBody Change a payment, or note that it was made
+//
+// `{"paid_on": "2026-03-02"}` says that all of it was paid that day; with `amount_paid` a part. `paid_on: null` takes that
+// back.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/transactions/{transaction_id}/payments/{payment_id} (the `PatchPayment` operationId).
+func (c *Client) PatchPaymentWithApplicationMergePatchPlusJSONBody(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *PatchPaymentParams, body PatchPaymentApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchPaymentRequestWithApplicationMergePatchPlusJSONBody(c.Server, transactionID, paymentID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListReturns List the returns of a transaction
+//
+// All returns of one order by day, at most 500.
+//
+// Corresponds with GET /v1/transactions/{transaction_id}/returns (the `ListReturns` operationId).
+func (c *Client) ListReturns(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListReturnsRequest(c.Server, transactionID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateReturnWithBody Record what came back of an order
+//
+// Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
+// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+// than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
+// otherwise); when all of an order goes back, its status can be set to `refunded` instead.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/transactions/{transaction_id}/returns (the `CreateReturn` operationId).
+func (c *Client) CreateReturnWithBody(ctx context.Context, transactionID TransactionID, params *CreateReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateReturnRequestWithBody(c.Server, transactionID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateReturn Record what came back of an order
+//
+// Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
+// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+// than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
+// otherwise); when all of an order goes back, its status can be set to `refunded` instead.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/transactions/{transaction_id}/returns (the `CreateReturn` operationId).
+func (c *Client) CreateReturn(ctx context.Context, transactionID TransactionID, params *CreateReturnParams, body CreateReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateReturnRequest(c.Server, transactionID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteReturn Delete a return
+//
+// Takes a return back that was recorded by mistake. To correct one, delete it and record it anew.
+//
+// Corresponds with DELETE /v1/transactions/{transaction_id}/returns/{return_id} (the `DeleteReturn` operationId).
+func (c *Client) DeleteReturn(ctx context.Context, transactionID TransactionID, returnID ReturnID, params *DeleteReturnParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteReturnRequest(c.Server, transactionID, returnID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetReturn Read a return
+//
+// One return with what came back.
+//
+// Corresponds with GET /v1/transactions/{transaction_id}/returns/{return_id} (the `GetReturn` operationId).
+func (c *Client) GetReturn(ctx context.Context, transactionID TransactionID, returnID ReturnID, params *GetReturnParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReturnRequest(c.Server, transactionID, returnID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTransactionStatuses Read how an order came to its status
+//
+// Every status that the order had, the oldest first, with who moved it, when and why. The first entry has no `from`.
+//
+// Corresponds with GET /v1/transactions/{transaction_id}/statuses (the `ListTransactionStatuses` operationId).
+func (c *Client) ListTransactionStatuses(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTransactionStatusesRequest(c.Server, transactionID)
 	if err != nil {
 		return nil, err
 	}
@@ -10454,6 +12517,91 @@ func NewGetCustomerMetricsRequest(server string, customerID CustomerID) (*http.R
 	return req, nil
 }
 
+// NewListCustomerPaymentsRequest constructs an http.Request for the ListCustomerPayments method
+func NewListCustomerPaymentsRequest(server string, customerID CustomerID, params *ListCustomerPaymentsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/payments", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetCustomerQualityRequest constructs an http.Request for the GetCustomerQuality method
 func NewGetCustomerQualityRequest(server string, customerID CustomerID) (*http.Request, error) {
 	var err error
@@ -10729,6 +12877,223 @@ func NewListCustomerTiersRequest(server string, customerID CustomerID) (*http.Re
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListCustomerTransactionsRequest constructs an http.Request for the ListCustomerTransactions method
+func NewListCustomerTransactionsRequest(server string, customerID CustomerID, params *ListCustomerTransactionsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/transactions", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Until != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "until", *params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PaymentMethod != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "payment_method", *params.PaymentMethod, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Channel != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "channel", *params.Channel, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Store != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store", *params.Store, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ProductID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "product_id", *params.ProductID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sku != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sku", *params.Sku, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AmountAtLeast != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "amount_at_least", *params.AmountAtLeast, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AmountAtMost != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "amount_at_most", *params.AmountAtMost, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Expand != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "expand", *params.Expand, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -12192,6 +14557,737 @@ func NewGetMeRequest(server string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListProductsRequest constructs an http.Request for the ListProducts method
+func NewListProductsRequest(server string, params *ListProductsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Category != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "category", *params.Category, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateProductRequest calls the generic CreateProduct builder with application/json body
+func NewCreateProductRequest(server string, params *CreateProductParams, body CreateProductJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateProductRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateProductRequestWithBody constructs an http.Request for the CreateProduct method, with any body, and a specified content type
+func NewCreateProductRequestWithBody(server string, params *CreateProductParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetProductBySkuRequest constructs an http.Request for the GetProductBySku method
+func NewGetProductBySkuRequest(server string, sku Sku, params *GetProductBySkuParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "sku", sku, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/by-sku/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPutProductBySkuRequest calls the generic PutProductBySku builder with application/json body
+func NewPutProductBySkuRequest(server string, sku Sku, params *PutProductBySkuParams, body PutProductBySkuJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutProductBySkuRequestWithBody(server, sku, params, "application/json", bodyReader)
+}
+
+// NewPutProductBySkuRequestWithBody constructs an http.Request for the PutProductBySku method, with any body, and a specified content type
+func NewPutProductBySkuRequestWithBody(server string, sku Sku, params *PutProductBySkuParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "sku", sku, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/by-sku/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteProductRequest constructs an http.Request for the DeleteProduct method
+func NewDeleteProductRequest(server string, productID ProductID, params *DeleteProductParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetProductRequest constructs an http.Request for the GetProduct method
+func NewGetProductRequest(server string, productID ProductID, params *GetProductParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchProductRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchProduct builder with application/merge-patch+json body
+func NewPatchProductRequestWithApplicationMergePatchPlusJSONBody(server string, productID ProductID, params *PatchProductParams, body PatchProductApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchProductRequestWithBody(server, productID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchProductRequestWithBody constructs an http.Request for the PatchProduct method, with any body, and a specified content type
+func NewPatchProductRequestWithBody(server string, productID ProductID, params *PatchProductParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListProductRelationsRequest constructs an http.Request for the ListProductRelations method
+func NewListProductRelationsRequest(server string, productID ProductID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/relations", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteProductRelationRequest constructs an http.Request for the DeleteProductRelation method
+func NewDeleteProductRelationRequest(server string, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params *DeleteProductRelationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "relation_kind", relationKind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "related_id", relatedID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/relations/%s/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutProductRelationRequest constructs an http.Request for the PutProductRelation method
+func NewPutProductRelationRequest(server string, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params *PutProductRelationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "relation_kind", relationKind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "related_id", relatedID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/relations/%s/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -14561,6 +17657,114 @@ func NewListTransactionsRequest(server string, params *ListTransactionsParams) (
 
 		}
 
+		if params.PaymentMethod != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "payment_method", *params.PaymentMethod, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Channel != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "channel", *params.Channel, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Store != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "store", *params.Store, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ProductID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "product_id", *params.ProductID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sku != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sku", *params.Sku, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AmountAtLeast != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "amount_at_least", *params.AmountAtLeast, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AmountAtMost != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "amount_at_most", *params.AmountAtMost, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Expand != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "expand", *params.Expand, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -14657,8 +17861,180 @@ func NewCreateTransactionRequestWithBody(server string, params *CreateTransactio
 	return req, nil
 }
 
+// NewBatchTransactionsRequest calls the generic BatchTransactions builder with application/json body
+func NewBatchTransactionsRequest(server string, params *BatchTransactionsParams, body BatchTransactionsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewBatchTransactionsRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewBatchTransactionsRequestWithBody constructs an http.Request for the BatchTransactions method, with any body, and a specified content type
+func NewBatchTransactionsRequestWithBody(server string, params *BatchTransactionsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transactions/batch")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSummarizeTransactionsRequest constructs an http.Request for the SummarizeTransactions method
+func NewSummarizeTransactionsRequest(server string, params *SummarizeTransactionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transactions/summary")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.GroupBy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "group_by", *params.GroupBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Until != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "until", *params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CustomerID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "customer_id", *params.CustomerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetTransactionRequest constructs an http.Request for the GetTransaction method
-func NewGetTransactionRequest(server string, transactionID openapi_types.UUID, params *GetTransactionParams) (*http.Request, error) {
+func NewGetTransactionRequest(server string, transactionID TransactionID, params *GetTransactionParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -14707,7 +18083,7 @@ func NewGetTransactionRequest(server string, transactionID openapi_types.UUID, p
 }
 
 // NewPatchTransactionRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchTransaction builder with application/merge-patch+json body
-func NewPatchTransactionRequestWithApplicationMergePatchPlusJSONBody(server string, transactionID openapi_types.UUID, params *PatchTransactionParams, body PatchTransactionApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+func NewPatchTransactionRequestWithApplicationMergePatchPlusJSONBody(server string, transactionID TransactionID, params *PatchTransactionParams, body PatchTransactionApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
@@ -14718,7 +18094,7 @@ func NewPatchTransactionRequestWithApplicationMergePatchPlusJSONBody(server stri
 }
 
 // NewPatchTransactionRequestWithBody constructs an http.Request for the PatchTransaction method, with any body, and a specified content type
-func NewPatchTransactionRequestWithBody(server string, transactionID openapi_types.UUID, params *PatchTransactionParams, contentType string, body io.Reader) (*http.Request, error) {
+func NewPatchTransactionRequestWithBody(server string, transactionID TransactionID, params *PatchTransactionParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -14801,6 +18177,656 @@ func NewPatchTransactionRequestWithBody(server string, transactionID openapi_typ
 			req.Header.Set("Idempotency-Key", headerParam1)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewListPaymentsRequest constructs an http.Request for the ListPayments method
+func NewListPaymentsRequest(server string, transactionID TransactionID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "transaction_id", transactionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transactions/%s/payments", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreatePaymentRequest calls the generic CreatePayment builder with application/json body
+func NewCreatePaymentRequest(server string, transactionID TransactionID, params *CreatePaymentParams, body CreatePaymentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreatePaymentRequestWithBody(server, transactionID, params, "application/json", bodyReader)
+}
+
+// NewCreatePaymentRequestWithBody constructs an http.Request for the CreatePayment method, with any body, and a specified content type
+func NewCreatePaymentRequestWithBody(server string, transactionID TransactionID, params *CreatePaymentParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "transaction_id", transactionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transactions/%s/payments", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeletePaymentRequest constructs an http.Request for the DeletePayment method
+func NewDeletePaymentRequest(server string, transactionID TransactionID, paymentID PaymentID, params *DeletePaymentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "transaction_id", transactionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "payment_id", paymentID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transactions/%s/payments/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetPaymentRequest constructs an http.Request for the GetPayment method
+func NewGetPaymentRequest(server string, transactionID TransactionID, paymentID PaymentID, params *GetPaymentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "transaction_id", transactionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "payment_id", paymentID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transactions/%s/payments/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchPaymentRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchPayment builder with application/merge-patch+json body
+func NewPatchPaymentRequestWithApplicationMergePatchPlusJSONBody(server string, transactionID TransactionID, paymentID PaymentID, params *PatchPaymentParams, body PatchPaymentApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchPaymentRequestWithBody(server, transactionID, paymentID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchPaymentRequestWithBody constructs an http.Request for the PatchPayment method, with any body, and a specified content type
+func NewPatchPaymentRequestWithBody(server string, transactionID TransactionID, paymentID PaymentID, params *PatchPaymentParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "transaction_id", transactionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "payment_id", paymentID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transactions/%s/payments/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListReturnsRequest constructs an http.Request for the ListReturns method
+func NewListReturnsRequest(server string, transactionID TransactionID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "transaction_id", transactionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transactions/%s/returns", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateReturnRequest calls the generic CreateReturn builder with application/json body
+func NewCreateReturnRequest(server string, transactionID TransactionID, params *CreateReturnParams, body CreateReturnJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateReturnRequestWithBody(server, transactionID, params, "application/json", bodyReader)
+}
+
+// NewCreateReturnRequestWithBody constructs an http.Request for the CreateReturn method, with any body, and a specified content type
+func NewCreateReturnRequestWithBody(server string, transactionID TransactionID, params *CreateReturnParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "transaction_id", transactionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transactions/%s/returns", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteReturnRequest constructs an http.Request for the DeleteReturn method
+func NewDeleteReturnRequest(server string, transactionID TransactionID, returnID ReturnID, params *DeleteReturnParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "transaction_id", transactionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "return_id", returnID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transactions/%s/returns/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetReturnRequest constructs an http.Request for the GetReturn method
+func NewGetReturnRequest(server string, transactionID TransactionID, returnID ReturnID, params *GetReturnParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "transaction_id", transactionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "return_id", returnID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transactions/%s/returns/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListTransactionStatusesRequest constructs an http.Request for the ListTransactionStatuses method
+func NewListTransactionStatusesRequest(server string, transactionID TransactionID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "transaction_id", transactionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/transactions/%s/statuses", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -15713,6 +19739,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/metrics (the `GetCustomerMetrics` operationId).
 	GetCustomerMetricsWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*GetCustomerMetricsResponse, error)
 
+	// ListCustomerPaymentsWithResponse List a customer's payments
+	//
+	// A page of all payments of one customer, the earliest due day first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/payments (the `ListCustomerPayments` operationId).
+	ListCustomerPaymentsWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerPaymentsParams, reqEditors ...RequestEditorFn) (*ListCustomerPaymentsResponse, error)
+
 	// GetCustomerQualityWithResponse Read how good a customer's record is
 	//
 	// How complete the record is and what is missing with its weight, the rules that it breaks now, how old the basic, behavioural
@@ -15781,6 +19816,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/tiers (the `ListCustomerTiers` operationId).
 	ListCustomerTiersWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*ListCustomerTiersResponse, error)
+
+	// ListCustomerTransactionsWithResponse List a customer's transactions
+	//
+	// A page of one customer's transactions, newest first unless `sort` says otherwise, with the filters of the list of all.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/transactions (the `ListCustomerTransactions` operationId).
+	ListCustomerTransactionsWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerTransactionsParams, reqEditors ...RequestEditorFn) (*ListCustomerTransactionsResponse, error)
 
 	// UndeleteCustomerWithResponse Bring a deleted customer back
 	//
@@ -16018,8 +20062,15 @@ type ClientWithResponsesInterface interface {
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 	// (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-	// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-	// that exists, the row's values replace its own and empty cells keep them.
+	// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+	// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+	// may then go any way, as the file's system is believed, and the history says `import`.
+	//
+	// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+	// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+	// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+	// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+	// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 	//
 	// The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 	// mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -16046,8 +20097,15 @@ type ClientWithResponsesInterface interface {
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 	// (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-	// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-	// that exists, the row's values replace its own and empty cells keep them.
+	// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+	// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+	// may then go any way, as the file's system is believed, and the history says `import`.
+	//
+	// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+	// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+	// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+	// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+	// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 	//
 	// The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 	// mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -16126,6 +20184,127 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/me (the `GetMe` operationId).
 	GetMeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetMeResponse, error)
+
+	// ListProductsWithResponse List products
+	//
+	// A page of products in the order of their skus.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/products (the `ListProducts` operationId).
+	ListProductsWithResponse(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*ListProductsResponse, error)
+
+	// CreateProductWithBodyWithResponse Create a product
+	//
+	// Adds a product to the catalogue that items of orders refer to. Its sku is unique.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+	CreateProductWithBodyWithResponse(ctx context.Context, params *CreateProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateProductResponse, error)
+
+	// CreateProductWithResponse Create a product
+	//
+	// Adds a product to the catalogue that items of orders refer to. Its sku is unique.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+	CreateProductWithResponse(ctx context.Context, params *CreateProductParams, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateProductResponse, error)
+
+	// GetProductBySkuWithResponse Read a product by its sku
+	//
+	// The product that has this sku.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/products/by-sku/{sku} (the `GetProductBySku` operationId).
+	GetProductBySkuWithResponse(ctx context.Context, sku Sku, params *GetProductBySkuParams, reqEditors ...RequestEditorFn) (*GetProductBySkuResponse, error)
+
+	// PutProductBySkuWithBodyWithResponse Create or merge a product by its sku
+	//
+	// Creates the product when none has this sku (201), else merges the body into it as PATCH does (200). Any number of
+	// callers may do this at once; there will be one product. A new product needs a name.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/products/by-sku/{sku} (the `PutProductBySku` operationId).
+	PutProductBySkuWithBodyWithResponse(ctx context.Context, sku Sku, params *PutProductBySkuParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutProductBySkuResponse, error)
+
+	// PutProductBySkuWithResponse Create or merge a product by its sku
+	//
+	// Creates the product when none has this sku (201), else merges the body into it as PATCH does (200). Any number of
+	// callers may do this at once; there will be one product. A new product needs a name.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/products/by-sku/{sku} (the `PutProductBySku` operationId).
+	PutProductBySkuWithResponse(ctx context.Context, sku Sku, params *PutProductBySkuParams, body PutProductBySkuJSONRequestBody, reqEditors ...RequestEditorFn) (*PutProductBySkuResponse, error)
+
+	// DeleteProductWithResponse Delete a product
+	//
+	// Deletes a product that no order names, with its relations; one that is named is 409 `product_in_use`. Set its status to `retired` instead.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/products/{product_id} (the `DeleteProduct` operationId).
+	DeleteProductWithResponse(ctx context.Context, productID ProductID, params *DeleteProductParams, reqEditors ...RequestEditorFn) (*DeleteProductResponse, error)
+
+	// GetProductWithResponse Read a product
+	//
+	// One product of the catalogue.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/products/{product_id} (the `GetProduct` operationId).
+	GetProductWithResponse(ctx context.Context, productID ProductID, params *GetProductParams, reqEditors ...RequestEditorFn) (*GetProductResponse, error)
+
+	// PatchProductWithBodyWithResponse Change a product
+	//
+	// Items of orders keep the sku, name and category that the product had when they were written.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/products/{product_id} (the `PatchProduct` operationId).
+	PatchProductWithBodyWithResponse(ctx context.Context, productID ProductID, params *PatchProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchProductResponse, error)
+
+	// PatchProductWithApplicationMergePatchPlusJSONBodyWithResponse Change a product
+	//
+	// Items of orders keep the sku, name and category that the product had when they were written.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/products/{product_id} (the `PatchProduct` operationId).
+	PatchProductWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, productID ProductID, params *PatchProductParams, body PatchProductApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchProductResponse, error)
+
+	// ListProductRelationsWithResponse List what a product is related to
+	//
+	// All relations of a product, both ways: `outgoing` ones read "this product is an upgrade of that one", `incoming` ones the other
+	// way round.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/products/{product_id}/relations (the `ListProductRelations` operationId).
+	ListProductRelationsWithResponse(ctx context.Context, productID ProductID, reqEditors ...RequestEditorFn) (*ListProductRelationsResponse, error)
+
+	// DeleteProductRelationWithResponse Take a relation away
+	//
+	// The products are no longer related so.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/products/{product_id}/relations/{relation_kind}/{related_id} (the `DeleteProductRelation` operationId).
+	DeleteProductRelationWithResponse(ctx context.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params *DeleteProductRelationParams, reqEditors ...RequestEditorFn) (*DeleteProductRelationResponse, error)
+
+	// PutProductRelationWithResponse Relate a product to another
+	//
+	// Says that this product is an upgrade or an accessory of the other, or that both are similar. Repeating it changes
+	// nothing. Upgrades can't form a circle (409).
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/products/{product_id}/relations/{relation_kind}/{related_id} (the `PutProductRelation` operationId).
+	PutProductRelationWithResponse(ctx context.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params *PutProductRelationParams, reqEditors ...RequestEditorFn) (*PutProductRelationResponse, error)
 
 	// ListScoreModelsWithResponse List score models
 	//
@@ -16604,7 +20783,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListTransactionsWithResponse List transactions
 	//
-	// A page of transactions, newest first; of one customer with `customer_id`.
+	// A page of transactions, newest first unless `sort` says otherwise; of one customer with `customer_id`. Filters can be
+	// combined. Items come along with `expand=items`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16617,6 +20797,12 @@ type ClientWithResponsesInterface interface {
 	// `customer_id` or by `customer` (source and external id); give the moment as `occurred_at`, or the tenant's local day
 	// as `occurred_on`.
 	//
+	// With `items` the order's `amount` is what they add up to, less `discount`, plus `shipping`: leave it away, or give
+	// exactly that (422 `amount_differs` otherwise). A line names its product by `product_id` or `sku`; a sku that no product
+	// has is kept as it is. A line's `amount` is `unit_price` times `quantity` less its `discount`; without `unit_price`
+	// and `amount` the product's list price is taken. `units` is the sum of the quantities unless it is given; a line
+	// with a broken quantity, such as 1.25 kg, counts as one.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/transactions (the `CreateTransaction` operationId).
@@ -16628,39 +20814,236 @@ type ClientWithResponsesInterface interface {
 	// `customer_id` or by `customer` (source and external id); give the moment as `occurred_at`, or the tenant's local day
 	// as `occurred_on`.
 	//
+	// With `items` the order's `amount` is what they add up to, less `discount`, plus `shipping`: leave it away, or give
+	// exactly that (422 `amount_differs` otherwise). A line names its product by `product_id` or `sku`; a sku that no product
+	// has is kept as it is. A line's `amount` is `unit_price` times `quantity` less its `discount`; without `unit_price`
+	// and `amount` the product's list price is taken. `units` is the sum of the quantities unless it is given; a line
+	// with a broken quantity, such as 1.25 kg, counts as one.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/transactions (the `CreateTransaction` operationId).
 	CreateTransactionWithResponse(ctx context.Context, params *CreateTransactionParams, body CreateTransactionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTransactionResponse, error)
 
+	// BatchTransactionsWithBodyWithResponse Record up to 1000 transactions
+	//
+	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
+	// reported and the others are written. A second item with the same source and external id is refused; so is one that
+	// was recorded before.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/transactions/batch (the `BatchTransactions` operationId).
+	BatchTransactionsWithBodyWithResponse(ctx context.Context, params *BatchTransactionsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BatchTransactionsResponse, error)
+
+	// BatchTransactionsWithResponse Record up to 1000 transactions
+	//
+	// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
+	// reported and the others are written. A second item with the same source and external id is refused; so is one that
+	// was recorded before.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/transactions/batch (the `BatchTransactions` operationId).
+	BatchTransactionsWithResponse(ctx context.Context, params *BatchTransactionsParams, body BatchTransactionsJSONRequestBody, reqEditors ...RequestEditorFn) (*BatchTransactionsResponse, error)
+
+	// SummarizeTransactionsWithResponse Sum sales
+	//
+	// Adds up purchases (paid, to_ship, shipped or completed) of a span of days in the base currency: by day or month, by
+	// product or category, or by how and where they were bought. Returns count on their own day. For products and
+	// categories an order's amount, discount and shipping included, is divided among its items in proportion; orders
+	// without items, and returns that name no items, stand in the group without a key. `net` is `sales` less `returned`.
+	// By day and month the groups are in order, otherwise the highest sales come first; at most 1000 groups are answered,
+	// and `truncated` says when there are more. `total` is over all of them.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/transactions/summary (the `SummarizeTransactions` operationId).
+	SummarizeTransactionsWithResponse(ctx context.Context, params *SummarizeTransactionsParams, reqEditors ...RequestEditorFn) (*SummarizeTransactionsResponse, error)
+
 	// GetTransactionWithResponse Read a transaction
 	//
-	// One transaction with its amount as given and in the base currency.
+	// One transaction with its items, its delivery, and its amount as given and in the base currency.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/transactions/{transaction_id} (the `GetTransaction` operationId).
-	GetTransactionWithResponse(ctx context.Context, transactionID openapi_types.UUID, params *GetTransactionParams, reqEditors ...RequestEditorFn) (*GetTransactionResponse, error)
+	GetTransactionWithResponse(ctx context.Context, transactionID TransactionID, params *GetTransactionParams, reqEditors ...RequestEditorFn) (*GetTransactionResponse, error)
 
 	// PatchTransactionWithBodyWithResponse Change a transaction
 	//
 	// Corrects an order or moves its status; the customer's metrics follow in the same commit. To take an order back, set
-	// the status to `cancelled` or `refunded`: facts are not deleted.
+	// the status to `cancelled` or `refunded`: facts are not deleted. `items` replaces all lines (409 `items_returned` while
+	// returns name some), and the amount follows.
+	//
+	// | from | goes on to |
+	// | --- | --- |
+	// | pending | paid, to_ship, shipped, completed, cancelled |
+	// | paid | to_ship, shipped, completed, cancelled, refunded |
+	// | to_ship | shipped, completed, cancelled, refunded |
+	// | shipped | completed, cancelled, refunded |
+	// | completed | cancelled, refunded |
+	//
+	// Every other move corrects a mistake and needs a `status_reason` (422 `transition_needs_reason` otherwise). What was
+	// shipped, completed or refunded never becomes pending again (422 `transition_forbidden`). Moving to `shipped` notes
+	// the moment in `delivery.shipped_at` unless it is known.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/transactions/{transaction_id} (the `PatchTransaction` operationId).
-	PatchTransactionWithBodyWithResponse(ctx context.Context, transactionID openapi_types.UUID, params *PatchTransactionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchTransactionResponse, error)
+	PatchTransactionWithBodyWithResponse(ctx context.Context, transactionID TransactionID, params *PatchTransactionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchTransactionResponse, error)
 
 	// PatchTransactionWithApplicationMergePatchPlusJSONBodyWithResponse Change a transaction
 	//
 	// Corrects an order or moves its status; the customer's metrics follow in the same commit. To take an order back, set
-	// the status to `cancelled` or `refunded`: facts are not deleted.
+	// the status to `cancelled` or `refunded`: facts are not deleted. `items` replaces all lines (409 `items_returned` while
+	// returns name some), and the amount follows.
+	//
+	// | from | goes on to |
+	// | --- | --- |
+	// | pending | paid, to_ship, shipped, completed, cancelled |
+	// | paid | to_ship, shipped, completed, cancelled, refunded |
+	// | to_ship | shipped, completed, cancelled, refunded |
+	// | shipped | completed, cancelled, refunded |
+	// | completed | cancelled, refunded |
+	//
+	// Every other move corrects a mistake and needs a `status_reason` (422 `transition_needs_reason` otherwise). What was
+	// shipped, completed or refunded never becomes pending again (422 `transition_forbidden`). Moving to `shipped` notes
+	// the moment in `delivery.shipped_at` unless it is known.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/transactions/{transaction_id} (the `PatchTransaction` operationId).
-	PatchTransactionWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, transactionID openapi_types.UUID, params *PatchTransactionParams, body PatchTransactionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchTransactionResponse, error)
+	PatchTransactionWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, transactionID TransactionID, params *PatchTransactionParams, body PatchTransactionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchTransactionResponse, error)
+
+	// ListPaymentsWithResponse List the payments of a transaction
+	//
+	// All payments of one order by due day, at most 500.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/transactions/{transaction_id}/payments (the `ListPayments` operationId).
+	ListPaymentsWithResponse(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*ListPaymentsResponse, error)
+
+	// CreatePaymentWithBodyWithResponse Record a payment that is due or was made
+	//
+	// Notes what is to be paid for an order and by when; instalments are payments of their own. `paid_on` without
+	// `amount_paid` says that all of it was paid that day. Amounts are in the order's currency. The order's status stays as
+	// it is. The customer's metrics are right on the next read; what is overdue follows from the tenant's local day.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/transactions/{transaction_id}/payments (the `CreatePayment` operationId).
+	CreatePaymentWithBodyWithResponse(ctx context.Context, transactionID TransactionID, params *CreatePaymentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreatePaymentResponse, error)
+
+	// CreatePaymentWithResponse Record a payment that is due or was made
+	//
+	// Notes what is to be paid for an order and by when; instalments are payments of their own. `paid_on` without
+	// `amount_paid` says that all of it was paid that day. Amounts are in the order's currency. The order's status stays as
+	// it is. The customer's metrics are right on the next read; what is overdue follows from the tenant's local day.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/transactions/{transaction_id}/payments (the `CreatePayment` operationId).
+	CreatePaymentWithResponse(ctx context.Context, transactionID TransactionID, params *CreatePaymentParams, body CreatePaymentJSONRequestBody, reqEditors ...RequestEditorFn) (*CreatePaymentResponse, error)
+
+	// DeletePaymentWithResponse Delete a payment
+	//
+	// Takes a payment back that was recorded by mistake.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/transactions/{transaction_id}/payments/{payment_id} (the `DeletePayment` operationId).
+	DeletePaymentWithResponse(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *DeletePaymentParams, reqEditors ...RequestEditorFn) (*DeletePaymentResponse, error)
+
+	// GetPaymentWithResponse Read a payment
+	//
+	// One payment with where it stands today in the tenant's zone.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/transactions/{transaction_id}/payments/{payment_id} (the `GetPayment` operationId).
+	GetPaymentWithResponse(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *GetPaymentParams, reqEditors ...RequestEditorFn) (*GetPaymentResponse, error)
+
+	// PatchPaymentWithBodyWithResponse Change a payment, or note that it was made
+	//
+	// `{"paid_on": "2026-03-02"}` says that all of it was paid that day; with `amount_paid` a part. `paid_on: null` takes that
+	// back.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/transactions/{transaction_id}/payments/{payment_id} (the `PatchPayment` operationId).
+	PatchPaymentWithBodyWithResponse(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *PatchPaymentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchPaymentResponse, error)
+
+	// PatchPaymentWithApplicationMergePatchPlusJSONBodyWithResponse Change a payment, or note that it was made
+	//
+	// `{"paid_on": "2026-03-02"}` says that all of it was paid that day; with `amount_paid` a part. `paid_on: null` takes that
+	// back.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/transactions/{transaction_id}/payments/{payment_id} (the `PatchPayment` operationId).
+	PatchPaymentWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *PatchPaymentParams, body PatchPaymentApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchPaymentResponse, error)
+
+	// ListReturnsWithResponse List the returns of a transaction
+	//
+	// All returns of one order by day, at most 500.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/transactions/{transaction_id}/returns (the `ListReturns` operationId).
+	ListReturnsWithResponse(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*ListReturnsResponse, error)
+
+	// CreateReturnWithBodyWithResponse Record what came back of an order
+	//
+	// Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
+	// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+	// than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
+	// otherwise); when all of an order goes back, its status can be set to `refunded` instead.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/transactions/{transaction_id}/returns (the `CreateReturn` operationId).
+	CreateReturnWithBodyWithResponse(ctx context.Context, transactionID TransactionID, params *CreateReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateReturnResponse, error)
+
+	// CreateReturnWithResponse Record what came back of an order
+	//
+	// Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
+	// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+	// than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
+	// otherwise); when all of an order goes back, its status can be set to `refunded` instead.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/transactions/{transaction_id}/returns (the `CreateReturn` operationId).
+	CreateReturnWithResponse(ctx context.Context, transactionID TransactionID, params *CreateReturnParams, body CreateReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateReturnResponse, error)
+
+	// DeleteReturnWithResponse Delete a return
+	//
+	// Takes a return back that was recorded by mistake. To correct one, delete it and record it anew.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/transactions/{transaction_id}/returns/{return_id} (the `DeleteReturn` operationId).
+	DeleteReturnWithResponse(ctx context.Context, transactionID TransactionID, returnID ReturnID, params *DeleteReturnParams, reqEditors ...RequestEditorFn) (*DeleteReturnResponse, error)
+
+	// GetReturnWithResponse Read a return
+	//
+	// One return with what came back.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/transactions/{transaction_id}/returns/{return_id} (the `GetReturn` operationId).
+	GetReturnWithResponse(ctx context.Context, transactionID TransactionID, returnID ReturnID, params *GetReturnParams, reqEditors ...RequestEditorFn) (*GetReturnResponse, error)
+
+	// ListTransactionStatusesWithResponse Read how an order came to its status
+	//
+	// Every status that the order had, the oldest first, with who moved it, when and why. The first entry has no `from`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/transactions/{transaction_id}/statuses (the `ListTransactionStatuses` operationId).
+	ListTransactionStatusesWithResponse(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*ListTransactionStatusesResponse, error)
 
 	// ListValidationRulesWithResponse List validation rules
 	//
@@ -19586,6 +23969,89 @@ func (r GetCustomerMetricsResponse) ContentType() string {
 	return ""
 }
 
+// ListCustomerPaymentsResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerPayments
+type ListCustomerPaymentsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListCustomerPaymentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PaymentPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCustomerPaymentsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerPaymentsResponse) GetJSON200() *PaymentPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCustomerPaymentsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCustomerPaymentsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCustomerPaymentsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListCustomerPaymentsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCustomerPaymentsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerPaymentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerPaymentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerPaymentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerPaymentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetCustomerQualityResponse401Headers the declared response headers of an HTTP 401 response for GetCustomerQuality
 type GetCustomerQualityResponse401Headers struct {
 	WWWAuthenticate *string
@@ -20099,6 +24565,89 @@ func (r ListCustomerTiersResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListCustomerTiersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCustomerTransactionsResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerTransactions
+type ListCustomerTransactionsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListCustomerTransactionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TransactionPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCustomerTransactionsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerTransactionsResponse) GetJSON200() *TransactionPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCustomerTransactionsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCustomerTransactionsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCustomerTransactionsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListCustomerTransactionsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCustomerTransactionsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerTransactionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerTransactionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerTransactionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerTransactionsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -22297,6 +26846,999 @@ func (r GetMeResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetMeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListProductsResponse401Headers the declared response headers of an HTTP 401 response for ListProducts
+type ListProductsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListProductsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ProductPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListProductsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListProductsResponse) GetJSON200() *ProductPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListProductsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListProductsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListProductsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListProductsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListProductsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListProductsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListProductsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListProductsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateProductResponse201Headers the declared response headers of an HTTP 201 response for CreateProduct
+type CreateProductResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateProductResponse401Headers the declared response headers of an HTTP 401 response for CreateProduct
+type CreateProductResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateProductResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Product
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateProductResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateProductResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateProductResponse) GetJSON201() *Product {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateProductResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateProductResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateProductResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateProductResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateProductResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateProductResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateProductResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateProductResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateProductResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateProductResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateProductResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateProductResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateProductResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetProductBySkuResponse200Headers the declared response headers of an HTTP 200 response for GetProductBySku
+type GetProductBySkuResponse200Headers struct {
+	ETag *string
+}
+
+// GetProductBySkuResponse401Headers the declared response headers of an HTTP 401 response for GetProductBySku
+type GetProductBySkuResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetProductBySkuResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Product
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetProductBySkuResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetProductBySkuResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetProductBySkuResponse) GetJSON200() *Product {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetProductBySkuResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetProductBySkuResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetProductBySkuResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetProductBySkuResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetProductBySkuResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetProductBySkuResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetProductBySkuResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetProductBySkuResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetProductBySkuResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutProductBySkuResponse200Headers the declared response headers of an HTTP 200 response for PutProductBySku
+type PutProductBySkuResponse200Headers struct {
+	ETag *string
+}
+
+// PutProductBySkuResponse201Headers the declared response headers of an HTTP 201 response for PutProductBySku
+type PutProductBySkuResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// PutProductBySkuResponse401Headers the declared response headers of an HTTP 401 response for PutProductBySku
+type PutProductBySkuResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PutProductBySkuResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Product
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Product
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutProductBySkuResponse200Headers
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *PutProductBySkuResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PutProductBySkuResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutProductBySkuResponse) GetJSON200() *Product {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r PutProductBySkuResponse) GetJSON201() *Product {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PutProductBySkuResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PutProductBySkuResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PutProductBySkuResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PutProductBySkuResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PutProductBySkuResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PutProductBySkuResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PutProductBySkuResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PutProductBySkuResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PutProductBySkuResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PutProductBySkuResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutProductBySkuResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutProductBySkuResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutProductBySkuResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutProductBySkuResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteProductResponse401Headers the declared response headers of an HTTP 401 response for DeleteProduct
+type DeleteProductResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteProductResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteProductResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteProductResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteProductResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteProductResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteProductResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r DeleteProductResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteProductResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteProductResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteProductResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteProductResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteProductResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteProductResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetProductResponse200Headers the declared response headers of an HTTP 200 response for GetProduct
+type GetProductResponse200Headers struct {
+	ETag *string
+}
+
+// GetProductResponse401Headers the declared response headers of an HTTP 401 response for GetProduct
+type GetProductResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetProductResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Product
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetProductResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetProductResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetProductResponse) GetJSON200() *Product {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetProductResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetProductResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetProductResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetProductResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetProductResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetProductResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetProductResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetProductResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetProductResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchProductResponse200Headers the declared response headers of an HTTP 200 response for PatchProduct
+type PatchProductResponse200Headers struct {
+	ETag *string
+}
+
+// PatchProductResponse401Headers the declared response headers of an HTTP 401 response for PatchProduct
+type PatchProductResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchProductResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Product
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchProductResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchProductResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchProductResponse) GetJSON200() *Product {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchProductResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchProductResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchProductResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchProductResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchProductResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchProductResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchProductResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchProductResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchProductResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchProductResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchProductResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchProductResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchProductResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchProductResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchProductResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListProductRelationsResponse401Headers the declared response headers of an HTTP 401 response for ListProductRelations
+type ListProductRelationsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListProductRelationsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ProductRelationList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListProductRelationsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListProductRelationsResponse) GetJSON200() *ProductRelationList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListProductRelationsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListProductRelationsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListProductRelationsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListProductRelationsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListProductRelationsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListProductRelationsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListProductRelationsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListProductRelationsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListProductRelationsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteProductRelationResponse401Headers the declared response headers of an HTTP 401 response for DeleteProductRelation
+type DeleteProductRelationResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteProductRelationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteProductRelationResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteProductRelationResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteProductRelationResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteProductRelationResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteProductRelationResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteProductRelationResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteProductRelationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteProductRelationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteProductRelationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteProductRelationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutProductRelationResponse401Headers the declared response headers of an HTTP 401 response for PutProductRelation
+type PutProductRelationResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PutProductRelationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ProductRelation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PutProductRelationResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutProductRelationResponse) GetJSON200() *ProductRelation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PutProductRelationResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PutProductRelationResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PutProductRelationResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PutProductRelationResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PutProductRelationResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PutProductRelationResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PutProductRelationResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutProductRelationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutProductRelationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutProductRelationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutProductRelationResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -25725,6 +31267,200 @@ func (r CreateTransactionResponse) ContentType() string {
 	return ""
 }
 
+// BatchTransactionsResponse401Headers the declared response headers of an HTTP 401 response for BatchTransactions
+type BatchTransactionsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type BatchTransactionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TransactionBatchResult
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *BatchTransactionsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r BatchTransactionsResponse) GetJSON200() *TransactionBatchResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r BatchTransactionsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r BatchTransactionsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r BatchTransactionsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r BatchTransactionsResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r BatchTransactionsResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r BatchTransactionsResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r BatchTransactionsResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r BatchTransactionsResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r BatchTransactionsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r BatchTransactionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r BatchTransactionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r BatchTransactionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r BatchTransactionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SummarizeTransactionsResponse401Headers the declared response headers of an HTTP 401 response for SummarizeTransactions
+type SummarizeTransactionsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type SummarizeTransactionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SalesSummary
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *SummarizeTransactionsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SummarizeTransactionsResponse) GetJSON200() *SalesSummary {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SummarizeTransactionsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SummarizeTransactionsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SummarizeTransactionsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r SummarizeTransactionsResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SummarizeTransactionsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SummarizeTransactionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SummarizeTransactionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SummarizeTransactionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SummarizeTransactionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetTransactionResponse200Headers the declared response headers of an HTTP 200 response for GetTransaction
 type GetTransactionResponse200Headers struct {
 	ETag *string
@@ -25941,6 +31677,978 @@ func (r PatchTransactionResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PatchTransactionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListPaymentsResponse401Headers the declared response headers of an HTTP 401 response for ListPayments
+type ListPaymentsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListPaymentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PaymentList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListPaymentsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPaymentsResponse) GetJSON200() *PaymentList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListPaymentsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListPaymentsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListPaymentsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListPaymentsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListPaymentsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPaymentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPaymentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPaymentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPaymentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreatePaymentResponse201Headers the declared response headers of an HTTP 201 response for CreatePayment
+type CreatePaymentResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreatePaymentResponse401Headers the declared response headers of an HTTP 401 response for CreatePayment
+type CreatePaymentResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreatePaymentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Payment
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreatePaymentResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreatePaymentResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreatePaymentResponse) GetJSON201() *Payment {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreatePaymentResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreatePaymentResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreatePaymentResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreatePaymentResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreatePaymentResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreatePaymentResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreatePaymentResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreatePaymentResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreatePaymentResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreatePaymentResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreatePaymentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreatePaymentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreatePaymentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreatePaymentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeletePaymentResponse401Headers the declared response headers of an HTTP 401 response for DeletePayment
+type DeletePaymentResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeletePaymentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeletePaymentResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeletePaymentResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeletePaymentResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeletePaymentResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeletePaymentResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeletePaymentResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeletePaymentResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeletePaymentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeletePaymentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeletePaymentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeletePaymentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetPaymentResponse200Headers the declared response headers of an HTTP 200 response for GetPayment
+type GetPaymentResponse200Headers struct {
+	ETag *string
+}
+
+// GetPaymentResponse401Headers the declared response headers of an HTTP 401 response for GetPayment
+type GetPaymentResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetPaymentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Payment
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetPaymentResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetPaymentResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetPaymentResponse) GetJSON200() *Payment {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetPaymentResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetPaymentResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetPaymentResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetPaymentResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetPaymentResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetPaymentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetPaymentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetPaymentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetPaymentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchPaymentResponse200Headers the declared response headers of an HTTP 200 response for PatchPayment
+type PatchPaymentResponse200Headers struct {
+	ETag *string
+}
+
+// PatchPaymentResponse401Headers the declared response headers of an HTTP 401 response for PatchPayment
+type PatchPaymentResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchPaymentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Payment
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchPaymentResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchPaymentResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchPaymentResponse) GetJSON200() *Payment {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchPaymentResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchPaymentResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchPaymentResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchPaymentResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchPaymentResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchPaymentResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchPaymentResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchPaymentResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchPaymentResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchPaymentResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchPaymentResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchPaymentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchPaymentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchPaymentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchPaymentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListReturnsResponse401Headers the declared response headers of an HTTP 401 response for ListReturns
+type ListReturnsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListReturnsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReturnList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListReturnsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListReturnsResponse) GetJSON200() *ReturnList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListReturnsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListReturnsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListReturnsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListReturnsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListReturnsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListReturnsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListReturnsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListReturnsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListReturnsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateReturnResponse201Headers the declared response headers of an HTTP 201 response for CreateReturn
+type CreateReturnResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateReturnResponse401Headers the declared response headers of an HTTP 401 response for CreateReturn
+type CreateReturnResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateReturnResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Return
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateReturnResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateReturnResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateReturnResponse) GetJSON201() *Return {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateReturnResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateReturnResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateReturnResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateReturnResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateReturnResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateReturnResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateReturnResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateReturnResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateReturnResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateReturnResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateReturnResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateReturnResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateReturnResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateReturnResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteReturnResponse401Headers the declared response headers of an HTTP 401 response for DeleteReturn
+type DeleteReturnResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteReturnResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteReturnResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteReturnResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteReturnResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteReturnResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteReturnResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteReturnResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteReturnResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteReturnResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteReturnResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteReturnResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetReturnResponse200Headers the declared response headers of an HTTP 200 response for GetReturn
+type GetReturnResponse200Headers struct {
+	ETag *string
+}
+
+// GetReturnResponse401Headers the declared response headers of an HTTP 401 response for GetReturn
+type GetReturnResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetReturnResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Return
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetReturnResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetReturnResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetReturnResponse) GetJSON200() *Return {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetReturnResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetReturnResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetReturnResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetReturnResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetReturnResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetReturnResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetReturnResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetReturnResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetReturnResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListTransactionStatusesResponse401Headers the declared response headers of an HTTP 401 response for ListTransactionStatuses
+type ListTransactionStatusesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListTransactionStatusesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TransactionStatusList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListTransactionStatusesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTransactionStatusesResponse) GetJSON200() *TransactionStatusList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListTransactionStatusesResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListTransactionStatusesResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListTransactionStatusesResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListTransactionStatusesResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListTransactionStatusesResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTransactionStatusesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTransactionStatusesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTransactionStatusesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTransactionStatusesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -27350,6 +34058,21 @@ func (c *ClientWithResponses) GetCustomerMetricsWithResponse(ctx context.Context
 	return ParseGetCustomerMetricsResponse(rsp)
 }
 
+// ListCustomerPaymentsWithResponse List a customer's payments
+//
+// A page of all payments of one customer, the earliest due day first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/payments (the `ListCustomerPayments` operationId).
+func (c *ClientWithResponses) ListCustomerPaymentsWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerPaymentsParams, reqEditors ...RequestEditorFn) (*ListCustomerPaymentsResponse, error) {
+	rsp, err := c.ListCustomerPayments(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerPaymentsResponse(rsp)
+}
+
 // GetCustomerQualityWithResponse Read how good a customer's record is
 //
 // How complete the record is and what is missing with its weight, the rules that it breaks now, how old the basic, behavioural
@@ -27459,6 +34182,21 @@ func (c *ClientWithResponses) ListCustomerTiersWithResponse(ctx context.Context,
 		return nil, err
 	}
 	return ParseListCustomerTiersResponse(rsp)
+}
+
+// ListCustomerTransactionsWithResponse List a customer's transactions
+//
+// A page of one customer's transactions, newest first unless `sort` says otherwise, with the filters of the list of all.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/transactions (the `ListCustomerTransactions` operationId).
+func (c *ClientWithResponses) ListCustomerTransactionsWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerTransactionsParams, reqEditors ...RequestEditorFn) (*ListCustomerTransactionsResponse, error) {
+	rsp, err := c.ListCustomerTransactions(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerTransactionsResponse(rsp)
 }
 
 // UndeleteCustomerWithResponse Bring a deleted customer back
@@ -27823,8 +34561,15 @@ func (c *ClientWithResponses) ListImportsWithResponse(ctx context.Context, param
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 // (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-// that exists, the row's values replace its own and empty cells keep them.
+// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+// may then go any way, as the file's system is believed, and the history says `import`.
+//
+// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 //
 // The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 // mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -27857,8 +34602,15 @@ func (c *ClientWithResponses) CreateImportWithBodyWithResponse(ctx context.Conte
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
 // (decimal) or `amount_minor` (cents, fen; exactly one of the two), `currency` (or the import's), `external_id`, `units`,
-// `status` (`completed` unless told), `channel`. Unknown customers are created. Where `external_id` names a transaction
-// that exists, the row's values replace its own and empty cells keep them.
+// `status` (`completed` unless told), `channel`, `store`, `payment_method`. Unknown customers are created. Where
+// `external_id` names a transaction that exists, the row's values replace its own and empty cells keep them; a status
+// may then go any way, as the file's system is believed, and the history says `import`.
+//
+// A row is an order. It may describe its one item: `sku` (a product's, or kept as text) or `product_name`, `quantity` (1,
+// or `units`, unless told), `unit_price` and `discount` (decimals in the row's currency). The amount may then be left
+// empty where `unit_price` says it; given, the two must agree. Orders of several items come by `POST
+// /v1/transactions/batch`; a row that would change the amount of one, or contradicts its returns or payments, is
+// reported (`order_has_items`, `below_returned`, `after_return`, `currency_fixed`).
 //
 // The same file again changes nothing: a transaction is known by its mapped `external_id`, else by the SHA-256 of its
 // mapped values and its ordinal among equal rows of the file. True twins in different files therefore need an
@@ -27984,6 +34736,205 @@ func (c *ClientWithResponses) GetMeWithResponse(ctx context.Context, reqEditors 
 		return nil, err
 	}
 	return ParseGetMeResponse(rsp)
+}
+
+// ListProductsWithResponse List products
+//
+// A page of products in the order of their skus.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/products (the `ListProducts` operationId).
+func (c *ClientWithResponses) ListProductsWithResponse(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*ListProductsResponse, error) {
+	rsp, err := c.ListProducts(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListProductsResponse(rsp)
+}
+
+// CreateProductWithBodyWithResponse Create a product
+//
+// Adds a product to the catalogue that items of orders refer to. Its sku is unique.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+func (c *ClientWithResponses) CreateProductWithBodyWithResponse(ctx context.Context, params *CreateProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateProductResponse, error) {
+	rsp, err := c.CreateProductWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateProductResponse(rsp)
+}
+
+// CreateProductWithResponse Create a product
+//
+// Adds a product to the catalogue that items of orders refer to. Its sku is unique.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products (the `CreateProduct` operationId).
+func (c *ClientWithResponses) CreateProductWithResponse(ctx context.Context, params *CreateProductParams, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateProductResponse, error) {
+	rsp, err := c.CreateProduct(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateProductResponse(rsp)
+}
+
+// GetProductBySkuWithResponse Read a product by its sku
+//
+// The product that has this sku.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/products/by-sku/{sku} (the `GetProductBySku` operationId).
+func (c *ClientWithResponses) GetProductBySkuWithResponse(ctx context.Context, sku Sku, params *GetProductBySkuParams, reqEditors ...RequestEditorFn) (*GetProductBySkuResponse, error) {
+	rsp, err := c.GetProductBySku(ctx, sku, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetProductBySkuResponse(rsp)
+}
+
+// PutProductBySkuWithBodyWithResponse Create or merge a product by its sku
+//
+// Creates the product when none has this sku (201), else merges the body into it as PATCH does (200). Any number of
+// callers may do this at once; there will be one product. A new product needs a name.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/products/by-sku/{sku} (the `PutProductBySku` operationId).
+func (c *ClientWithResponses) PutProductBySkuWithBodyWithResponse(ctx context.Context, sku Sku, params *PutProductBySkuParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutProductBySkuResponse, error) {
+	rsp, err := c.PutProductBySkuWithBody(ctx, sku, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutProductBySkuResponse(rsp)
+}
+
+// PutProductBySkuWithResponse Create or merge a product by its sku
+//
+// Creates the product when none has this sku (201), else merges the body into it as PATCH does (200). Any number of
+// callers may do this at once; there will be one product. A new product needs a name.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/products/by-sku/{sku} (the `PutProductBySku` operationId).
+func (c *ClientWithResponses) PutProductBySkuWithResponse(ctx context.Context, sku Sku, params *PutProductBySkuParams, body PutProductBySkuJSONRequestBody, reqEditors ...RequestEditorFn) (*PutProductBySkuResponse, error) {
+	rsp, err := c.PutProductBySku(ctx, sku, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutProductBySkuResponse(rsp)
+}
+
+// DeleteProductWithResponse Delete a product
+//
+// Deletes a product that no order names, with its relations; one that is named is 409 `product_in_use`. Set its status to `retired` instead.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/products/{product_id} (the `DeleteProduct` operationId).
+func (c *ClientWithResponses) DeleteProductWithResponse(ctx context.Context, productID ProductID, params *DeleteProductParams, reqEditors ...RequestEditorFn) (*DeleteProductResponse, error) {
+	rsp, err := c.DeleteProduct(ctx, productID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteProductResponse(rsp)
+}
+
+// GetProductWithResponse Read a product
+//
+// One product of the catalogue.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/products/{product_id} (the `GetProduct` operationId).
+func (c *ClientWithResponses) GetProductWithResponse(ctx context.Context, productID ProductID, params *GetProductParams, reqEditors ...RequestEditorFn) (*GetProductResponse, error) {
+	rsp, err := c.GetProduct(ctx, productID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetProductResponse(rsp)
+}
+
+// PatchProductWithBodyWithResponse Change a product
+//
+// Items of orders keep the sku, name and category that the product had when they were written.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/products/{product_id} (the `PatchProduct` operationId).
+func (c *ClientWithResponses) PatchProductWithBodyWithResponse(ctx context.Context, productID ProductID, params *PatchProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchProductResponse, error) {
+	rsp, err := c.PatchProductWithBody(ctx, productID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchProductResponse(rsp)
+}
+
+// PatchProductWithApplicationMergePatchPlusJSONBodyWithResponse Change a product
+//
+// Items of orders keep the sku, name and category that the product had when they were written.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/products/{product_id} (the `PatchProduct` operationId).
+func (c *ClientWithResponses) PatchProductWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, productID ProductID, params *PatchProductParams, body PatchProductApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchProductResponse, error) {
+	rsp, err := c.PatchProductWithApplicationMergePatchPlusJSONBody(ctx, productID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchProductResponse(rsp)
+}
+
+// ListProductRelationsWithResponse List what a product is related to
+//
+// All relations of a product, both ways: `outgoing` ones read "this product is an upgrade of that one", `incoming` ones the other
+// way round.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/products/{product_id}/relations (the `ListProductRelations` operationId).
+func (c *ClientWithResponses) ListProductRelationsWithResponse(ctx context.Context, productID ProductID, reqEditors ...RequestEditorFn) (*ListProductRelationsResponse, error) {
+	rsp, err := c.ListProductRelations(ctx, productID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListProductRelationsResponse(rsp)
+}
+
+// DeleteProductRelationWithResponse Take a relation away
+//
+// The products are no longer related so.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/products/{product_id}/relations/{relation_kind}/{related_id} (the `DeleteProductRelation` operationId).
+func (c *ClientWithResponses) DeleteProductRelationWithResponse(ctx context.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params *DeleteProductRelationParams, reqEditors ...RequestEditorFn) (*DeleteProductRelationResponse, error) {
+	rsp, err := c.DeleteProductRelation(ctx, productID, relationKind, relatedID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteProductRelationResponse(rsp)
+}
+
+// PutProductRelationWithResponse Relate a product to another
+//
+// Says that this product is an upgrade or an accessory of the other, or that both are similar. Repeating it changes
+// nothing. Upgrades can't form a circle (409).
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/products/{product_id}/relations/{relation_kind}/{related_id} (the `PutProductRelation` operationId).
+func (c *ClientWithResponses) PutProductRelationWithResponse(ctx context.Context, productID ProductID, relationKind ProductRelationKind, relatedID openapi_types.UUID, params *PutProductRelationParams, reqEditors ...RequestEditorFn) (*PutProductRelationResponse, error) {
+	rsp, err := c.PutProductRelation(ctx, productID, relationKind, relatedID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutProductRelationResponse(rsp)
 }
 
 // ListScoreModelsWithResponse List score models
@@ -28727,7 +35678,8 @@ func (c *ClientWithResponses) EvaluateTierSchemeWithResponse(ctx context.Context
 
 // ListTransactionsWithResponse List transactions
 //
-// A page of transactions, newest first; of one customer with `customer_id`.
+// A page of transactions, newest first unless `sort` says otherwise; of one customer with `customer_id`. Filters can be
+// combined. Items come along with `expand=items`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -28746,6 +35698,12 @@ func (c *ClientWithResponses) ListTransactionsWithResponse(ctx context.Context, 
 // `customer_id` or by `customer` (source and external id); give the moment as `occurred_at`, or the tenant's local day
 // as `occurred_on`.
 //
+// With `items` the order's `amount` is what they add up to, less `discount`, plus `shipping`: leave it away, or give
+// exactly that (422 `amount_differs` otherwise). A line names its product by `product_id` or `sku`; a sku that no product
+// has is kept as it is. A line's `amount` is `unit_price` times `quantity` less its `discount`; without `unit_price`
+// and `amount` the product's list price is taken. `units` is the sum of the quantities unless it is given; a line
+// with a broken quantity, such as 1.25 kg, counts as one.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/transactions (the `CreateTransaction` operationId).
@@ -28763,6 +35721,12 @@ func (c *ClientWithResponses) CreateTransactionWithBodyWithResponse(ctx context.
 // `customer_id` or by `customer` (source and external id); give the moment as `occurred_at`, or the tenant's local day
 // as `occurred_on`.
 //
+// With `items` the order's `amount` is what they add up to, less `discount`, plus `shipping`: leave it away, or give
+// exactly that (422 `amount_differs` otherwise). A line names its product by `product_id` or `sku`; a sku that no product
+// has is kept as it is. A line's `amount` is `unit_price` times `quantity` less its `discount`; without `unit_price`
+// and `amount` the product's list price is taken. `units` is the sum of the quantities unless it is given; a line
+// with a broken quantity, such as 1.25 kg, counts as one.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/transactions (the `CreateTransaction` operationId).
@@ -28774,14 +35738,68 @@ func (c *ClientWithResponses) CreateTransactionWithResponse(ctx context.Context,
 	return ParseCreateTransactionResponse(rsp)
 }
 
+// BatchTransactionsWithBodyWithResponse Record up to 1000 transactions
+//
+// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
+// reported and the others are written. A second item with the same source and external id is refused; so is one that
+// was recorded before.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/transactions/batch (the `BatchTransactions` operationId).
+func (c *ClientWithResponses) BatchTransactionsWithBodyWithResponse(ctx context.Context, params *BatchTransactionsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BatchTransactionsResponse, error) {
+	rsp, err := c.BatchTransactionsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBatchTransactionsResponse(rsp)
+}
+
+// BatchTransactionsWithResponse Record up to 1000 transactions
+//
+// Records each item as POST does, and answers an outcome per item in the same order. Items are independent: a bad one is
+// reported and the others are written. A second item with the same source and external id is refused; so is one that
+// was recorded before.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/transactions/batch (the `BatchTransactions` operationId).
+func (c *ClientWithResponses) BatchTransactionsWithResponse(ctx context.Context, params *BatchTransactionsParams, body BatchTransactionsJSONRequestBody, reqEditors ...RequestEditorFn) (*BatchTransactionsResponse, error) {
+	rsp, err := c.BatchTransactions(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBatchTransactionsResponse(rsp)
+}
+
+// SummarizeTransactionsWithResponse Sum sales
+//
+// Adds up purchases (paid, to_ship, shipped or completed) of a span of days in the base currency: by day or month, by
+// product or category, or by how and where they were bought. Returns count on their own day. For products and
+// categories an order's amount, discount and shipping included, is divided among its items in proportion; orders
+// without items, and returns that name no items, stand in the group without a key. `net` is `sales` less `returned`.
+// By day and month the groups are in order, otherwise the highest sales come first; at most 1000 groups are answered,
+// and `truncated` says when there are more. `total` is over all of them.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/transactions/summary (the `SummarizeTransactions` operationId).
+func (c *ClientWithResponses) SummarizeTransactionsWithResponse(ctx context.Context, params *SummarizeTransactionsParams, reqEditors ...RequestEditorFn) (*SummarizeTransactionsResponse, error) {
+	rsp, err := c.SummarizeTransactions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSummarizeTransactionsResponse(rsp)
+}
+
 // GetTransactionWithResponse Read a transaction
 //
-// One transaction with its amount as given and in the base currency.
+// One transaction with its items, its delivery, and its amount as given and in the base currency.
 //
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/transactions/{transaction_id} (the `GetTransaction` operationId).
-func (c *ClientWithResponses) GetTransactionWithResponse(ctx context.Context, transactionID openapi_types.UUID, params *GetTransactionParams, reqEditors ...RequestEditorFn) (*GetTransactionResponse, error) {
+func (c *ClientWithResponses) GetTransactionWithResponse(ctx context.Context, transactionID TransactionID, params *GetTransactionParams, reqEditors ...RequestEditorFn) (*GetTransactionResponse, error) {
 	rsp, err := c.GetTransaction(ctx, transactionID, params, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -28792,12 +35810,25 @@ func (c *ClientWithResponses) GetTransactionWithResponse(ctx context.Context, tr
 // PatchTransactionWithBodyWithResponse Change a transaction
 //
 // Corrects an order or moves its status; the customer's metrics follow in the same commit. To take an order back, set
-// the status to `cancelled` or `refunded`: facts are not deleted.
+// the status to `cancelled` or `refunded`: facts are not deleted. `items` replaces all lines (409 `items_returned` while
+// returns name some), and the amount follows.
+//
+// | from | goes on to |
+// | --- | --- |
+// | pending | paid, to_ship, shipped, completed, cancelled |
+// | paid | to_ship, shipped, completed, cancelled, refunded |
+// | to_ship | shipped, completed, cancelled, refunded |
+// | shipped | completed, cancelled, refunded |
+// | completed | cancelled, refunded |
+//
+// Every other move corrects a mistake and needs a `status_reason` (422 `transition_needs_reason` otherwise). What was
+// shipped, completed or refunded never becomes pending again (422 `transition_forbidden`). Moving to `shipped` notes
+// the moment in `delivery.shipped_at` unless it is known.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /v1/transactions/{transaction_id} (the `PatchTransaction` operationId).
-func (c *ClientWithResponses) PatchTransactionWithBodyWithResponse(ctx context.Context, transactionID openapi_types.UUID, params *PatchTransactionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchTransactionResponse, error) {
+func (c *ClientWithResponses) PatchTransactionWithBodyWithResponse(ctx context.Context, transactionID TransactionID, params *PatchTransactionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchTransactionResponse, error) {
 	rsp, err := c.PatchTransactionWithBody(ctx, transactionID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -28808,17 +35839,237 @@ func (c *ClientWithResponses) PatchTransactionWithBodyWithResponse(ctx context.C
 // PatchTransactionWithApplicationMergePatchPlusJSONBodyWithResponse Change a transaction
 //
 // Corrects an order or moves its status; the customer's metrics follow in the same commit. To take an order back, set
-// the status to `cancelled` or `refunded`: facts are not deleted.
+// the status to `cancelled` or `refunded`: facts are not deleted. `items` replaces all lines (409 `items_returned` while
+// returns name some), and the amount follows.
+//
+// | from | goes on to |
+// | --- | --- |
+// | pending | paid, to_ship, shipped, completed, cancelled |
+// | paid | to_ship, shipped, completed, cancelled, refunded |
+// | to_ship | shipped, completed, cancelled, refunded |
+// | shipped | completed, cancelled, refunded |
+// | completed | cancelled, refunded |
+//
+// Every other move corrects a mistake and needs a `status_reason` (422 `transition_needs_reason` otherwise). What was
+// shipped, completed or refunded never becomes pending again (422 `transition_forbidden`). Moving to `shipped` notes
+// the moment in `delivery.shipped_at` unless it is known.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /v1/transactions/{transaction_id} (the `PatchTransaction` operationId).
-func (c *ClientWithResponses) PatchTransactionWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, transactionID openapi_types.UUID, params *PatchTransactionParams, body PatchTransactionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchTransactionResponse, error) {
+func (c *ClientWithResponses) PatchTransactionWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, transactionID TransactionID, params *PatchTransactionParams, body PatchTransactionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchTransactionResponse, error) {
 	rsp, err := c.PatchTransactionWithApplicationMergePatchPlusJSONBody(ctx, transactionID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParsePatchTransactionResponse(rsp)
+}
+
+// ListPaymentsWithResponse List the payments of a transaction
+//
+// All payments of one order by due day, at most 500.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/transactions/{transaction_id}/payments (the `ListPayments` operationId).
+func (c *ClientWithResponses) ListPaymentsWithResponse(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*ListPaymentsResponse, error) {
+	rsp, err := c.ListPayments(ctx, transactionID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPaymentsResponse(rsp)
+}
+
+// CreatePaymentWithBodyWithResponse Record a payment that is due or was made
+//
+// Notes what is to be paid for an order and by when; instalments are payments of their own. `paid_on` without
+// `amount_paid` says that all of it was paid that day. Amounts are in the order's currency. The order's status stays as
+// it is. The customer's metrics are right on the next read; what is overdue follows from the tenant's local day.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/transactions/{transaction_id}/payments (the `CreatePayment` operationId).
+func (c *ClientWithResponses) CreatePaymentWithBodyWithResponse(ctx context.Context, transactionID TransactionID, params *CreatePaymentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreatePaymentResponse, error) {
+	rsp, err := c.CreatePaymentWithBody(ctx, transactionID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreatePaymentResponse(rsp)
+}
+
+// CreatePaymentWithResponse Record a payment that is due or was made
+//
+// Notes what is to be paid for an order and by when; instalments are payments of their own. `paid_on` without
+// `amount_paid` says that all of it was paid that day. Amounts are in the order's currency. The order's status stays as
+// it is. The customer's metrics are right on the next read; what is overdue follows from the tenant's local day.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/transactions/{transaction_id}/payments (the `CreatePayment` operationId).
+func (c *ClientWithResponses) CreatePaymentWithResponse(ctx context.Context, transactionID TransactionID, params *CreatePaymentParams, body CreatePaymentJSONRequestBody, reqEditors ...RequestEditorFn) (*CreatePaymentResponse, error) {
+	rsp, err := c.CreatePayment(ctx, transactionID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreatePaymentResponse(rsp)
+}
+
+// DeletePaymentWithResponse Delete a payment
+//
+// Takes a payment back that was recorded by mistake.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/transactions/{transaction_id}/payments/{payment_id} (the `DeletePayment` operationId).
+func (c *ClientWithResponses) DeletePaymentWithResponse(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *DeletePaymentParams, reqEditors ...RequestEditorFn) (*DeletePaymentResponse, error) {
+	rsp, err := c.DeletePayment(ctx, transactionID, paymentID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeletePaymentResponse(rsp)
+}
+
+// GetPaymentWithResponse Read a payment
+//
+// One payment with where it stands today in the tenant's zone.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/transactions/{transaction_id}/payments/{payment_id} (the `GetPayment` operationId).
+func (c *ClientWithResponses) GetPaymentWithResponse(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *GetPaymentParams, reqEditors ...RequestEditorFn) (*GetPaymentResponse, error) {
+	rsp, err := c.GetPayment(ctx, transactionID, paymentID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetPaymentResponse(rsp)
+}
+
+// PatchPaymentWithBodyWithResponse Change a payment, or note that it was made
+//
+// `{"paid_on": "2026-03-02"}` says that all of it was paid that day; with `amount_paid` a part. `paid_on: null` takes that
+// back.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/transactions/{transaction_id}/payments/{payment_id} (the `PatchPayment` operationId).
+func (c *ClientWithResponses) PatchPaymentWithBodyWithResponse(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *PatchPaymentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchPaymentResponse, error) {
+	rsp, err := c.PatchPaymentWithBody(ctx, transactionID, paymentID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchPaymentResponse(rsp)
+}
+
+// PatchPaymentWithApplicationMergePatchPlusJSONBodyWithResponse Change a payment, or note that it was made
+//
+// `{"paid_on": "2026-03-02"}` says that all of it was paid that day; with `amount_paid` a part. `paid_on: null` takes that
+// back.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/transactions/{transaction_id}/payments/{payment_id} (the `PatchPayment` operationId).
+func (c *ClientWithResponses) PatchPaymentWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, transactionID TransactionID, paymentID PaymentID, params *PatchPaymentParams, body PatchPaymentApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchPaymentResponse, error) {
+	rsp, err := c.PatchPaymentWithApplicationMergePatchPlusJSONBody(ctx, transactionID, paymentID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchPaymentResponse(rsp)
+}
+
+// ListReturnsWithResponse List the returns of a transaction
+//
+// All returns of one order by day, at most 500.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/transactions/{transaction_id}/returns (the `ListReturns` operationId).
+func (c *ClientWithResponses) ListReturnsWithResponse(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*ListReturnsResponse, error) {
+	rsp, err := c.ListReturns(ctx, transactionID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListReturnsResponse(rsp)
+}
+
+// CreateReturnWithBodyWithResponse Record what came back of an order
+//
+// Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
+// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+// than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
+// otherwise); when all of an order goes back, its status can be set to `refunded` instead.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/transactions/{transaction_id}/returns (the `CreateReturn` operationId).
+func (c *ClientWithResponses) CreateReturnWithBodyWithResponse(ctx context.Context, transactionID TransactionID, params *CreateReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateReturnResponse, error) {
+	rsp, err := c.CreateReturnWithBody(ctx, transactionID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateReturnResponse(rsp)
+}
+
+// CreateReturnWithResponse Record what came back of an order
+//
+// Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
+// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+// than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
+// otherwise); when all of an order goes back, its status can be set to `refunded` instead.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/transactions/{transaction_id}/returns (the `CreateReturn` operationId).
+func (c *ClientWithResponses) CreateReturnWithResponse(ctx context.Context, transactionID TransactionID, params *CreateReturnParams, body CreateReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateReturnResponse, error) {
+	rsp, err := c.CreateReturn(ctx, transactionID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateReturnResponse(rsp)
+}
+
+// DeleteReturnWithResponse Delete a return
+//
+// Takes a return back that was recorded by mistake. To correct one, delete it and record it anew.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/transactions/{transaction_id}/returns/{return_id} (the `DeleteReturn` operationId).
+func (c *ClientWithResponses) DeleteReturnWithResponse(ctx context.Context, transactionID TransactionID, returnID ReturnID, params *DeleteReturnParams, reqEditors ...RequestEditorFn) (*DeleteReturnResponse, error) {
+	rsp, err := c.DeleteReturn(ctx, transactionID, returnID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteReturnResponse(rsp)
+}
+
+// GetReturnWithResponse Read a return
+//
+// One return with what came back.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/transactions/{transaction_id}/returns/{return_id} (the `GetReturn` operationId).
+func (c *ClientWithResponses) GetReturnWithResponse(ctx context.Context, transactionID TransactionID, returnID ReturnID, params *GetReturnParams, reqEditors ...RequestEditorFn) (*GetReturnResponse, error) {
+	rsp, err := c.GetReturn(ctx, transactionID, returnID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetReturnResponse(rsp)
+}
+
+// ListTransactionStatusesWithResponse Read how an order came to its status
+//
+// Every status that the order had, the oldest first, with who moved it, when and why. The first entry has no `from`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/transactions/{transaction_id}/statuses (the `ListTransactionStatuses` operationId).
+func (c *ClientWithResponses) ListTransactionStatusesWithResponse(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*ListTransactionStatusesResponse, error) {
+	rsp, err := c.ListTransactionStatuses(ctx, transactionID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTransactionStatusesResponse(rsp)
 }
 
 // ListValidationRulesWithResponse List validation rules
@@ -31627,6 +38878,80 @@ func ParseGetCustomerMetricsResponse(rsp *http.Response) (*GetCustomerMetricsRes
 	return response, nil
 }
 
+// ParseListCustomerPaymentsResponse parses an HTTP response from a ListCustomerPaymentsWithResponse call
+func ParseListCustomerPaymentsResponse(rsp *http.Response) (*ListCustomerPaymentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerPaymentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PaymentPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListCustomerPaymentsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetCustomerQualityResponse parses an HTTP response from a GetCustomerQualityWithResponse call
 func ParseGetCustomerQualityResponse(rsp *http.Response) (*GetCustomerQualityResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -32082,6 +39407,80 @@ func ParseListCustomerTiersResponse(rsp *http.Response) (*ListCustomerTiersRespo
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListCustomerTiersResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCustomerTransactionsResponse parses an HTTP response from a ListCustomerTransactionsWithResponse call
+func ParseListCustomerTransactionsResponse(rsp *http.Response) (*ListCustomerTransactionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerTransactionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TransactionPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListCustomerTransactionsResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -34124,6 +41523,951 @@ func ParseGetMeResponse(rsp *http.Response) (*GetMeResponse, error) {
 	switch {
 	case rsp.StatusCode == 401:
 		var headers GetMeResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListProductsResponse parses an HTTP response from a ListProductsWithResponse call
+func ParseListProductsResponse(rsp *http.Response) (*ListProductsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListProductsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ProductPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListProductsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateProductResponse parses an HTTP response from a CreateProductWithResponse call
+func ParseCreateProductResponse(rsp *http.Response) (*CreateProductResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateProductResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Product
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateProductResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateProductResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetProductBySkuResponse parses an HTTP response from a GetProductBySkuWithResponse call
+func ParseGetProductBySkuResponse(rsp *http.Response) (*GetProductBySkuResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetProductBySkuResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Product
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetProductBySkuResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetProductBySkuResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutProductBySkuResponse parses an HTTP response from a PutProductBySkuWithResponse call
+func ParsePutProductBySkuResponse(rsp *http.Response) (*PutProductBySkuResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutProductBySkuResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Product
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Product
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutProductBySkuResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 201:
+		var headers PutProductBySkuResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers PutProductBySkuResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteProductResponse parses an HTTP response from a DeleteProductWithResponse call
+func ParseDeleteProductResponse(rsp *http.Response) (*DeleteProductResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteProductResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteProductResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetProductResponse parses an HTTP response from a GetProductWithResponse call
+func ParseGetProductResponse(rsp *http.Response) (*GetProductResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetProductResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Product
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetProductResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetProductResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchProductResponse parses an HTTP response from a PatchProductWithResponse call
+func ParsePatchProductResponse(rsp *http.Response) (*PatchProductResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchProductResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Product
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchProductResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchProductResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListProductRelationsResponse parses an HTTP response from a ListProductRelationsWithResponse call
+func ParseListProductRelationsResponse(rsp *http.Response) (*ListProductRelationsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListProductRelationsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ProductRelationList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListProductRelationsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteProductRelationResponse parses an HTTP response from a DeleteProductRelationWithResponse call
+func ParseDeleteProductRelationResponse(rsp *http.Response) (*DeleteProductRelationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteProductRelationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteProductRelationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutProductRelationResponse parses an HTTP response from a PutProductRelationWithResponse call
+func ParsePutProductRelationResponse(rsp *http.Response) (*PutProductRelationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutProductRelationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ProductRelation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers PutProductRelationResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -37373,6 +45717,182 @@ func ParseCreateTransactionResponse(rsp *http.Response) (*CreateTransactionRespo
 	return response, nil
 }
 
+// ParseBatchTransactionsResponse parses an HTTP response from a BatchTransactionsWithResponse call
+func ParseBatchTransactionsResponse(rsp *http.Response) (*BatchTransactionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &BatchTransactionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TransactionBatchResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers BatchTransactionsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSummarizeTransactionsResponse parses an HTTP response from a SummarizeTransactionsWithResponse call
+func ParseSummarizeTransactionsResponse(rsp *http.Response) (*SummarizeTransactionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SummarizeTransactionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SalesSummary
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers SummarizeTransactionsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetTransactionResponse parses an HTTP response from a GetTransactionWithResponse call
 func ParseGetTransactionResponse(rsp *http.Response) (*GetTransactionResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -37573,6 +46093,927 @@ func ParsePatchTransactionResponse(rsp *http.Response) (*PatchTransactionRespons
 		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers PatchTransactionResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListPaymentsResponse parses an HTTP response from a ListPaymentsWithResponse call
+func ParseListPaymentsResponse(rsp *http.Response) (*ListPaymentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPaymentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PaymentList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListPaymentsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreatePaymentResponse parses an HTTP response from a CreatePaymentWithResponse call
+func ParseCreatePaymentResponse(rsp *http.Response) (*CreatePaymentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreatePaymentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Payment
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreatePaymentResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreatePaymentResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeletePaymentResponse parses an HTTP response from a DeletePaymentWithResponse call
+func ParseDeletePaymentResponse(rsp *http.Response) (*DeletePaymentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeletePaymentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeletePaymentResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetPaymentResponse parses an HTTP response from a GetPaymentWithResponse call
+func ParseGetPaymentResponse(rsp *http.Response) (*GetPaymentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetPaymentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Payment
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetPaymentResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetPaymentResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchPaymentResponse parses an HTTP response from a PatchPaymentWithResponse call
+func ParsePatchPaymentResponse(rsp *http.Response) (*PatchPaymentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchPaymentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Payment
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchPaymentResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchPaymentResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListReturnsResponse parses an HTTP response from a ListReturnsWithResponse call
+func ParseListReturnsResponse(rsp *http.Response) (*ListReturnsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListReturnsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReturnList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListReturnsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateReturnResponse parses an HTTP response from a CreateReturnWithResponse call
+func ParseCreateReturnResponse(rsp *http.Response) (*CreateReturnResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateReturnResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Return
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateReturnResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateReturnResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteReturnResponse parses an HTTP response from a DeleteReturnWithResponse call
+func ParseDeleteReturnResponse(rsp *http.Response) (*DeleteReturnResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteReturnResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteReturnResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetReturnResponse parses an HTTP response from a GetReturnWithResponse call
+func ParseGetReturnResponse(rsp *http.Response) (*GetReturnResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetReturnResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Return
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetReturnResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetReturnResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListTransactionStatusesResponse parses an HTTP response from a ListTransactionStatusesWithResponse call
+func ParseListTransactionStatusesResponse(rsp *http.Response) (*ListTransactionStatusesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTransactionStatusesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TransactionStatusList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListTransactionStatusesResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

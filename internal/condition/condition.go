@@ -150,7 +150,7 @@ var metrics = []filter.Field{
 
 // sortable are the metrics with an index of their own. What is owed is sorted by open_due_on: the longest overdue first.
 var sortable = map[string]bool{"spend_total": true, "purchase_count": true, "purchase_days": true, "units_total": true,
-	"first_purchase_on": true, "last_purchase_on": true, "open_due_on": true, "last_payment_on": true}
+	"completeness": true, "first_purchase_on": true, "last_purchase_on": true, "open_due_on": true, "last_payment_on": true}
 
 // owed are the metrics that change as days pass: what is open and was due before today. m tells who owes anything, and only
 // theirs is added up.

@@ -1,11 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test build generate lint check bench clean postgres generated
+.PHONY: help run test build generate lint check bench bench-data ledger clean postgres generated
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TOOL    := go tool -modfile=tools/go.mod
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: postgres build ## build and start kezi with demo data on http://127.0.0.1:8080
 	@KEZI_LOG_LEVEL=$${KEZI_LOG_LEVEL:-warn} bin/kezi serve --demo
@@ -51,6 +51,13 @@ generated:
 
 bench: postgres ## measure on this machine
 	go run ./internal/bench
+
+ledger: ## list which tests show which asks of the ledger; ARGS="S3-10 S4-05..10" says which of those have none
+	@go run ./internal/ledger $(ARGS)
+
+# BENCH_DATA takes further flags, such as: make bench-data BENCH_DATA="-customers 100000 -transactions 1000000"
+bench-data: postgres ## make 1,000,000 customers with 10,000,000 transactions for make bench
+	go run ./internal/bench -load $(BENCH_DATA)
 
 clean: ## remove what the build made; data under .kezi/ stays
 	rm -rf bin

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/directory"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/httpapi"
 	"github.com/kezi-io/kezi/internal/metric"
@@ -113,7 +114,7 @@ type recomputeCmd struct {
 	Verify bool   `help:"Change nothing: compare what is stored with a computation from scratch, and fail on a difference."`
 }
 
-// Run recomputes, or verifies, the metrics of a tenant.
+// Run recomputes, or verifies, the metrics of a tenant and what its customers are searched by.
 func (c *recomputeCmd) Run(ctx context.Context) error {
 	db, stop, err := c.local(ctx, say)
 	if err != nil {
@@ -131,6 +132,10 @@ func (c *recomputeCmd) Run(ctx context.Context) error {
 			return err
 		}
 		fmt.Printf("recomputed the metrics of %d customers\n", n)
+		if n, err = directory.RefreshAll(ctx, db, t.ID); err != nil {
+			return err
+		}
+		fmt.Printf("made the names of %d customers searchable\n", n)
 		return nil
 	}
 	const shown = 20
@@ -138,14 +143,26 @@ func (c *recomputeCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	lost, err := directory.Verify(ctx, db, t.ID, shown)
+	if err != nil {
+		return err
+	}
 	if len(wrong) == 0 {
 		fmt.Printf("the metrics of all %d customers equal their facts\n", customers)
+	}
+	if len(lost) == 0 {
+		fmt.Printf("all %d customers are found by their names\n", customers)
+	}
+	if len(wrong)+len(lost) == 0 {
 		return nil
+	}
+	for _, id := range lost {
+		fmt.Printf("customer %s: what it is searched by differs from its names\n", id)
 	}
 	for _, w := range wrong {
 		fmt.Printf("customer %s: the stored metrics differ from its facts\n", w)
 	}
-	if len(wrong) == shown {
+	if len(wrong) == shown || len(lost) == shown {
 		fmt.Println("... and perhaps more")
 	}
 	return &exitError{1}

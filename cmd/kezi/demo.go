@@ -68,7 +68,9 @@ func (c *demoResetCmd) Run(ctx context.Context) error {
 }
 
 func demoOf(a *app.App) *demo.Demo {
-	return demo.New(demo.Services{DB: a.DB, Tenants: a.Tenants, Customers: a.Customers, Transactions: a.Transactions, Tags: a.Tags,
+	return demo.New(demo.Services{DB: a.DB, Tenants: a.Tenants, Customers: a.Customers, Contacts: a.Contacts,
+		ContactPoints: a.ContactPoints, Addresses: a.Addresses,
+		Relations: a.Relations, Notes: a.Notes, Transactions: a.Transactions, Tags: a.Tags,
 		Scores: a.Scores, Tiers: a.Tiers, Imports: a.Imports, Jobs: a.Jobs}, now)
 }
 

@@ -20,7 +20,7 @@ import (
 // Service keeps addresses.
 type Service struct {
 	*owned.Keeper[Address, row]
-	sealer
+	Importer
 	db        *postgres.DB
 	customers *customer.Service
 }
@@ -28,8 +28,8 @@ type Service struct {
 // NewService works on db with the time that now tells; street lines are sealed by keys, and customers get the place of
 // their primary address.
 func NewService(db *postgres.DB, keys *seal.Keys, customers *customer.Service, now func() time.Time) *Service {
-	s := sealer{keys}
-	return &Service{sealer: s, db: db, customers: customers, Keeper: owned.Keep(db, now, owned.Kind[Address, row]{
+	s := NewImporter(keys)
+	return &Service{Importer: s, db: db, customers: customers, Keeper: owned.Keep(db, now, owned.Kind[Address, row]{
 		Name: "address", NotFound: ErrNotFound, Base: func(a *Address) *owned.Base { return &a.Base },
 		ToRow: s.toRow, ToItem: s.address, Difference: difference,
 		Primary:  func(a *Address) (*bool, map[string]any) { return &a.Primary, nil },
@@ -62,10 +62,10 @@ func (s *Service) Create(ctx context.Context, call tenant.Call, customerID uuid.
 }
 
 func (d Draft) fill(a *Address, region string) {
-	if d.Place.Country == "" {
-		d.Place.Country = region
-	}
 	a.settle(d.Place)
+	if a.Country == "" { // nor do the names tell it
+		a.Country = region
+	}
 	a.Street, a.PostalCode, a.Label, a.Recipient, a.AreaType = d.Street, d.PostalCode, d.Label, d.Recipient, d.AreaType
 	patch.Keep(&a.Primary, d.Primary)
 }
@@ -102,7 +102,7 @@ func (s *Service) lend(ctx context.Context, call tenant.Call, a Address) error {
 	}
 	c := customer.Change{Country: patch.Set(a.Country)}
 	if a.Province+a.City+a.District != "" { // the parts of one place, so that no city stays under another province
-		c.Province, c.City = field(a.Province), field(a.City)
+		c.Province, c.City, c.District = field(a.Province), field(a.City), field(a.District)
 	}
 	_, err := s.customers.Update(ctx, call, a.CustomerID, nil, c)
 	return err

@@ -82,6 +82,42 @@ func (e BatchStatus) Valid() bool {
 	}
 }
 
+// Defines values for BirthdayCalendar.
+const (
+	BirthdayCalendarLunar BirthdayCalendar = "lunar"
+	BirthdayCalendarSolar BirthdayCalendar = "solar"
+)
+
+// Valid indicates whether the value is a known member of the BirthdayCalendar enum.
+func (e BirthdayCalendar) Valid() bool {
+	switch e {
+	case BirthdayCalendarLunar:
+		return true
+	case BirthdayCalendarSolar:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for BirthdayGivenCalendar.
+const (
+	BirthdayGivenCalendarLunar BirthdayGivenCalendar = "lunar"
+	BirthdayGivenCalendarSolar BirthdayGivenCalendar = "solar"
+)
+
+// Valid indicates whether the value is a known member of the BirthdayGivenCalendar enum.
+func (e BirthdayGivenCalendar) Valid() bool {
+	switch e {
+	case BirthdayGivenCalendarLunar:
+		return true
+	case BirthdayGivenCalendarSolar:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CalibrationUnitsTime.
 const (
 	CalibrationUnitsTimeWeek CalibrationUnitsTime = "week"
@@ -112,6 +148,87 @@ func (e ContactConsent) Valid() bool {
 	case ContactConsentGranted:
 		return true
 	case ContactConsentUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactGender.
+const (
+	ContactGenderFemale ContactGender = "female"
+	ContactGenderMale   ContactGender = "male"
+	ContactGenderOther  ContactGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactGender enum.
+func (e ContactGender) Valid() bool {
+	switch e {
+	case ContactGenderFemale:
+		return true
+	case ContactGenderMale:
+		return true
+	case ContactGenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchDecisionRole.
+const (
+	ContactPatchDecisionRoleChampion      ContactPatchDecisionRole = "champion"
+	ContactPatchDecisionRoleDecisionMaker ContactPatchDecisionRole = "decision_maker"
+	ContactPatchDecisionRoleFinance       ContactPatchDecisionRole = "finance"
+	ContactPatchDecisionRoleGatekeeper    ContactPatchDecisionRole = "gatekeeper"
+	ContactPatchDecisionRoleInfluencer    ContactPatchDecisionRole = "influencer"
+	ContactPatchDecisionRoleOther         ContactPatchDecisionRole = "other"
+	ContactPatchDecisionRolePurchaser     ContactPatchDecisionRole = "purchaser"
+	ContactPatchDecisionRoleTechnical     ContactPatchDecisionRole = "technical"
+	ContactPatchDecisionRoleUser          ContactPatchDecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchDecisionRole enum.
+func (e ContactPatchDecisionRole) Valid() bool {
+	switch e {
+	case ContactPatchDecisionRoleChampion:
+		return true
+	case ContactPatchDecisionRoleDecisionMaker:
+		return true
+	case ContactPatchDecisionRoleFinance:
+		return true
+	case ContactPatchDecisionRoleGatekeeper:
+		return true
+	case ContactPatchDecisionRoleInfluencer:
+		return true
+	case ContactPatchDecisionRoleOther:
+		return true
+	case ContactPatchDecisionRolePurchaser:
+		return true
+	case ContactPatchDecisionRoleTechnical:
+		return true
+	case ContactPatchDecisionRoleUser:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchGender.
+const (
+	ContactPatchGenderFemale ContactPatchGender = "female"
+	ContactPatchGenderMale   ContactPatchGender = "male"
+	ContactPatchGenderOther  ContactPatchGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchGender enum.
+func (e ContactPatchGender) Valid() bool {
+	switch e {
+	case ContactPatchGenderFemale:
+		return true
+	case ContactPatchGenderMale:
+		return true
+	case ContactPatchGenderOther:
 		return true
 	default:
 		return false
@@ -229,28 +346,82 @@ func (e CustomerExpansion) Valid() bool {
 	}
 }
 
+// Defines values for CustomerFacetField.
+const (
+	CustomerFacetFieldCity     CustomerFacetField = "city"
+	CustomerFacetFieldCountry  CustomerFacetField = "country"
+	CustomerFacetFieldIndustry CustomerFacetField = "industry"
+	CustomerFacetFieldKind     CustomerFacetField = "kind"
+	CustomerFacetFieldOwner    CustomerFacetField = "owner"
+	CustomerFacetFieldProvince CustomerFacetField = "province"
+	CustomerFacetFieldSource   CustomerFacetField = "source"
+	CustomerFacetFieldStage    CustomerFacetField = "stage"
+	CustomerFacetFieldTags     CustomerFacetField = "tags"
+	CustomerFacetFieldTiers    CustomerFacetField = "tiers"
+)
+
+// Valid indicates whether the value is a known member of the CustomerFacetField enum.
+func (e CustomerFacetField) Valid() bool {
+	switch e {
+	case CustomerFacetFieldCity:
+		return true
+	case CustomerFacetFieldCountry:
+		return true
+	case CustomerFacetFieldIndustry:
+		return true
+	case CustomerFacetFieldKind:
+		return true
+	case CustomerFacetFieldOwner:
+		return true
+	case CustomerFacetFieldProvince:
+		return true
+	case CustomerFacetFieldSource:
+		return true
+	case CustomerFacetFieldStage:
+		return true
+	case CustomerFacetFieldTags:
+		return true
+	case CustomerFacetFieldTiers:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerField.
 const (
-	CustomerFieldAttributes  CustomerField = "attributes"
-	CustomerFieldCity        CustomerField = "city"
-	CustomerFieldCountry     CustomerField = "country"
-	CustomerFieldCreatedAt   CustomerField = "created_at"
-	CustomerFieldDeletedAt   CustomerField = "deleted_at"
-	CustomerFieldExternalIds CustomerField = "external_ids"
-	CustomerFieldIndustry    CustomerField = "industry"
-	CustomerFieldOwner       CustomerField = "owner"
-	CustomerFieldProvince    CustomerField = "province"
-	CustomerFieldSource      CustomerField = "source"
-	CustomerFieldStage       CustomerField = "stage"
-	CustomerFieldUpdatedAt   CustomerField = "updated_at"
+	CustomerFieldAliases        CustomerField = "aliases"
+	CustomerFieldAttributes     CustomerField = "attributes"
+	CustomerFieldCity           CustomerField = "city"
+	CustomerFieldCompany        CustomerField = "company"
+	CustomerFieldCountry        CustomerField = "country"
+	CustomerFieldCreatedAt      CustomerField = "created_at"
+	CustomerFieldDeletedAt      CustomerField = "deleted_at"
+	CustomerFieldDepartments    CustomerField = "departments"
+	CustomerFieldDistrict       CustomerField = "district"
+	CustomerFieldExternalIds    CustomerField = "external_ids"
+	CustomerFieldGiven          CustomerField = "given"
+	CustomerFieldIndustry       CustomerField = "industry"
+	CustomerFieldIndustryCode   CustomerField = "industry_code"
+	CustomerFieldIndustryScheme CustomerField = "industry_scheme"
+	CustomerFieldOwner          CustomerField = "owner"
+	CustomerFieldPerson         CustomerField = "person"
+	CustomerFieldProvince       CustomerField = "province"
+	CustomerFieldSource         CustomerField = "source"
+	CustomerFieldStage          CustomerField = "stage"
+	CustomerFieldUpdatedAt      CustomerField = "updated_at"
 )
 
 // Valid indicates whether the value is a known member of the CustomerField enum.
 func (e CustomerField) Valid() bool {
 	switch e {
+	case CustomerFieldAliases:
+		return true
 	case CustomerFieldAttributes:
 		return true
 	case CustomerFieldCity:
+		return true
+	case CustomerFieldCompany:
 		return true
 	case CustomerFieldCountry:
 		return true
@@ -258,11 +429,23 @@ func (e CustomerField) Valid() bool {
 		return true
 	case CustomerFieldDeletedAt:
 		return true
+	case CustomerFieldDepartments:
+		return true
+	case CustomerFieldDistrict:
+		return true
 	case CustomerFieldExternalIds:
+		return true
+	case CustomerFieldGiven:
 		return true
 	case CustomerFieldIndustry:
 		return true
+	case CustomerFieldIndustryCode:
+		return true
+	case CustomerFieldIndustryScheme:
+		return true
 	case CustomerFieldOwner:
+		return true
+	case CustomerFieldPerson:
 		return true
 	case CustomerFieldProvince:
 		return true
@@ -361,6 +544,45 @@ func (e CustomerTagSource) Valid() bool {
 	}
 }
 
+// Defines values for DecisionRole.
+const (
+	DecisionRoleChampion      DecisionRole = "champion"
+	DecisionRoleDecisionMaker DecisionRole = "decision_maker"
+	DecisionRoleFinance       DecisionRole = "finance"
+	DecisionRoleGatekeeper    DecisionRole = "gatekeeper"
+	DecisionRoleInfluencer    DecisionRole = "influencer"
+	DecisionRoleOther         DecisionRole = "other"
+	DecisionRolePurchaser     DecisionRole = "purchaser"
+	DecisionRoleTechnical     DecisionRole = "technical"
+	DecisionRoleUser          DecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the DecisionRole enum.
+func (e DecisionRole) Valid() bool {
+	switch e {
+	case DecisionRoleChampion:
+		return true
+	case DecisionRoleDecisionMaker:
+		return true
+	case DecisionRoleFinance:
+		return true
+	case DecisionRoleGatekeeper:
+		return true
+	case DecisionRoleInfluencer:
+		return true
+	case DecisionRoleOther:
+		return true
+	case DecisionRolePurchaser:
+		return true
+	case DecisionRoleTechnical:
+		return true
+	case DecisionRoleUser:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeliveryState.
 const (
 	DeliveryStateAwaitingShipment DeliveryState = "awaiting_shipment"
@@ -376,6 +598,45 @@ func (e DeliveryState) Valid() bool {
 	case DeliveryStateDelivered:
 		return true
 	case DeliveryStateInTransit:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Education.
+const (
+	EducationAssociate  Education = "associate"
+	EducationBachelor   Education = "bachelor"
+	EducationDoctorate  Education = "doctorate"
+	EducationJuniorHigh Education = "junior_high"
+	EducationMaster     Education = "master"
+	EducationOther      Education = "other"
+	EducationPrimary    Education = "primary"
+	EducationSeniorHigh Education = "senior_high"
+	EducationVocational Education = "vocational"
+)
+
+// Valid indicates whether the value is a known member of the Education enum.
+func (e Education) Valid() bool {
+	switch e {
+	case EducationAssociate:
+		return true
+	case EducationBachelor:
+		return true
+	case EducationDoctorate:
+		return true
+	case EducationJuniorHigh:
+		return true
+	case EducationMaster:
+		return true
+	case EducationOther:
+		return true
+	case EducationPrimary:
+		return true
+	case EducationSeniorHigh:
+		return true
+	case EducationVocational:
 		return true
 	default:
 		return false
@@ -466,6 +727,30 @@ func (e FieldType) Valid() bool {
 	}
 }
 
+// Defines values for Gender.
+const (
+	GenderFemale  Gender = "female"
+	GenderMale    Gender = "male"
+	GenderOther   Gender = "other"
+	GenderUnknown Gender = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the Gender enum.
+func (e Gender) Valid() bool {
+	switch e {
+	case GenderFemale:
+		return true
+	case GenderMale:
+		return true
+	case GenderOther:
+		return true
+	case GenderUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk      HealthStatus = "ok"
@@ -493,6 +778,24 @@ const (
 func (e ImportFormat) Valid() bool {
 	switch e {
 	case ImportFormatCsv:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportRegistrationCheck.
+const (
+	ImportRegistrationCheckRefuse ImportRegistrationCheck = "refuse"
+	ImportRegistrationCheckWarn   ImportRegistrationCheck = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ImportRegistrationCheck enum.
+func (e ImportRegistrationCheck) Valid() bool {
+	switch e {
+	case ImportRegistrationCheckRefuse:
+		return true
+	case ImportRegistrationCheckWarn:
 		return true
 	default:
 		return false
@@ -532,6 +835,24 @@ func (e ImportCreateFormat) Valid() bool {
 	}
 }
 
+// Defines values for ImportCreateRegistrationCheck.
+const (
+	ImportCreateRegistrationCheckRefuse ImportCreateRegistrationCheck = "refuse"
+	ImportCreateRegistrationCheckWarn   ImportCreateRegistrationCheck = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ImportCreateRegistrationCheck enum.
+func (e ImportCreateRegistrationCheck) Valid() bool {
+	switch e {
+	case ImportCreateRegistrationCheckRefuse:
+		return true
+	case ImportCreateRegistrationCheckWarn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ImportEncoding.
 const (
 	ImportEncodingGb18030 ImportEncoding = "gb18030"
@@ -544,6 +865,24 @@ func (e ImportEncoding) Valid() bool {
 	case ImportEncodingGb18030:
 		return true
 	case ImportEncodingUTF8:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportErrorSeverity.
+const (
+	ImportErrorSeverityError   ImportErrorSeverity = "error"
+	ImportErrorSeverityWarning ImportErrorSeverity = "warning"
+)
+
+// Valid indicates whether the value is a known member of the ImportErrorSeverity enum.
+func (e ImportErrorSeverity) Valid() bool {
+	switch e {
+	case ImportErrorSeverityError:
+		return true
+	case ImportErrorSeverityWarning:
 		return true
 	default:
 		return false
@@ -601,6 +940,51 @@ func (e ImportType) Valid() bool {
 	}
 }
 
+// Defines values for IncomeBand.
+const (
+	IncomeBandHigh        IncomeBand = "high"
+	IncomeBandLow         IncomeBand = "low"
+	IncomeBandLowerMiddle IncomeBand = "lower_middle"
+	IncomeBandMiddle      IncomeBand = "middle"
+	IncomeBandUpperMiddle IncomeBand = "upper_middle"
+)
+
+// Valid indicates whether the value is a known member of the IncomeBand enum.
+func (e IncomeBand) Valid() bool {
+	switch e {
+	case IncomeBandHigh:
+		return true
+	case IncomeBandLow:
+		return true
+	case IncomeBandLowerMiddle:
+		return true
+	case IncomeBandMiddle:
+		return true
+	case IncomeBandUpperMiddle:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IndustryScheme.
+const (
+	IndustrySchemeGbt4754 IndustryScheme = "gbt4754"
+	IndustrySchemeIsic    IndustryScheme = "isic"
+)
+
+// Valid indicates whether the value is a known member of the IndustryScheme enum.
+func (e IndustryScheme) Valid() bool {
+	switch e {
+	case IndustrySchemeGbt4754:
+		return true
+	case IndustrySchemeIsic:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for JobStatus.
 const (
 	JobStatusCancelled JobStatus = "cancelled"
@@ -622,6 +1006,33 @@ func (e JobStatus) Valid() bool {
 	case JobStatusRunning:
 		return true
 	case JobStatusSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NoteKind.
+const (
+	NoteKindGeneral        NoteKind = "general"
+	NoteKindHistory        NoteKind = "history"
+	NoteKindProspect       NoteKind = "prospect"
+	NoteKindSolution       NoteKind = "solution"
+	NoteKindSpecialRequest NoteKind = "special_request"
+)
+
+// Valid indicates whether the value is a known member of the NoteKind enum.
+func (e NoteKind) Valid() bool {
+	switch e {
+	case NoteKindGeneral:
+		return true
+	case NoteKindHistory:
+		return true
+	case NoteKindProspect:
+		return true
+	case NoteKindSolution:
+		return true
+	case NoteKindSpecialRequest:
 		return true
 	default:
 		return false
@@ -736,6 +1147,51 @@ func (e RelationDirection) Valid() bool {
 	case RelationDirectionIncoming:
 		return true
 	case RelationDirectionOutgoing:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RelationType.
+const (
+	RelationTypeBuyer      RelationType = "buyer"
+	RelationTypeEmployee   RelationType = "employee"
+	RelationTypeEmployer   RelationType = "employer"
+	RelationTypeHousehold  RelationType = "household"
+	RelationTypeParent     RelationType = "parent"
+	RelationTypePartner    RelationType = "partner"
+	RelationTypeReferred   RelationType = "referred"
+	RelationTypeReferrer   RelationType = "referrer"
+	RelationTypeRelated    RelationType = "related"
+	RelationTypeSubsidiary RelationType = "subsidiary"
+	RelationTypeSupplier   RelationType = "supplier"
+)
+
+// Valid indicates whether the value is a known member of the RelationType enum.
+func (e RelationType) Valid() bool {
+	switch e {
+	case RelationTypeBuyer:
+		return true
+	case RelationTypeEmployee:
+		return true
+	case RelationTypeEmployer:
+		return true
+	case RelationTypeHousehold:
+		return true
+	case RelationTypeParent:
+		return true
+	case RelationTypePartner:
+		return true
+	case RelationTypeReferred:
+		return true
+	case RelationTypeReferrer:
+		return true
+	case RelationTypeRelated:
+		return true
+	case RelationTypeSubsidiary:
+		return true
+	case RelationTypeSupplier:
 		return true
 	default:
 		return false
@@ -922,14 +1378,18 @@ func (e ScoreParamsPatchFamily) Valid() bool {
 // Defines values for SourceChannel.
 const (
 	SourceChannelAdvertising SourceChannel = "advertising"
+	SourceChannelEmail       SourceChannel = "email"
 	SourceChannelEvent       SourceChannel = "event"
 	SourceChannelExhibition  SourceChannel = "exhibition"
+	SourceChannelForm        SourceChannel = "form"
 	SourceChannelImport      SourceChannel = "import"
 	SourceChannelOther       SourceChannel = "other"
 	SourceChannelPhone       SourceChannel = "phone"
 	SourceChannelReferral    SourceChannel = "referral"
+	SourceChannelResearch    SourceChannel = "research"
 	SourceChannelSocial      SourceChannel = "social"
 	SourceChannelStore       SourceChannel = "store"
+	SourceChannelSystem      SourceChannel = "system"
 	SourceChannelThirdParty  SourceChannel = "third_party"
 	SourceChannelVisit       SourceChannel = "visit"
 	SourceChannelWebsite     SourceChannel = "website"
@@ -940,9 +1400,13 @@ func (e SourceChannel) Valid() bool {
 	switch e {
 	case SourceChannelAdvertising:
 		return true
+	case SourceChannelEmail:
+		return true
 	case SourceChannelEvent:
 		return true
 	case SourceChannelExhibition:
+		return true
+	case SourceChannelForm:
 		return true
 	case SourceChannelImport:
 		return true
@@ -952,15 +1416,46 @@ func (e SourceChannel) Valid() bool {
 		return true
 	case SourceChannelReferral:
 		return true
+	case SourceChannelResearch:
+		return true
 	case SourceChannelSocial:
 		return true
 	case SourceChannelStore:
+		return true
+	case SourceChannelSystem:
 		return true
 	case SourceChannelThirdParty:
 		return true
 	case SourceChannelVisit:
 		return true
 	case SourceChannelWebsite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StageMoveFrom.
+const (
+	StageMoveFromActive   StageMoveFrom = "active"
+	StageMoveFromDormant  StageMoveFrom = "dormant"
+	StageMoveFromLead     StageMoveFrom = "lead"
+	StageMoveFromLost     StageMoveFrom = "lost"
+	StageMoveFromProspect StageMoveFrom = "prospect"
+)
+
+// Valid indicates whether the value is a known member of the StageMoveFrom enum.
+func (e StageMoveFrom) Valid() bool {
+	switch e {
+	case StageMoveFromActive:
+		return true
+	case StageMoveFromDormant:
+		return true
+	case StageMoveFromLead:
+		return true
+	case StageMoveFromLost:
+		return true
+	case StageMoveFromProspect:
 		return true
 	default:
 		return false
@@ -1042,6 +1537,30 @@ func (e TransactionStatus) Valid() bool {
 	case TransactionStatusShipped:
 		return true
 	case TransactionStatusToShip:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UnmatchedWordReason.
+const (
+	UnmatchedWordReasonLeftOut     UnmatchedWordReason = "left_out"
+	UnmatchedWordReasonNotFound    UnmatchedWordReason = "not_found"
+	UnmatchedWordReasonNotTogether UnmatchedWordReason = "not_together"
+	UnmatchedWordReasonTooShort    UnmatchedWordReason = "too_short"
+)
+
+// Valid indicates whether the value is a known member of the UnmatchedWordReason enum.
+func (e UnmatchedWordReason) Valid() bool {
+	switch e {
+	case UnmatchedWordReasonLeftOut:
+		return true
+	case UnmatchedWordReasonNotFound:
+		return true
+	case UnmatchedWordReasonNotTogether:
+		return true
+	case UnmatchedWordReasonTooShort:
 		return true
 	default:
 		return false
@@ -1269,8 +1788,48 @@ type AreaType string
 // Attributes The tenant's own fields by their keys.
 type Attributes map[string]interface{}
 
+// AttributesPatch Merged by key; a null takes one away.
+type AttributesPatch map[string]*interface{}
+
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
+
+// Birthday Example: {"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988}
+type Birthday struct {
+	// Age Completed years today, where the year is known.
+	Age       *int             `json:"age,omitempty"`
+	Calendar  BirthdayCalendar `json:"calendar"`
+	Day       int              `json:"day"`
+	LeapMonth *bool            `json:"leap_month,omitempty"`
+	Month     int              `json:"month"`
+
+	// NextOn The next day on which it is kept, solar, today included, in the tenant's zone.
+	NextOn openapi_types.Date `json:"next_on"`
+
+	// SolarDate The solar day of birth, where the year is known.
+	SolarDate *openapi_types.Date `json:"solar_date,omitempty"`
+	Year      *int                `json:"year,omitempty"`
+}
+
+// BirthdayCalendar defines model for Birthday.Calendar.
+type BirthdayCalendar string
+
+// BirthdayGiven A day of the solar (公历) or lunar (农历) calendar, given as a whole; leave the year away where it is not known. Without
+// one, the 30th of a lunar month is kept on the 29th where the month is short, and a leap month's day in the plain month.
+//
+// Example: {"calendar":"lunar","day":15,"month":8,"year":1988}
+type BirthdayGiven struct {
+	Calendar BirthdayGivenCalendar `json:"calendar"`
+	Day      int                   `json:"day"`
+
+	// LeapMonth Whether the month is a leap month (闰月), lunar only.
+	LeapMonth *bool `json:"leap_month,omitempty"`
+	Month     int   `json:"month"`
+	Year      *int  `json:"year,omitempty"`
+}
+
+// BirthdayGivenCalendar defines model for BirthdayGiven.Calendar.
+type BirthdayGivenCalendar string
 
 // Calibration defines model for Calibration.
 type Calibration struct {
@@ -1313,6 +1872,43 @@ type ChangeSetItemPage struct {
 
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// CompanyDetails Only on a customer of kind `company`.
+//
+// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
+type CompanyDetails struct {
+	// AnnualRevenue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AnnualRevenue      *Money              `json:"annual_revenue,omitempty"`
+	BusinessScope      *string             `json:"business_scope,omitempty"`
+	Employees          *int32              `json:"employees,omitempty"`
+	LegalName          *string             `json:"legal_name,omitempty"`
+	RegisteredOn       *openapi_types.Date `json:"registered_on,omitempty"`
+	RegistrationNumber *string             `json:"registration_number,omitempty"`
+
+	// RegistrationScheme What the number is.
+	RegistrationScheme *string `json:"registration_scheme,omitempty"`
+
+	// RegistrationValid Whether the number passes the check of its scheme; absent where there is none. Only an import that was told to warn keeps one that does not.
+	RegistrationValid *bool `json:"registration_valid,omitempty"`
+}
+
+// CompanyPatch Merged member by member; null clears one.
+//
+// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
+type CompanyPatch struct {
+	AnnualRevenue      nullable.Nullable[Money]              `json:"annual_revenue,omitempty"`
+	BusinessScope      nullable.Nullable[string]             `json:"business_scope,omitempty"`
+	Employees          nullable.Nullable[int32]              `json:"employees,omitempty"`
+	LegalName          nullable.Nullable[string]             `json:"legal_name,omitempty"`
+	RegisteredOn       nullable.Nullable[openapi_types.Date] `json:"registered_on,omitempty"`
+	RegistrationNumber nullable.Nullable[string]             `json:"registration_number,omitempty"`
+
+	// RegistrationScheme What the number is: `uscc` (China's unified social credit code, checked), or any other short name (`duns`, `ein`, `vat`,
+	// `uen`, `other`), whose numbers are kept as sent, in capitals. `uscc` unless told, where the country is CN or absent.
+	RegistrationScheme nullable.Nullable[string] `json:"registration_scheme,omitempty"`
 }
 
 // CompletenessBucket defines model for CompletenessBucket.
@@ -1373,15 +1969,92 @@ type CompletenessWeightsPut struct {
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 type Condition = json.RawMessage
 
+// Contact Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","decision_role":"decision_maker","department":"采购部","gender":"female","id":"01890a5d-ac96-774b-bcce-b30209a18001","name":"周敏","primary":true,"title":"采购总监","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Contact struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole      `json:"decision_role,omitempty"`
+	Department   *string            `json:"department,omitempty"`
+	Gender       *ContactGender     `json:"gender,omitempty"`
+	ID           openapi_types.UUID `json:"id"`
+	Name         string             `json:"name"`
+
+	// PersonID The same human as a customer.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+
+	// Primary The one to ask first; at most one of a customer.
+	Primary   bool      `json:"primary"`
+	Remark    *string   `json:"remark,omitempty"`
+	Title     *string   `json:"title,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
 // ContactConsent Whether the customer agreed to hear of offers this way.
 type ContactConsent string
+
+// ContactCreate defines model for ContactCreate.
+type ContactCreate struct {
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole  `json:"decision_role,omitempty"`
+	Department   *string        `json:"department,omitempty"`
+	Gender       *ContactGender `json:"gender,omitempty"`
+	Name         string         `json:"name"`
+
+	// PersonID A customer of kind person.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+	Primary  *bool               `json:"primary,omitempty"`
+
+	// Remark Left out of the event feed.
+	Remark *string `json:"remark,omitempty"`
+	Title  *string `json:"title,omitempty"`
+}
+
+// ContactGender defines model for ContactGender.
+type ContactGender string
+
+// ContactPage defines model for ContactPage.
+type ContactPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Contact `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPatch defines model for ContactPatch.
+type ContactPatch struct {
+	DecisionRole nullable.Nullable[ContactPatchDecisionRole] `json:"decision_role,omitempty"`
+	Department   nullable.Nullable[string]                   `json:"department,omitempty"`
+	Gender       nullable.Nullable[ContactPatchGender]       `json:"gender,omitempty"`
+	Name         *string                                     `json:"name,omitempty"`
+	PersonID     nullable.Nullable[openapi_types.UUID]       `json:"person_id,omitempty"`
+	Primary      *bool                                       `json:"primary,omitempty"`
+	Remark       nullable.Nullable[string]                   `json:"remark,omitempty"`
+	Title        nullable.Nullable[string]                   `json:"title,omitempty"`
+}
+
+// ContactPatchDecisionRole defines model for ContactPatch.DecisionRole.
+type ContactPatchDecisionRole string
+
+// ContactPatchGender defines model for ContactPatch.Gender.
+type ContactPatchGender string
 
 // ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
 type ContactPoint struct {
 	// Consent Whether the customer agreed to hear of offers this way.
 	Consent ContactConsent `json:"consent"`
 
-	// ContactID The contact of the company that it belongs to.
+	// ContactID The contact of the customer that it belongs to, and goes with.
 	ContactID  *openapi_types.UUID `json:"contact_id,omitempty"`
 	CreatedAt  time.Time           `json:"created_at"`
 	CustomerID openapi_types.UUID  `json:"customer_id"`
@@ -1520,21 +2193,49 @@ type Customer struct {
 	// Addresses The first 100; streets masked without the scope `pii:read`.
 	Addresses *[]Address `json:"addresses,omitempty"`
 
+	// Aliases Other names, such as old ones; searches find them.
+	Aliases *[]string `json:"aliases,omitempty"`
+
 	// Attributes Your own fields by their keys.
 	Attributes *map[string]interface{} `json:"attributes,omitempty"`
-	City       *string                 `json:"city,omitempty"`
+
+	// City In China the short name, 杭州.
+	City *string `json:"city,omitempty"`
+
+	// Company Only on a customer of kind `company`.
+	//
+	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
+	Company *CompanyDetails `json:"company,omitempty"`
 
 	// ContactPoints The first 100; masked without the scope `pii:read`.
 	ContactPoints *[]ContactPoint `json:"contact_points,omitempty"`
 
 	// Country ISO 3166-1 alpha-2 code.
-	Country     *string             `json:"country,omitempty"`
-	CreatedAt   *time.Time          `json:"created_at,omitempty"`
-	DeletedAt   *time.Time          `json:"deleted_at,omitempty"`
+	Country   *string    `json:"country,omitempty"`
+	CreatedAt *time.Time `json:"created_at,omitempty"`
+	DeletedAt *time.Time `json:"deleted_at,omitempty"`
+
+	// Departments Labels of the departments that look after the customer.
+	Departments *[]string `json:"departments,omitempty"`
+
+	// District In China the full name, 西湖区.
+	District    *string             `json:"district,omitempty"`
 	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	ID          openapi_types.UUID  `json:"id"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
+
+	// Given What was sent where another form of it is stored, by the name of the member: `{"city": "杭州市"}` beside the stored
+	// `杭州`. Absent when everything is stored as it was sent.
+	Given *map[string]string `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+
+	// Industry A label.
+	Industry *string `json:"industry,omitempty"`
+
+	// IndustryCode The code in that classification.
+	IndustryCode *string `json:"industry_code,omitempty"`
+
+	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
+	Kind           CustomerKind    `json:"kind"`
 
 	// Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
 	//
@@ -1544,7 +2245,14 @@ type Customer struct {
 	Name    string   `json:"name"`
 
 	// Owner Who looks after the customer.
-	Owner    *string         `json:"owner,omitempty"`
+	Owner *string `json:"owner,omitempty"`
+
+	// Person Only on a customer of kind `person`.
+	//
+	// Example: {"birthday":{"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988},"education":"bachelor","gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"],"style":"简约"}}
+	Person *PersonDetails `json:"person,omitempty"`
+
+	// Province In China the short name, 浙江.
 	Province *string         `json:"province,omitempty"`
 	Scores   *[]ScoreSummary `json:"scores,omitempty"`
 	Source   *CustomerSource `json:"source,omitempty"`
@@ -1558,7 +2266,7 @@ type Customer struct {
 	// Version Raised by each change of the customer's own fields.
 	Version int64 `json:"version"`
 
-	// Warnings Only in the answer to a write: what was found odd and let pass.
+	// Warnings What was odd about the write that this answers, and let pass; never in reads.
 	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
@@ -1600,7 +2308,7 @@ type CustomerBatchOutcome struct {
 	Status  BatchStatus `json:"status"`
 	Version *int64      `json:"version,omitempty"`
 
-	// Warnings What was found odd and let pass.
+	// Warnings What was odd and let pass.
 	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
@@ -1613,6 +2321,7 @@ type CustomerBatchResult struct {
 type CustomerCreate struct {
 	// Addresses Added with the customer; all or nothing.
 	Addresses *[]AddressCreate `json:"addresses,omitempty"`
+	Aliases   *[]string        `json:"aliases,omitempty"`
 
 	// Attributes Your own fields by their keys; merged key by key, and null removes one.
 	//
@@ -1620,23 +2329,70 @@ type CustomerCreate struct {
 	Attributes *CustomerAttributes `json:"attributes,omitempty"`
 	City       *string             `json:"city,omitempty"`
 
+	// Company Merged member by member; null clears one.
+	//
+	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
+	Company *CompanyPatch `json:"company,omitempty"`
+
 	// ContactPoints Added with the customer; all or nothing.
 	ContactPoints *[]ContactPointCreate `json:"contact_points,omitempty"`
 	Country       *string               `json:"country,omitempty"`
+	Departments   *[]string             `json:"departments,omitempty"`
+	District      *string               `json:"district,omitempty"`
 	ExternalIds   *[]ExternalIdentity   `json:"external_ids,omitempty"`
 	Industry      *string               `json:"industry,omitempty"`
-	Kind          CustomerKind          `json:"kind"`
-	Name          string                `json:"name"`
-	Owner         *string               `json:"owner,omitempty"`
-	Province      *string               `json:"province,omitempty"`
-	Source        *CustomerSource       `json:"source,omitempty"`
+	IndustryCode  *string               `json:"industry_code,omitempty"`
+
+	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
+	Kind           CustomerKind    `json:"kind"`
+	Name           string          `json:"name"`
+	Owner          *string         `json:"owner,omitempty"`
+
+	// Person Merged member by member; null clears one.
+	//
+	// Example: {"birthday":{"calendar":"lunar","day":15,"month":8,"year":1988},"gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"]}}
+	Person   *PersonPatch    `json:"person,omitempty"`
+	Province *string         `json:"province,omitempty"`
+	Source   *CustomerSource `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
+
+	// StageReason Why the customer is in this stage, for the history.
+	StageReason *string `json:"stage_reason,omitempty"`
 }
 
 // CustomerExpansion defines model for CustomerExpansion.
 type CustomerExpansion string
+
+// CustomerFacet defines model for CustomerFacet.
+type CustomerFacet struct {
+	// Field A field of the filter language, so that a value can go straight into `filter`: `city`, `tags`, `tiers.value`.
+	Field string `json:"field"`
+
+	// Label In the language of `Accept-Language`.
+	Label string `json:"label"`
+
+	// Missing Customers without a value.
+	Missing int64 `json:"missing"`
+
+	// Other Customers with values that are not listed; absent where a customer may have several.
+	Other *int64 `json:"other,omitempty"`
+
+	// Values The 50 most frequent values, the most frequent first.
+	Values []CustomerFacetValue `json:"values"`
+}
+
+// CustomerFacetField defines model for CustomerFacetField.
+type CustomerFacetField string
+
+// CustomerFacetValue defines model for CustomerFacetValue.
+type CustomerFacetValue struct {
+	Count int64  `json:"count"`
+	Label string `json:"label"`
+	Value string `json:"value"`
+}
 
 // CustomerField defines model for CustomerField.
 type CustomerField string
@@ -1646,6 +2402,12 @@ type CustomerKind string
 
 // CustomerPage defines model for CustomerPage.
 type CustomerPage struct {
+	// Facets With `facets` only.
+	Facets *[]CustomerFacet `json:"facets,omitempty"`
+
+	// FacetsAreEstimates Whether the counts were made in a sample.
+	FacetsAreEstimates *bool `json:"facets_are_estimates,omitempty"`
+
 	// HasMore Whether another page follows.
 	HasMore bool       `json:"has_more"`
 	Items   []Customer `json:"items"`
@@ -1658,27 +2420,49 @@ type CustomerPage struct {
 
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+
+	// Unmatched With `q` only and when the first page is empty.
+	Unmatched *[]UnmatchedWord `json:"unmatched,omitempty"`
 }
 
 // CustomerPatch defines model for CustomerPatch.
 type CustomerPatch struct {
+	// AddAliases Adds other names to those there are, such as the old name in the call that changes it.
+	AddAliases *[]string `json:"add_aliases,omitempty"`
+
 	// Addresses Added likewise.
-	Addresses  *[]AddressCreate                      `json:"addresses,omitempty"`
+	Addresses *[]AddressCreate `json:"addresses,omitempty"`
+
+	// Aliases Replaces all other names.
+	Aliases    nullable.Nullable[[]string]           `json:"aliases,omitempty"`
 	Attributes nullable.Nullable[CustomerAttributes] `json:"attributes,omitempty"`
 	City       nullable.Nullable[string]             `json:"city,omitempty"`
+	Company    nullable.Nullable[CompanyPatch]       `json:"company,omitempty"`
 
 	// ContactPoints Those that the customer has not yet are added; none is changed or removed, for each is a resource of its own.
-	ContactPoints *[]ContactPointCreate                  `json:"contact_points,omitempty"`
-	Country       nullable.Nullable[string]              `json:"country,omitempty"`
-	Industry      nullable.Nullable[string]              `json:"industry,omitempty"`
-	Kind          *CustomerKind                          `json:"kind,omitempty"`
-	Name          *string                                `json:"name,omitempty"`
-	Owner         nullable.Nullable[string]              `json:"owner,omitempty"`
-	Province      nullable.Nullable[string]              `json:"province,omitempty"`
-	Source        nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
+	ContactPoints *[]ContactPointCreate       `json:"contact_points,omitempty"`
+	Country       nullable.Nullable[string]   `json:"country,omitempty"`
+	Departments   nullable.Nullable[[]string] `json:"departments,omitempty"`
+	District      nullable.Nullable[string]   `json:"district,omitempty"`
+
+	// Industry A label; taken from the code where none is sent.
+	Industry nullable.Nullable[string] `json:"industry,omitempty"`
+
+	// IndustryCode A section (I), division (65), group (651) or class (6510).
+	IndustryCode   nullable.Nullable[string]              `json:"industry_code,omitempty"`
+	IndustryScheme nullable.Nullable[IndustryScheme]      `json:"industry_scheme,omitempty"`
+	Kind           *CustomerKind                          `json:"kind,omitempty"`
+	Name           *string                                `json:"name,omitempty"`
+	Owner          nullable.Nullable[string]              `json:"owner,omitempty"`
+	Person         nullable.Nullable[PersonPatch]         `json:"person,omitempty"`
+	Province       nullable.Nullable[string]              `json:"province,omitempty"`
+	Source         nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
+
+	// StageReason Why the stage moves, for the history; it says nothing where the stage stays.
+	StageReason *string `json:"stage_reason,omitempty"`
 }
 
 // CustomerQuality Example: {"basic":{"age_days":12,"changed_at":"2026-01-01T00:00:00Z"},"behaviour":{"age_days":3,"changed_at":"2026-01-10T00:00:00Z"},"completeness":70,"financial":{},"missing":[{"field":"person.birthday","label":"生日","weight":15}],"normalized":[],"violations":[]}
@@ -1703,7 +2487,10 @@ type CustomerQuality struct {
 type CustomerSearch struct {
 	Cursor *string              `json:"cursor,omitempty"`
 	Expand *[]CustomerExpansion `json:"expand,omitempty"`
-	Fields *[]CustomerField     `json:"fields,omitempty"`
+
+	// Facets As in the list.
+	Facets *[]CustomerFacetField `json:"facets,omitempty"`
+	Fields *[]CustomerField      `json:"fields,omitempty"`
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
@@ -1719,11 +2506,14 @@ type CustomerSearch struct {
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
-	Filter     *Condition           `json:"filter,omitempty"`
-	FilterText *string              `json:"filter_text,omitempty"`
-	Limit      *int                 `json:"limit,omitempty"`
-	Sort       *string              `json:"sort,omitempty"`
-	Total      *CustomerSearchTotal `json:"total,omitempty"`
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+	Limit      *int       `json:"limit,omitempty"`
+
+	// Q As in the list.
+	Q     *string              `json:"q,omitempty"`
+	Sort  *string              `json:"sort,omitempty"`
+	Total *CustomerSearchTotal `json:"total,omitempty"`
 }
 
 // CustomerSearchTotal defines model for CustomerSearch.Total.
@@ -1733,7 +2523,8 @@ type CustomerSearchTotal string
 type CustomerSource struct {
 	Campaign *string `json:"campaign,omitempty"`
 
-	// Channel How the customer was won.
+	// Channel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+	// yours such as an older CRM, `third_party` bought data or reports.
 	Channel SourceChannel `json:"channel"`
 
 	// Detail Which shop, page, partner.
@@ -1744,7 +2535,8 @@ type CustomerSource struct {
 type CustomerSourcePatch struct {
 	Campaign nullable.Nullable[string] `json:"campaign,omitempty"`
 
-	// Channel How the customer was won.
+	// Channel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+	// yours such as an older CRM, `third_party` bought data or reports.
 	Channel *SourceChannel            `json:"channel,omitempty"`
 	Detail  nullable.Nullable[string] `json:"detail,omitempty"`
 }
@@ -1815,6 +2607,9 @@ type DataQuality struct {
 	Violations          []ViolationCount     `json:"violations"`
 }
 
+// DecisionRole The part that a contact has in what the customer decides.
+type DecisionRole string
+
 // Delivery defines model for Delivery.
 type Delivery struct {
 	Carrier     *string    `json:"carrier,omitempty"`
@@ -1850,6 +2645,9 @@ type Diagnostic struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 }
+
+// Education The highest level: 小学, 初中, 高中, 中职 (中专, 技校), 大专, 本科, 硕士, 博士, 其他 (GB/T 4658).
+type Education string
 
 // Event Example: {"actor":"demo-writer","change_set":"01890a5d-ac96-774b-bcce-b302099aa001","changed":["city"],"customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","customer_version":2,"id":"01890a5d-ac96-774b-bcce-b302099ab001","occurred_at":"2026-02-14T02:00:00Z","previous":{"city":"上海"},"request_id":"6f9619ff","seq":42,"subject":{"id":"01890a5d-ac96-774b-bcce-b302099a8001","type":"customer"},"type":"customer.updated"}
 type Event struct {
@@ -2244,6 +3042,12 @@ type FilterSource struct {
 	Name     string   `json:"name"`
 }
 
+// FilterValues defines model for FilterValues.
+type FilterValues = []string
+
+// Gender `unknown` was asked and not told; leave the member away for who was never asked.
+type Gender string
+
 // GivenPlace What was written for names that are stored in their standard form.
 type GivenPlace struct {
 	City     *string `json:"city,omitempty"`
@@ -2261,6 +3065,29 @@ type Health struct {
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
+// Hierarchy Example: {"items":[{"depth":0,"id":"01890a5d-ac96-774b-bcce-b302099a8002","kind":"company","name":"杭州西湖茶叶有限公司"},{"depth":1,"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司","parent_id":"01890a5d-ac96-774b-bcce-b302099a8002"}],"path":["01890a5d-ac96-774b-bcce-b302099a8002"],"truncated":false}
+type Hierarchy struct {
+	Items []HierarchyNode `json:"items"`
+
+	// Path From the top to the company asked for.
+	Path []openapi_types.UUID `json:"path"`
+
+	// Truncated Whether there are more than the 1000 shown.
+	Truncated bool `json:"truncated"`
+}
+
+// HierarchyNode defines model for HierarchyNode.
+type HierarchyNode struct {
+	// Depth 0 at the top.
+	Depth int                `json:"depth"`
+	ID    openapi_types.UUID `json:"id"`
+	Kind  CustomerKind       `json:"kind"`
+	Name  string             `json:"name"`
+
+	// ParentID Absent at the top.
+	ParentID *openapi_types.UUID `json:"parent_id,omitempty"`
+}
+
 // Import Example: {"bytes":1024,"change_set":"01890a5d-ac96-774b-bcce-b302099aa001","created":19,"created_at":"2026-02-14T02:00:00Z","currency":"CNY","customers_created":7,"encoding":"utf-8","failed":1,"format":"csv","id":"01890a5d-ac96-774b-bcce-b302099ac101","mapping":{"amount_minor":"amount_cents","customer_external_id":"customer_id","occurred_at":"date"},"rows":20,"source":"shop","status":"succeeded","type":"transactions","unchanged":0,"updated":0,"updated_at":"2026-02-14T02:00:01Z","version":4}
 type Import struct {
 	// Bytes Size of the unpacked file.
@@ -2271,14 +3098,15 @@ type Import struct {
 	Currency  *string            `json:"currency,omitempty"`
 
 	// CustomersCreated Customers made for transactions whose customer was unknown.
-	CustomersCreated int64               `json:"customers_created"`
-	Encoding         ImportEncoding      `json:"encoding"`
-	Error            *JobError           `json:"error,omitempty"`
-	Failed           int64               `json:"failed"`
-	Format           ImportFormat        `json:"format"`
-	ID               openapi_types.UUID  `json:"id"`
-	JobID            *openapi_types.UUID `json:"job_id,omitempty"`
-	Mapping          map[string]string   `json:"mapping"`
+	CustomersCreated  int64                    `json:"customers_created"`
+	Encoding          ImportEncoding           `json:"encoding"`
+	Error             *JobError                `json:"error,omitempty"`
+	Failed            int64                    `json:"failed"`
+	Format            ImportFormat             `json:"format"`
+	ID                openapi_types.UUID       `json:"id"`
+	JobID             *openapi_types.UUID      `json:"job_id,omitempty"`
+	Mapping           map[string]string        `json:"mapping"`
+	RegistrationCheck *ImportRegistrationCheck `json:"registration_check,omitempty"`
 
 	// Rows Data rows read so far.
 	Rows   int64        `json:"rows"`
@@ -2291,18 +3119,27 @@ type Import struct {
 	Updated   int64     `json:"updated"`
 	UpdatedAt time.Time `json:"updated_at"`
 	Version   int64     `json:"version"`
+
+	// Warned Of the rows created and updated, those with a warning.
+	Warned *int64 `json:"warned,omitempty"`
 }
 
 // ImportFormat defines model for Import.Format.
 type ImportFormat string
 
+// ImportRegistrationCheck defines model for Import.RegistrationCheck.
+type ImportRegistrationCheck string
+
 // ImportCreate defines model for ImportCreate.
 type ImportCreate struct {
-	// Currency Of rows without a mapped currency; the base currency unless told.
+	// Currency Of rows without a mapped currency, and of annual revenues; the base currency unless told.
 	Currency *string               `json:"currency,omitempty"`
 	Encoding *ImportCreateEncoding `json:"encoding,omitempty"`
 	Format   *ImportCreateFormat   `json:"format,omitempty"`
 	Mapping  map[string]string     `json:"mapping"`
+
+	// RegistrationCheck What a registration number of a company with a wrong check character does: its row is refused (unless told), or written with a warning.
+	RegistrationCheck *ImportCreateRegistrationCheck `json:"registration_check,omitempty"`
 
 	// Source The system that the file comes from; its ids are known under this name.
 	Source string     `json:"source"`
@@ -2315,10 +3152,13 @@ type ImportCreateEncoding string
 // ImportCreateFormat defines model for ImportCreate.Format.
 type ImportCreateFormat string
 
+// ImportCreateRegistrationCheck What a registration number of a company with a wrong check character does: its row is refused (unless told), or written with a warning.
+type ImportCreateRegistrationCheck string
+
 // ImportEncoding defines model for ImportEncoding.
 type ImportEncoding string
 
-// ImportError Example: {"code":"bad_date","column":"date","detail":"there is no such day; send YYYY-MM-DD or an RFC 3339 moment","line":17}
+// ImportError Example: {"code":"bad_date","column":"date","detail":"there is no such day; send YYYY-MM-DD or an RFC 3339 moment","line":17,"severity":"error"}
 type ImportError struct {
 	Code string `json:"code"`
 
@@ -2328,7 +3168,13 @@ type ImportError struct {
 
 	// Line Line of the file on which the row begins; the header is line 1.
 	Line int64 `json:"line"`
+
+	// Severity The row of an `error` was refused; that of a `warning` was written.
+	Severity ImportErrorSeverity `json:"severity"`
 }
+
+// ImportErrorSeverity The row of an `error` was refused; that of a `warning` was written.
+type ImportErrorSeverity string
 
 // ImportErrorPage defines model for ImportErrorPage.
 type ImportErrorPage struct {
@@ -2367,6 +3213,13 @@ type ImportStatus string
 
 // ImportType defines model for ImportType.
 type ImportType string
+
+// IncomeBand One of five bands (低, 中间偏下, 中间, 中间偏上, 高), as the National Bureau of Statistics of China groups households. Where
+// their limits are is for each company to decide.
+type IncomeBand string
+
+// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+type IndustryScheme string
 
 // Job Example: {"counts":{"scored":9400},"created_at":"2026-02-14T02:00:00Z","id":"01890a5d-ac96-774b-bcce-b302099ac001","kind":"score_run","progress":0.4,"status":"running","subject":{"id":"01890a5d-ac96-774b-bcce-b302099ad001","type":"score_run"},"version":3}
 type Job struct {
@@ -2538,6 +3391,62 @@ type Normalization struct {
 	Given string `json:"given"`
 }
 
+// Note Example: {"author":"demo-writer","body":"送货前请先发短信，不要打电话","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a1a001","kind":"special_request","pinned":true,"updated_at":"2026-01-01T00:00:00Z","version":1}
+type Note struct {
+	// Author Who wrote it first.
+	Author string `json:"author"`
+
+	// Body Plain text; lines end in \n.
+	Body       string             `json:"body"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	ID         openapi_types.UUID `json:"id"`
+	Kind       NoteKind           `json:"kind"`
+
+	// OccurredOn The day that it tells of.
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+
+	// Pinned Pinned notes come first.
+	Pinned    bool      `json:"pinned"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// NoteCreate defines model for NoteCreate.
+type NoteCreate struct {
+	Body       string              `json:"body"`
+	Kind       *NoteKind           `json:"kind,omitempty"`
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+	Pinned     *bool               `json:"pinned,omitempty"`
+}
+
+// NoteKind defines model for NoteKind.
+type NoteKind string
+
+// NotePage defines model for NotePage.
+type NotePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool   `json:"has_more"`
+	Items   []Note `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// NotePatch defines model for NotePatch.
+type NotePatch struct {
+	Body       *string                               `json:"body,omitempty"`
+	Kind       *NoteKind                             `json:"kind,omitempty"`
+	OccurredOn nullable.Nullable[openapi_types.Date] `json:"occurred_on,omitempty"`
+	Pinned     *bool                                 `json:"pinned,omitempty"`
+}
+
 // Page defines model for Page.
 type Page struct {
 	// HasMore Whether another page follows.
@@ -2644,6 +3553,48 @@ type PaymentPatch struct {
 
 // PaymentStatus overdue: not paid in full and due before today; partial: paid in part and not overdue.
 type PaymentStatus string
+
+// PersonDetails Only on a customer of kind `person`.
+//
+// Example: {"birthday":{"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988},"education":"bachelor","gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"],"style":"简约"}}
+type PersonDetails struct {
+	// Birthday Example: {"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988}
+	Birthday *Birthday `json:"birthday,omitempty"`
+
+	// Education The highest level: 小学, 初中, 高中, 中职 (中专, 技校), 大专, 本科, 硕士, 博士, 其他 (GB/T 4658).
+	Education *Education `json:"education,omitempty"`
+
+	// Gender `unknown` was asked and not told; leave the member away for who was never asked.
+	Gender *Gender `json:"gender,omitempty"`
+
+	// IncomeBand One of five bands (低, 中间偏下, 中间, 中间偏上, 高), as the National Bureau of Statistics of China groups households. Where
+	// their limits are is for each company to decide.
+	IncomeBand *IncomeBand `json:"income_band,omitempty"`
+	Interests  *[]string   `json:"interests,omitempty"`
+	Occupation *string     `json:"occupation,omitempty"`
+
+	// Preferences What the person likes, by key: a text or a list of texts.
+	Preferences *map[string]interface{} `json:"preferences,omitempty"`
+}
+
+// PersonPatch Merged member by member; null clears one.
+//
+// Example: {"birthday":{"calendar":"lunar","day":15,"month":8,"year":1988},"gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"]}}
+type PersonPatch struct {
+	Birthday    nullable.Nullable[BirthdayGiven] `json:"birthday,omitempty"`
+	Education   nullable.Nullable[Education]     `json:"education,omitempty"`
+	Gender      nullable.Nullable[Gender]        `json:"gender,omitempty"`
+	IncomeBand  nullable.Nullable[IncomeBand]    `json:"income_band,omitempty"`
+	Interests   nullable.Nullable[[]string]      `json:"interests,omitempty"`
+	Occupation  nullable.Nullable[string]        `json:"occupation,omitempty"`
+	Preferences nullable.Nullable[Preferences]   `json:"preferences,omitempty"`
+}
+
+// Preferences What a person likes, by short keys of your own (`style`, `colour`, `size`, `channel`): a text, or a list of texts. Merged
+// key by key; null removes one.
+//
+// Example: {"colour":["藏青","米白"],"size":"M","style":"简约"}
+type Preferences = json.RawMessage
 
 // Problem What went wrong (RFC 9457).
 type Problem struct {
@@ -2817,8 +3768,68 @@ type RFMWeights struct {
 	R float64 `json:"r"`
 }
 
+// RelatedCustomer defines model for RelatedCustomer.
+type RelatedCustomer struct {
+	ID   openapi_types.UUID `json:"id"`
+	Kind CustomerKind       `json:"kind"`
+	Name string             `json:"name"`
+}
+
+// Relation Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","id":"01890a5d-ac96-774b-bcce-b30209a19001","other":{"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司"},"since":"2019-07-01","type":"subsidiary","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Relation struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// ID The same from both ends.
+	ID    openapi_types.UUID  `json:"id"`
+	Note  *string             `json:"note,omitempty"`
+	Other RelatedCustomer     `json:"other"`
+	Since *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type      RelationType `json:"type"`
+	UpdatedAt time.Time    `json:"updated_at"`
+	Version   int64        `json:"version"`
+}
+
+// RelationCreate defines model for RelationCreate.
+type RelationCreate struct {
+	// Note Left out of the event feed.
+	Note            *string             `json:"note,omitempty"`
+	OtherCustomerID openapi_types.UUID  `json:"other_customer_id"`
+	Since           *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type RelationType `json:"type"`
+}
+
 // RelationDirection Whose relation it is: of the product asked about, or of the other to it.
 type RelationDirection string
+
+// RelationPage defines model for RelationPage.
+type RelationPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool       `json:"has_more"`
+	Items   []Relation `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// RelationPatch defines model for RelationPatch.
+type RelationPatch struct {
+	Note  nullable.Nullable[string]             `json:"note,omitempty"`
+	Since nullable.Nullable[openapi_types.Date] `json:"since,omitempty"`
+}
+
+// RelationType What the other customer is to this one.
+type RelationType string
 
 // Return Example: {"actor":"demo-writer","amount":{"amount":"64.95","currency":"CNY"},"base_amount":{"amount":"64.95","currency":"CNY"},"created_at":"2026-02-20T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a0b001","items":[{"amount":{"amount":"64.95","currency":"CNY"},"line":1,"quantity":1}],"reason":"包装破损","returned_on":"2026-02-20","transaction_id":"01890a5d-ac96-774b-bcce-b302099a9001"}
 type Return struct {
@@ -3191,8 +4202,45 @@ type ScoreSummary struct {
 	Value float64 `json:"value"`
 }
 
-// SourceChannel How the customer was won.
+// SourceChannel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+// yours such as an older CRM, `third_party` bought data or reports.
 type SourceChannel string
+
+// StageMove Example: {"actor":"user:li","at":"2026-02-03T04:05:06Z","cause":"api","from":"prospect","reason":"签了年度合同","to":"active"}
+type StageMove struct {
+	// Actor Who moved the customer.
+	Actor string    `json:"actor"`
+	At    time.Time `json:"at"`
+
+	// Cause By which way: `api`, `batch`, `import`; `upgrade` for stages older than this history.
+	Cause string `json:"cause"`
+
+	// From Absent for the first stage.
+	From   *StageMoveFrom `json:"from,omitempty"`
+	Reason *string        `json:"reason,omitempty"`
+
+	// To Where the relation stands.
+	To CustomerStage `json:"to"`
+}
+
+// StageMoveFrom Absent for the first stage.
+type StageMoveFrom string
+
+// StageMovePage defines model for StageMovePage.
+type StageMovePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool        `json:"has_more"`
+	Items   []StageMove `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
 
 // Subject defines model for Subject.
 type Subject struct {
@@ -3673,13 +4721,11 @@ type TransactionPatch struct {
 	// Amount An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
-	Amount *Money `json:"amount,omitempty"`
-
-	// Attributes Merged by key; a null takes one away.
-	Attributes nullable.Nullable[Attributes]    `json:"attributes,omitempty"`
-	Channel    nullable.Nullable[string]        `json:"channel,omitempty"`
-	Delivery   nullable.Nullable[DeliveryPatch] `json:"delivery,omitempty"`
-	Discount   nullable.Nullable[Money]         `json:"discount,omitempty"`
+	Amount     *Money                             `json:"amount,omitempty"`
+	Attributes nullable.Nullable[AttributesPatch] `json:"attributes,omitempty"`
+	Channel    nullable.Nullable[string]          `json:"channel,omitempty"`
+	Delivery   nullable.Nullable[DeliveryPatch]   `json:"delivery,omitempty"`
+	Discount   nullable.Nullable[Money]           `json:"discount,omitempty"`
 
 	// Items All lines; null or an empty list removes them and keeps the amount.
 	Items         nullable.Nullable[[]TransactionItemInput] `json:"items,omitempty"`
@@ -3718,6 +4764,21 @@ type TransactionStatusChange struct {
 type TransactionStatusList struct {
 	Items []TransactionStatusChange `json:"items"`
 }
+
+// UnmatchedWord A word of `q` that is to blame for a list without customers.
+type UnmatchedWord struct {
+	// Detail For people.
+	Detail string `json:"detail"`
+
+	// Reason `not_found`: no customer has it. `not_together`: customers have it, but none has all words. `left_out`: customers have all
+	// words, but the other conditions leave them out. `too_short`: as a part of a number it stands for too many.
+	Reason UnmatchedWordReason `json:"reason"`
+	Token  string              `json:"token"`
+}
+
+// UnmatchedWordReason `not_found`: no customer has it. `not_together`: customers have it, but none has all words. `left_out`: customers have all
+// words, but the other conditions leave them out. `too_short`: as a part of a number it stands for too many.
+type UnmatchedWordReason string
 
 // ValidationRule Example: {"active":true,"applies_to":"company","created_at":"2026-01-01T00:00:00Z","field":"industry","id":"01890a5d-ac96-774b-bcce-b30209aa0001","kind":"required","message":{"zh":"请填写行业"},"name":"企业须填行业","position":1,"severity":"warn","updated_at":"2026-01-01T00:00:00Z","version":1}
 type ValidationRule struct {
@@ -3872,14 +4933,29 @@ type AmountAtLeast = string
 // AmountAtMost defines model for AmountAtMost.
 type AmountAtMost = string
 
+// ContactCustomerID defines model for ContactCustomerId.
+type ContactCustomerID = openapi_types.UUID
+
+// ContactID defines model for ContactId.
+type ContactID = openapi_types.UUID
+
 // ContactPointID defines model for ContactPointId.
 type ContactPointID = openapi_types.UUID
+
+// CreatedFrom defines model for CreatedFrom.
+type CreatedFrom = openapi_types.Date
+
+// CreatedTo defines model for CreatedTo.
+type CreatedTo = openapi_types.Date
 
 // Cursor defines model for Cursor.
 type Cursor = string
 
 // CustomerExpand defines model for CustomerExpand.
 type CustomerExpand = []CustomerExpansion
+
+// CustomerFacets defines model for CustomerFacets.
+type CustomerFacets = []CustomerFacetField
 
 // CustomerFields defines model for CustomerFields.
 type CustomerFields = []CustomerField
@@ -3890,6 +4966,9 @@ type CustomerFilter = string
 // CustomerID defines model for CustomerId.
 type CustomerID = openapi_types.UUID
 
+// CustomerQ defines model for CustomerQ.
+type CustomerQ = string
+
 // CustomerSort defines model for CustomerSort.
 type CustomerSort = string
 
@@ -3898,6 +4977,9 @@ type ExternalID = string
 
 // FieldDefinitionID defines model for FieldDefinitionId.
 type FieldDefinitionID = openapi_types.UUID
+
+// GroupCustomerID defines model for GroupCustomerId.
+type GroupCustomerID = openapi_types.UUID
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
@@ -3911,14 +4993,53 @@ type IfNoneMatch = string
 // ImportID defines model for ImportId.
 type ImportID = openapi_types.UUID
 
+// InCity defines model for InCity.
+type InCity = FilterValues
+
+// InDepartment defines model for InDepartment.
+type InDepartment = FilterValues
+
+// InIndustry defines model for InIndustry.
+type InIndustry = FilterValues
+
+// InKind defines model for InKind.
+type InKind = CustomerKind
+
+// InOwner defines model for InOwner.
+type InOwner = FilterValues
+
+// InProvince defines model for InProvince.
+type InProvince = FilterValues
+
+// InSource defines model for InSource.
+type InSource = []SourceChannel
+
+// InStage defines model for InStage.
+type InStage = []CustomerStage
+
+// InTag defines model for InTag.
+type InTag = FilterValues
+
+// InTier defines model for InTier.
+type InTier = FilterValues
+
 // JobID defines model for JobId.
 type JobID = openapi_types.UUID
+
+// LastPurchaseFrom defines model for LastPurchaseFrom.
+type LastPurchaseFrom = openapi_types.Date
+
+// LastPurchaseTo defines model for LastPurchaseTo.
+type LastPurchaseTo = openapi_types.Date
 
 // Limit defines model for Limit.
 type Limit = int
 
 // ModelKey defines model for ModelKey.
 type ModelKey = string
+
+// NoteID defines model for NoteId.
+type NoteID = openapi_types.UUID
 
 // PaymentID defines model for PaymentId.
 type PaymentID = openapi_types.UUID
@@ -3928,6 +5049,9 @@ type PaymentMethods = []PaymentMethod
 
 // ProductID defines model for ProductId.
 type ProductID = openapi_types.UUID
+
+// RelationID defines model for RelationId.
+type RelationID = openapi_types.UUID
 
 // ReturnID defines model for ReturnId.
 type ReturnID = openapi_types.UUID
@@ -3982,6 +5106,12 @@ type TransactionStore = string
 
 // TransactionUntil defines model for TransactionUntil.
 type TransactionUntil = openapi_types.Date
+
+// UpdatedFrom defines model for UpdatedFrom.
+type UpdatedFrom = openapi_types.Date
+
+// UpdatedTo defines model for UpdatedTo.
+type UpdatedTo = openapi_types.Date
 
 // ValidateOnly defines model for ValidateOnly.
 type ValidateOnly = bool
@@ -4042,6 +5172,12 @@ type PutCompletenessWeightsParams struct {
 
 // ListCustomersParams defines parameters for ListCustomers.
 type ListCustomersParams struct {
+	// Q What somebody would type into a search box, words separated by spaces, all of which have to be found: a piece of the name
+	// or an alias (one Chinese character is enough, `建国`, `son`), its pinyin or initials (`zhangjianguo`, `zjg`), a company with
+	// or without its legal form, a telephone number in any spelling or its last four and more digits, an email, an external id, a
+	// registration number.
+	Q *CustomerQ `form:"q,omitempty" json:"q,omitempty"`
+
 	// Limit Items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -4060,11 +5196,59 @@ type ListCustomersParams struct {
 	// Expand Add these to each customer.
 	Expand *CustomerExpand `form:"expand,omitempty" json:"expand,omitempty"`
 
-	// Total Whether to count all matches, not just this page. `estimate` is the planner's guess and costs nearly nothing.
+	// Total Whether to count all matches, not just this page. `estimate` costs nearly nothing: exact where few match, else a guess of the query planner; `total_is_estimate` says which.
 	Total *ListCustomersParamsTotal `form:"total,omitempty" json:"total,omitempty"`
 
-	// Tag Only customers that carry the tag of this key.
-	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
+	// Facets Count the customers of all pages by these fields, for filter panels. `tags` and `tiers` need `tags:read` and `tiers:read`.
+	Facets *CustomerFacets `form:"facets,omitempty" json:"facets,omitempty"`
+
+	// Kind Only people, or only companies.
+	Kind *InKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Stage Only customers in this stage; repeated, in one of the stages.
+	Stage *InStage `form:"stage,omitempty" json:"stage,omitempty"`
+
+	// Source Only customers won by this channel; repeated, by one of the channels.
+	Source *InSource `form:"source,omitempty" json:"source,omitempty"`
+
+	// Owner Only customers whom this person looks after; repeated, one of the people.
+	Owner *InOwner `form:"owner,omitempty" json:"owner,omitempty"`
+
+	// Department Only customers of this department; repeated, of one of the departments.
+	Department *InDepartment `form:"department,omitempty" json:"department,omitempty"`
+
+	// Province Only customers of this province; repeated, of one of the provinces.
+	Province *InProvince `form:"province,omitempty" json:"province,omitempty"`
+
+	// City Only customers of this city; repeated, of one of the cities.
+	City *InCity `form:"city,omitempty" json:"city,omitempty"`
+
+	// Industry Only customers of this industry; repeated, of one of the industries.
+	Industry *InIndustry `form:"industry,omitempty" json:"industry,omitempty"`
+
+	// Tag Only customers that carry the tag of this key; repeated, one of the tags.
+	Tag *InTag `form:"tag,omitempty" json:"tag,omitempty"`
+
+	// Tier Only customers in this tier, written `scheme:tier`; repeated, in one of the tiers.
+	Tier *InTier `form:"tier,omitempty" json:"tier,omitempty"`
+
+	// CreatedFrom Only customers created on this day, in the tenant's zone, or later.
+	CreatedFrom *CreatedFrom `form:"created_from,omitempty" json:"created_from,omitempty"`
+
+	// CreatedTo Only customers created on this day or earlier.
+	CreatedTo *CreatedTo `form:"created_to,omitempty" json:"created_to,omitempty"`
+
+	// UpdatedFrom Only customers changed on this day or later.
+	UpdatedFrom *UpdatedFrom `form:"updated_from,omitempty" json:"updated_from,omitempty"`
+
+	// UpdatedTo Only customers last changed on this day or earlier.
+	UpdatedTo *UpdatedTo `form:"updated_to,omitempty" json:"updated_to,omitempty"`
+
+	// LastPurchaseFrom Only customers who last bought on this day or later.
+	LastPurchaseFrom *LastPurchaseFrom `form:"last_purchase_from,omitempty" json:"last_purchase_from,omitempty"`
+
+	// LastPurchaseTo Only customers who last bought on this day or earlier.
+	LastPurchaseTo *LastPurchaseTo `form:"last_purchase_to,omitempty" json:"last_purchase_to,omitempty"`
 
 	// Deleted List the deleted customers instead.
 	Deleted *bool `form:"deleted,omitempty" json:"deleted,omitempty"`
@@ -4247,6 +5431,51 @@ type PatchContactPointParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListContactsParams defines parameters for ListContacts.
+type ListContactsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateContactParams defines parameters for CreateContact.
+type CreateContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteContactParams defines parameters for DeleteContact.
+type DeleteContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetContactParams defines parameters for GetContact.
+type GetContactParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchContactParams defines parameters for PatchContact.
+type PatchContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // DeleteCustomerExternalIDParams defines parameters for DeleteCustomerExternalID.
 type DeleteCustomerExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
@@ -4259,6 +5488,54 @@ type PutCustomerExternalIDParams struct {
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
 
+// ListNotesParams defines parameters for ListNotes.
+type ListNotesParams struct {
+	// Kind Only notes of these kinds.
+	Kind *[]NoteKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateNoteParams defines parameters for CreateNote.
+type CreateNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteNoteParams defines parameters for DeleteNote.
+type DeleteNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetNoteParams defines parameters for GetNote.
+type GetNoteParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchNoteParams defines parameters for PatchNote.
+type PatchNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListCustomerPaymentsParams defines parameters for ListCustomerPayments.
 type ListCustomerPaymentsParams struct {
 	// Limit Items per page.
@@ -4269,6 +5546,63 @@ type ListCustomerPaymentsParams struct {
 
 	// Status Only these.
 	Status *[]PaymentStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
+// ListRelationsParams defines parameters for ListRelations.
+type ListRelationsParams struct {
+	// Type Only relations of these types.
+	Type *[]RelationType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateRelationParams defines parameters for CreateRelation.
+type CreateRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteRelationParams defines parameters for DeleteRelation.
+type DeleteRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetRelationParams defines parameters for GetRelation.
+type GetRelationParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchRelationParams defines parameters for PatchRelation.
+type PatchRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListCustomerStagesParams defines parameters for ListCustomerStages.
+type ListCustomerStagesParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
@@ -5063,6 +6397,24 @@ type CreateContactPointJSONRequestBody = ContactPointCreate
 // PatchContactPointApplicationMergePatchPlusJSONRequestBody defines body for PatchContactPoint for application/merge-patch+json ContentType.
 type PatchContactPointApplicationMergePatchPlusJSONRequestBody = ContactPointPatch
 
+// CreateContactJSONRequestBody defines body for CreateContact for application/json ContentType.
+type CreateContactJSONRequestBody = ContactCreate
+
+// PatchContactApplicationMergePatchPlusJSONRequestBody defines body for PatchContact for application/merge-patch+json ContentType.
+type PatchContactApplicationMergePatchPlusJSONRequestBody = ContactPatch
+
+// CreateNoteJSONRequestBody defines body for CreateNote for application/json ContentType.
+type CreateNoteJSONRequestBody = NoteCreate
+
+// PatchNoteApplicationMergePatchPlusJSONRequestBody defines body for PatchNote for application/merge-patch+json ContentType.
+type PatchNoteApplicationMergePatchPlusJSONRequestBody = NotePatch
+
+// CreateRelationJSONRequestBody defines body for CreateRelation for application/json ContentType.
+type CreateRelationJSONRequestBody = RelationCreate
+
+// PatchRelationApplicationMergePatchPlusJSONRequestBody defines body for PatchRelation for application/merge-patch+json ContentType.
+type PatchRelationApplicationMergePatchPlusJSONRequestBody = RelationPatch
+
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
 
@@ -5242,24 +6594,75 @@ type ServerInterface interface {
 	// PatchContactPoint Change a contact point
 	// (PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id})
 	PatchContactPoint(ctx echo.Context, customerID CustomerID, contactPointID ContactPointID, params PatchContactPointParams) error
+	// ListContacts List a customer's contacts
+	// (GET /v1/customers/{customer_id}/contacts)
+	ListContacts(ctx echo.Context, customerID ContactCustomerID, params ListContactsParams) error
+	// CreateContact Add a contact
+	// (POST /v1/customers/{customer_id}/contacts)
+	CreateContact(ctx echo.Context, customerID ContactCustomerID, params CreateContactParams) error
+	// DeleteContact Delete a contact
+	// (DELETE /v1/customers/{customer_id}/contacts/{contact_id})
+	DeleteContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params DeleteContactParams) error
+	// GetContact Read a contact
+	// (GET /v1/customers/{customer_id}/contacts/{contact_id})
+	GetContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params GetContactParams) error
+	// PatchContact Change a contact
+	// (PATCH /v1/customers/{customer_id}/contacts/{contact_id})
+	PatchContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params PatchContactParams) error
 	// DeleteCustomerExternalID Take an external id away
 	// (DELETE /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	DeleteCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params DeleteCustomerExternalIDParams) error
 	// PutCustomerExternalID Give a customer an external id
 	// (PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	PutCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params PutCustomerExternalIDParams) error
+	// GetHierarchy Read the group that a company belongs to
+	// (GET /v1/customers/{customer_id}/hierarchy)
+	GetHierarchy(ctx echo.Context, customerID GroupCustomerID) error
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx echo.Context, customerID CustomerID) error
+	// ListNotes List a customer's notes
+	// (GET /v1/customers/{customer_id}/notes)
+	ListNotes(ctx echo.Context, customerID CustomerID, params ListNotesParams) error
+	// CreateNote Write a note
+	// (POST /v1/customers/{customer_id}/notes)
+	CreateNote(ctx echo.Context, customerID CustomerID, params CreateNoteParams) error
+	// DeleteNote Delete a note
+	// (DELETE /v1/customers/{customer_id}/notes/{note_id})
+	DeleteNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params DeleteNoteParams) error
+	// GetNote Read a note
+	// (GET /v1/customers/{customer_id}/notes/{note_id})
+	GetNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params GetNoteParams) error
+	// PatchNote Change a note
+	// (PATCH /v1/customers/{customer_id}/notes/{note_id})
+	PatchNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params PatchNoteParams) error
 	// ListCustomerPayments List a customer's payments
 	// (GET /v1/customers/{customer_id}/payments)
 	ListCustomerPayments(ctx echo.Context, customerID CustomerID, params ListCustomerPaymentsParams) error
 	// GetCustomerQuality Read how good a customer's record is
 	// (GET /v1/customers/{customer_id}/quality)
 	GetCustomerQuality(ctx echo.Context, customerID CustomerID) error
+	// ListRelations List a customer's relations
+	// (GET /v1/customers/{customer_id}/relations)
+	ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error
+	// CreateRelation Relate two customers
+	// (POST /v1/customers/{customer_id}/relations)
+	CreateRelation(ctx echo.Context, customerID GroupCustomerID, params CreateRelationParams) error
+	// DeleteRelation End a relation
+	// (DELETE /v1/customers/{customer_id}/relations/{relation_id})
+	DeleteRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params DeleteRelationParams) error
+	// GetRelation Read a relation
+	// (GET /v1/customers/{customer_id}/relations/{relation_id})
+	GetRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params GetRelationParams) error
+	// PatchRelation Change a relation
+	// (PATCH /v1/customers/{customer_id}/relations/{relation_id})
+	PatchRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params PatchRelationParams) error
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx echo.Context, customerID CustomerID) error
+	// ListCustomerStages List the stages that a customer went through
+	// (GET /v1/customers/{customer_id}/stages)
+	ListCustomerStages(ctx echo.Context, customerID CustomerID, params ListCustomerStagesParams) error
 	// ListCustomerTags List a customer's tags
 	// (GET /v1/customers/{customer_id}/tags)
 	ListCustomerTags(ctx echo.Context, customerID CustomerID) error
@@ -5662,6 +7065,13 @@ func (w *ServerInterfaceWrapper) ListCustomers(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListCustomersParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
 	// ------------- Optional query parameter "limit" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
@@ -5711,11 +7121,123 @@ func (w *ServerInterfaceWrapper) ListCustomers(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter total: %s", err))
 	}
 
+	// ------------- Optional query parameter "facets" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "facets", ctx.QueryParams(), &params.Facets, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter facets: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "stage" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "stage", ctx.QueryParams(), &params.Stage, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter stage: %s", err))
+	}
+
+	// ------------- Optional query parameter "source" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "source", ctx.QueryParams(), &params.Source, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter source: %s", err))
+	}
+
+	// ------------- Optional query parameter "owner" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "owner", ctx.QueryParams(), &params.Owner, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter owner: %s", err))
+	}
+
+	// ------------- Optional query parameter "department" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "department", ctx.QueryParams(), &params.Department, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter department: %s", err))
+	}
+
+	// ------------- Optional query parameter "province" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "province", ctx.QueryParams(), &params.Province, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter province: %s", err))
+	}
+
+	// ------------- Optional query parameter "city" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "city", ctx.QueryParams(), &params.City, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter city: %s", err))
+	}
+
+	// ------------- Optional query parameter "industry" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "industry", ctx.QueryParams(), &params.Industry, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter industry: %s", err))
+	}
+
 	// ------------- Optional query parameter "tag" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "tag", ctx.QueryParams(), &params.Tag, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tag", ctx.QueryParams(), &params.Tag, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tag: %s", err))
+	}
+
+	// ------------- Optional query parameter "tier" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tier", ctx.QueryParams(), &params.Tier, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_from", ctx.QueryParams(), &params.CreatedFrom, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_from: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_to", ctx.QueryParams(), &params.CreatedTo, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_to: %s", err))
+	}
+
+	// ------------- Optional query parameter "updated_from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "updated_from", ctx.QueryParams(), &params.UpdatedFrom, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter updated_from: %s", err))
+	}
+
+	// ------------- Optional query parameter "updated_to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "updated_to", ctx.QueryParams(), &params.UpdatedTo, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter updated_to: %s", err))
+	}
+
+	// ------------- Optional query parameter "last_purchase_from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "last_purchase_from", ctx.QueryParams(), &params.LastPurchaseFrom, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter last_purchase_from: %s", err))
+	}
+
+	// ------------- Optional query parameter "last_purchase_to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "last_purchase_to", ctx.QueryParams(), &params.LastPurchaseTo, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter last_purchase_to: %s", err))
 	}
 
 	// ------------- Optional query parameter "deleted" -------------
@@ -6567,6 +8089,239 @@ func (w *ServerInterfaceWrapper) PatchContactPoint(ctx echo.Context) error {
 	return err
 }
 
+// ListContacts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListContacts(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListContactsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListContacts(ctx, customerID, params)
+	return err
+}
+
+// CreateContact converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateContactParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateContact(ctx, customerID, params)
+	return err
+}
+
+// DeleteContact converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_id" -------------
+	var contactID ContactID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_id", ctx.Param("contact_id"), &contactID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteContactParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteContact(ctx, customerID, contactID, params)
+	return err
+}
+
+// GetContact converts echo context to params.
+func (w *ServerInterfaceWrapper) GetContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_id" -------------
+	var contactID ContactID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_id", ctx.Param("contact_id"), &contactID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetContactParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetContact(ctx, customerID, contactID, params)
+	return err
+}
+
+// PatchContact converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchContact(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID ContactCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "contact_id" -------------
+	var contactID ContactID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "contact_id", ctx.Param("contact_id"), &contactID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter contact_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchContactParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchContact(ctx, customerID, contactID, params)
+	return err
+}
+
 // DeleteCustomerExternalID converts echo context to params.
 func (w *ServerInterfaceWrapper) DeleteCustomerExternalID(ctx echo.Context) error {
 	var err error
@@ -6649,6 +8404,22 @@ func (w *ServerInterfaceWrapper) PutCustomerExternalID(ctx echo.Context) error {
 	return err
 }
 
+// GetHierarchy converts echo context to params.
+func (w *ServerInterfaceWrapper) GetHierarchy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetHierarchy(ctx, customerID)
+	return err
+}
+
 // GetCustomerMetrics converts echo context to params.
 func (w *ServerInterfaceWrapper) GetCustomerMetrics(ctx echo.Context) error {
 	var err error
@@ -6662,6 +8433,246 @@ func (w *ServerInterfaceWrapper) GetCustomerMetrics(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetCustomerMetrics(ctx, customerID)
+	return err
+}
+
+// ListNotes converts echo context to params.
+func (w *ServerInterfaceWrapper) ListNotes(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListNotesParams
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListNotes(ctx, customerID, params)
+	return err
+}
+
+// CreateNote converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateNoteParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateNote(ctx, customerID, params)
+	return err
+}
+
+// DeleteNote converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "note_id" -------------
+	var noteID NoteID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "note_id", ctx.Param("note_id"), &noteID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter note_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteNoteParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteNote(ctx, customerID, noteID, params)
+	return err
+}
+
+// GetNote converts echo context to params.
+func (w *ServerInterfaceWrapper) GetNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "note_id" -------------
+	var noteID NoteID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "note_id", ctx.Param("note_id"), &noteID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter note_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetNoteParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetNote(ctx, customerID, noteID, params)
+	return err
+}
+
+// PatchNote converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchNote(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "note_id" -------------
+	var noteID NoteID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "note_id", ctx.Param("note_id"), &noteID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter note_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchNoteParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchNote(ctx, customerID, noteID, params)
 	return err
 }
 
@@ -6720,6 +8731,246 @@ func (w *ServerInterfaceWrapper) GetCustomerQuality(ctx echo.Context) error {
 	return err
 }
 
+// ListRelations converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRelations(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRelationsParams
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRelations(ctx, customerID, params)
+	return err
+}
+
+// CreateRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateRelation(ctx, customerID, params)
+	return err
+}
+
+// DeleteRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_id" -------------
+	var relationID RelationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_id", ctx.Param("relation_id"), &relationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteRelation(ctx, customerID, relationID, params)
+	return err
+}
+
+// GetRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_id" -------------
+	var relationID RelationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_id", ctx.Param("relation_id"), &relationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRelationParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRelation(ctx, customerID, relationID, params)
+	return err
+}
+
+// PatchRelation converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchRelation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID GroupCustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// ------------- Path parameter "relation_id" -------------
+	var relationID RelationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "relation_id", ctx.Param("relation_id"), &relationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter relation_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchRelationParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchRelation(ctx, customerID, relationID, params)
+	return err
+}
+
 // ListCustomerScores converts echo context to params.
 func (w *ServerInterfaceWrapper) ListCustomerScores(ctx echo.Context) error {
 	var err error
@@ -6733,6 +8984,38 @@ func (w *ServerInterfaceWrapper) ListCustomerScores(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCustomerScores(ctx, customerID)
+	return err
+}
+
+// ListCustomerStages converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCustomerStages(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCustomerStagesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCustomerStages(ctx, customerID, params)
 	return err
 }
 
@@ -10178,6 +12461,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.GetContactPoint, options.OperationMiddlewares["getContactPoint"]...)
 	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/contact-points/:contact_point_id", wrapper.PatchContactPoint, options.OperationMiddlewares["patchContactPoint"]...)
 	router.POST(options.BaseURL+"/v1/contact-points/lookup", wrapper.LookupContactPoint, options.OperationMiddlewares["lookupContactPoint"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contacts", wrapper.ListContacts, options.OperationMiddlewares["listContacts"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/contacts", wrapper.CreateContact, options.OperationMiddlewares["createContact"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.DeleteContact, options.OperationMiddlewares["deleteContact"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.GetContact, options.OperationMiddlewares["getContact"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/contacts/:contact_id", wrapper.PatchContact, options.OperationMiddlewares["patchContact"]...)
 	router.GET(options.BaseURL+"/v1/customers", wrapper.ListCustomers, options.OperationMiddlewares["listCustomers"]...)
 	router.POST(options.BaseURL+"/v1/customers", wrapper.CreateCustomer, options.OperationMiddlewares["createCustomer"]...)
 	router.POST(options.BaseURL+"/v1/customers/search", wrapper.SearchCustomers, options.OperationMiddlewares["searchCustomers"]...)
@@ -10189,6 +12477,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/customers/:customer_id", wrapper.GetCustomer, options.OperationMiddlewares["getCustomer"]...)
 	router.PATCH(options.BaseURL+"/v1/customers/:customer_id", wrapper.PatchCustomer, options.OperationMiddlewares["patchCustomer"]...)
 	router.POST(options.BaseURL+"/v1/customers/:customer_id/undelete", wrapper.UndeleteCustomer, options.OperationMiddlewares["undeleteCustomer"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/stages", wrapper.ListCustomerStages, options.OperationMiddlewares["listCustomerStages"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.DeleteCustomerExternalID, options.OperationMiddlewares["deleteCustomerExternalId"]...)
 	router.PUT(options.BaseURL+"/v1/customers/:customer_id/external-ids/:source/:external_id", wrapper.PutCustomerExternalID, options.OperationMiddlewares["putCustomerExternalId"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/metrics", wrapper.GetCustomerMetrics, options.OperationMiddlewares["getCustomerMetrics"]...)
@@ -10211,6 +12500,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.GET(options.BaseURL+"/v1/jobs/:job_id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/:job_id/cancel", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/notes", wrapper.ListNotes, options.OperationMiddlewares["listNotes"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/notes", wrapper.CreateNote, options.OperationMiddlewares["createNote"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.DeleteNote, options.OperationMiddlewares["deleteNote"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.GetNote, options.OperationMiddlewares["getNote"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/notes/:note_id", wrapper.PatchNote, options.OperationMiddlewares["patchNote"]...)
 	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/payments", wrapper.ListPayments, options.OperationMiddlewares["listPayments"]...)
 	router.POST(options.BaseURL+"/v1/transactions/:transaction_id/payments", wrapper.CreatePayment, options.OperationMiddlewares["createPayment"]...)
 	router.DELETE(options.BaseURL+"/v1/transactions/:transaction_id/payments/:payment_id", wrapper.DeletePayment, options.OperationMiddlewares["deletePayment"]...)
@@ -10238,6 +12532,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/v1/completeness-weights/:kind", wrapper.PutCompletenessWeights, options.OperationMiddlewares["putCompletenessWeights"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/quality", wrapper.GetCustomerQuality, options.OperationMiddlewares["getCustomerQuality"]...)
 	router.GET(options.BaseURL+"/v1/data-quality", wrapper.GetDataQuality, options.OperationMiddlewares["getDataQuality"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.ListRelations, options.OperationMiddlewares["listRelations"]...)
+	router.POST(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.CreateRelation, options.OperationMiddlewares["createRelation"]...)
+	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.DeleteRelation, options.OperationMiddlewares["deleteRelation"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.GetRelation, options.OperationMiddlewares["getRelation"]...)
+	router.PATCH(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.PatchRelation, options.OperationMiddlewares["patchRelation"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/hierarchy", wrapper.GetHierarchy, options.OperationMiddlewares["getHierarchy"]...)
 	router.GET(options.BaseURL+"/v1/transactions/:transaction_id/returns", wrapper.ListReturns, options.OperationMiddlewares["listReturns"]...)
 	router.POST(options.BaseURL+"/v1/transactions/:transaction_id/returns", wrapper.CreateReturn, options.OperationMiddlewares["createReturn"]...)
 	router.DELETE(options.BaseURL+"/v1/transactions/:transaction_id/returns/:return_id", wrapper.DeleteReturn, options.OperationMiddlewares["deleteReturn"]...)
@@ -14002,6 +16302,768 @@ func (response PatchContactPoint503ApplicationProblemPlusJSONResponse) VisitPatc
 	return err
 }
 
+type ListContactsRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	Params     ListContactsParams
+}
+
+type ListContactsResponseObject interface {
+	VisitListContactsResponse(w http.ResponseWriter) error
+}
+
+type ListContacts200JSONResponse ContactPage
+
+func (response ListContacts200JSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts400ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts401ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts403ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts404ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListContacts503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListContacts503ApplicationProblemPlusJSONResponse) VisitListContactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	Params     CreateContactParams
+	Body       *CreateContactJSONRequestBody
+}
+
+type CreateContactResponseObject interface {
+	VisitCreateContactResponse(w http.ResponseWriter) error
+}
+
+type CreateContact201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateContact201JSONResponse struct {
+	Body    Contact
+	Headers CreateContact201ResponseHeaders
+}
+
+func (response CreateContact201JSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact400ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact401ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact403ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact404ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact408ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact409ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact413ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact415ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact422ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateContact503ApplicationProblemPlusJSONResponse) VisitCreateContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	ContactID  ContactID         `json:"contact_id"`
+	Params     DeleteContactParams
+}
+
+type DeleteContactResponseObject interface {
+	VisitDeleteContactResponse(w http.ResponseWriter) error
+}
+
+type DeleteContact204Response struct {
+}
+
+func (response DeleteContact204Response) VisitDeleteContactResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact400ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact401ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact403ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact404ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact412ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteContact503ApplicationProblemPlusJSONResponse) VisitDeleteContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	ContactID  ContactID         `json:"contact_id"`
+	Params     GetContactParams
+}
+
+type GetContactResponseObject interface {
+	VisitGetContactResponse(w http.ResponseWriter) error
+}
+
+type GetContact200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetContact200JSONResponse struct {
+	Body    Contact
+	Headers GetContact200ResponseHeaders
+}
+
+func (response GetContact200JSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact304Response = NotModifiedResponse
+
+func (response GetContact304Response) VisitGetContactResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact400ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact401ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact403ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact404ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetContact503ApplicationProblemPlusJSONResponse) VisitGetContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContactRequestObject struct {
+	CustomerID ContactCustomerID `json:"customer_id"`
+	ContactID  ContactID         `json:"contact_id"`
+	Params     PatchContactParams
+	Body       *PatchContactApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchContactResponseObject interface {
+	VisitPatchContactResponse(w http.ResponseWriter) error
+}
+
+type PatchContact200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchContact200JSONResponse struct {
+	Body    Contact
+	Headers PatchContact200ResponseHeaders
+}
+
+func (response PatchContact200JSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact400ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact401ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact403ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact404ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact408ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact409ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact412ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact413ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact415ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact422ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchContact503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchContact503ApplicationProblemPlusJSONResponse) VisitPatchContactResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteCustomerExternalIDRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 	Source     Source     `json:"source"`
@@ -14238,6 +17300,111 @@ func (response PutCustomerExternalID503ApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type GetHierarchyRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+}
+
+type GetHierarchyResponseObject interface {
+	VisitGetHierarchyResponse(w http.ResponseWriter) error
+}
+
+type GetHierarchy200JSONResponse Hierarchy
+
+func (response GetHierarchy200JSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy400ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy401ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy403ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy404ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetHierarchy503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetHierarchy503ApplicationProblemPlusJSONResponse) VisitGetHierarchyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetCustomerMetricsRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 }
@@ -14332,6 +17499,768 @@ type GetCustomerMetrics503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetCustomerMetrics503ApplicationProblemPlusJSONResponse) VisitGetCustomerMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotesRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListNotesParams
+}
+
+type ListNotesResponseObject interface {
+	VisitListNotesResponse(w http.ResponseWriter) error
+}
+
+type ListNotes200JSONResponse NotePage
+
+func (response ListNotes200JSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes400ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes401ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes403ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes404ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListNotes503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListNotes503ApplicationProblemPlusJSONResponse) VisitListNotesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     CreateNoteParams
+	Body       *CreateNoteJSONRequestBody
+}
+
+type CreateNoteResponseObject interface {
+	VisitCreateNoteResponse(w http.ResponseWriter) error
+}
+
+type CreateNote201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateNote201JSONResponse struct {
+	Body    Note
+	Headers CreateNote201ResponseHeaders
+}
+
+func (response CreateNote201JSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote400ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote401ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote403ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote404ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote408ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote409ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote413ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote415ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote422ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateNote503ApplicationProblemPlusJSONResponse) VisitCreateNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	NoteID     NoteID     `json:"note_id"`
+	Params     DeleteNoteParams
+}
+
+type DeleteNoteResponseObject interface {
+	VisitDeleteNoteResponse(w http.ResponseWriter) error
+}
+
+type DeleteNote204Response struct {
+}
+
+func (response DeleteNote204Response) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote400ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote401ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote403ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote404ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote412ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteNote503ApplicationProblemPlusJSONResponse) VisitDeleteNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	NoteID     NoteID     `json:"note_id"`
+	Params     GetNoteParams
+}
+
+type GetNoteResponseObject interface {
+	VisitGetNoteResponse(w http.ResponseWriter) error
+}
+
+type GetNote200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetNote200JSONResponse struct {
+	Body    Note
+	Headers GetNote200ResponseHeaders
+}
+
+func (response GetNote200JSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote304Response = NotModifiedResponse
+
+func (response GetNote304Response) VisitGetNoteResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote400ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote401ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote403ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote404ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetNote503ApplicationProblemPlusJSONResponse) VisitGetNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNoteRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	NoteID     NoteID     `json:"note_id"`
+	Params     PatchNoteParams
+	Body       *PatchNoteApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchNoteResponseObject interface {
+	VisitPatchNoteResponse(w http.ResponseWriter) error
+}
+
+type PatchNote200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchNote200JSONResponse struct {
+	Body    Note
+	Headers PatchNote200ResponseHeaders
+}
+
+func (response PatchNote200JSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote400ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote401ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote403ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote404ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote408ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote409ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote412ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote413ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote415ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote422ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchNote503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchNote503ApplicationProblemPlusJSONResponse) VisitPatchNoteResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -14554,6 +18483,768 @@ func (response GetCustomerQuality503ApplicationProblemPlusJSONResponse) VisitGet
 	return err
 }
 
+type ListRelationsRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	Params     ListRelationsParams
+}
+
+type ListRelationsResponseObject interface {
+	VisitListRelationsResponse(w http.ResponseWriter) error
+}
+
+type ListRelations200JSONResponse RelationPage
+
+func (response ListRelations200JSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations400ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations401ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations403ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations404ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRelations503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListRelations503ApplicationProblemPlusJSONResponse) VisitListRelationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	Params     CreateRelationParams
+	Body       *CreateRelationJSONRequestBody
+}
+
+type CreateRelationResponseObject interface {
+	VisitCreateRelationResponse(w http.ResponseWriter) error
+}
+
+type CreateRelation201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateRelation201JSONResponse struct {
+	Body    Relation
+	Headers CreateRelation201ResponseHeaders
+}
+
+func (response CreateRelation201JSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation400ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation401ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation403ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation404ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation408ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation409ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation413ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation415ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation422ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRelation503ApplicationProblemPlusJSONResponse) VisitCreateRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	RelationID RelationID      `json:"relation_id"`
+	Params     DeleteRelationParams
+}
+
+type DeleteRelationResponseObject interface {
+	VisitDeleteRelationResponse(w http.ResponseWriter) error
+}
+
+type DeleteRelation204Response struct {
+}
+
+func (response DeleteRelation204Response) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation400ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation401ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation403ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation404ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation412ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRelation503ApplicationProblemPlusJSONResponse) VisitDeleteRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	RelationID RelationID      `json:"relation_id"`
+	Params     GetRelationParams
+}
+
+type GetRelationResponseObject interface {
+	VisitGetRelationResponse(w http.ResponseWriter) error
+}
+
+type GetRelation200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetRelation200JSONResponse struct {
+	Body    Relation
+	Headers GetRelation200ResponseHeaders
+}
+
+func (response GetRelation200JSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation304Response = NotModifiedResponse
+
+func (response GetRelation304Response) VisitGetRelationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation400ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation401ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation403ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation404ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetRelation503ApplicationProblemPlusJSONResponse) VisitGetRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelationRequestObject struct {
+	CustomerID GroupCustomerID `json:"customer_id"`
+	RelationID RelationID      `json:"relation_id"`
+	Params     PatchRelationParams
+	Body       *PatchRelationApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchRelationResponseObject interface {
+	VisitPatchRelationResponse(w http.ResponseWriter) error
+}
+
+type PatchRelation200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchRelation200JSONResponse struct {
+	Body    Relation
+	Headers PatchRelation200ResponseHeaders
+}
+
+func (response PatchRelation200JSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation400ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation401ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation403ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation404ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation408ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation409ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation412ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation413ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation415ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation422ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchRelation503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchRelation503ApplicationProblemPlusJSONResponse) VisitPatchRelationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListCustomerScoresRequestObject struct {
 	CustomerID CustomerID `json:"customer_id"`
 }
@@ -14648,6 +19339,112 @@ type ListCustomerScores503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListCustomerScores503ApplicationProblemPlusJSONResponse) VisitListCustomerScoresResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStagesRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+	Params     ListCustomerStagesParams
+}
+
+type ListCustomerStagesResponseObject interface {
+	VisitListCustomerStagesResponse(w http.ResponseWriter) error
+}
+
+type ListCustomerStages200JSONResponse StageMovePage
+
+func (response ListCustomerStages200JSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages400ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages401ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages403ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages404ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCustomerStages503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCustomerStages503ApplicationProblemPlusJSONResponse) VisitListCustomerStagesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -27834,24 +32631,75 @@ type StrictServerInterface interface {
 	// PatchContactPoint Change a contact point
 	// (PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id})
 	PatchContactPoint(ctx context.Context, request PatchContactPointRequestObject) (PatchContactPointResponseObject, error)
+	// ListContacts List a customer's contacts
+	// (GET /v1/customers/{customer_id}/contacts)
+	ListContacts(ctx context.Context, request ListContactsRequestObject) (ListContactsResponseObject, error)
+	// CreateContact Add a contact
+	// (POST /v1/customers/{customer_id}/contacts)
+	CreateContact(ctx context.Context, request CreateContactRequestObject) (CreateContactResponseObject, error)
+	// DeleteContact Delete a contact
+	// (DELETE /v1/customers/{customer_id}/contacts/{contact_id})
+	DeleteContact(ctx context.Context, request DeleteContactRequestObject) (DeleteContactResponseObject, error)
+	// GetContact Read a contact
+	// (GET /v1/customers/{customer_id}/contacts/{contact_id})
+	GetContact(ctx context.Context, request GetContactRequestObject) (GetContactResponseObject, error)
+	// PatchContact Change a contact
+	// (PATCH /v1/customers/{customer_id}/contacts/{contact_id})
+	PatchContact(ctx context.Context, request PatchContactRequestObject) (PatchContactResponseObject, error)
 	// DeleteCustomerExternalID Take an external id away
 	// (DELETE /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	DeleteCustomerExternalID(ctx context.Context, request DeleteCustomerExternalIDRequestObject) (DeleteCustomerExternalIDResponseObject, error)
 	// PutCustomerExternalID Give a customer an external id
 	// (PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id})
 	PutCustomerExternalID(ctx context.Context, request PutCustomerExternalIDRequestObject) (PutCustomerExternalIDResponseObject, error)
+	// GetHierarchy Read the group that a company belongs to
+	// (GET /v1/customers/{customer_id}/hierarchy)
+	GetHierarchy(ctx context.Context, request GetHierarchyRequestObject) (GetHierarchyResponseObject, error)
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	// (GET /v1/customers/{customer_id}/metrics)
 	GetCustomerMetrics(ctx context.Context, request GetCustomerMetricsRequestObject) (GetCustomerMetricsResponseObject, error)
+	// ListNotes List a customer's notes
+	// (GET /v1/customers/{customer_id}/notes)
+	ListNotes(ctx context.Context, request ListNotesRequestObject) (ListNotesResponseObject, error)
+	// CreateNote Write a note
+	// (POST /v1/customers/{customer_id}/notes)
+	CreateNote(ctx context.Context, request CreateNoteRequestObject) (CreateNoteResponseObject, error)
+	// DeleteNote Delete a note
+	// (DELETE /v1/customers/{customer_id}/notes/{note_id})
+	DeleteNote(ctx context.Context, request DeleteNoteRequestObject) (DeleteNoteResponseObject, error)
+	// GetNote Read a note
+	// (GET /v1/customers/{customer_id}/notes/{note_id})
+	GetNote(ctx context.Context, request GetNoteRequestObject) (GetNoteResponseObject, error)
+	// PatchNote Change a note
+	// (PATCH /v1/customers/{customer_id}/notes/{note_id})
+	PatchNote(ctx context.Context, request PatchNoteRequestObject) (PatchNoteResponseObject, error)
 	// ListCustomerPayments List a customer's payments
 	// (GET /v1/customers/{customer_id}/payments)
 	ListCustomerPayments(ctx context.Context, request ListCustomerPaymentsRequestObject) (ListCustomerPaymentsResponseObject, error)
 	// GetCustomerQuality Read how good a customer's record is
 	// (GET /v1/customers/{customer_id}/quality)
 	GetCustomerQuality(ctx context.Context, request GetCustomerQualityRequestObject) (GetCustomerQualityResponseObject, error)
+	// ListRelations List a customer's relations
+	// (GET /v1/customers/{customer_id}/relations)
+	ListRelations(ctx context.Context, request ListRelationsRequestObject) (ListRelationsResponseObject, error)
+	// CreateRelation Relate two customers
+	// (POST /v1/customers/{customer_id}/relations)
+	CreateRelation(ctx context.Context, request CreateRelationRequestObject) (CreateRelationResponseObject, error)
+	// DeleteRelation End a relation
+	// (DELETE /v1/customers/{customer_id}/relations/{relation_id})
+	DeleteRelation(ctx context.Context, request DeleteRelationRequestObject) (DeleteRelationResponseObject, error)
+	// GetRelation Read a relation
+	// (GET /v1/customers/{customer_id}/relations/{relation_id})
+	GetRelation(ctx context.Context, request GetRelationRequestObject) (GetRelationResponseObject, error)
+	// PatchRelation Change a relation
+	// (PATCH /v1/customers/{customer_id}/relations/{relation_id})
+	PatchRelation(ctx context.Context, request PatchRelationRequestObject) (PatchRelationResponseObject, error)
 	// ListCustomerScores List a customer's scores, explained
 	// (GET /v1/customers/{customer_id}/scores)
 	ListCustomerScores(ctx context.Context, request ListCustomerScoresRequestObject) (ListCustomerScoresResponseObject, error)
+	// ListCustomerStages List the stages that a customer went through
+	// (GET /v1/customers/{customer_id}/stages)
+	ListCustomerStages(ctx context.Context, request ListCustomerStagesRequestObject) (ListCustomerStagesResponseObject, error)
 	// ListCustomerTags List a customer's tags
 	// (GET /v1/customers/{customer_id}/tags)
 	ListCustomerTags(ctx context.Context, request ListCustomerTagsRequestObject) (ListCustomerTagsResponseObject, error)
@@ -29084,6 +33932,185 @@ func (sh *strictHandler) PatchContactPoint(ctx echo.Context, customerID Customer
 	return nil
 }
 
+// ListContacts operation middleware
+func (sh *strictHandler) ListContacts(ctx echo.Context, customerID ContactCustomerID, params ListContactsParams) error {
+	var request ListContactsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListContacts(ctx.Request().Context(), request.(ListContactsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListContacts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListContactsResponseObject); ok {
+		return validResponse.VisitListContactsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateContact operation middleware
+func (sh *strictHandler) CreateContact(ctx echo.Context, customerID ContactCustomerID, params CreateContactParams) error {
+	var request CreateContactRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateContactJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateContact(ctx.Request().Context(), request.(CreateContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateContactResponseObject); ok {
+		return validResponse.VisitCreateContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteContact operation middleware
+func (sh *strictHandler) DeleteContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params DeleteContactParams) error {
+	var request DeleteContactRequestObject
+
+	request.CustomerID = customerID
+	request.ContactID = contactID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteContact(ctx.Request().Context(), request.(DeleteContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteContactResponseObject); ok {
+		return validResponse.VisitDeleteContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetContact operation middleware
+func (sh *strictHandler) GetContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params GetContactParams) error {
+	var request GetContactRequestObject
+
+	request.CustomerID = customerID
+	request.ContactID = contactID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetContact(ctx.Request().Context(), request.(GetContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetContactResponseObject); ok {
+		return validResponse.VisitGetContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchContact operation middleware
+func (sh *strictHandler) PatchContact(ctx echo.Context, customerID ContactCustomerID, contactID ContactID, params PatchContactParams) error {
+	var request PatchContactRequestObject
+
+	request.CustomerID = customerID
+	request.ContactID = contactID
+	request.Params = params
+
+	var body PatchContactApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchContact(ctx.Request().Context(), request.(PatchContactRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchContact")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchContactResponseObject); ok {
+		return validResponse.VisitPatchContactResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // DeleteCustomerExternalID operation middleware
 func (sh *strictHandler) DeleteCustomerExternalID(ctx echo.Context, customerID CustomerID, source Source, externalID ExternalID, params DeleteCustomerExternalIDParams) error {
 	var request DeleteCustomerExternalIDRequestObject
@@ -29140,6 +34167,31 @@ func (sh *strictHandler) PutCustomerExternalID(ctx echo.Context, customerID Cust
 	return nil
 }
 
+// GetHierarchy operation middleware
+func (sh *strictHandler) GetHierarchy(ctx echo.Context, customerID GroupCustomerID) error {
+	var request GetHierarchyRequestObject
+
+	request.CustomerID = customerID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetHierarchy(ctx.Request().Context(), request.(GetHierarchyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetHierarchy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetHierarchyResponseObject); ok {
+		return validResponse.VisitGetHierarchyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetCustomerMetrics operation middleware
 func (sh *strictHandler) GetCustomerMetrics(ctx echo.Context, customerID CustomerID) error {
 	var request GetCustomerMetricsRequestObject
@@ -29159,6 +34211,185 @@ func (sh *strictHandler) GetCustomerMetrics(ctx echo.Context, customerID Custome
 		return err
 	} else if validResponse, ok := response.(GetCustomerMetricsResponseObject); ok {
 		return validResponse.VisitGetCustomerMetricsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListNotes operation middleware
+func (sh *strictHandler) ListNotes(ctx echo.Context, customerID CustomerID, params ListNotesParams) error {
+	var request ListNotesRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListNotes(ctx.Request().Context(), request.(ListNotesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListNotes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListNotesResponseObject); ok {
+		return validResponse.VisitListNotesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateNote operation middleware
+func (sh *strictHandler) CreateNote(ctx echo.Context, customerID CustomerID, params CreateNoteParams) error {
+	var request CreateNoteRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateNoteJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateNote(ctx.Request().Context(), request.(CreateNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateNoteResponseObject); ok {
+		return validResponse.VisitCreateNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteNote operation middleware
+func (sh *strictHandler) DeleteNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params DeleteNoteParams) error {
+	var request DeleteNoteRequestObject
+
+	request.CustomerID = customerID
+	request.NoteID = noteID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteNote(ctx.Request().Context(), request.(DeleteNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteNoteResponseObject); ok {
+		return validResponse.VisitDeleteNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetNote operation middleware
+func (sh *strictHandler) GetNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params GetNoteParams) error {
+	var request GetNoteRequestObject
+
+	request.CustomerID = customerID
+	request.NoteID = noteID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetNote(ctx.Request().Context(), request.(GetNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetNoteResponseObject); ok {
+		return validResponse.VisitGetNoteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchNote operation middleware
+func (sh *strictHandler) PatchNote(ctx echo.Context, customerID CustomerID, noteID NoteID, params PatchNoteParams) error {
+	var request PatchNoteRequestObject
+
+	request.CustomerID = customerID
+	request.NoteID = noteID
+	request.Params = params
+
+	var body PatchNoteApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchNote(ctx.Request().Context(), request.(PatchNoteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchNote")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchNoteResponseObject); ok {
+		return validResponse.VisitPatchNoteResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -29216,6 +34447,185 @@ func (sh *strictHandler) GetCustomerQuality(ctx echo.Context, customerID Custome
 	return nil
 }
 
+// ListRelations operation middleware
+func (sh *strictHandler) ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error {
+	var request ListRelationsRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRelations(ctx.Request().Context(), request.(ListRelationsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRelations")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRelationsResponseObject); ok {
+		return validResponse.VisitListRelationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateRelation operation middleware
+func (sh *strictHandler) CreateRelation(ctx echo.Context, customerID GroupCustomerID, params CreateRelationParams) error {
+	var request CreateRelationRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	var body CreateRelationJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateRelation(ctx.Request().Context(), request.(CreateRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateRelationResponseObject); ok {
+		return validResponse.VisitCreateRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteRelation operation middleware
+func (sh *strictHandler) DeleteRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params DeleteRelationParams) error {
+	var request DeleteRelationRequestObject
+
+	request.CustomerID = customerID
+	request.RelationID = relationID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteRelation(ctx.Request().Context(), request.(DeleteRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteRelationResponseObject); ok {
+		return validResponse.VisitDeleteRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRelation operation middleware
+func (sh *strictHandler) GetRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params GetRelationParams) error {
+	var request GetRelationRequestObject
+
+	request.CustomerID = customerID
+	request.RelationID = relationID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRelation(ctx.Request().Context(), request.(GetRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRelationResponseObject); ok {
+		return validResponse.VisitGetRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchRelation operation middleware
+func (sh *strictHandler) PatchRelation(ctx echo.Context, customerID GroupCustomerID, relationID RelationID, params PatchRelationParams) error {
+	var request PatchRelationRequestObject
+
+	request.CustomerID = customerID
+	request.RelationID = relationID
+	request.Params = params
+
+	var body PatchRelationApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchRelation(ctx.Request().Context(), request.(PatchRelationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchRelation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchRelationResponseObject); ok {
+		return validResponse.VisitPatchRelationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListCustomerScores operation middleware
 func (sh *strictHandler) ListCustomerScores(ctx echo.Context, customerID CustomerID) error {
 	var request ListCustomerScoresRequestObject
@@ -29235,6 +34645,32 @@ func (sh *strictHandler) ListCustomerScores(ctx echo.Context, customerID Custome
 		return err
 	} else if validResponse, ok := response.(ListCustomerScoresResponseObject); ok {
 		return validResponse.VisitListCustomerScoresResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCustomerStages operation middleware
+func (sh *strictHandler) ListCustomerStages(ctx echo.Context, customerID CustomerID, params ListCustomerStagesParams) error {
+	var request ListCustomerStagesRequestObject
+
+	request.CustomerID = customerID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCustomerStages(ctx.Request().Context(), request.(ListCustomerStagesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCustomerStages")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCustomerStagesResponseObject); ok {
+		return validResponse.VisitListCustomerStagesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -32386,683 +37822,831 @@ func (sh *strictHandler) CheckValidationRule(ctx echo.Context, validationRuleID 
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L2LkxxHeh/4r2SUfIGHahrdMwMQmAmGjQWBXawIEAaGy5A5uO7squzu5FRnNiurZtBETIQsW7Ieu17L",
-	"cRYtaWV5ffbZEZJW57Mk0tyV75/hgNz/4iK/L7Mqq7qqu6q78eAtNzaI6e565OPL7/39vudeIKczKZhI",
-	"lHfw3JswGrIY/rx7RMf635CpIOazhEvhHXhHE0ZipmQaB+ySIqcsVlwKQhWhRCWxFGNySiMe0kTGHc/3",
-	"2DM6nUXMO/COvb1jz/M9FUzYlOonJ/OZ/kElMRdj7/zc996VAcUXld/7wYTFjCTO230iY/jiIzn0CVdk",
-	"JFMRdpa+4dz3ZjSmU5aYSd4Ow5gpdT+sninFny8pwsPibLq9m7e69Hq4Q4NbN3beemt/uDMMArYz3Ovu",
-	"dm/dCm51uz3P97h+0owmE8/3BJ3qO80z+zz0fC9mH6c8ZqF3kMQpc4c+kvGUJt6Bl6Zw5eJi3Z7KVCS3",
-	"k3cZVcni+N8T0ZzIEaEJifQVJJlwRSjc5BNKQhbwKY0IF7CKQ6oYCdI4ZiKYd+zQP05ZPHfGDnf3adKH",
-	"RxbWekqfvcvEOJl4B7tdvc5JwmL9jP/9w+7OrafPe37v+vnl4+OO/bh/fuUf/6OlM3sgV0xsKrc9L/3E",
-	"lzWtO1IkNEgeSS6SOooL8Boy0xetQXc3a+nOPLkPT96c+u6ksZJx9SQGgj1L+gFcMdBbpTdiRseMDNlI",
-	"xuyQSL2HwCjIGU8mcIGiU0ZGPEpYTKgIiZJxUrdh+Oy6jdrv3rrhe1Mu7Be96hmoRE5ZfPfZjIqK7bgd",
-	"hnpcipFEEkaDCQnMHbgls0iGzDsY0Uix6lEyfLI7Sp6wKXCefxSzkXfg/dq1nAFfw8vUtcLINH/1zrMJ",
-	"0Dim88L473EWharmnOAEpmw6ZLHyyZApHjLCQ9+ybp+ccBHCgutRN53aCF+69tRg0CumpSmhYlv0GQl5",
-	"AmMfyZiYw0EGAU/m5G1y7H35+R+8+LvPjj1y++E7RM2YCPuJTGhEjtNud4+9TXrdbndQR1tIgvVMoNvt",
-	"Nieu2nNufm9/xOmSI24euo3TjU96IuOkagtg+308u4OdgTnXhCewI/pqJkIuxnVrrM92YYVDNqJppMe0",
-	"E8SMJizsU32Fs/K9Jut+95lmzzSqW3ceomCgCVFzlbBpce1v7/RqV5eZR69a3SKxrB4yHIV32IgLIOq6",
-	"kcOStyYXeqtbOyF4Yj/M3rw52dwP2XQmEy1qf4PNF+fxmzKNiTwT5ITNgVJAdus3MqWFt5Hou9evk2BC",
-	"YxpoPa1DbpOYzRhNgN64IG/tkolMY0XGLFEgO0Y8VglRaRAwpQgdUy4y0kOdNp+2M8gdPcq6vbv+1uq9",
-	"uz96QJNgUiMGtQo9QGLTgwwmVIyZVlW1UhISzcBkTAZXB7AWVMy1Hh1pHZqqgq5L2DOuEnVI9nu7RCYT",
-	"Fp9xxepnONrBYS0jy6rJPJSC1UzotrDzUYyJTJDvdffJ2YQJIqTemrGZZEgUF8HSEep3rRxm9TinMxnX",
-	"alAcfl2Drwa9uoOCj9z8eHxfDutG/ZEcrjPk2rP9kRxuPt53+ZRXsP/7WtCTGYtBp6tj8RHcXMnjr3eB",
-	"sfNpOgW2jkzSfMwGwkXCxiyGkTyQIYsqWYpevKn+9ZLSXKW4fkF0Wr08cEf/BE5//Qq5yj7d+eSp/k93",
-	"51b/6fOuf2P3vFrLf0TnU1av4M/w5/aMvEtrN9s8c/MNN2N/wJKJrFUpZ9QKUa1antG5aqo02nFO4fnt",
-	"lcfC8LTyOKXP7uONvW6FKvkolmEa1G8F/rzGVtzqdndrtgKfuflWPGZJGtcqAzH8usbIh7VEhI/cwsDT",
-	"+lGnYg0mF9YPOd3CeJ/oa1ktb4FHsSrmckqjlFUPDG96OfzlyUm6ipzVSVoc6p337u288/j+o51et2bA",
-	"J2lTnbaRGv4E1JaaFQW9G9WiMT1Fr562SFUaTLTmM1ATORuAasTi2aA4Ff1bzRzwnetPw92O2zv/DDfj",
-	"af5np7/z9Gr1phzR8Xdjmc7qKH+sf1yD9lkt7cMTN6f+IzquG3NCx2uMeFQ74oSOtzBebcdXuoe1VkwS",
-	"SQKZioTQKCJTrVwy5WvdlHyUWlchKC1kwFTCpzRhA62Qg4MqokKART5OwYoQIQmkShQRjMbR3Kq4dQoP",
-	"uBhqjFohhaZMJrSK82H20QwBFzhIvKeVU46pUDTQM70z0UOM6n2iMMEAr6r1nZmHbHK+nTHVuc8+ALNH",
-	"EjWRZ4SCVQPuAvCkJfn9L9uZVh6q9ac5ukOF6uDcdS+W06oV1wyKjhJmrNiQ1rqXR/oJlXQe4u4vXeDa",
-	"85lfssY5rQ9QOM/dwnnNH2a0sRriBdqggug9zSjZiLS6dS0oW2uOqlKc1o/IiNZKnxbI0K2cqWq322BH",
-	"BhDJCPs0AbYl2BlTCXo/fDIo/CyjMPttHTec8zCHc5W+dj8tMC/fe7aj79s5pbF+odIPeAhDvqdH5fne",
-	"ezBI/PS0vAgJTVLFlnq2mzIPBc/aiHngcBpYHYV7ZMxWcGulr6ndIHjAlqjqfZHwqI6TGQ/uKlaWwjPa",
-	"8bIfYECY6Wkvvv7OhAUnhJ2yeI4eJArhCHXGYnKmZciZTKOQTOhsxoRPhmliHWkr5LGJQ7O+1O+tpHJD",
-	"MWbIQykjRoU7Zi7F4zRi9QZNxNobYbTeJXuavbavn70p/z3XN6uZFOYYPZTJAxnyEWcVE3pY5cEDzeju",
-	"ER1ri7/gtevoo/Bov9vVTwqkSJgAnkVns4hjGP/aLJbDiE1//SOFMf1sifQdoY1KxjRI+qdcRhj7972Q",
-	"JVRTqoc+UPAOk1AyBZocqHXoUDU368WPYxlrBpM9ecpFP8KT4TxxqtXAIcuj4r3c0wyuV8/3IELKYu/A",
-	"uwbbcv4U94ApEDUH3o3RrRu9W6ORJirkCgf74KrkCez/d2hIHuMN+abYxVDXKuZ87u7qUhcIPgT3trh/",
-	"D2ik6YGF4FXWK3WGnmetEppXar1Ynim7d72N9i6RJ0z0p1wp5PbZIlMyZDQGdfyECRRULGSWlpevYy9f",
-	"x/cFTZOJjPknLKxayOIAtrGGDyWOGZZQCoZWakZ6pyzmI+CNTqLMBx98sHM7TSZMJHrtWI0qzBU5izMt",
-	"WJMvvGlFwgru095G+6QCOWNV+5QNgkQ0OEErCC7OwpPq4CzmCWu0cXv5xt2T8ZCHIRNVu1YczjZ27ahu",
-	"HrCNPFEkYYIK2INUnAh5JuwJ2N+Me9mAq5BJH/KP3OUVEl0a9qpGq7ifr+JDmZB75qGLTGTx1VtayhhC",
-	"VHbwKBPA3cvtOtrFu7nR4tm1SPiUyTQpE+ZQhnMS8hAOHo1jfspsTo++w4bVuCJyxmJ4KZlQ1WiRb+aL",
-	"bPg0OcpGsbDU5YFui2TXnKFd/Vsbrb4Tze4n9IQV5C4VEGTMKJfQKGY0nOvX44js7YQ34+q38hW/I8Uo",
-	"4kHlUi+OaluLrYfCbC5SSBNKRsCkFOGWnnu7G62oSajRnG1qwpolRcYEc/UiFpSsJivY281X8FHMshwY",
-	"co/yqFo8LgxoW2uZzQT5hFabrLJuQ89EQVwI13Uz8aWPST+Rsh/ReMwq2QRXBH6M9ZkRpNfdv3n9rRtk",
-	"OE9YI4bQ21tkCHdFwpM5OZKSvGtevLDCpaFtlTGU5lTiA/pwZOt7faP1nbKQ076eWz8VKp3NZJywgiBT",
-	"TJtkzkPhYU3W9bqrzGXPJg/0K8mRXs6KVa0Z0DZX95Ii8Bai34JknOT63pK13t2MR3ABFl6djTOMGT1R",
-	"hIJheUjQqIGjRM60YK40dGxya9+oNkUVJCFUkPtP3iP7u723skRYAvcWTB3Mgb1mr2hm9ezuuhs8i2XA",
-	"lKLDiJnjU7W9dg22sZ/vC62FJ1KG6BmAzB+VZCs4wOUaOGuIG3l9Q506FfSU8khPtbCZ8RzHQCKaNNL4",
-	"rrt68xMWn/KAkfcLT19YQffl27F6EiLk2SHJh4+O7ccsiec7t/XfHXCLmIc5qfOl5aExw6MLCp7iobaK",
-	"ICwSaHI48C5+9OmXX/yV/qzJLdZf3XmoP+ZZfwfebnf3xk63t9PtHXW7B/D/f6avcfIbG+dJhlxbU4F+",
-	"7Ff/+l+++Ov/y/O9JvfbFP6IDpne2ouf/T0cGJXQqG+oYLfX7fZu6q9jPqV6MuihmcXyFAT7gffiv//F",
-	"13/4Y9jwmDEYxX/+4usf/ouvP/sb0iMXP/7M8710Fq6cuxHm3kHvHJ4/Y3HC0avjrPlyErgdMwpM99xu",
-	"R9lSfZJQEdI4JGoi4yTLCC6Zpc7mLeQGPXmP7PVu3NjpERrNJnRnF1hN9UOcLS/5EXe0Alx5j0sCKx1g",
-	"7u4/X/xxzE+ZWLVo39UXPYpoAMvW8LWGaCreOaXqpMr7dhSnDBkUmq9ALVoy4Q3OAmZuyhI1VrwsI8sq",
-	"5yWIO0lSxQ6zzEv9nRwRWkh1r3hvRt/rElDMAj7jhvWWvSWSxCxg/JQpVCq5IooJSKKMqx9nD9ficPT3",
-	"PhHpdMhiLSN4FHIx9kks5fTQLC64ZGSaOA6QwYzzA23zDCrf557YpqSbnWDnBi6SG/teZcpb7vX90AMi",
-	"K2Z326flZzHf7sLRKgw2j9HI4UcsAFvWMPI7cAvwkxBNCxo9cviM8ZVvkfW0CmUUeE4pU+Pp88pkmeLp",
-	"b/m27AQ7911ffVvpRJaqh1bdnB/X5Weu5VwKh63lvfnJcm7caxJ5qiO0R3SMZBZF741AkV2e8weG1fMS",
-	"4WXRu0ZhPKurVNWbFM4ZPGzxkDx1R2/So9c9Jc2mnZ+Xp74n0giVPVAvGp+g4m2v+kStfHuzE7byMW1O",
-	"3OqHbecErnxPixO58llNT+iKB1WeWEuFNdk9E0Y0bYOaIlUSzQ/Ixb/73S8//9OLH37hky//4ccXP/sd",
-	"+PPFp7/z4vPP4c+Lz/5LdsH//OmLP/8jn7z443/14t/9ycUPv+g4mQbDVHGhD61fMiQSmcYcImtchKke",
-	"PnwdpzH8y8I0sIFE8GJWZFX53u0kifkwTcwBrTzLz6sDDeACv6SgjgXL4MgQ0hF4TE4YZkNP6TP3SW7B",
-	"Rb6639GsxKQVaCvKTNzI7lxw67+EcRh6vjdCh1/VrO7QiA/jrIS6yIVCTsdCqoQHakmISsbJhJwIeQah",
-	"+KHVikY8OSRsOkvmWO5BowguZxHmmTXhwu9kA1hkxL43S+NgQk2geqlEMBfe47CKH6dUJDxaupH5+HJV",
-	"TaYF6xo1xKqBFRcKaiKUdSQPqQiVD3/udn2y3/XJjS5kMNzskv+NZGMjl8HR9NYVH+ompoyqtKDK5lSR",
-	"Cp6sLqPMN/p9uF7rlzRKV6/eD/RVsHQl2Yfv9QtkUqUuLrx6gdCmUlRlUz+gH8mYwGvyVEWnMHuBmkGR",
-	"dg7GGWMn1SmS7jyM+o2DqJwAnKQnLLmfsOni6NtZmKWXuzevfPdrUISKc99EHbojp7OIJUyz6O+kwQlK",
-	"oOqlVI1sHh/zJBfo5hGLAyYSn3ARRGlYsIWdmxO55q2lSZtkzUQ6JlfNSXCW4APGx5OkpV4I0qO2vNby",
-	"mJgFMg59MqCZzOpAIXNwwuZY0TzAQsJCib8a+OVvOrOJFPrigQGhYO5FatBpW3Dre2fZvNsVdBVWHJYh",
-	"e1azpS47Hk1Buj5FZlm9qsnnrznY6+rTlF2M3mr7Y6+rFe8TLvRvMxZjwGNDR90oq9RvdlgX6atCPJlK",
-	"v7qqQoxoGIGjMM8O4kvg5/VRmiMv1jJdJRQiNFKAdFrp6MIValbz/xsckxSKzpMS7Q/B0zMy2C7DlEfJ",
-	"DhcE90UVxtTU21J8Q7fZwxt6ZmD+rjfG7HFDIn6Xqwq+2ZKnV5yNdTl75SAfpWsxtk0J3U2zRYayJF9/",
-	"gZ/Uzc6EzesnhMZRLeYE0dbWARk8P/aoCI+9A/Jhp9N5eq4Z6fNjT8YLXwmZ6O+edzqd83Pk1JREjI6O",
-	"hf4ZRqsvOPYcqIpjzyfHnpzhD+OE4Reg4+F3ms0ee+eDQzLgYgA650DIpK8/JPSEkQEqhANfv45Dfb2+",
-	"hqu+tgQHROgzfiyOxX1BZhENwPM7gOEMzAhJQAWZ0FNGKBmlArKI0T+cIUCNtOQ4MFMxl5jZpFMzixF+",
-	"4RQWqA6GG/GCMy5CeYYX7d24HppvJyxm2cqtWo7ruBo+lM6zZ8mxGKh0erninX7hLaYahrxNLp2x4aVj",
-	"70qGEnK92x10tHhMRaL3MqRzNSCXQz4asVhzqUgGNCL66yu+XrlYJWYjIqr/vJxM2LHIrrqijWV3+Q6J",
-	"HiPI49Ox/mea7eSUPgPkHOOQ1zqz5eEdMsAFyyqX9NuIkmRKxRyG4xOtKyv/WEylSCZK09yc0ViZ5EMZ",
-	"0jm5PLjVDfVbe7vTwRWgS637wCv174kkNg/o8iAXdp0O/N3b3dnr6bvhYTu7804H/+rNB1cOj8UAtg+G",
-	"SJ3TI08ZJlZqugHqu21CD70uCRmbGVCR3W5XU+Cp1nWEm1z93INqI0fMO6dGm/wz70ATiGcMIu8ATopX",
-	"IevhUi683HT60EDHeL734s//+uKz/+A9BWW3yEd879nOWO6YLz9SUnQe07MHTClU0S3Q0x0pVE2Ew1Sr",
-	"OUAwhI5jxkK96hNGY9h7TWcm3+oMU/KtKTSOqbBJGoIbFwFG/yv9Ag7y1EI82wzSeeZLi8WagJvX27tJ",
-	"ut1ul9hM+LA5tJXVyYw2Z8OzL37/D1/85AvPN4a8jUFP5ZCDmV+K0DbS5CBNwdxgienXb97o7d3s4v96",
-	"y/W9ICeA5eKvQC7gmEXNla9ACTMWgn6mPvqg6vGEDFkkxViRRDbS4V5FHDYLtZYEq9LjPaOKnMU8SRgq",
-	"pLHNuwZOqw4JRa3QhulWBOcaDqmR6uocHKu+Zn7r4lS+J6fMJ2cyPtEySHGVUJEcYACTkhjyxYmaQDGL",
-	"PqmVQ28YHQZiXBUcLhyESn+fkjHQEJwlEyPV+8GVy2uyIxRREUZcuH/2ZdzPfk9kFPVHMYOCpQmNWdgP",
-	"EE5vFrMpT6f9GEuETiWf6W/BrAKuPaNjyJYxlIzXBGxKodio3o07i2iiN7qiqgnFbMBpRGgAMrxyxdcK",
-	"kc9YjLBp9gCa04AqlhwZuDgknurdUTUV8gh0CZsA4nh74WfkZuX33dP6O5EiYGSKEkxbglNGhjQ4sRCb",
-	"ljQUCRmtITfDIBcSQgQRenyRNrs2iLhD6QWvsRo/0EasYSSgDM1ieYrCdMgKO3RpPRNyqwF7azMa/Ig8",
-	"am9zA63caBfHd3nVWsH8b4i42phvt4zo17KYe9JwAWQzBySU6ZwLnzzjVE70lCapTyIuTliIrhaaKDqb",
-	"GXRLgrXvBdzKzVIEcp7S0ouX8YYlx9oNLjbIZSid1yYnrsa1AgNYRfC/wesxCByBqS0u2KwBpCYpMKwG",
-	"dosHrtizCuaIPtPfGlF0xoIJHMaPP0Zv4VBqaQfPXKl6vyvlSTpreyozoNV2CKcbHJQc9ms9wK7ioWlH",
-	"4OvRW4l0mtFMhnS3wAZzt3Gb9XP14qY+0doIkueXBtJoNq8jpLSwopuFlfKnvebJbHEe7VOGtiSLy8L0",
-	"lSXlbENMrXzLaxJbayTS3HHYgut8wZz4zOnUxPHilMgp7+DDp828J7TkPbERLYM7cPGL/3jx8y8u/uwf",
-	"PHd7LFJQjkORFTpgGv+Xn//k68/+5uKLTzEPCc6rJmQ1Qz/ZpontNkpZh4gbg9+we2jSpVVT62KzpEHf",
-	"ow2yh6riCBn+bV3e0ALh2Ey/itw9N7i5coG2uTDLmeRrLA4IWcTa3lM8Tg3FRI4yzbDMqWIVGnqhTA5b",
-	"9SavE12dsiQ2KV7LbntgLju3PKDi9fJMVCGwfzCRJJLyRGXwV6yqXsCVBnni5GL6YiBj1nzpn+jLn6RT",
-	"EC8Vy55zryaLZnAKc+7V8LbEePoTOlatse+P6Lhq5Ak3mTLNkIk4i6EqZcqqT+GGJQrFLX9MuWKh5lfo",
-	"2UIAnpL3q5AT2SiY7ntnNBZcjOtAnkw5vIEDSiSh4Chmxq96Rk3bFyJD7GEQsYTMqFKNmZkpi8sKfDQr",
-	"RKCignCv0QArHTtwnp4u0QJuvwzxcUimLB6zELDVh3P9D7ojtbpCYjaVp0zZvA5HB8HeEP2Axlox+MH9",
-	"Rzvd7v6uCcC7I7q+mMS6OhJmZvydNVTglpq7+yab3VZIIWiVQ7AkQcJ90XdZ29QIlsElbqsViBY1NUmu",
-	"dUJng3UJm63KY6bAc/B8K5taNWkLINNq4g32PH/yynnaBNJW3px2/oFH1qJ2u0+0bTLR3OTaAALXXckM",
-	"irfYMyOb/MqVfS9NAolaSYl+mmlVplS6cU10Xo+9/AY3Zb9lhGCZrPvgJQmzpeRuZrxyL7Z7lAvbe74x",
-	"F16varHerrwdhszpSWUp9hAKHhBWLcMcbGFEmmEuZrUttyybLKijTGxSW7ncmtz2slTEqlavzRrlaluz",
-	"7vKhXa8YmWvEtVz5dUw8a7C1FAKZOddyiBtUnr5Ka6w6fLRSGc81K6fUxBrRmXlqzTNj8i2cGN9hKpVh",
-	"oELfM+dNOFM/F5m4S8WybrP+vs1cy+itwDBK5F4fPS54SpaN1kbVspiYdRvaPI1lN78O932tvtjGdV9Q",
-	"vbYsWSJ+wrLeTS9fgDRb+ypR8rTWz73onNy4DHmVK1Mq5rTRshmTE4q4TXOWQGYt1St8CHnNhOcQazI2",
-	"1m9o+gXSYIJpqRmOmcmwBVzIVyTByqvSVKI1FzUr1/3NEz0N4kpbK8HORVO7Q4JCythlTU7JmrKsVmD9",
-	"05RG5uA5bpwhVTyA2YxZP6RzTYK7vmcOwZIIzLnvDdmEnnKZxsX792pu73WLtwdO+YZ38FbX90ZcUAEp",
-	"EVBEnZnqTtY2ipLOkMfJJKRzJ5P3q//jL158+l/cWqzrsM6QRQZQwBD1ysCTIQq2EDvK1mNpRTJN6G30",
-	"VBXWoOE9xYnXFB9m2asAnW4y+/SdaYKZm25ihZNX0a2skHQWtukoqxwlSyMDeH1Nh9biRjR85ENzSwZ2",
-	"XX6mu5kNn/k4jdgPXADtpQI/Rz92XuUbKnF3313jwlyX6ZBPGI3bh/jXTux5GT7EtiVby/v4+raL7mop",
-	"auqxslv6CXuWrNF0dyt5S8o03mhp5iR5V6JtdPypp7NcZrWgMzqdUT4Wa4jtIO83tDQmB8OyzYnO8zSB",
-	"RT8XDyZETeTMhzZM+r9xIjBs2LZvbiFryrz76crFa6bVl5ALMLCCkRIynJu/Dh2ctCyybmu7APIeap9M",
-	"gVnWiGXd3VmtR2+8WxsNYCnhWh2oKtkdi9yRKROVUBEW6g8iRkNcNptWQoOEn0I6imbPkCgdSbXclD2i",
-	"4zJUZZBo9uuFbCp3IKqouT9Vio9FUeXZ3entH3V3neInGcGtvzbcv77XveX52I7NaQp4wub6E9Q5mByb",
-	"r//27y5+9r8AzoYCrqj39W/984uf/acXv/eZk3XjTalIEecG+6U1bLm2mDyD06uIuBem2LjgB6f8vFIa",
-	"8ZipVk8zy7WsVZ7pt7hotbDqXInaLAa73M+X2QCZ48eu/jCNTioJym5LW2iQrP0ddoWE4TpuH9yu4uYs",
-	"42ZHdLyV4vFlOQmtvfFHdNy+WLxIPxWFHQk2IyQjGkWKyNFIs2CeKBaNDm2GwChNDKBOMwLMiaKt2FmY",
-	"vFW1qwcPUPOmkBfqraA+xdhVDqQS8kHbewGj9KUDnRlmFQk5EdTsqrxpj6hGSXENusZZ+XVTviNTUUGB",
-	"gp1WpQ1ZIlG5rBTzhmkiKqERW/pI8BHBYrsLbLHp6VgijPoAngTrOFgH7wEH4ps5Pq1ZG8dEL+2h6stR",
-	"czZJT1mst72doWmXN0OvKR6LWuCrNiYzbv0adnN2Y1twIEQeHKYWvaE1soRBKaq0VdpZ1dkc1jSts/sX",
-	"ktcy4nTElbMGa5jJmYlc89ISfSOBurtTWnm/zpR2xr7Krq48NizipyyuODMBjWPOqnWPEO9qqcuoCZ/N",
-	"2t6TmDjzUvowk3iSGH9wEtPghItx35yyihZPS9bivpi1lqbOarU0Yl/dWlasStu2hrVrtlaxRdM1W2mC",
-	"NVrD1a7p1Wu68hmt13gN665I7vXVdzIOITsUM04gtUV/PZVTfXps9MWs3ZwoAB8ZA0aGawjSM8oTPSW9",
-	"PlMskOWiDxAv3EQ1cfUrFXcHfrKi5qsGQT23jVc4ILCfhrm8isHdPWUL4BvVJijqLn0F3QJWGX8U6zos",
-	"PKgeitY8nq6J0JHdlKU27TYsMBniA9yOsLX28yxmWiqoxRqY8yUdM9jH3sH+ru+pFBfVpIM1nZrZkWAx",
-	"Rpwlr1vA1XpjuqKxFI7GJkPn7QMTBGCrrm5wtrjyoXTKMFiZ90WFAKg2I2y3GBkDwJvZ+mZQH5ZMFpp/",
-	"QjWsmYNJL4YXOk/P9I0VaZXt0UEWqa6yjDzPMzfXuQUIMM6G5kTDYRVoualwc2m7eWr3EeRxIw6R6cVb",
-	"WQ/kHo4qh4Y+I43UaecQLXUWptmrlwCJYHNeFvrYM5AqUj5SndU5o+xjRAIyF+ZDzMnWWd3cY+KcpbqG",
-	"1CUubDNTimd8QlV/avo1LxYUtnOrILOvOBnaOO2bXSpZcVQBGA5VZABkPSCCPUugFWBm2mmSF8ZpMKMN",
-	"6b0mzTmbb+U6PcNlfWwku1u02AgdynSROvDef/KOFox0Xrja8z0Agznw3up0b+7tbl4suB6KkR1mlein",
-	"8wb9re08ni90pirARCuW996aMYRBBrw9++0b0WckWw+cvZlbodlIC0ASl4ZeQzJYgYQ3SQgrzKO1QbYl",
-	"8jgkU+zPTgXplsNl14v5Q92dW0+f9/ze7vnl4+OO8/HKP16duw/jrd7OUlrsqnVweEahesG7vdNDlSwL",
-	"eqiJnC1qXd/8moeqdYSQ+Z2J5EH7bjvBhJ9a9a3Yw36hDZPtd2cyTqCCG8sKTLtDGgRslrAQ9EzBzoz2",
-	"UY3udFKF6G6bBuCzD/WblH2xMMiUQxYZ3UyVqPbG3rKdOD6ePX/3XP/34Xn/afFj9X5Ugxe0DiVjeAYf",
-	"Vbt977ARFxmQrGvRzWYRZ6qfSNfU8J2tM/sVAAGYCv4mIrW49Bc/+ukv//w/ffn5H3z1p//yq1/8MfaR",
-	"a2AN0VsGthADlG7xX56B9eUv/vTij/79xY9+io+dSWWm2oM2DTOpADPg9/7viy8+/fpvfvfi9/4S7/Dc",
-	"lTTzVEwb5/wUrTzoNomQb2ZhIdujBR5j3twiI5Yf3H+0g0xu/7wgACsQBZztWS49YJsd7bd49tyt+AEq",
-	"7ZryAeYP2l+Cj4OeMCKkrZYdpgkJIkZjUyixeMgymmgo4VxOUmWFrVVCb9hKgzfDxBc6ZDxfH5CxJrJb",
-	"30wvp8yFbOupBJPZGrM+oSpgIiyuvYtYZOl6kcnN8+dg7l4UsaDapnEPQPlB77ApFSEDfEDNbhHXXwHb",
-	"DKjQLHnIkELqIB0Lh6kJ/TrXOxbcyvtspzathtSwfWpBASGnWR3qWUHPDfT4CUehSYyYsALHJ1TYmCfa",
-	"NdsFOcxYRBMKtpdvAe8v15IdNuMXBEpm22Y3F8acs4CcIIu7XjxszglwOFQ7Lb0kz9YrqFubrW7I8tyy",
-	"rG5V657NuVlReezW862KQ2L8OVoYZBDYCpDnHJYynAMLgIiyqyq52hDd+eTph6iO9p8+7/o3aqoDqjSg",
-	"RiVeBUZqFq2cPLk6PdlhoquXrcgpi9rsm8P6Cj3VmgEprsd/yoHYFSykwVHeRn5QWdtdP0eo9KT1+ijm",
-	"OtjWtac3gpVs4/y+qjP7DTmjzVDksjPbzEFVOr2Nq4HOVx+Mx2xmktDd7kaUR5BosusknXR9T8EV2PbI",
-	"9CS3YsMBa2PPZqCwQmMM0xBIj5gpUrCd2kDJ6cnatgm93e5iryM74gpg7mQiFfOtomiTtxCj9QwA0o0y",
-	"nLkooFlRw+COk5RTAjFChdtJ1cZX0kh/Hk8cmYyjGGKsjcel6NqSqIrdj4VG1HKa4SWZpbEGQOOSQzwz",
-	"SBNVNTRZ/7/qaScYqYFmLnDtOsED8xI/2183H8jOvpb9P8kIujr8XtOTMta2XAY+kI29ebDemqD1McUs",
-	"Yus0jGkQUa2E/V6ZCrDA/Op8CnJEBhYl3zSGUSyIWTKwMVoaM6Im8kyQREIHL5tf6QD7ESmiQveQWTqM",
-	"ID3Lccc4YPz4isocioL6XhcLVPlBOiQDu8LQCmbG5Mx4R7CEnGv1OOInzB2f4zdbqDj33TZC9WOs7lr7",
-	"PXmW6eQxsz0nDshAM8YBoQSfckgGaNwOMjMX6AOyVPhY/0NVdrWxZOcyjUlExTilY8vGYpmK8Fjw5JAM",
-	"wDgeYOMo0/sI2jjtdq53TSsiYzDjD3ce/qZp76TNN+jIZBsJZVHWrC3PXk9faETxgGjZA/18tBZ1eCwG",
-	"qBsNoBxF/4X59XpUaZTwfvazIMBONOEhptggZtDsSP+qd5WD+8L2BcqivNijx2yfcemZxCPbitO3ATSr",
-	"MFiNTV/hjAKMY/PO+v39QVFoN6/lce2yaaoSMkqjEY/IkM0l5iXxmOh3LiZgT+mzupIFbTOrJKMV3GCb",
-	"m14I7wAhhdjNx637212p403ps35kfne0vOsNytqmvCalImL0pQ+bC2fYpfztCY1pkGieBW2xNOX4hkTN",
-	"Vy5pFKplrzfRba0JvdhiM2bjNKIxYc9mMVOQTHL58d3dK1l3wDNIqtcjKs35+lr5iZUaYzvzx9Df0uVf",
-	"qe02pqKaJy1S1YbjKZDHkt1dPR5nt5dv1xqpjo5dV0FMqEe62VOXVMZEym9bAZl4D6pg7z6bRZS3ZW63",
-	"S51oGAc2PcDKWugEmMSMYbdYp9x2UFGX2DKF65XX+7bsvOwsq6hpkL7GFLBFXQuXg37DY6w9qsI0RKus",
-	"Yce4kVZEsKGKba8HaglwrqoAQrkm3rwt27xsPvULmOMXucF986fbii/rogjd9/LY4hH8CBfmpZHlFn4s",
-	"pomMoSEfZIVhzymo8wQVYpzAf/Sfpp2l+Usm+CmfgFU+0FegtarFPAOULn0Y4tI28hUWx4JuYVRc6KaL",
-	"iYkgzXwynJu/80IdW/bFY9OORNE5YUIbo9Vo4BUurpXJmM5OlbkFyriMfLLmmZ2lvuWFBk8Y6TearxyR",
-	"22C277xrvqp8Wj3odL77bWZpnUeLYSTjJFrOPkw5ponOWE9rPpYVJ0Jt7mfNT1ctqnXbx+V4ao1wT+1L",
-	"6uf6XdvFr4VMuru+DHodMqVm5o9orNDtWdfpuMp3kUBCgGqXPL35rJeTesbs3buWNq4uiK0i759ImL7B",
-	"sJLgUPAOvGtUhNe64EvQBPOh19u9eavT7cLjYZSVssJ2NV5k0eY9VV7n7K2VnkaGjYy5cCjw8b075Mat",
-	"bq+SMeGIq4wlYzXatmXgkYgrinjLCGWCtSMAu42V5tpoCY8ubbRdGN9a5LiIZor1G52jjFT318/lfd48",
-	"+dg7Y8NjzxH0FmAiE/JB9kWNgIdWvNjC2hkdjP38qZ91l1ZYb5NC/Y+pN1Tp1PM9eor+SIEGGxB1DA0o",
-	"I4rwEHZwj9I4mFCIrtu2yuC5WOwWXXQ4qY4WJ3BKzKzcH70lHf9rSqNy1e2MJxMu3EbbAdUK3QmhQ5km",
-	"edPk5u7ipSLFWc4FxQBUFwppKeCGh94hxryxkHlxsSl1KwqvUSU+sBUuep6mC+miwZjtV+XtyztqYwPu",
-	"vExhULHjg3ZzqVFkqvULq1jki+9MaCkPBtGLwM718NHGoYkZnaBQwjaCkxjzP9G3w2PEWaExZH9OK8y/",
-	"ur4zWAwcJNX5WPWNPqpE6/cYjZKqDmwTFpxsoojfpcEEoIV8MpAnA02sZ4vBBJ5UKtk5Erh1aMoTMCC0",
-	"LJ9XIzY1xNW+P62I7Q3nANbZ6+7ur1n7h9k+3kHvVmUq6SJ8TV6doe0hp9q7nz3rLd9jIpAhRNK8NBnt",
-	"3DRRH3iTExkJ1GnTyGHQgwFP6WxmInR45PpTLqAQ0nwMGGLqZkZ9MX+82Fi1WHEYmmz/WJ4prfSVk8zz",
-	"/fVUGgSMhczxZxS4ud7zrGCumyVSuX/XLXOvUKyyv4hOOE8qo4T8k8yNlIoZDTTfHfGoaV1bsaywaePv",
-	"hhVjWy+wqaC6eoCPKQ2xItLdIhM5zkG4qCKmD37DFctpfLkwxZN7116t74xjuVJL/74c3oXrzvOz02ix",
-	"7SU5E9LH7On63c4/ksOmrjz3eDblv4uFinD+FnJgaUKJ/gkMI6IkGdG4aWw9U0srwRlWN2/APcy7NzTJ",
-	"N8F78oST2gLax3pSIG3PIK81AmmBmD4NJ5jxl+ctrn5VpWGlDFdbommLXszjnAOV01G2P6VaTWSChlRy",
-	"bpQvhLvg2fmp4hvtMl5xT9drke3wswVjE+g6Ty7R02dhFkE7rCj1SkXElCKJjMJyxidgQO/VdDVwmFaO",
-	"OGlltGUY9vN42LvZ3etWMo+czeTPQXm+iu00YBIt67UW2k3BHe5XvSptraaPPlTRz1XCpjlyuJak2mxn",
-	"2Fr/ECwYbrIoQGqQVITgZueYplsK/W2xeqw9+ynjyZVOoN2Qeoq/65BNGyIxd1t555YCY8rZkIZ9E9wP",
-	"ZJRORV4tm+WgOeBmaH2FdH5IFBMh+c3f/M3f3HnwYOedd7SiTgX4Z/b29m4ZhBBtN3HBvIPeW4uu+zrg",
-	"DjuQ6n70+rdLikwYDVnsOHDQlx3LMyeSklkNbXOOcNDlAbzLhRMqjBjRtj/gotpXD9mYC4X8Akeoh6Cf",
-	"Rnrr5GzBOLIVaZKg5Oz4ayjcdeltk7pdfM5rm8AWxv5kwRR1hWQkqZG0H6cshS/jVAgjch3jJpecVAQs",
-	"imoAchxm477RQQIrmEdVj/i+HC6wiNQ0dYBOKqF3cGu/2z1vZqg2MyoLnY3hLf04FejSGEML34NuZ98x",
-	"/NxVagclExagZPJ3ubrVXkV8sZ1Zli1ZnWRtApdX7SEKEYfSqt2LEcY1jLz2lhAXXE1avqVpEaFpalHl",
-	"mzLE8LwCDDFPmq/MKcpBElVC42QN7LjV5sn35TC3TdrDs2yq25t+SZmqnq1XAYgFSbMGEaJKlGT7/jow",
-	"t74vh6+B/WsmuAnvzwnBYcPbYfEPqpKva20arSslTFCRXFJFy6U6chbIGVsW7ABsLDKlcxLKdk52VZdy",
-	"fGQfe0mRgUqH1TAqOIkVE7T6/uLdfMr6n0jBVjxAX0f0deTy/dsPb19pgHmUHSwzwmwRfReLJR9AFZE/",
-	"yBt+l0zSUxZDg76ZiXYpcnlGeeiTRAKGnk8M0qDWuy3GbHgF4iUzOgd0Pr8mHRTQhs1P2QroMZpcYAcS",
-	"wYDY2lHkbl/vwOt1b3Z2ry/6pBF/R/UjmrC+eYJ3cMP9FtIhb5gYX/b0Pkw9QxDYM8G/vpmP+/Puzm43",
-	"+7nidq2OwO8Js7ejESpFH7ak+OWMib6dlzPDbgfynxbnBzfkj+j6njxlcZiydk8x9xQelM0Gw6QHe+5X",
-	"8yDDmN3fdX7Ar3Y1hSZpLOy9PfuF6mdtLrJh3djv3KrePTely71jb3e/81b1LRBatbcs+syr6Ggp2C5k",
-	"flUTUoX3Rl+QUf0ClrIJ4jdAUS4R6Ko36cMGeVfaJJQhnfuAFo67CuVRC2PBrM5qGIOKw9AAwmrhhDS+",
-	"p/WLCmdpEQPNLAp4+7kgozSKDMhfIVrnzHjxMDZ7atY8Xa+zyWyveHrxVDeiN7hHn8k6IENG44gzldhX",
-	"oztAKkb0rQsg9pXQhEXmUTtlIZPCtP2ctKBrK1JbHLLYiRULkzec6RJEQBO9USrCAjSFu1ALvKvZWi2w",
-	"r4UDM2MiPy25h13PAYES8dzUwnoUOOHCQlnReAj9ADWfA9wWzNsh9Gz1gx1+upBIgfwGheWQJWdMz8Xc",
-	"Cd9mh3vIInlGkjPZkM2U2PZioGVu6sBoYqo89HzsXdVzKjL+xTpCkAKaYDKFYtlzHHnRiBTKEqORwm7u",
-	"flpr8A5lOp7oJVAKcwACOtXKTHDSWZA51SBt5glZetc8dxev440rUWR5J4tD8kup0YUdKi90BS8sc9wy",
-	"4ygyuIrjuHCwKzVQF9a+wr5wgP4XGleQiAYnhrk3iYva/POtdLOsRxayvQefr9pOYzbjuPIEH3O/C6S/",
-	"ZOWyrPqK7LHlkEhbycVuPNmaWVbODA5my/IVYUvQLJhQp2RKZGbD7q3OrWqFuKQ0TquZ2Tss4FMa+RmP",
-	"nEoF2KtTKuZkFtGAQZEnpnOacN2EqsKA8mG4oa5iUGjnH2f4i9cLcIz71WiM/hJ7/P6T98j+bu8tEsiQ",
-	"FUeCeTzNAohlpBF7+LMXV+1nsYVjC1Id25zxGgatKA8PTQ+wQMZhVkC8kKG2Kq0ZaRPfVzWF1bC/1UU3",
-	"ttp1po/USEaRPKtBSRTsWdLP+zrWA/ziNYOs2BCQfvXzXaRfPMoqMz6WtR0sp2+a2p5DqP02BeFw+dvQ",
-	"dxBS4ga2G+GgIfOFB/S56mdtDGvXDF82wD7L45Qp1aAgaSkisVFpy3iLmDAWpo35g7ljRtGh3OSWZjl1",
-	"a6DtZ7YiujbSKvdDE1DHrskEnLJkIkOIyIoTbIwwwjJ6ysMK10deaH3g3X/4gx3jNtl3s+RgoQqhn2ZT",
-	"vIVDqkyU2+0W1m4ZYGNhfxvpkaUNbnTPerlt7Soknc2u1NatfYBkkHXJ0PYhR1app+QYcjEaPuRswiML",
-	"8ypkcki64Jjj0xo1PzdNV5qZTTPGDN2tcq7DCX6AF587VFllJGd2MQOHiUogodepndOT1pyZizFAS1Ae",
-	"NjKdHaJfO5XMTMXJJSsdjwaL9poTuIoD9ktJtVkYyBCL757E4hlzKbtdIpZZxfUgB18NY2hxVjY/BO1I",
-	"dxOQ46pdXbJD20CSs/J7fQS54tJVgrsgE5yBShnELMTPmpsGYDP7yEM1rRZaCxkA5ICqCZg1wYSCQ1Sv",
-	"UMTxj7JMxedrC1lrPJXhNjPi1xCD3HS1n7qjXwOpb+PT2db9swJ4bc2T3HTHCmf6aQPYiyWnfuW9LbjA",
-	"GkgXRdG2cMqMO+gAPMuuQgIKS9kpewhCm9PoILtWfwHX6geYp7lHUc4Y5O7gfUZ3zf1Q1ecslsOITeus",
-	"TNAXoO7n8uN7d8it/etvXakoeaoEIXuS6PU7JOqMJ8EEzbKayrS6ruf3ZEwoQSSrLJya+WiwuG4k405t",
-	"bk3FNtyFTmk4KfBWNC4LNGuFpWQVoXYutOFdl1I7o4DCZmx3AByrx8HOGxUVH/RPU5mAwgoZl1SdaBVO",
-	"m8ITFs06yzNoFof0vaOjR6a1XLW+m/AkYivv1RtzZvH4apN1ywgK4BOA9WCI2GIROcoOmmszXHd1LVO0",
-	"hEz6I5mKBr2jMdcXJ+Km0xcyYAqLXilA3a1f7E1rwBarVyqDYjRV0CV3+IidtWwRtuS0tTpdRZRAzVjA",
-	"zZ8hONqBVz50RmM6ZZXV43rSH6csnvtI9ECekIyb3VT9yLpy9O8/ee8hMb8iI7pxq9u7QrhIpPF/we5d",
-	"UmQow+oUmzito2QAlTb2Uo5oSvQN+uu5TG2EjysyjOVJoUP02hlWj2IZpsFCSWNMIRnzyy/+6OL/+WtQ",
-	"rBI2lvHcO/Au/u0fX/y7n1578cPf/vq3/ofXrPdFIx+IcTiYumz96h99im/BV5Jel1z88HeA79veKw3y",
-	"GE5S/eG9ezvvPL7/aKfXdX0j2n46ZTm6zFd/9m83b2RlFq8qpz1bxSpGlEwOSHlx60r+WvaE2Ep7h1rE",
-	"l2w7moUJ9Yasb7gjveaG+9IWBx+nFFodmSYHnTfPjNer4dvq8lwutDHCcUXWMsIzUm0JV+0ScssqoXpI",
-	"7d1ug9stEbZ861ok2nJRNiTgNkD15TTEnIiWUMjrsGKNdNnIirWjb2/FNiTvlQZbc3Jv0GC6DfmvfNym",
-	"x2HrVvqbd3TWMaENybXuFfgtwb16gnsjSecxi2oC7WspcDxmQZOmJPa172Q3NEysKQ3b5tfMcuugEZuv",
-	"zq3Jh58/cWXdSdWI3LrX2TimIevLEXQSDphSMp7jR8WnPKJxnafJfexWHOOlLd/AQV6gUme2mZ0Ss4TX",
-	"9ce3qZD3eFUSlxSnLB7X9l5xc7yapHHRKY9qur3JcT/iJyziEynD6mqtxWxIa5I3K5tbkr1dMANin9Bo",
-	"NqE+oT4ZHhIZk/wr5ZMhS2hNm+4Zo0m/7bKY27L0ynUMBLO0hTVZWFW/UNa5MNqKkfgOCVTR3uN7Dz6A",
-	"bDDVUuaNVhXk1cB853s23fgJ8YZPKLfQ9XxPM5Jp9UotMNmqvEjFSGwuxKjWgfXuGBZoHMcADgfJAOZn",
-	"zFVKpMmpzNzqaTKWWDfGRSCnRaiA/Phhlm85ywZarR94IZvKnbOYI6pgRZlKvR9lSFVlYUv9HZVZN6XM",
-	"kbWybhp5k4bmWuTgHz5vN1uDV+B71oPgHfS0OhIbDE3v4oe/8/X/+Ttf/ce/ffGjv8gSeVlVjs56iTeL",
-	"iTS4hVUZuJh3x8JiiUVOEi1T+ks7/cbk3zS9rJXwxuNyP2HTKid3nEGmVsRHnB1vEJNsnWBS5TdakfTh",
-	"jsnP80LdDfUztGAkqJV6GC7QBikejWlo3Y27L2Zp0qADXL6ZrZpBLGx1BayrbexyaDK6SrhAK4jjvHbZ",
-	"gS4XAz3t1rUaxkSPG+qGLiE0SXXoLWd/DbSvatiS7BEZRT5dOl/cznaUZqfotp9Y1VPFnRp7FkSp4qfs",
-	"gb0FDb7lKoX5XxvNorwm9UuxDcvE6ALrGySP04iVLS+n823eqi6Dwa3WSdKI2Q4Za3T7sU2nICkhCg8J",
-	"zaPvNiJmmpiRMTM9FVCNMpnXxUVklUxgYdSfTBpcdl6zak/YKYsrW4PBlIYMYaygRQ4oZDiTYczoCU4g",
-	"TqNCXsUwksGJ53tnNK5f5SWtvaRepgmLQmLDlWnEtt/fq25kP+Cy1iXSGkiiaZQ2C83aES+2bsAIK8C8",
-	"E6U3jUamfKRlAFf/sgyFQP/eVNVRDvUsPeAupS1YMeaFZtDOU5tASD1OxZPAlFWUnJzF8KaLMNpSo6sv",
-	"3zq1nXraCp2iQoSP8XHIy2b5GmIj2QJvEhx5QiOmvhvLdFay+KCntTVEAKC9aPrs7t7odno1kARQTuwd",
-	"9HZz3adpqYWiUVFJ8Xb3btWCHyAY+8HeYhC9sie3SSvHzqNTKRLAADfwc/itOkmJAc8u2dv4u/WsY38l",
-	"JYkUGU8YWZhpF/a/1gNe4q88mZCx3oj+cP62eeUBobZZOLQcUAT2Epp4Vj+btai8NrtUWxGNVUNKTpnJ",
-	"scfENRhkw4IhM4/KJLDKGfsOY8W54k6U0BfqGIJLbc0itZbcGl1tyG1ZmfAhUIGZjen8jiTDGcplq7s1",
-	"qvMuHWWzZ3YkdvzOxJEGqlhVftQXkEPhKDjyOYR8Z/ut43K3YSWtuiFYhEmV9Z3uDoA0n2cjVAl0GMuT",
-	"dDqlGKMqeQRjOW1kE1vqWYmSVZh6a1PRYZJV3TqaFLmXHhGnIqgGvHYafcWosk5lbA4d5G8JQoU6Y3Eh",
-	"oc3xxKciQZVntdHoUla2lD4uv31Qbu/bGvN88JVUVi3zqerLUaM9HeYRUGOKrTLEWLGn29Jt0KNze8BB",
-	"vussTbYbNshqWxFT1siRDKUccohpAqAjJB5ND0jMAi3YAAHAJwVAAJQzMyZCctm0CIHulFyE8uzKIQmi",
-	"U+QykzQW+kkFvz0+4vKzKz45Y+xE9RPZLwC3kMtJP/9VDhWLT1lILh9dQWAazc30K5AtPzOdekjXJ1NG",
-	"Rd+8DsZXGQgxcnitan3YrYVS/erUx5AoNtYcCYccj6bVzUNkyKK+k35VEYNJm1dwVeaOgfGgtzGWQzrk",
-	"EU/mWXfprJTcLXDfnvZ6Aq3uTNjUKq8wSnOwfHMSyyuRTTs7D8VzVXvU74BV2dYo54j/ixqXfgxkX49k",
-	"HDDTomXR6tZCaREcJqtu1vMhI/6MNSsCnBqb0Yq8COOj8IDVLT7g7to1Wd5kEvymFVoEMgKfjOA4T3FW",
-	"QziECLNgrGqRxHyY6psO83bo2vaGxUynGbtxrlSdYxFEpwfm4rcJezZjQcLCPn5xlYRcQY4jC/OYn4/9",
-	"q1lm8VvqvaQINOwgKbS2nvWpXj7/WGSPdRDnhEycp1/xyUTG/BMp+qBfIH+zv/djwM3SP0RzaIbopJkH",
-	"csoAt1tPBrmdnU6P7JBZ9tLCuBV/RkIEe1CHzkXkbTtuctX5us9H+G3nWNjfuSIijSJHNcUYq9HzYZwc",
-	"onSXh+O+GIYGQagHrIg67SkybHjkmxmnv4Kgec20EU1i99D73rh52AeTOVSeAPorEwkTAVssRWkEF1Iu",
-	"TTDd4wxZ1x6Ke1kAqrE3wCHghmK4NsV4CUetSdLJH5qjo7RlxyYtF19euzILDtKRVr+C6BS06rTGWwe3",
-	"bsPJu5kTwQzkgZYmZeRnKxqQ1yKLPW+W8I+cJulbYdwUmBndFrh2BhAaP5QEfy+rE7j42X968XufffXz",
-	"3/v6i7/88uefXfzWL2zqBPLoKs7kHXQ73V6exeJN8dxDiz2XuXkHvd3zlgUBu4vw0XYhV24jSuONevXk",
-	"a17tpBSZpHagy7DgDwDtY5U0MtW3phguqHQl1DLKFQvJcK4ZMeBwA4BZlhtTHbeqr1XIKGPlAB/hpa++",
-	"RAC1wFy1K6t6hi0ZNdHMyDdk1q54ID/867VTaU/Zhm5cpCO688nTD7HbRv/p865/Y7e6bUpr0qpIVm2S",
-	"jbwGjdTr8ctXfWsCABn4NqTAOon2a9DBq9obnE5lnM7dwXYW0BOG7FLvsLpEoOiR0IQMHr335IhcO+1d",
-	"A6toB06uGhgUJwMROjLu65BFlxQ8Amwmt86xZDlVy7CNYPDzBE6rtuQyMPtjRmOWSPhQpcJYWWkRLLOX",
-	"7924vjL8Xha0zu293ZV3n+WpiktjLHlSo74JfC7Vw13xxhXk0+zMlEr+FHGe4OCGMUVOGJv5aLSgKQJA",
-	"QujvfSn0sVKJfsX0UjOeNeln9dMcemoWAnQpq0mZQgvaWzXaWlp8nIpNPLcBjfgwbuSHveNcupm2Wu9B",
-	"54myviXNHq3WWu01X4JRmregzLGHwafBAC2/MW7py2t50qK14wmbNVsy0/k5ZjQ8JMB/rJrPE2IaTyjf",
-	"lNszQQQ7Y7E2DzA6CWxHwAMzdIrFVV9T168zHRo4d9dS323jonrKQBBRXLvDPH1IrwXinBgM4TlrinO7",
-	"RsuY7RUV58u8aDyUrQbrT85rj83BNMSWkWex5MCs6cr0UcuY1ksgDRJ+mgHumWhnpTB9lCYmmUdg0g/6",
-	"ooG0CwR/NqEJOzVnpYg67hB2xjQres9pBfYS3OumeR4CmRiH3ChN0lLX0OaZn3bFXkNKSiZFNkpJ0Q9x",
-	"YsNuGQIuaxEfEx2I15f4fgw4A0LkGk/g9d5uZ2+xU1f7OGVxh69bR/yQqYSM+CiZ2HgUuu+jUz9DdsR6",
-	"HH1hIknENNuEcNskjUXHVbZWhkDfsCjbNzcuVsmCoMPmHZPfUAk7VwjvQiN+KdyExzM2VBzoiJ0ib1Qy",
-	"QHSrZMLjsD+jMeTVAbRXDD/Q8FTTpcKanVOuYLTs2YQPuS2GnEjBnIwLjn0HlyHSOQmepZMeLoHted4M",
-	"n6gGduiIjsuu4UYu4Ewl298t8+tf/qsfffXb//Orn//tiz/4z55NBGnkKGaNa4Bu0ZHrVD7lsxxd5uu/",
-	"/buLn/2vzbFeAhlVVeX8WhyPx8PhYZ5wdckiLqGZ19kWtssSxVcTNqChZ9eQgMbxnPDk0Gq/aG6GUlxK",
-	"ECOloXqzClIm39DtFfbUMclaX+/rRXZBnmV8te56FRWpNt7aIzr+ThqdrKFF4YwsO5ul2HxiKk+r8fic",
-	"LNqi9tCg97ytwelltRH2i4YlOa3BUGlQWlcY9pIFfMwUqJJFnuY0+VzJWQxed9ZNflePGCoQvIMPnxYa",
-	"zXc3bieat6xfPIjZW9tsUnkbCm3xV1B53s/d7e1uh1HoEF+zA+tFGiyjdQIHv/Zhd+cW3Rnd3rn39PmN",
-	"6phBPfxFr1tZ9dGKc1VmKb/L9AixtkPMCf7kk5CPuVaf+qA/7pQ6k9/YW9aY/Ph49vzdc/3fh+f9p8WP",
-	"de3J13KwV+pdtcBCR3RclXtu9sr7teH+9b3urYYYcVkNlvV7tVEHjIg3mqGFkMvCwVKhyqVn/FIl/rbE",
-	"urMYi1BxmaaqxTkU6Jj2JxI7k2vTNqHjmh4XL0va5otcxafeIFmMO+iusTP41gIZDsBmLC1P5P61G/tv",
-	"7d8cFjvBNGFzJXopukoqHHfrB2HXjds51JGNr7tQT1kZtVoeJ1/JnbYRY8043foRVvuIteKra0q/AllU",
-	"tLvZfC/b7l/VsrwGT5c2aTdxcsGoN9jHcozndWo162B+NdIkFvc6a+Pc2pdQqBzLJHzIphIsmbHx6D8s",
-	"dFs+8G4rTq890SrphPIMgfnA++o/f/H1D//Fxe/81cWPP9+CF2Dt+FdVl7DvuI2aQYuMIjLFJtFYTYAh",
-	"nsu2ndiVFnVq7wv+cWpiHFnfbez/PCBBRPm0Bg18XJmdBS0D4zmOZa9348ZOD+GVdnavQJ7WROsk6NXD",
-	"wdMwjJlSzITjoDysttZuSefu+7cf3sZm3VyQM5uRrnzipCVPADSZxoyY7OWal1TCi9+TsSmHfhNgY43u",
-	"YhHEK5uLZ9tU095/tToDdLCeMuOQc7MudnUU+q48Y/FOoA9BhJZUbjvtwLb2O6VWeai2ZOrLzjL9xaVk",
-	"q3YB21gYdc0DCjTZUnJmpLaJu8OqsU37y+Ouvg4hi+x+Izlrxr6GqF2DIHPaeKOJYXGHOSIhtNJELGDH",
-	"qlSP7MLXYDe0VPg5i5v0sG3g325p/daPc1UDWT3md7gqFEo4ylEOX+aGU/S6ocdjwseTXB365V/+e+Pz",
-	"0EfXueNmfsdMJkyYzizmthf/8JOLP/izJffIOOSCxnPnlj/52S9/608h9QkIhTneF1NQi/CyqYD8kUo/",
-	"KNN3tBaiLXlQRhMVfk879OetWnMGxYQiulY+Ub4u7XUBM+y8pDd7mL/M/uQshs4hFV04lxOT7+Hjl/bP",
-	"LJFBc0CHhAMG1UlNzLje35SPaaELCRc2+aMQ2eUKMzS4grcuJGjU0lxOKIvjx99qZ1C3dwUekc9l5c5t",
-	"xZtRIIUNXBqcxU+ypWlp01W6bLGaJ6M7vUuG/bnyyjQrxiQk1Qmi047JApAz78BjHzt5IueNWGWLp4+T",
-	"vCbsYO+8GV9twEdfgw1aZsALWYVOD2NzLZdQD89OWTzXxhcTYUXFbu0bW3uVDQUsGGexnMLY9K6aDBwY",
-	"qjxjWMDU+CBUBsReb8FPZuytESLOjuRaZtwWFLyyvyFLkTsg7unOWmfPYqZY4hMWKVNUgXy0rVMSHuNG",
-	"uctlmy47r+wXfmSr2bE4A8V7PkQECUPEhhLA4zrrtRZlHxLGLb6IYgQb08HoWtN8IVLvxul3V8gDTSPL",
-	"SW9bMsrIlm0IqHVMyDXd49nGvrztWJxoDgxb2WC9KXxXHcrzsubqNrEuS2N7ae3W2/Qt14vfD3D4vRU4",
-	"0MtmV9/4LMOIbtCxLAcb3a1uSZYKnvSb9zXTCoMM4NvyOu8d9W7k65xdtNiYvgQBdVBsm6sga1JT3Yy7",
-	"LdM0CYOhk+UtHngXP/r0yy/+6svPf/L1Z39z8cWnGb6Vnmxl//gSMazsH9+8CW2ClvRqULDb+ZXrYl7n",
-	"GaVbTeVr3I+eRVyrYasG/I69DjqJqKDVJNkzLdho1K/JL20Byt3P3lyTp4iAcRlylovVKcoxAseUzths",
-	"KUAgCCURh7QICzLDns2oCN+GO5oLzJy31uGEF45i0/0uHM2lsNK2rgDjNJcUxD0aweSUz3jL3ubt8fgm",
-	"fGbx6ZrdYNjM2g0Bnd3JS2kMY3pendqu3sQUlVL7flwWpyzHJbEi7dQivbeyG/Jl/M4aqlJL3S5/mbFS",
-	"FjJHlyaONtf/SrN6L00COWV12fMr2dgs71PdoEVzcyKGwW2lEmwBtLF+MfIs2C3tZWGJz7exaa+i7cC6",
-	"KoMj/tt2z7Tw2Sved9fI3vshQ+XxFSgJWTOFTTWFkjBOFOEhyvZDQoligRRQfUC4IjEbpQrdSC37yq1N",
-	"q20aR2xDur9sSb2B4K1wgsxVwqbo/3CayxySAZ3xQdn5sZz6S5FUG6rP/uzUJjBvQ/63PJmZdtC0zcPy",
-	"1LZ8aHe14qlKZRhlFpiPo6xybtoCxO0nWdFdsOVJr24oAo6rnlVVAemYjPlpoU15BULTAiiG2yLrjCoS",
-	"0ChiYR7N0W/HGr2YJ0llF/TlwNW3C1ZF9q4JVRZBvBEAlts/ZMHycCZxSQHMYiO46Pru2EX/QINtqm48",
-	"YjzLzXqyVLLLlyqLVzVIJyoNAPO94Is5XFjuOv7UqEF12+NQTclHhSFBmttm4yqS9AbkCcDttmQgmcSM",
-	"WYBNp/HFy+uIs26P4E1PwNKeOw6pv45EKcd7u1G2lDuL9kbcRopzs+VyVein5aLgB9Cdkgzn5ITNtZbo",
-	"ACBpTZGeIV7DSrCdxqp5g+7JufrcbIZWkTa4Y02wgVyOs/X+yDXesdtRBJJUHeIqy5hQQdh0lszRaYbV",
-	"oSASEfrghLEZSkikk3X9Z3Vad81MXrcW3pQNFPTxpw1Iy9XYX1NX7BrdWf/Vz0tzF5CIUU2Cywwkp6Yi",
-	"xrSVYBCTZWx6o5YE3fVGzeAbKe8rF7i5Mr8O4tbi2i3pxEJjRmaUhz5JZF9vvE9g+1mYtdrKkseyIm0m",
-	"Qiyp1XdCthfc6hnSQfQdJxoTUBEwrSsjDgUgaK+yLnDod2ATm/WMXRLGwb4fzsATqT/q0bdpZ6r5Dpqb",
-	"qcAGDFljHioIYmSQYQyITNX9TlswCNurpPUxWdIaVE+79RPLiBwSF/tpE9LbSry9hijW9+P9gEY8hIyh",
-	"x6ZpWpG6nFJfOptFnKk+EIztJNesbNhma3ERpiqB3Kom/YFp1xQOI9CQ09Rwmjcq/GTiHXhf/81nFz/9",
-	"y4vf/ZOvf/rDLz//01zj9778xT//8vM//eVPf37x0780P5ZqjfM+bti2b+MsL7tsVdV87iI2aBuX5urS",
-	"Wrng64Q4zWYtdIEYEbsBwA+Nzwha6lW34WtaxNwAPynrcXle2PtVt9h+lsvBpo3va9Gajdk4jWhM2LNZ",
-	"zJTebnL58d3dK1la1NlERowk7Fk1jyvW0xaePZVinHU2VD6hKkCOXO2IWa/X4OsOlznEXgbEdtoc2v30",
-	"7cFZu9K7yMzWR7MrFmgX1I3Xd5SzY9nSJH+1x6s1UnR2+FoqoFupVd9SE88mdL6aXrehIJTE+bb0grUc",
-	"FS9dCjYzyJxD1MQoa3jMVho2//84diunuTbMwAZHbwWxHsWcLrRJKRVmKfhF6TPQIK1xVx+RU+yNLMZY",
-	"ULCkdK3kY5ZaTZjmbYwN8TfFqLUjXaifkbZ7qlSs4OdpDS3lTK3K1oN+14QnRMizRqOuaferPPdV+dRq",
-	"+E/K7vGqKkEpTsEHWc1aluzEY+wHFZQQhQWhpyymY2YbRmHDKzqUp4x0m0JPZ9Driw2U2SjpyzRpMiBo",
-	"PlDqW6UQDnsUM9ZwMJEc9xH3dCJl2LCtU96tZattGmc++dgnp+TyKeGCTOlHpqOZulLRyrBEOGZRC2Nb",
-	"mF0RqS9bbN8hlEoCs63OmxSj1p+JhjtiO5K/4Q3Hl1TBwvuDVF+JyfrYWIzRmMW302SSf7pn5/H9D468",
-	"hYYKCGhBZrFeHYgjDKb0BEChB0TGZHDCPuF40QCQaw1e1lymMeEmyYbMYnnKQxZfAjaalTXiAPK1myTJ",
-	"zDs/hwakI1kPLk6oUiwhUyroGOrtDvRRBB8puDkuKeeQ0pghRDV2zAt56H6kMSNnMgbGEjrfn/EoIqHs",
-	"HItjcfXqEz4W2O65c/UquXvK4jnR1Ie1W0MWyTMyuHbaG4DLVpGBXmIZ80/gggPyHZgoNgoNYLGwZ+ig",
-	"4y4nLLKCkpg5Lqk6PBZgy5Kr9onsqk9mVCXQABpxk6FwjFw9AhhSItPkqp7SiSJUAVB3QkWosMMqIyGb",
-	"SpP02iF3aTBxJqLVEwhHHAsVyBng2uOEqCKDZzuWMHfgVzUwq6M1YXX1qmnCSwbPj1G4HXsH5MNOp/PU",
-	"J8eeYM+SfpDGSsb6+2Ov0+kce/qXCVX9qYyZ/lqrLeeDDnlElSID554BGdLgBMZhvvBBHhwLcJzTKSMj",
-	"HiWaNqAHeZz4BLr1koF9/oBwhbD9HXIHnqFIKKHOmD2b8Zghvgk9ZURIErJZMiERn/LETPODmGtJqCng",
-	"0e2jO9/Tj6Pk+0/ee0immnGRmVa7yeXH9+6Qt/Zu3bhyAMIKMyOmTPNbE/DhiUKp5ZOBVtkGJIgYjfUP",
-	"HaSuY6G4GEdauGBSUY5LR1QSSzEmg7tHdDw4JIqJUG+UXpr7o50HehADksissxdkamvCnssUp6cYE+Ty",
-	"fm8XIfnPuGJX9OE9FuYhD6VgzpPGLCF73X1yNuERFGZD73ODVNkhg1NU6Fhfv+ttvYcDQwwK33wm00gv",
-	"7WzGhOnMCyGOY2Ee1iG3BRncD9kUaj6D+c5vsPmATCFOSUnMknhOFB0hGvhbuwhDc5D3V0M4eqX0pkCw",
-	"A71eMZtFdM5CQyv5G5Kdx+YnJDpLy3fjWMZAzDEjeidv7V9/i5gcVXUAyw+diQaBDNnAJ5QMQpZQHg2q",
-	"WkcOSr0jB+QyE5pNfjK54uNJG+hTxVTS5+EAz/OAwSA+fDrAdDEACSc0IUwf1zPYfewgQQaacw6ASiKI",
-	"LGouONMvhzuhXS0XyjQ/DZmZJUS9rl5FCraJCii5UMvSFGqhkDLcpA65evWIT5m7PHt7e7f0xN8/unNI",
-	"qJgjaZjeD2HWBJSrY6GZc6qFSDnzPuFThun35H0Tnfg41Swt1yNgXWzoYijDuTlQGAYyuY742v1uFzuH",
-	"RjxgQrG86sy7PaPBhO3sdqA6KI6MyFEH166dnZ11KPzckfH4mrlXXXv3/p27D5/chXtyfBEPpB6WXn79",
-	"d//yyy/+61c/++lX/+Z3XUez1+t08SY5Y4LOuHfg7XW6nT2sbcT+OtcmjEbJ5BP995hV6Jy3zTGiikR6",
-	"3yGhiitNkUDu0JtaEUNDqkMeAr8WEgVIByqsDX+/H3oH+i3fg3dCREvNpJ6mfu9ut2v09cSAGYDlE8Ct",
-	"1z5SC1VwWfmSPMnq+ekqZce8G4R8OXrOT1mnoLkg7q+yfQ+8+1kmG8ydmgbFCR2DaajXggfMe6qfcQ3E",
-	"aP3C3pmw4MQ0gaIJHUKPXE32Uz7G5VJZU4ITNjfAFCiVgei0GjbihuoarftjRkMumFIbL30Ag8cO0Dh2",
-	"3AYoBlf273wm+SZtd8/0jOYd/aTr3b0tTCEVseZxFE2V2rkYRlCYENwazrcxq4cS65Lnh2SAwxwQRedG",
-	"lnFNIoDMvJxY71BRoNZQAnlpzayWZk9711Ay7iiWqGvPc+DnPg/Pr2Uug0qKPnJgOQy5Qi44BHd9Mkyj",
-	"E5LQ8VgzaBm74ANGkvtavedhh7wnGIGmDFZ3hAyEKDJ99qaL1B1xlWBw8wlLMAOlaKLWeP3yS669q1Ut",
-	"SPtacSHqbuAeXOMUNSOOwlwwH62CY6GklSMHDSVUcBz2cSxVr8jGfO2Rvgou7jW6uIcX7zW6eA8v3m90",
-	"8b5zhFdcrK8Css8IXav/6DPLuslq6yyRaTCB6K+ldSApMFaf7RiNagfPL7j29rv78FPJysjvPNCH0nt6",
-	"vkBZZZGJxHtJ2wrZARpgBqbhP03B6Dn4RGjioJwUzqTnWuvoc80JbIWHANIL4cibhBMtGnacrnm1pxyv",
-	"YSEB7zegoiOqIkgsTY9gB3Om4EgjkuPAfQ3YQlYhqznOzuW2Ld/LPHGLr4MIS8W5y5cApj6UyQS7hr5J",
-	"R2/d06RFqknMyXKYTMEImVDlHKePUxqZUFXloUH92h6aJbR27blevXMEKVlysD4Ad6e5qXicZixWEP+t",
-	"ODAmtFZ/TpaSheGsGHfRPH9W45qFNGsM89ceDxkXTkeH5MDvlxRx18b2rFITreuZ/rKW6NDvi08/FmBS",
-	"U2vQxxKSxEgoz4Qx5qGqgpFRLKdEyDOiJa5MRaL04dTPFezMPvuQUPKRHPqmtZQxldCY9smUUZXGTKHL",
-	"R9tBx4KOKRcdcmTdIHaQVNnuhCqhcYLF3mAYFc/6LK056u3E9/3RA8zOXS3ATfyHvSeiuRHjYL18R4bz",
-	"dkokbgEMz+Ys6ZtpkPSxs1bHtoPCVfEO9rp6gNnF6Ei1P/YKPyJNd4Y8TiYhLV33tLGeWbG4j1LD14pn",
-	"4vzVstdVrBVrd+YGjA9CSRNGQ+Njv2s6WFW91Fx2Da6Bt7wx+tDNRhffxItvNbr4Flzc221ycW8XL240",
-	"5h6OuXe90cXX4eLdRsPY3d1ERD2h8zUkFEs0wSDvr9H/bvn7vV1/f3d3hUgDfurKNDjyO3jkr0VSnmD/",
-	"lJlUS1wqyaK9BKycPaNBAq3FeeamBTxs0+VSzVgUcTHGoAPHajouxj58PotlwjrkfoLOtUfvPTnyj4WS",
-	"OfIVxiuNZcWhXu79x++C6iYkieRYiyUX5JuMOFyaKMKeJQxqHhVJpOyQD3gykWlCBlrIDpzHc3Uskpiz",
-	"UB9jbVOD5w+dFIMZ56AWDMiQKR4yMsjWAb8/IJTMmdLyEjwaZJwivjg6chMWRYSSKVUnLDQvPOPJhAvS",
-	"6/rdbpfoV6sqaYObcwd37JHeMG8D/m8QA73e3k3S1e+FDNQWrDkfxrtINa+cLecjAPnZ3NY08XA4iFN9",
-	"qzHgHVv0zTJF27DebzaDvMchliih/pXiWfYJm1KORUFBYNBELKM0HAw9/Uss5Iwz0nBHau0p46cVzLJ4",
-	"prVCZ469wzndqHm1/zmjuwp2WYLp9aHjNfR4jVViSzMHSsaJcaBl4SbgRgOM2A1MOZqWJib3i8hTxOOz",
-	"Kjy8bvDdu0dEDxvv28HfBlBbpbD7quENx2KgZkyEfUDzxbgre5v0NIu4/fAd6OR0cOyd8tmxB19c1pog",
-	"eZsce19+/gcv/u6zY4+895hkX77487+++Ow/HHtXBodkRmMmACoQ/cCmSAc7UepnaUb+3uNjMeXPOnb2",
-	"ecEdDNong52B0zxcD12vO+YUH5BBnkY78Mkgz6PVn7RlAIEn7F9h63eLc8ZgvGm/nZX4DnL81UGHFHt1",
-	"azFirBgt1i1EKUIjntE5bhmiPQ0IDbUgMR009KjwyfovwOqDP+gY/i2q5AOMcWU9KyDCCJGtnHOh1aPN",
-	"mWOhpWuHDLLNZvRUr/yZUUKOxVymptum3opDwkOfmCiMD34BFK3aNtL7RaMzOjeQWDCnDxCSgQYTprDR",
-	"Nc7FB0BjEIJ6JsBc7fx9s7E+yYhYxjDjgW9zAPApKFDtshixK+NjAcuzXAxXClCukjtOBs1LdrI2uRIH",
-	"cw/Woc0dT2SctHsDWHst7gCIiLDJHUcA+60vLJVRiGheZnvY8RVCmHSMrJFnUNXgAIHwZe4B0Zqvq5O0",
-	"xOtf6ObBVWJyObDhbD4+LlTCaFg3EHNDYTCrOpu9XD+7GXkLteeNUmpehTYB2+0mzWVag5v/tUJhWKUd",
-	"PMXk4KpAKYgiFF7oEtGszmRaYfshY1BhEgpmX3QIQF1DGpg8Exb+BhQiQXhoa3KmfpbAwlG+ZIhHCmVY",
-	"qhgZPHofJX826mvD+Y69doeH155jmsz5tefOE84HvnF+C7DcbDpJjpSEQm2VgAKxEYa5Pw4cbVow+RgW",
-	"i21SzAFhQqbjCcg0AelIZJgqiPpqvhESiMoF+sVH1rlScPJpu863ppWVywmiKM+YY7uBlRhzTSS2ARRg",
-	"w6gSPn+iTLJIhTBBNcMewvY+vzxf5zcAv+AVuv4CLAFEdQ3TR509hNGbOkTrAnSNxd7u3r42FncRSR4v",
-	"BAXdufCTCRXjzkecinEq/4l5dyeQUxi5fbr1fFu0/V/8x4uff3HxZ//guXhQi4C+mDRUAfSKQe0xeNVj",
-	"qWa2+rwVP7UQgE2s2d7WuXkVJ8cRhWt7EX3vXYmDWnV9dt2viufxG20rI11o4y/nQjUCrpkHsYnIKzsQ",
-	"c6liK6dWyMIYUz7RtQYgu5A7kYC5qw+9ESKOMNImG/JmLcyGc2J/09IwlFBV6ghTKo6FRNxHLXbxHa74",
-	"ATSwDoFkCyNGQqYNQMiHpmRIHSzAmYwTkxIJSGLa+sG7LOIXuX0sjFyEV0nnVSds7kIKVggSWLf1zZLX",
-	"KUgW20E54gUNf6+W27/483998d9+sgDV6N3e6WECQQb5rSZyVmgHBa0h8Kl5dX72WP3ar//L//vif/7x",
-	"1z/8+4sf//2Ln/z+L//k35jmmtWv21183dPWggOBal+1F9R9uYFQrTIGBCmfiG+uh/NXiMV/AOHvdKaV",
-	"YnDBNTBmhjKc70D2vXdwc+/mzRvdmxty9R3j32wTFBrJVIR+EX8RNfORjP2MnXLroRQyV7wnVHWq+eR3",
-	"WcGDsz7nCptWRPa8NTnBd1nyWpnBd1lSzw+OFvfq24jHwhHfKBGp6tBilmj90V0rOlF1aptY+I2yYfPY",
-	"q3FDZEraiZBnWN3kamqV2dsZXc5zDOnWis6rcGXeHz2Ugj3IsPJe+klddTY3yhzZa5LC+lAmD2QI6fi/",
-	"atm3cExz60kfTipAvzfEfkktPa0NjKr9Nj7EVsfhCaqrDYjaOXO1SYDWOiv4vywksSuX0WHv2l+Xd7u9",
-	"K6ZfmrHs9FOg0ghCQvoTe8ZVAtnzgkHADcsAte2mH9C94pMsz+NMEuQxyvgez/iMobUIm3NJmdBmh9wW",
-	"c5voIUcIzRwrMqVzEkocqfEZHkKxo7bZeBSRIVSA5oeM3F6IB2ijbb97K4vEpgKvwBK9Tl4veECuDmxN",
-	"HhYMUpFN91jY5x2Q/d5uhhodg225LK1wGxzTzSss9fSHcjW6OGuoFDWREL2kYLcarKaqqIhdlnZhkdfg",
-	"7Lz44adffvFX9dboV//6D7/+g//R3lv46HUafVXS464mPRYeFo8yljMDzW2Wjfitz/PbbMtvmoPUuhxf",
-	"sqxfmYLZwNxWjMbLvKhZqrrxh0ZcJb5pJnbKYlNDzAWhIIAPIFaY5QbZ3COSKkgVSVg8ogEjw5RHiFRg",
-	"ivKTmDGsas+SlRIpsYwWIXXff/xuh3yXn7I8i+MyhfuuQDoHftlP2LNk4EOm01Amkypph1PeilWPGSZ6",
-	"qU12jd47HAncDb85HZXznJ/KbsqeNt68iqR3uJQLeyVsbhZNM37Pp+BBNG6Y3a7vKRkn3oG34761tbh5",
-	"gvTxmuTNNzXV4FcofxIJZOOch+24IZ477aHOkZmBsrjI1iC7oKCxyDTRBGUSFE3RD+JSUK36PzRQGlyR",
-	"SKrkMFfRB2So1VvQeLQ+u+iSwOvWj91vVK9TOKP7i2vxDjPY299Qa7yVgrEumeMiNQp9VtvlWlY3l9N+",
-	"taPsvZIROcWOEU5dHM+jkhk4iErjU34q4w55ZyEJTUva/e7+Ui/at56zbz1nb5bn7A11kVlSsY4vm6BQ",
-	"0ealymeVu24sYE7ERgmmT58wNtMX8diWOUHbEsSigvQyALTCnFfjHDJ5bscib11icq0RQE3zGoBBgRL8",
-	"SseQmyrwMsXWK0sqAI65A/P69Xrnzdd/+GNMJbDZXQZx95vvrTl6KU6ab6Ta8K3HYxseDwQR2RZr9rfj",
-	"1SjYAdey7OBGAchLimQ3+JhLEIVZpVRexlmV50tUEjOWYGcp0K1McjAkmOHfAOehV6EayuN2NthXUS9S",
-	"UUDBhR44VVmxRDKfsTp3vL6yD+72ppzxdszokb7h5RYrmGVc7UDI9vpXFQuIxQU/JVdr1Dq+Qp2q0kv5",
-	"KJanXATMxzJAfdpCrpKYB+hLNCiTCOHBYyzopnFI1ETGicFSvYyOtIvPf5sMWSD1V/jNlUMygE6uAwhI",
-	"Ikpm3oD1WOAigu4V8tGIaY0MWIpMRRLPLT5JBqI4iNmYS5F1Egb8ELwFyzFtjYAdB2KTYf2AFLaT5rEY",
-	"mC9NySaGv7JUJ+cOQEyBwfgI8FuzWPjCgjZ6SRGAR/nA5GXkIUasEIkQAzfPObXQjrfqqxjM6fxG5Z7m",
-	"rO7AS2QacwVI2K7CePH5b3vQzhAW0zvwLv7rH+lffviF53sRHUJRwS8//W8XX3yKnVgSGvUDGepH7vau",
-	"d7vX9de4a27rB9gu78B78d//4us//PFXP/nnoJlqSaNf/V9/++L3f/T1Tz8lN8nFjz9rrqOaTXg95QeW",
-	"Aqp4cxj+Ksfh3hAV9hutld4OQ8BzztjMMoHWXC99GTrptefmz1Uu68emIakpQR9LGRqmzBMypqdFrq1F",
-	"3NyUKQiJeSwLYsUKCMD9taVnNc7rtVn2t77rN8V33fRAvGQHthnEIfqmc4MJ0Fqb1FJqPUkze4t0Mc3S",
-	"vKcA5GPC7FKwSrf2+pT8ijzOS2SjnrpZv2/9zS/d37xNCfJKDKTVPNbQ1nIP9W23D4ICUVLqftAhD+gJ",
-	"pPRla2SlCcqcqVZax2UzxK+pej4WTayTWg/1K5BNb4qD2rVCYkAiEQmHdBJrX1z87O9b2wCvxU3djM19",
-	"66T+1km9LSf19i2CLXuqi+iIte7qRxMpmDIoZZikYnDKVBn9S//oZ13poXTV19do3cu8TR028XIfC8fN",
-	"jVloroP78uDXb97o7d28evXq1d7u3v7AJ4NPrl696kIxDK5U+8HrkJMcvL3X5g3PEIO4qEXqsf1IW6MI",
-	"GqDk6jdD88Hs/ZZM5SjfyLrxWHgNXhzVSojzV4Sd2CCpr3AmfzUd8xN5VnTLG9iz8Bvonn+SyNhofQbx",
-	"VIAbW2iKjNBwWwQnGsC1g9z5zpUFX+M2cMELnnjjfWciieadY4Fs0vq073Z6N/YzPtXtwn+6g0MsnzFQ",
-	"rRbqdcgmXLOqQ/YseXtw5dBB3bNO/UCGLAddRrZ7LBZ8/B3yLhUhBgQFY6GJQGg9Dh5xSPa7XZj9zW7X",
-	"1BYhZwUsHHVoYxTmFwsPeOv69Zs3oUPJsTDLaUdmioJCt99Sh9xFYWETSUjEEr2Dl0hAFbP4hvqHf5Ld",
-	"C3wmduxx018tD1QYSQLIfcuDFaQqVnFIKACqu5cnWWom+KOyldW/4SjzWARpGoo4zLwC2R1TOkcMYZ4g",
-	"Pu9tU89lZ1uQePpqhIanUZShbXTID1ASYt0Ync0YBUhEbILhE+wORmRMIjlWS2CdiiC73yBoJ83F9JXe",
-	"OKYC8epKWE6ZYYKAGC64060M3GlNJODXhJ3k7ta3EYxvIxgvKYKxJhrxawlolIDdnxcw3taKbTy0YQvk",
-	"/O1DFpsx1W/jFm9Ozr1L5K83eFFzIg9fSeRiQ4J+VQnzK6QjZsY4O/dtJOMVZM63OELfoHCGS2ubxzRu",
-	"gzFi7E50OSd571DohWzKwqDZCA99a9zkQLOmqR6dq2ORQejn5odtSGI5ANxkgNyLafu+No8RsKLMKhKb",
-	"gaYmkJr1GwY4/VjMIprAJXp+B9lbDZdyeUzxBNbm/r8iEfrG5P9XmDPWfnnx+3/44idfrGenvJ46gLaM",
-	"+NtYy7exlu0VBGxZ4ryUgIsDWqaWoJbVlhFXwJQJhC1gsQEsQ/e9U3KzAr6sWCu8ARrPGmbJd0Hz/BXT",
-	"kI7oCbNOYIsxRc+giWCrCt829sXL1Im2C9R1z+mEWY/Kt4LIyWM2YxTwuPhCfWJnGR7VS6T/bwvuXrV8",
-	"bSEy1z3MgBBD3fC3e643L07bmuSxgDF1Mf47YGn4RKVTjPCH0JQLwgxRRGZpHEwolKhRDKNnCD1UJSSQ",
-	"0ylPEhaSJKZC0UA/dWmR/wMznpd4TOwrak6JWZHOr6SFbnt05kU3zsZBRSLiu25fKG0j8LuC1md0PmXL",
-	"ElqccjxN2+Zy/dmFTcRqTEbjiDOVkDBl+lCYjJWlzbce2QG8piwSaEGHXbhnEdT7mOKeqvQN3MBC6obB",
-	"vV9+vMwkn+Dt5743pc/u4437WbYHjWM6f8nJHmYgq/M87Eb/amZ4FE77LKdQe76zr9Y43i7zeBUn3HYP",
-	"rjvg35Nnef9hfYpND2KOsg24H1dkypXSSmIGXYP9rfHgx2nEDKAcT8gwZvQEFCkfcmVkhEWPQ6p44JMh",
-	"m9BTLtOYRsdCv2LEBRUBpxEJaUIJN7UxWTHnMJbpeJIgGgfNK0TBmwYwqsVckyqXmSNO/6lZkFegddpX",
-	"1YhVszXW4YgL/6spZDWdjKUMi0cvI8W6bthvsGTFvpW1x+7uKYvnpq8oF5qWA2a7uTliFY4bNEcQszRR",
-	"ltL18FKtQ460DYgJWkRLMCqAXvEsxmwWyzANmALIY+PMNo25Iasmg3fOcqis9mow6ymZypBFlxTI8wkF",
-	"UBocNSQY2c5wxiOfOJiU3VV9N5/gCr3Ecwhv0By96gS+J5iZyYzFOM1vpV3WtBWIiYtCUqMh6c1Pnu85",
-	"XV1f8jnEwS89hQkd570NsjMR0DjmeilMg3BJZpBnh6DdPkoeFFTz5TrukR7CKxA3R3RcR+y3/z/2vrzJ",
-	"keO686tkYHdjesLVaHTPQQ469EdrSEoji+LETFOMXYGLSlQlgCSqMsHKrMaAM4yg5NVa0kp2SA5bXknr",
-	"U7Z3w7a03pVNmuKGv8z0cPgtNvK9zDrQVTj67hlEMDgNoI6srMx3/t7vRRG0350Foa9XPExLYZHDv5dd",
-	"uZhBbj3WdLBMGDxb0Xn8265t1323SW62bmamVMhDcU0vCn/vQzfeddz77OLeti9yv5rC6bjrFPplYyTM",
-	"O/cA+D4drBLRnpXFbr0W7KKEUWVZ89ijMYeO0laSA4WfolPVLtg39nghBfM6IvteuLNzkNu8wHiOGrDX",
-	"g6b5cAGuACeNzfeb5J7AiwdRqvgB64hBItNx1vY6YYCTwycDjHWNHgoXdIc4pe14TKwxzkKj3Xj+0bcP",
-	"f/VXz7738eqEfPt0cD8F5fXh+ejK2vJGpfhAGAf/6oIAXyKa6/uwr0FWiuOJynl56wXicpGe5jaHtAy3",
-	"nTnYViiAazhksaWMUlwEDPTzAkOTO9b8M9o95gb3jcAyu2OeYzV2B4Fzhc+ytjWJ5mUedvx86a3NQshy",
-	"iURBMTEwky3xiGCTrJY1qz9SMtG2+CgD5hV0PLZtyHwXs+JtQmLBdiiO+zzyC4usn3w8D91bXu00YyCt",
-	"eMrbQvNomXNsbuBNpocyXHVgd21n9lVnQSZsxXPuQ0hLr3qnUboUB0csU6H39NcZVXqVE96UauUhyWTV",
-	"UxwH+1mmiIpTvTBNVNzba/Femo6ilC9+fQVSRlknt/bjs6g5flsAdNq1nGuSt4p2m00jYTzZNaU76oGV",
-	"qpL1DNl/WSW4xzk+W/ppQKDXAKerAnA6F69lbtvFs26iMOO9hFTTzUV54rccvinvUJI1BCts1Tak8mIq",
-	"sPh+WMgue/lPEQ1GNnME/bQKP0H22P6WpBF6QB2R/Q6F4ZAohttjSsqJB0gKE19pGrFuSKfKb5LXaTB0",
-	"nUEDKkgPLUhXgk6teem5+v2O8N2IhbFOO2mrdSMgt1o+dDMD7qsvQY8HvybT/BrVNM8yz8iamWrD7EEQ",
-	"HGafwoZp6UCaHQuPU0cpkj9rdePNG7dvAd6Ex2kMn1otrxFzgZ+3M/gJF5oNQI6cpbgqTk2NxErYWCaX",
-	"KvRySpntKLIJbSCRqEtpL+HsmcM0j5lM9aZigRSharRvt9x2RoaD+VEHLAXoM7NhMd6Q4xLxR8/umULl",
-	"JCUDOsaU8zbpTYmv2Pt+k/xuxlthljB8SaYyhZ3aEUMqwsjWaI2pyihEaF+zxN/N9HmBpkGRHouAZMVu",
-	"W9gg7pJEMSYwLlIyvqyBgD1VLJeHTEJoxyQIi8d6inZrzKhrf2iuacQUJruNxq5LWr9+cEKUWgX2DF+U",
-	"E0NDPoAyNPZ+LaW/mbLqXd7ychIhLvTtm43CJm9VbPI6NFwBLH5N1dIY5dbipeExghdU57Hg24MGCipg",
-	"IjQLDib66guZN2Rk9kqh5Wex01BBylixUCdk8OeZ/n3sEV5nM6F6DphlLwLsFgsJHJf3Tco4d3pUGVs0",
-	"SYwR7Rnh4T4gDzJGhRZgRl+3o3kAg7kwwChsERx8/QbB30u7Y0y1Zok5+j9/a2/zP737+MaH//68N0lh",
-	"Bhd79/AyX4Q9Ap66W8v4WEX3HBZpYxXvu3J7GC8aX/uHW49DOv2wwn8uT/W9h2+RmzvbrwDdFIKQbUqt",
-	"8fbD19zaGlM9rFxa5XrVYyy1Iyv8DQjLmm0ohbXBIclKtTHlo1CVB7nT2rm92drebG1XjzWk84eZ6Qsj",
-	"PKq3Qn2eGDYiDtUjqdAcyZ8Ee6QLwsizRFdc59AXK3i4IhOZ6CHxzYE+HJQFmUsCq9kRe8XgDkHavwOW",
-	"gBthcRM8Q6B6tp8Jicy60Dh/mCW2bF7mTiGd7qKcRlcQjjJnJB2MkIBfg7cBq2lAuahJAxc39jkTqhw3",
-	"ZWxG2m680my9emNn+WxxSYKl+rwLt0vzXOfAmPf44oVb1iXYp9GS2WJNCqqoRhOdRpf5kuqaCfpA3GUz",
-	"ZH0u+ILMXhRhlEY5dApX1rIjNAxZ6BnDGh2ukKtxZGSycbw8QpNgyA9YSIDukYsgSi3/2lHrDlrSvlYY",
-	"z4LQiSvfcWMrthw3kvZIeqLGqTKygKkuFHDlQoAJ4znlvrd5S/nVzCs6T7ttZm7moTxxNl4Yqw0eh4Sl",
-	"ZeG2Cz5qveEGS7SQMKnMRhQxZ/n62aBR5MEqMqtszOQ4YuYj8vtypq6bT6VCwIAKjE9QC7RPRcgS4lOt",
-	"E95LjSmNocQRm8IfzG92xDdzvuZgyIIR7BUbkpnQKeGiTe6/9XDfI/f39u9+1SP33973SA9ayhrPiccQ",
-	"LSNvVGwCG+0Euk0uXBq9IyD8MndUHQE8nuwRVxoZeXK29zbx3WQDE0/IYipCM+4+kPTYGBdGaHwboYAj",
-	"gSyWoGsYZwSdst8R/pglSgoa+XiWYkHCtO+2tpkdaLhrO8FneR9piUFVFqPKOb1wALJvwyz1DJ8zm+tq",
-	"tT7LpVe7YcmnG14jGEoeMBz9iJnNFMODZYSfP/6fTz/5CIaKP+thWv758Oc/h5HhzyGLuFmSLs6cdUz7",
-	"6NvPf/N3z376N2bS0mQsFYM+B99/9gc/+eK7PzI/f/zrzz/9t9y2j9NI8y6Ob3mrb+YVXQy36Ow6qRDA",
-	"OLCXmGB0zRk6hzMUpFmN/lrO3Jtj6qGyW2TkbT2Gr7r5V4sqCJDqUbnhZ4IWGw00yVuCYQTbdh7gipih",
-	"uugBiyKVJfcyUjZ0jZx12DYKQRAhEbHNmOqAK+56GYgpiWXCXMz/PdkjiaUlNZpk13r/eNEQUdSMjNjU",
-	"aEDjRDsliB402bOPgoFSKUJuwWlQx9oRMrHVrdj/0z4SYRwQ3xM6rdIlOH8n1iVrbtNTS+OfKxHqvL09",
-	"nzVryR09h/k035gQVzKa1iPWBPCQDhGrQrP2s6iqIVlu6zc1xrSiiAW6ykMbMH3ytX1ONKdLKOp95zeu",
-	"GU7PnuF01oc7vgq8ubSvt9LKnFkw8+lK32TJwBbsgL7Kkl35A+4S324/33Z6ADx8aHwoSiZDGbEmeYid",
-	"r62SMz4W8pii02aeBGpMjc4BlWTrq6dEaQ5+vm6jd+ooGlyrjX7BozWbGt3KJvGNH0mazeYWfOVb5YwR",
-	"6aG5dwaymcg0CjsiLxjscw1p9CygYzUodIQQEhw/ZxHcdSFtyACCMJIJCRM5HmOgG+fGm9W/Ttl2RE2H",
-	"angh56hhLwv1qfO2nn72s8Mf/+nhj/7y88/+5PAPP8Z+DVa2m+Ni+qgbMTHQw0Z7B+Agx5KXF8KIuorM",
-	"XpOhriPxp0aGeorKaRke1BP5aSi4V4dl1+i3ynjoftbkB7SbTYdC8LGIufYyRzDPYIqppcfO9Igq6TjQ",
-	"KqSkVPAyHaFkzMo8ODaAmF3KQecAOupCrEi3DZcFnYnTXQB8wTO8l4ZOY5flR2VM0EzxUSVzgtLYcva7",
-	"LLLzRP03793f/FZr8867j29+2LjSsvsBADirJHjeHAp3H765mFGxrrS9AjJzn0VRRoeIbxCaHlr/M3uZ",
-	"K7rBmbCk4aYxaHMxu8jQXwCExYTHph3DfA6YQkTIx/McgS6SMmUpTw+bowN/DTrUHBrj2dymK1tEsxck",
-	"izTSMhVcex1h3YKcsgnkBEqz3cw/txS+yvdInwYISkE/nZb7qmFQDUbdT4VLREFDAagbTuN2RzAh08GQ",
-	"aEl6KY/AIZNJDM+VG991uNc3YC4wu9Q4UxlSuM/c1CY+GU7QC5PmnMy4QtYLpD2Z6tJ2ghTe0kjx8k5Q",
-	"W5bVCTRPpfZ/3axEivHebDiwVIpVvWVDIGK0T3pT+NfDJxmClgVuJLNqnf5nCaK3mwTrJjGzxwXSk81g",
-	"RLlQmlrU7tv7d4GvLBsRsO06rirYgZ7lN5rJygrGALfAOHB1hLb1j5ayasXb+cHFeBKtX0RItxut7Vfv",
-	"tOitcJMGd25vvvLKzd5mLwjYZu9Ga6d15w59tQUIOnxLcHURgl2HUcV2Q42ZCLtaaugnLseNdmMAyJGs",
-	"YV8Llnd+RoDFJ3AoF+5IWCRPP/nBs3823uOz//GPhx//WePdD99dxd4wY3zdrqNzNzSymwta5yaCkRGy",
-	"gIdXOtL90pkV06Jy6xslWxRBGACrE4WnYlosEp5jmihWLzrRcSqOmRqb4ZGGZmTmF50wVqpb7Uk9BGWs",
-	"XL7MmE+FHqZFkQdaPpRMiWsawLgdMaHaNSDGpqro2GQOERVTbMbLIsXaOaECRCO9QuBQ2oLaScmfokHA",
-	"xhob4yasOiKXKHZyaYkz3DWTVRZ2WHzHvkSMfCN733gNjZuNMqdEp3GnFXYa5o8AeQjIl8i1Cetd6zSu",
-	"55dorCjkvsIP2AWJuPtmXsM5nYHsmuCisIYul7B7eeTX3SGDkERh40M/MgfcXkVonYrAQkxYvcdzD3/P",
-	"Otg7x6bIzVKN0bRnnn3tzVmmB/EhFpe/2Gl8YXwMnr08txzdN3XuhP19EYTyIZ0qFxfo88iWiuySdBxJ",
-	"CuQNUJQB6se///Y+KSzSrcf4R9aplgltoXtAeww/EqWpWbC9qXG+WdQHiKIfU8go+ZA4siwQMkpjdFgY",
-	"ddXlTfJwDCR7NJGpyMKRoGtdpxtzwbvZfio3ySEbbm6ue8Q3N/M94o+4CM2/StMBfIE+adeqoMI3IdOU",
-	"F78IaDymfCB8ryN8OREsMT/aJvHmz3EiD7gI4LLGkjf/chGmyvyO4c1HXAE5YWYycfNEyQAqeiH2GUB6",
-	"D6phnabHeGyT7HWEYBPw6bixTBB+afE140SqMQsAaen0qY8vwvdgrkMS8REWsRRauHi287+lbGIkK2JR",
-	"AJnpiCIhU5v4mZNUP9kyAIcw7FJd+KVNKIlkAIzxU+JjGdLO5vZNs3JILIF4zOEhOkL2+4rp4nH72612",
-	"y/z3O61X262WDxlKd03NY1Y8mLiDfc8dMVPd+IEUzIyWglfrd8SG8T9iGgFK2H7djbmQiU82AmxA32di",
-	"15Fxw5uw4W89keZazhH2yYZlBcdXcE2ZX4sz5hEfSpdgNaEy8clGRmIQ+lkrTBnBpBZXqFkQsOKQ/akb",
-	"A/2T3yRvi5GQkyImGjDKFuBI3jGvuiPK+wT3IS2VSukcSGybBcjJtQzbZTPjsJTM3YDHc3b1IsgLmP91",
-	"qjoiplNEjA0kgMMmdOq5Hjtm4V1TrhcWh1Jyzg5YmMuUITdPjdSg2cKG9blnBoedD1zp+D1NzO1Q4PXs",
-	"QM220SxuE1+NUp9swJ4J00BfU7CSRmysnfWPS8D+3nXC4/2UCm02NtnY9iC9797h7MsyX3fHCQ+YxUaH",
-	"XIGk8IlbZcrWX9ipdSvnOnY1xtVHsknrIZa6I3Cecc+WbgMTw/UuArY9typJnCpN6CBhrEneMtMDJoRi",
-	"BywxAkCzGJjpGXAD3H/r4X5HGElfNNa3ALnum7dpprqQv7EBZZ2PGKnkPITdC53QkAdAgW+WjU4TAdEe",
-	"14vDA+QAkkewkGz48AK7Q6q6MDIz60Ar0MWTGWwcKKm33/iFXdft80cs9K+j2HKs9iDVAEQ4S0fUnln1",
-	"XBHcPqiyiFFVLJzdt8Ytc6WCD7+6t7lz6zbS6sMihzMyDGSISy8JuZG2NDYuG3s/pZGZyKxs0YywSfaT",
-	"1LwxLmBlhLzfZ4kRieZXhd4cVCEKBsQMM9vYuJ09Grq9kE0pCNSIm1di1awZFVK/Wp5KLcc5Q5N5ul2i",
-	"JKoYczXIFliimI7INNdGrgnsj/51i953jLgJkPHCxiyLnGKzXng9MErk5nWAlD38xVyoI3JIKIQDjdES",
-	"RWTDfGc71zMRyBDymDnxhX0b+Nwuxj+R9ousH5LZ3vlp5sVcJ33KIyy6sNCfYg0o8iDamUZRlOcQcnpj",
-	"bh47SWTi15cxoFl7paoXslrmduPuN/5jo8BhEaiDhtewBh5cqaBDG233MbCkHFWWxBGeioIt4UqOjZGM",
-	"PRnbDTWU47xOocTZtnTgAN/BxZQn2PdfX5WQGeTadhc2IsFY5utyhXW5QpmcjA048JZzJ1MqPcbFmJh6",
-	"HIxzLWeAMBVe4dzOVX2a5OMs96xCbrAQ+gdUoJmPKy7PC8Rcv533M19gDV4+c/DyyfdAPWj5aHhltaUI",
-	"pxcJPefEVFYHjRUuX0PD8ZCJsOR19aY6a5jj38Ubb75uzak2GXzAxz7SZQCQGRxKGY8TppTxKc3Cfk/2",
-	"XLTHHejU1pCqjmAiNJqMilyZ0azlnOz3ScToQYEmtMeGXIRlZPXY+rCYsUHur23yFf5lkooxRbD0HkCa",
-	"8R4doTNQHLqr1tzTWViFRxFJUiGgN4QUATZzMAIIBuyh0Y2QVWudumZfYLra/VxN7mGtCvsiF5TFm0nO",
-	"pw7eyOxEu0p4lAl5KfzsG6ssiDfXNxcIGTiwtZXwy5iEMtBMbyqdMBqXJWNmCPa4oFCuP3uTJWyrnVMT",
-	"xl+TvTpJ/J7s7ZI+knBxbfwJZ+vMSOcrbipdEoTylbar3s7tbyMx63RKT4bTzQhSJu3t1is3Xrm5/erO",
-	"TfOLkJsWP8pm0kPzEMlLW2GVeLobt1utOebZFvil8+kmE2xETzVCgGy2GliSMJ4AsXpQG0ciC02yp0ks",
-	"lSbbrZbXarVAmo3YWO8S3/jWLI8CWDMwsNiiuv4AKE9fx3G/AKkseJLF+Sx8US8nTXvWTBaxDsXWErXb",
-	"8IKNufdkr35XfR2eQiajYyRxv2Yu/CK32/6a7OWttme6a88hdRxxEdaxBJnfSgOJ6aOv21IrI5fOlQ3o",
-	"a7K3eLeb5fPCpK7fwyXrtil8rNuI5scZQIT5auvxe7K3XDwBnBCumuS+jIBWAPkFstyasfjTIGAMLHvU",
-	"QZCloCJgUWT8E1+lvfdY4LrauIiE2bGKSFEZkTBG5qUNR8y3gNeBiLOvon4PlsfRLXCSCERxr6y69L4m",
-	"e7PqKttjW7gVVg86uIvWQU321EgRSt5PWYp7zjrdsGW1hAxUk7xTCAD2ueBqiAxYmH5Rmo0tqZXx8+FM",
-	"10qARmY2pui1Q0YRsZpsQdEYPO6xNvAl7i0yf8/PVOGuO4OcFpwQ1tKcDX+MLT4TZY/Z/O4AwKnmEBVa",
-	"jpjIABBIuZODKSwPJMTzwB4Fgh0xRdoRe3JMp4SqUaXWe5Mdr6xoXhpxXusEq5iBsSeWgLREdkfk3sSv",
-	"zWces+4HUjCQOpxuPRxSMRhSvnw28M1ailic4RfBPHtnKAmNyb2l+bSzRWghMct0FHSHOpwLQDus088T",
-	"okapqnZ17rt7nL+7k9W6qlFKbKgXCC56bMAFEhYCcSoVUxJQVdvg5f25fkfMRfZ5CYLvfWCvp5oNZDK1",
-	"m1gqZhtucN0mhz/5k8M//kujNkNlP2w9++F3nn/0f2vJ7u3l6sa5c4xxlp3FJZ3DeXvRrgTnF56p3rT3",
-	"WuyjuXX9wvhp43y/OWmQfbVid7tq8y8MFcnQdg6HGVBNIzlwfAAIRJN9FBNQHMMSomWT3NMKtiNXJBX8",
-	"/bQiM4xYGtdk8iqBaXoJVA02nn7648P/848NL9+X7UZpH+d7yBz6o5/it3bf32iRwx9+1zx4wgOWI28a",
-	"7cb27TvNVgvQNiV9a5bBKDUf3npj87UH9+5v3jBHpYKbsz7/+U+W15h23i8GQJN1Fl3zeq6BMkva6rAu",
-	"colUK/dOTO85h8nd3WmrN91Uo3TrsRqlH8418DP56dxeiH+qUVppodt98eXpw1F6eQNUc3Zv4ZHXgaqz",
-	"D1S51WWhzwpWzbG3xZl2xYW20HXwFtzcFvZhn2mCRLUW2+G2DdnYaW1ft3juuIofEJveIYsSlMVs7LRa",
-	"19FTtk3uZL8jHJs5lBxIvD7VACjZtRCSCY8i0kN8iVvUFq3iBomcBxTcjRpIyQn39AX0izmWNbNdb83c",
-	"vtm8c6vCmFnVVrmAJjRzRB2QU56M1HRtUq376Vwx+0smKHVPXfmcqMNOZpc9dtVfS1Otlww0IW3AC8rr",
-	"vJzoOWERLGy1W0IjYoWmJS3PKs+46KaK+U3ykGmcGnhQ40P7CdO2nYdQmtEK+mcc8rHd4jWr+dVkNV/k",
-	"1hyT2bxq08zhN3e7wTXwc+Geed7K2lFZOypLOiqX1juxK2U+Hfm9mWinq5g2qg+r9S343cb8tctLuF01",
-	"pGEBkw8ATcsk3qxm4D4HLXBZmLcr3Ibb1THQld2GiyBqXU70rOm114b5qdFrn4aM9c7CEN/KrOe5jS+z",
-	"o7B43V7AQ9qtCZ2qNvFlqgcSiGigzSXUlXcaELxxWwo5JdLxIKGhZfqAuA7rNIDaJZBxfgFIcWPfhwmd",
-	"EiCtqeNntVv6QfYwZy8+3L3qulAC4t+N5yWGm9Pi24cJYSGBNqOrGNPnZWAst1e2Hrs/uyMuwg/tZxYu",
-	"8m0L+gXr0XIaeDc1Si7wO93CW9nyOIZTuU9HTBA6odOXbgWbRyc028IwCWexaHPP79ir1qvCcM8K3nzr",
-	"5ZK13MfeyuWu7Ff3sS+t+bkd7VcQn79rrlUJ0bFjzEmFCA/LA55PKExbd1p1Lfnz7bpcZ/40hSOX7cwP",
-	"VHB5l+ga9Qc1+zQImFLGJbF+PTy0h1gpqlHDGkmheMwjmjTJA6jc5WJgzFNLwNMRjsGNvI2XB/LsaxpJ",
-	"zikJeBJEjGzcbN25Pj8Zcmbi5cw08CLtu0blnppBC1POytgjKmDJHis6djxLFhjPN2MZsmi+2YqHkN6U",
-	"jNi0Ghv50FzrTbzUGS7Z/DbzupbjeF8YHBy8J/tQheWBhPW1SDj8eREGDhqtMGyqWibng/PD3UKjtyQV",
-	"ykfaN9uxAltv39MK+qPmxJk44rxLuO2ykGjV7ggfT24G0QES5T2BYjnyxAj2JyQXhWTD9vtW18kTc9jm",
-	"5iYp/d98mfRj8oQkLECi/z6EauDPWAqmaTIFYmMqQkW2m81bHpAXSMU1c/yTig2A5PEJ8SdchHICnal9",
-	"6NvuCP6ue8S3fVx9svG400g6jTbZ9kin0c/+iuGvD+1wg+iAPCHs0Ri6YJJxmgRDqswUcTNR2Q/ALOYR",
-	"R8XHzFT4fRrzaOqTjbg36IpeuGtUGf7pmTliWpq/zbCGMuEfSNGNpdBDM7rtHfO1u143oZrhj3DBVrO1",
-	"7UY4TBNh5jyRPdrjEdegP4XMBgv5IQuUtvcpja4wuHj+6OyU3mnBvTtiT8Cr6wEZnSLb5HcQ1ezwC/Bp",
-	"p+WRmy2P3G7BEnq1Rf4DQbbDiCmyYQwJ8sp1YiwJYL5E5LE50zZBsevCVnF3RI8GowmFhlBKklvmzuZo",
-	"KAmHYzUyh5QXBjIyKGyGmGTlCuBLM2xTY0bch1/iNi7qxAjM7CePmGW6TZ6QHfKE3CBPyE3yhNyqWdjV",
-	"S/0WeQLQjCcEwpma06gbySmNKr8JhjQeQ7Ch9Le50E185zFXxv6pOnn235kLmPFDO5Gull0VMTaGoQEd",
-	"GlwKlsmRL2auaq5kZmPIeywRaIxVXJfqbsLVqPovc41tuKTSRy+VHY9Efd1IKjb7yZEyBpEMRq7CkgdD",
-	"oIPNpBmUC/RlEjCQjrJvGfD9iB8w33g4KXD0m4UrzZnjVKOARMwOnAqLDghpIFojJkMm2AFLbCvOITY9",
-	"kgeMSLFrr4/ckV75DsDeX906GjHHuaK8Whx+5h0A4h/KuRtmco3+HLEpdFNLE9EFPDD4TvabAmjnk+8f",
-	"/ujbh7/8X8/++duHv/wn9+hghhTlUKN9Y4WOlvlcXgyUuPAu19CXNZp4VTRxwXyssR5Piie2puYc92Lr",
-	"MfzbHbHpUqAV1Mkhiwr4lFRYOxLutmsFIhdGkw0SphSSozYBqTIZArsudHMisJHYNVVoqmDMYkW4rm++",
-	"fxIJukaoXE2EyuKtcjyMyswGmYNOmVn0+UrxrH2S2Z649sGsqISunGj9nhN6Zb5m23dCYA1fOXv4yqlo",
-	"iZtLByNWWo+wQsAWrUeuPGB5+AGewiOKWYJ33DkbQECPtA3Ao+9Y18sbjWzQnjJOH2RPR4yNPSLSKCI5",
-	"baMNS1xvdgSmpsPi+TFmPIyj5qPWO2CJ4lL4ri8XXon1+yzQOXsUtDVJUrFb6XQ4JA5PVG03+/NRWZcF",
-	"TmNt/sNf/dWz7338+W+/9/zTv3/6248PP/qscQzL/kIQNEuKvzWEZg2hOTUIzenI+UUAmtU8Aogs12Yg",
-	"HqQi60hhJftiWjrYWubMq03J6B5jcfW/mcKXEx5DcVVcQxdxJbv9PMyV6iZnSEpNc76ogEa8l9Cy8ysx",
-	"8I5tu5FaGsLl0B6ciwHxqerKvk82tAtgXlMQtyz2/THndIQ1KBg0KHepniZ5A64NnWuysKKF1GjXXrkU",
-	"eSzfp8cC6cwu6GRk7RWMbRq1xURonHUxtTgE6N/So8FImy3sykwA5paKEGOh5oaWFQhMJTSBpIim0A2I",
-	"BpofUM38Zkfs2akaUmylBEPV4PnHrF2MBYjs/oWYAUb77dzY5yu6Vtg4xrXDOWDQ6iwbeEbcV6CRlX0i",
-	"I2CUMfajtNQjeFFoN5d7d+6dcykWRHIfpOIqxXFXM8AepCIPrF4k8TYUMiGjk0sMJalokjfWhNxrQu7F",
-	"2ggWMwpYKdgxAkinak9tPU5SMZei9C0rLqvkUZv0udZlx5YLKPNjRlCbwzcmjI2UR2L6nkzsd1ZUlrrv",
-	"X/c6IpKDzYiPWMSHUobKswlZL8vmEqAoxwhvyOlASKV5UOnruuDWsYTiuYa2zAjrUFWpWIe1zj6slcAa",
-	"uazhrMUq+UEqioDq5Xb8ljOQVqdMPc7Y6oxcu8yvKWdfobHobEUL7cxQR95RtBBRQznBhI4zaK0pVbC8",
-	"sJlhZuACdglaqBh7rEp+uNm5WMvqisqdNQD0NEyF+9AHEh0NBw45UTimdecsTIctO5A6C+J1cCYxpJSV",
-	"gpqnMvOQatuqiAz5YGh8JsBk2aiN9cyK3ZvyIg7YuZVxnQepeIhjutJxHfcYi+M6Fiz5UiR7TxgGKuqa",
-	"la3vS6fqNR1sDhKZjudjs/EQy2XLExJyNY7o1HacrtxD+3TwFbzwGa5wd5N5OG0c+wuD09Z0YB+pyF9s",
-	"/q1F59PBQoT2mxABo3hl7PNGB6pJ7kFPTfYoiFLFD5j9neYt/AOaJJwB5RfAW4HVhQ52yTjVgI90ETHb",
-	"Nh3gMDVBKPc2rxaYUEbQ3vfftfqv3L7NoObJzpZTqIgrBDiqLtABH/7bXzz/9c8OP/3bBrwVjq/ixtJh",
-	"LTddF4MXzF7WGi24RguuihbMhFilDDsx86gReDOmaK7oth7Dv0szWwnC4rGe4niRtgrRFHSgLGVVXRHw",
-	"8QXaGtt3NbF98xf2Mbmnist5DqoPdXMeZ5WRTBOPONVi+0wzzE9B7iHTVJXYvhOs3nMKf87TQftDOyPr",
-	"AOjZB0BPLM9vLmm8rrQO3fKYz0ZlMX0eSRhuGfgTqamaZM9uK9uJOaYhK5jDkHjFzK+QR41iPZHGuza7",
-	"EbTFxs3WnQ7awxOu2PVajN15KI7LgrDLDOidW7dvsF5jZfv3QlB1S4meNaZujak7NUzdyWXsUqRU1bbz",
-	"/PAQCLfe1C16EUJla7FHcrnoNq8Bt6ikJJlWxgVsIEkt6iCPvXfMKFxv2Uz1VzXicQ5AYxX+EO9qBX/3",
-	"6WBx3BeCPC9QZOxMYmKaDnL6AW47o7osIi50irFRc9FO44CPO405Ma4rFd4qT8nhJ588/df//fkvP/v8",
-	"5z/5/Gf/BVHxDRfhGvC+7kbyAPhF7Fb7/Hv/9MVH3/78l5+tpNcvLKS1jmato1nHiWadZxxLbT3WdLA8",
-	"M7sxHCwrO3T3sN7JroPSpoo56nWLf/AhVfwlM/KZciKuiez3EX5mLmYcJHf9jgDcblb9CuyTUBqLRVP2",
-	"HoxDBGJSTSyQBc5O5PocJcY7MvIc119lIbhceS44bDlW1v3dmgc9KSNGxVL2wTpUd8lCdRcQpDObZXmL",
-	"GKv0jBohgdGrCijm6qJ1lzpQV+coG+tqHaE7jwjdZYvNLRmWy9o4FyJ0wAQlD3L1ljHbWceP3NNZyE4e",
-	"QCt1OOZIKjuP4HVEMYQ3AZYcoCHDzVgVyyPLhfJehijejJ/wr7959i/fe/6bf336yUdPP/n9w+/+3tPf",
-	"/s3TT36wkhNwUXG9OZJqHdBbB/ROM6B3IaG8zH3Y6qXRaHX0dkF0V3c8NpuPQZsmrCbcbnmtVqtg4/Sm",
-	"hIceoVFkBLmQAkMoxh9BugSimG6Su2WjiEZG10ydPMYd6RGZdEQoxbXcaiKuKpDDIHqMJAy0gC0IMfdK",
-	"RWBJFagIC7wHJGFU2WQpezTmyXSX8FBlba3cQ3TEkCIMPOJKm8soEnOlgNZ3TxAeEmSC0BMeMFuIAl0R",
-	"qzSFeRFXLTKEfK9IRwzdRXBiujyE1Tef7/kOfRX5npc4bKcBw6QwhMazP/2b5z/4zuHP/+yLv/3eSurk",
-	"y2axn782Mbd9wJRxHSv0CrTcn1BFQinYFfby1iGiOQh8YzhIQWIqpsVCFABZZpGJlXzRpYR+viePqgEm",
-	"KK7t2obLeEgOuNdyxMSRfn6lEjyspeYxIx/Aaq7yUvHGl9dRxfHVWYDw68vqrp7IA9XZ9BUXOn5RYfVU",
-	"rWw4uOhvVvqNdy3fEtyQ64jlZGZswCVW/IO5EUkBBj02Kba1IUUqc+9olWl2sWyZtzPW/44YA+eqDTK6",
-	"6I52It6VqxDFa8wAdBiPu0WunM8Ir6fRbnz+y0+f//D3Dr/7D4d/+MkKKh3m6WKcxCWkxAvoKq69v1Pz",
-	"/lYUh8fs9IsSs1L3Lyq3s4vYwSm4UJpG2KLDM/4bNGonb8iEoAiTiaqBb9jbXelKOidrFuIp8GFfGEiF",
-	"8dB19gKr1mntslNtGsZcLMRXJFLGUHDkArhmgFRMr6ncVkb4BTQGdfgLMEeVdflRifOE+HhvnwQR5bHt",
-	"IiqE1KTHOs7jn1m2u8QfsQ+4W/EI0/BJKF2bCXNby5GkWHLAknoanePq7ousXyp3Bc0yoDSIoViYx6xr",
-	"7ByzzhWnWw/NJA4ph99Qf+8FMSNf1+GquvuCUB61yvukQI81aOMqgTaW175CbkYZgucEcI4Zuej0MWfJ",
-	"JpKHz0dZ2mNsh6QiuhKSUpwltndIsRredpCL5ITVsRjuc5Y8tPc/Sx2a3WZeta59yBcHlJhTw5dUqHlb",
-	"9RrU/LpsUyWoVGAhLoAyFYIlQXjdLJReinGciCoNPHY0h+rsFit6e8w4xsqtHLgGXLwjJkOpigifoYxC",
-	"ZSn0ZH51CL8LKRgo0Sa5J5RmFBjufBilb5t8E3+cMMW03yY+0Db4wGusOuKLv/9TpNklW+TZ//vF4Q9+",
-	"bv7477/64qOf5Wsc2y1ZMqgC5Si63NgByrfgow0/iA78EmOhQzbFqdKEPeJKA9Nf/ngxRTvXOvxmf8m+",
-	"JRi0r9QDBkMN82Kzw3IimuQbCLXiikDVc0hSoXlEfGYeE+wLoNKsNySyzXKljAnEgaoxEyEXg9yYwGTw",
-	"5//4/c8//TswHNyzZJMNCGzOotCd39VS0wimp9FuDCCeCWuk0W7cauGet7BTGYX5rb74/R/DMx/vytul",
-	"KyselcCsX/zRv8C18dceVTwoPCOsTqRWWFUiXpAllC+yNex1bUGtbEHlqq1as50Y/8qrUhcFc2nrMf6x",
-	"UscXPAUTvBDqAAkNHdi4IFw3yZ47BvUdSn46g2wVRT1QQrjOgbWeQKqvK8KvKMx00S45Jt60tDfmAE7d",
-	"Ui77CRAZcetZVafqTrJYzytdN1eD7We7fY0wPQeE6Smog5vLekQrLUdcISu0drF7RpZYi7KtY3QB9Hdp",
-	"kn34poAeKmGcRmxq7f6s80ruAOx2BKCSgCMJJ6/MVAkZSS7y7uJLaCDPqSCkUxfA3p7dsiMUMsLLA5YU",
-	"W8JM8NHqU5LnorcuZcsX9EIPv/dfD//pO41jWPYXk59cUiyu4azrhObpwVlPQ/4vhWtdyS3YCrnSCe+l",
-	"zhOttJS+Kicz+CwrfjHKaq6Oca6hO3BID7B9RY8x4aI8gOxArtEJS5hNJoXY/8FiQGkYdoRtsxFFs5U/",
-	"rilGaC3yamZys8FfKz7XGQuT0r1qRAo+3kvXHeYuIIrztzg2ipxD1GhpY//MrZ6Fm8TZCKujwWeMqyUb",
-	"0UDf6nKXmKxLS2H5Y9mOC7+Syvgz6C5IELsNlrCO8HFH+mQDyCwLgeyYXfeID3hwH7a0n2HB/SZ5B8h8",
-	"oDJWkfdTlrIQ7EA0prxig5caV99N5UWHcC+ovUl/3cbkcpOCm30xs/VWD0ysqp0LqMr6HGcOoymBMIt9",
-	"2LIKdSUT7WMf/awID9siCVao4oPm9oXSBL9J3rDMHVge2BGBjHtcGCV9T7MYYJqMUACH4uns0ZiK8Evc",
-	"/OpX7XhIohaf8MyxTl41Ac6Q56CZa6qutr0wHadMgFOYhIdu0ax22huJjFc85W3jYS9zzn06jZnQbzI9",
-	"lOGqAzNmrmBRY9VZkAlb8Zz7iQzTQK96p1G6zBl7sdGRe/rrjCq9yglvSrXykGSy6imvw1Y745hhYaoX",
-	"A/oK2/rFwSSUZVUm+otf14r3wkGLEAoPWCCTEOv6AKWAlCB5W0BwGzJ5RWKmEx6g55XwwVA72B02LWY0",
-	"bJJvuHx8jleYdkRJxBt7rTfNxb5PNpRMXZs99kizRNCI8PD6LtTo2VaIkAGiivgyAExc2KXat9E3B9a9",
-	"pkgkAxqRkE47onSwFEY3dMQ7oDNQWWATGvPk1xTxKWwlP4cwQkuKMMQqSY+gYgu5AjvW98g4So2mG/Lx",
-	"mIuB3yYRM06nMa0mdApDG0C3QPaIBhoUANVk4+bOjrtZN+T9PgAuCpXqZI9EXGQ5K63IGEUOzJr9202k",
-	"r0apv0soUaM0K4K0x2ANJFfQSSOLJbnrzzyynwquu+OEB8wHK1wRH9ty6amPz26Gkj//LqhfmerSqR0B",
-	"Jru7sJlgOxrzbszqhuOg9JOOmGji2cp3vfZUGjvIiL09Z8qZFRgMg8JN88zmMToCrABKeglUQLkxe0Sl",
-	"wdA89XZz5xYZDbzM/4AVPwfbkW+hq4UUtSrQmARGreX1ZXgg7itjVbQbr222sL4Td545ZyjHRnK59ws3",
-	"jPGvxq1mqwXXK2FRP/QasI9gYty8N9o7XkONUnPMW29svvbg3v3N7RbMhKMc++Vnh3/07cMffvf5X3+3",
-	"4RVO3PYa+Uoq3f9O807V/c10FTZ4o208qdubrZ3N7Zvw6sCg6MZgUTTajQkLhlR3x9RYW2g2m7cuzQxq",
-	"BtYWzFy7cfijnz799B+efvKL5x//+vDTn64QWS6YJBcDGims3grViTJ/DRtZw0aOZAnNwiC0aH3MNT5O",
-	"jB4pWipz/NGtnksIzrdiIBBs5JER8PffergP6EaMClOhJphWJzLV4EGOgWWdxbZpji0jgH451tHEAHPI",
-	"xkyETOg2dCwObeypIxI2lom2BAVgSBgVjqeZx9HYNVmxQEJzOhbnKT24WbXRg32Q+6li4S5R0nyEni1A",
-	"4DahCkh2zA4mPdaXSTVdASQFT+LxXqQey3XKcfRX+bj9zW08rkpRbVcqqnqdcqtKpwRUDYvj0DxCL9Qp",
-	"r4Iau1GrRxc86c6ST2qOmzP4mUG+exyt9uULSZjO3L+esGHv6A6/XCmPtfqZp34cIU2rtbwX3JPhdBMa",
-	"Bzfar9549dXbrVdPqnKycdWFQsMQWvGP0yQYUsUU2RhTHnpEy67xBz0CXiHmJjL78jr612pMASAS0qlr",
-	"2VYuYm8bRy+E9m0klkIPPXCinRdoLkk1G8gEfczeFLKetn1IUsxv9mQ6GOomecB0mgibgbFeO0+InAhz",
-	"Hyy4s5cH7FlH2Dtw7LDjfGSUZB5xTgI2abUOMOEiiNKQhYByCfkBh86ssTQ/aQV70bXdN6oTChuwjwM6",
-	"ccaXhINQaSd20OjVGo0ppPtdaej4ipOXN1aRwOcxYtMm8QWzjq2iEVPWhfXxoiz0mx3xZZxlcyWY5vxi",
-	"WXYZhufl3nmpfAMujPFoCH7vZl3WYAEXroT2Bws96x7rJIUZDm2I3LXAtDwHsdHrxAccPDwDAIKAjgk8",
-	"47hK6eOa5R+w+Yq/gt9GSxfm6E3nU7L3po2lm/qbyYEWDFl0+mhGCnMGIZ3ukhu3b+GOQLMmr1YplITU",
-	"ssEmMq4OlRuLpDpUfnQwcDcYi5ZmXSxxY0CPnezO55EZONNWw+Y9P7Tysg7NlMaXC3hwHhrtYRqjhJir",
-	"vKr8piV9JhvdrdJfjwufFnb/Lxybw5CtnDV/hiziB8woG9tl26oB42chh1pBFpcUWTVu+SThtXMDLs+P",
-	"ogCNSH7IGr58DvDl0wtL3FwxebIa+2J+jfkEundlkjC0t1z2xZHmmj2GI94t5VIKORgH4ygELwIZx1w3",
-	"yb5E3rLsuj0ajDyimGWAxysbre8HVAQsipjNJSSsn4qQhX6b9GmAUJ0S2i1LnGS4a2OURFDnCoS7+Hs3",
-	"s7Icda+z5QQGPgDj4+ImVprgEylI0jzBItInZCCZAntVkifm683NTWL/bz7aQkbyhFSb315ufHske1h7",
-	"LuUhebLkKR5xc4Mn27PIk9VOc17Bk6WOzo4xx1cf1BFIB4OgJ7N6SJCtKxJzZVdCSARjofnOx9ffRcJG",
-	"36ajYOUDaKsLB2Y/F/NSjgyxI44+NILx7cAEO4BCZWMaq+wl0QHl4uj9+jLp8TBkwr/eJG8i4N6sTXsP",
-	"3yxApnDp2iwgF8R3Wqlpj+tS7ZfTRCMhJ6IeM38iNXTlQPN5tsMtpCwF0s24O59+8t8Of/THz37x/ee/",
-	"/vWxUh73Lzg4tISuXmPq15j608PUn6JRshS0ftkA1qwDsGXj1vMZTNxBDqdnzYcpCVNmPGMvC3DcarWq",
-	"yUruu/uc4Ya396ijKTEb3j3JSwd3RwBRYQZsm5/KhZotincvja1cmeL7hrEAEJSTUYaD+Ya8ZHadGiun",
-	"N4VY2q4lxMMZMFZscTqy4GeT+OYyXWPo2PBhRzhojvnFhucsvXmEFCJAFgq3h+8hgIowvCxsWMQVZc4w",
-	"wKnct9YIV9pc35hUFpuzMuRqN5sXecASs1GtIZ3zsBzFRtWDX+zeulpM5xZLlZZBI7daddm2MGXF7NiN",
-	"TUgRZim9HhWjLqzvPmCvE9Zn5gqs0W7c+8Y3N+1Z28ubSHZWLwYR4l7pGg2yZlE/W+iIFbJZpZCRRjIB",
-	"eRnTkNVqnuXNo7M0jbYeu+T+gtZ9+7bxqHvcHg1GOY10js+YOge8WcM3cmxhuyYbmbdPz5U/ZJy9w1Ws",
-	"qrnUIVUreQ6DiFuGELvHDDDXmCFVNpVlTZLMEKjl/z/+ijynwPwcZVaw+9cB+bMPyC9a+JcsEL90/dH8",
-	"qL3/uNOwPkOn0Sad3ITc6TQ+XNJf2LWVayVPw8xoonOXpE1EGkW+beyK+D+jaWojmuegTS5LNLPWVLdz",
-	"VzTtd1Y20y8kirmcYFtHL9fRy1OLXto15WGTN82s3a5Py2A/q1imTSbODWW6hOORSOZSUUyLlzvLICbe",
-	"Yl4M0z7CyxvCLLzDugimWwqXPID5gIVpwPK6wrw6Uo1xB6KBDqDPfuHhsXpBZ5bDNUXYI9uDMaGaecAb",
-	"LaQGCKjsa8QRTjvCQT+PlDW6AjpwW3dJxPquXhEVSzZGl+sPpNJNUtxUWg4YJJwBHwDJ3lgmrCP0kBaC",
-	"nx4REn/BVwhVjXCIETBugACAoxmU1rUFdhACiysQUndp1x3kd0SemN5F+KS1t7JwMEAHEPqQ4ync1RUD",
-	"2GOOeICAMaNhfWQUN+wVraQwUw8FD4Xqhw+LbRuxHO/zv/jNsx/9+fIGE87JxYQ17ftYRzXXUc2zjGpO",
-	"sN9/zDDMV5AwdWroYqOZdihbj/GPZWOZVt0sDmWSfekgRgQaA+OVoeodQPswa/CJTeoCn8eUpS9hMPPE",
-	"8cnETfVpm0xLRCbtorKByeI+qgw+HlfDnlfssV7j5Ob6OvJ49pHH+Uv6ysUdcVmB/7CUhM8fZW6HQAfz",
-	"deY8WsVDGmIPGhmFGWuX57aoBAipEd+eNaqhqMxiF7BahwmdTKFDjZDE7ycy9puLKLcytqnzgQHi7eb5",
-	"1kOutEymzZdyB2G1oF0QIJK1LPhIK9ernK+PbffIAdoCXIrNJI0WtOaCI6r4u4csgt5IrgBvWizf92ze",
-	"jCck5GocQUUm+LVcmAEdABGlyuoeq7fBN7OBPkijs90C5VvNa+MFE/LCEGblawEfrLCC309pZNzdd5ft",
-	"Wl0Zv3kjkTERckKksNSMYP2U+bIIV9l6gghOGrE28XuRDEa+5XSA6D0I25s7Ox4RNAa4uz3ailtjfcs0",
-	"CoH+kAYBG2sW7hJ/QhPhk4hBeRYZU4V9IiDlpCSg4s0hXAyU78JIWHnaJHfLNMbQTgvQZ7Y5Jy78jA1/",
-	"iiytdiPsEh8INar23VYwZOb5NIsiV7w5LDEx9xJGR4RrqOzw3TvwSchiSFFTAt2dYPzQCMrPOn/RKemZ",
-	"Z5gS+CGPjRknwyM+1Uh7zFSzk7ZaN4IRm8IfDJnBYC5tJrzHFA+Nn9LuCN9sNxro7lhyoVVzPJTCnOLT",
-	"MEyYUkyZD/Yg5UNSTmtmpt+NOm+8zx7pmbHbIuyEWfYOj8TGOjWjhFsjPe7MtSjpA/Nl1rUNaqX9r7yO",
-	"857JLb8+RFXe/1cLw2d+ZqqrpWVkomLa8LLGYHIiwOEecWE+ZlEmrxEzpegArsHMVh1HjCpmG9gJ4k78",
-	"YNhoN57/+uNnP/z9w1/97Plv/vz5b/766aefGtFji2uffvbtp5/87Iu//O2zX3w//91rKLPhIWLWMLtr",
-	"+eBY+W1cTJBsZkWs24itCTmWVKx7YYiSuahZ6xTribmgKjuhV6uaeiaofYuUYASaO1plAZqrSAI1PNpL",
-	"AFUUEgaiJhZy4uWUEiEUsPGKBq0wpG+wyRHRe0qSMGeALjVMlAkI9KxvojYi0HZMFMWGiWingix3Bwfm",
-	"tdljueoKqbsidXxAVsDmN8v7J/7mt88//j3suoJS8vDP/+Dwk++URSRYO+chI8/Kat5POI2qBOU7Q4nr",
-	"RMFCuKoi7GpLpX0WRWjVUeiLBHsVjeWYUVEnn+ayLNBwUxr7JZNfi9wEc4zmMZOp3kR6N9Vo327Viq3H",
-	"+Tdd882imPw7Rgy64msSSTEwVqH1LKqEEF7opNbfGlR8aUDFS6rdY2CLy4p2XuwedlYWuefaeSueUayT",
-	"oYy93F11pd7gD6NrDD5NQV5WxPtPvGDPKe6/2Ijetw78Ovp/9tH/0zNJby4dFDpOltIul/lw4jdZMija",
-	"rFk/HVhNxEfzzSd9GilGVAoNsqs3FNzh/HTAZYECWwPXvulTctYvBAG8vJhZo4DXKOBTQwGfojxdisJg",
-	"OVe/ymYu+P+nIJBXCSHs7d/96qIYgg3ZQyQBIJ7YswwmNQ8lwLc2mED2BGHxWE/hZh1B1UgR2jOH6dmd",
-	"Xhn0NdNxaoGHqysqr6LLfmby7sXx7y3MGXyKE/j5Riydga9vhs2CFI2Nbz1u9BhNWLKX6mGj/a13jYRR",
-	"LDmoZl0Fuk/8ueE10iRqtBtbIJXsU82ecJ/JsU0PYm6EMyAJneEFVRWdx75aogYuZ78TRoMhxv7dlTDl",
-	"RTAvVnG5u1lTegsjEYxEVAxSOrA+nyW05cFw5m7mxenCvTDdVXWTN6Vg09l0PSBTCqeXsAlHr/HOfLYQ",
-	"57wyYQteClfOal1qrlpCsdlzHASpfiDK8si6m1i65Yozvk57LALau+zpAYqAhMLFKTCrpYJS1jwgC0nE",
-	"Dsx1MOFb7uU5pLbtU98DnvS8Db+7NK9+Ne8cxVBMZKKHOJ08ikgoC5dRgUxY1XXe4BEgJwrH8ngsk+oJ",
-	"gWZ/MilO+HuyV3UoYJ/0ELPqVDst7GVkzoVLsIOat4xgJxa51OxUpsCQrGXx0UU4036ssLLNuTWb0VHm",
-	"IVwWOF3ynDbMaE6NWMCtuCb2MVHFCXbir/ohbCLVNWYtYACYYvmtJkPoMxHQKOJiUFwFIAqrHoTRSA/R",
-	"PuLQoCpgSu0SOWZA1gjLzVg1xbXAkgMesMaH7374/wMAAP//",
+	"7L3/kxzJcR/6r1S09ALAuXdvZhfAAbvBcOBwAAX6gIMBkBf0Ld5MTXfNTN32VM11Ve9iDrERlG1KlHw0",
+	"RdsSTYp69Nmy7AiKpPVE6U5HSf5nsDjcT+9feFFZVd3V3dUz3TODw+nFYzAOOzP9JSsrKyszK/OTT4OI",
+	"z+acESZFcPA0mBIckxT+vPUIT9S/MRFRSueSchYcBI+mBKVE8CyNyAWBTkgqKGcIC4SRkClnE3SCExpj",
+	"ydPdIAzIEzybJyQ4CI6C/aMgCAMRTckMqyfLxVz9IGRK2SQ4OwuDt3mE9Yuq7313SlKCpPP2EPEUvnif",
+	"j0JEBRrzjMW7S99wFgZznOIZkWaQN+I4JULcif0jxfrnCwLRuDyaXv/a9R6+Eu/g6PrVnTfeuDzaGUUR",
+	"2Rnt9/Z6169H13u9fhAGVD1pjuU0CAOGZ+pO88wBjYMwSMkHGU1JHBzINCMu6WOezrAMDoIsgyvrzLox",
+	"4xmTN+TbBAtZp/8dliwQHyMsUaKuQHJKBcJwU4gwiklEZzhBlAEXR1gQFGVpSli02LWkf5CRdOHQDncP",
+	"sBzAI0u8nuEnbxM2kdPgYK+n+CwlSdUz/s/3ejvXHz/th/0rZxePjnbtx8tnl/75by8d2V2+YmAzvu1x",
+	"qSe+rGHd5EziSN7MhOQzkjYJXWR+7y51+Fqvt+eXOvvQzcXOjKKRev1zZ+Jx/1rjkjHP3Brt9zllqwaA",
+	"5uqiNVb+6mHAk7cwmJRgSeLbKZ81LBI76QJF+lrEmV4uMV6EdoVIwjCM9EPOtFZNsCRp01oxjxqM1Xu9",
+	"FMdYkmUUP+Lr0KsIIzhN6GrSJO9KWJYKnvrlYcjIEzmI4Iqh0juKZ3M8IWhExjwlh4gr2mHXQ6dUTuEC",
+	"gWcEjWkiSYowi5HgqWwkW7+9Qetc7l2/GgYzyuwXff8INOtuPZlj5pHsG3Gs6BIESY4IjqY5s7V0zxMe",
+	"k+BgjBNB/FQS/WSXSirJDLbR307JODgIfuv1wpp4XV8mXi9RpoyF4CwfAE5TvCjRfxtHRJsiZfpvKgUN",
+	"nC2ERO0BSQJzIdBoYcY3piSJRYjGPLUTMMeMJGIXDSWeiCHMx1BSkoohYoTE+vuDlODY/VF/0ZY9Y034",
+	"2uyBgd9WtCv+zPCTO/rufm8Zt2CsDatJs2NGZiOSihCNiKAxQTQOrdUWomPKYhixGkTrkeqXrj9SO8gl",
+	"w1LT5hFipZxjKoF2Nb9GK6NhROUCfQ0dBc8+/cPnf/PJUYBu3HsLiTlhShtInKCjrNfbJ19D/V6vN2xa",
+	"iVpemvf/Xq/Xfim+nP29/9L3d/Okf+kzwrFEgs/IiMcLdMqzJEbqAYgyyZUDQHAaTdGIPwnRKU9jgQRR",
+	"9rbS5KMFEnMcERHCouVjdDql0RRN8QnopBHRBvwBwmhOSUSsqlUDPGJcqVGEE4oFusgZQTenlCn5jqY4",
+	"xZFa5VQgwng2mYZoeP6bz87/9B+GIRoKzoaXQkSlQHPKFpSpfYQyKilOBLo4/HCK2eR9itkk4+r6D9+f",
+	"qOsxUhKM2QJUOrxf/cEzCY9KyAQnSgRn6lJJEjKfKqpYplab2lnVrWJOkoSyCbxS3aXM8DHP9JYw4ylB",
+	"MZ1QqXjCEJlhmui/nigbU9mwcYjwEUvJhAqZgmtkXrF7xBpk+IMl4tteeB/yVPoWICz+UO9zw52h2QMR",
+	"lbAe1dWExZRNmlaY2gdLBMZkjLNESeSO3b6xusIhvN+G8FuGZ02rjsba3lESvBCSzMor78ZOv3Ft2elY",
+	"tba68hoU4VtkDNLIWRPlwPLu9vT1XuOA4ImDOH/z5krj6ynP5v/EHZs7MZnNuVR+4r8gi/oQvq0WLj9l",
+	"6JgsQNrBMlVvJEJ5nsYd3btypVBKYhfdQCmZEyxhzVCG3thDU56lAk2IFKDhxjQVEoksiogQCE8wZfny",
+	"0QGZYrgOkTuKyib5u/LGavm7M76LZTRtMHtvPcKToV4wYHYpPUmUklUetbLMwVUYvjYEXih1hwVKOJuo",
+	"f91ADSJPqJDiEF3u7yEupyQ9pYI0j3C8o8latrR8g7nHGWkY0A1mxyMIYbnhvt+7jE6nhCHG1dRMzCBj",
+	"JCiLllKo3rWSTD+dszlPG51PCr+usUCiftNi14/cwvJgN6lcrPTcYNemAimL7NCIPolD9b3aIM2mHlFJ",
+	"iWh0iNSLXOqWmZXaWPwWTjIiDKFvKatDzgiTrcmN81uaiS6uaaS8uGQT+u+wOBMybc9sam5opt1csYTp",
+	"9hmbEP4vqM/3BKLnhM8THV4Af1mbV0voUb5Ja1rs1gMEaFreOWU+H6LCwdMpn2kezkkqOEMJ58cC4bEk",
+	"aYmbBSv1SJrI5vDaDXh4P+UnSv20nvy5uaF58u0Vjby2F2xC90NQ9qsZzpn21ZWOmGLGSOISPlqU1IS+",
+	"QDRbk/DOzq6opvWmfnrZ397Thpv1vj1e6h32UOLJ6pFSE7sS6mp3jMoHKcYIPzePEF61tq+tKa0FFFYN",
+	"0Hv0UxkeWAYRTtOFjiLiSS6Rx2TRsHYknjQOVeLJJvL3iLZY7nZOJCVpiE5TKiVhaAiPJQfq22HzTEFU",
+	"qJF6usmy/wYfNZkE7/PROvZAo/H/Ph9tbgy8jYW8n6XRFAvSKgB9OuXa/R0pD11WA7tLI87qvsHcvG2d",
+	"uLNLbYvg8wpaVwShy9R2DkW/TWfUY7bAclV7FIQ7G98NN3vd6ys9UAJ0ls3Ao9ZawHzMCaFMkglJgZK7",
+	"PCaJ1xNSYjlTv16AtV6WzCg58Qse3DE4BqelWfbcAza88+Fj9Z/ezvXB46e98Oremf9k7R6XpGn9MC7J",
+	"GqdRuHEBqQduvoLu44UyE5uonuufuxPeaybcPHNrtN8lcsobw89zbEMuRBB0iheibYDZ0jmD53ff/Erk",
+	"tYim3095nDWfaM71z2tMxfXGqIV55uZT8YAkeFnwKDW/r7ECmlMY7EO3Qb7M0iXEq1/XYPxoCenqkVsg",
+	"PGumOmNrbNhxM8nZFuh9CBZOozbXBpBPnZ8oI8VPmL7p5Wj0h8fZqtUojrMyqTffub3z1oM793f6vQaC",
+	"j7O2AdxWMecmlwc4CkFmbSVP4Ixjqg/fRBZNERZoKKZ8PoQYGknnw/JQ1G8NY7Auz7rDcKfjxs6/0pPx",
+	"uPhzd7Dz+DX/pDzCEwj0Nkn+RP24huyTRtmHJ24u/Y/wpIlmiSdrUDxupFjiyRbo5RIn3iQ4OSUpkhxF",
+	"cB6OkwTNsIymRITK0EHvZzYhCsxENCRC0hmWZIgiLqRATFmvCxvwPEDkCY4kOoXsujE51U8LEUkEQRhN",
+	"MiKEdX9gl0bzRDnN6SEawrnqgIpB8Q6BF0Kf6zW6STAy/wEQ40wJNmHKJn0v/2ierucnksFjL8dSzASO",
+	"FKOsW9+YOObGHhpDkOYhm6gHh6amtAw4UZUciSk/RRii53C0Bhkasrj/ZSdpVEm1eRqO5eQxnJy7mpxA",
+	"pd8gmJa7UI1n7939Ouf9jcu7uGSNZd5sAjnP3cJyLx5mbNEG4QXZwAypOXXjf+qWJbG9wtRckyrvbtxM",
+	"kdmZvfEs2IK3sqb8R9TDHR5Bumc8wHKIqFJ5p0RIfcoWomHpZ57E+W/rHFk7D3M0V+Vr91NNeYXBkx11",
+	"384JTtULhXrAPSD5tqIqCIN3gEj96XGVCRLLTJClOUBtlYeAZ22kPDQ5LXyu0j08JSu0tVDXNMdI1QO2",
+	"JFXfZJImTZrMZDusUmUZPKObLvvmPG6fzWmOKbsE0TL9/HXCZ4a0FpEziJo1ULcibGbp6xww+5YuNyCK",
+	"FE/e4JREx4ickHShj3gxZLyJU5KiU7X56iymKZ7PCQvRKLP0WxOpiV5T5UAGXL3Xqx7MUjMkjzhPCGYu",
+	"zZSzB1lCmh3JZI3IFW7O+zjJXztQz9504zpTN4s5Z0b/3OPyLo/pmBLPgO75jtjBrrz1CE8QZah0rL6r",
+	"dMj9y72eelLEmTSHuXg+T6guEnl9nvJRQmb/7H2hK0ZyFqk7YptxneJIDk4o1yGLIAxiIrFa4oFOUoD0",
+	"DRRzIsCCBgNYHz6ZmxXz05SnSjPnT55RNki0SnGeOFPm94gUNRd9Jz9NWXdBGED2N0mDg+B1mJazx3oO",
+	"iIA9+iC4Or5+tX99PFZCpdXpwWXIJaAS5v9NHKMH+oZiUiwzxOueMZ+1PZe4rx+i57Y8f3dxouQBznNS",
+	"4NSpTg1RtrR5pfJH+Kmwc9ffaO4kPyZsMKNC6G0yZzJGI4JTcIOOCdM7PImJleXlfOwXfPwmw5mc8pR+",
+	"SGIfI8sEbIOH97im2ZyCEx0dyEXvhKR0DJuKU4b17rvv7tzI5JQwqXhHGnwIKtBpmrsPcFql3rSiHErP",
+	"0/5G8yQiPie+ecqJQAmOjnVOEFxcbBgHpymVpNXE7RcTd5unIxrHhPlmrUzONmbtUdM4QpvXqSso1Bxk",
+	"7JjxU2ZXwOXNtJdNbWNcDiA51mUv4zqUZK9qxcXLBRfvcYlum4fWlUj91VtiZQo5ZJZ4vSfkp7LAR8u8",
+	"axsxz/JC0hnhmawKJmQwxzSGhYfTlJ6QvB6GzojNe6MC8TkxmbdTLFox+VrBZKOn0aOcihqrq4RuS2TX",
+	"HKHl/vWNuO+kzA4kPialfRczyALMJRfhJCU4XqjXa4qcBOhWHL9ecPwmZ+OERl5W16naFrMVKUWeGJYY",
+	"jUFJCUStPPf3NuKoqdlQmm1m8g4rhozJtlRMLBlZbTjY3ys4eD8leZkFuo1p4t8eawRti5f5SLSeUGaT",
+	"NdZtbigEGi1fN9u+1DIZSM4HCU4h06auJqhybNIJxLAwQ/3e5WtX3riKRgtJWimE/n5dIdxiksoFesQ5",
+	"etu8uMbhCmlbVQyVMVX0gFocOX+vbMTfGYkpHqixDTImsvmcp5KUNjJBlEvmPBQe1oavV1xjLn82uqte",
+	"iR4pdnq42kDQNrl7QSB4iymO0dZdbu8t4fXeZjqCMvDwmnycUUrwsUAYHMtDpJ0aG7MnEEKpOzq2dHpg",
+	"TJuyCSIRZujOw3fQ5b3+G3mZNYJ7S66OrrB+3V7RzuvZ23MneJ7yiAiBRwkxy8c3vZYH25jPbzJlhUvO",
+	"Yx0ZgNR8IXMODjW7hg4P9URe2dCmzhg+wTRRQy1NZrrQNOhQT4s1csW1mx+S9IRGBH2z9PQaB92Xb8fr",
+	"kYjx00NUkK9PBB4QmS52bowhanWWv8oFZqiwB6dEL10w8ASNlVcE50mQMn4QnH//R88++0v1WYlbqr66",
+	"eU99LEqLDoK93t7VnV5/p9d/1OsdwP//lbrGqSRpXYoXU+VNReqxn//7f/v8F38RhEGb+y1ARIJHRE3t",
+	"+S//FhaMkDgZGCnY6/d6/Wvq65TOsBqMjtDk2boHwfO/+tmLf/cDmPCUEKDizz978dG/efHJr1Afnf/g",
+	"kyDMI2vLxm428+CgfwbPn5NUUh3VcXi+XARupASD0j2z01H1VB9KzGKcxkhMeSrzotOKW+pMXi0L7uE7",
+	"aL9/9epOH+FkPsU7e6Bq/A9xprwSR9xRBrD3HlcEVgbA3Nl/Wv9xQk8IW8W0r6uL7ic4Ara1fK0RGs87",
+	"Z1gc+6Jvj9KMmFNenXOspEXtTPoGh4F5mLIijZ6X5WLpC17CdsdRJshhXhplcmlxqfbc897GDPi2ApSS",
+	"iM6pt/7j3SlHKYkIPSFCG5VUIEF0cXnqf5xdXHVy1PehKclUewRNYsomIUo5nx0a5uaFo0UAZDintCgv",
+	"r73PXbFtRTdfwc4NlMmrlwNvcmcR9X0vACEr19HZpxVrsZju0tIqEVscbvHR+yQCX9Yocg39APok1q4F",
+	"Tu47esbEyreoejqdAZV0TiVD5vFTb5JSefV3fFu+gp37rqy+rbIiK9g0q24uluvyNddxLKXF1vHeYmU5",
+	"N+63ObJrErT7pjQDJ8k7YzBkl6eKgmP1tCJ4+bFnq/NPa6v4IA1K6wweVl8kj13qTf3iuquk3bCL9fI4",
+	"DFiWaGMPzIvWK6h825e9ola+vd0KW/mYLitu9cO2swJXvqfDilz5rLYrdMWDvCvWSmFDWtSUICXbYKZw",
+	"IZPFATr/49979ulPzj/6LETP/uEH57/8Lvz5/Effff7pp/Dn+Sf/Pb/g7z5+/mc/DNHzP/n953/84/OP",
+	"Ptt1UjRGmaBMLdqw4khInqUUTtZsySR8nWYp/EviLLIHiRDF9KSjhcENKVM6yqRZoN61/NR/0GDBmPgp",
+	"M1A2BtqGpuiY6CT6GX7iPsmtiHa4m9OwQqk8rWuAytEfSScawQMKuzBS1+u4BZh0+FSnQrQi601FjEkT",
+	"Uc6dmQ9jUhT2hPqLmThmEAZjHYf0MftNmsppjBdVX1HtA/tvhEGEE6KsxuAgSDKGldsMV/evhMGMMyW/",
+	"18IAUJ5guNpFur6zd0X5VTzB6QCSDw6C/vVr1/JfFkQ9Un1Vd5l81YE3uaJMkhipOwWSHEC4CqNcfa1k",
+	"3Zwg1c02dygF54BC5UnC2HwMMrypPy4heD4wLPCppOpPzq05u7wlN+SJ1GkfzKC8UDCzj8lchggIDvX4",
+	"EWVRksWm1q6GRqa4sCIDpDxF3kxs9bsmZ4xGSliWcn3l+/TEP11lVedzZfmoJ6Jgnc9atrL8des7LrUD",
+	"quAsZowyH/TF8+/+5fm//71LkB2k5ANdPP+9n8I3lrwQgZ+qETxPpzwhhyghNmEduKPWt+GYnkfGpeEX",
+	"elf7NkcMsOPULfs9OdVenn4jDN7Ovk4KImjvupw6k5BfA35dqJN0FBlz/dMFnUVkRGSeYMr0DxoGxw2g",
+	"tVrsS9buRkssL7Db7y8vr6uuvWrOUEPet8sqlz/o4hc/+l/Pf/q9S6FhOmfJwu9c568sigH3VtFqJT6/",
+	"Za9frh+87qj6juvBtwpu4oSO0hwJtjxBMcUTxoWkkViSC8FTOQUZhZyvkXW/x1QeIjKby4UG/sBJApeT",
+	"RGeCtzH338oJqFv8YWArP1dXqdnyWQpj/iDDTNJkqcVQ0FcoKZ6Vwrg6FOEjrMwoKDPNU/tHmMVCL9+9",
+	"Xogu90J0tQer8FoP/R8opw1dhBONNy6FUIo6I1hkpZhJMYcZo3J1mXox0d+E689CXXC08k6onQbWVcRM",
+	"vzcsickKGfumJbUsaDPOfOVSd/H7PEXwmqKYwMGXrekGiNg42uSUkGN/EYM7DhPn0UR4BwC20UMi70gy",
+	"q1PfLZRZXavOzSvf/Qo87vLYN/G7b2qUt7fgiKUpi5ozJ2apJh1wE4cGIa5cuvU0wIxlOBmk5ISwTH8D",
+	"h1/KgAQIwV5vt9eDkJs5DDsIbt77thoGmc0TviCKJX3lXwLM3MBkbz7/5K/Of/rXz3/2R89/9kcvfvnx",
+	"57/80fOffvb5X//m89/87PlP/+CLH/+R2ux/8Cl4NBMqJElJrC3a/vXr13b6/Z1+P/9RS/7AqIuD4Hr/",
+	"8uXefq/3Ru/a5av9/v7VR9VLdbWfkiARRdUf9ZmbdR8q1nCNH8um9i4I/FmYe2gDCJl6A9AOu8pRz/29",
+	"wL/nFux86nObS2x7utoU9PLy6YrrLCMbnV4LIih2V77T8P3pEoPBPG2OhSDCoKqQ6FiJsVJhmppDhEcQ",
+	"BM9tMpunxcgugkWAmUGn0qfYp1i5MEmMJEenOGXomJC5qGc1+qwQXzDALMR2ATCvf6qRTpWbqv861H5q",
+	"lIC7ZbyJr+A6bbEUW6ypdtrXrK7HjfGaYkLq668USVsjlLR8uZbAKfT/HBOz1/j8xvW9HI6xRRBthTZo",
+	"+YSadtgsILmmKjlAQ6W3h+jizSll+IJQFsyYkhgJHlGcoCglMZVwnBpqDUHiS5DhitlCw/Y5p27o4jDO",
+	"mBiGaEgoU/+cYDkMj9gwI/ARbhheUp42F5YOgXBKtB+I9aEbuP0RnlOJAaBZ05ixhAitXlxX3QSUlV66",
+	"eQ8oA52lfcAq45ZVnfevN1Sde7VSQiRRC+HNLDrWkVC/pSVanb2FutCxNmX3SRoZhuiIiD8CJPmat1Zs",
+	"IlMGBNU2xQAer2DBu4ROprLj+QREMRuxZK0LkpKIp3GIhjiPW+4CZnN0TBYavHmoESdLMPogguVvdgGK",
+	"V31vWm0Q9yIx3O2KLhsGp/m4u0HolDgObMif1Y7V1QQYg72t1Lxha+AbfPGag/2eMrbzi3XWlP2x31Nb",
+	"ASDtHQQaAG/zhJFxDkrezpavy5fHezWoVU0IWdrmMP6o0PVekOcI+Uahdva1q6ZcfiFxqtsLlEOMTQkX",
+	"xwbXsD0EYfUQvyL72tgamw42o4wmcocypOdF1MKQbU79y2/otXt4ywwBg8VYZAWYOW4pxG9T4dGbHV0+",
+	"z9pY1/HzEnk/W0uxbSrobp3sSmS+mj5pGp1J324ekN4kG+H1kUwJOUDDp0cBZvFRcIDe293dfXymFOnT",
+	"o4Cnta8Yl+q7p7u7u2dnWlNDhHJ8xNTPQK264ChwUPmPghAdBXyuf5hIor+AEJD+TqnZo+BseIiGlJnu",
+	"DIzLgfog8TFRhkeSgYbHKKHCBI+HVAyURTDUHswRO2J3GJonWOPKD4GcoaEQRZhpHHqMxhmDMmAdwc77",
+	"XI3VznFghmIuMaPJZmYUY/2FgwwgdrVHoS84pSzmp/qi/atXYvOtMm9yzq1ixxXNjRAwlskTecSGIptd",
+	"9LwzLL3FwFmgr6ELp2R04Si4lDdEuNLrDXfV9pgxqeYyxgsxRBdjOh6TVGmphEc4QerrS6HiXCqkmYgE",
+	"qz8vyik5YvlVl8DIc9h3iBSNsB+fTNQ/s3wmZ/jJ0MEqVf6o1eG7aKgZBjX8SpFBcbHgaKYMUkVOiE4J",
+	"ORbhEYOAslAyp8/WdBEcHDBdHF7vxeqt/b3ZUBu0yvaBV6rfJUe2HuXisNjsdnfh7/7ezn5f3Q0P29lb",
+	"7O7qv/qL4aXDIzaE6RvqeHyxevgJ0QV+Sm5A+m6YFLh+D8WEzA2C/l6vpw9bRO0gA+BCnG3eWTVBGPB5",
+	"cKAEJDDxUuWz9nq9wLPXw6WUBUVk9T3TJSMIg+d/9ovzT/6v4DHEwsp6JAye7Ez4jvnyfcHZ7gN8epcI",
+	"YSBFTTOlagbzy8i03YMs6IhCwUnKEw21bD7P8DHkQjvYywfBF7//+y9+/Ysv/s3/DMJgQlgMnvWYzDAE",
+	"y1u8N+9HZbz68x/+z+d//IN6Mq5NrtYvfP6d33z+pz/c3Ib6UpJXywxdcehhLn7AdVZ4XILYrue+Gpav",
+	"2hFBgr6uL26f/9oYwdMmbKOhCE2ZptkMm+NONw115UvbZLticayxRDrnvKZkhtNj76CMhD39auSJOpmh",
+	"pYxRmJN1k0RtZzzOREPSbhHPLKoGJykhEH+cEgxhea62LFNCaHJS7KHLJMXM1h0xatJLdEGL7zzXErRO",
+	"1uoW11VHN3XNVdcuYNZlsd2on5boq7uvtOVYGu7CqRxwkrFEPJM2vkBOwOMiOjpSa9SwYqz5GuyKLOOu",
+	"H+DzEvH/ej59VmrNdpXvW80ZZ7az4Ss4izNmwGancIb67tmvtdVmeVezDygbJxlhEXyIpng213rMntir",
+	"rzP9zwRLckzIHD6MKcO6jFaSaMpopC0wOxUrI7ZdlvTKh03ay8jKZ21j3VcX82Y5sMViXrFAV76m5YJd",
+	"I2vV7SFaq94z+5ez3by0yjNTXhT096+hXq/XQxb3J27fpNRG/kzM0BajPf+Df/f8p5/BbM5GJLUVdzM+",
+	"ogmpm8CtbN3igLhwWf7Ztav9/WvmsKe/wiIubIMW2shaEpCGnjePXdrv1bacsBsXRBSpRCOScDYRSHId",
+	"Wphwoh3MVnvZl2HI54VmlU1YKPJPsbB9DoqzFCyR9u9FcfBripRWlCa1JKlVwNRZSDZommftl4fyO3xG",
+	"oKXgcYiwEFRIzOSBLt/CKAW0HCSmAOWljDov6S1r40A4V5XGlRZGQ5vEFGSq3BdQmlP9XHnbJZVgFieU",
+	"uX8OeDrIf5c8SQbjlADO3RSnJB5EulX1PCUzms0GqT6VPOF0HlglDTvVHE/0lqdP2PU1EXQbXGpSzBMs",
+	"1UR7kmJ0cAfODXEEkaPddV2mWoHgnKTaYqwsSL36+Nh0r9XC458d0YDL/K6TwzpO+Wx7xXf+NIzbymBB",
+	"nEUEzXTcRKBI+aAjHB3b9vX5ES2KCW4QN6Mwa+WwDDFFn+5EuX69IQBP0YazinenhFlFAiG4ecpPtN81",
+	"IqUZurDewcVWyxXtSYVBLS/cUYuMYPeRtRxU0FVrOYVf2vZlupbWd6/tHXQt09sd6xkbVcxtbrSAVjMH",
+	"KObZgrIQPaGYT9WQplmIEsqOSawP+LAUeD43zbaRdjVLbbQ3K5AsdEpHpzzXDUuWtVta1aKSs7Je26y4",
+	"hgM9IGCVwPu7uuU5JnbDPERDPVlDSBEREM4f2ikeutueNTjH+In61mxFpySawmL84AN9Rj0CLFB45lKn",
+	"VxH5NufH2bzrqsz7vndruL7BQina+6zXmKe8aLoJ+HryVhGddjKTN+KsqcEiWaEL/1y7uO1JfGNacxBW",
+	"CGk1mlcXW3E4uo0oi3raKx7MFsfRPWS0pb24c+hjWyXJ29imVr7lFW1b6wRkHLXgBmM0IlB+1NkmEOMA",
+	"BIrg4L3H7aIpuBJNsXlU9uTw7/+LbkcfuNNjG0wU8OU5zJMGMXr26U9ffPKr889+pKuwYb0qQRZzfTq7",
+	"KayPzY1rajqewml179CAxYi23sVmkAlhAD3+vYD2cAQEpkXRRYcnkMUlDpEgOI2mRKCxMhvlVHd4z6mp",
+	"Rwir721Rs+3LmsnbgjdVa9cE1g+OdIchSM3VjM0zbUOkz+gbgJK0S98i88gpcjmrbH+rRWCbU798G3iF",
+	"4E8xgfLsjvfkLaE9R1BK3wtP92jtnSWcH+e9UUjpfLi91LqIGUvkaZwliRGnF//9fz//uz8xcAj1HP2S",
+	"Bmy5s98yN90BGAW58BE6WV7R/NTH25q7cWrSxk24zibuqLnS+UPI9orQrYQhvoJnOTKrLgzReW1qFeqk",
+	"Kr3Azj/910fB2RCNAA7CwGSpJx2xob5iuItu5FUyzG0qkL9VqSRa0KmzemoKoGUQlTa2Ab+BwJbYXXZX",
+	"jlniixnEBgsYSxQlWAg6NuCEyx9Z1BssEwfbvlz3nFs3f3ZGlGCvlL275rJlaSHc3wr83Sl3233XVmHD",
+	"ydfKwl64ylG2zXhmzTr/b378/K9+5gcji3hK2q/Nh+ryh9kMTEbPuiwsklb9pPXVhUXSsQ21xBPRuYn1",
+	"I+xVfdCOuX2TGkpSwNmbEf++s2EyTXliH2AqNGSKjlbrliKViHYJ5aVVWnYYnOKUUTZpKn1XiofHsVPx",
+	"Dgj7DvCs7n0idDQ9IRIKAw8RU9pM6QS1mYvWm7mB/cwBDJf7dN5QbXNWhGHTjZdhmB2ima4aPCYLg2yj",
+	"WQI1gymZ8RPiKxrUO8ggwqky9b915/5Or3d5zyRyuxRdqaPfrM6oNCN+cw2ntqMv7r7JFlGXUtE75aIv",
+	"SbR3X/R10jXFnuR98zoNq9TDrrrQq5bNyn14A77E7bjygAiIBT7dyqT6Bm0bYnQaeIs5L568cpwWp6BT",
+	"fLZbxO++jZE5ZuwaGS5tgygbtFJ1OZm3dHWpdsKdKzn7TiYjrm2fivy0MzQN9HNrjOcCX3r5DS7WV8cz",
+	"v/Y7nbONvZxty4x15SxsdxGXJvZsY/27Hv5qc4zoRhybgEDJpDkERB3dICrvntYhIGTIrNdFLYkS5c/v",
+	"uMqLN+z1VoWD2syYY6dsAkPbJaKT67tV8ZxtT5fnPHz1nK0DCFqOr/imur/xVG+A47u1cElB4RUPhW4k",
+	"oCOFtXBA6f72t3+Zrv+aiam5m9+RRV3c+nzFbQCY/OW63HDXICVY+BzVd6eLctojFXk7LrgzzAuJp1RI",
+	"ni4qeRVXumbBt3X7ChveTXY20Z48DGLDACa0UNOEobOJeVMIzNtu48iH7dAOu2BME2jwiNkkA5YJrj1u",
+	"bJIjIszQhCMhU0wnU4kokxwN9W3DAzRUmwVUGeIJYBXAmHbhXn/GVkOe5B1mKiU1IVDqeiOKyFzuvG2+",
+	"8z/PcQ8qqKV5b1cb/Ddjahmv0OmFKx6rn2jC4jiF3qtQzEviCjCRA8M1wwtdtCvICUlx0pKgAl6uHhe9",
+	"0tNpiGNoq8KkoSs0wIvuL0XH6C5GHUgZQNetNOksXISe6Zzudv4WvOe2lV27eMzK02okLNwOrTfLUP9G",
+	"uYW2ijTfgfKFptfdyjX1LXtYXD2Dz5hs6Qk0t7vIT6LbpKwUvNQvX8rAKu+svbmEfa6tspyZucFR4mt1",
+	"q63u3WFxslyk8jpmqj1jqVglzYmOpSOvZRNpE8Dy9K0qHctu3kqmyViJks8VVNpjqH8d5qin3dekL2Si",
+	"nzrAKRkQIekMSyJWlCaqORfoVGmqGdZnLBgJCB76E3u3F+DJGHTh8yW4ayZ9oPkDDrOBQ7FnvHO1V1Ch",
+	"gVFbM/Cb9o3v8jTeLKGnFL7p7KMOGlMGbsSxMNhVOiVRqo2ZC4twh1NSpBIofvAk1geGBmoY0GL0MRmE",
+	"8HU/x/Bl+Zyr/O2EHpNTqjv6v2y3unKgQQA8Q2iHseDo9pjRkPnTlJ/RSpv4XPM22Hdb64CRO/Mt6S25",
+	"9a0oXZnIoaXd5Orm1tMUaxjvBdEWF1bydQhoKUoT5D38U3MWEms/AE6zAOwi79JpcDsMevqXEj1YhvX2",
+	"pUcTVsntFnuarEwIOARMHKYRTqQ96dems51ayEtYCYHWmpaGNIMbSBANpHPxzqUQxfQEinHRxatXLoVo",
+	"kvJsrv7uAzQ9pCDAx96lGmnrU1aELNqtvmrwok0N7VcvvLE6fzQPd7Q0ydzARxudtMVONkWopJvC10GT",
+	"DjS/zNgKXIXgRLkWTTlEVOr2oSYEW+rSp+4TEuddXzoFXRqdm3+Z4cRscM7J9ggLGpnuJYMYL4TuDGB2",
+	"giVppmdhMCJTfEJ5lpbv32+4vd8r3x45yGjBwRs9W3NPcaL75OThCQcQyQBKjGz3l6J8+fP/9LPnP/rv",
+	"LszhFZABKJWjH4I9+jgMTihPIOcJUn1rCbI5P5bCd2CJb2hZKPGg5T3lgTfgeuYhkIxJmpgkN3VnJnMw",
+	"i7x6pAyZ6wEfdRjblkrf2fHSlCx9vfahPa6KOxEtH3nP3KJ7Qnie6U5my2c+yBLyLXvbSv/FMqH0qtBI",
+	"iTv7Lo9LY10Wb3gIyctfWvXSy0iraHLRbwjrTCV03ZBZLkqujeghoSMgYynY4xsSBGhbWLMGbTG/ZSDJ",
+	"E+mBsWjRGHLz+rAP2sxB54yIdJ3jMQ1X544mYLryz4aS7EcTYNHJVpH098doXj6FmdBh+eDZHNMJW8MU",
+	"y4s3VuReAlk3zcVnRYlH3VKg0RSJKZ+HEIxR/00l02monWirVryZdz9eybytAu87Yfri2MD4i4yQGMDX",
+	"DCRlHklfd3ZWu+Ebz9ZGBCwVXOntFfdubgOmRO81ygxkcQk7IiE41myzJUE4kvQESonUrgNF7gkXy2O7",
+	"j/Ck2jgvkmpXCWIy4zuQPqo2NSwEnbCyJbe307/8qLfnANnwBG79rdHlK/u960EYgKcXHOQh+GOyUJ8A",
+	"o8LUR7349d+c//IfoR2CtqODF9/53fNf/tfn3/vEqZgKZphlukMjnrQDyhn3en1P6wQ9PM9pQmmIrcFa",
+	"9JCfejdZmhLR6WmGXb7DKfjpgkDHxN9m6JgsvGQsaXdi3ZYlbleBMmW4P8qSY69A2Wnp2mvI3KcHkOMI",
+	"5qcrerrKk7NMmz3Ck63ATS/LPe+cffUIT7rDS5flxwPKAe0S8QSNcQJlRmOlgqkUJBkf2v1+nEnToaud",
+	"ABZC0XXbqQ3eehB+4mMssYX+BawcwBYx7qLTo63WjSbwdNs0/qanwCMBlF+BBGURPKmps6bjp7ZGVGga",
+	"8k17uFkmFHLsWx2xs0XL02whcUKWPhLiv8Bsl8Eo4WwCGJqQqcDQEJ4EfByugxCvCQnNGB838MaJPFTm",
+	"UAz4uL2axCckVdPezX+27M37XZSXRWMnvS6RAD31a4QD8hu7thPR8eVRZvHeO2PRm74mXv+nW7AgH8Oa",
+	"EYP8/lqRUi6c/m60a3j/ueff8NKKfGsBdWenwvmwKULg0L4qXOBdNi5ArNcwUK6CTTeyaEBTDB7fae3c",
+	"JyYRjUnJjvyygDJrq/gtktATknrUQYTTlDb0Uov1XR3NNDGl83nXe6RJmV4O4KsH8VCaYyyZ4uiYsklz",
+	"PzjvzmEec4fNOxsKDrc6+udfHi89XOkKpdvIs7UwQNryrAW8awserj7oWM3T1ZinXXm8huNaFvdmUCie",
+	"xlDgqIsnIOlEJ9HpAnhzaGx4t0ACOjFMIJXG1U34FFOphqT4M9O4bZQNoN8FNRlMmvt+DVO06vVkoMWk",
+	"QcFYt39FbEUnZZnLfbr7VpxFeRfjuuKe0smUCIkSckKSA3T+v35w/ou/CNH59/7s2ae/CNEXP//P8O+z",
+	"T3/x4nc/QhefffqLZ5/+xxA9/8PvPP8vH18K0fmf/w/9xU//8vP/8cMQff7xH5//t5+H6Pz7P9H/fvdv",
+	"n/3mT9DFr7/5+iN0+eqVa5dKGFw5NN77GaM8HShy1H5F3E8nXI8AVDkWAMYFYboRjqYkAddshoWOEcRc",
+	"OWv692a1f+uE1JBz/TEHbawOBJEtvH2sQViMgQsTpEzNx2vC6+Y35VVLey3RYEb6ATyCvpHLAybzlCgz",
+	"QNQBa4ywEaHhhoKr4+tX+9fHY5ihD4KDy3thIDItaqbSq+3QzIxE9WyyvPrdZAkuiZ54uitoamxStOTH",
+	"hIUW5fJ9PvIDdThT3NiyATJPCrQFsHWU32gYpN7xPh9Z36YdLq8Vk+pL70GeWJ7YDZXDTgJY3A2eoyuU",
+	"b13qvPgNRQG5uc5FMAA6W/qPLckqyXLbLd+V7fZV24+gRNskhI/ImDf0F3cXhy+CRT5o6T85i2hpdDjL",
+	"X70E9XeK53PCSFxkFVaX1O7qclDygYbxNhcWJBZi63C3CJE5a6k8Zd69SWlhm5tbXuNTLAYznhI/+le3",
+	"OJpW9p6VkWAhB2aWKm47FgCiggUaglgPESNPJFJylvvySuSZiRLNcUt5b6hgzsfr5dMTzdYHxt7p3Ooo",
+	"7x38zYdvqT0SL0pXB2EAO+ZB8MZu7xp0wn0lvYMsmT6DCC/adcP2moTfLDrlEzTCguTd8gHqOWMUtoyh",
+	"/Xa4PVTm9TGGc37o0ZuxlbrfdEAPdmXoFQAvlkR4kzzt0jg6u6lbEo9DpNaqjlr2quejV8rJoL2d64+f",
+	"9sP+3tnFo6Nd5+Olf766LB/o9U9npX5zFR8cnVECJghu7PS1SZafcokpn9etrn/6cAY+PkLexc0pp52P",
+	"7nEaTemJNd/KLYLK4vVQ4oUw5wguPBh4pFTnQGOokCMx2JmMnBrrw1+xYY7ZPHt//myd02dfbEvyRiSx",
+	"RQQVqb26v2wmjo7mT98+U/+9dzZ4XP7onw8/0mjn3AF9Hqcf1Th9b5ExZXmvUdejm88TSsRActfVCJ2p",
+	"M/MVgQAYuM02W2qZ9eff//iLP/uvzz79w89/8m8///s/Of/BJy37+103PUf0ibSL61NkEj77+5+c//A/",
+	"n3//Y/3YORdmqH2Ihs65AIDP7/2v889+9OJXv3f+vZ/rOwKXk2acgjB194n28tTGk2qv2jAWUoY6NFPJ",
+	"AwuFsHzrzv0dreQun5U2QA/8pzM9y3cPmGbH+i2vPXcqvqWNdiX5ACOFRwnRkR98TBDjFgZrlEkUJQSn",
+	"BnGgvshymWi5w7maxOeFrYUGadRKizfnFZ0lfjxdv3tKw1F+cyFkIZm11K8ZB5fZOrMhwiIiLC7z3oUX",
+	"t3LdlM6sS58hBzVJSOT3adwFUH3QW2SGWUygfFqpW936XYDajDBTKnlEtIQ09V8pLaY28utc73hwK+97",
+	"pC6E6joqG9Q+th08dPXfoRrVjDOimcWZY9BIs03YDSdEmNlDbu3XbLcjSa4i2kiwvXyrPSIdNROWNpTc",
+	"t81vLtFcqIBCIMuzXl5szgpwNFQ3K72yn62HmLO2Wt1Q5bn4IT6Iky1os7Lx2GvWW55FYuI5ajPIuyQL",
+	"XWlZqJSRrobQUISOqeRaQ3jnw8fvaXN08PhpL7zaUOrls4BaYYGUFKlhWjUDd3WavaNEV7OtrClXNbx8",
+	"VarPBXtv2fVkPf1TPXlfoUJaLOVtJIRVrd31k8IqT1qr6NmxwbZuPX0lVMk21u+XtWb/iazRdi0f8jXb",
+	"LkBVWb2tK+7OVi+MB2Ruqg4ct3KMaQKZRXtOllEvDDTIggB69cluvm04nRXIkzkYrEhCQFntTBrDQKCS",
+	"79Sl74MarAWV6e/1ap5WTrGnix5gEYTWULTZehoz6BS6GRpjOA9R4AmmrOXhTiOozwNtcFchfRBO1OfJ",
+	"1NmTNRUjfdZG08rp2pJTFTsf1Xc/5AUcu2GNdQBa1wbpNaNlwlcL1gDxY4ct9UnNCemEZeTDlBHQw0rP",
+	"r5sAZkffqP4f5gLtT0rwh5dOU+XL5Sh+Oe3tUxisC9p8ppif2EKOBY4sKHy3pG7Tam9VgkRN+TXFFPgY",
+	"DW1LyyGYkUNBopTIoT2jxSkgqJ8yJDnAduTgUkWPihwgJs+ByEYJ5OM54Rinc6Z+hTeJoWS+N50FimIh",
+	"HaKh5fBQTeWc8LmJjmiUCArYGvSYuPQ5cTMP9o8zQ800PvIeVv4OP81t8pTYBrEHaKgU4xBhpJ9yiIba",
+	"uR3mbi7IB+Tu0In6B4v8auPJLnhWYKEZBZLyjMVHjMpDNATneAg9GPBM+cy6C0N/b/dK7ygI0VF++qJ/",
+	"uHnv20fB2fAQDZX7pihJeIQTFONFfso6tJGy/b660GzFQ6T2HkUwWFGHR2yobaMh1B+pv3RBhaIqSyQd",
+	"5D8zBOoE2tcDXPgwJWOiqCJDmFUK4QvbgSI/5YWGD3b6TEjPpGOFAYwcjpR0Co0xGKzFpq5wqADn2Lyz",
+	"eX6/Vd602xdvuX7ZLBMSjbNkTBM0Iguus7VoitQ76xn3M/ykqUZF+cxC5rKiJ9gWI5SOd0CQYlzFE7y8",
+	"1wZ/Y5CY3x0r70qL2sgZbUipSAh+6WRT5pBdSdif4hRHUuksJVVgn4RGRM1XrmiUqr6vtLFtrQtdx+lI",
+	"ySRLcIrIk3lKhAbpeHBr71KOVHAKVRSKoq2gEHgtxm7uj5G/pexfae22lqKGJ9WlakN6SuKxZHZX0+PM",
+	"9vLpWiMB1PHrPMKk7Ug3e+qCyJVI9W0ruiHchlLqW0/mCaZdlduNSttoQkFNW8jNUC2xlBBYzEOnZnvo",
+	"KUTtmML1pReNNzS5bD51zdnKijOkCupp5yEkBJ90CjmoNzzQxWa+dgXaK1sBt2eLGsZUCgN3ZEjSZglo",
+	"Lt8BQhXbwbwtn7x8PM0MLBAi3cN982cg5oTFAyh/R0dZr7dPvob6vV7POVt8BD/ChUUtrHNfEAZqTrDk",
+	"qXJrA8gK0w3iobAXTIiJhP8AWKQYqAVm/uJSfyoGYI0PHStQVlU9z0DvLgMgUWzarMuYuAZCj9jdDBpz",
+	"6b8r4K7a5NBAfQIvEGHKGfW30POEuFYmYzozVdUWeo/LxScEPECz420AvlvB3vU+rblrVTH7XUZpg0f1",
+	"YyQTJFquPkz9rTmdsZHWgpYVK0JsHmctVldju6qujyswtFu1NLEvaR7r15d3s/PuSbfW34NexZ7SMPL7",
+	"OBU67OlBym5q1kGlp6/USknefNTLRT1X9u5dOYpM8+Q/yGukHY0y5TB8A0jIIaAQHASvYxa/3oNYghKY",
+	"94L+3rXru70ePB6o9O4VR4HaLY6Cuoo27/FFnfO3eiON4OOMlU9TSOCD2zfR1eu9vr/RHCENzpIL102l",
+	"DmCknqrtKtwkI90EwE6j110bL9HRlYm2jAmtR66ZaIbYPNEFrIwbgTaC/p6731swEzVzp2R0FDgbvUUU",
+	"yTf5KP+iYYOn0D2YywF1qQPazx6HwThjkcUtM1jWkKYKI8pmQRjgEx2PZNphA6FOBZgNWOOBWOLum5pO",
+	"dSHBIoPWgu+5oSWxq73hcsBJ7KrtBFaJGZX7Y11sl6qHsul2SuUUgJPtOAE+H4tj09WOM4LGOJIdwsVL",
+	"txSHnTXDIEf/xQzC8NAG17g3Fv9Uh8Ms97pJeIMp8a6tcFHjRFT4Mfvz+fLePhTZbBiiIT6ZqH9mlJnA",
+	"6Qw/GULUj4+LMoWhZ8aH3cbSYMj47QtrWBTMdwbUQgd/K4/xb44+3F/R1C0Mvk5Y7FOsw4wdM37KhtCO",
+	"SksHNBHkEkmexIcI/Ain9yzCp3gBoZXTKYe7dLoD3OuGfmcaT2FMzB+6nk5ZcfBGb0AQrBLd1Kq5aZaJ",
+	"9epkVw2KbdsumNRYHfaiqcYcwikkxs48nrGJ2NedAQfy1tdsLEcHbWF1/A7BiQ6JVF0VEh1v4qPcwtEU",
+	"audDNOTHQwRTUjtnodLrfxT9z+x88WOYHGXmLPzoZS17iv0OJSlOo2kVn9PI+XtqYueKI732p5R7RXf6",
+	"4vjA6G3d21h3hX7x0d+e/+Bvn//0D7748R+df/cvz3/wKRQfmBf227/w+soXfvGPP3722R+rF373k9IL",
+	"w0AZE0wO2g9ObYpzrEh8r90Niu9pxiKocdTW+tlmDTXzWbvHY++hpKavuipvW6BmyecanJ6Y86CFUSdj",
+	"Xu4I3rFpY2mgS4IpGgzfKa1QlCgbVB+qtQiiwADD3IcqXrtUyO+ZA88y743AVentIWMsSD7f3aSecRPU",
+	"5rpCK8S1Zj/o8EaZ6jVOUs2maRq4aO742Hpn5kmZGC0AM7/f27u8Zkm1TqIMDvrXvRn6dRi4oujt5r1v",
+	"u6gpg/xZb6itLuIxJCgEmRzvXDOH6fAmh02ROGmbkBH1geAZns9N4oO2ZAYzyqC+3HyMbJMWGystl+W4",
+	"IdRqIXdsiqhSfmoA4Mu1O8XeEIgsigiJiTPJJSNZ7Rd5HXIvz091/25ic79UA3i5Dl688DYreUg/zKPz",
+	"GZvjCDQMTdqWC5ertVdXM9vJblWIu/W6RY/UNQNlQb8WOPJypsgk5BRgllggY4C15Fgh4yuw52Hl3rJX",
+	"qzvTlK8MfnyDj27BdWfF2mnFbHtJYcCoZeYzKluq1Pf5qO0Jibs829punvrvibIy4QRjAMagO5iUjDNw",
+	"ak9x6reV9fqtlSZgiZH6CeJVSHA0xmnblKc8WuBFElrdLlfLQNEvt00aoL6nyANsxDV4oAYFlj60J8IJ",
+	"WKp66285wFw/Pe1w9Uur2NVz6xuqCXfBNJqVD16ZoSg0LYDAvsfI9Bleq4C8XOxgq/Vt/aN5nKMECtnP",
+	"ZaJStq8VtxHPQoMWzHcnOV/zPl3XrfhBy9FaNQ+uDq5NBExCkWeohk9iJ5lCzQvk0bAMJyglJ4RlRBx6",
+	"qoEzlhAhwK2uFgVAz5d9fyGAq4ALFGprb1h9YT9PRv1rvf2eV2MUKrN4jrZNVqnQFgqve/DCvf+KvsP9",
+	"qt9aZ3prmtxLbYETpKFY78SuHnCV4VkoskksKOZEHEBYLOWnyqPW+jhGF51ZvAQnHzYcUV+N7XV5oXk9",
+	"ADILIcms6ICkrB01CCKgS84hUElNAiHs7ChjMThFVFeorG6Ws27hdHcVX8XOrWgcK2jNK/yWsxy6CL+5",
+	"29okLgqGzrYe4Xhg8toinmQzVgBF5OnXDpCrDjzGeHGIBGEx+va3v/3tnbt3d956SwkFZnA0sb+/f91A",
+	"hgVhkFBGgoP+G2EAHT91HS2x1k9LcC9LmzcFFn67INCU4JikznEGsxuKk1eQB4q6ZuDqcVQJeJsyJ3Em",
+	"IYgzdAqw8PbVIzKhzKhGTaEiQT0N9duaKDnjfONXLwFdjIbAVh3VNEv30MAuKR0wNKt06AYU3SWrZyXv",
+	"4b86HgY8yWfHIbRNFrEjm68AXcNdGZuAa+jnvLIBbIH2h7WgqGu+JBwbG+iDjGTwZZoxZowhx1UubBrM",
+	"IpIkDdh+jlp03+jgs5acbe8jmNoI3jStUCq2i16OY3qiDBEWC3Tx2T/8e0Dj++JHvz7/3R88+/Tf2U+l",
+	"b/8QkPsuhbal5D2Dn4fezFKCM/VQxSgqJI0gtfPmlDKs4d0FmvJMEDie3EXQBeCI6Vg8NAbRuxQVRS8+",
+	"ux1LbqBdyxnICT+FJgCnJB3MaBzDUUL+Rzafu98D5J+fT6XGaH7lmWAh6JhquEBI2C+1iBseII1D+MaV",
+	"yzt7vf4bSs/feXjnJnpATnbR5V00nIyk+nXomnqhe5qsOwCq8d+8B9sEhNcOEUkEQUMqaDR0tZB5HmRE",
+	"0cg7sm/wUW07y0x7QOgwHgcH1y/3emftAl/tglQGd0KHx+EtgzRj+nhlkgKUdW/3shNIctdJN8S/uIT4",
+	"V7zL9bX2PWlg3cI8OcuarNs2MNb+06pY48NbN7yeCLZG0Kh7ZIUyKqYd39IxFO07JzPC8NQDUl7UNnpT",
+	"vwvwciFxKtcAPl4drvgGHxWxiu4oepuCDBTdzLUbnfOrhJenRbMBuMtnTOTz/ioAY7/BR6/AAFBKcJPd",
+	"vxAEZyPeziZ/11cj1xhvUPuQJAwzeUGUowf+BKeIz8mynBSAMEUzvEAx75YLIZoqwx7Zx14QaCiykR/t",
+	"Tg9ixQCtb1q/m87I4EPOyIoHqOuQug5dvHPj3o1LLaAp84VlKMyZGLqQeQUBPiG/S2RKIw/f34FEiCRB",
+	"FmheoItzTOMQSQ4A0CEyMNnQNNa0MIgvQRBpjhcALR02VO1AFxDzU84BRaMxmBzkKtNcwlJRHCMFB0G/",
+	"d21370r9jEvDJIpBgiUZmCcEB1fdb6Fq5apJxcqfPoCh50BP+yZHa2DG4/68t7PXy3/23K7MEfhdEnu7",
+	"DgRxNoApKX85J2xgx+WMsLcLaer18cENxSN6YcBPSBpnpNtTzD2lB+Wj0dlsB/vuV4so7/1wec/5QX+1",
+	"pyRUZimz9/btF2KQt5/Lybp6efe6f/bczHv3jv29y7tv+G+BDDh7S/0MzidHS5tgQIK+X5A8kVV1QS71",
+	"tR4nJteyRXeTioCuepNabODb8DGSPMaLELr46FmFKvYaLbr4xn9g71kMLZBGayuk9T2dX1RaS3WoWsMU",
+	"OD2kDI2zJDFYzKXMIWfE9cXY7qmjhcnKUnw2BYiep5dXdSt5g3vUmmzCmyY4TSgR0r5ax6m4IEjdWmsu",
+	"5UWQLiuPxiEzLkvDDgvRStWPWtrSmKRO3hoz5V25LYEYNK4fZywuIYi5jKrprna8qqmv2oKZE1asluLE",
+	"TY1B41nrddOIvlbShDVG2a3xEIL0Ss8BvJ5Or4bswlUPdvRpLV9F6xu9WY6IPCVqLOZO+DZf3COS8FMk",
+	"T3lLNVNR2/WD14Up18fSFOOq8di7/GMqK/463APsAkpgcoNi2XOc/aKVKFR3jFYGu7n7caPDO+LZZKpY",
+	"IITOR4zwTBkz0fFubc/xY+maJ+Rxk0VxtLHOIWdFIqszWSYprFSwlWaoymiPLqxq3KriKCs4z3KsLWyv",
+	"Beq2m/L4F04DrlpDOZTg6Ngo9zZ5FrZMcCs5aM0AkLbV+dNV02ncZk1XkYdt7ncbXC3hXF786EnyX45c",
+	"uZWSudaDbRild2SwMDtWGTOLFGAxH3crrkTuNuxd373uN4grRuPMr8zeIhGd4STMdeSMC4DIn2G2QPME",
+	"R0TYiHN+ZD7FokRQQYZ73Fw+wNz55zlM9pUSavZlP2h2uMQfv/PwHXR5r/8GinhMypTovMB2h/hVQDi7",
+	"+PMX++az3DG+g6hObGlfg4IWmMaHpjdvxNM4x3mpZcuvqj7Tsqnf5x9CreUAzuTU0yhnxGMlUV9853df",
+	"/Pp/nP/B91/86pPz737v/Ac//Pxnv3j2vz/+f/7+o2effv/FX/zu8z/4j5//p7958as/C8KW3QvW6JzT",
+	"Bny5j8tB8DmJKE4GpqmHkgzKILdH19Nt2BHBcs2nzk9TLgEaPO9DXZMIzd2aJZZgyqAA7RAOYQUiDGon",
+	"jo7Y7pJsyI75jd3AB7aY/6ykz+47eQpsk4egnAJbDiiJbkfbyi+w81zjLnyvLH4iIF2jNj9O4eOX3Byi",
+	"kvZVzhY2+yvITD680Ipgt6QsNQVrpWRZia3gGK7OK7KC0c6YLUTksYMLGUwIIylOPILTSRyWA6FW5gRG",
+	"3MTDf2FGZWPTdXUjeGLbeE6pkBz6ojmd1e2QfDFq9YZXELWH3WGTsL2muzv6zsbCtabWqQrPSkSdQpg8",
+	"wlMTlNW9kPzFMxYCbK4M2DFPEn7a0DqCkSdyEGWp8O1Fbtcjfc0wR2CC9kfq+W77I204izzUVz8G8DuJ",
+	"N5LEgl4eAiCeQcmDy79GnuBIQjHckAhJZ1iSYUtXBx4woGJgb2zmmX4ZAOFhNMmIEC0KjJa2aTIBpKq5",
+	"pMs94qy1NW7umGO9k7a5pV1FzBqGVB6Z1QcJmS/Y38bY6hlja0bklMeQq8eOdQ/NscYWxDT2HDQU6HMH",
+	"wZ1739oxhtdlt8YFGFVKtWk3xOuaJG+Zy16vxLtlhl1pfltFbSoT3OqeL8NycybbGxuz0TgtBnlDVWV4",
+	"Ue2YqCE5YdNUhxnR6ZQmtvcN4/IQ9eAYjM4agmpFIHjlbt223sPI3apNEVbwXX3xmSOVTQanyZZMNOTg",
+	"HKdOq3cYtNLMlE0AbxPTuJVB6gj92oUcZihOJUdlebRg2qu1aSsEV43cPOnCCEvorsTyGnMlu5v1a7i4",
+	"Xh+GL0cxdFgrmy+CbqK7Secn36wumaFtwOvb/Xt9WP0y67yIt1oJziGAE6Uk1p+VNo0gQh1qHapktdSF",
+	"2nSFirCYQhAxmmI4flQcSqj+o7qn6ucvbYRsKH4FvsOm3H7sUr9G+4KNV2fXw5YVaPRrruS2M1Za04/b",
+	"eC7Nq37lvR20wBrwn+WtrbbKzOHLAZzjugYJGCzVI9BD2LQpTg7ya9UXOYSKeZq7FPmcMA0Roe4ztmtx",
+	"6uNfZwCd/Rak3fkObJUPpJRAUefLx0g5qxZzfFgJ649oKqemKyos3v03lHZICItxGhwEScZwanu99q8A",
+	"8LNi+TXjAzqm9vUdyCYSPMGprp85CPrXr13Lf1kQ9Uj11VkYkKKhvNuAfWLgaQq0GMC7IkICmNOLj/42",
+	"CIPPf/yb87/6K8WgeS4iJq8x4VkKF/7oB1/82X9Q1/7VX3/+439Q1wq5gHj957/8zuef/QXIRCUa4PBi",
+	"2Sp4015XHsaKzqX5hWfFKJffYqB6lHUK2f2DEV4ddXAKAc5KzOsCvMijKJvjxt5vFa6374idpyNqYUQJ",
+	"PTYomsdkcWDAoiEdHiVU6P7r5IkUnnxp74qGp7ZT42XC7pJ0QmILbDRamL8OkdIrun+bsNGJhtXTbtGU",
+	"1sBLE/blst1O11sp1/iQrXae0mJo9xZnWbTZTYqF0+7xdgm1eXZlkbV7gbvc2r3EtyA7dgZy2xo1vrNh",
+	"MS9/1ertvLL025kNzk1rNtS530blPK09mTNi6OtWlbwNLLYrtY5Tj/3FIbiuDsWUpxLaNSgdCG0o+ClD",
+	"F4ewiQ1DNNSrX/0l6If6G43FOLx0kKPuezQp0qruiB2ThVG8RsulZMZPiFZz1UTi5Rsr/VAN8m5Q32Nr",
+	"5d19pwUVtxnYK9DT76d8lJBZ00E2BEmgdvvig9s30fXLV9645EF487ajeSiVtBwicUplNNWx6AaMwqI0",
+	"ooJ7BUzWM5hnbOdpICXkK3/5jseOu3VC0oUZFCREtAaINLzSyHmenZ0yITFrqjCfY+jHY9IDoPVMc0dU",
+	"IvxIUf8yM8fQUG2MxTFlE4j/T0ky311epFMn6XcePbqP9AX+IJ+kMiEr71UTc2o7MzXWrlextOEgBPhB",
+	"NHa/xWav5oC8Ptd8F6/n0SXG5WDMM7YaF8uUvuuBuGgapSKbEtO9UQN36msxDNt2y8+pvCmXwcOtZNyN",
+	"yWm3opFlq63T6ir3i1LeFGQS5r28LOHeh85ximfEiyOsBv1BRtJFqIUexBMK0fOb/I9sAib+xsN37iHz",
+	"q1ZEV6/3+pcQZQYLz8zeBYFGPPZX8aRZkyRDe1ETJC562yF1g90gRN6Td5TyY8JWp+2sLuK6n/I4i2oo",
+	"bCmYSMGzz354/n//AqJJkkx4uggOgvP/8Cfnf/zx688/+tcvvvPXLVNzWh38mFMWA7yoXv39H+m36Fei",
+	"fg+df/Rd0Pu2C3+LUonjTH145/bOWw/u3N/p99wDIRxJekKKPgOf/+l/CDZO4DHM8+E55Fz0KSI5PUBV",
+	"5m4lL2dLjb6bMQXtdLTLRFYTsv5phZbX4rRiabPrDzLMJJUL0+5696t3dqG4kUMmFvtCl5MHzZH1Um+s",
+	"qHZ0T1xB7mg9NzdX3WuTlmGFsONb1xLRjkzZUIC7tCyuVjoWQrREQl5F6N7sLhuF7i31ayT/tBPvlS5x",
+	"e3Ff+ahu4r/ycZsuh60fTXz1ls465wZG5DL5/wvcV17gvpKi84AkDbn8axlwNCVRmyMI+9q38htaZjJW",
+	"yLZJjfPCO2il5v3lOwX5xRNXQlv4KHJh4OaTFMdkwMdBCJ6vEDxd6I+CzmiCG46xy4/dSjZAZco3yAoo",
+	"Sakz2txPSYmEx3iHZkrdblNfnRhnJxAWbOjC75aRtakUwzOa+IGMEz4ZJPSYJHTKeewHhKkXXFqXvB0y",
+	"z5IC8ZIbkIYIJ/MpDhEO0egQ8RQVX4kQjYjEXqSelMwJloOubDG35RWc6zgIhrUlntS4Gpaww2rUeigJ",
+	"HRHwyd6D23ffhYIz0XHPG6/C/Glo+FrM2WzjJ6QbPqEyBdBmS93v55Ra6CS25Y4e9fGl4/ovgRxq9Arc",
+	"Lco9B3gZlVZ7bSutTAxIpyG1xQ3brIWHsiF0i5dgr9e/vtN7Y6cEQ5aNBI0phiKLDSNDX15RlQdaFs8I",
+	"gMiiEZdTRJgOlK+O+pi6vjpIgp2jlQaJs1YKZrfIXWqDN2ulOAcV/wpVV5mov22G1CWoY4e1VlTHTlkF",
+	"s5WMJQK0FR1kJieESTQmOrLeNQ4Dgxp0Fc6XOff+I5c6ncvY/ZZraNfKLwVBqblQZ2ceWF4aq9Y21Rrx",
+	"TB/Nmp91zY3kphI/Tw/L5IRrtDHITPCDzxbUvYIAzsZG7eMS/d1DOFaWN/VbGyVvDR+vJHfNgGx61vM0",
+	"PSp0zyRapBkZOdA9eTQUYLHXQDpECprD/AnJ7Nl8nlBdR50t4F8ymye89Cfgo1psVpOAyMyTkkqbI1fM",
+	"ZJZWzQEcSU8JtwdDq/kEZoSFF3Wr+Q5vkVKl0OalVXv3RubavIVZJ9oN8HcY2LMHZQg8VpzXfViD84++",
+	"++K/fffz//Lr59//WY4yQnwlTevVKdXrjvQU+urJNSgAicv4T4VIdMQbqsz0V6Zcqe1lHVWjmrg7ksx8",
+	"x+Np3nbXk1nhzHibrbBrPY7PRllRI+PSFBagFe6EFt3StECtjOBoBm1QEdNahtaduDtsnslqSldv2WQ6",
+	"29CVFlZSZao9rYF5hBPdWUAXwFUah6wQjrNGtoNc1lNEuvHVD/6v6AZQswsa0N+ftFOovxZxGz/Afv6I",
+	"XCIfLx2vns5ukmaHmIcKrpRCBf1VQyNPoiQT9ITctbdoM2J5MML8r0tMosqTZlZsI6ZpbIH1Q5kPsqSG",
+	"ZJDfWWDpQFTKdET32iRZQmyeYLd8bzDD5oTPE90sUne4xUXens2lmWmUKDQhUjh2m7HRykwkXiVQo/rD",
+	"aYvLzhq49rCx7QUMaUR0PxjobQEGmR7JKCX4WA8gzZKSfTlKeHS8rCUNvLYJBFjZCVSgKUli2/RTveAQ",
+	"De0WAqXxltUsNjD/lAiEE3pcIsXeojgL+ZQgATpg00TZtyhvPEzpjHLdNr8rT+qyFDvVuhbiH3KzUoJj",
+	"gaAFCE4MtlXH1C/1yzKIZPV7aw/bkZ6lC9yVtFr807zQEN2xw8mDjD2MDApF5Xi0nBjltlPsaNE1Y8tB",
+	"euM6m07ZINKPCTXJy0b5Kpxyy+BNnPKHOCHi6ynP5hWP75gsCkcEmvyXXZ+9vau93X4DXjJgnQYH/b3C",
+	"9mmLTCEUQeU37V9vRGbWDf0P9utB1mOyaKzCD3Vzc84k9JE3fZz0t+I4Q6bLeCWso3+3Z/K6DZzgiLNc",
+	"J4xtP+4p1timu8sS6Cr6lcqpbqgyGC2+Zl55gLCmxOBUCQRziab4pOHZpAMsrJmlRrhWDbIi+IwYSAKd",
+	"8g5EtsRXMePwpo97R+z2TtFj1TNRgYZuUgiutLXL8bLi1upqI27LMEwPQQrMaITeCLXIUKL3ZWu7tQKh",
+	"rSxlM2eWEku/M3AtAz5VVSz1WmtBXbZW7M8xlIfbb53DepuQokw3jWRtKot1S0gGiJXQkr/IY/Rt6EDL",
+	"w2w2wzq7pXKWmPJZK5/YSs/KFh6loXd2FR0l6WtW3gaBt/KIzv3NTaslaHOOmTglaSkV3gWWY1KbPKud",
+	"RleyclaGmv32QU53dAOAu7xLesOej8WAj1vN6ajInTKu2CpHDEo2WKviXKDulnM9VMrMM7ndhIMceFM3",
+	"ZzT7SFGqzbRCj/FiF6Xj2QFKSaQ2NoAnDlEJrVjvM3PCYnRRKWSjhU8pi/nppUMUJSday0yzlKknlU78",
+	"9SMuPrkUolNCjsVA8kEJVR5dlIPiVz4SJD0hMbr46JJGzVfaTL1Cq+Un6Cjr9fYJ6oVoRjAbmNcBfd4U",
+	"CrMPr3XsDbNVwxH2F03ESJCJ0kia5HQ8826QMx6TZOAc9XmyN7L2gDferHNwHtQ0pnyERzShcqGxjVyc",
+	"Wxd9d3vWq+J2fuZvjVeg0iys0KzEKifyYefrobyuGpf6TfAquzrlVDfS1BaXegzUbY15Gmmdp5E4yyrE",
+	"FDV7gBDATlHjQWP6hLTDTJoZnzHvOqczq+ABq3s/wt2NPLlVVkiVzQ3iph4rQiuCEI1hOc/0qEawCDUG",
+	"tPGqmUzpCJAfD22ZUAYN9oCZ2SxXN86VYveIRcnJgbn4a4g8mZNIknigv3gNxVRAdQSJi2yhEKUc2hGg",
+	"3AvW0ntBoBllPEVKtA7RfIAV+8Ijlj/WaYfDuHSefilEU57SDzkbgH2h9Zv9fZBCUw/1Q7JAAqDA8gI1",
+	"Dama8pkajNZ2djh9tIPm+UtLdAv6BNoMznAiDp2L0Ncs3eg15+sBHetvd4+Y/Z0KXThbmKY6O8vY+UAn",
+	"hcPgi6PJgI1i096gD6rIwegomkprvZlr+ku6ELedNaJE7LaOvvvMEfLEG75ZQM0qtKYjTBIWkXoRayss",
+	"8+oJu3pfmIt146K4nR9AtY4GOALcchtuLE5aolEbjn6LhxbQ7V3VsSno0S9v5EwtQDpW5leUnIBVnTVE",
+	"6+DWbQR5NwsiGELuqt2kmkNmtwata7WKPWuL4q00jRzYzbht10gdttC8s5lg8KGy8ffzvLDzX/7X59/7",
+	"5PPffO/FZz9/9ptPzr/z9zbpUuton2YKDnq7vX6R/xrM9LqHA3dXuQUH/b2zjglje/WEMcvIldOod+O1",
+	"z1PLPPcHKVm+Uzt9VTQ+0tRBvF6d97gtw7Bm0lVaqmAqSIxGC6WIoUkodFfJs2r951bNVY65ZKwk8L6+",
+	"9MtPR9NWYGHaVU09o5aMmWhGFBox65ahViz+tU5415BsIzduGwa88+Hj93Tb+sHjp73w6t7Zb6+balsS",
+	"LU+ZS5s6pjVkpNmOX871rW0AWoFvYxdYJ79rDTn4suZGD8d7TufOYDcP6CHR6lLNsLiAAC4BYYmG9995",
+	"+Ai9ftJ/HbyiHVi5YmhAr03/srEJX8ckuSA06JvymVyEhIrn5N/DNurRW5R+WLOl2APzP+Y4JZLDB58J",
+	"Y/dK214rf/n+1Ssrj9+rG61ze39v5d2nRZHD0jOWohxC3QQxFz+5K964QnzWgTK7IZDzBAdmnQh0TMg8",
+	"1E6LdkUAd1nHe1+KfKw0or9keWmgZ035Wf00R57aHQG6ktWmwLGD7K2itlEWH2Rsk8hthBM6SlvFYW86",
+	"l25mrTZH0KkUNrak1KO1Wv1R8yUN1GzVgtsYEWIaBFr5tm6q9vL6sb/PR20jlsdk3o5lEWZopPMaDhHo",
+	"H2vmU4lMV2wRGqAewhAjpyRV7oE+nQS1w+CBOa5Vnetr2vpNrkOL4O5a5juwJF4mGbrDmebdYZE+pHih",
+	"YWFNg8MFaduEb41+9tsrYCnYXHceql6DjScXqCVmYRphy8WzXKxoeLoyfdQqpvUSSCNJT/L+BOXmPNVD",
+	"b2mSeZhO+tGxaBDtksCfTrEkJ2atlFuiOoKdK826Bw2m7gW4103zPAQxMQG5cSazlKyZ+Wk59gpSUvJd",
+	"ZKOUFPUQ52zYLUPQbC23E9EBxCtLYj8G1kn37zORwCv9vd39/XqWfOdzyvIMX7GB+BEREo3pWE7teZQO",
+	"3ycnYd4IQ1fyqgslRwlRahOO26ZZynZdY2vlEehX7JTtn+65mFcF8SyNyE2T3+BF6S8d755igU45O0BD",
+	"RabuGMSUB0cZTPAsRMOUCILTaDp0ToVTNMPpMZHI/hiioVgISWbDvGOT/oz4+IhpLDiRRZDEpN6QxCRF",
+	"Nx/cDdFQTmkaD+Y4lYuh3XxiLDHUvpM5T6Uw2J/GGj8lI0FB0qEiEPC9Iw1X7jwrr0KCH3B8olaO0MVr",
+	"J1QAP8mTKR1RC/Qw5Yw4OSFkpiEOFRvgYXqk6goYWRAGdKbIW9qF4KHEE3KXn5CGMqVMkPQgoYpEt3ao",
+	"t/+od/mgd+WgdxVizDgToKLm1GY9HLgN1PJanc9/8Y/PPvu987/79flnf3H+R987/6OPIB2iQI7rUmwz",
+	"4yckLgmMv+amiymsB1J925vQSCeaolO8OEBDPKfDEA1HytVUf2g+Dw/R0KBo6OZdQvFWGGGCfBMoVjMt",
+	"5ry02nydin9aJMXlkWH9dDcVOCE4Lvety1EuYjV4EMWEC+kVhCX1NWp+2lXVgzTVz7W4Fh+n0AXY7NUQ",
+	"Vh5fxZ6br4WNNt0i79uHYtBYmNsK8LSh3PYRnmyAOiCCg8t7VTPui9///uf/+u8+/82vn//hnwc2P6zV",
+	"+RFpXRp4HY/ds6YTOi9ABl78+m/Of/mPW4AI4IlPf/xWmk4mo9FhkYd5wUK46ujP1pu4Cv9+Bx2c82tQ",
+	"hNN0gag8tE6xjkLFnF2QGnSxpdezCqOymNAtNpZtsJ0aj4BeLbiANmXMEY7Lr7J/1eUQ5xGevJklx2s4",
+	"VwY3xFYwZ3rbVFucV107yfVlBbe6H1temlf07bRftKzU69xSCkeyhucgljHwARHgYZZ1Gpw5DgSRLTSL",
+	"6Xqo74mDgz1FMRQmBQfvPVYma/5Tr640nDe1YGn+JF+cJH9rl0mqToND7cq29/ZK966CjNAdXMMMrHcA",
+	"aRWtc574W+/1dq7jnfGNnduPn171HyU24+n1e95isE6ay1u88DZRFOqSL7ZA+qcQxXRClVc1ALdyp4Li",
+	"cXW/KvPuwenR0fzp22fqv/fOBo/LH3cev/bbQTvov37XleXosIbJ9JWkmLkKfmt0+co+YP20sRfy0kwb",
+	"Du9iDpgt3jiMFpM6zxLhQvs5asQvdcff1rbuMKOOPZ17omo7h7o9iWZcd+tVUkelQBJPGjoFv6zdtmCy",
+	"T099hfZiPYMujx3iO2/IsAA2U2lFfcdvXb38xuVroyDsquYq8rK8vflGuRnrHuc70pHT16uVWXsPs5en",
+	"z6zUTttIvcg13fqJF/YRa6VdrLn7lcTC0zR887nsOn8+trwCZ1y5tJu44UD1BvNYPfp9lVbNOiDCrSyJ",
+	"+lwThmt91NtnmeYFpfkOH5MZB09mYg767kHblhkZfMgZgdwLil9/qEzSKaZ5S5eD4PM//+zFR//GQAq+",
+	"IqBAO6RaOBCLcpwdJwmaEZnSyBQZ6ZPfi3cevoMu7/V1c6WW5avfZPSDzBx9Sn5M2AWBhhLmZYiiBNNZ",
+	"Q3uhiTdp8ybPmEwXmpb9/tWrO32N17qzdwnSN6fKJtHBfk08juOUCEHMKT1UjTaW4DpTWX3znRv3biD1",
+	"EzQSsoUqIkROtcIUIu84JcgUNTS8xNuv6DZPDUrCV6EPhbFdbEuiXHpcHuXTVMI47GLOgBysZ8w44uya",
+	"FTd2/tXjp/vLTYmK+8RPSboTqUWQaE+q8J12YFoHu2UDyZgtufmys8x+cSXZml2gNmpUNzygJJMdd85c",
+	"1DYJd1gz1icCzbP6KjZZre432mcN7WtstWsIZCEbX2lhqM8wNS04u1giFsdn1eFLfuEr8Bs6GvyUpDct",
+	"YlZVGrohg3f0fpvpdIO9TTS/RUWpfsoxjgpUQ/c4RfFNRzymdDItzKEvfv6fTcxDLV3njmvFHXMuCTP9",
+	"rS3i8j/89PwP/3TJPTyNKdMwl/aWH//yi+/8BDIiQVCIE30xdfYa9zNjkFbmjYMSdUfnTbSjDsplwhP3",
+	"tKR7TyUNWEAl+JIkznEKWDB4rTTDgi/dbQFDdlHpnz8sXOZ/UpJCK8IZqdngy4UpDPTjywCf/cslgM+K",
+	"GLTHeZEUoOmOG1JJmuNNBU21toaU2ZywUsIHFTpxiwp4ay1vq1HmCkHxIHXDb40jaJq7ko4oxrJy5rYS",
+	"zSiJwgYhDUrShzlrOvp03pCtLvLL5U7NklF/7n41piSJFY/BEdqNkpNdkxzE58FBQD5w0sfOWqnKDk+f",
+	"yKJU9GD/rJ1ebaFHX4EPWlXAtWRjW3YsJDLXUg4wGeSEpAvlfBEWewr5G9/YOapsJKDmnKV8BrSpWTWJ",
+	"eUAqPyW6rrH1QvAeiL3aOsDc2VvjiDhfkmu5cVsw8Krxhjxz9gC5qzvPN5qnRBAZIpIIU2ul9WjXoCQ8",
+	"xj3lrlZzu+rcYN/4tDlPTc2W3t4LEjV2oAZyqeC+rsOvtST7EBFqYYcE0e3ENXWdZb50Uu+e0++t2A+U",
+	"jCwXvW3tUWZv2cYGtRaY/Xrh8XxiX9501Ada4EVXUy3raOhLUP2awN+X3GLxxA7y3FEvHnzFXHxZePAG",
+	"VV2vhUGkye+vgIdfNrrmTso5dHyLFsgFBvGev8dxxqgctG+UrAwGHsG3VT7vP+pfLficX1TCq4d8/Aoy",
+	"3EFwSqIploM5gMoJSKbOs27zHsxKhMHRyZOFD4Lz7//o2Wd/+ezTn7745Ffnn/0oh71Tg/WYNTVhWGLW",
+	"dITAxlJ70quxAm8UV64LhV8kmm81la9t8klMEqrMsFUEv2Wvg9aEIuo0SPJEbWw4GTTkl3bA6h/kb27I",
+	"U9Q4kjmgngvhy6pnBI4rnavZygEBQxglFNIiLPYUeTLHLP4a3NF+wyx0a1P7gNJSbDvfpaW5FG3elhvp",
+	"c5oLAs49WqFnVdf4qqgvXH1XX7wWTOeUzi1sZbsbjJpZu8O4MztFhZ1RTE/9FS/iq5iiUsYzNmxxqvVc",
+	"ESvLTmMDiE5+Q8HGN9cwlTradsXLjJdSyxxdmjja3v6rjOqdTEZ8RtbuAThP+SjRnRpWtBiFy1oLMRC3",
+	"lQLRGpZrMzOKLNgtzWWJxWfbmLQvoxvJuiaDs/13bcfvtKJc9r5bZu+9ExNtPH4JRkLeY2VTS6GyGUuB",
+	"aKz39kOEkSARZ1B9gKhAKRlnwtfYbiUr15bVLv1ktrG7v+ydeoON1xME0cWLEP9wek4d6tq0avBjufRX",
+	"TlLtUX3+525jAvM29v+OKzO3Dtp2f1me2laQdksZnqJShlFVgQUdVZNz085AboN6T7vyjivd32cIAld9",
+	"a6oCADqa0BPClgO31bBy3AaNp1igCCcJiYvTHKjOhdLdlEpZenxpo27Es79R8iryd02xsI0FWuHiuW2F",
+	"ap6HM4gLAtBXW6HIm9hAg91axAdaTJO/H5GJLLdr1eRVly91L3bltJr1PsdymldRl2IxhzV2N+mnNltK",
+	"5+Xgl+RHJZIgzW0zusoivYF4Qj8HWzIgpykhFnfX6Yfz8hpl5TK+hm7eZAUsbcXliPqrSJRyorcbZUu5",
+	"o+juxG1kOLdjV2FCG7i+NpBarS3tlZnMrjXcjmBrF3cg11Ug7V5iWNrm4Q3BrhtJAhujONRgcjxFmCEy",
+	"m8uFjoHpYk/Y4TTAyTEhc73h6WlfNxzWZEQ3jORVG9VtV3XJvH7cpmOxY4BvfdY3MoXVX4Oi0raGN66t",
+	"HrjMAO8qKSJEGf0GF52nptF2Zd9q01SzpS2+ksHtbfN1cPXqvFvSbwmnBM0xjUMk+UBNfIhg+kmcN9TL",
+	"c8HymmvCYl0hq+6E5C24NTCiozG2nMOVCLOIKNNXY7kATv4qZ0GTfhMmsV1n6CWnMhZoJScckFSA+u44",
+	"Ksp7zJhus5K338IMaXATNEoB+mZjhBWLcNJ5mWwEUOJ5YgNIyeM2oreV4/MGoVg/LPdNNlN7IInf5anP",
+	"q0KnPI0RH6PhB8O8W6fkaJQo21crEtiKbHOFPI/SA3Sa94PsVJPRpOSGjMvBmGcsHh4oly9PCFQ+H5W7",
+	"CC6QfALoisMDJ8UTMBKpDNEok3AGBffgJIHhil00TMhYDngm67fhJDlicJm+3ekyb/PNhIETg22ZZ4oU",
+	"yZVi4Kl6oHoVmuNU6v6h2oQGnDuJWSx0Dg3ncHxWhonKR6ycPmdwQRhYgmFFm3d5FQvUB7UAj4HLcu4v",
+	"bTb5LZzQGLLIHpj+mmUV5ZR/Y+icLwagdWzT0Xal5DaDj7I4ExLy7dq0ksc9U0yuMemc/rezoqfth9Pg",
+	"IHjxq0/OP/75+e/9+MXHHz379CeFFxg8+/vfffbpT774+DfnH//c/FipPy9afuoOrxtn/lm2+So8XSa2",
+	"6DCaFTb3WvUB6xx7m8mqNQwaIzsBsKmaOCJ0X/V3bG1b2N4Cai9vh3xWmvtVt9jWx8v7Eph4aF2BpmSS",
+	"JThF5Mk8JUJNN7r44NbepTxV7nTKE4IkeeLfKMs11qVnzzib5E1wRYiwiPS27g/OrdeW9lUfoTrCXu2d",
+	"4HTEtfPpAJitWf1fVmbrA5+Wi/ZLNuurW8r5suwYpvlyl1fnpgL54uvoxWwFv2BL/Z7byPlqed2GlVnZ",
+	"ztc3LssPWit49dJ3wXZevbOI2nj2LZfZSu/4/xvLbuUw14ae2GDprRDWRynFtY5alWI9Ab8ItQZapLru",
+	"qSVyQnmCJQSU6ujHS1D/HnFlJsyKjvdG+NvCmVtKazVV3Dba5oKUgoWd4cacofkCBqOU4GPl5DB+2orq",
+	"hs7wInBfVQytQf9k5Db1VY5ydkLSMjZau34ED3TrwKgCPs8QPiEpnhDbW1D3RsQjfkJQr22XgrxLR73X",
+	"vnXvWhAEfWoqLQ6F7pwwTglpSUzCJwMNkT3lPG7ZAbBo7LXVjr7zEH0QohN08QRRhmb4fdP8UlzydL2t",
+	"CI5haom22ujK6I2OL10IilfAtCBy1qZAuXlNtJyR1DjX9QhJlpC2J4hbsVXsCw1NJUt8WWU0vD/K1JW6",
+	"gEP3oCQ4JemNTE6LT7ftOL7x7qOg1ntHg5ygeaq4A93lhjN8DP0DhoinaHhMPqT6oiGAnBsMtQXPUkRN",
+	"4hWap/yExiS9AGo0L3XVBBS8m0o5D87OoFf1mDf3oUBYCCLRDDM8gRrMA7UUIdAOYY4LwlmkOCW6m4Fu",
+	"rhrT2P2IU4JOeQqKJXa+P6VJgmK+e8SO2GuvPaQTRtkEUbb72mvo1glJF0hJn67nG5GEn6Lh6yf9IcT9",
+	"BRoqFvOUfggXHKA3YaC6p3QEzNLtpYe7LjuByQLKpBaapeLwiIEvi16zTySvhWiOhSSK0xpiH4oJ0WuP",
+	"AJoW8Uy+poZ0LBBE52ysizPTHGnGTSL0LrqFo6kzEGWewJnWERMRn0MLFD0gLNDwyY4VzB34VQwNd5Ql",
+	"LF57zfRrR8OnR3pzOwoO0Hu7u7uPQ3QUMPJEDqIsFTxV3x8Fu7u7R4H6ZYrFYMZTor5WZsvZcBfdx0Kg",
+	"oXPPEI1wdAx0mC9C2A+OGJy+QIiUJlLJBouR4KkMETR2R0P7fACoB9t3F92EZwgUc6g9J0/mNCUa8waf",
+	"EMQ4islcTlFCZ1SaYb6bUrUTKgm4f+PRzd8BvHv0jYfv3EMzpbjQXJnd6OKD2zfRG/vXr146gM1KZ8vM",
+	"CIQe9akhlULvWiEaKpNtiKKE4FTHUkG6jpigbJKozUUnmhVYhUjIlLMJGt56hCfDQyQIi9VEKdbcGe/c",
+	"BdhzJHneBBKy95VgL3imhycIYeji5f6eDqeeUkEuqcV7xMxD7nFGnCdNiET7vcvodEqT/5e9d2+S47ju",
+	"Bb9KRu9uYEDX9PQMBiDQE4q4IxCkYPGBCwzN2HVzp7KrsruTXZ3ZrMyaRhNABClf2aJMWlf2teUryQ9d",
+	"y7Y2riWu98oiTPHaH2YxAPjXfoWNPCezHj1V/Zj3EB3BIKa765GVlXmev/M7UKzfM5vBspfWib+HBh3b",
+	"Nff6hnmHvl0MCu88kklkpnY4ZMI2cYc8WUvYi9XJtiD+7ZANoA44GK9+m419MoCeXpTETMdjomgHA+Ev",
+	"byA1UTNPuJ4EgdkoXBHImGHUK2bDiI5ZaNdKdge9etf+hIvOreVbcSxjWMwxI+ZN3ti8+jKxuGXVhOmH",
+	"JnZ+IEPme4QSH+O1flmXYX+izbBPVpgwYvKD3mUPd5pvdhVTepeHPu5nn8Egfv9dmweAfhKEasLMdh3B",
+	"28dmQ8Q3ktOHVRJBelpCwLvL8EzobM6Fsn2yQ2afElKnL72EK9iBV1BzoZVlVqijx0q5tOrkpZd2+IDl",
+	"p+fKlSs3zIO/vXNzi1AxxqVh2wSFab9orlrCCOfEKJHJagzNBwxLMsjbNsX1fmJEWmZHwLy4/FdbhmO7",
+	"oTCXaPGveNvNRgND+REPmMB+ATa4vD2kQY+tbtShYiyOrMpRzbW10WhUp/BzXcbdNXuuWnv99s1bb967",
+	"BedknDM10HpYjvv8X/7Tky/+8dmvfvbsP/9hPtBcW6838CQ5ZIIOea1Zu1Jv1K9gvSu2YlvrMRrp3gfm",
+	"7y4rsTm37TaiikTmvQPIjiuzImG5Kxab927XkKqTN0FeC4kKpA5V91a+3w5rTXOXb8E9sSvFUJrHNPfd",
+	"aDSsva4twQV4PgGcuvaeOlAZmZa0yX7K8UBnGTv23qDkJyEYfI/VC5YLckEr1yKndjtFN8KzU9vLXtMu",
+	"uIZmLnjAau+aa6yBGq2e2Js9FvRtv0CqaRvaqZtlP+BdnC6V9q/ps7ElK0GtDIvOmGEdblfdXPN+l9GQ",
+	"C6bUkac+gMHDQ9mx42sAggDl/s6eJHtJx/vOzBON6+ZKVxtXjuEREhEbGUfRVal8FisICg8Ep4bj43iq",
+	"NyXWqo+3iI/D9ImiY6vLuFkiwNY9fbHepKKwWkMJy8tYZpVrdm99DTXjqmJarT3IyMB3efhoLQ0ZlK7o",
+	"nRxVi12uUB8ACAGPtJOoTzTtdo2AlnGekMJqcs+Y9zysk7cEI9AdJ58npVFkW7IODq7uiCuNGfJ7TCOM",
+	"qeiiVkT9skPWXjemFkABZxyIthuEBw+xi+ZbHIVnQYxiicRCTSs7OYacUMF22MSxlN0iHfPaHXMUHLw+",
+	"18HrePCVuQ6+ggdvznXwZm4LzzjYHAXLPl3orwMooScHWeNx451pmQQ9yP66tQ5LCpzV+6vWolrF/Quh",
+	"vc3GJvw04WVkZzbNpqy9++jAyppUmbh4LxlfId1APqJyrfyZt0EBh5gI1Tnmm8KerOW9dYy5ZgtsRoQA",
+	"IKew5S1qyaiG1VyD1cpdjsewkED0G5jyEdUBGsusR/CDOVOwpZHd08/fBnwhZ5BVbOfc4a6D60nuuIO3",
+	"gwxLyb7LpgAevS11DxtMn6etd9jdZFSqRXelQDhbRER6VOW20/sJjWyqqnTToH3tNs2Utbb2wMzeIySu",
+	"mbKx3oFwpz2puJ2GLEbsSsmGsam16n0yT+8qzLsYmT+sCM0C9B7T/JXbQ8aF3VEnWTOAS4rk58a1N1Q9",
+	"Y+vZVuRu0WHcF6/eEohVcg59LAFpSEI5EtaZh0obRjqxHBAhR8RoXJkIrczmNNcVbOSuvUUoeU+2PduF",
+	"0LpK6Ex7ZMCoSmKmMORj/KCWoF3KRZ3suDCIGyRVrpGt0jRG8BU6RsW9Pkwqtvpi6vt25w2EeM9W4Db/",
+	"w94S0diqcfBevinD8WJGJL4CGJ7DLJmTaaB3sQlj3fXlw1mpNa80zADTgzGQ6n5cL/yIa7re5rHuhXTi",
+	"uHfntjNLJvdOYuVacU88Ol3xOku0Yj3X2BI0Qiqpx2hoY+y3bFezspvaw9bgGLjLubGHrs918HU8+MZc",
+	"B9+Ag9c35jl4fQMPnmvM6zjm9atzHXwVDt6YaxgbG0dRUffo+BAaimmzYFD2V9h/N7zN9Q1vc2NjhkoD",
+	"eZrXabDlV3HLr0VS9rGnzlCqKSEVfdBfAlHO7tNAR2OMs1ipDhzptiGyGrIo4qKLSQeOFZZcdD34PIql",
+	"ZnVyW2Nw7c5b93a8llAyY0PDfKX1rDjUUL5993Uw3YQkkewatZQnficdDodqRdh9zaAOVhEtZZ28Y7HA",
+	"vlGyfu7yXLWEjjkLzTY2PjVE/jBI4Q85B7PAJ22meMiIn84Dft8klIyZMvoSIhqkmyDnPAZyNYsiQsmA",
+	"qj4L7Q1HXPe4IOsNr9FoEHNrVaZt8OXcxDd2x7yw2hHkv2WRrK1fuU4a5r6AQF1ANGfDeB1XzamL5WwE",
+	"oD/n9zVtPhw2okWWg7Wf80XPlyu6iOi92ALyVQ65RIlYd9zLHoGWwFBZFgSWYcYJSivBMNI/xUNOJSMN",
+	"V6WxnlJ5WiIsi3vaGHR22+ckZz5rXh5/TtddibicoG72jCGL7cBjpV25rq9krG0ALU03gTTyMWPnE23T",
+	"PClcjMg95rrpggkPt/Nfu7VDzLDxvFX8zYeqCIWNuq1saAlfDZkId4HhGfOu7Btk3YiI7Tdfge5ezVZt",
+	"jw9bNfhixViC5BukVXvy+PtP/+XzVo28dZekXz79q1/uf/7Xrdplf4sMacwE0EdiHNhWemF3UnMtI8jf",
+	"utsSA36/7p4en9CIdBi0R/xV35nnHHsHm3lHTHGT+BmM1veIn+FozSfjGZh/ocWw+cMM0/wrR4LFvtcS",
+	"mDh1huuuFOZXNhhGcsyYMh+oEAmNdmO2x0QCF4lZlyvNsDgQ8lrYMiUtGc/PKKb6qWX7tEeYSU8pf/06",
+	"uVkQVEZLWSfJWA2OFRfZOEd0jCsCCcZ8QkOjp2zTFnhYuLL5C+gh4Q/ahX+LFr+PKbS0TQokMCFxlglG",
+	"dKqMt9QSRnnXiZ+uJUb3zIsdWRsH2o/bBq/mTW8RHnrEJnk8CDug5jaul1kONBrRsWVhw2d637cKPNs9",
+	"bWtAWbc0ZjY97OKrZAdd7Z4cQA4e8vIgSwDCDnLefOk5C0HGMC6YWNh9HiTGRVYzozychQK/hOzYBVon",
+	"KVsxbl7Y9VxhCaxZgq56KQ2FQ8NtGUN0OAHbxfij9ZZwNolGOtghyxkcnrEd2ERXm5jZS7THOeOL8RjX",
+	"SEcmse1gAslsTJKmhUDm3bcELCwF0sgIpiiCud9JK4ZyqcSVgztH0y58tLvOeOo+qdfrl4mgcWz73kPx",
+	"lSO5MK87E1dckFSYgYm01RK5eDnalVqSnoxCs9howMxKtVGAomS1DYuG0J28PbYSsE7e6pCB2W3Qqny9",
+	"gXZWDuZCEJ+HgT3o1uO1BOwFvN0ujdkuU5oPqGYYADTKA+bpHWSqoUGPGZNUS9sjyQOed7ADzW6Ddef2",
+	"qGeXjpc+upc+mZ1SAAiZK/ieA8bgdd1iwM1sbVEZtwRs6um2aalVyZW+mYOVLRa6cGf+x3mCFwunKby5",
+	"7/8qTOMiZ9yTsV7sDhAvWeAMIN4J5zljB5opLDIYWCvznHFbWNj1HEfaJvdzHYoUTnMd+5bRrfMd+gob",
+	"0ljb1gBzHH8nlntczDuQm1gqNMeRt1313lxHY0e/eQ7kc65RFKavxnKwwOE7cp6D30aDaN5r28Pnu/br",
+	"VGlXqj7vDfLn2LtMNOXiSlv4HfaNzwQ3F0ozCkkYCJ4D9CXfoi9lC049ylkNSk82NWpHvoCneq780NNw",
+	"AOF153HOqaOXh+zO8PFmOXTvYj1HGbYF9hL6GxjFNprYgmOxi6CNgSFuEAFz1gYE5K4cCcdiBz6sIDx0",
+	"ZZQDL8UccrTZU+JChY5Bohjx77yNzlo66rX2eNUdu8rDtQeIbHy09iB3hUe+Z21LAcE2hwDMCA/RqJ5l",
+	"9IMpHoZZCgUtNhpFHiIZYodjbBImZNLtgZ8gAEFK2okCoA4JaBwSAFIE5sY7Lh5eyMsQLaXnomGjKdYv",
+	"BPZibhaJ6+MIFG9qos2OVhbfV2LqoI3qNuHiaZoMYvltNj7dbE2AVdvoYSPiP/cOYfS2dNxlbfLxvfWN",
+	"K5uk0WhsYEMYPBBiKrkDP+hR0a2/x6noJvI/2HvXAyPF300L09NkpWua8+Xf7v/2i/2f/M9antbxIC+/",
+	"Y1U4wNeOOKQuJEJjqYaOdWYheeqYfOcJQK4fuzQvk+RWJR868ePVXpc4qFnHp8e9KMmiCx3exHVBaCqx",
+	"qhXcfEmfeVTeZM4n0yqu2HWGLowRpa9sGMSotvYYZK2Pm94qkZwy8j3n7xtlBtEJ/M1ow1ACEUBOmVLR",
+	"EhLpm43axXvk1Q8EXeoE8HFWjYRsyEQIJSyUtGmO0ncoY21R7FkQB+tVLHEn2W4JqxfhVjJ3qz4b55mB",
+	"SxQJzNvhneazVCQHuzrm1AvGamuV0v7pX/3J/i9+eoBxuba9uo6Yr7Rzh+rJYaGrI3R4wqtmhCrpZc1t",
+	"n//9vz/91794/slv9n/wm6c//fir//qfbY/s8tttHLzduwsrDuSbP+3EVf7mlgm9zBkQZHJHXNyk1Ask",
+	"4t8BxFIyNEbxeiHQWC3r2zIcr0LBVK15/cr169ca148o1VdtSmqRPD5Ekr1imBst846MvVSccpdUmqCz",
+	"qpfLyddYIb54eMkVzlvEvl47pCR4jekzFQavMV0tD3YOvqtlkvrAFj8SdrRs0yKwv3rrHiqhXLZr5/Hw",
+	"5ypgyOAyNgyRGml9IUdYkJq31EoLbtJ1Oc5aQRw6O3CSsfPbnTelYG+kHLknvlNn7c0jgf2uzFN18KbU",
+	"b8gQKqhetIIJ2KaZ92Q2JxWYpsTFfklN3a1zOFWbi8QQF9oO8ydNcnuuErftvLNC/Mt1FijQTAIaL+9/",
+	"rWw01i/btqfWszNXgeJQSGGaT+w+VxoKngQDiAJWbhvfzVygcdkjKTRvJAnKGGVjjyM+ZOgtwsu5pNJc",
+	"7LYYp5n3DnZYiBUZ0DEJJY7Uxgy3IA1vfDYeRaQNRfvZJiPbB/IBxmnbbNxIwTOJwCOwqrqelXg3yUu+",
+	"K6PGGm8q0sdtCXe9Jtlc30ibP8TgW05Dgh+HxMxDwYuv+5tQYUwPPjUU99tMiJlS8FstvV5ZVsRNy2Jp",
+	"kTMIdu5/8qMnX/xTtTf67E/++Pn3/8fi0cI7Z+n0lWmPW2bpsXCruJWRgQLW3NEA5MuY5xIgf9ECpC7k",
+	"eMK6fiZqfg53WzEaT4uiptVFNh4acaU92xN0j8WW9oELQkEBNyFXmGNpRrgoSRTA7zSLOzRgpJ3wKLTA",
+	"NuBR0TFjSESS4ku1lMh8gAzYb999vU5e43ssA1ytUDjvMqCN8Mtdze5r3wM4WFvqXpm2w0c+Fq8eEVFm",
+	"qi1i0bw7hELZnoLAlxrYWggcI1wXzspKjnIQSxivcWN0IRHWAAlwoIIJDuXCHQm3TfNsNiL6LsQWbYBm",
+	"o+HV3sfcF8QgY11r1lbz919YJd3DNXRGOumiwhFeIFg8LpAj4yKOJ1TxINcJ8hEKPDAoD4o+QCAUrBqZ",
+	"AKG8xZ1bFCfSDVHjHrxpGZK4IpFUeisz433SNiYwWEXG5j0YtsDjDp/fP1IZZmGPbh6ci1eY7ctxQT32",
+	"hYyQwy5znKS50qPlvrvR5/Prcq88mPbWhKMJlkiYL3fmWeYy5XxSSbzH92RcJ68cAKoZbbzZ2JwaaVtG",
+	"15bRtfMVXTunYTS3VFxwzIEYiovmjaq4VhbecTxoEetoLFvpMza09RO2ehVamiHFIEDQgKcQLGwXQLJY",
+	"uJbI2prZGhfkxTSyBtitgFmlNHiUhxOcpNo6NeABSMxVeK7fqQ7wPP/jHyDcwCHALJH6xY/o7JxIIOdC",
+	"mg3LqMhxREWQG+q4RLN3PJGPgh+wliKI50pSXlIkPcFDvEEUpgWwWXV+GRaYKB0zprHrJNhWFkAMIDT8",
+	"OyvSKq142k4He+Jca95B8zICbk8aM6qwzs2MdTxkVSF7c+QuhOTnlYzbMaM75oSTLWiw0zg7gJC+6xeV",
+	"4o3FhVgmV4coYT9Fm6o0kumqrTys7ja7LeRKxzzAeKMlD267ElTg6aBxSKDPmy3FXcGQ2v7j75A2C6T5",
+	"Cr+5vEV8aNruQ9ISyY+zXustgZMItlfIOx1mLDIQKTIROh472qmUGxfqsqXwXUIQaKHwFCzUdXUEbhxI",
+	"OYk1BlK4ptkt4dsvbf0upshSOFTujEvKDcZD3vaKycIbFqzRS4oA69U7FruRpSFt1z+kNs9wqY6x90Z1",
+	"pYPdnRcKn5qJumZNyyTmSrvwrzMY9x9/pwatjmEya83a/j/+0PzyyRc1rxbRNhQefPWjX+x/8SNssKVp",
+	"tBvI0FxyY/1qo3EVmj5y3KBZRx+sJGzWnv7z3zz/4x88++lHYJkaTWNu/Y/f2f/40+c/+xG5TvZ/8Pn8",
+	"Nqp9CWdTouBWQJlsDsMXOVd3TkzYC22Vboch0PSnYmaaQpvfLj0Jm3Ttgf1zVsj6rm1WbplFulKGVihz",
+	"Tbq2X2qmx5WmY1vKIKTlS5hUK05BAJ27K0+rCF4fWmQvY9fnJXY974Y44QC2HcQWxqYzhwlIuOeptzR2",
+	"khH2jsBokELBB8DPZlPxUrDSsPbhV/IpRZyn6Ebz6Hb+lvHmE483H6cGORUHabaMtWtreoR6O9/eRoEq",
+	"mWhqUydv0D7A/tI5ctoEdc7AGK3dSTfEq6iMbol5vJPKCPUp6KbzEqDOeyExcOkIzQFY4vyL/V/9ZmEf",
+	"4EzC1POJuWWQehmkPq4g9fF7BMccqS6S3laGq+/0pGDKkk8iSMXST6pJUkfzo2dhdra81TPHGNvL3k1t",
+	"zRPlbolcmNsSs+UC3Cv+71y/tn7l+ksvvfTS+saVTd8j/gcvvfRSnq7Bv1weB6/i/srRqJ5ZNNwFwftc",
+	"VLL5uDbTC5PDWv778jtDT9n0/m6Zyk72IqvG4yg4eHFUMztXnBIl7hygvsKefDED8z05KoblLZVfeAHD",
+	"8/e0jK3VZ4msBYSxhVmRETpuBwmMfDjWz4LvXDn6QO4SF7wQibfRdyZ0NK63BIpJF9O+VV+/tpnKqUYD",
+	"/tfwt7DExjJwOwbvNutxI6q22H39Df/yVo7t1AX1AxmyjEsfxW5LHIjx18nrVISYEBSMhTYDYew4uMQW",
+	"2Ww04OmvNxoF+kzgy1FbLkdhf3HMrTeuXr1+HRpPtYSdTjcyWzgU5tvo1cktVBYOSEIips0bvEQCqpij",
+	"rTU//If0XJAzcc4ft20zs0SF1STAmDo9WUHKchVbhEKfjPzhOoVmQjwqnVnzG44yy0WQeVMRW2lUID1j",
+	"QMdI4ck10q5v25ov97QFjWeOxo4fNIpSRo46+T1LUQq1ZXQ4ZBSoaLG3kUew6SORMYlkV02hfipyp18g",
+	"+icjxcyRtW5MBXLaTfA9pY4JkmbkCaBupARQhyR4PyN+pfzbWmYwlhmME8pgHJJk/kwSGhP9Oh4UeOAO",
+	"ldt406UtUPIvnrI4mlBd5i3OD+Y+v8jPNnlRsSO3TiVzccQFfVqA+RnaEZExuTe3zGScAnJ+gS10gdIZ",
+	"+bV29JzGNjgj1u/EkLPOWkJDi3tbFgY9pHjoOecmI6O1vVLpWLVE2hklcz9cnyknAeAk20CjCNv3jHuM",
+	"pBaTokI7BJrqATTr27ZhRUsMI6rhEPN8zfSuVkrlZUxxB1Zi/09JhZ4b/H+JO+P8l6cf//HTn35xOD/l",
+	"bOoAFhXEy1zLMtdyfAUBx6xxTjLhMr0ywDb00ZJoGvWJlt6BGBe25yFZdx5IptSn5TUuejN1K1zmDea/",
+	"oGF8WuxFnL75id1wRsF7vPlcMfztMFREyQGDmsVsLxCaf8gmljUmY2xfhTWOShXSVrh7qFJcaSq0Oa6b",
+	"0DjkVOBxtkevC+CX5zkxPp0XJQdSn0gFSh2e3R5MVdZdjEPnobRLFhhjvWRABfb5zK4kpeeuRHWhgM7H",
+	"0cKlcp2nMSCtyUAqbXkb7ZtGQw26OFgBYn9pzh0MJ7lY+KyQ8oWKJocs4IpLsRvLCPuk2M8D2ofSsjBr",
+	"w9OsffVHf/T817/86g9+UTMOuwhZXGvWOmxAI5brA/DDXzz98x/kcfWoZmI2oHHfmHWf/WD/h7948vjj",
+	"J4+/v//p9/a//PDJlz82O5RrGAPe5emHv332kx8ubPydaXx6SYW1DE6fYHA6SAVMuTI7yzB0LgA9I/SM",
+	"QUZVUBEuBm3JsHTvgKrJmKyy32yh1PRg9DIOffHj0Auab8fH/GLXIC5Ko548kilEMI/MB8IFcYpTTYsj",
+	"n/sQ8oygxTJufGpx4yMJ+dP0X+YOGR+Wo8UuvRTO0gQMo2sGzTXpxHJQUBlptDYFyI8A2ue4WGKuGHb+",
+	"nxGFfRECsAUD/8m//WT/i//y1Z/925PHv9z/9z84YJTvf/zZ0w9/+/zvPlo8KHuG8dhZodhlEHYZhD3m",
+	"IOwx2OjHHHjNdZRQU1pKVPI3lvSQEMgpy2LbTQJx0/lQzfTeEkWSxiNQpR/CDn8NUv4vmImxQ/vMoW9d",
+	"AwA6ouNFqRUXMa5PMhl9vF0UXjV2hJCjtANcacuUGYuc3GVDRqFZAj9ADFef1izgBNf/kunstHXqAmry",
+	"sJsZ6Ltpvu4ov6+Pzgp2bJqnx1lM46A3ns4G5voqI5RLyyHWteaI0dsskiPCtUcitsci0h7bP8xx7THk",
+	"C5q5xpTIMgS9KYc0ZgLTD+aD7vktETEaqsx70BJaPun8WBwCJEfkCj9xhskRYCaCKgkzMt1jA4hRAYuk",
+	"THSdbOcSEi2ROzlmiCXZIr6OExFQzUIL1Hc9m2KG9V4VSYcu099KZ/YEt3x2k4o9341lMqy/kO66do/v",
+	"qPndyjELQnSNk5nbiDGL4AWcTe7xNTPOQuZxxr51LPxVu/Ym5AU9opIB7obQrF4JdRlRRIa2k7/C9q9x",
+	"krU9oEqbmRpwbbaUjqlQNDBXncqK/IYdzwmudXeLipVuZ+TFXOujHp3IrudeHFA4YtO84zcmj6NSbsZa",
+	"F1JPYau8w4VgIYGDDiBPBBsxpevE73MR+kTQOAY7UULSWMYgwKFgS5XDU96Eex94upIKVRwApqRV7prs",
+	"/jACUjPLYDZXzaxt/zt9Q5ixYdGsVxvQ+7fxnPVGWsxK45iO52oKda7ANOa5ZiNpYL6XMBqch9y+xs/n",
+	"tvr128C+PYwoF0Sz+5rQtq0kTUEzowP1jCMqtMrXs5IVXw1ZwGm0awOt/mUv46Ic0JBB3tI4hDmKRhqZ",
+	"bb/iKxklZjzpST06HDIBlfs9rrSMx34u3RnSMTiTMgiSOGbhbu7MAR27mlpXmxnIVI6QFX8YSzNUGKA0",
+	"noA1mKGr34rfZYLFNPIvYz0ETXRPxilHpuwzcUkRlbTfY4GugtS0BGBqcEfAZWBmuUqNXQeVgUpM0mHl",
+	"/dIRKmO234XCybThjNpXH370/Nf/uP/xp88/+3z/u9/b/8EPn/3NL5/8+8/+vy8/efL40+f/8NHTj//s",
+	"2X/5l+ef/VVWlTmxiMxjgzpJw9/zS6yzAbfAy1oiW5bIlpNrkU5BsJRrmDNBtcD91x6YfxbBs5jjs4LK",
+	"ioD34YTfEpVyblAp1Wv1hPEosLzSLkNWjwP5NB+wcuTJIRfbKcFOqlTLjt1LS8DJyQNOjiZ5z0lZollI",
+	"hwSYwDrLG8ZA5EtGPUlGsdlw3HF0lWNFTlqcnxegyKGt1jOBfsySLEvQxxL0cWygj6Mar8cM9RjS8YBN",
+	"ozPMNWOJIuION5/zjfWxbIjROOJMaRImGKWokIVQaJc24bIDOCMOQQiPzhsYxZexeGjUPuQ9PL0QH908",
+	"EB49SSPKDmR2ONO96GVEM52K3K5NvzpEXDOfCTmNdMX7CY2gD0rFBv+WHEEqEhwWs4tjFsg4RDqCLG09",
+	"4Epx0c1cihHj3R4mN0icRMwmo7km7ZjRPihLD5gSZYTZzzZVPPBIm/XoHpdJTKOWMLfocEFFwGlEQqop",
+	"4bYzQho+bccy6fY0mmE06w8EXAqjHhMTTIMVGXA3af/RTsgpQF/crSqMC/tqXDQUJ/7FzBiaddKVMixu",
+	"vXQp5vaeW8/nPU2YZfCnQVnSo1IoR4FWlArCREhkB3DpwGPIhGYxUlUOylrg+UadWHhImrpIqYtagiuE",
+	"ruSgaXVyNx0G7O+wtBVxGr1PhOaR5cA1P7he22EVW3B6+blSl9mcpOlL80xzpy8PtLybS0e7MWL/u7yK",
+	"3rjwKUz3bLP1fjr3S8WfzcU5xuVU5TXhjU82czDqM8diNkNUkBJJsTVxiGIs41dqCTc7pD0GG4GLPRYr",
+	"1nSgOh85xlXSVjzkFNKafsw6LI5ZbH+0H0Pzk0rMkk9/AuoC8z0bDCM5tt+3hPsMfMQ9mSjWkxFcYEhj",
+	"LXKXjhA754pDgVMAUH1tqXtG1Crg0L0Do0UDKB2sw+KlyDyPUJLezcyWsZuBjsQDwW0HaekKLC042U6B",
+	"X3kWAhDNOElkZbNx4/IWocR+1tYEc1IZ23SMKFwMIWX5S11tINQxazDlbmgG0pbAqqtY1GmSzY2NlnCA",
+	"x4DHQcR8C4U008NDlTLqjuiYxDIRYZ3sjOSEZrATm3uagJGhWXHjIcPnqU7wOuF0oZK84MY3a/vf/ef9",
+	"//zJk8f/tv/9v376l3///JPf7P/ZR199/GtkKYB9spuzCmrNWmP9+o0GvRqu0uDGtdWXX95sr7aDgK22",
+	"rzQ2Gjdu0OuNxrpRXrar4EZj4+pq48oqfGmVkF3U89dVuRk+m5xw+n6XeeFlXvgkYmuo64jOi6VqlX0m",
+	"OeJ0DGsP3J+L5IpTvdqRcU5VVSSNDy9Ql4njs04c3xLGBY6zN7iQ4Xls2eN0wdHJKiaw+LhGQxDocgNp",
+	"jLyiYXhJWUYmKUtTzUdYoqeUbp6mtfKO+zLtfPJp59nb4UzTzwe8stni062u6Xnom7YkMIULWdY2bO8R",
+	"0rE3oRDIOz2JHTbAHkcHoCdHXp5cNr9yS3LUp6E9zkueOrOy12+sNl5eXaTTRRZTOYOU9bzSaZm6Xqau",
+	"jy11fTxi+NhT2CqQ8ZSCnFt7LB4TOIhwsKADB8bP569TdD0Xw0Qrl1Iyk5RoFmKUCPtgEXZ/GFGBGwyC",
+	"MzEbxjJMAqZaImukxe7TQEfjAkw+a1Xlat6wEopQMpAhiy4pSJz3qNmxdtTQx8kjox4Peo74PI1eUUUa",
+	"lU367F3v4QydoDyCO7zOVSl/ijEo8UmGLMbHXEaXcUaUh4uJi0LvOLukjx5i9uylTiPhpTTtztyHA7mX",
+	"EqVGvMOCcRAxAqd6tjzOVc3Bjhz1pLF6sLZF7mHeK0tcTV/2OKALzeQMz/CG3JujAg269LyYGwukIbzt",
+	"tLg6FbgYQQcIwYUsN8URT91UmnZL0scBjWPIUqQbaQhdApEvwEPkBAItxtM30o4ZwinAJXZot0qHbEeR",
+	"ecwDPNJLRQLTklvZ8O9FWNRrDzTtzsMlla7ojETKrm2sSqTdOtlsbKZQoJCH4pKexSFlPJsledRJkkeB",
+	"XJKdTm65HsM6NedZ18A7dRapHdpdhBZqUha79ZpzN2JGlUQ5zO4PuZHmTpJD7YGiY9XMuQ32eCEF81oi",
+	"/V64s7MWfdPYpbZy0SC4nozdBbgCukwB7Bx1clvgxYMoUXyPtYTjMIEHMZ5PRAP7ZECKX6GHSrFBOUqr",
+	"Y9qOh0zn4izUmrXnH360/6v/9vR7ny/AWpk9wZ0ElNej09GVVcEfqhTvigET+uLmWhaK3Fzs+Mod2Ncg",
+	"K8XhROW0cMoMcTlLT3MbLKzm4soZIpy5/soQcemxAcMQNMRZQT/PMDQ5pm5PbPeYG9wxAsvsjmnxiqE7",
+	"CGIW+CxLW5NoXsyt4+dzb23mIPdzFLrkC1smqIuKMYq0e7qSsbY4urStYE7Hd3hkxpzFPbA5O42iGdsh",
+	"P+7TqI+ZZf1k47nn3vJipxkDacFT3haaR/OcY2tb3mC6J8NFB3azR4Vg0cKzIGO24Dl3IFKsF71TP5nn",
+	"jO2BTITe1q8zqvQiJ7wh1cJDkvGip9y6P6QiPNmIWX6qZ8bM8nt7Kd4L05GX8vmvL0DJk6tHgFLk4+eM",
+	"eltA41dqAbl18pYo9COzcF0hdQrZPeiB2VySGjnsTHVM2z3OzcwyPAOg7JIl+KKwBJ+K1/LNGBbxgVIh",
+	"0qZB/2iMwgtnhkOq6eqsOse3HNloBl1PG0XltmoTStEGQOkbM/jgqiO97KeIBn2bkO1wFoW5n6D60f4W",
+	"J1gLELZE+nuP7jEsdNRI9YaSAsUDFDUSX2kasd2QjpVfJ7do0CMiGbQhliJIGy1I28+eUGteekQlQY9Q",
+	"1RK+G7Ew1mkraTSuBORqwyfm2gHXY/INAs21KyolX6GaZlWSUwu2XkkfBJla7VPYMC3tAhwJHsfs2Yqa",
+	"avushZqtkHVoEula88q1q1CMxQfJAD41Gl5twAV+Xk9R8Vxo1gU5cpLiKj81ldiboYzPVejlmCozo8gW",
+	"ZELRR1VJ5hzOnjlM8wGTiV5VLJAiVLXmtYbbzsAKOCPqgJiUDjMbFuMNGUkw/ujZPWP3CUZPu3SISI51",
+	"0h4TX7H3/Tr5NmPDjGwYviRjmcBObYkeFWFkO8wPqQItRBXxaUez2N9K9TkUZ9LhkNHYkXxTt21hg7hL",
+	"EsWYwLhIsQEtGggt0bfj4TGRccjiOtmGaiI9Rrt1wKirFzXXhApMwJAYjV2FBbm1d0SWhZJCTXxRTgz1",
+	"eBea6LP3q7Y6TFn5Lm94tY6MB1TjTr62Wctt8kbJJq9ic8hhlS+pqoHkS3Lyw0mHkCRIi493VdoouxOW",
+	"LPCCqjwWfHuEC0JVwERoFhxM9MUXMq/KyOyVHHc/tvHF3ZCTMlYsVAkZ/Nm5F06U3MfrrMZ0GmnzdgTc",
+	"AywkcFxG+KSZoEJfUqRNlbFF49gY0Z4RHu4DFtlhVGgG58ktO5q7VLMzJDyBLYKDr94g+Hthdwyp1iw2",
+	"R/+fv7+9+n+8++DKo//1tDdJbgbnKGam54yT+UieulvL+Fh59xwWaW0R77t0exgvGl/7o7UHIR0/KvGf",
+	"i1N9+95bZHNj/WUSyNCS6NiUWu3te6+4tTWkule6tIp46UMstQMr/FWHjCdSWBsckqxUG1M+chTobpAb",
+	"jY1rq411rK4sGWtIpw8z1RdGeJRvheo8MWxEHKqXUiowIth9nRNGHoSjE8F1Bn2xgocrMpKx7hHfHOjD",
+	"QWmQuSCw6i2xnQ/umFMDKfZYDG6ExU3wlEEFBBxaRNrINZg/zBJjZ3Oo7g7peAvlNLqCcJQ5I25hhAT8",
+	"GrwNWE1dykVFGji/sU+5bu2wKWMKFcAv1xvXr2zMny0uSLBEn3bhQGGeqxwY+rXkvFvWAhw96nOPWaxJ",
+	"ThVVaKI5Ij0zOxcWVNdE0AfiLqsh63DBZ2T2ogijNCnJDlfWsiM0DFnoGcMaHa6Qq2FkZLJxvDxC46DH",
+	"91hohLAxC4MoCVlYbt29am7xSm4883DdYHoQxiY7udCUjA+mJyqcKqDIULvQTSUTAkwYzynzvc1byq5m",
+	"XtFp2m0TczMN5Ymz8bWx2uBxSFhYFm674KNWG26wRHMJk9JsRB5zlq2fFRpF0OBBmlWGrCTmY0pechmK",
+	"CfNdeQIqMD5Bbf1KIkIWE59qHfN2YkxpDCX22Rj+YH69JX7PHGqJUXos6MNesSGZER0TLprkzlv3djxy",
+	"Z3vn5rc8cuftHY+0jb4Gz4kPIFpGXi3ZBDbamSgWQukOptFbAsIvU0fVEu+Ync7uc6WVZel1Gq1JfDfZ",
+	"PtKqDKgIzbg7xo9zMS6M0Pg2QgFHdvkeE7bx26BO7KPLTkv4QxYrKWjkGG5YEDPtu61dYM+SnSzvI0lA",
+	"o8j86WJU/pBzeOU+DkB2bJilmkBlYnNdKB6VnPRq1ixPTc2rBT3JA4aj7zOzmQbwYBFts6jWrO3/8BdP",
+	"Hn8IQ8WfdS8p/rz/k5/AyPDnkEXcLEkXZ3YHYpOOpz/6ezNpSTyUClhdfvXx0z/506+++6n5+fPPnn3x",
+	"75ltP0gizXdxfPNbfROv6GyIWCbXyZKP5TSNxAtt922HISSaWBRW6K/5zL0pph4qu1lG3toD+Go3+2pe",
+	"HhU7/FTQgo5TdfKWsH0S8Asj581QXfSARZFKk3ueQ3yha+SswyZ2eBMSEduMqRa44vaKVIyhsZuL+b8n",
+	"2yRmUK4FmmTLev940RBR1Iz02dhoQONEOyWIHjTZto+CgVIpQm7BacDD2hIytuysloUDH4kwDojvER2X",
+	"6RKcvyPrkiWFzLGl8U+1Ucm0vT299fycO3oK20y2MSGuZDStR6wJ4JldZNYJt1USZmtYVQ3JclsWrTGm",
+	"FUUs0GUeWpfpo6/tU+KemUNR7zi/cck/c/L8M5M+3OFV4Obcvt5CK3NiwRyyu0n2gFvEt9vPt/yOgIcP",
+	"jQ9FyagnI1YnAH4NnZIzPhbsT+u0mSeBGlOjc0AlWdqCMVGag5+vm+idOopxG3zGBL31aM2mRreyTnzj",
+	"R5J6vb4GX/lWOWNEumepbhBkM5JJFLZEVjDY4RrS6GlAx2pQ2oc4NTh+ziK46ULakAEEYSRjEsZyOMRA",
+	"N86NN6l/nbJtic3GjdI4t3khp6hhzwvNjvO2nnz54/0f/uX+pz979uVf7P/g85pXy2S7OW5A7+9GTHR1",
+	"r9bcADjIoeTlmTDyLCKzl6w8y0j8sbHyHKNy8uYJyR/FT0PBvTgsu0K/lcZDd0Ckp9rNpkMh+JjHXHup",
+	"I5hlMG0v3ByYUxV0HGgVUlAqeJmWUFnH3WIAMb2Ug84BdNSFWEGD4GVBZ+J05wBf8AzvJaHT2EX5URoT",
+	"NFN8UMkcoTS2mP0uiuwsUf97t++s/n5j9ca7DzYf1S607L4LAM4yCf5OWtyMuw/f3IBRsay0vQAyc4dF",
+	"EVqb1L1B2ckCQ+nLXNANToUlDVeNQZuJ2VmG/gwgLCY8Vu0YpnPA5CJCPp7nk76QI5U2HrcpTw98bKSF",
+	"sg1BWZzlNl3ZIpq9IFmkkZaJ4NprCesWZExoICdQmm2l/rmvZBIb78EjHRogKAX9dFrsGI5BNRh1JxEu",
+	"ESUToS33/qDZEkzIpNsjWpJ2wiNwyGQ8gOfKjO8q3OurMBeYXaqdqAzJ3WdqahOfDCfoa5PmHE24QtYL",
+	"hG76he0EKby5keLFnaDWLFkaaJ5S7X/LrESK8d50OLBU8lW9RUMgYrRD2mP41zXgBy0L3Ehm1Tr9z2JE",
+	"b9cJ1k1iZo8LZP2bwIhyoTS1qN23d25i5wc3IrkHZeVIAQc70LP8RhNZWcEY4BYYB66OkMBkAbFyyYq3",
+	"84OL8Sha/1BNC/AtwdVFCHYdRhWhsb0Id7XUNIIx15q1LiBHYGZrzdp6A5Z3dkaAxSdwKBfuSFgkTx5/",
+	"/+m/GO/x6V/9cv/zv669++jdRewNM8Zbdh2duqGR3lxU8reCkRGygIcXOtL9wpkV47xy60DX7fyGhwBY",
+	"lSg8FtNilvAc0lixatGJjlN+zNTYDPe1GTsE/nTMWKFuFZinjTJWLl9mzKeUnLQo8kDLh5IpcUkDGLcl",
+	"RlRjf5yYdTDBhcSrziGiYjzqGaHLIsWaGaECRCO9XOBQ2oLaUcGfokHAhho5I2NWHpGLFTu6tMQZ3jWT",
+	"VRR2WHzHvkGMfCPbb76Cxs1KkVOiVbvRCFs180eAPATkG+TSiLUvtWqXs0vUFhRyr/E9dkYi7o6Z17Cy",
+	"pjddE1zk1tD5EnYvjvy62WMQkshtfBHmgNuLCK1jEViICav2eG7j7xhvyTk2eW6WcoymPfNic8LiQ8wu",
+	"f7HT+LXxMXj68txydN9UuRP291kQyntpAzwopralIlskGUaSAnkDFGWA+vHvvL1Dcot07QH+geFNfL0W",
+	"ugds4vAjUZqaBYtt8VjUAYiiP6CQUcq3XAtklAzQYWHUVZfXyb0hkOxR6MDm3BHQtbb8FC54M91PxGf3",
+	"NYsFjXZ56JMVNzeXPeKbm/ke8WnEqQIf3e9zgf32NO3Cb+ie7lptlPsmZJryyPdaIj2GDoaUd4U5SI4E",
+	"NugL2ZDGGnokm4+g9LDb3zCWe1wEcBdj48PRXOmYB2befC7CRNlj3d+7yL8Fd02/C2TI/C0M4CD6klgU",
+	"Zr3LRIjjsF+0eax7IR37ZMVfv3Gjsdq4urrRMAekf+z/4U/3/+QPCf66ubpxDe4WJYLGZKOx0ViNGB1u",
+	"rjau+Jez63IRyAHbbVOcPvstCxPc17nvZBAkw8kvObRyVVq5Pob2+yH0QGQiKAG32id2Lf1811cwZl0z",
+	"i9hays1Xxc9YlQwP6H6PWJdGu25puG/bieKCKbULWyr/i+u4qPJfUiESGu3GbI+JhPlkhQviO4fY99K6",
+	"pJZIa5gsnkrLKLyM0NniiFnMwl0pfIwtjWUSEzkSaSRlBhCYQAdXnDFg3aIxawllFicUWLXHxN9CWoT/",
+	"98OPfIy73+cKWDPzfXghwRk2bVA+gLwzlGk7ExQTBcbgFWzkumdSMoylGrJAA0jY2XY+CgXfg30fkoj3",
+	"saDK7VnCQ4cVsyvbTpOSA4Y1soVFwFWO09m2tgQ5ZqztFiDIFB3XiV9YBZAoaJIRjYUPD2PM8Ox3W7tu",
+	"BKNUFtxNgh6NaaBd30cwvD0yoHEfoWyW+NS84FykJQIUNvwOMlSxPRZzPSa+ubmRgFvQ9zNRZo3lloRn",
+	"HYM0ACJH2KDzphSaBpoMJRfaiLthTwpYoPDH7kb25xXzZ4fex76hILzsH3gU/glHjVjQoyCF3n8fP/O2",
+	"NDtOMELDMGZKNVvCt3/Wc1LNfZWXbulhVsq5z3lp575TxrUqfGM0FY1Qynm5m9KY0V3o25o7GBLs+S9i",
+	"FvAhN6qoTnbg/R3kZXXMI2OGJCi2FEbYxWupPAC6gWjFEJt+2XsQGinpese6VZfbM+mLLJX+KRWJT0Jp",
+	"tg28rBx3kmAt0aE8UrAzYjnKdCqLYxmTtMIwBp5bwjWsjDxnXtNIHxvHqtaHRjTHRsxQnfulaUSGDKAp",
+	"/Zj4WCm6sbq+aZQ7GUjghnSQtZaQnY5iOn/cznqj2TD//U7jerNhdIxxo+01NR+w/MHEHex77oiJAvQP",
+	"pGBmtBQCj35LrIQs4AMaQSGH/Xp3wIWMfbISGM3rkQ4TW64NCaxim6HUI2mulYpmsmL7oaBkuqTMr/kZ",
+	"84gP1aWo+MHeN7rU8cyEfkGQm0vnLAcjGrEZLxD07Q6Aoc+vk7dFXxhpXmwmG1gMOnnHLKuWKJoyaCrR",
+	"QjWrzmo9UMnEcnQphd9a8BKsI3M3oFqelOOIw6UEn60lBnSMoN6uBPzuiI49bIaHovWSImqsNBuY1dpm",
+	"EWd7rt+WOaTHzVMje3Mq72F9bpvB2dbult3jtibmdmiTtu1AzSbUbNAkvuonPlkBXRImgb6kYCX12VC7",
+	"AA0uAft7qsTfT6jQsMNW1j3Yxu4dTr4s8/XuMOZmX2LRC1ewaX3iVpmyJXJ2at3KuWzECyO4+kg6aW0s",
+	"d2kJnGeUD4XbwMRwvYU1NZ5blWSQGC3djRmrk7fM9ID2BoVh9CKoc2Nzgeq+89a9nZYwxng+nrIGxUXG",
+	"YoCpzqXYbc5PZyNGtk8PK6OEjmnIA21FDtNJLCAgbxeu8gDchfw+LCQrPrzA3R5VuzAyM+vA/LKLJ2MT",
+	"a2A9sd/4uV232+H3WehfRrGVdqM2ehtw3pOMcc2JVc8Vwe1jm20bb4KFk/uWRYq5au5739pe3bh6DRsK",
+	"wSKHM1KYeohLLw65MULoQIouYe8nNALF64SHGWGd7MSJeWNcwMoIeQcsVg2/WnMECsUFA+6ciW1sJH6b",
+	"hm4vpFMKAjXi5pVYT8iMCtm5LZWwlsOMRM883RZREq0tczUwjCyXV84MWck0gf3R2PFQYOXUDuoR2JhF",
+	"kWOfO3s9MEqkT3eYwW38xVyoJTLUPmRsjF8ZRWTFfMcFWnoikCFATTJuIvs28LldGnYk7RfKMdOa7Z2d",
+	"Zl7MZQKKEuriLDozX6aPVLV2plEUZWnejIHe2OqgWf3qSjOMPFyoArOUbqJZu/nm/17L0QwFaq/m1awP",
+	"DlfK6dBa030MLG9SmSVxgEooZ0s4VohHXg095VqzpnpymJWSFWg1547t4js4mwoy+/6rC8fSmAnGMuCW",
+	"EDxZVpQtK8qK/JGsy6G1BHcypTSoNxu2WA1VdNG/CaxiSeCuMtL8LTkiHRpn40TLzSaaONI3htDipaTg",
+	"5LDi8rTqTKq3807qCyzrS068vuToe6C6ruRgBHyxpQin5zmXp4S9F8f15i5fwZR0j4mw4HW1xzrtaebf",
+	"xBuv3rLmVJN0P+BDHxmNoNYEHEo5GMZMKeNTmoX9nmy7gLw70KmtHlUtwURoNBkVmTKjGnldFfQzihjd",
+	"yzE5t1mPi7BY/DK0Piwm1ZGecZ28xr9JEjGkWM+CsUK8R0voFLeM7qo193QaYORRROJECGjfI0WA/XaM",
+	"AIIBe2h0Y/TEWqeuzSmYrnY/l/MvWavCvsgZzCVmkrOpgzcyOdGOrARlQsZWMvnGSjlLzPXNBUIGDmwl",
+	"Wck8JqEMNNOrSseMDoqSMTUE21xQYFSZvMkcttXGsQnj35XtKkn8nmxvkQ7yJHJt/Aln60xI5wtuKp2T",
+	"IpILbVe9ndnfRmJW6ZS2DMerEWS1m+uNl6+8vLl+fWPT/CLkqoX4s4kM/rSikbmtsFLI85VrjcYU82wN",
+	"/NLpjMAQocBYD4OKRQAUAZEdxhMgnQpq40BkoU62NRlIpcl6o+E1Gg2QZn021FvEN741y6IA1gwMLPyz",
+	"qoULytNbOO6vAdoAnmQ25ABf1IvZSQOxZ9TB0fLdfyq34Rkbc+/JdvWueh2eQsb9Q+Bsftdc+MwIbpmy",
+	"ZKTDSIas1uzQSLFK9nmdFJnnIZQ7h7bGFkhm2Vi7gcYxHU+npu5zEVYRuZnfCgMZ0Puv22pYI5dOlbDt",
+	"d2V79m43y+drgy56D5es26bwsWojmh8nMGvmq7UH78n2fPEEcEK4qpM7MgLmF6SASXNrxuJPgoAxsOxR",
+	"B0GWgoqARZHxT3yVtN9jgWs85iISZscqIkVpRMIYmec2HDHdAl4GIk6e6OI9WB4Ht8BRIhD5vbLo0vtd",
+	"2Z5UV+keW8OtsHjQwV20Cg24rfqKUPJ+whLcc9bphi2rJWSg6uSdXACwwwVXPSQpxPSL0mxoeQeNnw9n",
+	"um4vNDKzMUavHTKKCKdnM+p64XEPtYHPcfun6Xt+gihh2bzpuBDfsJambPhDbPGJKPuATW/gArSXDlGh",
+	"ZZ+JFACBULEMTGGpeiGeB/YocKCJMTJD2ZMHdEyo6pdqvTfY4So/p6URp3W3sYoZSNUGEsDwSMCL9Mj4",
+	"tfnMB2z3AykYSB1O1+71qOj2KJ8/G/hGJYs3zvDXwTx7pycJHZDbc7c8SBehhcTM0/TVHepwLgDtsE4/",
+	"j4nqJ6rc1bnj7nH67k5KR6D6CbGhXuAgarMuF8gpC9zWVIxJQFVlD673p/odAy7Sz3P0YNiBBiNUs66M",
+	"x3YTS8VsTySum2T/T/9i/89/ZtRmqOyHtaeffOf5h/+jsh+JvVzVODcOMc6iszinczhtL9qV4PzCE9Wb",
+	"9l6zfTS3rr82ftow229OGqRfLdiAtNz8C0OL3DbXdDjMgGoaya6jbOEOVy4RowaAfaJlndzWCrYjVyQR",
+	"/P2kJDOMWBrXB/gigWnaMRR215588cP9/+eXNS/bl81aYR9ne8gc+umP8Fu77680yP4n3zUPHvOAZcib",
+	"WrO2fu1GvdEAtE1B35pl0E/Mh7deXX3l7u07q1fMUYng5qxnP/nT+TWmnfezAdCkzZ+X1MtLoMyctjqs",
+	"i0wiVcq9IzMwT2m24e601h6vqn6y9kD1k0dTDfxUfjq3F+Kfqp+UWuh2X3xzfK+fnN8A1ZTdm3vkZaDq",
+	"5ANVbnVZ6LOCVXPobXGijcuhc38VvAU3t4V92GcaIZe4xXa4bUNWNhrrly2ee1BG4Yp9SZHoDopjVjYa",
+	"jcvoKds+pFCFZhtOQMmBxOtTDYCSLQshGfEoIm3El7hFbdEqbpBIS0PB3aiAlBxxT59BS69DWTPr1dbM",
+	"tc36jaslxsyitsoZ9AmbIuqAP/hovNNLk2rZ8uyC2V8yRql77MrnSE3QUrvsgav+mrsbRsFAE9IGvKC8",
+	"zsu4+GMWwcJWWwU0IhYu274SaeUZF7uJYn6d3GMapwYe1PjQfsy07bgklGa0hKEfh3xot3jZeOJiNp6Y",
+	"5dYcsvlE2aaZ0oLC7QbXY9WFe6Z5K0tHZemozOmonFvvxK6U6R0jbk9EO13FtFF9SGJhwe825p9yDbhd",
+	"1aNhDpMPAE3b7KFe3iThFLTAeWmOUOI2XCuPgS7sNpwFl/Z8omfZAWFpmB9bB4TjkLHeSRjia6n1PLU3",
+	"cXqUJbPCC3jIjDiiY9Ukvkx0VwJXGHQihrryVg2CN25LIadEMuzGNLRMHxDXYa0acGkFcpBdAFLc2Jpn",
+	"RMcEeMWqKLTtlr6bPszJiw93r6pGwYD4d+N5geHmNP/2YUJYSKAT9CLG9GkZGPPtlbUH7s/dPhfhI/uZ",
+	"hbN825x+wXq0rFOHmxolZ/idbuEtbHkcwqncoX0mCB3R8Qu3gs2jE5puYZiEk1i0med36FXrlWG4JwVv",
+	"tvUyyYolCNbOq1m5vCs7DmwypLqXRZYLa77mHWi7cijx+W1zrVKIjh1jRipEeFgc8HTOd9q4gZzvVY8C",
+	"23Xqc6T1l0kCR5aUN5SXBNNxvpF/hfqDmn0aBEwp45JYvx4e2kOsFNWoYY2kUHzAIxrXyV2o3OWia8xT",
+	"S8ADDHpAsknexstDf4NLGvtQUBLwOIgYWdls3Lg8PRlyYuLlxDTwLO27ROUem0ELU86K2CMqYMkeKjp2",
+	"OEsWmlKsDmTIoulmKx5C2mPSZ+NybOQ9c6038FInuGSz21TZi9l4vzY4OHhP9qFyywN7ilQi4fDnWRg4",
+	"6IXFsO91kZwPzg+3cr0440QoH2nfbFMh3WMDBML12TjHbYwj5oJYFnHbCCfWwKqJJ9eDaA+J8h5CsRx5",
+	"aAT7Q5KJQrISsg5NIq0uk4fmsNXVVVL4v/ky7gzIQxKzAHuxdCBUA38OpGCaxmPgnqciVGS9Xr/qAXmB",
+	"VFwzR8uqWBdIHh8Sf8RFKEe7IR0rn6zQKHIEf5eRJbTb0+aHB61a3Ko1ybpHWrVO+tcA/npkhxtEe+Qh",
+	"YfeH0KiYDJM46FGgOOVmotIfgFnMI46Kj5mp8Dt0wKOxT1YG7e6uaIdbRpXhn56ZI6al+dsMqydj/oEU",
+	"uwMpdM+Mbn3jspdR++3GVDP8ES7YqDfW3Qh7SSzMnMeyTds84hr0p5DpYCE/ZIHS9j6F0eUGN5g+Ojul",
+	"Nxpw75bYFvDq2kBGp8g6+R1ENTv8AnzaaHhks+GRaw1YQtcb5H8jyHYYMUVWjCFBXr5MkGY1GlvksTnT",
+	"9qmy68JWcbdEmwb9EYWefUqSq5ZQF0vC4ViNzCHFhYGMDAr71cZpuQL40gw7iZkRd+CXQRMXdWwEZvqT",
+	"R8wyXScPyQZ5SK6Qh2STPCRXKxZ2+VK/Sh4CNOMhgXCm5jTajeSYRqXfBD06GEKwofC3udAmvvMBV8b+",
+	"KTt58t+JC5jxQ8enXS13VcTYEIYGdGhwKVgmB76YuKq5kpmNHm+zWKAxVnJdqndjrvrlf5lrrMMllT54",
+	"qfR4JOrbjaRik58cKWMQyaDvKix50AM62FSaQblAR8YBA+koO7ZJiR/xPeYbDyeBNipm4Upz5jBxTMiA",
+	"2YFTYdEBIQ1Ea8SoxwTbY7HtltzDvnRyjxEptuz1kTvSK94BGqyUd/dHzHGmKC8Wh595B4D4h3Lumplc",
+	"oz/7bAwNL5NY7AIeGHwn+00OtPP44/1PP9r/+f/19F8+2v/5P7tHBzMkL4dqzSsLNB3O5vJsoMS5d7mE",
+	"vizRxIuiiXPmY4X1eFQ8sTU1p7gXaw/g390+G88FWkGdHLIoh09JhLUj4W5bViByYTRZF3jKgRy1DkiV",
+	"UQ/YdaHhHsEmCZdUru+NMYsVMolXhAmPIkGXCJWLiVCZvVUOh1GZ2CBT0CkTiz5bKZ61T1LbE9c+mBWl",
+	"0JUjrd9TQq9M12w7Tggs4SsnD185Fi2xOXcwYqH1CCsEbNFq5MpdloUf4Ck8opgleMedswIE9EjbADz6",
+	"jnW9uNHICm0r4/RB9rTP2NAjIokiktE22rDE5XpLYGo6zJ8/wIyHcdR81Hp7LFbYDwgdC7wS63RYoDP2",
+	"KOg8FSdiq9TpcEgcHqvy9oY66J2OyjovcBpr8+//6r89/d7nz377vedf/Pcnv/18/8Mva4ew7M8EQTOn",
+	"+FtCaJYQmmOD0ByPnJ8FoFnMI4DIcmUG4m4i0o4UVrLPpqWDrWXOvNiUjO4xZlf/myl8MeExFFfFJXQR",
+	"F7LbT8NcKe9DiaTUNOOLCmjE2zEtOr/YY410aKAdtTSEy0UQJSEXXeJTtSs7PlnRLoB5SUHccrLbXktY",
+	"g4LtsXicpnrq5FW4NnSuScOKFlKjXQf8QuSxeJ82C6Qzu6CTkbVXMLZp1BYToXHWxdjiEKB/S5sGfW22",
+	"sCszAZhbIkKMhZobWlYgMJXQBJIiGkM3IBpovkc18+stsW2nqkexlRIMVYPnP2DNfCxApPfPxQww2m/n",
+	"xj5f3rXCxjGuHc4eawkre2DgKXFfjkZWdoiMgFHG2I/SUo/gRaEjaObduXfOpZgRyb2biIsUx13MALub",
+	"iCywepbE21DIhIxOLjEUJ6JOXl0Sci8JuWdrI1jMKGClYIcIIB2rPbX2IE7EVIrSt6y4LJNHTdLhWhcd",
+	"Wy6gzI8ZQW0OXxkx1lceGdD3ZGy/s6KyTRXLWsd5LRHJ7mrE+yziPSlD5dmErJdmcwlQlGOEN+S0K6TS",
+	"PCj1dV1w61BC8VRDW2aEVaiqRCzDWicf1ophjZzXcNZslXw3EXlA9Xw7fs0ZSItTph5mbFVGrl3ml5Sz",
+	"r9BYdLaihXamqCPvIFqIqJ4cYULHGbTWlMpZXtjMMDVwAbsELVSMPVYmP9zsnK1ldUHlzhIAehymwh3o",
+	"A4mOhgOHHCkc07hxEqbDmh1IlQVxC5xJDCmlpaDmqcw8JNq2KiI93u0ZnwkwWTZqYz2zfPemrIgDdm5p",
+	"XOduIu7hmC50XMc9xuy4jgVLvhDJ3iOGgfK6ZmHr+9ypek27q91YJsPp2Gw8xHLZ8piEXA0jOrYdp0v3",
+	"0A7tvoYXPsEV7m4yDaeNY//a4LQ17dpHyvMXm38r0fm0OxOh/QZEwCheGfu80a6qk9vQU5PdD6JE8T1m",
+	"f6dZY/6AxjFnQPkF8FZgdaHdLTJMNOAjXUTMtk0HOExFEMq9zYsFJpQRtPf9Xxqdl69dY1DzZGfLKVTE",
+	"FQIcVefogPf//W+ff/bj/S/+oQZvheOruDJ3WMtN19ngBdOXtUQLLtGCi6IFUyFWKsOOzDxqBN6EKZop",
+	"urUH8O/czFaCsMFQj3G8SFuFaAraVZayqqoI+PACbYntu5jYvukL+5DcU/nlPAXVh7o5i7PKSCaxR5xq",
+	"sX2mGeanIPeQaqpSbN8RVu8phT+n6aCdnp2RZQD05AOgR5bnm3MarwutQ7c8prNRWUyfR2KGWwb+RGqq",
+	"Otm228p2Yh7QkOXMYUi8YuZXyINGsR5J412b3QjaYmWzcaOF9vCIK3a5EmN3GorjvCDsUgN64+q1K6xd",
+	"W9j+PRNU3VyiZ4mpW2Lqjg1Td3QZOxcpVbntPD08BMKtPXaLXoRQ2ZrvkVwsus1qwC0qKY7HpXEBG0hS",
+	"szrIY+8dMwrXWzZV/WWNeJwDUFuEP8S7WMHfHdqdHfeFIM/XKDJ2IjExTbsZ/QC3nVFdFhEXOsXYqLlo",
+	"q7bHh63alBjXhQpvFadk//HjJ//6fz/7+ZfPfvKnz378nxAVX3MRri7v6N1I7gG/iN1qz773z199+NGz",
+	"n3+5kF4/s5DWMpq1jGYdJpp1mnEstfZA0+78zOzGcLCs7NDdw3onWw5KmyjmqNct/sGHVPE3zMgnyom4",
+	"JrLTQfiZuZhxkNz1WwJwu2n1K7BPQmksFk3ZezAOEYhRObFAGjg7kutzkBjvwMgzXH+ZheBy5ZngsOVY",
+	"afd3ax60pYwYFXPZB8tQ3TkL1Z1BkM5slvktYqzSM2qEBEavKqCYq4rWnetAXZWjbKyrZYTuNCJ05y02",
+	"N2dYLm3jnIvQAROU3MvUW8psZx0/clunITu5B63U4ZgDqewsgtcS+RDeCFhygIYMN2NZLI/MF8p7EaJ4",
+	"E37Cv/766W++9/zX//rk8YdPHv/R/nf/4Mlv//7J4+8v5AScVVxviqRaBvSWAb3jDOidSSgvdR/W2knU",
+	"Xxy9nRPd5R2PzeZj0KYJqwnXG16j0cjZOO0x4aFHaBQZQS6kwBCK8UeQLoEopuvkZtEoopHRNWMnj3FH",
+	"ekTGLRFKcSmzmoirCuQwiDYjMQMtYAtCzL0SEVhSBSrCHO8BiRlVNlnK7g95PN4iPFRpWyv3EC3RowgD",
+	"j7jS5jKKDLhSQOu7LQgPCTJB6BEPmC1Ega6IZZrCvIiLFhlCvlekI4buIjgxuzyE1Ted7/kGvY58z3Mc",
+	"tlGDYVIYQu3pX/798+9/Z/8nf/3VP3xvIXXyTbPYT1+bmNveZcq4jiV6BVruj6gioRTsAnt5yxDRFAS+",
+	"MRykIAMqxvlCFABZppGJhXzRuYR+ticPqgEmKK7tyobLeEgGuNeyz8SBfn6FEjyspeYDRj6A1VzmpeKN",
+	"z6+jiuOrsgDh1xfVXT2SB6rT6csvdPyixOopW9lwcN7fLPUbb1q+Jbgh1xHLyMxYl0us+AdzI5ICDHps",
+	"UmxrQ/JU5t7BKtP0Yukyb6as/y0xBM5VG2R00R3tRLwrVyGKV5gB6DAedotcOJ8RXk+tWXv28y+ef/IH",
+	"+9/9p/0fPF5ApcM8nY2TOIeU+Bq6ikvv79i8vwXF4SE7/aLELNX9s8rt7CJ2cAoulKYRtujwjP8GjdrJ",
+	"qzImKMJkrCrgG/Z2F7qSzsmamXgKfNivDaTCeOg6fYFl67Ry2akmDQdczMRXxFIOoODIBXDNAKkYX1KZ",
+	"rYzwC2gM6vAXYI4q6/KjEucx8fHePgkiyge2i6gQUpM2azmPf2LZbhG/zz7gbsUjTMMnoXRtJsxtLUeS",
+	"YvEei6tpdA6ru8+yfqnYFTTNgNJgAMXCfMB2jZ1j1rnidO2emcQe5fAb6u/tYMDI6zpcVHefEcqjUnkf",
+	"FeixBG1cJNDG/NpXyNUoRfAcAc4xIRedPuYsXkXy8OkoS3uM7ZCUR1dCUoqz2PYOyVfD2w5ykRyxKhbD",
+	"Hc7ie/b+J6lD09tMq9a1D/n1ASVm1PAFFWreVrUGNb/O21QJKhVYiAugSIVgSRBumYXSTjCOE1GlgceO",
+	"ZlCdrXxFb5sZx1i5lQPXgIu3xKgnVR7h05NRqCyFnsyuDuF3IQUDJVont4XSjALDnQ+j9G2Tb+IPY6aY",
+	"9pvEB9oGH3iNVUt89d//Eml2yRp5+j9/uv/9n5g//uuvvvrwx9kax3ZLlgwqRzmKLjd2gPIt+GjFD6I9",
+	"v8BY6JBNg0Rpwu5zpYHpL3u8AUU71zr8Zn/JjiUYtK/UAwZDDfNis8NyJOrkTYRacUWg6jkkidA8Ij4z",
+	"jwn2BVBpVhsS6Wa5UMYE4kDVkImQi25mTGAy+NkvP372xT+C4eCeJZ1sQGBzFoXu/F0tNY1gemrNWhfi",
+	"mbBGas3a1QbueQs7lVGY3eqrP/ohPPPhrrxeuLLiUQHM+tWf/Qaujb+2qeJB7hlhdSK1wqIS8YwsoWyR",
+	"LWGvSwtqYQsqU23lmu3I+FdelrrImUtrD/CPhTq+4CmY4IVQB0ho6MDGBeG6TrbdMajvUPLTCWSryOuB",
+	"AsJ1Cqz1CFJ9WRF+QWGms3bJIfGmhb0xBXDqlnLRT4DIiFvPqjxVd5TFelrpuqkabCfd7UuE6SkgTI9B",
+	"HWzO6xEttBxxhSzQ2sXuGVlgLUq3jtEF0N+lTnbgmxx6qIBx6rOxtfvTziuZA7DVEoBKAo4knLwiUyVk",
+	"JLnIuovPoYE8p4KQTl0Ae3t6y5ZQyAgv91icbwkzwkerTkmeit46ly1f0Avd/94f7v/zd2qHsOzPJj85",
+	"p1hcwlmXCc3jg7Meh/yfC9e6kFuwFnKlY95OnCdaail9S44m8FlW/GKU1Vwd41w9d2CP7mH7ijZjwkV5",
+	"ANmBXKMjFjObTAqx/4PFgNIwbAnbZiOKJit/XFOM0Frk5czkZoO/kn+uExYmhXtViBR8vBeuO8xNQBRn",
+	"b3FoFDmHqNHcxv6JWz0zN4mzERZHg08YV3M2ooG+1cUuMWmXltzyx7IdF34lpfFn0F2QIHYbLGYt4eOO",
+	"9MkKkFnmAtkDdtkjPuDBfdjSfooF9+vkHSDzgcpYRd5PWMJCsAPRmPLyDV4qXH03lWcdwj2j9iadZRuT",
+	"800KbvbFxNZbPDCxqHbOoSqrc5wZjKYAwsz3YUsr1JWMtY999NMiPGyLJFiuig+a2+dKE/w6edUyd2B5",
+	"YEsEctDmwijp25oNAKbJCAVwKJ7O7g+pCL/Bza9+2Y6HJGr+CU8c6+SVE+D0eAaauaSqattz03HMBDi5",
+	"SbjnFs1ip70ay8GCp7xtPOx5zrlDxwMm9BtM92S46MCMmStYVFt0FmTMFjznTizDJNCL3qmfzHPG9sDo",
+	"yG39OqNKL3LCG1ItPCQZL3rKLdhqJxwzzE31bEBfblt/fTAJRVmViv7815XiPXfQLITCXRbIOMS6PkAp",
+	"ICVI1hYQ3IZUXpEB0zEP0POKebenHewOmxYzGtbJmy4fn+EVxi1REPHGXmuPM7HvkxUlE9dmj93XLBY0",
+	"Ijy8vAU1erYVImSAqCK+DAATF+5S7dvomwPrXlIkkgGNSEjHLVE4WAqjG1riHdAZqCywCY158kuK+BS2",
+	"kp9BGKElRRhilaRHULGFXIEd63tkGCVG0/X4cMhF12+SiBmn05hWIzqGoXWhWyC7TwMNCoBqsrK5seFu",
+	"thvyTgcAF7lKdbJNIi7SnJVWZIgiB2bN/u0m0lf9xN8ilKh+khZB2mOwBpIr6KSRxpLc9Sce2U8E17vD",
+	"mAfMBytcER/bcumxj89uhpI9/xaoX5nowqktASa7u7CZYDsa827M6objoPST9pmo49nKd732VDJwkBF7",
+	"e86UMyswGAaFm+aZzWO0BFgBlLRjqIByY/aISoKeeer1+sZV0u96qf8BK34KtiPbQhcLKWpVoDEJjFrL",
+	"6svwQNxXxqpo1l5ZbWB9J+48c05PDo3kcu8XbjjAv2pX640GXK+ARX3k1WAfwcS4ea81N7ya6ifmmLde",
+	"XX3l7u07q+sNmAlHOfbzL/f/7KP9T777/O++W/NyJ657tWwlFe5/o36j7P5munIbvNY0ntS11cbG6vom",
+	"vDowKHYHYFHUmrURC3pU7w6psbbQbDZvXZoZ1AysLZi5Zm3/0x89+eKfnjz+6fPPP9v/4kcLRJZzJsnZ",
+	"gEZyq7dEdaLMX8JGlrCRA1lCszAIzVsfU42PI6NH8pbKFH90re0SgtOtGAgEG3lkBPydt+7tALoRo8JU",
+	"qBGm1YlMNHiQQ2BZZwPbNMeWEUC/HOtoYoA5ZEMmQiZ0EzoWhzb21BIxG8pYW4ICMCSMCsfTzONo7Jqs",
+	"WCChOR0bZCk9uFm50YN9kDuJYuEWUdJ8hJ4tQOA2ogpIdswOJm3WkXE5XQEkBY/i8Z6lHst0ymH0V/G4",
+	"ndV1PK5MUa2XKqpqnXK1TKcEVPXy49A8Qi/UKa+cGrtSqUdnPOnGnE9qjpsy+IlBvnsYrfbNM0mYTty/",
+	"mrBh++AOP18pj6X6maZ+HCFNozG/F9yW4XgVGgfXmtevXL9+rXH9qConHVdVKDQMoRX/MImDHlVMkZUh",
+	"5aFHtNw1/qBHwCvE3ERqX15G/1oNKQBEQjp2LduKRexN4+iF0L6NDKTQPQ+caOcFmktSzboyRh+zPYas",
+	"p20fEufzm22ZdHu6Tu4yncTCZmCs185jIkfC3AcL7uzlAXvWEvYOHDvsOB8ZJZlHnJOATVqtA0y4CKIk",
+	"ZCGgXEK+x6Ez60Can7SCveja7hvVCYUN2McBnTjjS8JBqLRjO2j0ao3GFNL9rjR0fMXJyxqrSODz6LNx",
+	"nfiCWcdW0Ygp68L6eFEW+vWW+CbOsrkSTHN2sTS7DMPzMu+8UL4BF8Z4NAS/t9Iua7CAc1dC+4OFnnWP",
+	"dZzADIc2RO5aYFqeg4HR68QHHDw8AwCCgI4JPONBmdLHNcs/YNMVfwm/jZYuzNEeT6dkb49rczf1N5MD",
+	"LRjS6PTBjBTmDEI63iJXrl3FHYFmTVatkisJqWSDjeWgPFRuLJLyUPnBwcDdYCxamnUxx40BPXa0O59G",
+	"ZuBEWw2b93zPyssqNFMyOF/Ag9PQaPeSAUqIqcqrzG+a02ey0d0y/fUg92lm9//csRkM2cpZ82fIIr7H",
+	"jLKxXbatGjB+FnKo5WRxQZGV45aPEl47NeDy9CgK0Ihkhyzhy6cAXz6+sMTmgsmTxdgXs2tMJ9C9KeOY",
+	"ob3lsi+ONNfsMRzxViGXksvBOBhHLngRyMGA6zrZkchbll63TYO+RxSzDPB4ZaP1/YCKgEURs7mEmHUS",
+	"EbLQb5IODRCqU0C7pYmTFHdtjJII6lyBcBd/302tLEfd62w5gYEPwPi4uImVJvhECpI0D7GI9CHpSqbA",
+	"XpXkofl6dXWV2P+bj7aQkTwk5ea3lxnfHkkf1p5LeUgeznmKR9zc4Mn2LPJwsdOcV/BwrqPTY8zx5Qe1",
+	"BNLBIOjJrB4SpOuKDLiyKyEkgrHQfOfj699FwkbfpqNg5QNoaxcOTH/O56UcGWJLHHxoBOPbgQm2B4XK",
+	"xjRW6UuiXcrFwft1ZNzmYciEf7lO3kDAvVmb9h6+WYBM4dK1WUAuiO+0Ut0et0u1X0wT9YUciWrM/JHU",
+	"0IUDzWfZDreQ0hTIbsrd+eTxH+9/+udPf/rx888+O1TK484ZB4fm0NVLTP0SU398mPpjNErmgtbPG8Ca",
+	"dADWbNx6OoOJO8jh9Kz5MCZhwoxn7KUBjquNRjlZyR13nxPc8PYeVTQlZsO7J3nh4O4IIMrNgG3zU7pQ",
+	"00Xx7rmxlUtTfG8aCwBBOSllOJhvyEtm16mxctpjiKVtWUI8nAFjxeanIw1+1olvLrNrDB0bPmwJB80x",
+	"v9jwnKU3j5BCBMhC4fbwPQRQEYaXhg3zuKLUGQY4lfvWGuFKm+sbk8picxaGXG2l8yL3WGw2qjWkMx6W",
+	"g9ioavCL3VsXi+ncYqmSImjkaqMq2xYmLJ8du7IKKcI0pdemor8L67sD2OuYdZi5Aqs1a7ff/L1Ve9b6",
+	"/CaSndWzQYS4V7pEgyxZ1E8WOmKFbFopZKSRjEFeDmjIKjXP/ObRSZpGaw9ccn9G674d23jUPW6bBv2M",
+	"RjrDZ4ydA16v4Bs5tLBdko1M26enyh8yTN/hIlbVVOqQspU8hUHELUOI3WMGmGvMkCqbyrImSWoIVPL/",
+	"H35FnlJgfooyy9n9y4D8yQfkZy38cxaIn7v+aHrU3n/QqlmfoVVrklZmQm60ao/m9Be2bOVawdMwMxrr",
+	"zCVpEpFEkW8buyL+z2iayojmKWiT8xLNrDTV7dzlTfuNhc30M4lizifYltHLZfTy2KKXdk152ORNM2u3",
+	"6+My2E8qlmmTiVNDmS7heCCSOVcU0+LlTjKIibeYFsO0j/DihjBz77AqgumWwjkPYN5lYRKwrK4wq45U",
+	"Q9yBaKAD6LOTe3isXtCp5XBJEXbf9mCMqWYe8EYLqQECKjsacYTjlnDQzwNlja6ADtzWLRKxjqtXRMWS",
+	"jtHl+gOpdJ3kN5WWXQYJZ8AHQLJ3IGPWErpHc8FPjwiJv+ArhKpGOMQIGDdAAMDRFErr2gI7CIHFFQip",
+	"d+muO8hviSwxvYXwSWtvpeFggA4g9CHDU7irKwawxwzxAAFjRsPqyChu2AtaSWGmHgoectUPj/JtG7Ec",
+	"79nf/vrpp38zv8GEc3I2YU37PpZRzWVU8ySjmiPs9z9gGObLSZgqNXS20Uw7lLUH+Me8sUyrbmaHMsmO",
+	"dBAjAo2B8cpQ9Q6gfZg1+MRGVYHPQ8rSFzCYeeT4ZOym+rhNpjkik3ZR2cBkfh+VBh8Pq2FPK/ZYrXEy",
+	"c30ZeTz5yOP0JX3h4o64rMB/mEvCZ48ytUOgg/k6cx6t4h4NsQeNjMKUtctzW1QChNSIb88a1VBUZrEL",
+	"WK3DhI7H0KFGSOJ3Yjnw67Mot1K2qdOBAeLtpvnWPa60jMf1F3IHYbWgXRAgkrXM+UgL16ucro9t98ge",
+	"2gJcitU4iWa05oIjyvi7eyyC3kiuAG+cL9/3bN6MxyTkahhBRSb4tVyYAe0BEaVK6x7Lt8HvpQO9m0Qn",
+	"uwWKt5rWxgsm5GtDmJWtBXyw3Ap+P6GRcXffnbdrdWn85tVYDoiQIyKFpWYE66fIl0W4StcTRHCSiDWJ",
+	"345k0PctpwNE70HYbm5seETQAcDd7dFW3BrrWyZRCPSHNAjYULNwi/gjGgufRAzKs8iQKuwTASknJQEV",
+	"bw7hoqt8F0bCytM6uVmkMYZ2WoA+s805ceGnbPhjZGm1G2GL+ECoUbbv1oIeM8+nWRS54s1egYm5HTPa",
+	"J1xDZYfv3oFPQjaAFDUl0N0Jxg+NoPy08xcdk7Z5hjGBH7LYmHEyPOJTjbTHTNVbSaNxJeizMfzBkBkM",
+	"5tJmwttM8dD4Kc2W8M12o4HeHUoutKoPe1KYU3wahjFTiinzwR6kfEjKac3M9LtRZ4332X09MXZbhB0z",
+	"y97hkYGxTs0o4dZIjztxLUo6wHyZdm2DWmn/tVs476nc8qtDVMX9f7EwfOZnpna1tIxMVIxrXtoYTI4E",
+	"ONx9LszHNMrk1QZMKdqFazCzVYcRo4rZBnaCuBM/6NWateefff70kz/a/9WPn//6b57/+u+efPGFET22",
+	"uPbJlx89efzjr37226c//Tj73asps+EhYlYzu2v+4FjxbZxNkGxiRSzbiC0JOeZUrNthiJI5r1mrFOuR",
+	"uaBKO6GXq5pqJqgdi5RgBJo7WmUBmitPAtU72EsAVRQSBqImFnLkZZQSIRSw8ZIGrTCkN9nogOg9JkmY",
+	"MUAXGibKGAR62jdRGxFoOyaKfMNEtFNBlruDA/Pa7LFc7Qqpd0Xi+ICsgM1ulvVP/PVvn3/+B9h1BaXk",
+	"/t/8yf7j7xRFJFg7pyEjT8pq3ok5jcoE5Ts9ietEwUK4qCLsYkulHRZFaNVR6IsEexWN5QGjoko+TWVZ",
+	"oOGqNPZLKr9muQnmGM0HTCZ6FendVK15rVEpth5k3+yab2bF5N8xYtAVX5NIiq6xCq1nUSaE8EJHtf6W",
+	"oOJzAyqeU+0eAltcVLTTYvews9LIPdfOW/GMYh315MDL3FVX6g3+MLrG4NPk5GVJvP/IC/aU4v6zjegd",
+	"68Avo/8nH/0/PpN0c+6g0GGylHa5TIcTv8Hibt5mTfvpwGoiPppvPunQSDGiEmiQXb6h4A6npwPOCxTY",
+	"Grj2TR+Ts34mCOD5xcwSBbxEAR8bCvgY5elcFAbzufplNnPO/z8GgbxICGF75+a3ZsUQbMgeIgkA8cSe",
+	"ZTCpWSgBvrXBBLItCBsM9Rhu1hJU9RWhbXOYntzppUFfMx3HFni4uKLyIrrsJybvvj7+vYU5g09xBD/f",
+	"iKUT8PXNsFmQoLHx+w9qbUZjFm8nuldr/v67RsIoFu+Vs64C3Sf+XPNqSRzVmrU1kEr2qSZPuMPk0KYH",
+	"MTfCGZCETvCCqpLOY98qUAMXs98xo0EPY//uSpjyIpgXK7ncOz05gAQnjfpAHKvzHYMOXKhqRLnQK4NW",
+	"bg5SnrtEzCKKyIOyYVBNhjgr6G+GciSs8CwdELCIlVzpZtpl3+JiBCMRFd2Edq0Taxl6edCbmD6zEnXu",
+	"Fpi/K7vJG1Kw8ST+AKA2udMLYIuKR66mP3HeOBO2gid35bR4p+KqBVheOvuIqaoeiLLEuO4mlj+65IzX",
+	"aZtFwOOXPj1gK5AhOT8FZvmXcOSaB2QhidieuQ5msIvNSXvU9rHqeED8js1T85fm5a/mnYOgkJGMdQ+n",
+	"k0cRCWXuMiqQcek6epVHAAXJHcsHQxmXTwh0L5RxfsLfk+2yQwHMpXsIE6DamRVeyk6duwTbq3jLiN5i",
+	"kcs1j2UClM9a5h9dhBP91HIr25xbtZctByDif4GkJkvSw4xmXI85II7ryj8gKj/BTp6XP4TNDLtOszlQ",
+	"A1Msu9WoB40zAhpFXHTzqwBke9mDMBrpHhp8HDpuBUypLSKHDNgnYbkZMy2/Fli8xwNWe/Tuo/8/AAD/",
+	"/w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

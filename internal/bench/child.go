@@ -23,6 +23,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/app" //nolint:depguard // what is measured is the whole service
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/pgserver"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/seal"
 )
@@ -133,11 +134,15 @@ type process struct {
 }
 
 func (b *bench) spawn(ctx context.Context, role, database string) (*process, error) {
+	return b.spawnOn(ctx, b.server, role, database)
+}
+
+func (b *bench) spawnOn(ctx context.Context, server *pgserver.Server, role, database string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-child", role, "-dsn", b.server.DSN(database), "-dir", b.dir}
+	args := []string{"-child", role, "-dsn", server.DSN(database), "-dir", b.dir}
 	if b.profiles != "" {
 		args = append(args, "-profile", filepath.Join(b.profiles, role+"-"+database+".pprof"))
 	}

@@ -219,7 +219,7 @@ type caller struct {
 	in   *bufio.Reader
 	out  []byte
 	body bytes.Buffer
-	rest string // of a request, after the id
+	rest string // of a request, after the target
 }
 
 // answer is what came back; its body is good until the next call.
@@ -240,13 +240,26 @@ func dial(address, token string) (*caller, error) {
 		return nil, err
 	}
 	return &caller{conn: conn, in: bufio.NewReader(conn),
-		rest: " HTTP/1.1\r\nHost: " + address + "\r\nAccept: application/json\r\nAuthorization: Bearer " + token + "\r\n\r\n"}, nil
+		rest: " HTTP/1.1\r\nHost: " + address + "\r\nAccept: application/json\r\nAuthorization: Bearer " + token + "\r\n"}, nil
 }
 
 func (c *caller) close() { c.conn.Close() } //nolint:errcheck // all was read
 
 func (c *caller) get(id uuid.UUID) (answer, error) {
-	c.out = append(append(append(c.out[:0], "GET /v1/customers/"...), id.String()...), c.rest...)
+	return c.do("GET", "/v1/customers/"+id.String(), "")
+}
+
+// do sends a request; a body is JSON, and may be empty.
+func (c *caller) do(method, target, body string) (answer, error) {
+	c.out = append(append(append(append(c.out[:0], method...), ' '), target...), c.rest...)
+	if body != "" {
+		media := "application/json"
+		if method == http.MethodPatch {
+			media = "application/merge-patch+json"
+		}
+		c.out = fmt.Appendf(c.out, "Content-Type: %s\r\nContent-Length: %d\r\n", media, len(body))
+	}
+	c.out = append(append(c.out, "\r\n"...), body...)
 	if _, err := c.conn.Write(c.out); err != nil {
 		return answer{}, err
 	}

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -35,6 +36,8 @@ type options struct {
 	only     string
 	durable  bool
 	profiles string
+	kinds    string
+	load     loading
 
 	child child // what a child process of the bench is told; empty for the bench itself
 }
@@ -59,9 +62,17 @@ const template = "bench_template"
 
 func main() {
 	var o options
-	flag.StringVar(&o.only, "only", "", "one part: get, import, memory or fit")
+	flag.StringVar(&o.only, "only", "", "one part: get, import, memory, fit or scale")
 	flag.BoolVar(&o.durable, "durable", false, "data on disk and synced, as in production")
 	flag.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the service's processes")
+	flag.StringVar(&o.kinds, "kinds", "", "of the part scale, only reads whose name has this in it, and no writes")
+	flag.BoolVar(&o.load.wanted, "load", false, "load the databases of the part scale instead of measuring; goes on where it stopped")
+	flag.StringVar(&o.load.data, "data", filepath.Join(".kezi", "bench"), "folder of those databases")
+	flag.StringVar(&o.load.url, "database-url", "", "load only the large one, into this database")
+	flag.IntVar(&o.load.customers, "customers", 1_000_000, "customers of the large one")
+	flag.IntVar(&o.load.transactions, "transactions", 10_000_000, "transactions of the large one")
+	flag.Uint64Var(&o.load.seed, "seed", 1, "the same seed makes the same customers")
+	flag.StringVar(&o.load.until, "until", "", "last day of the made-up history, YYYY-MM-DD (default today)")
 	flag.StringVar(&o.child.role, "child", "", "used by the bench itself")
 	flag.StringVar(&o.child.dsn, "dsn", "", "used by the bench itself")
 	flag.StringVar(&o.child.dir, "dir", "", "used by the bench itself")
@@ -80,6 +91,9 @@ func start(ctx context.Context, o options) error {
 	if o.child.role != "" {
 		return o.child.run(ctx)
 	}
+	if o.load.wanted {
+		return o.load.run(ctx)
+	}
 	return run(ctx, o)
 }
 
@@ -95,6 +109,7 @@ var parts = []part{
 	{"import", true, (*bench).measureImport},
 	{"memory", true, (*bench).measureMemory},
 	{"fit", false, (*bench).measureFit},
+	{"scale", false, (*bench).measureScale},
 }
 
 func run(ctx context.Context, o options) (err error) {
@@ -102,7 +117,7 @@ func run(ctx context.Context, o options) (err error) {
 	if o.only != "" {
 		i := slices.IndexFunc(parts, func(p part) bool { return p.name == o.only })
 		if i < 0 {
-			return fmt.Errorf("-only takes get, import, memory or fit, not %q", o.only)
+			return fmt.Errorf("-only takes get, import, memory, fit or scale, not %q", o.only)
 		}
 		chosen = parts[i : i+1]
 	}
@@ -117,6 +132,9 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	if b.file, err = cdnow(b.dir); err != nil {
+		return err
+	}
+	if err := b.sign(); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(chosen, func(p part) bool { return p.database }) {
@@ -195,6 +213,11 @@ func (b *bench) makeTemplate(ctx context.Context) error {
 		return err
 	}
 	b.tenantID = t.ID
+	return nil
+}
+
+// sign makes the token of a caller in the tenant of that name, which every database here has.
+func (b *bench) sign() error {
 	key, err := auth.LoadOrCreateDevKey(b.dir)
 	if err != nil {
 		return err

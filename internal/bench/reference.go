@@ -45,9 +45,12 @@ func serveReference(ctx context.Context, listener net.Listener, dsn string, veri
 }
 
 type customerBody struct {
+	Aliases     []string        `json:"aliases"`
+	Attributes  json.RawMessage `json:"attributes"`
 	City        *string         `json:"city,omitempty"`
 	Country     *string         `json:"country,omitempty"`
 	CreatedAt   time.Time       `json:"created_at"`
+	Departments []string        `json:"departments"`
 	ExternalIDs json.RawMessage `json:"external_ids"`
 	ID          uuid.UUID       `json:"id"`
 	Industry    *string         `json:"industry,omitempty"`
@@ -67,7 +70,7 @@ type sourceBody struct {
 	Detail   *string `json:"detail,omitempty"`
 }
 
-const customerSQL = `SELECT c.city, c.country, c.created_at, c.industry, c.kind, c.name, c.owner, c.province, c.source_campaign,
+const customerSQL = `SELECT coalesce(c.aliases, '{}'), coalesce(c.departments, '{}'), c.attributes, c.city, c.country, c.created_at, c.industry, c.kind, c.name, c.owner, c.province, c.source_campaign,
 		c.source_channel, c.source_detail, c.stage, c.updated_at, c.version,
 		coalesce((SELECT json_agg(json_build_object('external_id', e.external_id, 'source', e.source) ORDER BY e.source, e.external_id)
 			FROM external_ids e WHERE e.tenant_id = c.tenant_id AND e.customer_id = c.id), '[]')
@@ -96,7 +99,7 @@ func (r *reference) customer(w http.ResponseWriter, req *http.Request) {
 	}
 	var s sourceBody
 	var channel *string
-	err = r.pool.QueryRow(ctx, customerSQL, tenantID, c.ID).Scan(&c.City, &c.Country, &c.CreatedAt, &c.Industry, &c.Kind, &c.Name,
+	err = r.pool.QueryRow(ctx, customerSQL, tenantID, c.ID).Scan(&c.Aliases, &c.Departments, &c.Attributes, &c.City, &c.Country, &c.CreatedAt, &c.Industry, &c.Kind, &c.Name,
 		&c.Owner, &c.Province, &s.Campaign, &channel, &s.Detail, &c.Stage, &c.UpdatedAt, &c.Version, &c.ExternalIDs)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):

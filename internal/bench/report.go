@@ -7,15 +7,25 @@ import (
 	"runtime"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // line is one figure.
 type line struct{ name, ours, reference, ratio, target, verdict string }
 
+// latency is how long one kind of request takes.
+type latency struct {
+	name             string
+	p50, p99         time.Duration // one after the other
+	rate, manyRate   float64       // per second, by one client and by several
+	manyP99, allowed time.Duration // allowed is for p99 by one client; 0 for no target
+}
+
 // report collects the figures and is printed at the end.
 type report struct {
 	machine []string
 	lines   []line
+	timed   []latency
 	notes   []string
 }
 
@@ -44,6 +54,12 @@ func durability(b *bench) string {
 	return " (fsync off)"
 }
 
+// most takes a ratio that should be at most target.
+func (r *report) most(name, ours, reference string, ratio, target float64) {
+	r.lines = append(r.lines, line{name, ours, reference, fmt.Sprintf("%.2f", ratio), fmt.Sprintf("<= %g", target),
+		verdict(ratio <= target)})
+}
+
 // add takes a ratio that should be at least target.
 func (r *report) add(name, ours, reference string, ratio, target float64) {
 	r.lines = append(r.lines, line{name, ours, reference, fmt.Sprintf("%.2f", ratio), fmt.Sprintf(">= %g", target),
@@ -67,15 +83,40 @@ func (r *report) print(out io.Writer) error {
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "\n%s\n\n", strings.Join(r.machine, "\n"))
-	fmt.Fprintln(w, "\tkezi\treference\tratio\ttarget\t")
+	if len(r.lines) > 0 {
+		fmt.Fprintln(w, "\tkezi\treference\tratio\ttarget\t")
+	}
 	for _, l := range r.lines {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", l.name, l.ours, l.reference, l.ratio, l.target, l.verdict)
 	}
 	fmt.Fprintln(w)
+	if err := r.printTimed(w); err != nil {
+		return err
+	}
 	for _, n := range r.notes {
 		fmt.Fprintln(w, n)
 	}
 	return w.Flush()
+}
+
+func (r *report) printTimed(w *tabwriter.Writer) error {
+	if len(r.timed) == 0 {
+		return nil
+	}
+	if err := w.Flush(); err != nil { // the columns of this table are its own
+		return err
+	}
+	ms := func(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
+	fmt.Fprintf(w, "\tp50\tp99\tper second\tp99, %d clients\tper second\ttarget p99\t\n", scaleClients)
+	for _, l := range r.timed {
+		target, met := "", ""
+		if l.allowed > 0 {
+			target, met = "<= "+ms(l.allowed), verdict(l.p99 <= l.allowed)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.0f\t%s\t%.0f\t%s\t%s\n", l.name, ms(l.p50), ms(l.p99), l.rate, ms(l.manyP99), l.manyRate, target, met)
+	}
+	fmt.Fprintln(w)
+	return nil
 }
 
 // procValue is the value of a "name : value" line of a file in /proc; empty where there is none.

@@ -28,6 +28,8 @@ type Language struct {
 	Env       filter.Env
 	models    []model
 	own       attribute.Fields
+	schemes   []scheme
+	tenantID  int32
 }
 
 // model is a score model that conditions may name.
@@ -41,18 +43,19 @@ type scheme struct {
 	Key   string
 	ID    uuid.UUID
 	Tiers []string // keys, lowest first
+
+	TenantID int32
 }
 
 // For reads the language of a tenant.
 func For(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time) (Language, error) {
-	l := Language{Env: filter.Env{Now: now, Zone: t.Zone, Currency: t.Currency, Digits: money.Digits(t.Currency)}}
-	var schemes []scheme
+	l := Language{tenantID: t.ID, Env: filter.Env{Now: now, Zone: t.Zone, Currency: t.Currency, Digits: money.Digits(t.Currency)}}
 	// One round trip for all families.
 	var models, placed, own []byte
 	err := q.QueryRow(ctx, `SELECT
 			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Kind', kind, 'CurrentRun', current_run) ORDER BY key), '[]')
 				FROM score_models WHERE tenant_id = $1),
-			(SELECT coalesce(json_agg(json_build_object('Key', s.key, 'ID', s.id, 'Tiers',
+			(SELECT coalesce(json_agg(json_build_object('Key', s.key, 'ID', s.id, 'TenantID', s.tenant_id, 'Tiers',
 				(SELECT json_agg(r.key ORDER BY r.rank DESC) FROM tiers r WHERE r.tenant_id = s.tenant_id AND r.scheme_id = s.id)
 				) ORDER BY s.key), '[]') FROM tier_schemes s WHERE s.tenant_id = $1),
 			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Label', label, 'Type', type, 'Unit', unit, 'Choices', choices,
@@ -64,13 +67,13 @@ func For(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time
 	if err := json.Unmarshal(models, &l.models); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	if err := json.Unmarshal(placed, &schemes); err != nil {
+	if err := json.Unmarshal(placed, &l.schemes); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
 	if err := json.Unmarshal(own, &l.own); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	l.Catalogue = catalogue.With(carried{now}, owed{t.Today(now)}, scores(l.models), tiers(schemes), l.own).WithSources(facts...)
+	l.Catalogue = catalogue.With(carried{t.ID, now}, aged{t.Today(now)}, owed{t.Today(now)}, scores(l.models), tiers(l.schemes), l.own).WithSources(facts...)
 	return l, nil
 }
 
@@ -187,17 +190,21 @@ var catalogue = filter.NewCatalogue(append([]filter.Field{
 	{Name: "industry", Type: filter.TypeText, Label: fault.T("Industry", "行业"), Nullable: true, Column: filter.SQL("c.industry")},
 	{Name: "created_at", Type: filter.TypeTime, Label: fault.T("Created", "创建时间"), Column: filter.SQL("c.created_at")},
 	{Name: "updated_at", Type: filter.TypeTime, Label: fault.T("Updated", "更新时间"), Column: filter.SQL("c.updated_at")},
-}, metrics...)...)
+}, slices.Concat(record, metrics)...)...)
 
 // carried is the field tags: what a customer carries at that moment, expired assignments left out.
-type carried struct{ at time.Time }
+type carried struct {
+	tenantID int32
+	at       time.Time
+}
 
 func (carried) Names() []string { return []string{"tags"} }
 
 func (c carried) Resolve(name string) (filter.Field, bool) {
 	return filter.Field{Name: "tags", Type: filter.TypeTags, Label: fault.T("Tags", "标签"), Column: filter.SQL("g.key"),
 		Exists: filter.SQL(`EXISTS (SELECT 1 FROM customer_tags ct JOIN tags g ON g.tenant_id = ct.tenant_id AND g.id = ct.tag_id
-			WHERE ct.tenant_id = c.tenant_id AND ct.customer_id = c.id AND (ct.expires_at IS NULL OR ct.expires_at > ?) AND %s)`, c.at)}, name == "tags"
+			WHERE ct.tenant_id = c.tenant_id AND ct.customer_id = c.id AND (ct.expires_at IS NULL OR ct.expires_at > ?) AND %s)`, c.at),
+		Known: filter.SQL(`ct.tag_id = ANY(kezi_tag_ids(?::integer, %s))`, c.tenantID)}, name == "tags"
 }
 
 // scores is the family scores.<key>, its band and, for rfm, its label.
@@ -263,5 +270,6 @@ func (s tiers) Resolve(name string) (filter.Field, bool) {
 	return filter.Field{Name: name, Type: filter.TypeTier, Label: fault.T("Tier in "+key, "分层 "+key), Choices: s[i].Tiers,
 		Nullable: true, Column: filter.SQL("r.key"), Exists: filter.SQL(`EXISTS (SELECT 1 FROM tier_placements p
 			JOIN tiers r ON r.tenant_id = p.tenant_id AND r.scheme_id = p.scheme_id AND r.id = p.tier_id
-			WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.scheme_id = ? AND %s)`, s[i].ID)}, true
+			WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id AND p.scheme_id = ? AND %s)`, s[i].ID),
+		Known: filter.SQL(`p.tier_id = ANY(kezi_tier_ids(?::integer, ?::uuid, %s))`, s[i].TenantID, s[i].ID)}, true
 }

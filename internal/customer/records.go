@@ -3,18 +3,28 @@ package customer
 import (
 	"encoding/json"
 	"fmt"
+	"time"
+
+	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 // Records are customers as rows of table customers in JSON, stored or not: SQL about c can be asked of them by
-// json_populate_recordset before they are written.
-func Records(tenantID int32, customers []*Customer) ([]byte, error) {
-	rows := make([]map[string]any, len(customers))
+// json_populate_recordset before they are written. Who has no moment of its making yet is made now.
+func Records(t tenant.Tenant, customers []*Customer, now time.Time) ([]byte, error) {
+	type record struct {
+		row
+		TenantID int32 `json:"tenant_id"`
+	}
+	rows := make([]record, len(customers))
 	for i, c := range customers {
-		r := toRow(tenantID, *c)
-		rows[i] = map[string]any{"tenant_id": tenantID, "id": r.ID, "version": r.Version, "kind": r.Kind, "name": r.Name, "stage": r.Stage,
-			"source_channel": r.SourceChannel, "source_detail": r.SourceDetail, "source_campaign": r.SourceCampaign, "owner": r.Owner,
-			"country": r.Country, "province": r.Province, "city": r.City, "industry": r.Industry, "attributes": json.RawMessage(r.Attributes),
-			"created_at": r.CreatedAt, "updated_at": r.UpdatedAt}
+		r, err := toRow(c, t.Today(now))
+		if err != nil {
+			return nil, err
+		}
+		if r.CreatedAt.IsZero() {
+			r.CreatedAt, r.UpdatedAt = now, now
+		}
+		rows[i] = record{r, t.ID}
 	}
 	out, err := json.Marshal(rows)
 	if err != nil {

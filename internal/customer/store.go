@@ -3,117 +3,244 @@ package customer
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/tenant"
 )
 
-// row is a line of table customers with its external ids; nothing outside the store sees it.
+// row is a line of table customers with its external ids; nothing outside the store sees it. It goes into the database
+// as JSON, a set of rows in one statement (json_populate_recordset), and comes back by scanning columns.
 type row struct {
-	TenantID       int32     `gorm:"primaryKey"`
-	ID             uuid.UUID `gorm:"primaryKey"`
-	Version        int64
-	Kind           string
-	Name           string
-	Stage          string
-	SourceChannel  *string
-	SourceDetail   *string
-	SourceCampaign *string
-	Owner          *string
-	Country        *string
-	Province       *string
-	City           *string
-	Industry       *string
-	CreatedAt      time.Time
-	UpdatedAt      time.Time `gorm:"autoUpdateTime:false"`
-	DeletedAt      *time.Time
-	MergedInto     *uuid.UUID
-	Attributes     []byte
-	ExternalIDs    json.RawMessage `gorm:"column:external_ids;->"` // read only: a list of [source, id]
-	SortKey        *string         `gorm:"->"`                     // read only: the text of what a list was sorted by
+	ID                 uuid.UUID       `json:"id"`
+	Version            int64           `json:"version"`
+	Kind               string          `json:"kind"`
+	Name               string          `json:"name"`
+	Aliases            []string        `json:"aliases,omitempty"`
+	Stage              string          `json:"stage"`
+	SourceChannel      *string         `json:"source_channel,omitempty"`
+	SourceDetail       *string         `json:"source_detail,omitempty"`
+	SourceCampaign     *string         `json:"source_campaign,omitempty"`
+	Owner              *string         `json:"owner,omitempty"`
+	Departments        []string        `json:"departments,omitempty"`
+	Country            *string         `json:"country,omitempty"`
+	Province           *string         `json:"province,omitempty"`
+	City               *string         `json:"city,omitempty"`
+	District           *string         `json:"district,omitempty"`
+	Industry           *string         `json:"industry,omitempty"`
+	IndustryScheme     *string         `json:"industry_scheme,omitempty"`
+	IndustryCode       *string         `json:"industry_code,omitempty"`
+	Gender             *string         `json:"gender,omitempty"`
+	IncomeBand         *string         `json:"income_band,omitempty"`
+	Education          *string         `json:"education,omitempty"`
+	Occupation         *string         `json:"occupation,omitempty"`
+	Interests          []string        `json:"interests,omitempty"`
+	LegalName          *string         `json:"legal_name,omitempty"`
+	RegistrationScheme *string         `json:"registration_scheme,omitempty"`
+	RegistrationNumber *string         `json:"registration_number,omitempty"`
+	RegisteredOn       *time.Time      `json:"registered_on,omitempty"`
+	Employees          *int32          `json:"employees,omitempty"`
+	AnnualRevenue      *int64          `json:"annual_revenue,omitempty"`
+	Details            json.RawMessage `json:"details,omitempty"`
+	Attributes         json.RawMessage `json:"attributes"`
+	CreatedAt          time.Time       `json:"created_at"`
+	UpdatedAt          time.Time       `json:"updated_at"`
+	DeletedAt          *time.Time      `json:"deleted_at,omitempty"`
+	MergedInto         *uuid.UUID      `json:"merged_into,omitempty"`
+	ExternalIDs        json.RawMessage `json:"-" gorm:"column:external_ids;->"` // a list of [source, id]
+	SortKey            *string         `json:"-" gorm:"->"`                     // the text of what a list was sorted by
+	Group              string          `json:"-" gorm:"-"`                      // of a list that is in groups
+
+	// Derived from the birthday for conditions and sorts, and never read.
+	BornOn         *time.Time `json:"born_on,omitempty" gorm:"-"`
+	NextBirthdayOn *time.Time `json:"next_birthday_on,omitempty" gorm:"-"`
 }
 
-func (row) TableName() string { return "customers" }
-
-// columns reads a whole row of c; external ids come in the same statement, so that a read is one round trip.
-const columns = `c.tenant_id, c.id, c.version, c.kind, c.name, c.stage, c.source_channel, c.source_detail, c.source_campaign,
-	c.owner, c.country, c.province, c.city, c.industry, c.created_at, c.updated_at, c.deleted_at, c.merged_into, c.attributes,
+// columns reads a whole row of c, in the order of targets; external ids come in the same statement, so that a read is
+// one round trip.
+const columns = `c.id, c.version, c.kind, c.name, c.aliases, c.stage, c.source_channel, c.source_detail, c.source_campaign,
+	c.owner, c.departments, c.country, c.province, c.city, c.district, c.industry, c.industry_scheme, c.industry_code, c.gender,
+	c.income_band, c.education, c.occupation, c.interests, c.legal_name, c.registration_scheme, c.registration_number,
+	c.registered_on, c.employees, c.annual_revenue, c.details, c.attributes, c.created_at, c.updated_at, c.deleted_at, c.merged_into,
 	(SELECT coalesce(json_agg(json_build_array(e.source, e.external_id) ORDER BY e.source, e.external_id), '[]') FROM external_ids e
 		WHERE e.tenant_id = c.tenant_id AND e.customer_id = c.id) AS external_ids`
 
-func toRow(tenantID int32, c Customer) row {
-	attributes, err := json.Marshal(c.Attributes)
-	if err != nil || c.Attributes == nil {
-		attributes = []byte("{}")
-	}
-	return row{TenantID: tenantID, ID: c.ID, Version: c.Version, Kind: string(c.Kind), Name: c.Name, Stage: string(c.Stage),
-		SourceChannel: orNull(c.Source.Channel), SourceDetail: orNull(c.Source.Detail), SourceCampaign: orNull(c.Source.Campaign),
-		Owner: orNull(c.Owner), Country: orNull(c.Country), Province: orNull(c.Province), City: orNull(c.City),
-		Industry: orNull(c.Industry), CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, DeletedAt: c.DeletedAt,
-		MergedInto: c.MergedInto, Attributes: attributes}
+func (r *row) targets() []any {
+	return []any{&r.ID, &r.Version, &r.Kind, &r.Name, &r.Aliases, &r.Stage, &r.SourceChannel, &r.SourceDetail, &r.SourceCampaign,
+		&r.Owner, &r.Departments, &r.Country, &r.Province, &r.City, &r.District, &r.Industry, &r.IndustryScheme, &r.IndustryCode, &r.Gender,
+		&r.IncomeBand, &r.Education, &r.Occupation, &r.Interests, &r.LegalName, &r.RegistrationScheme, &r.RegistrationNumber,
+		&r.RegisteredOn, &r.Employees, &r.AnnualRevenue, &r.Details, &r.Attributes, &r.CreatedAt, &r.UpdatedAt, &r.DeletedAt, &r.MergedInto,
+		&r.ExternalIDs}
 }
 
-func (r row) customer() Customer {
-	c := Customer{ID: r.ID, Version: r.Version, Kind: Kind(r.Kind), Name: r.Name, Stage: Stage(r.Stage),
-		Source: Source{Channel: orEmpty(r.SourceChannel), Detail: orEmpty(r.SourceDetail), Campaign: orEmpty(r.SourceCampaign)},
-		Owner:  orEmpty(r.Owner), Country: orEmpty(r.Country), Province: orEmpty(r.Province), City: orEmpty(r.City),
-		Industry: orEmpty(r.Industry), CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), DeletedAt: r.DeletedAt,
-		MergedInto: r.MergedInto, Attributes: Attributes{}, ExternalIDs: []ExternalID{}}
-	if len(r.Attributes) > 2 { // more than {}
-		_ = json.Unmarshal(r.Attributes, &c.Attributes) // the database holds JSON alone
+// written are the columns that a write sets, beside tenant and id.
+const written = `version, kind, name, aliases, stage, source_channel, source_detail, source_campaign, owner, departments, country,
+	province, city, district, industry, industry_scheme, industry_code, gender, born_on, next_birthday_on, income_band, education,
+	occupation, interests, legal_name, registration_scheme, registration_number, registered_on, employees, annual_revenue, details,
+	attributes, created_at, updated_at, deleted_at`
+
+// details is what no condition asks for, in one document.
+type details struct {
+	Birthday            *birthdayDoc      `json:"birthday,omitempty"`
+	Preferences         Preferences       `json:"preferences,omitempty"`
+	BusinessScope       string            `json:"business_scope,omitempty"`
+	RegistrationInvalid bool              `json:"registration_invalid,omitempty"`
+	Revenue             *revenue          `json:"annual_revenue,omitempty"` // as it was given
+	Given               map[string]string `json:"given,omitempty"`
+}
+
+type revenue struct {
+	Minor    int64  `json:"minor"`
+	Currency string `json:"currency"`
+}
+
+func toRow(c *Customer, today tenant.Day) (row, error) {
+	p, d := &c.Person, &c.Company
+	r := row{ID: c.ID, Version: c.Version, Kind: string(c.Kind), Name: c.Name, Aliases: c.Aliases, Stage: string(c.Stage),
+		SourceChannel: orNull(c.Source.Channel), SourceDetail: orNull(c.Source.Detail), SourceCampaign: orNull(c.Source.Campaign),
+		Owner: orNull(c.Owner), Departments: c.Departments, Country: orNull(c.Country), Province: orNull(c.Province),
+		City: orNull(c.City), District: orNull(c.District), Industry: orNull(c.Industry.Label),
+		IndustryScheme: orNull(c.Industry.Scheme), IndustryCode: orNull(c.Industry.Code), Gender: orNull(p.Gender),
+		IncomeBand: orNull(p.IncomeBand), Education: orNull(p.Education), Occupation: orNull(p.Occupation), Interests: p.Interests,
+		LegalName: orNull(d.LegalName), RegistrationScheme: orNull(d.RegistrationScheme), RegistrationNumber: orNull(d.RegistrationNumber),
+		Employees: d.Employees, AnnualRevenue: d.baseRevenue, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, DeletedAt: c.DeletedAt,
+		MergedInto: c.MergedInto, Attributes: json.RawMessage("{}")}
+	if d.RegisteredOn != nil {
+		r.RegisteredOn = &d.RegisteredOn.Time
 	}
-	var pairs [][2]string
-	if err := json.Unmarshal(r.ExternalIDs, &pairs); err == nil {
+	if born, known := p.Birthday.Solar(); known {
+		r.BornOn = &born.Time
+	}
+	if !p.Birthday.IsZero() {
+		next := p.Birthday.Next(today)
+		r.NextBirthdayOn = &next.Time
+	}
+	rest := details{Birthday: birthdayDocument(p.Birthday), Preferences: p.Preferences, BusinessScope: d.BusinessScope,
+		RegistrationInvalid: d.RegistrationInvalid, Given: c.Given}
+	if m := d.AnnualRevenue; m != nil {
+		rest.Revenue = &revenue{m.Minor, m.Currency}
+	}
+	var err error
+	if r.Details, err = json.Marshal(rest); err != nil {
+		return row{}, fmt.Errorf("write the details of customer %s: %w", c.ID, err)
+	}
+	if len(r.Details) == len("{}") {
+		r.Details = nil
+	}
+	if len(c.Attributes) > 0 {
+		if r.Attributes, err = json.Marshal(c.Attributes); err != nil {
+			return row{}, fmt.Errorf("write the attributes of customer %s: %w", c.ID, err)
+		}
+	}
+	return r, nil
+}
+
+// customer leaves out what the JSON of a row cannot hold otherwise than as toRow has written it.
+func (r row) customer() Customer {
+	c := Customer{ID: r.ID, Version: r.Version, Kind: Kind(r.Kind), Name: r.Name, Aliases: orNone(r.Aliases), Stage: Stage(r.Stage),
+		Source: Source{Channel: orEmpty(r.SourceChannel), Detail: orEmpty(r.SourceDetail), Campaign: orEmpty(r.SourceCampaign)},
+		Owner:  orEmpty(r.Owner), Departments: orNone(r.Departments), Country: orEmpty(r.Country), Province: orEmpty(r.Province),
+		City: orEmpty(r.City), District: orEmpty(r.District),
+		Industry: Industry{Label: orEmpty(r.Industry), Scheme: orEmpty(r.IndustryScheme), Code: orEmpty(r.IndustryCode)},
+		Person: PersonDetails{Gender: orEmpty(r.Gender), IncomeBand: orEmpty(r.IncomeBand), Education: orEmpty(r.Education),
+			Occupation: orEmpty(r.Occupation), Interests: r.Interests},
+		Company: CompanyDetails{LegalName: orEmpty(r.LegalName), RegistrationScheme: orEmpty(r.RegistrationScheme),
+			RegistrationNumber: orEmpty(r.RegistrationNumber), Employees: r.Employees, baseRevenue: r.AnnualRevenue},
+		Attributes: Attributes{}, ExternalIDs: []ExternalID{}, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		MergedInto: r.MergedInto}
+	if r.RegisteredOn != nil {
+		c.Company.RegisteredOn = &tenant.Day{Time: *r.RegisteredOn}
+	}
+	if len(r.Details) > 0 {
+		var d details
+		_ = json.Unmarshal(r.Details, &d)
+		c.Person.Birthday, c.Person.Preferences, c.Given = d.Birthday.birthday(), d.Preferences, d.Given
+		c.Company.BusinessScope, c.Company.RegistrationInvalid = d.BusinessScope, d.RegistrationInvalid
+		if d.Revenue != nil {
+			c.Company.AnnualRevenue = &money.Money{Minor: d.Revenue.Minor, Currency: d.Revenue.Currency}
+		}
+	}
+	if len(r.Attributes) > len("{}") {
+		_ = json.Unmarshal(r.Attributes, &c.Attributes)
+	}
+	if len(r.ExternalIDs) > len("[]") {
+		var pairs [][2]string
+		_ = json.Unmarshal(r.ExternalIDs, &pairs)
 		for _, p := range pairs {
 			c.ExternalIDs = append(c.ExternalIDs, ExternalID{p[0], p[1]})
 		}
 	}
-	if c.DeletedAt != nil {
-		at := c.DeletedAt.UTC()
+	if r.DeletedAt != nil {
+		at := r.DeletedAt.UTC()
 		c.DeletedAt = &at
 	}
 	return c
 }
 
-func insert(ctx context.Context, q postgres.Querier, tenantID int32, c Customer) error {
-	r := toRow(tenantID, c)
-	if err := q.Session(ctx).Create(&r).Error; err != nil {
-		return fmt.Errorf("insert customer %s: %w", c.ID, err)
+// document is rows as the JSON that json_populate_recordset reads.
+func document(writes []*Write, today tenant.Day) ([]byte, error) {
+	rows := make([]row, len(writes))
+	for i, w := range writes {
+		var err error
+		if rows[i], err = toRow(w.After, today); err != nil {
+			return nil, err
+		}
 	}
-	_, err := q.Exec(ctx, `INSERT INTO customer_metrics (tenant_id, customer_id) VALUES ($1, $2)`, tenantID, c.ID)
+	raw, err := json.Marshal(rows)
 	if err != nil {
-		return fmt.Errorf("insert the metrics of customer %s: %w", c.ID, err)
+		return nil, fmt.Errorf("write %d customers: %w", len(writes), err)
 	}
-	for _, id := range c.ExternalIDs {
-		holder, _, err := claim(ctx, q, tenantID, id, c.ID, c.CreatedAt)
-		if err != nil {
-			return err
-		}
-		if holder != c.ID {
-			return ErrExternalIDTaken
-		}
+	return raw, nil
+}
+
+// insert makes customers with their empty metrics and their first stages.
+func insert(ctx context.Context, tx postgres.Tx, call tenant.Call, writes []*Write, now time.Time) error {
+	if len(writes) == 0 {
+		return nil
+	}
+	raw, err := document(writes, call.Tenant.Today(now))
+	if err != nil {
+		return err
+	}
+	stages, err := stageRows(call, writes)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `WITH made AS (INSERT INTO customers (tenant_id, id, `+written+`)
+			SELECT $1, id, `+written+` FROM json_populate_recordset(NULL::customers, $2) RETURNING tenant_id, id),
+		measured AS (INSERT INTO customer_metrics (tenant_id, customer_id) SELECT tenant_id, id FROM made)
+		INSERT INTO customer_stages (tenant_id, `+stageColumns+`)
+		SELECT $1, `+stageColumns+` FROM json_populate_recordset(NULL::customer_stages, $3)`, call.Tenant.ID, raw, stages)
+	if err != nil {
+		return fmt.Errorf("insert %d customers: %w", len(writes), err)
 	}
 	return nil
 }
 
-func update(ctx context.Context, q postgres.Querier, tenantID int32, c Customer) error {
-	res := q.Session(ctx).Model(&row{}).Where("tenant_id = ? AND id = ? AND version = ?", tenantID, c.ID, c.Version-1).
-		Select("version", "kind", "name", "stage", "source_channel", "source_detail", "source_campaign", "owner", "country",
-			"province", "city", "industry", "attributes", "updated_at", "deleted_at").
-		Updates(toRow(tenantID, c))
-	switch {
-	case res.Error != nil:
-		return fmt.Errorf("update customer %s: %w", c.ID, res.Error)
-	case res.RowsAffected != 1:
-		return fmt.Errorf("update customer %s: %d rows had its version", c.ID, res.RowsAffected)
+// update writes customers that are locked, with the moves of their stages.
+func update(ctx context.Context, tx postgres.Tx, call tenant.Call, writes []*Write, now time.Time) error {
+	if len(writes) == 0 {
+		return nil
 	}
-	return nil
+	raw, err := document(writes, call.Tenant.Today(now))
+	if err != nil {
+		return err
+	}
+	// The function's result is taken to have a hundred rows whatever the set: each is looked up by the primary key.
+	tag, err := tx.Exec(ctx, `UPDATE customers c SET (`+written+`) = (SELECT `+written+` FROM (SELECT n.*) n)
+		FROM json_populate_recordset(NULL::customers, $2) n
+		WHERE c.tenant_id = $1 AND c.id = n.id AND c.version = n.version - 1`, call.Tenant.ID, raw)
+	switch {
+	case err != nil:
+		return fmt.Errorf("update %d customers: %w", len(writes), err)
+	case int(tag.RowsAffected()) != len(writes):
+		return fmt.Errorf("update %d customers: %d had their version", len(writes), tag.RowsAffected())
+	}
+	return addStages(ctx, tx, call, writes)
 }
 
 func get(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID) (Customer, error) {
@@ -134,23 +261,11 @@ func get(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID) 
 	return c, nil
 }
 
-// lock reads a customer, deleted or not, and keeps others from changing it until the transaction ends. It reads in a
-// second statement: the first may have waited, and its snapshot would be from before.
-func lock(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) (Customer, error) {
-	_, err := tx.Exec(ctx, `SELECT FROM customers WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE`, tenantID, id)
-	if err != nil {
-		return Customer{}, fmt.Errorf("lock customer %s: %w", id, err)
-	}
-	return byID(ctx, tx, tenantID, id)
-}
-
 // byID reads one customer, deleted or merged or not. It scans by hand: this is the hottest read, and going through
 // GORM's reflection takes as long as everything else together.
 func byID(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID) (Customer, error) {
 	var r row
-	err := q.QueryRow(ctx, `SELECT `+columns+` FROM customers c WHERE c.tenant_id = $1 AND c.id = $2`, tenantID, id).Scan(
-		&r.TenantID, &r.ID, &r.Version, &r.Kind, &r.Name, &r.Stage, &r.SourceChannel, &r.SourceDetail, &r.SourceCampaign,
-		&r.Owner, &r.Country, &r.Province, &r.City, &r.Industry, &r.CreatedAt, &r.UpdatedAt, &r.DeletedAt, &r.MergedInto, &r.Attributes, &r.ExternalIDs)
+	err := q.QueryRow(ctx, `SELECT `+columns+` FROM customers c WHERE c.tenant_id = $1 AND c.id = $2`, tenantID, id).Scan(r.targets()...)
 	switch {
 	case postgres.IsNone(err):
 		return Customer{}, ErrNotFound
@@ -160,95 +275,48 @@ func byID(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID)
 	return r.customer(), nil
 }
 
+// fetch reads customers by a statement that selects columns.
+func fetch(ctx context.Context, q postgres.Querier, sql string, args ...any) ([]Customer, error) {
+	rows, err := q.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read customers: %w", err)
+	}
+	defer rows.Close()
+	var all []Customer
+	for rows.Next() {
+		var r row
+		if err := rows.Scan(r.targets()...); err != nil {
+			return nil, fmt.Errorf("read customers: %w", err)
+		}
+		all = append(all, r.customer())
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read customers: %w", err)
+	}
+	return all, nil
+}
+
 func many(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID) ([]Customer, error) {
 	if len(ids) == 0 {
 		return []Customer{}, nil
 	}
-	var rows []row
-	err := q.Session(ctx).Raw(`SELECT `+columns+` FROM customers c
-		WHERE c.tenant_id = ? AND c.id IN ? AND c.deleted_at IS NULL`, tenantID, ids).Scan(&rows).Error
+	all, err := fetch(ctx, q, `SELECT `+columns+` FROM customers c
+		WHERE c.tenant_id = $1 AND c.id = ANY($2) AND c.deleted_at IS NULL`, tenantID, ids)
 	if err != nil {
-		return nil, fmt.Errorf("read %d customers: %w", len(ids), err)
+		return nil, err
 	}
-	byID := make(map[uuid.UUID]row, len(rows))
-	for _, r := range rows {
-		byID[r.ID] = r
+	byID := make(map[uuid.UUID]Customer, len(all))
+	for _, c := range all {
+		byID[c.ID] = c
 	}
-	found := make([]Customer, 0, len(rows))
+	found := make([]Customer, 0, len(all))
 	for _, id := range ids {
-		if r, ok := byID[id]; ok {
-			found = append(found, r.customer())
+		if c, ok := byID[id]; ok {
+			found = append(found, c)
 			delete(byID, id) // an id asked for twice is answered once
 		}
 	}
 	return found, nil
-}
-
-// Find is the id of the customer that a system knows as id, or ErrNotFound.
-func Find(ctx context.Context, q postgres.Querier, tenantID int32, id ExternalID) (uuid.UUID, error) {
-	var found uuid.UUID
-	err := q.QueryRow(ctx, `SELECT customer_id FROM external_ids WHERE tenant_id = $1 AND source = $2 AND external_id = $3`,
-		tenantID, id.Source, id.ID).Scan(&found)
-	switch {
-	case postgres.IsNone(err):
-		return uuid.Nil, ErrNotFound
-	case err != nil:
-		return uuid.Nil, fmt.Errorf("look up an external id: %w", err)
-	}
-	return found, nil
-}
-
-// claim gives the external id to customer want, or answers who has it. A concurrent claim is waited for, so one wins.
-func claim(ctx context.Context, q postgres.Querier, tenantID int32, id ExternalID, want uuid.UUID, now time.Time) (holder uuid.UUID, fresh bool, err error) {
-	for {
-		tag, err := q.Exec(ctx, `INSERT INTO external_ids (tenant_id, source, external_id, customer_id, created_at)
-			VALUES ($1, $2, $3, $4, $5) ON CONFLICT ON CONSTRAINT external_ids_pkey DO NOTHING`,
-			tenantID, id.Source, id.ID, want, now)
-		if err != nil {
-			return uuid.Nil, false, fmt.Errorf("claim an external id: %w", err)
-		}
-		if tag.RowsAffected() == 1 {
-			return want, true, nil
-		}
-		holder, err = Find(ctx, q, tenantID, id)
-		if !errors.Is(err, ErrNotFound) {
-			return holder, false, err
-		}
-		// Released between the two statements: it is free again.
-	}
-}
-
-func release(ctx context.Context, tx postgres.Tx, tenantID int32, id ExternalID) error {
-	_, err := tx.Exec(ctx, `DELETE FROM external_ids WHERE tenant_id = $1 AND source = $2 AND external_id = $3`,
-		tenantID, id.Source, id.ID)
-	if err != nil {
-		return fmt.Errorf("release an external id: %w", err)
-	}
-	return nil
-}
-
-func compare(a, b ExternalID) int {
-	if c := strings.Compare(a.Source, b.Source); c != 0 {
-		return c
-	}
-	return strings.Compare(a.ID, b.ID)
-}
-
-func sorted(ids []ExternalID) []ExternalID {
-	s := slices.Clone(ids)
-	if s == nil {
-		s = []ExternalID{}
-	}
-	slices.SortFunc(s, compare)
-	return s
-}
-
-func documents(ids []ExternalID) []map[string]string {
-	d := make([]map[string]string, len(ids))
-	for i, id := range ids {
-		d[i] = map[string]string{"source": id.Source, "external_id": id.ID}
-	}
-	return d
 }
 
 func orNull(s string) *string {
@@ -265,25 +333,9 @@ func orEmpty(s *string) string {
 	return *s
 }
 
-// Hold locks a customer until the transaction ends, as everybody who writes facts about it does, and answers its id:
-// the survivor's, when it was merged away. Fails with ErrNotFound, also for a deleted one.
-func Hold(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) (uuid.UUID, error) {
-	for {
-		var deleted *time.Time
-		var survivor *uuid.UUID
-		err := tx.QueryRow(ctx, `SELECT deleted_at, merged_into FROM customers WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE`,
-			tenantID, id).Scan(&deleted, &survivor)
-		switch {
-		case postgres.IsNone(err):
-			return uuid.Nil, ErrNotFound
-		case err != nil:
-			return uuid.Nil, fmt.Errorf("lock customer %s: %w", id, err)
-		case survivor != nil:
-			id = *survivor
-		case deleted != nil:
-			return uuid.Nil, ErrNotFound
-		default:
-			return id, nil
-		}
+func orNone(s []string) []string {
+	if s == nil {
+		return []string{}
 	}
+	return s
 }

@@ -26,7 +26,7 @@ func (s *Service) CreateWith(ctx context.Context, call tenant.Call, r Registrati
 		if _, err = with.write(ctx, tx, call, &c); err != nil {
 			return err
 		}
-		return s.settle(ctx, tx, call, &c)
+		return s.conclude(ctx, tx, call, &c)
 	})
 	return c, err
 }
@@ -44,7 +44,7 @@ func (s *Service) PutWith(ctx context.Context, call tenant.Call, id ExternalID, 
 		if err := with.after(ctx, tx, call, &c, &outcome); err != nil {
 			return err
 		}
-		return s.settle(ctx, tx, call, &c)
+		return s.conclude(ctx, tx, call, &c)
 	})
 	return c, outcome, err
 }
@@ -61,7 +61,7 @@ func (s *Service) UpdateWith(ctx context.Context, call tenant.Call, id uuid.UUID
 		if _, err = with.write(ctx, tx, call, &c); err != nil {
 			return err
 		}
-		return s.settle(ctx, tx, call, &c)
+		return s.conclude(ctx, tx, call, &c)
 	})
 	return c, err
 }
@@ -106,7 +106,7 @@ func partsFollow(ctx context.Context) context.Context {
 // PartsFollow reports whether more is being written with the customer at hand, so that Settle follows.
 func PartsFollow(ctx context.Context) bool { return ctx.Value(partsKey{}) != nil }
 
-func (s *Service) settle(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer) error {
+func (s *Service) conclude(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer) error {
 	for _, h := range s.hooks {
 		if settler, ok := h.(Settler); ok {
 			if err := settler.Settle(ctx, tx, call, c); err != nil {

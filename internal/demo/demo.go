@@ -13,12 +13,17 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/address"
+	"github.com/kezi-io/kezi/internal/contact"
+	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/metric"
+	"github.com/kezi-io/kezi/internal/note"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -34,15 +39,20 @@ const (
 
 // Services are what the data goes through. Their jobs must be worked on, here or in another process.
 type Services struct {
-	DB           *postgres.DB
-	Tenants      *tenant.Service
-	Customers    *customer.Service
-	Transactions *transaction.Service
-	Tags         *tag.Service
-	Scores       *score.Service
-	Tiers        *tier.Service
-	Imports      *importer.Service
-	Jobs         *jobs.Service
+	DB            *postgres.DB
+	Tenants       *tenant.Service
+	Customers     *customer.Service
+	Contacts      *contact.Service
+	Relations     *relation.Service
+	Notes         *note.Service
+	ContactPoints *contactpoint.Service
+	Addresses     *address.Service
+	Transactions  *transaction.Service
+	Tags          *tag.Service
+	Scores        *score.Service
+	Tiers         *tier.Service
+	Imports       *importer.Service
+	Jobs          *jobs.Service
 }
 
 // Demo fills and empties the tenants.
@@ -73,8 +83,8 @@ func (d *Demo) Fill(ctx context.Context) (Filled, error) {
 			world    func() world
 			living   bool
 		}{
-			{tenant.Creation{Name: Tenant, Title: "示范公司", Currency: "CNY", TimeZone: "Asia/Shanghai"}, chinese, true},
-			{tenant.Creation{Name: Second, Title: "Hudson Tea Trading", Currency: "USD", TimeZone: "America/New_York"}, american, false},
+			{tenant.Creation{Name: Tenant, Title: "示范公司", Currency: "CNY", TimeZone: "Asia/Shanghai", Region: "CN"}, chinese, true},
+			{tenant.Creation{Name: Second, Title: "Hudson Tea Trading", Currency: "USD", TimeZone: "America/New_York", Region: "US"}, american, false},
 		} {
 			t, err := d.tenant(ctx, s.creation)
 			if err != nil {
@@ -172,10 +182,18 @@ func (d *Demo) fill(ctx context.Context, t tenant.Tenant, draw func() world, liv
 func (d *Demo) load(ctx context.Context, t tenant.Tenant, anchor tenant.Day, w world) error {
 	c := call(t, operator, loadChangeSet)
 	return d.s.DB.InTx(ctx, func(tx postgres.Tx) error {
-		if err := insertPeople(ctx, tx, t, anchor, w.people); err != nil {
+		people := make([]customer.Customer, len(w.people))
+		for i, p := range w.people {
+			people[i] = p.Customer
+			people[i].CreatedAt = momentAt(anchor, p.created.day, p.created.second, t.Zone)
+		}
+		if err := d.s.Customers.Load(ctx, tx, c, people); err != nil {
 			return err
 		}
 		if err := insertGoods(ctx, tx, t, anchor, w); err != nil {
+			return err
+		}
+		if err := d.reach(ctx, tx, t, anchor, w.people); err != nil {
 			return err
 		}
 		if err := insertOrders(ctx, tx, t, anchor, w); err != nil {

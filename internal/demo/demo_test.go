@@ -26,7 +26,9 @@ import (
 )
 
 func demoOf(a *app.App, now func() time.Time) *demo.Demo {
-	return demo.New(demo.Services{DB: a.DB, Tenants: a.Tenants, Customers: a.Customers, Transactions: a.Transactions, Tags: a.Tags,
+	return demo.New(demo.Services{DB: a.DB, Tenants: a.Tenants, Customers: a.Customers, Contacts: a.Contacts,
+		ContactPoints: a.ContactPoints, Addresses: a.Addresses,
+		Relations: a.Relations, Notes: a.Notes, Transactions: a.Transactions, Tags: a.Tags,
 		Scores: a.Scores, Tiers: a.Tiers, Imports: a.Imports, Jobs: a.Jobs}, now)
 }
 
@@ -117,6 +119,9 @@ func (f filled) facts(t *testing.T, name string) map[string]string {
 			extract(epoch FROM occurred_at AT TIME ZONE '{zone}' - '{today}'::timestamp)::bigint FROM transactions WHERE tenant_id = $1`,
 		"keys":       `SELECT source, key, transaction_id FROM transaction_keys WHERE tenant_id = $1`,
 		"metrics":    `SELECT customer_id, purchase_count, spend_total, last_purchase_on - '{today}'::date FROM customer_metrics WHERE tenant_id = $1`,
+		"contacts":   `SELECT id, customer_id, name, title, is_primary, person_id FROM contacts WHERE tenant_id = $1`,
+		"relations":  `SELECT id, customer_id, type, other_id, note, since - '{today}'::date FROM relations WHERE tenant_id = $1`,
+		"notes":      `SELECT id, customer_id, kind, body, occurred_on - '{today}'::date FROM notes WHERE tenant_id = $1`,
 		"tags":       `SELECT g.id, g.key, t.id, t.key FROM tags t JOIN tag_groups g ON g.tenant_id = t.tenant_id AND g.id = t.group_id WHERE t.tenant_id = $1`,
 		"tagged":     `SELECT customer_id, tag_id, source, reason FROM customer_tags WHERE tenant_id = $1`,
 		"scores":     `SELECT r.id, r.job_id, s.customer_id, s.value, s.band FROM scores s JOIN score_runs r ON r.tenant_id = s.tenant_id AND r.run_no = s.run_no WHERE s.tenant_id = $1`,
@@ -134,6 +139,7 @@ func (f filled) facts(t *testing.T, name string) map[string]string {
 	return all
 }
 
+// S0-09, S2-13
 func TestFill(t *testing.T) {
 	t.Parallel()
 	f := fill(t, 0)

@@ -56,6 +56,8 @@ func (d document) resolved(list []parameter) []parameter {
 }
 
 // Whoever presses "Try it out" and "Execute" on the demo tenant gets an answer that shows something.
+//
+// S0-61
 func TestExamplesWorkAsTheyStand(t *testing.T) {
 	t.Parallel()
 	s := apptest.Start(t, postgrestest.Fresh(t))

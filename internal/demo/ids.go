@@ -23,12 +23,20 @@ var (
 	goodIDs   = family{0xb30209a09001, 1} // products
 	billIDs   = family{0xb30209a0a001, 1 << 24}
 	returnIDs = family{0xb30209a0b001, 1 << 24}
+	pointIDs  = family{0xb302099c8001, 1 << 24} // contact points
+	placeIDs  = family{0xb302099c9001, 1 << 24} // addresses
+
+	contactIDs  = family{0xb30209a18001, 1}
+	relationIDs = family{0xb30209a19001, 1}
+	noteIDs     = family{0xb30209a1a001, 1}
 )
 
 // Families of tenant demo2. Its ids are others, so that asking for one of them with the wrong token finds nothing.
 var (
 	secondPersonIDs = family{0xb302099b8001, 1}
 	secondOrderIDs  = family{0xb302099b9001, 1 << 24}
+	secondPointIDs  = family{0xb302099d8001, 1 << 24}
+	secondPlaceIDs  = family{0xb302099d9001, 1 << 24}
 )
 
 // Change sets.

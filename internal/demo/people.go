@@ -46,10 +46,11 @@ func chinese() world {
 	ada.Source = customer.Source{Channel: "store", Detail: "南京东路店"}
 	ada.Owner, ada.buys, ada.first, ada.created = "陈晓明", true, -320, moment{-322, 15*3600 + 1260}
 	tea := &w.people[1]
-	tea.Name, tea.Province, tea.City, tea.region, tea.Industry = "杭州西湖茶叶有限公司", "浙江", "杭州", "east", "食品饮料"
+	tea.Name, tea.Province, tea.City, tea.region, tea.Industry.Label = "杭州西湖茶叶有限公司", "浙江", "杭州", "east", "食品饮料"
 	tea.buys, tea.first, tea.created, tea.currency = true, -540, moment{-548, 10*3600 + 1440}, "CNY"
 	w.people[2].buys = true
 	w.people[2].first, w.people[2].created = -400, moment{-401, 11*3600 + 600}
+	w.describe()
 	w.simulate(rng, orderIDs, simulations{person: householdHabits, company: companyHabits})
 	w.dear()
 	w.settle(rng)
@@ -90,12 +91,12 @@ func drawPerson(rng *rand.Rand, i int, company bool) person {
 		if rng.Float64() < 0.1 {
 			does, p.currency = exporter, "USD"
 		}
-		p.Kind, p.Industry = customer.Company, does.industry
+		p.Kind, p.Industry.Label = customer.Company, does.industry
 		p.Name = at.city + pick(rng, words) + does.says + "有限公司"
 	} else {
 		p.Name = pick(rng, surnames) + pick(rng, given)
 		if rng.Float64() < 0.4 {
-			p.Industry = pick(rng, sectors)
+			p.Industry.Label = pick(rng, sectors)
 		}
 	}
 	if company || rng.Float64() < 0.6 {

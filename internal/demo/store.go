@@ -59,31 +59,6 @@ func load(ctx context.Context, tx postgres.Tx, table string, columns []string, r
 	return nil
 }
 
-func insertPeople(ctx context.Context, tx postgres.Tx, t tenant.Tenant, anchor tenant.Day, people []person) error {
-	var customers, metrics, ids [][]any
-	for _, p := range people {
-		at := momentAt(anchor, p.created.day, p.created.second, t.Zone)
-		customers = append(customers, []any{t.ID, p.ID, 1, string(p.Kind), p.Name, string(p.Stage), orNull(p.Source.Channel),
-			orNull(p.Source.Detail), orNull(p.Source.Campaign), orNull(p.Owner), orNull(p.Country), orNull(p.Province), orNull(p.City),
-			orNull(p.Industry), at, at})
-		metrics = append(metrics, []any{t.ID, p.ID, 0, 0, 0, 0, 0})
-		for _, id := range p.ExternalIDs {
-			ids = append(ids, []any{t.ID, id.Source, id.ID, p.ID, at})
-		}
-	}
-	err := load(ctx, tx, "customers", []string{"tenant_id", "id", "version", "kind", "name", "stage", "source_channel", "source_detail",
-		"source_campaign", "owner", "country", "province", "city", "industry", "created_at", "updated_at"}, customers)
-	if err != nil {
-		return err
-	}
-	err = load(ctx, tx, "customer_metrics", []string{"tenant_id", "customer_id", "purchase_count", "purchase_days", "spend_total",
-		"first_day_spend", "units_total"}, metrics)
-	if err != nil {
-		return err
-	}
-	return load(ctx, tx, "external_ids", []string{"tenant_id", "source", "external_id", "customer_id", "created_at"}, ids)
-}
-
 func insertOrders(ctx context.Context, tx postgres.Tx, t tenant.Tenant, anchor tenant.Day, w world) error {
 	const source = "shop"
 	var transactions, keys [][]any
@@ -120,10 +95,11 @@ const chunk = 10_000
 
 // Tables with a tenant's rows, each after those that refer to it: first those that hang on a customer, then the others.
 var (
-	ofCustomers = []string{"customer_tags", "tier_placements", "customer_metrics", "external_ids", "transaction_keys",
+	ofCustomers = []string{"contact_points", "addresses", "contacts", "relations", "notes", "customer_tags", "tier_placements", "customer_metrics",
+		"customer_search", "customer_stages", "external_ids", "transaction_keys",
 		"transaction_return_items", "transaction_returns", "transaction_payments", "transaction_statuses", "transaction_items", "transactions"}
 	ofTenants = []string{"change_set_items", "events", "event_sequences", "idempotency_keys", "jobs", "import_chunks", "import_errors",
-		"import_row_counts", "imports", "tags", "tag_groups", "deleted_tags", "tiers", "tier_schemes", "exchange_rates", "product_relations", "products"}
+		"import_row_counts", "imports", "tags", "tag_groups", "deleted_tags", "tag_carriers", "tiers", "tier_schemes", "exchange_rates", "product_relations", "products"}
 )
 
 // wipe removes all rows of a tenant but the tenant itself.

@@ -78,6 +78,12 @@ type Field struct {
 	//
 	// A customer without a row is one whose value is absent.
 	Exists Expr
+
+	// Known, where given, is how Column is found to be one of several values; %s is where their array goes. It is for a
+	// Column that hides from the planner how many rows have that very value, such as the key of a tag that is joined:
+	//
+	//	ct.tag_id = ANY(kezi_tag_ids(?, %s))
+	Known Expr
 }
 
 // exists is how every Exists begins.
@@ -93,6 +99,8 @@ func (f Field) check() error {
 		return fmt.Errorf("filter: field %s: no column", f.Name)
 	case !f.Exists.IsZero() && (strings.Count(f.Exists.text, "%s") != 1 || !strings.HasPrefix(f.Exists.text, exists)):
 		return fmt.Errorf("filter: field %s: Exists begins with %s and has one %%s", f.Name, exists)
+	case !f.Known.IsZero() && strings.Count(f.Known.text, "%s") != 1:
+		return fmt.Errorf("filter: field %s: Known needs one %%s", f.Name)
 	}
 	return nil
 }

@@ -210,6 +210,8 @@ func (f Field) compare(op Op, values []operand) Expr {
 	}
 	v := values[0]
 	switch {
+	case !f.Known.IsZero() && op == Eq:
+		return f.anyOf(values)
 	case f.Type == TypeTier && op != Eq:
 		return f.anyOf(f.ranked(op, v.arg.(string)))
 	case v.until == nil:
@@ -248,7 +250,11 @@ func (f Field) anyOf(values []operand) Expr {
 		}
 	}
 	b.WriteByte('}')
-	return concat(f.Column.operand(), Expr{" = ANY(?::" + string(sqlTypes[f.Type]) + "[])", []any{b.String()}})
+	array := Expr{"?::" + string(sqlTypes[f.Type]) + "[]", []any{b.String()}}
+	if !f.Known.IsZero() {
+		return f.Known.fill(array)
+	}
+	return concat(f.Column.operand(), SQL(" = ANY("), array, SQL(")"))
 }
 
 // arrayEscapes are those of a quoted array element.

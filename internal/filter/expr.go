@@ -86,5 +86,11 @@ func join(parts []Expr, with constant) Expr {
 	return concat(append(all, SQL(")"))...)
 }
 
-// Concat puts expressions one after the other.
-func Concat(parts ...Expr) Expr { return concat(parts...) }
+// AllOf is true where all of the parts are.
+func AllOf(parts ...Expr) Expr { return join(parts, " AND ") }
+
+// AnyOf is true where one of the parts is.
+func AnyOf(parts ...Expr) Expr { return join(parts, " OR ") }
+
+// Join puts parts one after the other.
+func Join(parts ...Expr) Expr { return concat(parts...) }

@@ -9,13 +9,12 @@ import (
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/auth"
 	"github.com/kezi-io/kezi/internal/contactpoint"
-	"github.com/kezi-io/kezi/internal/customer"
 )
 
 type contactPoints struct {
 	lister
 	svc       *contactpoint.Service
-	customers *customer.Service
+	customers customers
 }
 
 // unmasked reports whether the caller is shown personal contact values.
@@ -108,13 +107,17 @@ func (h contactPoints) LookupContactPoint(ctx context.Context, req apigen.Lookup
 	if err != nil {
 		return nil, err
 	}
-	found, err := h.customers.Many(ctx, t, each(p.Items, func(p contactpoint.ContactPoint) uuid.UUID { return p.CustomerID }))
+	found, err := h.customers.Customers.Many(ctx, t, each(p.Items, func(p contactpoint.ContactPoint) uuid.UUID { return p.CustomerID }))
 	if err != nil {
 		return nil, err
 	}
-	byID := make(map[uuid.UUID]apigen.Customer, len(found))
-	for _, c := range found {
-		byID[c.ID] = customerToAPI(c)
+	shown, err := h.customers.pack(ctx, found, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[uuid.UUID]apigen.Customer, len(shown))
+	for _, c := range shown {
+		byID[c.ID] = c
 	}
 	items := []apigen.ContactPointMatch{}
 	for _, p := range p.Items {

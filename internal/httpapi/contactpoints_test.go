@@ -220,6 +220,26 @@ func TestContactPoints(t *testing.T) {
 		c.OK(t, "POST", base+"/contact-points", map[string]any{"kind": "phone", "value": "(202) 555-0100"}, &p)
 		require.Equal(t, "+12025550100", p.Value)
 	})
+	t.Run("AContactOfACompanyHasItsOwn", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		base := newCustomer(t, c, "a")
+		var person struct{ ID string }
+		c.OK(t, "POST", base+"/contacts", map[string]any{"name": "周经理"}, &person)
+		var own, p point
+		c.OK(t, "POST", base+"/contact-points", map[string]any{"kind": "phone", "value": "13700000001"}, &own)
+		c.OK(t, "POST", base+"/contact-points", map[string]any{"kind": "phone", "value": "13700000001", "contact_id": person.ID}, &p)
+		require.True(t, p.Primary, "of the contact's phones")
+		require.True(t, own.Primary)
+		c.Refused(t, 409, "contact_point_exists", "PATCH", base+"/contact-points/"+p.ID, map[string]any{"contact_id": nil})
+		var list struct{ Items []point }
+		c.OK(t, "GET", base+"/contact-points?contact_id="+person.ID, nil, &list)
+		require.Len(t, list.Items, 1)
+		c.OK(t, "DELETE", base+"/contacts/"+person.ID, nil, nil)
+		c.OK(t, "GET", base+"/contact-points", nil, &list)
+		require.Len(t, list.Items, 1, "what was the contact's goes with the contact")
+		require.Equal(t, own.ID, list.Items[0].ID)
+	})
 	t.Run("LookupFindsEverybodyWithExactlyThisValue", func(t *testing.T) {
 		t.Parallel()
 		c, stranger := s.Client(t), s.Client(t)
@@ -354,5 +374,82 @@ func TestACustomerWithItsPartsInOneCall(t *testing.T) {
 		c.OK(t, "GET", "/v1/customers/"+made.ID+"?expand=contact_points", nil, &made)
 		t.Logf("read with all of them: %v", time.Since(start))
 		require.Len(t, made.ContactPoints, 100)
+	})
+}
+
+// S1-05, S3-09, S4-12
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, postgrestest.DB(t))
+	customerOf := func(t *testing.T, c *apptest.Client, base string) []any {
+		var read withParts
+		c.OK(t, "GET", base, nil, &read)
+		return []any{read.Country, read.Province, read.City, read.Version}
+	}
+	t.Run("StandardNamesAndWhatWasWritten", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		base := newCustomer(t, c, "王芳")
+		var a struct {
+			place
+			Given      map[string]string
+			PostalCode string `json:"postal_code"`
+			AreaType   string `json:"area_type"`
+		}
+		c.OK(t, "POST", base+"/addresses", map[string]any{"province": "浙江省", "city": "杭州市", "district": "西湖区", "street": " 龙井路  1 号 ",
+			"postal_code": "３１００１３", "area_type": "tourist"}, &a)
+		require.Equal(t, []any{"CN", "浙江", "杭州", "西湖区", "龙井路 1 号", "310013", "tourist", true},
+			[]any{a.Country, a.Province, a.City, a.District, a.Street, a.PostalCode, a.AreaType, a.Primary})
+		require.Equal(t, map[string]string{"province": "浙江省", "city": "杭州市"}, a.Given)
+		require.Equal(t, []any{"CN", "浙江", "杭州", 2}, customerOf(t, c, base), "one change of the customer")
+		c.Refused(t, 409, "address_exists", "POST", base+"/addresses", map[string]any{"city": "杭州", "district": "西湖区", "street": "龙井路1号"})
+		var list struct{ Items []place }
+		c.OK(t, "GET", base+"/addresses?area_type=residential", nil, &list)
+		require.Empty(t, list.Items)
+	})
+	t.Run("ThePrimaryOneSaysWhereTheCustomerIs", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		base := newCustomer(t, c, "王芳")
+		var one, two place
+		c.OK(t, "POST", base+"/addresses", map[string]any{"city": "杭州", "street": "a 路"}, &one)
+		c.OK(t, "POST", base+"/addresses", map[string]any{"city": "成都市", "street": "b 路"}, &two)
+		require.Equal(t, []any{"CN", "浙江", "杭州", 2}, customerOf(t, c, base), "another address moves nobody")
+		c.OK(t, "PATCH", base+"/addresses/"+two.ID, map[string]any{"primary": true}, &two)
+		require.Equal(t, []any{"CN", "四川", "成都", 3}, customerOf(t, c, base))
+		c.OK(t, "GET", base+"/addresses/"+one.ID, nil, &one)
+		require.False(t, one.Primary)
+		c.OK(t, "PATCH", base+"/addresses/"+two.ID, map[string]any{"province": nil, "city": "北京"}, &two)
+		require.Equal(t, []any{"CN", "北京", "北京", 4}, customerOf(t, c, base))
+		c.OK(t, "PATCH", base+"/addresses/"+two.ID, map[string]any{"label": "家"}, &two)
+		c.OK(t, "PATCH", base, map[string]any{"city": "上海", "province": "上海"}, nil)
+		c.OK(t, "PATCH", base+"/addresses/"+two.ID, map[string]any{"label": "新家"}, &two)
+		require.Equal(t, []any{"CN", "上海", "上海", 5}, customerOf(t, c, base), "the last writer wins; a label moves nobody")
+	})
+	t.Run("BadOnesAreRefused", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		base := newCustomer(t, c, "a")
+		for pointer, body := range map[string]map[string]any{"/street": {"label": "x"}, "/postal_code": {"city": "杭州", "postal_code": "31001"}} {
+			p := c.Refused(t, 422, "invalid", "POST", base+"/addresses", body)
+			require.Equal(t, pointer, p.Errors[0].Pointer)
+		}
+		c.OK(t, "POST", base+"/addresses", map[string]any{"country": "GB", "city": "London", "postal_code": "SW1A 1AA"}, nil)
+		c.Refused(t, 400, "contract_violation", "POST", base+"/addresses", map[string]any{"city": strings.Repeat("长", 101)})
+		c.Refused(t, 400, "contract_violation", "POST", base+"/addresses", map[string]any{"city": "a", "area_type": "moon"})
+	})
+	t.Run("TheStreetIsMaskedAndKept", func(t *testing.T) {
+		t.Parallel()
+		c := s.Client(t)
+		base := newCustomer(t, c, "a")
+		var a place
+		c.OK(t, "POST", base+"/addresses", map[string]any{"city": "上海", "street": "南京东路100号3栋502室"}, &a)
+		other := blind(t, s, c)
+		seen := other.OK(t, "GET", base+"/addresses/"+a.ID, nil, &a)
+		require.Equal(t, []any{"南京***", "上海"}, []any{a.Street, a.City})
+		other.OK(t, "PATCH", base+"/addresses/"+a.ID, map[string]any{"street": "南京***", "label": "x"}, &a, "If-Match", seen.Header.Get("ETag"))
+		other.Refused(t, 422, "invalid", "PATCH", base+"/addresses/"+a.ID, map[string]any{"street": "北京***"})
+		c.OK(t, "GET", base+"/addresses/"+a.ID, nil, &a)
+		require.Equal(t, "南京东路100号3栋502室", a.Street)
 	})
 }

@@ -194,7 +194,7 @@ func checkQuery(op *operation, r *http.Request) error {
 			err = f
 			continue
 		}
-		if len(values[name]) > 1 {
+		if len(values[name]) > 1 && !op.lists[name] {
 			f = f.AtParameter(name, "repeated_parameter", fault.T("send it once", "只能出现一次"))
 			err = f
 		}

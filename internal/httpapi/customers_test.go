@@ -20,6 +20,7 @@ func TestCustomers(t *testing.T) {
 	t.Parallel()
 	s := apptest.Start(t, postgrestest.DB(t))
 
+	// S0-53, S1-69, S3-06, S3-09: a person with name, city and a source that is a store
 	t.Run("LifeOfOne", func(t *testing.T) {
 		t.Parallel()
 		c := s.Client(t)
@@ -96,6 +97,7 @@ func TestCustomers(t *testing.T) {
 		require.InDelta(t, 1, list["total"], 0)
 	})
 
+	// S0-54, S4-10
 	t.Run("HundredFirstUpsertsMakeOne", func(t *testing.T) {
 		t.Parallel()
 		c := s.Client(t)
@@ -180,6 +182,7 @@ func TestCustomers(t *testing.T) {
 		require.Equal(t, "sort", p.Errors[0].Parameter)
 	})
 
+	// S3-03
 	t.Run("FilterInBothForms", func(t *testing.T) {
 		t.Parallel()
 		c := s.Client(t)

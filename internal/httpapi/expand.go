@@ -23,12 +23,9 @@ func (h customers) pack(ctx context.Context, list []customer.Customer, fields []
 	if err := mayRead(ctx, each(expand, func(e apigen.CustomerExpansion) string { return string(e) })...); err != nil {
 		return nil, err
 	}
-	items := each(list, customerToAPI)
+	items := each(list, func(c customer.Customer) apigen.Customer { return h.toAPI(ctx, c) })
 	if len(items) == 0 {
 		return items, nil
-	}
-	for i, c := range list {
-		items[i].Warnings = warningsToAPI(ctx, c)
 	}
 	if err := h.showAttributes(ctx, items); err != nil {
 		return nil, err
@@ -112,10 +109,15 @@ func mayRead(ctx context.Context, names ...string) error {
 
 // mayAsk demands the scopes of everything that a condition reads: one about a personal field tells its value.
 func mayAsk(ctx context.Context, language condition.Language, node filter.Node) error {
-	if err := mayRead(ctx, node.Fields()...); err != nil {
+	return mayUse(ctx, language, node.Fields()...)
+}
+
+// mayUse is mayAsk by the names of fields: the order of a list tells values as well.
+func mayUse(ctx context.Context, language condition.Language, names ...string) error {
+	if err := mayRead(ctx, names...); err != nil {
 		return err
 	}
-	if language.Guarded(node.Fields()...) {
+	if language.Guarded(names...) {
 		return demand(auth.From(ctx), guarding)
 	}
 	return nil
@@ -128,13 +130,21 @@ func leaveAway(c *apigen.Customer, fields []apigen.CustomerField) {
 			forget()
 		}
 	}
+	drop("aliases", func() { c.Aliases = nil })
 	drop("stage", func() { c.Stage = nil })
 	drop("source", func() { c.Source = nil })
 	drop("owner", func() { c.Owner = nil })
+	drop("departments", func() { c.Departments = nil })
 	drop("country", func() { c.Country = nil })
 	drop("province", func() { c.Province = nil })
 	drop("city", func() { c.City = nil })
+	drop("district", func() { c.District = nil })
 	drop("industry", func() { c.Industry = nil })
+	drop("industry_scheme", func() { c.IndustryScheme = nil })
+	drop("industry_code", func() { c.IndustryCode = nil })
+	drop("person", func() { c.Person = nil })
+	drop("company", func() { c.Company = nil })
+	drop("given", func() { c.Given = nil })
 	drop("attributes", func() { c.Attributes = nil })
 	drop("external_ids", func() { c.ExternalIds = nil })
 	drop("created_at", func() { c.CreatedAt = nil })

@@ -10,7 +10,6 @@ import (
 	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/auth"
 	"github.com/kezi-io/kezi/internal/customer"
-	"github.com/kezi-io/kezi/internal/fault"
 )
 
 // guarding is the scope without which nobody sees values of personal and secret fields.
@@ -130,18 +129,9 @@ func fieldDefinitionToAPI(ctx context.Context, d attribute.Definition) apigen.Fi
 
 // written is a customer as callers see it.
 func (h customers) written(ctx context.Context, c customer.Customer) (apigen.Customer, error) {
-	items := []apigen.Customer{customerToAPI(c)}
-	items[0].Warnings = warningsToAPI(ctx, c)
+	items := []apigen.Customer{h.toAPI(ctx, c)}
 	err := h.showAttributes(ctx, items)
 	return items[0], err
-}
-
-// warningsToAPI is what a write found odd and let pass; a read has none.
-func warningsToAPI(ctx context.Context, c customer.Customer) *[]apigen.ProblemPlace {
-	if len(c.Warnings) == 0 {
-		return nil
-	}
-	return ptr(each(c.Warnings, func(f fault.Field) apigen.ProblemPlace { return placeToAPI(f, wantsChinese(ctx)) }))
 }
 
 // showAttributes leaves in customers those attributes that the caller may see.

@@ -87,22 +87,27 @@ func (h imports) ListImportErrors(ctx context.Context, req apigen.ListImportErro
 	next, err := h.next(ctx, p.Next, scope...)
 	return apigen.ListImportErrors200JSONResponse{NextCursor: next, HasMore: next != nil,
 		Items: each(p.Items, func(e importer.RowError) apigen.ImportError {
-			return apigen.ImportError{Line: e.Line, Column: e.Column, Code: e.Code, Detail: preferred(ctx, e.Detail)}
+			severity := apigen.ImportErrorSeverityError
+			if e.Warning {
+				severity = apigen.ImportErrorSeverityWarning
+			}
+			return apigen.ImportError{Line: e.Line, Column: e.Column, Severity: severity, Code: e.Code, Detail: preferred(ctx, e.Detail)}
 		})}, err
 }
 
 func importFromAPI(c apigen.ImportCreate) importer.Creation {
 	return importer.Creation{Type: importer.Type(c.Type), Source: c.Source, Format: string(or(c.Format, "")),
-		Encoding: string(or(c.Encoding, "")), Currency: or(c.Currency, ""), Mapping: c.Mapping}
+		Encoding: string(or(c.Encoding, "")), Currency: or(c.Currency, ""), Mapping: c.Mapping,
+		RegistrationCheck: string(or(c.RegistrationCheck, ""))}
 }
 
 func importToAPI(ctx context.Context) func(importer.Import) apigen.Import {
 	return func(im importer.Import) apigen.Import {
 		out := apigen.Import{ID: im.ID, Version: im.Version, Type: apigen.ImportType(im.Type), Source: im.Source,
 			Format: apigen.ImportFormat(im.Format), Encoding: apigen.ImportEncoding(im.Encoding), Mapping: im.Mapping,
-			Currency: set(im.Currency), Status: apigen.ImportStatus(im.Status), JobID: im.JobID, ChangeSet: im.ChangeSet, Bytes: im.Bytes,
+			Currency: set(im.Currency), RegistrationCheck: set(apigen.ImportRegistrationCheck(im.RegistrationCheck)), Status: apigen.ImportStatus(im.Status), JobID: im.JobID, ChangeSet: im.ChangeSet, Bytes: im.Bytes,
 			Rows: im.Counts.Rows, Created: im.Counts.Created, Updated: im.Counts.Updated, Unchanged: im.Counts.Unchanged,
-			Failed: im.Counts.Failed, CustomersCreated: im.Counts.CustomersCreated, CreatedAt: im.CreatedAt, UpdatedAt: im.UpdatedAt}
+			Failed: im.Counts.Failed, Warned: &im.Counts.Warned, CustomersCreated: im.Counts.CustomersCreated, CreatedAt: im.CreatedAt, UpdatedAt: im.UpdatedAt}
 		if im.Error != nil {
 			out.Error = &apigen.JobError{Code: im.Error.Code, Detail: preferred(ctx, im.Error.Detail)}
 		}

@@ -99,7 +99,12 @@ func TestEveryOperationIsGuarded(t *testing.T) {
 		"{job_id}", "01890a5d-ac96-774b-bcce-b30209900004", "{group_id}", "01890a5d-ac96-774b-bcce-b30209900005",
 		"{tag_id}", "01890a5d-ac96-774b-bcce-b30209900006", "{scheme_key}", "none", "{model_key}", "none",
 		"{run_id}", "01890a5d-ac96-774b-bcce-b30209900007", "{import_id}", "01890a5d-ac96-774b-bcce-b30209900008",
-		"{currency}", "USD", "{day}", "2026-01-01")
+		"{contact_id}", "01890a5d-ac96-774b-bcce-b30209900021", "{relation_id}", "01890a5d-ac96-774b-bcce-b30209900022",
+		"{note_id}", "01890a5d-ac96-774b-bcce-b30209900023", "{contact_point_id}", "01890a5d-ac96-774b-bcce-b30209900031",
+		"{address_id}", "01890a5d-ac96-774b-bcce-b30209900032",
+		"{currency}", "USD", "{day}", "2026-01-01", "{payment_id}", "01890a5d-ac96-774b-bcce-b30209900009",
+		"{return_id}", "01890a5d-ac96-774b-bcce-b3020990000a", "{product_id}", "01890a5d-ac96-774b-bcce-b3020990000b",
+		"{related_id}", "01890a5d-ac96-774b-bcce-b3020990000c", "{relation_kind}", "similar", "{sku}", "x")
 	checked := 0
 	for spelled, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {

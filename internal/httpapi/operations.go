@@ -30,6 +30,7 @@ type operation struct {
 	scopes    []string // all are needed
 	query     map[string]bool
 	booleans  map[string]bool // the query parameters that are true or false
+	lists     map[string]bool // the query parameters that may be repeated
 	names     []string        // of the query parameters, for suggestions
 	media     []string        // of the body, lower case; nil takes none
 	raw       bool            // the body is not JSON and is streamed to the handler
@@ -72,7 +73,7 @@ func readOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem
 		path:  pathParameter.ReplaceAllString(path, ":$1"),
 		route: &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: op},
 		open:  op.Security != nil && len(*op.Security) == 0,
-		query: map[string]bool{}, booleans: map[string]bool{}, bodyLimit: defaultBodyLimit, timeout: defaultTimeout,
+		query: map[string]bool{}, booleans: map[string]bool{}, lists: map[string]bool{}, bodyLimit: defaultBodyLimit, timeout: defaultTimeout,
 	}
 	if !o.open {
 		if err := extension(op, "x-required-scopes", &o.scopes); err != nil {
@@ -94,6 +95,7 @@ func readOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem
 			switch {
 			case p.Value.In == openapi3.ParameterInQuery:
 				o.query[p.Value.Name] = true
+				o.lists[p.Value.Name] = p.Value.Schema != nil && p.Value.Schema.Value.Type.Is("array") && (p.Value.Explode == nil || *p.Value.Explode)
 				o.booleans[p.Value.Name] = p.Value.Schema != nil && p.Value.Schema.Value.Type.Is(openapi3.TypeBoolean)
 				o.names = append(o.names, p.Value.Name)
 				o.dryRuns = o.dryRuns || p.Value.Name == "validate_only"

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/oapi-codegen/runtime/types"
-
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/money"
@@ -75,7 +73,7 @@ func (h transactions) PatchPayment(ctx context.Context, req apigen.PatchPaymentR
 	b := req.Body
 	var v fault.Validator
 	c := transaction.PaymentChange{DueOn: dayOrNil(b.DueOn), Due: moneyOrNil(&v, "/amount_due", b.AmountDue),
-		PaidOn:    field(b.PaidOn, func(d types.Date) tenant.Day { return dayFromAPI(d) }),
+		PaidOn:    field(b.PaidOn, dayFromAPI),
 		Paid:      field(b.AmountPaid, func(m apigen.Money) money.Money { return moneyFromAPI(&v, "/amount_paid", m) }),
 		Method:    field(b.Method, methodFromAPI),
 		Reference: field(b.Reference, same[string])}

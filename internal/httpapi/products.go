@@ -118,7 +118,7 @@ func (h products) ListProductRelations(ctx context.Context, req apigen.ListProdu
 	if err != nil {
 		return nil, err
 	}
-	return apigen.ListProductRelations200JSONResponse{Items: each(found, relationToAPI)}, nil
+	return apigen.ListProductRelations200JSONResponse{Items: each(found, productRelationToAPI)}, nil
 }
 
 func (h products) PutProductRelation(ctx context.Context, req apigen.PutProductRelationRequestObject) (apigen.PutProductRelationResponseObject, error) {
@@ -126,7 +126,7 @@ func (h products) PutProductRelation(ctx context.Context, req apigen.PutProductR
 	if err != nil {
 		return nil, err
 	}
-	return apigen.PutProductRelation200JSONResponse(relationToAPI(r)), nil
+	return apigen.PutProductRelation200JSONResponse(productRelationToAPI(r)), nil
 }
 
 func (h products) DeleteProductRelation(ctx context.Context, req apigen.DeleteProductRelationRequestObject) (apigen.DeleteProductRelationResponseObject, error) {
@@ -156,7 +156,7 @@ func productToAPI(p product.Product) apigen.Product {
 	return out
 }
 
-func relationToAPI(r product.Relation) apigen.ProductRelation {
+func productRelationToAPI(r product.Relation) apigen.ProductRelation {
 	direction := apigen.RelationDirectionOutgoing
 	if r.Incoming {
 		direction = apigen.RelationDirectionIncoming

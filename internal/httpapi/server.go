@@ -21,14 +21,18 @@ import (
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/contact"
 	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/directory"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
+	"github.com/kezi-io/kezi/internal/note"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/product"
 	"github.com/kezi-io/kezi/internal/quality"
+	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tag"
@@ -42,9 +46,14 @@ type Services struct {
 	DB            *postgres.DB
 	Tenants       *tenant.Service
 	Customers     *customer.Service
+	Finder        *directory.Finder
+	Contacts      *contact.Service
+	Relations     *relation.Service
+	Notes         *note.Service
 	ContactPoints *contactpoint.Service
 	Addresses     *address.Service
 	Transactions  *transaction.Service
+	Products      *product.Service
 	Jobs          *jobs.Service
 	Imports       *importer.Service
 	Scores        *score.Service
@@ -52,7 +61,6 @@ type Services struct {
 	Tags          *tag.Service
 	Fields        *attribute.Service
 	Quality       *quality.Service
-	Products      *product.Service
 }
 
 // Config is everything else.
@@ -75,6 +83,9 @@ type handlers struct {
 	customers
 	contactPoints
 	addresses
+	contacts
+	relations
+	notes
 	filters
 	transactions
 	fieldDefinitions
@@ -130,19 +141,22 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		service:          service{s.DB, cfg.Verifier},
 		tenants:          tenants{lists, s.Tenants, s.Transactions, cfg.Now},
 		customers:        customers{lists, s, cfg.Now},
-		contactPoints:    contactPoints{lists, s.ContactPoints, s.Customers},
+		contactPoints:    contactPoints{lists, s.ContactPoints, customers{lists, s, cfg.Now}},
 		addresses:        addresses{lists, s.Addresses},
 		transactions:     transactions{lists, s.Transactions, s.Customers, s.DB, cfg.Now},
+		products:         products{lists, s.Products},
 		tags:             tags{lists, s.Tags},
 		tiers:            tiers{lists, s.Tiers},
 		scores:           scores{lists, s.Scores},
 		imports:          imports{lists, s.Imports},
 		jobHandlers:      jobHandlers{lists, s.Jobs},
 		events:           events{lists, s.DB},
+		contacts:         contacts{lists, s.Contacts},
+		relations:        relations{lists, s.Relations},
+		notes:            notes{lists, s.Notes},
+		filters:          filters{s, cfg.Now},
 		fieldDefinitions: fieldDefinitions{s.Fields},
 		dataQuality:      dataQuality{s.Quality},
-		filters:          filters{s, cfg.Now},
-		products:         products{lists, s.Products},
 	}, nil))
 	return e, nil
 }

@@ -228,7 +228,7 @@ func transactionChangeFromAPI(b apigen.TransactionPatch) (transaction.Change, er
 		Items: field(b.Items, func(items []apigen.TransactionItemInput) []transaction.ItemDraft { return itemsFromAPI(&v, items) }),
 		Units: field(b.Units, same[int]), PaymentMethod: field(b.PaymentMethod, methodFromAPI), Channel: field(b.Channel, same[string]),
 		Store:      field(b.Store, same[string]),
-		Attributes: field(b.Attributes, func(a apigen.Attributes) map[string]any { return a }),
+		Attributes: field(b.Attributes, attributeChangesFromAPI),
 		Delivery: field(b.Delivery, func(d apigen.DeliveryPatch) transaction.DeliveryChange {
 			return transaction.DeliveryChange{Carrier: field(d.Carrier, same[string]), TrackingNumber: field(d.TrackingNumber, same[string]),
 				ShippedAt: field(d.ShippedAt, same[time.Time]), DeliveredAt: field(d.DeliveredAt, same[time.Time])}
@@ -237,6 +237,15 @@ func transactionChangeFromAPI(b apigen.TransactionPatch) (transaction.Change, er
 		c.Status = ptr(transaction.Status(*b.Status))
 	}
 	return c, v.Err()
+}
+
+// attributeChangesFromAPI reads a merge patch of attributes; null takes one away.
+func attributeChangesFromAPI(a apigen.AttributesPatch) map[string]any {
+	change := make(map[string]any, len(a))
+	for name, value := range a {
+		change[name] = or(value, nil)
+	}
+	return change
 }
 
 func methodFromAPI(m apigen.PaymentMethod) transaction.Method { return transaction.Method(m) }

@@ -3,13 +3,13 @@ package importer
 import (
 	"context"
 	"encoding/base64"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/postgres"
@@ -41,11 +41,11 @@ func (b *batch) writeFacts(ctx context.Context, tx postgres.Tx) (outcome, error)
 	for i := range b.facts {
 		names[b.facts[i].customer] = true
 	}
-	who, err := b.resolve(ctx, tx, names, nil)
+	who, err := b.resolve(ctx, tx, names)
 	if err != nil {
 		return out, err
 	}
-	out.CustomersCreated = int64(who.made)
+	out.CustomersCreated = int64(len(who.fresh))
 
 	keys := make([]string, len(b.facts))
 	var first, again []int // rows that stand for themselves, and rows whose external id the file had before
@@ -54,7 +54,13 @@ func (b *batch) writeFacts(ctx context.Context, tx postgres.Tx) (outcome, error)
 		keys[i] = f.key(ordinals[i])
 		switch {
 		case who.deleted[who.ids[f.customer]]:
-			out.refuse(RowError{f.line, b.file.headerOf("customer_external_id"), customerDeleted})
+			out.refuse(RowError{Line: f.line, Column: b.file.headerOf("customer_external_id"), Problem: customerDeleted})
+		case who.refused[f.customer] != nil:
+			errs := b.rowErrors(f.line, who.refused[f.customer])
+			for i := range errs {
+				errs[i].Column = b.file.headerOf("customer_external_id")
+			}
+			out.refuse(errs...)
 		case f.id != "" && ordinals[i] > 0:
 			again = append(again, i)
 		default:
@@ -98,7 +104,7 @@ func (b *batch) writeFacts(ctx context.Context, tx postgres.Tx) (outcome, error)
 	if err := b.change(ctx, tx, &out, who, there, again, touched); err != nil {
 		return out, err
 	}
-	out.touched = slices.SortedFunc(maps.Keys(touched), compareIDs)
+	out.touched = ascending(touched)
 	return out, metric.Refresh(ctx, tx, tenantID, out.touched)
 }
 
@@ -139,7 +145,7 @@ func (b *batch) change(ctx context.Context, tx postgres.Tx, out *outcome, who re
 			case !differing[n] && !items[n]:
 				out.Unchanged++
 			case dry:
-				out.refuse(RowError{b.facts[i].line, b.file.headerOf("external_id"), idRepeated})
+				out.refuse(RowError{Line: b.facts[i].line, Column: b.file.headerOf("external_id"), Problem: idRepeated})
 			default:
 				out.Updated++
 				touched[l.customers[n].Bytes] = true
@@ -162,7 +168,7 @@ func (b *batch) matching(ctx context.Context, tx postgres.Tx, out *outcome, who 
 		f := &b.facts[i]
 		h := found[f.id]
 		if h.customer != who.ids[f.customer] {
-			out.refuse(RowError{f.line, b.file.headerOf("customer_external_id"), customerDiffers})
+			out.refuse(RowError{Line: f.line, Column: b.file.headerOf("customer_external_id"), Problem: customerDiffers})
 			continue
 		}
 		all.add(h.transaction, h.customer, f)
@@ -178,7 +184,7 @@ func (b *batch) matching(ctx context.Context, tx postgres.Tx, out *outcome, who 
 	for n, i := range candidates {
 		f := &b.facts[i]
 		if why, ok := bad[n]; ok {
-			out.refuse(RowError{f.line, b.file.headerOf(b.file.mapped(why.field)), why.Problem})
+			out.refuse(RowError{Line: f.line, Column: b.file.headerOf(b.file.mapped(why.field)), Problem: why.Problem})
 			continue
 		}
 		l.add(found[f.id].transaction, found[f.id].customer, f)
@@ -192,46 +198,34 @@ type resolved struct {
 	ids     map[string]uuid.UUID
 	fresh   map[uuid.UUID]bool // made by this batch
 	deleted map[uuid.UUID]bool
-	made    int
+	refused map[string]error // who could not be made
 }
 
-// resolve finds the customers of external ids, makes those that are unknown, and locks the others. values are those
-// of new customers in the order of fieldsOf; nil knows their external ids alone.
-func (b *batch) resolve(ctx context.Context, tx postgres.Tx, names map[string]bool, values func(name string) []string) (resolved, error) {
-	tenantID, now := b.run.Call.Tenant.ID, b.service.now()
-	ordered := slices.Sorted(maps.Keys(names))
-	want := make([]uuid.UUID, len(ordered))
-	for i := range want {
-		want[i] = uuid.Must(uuid.NewV7())
+// resolve finds the customers of external ids, makes those that are unknown, and locks the others.
+func (b *batch) resolve(ctx context.Context, tx postgres.Tx, names map[string]bool) (resolved, error) {
+	call := b.run.Call
+	call.ChangeSet = b.im.ChangeSet
+	ids := make([]customer.ExternalID, 0, len(names))
+	for name := range names {
+		ids = append(ids, customer.ExternalID{Source: b.im.Source, ID: name})
 	}
-	ids, err := claimCustomers(ctx, tx, tenantID, b.im.Source, ordered, want, now)
+	found, err := b.service.customers.Resolve(ctx, tx, call, ids)
 	if err != nil {
 		return resolved{}, err
 	}
-	r := resolved{ids: ids, fresh: map[uuid.UUID]bool{}}
-	var made []uuid.UUID
-	var theirs [][]string
-	var known []uuid.UUID
-	for i, name := range ordered {
-		if ids[name] != want[i] {
-			known = append(known, ids[name])
-			continue
-		}
-		r.fresh[want[i]] = true
-		made = append(made, want[i])
-		if values == nil {
-			theirs = append(theirs, []string{name})
-		} else {
-			theirs = append(theirs, values(name))
+	r := resolved{ids: make(map[string]uuid.UUID, len(found)), fresh: map[uuid.UUID]bool{}, deleted: map[uuid.UUID]bool{}, refused: map[string]error{}}
+	for id, who := range found {
+		r.ids[id.ID] = who.ID
+		switch {
+		case who.Err != nil:
+			r.refused[id.ID] = who.Err
+		case who.Fresh:
+			r.fresh[who.ID] = true
+		case who.Deleted:
+			r.deleted[who.ID] = true
 		}
 	}
-	r.made = len(made)
-	if err := addCustomers(ctx, tx, tenantID, made, theirs, now); err != nil {
-		return resolved{}, err
-	}
-	slices.SortFunc(known, compareIDs)
-	r.deleted, err = lockCustomers(ctx, tx, tenantID, slices.Compact(known))
-	return r, err
+	return r, nil
 }
 
 // touch notes the customers in the import's change set.
@@ -241,5 +235,3 @@ func touch(ctx context.Context, tx postgres.Tx, call tenant.Call, customers []uu
 	}
 	return event.Touched(ctx, tx, call, customers)
 }
-
-func compareIDs(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }

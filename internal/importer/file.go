@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -108,12 +109,8 @@ func (f *file) readHeader(im Import) error {
 				"第 "+strconv.Itoa(first+1)+" 列与第 "+strconv.Itoa(i+1)+" 列同名："+shown(name))
 		}
 	}
-	for _, field := range fieldsOf[im.Type] {
-		name, mapped := im.Mapping[field]
-		if !mapped {
-			continue
-		}
-		name = strings.TrimSpace(name)
+	for _, field := range mapped(im) {
+		name := strings.TrimSpace(im.Mapping[field])
 		at := slices.Index(f.header, name)
 		if at < 0 {
 			en, zh := "the file has no column "+shown(name)+", which "+field+" is mapped to",
@@ -126,6 +123,21 @@ func (f *file) readHeader(im Import) error {
 		f.columns = append(f.columns, column{field, name, at})
 	}
 	return nil
+}
+
+// mapped are the fields that an import maps, in the order in which a row's hash takes them: those of the type, then
+// those of its families.
+func mapped(im Import) []string {
+	known := slices.DeleteFunc(slices.Clone(fieldsOf[im.Type]), func(field string) bool {
+		_, given := im.Mapping[field]
+		return !given
+	})
+	for _, field := range slices.Sorted(maps.Keys(im.Mapping)) {
+		if !slices.Contains(known, field) {
+			known = append(known, field)
+		}
+	}
+	return known
 }
 
 // shown is a header for a message: headers may be as long as a row.

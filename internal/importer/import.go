@@ -5,6 +5,7 @@ package importer
 import (
 	"errors"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -81,23 +82,25 @@ const (
 
 // Import is one file on its way in.
 type Import struct {
-	ID        uuid.UUID
-	Version   int64
-	Type      Type
-	Source    string // the system whose ids the file carries
-	Format    string // csv
-	Encoding  string
-	Mapping   map[string]string // field to column
-	Currency  string            // of rows that name none; empty is the base currency
-	Status    Status
-	Error     *Problem // of a failed import whose file can't be read
-	JobID     *uuid.UUID
-	ChangeSet uuid.UUID
-	Actor     string
-	Bytes     int64 // of the file, unpacked
-	Counts    Counts
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	ID       uuid.UUID
+	Version  int64
+	Type     Type
+	Source   string // the system whose ids the file carries
+	Format   string // csv
+	Encoding string
+	Mapping  map[string]string // field to column
+	Currency string            // of rows that name none; empty is the base currency
+
+	RegistrationCheck string // what a registration number with a wrong check character does: Refuse the row, or Warn
+	Status            Status
+	Error             *Problem // of a failed import whose file can't be read
+	JobID             *uuid.UUID
+	ChangeSet         uuid.UUID
+	Actor             string
+	Bytes             int64 // of the file, unpacked
+	Counts            Counts
+	CreatedAt         time.Time
+	UpdatedAt         time.Time
 
 	upload  uuid.UUID
 	gzipped bool
@@ -106,17 +109,18 @@ type Import struct {
 // Counts is what became of the rows read so far: Rows is the sum of the four outcomes.
 type Counts struct {
 	Rows, Created, Updated, Unchanged, Failed int64
+	Warned                                    int64 // of the created and updated ones, those with a warning
 	CustomersCreated                          int64 // for transactions whose customer was unknown
 }
 
 func (c Counts) plus(d Counts) Counts {
 	return Counts{Rows: c.Rows + d.Rows, Created: c.Created + d.Created, Updated: c.Updated + d.Updated,
-		Unchanged: c.Unchanged + d.Unchanged, Failed: c.Failed + d.Failed, CustomersCreated: c.CustomersCreated + d.CustomersCreated}
+		Unchanged: c.Unchanged + d.Unchanged, Failed: c.Failed + d.Failed, Warned: c.Warned + d.Warned, CustomersCreated: c.CustomersCreated + d.CustomersCreated}
 }
 
 func (c Counts) document() map[string]int64 {
 	return map[string]int64{"rows": c.Rows, "created": c.Created, "updated": c.Updated, "unchanged": c.Unchanged,
-		"failed": c.Failed, "customers_created": c.CustomersCreated}
+		"failed": c.Failed, "warned": c.Warned, "customers_created": c.CustomersCreated}
 }
 
 // Problem is why something was refused.
@@ -125,10 +129,12 @@ type Problem struct {
 	Detail fault.Text
 }
 
-// RowError is what is wrong with one row. Column is its header, empty when the row as a whole is wrong.
+// RowError is what is wrong with one row, or with a Warning odd. Column is its header, empty when it is about the row
+// as a whole.
 type RowError struct {
-	Line   int64 // on which the row begins; the header is line 1
-	Column string
+	Line    int64 // on which the row begins; the header is line 1
+	Column  string
+	Warning bool // the row was written all the same
 	Problem
 }
 
@@ -137,15 +143,50 @@ type Creation struct {
 	Type                               Type
 	Source, Format, Encoding, Currency string
 	Mapping                            map[string]string
+	RegistrationCheck                  string
 }
 
 // The fields of each type, in the order in which a row's hash takes them.
 var fieldsOf = map[Type][]string{
-	Customers: {"external_id", "name", "kind", "stage", "source_channel", "source_detail", "source_campaign", "owner", "country",
-		"province", "city", "industry"},
+	Customers: slices.Concat([]string{"external_id", "name", "aliases", "kind", "stage", "source_channel", "source_detail", "source_campaign", "owner",
+		"departments", "country", "province", "city", "district", "industry", "industry_scheme", "industry_code", "person.gender",
+		"person.birthday", "person.income_band", "person.education", "person.occupation", "person.interests",
+		"company.registration_scheme", "company.registration_number", "company.legal_name", "company.business_scope",
+		"company.employees", "company.annual_revenue", "company.registered_on"}, pointFields, addressFields),
 	Transactions: {"customer_external_id", "occurred_at", "amount", "amount_minor", "currency", "external_id", "units", "status",
 		"channel", "payment_method", "store", "sku", "product_name", "quantity", "unit_price", "discount"},
 }
+
+// Families of fields of customers, whose names end in a key of the tenant's own choice.
+const (
+	attributePrefix  = "attributes."
+	preferencePrefix = "person.preferences."
+)
+
+// maxAttribute is how many characters an attribute from a file may have.
+const maxAttribute = 5000
+
+// ownKey is what ends a field of a family.
+var ownKey = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+
+// isField reports whether files of the type may map the field.
+func isField(t Type, field string) bool {
+	if slices.Contains(fieldsOf[t], field) {
+		return true
+	}
+	for _, prefix := range []string{attributePrefix, preferencePrefix} {
+		if key, ok := strings.CutPrefix(field, prefix); ok && t == Customers {
+			return ownKey.MatchString(key)
+		}
+	}
+	return false
+}
+
+// The ways to treat a registration number with a wrong check character.
+const (
+	Refuse = "refuse"
+	Warn   = "warn"
+)
 
 var requiredOf = map[Type][]string{
 	Customers:    {"external_id"},
@@ -158,7 +199,7 @@ func (c Creation) check() error {
 	fields := fieldsOf[c.Type]
 	for _, field := range slices.Sorted(maps.Keys(c.Mapping)) {
 		pointer := "/mapping/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(field)
-		if !v.Check(slices.Contains(fields, field), pointer, "unknown_field", unknownField(c.Type, field), fields...) {
+		if !v.Check(isField(c.Type, field), pointer, "unknown_field", unknownField(c.Type, field), fields...) {
 			continue
 		}
 		v.Check(strings.TrimSpace(c.Mapping[field]) != "", pointer, "required",
@@ -175,10 +216,13 @@ func (c Creation) check() error {
 			fault.T("map either amount or amount_minor", "请映射 amount 或 amount_minor"))
 		v.Check(!decimal || !minor, "/mapping/amount_minor", "only_one",
 			fault.T("map only one of amount and amount_minor", "amount 和 amount_minor 只能映射一个"))
-		v.Check(c.Currency == "" || money.Known(c.Currency), "/currency", "currency_unknown", money.UnknownCurrency)
-	} else {
-		v.Check(c.Currency == "", "/currency", "not_applicable", fault.T("customers have no amounts", "客户数据没有金额"))
 	}
+	if _, revenue := c.Mapping["company.annual_revenue"]; c.Type == Customers && !revenue {
+		v.Check(c.Currency == "", "/currency", "not_applicable", fault.T("no amount is mapped", "没有映射金额"))
+	}
+	v.Check(c.Type == Customers || c.RegistrationCheck == "", "/registration_check", "not_applicable",
+		fault.T("transactions have no registration numbers", "交易数据没有登记号"))
+	v.Check(c.Currency == "" || money.Known(c.Currency), "/currency", "currency_unknown", money.UnknownCurrency)
 	return v.Err()
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,12 +16,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
@@ -39,7 +42,9 @@ type bench struct {
 func services(t testing.TB, db *postgres.DB) (*jobs.Service, *importer.Service) {
 	work, err := jobs.NewService(db, tenant.NewService(db, time.Now), slog.New(slog.DiscardHandler), time.Now)
 	require.NoError(t, err)
-	return work, importer.NewService(db, work, time.Now)
+	keys, err := seal.LoadOrCreate(filepath.Join(t.TempDir(), "keyset.json"))
+	require.NoError(t, err)
+	return work, importer.NewService(db, work, customer.NewService(db, time.Now), keys, time.Now)
 }
 
 // shared is the worker of the package's own database.

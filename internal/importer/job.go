@@ -112,7 +112,7 @@ func (s *Service) fail(ctx context.Context, run *jobs.Run, im Import, why *fault
 }
 
 func (s *Service) content(ctx context.Context, tenantID int32, im Import) io.Reader {
-	return &chunks{ctx: ctx, q: s.db, tenantID: tenantID, importID: im.ID, uploadID: im.upload}
+	return &chunks{ctx: ctx, q: s.db, keys: s.keys, tenantID: tenantID, importID: im.ID, uploadID: im.upload}
 }
 
 // batch is the rows of one transaction.
@@ -204,8 +204,8 @@ type outcome struct {
 	touched []uuid.UUID // customers that were made or changed, or whose metrics were
 }
 
-func (o *outcome) refuse(e RowError) {
-	o.errs = append(o.errs, e)
+func (o *outcome) refuse(errs ...RowError) {
+	o.errs = append(o.errs, errs...)
 	o.Failed++
 }
 

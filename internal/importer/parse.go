@@ -10,7 +10,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/localday"
 	"github.com/kezi-io/kezi/internal/money"
 	"github.com/kezi-io/kezi/internal/postgres"
@@ -47,12 +46,6 @@ type fact struct {
 	method     string // of payment
 	store      string
 	item       *item // nil where the row names no product
-}
-
-// person is a row of a file of customers: its values in the order of fieldsOf; empty ones were not given.
-type person struct {
-	identity
-	values [12]string
 }
 
 // parser makes facts and persons of rows.
@@ -300,40 +293,6 @@ func (p *parser) convert(ctx context.Context, f *fact) error {
 	}
 	f.base = base.Minor
 	return nil
-}
-
-// most is how many characters each field of a customer may have.
-var most = map[string]int{"external_id": 200, "name": 200, "source_detail": 200, "source_campaign": 200, "owner": 100,
-	"province": 100, "city": 100, "industry": 100}
-
-// person reads a row; what is wrong with it is left in p.errs.
-func (p *parser) person(values [][]byte) person {
-	var r person
-	for i, c := range p.file.columns {
-		v, to := values[i], &r.values[slices.Index(fieldsOf[Customers], c.field)]
-		switch c.field {
-		case "kind":
-			*to = p.choice(c.field, v, customer.Kinds)
-		case "stage":
-			*to = p.choice(c.field, v, customer.Stages)
-		case "source_channel":
-			*to = p.choice(c.field, v, customer.Channels)
-		case "country":
-			if len(v) == 0 || (len(v) == 2 && strings.Trim(string(v), "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "") {
-				*to = p.common(c.field, v, 2)
-			} else {
-				p.refuse(c.field, badCountry)
-			}
-		default:
-			*to = p.text(c.field, v, most[c.field])
-		}
-		if c.field == "external_id" {
-			if r.id = *to; len(v) == 0 {
-				p.refuse(c.field, valueMissing)
-			}
-		}
-	}
-	return r
 }
 
 // rates are the exchange rates of one import: read once per currency, so that all its rows see the same.

@@ -2,15 +2,18 @@ package importer
 
 import (
 	"context"
-	"maps"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/postgres"
 )
 
-// writePeople writes a batch of customers: new ones are made, others merged, deleted ones refused.
+// writePeople writes a batch of customers: new ones are made, others merged, deleted ones refused. A customer that
+// stands in the file twice may only say the same again: which of two rows is right, nobody knows.
 func (b *batch) writePeople(ctx context.Context, tx postgres.Tx) (outcome, error) {
 	var out outcome
 	if len(b.people) == 0 {
@@ -20,88 +23,87 @@ func (b *batch) writePeople(ctx context.Context, tx postgres.Tx) (outcome, error
 	if err != nil {
 		return out, err
 	}
-	firstOf := make(map[string]int, len(b.people))
-	names := make(map[string]bool, len(b.people))
-	for i := range b.people {
-		id := b.people[i].id
-		if _, ok := firstOf[id]; !ok {
-			firstOf[id] = i
-		}
-		names[id] = true
-	}
-	who, err := b.resolve(ctx, tx, names, func(name string) []string { return b.people[firstOf[name]].values[:] })
-	if err != nil {
-		return out, err
-	}
-	touched := who.fresh
-	var merged, again []int
+	items := make([]customer.Item, len(b.people))
 	for i := range b.people {
 		r := &b.people[i]
-		switch {
-		case who.deleted[who.ids[r.id]]:
-			out.refuse(RowError{r.line, b.file.headerOf("external_id"), customerDeleted})
-		case who.fresh[who.ids[r.id]] && firstOf[r.id] == i:
-			out.Created++
-		case ordinals[i] > 0:
-			again = append(again, i)
-		default:
-			merged = append(merged, i)
-		}
+		items[i] = customer.Item{ID: customer.ExternalID{Source: b.im.Source, ID: r.id}, Change: r.change, Repeats: ordinals[i] > 0}
 	}
-	changed, err := b.merge(ctx, tx, who, merged, false)
+	call := b.run.Call
+	call.ChangeSet = b.im.ChangeSet
+	results, err := b.service.customers.Import(ctx, tx, call, items, b.im.RegistrationCheck == Warn)
 	if err != nil {
 		return out, err
 	}
-	for i, did := range changed {
-		if !did {
+	added, err := b.writeParts(ctx, tx, results, &out)
+	if err != nil {
+		return out, err
+	}
+	touched := map[uuid.UUID]bool{}
+	for i, r := range results {
+		line := b.people[i].line
+		switch {
+		case r.Err != nil:
+			out.refuse(b.rowErrors(line, r.Err)...)
+			continue
+		case r.Outcome == customer.Created:
+			out.Created++
+		case r.Outcome == customer.Updated || added[i]:
+			out.Updated++
+		default:
 			out.Unchanged++
 			continue
 		}
-		out.Updated++
-		touched[who.ids[b.people[i].id]] = true
-	}
-	// A customer that stands in the file twice may only say the same again: which of two rows is right, nobody knows.
-	differing, err := b.merge(ctx, tx, who, again, true)
-	if err != nil {
-		return out, err
-	}
-	for i, does := range differing {
-		if does {
-			out.refuse(RowError{b.people[i].line, b.file.headerOf("external_id"), idRepeated})
-		} else {
-			out.Unchanged++
+		touched[r.Customer.ID] = true
+		if len(r.Customer.Warnings) == 0 {
+			continue
+		}
+		out.Warned++
+		for _, f := range r.Customer.Warnings {
+			out.errs = append(out.errs, RowError{Line: line, Column: b.file.headerAt(f.Pointer), Warning: true, Problem: Problem{f.Code, f.Detail}})
 		}
 	}
-	out.touched = slices.SortedFunc(maps.Keys(touched), compareIDs)
+	out.touched = ascending(touched)
 	return out, nil
 }
 
-// merge merges rows into their customers and answers for each whether it changed something. Rows of one customer,
-// who may have several external ids, follow each other in rounds: a statement changes a row only once.
-func (b *batch) merge(ctx context.Context, tx postgres.Tx, who resolved, rows []int, dry bool) (map[int]bool, error) {
-	changed := make(map[int]bool, len(rows))
-	for len(rows) > 0 {
-		var ids []uuid.UUID
-		var people []person
-		var now, later []int
-		taken := make(map[uuid.UUID]bool, len(rows))
-		for _, i := range rows {
-			id := who.ids[b.people[i].id]
-			if taken[id] && !dry {
-				later = append(later, i)
-				continue
-			}
-			taken[id] = true
-			ids, people, now = append(ids, id), append(people, b.people[i]), append(now, i)
-		}
-		did, err := mergeCustomers(ctx, tx, b.run.Call.Tenant.ID, ids, people, dry, b.service.now())
-		if err != nil {
-			return nil, err
-		}
-		for n, i := range now {
-			changed[i] = did[n]
-		}
-		rows = later
+// rowErrors are what a refused customer has wrong, by the columns that it came from.
+func (b *batch) rowErrors(line int64, err error) []RowError {
+	f := fault.Of(err)
+	switch {
+	case f.Is(customer.ErrDeleted):
+		return []RowError{{Line: line, Column: b.file.headerOf("external_id"), Problem: customerDeleted}}
+	case len(f.Fields) == 0:
+		return []RowError{{Line: line, Column: b.file.headerOf("external_id"), Problem: Problem{f.Code, f.Message}}}
 	}
-	return changed, nil
+	all := make([]RowError, len(f.Fields))
+	for i, field := range f.Fields {
+		all[i] = RowError{Line: line, Column: b.file.headerAt(field.Pointer), Problem: Problem{field.Code, field.Detail}}
+	}
+	return all
+}
+
+// headerAt names the column that holds a place of a customer's document, or the first one below it: /person/birthday/day
+// stands in person.birthday, and /company in whatever of a company is mapped. It is empty for a place that no column holds.
+func (f *file) headerAt(pointer string) string {
+	parts := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	if parts[0] == "source" {
+		parts = []string{strings.Join(parts, "_")}
+	}
+	name := strings.Join(parts, ".")
+	for _, c := range f.columns {
+		if c.field == name || strings.HasPrefix(name, c.field+".") || strings.HasPrefix(c.field, name+".") {
+			return c.header
+		}
+	}
+	return ""
+}
+
+// ascending is a set of ids as a list in the order of locks.
+func ascending(set map[uuid.UUID]bool) []uuid.UUID {
+	ids := make([]uuid.UUID, 0, len(set))
+	for id := range set {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	return ids
 }

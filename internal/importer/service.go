@@ -6,9 +6,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/address"
+	"github.com/kezi-io/kezi/internal/contactpoint"
+	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/jobs"
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
@@ -18,15 +22,22 @@ const batchRows = 5000
 
 // Service keeps imports and runs them.
 type Service struct {
-	db    *postgres.DB
-	jobs  *jobs.Service
-	now   func() time.Time
-	batch int // rows
+	db        *postgres.DB
+	jobs      *jobs.Service
+	customers *customer.Service
+	now       func() time.Time
+	batch     int // rows
+
+	keys      *seal.Keys // of what was uploaded
+	points    contactpoint.Index
+	addresses address.Importer
 }
 
-// NewService works on db, and does its jobs.
-func NewService(db *postgres.DB, work *jobs.Service, now func() time.Time) *Service {
-	s := &Service{db: db, jobs: work, now: now, batch: batchRows}
+// NewService works on db, writes customers through their own service, and does its jobs; files and contact values are
+// sealed by keys.
+func NewService(db *postgres.DB, work *jobs.Service, customers *customer.Service, keys *seal.Keys, now func() time.Time) *Service {
+	s := &Service{db: db, jobs: work, customers: customers, now: now, batch: batchRows,
+		keys: keys, points: contactpoint.NewIndex(keys), addresses: address.NewImporter(keys)}
 	work.Handle(jobKind, s.run)
 	return s
 }
@@ -42,9 +53,12 @@ func (s *Service) Create(ctx context.Context, call tenant.Call, c Creation) (Imp
 	if c.Encoding == "" {
 		c.Encoding = UTF8
 	}
+	if c.RegistrationCheck == "" {
+		c.RegistrationCheck = Refuse
+	}
 	now := s.now()
 	im := Import{ID: uuid.Must(uuid.NewV7()), Version: 1, Type: c.Type, Source: c.Source, Format: c.Format, Encoding: c.Encoding,
-		Mapping: c.Mapping, Currency: c.Currency, Status: Created, ChangeSet: uuid.Must(uuid.NewV7()), Actor: call.Actor,
+		Mapping: c.Mapping, Currency: c.Currency, RegistrationCheck: c.RegistrationCheck, Status: Created, ChangeSet: uuid.Must(uuid.NewV7()), Actor: call.Actor,
 		CreatedAt: now, UpdatedAt: now}
 	if err := insert(ctx, s.db, call.Tenant.ID, im); err != nil {
 		return Import{}, err

@@ -16,33 +16,35 @@ import (
 
 // row is a line of table imports; nothing outside this file sees it.
 type row struct {
-	TenantID         int32     `gorm:"primaryKey"`
-	ID               uuid.UUID `gorm:"primaryKey"`
-	Version          int64
-	Type             string
-	Source           string
-	Format           string
-	Encoding         string
-	Mapping          json.RawMessage
-	Currency         *string
-	Status           string
-	JobID            *uuid.UUID
-	ChangeSet        uuid.UUID
-	Actor            string
-	UploadID         *uuid.UUID
-	Gzipped          bool
-	BytesTotal       int64
-	RowsRead         int64
-	Created          int64
-	Updated          int64
-	Unchanged        int64
-	Failed           int64
-	CustomersCreated int64
-	ErrorCode        *string
-	ErrorEn          *string
-	ErrorZh          *string
-	CreatedAt        time.Time
-	UpdatedAt        time.Time
+	TenantID          int32     `gorm:"primaryKey"`
+	ID                uuid.UUID `gorm:"primaryKey"`
+	Version           int64
+	Type              string
+	Source            string
+	Format            string
+	Encoding          string
+	Mapping           json.RawMessage
+	Currency          *string
+	RegistrationCheck string
+	Status            string
+	JobID             *uuid.UUID
+	ChangeSet         uuid.UUID
+	Actor             string
+	UploadID          *uuid.UUID
+	Gzipped           bool
+	BytesTotal        int64
+	RowsRead          int64
+	Created           int64
+	Updated           int64
+	Unchanged         int64
+	Failed            int64
+	Warned            int64
+	CustomersCreated  int64
+	ErrorCode         *string
+	ErrorEn           *string
+	ErrorZh           *string
+	CreatedAt         time.Time
+	UpdatedAt         time.Time
 }
 
 func (row) TableName() string { return "imports" }
@@ -53,7 +55,7 @@ func (row) TableName() string { return "imports" }
 const selected = `SELECT i.tenant_id, i.id, i.version + coalesce(j.version, 0) AS version, i.type, i.source, i.format, i.encoding,
 		i.mapping, i.currency, CASE i.status WHEN 'queued' THEN coalesce(j.status, i.status) ELSE i.status END AS status,
 		i.job_id, i.change_set, i.actor, i.upload_id, i.gzipped, i.bytes_total, i.rows_read, i.created, i.updated, i.unchanged,
-		i.failed, i.customers_created, i.error_code, i.error_en, i.error_zh, i.created_at,
+		i.failed, i.warned, i.registration_check, i.customers_created, i.error_code, i.error_en, i.error_zh, i.created_at,
 		greatest(i.updated_at, j.started_at, j.finished_at) AS updated_at
 	FROM imports i LEFT JOIN jobs j ON j.tenant_id = i.tenant_id AND j.id = i.job_id `
 
@@ -65,7 +67,7 @@ func toRow(tenantID int32, im Import) (row, error) {
 	r := row{TenantID: tenantID, ID: im.ID, Version: im.Version, Type: string(im.Type), Source: im.Source, Format: im.Format,
 		Encoding: im.Encoding, Mapping: mapping, Status: string(im.Status), JobID: im.JobID, ChangeSet: im.ChangeSet,
 		Actor: im.Actor, Gzipped: im.gzipped, BytesTotal: im.Bytes, RowsRead: im.Counts.Rows, Created: im.Counts.Created,
-		Updated: im.Counts.Updated, Unchanged: im.Counts.Unchanged, Failed: im.Counts.Failed,
+		Updated: im.Counts.Updated, Unchanged: im.Counts.Unchanged, Failed: im.Counts.Failed, Warned: im.Counts.Warned, RegistrationCheck: im.RegistrationCheck,
 		CustomersCreated: im.Counts.CustomersCreated, CreatedAt: im.CreatedAt, UpdatedAt: im.UpdatedAt}
 	if im.Currency != "" {
 		r.Currency = &im.Currency
@@ -82,9 +84,9 @@ func toRow(tenantID int32, im Import) (row, error) {
 func (r row) imported() (Import, error) {
 	im := Import{ID: r.ID, Version: r.Version, Type: Type(r.Type), Source: r.Source, Format: r.Format, Encoding: r.Encoding,
 		Status: Status(r.Status), JobID: r.JobID, ChangeSet: r.ChangeSet, Actor: r.Actor, Bytes: r.BytesTotal,
-		Counts: Counts{Rows: r.RowsRead, Created: r.Created, Updated: r.Updated, Unchanged: r.Unchanged, Failed: r.Failed,
+		Counts: Counts{Rows: r.RowsRead, Created: r.Created, Updated: r.Updated, Unchanged: r.Unchanged, Failed: r.Failed, Warned: r.Warned,
 			CustomersCreated: r.CustomersCreated},
-		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), gzipped: r.Gzipped}
+		RegistrationCheck: r.RegistrationCheck, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), gzipped: r.Gzipped}
 	if err := json.Unmarshal(r.Mapping, &im.Mapping); err != nil {
 		return Import{}, fmt.Errorf("read the mapping of import %s: %w", r.ID, err)
 	}
@@ -147,8 +149,8 @@ func list(ctx context.Context, q postgres.Querier, tenantID int32, req page.Requ
 }
 
 type errorRow struct {
-	Line                          int64
-	Col, Code, DetailEn, DetailZh string
+	Line                                    int64
+	Col, Code, Severity, DetailEn, DetailZh string
 }
 
 func listErrors(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID, req page.Request) (page.Of[RowError], error) {
@@ -161,7 +163,7 @@ func listErrors(ctx context.Context, q postgres.Querier, tenantID int32, id uuid
 		col, code = req.After[1], req.After[2]
 	}
 	var rows []errorRow
-	err := q.Session(ctx).Raw(`SELECT line, col, code, detail_en, detail_zh FROM import_errors
+	err := q.Session(ctx).Raw(`SELECT line, col, code, severity, detail_en, detail_zh FROM import_errors
 		WHERE tenant_id = ? AND import_id = ? AND (line, col, code) > (?, ?, ?) ORDER BY line, col, code LIMIT ?`,
 		tenantID, id, line, col, code, req.Limit+1).Scan(&rows).Error
 	if err != nil {
@@ -170,9 +172,12 @@ func listErrors(ctx context.Context, q postgres.Querier, tenantID int32, id uuid
 	return page.Cut(rows, req.Limit,
 		func(r errorRow) page.Key { return page.Key{strconv.FormatInt(r.Line, 10), r.Col, r.Code} },
 		func(r errorRow) RowError {
-			return RowError{Line: r.Line, Column: r.Col, Problem: Problem{r.Code, fault.T(r.DetailEn, r.DetailZh)}}
+			return RowError{Line: r.Line, Column: r.Col, Warning: r.Severity == warning, Problem: Problem{r.Code, fault.T(r.DetailEn, r.DetailZh)}}
 		}), nil
 }
+
+// warning is the severity of what did not keep a row from being written.
+const warning = "warning"
 
 // keepErrors stores what is wrong with rows.
 func keepErrors(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID, errs []RowError) error {
@@ -180,13 +185,17 @@ func keepErrors(ctx context.Context, q postgres.Querier, tenantID int32, id uuid
 		return nil
 	}
 	lines, cols, codes := make([]int64, len(errs)), make([]string, len(errs)), make([]string, len(errs))
-	en, zh := make([]string, len(errs)), make([]string, len(errs))
+	en, zh, severities := make([]string, len(errs)), make([]string, len(errs)), make([]string, len(errs))
 	for i, e := range errs {
+		severities[i] = "error"
+		if e.Warning {
+			severities[i] = warning
+		}
 		lines[i], cols[i], codes[i], en[i], zh[i] = e.Line, e.Column, e.Code, e.Detail.En, e.Detail.Zh
 	}
-	_, err := q.Exec(ctx, `INSERT INTO import_errors (tenant_id, import_id, line, col, code, detail_en, detail_zh)
-		SELECT $1, $2, * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[]) ON CONFLICT DO NOTHING`,
-		tenantID, id, lines, cols, codes, en, zh)
+	_, err := q.Exec(ctx, `INSERT INTO import_errors (tenant_id, import_id, line, col, code, detail_en, detail_zh, severity)
+		SELECT $1, $2, * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]) ON CONFLICT DO NOTHING`,
+		tenantID, id, lines, cols, codes, en, zh, severities)
 	if err != nil {
 		return fmt.Errorf("keep the errors of import %s: %w", id, err)
 	}
@@ -204,9 +213,9 @@ func countErrors(ctx context.Context, q postgres.Querier, tenantID int32, id uui
 // advance writes how far the import is. It fails when another worker has been here since from was read.
 func advance(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID, from, to Counts, now time.Time) error {
 	tag, err := q.Exec(ctx, `UPDATE imports SET rows_read = $4, created = $5, updated = $6, unchanged = $7, failed = $8,
-			customers_created = $9, updated_at = $10, version = version + 1
+			customers_created = $9, updated_at = $10, warned = $11, version = version + 1
 		WHERE tenant_id = $1 AND id = $2 AND rows_read = $3 AND status = 'queued'`,
-		tenantID, id, from.Rows, to.Rows, to.Created, to.Updated, to.Unchanged, to.Failed, to.CustomersCreated, now)
+		tenantID, id, from.Rows, to.Rows, to.Created, to.Updated, to.Unchanged, to.Failed, to.CustomersCreated, now, to.Warned)
 	switch {
 	case err != nil:
 		return fmt.Errorf("write the progress of import %s: %w", id, err)

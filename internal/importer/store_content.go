@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/seal"
 )
 
 // chunkSize is the size of a chunk: what an upload and a worker each keep of a file in memory.
@@ -28,13 +30,18 @@ func beginUpload(ctx context.Context, q postgres.Querier, tenantID int32, id, up
 	return dropContent(ctx, q, tenantID, id)
 }
 
-// addChunk stores one piece of an upload. The lock on the import makes a later upload wait before it deletes, so
+// chunkPlace is what a piece of an upload is bound to.
+func chunkPlace(upload uuid.UUID, seq int) string {
+	return seal.At("import_chunks", upload, "data") + ":" + strconv.Itoa(seq)
+}
+
+// addChunk stores one piece of an upload, sealed: files are full of names and numbers. The lock on the import makes a later upload wait before it deletes, so
 // that no piece is left behind. Fails with ErrSuperseded.
-func addChunk(ctx context.Context, q postgres.Querier, tenantID int32, id, upload uuid.UUID, seq int, data []byte) error {
-	tag, err := q.Exec(ctx, `INSERT INTO import_chunks (tenant_id, import_id, upload_id, seq, data)
-		SELECT i.tenant_id, i.id, i.upload_id, $4, $5 FROM imports i
+func addChunk(ctx context.Context, q postgres.Querier, tenantID int32, id, upload uuid.UUID, seq int, data seal.Sealed) error {
+	tag, err := q.Exec(ctx, `INSERT INTO import_chunks (tenant_id, import_id, upload_id, seq, data, sealed)
+		SELECT i.tenant_id, i.id, i.upload_id, $4, $5, true FROM imports i
 		WHERE i.tenant_id = $1 AND i.id = $2 AND i.upload_id = $3 AND i.status = 'uploading' FOR SHARE`,
-		tenantID, id, upload, seq, data)
+		tenantID, id, upload, seq, []byte(data))
 	switch {
 	case err != nil:
 		return fmt.Errorf("store chunk %d of import %s: %w", seq, id, err)
@@ -99,6 +106,7 @@ func dropContent(ctx context.Context, q postgres.Querier, tenantID int32, id uui
 type chunks struct {
 	ctx                context.Context
 	q                  postgres.Querier
+	keys               *seal.Keys
 	tenantID           int32
 	importID, uploadID uuid.UUID
 	seq                int
@@ -107,14 +115,22 @@ type chunks struct {
 
 func (c *chunks) Read(p []byte) (int, error) {
 	if len(c.data) == 0 {
-		err := c.q.QueryRow(c.ctx, `SELECT data FROM import_chunks
+		var sealed bool
+		err := c.q.QueryRow(c.ctx, `SELECT data, sealed FROM import_chunks
 			WHERE tenant_id = $1 AND import_id = $2 AND upload_id = $3 AND seq = $4`,
-			c.tenantID, c.importID, c.uploadID, c.seq).Scan(&c.data)
+			c.tenantID, c.importID, c.uploadID, c.seq).Scan(&c.data, &sealed)
 		switch {
 		case postgres.IsNone(err):
 			return 0, io.EOF
 		case err != nil:
 			return 0, fmt.Errorf("read chunk %d of import %s: %w", c.seq, c.importID, err)
+		}
+		if sealed { // others are from before files were
+			plain, err := c.keys.Open(c.data, chunkPlace(c.uploadID, c.seq))
+			if err != nil {
+				return 0, fmt.Errorf("read chunk %d of import %s: %w", c.seq, c.importID, err)
+			}
+			c.data = []byte(plain)
 		}
 		c.seq++
 	}

@@ -29,6 +29,7 @@ func rows(n int) string {
 
 func TestTransactions(t *testing.T) {
 	t.Parallel()
+	// S3-40, S4-08
 	t.Run("MakeCustomersAndMetrics", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)

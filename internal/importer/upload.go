@@ -56,7 +56,11 @@ func (s *Service) Upload(ctx context.Context, call tenant.Call, id uuid.UUID, bo
 func (s *Service) take(ctx context.Context, call tenant.Call, im Import, upload uuid.UUID, body io.Reader, gzipped bool) (jobs.Job, error) {
 	in := &incoming{r: body}
 	out := &chunkWriter{buf: make([]byte, 0, chunkSize), store: func(seq int, data []byte) error {
-		return addChunk(ctx, s.db, call.Tenant.ID, im.ID, upload, seq, data)
+		sealed, err := s.keys.Seal(string(data), chunkPlace(upload, seq))
+		if err != nil {
+			return err
+		}
+		return addChunk(ctx, s.db, call.Tenant.ID, im.ID, upload, seq, sealed)
 	}}
 	size, err := receive(in, out, gzipped)
 	switch {

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/kezi-io/kezi/internal/completeness"
+	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
@@ -288,13 +289,9 @@ func RefreshAll(ctx context.Context, db *postgres.DB, tenantID int32) (int64, er
 	for {
 		var ids []uuid.UUID
 		err := db.InTx(ctx, func(tx postgres.Tx) error {
-			rows, err := tx.Query(ctx, `SELECT id FROM customers WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3 FOR NO KEY UPDATE`,
-				tenantID, after, chunk)
-			if err != nil {
-				return fmt.Errorf("lock customers: %w", err)
-			}
-			if ids, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID]); err != nil {
-				return fmt.Errorf("lock customers: %w", err)
+			var err error
+			if ids, err = customer.HoldEvery(ctx, tx, tenantID, after, chunk); err != nil {
+				return err
 			}
 			if err := carry(ctx, tx, tenantID, ids); err != nil {
 				return err

@@ -55,6 +55,8 @@ func plain(facts []transaction.Transaction) metric.Metrics {
 
 // Random histories, written one by one in any order with edits and cancellations in between: the metrics kept in those
 // transactions, those computed by sets, and the oracle are equal.
+//
+// S0-55
 func TestKeptMetricsEqualTheFacts(t *testing.T) {
 	t.Parallel()
 	db := postgrestest.DB(t)

@@ -66,7 +66,7 @@ func (c Change) apply(to *Note) {
 
 // check tidies the note and refuses one that says nothing.
 func (n *Note) check() error {
-	n.Body = strings.TrimSpace(n.Body)
+	n.Body = strings.TrimSpace(strings.ReplaceAll(n.Body, "\r\n", "\n"))
 	var v fault.Validator
 	v.Check(customer.Visible(n.Body), "/body", "required",
 		fault.T("a note needs text that can be seen", "备注必须有可见的内容"))

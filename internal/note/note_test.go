@@ -81,7 +81,7 @@ func TestANoteIsKeptAsItWasWritten(t *testing.T) { // S3-31, S3-33, S3-34, S2-34
 	day, err := tenant.ParseDay("2019-05-01")
 	require.NoError(t, err)
 	for _, kind := range []note.Kind{note.SpecialRequest, note.Solution, note.History, note.Prospect, note.General} {
-		made := b.add(note.Draft{Kind: kind, Body: "  不要打电话\n只发邮件 ", Pinned: true, OccurredOn: &day})
+		made := b.add(note.Draft{Kind: kind, Body: "  不要打电话\r\n只发邮件 ", Pinned: true, OccurredOn: &day})
 		require.Equal(t, "不要打电话\n只发邮件", made.Body)
 		require.Equal(t, "陈晓明", made.Author)
 		read, err := b.svc.Get(ctx, b.call.Tenant, b.who, made.ID)

@@ -219,6 +219,21 @@ func (k *Keeper[T, R]) Remove(ctx context.Context, tx postgres.Tx, call tenant.C
 	return k.record(ctx, tx, call, item, "deleted", k.kind.Difference(item, nothing))
 }
 
+// RemoveAll deletes all items of a customer that the caller holds in which each column has the value given, each with its
+// event: for what goes with something else.
+func (k *Keeper[T, R]) RemoveAll(ctx context.Context, tx postgres.Tx, call tenant.Call, customerID uuid.UUID, where map[string]any) error {
+	items, err := k.all(ctx, tx, call.Tenant.ID, customerID, where)
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
+		if err := k.Remove(ctx, tx, call, item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // hold locks the customer and reads the item that is to change.
 func (k *Keeper[T, R]) hold(ctx context.Context, tx postgres.Tx, call tenant.Call, customerID, id uuid.UUID, expected patch.Expected) (T, error) {
 	var none T
@@ -230,7 +245,10 @@ func (k *Keeper[T, R]) hold(ctx context.Context, tx postgres.Tx, call tenant.Cal
 	if err != nil {
 		return none, err
 	}
-	return item, expected.Check(k.kind.Base(&item).Version)
+	if err := expected.Check(k.kind.Base(&item).Version); err != nil {
+		return none, err
+	}
+	return item, nil
 }
 
 // takePrimary makes the item that was primary an ordinary one when another, by, is to take its place.

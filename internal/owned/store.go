@@ -3,6 +3,8 @@ package owned
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,14 +119,20 @@ func (k *Keeper[T, R]) first(ctx context.Context, tenantID int32, customers []uu
 	return k.items(rows)
 }
 
+// primaries are the primary items that by would stand beside.
 func (k *Keeper[T, R]) primaries(ctx context.Context, tx postgres.Tx, tenantID int32, by Base, among map[string]any) ([]T, error) {
-	db := tx.Session(ctx).Where("tenant_id = ? AND customer_id = ? AND is_primary AND id <> ?", tenantID, by.CustomerID, by.ID)
-	if len(among) > 0 {
-		db = db.Where(among)
-	}
+	where := map[string]any{"is_primary": true}
+	maps.Copy(where, among)
+	items, err := k.all(ctx, tx, tenantID, by.CustomerID, where)
+	return slices.DeleteFunc(items, func(item T) bool { return k.kind.Base(&item).ID == by.ID }), err
+}
+
+// all are the customer's items in which each column has the value given.
+func (k *Keeper[T, R]) all(ctx context.Context, tx postgres.Tx, tenantID int32, customerID uuid.UUID, where map[string]any) ([]T, error) {
 	var rows []R
-	if err := db.Find(&rows).Error; err != nil {
-		return nil, fmt.Errorf("read the primary one of %s: %w", k.table(), err)
+	err := tx.Session(ctx).Where("tenant_id = ? AND customer_id = ?", tenantID, customerID).Where(where).Find(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", k.table(), err)
 	}
 	return k.items(rows)
 }

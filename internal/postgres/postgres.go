@@ -135,6 +135,24 @@ func (db *DB) Ping(ctx context.Context) error { return db.pool.Ping(ctx) }
 // Session starts a GORM query.
 func (db *DB) Session(ctx context.Context) *gorm.DB { return db.at(ctx).Session(ctx) }
 
+// Replanned has a session's queries planned for the values of each call. Elsewhere a statement's plan is kept after a few
+// calls and then serves all values, which saves planning; but what is best for a common value can take a thousand times
+// as long for a rare one, and the database does not notice when it took the common one for all.
+func Replanned(session *gorm.DB) *gorm.DB {
+	session.Statement.ConnPool = replanned{session.Statement.ConnPool}
+	return session
+}
+
+type replanned struct{ gorm.ConnPool }
+
+func (r replanned) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return r.ConnPool.QueryContext(ctx, query, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...)
+}
+
+func (r replanned) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return r.ConnPool.QueryRowContext(ctx, query, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...)
+}
+
 // Exec runs a statement.
 func (db *DB) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
 	return db.at(ctx).Exec(ctx, sql, args...)

@@ -33,7 +33,7 @@ func (h Hook) Before(ctx context.Context, tx postgres.Tx, call tenant.Call, writ
 	for i, w := range writes {
 		list[i], of[w.After.ID] = w.After, w
 	}
-	rows, err := customer.Records(call.Tenant.ID, list)
+	rows, err := customer.Records(call.Tenant, list, h.Service.now())
 	if err != nil {
 		return err
 	}

@@ -140,6 +140,7 @@ func reproduced(t *testing.T, b *bench, key string, r score.Run) {
 	}
 }
 
+// S0-23, S0-47, S1-44
 func TestCLVIsThatOfTheFormula(t *testing.T) {
 	t.Parallel()
 	rows := cdnow(t, "cdnow_sample.csv")
@@ -162,6 +163,7 @@ func TestCLVIsThatOfTheFormula(t *testing.T) {
 	}
 }
 
+// S0-32
 func TestChurn(t *testing.T) {
 	t.Parallel()
 	rows := cdnow(t, "cdnow_sample.csv")

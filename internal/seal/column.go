@@ -76,7 +76,10 @@ func (s *Sealed) Scan(src any) error {
 type Indexes []int64
 
 // Value stores the indexes as the text of a bigint[].
-func (x Indexes) Value() (driver.Value, error) {
+func (x Indexes) Value() (driver.Value, error) { return x.String(), nil }
+
+// String is the indexes as PostgreSQL writes an array.
+func (x Indexes) String() string {
 	b := []byte{'{'}
 	for i, n := range x {
 		if i > 0 {
@@ -84,7 +87,7 @@ func (x Indexes) Value() (driver.Value, error) {
 		}
 		b = strconv.AppendInt(b, n, 10)
 	}
-	return string(append(b, '}')), nil
+	return string(append(b, '}'))
 }
 
 // Index is the blind index of a value, told apart by its parts: the tenant, what the value is, the value itself.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/postgres"
@@ -38,7 +39,7 @@ func (s *Service) Put(ctx context.Context, call tenant.Call, customerID, id uuid
 	}
 	var a Assignment
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		c, err := lockCustomer(ctx, tx, call.Tenant.ID, customerID)
+		c, err := customer.HoldVersion(ctx, tx, call.Tenant.ID, customerID)
 		if err != nil {
 			return err
 		}
@@ -47,14 +48,14 @@ func (s *Service) Put(ctx context.Context, call tenant.Call, customerID, id uuid
 			return err
 		}
 		now := s.now()
-		carried, err := Of(ctx, tx, call.Tenant.ID, []uuid.UUID{customerID}, now)
+		carried, err := Of(ctx, tx, call.Tenant.ID, []uuid.UUID{c.ID}, now)
 		if err != nil {
 			return err
 		}
 		a = Assignment{TagID: id, Key: l.Key, Name: l.Name, Group: l.Group, Color: l.Color, Source: Manual, Actor: call.Actor,
 			Reason: terms.Reason, AssignedAt: now, ExpiresAt: terms.ExpiresAt}
 		previous := map[string]any{"tags." + l.Key: nil}
-		for _, other := range carried[customerID] {
+		for _, other := range carried[c.ID] {
 			switch {
 			case other.TagID == id && terms.sameAs(other):
 				a = other
@@ -68,7 +69,7 @@ func (s *Service) Put(ctx context.Context, call tenant.Call, customerID, id uuid
 				}
 			}
 		}
-		if err := put(ctx, tx, call.Tenant.ID, customerID, a); err != nil {
+		if err := put(ctx, tx, call.Tenant.ID, c.ID, a); err != nil {
 			return err
 		}
 		return s.recordOn(ctx, tx, call, c, "customer.tagged", previous)
@@ -79,32 +80,26 @@ func (s *Service) Put(ctx context.Context, call tenant.Call, customerID, id uuid
 // Remove takes the tag off the customer. Fails with customer.ErrNotFound, ErrNotFound or ErrNotCarried.
 func (s *Service) Remove(ctx context.Context, call tenant.Call, customerID, id uuid.UUID) error {
 	return s.db.InTx(ctx, func(tx postgres.Tx) error {
-		c, err := lockCustomer(ctx, tx, call.Tenant.ID, customerID)
+		c, err := customer.HoldVersion(ctx, tx, call.Tenant.ID, customerID)
 		if err != nil {
 			return err
 		}
 		if _, err := share(ctx, tx, call.Tenant.ID, id); err != nil {
 			return err
 		}
-		carried, err := Of(ctx, tx, call.Tenant.ID, []uuid.UUID{customerID}, s.now())
+		carried, err := Of(ctx, tx, call.Tenant.ID, []uuid.UUID{c.ID}, s.now())
 		if err != nil {
 			return err
 		}
-		at := slices.IndexFunc(carried[customerID], func(a Assignment) bool { return a.TagID == id })
+		at := slices.IndexFunc(carried[c.ID], func(a Assignment) bool { return a.TagID == id })
 		if at < 0 {
 			return ErrNotCarried
 		}
-		return s.takeFrom(ctx, tx, call, c, carried[customerID][at])
+		return s.takeFrom(ctx, tx, call, c, carried[c.ID][at])
 	})
 }
 
-// holder is a locked customer.
-type holder struct {
-	ID      uuid.UUID
-	Version int64
-}
-
-func (s *Service) takeFrom(ctx context.Context, tx postgres.Tx, call tenant.Call, c holder, a Assignment) error {
+func (s *Service) takeFrom(ctx context.Context, tx postgres.Tx, call tenant.Call, c customer.Held, a Assignment) error {
 	if err := unput(ctx, tx, call.Tenant.ID, c.ID, a.TagID); err != nil {
 		return err
 	}
@@ -112,7 +107,7 @@ func (s *Service) takeFrom(ctx context.Context, tx postgres.Tx, call tenant.Call
 }
 
 // recordOn writes an event of the customer that names the tag as tags.<key>, with the assignment before or null.
-func (s *Service) recordOn(ctx context.Context, tx postgres.Tx, call tenant.Call, c holder, what string, previous map[string]any) error {
+func (s *Service) recordOn(ctx context.Context, tx postgres.Tx, call tenant.Call, c customer.Held, what string, previous map[string]any) error {
 	e := event.Event{Type: what, SubjectType: "customer", SubjectID: c.ID.String(), CustomerID: &c.ID,
 		CustomerVersion: &c.Version, Previous: previous}
 	for name := range previous {
@@ -156,7 +151,7 @@ func (s *Service) bulk(ctx context.Context, call tenant.Call, id uuid.UUID, ids 
 	}
 	var r BulkResult
 	err := s.db.InTx(ctx, func(tx postgres.Tx) error {
-		found, err := lockCustomers(ctx, tx, call.Tenant.ID, ids)
+		found, err := customer.HoldAll(ctx, tx, call.Tenant.ID, ids)
 		if err != nil {
 			return err
 		}
@@ -204,8 +199,8 @@ func without(ids, found []uuid.UUID) []uuid.UUID {
 // housekeeper is the actor of what Tidy does.
 const housekeeper = "housekeeping"
 
-// Tidy removes what nobody sees any more: expired assignments, and what is left of deleted tags. It works for all
-// tenants, in chunks of MaxBulk; several processes may run it at once. Each chunk of expired assignments writes one
+// Tidy removes what nobody sees any more: expired assignments, and what is left of deleted tags; it adds up what is kept
+// about the number of carriers. It works for all tenants, in chunks of MaxBulk; several processes may run it at once. Each chunk of expired assignments writes one
 // event tags.expired of its own change set.
 func (s *Service) Tidy(ctx context.Context) error {
 	ctx = postgres.ForAllTenants(ctx)
@@ -223,6 +218,9 @@ func (s *Service) Tidy(ctx context.Context) error {
 			if more, err = s.unbury(ctx, id); err != nil {
 				return err
 			}
+		}
+		if err := sumUp(ctx, s.db, id); err != nil {
+			return err
 		}
 	}
 	return nil

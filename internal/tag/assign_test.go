@@ -292,6 +292,7 @@ func TestDeleteTag(t *testing.T) {
 
 func TestBulk(t *testing.T) {
 	t.Parallel()
+	// S4-22
 	t.Run("ChangesWhomItMust", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)

@@ -159,10 +159,13 @@ func (r row) tag() Tag {
 	return t
 }
 
-// carriers counts customers c of assignments ct. As FILTER, not WHERE: before the tables are analyzed, the condition
-// would lead the planner to a partial index that does not hold the id.
-const carriers = `count(*) FILTER (WHERE c.deleted_at IS NULL AND c.merged_into IS NULL) AS customers
-	FROM customer_tags ct JOIN customers c ON c.tenant_id = ct.tenant_id AND c.id = ct.customer_id`
+// carriers is how many customers carry tag t: what is kept, without expired assignments that nobody has removed yet.
+// FILTER, not WHERE: before the tables are analyzed, the condition would lead the planner to a partial index that does
+// not hold the id.
+const carriers = `coalesce((SELECT sum(k.change)::bigint FROM tag_carriers k WHERE k.tenant_id = t.tenant_id AND k.tag_id = t.id), 0)
+	- (SELECT count(*) FILTER (WHERE c.deleted_at IS NULL AND c.merged_into IS NULL)
+		FROM customer_tags ct JOIN customers c ON c.tenant_id = ct.tenant_id AND c.id = ct.customer_id
+		WHERE ct.tenant_id = t.tenant_id AND ct.tag_id = t.id AND ct.expires_at <= ?) AS customers`
 
 func get(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID, lock strength, now time.Time) (Tag, error) {
 	if lock != unlocked {
@@ -173,9 +176,7 @@ func get(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID, 
 		}
 	}
 	var r row
-	err := q.Session(ctx).Raw(`SELECT t.*, (SELECT `+carriers+`
-			WHERE ct.tenant_id = t.tenant_id AND ct.tag_id = t.id AND (ct.expires_at IS NULL OR ct.expires_at > ?))
-		FROM tags t WHERE t.tenant_id = ? AND t.id = ?`, now, tenantID, id).Take(&r).Error
+	err := q.Session(ctx).Raw(`SELECT t.*, `+carriers+` FROM tags t WHERE t.tenant_id = ? AND t.id = ?`, now, tenantID, id).Take(&r).Error
 	switch {
 	case postgres.IsNone(err):
 		return Tag{}, ErrNotFound
@@ -220,12 +221,10 @@ func list(ctx context.Context, q postgres.Querier, tenantID int32, group *uuid.U
 		args = append(args, position, req.After[1], req.After[2], id)
 	}
 	inner += ` ORDER BY sort_position, sort_group, t.name, t.id LIMIT ?`
-	args = append(args, req.Limit+1, tenantID, now)
+	args = append(args, req.Limit+1, now)
 	var rows []listed
 	err := q.Session(ctx).Raw(`WITH t AS (`+inner+`)
-		SELECT t.*, coalesce(n.customers, 0) AS customers FROM t
-		LEFT JOIN (SELECT ct.tag_id, `+carriers+` WHERE ct.tenant_id = ? AND ct.tag_id IN (SELECT id FROM t)
-			AND (ct.expires_at IS NULL OR ct.expires_at > ?) GROUP BY ct.tag_id) n ON n.tag_id = t.id
+		SELECT t.*, `+carriers+` FROM t
 		ORDER BY sort_position, sort_group, name, id`, args...).Scan(&rows).Error
 	if err != nil {
 		return page.Of[Tag]{}, fmt.Errorf("list tags: %w", err)
@@ -281,6 +280,9 @@ func update(ctx context.Context, q postgres.Querier, tenantID int32, t Tag) erro
 func remove(ctx context.Context, q postgres.Querier, tenantID int32, id uuid.UUID) error {
 	if _, err := q.Exec(ctx, `DELETE FROM tags WHERE tenant_id = $1 AND id = $2`, tenantID, id); err != nil {
 		return fmt.Errorf("delete tag %s: %w", id, err)
+	}
+	if _, err := q.Exec(ctx, `DELETE FROM tag_carriers WHERE tenant_id = $1 AND tag_id = $2`, tenantID, id); err != nil {
+		return fmt.Errorf("forget how many carried tag %s: %w", id, err)
 	}
 	return nil
 }

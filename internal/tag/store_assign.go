@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
@@ -50,27 +49,6 @@ func Of(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID
 		return nil, fmt.Errorf("read the tags of %d customers: %w", len(ids), err)
 	}
 	return found, nil
-}
-
-// lockCustomer keeps others from changing the customer and its tags until the transaction ends.
-func lockCustomer(ctx context.Context, tx postgres.Tx, tenantID int32, id uuid.UUID) (holder, error) {
-	h := holder{ID: id}
-	err := tx.QueryRow(ctx, `SELECT version FROM customers
-		WHERE tenant_id = $1 AND id = $2 AND deleted_at IS NULL AND merged_into IS NULL FOR NO KEY UPDATE`, tenantID, id).Scan(&h.Version)
-	switch {
-	case postgres.IsNone(err):
-		return holder{}, customer.ErrNotFound
-	case err != nil:
-		return holder{}, fmt.Errorf("lock customer %s: %w", id, err)
-	}
-	return h, nil
-}
-
-// lockCustomers is lockCustomer for those of ids that exist, in ascending order.
-func lockCustomers(ctx context.Context, tx postgres.Tx, tenantID int32, ids []uuid.UUID) ([]uuid.UUID, error) {
-	return scanIDs(tx.Query(ctx, `SELECT id FROM customers
-		WHERE tenant_id = $1 AND id = ANY($2) AND deleted_at IS NULL AND merged_into IS NULL
-		ORDER BY id FOR NO KEY UPDATE`, tenantID, ids))
 }
 
 func scanIDs(rows pgx.Rows, err error) ([]uuid.UUID, error) {
@@ -226,7 +204,8 @@ func untidy(ctx context.Context, q postgres.Querier, now time.Time) ([]int32, er
 	rows, err := q.Query(ctx, `SELECT n.id FROM tenants n
 		WHERE EXISTS (SELECT FROM customer_tags ct WHERE ct.tenant_id = n.id AND ct.expires_at <= $1)
 			OR EXISTS (SELECT FROM deleted_tags d WHERE d.tenant_id = n.id)
-		ORDER BY n.id`, now)
+			OR EXISTS (SELECT FROM tag_carriers k WHERE k.tenant_id = n.id GROUP BY k.tag_id HAVING count(*) > $2)
+		ORDER BY n.id`, now, pile)
 	if err != nil {
 		return nil, fmt.Errorf("look for expired tags: %w", err)
 	}
@@ -235,6 +214,22 @@ func untidy(ctx context.Context, q postgres.Querier, now time.Time) ([]int32, er
 		return nil, fmt.Errorf("look for expired tags: %w", err)
 	}
 	return ids, nil
+}
+
+// pile is how many changes of a tag's number of carriers are left as they are: reading them costs less than a
+// millisecond.
+const pile = 100
+
+// sumUp makes one row of the changes of each tag that has more than a pile of them.
+func sumUp(ctx context.Context, q postgres.Querier, tenantID int32) error {
+	_, err := q.Exec(ctx, `WITH gone AS (DELETE FROM tag_carriers WHERE tenant_id = $1 AND tag_id IN
+				(SELECT tag_id FROM tag_carriers WHERE tenant_id = $1 GROUP BY tag_id HAVING count(*) > $2)
+			RETURNING tag_id, change)
+		INSERT INTO tag_carriers (tenant_id, tag_id, change) SELECT $1, tag_id, sum(change) FROM gone GROUP BY tag_id`, tenantID, pile)
+	if err != nil {
+		return fmt.Errorf("add up the carriers of tags: %w", err)
+	}
+	return nil
 }
 
 // lapse removes up to limit expired assignments. It answers the customers, the keys of the tags, and how many rows

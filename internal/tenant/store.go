@@ -107,7 +107,8 @@ func Hold(ctx context.Context, tx postgres.Tx, t Tenant) error {
 func settled(ctx context.Context, q postgres.Querier, id int32) (bool, error) {
 	var yes bool
 	err := q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM transactions WHERE tenant_id = $1)
-		OR EXISTS (SELECT FROM exchange_rates WHERE tenant_id = $1)`, id).Scan(&yes)
+		OR EXISTS (SELECT FROM exchange_rates WHERE tenant_id = $1)
+		OR EXISTS (SELECT FROM customers WHERE tenant_id = $1 AND annual_revenue IS NOT NULL)`, id).Scan(&yes)
 	if err != nil {
 		return false, fmt.Errorf("look for facts of tenant %d: %w", id, err)
 	}

@@ -22,6 +22,7 @@ import (
 
 func TestEvaluate(t *testing.T) {
 	t.Parallel()
+	// S2-10, S3-41
 	t.Run("PlacesMovesAndKeeps", func(t *testing.T) {
 		t.Parallel()
 		b := working(t)

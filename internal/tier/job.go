@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/kezi-io/kezi/internal/condition"
+	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/jobs"
@@ -157,7 +158,7 @@ func (s *Service) step(ctx context.Context, tx postgres.Tx, run *jobs.Run, w wal
 		counts["unchanged"] = 0
 	}
 	w.plan, w.counts = p, counts
-	ids, err := lockChunk(ctx, tx, call.Tenant.ID, w.after, chunk)
+	ids, err := customer.HoldNext(ctx, tx, call.Tenant.ID, w.after, chunk)
 	if err != nil {
 		return w, false, err
 	}

@@ -278,22 +278,6 @@ func live(ctx context.Context, q postgres.Querier, tenantID int32) (n int64, err
 	return n, nil
 }
 
-// lockChunk is the next customers after one, in ascending order, which nobody deletes and whose facts nobody changes
-// until the transaction ends.
-func lockChunk(ctx context.Context, tx postgres.Tx, tenantID int32, after uuid.UUID, limit int) ([]uuid.UUID, error) {
-	rows, err := tx.Query(ctx, `SELECT id FROM customers
-		WHERE tenant_id = $1 AND id > $2 AND deleted_at IS NULL AND merged_into IS NULL
-		ORDER BY id LIMIT $3 FOR SHARE`, tenantID, after, limit)
-	if err != nil {
-		return nil, fmt.Errorf("lock customers: %w", err)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-	if err != nil {
-		return nil, fmt.Errorf("lock customers: %w", err)
-	}
-	return ids, nil
-}
-
 // placeArgs is how many placeholders place has before those of the plan.
 const placeArgs = 5
 

@@ -18,7 +18,7 @@ import (
 func convert(ctx context.Context, q postgres.Querier, t tenant.Tenant, amount money.Money, day tenant.Day, pointer string) (money.Money, error) {
 	rate := big.NewRat(1, 1)
 	if amount.Currency != t.Currency {
-		found, err := RateOn(ctx, q, t.ID, amount.Currency, day)
+		found, err := tenant.RateOn(ctx, q, t.ID, amount.Currency, day)
 		if err != nil {
 			return money.Money{}, err
 		}

@@ -39,7 +39,8 @@ func (s *Service) Get(ctx context.Context, t tenant.Tenant, id uuid.UUID) (Trans
 	if err != nil {
 		return Transaction{}, err
 	}
-	return x, attach(ctx, s.db, t.ID, []*Transaction{&x})
+	err = attach(ctx, s.db, t.ID, []*Transaction{&x})
+	return x, err
 }
 
 // List is a page of transactions, newest first unless told.

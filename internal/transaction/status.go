@@ -26,8 +26,8 @@ const (
 	Refunded  Status = "refunded"
 )
 
-// Statuses are all of them.
-var Statuses = []Status{Pending, Paid, ToShip, Shipped, Completed, Cancelled, Refunded}
+// Statuses are all there are, for conditions.
+var Statuses = []string{string(Pending), string(Paid), string(ToShip), string(Shipped), string(Completed), string(Cancelled), string(Refunded)}
 
 // Purchase reports whether an order of this status counts.
 func (s Status) Purchase() bool {

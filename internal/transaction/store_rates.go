@@ -3,7 +3,6 @@ package transaction
 import (
 	"context"
 	"fmt"
-	"math/big"
 	"time"
 
 	"github.com/kezi-io/kezi/internal/page"
@@ -29,24 +28,6 @@ const rateColumns = `tenant_id, currency, day, trim_scale(rate)::text AS rate, v
 
 func (r rateRow) rate() Rate {
 	return Rate{Currency: r.Currency, Day: r.Day, Rate: r.Rate, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
-}
-
-// RateOn is the latest rate of a currency on or before day, or nil when there is none.
-func RateOn(ctx context.Context, q postgres.Querier, tenantID int32, currency string, day tenant.Day) (*big.Rat, error) {
-	var text string
-	err := q.QueryRow(ctx, `SELECT rate::text FROM exchange_rates
-		WHERE tenant_id = $1 AND currency = $2 AND day <= $3 ORDER BY day DESC LIMIT 1`, tenantID, currency, day.Time).Scan(&text)
-	switch {
-	case postgres.IsNone(err):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("read the rate of %s: %w", currency, err)
-	}
-	r, ok := new(big.Rat).SetString(text)
-	if !ok {
-		return nil, fmt.Errorf("the stored rate of %s is no number", currency)
-	}
-	return r, nil
 }
 
 func lockRate(ctx context.Context, tx postgres.Tx, tenantID int32, currency string, day tenant.Day) (*Rate, error) {

@@ -76,6 +76,42 @@ func (e BatchStatus) Valid() bool {
 	}
 }
 
+// Defines values for BirthdayCalendar.
+const (
+	BirthdayCalendarLunar BirthdayCalendar = "lunar"
+	BirthdayCalendarSolar BirthdayCalendar = "solar"
+)
+
+// Valid indicates whether the value is a known member of the BirthdayCalendar enum.
+func (e BirthdayCalendar) Valid() bool {
+	switch e {
+	case BirthdayCalendarLunar:
+		return true
+	case BirthdayCalendarSolar:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for BirthdayGivenCalendar.
+const (
+	BirthdayGivenCalendarLunar BirthdayGivenCalendar = "lunar"
+	BirthdayGivenCalendarSolar BirthdayGivenCalendar = "solar"
+)
+
+// Valid indicates whether the value is a known member of the BirthdayGivenCalendar enum.
+func (e BirthdayGivenCalendar) Valid() bool {
+	switch e {
+	case BirthdayGivenCalendarLunar:
+		return true
+	case BirthdayGivenCalendarSolar:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CalibrationUnitsTime.
 const (
 	CalibrationUnitsTimeWeek CalibrationUnitsTime = "week"
@@ -106,6 +142,87 @@ func (e ContactConsent) Valid() bool {
 	case ContactConsentGranted:
 		return true
 	case ContactConsentUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactGender.
+const (
+	ContactGenderFemale ContactGender = "female"
+	ContactGenderMale   ContactGender = "male"
+	ContactGenderOther  ContactGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactGender enum.
+func (e ContactGender) Valid() bool {
+	switch e {
+	case ContactGenderFemale:
+		return true
+	case ContactGenderMale:
+		return true
+	case ContactGenderOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchDecisionRole.
+const (
+	ContactPatchDecisionRoleChampion      ContactPatchDecisionRole = "champion"
+	ContactPatchDecisionRoleDecisionMaker ContactPatchDecisionRole = "decision_maker"
+	ContactPatchDecisionRoleFinance       ContactPatchDecisionRole = "finance"
+	ContactPatchDecisionRoleGatekeeper    ContactPatchDecisionRole = "gatekeeper"
+	ContactPatchDecisionRoleInfluencer    ContactPatchDecisionRole = "influencer"
+	ContactPatchDecisionRoleOther         ContactPatchDecisionRole = "other"
+	ContactPatchDecisionRolePurchaser     ContactPatchDecisionRole = "purchaser"
+	ContactPatchDecisionRoleTechnical     ContactPatchDecisionRole = "technical"
+	ContactPatchDecisionRoleUser          ContactPatchDecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchDecisionRole enum.
+func (e ContactPatchDecisionRole) Valid() bool {
+	switch e {
+	case ContactPatchDecisionRoleChampion:
+		return true
+	case ContactPatchDecisionRoleDecisionMaker:
+		return true
+	case ContactPatchDecisionRoleFinance:
+		return true
+	case ContactPatchDecisionRoleGatekeeper:
+		return true
+	case ContactPatchDecisionRoleInfluencer:
+		return true
+	case ContactPatchDecisionRoleOther:
+		return true
+	case ContactPatchDecisionRolePurchaser:
+		return true
+	case ContactPatchDecisionRoleTechnical:
+		return true
+	case ContactPatchDecisionRoleUser:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ContactPatchGender.
+const (
+	ContactPatchGenderFemale ContactPatchGender = "female"
+	ContactPatchGenderMale   ContactPatchGender = "male"
+	ContactPatchGenderOther  ContactPatchGender = "other"
+)
+
+// Valid indicates whether the value is a known member of the ContactPatchGender enum.
+func (e ContactPatchGender) Valid() bool {
+	switch e {
+	case ContactPatchGenderFemale:
+		return true
+	case ContactPatchGenderMale:
+		return true
+	case ContactPatchGenderOther:
 		return true
 	default:
 		return false
@@ -223,28 +340,82 @@ func (e CustomerExpansion) Valid() bool {
 	}
 }
 
+// Defines values for CustomerFacetField.
+const (
+	CustomerFacetFieldCity     CustomerFacetField = "city"
+	CustomerFacetFieldCountry  CustomerFacetField = "country"
+	CustomerFacetFieldIndustry CustomerFacetField = "industry"
+	CustomerFacetFieldKind     CustomerFacetField = "kind"
+	CustomerFacetFieldOwner    CustomerFacetField = "owner"
+	CustomerFacetFieldProvince CustomerFacetField = "province"
+	CustomerFacetFieldSource   CustomerFacetField = "source"
+	CustomerFacetFieldStage    CustomerFacetField = "stage"
+	CustomerFacetFieldTags     CustomerFacetField = "tags"
+	CustomerFacetFieldTiers    CustomerFacetField = "tiers"
+)
+
+// Valid indicates whether the value is a known member of the CustomerFacetField enum.
+func (e CustomerFacetField) Valid() bool {
+	switch e {
+	case CustomerFacetFieldCity:
+		return true
+	case CustomerFacetFieldCountry:
+		return true
+	case CustomerFacetFieldIndustry:
+		return true
+	case CustomerFacetFieldKind:
+		return true
+	case CustomerFacetFieldOwner:
+		return true
+	case CustomerFacetFieldProvince:
+		return true
+	case CustomerFacetFieldSource:
+		return true
+	case CustomerFacetFieldStage:
+		return true
+	case CustomerFacetFieldTags:
+		return true
+	case CustomerFacetFieldTiers:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CustomerField.
 const (
-	CustomerFieldAttributes  CustomerField = "attributes"
-	CustomerFieldCity        CustomerField = "city"
-	CustomerFieldCountry     CustomerField = "country"
-	CustomerFieldCreatedAt   CustomerField = "created_at"
-	CustomerFieldDeletedAt   CustomerField = "deleted_at"
-	CustomerFieldExternalIds CustomerField = "external_ids"
-	CustomerFieldIndustry    CustomerField = "industry"
-	CustomerFieldOwner       CustomerField = "owner"
-	CustomerFieldProvince    CustomerField = "province"
-	CustomerFieldSource      CustomerField = "source"
-	CustomerFieldStage       CustomerField = "stage"
-	CustomerFieldUpdatedAt   CustomerField = "updated_at"
+	CustomerFieldAliases        CustomerField = "aliases"
+	CustomerFieldAttributes     CustomerField = "attributes"
+	CustomerFieldCity           CustomerField = "city"
+	CustomerFieldCompany        CustomerField = "company"
+	CustomerFieldCountry        CustomerField = "country"
+	CustomerFieldCreatedAt      CustomerField = "created_at"
+	CustomerFieldDeletedAt      CustomerField = "deleted_at"
+	CustomerFieldDepartments    CustomerField = "departments"
+	CustomerFieldDistrict       CustomerField = "district"
+	CustomerFieldExternalIds    CustomerField = "external_ids"
+	CustomerFieldGiven          CustomerField = "given"
+	CustomerFieldIndustry       CustomerField = "industry"
+	CustomerFieldIndustryCode   CustomerField = "industry_code"
+	CustomerFieldIndustryScheme CustomerField = "industry_scheme"
+	CustomerFieldOwner          CustomerField = "owner"
+	CustomerFieldPerson         CustomerField = "person"
+	CustomerFieldProvince       CustomerField = "province"
+	CustomerFieldSource         CustomerField = "source"
+	CustomerFieldStage          CustomerField = "stage"
+	CustomerFieldUpdatedAt      CustomerField = "updated_at"
 )
 
 // Valid indicates whether the value is a known member of the CustomerField enum.
 func (e CustomerField) Valid() bool {
 	switch e {
+	case CustomerFieldAliases:
+		return true
 	case CustomerFieldAttributes:
 		return true
 	case CustomerFieldCity:
+		return true
+	case CustomerFieldCompany:
 		return true
 	case CustomerFieldCountry:
 		return true
@@ -252,11 +423,23 @@ func (e CustomerField) Valid() bool {
 		return true
 	case CustomerFieldDeletedAt:
 		return true
+	case CustomerFieldDepartments:
+		return true
+	case CustomerFieldDistrict:
+		return true
 	case CustomerFieldExternalIds:
+		return true
+	case CustomerFieldGiven:
 		return true
 	case CustomerFieldIndustry:
 		return true
+	case CustomerFieldIndustryCode:
+		return true
+	case CustomerFieldIndustryScheme:
+		return true
 	case CustomerFieldOwner:
+		return true
+	case CustomerFieldPerson:
 		return true
 	case CustomerFieldProvince:
 		return true
@@ -355,6 +538,45 @@ func (e CustomerTagSource) Valid() bool {
 	}
 }
 
+// Defines values for DecisionRole.
+const (
+	DecisionRoleChampion      DecisionRole = "champion"
+	DecisionRoleDecisionMaker DecisionRole = "decision_maker"
+	DecisionRoleFinance       DecisionRole = "finance"
+	DecisionRoleGatekeeper    DecisionRole = "gatekeeper"
+	DecisionRoleInfluencer    DecisionRole = "influencer"
+	DecisionRoleOther         DecisionRole = "other"
+	DecisionRolePurchaser     DecisionRole = "purchaser"
+	DecisionRoleTechnical     DecisionRole = "technical"
+	DecisionRoleUser          DecisionRole = "user"
+)
+
+// Valid indicates whether the value is a known member of the DecisionRole enum.
+func (e DecisionRole) Valid() bool {
+	switch e {
+	case DecisionRoleChampion:
+		return true
+	case DecisionRoleDecisionMaker:
+		return true
+	case DecisionRoleFinance:
+		return true
+	case DecisionRoleGatekeeper:
+		return true
+	case DecisionRoleInfluencer:
+		return true
+	case DecisionRoleOther:
+		return true
+	case DecisionRolePurchaser:
+		return true
+	case DecisionRoleTechnical:
+		return true
+	case DecisionRoleUser:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeliveryState.
 const (
 	DeliveryStateAwaitingShipment DeliveryState = "awaiting_shipment"
@@ -370,6 +592,45 @@ func (e DeliveryState) Valid() bool {
 	case DeliveryStateDelivered:
 		return true
 	case DeliveryStateInTransit:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Education.
+const (
+	EducationAssociate  Education = "associate"
+	EducationBachelor   Education = "bachelor"
+	EducationDoctorate  Education = "doctorate"
+	EducationJuniorHigh Education = "junior_high"
+	EducationMaster     Education = "master"
+	EducationOther      Education = "other"
+	EducationPrimary    Education = "primary"
+	EducationSeniorHigh Education = "senior_high"
+	EducationVocational Education = "vocational"
+)
+
+// Valid indicates whether the value is a known member of the Education enum.
+func (e Education) Valid() bool {
+	switch e {
+	case EducationAssociate:
+		return true
+	case EducationBachelor:
+		return true
+	case EducationDoctorate:
+		return true
+	case EducationJuniorHigh:
+		return true
+	case EducationMaster:
+		return true
+	case EducationOther:
+		return true
+	case EducationPrimary:
+		return true
+	case EducationSeniorHigh:
+		return true
+	case EducationVocational:
 		return true
 	default:
 		return false
@@ -460,6 +721,30 @@ func (e FieldType) Valid() bool {
 	}
 }
 
+// Defines values for Gender.
+const (
+	GenderFemale  Gender = "female"
+	GenderMale    Gender = "male"
+	GenderOther   Gender = "other"
+	GenderUnknown Gender = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the Gender enum.
+func (e Gender) Valid() bool {
+	switch e {
+	case GenderFemale:
+		return true
+	case GenderMale:
+		return true
+	case GenderOther:
+		return true
+	case GenderUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk      HealthStatus = "ok"
@@ -487,6 +772,24 @@ const (
 func (e ImportFormat) Valid() bool {
 	switch e {
 	case ImportFormatCsv:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportRegistrationCheck.
+const (
+	ImportRegistrationCheckRefuse ImportRegistrationCheck = "refuse"
+	ImportRegistrationCheckWarn   ImportRegistrationCheck = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ImportRegistrationCheck enum.
+func (e ImportRegistrationCheck) Valid() bool {
+	switch e {
+	case ImportRegistrationCheckRefuse:
+		return true
+	case ImportRegistrationCheckWarn:
 		return true
 	default:
 		return false
@@ -526,6 +829,24 @@ func (e ImportCreateFormat) Valid() bool {
 	}
 }
 
+// Defines values for ImportCreateRegistrationCheck.
+const (
+	ImportCreateRegistrationCheckRefuse ImportCreateRegistrationCheck = "refuse"
+	ImportCreateRegistrationCheckWarn   ImportCreateRegistrationCheck = "warn"
+)
+
+// Valid indicates whether the value is a known member of the ImportCreateRegistrationCheck enum.
+func (e ImportCreateRegistrationCheck) Valid() bool {
+	switch e {
+	case ImportCreateRegistrationCheckRefuse:
+		return true
+	case ImportCreateRegistrationCheckWarn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ImportEncoding.
 const (
 	ImportEncodingGb18030 ImportEncoding = "gb18030"
@@ -538,6 +859,24 @@ func (e ImportEncoding) Valid() bool {
 	case ImportEncodingGb18030:
 		return true
 	case ImportEncodingUTF8:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportErrorSeverity.
+const (
+	ImportErrorSeverityError   ImportErrorSeverity = "error"
+	ImportErrorSeverityWarning ImportErrorSeverity = "warning"
+)
+
+// Valid indicates whether the value is a known member of the ImportErrorSeverity enum.
+func (e ImportErrorSeverity) Valid() bool {
+	switch e {
+	case ImportErrorSeverityError:
+		return true
+	case ImportErrorSeverityWarning:
 		return true
 	default:
 		return false
@@ -595,6 +934,51 @@ func (e ImportType) Valid() bool {
 	}
 }
 
+// Defines values for IncomeBand.
+const (
+	IncomeBandHigh        IncomeBand = "high"
+	IncomeBandLow         IncomeBand = "low"
+	IncomeBandLowerMiddle IncomeBand = "lower_middle"
+	IncomeBandMiddle      IncomeBand = "middle"
+	IncomeBandUpperMiddle IncomeBand = "upper_middle"
+)
+
+// Valid indicates whether the value is a known member of the IncomeBand enum.
+func (e IncomeBand) Valid() bool {
+	switch e {
+	case IncomeBandHigh:
+		return true
+	case IncomeBandLow:
+		return true
+	case IncomeBandLowerMiddle:
+		return true
+	case IncomeBandMiddle:
+		return true
+	case IncomeBandUpperMiddle:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IndustryScheme.
+const (
+	IndustrySchemeGbt4754 IndustryScheme = "gbt4754"
+	IndustrySchemeIsic    IndustryScheme = "isic"
+)
+
+// Valid indicates whether the value is a known member of the IndustryScheme enum.
+func (e IndustryScheme) Valid() bool {
+	switch e {
+	case IndustrySchemeGbt4754:
+		return true
+	case IndustrySchemeIsic:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for JobStatus.
 const (
 	JobStatusCancelled JobStatus = "cancelled"
@@ -616,6 +1000,33 @@ func (e JobStatus) Valid() bool {
 	case JobStatusRunning:
 		return true
 	case JobStatusSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NoteKind.
+const (
+	NoteKindGeneral        NoteKind = "general"
+	NoteKindHistory        NoteKind = "history"
+	NoteKindProspect       NoteKind = "prospect"
+	NoteKindSolution       NoteKind = "solution"
+	NoteKindSpecialRequest NoteKind = "special_request"
+)
+
+// Valid indicates whether the value is a known member of the NoteKind enum.
+func (e NoteKind) Valid() bool {
+	switch e {
+	case NoteKindGeneral:
+		return true
+	case NoteKindHistory:
+		return true
+	case NoteKindProspect:
+		return true
+	case NoteKindSolution:
+		return true
+	case NoteKindSpecialRequest:
 		return true
 	default:
 		return false
@@ -730,6 +1141,51 @@ func (e RelationDirection) Valid() bool {
 	case RelationDirectionIncoming:
 		return true
 	case RelationDirectionOutgoing:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RelationType.
+const (
+	RelationTypeBuyer      RelationType = "buyer"
+	RelationTypeEmployee   RelationType = "employee"
+	RelationTypeEmployer   RelationType = "employer"
+	RelationTypeHousehold  RelationType = "household"
+	RelationTypeParent     RelationType = "parent"
+	RelationTypePartner    RelationType = "partner"
+	RelationTypeReferred   RelationType = "referred"
+	RelationTypeReferrer   RelationType = "referrer"
+	RelationTypeRelated    RelationType = "related"
+	RelationTypeSubsidiary RelationType = "subsidiary"
+	RelationTypeSupplier   RelationType = "supplier"
+)
+
+// Valid indicates whether the value is a known member of the RelationType enum.
+func (e RelationType) Valid() bool {
+	switch e {
+	case RelationTypeBuyer:
+		return true
+	case RelationTypeEmployee:
+		return true
+	case RelationTypeEmployer:
+		return true
+	case RelationTypeHousehold:
+		return true
+	case RelationTypeParent:
+		return true
+	case RelationTypePartner:
+		return true
+	case RelationTypeReferred:
+		return true
+	case RelationTypeReferrer:
+		return true
+	case RelationTypeRelated:
+		return true
+	case RelationTypeSubsidiary:
+		return true
+	case RelationTypeSupplier:
 		return true
 	default:
 		return false
@@ -916,14 +1372,18 @@ func (e ScoreParamsPatchFamily) Valid() bool {
 // Defines values for SourceChannel.
 const (
 	SourceChannelAdvertising SourceChannel = "advertising"
+	SourceChannelEmail       SourceChannel = "email"
 	SourceChannelEvent       SourceChannel = "event"
 	SourceChannelExhibition  SourceChannel = "exhibition"
+	SourceChannelForm        SourceChannel = "form"
 	SourceChannelImport      SourceChannel = "import"
 	SourceChannelOther       SourceChannel = "other"
 	SourceChannelPhone       SourceChannel = "phone"
 	SourceChannelReferral    SourceChannel = "referral"
+	SourceChannelResearch    SourceChannel = "research"
 	SourceChannelSocial      SourceChannel = "social"
 	SourceChannelStore       SourceChannel = "store"
+	SourceChannelSystem      SourceChannel = "system"
 	SourceChannelThirdParty  SourceChannel = "third_party"
 	SourceChannelVisit       SourceChannel = "visit"
 	SourceChannelWebsite     SourceChannel = "website"
@@ -934,9 +1394,13 @@ func (e SourceChannel) Valid() bool {
 	switch e {
 	case SourceChannelAdvertising:
 		return true
+	case SourceChannelEmail:
+		return true
 	case SourceChannelEvent:
 		return true
 	case SourceChannelExhibition:
+		return true
+	case SourceChannelForm:
 		return true
 	case SourceChannelImport:
 		return true
@@ -946,15 +1410,46 @@ func (e SourceChannel) Valid() bool {
 		return true
 	case SourceChannelReferral:
 		return true
+	case SourceChannelResearch:
+		return true
 	case SourceChannelSocial:
 		return true
 	case SourceChannelStore:
+		return true
+	case SourceChannelSystem:
 		return true
 	case SourceChannelThirdParty:
 		return true
 	case SourceChannelVisit:
 		return true
 	case SourceChannelWebsite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StageMoveFrom.
+const (
+	StageMoveFromActive   StageMoveFrom = "active"
+	StageMoveFromDormant  StageMoveFrom = "dormant"
+	StageMoveFromLead     StageMoveFrom = "lead"
+	StageMoveFromLost     StageMoveFrom = "lost"
+	StageMoveFromProspect StageMoveFrom = "prospect"
+)
+
+// Valid indicates whether the value is a known member of the StageMoveFrom enum.
+func (e StageMoveFrom) Valid() bool {
+	switch e {
+	case StageMoveFromActive:
+		return true
+	case StageMoveFromDormant:
+		return true
+	case StageMoveFromLead:
+		return true
+	case StageMoveFromLost:
+		return true
+	case StageMoveFromProspect:
 		return true
 	default:
 		return false
@@ -1036,6 +1531,30 @@ func (e TransactionStatus) Valid() bool {
 	case TransactionStatusShipped:
 		return true
 	case TransactionStatusToShip:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UnmatchedWordReason.
+const (
+	UnmatchedWordReasonLeftOut     UnmatchedWordReason = "left_out"
+	UnmatchedWordReasonNotFound    UnmatchedWordReason = "not_found"
+	UnmatchedWordReasonNotTogether UnmatchedWordReason = "not_together"
+	UnmatchedWordReasonTooShort    UnmatchedWordReason = "too_short"
+)
+
+// Valid indicates whether the value is a known member of the UnmatchedWordReason enum.
+func (e UnmatchedWordReason) Valid() bool {
+	switch e {
+	case UnmatchedWordReasonLeftOut:
+		return true
+	case UnmatchedWordReasonNotFound:
+		return true
+	case UnmatchedWordReasonNotTogether:
+		return true
+	case UnmatchedWordReasonTooShort:
 		return true
 	default:
 		return false
@@ -1263,8 +1782,48 @@ type AreaType string
 // Attributes The tenant's own fields by their keys.
 type Attributes map[string]interface{}
 
+// AttributesPatch Merged by key; a null takes one away.
+type AttributesPatch map[string]*interface{}
+
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
+
+// Birthday Example: {"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988}
+type Birthday struct {
+	// Age Completed years today, where the year is known.
+	Age       *int             `json:"age,omitempty"`
+	Calendar  BirthdayCalendar `json:"calendar"`
+	Day       int              `json:"day"`
+	LeapMonth *bool            `json:"leap_month,omitempty"`
+	Month     int              `json:"month"`
+
+	// NextOn The next day on which it is kept, solar, today included, in the tenant's zone.
+	NextOn openapi_types.Date `json:"next_on"`
+
+	// SolarDate The solar day of birth, where the year is known.
+	SolarDate *openapi_types.Date `json:"solar_date,omitempty"`
+	Year      *int                `json:"year,omitempty"`
+}
+
+// BirthdayCalendar defines model for Birthday.Calendar.
+type BirthdayCalendar string
+
+// BirthdayGiven A day of the solar (公历) or lunar (农历) calendar, given as a whole; leave the year away where it is not known. Without
+// one, the 30th of a lunar month is kept on the 29th where the month is short, and a leap month's day in the plain month.
+//
+// Example: {"calendar":"lunar","day":15,"month":8,"year":1988}
+type BirthdayGiven struct {
+	Calendar BirthdayGivenCalendar `json:"calendar"`
+	Day      int                   `json:"day"`
+
+	// LeapMonth Whether the month is a leap month (闰月), lunar only.
+	LeapMonth *bool `json:"leap_month,omitempty"`
+	Month     int   `json:"month"`
+	Year      *int  `json:"year,omitempty"`
+}
+
+// BirthdayGivenCalendar defines model for BirthdayGiven.Calendar.
+type BirthdayGivenCalendar string
 
 // Calibration defines model for Calibration.
 type Calibration struct {
@@ -1307,6 +1866,43 @@ type ChangeSetItemPage struct {
 
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// CompanyDetails Only on a customer of kind `company`.
+//
+// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
+type CompanyDetails struct {
+	// AnnualRevenue An amount of money.
+	//
+	// Example: {"amount":"129.90","currency":"CNY"}
+	AnnualRevenue      *Money              `json:"annual_revenue,omitempty"`
+	BusinessScope      *string             `json:"business_scope,omitempty"`
+	Employees          *int32              `json:"employees,omitempty"`
+	LegalName          *string             `json:"legal_name,omitempty"`
+	RegisteredOn       *openapi_types.Date `json:"registered_on,omitempty"`
+	RegistrationNumber *string             `json:"registration_number,omitempty"`
+
+	// RegistrationScheme What the number is.
+	RegistrationScheme *string `json:"registration_scheme,omitempty"`
+
+	// RegistrationValid Whether the number passes the check of its scheme; absent where there is none. Only an import that was told to warn keeps one that does not.
+	RegistrationValid *bool `json:"registration_valid,omitempty"`
+}
+
+// CompanyPatch Merged member by member; null clears one.
+//
+// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
+type CompanyPatch struct {
+	AnnualRevenue      nullable.Nullable[Money]              `json:"annual_revenue,omitempty"`
+	BusinessScope      nullable.Nullable[string]             `json:"business_scope,omitempty"`
+	Employees          nullable.Nullable[int32]              `json:"employees,omitempty"`
+	LegalName          nullable.Nullable[string]             `json:"legal_name,omitempty"`
+	RegisteredOn       nullable.Nullable[openapi_types.Date] `json:"registered_on,omitempty"`
+	RegistrationNumber nullable.Nullable[string]             `json:"registration_number,omitempty"`
+
+	// RegistrationScheme What the number is: `uscc` (China's unified social credit code, checked), or any other short name (`duns`, `ein`, `vat`,
+	// `uen`, `other`), whose numbers are kept as sent, in capitals. `uscc` unless told, where the country is CN or absent.
+	RegistrationScheme nullable.Nullable[string] `json:"registration_scheme,omitempty"`
 }
 
 // CompletenessBucket defines model for CompletenessBucket.
@@ -1367,15 +1963,92 @@ type CompletenessWeightsPut struct {
 // Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
 type Condition = json.RawMessage
 
+// Contact Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","decision_role":"decision_maker","department":"采购部","gender":"female","id":"01890a5d-ac96-774b-bcce-b30209a18001","name":"周敏","primary":true,"title":"采购总监","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Contact struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole      `json:"decision_role,omitempty"`
+	Department   *string            `json:"department,omitempty"`
+	Gender       *ContactGender     `json:"gender,omitempty"`
+	ID           openapi_types.UUID `json:"id"`
+	Name         string             `json:"name"`
+
+	// PersonID The same human as a customer.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+
+	// Primary The one to ask first; at most one of a customer.
+	Primary   bool      `json:"primary"`
+	Remark    *string   `json:"remark,omitempty"`
+	Title     *string   `json:"title,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
 // ContactConsent Whether the customer agreed to hear of offers this way.
 type ContactConsent string
+
+// ContactCreate defines model for ContactCreate.
+type ContactCreate struct {
+	// DecisionRole The part that a contact has in what the customer decides.
+	DecisionRole *DecisionRole  `json:"decision_role,omitempty"`
+	Department   *string        `json:"department,omitempty"`
+	Gender       *ContactGender `json:"gender,omitempty"`
+	Name         string         `json:"name"`
+
+	// PersonID A customer of kind person.
+	PersonID *openapi_types.UUID `json:"person_id,omitempty"`
+	Primary  *bool               `json:"primary,omitempty"`
+
+	// Remark Left out of the event feed.
+	Remark *string `json:"remark,omitempty"`
+	Title  *string `json:"title,omitempty"`
+}
+
+// ContactGender defines model for ContactGender.
+type ContactGender string
+
+// ContactPage defines model for ContactPage.
+type ContactPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool      `json:"has_more"`
+	Items   []Contact `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// ContactPatch defines model for ContactPatch.
+type ContactPatch struct {
+	DecisionRole nullable.Nullable[ContactPatchDecisionRole] `json:"decision_role,omitempty"`
+	Department   nullable.Nullable[string]                   `json:"department,omitempty"`
+	Gender       nullable.Nullable[ContactPatchGender]       `json:"gender,omitempty"`
+	Name         *string                                     `json:"name,omitempty"`
+	PersonID     nullable.Nullable[openapi_types.UUID]       `json:"person_id,omitempty"`
+	Primary      *bool                                       `json:"primary,omitempty"`
+	Remark       nullable.Nullable[string]                   `json:"remark,omitempty"`
+	Title        nullable.Nullable[string]                   `json:"title,omitempty"`
+}
+
+// ContactPatchDecisionRole defines model for ContactPatch.DecisionRole.
+type ContactPatchDecisionRole string
+
+// ContactPatchGender defines model for ContactPatch.Gender.
+type ContactPatchGender string
 
 // ContactPoint Example: {"consent":"granted","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","given":"138 0000 0001","id":"01890a5d-ac96-774b-bcce-b302099c8001","kind":"phone","label":"手机","number_type":"mobile","primary":true,"updated_at":"2026-01-01T00:00:00Z","valid":true,"value":"+8613800000001","version":1}
 type ContactPoint struct {
 	// Consent Whether the customer agreed to hear of offers this way.
 	Consent ContactConsent `json:"consent"`
 
-	// ContactID The contact of the company that it belongs to.
+	// ContactID The contact of the customer that it belongs to, and goes with.
 	ContactID  *openapi_types.UUID `json:"contact_id,omitempty"`
 	CreatedAt  time.Time           `json:"created_at"`
 	CustomerID openapi_types.UUID  `json:"customer_id"`
@@ -1514,21 +2187,49 @@ type Customer struct {
 	// Addresses The first 100; streets masked without the scope `pii:read`.
 	Addresses *[]Address `json:"addresses,omitempty"`
 
+	// Aliases Other names, such as old ones; searches find them.
+	Aliases *[]string `json:"aliases,omitempty"`
+
 	// Attributes Your own fields by their keys.
 	Attributes *map[string]interface{} `json:"attributes,omitempty"`
-	City       *string                 `json:"city,omitempty"`
+
+	// City In China the short name, 杭州.
+	City *string `json:"city,omitempty"`
+
+	// Company Only on a customer of kind `company`.
+	//
+	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registered_on":"1998-11-11","registration_number":"91440300708461136T","registration_scheme":"uscc","registration_valid":true}
+	Company *CompanyDetails `json:"company,omitempty"`
 
 	// ContactPoints The first 100; masked without the scope `pii:read`.
 	ContactPoints *[]ContactPoint `json:"contact_points,omitempty"`
 
 	// Country ISO 3166-1 alpha-2 code.
-	Country     *string             `json:"country,omitempty"`
-	CreatedAt   *time.Time          `json:"created_at,omitempty"`
-	DeletedAt   *time.Time          `json:"deleted_at,omitempty"`
+	Country   *string    `json:"country,omitempty"`
+	CreatedAt *time.Time `json:"created_at,omitempty"`
+	DeletedAt *time.Time `json:"deleted_at,omitempty"`
+
+	// Departments Labels of the departments that look after the customer.
+	Departments *[]string `json:"departments,omitempty"`
+
+	// District In China the full name, 西湖区.
+	District    *string             `json:"district,omitempty"`
 	ExternalIds *[]ExternalIdentity `json:"external_ids,omitempty"`
-	ID          openapi_types.UUID  `json:"id"`
-	Industry    *string             `json:"industry,omitempty"`
-	Kind        CustomerKind        `json:"kind"`
+
+	// Given What was sent where another form of it is stored, by the name of the member: `{"city": "杭州市"}` beside the stored
+	// `杭州`. Absent when everything is stored as it was sent.
+	Given *map[string]string `json:"given,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+
+	// Industry A label.
+	Industry *string `json:"industry,omitempty"`
+
+	// IndustryCode The code in that classification.
+	IndustryCode *string `json:"industry_code,omitempty"`
+
+	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
+	Kind           CustomerKind    `json:"kind"`
 
 	// Metrics Over all purchases (paid, to_ship, shipped or completed) and payments, in the base currency, days in the tenant's zone.
 	//
@@ -1538,7 +2239,14 @@ type Customer struct {
 	Name    string   `json:"name"`
 
 	// Owner Who looks after the customer.
-	Owner    *string         `json:"owner,omitempty"`
+	Owner *string `json:"owner,omitempty"`
+
+	// Person Only on a customer of kind `person`.
+	//
+	// Example: {"birthday":{"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988},"education":"bachelor","gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"],"style":"简约"}}
+	Person *PersonDetails `json:"person,omitempty"`
+
+	// Province In China the short name, 浙江.
 	Province *string         `json:"province,omitempty"`
 	Scores   *[]ScoreSummary `json:"scores,omitempty"`
 	Source   *CustomerSource `json:"source,omitempty"`
@@ -1552,7 +2260,7 @@ type Customer struct {
 	// Version Raised by each change of the customer's own fields.
 	Version int64 `json:"version"`
 
-	// Warnings Only in the answer to a write: what was found odd and let pass.
+	// Warnings What was odd about the write that this answers, and let pass; never in reads.
 	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
@@ -1594,7 +2302,7 @@ type CustomerBatchOutcome struct {
 	Status  BatchStatus `json:"status"`
 	Version *int64      `json:"version,omitempty"`
 
-	// Warnings What was found odd and let pass.
+	// Warnings What was odd and let pass.
 	Warnings *[]ProblemPlace `json:"warnings,omitempty"`
 }
 
@@ -1607,6 +2315,7 @@ type CustomerBatchResult struct {
 type CustomerCreate struct {
 	// Addresses Added with the customer; all or nothing.
 	Addresses *[]AddressCreate `json:"addresses,omitempty"`
+	Aliases   *[]string        `json:"aliases,omitempty"`
 
 	// Attributes Your own fields by their keys; merged key by key, and null removes one.
 	//
@@ -1614,23 +2323,70 @@ type CustomerCreate struct {
 	Attributes *CustomerAttributes `json:"attributes,omitempty"`
 	City       *string             `json:"city,omitempty"`
 
+	// Company Merged member by member; null clears one.
+	//
+	// Example: {"annual_revenue":{"amount":"12000000.00","currency":"CNY"},"employees":120,"legal_name":"深圳某某计算机系统有限公司","registration_number":"91440300708461136T"}
+	Company *CompanyPatch `json:"company,omitempty"`
+
 	// ContactPoints Added with the customer; all or nothing.
 	ContactPoints *[]ContactPointCreate `json:"contact_points,omitempty"`
 	Country       *string               `json:"country,omitempty"`
+	Departments   *[]string             `json:"departments,omitempty"`
+	District      *string               `json:"district,omitempty"`
 	ExternalIds   *[]ExternalIdentity   `json:"external_ids,omitempty"`
 	Industry      *string               `json:"industry,omitempty"`
-	Kind          CustomerKind          `json:"kind"`
-	Name          string                `json:"name"`
-	Owner         *string               `json:"owner,omitempty"`
-	Province      *string               `json:"province,omitempty"`
-	Source        *CustomerSource       `json:"source,omitempty"`
+	IndustryCode  *string               `json:"industry_code,omitempty"`
+
+	// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+	IndustryScheme *IndustryScheme `json:"industry_scheme,omitempty"`
+	Kind           CustomerKind    `json:"kind"`
+	Name           string          `json:"name"`
+	Owner          *string         `json:"owner,omitempty"`
+
+	// Person Merged member by member; null clears one.
+	//
+	// Example: {"birthday":{"calendar":"lunar","day":15,"month":8,"year":1988},"gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"]}}
+	Person   *PersonPatch    `json:"person,omitempty"`
+	Province *string         `json:"province,omitempty"`
+	Source   *CustomerSource `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
+
+	// StageReason Why the customer is in this stage, for the history.
+	StageReason *string `json:"stage_reason,omitempty"`
 }
 
 // CustomerExpansion defines model for CustomerExpansion.
 type CustomerExpansion string
+
+// CustomerFacet defines model for CustomerFacet.
+type CustomerFacet struct {
+	// Field A field of the filter language, so that a value can go straight into `filter`: `city`, `tags`, `tiers.value`.
+	Field string `json:"field"`
+
+	// Label In the language of `Accept-Language`.
+	Label string `json:"label"`
+
+	// Missing Customers without a value.
+	Missing int64 `json:"missing"`
+
+	// Other Customers with values that are not listed; absent where a customer may have several.
+	Other *int64 `json:"other,omitempty"`
+
+	// Values The 50 most frequent values, the most frequent first.
+	Values []CustomerFacetValue `json:"values"`
+}
+
+// CustomerFacetField defines model for CustomerFacetField.
+type CustomerFacetField string
+
+// CustomerFacetValue defines model for CustomerFacetValue.
+type CustomerFacetValue struct {
+	Count int64  `json:"count"`
+	Label string `json:"label"`
+	Value string `json:"value"`
+}
 
 // CustomerField defines model for CustomerField.
 type CustomerField string
@@ -1640,6 +2396,12 @@ type CustomerKind string
 
 // CustomerPage defines model for CustomerPage.
 type CustomerPage struct {
+	// Facets With `facets` only.
+	Facets *[]CustomerFacet `json:"facets,omitempty"`
+
+	// FacetsAreEstimates Whether the counts were made in a sample.
+	FacetsAreEstimates *bool `json:"facets_are_estimates,omitempty"`
+
 	// HasMore Whether another page follows.
 	HasMore bool       `json:"has_more"`
 	Items   []Customer `json:"items"`
@@ -1652,27 +2414,49 @@ type CustomerPage struct {
 
 	// TotalIsEstimate Whether `total` is a guess.
 	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+
+	// Unmatched With `q` only and when the first page is empty.
+	Unmatched *[]UnmatchedWord `json:"unmatched,omitempty"`
 }
 
 // CustomerPatch defines model for CustomerPatch.
 type CustomerPatch struct {
+	// AddAliases Adds other names to those there are, such as the old name in the call that changes it.
+	AddAliases *[]string `json:"add_aliases,omitempty"`
+
 	// Addresses Added likewise.
-	Addresses  *[]AddressCreate                      `json:"addresses,omitempty"`
+	Addresses *[]AddressCreate `json:"addresses,omitempty"`
+
+	// Aliases Replaces all other names.
+	Aliases    nullable.Nullable[[]string]           `json:"aliases,omitempty"`
 	Attributes nullable.Nullable[CustomerAttributes] `json:"attributes,omitempty"`
 	City       nullable.Nullable[string]             `json:"city,omitempty"`
+	Company    nullable.Nullable[CompanyPatch]       `json:"company,omitempty"`
 
 	// ContactPoints Those that the customer has not yet are added; none is changed or removed, for each is a resource of its own.
-	ContactPoints *[]ContactPointCreate                  `json:"contact_points,omitempty"`
-	Country       nullable.Nullable[string]              `json:"country,omitempty"`
-	Industry      nullable.Nullable[string]              `json:"industry,omitempty"`
-	Kind          *CustomerKind                          `json:"kind,omitempty"`
-	Name          *string                                `json:"name,omitempty"`
-	Owner         nullable.Nullable[string]              `json:"owner,omitempty"`
-	Province      nullable.Nullable[string]              `json:"province,omitempty"`
-	Source        nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
+	ContactPoints *[]ContactPointCreate       `json:"contact_points,omitempty"`
+	Country       nullable.Nullable[string]   `json:"country,omitempty"`
+	Departments   nullable.Nullable[[]string] `json:"departments,omitempty"`
+	District      nullable.Nullable[string]   `json:"district,omitempty"`
+
+	// Industry A label; taken from the code where none is sent.
+	Industry nullable.Nullable[string] `json:"industry,omitempty"`
+
+	// IndustryCode A section (I), division (65), group (651) or class (6510).
+	IndustryCode   nullable.Nullable[string]              `json:"industry_code,omitempty"`
+	IndustryScheme nullable.Nullable[IndustryScheme]      `json:"industry_scheme,omitempty"`
+	Kind           *CustomerKind                          `json:"kind,omitempty"`
+	Name           *string                                `json:"name,omitempty"`
+	Owner          nullable.Nullable[string]              `json:"owner,omitempty"`
+	Person         nullable.Nullable[PersonPatch]         `json:"person,omitempty"`
+	Province       nullable.Nullable[string]              `json:"province,omitempty"`
+	Source         nullable.Nullable[CustomerSourcePatch] `json:"source,omitempty"`
 
 	// Stage Where the relation stands.
 	Stage *CustomerStage `json:"stage,omitempty"`
+
+	// StageReason Why the stage moves, for the history; it says nothing where the stage stays.
+	StageReason *string `json:"stage_reason,omitempty"`
 }
 
 // CustomerQuality Example: {"basic":{"age_days":12,"changed_at":"2026-01-01T00:00:00Z"},"behaviour":{"age_days":3,"changed_at":"2026-01-10T00:00:00Z"},"completeness":70,"financial":{},"missing":[{"field":"person.birthday","label":"生日","weight":15}],"normalized":[],"violations":[]}
@@ -1697,7 +2481,10 @@ type CustomerQuality struct {
 type CustomerSearch struct {
 	Cursor *string              `json:"cursor,omitempty"`
 	Expand *[]CustomerExpansion `json:"expand,omitempty"`
-	Fields *[]CustomerField     `json:"fields,omitempty"`
+
+	// Facets As in the list.
+	Facets *[]CustomerFacetField `json:"facets,omitempty"`
+	Fields *[]CustomerField      `json:"fields,omitempty"`
 
 	// Filter A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
 	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
@@ -1713,11 +2500,14 @@ type CustomerSearch struct {
 	//
 	//
 	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
-	Filter     *Condition           `json:"filter,omitempty"`
-	FilterText *string              `json:"filter_text,omitempty"`
-	Limit      *int                 `json:"limit,omitempty"`
-	Sort       *string              `json:"sort,omitempty"`
-	Total      *CustomerSearchTotal `json:"total,omitempty"`
+	Filter     *Condition `json:"filter,omitempty"`
+	FilterText *string    `json:"filter_text,omitempty"`
+	Limit      *int       `json:"limit,omitempty"`
+
+	// Q As in the list.
+	Q     *string              `json:"q,omitempty"`
+	Sort  *string              `json:"sort,omitempty"`
+	Total *CustomerSearchTotal `json:"total,omitempty"`
 }
 
 // CustomerSearchTotal defines model for CustomerSearch.Total.
@@ -1727,7 +2517,8 @@ type CustomerSearchTotal string
 type CustomerSource struct {
 	Campaign *string `json:"campaign,omitempty"`
 
-	// Channel How the customer was won.
+	// Channel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+	// yours such as an older CRM, `third_party` bought data or reports.
 	Channel SourceChannel `json:"channel"`
 
 	// Detail Which shop, page, partner.
@@ -1738,7 +2529,8 @@ type CustomerSource struct {
 type CustomerSourcePatch struct {
 	Campaign nullable.Nullable[string] `json:"campaign,omitempty"`
 
-	// Channel How the customer was won.
+	// Channel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+	// yours such as an older CRM, `third_party` bought data or reports.
 	Channel *SourceChannel            `json:"channel,omitempty"`
 	Detail  nullable.Nullable[string] `json:"detail,omitempty"`
 }
@@ -1809,6 +2601,9 @@ type DataQuality struct {
 	Violations          []ViolationCount     `json:"violations"`
 }
 
+// DecisionRole The part that a contact has in what the customer decides.
+type DecisionRole string
+
 // Delivery defines model for Delivery.
 type Delivery struct {
 	Carrier     *string    `json:"carrier,omitempty"`
@@ -1844,6 +2639,9 @@ type Diagnostic struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 }
+
+// Education The highest level: 小学, 初中, 高中, 中职 (中专, 技校), 大专, 本科, 硕士, 博士, 其他 (GB/T 4658).
+type Education string
 
 // Event Example: {"actor":"demo-writer","change_set":"01890a5d-ac96-774b-bcce-b302099aa001","changed":["city"],"customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","customer_version":2,"id":"01890a5d-ac96-774b-bcce-b302099ab001","occurred_at":"2026-02-14T02:00:00Z","previous":{"city":"上海"},"request_id":"6f9619ff","seq":42,"subject":{"id":"01890a5d-ac96-774b-bcce-b302099a8001","type":"customer"},"type":"customer.updated"}
 type Event struct {
@@ -2238,6 +3036,12 @@ type FilterSource struct {
 	Name     string   `json:"name"`
 }
 
+// FilterValues defines model for FilterValues.
+type FilterValues = []string
+
+// Gender `unknown` was asked and not told; leave the member away for who was never asked.
+type Gender string
+
 // GivenPlace What was written for names that are stored in their standard form.
 type GivenPlace struct {
 	City     *string `json:"city,omitempty"`
@@ -2255,6 +3059,29 @@ type Health struct {
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
+// Hierarchy Example: {"items":[{"depth":0,"id":"01890a5d-ac96-774b-bcce-b302099a8002","kind":"company","name":"杭州西湖茶叶有限公司"},{"depth":1,"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司","parent_id":"01890a5d-ac96-774b-bcce-b302099a8002"}],"path":["01890a5d-ac96-774b-bcce-b302099a8002"],"truncated":false}
+type Hierarchy struct {
+	Items []HierarchyNode `json:"items"`
+
+	// Path From the top to the company asked for.
+	Path []openapi_types.UUID `json:"path"`
+
+	// Truncated Whether there are more than the 1000 shown.
+	Truncated bool `json:"truncated"`
+}
+
+// HierarchyNode defines model for HierarchyNode.
+type HierarchyNode struct {
+	// Depth 0 at the top.
+	Depth int                `json:"depth"`
+	ID    openapi_types.UUID `json:"id"`
+	Kind  CustomerKind       `json:"kind"`
+	Name  string             `json:"name"`
+
+	// ParentID Absent at the top.
+	ParentID *openapi_types.UUID `json:"parent_id,omitempty"`
+}
+
 // Import Example: {"bytes":1024,"change_set":"01890a5d-ac96-774b-bcce-b302099aa001","created":19,"created_at":"2026-02-14T02:00:00Z","currency":"CNY","customers_created":7,"encoding":"utf-8","failed":1,"format":"csv","id":"01890a5d-ac96-774b-bcce-b302099ac101","mapping":{"amount_minor":"amount_cents","customer_external_id":"customer_id","occurred_at":"date"},"rows":20,"source":"shop","status":"succeeded","type":"transactions","unchanged":0,"updated":0,"updated_at":"2026-02-14T02:00:01Z","version":4}
 type Import struct {
 	// Bytes Size of the unpacked file.
@@ -2265,14 +3092,15 @@ type Import struct {
 	Currency  *string            `json:"currency,omitempty"`
 
 	// CustomersCreated Customers made for transactions whose customer was unknown.
-	CustomersCreated int64               `json:"customers_created"`
-	Encoding         ImportEncoding      `json:"encoding"`
-	Error            *JobError           `json:"error,omitempty"`
-	Failed           int64               `json:"failed"`
-	Format           ImportFormat        `json:"format"`
-	ID               openapi_types.UUID  `json:"id"`
-	JobID            *openapi_types.UUID `json:"job_id,omitempty"`
-	Mapping          map[string]string   `json:"mapping"`
+	CustomersCreated  int64                    `json:"customers_created"`
+	Encoding          ImportEncoding           `json:"encoding"`
+	Error             *JobError                `json:"error,omitempty"`
+	Failed            int64                    `json:"failed"`
+	Format            ImportFormat             `json:"format"`
+	ID                openapi_types.UUID       `json:"id"`
+	JobID             *openapi_types.UUID      `json:"job_id,omitempty"`
+	Mapping           map[string]string        `json:"mapping"`
+	RegistrationCheck *ImportRegistrationCheck `json:"registration_check,omitempty"`
 
 	// Rows Data rows read so far.
 	Rows   int64        `json:"rows"`
@@ -2285,18 +3113,27 @@ type Import struct {
 	Updated   int64     `json:"updated"`
 	UpdatedAt time.Time `json:"updated_at"`
 	Version   int64     `json:"version"`
+
+	// Warned Of the rows created and updated, those with a warning.
+	Warned *int64 `json:"warned,omitempty"`
 }
 
 // ImportFormat defines model for Import.Format.
 type ImportFormat string
 
+// ImportRegistrationCheck defines model for Import.RegistrationCheck.
+type ImportRegistrationCheck string
+
 // ImportCreate defines model for ImportCreate.
 type ImportCreate struct {
-	// Currency Of rows without a mapped currency; the base currency unless told.
+	// Currency Of rows without a mapped currency, and of annual revenues; the base currency unless told.
 	Currency *string               `json:"currency,omitempty"`
 	Encoding *ImportCreateEncoding `json:"encoding,omitempty"`
 	Format   *ImportCreateFormat   `json:"format,omitempty"`
 	Mapping  map[string]string     `json:"mapping"`
+
+	// RegistrationCheck What a registration number of a company with a wrong check character does: its row is refused (unless told), or written with a warning.
+	RegistrationCheck *ImportCreateRegistrationCheck `json:"registration_check,omitempty"`
 
 	// Source The system that the file comes from; its ids are known under this name.
 	Source string     `json:"source"`
@@ -2309,10 +3146,13 @@ type ImportCreateEncoding string
 // ImportCreateFormat defines model for ImportCreate.Format.
 type ImportCreateFormat string
 
+// ImportCreateRegistrationCheck What a registration number of a company with a wrong check character does: its row is refused (unless told), or written with a warning.
+type ImportCreateRegistrationCheck string
+
 // ImportEncoding defines model for ImportEncoding.
 type ImportEncoding string
 
-// ImportError Example: {"code":"bad_date","column":"date","detail":"there is no such day; send YYYY-MM-DD or an RFC 3339 moment","line":17}
+// ImportError Example: {"code":"bad_date","column":"date","detail":"there is no such day; send YYYY-MM-DD or an RFC 3339 moment","line":17,"severity":"error"}
 type ImportError struct {
 	Code string `json:"code"`
 
@@ -2322,7 +3162,13 @@ type ImportError struct {
 
 	// Line Line of the file on which the row begins; the header is line 1.
 	Line int64 `json:"line"`
+
+	// Severity The row of an `error` was refused; that of a `warning` was written.
+	Severity ImportErrorSeverity `json:"severity"`
 }
+
+// ImportErrorSeverity The row of an `error` was refused; that of a `warning` was written.
+type ImportErrorSeverity string
 
 // ImportErrorPage defines model for ImportErrorPage.
 type ImportErrorPage struct {
@@ -2361,6 +3207,13 @@ type ImportStatus string
 
 // ImportType defines model for ImportType.
 type ImportType string
+
+// IncomeBand One of five bands (低, 中间偏下, 中间, 中间偏上, 高), as the National Bureau of Statistics of China groups households. Where
+// their limits are is for each company to decide.
+type IncomeBand string
+
+// IndustryScheme The classification of `industry_code`: GB/T 4754-2017 or ISIC Rev. 4. `gbt4754` unless told, where the country is CN or absent; else `isic`.
+type IndustryScheme string
 
 // Job Example: {"counts":{"scored":9400},"created_at":"2026-02-14T02:00:00Z","id":"01890a5d-ac96-774b-bcce-b302099ac001","kind":"score_run","progress":0.4,"status":"running","subject":{"id":"01890a5d-ac96-774b-bcce-b302099ad001","type":"score_run"},"version":3}
 type Job struct {
@@ -2532,6 +3385,62 @@ type Normalization struct {
 	Given string `json:"given"`
 }
 
+// Note Example: {"author":"demo-writer","body":"送货前请先发短信，不要打电话","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a1a001","kind":"special_request","pinned":true,"updated_at":"2026-01-01T00:00:00Z","version":1}
+type Note struct {
+	// Author Who wrote it first.
+	Author string `json:"author"`
+
+	// Body Plain text; lines end in \n.
+	Body       string             `json:"body"`
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+	ID         openapi_types.UUID `json:"id"`
+	Kind       NoteKind           `json:"kind"`
+
+	// OccurredOn The day that it tells of.
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+
+	// Pinned Pinned notes come first.
+	Pinned    bool      `json:"pinned"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// NoteCreate defines model for NoteCreate.
+type NoteCreate struct {
+	Body       string              `json:"body"`
+	Kind       *NoteKind           `json:"kind,omitempty"`
+	OccurredOn *openapi_types.Date `json:"occurred_on,omitempty"`
+	Pinned     *bool               `json:"pinned,omitempty"`
+}
+
+// NoteKind defines model for NoteKind.
+type NoteKind string
+
+// NotePage defines model for NotePage.
+type NotePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool   `json:"has_more"`
+	Items   []Note `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// NotePatch defines model for NotePatch.
+type NotePatch struct {
+	Body       *string                               `json:"body,omitempty"`
+	Kind       *NoteKind                             `json:"kind,omitempty"`
+	OccurredOn nullable.Nullable[openapi_types.Date] `json:"occurred_on,omitempty"`
+	Pinned     *bool                                 `json:"pinned,omitempty"`
+}
+
 // Page defines model for Page.
 type Page struct {
 	// HasMore Whether another page follows.
@@ -2638,6 +3547,48 @@ type PaymentPatch struct {
 
 // PaymentStatus overdue: not paid in full and due before today; partial: paid in part and not overdue.
 type PaymentStatus string
+
+// PersonDetails Only on a customer of kind `person`.
+//
+// Example: {"birthday":{"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988},"education":"bachelor","gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"],"style":"简约"}}
+type PersonDetails struct {
+	// Birthday Example: {"age":37,"calendar":"lunar","day":15,"month":8,"next_on":"2026-09-25","solar_date":"1988-09-25","year":1988}
+	Birthday *Birthday `json:"birthday,omitempty"`
+
+	// Education The highest level: 小学, 初中, 高中, 中职 (中专, 技校), 大专, 本科, 硕士, 博士, 其他 (GB/T 4658).
+	Education *Education `json:"education,omitempty"`
+
+	// Gender `unknown` was asked and not told; leave the member away for who was never asked.
+	Gender *Gender `json:"gender,omitempty"`
+
+	// IncomeBand One of five bands (低, 中间偏下, 中间, 中间偏上, 高), as the National Bureau of Statistics of China groups households. Where
+	// their limits are is for each company to decide.
+	IncomeBand *IncomeBand `json:"income_band,omitempty"`
+	Interests  *[]string   `json:"interests,omitempty"`
+	Occupation *string     `json:"occupation,omitempty"`
+
+	// Preferences What the person likes, by key: a text or a list of texts.
+	Preferences *map[string]interface{} `json:"preferences,omitempty"`
+}
+
+// PersonPatch Merged member by member; null clears one.
+//
+// Example: {"birthday":{"calendar":"lunar","day":15,"month":8,"year":1988},"gender":"female","interests":["茶","登山"],"preferences":{"colour":["藏青","米白"]}}
+type PersonPatch struct {
+	Birthday    nullable.Nullable[BirthdayGiven] `json:"birthday,omitempty"`
+	Education   nullable.Nullable[Education]     `json:"education,omitempty"`
+	Gender      nullable.Nullable[Gender]        `json:"gender,omitempty"`
+	IncomeBand  nullable.Nullable[IncomeBand]    `json:"income_band,omitempty"`
+	Interests   nullable.Nullable[[]string]      `json:"interests,omitempty"`
+	Occupation  nullable.Nullable[string]        `json:"occupation,omitempty"`
+	Preferences nullable.Nullable[Preferences]   `json:"preferences,omitempty"`
+}
+
+// Preferences What a person likes, by short keys of your own (`style`, `colour`, `size`, `channel`): a text, or a list of texts. Merged
+// key by key; null removes one.
+//
+// Example: {"colour":["藏青","米白"],"size":"M","style":"简约"}
+type Preferences = json.RawMessage
 
 // Problem What went wrong (RFC 9457).
 type Problem struct {
@@ -2811,8 +3762,68 @@ type RFMWeights struct {
 	R float64 `json:"r"`
 }
 
+// RelatedCustomer defines model for RelatedCustomer.
+type RelatedCustomer struct {
+	ID   openapi_types.UUID `json:"id"`
+	Kind CustomerKind       `json:"kind"`
+	Name string             `json:"name"`
+}
+
+// Relation Example: {"created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8002","id":"01890a5d-ac96-774b-bcce-b30209a19001","other":{"id":"01890a5d-ac96-774b-bcce-b302099a8009","kind":"company","name":"杭州龙井茶具有限公司"},"since":"2019-07-01","type":"subsidiary","updated_at":"2026-01-01T00:00:00Z","version":1}
+type Relation struct {
+	CreatedAt  time.Time          `json:"created_at"`
+	CustomerID openapi_types.UUID `json:"customer_id"`
+
+	// ID The same from both ends.
+	ID    openapi_types.UUID  `json:"id"`
+	Note  *string             `json:"note,omitempty"`
+	Other RelatedCustomer     `json:"other"`
+	Since *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type      RelationType `json:"type"`
+	UpdatedAt time.Time    `json:"updated_at"`
+	Version   int64        `json:"version"`
+}
+
+// RelationCreate defines model for RelationCreate.
+type RelationCreate struct {
+	// Note Left out of the event feed.
+	Note            *string             `json:"note,omitempty"`
+	OtherCustomerID openapi_types.UUID  `json:"other_customer_id"`
+	Since           *openapi_types.Date `json:"since,omitempty"`
+
+	// Type What the other customer is to this one.
+	Type RelationType `json:"type"`
+}
+
 // RelationDirection Whose relation it is: of the product asked about, or of the other to it.
 type RelationDirection string
+
+// RelationPage defines model for RelationPage.
+type RelationPage struct {
+	// HasMore Whether another page follows.
+	HasMore bool       `json:"has_more"`
+	Items   []Relation `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
+
+// RelationPatch defines model for RelationPatch.
+type RelationPatch struct {
+	Note  nullable.Nullable[string]             `json:"note,omitempty"`
+	Since nullable.Nullable[openapi_types.Date] `json:"since,omitempty"`
+}
+
+// RelationType What the other customer is to this one.
+type RelationType string
 
 // Return Example: {"actor":"demo-writer","amount":{"amount":"64.95","currency":"CNY"},"base_amount":{"amount":"64.95","currency":"CNY"},"created_at":"2026-02-20T02:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a0b001","items":[{"amount":{"amount":"64.95","currency":"CNY"},"line":1,"quantity":1}],"reason":"包装破损","returned_on":"2026-02-20","transaction_id":"01890a5d-ac96-774b-bcce-b302099a9001"}
 type Return struct {
@@ -3185,8 +4196,45 @@ type ScoreSummary struct {
 	Value float64 `json:"value"`
 }
 
-// SourceChannel How the customer was won.
+// SourceChannel How the customer was won: `form` is an online form, `research` customer or market research, `system` another system of
+// yours such as an older CRM, `third_party` bought data or reports.
 type SourceChannel string
+
+// StageMove Example: {"actor":"user:li","at":"2026-02-03T04:05:06Z","cause":"api","from":"prospect","reason":"签了年度合同","to":"active"}
+type StageMove struct {
+	// Actor Who moved the customer.
+	Actor string    `json:"actor"`
+	At    time.Time `json:"at"`
+
+	// Cause By which way: `api`, `batch`, `import`; `upgrade` for stages older than this history.
+	Cause string `json:"cause"`
+
+	// From Absent for the first stage.
+	From   *StageMoveFrom `json:"from,omitempty"`
+	Reason *string        `json:"reason,omitempty"`
+
+	// To Where the relation stands.
+	To CustomerStage `json:"to"`
+}
+
+// StageMoveFrom Absent for the first stage.
+type StageMoveFrom string
+
+// StageMovePage defines model for StageMovePage.
+type StageMovePage struct {
+	// HasMore Whether another page follows.
+	HasMore bool        `json:"has_more"`
+	Items   []StageMove `json:"items"`
+
+	// NextCursor Pass it as `cursor` for the next page; absent on the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Total All matches; only with `total=exact` or `estimate`.
+	Total *int64 `json:"total,omitempty"`
+
+	// TotalIsEstimate Whether `total` is a guess.
+	TotalIsEstimate *bool `json:"total_is_estimate,omitempty"`
+}
 
 // Subject defines model for Subject.
 type Subject struct {
@@ -3667,13 +4715,11 @@ type TransactionPatch struct {
 	// Amount An amount of money.
 	//
 	// Example: {"amount":"129.90","currency":"CNY"}
-	Amount *Money `json:"amount,omitempty"`
-
-	// Attributes Merged by key; a null takes one away.
-	Attributes nullable.Nullable[Attributes]    `json:"attributes,omitempty"`
-	Channel    nullable.Nullable[string]        `json:"channel,omitempty"`
-	Delivery   nullable.Nullable[DeliveryPatch] `json:"delivery,omitempty"`
-	Discount   nullable.Nullable[Money]         `json:"discount,omitempty"`
+	Amount     *Money                             `json:"amount,omitempty"`
+	Attributes nullable.Nullable[AttributesPatch] `json:"attributes,omitempty"`
+	Channel    nullable.Nullable[string]          `json:"channel,omitempty"`
+	Delivery   nullable.Nullable[DeliveryPatch]   `json:"delivery,omitempty"`
+	Discount   nullable.Nullable[Money]           `json:"discount,omitempty"`
 
 	// Items All lines; null or an empty list removes them and keeps the amount.
 	Items         nullable.Nullable[[]TransactionItemInput] `json:"items,omitempty"`
@@ -3712,6 +4758,21 @@ type TransactionStatusChange struct {
 type TransactionStatusList struct {
 	Items []TransactionStatusChange `json:"items"`
 }
+
+// UnmatchedWord A word of `q` that is to blame for a list without customers.
+type UnmatchedWord struct {
+	// Detail For people.
+	Detail string `json:"detail"`
+
+	// Reason `not_found`: no customer has it. `not_together`: customers have it, but none has all words. `left_out`: customers have all
+	// words, but the other conditions leave them out. `too_short`: as a part of a number it stands for too many.
+	Reason UnmatchedWordReason `json:"reason"`
+	Token  string              `json:"token"`
+}
+
+// UnmatchedWordReason `not_found`: no customer has it. `not_together`: customers have it, but none has all words. `left_out`: customers have all
+// words, but the other conditions leave them out. `too_short`: as a part of a number it stands for too many.
+type UnmatchedWordReason string
 
 // ValidationRule Example: {"active":true,"applies_to":"company","created_at":"2026-01-01T00:00:00Z","field":"industry","id":"01890a5d-ac96-774b-bcce-b30209aa0001","kind":"required","message":{"zh":"请填写行业"},"name":"企业须填行业","position":1,"severity":"warn","updated_at":"2026-01-01T00:00:00Z","version":1}
 type ValidationRule struct {
@@ -3866,14 +4927,29 @@ type AmountAtLeast = string
 // AmountAtMost defines model for AmountAtMost.
 type AmountAtMost = string
 
+// ContactCustomerID defines model for ContactCustomerId.
+type ContactCustomerID = openapi_types.UUID
+
+// ContactID defines model for ContactId.
+type ContactID = openapi_types.UUID
+
 // ContactPointID defines model for ContactPointId.
 type ContactPointID = openapi_types.UUID
+
+// CreatedFrom defines model for CreatedFrom.
+type CreatedFrom = openapi_types.Date
+
+// CreatedTo defines model for CreatedTo.
+type CreatedTo = openapi_types.Date
 
 // Cursor defines model for Cursor.
 type Cursor = string
 
 // CustomerExpand defines model for CustomerExpand.
 type CustomerExpand = []CustomerExpansion
+
+// CustomerFacets defines model for CustomerFacets.
+type CustomerFacets = []CustomerFacetField
 
 // CustomerFields defines model for CustomerFields.
 type CustomerFields = []CustomerField
@@ -3884,6 +4960,9 @@ type CustomerFilter = string
 // CustomerID defines model for CustomerId.
 type CustomerID = openapi_types.UUID
 
+// CustomerQ defines model for CustomerQ.
+type CustomerQ = string
+
 // CustomerSort defines model for CustomerSort.
 type CustomerSort = string
 
@@ -3892,6 +4971,9 @@ type ExternalID = string
 
 // FieldDefinitionID defines model for FieldDefinitionId.
 type FieldDefinitionID = openapi_types.UUID
+
+// GroupCustomerID defines model for GroupCustomerId.
+type GroupCustomerID = openapi_types.UUID
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
@@ -3905,14 +4987,53 @@ type IfNoneMatch = string
 // ImportID defines model for ImportId.
 type ImportID = openapi_types.UUID
 
+// InCity defines model for InCity.
+type InCity = FilterValues
+
+// InDepartment defines model for InDepartment.
+type InDepartment = FilterValues
+
+// InIndustry defines model for InIndustry.
+type InIndustry = FilterValues
+
+// InKind defines model for InKind.
+type InKind = CustomerKind
+
+// InOwner defines model for InOwner.
+type InOwner = FilterValues
+
+// InProvince defines model for InProvince.
+type InProvince = FilterValues
+
+// InSource defines model for InSource.
+type InSource = []SourceChannel
+
+// InStage defines model for InStage.
+type InStage = []CustomerStage
+
+// InTag defines model for InTag.
+type InTag = FilterValues
+
+// InTier defines model for InTier.
+type InTier = FilterValues
+
 // JobID defines model for JobId.
 type JobID = openapi_types.UUID
+
+// LastPurchaseFrom defines model for LastPurchaseFrom.
+type LastPurchaseFrom = openapi_types.Date
+
+// LastPurchaseTo defines model for LastPurchaseTo.
+type LastPurchaseTo = openapi_types.Date
 
 // Limit defines model for Limit.
 type Limit = int
 
 // ModelKey defines model for ModelKey.
 type ModelKey = string
+
+// NoteID defines model for NoteId.
+type NoteID = openapi_types.UUID
 
 // PaymentID defines model for PaymentId.
 type PaymentID = openapi_types.UUID
@@ -3922,6 +5043,9 @@ type PaymentMethods = []PaymentMethod
 
 // ProductID defines model for ProductId.
 type ProductID = openapi_types.UUID
+
+// RelationID defines model for RelationId.
+type RelationID = openapi_types.UUID
 
 // ReturnID defines model for ReturnId.
 type ReturnID = openapi_types.UUID
@@ -3976,6 +5100,12 @@ type TransactionStore = string
 
 // TransactionUntil defines model for TransactionUntil.
 type TransactionUntil = openapi_types.Date
+
+// UpdatedFrom defines model for UpdatedFrom.
+type UpdatedFrom = openapi_types.Date
+
+// UpdatedTo defines model for UpdatedTo.
+type UpdatedTo = openapi_types.Date
 
 // ValidateOnly defines model for ValidateOnly.
 type ValidateOnly = bool
@@ -4036,6 +5166,12 @@ type PutCompletenessWeightsParams struct {
 
 // ListCustomersParams defines parameters for ListCustomers.
 type ListCustomersParams struct {
+	// Q What somebody would type into a search box, words separated by spaces, all of which have to be found: a piece of the name
+	// or an alias (one Chinese character is enough, `建国`, `son`), its pinyin or initials (`zhangjianguo`, `zjg`), a company with
+	// or without its legal form, a telephone number in any spelling or its last four and more digits, an email, an external id, a
+	// registration number.
+	Q *CustomerQ `form:"q,omitempty" json:"q,omitempty"`
+
 	// Limit Items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -4054,11 +5190,59 @@ type ListCustomersParams struct {
 	// Expand Add these to each customer.
 	Expand *CustomerExpand `form:"expand,omitempty" json:"expand,omitempty"`
 
-	// Total Whether to count all matches, not just this page. `estimate` is the planner's guess and costs nearly nothing.
+	// Total Whether to count all matches, not just this page. `estimate` costs nearly nothing: exact where few match, else a guess of the query planner; `total_is_estimate` says which.
 	Total *ListCustomersParamsTotal `form:"total,omitempty" json:"total,omitempty"`
 
-	// Tag Only customers that carry the tag of this key.
-	Tag *string `form:"tag,omitempty" json:"tag,omitempty"`
+	// Facets Count the customers of all pages by these fields, for filter panels. `tags` and `tiers` need `tags:read` and `tiers:read`.
+	Facets *CustomerFacets `form:"facets,omitempty" json:"facets,omitempty"`
+
+	// Kind Only people, or only companies.
+	Kind *InKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Stage Only customers in this stage; repeated, in one of the stages.
+	Stage *InStage `form:"stage,omitempty" json:"stage,omitempty"`
+
+	// Source Only customers won by this channel; repeated, by one of the channels.
+	Source *InSource `form:"source,omitempty" json:"source,omitempty"`
+
+	// Owner Only customers whom this person looks after; repeated, one of the people.
+	Owner *InOwner `form:"owner,omitempty" json:"owner,omitempty"`
+
+	// Department Only customers of this department; repeated, of one of the departments.
+	Department *InDepartment `form:"department,omitempty" json:"department,omitempty"`
+
+	// Province Only customers of this province; repeated, of one of the provinces.
+	Province *InProvince `form:"province,omitempty" json:"province,omitempty"`
+
+	// City Only customers of this city; repeated, of one of the cities.
+	City *InCity `form:"city,omitempty" json:"city,omitempty"`
+
+	// Industry Only customers of this industry; repeated, of one of the industries.
+	Industry *InIndustry `form:"industry,omitempty" json:"industry,omitempty"`
+
+	// Tag Only customers that carry the tag of this key; repeated, one of the tags.
+	Tag *InTag `form:"tag,omitempty" json:"tag,omitempty"`
+
+	// Tier Only customers in this tier, written `scheme:tier`; repeated, in one of the tiers.
+	Tier *InTier `form:"tier,omitempty" json:"tier,omitempty"`
+
+	// CreatedFrom Only customers created on this day, in the tenant's zone, or later.
+	CreatedFrom *CreatedFrom `form:"created_from,omitempty" json:"created_from,omitempty"`
+
+	// CreatedTo Only customers created on this day or earlier.
+	CreatedTo *CreatedTo `form:"created_to,omitempty" json:"created_to,omitempty"`
+
+	// UpdatedFrom Only customers changed on this day or later.
+	UpdatedFrom *UpdatedFrom `form:"updated_from,omitempty" json:"updated_from,omitempty"`
+
+	// UpdatedTo Only customers last changed on this day or earlier.
+	UpdatedTo *UpdatedTo `form:"updated_to,omitempty" json:"updated_to,omitempty"`
+
+	// LastPurchaseFrom Only customers who last bought on this day or later.
+	LastPurchaseFrom *LastPurchaseFrom `form:"last_purchase_from,omitempty" json:"last_purchase_from,omitempty"`
+
+	// LastPurchaseTo Only customers who last bought on this day or earlier.
+	LastPurchaseTo *LastPurchaseTo `form:"last_purchase_to,omitempty" json:"last_purchase_to,omitempty"`
 
 	// Deleted List the deleted customers instead.
 	Deleted *bool `form:"deleted,omitempty" json:"deleted,omitempty"`
@@ -4241,6 +5425,51 @@ type PatchContactPointParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListContactsParams defines parameters for ListContacts.
+type ListContactsParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateContactParams defines parameters for CreateContact.
+type CreateContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteContactParams defines parameters for DeleteContact.
+type DeleteContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetContactParams defines parameters for GetContact.
+type GetContactParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchContactParams defines parameters for PatchContact.
+type PatchContactParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // DeleteCustomerExternalIDParams defines parameters for DeleteCustomerExternalID.
 type DeleteCustomerExternalIDParams struct {
 	// ValidateOnly Check everything and answer what would happen, but change nothing.
@@ -4253,6 +5482,54 @@ type PutCustomerExternalIDParams struct {
 	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
 }
 
+// ListNotesParams defines parameters for ListNotes.
+type ListNotesParams struct {
+	// Kind Only notes of these kinds.
+	Kind *[]NoteKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateNoteParams defines parameters for CreateNote.
+type CreateNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteNoteParams defines parameters for DeleteNote.
+type DeleteNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetNoteParams defines parameters for GetNote.
+type GetNoteParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchNoteParams defines parameters for PatchNote.
+type PatchNoteParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListCustomerPaymentsParams defines parameters for ListCustomerPayments.
 type ListCustomerPaymentsParams struct {
 	// Limit Items per page.
@@ -4263,6 +5540,63 @@ type ListCustomerPaymentsParams struct {
 
 	// Status Only these.
 	Status *[]PaymentStatus `form:"status,omitempty" json:"status,omitempty"`
+}
+
+// ListRelationsParams defines parameters for ListRelations.
+type ListRelationsParams struct {
+	// Type Only relations of these types.
+	Type *[]RelationType `form:"type,omitempty" json:"type,omitempty"`
+
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateRelationParams defines parameters for CreateRelation.
+type CreateRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteRelationParams defines parameters for DeleteRelation.
+type DeleteRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetRelationParams defines parameters for GetRelation.
+type GetRelationParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchRelationParams defines parameters for PatchRelation.
+type PatchRelationParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListCustomerStagesParams defines parameters for ListCustomerStages.
+type ListCustomerStagesParams struct {
+	// Limit Items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // DeleteCustomerTagParams defines parameters for DeleteCustomerTag.
@@ -5057,6 +6391,24 @@ type CreateContactPointJSONRequestBody = ContactPointCreate
 // PatchContactPointApplicationMergePatchPlusJSONRequestBody defines body for PatchContactPoint for application/merge-patch+json ContentType.
 type PatchContactPointApplicationMergePatchPlusJSONRequestBody = ContactPointPatch
 
+// CreateContactJSONRequestBody defines body for CreateContact for application/json ContentType.
+type CreateContactJSONRequestBody = ContactCreate
+
+// PatchContactApplicationMergePatchPlusJSONRequestBody defines body for PatchContact for application/merge-patch+json ContentType.
+type PatchContactApplicationMergePatchPlusJSONRequestBody = ContactPatch
+
+// CreateNoteJSONRequestBody defines body for CreateNote for application/json ContentType.
+type CreateNoteJSONRequestBody = NoteCreate
+
+// PatchNoteApplicationMergePatchPlusJSONRequestBody defines body for PatchNote for application/merge-patch+json ContentType.
+type PatchNoteApplicationMergePatchPlusJSONRequestBody = NotePatch
+
+// CreateRelationJSONRequestBody defines body for CreateRelation for application/json ContentType.
+type CreateRelationJSONRequestBody = RelationCreate
+
+// PatchRelationApplicationMergePatchPlusJSONRequestBody defines body for PatchRelation for application/merge-patch+json ContentType.
+type PatchRelationApplicationMergePatchPlusJSONRequestBody = RelationPatch
+
 // PutCustomerTagJSONRequestBody defines body for PutCustomerTag for application/json ContentType.
 type PutCustomerTagJSONRequestBody = CustomerTagPut
 
@@ -5312,14 +6664,24 @@ type ClientInterface interface {
 	//
 	// `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 	// `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
-	// `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
+	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
+	// `scores.clv`. Customers without a value come last either way.
 	//
 	// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
 	// call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
 	//
-	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
+	// `q` finds customers by what people remember of them. Those whom it names as a whole, by name, number or id, come first,
+	// then the others, each in the order of `sort`. When the first page is empty, `unmatched` says which words found nobody.
+	// Without the scope `pii:read`, telephone numbers are found by exactly their last four digits only, and other contact
+	// values not at all.
+	//
+	// The other parameters (`stage`, `city`, `tag`, `created_from` ...) narrow the list as the same condition in `filter` would;
+	// all of them have to hold. `facets` counts the customers of all pages by fields. Of more than 100,000 customers a sample is counted,
+	// and `facets_are_estimates` is true.
+	//
+	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter`, `facets`, `tag` or `tier`, needs `scores:read`, `tiers:read` or
 	// `tags:read` beside `customers:read`.
 	//
 	// Corresponds with GET /v1/customers (the `ListCustomers` operationId).
@@ -5617,6 +6979,69 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
 	PatchContactPointWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, body PatchContactPointApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListContacts List a customer's contacts
+	//
+	// The people to talk to, the primary one first, then the oldest.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contacts (the `ListContacts` operationId).
+	ListContacts(ctx context.Context, customerID ContactCustomerID, params *ListContactsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateContactWithBody Add a contact
+	//
+	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
+	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+	// one primary contact: a new primary one takes the place of the one before.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+	CreateContactWithBody(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateContact Add a contact
+	//
+	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
+	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+	// one primary contact: a new primary one takes the place of the one before.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+	CreateContact(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, body CreateContactJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteContact Delete a contact
+	//
+	// Deletes the contact for good, with the contact points that are the contact's own.
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/contacts/{contact_id} (the `DeleteContact` operationId).
+	DeleteContact(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetContact Read a contact
+	//
+	// One contact with title, department and part in decisions.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contacts/{contact_id} (the `GetContact` operationId).
+	GetContact(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *GetContactParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchContactWithBody Change a contact
+	//
+	// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+	PatchContactWithBody(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchContactWithApplicationMergePatchPlusJSONBody Change a contact
+	//
+	// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+	PatchContactWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, body PatchContactApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DeleteCustomerExternalID Take an external id away
 	//
 	// The system `source` no longer knows this customer as `external_id`.
@@ -5631,12 +7056,84 @@ type ClientInterface interface {
 	// Corresponds with PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id} (the `PutCustomerExternalID` operationId).
 	PutCustomerExternalID(ctx context.Context, customerID CustomerID, source Source, externalID ExternalID, params *PutCustomerExternalIDParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetHierarchy Read the group that a company belongs to
+	//
+	// The company at the top, and everything below it, level by level and by name: each item names its `parent_id`. `path`
+	// leads from the top to the company asked for. Deleted companies and what is below them are left out. At most 1000
+	// companies are shown; `truncated` says that there are more.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/hierarchy (the `GetHierarchy` operationId).
+	GetHierarchy(ctx context.Context, customerID GroupCustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetCustomerMetrics Read what a customer's transactions add up to
 	//
 	// Counts, sums and days over all purchases, as true as the last committed transaction.
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/metrics (the `GetCustomerMetrics` operationId).
 	GetCustomerMetrics(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListNotes List a customer's notes
+	//
+	// Pinned notes first, then the newest. `kind` narrows to one or more kinds.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/notes (the `ListNotes` operationId).
+	ListNotes(ctx context.Context, customerID CustomerID, params *ListNotesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateNoteWithBody Write a note
+	//
+	// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+	// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+	// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+	// 1000 notes. The text is left out of the event feed.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+	CreateNoteWithBody(ctx context.Context, customerID CustomerID, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateNote Write a note
+	//
+	// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+	// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+	// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+	// 1000 notes. The text is left out of the event feed.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+	CreateNote(ctx context.Context, customerID CustomerID, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteNote Delete a note
+	//
+	// Deletes the note for good.
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/notes/{note_id} (the `DeleteNote` operationId).
+	DeleteNote(ctx context.Context, customerID CustomerID, noteID NoteID, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetNote Read a note
+	//
+	// One note with its author and times.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/notes/{note_id} (the `GetNote` operationId).
+	GetNote(ctx context.Context, customerID CustomerID, noteID NoteID, params *GetNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchNoteWithBody Change a note
+	//
+	// Merges the body into the note. The author stays who wrote it first.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+	PatchNoteWithBody(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchNoteWithApplicationMergePatchPlusJSONBody Change a note
+	//
+	// Merges the body into the note. The author stays who wrote it first.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+	PatchNoteWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, body PatchNoteApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCustomerPayments List a customer's payments
 	//
@@ -5653,6 +7150,76 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/quality (the `GetCustomerQuality` operationId).
 	GetCustomerQuality(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListRelations List a customer's relations
+	//
+	// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
+	// is to this customer. Relations with deleted customers are left out until those are undeleted.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/relations (the `ListRelations` operationId).
+	ListRelations(ctx context.Context, customerID GroupCustomerID, params *ListRelationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRelationWithBody Relate two customers
+	//
+	// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+	// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+	// `employee`; `household`, `partner` and `related` are the same from both ends.
+	//
+	// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+	// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+	// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+	CreateRelationWithBody(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRelation Relate two customers
+	//
+	// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+	// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+	// `employee`; `household`, `partner` and `related` are the same from both ends.
+	//
+	// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+	// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+	// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+	CreateRelation(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, body CreateRelationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteRelation End a relation
+	//
+	// Deletes the relation for both ends.
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/relations/{relation_id} (the `DeleteRelation` operationId).
+	DeleteRelation(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *DeleteRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRelation Read a relation
+	//
+	// One relation as this customer sees it; the ETag covers the other one's name too.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/relations/{relation_id} (the `GetRelation` operationId).
+	GetRelation(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *GetRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchRelationWithBody Change a relation
+	//
+	// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+	PatchRelationWithBody(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchRelationWithApplicationMergePatchPlusJSONBody Change a relation
+	//
+	// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+	PatchRelationWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, body PatchRelationApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCustomerScores List a customer's scores, explained
 	//
 	// Every score in force for the customer, with the inputs it was computed from and an explanation that reproduces
@@ -5660,6 +7227,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/scores (the `ListCustomerScores` operationId).
 	ListCustomerScores(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCustomerStages List the stages that a customer went through
+	//
+	// Every move of the lifecycle stage, newest first, with who or what moved the customer.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/stages (the `ListCustomerStages` operationId).
+	ListCustomerStages(ctx context.Context, customerID CustomerID, params *ListCustomerStagesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCustomerTags List a customer's tags
 	//
@@ -5922,9 +7496,23 @@ type ClientInterface interface {
 	//
 	// `mapping` names the column for each field. Spaces around values mean nothing.
 	//
-	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+	// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+	// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+	// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+	// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+	// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+	// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+	// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+	// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
+	//
+	// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+	// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+	// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+	// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+	// fails its row, and the error does not repeat it.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -5957,9 +7545,23 @@ type ClientInterface interface {
 	//
 	// `mapping` names the column for each field. Spaces around values mean nothing.
 	//
-	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+	// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+	// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+	// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+	// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+	// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+	// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+	// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+	// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
+	//
+	// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+	// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+	// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+	// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+	// fails its row, and the error does not repeat it.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -7096,14 +8698,24 @@ func (c *Client) LookupContactPoint(ctx context.Context, body LookupContactPoint
 //
 // `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 // `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
-// `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
+// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
+// `scores.clv`. Customers without a value come last either way.
 //
 // `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
 // call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
 //
-// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
+// `q` finds customers by what people remember of them. Those whom it names as a whole, by name, number or id, come first,
+// then the others, each in the order of `sort`. When the first page is empty, `unmatched` says which words found nobody.
+// Without the scope `pii:read`, telephone numbers are found by exactly their last four digits only, and other contact
+// values not at all.
+//
+// The other parameters (`stage`, `city`, `tag`, `created_from` ...) narrow the list as the same condition in `filter` would;
+// all of them have to hold. `facets` counts the customers of all pages by fields. Of more than 100,000 customers a sample is counted,
+// and `facets_are_estimates` is true.
+//
+// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter`, `facets`, `tag` or `tier`, needs `scores:read`, `tiers:read` or
 // `tags:read` beside `customers:read`.
 //
 // Corresponds with GET /v1/customers (the `ListCustomers` operationId).
@@ -7701,6 +9313,139 @@ func (c *Client) PatchContactPointWithApplicationMergePatchPlusJSONBody(ctx cont
 	return c.Client.Do(req)
 }
 
+// ListContacts List a customer's contacts
+//
+// The people to talk to, the primary one first, then the oldest.
+//
+// Corresponds with GET /v1/customers/{customer_id}/contacts (the `ListContacts` operationId).
+func (c *Client) ListContacts(ctx context.Context, customerID ContactCustomerID, params *ListContactsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListContactsRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateContactWithBody Add a contact
+//
+// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
+// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+// one primary contact: a new primary one takes the place of the one before.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+func (c *Client) CreateContactWithBody(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateContactRequestWithBody(c.Server, customerID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateContact Add a contact
+//
+// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
+// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+// one primary contact: a new primary one takes the place of the one before.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+func (c *Client) CreateContact(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, body CreateContactJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateContactRequest(c.Server, customerID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteContact Delete a contact
+//
+// Deletes the contact for good, with the contact points that are the contact's own.
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/contacts/{contact_id} (the `DeleteContact` operationId).
+func (c *Client) DeleteContact(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteContactRequest(c.Server, customerID, contactID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetContact Read a contact
+//
+// One contact with title, department and part in decisions.
+//
+// Corresponds with GET /v1/customers/{customer_id}/contacts/{contact_id} (the `GetContact` operationId).
+func (c *Client) GetContact(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *GetContactParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetContactRequest(c.Server, customerID, contactID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchContactWithBody Change a contact
+//
+// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+func (c *Client) PatchContactWithBody(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchContactRequestWithBody(c.Server, customerID, contactID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchContactWithApplicationMergePatchPlusJSONBody Change a contact
+//
+// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+func (c *Client) PatchContactWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, body PatchContactApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchContactRequestWithApplicationMergePatchPlusJSONBody(c.Server, customerID, contactID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // DeleteCustomerExternalID Take an external id away
 //
 // The system `source` no longer knows this customer as `external_id`.
@@ -7735,6 +9480,25 @@ func (c *Client) PutCustomerExternalID(ctx context.Context, customerID CustomerI
 	return c.Client.Do(req)
 }
 
+// GetHierarchy Read the group that a company belongs to
+//
+// The company at the top, and everything below it, level by level and by name: each item names its `parent_id`. `path`
+// leads from the top to the company asked for. Deleted companies and what is below them are left out. At most 1000
+// companies are shown; `truncated` says that there are more.
+//
+// Corresponds with GET /v1/customers/{customer_id}/hierarchy (the `GetHierarchy` operationId).
+func (c *Client) GetHierarchy(ctx context.Context, customerID GroupCustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetHierarchyRequest(c.Server, customerID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetCustomerMetrics Read what a customer's transactions add up to
 //
 // Counts, sums and days over all purchases, as true as the last committed transaction.
@@ -7742,6 +9506,139 @@ func (c *Client) PutCustomerExternalID(ctx context.Context, customerID CustomerI
 // Corresponds with GET /v1/customers/{customer_id}/metrics (the `GetCustomerMetrics` operationId).
 func (c *Client) GetCustomerMetrics(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetCustomerMetricsRequest(c.Server, customerID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListNotes List a customer's notes
+//
+// Pinned notes first, then the newest. `kind` narrows to one or more kinds.
+//
+// Corresponds with GET /v1/customers/{customer_id}/notes (the `ListNotes` operationId).
+func (c *Client) ListNotes(ctx context.Context, customerID CustomerID, params *ListNotesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListNotesRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateNoteWithBody Write a note
+//
+// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+// 1000 notes. The text is left out of the event feed.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+func (c *Client) CreateNoteWithBody(ctx context.Context, customerID CustomerID, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateNoteRequestWithBody(c.Server, customerID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateNote Write a note
+//
+// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+// 1000 notes. The text is left out of the event feed.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+func (c *Client) CreateNote(ctx context.Context, customerID CustomerID, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateNoteRequest(c.Server, customerID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteNote Delete a note
+//
+// Deletes the note for good.
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/notes/{note_id} (the `DeleteNote` operationId).
+func (c *Client) DeleteNote(ctx context.Context, customerID CustomerID, noteID NoteID, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteNoteRequest(c.Server, customerID, noteID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetNote Read a note
+//
+// One note with its author and times.
+//
+// Corresponds with GET /v1/customers/{customer_id}/notes/{note_id} (the `GetNote` operationId).
+func (c *Client) GetNote(ctx context.Context, customerID CustomerID, noteID NoteID, params *GetNoteParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetNoteRequest(c.Server, customerID, noteID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchNoteWithBody Change a note
+//
+// Merges the body into the note. The author stays who wrote it first.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+func (c *Client) PatchNoteWithBody(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchNoteRequestWithBody(c.Server, customerID, noteID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchNoteWithApplicationMergePatchPlusJSONBody Change a note
+//
+// Merges the body into the note. The author stays who wrote it first.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+func (c *Client) PatchNoteWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, body PatchNoteApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchNoteRequestWithApplicationMergePatchPlusJSONBody(c.Server, customerID, noteID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7787,6 +9684,146 @@ func (c *Client) GetCustomerQuality(ctx context.Context, customerID CustomerID, 
 	return c.Client.Do(req)
 }
 
+// ListRelations List a customer's relations
+//
+// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
+// is to this customer. Relations with deleted customers are left out until those are undeleted.
+//
+// Corresponds with GET /v1/customers/{customer_id}/relations (the `ListRelations` operationId).
+func (c *Client) ListRelations(ctx context.Context, customerID GroupCustomerID, params *ListRelationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRelationsRequest(c.Server, customerID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRelationWithBody Relate two customers
+//
+// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+// `employee`; `household`, `partner` and `related` are the same from both ends.
+//
+// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+func (c *Client) CreateRelationWithBody(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRelationRequestWithBody(c.Server, customerID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRelation Relate two customers
+//
+// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+// `employee`; `household`, `partner` and `related` are the same from both ends.
+//
+// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+func (c *Client) CreateRelation(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, body CreateRelationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRelationRequest(c.Server, customerID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteRelation End a relation
+//
+// Deletes the relation for both ends.
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/relations/{relation_id} (the `DeleteRelation` operationId).
+func (c *Client) DeleteRelation(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *DeleteRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteRelationRequest(c.Server, customerID, relationID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRelation Read a relation
+//
+// One relation as this customer sees it; the ETag covers the other one's name too.
+//
+// Corresponds with GET /v1/customers/{customer_id}/relations/{relation_id} (the `GetRelation` operationId).
+func (c *Client) GetRelation(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *GetRelationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRelationRequest(c.Server, customerID, relationID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchRelationWithBody Change a relation
+//
+// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+func (c *Client) PatchRelationWithBody(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchRelationRequestWithBody(c.Server, customerID, relationID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchRelationWithApplicationMergePatchPlusJSONBody Change a relation
+//
+// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+func (c *Client) PatchRelationWithApplicationMergePatchPlusJSONBody(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, body PatchRelationApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchRelationRequestWithApplicationMergePatchPlusJSONBody(c.Server, customerID, relationID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCustomerScores List a customer's scores, explained
 //
 // Every score in force for the customer, with the inputs it was computed from and an explanation that reproduces
@@ -7795,6 +9832,23 @@ func (c *Client) GetCustomerQuality(ctx context.Context, customerID CustomerID, 
 // Corresponds with GET /v1/customers/{customer_id}/scores (the `ListCustomerScores` operationId).
 func (c *Client) ListCustomerScores(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListCustomerScoresRequest(c.Server, customerID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCustomerStages List the stages that a customer went through
+//
+// Every move of the lifecycle stage, newest first, with who or what moved the customer.
+//
+// Corresponds with GET /v1/customers/{customer_id}/stages (the `ListCustomerStages` operationId).
+func (c *Client) ListCustomerStages(ctx context.Context, customerID CustomerID, params *ListCustomerStagesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCustomerStagesRequest(c.Server, customerID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -8336,9 +10390,23 @@ func (c *Client) ListImports(ctx context.Context, params *ListImportsParams, req
 //
 // `mapping` names the column for each field. Spaces around values mean nothing.
 //
-// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
+//
+// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+// fails its row, and the error does not repeat it.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -8381,9 +10449,23 @@ func (c *Client) CreateImportWithBody(ctx context.Context, params *CreateImportP
 //
 // `mapping` names the column for each field. Spaces around values mean nothing.
 //
-// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
+//
+// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+// fails its row, and the error does not repeat it.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -10648,6 +12730,18 @@ func NewListCustomersRequest(server string, params *ListCustomersParams) (*http.
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
@@ -10732,9 +12826,201 @@ func NewListCustomersRequest(server string, params *ListCustomersParams) (*http.
 
 		}
 
+		if params.Facets != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "facets", *params.Facets, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Stage != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "stage", *params.Stage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Source != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "source", *params.Source, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Owner != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "owner", *params.Owner, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Department != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "department", *params.Department, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Province != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "province", *params.Province, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.City != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "city", *params.City, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Industry != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "industry", *params.Industry, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Tag != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tag", *params.Tag, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tag", *params.Tag, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tier != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tier", *params.Tier, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedFrom != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_from", *params.CreatedFrom, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedTo != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_to", *params.CreatedTo, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.UpdatedFrom != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "updated_from", *params.UpdatedFrom, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.UpdatedTo != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "updated_to", *params.UpdatedTo, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.LastPurchaseFrom != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "last_purchase_from", *params.LastPurchaseFrom, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.LastPurchaseTo != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "last_purchase_to", *params.LastPurchaseTo, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -12333,6 +14619,414 @@ func NewPatchContactPointRequestWithBody(server string, customerID CustomerID, c
 	return req, nil
 }
 
+// NewListContactsRequest constructs an http.Request for the ListContacts method
+func NewListContactsRequest(server string, customerID ContactCustomerID, params *ListContactsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contacts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateContactRequest calls the generic CreateContact builder with application/json body
+func NewCreateContactRequest(server string, customerID ContactCustomerID, params *CreateContactParams, body CreateContactJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateContactRequestWithBody(server, customerID, params, "application/json", bodyReader)
+}
+
+// NewCreateContactRequestWithBody constructs an http.Request for the CreateContact method, with any body, and a specified content type
+func NewCreateContactRequestWithBody(server string, customerID ContactCustomerID, params *CreateContactParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contacts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteContactRequest constructs an http.Request for the DeleteContact method
+func NewDeleteContactRequest(server string, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "contact_id", contactID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contacts/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetContactRequest constructs an http.Request for the GetContact method
+func NewGetContactRequest(server string, customerID ContactCustomerID, contactID ContactID, params *GetContactParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "contact_id", contactID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contacts/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchContactRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchContact builder with application/merge-patch+json body
+func NewPatchContactRequestWithApplicationMergePatchPlusJSONBody(server string, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, body PatchContactApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchContactRequestWithBody(server, customerID, contactID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchContactRequestWithBody constructs an http.Request for the PatchContact method, with any body, and a specified content type
+func NewPatchContactRequestWithBody(server string, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "contact_id", contactID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/contacts/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewDeleteCustomerExternalIDRequest constructs an http.Request for the DeleteCustomerExternalID method
 func NewDeleteCustomerExternalIDRequest(server string, customerID CustomerID, source Source, externalID ExternalID, params *DeleteCustomerExternalIDParams) (*http.Request, error) {
 	var err error
@@ -12483,6 +15177,40 @@ func NewPutCustomerExternalIDRequest(server string, customerID CustomerID, sourc
 	return req, nil
 }
 
+// NewGetHierarchyRequest constructs an http.Request for the GetHierarchy method
+func NewGetHierarchyRequest(server string, customerID GroupCustomerID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/hierarchy", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetCustomerMetricsRequest constructs an http.Request for the GetCustomerMetrics method
 func NewGetCustomerMetricsRequest(server string, customerID CustomerID) (*http.Request, error) {
 	var err error
@@ -12512,6 +15240,426 @@ func NewGetCustomerMetricsRequest(server string, customerID CustomerID) (*http.R
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListNotesRequest constructs an http.Request for the ListNotes method
+func NewListNotesRequest(server string, customerID CustomerID, params *ListNotesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateNoteRequest calls the generic CreateNote builder with application/json body
+func NewCreateNoteRequest(server string, customerID CustomerID, params *CreateNoteParams, body CreateNoteJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateNoteRequestWithBody(server, customerID, params, "application/json", bodyReader)
+}
+
+// NewCreateNoteRequestWithBody constructs an http.Request for the CreateNote method, with any body, and a specified content type
+func NewCreateNoteRequestWithBody(server string, customerID CustomerID, params *CreateNoteParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteNoteRequest constructs an http.Request for the DeleteNote method
+func NewDeleteNoteRequest(server string, customerID CustomerID, noteID NoteID, params *DeleteNoteParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "note_id", noteID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetNoteRequest constructs an http.Request for the GetNote method
+func NewGetNoteRequest(server string, customerID CustomerID, noteID NoteID, params *GetNoteParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "note_id", noteID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchNoteRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchNote builder with application/merge-patch+json body
+func NewPatchNoteRequestWithApplicationMergePatchPlusJSONBody(server string, customerID CustomerID, noteID NoteID, params *PatchNoteParams, body PatchNoteApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchNoteRequestWithBody(server, customerID, noteID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchNoteRequestWithBody constructs an http.Request for the PatchNote method, with any body, and a specified content type
+func NewPatchNoteRequestWithBody(server string, customerID CustomerID, noteID NoteID, params *PatchNoteParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "note_id", noteID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/notes/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -12636,6 +15784,426 @@ func NewGetCustomerQualityRequest(server string, customerID CustomerID) (*http.R
 	return req, nil
 }
 
+// NewListRelationsRequest constructs an http.Request for the ListRelations method
+func NewListRelationsRequest(server string, customerID GroupCustomerID, params *ListRelationsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/relations", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateRelationRequest calls the generic CreateRelation builder with application/json body
+func NewCreateRelationRequest(server string, customerID GroupCustomerID, params *CreateRelationParams, body CreateRelationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateRelationRequestWithBody(server, customerID, params, "application/json", bodyReader)
+}
+
+// NewCreateRelationRequestWithBody constructs an http.Request for the CreateRelation method, with any body, and a specified content type
+func NewCreateRelationRequestWithBody(server string, customerID GroupCustomerID, params *CreateRelationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/relations", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteRelationRequest constructs an http.Request for the DeleteRelation method
+func NewDeleteRelationRequest(server string, customerID GroupCustomerID, relationID RelationID, params *DeleteRelationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "relation_id", relationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/relations/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetRelationRequest constructs an http.Request for the GetRelation method
+func NewGetRelationRequest(server string, customerID GroupCustomerID, relationID RelationID, params *GetRelationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "relation_id", relationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/relations/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchRelationRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchRelation builder with application/merge-patch+json body
+func NewPatchRelationRequestWithApplicationMergePatchPlusJSONBody(server string, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, body PatchRelationApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchRelationRequestWithBody(server, customerID, relationID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchRelationRequestWithBody constructs an http.Request for the PatchRelation method, with any body, and a specified content type
+func NewPatchRelationRequestWithBody(server string, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "relation_id", relationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/relations/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListCustomerScoresRequest constructs an http.Request for the ListCustomerScores method
 func NewListCustomerScoresRequest(server string, customerID CustomerID) (*http.Request, error) {
 	var err error
@@ -12660,6 +16228,79 @@ func NewListCustomerScoresRequest(server string, customerID CustomerID) (*http.R
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListCustomerStagesRequest constructs an http.Request for the ListCustomerStages method
+func NewListCustomerStagesRequest(server string, customerID CustomerID, params *ListCustomerStagesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/stages", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -19387,14 +23028,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 	// `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
-	// `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
+	// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+	// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
+	// `scores.clv`. Customers without a value come last either way.
 	//
 	// `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
 	// call. `fields` leaves away what
 	// you don't need; id, version, kind and name are always there.
 	//
-	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
+	// `q` finds customers by what people remember of them. Those whom it names as a whole, by name, number or id, come first,
+	// then the others, each in the order of `sort`. When the first page is empty, `unmatched` says which words found nobody.
+	// Without the scope `pii:read`, telephone numbers are found by exactly their last four digits only, and other contact
+	// values not at all.
+	//
+	// The other parameters (`stage`, `city`, `tag`, `created_from` ...) narrow the list as the same condition in `filter` would;
+	// all of them have to hold. `facets` counts the customers of all pages by fields. Of more than 100,000 customers a sample is counted,
+	// and `facets_are_estimates` is true.
+	//
+	// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter`, `facets`, `tag` or `tier`, needs `scores:read`, `tiers:read` or
 	// `tags:read` beside `customers:read`.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -19712,6 +23363,75 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /v1/customers/{customer_id}/contact-points/{contact_point_id} (the `PatchContactPoint` operationId).
 	PatchContactPointWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, contactPointID ContactPointID, params *PatchContactPointParams, body PatchContactPointApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchContactPointResponse, error)
 
+	// ListContactsWithResponse List a customer's contacts
+	//
+	// The people to talk to, the primary one first, then the oldest.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contacts (the `ListContacts` operationId).
+	ListContactsWithResponse(ctx context.Context, customerID ContactCustomerID, params *ListContactsParams, reqEditors ...RequestEditorFn) (*ListContactsResponse, error)
+
+	// CreateContactWithBodyWithResponse Add a contact
+	//
+	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
+	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+	// one primary contact: a new primary one takes the place of the one before.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+	CreateContactWithBodyWithResponse(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateContactResponse, error)
+
+	// CreateContactWithResponse Add a contact
+	//
+	// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+	// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
+	// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+	// one primary contact: a new primary one takes the place of the one before.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+	CreateContactWithResponse(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, body CreateContactJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateContactResponse, error)
+
+	// DeleteContactWithResponse Delete a contact
+	//
+	// Deletes the contact for good, with the contact points that are the contact's own.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/contacts/{contact_id} (the `DeleteContact` operationId).
+	DeleteContactWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams, reqEditors ...RequestEditorFn) (*DeleteContactResponse, error)
+
+	// GetContactWithResponse Read a contact
+	//
+	// One contact with title, department and part in decisions.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/contacts/{contact_id} (the `GetContact` operationId).
+	GetContactWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *GetContactParams, reqEditors ...RequestEditorFn) (*GetContactResponse, error)
+
+	// PatchContactWithBodyWithResponse Change a contact
+	//
+	// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+	PatchContactWithBodyWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchContactResponse, error)
+
+	// PatchContactWithApplicationMergePatchPlusJSONBodyWithResponse Change a contact
+	//
+	// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+	PatchContactWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, body PatchContactApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchContactResponse, error)
+
 	// DeleteCustomerExternalIDWithResponse Take an external id away
 	//
 	// The system `source` no longer knows this customer as `external_id`.
@@ -19730,6 +23450,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/customers/{customer_id}/external-ids/{source}/{external_id} (the `PutCustomerExternalID` operationId).
 	PutCustomerExternalIDWithResponse(ctx context.Context, customerID CustomerID, source Source, externalID ExternalID, params *PutCustomerExternalIDParams, reqEditors ...RequestEditorFn) (*PutCustomerExternalIDResponse, error)
 
+	// GetHierarchyWithResponse Read the group that a company belongs to
+	//
+	// The company at the top, and everything below it, level by level and by name: each item names its `parent_id`. `path`
+	// leads from the top to the company asked for. Deleted companies and what is below them are left out. At most 1000
+	// companies are shown; `truncated` says that there are more.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/hierarchy (the `GetHierarchy` operationId).
+	GetHierarchyWithResponse(ctx context.Context, customerID GroupCustomerID, reqEditors ...RequestEditorFn) (*GetHierarchyResponse, error)
+
 	// GetCustomerMetricsWithResponse Read what a customer's transactions add up to
 	//
 	// Counts, sums and days over all purchases, as true as the last committed transaction.
@@ -19738,6 +23469,75 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/metrics (the `GetCustomerMetrics` operationId).
 	GetCustomerMetricsWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*GetCustomerMetricsResponse, error)
+
+	// ListNotesWithResponse List a customer's notes
+	//
+	// Pinned notes first, then the newest. `kind` narrows to one or more kinds.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/notes (the `ListNotes` operationId).
+	ListNotesWithResponse(ctx context.Context, customerID CustomerID, params *ListNotesParams, reqEditors ...RequestEditorFn) (*ListNotesResponse, error)
+
+	// CreateNoteWithBodyWithResponse Write a note
+	//
+	// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+	// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+	// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+	// 1000 notes. The text is left out of the event feed.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+	CreateNoteWithBodyWithResponse(ctx context.Context, customerID CustomerID, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateNoteResponse, error)
+
+	// CreateNoteWithResponse Write a note
+	//
+	// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+	// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+	// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+	// 1000 notes. The text is left out of the event feed.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+	CreateNoteWithResponse(ctx context.Context, customerID CustomerID, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateNoteResponse, error)
+
+	// DeleteNoteWithResponse Delete a note
+	//
+	// Deletes the note for good.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/notes/{note_id} (the `DeleteNote` operationId).
+	DeleteNoteWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*DeleteNoteResponse, error)
+
+	// GetNoteWithResponse Read a note
+	//
+	// One note with its author and times.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/notes/{note_id} (the `GetNote` operationId).
+	GetNoteWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *GetNoteParams, reqEditors ...RequestEditorFn) (*GetNoteResponse, error)
+
+	// PatchNoteWithBodyWithResponse Change a note
+	//
+	// Merges the body into the note. The author stays who wrote it first.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+	PatchNoteWithBodyWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchNoteResponse, error)
+
+	// PatchNoteWithApplicationMergePatchPlusJSONBodyWithResponse Change a note
+	//
+	// Merges the body into the note. The author stays who wrote it first.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+	PatchNoteWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, body PatchNoteApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchNoteResponse, error)
 
 	// ListCustomerPaymentsWithResponse List a customer's payments
 	//
@@ -19758,6 +23558,82 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/quality (the `GetCustomerQuality` operationId).
 	GetCustomerQualityWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*GetCustomerQualityResponse, error)
 
+	// ListRelationsWithResponse List a customer's relations
+	//
+	// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
+	// is to this customer. Relations with deleted customers are left out until those are undeleted.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/relations (the `ListRelations` operationId).
+	ListRelationsWithResponse(ctx context.Context, customerID GroupCustomerID, params *ListRelationsParams, reqEditors ...RequestEditorFn) (*ListRelationsResponse, error)
+
+	// CreateRelationWithBodyWithResponse Relate two customers
+	//
+	// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+	// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+	// `employee`; `household`, `partner` and `related` are the same from both ends.
+	//
+	// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+	// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+	// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+	CreateRelationWithBodyWithResponse(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRelationResponse, error)
+
+	// CreateRelationWithResponse Relate two customers
+	//
+	// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+	// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+	// `employee`; `household`, `partner` and `related` are the same from both ends.
+	//
+	// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+	// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+	// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+	CreateRelationWithResponse(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, body CreateRelationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRelationResponse, error)
+
+	// DeleteRelationWithResponse End a relation
+	//
+	// Deletes the relation for both ends.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/customers/{customer_id}/relations/{relation_id} (the `DeleteRelation` operationId).
+	DeleteRelationWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *DeleteRelationParams, reqEditors ...RequestEditorFn) (*DeleteRelationResponse, error)
+
+	// GetRelationWithResponse Read a relation
+	//
+	// One relation as this customer sees it; the ETag covers the other one's name too.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/relations/{relation_id} (the `GetRelation` operationId).
+	GetRelationWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *GetRelationParams, reqEditors ...RequestEditorFn) (*GetRelationResponse, error)
+
+	// PatchRelationWithBodyWithResponse Change a relation
+	//
+	// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+	PatchRelationWithBodyWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchRelationResponse, error)
+
+	// PatchRelationWithApplicationMergePatchPlusJSONBodyWithResponse Change a relation
+	//
+	// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+	PatchRelationWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, body PatchRelationApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchRelationResponse, error)
+
 	// ListCustomerScoresWithResponse List a customer's scores, explained
 	//
 	// Every score in force for the customer, with the inputs it was computed from and an explanation that reproduces
@@ -19767,6 +23643,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/customers/{customer_id}/scores (the `ListCustomerScores` operationId).
 	ListCustomerScoresWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*ListCustomerScoresResponse, error)
+
+	// ListCustomerStagesWithResponse List the stages that a customer went through
+	//
+	// Every move of the lifecycle stage, newest first, with who or what moved the customer.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/stages (the `ListCustomerStages` operationId).
+	ListCustomerStagesWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerStagesParams, reqEditors ...RequestEditorFn) (*ListCustomerStagesResponse, error)
 
 	// ListCustomerTagsWithResponse List a customer's tags
 	//
@@ -20055,9 +23940,23 @@ type ClientWithResponsesInterface interface {
 	//
 	// `mapping` names the column for each field. Spaces around values mean nothing.
 	//
-	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+	// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+	// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+	// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+	// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+	// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+	// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+	// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+	// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
+	//
+	// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+	// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+	// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+	// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+	// fails its row, and the error does not repeat it.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -20090,9 +23989,23 @@ type ClientWithResponsesInterface interface {
 	//
 	// `mapping` names the column for each field. Spaces around values mean nothing.
 	//
-	// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-	// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-	// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+	// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+	// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+	// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+	// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+	// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+	// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+	// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+	// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+	// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+	// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+	// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
+	//
+	// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+	// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+	// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+	// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+	// fails its row, and the error does not repeat it.
 	//
 	// Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 	// offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -23713,6 +27626,520 @@ func (r PatchContactPointResponse) ContentType() string {
 	return ""
 }
 
+// ListContactsResponse401Headers the declared response headers of an HTTP 401 response for ListContacts
+type ListContactsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListContactsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ContactPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListContactsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListContactsResponse) GetJSON200() *ContactPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListContactsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListContactsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListContactsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListContactsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListContactsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListContactsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListContactsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListContactsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListContactsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateContactResponse201Headers the declared response headers of an HTTP 201 response for CreateContact
+type CreateContactResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateContactResponse401Headers the declared response headers of an HTTP 401 response for CreateContact
+type CreateContactResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateContactResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Contact
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateContactResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateContactResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateContactResponse) GetJSON201() *Contact {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateContactResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateContactResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateContactResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateContactResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateContactResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteContactResponse401Headers the declared response headers of an HTTP 401 response for DeleteContact
+type DeleteContactResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteContactResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteContactResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteContactResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteContactResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteContactResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteContactResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteContactResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetContactResponse200Headers the declared response headers of an HTTP 200 response for GetContact
+type GetContactResponse200Headers struct {
+	ETag *string
+}
+
+// GetContactResponse401Headers the declared response headers of an HTTP 401 response for GetContact
+type GetContactResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetContactResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Contact
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetContactResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetContactResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetContactResponse) GetJSON200() *Contact {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetContactResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetContactResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetContactResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetContactResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetContactResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetContactResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetContactResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetContactResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetContactResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchContactResponse200Headers the declared response headers of an HTTP 200 response for PatchContact
+type PatchContactResponse200Headers struct {
+	ETag *string
+}
+
+// PatchContactResponse401Headers the declared response headers of an HTTP 401 response for PatchContact
+type PatchContactResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchContactResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Contact
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchContactResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchContactResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchContactResponse) GetJSON200() *Contact {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchContactResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchContactResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchContactResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchContactResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchContactResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // DeleteCustomerExternalIDResponse401Headers the declared response headers of an HTTP 401 response for DeleteCustomerExternalID
 type DeleteCustomerExternalIDResponse401Headers struct {
 	WWWAuthenticate *string
@@ -23886,6 +28313,89 @@ func (r PutCustomerExternalIDResponse) ContentType() string {
 	return ""
 }
 
+// GetHierarchyResponse401Headers the declared response headers of an HTTP 401 response for GetHierarchy
+type GetHierarchyResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetHierarchyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Hierarchy
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetHierarchyResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetHierarchyResponse) GetJSON200() *Hierarchy {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetHierarchyResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetHierarchyResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetHierarchyResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetHierarchyResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetHierarchyResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetHierarchyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetHierarchyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetHierarchyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetHierarchyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetCustomerMetricsResponse401Headers the declared response headers of an HTTP 401 response for GetCustomerMetrics
 type GetCustomerMetricsResponse401Headers struct {
 	WWWAuthenticate *string
@@ -23963,6 +28473,520 @@ func (r GetCustomerMetricsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetCustomerMetricsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListNotesResponse401Headers the declared response headers of an HTTP 401 response for ListNotes
+type ListNotesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListNotesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *NotePage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListNotesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListNotesResponse) GetJSON200() *NotePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListNotesResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListNotesResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListNotesResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListNotesResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListNotesResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListNotesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListNotesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListNotesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListNotesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateNoteResponse201Headers the declared response headers of an HTTP 201 response for CreateNote
+type CreateNoteResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateNoteResponse401Headers the declared response headers of an HTTP 401 response for CreateNote
+type CreateNoteResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateNoteResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Note
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateNoteResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateNoteResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateNoteResponse) GetJSON201() *Note {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateNoteResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateNoteResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateNoteResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateNoteResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateNoteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteNoteResponse401Headers the declared response headers of an HTTP 401 response for DeleteNote
+type DeleteNoteResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteNoteResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteNoteResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteNoteResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteNoteResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteNoteResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteNoteResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteNoteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetNoteResponse200Headers the declared response headers of an HTTP 200 response for GetNote
+type GetNoteResponse200Headers struct {
+	ETag *string
+}
+
+// GetNoteResponse401Headers the declared response headers of an HTTP 401 response for GetNote
+type GetNoteResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetNoteResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Note
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetNoteResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetNoteResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetNoteResponse) GetJSON200() *Note {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetNoteResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetNoteResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetNoteResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetNoteResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetNoteResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetNoteResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetNoteResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetNoteResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetNoteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchNoteResponse200Headers the declared response headers of an HTTP 200 response for PatchNote
+type PatchNoteResponse200Headers struct {
+	ETag *string
+}
+
+// PatchNoteResponse401Headers the declared response headers of an HTTP 401 response for PatchNote
+type PatchNoteResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchNoteResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Note
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchNoteResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchNoteResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchNoteResponse) GetJSON200() *Note {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchNoteResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchNoteResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchNoteResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchNoteResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchNoteResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -24135,6 +29159,520 @@ func (r GetCustomerQualityResponse) ContentType() string {
 	return ""
 }
 
+// ListRelationsResponse401Headers the declared response headers of an HTTP 401 response for ListRelations
+type ListRelationsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListRelationsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RelationPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListRelationsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRelationsResponse) GetJSON200() *RelationPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListRelationsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListRelationsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListRelationsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListRelationsResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListRelationsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRelationsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRelationsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRelationsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRelationsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateRelationResponse201Headers the declared response headers of an HTTP 201 response for CreateRelation
+type CreateRelationResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateRelationResponse401Headers the declared response headers of an HTTP 401 response for CreateRelation
+type CreateRelationResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateRelationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Relation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateRelationResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateRelationResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateRelationResponse) GetJSON201() *Relation {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateRelationResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateRelationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateRelationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateRelationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateRelationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteRelationResponse401Headers the declared response headers of an HTTP 401 response for DeleteRelation
+type DeleteRelationResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteRelationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteRelationResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteRelationResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteRelationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteRelationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteRelationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteRelationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetRelationResponse200Headers the declared response headers of an HTTP 200 response for GetRelation
+type GetRelationResponse200Headers struct {
+	ETag *string
+}
+
+// GetRelationResponse401Headers the declared response headers of an HTTP 401 response for GetRelation
+type GetRelationResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetRelationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Relation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetRelationResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetRelationResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRelationResponse) GetJSON200() *Relation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetRelationResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetRelationResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetRelationResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetRelationResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetRelationResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRelationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRelationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRelationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRelationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchRelationResponse200Headers the declared response headers of an HTTP 200 response for PatchRelation
+type PatchRelationResponse200Headers struct {
+	ETag *string
+}
+
+// PatchRelationResponse401Headers the declared response headers of an HTTP 401 response for PatchRelation
+type PatchRelationResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchRelationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Relation
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchRelationResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchRelationResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchRelationResponse) GetJSON200() *Relation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchRelationResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchRelationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchRelationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchRelationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchRelationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListCustomerScoresResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerScores
 type ListCustomerScoresResponse401Headers struct {
 	WWWAuthenticate *string
@@ -24212,6 +29750,89 @@ func (r ListCustomerScoresResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListCustomerScoresResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCustomerStagesResponse401Headers the declared response headers of an HTTP 401 response for ListCustomerStages
+type ListCustomerStagesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListCustomerStagesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StageMovePage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCustomerStagesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCustomerStagesResponse) GetJSON200() *StageMovePage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCustomerStagesResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCustomerStagesResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCustomerStagesResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListCustomerStagesResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCustomerStagesResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCustomerStagesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCustomerStagesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCustomerStagesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCustomerStagesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -33508,14 +39129,24 @@ func (c *ClientWithResponses) LookupContactPointWithResponse(ctx context.Context
 //
 // `filter` takes a condition over the fields that `GET /v1/filter-fields` lists, for example
 // `spend_total >= 1000 AND tags:"vip" AND (city = "上海" OR city = "杭州")`; parentheses are needed where AND and OR
-// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, a metric such as
-// `spend_total`, or a score such as `scores.clv`. Customers without a value come last either way.
+// mix. `sort` takes one field, `-` before it for descending: `created_at`, `updated_at`, `name`, `stage`, `city`, `owner`,
+// `next_birthday_on`, `employees`, `annual_revenue`, `registered_on`, a metric such as `spend_total`, or a score such as
+// `scores.clv`. Customers without a value come last either way.
 //
 // `expand` adds `metrics`, `scores`, `tiers`, `tags`, `contact_points` and `addresses` to each customer in the same
 // call. `fields` leaves away what
 // you don't need; id, version, kind and name are always there.
 //
-// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter` or `tag`, needs `scores:read`, `tiers:read` or
+// `q` finds customers by what people remember of them. Those whom it names as a whole, by name, number or id, come first,
+// then the others, each in the order of `sort`. When the first page is empty, `unmatched` says which words found nobody.
+// Without the scope `pii:read`, telephone numbers are found by exactly their last four digits only, and other contact
+// values not at all.
+//
+// The other parameters (`stage`, `city`, `tag`, `created_from` ...) narrow the list as the same condition in `filter` would;
+// all of them have to hold. `facets` counts the customers of all pages by fields. Of more than 100,000 customers a sample is counted,
+// and `facets_are_estimates` is true.
+//
+// What reaches into scores, tiers or tags, by `expand`, `sort`, `filter`, `facets`, `tag` or `tier`, needs `scores:read`, `tiers:read` or
 // `tags:read` beside `customers:read`.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -34013,6 +39644,117 @@ func (c *ClientWithResponses) PatchContactPointWithApplicationMergePatchPlusJSON
 	return ParsePatchContactPointResponse(rsp)
 }
 
+// ListContactsWithResponse List a customer's contacts
+//
+// The people to talk to, the primary one first, then the oldest.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/contacts (the `ListContacts` operationId).
+func (c *ClientWithResponses) ListContactsWithResponse(ctx context.Context, customerID ContactCustomerID, params *ListContactsParams, reqEditors ...RequestEditorFn) (*ListContactsResponse, error) {
+	rsp, err := c.ListContacts(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListContactsResponse(rsp)
+}
+
+// CreateContactWithBodyWithResponse Add a contact
+//
+// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
+// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+// one primary contact: a new primary one takes the place of the one before.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+func (c *ClientWithResponses) CreateContactWithBodyWithResponse(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateContactResponse, error) {
+	rsp, err := c.CreateContactWithBody(ctx, customerID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateContactResponse(rsp)
+}
+
+// CreateContactWithResponse Add a contact
+//
+// Adds somebody to talk to at a customer: the buyer or the boss of a company, the assistant or guardian of a person.
+// Phones, emails and accounts are contact points of the customer that name the contact as `contact_id`.
+// When the same human is a customer too, name that customer as `person_id`. A customer has at most 1000 contacts and
+// one primary contact: a new primary one takes the place of the one before.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/contacts (the `CreateContact` operationId).
+func (c *ClientWithResponses) CreateContactWithResponse(ctx context.Context, customerID ContactCustomerID, params *CreateContactParams, body CreateContactJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateContactResponse, error) {
+	rsp, err := c.CreateContact(ctx, customerID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateContactResponse(rsp)
+}
+
+// DeleteContactWithResponse Delete a contact
+//
+// Deletes the contact for good, with the contact points that are the contact's own.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/contacts/{contact_id} (the `DeleteContact` operationId).
+func (c *ClientWithResponses) DeleteContactWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *DeleteContactParams, reqEditors ...RequestEditorFn) (*DeleteContactResponse, error) {
+	rsp, err := c.DeleteContact(ctx, customerID, contactID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteContactResponse(rsp)
+}
+
+// GetContactWithResponse Read a contact
+//
+// One contact with title, department and part in decisions.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/contacts/{contact_id} (the `GetContact` operationId).
+func (c *ClientWithResponses) GetContactWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *GetContactParams, reqEditors ...RequestEditorFn) (*GetContactResponse, error) {
+	rsp, err := c.GetContact(ctx, customerID, contactID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetContactResponse(rsp)
+}
+
+// PatchContactWithBodyWithResponse Change a contact
+//
+// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+func (c *ClientWithResponses) PatchContactWithBodyWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchContactResponse, error) {
+	rsp, err := c.PatchContactWithBody(ctx, customerID, contactID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchContactResponse(rsp)
+}
+
+// PatchContactWithApplicationMergePatchPlusJSONBodyWithResponse Change a contact
+//
+// Merges the body into the contact. `primary: true` takes it from the contact that was primary, whose version rises too.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/contacts/{contact_id} (the `PatchContact` operationId).
+func (c *ClientWithResponses) PatchContactWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID ContactCustomerID, contactID ContactID, params *PatchContactParams, body PatchContactApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchContactResponse, error) {
+	rsp, err := c.PatchContactWithApplicationMergePatchPlusJSONBody(ctx, customerID, contactID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchContactResponse(rsp)
+}
+
 // DeleteCustomerExternalIDWithResponse Take an external id away
 //
 // The system `source` no longer knows this customer as `external_id`.
@@ -34043,6 +39785,23 @@ func (c *ClientWithResponses) PutCustomerExternalIDWithResponse(ctx context.Cont
 	return ParsePutCustomerExternalIDResponse(rsp)
 }
 
+// GetHierarchyWithResponse Read the group that a company belongs to
+//
+// The company at the top, and everything below it, level by level and by name: each item names its `parent_id`. `path`
+// leads from the top to the company asked for. Deleted companies and what is below them are left out. At most 1000
+// companies are shown; `truncated` says that there are more.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/hierarchy (the `GetHierarchy` operationId).
+func (c *ClientWithResponses) GetHierarchyWithResponse(ctx context.Context, customerID GroupCustomerID, reqEditors ...RequestEditorFn) (*GetHierarchyResponse, error) {
+	rsp, err := c.GetHierarchy(ctx, customerID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetHierarchyResponse(rsp)
+}
+
 // GetCustomerMetricsWithResponse Read what a customer's transactions add up to
 //
 // Counts, sums and days over all purchases, as true as the last committed transaction.
@@ -34056,6 +39815,117 @@ func (c *ClientWithResponses) GetCustomerMetricsWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseGetCustomerMetricsResponse(rsp)
+}
+
+// ListNotesWithResponse List a customer's notes
+//
+// Pinned notes first, then the newest. `kind` narrows to one or more kinds.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/notes (the `ListNotes` operationId).
+func (c *ClientWithResponses) ListNotesWithResponse(ctx context.Context, customerID CustomerID, params *ListNotesParams, reqEditors ...RequestEditorFn) (*ListNotesResponse, error) {
+	rsp, err := c.ListNotes(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListNotesResponse(rsp)
+}
+
+// CreateNoteWithBodyWithResponse Write a note
+//
+// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+// 1000 notes. The text is left out of the event feed.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+func (c *ClientWithResponses) CreateNoteWithBodyWithResponse(ctx context.Context, customerID CustomerID, params *CreateNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateNoteResponse, error) {
+	rsp, err := c.CreateNoteWithBody(ctx, customerID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateNoteResponse(rsp)
+}
+
+// CreateNoteWithResponse Write a note
+//
+// Keeps plain text about a customer: what the customer wants differently (`special_request`), what was made for this
+// customer alone (`solution`), what happened (`history`, with the day as `occurred_on`), what may become of the
+// cooperation (`prospect`), or anything else (`general`). The author is the token's subject. A customer has at most
+// 1000 notes. The text is left out of the event feed.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/notes (the `CreateNote` operationId).
+func (c *ClientWithResponses) CreateNoteWithResponse(ctx context.Context, customerID CustomerID, params *CreateNoteParams, body CreateNoteJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateNoteResponse, error) {
+	rsp, err := c.CreateNote(ctx, customerID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateNoteResponse(rsp)
+}
+
+// DeleteNoteWithResponse Delete a note
+//
+// Deletes the note for good.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/notes/{note_id} (the `DeleteNote` operationId).
+func (c *ClientWithResponses) DeleteNoteWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *DeleteNoteParams, reqEditors ...RequestEditorFn) (*DeleteNoteResponse, error) {
+	rsp, err := c.DeleteNote(ctx, customerID, noteID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteNoteResponse(rsp)
+}
+
+// GetNoteWithResponse Read a note
+//
+// One note with its author and times.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/notes/{note_id} (the `GetNote` operationId).
+func (c *ClientWithResponses) GetNoteWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *GetNoteParams, reqEditors ...RequestEditorFn) (*GetNoteResponse, error) {
+	rsp, err := c.GetNote(ctx, customerID, noteID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetNoteResponse(rsp)
+}
+
+// PatchNoteWithBodyWithResponse Change a note
+//
+// Merges the body into the note. The author stays who wrote it first.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+func (c *ClientWithResponses) PatchNoteWithBodyWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchNoteResponse, error) {
+	rsp, err := c.PatchNoteWithBody(ctx, customerID, noteID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchNoteResponse(rsp)
+}
+
+// PatchNoteWithApplicationMergePatchPlusJSONBodyWithResponse Change a note
+//
+// Merges the body into the note. The author stays who wrote it first.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/notes/{note_id} (the `PatchNote` operationId).
+func (c *ClientWithResponses) PatchNoteWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID CustomerID, noteID NoteID, params *PatchNoteParams, body PatchNoteApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchNoteResponse, error) {
+	rsp, err := c.PatchNoteWithApplicationMergePatchPlusJSONBody(ctx, customerID, noteID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchNoteResponse(rsp)
 }
 
 // ListCustomerPaymentsWithResponse List a customer's payments
@@ -34089,6 +39959,124 @@ func (c *ClientWithResponses) GetCustomerQualityWithResponse(ctx context.Context
 	return ParseGetCustomerQualityResponse(rsp)
 }
 
+// ListRelationsWithResponse List a customer's relations
+//
+// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
+// is to this customer. Relations with deleted customers are left out until those are undeleted.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/relations (the `ListRelations` operationId).
+func (c *ClientWithResponses) ListRelationsWithResponse(ctx context.Context, customerID GroupCustomerID, params *ListRelationsParams, reqEditors ...RequestEditorFn) (*ListRelationsResponse, error) {
+	rsp, err := c.ListRelations(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRelationsResponse(rsp)
+}
+
+// CreateRelationWithBodyWithResponse Relate two customers
+//
+// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+// `employee`; `household`, `partner` and `related` are the same from both ends.
+//
+// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+func (c *ClientWithResponses) CreateRelationWithBodyWithResponse(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRelationResponse, error) {
+	rsp, err := c.CreateRelationWithBody(ctx, customerID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRelationResponse(rsp)
+}
+
+// CreateRelationWithResponse Relate two customers
+//
+// Relates the customer to another one. `type` says what the other one is to this customer; the other one sees the same
+// relation by its inverse: `parent` and `subsidiary`, `referrer` and `referred`, `supplier` and `buyer`, `employer` and
+// `employee`; `household`, `partner` and `related` are the same from both ends.
+//
+// Parents and subsidiaries are companies, a household is of people, an employer is a company. A company has at most one
+// parent (409); a parent that is deleted gives way. A group has at most 50 levels, and no company is above itself: 422
+// `parent_circle` names the ids all the way round. Two customers are related at most once per type (409).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/customers/{customer_id}/relations (the `CreateRelation` operationId).
+func (c *ClientWithResponses) CreateRelationWithResponse(ctx context.Context, customerID GroupCustomerID, params *CreateRelationParams, body CreateRelationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRelationResponse, error) {
+	rsp, err := c.CreateRelation(ctx, customerID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRelationResponse(rsp)
+}
+
+// DeleteRelationWithResponse End a relation
+//
+// Deletes the relation for both ends.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/customers/{customer_id}/relations/{relation_id} (the `DeleteRelation` operationId).
+func (c *ClientWithResponses) DeleteRelationWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *DeleteRelationParams, reqEditors ...RequestEditorFn) (*DeleteRelationResponse, error) {
+	rsp, err := c.DeleteRelation(ctx, customerID, relationID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteRelationResponse(rsp)
+}
+
+// GetRelationWithResponse Read a relation
+//
+// One relation as this customer sees it; the ETag covers the other one's name too.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/relations/{relation_id} (the `GetRelation` operationId).
+func (c *ClientWithResponses) GetRelationWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *GetRelationParams, reqEditors ...RequestEditorFn) (*GetRelationResponse, error) {
+	rsp, err := c.GetRelation(ctx, customerID, relationID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRelationResponse(rsp)
+}
+
+// PatchRelationWithBodyWithResponse Change a relation
+//
+// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+func (c *ClientWithResponses) PatchRelationWithBodyWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchRelationResponse, error) {
+	rsp, err := c.PatchRelationWithBody(ctx, customerID, relationID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchRelationResponse(rsp)
+}
+
+// PatchRelationWithApplicationMergePatchPlusJSONBodyWithResponse Change a relation
+//
+// Changes the note or the first day, for both ends. Who is related, and how, is another relation.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/customers/{customer_id}/relations/{relation_id} (the `PatchRelation` operationId).
+func (c *ClientWithResponses) PatchRelationWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, customerID GroupCustomerID, relationID RelationID, params *PatchRelationParams, body PatchRelationApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchRelationResponse, error) {
+	rsp, err := c.PatchRelationWithApplicationMergePatchPlusJSONBody(ctx, customerID, relationID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchRelationResponse(rsp)
+}
+
 // ListCustomerScoresWithResponse List a customer's scores, explained
 //
 // Every score in force for the customer, with the inputs it was computed from and an explanation that reproduces
@@ -34103,6 +40091,21 @@ func (c *ClientWithResponses) ListCustomerScoresWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseListCustomerScoresResponse(rsp)
+}
+
+// ListCustomerStagesWithResponse List the stages that a customer went through
+//
+// Every move of the lifecycle stage, newest first, with who or what moved the customer.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/stages (the `ListCustomerStages` operationId).
+func (c *ClientWithResponses) ListCustomerStagesWithResponse(ctx context.Context, customerID CustomerID, params *ListCustomerStagesParams, reqEditors ...RequestEditorFn) (*ListCustomerStagesResponse, error) {
+	rsp, err := c.ListCustomerStages(ctx, customerID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCustomerStagesResponse(rsp)
 }
 
 // ListCustomerTagsWithResponse List a customer's tags
@@ -34554,9 +40557,23 @@ func (c *ClientWithResponses) ListImportsWithResponse(ctx context.Context, param
 //
 // `mapping` names the column for each field. Spaces around values mean nothing.
 //
-// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
+//
+// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+// fails its row, and the error does not repeat it.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -34595,9 +40612,23 @@ func (c *ClientWithResponses) CreateImportWithBodyWithResponse(ctx context.Conte
 //
 // `mapping` names the column for each field. Spaces around values mean nothing.
 //
-// Customers: `external_id` (required), `name`, `kind`, `stage`, `source_channel`, `source_detail`, `source_campaign`,
-// `owner`, `country`, `province`, `city`, `industry`. An existing customer is merged: empty cells keep what is stored. A
-// new one is a person and a prospect of channel `import`, named like its external id, where the file does not say.
+// Customers: `external_id` (required), `name`, `aliases`, `kind`, `stage`, `source_channel`, `source_detail`,
+// `source_campaign`, `owner`, `departments`, `country`, `province`, `city`, `district`, `industry`, `industry_scheme`,
+// `industry_code`; of a person `person.gender`, `person.birthday` (`1990-05-20`, `05-20`, `农历 1990-04-26`,
+// `lunar 2020-leap4-03`), `person.income_band`, `person.education`, `person.occupation`, `person.interests` and
+// `person.preferences.<key>`; of a company `company.registration_scheme`, `company.registration_number`,
+// `company.legal_name`, `company.business_scope`, `company.employees`, `company.annual_revenue` (in `currency`, the base
+// currency unless told) and `company.registered_on`; and your own fields as `attributes.<key>`. Items of a list are
+// separated by `;` or `、`. An existing customer is merged: empty cells keep what is stored. A new one is a prospect of
+// channel `import`, named like its external id, and a person unless something of a company is there, where the file does
+// not say. `registration_check: warn` keeps registration numbers whose check characters are wrong, marks them on the
+// customer and lists them with severity `warning`; `refuse`, unless told, refuses their rows.
+//
+// Contact points: `phone`, `phone_2`, `phone_3`, `fax`, `email`, `email_2`, `email_3`, `wechat`, `qq`, `weibo`; one address:
+// `address.country`, `address.province`, `address.city`, `address.district`, `address.street`, `address.postal_code`,
+// `address.area_type`, `address.label`, `address.recipient`. Those that the customer has not yet are added, none is changed
+// or removed; the address also says where the customer is, unless `country`, `province` or `city` do. A phone that is none
+// fails its row, and the error does not repeat it.
 //
 // Transactions: `customer_external_id` (required), `occurred_at` (required: a local day `2026-02-14`, a moment with its
 // offset `2026-02-14T10:00:00+08:00`, or a local time `2026-02-14 10:00:00`, local to the tenant's zone), `amount`
@@ -38643,6 +44674,496 @@ func ParsePatchContactPointResponse(rsp *http.Response) (*PatchContactPointRespo
 	return response, nil
 }
 
+// ParseListContactsResponse parses an HTTP response from a ListContactsWithResponse call
+func ParseListContactsResponse(rsp *http.Response) (*ListContactsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListContactsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ContactPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListContactsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateContactResponse parses an HTTP response from a CreateContactWithResponse call
+func ParseCreateContactResponse(rsp *http.Response) (*CreateContactResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateContactResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Contact
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateContactResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateContactResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteContactResponse parses an HTTP response from a DeleteContactWithResponse call
+func ParseDeleteContactResponse(rsp *http.Response) (*DeleteContactResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteContactResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteContactResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetContactResponse parses an HTTP response from a GetContactWithResponse call
+func ParseGetContactResponse(rsp *http.Response) (*GetContactResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetContactResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Contact
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetContactResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetContactResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchContactResponse parses an HTTP response from a PatchContactWithResponse call
+func ParsePatchContactResponse(rsp *http.Response) (*PatchContactResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchContactResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Contact
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchContactResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchContactResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseDeleteCustomerExternalIDResponse parses an HTTP response from a DeleteCustomerExternalIDWithResponse call
 func ParseDeleteCustomerExternalIDResponse(rsp *http.Response) (*DeleteCustomerExternalIDResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -38804,6 +45325,80 @@ func ParsePutCustomerExternalIDResponse(rsp *http.Response) (*PutCustomerExterna
 	return response, nil
 }
 
+// ParseGetHierarchyResponse parses an HTTP response from a GetHierarchyWithResponse call
+func ParseGetHierarchyResponse(rsp *http.Response) (*GetHierarchyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetHierarchyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Hierarchy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetHierarchyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetCustomerMetricsResponse parses an HTTP response from a GetCustomerMetricsWithResponse call
 func ParseGetCustomerMetricsResponse(rsp *http.Response) (*GetCustomerMetricsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -38865,6 +45460,496 @@ func ParseGetCustomerMetricsResponse(rsp *http.Response) (*GetCustomerMetricsRes
 	switch {
 	case rsp.StatusCode == 401:
 		var headers GetCustomerMetricsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListNotesResponse parses an HTTP response from a ListNotesWithResponse call
+func ParseListNotesResponse(rsp *http.Response) (*ListNotesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListNotesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest NotePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListNotesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateNoteResponse parses an HTTP response from a CreateNoteWithResponse call
+func ParseCreateNoteResponse(rsp *http.Response) (*CreateNoteResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateNoteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Note
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateNoteResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateNoteResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteNoteResponse parses an HTTP response from a DeleteNoteWithResponse call
+func ParseDeleteNoteResponse(rsp *http.Response) (*DeleteNoteResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteNoteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteNoteResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetNoteResponse parses an HTTP response from a GetNoteWithResponse call
+func ParseGetNoteResponse(rsp *http.Response) (*GetNoteResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetNoteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Note
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetNoteResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetNoteResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchNoteResponse parses an HTTP response from a PatchNoteWithResponse call
+func ParsePatchNoteResponse(rsp *http.Response) (*PatchNoteResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchNoteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Note
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchNoteResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchNoteResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -39026,6 +46111,496 @@ func ParseGetCustomerQualityResponse(rsp *http.Response) (*GetCustomerQualityRes
 	return response, nil
 }
 
+// ParseListRelationsResponse parses an HTTP response from a ListRelationsWithResponse call
+func ParseListRelationsResponse(rsp *http.Response) (*ListRelationsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRelationsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RelationPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListRelationsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateRelationResponse parses an HTTP response from a CreateRelationWithResponse call
+func ParseCreateRelationResponse(rsp *http.Response) (*CreateRelationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateRelationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Relation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateRelationResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateRelationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteRelationResponse parses an HTTP response from a DeleteRelationWithResponse call
+func ParseDeleteRelationResponse(rsp *http.Response) (*DeleteRelationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteRelationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteRelationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRelationResponse parses an HTTP response from a GetRelationWithResponse call
+func ParseGetRelationResponse(rsp *http.Response) (*GetRelationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRelationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Relation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetRelationResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetRelationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchRelationResponse parses an HTTP response from a PatchRelationWithResponse call
+func ParsePatchRelationResponse(rsp *http.Response) (*PatchRelationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchRelationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Relation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchRelationResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchRelationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListCustomerScoresResponse parses an HTTP response from a ListCustomerScoresWithResponse call
 func ParseListCustomerScoresResponse(rsp *http.Response) (*ListCustomerScoresResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -39087,6 +46662,80 @@ func ParseListCustomerScoresResponse(rsp *http.Response) (*ListCustomerScoresRes
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListCustomerScoresResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCustomerStagesResponse parses an HTTP response from a ListCustomerStagesWithResponse call
+func ParseListCustomerStagesResponse(rsp *http.Response) (*ListCustomerStagesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCustomerStagesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StageMovePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListCustomerStagesResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -7,12 +7,12 @@ CREATE TABLE contacts (
   id            uuid        NOT NULL,
   version       bigint      NOT NULL,
   name          text        NOT NULL,
-  title         text,
-  department    text,
-  gender        text,
-  decision_role text,
+  title         text        NOT NULL,
+  department    text        NOT NULL,
+  gender        text        NOT NULL,
+  decision_role text        NOT NULL,
   is_primary    boolean     NOT NULL,
-  remark        text,
+  remark        text        NOT NULL,
   person_id     uuid,
   created_at    timestamptz NOT NULL,
   updated_at    timestamptz NOT NULL,
@@ -39,17 +39,19 @@ CREATE TABLE notes (
   CONSTRAINT notes_customer_fkey FOREIGN KEY (tenant_id, customer_id) REFERENCES customers (tenant_id, id)
 );
 
--- One row per relation, read from both ends. customer_id has other_id as its parent, referrer, supplier or employer; of
--- a relation that is the same from both ends, customer_id is the lower id. other_id has no foreign key, because
--- customers are meant to be spread over machines by id one day: the service holds both ends when it writes.
+-- One row per relation, read from both ends: type is what other_id is to customer_id, inverse the reverse. customer_id is
+-- the end that has the other as its parent, referrer, supplier or employer; where both ends are alike, the lower id.
+-- other_id has no foreign key, because customers are meant to be spread over machines by id one day: who writes holds
+-- both ends.
 CREATE TABLE relations (
   tenant_id   integer     NOT NULL,
   customer_id uuid        NOT NULL,
   id          uuid        NOT NULL,
   version     bigint      NOT NULL,
-  type        text        NOT NULL,
   other_id    uuid        NOT NULL,
-  note        text,
+  type        text        NOT NULL,
+  inverse     text        NOT NULL,
+  note        text        NOT NULL,
   since       date,
   created_at  timestamptz NOT NULL,
   updated_at  timestamptz NOT NULL,

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const (
+	writeRounds  = 6
+	writeEach    = 150 // per round
+	costTarget   = 1.3
+	paceTarget   = 0.7
+	writeSmall   = 0 // indexes of the two sides
+	writeLarge   = 1
+	touchedPages = `SELECT coalesce(sum(heap_blks_hit + heap_blks_read + coalesce(idx_blks_hit + idx_blks_read, 0)
+		+ coalesce(toast_blks_hit + toast_blks_read + tidx_blks_hit + tidx_blks_read, 0)), 0)::bigint FROM pg_statio_user_tables
+		WHERE relname NOT LIKE 'river%'`
+)
+
+func replaceID(target string, id uuid.UUID) string {
+	return strings.Replace(target, "{}", id.String(), 1)
+}
+
+// write is a kind of write, the n-th of its side.
+type write struct {
+	name string
+	do   func(c *caller, ids []uuid.UUID, n int) (answer, error)
+}
+
+var writeKinds = []write{
+	{"create", func(c *caller, _ []uuid.UUID, n int) (answer, error) {
+		return c.do("POST", "/v1/customers", fmt.Sprintf(`{"kind":"person","name":"测试%d","city":"上海","owner":"王强","source":{"channel":"store"},`+
+			`"external_ids":[{"source":"bench","external_id":"%s"}]}`, n%977, uuid.New()))
+	}},
+	{"update", func(c *caller, ids []uuid.UUID, n int) (answer, error) {
+		return c.do("PATCH", "/v1/customers/"+ids[n%len(ids)].String(), fmt.Sprintf(`{"owner":"owner %d","stage":"active"}`, time.Now().UnixNano()%99991))
+	}},
+}
+
+// cost is what the writes of one kind took on one side.
+type cost struct {
+	rates        []float64
+	log          int64 // bytes
+	pages, count int64
+}
+
+// writes compares what a write costs at the two sizes.
+func (s scale) writes(ctx context.Context) error {
+	for _, k := range writeKinds {
+		costs, err := s.write(ctx, k)
+		if err != nil {
+			return fmt.Errorf("%s: %w", k.name, err)
+		}
+		small, large := costs[writeSmall], costs[writeLarge]
+		each := func(c cost, total int64) float64 { return float64(total) / float64(c.count) }
+		add := func(what, unit string, of func(cost) float64) {
+			s.report.most(fmt.Sprintf("%s, %s at 1 M against 10 k", k.name, what), fmt.Sprintf("%.0f%s", of(large), unit),
+				fmt.Sprintf("%.0f%s", of(small), unit), of(large)/of(small), costTarget)
+		}
+		add("write-ahead log", " B", func(c cost) float64 { return each(c, c.log) })
+		add("pages touched", "", func(c cost) float64 { return each(c, c.pages) })
+		fast, slow := median(small.rates), median(large.rates)
+		s.report.add(k.name+", rate at 1 M against 10 k", fmt.Sprintf("%.0f/s", slow), fmt.Sprintf("%.0f/s", fast), slow/fast, paceTarget)
+	}
+	s.report.note("scale: writes one after the other, %d rounds of %d that alternate between the databases; full_page_writes off, because "+
+		"how many pages are logged whole depends on when the last checkpoint was.", writeRounds, writeEach)
+	return nil
+}
+
+func (s scale) write(ctx context.Context, k write) (costs [2]cost, err error) {
+	databases := [2]string{smallDatabase, largeDatabase}
+	var ids [2][]uuid.UUID
+	for side, database := range databases {
+		if ids[side], err = s.some(ctx, database); err != nil {
+			return costs, err
+		}
+	}
+	before, err := s.touched(ctx, databases)
+	if err != nil {
+		return costs, err
+	}
+	if err := s.rounds(ctx, k, databases, ids, &costs); err != nil {
+		return costs, err
+	}
+	after, err := s.touched(ctx, databases)
+	for side := range costs {
+		costs[side].pages = after[side] - before[side]
+	}
+	return costs, err
+}
+
+// touched waits until processes that ended have handed in their counts.
+func (s scale) touched(ctx context.Context, databases [2]string) (pages [2]int64, err error) {
+	for side, database := range databases {
+		last := int64(-1)
+		for pages[side] != last {
+			last = pages[side]
+			select {
+			case <-ctx.Done():
+				return pages, ctx.Err()
+			case <-time.After(200 * time.Millisecond):
+			}
+			n, err := query[int64](ctx, s, database, touchedPages)
+			if err != nil {
+				return pages, err
+			}
+			pages[side] = n[0]
+		}
+	}
+	return pages, nil
+}
+
+func (s scale) rounds(ctx context.Context, k write, databases [2]string, ids [2][]uuid.UUID, costs *[2]cost) (err error) {
+	var callers [2]*caller
+	for side, database := range databases {
+		p, err := s.spawnOn(ctx, s.server, roleService, database)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, p.stop()) }()
+		if callers[side], err = dial(p.address, s.token); err != nil {
+			return err
+		}
+		defer callers[side].close()
+	}
+	for round := range writeRounds {
+		for turn := range 2 {
+			side := (round + turn) % 2
+			from, err := query[int64](ctx, s, databases[side], `SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint`)
+			if err != nil {
+				return err
+			}
+			began := time.Now()
+			for n := range writeEach {
+				a, err := k.do(callers[side], ids[side], round*writeEach+n)
+				if err != nil || (a.status != http.StatusOK && a.status != http.StatusCreated) {
+					return errors.Join(err, fmt.Errorf("answered by %s", a))
+				}
+			}
+			rate := writeEach / time.Since(began).Seconds()
+			to, err := query[int64](ctx, s, databases[side], `SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint`)
+			if err != nil {
+				return err
+			}
+			c := &costs[side]
+			c.log, c.count = c.log+to[0]-from[0], c.count+writeEach
+			if round > 0 { // the first one warms both
+				c.rates = append(c.rates, rate)
+			}
+		}
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,190 @@
+package customer
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/kezi-io/kezi/internal/filter"
+	"github.com/kezi-io/kezi/internal/page"
+	"github.com/kezi-io/kezi/internal/postgres"
+)
+
+// Search is the customers that a text finds. They are given as ids, or where they are too many for that, as a condition.
+type Search struct {
+	Exact  []uuid.UUID // those that the text names as a whole; a list begins with them
+	Others []uuid.UUID // the others, when Many is zero
+	Many   filter.Expr // else a condition over n, a customer's row of customer_search,
+	Guess  int64       // and about how many there are
+}
+
+// few tells whether the ids of all are known.
+func (s *Search) few() bool { return s != nil && s.Many.IsZero() }
+
+// The groups of a list of found customers, in this order.
+const (
+	exactly = "a"
+	partly  = "b"
+)
+
+// groups are the parts of a list, each with the way to read it.
+func (query Query) groups() []group {
+	s := query.Search
+	if s == nil {
+		return []group{{read: among(filter.Expr{})}}
+	}
+	rest := group{partly, among(ids(s.Others))}
+	if !s.few() {
+		rest.read = s.readMany
+	}
+	return []group{{exactly, among(ids(s.Exact))}, rest}
+}
+
+// among reads the customers whose ids source selects, or all.
+func among(source filter.Expr) reader {
+	return func(ctx context.Context, q postgres.Querier, tenantID int32, query Query, phase string, after page.Key, limit int) ([]row, error) {
+		if sql, args := source.Where(); sql != "" && args[0] == noIDs {
+			return nil, nil
+		}
+		return read(ctx, q, tenantID, query, source, phase, after, limit)
+	}
+}
+
+const noIDs = "{}"
+
+func ids(of []uuid.UUID) filter.Expr { return filter.SQL("unnest(?::uuid[]) f (id)", array(of)) }
+
+// array is the text of a uuid[].
+func array(ids []uuid.UUID) string {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = id.String()
+	}
+	return "{" + strings.Join(texts, ",") + "}"
+}
+
+// all selects the ids f of everybody found; zero when nothing was searched for.
+func (s *Search) all(tenantID int32) filter.Expr {
+	switch {
+	case s == nil:
+		return filter.Expr{}
+	case s.few():
+		return filter.SQL("unnest(?::uuid[] || ?::uuid[]) f (id)", array(s.Exact), array(s.Others))
+	}
+	return matching(tenantID, s.Many)
+}
+
+// matching selects the ids f of the customers whose names fulfil a condition over n.
+func matching(tenantID int32, condition filter.Expr) filter.Expr {
+	return filter.Join(filter.SQL("(SELECT n.customer_id AS id FROM customer_search n WHERE n.tenant_id = ? AND (", tenantID), condition,
+		filter.SQL(") OFFSET 0) f")) // by its terms, whatever the planner thinks of the rest
+}
+
+func (s *Search) others() filter.Expr {
+	if len(s.Exact) == 0 {
+		return s.Many
+	}
+	return filter.AllOf(s.Many, filter.SQL("n.customer_id <> ALL (?::uuid[])", array(s.Exact)))
+}
+
+// readMany reads a page of customers of whom there are too many to sort. Two ways lead there: to walk the customers in
+// the order wanted and look at each one's names, which is quick where the found ones lie anywhere in that order; and to
+// gather them all and sort. The planner can't tell which is quicker, since that depends on where they lie, and when it
+// walks in vain it walks the whole tenant. So the walk has an end, after which they are gathered.
+func (s *Search) readMany(ctx context.Context, q postgres.Querier, tenantID int32, query Query, phase string, after page.Key, limit int) ([]row, error) {
+	rows, err := s.walk(ctx, q, tenantID, query, phase, after, limit)
+	if err != nil || len(rows) == limit {
+		return rows, err
+	}
+	if err := tune(ctx, q, gathering); err != nil {
+		return nil, err
+	}
+	return read(ctx, q, tenantID, query, matching(tenantID, s.others()), phase, after, limit)
+}
+
+// A walk ends after so many customers for each row wanted, within limits.
+const (
+	stepsPerRow = 300
+	leastSteps  = 5_000
+	mostSteps   = 30_000
+	byNameSteps = 3_000 // in the order of names, those that are alike lie together
+)
+
+func (s *Search) walk(ctx context.Context, q postgres.Querier, tenantID int32, query Query, phase string, after page.Key, limit int) ([]row, error) {
+	if err := tune(ctx, q, walking); err != nil {
+		return nil, err
+	}
+	// The customers in their order, without the condition, which could be a selective one and make the walk long.
+	bare := query
+	bare.Metrics = false
+	var w statement
+	w.add("SELECT " + columns)
+	if phase == valued {
+		w.add(", w.k::text AS sort_key")
+	}
+	w.add(" FROM (SELECT ")
+	if phase == valued {
+		w.expr(query.Sort.ID)
+		w.add(" AS id, (")
+		w.expr(query.Sort.Column)
+		w.add(") AS k")
+	} else {
+		w.add("c.id")
+	}
+	w.from(tenantID, bare, filter.Expr{}, phase)
+	steps := min(max(limit*stepsPerRow, leastSteps), mostSteps)
+	if query.Sort.ByName {
+		steps = byNameSteps
+	}
+	if err := w.page(query.Sort, phase, after, steps); err != nil {
+		return nil, err
+	}
+	// A lateral query with a limit stays where it is: one look per customer, in the order of the walk.
+	w.add(") w CROSS JOIN LATERAL (SELECT n.customer_id AS id FROM customer_search n WHERE n.tenant_id = ? AND n.customer_id = w.id AND (", tenantID)
+	w.expr(s.others())
+	w.add(") LIMIT 1) f CROSS JOIN LATERAL (SELECT * FROM customers c WHERE c.tenant_id = ? AND c.id = f.id LIMIT 1) c", tenantID)
+	if query.Metrics {
+		w.add(" CROSS JOIN LATERAL (SELECT * FROM customer_metrics m WHERE m.tenant_id = ? AND m.customer_id = f.id LIMIT 1) m", tenantID)
+	}
+	w.add(" WHERE true")
+	w.where(query.Where)
+	direction := ""
+	if query.Sort.Down {
+		direction = " DESC"
+	}
+	w.add(" ORDER BY ")
+	if phase == valued {
+		w.add("w.k" + direction + ", ")
+	}
+	w.add("w.id"+direction+" LIMIT ?", limit)
+	return w.rows(ctx, q, phase)
+}
+
+// tuning keeps the planner from plans that its estimates make attractive and hashes of names then make slow.
+type tuning map[string]string
+
+var (
+	looking = tuning{"plan_cache_mode": "force_custom_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
+		"max_parallel_workers_per_gather": "0", "enable_bitmapscan": "on", "enable_sort": "on"}
+	walking   = tuning{"enable_bitmapscan": "off", "enable_sort": "off"}
+	gathering = tuning{"enable_bitmapscan": "on", "enable_sort": "on"}
+)
+
+// Tune prepares a transaction for looking up customers by the terms of their names.
+func Tune(ctx context.Context, q postgres.Querier) error { return tune(ctx, q, looking) }
+
+// tune holds until the end of the transaction.
+func tune(ctx context.Context, q postgres.Querier, t tuning) error {
+	var b strings.Builder
+	args := make([]any, 0, 2*len(t))
+	for name, value := range t {
+		fmt.Fprintf(&b, ", set_config($%d, $%d, true)", len(args)+1, len(args)+2)
+		args = append(args, name, value)
+	}
+	if _, err := q.Exec(ctx, "SELECT "+strings.TrimPrefix(b.String(), ", "), args...); err != nil {
+		return fmt.Errorf("prepare a search: %w", err)
+	}
+	return nil
+}

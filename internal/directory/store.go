@@ -1,0 +1,120 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/search"
+)
+
+// put writes the rows of customers. A row that stays as it is is not written.
+func put(ctx context.Context, q postgres.Querier, tenantID int32, all []named) error {
+	if len(all) == 0 {
+		return nil
+	}
+	ids, terms := make([]pgtype.UUID, len(all)), make([]string, len(all))
+	names, sounds := make([]string, len(all)), make([]string, len(all))
+	for i, n := range all {
+		r := n.row(tenantID)
+		ids[i] = pgtype.UUID{Bytes: n.id, Valid: true}
+		terms[i], names[i], sounds[i] = array(r.Terms), r.Names, r.Pinyin
+	}
+	_, err := q.Exec(ctx, `INSERT INTO customer_search AS s (tenant_id, customer_id, version, terms, name_text, pinyin_text)
+		SELECT $1, x.id, $2, x.terms::bigint[], x.names, x.sounds
+		FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[]) x (id, terms, names, sounds)
+		ON CONFLICT ON CONSTRAINT customer_search_pkey DO UPDATE SET version = excluded.version, terms = excluded.terms,
+			name_text = excluded.name_text, pinyin_text = excluded.pinyin_text
+		WHERE (s.version, s.name_text, s.pinyin_text, s.terms) IS DISTINCT FROM
+			(excluded.version, excluded.name_text, excluded.pinyin_text, excluded.terms)`,
+		tenantID, search.Version, ids, terms, names, sounds)
+	if err != nil {
+		return fmt.Errorf("write the names of %d customers: %w", len(all), err)
+	}
+	return nil
+}
+
+// array is the text of a bigint[].
+func array(terms []int64) string {
+	b := make([]byte, 0, 21*len(terms)+2)
+	b = append(b, '{')
+	for i, t := range terms {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, t, 10)
+	}
+	return string(append(b, '}'))
+}
+
+func tenantIDs(ctx context.Context, q postgres.Querier) ([]int32, error) {
+	rows, err := q.Query(ctx, `SELECT id FROM tenants ORDER BY id`)
+	if err != nil {
+		return nil, fmt.Errorf("list the tenants: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int32])
+}
+
+// called is what a customer is called.
+const called = `c.id, c.kind, array_remove(c.name || coalesce(c.aliases, '{}') || c.legal_name, NULL)`
+
+func collect(rows pgx.Rows, err error) ([]named, error) {
+	if err != nil {
+		return nil, fmt.Errorf("read the names of customers: %w", err)
+	}
+	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (named, error) {
+		var n named
+		err := r.Scan(&n.id, &n.kind, &n.names)
+		return n, err
+	})
+}
+
+func read(ctx context.Context, q postgres.Querier, tenantID int32, ids []uuid.UUID) ([]named, error) {
+	return collect(q.Query(ctx, `SELECT `+called+` FROM unnest($2::uuid[]) x (id)
+		CROSS JOIN LATERAL (SELECT * FROM customers c WHERE c.tenant_id = $1 AND c.id = x.id LIMIT 1) c`, tenantID, ids))
+}
+
+func lockNext(ctx context.Context, tx postgres.Tx, tenantID int32, after uuid.UUID, limit int) ([]named, error) {
+	return collect(tx.Query(ctx, `SELECT `+called+` FROM customers c WHERE c.tenant_id = $1 AND c.id > $2
+		ORDER BY c.id LIMIT $3 FOR NO KEY UPDATE`, tenantID, after, limit))
+}
+
+// lockStale are the next customers whose row is missing or made by older rules.
+func lockStale(ctx context.Context, tx postgres.Tx, tenantID int32, after uuid.UUID, limit int) ([]named, error) {
+	return collect(tx.Query(ctx, `SELECT `+called+` FROM customers c WHERE c.tenant_id = $1 AND c.id > $2 AND NOT EXISTS
+			(SELECT FROM customer_search s WHERE s.tenant_id = c.tenant_id AND s.customer_id = c.id AND s.version = $3)
+		ORDER BY c.id LIMIT $4 FOR NO KEY UPDATE`, tenantID, after, search.Version, limit))
+}
+
+// keptRow is a customer's names with the row that is stored for them.
+type keptRow struct {
+	named
+	version *int16
+	row     search.Row
+}
+
+func (k keptRow) right(tenantID int32) bool {
+	want := k.named.row(tenantID)
+	return k.version != nil && *k.version == search.Version && k.row.Names == want.Names && k.row.Pinyin == want.Pinyin &&
+		slices.Equal(k.row.Terms, want.Terms)
+}
+
+func stored(ctx context.Context, q postgres.Querier, tenantID int32, after uuid.UUID, limit int) ([]keptRow, error) {
+	rows, err := q.Query(ctx, `SELECT `+called+`, s.version, s.terms, coalesce(s.name_text, ''), coalesce(s.pinyin_text, '')
+		FROM customers c LEFT JOIN customer_search s ON s.tenant_id = c.tenant_id AND s.customer_id = c.id
+		WHERE c.tenant_id = $1 AND c.id > $2 ORDER BY c.id LIMIT $3`, tenantID, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("verify the names of customers: %w", err)
+	}
+	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (keptRow, error) {
+		var k keptRow
+		err := r.Scan(&k.id, &k.kind, &k.names, &k.version, &k.row.Terms, &k.row.Names, &k.row.Pinyin)
+		return k, err
+	})
+}

@@ -22,7 +22,7 @@ func (h Hook) Before(ctx context.Context, tx postgres.Tx, call tenant.Call, writ
 	var asked []Write
 	var of []*customer.Write
 	for _, w := range writes {
-		a := Write{Kind: string(w.After.Kind), Fresh: w.Before == nil}
+		a := Write{Kind: string(w.After.Kind), Fresh: w.Before == nil, Text: w.Cause == customer.ByImport}
 		var stored map[string]any
 		if w.Before != nil {
 			stored = w.Before.Attributes

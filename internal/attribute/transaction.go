@@ -2,6 +2,7 @@ package attribute
 
 import (
 	"context"
+	"strings"
 
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -14,7 +15,7 @@ type Transactional struct{ Service *Service }
 var _ transaction.Checks = Transactional{}
 
 // CheckTransaction implements transaction.Checks.
-func (c Transactional) CheckTransaction(ctx context.Context, tx postgres.Tx, t tenant.Tenant, after, before *transaction.Transaction) error {
+func (c Transactional) CheckTransaction(ctx context.Context, tx postgres.Tx, t tenant.Tenant, after, before *transaction.Transaction) (map[string]any, error) {
 	w := Write{Kind: string(Transactions), Fresh: before == nil}
 	var stored map[string]any
 	if before != nil {
@@ -22,19 +23,23 @@ func (c Transactional) CheckTransaction(ctx context.Context, tx postgres.Tx, t t
 	}
 	var err error
 	if w.Patch, err = merge(stored, after.Attributes); err != nil || (len(w.Patch) == 0 && !w.Fresh) {
-		return err
+		return nil, err
 	}
 	if w.Stored, err = encode(stored); err != nil {
-		return err
+		return nil, err
 	}
 	outcomes, err := c.Service.Apply(ctx, tx, t, Transactions, []Write{w})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if outcomes[0].Err != nil {
-		return outcomes[0].Err
+		return nil, outcomes[0].Err
+	}
+	told := make(map[string]any, len(outcomes[0].Previous))
+	for name, value := range outcomes[0].Previous {
+		told[strings.Replace(name, ".", "/", 1)] = value
 	}
 	values, err := decode(outcomes[0].Values)
 	after.Attributes = values
-	return err
+	return told, err
 }

@@ -25,6 +25,7 @@ type Write struct {
 	Fresh  bool   // the row is being made: defaults apply, and required fields must be there
 	Stored Values // what the row has
 	Patch  Values // a merge patch: null clears; the values are as callers write them
+	Text   bool   // strings are what the cells of a file say, whatever the type
 }
 
 // Outcome is what became of a Write.
@@ -46,6 +47,11 @@ func (s *Service) Apply(ctx context.Context, q postgres.Querier, t tenant.Tenant
 
 func (s *Service) apply(ctx context.Context, q postgres.Querier, t tenant.Tenant, defs []*Definition, writes []Write) ([]Outcome, error) {
 	set := newSet(defs)
+	for _, write := range writes {
+		if write.Text {
+			set.read(write.Patch, t.Currency)
+		}
+	}
 	w, err := s.world(ctx, q, t, set, writes)
 	if err != nil {
 		return nil, err

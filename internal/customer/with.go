@@ -2,6 +2,7 @@ package customer
 
 import (
 	"context"
+	"maps"
 
 	"github.com/google/uuid"
 
@@ -90,11 +91,12 @@ func (w With) write(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Cu
 	return true, err
 }
 
-// Settler is a Hook that looks at a customer once more when everything that was written with it is there: its contact
-// points and addresses too.
+// Settler is a Hook that looks at customers once more when everything that was written with them is there: their
+// contact points and addresses too.
 type Settler interface {
-	// Settle may refuse the write by an error, or warn through the customer's Warnings.
-	Settle(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer) error
+	// Settle may refuse customers by an error each, whose writes are then undone, or warn through their Warnings. Another
+	// error ends the whole transaction.
+	Settle(ctx context.Context, tx postgres.Tx, call tenant.Call, customers []*Customer) (refused map[uuid.UUID]error, err error)
 }
 
 type partsKey struct{}
@@ -103,16 +105,35 @@ func partsFollow(ctx context.Context) context.Context {
 	return context.WithValue(ctx, partsKey{}, true)
 }
 
-// PartsFollow reports whether more is being written with the customer at hand, so that Settle follows.
+// PartsFollow reports whether more is being written with the customers at hand, so that Settle follows.
 func PartsFollow(ctx context.Context) bool { return ctx.Value(partsKey{}) != nil }
 
+// conclude settles one customer.
 func (s *Service) conclude(ctx context.Context, tx postgres.Tx, call tenant.Call, c *Customer) error {
-	for _, h := range s.hooks {
-		if settler, ok := h.(Settler); ok {
-			if err := settler.Settle(ctx, tx, call, c); err != nil {
-				return err
-			}
-		}
+	refused, err := s.Settle(ctx, tx, call, []*Customer{c})
+	if err != nil {
+		return err
 	}
-	return nil
+	return refused[c.ID]
+}
+
+// Settle lets the hooks look at customers of Import once more when all that belongs to them is written. The caller undoes
+// what was written of those that are refused.
+func (s *Service) Settle(ctx context.Context, tx postgres.Tx, call tenant.Call, customers []*Customer) (map[uuid.UUID]error, error) {
+	all := map[uuid.UUID]error{}
+	if len(customers) == 0 {
+		return all, nil
+	}
+	for _, h := range s.hooks {
+		settler, ok := h.(Settler)
+		if !ok {
+			continue
+		}
+		refused, err := settler.Settle(ctx, tx, call, customers)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, refused)
+	}
+	return all, nil
 }

@@ -26,6 +26,7 @@ func (d *Demo) enliven(ctx context.Context, t tenant.Tenant, anchor tenant.Day, 
 	ids := pins{}
 	for _, do := range []func() error{
 		func() error { return d.edit(ctx, t, w) },
+		func() error { return d.keepClean(ctx, t, w, ids) },
 		func() error { return d.know(ctx, t, anchor, w, ids) },
 		func() error { return d.tag(ctx, t, w, ids) },
 		func() error { return d.upload(ctx, t, anchor, w, ids) },

@@ -2,8 +2,10 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/metric"
+	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/tag"
 	"github.com/kezi-io/kezi/internal/tier"
@@ -116,6 +119,27 @@ func mayAsk(ctx context.Context, language condition.Language, node filter.Node) 
 func mayUse(ctx context.Context, language condition.Language, names ...string) error {
 	if err := mayRead(ctx, names...); err != nil {
 		return err
+	}
+	if language.Guarded(names...) {
+		return demand(auth.From(ctx), guarding)
+	}
+	return nil
+}
+
+// mayKeep demands pii:read of who stores conditions about personal fields, given as JSON or by the names of fields: where
+// customers stand by them tells the values. A condition that cannot be read is refused later.
+func mayKeep(ctx context.Context, db *postgres.DB, now time.Time, conditions []json.RawMessage, names ...string) error {
+	language, err := condition.For(ctx, db, callOf(ctx).Tenant, now)
+	if err != nil {
+		return err
+	}
+	for _, raw := range conditions {
+		if len(raw) == 0 {
+			continue
+		}
+		if node, _, err := language.Catalogue.CompileJSON(raw, language.Env); err == nil {
+			names = append(names, node.Fields()...)
+		}
 	}
 	if language.Guarded(names...) {
 		return demand(auth.From(ctx), guarding)

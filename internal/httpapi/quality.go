@@ -3,6 +3,8 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,11 +12,42 @@ import (
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/completeness"
+	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
+	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/quality"
 )
 
-type dataQuality struct{ svc *quality.Service }
+type dataQuality struct {
+	svc *quality.Service
+	db  *postgres.DB
+	now func() time.Time
+}
+
+// draft reads a rule that the caller may make.
+func (h dataQuality) draft(ctx context.Context, b apigen.ValidationRuleCreate) (quality.Draft, error) {
+	d := ruleDraftFromAPI(b)
+	return d, mayKeep(ctx, h.db, h.now(), []json.RawMessage{d.Condition}, d.Field)
+}
+
+// change reads a change of a rule that the caller may make: who may not see a field may not ask about it in other words
+// either.
+func (h dataQuality) change(ctx context.Context, id uuid.UUID, b apigen.ValidationRulePatch) (quality.Change, error) {
+	c := ruleChangeFromAPI(b)
+	r, err := h.svc.Rule(ctx, callOf(ctx).Tenant, id)
+	if err != nil {
+		return c, err
+	}
+	names := r.Fields()
+	if c.Field.Value != nil {
+		names = append(names, *c.Field.Value)
+	}
+	var conditions []json.RawMessage
+	if c.Condition.Value != nil {
+		conditions = append(conditions, *c.Condition.Value)
+	}
+	return c, mayKeep(ctx, h.db, h.now(), conditions, names...)
+}
 
 func (h dataQuality) ListValidationRules(ctx context.Context, _ apigen.ListValidationRulesRequestObject) (apigen.ListValidationRulesResponseObject, error) {
 	found, err := h.svc.Rules(ctx, callOf(ctx).Tenant)
@@ -25,7 +58,11 @@ func (h dataQuality) ListValidationRules(ctx context.Context, _ apigen.ListValid
 }
 
 func (h dataQuality) CreateValidationRule(ctx context.Context, req apigen.CreateValidationRuleRequestObject) (apigen.CreateValidationRuleResponseObject, error) {
-	r, err := h.svc.CreateRule(ctx, callOf(ctx), ruleDraftFromAPI(*req.Body))
+	d, err := h.draft(ctx, *req.Body)
+	if err != nil {
+		return nil, err
+	}
+	r, err := h.svc.CreateRule(ctx, callOf(ctx), d)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +71,11 @@ func (h dataQuality) CreateValidationRule(ctx context.Context, req apigen.Create
 }
 
 func (h dataQuality) CheckNewValidationRule(ctx context.Context, req apigen.CheckNewValidationRuleRequestObject) (apigen.CheckNewValidationRuleResponseObject, error) {
-	t, err := h.svc.TryDraft(ctx, callOf(ctx).Tenant, ruleDraftFromAPI(*req.Body))
+	d, err := h.draft(ctx, *req.Body)
+	if err != nil {
+		return nil, err
+	}
+	t, err := h.svc.TryDraft(ctx, callOf(ctx).Tenant, d)
 	return apigen.CheckNewValidationRule200JSONResponse(trialToAPI(t)), err
 }
 
@@ -51,7 +92,11 @@ func (h dataQuality) PatchValidationRule(ctx context.Context, req apigen.PatchVa
 	if err != nil {
 		return nil, err
 	}
-	r, err := h.svc.UpdateRule(ctx, callOf(ctx), req.ValidationRuleID, versions, ruleChangeFromAPI(*req.Body))
+	change, err := h.change(ctx, req.ValidationRuleID, *req.Body)
+	if err != nil {
+		return nil, err
+	}
+	r, err := h.svc.UpdateRule(ctx, callOf(ctx), req.ValidationRuleID, versions, change)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +112,11 @@ func (h dataQuality) DeleteValidationRule(ctx context.Context, req apigen.Delete
 }
 
 func (h dataQuality) CheckValidationRule(ctx context.Context, req apigen.CheckValidationRuleRequestObject) (apigen.CheckValidationRuleResponseObject, error) {
-	t, err := h.svc.TryChange(ctx, callOf(ctx).Tenant, req.ValidationRuleID, ruleChangeFromAPI(*req.Body))
+	change, err := h.change(ctx, req.ValidationRuleID, *req.Body)
+	if err != nil {
+		return nil, err
+	}
+	t, err := h.svc.TryChange(ctx, callOf(ctx).Tenant, req.ValidationRuleID, change)
 	return apigen.CheckValidationRule200JSONResponse(trialToAPI(t)), err
 }
 
@@ -110,7 +159,7 @@ func (h dataQuality) GetCustomerQuality(ctx context.Context, req apigen.GetCusto
 		return apigen.DataAge{ChangedAt: utc(at), AgeDays: ptr(max(0, int(r.AsOf.Sub(*at).Hours()/24)))}
 	}
 	return apigen.GetCustomerQuality200JSONResponse{Completeness: r.Completeness, Basic: age(r.Freshness.Basic),
-		Behaviour: age(r.Freshness.Behaviour), Financial: age(r.Freshness.Financial), Normalized: []apigen.Normalization{},
+		Behaviour: age(r.Freshness.Behaviour), Financial: age(r.Freshness.Financial), Normalized: normalized(r.Customer),
 		Missing: each(r.Missing, func(m quality.Missing) apigen.MissingField {
 			return apigen.MissingField{Field: m.Field, Label: preferred(ctx, m.Label), Weight: m.Weight}
 		}),
@@ -118,6 +167,15 @@ func (h dataQuality) GetCustomerQuality(ctx context.Context, req apigen.GetCusto
 			return apigen.RuleViolation{RuleID: v.Rule.ID, Rule: v.Rule.Name, Severity: apigen.RuleSeverity(v.Rule.Severity),
 				Pointer: set(v.Place.Pointer), Code: v.Place.Code, Detail: preferred(ctx, v.Place.Detail)}
 		})}, nil
+}
+
+// normalized are the fields that are stored in another form than they were given.
+func normalized(c customer.Customer) []apigen.Normalization {
+	all := []apigen.Normalization{}
+	for _, field := range slices.Sorted(maps.Keys(c.Given)) {
+		all = append(all, apigen.Normalization{Field: field, Given: c.Given[field]})
+	}
+	return all
 }
 
 func (h dataQuality) GetDataQuality(ctx context.Context, req apigen.GetDataQualityRequestObject) (apigen.GetDataQualityResponseObject, error) {

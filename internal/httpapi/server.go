@@ -146,7 +146,7 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		transactions:     transactions{lists, s.Transactions, s.Customers, s.DB, cfg.Now},
 		products:         products{lists, s.Products},
 		tags:             tags{lists, s.Tags},
-		tiers:            tiers{lists, s.Tiers},
+		tiers:            tiers{lists, s.Tiers, s.DB, cfg.Now},
 		scores:           scores{lists, s.Scores},
 		imports:          imports{lists, s.Imports},
 		jobHandlers:      jobHandlers{lists, s.Jobs},
@@ -156,7 +156,7 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 		notes:            notes{lists, s.Notes},
 		filters:          filters{s, cfg.Now},
 		fieldDefinitions: fieldDefinitions{s.Fields},
-		dataQuality:      dataQuality{s.Quality},
+		dataQuality:      dataQuality{s.Quality, s.DB, cfg.Now},
 	}, nil))
 	return e, nil
 }

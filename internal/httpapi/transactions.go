@@ -206,8 +206,10 @@ func transactionFromAPI(b apigen.TransactionCreate) (transaction.Creation, error
 		Status: transaction.Status(or(b.Status, "")), Moment: transaction.Moment{At: b.OccurredAt, On: dayOrNil(b.OccurredOn)},
 		Amount: moneyOrNil(&v, "/amount", b.Amount), Discount: moneyOrNil(&v, "/discount", b.Discount),
 		Shipping: moneyOrNil(&v, "/shipping", b.Shipping), Items: itemsFromAPI(&v, or(b.Items, nil)), Units: b.Units,
-		PaymentMethod: transaction.Method(or(b.PaymentMethod, "")), Channel: or(b.Channel, ""), Store: or(b.Store, ""),
-		Attributes: or(b.Attributes, nil)}
+		PaymentMethod: transaction.Method(or(b.PaymentMethod, "")), Channel: or(b.Channel, ""), Store: or(b.Store, "")}
+	if b.Attributes != nil {
+		c.Attributes = attributesFromAPI(*b.Attributes)
+	}
 	if b.Customer != nil {
 		c.Customer = &customer.ExternalID{Source: b.Customer.Source, ID: b.Customer.ExternalID}
 	}
@@ -228,7 +230,7 @@ func transactionChangeFromAPI(b apigen.TransactionPatch) (transaction.Change, er
 		Items: field(b.Items, func(items []apigen.TransactionItemInput) []transaction.ItemDraft { return itemsFromAPI(&v, items) }),
 		Units: field(b.Units, same[int]), PaymentMethod: field(b.PaymentMethod, methodFromAPI), Channel: field(b.Channel, same[string]),
 		Store:      field(b.Store, same[string]),
-		Attributes: field(b.Attributes, attributeChangesFromAPI),
+		Attributes: field(b.Attributes, func(raw apigen.AttributesPatch) map[string]any { return attributesFromAPI(raw) }),
 		Delivery: field(b.Delivery, func(d apigen.DeliveryPatch) transaction.DeliveryChange {
 			return transaction.DeliveryChange{Carrier: field(d.Carrier, same[string]), TrackingNumber: field(d.TrackingNumber, same[string]),
 				ShippedAt: field(d.ShippedAt, same[time.Time]), DeliveredAt: field(d.DeliveredAt, same[time.Time])}
@@ -237,15 +239,6 @@ func transactionChangeFromAPI(b apigen.TransactionPatch) (transaction.Change, er
 		c.Status = ptr(transaction.Status(*b.Status))
 	}
 	return c, v.Err()
-}
-
-// attributeChangesFromAPI reads a merge patch of attributes; null takes one away.
-func attributeChangesFromAPI(a apigen.AttributesPatch) map[string]any {
-	change := make(map[string]any, len(a))
-	for name, value := range a {
-		change[name] = or(value, nil)
-	}
-	return change
 }
 
 func methodFromAPI(m apigen.PaymentMethod) transaction.Method { return transaction.Method(m) }

@@ -106,13 +106,20 @@ func (q question) each(ctx context.Context, db postgres.Querier, from string, va
 // Where the customers come from: as they would be, or as they are stored.
 const (
 	unwritten = `FROM json_populate_recordset(NULL::customers, $2) c
-		LEFT JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id WHERE c.tenant_id = $1`
+		CROSS JOIN LATERAL (SELECT * FROM customer_metrics m WHERE m.tenant_id = c.tenant_id AND m.customer_id = c.id
+			UNION ALL SELECT * FROM json_populate_record(NULL::customer_metrics, '` + nothingYet + `')
+			ORDER BY customer_id LIMIT 1) m WHERE c.tenant_id = $1`
 	written = `FROM unnest($2::uuid[]) x (id)
 		CROSS JOIN LATERAL (SELECT * FROM customers c WHERE c.tenant_id = $1 AND c.id = x.id) c
 		CROSS JOIN LATERAL (SELECT * FROM customer_metrics m WHERE m.tenant_id = $1 AND m.customer_id = x.id) m`
 	everybody = `FROM customers c JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id
 		WHERE c.tenant_id = $1 AND c.deleted_at IS NULL AND c.merged_into IS NULL AND ($2 = 'customer' OR c.kind = $2)`
 )
+
+// nothingYet are the metrics of a customer that is yet to be made.
+const nothingYet = `{"purchase_count": 0, "purchase_days": 0, "spend_total": 0, "first_day_spend": 0, "units_total": 0,
+	"return_count": 0, "returns_total": 0, "on_time_payments": 0, "late_payments": 0, "days_late_max": 0, "days_late_total": 0,
+	"open_payments": 0, "open_amount": 0}`
 
 // verdict parts broken rules into what refuses a write and what it is warned of.
 func verdict(broken []Rule) (blocks, warnings []fault.Field) {

@@ -21,10 +21,15 @@ type Hook struct{ Service *Service }
 
 var _ customer.Settler = Hook{}
 
-// Before implements customer.Hook: rules about the record itself are asked of the record as it would be, so that one
-// that is refused leaves nothing behind and does not hinder the others of its set.
+// Before implements customer.Hook: rules are asked of the record as it would be, so that one that is refused leaves
+// nothing behind and does not hinder the others of its set. Where more is written with the customers, rules about that
+// wait for Settle.
 func (h Hook) Before(ctx context.Context, tx postgres.Tx, call tenant.Call, writes []*customer.Write) error {
-	rules, l, err := h.Service.asked(ctx, tx, call.Tenant, true)
+	about := everything
+	if customer.PartsFollow(ctx) {
+		about = theRecord
+	}
+	rules, l, err := h.Service.asked(ctx, tx, call.Tenant, about)
 	if err != nil || len(rules) == 0 {
 		return err
 	}
@@ -50,55 +55,41 @@ func (h Hook) Before(ctx context.Context, tx postgres.Tx, call tenant.Call, writ
 
 // After implements customer.Hook.
 func (h Hook) After(ctx context.Context, tx postgres.Tx, call tenant.Call, writes []*customer.Write) error {
-	ids := make([]uuid.UUID, len(writes))
-	var there []*customer.Customer
-	for i, w := range writes {
-		ids[i] = w.After.ID
-		if w.After.DeletedAt == nil {
-			there = append(there, w.After)
-		}
-	}
-	if err := completeness.Refresh(ctx, tx, call.Tenant.ID, ids); err != nil {
-		return err
-	}
-	if customer.PartsFollow(ctx) || len(there) == 0 {
+	if customer.PartsFollow(ctx) {
 		return nil
 	}
-	return h.settle(ctx, tx, call, there)
-}
-
-// Settle implements customer.Settler.
-func (h Hook) Settle(ctx context.Context, tx postgres.Tx, call tenant.Call, c *customer.Customer) error {
-	return h.settle(ctx, tx, call, []*customer.Customer{c})
-}
-
-// settle asks the rules about what stands beside the record, such as contact points, when everything is written. One
-// customer is refused; of a set, where that would undo all, each is warned.
-func (h Hook) settle(ctx context.Context, tx postgres.Tx, call tenant.Call, list []*customer.Customer) error {
-	rules, l, err := h.Service.asked(ctx, tx, call.Tenant, false)
-	if err != nil || len(rules) == 0 {
-		return err
+	ids := make([]uuid.UUID, len(writes))
+	for i, w := range writes {
+		ids[i] = w.After.ID
 	}
+	return completeness.Refresh(ctx, tx, call.Tenant.ID, ids)
+}
+
+// Settle implements customer.Settler: it asks the rules about what stands beside the record, such as contact points.
+func (h Hook) Settle(ctx context.Context, tx postgres.Tx, call tenant.Call, list []*customer.Customer) (map[uuid.UUID]error, error) {
 	ids := make([]uuid.UUID, len(list))
 	of := make(map[uuid.UUID]*customer.Customer, len(list))
 	for i, c := range list {
 		ids[i], of[c.ID] = c.ID, c
 	}
-	var v fault.Validator
+	if err := completeness.Refresh(ctx, tx, call.Tenant.ID, ids); err != nil {
+		return nil, err
+	}
+	rules, l, err := h.Service.asked(ctx, tx, call.Tenant, theRest)
+	if err != nil || len(rules) == 0 {
+		return nil, err
+	}
+	refused := map[uuid.UUID]error{}
 	q := ask(l, rules, 3)
-	err = q.each(ctx, tx, written, []any{call.Tenant.ID, ids}, func(a answer) {
+	return refused, q.each(ctx, tx, written, []any{call.Tenant.ID, ids}, func(a answer) {
 		blocks, warnings := verdict(q.broken(a))
-		if len(list) == 1 {
-			v.Add(blocks...)
-		} else {
-			warnings = append(warnings, blocks...)
+		var v fault.Validator
+		v.Add(blocks...)
+		if err := v.Err(); err != nil {
+			refused[a.id] = err
 		}
 		warn(of[a.id], warnings)
 	})
-	if err != nil {
-		return err
-	}
-	return v.Err()
 }
 
 // warn adds warnings that the customer does not have yet: one write may be looked at twice.
@@ -110,13 +101,24 @@ func warn(c *customer.Customer, warnings []fault.Field) {
 	}
 }
 
-// asked are the active rules about the record itself, or those about the rest, with the language to ask them in.
-func (s *Service) asked(ctx context.Context, q postgres.Querier, t tenant.Tenant, ofRecord bool) ([]Rule, condition.Language, error) {
+// scope is what rules are about.
+type scope int
+
+const (
+	everything scope = iota
+	theRecord
+	theRest
+)
+
+// asked are the active rules of a scope, with the language to ask them in.
+func (s *Service) asked(ctx context.Context, q postgres.Querier, t tenant.Tenant, about scope) ([]Rule, condition.Language, error) {
 	rules, err := active(ctx, q, t.ID)
 	if err != nil {
 		return nil, condition.Language{}, err
 	}
-	rules = slices.DeleteFunc(rules, func(r Rule) bool { return r.ofRecord() != ofRecord })
+	if about != everything {
+		rules = slices.DeleteFunc(rules, func(r Rule) bool { return r.ofRecord() != (about == theRecord) })
+	}
 	if len(rules) == 0 {
 		return nil, condition.Language{}, nil
 	}

@@ -55,8 +55,9 @@ const (
 		(SELECT max(a.updated_at) FROM addresses a WHERE a.tenant_id = c.tenant_id AND a.customer_id = c.id),
 		(SELECT max(k.updated_at) FROM contacts k WHERE k.tenant_id = c.tenant_id AND k.customer_id = c.id))`
 	behaviourAt = `(SELECT max(t.updated_at) FROM transactions t WHERE t.tenant_id = c.tenant_id AND t.customer_id = c.id)`
-	financialAt = `CASE WHEN c.annual_revenue IS NOT NULL THEN greatest(c.created_at, (SELECT max(e.occurred_at) FROM events e
-		WHERE e.tenant_id = c.tenant_id AND e.customer_id = c.id AND e.seq IS NOT NULL AND 'company.annual_revenue' = ANY(e.changed))) END`
+	financialAt = `greatest((SELECT max(p.updated_at) FROM transaction_payments p WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id),
+		CASE WHEN c.annual_revenue IS NOT NULL THEN greatest(c.created_at, (SELECT max(e.occurred_at) FROM events e
+			WHERE e.tenant_id = c.tenant_id AND e.customer_id = c.id AND e.seq IS NOT NULL AND 'company.annual_revenue' = ANY(e.changed))) END)`
 )
 
 // Of is the report on one customer, or on the survivor that it was merged into. Fails with customer.ErrNotFound.

@@ -200,8 +200,8 @@ func present(l condition.Language, name string) (filter.Expr, bool) {
 	return filter.Expr{}, false
 }
 
-// fields are what the rule reads.
-func (r Rule) fields() []string {
+// Fields are what the rule reads.
+func (r Rule) Fields() []string {
 	if r.Condition != nil {
 		return r.Condition.Fields()
 	}
@@ -211,7 +211,7 @@ func (r Rule) fields() []string {
 // ofRecord reports whether the rule reads only what stands in the customer's own row. Anything else, such as contact
 // points, is asked when everything is written.
 func (r Rule) ofRecord() bool {
-	return !slices.ContainsFunc(r.fields(), func(name string) bool {
+	return !slices.ContainsFunc(r.Fields(), func(name string) bool {
 		head, _, _ := strings.Cut(name, ".")
 		return slices.Contains([]string{"contact_points", "addresses", "contacts", "external_ids", "tags", "tiers", "scores"}, head) ||
 			condition.NeedsMetrics(filter.Leaf{Field: name})
@@ -220,7 +220,7 @@ func (r Rule) ofRecord() bool {
 
 // pointer is where the customer's document is wrong: empty, which is the whole, when the rule reads several places.
 func (r Rule) pointer() string {
-	names := r.fields()
+	names := r.Fields()
 	if len(names) != 1 {
 		return ""
 	}

@@ -1783,7 +1783,7 @@ type AreaType string
 type Attributes map[string]interface{}
 
 // AttributesPatch Merged by key; a null takes one away.
-type AttributesPatch map[string]*interface{}
+type AttributesPatch = json.RawMessage
 
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
@@ -4593,9 +4593,9 @@ type TransactionCreate struct {
 	// Example: {"amount":"129.90","currency":"CNY"}
 	Amount *Money `json:"amount,omitempty"`
 
-	// Attributes The tenant's own fields by their keys.
-	Attributes *Attributes `json:"attributes,omitempty"`
-	Channel    *string     `json:"channel,omitempty"`
+	// Attributes Merged by key; a null takes one away.
+	Attributes *AttributesPatch `json:"attributes,omitempty"`
+	Channel    *string          `json:"channel,omitempty"`
 
 	// Customer Example: {"external_id":"A-1001","source":"shop"}
 	Customer   *ExternalIdentity   `json:"customer,omitempty"`

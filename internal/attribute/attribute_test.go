@@ -322,6 +322,72 @@ func TestGuardedValues(t *testing.T) {
 	require.NotContains(t, events, "隐私甲")
 }
 
+// Who may not see a field may not keep a condition about it either: where customers stand by it tells the values.
+//
+// S0-51
+func TestConditionsAboutGuardedFieldsAreForThoseWhoMaySee(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.define(t, object{"key": "salary", "type": "number", "sensitivity": "personal"})
+	path, _ := b.make(t, object{"salary": 9000})
+	blind := b.server.In(t, b.Tenant, "customers:read", "customers:write", "tenant:read", "tenant:write", "tiers:read", "tiers:write")
+	condition := object{"field": "attributes.salary", "op": "gt", "value": 5000}
+	scheme := object{"key": "rich", "tiers": []object{{"key": "high", "name": "高", "condition": object{"not": object{"or": []object{condition}}}},
+		{"key": "low", "name": "低"}}}
+	plain := object{"key": "plain", "tiers": []object{{"key": "high", "name": "高", "condition": object{"field": "name", "op": "eq", "value": "x"}},
+		{"key": "low", "name": "低"}}}
+	rule := object{"applies_to": "customer", "name": "r", "kind": "condition", "condition": condition, "severity": "warn"}
+	blind.Refused(t, 403, "scope_missing", "POST", "/v1/tier-schemes", scheme)
+	blind.OK(t, "POST", "/v1/tier-schemes", plain, nil)
+	blind.Refused(t, 403, "scope_missing", "PATCH", "/v1/tier-schemes/plain", object{"tiers": scheme["tiers"]})
+	blind.Refused(t, 403, "scope_missing", "POST", "/v1/validation-rules", rule)
+	blind.Refused(t, 403, "scope_missing", "POST", "/v1/validation-rules/check", rule)
+	blind.Refused(t, 403, "scope_missing", "POST", "/v1/validation-rules", object{"applies_to": "customer", "name": "p", "kind": "required",
+		"field": "attributes.salary", "severity": "warn"})
+	blind.Refused(t, 403, "scope_missing", "GET", "/v1/customers?filter=attributes.salary+%3E+1", nil)
+	require.GreaterOrEqual(t, blind.Do(t, "GET", "/v1/customers?sort=-attributes.salary", nil).Status, 400)
+	b.OK(t, "POST", "/v1/tier-schemes", scheme, nil)
+	at := b.OK(t, "POST", "/v1/validation-rules", rule, nil).Header.Get("Location")
+	blind.Refused(t, 403, "scope_missing", "PATCH", at, object{"condition": object{"field": "name", "op": "eq", "value": "x"}})
+	blind.Refused(t, 403, "scope_missing", "POST", at+"/check", object{})
+	blind.OK(t, "GET", path, nil, nil)
+}
+
+// S0-08 S0-51 S3-04
+func TestAttributesOfTransactions(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.OK(t, "PUT", "/v1/exchange-rates/USD/2020-01-01", object{"rate": "7"}, nil)
+	for _, d := range []object{{"key": "weight", "type": "number"}, {"key": "insured", "type": "money"}, {"key": "recipient", "type": "text", "sensitivity": "personal"}} {
+		d["applies_to"] = "transaction"
+		b.define(t, d)
+	}
+	_, c := b.make(t, nil)
+	body := object{"customer_id": c["id"], "amount": object{"amount": "10.00", "currency": b.Tenant.Currency}, "occurred_at": "2026-01-01T08:00:00Z",
+		"attributes": object{"weihgt": 1}}
+	p := b.Refused(t, 422, "invalid", "POST", "/v1/transactions", body)
+	require.Equal(t, "/attributes/weihgt", p.Errors[0].Pointer)
+	require.Contains(t, p.Errors[0].Detail, "weight", "the nearest is named")
+	body["attributes"] = object{"weight": json.Number("12345678901234567.125"), "insured": object{"amount": "12.50", "currency": "USD"}, "recipient": "王隐私"}
+	var made object
+	answer := b.OK(t, "POST", "/v1/transactions", body, &made)
+	require.Contains(t, string(answer.Body), "12345678901234567.125")
+	path := answer.Header.Get("Location")
+	require.Equal(t, object{"amount": "12.50", "currency": "USD"}, made["attributes"].(object)["insured"])
+	b.OK(t, "PATCH", path, object{"attributes": object{"insured": object{"amount": "3", "currency": "USD"}, "recipient": "李隐私", "weight": 2}}, &made)
+	require.Equal(t, object{"amount": "3.00", "currency": "USD"}, made["attributes"].(object)["insured"])
+	var events string
+	require.NoError(t, b.server.DB.QueryRow(postgrestest.Context(t, b.Tenant), `SELECT string_agg(changed::text || previous::text, ' ') FROM events
+		WHERE tenant_id = $1 AND type = 'transaction.updated'`, b.Tenant.ID).Scan(&events))
+	require.Contains(t, events, "attributes/recipient")
+	require.Contains(t, events, "12.50")
+	require.Contains(t, events, "12345678901234567.125")
+	require.NotContains(t, events, "隐私")
+	require.NotContains(t, events, "base")
+	blind := b.server.In(t, b.Tenant, "transactions:read")
+	require.NotContains(t, string(blind.OK(t, "GET", path, nil, nil).Body), "隐私")
+}
+
 func TestDefinitionsThatMakeNoSense(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

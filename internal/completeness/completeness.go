@@ -131,14 +131,15 @@ func Refresh(ctx context.Context, q postgres.Querier, tenantID int32, customers 
 	return nil
 }
 
-// Verify answers the customers whose stored completeness is not what their records say, at most limit of them.
+// Verify answers the customers whose stored completeness is not what their records say, at most limit of them. Who has
+// none yet is not wrong: Fill is on its way.
 func Verify(ctx context.Context, q postgres.Querier, tenantID int32, limit int) ([]uuid.UUID, error) {
 	sql, args, err := expressionOf(ctx, q, tenantID, 3)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := q.Query(ctx, `SELECT c.id FROM customers c JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id
-		WHERE c.tenant_id = $1 AND m.completeness IS DISTINCT FROM (`+sql+`) ORDER BY c.id LIMIT $2`,
+		WHERE c.tenant_id = $1 AND m.completeness <> (`+sql+`) ORDER BY c.id LIMIT $2`,
 		append([]any{tenantID, limit}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("verify completeness: %w", err)

@@ -5,9 +5,7 @@ import (
 	"fmt"
 
 	"github.com/kezi-io/kezi/internal/attribute"
-	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
-	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/quality"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
@@ -30,8 +28,8 @@ var rules = []quality.Draft{
 	{AppliesTo: attribute.Customers, Name: "须有联系方式", Kind: quality.Required, Field: "contact_points", Severity: quality.Warn, Position: 2},
 }
 
-// keepClean defines fields and rules, and fills a field of the first customer.
-func (d *Demo) keepClean(ctx context.Context, t tenant.Tenant, w world, ids pins) error {
+// keepClean defines fields and rules.
+func (d *Demo) keepClean(ctx context.Context, t tenant.Tenant, ids pins) error {
 	c := call(t, operator, editChangeSet)
 	for i, draft := range ownFields {
 		made, err := d.s.Fields.Create(ctx, c, draft)
@@ -46,11 +44,6 @@ func (d *Demo) keepClean(ctx context.Context, t tenant.Tenant, w world, ids pins
 			return fmt.Errorf("make rule %s: %w", draft.Name, err)
 		}
 		ids[made.ID] = ruleIDs.at(i)
-	}
-	_, err := d.s.Customers.Update(ctx, call(t, writer, editChangeSet), w.people[0].ID, nil, customer.Change{
-		Attributes: patch.Set(customer.Attributes{"member_card": "VIP-0001"})})
-	if err != nil {
-		return fmt.Errorf("fill a field: %w", err)
 	}
 	return nil
 }

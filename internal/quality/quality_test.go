@@ -51,6 +51,10 @@ func (b bench) trueToTheRecords(t *testing.T) {
 	wrong, _, err := metric.Verify(postgrestest.Context(t, b.Tenant), b.server.DB, b.Tenant.ID, 10)
 	require.NoError(t, err)
 	require.Empty(t, wrong)
+	var unmeasured int
+	require.NoError(t, b.server.DB.QueryRow(postgrestest.Context(t, b.Tenant), `SELECT count(*) FROM customer_metrics
+		WHERE tenant_id = $1 AND completeness IS NULL`, b.Tenant.ID).Scan(&unmeasured))
+	require.Zero(t, unmeasured)
 }
 
 // S0-58 S0-59
@@ -222,6 +226,80 @@ func TestCompletenessFollowsEveryWrite(t *testing.T) {
 		b.Refused(t, 422, "invalid", "PUT", "/v1/completeness-weights/person", object{"fields": fields})
 	}
 	b.Refused(t, 412, "version_mismatch", "PUT", "/v1/completeness-weights/person", object{"fields": []object{{"field": "city", "weight": 2}}}, "If-Match", `"1"`)
+}
+
+// The names of the contract's lists count: what stands in them, and not what is known to be wrong.
+//
+// S0-03 S0-57 S4-12
+func TestWhatStandsBesideACompanyCounts(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var w, q object
+	b.OK(t, "PUT", "/v1/completeness-weights/company", object{"fields": []object{{"field": "contact_points.email", "weight": 4},
+		{"field": "contacts", "weight": 3}, {"field": "addresses", "weight": 2}, {"field": "company.registration_number", "weight": 1}}}, &w)
+	b.Wait(t, w["job_id"].(string))
+	path := b.OK(t, "POST", "/v1/customers", object{"kind": "company", "name": "某公司", "city": "杭州市",
+		"company": object{"registration_number": "91440300708461136t"}}, nil).Header.Get("Location")
+	require.Equal(t, 10, b.completeness(t, path))
+	b.OK(t, "GET", path+"/quality", nil, &q)
+	require.Equal(t, []any{object{"field": "city", "given": "杭州市"}, object{"field": "company.registration_number", "given": "91440300708461136t"}},
+		q["normalized"])
+	contact := b.OK(t, "POST", path+"/contacts", object{"name": "王芳"}, nil).Header.Get("Location")
+	require.Equal(t, 40, b.completeness(t, path))
+	b.OK(t, "POST", path+"/addresses", object{"city": "杭州", "street": "文三路 1 号"}, nil)
+	require.Equal(t, 60, b.completeness(t, path))
+	point := b.OK(t, "POST", path+"/contact-points", object{"kind": "email", "value": "a@example.com"}, nil).Header.Get("Location")
+	require.Equal(t, 100, b.completeness(t, path))
+	b.OK(t, "PATCH", point, object{"valid": false}, nil)
+	require.Equal(t, 60, b.completeness(t, path))
+	b.OK(t, "DELETE", contact, nil, nil)
+	require.Equal(t, 30, b.completeness(t, path))
+	var batch object
+	b.OK(t, "POST", "/v1/customers/batch", object{"items": []object{
+		{"source": "s", "external_id": "1", "customer": object{"kind": "company", "name": "甲"}},
+		{"source": "s", "external_id": "2", "customer": object{"kind": "company", "name": "乙", "contact_points": []object{{"kind": "email", "value": "b@example.com"}}}}}}, &batch)
+	for i, percent := range []int{0, 40} {
+		require.Equal(t, percent, b.completeness(t, "/v1/customers/"+batch["items"].([]any)[i].(object)["id"].(string)))
+	}
+	b.trueToTheRecords(t)
+}
+
+// S2-19
+func TestPaymentsAreFinancialData(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var c, q object
+	path := b.OK(t, "POST", "/v1/customers", object{"kind": "person", "name": "张三"}, &c).Header.Get("Location")
+	order := b.OK(t, "POST", "/v1/transactions", object{"customer_id": c["id"], "amount": object{"amount": "10.00", "currency": b.Tenant.Currency},
+		"occurred_at": "2026-01-01T08:00:00Z"}, nil).Header.Get("Location")
+	b.OK(t, "GET", path+"/quality", nil, &q)
+	require.NotEmpty(t, q["behaviour"])
+	require.Empty(t, q["financial"])
+	b.OK(t, "POST", order+"/payments", object{"due_on": "2026-02-01", "amount_due": object{"amount": "10.00", "currency": b.Tenant.Currency}}, nil)
+	b.OK(t, "GET", path+"/quality", nil, &q)
+	require.InDelta(t, 0, q["financial"].(object)["age_days"], 0)
+}
+
+// A rule about metrics is asked of a customer who has bought nothing yet, also in a batch, where one that breaks a rule
+// about what stands beside the record is refused alone.
+//
+// S0-58
+func TestRulesAboutTheRestHoldInBatches(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.rule(t, object{"kind": "required", "field": "contact_points.phone", "severity": "block", "name": "电话"})
+	b.rule(t, object{"kind": "condition", "condition": object{"field": "purchase_count", "op": "lt", "value": 1}, "severity": "warn", "name": "未购买"})
+	var batch object
+	b.OK(t, "POST", "/v1/customers/batch", object{"items": []object{
+		{"source": "s", "external_id": "1", "customer": object{"kind": "person", "name": "甲"}},
+		{"source": "s", "external_id": "2", "customer": object{"kind": "person", "name": "乙", "contact_points": []object{{"kind": "phone", "value": "13812345678"}}}}}}, &batch)
+	items := batch["items"].([]any)
+	require.Equal(t, "failed", items[0].(object)["status"])
+	require.Equal(t, "created", items[1].(object)["status"])
+	require.Nil(t, items[1].(object)["warnings"])
+	b.OK(t, "POST", "/v1/customers/batch", object{"items": []object{{"source": "s", "external_id": "2", "customer": object{"name": "丙"}}}}, &batch)
+	require.Equal(t, "updated", batch["items"].([]any)[0].(object)["status"], "the phone is there already")
+	b.trueToTheRecords(t)
 }
 
 // S0-03: whatever happens to records in whatever order, the stored percentage is what they say.

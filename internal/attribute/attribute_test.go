@@ -426,6 +426,7 @@ func TestDefinitionsThatMakeNoSense(t *testing.T) {
 	b.define(t, object{"key": "taken", "applies_to": "transaction", "type": "text"})
 }
 
+// S3-02 S3-04: a record of many fields shows those alone that were asked for.
 func TestTwoHundredAttributes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -440,6 +441,12 @@ func TestTwoHundredAttributes(t *testing.T) {
 	b.OK(t, "PATCH", path, object{"attributes": object{"f001": 5}}, &made)
 	require.Len(t, made["attributes"], 200)
 	b.Refused(t, 422, "invalid", "PATCH", path, object{"attributes": object{"f000": strings.Repeat("长", 5001)}})
+	var sparse, whole object
+	b.OK(t, "GET", path+"?fields=stage", nil, &sparse)
+	require.Nil(t, sparse["attributes"])
+	b.OK(t, "GET", path+"?fields=attributes", nil, &whole)
+	require.Len(t, whole["attributes"], 200)
+	require.Nil(t, whole["stage"])
 	var fields object
 	b.OK(t, "GET", "/v1/filter-fields", nil, &fields)
 	require.Greater(t, len(fields["items"].([]any)), 200)

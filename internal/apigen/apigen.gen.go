@@ -646,6 +646,90 @@ func (e Education) Valid() bool {
 	}
 }
 
+// Defines values for FieldSensitivity.
+const (
+	FieldSensitivityInternal FieldSensitivity = "internal"
+	FieldSensitivityPersonal FieldSensitivity = "personal"
+	FieldSensitivityPublic   FieldSensitivity = "public"
+	FieldSensitivitySecret   FieldSensitivity = "secret"
+)
+
+// Valid indicates whether the value is a known member of the FieldSensitivity enum.
+func (e FieldSensitivity) Valid() bool {
+	switch e {
+	case FieldSensitivityInternal:
+		return true
+	case FieldSensitivityPersonal:
+		return true
+	case FieldSensitivityPublic:
+		return true
+	case FieldSensitivitySecret:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FieldSubject.
+const (
+	FieldSubjectCompany     FieldSubject = "company"
+	FieldSubjectCustomer    FieldSubject = "customer"
+	FieldSubjectPerson      FieldSubject = "person"
+	FieldSubjectTransaction FieldSubject = "transaction"
+)
+
+// Valid indicates whether the value is a known member of the FieldSubject enum.
+func (e FieldSubject) Valid() bool {
+	switch e {
+	case FieldSubjectCompany:
+		return true
+	case FieldSubjectCustomer:
+		return true
+	case FieldSubjectPerson:
+		return true
+	case FieldSubjectTransaction:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FieldType.
+const (
+	FieldTypeBoolean     FieldType = "boolean"
+	FieldTypeChoice      FieldType = "choice"
+	FieldTypeDate        FieldType = "date"
+	FieldTypeMoney       FieldType = "money"
+	FieldTypeMultiChoice FieldType = "multi_choice"
+	FieldTypeNumber      FieldType = "number"
+	FieldTypeReference   FieldType = "reference"
+	FieldTypeText        FieldType = "text"
+)
+
+// Valid indicates whether the value is a known member of the FieldType enum.
+func (e FieldType) Valid() bool {
+	switch e {
+	case FieldTypeBoolean:
+		return true
+	case FieldTypeChoice:
+		return true
+	case FieldTypeDate:
+		return true
+	case FieldTypeMoney:
+		return true
+	case FieldTypeMultiChoice:
+		return true
+	case FieldTypeNumber:
+		return true
+	case FieldTypeReference:
+		return true
+	case FieldTypeText:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Gender.
 const (
 	GenderFemale  Gender = "female"
@@ -1135,6 +1219,66 @@ func (e RelationType) Valid() bool {
 	case RelationTypeSubsidiary:
 		return true
 	case RelationTypeSupplier:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleKind.
+const (
+	RuleKindCondition RuleKind = "condition"
+	RuleKindPattern   RuleKind = "pattern"
+	RuleKindRequired  RuleKind = "required"
+)
+
+// Valid indicates whether the value is a known member of the RuleKind enum.
+func (e RuleKind) Valid() bool {
+	switch e {
+	case RuleKindCondition:
+		return true
+	case RuleKindPattern:
+		return true
+	case RuleKindRequired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleSeverity.
+const (
+	RuleSeverityBlock RuleSeverity = "block"
+	RuleSeverityWarn  RuleSeverity = "warn"
+)
+
+// Valid indicates whether the value is a known member of the RuleSeverity enum.
+func (e RuleSeverity) Valid() bool {
+	switch e {
+	case RuleSeverityBlock:
+		return true
+	case RuleSeverityWarn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleSubject.
+const (
+	RuleSubjectCompany  RuleSubject = "company"
+	RuleSubjectCustomer RuleSubject = "customer"
+	RuleSubjectPerson   RuleSubject = "person"
+)
+
+// Valid indicates whether the value is a known member of the RuleSubject enum.
+func (e RuleSubject) Valid() bool {
+	switch e {
+	case RuleSubjectCompany:
+		return true
+	case RuleSubjectCustomer:
+		return true
+	case RuleSubjectPerson:
 		return true
 	default:
 		return false
@@ -1714,6 +1858,24 @@ func (e ListCustomerTransactionsParamsSort) Valid() bool {
 	}
 }
 
+// Defines values for ListFieldDefinitionsParamsAppliesTo.
+const (
+	ListFieldDefinitionsParamsAppliesToCustomer    ListFieldDefinitionsParamsAppliesTo = "customer"
+	ListFieldDefinitionsParamsAppliesToTransaction ListFieldDefinitionsParamsAppliesTo = "transaction"
+)
+
+// Valid indicates whether the value is a known member of the ListFieldDefinitionsParamsAppliesTo enum.
+func (e ListFieldDefinitionsParamsAppliesTo) Valid() bool {
+	switch e {
+	case ListFieldDefinitionsParamsAppliesToCustomer:
+		return true
+	case ListFieldDefinitionsParamsAppliesToTransaction:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PutImportContentParamsContentEncoding.
 const (
 	PutImportContentParamsContentEncodingGzip     PutImportContentParamsContentEncoding = "gzip"
@@ -1861,7 +2023,7 @@ type AreaType string
 type Attributes map[string]interface{}
 
 // AttributesPatch Merged by key; a null takes one away.
-type AttributesPatch map[string]*interface{}
+type AttributesPatch = json.RawMessage
 
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
@@ -1981,6 +2143,49 @@ type CompanyPatch struct {
 	// RegistrationScheme What the number is: `uscc` (China's unified social credit code, checked), or any other short name (`duns`, `ein`, `vat`,
 	// `uen`, `other`), whose numbers are kept as sent, in capitals. `uscc` unless told, where the country is CN or absent.
 	RegistrationScheme nullable.Nullable[string] `json:"registration_scheme,omitempty"`
+}
+
+// CompletenessBucket defines model for CompletenessBucket.
+type CompletenessBucket struct {
+	Customers int64 `json:"customers"`
+
+	// From Percent, included.
+	From int `json:"from"`
+
+	// To Percent, included.
+	To int `json:"to"`
+}
+
+// CompletenessWeight defines model for CompletenessWeight.
+type CompletenessWeight struct {
+	// Field A field of the record, `attributes.<key>`, or `contact_points`, `contact_points.phone`, `addresses`, `contacts`.
+	Field  string `json:"field"`
+	Weight int    `json:"weight"`
+}
+
+// CompletenessWeights Example: {"fields":[{"field":"contact_points.phone","weight":30},{"field":"city","weight":10}],"kind":"person","updated_at":"2026-01-01T00:00:00Z","version":1}
+type CompletenessWeights struct {
+	Fields []CompletenessWeight `json:"fields"`
+
+	// JobID The job that measures everybody again, when this call started one.
+	JobID *openapi_types.UUID `json:"job_id,omitempty"`
+	Kind  CustomerKind        `json:"kind"`
+
+	// UpdatedAt Absent for the built-in weights.
+	UpdatedAt *time.Time `json:"updated_at,omitempty"`
+
+	// Version 0 for the built-in weights.
+	Version int64 `json:"version"`
+}
+
+// CompletenessWeightsList defines model for CompletenessWeightsList.
+type CompletenessWeightsList struct {
+	Items []CompletenessWeights `json:"items"`
+}
+
+// CompletenessWeightsPut defines model for CompletenessWeightsPut.
+type CompletenessWeightsPut struct {
+	Fields []CompletenessWeight `json:"fields"`
 }
 
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
@@ -2509,6 +2714,24 @@ type CustomerProfile struct {
 	Value         *ProfileValue      `json:"value,omitempty"`
 }
 
+// CustomerQuality Example: {"basic":{"age_days":12,"changed_at":"2026-01-01T00:00:00Z"},"behaviour":{"age_days":3,"changed_at":"2026-01-10T00:00:00Z"},"completeness":70,"financial":{},"missing":[{"field":"person.birthday","label":"生日","weight":15}],"normalized":[],"violations":[]}
+type CustomerQuality struct {
+	// Basic When data of one sort last changed; empty where there is none.
+	Basic DataAge `json:"basic"`
+
+	// Behaviour When data of one sort last changed; empty where there is none.
+	Behaviour DataAge `json:"behaviour"`
+
+	// Completeness Percent; absent until it is computed.
+	Completeness *int `json:"completeness,omitempty"`
+
+	// Financial When data of one sort last changed; empty where there is none.
+	Financial  DataAge         `json:"financial"`
+	Missing    []MissingField  `json:"missing"`
+	Normalized []Normalization `json:"normalized"`
+	Violations []RuleViolation `json:"violations"`
+}
+
 // CustomerSearch defines model for CustomerSearch.
 type CustomerSearch struct {
 	Cursor *string              `json:"cursor,omitempty"`
@@ -2614,6 +2837,38 @@ type CustomerTagPut struct {
 	// ExpiresAt When the tag falls off by itself; in the future.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Reason    *string    `json:"reason,omitempty"`
+}
+
+// DataAge When data of one sort last changed; empty where there is none.
+type DataAge struct {
+	// AgeDays Whole days since then.
+	AgeDays   *int       `json:"age_days,omitempty"`
+	ChangedAt *time.Time `json:"changed_at,omitempty"`
+}
+
+// DataAgeCount defines model for DataAgeCount.
+type DataAgeCount struct {
+	// Never Customers without any.
+	Never int64 `json:"never"`
+
+	// Stale Customers whose data last changed longer ago than `stale_days`.
+	Stale int64 `json:"stale"`
+}
+
+// DataQuality defines model for DataQuality.
+type DataQuality struct {
+	AsOf time.Time `json:"as_of"`
+
+	// AverageCompleteness Percent; absent without customers.
+	AverageCompleteness *float64             `json:"average_completeness,omitempty"`
+	Basic               DataAgeCount         `json:"basic"`
+	Behaviour           DataAgeCount         `json:"behaviour"`
+	Customers           int64                `json:"customers"`
+	Distribution        []CompletenessBucket `json:"distribution"`
+	Financial           DataAgeCount         `json:"financial"`
+	Missing             []MissingCount       `json:"missing"`
+	StaleDays           int                  `json:"stale_days"`
+	Violations          []ViolationCount     `json:"violations"`
 }
 
 // DecisionRole The part that a contact has in what the customer decides.
@@ -2734,6 +2989,182 @@ type ExternalIdentity struct {
 	Source     string `json:"source"`
 }
 
+// FieldChoice defines model for FieldChoice.
+type FieldChoice struct {
+	// Archived Stays where it is stored and is not accepted for new values.
+	Archived *bool `json:"archived,omitempty"`
+
+	// Key What is stored; it stays when the label changes.
+	Key   string `json:"key"`
+	Label string `json:"label"`
+}
+
+// FieldDefinition Example: {"applies_to":"customer","archived":false,"choices":[],"created_at":"2026-01-01T00:00:00Z","description":"卡面上的编号","id":"01890a5d-ac96-774b-bcce-b30209a90001","key":"member_card","label":"会员卡号","position":1,"purpose":"到店识别会员","required":false,"sensitivity":"internal","type":"text","updated_at":"2026-01-01T00:00:00Z","validation":{"pattern":"VIP-[0-9]{4}"},"version":1}
+type FieldDefinition struct {
+	// AppliesTo What has the field; `customer` is people and companies alike.
+	AppliesTo FieldSubject `json:"applies_to"`
+
+	// Archived Values stay readable and take no change but clearing.
+	Archived  bool          `json:"archived"`
+	Choices   []FieldChoice `json:"choices"`
+	CreatedAt time.Time     `json:"created_at"`
+
+	// Default A value of the field's type.
+	Default     nullable.Nullable[FieldValue] `json:"default,omitempty"`
+	Description string                        `json:"description"`
+	ID          openapi_types.UUID            `json:"id"`
+	Key         string                        `json:"key"`
+	Label       string                        `json:"label"`
+
+	// Position Among the fields, ascending.
+	Position int `json:"position"`
+
+	// Purpose Why the field is collected.
+	Purpose string `json:"purpose"`
+
+	// Required Demanded of new records; it cannot be cleared.
+	Required bool `json:"required"`
+
+	// Sensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+	Sensitivity FieldSensitivity `json:"sensitivity"`
+
+	// Type How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+	// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+	// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+	Type FieldType `json:"type"`
+
+	// Unit What a number counts; of money the one currency that is accepted, any where absent.
+	Unit      *string   `json:"unit,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Validation What values must fulfil beyond their type.
+	Validation FieldValidation `json:"validation"`
+	Version    int64           `json:"version"`
+}
+
+// FieldDefinitionCreate defines model for FieldDefinitionCreate.
+type FieldDefinitionCreate struct {
+	// AppliesTo What has the field; `customer` is people and companies alike.
+	AppliesTo FieldSubject   `json:"applies_to"`
+	Choices   *[]FieldChoice `json:"choices,omitempty"`
+
+	// Default A value of the field's type.
+	Default     nullable.Nullable[FieldValue] `json:"default,omitempty"`
+	Description *string                       `json:"description,omitempty"`
+
+	// Key What values and conditions name the field by; it never changes.
+	Key      string  `json:"key"`
+	Label    string  `json:"label"`
+	Position *int    `json:"position,omitempty"`
+	Purpose  *string `json:"purpose,omitempty"`
+	Required *bool   `json:"required,omitempty"`
+
+	// Sensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+	Sensitivity *FieldSensitivity `json:"sensitivity,omitempty"`
+
+	// Type How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+	// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+	// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+	Type FieldType `json:"type"`
+	Unit *string   `json:"unit,omitempty"`
+
+	// Validation What values must fulfil beyond their type.
+	Validation *FieldValidation `json:"validation,omitempty"`
+}
+
+// FieldDefinitionList defines model for FieldDefinitionList.
+type FieldDefinitionList struct {
+	Items []FieldDefinition `json:"items"`
+}
+
+// FieldDefinitionPatch defines model for FieldDefinitionPatch.
+type FieldDefinitionPatch struct {
+	Archived *bool          `json:"archived,omitempty"`
+	Choices  *[]FieldChoice `json:"choices,omitempty"`
+
+	// Default A value of the field's type.
+	Default     nullable.Nullable[FieldValue] `json:"default,omitempty"`
+	Description *string                       `json:"description,omitempty"`
+	Label       *string                       `json:"label,omitempty"`
+	Position    *int                          `json:"position,omitempty"`
+	Purpose     *string                       `json:"purpose,omitempty"`
+	Required    *bool                         `json:"required,omitempty"`
+
+	// Sensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+	Sensitivity *FieldSensitivity `json:"sensitivity,omitempty"`
+
+	// Type How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+	// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+	// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+	Type       *FieldType                              `json:"type,omitempty"`
+	Unit       nullable.Nullable[string]               `json:"unit,omitempty"`
+	Validation nullable.Nullable[FieldValidationPatch] `json:"validation,omitempty"`
+}
+
+// FieldDefinitionReport Example: {"failing":2,"missing":0,"samples":[{"code":"pattern","detail":"expected text that matches VIP-[0-9]{4}","id":"01890a5d-ac96-774b-bcce-b302099a8001"}],"values":120}
+type FieldDefinitionReport struct {
+	// Failing Of those, the ones whose value would not be accepted again.
+	Failing int64 `json:"failing"`
+
+	// Missing Records without a value although the field would be required.
+	Missing int64 `json:"missing"`
+
+	// Samples Some of the failing records.
+	Samples []FieldSample `json:"samples"`
+
+	// Values Records that have a value.
+	Values int64 `json:"values"`
+}
+
+// FieldSample defines model for FieldSample.
+type FieldSample struct {
+	// Code What is wrong with the value.
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+
+	// ID The customer, or the transaction.
+	ID openapi_types.UUID `json:"id"`
+}
+
+// FieldSensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+type FieldSensitivity string
+
+// FieldSubject What has the field; `customer` is people and companies alike.
+type FieldSubject string
+
+// FieldType How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+type FieldType string
+
+// FieldValidation What values must fulfil beyond their type.
+type FieldValidation struct {
+	// Max The greatest number, amount in the base currency, or day.
+	Max       *string `json:"max,omitempty"`
+	MaxLength *int    `json:"max_length,omitempty"`
+
+	// Min The least number, amount in the base currency, or day.
+	Min *string `json:"min,omitempty"`
+
+	// MinLength Characters of a text, choices of a multi_choice.
+	MinLength *int `json:"min_length,omitempty"`
+
+	// Pattern A regular expression (RE2) for the whole text.
+	Pattern *string `json:"pattern,omitempty"`
+}
+
+// FieldValidationPatch defines model for FieldValidationPatch.
+type FieldValidationPatch struct {
+	Max       nullable.Nullable[string] `json:"max,omitempty"`
+	MaxLength nullable.Nullable[int]    `json:"max_length,omitempty"`
+	Min       nullable.Nullable[string] `json:"min,omitempty"`
+	MinLength nullable.Nullable[int]    `json:"min_length,omitempty"`
+	Pattern   nullable.Nullable[string] `json:"pattern,omitempty"`
+}
+
+// FieldValue A value of the field's type.
+type FieldValue = json.RawMessage
+
 // FilterExplain A customer, and either `filter`, a tree, or `filter_text`.
 type FilterExplain struct {
 	CustomerID openapi_types.UUID `json:"customer_id"`
@@ -2781,7 +3212,9 @@ type FilterExplanation struct {
 
 // FilterField Example: {"example":"spend_total \u003e= 1000","label":"Total spend","name":"spend_total","operators":["eq","ne","lt","lte","gt","gte","is_null","is_not_null"],"type":"money","unit":"CNY"}
 type FilterField struct {
-	Choices *[]string `json:"choices,omitempty"`
+	// ChoiceLabels What people call the choices, by choice; absent where their names say enough.
+	ChoiceLabels *map[string]string `json:"choice_labels,omitempty"`
+	Choices      *[]string          `json:"choices,omitempty"`
 
 	// Example A whole condition, as text.
 	Example *string `json:"example,omitempty"`
@@ -3194,6 +3627,25 @@ type Metrics struct {
 	UnitsTotal int64 `json:"units_total"`
 }
 
+// MissingCount defines model for MissingCount.
+type MissingCount struct {
+	// Customers Who lack it.
+	Customers int64        `json:"customers"`
+	Field     string       `json:"field"`
+	Kind      CustomerKind `json:"kind"`
+	Label     string       `json:"label"`
+	Weight    int          `json:"weight"`
+}
+
+// MissingField defines model for MissingField.
+type MissingField struct {
+	Field string `json:"field"`
+
+	// Label In the language of Accept-Language.
+	Label  string `json:"label"`
+	Weight int    `json:"weight"`
+}
+
 // Money An amount of money.
 //
 // Example: {"amount":"129.90","currency":"CNY"}
@@ -3207,6 +3659,14 @@ type Money struct {
 	//
 	// Example: CNY
 	Currency string `json:"currency"`
+}
+
+// Normalization defines model for Normalization.
+type Normalization struct {
+	Field string `json:"field"`
+
+	// Given What was said; the record has the standard form.
+	Given string `json:"given"`
 }
 
 // Note Example: {"author":"demo-writer","body":"送货前请先发短信，不要打电话","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a1a001","kind":"special_request","pinned":true,"updated_at":"2026-01-01T00:00:00Z","version":1}
@@ -3459,6 +3919,9 @@ type ProblemPlace struct {
 
 	// Pointer JSON pointer (RFC 6901) into the request's body.
 	Pointer *string `json:"pointer,omitempty"`
+
+	// Rule The name of the validation rule of yours that is broken.
+	Rule *string `json:"rule,omitempty"`
 }
 
 // Product Example: {"brand":"云岭","category":"咖啡/挂耳","created_at":"2026-01-01T00:00:00Z","id":"01890a5d-ac96-774b-bcce-b30209a09001","name":"云南挂耳咖啡 10 包","price":{"amount":"64.95","currency":"CNY"},"sku":"COF-DRIP-10","status":"active","unit":"盒","updated_at":"2026-01-01T00:00:00Z","version":1}
@@ -3761,6 +4224,37 @@ type ReturnItemInput struct {
 // ReturnList defines model for ReturnList.
 type ReturnList struct {
 	Items []Return `json:"items"`
+}
+
+// RuleKind defines model for RuleKind.
+type RuleKind string
+
+// RuleMessage What people are told; a language that is missing gets the other one.
+type RuleMessage struct {
+	En *string `json:"en,omitempty"`
+	Zh *string `json:"zh,omitempty"`
+}
+
+// RuleSeverity What becomes of a write that breaks the rule.
+type RuleSeverity string
+
+// RuleSubject Who is held to the rule; `customer` is people and companies alike.
+type RuleSubject string
+
+// RuleViolation defines model for RuleViolation.
+type RuleViolation struct {
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+
+	// Pointer JSON pointer into the customer; absent where the rule reads several places.
+	Pointer *string `json:"pointer,omitempty"`
+
+	// Rule The rule's name.
+	Rule   string             `json:"rule"`
+	RuleID openapi_types.UUID `json:"rule_id"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity RuleSeverity `json:"severity"`
 }
 
 // RunScore defines model for RunScore.
@@ -4921,9 +5415,9 @@ type TransactionCreate struct {
 	// Example: {"amount":"129.90","currency":"CNY"}
 	Amount *Money `json:"amount,omitempty"`
 
-	// Attributes The tenant's own fields by their keys.
-	Attributes *Attributes `json:"attributes,omitempty"`
-	Channel    *string     `json:"channel,omitempty"`
+	// Attributes Merged by key; a null takes one away.
+	Attributes *AttributesPatch `json:"attributes,omitempty"`
+	Channel    *string          `json:"channel,omitempty"`
 
 	// Customer Example: {"external_id":"A-1001","source":"shop"}
 	Customer   *ExternalIdentity   `json:"customer,omitempty"`
@@ -5102,6 +5596,123 @@ type UnmatchedWord struct {
 // words, but the other conditions leave them out. `too_short`: as a part of a number it stands for too many.
 type UnmatchedWordReason string
 
+// ValidationRule Example: {"active":true,"applies_to":"company","created_at":"2026-01-01T00:00:00Z","field":"industry","id":"01890a5d-ac96-774b-bcce-b30209aa0001","kind":"required","message":{"zh":"请填写行业"},"name":"企业须填行业","position":1,"severity":"warn","updated_at":"2026-01-01T00:00:00Z","version":1}
+type ValidationRule struct {
+	Active bool `json:"active"`
+
+	// AppliesTo Who is held to the rule; `customer` is people and companies alike.
+	AppliesTo RuleSubject `json:"applies_to"`
+
+	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Condition *Condition `json:"condition,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
+
+	// Field Of required and pattern rules.
+	Field *string            `json:"field,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+	Kind  RuleKind           `json:"kind"`
+
+	// Message What people are told; a language that is missing gets the other one.
+	Message RuleMessage `json:"message"`
+	Name    string      `json:"name"`
+
+	// Pattern A regular expression (RE2) for the whole text.
+	Pattern *string `json:"pattern,omitempty"`
+
+	// Position Among the rules, ascending.
+	Position int `json:"position"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity  RuleSeverity `json:"severity"`
+	UpdatedAt time.Time    `json:"updated_at"`
+	Version   int64        `json:"version"`
+}
+
+// ValidationRuleCreate defines model for ValidationRuleCreate.
+type ValidationRuleCreate struct {
+	Active *bool `json:"active,omitempty"`
+
+	// AppliesTo Who is held to the rule; `customer` is people and companies alike.
+	AppliesTo RuleSubject `json:"applies_to"`
+
+	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Condition *Condition `json:"condition,omitempty"`
+	Field     *string    `json:"field,omitempty"`
+	Kind      RuleKind   `json:"kind"`
+
+	// Message What people are told; a language that is missing gets the other one.
+	Message  *RuleMessage `json:"message,omitempty"`
+	Name     string       `json:"name"`
+	Pattern  *string      `json:"pattern,omitempty"`
+	Position *int         `json:"position,omitempty"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity RuleSeverity `json:"severity"`
+}
+
+// ValidationRuleList defines model for ValidationRuleList.
+type ValidationRuleList struct {
+	Items []ValidationRule `json:"items"`
+}
+
+// ValidationRulePatch defines model for ValidationRulePatch.
+type ValidationRulePatch struct {
+	Active *bool `json:"active,omitempty"`
+
+	// AppliesTo Who is held to the rule; `customer` is people and companies alike.
+	AppliesTo *RuleSubject                 `json:"applies_to,omitempty"`
+	Condition nullable.Nullable[Condition] `json:"condition,omitempty"`
+	Field     nullable.Nullable[string]    `json:"field,omitempty"`
+	Kind      *RuleKind                    `json:"kind,omitempty"`
+
+	// Message What people are told; a language that is missing gets the other one.
+	Message  *RuleMessage              `json:"message,omitempty"`
+	Name     *string                   `json:"name,omitempty"`
+	Pattern  nullable.Nullable[string] `json:"pattern,omitempty"`
+	Position *int                      `json:"position,omitempty"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity *RuleSeverity `json:"severity,omitempty"`
+}
+
+// ValidationRuleTrial Example: {"customers":400,"samples":["01890a5d-ac96-774b-bcce-b302099a8002"],"violating":3}
+type ValidationRuleTrial struct {
+	// Customers To whom the rule applies.
+	Customers int64 `json:"customers"`
+
+	// Samples Some of those.
+	Samples []openapi_types.UUID `json:"samples"`
+
+	// Violating Who break it now.
+	Violating int64 `json:"violating"`
+}
+
 // ValueFit defines model for ValueFit.
 type ValueFit struct {
 	Converged bool `json:"converged"`
@@ -5116,6 +5727,17 @@ type ValueFit struct {
 
 	// Parameters p, q, v (v in major units).
 	Parameters map[string]float64 `json:"parameters"`
+}
+
+// ViolationCount defines model for ViolationCount.
+type ViolationCount struct {
+	// Customers Who break it.
+	Customers int64              `json:"customers"`
+	Rule      string             `json:"rule"`
+	RuleID    openapi_types.UUID `json:"rule_id"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity RuleSeverity `json:"severity"`
 }
 
 // AddressID defines model for AddressId.
@@ -5168,6 +5790,9 @@ type CustomerSort = string
 
 // ExternalID defines model for ExternalId.
 type ExternalID = string
+
+// FieldDefinitionID defines model for FieldDefinitionId.
+type FieldDefinitionID = openapi_types.UUID
 
 // GroupCustomerID defines model for GroupCustomerId.
 type GroupCustomerID = openapi_types.UUID
@@ -5313,6 +5938,9 @@ type UpdatedTo = openapi_types.Date
 // ValidateOnly defines model for ValidateOnly.
 type ValidateOnly = bool
 
+// ValidationRuleID defines model for ValidationRuleId.
+type ValidationRuleID = openapi_types.UUID
+
 // P400 What went wrong (RFC 9457).
 type P400 = Problem
 
@@ -5353,6 +5981,15 @@ type ListChangeSetItemsParams struct {
 
 	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// PutCompletenessWeightsParams defines parameters for PutCompletenessWeights.
+type PutCompletenessWeightsParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListCustomersParams defines parameters for ListCustomers.
@@ -5889,6 +6526,12 @@ type UndeleteCustomerParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// GetDataQualityParams defines parameters for GetDataQuality.
+type GetDataQualityParams struct {
+	// StaleDays Data that last changed longer ago is stale.
+	StaleDays *int `form:"stale_days,omitempty" json:"stale_days,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	// Limit Items per page.
@@ -5920,6 +6563,51 @@ type PutExchangeRateParams struct {
 
 	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListFieldDefinitionsParams defines parameters for ListFieldDefinitions.
+type ListFieldDefinitionsParams struct {
+	// AppliesTo Only the fields of customers or of transactions.
+	AppliesTo *ListFieldDefinitionsParamsAppliesTo `form:"applies_to,omitempty" json:"applies_to,omitempty"`
+}
+
+// ListFieldDefinitionsParamsAppliesTo defines parameters for ListFieldDefinitions.
+type ListFieldDefinitionsParamsAppliesTo string
+
+// CreateFieldDefinitionParams defines parameters for CreateFieldDefinition.
+type CreateFieldDefinitionParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteFieldDefinitionParams defines parameters for DeleteFieldDefinition.
+type DeleteFieldDefinitionParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetFieldDefinitionParams defines parameters for GetFieldDefinition.
+type GetFieldDefinitionParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchFieldDefinitionParams defines parameters for PatchFieldDefinition.
+type PatchFieldDefinitionParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListImportsParams defines parameters for ListImports.
@@ -6600,6 +7288,45 @@ type GetReturnParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// CreateValidationRuleParams defines parameters for CreateValidationRule.
+type CreateValidationRuleParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteValidationRuleParams defines parameters for DeleteValidationRule.
+type DeleteValidationRuleParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetValidationRuleParams defines parameters for GetValidationRule.
+type GetValidationRuleParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchValidationRuleParams defines parameters for PatchValidationRule.
+type PatchValidationRuleParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// PutCompletenessWeightsJSONRequestBody defines body for PutCompletenessWeights for application/json ContentType.
+type PutCompletenessWeightsJSONRequestBody = CompletenessWeightsPut
+
 // LookupContactPointJSONRequestBody defines body for LookupContactPoint for application/json ContentType.
 type LookupContactPointJSONRequestBody = ContactPointLookup
 
@@ -6656,6 +7383,15 @@ type PutCustomerTagJSONRequestBody = CustomerTagPut
 
 // PutExchangeRateJSONRequestBody defines body for PutExchangeRate for application/json ContentType.
 type PutExchangeRateJSONRequestBody = ExchangeRatePut
+
+// CreateFieldDefinitionJSONRequestBody defines body for CreateFieldDefinition for application/json ContentType.
+type CreateFieldDefinitionJSONRequestBody = FieldDefinitionCreate
+
+// PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody defines body for PatchFieldDefinition for application/merge-patch+json ContentType.
+type PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody = FieldDefinitionPatch
+
+// CheckFieldDefinitionJSONRequestBody defines body for CheckFieldDefinition for application/json ContentType.
+type CheckFieldDefinitionJSONRequestBody = FieldDefinitionPatch
 
 // ExplainFilterJSONRequestBody defines body for ExplainFilter for application/json ContentType.
 type ExplainFilterJSONRequestBody = FilterExplain
@@ -6744,6 +7480,18 @@ type PatchPaymentApplicationMergePatchPlusJSONRequestBody = PaymentPatch
 // CreateReturnJSONRequestBody defines body for CreateReturn for application/json ContentType.
 type CreateReturnJSONRequestBody = ReturnCreate
 
+// CreateValidationRuleJSONRequestBody defines body for CreateValidationRule for application/json ContentType.
+type CreateValidationRuleJSONRequestBody = ValidationRuleCreate
+
+// CheckNewValidationRuleJSONRequestBody defines body for CheckNewValidationRule for application/json ContentType.
+type CheckNewValidationRuleJSONRequestBody = ValidationRuleCreate
+
+// PatchValidationRuleApplicationMergePatchPlusJSONRequestBody defines body for PatchValidationRule for application/merge-patch+json ContentType.
+type PatchValidationRuleApplicationMergePatchPlusJSONRequestBody = ValidationRulePatch
+
+// CheckValidationRuleJSONRequestBody defines body for CheckValidationRule for application/json ContentType.
+type CheckValidationRuleJSONRequestBody = ValidationRulePatch
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// GetHealth Is the process alive
@@ -6755,6 +7503,12 @@ type ServerInterface interface {
 	// ListChangeSetItems List whom a change set touched
 	// (GET /v1/change-sets/{change_set_id}/items)
 	ListChangeSetItems(ctx echo.Context, changeSetID openapi_types.UUID, params ListChangeSetItemsParams) error
+	// ListCompletenessWeights Read what a complete record has
+	// (GET /v1/completeness-weights)
+	ListCompletenessWeights(ctx echo.Context) error
+	// PutCompletenessWeights Say what a complete record has
+	// (PUT /v1/completeness-weights/{kind})
+	PutCompletenessWeights(ctx echo.Context, kind CustomerKind, params PutCompletenessWeightsParams) error
 	// LookupContactPoint Find who has a phone, email or account
 	// (POST /v1/contact-points/lookup)
 	LookupContactPoint(ctx echo.Context) error
@@ -6866,6 +7620,9 @@ type ServerInterface interface {
 	// GetCustomerProfile Read all that is known of a customer
 	// (GET /v1/customers/{customer_id}/profile)
 	GetCustomerProfile(ctx echo.Context, customerID CustomerID, params GetCustomerProfileParams) error
+	// GetCustomerQuality Read how good a customer's record is
+	// (GET /v1/customers/{customer_id}/quality)
+	GetCustomerQuality(ctx echo.Context, customerID CustomerID) error
 	// ListRelations List a customer's relations
 	// (GET /v1/customers/{customer_id}/relations)
 	ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error
@@ -6914,6 +7671,9 @@ type ServerInterface interface {
 	// UndeleteCustomer Bring a deleted customer back
 	// (POST /v1/customers/{customer_id}/undelete)
 	UndeleteCustomer(ctx echo.Context, customerID CustomerID, params UndeleteCustomerParams) error
+	// GetDataQuality Read how good all records are
+	// (GET /v1/data-quality)
+	GetDataQuality(ctx echo.Context, params GetDataQualityParams) error
 	// ListEvents Follow everything that changes
 	// (GET /v1/events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
@@ -6923,6 +7683,24 @@ type ServerInterface interface {
 	// PutExchangeRate Set an exchange rate
 	// (PUT /v1/exchange-rates/{currency}/{day})
 	PutExchangeRate(ctx echo.Context, currency string, day openapi_types.Date, params PutExchangeRateParams) error
+	// ListFieldDefinitions List field definitions
+	// (GET /v1/field-definitions)
+	ListFieldDefinitions(ctx echo.Context, params ListFieldDefinitionsParams) error
+	// CreateFieldDefinition Add a field
+	// (POST /v1/field-definitions)
+	CreateFieldDefinition(ctx echo.Context, params CreateFieldDefinitionParams) error
+	// DeleteFieldDefinition Delete a field
+	// (DELETE /v1/field-definitions/{field_definition_id})
+	DeleteFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID, params DeleteFieldDefinitionParams) error
+	// GetFieldDefinition Read a field definition
+	// (GET /v1/field-definitions/{field_definition_id})
+	GetFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID, params GetFieldDefinitionParams) error
+	// PatchFieldDefinition Change a field definition
+	// (PATCH /v1/field-definitions/{field_definition_id})
+	PatchFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID, params PatchFieldDefinitionParams) error
+	// CheckFieldDefinition Tell what a change of a field would mean
+	// (POST /v1/field-definitions/{field_definition_id}/check)
+	CheckFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID) error
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx echo.Context) error
@@ -7172,6 +7950,27 @@ type ServerInterface interface {
 	// ListTransactionStatuses Read how an order came to its status
 	// (GET /v1/transactions/{transaction_id}/statuses)
 	ListTransactionStatuses(ctx echo.Context, transactionID TransactionID) error
+	// ListValidationRules List validation rules
+	// (GET /v1/validation-rules)
+	ListValidationRules(ctx echo.Context) error
+	// CreateValidationRule Add a validation rule
+	// (POST /v1/validation-rules)
+	CreateValidationRule(ctx echo.Context, params CreateValidationRuleParams) error
+	// CheckNewValidationRule Tell what a new rule would mean
+	// (POST /v1/validation-rules/check)
+	CheckNewValidationRule(ctx echo.Context) error
+	// DeleteValidationRule Delete a validation rule
+	// (DELETE /v1/validation-rules/{validation_rule_id})
+	DeleteValidationRule(ctx echo.Context, validationRuleID ValidationRuleID, params DeleteValidationRuleParams) error
+	// GetValidationRule Read a validation rule
+	// (GET /v1/validation-rules/{validation_rule_id})
+	GetValidationRule(ctx echo.Context, validationRuleID ValidationRuleID, params GetValidationRuleParams) error
+	// PatchValidationRule Change a validation rule
+	// (PATCH /v1/validation-rules/{validation_rule_id})
+	PatchValidationRule(ctx echo.Context, validationRuleID ValidationRuleID, params PatchValidationRuleParams) error
+	// CheckValidationRule Tell what a change of a rule would mean
+	// (POST /v1/validation-rules/{validation_rule_id}/check)
+	CheckValidationRule(ctx echo.Context, validationRuleID ValidationRuleID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -7226,6 +8025,57 @@ func (w *ServerInterfaceWrapper) ListChangeSetItems(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListChangeSetItems(ctx, changeSetID, params)
+	return err
+}
+
+// ListCompletenessWeights converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCompletenessWeights(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCompletenessWeights(ctx)
+	return err
+}
+
+// PutCompletenessWeights converts echo context to params.
+func (w *ServerInterfaceWrapper) PutCompletenessWeights(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "kind" -------------
+	var kind CustomerKind
+
+	err = runtime.BindStyledParameterWithOptions("simple", "kind", ctx.Param("kind"), &kind, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PutCompletenessWeightsParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutCompletenessWeights(ctx, kind, params)
 	return err
 }
 
@@ -8926,6 +9776,22 @@ func (w *ServerInterfaceWrapper) GetCustomerProfile(ctx echo.Context) error {
 	return err
 }
 
+// GetCustomerQuality converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCustomerQuality(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "customer_id" -------------
+	var customerID CustomerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", ctx.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter customer_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCustomerQuality(ctx, customerID)
+	return err
+}
+
 // ListRelations converts echo context to params.
 func (w *ServerInterfaceWrapper) ListRelations(ctx echo.Context) error {
 	var err error
@@ -9557,6 +10423,24 @@ func (w *ServerInterfaceWrapper) UndeleteCustomer(ctx echo.Context) error {
 	return err
 }
 
+// GetDataQuality converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDataQuality(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetDataQualityParams
+	// ------------- Optional query parameter "stale_days" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "stale_days", ctx.QueryParams(), &params.StaleDays, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter stale_days: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDataQuality(ctx, params)
+	return err
+}
+
 // ListEvents converts echo context to params.
 func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
 	var err error
@@ -9668,6 +10552,210 @@ func (w *ServerInterfaceWrapper) PutExchangeRate(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PutExchangeRate(ctx, currency, day, params)
+	return err
+}
+
+// ListFieldDefinitions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListFieldDefinitions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListFieldDefinitionsParams
+	// ------------- Optional query parameter "applies_to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "applies_to", ctx.QueryParams(), &params.AppliesTo, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter applies_to: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListFieldDefinitions(ctx, params)
+	return err
+}
+
+// CreateFieldDefinition converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateFieldDefinition(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateFieldDefinitionParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateFieldDefinition(ctx, params)
+	return err
+}
+
+// DeleteFieldDefinition converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteFieldDefinition(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "field_definition_id" -------------
+	var fieldDefinitionID FieldDefinitionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "field_definition_id", ctx.Param("field_definition_id"), &fieldDefinitionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter field_definition_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteFieldDefinitionParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteFieldDefinition(ctx, fieldDefinitionID, params)
+	return err
+}
+
+// GetFieldDefinition converts echo context to params.
+func (w *ServerInterfaceWrapper) GetFieldDefinition(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "field_definition_id" -------------
+	var fieldDefinitionID FieldDefinitionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "field_definition_id", ctx.Param("field_definition_id"), &fieldDefinitionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter field_definition_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetFieldDefinitionParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetFieldDefinition(ctx, fieldDefinitionID, params)
+	return err
+}
+
+// PatchFieldDefinition converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchFieldDefinition(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "field_definition_id" -------------
+	var fieldDefinitionID FieldDefinitionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "field_definition_id", ctx.Param("field_definition_id"), &fieldDefinitionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter field_definition_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchFieldDefinitionParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchFieldDefinition(ctx, fieldDefinitionID, params)
+	return err
+}
+
+// CheckFieldDefinition converts echo context to params.
+func (w *ServerInterfaceWrapper) CheckFieldDefinition(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "field_definition_id" -------------
+	var fieldDefinitionID FieldDefinitionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "field_definition_id", ctx.Param("field_definition_id"), &fieldDefinitionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter field_definition_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CheckFieldDefinition(ctx, fieldDefinitionID)
 	return err
 }
 
@@ -12700,6 +13788,210 @@ func (w *ServerInterfaceWrapper) ListTransactionStatuses(ctx echo.Context) error
 	return err
 }
 
+// ListValidationRules converts echo context to params.
+func (w *ServerInterfaceWrapper) ListValidationRules(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListValidationRules(ctx)
+	return err
+}
+
+// CreateValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateValidationRule(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateValidationRuleParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateValidationRule(ctx, params)
+	return err
+}
+
+// CheckNewValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) CheckNewValidationRule(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CheckNewValidationRule(ctx)
+	return err
+}
+
+// DeleteValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteValidationRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "validation_rule_id" -------------
+	var validationRuleID ValidationRuleID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "validation_rule_id", ctx.Param("validation_rule_id"), &validationRuleID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validation_rule_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteValidationRuleParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteValidationRule(ctx, validationRuleID, params)
+	return err
+}
+
+// GetValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) GetValidationRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "validation_rule_id" -------------
+	var validationRuleID ValidationRuleID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "validation_rule_id", ctx.Param("validation_rule_id"), &validationRuleID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validation_rule_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetValidationRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetValidationRule(ctx, validationRuleID, params)
+	return err
+}
+
+// PatchValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) PatchValidationRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "validation_rule_id" -------------
+	var validationRuleID ValidationRuleID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "validation_rule_id", ctx.Param("validation_rule_id"), &validationRuleID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validation_rule_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PatchValidationRuleParams
+	// ------------- Optional query parameter "validate_only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "validate_only", ctx.QueryParams(), &params.ValidateOnly, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validate_only: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PatchValidationRule(ctx, validationRuleID, params)
+	return err
+}
+
+// CheckValidationRule converts echo context to params.
+func (w *ServerInterfaceWrapper) CheckValidationRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "validation_rule_id" -------------
+	var validationRuleID ValidationRuleID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "validation_rule_id", ctx.Param("validation_rule_id"), &validationRuleID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter validation_rule_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CheckValidationRule(ctx, validationRuleID)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -12780,6 +14072,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/metrics", wrapper.GetCustomerMetrics, options.OperationMiddlewares["getCustomerMetrics"]...)
 	router.GET(options.BaseURL+"/v1/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/v1/change-sets/:change_set_id/items", wrapper.ListChangeSetItems, options.OperationMiddlewares["listChangeSetItems"]...)
+	router.GET(options.BaseURL+"/v1/field-definitions", wrapper.ListFieldDefinitions, options.OperationMiddlewares["listFieldDefinitions"]...)
+	router.POST(options.BaseURL+"/v1/field-definitions", wrapper.CreateFieldDefinition, options.OperationMiddlewares["createFieldDefinition"]...)
+	router.DELETE(options.BaseURL+"/v1/field-definitions/:field_definition_id", wrapper.DeleteFieldDefinition, options.OperationMiddlewares["deleteFieldDefinition"]...)
+	router.GET(options.BaseURL+"/v1/field-definitions/:field_definition_id", wrapper.GetFieldDefinition, options.OperationMiddlewares["getFieldDefinition"]...)
+	router.PATCH(options.BaseURL+"/v1/field-definitions/:field_definition_id", wrapper.PatchFieldDefinition, options.OperationMiddlewares["patchFieldDefinition"]...)
+	router.POST(options.BaseURL+"/v1/field-definitions/:field_definition_id/check", wrapper.CheckFieldDefinition, options.OperationMiddlewares["checkFieldDefinition"]...)
 	router.GET(options.BaseURL+"/v1/filter-fields", wrapper.ListFilterFields, options.OperationMiddlewares["listFilterFields"]...)
 	router.POST(options.BaseURL+"/v1/filters/parse", wrapper.ParseFilter, options.OperationMiddlewares["parseFilter"]...)
 	router.POST(options.BaseURL+"/v1/filters/explain", wrapper.ExplainFilter, options.OperationMiddlewares["explainFilter"]...)
@@ -12813,6 +14111,17 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/products/:product_id/relations/:relation_kind/:related_id", wrapper.DeleteProductRelation, options.OperationMiddlewares["deleteProductRelation"]...)
 	router.PUT(options.BaseURL+"/v1/products/:product_id/relations/:relation_kind/:related_id", wrapper.PutProductRelation, options.OperationMiddlewares["putProductRelation"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/profile", wrapper.GetCustomerProfile, options.OperationMiddlewares["getCustomerProfile"]...)
+	router.GET(options.BaseURL+"/v1/validation-rules", wrapper.ListValidationRules, options.OperationMiddlewares["listValidationRules"]...)
+	router.POST(options.BaseURL+"/v1/validation-rules", wrapper.CreateValidationRule, options.OperationMiddlewares["createValidationRule"]...)
+	router.POST(options.BaseURL+"/v1/validation-rules/check", wrapper.CheckNewValidationRule, options.OperationMiddlewares["checkNewValidationRule"]...)
+	router.DELETE(options.BaseURL+"/v1/validation-rules/:validation_rule_id", wrapper.DeleteValidationRule, options.OperationMiddlewares["deleteValidationRule"]...)
+	router.GET(options.BaseURL+"/v1/validation-rules/:validation_rule_id", wrapper.GetValidationRule, options.OperationMiddlewares["getValidationRule"]...)
+	router.PATCH(options.BaseURL+"/v1/validation-rules/:validation_rule_id", wrapper.PatchValidationRule, options.OperationMiddlewares["patchValidationRule"]...)
+	router.POST(options.BaseURL+"/v1/validation-rules/:validation_rule_id/check", wrapper.CheckValidationRule, options.OperationMiddlewares["checkValidationRule"]...)
+	router.GET(options.BaseURL+"/v1/completeness-weights", wrapper.ListCompletenessWeights, options.OperationMiddlewares["listCompletenessWeights"]...)
+	router.PUT(options.BaseURL+"/v1/completeness-weights/:kind", wrapper.PutCompletenessWeights, options.OperationMiddlewares["putCompletenessWeights"]...)
+	router.GET(options.BaseURL+"/v1/customers/:customer_id/quality", wrapper.GetCustomerQuality, options.OperationMiddlewares["getCustomerQuality"]...)
+	router.GET(options.BaseURL+"/v1/data-quality", wrapper.GetDataQuality, options.OperationMiddlewares["getDataQuality"]...)
 	router.GET(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.ListRelations, options.OperationMiddlewares["listRelations"]...)
 	router.POST(options.BaseURL+"/v1/customers/:customer_id/relations", wrapper.CreateRelation, options.OperationMiddlewares["createRelation"]...)
 	router.DELETE(options.BaseURL+"/v1/customers/:customer_id/relations/:relation_id", wrapper.DeleteRelation, options.OperationMiddlewares["deleteRelation"]...)
@@ -13075,6 +14384,291 @@ type ListChangeSetItems503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListChangeSetItems503ApplicationProblemPlusJSONResponse) VisitListChangeSetItemsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCompletenessWeightsRequestObject struct {
+}
+
+type ListCompletenessWeightsResponseObject interface {
+	VisitListCompletenessWeightsResponse(w http.ResponseWriter) error
+}
+
+type ListCompletenessWeights200JSONResponse CompletenessWeightsList
+
+func (response ListCompletenessWeights200JSONResponse) VisitListCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCompletenessWeights400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCompletenessWeights400ApplicationProblemPlusJSONResponse) VisitListCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCompletenessWeights401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCompletenessWeights401ApplicationProblemPlusJSONResponse) VisitListCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCompletenessWeights403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCompletenessWeights403ApplicationProblemPlusJSONResponse) VisitListCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCompletenessWeights503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListCompletenessWeights503ApplicationProblemPlusJSONResponse) VisitListCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeightsRequestObject struct {
+	Kind   CustomerKind `json:"kind"`
+	Params PutCompletenessWeightsParams
+	Body   *PutCompletenessWeightsJSONRequestBody
+}
+
+type PutCompletenessWeightsResponseObject interface {
+	VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error
+}
+
+type PutCompletenessWeights200ResponseHeaders struct {
+	ETag *string
+}
+
+type PutCompletenessWeights200JSONResponse struct {
+	Body    CompletenessWeights
+	Headers PutCompletenessWeights200ResponseHeaders
+}
+
+func (response PutCompletenessWeights200JSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights400ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights401ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights403ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights408ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights409ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights412ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights413ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights415ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights422ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCompletenessWeights503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PutCompletenessWeights503ApplicationProblemPlusJSONResponse) VisitPutCompletenessWeightsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -18496,6 +20090,111 @@ func (response GetCustomerProfile503ApplicationProblemPlusJSONResponse) VisitGet
 	return err
 }
 
+type GetCustomerQualityRequestObject struct {
+	CustomerID CustomerID `json:"customer_id"`
+}
+
+type GetCustomerQualityResponseObject interface {
+	VisitGetCustomerQualityResponse(w http.ResponseWriter) error
+}
+
+type GetCustomerQuality200JSONResponse CustomerQuality
+
+func (response GetCustomerQuality200JSONResponse) VisitGetCustomerQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerQuality400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerQuality400ApplicationProblemPlusJSONResponse) VisitGetCustomerQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerQuality401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerQuality401ApplicationProblemPlusJSONResponse) VisitGetCustomerQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerQuality403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerQuality403ApplicationProblemPlusJSONResponse) VisitGetCustomerQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerQuality404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerQuality404ApplicationProblemPlusJSONResponse) VisitGetCustomerQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCustomerQuality503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetCustomerQuality503ApplicationProblemPlusJSONResponse) VisitGetCustomerQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRelationsRequestObject struct {
 	CustomerID GroupCustomerID `json:"customer_id"`
 	Params     ListRelationsParams
@@ -20523,6 +22222,95 @@ func (response UndeleteCustomer503ApplicationProblemPlusJSONResponse) VisitUndel
 	return err
 }
 
+type GetDataQualityRequestObject struct {
+	Params GetDataQualityParams
+}
+
+type GetDataQualityResponseObject interface {
+	VisitGetDataQualityResponse(w http.ResponseWriter) error
+}
+
+type GetDataQuality200JSONResponse DataQuality
+
+func (response GetDataQuality200JSONResponse) VisitGetDataQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDataQuality400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetDataQuality400ApplicationProblemPlusJSONResponse) VisitGetDataQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDataQuality401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetDataQuality401ApplicationProblemPlusJSONResponse) VisitGetDataQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDataQuality403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetDataQuality403ApplicationProblemPlusJSONResponse) VisitGetDataQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDataQuality503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetDataQuality503ApplicationProblemPlusJSONResponse) VisitGetDataQualityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListEventsRequestObject struct {
 	Params ListEventsParams
 }
@@ -20888,6 +22676,917 @@ type PutExchangeRate503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutExchangeRate503ApplicationProblemPlusJSONResponse) VisitPutExchangeRateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFieldDefinitionsRequestObject struct {
+	Params ListFieldDefinitionsParams
+}
+
+type ListFieldDefinitionsResponseObject interface {
+	VisitListFieldDefinitionsResponse(w http.ResponseWriter) error
+}
+
+type ListFieldDefinitions200JSONResponse FieldDefinitionList
+
+func (response ListFieldDefinitions200JSONResponse) VisitListFieldDefinitionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFieldDefinitions400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListFieldDefinitions400ApplicationProblemPlusJSONResponse) VisitListFieldDefinitionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFieldDefinitions401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListFieldDefinitions401ApplicationProblemPlusJSONResponse) VisitListFieldDefinitionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFieldDefinitions403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListFieldDefinitions403ApplicationProblemPlusJSONResponse) VisitListFieldDefinitionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFieldDefinitions503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListFieldDefinitions503ApplicationProblemPlusJSONResponse) VisitListFieldDefinitionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinitionRequestObject struct {
+	Params CreateFieldDefinitionParams
+	Body   *CreateFieldDefinitionJSONRequestBody
+}
+
+type CreateFieldDefinitionResponseObject interface {
+	VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error
+}
+
+type CreateFieldDefinition201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateFieldDefinition201JSONResponse struct {
+	Body    FieldDefinition
+	Headers CreateFieldDefinition201ResponseHeaders
+}
+
+func (response CreateFieldDefinition201JSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition400ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition401ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition403ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition408ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition409ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition413ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition415ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition422ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFieldDefinition503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFieldDefinition503ApplicationProblemPlusJSONResponse) VisitCreateFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFieldDefinitionRequestObject struct {
+	FieldDefinitionID FieldDefinitionID `json:"field_definition_id"`
+	Params            DeleteFieldDefinitionParams
+}
+
+type DeleteFieldDefinitionResponseObject interface {
+	VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error
+}
+
+type DeleteFieldDefinition204Response struct {
+}
+
+func (response DeleteFieldDefinition204Response) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteFieldDefinition400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteFieldDefinition400ApplicationProblemPlusJSONResponse) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFieldDefinition401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteFieldDefinition401ApplicationProblemPlusJSONResponse) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFieldDefinition403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteFieldDefinition403ApplicationProblemPlusJSONResponse) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFieldDefinition404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteFieldDefinition404ApplicationProblemPlusJSONResponse) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFieldDefinition409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteFieldDefinition409ApplicationProblemPlusJSONResponse) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFieldDefinition412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteFieldDefinition412ApplicationProblemPlusJSONResponse) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteFieldDefinition503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteFieldDefinition503ApplicationProblemPlusJSONResponse) VisitDeleteFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFieldDefinitionRequestObject struct {
+	FieldDefinitionID FieldDefinitionID `json:"field_definition_id"`
+	Params            GetFieldDefinitionParams
+}
+
+type GetFieldDefinitionResponseObject interface {
+	VisitGetFieldDefinitionResponse(w http.ResponseWriter) error
+}
+
+type GetFieldDefinition200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetFieldDefinition200JSONResponse struct {
+	Body    FieldDefinition
+	Headers GetFieldDefinition200ResponseHeaders
+}
+
+func (response GetFieldDefinition200JSONResponse) VisitGetFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFieldDefinition304Response = NotModifiedResponse
+
+func (response GetFieldDefinition304Response) VisitGetFieldDefinitionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetFieldDefinition400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetFieldDefinition400ApplicationProblemPlusJSONResponse) VisitGetFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFieldDefinition401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetFieldDefinition401ApplicationProblemPlusJSONResponse) VisitGetFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFieldDefinition403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetFieldDefinition403ApplicationProblemPlusJSONResponse) VisitGetFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFieldDefinition404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetFieldDefinition404ApplicationProblemPlusJSONResponse) VisitGetFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetFieldDefinition503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetFieldDefinition503ApplicationProblemPlusJSONResponse) VisitGetFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinitionRequestObject struct {
+	FieldDefinitionID FieldDefinitionID `json:"field_definition_id"`
+	Params            PatchFieldDefinitionParams
+	Body              *PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchFieldDefinitionResponseObject interface {
+	VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error
+}
+
+type PatchFieldDefinition200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchFieldDefinition200JSONResponse struct {
+	Body    FieldDefinition
+	Headers PatchFieldDefinition200ResponseHeaders
+}
+
+func (response PatchFieldDefinition200JSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition400ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition401ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition403ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition404ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition408ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition409ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition412ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition413ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition415ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition422ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchFieldDefinition503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchFieldDefinition503ApplicationProblemPlusJSONResponse) VisitPatchFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinitionRequestObject struct {
+	FieldDefinitionID FieldDefinitionID `json:"field_definition_id"`
+	Body              *CheckFieldDefinitionJSONRequestBody
+}
+
+type CheckFieldDefinitionResponseObject interface {
+	VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error
+}
+
+type CheckFieldDefinition200JSONResponse FieldDefinitionReport
+
+func (response CheckFieldDefinition200JSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition400ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition401ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition403ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition404ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition408ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition413ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition415ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition422ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckFieldDefinition503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckFieldDefinition503ApplicationProblemPlusJSONResponse) VisitCheckFieldDefinitionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -32653,6 +35352,1053 @@ func (response ListTransactionStatuses503ApplicationProblemPlusJSONResponse) Vis
 	return err
 }
 
+type ListValidationRulesRequestObject struct {
+}
+
+type ListValidationRulesResponseObject interface {
+	VisitListValidationRulesResponse(w http.ResponseWriter) error
+}
+
+type ListValidationRules200JSONResponse ValidationRuleList
+
+func (response ListValidationRules200JSONResponse) VisitListValidationRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListValidationRules400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response ListValidationRules400ApplicationProblemPlusJSONResponse) VisitListValidationRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListValidationRules401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response ListValidationRules401ApplicationProblemPlusJSONResponse) VisitListValidationRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListValidationRules403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response ListValidationRules403ApplicationProblemPlusJSONResponse) VisitListValidationRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListValidationRules503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response ListValidationRules503ApplicationProblemPlusJSONResponse) VisitListValidationRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRuleRequestObject struct {
+	Params CreateValidationRuleParams
+	Body   *CreateValidationRuleJSONRequestBody
+}
+
+type CreateValidationRuleResponseObject interface {
+	VisitCreateValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type CreateValidationRule201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateValidationRule201JSONResponse struct {
+	Body    ValidationRule
+	Headers CreateValidationRule201ResponseHeaders
+}
+
+func (response CreateValidationRule201JSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule400ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule401ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule403ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule408ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule409ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule413ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule415ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule422ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateValidationRule503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CreateValidationRule503ApplicationProblemPlusJSONResponse) VisitCreateValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRuleRequestObject struct {
+	Body *CheckNewValidationRuleJSONRequestBody
+}
+
+type CheckNewValidationRuleResponseObject interface {
+	VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type CheckNewValidationRule200JSONResponse ValidationRuleTrial
+
+func (response CheckNewValidationRule200JSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule400ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule401ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule403ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule408ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule413ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule415ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule422ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNewValidationRule503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckNewValidationRule503ApplicationProblemPlusJSONResponse) VisitCheckNewValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteValidationRuleRequestObject struct {
+	ValidationRuleID ValidationRuleID `json:"validation_rule_id"`
+	Params           DeleteValidationRuleParams
+}
+
+type DeleteValidationRuleResponseObject interface {
+	VisitDeleteValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type DeleteValidationRule204Response struct {
+}
+
+func (response DeleteValidationRule204Response) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteValidationRule400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteValidationRule400ApplicationProblemPlusJSONResponse) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteValidationRule401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteValidationRule401ApplicationProblemPlusJSONResponse) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteValidationRule403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteValidationRule403ApplicationProblemPlusJSONResponse) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteValidationRule404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteValidationRule404ApplicationProblemPlusJSONResponse) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteValidationRule412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteValidationRule412ApplicationProblemPlusJSONResponse) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteValidationRule503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteValidationRule503ApplicationProblemPlusJSONResponse) VisitDeleteValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValidationRuleRequestObject struct {
+	ValidationRuleID ValidationRuleID `json:"validation_rule_id"`
+	Params           GetValidationRuleParams
+}
+
+type GetValidationRuleResponseObject interface {
+	VisitGetValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type GetValidationRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetValidationRule200JSONResponse struct {
+	Body    ValidationRule
+	Headers GetValidationRule200ResponseHeaders
+}
+
+func (response GetValidationRule200JSONResponse) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValidationRule304Response = NotModifiedResponse
+
+func (response GetValidationRule304Response) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetValidationRule400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response GetValidationRule400ApplicationProblemPlusJSONResponse) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValidationRule401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response GetValidationRule401ApplicationProblemPlusJSONResponse) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValidationRule403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response GetValidationRule403ApplicationProblemPlusJSONResponse) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValidationRule404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response GetValidationRule404ApplicationProblemPlusJSONResponse) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValidationRule503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response GetValidationRule503ApplicationProblemPlusJSONResponse) VisitGetValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRuleRequestObject struct {
+	ValidationRuleID ValidationRuleID `json:"validation_rule_id"`
+	Params           PatchValidationRuleParams
+	Body             *PatchValidationRuleApplicationMergePatchPlusJSONRequestBody
+}
+
+type PatchValidationRuleResponseObject interface {
+	VisitPatchValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type PatchValidationRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type PatchValidationRule200JSONResponse struct {
+	Body    ValidationRule
+	Headers PatchValidationRule200ResponseHeaders
+}
+
+func (response PatchValidationRule200JSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule400ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule401ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule403ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule404ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule408ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule409ApplicationProblemPlusJSONResponse struct {
+	P409ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule409ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule412ApplicationProblemPlusJSONResponse struct {
+	P412ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule412ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule413ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule415ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule422ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PatchValidationRule503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response PatchValidationRule503ApplicationProblemPlusJSONResponse) VisitPatchValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRuleRequestObject struct {
+	ValidationRuleID ValidationRuleID `json:"validation_rule_id"`
+	Body             *CheckValidationRuleJSONRequestBody
+}
+
+type CheckValidationRuleResponseObject interface {
+	VisitCheckValidationRuleResponse(w http.ResponseWriter) error
+}
+
+type CheckValidationRule200JSONResponse ValidationRuleTrial
+
+func (response CheckValidationRule200JSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule400ApplicationProblemPlusJSONResponse struct {
+	P400ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule400ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule401ApplicationProblemPlusJSONResponse struct {
+	P401ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule401ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule403ApplicationProblemPlusJSONResponse struct {
+	P403ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule403ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule404ApplicationProblemPlusJSONResponse struct {
+	P404ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule404ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule408ApplicationProblemPlusJSONResponse struct {
+	P408ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule408ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule413ApplicationProblemPlusJSONResponse struct {
+	P413ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule413ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule415ApplicationProblemPlusJSONResponse struct {
+	P415ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule415ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule422ApplicationProblemPlusJSONResponse struct {
+	P422ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule422ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckValidationRule503ApplicationProblemPlusJSONResponse struct {
+	P503ApplicationProblemPlusJSONResponse
+}
+
+func (response CheckValidationRule503ApplicationProblemPlusJSONResponse) VisitCheckValidationRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetHealth Is the process alive
@@ -32664,6 +36410,12 @@ type StrictServerInterface interface {
 	// ListChangeSetItems List whom a change set touched
 	// (GET /v1/change-sets/{change_set_id}/items)
 	ListChangeSetItems(ctx context.Context, request ListChangeSetItemsRequestObject) (ListChangeSetItemsResponseObject, error)
+	// ListCompletenessWeights Read what a complete record has
+	// (GET /v1/completeness-weights)
+	ListCompletenessWeights(ctx context.Context, request ListCompletenessWeightsRequestObject) (ListCompletenessWeightsResponseObject, error)
+	// PutCompletenessWeights Say what a complete record has
+	// (PUT /v1/completeness-weights/{kind})
+	PutCompletenessWeights(ctx context.Context, request PutCompletenessWeightsRequestObject) (PutCompletenessWeightsResponseObject, error)
 	// LookupContactPoint Find who has a phone, email or account
 	// (POST /v1/contact-points/lookup)
 	LookupContactPoint(ctx context.Context, request LookupContactPointRequestObject) (LookupContactPointResponseObject, error)
@@ -32775,6 +36527,9 @@ type StrictServerInterface interface {
 	// GetCustomerProfile Read all that is known of a customer
 	// (GET /v1/customers/{customer_id}/profile)
 	GetCustomerProfile(ctx context.Context, request GetCustomerProfileRequestObject) (GetCustomerProfileResponseObject, error)
+	// GetCustomerQuality Read how good a customer's record is
+	// (GET /v1/customers/{customer_id}/quality)
+	GetCustomerQuality(ctx context.Context, request GetCustomerQualityRequestObject) (GetCustomerQualityResponseObject, error)
 	// ListRelations List a customer's relations
 	// (GET /v1/customers/{customer_id}/relations)
 	ListRelations(ctx context.Context, request ListRelationsRequestObject) (ListRelationsResponseObject, error)
@@ -32823,6 +36578,9 @@ type StrictServerInterface interface {
 	// UndeleteCustomer Bring a deleted customer back
 	// (POST /v1/customers/{customer_id}/undelete)
 	UndeleteCustomer(ctx context.Context, request UndeleteCustomerRequestObject) (UndeleteCustomerResponseObject, error)
+	// GetDataQuality Read how good all records are
+	// (GET /v1/data-quality)
+	GetDataQuality(ctx context.Context, request GetDataQualityRequestObject) (GetDataQualityResponseObject, error)
 	// ListEvents Follow everything that changes
 	// (GET /v1/events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
@@ -32832,6 +36590,24 @@ type StrictServerInterface interface {
 	// PutExchangeRate Set an exchange rate
 	// (PUT /v1/exchange-rates/{currency}/{day})
 	PutExchangeRate(ctx context.Context, request PutExchangeRateRequestObject) (PutExchangeRateResponseObject, error)
+	// ListFieldDefinitions List field definitions
+	// (GET /v1/field-definitions)
+	ListFieldDefinitions(ctx context.Context, request ListFieldDefinitionsRequestObject) (ListFieldDefinitionsResponseObject, error)
+	// CreateFieldDefinition Add a field
+	// (POST /v1/field-definitions)
+	CreateFieldDefinition(ctx context.Context, request CreateFieldDefinitionRequestObject) (CreateFieldDefinitionResponseObject, error)
+	// DeleteFieldDefinition Delete a field
+	// (DELETE /v1/field-definitions/{field_definition_id})
+	DeleteFieldDefinition(ctx context.Context, request DeleteFieldDefinitionRequestObject) (DeleteFieldDefinitionResponseObject, error)
+	// GetFieldDefinition Read a field definition
+	// (GET /v1/field-definitions/{field_definition_id})
+	GetFieldDefinition(ctx context.Context, request GetFieldDefinitionRequestObject) (GetFieldDefinitionResponseObject, error)
+	// PatchFieldDefinition Change a field definition
+	// (PATCH /v1/field-definitions/{field_definition_id})
+	PatchFieldDefinition(ctx context.Context, request PatchFieldDefinitionRequestObject) (PatchFieldDefinitionResponseObject, error)
+	// CheckFieldDefinition Tell what a change of a field would mean
+	// (POST /v1/field-definitions/{field_definition_id}/check)
+	CheckFieldDefinition(ctx context.Context, request CheckFieldDefinitionRequestObject) (CheckFieldDefinitionResponseObject, error)
 	// ListFilterFields List what conditions can be about
 	// (GET /v1/filter-fields)
 	ListFilterFields(ctx context.Context, request ListFilterFieldsRequestObject) (ListFilterFieldsResponseObject, error)
@@ -33081,6 +36857,27 @@ type StrictServerInterface interface {
 	// ListTransactionStatuses Read how an order came to its status
 	// (GET /v1/transactions/{transaction_id}/statuses)
 	ListTransactionStatuses(ctx context.Context, request ListTransactionStatusesRequestObject) (ListTransactionStatusesResponseObject, error)
+	// ListValidationRules List validation rules
+	// (GET /v1/validation-rules)
+	ListValidationRules(ctx context.Context, request ListValidationRulesRequestObject) (ListValidationRulesResponseObject, error)
+	// CreateValidationRule Add a validation rule
+	// (POST /v1/validation-rules)
+	CreateValidationRule(ctx context.Context, request CreateValidationRuleRequestObject) (CreateValidationRuleResponseObject, error)
+	// CheckNewValidationRule Tell what a new rule would mean
+	// (POST /v1/validation-rules/check)
+	CheckNewValidationRule(ctx context.Context, request CheckNewValidationRuleRequestObject) (CheckNewValidationRuleResponseObject, error)
+	// DeleteValidationRule Delete a validation rule
+	// (DELETE /v1/validation-rules/{validation_rule_id})
+	DeleteValidationRule(ctx context.Context, request DeleteValidationRuleRequestObject) (DeleteValidationRuleResponseObject, error)
+	// GetValidationRule Read a validation rule
+	// (GET /v1/validation-rules/{validation_rule_id})
+	GetValidationRule(ctx context.Context, request GetValidationRuleRequestObject) (GetValidationRuleResponseObject, error)
+	// PatchValidationRule Change a validation rule
+	// (PATCH /v1/validation-rules/{validation_rule_id})
+	PatchValidationRule(ctx context.Context, request PatchValidationRuleRequestObject) (PatchValidationRuleResponseObject, error)
+	// CheckValidationRule Tell what a change of a rule would mean
+	// (POST /v1/validation-rules/{validation_rule_id}/check)
+	CheckValidationRule(ctx context.Context, request CheckValidationRuleRequestObject) (CheckValidationRuleResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -33161,6 +36958,78 @@ func (sh *strictHandler) ListChangeSetItems(ctx echo.Context, changeSetID openap
 		return err
 	} else if validResponse, ok := response.(ListChangeSetItemsResponseObject); ok {
 		return validResponse.VisitListChangeSetItemsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCompletenessWeights operation middleware
+func (sh *strictHandler) ListCompletenessWeights(ctx echo.Context) error {
+	var request ListCompletenessWeightsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCompletenessWeights(ctx.Request().Context(), request.(ListCompletenessWeightsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCompletenessWeights")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCompletenessWeightsResponseObject); ok {
+		return validResponse.VisitListCompletenessWeightsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutCompletenessWeights operation middleware
+func (sh *strictHandler) PutCompletenessWeights(ctx echo.Context, kind CustomerKind, params PutCompletenessWeightsParams) error {
+	var request PutCompletenessWeightsRequestObject
+
+	request.Kind = kind
+	request.Params = params
+
+	var body PutCompletenessWeightsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutCompletenessWeights(ctx.Request().Context(), request.(PutCompletenessWeightsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutCompletenessWeights")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutCompletenessWeightsResponseObject); ok {
+		return validResponse.VisitPutCompletenessWeightsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -34478,6 +38347,31 @@ func (sh *strictHandler) GetCustomerProfile(ctx echo.Context, customerID Custome
 	return nil
 }
 
+// GetCustomerQuality operation middleware
+func (sh *strictHandler) GetCustomerQuality(ctx echo.Context, customerID CustomerID) error {
+	var request GetCustomerQualityRequestObject
+
+	request.CustomerID = customerID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCustomerQuality(ctx.Request().Context(), request.(GetCustomerQualityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCustomerQuality")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCustomerQualityResponseObject); ok {
+		return validResponse.VisitGetCustomerQualityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListRelations operation middleware
 func (sh *strictHandler) ListRelations(ctx echo.Context, customerID GroupCustomerID, params ListRelationsParams) error {
 	var request ListRelationsRequestObject
@@ -34967,6 +38861,31 @@ func (sh *strictHandler) UndeleteCustomer(ctx echo.Context, customerID CustomerI
 	return nil
 }
 
+// GetDataQuality operation middleware
+func (sh *strictHandler) GetDataQuality(ctx echo.Context, params GetDataQualityParams) error {
+	var request GetDataQualityRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDataQuality(ctx.Request().Context(), request.(GetDataQualityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDataQuality")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDataQualityResponseObject); ok {
+		return validResponse.VisitGetDataQualityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListEvents operation middleware
 func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) error {
 	var request ListEventsRequestObject
@@ -35061,6 +38980,228 @@ func (sh *strictHandler) PutExchangeRate(ctx echo.Context, currency string, day 
 		return err
 	} else if validResponse, ok := response.(PutExchangeRateResponseObject); ok {
 		return validResponse.VisitPutExchangeRateResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListFieldDefinitions operation middleware
+func (sh *strictHandler) ListFieldDefinitions(ctx echo.Context, params ListFieldDefinitionsParams) error {
+	var request ListFieldDefinitionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFieldDefinitions(ctx.Request().Context(), request.(ListFieldDefinitionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFieldDefinitions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListFieldDefinitionsResponseObject); ok {
+		return validResponse.VisitListFieldDefinitionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateFieldDefinition operation middleware
+func (sh *strictHandler) CreateFieldDefinition(ctx echo.Context, params CreateFieldDefinitionParams) error {
+	var request CreateFieldDefinitionRequestObject
+
+	request.Params = params
+
+	var body CreateFieldDefinitionJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateFieldDefinition(ctx.Request().Context(), request.(CreateFieldDefinitionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateFieldDefinition")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateFieldDefinitionResponseObject); ok {
+		return validResponse.VisitCreateFieldDefinitionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteFieldDefinition operation middleware
+func (sh *strictHandler) DeleteFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID, params DeleteFieldDefinitionParams) error {
+	var request DeleteFieldDefinitionRequestObject
+
+	request.FieldDefinitionID = fieldDefinitionID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteFieldDefinition(ctx.Request().Context(), request.(DeleteFieldDefinitionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteFieldDefinition")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteFieldDefinitionResponseObject); ok {
+		return validResponse.VisitDeleteFieldDefinitionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetFieldDefinition operation middleware
+func (sh *strictHandler) GetFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID, params GetFieldDefinitionParams) error {
+	var request GetFieldDefinitionRequestObject
+
+	request.FieldDefinitionID = fieldDefinitionID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetFieldDefinition(ctx.Request().Context(), request.(GetFieldDefinitionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetFieldDefinition")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetFieldDefinitionResponseObject); ok {
+		return validResponse.VisitGetFieldDefinitionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchFieldDefinition operation middleware
+func (sh *strictHandler) PatchFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID, params PatchFieldDefinitionParams) error {
+	var request PatchFieldDefinitionRequestObject
+
+	request.FieldDefinitionID = fieldDefinitionID
+	request.Params = params
+
+	var body PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchFieldDefinition(ctx.Request().Context(), request.(PatchFieldDefinitionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchFieldDefinition")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchFieldDefinitionResponseObject); ok {
+		return validResponse.VisitPatchFieldDefinitionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CheckFieldDefinition operation middleware
+func (sh *strictHandler) CheckFieldDefinition(ctx echo.Context, fieldDefinitionID FieldDefinitionID) error {
+	var request CheckFieldDefinitionRequestObject
+
+	request.FieldDefinitionID = fieldDefinitionID
+
+	var body CheckFieldDefinitionJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckFieldDefinition(ctx.Request().Context(), request.(CheckFieldDefinitionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckFieldDefinition")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CheckFieldDefinitionResponseObject); ok {
+		return validResponse.VisitCheckFieldDefinitionResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -37856,834 +41997,1201 @@ func (sh *strictHandler) ListTransactionStatuses(ctx echo.Context, transactionID
 	return nil
 }
 
+// ListValidationRules operation middleware
+func (sh *strictHandler) ListValidationRules(ctx echo.Context) error {
+	var request ListValidationRulesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListValidationRules(ctx.Request().Context(), request.(ListValidationRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListValidationRules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListValidationRulesResponseObject); ok {
+		return validResponse.VisitListValidationRulesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateValidationRule operation middleware
+func (sh *strictHandler) CreateValidationRule(ctx echo.Context, params CreateValidationRuleParams) error {
+	var request CreateValidationRuleRequestObject
+
+	request.Params = params
+
+	var body CreateValidationRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateValidationRule(ctx.Request().Context(), request.(CreateValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateValidationRuleResponseObject); ok {
+		return validResponse.VisitCreateValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CheckNewValidationRule operation middleware
+func (sh *strictHandler) CheckNewValidationRule(ctx echo.Context) error {
+	var request CheckNewValidationRuleRequestObject
+
+	var body CheckNewValidationRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckNewValidationRule(ctx.Request().Context(), request.(CheckNewValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckNewValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CheckNewValidationRuleResponseObject); ok {
+		return validResponse.VisitCheckNewValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteValidationRule operation middleware
+func (sh *strictHandler) DeleteValidationRule(ctx echo.Context, validationRuleID ValidationRuleID, params DeleteValidationRuleParams) error {
+	var request DeleteValidationRuleRequestObject
+
+	request.ValidationRuleID = validationRuleID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteValidationRule(ctx.Request().Context(), request.(DeleteValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteValidationRuleResponseObject); ok {
+		return validResponse.VisitDeleteValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetValidationRule operation middleware
+func (sh *strictHandler) GetValidationRule(ctx echo.Context, validationRuleID ValidationRuleID, params GetValidationRuleParams) error {
+	var request GetValidationRuleRequestObject
+
+	request.ValidationRuleID = validationRuleID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetValidationRule(ctx.Request().Context(), request.(GetValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetValidationRuleResponseObject); ok {
+		return validResponse.VisitGetValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PatchValidationRule operation middleware
+func (sh *strictHandler) PatchValidationRule(ctx echo.Context, validationRuleID ValidationRuleID, params PatchValidationRuleParams) error {
+	var request PatchValidationRuleRequestObject
+
+	request.ValidationRuleID = validationRuleID
+	request.Params = params
+
+	var body PatchValidationRuleApplicationMergePatchPlusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PatchValidationRule(ctx.Request().Context(), request.(PatchValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PatchValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PatchValidationRuleResponseObject); ok {
+		return validResponse.VisitPatchValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CheckValidationRule operation middleware
+func (sh *strictHandler) CheckValidationRule(ctx echo.Context, validationRuleID ValidationRuleID) error {
+	var request CheckValidationRuleRequestObject
+
+	request.ValidationRuleID = validationRuleID
+
+	var body CheckValidationRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckValidationRule(ctx.Request().Context(), request.(CheckValidationRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckValidationRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CheckValidationRuleResponseObject); ok {
+		return validResponse.VisitCheckValidationRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L3/kxzHcSf6r1S07wUAXu9yZhffdjcUFyAISNARIA6AxLC5eDM13TUzxe2pGnZV72KI2AhZ92RLOsqy",
-	"fE/myZafrDufzxG2pPOzbNKU7ftnuCD40/sXXlRWVXd1d/VM98wCoCNOoSB2ZrrrS1ZWVmZW5iefBhGf",
-	"zTkjTIpg/2kwJTgmKfx56xGeqH9jIqKUziXlLNgPHk0JSongWRqRCwIdk1RQzhAWCCMhU84m6BgnNMaS",
-	"p9tBGJAneDZPSLAfHAa7h0EQBiKakhlWLcvFXP0gZErZJDg9DYO3eIR1R9V+35mSlCDp9B4insIX7/FR",
-	"iKhAY56xeHtpD6dhMMcpnhFpJnkjjlMixJ3YP1Osf74gEI3Ls+n1r+/18JV4C0d7V7euXbs82hpFEdka",
-	"7fZ2ent70V6v1w/CgKqW5lhOgzBgeKbeNG0OaByEQUrez2hK4mBfphlxhz7m6QzLYD/IMniyTqwbM54x",
-	"eUO+RbCQ9fG/zZIF4mOEJUrUE0hOqUAYXgoRRjGJ6AwniDKg4ggLgqIsTQmLFtt26O9nJF04Y4e3B1gO",
-	"oMkSrWf4yVuETeQ02N/pKTpLSVLVxv/5bm9r7/HTfti/cnrx8HDbfrx8eunf/ZulM7vLV0xsxs97XqrF",
-	"FzWtm5xJHMmbmZB8RtImpovM7925Dl/v9Xb8XGcb3ZztzCwaR69/7jx43L/euGVMm+c29vucslUTQHP1",
-	"0Bo7f/U0oOVzmExKsCTx7ZTPGjaJXXSBIv0s4kxvlxgvQrtDJGEYZvoBZ1qqJliStGmvmKYGY9Wvd8Qx",
-	"lmTZiB/xdcarBkZwmtDVQ5O868CyVPDUzw9DRp7IQQRPDJXcUTSb4wlBIzLmKTlAXI0dTj10QuUUHhB4",
-	"RtCYJpKkCLMYCZ7KxmHr3hukzuXe3tUwmFFmv+j7Z6BJd+vJHDMPZ9+IYzUuQZDkiOBomhNbc/c84TEJ",
-	"9sc4EcQ/SqJbdkdJJZnBMfpvUjIO9oPfer3QJl7Xj4nXSyNTykJwmk8ApylelMZ/G0dEqyLl8d9UAhoo",
-	"WzCJOgOSBNZCoNHCzG9MSRKLEI15ahdgjhlJxDYaSjwRQ1iPoaQkFUPECIn19/spwbH7o/6iLXnGeuBr",
-	"kwcmfluNXdFnhp/c0W/3e8uoBXNt2E2aHDMyG5FUhGhEBI0JonFotbYQHVEWw4zVJFrPVHe6/kztJJdM",
-	"Sy2bh4mVcI6phLGr9TVSGQ0jKhfoK+gw+OyT7z/7+48PA3Tj3ptIzAlT0kDiBB1mvd4u+Qrq93q9YdNO",
-	"1PzSfP73er32W/HFnO/9F36+m5b+g08JxxIJPiMjHi/QCc+SGKkGEGWSKwOA4DSaohF/EqITnsYCCaL0",
-	"bSXJRwsk5jgiIoRNy8foZEqjKZriY5BJI6IV+H2E0ZySiFhRqyZ4yLgSowgnFAt0kTOCbk4pU/wdTXGK",
-	"I7XLqUCE8WwyDdHw7Defnv3pPw9DNBScDS+FiEqB5pQtKFPnCGVUUpwIdHH4wRSzyXsUs0nG1fMfvDdR",
-	"z2OkOBizBYh06F/9wTMJTSVkghPFgjP1qCQJmU/VqFimdps6WdWrYk6ShLIJdKneUmr4mGf6SJjxlKCY",
-	"TqhUNGGIzDBN9F9PlI6pdNg4RPiQpWRChUzBNDJdbB+yBh5+fwn7tmfehzyVvg0Imz/U59xwa2jOQEQl",
-	"7Ef1NGExZZOmHabOwdIAYzLGWaI4csse31g94Qy832bgtwzNmnYdjbW+ozh4ISSZlXfeja1+496yy7Fq",
-	"b3Wl9VdTns3/lVsDd2Iym3OpjKt/Txb1Kfy24nZ+wtARWQCLgDqneiRCmWvGhtu5cqXYyWIb3UApmRMs",
-	"gdEoQ9d20JRnqUATIgWIhTFNhUQiiyIiBMITTFnOc9qLUUzXGeSWGmXTol25tnrR7ozvYhlNG3TFW4/w",
-	"ZKi5DHQVJVyIkkzKDFXqLOjXw9eGQAslI7BACWcT9a/r3UDkCRVSHKDL/R3E5ZSkJ1SQ5hmOt/SwlvGj",
-	"bzL3OCMNE7rB7HwEISzXdnd7l9HJlDDEuFqaiZlkjARl0dIRqr5WDtM/ztmcp40WG4Vf19ggUb9py+sm",
-	"z2F7sJtULlaaO3DUUYGUGnNgWJ/EofpenSrmJIyopEQ0WhGqI3d0y3QxrWF9EycZEWagb6qjWs4Ik62H",
-	"G+evNA+6eKZx5MUjm4z/DoszIdP2xKbmheaxmyeWEN22scnA/z31GWww6Dnh80Tb5GBkap1kyXiUQt96",
-	"LPbogQHosbx9wnyKd4WCJ1M+0zSck1RwhhLOjwTCY0nSEjULUuqZNA2bQ7cb0PB+yo+V+Gm9+HPzQvPi",
-	"2ycaaW0f2GTcD0HYryY4Z9rAVTJiihkjiTvw0aIkJvQDolkFgz472296rDd162UjdUdrO9Zk9Zh2d9hD",
-	"iSerZ0qNw0eop905KsW9mCP83DxD6GptA1WPtGaFr5qg976kMj3QDCKcpgvtesOTnCOPyKJh70g8aZyq",
-	"xJNN+O8RbbHd7ZpIStIQnaRUSsLQEJol++rbYfNKgSulcfR0k23/dT5qUgne46N19IFGE+A9PtpcGXgL",
-	"C3k/S6MpFqSV1/ZkyrXNOFJmrax6Q5e6adV7g7npbR1nrTvaFh7bFWNd4bktj7az//YtOqMetQW2qzqj",
-	"wEfY2De87LVJr/RACNBZNgMzVEsB8zEfCGWSTEgKI7nLY5J4LSHFljP16wXY62XOjJJjP+PBG4MjMFqa",
-	"ec+9lcJbHzxW/+lt7Q0eP+2FV3dO/ddR97gkTfuHcUnWuMLBjRtINbj5DrqPF0pNbBr1XP/cfeC95oGb",
-	"Ns9t7HeJnPJGn+0cWz8FEQSd4IVo65W145xB+90Pv9LwWrig76c8zpqvAef65zWWYq/Ra2Ha3HwpHpAE",
-	"fGlNg0/N72vsgOZ7f9voeQxfZumSwatf1yD8aMnQVZPnMPCsedQZW+PAjpuHnJ3DeB+ChtMozbUC5BPn",
-	"x0pJ8Q9Mv/RiJPpDMlF7uHnA+nffiMUUs8kU04ZB6xdf6KjfoqLlyA+0Gs3HEHOEJY1A4ZQ897dJgRIq",
-	"ZGWKOOHsVczvKFslI8VRVh7rzbdvb7354M79rX6vYcRHWVtfdCv3eZMhCsQHf7km+gSua6b6HlFk0RRh",
-	"gYZiyudD8GySdD6schafN8zBGqLrTsNdjhtbv6MX43Hx5/Zg6/Fr/kV5hCfgfm+SRxP14xoSiTRKJGhx",
-	"c5n0CE+axizxZI0RjxtHLPHkHMbLJU688XxySlLYtHC1j5MEzbCMpkSESv1E72U2tguUdzQkQtIZlmSI",
-	"Ii6kQEzZFAvrht5H5AmOJDqBQMExOdGthYgkgiCMJhkRwhqloDuheYIZI+kBGsIV8YCKQdGHwAuhrygb",
-	"jVeYmf8ui3GmGJswZSm8m380rev1iWTw2EuxFDOBI0Uo62xpjIFzPUKNjmHTyCbiwRlTU4QJXA5LjsSU",
-	"nyAMdxpwSwjBJrJ4/0XHm1SHakNOHH3Wo846bzWZ5kq+gYszN2wbwwi6W9tO/43bu3hkjW3erJg67Z7D",
-	"di8aMxZCA/MCb2CG1Jq6Xln1yhKPa2EArDkq72ncPCJzMnu9jHAEn8ue8t+2D7d4BJGr8QDLIaJK5J0Q",
-	"IfXdZ4iGpZ95Eue/rXP77jTmSK7K1+6nmvAKgydb6r2tY5yqDoVq4B4M+bYaVRAGb8Mg9afHVSJILDNB",
-	"loYztRUeAtraSHjo4bSwhEvv8JSskNZCPdPsuVYNnBNXfYNJmjRJMhO4sUqUZdBGN1n2jXncPjDVXB53",
-	"cW1muv11nJpmaC38meDLbBjdCmemHV9nN+Y3deYEUUPxhEBOSXSEyDFJF/riHUPwnjghKTpRh68OyJri",
-	"+ZywEI0yO36rIjWN1yRskAFX/XrFg9lqZsgjzhOCmU6oSImYc2b27T0u7/KYjinxHGL3fAEDoI/deoQn",
-	"iDJUChLYVnvv/uVeT7UUcSbN1TSezxOq80Ren6d8lJDZv31P6KSR/DxUb8Q26DrFkRwcU64dMEEYxERi",
-	"tTUCHXIBwSgo5kSA5gmKo75KMy8rqZOmPFUSLW95Rtkg0VvRaXGm1NYRKdIu+k6ImtKKgjCAAHCSBvvB",
-	"67AEp4/1oUsEnG37wdXx3tX+3nisFkOLof3LEBlBJRz2b+AYPdAvFIxkiSFe98z5tO0ty33diF7b8vrd",
-	"xYniYbidSoFSJzrQRemgpkulx/MTYdeuv9HaSX5E2GBGhdDHS05kjEYEp2A+HBGmT0YSE6u8LKdjv6Dj",
-	"NxjO5JSn9AMS+whZHsB50PAe12M2d/pEW9U56x2TlI5BGDuZWO+8887WjUxOCZOKdqRB96YCnaS52g13",
-	"b6qnFRlRep12N1onEfE58a1TPgiU4OhIRzjBw4Wg3T9JqSStFm63WLjbPB3ROCbMt2rl4ZzHqj1qmkdo",
-	"Qzt1EoVag4wdMX7C7A64vJn0soF6jMsBxMe65GVcu2DsU62oeLmg4j0u0W3TaF2I1Ls+J1KmEBFnB6/P",
-	"hPyOGehoiXd9I+JZWkg6IzyTVcaEIOaYxrDxcJrSY5KnxNAZsVF8VCA+Jyb4dopFKyJfL4hs5DR6lI+i",
-	"RurqQM+LZdecoaX+3kbUd6JmBxIfkdK5ixnENOaci3CSEhwvVPd6RE4MdCuK7xUUv8nZOKGRl9T1UZ0X",
-	"sdVQiqg3LDEag5ASiFp+7u9sRFGTtqEk28xEUVYUGRM7qohYUrLaULC/U1DwfkryTAt0G9PEfzzWBnRe",
-	"tMxnouWEUpuskmsjXcFBZ+m62fGltslAcj5IcApxQ3UxQZVBkE7A94MZ6vcuX79y7SoaLSRpJRD6u3WB",
-	"cItJKhfoEefoLdNxjcKVoZ2rYKjMqSIH1ObI6XtlI/rOSEzxQM1tkDGRzec8laR0kAmiTBmnUWisDV2v",
-	"uMpc3ja6q7pEjxQ5PVRtGNB5UveCQNCLyY/R2l2u7y2h9c5mMoIysOaabJxRSvCRQBilWUIOkDZqrK+b",
-	"gOuhbujY7OmBUW3KKohEmKE7D99Gl3f61/JMawTvlkwdnWT9un2indWzs+Mu8DzlERECjxJito9veS0N",
-	"zmM9v8GUFi45j7VFDYkGQuYUHGpyDR0a6oW8sqFOnTF8jGmiplpazHShx6BdJC32yBVXb35I0mMaEfSN",
-	"Uus1Crqdn4/VIxHjJweoGL72pD8gMl1s3RiDt+c078rFZqiQB6dEb11Q8ASNlVUE9zAQAL8fnP3go88+",
-	"/Rv1WbFbqr66eU99LLKL9oOd3s7VrV5/q9d/1Ovtw/9/Rz3j5MW0zsaLqbKmItXs53/wfz37xV8GYdDm",
-	"fYsRkeARUUt79st/gA0jJE4Ghgt2+r1e/7r6OqUzrCajXfJ57PF+8Oxvf/b8P/0QFjwlBEbxF58+//A/",
-	"Pv/4V6iPzn74cRDmHqllczeHebDfP4X25ySVVHt1HJovZ4EbKcEgdE/tclQt1YcSsxinMRJTnso877Ri",
-	"ljqLV4vpe/g22u1fvbrVRziZT/HWDogafyPOklf8b1tKAfa+47LAyrsFd/Wf1n+c0GPCVhHtq+qh+wmO",
-	"gGwtuzVM4+lzhsWRz/v2KM2IuR3VEdSKW9TJpF9wCJi79yrc6OksZ0vfhZUJysgEOcgTvUxkMC6ln3v6",
-	"bYznb8tAKYnonHqzWd6ZcpSSiNBjIrRSSQUSROeXp/7m7OaqD0d9H5qsTHVG0CSmbBKilPPZgSFunjta",
-	"OECGc0qLDPNaf+6Obcu6+Q52XqBMXr0ceENVi2u+dwNgsnJWoG2t2IvFcpe2VmmwxaUQH71HIrBljSDX",
-	"6A8gT2JtWuDkviNnjI/5HEVPp7uTksypRJY8fuoN7inv/o695TvYee/K6tcqO7ICT7Pq5WK7Lt9zHedS",
-	"2mwd3y12lvPibpurriZGu28STXCSvD0GRXZ54CsYVk8rjJdfF7a6N7S6ig/VoLTPoLH6Jnnsjt5kY667",
-	"S9pNu9gvj8OAZYlW9kC9aL2Dyq+97B21svd2O2xlM1123OrGzmcHruynw45c2VbbHbqiIe+OtVzYEE40",
-	"JUjxNqgpXMhksY/Ofvx7n33yJ2cffhqiz/75h2e//A78+eyj7zz75BP48+zj/54/8I8/f/ZnPwrRsz/+",
-	"/Wc//snZh59uO6ENo0xQpjZtWDEkJM9SCjdrNgEUvk6zFP4lcRbZi0TwYnrCuMLghpQpHWXSbFDvXn7q",
-	"v2iweEz8hBk0G4NuQ1N0RHRKwAw/cVty87sd6uZjWCFUntYlQOXqj6QTDeIB8bcYqee13wJUOnyiQwha",
-	"DesNNRgTXqGMO7MeRqUo9An1FzN+zCAMxtoP6SP2GzSV0xgvqraiOgd2r4VBhBOitMZgP0gyhpXZDE/3",
-	"r4TBjDPFv9fDAICeYLraRNrb2rmi7Cqe4HQAl/b7QX/v+vX8lwVRTaqv6iaTL9fxJlcjkyRG6k2BJAcc",
-	"rkIpV18rXjc3SHW1zZ1KQTkYobIkYW4+Ahna1JtLCJ4PDAl8Iqn6k/NqTi5vAhF5InW4BDNALxTU7CMy",
-	"lyGCAYd6/oiyKMlikzlYAyRTVFgROVFeIm8Es/pdD2eMRopZllJ9ZX964Z+u0qrztbJ01AtRkM6nLVte",
-	"/qq1HZfqAVV8FjNHmU/64tl3/ubsD37vEkTVKP5AF89+76fwjR1eiMBO1SCeJ1OekAOUEBvoDdRR+9tQ",
-	"TK8j49LQC72jbZtDBvBx6pXdnpxqK0/3CJO3q6+DaQja2ZNTZxHyZ8CuC3VwixrGXP90QUffGBaZJ5gy",
-	"/YNGwnEdaK02+5K9u9EWy9MFd/vLkwWre68aa9MQL+2SyqUPuvjFR//z2U+/eyk0ROcsWfiN67zLIrVx",
-	"Z9VYLcfnr+z0y9mQe46o77gffLvgJk7oKM3BYMsLFFM8YVxIGoklsRA8lVPgUYiVGlnze0zlASKzuVxo",
-	"GBOcJPA4SXQEdRt1/818AHWNPwxsHuvqnDubDExhzu9nmEmaLNUYivEVQopnJTeudkX4BlYmFCTN5iHx",
-	"I8xiobfvTi9El3shutqDXXi9h/4PlI8NXYQbjWuXQkisnREsspLPpFjDjFG5Oum+WOhvwPOnoU6fWvkm",
-	"ZIID6SpspvsNS2yygse+YYdaZrQZZ76MpLv4PZ4i6KYIwncgZmuyATw2jjQ5IeTIH/zvzsP4efQgvBMA",
-	"3eghkXckmdVH382VWd2rzssr+34FFnd57pvY3Tc10NubcMXSFH3MmeOzVIsO0IlDAxJXTnl6GmDGMpwM",
-	"UnJMWKa/gcsvpUACimCvt93rgcvNXIbtBzfv/baaBpnNE74giiR9ZV8C0tzARGo++/hvz376d89+9ofP",
-	"fvaHz3/5889/+dGzn376+d/95vPf/OzZT7/3xU/+UB32P/wELJoJFZKkJNYabX9v7/pWv7/V7+c/as4f",
-	"GHGxH+z1L1/u7fZ613rXL1/t93evPqo+qnMXFQeJKKr+qO/crPlQ0YZr9Fi2tHeB4U/D3EIbgMvU64B2",
-	"yFX2eu7uBP4ztyDnU5/ZXCLb09WqoJeWT1c8ZwnZaPRaHEGxvbJPQ/enSxQG09ocC0GEwYgh0ZFiYyXC",
-	"9GgOEB6BEzzXyWycFiPbCDYBZgZrS99in2BlwiQxkhyd4JShI0Lmoh7V6NNCfM4AsxHbOcC89qkGO1Vm",
-	"qv7rQNupUQLmlrEmvoT7tMVWbLGn2klfs7seN/prigWp77+SJ20NV9Ly7VqC2tD/c1TMXmP7jft7OSJj",
-	"CyfaCmnQsoWadNjMIbmmKNlHQyW3h+jizSll+IJQGsyYkhgJHlGcoCglMZVwnRpqCUHiSxDhitlCgxA6",
-	"t27o4jDOmBiGaEgoU/8cYzkMD9kwI/ARXhheUpY2F3YcAuGUaDsQ60s3MPsjPKcSA0azHmPGEiK0eHFN",
-	"deNQVnLp5j0YGcgsbQNWCbcsW7u/15Ct7ZFKJhCuWSTp7hqxipFMCdlHw6eHAWbxYbCP3t3e3n58qoj0",
-	"9DDgae0rxqX67un29vap+k5NVNl640OmfganoHrgMHAgjg+DEB0GfK5/mEiivwBlWn+nttVhcDo8QEPK",
-	"DNQ143KgPkh8RNQSKs17GKruqDBm+JCKgaLtUJ8Fh+yQ3WHKBNcgvUMYztCMEEWYaVBfjMYZg0Qkk6pv",
-	"i4aMcSTFvpmKecTMJpuZWYz1F05uotjWslk/cEJZzE/0Q7tXr8TmW8UoOeVWkeOKpkYI2JvkiTxkQ5HN",
-	"Lnr6DEu9mIRa9BV04YSMLhwGl3J06Su93nBbqYUZk2otY7wQQ3QxpuMxSdXhmvAIJ0h9fSlUlEuFNAuR",
-	"YPXnRTklhyx/6hJsF4d8B0iNUTWNjyfqn1m+kjP8ZOhg2KmT3VhnaltpgkEWodpIkN4kOJqpra2GEyJl",
-	"lIjwkIFpLhTPaS+lTicAV93F4V4vVr32d2ZDLRrGKZ9Bl+p3yZGN7L04LOJMtrfh7/7O1m5fvQ2Nbe0s",
-	"trf1X/3F8NLBIRvC8g21Z6PYPfyY6FQJxTfAfTdMMEG/h2JC5gaOeKfX024rUXMJQcLyu0/1xlH7vdg1",
-	"QRjwebCvGCQwlqc6/Xu9Hpgo9g2DrgmPUhYUNuq7BnI8CINnf/aLs4//n+AxWBVlORIGT7YmfMt8+Z7g",
-	"bPsBPrlLhDBQc6YyRTUW7EXELO1APFlEIXQ35YmG4DSfZ/gIosocTM794Ivf//3nv/7FF//xr4IwmBAW",
-	"g44yJjMMbocW/ebFPYx+dPajv3r24x/Ww5psmJru8Nm3fvP5n/5o8/CllxIGVCboCveRefgB1/F1cQl6",
-	"tR5FZEi+wiDWHPRV/XD7SKJGW0hjew5oQzo6VLiYZjNsHMduQM/KTtvEDWFxpLOZO0cPpWSG0yPvpAyH",
-	"Pf1yRNw4MTal2BtYk3XDbWyZIc5EQ/hTYRkW+ReTlBCw5KYEg4ODqyPLJGOY2z3rvpqkmNkIbkbNRZ0O",
-	"DfZ5xu2A1on/Ocd91TEuZc1d18706LLZbtT9Tvrp7jtteTavu3EqrmIylohn0jqLlc0p0ZjosMEagPeK",
-	"ueZ7sGtuu7t/gM5L2P+r+fJZrjXHVX5uNd/d2zJRr8CradSAzfyZZvTd44hqu83SrqYfUDZOMsIi+BBN",
-	"8Wyu5Zi9+1BfZ/qfCZbkiJA5fBhThnVCkiTRlNFIa2B2KVbavl229MrGJu15ZGVb57Hvq5t5s2iiYjOv",
-	"2KAru2m5YdeI/3ELstXyIMz55Rw3LyyG3wRqB/3d66jX6/XUf/pt4/hNG4C9vh9AIRgnrP/Z9/7Ts59+",
-	"Cqs5G5HU5i7M+IgmpK4Ct9J1C1d7YbL82+tX+7vXjdusv0IjLnSDFtLIahIQ0JdX4ltaPM9CkduDC/zB",
-	"VKIRSTibCCS5di1MONEGZquz7GUo8nnIfuUQFmr4J1hY/OvCK4Ul0va9KFzoJtx7RZB3yyEdmQIBLZYK",
-	"NpLG83fiH8tT+RqfEajPdBQiLAQVEjO5rwPhMUoBdwCJKYCJKKXOO/SWWQbAnKuSDEobo6HmVAo8VS6y",
-	"JM39SC687ZZKMIsTytw/Bzwd5L9LniSDcUoAaWeKUxIPIl33c56SGc1mg1T7d485nQdWSMNJNccTfeTp",
-	"uwr9TASlm5aqFPMES7XQnutF7dwBDyyOwHO0va7JVEu1mJNUa4yVDal3Hx+bUoCaefyrIxqQId9xooHG",
-	"KZ+dXxqD/0LrtlJYEGcRQTPtNxEoUjboCEdHthZw7uxGMcEN7GYEZi2xiCGmxqfLeq2fuQEQHjSfc41o",
-	"zAoScMHNU36s7a4RKa3QBVGLRHvpiR+mmohFsy3MUZtjas+RtQxUkFVrGYUv7fgyJeDqp1er42pjud0x",
-	"M6RRxNzmRgpoMbOPYp4tKAvRE4r5VE1pmoUooeyIxBRONiwFns9N5VKkTc1STdLNUk0KmdLRKM9lw5Jt",
-	"7Qapt8iJqezXNjuusodK22QVw/ur/eS3dfbAPEBDvVhDuGwT4M4f2iUeuseeVTjH+In61hxFJySawmZ8",
-	"/334REeARgZtLjV61SDf4vwom3fdlXkR3W7VazfYKEXZh/UKNpQ3TTcGX4/fKqzTjmfyAm01MVjUk+5C",
-	"P1cvblsUpzFALAgrA2k1m1fnW3Eoeh5eFtXaK57MOc6ju8vonM7izq6P80ruOo9jamUvr+jYWsch44gF",
-	"1xmjsRXyq842jhgHakkE++8+budNwRVvCphezs3hP/25ru0buMtjIa4LANUcMEPDQXz2yU+ff/yrs08/",
-	"0vlssF8VI4u5vp3dFCBBp276sGsf5bVK+73egUm7F22ti82ST8MACiZ7IXXhCghUiwLHnyexshrFgank",
-	"TAQaK7VRTnW53Hw0dQ9htd8W2W++qJm8XGxT3luNYf0wE3cYFIjGmrB5zFKI9B19A+SENulXSrJSuPBp",
-	"5fhbzQLnufTLj4FXCKMRE0h06/hOXirUcwWl5L3wVBXV1lnC+VGOzk5K98PtudbNPV7CT+MsSQw7Pf/v",
-	"/+vZP/6xSSytRzuWJGDLk70oZE00wpFnoJPluWFPfbStmRsnJgDPuOts4I5aKx0/hCxatS4xaYux2zXQ",
-	"IbY6rk3tQh1UpTfY2SffPgxOh2gEibUGcES1dMiG+onhNrqRxxszF9Y471WJJFqMU0f11ARASycqbSwP",
-	"ewOBLrG97K08+9vnM4hJXlo8SrAQdGxgnpY3WURuLmMHW9ZW1yJqbS2VSruGwYwoxl7Je3fNY8vCQri/",
-	"ROw7U+6Wga3twoabr5UpUvCUI2ybkWGaZf7f/+TZ3/7MD+sS8ZS035sP1eMPsxmojJ59aeoI+bLSoGC+",
-	"rmnxFftYBzlvS5PqN71959pQq4b004U21LE0qsQT0bmw6iPsFbtQIrQ9RD8lKaAlNRFiw0Ce8ro9wFTo",
-	"xHftKdeA6hVveilXv+QabPLChsEJThllk6YERiX0eBw7eYuAk+zAB2rkd6E9+QmRkN5xgJiSpEoeKUVC",
-	"tGYwA96Ww1Attye9buLmiAxDphsvQik8QDOd+3FEFgafQJMEMj9SMuPHxJf6oU+vQYRTZWZ88879rV7v",
-	"8o4p9+CO6Eodw2B1NKeZ8RtrGNQd/QBuTzYVzi1Y0VtZubiNp6Aypa9qOJAOsyJ51aBO0ypV8Klu9KpW",
-	"tVIH2IAucTuqPCAC/JBPz2VRfZO2sOadJt5izYuWV87TZpt28g138zbet/45R4VeI7qmrQNng0JyLiXz",
-	"gnbuqB1X60rKvp3JiGu9q8I/7ZRcA+DZGqmzQAld/oKL2NLxvrH9SeccYy/m2DJzXbkK57uJSwt7urH8",
-	"XQ9Fr9k/dSOOjTOipNIcAC6CLvOR147p4Iwyw6wK3aUeqrz9jru86GGnt8oV1WbFHD1lEzDBLt6kXN6t",
-	"8iWd93J57uJXr9k6sG5l345vqfsbL/UGaIzn5qopRnjFM0LXC9FxhDVXROn99q+/TLfDmkGxuYuhI4m6",
-	"uBTyHbcB7OXLNbnhrUFKsPAZqu9MF+WQSyryoirwZojGJkhqSoXk6aIS03GlawR+W7Ov0OHdQGvjacpd",
-	"MNYNYFwLji+lJhRD5zzzRjKYjm/jiHiOcZPSV3cDwg/Wth/TBCp2YTbJgHqCa+MbmxiNCDM04UjIFNPJ",
-	"VCLKJEdD/dpwHw3VuQHJjngCSdIwvW141x841hCueYeZhE09EMi4vRFFZC633jLf+dtzLIUKDF1e5M7e",
-	"QZg5tXRd6CjHFc3qFo13HqdQhA5yiklcQZpwcFVmeKFzhwU5JilOWg6owAuqu2ev9HQ05Bhw8pk04woN",
-	"kpb7S1E6s4t+B1wGWEQrtTvNeXal83G3M72gn9uWd+0+MptQS5SwsEC0CC1jNxs5F9pk1vwwyvec3oIr",
-	"99Q37Z11NRQgY7KlUdCMX55fiLeJnCloqTtfSsAq7azquYR8rtqynJi57lGia/XUrR7jYXHBXUQUOxqr",
-	"veqpKCjN8Zalm7dlC2nj0PIosuo4lr18LgEvY8VKja5y/eswh7Hrvid93hPd6gCnJC/1LVZkSKo1F+hE",
-	"SaoZ1lc9GAnwI/rji8/P15MxXRE9biLS+5o+YDvDNZrMr5rn6qygQiPdtSbgN2yP7/A03iyuqOTJ6Wyu",
-	"DhojF27EsTBgJDoyUqqDmQsLWYRTUkQ0KHrwJNb3lgY7MlKmkr6tA2++LtAVvijzc5XpndAjckJ1aeMX",
-	"bWFX7jYIYHgIbTsWFD0/YjQEIDWFibSSJj4rvQ2Y0blBmud2fcvxliz8ViNdGU+iud2EDOfa0xRrXNYF",
-	"0RoXVvx1AKAtShLkxYxTcy0Sa5MALrYAcyMvu2bgQwwc7ktxJCwD73npjoVVfHuOIPUr4xIOAJqHaaAV",
-	"aQMOtOpslxbCI8rm3CZjaYh2uIEE0Xg+F+9cClFMjyEnGF28euVSiCYpz+bq7z5gDUMkBHzsXaoNbf2R",
-	"Fd6Ldruv6sdok8r75fN0rA5jzT0fLVUy1wfSRiadY2mCwmvSTeBr/0mHMb9INws8heByueZYOUBU6npw",
-	"xhtbKruk3hMS5zD+nfwvjcbN/ZSPaeIxykZY0KjFNYp6+w149jQMRmSKjynP0rYv5s/XM249yDFZekyP",
-	"eXpBuNBuUEYAIiMVOU+wsBf7trbA6utdbUVrtMLyabAy9G+eEkDoWu3OM1O+X7zgGq0t3jS+giV4u7Wp",
-	"LDNrH0Ko7kvL1XkRF/lNluANYXX2hK7rmdFWf0UV8QwBQks6Tytvvd5eIluhxxhswfyVgSRPpAe0oUVB",
-	"qc2zod5vswad7+DTdS5kNDibO5uA6Tw367GwH40dr8N7IunH1V6yfSYWTcSJDlJSUwT7wYTwSYrnUxoF",
-	"YXBEFqpRpUZPMS1yEnRWxNkv/+uz734chIEwhRl1GsHOVv/yo95OkUYgJJZKIsO+rGUSmI5XhCHqMb8B",
-	"z56agT3tAO0l7FHeLjrODvmpD8a3dCVAFgV6lZ5K/rbt9fHqxXiLinO7fm+MmOx88/6w0Fs6CFo8m2M6",
-	"YWvohnlSywpmgGHdNA+fFqkvddWFRlMkpnwegndI/TeVTIfndhpb9egyfa8m3rlCOzv3BsU9hjFgGSEx",
-	"gNIZqM7ctb/u6qz2C2y8WhsNYKmIk95qRO/kqldKEl2IWkjM4hKmRkJwrMlmU6VwJOkxpFgp2QHJ/wkX",
-	"y53Nj/CkWpopkkr/CGIy41sQ2pqqtoWgE1bOw6oJ0Ign8OpvjS5f2e3tBWEApmewn98JaEF9DNgdRkY/",
-	"//Xfn/3yXwBwWyv2wfNv/W4hss3WDmaYZboGGJ60AxAa93p9Dzi3np5H9Jam2BrERk/5qVcdoykRnVoz",
-	"5PKp5vDTBYGOiL+QReeTprCjltiBBfqWof4oS468DGWXpWs1C/NeWD6h8usevVzlxVkmzR7hyXmeUd64",
-	"+M7n0yM8uZ+tEZfr8I8HrAQKcuEJGuME0q/GSgRTKUgyPrCa4TiTpgZMOwYsmKLrsVObfAny0cvS6pCz",
-	"N/cW32OKQas9qblQYxLRmJQk4MuCvqtR6U2S0GNiwqwqx1aa0oY6E7F+q6OAEVM6n3d9R5pAxOWQnHoS",
-	"D6XxCMsUR0fKtG2sleFfZt3MHTbvzOIOtTraIC+Plh6qdAXHbKTZWln9bWnWArCxBQ1X+wxX03Q1imFX",
-	"Gq+hcpXZvRnmhacxpA3pkGS4v9XxKDql1dy/GNotkABs9QncSruyCZ9gKsFPNKXzmUZiomwACPbUBANo",
-	"6vslTFHGzBPM0VDyvVBYV1gFOr7BPO47uG7lhVS9gntKJ1MiJErIMUn20dn//OHZL/4yRGff/bPPPvlF",
-	"iL746/8C/372yS+e/+6H6OJnn/zis0/+c4ieff9bz/7855dCdPYX/0N/8dO/+fx//ChEn//8x2f/7a9D",
-	"dPaDP9H/fucfPvvNH6OLX33j9Ufo8tUr1y+VUHVysKv3MkZ5OlDDgbA099Mx1zMAUY4FwOtIbfxGU5KA",
-	"UjHDQmu3MVdqhv69WezfOq67I/zasr7QGwgiW+ipWMMq2HKqaoGohCiPtQAz85fyXICdlvgOI90Aj6Cm",
-	"znJVf56SY8p1fkIZgsIwGxEaQCS4Ot672t8bj2GF3g/2L++Egcg0q5n8ibZTMysS1QMz8nxWW6C2We/3",
-	"eb1hNDa+UPIjwkKLW/ceH/lT750lbgRhh0vcIn8adB3OlFkHBFJ9vMdH9v63HdKmZZNqp/cg5CKPkYR8",
-	"PCeWIu6WcN8VnLPOdd6M7CIt0zzn5iTDOFsGFrYcVomX2x75Lm+3z4V8BImPJrZyRMa8ofaiuzl8thd5",
-	"v2WgnrOJlvo1srzrJTieUzyfE0biIkCnuqW2VydZkfc1MK95sBhiwbYOdQvjztlL5SXznk1KCtswt/Ie",
-	"n2IxmPGU+PF8ulmAWth7dkaChRyYVSoT8j4WAIuABRoCWw91sWXFZ3lkrWJ5ZqqcznFLfm/IC8zn66XT",
-	"E03WB0bf6Vy8JK+r9o2Hb9pKvc7TQRikuvL2te3edagS9kqqgdhhPm0s/Lu6UqBXJfwGKxVhFSSvJArg",
-	"rRmjcGQM7bfD88NZXR81NKeHLWht8XKLehYd8EBdHnoFUGolFt4k5LE0j85m6jmxxwFSe1WdyQz1qp79",
-	"K+W4qt7W3uOn/bC/c3rx8HDb+Xjp361OdoXx+pezkhW1ig6OzCil+wY3tvpaJcv9s2LK53Wt619/krCP",
-	"jrfhPvjWE6h13rkQfBnpmVAI77TpKSHCUJQO9M+hc/E89NyRdNTRXvrNd8fCxQ5ZWUN98TWmoAuPtZY5",
-	"ehAPtB/Ul+UPUdiiZfGeMZWmrGteNK2o5d9QfdUlme0tX7x8Ps0ELLIp3N1r/nQLrOW18aCmWlEX4RH8",
-	"CA8W1zTVwmwkxZKnUGYN1D6N6Q53TnDgTCT8BxIrdJFC8xeX+lMxAV1GW1clL8q4Vnh9ymnUNXTIIUB1",
-	"E8ICFKuSVxrcMP+rkv613amsl0PULrO0Wn1d9WBUrvYGmRsXo7HbpJ1iLCsYTWx61eIybSN4UtfmiozO",
-	"VgAbtpPmuX51Oa6bV9TfWl+0vwpR3TDz+zgV2t/gSdZsgo6g0oNytJKTN5/1clbPZaj7Vh5h1rz4D/Jb",
-	"MUeiTDlM38TEc6WQp8F+8Dpm8es9cHYphnk36O9c39vu9aB5GKVXBNsSsHXJZ/rxWbR5r57KFSCZCB4j",
-	"yhwOfHD7Jrq61+v7IdcIafDbuBmjUId4NscpiQ+MHetUAS5nPDDSjQHsMtZHAFNpltGVhbaEMS2Ghohm",
-	"is0LXQQSOQttGf1d9xgtKs0eBidkdBg456eNIcnPzij/ouHchLqlut6vMzoY++njMC/FK7T3PoPbhBgv",
-	"YEbZLAgDfDyB2FSmzQpg6hTqpiRYR4DYwd03d6HqQVODFq7h66V1g7D8rTpOYJeYWbk/1tl2qXgoa0Qn",
-	"VE4hdy+vShxB6cojg7GWV5htG2a64khxyFlTDPIENMzQyIY9GyPPpuCk5Qq+nTi8QZV4x3qG1TxN8Zx6",
-	"FHW+Xt7Xl5cf1tWKC/fe0LPiw25zaVBk/PqFVSwK4jsTaiGDv5lnkm+eANdfATEWBkWNwjKhh6aa5hDC",
-	"4DV3AKQdl1AR/UDXOXZQWCFIXgfOTzm8pXEA86pLywvcLa/fCVqJhlhqhnAyZbFgDCYv02b+GzRXHSxC",
-	"Ux1lhlMI9J95DE7jM6g72pysKx/0VZ6g0kLr+BoeUflwilPPnN5mpLjhOCZe/IAKmqCRZc5fQf/KFTiR",
-	"S05OY3WYTPn+TlG+TQOX1y+U8oaX4raCbVM0XPMZG3EsQCtMKMvvcGZdIBbaZ+Xb48MM37fhvkZwIn1V",
-	"LaYkOhIbgBvfwtEUon5CNORHQwSbAgOa8UnK2UTDU1DpvTcp8NDsjuFHsD2Uornwx5a3xBj7GiUpTqPp",
-	"onLyG0nzrlq0uaJIrz1S/k6BlF/gB5iTU+Msa4Tq5x/+w9kP/+HZT7/3xU/+8Ow7f3P2w0/AbWo67Lfv",
-	"cG9lh1/8y08++/THqsPvfFzqMAyUOsdkh0LlSi2ZYzXEd9u9oOieZiyC29mGEPtuhmO+avd4TLyZQ1hz",
-	"caXkks3WlHyuM9SLclJ5llPpIOwI4lia6BIvkc6Id5zCaiTKCkBiavJ7V3iHYIJhbsUW3S5l8nsmfqRa",
-	"YHbuo1YPGXVN8vn2Jjexm6Ru1o+Ugl1rGpy+ZiuPultIqlvo26C4aOr4yHpnNjdpNG6SygIS5/u9nctr",
-	"BoPoS5pgv7/nLelRD70un2TFhbwY5G1dU8pGxGOAHgoyOd66DsWpaAI9OWSKxHHLEqs46sOAZ3g+N5BG",
-	"+mQZzCiDyBjzMbJILdYJXL5QKCfZlUNQYnP9k/ITkwVevnUozoZAZFFESEycRS6ZKeq8yCMoevn9l/t3",
-	"E5n7pdvLy/X8oIUXseQh/SDXWTI2xxFIGJq0DXQox5m0LcTaMoTg3G9cPVzXDEYFoC2QoesskVKTheNI",
-	"UBqsUYFbUqzg8RUJ6LBzb9mn1Ztpyle6n77OR7fgudNi77Qitn2kUGDUNnu8fvXZ9/io7dWPuz3b6m6e",
-	"yJWJ0vPhamYAyqA7mZSMM3ArnODUb63o/VvlhzexxEj9BB5DJDga47TlUhcXhN4Y6NXwuZoHCvxc60tf",
-	"/c4j9eRpSZ7UUFzUpMDWAowinICmqo/+lhPM5dPTDk+/sFgDvba+qRqHIyyj2flgF5sRhQYHCPR7jAzu",
-	"8FqhL2WAextnZG9uTXOOECh4P+eJSsCRFtyGPQsJWhDfXeR8z/tkXbfgCs1H65VZdWRwbSFgEYq8OzV9",
-	"EufBCXl9YcxYhhOUkmPCMiIOPHEMGUuIEODYAGdAFfhl1w/84grgIkfY6htWXtjPk1H/em+355UYhcgs",
-	"2tG6ySoR2kLgdXcflYsPwBvuV/3WMtPjqcHIfdSWS1brlFsndveAqQxtoWiKUxxJkqKYE7EPjsmUnyiL",
-	"WsvjGF10VvESeBmsQ6i+G9vL8qba0xD6uhCSzAoYJKXtqEkQXY76AEZJYwHmD5zsKGMxGEVUgItqNWLO",
-	"uiEf3UV8NV+tInEsozXv8FvOdujC/OZtq5O48XtgwQUjHA9MSFvEk2zGihC3vMietjMVWbl2/cZ4cYAE",
-	"YTH67d/+7d/eunt36803FVNgBpdDu7u7eybZIQgDKNW+378WBgD7qeO8idV+WqYl2LH5SzSp3y4INIXi",
-	"9s6FErMHihMwkTuKtv14Uw3pD3YetcJl1HUnJgRxhk4gFdt2PSITyoxo1CNUQ1CtoX5bFSUnnG/+qhOQ",
-	"xWgIZNV+ZbN1D0zAuJIBQ7NLh65L192yelVyTP/V/jBTht+sjjPQsEWCiMObryAu0N0Zm4QF6nZe2QTO",
-	"YewPa05RV31JODY60PsZyeDLNGPMKEOOqVzoNJhFJEkaspIcsej2aPWgyoWhvwmmDoI3sK/UtvHug2d/",
-	"hFks0MXP/vkPII/oi49+ffa7P/zsk/9kP5W+/T7kHF0KLa7kPZP5g97IUoIz1agiFBWSRuBe19XIIKVa",
-	"oCnPBIEL4m0EmfeHTN+GAGyLPqWoKAD58trz3CSl6vJ3eV4+P4HE+xOSDmY0juEyJ/8jm8/d7yFZyU+n",
-	"EjqaX3iWStpBsGkJJ264j3QG1bUrl7d2ev1rSs7feXjnJnpAjrfR5W00nIyk+nXoqnou9JOBAVTzv3kP",
-	"jglwrx0gkgiChlTQqFTx3LQHoV408s7s63xUO84ygxEIiONxsL93udc7bef4auekKlWuhV4Gacb0BdcE",
-	"SrTu97YvO44kd590y1WKS7lKRV+urbXriW/r5ubJSdak3bY4mhruC2POiGOG10Ew13AadfesUEbFtGMv",
-	"HV3RvptKwwxujzwb6T2c4zU5YE0FYJXJXdWuh1SukbK92l3xdT4qfBXd8382yCvQEA05pLk2o3N6lTJ9",
-	"NGs2pBz4lIl83V9FquvX+egVKABKCG5y+heM4BzE53PI3/Xhxzf6G9Q5JAnDTF4QZe9BU1XPOVkWFQTJ",
-	"l1BtIObdolGc7eAZomr2gkBDkY38eTp6EismaG3T+tt0RgYfcEZWNKCeQ+o5dPHOjXs3LrVIqss3lhlh",
-	"TsTQTfYpBuBj8rtFkdmKygWhKEmCLESGQBfnmMYhkhxS10NkEvwBOZarI1uS+BI4keZ4AUnxoUUbKa1/",
-	"qEzNHKIup4Aao1GYnCCNY5LiCRnYUZTDNXrXt3eueKM1VA+DBEsyMC0E+1fdb2f4CXwDwXB56wOYep6f",
-	"tmui5AZmPu7PO1s7vfxnz+tKHYHfJbGva0cQZwNYkvKXc8IGnoCUXlM0CrxQNNELA35M0jgj3Vox75Qa",
-	"ymdjAlN23a8WUUIGEGAI6dr5D/qrHcWhMkuZfbdvvxCDHBwwH9bVy9t7/tVzUwrcN3Z3Lm9f878CMYj2",
-	"lfodnI+PWkXneBjJ41lVD+RcX9RKMa5WE+1aVxxqCkKFQVf1pDYb2DZ8jCSP8SJUf5lVVd3Wx6KzivwX",
-	"9p7N0CJHsrZDWr/TuaPSXqon2Rqi2JIPUPNdZ5GXIofcsji1zdiu1bycraJzjBcNrZd3dSt+g3fUnmzK",
-	"lCc4TSgR0nat/VRcEKRerQE6eXPfy8KjccqMy9K0w4K1oGqd5rY0JqlbM8jkreW6BGKAXj/OWFzKFXcJ",
-	"VZNd7WhVE1+1DTMnrNgtxY2bmoPOxNf7xj+sqiRsDNE7ACe9knMA/K4D3HMQ5GUNO/K0Fq+i5Y0+LEdE",
-	"nhA1F/MmfJtv7hFJ+AmSJ7ylmKmI7frF68IUhMISJQQLHYFs3/LPqSz463Ur4BRQDJMrFMvacc6LVqxQ",
-	"PTFaKezm7ceNBu+IZ5OpIoEQOh4xwjOlzERH27Uzx58FbFrI/SaL4mpjnUvOCkdWV7I8pLCSmldaoSqh",
-	"PbKwKnGrgqMs4DzbsbaxvRooLELHVFmGdIuKnyBJsCG2N+jv7G3v+ZWfpqDdyl4gEZ3hJMz3A0QWY3Ue",
-	"sAWyxVhMKqe9Hp3icrBxMQz3arF8WbX17/Jk7iul3O7L/tTucIntdefh2+jyTv8a1J0oj0THgLW7sK0w",
-	"X77Qece+9bzHa6gSOJNTDxbSiMdqOb741u8+//X/OPveD57/6uOz73z37Ic/+vxnv/jsf/38//unDz/7",
-	"5AfP//J3n33vP3/+f//981/9WRC2BKhYAxypxbO4j8vewjmJKE4GBrdFkZUyCILQqV8bgl5YqtUtYo5O",
-	"Ui4Jok79uxp3aOrWjqwEK7uLPJEHJqacMAjzPzxk20vCxjoGgnVLPz/HQFHFfTZINI8VbFKllPZkM9ck",
-	"0ViZrRQou8416sL3SjUiAu61a+vj5Oi9ZPyPSnxMOazS+O+AZ/LphZYFu0WvqCVYK3bFcmz5fr9FAIZl",
-	"jHanfsEicPDb6JEJYSTFiYdxOrGDac5McEWYNsy4iYbVan91cSN4kkm9nKaMSRn22U7J58xTPbwC9yac",
-	"Dpv4N/W4u6Njbsxca0qdKvOsLguUM5OHeWqMshruyp9lgJkuHgclB8c8SfiJ8IspRp7IQVF7pBnYSj8z",
-	"zCvrAMKVat9FuNKwCCL3iSyrIVFNvzSQFwe6fiLoY0N4/CtQRAKyhoa2tMSwZRQGNDCgIq8t2Uwz3dlQ",
-	"112bZESIFpkYS5G4jKVdVZd0XHyctVZlzRtzrE/SNq+0Sx1YQ5HKXVja45r5vKJtlK2eUbZmRE55DEFN",
-	"7EjDpI5BfVSz9XhknaJAwZ1739wyitdlNxkACFWKSWg3xT09JG8+wE6vRLtlil1pfVuZt5UFbpdX+BI0",
-	"N2exvU4E67bQbJBj5irFi2oTW03J8S+l2h+DTqY0AQUXAtTkAerBfQGdNXgfCo/ZytO6bWC84btVhyLs",
-	"4Lv64VOHK5sUThNWpogGJV9T6dTWVpO2BcioJk4rhbRUCWvNK2QzFSfkvbI9WhDt1eq0lQFXldz8dtow",
-	"S+juxPIeczm7m/ZrqLiWAvySBEOHvbL5JujGupuUtPGt6pIVOo9iEPb8Xr8QRJl0NaHxNX5ihKAi6QGK",
-	"UhLrz0qaRuDKC7UMVbxaAhqPcKrv9MU0CIMTEk0x3NMEUF5Y/1E9U3X7S7GuzYhfge2wKbUfu6Nfo8L1",
-	"xruzq1d6ZbXMtXZy2xUr7ek2NViX7PqV73aQAmtA/JePttouM17qfbjwchUSUFiqd0UHcGhTnOznz0K9",
-	"Eov2YVpztyKfE6Zz6dV7Rnct3OP+fQblXt+E+CTfzZaygZQQKBIi+RgpYxUNdWXZYcUnPqKpnBrgW9i8",
-	"u9eUdEgIi3Ea7AdJxnBq4Xz7V8Jgxpki+XVjAzqq9t4WhF0InuBUJxrsB/2969fzXxZENam+Og0DUtQM",
-	"cDH2JwZJpQA2AWgmIiTgDj3/8B+CMPj8J785+9u/VQQqqn2aALAEap2+Gzz/6Idf/NkfqWf/9u8+/8k/",
-	"q2eFXICz+/NffuvzT/8SeKLiDXBosWwXvGGfK09jBTht/uBpMcvlrxhUGaiaHPEZGYzwaq+DEzF9WiJe",
-	"F4xAHkXZPJ+WD/HcpXp70PM8bkszI5TMFyEaLdARWewjDD5oiBuGIpWgFpMnUngCS7072imGfE616ZRc",
-	"QVFCcCqsd6Jh97TbNKU98MKYfTlvt5P1lss1lGGrk6e0Gdr14myLNqdJsXHaNW+30ONWpclLm6xtWfJi",
-	"u7XrxLch165xf6VFjfvyZt60Pnll67dTG5yXWjCSd2u3ETlPay1zRsz4uqVvngds2JVadeLH/ih6XBeH",
-	"YspTqYQiBEcseJYifsLQxSEcYsMQDfXuV38J+oH+RsMGDi9ZQRr6JCnSou6QHZGFEbxGyqUEqqAjX8Tl",
-	"8oOVfqAmeTeon7G1PFjgufLqhsGTrQnfMl++JzjbfoBP7hIhTCH3+ykfJWTWhFkGThJIcr344PZNtHf5",
-	"yrVLHjAyExtegduQilsOkDihMppqX3QDnF5TNdbbQGS9gnloaw7yW4II8uc5ePS4W1AsSk8KoglaYxka",
-	"WmmQN8/JTpmQmEWNJfbk1AREYYEinCTeQh7VqiTlhv5DZq6hIS0TiyPKJuD/n5Jkvr08m6E+pK89enTf",
-	"VNfyO/kklU0VA513oUogT2P/2vorndzQFyFAD6LR2y06dzWA4vW5prt4PfcuMS4HY56xFjUtdY6wnogL",
-	"O1DKRigR3es1cJe+5sPAADVNGir5218tdGslNGlMTjrWA1qy2zrtrndKgG/KmoKQqxOeJTEgbpqBexud",
-	"4xTPiBfyVk36/Yyki1AzPbAnZOzmL/mbbMLQ/frDt+8h86sWRFf3ev1LiDIDGmZW74JAIx4vVkfyr85F",
-	"uZ/yOItqYFIpKDDBZ5/+6Oz//QX4eiSZ8HQR7Adnf/THZz/++evPPvz282/9XcvAmVbXMuYOxNZR//RH",
-	"Zz/4SPeiu0T9Hjr78DsglWlE2kZ8H2Xqw9u3t958cOf+Vr/nXtfk5YsNDvznf/pHm9eUMcTzpaXnVPSJ",
-	"CTndR1XinkvUTKmrp2vfWzRDo9nlaBdQqRZk/bsEza/FXYJFnPfqRO9nGKqO6KRSsf3lu1lQ1ChKEOdS",
-	"u8u9gKbIeoExllU7Gg8uI3fUbSvMWMGMX/m6ZcKOva7Foh2JsiEDO73tdrygcJhoCYe8Cse6OV02cqzb",
-	"0a8RmtOOvVeX82/N7i0q4HZh/5XNbbodzv3i4Mu3ddbx6huW61y2638z3MtnuC8l6zwgSUM5qbUUOJqS",
-	"qM0Fge32zfyFlnGGlWHbkMN5YR20EvMVsW6RbPPRFC2uzND3jchFs5pPUhyTAR9DUc+ICMHThf4o6Iwm",
-	"uOGSudzsudzVV5Z8gzv7Epc6s83tlJRI2lTA+37KxzQhb2DhK+GN4zglQpAGFwmEk6N+r9faS3RDN+i3",
-	"3JnEkRyAKXtuHd7Urd5XjS7p9bz7W1aquC26NEhOLpcTf6cXIh2jCwm29moYAiZE61G3ioPOx19bq9Bh",
-	"FIekdvgNXAt8R6b4mIKH96kHaYaRpAPOelGQwUP9Kc98Ds+3eIQTBD+GaNgbIsnRcGd32Jp0y3udFYAG",
-	"S48u8xi4jnTqso6QOK/ZQ22I82rshJAjf6rmsK8Dru9yBtksHA2v6W8eZswktm48gGrpQUO7JVx2vxTP",
-	"UWEzrTVR3zZ7Y2Ew91ITG2nDJa2qdU5csuZl+dq34W/A7UvY6do7P4XPh4tOm1frYaG22KNsBMdTGIxy",
-	"ceHOPrDFRZYccN+01UfKqw+wV+1n9FA9/jCbzXC68BZUwJP2jVk5/wj7izNQkrZv7BElKTjgG2PS6uQ2",
-	"ybq3qfQhGrFjuK/zV3QrsPRaYorjGU38UOwJnwwSekQSOuU89kNa1VPGra+8HbbYEoiL0sZIQ4ST+RSH",
-	"CIdodKB2RvGVCNGISNxQLH9OsBx0JYt5Lc9BX8c3aEhbokmNqmEJ/bA2Ws9IQocFfKL1we277xA6mS5D",
-	"d/Oau+NVqGXGMmzGLZtt3EK6YQvVQtZBGCgbYuanlNLxSXzTUf8qlsNLr0yyBDSt0SHoWqeda/R3zNzZ",
-	"aZsCba5/dHxwW+TDzYoQKW1KlwkLdnr9va3eta0SkGI2EjSmGLIfN7wUennZzh5wbDwjAIONRlxOEWH6",
-	"Bnv1hY9JuK/DvNg1WumLcPZKQewWQcVtELMtF+dlEb5Eac/mOt4W1Otyn2OntdaFjl2yimVExhIBXpTW",
-	"eckxYRKNib7y7noFA5MadGXOF7n2/liI+jiXkftN18dWw0UQBKXmQZ02sW9paVRpW5hxxDMdM2V+1smw",
-	"khugqDxuO5MTrvESIWTQD59djO4V3N1s7M96XBp/99sby8ubuqwbOW8N926J75ohJfWq5/HzVOiqb7SI",
-	"/zV8oKuKaTDT4qwBcygFyWH+hCyzbD5PqAY4yRbwL5nNE176ExCeLbq0yQxgpqWkUqjNZTOZpVV1AEfS",
-	"g63iQQFsDr4YYeHFDWx+w5s9XMmAfWEwLL2ReTYvwthp7KZ0QRjYsAOlCDxWlNe1vIOzD7/z/L995/M/",
-	"//WzH/wsx0kivlzj9RKI6wnBegl9QC8piXgak7iMYFewREfEtMpKf2nyiNs+1lE0qoW7I8nMZ+2neel2",
-	"T8ijs+JtjsKuibI+HWVF8qo7prCAYnIXtKj3qBlq5eWNJtAGqaqteWjdhbvD5pmsxlr3li2mcwxdaaEl",
-	"VZbaU14e3NWQ9qUz0yulj1Ywx2kj2YEv6/c/3ejqL1+ixg2wjBd0SRJ/NG0h/lr4bfwlQvImllYNri5n",
-	"N06zU8xdBVdKroL+qqmRJ1GSCXpM7tpXtBqx3Blh/tfFJ1GlSTMpzuM60+gC699iPsgYOFfrAxmVAyPd",
-	"qpAdxXpe075u0VnvcFfOK0tFW7sahrxslq9CM7cE3kQzf4gTIr6a8mxeUfuOyKLQRpSWTMr6z87O1d52",
-	"vwH2GSBbdS1zKwDb4sYINaByT7t7jQDTAEcZ7O/WPS1HZNGIkRHqKvmcySnCwpaj0t+KowyZcvUV2y4s",
-	"XRTpanaCI85yfI2xLSs+xRqidXtZAG1FGaNyquvCDEaLr5gu9xHWIzEocgLBWqIpPm5om3RAtzWr1Ig6",
-	"qyGQBJ8RAxiiE1JgkC3Rj8w8vMkd3hm7JWD0XPVKVBCumwSCy23tYjwtu7V62rDbMijWA+ACe7MGTFJc",
-	"SMK0rABvhaVb2cpmzexI7PidiWse8ImqYqvXKiTqpNLCHo0BvMF+6wTr2IC06q22qWzJCKDCSiWVwnrd",
-	"+2KdYCz22q12QIxTPmulGFvuWXnLV5p6Z33REZK+a702QMKVJjqXaTcVo6BaO2bihKSlRBUX9pFJnf2y",
-	"WnN0OSsnZajJbxtyirwbHN/lxd4bznwsBnzcak1HReyk0cdWaWOQUMVapc7D6G45z8Nd/TyT53vrmAM8",
-	"6xqTNsYgB1JgWqDHeLGN0vFsX5nh6mADlOUQlUCX9TkzJyxGF5VANlL4hLKYn1w6QFFyrKXMNEuZaql0",
-	"7aebuPjkUohOCDkSA8kHJXB8dFEOil/5SJD0mMTo4qNLGvxfSTPVhRbLT9Bh1uvtEtQL0YxgNjDdwfi8",
-	"96jmHF7r7gtWy1585bpe/UhXR0SMBJkoiaSHnI5n3gNyxmOSDBx/v+cKN2sPR+XNOtExVKE6BEZ4RBMq",
-	"Fxp5zIVwdoGlz097VdTOL/6s8gqjNBsrNDuxSol82vl+KO+rxq1+M+G6smwHiIR3oNSlRsclSEdsACQK",
-	"TyMt8zROblmEGMgBD0wJ6ClqPmhMn5B2iGYzk1aYF8/TkZXQwOoSlvB2I01ulQVS5XAD54lHi9CCIERj",
-	"2M4zPasRbMITuJfX25wzmdIR4LLq8qCwzOBcVsTMZrm4cZ4U24csSo73zcNfQeTJnESSxAP9xWsopgKy",
-	"o0hchAyEKOVQVQGZxEPLvRcEmlHGU6RY6wDNB1iRLzxkebNOVR/GpdP6pRBNeUo/4GwA+oWWb/b3QQq1",
-	"SdQPyQIJAOrL00c14HHKZ2oyWtrZ6fTRFprnnZbGLegTqJY4w4k4cB5CX7HjRq85Xw/oWH+7fcjs71To",
-	"tPZCNdUhGkbPh3FSuBG6OJoM2Cg2VRr6IIocBJ2iNraWm7mkv6TT5NuHLN3WLjifOkKeeDPhFpBRDhX2",
-	"CJOERaSeYs7H6AZkwW69Zb5anVwK/YU5Wzduitu5F7q1N8Bh4JbHcGNy4hKJ2nD/UzSqd9864tgk9FVj",
-	"2SqUqQa1p2OlfkXJMWjVWUMdbHj1PDw9mzkRzEDuqtOkGkhijwYta7WIPW2Lsa8kjRzYw7ht8UvtttC0",
-	"s+Eg8KFy8Pfz4JCzX/7XZ9/9+PPffPf5p3/92W8+PvvWP9nIKy2jfZIp2O9t9/pFEFww0/sebt1c4Rbs",
-	"93dOO0aN7NSjRiwhVy6jPo3XvlQp09xbNjpj+UntlIfR6GVTB49+dfDTeSmGNZWuUhkGU0FiNFooQQy1",
-	"TqFITB5a53deN2c555yxcoD39aMvPyZFa4GFaldV9YxYMmqimVFo2KxbmEqx+de65lmDsw3fuBVG8NYH",
-	"j9/V1fcHj5/2wqs7p/9m3Xi7Emt50tza5DGuwSPNevxyqp/bAaAF+HmcAusEeazBBy9rbfR0vBdt7gp2",
-	"s4AeEi0u1QqLCwjATBCWaHj/7YeP0OvH/dfBKtqCnSuGBpLelGEbG/d1TJILQkMyKpvJxS+pWE7+M2yj",
-	"UsNF/LdVW4ozMP9jjlMiOXzwqTD2rLSpJ3nnu1evrLyDqx60zuv9nZVvnxSRzkvvWIqYaPUS+Fz8w13R",
-	"4wr2WQdo8IZATgtOEQQi0BEh81AbLdoUAVR07e99IfyxUol+yfzSMJ41+Wd1aw4/tbsCdDmrTYJzB95b",
-	"NdpGXnyQsU08txFO6Cht5Ye96Ty6mbba7EGnUljfkhKPVmv1e81LeR7l9mzoslvfEXwaBCoSt7wJe5Fl",
-	"5d/jo7YeyyMyb0eyCDM0IiglOD5AIH+smk8lMsW9RWhgtAhDjJyQVJkH+nYSxA6DBnPUuTrV19T1m0yH",
-	"Fs7dtdR3IEm8jDN08T5Nu4Mi9lPRQoM2mzqNCyJb8ssaZfnPL4q9IHPdeKhaDdafXKAWmY1pmC1nz3LG",
-	"kqHpyhgyK5jWiyKLJD3Oq4eUS2dVL711yK62byU3vmhg7RLDn0yxJMdmr5QruzqMnQvNugUNqu4FeNeN",
-	"9ToANjEOuXEms5SsGf5lKfYKQlLyU2SjkBQ3JbMSi6zJWi72ox2IV5b4fgysmy5NaTyBV/o727u79VDZ",
-	"zveU5RW+Yh3xIyIkGtOxnNr7KO2+T47DvEyNTudTD0qOEqLEJly3TbOUbbvK1sor0C/ZLdu/3nsxrwjS",
-	"U67yYhpN6bFq3giUERZUQKE/PknxfGrymxkZQ9DIu08tU0LeTZGd9sVHf3X26Udn//l3v/jerz/7pz8B",
-	"dbBLDp4I9nf6vapAe/a9b5399K/OfvYHZ598+7NPPv3sk+8/+/uPgzAgavYFsnZpQ+3qvDfzSLn73XL3",
-	"oNEkBr5yTEkCu02HavK5muT7xV4LTO/5SwN9SQEvoK+gQ/PAYdAuQn9v1HO9vWKK2WSKqYMaCc1pz67N",
-	"eaDHJF8qdVbRyPmoDJ8JFIv99ree/+rjsx9+++z7f64X5tmvf3P2/b/aPPWv4Bdf+rX9tZN6aDhuxfbW",
-	"3PsGPHvqcmRboW4a0O95cVA2iOAX/qI0UP04f0YdwabmcQvVaRXQZXkLtJj6reKFEt+vgI3RakqN69eH",
-	"3vTGNEKsSWR70/FyIcJwoW6Etdg/DI7p/DDY7gjoScTqeEJDo/v64VN3ty2JbSpGbJzyAhQqHdqkRg9x",
-	"K3MsGqpG2h1cq0wthcM2yu6bZ6BWjRZoilnc1JoVAD5elBxJxeEwwrzxLyGKqD7ljHffnYcVFc5MHUGQ",
-	"U9NZu0Iilc+MjrcDruzxgbGc2FQ5w6kopsc0JhUyW49R6WSNyax0zhocEV3+RiyiqfNrM5hIRbh1My/i",
-	"onhONS2kURPLQyyNzw1gGbK5RkWz4EsTOoZsQJIeU0BDsSpDxJnUfzUX0FrTMV5C1KlvKhqb8AddHkyZ",
-	"dqEyiyCCGiM9hwuinkm8Kn5gFUqBWaH1gG1f0QG5rHLDMizGfs/LO5ufOJXk2RZVide/ZVv3Yma908Y9",
-	"CJbXxi6L+fKG7bWzrHXnb5I5YbGxCLxZB+3PWNmcQQwbrdhjVkIqg4mSdAAUaROfo9PgnbPhcYupiYq1",
-	"U+TClnXuQcIXIHLLmvf/+vPnv/qTXP+2AzR2FFj5G7kZquuwwbVlTcNrdoAvSd4zqR9ULZWj2tjjFFQI",
-	"yO6b8iQW8DQ5JunC4vev9DaUbTKPYsWKBiHyGIpg5281hmrkJW/b6SqFp7lOjPf4yOSpCCQkTRLbPWUT",
-	"Z3CjhUmqITCgnFhOlVrCIHsG0TYAJZWlXmnG3zIhig0gKTp+EkPMs3Hn2nGZ4D0Tszq3kav7KcGx2pZF",
-	"dB/4TEs3DpXr7mbj550p1w50401u6y62YffNPpMWGS5VQPFIJ3K4ftslsWw5fZuDXysJfj76p8f0mKcX",
-	"wNVKWDlwXjH2DBCsWoUYrXFugheuvSS6DT080NnBHss4oUKuzkYylHtLPwz6A1Si97sKdD05/29+kIuG",
-	"7bw089H0Uowlp82StX8rn26dqedm65SzIEgOU4iRPsrtQVffNXkAaT0PFPrtZHU1pudX5YlJdS+6WDZ/",
-	"PnkVXnejE+G8zNX6vnfd1F1Y/G5TsZdhDVPayOlSmYHTVotpiJvgYFjj6qgMWYljjZMw48d+W9LZQOXF",
-	"W10LPrcX+kVauP2mLlVegT3gBUDoXELbEHXJDiotWVwNKIZvB2AmrAwIxtpFHNmWIGBFCMh9fPdxGGQs",
-	"/6lXj7h1emqxflEx3PrRnPdaM6tjE1LAeCEVjZuzPe9UmcOZ19NV/iP7pPtWMeDQJcOSNXv7mKQJnns0",
-	"5yTxnwUmHgOUwlpub7OSg9liaXtKZ+QpJEy2bHEtQWvm+4CftJS1euQh0GM1HW+II5Mu315aHZFFeRrr",
-	"GO6FFNopSaCdFZOEzlfPS9HLg0o7mzWArdlVtYBZ+bUp25JTJDnP81cgK9rGRarR+HdQMxs0Abu3fb+z",
-	"2c9ZspyVwf5xwePaXX54rz2NQ9jV4qH/0FJ/ydq9OnXmPPQYqxJ5Shg2qZIRzoS3gCNAn2lkv5Iee4Aw",
-	"M0Bv9sDV1VLNtzOCmbKA+Vh7u6mEoCqhw4TmGGStVoABBaiqBwPGjpAHJTe5MoSsg/6gbiOZ0DQQhroc",
-	"NT7RoSpWmYHZQNZnQgZazAN0AEQYGnW3fAkw4axB7el4VnbEeIlJRGMSmyx/TzwNn81xSkWeVK2f97gT",
-	"Yuqv7UgArN1jttyGsLcxTyE4g7KJ//YInPMDvyfvUY6zCYNLdE4idXznDi7Xtrlb6XZNxyMInuhm/hhG",
-	"agilW2oZuq/mwsXS0G4gByOsYI/yWJdKne4pBMvv1//3TcC6mv+a7vxz8rXfz28FrOSa0sl0YEN45ikX",
-	"c6JLk1hPNDwwhhqpLAJZxk9Kn2O1Q3QEDjmBw5AMYJ8suSC8n5JjSk6aPVptVQVRdam3Lx3TWE+gdq2q",
-	"7wYOdFhq4a+EF8Bd2brMhZn+I+iqbT0ZDUwD83y8dGkVSdupu5Wi1hSO1qHm7SHUvUgJgXN36DD8sO5E",
-	"Ik/mJnCvE/1vqdcE9Xv5XsGuLNgov/aqx4B5AmkkR2LKT7bbYOMvTxhwGaM5Aa0yIDqZ6rhIkyXauhLG",
-	"Tbgr99C+8VjUe8D7U8YgJj1eJ+TCNJsffNbCy9tcwvENJUsAxrfhKsDEjYPqgIVEnEVtbduukok4FyNt",
-	"/HP28dMw6FbuIgwALmbQCjjJfzPhShpDPncU5R68K8KzNCI3DWaVP+ynqlWfcLaPhmp6Q0QFwgxxllAG",
-	"GuIsREN1VCktZOj4uFM0w+kRUTq//jFEQ7EQksyGuYWgPyM+PmQLnqWiCKtgiCfKtL354G6IhnJK03gw",
-	"x6lcDC1jxFhiKGpC5jyVQsNI5Eo+GQmt5tv4EcEjqkGcirZyeGn4AcfHijONA+iYCoiRJU+mdERt8b4p",
-	"Z8TB+SIzXVRekQEa0zNVT8DM1C6ZqeEtDVt5KPGE3OU6bsyDP50Jku4nVA3RBYXu7T7qXd7vXdnvXf2d",
-	"XPvcD/CcWiSr/VxLCBwQ5s9/8S+fffp7Z//467NP//LsD7979ocfAsRVUQ28C4ryjB+TuMQwfjDlLvGR",
-	"fjsUYqZoNEUneLGPhnhOhyEajpS+rP7QdB4eoKGpjKhrdQlFW2GYCTDEwKkypWoJ/aHWFoOtYgYXQIfF",
-	"FTK07hqXCcGxo5xpY0BHlRW6V8KF9DLCEuBktT7tzmvgpnosBNfs41gnQGavhLD8+CpcIPle2MgJkukP",
-	"DeVpGmNRWsWTNNRReIQnG5STEcH+5Z2qFvPF7//g82//4+e/+fWz7/9FYDH/WmGCkNaY73t47EaUH9N5",
-	"EdLy/Nd/f/bLfzmH2i888cmP30rTyWQ0OiiwNS8IE2qnPRje7fniQ64jnKYLROVB4U1iRKCYswtSF9I/",
-	"p3DsYkHPD8i9s0P2Sxu462o6XUJvH+HJG1lytPGt5zyTL+nWc8Wl57neQFaGvYSAD4gA6+r8LiJ3vgQX",
-	"kf8qrhcf4cl6oDJW0DqXYL/1bm9rD2+Nb2zdfvz0qv/+q7M3rpPk8iZvvEXUCAW4/9kC6Z9CFNMJlSJE",
-	"A7jz2qoEVV/drfK8e9t3eDh/+tap+u+908Hj8setx6+dX8hu811Tw2L6YMbNWgW/Nbp8ZReKuLXRF3LM",
-	"fQtx0EUdMEe88SDauNUc+YsLbeeoGb/QE/+8jnWHGPVbq9wSVcc5JQJhiWYcHAlwv0ilQBJPGrJsXtRp",
-	"WxDZJ6e+RGexXkGXxs7gOx/IsAE2E2kFZvdvXb187fL1URB2FXMVflkVNP8KMgEc7sjH16vVz1jps1xD",
-	"Op0HnFYu6daPSrdNrAWltebpV2KLOhucw1p2XT8fWV6BMe6t5tzBDIdRb7COVTifV6nVrKyyt64mUV9r",
-	"wnAt5749cmheJCQ/4WMy42DJTAx4yz1FLTojgw84I4CnRfHrD4tcckml6jX4/C8+ff7hfzS1Yl9RBVg7",
-	"pZo7EIsydgJOEmTq52vgeI3mc/HOw7fR5Z3+tUsdSpJ8g9H3MwNnI/kRYRcEGkpYlyGKEkz94A+WwjW0",
-	"HJ4xmS70WHb7V69u9XUh7q2dSwDJOVU6iQZw0IPHcZwSIYgNk8Qz0lxWxVnKWqDljXs30AeQUcKM+1QD",
-	"7TsI1FPwvOOUIANU3dCJTDwd3OYpmhM+T8iXISvY6C56rA73uDTKl6lUvLaLOgN8sJ4y47Czq1bc2Pqd",
-	"x093l6sSFfOJn5B0K1KbINGWVGE7bcGyDrbLCpJRW3L1ZWuZ/uJyslW7QGzURt3QQIknO56cOatt4u7I",
-	"Q/88LNC8qq/ikNXifqNz1ox9jaN2DYYseONLzQz1FaY6UqGTJmIDF7pEOLxsu6Gjwp/HFGwc0dPR+m0X",
-	"ots05jepKGHie1N03esURTft8ZjSydRBHfrr/2J8HmrrOm9cL96Yc0mYpG5+77N//unZ9/90yTs8jSnT",
-	"9YvtKz/55Rff0rBGNiYj976YEABd0LkIy6j7Qav5ry3xE7vJoGVxJkvCSfI4horzJUncwBulweC1oCPP",
-	"JVzFVm/KGwuX2Z+UpPfVYx7cq+XMFAa6+XLl5v7lUuXmChu0r90nKdQcPWqAB2v2NxVjqjb7kDKL81cK",
-	"+KAizz1QvbZPkS4YxZPdCr81zqBp7UoyopjLypU7F29GiRU2cGlQkj7MSdPRpvO6bDW8QM53Jhry3cp5",
-	"ZbHJtCG0HSXH2wbwrQZTduW0lajs0PpEFuU/9ndP28nVFnL0FdigLQAIdCmZAnaAcih9BlleyvgiLPYU",
-	"Z2rssTuWhj8e9nbKZzC2qYk+NMWMEn5COkYhei/EXm1th9zYW+OKON+Sa5lx56DgVf0NORrqPnJ3dx5v",
-	"pDFiQkQSQWyyV+VyrBvUjL3lbgaIyoEVfNKcpwaHXx/vxRBtik+UHFcLeq9Dr7U4+wARauHWBCRGYjO6",
-	"zjxfuqnvmBq4gvXO64wyZ8t5HFDrmJBrusfzhX1xy+GZ6IwklJFbTNYBdvPy8G1qNZd1vN1H/auOG9aG",
-	"1uZhoq3uaPfMHa1GSoXETsjQqIL+WnjsQJEJlOm8KK6ngNKS0E1bsjmmMaRllUDOGD9h/kjObmX0G49M",
-	"wLWczwkjsS4cPORsqDM2JE6lzgA1lUJbH5xOgEZdaIHGYs0RWxBJ8iyaknJWyMpIkKgInvZoC15o/keL",
-	"eZ7VqrPiNNYOjKJIiRvmUbTmBBt2CFF9pIk3AYmn2cSgHm03B5RVikqOi7TiEOnSyiEyFY9DZcFB4xJP",
-	"DuxstK5u6v2pXX1QnqcpBAgT7VIeyzswiSeqf9OB6g01ooG1w4C2MqFa+GhZ9/kssaYIlboYjXcQvguB",
-	"EoKW3Xmm0A3UaS/twZUQWbBcjcBCeY44NkxhF1ZNxSxtyxLjjeHJBWZ/basbzC09CiExiwViOg/H00wT",
-	"lpO/tuOjPBJ7t9dTPJbiKI8qgrXx32XwdpsHj2W+0MBrsNANJnheIb2zXqthIIHmjfqqw6SO8pafEsAA",
-	"eR0CvbxFqXKlLHNpCpNDurPEE6M658FoXh3Qdvwq/OKlw3oj93iRZ7zRoT/Cggy6vVLXBTxGf81LVEoU",
-	"X6k4XO8Q622UDEWtgQZhVcpZ4T/tODtbFH8/OPujPz778c9ff/bht59/6+8gi54Rt9bkZ5/+6OwHH+mf",
-	"9bOo30NnH34nCIP3M8wklQvQ4sRRpjp4+/bWmw/u3N/q94x2M5inNCotWnD18vbeFc/ATh9XUsObNLX8",
-	"obqWVSnyvx+ckGiK5WAOGAECcqjyZBuvSmZkWXD2g48++/RvPvvkp88//tXZpx85yprXm1FjhmXA6l11",
-	"Me1AJyv33o3iyTrft+prmYq0SQR/e+yEhB4TreUvG/Cb9jn1jgUmbjtJ8kTZszgZNKSVtI3sd3ZjY3oC",
-	"7FF1kqZQJ7wO8rC9HOanEhfAEDb4c3kZcZ0f/BV4o72dXMhWZYn5tOW1UBpKW3M5AKmBwtHhGRcEhDu0",
-	"Upuqe3zVobbQMF3w8Kk9ZVdnjebsIqZ0Pjdh6O1eMGJmqcLVcnWKYknNSlauwnzZIlMrMByaLE7hJZfF",
-	"yryTG6xlMdbRXViQ8Y01PCQd9Z6iM+OcrCWMLM0Xae/2qczq7UxGfEaakuZWirF5ykcJma3cR+ax1kwM",
-	"gzuXWl+mvzbEKJJfzmktSyQ+PY9FW68u2MtRGZzjv6Nf0G71Vf3dMmfvnZho5fElKAl32DyT56EpeIsM",
-	"wNkOKFgk4gySDhEVKCXjTGgPVacQmHB9XlWiJZ+ri+PTezGn+4s+qTc4eD1OAo1ZAG7ElETK9I4hWRRS",
-	"0qt3Hsu5vxJAZSP08j+3G/OWzuP877gzc+2gEs2+ZkR7MbQCYcZxbVRFoOOTqKicdYi7jqZKbsV6VKLO",
-	"O10bvt77qn4ZtXFCjwlbXoO/VvZY37PxOIs0El6Ek4TERRAHgHIAYkdKpSR+F75pwCuLbpSsiryvKdZ9",
-	"i6OslauwMOk9locziQsCKbYqq+sNhe2Mb6BBby38A90xVWDN8gvlfOy57rjiIC7E5Qs9i10+rSa7zbGc",
-	"5pcIJV/MQY3cTfKpzZHSeTv4OflRaUgQ3b7ZuMosvQF7vgPlbE2moJymhACs4gwnupqvrspkE4buWqGn",
-	"c0KWFQ1fLiprPL6GbN5kB+QEWcHqr8IP7Hhvz8kLvBbI4iaKcztyFSq0HmCr6uitNe2VCUyuNtxuwFYv",
-	"7jBcV4C068SQtE3jDc6uG0kCB6M4QKoJDVGLyGwuF9oHpjEe4ITTtWqPCJnrA08v+7rusCYlumEmr1qp",
-	"brurS+r14xas5Srg577qG6nC6q9BcbFZvb1c2IgEmQlbrvEAMUKU0m9utnmaEg1iWz63rrTCCm2li68k",
-	"cHvdvKGptrr6w4aL3vsWgU5XnsQ0DpHkA7XwIYLlJ7EuA22vSFzYrDlhsQbGUG9CzDa8GhjW0fC6zuVK",
-	"hFlElOqrIdwyFpfwB73Ggh56URLDg7QWkxnfAoDotIq2VrmVsfhq+cABQA1G3x0+TVmPGYP7flNOC0sl",
-	"ojSmGRqlgHi3MbCajRrpvE02wiXztNiATfa4DeudS9RcA1Os75b7BtPFguJ3eBp7MdR5GiM+RsP3h3mp",
-	"MMnRKMF57AwcRbaSVqkKqK/2ZudUzCYhN2RcDsY8Y/Fwv1qPA1G5jeABySdQwXa472R2QLUuKkM0yqQG",
-	"Glfv4CSB6YptNEzIWA54Juuv4SQ5ZPCYfj2H+3cr+urK8HAs80wNRXIlGHiqGoTqm3MTK4ZN+iyi0gaZ",
-	"QOgs53B9VkaHzGesAyPyyUGlJz1g2NGmL69ggbTgFphx8FhO/dCuno+JACT1NvUlZnF2DGj2foSCJfBm",
-	"D8icYIed9FUfZggfkxRPCEr1AxAGjPCIHxPUa5mdM8YzmvjdJjkZWwxoykU+jBzIFJ2QlKBxStpiviZ8",
-	"MkjoEUnolPO4VaV8ddqkeEakoZzfGmjVUKXcf4jeD9ExuniMKEMz/B5Pwc0h3Bx0u+4VhjFELY2tNrsy",
-	"OJrDswWjPPZ1JEiUpVQudLSvhuAlOCXpjUxOi0+37YS//s6jIKzJMuBpNE8V9WM0WqDhDB8RlGZsCDDU",
-	"R+QDqh8aAi61AdxZ8CxF1Ljrlfl/TGOS6sK5eV6UHkBBpamU8+BUjZ2ysSdsy6JeIiwEkWqv4wkk7Owr",
-	"xgL1bDbHbHGhUhw7zAswL1CslJXio1JgTngK2yR2vj+hSYJivn3IDtlrrz2kEyhuQdn2a6+hW7qez5yk",
-	"OvljRBJ+goavH/eHoC0KNFQk5in9AB7YR2/ARNFh1uvtRkAs+JMMt11yApEFxNQvNEnFwSGbp0QI9Jpt",
-	"kbwWojkWkihKhzBqXV/otUeAY6hk52tqSkcCqqPnEtLUoVNaj7k+30a3cDR1JsLwTBtGh0wjqVNpJoQF",
-	"Gj7Zsqy7Bb+KoaGOOqXFa6/ZqubDp4f68DwM9tG729vbj0N0GDDyRA6iLBU8Vd8fBtvb24eB+mWKxWDG",
-	"U6K+Vmrq6XAb3cdCoKHzzhCNcHRkombhixCk2yEDnR0OVsAa13AQPJUhypikCRra9gHNGMz9bXQT2hAo",
-	"5pCoSJ7Maaor78B5xTiKyVxOUUJnVJppvpNSSdlEccD9G49ufg3AkdHXH759T1cfQXOlFaCLD27fRNd2",
-	"965e2gfRq32sus6gsTWpFFoGh2ioVPQhihKCU30CA3cdMkHZJFGiUl9PFMBWSMiUswka3nqEJ8MDJAhT",
-	"SiWQ5s546y5g5Cp1wwQ965gPxdgLnunpCUIYuni5v6MP4RMqyCW1eQ+ZaeQeZ8RpaUIk2u1dRidTmkBm",
-	"51RtBhN/vY2GxzihShkdqL6+otZwaJhB6J5PeJbEJgRcGwbaujpkprFtdIOh4Z2YzCBpLFps/XuyGCK1",
-	"N9SUUyLTBRJ4rNWnazsax2LfRefNokhtFKjKylNjgKRknuAFiQ2vFD3IrQfmJ810lpdvpSlPgZlTgtRK",
-	"7l2+cg2Z226xr8NqRwlBw4jHBCD5h/qUH1qH///P3t8/uXGc96L4v9KF+n6LS2UWi10uZRJbqjprirKZ",
-	"SBQvuYrq3EB3pzHTAFo76IamexaEKVXJznFiyXYcxydxEttJnDixbyW2j3Nsi5Gd+I+5XIr66f4Lt/p5",
-	"umca2Bm87PuKqFKJWGBeenq6n9fP83kSKroZYEs7JNyOIjbQq6/a70KywgCK+6Xe1QB3WggtG5Te5XGI",
-	"+zlkMIg/estaj9AvnVBNmNmuQ3j7EJ80NtJowEJYJQkENSSYSV2GZ7KHg4RygdENM2D7lOBwv/ACrmAX",
-	"8kSFjjaDWaGOSyUnXqmTF17Y4X3mT8+1a9dumgd/Y+fWFqFihEsD7Q4H2IEqg5YwwjkzSmQSw2NcGATy",
-	"kDesY/ROZkRaoRVhXpzXBP11cUOhB2qzpnjbzUYDDcCER0wgubTFJW4PaNRjqxt1wBmmiVU5qrm2NhwO",
-	"6xR+rsu0u2bPVWuv3rl1++6D23BOQVBQA62HtVvPfvU/nnz8409+9sNP/vxPfARfbb3ewJPkgAk64LVm",
-	"7Vq9Ub+GxVE9UMhrPUYT3fuS+dxlJRbUtt1GVJHEvHdIzXBlViQsd8VS897tGlJ1chfktZCoQOpQomnl",
-	"+5241jR3+SLcEynMB1JYPvuNRsNan9oWNdDBIOERnLr2tjqEp82BkHIvLwims7wxe29Q8pOBO77P6mOW",
-	"CxKHqqzfp4A7vZPnxODZaYJMdZp2FSA+WLrPI1Z7y1xjDdRo9cTe6rFoT1kIvqZtqlgAy77PuzhdKu/E",
-	"tsdGtpQEtTIsun2W8g63q26ueb/PaMwFU+rYUx/B4OGh7NjxNQS2Qx5+Lp6keEkn+87ME43q5krXG9dO",
-	"4BEykRoZR9HwrnwWKwjGHghOjUcn8VR3JRY2jrZIiMMMiaIjq8u4WSJA7Tp9sd6iYmy1xhKWl7HMKtfs",
-	"/voaasZVxbRae1Qwx+7y+L21PN5RuqJ3vLp+u1wBVQJxJeN3J3tE024X+rClfvWy1eSBMe95XCevC1fP",
-	"43nXxtPHUpz+4dWdcKUxrvKA6Tu2V4jvcFVEgItD1l41phYkkGYciLYbhIuPsIvmWxxjz4KZrRKJhZpW",
-	"djw6hVjBdtjEsZTdIh/z2j1zFBy8PtfB63jwtbkOvoYHb8518Ka3hWccbI6CZZ8v9FchlNWT/aLQznhn",
-	"ttjOW+uwpCCk9nDVWlSruH/NC/yjzcYm/DThZRRnQkun2lvvHVpZkyoTF+8V4yvkGyjEXK6VP/OyWXPw",
-	"8Kn2aBLG9mTN9+cxxl4ssFkd/d9yW14KTSO9CnaeWkuk3EMC4YFUU0wCfXi/g3XPHtJIQ3UZz90MIISj",
-	"2niKRA1YknDRRaeZI66Ei24Afw9TqVmd3NFoHN57/cFO0BJKFqXfGD2ykgF6eJI37r8KylJIkkhjzI+x",
-	"3JEOh0O1IuyhZoD+MaaqrJM3bQQ03OMiDr3LG4NRp0a9UgV2L1iuqGTDAeewFkLSZorHrKikxDUSGjt9",
-	"xJQRc6CRSTdDgj10RDRLEkJJn6o9FtsbGi3OBVlvBI1Gg5hb2y4zE4IOXs4tfGP3zAuzS4Ap/XkZjxZT",
-	"gpYyo7Z+7QZpmPs2GrjL55RS3jBexVXz3niICfzp05ST3gjAX5xfVtroJOhUG08HBeTJ0oslSm/MdfAN",
-	"OHh9riuv45XXr8918HU4eGNjnoM3No4j0V/hEAuTGOHHvRwQ6H8E+fQosrh6J9mtBENPdYqE39iwEp7G",
-	"q9gbGGVmqdAf39PGnrDb3jOW/Fh4uf+Ur7sScTnBUxUQwYZ53zYHUgqVTLU1APNwCUgj15ePaBumyJMZ",
-	"RO4z1zqoqEMPv3B7h5hh43mr+FsIuSAVgJFlZUNLhF5nL4wbspfIuhER23dfBirzZqu2zwetGnyxEnE9",
-	"Ii+RVu3J4w+f/uqjVo28fp/kXz79wU8PPvq7Vu1quGWcaiaAKwP9GJvfxrJkcy0jyF+/3xJ9/rDunh6f",
-	"0Ih0GHRAwtXQlpsb994M3cw7JkibJCwKLsKAhEXFhfnL6FHzL5Snmg9mmOZfORQsDYOWwMBfm6e6F9PR",
-	"rhTmV9YfJHLEmDJ/UCEymuymRtFncJGUdbmC5qx4PLX8sEW1vTejGKqmltrEHmEmPec3Cuvk1pigMlqK",
-	"Wl0Ryb6jAELqkSEd4YrAsqqQ0NjoKctQCw8LVzafgAsDPtAu/oSN5uCz3Ui7uJFCDAfl/LAQjIMgUCEk",
-	"0clQtM9awijyOgnzdcXovnnJQ4oBQOi7ZjvbmLe+RXgcEBuwCKCoHbU47UPZGaHJkI5sHRo+3zuhVebF",
-	"Tmrb6CJmI0nKbKjT+QpkB3I+YCBybWPMIFeGPZkwkPnmy8BZCzKFccEkw04MIMgrvCbhAc7CZF90XKx1",
-	"ktM04UYGCcAVgoDMcnT529ytg05jMgVPJwM7pi1j80qdfVI0Fy2Mj8DYEWyCzjdl9hLtkWeIMZ7ieunI",
-	"LLXUrRCYxYBfngo1774lYJEpkExGSCUJzP1OnjP1wmIrh3eRpl340+7ATir7IanX61eJoGlqG/5B+tnB",
-	"fM3rLkQXF3nDUTSXtlrC8/3QxtSS9GQSm8VGI2ZWKqiESaPUMjUPoC1be2SlYZ283iF9CVwB1JhcaHN5",
-	"KRuCfT/BOEWa4qAlYC/g7XZpynaZ0rxPtdkWXEEQF+bpTcTq06jHjHmqpSWHDrAvbADCE+r+7b6DFeh2",
-	"bmAXUeB1XXXPWEyuuRKmv+xFwgATJbkMcUskLJrRuj1vTVfvbDXdmi21Q43D7aUFF/O13Zn/xzz+9sKO",
-	"eTD3/V/BjrILnPFApnqxO5gVt8gZt7Fz7hxn7ADX5CKDgXU0zxl3hKUomeNI2wNwrkOx1GWuY1832ni+",
-	"Q19mA5pqy5w4x/H3UrnPxbwDuYUFX3MceUfEmUICiTmOxoYH8xzI51yjKHJfSWV/gcN35DwHv4Em1LzX",
-	"tofPd+1XqdIO0jfvDfxz7F0mSHREMhrXBKBrUODhnzznV4EwC+R8ijiLPbTmO8NTu0MdwuYcolHnStsc",
-	"OHb6K4bHhdKuX3jJWOwJY2OZ1VLmdOOTduQLuNsXypk+Cy8WXrcPncm9VZ9+eoajOssrfQubv5QlmGB7",
-	"o9M0YKmSkPe1CBXs+2ADeZi8x6y1NV4BPiOHwhUg9rBNMo8dR2Q/yBP/HB2PvOZUoXeTKUbCe2+gx5mP",
-	"eq09WnXHrvJ47RHCC95be+Rd4b0wsEaxgIihS8MXtaroDczyVsCHiOMi5YumJk2SANMJqQMTNAkTMuv2",
-	"wMERAOMg7UxBtoxENI0JtU3BwRBG3I69qIWdaCkDF9IbTjHbITqZcrNIXOcNqM5TE8TIWtkke4n1hca1",
-	"24QLm18ezuEP2Fza6g8twsJIVZv5OGLIMYJUlQ0TIIjMe4cwestK6Ppf+0HK9Y1rm6TRaGwghS8e6Bpj",
-	"uwO/1KOiW3+bU9HN5H+z965HRrG8lXMe4pbwaI5/+w8Hv/n44Hv/WfMrcg9TKjlA7CGqnfcc4ZXXCHv+",
-	"SKp9lY6EYZ4o6vqJS/MySW6tBKOZeozGNtZ12zYgLruqPWzttu3o9KrEQc06Pj8ORnEpw66Nm3MdfPMz",
-	"EKPFdUFoLrGqFRzTZrG4SGtp5u1mMJfKg2qJkvDrWtsV2c3QhSlC5ZSN3xjV1h6BrA1x01sl4imjMHCB",
-	"CqPMIKyCvxltGEvj2PvKlIqWkMi8YdQu3sNXPxAtqhNIUls1ErMBEzHgSClpU4+NYSBTbaFkRfQJQaO2",
-	"5ppst4TVi3Ar6d1qj418UocSRQLzdnQ//jwVyeE+HJ56wYBzrVLaP/3Bnx385PuHyDJq26vrmHjNSddU",
-	"Tw7G+nAAJzde1RpT/mXNbZ/98++e/sdfPfvGrw++9eun3//g07/5c9vVrPx2G4dv99bCigOpgs46++bf",
-	"3JLYlDkDgkzuiMubWXuORPybRtqSbGCM4vWxCGm1rG/LeLQKqOVa88a1GzdebNw4plRftXm1RcAIEAIP",
-	"xuPzaJl3ZBrk4pS7zNhEJVK9XE5+gY2FPI8uuWKYgLmoNo8oCb7A9LkKgy8wXS0Pdg6/q2Wm/dAWP+qu",
-	"vc9oXLppEV1XvXWPlBUv27XzePhzoQgLzI8NQ+RG2p6QQ6wK8S21UtRrvi5HBYvXkRMWpxnOv9O5KwV7",
-	"Lac3OPWdOmtvHtnnM5e9Ng/0767Ur8kYYMzPG2oRtmnhPZnNSQXmV3GxX1FTd+scTtXmIjHEhbbD/Hkc",
-	"b8+ZNT3IpnhnY/EvRwo1ViEMMXvf/1rZaKxftY1qrGdnrgIVGpB7hdYAD7nSgDoWDHAWWD5lfDdzgcbV",
-	"gOT4wqEkKGOUjT0O+YChtwgv54rKk8jbYpRDBjpIjpUq0qcjEkscqY0ZbgF+wPhsPElIGyrnik1Gtg/l",
-	"A4zTttm4mSOAMoFHYGlTvaizapIXQlfLhIVWVOSP2xLuek2yub6R83al4FsKjKIekpiD7GQk5p2OlWSH",
-	"0iCfhzIfevipocLOZkLMlILfCjj38qyIm5bF0iLnEOw8+MZ3n3z8b9Xe6Cd/9vVnH/7vxaOF987T6SvT",
-	"HrfN0mPx1vhWxjJQnndiOLJOWcY8L71DPJfbur7x2QmQupDjKev6m8Hm+sYxg6iK0XRaFHXHxRVtPDTh",
-	"SgeWzn2fpbb2kgtCQQE3IVfoEWzYZkiZAtygZmmHRoy0M57EFpEHxcw6ZQyrgXOQrJYSyw+RvOSN+6/W",
-	"yRf4PiuQYisUzrsKsCb8clezhwCMkpq0pe6VaTt85BPx6hHAZabawi7Nu0PklqWDhmYokSW+wzHCdeEs",
-	"r8llgRMtbXBZM24d6FV3RoQEknAoF+5IuG2eZ7MR0bcgtmgDNBuNoPYO5r4gBpnqWrO26t9/YZX0ANfQ",
-	"OemkywpHeI6w/bhAjo2LOJlQxSOPxPs9FHhgUB4WfYBAGLNqZAYwIguet/BTrPmnxj24a2kKuCKJVHqr",
-	"MOND0jYmMFhFxuY9HLbA446e3/ds78Vt3bE9unl4Ll52XbUvqce+kBFy1GWOkzRXerTcdzf6fH5dHpQH",
-	"016fcDTBEik8LjA7CqYMR7ygsnSf78u0Tl4+BFQz2nizsTk10raMri2jaxcrunZBw2huqbjgmAMxjC+a",
-	"16riWkV4x5GRJKyjsd5mj7GBLfywJbjARos8PwBBA7IgsLBdAMli4VqiYKS1xTlITmVkDVBMQHlzafDI",
-	"hxOcpto6M+ABSMxVeK7fqw7wPPv6txBu4BBgNNJ8n30GIjo7pxLIuZRmwzIqchJRESRoOCnRHJxM5GPM",
-	"D1jLEcRzJSmvKJKfECDeIInzKt6CYqAMC0yUThnTSBgOtpUFEAMIDT8X1WWlRVjb+WBPnfCkvMaCCzNw",
-	"qvKaCj0asKqQvTlyF0Ly80rG7ZTRHXPC6RY02GmcHUDI3/XzyrMCPSH9VNUR6vDP0KYqjWS6ArAAS9TN",
-	"bou50imPMN5oGfzarnYWyEZoGhOg6LU1xCsYUjt4/BXSZpE0X+E3V7dICP12QkhaIgNh0SanJYa2UTX0",
-	"w+90mLHIQKTITOgUMJtjBHVQXC5F3u/J3D/GU7DC2NURuHEg7xPWGEjh+p20RGi/tIXHmCLL4VDeGVeU",
-	"G0yA5KkVk4U3HLNGrygih6JO3rTYjSINaQmbkV+0wKU62ryb1ZUOdndeKnxqIeqaNS2zlCvtwr/OYDx4",
-	"/JUadKmAyaw1awc//rb55Rsf14JaQttQePDpd3+CnXzNUqbJbiRjc8mN9euNxnXg6+a4QYtOIljc2Kw9",
-	"/cXfP/v6tz75/pfBMjWaxtz6x185+OCbz374XXKDHHzro/ltVPsSzqdEwa2AMtkcx89zru6CmLCX2ird",
-	"jmPgys3FzDSFNr9deho26doj+3FWyPq+7TNj6VG6UsZWKHNNupbqvtDjStORLWUQ0hI9TKoVpyCAU9WV",
-	"p1UEr48sspex64sSu553Q5xyANsOYgtj04XDBEyY89RbGjvJCHtXBN7PoeB9IJmzqXjbyftQWPvoK/mM",
-	"Is5TdKN5dDt/y3jzqcebT1KDnImDNFvG2rU1PUK97XPMK1AlE8zydfIa3QPYXz5HTpugzukbo7U76YYE",
-	"FZXRLTGPd1IZoT4D3XRRAtS+F5ICvY/QHIAlzr84+NmvF/YBziVMPZ+YWwapl0HqkwpSn7xHcMKR6nHm",
-	"3spw9b2eFExZBk0EqVgOTTXJTGl+DPJmg1DeGphjjO1l76a25olyt4QX5raMcl6AeyX8vRsvrl+78cIL",
-	"L7ywvnFtMwxI+KUXXnjBp2sIr5bHwavoyDwu2HOLhufEQlxUsvkACvwoHLvIyVVxZw00h+7+bplCtzL7",
-	"IqvG4yg4+PioZtJHnxGv7xygvrE9+XwG5ntyOB6WtxyE8SUMzz/QMrVWn2XjFhDGFmZFJui4HSYwCuHY",
-	"sAi+c+UYDblLXPCxSLyNvjOhk1G9JVBMupj27fr6i5u5nGo04H+NcAtLbCyNuKMhb7MeN6Jqiz3UL4VX",
-	"tzzKVhfUj2TMip5fKHZb4lCMv05epSLGhKBgLLYZCGPHwSW2yGajAU9/o9EY4/0Evhy15XIU9hdHP3vz",
-	"+vUbN6D7Q0vY6XQjs4VDsd/Lpk5uo7JwQBKSMG3e4BUSUcUc96754b/l54KcST1/3PauKhIVVpMA1ev0",
-	"ZAUpy1VsEUoEG44drnNoJsSj8pk1v+Eoi1wEmTcVsZVHBfIz+nTkelAid/y2rflyTzum8czRoMSBaMox",
-	"ctTJH1puVagto4MBo8Chiw0GAoKdl4hMSSK7agr10zgB/CWifzJSzBxZ66ZUIKfdBN9T7pggaYZPAHUz",
-	"J4A6Ikv9OfEr+W9rmcFYZjBOKYNxRKb8c0loTDQdeTTGA3ek3MZdl7ZAyb94yuJ4QnWZt7g4mHt/kZ9v",
-	"8qJiR26dSebimAv6rADzM7QjImO8N7fMZJwBcn6BLXSJ0hn+Wjt+TmMbnBHrd2LIWRd9GaHPrC0Lg0ZY",
-	"PA6cc1OQ0dqGZXSkWiJv71K4H65ZVk5gbU6yXUDGYfuBcY+R1GJSVGiHQFM9gGb9ge200RKDhGo4xDxf",
-	"M7+rlVK+jBnfgZXY/zNSoRcG/1/izjj/5ekHX3/6/Y+P5qecTx3AooJ4mWtZ5lpOriDghDXOaSZcplcG",
-	"2E5EWhJNkz2iZXAoxoV9hUjRVgiSKfVpeY3L3tHUCpd5g/nPaRif+jjqqHjzE7vhnIL3ePO5YvjbcayI",
-	"kn0GNYvFXoCWUl7pIpQ1ZiPsu4U1jkqNpa1w91CluNJUaHNcN6NpzKnA45BOKQ/gl+c5MT7ti5JDqU+k",
-	"AqUOz24Ppqpoi8ahGVLe3guMsV7WpwKblRZXkjJwV6J6rIAuxNHCpcj2REBak75U2vI22jeNhhp0cbAC",
-	"xP7SnDsYTrxY+KyQ8qWKJscs4opLsZvKBPuk2L/7dA9Ky+KiM1Cz9umf/umzX/700z/+Sc047CJmaa1Z",
-	"67A+hW7frg/At3/y9C+/5ePqUc2krE/TPWPW/fxbB9/+yZPHHzx5/OHBN7928Nv3n/z2b2tFa368y9P3",
-	"f/PJ9769sPF3rvHpJRXWMjh9isHpKBcw5crsPMPQXgB6RugZg4xqTEW4GLQlw9K9Q6qmYLIqfrOFUtOD",
-	"0cs49OWPQy9ovp0c84tdg7gojXoKSKEQwTwyfxAuiFOcaloc+cKHkGcELZZx4zOLGx9LyJ+l/zJ3yPio",
-	"HC126eVwliZgGF1Ha65JJ5X9MZWRR2tzgPwQoH2OiyXlytxKyllR2OchADtm4D/5r+8dfPw/P/3Ofz15",
-	"/NOD3/3xIaP84IOfP33/N8/+6cuLB2XPMR47KxS7DMIug7AnHIQ9ARv9hAOvXkcJNaWlRCV/Y0kPCYGc",
-	"siy13SQQN+2Haqb3lhgnaTwGVfoR7PAvQMr/OTMxdugec+hb1wCADuloUWrFRYzr00xGn2wXhVeMHSHk",
-	"MO8AV9oyZcYiJ/fZgFFolsAPEcPVpzULOMX1v2Q6O2uduoCaPOpmBvpu6tcd+fv6+KxgJ6Z5epylNI16",
-	"o+lsYK6vMkK5tBxgXatHjN5miRwSrgOSsH2WkPbIfjDHtUeQL2h6jSmRZQh6Uw5oygSmH8wfuhe2RMJo",
-	"rArvQUto+aT9sTgEiEfkCj9xhskRYCaCKgkzMt1jfYhRAYukzHSdbHsJiZbwTk4ZYkm2SKjTTERUs9gC",
-	"9V3PppRhvVdF0qHL9BfzmT3FLV/cpGLPd1OZDerPpbuu3eM7an63csyCEF3jZHobMWUJvIDzyT1+wYxz",
-	"LPM4Y986Fv6qXXsL8oIBUVkfd0NsVq+EuowkIYMsjXoUOP0o1h3mbQ+o0mam+lybLaVTKhSNzFWnsiK/",
-	"Zsdzimvd3aJipdsZeT7X+rBHJ7Lr3osDCkdsmnfyxuRJVMrNWOtC6ilslfe4ECwmcNAh5IlgQ6Z0nYR7",
-	"XMQhETRNwU6UkDSWKQhwKNhS5fCUu3DvQ09XUqGKA8CUtPKuyR4OEiA1swxmc9XM2va/0zeEGRsWzQa1",
-	"Pn14B89Zb+TFrDRN6WiuplAXCkxjnms2kgbmewmjwXnw9jX+fWGrX/8A2LcHCeWCaPZQE9q2laQ5aGZ4",
-	"qJ5xSIVWfj0rWQnVgEWcJrs20BpeDQouyj6NGeQtjUPoUTTSxGz7lVDJJDPjyU/q0cGACajc73GlZToK",
-	"vXRnTEfgTMooytKUxbvemX06cjW1rjYzkrkcISvhIJVmqDBAaTwBazBDV7+VsMsES2kSXsV6CJrpnkxz",
-	"jky5x8QVRVTWfptFugpS0xKAqcEdAZeBmeUqN3YdVAYqMUmHlfdLR6iM2X6XCifThjNqn77/5We//PHB",
-	"B9989vOPDr76tYNvffuTv//pk9/98P/97TeePP7ms3/58tMPvvPJ//zVs5//oKjKnFhE5rFBneTh7/kl",
-	"1vmAW+BlLZEtS2TL6bVIpyBYyjXMuaBa4P5rj8w/i+BZzPFFQWVFwPtowm+JSrkwqJTqtXrKeBRYXnmX",
-	"IavHgXya91k58uSIi+2MYCdVqmXH7qUl4OT0ASfHk7wXpCzRLKQjAkxgnfmGMRD5kmFPkmFqNhx3HF3l",
-	"WJHTFucXBShyZKv1XKAfsyTLEvSxBH2cGOjjuMbrCUM9BnTUZ9PoDL1mLElC3OHmb7+xPpYNMZomnClN",
-	"4gyjFBWyEArt8iZcdgDnxCEI4dF5A6P4MhYPjdqHfICnj8VHNw+FR0/TiLIDmR3OdC96GdHMp8LbtflX",
-	"R4hr+pmQs0hXDFLZ4aiWK52FFJI2xlnoyCwlirlEzYCmuknCNlU8CsmK2eQpi2QaB8iBCHlt6K8jkQJx",
-	"LFAKYNr+WG0uyLurQUuEbdaj+1xmaUhW8hBrnggsckRBcRdzPYb9EXuYQ/favGcjdTUg4SBlEJWNmLsu",
-	"1yThe0yR9gjprOVQkKFMY+XAAO4wuAbSoFqaiRUVyRRajXGWmn9oV12tk9DN0Et2ZqANMXL7QXZXCgZk",
-	"fDkXHoROITorpMb55l4LycCSr3KluOju4moJLSoB48gyS6Al0pBwXScWrnqY7LUlHMuNx21TDgnIRbBd",
-	"IfOklTCb5B5/brlpjz+C5MSxPcALmI19htJycoIqbES7w57PVC8yLiK0ZQ+2FpYTH7ET84XI8Bbgi2ko",
-	"pPyoHIUzxghLBWEiJrIDUhAoKJnQLEWW0X5Z98LQrG2L7MlFYs461RJcIerIQxXWyf18GCDA49Iu0nni",
-	"JROaJ5a+2Pzg2qTHVUTP+eXnEg/FnOSZZ/NMcwuKQ90K5xISbozYutC3rjYuffbZPdtsky2f+6XNVszF",
-	"BYZUVaWk4Y1P9uHQcoyAboaoICWSYmviEMVYQY3VEm52rJVEuNhnqWJNh4cM0UJRWVvxmFPISIdga6Us",
-	"tT/aP2Pzk8rMks9/AtYJ8z3rDxI5st+3hPsbqKR7MlOsJxO4gDE9hXfpBGGPrq4X6CAAkNmWumdErQKL",
-	"6x6MFk27fLAORpmDKgNCSX43M1vG5QEmmQAEtx2kZZqwjO5kO8fs+QQSIJpxksjKZuPm1S1Cif3baUYn",
-	"lbHDypDCxRAN6F/qegNRqkVvMHdDM5C2BEJkxZJOk2xubLSEw6pGPI0S5uxFMz3cWLeWDHlIRySVmYjr",
-	"ZGcoJzSDnVjvaSJGBmbFjQYMn6c6N++E06XKz0MEplk7+OovDv78G08e/9fBh3/39K//+dk3fn3wnS9/",
-	"+sEvkWAC9smuZxXUmrXG+o2bDXo9XqXRzRdXP/e5zfZqO4rYavtaY6Nx8ya90WisG+VlG0JuNDaurzau",
-	"rcKXVgnZRT1/SZyb4fNJ5+fvd5nSX6b0TyMsirqOaF8sVavsc0nv52NYe+Q+LpLmz/VqR6aeqqrI9x9d",
-	"oC5z/ued878tYkLz972o4Xliif98wdHJAjSw+LhGQxCYjiNpjLxxw/CKsmRaUpaiBI6xRM8IKTBNa/mO",
-	"+xIxcPqIgdnb4VyRA4e8stni062u6RCCW7aaM0d6WcI97MwS01EwoRDImz2JzVHAHg9clDvweYH9lVsC",
-	"LzgL7XFRIAaFlb1+c7XxudVFmpQUMZVzQBvMK52WqIMl6uDEUAcnI4ZPHH2A2bXKKPvtfZaOCBxEOFjQ",
-	"kaujGEsyusIILgaZVq7vmJmkTLMYo0TYwoywh4OECtxgEJxJ2SCVcRYx1RJFDzT2kEY6GY1VOBRdxlyW",
-	"EhOUhJK+jFlyRQHmoUfNjrWjhhZcARn2eNRznPV59Ioq0qjsr2jv+gBn6BTlEdzhVa5KqW+MQYlPMmAp",
-	"PuYyukxcUhgWExdjbf/skj5+iDmwlzqLhJdi3T4TejWR3crNeBdqF11JY8G9SDPFEFjsquFTrtzuilnE",
-	"bbutKWsc7/6q7F5u1u3iOWYna6C2WXafz80ECQu75saonF2C1CynhHV8aiR3+MnsLHuxM9xbM7UcHlae",
-	"S+bC7jiwegEFM9eWOlXFMbl9K1TIdpLYBd9fqo581X8mVram3ZnWW1/uFwKPd1g0ihJG4NTA1sOP6ZRh",
-	"TxpfGYtZ5T6LxzbDjFWPA7rcSsQ8w2tyf46Sc2jL93zuKbCh4W3nbCq5mY5SNJVZt3cp0Uc44qmbStNu",
-	"iaKIaJpCbjvfSANoC4wEQR54ctgbTd9IO2YIZ6A6dmh3mtowMzHZOGKpQ2BavJUN/16GRb32SNPuPOSR",
-	"+YouWCPt2kYsLe3WyWZjExc01yTmsbiiZ5FG7tDuki3yVNkiQS7JTgX+86jr1JxnA0rBmdNG7tDuIjyQ",
-	"k7LYrVfPYU4ZNe4x8NU9HPB0VEhyKDZUdKSaXrDJHi+kYEEB7sZQljm76Mk7jU5yy8shwPVk6i7AFfBj",
-	"C6DjqpM7Ai8eJZni+6wlHGkZPAhJGTS7UXmrmyo9VIoo9TgsT2g7HhEEhLNQa9aevf/lg5/949OvfbQA",
-	"TXXxBPcyUF7vnY2urEoZUKV4Vxi7//Jm6BeK91/uqPw92NcgK8XRROW0IPwMcTlLT3ObYqom3/QMEc5S",
-	"wgXybhJYsAwTl/PGKXY4An5ObfeYG9wzAmtaiAJ6R7uDINKNz7K0NbHuyV+Z/FK4ULzPEi6mFL2lMdZz",
-	"9RhPc10pOwQfJiAp01kqlO3bgtV+tnotQMfbHt1lgdONyvJrIKRmUiv2qGoJIYceVS1xGjmSacxiO47x",
-	"sMghskBj78qhQPyA1Wh4zEvmKmmAQw/rLeGesuxhxstC8pqxQ9WJIRa9eUcY+eJ+gWe1P7VECH/jj1uE",
-	"qj1ji5hhqizqEQokhI58N78g18o2Ywf0QydT1cUohdiw7/ecioaZ0GDdnSW9ontmR7F4hnVw7tazQ1J2",
-	"Yp7PUjiPflqPsfiB7X/Ja+J8wTAHWYBPDjBB/zou31yT9lDJVNuClrw1u+c2dXhixlyEkpW2pAQzLAx/",
-	"3GchLmY5lMV4Hri3vNhpxudc8JQ3hObJPOdYfoDXmO7JeNGB3epRIViy8CzIlC14zj2AbOhF77SXzXPG",
-	"dl9mQm/rVxlVepETXpNq4SHJdNFTbj8cUBGfbhLCn+rZqWxvhy0t5rHp8A1n/+tLQBvhCoOBzunkeXff",
-	"ELFkilBbGVcnr4uxns62bk5IndfOHQ5qWVCXGjoQe3Wa0D3OrUIHn0PF2rLTymXptHImgaDPp7CID9Xs",
-	"kzaN9o7XlWVhiCZQMc+I/CCatMNY3LQObNGZIfdds34bMDxFBLtLB4jBXDfOX6jYO2Gd/AFjg6LDA3xJ",
-	"RjIjPbrPWqJHRZxYINCAKli2VJGQdjRLw61cAACtgjGzaeo6q1A7BJQh7pJEMSbQ9R7v+o8SpSX27Hh4",
-	"SsCNrpNtqAPWI1R0fUYd04O5JnAnAPrTbPEqf/X2/jGprcp8T7im8yl6vNuD0p53zH4u8zZhysbczZh1",
-	"aJboWrMR1Doy7VNda9a40C9u1oJanwvez/rwo3UxudCsC9KlikLLqzK6oqoG4hfT+sPJh5Bl2IsI76q0",
-	"2R2n7NnCC6oycfDtES4IVRETsVlwMNEXRwAeVfK8IhOzVyY9VrsbPNFjxUKVOMGfnT3iRMlDvM5qSqd1",
-	"ythOEtg8MYHjCpZNzQQV+ooibaqM8kpTo3UDIzzcH1gej27kDKK523Y096lm58gyB1sEB1+9QfD3sd0x",
-	"oFqz1Bz9f/3R9ur/+daja+/9/856k3gzOAcNCb1gjTCOZdq7tYyP5dvzsEhri5jrpdvDmN342t9bexTT",
-	"0XslBvf4VN958DrZ3Fj/HIlkbJkLbVqz9saDl93aGlDdK11a45VOR1hqh1b4K66mjUhhSx0g0U01Iz2Z",
-	"uMCoG+RGY+PF1cY68iKUjDWm04eZ6wsjPMq3QnWuHjYiDjXIyZAYEeyh9oRRAPGrTHBdwI+s4OGKDGWq",
-	"eyQ0B4ZwUB6VGhNY9ZbY9r1Bc2okxT5LzW0cdsVcLzUmlAABhxaRNnIN5g8z9W3WgRoYDWPfQjmNtiMc",
-	"Zc5IW+hSGZfJ3gaspi7loiIV72/sM644P2rangJ3x+fqjRvXNubP2I9JsEyfdcnf2DxXlf3RzyTR8LKK",
-	"7/hu4gNm8T6eKqrQRHO4hjPbRY+prgkvEaPwqx3OkngWSBUOQrsyxPNcX1zXCslaeoHLAabMT6FyESVZ",
-	"zGKXBBgNjFwGGSZTFYDkDVoi6kke2RNhljAjCnV8W3lhku3Mq8KAdGiEEhtVFR3vYdSnYhTgqDuZsDyo",
-	"kcyEtpRS/WZLMCGzbs94f+2MJ8alNEoJniuSIuYYC61wCl+BuXgFp/AUpc7YfSoQtvgi8clwgj4zlhtU",
-	"EBRvg0RUkDbD/l7e7rF5pdrcSbaxnaDWbA0g2E+lkc7bZiWCg0OL4cBS8XNkfigzIAmjHWxZSzuuJZjZ",
-	"TAjeNqvW8r4OWYqhjTrBLATm9bnAYtYJB4oLpal1ad/YuYWEZm5E0IyzhO4WmAv87o2CsVjZUAkQ2WL2",
-	"XktZtuLt/OBirB1D9R+JiwvfElxdxGDVwIrHVlsi3tVS0wTGXGvWuiBWYWZrzdp6A5Z3cUbE9cgdyoU7",
-	"EhbJk8cfPv3VR7Wg9vQHPz346O9qb70H62SRfXrbrqMzNk28m4tKWoI3x0o5lwjDC28x7LAkIcPeyFdu",
-	"Ha7HRZBMja9QJQpnAg9pvCqNPZ9bG0cQngOaKlYtOnfo3oTYpAp7CUrIZVCiU8bGskBAqGKUsXJV931G",
-	"RV5zPy7ysERZMiWuaPBUW2JoPCkPiWRNcmTfNupDjJDwnCWKNQt4AsAHg7zJ9zCVNj3lkXeb06OIDTQW",
-	"tZW36oYpOb60xBneNZM1LuxIK2s0rrGXoM042b77Mho3K+MIjVbtZiNu1cyHCLP65CVyZcjaV1q1q8Ul",
-	"agsKuS/wfXZOIu6emde4MkOWrwkuvDV0sYTd8yO/bvVYtDe+8UXsRTUWEVonIrB4fyDTKemxO/g7xoE8",
-	"x2YMyVnqDdgzL3fRKj7E7NiwncbPjI/B85fnlqP7psqdsL97CI5Szfcg53WmpMMTG0fdItkgkRSgEBCx",
-	"BPUT3ntjh3iLdO0RfgAYh329YZB7wvgjUZqaBYtszyzpAHly2KeDARddn0k4kknWR4cFGnyAOVwnDwZQ",
-	"BUSBWNi5I6BrbW4WLngr308kZA81SwVNdnkckhU3N1cDEpqbhQEJacKpAh8dMc8BCQFhDR/APd212sj7",
-	"Jmaa8iQMWiI/hvYHlHeFOUgOBfJOx2xAUw3QZ/MnKD0ksR6kcp+LCO5ibHw4miud8sjMW8hFnCl7rPu8",
-	"iwUCcNf8u0jGLNzC/gcDliopSIj/1rtMxDgO+0Wbp7oX01FIVsL1mzcbq43rqxsNc0D+4eBPvn/wZ39C",
-	"8NfN1Y0X4W5JJmhKNhobjdWE0cHmauNaeLW4LheR7LPdNsXps9+yOMN97X0noygbTH7JgYBDaeXoue33",
-	"RVcVVQftH+2xEZoB7okdU3Xo6LJT1jWziIypbr4qfsaUPTyg+z1hXZrsuqXhvm1nigumFLZI8X9xROLK",
-	"/5IKkUE/5X0moJ8LFyR0DnEY5EH7lsgD/BaPqmUS214w4yNmtuM2xpZGMkuJHIo8kqJISLVOeTvTJXNV",
-	"J9CYAGcMMKw0ZS2hzOKE7EN7RMKt0Ni34f/z/pdDRCE85ArK+nxKEKDHi5sWohCxJFEEMAzOBFVapiw2",
-	"Bq9gQ0cKT4nr/01kpyWcbReiUAgD2Pcx9MuBoJzbs4THDjxhV7adJiX7DBPIY4sAG4bbonPL2A5yzFjb",
-	"LSGkJoqO6iQcWwWRUftNMqSpCOFhjBle/G6BHdBvUTECR5OoR1MaaUdnDoZ3QPo03YMh9G1lpt91XcQw",
-	"9fZ35FVh+yzlekRCc3MjAbeAzj5TZo15SyKwjkEeAJFD5J13DXkGkgttxN2gJwUsUPiwu1F8vGY+duhD",
-	"pMMH4WU/4FH4EY4asqhHQQq98w7+zdvS7DjBCI3jlCnVbInQfqx7Us195Uu3/DAr5dzfvrRz3ynjWo19",
-	"YzQVTVDKBd5NacroLrQj8A5OaBultPsiZREfcKOK6mQH3l9piQykr0YM9oV5QhYHUPoKyTMIf8ctIVOS",
-	"MiAHQS5bew9CEyVdSwS36rw9k7/IUukPew5mhsTSbBt4WR4SUbCW6FCeKNgZqavkgcZ3aSpTkqffUijE",
-	"JVzDyvAR6E0jfWwcq1of5o39qfZ+aRqRISOaQP4yxDTqxur6plHupC+heM11/G0J2ekopv3jdtYbzYb5",
-	"7/caN5oNo2OMG22vqXmf+QcTd3AYuCMm0BlfkoKZ0VIIPIYtsRKziPdpchWmEr/e7XMh05CsRFhB1WFi",
-	"y7HrwSq2mVM9lOZauWgmK5bmDyXTFejt5c9YQEJIvaLiB3vf6FIjgABMF44JcnNpz3IwohF7TADcfbcP",
-	"ePewTt4Q2MNovEdCZKnuyZtmWbXEuCmDphIdS/XCqgG5jUVmZrlcUc5MsjXUsI7M3aAgbFKOG+G0Rait",
-	"SGuJPoXssCBdSYyIxa5hKhetVxRRI6VZ36zWNks423c0suaQHjdPjeXlubyH9bltBmc7Flno2x0NrcrQ",
-	"Jm3bgZpNqFm/SUK1l4VkBXRJnEX6ioKVtMcG2gVocAnY33Ml/k5GhYYdtrIewDZ273DyZZmvdwcpN/sS",
-	"dHDMFWzakLhVBlHsYmrdyrlq+/PC6iP5pLWx2K0lcJ5RPozdBiaG6y3o0SECtypJPzNaupsyVidYUAeV",
-	"f0ZhGL0I6tzYXKC6773+YKcljDHux1PW2lRHPWMxwFTrIiRkM3q6GDHWzsCEGts9pTGPtBU5toxPpl5J",
-	"IlctkTLzNllMVkJ4gbs9qnZhZGbWARa5iydjbxaABNpvQm/X7Xb4QxaHV1Fs5U1WjN4GGMEk/ro5serz",
-	"FmC2h4zxJlg8uW9ZopiDOjz44vbqxvUXkScTFjmc4braiRiXXhpzY4TQvhRdwt7JaAKK1wkP6L5GdtLM",
-	"vDEuYGXEvAMWq4ZfrTkCKArBAFg6sY2NxG/T2O2FfEpBoCbcvBLrCZlRIX2ArXXWclBA0s3TbREl0doy",
-	"VwPDyEJ8PTNkpdAE9kdjx5sL5moH9QhszHGRY5+7eD0wSqwmxbkzjwO/mAu1RETB5mrbVo/Gr0wSsmK+",
-	"4wItPRHJmAvLVIHAXfs28LldGnYo7Rd5E1izvYvTzIu5SkBRtgQEaYc9mTAfw4KFX3amURQVad6CIsPY",
-	"6qBZw+oONBh5uFT9Z3IsVrN26+5/r3kY3Ejt14Ka9cHhSp4OrTXdn5EFFZdZEodwtp4t4SBT7wU19JRr",
-	"zZrqyUGBoRorUpk7tovv4Hw61Nj3X92fJo+ZYCwDbgnBk+e3cc2yF015NQbrcuC+4U6mlAb1ZkNsqqE1",
-	"Lvo3gaopCdxVRpq/KIekQ9NinGi5xXkTW+NExcBBVdK846ji8qxad1Rv553cF1i27Tj1th3H3wPVFUiH",
-	"I+CLLUU43a9gnBL2Xrx40bt8BYz4ARPxmNfVHumcdDG8hTdevW3NqSbpfokPQoT76h4b5X0IU6aU8SnN",
-	"wn5btl1A3h3o1BbQhjARG01GRaHMqCbtlNE9BYRrCaP7Xl1km/W4QLiQhT2hKQn3g6Q61i6tky/wz5NM",
-	"DGi0V8QK8R4toeHIPLvtzD2dBxh5kpA0EwL4xaBxoPndCCAYcIBGN0ZPrHXq2PvBdLX7uRycbK0K+yJn",
-	"NJ81k1xMHbyRyYl2YHOUCQXcfPKNjVVfMJH1zaI11zcXiBk4sGYXlFZgzGMSykgzvap0ymh/XDLmhmCb",
-	"CwqVIZM3mcO22jgxYfz7sl0lid+W7S3SwSIiro0/4WydCem87PH33NtVbxT2t20zX6pT2jIerSaQ1W6u",
-	"Nz537XOb6zc2Ns0vQq7uW+9rIoN/tBaAE1aYOUrzPpOZXlUskiJWtea1FxuNKebZGvilM/qDy6EtGAWU",
-	"pgUUQZUHxhMgnQpq41BkoU62bT/W9UYjaDQaIM322EBvkdD41qyIAlgzMLLwzypCFJSnt3HcnwG0ATzJ",
-	"HIxE8MDPcZ+FIXVwNJ9Lp3IbnrMx97ZsV++qV+EpZLp3BJzN75sLn1v1J1NsXnYwnPjF+cF+X7aRUKiE",
-	"HGxKUeoeF3FVQeohorI+ffgqE13dMyK6cbZVqL8v27N3u1k+nxl00du4ZN02hT+rNqL5cQKzZr5ae/S2",
-	"bM8XTwAnhKs6uSeTxBh1WB2Z59aMxZ9FEWNg2aMOgiwFFRFLEuOfhCprv80i7felB/BsatwUURqRMEbm",
-	"hQ1HTLeAl4GI0+8f+jYsj8Nb4DgRCH+vLLr0fl+2J9VVvsfWcCssHnRwF61CA26rPUUoeSdjGe4563TD",
-	"ltUSMlB18qYXAOxwwVWPxYQLm35Rmg2Mz05HkBuCM5Gk0NiMZjZG6LVDRhHh9Dn8nZcWs+HjHmkDX2Ay",
-	"pel7fqJEd0mFdFKIb1hLUzb8Ebb4RJS9z6azG9EkQYosyPzLPSZyAARCxQowBZqdGM8De5Qbj02MCPip",
-	"9uQ+HRGq9kq13mvsaJWf09KI1Sh2M9GgmKEnRl8CGB55SLF2GL82f/M+2/2SFAykDqdrD3pUdHuUz58N",
-	"fK2yxB1n+LNgnr3Zk4T2yZ25+UDyRWghMfNQqLpDHc4FoB3W6ecpUXuZKnd17rl7nL2786bD9Km9zLW8",
-	"BrbnNutygaxVATAqiRGJKHpFZa7HO1P9jj4X+d9zEJTsAPsO1awr05HdxFIxSxjGdZMc/MVfHfzlD43a",
-	"jJX9Y+3pN77y7P3/XUnWYy9XNc6NI4xz3Fmc0zmcthftSnB+4anqTXuv2T6aW9efGT9tUOw3Jw3yrxak",
-	"8yw3/+LYIrfNNR0OM6KaJrKbuYSMw5VLxKgBYJ9oWSd3tILtyBXJBH8nK8kMI5bGsepeJjBNO4XC7tqT",
-	"j7998O8/rQXFvmzWxvZxsYfMod/8Ln5r9/21Bjn4xlfNg6c8YgXyptasrb94s95oANpmTN+aZbCXmT9e",
-	"f2X15ft37q1eM0dlgpuzPvneX8yvMe28nw+AJqdSrkTQLIEyy4TOuK0O66KQSJVybz42mqMx0bg7rbVH",
-	"q2ovW3uk9rL3phr4ufx0bi/EP9VeVmqh233x+dGDveziBqim7F7vkZeBqtMPVLnVZaHPClbNkbfFqdKA",
-	"Aw9+FbwFN7eFfdhnAmCFcNgOt23IykZj/arFc0M5miq62AGZJ5L23tveufVFLI5Z2Wg0rqKnbEl6oQoN",
-	"/EKFJQcSr081AEq2LIRkyJOEtBFf4ha1Rau4QSItDQV3owJScsw9fQ58d0eyZtarrZkXN+s3r5cYM4va",
-	"KudAojdF1L0GtZDHknJLk2rJB3jJ7C+ZotQ9ceVzLIbA3C575Kq/ZjT8fRm+H3NwjYEmpA14QXldkBc2",
-	"kpQlsLDV1hgaEQuXuSKbjZtF5RkXu5liYZ08YLbTGDyo8aHDlGnzXCHQojEaV/UPPrJbfCyFMavNME5b",
-	"/JykIBbZ3UfdVjijc7g101Bn64ttmqCiPWFh5uQExC7cM81bWToqS0dlTkflwnondqW4hDgszcN8SxPR",
-	"TlcxbVQfklhY8LuN+edcA25X9WjsYfIBoGlpuOsllGw66p2BFjizOCqYDavwWL9X4nSUuA0vlsdAF3Yb",
-	"cCoujOPgh4We895IS8P8JGjroJr/ZGRscBqG+FpuPU9ty5IfZcms8AIBMiMO6Ug1SSgz3ZXAFSYFcFrQ",
-	"mLRqELxxWwo5JbJBN6WxZfqAuA5r1YBLK5L94gKQ4tY9lrbEkI4I8IpVUWjbLX0/f5jTFx/uXlU9xAHx",
-	"78bzHMPNqf/2YUJYTLRc0Jg+KwNjvr2y9sh93N3jIn7P/s3iWb6tp1+wHk1IkkjRhabfODVKzvA73cJb",
-	"2PI4glO5Q/eYIHRIR8/dCjaPTmi+hWESTmPRFp7fkVdtUIbhnhS8xdYrJOt4Hx4rl3dlp7wPz9ian9qR",
-	"ZwHxid3LyyA6dowFqRDh8fiAp3O+08bNRlVLoWK7ztdZqLoTXXlJMB3lHf+r1R/U7NMoYkoZl8T69fDQ",
-	"AWKlqEYNaySF4n2e0LRO7kPlLhddrwEqMOgBySZ5Ay8P/Q2uaOxDQUnE0yhhZGWzcfPq9GTIqYmXU9PA",
-	"s7TvEpV7YgYtTDkbxx5RAUv2SNGxo1my0JRitS9jlkw3W/EQ0h6RPTYqx0Y+MNd6DS91iku2uE2VvViM",
-	"9zODg4P3ZB/KWx7YU6QSCYc/z8LAvcw63HgJPTmcIOeD8+Mt5F4j9Xp9Lc2ECpH2zTYV0j3WRyDcHht5",
-	"3MY4Yi6IZRG3jXBSDayaeHI9SvaRKO9dKJYj7xrB/i4pRCFZsR1V1VXyrjlsdXWVjP3ffJl2+uRdkrII",
-	"e7F0IFQDH/tSME3TEXDPUxErsl6vXw+AvEAqrpmjZVWsCySP75JwyEUsh7sxHamQrNAkcQR/V5EltNvT",
-	"5odHrVraqjXJekBatU7+qQ+f3rPDjZJ98i5hDwcsMhbDIEujHgWKU24mKv8BmMUC4qj4mJmKsEP7PBmF",
-	"ZKXf7u6KdrwF/ergY2DmiGlpPpth9WTKvyTFbl8K3TOjW9+4GhTUfrsp1Qx/hAs26o11N8Jelgoz56ls",
-	"0zZPuAb9KWQ+WMgPWaC0vc/Y6LzB9aePzk7pzQbcuyW2Bby6NpDRKbJOfg9RzQ6/AH9tNAKy2QjIiw1Y",
-	"Qjca5P9PkO0wYYqsGEOCfO4qQZrVZGSRx+ZM26fKrgtbxd0SbRrtDWkaq4AoSa5bQl0sCYdjNTKHjC8M",
-	"ZGRQ2G05zcsVwJdmMdJzyw7pwC/9Ji7q1AjM/KeAmGW6Tt4lG+Rdco28SzbJu+R6xcIuX+rXybsAzXiX",
-	"QDhTc5rsJnJEk9Jvoh7tDyDYMPbZXGgT33mfK2P/lJ08+e/EBcz4oePTrpa7KmFsAEMDOjS4FCyTQ19M",
-	"XNVcycxGj7dZKtAYK7ku1bspV3vln8w11uGSSh++VH48EvXtJlKxyb8cKWOUyGjPVVjyqAd0sLk0g3KB",
-	"jkwjBtJRdmyTkjDh+yw0Hk4GbVTMwpXmzEHmmJABswOnwqIDQhqI1ohhjwlotQ3RctUD7sq+3GdEii17",
-	"feSODMbvAA1W6Kiav69QlJeLw8+8A0D8Qzl3zUyu0Z97zGhDEFe7gAcG38l+44F2Hn9w8M0vH/zo/376",
-	"qy8f/OgX7tHBDPHlUK15rTF/kL2Yy/OBEnvvcgl9WaKJF0UTe+ZjhfV4XDyxNTWnuBdrj+Df3T02mgu0",
-	"gjo5ZomHT8mEtSPhbltWIHJhNFkXeMqBHLUOSJVhD9h1oeEewSYJV5TX98aYxQqZxCvChMeRoEuEyuVE",
-	"qMzeKkfDqExskCnolIlFX6yUwNonue2Jax/MilLoyrHW7xmhV6Zrth0nBJbwldOHr5yIlticOxix0HqE",
-	"FQK2aDVy5T4rwg/wFAFRzBK8485ZAQJ6pG0AHn3Huj6+0cgKbSvj9EH2dI+xQUBEliSkoG20YYmr9ZbA",
-	"1HTsn9/HjIdx1ELUevssVdgPyHbxhyuxTodFumCPgs5TaSa2Sp0Oh8ThqSpvb6ij3tmorIsCp7E2/8HP",
-	"/vHp1z765Ddfe/bxvz75zUcH7/+2dgTL/lwQNHOKvyWEZgmhOTEIzcnI+VkAmsU8AogsV2Yg7mci70hh",
-	"JftsWjrYWubMy03J6B5jdvW/mcLnEx5DcVVcQRdxIbv9LMyV8j6USEpNC76oiCa8ndJx5xd7rJEOjbSj",
-	"loZwuYiSLOaiS0KqdmUnJCvaBTCvKIhbTnbbawlrULB9lo7yVE+dvALXhs41eVjRQmq064A/Fnkcv0+b",
-	"RdKZXdDJyNorGNs0aouJ2DjrYmRxCNC/pU2jPW22sCszAZhbJmKMhZobWlYgMJXQBJIiGUE3IBppvk81",
-	"C+stsW2nqkexlRIMVYPn32dNPxYg8vt7MQOM9tu5sc/nu1bYOMa1w9lnLWFlDww8J+7zaGRlh8gEGGWM",
-	"/Sgt9QheFDqCFt6de+dcihmR3PuZuExx3MUMsPuZKAKr50m8DYVMyOjkEkNpJurklSUh95KQe7Y2gsWM",
-	"AlYKdoQA0onaU2uP0kxMpSh93YrLMnnUJB2u9bhjywWU+TEjqM3hK0PG9lRA+vRtmdrvrKhsU8WK1nFB",
-	"SySyu5rwPZbwnpSxCmxCNsizuQQoyjHCG3PaFVJpHpX6ui64dSSheKahLTPCKlRVJpZhrdMPa6WwRi5q",
-	"OGu2Sr6fCR9QPd+OX3MG0uKUqUcZW5WRa5f5FeXsKzQWna1ooZ056ig4jBYiqieHmNBxBq01pTzLC5sZ",
-	"5gYuYJeghYqxx8rkh5ud87WsLqncWQJAT8JUuAd9INHRcOCQY4VjGjdPw3RYswOpsiBugzOJIaW8FNQ8",
-	"lZmHTNtWRaTHuz3jMwEmy0ZtrGfmd28qijhg55bGde5n4gGO6VLHddxjzI7rWLDkc5HsPWYYyNc1C1vf",
-	"F0/VI/ZwOjLbHeSw2bYFu3rJyIsQG7fbBjbIbutpWz8XBV3KwQ/oQ6Smg9De8tCqG9iM3mHAupoP0HUW",
-	"aVPFVRUNK/w4NwurHcjn4aSK2heaRj2+z2I0ODxGkrLbu4PHRmCTfXlvEVu80pYyYVSU3fcWNJz2m+TD",
-	"4zMa9SpZb+EdLXzfSxXKxrc1h8SzS+azg98vNkwuk9xXlWLHHjALv/8A+hNSD9mEQVRqxAH0sQ/RqobG",
-	"8jplmPq2X+5q9lCHiN4GOUBJAhWngDw1QpJHTQKyxMgLqVjRaBst7UEGna7bI9KjIq4TsAiQqU4RZhQ+",
-	"BAzaI4x1B2DRQzA5tL9yKerY6CHcQoA1VBhIQfqs32ap6vEBdmPn3Z52IXFMloOPB6Fr6NxvTJw62fYm",
-	"o09HeBTGfnNptBLmE9yq7fNBqxZeDUg7A34kPZTYQwyL+1rijmPBs020AYM2wDZY5nmxOaSlC0ZoGRQ2",
-	"vAnTOEiZYjo8dGjO6WebTNIhHWHbCKKYULyd5EgDNKP22MiG/lncJKGxqnbBpArJyqf/+teY/IZDW6KN",
-	"+bGO7uUhmWxkXlp7RNSACYDmD1KpBiyCioan//n9g+//xHwL4OyQrBz87h+e/fxvAcJv7pQXVuDdPv3H",
-	"b+PBw7Ffnvznn8EvLRHGMu1Toc21//2DT37wQ3O4YEPz91/9L8zam6+kYLtG/ZiTH7//9N9++PT9H1+t",
-	"kzvatdhkMTdLKOF7rEgjTImX44u9XGzLoMKaNXibtaDWZoJ1uMZxW6izK+fw0M7/8YOnH/413NnbzrVm",
-	"bZDKfS4iRu7cJSut2pPHHz791UetWkBatae/+punv/h7+/kXf//s699q1a6S7bsv46rY1VLThLSyRuMa",
-	"e4lcawA9CaKvGVV6t827u3Akg253DoPxzT978vj7n/7rXz/99dee/fI/jB7TKdWsOwJQ9neefPzxJ7/5",
-	"5dMPf7QANANf4zkhru0aWsKtl3DrheHWufwpV/bHBls7xTXp0dvv1+Q+SxM6gNhfqc1wCx2CnhyitV9o",
-	"dNB6Rv3Jjk03bzQKpdmj+5DgjWS/L0WdvCG4FCogXBhxyLDI1AbwOx2WMhEZtaZaQmVRz/YNtppZNYmv",
-	"gmmrBkLo7us7xPu63aqFZZLePqLniRxZ9O6xEU6ra8gS1EAB1oKaVWBgfS0kN17H4W2rPRafOaZsbAiV",
-	"uDKqU/7wYkUVFhEsl1xWyP4AwtSzHIMy6ZBLBhpPdO2dw42YlBWDlO1zNpwpK8adWTBfO1yjNa+Ikn3m",
-	"YgYI21ADLLCA+jdpK9ygGCN3hW1VBlnJAbAw7JaAo2DAV+vkru28zhVRdJ+VMhfZhygMvyMLg3EzKuJ6",
-	"RF4ihQFVaSeto52k7IWuLSow7uETnKfAsEMoExhv9mTfODZ9Ri8axuz5kRkPGDMeeH/M14c3QtqsI400",
-	"ofvIZnJW4iQ41BDtkHx5ZD8tVPjlqq5zXEIiu1tESBdW4IArM5ZLX6asTt4EfFdhWiBPJS/AZcaiKnD2",
-	"EOEwPxkflYEvI4wLDLJsSj3YUf3KZTHYJS0Gm2HIH7EUbNJ8n1IMdmgjFDufC6Q06si0r4IyWx47lqI6",
-	"7tlmxFhFkIflmjl+FNFuLZHIiCYA7OzI1GYI6FjZZEI132dAfwVl7j2ZxADQxPiW2aPQZL9o53hFkT6P",
-	"BUTvEPDal/tQdkPKcY9dpo++2c4K3lMdIdgpRNgS4XMGhWvH97c3F4jCL9YRBs+fr3QtKNqiBi5vpQKS",
-	"MqVlaj7JlHQ5RIotlDnflwFpj/LdipByJvJ9rsa2pshzYi3hBEyPKiKkTwAEJM/iiiZtx4XSHnkq1usR",
-	"cEjvgr6trlE7fTV6UQrUvBjo059/6+Cn/3Tw8b8cfO/vnv3sdxjoXjgYej5FanNJumWN2rJG7eRq1E5A",
-	"pM9D8zwzlDrmvqwVzsJ0QJSNWLgKEsibejaUR5NmrQTrwWBLLmC3HAXASokJMME4iHv0Q2IiZJrL8KkQ",
-	"jZeLAZ++gPBuVkHLl6NKnlsSZ1xBikhxZP/iTEyV6fuAPRwklItqYJJQQ2NEJIx2jNkA/8Lzo7NgjAs0",
-	"ViDfqbBNBNaahX2j45hyLom/b+Rwi4QICghtisFSsnHdElBp5WhfjA2ERo0mI2aMlD7LG/zmtW9350zq",
-	"j4/D5fcP7Tw7L5UWTklUTUtiz1qEkvcmveFR8k5CiezjnQAp72mLjNvm0UUl+eybuGUiHrPnr7R1hyUJ",
-	"GfZGxv22b9TGvnLJYRwCIU9HgJTE9k5RoiSyWylN7nq13l4UL6KZYjkbTgQZFa4AHZSvmrhJhqBTKWof",
-	"KiCCb6RQYCs6U6ULVwZzFkMIDfZobAlCYoQU5TeAdAaIM9sa03pjKD4wI4LCCMM2Vc0W7Py8KruXvEY9",
-	"f47Z2D6Iv8ru82oCSMKEZqmtWklYR5+yHXC229gC9qZ2i/ZiDIqEX7i9Q8wF829tGN5LJQLhzlhA0s8R",
-	"gEUx1Qh+zQ5q0ee+ZYf0CuQE59tseMYDmepFjr/9cEBFvMgZr3CWxKp2GhDg2UfuSE2TMxEp+OpmS5V8",
-	"9VzeNMhZ+NevYuJrApZ+9ETHHI71CQsh8wTTiTXuZVr5SRABHSAcc1efyEw3gUPCM5NVCLFVCgaXJB2u",
-	"C9D0JFa6Tt4AXNR6I2g0Gq6ddksYSQVWRooNvaEj9xYkKHPws/ly4ypYE86icxlK59ojFBgFn7X2upQL",
-	"4sg0uCLtVGbdngYKjVIULBgtxxR+5wmGxW4FtWaNxv7aMS/KrK05XKMXa3B/CteuffLx7548/vrTf/+b",
-	"T//rb55++M8Hf/7NhQOvdhoxQHVOAdixMcSV/tKQKhJLwUAUngF5xudZNxNbliEdpMvbsr3kxljCY0tj",
-	"uzn+AhUPFJjM1D9tGY9WgR6i1rxx7caNFxs3jsGkMR7z9XXTfFFgxOhXmbhfPJyIHzNXKRTeYUwJKzG0",
-	"EfaeY2vdyKLsEJQBhW4SSHXkIsvelVqCpqzoKKElwtQK6J2jyLIs6NPT7n9oyxCmxq92bEVKTgplh7c1",
-	"4VnncXCPkqqqDA6eeqwKrk8fvspEV/dqzRevBbU+F+7P9XMJWeHUVOXCsv7SBJ0nqkU9v9fYNEOZQlux",
-	"i25/jjnBmnZXu6nMBtNLdPEQgj1UeEpirgYJHWGH5XLPdYd2v4AXPsUF7W4yrZESjv0zU4ipadc+krfW",
-	"4N/K9lm0O7ME8zVbOQlXhjCFOatO7ghCBWEPoyRTfJ/Z371wbkTTlJtTNfafgTgk7W6RQaahgYmLLKZs",
-	"kNAIIFP1iqo39zYvV7cPmcjU3KnR+dyLLzLIgNjZcvkKLD2DigztKQqsTTz4+F9q8FY4vor5cdduus6n",
-	"vCx/Wcv6smV92aL1ZbkQK5Vhx60uA4E3YQgXim7tEfw7qz2vA3Mb8dcf6BGOFzFjaOfSrnJAsQq49dEF",
-	"2hJvfTnx1tMX9tHQ1mPLeQrSGnWzh7NOZJYGxKkWC1lgSCCLIGqnqUqbbxxj9Z4RgHmaDjK+DMzIEr98",
-	"+vjlY8vzzTmN14XWoVsejuBvBnI5Zbhl4CN4NqpOtu22sjC2Po2ZZw57eB0PepwbxbYK2exG0BYrm42b",
-	"LbSHh1yxq5UA47NQHBcFYZwb0BvXX7zG2rWF7d9zQRTPJXqWgOIloPjEAMXHl7HzwIkrbOfp4SEQbu2R",
-	"W/QiBnxwgCXSRW+gvCvuRBW2EZej0riADSTNR9MGo3AUbbnqLwvROgegtgiW8JJRle3QeaBMtPuZioyd",
-	"SkxM027RH5wjti6n+cWFTjE2ai5qqbimxLguVXhrfEoOHj9+8h//65Mf/faT7/3FJ3/7P5AAKydX6vKO",
-	"3k3kPkuLrfbJ137x6ftf/uRHv11Ir59bSGsZzVpGs44SzTrLOJZae6Rpd+74FRgOoGct+4D1TrZcZjNT",
-	"ruDRpTdDSHa+lHMmFhyrXBPZ6YzVYubXb4nxGgNIj0PvWqwWsvewhUDD8s7feeDsWK7PhD1O99ihkReN",
-	"t8osBEdmfaJUpstQ3QUL1Z1DkM5slvktYsQhGDVCIqNXFRAmVEXrLnSgrspRNtbVMkJ3FhG6ixabmzMs",
-	"5xEK5BE6IPuV+4V6k3meGR0/j3rVHBdji4KSVHYRwWsJP4Q3lFkSIwUBbsayWB6ZL5T3PETxJvyE//gl",
-	"sqg+efz+k8d/evDVP37ym39+8vjDhZyA84rrTZFUy4DeMqB3kgG9cwnl5e7DWjtL9hZvr+SJ7tK4ybbZ",
-	"fEwZoZz5dQaFjdMeER4Hfq0BhFCMP4LIf6KYrpNb40YRTYyuGTl5jDsyIDJtiViKK4XV5FcaaGl0QMpA",
-	"C9iObeZembCFkRCuLBqTE4Tcw7fs4YCnoy3CY+UcqPwhWgJYzlOEApvLKNLnSnHRBX4aHhNs1a6HPGKu",
-	"f4UUESvTFOZFXLbIUF7iMMj00Uoc1mvBPIdtjFVCPP3rf3724VcOvvd3n/7L1xZSJ583i/3stYm57X2m",
-	"jOs4V7nDUjF8hkJE2CLLGA7Qx8GH1AeuqMtGJhbyRecS+lPKApDUbmqNKx5ScEdouccs70tQgEzGemRi",
-	"qSvvM/IlWM1lXire+OI6qji+KgsQfn1e3dVjeaAFlaK/0PGLEqunbGXDwb6/Weo3onmlLFezTgp+hZR1",
-	"gWYOSlWogj5t5l+kLLLN23RKhULVpoLDbWDzi+XLvIkcljRlLTGgqc65V1x0RzsR7/rJEcUrzAB0GI+6",
-	"RS6dzwivp9asffKjj599448PvvpvB996vIBKh3k6HydxDinxGXQVl97fidYQLiAOq3JHMxxAlJilun9W",
-	"P0y7iB2cggulaZLQnKjTGAJ18opMCYowmVYwWOzY211qehgna2biKfBhPzOQCuOh6/wFlq3TymWnmjTu",
-	"czETX5FK2YeCo4IQtj+gYnTFo0BA+IVjZsWCUWOOKuvyU9cZMsR7hyRKKO87BlghNWmzlsipkMaW7RYJ",
-	"99iXuFvxCNMISSwdwaG5re3Ypli6P61v11F193nWL1nLxsimu//d6yMZ9aGbL++zXWPnmHWuOF17UPSY",
-	"cfp7O+oz8qqOF9Xd54TyqFTexwV6LEEblwm0Mb/2FXI1yRE8x4BzTMhFp485S1exj8yMPrl4jG2T66Mr",
-	"ISnFcyZJv1215YtM5JCpKoAlZ+kDe//T1KH5baZV69qH/OyAEjmw6rnZzRebeVvVGpSPl3mXqs+XWYcL",
-	"prAGm8W4AMZ7ldsu5bfNQmlnGMdJqNK2Q2cO1dnyK3rbzDjGyq0cJEEwF2+JSRZgIC6zDGeyuDqE34FB",
-	"yCjROrmDHYuNgRTCKEPU5TTvK9okoW0CCi1cWyJvBUrWyNP//P7Bh98zH/7mZ5++/7fFGm9T4KHtOMqJ",
-	"1FJEoMsdwjehBR+thFGyH/r8DVcdsqmfKU3YQ650vSUmG6/CQMf6PjmiRHilAbCzapgXmx2WQ1End/NG",
-	"L1D1HJNMaJ7k/WJZSNJMqCmGRL5ZLpUxgThQoO3golsYE5gM/uSnH3zy8Y/BcHDPkk82dq5iSezOx+5U",
-	"MD21Zq0L8UxLW1K73sA9b2GnMomLW336p9+GZz7aldfHrqx4MgZm/fQ7v4Zr469tqnjkPSOsTqRWWFQi",
-	"npMlVCyyJex1aUEtbEEVqq1csx0b/8rLUheeubT2CD8s1pkLW/ZBghdCHSChkcVFEK7rZNsdg/oOJT+d",
-	"QLYKXw+MIVynwFqPIdWXFeGXFGY6a5ccEW86tjem9d+yS3ncT4DISN70pjxVd5zFelbpuqkabCff7UuE",
-	"6RkgTE9AHWzO6xEtRnwFg5qvgZWvIuQYa1G+dYwuGPZkwupkB77x0ENjGKc9NrJ2P4C92UPtOQBbLQGo",
-	"JOBIwslD6HfBLZ0ywgXiBJBtbKYGCpwKItvGwRDm4sUtW0JpmhoXBdjfcxQ6G+KjVackz0RvXZS0pKNn",
-	"guI29EIPvvYnB7/4Su0Ilv355CfnFItLOOsyoXlycNaTkP9z4VoXcgvWYq50ytuZ80TnpTxF8YtRVnP1",
-	"ogspHNij+4xgZokJF+UBZAfSokI/oMj60AS6BiAGlMZxSyAwlibJZOUPwlC0I9Ou4Dg1G/xl/7lOWZiM",
-	"3atCpODjPXddMaC5vPcWB0aRc4gazW3sn7rVM3OTOBthcTT4hHFVGqp+gGaHa+tJNRlk2nb0PMwj7y1/",
-	"LNtx4VdSGn8G3QUJYrfBUtYSIe7IkKwAmaUXyO6zqwEJAQ8ewpYOcyx46LrYQWWsIu9kLGMx2IFoTAW5",
-	"1VXt6rupPO8Q7pg4OHUK9R0kTc9J1LkmVBMX2XuOudQXMRvOBJJs9sXE1ls8MLGodvZQldU5zgJGMwbC",
-	"FF7zrLxCXclUh0TRkSqK8LYgPSOYV8VnfBy/TUZYJ69Y5g4sD2yJSPbbXBglfUezvsI2exTAoXg6g9Y2",
-	"L3Hza1jVCGvHf8JTxzoF5QQ4PV6AZq6o+lzN9U6SAMebhAdu0Sx22iup7C94yhvGw57nnHt0hD0odE/G",
-	"iw7MmLmCJbVFZ0GmbMFz7qUyziK96J32snnO2O4bHbmtX2VU6UVOeE2qhYc0Zwsp7xTXRepUY4beVM8G",
-	"9Hnb+rODSRiXVbno97+uFO/eQbMQCvdZJNMY6/oApYCUIEXvUr+X2hVF+kynPELPK+XdnnawOwidmZvV",
-	"yV2Xjy/wCqOWGBPxxl7zuyOFZEXJLI1szuehZqmgCeHx1S2o0bO9JVwH8FBGgImLd6kObfTNgXWvKJLI",
-	"iCYkpqOWGDtYCqMbWuJN0BmoLOBMePIrioQUtlJYQBiNm0jjGKskA4KKLeYK7NgwIIMkM5quxwcDLrph",
-	"EzsrgWk1pKO8l35LsIc00qAAqCYrmxsb7ma7tsNs6Feqk22ScJHnrLQiAxQ5MGv2s5vIUO1l4RahRO1l",
-	"eRGkPQZrILkie2xQ4N3d9SceOcwE17uDlEcsBCtckfCdjArN9SjEZzdDKZ5/C9SvzPTYqdilKr+wmWA7",
-	"GvNuzOqG46D0k+5BN15zdtGLV2V9Bxmxt+dMObMCg2FQuGme2TxGS4AVQEk7hQooN+aAqCzqmader29c",
-	"J3vdIPc/YMVPwXYUW+hyIUWtCjQmAbY4ye1HOBD3lbEqmrWXVxtY34k7z5zTkwMjudz7hRv28VPter3R",
-	"gOuNYVHfC2qwj2Bi3LzXmhtBTe1l5pjXX1l9+f6de6vrDZgJRzn2o98efOfLB9/46rN/+mot8E5cD2rF",
-	"Shq7/836zbL7m+nyNnitaTypF1cbG6vrm/DqwKDY7YNFUWvWhizqUb07oMbaQrPZvHVpZlAzsLZg5pq1",
-	"g29+98nH//bk8fefffTzg4+/u0Bk2TNJzgc04q3eEtWJMn8JG1nCRg5lCc3CINS3PqYaH8dGj/iWyhR/",
-	"dK3tEoLTrRgIBBt5ZAT8vdcf7AC6EaPC1HaLp4LITIMHOQCWdda3TXNsGQH0y7GOJgaYsZ0+E7ppdAyN",
-	"beypJVI2kKm2BAVgSBgVjqeZx9FGuW0TxSIpYrxV0X/L3Kzc6DEKLmWdTLF4iyhp/nS9o1tiSBWQ7Jgd",
-	"TNqsI9NyugJICh7H4z1PPVbolKPor/HjdlbXbRf7EkW1XqqoqnXK9TKdElHV88eheYJeqFNenhq7VqlH",
-	"ZzzpxpxPao6bMviJQb51FK32+XNJmE7cv5qwYfvwDr9YKY+l+pmmfhwhTaMxvxdc0brxOConH1dVKDSO",
-	"lRnrIEujHlVMkZUB5XFAtNw1/mBAwCvE3ERuX161HSkHFAAiMR25lm3jRezQPDiG9m2kL4XuBeBEOy/Q",
-	"XJJq1pUp+pjtEWQ9bfuQ1M9vtqGNb53cZzpLhc3AWK+dp0QOhbkPFtzZywP2rCXsHTh22HE+MkqygDgn",
-	"AW7qHGDCRZRkMYsB5RLzfW60FO1L85NWsBfhgQepNKoTChuwjwM6ccaXhINQaad20OjVGo0ppPtdaehe",
-	"jJNXNFaRwOexx0Z1EgpmHVtFE6asCxviRVkc1lvi8zjL5kowzcXF8uwyDC8ovPOx8g24MMajIfi9lXdZ",
-	"gwXsXQntDxYH1j3WaQYzHNsQOVRkFDwHfaPXSQg4eHgGAAQBHRN4xv0ypY9rln+JTVf8Jfw2WrowR3s0",
-	"nZK9ParN3dXYTA60YMij04czUpgziOloi1x78TruCDRrimqVOVp6dlLZLw+VG4ukPFR+eDBwNxiLlmZd",
-	"zHFjQI8d785nkRk41Z6l5j0/sPLysvQsPQuN9iDro4SYqrzK/KY5fSYb3S3TX4+8vxwRdTXlbXFsAUO2",
-	"ctZ8jFnC95lRNiBztVMDxs9CDjVPFo8psnLc8nHCa2cGXJ4eRQEakeKQJXz5DODLJxeW2FwwebIY+2Jx",
-	"jekEurdkmjK0t1z2xZHmmj2GI94ay6V4ORgH4/CCF5Hs97mukx2JvGX5dds02guIYpYBHq9stH4YURGx",
-	"JGE2l5CyTiZiFodN0qERQnXG0G554iTHXRujJIE6VyDcxd93cyvLUfc6W05g4AMwPi5uYqUJPpGCJM27",
-	"WET6LulKpsBeleRd8/Xq6iqx/zd/2kJG8i4pN7+DwvgOSP6w9lzKY/LunKcExM0NnmzPIu8udprzCt6d",
-	"6+j8GHN8+UEtgXQwCHoyq4dE+boifa7sSoiJYCw234X4+neRsDG06ShY+QDa2oUD85/9vJQjQ2yJww+N",
-	"YHw7MMH2oVDZmMYqf0m0S7k4fL+OTNs8jpkIr9bJawi4N2vT3iM0C5ApXLo2C8gFCZ1WqtvjdqkOx9NE",
-	"e0IORTVm/lhq6NKB5otsh1tIeQpkN+fufPL46wff/Mun3//g2c9/fqSUx71zDg7NoauXmPolpv7kMPUn",
-	"aJTMBa2fN4A16QCs2bj1dAYTd5DD6VnzYUTijBnPOMgDHNcbjXKyknvuPqe44e09qmhKzIZ3T/Lcwd0R",
-	"QOTNgG3zU7pQ80Xx1oWxlUtTfHeNBYCgnJwyHMw35CWz69RYOe0RxNK2LCEezoCxYv3pyIOfdRKay+wa",
-	"Q8eGD1vCQXPMLzY8Z+nNE6QQAbJQuD18DwFUhOHlYUMfV5Q7wwCnct9aI1xpc31jUllszsKQq618XuQ+",
-	"S81GtYZ0wcNyGBtVDX6xe+tyMZ1bLFU2Dhq53qjKtsUZ87Nj11YhRZin9NpU7O3C+u4A9jplHWauwGrN",
-	"2p27f7hqz1qf30Sys3o+iBD3SpdokCWL+ulCR6yQzSuFjDSSKcjLPo1ZpeaZ3zw6TdNo7ZFL7s9o3bdj",
-	"G4+6x23TaK+gkS7wGSPngNcr+EaOLGyXZCPT9umZ8ocM8ne4iFU1lTqkbCVPYRBxyxBi95gB5hozpMqm",
-	"sqxJkhsClfz/R1+RZxSYn6LMPLt/GZA//YD8rIV/wQLxc9cfTY/ah49aNesztGpN0ipMyI1W7b05/YUt",
-	"W7k25mmYGU114ZI0iciSJLSNXRH/ZzRNZUTzDLTJRYlmVprqdu58035jYTP9XKKY8wm2ZfRyGb08seil",
-	"XVMBNnnTzNrt+qQM9tOKZdpk4tRQpks4HopkzhXFtHi50wxi4i2mxTDtIzy/IUzvHVZFMN1SuOABzPss",
-	"ziJW1BUW1ZFqgDsQDXQAfXa8h8fqBZ1bDlcUYQ9tD8aUahYAb7SQGiCgsqMRRzhqCQf9PFTW6ArowG3d",
-	"IgnruHpFVCz5GF2uP5JK14m/qbTsMkg4Az4Akr19mbKW0D3qBT8DIiT+gq8QqhrhECNg3AABAEdzKK1r",
-	"C+wgBBZXIKTepbvuoLAlisT0FsInrb2Vh4MBOoDQhwJP4a6uGMAeC8QDBIwZjasjo7hhL2klhZl6KHjw",
-	"qh/e89s2YjneJ//wy6ff/Pv5DSack/MJa9r3sYxqLqOapxnVHGK//z7DMJ8nYarU0PlGM+1Q1h7hh3lj",
-	"mVbdzA5lkh3pIEYEGgPjlaHqHUD7MGvwFxtWBT6PKEufw2DmseOTqZvqkzaZ5ohM2kVlA5P+PioNPh5V",
-	"w55V7LFa4xTm+jLyePqRx+lL+tLFHXFZgf8wl4QvHmVqh0AH83XmPFrFPRpjDxqZxDlrV+C2qAQIqRHf",
-	"gTWqoajMYhewWocJnY6gQ42QJOyksh/WZ1Fu5WxTZwMDxNtN8617XGmZjurP5Q7CakG7IEAka+n5SAvX",
-	"q5ytjw0PxKIsBS/mjx7V2oymLN3OdK/W/KO3jAbANoBl9W5QaIU/14Jalia1Zm0NtIZ95MkT7jE5sD2K",
-	"sfEhZ1CeNVGRpUo43744VpQ5TlybMhr10ENxV5JC00iTgeRCl13uzZ7sQxsnmuxByZ72uZoOXahqRB4D",
-	"OjSSyp157xIpw06i5cOgmgxwVsAEILEcCkLbWHtZMiDAb5dc6Vbe38BKJMFIQkU3o10birS1kTzqTUxf",
-	"n9k+364AEDkDS27ymhRsNMncDkLOO31smVc8cjXwLHBvWdjYqXflPGxacdUxgyiffdRm1QNRtiTR3cRW",
-	"7pac8SptswQqKLzG9lzY2lR/CszyP3z+A2rUQeS9KXxW4KXArHLfu4pi3arHfd22QUvYvhkRvJEJgtke",
-	"tVxknQCK94veEG6QvPwlv3mYmH8oU93DwfIkIbH0RxnJtHRFvsITZh7LO5b3BzItn1pgoJSp/+relu2y",
-	"Q0Eh6x5UNsBQkc42yCuMvUuw/YoJRA5n6L3qiHY9amqmoHR47P1ENEm46PoTaHtrHpYMjCa6l7cTHqQy",
-	"YkptETlgUHwDb6ot49HYy073ecSMSP7/AgAA//8=",
+	"7L3/kxzHcSf6r1S07wUAX+9yZhcAsbuhuABBQoaOAHEAJIbMxZup6a6ZKW5P1bCrehdDxEbIvpMt6STT",
+	"ujubJ1t+su5snyNsSedn2aQpf/lnuCD40/sXXlRWVXd1d/VM98wQoCNOoSB2ZrrrS1ZWVmZW5iefBhGf",
+	"zTkjTIrg8GkwJTgmKfz5xiM8Uf/GREQpnUvKWXAYPJoSlBLBszQilwQ6JamgnCEsEEZCppxN0ClOaIwl",
+	"T3eDMCBP8GyekOAwOA72j4MgDEQ0JTOsWpaLufpByJSySXB+HgZv8gjrjqr9vj0lKUHS6T1EPIUv3uWj",
+	"EFGBxjxj8e7SHs7DYI5TPCPSTPJmHKdEiDuxf6ZY/3xJIBqXZ9Pr3zjo4WvxDo4Oru+8+urV0c4oisjO",
+	"aL+31zs4iA56vX4QBlS1NMdyGoQBwzP1pmlzQOMgDFLyXkZTEgeHMs2IO/QxT2dYBodBlsGTdWLdnPGM",
+	"yZvyTYKFrI//LZYsEB8jLFGinkBySgXC8FKIMIpJRGc4QZQBFUdYEBRlaUpYtNi1Q38vI+nCGTu8PcBy",
+	"AE2WaD3DT94kbCKnweFeT9FZSpKqNv7vd3o7B4+f9sP+tfPLx8e79uPV8yv/7t8sndldvmJiM77teakW",
+	"v6hp3eJM4kjeyoTkM5I2MV1kfu/OdfhGr7fn5zrb6OZsZ2bROHr9c+fB4/6Nxi1j2tza2O9zylZNAM3V",
+	"Q2vs/NXTgJa3MJmUYEni2ymfNWwSu+gCRfpZxJneLjFehHaHSMIwzPR9zrRUTbAkadNeMU0Nxqpf74hj",
+	"LMmyET/i64xXDYzgNKGrhyZ514FlqeCpnx+GjDyRgwieGCq5o2g2xxOCRmTMU3KEuBo7nHrojMopPCDw",
+	"jKAxTSRJEWYxEjyVjcPWvTdInau9g+thMKPMftH3z0CT7o0nc8w8nH0zjtW4BEGSI4KjaU5szd3zhMck",
+	"OBzjRBD/KIlu2R0llWQGx+i/Sck4OAx+7ZVCm3hFPyZeKY1MKQvBeT4BnKZ4URr/bRwRrYqUx39LCWig",
+	"bMEk6gxIElgLgUYLM78xJUksQjTmqV2AOWYkEbtoKPFEDGE9hpKSVAwRIyTW3x+mBMfuj/qLtuQZ64Gv",
+	"TR6Y+G01dkWfGX5yR7/d7y2jFsy1YTdpcszIbERSEaIRETQmiMah1dpCdEJZDDNWk2g9U93p+jO1k1wy",
+	"LbVsHiZWwjmmEsau1tdIZTSMqFygr6Dj4NOPv/fs7z46DtDNe68jMSdMSQOJE3Sc9Xr75Cuo3+v1hk07",
+	"UfNL8/nf6/Xab8Uv5nzvf+Hnu2npP/iUcCyR4DMy4vECnfEsiZFqAFEmuTIACE6jKRrxJyE642kskCBK",
+	"31aSfLRAYo4jIkLYtHyMzqY0mqIpPgWZNCJagT9EGM0piYgVtWqCx4wrMYpwQrFAlzkj6NaUMsXf0RSn",
+	"OFK7nApEGM8m0xANL371ycUf/9MwREPB2fBKiKgUaE7ZgjJ1jlBGJcWJQJeH708xm7xLMZtkXD3//rsT",
+	"9TxGioMxW4BIh/7VHzyT0FRCJjhRLDhTj0qSkPlUjYplarepk1W9KuYkSSibQJfqLaWGj3mmj4QZTwmK",
+	"6YRKRROGyAzTRP/1ROmYSoeNQ4SPWUomVMgUTCPTxe4xa+Dh95awb3vmfchT6duAsPlDfc4Nd4bmDERU",
+	"wn5UTxMWUzZp2mHqHCwNMCZjnCWKI3fs8Y3VE87A+20G/oahWdOuo7HWdxQHL4Qks/LOu7nTb9xbdjlW",
+	"7a2utAZB+DoZAzdy1jRyIHl3ffqg1zghaHEQ5z1vLjS+mvJs/q/csLkTk9mcS2Un/nuyqE/hm2rj8jOG",
+	"TsgCuB00U9UjEcryNObo3rVrhVASu+gmSsmcYAl7hjL06h6a8iwVaEKkAAk3pqmQSGRRRIRAeIIpy7eP",
+	"dsgU03UGuaNG2cR/115dzX93xnexjKYNau8bj/BkqDcMqF1KThIlZJVFrTRzMBWGvz4EWihxhwVKOJuo",
+	"f11HDSJPqJDiCF3t7yEupyQ9o4I0z3C8o4e1bGv5JnOPM9IwoZvMzkcQwnLFfb93FZ1NCUOMq6WZmEnG",
+	"SFAWLR2h6mvlMP3jnM152mh8Uvh1jQ0S9Zs2u25yC9uD3aJysdJyg1ObCqQ0siPD+iQO1ffqgDSHekQl",
+	"JaLRIFIduaNbplZqZfEbOMmIMAN9XWkdckaYbD3cOH+ledDFM40jLx7ZZPx3WJwJmbYnNjUvNI/dPLGE",
+	"6LaNTQb+76nP9oRBzwmfJ9q9APayVq+WjEfZJq3HYo8eGIAey1tnzGdDVCh4NuUzTcM5SQVnKOH8RCA8",
+	"liQtUbMgpZ5J07A5dLsBDe+n/FSJn9aLPzcvNC++faKR1vaBTcb9EIT9aoJzpm11JSOmmDGSuAMfLUpi",
+	"Qj8gmrVJ6LOzKarHeku3Xra397TiZq1vj5V6hz2UeLJ6ptT4roR62p2jskGKOcLPzTOErta2tfVIaw6F",
+	"VRP0Xv1UpgeaQYTTdKG9iHiSc+QJWTTsHYknjVOVeLIJ/z2iLba7XRNJSRqis5RKSRgaQrPkUH07bF4p",
+	"8Ao1jp5usu2/xkdNKsG7fLSOPtCo/L/LR5srA29iIe9naTTFgrRyQJ9NuTZ/R8pCl1XH7lKPs3pvMDe9",
+	"reN3dkfbwvm8YqwrnNDl0XZ2Rb9JZ9SjtsB2VWcUuDsb+4aXveb1tR4IATrLZmBRaylgPuYDoUySCUlh",
+	"JHd5TBKvJaTYcqZ+vQR7vcyZUXLqZzx4Y3ACRksz77kXbHjn/cfqP72dg8Hjp73w+t65/2btHpekaf8w",
+	"Lskat1G4cQOpBjffQffxQqmJTaOe65+7D7zXPHDT5tbGfpfIKW90P8+xdbkQQdAZXoi2DmY7zhm03/3w",
+	"Kw2vhTf9fsrjrPlGc65/XmMpDhq9FqbNzZfiAUnwMudRan5fYwc0hzDYRrcxfJmlSwavfl2D8KMlQ1dN",
+	"bmHgWfOoM7bGgR03DznbwngfgobTKM21AuQT56dKSfEPTL/0xUj0h2Si9nDzgPXvvhGLKWaTKaYNg9Yv",
+	"fqGjfpOKliM/0mo0H0P4FJY0AoVT8tzfJgVKqJCVKeKEs5cxv5NslYwUJ1l5rLfeur3z+oM793f6vYYR",
+	"n2Rt3eqtbgKaDFEgPrj+NdEncPM01VeiIoumCAs0FFM+H4Jnk6TzYZWz+LxhDtYQXXca7nLc3PlNvRiP",
+	"iz93BzuPf92/KI/wBNzvTfJoon5cQyKRRokELW4ukx7hSdOYJZ6sMeJx44glnmxhvFzixBuaKKckhU0L",
+	"UQo4SdAMy2hKRKjUT/RuZsPUQHlHQyIknWFJhijiQgrElE2xsG7oQ0Se4EiiM4h5HJMz3VqISCIIwmiS",
+	"ESGsUQq6E5onmDGSHqEh3HYPqBgUfQi8EPq2tdF4hZn5r+UYZ4qxCVOWwjv5R9O6Xp9IBo+9FEsxEzhS",
+	"hLLOlsZwPtcj1OgYNo1sIh6cMTUFy8A9t+RITPkZwnCnAReeEDcji/e/6NCZ6lBt9Iyjz3rUWeetJtNc",
+	"yTdwceaGbWNERHdr2+m/cXsXj6yxzZsVU6fdLWz3ojFjITQwL/AGZkitqeuVVa8s8bgWBsCao/Kexs0j",
+	"Miez18sIR/BW9pQ/cGC4wyMIwo0HWA4RVSLvjAip7z5DNCz9zJM4/22dQAKnMUdyVb52P9WEVxg82VHv",
+	"7ZziVHUoVAP3YMi31aiCMHgLBqk/Pa4SQWKZCbI0Mqut8BDQ1kbCQw+nhSVceoenZIW0FuqZZs+1amBL",
+	"XPV1JmnSJMlMDMoqUZZBG91k2dfncfsYW3N53MW1men213FqmqG18GeCL7NhdCucmXZ8nd2Y39BJIEQN",
+	"xRPNOSXRCSKnJF3oi3cMcYjijKToTB2+OrZsiudzwkI0yuz4rYrUNF6Te0IGXPXrFQ9mq5khjzhPCGbu",
+	"mClnD7KENJv3yRr+RNwcjXOadztQbW96cJ2rl8WcMyN/7nF5l8d0TIlnQvd8gQ+gV77xCE8QZagU7LCr",
+	"ZMj9q72eainiTJordjyfJ1Sn7rwyT/koIbN/+67QeTw5idQbsY2DT3EkB6eUa0dSEAYxkVht8UCHjkBQ",
+	"DYo5EaBBgwKsrwTNy4r4acpTJZnzlmeUDRItUpwWZ0r9HpEiE6bvRA0q7S4IA4jJJ2lwGLwCy3L+WK8B",
+	"EXBGHwbXxwfX+wfjsWIqLU4Pr0KEB5Ww/q/hGD3QLxSLYokhXvHM+bztbdF93Yhe2/L63cWJ4ge4ZUuB",
+	"Umc6YEfp0qZLZY/wM2HXrr/R2kl+QthgRoXQx2ROZIxGBKdgBp0Qpk94EhPLy8vp2C/o+HWGMznlKX2f",
+	"xD5ClgewDRre43rMJjaBaO9AznqnJKVjOFSc5Li3335752Ymp4RJRTvSYENQgc7S3HyAO0TV04okNb1O",
+	"+xutk4j4nPjWKR8ESnB0oiO14OHiwDg8S6kkrRZuv1i42zwd0TgmzLdq5eFsY9UeNc0jtNG2Oq9FrUHG",
+	"Thg/Y3YHXN1MetmAQ8blAEKWXfIyrl1J9qlWVLxaUPEel+i2abQuROpdb4mUKUT22cHrMyG/Kwc6WuLd",
+	"2Ih4lhaSzgjPZJUxIa48pjFsPJym9JTkWUp0Rmw0IhWIz4mJh55i0YrINwoiGzmNHuWjqJG6OtBtseya",
+	"M7TUP9iI+k4g80DiE1I6dzGD2MyccxFOUoLjhepej8gJS29F8YOC4rc4Gyc08pK6PqptEVsNpYjewxKj",
+	"MQgpgajl5/7eRhQ1mTRKss1MNGhFkTExsIqIJSWrDQX7ewUF76ckT35BtzFN/MdjbUDbomU+Ey0nlNpk",
+	"lXUbsQuORkvXzY4vtU0GkvNBglOIf6qLCaoMm3QCPizMUL939ca1V6+j0UKSVgKhv18XCG8wSeUCPeIc",
+	"vWk6rlG4MrStCobKnCpyQG2OnL7XNqLvjMQUD9TcBhkT2XzOU0lKB5kgyiRzGoXG2tD1mqvM5W2ju6pL",
+	"9EiR00PVhgFtk7qXBIJeTMqS1u5yfW8Jrfc2kxGUgYXXZOOMUoJPBMJgWB4hbdRYnz0BF0rd0LEJ7QOj",
+	"2pRVEIkwQ3cevoWu7vVfzZPfEbxbMnV03vsr9ol2Vs/enrvA85RHRAg8SojZPr7ltTTYxnp+nSktXHIe",
+	"a88AJEwImVNwqMk1dGioF/Lahjp1xvAppomaamkx04Ueg3b1tNgj11y9+SFJT2lE0NdLrdco6Ha+HatH",
+	"IsbPjlAxfH0j8IDIdLFzcwxeq/O8Kxcuo0IenBK9dUHBEzRWVhHcJ0Eg/2Fw8YMPP/3kr9VnxW6p+urW",
+	"PfWxSPg6DPZ6e9d3ev2dXv9Rr3cI//9N9YyT39M6QTKmypqKVLOf/d5/evazvwjCoM37FrYjwSOilvbi",
+	"538PG0ZInAwMF+z1e73+DfV1SmdYTUZ7aPIY6sPg2d/85Pl//gAWPCUERvFnnzz//n98/tEvUB9dfPBR",
+	"EOaetWVzN4d5cNg/h/bnJJVUe3Ucmi9ngZspwSB0z+1yVC3VhxKzGKcxElOeyjwVuGKWOotXi018+Bba",
+	"71+/vtNHOJlP8c4eiBp/I86SV/yIO0oB9r7jssBKB5i7+k/rP07oKWGriPZV9dD9BEdAtpbdGqbx9DnD",
+	"4sTnfXuUZsTc8upIcMUt6mTSLzgEzN2UFW70dJazpc95aYJLMkGO8oQ1E+GMS4gAnn4b8xLaMlBKIjqn",
+	"3qyct6ccpSQi9JQIrVRSgQTRKf+pvzm7uerDUd+HJlFWnRE0iSmbhCjlfHZkiJun8xYOkOGc0iLpv9af",
+	"u2Pbsm6+g50XKJPXrwbekNvC6/tOAExWzm60rRV7sVju0tYqDba43OKjd0kEtqwR5BqQA+RJrE0LnNx3",
+	"5IzxlW9R9HS6AyrJnEqEzOOn3iCl8u7v2Fu+g533rq1+rbIjK4hBq14utuvyPddxLqXN1vHdYmc5L+63",
+	"ubJrYrT7JmEGJ8lbY1BklwfwgmH1tMJ4+bVnq/tPq6v4gCZK+wwaq2+Sx+7oTVbpuruk3bSL/fI4DFiW",
+	"aGUP1IvWO6j82oveUSt7b7fDVjbTZcetbmw7O3BlPx125Mq22u7QFQ15d6zlwoawqClBirdBTeFCJotD",
+	"dPEHv/Ppx3908f1PQvTpP31w8fNvw5/PPvz2s48/hj8vPvrz/IF/+OmzP/lhiJ794e8++4MfXXz/k10n",
+	"RGOUCcrUpg0rhoTkWUrhZs0mssLXaZbCvyTOInuRCF5MTzhaGNyUMqWjTJoN6t3LT/0XDRYii58xAzBk",
+	"AIdoik6ITm2Y4SduS26eukPdfAwrhIper8ptH0knGkoFQocxUsurXRWgxeEzHf2weiRh8GRnwnfMl8rk",
+	"3X2Az+4qQ177tF5TozNxI8raMwtkdIxCwVB/MePYDMJgrB2TPuq/RlM5jfGiajyqg2H/1TCIcEKUGhkc",
+	"BknGsLKj4en+tTCYcaYY+kYYABgXEEPbTAc7e9eUocUTnA4gGuEw6B/cuJH/siCqSfVV3YbyJXHe4mpk",
+	"ksRIvSmQ5ICVVmjp6mvF/OZKqa7HuVMpKAcjVKYlzM1HIEObenMJwfOBIYFPRlV/cl7NyeXNjCJPpI4D",
+	"YQaMh4LefULmMkQw4FDPH1EWJVlsUiJroHGKCitCQspL5A3NVr/r4YzRSDHLUqqv7E8v/NNVana+VpaO",
+	"eiEK0vnUZ8vLX7XG5FLFoIqhY+Yo80lfvvj2X1/83u9cgXAhxR/o8sXv/Bi+scMLERiuGmj1bMoTcoQS",
+	"YiPYgTpq9xuK6XVkXBp6obe1sXPMAOJPvbLfk1Nt9ukeYfJ29XWUEEF7B3LqLEL+DBh6oY7aUcOY658u",
+	"6bAiwyLzBFOmf9BoRa5HrdVmX7J3N9pieR7kfn95FmR171WDiBoCwV1SufRBlz//8H8/+/F3roSG6Jwl",
+	"C7+1nXdZ5GzurRqr5fj8lb1+Oc3zwDkIOu4H3y64hRM6SnPA3vICxRRPGBeSRmJJcARP5RR4FILARtYe",
+	"H1N5hMhsLhcanwUnCTxOEh0a3kb/fz0fQN0ECAOboLs6mdBmOVOY83sZZpImS1WIYnyFkOJZya+rfRO+",
+	"gZUJBdnAeaz/CLNY6O271wvR1V6IrvdgF97oof8L5WNDl+GK49UrIWQMzwgWWcmJUqxhxqhcjSZQLPTX",
+	"4fnzUOeFrXwTUtyBdBU20/2GJTZZwWNft0MtM9qMM1+q1V38Lk8RdFNkFzgwwDXZAC4cR5qcEXLiz2pw",
+	"52EcP3oQ3gmAbvSQyDuSzOqj7+bbrO5V5+WVfb8EE7w8900M8VsajO91uHNpCqvmzHFiqkUHeMuhAfIr",
+	"53I9DTBjGU4GKTklLNPfwG2YUiAB6bHX2+31wAdnbscOg1v3vqmmQWbzhC+IIklfGZyABjgw4ZzPPvqb",
+	"ix//7bOf/P6zn/z+85//9LOff/jsx5989re/+uxXP3n24+9+/qPfV4f9Bx+DiTOhQpKUxFqj7R8c3Njp",
+	"93f6/fxHzfkDIy4Og4P+1au9/V7v1d6Nq9f7/f3rj6qP6qRMxUEiiqo/6ks461GoaMM1eixb2rvA8Odh",
+	"brINwIfq9Ug75Cq7Qff3Av+ZW5Dzqc+OLpHt6WpV0EvLpyues4RstIIt1qPYXdmnofvTJQqDaW2OhSDC",
+	"gN+Q6ESxsRJhejRHCI/AK57rZDZwi5FdBJsAMwMipq+1z7AyYZIYSY7OcMrQCSFzUQ9z9GkhPu+A2Yjt",
+	"PGJe61UD0iojVv91pK3YKAFzy1gTX8J92mIrtthT7aSv2V2PGx04xYLU91/JtbaGb2n5di1hiOj/OSpm",
+	"r7H9xv29HDWzhVdthTRo2UJNOmzmoVxTlByioZLbQ3T51pQyfEkoDWZMSYwEjyhOUJSSmEq4Xw21hCDx",
+	"FQh5xWyh0RWdazh0eRhnTAxDNCSUqX9OsRyGx2yYEfgILwyvKEubCzsOgXBKtB2I9S0cmP0RnlOJAUdb",
+	"jzFjCRFavLimuvEwK7l06x6MDGSWtgGrhFuWht4/aEhD90qlhEiiNsJrWXSiXaN+TUu0uowLdeZjbcnu",
+	"kzQyBNEeEb8HSPI1X63oRCYvCNJvigk8XkGCtwmdTGXHCwtwazZC/loTJCURT+MQDXHuyNwFaO3ohCw0",
+	"xvZQA4OWqh0AC5a/2QXEZPW9qYhC3IfEcLcrCHAYnOXz7oZ0VKI4kCFvqx2pqxExBiJdiXlD1sA3+aKb",
+	"w/2eUrbzh3UYlf2x31NHAQAiHgYap3DzCJJxjh3fTpev85fHejXgYk1AZlrnMPao0AlgEPgIAUihNva1",
+	"qaZMfiFxqqtAlF2MTREYJwZ+sj1SZPVWv8L7Wtkam0JDo4wmcocypNdF1NyQbcIAyj302jXeMmTAQGYW",
+	"YQJmjVsy8ZtUeORmR5PPszfWNfy8g7yfrSXYNmV0N3F2JYBiTZ40zc7Ec3e7BXKqICCZEnKIhk+PA8zi",
+	"4+AQvbO7u/v4XAnSp8cBT2tfMS7Vd093d3fPz7WkBg/l+Jipn2G06oHjwCmecByE6Djgc/3DRBL9BbiA",
+	"9HdKzB4H58MjNKTMFNFgXA7UB4lPiFI8kgwkPAY8G+08HlIxUBrBUFswx+yY3WFonmAN/z+E4QzNCFGE",
+	"mS4XgNE4Y5AXbJBzbDmysTo5Ds1UzCNmNtnMzGKsv3CgAsSutij0A2eUxfxMP7R//VpsvlXqTU65VeS4",
+	"pqkRAhQ2eSKP2VBks8uePsNSLwbfAn0FXTojo0vHwZW8bsW1Xm+4q47HjEm1ljFeiCG6HNPxmKRKSiU8",
+	"wglSX18JFeVSIc1CJFj9eVlOyTHLn7oCSp5DviOkxgjn8elE/TPLV3KGnwwdSFllj1oZvouGmmCQ1K8E",
+	"GWQbC45mSiFVwwnRGSEnIjxm4FAWiuf03ZrOioMLpsvDg16seu3vzYZaoVW6D3Spfpcc2QSVy8PisNvd",
+	"hb/7ezv7ffU2NLazt9jd1X/1F8MrR8dsCMs31P74YvfwU6Iz/hTfAPfdNDFx/R6KCZmbQgd7vZ6+bBG1",
+	"iwzAD3GOeWfXBGHA58GhYpDA+EuVzdrr9QLPWQ+PUhYUntV3TDGTIAye/cnPLj76f4LH4AvreJNral5V",
+	"Q5q/iNDbPQiLjihkoKQ80YjY5vMMn0BwtAORfRh8/ru/+/yXP/v8P/5lEAYTwmKwrMdkhsFZ3qLfvGyY",
+	"seovfviXz/7gg3p0ro221h0++9avPvvjH26uQ72QaNYyQVdcepiHH3AdJh6XkNDrwbCG5KtOROCgr+qH",
+	"2wfENnrwtArbqChC7axpNsPmutONS13ZaZvwVyxONLhI5yDYlMxweuKdlOGwp1+OwFEnVLQUQgprsm7U",
+	"qC1gyJloiOIt/JlFGuEkJQT8j1OCwS3P1ZFlcgpNxIq9dJmkmNlEJEZNeInOcPHd59oBrRPGusV91dFM",
+	"XXPXtXOYddlsN+u3Jfrp7jttObiGu3EqF5xkLBHPpPUvkFOwuIj2jtTqaayYa74Hu0LNuPsH6LyE/b+a",
+	"L5/lWnNc5edWcwiaLUD5Eu7ijBqw2S2cGX33cNjabrO0q+kHlI2TjLAIPkRTPJtrOWZv7NXXmf5ngiU5",
+	"IWQOH8aUYZ1XK0k0ZTTSGphdipUe2y5bemVjk/Y8srKtbez76mbeLCi22MwrNujKblpu2DXCWN1Sr7V0",
+	"PnN+OcfNF5aKZvKNgv7+DdTr9XrIAgHF7WvJWs+f8Rna7LRn3/3Pz378CazmbERSm4I34yOakLoK3ErX",
+	"LS6IC5Pl39643t+/YS57+is04kI3aCGNrCYBcel5jd+lZXltZRB7cIFHkUo0IglnE4Ek166FCSfawGx1",
+	"lr0IRT7PPKscwkIN/wwLW46iuEvBEmn7XhQXvyZraUWuUsshtXKYOhvJOk3zMP7yVH6DzwhUfjwJERaC",
+	"ComZPNT5XBilAJ+DxBSwvZRS5x16y2Q5YM5VuXKljdFQzTIFniqXb5TmVj8X3nZLJZjFCWXunwOeDvLf",
+	"JU+SwTglAHw3xSmJB5GuKD5PyYxms0GqbyVPOZ0HVkjDSTXHE33k6Rt2/UwERSGXqhTzBEu10J6gGO3c",
+	"gXtDHIHnaHddk6mWMTgnqdYYKxtS7z4+NkWGNfP4V0c0ADW/7cSwjlM+2142nj8M47ZSWBBnEUEz7TcR",
+	"KFI26AhHJ4in5StaFBPcwG5GYNbyYxliany6YOj6CYiAREUb7irenhJmBQm44OYpP9V214iUVujSehcX",
+	"W81ftDcVBly+MEctVII9R9YyUEFWrWUUvrDjyxSXrZ9e27voWia3OyY4NoqY29xIAS1mDlHMswVlIXpC",
+	"MZ+qKU2zECWUnZBYX/BhKfB8bmqiI21qlqqdb5YxWciUjkZ5LhuWbGs316pFamdlv7bZcQ0XejCAVQzv",
+	"L76Xx5jYA/MIDfViDSFERIA7f2iXeOgee1bhHOMn6ltzFJ2RaAqb8b339B31CMBBoc2lRq8a5Jucn2Tz",
+	"rrsyL8/frS7+BhulqMK0Xv2k8qbpxuDr8VuFddrxTF4vtSYGi2CFLvRz9eK2N/GNYc1BWBlIq9m8PN+K",
+	"Q9FteFlUay95MlucR3eX0ZbO4s6uj23lKG/jmFrZy0s6ttZxyDhiwXXGaIig/KqzjSPGQQwUweE7j9t5",
+	"U3DFm2LjqOzN4T/+6cWvPrn4438K3OWxFScKPPMc90mjGn368Y+ff/SLi08+1GnZsF8VI4u5vp3dFOfH",
+	"xsY11YZP4ba6d2TQY0Rb62IzDIUwwAnFfoR7uAIC1aIoq8MTiOISR0gQnEZTItBYqY1yqgvx56Opewir",
+	"/bZI4vZFzeTV25vSt2sM60dLusMQhOZqwuaRtiHSd/QNyEnapG8ReeQkuZxXjr/VLLDNpV9+DLxENKiY",
+	"QHp2x3fyyt2eKygl74WnyLe2zhLOT/JiKaR0P9yea10IjSX8NM6SxLDT8z//l2f/8IcGH6Eeo1+SgC1P",
+	"9jfMS3cAV0EufAOdLM9ofuqjbc3cODNh48ZdZwN31Frp+CFki0fois/gX8GzHKpVJ4bouDa1C3VQld5g",
+	"Fx//9nFwPkQjwIcwuFmqpWM21E8Md9HNPEuGuVUG8l6VSKLFOHVUT00AtHSi0sZq7TcR6BK7y97KQUx8",
+	"PoPYgANjiaIEC0HHBq1weZNFvsEydrBV5nVpwHXjZ2dEMfZK3rtrHlsWFsL9FdvfnnK3KnttFzbcfK1M",
+	"7IWnHGHbDHDWLPP/7kfP/uYnfnSyiKek/d58qB5/mM1AZfTsS1PWz5dLTeUUDXWJqa/YxzrIeVspXL/p",
+	"7TvXhlo1pJ8utKGOlcolnojOdc4fYa/YhYrd7SvmUJIC6F8TITYM5Cmv2wNMhQZz0Z5yXd+k4k0vQc60",
+	"CgkPgzOcMsomTWn3SujxOHay7QHu30HB1YVYhPbkJ0RCUuIRYkqSKnmkFAnRmsEMBmmOprjcnvS6iZsj",
+	"MgyZbn4RSuERmumMxROyMJg7miSQr5iSGT8lvoRFfXoNIpwqM+Mbd+7v9HpX90wQuTuia2vg8tgZv7aG",
+	"Qd3RD+D2ZBO4S2HwneLglwT5ux19lXQN7yd5Eb9O0yoV1Ktu9KpWtVIH2IAucTuqPCAC/JBPt7Kovknb",
+	"6hydJt5izYuWV87TYiR08g138zbet/45R4VeI7qmrQNng7quLiXz+rLuqB1X60rKvpXJiGu9q8I/7ZRc",
+	"g0PdGnC6ALte/oKLM9bxvrH9SeccY1/MsWXmunIVtruJSwt7vrH8XQ8Mttk/dTOOjTOipNIcAZqPrlaV",
+	"l3Lr4Iwyw6znZC3xUOXtd9zlRQ97vVWuqDYr5ugpm2DidvEm5fJulS9p28vluYtfvWbroJOWfTu+pe5v",
+	"vNQbgApvzVVTjPCaZ4SuF6LjCGuuiNL77V9/kW6HNYNicxdDRxJ1cSnkO24D9OYXa3LDW4OUYOEzVN+e",
+	"Lsohl1TktcHgzTBPYp5SIXm6qMR0XOsagd/W7Ct0eDfQ2niacheMdQMY14LjS6kJxdA5z7yRDKbj2zjy",
+	"QUy0g1AY0wQKT2I2yYB6gmvjG5sYjQgzNOFIyBTTyVQiyiRHQ/3a8BAN1bkByY54ApAJML1deNcfONYQ",
+	"rnmHmYRNPRDIuL0ZRWQud9403/nbcyyFCnhqXnPW3kGYObV0XegoxxXN6haNdx6nUBMWcopJXMFHctDA",
+	"Znihc4cFOSUpTloOqEC5q7tnr/V0NOQYyr0wacYVGvxH95eiknUX/Q64DBD0Vmp3FrVCr3Q+7namF/Rz",
+	"2/Ku3UdmE2qJEhYWiBah5RIERs6FNpk1P4zyPae34Mo99Q17Z10NBciYbGkUNJfhyC/E20TOFLTUnS8l",
+	"YJV2VvVcQj5XbVlOzFz3KNG1eupWj/GwuOAuIoodjdVe9VQUlOZ4y9LN27KFtHFoeRRZdRzLXt5KwMtY",
+	"sVKjq1z/OszBV7vvSZ/3RLc6wCkZECHpDEsiVmRIqjUX6ExJqhnWVz0YCfAj+uOLt+fryRhUB/TF2Wsi",
+	"vafpA7azQWWxV81zdVZQofFZWxPw67bHt3kabxZXVPLkdDZXB42RCzfjWBgILR0ZKdXBzIUF2sMpKSIa",
+	"FD14Eut7S4N4DKA1+rYOvPm6zmT4RZmfq0zvhJ6QMyrIi7CwK3cbBDA8hLYdC4pujxgNAUhNYSKtpInP",
+	"Sm8Dwbe1yhy5Xd9yvCULv9VIV8aTaG43IcO59jTFGk18QbTGhRV/HQFoi5IEtrApT821SKxNArjYAsyN",
+	"vHqogQ8xIO4vxJGwDHLuhTsWVvHtFmutrIxLOAJoHqaBVqQNONCqs11aCI9YicTWeiwN0Q43kSAaz+fy",
+	"nSshiukp5ASjy9evXQnRJOXZXP3dB4R8iISAj70rtaGtP7LCe9Fu91X9GG1Seb98no7VYay556OlSub6",
+	"QNrIpC1W2Cm8Jt0EvvafdBjzF+lmgacQXC7XHCtHiEpd1tR4Y0vVA9V7QuK8Gk0n/0ujcXM/5WOaeIyy",
+	"ERY0anGNot5+DZ49D4MRmeJTyrO07Yv58/WMWw9yTJae0lOeXhIuICmUxoHISEXOMyzsxb6tl7P6eldb",
+	"0Rpjt3warAz9m6cEELpWu/PMlO8XL7hGa4s3ja9gCUp8bSrLzNr/kOHEqDZOeEO+7IqZY7wQujSF0QGW",
+	"xDlXV794f7/h9X6v/HrkQPMFh6/2LOgDxYmu3JQ7phxELoNoMrLlh4r8+c/+20+effjnLs7mNdj9kKtJ",
+	"3wfqPQ6DU8oTCLqDWPNahHarbfA6lvimlgKtd4DzTnniDcCyufMrY5ImJspSvZnJHE0lT18qYzZ70G8d",
+	"wrYdpS+AYGlMoH5ee088O8ddiJZN3jOv6KIknjbdxWzZ5oMsId+wr620XC0RSl2Fhkvc1XdpXJrrsi35",
+	"EKLnX1j63BcRW9PknLkprBmd0HWdpTkrudaBZwgdEUFLbj7flMA138KOMXCf+SsDSZ5ID45Ki1Klmyco",
+	"vtdmDTqHxaTr3JFqvER3NgHTqafWiWg/GteajriLpL9Ay5LtM7EAP5UTTQSHwYTwSYrnU9ioJ2ShGlXH",
+	"0hTTIk1IJypd/Px/PPvOR0EYCFPyWx9Zezv9q496e0Vmj5BYqtMB9qX36FgdGazH/Bo8e24G9rQD2p6w",
+	"2nW7gFU75Ke+ehClWzqyKADl9FTyt22vj1cvxlZQh1cFMXcOhnlYmBIdBC2ezTGdsDXMtTzPbAUzwLBu",
+	"mYfPi2y0ujVBoykSUz4PwWGr/ptKpiPmO42tqk2avlcTb6s1QpyrvOJq0fiUGCEx4EQa9Nz8tm3d1Vnt",
+	"qtt4tTYawFIRJ71lLd/OraGUaK1EmYosLsHcJATHmmw2exFHkp5C1qOSHYDHkXCx/P7nEZ5Ua3xGUukf",
+	"QUxmfAeizZX6g4WgE1bW+WsCNOIJvPpro6vX9nsHQRiANyg4zK/ptKA+BTgdI6Of//LvLn7+z1C5Rdva",
+	"wfNv/VYhss3WDmaYZbq6LJ60w/Qa93p9T5UXPT2P6C1NsTWulJ7yU686RlMiOrVmyOWzluGnSwKdEH9F",
+	"tM4nTeHaWOKaKQDxDPVHWXLiZSi7LF3Lopn3wvIJld/A6uUqL84yafYIT7Z5RnlTVTqfT4/wpDsSfpl/",
+	"PPhBUNkVT9AYJ5AROVYimEpBkvGR1QzHmTTFBNsxYMEUXY+d2uStrekffIwltijlAOsFMEjGseCUk6wV",
+	"zgo8hYGNZ8KTi5YAILlAoOColpqKADsejdbgL01TvmUDIMoDhZScVmE4bNEy4kVInJClTcIdERDbJTBK",
+	"OJsA3C9EMzE0hJaAjsN1ilnogYRmjo8baOP4qCprKAZ83F5M4lOSqmXv5mmx5M1L85S3RWPRzy4+I730",
+	"aziO8he7Vj7Sd1CjzJam6Fw2w5Rg8lrK3dxK+RzW9C3l79dyGnPm9BfOXsNPlPuIGjqt8LdmUHd1KpQP",
+	"m3xJzthXOZa828bFsvYqBspUsCGJFrhsisE3cFa7G45JRGNS0iNfFKZvbRe/ThJ6SlKPOIhwmtKGso+x",
+	"fqujmiamdD7v+o40GRbLscb1JB5Kc9UtUxydUDZpLl3pPTlMM3fYvLOi4FCroyfnxdHSQ5WuqN+NNFsL",
+	"rqgtzVogUbeg4erL0NU0XQ3P3JXGaxiuZXZvxq/jaQz50DrXCgLTdKCtxuowgSWGdgskoGjMBMLtXNmE",
+	"zzCVcAE2pfOZhpikbACleaiJctTU90uYoqq4J0o1Jg0Cxpr9K3wrOnDTPO6T3W/EWZQXXK8L7imdTImQ",
+	"KCGnJDlEF//7g4uf/UWILr7zJ59+/LMQff5X/x3+/fTjnz3/re+jy59+/LNPP/6vIXr2vW89+9OfXgnR",
+	"xZ/9L/3Fj//6s//1wxB99tM/uPiffxWiix/8kf7323//6a/+EF3+6muvPEJXr1+7caUEF5ijeL6bMcrT",
+	"gRoOxNu7n065ngGIciwAN1BqF2I0JQmYZjMstI8g5spY0783i/03TutOXb/PQSurA0FkC2sfa7woo+DC",
+	"AilV8/GaSOD5S3mS415L4KqRboBHUOJ2ucNknhKlBog6tpZhNiI0MlpwfXxwvX8wHsMKvRccXt0LA5Fp",
+	"VjOJoW2nZlYkqkec5kAdJpJ4iffEd50Po7GJE5KfEBZaQN53+ciPKeQscWN1GYhOK4BhQNdRdqMhkOrj",
+	"XT6ytk07CHHLJtVO70EsaZ78AUADTpBo3A1JqCvqeJ3rvFAzBd6Eec4FW4FxtrQfWw6rxMttj3yXt9uD",
+	"PDwCRAeTNDIiY54SL96Xuzl8HizyXkv7ydlES73DWd71EoDyKZ7PCSNxEXlc3VK7q7PHyXu64oB5sBhi",
+	"wbYOdQsXmbOXykvmPZuUFLbx++U9PsViMOMp8QMVdvOjaWHv2RkJFnJgVqlitmMBeE9YoCGw9RAx8kQi",
+	"xWe5La9Ynhkv0Ry35PcGwIN8vl46PdFkfWD0nc5V2fIy519/+Lo6I/Gi9HQQBnBiHgav7vZuQNHul1Lm",
+	"zA7TpxDhRbvC/V6V8OuMylygjrBQ4kt3Bqj0GaNwZAztt8PtAcivD4ee00PP3sytVKirA9C5y0MvASO2",
+	"xMKb5HKU5tHZTN0SexwhtVe117JXvR+9Vg4Y7+0cPH7aD/t755ePj3edj1f+3WoUDxivfzkr6d6r6ODI",
+	"jBKOSXBzp69VsvyWS0z5vK51/etHP/HRESJ0bk057Xx1j9NoSk+t+lauZlZmr4cSL4S5R3CRDMEipTpP",
+	"AkMWrQk4ZeTMaB/+rC5zzeY5+/O2ddyv7dim7Y5IYhONKlx7fX/ZShwfz5++ea7+e+988Lj80b8eflDk",
+	"zrED+j5ON9W4fK+TMWV5WWTXopvPE0rEQHLX1AidpTPrFQEDGGTgNkdqmfQXP/jp53/yPz79+Huf/dF/",
+	"+uwf//Dig49aliI9MOWR9I20CwNWxJx++o9/dPHD/37xg5/qZudcmKn2wRs65wKwiL/zvy8++fD5L37n",
+	"4jt/pd8IXEqaeQrC1Nun2spTB0+qrWpDWAgu61D3KXcsFMzyjTv3d7SQu3peOgA9SMXO8iw/PWCZHe23",
+	"vPfcpfiGVtoV5wPqHB4lRHt+8AlBjFvUvFEmUZQQnBqAkvomy3mi5QnnShKfFbYWcK0RKy16zrO+S/R4",
+	"un6hp4ar/OZk6YIza0GCMw4mszVmQ4RFRFhcpr1bCcHydVPKg4ZHgGjlJCGR36ZxN0C1odfJDLOYAMSC",
+	"ErcpiXgaCxCbEWZKJI+I5pCmUlGlzdSGf53nHQtu5XuP1IOQgUtlg9jHttiQzhA+UrOacUYWeTZDrtBI",
+	"c0zYAydEmNlLbm3XbLd4Ui4i2nCwfXyr5WwdMROWDpTcts1fLo25EAEFQ5ZXvbzZnB3gSKhuWnrlPFsP",
+	"YGttsbqhyHPhhnyISFuQZmXlsdcstzybxPhz1GGQF3QXOhu7ECkjnTGlkUsdVcnVhvDO+4/f0ero4PHT",
+	"Xni9IR3UpwG1gg4qCVJDtGqs9uqEDEeIriZbWVKuqs37skSfW5eiZYGm9eRP9eZ9hQhpsZW3ERBW1XbX",
+	"DwqrtLQWMIKjg21de/pSiJJt7N8XtWf/lezRdtVp8j3bzkFV2b2ts3LPV2+MB2Ru8lMcs3KMaQKRRXtO",
+	"lFEvDDQQi4Dx6pvd/NhwisCQJ3NQWJEEh7I6mTTOiUAl26lLiRo1WQs81d/r1SytfMSegp+AVxJaRdFG",
+	"62lcsTMovGqU4dxFgSeYspaXO43AXw+0wl2F/UI4UZ8nU+dM1qMY6bs2mlZu15bcqtj1qPb9kBeVIwxp",
+	"rAHQOotM7xnNE76swQYYMDttqW9qTkknvDMf7pSAcnt6fd0AMDv7RvH/MGdof1CC3710lipbLgf9zMfe",
+	"PoTBmqDNd4r5jS3EWODI1q/oFtRtqoKuCpCoCb8mnwIfo6GtvjsENXIoSJQSObR3tDiFYg9nDEkO0D45",
+	"AF1RTicHkcpjILJRAvF4jjvGKfKru/AGMZTU96a7QFFspCM0tBQeqqWcEz433hGNJEMBf4eeEHd8jt/M",
+	"gw/mrFDzGB95Lyt/g5/lOnlKbC3rQzRUgnGIMNKtHKGhNm6HuZkL/AGxO3Si/sEif9pYsgueFXiJRoCk",
+	"PGPxMaPyCA3BOB5CuRg8UzazLhjT39u91jsOQnSc377oH27d++ZxcD48QkNlvqmRJDzCCYrxIr9lHVpP",
+	"2X5fPWiO4iFSZ48aMGhRR8dsqHWjIeQfqb90QoUaVZZIOsh/ZgjEiWI8XV1gmOf5D2FVKbgvbLGc/JYX",
+	"atPY5TMuPROOFQYwc7hS0iE0RmGwGpt6whkFGMcWW6Bxfb9RPrTbJ2+5dtksExKNs2RMEzQiC66jtWiK",
+	"VJ/1iPsZftKUo6JsZiFzXtELbJMRStc7wEgxrsKPXt1rg9EzSMzvjpZ3rUUW7Yw2hFQkBH/hw6bMGXYl",
+	"YH+KUxxJJbMUV4F+EhoWNV+5rFHCB7jWRre1JnQdyyclkyzBKSJP5ikRGsjnwRt7V3I0kzPIolAj2gpS",
+	"iVdj7Gb+GP5bSv6V2m5rLmpoqc5VG46nxB5LVnf1eJzVXr5cawSAOnadh5m0HulGT10SuRCp9raieMpt",
+	"SLp/48k8wbSrcLtZqXBPKIhpC8sbqi2WEgKbeehk9w89iagdQ7heOLzAEgAZv86Vk5UVd0gVZOTOU0gI",
+	"Pu3kclA9PNDJZr7qJtoqWwHJaZMaxlQKA4lmhqTVEpBcvguEKgqI6S1fvHw+zQQsUGTdy33zZyDmhMUD",
+	"AEpAx1mvt0++gvq9Xs+5W3wEP8KDRS6s814QBmpNsOSpMmsDiAoDWIUEEntBhZhI+A8AyoqB2mDmLy71",
+	"p2ICVvnQvgKlVdXjDPTpMoAhik3rChoV18BsEnuaQQ1B/XcFAFqrHBrMU+AFIkwZo/5qnx4X18pgTGel",
+	"qtJCn3E5+4SAGWpOvA0Auiv43N7WmgvsFavfZZbWeVS/RjJOouXiw+TfmtsZ62ktxrJiR4jN/azF7mqs",
+	"bte1uQJyv1UFJNtJ81y/urzwpvdMemP9M+hlnCkNM7+PU6Hdnh40/abaPlR6ytCt5OTNZ72c1XNh776V",
+	"4w01L/6DPEfakShTDtM3oKUcHArBYfAKZvErPfAlKIZ5J+jv3TjY7fWgeRil96w4DtRpcRzURbTpx+d1",
+	"znv1ehrBxhkrm6bgwAe3b6HrB72+vyYmIQ3GkgvpT6V2YKSerO0qJC0j3RjALqPXXBsvkdGVhbaECa1F",
+	"rolopti80AWsjOuBNoz+jnveWzATtXJnZHQcOAe9RRTJD/ko/6LhgKdQ6JzLAXVHB2M/fxwG44xFFuHO",
+	"4N1DmCrMKJsFYYBPtT+SaYMNmDoVoDZgjQdiB3ff5HSqBwkWGVRBfcd1LYldbQ2XHU5iVx0nsEvMrNwf",
+	"62y7VDyUVbczKqcArm7nCSU2sDgxRTA5I2iMI9nBXbz0SHHIWVMMcoRwzMAND7iUxryxGMnaHWap143D",
+	"G1SJt22Gi5onosJf1yNfL+/rQ5HNhiEa4tOJ+mdGmXGczvCTIXj9+LhIUxh6VnzYbS4Nioxfv7CKRUF8",
+	"Z0ItZPA3ch//5gjl/RU1IMPgq4TFPsE6zNgJ42dsCDilmjug5iiXSPIkPkJgRzhlsgHFVCObTjm8pcMd",
+	"4F3X9TvTeApjYv7Q+XRKi4MevQ5B0Ep0DbzmGnvG16uDXTVwvi3NYkJjtduLphpzCKcQGDvzWMbGY183",
+	"BhxYbF9twhxBuIXW8Rt4ROXDKU49c3qLOb6GU+It8FIp92pkmfNX0L92DU7kUrKGMY9MKZP+Xg7tGgCR",
+	"PIlxecNLgQ7ACCsaruW+GHEsQCtMKMtz0WZdauC0L5tijw8zfN+G+w2CE+2UqhqLJDrZxEp8A0dTQC8I",
+	"0ZCfDBFsitpNF5VeC7AoWGl3DD+B7aEUzYUfabBlEcjfoCTFaTStYukaSfOOWrS5okiv/T3xnq2PfOhc",
+	"4JiTUxfCf/7n//LsH/7w+ff//uKDv3/24+9+/qPfv/j2X1988DGkf5gO++07PFjZ4ef//KNPP/kD1eG3",
+	"Pyp1GAZKnWNy0H5ySi2ZYzXEd9q9oOieZiyCLNMGwMVuhmO+avd47L0W1uOr7rjbFk5f8rkuIULMjdyi",
+	"gKEuHYQdq+yWJrrEnaVLljjJLWokygrQ15ot3FgwwTC3YotulzL5PXPlXKa9YbjqeHvIqGuSz3c3ySjd",
+	"BFu/fqQU7FrT4LSDqTzqNe6yjdpiymxp6vjIemfmCVoZLaCySb+3d3XNpHYdxhoc9g+8ORJ1IL7ySebg",
+	"1gzytl5VykbEYwgRCTI53rlhwhmgJ4dMkThtGxIT9WHAMzyfm9ATfbIMZpRBhr/5GNlSWtZbXU6MKqOg",
+	"l1PpY5PGlvIzU6ajnD1VnA2ByKKIkJg4i1wyU9R5kWeC9/IIYffvJjL3S1mYV+tosQtvSamH9P1cZ8nY",
+	"HEcgYWjSNmG7nC+/Op/cLnarVOitZ456uK4ZqgyqasGlo7NEJiSqgBPFAhkVuCXFCh5fUSEEdu4b9mn1",
+	"Zpryle6nr/HRG/DcebF3WhHbPlIoMGqb+dT6liL1XT5qe0flbs+2upsnA3+i9Hy4QxqAMuhOJiXjDNwK",
+	"Zzj1Wyt6/9aSQ7DESP0EHkMkOBrjtG3QWe6v8WI5ra5vrnmgKHDeJhBTv1NEYjYiSzxQkwJbC4rI4QQ0",
+	"VX30t5xgLp+ednj6C8uZ1mvrm6pxOMIymp0PdrEZUWgKtYF+j5EpDL9WCn853cTiJdgMVNOcIwQK3s95",
+	"ogKcoAW3Yc9CghbEdxc53/M+Wdct/UTz0VpZJ64Mri0ELEIR6ammT2InnEWtC0QysQwnKCWnhGVEHHny",
+	"sTOWECHAsVFNy4DKXPv+VAxXABeI8VbfsPLCfp6M+jd6+z2vxChEZtGO1k1WidAWAq+7+8h9/5p+w/2q",
+	"31pmerPK3EdtihkEAlnrxO4eMJWhLRTZMCIUcyIOwTGZ8jNlUWt5HKPLzipeAS+DdQjVd2N7WV5IXg+E",
+	"z0JIMivq1CltR02CCKhldgSjpCaEE052lLEYjCKqc4RWlzRbN3W9u4ivohdXJI5ltOYd/oazHbowv3nb",
+	"6iQuDomOdx/heGAiCyOeZDNWQHXkAfAOlK52/cZ4cYQEYTH65je/+c2du3d3Xn9dMQVmcDm0v79/YEDb",
+	"gjBIKCPBYf/VMIC6zDqTmVjtpyW8mh2bNwgZfrsk0JTgmKTOhRKzB4oT2ZE7irrGQOt5VAfwJnXdiQlB",
+	"nKEzAOa3XY/IhDIjGvUI1RBUa6jfVkXJCeebv+oEZDEaAlm1X9ls3SMDfKVkwNDs0qHr0nW3rF4VvWPL",
+	"/Nhg5QJN8tVxBtomjtvhzZeAb+LujE3gTXQ7L20CWxj7w5pT1FVfEo6NDvReRjL4Ms0YM8qQYyoXOg1m",
+	"EUmSBnRFRyy6PToIuSVj29sEUwfBa6Zskde7D579EWaxQJc//affAzzEzz/85cVvffDpx//Zfip9+z3A",
+	"TrwS2sK/9wyCIXotSwnOVKOKUFRIGoF7/daUMqwB9gWa8kwQuCDeRVCH4Zjp2xAo4qNPKSqKiqn2OJbc",
+	"gOuWY8ATfgZlGM5IOpjROIbLnPyPbD53vwfQRT+dSuUr/cIzwULQMdWAjZAyUSrkOTxEGgny1WtXd/Z6",
+	"/VeVnL/z8M4t9ICc7qKru2g4GUn169BV9dzafKZOq5r/rXtwTIB77QiRRBA0pIJGQ1cKmfYgJo1G3pl9",
+	"jY9qx1lmiriKiAPrH1zt9c7bOb7aOakM8od2j0MvgzRj+oJrkgKYeG/3quNIcvdJN8zFuIS5WPTl2lr7",
+	"nkC8bm6enGRN2m0bIHH/fWGsEfqtGV4PxVvDadTds0IZFdOOvXR0RftuKg0zPPXAxBfZpd7g+wI+Xkic",
+	"yjWgp1e7K77GR4WvojuO4aYwD8YZnpvROb1KiIWaNRug03zKRL7uLwOy92t89BIUACUENzn9C0ZwDuLt",
+	"HPJ3fVmKjf4GdQ5JwjCTl0TZe+APMcsrtDZEBQGILJrhBYp5t2gU0ZSb98g2e0mgochGfrxBPYkVE7S2",
+	"af1tOiOD9zkjKxpQzyH1HLp85+a9m1dagIPmG8uMMCdi6IIWFgPwMfldIlMaeej+FoSiJAmyUP8CXZ5j",
+	"GodIcoDgDpEBKofS3qaIRHwFnEhzvABw77AhbwrqsJifcgqoMRqFyQnSMOU97CjK4Rq9G7t717zRGqqH",
+	"QYIlGZgWgsPr7reQN3TdBMPlrQ9g6jnU1r6JkhuY+bg/7+3s9fKfPa8rdQR+l8S+rh1BnA1gScpfzgkb",
+	"eAJSek3RKPBC0UQvDPgpSeOMdGvFvFNqKJ+NCUzZd79aRHn1jat7zg/6qz3FoTJLmX23b78Qg7xUZD6s",
+	"61d3D/yr5+Y+uG/s713dfdX/CsQg2lfqd3A+PmoVneNhJI9nVT2Qc32tyoyJdm1RX6bCoKt6UpsNbBs+",
+	"RpLHeBFCHSW9qoAjUBuLTn/yX9h7NkMLrNfaDmn9TueOSnupDhZsiAK3h5ShcZYkBg27FDnkzLi+Gdu1",
+	"OlqYuDhFZ5MC6mm9vKtb8Ru8o/ZkE+I3wWlCiZC2a+2n4oIg9WqtvJcXw7ssPBqnzLgsTTssWCtVP2pu",
+	"S2OSOpGDzCTY5boEYjwFxxWLSxhuLqFqsqsdrWriq7Zh5oQVu6W4cVNz0Ijiet804t+VJGFjiN4ROOmV",
+	"nAOAQx3gnlepX9awI09r8Spa3ujDckTkGVFzMW/Ct/nmHpGEnyF5xluKmYrYrl+8LgxgApYmHVrNx77l",
+	"n1NZ8NcBN+AUUAyTKxTL2nHOi1asUD0xWins5u3HjQbviGeTqSKBEDoeMcIzpcxEJ7u1M8ePZmxayP0m",
+	"i+JqY51LzgpHVleyPKSwkkNYWqEqoT2ysCpxq4KjLOA827G2sb0aqFvwy2NfOCXQaiX9UIKjEyPc28RZ",
+	"2ETNrcSgNUNwnhE6mUpffbIqrq42m/W4ikh4875bYmwJ5fL0U0+axXLs0K0kLbaebMMsvTODjdkxz5tZ",
+	"rAaLutkQ7x309w52D/wKcVMgdxW1NKIznIS5jIRoc6x0BLZA8wRHRFiPc35lPsXlAPRiGO51c/kCc+ff",
+	"5UDl10q45Vf9sOXhEnv8zsO30NW9/qso4jEpj0THBba7xK9C8tnNn3fsW897am8m9P3GJPMmVp3Y5MoG",
+	"AS0wjY9MdeSIp3GOtFPLV1iV/6d5U/fnn0Kt6APO5NRTqmjEY8VRn3/rt57/8n9dfPcHz3/x0cW3v3Px",
+	"wQ8/+8nPPv2Xn/5///j9Tz/+wfO/+K1n3/2vn/23v3v+iz8Jwpb1I9aoXdQG/rqPy07wOYkoTgamrIri",
+	"DMogtkdnNG5Yk8JSzSfOz1IuAZw9rwRe4whN3ZomlmDKIAXwyKRKEAbZK8fHbHdJNGTH+MZu8A9bjH9W",
+	"3GfPnTwEtslCUEaBTciURBcEbmUX2HWuURe+Vxo/ERCuUVsfJ/X0BZfnqIR9laOFzfkKPJNPL7Qs2C0o",
+	"Sy3BWiFZlmMrSJKr44osY7RTZgsWeewgcwYTwkiKEw/jdGKH5VC0lTWBGTfR8N+bWVnfdF3cCJ7YQqpT",
+	"KiSHynRObXs7JZ+PWvXwErz2cDps4rbX4+6Of7Qxc60pdarMsxLTqGAmD/PUGGV1NSp/8owFYZsrBXbM",
+	"k4SfNRTvYOSJHERZKnxnkVt3Sj8zzDGwoACVat8tQKUVZ5G7+urXAH4j8WaSWNjRI4AkNDiF8PhXyBMc",
+	"SUiGGxIh6QxLMmxp6kADAyoG9sVmmunOAIoQo0lGhGiRYLS0UJZxIFXVJZ3uEWettXHzxhzrk7TNK+0y",
+	"YtZQpHLPrL5IyHzO/jbKVs8oWzMipzyGWD12oquYjjW6I6ax56KhwP87DO7c+8aOUbyuujkuQKhSqE27",
+	"KR7oIXnTXPZ6JdotU+xK69vKa1NZ4Hbpsi9Ac3MW2+sbs944zQZ5SVuleFFtmKgpOW7TVLsZ0dmUJrb6",
+	"EOPyCPXgGozOGpxqhSN45WndNt/D8N2qQxF28F398LnDlU0Kp4mWTDTo4xynTrF9mLSSzJRNAPEU07iV",
+	"Quow/dqJHGYqTiZHZXu0INrL1WkrA64quXnQhWGW0N2J5T3mcnY37ddQcb1KGC9GMHTYK5tvgm6su0nt",
+	"Ld+qLlmhbRQ4sOf3+oUNyqTzYg5rITgHB06Uklh/VtI0Ag91qGWo4tVSHXBTlyvCYgpOxGiK4fpRUSih",
+	"+o/qmarbX1qK2oz4JdgOm1L7sTv6NQpIbLw7u162rKgHsOZObrtipT39uI3l0rzrV77bQQqsAcBaPtpq",
+	"u8xcvhzCPa6rkIDCUr0CPYJDm+LkMH9WfZGD2JjW3K3I54RpiAj1ntFdi1sf/z4D8PLXIezOd2GrbCAl",
+	"BIo8Xz5Gyli1qO/Dilt/RFM5NXVpYfPuv6qkQ0JYjNPgMEgyhlNbbbd/DaC3FclvGBvQUbUPdiCaSPAE",
+	"pzp/5jDoH9y4kf+yIKpJ9dV5GJCipL9bAn9iAIIKvB5AHCNCApzW8+//fRAGn/3oVxd/8zeKQPOcRUxc",
+	"Y8KzFB788IPP/+S/qGf/5m8/+9E/qWeFXIC//rOff+uzT/4CeKLiDXBosWwXvGafK09jRe3Y/MHzYpbL",
+	"XzFgSUo7hej+wQiv9jo4iQDnJeJ1gb7kUZTNcWP1vQrV29ckz8MRNTOihJ4YHNMTsjg0cN0QDo8SKnQF",
+	"fPJECk+8tHdHQ6vtxHh5YHdJOiGxhZYaLcxfR0jJFV1BT1jvRMPuabdpSnvgC2P25bzdTtZbLtcIna1O",
+	"ntJmaNeLsy3anCbFxmnXvN1CbdqubLJ2HbjbrV0nvg3ZsTaTW1iqsc+Gzby8q9XHeWXrt1MbnJfWLGl0",
+	"v43IeVprmTNixtctK3kbaHjXajW/HvuTQ3BdHIopTyUUzFAyEAqB8DOGLg/hEBuGaKh3v/pL0Pf1NxoN",
+	"c3jlMK974JGkSIu6Y3ZCFkbwGimXkhk/JVrMVQOJlx+s9H01ybtB/YytpXf3nSJg3EZgr8Cvv5/yUUJm",
+	"TRfZ4CSB3O3LD27fQgdXr716xYOx5y0I9FAqbjlC4ozKaKp90Q0okUVqRAX3CoisVzCP2M7DQErIV/70",
+	"HY8e98YpSRdmUhAQ0Rqi09BKYxd6TnbKhMSsKcN8jqEikgkPgOI/zTVpifAjRf2HzFxDQ7YxFieUTcD/",
+	"PyXJfHd5kk59SL/x6NF9pB/wO/kklQlZ+a5amDNbG6sxd72KZg4XIUAPoqsnWHT8agzIK3NNd/FK7l1i",
+	"XA7GPGOrcbFM6rueiIumUUqyKRHd6zVwl77mw7CFz/yUysuiGUTiSsTdmJx1SxpZtts67a5yxS5lTUEk",
+	"YV5NzQ7c2+gcp3hGvEjOatLvZSRdhJrpgT0hET1/yd9kEzT01x6+dQ+ZX7Ugun7Q619BlBksPLN6lwQa",
+	"8difxZNmTZwMBV6Nk7ioLojUC/aAEHlV5FHKTwhbHbazOonrfsrjLKqhsKWgIgWffvLDi//3Z+BNkmTC",
+	"00VwGFz8lz+8+IOfvvLs+7/9/Ft/2zI0p9XFj7llMcCLqusffKh70V2ifg9dfP/bIPdpRNqmSpxk6sNb",
+	"t3def3Dn/k6/514I4UjSU1JUevjsj/9LsHEAjyGeD88hp6JPEMnpIaoSdytxOVsqtd6MKWiXo10kslqQ",
+	"9W8rNL8WtxVLy42/l2EmqVyYguO7X767C0WNHDKxOBe63DxoiqwXemNZtaN54jJyR+25ubztXpuwDMuE",
+	"HXtdi0U7EmVDBu5SNLqa6Vgw0RIOeRmue3O6bOS6t6NfI/inHXuvNInbs/vKprqx/8rmNt0OW7+a+PJt",
+	"nXXuDQzLZfL/MNyXnuG+lKzzgCQNsfxrKXA0JVGbKwjb7ev5Cy0jGSvDtkGN88I6aCXm/ek7xfCLFldC",
+	"W/hG5MLAzScpjsmAj4MQLF8heLrQHwWd0QQ3XGOXm91KNEBlyTeICihxqTPb3E5JiYRmGqY2pgl5DQsa",
+	"ebwDcZwSIUiDEwYC1lG/12vth7qpG/T7BpjEkRyAsby1Dm/pVu+rRpf0uu3+vF3ZYtMtU+JAcnK5nPh7",
+	"vRDpKGBd4d5cPkNIRvuC760irZ1i2ZW1Ch1GcUhqh9/AtcB3ZIpPKfiQn3ogmpgpk9iuQEFRycRD/SnP",
+	"fC7VN6HUNfwYomFviCRHw739YWvSLe91ViCBLD26zGPgnNI5/zoGY1uzh6Iq22rsjJATf47zsK9Duu9y",
+	"BvkyHA1f1d88zJjJCN94ANXiooZ2S7jsfilipMJmWmuivm322sKAVaYm+tL62qyqtSUuWfM6fu379tfg",
+	"fifsdLGen8Lb4aLz5tV6WKgt9igbwfEUBqNcXLizD2xVniUHXF5Rubz6gBfXfkYP1eMPs9kMpwtvJRI8",
+	"ad+YlfOPsL+qCSVp+8YeUZKCi78x6q1ObpPlfpv6UsQ5O4UbQX8pxFIGeZskcTyjib+GQcIng4SekIRO",
+	"OY/9WHB1rAXrjW8HyrcEG6a0MdIQ4WQ+xSHCIRodqZ1RfCVCNCISe/dGSuYEy0FXspjXcvCGdXyDhrQl",
+	"mtSoGpZgQ2uj9YwkdFjAJ1of3L77NuSai47m7ngV3F9Dtf1izWYbt5Bu2EJlCaDGqXrfTyml45P4lqP+",
+	"VSyHF17SZwnaYKND0LVO3RCALyLJeq9tkrW5/tERyG0hQzer3qW0KV1fL9jr9Q92eq/ulBBIs5GgMcWQ",
+	"X7nhpdCLy6f2oMrjGQH8eDTicooI03fkqy98TEp/HR/JrtFKX4SzVwpitwhbbgM1b7k4ryfyJUqsNhf+",
+	"thJll/scO621LnTsklUsIzKWCIDWtM5LTgmTaEz0pXrXKxiY1KArc36Ra++PtqiPcxm5X3d9bDXkBUFQ",
+	"ah7UiRmHlpZGlbYVTUc801FZ5medbiu5AeHJI8MzOeEaaBSCEv2488XoXsLdzcb+rMel8Xe/vbG8vKnL",
+	"upHz1nDvlviuGYtVr3oeoU+FLpdIiwhjwwe6HJ9GAS7OGjCHUpAc5k/IY8vm84RqCJVsAf+S2TzhpT8B",
+	"Gt3CspvcA2ZaSioVDl02k1laVQdwJD3oLR74zObgixEWXsDN5je8+cmVHNsvDOilNzLP5tVLO43d1PwI",
+	"Axt2oBSBx4ryugh+cPH9bz//n9/+7E9/+ewHP8kBxogvm3m9FOV6yrFeQh+UjMYDInEZ+rFgiY5Qg5WV",
+	"/tJkKrd9rKNoVAt3R5KZz9q3y/3UF1TprHibo7BrKq5PR1mRHuuOKSzwqtwFLQqlaoZaeXmjCbRBMmxr",
+	"Hlp34e6weSar0dy9ZYvpHEPXWmhJlaWua+UJuKshsUznvldqhq1gjvNGsgNf1u9/utHVX/dHjRvwTC/p",
+	"Wj7+eN1C/LXw2/hr6+RNLC23XV3Obpxmp5i7Cq6VXAX9VVMjT6IkE/SU3LWvaDViuTPC/K+LT6JKk2ZS",
+	"bOM60+gC699iPsiSGohR/mYBowdeKb1Yfp0kS4hNEeiW6gVq2JzweaLrRKsddYRwEbJvw2hnGiASTYgU",
+	"jt5mdLQyEYlXCNRG/f60xWPnDVR72FjxCqY0IroUHJS1AoVMz2SUEnyiJ5BmSUm/HCU8OllWjQ66bcL/",
+	"V3oCFWhKktjW+1YdHKGhPUIAFceSmsWmwg8lAuGEnpSG4tw56lQK4ADtsGka2Tcob4yj6Fzgom1odx7P",
+	"bUfsAHXY6j4Qlp0SHAsE1b9wYmAtO0Z9q1+WVUdQv7e2sB3uWbrBXU6r+T9Nh2bQHYubPcgY3KvUl2tU",
+	"jol2Kyl31OiaYWVP7cVQ10OnrBDpZkI95GWzfBlGuSXwJkb5Q5wQ8dWUZ/OKxXdCFoUhogxkUjZ99vau",
+	"93b7DaUSAOY8OOzvFbpPW1AqoQZU7mn/oLEoA0A4B4f7dSfrCVk0AvCEsG8hTRdhYUs46m/FSQaI7U4K",
+	"hnHrhKU7Yl0BVnDEWS4TxjzVCStTrGHNd5fFzlfkK5VTXUttMFp8xXR5iLAeiYGoFAjWEk3xaUPbpAMi",
+	"vFmlRqR2ja8m+IwYNCKd7QaDbAmtZubhzRzzztgtm6bnqleiUhWiSSC43NYuvNuyW6unDbstgy8/Ai6w",
+	"l+r6IMxjEWBaVndrhT9f2cpmzexI7PidiWse8ImqYqvXqgrrjPXifI4BGcZ+68Tp2VjUakCLqQbNAKwa",
+	"olKKFAbfgQ5jsTfudYzjlM9a2cSWe1Ze8Jem3tlUdISk70a/Dfh+pYk0Y5G/sL9FGtQlZ5XKOuMpsVUW",
+	"5RQzhJk4I2kpC87FlGVSqzyrjUaXs3JShpr8tqHC3rfY98XgvVzmP/OxGPBxqzUdFWHTxhRbZYhBtiZr",
+	"hcsBo3vDeR7CdOaZ3G7AQY65resy2/CiHKWFaYEe48UuSsezQ5SSSB1sUJkgRKVCBfqcmRMWo8tKIBsp",
+	"fEZZzM+uHKEoOdVSZpqlTLVUuvHXTVx+ciVEZ4SciIHkg1JBGXRZDopf+UiQ9JTE6PKjK7pgjpJmqgst",
+	"lp+g46zX2yeoF6IZwWxguoPxeUMozDm81rU3rFathIA/XzJGgkyURNJDTscz7wE54zFJBs5Vnyd6I2uP",
+	"dedNONPhk6E6BEZ4RBMqFxrW0IW4d4H3t6e9Kmrnd/5WeYVRmo0Vmp1YpUQ+7Xw/lPdV41a/BVZlV6Oc",
+	"6hraWuOCYC3AW+JppGWeBuEuixCDZ+LBQAI9Rc0HjekT0g4ucWZsxrzgrA6qhgZWl32Gtxtp8kZZIFUO",
+	"N/CberQILQhCNIbtPNOzGsEm1OUfjFXNZEpHAPp8ZDOEM6itC8TMZrm4cZ4Uu8csSk4PzcNfQeTJnESS",
+	"xAP9xa+jmApIjCRxES0UopRDJSKUW8Gaey8JNKOMp0ix1hGaD7AiX3jM8madSniMS6f1KyGa8pS+z9kA",
+	"9Ast3+zvgxTqeakfkgUSgAKa56ZrNPWUz9RktLSz0+mjHTTPOy2NW9AnUGF4hhNx5DyEvmLHjX7d+XpA",
+	"x/rb3WNmf6dCY2YUqqmOzjJ6PoyTwmXw5dFkwEaxqWzUB1HkwHPZwmLYiOlc0l/RGBztoxVva++7Tx0h",
+	"T7zumwXAVUBVWsIkYRGp41e0KmNSvWFX/YU5Wzduitv5BVRrb4DDwC2P4ca85CUSteHqt2i0qNrSVRyb",
+	"XN5qGGuFMjUH6VipX1FyClp11uCtg1e34eTdzIlgBnJXnSbVGDJ7NGhZq0XsedsCHkrSyIE9jNsWjNZu",
+	"C007GwkGHyoHfz+PC7v4+f949p2PPvvVd55/8lef/uqji2/9ow261DLaJ5mCw95ur1/EvwYzve/hwt0V",
+	"bsFhf++8Y8DYXj1gzBJy5TLq03jt+9Qyzf1OSpaf1E5JNQ2NOHWKXayOe9yWYlhT6SrV1DAVJEajhRLE",
+	"UB8cCqvlUbX+e6tmgIOcM1YO8L5+9MWHo2ktsFDtqqqeEUtGTTQzCg2bdYtQKzb/Wje8a3C24Ru3AhPe",
+	"ef+x+k9v52Dw+GkvvL53/m/WDbUtsZYnw7VNCvMaPNKsxy+n+tYOAC3At3EKrBPftQYfvKi10dPx3tO5",
+	"K9jNAnpItLhUKywuIUBKQlii4f23Hj5Cr5z2XwGraAd2rhiaehemdOnYuK9jklwSGu9V2UwuOFLFcvKf",
+	"YRuV5y9SP6zaUpyB+R9znBLJ4YNPhbFnpc06yzvfv35t5fV79aB1Xu/vrXz7rEhyWHrHUqRDqJfA5+If",
+	"7ooeV7DPOiimNwVyWnAqrBCBTgiZh9po0aYIlFzQ/t4vhD9WKtEvmF8axrMm/6xuzeGndleALme1wTbo",
+	"wHurRtvIiw8ytonnNsIJHaWt/LC3nEc301abPehUCutbUuLRaq1+r/mS2qk2a8GtiQw+DQJV/FvXU2VU",
+	"TDvOsaUb8l0+auuxPCHzdiSLMEMjHddwhED+WDWfSiSyKCIkFqHB6CMMMXJGUmUe6NtJEDsMGswhLetU",
+	"X1PXbzIdWjh311LfgSTxMs7QxU017Y6K8CFFC40Ib2obL0jb+rvtsEy+xkcFjsn2ElgKMteNh6rVYP3J",
+	"BWCZ2ZiG2XL2LCcrGpquDB+1gmm9ANJI0tO8NFG5Ll/10luaYB6mg360LxpYu8TwZ1MsyanZK+Vq6A5j",
+	"50KzbkGDqnsJ3nXDPI+ATYxDbpzJLCVrRn5air2EkJT8FNkoJMXNxq6kIWiyliuJaQfitSW+H4PoqEv3",
+	"Gk/gtf7e7v5+PUq+8z1leYWvWUf8iAiJxnQsp/Y+Srvvk9Mwr4GlM3nVg5KjhCixCddt0yxlu66ytfIK",
+	"9Et2y/av917MK4L0lKu8mEZTeqqaNwJlhAUVUEWUT1I8nxpoA0bGEDTyzlPLlJByVySmfv7hX1588uHF",
+	"f/2tz7/7y0//8Y9AHeySfiuCw71+ryrQnn33Wxc//suLn/zexce//enHn3z68fee/d1HQRgQNfsCtr+0",
+	"ofZ1yqt5pNz9frl70GgSE0BpalIHkY4N5HM1yfeKvRaY3vOXBvqSAl5AX0HH5oHjoF1yzsGo53p7xRSz",
+	"yRRTBzAWmtOeXZvuRE9JvlTqrKKR81EZPhOoRP3b33r+i48uPvjti+/9qV6YZ7/81cX3/nLzrN+CX3zI",
+	"C/bXTuqh4bgV21tz72vw7LnLkW2FumlAv+eFQNogeUf4K15Bdfj8GXUEm5rwLVSnVRi35S3QYupvFC+U",
+	"+H4FYpQJaK9y/fqou96YRog1ycPndbxciDBcqBthLQ6Pg1M6Pw52O2L5ErE6ntDQ6L5++NzdbUtim4oR",
+	"G6e8AIVKhzap0UPcyhyLhpK0dgfXKvdL4bCNsvvmGahVowWaYhY3tWYFgI8XJUdScTiMMG/8SwggrE85",
+	"491352FFhTNTRxDk1HTWrpBI5TOj4+2AK3t8OExnNkvWcCqK6SmNSYXM1mNUOlljMiudswZCSNfWEoto",
+	"6vzajCNUEW7dzIu4qMy1MhnkpHLJa31uEEufzTUgosVdm9AxJAKT9JQCEJJVGSLOpP6ruTrfmo7xEphW",
+	"fVPR2IQ/6NqDyrQLlVkEEdQY6TlcEnUQgVXxA6sASswKrYdp/ZIOyGVlYZbBsPZ7Xt7Z/MSp5M23KHm+",
+	"/i3buhcz65027kGwvPB+WcyXN2y7vCzT+etkTlhsLAJv1kH7M1Y2gwfARiv2mJWQymCiJB0ARdrE52gE",
+	"DOdseNxiaqJi7RRp8GWde5DwBYjcsub9L3/6/Bd/lOvfdoDGjgIrfyM3Q3UdNri2rGl4zQ7wJXm7JvWD",
+	"qqVyVBt7nIIKAYm9U57EAp4mpyRd2OIgK70NZZvMo1ixokGIPIYK+/lbjaEaeT3tdrpK4WmuE+NdPsqz",
+	"KYWkSWK7p2ziDG60MEk1BAaUE8vNrGOQPYNoG2yiylKvNOPfMCGKDfhIOn4SQ8yzcefacZngPROzOreR",
+	"q4cpwbHalkV0H/hMSzcOlevuZuPn7SnXDnTjTW7rLrZh980+kxYZLtVaApFO5HD9tkti2XL6Nge/VhL8",
+	"fPRPT+kpTy+Bq5WwcuC8YuwZgNe1CjFa49wEL1x7SXQbeniggQE8lnFChVydjWQo96Z+GPQHGU2J8LsK",
+	"dLFK/29+fJuG7bw089H0Uowlp82StX8zn26dqedm65SzIEiOUIqRPsrtQVffNXkAaT0PFPrtZHU1InNU",
+	"5YlBuSi6WDZ/PnkZXnejE+G8ht76vnfd1F1Y/G5TsZdhDVPayOlSmYHTVotpiFvgYFjj6qiMVotjDZEy",
+	"46d+W9LZQOXFWymoCnuhXyBC2G/qUuUl2ANe7JPO9fkNUZfsoNKSxdWAYvh2AGbCyoBgrF3EkW0JAlYA",
+	"4yE4fOdxGGQs/6lXj7h1emqxflEx3PrRnPdaM6tjE1LAeCEVjZuzPe9UmcOZ19NV/iP7pPtWMeDQJcOS",
+	"NXvrlKQJnns05yTxnwUmHgOUwlpub7OSg9liaXtKZ+QpJEy2bHEtQWvm+4CftZS1euQh0GM1HW+KE5Mu",
+	"315anZBFeRrrGO6FFNorSaC9FZOEzlfPS9HLA90xmzXgLNpVtVh5+bUp25FTJDnP81cgK9rGRarR+HdQ",
+	"Mxs01XRo+35ns5+zZDkrg/3j4ka2u/zwXnsah7CrxUP/oaX+krV7eerMNvQYqxJ56qM2qZIRzoS3OqwG",
+	"2QFQzyoiDDMYj/bA1aWYzbczgpmygPlYe7up1GAxOkxojjXsECjAAABW1YMBXkvIo5KbXBlC1kF/VLeR",
+	"TGgaCENd6x6f6VAVq8zAbAyyy0CLeYAOgAhDo+6WLwEmnDWoPR3Pyo4YLzGJaExik+XviafhszlOqciT",
+	"qvXzHndCTP2FYwnUafCYLbch7G3MUwjOoGzivz0C5/zA78l7lEPswuASnZNIHd+5A8m3a+5Wul3T8QiC",
+	"J7qZP4aRGkLpllqG7qu5cLE0tBvIgQcs2KM81qVSp3sKwfL79f9zE7Cu5r+mO39Lvvb7+a2AlVxTOpkO",
+	"bAjPPOViTnRVIuuJhgfGUICZRSDL+Fnpc6x2iI7AIWdwGJIB7JMlF4T3U3JKyVmzR6utqiCqLvX2VaMa",
+	"S4nUrlX13cCRDkst/JXwArgrW1e4MdN/BF21LSWlgWlgno+XLq0iaTt1t1Ixn8LROtS8PYSSNykhcO4O",
+	"HYYferD7nsxN4F4n+r+hXhPU7+V7CbuyYKP82qseA+YJpJEciSk/221TFmN5woDLGM0JaJUB0clUx0Wa",
+	"LNHWRXBuwV25h/aNx6LeA96fMgYx6fE6IRem2fzgsxZe3uYSjm+oVgQI3g1XASZuHFQHLCTiLGpr23aV",
+	"TMS5GGnjn7OPn4dBt0o3YQBwMYNWwEn+mwlX0hjyuaMo9+BdEZ6lEbllMKv8YT9VrfqMs0M0VNMDqEvM",
+	"EGcJZaAhzkI0VEeV0kKGjo87RTOcnhCl8+sfQzQUCyHJbJhbCPoz4uNjpkv752EVDPFEmba3HtwN0VBO",
+	"aRoP5jiVi6FljBhLDPWMyJynUmgYiVzJJyOh1XwbPyJ4RDWIU9FWjiwPP+D4VHGmcQCdUgExsuTJlI6o",
+	"rds55Yw4OF9khgEoSpEBGtMzVU/AzNQumanhLQ1beSjxhNzlOm7MAz2fCZIeJlQN0cWD7+0/6l097F07",
+	"7F3/zVz7PAzwnFokq8NcSwgc/PXPfvbPn37yOxf/8MuLT/7i4ve/c/H73weIK/WqLrDZBUB9xk9JXGIY",
+	"P456l/hIvx0KMVM0mqIzvDhEQzynwxANR0pfVn9oOg+P0NAURdVl+oSirTDMBBhi4FSZUrWE/lBri8FW",
+	"MYMLoMPiChlad43LhODYUc60MaCjygrdK+FCehlhCWa6Wp925zVwUz0Wgmv2cawTILNXQlh+fBkukHwv",
+	"bOQEKbB8fZWpGmNRWsWTNJRQeYQnG1SSEsHh1b2qFvP57/7gs9/+h89+9ctn3/uzwGL+tcIEIa3LPRzg",
+	"sRtRfkrnRUjL81/+3cXP/3kLZZ944pMfv5amk8lodFRga14SJtROezC82/OLD7mOcJouEJVHhTeJEYFi",
+	"zi5JBKGLWwrHLhZ0ezUcOjtkv7SBu66m0yX09hGevJYlJxvfes4z+YJuPVdcem71BrIy7CUEfEAEWFfb",
+	"u4jc+xJcRP6ruF58hCfrgcpYQetcgv3aO72dA7wzvrlz+/HT6/77r87euE6Sy5u88SZRI9Qw/myB9E8h",
+	"iumEShGiAdx57VSCqq/vV3neve07Pp4/ffNc/ffe+eBx+ePO41/fXshu811Tw2L6YMbNWgW/Nrp6bR/q",
+	"N7bRF/JyGxbioIs6YI5440G0cas58hcX2s5RM/5CT/xtHesOMeq3Vrklqo5zqMUg0YyDIwHuF6kUSOJJ",
+	"Q5bNF3XaFkT2yakv0VmsV9ClsTP4zgcybIDNRFqB2f1r16++evXGKAi7irkKv6wKmn8JmQAOd+Tj69VK",
+	"56z0Wa4hnbYBp5VLuvWj0m0Ta0FprXn6ldiizgZbWMuu6+cjy0swxr2F3DuY4TDqDdaxCufzMrWalQU2",
+	"19Uk6mtNGK7l3LdHDs2LhOQnfExmHCyZiQFvuaeoRWdk8D5nBPC0KH7lYZFLLqlUvQaf/dknz7//H02Z",
+	"6JdU/NlOqeYOxKKMnYCTBM2ITGlkgOM1ms/lOw/fQlf3+q9e6VCS5OuMvpcZOBvJTwi7JNBQwroMUZRg",
+	"6gd/sBSuoeXwjMl0ocey379+faeva/Dv7F0BSM6p0kk0gIMePI7jlAhBbJgknpHmsirOUtYCLW/eu4ne",
+	"h4wSZtynGmjfQaCegucdpwQZoOqGTqSvfNNtnprKV1+GrGCju+ixOtzj0ihfplLd6i7qDPDBesqMw86u",
+	"WnFz5zcfP91frkpUzCd+RtKdSG2CRFtShe20A8s62C0rSEZtydWXnWX6i8vJVu0CsVEbdUMDJZ7seHLm",
+	"rLaJuyMP/fOwQPOqvoxDVov7jc5ZM/Y1jto1GLLgjS81M9RXmOpIhU6aiA1c6BLh8KLtho4Kfx5TsHFE",
+	"T0frt12IbtOYX6eihInvTdF1r1MU3bTHY0onUwd16K/+u/F5qK3rvHGjeGPOJWGSuvm9z/7pxxff++Ml",
+	"7/A0pkyXLrev/Ojnn39LwxrZmIzc+2JCAHQt9yIso+4Hrea/tsRP7CaDlsWZLAknyeMYKs6XJHEDb5QG",
+	"g9eCjtxKuIqt3pQ3Fi6zPylJ76vHPLhXy5kpDHTz5aLt/aulou0VNmhfu09SKDd80gAP1uxvKsZUbfYh",
+	"ZRbnrxTwQUWee6B6bZ8iXTCKJ7sVfmucQdPalWREMZeVK7cVb0aJFTZwaVCSPsxJ09Gm87psNbxAzncm",
+	"GvKdynllscm0IbQbJae7BvCtBlN27byVqOzQ+kQW5T8O98/bydUWcvQl2KAtAAh0KZkCdoByKH0GWV7K",
+	"+CIs9hRnauyxO5aGPx72dspnMLapiT40xYwSfkY6RiF6L8Rebm2H3Nhb44o435JrmXFbUPCq/oYcDfUQ",
+	"ubs7jzfSGDEhIokgNtmrcjnWDWrG3nI3A0TlwAo+ac5Tg8Ovj/diiDbFJ0pOq7X816HXWpx9hAi1cGsC",
+	"EiOxGV1nni/d1HdMDVzBets6o8zZso0Dah0Tck33eL6wX9xyeCY6Iwll5A0m6wC7M2sTtanVXNbx9h/1",
+	"rztuWBtam4eJtrqjPTB3tBopFRI7IUOjCvpr4bGhbDwo03lRXE8BpSWhm7Zkc0xjSMsqgZwxfsb8kZw5",
+	"nVrVDW48MgHXcj4njMS6cPCQs6HO2JA4lToD1FQKbX1wOgEadaEFGos1R2xBJMmzaErKWSErI0GiInja",
+	"oy14ofkfLeZ5VqvOitNYOzCKIiVumEfRmhNs2CFE9ZEm3gQknmYTg3q02xxQVikqOS7SikOkSyuHyFQ8",
+	"DpUFB41LPDmys9G6uqn3p3b1UXmephAgTLRLeSzvwCSeqP5NB6o31IgG1g4D2sqEauGjZd3ns8SaIlTq",
+	"YjTeQfguBEoIWnbnmUI3UKe9tAdXQmTBcjUCC+U54tgwhV1YNRWztC1LjDeGJxeY/bWtbjC39CiExCwW",
+	"iOk8HE8zTVhO/tqOj/JI7P1eT/FYiqM8qgjWxn+Xwf9/9t69SY7juhP9Khkd9wYGdE1Pz2AAAT3BiB2B",
+	"oASZDywwNGOvm3cquyq7OznVmc3KrGk0QURQ8soWadK07F3LlmR7ueuHbtiSVruWCFOy9WEuBgT/ul/h",
+	"Rp6TWY+equ7qeWKIjmAQPd31yMrKPM/f+Z16m4f2dPqiYa3Bi65wwdMO6QvbtUgDCXNeaa/mFmnOeEu1",
+	"BCyAtA8Bvt6sVbkxlqW2jcmh3FnTvjWdUzBaqQ3obnwecfGCsj5WeDyrMz6W0u9SxXYXO+WwLVDi9B+K",
+	"EhUKxecaDtcXwHpbI8PM1i6SsBrjLIufLvh0ril+u3HwZ39x8F8/XXvy0Xeevv+/oYpesHyvyceff//g",
+	"4x/gz3gsWW+Rg4++2/Aa7yRUaK4nYMWpvcTc4PWXV1+6e/vO6nrLWje7o5gHhZfWuLbZvHG1ZGAP35oq",
+	"Da+y1NKDDltZU03+240xCwZU746AI0BBDVVabFNqkllZ1jj4+AePP//nx49+/PSznx98/oOcsVYazTi0",
+	"GGYRqy9qi2EAnc3de9vZkYfXfa17zTKRjoPgr8+dEPF9hlb+rAG/5I4z5zhi4roPye4bf5ZGuxVlJXWR",
+	"/bndWFmeAHvUaNIY+oQfJnlozqb5mcIFCEIt/1zaRhzrg1+EM+r7yZlsNZ5YmbV8JJaGwtacTUBqqXAQ",
+	"nnFJAdyhltk0vcfnKbUJ0nTBwQ+dlp1fNZouFzXgo5GFodc7wYqZmQZXzbeTNUuqNrJSE+ZZQ6ZO0XDg",
+	"tOQaL+WXWHHtpA5rUYwtGC7MpvHrR4iQLGj3ZDezwclDBSMz60Xqh32mnur1RAdyyKqK5uaKsVEsuxEb",
+	"zt1H9rDaixgGdyK9vuz96kxGVvxyQu+yMMUPT+KlHa0v2OmbDLZtbMEGWDA46Pb7vJvesgr4dsjQgjwD",
+	"S+G2GCX6JMyF0k4DoOCBCosFUkDlIeGKxKyXKAxTLYSD8Y6+YI18SZ81T+bTOh0Vf9rq+hjatyRSgMQF",
+	"EEuMWWD87xAqRqEufTrxMXv1T6GoHEwv/disLF46CSNgwZ2ZmghTkPYjwtqzoWU0M7n4xrQczAUmpuzO",
+	"wzx3C/orqStbYhctvNPR+y1NWq0XqRv7fJ+J2Y34D/U+xmSbDJMA6fACGkUszJAcwMwBtB0x15qVx/Ht",
+	"BUpl0XbBtUjvNaB4b7WX1IoXZn59ifuRe4hLiphlVbTZK7rb2QBBhfGaBQkWJ1aBd5ZmldOxpwbkHG2c",
+	"ictTVcj5dTpd8TaiepBmEgoBma1D010ln+qolIW3Q/lK3ikMCSDuxxtXcUkfY3m+CT1tbbmgHsSMAbfi",
+	"kEbY0hdbM7mqoVed0MPCkFmdw2eLykNr/Aiy+Tg7IJ2QOUv9PILBuRDuCYWCj8S0eBzrud50HbKj67RI",
+	"r21pz61iylvD9Qbs7OIFhpsXIPVuYqe0zsUrIl7bUQSKUW0RcwnkqSVsONITDIQh0QNoOGxYu8fYCBUe",
+	"vvajxsSqjOiKJzlvo7ruri6Y12/VWFp5A/zE3/qxTGHzaTfLbk6nMCcOlqAT5Xo2bhHBmDH6bXpbxjFD",
+	"Jtui3rpaizC0li0+d4Lr2+YVl6prq9+ryPbecTR02H6S8tAjWu6aF+8ReP0sxF7QLk+S584aMREiO4Y5",
+	"E4DbcGrDLh3k2M1lWAIqAmZMX+RxS0RYICEsdRZw6FlfjBK6tZAN5SqwRMfTlGtTqRlHspYOHFjUYPSL",
+	"c6gZ7zERkPS3PbWoNiIKic1INwbau2OzqznoyMLb5FjkZCVXrCAoe6vO0jsR6FzFojh6bO4NgR2Dwjdl",
+	"HJYSqcs4JLJH/Hf8tF+YlqQb0RRAA6rItdMqtAIta8C5cD1mlZDzhdS7PZmI0G9PN+UgXDcJHKBlH9rY",
+	"+u1ceQe07OLaI91EI9u4OYdGETyuahI/Yj29KxN9+DQaRR0Bh+HpKed/vq0vtocHtSwTMxQtjWCQsbkg",
+	"tOAcWcAYtTW0hGuHNAH8rJSQQytSRKZPjOiI9OGg3RMOGHa0vVepYIHa4BrEcXBYOvuee3tli+j3aMRD",
+	"QJDfTaISEZWjfqGjUcSZ2gWpA2Tw0GujTlmBQ+9zESZKA9a+Bn6A0lYBpJg+o9cYsrTfwLuDRrvx9Oef",
+	"HXz6Twd/+FdPP/3o8aMfZl5g4/Fvvv340Q+//PTXB5/+k/1xintGsX0Wg2PWGFPAsRy3AXmgK9kd8pM4",
+	"W2CY9+GIBR96R6wNPEru276sEkyaewGgVG0ckcRJxFTzOBRyNWBzZjIcZC737ued8ipLO3VVlyy5eOhh",
+	"ARqzfhLRmLD7o5gp87rJyt1bG5dTmPx4ICNGNLtfriiL/CqFaw+l6MMlYPo8QlWAar08OJet0RqLxh17",
+	"7nnU3GJPI10WfpY+UPY+c+SlR2T+KQqzoyWsAj1N2FOwWc9vK6fbcsEwzdlur0ULRLLNt6AXcyLcRUfd",
+	"WNNchzXW+fz1ehJW5pQ6P7pxWbzQkYJXp64Fa7ZLzDZRHc++5jab6x1/Nbbd3Mc8Mu3UMbbenMW6E3Os",
+	"Es/Xvk4V6mNXB2X2QA2864bZIvtcRtBiGQtMa/cZ3pHGTBimyp7YxV+337Ab6aF6ajm0JR5SseN1Msw9",
+	"WmlrhJjRPePkWBz9olZBoatxeqvs0SrkT8Je5mWsEVLsQ6utctEy403cZSNGc24u4hCpIHSfxbTPSIwH",
+	"QI0ioV25z0ir5mvq0SGPytO5qXtXY0DmXbphpF0WyJjFjPRiVrchRST7uxHfYxEfSFk0wqsTnSMa0yHT",
+	"dubKBX2tCxWfceSRdzyyT1b2CRdkSN+WMaRfVZ4gy733qYVjJ7UwtkNPV2RuzvnS2UIpXWC4EKWoQ05S",
+	"vSdqvpHYOteHIyRJxOpmEE/EVnE3tGMqWOKzWFHg/kFijsTiTeyowmjM4u1ED7K/XnbP8a03dxreIacK",
+	"ohNkFJvZCUl3Qvwh3TOiUfjQVWiPvcvxIB/aDFn+1IlMYsIt8IqMYrnPQxZfAjGa0lzgALK5G2g9ajw0",
+	"Y+eiV1KF45oYEKoU02RIBe0D/0LbbEUItEOY45LKbVIaMw/DpXrAJiTkYf5PGjMyljEIljD3/ZhHEQll",
+	"syM64oUX7vE+9CrkovnCC+QWtmcdsRhr+bsskmPir+2v+xD3V8Q3Uyxj/i4c0CZfhwclnaTVuhLAZMFH",
+	"5jfz0wmTrKBEeoJTqrY6AnxZ8oK7InvBIyOqNDMz7cGosV3sCztAS09kol8wj7SnCETnXKzLthUP2VBa",
+	"NHST3KLBIPcgxjyBnFZHYGMso0Tggagi/v1VtzBX4Vfl29kxlrB64QVChRqzmPgPOqjcOo02+f1ms/mW",
+	"RzoNwe7r3SCJlYzN951Gs9nsNMwvA6p2hzJm5mtjtjz0m+QOVYr4uXN80qXBni2ChC880AcdAdkXCJFC",
+	"6yhk95Ox9kgiNI+I764PzWnA9m2Sm3ANRUIJvDPs/ojH2EgVIo9CkpCN9IBEfMi1fcw3Y240oVkBd7Z3",
+	"bn4Tet2Qb917/TVsJklGxuwmK3dfvkm+duXGtcttUFaIlsG28TZryLVCreUR35hsPgkiRmOMpcLq6gjF",
+	"RT8yygWBZhlPMVE6lqJP/Fs7tO9vEcVEaF6UmZrbvdVXoeUJ0dLVsCKE3yzsiUzw8RRjgqxsrm9gOHXM",
+	"FbtsNm9H2Iu8JgXLXanPNLnS2iTjAY+AqGdgNoMtp20Sfx8NOrZr7vWieYe+XQwK7zyWSRTail5M8WCe",
+	"rCPsxZpkWxD/dsiGwAESTFZ/l018YvaGeeSY6XhCFO1hIPxrG0hL2M43W0mCwGwUrghkzDDqFbNRRCcs",
+	"tGslu4NevWt/wkXn1vKtOJYxLOaYEfMmb2xe/Rqx4GXVxirJbsSIH8iQQYc1H+O1voNuRVT0EygV7BF/",
+	"OwjYSK++Yr/zyQqDysp3B5c93Gk+dOBTepeHPu5nn8Egfv8tmwcYSS6g1RUz23UMbx+QJk3iG8npwyqJ",
+	"ID0tIeDdZ3gmuz+KKBeYpzYDtk8JqdMXXsAV7MArqLnQyjIr1FFjpjyaTfLCCzt8yPLTc+XKlRvmwd/Y",
+	"ublFqJjg0kBLzdVfQNF4RxjhnBglMl2SofmQYV0GecOmuN5JjEjL7AiYF5f/6spwYjcU5hIt/hVvu9lq",
+	"YSg/4gET2CvIBpe3RzQYsNWNJpSNxZFVOaq9tjYej5sUfm7KuL9mz1Vrr9y+eeu1e7fgnIxvrgFaD6k4",
+	"nv7yPz/+/B+/+NmnX/zpH+YDzY31ZgtPkiMm6Ig32o0rzVbzCnJdDEAhrw0YjfTgXfO5z0pszm27jagi",
+	"kXnvALLjyqxIWO6Kxea92zWkmuQ1kNdCogJpAuOOle+3w0bb3OWbcE/sSDWSwrYn22i1rL2ubY06eD4B",
+	"nLr2tjpUHpnWtcm9lN+JzjN27L1ByU9DMPg+axYsF+wDoZLhkEIZ4e0U3QjPTiMMP2raB9fQzAUPWOMt",
+	"c401UKPVE3tzwII9ZSuqNe1SxTxY9kPex+lSaWPtPTaxzAColWHRGTOsx+2qqzXvdxkNuWBKHXvqAxg8",
+	"PJQdO74GzzY8x8/Zk2Qv6WTfmXmiSdNc6Wrrygk8QiJiI+MouiqVz2IFQeGB4NRwchJP9ZpEnprJFvFx",
+	"mD5RdGJ1GTdLBDp1zF6sN6korNZQwvIyllnlmt1fX0PNuKqYVmsPskYguzx8uJaGDEpX9E6Ops0uV6gP",
+	"AISAR7pJtEc07fehrXacJ6Oymtwz5j0Pm+R14egZcnlSGkWWWWF4eHVHXGnMkN9j+rZt/Zh3USuiftkh",
+	"a68YUwuggHMORNsNwoNH2EX1FkfhWRCjWCKxUNPKXo4dL1SwHTZxLGW3SMe8dsccBQev1zp4HQ++Uuvg",
+	"K3jwZq2DN3NbeM7B5ihY9ulCfwVACQM5zHhTjHdmuVNyax2WFDir91etRbWK+xdCe5utTfhpysvIzoQO",
+	"vY23Hh5aWdMqExfvJeMrpBvIR1SulT91mxNxiIlQnWO9K+zJRt5bx5hrtsDmRAgAcgpb3qKWjGpYHTPe",
+	"H+jZuxyPYaEjrZE9i+oAjWXWI/jBnCnY0sjs7edvA76QM8gqtnPu8DftoE5zxx2+HWRYSvZdNgXw6F2p",
+	"B0Cw8kxtvaPuJqNSLborBcLZIiIyoCq3nd5JaGRTVaWbBu1rt2lmrLW1B2b2HiJp3YyN9SaEO+1Jxe00",
+	"YjFiV0o2jE2tVe+TOn0rMe9iZP6oIjQL0HtM81duDyQHSndHk2SNgC4pkp8bAF8NGFEDY+tZRiG36DDu",
+	"i1fvCMQqOYc+loA0JKEcC+vMQ6UNI71YDomQY2I0rkyEVmZzmusKNnbX3iKUvC27HsRiUlcJnWmPDBlV",
+	"ScwUhnyMH9QRtE+5aJIdFwZxg6SO3slSZgELADhGxb0+Siq2+mLq+3bvVVvZOfdQm/9hr4toYtU4eC9f",
+	"l+FkMSMSXwEMz2GWzMk00LvgNKum68mLs9JoX2mZAaYHYyDV/bhe+BHXdLPLYz0I6dRxb9W2M0sm905i",
+	"5VpxTzw8W/E6T7RiPdfEkjNDKmnAaGhj7LdsR9Oym9rD1uAYuMszYw9dr3XwdTz4Rq2Db8DB6xt1Dl7f",
+	"wINrjXkdx7x+tdbBV+HgjVrD2Ng4joq6RydH0FBMmwWDsr/C/rvhba5veJsbG3NUGsjTvE6DLb+KW34t",
+	"knIP++mNpJoRUtGH/SUQ5ew+DTSQrfE0TAv9Uag2YpeoEYsiLvqYdOBYYclF34O/x7HUrEluawyu3Xn9",
+	"3o7XEUpmTKiYr7SeFYcayjfuvgKmm5Akkn2jlvJNX0iPw6FaEXZfM6iDVURL2SRvWiywb5Ssn7s8Vx2h",
+	"Y85Cs42NTw2RPwxS+CPOwSzwSZcpHrKMWBBtbL9NKJkwZfQlRDRIP8F+MxjI1SyKCCVDqvZYaG845nrA",
+	"BVlvea1Wi5hbqzJtgy/nJr6xO+aFNY4h/y2DdGP9ynXSMvcFBOoCojkbxiu4as5cLGcjAP1Z39e0+XDY",
+	"iBZZDtZ+zhd9tlzRRUTvxRaQL3PIJUrEuuNe9ggbUo6VZUFgaWacoLQSDCP9MzzkVDLScFUa6ymVpyXC",
+	"srinjUFnt31Ocuaz5uXx53TdlYjLqbYNnjFkmdI2I2PLdX0lY20DaGm6CaSRjxk7n2ib5knhYkTuM9dJ",
+	"P6Nl9b9xa4eYYeN5q/ibD1URyoMglZUNHeGrERPhLnR3wLwre5GsGxGx/dpL0Nmz3Wns81GnAV+sGEuQ",
+	"vEg6jcePPnzyy886DfL6XZJ++eSvf3rw2d90Gpf9LTKiMRNAHY1xYFvphSyd5lpGkL9+tyOG/H7TPT0+",
+	"oRHpMGiP+Ku+M885sqCaeUdMcZv4GYzW94if4WjNX8YzMP8CW6P5YIZp/pVjwWLf6whMnDrDdVcK8ysb",
+	"jiI5YUyZP6gQCY12Y7bPRAIXiVmfK82wOBDyWtguLSOfzc0opvqpZfq2R5hJT+n+/Sa5WRBURktZJ8lY",
+	"DY4RH5m4x3SCKwJZxnxCQ6OnbMM2eFi4svkE1NDwgfbxJ9Yfmj0JU1Gw/n1Mp6Xt0iCZCUm0TEiig2U8",
+	"p44wirxJ/HRdMbpvXvLY2jsdMZGJbfRu3voW4aFHbMLHgxAEanHjhpmlQaMxnVhaNny+d3yrzLOd1LXG",
+	"lHVRY2ZTxS7WSnbQ7R7IIeTjIUcPcgXg7CDzzZeesxZkDOOCSYad6EGSXGT1M8rDWShwTcieXaxNknYt",
+	"wI0MEoArLIc1y9FVMqVhcR4MsJ6HQM0MEdL4ps2OcPYJUgHLEcsZH56xI9hUd7uY2Ut0JzlDjPEY10tP",
+	"JrHtZAaJbUyYpkVB5t13BCwyBZLJCKkogrnfSauHcmnFlcO7SNM+/Gl3oPHafdJsNi8TQeNYji2JhtLE",
+	"EV6Y152JLi5IKtjAXNrqiFzsHG1MLclARqFZbDRgZqXaiEBRytrGheYFwELBldkkr/fIUAJ1LjUmF9pc",
+	"OcgLQaweBvmga5/XEbAX8Ha7NGa7TGk+pJphMNAoEpinN5G1hgYDZsxTLW2vRA9Ibs0/tA+Wodt3sALd",
+	"zvXsIvLSSfDSZ8wm11wJ4UP2Ir6HQJNUhrglgts9+8sIbjRdc2er2dZsqR3Klb6ZA6ItFuxwZ/7HOuGO",
+	"hRMbXu37vwxTvMgZ92SsF7sDRFgWOAOoesI6Z+xA66VFBgPrqM4Zt4UFatc48p52HBTzD0XSp1rHvm60",
+	"cb1DX2IjGmvbSKjG8Xdiuc9F3YHcxOKiGkfedvV+tY7G/r91DuQ11yiK3JdjOVzg8B1Z5+A30ISqe217",
+	"eL1rv0KVdsXtdW+QP8feZap+T0SToiYAXYMCD//kKd04RN0BM5OF3e2hjbwznKseuHZlbt/AQ11FudIW",
+	"Qwj2fm54XCjNaFg1FntCYSzzOqyfbn7XjnwBd/uZcqbPwouF150Ha6feah53PMdRneeVvoVFKWUAHdje",
+	"6DRhKN6ofIvwxTbINpCH4EdE/VnjFeDHciwcFR844oLw0NWCDr0UOMnR8UjZFxV6N4lixL/zBnqc6ajX",
+	"upNVd+wqD9ceIDzz4dqD3BUe+p41igVEDB2MMWNtRG9gnrcCPkQYZnkgNDVpFHkIx4gdGLNNmJBJfwAO",
+	"jgAYLOkmCtBGJKBxSAANEpgb77igfiG5RLSUngvpjWeY7RCdjLlZJK4RNfDUqak+gVpZkGKJ9YXGtduE",
+	"i+eaMpzo77LJ2aacAiw9xzABli3k3iGM3ta/u9RTPki5vnFlk7RarQ3saIcHQmAod+C7Ayr6zbc5Ff1E",
+	"/gd772ZgFMtbaXV9mnF1Xf9+898Ofv35wY/+rZHnpjzcYcBRQxxinn/o+j+0G6NYqpGjzllInjpO4jpR",
+	"1PUTl+ZlktxaCUfOXnmNVyQOat7x6XHPS8brQsdocV0QmkqsagVXL3NVR+VNJ64yreIqdufowhhLDZSN",
+	"3xjV1p2ArPVx01slklNGvucCFUaZQVgFfzPaMJTAZpBTplR0hEQiaqN28R559QPRoiYBkJ9VIyEbMRFC",
+	"HQ4lXZrjJR7JWFsofhZ9wqIbyz5KtjvC6kW4lczdao9N8vTGJYoE5u3ofvx5KpLDbalz6gUDzo1Kaf/k",
+	"r//k4Cc/PkQb3dheXUfgWtqDRA3kqNCWGlpU4lUzVpj0sua2T//+t0/+9S+efvSrg09+9eTHH3z5V396",
+	"8N1/PvjkUcXtNg7f7q2FFQcy55919i1/c8vpXuYMCDK9Iy5uZu05EvFvAuwqGRmjeL0QIa2W9V0ZTlah",
+	"6qvRvn7l+vVrrevHlOqrNq+2CBgBQuBeMT6PlnlPxl4qTrnLjE1xcjXL5eQ3WCHkeXTJFdatxF9vHFES",
+	"fIPpcxUG32C6Wh7sHH5Xy0z7oS1+LABs2abF6oTqrXukrHjZrq3j4deqwsgwPzYMkRppe0KOsao2b6mV",
+	"Vg2l63KS9bM4csLiNMP5t3uvScFeTYl+T32nztubx0IsXqlTOvGa1K/KEMrAnreqD9immfdkNicVmF/F",
+	"xX5JzdytNZyqzUViiAtth/p5nNyeqwSfO++sEP9y7REKXJkQs8/7XysbrfXLtm+79ezMVaDCFXKv0Cn3",
+	"PlcaqrYEA5wFlp8b381coHXZIym+cCwJyhhlY49jPmLoLcLLuaTSJPK2mKSQgR62iYgVGdIJCSWO1MYM",
+	"twA/YHw2HkWkC8wD2SYj24fyAcZp22zdSBFAicAjsDS8mdWpt8kLvqsFx0J1KtLH7Qh3vTbZXN9IO1jE",
+	"4FvOgrOfhMTM49mLr/vrUCZNDz81MBTYTIiZUvBbLUdgWVbETctiaZFzCHYefPSDx5//c7U3+sWf/PHT",
+	"D//34tHCO+fp9JVpj1tm6bFwq7iVkUaDq2Oj4JcxzyXK/6IFSF3I8ZR1/Vzofw13WzEaz4qipiVSNh4a",
+	"caU92910n8WWu4ILQkEBtyFXmKOaRswrSRTgBjWLezRgpJvwKLSIPCCD0TFjyKaSgmS1lEjfgDTeb9x9",
+	"pUm+wfdZhhRboXDeZYA14Ze7mt0HYJTUUONYpu3wkU/Eq0cAl5lqC7s07w6RW7Y7IpC+BragA8cI14Wz",
+	"srqpHE4UxmvcGF1IhLVAAhwqw4JDuXBHwm3TPJuNiL4FsUUboNloeY13MPcFMchYN9qN1fz9F1ZJ93AN",
+	"nZNOuqhwhOcI248L5Ni4iJMJVTzItbN8iAIPDMrDog8QCAWrRiYAI7LgeQs/Rc4katyD1yzNE1ckkkpv",
+	"ZWa8T7rGBAaryNi8h8MWeNzR8/vHqiUt7NHNw3PxErPNRS6ox76QEXLUZY6TVCs9Wu67G31eX5d75cG0",
+	"16ccTbBEwnzNNs8ylylxlUrifb4v4yZ56RBQzWjjzdbmzEjbMrq2jK49W9G1ZzSM5paKC445EENx0bxa",
+	"FdfKwjuOzC1iPY31NnuMjWzhhy3Bhb5syJMIEDQgWwQL2wWQLBauI7LebLY4B8k9jawBii6ghykNHuXh",
+	"BKepts4MeAAScxWe63eqAzxP//gThBs4BJhlg7/4EZ2dUwnkXEizYRkVOYmoCBJcnZRo9k4m8lHwA9ZS",
+	"BHGtJOUlRdITPMQbRGFaxZtRDJRhgYnSMWMaW2eCbWUBxABCw89ZdVlpEdZ2OthTJ4wrr7HgwgycqrSm",
+	"Qk9GrCpkb47chZB8Xcm4HTO6Y0443YIGO43zAwjpu35eeepYXIhlcnWEOvwztKlKI5muAMzDEnWz20Ku",
+	"dMwDjDdaBuSuq50FshEahwSa1dka4hUMqR08+g7pskCar/Cby1vEh87zPiQtkcE5axjfETiJYHuFvNdj",
+	"xiIDkSIToeOJ485KCX6huFwK3yUEgdsKT8EKY1dH4MaBvJlYYyCF6/zdEb790hYeY4oshUPlzrik3GA8",
+	"JJ+vmCy8YcEavaQIUHe9abEbWRrSti5EfvYMl+poh29UVzrY3Xmh8KmZqGs3tExirrQL/zqD8eDRdxrQ",
+	"rxkms9FuHPzj980vH33e8BoR7ULhwZc/+MnB5z/ALmGaRruBDM0lN9avtlpXoXMlxw2atSXC4sZ248kv",
+	"/vbpH3/yxY+/DZap0TTm1v/4nYMPPn766Q/IdXLwyWf1bVT7Es6nRMGtgDLZHIbPc67uGTFhL7RVuh2G",
+	"0GsgFTOzFFp9u/Q0bNK1B/bjvJD1Xdtx3dKj9KUMrVDmmvRt09dMjytNJ7aUQUhL9DCtVpyCAE56V55W",
+	"Ebw+sshexq6fldh13Q1xygFsO4gtjE1nDhMwideptzR2khH2rgh8mELBh0AyZ1PxUrDSsPbRV/IZRZxn",
+	"6Ebz6Hb+lvHmU483n6QGORMHab6MtWtrdoR6O9+jR4EqmerM0ySv0j2A/aVz5LQJ6pyhMVr7026IV1EZ",
+	"3RF1vJPKCPUZ6KZnJUCd90JioPcRmgOwxPkXBz/71cI+wLmEqeuJuWWQehmkPqkg9cl7BCccqS4y91aG",
+	"q+8MpGDKMmgiSMVyaKppZkrzo2dhdra81TPHGNvL3k1t1Ylyd0QuzG0Z5XIB7hX/d65fW79y/YUXXnhh",
+	"fePKpu8R/90XXnghT9fgXy6Pg1fRkeW4YM8tGp4SC3FRyebjemUvzHBrSfzL7wyNcdP7u2Uqe9mLrBqP",
+	"o+DgxVHNbb9xRry+NUB9hT35fAbmB3JcDMtbDsLwAobn72kZW6vPsnELCGMLsyIjdNwOExj5cKyfBd+5",
+	"coyG3CUueCESb6PvTOho0uwIFJMupn2ruX5tM5VTrRb8r+VvYYmNpRF3NORdNuBGVG2x+/pF//JWjrLV",
+	"BfUDGbKsIQCK3Y44FONvkleoCDEhKBgLbQbC2HFwiS2y2WrB019vtQq8n8CXo7ZcjsL+4uhnb1y9ev06",
+	"dM/qCDudbmS2cCjM9wJskluoLByQhERMmzd4iQRUMce9a374D+m5IGfinD9ue39miQqrSYDqdXaygpTl",
+	"KrYIhWYf+cN1Cs2EeFQ6s+Y3HGWWiyB1UxFbaVQgPWNIJ8g9yjVyx2/bmi/3tAWNZ47GtiU0ilJGjib5",
+	"PcutCrVldDRiFDh0sUGTR7BzJZExiWRfzaB+KhLAXyD6JyPFzJGNfkwFctpN8T2ljgmSZuQJoG6kBFBH",
+	"ZKk/J36l/NtaZjCWGYxTymAckSn/XBIaU01HHhR44I6U23jNpS1Q8i+esjieUF3mLZ4dzH1+kZ9v8qJi",
+	"R26dSebimAv6rADzc7QjImNyb26ZyTgD5PwCW+gCpTPya+34OY1tcEas34khZ531tYY+/bYsDBph8dBz",
+	"zk1GRmsbvtKJ6oi0vUvmfrhmWSmBtTnJdgEpwvY94x4jqcW0qNAOgaYGAM36XdtpoyNGEdVwiHm+dnpX",
+	"K6XyMqa4Ayux/2ekQp8Z/H+JO+P8lycf/PGTH39+ND/lfOoAFhXEy1zLMtdycgUBJ6xxTjPhMrsywHYi",
+	"0pJoGu0RLb1DMS7sK0SytkKQTGnOymtc9I7wVrjUDeY/p2F8WmyonL75qd1wTsF7vHmtGP52GCqi5JBB",
+	"zWK2FwjNP2QbyxqTCfbdwhpHpQppK9w9VCmuNBXaHNdPaBxyKvA422jYBfDL85wYn86LkkOpT6QCpQ7P",
+	"bg+mKmuLxqEZUtreC4yxQTKkApuVZleS0nNXorpQQOfjaOFSufbZGJDWZCiVtryN9k2joQZdHKwAsb+0",
+	"awfDSS4WPi+kfKGiySELuOJS7MYywj4p9u8h3YPSsjDrDNRufPlHf/T0X3765R/8pGEcdhGyuNFu9NiQ",
+	"RizXB+D7P3nyXz/J4+pRzcRsSOM9Y9b9/JOD7//k8aMPHj/68ODj7x385v3Hv/mh2aFcwxjwLk/e//UX",
+	"P/r+wsbfucanl1RYy+D0KQang1TAlCuz8wxD5wLQc0LPGGRUBRXhYtCWDEsPDqmajMkq+80WSs0ORi/j",
+	"0Bc/Dr2g+XZyzC92DeKiNOrJI5lCBPPI/EG4IE5xqllx5Gc+hDwnaLGMG59Z3PhYQv4s/ZfaIeOjcrTY",
+	"pZfCWdqAYXQdrbkmvVgOCyojjdamAPkxQPscF0vMlbmVlPOisM9DALZg4D/+9x8dfP5fvvzzf3/86KcH",
+	"v/2DQ0b5wQc/f/L+r5/+j28vHpQ9x3jsvFDsMgi7DMKecBD2BGz0Ew685jpKqBktJSr5G0t6SAjklGWx",
+	"7SaBuOl8qGZ2b4kiSeMxqNKPYId/A1L+z5mJsUP3mEPfugYAdEwni1IrLmJcn2Yy+mS7KLxs7Aghx2kH",
+	"uNKWKXMWObnLRoxCswR+iBiuOatZwCmu/yXT2Vnr1AXU5FE3M9B303zdUX5fH58V7MQ0z4CzmMbBYDKb",
+	"Dcz1VUYol5YjrGvNEaN3WSTHhGuPRGyfRaQ7sR/Mcd0J5AvaucaUyDIEvSlHNGYC0w/mDz3wOyJiNFSZ",
+	"96AltHzS+bE4BEiOyBV+4gyTI8BMBFUSZmR6wIYQowIWSZnoJtnOJSQ6IndyzBBLskV8HScioJqFFqjv",
+	"ejbFDOu9KpIOfaa/mc7sKW757CYVe74fy2TUfC7dde0e31Hzu5VjFoToGycztxFjFsELOJ/c4zfMOAuZ",
+	"xzn71rHwV+3am5AX9IhKhrgbQrN6JdRlRBEZJXEwoMDpR7HuMG17QJU2MzXk2mwpHVOhaGCuOpMV+VU7",
+	"nlNc6+4WFSvdzsjzudbHAzqVXc+9OKBwxKZ5J29MnkSl3Jy1LqSewVZ5hwvBQgIHHUKeCDZmSjeJv8dF",
+	"6BNB4xjsRAlJYxmDAIeCLVUOT3kN7n3o6UoqVHEAmJJWuWuy+6MISM0sg1mtmlnb/nf2hjBjw6JZrzGk",
+	"92/jOeuttJiVxjGd1GoK9UyBacxzzUfSwHwvYTQ4D7l9jX8/s9Wvvwvs26OIckE0u68J7dpK0hQ0Mz5U",
+	"zzimQqt8PStZ8dWIBZxGuzbQ6l/2Mi7KIQ0Z5C2NQ5ijaKSR2fYrvpJRYsaTnjSgoxETULk/4ErLeOLn",
+	"0p0hnYAzKYMgiWMW7ubOHNKJq6l1tZmBTOUIWfFHsTRDhQFK4wlYgxm6+q34fSZYTCP/MtZD0EQPZJxy",
+	"ZMo9Ji4popLu2yzQVZCajgBMDe4IuAzMLFepseugMlCJSXqsvF86QmXM9rtQOJkunNH48v1vP/2Xfzz4",
+	"4OOnP//s4LvfO/jk+1/87U8f//bT/+83Hz1+9PHTf/j2kw/+/Iv/8sunP//rrCpzahGZxwZ1koa/60us",
+	"8wG3wMtaIluWyJbTa5FOQbCUa5hzQbXA/dcemH8WwbOY47OCyoqA99GE3xKV8sygUqrX6injUWB5pV2G",
+	"rB4H8mk+ZOXIkyMutjOCnVSplh27l5aAk9MHnBxP8j4jZYlmIR0RYALrLG8YA5EvGQ8kGcdmw3HH0VWO",
+	"FTltcf6sAEWObLWeC/RjnmRZgj6WoI8TA30c13g9YajHiE6GbBadYa4ZSxQRd7j5O99YH8uGGI0jzpQm",
+	"YYJRigpZCIV2aRMuO4Bz4hCE8GjdwCi+jMVDo/Yh7+Hphfjo5qHw6GkaUXYg88OZ7kUvI5rpVOR2bfrV",
+	"EeKa+UzIWaQrRrHscVTLlc5CDEkb4yz0ZBITxVyiZkRj3SZ+lyoe+GTFbPKYBTIOPeRAhLw29NeRSIFY",
+	"CJQCmHZYqM0FeXfZ6wi/ywZ0n8sk9slKGmJNE4FZjsjL7mKux7A/4gBz6Lk278lEXfaIP4oZRGUD5q7L",
+	"NYn4HlOkO0E6azkWZCzjUDkwgDsMroE0qJZmYkUFMoZWY5zF5h/aV5ebxHcz9KKdGWhDjNx+kN2VggEZ",
+	"X8qFB6FTiM4KqXG+ea6FpGfJV7lSXPR3cbX4FpWAcWSZRNASaUy4bhILVz1M9toRjuUmx21TDglIRbBd",
+	"IXXSSphNco9fW27a448gOXFs9/ACZmOfobScnqAKG9HusOcz1YuMiwht2YOtheXER+zE/ExkeN9JaASt",
+	"oypE5jflGNAbEOPJZCIyuGRIH7ubsyjMmPH+APPBJE4iZvE7RvLEjO6Bf4GCVUYIGAHx4pFUVtKoI8wt",
+	"elxQEXAakZBqSrjysjuPqSLdWCb9gUbPlWYt1YB+BoRokZx1joT4j3ZCzmCvuVtV7DX7alwCCSf++dx5",
+	"Zp30pQyL1kq6FHM7z63nZ33fZaCnWei/9KgU/VZgYqaCMBES2QPrA6hfmdAsRnbfYVnXUN/oFIuoS02R",
+	"lO2tI7hCtF8Ozdskd9NhwP4OS7u3pwnPRGgeWdpw80Mi7AlVBOvp5Wup5WxOUsSHeabaCvpQl9BaytmN",
+	"EVuG5r2ajQuP+nDPNt9VSud+6Stlc/EMQxmroCDwxqf73xj1mSN+nCMqSImk2Jo6RDGWUdJ1hJsd650Q",
+	"LvZZrFjb4ZB99AxU0lU85BSQID74ODGL7Y/2z9D8pBKz5NOfgO3FfM+Go0hO7Pcd4f4GCveBTBQbyAgu",
+	"YFw+kbt0hHBjV08PNCwAhO5KPTCiVoGncwdGiwZQOlgHX07BzB6hJL2bmS3ZswxOHghuO0jL8GI7KZDt",
+	"FCubJ24B0YyTRFY2WzcubxFK7N/OInVSGTsbjSlcDFG4+UtdbSE6POvJ525oBtKVQESuWNRrk82NjY5w",
+	"GPGAx0HEnJ9mpocbr9KSkI/phMQyEWGT7IzllGawE5t7moCRkVlxkxHD56nGxDjhdKFwMRD5bDcOvvuL",
+	"gz/96PGjfz/48G+e/OXfP/3oVwd//u0vP/gXJHaBfbKbswoa7UZr/fqNFr0artLgxrXVr31ts7vaDQK2",
+	"2r3S2mjduEGvt1rrRnnZRqwbrY2rq60rq/ClVUJ2UdcvRXUzfD4wmvT9LqE0SyjNaaQjUNcRnRdL1Sr7",
+	"XGA16RjWHriPi8BrUr3ak3FOVVXgbI4uUJdYm/PG2twSxgWOsze4kOF5YoCbdMHR6cJPsPi4RkMQGMYD",
+	"aYy8omF4SVkSOylL0TnHWKJnhNCZpbXyjvsSqXP6SJ352+FcETuHvLL54tOtrtnQnZu2ijpFWFqiS+yI",
+	"FNKJN6UQyJsDiU2JwB73XHbJy/Nx51duCaznLLTHswLtyazs9Rurra+tLtIcKIupnAPKp650WqJ9lmif",
+	"E0P7nIwYPnHUD2a1K6Pst/ZZPCFwEOFgQQeufqmQ3HcFSVyMEq1cSslMUqJZiFEibB1I2P1RRAVuMAjO",
+	"xGwUyzAJmOqIrPcgu08DHU0KlUVZdz+HDkBgAKFkKEMWXVKANRpQs2PtqKH1nUfGAx4MXK+INHpFFWlV",
+	"9jW1d72HM3SK8gju8ApXpZRTxqDEJxmxGB9zGV0mDowBi4mLQrtNu6SPH2L27KXOIuGlWH/IhF6NZL9y",
+	"M74GNcOulDjjPKWJYgjodywUMVdud4Us4LbN3Yw1jnd/RfYvNtt99hzzkzXAKSD7z+dmgoSFXXMFCnWX",
+	"IDXLKWK9PCWZO/xkdpa92BnurblaDg8rzyVzYXccWL0AnKi1pdRZICXcsq9QIdtRZBf8cKk60lX/lVjZ",
+	"mvbnWm9DuZ8JPN5jwSSIGIFTPctDUdAp44E0vjIWkct9FhY2w5xVjwO62ErEPMOrcr8G1QO0w3w+9xTY",
+	"0PC2Uxaj1ExHKQrAswuJ+sMRz9xUmvZLFEVA4xhy2+lGGkE7biTmyoGWx4PJ7I20Y4ZwBqpjh/ZnqQ0z",
+	"E9MNW5Y6BKYlt7Lh34uwqNceaNqvQ9qaruiMrdWubcSw036TbLY2UwBpyENxSc8ja92h/SVL66mytIJc",
+	"kr0K3PVR16k5zwaUvDOna92h/UX4V6dlsVuvOYc5ZtS4x8ATeX/E40kmyaHIV9GJaueCTfZ4IQXzsqIK",
+	"DGWZs7Ne2LNoXLdyOQS4nozdBbgCXnoBNHhNclvgxYMoUXyfdYQjC4QHITGDJlMqbTFVpYdKEaU57tgT",
+	"2o5HBAHhLDTajafvf/vgZ//9yfc+W4AePnuCOwkor4dnoyurUgZUKd4Xxu6/uBn6heL9Fzsqfwf2NchK",
+	"cTRROSsIP0dcztPT3KaYqklvc4YIZzHhAvluCSxYhonLunGKHY6An1PbPeYGd4zAmhWigJ7t7iCIdOOz",
+	"LG1NrDfMr0x+IVwoPmQRFzOKTeMQ6ygHjMeprpQ9gg/jkZjpJBbK9kvCKltbNeqh422P7jPP6UZleW0Q",
+	"UjOtFQdUdQQUVqUU0cRp5EDGIQvtOIphkUMkncbelWOB+AGr0fCYF81VYg+H7jc7wj1l2cMUy0LSWs1D",
+	"VcE+FpvmjjDyxf0Cz2p/6ggf/sYftwhVe8YWMcNUSTAgFMg/Hel1ekGuIaEyYoh+6CWquhglExv2/Z5T",
+	"sT4TGqy7s6Q1dc/sqE3PsP7U3Xp+SMpOzPNZCJejfdcF9kyw/S94LWpeMNQg6ciTckzRLhflG0lExJQi",
+	"vpKxtgUtIBbHXLGc29TjkRlzFkpW2pKBzLEw8uM+C3Exz6HMxnPPveXFTjM+54KnvCE0j+qcY3k5XmV6",
+	"IMNFB3ZzQIVg0cKzIGO24Dl3ALKhF73TXlLnjO2hTITe1q8wqvQiJ7wq1cJDkvGip9y6P6IiPN0kRH6q",
+	"56eycztsaTEXpiNvOOe/vgB0La4wGGjUTp7v+g0RSqYItZVxTfK6KPRSt3VzQuq0du5wUMuCutTYgdir",
+	"04TucW5mOvgcKtaWHY4uSoejMwkEfT2GRXyoZp90abB3vG5IC0M0Q6rp6jzCkdddo5SshjRtcp3bqm3g",
+	"hBhCO6KYwR+OpsTLfoposGeRkT3OojD3E9CQ2N/iBItyw45Ifx/QfYaMI9bQRkmB4gHYRYivNI3Ybkgn",
+	"ym+SWzQYEJEMuxCeFqSLFmRmm6N56VlPVXWE70YsjHXaSVqtKwG52vKJuXbA9YS8SEQSRVWkRi9RTTO6",
+	"kpnMCS+lD4JdZuxT2MwX7UNdADyO2bMVfHD2WQt+Zch6NIl0o33l2lVgReDDZAh/tVpeY8gF/r2eOpNc",
+	"aNYHOXKa4io/NZUg+JGMn6lo9glRpESRDfdAAKaKG6WGs2cO03zIZKJXFQukCFWjfa3ltjN0NJgTyEVw",
+	"eI+ZDYvxqKzBURqKgj1j9wkmpPp0hJDqddKdEF+xd/wm+V3GRlmjJPiSTGQCO7UjBlSEkcX1jagCLUQV",
+	"8WlPs9jfSvU5sKQYr5nGrkEZddsWNoi7JFGMCYykFYwvayB0xJ4dD48JRMWaZBvK+vUE7dYho464xVwT",
+	"qFAAzG00dlX46db+MRkiy0JJcE0nhga8P4BKvXeqtjpMWfkub3mNnoyHVONOvrbZyG3yVskmr2KizBUN",
+	"XlJVA8nXxueHkw4hSbClH95VaaPsTlmywAuq8ljw7REuCFUBE6FZcDDRF1/IvCwjs1emA1B2N+SkjBUL",
+	"VUIGf3buhRMl9/E6qzGd1XBqOwISMBYSOC4jq9ZMUKEvKdKlytiicWyMaM8ID/cHsl1gVGgOX+stO5q7",
+	"VLNzJGuFLYKDr94g+Hthd4yo1iw2R//fv7+9+n+99eDKw//jrDdJbgZrsArRZ6yf1LE8dbeW8bHy7jks",
+	"0sYi3nfp9jBeNL72h2sPQjp5WOI/F6f69r3XyebG+tdIIENLAGxRCo037r3k1taI6kHp0ioWLh5hqR1a",
+	"4S+7ElUihbXBAbdCtTHlI5fncIPcaG1cW22tI81JyVhDOnuYqb4wwqN8K1RDb2Aj4lC9lNuMEcHu65ww",
+	"8iAcnQiuMzShFTxckbGM9YD45kAfDkqDzAWB1eyI7Xxwx5waSLHPYnAjLBSNp1SGIODQItJGrsH8IfCm",
+	"y3pQ0qZh7Fsop9EVhKPMGXEHIyTg1+BtwGrqUy4qkDX5jX3GBBJHReFQoOL5WrN1/cpGfQBOQYIl+qwr",
+	"eAvzXOXA0K8kX/+yKPf4UZ97zML3cqqoQhPViPTcmFeUW1BdU0EfiLushqzHBZ+T2YsijNKk0AaurGVH",
+	"aBiy0DOGNTpcIVejyMhkgCMQGgcDvs9CI4SNWRhESWVJ4MvmFi/lxlOTC9qNTfZyoSkZH05PVDhVwFWn",
+	"dqETbCYEmDCeU+Z7m7eUXc28orO026bmZhZwHmfjK2O1weOQsLAs3HbBR6023GCJ5hImpdmIPIw3Wz8r",
+	"NIqgOSXwqSM9oPkzZRG8DKwe+Y7CARUYn6C2kDwRIYuJT7WOeTcxpjSGEvfYBD4wv9kRv5eRpwcDFuzB",
+	"XrEhmTGdEC7a5M7r93Y8cmd75+Y3PXLnjR2PdI2+Bs+JDyFaRl4u2QQ22pkoFkINPabROwLCLzNHZVnj",
+	"2X2utLIdhpxGaxPfTbaP/IZDKkIz7p7x41yMy9LJ2wgFHNnn+0zYpvXDJrGPLnsd4Y9YrKSgkaOaZEHM",
+	"tO+2dgGvJHtZ3keSgEZRDoiUY5zHAcieDbNUMxlOba4LRWiYk17thiWMbHiNYCB5wHD0e8xspiE8WES7",
+	"LGq0Gwff/8njR+/DUPFnPUiKPx/86EcwMvw5ZBE3S9LFmd2B2GD0yQ/+3kxaEo+kAnrFn33w5E/+7Mvv",
+	"fmx+/uznX3z+28y2HyaR5rs4vvpW39QrOh9GxOl1siRGPEsj8ULbfdthCIkmFoUV+queuTfD1ENlN8/I",
+	"W3sAX+1mX9UlNLTDTwUtdv1okteF7fFo24BwRcxQXfSARZFKk3ueQ3yha+SswzZ2pxcSi2AYUx1wxV1j",
+	"ETGBpvQu5v+27JKYIRDXaJIt6/3jRUMsTGFkj02MBjROtFOC6EGTbfsoGCiVIuQWnAYNETpCxrZNgqXD",
+	"w0cijANkd0wnZboE5+/YumTJ5XhiafwzbbI6a2/PYitdr7ujZ9A+ZhsT4kpG03rEmgCe2UVmnXBbeGZb",
+	"HBlVDclyy0+kMaYVRSzQZR5an+njr+0zIoGsoah3nN+4JII8fSLIaR/u6Cpws7avt9DKnFowR+zMmj3g",
+	"FvHt9vMt0TqUGIXGh6JkPJARaxIAv4ZOyRkfC/anddrMk0DZvtE5oJIsf9iEKM3Bz9dt9E5drx8bfMYE",
+	"vfVozaZGt7JJfONHkmazuQZf+VY5Y0R64DqaAcgGOn11RFaD3eMa0uhpQMdqULoHcWpw/JxFcNOFtCED",
+	"CMJIxiSM5WiEgW6cG29a/zpl2xGbrRulcW7zQs5Qwz4rfJfO23r8mx8efP8vDz7+9Ivf/MXBJ581vEYm",
+	"281xQ3p/N2KirweN9gbAQY4kL8+FGnMRmb2kx1xG4k+MHvMElZNXJyR/HD8NBffisOwK/VYaD90BkZ5q",
+	"N5sOheBjHnPtpY5glsEUCEDJgTlVQcdh/8iCUsHLdISSQ1ZsqKZSGmS8lIPOAXTUhVh11pYSdCZOdw7w",
+	"Bc/wdhI6jV2UH6UxQTPFh5XMMdgGitnvosjOEvW/d/vO6u+3Vm+89WDzYeNCy+67AOAsk+BpK1Kb/sI3",
+	"N2RULMkLLoDM3GFRhNYmdW8QGm1a/zN9mQu6wamwpOGqMWgzMTvP0J8DhMWEx6odw2xarVxEyMfzfOgl",
+	"qizpcJry9FzVcszyRd8ut+nKFtHsBckijbRMBNdeR1i3IKMkxhpukGZbqX/uK5nExnvwSI8GCEpBP50W",
+	"isptUA1G3UuES0TJRGjbBGvY7ggmZNIfEC1JN+EROGQyHsJzZcZ3Fe71ZZgLzC41TlWG5O4zM7WJT4YT",
+	"9JVJc46nXCHrBdKuTHRhO0EKrzZSvLgT1JplLQbNU6r9b5mVSDHemw4Hlkq+qrdoCESM9kh3Av96+CQD",
+	"0LJAN2dWrdP/LEb0dpNg3SRm9rhA+u0pjCgXSlOL2n1j5ya2YHMjkvvA1HGoMfahrKxgDHALjMfY8hr5",
+	"BrSUZSvezg8uxuNo/SN1D8O3BFcXIdh1GFVsN9SIiXBXS00jGHOj3egDcgRmttFurLdgeWdnBFh8Aody",
+	"4Y6ERfL40YdPfmm8xyd//dODz/6m8dbDtxaxN8wYb9l1dOaGRnpzUdlI4c0C+fTSrLgoZsUkr9x6XBdF",
+	"EAbAqkThiZgW84TniMaKVYtOdJzyY6bGZrivzdgh8Kdjxgp1q9ACxihj5fJlxnxKuwQURR6SqkumxCUN",
+	"YNyOGFONJNGWO8U6NqlDRMVkPDBCl0WKtTNCBYhGernAobQFteOCP0WDgI000vDGrDwiFyt2fGmJM7xr",
+	"Jqso7LD4jr1IjHwj26+9hMbNSpFTotO40Qo7DfMhQB4C8iK5NGbdS53G5ewSjQWF3Df4PjsnEXfHzGtY",
+	"WdObrgkucmvo2RJ2z4/8ujlgEJLIbXwR5oDbiwitExFYiAmr9nhu4+8Yb8k5NgXuqVJvwJ55sWm28SHm",
+	"l7/YafzK+Bg8fXluObpvqtwJ+/s8COW9tBM1FFPbUpEtkowiSYG8AYoyQP34d97YIblFuvYAP2B4E1+v",
+	"he5BWx/4kShNzYLF/tQs6gFE0R9SyCjlex8HMkqG6LAw6qrLm+TeCHhLKbRCdu4I6FpbfgoXvJnuJ+Kz",
+	"+5rFgka7PPTJipubyx7xzc18j/g04lSBj44sbR7UnffhN3RPd602yn0TMk155HsdkR5DhyPK+8IcJMcC",
+	"O2WHbERjDWRt5k9Qeth2exTLfS4CuIux8eFornTMAzNvPhdhouyx7vMuUhrCXdPvAhkyfwsDOIi+JBaF",
+	"2ewzEeI47BddHutBSCc+WfHXb9xorbaurm60zAHph4M//PHBn/whwV83Vzeuwd2iRNCYbLQ2WqsRo6PN",
+	"1dYV/3J2XS4COWS7XYrTZ79lYYL7OvedDIJkNP0lh5YhSivXUNx+P4Jm5EwEJeBW+8Sut7bvGnzHrG9m",
+	"EXu8uvmq+BmrkuEB3e8R69No1y0N9203UVwwpXZhS+V/ca3PVf5LKkRCo92Y7TORMJ+scEF85xD7XlqX",
+	"1BFpDZPFU2kZhZcROlscMYtZuCuFj7GliUxiIscijaTMAQKT25oNFc4YsG7RmHWEMosTCqy6E+JvIS3C",
+	"//v+t32Mu9/nCoiI801MIMEZtm1QPoC8M5RpOxMUEwXG4BVs7NrYUzKKpRqxQANI2Nl2PgoF34N9H5KI",
+	"72FBlduzhIcOK2ZXtp0mJYcMa2QLi4CrHE2+7TEPcsxY2x1AkCk6aRK/sAogUdAmYxoLHx7GmOHZ77Z2",
+	"3QhGqSy4mwQDGtNAuwbsYHh7ZEjjPYSyWS5p84JzkZYIUNjwO3aCYfss5npCfHNzIwG3oAF/oswayy0J",
+	"zzoGaQBEjrFT/k0pNA00GUkutBF3o4EUsEDhw+5G9vGK+dij97GBPwgv+wGPwo9w1JgFAwpS6J138G/e",
+	"lWbHCUZoGMZMqXZH+PZjMyfV3Fd56ZYeZqWc+zsv7dx3yrhWhW+MpqIRSjkvd1MaM7qrJ6PCLSDBnv8i",
+	"ZgEfcaOKmmQH3l8pqSdgMiYMSVBsKYywi9dSeQB0A9GKIXbftfcgNFISOe+yVZfbM+mLLJX+KRWJT0Jp",
+	"tg28rBx3kmAd0aM8UrAzYsc9am7C4ljGJK0wjIE6nHANKyPPmdc20sfGsar1oRHNsREzVOd+aRuRIQMa",
+	"QYmmj5WiG6vrm0a5k6EEul0HWesI2esppvPH7ay32i3z3++0rrdbRscYN9peU/Mhyx9M3MG+546YKkB/",
+	"VwpmRksh8Oh3xErIAj6kERRy2K93h1zI2CcrAXK+9pjYcv0AYRXbDKUeS3OtVDSTFduYECXTJWV+zc+Y",
+	"R3yoLkXFD/a+0aWOZyb0C4LcXDpnORjRCC8fCfp2h8DQ5zfJG2JPGGmeVXxAGYnFoJM3zbLqiKIpg6YS",
+	"LVSz6qzWA5VMLMeXUvitBS/BOjJ3AwrbaTmOOFxqOXQ7YkgnCOrtS8DvjunEw67UKFovKaImSrOhWa1d",
+	"FnG27xrfmkMG3Dw1EuKn8h7W57YZHPbFdewetzUxt0ObtGsHajahZsM28dVe4pMV0CVhEuhLClbSHhtp",
+	"F6DBJWB/T5X4OwkVGnbYyroH29i9w+mXZb7eHcXc7EsseuEKNq1P3CpTtkTOTq1bOZeNeGEEVx9JJ62L",
+	"5S4dgfOM8qFwG5gYrrewpsZzq5IME6Ol+zFjTYIUwMBVbBSG0Yugzo3NBar7zuv3djrCGOP5eMoaFBcZ",
+	"iwGmOpditzk/nY0Y2T49rIwSOqYhD7QVOZZ4WMY5EmWuOgL5fVhIVnx4gbsDqnZhZGbWgfllF09msHGA",
+	"9cR+4+d23W6P32ehfxnFlmusCXobcN7TjHHtqVXPFcHtg14FMd4EC6f3LYsUc9Xc9765vbpx9Rp29oRF",
+	"DmekMPUQl14ccmOE0KEUfcLeSWgEitcJDzPCJtmJE/PGuICVEfIeWKwafrXmCBSKCwbcOVPb2Ej8Lg3d",
+	"XkinFARqxM0rsZ6QGRU2PLDs7FqOMhI983RbREm0tszVwDCyXF45M2Ql0wT2R2PHQ4GVUzuoR2BjFkWO",
+	"fe7s9cAokf/aYQa38RdzoY7IUPuQsTF+ZRSRFfMdF2jpiUCGADXJuIns28DndmnYsbRfKMdMa7Z3dpp5",
+	"MZcJKEqoi7PozHyZPlLV2plGUZSlebOmHsZWB83qV1eaYeThQhWYpXQT7cbN1/5TI0czFKj9htewPjhc",
+	"KadDG233Z2B5k8osiUNUQjlbwrFCPPQa6Ck32g01kKOslKxAq1k7tovv4HwqyOz7ry4cS2MmGMuAW0Lw",
+	"ZFlRtqwoK/JHsj6Hbj3cyZTSoN582GI1VNFF/6awiiWBu8pI8zflmPRonI0TLTebaOJI3xhC16ySgpOj",
+	"isuzqjOp3s47qS+wrC859fqS4++B6rqSwxHwxZYinJ7nXJ4R9l4c15u7fAVT0j0mwoLX1Z3otE2kfxNv",
+	"vHrLmlNt0n+Xj3xkNIJaE3Ao5XAUM6WMT2kW9tuy6wLy7kCntqDRCROh0WRUZMqMauR1VdAiLmJ0P8fk",
+	"3GUDLsJi8cvI+rCYVEd6xnXyDf51kogRxXoWjBXiPTpCp7hldFetuafTACOPIhInQkBHNCkCbGFmBBAM",
+	"2EOjG6Mn1jrtWbceTFe7n8v5l6xVYV/kHOYSM8nZ1MEbmZ5oR1aCMiFjK5l+Y6WcJeb65gIhAwe2kqyk",
+	"jkkoA830qtIxo8OiZEwNwS4XFBhVpm9Sw7baODFh/C3ZrZLEb8vuFukhTyLXxp9wts6UdL7gptIzUkRy",
+	"oe2qNzL720jMKp3SleFkNYKsdnu99bUrX9tcv76xaX4RctVC/NlUBn9W0UhtK6wU8nzlWqs1wzxbA790",
+	"NiMwRCgw1sOgYhEARUBkh/EESKeC2jgUWWiSbU2GUmmy3mp5rVYLpNkeG+kt4hvfmmVRAGsGBhb+WdXC",
+	"BeXpLRz3VwBtAE9So4cSPPDz2UkDsWfUwdHy3X8qt+E5G3Nvy271rnoFnkLGe0fA2XzLXPjcCG6ZYnX7",
+	"meHEL97R7Fuyiy2QStqZzeDd3eMirCJyO9RabUjvv2KrYY1cOlPCtm/J7vzdbpbPVwZd9DYuWbdN4c+q",
+	"jWh+nMKsma/WHrwtu/XiCeCEcNUkd2QEzC9IAZPm1ozFnwQBY2DZow6CLAUVAYsi45/4Kum+zQLXeMxF",
+	"JMyOVUSK0oiEMTKf2XDEbAt4GYg4faKLt2F5HN4Cx4lA5PfKokvvW7I7ra7SPbaGW2HxoIO7aBUacFvt",
+	"KULJOwlLcM9Zpxu2rJaQgWqSN3MBwB4XXA2QpBDTL0qzkeUdNH4+nOm6vdDIzMYEvXbIKCKcns2p64XH",
+	"PdIGfobbP83e81NECcvmTSeF+Ia1NGPDH2GLT0XZh2x2AxegvXSICi33mEgBEAgVy8AUlqoX4nlgjwIH",
+	"mpggM5Q9eUgnhKq9Uq33Kjta5eesNOKs7jZWMQOp2lACGB4JeJEeGb82f/Mh231XCgZSh9O1ewMq+gPK",
+	"62cDX61k8cYZ/iqYZ28OJKFDcrt2y4N0EVpITJ2mr+5Qh3MBaId1+nlM1F6iyl2dO+4eZ+/upHQEai8h",
+	"NtQLHERd1ucCOWWB25qKCQmoquzB9c5Mv2PIRfp3jR4MO9BghGrWl/HEbmKpmO2JxHWbHPzZXxz810+N",
+	"2gyV/WPtyUffefr+/67sR2IvVzXOjSOMs+gs1nQOZ+1FuxKcX3iqetPea76P5tb1V8ZPG2X7zUmD9KsF",
+	"G5CWm39haJHb5poOhxlQTSPZd5Qt3OHKJWLUALBPtGyS21rBduSKJIK/k5RkhhFL4/oAXyQwTTeGwu7G",
+	"48+/f/C/ftrwsn3ZbhT2cbaHzKEf/wC/tfv+SoscfPRd8+AxD1iGvGm0G+vXbjRbLUDbFPStWQZ7ifnj",
+	"9ZdXX7p7+87qFXNUIrg564sf/Vl9jWnn/XwANGnz5yX18hIoU9NWh3WRSaRKuXdsBuYZzTbcnda6k1W1",
+	"l6w9UHvJw5kGfio/ndsL8U+1l5Ra6HZffH1yby95dgNUM3Zv7pGXgarTD1S51WWhzwpWzZG3xak2LofO",
+	"/VXwFtzcFvZhn2mMXOIW2+G2DVnZaK1ftnjuYRmFK/YlRaI7KI5Z2Wi1LqOnbPuQQhWabTgBJQcSr081",
+	"AEq2LIRkzKOIdBFf4ha1Rau4QSItDQV3owJScsw9fQ4tvY5kzaxXWzPXNps3rpYYM4vaKufQJ2yGqAP+",
+	"4OPxTi9NqmXLswtmf8kYpe6JK59jNUFL7bIHrvqrdjeMgoEmpA14QXmdl3HxxyyCha22CmhELFy2fSXS",
+	"yjMudhPF/Ca5xzRODTyo8aH9mGnbcUkozWgJQz8O+chu8bLxxMVsPDHPrTli84myTTOjBYXbDa7Hqgv3",
+	"zPJWlo7K0lGp6ag8s96JXSmzO0bcnop2uoppo/qQxMKC323MP+UacLtqQMMcJh8AmrbZQ7O8ScIZaIFn",
+	"pTlCidtwrTwGurDbcB5c2vVEz7IDwtIwP7EOCCchY73TMMTXUut5Zm/i9ChLZoUX8JAZcUwnqk18mei+",
+	"BK4w6EQMdeWdBgRv3JZCTolk1I9paJk+IK7DOg3g0grkMLsApLixNc+YTgjwilVRaNstfTd9mNMXH+5e",
+	"VY2CAfHvxvMcw81p/u3DhLCQQCfoRYzpszIw6u2VtQfu4+4eF+FD+zcL5/m2Of2C9WhZpw43NUrO8Tvd",
+	"wlvY8jiCU7lD95ggdEwnz90KNo9OaLqFYRJOY9Fmnt+RV61XhuGeFrzZ1sskK5YgWDuvYeXyruw5sMmI",
+	"6kEWWS6s+YZ3qO3KkcTn75prlUJ07BgzUiHCw+KAZ3O+09YN5HyvehTYrjOfI62/TBI4sqS8obwkmE7y",
+	"jfwr1B/U7NMgYEoZl8T69fDQHmKlqEYNaySF4kMe0bhJ7kLlLhd9Y55aAh5g0AOSTfIGXh76G1zS2IeC",
+	"koDHQcTIymbrxuXZyZBTEy+npoHnad8lKvfEDFqYclbEHlEBS/ZI0bGjWbLQlGJ1KEMWzTZb8RDSnZA9",
+	"NinHRt4z13oVL3WKSza7TZW9mI33K4ODg/dkHyq3PLCnSCUSDn+eh4GDXlgM+14Xyfng/HAr14szToTy",
+	"kfbNNhXSAzZEINwem+S4jXHEXBDLIm4b4cQaWDXx5GYQ7SNR3ntQLEfeM4L9PZKJQrISsh5NIq0uk/fM",
+	"Yaurq6Twf/Nl3BuS90jMAuzF0oNQDXwcSsE0jSfAPU9FqMh6s3nVA/ICqbhmjpZVsT6QPL5H/DEXoRzv",
+	"hnSifLJCo8gR/F1GltD+QJsfHnQacafRJuse6TR66achfHpohxtE++Q9wu6PoFExGSVxMKBAccrNRKU/",
+	"ALOYRxwVHzNT4ffokEcTn6wMu/1d0Q23jCrDj56ZI6al+WyGNZAxf1eK3aEUemBGt75x2cuo/XZjqhn+",
+	"CBdsNVvrboSDJBZmzmPZpV0ecQ36U8h0sJAfskBpe5/C6HKDG84enZ3SGy24d0dsC3h1XSCjU2Sd/A6i",
+	"mh1+Af7aaHlks+WRay1YQtdb5P8kyHYYMUVWjCFBvnaZIM1qNLHIY3Om7VNl14Wt4u6ILg32xhR69ilJ",
+	"rlpCXSwJh2M1MocUFwYyMijsVxun5QrgSzPsJGZG3INfhm1c1LERmOlPHjHLdJ28RzbIe+QKeY9skvfI",
+	"1YqFXb7Ur5L3AJrxHoFwpuY02o3khEal3wQDOhxBsKHw2VxoE9/5kCtj/5SdPP3v1AXM+KHj066Wuypi",
+	"bARDAzo0uBQsk0NfTF3VXMnMxoB3WSzQGCu5LtW7MVd75Z/MNdbhkkofvlR6PBL17UZSsem/HCljEMlg",
+	"z1VY8mAAdLCpNINygZ6MAwbSUfZskxI/4vvMNx5OAm1UzMKV5sxR4piQAbMDp8KiA0IaiNaI8YAJts9i",
+	"2y15gH3p5D4jUmzZ6yN3pFe8AzRYKe/uj5jjTFFeLA4/8w4A8Q/l3A0zuUZ/7rEJNLxMYrELeGDwnew3",
+	"OdDOow8OPv72wd/9P09++e2Dv/uFe3QwQ/JyqNG+skDT4WwuzwdKnHuXS+jLEk28KJo4Zz5WWI/HxRNb",
+	"U3OGe7H2AP7d3WOTWqAV1Mkhi3L4lERYOxLutmUFIhdGk/WBpxzIUZuAVBkPgF0XGu4RbJJwSeX63hiz",
+	"WCGTeEWY8DgSdIlQuZgIlflb5WgYlakNMgOdMrXos5XiWfsktT1x7YNZUQpdOdb6PSP0ymzNtuOEwBK+",
+	"cvrwlRPREpu1gxELrUdYIWCLViNX7rIs/ABP4RHFLME77pwVIKBH2gbg0Xes68WNRlZoVxmnD7Kne4yN",
+	"PCKSKCIZbaMNS1xudgSmpsP8+UPMeBhHzUett89ihf2A0LHAK7FejwU6Y4+CzlNxIrZKnQ6HxOGxKm9v",
+	"qIPB2aisZwVOY23+g5/99yff++yLX3/v6ef/9PjXnx28/5vGESz7c0HQ1BR/SwjNEkJzYhCak5Hz8wA0",
+	"i3kEEFmuzEDcTUTakcJK9vm0dLC1zJkXm5LRPcb86n8zhc8nPIbiqriELuJCdvtZmCvlfSiRlJpmfFEB",
+	"jXg3pkXnF3uskR4NtKOWhnC5CKIk5KJPfKp2Zc8nK9oFMC8piFtOd9vrCGtQsH0WT9JUT5O8DNeGzjVp",
+	"WNFCarTrgF+IPBbv02WBdGYXdDKy9grGNo3aYiI0zrqYWBwC9G/p0mBPmy3sykwA5paIEGOh5oaWFQhM",
+	"JTSBpIgm0A2IBprvU838Zkds26kaUGylBEPV4PkPWTsfCxDp/XMxA4z227mxz5d3rbBxjGuHs886wsoe",
+	"GHhK3JejkZU9IiNglDH2o7TUI3hR6AiaeXfunXMp5kRy7ybiIsVxFzPA7iYiC6yeJ/E2FDIho5NLDMWJ",
+	"aJKXl4TcS0Lu+doIFjMKWCnYEQJIJ2pPrT2IEzGTovR1Ky7L5FGb9LjWRceWCyjzY0ZQm8NXxoztKY8M",
+	"6dsytt9ZUdmlimWt47yOiGR/NeJ7LOIDKUPl2YSsl2ZzCVCUY4Q35LQvpNI8KPV1XXDrSELxTENbZoRV",
+	"qKpELMNapx/WimGNPKvhrPkq+W4i8oDqejt+zRlIi1OmHmVsVUauXeaXlLOv0Fh0tqKFdqaoI+8wWoio",
+	"gRxjQscZtNaUylle2MwwNXABuwQtVIw9ViY/3Oycr2V1QeXOEgB6EqbCHegDiY6GA4ccKxzTunEapsOa",
+	"HUiVBXELnEkMKaWloOapzDwk2rYqIgPeHxifCTBZNmpjPbN896asiAN2bmlc524i7uGYLnRcxz3G/LiO",
+	"BUs+F8neY4aB8rpmYev72VP1iD2cjcx2Bzlstm3Brl408sLHxu22gQ2y2+a0bT4XBV3KwQ8YQqSmh9De",
+	"8tCqG9ic3mHAupoO0HUW6VLFVRUNK/xYm4XVDuTrcFJF7QuNgwHfZyEaHDlGkrLbu4MLI7DJvrS3iC1e",
+	"6UoZMSrK7nsTGk7nm+TD4zMaDCpZb+EdLXzfCxXKxrdVQ+LZJfPVwe9nGyaVSe6rSrFjD5iH378H/Qlp",
+	"DtmEQVRqxAH0sffRqobG8jpmmPq2X+5qdl/7iN4GOUBJBBWngDw1QpIHbQKyxMgLqVjWaBst7VECna67",
+	"EzKgImwSsAiQqU4RZhQ+BAy6E4x1e2DRQzDZt79yKZrY6MHfQoA1VBhIQYZs2GWxGvARdmPn/YF2IXFM",
+	"loOPB6Fr6NxvTJwm2c5NxpBO8CiM/abSaMVPJ7jT2OejTsO/7JFuAvxIeiyxhxgW93XEbceCZ5toAwZt",
+	"hG2wzPNic0hLF4zQMihseBOmcRQzxbR/6NCU0882maRjOsG2EUQxoXg3SpEGaEbtsYkN/bOwTXxjVe2C",
+	"SeWTlS//6S8x+Q2HdkQX82M9PUhDMsnEvLTuhKgREwDNH8VSjVgAFQ1P/u3HBz/+ifkWwNk+WTn47X97",
+	"+vMfAoTf3CktrMC7ffnfv48Hjwu/PP63P4FfOsIPZTykQptr/68PvvjrT83hgo3N33/xPzFrb76Sgu0a",
+	"9WNOfvT+k3/+9Mn7/3i5SW5r12KThdwsoYjvsSyNMCNeji/2YrEtgwprN+BtNrxGlwnW4xrHbaHOrpwj",
+	"h3b+179+8uFfwp1z27nRboxiuc9FwMjt18hKp/H40YdPfvlZp+GRTuPJL//qyS/+1n7+xd8+/eNPOo3L",
+	"ZPu1l3BV7GqpaUQ6Sat1hb1IrrSAngTR14wqvdvl/V04kkG3O4fB+PhPHj/68Zf/9JdPfvW9p//yr0aP",
+	"6Zhq1p8AKPvPH3/++Re//pcnH/7dAtAMfI3nhLi2a2gJt17CrReGW6fyp1zZHxts7RTXtEdvv1+T+yyO",
+	"6Ahif6U2w010CAZyjNZ+ptFB6xn1J3s23bzRypTmgO5DgjeQw6EUTfKG4FIoj3BhxCHDIlMbwO/1WMxE",
+	"YNSa6giVBAPbN9hqZtUmeRVMOw0QQq+9vkNyX3c7Db9M0ttHzHkiRxa9e2yC0+oasngNUIANr2EVGFhf",
+	"C8mN13F422qPhWeOKSsMoRJXRnXM7z9bUYVFBMsFlxVyOIIw9TzHoEw6pJKBhlNde2u4EdOyYhSzfc7G",
+	"c2VF0ZkF87XHNVrziig5ZC5mgLANNcICC6h/k7bCDYoxUlfYVmWQlRQAC8PuCDgKBny5SV6znde5Ioru",
+	"s1LmIvsQmeF3ZGFQNKMCrifkRZIZUJV20jraScpe6MqiAuMOPsF5Cgw7hDKB8eZADo1jM2T0WcOYPT8y",
+	"4x5jxgMfFnx9eCOky3rSSBO6j2wmZyVOvEMN0Q7Jlwf200KFX67qOsUlRLK/RYR0YQUOuDJjuQxlzJrk",
+	"TcB3ZaYF8lTyDFxmLKoMZw8RDvOT8VEZ+DLCuMAgy2bUgx3Vr1wWg13QYrA5hvwRS8GmzfcZxWCHNkK2",
+	"87lASqOejIfKK7PlsWMpquOBbUaMVQRpWK6d4kcR7dYRkQxoBMDOnoxthoAWyiYjqvk+A/orKHMfyCgE",
+	"gCbGt8wehSb7WTvHS4oMeSggeoeA16Hch7IbUo577DN99M12VvCe6gjBTibClgifMyhcO76/vblAFH6x",
+	"jjB4fr3SNS9ri+q5vJXySMyUlrH5JGPS5xAptlDmdF96pDtJdytCyplI97kqbE2R5sQ6wgmYAVVEyDwB",
+	"EJA8i0uadB0XSneSU7G5HgGH9C7o2+oatdNXo89KgVouBvrk558c/PR/HHz+Dwc/+punP/stBroXDoae",
+	"T5FaLUm3rFFb1qidXI3aCYj0OjTPc0OpBfdlLXMWZgOibMTCVZBA3jRnQ+Vo0qyVYD0YbMkF7JYTD1gp",
+	"MQEmGAdxj35ISISMUxk+E6LxUjbg0xcQuZtV0PKlqJLnlsQZV5AiUhzZvzgTU2X2PmD3RxHlohqYJNTY",
+	"GBERoz1jNsC/8PzoLBjjAo0VyHcqbBOBtWb+0Og4ppxLkt83crxFfAQF+DbFYCnZuO4IqLRytC/GBkKj",
+	"RpMJM0bKkKUNftPat9dqJvWL43D5/UM7z85LpYVTElXTktizFqHkvUGv5yh5p6FE9vFOgJT3tEXGLfPo",
+	"opJ89k3cMgEP2fNX2rrDooiMBxPjfts3amNfqeQwDoGQpyNASmJ7pyhRItmvlCav5Wq9c1G8gCaKpWw4",
+	"AWRUuAJ0ULpqwjYZg06lqH2ogAi+kUKereiMlc5cGcxZjCE0OKChJQgJEVKU3gDSGSDObGtM642h+MCM",
+	"CAojDNtUNVuw8/OK7F/wGvX0OeZj+yD+KvvPqwkgCROaxbZqJWI9fcp2wNluYwvYm9ktOhdjUMT/xq0d",
+	"Yi6YfmvD8LlUIhDuFAKS+RwBWBQzjeBX7aAWfe6bdkgvQ06w3mbDM+7JWC9y/K37IyrCRc54mbMoVI3T",
+	"gADPP3JHahqdiUjBVzdfqqSr5+KmQc7Cv34FE19TsPSjJzpqONYnLITME8wm1riTaJVPggjoAOGYu4ZE",
+	"JroNHBI5M1n5EFulYHBJ0uM6A01PY6Wb5A3ARa23vFar5dppd4SRVGBlxNjQGzpyb0GCMgU/my83LoM1",
+	"4Sw6l6F0rj1CgVHwWWuvT7kgjkyDK9KNZdIfaKDQKEXBgtFyTOF3nmBY7FbQaDdomF875kWZtVXDNbrW",
+	"gPtTuHbji89/+/jRHz/5X3/15b//1ZMP//7gTz9eOPBqpxEDVOcUgC2MIaz0l8ZUkVAKBqLwDMgzvs76",
+	"idiyDOkgXd6W3SU3xhIeWxrbTfEXqHigwGSu/unKcLIK9BCN9vUr169fa10/BpNGMeab1031osCI0a8y",
+	"cb95OBFfMFcpFN5hTAkrMbQR9jnH1rqRWdkhKAMK3SSQ6shFlnNX6ggas6yjhJYIU8ugd44iy7Kgz067",
+	"/54tQ5gZv9qxFSkpKZQd3taUZ53GwXOUVFVlcPDUhSq4Ib3/ChN9PWi0r13xGkMu3J/r5xKywqmpyoUl",
+	"w6UJWieqRXN+r7FpxjKGtmLPuv1ZcII17a/2Y5mMZpfo4iEEe6jwmIRcjSI6wQ7L5Z7rDu1/Ay98igva",
+	"3WRWIyUc+1emEFPTvn2k3FqDfyvbZ9H+3BLMV23lJFwZwhTmrCa5LQgVhN0PokTxfWZ/z4VzAxrH3Jyq",
+	"sf8MxCFpf4uMEg0NTFxkMWajiAYAmWpWVL25t3mxun3ISMbmTq3e165dY5ABsbPl8hVYegYVGTqnKLA2",
+	"8eDzf2jAW+H4Kurjrt10nU95WfqylvVly/qyRevLUiFWKsOOW10GAm/KEM4U3doD+Hdee14H5jbibzjS",
+	"ExwvYsbQzqV95YBiFXDrowu0Jd76YuKtZy/so6GtC8t5BtIadXMOZx3JJPaIUy0WssCQQBZB1E5TlTbf",
+	"OMbqPSMA8ywdZHwZmJElfvn08cvHluebNY3XhdahWx6O4G8OcjlmuGXgI3g2qkm27bayMLYhDVnOHM7h",
+	"dXLQ49QotlXIZjeCtljZbN3ooD085opdrgQYn4XieFYQxqkBvXH12hXWbSxs/54LoriW6FkCipeA4hMD",
+	"FB9fxtaBE1fYzrPDQyDcuhO36EUI+GAPS6Sz3kBpV9ypKmwjLielcQEbSKpH0wajcBRtqeovC9E6B6Cx",
+	"CJbwglGV7dA6UCba/0pFxk4lJqZpP+sPzhFbl9L84kKnGBs1F7VUXDNiXBcqvFWckoNHjx7/6//84u9+",
+	"88WP/uyLH/5nJMBKyZX6vKd3I7nP4myrffG9X3z5/re/+LvfLKTXzy2ktYxmLaNZR4lmnWUcS6090LRf",
+	"O34FhgPoWcs+YL2TLZfZTJQreHTpTR+SnS+mnIkZxyrXRPZ6hVrM9PodUawxgPQ49K7FaiF7D1sINC7v",
+	"/J0Gzo7l+kzZ43SPHRp51nirzEJwZNYnSmW6DNU9Y6G6cwjSmc1S3yJGHIJRIyQwelUBYUJVtO6ZDtRV",
+	"OcrGulpG6M4iQvesxeZqhuVyhAJphA7IfuV+pt5kmmdGxy9HvWqOC7FFQUkqO4vgdUQ+hDeWSRQiBQFu",
+	"xrJYHqkXynseonhTfsK//guyqD5+9P7jR3908N0/ePzrv3/86MOFnIDziuvNkFTLgN4yoHeSAb1zCeWl",
+	"7sNaN4n2Fm+vlBPdpXGTbbP5mDJCOcnXGWQ2TndCeOjlaw0ghGL8EUT+E8V0k9wsGkU0Mrpm4uQx7kiP",
+	"yLgjQikuZVZTvtJAS6MDYgZawHZsM/dKhC2MhHBl1picIOQevmX3RzyebBEeKudApQ/REcByHiMU2FxG",
+	"kSFXios+8NPwkGCrdj3mAXP9K6QIWJmmMC/iokWG0hKHUaKPVuKw3vDqHLZRqIR48pd///TD7xz86G++",
+	"/IfvLaROvm4W+9lrE3Pbu0wZ17FWucNSMXyFQkTYIssYDtDHIQ+p91xRl41MLOSL1hL6M8oCkNRuZo0r",
+	"HpJxR2i5xyzvi5eBTAo9MrHUlQ8ZeRdWc5mXijd+dh1VHF+VBQi/Pq/u6rE80IxKMb/Q8YsSq6dsZcPB",
+	"eX+z1G9E80pZrmYdZfwKMesDzRyUqlAFfdrMv0hZZJu36ZgKhapNeYfbwKYXS5d5Gzksacw6YkRjnXKv",
+	"uOiOdiLe9ZMjileYAegwHnWLXDifEV5Po9344u8+f/rRHxx8958PPnm0gEqHeTofJ7GGlPgKuopL7+9E",
+	"awgXEIdVuaM5DiBKzFLdP68fpl3EDk7BhdI0imhK1GkMgSZ5WcYERZiMKxgsduztLjQ9jJM1c/EU+LBf",
+	"GUiF8dB1+gLL1mnlslNtGg65mIuviKUcQsFRRgg7HFExuZSjQED4hWNmxYJRY44q6/JT1xnSx3v7JIgo",
+	"HzoGWCE16bKOSKmQCst2i/h77F3uVjzCNHwSSkdwaG5rO7YpFu/P6tt1VN19nvVL1rIxsum1/5TrIxkM",
+	"oZsvH7JdY+eYda44XbuX9Zhx+ns7GDLyig4X1d3nhPKoVN7HBXosQRsXCbRRX/sKuRqlCJ5jwDmm5KLT",
+	"x5zFq9hHZk6fXDzGtsnNoyshKcVTJsl8u2rLFxnJMVNVAEvO4nv2/qepQ9PbzKrWtQ/51QElcmDVc7Ob",
+	"Ljbztqo1KC+WeZeqz5dYjwumsAabhbgAir3KbZfyW2ahdBOM40RUaduhM4XqbOUrervMOMbKrRwkQTAX",
+	"74hpFmAgLrMMZzK7OoTfgUHIKNEmuY0di42B5MMofdTlNO0r2ia+bQIKLVw7Im0FStbIk3/78cGHPzIf",
+	"/upnX77/w2yNdynw0PYc5URsKSLQ5fbhG9+Cj1b8INr38/wNlx2yaZgoTdh9rnSzI6Ybr8JAC32fHFEi",
+	"vFIP2Fk1zIvNDsuxaJLX0kYvUPUckkRoHqX9YplP4kSoGYZEulkulDGBOFCg7eCinxkTmAz+4qcffPH5",
+	"P4Lh4J4lnWzsXMWi0J2P3algehrtRh/imZa2pHG1hXvewk5lFGa3+vKPvg/PfLQrrxeurHhUALN++ee/",
+	"gmvjr12qeJB7RlidSK2wqEQ8J0soW2RL2OvSglrYgspUW7lmOzb+lZelLnLm0toD/LBYZy5s2QcJXgh1",
+	"gIRGFhdBuG6SbXcM6juU/HQK2SryeqCAcJ0Baz2GVF9WhF9QmOm8XXJEvGlhb8zqv2WXctFPgMhI2vSm",
+	"PFV3nMV6Vum6mRpsJ93tS4TpGSBMT0AdbNb1iBYjvoJB1WtglVcRssBalG4dowvGAxmxJtmBb3LooQLG",
+	"aY9NrN0PYG92X+ccgK2OAFQScCTh5CH0O+OWjhnhAnECyDY2VwN5TgWRbeNgCHPx7JYdoTSNjYsC7O8p",
+	"Cp2N8dGqU5JnoreelbSko2eC4jb0Qg++94cHv/hO4wiW/fnkJ2uKxSWcdZnQPDk460nI/1q41oXcgrWQ",
+	"Kx3zbuI80bqUpyh+Mcpqrp51IYUDB3SfEcwsMeGiPIDsQFpU6AcUWB+aQNcAxIDSMOwIBMbSKJqu/EEY",
+	"inZk2hUcp2aDv5R/rlMWJoV7VYgUfLznrisGNJfPvcWRUeQcoka1jf1Tt3r+f/aupzeOI7t/lUJfZAPN",
+	"EUVLBnaIHLjeKGtgbQsSszrsCNM13UVOZ7qrxl3VpGclHTbBIlhknUsQLLAw4ASbYxBfDNjw+uOIivIt",
+	"gvdeVXc12T3sITmkaM2F4MxU17+uen9/771zL4mTEVZHg58SrlpN1U9I7HBlPblh89LYip5n88h7x5/C",
+	"dpz5lbXan5F3oYPYXbBCjGRENzJi72EyS8+QnYv3QxYhHjzCKx1VWPDIVbHDyFjNPi9FKRKUA0mYCiup",
+	"q1vVd1t50ybcBjlYewr1fUqaXiVRTw3jhjnL3jucS30VseFaIMlwL05dvdUNE6tyZw9V2e3jrGE0DRCm",
+	"9IpnVRHqWhUmYpovdB2Et4vuGSm8KD7QcfwyGdGAPbSZOyg8cCRjlU9SCUz6YyNyTWX2OIJD6XGBpW3+",
+	"JoVfo65CWPv+CteOdQrbE+BM0xo0c0cPehXXu8oEON4mPHGHZrXHHhYqX/GRvwcNu88zj/iCalCYqUpW",
+	"nRiIuVJkwaq7oAqx4jOPCpWUsVl1pFnZ54m9HHjknvmV4Nqs8sAnSq88pZ4lpLxHXBWptdoMva0+H9Dn",
+	"XeufDiahSasq0u9/3UnevUbnIRQei1gVCcX1IUqBUoLUtUv9Wmp3NMuFKdKYNK8iPZwaB7tD0xkMNmCf",
+	"On98jVdYjGSDxIO85ldHith7WpVFbH0+XxhRSJ6xNHl/F2P0bG0JVwE8UjFi4pIxN5G1vjmw7h3NMhXz",
+	"jCV8MZKNxkoCbxjJp8gziFngk7jyO5pFHK9SVEMYQU3kSUJRkiEjxpakGuXYKGTzrARON03n81QeRkOq",
+	"rISi1TFfVLX0R1J8wWODDIAb9t79nR032NhWmI38SHW2x7JUVj4ro9mcSA7umv3fbWSkZ2W0yzjTs7IK",
+	"grRtKAYy1Wwm5jXe3fV/aslRKVMznhdpLCKUwjWLPi+5NKlZRLR2mEq9/l1kv6o0jUepSlXVMWywnQ28",
+	"Gzjd2A5DP/kMq/HC03UtXl3mDjJih0+FdmIFGcMwcBPWDMsYSZQCOJsUGAHl5hwyXcZTWPW9wc4DNjsM",
+	"K/0DT/wSbEd9hW4XUtSyQBAJqMRJJT9iQ7pXIFUMg19sbVN8J908eGaq5kC53PvFAXP6L3gw2N7G/hpY",
+	"1JdhgPcIN8btezDcCQM9K6HNZw+3fvH440db97ZxJ1zKsf/68eTffnfyx9+/+cvvg9B78F4Y1CepMf7P",
+	"Bj9rGx+2y7vgwRA0qQ+3tne27t3HV4cCxThHiSIYBscinnIznnOQtkhshreuYAeNQGkLd24YnHz5p1c/",
+	"/Per77968903Jz/8aQXLsieS3AxoxDu9LayTaP4GNrKBjZzxEsLBYNyXPpYKH5dGj/iSyhJ99O7EOQSX",
+	"SzFoCAZ6BAT+0WdP9hHdSFZhbqvFc8lUaVCDnGOWdZHbojk2jADr5VhFkwzMVE5fSDMEHsMTa3sayULM",
+	"VWFsggIUJICF02OwHAPMbY9pESuZ0FB1/S0YrF3oAQZXiINSi2SXaQUfXe3okTzmGpPswA1mE3GgivZ0",
+	"BegUvIzGe5N8rOYpF+FfzXb7W/dsFfsWRnWvlVF185QHbTwl5nrqz8OkGWmhjnl5bOyDTj56zkp3eq4U",
+	"2i2Z/KlJPrsIV/v5jThMT43fnbBh7+wNf7tcHhv2s4z9uIQ029v9teCO0o2XYTnVvLpMoUmiYa7zsoin",
+	"XAvN3pvzNAmZUWPQB0OGWiH5Jir58n1bkXLOESCS8IUr2dYMYsfiwQmWb2O5kmYaohLttEDokhtxqArS",
+	"MScL9Hra8iGF79+cYBnfAXssTFlI64GxWntaMHUsYRwKuLPdI/ZsJO0IKVXYcToyUbKQOSUBB3UKMEtl",
+	"nJWJSBDlkqRHKXApniv4yWi8i7jgeaGAdWJgA9VxICUOdElsREy7sJMmrRY4plTud22wejFtXl1YRWE+",
+	"j5lYDFgkhVVsNc+EtipsRJ2KJBqM5M9pl6En3Oa6s8q7jNMLa+28Eb6BHZM9Go3fu1WVNTzAXk8kf4gk",
+	"tOqxKUrc4cSayDEio85zkANfZxHi4HENCAjCdEyoGedtTJ/ObPpbsZzxt+S3McqZOSaL5SnZJ4ugd1Vj",
+	"2BwswVBZp896pMhnkPDFLvvgwwd0I0isqaNVepT0PChU3m4qB4mk3VR+djI4Gs7FKDgXPQZG9NjlRr4O",
+	"z8Baa5bCe35i6eVtqVl6HRztSZkThVjKvNr0pp46k7XutvGv594nl4i6O+Vt3baGIVs6C/8mIkuPBDAb",
+	"pLnGsQHQsyiHmkeLG4ysHbd8GfPatQGXl1tRMI1I3WQDX74G+PLVmSXur+g8WS37Yt3H8gS6H6miECRv",
+	"Oe+LS5oLd4xmvNvwpXg+GAfj8IwXscrz1AzYvqK8ZVW/Ex7PQqaFzQBPPQPXj2IuY5FlwvoSCnFQykQk",
+	"0ZAd8JigOg20W+U4qXDXIJRkGOeKCXfp93ElZbnUvU6Wk2T4QIyPs5tYakIr0uikeUFBpC/YoRIa5VXF",
+	"XsDXW1tbzP6FjzaQkb1g7eJ3WAvfIasWa5/lacJe9HwkZG5v6GH7FHux2mNOK3jRq3XVBtq3NxpJSgdD",
+	"oCc4PSyuzhXLU21PQsKkEAl8F9HrH1PCxsi6o/DkI2hrjA2rn32/lEuGOJJnF01gfDsxKY4wUBlEY129",
+	"JH7IU3l2vANVTNIkETJ6f8A+IcA9nE07RgQHUGg6utYLmEoWOa40sO3G3ERNN9FMqmPZjZm/FBu6daD5",
+	"2tvhDlLlAhlXuTtfff8vJ1/+++uv/vDmm28u5PJ4dMPGoR68eoOp32Dqrw5Tf4VCSS9ofV8D1mkF4K61",
+	"Wy/PYOIaOZyeFR8WLCkFaMZhZeB4sL3dnqzkkRtnjRfejtGVpgQuvFvJOwd3JwCRtwO2zE/rQa0OxbO3",
+	"RlZudfF9ChIAgXKqlOEovlFeMntOQcqZLNCWtmsT4tEOgBTrb0dl/BywCLoZg6BjzYcj6aA58Is1z9n0",
+	"5hmlEMFkoTg8fo8GVILhVWZDH1dUKcMIp3LfWiFcG+gfRCqLzVkZcrVb7Ys6EgVcVCtI13lYzmKjusEv",
+	"9m7drkznFktVNkEjD7a7vG1JKXzv2Adb6CKsXHoTLmdjPN8HiL0uxIGAHkQwDD7+9Ndb9ql7/UUku6s3",
+	"gwhxr3SDBtlkUV8vdMQS2SpSCKiRKpBe5jwRnZynv3i0TtHo7nPn3D+ndN++LTzqljvh8axOI13jMxZO",
+	"AR905Bu5MLHdJBtZdk+vNX/IvHqHq0hVS1OHtJ3kJRlE3DFE2z15gFNDHlJtXVlWJKkEgc78/xc/kddk",
+	"mF/CzDy5f2OQX79B/ryD/5YZ4nvHHy232kfPR4HVGUbBkI1qEXJnFLzsqS/s2si1hqYBO1qYWiUZMllm",
+	"WWQLuxL+DzhNp0XzGrjJ22LN7BTV7d75ov3OymL6jVgx+xG2jfVyY728MuulPVMhFXkzwsrt5qoE9nXZ",
+	"Mq0zcakp0zkcz1gye1kxLV5unUZMGmKZDdMu4d01YXrvsMuC6Y7CW27AfCySMhZ1XGEdHanndANJQEfQ",
+	"54G3eIpeMJXkcEcz8YWtwVhwI0LMGy2VQQioOjCEI1yMpIN+nglrdAF0qLbuskwcuHhFYizVHJ2vP1ba",
+	"DJh/qYw6FOhwRnwAOntzVYiRNFPuGT9DJhX9Qq8QoxqxCRAYN0EEwPEKSuvKAjsIgcUVSGXGfOwaRSNZ",
+	"O6Z3CT5p5a3KHIzQAYI+1HgK17sWCHusEQ9oMBY86baM0oW9pZEUsPUY8OBFP7z0yzZSON7//se3r7/8",
+	"ur/ARHtyM2ZN+z42Vs2NVXOdVs1jqvefCzLzeRSmiw3drDXTTuXuc/qnry3TspvzTZlsXzmIEcPCwNQz",
+	"Rr0jaB93DT+J4y7D5wVp6TtozLy0fbJwW33VIlMPy6Q9VNYw6d+jVuPjRTnsddkeuzlOLa5vLI/rtzwu",
+	"P9K3zu5Ixwr1h14Uvl7K0gqBDubrxHmSiqc8oRo0KkuqrF2hu6IKIaRAvkMrVGNQmcUuULSOkKZYYIUa",
+	"qVh0UKg8GpyXcqvKNnU9MEAabpluPU21UcVi8E7eIIoWtAcCSbJRno60crzK9erY9o4ckSyQKrlVlNk5",
+	"pbmwRVv+7qnIsDaSC8Bb+OH7ofWbpQVLUj3PMCIT9dpUwoSOMBGlruIe26/Br6uJPi6z9V6B5lDLynjh",
+	"hvxkEmbVZ4EW5p3gz0uegbr7rG/V6lb7zcNC5UyqY6akTc2I0k8zXxZLdXWe0IJTZmLIokmm4llkczqg",
+	"9R6J7f2dnZBJniPc3ba25Bakb1VmCaY/5HEs5kYkuyw65oWMWCYwPIvNuaY6Eehy0gpR8dAklYc6cmYk",
+	"ijwdsI+aaYyxnBaiz2xxTjr4VTb8BWVptRdhl0WYUKPt3t2NpwLWZ0SWueDNaSMT86QQfMZSg5EdkXsH",
+	"EUtEji5qzrC6E84fC0FFVeUvvmATWMOC4Q+1bQyUjJBF3FDaY6EHo3J7+4N4Jhb4j6DMYLiX1hM+ETpN",
+	"QE8ZjmQE143HZjxXqTR6MJ8qCY9EPEkKobXQ8ME20hE65YwRsP1u1hVfNeILc2ruNgi7EDZ7R8hykE5h",
+	"ljg0pcc91RdnB5j5sqrahrHS0d/9Le17RbeibhNV8/7fLgwf/Cz02CibkYnLRRBWhcHUsUSFe5ZK+FhZ",
+	"mcIgF1rzQ+xDwFWdZ4JrYQvYSeYe/O00GAZvvvnu9R//+eR//vzm26/ffPuXVz/8AKTHBte++vF3r77/",
+	"8//9519ff/WH+vcw0HDh0WIWwO3qbxxrvo2bMZKdOhGbMmKbhBw9GetekhBl9jlrF2O9dC6o1kro7aym",
+	"OxPUvkVKCIbFHS2zQM7lJ4Ganq0lQCyKEgYSJ5bqOKxTSiQYwJa2FGjFKX0qjs+Q3iuihHUG6EbBRFUg",
+	"Qa/qJhoggbZiovQLJpKcirTcNY7htdm2qR5LZcaydPmALIGtB6vrJ3771zff/RNVXSEqefL1v558/49N",
+	"EonSznXQyHVJzftFyrM2Qvl0quicaDwIt5WE3W6qtC+yjKQ6jnWR8K6SsJwLLrvo09IsCzzZUiC/VPTr",
+	"PDUB2pg0F6o0W5TeTQfDD7c7ydbz+psxfHOeTf4pkEEXfM0yJQ9BKrSaRRsRoo4uK/1tQMVvDai4J9u9",
+	"ALa4yWiX2e7xZlWW+9Q4bSUExno8VXlYq6su1Bv1YVKNUafx6GWLvf/SB/aa7P7nC9H7VoHfWP/Xb/2/",
+	"OpH0fm+j0EW8lPa4LIcTfyKKQ19mrerp4GliEYlvETvgmRZMl1ggu/1C4QjXxwPeFiiwFXDtm74iZf1G",
+	"EMD9ycwGBbxBAV8ZCvgK6WmvFAb9VP02mdnT/6+AIK9iQtjb/+iX59kQrMkeLQkI8aSaZbiptSkBv7XG",
+	"BLYnmcjnZoGDjSTXM834BJqZ0ze91egL23FlhofbSypvo8q+Nnr309HvLcwZdYpL6PlAltag68O0RVyS",
+	"sPGb58FE8EIUe6WZBsPfPAMKo0Vx1J51FdN90s9BGJRFFgyDu0iV7KpOP/BIqLl1D5JvJBWYJPRUXlDd",
+	"Unnsl43UwE3vdyF4PCXbv+uJXF6M/GIt3T2dqhwdnDybYeJY41cMOtNR14w806vAUm4OUu51UYiME/Kg",
+	"bRrcsDntCumbiTqWlni2TgiziLX09FFVZd/iYqRgGZeHJT+0SqzN0JvG01PbByfReEOQ/65tkE+UFIvT",
+	"+AOE2niPN8AWHUvuTn/itHEhbQSP13MVvNPRawOWV+0+Yaq6J6JtYlw3iM0f3fLEr/hEZJjHr1o9Yiso",
+	"Q7K/BXD8zz7/hB+JpK4rqt1asToCYTRyrxctDruW+xlslUhYJo5gRuQLb5Y5nXJbEesgxBTyVIbVn2Ta",
+	"/pKfnoWXHKvCTGmyaZaxRPmzjFXReiIfphmCSry2aT5XRfvWYh1EVfiv7h/UpK0pwsLMlAAH3DgBJazy",
+	"XHtdiKOODSQcmMic13qhSkwebZS/dJmcqszm3RF4tosq2GyChCTGdDe1ux93tM4a6UF6XH3/nGl/gx1n",
+	"aF+E9TG7mrUePEJoUQ9lD1nMsyyVh/4pQC7RthDBMzMl0THF2l2x0HqXqbnAPJZ43EDga5zY4iiNRfDy",
+	"2cv/DwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

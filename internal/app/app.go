@@ -14,7 +14,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kezi-io/kezi/internal/address"
+	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/completeness"
+	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/contact"
 	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
@@ -28,6 +31,7 @@ import (
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/product"
+	"github.com/kezi-io/kezi/internal/quality"
 	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/rule"
 	"github.com/kezi-io/kezi/internal/score"
@@ -72,7 +76,9 @@ func New(p Parts) (*App, error) {
 		return nil, err
 	}
 	engine := rule.NewEngine(db, work, tenants, p.Now)
-	customers := customer.NewService(db, p.Now, directory.Hook{})
+	fields := attribute.NewService(db, work, tenant.RateOn, p.Now, condition.ReaderNames, quality.Readers)
+	good := quality.NewService(db, work, p.Now)
+	customers := customer.NewService(db, p.Now, attribute.Hook{Service: fields}, directory.Hook{}, quality.Hook{Service: good})
 	points := contactpoint.NewService(db, p.Keys, p.Now)
 	s := httpapi.Services{
 		DB: db, Tenants: tenants, Jobs: work,
@@ -83,13 +89,15 @@ func New(p Parts) (*App, error) {
 		Notes:         note.NewService(db, p.Now),
 		ContactPoints: points,
 		Addresses:     address.NewService(db, p.Keys, customers, p.Now),
-		Transactions:  transaction.NewService(db, nil, p.Now),
+		Transactions:  transaction.NewService(db, attribute.Transactional{Service: fields}, p.Now),
 		Products:      product.NewService(db, p.Now),
 		Imports:       importer.NewService(db, work, customers, p.Keys, p.Now),
 		Scores:        score.NewService(db, work, p.Now),
 		Tiers:         tier.NewService(db, work, p.Now),
 		Tags:          tag.NewService(db, p.Now),
 		Segments:      segment.NewService(db, work, engine, p.Now),
+		Fields:        fields,
+		Quality:       good,
 	}
 	db.BeforeCommit(engine.Settle)
 	handler, err := httpapi.New(s, httpapi.Config{Log: p.Log, Verifier: p.Verifier, Cursors: page.NewCursors(p.Keys), Keys: p.Keys,
@@ -153,7 +161,7 @@ func (a *App) NextDay(ctx context.Context) error { return a.rules.NextDay(postgr
 // Tidy removes what has expired, and moves on what a new day moves.
 func (a *App) Tidy(ctx context.Context) error {
 	ctx = postgres.ForAllTenants(ctx)
-	return errors.Join(idempotency.Forget(ctx, a.DB, a.now()), a.Tags.Tidy(ctx), a.eachTenant(ctx, a.Customers.RollBirthdays))
+	return errors.Join(idempotency.Forget(ctx, a.DB, a.now()), a.Tags.Tidy(ctx), completeness.Fill(ctx, a.DB), a.eachTenant(ctx, a.Customers.RollBirthdays))
 }
 
 // eachTenant does something for every tenant, and goes on where it fails for one.

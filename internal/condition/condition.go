@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/filter"
@@ -26,6 +27,7 @@ type Language struct {
 	Catalogue *filter.Catalogue
 	Env       filter.Env
 	models    []model
+	own       attribute.Fields
 	schemes   []scheme
 	tenantID  int32
 }
@@ -58,14 +60,17 @@ func ForLater(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time
 
 func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Time, at any) (Language, error) {
 	l := Language{tenantID: t.ID, Env: filter.Env{Now: now, Zone: t.Zone, Currency: t.Currency, Digits: money.Digits(t.Currency)}}
-	// One round trip for both families.
-	var models, placed []byte
+	// One round trip for all families.
+	var models, placed, own []byte
 	err := q.QueryRow(ctx, `SELECT
 			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Kind', kind, 'CurrentRun', current_run) ORDER BY key), '[]')
 				FROM score_models WHERE tenant_id = $1),
 			(SELECT coalesce(json_agg(json_build_object('Key', s.key, 'ID', s.id, 'TenantID', s.tenant_id, 'Tiers',
 				(SELECT json_agg(r.key ORDER BY r.rank DESC) FROM tiers r WHERE r.tenant_id = s.tenant_id AND r.scheme_id = s.id)
-				) ORDER BY s.key), '[]') FROM tier_schemes s WHERE s.tenant_id = $1)`, t.ID).Scan(&models, &placed)
+				) ORDER BY s.key), '[]') FROM tier_schemes s WHERE s.tenant_id = $1),
+			(SELECT coalesce(json_agg(json_build_object('Key', key, 'Label', label, 'Type', type, 'Unit', unit, 'Choices', choices,
+				'Sensitivity', sensitivity, 'Archived', archived) ORDER BY position, label, id), '[]')
+				FROM field_definitions WHERE tenant_id = $1 AND subject = 'customer' AND removed_at IS NULL)`, t.ID).Scan(&models, &placed, &own)
 	if err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
@@ -75,8 +80,28 @@ func read(ctx context.Context, q postgres.Querier, t tenant.Tenant, now time.Tim
 	if err := json.Unmarshal(placed, &l.schemes); err != nil {
 		return Language{}, fmt.Errorf("read the filter fields: %w", err)
 	}
-	l.Catalogue = catalogue.With(carried{t.ID, at}, aged{t.Today(now)}, owed{t.Today(now)}, scores(l.models), tiers(l.schemes)).WithSources(facts...)
+	if err := json.Unmarshal(own, &l.own); err != nil {
+		return Language{}, fmt.Errorf("read the filter fields: %w", err)
+	}
+	l.Catalogue = catalogue.With(carried{t.ID, at}, aged{t.Today(now)}, owed{t.Today(now)}, scores(l.models), tiers(l.schemes), l.own).WithSources(facts...)
 	return l, nil
+}
+
+// Guarded reports whether one of the fields is personal or secret: who asks about it has to have pii:read.
+func (l Language) Guarded(names ...string) bool { return l.own.Guarded(names...) }
+
+// Hold keeps what conditions name from being deleted until the transaction ends: whoever stores a condition holds
+// first, so that a deletion sees it.
+func Hold(ctx context.Context, tx postgres.Tx, tenantID int32) error {
+	for _, sql := range []string{
+		`SELECT FROM score_models WHERE tenant_id = $1 ORDER BY id FOR KEY SHARE`,
+		`SELECT FROM field_definitions WHERE tenant_id = $1 ORDER BY id FOR KEY SHARE`,
+	} {
+		if _, err := tx.Exec(ctx, sql, tenantID); err != nil {
+			return fmt.Errorf("hold what conditions name: %w", err)
+		}
+	}
+	return nil
 }
 
 // NeedsMetrics reports whether a condition reads m, the customer's metrics.
@@ -124,6 +149,7 @@ var metrics = []filter.Field{
 	{Name: "purchase_days", Type: filter.TypeInteger, Label: fault.T("Days with a purchase", "购买天数"), Unit: "days", Column: filter.SQL("m.purchase_days")},
 	{Name: "units_total", Type: filter.TypeInteger, Label: fault.T("Units bought", "购买件数"), Column: filter.SQL("m.units_total")},
 	{Name: "first_purchase_on", Type: filter.TypeDate, Label: fault.T("First purchase", "首次购买日"), Nullable: true, Column: filter.SQL("m.first_purchase_on")},
+	{Name: "completeness", Type: filter.TypeInteger, Label: fault.T("Completeness", "完整度"), Unit: "%", Nullable: true, Column: filter.SQL("m.completeness")},
 	{Name: "last_purchase_on", Type: filter.TypeDate, Label: fault.T("Last purchase", "最近购买日"), Nullable: true, Column: filter.SQL("m.last_purchase_on")},
 	{Name: "return_count", Type: filter.TypeInteger, Label: fault.T("Returns", "退货次数"), Column: filter.SQL("m.return_count")},
 	{Name: "returns_total", Type: filter.TypeMoney, Label: fault.T("Total returned", "累计退货金额"), Column: filter.SQL("m.returns_total")},
@@ -137,7 +163,7 @@ var metrics = []filter.Field{
 
 // sortable are the metrics with an index of their own. What is owed is sorted by open_due_on: the longest overdue first.
 var sortable = map[string]bool{"spend_total": true, "purchase_count": true, "purchase_days": true, "units_total": true,
-	"first_purchase_on": true, "last_purchase_on": true, "open_due_on": true, "last_payment_on": true}
+	"completeness": true, "first_purchase_on": true, "last_purchase_on": true, "open_due_on": true, "last_payment_on": true}
 
 // owed are the metrics that change as days pass: what is open and was due before today. m tells who owes anything, and only
 // theirs is added up.

@@ -51,10 +51,18 @@ func Readers(ctx context.Context, q postgres.Querier, tenantID int32, reads func
 }
 
 // Names are readers in a sentence.
-func Names(readers []Reader) string {
-	names := make([]string, len(readers))
+func Names(readers []Reader) string { return strings.Join(names(readers), ", ") }
+
+func names(readers []Reader) []string {
+	all := make([]string, len(readers))
 	for i, r := range readers {
-		names[i] = r.String()
+		all[i] = r.String()
 	}
-	return strings.Join(names, ", ")
+	return all
+}
+
+// ReaderNames are Readers as those read them who only name them.
+func ReaderNames(ctx context.Context, q postgres.Querier, tenantID int32, reads func(filter.Leaf) bool) ([]string, error) {
+	readers, err := Readers(ctx, q, tenantID, reads)
+	return names(readers), err
 }

@@ -88,9 +88,9 @@ func (s *Service) putEach(ctx context.Context, tx postgres.Tx, call tenant.Call,
 
 // Import is Batch for the rows of a file: in the caller's transaction and without events, since the import's own stands for all. Who is
 // new and has no name is called by the external id. With lenient, registration numbers that are well formed but for
-// their check characters pass with a warning.
+// their check characters pass with a warning. The caller calls Settle when it has written what belongs to the customers.
 func (s *Service) Import(ctx context.Context, tx postgres.Tx, call tenant.Call, items []Item, lenient bool) ([]Result, error) {
-	done, err := s.putAll(ctx, tx, call, items, ByImport, lenient)
+	done, err := s.putAll(partsFollow(ctx), tx, call, items, ByImport, lenient)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +211,10 @@ func (c *Customer) imported(id ExternalID, fresh bool) {
 
 // compare refuses a write that would change something, and does nothing else with it.
 func (s *Service) compare(ctx context.Context, tx postgres.Tx, call tenant.Call, lenient bool, w *Write) error {
-	if err := s.settle(ctx, tx, call, s.now(), lenient, []*Write{w}); err != nil || w.Err != nil {
+	if err := s.settle(ctx, tx, call, s.now(), lenient, []*Write{w}); err != nil {
+		return err
+	}
+	if err := s.before(ctx, tx, call, []*Write{w}); err != nil || w.Err != nil {
 		return err
 	}
 	w.Outcome = Unchanged

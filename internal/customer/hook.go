@@ -32,6 +32,10 @@ type Write struct {
 
 	Outcome  Outcome        // what became of it
 	previous map[string]any // the changed fields with their values before
+
+	// Told is set by a hook's Before: what the event tells of fields instead of their values before, such as nothing
+	// of a personal one.
+	Told map[string]any
 }
 
 // Cause is the way by which a customer was changed.

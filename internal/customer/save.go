@@ -81,6 +81,11 @@ func (s *Service) record(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 	case revived:
 		what = "customer.undeleted"
 	}
+	for name, told := range w.Told {
+		if _, changed := w.previous[name]; changed {
+			w.previous[name] = told
+		}
+	}
 	c := w.After
 	return event.Record(ctx, tx, call, s.now(), event.Event{Type: what, SubjectType: "customer", SubjectID: c.ID.String(),
 		CustomerID: &c.ID, CustomerVersion: &c.Version, Changed: sortedKeys(w.previous), Previous: w.previous})

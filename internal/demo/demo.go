@@ -14,6 +14,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/kezi-io/kezi/internal/address"
+	"github.com/kezi-io/kezi/internal/attribute"
+	"github.com/kezi-io/kezi/internal/completeness"
 	"github.com/kezi-io/kezi/internal/contact"
 	"github.com/kezi-io/kezi/internal/contactpoint"
 	"github.com/kezi-io/kezi/internal/customer"
@@ -23,6 +25,7 @@ import (
 	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/note"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/quality"
 	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/segment"
@@ -55,6 +58,8 @@ type Services struct {
 	Tiers         *tier.Service
 	Imports       *importer.Service
 	Jobs          *jobs.Service
+	Fields        *attribute.Service
+	Quality       *quality.Service
 }
 
 // Demo fills and empties the tenants.
@@ -209,6 +214,9 @@ func (d *Demo) load(ctx context.Context, t tenant.Tenant, anchor tenant.Day, w w
 			ids[i] = p.ID
 		}
 		if err := metric.Refresh(ctx, tx, t.ID, ids); err != nil {
+			return err
+		}
+		if err := completeness.Refresh(ctx, tx, t.ID, ids); err != nil {
 			return err
 		}
 		if err := event.Touched(ctx, tx, c, ids); err != nil {

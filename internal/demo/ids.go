@@ -27,6 +27,8 @@ var (
 	pointIDs  = family{0xb302099c8001, 1 << 24} // contact points
 	placeIDs  = family{0xb302099c9001, 1 << 24} // addresses
 
+	fieldIDs    = family{0xb30209a90001, 1}
+	ruleIDs     = family{0xb30209aa0001, 1}
 	contactIDs  = family{0xb30209a18001, 1}
 	relationIDs = family{0xb30209a19001, 1}
 	noteIDs     = family{0xb30209a1a001, 1}

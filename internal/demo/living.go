@@ -25,6 +25,7 @@ import (
 func (d *Demo) enliven(ctx context.Context, t tenant.Tenant, anchor tenant.Day, w world) error {
 	ids := pins{}
 	for _, do := range []func() error{
+		func() error { return d.keepClean(ctx, t, ids) },
 		func() error { return d.edit(ctx, t, w) },
 		func() error { return d.know(ctx, t, anchor, w, ids) },
 		func() error { return d.tag(ctx, t, w, ids) },
@@ -43,7 +44,8 @@ func (d *Demo) enliven(ctx context.Context, t tenant.Tenant, anchor tenant.Day, 
 // edit changes the first customer and her last order, so that both have a history.
 func (d *Demo) edit(ctx context.Context, t tenant.Tenant, w world) error {
 	c := call(t, writer, editChangeSet)
-	_, err := d.s.Customers.Update(ctx, c, w.people[0].ID, nil, customer.Change{Province: patch.Set("上海"), City: patch.Set("上海")})
+	_, err := d.s.Customers.Update(ctx, c, w.people[0].ID, nil, customer.Change{Province: patch.Set("上海"), City: patch.Set("上海"),
+		Attributes: patch.Set(customer.Attributes{"member_card": "VIP-0001"})})
 	if err != nil {
 		return fmt.Errorf("change a customer: %w", err)
 	}

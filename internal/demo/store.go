@@ -101,7 +101,7 @@ var (
 		"transaction_return_items", "transaction_returns", "transaction_payments", "transaction_statuses", "transaction_items", "transactions"}
 	ofTenants = []string{"change_set_items", "events", "event_sequences", "idempotency_keys", "jobs", "import_chunks", "import_errors",
 		"import_row_counts", "imports", "tags", "tag_groups", "deleted_tags", "tag_carriers", "tiers", "tier_schemes", "exchange_rates", "product_relations", "products",
-		"segment_bulks", "segment_conditions", "segments", "rule_states"}
+		"segment_bulks", "segment_conditions", "segments", "rule_states", "field_definitions", "validation_rules", "completeness_weights"}
 )
 
 // wipe removes all rows of a tenant but the tenant itself.

@@ -21,6 +21,7 @@ var (
 		{"jobs", "id"}, {"jobs", "change_set"}, {"score_runs", "id"}, {"score_runs", "job_id"},
 		{"imports", "id"}, {"imports", "job_id"}, {"imports", "change_set"}, {"import_chunks", "import_id"},
 		{"import_errors", "import_id"}, {"import_row_counts", "import_id"},
+		{"field_definitions", "id"}, {"validation_rules", "id"},
 		{"contacts", "id"}, {"relations", "id"}, {"notes", "id"},
 		{"transactions", "id"}, {"transaction_keys", "transaction_id"},
 		{"events", "change_set"}, {"change_set_items", "change_set_id"}, {"tier_placements", "change_set"},

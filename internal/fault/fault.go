@@ -46,6 +46,7 @@ type Field struct {
 	Code      string   // stable: required, too_long, unknown_value, ...
 	Detail    Text     // what is wrong and what would be accepted
 	Accepted  []string // the accepted values where they are few
+	Rule      string   // the tenant's rule that found it, by name; empty when the service did
 }
 
 // Fault is an error written for the caller. Values made by New are sentinels to compare with errors.Is,
@@ -157,6 +158,9 @@ func (v *Validator) Check(ok bool, pointer, code string, detail Text, accepted .
 	}
 	return ok
 }
+
+// Add records places that were found elsewhere.
+func (v *Validator) Add(fields ...Field) { v.fields = append(v.fields, fields...) }
 
 // Merge takes over the places of err when it is a fault that names some, below prefix, and answers any other error.
 func (v *Validator) Merge(prefix string, err error) error {

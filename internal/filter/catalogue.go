@@ -55,8 +55,11 @@ type Field struct {
 	Operators []Op     // what the field offers of its type's operators; nil is all of them
 	Unit      string   // what a number counts: days, points; empty for money means the base currency
 	Choices   []string // the only values of a choice; the tiers of a tier, lowest first; empty checks nothing
-	Nullable  bool     // offers is_null and is_not_null; comparisons with absent values are right either way
-	Example   *Value   // nil shows one of the type
+	// ChoiceLabels are what people call the Choices, in the same order; nil when their names say enough.
+	ChoiceLabels []string
+
+	Nullable bool   // offers is_null and is_not_null; comparisons with absent values are right either way
+	Example  *Value // nil shows one of the type
 
 	// Column is the value, over what the statement around the condition selects from: SQL("c.city"). Within Exists it
 	// is over what Exists selects from.
@@ -189,7 +192,9 @@ type Entry struct {
 	Operators []Op
 	Unit      string   // the currency for money
 	Choices   []string // nil when any value of the type fits
-	Example   Value
+
+	ChoiceLabels []string // nil, or one per choice
+	Example      Value
 }
 
 // Describe lists all fields; of env it uses the currency and its digits.
@@ -200,7 +205,7 @@ func (c *Catalogue) Describe(env Env) []Entry {
 		if !ok {
 			continue
 		}
-		e := Entry{Name: name, Type: f.Type, Label: f.Label, Operators: f.operators(), Unit: f.Unit, Choices: f.Choices, Example: f.example(env)}
+		e := Entry{Name: name, Type: f.Type, Label: f.Label, Operators: f.operators(), Unit: f.Unit, Choices: f.Choices, ChoiceLabels: f.ChoiceLabels, Example: f.example(env)}
 		if e.Unit == "" && f.Type == TypeMoney {
 			e.Unit = env.Currency
 		}

@@ -111,9 +111,13 @@ func (h contactPoints) LookupContactPoint(ctx context.Context, req apigen.Lookup
 	if err != nil {
 		return nil, err
 	}
-	byID := make(map[uuid.UUID]apigen.Customer, len(found))
-	for _, c := range found {
-		byID[c.ID] = h.customers.toAPI(ctx, c)
+	shown, err := h.customers.pack(ctx, found, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[uuid.UUID]apigen.Customer, len(shown))
+	for _, c := range shown {
+		byID[c.ID] = c
 	}
 	items := []apigen.ContactPointMatch{}
 	for _, p := range p.Items {

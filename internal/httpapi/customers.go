@@ -58,7 +58,8 @@ func (h customers) GetCustomerByExternalID(ctx context.Context, req apigen.GetCu
 // without raising the customer's version.
 func (h customers) shown(ctx context.Context, c customer.Customer, fields *[]apigen.CustomerField, expand *[]apigen.CustomerExpansion) (apigen.Customer, *string, error) {
 	if fields == nil && expand == nil {
-		return h.toAPI(ctx, c), etag(c.Version), nil
+		body, err := h.written(ctx, c)
+		return body, etag(c.Version), err
 	}
 	list, err := h.pack(ctx, []customer.Customer{c}, or(fields, nil), or(expand, nil))
 	if err != nil {
@@ -142,7 +143,8 @@ func (h customers) UndeleteCustomer(ctx context.Context, req apigen.UndeleteCust
 	if err != nil {
 		return nil, err
 	}
-	return apigen.UndeleteCustomer200JSONResponse{Body: h.toAPI(ctx, c), Headers: apigen.UndeleteCustomer200ResponseHeaders{ETag: etag(c.Version)}}, nil
+	body, err := h.written(ctx, c)
+	return apigen.UndeleteCustomer200JSONResponse{Body: body, Headers: apigen.UndeleteCustomer200ResponseHeaders{ETag: etag(c.Version)}}, err
 }
 
 func (h customers) PutCustomerExternalID(ctx context.Context, req apigen.PutCustomerExternalIDRequestObject) (apigen.PutCustomerExternalIDResponseObject, error) {
@@ -150,7 +152,8 @@ func (h customers) PutCustomerExternalID(ctx context.Context, req apigen.PutCust
 	if err != nil {
 		return nil, err
 	}
-	return apigen.PutCustomerExternalID200JSONResponse{Body: h.toAPI(ctx, c), Headers: apigen.PutCustomerExternalID200ResponseHeaders{ETag: etag(c.Version)}}, nil
+	body, err := h.written(ctx, c)
+	return apigen.PutCustomerExternalID200JSONResponse{Body: body, Headers: apigen.PutCustomerExternalID200ResponseHeaders{ETag: etag(c.Version)}}, err
 }
 
 func (h customers) DeleteCustomerExternalID(ctx context.Context, req apigen.DeleteCustomerExternalIDRequestObject) (apigen.DeleteCustomerExternalIDResponseObject, error) {

@@ -45,9 +45,7 @@ func warningsToAPI(ctx context.Context, all []fault.Field) *[]apigen.ProblemPlac
 	if len(all) == 0 {
 		return nil
 	}
-	return ptr(each(all, func(f fault.Field) apigen.ProblemPlace {
-		return apigen.ProblemPlace{Pointer: &f.Pointer, Code: f.Code, Detail: preferred(ctx, f.Detail)}
-	}))
+	return ptr(each(all, func(f fault.Field) apigen.ProblemPlace { return placeToAPI(f, wantsChinese(ctx)) }))
 }
 
 func personToAPI(p customer.PersonDetails, today tenant.Day) *apigen.PersonDetails {

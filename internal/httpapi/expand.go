@@ -2,15 +2,20 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/auth"
+	"github.com/kezi-io/kezi/internal/condition"
 	"github.com/kezi-io/kezi/internal/customer"
+	"github.com/kezi-io/kezi/internal/filter"
 	"github.com/kezi-io/kezi/internal/metric"
+	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/segment"
 	"github.com/kezi-io/kezi/internal/tag"
@@ -25,6 +30,9 @@ func (h customers) pack(ctx context.Context, list []customer.Customer, fields []
 	items := each(list, func(c customer.Customer) apigen.Customer { return h.toAPI(ctx, c) })
 	if len(items) == 0 {
 		return items, nil
+	}
+	if err := h.showAttributes(ctx, items); err != nil {
+		return nil, err
 	}
 	if fields != nil {
 		for i := range items {
@@ -107,6 +115,43 @@ func mayRead(ctx context.Context, names ...string) error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// mayAsk demands the scopes of everything that a condition reads: one about a personal field tells its value.
+func mayAsk(ctx context.Context, language condition.Language, node filter.Node) error {
+	return mayUse(ctx, language, node.Fields()...)
+}
+
+// mayUse is mayAsk by the names of fields: the order of a list tells values as well.
+func mayUse(ctx context.Context, language condition.Language, names ...string) error {
+	if err := mayRead(ctx, names...); err != nil {
+		return err
+	}
+	if language.Guarded(names...) {
+		return demand(auth.From(ctx), guarding)
+	}
+	return nil
+}
+
+// mayKeep demands pii:read of who stores conditions about personal fields, given as JSON or by the names of fields: where
+// customers stand by them tells the values. A condition that cannot be read is refused later.
+func mayKeep(ctx context.Context, db *postgres.DB, now time.Time, conditions []json.RawMessage, names ...string) error {
+	language, err := condition.For(ctx, db, callOf(ctx).Tenant, now)
+	if err != nil {
+		return err
+	}
+	for _, raw := range conditions {
+		if len(raw) == 0 {
+			continue
+		}
+		if node, _, err := language.Catalogue.CompileJSON(raw, language.Env); err == nil {
+			names = append(names, node.Fields()...)
+		}
+	}
+	if language.Guarded(names...) {
+		return demand(auth.From(ctx), guarding)
 	}
 	return nil
 }

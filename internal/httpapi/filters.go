@@ -75,7 +75,7 @@ func (h filters) ExplainFilter(ctx context.Context, req apigen.ExplainFilterRequ
 	if err != nil {
 		return nil, err
 	}
-	if err := mayRead(ctx, node.Fields()...); err != nil {
+	if err := mayAsk(ctx, language, node); err != nil {
 		return nil, err
 	}
 	t := callOf(ctx).Tenant
@@ -116,6 +116,13 @@ func filterFieldToAPI(ctx context.Context, e filter.Entry) apigen.FilterField {
 		Operators: each(e.Operators, func(o filter.Op) string { return string(o) })}
 	if e.Choices != nil {
 		f.Choices = &e.Choices
+	}
+	if e.ChoiceLabels != nil {
+		labels := make(map[string]string, len(e.Choices))
+		for i, c := range e.Choices {
+			labels[c] = e.ChoiceLabels[i]
+		}
+		f.ChoiceLabels = &labels
 	}
 	if len(e.Operators) > 0 {
 		f.Example = ptr(filter.Leaf{Field: e.Name, Op: e.Operators[0], Values: []filter.Value{e.Example}}.Text())

@@ -53,6 +53,9 @@ func TestOrders(t *testing.T) {
 	t.Run("ItemsMakeTheAmount", func(t *testing.T) {
 		t.Parallel()
 		c := newShop(t, s)
+		for key, kind := range map[string]string{"gift": "boolean", "note": "text"} {
+			c.OK(t, "POST", "/v1/field-definitions", object{"applies_to": "transaction", "key": key, "label": key, "type": kind}, nil)
+		}
 		c.OK(t, "PUT", "/v1/products/by-sku/A-1", object{"name": "挂耳", "category": " 咖啡 / 挂耳 ", "price": cny("10.50")}, nil)
 		made, path := c.order(t, object{"items": []object{{"sku": "A-1", "quantity": 2}, {"sku": "unknown", "quantity": 1.25, "unit_price": cny("4")},
 			{"name": "包装", "quantity": 1, "amount": cny("3")}}, "discount": cny("4"), "shipping": cny("8"), "payment_method": "wechat_pay",

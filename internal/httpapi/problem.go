@@ -91,19 +91,25 @@ func toProblem(err error, zh bool, requestID, path string) apigen.Problem {
 		p.Instance = &path
 	}
 	if len(f.Fields) > 0 {
-		places := make([]apigen.ProblemPlace, len(f.Fields))
-		for i, field := range f.Fields {
-			places[i] = apigen.ProblemPlace{Code: field.Code, Detail: text(field.Detail)}
-			if field.Parameter != "" {
-				places[i].Parameter = &f.Fields[i].Parameter
-			} else {
-				places[i].Pointer = &f.Fields[i].Pointer
-			}
-			if len(field.Accepted) > 0 {
-				places[i].Accepted = &f.Fields[i].Accepted
-			}
-		}
+		places := each(f.Fields, func(field fault.Field) apigen.ProblemPlace { return placeToAPI(field, zh) })
 		p.Errors = &places
+	}
+	return p
+}
+
+// placeToAPI is one wrong or odd place, in the language asked for.
+func placeToAPI(f fault.Field, zh bool) apigen.ProblemPlace {
+	p := apigen.ProblemPlace{Code: f.Code, Detail: f.Detail.En, Rule: set(f.Rule)}
+	if zh {
+		p.Detail = f.Detail.Zh
+	}
+	if f.Parameter != "" {
+		p.Parameter = &f.Parameter
+	} else {
+		p.Pointer = &f.Pointer
+	}
+	if len(f.Accepted) > 0 {
+		p.Accepted = &f.Accepted
 	}
 	return p
 }

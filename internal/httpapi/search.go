@@ -114,7 +114,7 @@ func (h customers) search(ctx context.Context, s search) (apigen.CustomerPage, e
 	if q.Sort, err = language.Sort(s.sort); err != nil {
 		return out, err
 	}
-	if err := mayRead(ctx, append(texts(&s.facets), strings.TrimPrefix(s.sort, "-"))...); err != nil {
+	if err := mayUse(ctx, language, append(texts(&s.facets), strings.TrimPrefix(s.sort, "-"))...); err != nil {
 		return out, err
 	}
 	node, where, err := s.condition(language)
@@ -124,7 +124,7 @@ func (h customers) search(ctx context.Context, s search) (apigen.CustomerPage, e
 	q.Where, q.Metrics = where, condition.NeedsMetrics(node)
 	canonical := ""
 	if node != nil {
-		if err := mayRead(ctx, node.Fields()...); err != nil {
+		if err := mayAsk(ctx, language, node); err != nil {
 			return out, err
 		}
 		canonical = node.Text()

@@ -19,6 +19,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/address"
 	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/auth"
 	"github.com/kezi-io/kezi/internal/contact"
 	"github.com/kezi-io/kezi/internal/contactpoint"
@@ -30,6 +31,7 @@ import (
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/product"
+	"github.com/kezi-io/kezi/internal/quality"
 	"github.com/kezi-io/kezi/internal/relation"
 	"github.com/kezi-io/kezi/internal/score"
 	"github.com/kezi-io/kezi/internal/seal"
@@ -59,6 +61,8 @@ type Services struct {
 	Tiers         *tier.Service
 	Tags          *tag.Service
 	Segments      *segment.Service
+	Fields        *attribute.Service
+	Quality       *quality.Service
 }
 
 // Config is everything else.
@@ -88,6 +92,8 @@ type handlers struct {
 	profiles
 	filters
 	transactions
+	fieldDefinitions
+	dataQuality
 	products
 	tags
 	segments
@@ -138,26 +144,28 @@ func New(s Services, cfg Config) (*echo.Echo, error) {
 	lists := lister{cfg.Cursors}
 	people, conditions := customers{lists, s, cfg.Now}, filters{s, cfg.Now}
 	apigen.RegisterHandlers(headToo{e}, apigen.NewStrictHandler(handlers{
-		service:       service{s.DB, cfg.Verifier},
-		tenants:       tenants{lists, s.Tenants, s.Transactions, cfg.Now},
-		customers:     people,
-		contactPoints: contactPoints{lists, s.ContactPoints, people},
-		addresses:     addresses{lists, s.Addresses},
-		transactions:  transactions{lists, s.Transactions, s.Customers, cfg.Now},
-		products:      products{lists, s.Products},
-		tags:          tags{lists, s.Tags},
-		tiers:         tiers{lists, s.Tiers},
-		scores:        scores{lists, s.Scores},
-		imports:       imports{lists, s.Imports},
-		jobHandlers:   jobHandlers{lists, s.Jobs},
-		events:        events{lists, s.DB},
-		contacts:      contacts{lists, s.Contacts},
-		relations:     relations{lists, s.Relations},
-		notes:         notes{lists, s.Notes},
-		filters:       conditions,
-		segments:      segments{lists, s.Segments, conditions, people},
-		timelines:     timelines{lists, s.DB},
-		profiles:      profiles{people, cfg.Now},
+		service:          service{s.DB, cfg.Verifier},
+		tenants:          tenants{lists, s.Tenants, s.Transactions, cfg.Now},
+		customers:        people,
+		contactPoints:    contactPoints{lists, s.ContactPoints, people},
+		addresses:        addresses{lists, s.Addresses},
+		transactions:     transactions{lists, s.Transactions, s.Customers, s.DB, cfg.Now},
+		products:         products{lists, s.Products},
+		tags:             tags{lists, s.Tags},
+		tiers:            tiers{lists, s.Tiers, s.DB, cfg.Now},
+		scores:           scores{lists, s.Scores},
+		imports:          imports{lists, s.Imports},
+		jobHandlers:      jobHandlers{lists, s.Jobs},
+		events:           events{lists, s.DB},
+		contacts:         contacts{lists, s.Contacts},
+		relations:        relations{lists, s.Relations},
+		notes:            notes{lists, s.Notes},
+		filters:          conditions,
+		segments:         segments{lists, s.Segments, conditions, people},
+		timelines:        timelines{lists, s.DB},
+		profiles:         profiles{people, cfg.Now},
+		fieldDefinitions: fieldDefinitions{s.Fields},
+		dataQuality:      dataQuality{s.Quality, s.DB, cfg.Now},
 	}, nil))
 	return e, nil
 }

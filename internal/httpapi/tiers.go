@@ -4,14 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tier"
 )
 
 type tiers struct {
 	lister
 	svc *tier.Service
+	db  *postgres.DB
+	now func() time.Time
 }
 
 func (h tiers) ListTierSchemes(ctx context.Context, _ apigen.ListTierSchemesRequestObject) (apigen.ListTierSchemesResponseObject, error) {
@@ -30,8 +34,12 @@ func (h tiers) ListTierSchemes(ctx context.Context, _ apigen.ListTierSchemesRequ
 
 func (h tiers) CreateTierScheme(ctx context.Context, req apigen.CreateTierSchemeRequestObject) (apigen.CreateTierSchemeResponseObject, error) {
 	b := req.Body
+	drafts := each(or(b.Tiers, nil), tierFromAPI)
+	if err := h.mayKeep(ctx, drafts); err != nil {
+		return nil, err
+	}
 	s, err := h.svc.Create(ctx, callOf(ctx), tier.Draft{Key: b.Key, Name: or(b.Name, ""), Preset: string(or(b.Preset, "")),
-		Score: or(b.Score, ""), Tiers: each(or(b.Tiers, nil), tierFromAPI)})
+		Score: or(b.Score, ""), Tiers: drafts})
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +65,9 @@ func (h tiers) PatchTierScheme(ctx context.Context, req apigen.PatchTierSchemeRe
 	change := tier.Change{Name: req.Body.Name}
 	if req.Body.Tiers != nil {
 		change.Tiers = each(*req.Body.Tiers, tierFromAPI)
+		if err := h.mayKeep(ctx, change.Tiers); err != nil {
+			return nil, err
+		}
 	}
 	s, err := h.svc.Update(ctx, callOf(ctx), req.SchemeKey, versions, change)
 	if err != nil {
@@ -105,6 +116,10 @@ func (h tiers) ListCustomerTiers(ctx context.Context, req apigen.ListCustomerTie
 		return nil, err
 	}
 	return apigen.ListCustomerTiers200JSONResponse{Items: each(found, tierPlacementToAPI)}, nil
+}
+
+func (h tiers) mayKeep(ctx context.Context, drafts []tier.TierDraft) error {
+	return mayKeep(ctx, h.db, h.now(), each(drafts, func(d tier.TierDraft) json.RawMessage { return json.RawMessage(d.Condition) }))
 }
 
 func tierFromAPI(t apigen.Tier) tier.TierDraft {

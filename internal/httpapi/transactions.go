@@ -8,9 +8,12 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/kezi-io/kezi/internal/apigen"
+	"github.com/kezi-io/kezi/internal/attribute"
+	"github.com/kezi-io/kezi/internal/auth"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
 	"github.com/kezi-io/kezi/internal/transaction"
 )
@@ -19,6 +22,7 @@ type transactions struct {
 	lister
 	svc       *transaction.Service
 	customers *customer.Service
+	db        *postgres.DB
 	now       func() time.Time
 }
 
@@ -31,7 +35,11 @@ func (h transactions) CreateTransaction(ctx context.Context, req apigen.CreateTr
 	if err != nil {
 		return nil, err
 	}
-	return apigen.CreateTransaction201JSONResponse{Body: transactionToAPI(t), Headers: apigen.CreateTransaction201ResponseHeaders{
+	body, err := h.shown(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.CreateTransaction201JSONResponse{Body: body[0], Headers: apigen.CreateTransaction201ResponseHeaders{
 		ETag: etag(t.Version), Location: ptr("/v1/transactions/" + t.ID.String())}}, nil
 }
 
@@ -71,7 +79,11 @@ func (h transactions) GetTransaction(ctx context.Context, req apigen.GetTransact
 	if err != nil {
 		return nil, err
 	}
-	return apigen.GetTransaction200JSONResponse{Body: transactionToAPI(t), Headers: apigen.GetTransaction200ResponseHeaders{ETag: etag(t.Version)}}, nil
+	body, err := h.shown(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.GetTransaction200JSONResponse{Body: body[0], Headers: apigen.GetTransaction200ResponseHeaders{ETag: etag(t.Version)}}, nil
 }
 
 func (h transactions) PatchTransaction(ctx context.Context, req apigen.PatchTransactionRequestObject) (apigen.PatchTransactionResponseObject, error) {
@@ -87,7 +99,11 @@ func (h transactions) PatchTransaction(ctx context.Context, req apigen.PatchTran
 	if err != nil {
 		return nil, err
 	}
-	return apigen.PatchTransaction200JSONResponse{Body: transactionToAPI(t), Headers: apigen.PatchTransaction200ResponseHeaders{ETag: etag(t.Version)}}, nil
+	body, err := h.shown(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return apigen.PatchTransaction200JSONResponse{Body: body[0], Headers: apigen.PatchTransaction200ResponseHeaders{ETag: etag(t.Version)}}, nil
 }
 
 func (h transactions) ListTransactions(ctx context.Context, req apigen.ListTransactionsRequestObject) (apigen.ListTransactionsResponseObject, error) {
@@ -136,7 +152,11 @@ func (h transactions) list(ctx context.Context, p apigen.ListTransactionsParams,
 		return apigen.TransactionPage{}, err
 	}
 	next, err := h.next(ctx, found.Next, scope...)
-	return apigen.TransactionPage{Items: each(found.Items, transactionToAPI), NextCursor: next, HasMore: next != nil}, err
+	if err != nil {
+		return apigen.TransactionPage{}, err
+	}
+	items, err := h.shown(ctx, found.Items...)
+	return apigen.TransactionPage{Items: items, NextCursor: next, HasMore: next != nil}, err
 }
 
 // minorParameter reads a decimal in the base currency.
@@ -186,8 +206,10 @@ func transactionFromAPI(b apigen.TransactionCreate) (transaction.Creation, error
 		Status: transaction.Status(or(b.Status, "")), Moment: transaction.Moment{At: b.OccurredAt, On: dayOrNil(b.OccurredOn)},
 		Amount: moneyOrNil(&v, "/amount", b.Amount), Discount: moneyOrNil(&v, "/discount", b.Discount),
 		Shipping: moneyOrNil(&v, "/shipping", b.Shipping), Items: itemsFromAPI(&v, or(b.Items, nil)), Units: b.Units,
-		PaymentMethod: transaction.Method(or(b.PaymentMethod, "")), Channel: or(b.Channel, ""), Store: or(b.Store, ""),
-		Attributes: or(b.Attributes, nil)}
+		PaymentMethod: transaction.Method(or(b.PaymentMethod, "")), Channel: or(b.Channel, ""), Store: or(b.Store, "")}
+	if b.Attributes != nil {
+		c.Attributes = attributesFromAPI(*b.Attributes)
+	}
 	if b.Customer != nil {
 		c.Customer = &customer.ExternalID{Source: b.Customer.Source, ID: b.Customer.ExternalID}
 	}
@@ -208,7 +230,7 @@ func transactionChangeFromAPI(b apigen.TransactionPatch) (transaction.Change, er
 		Items: field(b.Items, func(items []apigen.TransactionItemInput) []transaction.ItemDraft { return itemsFromAPI(&v, items) }),
 		Units: field(b.Units, same[int]), PaymentMethod: field(b.PaymentMethod, methodFromAPI), Channel: field(b.Channel, same[string]),
 		Store:      field(b.Store, same[string]),
-		Attributes: field(b.Attributes, attributeChangesFromAPI),
+		Attributes: field(b.Attributes, func(raw apigen.AttributesPatch) map[string]any { return attributesFromAPI(raw) }),
 		Delivery: field(b.Delivery, func(d apigen.DeliveryPatch) transaction.DeliveryChange {
 			return transaction.DeliveryChange{Carrier: field(d.Carrier, same[string]), TrackingNumber: field(d.TrackingNumber, same[string]),
 				ShippedAt: field(d.ShippedAt, same[time.Time]), DeliveredAt: field(d.DeliveredAt, same[time.Time])}
@@ -217,15 +239,6 @@ func transactionChangeFromAPI(b apigen.TransactionPatch) (transaction.Change, er
 		c.Status = ptr(transaction.Status(*b.Status))
 	}
 	return c, v.Err()
-}
-
-// attributeChangesFromAPI reads a merge patch of attributes; null takes one away.
-func attributeChangesFromAPI(a apigen.AttributesPatch) map[string]any {
-	change := make(map[string]any, len(a))
-	for name, value := range a {
-		change[name] = or(value, nil)
-	}
-	return change
 }
 
 func methodFromAPI(m apigen.PaymentMethod) transaction.Method { return transaction.Method(m) }
@@ -254,6 +267,25 @@ func quantityFromAPI(v *fault.Validator, pointer string, q float64) transaction.
 	read, exact := transaction.ReadQuantity(q)
 	v.Check(exact, pointer, "too_precise", fault.T("at most three decimal places", "最多三位小数"))
 	return read
+}
+
+// shown are transactions with those of their attributes that the caller may see.
+func (h transactions) shown(ctx context.Context, list ...transaction.Transaction) ([]apigen.Transaction, error) {
+	var visible map[string]bool
+	for i, t := range list {
+		if len(t.Attributes) == 0 {
+			continue
+		}
+		if visible == nil {
+			var err error
+			visible, err = attribute.Visible(ctx, h.db, callOf(ctx).Tenant.ID, attribute.Transactions, auth.From(ctx).Scopes.Has(guarding))
+			if err != nil {
+				return nil, err
+			}
+		}
+		list[i].Attributes = attribute.Shown(t.Attributes, visible)
+	}
+	return each(list, transactionToAPI), nil
 }
 
 func transactionToAPI(t transaction.Transaction) apigen.Transaction {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/importer"
 )
 
@@ -75,6 +76,7 @@ func TestCustomers(t *testing.T) {
 func TestTheWholeRecordFromAFile(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
+	b.define(attribute.Draft{Key: "card", Type: attribute.Text})
 	mapped := map[string]string{"external_id": "id", "aliases": "又名", "person.birthday": "生日", "person.interests": "爱好", "person.preferences.size": "尺码",
 		"company.registration_number": "信用代码", "company.employees": "人数", "company.annual_revenue": "营业额", "industry_code": "行业", "attributes.card": "卡号"}
 	const content = "id,又名,生日,爱好,尺码,信用代码,人数,营业额,行业,卡号\n" +

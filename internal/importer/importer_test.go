@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kezi-io/kezi/internal/attribute"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/importer"
 	"github.com/kezi-io/kezi/internal/jobs"
@@ -23,6 +24,7 @@ import (
 	"github.com/kezi-io/kezi/internal/page"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/quality"
 	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
@@ -40,11 +42,12 @@ type bench struct {
 }
 
 func services(t testing.TB, db *postgres.DB) (*jobs.Service, *importer.Service) {
-	work, err := jobs.NewService(db, tenant.NewService(db, time.Now), slog.New(slog.DiscardHandler), time.Now)
-	require.NoError(t, err)
+	work := quiet(t, db)
 	keys, err := seal.LoadOrCreate(filepath.Join(t.TempDir(), "keyset.json"))
 	require.NoError(t, err)
-	return work, importer.NewService(db, work, customer.NewService(db, time.Now), keys, time.Now)
+	fields := attribute.NewService(db, work, tenant.RateOn, time.Now)
+	customers := customer.NewService(db, time.Now, attribute.Hook{Service: fields}, quality.Hook{Service: quality.NewService(db, work, time.Now)})
+	return work, importer.NewService(db, work, customers, keys, time.Now)
 }
 
 // shared is the worker of the package's own database.
@@ -108,6 +111,25 @@ func (b bench) load(c importer.Creation, content string) importer.Import {
 	return b.ended(b.send(c, content).ID)
 }
 
+// define makes fields of customers.
+func (b bench) define(drafts ...attribute.Draft) {
+	b.t.Helper()
+	fields := attribute.NewService(b.db, quiet(b.t, b.db), tenant.RateOn, time.Now)
+	for _, d := range drafts {
+		d.AppliesTo, d.Label = attribute.Customers, d.Key
+		_, err := fields.Create(b.ctx, b.call, d)
+		require.NoError(b.t, err)
+	}
+}
+
+// quiet is a jobs service whose workers don't run.
+func quiet(t testing.TB, db *postgres.DB) *jobs.Service {
+	t.Helper()
+	work, err := jobs.NewService(db, tenant.NewService(db, time.Now), slog.New(slog.DiscardHandler), time.Now)
+	require.NoError(t, err)
+	return work
+}
+
 func (b bench) errors(id uuid.UUID) []string {
 	b.t.Helper()
 	p, err := b.svc.Errors(b.ctx, b.call.Tenant, id, page.Request{Limit: 1000})
@@ -149,6 +171,7 @@ func (b bench) verify() {
 	wrong, _, err := metric.Verify(b.ctx, b.db, b.call.Tenant.ID, 10)
 	require.NoError(b.t, err)
 	require.Empty(b.t, wrong)
+	require.Equal(b.t, "0", b.text(`SELECT count(*)::text FROM customer_metrics WHERE tenant_id = $1 AND completeness IS NULL`))
 }
 
 // clean fails when something of a file is left.

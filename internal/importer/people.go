@@ -2,6 +2,7 @@ package importer
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/tenant"
 )
 
 // writePeople writes a batch of customers: new ones are made, others merged, deleted ones refused. A customer that
@@ -30,11 +32,7 @@ func (b *batch) writePeople(ctx context.Context, tx postgres.Tx) (outcome, error
 	}
 	call := b.run.Call
 	call.ChangeSet = b.im.ChangeSet
-	results, err := b.service.customers.Import(ctx, tx, call, items, b.im.RegistrationCheck == Warn)
-	if err != nil {
-		return out, err
-	}
-	added, err := b.writeParts(ctx, tx, results, &out)
+	results, added, err := b.putPeople(ctx, tx, call, items, &out)
 	if err != nil {
 		return out, err
 	}
@@ -64,6 +62,66 @@ func (b *batch) writePeople(ctx context.Context, tx postgres.Tx) (outcome, error
 	}
 	out.touched = ascending(touched)
 	return out, nil
+}
+
+// errAgain undoes an attempt.
+var errAgain = errors.New("write the batch again without the rows that were refused")
+
+// putPeople writes customers with what belongs to them, and answers what became of each row and which rows added
+// something. Whom the tenant's rules refuse when all of it is there is left out by writing the batch again without.
+func (b *batch) putPeople(ctx context.Context, tx postgres.Tx, call tenant.Call, items []customer.Item, out *outcome) (results []customer.Result, added map[int]bool, err error) {
+	refused := map[int]error{}
+	var attempt outcome
+	for err = errAgain; errors.Is(err, errAgain); { // each attempt has fewer rows
+		attempt = outcome{}
+		err = tx.Savepoint(ctx, func(tx postgres.Tx) error {
+			var err error
+			if results, err = b.importPeople(ctx, tx, call, items, refused); err != nil {
+				return err
+			}
+			if added, err = b.writeParts(ctx, tx, results, &attempt); err != nil {
+				return err
+			}
+			var written []*customer.Customer
+			seen := map[uuid.UUID]bool{}
+			for i := range results {
+				r := &results[i]
+				if r.Err == nil && (r.Outcome != customer.Unchanged || added[i]) && !seen[r.Customer.ID] {
+					seen[r.Customer.ID] = true
+					written = append(written, &r.Customer)
+				}
+			}
+			wrong, err := b.service.customers.Settle(ctx, tx, call, written)
+			if err != nil || len(wrong) == 0 {
+				return err
+			}
+			for i, r := range results {
+				if why := wrong[r.Customer.ID]; r.Err == nil && why != nil {
+					refused[i] = why
+				}
+			}
+			return errAgain
+		})
+	}
+	out.errs = append(out.errs, attempt.errs...)
+	out.Counts = out.plus(attempt.Counts)
+	return results, added, err
+}
+
+// importPeople writes the customers of all rows but those refused.
+func (b *batch) importPeople(ctx context.Context, tx postgres.Tx, call tenant.Call, items []customer.Item, refused map[int]error) ([]customer.Result, error) {
+	results := make([]customer.Result, len(items))
+	open, at := make([]customer.Item, 0, len(items)), make([]int, 0, len(items))
+	for i, item := range items {
+		if results[i].Err = refused[i]; results[i].Err == nil {
+			open, at = append(open, item), append(at, i)
+		}
+	}
+	done, err := b.service.customers.Import(ctx, tx, call, open, b.im.RegistrationCheck == Warn)
+	for n, r := range done {
+		results[at[n]] = r
+	}
+	return results, err
 }
 
 // rowErrors are what a refused customer has wrong, by the columns that it came from.

@@ -5,11 +5,13 @@ package metric
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/kezi-io/kezi/internal/completeness"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/tenant"
@@ -247,6 +249,15 @@ func Verify(ctx context.Context, q postgres.Querier, tenantID int32, limit int) 
 	if err != nil {
 		return nil, 0, fmt.Errorf("verify metrics: %w", err)
 	}
+	incomplete, err := completeness.Verify(ctx, q, tenantID, limit)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, id := range incomplete {
+		if !slices.Contains(wrong, id) && len(wrong) < limit {
+			wrong = append(wrong, id)
+		}
+	}
 	return wrong, customers, nil
 }
 
@@ -285,7 +296,10 @@ func RefreshAll(ctx context.Context, db *postgres.DB, tenantID int32) (int64, er
 			if err := carry(ctx, tx, tenantID, ids); err != nil {
 				return err
 			}
-			return Refresh(ctx, tx, tenantID, ids)
+			if err := Refresh(ctx, tx, tenantID, ids); err != nil {
+				return err
+			}
+			return completeness.Refresh(ctx, tx, tenantID, ids)
 		})
 		if err != nil || len(ids) == 0 {
 			return total, err

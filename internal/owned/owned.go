@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/kezi-io/kezi/internal/completeness"
 	"github.com/kezi-io/kezi/internal/customer"
 	"github.com/kezi-io/kezi/internal/event"
 	"github.com/kezi-io/kezi/internal/fault"
@@ -290,11 +291,14 @@ func (k *Keeper[T, R]) record(ctx context.Context, tx postgres.Tx, call tenant.C
 	return Record(ctx, tx, call, k.now(), k.kind.Name+"."+verb, k.kind.Name, b.ID, b.CustomerID, previous)
 }
 
-// Record writes the event of something that a customer owns and the caller holds; previous names what changed, with
+// Record writes the event of something that a customer owns and the caller holds, whose completeness follows; previous names what changed, with
 // values before or Hidden.
 func Record(ctx context.Context, tx postgres.Tx, call tenant.Call, now time.Time, what, subject string, id, customerID uuid.UUID, previous map[string]any) error {
 	version, err := customerVersion(ctx, tx, call.Tenant.ID, customerID)
 	if err != nil {
+		return err
+	}
+	if err := completeness.Refresh(ctx, tx, call.Tenant.ID, []uuid.UUID{customerID}); err != nil {
 		return err
 	}
 	shown := maps.Clone(previous)

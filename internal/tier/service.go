@@ -100,10 +100,10 @@ func (s *Service) checkModel(ctx context.Context, tx postgres.Tx, call tenant.Ca
 	).At("/score", ErrScoreUnknown.Code, ErrScoreUnknown.Message)
 }
 
-// read turns drafts into tiers under the tenant's language of conditions. The score models are held until the end of the
-// transaction: one that a condition names is not deleted before the condition can be seen.
+// read turns drafts into tiers under the tenant's language of conditions. What conditions name is held until the end of
+// the transaction: it is not deleted before the condition can be seen.
 func (s *Service) read(ctx context.Context, tx postgres.Tx, call tenant.Call, v *fault.Validator, scheme string, drafts []TierDraft) ([]Tier, error) {
-	if err := holdModels(ctx, tx, call.Tenant.ID); err != nil {
+	if err := condition.Hold(ctx, tx, call.Tenant.ID); err != nil {
 		return nil, err
 	}
 	l, err := condition.For(ctx, tx, call.Tenant, s.now())

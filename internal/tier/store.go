@@ -188,14 +188,6 @@ func modelExists(ctx context.Context, q postgres.Querier, tenantID int32, key st
 	return exists, nil
 }
 
-func holdModels(ctx context.Context, tx postgres.Tx, tenantID int32) error {
-	_, err := tx.Exec(ctx, `SELECT FROM score_models WHERE tenant_id = $1 ORDER BY id FOR KEY SHARE`, tenantID)
-	if err != nil {
-		return fmt.Errorf("hold the score models: %w", err)
-	}
-	return nil
-}
-
 // inTier is how many customers that are not deleted a tier has.
 func inTier(ctx context.Context, q postgres.Querier, tenantID int32, scheme, tier uuid.UUID) (n int64, err error) {
 	err = q.QueryRow(ctx, `SELECT count(*) FILTER (WHERE c.deleted_at IS NULL AND c.merged_into IS NULL)

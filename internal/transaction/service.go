@@ -108,7 +108,7 @@ func (s *Service) create(ctx context.Context, tx postgres.Tx, call tenant.Call, 
 	if t.Base, err = convert(ctx, tx, call.Tenant, t.Amount, t.Day, "/amount"); err != nil {
 		return t, err
 	}
-	if err := s.check(ctx, tx, call.Tenant, &t, nil); err != nil {
+	if _, err := s.check(ctx, tx, call.Tenant, &t, nil); err != nil {
 		return t, err
 	}
 	if err := insert(ctx, tx, call.Tenant, t); err != nil {
@@ -206,10 +206,16 @@ func (s *Service) Update(ctx context.Context, call tenant.Call, id uuid.UUID, ex
 				return err
 			}
 		}
-		if err := s.check(ctx, tx, call.Tenant, &t, &before); err != nil {
+		told, err := s.check(ctx, tx, call.Tenant, &t, &before)
+		if err != nil {
 			return err
 		}
 		previous := difference(before, t)
+		for name, value := range told {
+			if _, changed := previous[name]; changed {
+				previous[name] = value
+			}
+		}
 		if len(previous) == 0 {
 			return nil
 		}

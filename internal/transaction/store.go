@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -74,7 +75,9 @@ func (r row) transaction(t tenant.Tenant) (Transaction, error) {
 			TrackingNumber: text(r.TrackingNumber), ShippedAt: utc(r.ShippedAt), DeliveredAt: utc(r.DeliveredAt)},
 		Lines: r.Items, Returns: r.Returns, Returned: r.Returned, BaseReturned: r.BaseReturned, CreatedBy: text(r.CreatedBy),
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC()}
-	if err := json.Unmarshal(r.Attributes, &x.Attributes); err != nil {
+	numbers := json.NewDecoder(bytes.NewReader(r.Attributes))
+	numbers.UseNumber() // none loses digits
+	if err := numbers.Decode(&x.Attributes); err != nil {
 		return Transaction{}, fmt.Errorf("read the attributes of transaction %s: %w", r.ID, err)
 	}
 	return x, nil

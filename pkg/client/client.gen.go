@@ -640,6 +640,90 @@ func (e Education) Valid() bool {
 	}
 }
 
+// Defines values for FieldSensitivity.
+const (
+	FieldSensitivityInternal FieldSensitivity = "internal"
+	FieldSensitivityPersonal FieldSensitivity = "personal"
+	FieldSensitivityPublic   FieldSensitivity = "public"
+	FieldSensitivitySecret   FieldSensitivity = "secret"
+)
+
+// Valid indicates whether the value is a known member of the FieldSensitivity enum.
+func (e FieldSensitivity) Valid() bool {
+	switch e {
+	case FieldSensitivityInternal:
+		return true
+	case FieldSensitivityPersonal:
+		return true
+	case FieldSensitivityPublic:
+		return true
+	case FieldSensitivitySecret:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FieldSubject.
+const (
+	FieldSubjectCompany     FieldSubject = "company"
+	FieldSubjectCustomer    FieldSubject = "customer"
+	FieldSubjectPerson      FieldSubject = "person"
+	FieldSubjectTransaction FieldSubject = "transaction"
+)
+
+// Valid indicates whether the value is a known member of the FieldSubject enum.
+func (e FieldSubject) Valid() bool {
+	switch e {
+	case FieldSubjectCompany:
+		return true
+	case FieldSubjectCustomer:
+		return true
+	case FieldSubjectPerson:
+		return true
+	case FieldSubjectTransaction:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FieldType.
+const (
+	FieldTypeBoolean     FieldType = "boolean"
+	FieldTypeChoice      FieldType = "choice"
+	FieldTypeDate        FieldType = "date"
+	FieldTypeMoney       FieldType = "money"
+	FieldTypeMultiChoice FieldType = "multi_choice"
+	FieldTypeNumber      FieldType = "number"
+	FieldTypeReference   FieldType = "reference"
+	FieldTypeText        FieldType = "text"
+)
+
+// Valid indicates whether the value is a known member of the FieldType enum.
+func (e FieldType) Valid() bool {
+	switch e {
+	case FieldTypeBoolean:
+		return true
+	case FieldTypeChoice:
+		return true
+	case FieldTypeDate:
+		return true
+	case FieldTypeMoney:
+		return true
+	case FieldTypeMultiChoice:
+		return true
+	case FieldTypeNumber:
+		return true
+	case FieldTypeReference:
+		return true
+	case FieldTypeText:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Gender.
 const (
 	GenderFemale  Gender = "female"
@@ -1129,6 +1213,66 @@ func (e RelationType) Valid() bool {
 	case RelationTypeSubsidiary:
 		return true
 	case RelationTypeSupplier:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleKind.
+const (
+	RuleKindCondition RuleKind = "condition"
+	RuleKindPattern   RuleKind = "pattern"
+	RuleKindRequired  RuleKind = "required"
+)
+
+// Valid indicates whether the value is a known member of the RuleKind enum.
+func (e RuleKind) Valid() bool {
+	switch e {
+	case RuleKindCondition:
+		return true
+	case RuleKindPattern:
+		return true
+	case RuleKindRequired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleSeverity.
+const (
+	RuleSeverityBlock RuleSeverity = "block"
+	RuleSeverityWarn  RuleSeverity = "warn"
+)
+
+// Valid indicates whether the value is a known member of the RuleSeverity enum.
+func (e RuleSeverity) Valid() bool {
+	switch e {
+	case RuleSeverityBlock:
+		return true
+	case RuleSeverityWarn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleSubject.
+const (
+	RuleSubjectCompany  RuleSubject = "company"
+	RuleSubjectCustomer RuleSubject = "customer"
+	RuleSubjectPerson   RuleSubject = "person"
+)
+
+// Valid indicates whether the value is a known member of the RuleSubject enum.
+func (e RuleSubject) Valid() bool {
+	switch e {
+	case RuleSubjectCompany:
+		return true
+	case RuleSubjectCustomer:
+		return true
+	case RuleSubjectPerson:
 		return true
 	default:
 		return false
@@ -1708,6 +1852,24 @@ func (e ListCustomerTransactionsParamsSort) Valid() bool {
 	}
 }
 
+// Defines values for ListFieldDefinitionsParamsAppliesTo.
+const (
+	ListFieldDefinitionsParamsAppliesToCustomer    ListFieldDefinitionsParamsAppliesTo = "customer"
+	ListFieldDefinitionsParamsAppliesToTransaction ListFieldDefinitionsParamsAppliesTo = "transaction"
+)
+
+// Valid indicates whether the value is a known member of the ListFieldDefinitionsParamsAppliesTo enum.
+func (e ListFieldDefinitionsParamsAppliesTo) Valid() bool {
+	switch e {
+	case ListFieldDefinitionsParamsAppliesToCustomer:
+		return true
+	case ListFieldDefinitionsParamsAppliesToTransaction:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PutImportContentParamsContentEncoding.
 const (
 	PutImportContentParamsContentEncodingGzip     PutImportContentParamsContentEncoding = "gzip"
@@ -1855,7 +2017,7 @@ type AreaType string
 type Attributes map[string]interface{}
 
 // AttributesPatch Merged by key; a null takes one away.
-type AttributesPatch map[string]*interface{}
+type AttributesPatch = json.RawMessage
 
 // BatchStatus defines model for BatchStatus.
 type BatchStatus string
@@ -1975,6 +2137,49 @@ type CompanyPatch struct {
 	// RegistrationScheme What the number is: `uscc` (China's unified social credit code, checked), or any other short name (`duns`, `ein`, `vat`,
 	// `uen`, `other`), whose numbers are kept as sent, in capitals. `uscc` unless told, where the country is CN or absent.
 	RegistrationScheme nullable.Nullable[string] `json:"registration_scheme,omitempty"`
+}
+
+// CompletenessBucket defines model for CompletenessBucket.
+type CompletenessBucket struct {
+	Customers int64 `json:"customers"`
+
+	// From Percent, included.
+	From int `json:"from"`
+
+	// To Percent, included.
+	To int `json:"to"`
+}
+
+// CompletenessWeight defines model for CompletenessWeight.
+type CompletenessWeight struct {
+	// Field A field of the record, `attributes.<key>`, or `contact_points`, `contact_points.phone`, `addresses`, `contacts`.
+	Field  string `json:"field"`
+	Weight int    `json:"weight"`
+}
+
+// CompletenessWeights Example: {"fields":[{"field":"contact_points.phone","weight":30},{"field":"city","weight":10}],"kind":"person","updated_at":"2026-01-01T00:00:00Z","version":1}
+type CompletenessWeights struct {
+	Fields []CompletenessWeight `json:"fields"`
+
+	// JobID The job that measures everybody again, when this call started one.
+	JobID *openapi_types.UUID `json:"job_id,omitempty"`
+	Kind  CustomerKind        `json:"kind"`
+
+	// UpdatedAt Absent for the built-in weights.
+	UpdatedAt *time.Time `json:"updated_at,omitempty"`
+
+	// Version 0 for the built-in weights.
+	Version int64 `json:"version"`
+}
+
+// CompletenessWeightsList defines model for CompletenessWeightsList.
+type CompletenessWeightsList struct {
+	Items []CompletenessWeights `json:"items"`
+}
+
+// CompletenessWeightsPut defines model for CompletenessWeightsPut.
+type CompletenessWeightsPut struct {
+	Fields []CompletenessWeight `json:"fields"`
 }
 
 // Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
@@ -2503,6 +2708,24 @@ type CustomerProfile struct {
 	Value         *ProfileValue      `json:"value,omitempty"`
 }
 
+// CustomerQuality Example: {"basic":{"age_days":12,"changed_at":"2026-01-01T00:00:00Z"},"behaviour":{"age_days":3,"changed_at":"2026-01-10T00:00:00Z"},"completeness":70,"financial":{},"missing":[{"field":"person.birthday","label":"生日","weight":15}],"normalized":[],"violations":[]}
+type CustomerQuality struct {
+	// Basic When data of one sort last changed; empty where there is none.
+	Basic DataAge `json:"basic"`
+
+	// Behaviour When data of one sort last changed; empty where there is none.
+	Behaviour DataAge `json:"behaviour"`
+
+	// Completeness Percent; absent until it is computed.
+	Completeness *int `json:"completeness,omitempty"`
+
+	// Financial When data of one sort last changed; empty where there is none.
+	Financial  DataAge         `json:"financial"`
+	Missing    []MissingField  `json:"missing"`
+	Normalized []Normalization `json:"normalized"`
+	Violations []RuleViolation `json:"violations"`
+}
+
 // CustomerSearch defines model for CustomerSearch.
 type CustomerSearch struct {
 	Cursor *string              `json:"cursor,omitempty"`
@@ -2608,6 +2831,38 @@ type CustomerTagPut struct {
 	// ExpiresAt When the tag falls off by itself; in the future.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Reason    *string    `json:"reason,omitempty"`
+}
+
+// DataAge When data of one sort last changed; empty where there is none.
+type DataAge struct {
+	// AgeDays Whole days since then.
+	AgeDays   *int       `json:"age_days,omitempty"`
+	ChangedAt *time.Time `json:"changed_at,omitempty"`
+}
+
+// DataAgeCount defines model for DataAgeCount.
+type DataAgeCount struct {
+	// Never Customers without any.
+	Never int64 `json:"never"`
+
+	// Stale Customers whose data last changed longer ago than `stale_days`.
+	Stale int64 `json:"stale"`
+}
+
+// DataQuality defines model for DataQuality.
+type DataQuality struct {
+	AsOf time.Time `json:"as_of"`
+
+	// AverageCompleteness Percent; absent without customers.
+	AverageCompleteness *float64             `json:"average_completeness,omitempty"`
+	Basic               DataAgeCount         `json:"basic"`
+	Behaviour           DataAgeCount         `json:"behaviour"`
+	Customers           int64                `json:"customers"`
+	Distribution        []CompletenessBucket `json:"distribution"`
+	Financial           DataAgeCount         `json:"financial"`
+	Missing             []MissingCount       `json:"missing"`
+	StaleDays           int                  `json:"stale_days"`
+	Violations          []ViolationCount     `json:"violations"`
 }
 
 // DecisionRole The part that a contact has in what the customer decides.
@@ -2728,6 +2983,182 @@ type ExternalIdentity struct {
 	Source     string `json:"source"`
 }
 
+// FieldChoice defines model for FieldChoice.
+type FieldChoice struct {
+	// Archived Stays where it is stored and is not accepted for new values.
+	Archived *bool `json:"archived,omitempty"`
+
+	// Key What is stored; it stays when the label changes.
+	Key   string `json:"key"`
+	Label string `json:"label"`
+}
+
+// FieldDefinition Example: {"applies_to":"customer","archived":false,"choices":[],"created_at":"2026-01-01T00:00:00Z","description":"卡面上的编号","id":"01890a5d-ac96-774b-bcce-b30209a90001","key":"member_card","label":"会员卡号","position":1,"purpose":"到店识别会员","required":false,"sensitivity":"internal","type":"text","updated_at":"2026-01-01T00:00:00Z","validation":{"pattern":"VIP-[0-9]{4}"},"version":1}
+type FieldDefinition struct {
+	// AppliesTo What has the field; `customer` is people and companies alike.
+	AppliesTo FieldSubject `json:"applies_to"`
+
+	// Archived Values stay readable and take no change but clearing.
+	Archived  bool          `json:"archived"`
+	Choices   []FieldChoice `json:"choices"`
+	CreatedAt time.Time     `json:"created_at"`
+
+	// Default A value of the field's type.
+	Default     nullable.Nullable[FieldValue] `json:"default,omitempty"`
+	Description string                        `json:"description"`
+	ID          openapi_types.UUID            `json:"id"`
+	Key         string                        `json:"key"`
+	Label       string                        `json:"label"`
+
+	// Position Among the fields, ascending.
+	Position int `json:"position"`
+
+	// Purpose Why the field is collected.
+	Purpose string `json:"purpose"`
+
+	// Required Demanded of new records; it cannot be cleared.
+	Required bool `json:"required"`
+
+	// Sensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+	Sensitivity FieldSensitivity `json:"sensitivity"`
+
+	// Type How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+	// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+	// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+	Type FieldType `json:"type"`
+
+	// Unit What a number counts; of money the one currency that is accepted, any where absent.
+	Unit      *string   `json:"unit,omitempty"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// Validation What values must fulfil beyond their type.
+	Validation FieldValidation `json:"validation"`
+	Version    int64           `json:"version"`
+}
+
+// FieldDefinitionCreate defines model for FieldDefinitionCreate.
+type FieldDefinitionCreate struct {
+	// AppliesTo What has the field; `customer` is people and companies alike.
+	AppliesTo FieldSubject   `json:"applies_to"`
+	Choices   *[]FieldChoice `json:"choices,omitempty"`
+
+	// Default A value of the field's type.
+	Default     nullable.Nullable[FieldValue] `json:"default,omitempty"`
+	Description *string                       `json:"description,omitempty"`
+
+	// Key What values and conditions name the field by; it never changes.
+	Key      string  `json:"key"`
+	Label    string  `json:"label"`
+	Position *int    `json:"position,omitempty"`
+	Purpose  *string `json:"purpose,omitempty"`
+	Required *bool   `json:"required,omitempty"`
+
+	// Sensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+	Sensitivity *FieldSensitivity `json:"sensitivity,omitempty"`
+
+	// Type How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+	// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+	// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+	Type FieldType `json:"type"`
+	Unit *string   `json:"unit,omitempty"`
+
+	// Validation What values must fulfil beyond their type.
+	Validation *FieldValidation `json:"validation,omitempty"`
+}
+
+// FieldDefinitionList defines model for FieldDefinitionList.
+type FieldDefinitionList struct {
+	Items []FieldDefinition `json:"items"`
+}
+
+// FieldDefinitionPatch defines model for FieldDefinitionPatch.
+type FieldDefinitionPatch struct {
+	Archived *bool          `json:"archived,omitempty"`
+	Choices  *[]FieldChoice `json:"choices,omitempty"`
+
+	// Default A value of the field's type.
+	Default     nullable.Nullable[FieldValue] `json:"default,omitempty"`
+	Description *string                       `json:"description,omitempty"`
+	Label       *string                       `json:"label,omitempty"`
+	Position    *int                          `json:"position,omitempty"`
+	Purpose     *string                       `json:"purpose,omitempty"`
+	Required    *bool                         `json:"required,omitempty"`
+
+	// Sensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+	Sensitivity *FieldSensitivity `json:"sensitivity,omitempty"`
+
+	// Type How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+	// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+	// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+	Type       *FieldType                              `json:"type,omitempty"`
+	Unit       nullable.Nullable[string]               `json:"unit,omitempty"`
+	Validation nullable.Nullable[FieldValidationPatch] `json:"validation,omitempty"`
+}
+
+// FieldDefinitionReport Example: {"failing":2,"missing":0,"samples":[{"code":"pattern","detail":"expected text that matches VIP-[0-9]{4}","id":"01890a5d-ac96-774b-bcce-b302099a8001"}],"values":120}
+type FieldDefinitionReport struct {
+	// Failing Of those, the ones whose value would not be accepted again.
+	Failing int64 `json:"failing"`
+
+	// Missing Records without a value although the field would be required.
+	Missing int64 `json:"missing"`
+
+	// Samples Some of the failing records.
+	Samples []FieldSample `json:"samples"`
+
+	// Values Records that have a value.
+	Values int64 `json:"values"`
+}
+
+// FieldSample defines model for FieldSample.
+type FieldSample struct {
+	// Code What is wrong with the value.
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+
+	// ID The customer, or the transaction.
+	ID openapi_types.UUID `json:"id"`
+}
+
+// FieldSensitivity Values of `personal` and `secret` fields are shown to callers with `pii:read` only.
+type FieldSensitivity string
+
+// FieldSubject What has the field; `customer` is people and companies alike.
+type FieldSubject string
+
+// FieldType How values are written: `text` a string; `number` a number, or its digits as a string where your language would round
+// it; `money` `{"amount": "12.50", "currency": "CNY"}`; `date` a local day such as `2026-01-31`; `boolean` true or false;
+// `choice` a choice's key; `multi_choice` an array of keys; `reference` the id of another customer.
+type FieldType string
+
+// FieldValidation What values must fulfil beyond their type.
+type FieldValidation struct {
+	// Max The greatest number, amount in the base currency, or day.
+	Max       *string `json:"max,omitempty"`
+	MaxLength *int    `json:"max_length,omitempty"`
+
+	// Min The least number, amount in the base currency, or day.
+	Min *string `json:"min,omitempty"`
+
+	// MinLength Characters of a text, choices of a multi_choice.
+	MinLength *int `json:"min_length,omitempty"`
+
+	// Pattern A regular expression (RE2) for the whole text.
+	Pattern *string `json:"pattern,omitempty"`
+}
+
+// FieldValidationPatch defines model for FieldValidationPatch.
+type FieldValidationPatch struct {
+	Max       nullable.Nullable[string] `json:"max,omitempty"`
+	MaxLength nullable.Nullable[int]    `json:"max_length,omitempty"`
+	Min       nullable.Nullable[string] `json:"min,omitempty"`
+	MinLength nullable.Nullable[int]    `json:"min_length,omitempty"`
+	Pattern   nullable.Nullable[string] `json:"pattern,omitempty"`
+}
+
+// FieldValue A value of the field's type.
+type FieldValue = json.RawMessage
+
 // FilterExplain A customer, and either `filter`, a tree, or `filter_text`.
 type FilterExplain struct {
 	CustomerID openapi_types.UUID `json:"customer_id"`
@@ -2775,7 +3206,9 @@ type FilterExplanation struct {
 
 // FilterField Example: {"example":"spend_total \u003e= 1000","label":"Total spend","name":"spend_total","operators":["eq","ne","lt","lte","gt","gte","is_null","is_not_null"],"type":"money","unit":"CNY"}
 type FilterField struct {
-	Choices *[]string `json:"choices,omitempty"`
+	// ChoiceLabels What people call the choices, by choice; absent where their names say enough.
+	ChoiceLabels *map[string]string `json:"choice_labels,omitempty"`
+	Choices      *[]string          `json:"choices,omitempty"`
 
 	// Example A whole condition, as text.
 	Example *string `json:"example,omitempty"`
@@ -3188,6 +3621,25 @@ type Metrics struct {
 	UnitsTotal int64 `json:"units_total"`
 }
 
+// MissingCount defines model for MissingCount.
+type MissingCount struct {
+	// Customers Who lack it.
+	Customers int64        `json:"customers"`
+	Field     string       `json:"field"`
+	Kind      CustomerKind `json:"kind"`
+	Label     string       `json:"label"`
+	Weight    int          `json:"weight"`
+}
+
+// MissingField defines model for MissingField.
+type MissingField struct {
+	Field string `json:"field"`
+
+	// Label In the language of Accept-Language.
+	Label  string `json:"label"`
+	Weight int    `json:"weight"`
+}
+
 // Money An amount of money.
 //
 // Example: {"amount":"129.90","currency":"CNY"}
@@ -3201,6 +3653,14 @@ type Money struct {
 	//
 	// Example: CNY
 	Currency string `json:"currency"`
+}
+
+// Normalization defines model for Normalization.
+type Normalization struct {
+	Field string `json:"field"`
+
+	// Given What was said; the record has the standard form.
+	Given string `json:"given"`
 }
 
 // Note Example: {"author":"demo-writer","body":"送货前请先发短信，不要打电话","created_at":"2026-01-01T00:00:00Z","customer_id":"01890a5d-ac96-774b-bcce-b302099a8001","id":"01890a5d-ac96-774b-bcce-b30209a1a001","kind":"special_request","pinned":true,"updated_at":"2026-01-01T00:00:00Z","version":1}
@@ -3453,6 +3913,9 @@ type ProblemPlace struct {
 
 	// Pointer JSON pointer (RFC 6901) into the request's body.
 	Pointer *string `json:"pointer,omitempty"`
+
+	// Rule The name of the validation rule of yours that is broken.
+	Rule *string `json:"rule,omitempty"`
 }
 
 // Product Example: {"brand":"云岭","category":"咖啡/挂耳","created_at":"2026-01-01T00:00:00Z","id":"01890a5d-ac96-774b-bcce-b30209a09001","name":"云南挂耳咖啡 10 包","price":{"amount":"64.95","currency":"CNY"},"sku":"COF-DRIP-10","status":"active","unit":"盒","updated_at":"2026-01-01T00:00:00Z","version":1}
@@ -3755,6 +4218,37 @@ type ReturnItemInput struct {
 // ReturnList defines model for ReturnList.
 type ReturnList struct {
 	Items []Return `json:"items"`
+}
+
+// RuleKind defines model for RuleKind.
+type RuleKind string
+
+// RuleMessage What people are told; a language that is missing gets the other one.
+type RuleMessage struct {
+	En *string `json:"en,omitempty"`
+	Zh *string `json:"zh,omitempty"`
+}
+
+// RuleSeverity What becomes of a write that breaks the rule.
+type RuleSeverity string
+
+// RuleSubject Who is held to the rule; `customer` is people and companies alike.
+type RuleSubject string
+
+// RuleViolation defines model for RuleViolation.
+type RuleViolation struct {
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+
+	// Pointer JSON pointer into the customer; absent where the rule reads several places.
+	Pointer *string `json:"pointer,omitempty"`
+
+	// Rule The rule's name.
+	Rule   string             `json:"rule"`
+	RuleID openapi_types.UUID `json:"rule_id"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity RuleSeverity `json:"severity"`
 }
 
 // RunScore defines model for RunScore.
@@ -4915,9 +5409,9 @@ type TransactionCreate struct {
 	// Example: {"amount":"129.90","currency":"CNY"}
 	Amount *Money `json:"amount,omitempty"`
 
-	// Attributes The tenant's own fields by their keys.
-	Attributes *Attributes `json:"attributes,omitempty"`
-	Channel    *string     `json:"channel,omitempty"`
+	// Attributes Merged by key; a null takes one away.
+	Attributes *AttributesPatch `json:"attributes,omitempty"`
+	Channel    *string          `json:"channel,omitempty"`
 
 	// Customer Example: {"external_id":"A-1001","source":"shop"}
 	Customer   *ExternalIdentity   `json:"customer,omitempty"`
@@ -5096,6 +5590,123 @@ type UnmatchedWord struct {
 // words, but the other conditions leave them out. `too_short`: as a part of a number it stands for too many.
 type UnmatchedWordReason string
 
+// ValidationRule Example: {"active":true,"applies_to":"company","created_at":"2026-01-01T00:00:00Z","field":"industry","id":"01890a5d-ac96-774b-bcce-b30209aa0001","kind":"required","message":{"zh":"请填写行业"},"name":"企业须填行业","position":1,"severity":"warn","updated_at":"2026-01-01T00:00:00Z","version":1}
+type ValidationRule struct {
+	Active bool `json:"active"`
+
+	// AppliesTo Who is held to the rule; `customer` is people and companies alike.
+	AppliesTo RuleSubject `json:"applies_to"`
+
+	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Condition *Condition `json:"condition,omitempty"`
+	CreatedAt time.Time  `json:"created_at"`
+
+	// Field Of required and pattern rules.
+	Field *string            `json:"field,omitempty"`
+	ID    openapi_types.UUID `json:"id"`
+	Kind  RuleKind           `json:"kind"`
+
+	// Message What people are told; a language that is missing gets the other one.
+	Message RuleMessage `json:"message"`
+	Name    string      `json:"name"`
+
+	// Pattern A regular expression (RE2) for the whole text.
+	Pattern *string `json:"pattern,omitempty"`
+
+	// Position Among the rules, ascending.
+	Position int `json:"position"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity  RuleSeverity `json:"severity"`
+	UpdatedAt time.Time    `json:"updated_at"`
+	Version   int64        `json:"version"`
+}
+
+// ValidationRuleCreate defines model for ValidationRuleCreate.
+type ValidationRuleCreate struct {
+	Active *bool `json:"active,omitempty"`
+
+	// AppliesTo Who is held to the rule; `customer` is people and companies alike.
+	AppliesTo RuleSubject `json:"applies_to"`
+
+	// Condition A condition tree: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, or a leaf
+	// `{"field": "spend_total", "op": "gte", "value": "1000"}`; `in` and `not_in` take `values`, a list, and `is_null` none.
+	//
+	// In place of `field` a leaf can have a function of a source's facts:
+	// `{"function": "sum", "of": "transactions.amount", "window": "365d", "where": {...}, "op": "gte", "value": "500"}`, as text
+	// `sum(transactions.amount, "365d", "channel = 'web'") >= 500`. `count`, `days` (different local days), `first` and `last` (the
+	// local day) are of a source; `sum`, `avg`, `min` and `max` of one of its measures. `window` is the last so many days, weeks,
+	// months or years with today (`90d`, `12m`), or from one day to another (`2026-01-01..2026-12-31`, `today-2y..today-1y`);
+	// `where` is a condition over one fact.
+	//
+	// At most 10 deep, with 200 leaves.
+	//
+	//
+	// Example: {"and":[{"field":"spend_total","op":"gte","value":"1000"},{"field":"city","op":"in","values":["上海","杭州"]}]}
+	Condition *Condition `json:"condition,omitempty"`
+	Field     *string    `json:"field,omitempty"`
+	Kind      RuleKind   `json:"kind"`
+
+	// Message What people are told; a language that is missing gets the other one.
+	Message  *RuleMessage `json:"message,omitempty"`
+	Name     string       `json:"name"`
+	Pattern  *string      `json:"pattern,omitempty"`
+	Position *int         `json:"position,omitempty"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity RuleSeverity `json:"severity"`
+}
+
+// ValidationRuleList defines model for ValidationRuleList.
+type ValidationRuleList struct {
+	Items []ValidationRule `json:"items"`
+}
+
+// ValidationRulePatch defines model for ValidationRulePatch.
+type ValidationRulePatch struct {
+	Active *bool `json:"active,omitempty"`
+
+	// AppliesTo Who is held to the rule; `customer` is people and companies alike.
+	AppliesTo *RuleSubject                 `json:"applies_to,omitempty"`
+	Condition nullable.Nullable[Condition] `json:"condition,omitempty"`
+	Field     nullable.Nullable[string]    `json:"field,omitempty"`
+	Kind      *RuleKind                    `json:"kind,omitempty"`
+
+	// Message What people are told; a language that is missing gets the other one.
+	Message  *RuleMessage              `json:"message,omitempty"`
+	Name     *string                   `json:"name,omitempty"`
+	Pattern  nullable.Nullable[string] `json:"pattern,omitempty"`
+	Position *int                      `json:"position,omitempty"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity *RuleSeverity `json:"severity,omitempty"`
+}
+
+// ValidationRuleTrial Example: {"customers":400,"samples":["01890a5d-ac96-774b-bcce-b302099a8002"],"violating":3}
+type ValidationRuleTrial struct {
+	// Customers To whom the rule applies.
+	Customers int64 `json:"customers"`
+
+	// Samples Some of those.
+	Samples []openapi_types.UUID `json:"samples"`
+
+	// Violating Who break it now.
+	Violating int64 `json:"violating"`
+}
+
 // ValueFit defines model for ValueFit.
 type ValueFit struct {
 	Converged bool `json:"converged"`
@@ -5110,6 +5721,17 @@ type ValueFit struct {
 
 	// Parameters p, q, v (v in major units).
 	Parameters map[string]float64 `json:"parameters"`
+}
+
+// ViolationCount defines model for ViolationCount.
+type ViolationCount struct {
+	// Customers Who break it.
+	Customers int64              `json:"customers"`
+	Rule      string             `json:"rule"`
+	RuleID    openapi_types.UUID `json:"rule_id"`
+
+	// Severity What becomes of a write that breaks the rule.
+	Severity RuleSeverity `json:"severity"`
 }
 
 // AddressID defines model for AddressId.
@@ -5162,6 +5784,9 @@ type CustomerSort = string
 
 // ExternalID defines model for ExternalId.
 type ExternalID = string
+
+// FieldDefinitionID defines model for FieldDefinitionId.
+type FieldDefinitionID = openapi_types.UUID
 
 // GroupCustomerID defines model for GroupCustomerId.
 type GroupCustomerID = openapi_types.UUID
@@ -5307,6 +5932,9 @@ type UpdatedTo = openapi_types.Date
 // ValidateOnly defines model for ValidateOnly.
 type ValidateOnly = bool
 
+// ValidationRuleID defines model for ValidationRuleId.
+type ValidationRuleID = openapi_types.UUID
+
 // P400 What went wrong (RFC 9457).
 type P400 = Problem
 
@@ -5347,6 +5975,15 @@ type ListChangeSetItemsParams struct {
 
 	// Cursor The `next_cursor` of the page before; only valid with the same filter and sort.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// PutCompletenessWeightsParams defines parameters for PutCompletenessWeights.
+type PutCompletenessWeightsParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListCustomersParams defines parameters for ListCustomers.
@@ -5883,6 +6520,12 @@ type UndeleteCustomerParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// GetDataQualityParams defines parameters for GetDataQuality.
+type GetDataQualityParams struct {
+	// StaleDays Data that last changed longer ago is stale.
+	StaleDays *int `form:"stale_days,omitempty" json:"stale_days,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	// Limit Items per page.
@@ -5914,6 +6557,51 @@ type PutExchangeRateParams struct {
 
 	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListFieldDefinitionsParams defines parameters for ListFieldDefinitions.
+type ListFieldDefinitionsParams struct {
+	// AppliesTo Only the fields of customers or of transactions.
+	AppliesTo *ListFieldDefinitionsParamsAppliesTo `form:"applies_to,omitempty" json:"applies_to,omitempty"`
+}
+
+// ListFieldDefinitionsParamsAppliesTo defines parameters for ListFieldDefinitions.
+type ListFieldDefinitionsParamsAppliesTo string
+
+// CreateFieldDefinitionParams defines parameters for CreateFieldDefinition.
+type CreateFieldDefinitionParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteFieldDefinitionParams defines parameters for DeleteFieldDefinition.
+type DeleteFieldDefinitionParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetFieldDefinitionParams defines parameters for GetFieldDefinition.
+type GetFieldDefinitionParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchFieldDefinitionParams defines parameters for PatchFieldDefinition.
+type PatchFieldDefinitionParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListImportsParams defines parameters for ListImports.
@@ -6594,6 +7282,45 @@ type GetReturnParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// CreateValidationRuleParams defines parameters for CreateValidationRule.
+type CreateValidationRuleParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteValidationRuleParams defines parameters for DeleteValidationRule.
+type DeleteValidationRuleParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetValidationRuleParams defines parameters for GetValidationRule.
+type GetValidationRuleParams struct {
+	// IfNoneMatch An `ETag` seen before; 304 when nothing changed since.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// PatchValidationRuleParams defines parameters for PatchValidationRule.
+type PatchValidationRuleParams struct {
+	// ValidateOnly Check everything and answer what would happen, but change nothing.
+	ValidateOnly *ValidateOnly `form:"validate_only,omitempty" json:"validate_only,omitempty"`
+
+	// IfMatch The `ETag` that the change is based on, or `*` for any as long as the resource exists; 412 otherwise.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IdempotencyKey Your own key for this request, at most 255 characters. A repeat within 72 hours gets the first success again.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// PutCompletenessWeightsJSONRequestBody defines body for PutCompletenessWeights for application/json ContentType.
+type PutCompletenessWeightsJSONRequestBody = CompletenessWeightsPut
+
 // LookupContactPointJSONRequestBody defines body for LookupContactPoint for application/json ContentType.
 type LookupContactPointJSONRequestBody = ContactPointLookup
 
@@ -6650,6 +7377,15 @@ type PutCustomerTagJSONRequestBody = CustomerTagPut
 
 // PutExchangeRateJSONRequestBody defines body for PutExchangeRate for application/json ContentType.
 type PutExchangeRateJSONRequestBody = ExchangeRatePut
+
+// CreateFieldDefinitionJSONRequestBody defines body for CreateFieldDefinition for application/json ContentType.
+type CreateFieldDefinitionJSONRequestBody = FieldDefinitionCreate
+
+// PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody defines body for PatchFieldDefinition for application/merge-patch+json ContentType.
+type PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody = FieldDefinitionPatch
+
+// CheckFieldDefinitionJSONRequestBody defines body for CheckFieldDefinition for application/json ContentType.
+type CheckFieldDefinitionJSONRequestBody = FieldDefinitionPatch
 
 // ExplainFilterJSONRequestBody defines body for ExplainFilter for application/json ContentType.
 type ExplainFilterJSONRequestBody = FilterExplain
@@ -6737,6 +7473,18 @@ type PatchPaymentApplicationMergePatchPlusJSONRequestBody = PaymentPatch
 
 // CreateReturnJSONRequestBody defines body for CreateReturn for application/json ContentType.
 type CreateReturnJSONRequestBody = ReturnCreate
+
+// CreateValidationRuleJSONRequestBody defines body for CreateValidationRule for application/json ContentType.
+type CreateValidationRuleJSONRequestBody = ValidationRuleCreate
+
+// CheckNewValidationRuleJSONRequestBody defines body for CheckNewValidationRule for application/json ContentType.
+type CheckNewValidationRuleJSONRequestBody = ValidationRuleCreate
+
+// PatchValidationRuleApplicationMergePatchPlusJSONRequestBody defines body for PatchValidationRule for application/merge-patch+json ContentType.
+type PatchValidationRuleApplicationMergePatchPlusJSONRequestBody = ValidationRulePatch
+
+// CheckValidationRuleJSONRequestBody defines body for CheckValidationRule for application/json ContentType.
+type CheckValidationRuleJSONRequestBody = ValidationRulePatch
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -6832,6 +7580,35 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/change-sets/{change_set_id}/items (the `ListChangeSetItems` operationId).
 	ListChangeSetItems(ctx context.Context, changeSetID openapi_types.UUID, params *ListChangeSetItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCompletenessWeights Read what a complete record has
+	//
+	// The weighted fields of people and of companies, by which `completeness` is computed.
+	//
+	// Corresponds with GET /v1/completeness-weights (the `ListCompletenessWeights` operationId).
+	ListCompletenessWeights(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutCompletenessWeightsWithBody Say what a complete record has
+	//
+	// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+	// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+	// again. The same weights as before start none.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+	PutCompletenessWeightsWithBody(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutCompletenessWeights Say what a complete record has
+	//
+	// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+	// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+	// again. The same weights as before start none.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+	PutCompletenessWeights(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, body PutCompletenessWeightsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// LookupContactPointWithBody Find who has a phone, email or account
 	//
@@ -7355,6 +8132,14 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/profile (the `GetCustomerProfile` operationId).
 	GetCustomerProfile(ctx context.Context, customerID CustomerID, params *GetCustomerProfileParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetCustomerQuality Read how good a customer's record is
+	//
+	// How complete the record is and what is missing with its weight, the rules that it breaks now, how old the basic, behavioural
+	// and financial data is, and what was brought into a standard form when it was written.
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/quality (the `GetCustomerQuality` operationId).
+	GetCustomerQuality(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListRelations List a customer's relations
 	//
 	// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
@@ -7521,6 +8306,15 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/customers/{customer_id}/undelete (the `UndeleteCustomer` operationId).
 	UndeleteCustomer(ctx context.Context, customerID CustomerID, params *UndeleteCustomerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetDataQuality Read how good all records are
+	//
+	// Over all customers that are not deleted: how many are how complete, how many lack which field, how many break which rule, and
+	// how many have data that has not changed for `stale_days`. Each number can be listed with a filter, such as
+	// `completeness < 50` or `city = null`.
+	//
+	// Corresponds with GET /v1/data-quality (the `GetDataQuality` operationId).
+	GetDataQuality(ctx context.Context, params *GetDataQualityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListEvents Follow everything that changes
 	//
 	// The change feed: every committed change, numbered without a gap from 1 by `seq`. Keep the last `seq` you have
@@ -7558,6 +8352,101 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v1/exchange-rates/{currency}/{day} (the `PutExchangeRate` operationId).
 	PutExchangeRate(ctx context.Context, currency string, day openapi_types.Date, params *PutExchangeRateParams, body PutExchangeRateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListFieldDefinitions List field definitions
+	//
+	// All fields that this tenant added, in their display order, archived ones included.
+	//
+	// Corresponds with GET /v1/field-definitions (the `ListFieldDefinitions` operationId).
+	ListFieldDefinitions(ctx context.Context, params *ListFieldDefinitionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateFieldDefinitionWithBody Add a field
+	//
+	// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+	// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+	// as `attributes.<key>`.
+	//
+	// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+	// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+	CreateFieldDefinitionWithBody(ctx context.Context, params *CreateFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateFieldDefinition Add a field
+	//
+	// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+	// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+	// as `attributes.<key>`.
+	//
+	// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+	// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+	CreateFieldDefinition(ctx context.Context, params *CreateFieldDefinitionParams, body CreateFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteFieldDefinition Delete a field
+	//
+	// Deletes a field without values. One with values is 409, which tells how many, unless it is archived: then nobody sees
+	// its values any more, and a job removes them; until it is done the key cannot be used again. A field that conditions, rules
+	// or weights name is 409 either way.
+	//
+	// Corresponds with DELETE /v1/field-definitions/{field_definition_id} (the `DeleteFieldDefinition` operationId).
+	DeleteFieldDefinition(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *DeleteFieldDefinitionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetFieldDefinition Read a field definition
+	//
+	// One field with its type, choices, validation and the purpose for which it is collected.
+	//
+	// Corresponds with GET /v1/field-definitions/{field_definition_id} (the `GetFieldDefinition` operationId).
+	GetFieldDefinition(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *GetFieldDefinitionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchFieldDefinitionWithBody Change a field definition
+	//
+	// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+	// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+	// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+	// 409.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+	PatchFieldDefinitionWithBody(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchFieldDefinitionWithApplicationMergePatchPlusJSONBody Change a field definition
+	//
+	// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+	// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+	// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+	// 409.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+	PatchFieldDefinitionWithApplicationMergePatchPlusJSONBody(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, body PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckFieldDefinitionWithBody Tell what a change of a field would mean
+	//
+	// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+	// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+	CheckFieldDefinitionWithBody(ctx context.Context, fieldDefinitionID FieldDefinitionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckFieldDefinition Tell what a change of a field would mean
+	//
+	// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+	// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+	CheckFieldDefinition(ctx context.Context, fieldDefinitionID FieldDefinitionID, body CheckFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListFilterFields List what conditions can be about
 	//
@@ -8725,6 +9614,113 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/transactions/{transaction_id}/statuses (the `ListTransactionStatuses` operationId).
 	ListTransactionStatuses(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListValidationRules List validation rules
+	//
+	// All rules that customers are held to when they are written, in their display order, inactive ones included.
+	//
+	// Corresponds with GET /v1/validation-rules (the `ListValidationRules` operationId).
+	ListValidationRules(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateValidationRuleWithBody Add a validation rule
+	//
+	// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+	// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+	//
+	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `condition` demands that a filter holds, as in `GET /v1/customers`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+	CreateValidationRuleWithBody(ctx context.Context, params *CreateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateValidationRule Add a validation rule
+	//
+	// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+	// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+	//
+	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `condition` demands that a filter holds, as in `GET /v1/customers`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+	CreateValidationRule(ctx context.Context, params *CreateValidationRuleParams, body CreateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckNewValidationRuleWithBody Tell what a new rule would mean
+	//
+	// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+	CheckNewValidationRuleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckNewValidationRule Tell what a new rule would mean
+	//
+	// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+	CheckNewValidationRule(ctx context.Context, body CheckNewValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteValidationRule Delete a validation rule
+	//
+	// Writes are no longer held to it.
+	//
+	// Corresponds with DELETE /v1/validation-rules/{validation_rule_id} (the `DeleteValidationRule` operationId).
+	DeleteValidationRule(ctx context.Context, validationRuleID ValidationRuleID, params *DeleteValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetValidationRule Read a validation rule
+	//
+	// One rule with what it demands, of whom, and what becomes of a write that breaks it.
+	//
+	// Corresponds with GET /v1/validation-rules/{validation_rule_id} (the `GetValidationRule` operationId).
+	GetValidationRule(ctx context.Context, validationRuleID ValidationRuleID, params *GetValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchValidationRuleWithBody Change a validation rule
+	//
+	// Merges the body into the rule. `active` false suspends it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+	PatchValidationRuleWithBody(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatchValidationRuleWithApplicationMergePatchPlusJSONBody Change a validation rule
+	//
+	// Merges the body into the rule. `active` false suspends it.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+	PatchValidationRuleWithApplicationMergePatchPlusJSONBody(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, body PatchValidationRuleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckValidationRuleWithBody Tell what a change of a rule would mean
+	//
+	// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+	// asks about the rule as it is.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+	CheckValidationRuleWithBody(ctx context.Context, validationRuleID ValidationRuleID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckValidationRule Tell what a change of a rule would mean
+	//
+	// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+	// asks about the rule as it is.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+	CheckValidationRule(ctx context.Context, validationRuleID ValidationRuleID, body CheckValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetHealth Is the process alive
@@ -8768,6 +9764,65 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // Corresponds with GET /v1/change-sets/{change_set_id}/items (the `ListChangeSetItems` operationId).
 func (c *Client) ListChangeSetItems(ctx context.Context, changeSetID openapi_types.UUID, params *ListChangeSetItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListChangeSetItemsRequest(c.Server, changeSetID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCompletenessWeights Read what a complete record has
+//
+// The weighted fields of people and of companies, by which `completeness` is computed.
+//
+// Corresponds with GET /v1/completeness-weights (the `ListCompletenessWeights` operationId).
+func (c *Client) ListCompletenessWeights(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCompletenessWeightsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutCompletenessWeightsWithBody Say what a complete record has
+//
+// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+// again. The same weights as before start none.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+func (c *Client) PutCompletenessWeightsWithBody(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutCompletenessWeightsRequestWithBody(c.Server, kind, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutCompletenessWeights Say what a complete record has
+//
+// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+// again. The same weights as before start none.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+func (c *Client) PutCompletenessWeights(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, body PutCompletenessWeightsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutCompletenessWeightsRequest(c.Server, kind, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -9820,6 +10875,24 @@ func (c *Client) GetCustomerProfile(ctx context.Context, customerID CustomerID, 
 	return c.Client.Do(req)
 }
 
+// GetCustomerQuality Read how good a customer's record is
+//
+// How complete the record is and what is missing with its weight, the rules that it breaks now, how old the basic, behavioural
+// and financial data is, and what was brought into a standard form when it was written.
+//
+// Corresponds with GET /v1/customers/{customer_id}/quality (the `GetCustomerQuality` operationId).
+func (c *Client) GetCustomerQuality(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCustomerQualityRequest(c.Server, customerID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListRelations List a customer's relations
 //
 // The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
@@ -10176,6 +11249,25 @@ func (c *Client) UndeleteCustomer(ctx context.Context, customerID CustomerID, pa
 	return c.Client.Do(req)
 }
 
+// GetDataQuality Read how good all records are
+//
+// Over all customers that are not deleted: how many are how complete, how many lack which field, how many break which rule, and
+// how many have data that has not changed for `stale_days`. Each number can be listed with a filter, such as
+// `completeness < 50` or `city = null`.
+//
+// Corresponds with GET /v1/data-quality (the `GetDataQuality` operationId).
+func (c *Client) GetDataQuality(ctx context.Context, params *GetDataQualityParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDataQualityRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListEvents Follow everything that changes
 //
 // The change feed: every committed change, numbered without a gap from 1 by `seq`. Keep the last `seq` you have
@@ -10244,6 +11336,191 @@ func (c *Client) PutExchangeRateWithBody(ctx context.Context, currency string, d
 // Corresponds with PUT /v1/exchange-rates/{currency}/{day} (the `PutExchangeRate` operationId).
 func (c *Client) PutExchangeRate(ctx context.Context, currency string, day openapi_types.Date, params *PutExchangeRateParams, body PutExchangeRateJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutExchangeRateRequest(c.Server, currency, day, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListFieldDefinitions List field definitions
+//
+// All fields that this tenant added, in their display order, archived ones included.
+//
+// Corresponds with GET /v1/field-definitions (the `ListFieldDefinitions` operationId).
+func (c *Client) ListFieldDefinitions(ctx context.Context, params *ListFieldDefinitionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFieldDefinitionsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateFieldDefinitionWithBody Add a field
+//
+// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+// as `attributes.<key>`.
+//
+// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+func (c *Client) CreateFieldDefinitionWithBody(ctx context.Context, params *CreateFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateFieldDefinitionRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateFieldDefinition Add a field
+//
+// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+// as `attributes.<key>`.
+//
+// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+func (c *Client) CreateFieldDefinition(ctx context.Context, params *CreateFieldDefinitionParams, body CreateFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateFieldDefinitionRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteFieldDefinition Delete a field
+//
+// Deletes a field without values. One with values is 409, which tells how many, unless it is archived: then nobody sees
+// its values any more, and a job removes them; until it is done the key cannot be used again. A field that conditions, rules
+// or weights name is 409 either way.
+//
+// Corresponds with DELETE /v1/field-definitions/{field_definition_id} (the `DeleteFieldDefinition` operationId).
+func (c *Client) DeleteFieldDefinition(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *DeleteFieldDefinitionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteFieldDefinitionRequest(c.Server, fieldDefinitionID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetFieldDefinition Read a field definition
+//
+// One field with its type, choices, validation and the purpose for which it is collected.
+//
+// Corresponds with GET /v1/field-definitions/{field_definition_id} (the `GetFieldDefinition` operationId).
+func (c *Client) GetFieldDefinition(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *GetFieldDefinitionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetFieldDefinitionRequest(c.Server, fieldDefinitionID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchFieldDefinitionWithBody Change a field definition
+//
+// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+// 409.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+func (c *Client) PatchFieldDefinitionWithBody(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchFieldDefinitionRequestWithBody(c.Server, fieldDefinitionID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchFieldDefinitionWithApplicationMergePatchPlusJSONBody Change a field definition
+//
+// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+// 409.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+func (c *Client) PatchFieldDefinitionWithApplicationMergePatchPlusJSONBody(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, body PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchFieldDefinitionRequestWithApplicationMergePatchPlusJSONBody(c.Server, fieldDefinitionID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckFieldDefinitionWithBody Tell what a change of a field would mean
+//
+// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+func (c *Client) CheckFieldDefinitionWithBody(ctx context.Context, fieldDefinitionID FieldDefinitionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckFieldDefinitionRequestWithBody(c.Server, fieldDefinitionID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckFieldDefinition Tell what a change of a field would mean
+//
+// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+func (c *Client) CheckFieldDefinition(ctx context.Context, fieldDefinitionID FieldDefinitionID, body CheckFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckFieldDefinitionRequest(c.Server, fieldDefinitionID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -12541,6 +13818,223 @@ func (c *Client) ListTransactionStatuses(ctx context.Context, transactionID Tran
 	return c.Client.Do(req)
 }
 
+// ListValidationRules List validation rules
+//
+// All rules that customers are held to when they are written, in their display order, inactive ones included.
+//
+// Corresponds with GET /v1/validation-rules (the `ListValidationRules` operationId).
+func (c *Client) ListValidationRules(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListValidationRulesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateValidationRuleWithBody Add a validation rule
+//
+// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+//
+// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `condition` demands that a filter holds, as in `GET /v1/customers`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+func (c *Client) CreateValidationRuleWithBody(ctx context.Context, params *CreateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateValidationRuleRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateValidationRule Add a validation rule
+//
+// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+//
+// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `condition` demands that a filter holds, as in `GET /v1/customers`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+func (c *Client) CreateValidationRule(ctx context.Context, params *CreateValidationRuleParams, body CreateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateValidationRuleRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckNewValidationRuleWithBody Tell what a new rule would mean
+//
+// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+func (c *Client) CheckNewValidationRuleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckNewValidationRuleRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckNewValidationRule Tell what a new rule would mean
+//
+// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+func (c *Client) CheckNewValidationRule(ctx context.Context, body CheckNewValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckNewValidationRuleRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteValidationRule Delete a validation rule
+//
+// Writes are no longer held to it.
+//
+// Corresponds with DELETE /v1/validation-rules/{validation_rule_id} (the `DeleteValidationRule` operationId).
+func (c *Client) DeleteValidationRule(ctx context.Context, validationRuleID ValidationRuleID, params *DeleteValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteValidationRuleRequest(c.Server, validationRuleID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetValidationRule Read a validation rule
+//
+// One rule with what it demands, of whom, and what becomes of a write that breaks it.
+//
+// Corresponds with GET /v1/validation-rules/{validation_rule_id} (the `GetValidationRule` operationId).
+func (c *Client) GetValidationRule(ctx context.Context, validationRuleID ValidationRuleID, params *GetValidationRuleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetValidationRuleRequest(c.Server, validationRuleID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchValidationRuleWithBody Change a validation rule
+//
+// Merges the body into the rule. `active` false suspends it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+func (c *Client) PatchValidationRuleWithBody(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchValidationRuleRequestWithBody(c.Server, validationRuleID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatchValidationRuleWithApplicationMergePatchPlusJSONBody Change a validation rule
+//
+// Merges the body into the rule. `active` false suspends it.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+func (c *Client) PatchValidationRuleWithApplicationMergePatchPlusJSONBody(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, body PatchValidationRuleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatchValidationRuleRequestWithApplicationMergePatchPlusJSONBody(c.Server, validationRuleID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckValidationRuleWithBody Tell what a change of a rule would mean
+//
+// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+// asks about the rule as it is.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+func (c *Client) CheckValidationRuleWithBody(ctx context.Context, validationRuleID ValidationRuleID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckValidationRuleRequestWithBody(c.Server, validationRuleID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckValidationRule Tell what a change of a rule would mean
+//
+// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+// asks about the rule as it is.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+func (c *Client) CheckValidationRule(ctx context.Context, validationRuleID ValidationRuleID, body CheckValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckValidationRuleRequest(c.Server, validationRuleID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // NewGetHealthRequest constructs an http.Request for the GetHealth method
 func NewGetHealthRequest(server string) (*http.Request, error) {
 	var err error
@@ -12663,6 +14157,122 @@ func NewListChangeSetItemsRequest(server string, changeSetID openapi_types.UUID,
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListCompletenessWeightsRequest constructs an http.Request for the ListCompletenessWeights method
+func NewListCompletenessWeightsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/completeness-weights")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutCompletenessWeightsRequest calls the generic PutCompletenessWeights builder with application/json body
+func NewPutCompletenessWeightsRequest(server string, kind CustomerKind, params *PutCompletenessWeightsParams, body PutCompletenessWeightsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutCompletenessWeightsRequestWithBody(server, kind, params, "application/json", bodyReader)
+}
+
+// NewPutCompletenessWeightsRequestWithBody constructs an http.Request for the PutCompletenessWeights method, with any body, and a specified content type
+func NewPutCompletenessWeightsRequestWithBody(server string, kind CustomerKind, params *PutCompletenessWeightsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "kind", kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/completeness-weights/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -15829,6 +17439,40 @@ func NewGetCustomerProfileRequest(server string, customerID CustomerID, params *
 	return req, nil
 }
 
+// NewGetCustomerQualityRequest constructs an http.Request for the GetCustomerQuality method
+func NewGetCustomerQualityRequest(server string, customerID CustomerID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "customer_id", customerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/customers/%s/quality", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListRelationsRequest constructs an http.Request for the ListRelations method
 func NewListRelationsRequest(server string, customerID GroupCustomerID, params *ListRelationsParams) (*http.Request, error) {
 	var err error
@@ -17058,6 +18702,60 @@ func NewUndeleteCustomerRequest(server string, customerID CustomerID, params *Un
 	return req, nil
 }
 
+// NewGetDataQualityRequest constructs an http.Request for the GetDataQuality method
+func NewGetDataQualityRequest(server string, params *GetDataQualityParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/data-quality")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.StaleDays != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "stale_days", *params.StaleDays, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListEventsRequest constructs an http.Request for the ListEvents method
 func NewListEventsRequest(server string, params *ListEventsParams) (*http.Request, error) {
 	var err error
@@ -17306,6 +19004,414 @@ func NewPutExchangeRateRequestWithBody(server string, currency string, day opena
 		}
 
 	}
+
+	return req, nil
+}
+
+// NewListFieldDefinitionsRequest constructs an http.Request for the ListFieldDefinitions method
+func NewListFieldDefinitionsRequest(server string, params *ListFieldDefinitionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/field-definitions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.AppliesTo != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "applies_to", *params.AppliesTo, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateFieldDefinitionRequest calls the generic CreateFieldDefinition builder with application/json body
+func NewCreateFieldDefinitionRequest(server string, params *CreateFieldDefinitionParams, body CreateFieldDefinitionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateFieldDefinitionRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateFieldDefinitionRequestWithBody constructs an http.Request for the CreateFieldDefinition method, with any body, and a specified content type
+func NewCreateFieldDefinitionRequestWithBody(server string, params *CreateFieldDefinitionParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/field-definitions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteFieldDefinitionRequest constructs an http.Request for the DeleteFieldDefinition method
+func NewDeleteFieldDefinitionRequest(server string, fieldDefinitionID FieldDefinitionID, params *DeleteFieldDefinitionParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "field_definition_id", fieldDefinitionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/field-definitions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetFieldDefinitionRequest constructs an http.Request for the GetFieldDefinition method
+func NewGetFieldDefinitionRequest(server string, fieldDefinitionID FieldDefinitionID, params *GetFieldDefinitionParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "field_definition_id", fieldDefinitionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/field-definitions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchFieldDefinitionRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchFieldDefinition builder with application/merge-patch+json body
+func NewPatchFieldDefinitionRequestWithApplicationMergePatchPlusJSONBody(server string, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, body PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchFieldDefinitionRequestWithBody(server, fieldDefinitionID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchFieldDefinitionRequestWithBody constructs an http.Request for the PatchFieldDefinition method, with any body, and a specified content type
+func NewPatchFieldDefinitionRequestWithBody(server string, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "field_definition_id", fieldDefinitionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/field-definitions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCheckFieldDefinitionRequest calls the generic CheckFieldDefinition builder with application/json body
+func NewCheckFieldDefinitionRequest(server string, fieldDefinitionID FieldDefinitionID, body CheckFieldDefinitionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCheckFieldDefinitionRequestWithBody(server, fieldDefinitionID, "application/json", bodyReader)
+}
+
+// NewCheckFieldDefinitionRequestWithBody constructs an http.Request for the CheckFieldDefinition method, with any body, and a specified content type
+func NewCheckFieldDefinitionRequestWithBody(server string, fieldDefinitionID FieldDefinitionID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "field_definition_id", fieldDefinitionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/field-definitions/%s/check", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -23184,6 +25290,427 @@ func NewListTransactionStatusesRequest(server string, transactionID TransactionI
 	return req, nil
 }
 
+// NewListValidationRulesRequest constructs an http.Request for the ListValidationRules method
+func NewListValidationRulesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateValidationRuleRequest calls the generic CreateValidationRule builder with application/json body
+func NewCreateValidationRuleRequest(server string, params *CreateValidationRuleParams, body CreateValidationRuleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateValidationRuleRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateValidationRuleRequestWithBody constructs an http.Request for the CreateValidationRule method, with any body, and a specified content type
+func NewCreateValidationRuleRequestWithBody(server string, params *CreateValidationRuleParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCheckNewValidationRuleRequest calls the generic CheckNewValidationRule builder with application/json body
+func NewCheckNewValidationRuleRequest(server string, body CheckNewValidationRuleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCheckNewValidationRuleRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCheckNewValidationRuleRequestWithBody constructs an http.Request for the CheckNewValidationRule method, with any body, and a specified content type
+func NewCheckNewValidationRuleRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/check")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteValidationRuleRequest constructs an http.Request for the DeleteValidationRule method
+func NewDeleteValidationRuleRequest(server string, validationRuleID ValidationRuleID, params *DeleteValidationRuleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "validation_rule_id", validationRuleID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetValidationRuleRequest constructs an http.Request for the GetValidationRule method
+func NewGetValidationRuleRequest(server string, validationRuleID ValidationRuleID, params *GetValidationRuleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "validation_rule_id", validationRuleID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPatchValidationRuleRequestWithApplicationMergePatchPlusJSONBody calls the generic PatchValidationRule builder with application/merge-patch+json body
+func NewPatchValidationRuleRequestWithApplicationMergePatchPlusJSONBody(server string, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, body PatchValidationRuleApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPatchValidationRuleRequestWithBody(server, validationRuleID, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewPatchValidationRuleRequestWithBody constructs an http.Request for the PatchValidationRule method, with any body, and a specified content type
+func NewPatchValidationRuleRequestWithBody(server string, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "validation_rule_id", validationRuleID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ValidateOnly != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "validate_only", *params.ValidateOnly, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCheckValidationRuleRequest calls the generic CheckValidationRule builder with application/json body
+func NewCheckValidationRuleRequest(server string, validationRuleID ValidationRuleID, body CheckValidationRuleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCheckValidationRuleRequestWithBody(server, validationRuleID, "application/json", bodyReader)
+}
+
+// NewCheckValidationRuleRequestWithBody constructs an http.Request for the CheckValidationRule method, with any body, and a specified content type
+func NewCheckValidationRuleRequestWithBody(server string, validationRuleID ValidationRuleID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "validation_rule_id", validationRuleID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/validation-rules/%s/check", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -23254,6 +25781,37 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/change-sets/{change_set_id}/items (the `ListChangeSetItems` operationId).
 	ListChangeSetItemsWithResponse(ctx context.Context, changeSetID openapi_types.UUID, params *ListChangeSetItemsParams, reqEditors ...RequestEditorFn) (*ListChangeSetItemsResponse, error)
+
+	// ListCompletenessWeightsWithResponse Read what a complete record has
+	//
+	// The weighted fields of people and of companies, by which `completeness` is computed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/completeness-weights (the `ListCompletenessWeights` operationId).
+	ListCompletenessWeightsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListCompletenessWeightsResponse, error)
+
+	// PutCompletenessWeightsWithBodyWithResponse Say what a complete record has
+	//
+	// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+	// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+	// again. The same weights as before start none.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+	PutCompletenessWeightsWithBodyWithResponse(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCompletenessWeightsResponse, error)
+
+	// PutCompletenessWeightsWithResponse Say what a complete record has
+	//
+	// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+	// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+	// again. The same weights as before start none.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+	PutCompletenessWeightsWithResponse(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, body PutCompletenessWeightsJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCompletenessWeightsResponse, error)
 
 	// LookupContactPointWithBodyWithResponse Find who has a phone, email or account
 	//
@@ -23821,6 +26379,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/customers/{customer_id}/profile (the `GetCustomerProfile` operationId).
 	GetCustomerProfileWithResponse(ctx context.Context, customerID CustomerID, params *GetCustomerProfileParams, reqEditors ...RequestEditorFn) (*GetCustomerProfileResponse, error)
 
+	// GetCustomerQualityWithResponse Read how good a customer's record is
+	//
+	// How complete the record is and what is missing with its weight, the rules that it breaks now, how old the basic, behavioural
+	// and financial data is, and what was brought into a standard form when it was written.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/customers/{customer_id}/quality (the `GetCustomerQuality` operationId).
+	GetCustomerQualityWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*GetCustomerQualityResponse, error)
+
 	// ListRelationsWithResponse List a customer's relations
 	//
 	// The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
@@ -24013,6 +26581,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/customers/{customer_id}/undelete (the `UndeleteCustomer` operationId).
 	UndeleteCustomerWithResponse(ctx context.Context, customerID CustomerID, params *UndeleteCustomerParams, reqEditors ...RequestEditorFn) (*UndeleteCustomerResponse, error)
 
+	// GetDataQualityWithResponse Read how good all records are
+	//
+	// Over all customers that are not deleted: how many are how complete, how many lack which field, how many break which rule, and
+	// how many have data that has not changed for `stale_days`. Each number can be listed with a filter, such as
+	// `completeness < 50` or `city = null`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/data-quality (the `GetDataQuality` operationId).
+	GetDataQualityWithResponse(ctx context.Context, params *GetDataQualityParams, reqEditors ...RequestEditorFn) (*GetDataQualityResponse, error)
+
 	// ListEventsWithResponse Follow everything that changes
 	//
 	// The change feed: every committed change, numbered without a gap from 1 by `seq`. Keep the last `seq` you have
@@ -24054,6 +26633,107 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /v1/exchange-rates/{currency}/{day} (the `PutExchangeRate` operationId).
 	PutExchangeRateWithResponse(ctx context.Context, currency string, day openapi_types.Date, params *PutExchangeRateParams, body PutExchangeRateJSONRequestBody, reqEditors ...RequestEditorFn) (*PutExchangeRateResponse, error)
+
+	// ListFieldDefinitionsWithResponse List field definitions
+	//
+	// All fields that this tenant added, in their display order, archived ones included.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/field-definitions (the `ListFieldDefinitions` operationId).
+	ListFieldDefinitionsWithResponse(ctx context.Context, params *ListFieldDefinitionsParams, reqEditors ...RequestEditorFn) (*ListFieldDefinitionsResponse, error)
+
+	// CreateFieldDefinitionWithBodyWithResponse Add a field
+	//
+	// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+	// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+	// as `attributes.<key>`.
+	//
+	// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+	// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+	CreateFieldDefinitionWithBodyWithResponse(ctx context.Context, params *CreateFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateFieldDefinitionResponse, error)
+
+	// CreateFieldDefinitionWithResponse Add a field
+	//
+	// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+	// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+	// as `attributes.<key>`.
+	//
+	// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+	// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+	CreateFieldDefinitionWithResponse(ctx context.Context, params *CreateFieldDefinitionParams, body CreateFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateFieldDefinitionResponse, error)
+
+	// DeleteFieldDefinitionWithResponse Delete a field
+	//
+	// Deletes a field without values. One with values is 409, which tells how many, unless it is archived: then nobody sees
+	// its values any more, and a job removes them; until it is done the key cannot be used again. A field that conditions, rules
+	// or weights name is 409 either way.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/field-definitions/{field_definition_id} (the `DeleteFieldDefinition` operationId).
+	DeleteFieldDefinitionWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *DeleteFieldDefinitionParams, reqEditors ...RequestEditorFn) (*DeleteFieldDefinitionResponse, error)
+
+	// GetFieldDefinitionWithResponse Read a field definition
+	//
+	// One field with its type, choices, validation and the purpose for which it is collected.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/field-definitions/{field_definition_id} (the `GetFieldDefinition` operationId).
+	GetFieldDefinitionWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *GetFieldDefinitionParams, reqEditors ...RequestEditorFn) (*GetFieldDefinitionResponse, error)
+
+	// PatchFieldDefinitionWithBodyWithResponse Change a field definition
+	//
+	// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+	// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+	// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+	// 409.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+	PatchFieldDefinitionWithBodyWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchFieldDefinitionResponse, error)
+
+	// PatchFieldDefinitionWithApplicationMergePatchPlusJSONBodyWithResponse Change a field definition
+	//
+	// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+	// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+	// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+	// 409.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+	PatchFieldDefinitionWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, body PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchFieldDefinitionResponse, error)
+
+	// CheckFieldDefinitionWithBodyWithResponse Tell what a change of a field would mean
+	//
+	// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+	// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+	CheckFieldDefinitionWithBodyWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckFieldDefinitionResponse, error)
+
+	// CheckFieldDefinitionWithResponse Tell what a change of a field would mean
+	//
+	// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+	// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+	CheckFieldDefinitionWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, body CheckFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckFieldDefinitionResponse, error)
 
 	// ListFilterFieldsWithResponse List what conditions can be about
 	//
@@ -25327,6 +28007,119 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/transactions/{transaction_id}/statuses (the `ListTransactionStatuses` operationId).
 	ListTransactionStatusesWithResponse(ctx context.Context, transactionID TransactionID, reqEditors ...RequestEditorFn) (*ListTransactionStatusesResponse, error)
+
+	// ListValidationRulesWithResponse List validation rules
+	//
+	// All rules that customers are held to when they are written, in their display order, inactive ones included.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/validation-rules (the `ListValidationRules` operationId).
+	ListValidationRulesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListValidationRulesResponse, error)
+
+	// CreateValidationRuleWithBodyWithResponse Add a validation rule
+	//
+	// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+	// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+	//
+	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `condition` demands that a filter holds, as in `GET /v1/customers`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+	CreateValidationRuleWithBodyWithResponse(ctx context.Context, params *CreateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateValidationRuleResponse, error)
+
+	// CreateValidationRuleWithResponse Add a validation rule
+	//
+	// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+	// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+	// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+	//
+	// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+	// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+	// `condition` demands that a filter holds, as in `GET /v1/customers`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+	CreateValidationRuleWithResponse(ctx context.Context, params *CreateValidationRuleParams, body CreateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateValidationRuleResponse, error)
+
+	// CheckNewValidationRuleWithBodyWithResponse Tell what a new rule would mean
+	//
+	// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+	CheckNewValidationRuleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckNewValidationRuleResponse, error)
+
+	// CheckNewValidationRuleWithResponse Tell what a new rule would mean
+	//
+	// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+	CheckNewValidationRuleWithResponse(ctx context.Context, body CheckNewValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckNewValidationRuleResponse, error)
+
+	// DeleteValidationRuleWithResponse Delete a validation rule
+	//
+	// Writes are no longer held to it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/validation-rules/{validation_rule_id} (the `DeleteValidationRule` operationId).
+	DeleteValidationRuleWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *DeleteValidationRuleParams, reqEditors ...RequestEditorFn) (*DeleteValidationRuleResponse, error)
+
+	// GetValidationRuleWithResponse Read a validation rule
+	//
+	// One rule with what it demands, of whom, and what becomes of a write that breaks it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/validation-rules/{validation_rule_id} (the `GetValidationRule` operationId).
+	GetValidationRuleWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *GetValidationRuleParams, reqEditors ...RequestEditorFn) (*GetValidationRuleResponse, error)
+
+	// PatchValidationRuleWithBodyWithResponse Change a validation rule
+	//
+	// Merges the body into the rule. `active` false suspends it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+	PatchValidationRuleWithBodyWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchValidationRuleResponse, error)
+
+	// PatchValidationRuleWithApplicationMergePatchPlusJSONBodyWithResponse Change a validation rule
+	//
+	// Merges the body into the rule. `active` false suspends it.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+	PatchValidationRuleWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, body PatchValidationRuleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchValidationRuleResponse, error)
+
+	// CheckValidationRuleWithBodyWithResponse Tell what a change of a rule would mean
+	//
+	// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+	// asks about the rule as it is.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+	CheckValidationRuleWithBodyWithResponse(ctx context.Context, validationRuleID ValidationRuleID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckValidationRuleResponse, error)
+
+	// CheckValidationRuleWithResponse Tell what a change of a rule would mean
+	//
+	// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+	// asks about the rule as it is.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+	CheckValidationRuleWithResponse(ctx context.Context, validationRuleID ValidationRuleID, body CheckValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckValidationRuleResponse, error)
 }
 
 type GetHealthResponse struct {
@@ -25495,6 +28288,207 @@ func (r ListChangeSetItemsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListChangeSetItemsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCompletenessWeightsResponse401Headers the declared response headers of an HTTP 401 response for ListCompletenessWeights
+type ListCompletenessWeightsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListCompletenessWeightsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CompletenessWeightsList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCompletenessWeightsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCompletenessWeightsResponse) GetJSON200() *CompletenessWeightsList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCompletenessWeightsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCompletenessWeightsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCompletenessWeightsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCompletenessWeightsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCompletenessWeightsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCompletenessWeightsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCompletenessWeightsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCompletenessWeightsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutCompletenessWeightsResponse200Headers the declared response headers of an HTTP 200 response for PutCompletenessWeights
+type PutCompletenessWeightsResponse200Headers struct {
+	ETag *string
+}
+
+// PutCompletenessWeightsResponse401Headers the declared response headers of an HTTP 401 response for PutCompletenessWeights
+type PutCompletenessWeightsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PutCompletenessWeightsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CompletenessWeights
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutCompletenessWeightsResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PutCompletenessWeightsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutCompletenessWeightsResponse) GetJSON200() *CompletenessWeights {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PutCompletenessWeightsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutCompletenessWeightsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutCompletenessWeightsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutCompletenessWeightsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutCompletenessWeightsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -29215,6 +32209,89 @@ func (r GetCustomerProfileResponse) ContentType() string {
 	return ""
 }
 
+// GetCustomerQualityResponse401Headers the declared response headers of an HTTP 401 response for GetCustomerQuality
+type GetCustomerQualityResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetCustomerQualityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CustomerQuality
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetCustomerQualityResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCustomerQualityResponse) GetJSON200() *CustomerQuality {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetCustomerQualityResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetCustomerQualityResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetCustomerQualityResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetCustomerQualityResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetCustomerQualityResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCustomerQualityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCustomerQualityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCustomerQualityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCustomerQualityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListRelationsResponse401Headers the declared response headers of an HTTP 401 response for ListRelations
 type ListRelationsResponse401Headers struct {
 	WWWAuthenticate *string
@@ -30684,6 +33761,82 @@ func (r UndeleteCustomerResponse) ContentType() string {
 	return ""
 }
 
+// GetDataQualityResponse401Headers the declared response headers of an HTTP 401 response for GetDataQuality
+type GetDataQualityResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetDataQualityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DataQuality
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetDataQualityResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDataQualityResponse) GetJSON200() *DataQuality {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetDataQualityResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetDataQualityResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetDataQualityResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetDataQualityResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDataQualityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDataQualityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDataQualityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDataQualityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListEventsResponse401Headers the declared response headers of an HTTP 401 response for ListEvents
 type ListEventsResponse401Headers struct {
 	WWWAuthenticate *string
@@ -30955,6 +34108,624 @@ func (r PutExchangeRateResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutExchangeRateResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListFieldDefinitionsResponse401Headers the declared response headers of an HTTP 401 response for ListFieldDefinitions
+type ListFieldDefinitionsResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListFieldDefinitionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FieldDefinitionList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListFieldDefinitionsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListFieldDefinitionsResponse) GetJSON200() *FieldDefinitionList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListFieldDefinitionsResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListFieldDefinitionsResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListFieldDefinitionsResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListFieldDefinitionsResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListFieldDefinitionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListFieldDefinitionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListFieldDefinitionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListFieldDefinitionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateFieldDefinitionResponse201Headers the declared response headers of an HTTP 201 response for CreateFieldDefinition
+type CreateFieldDefinitionResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateFieldDefinitionResponse401Headers the declared response headers of an HTTP 401 response for CreateFieldDefinition
+type CreateFieldDefinitionResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateFieldDefinitionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *FieldDefinition
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateFieldDefinitionResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateFieldDefinitionResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateFieldDefinitionResponse) GetJSON201() *FieldDefinition {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateFieldDefinitionResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateFieldDefinitionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateFieldDefinitionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateFieldDefinitionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateFieldDefinitionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteFieldDefinitionResponse401Headers the declared response headers of an HTTP 401 response for DeleteFieldDefinition
+type DeleteFieldDefinitionResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteFieldDefinitionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteFieldDefinitionResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteFieldDefinitionResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteFieldDefinitionResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteFieldDefinitionResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteFieldDefinitionResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r DeleteFieldDefinitionResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteFieldDefinitionResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteFieldDefinitionResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteFieldDefinitionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteFieldDefinitionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteFieldDefinitionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteFieldDefinitionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetFieldDefinitionResponse200Headers the declared response headers of an HTTP 200 response for GetFieldDefinition
+type GetFieldDefinitionResponse200Headers struct {
+	ETag *string
+}
+
+// GetFieldDefinitionResponse401Headers the declared response headers of an HTTP 401 response for GetFieldDefinition
+type GetFieldDefinitionResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetFieldDefinitionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FieldDefinition
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetFieldDefinitionResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetFieldDefinitionResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetFieldDefinitionResponse) GetJSON200() *FieldDefinition {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetFieldDefinitionResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetFieldDefinitionResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetFieldDefinitionResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetFieldDefinitionResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetFieldDefinitionResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetFieldDefinitionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetFieldDefinitionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetFieldDefinitionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetFieldDefinitionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchFieldDefinitionResponse200Headers the declared response headers of an HTTP 200 response for PatchFieldDefinition
+type PatchFieldDefinitionResponse200Headers struct {
+	ETag *string
+}
+
+// PatchFieldDefinitionResponse401Headers the declared response headers of an HTTP 401 response for PatchFieldDefinition
+type PatchFieldDefinitionResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchFieldDefinitionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FieldDefinition
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchFieldDefinitionResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchFieldDefinitionResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchFieldDefinitionResponse) GetJSON200() *FieldDefinition {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchFieldDefinitionResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchFieldDefinitionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchFieldDefinitionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchFieldDefinitionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchFieldDefinitionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CheckFieldDefinitionResponse401Headers the declared response headers of an HTTP 401 response for CheckFieldDefinition
+type CheckFieldDefinitionResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CheckFieldDefinitionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FieldDefinitionReport
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CheckFieldDefinitionResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckFieldDefinitionResponse) GetJSON200() *FieldDefinitionReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CheckFieldDefinitionResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckFieldDefinitionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckFieldDefinitionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckFieldDefinitionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckFieldDefinitionResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -39163,6 +42934,721 @@ func (r ListTransactionStatusesResponse) ContentType() string {
 	return ""
 }
 
+// ListValidationRulesResponse401Headers the declared response headers of an HTTP 401 response for ListValidationRules
+type ListValidationRulesResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type ListValidationRulesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ValidationRuleList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListValidationRulesResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListValidationRulesResponse) GetJSON200() *ValidationRuleList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListValidationRulesResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListValidationRulesResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListValidationRulesResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListValidationRulesResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListValidationRulesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListValidationRulesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListValidationRulesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListValidationRulesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateValidationRuleResponse201Headers the declared response headers of an HTTP 201 response for CreateValidationRule
+type CreateValidationRuleResponse201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateValidationRuleResponse401Headers the declared response headers of an HTTP 401 response for CreateValidationRule
+type CreateValidationRuleResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CreateValidationRuleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *ValidationRule
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateValidationRuleResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateValidationRuleResponse401Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateValidationRuleResponse) GetJSON201() *ValidationRule {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateValidationRuleResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateValidationRuleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateValidationRuleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateValidationRuleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateValidationRuleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CheckNewValidationRuleResponse401Headers the declared response headers of an HTTP 401 response for CheckNewValidationRule
+type CheckNewValidationRuleResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CheckNewValidationRuleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ValidationRuleTrial
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CheckNewValidationRuleResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckNewValidationRuleResponse) GetJSON200() *ValidationRuleTrial {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CheckNewValidationRuleResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckNewValidationRuleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckNewValidationRuleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckNewValidationRuleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckNewValidationRuleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteValidationRuleResponse401Headers the declared response headers of an HTTP 401 response for DeleteValidationRule
+type DeleteValidationRuleResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type DeleteValidationRuleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteValidationRuleResponse401Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteValidationRuleResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteValidationRuleResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteValidationRuleResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteValidationRuleResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteValidationRuleResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteValidationRuleResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteValidationRuleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteValidationRuleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteValidationRuleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteValidationRuleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetValidationRuleResponse200Headers the declared response headers of an HTTP 200 response for GetValidationRule
+type GetValidationRuleResponse200Headers struct {
+	ETag *string
+}
+
+// GetValidationRuleResponse401Headers the declared response headers of an HTTP 401 response for GetValidationRule
+type GetValidationRuleResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type GetValidationRuleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ValidationRule
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetValidationRuleResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetValidationRuleResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetValidationRuleResponse) GetJSON200() *ValidationRule {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetValidationRuleResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetValidationRuleResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetValidationRuleResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetValidationRuleResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetValidationRuleResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetValidationRuleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetValidationRuleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetValidationRuleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetValidationRuleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatchValidationRuleResponse200Headers the declared response headers of an HTTP 200 response for PatchValidationRule
+type PatchValidationRuleResponse200Headers struct {
+	ETag *string
+}
+
+// PatchValidationRuleResponse401Headers the declared response headers of an HTTP 401 response for PatchValidationRule
+type PatchValidationRuleResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type PatchValidationRuleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ValidationRule
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *P409
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *P412
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatchValidationRuleResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PatchValidationRuleResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatchValidationRuleResponse) GetJSON200() *ValidationRule {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON409() *P409 {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON412() *P412 {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PatchValidationRuleResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PatchValidationRuleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatchValidationRuleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatchValidationRuleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatchValidationRuleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CheckValidationRuleResponse401Headers the declared response headers of an HTTP 401 response for CheckValidationRule
+type CheckValidationRuleResponse401Headers struct {
+	WWWAuthenticate *string
+}
+
+type CheckValidationRuleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ValidationRuleTrial
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *P400
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *P401
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *P403
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *P404
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *P408
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *P413
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *P415
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *P422
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *P503
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CheckValidationRuleResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckValidationRuleResponse) GetJSON200() *ValidationRuleTrial {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON400() *P400 {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON401() *P401 {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON403() *P403 {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON404() *P404 {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON408() *P408 {
+	return r.ApplicationProblemJSON408
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON413() *P413 {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON415() *P415 {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON422() *P422 {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CheckValidationRuleResponse) GetApplicationProblemJSON503() *P503 {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckValidationRuleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckValidationRuleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckValidationRuleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckValidationRuleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetHealthWithResponse Is the process alive
 //
 // Answers as long as this process serves requests. Needs no token.
@@ -39206,6 +43692,55 @@ func (c *ClientWithResponses) ListChangeSetItemsWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseListChangeSetItemsResponse(rsp)
+}
+
+// ListCompletenessWeightsWithResponse Read what a complete record has
+//
+// The weighted fields of people and of companies, by which `completeness` is computed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/completeness-weights (the `ListCompletenessWeights` operationId).
+func (c *ClientWithResponses) ListCompletenessWeightsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListCompletenessWeightsResponse, error) {
+	rsp, err := c.ListCompletenessWeights(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCompletenessWeightsResponse(rsp)
+}
+
+// PutCompletenessWeightsWithBodyWithResponse Say what a complete record has
+//
+// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+// again. The same weights as before start none.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+func (c *ClientWithResponses) PutCompletenessWeightsWithBodyWithResponse(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCompletenessWeightsResponse, error) {
+	rsp, err := c.PutCompletenessWeightsWithBody(ctx, kind, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutCompletenessWeightsResponse(rsp)
+}
+
+// PutCompletenessWeightsWithResponse Say what a complete record has
+//
+// Replaces the weighted fields of people or of companies. A customer's completeness is the share of the weights whose fields
+// have a value, rounded down. Every write from now on counts by the new weights; a job, named in the answer, measures everybody
+// again. The same weights as before start none.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/completeness-weights/{kind} (the `PutCompletenessWeights` operationId).
+func (c *ClientWithResponses) PutCompletenessWeightsWithResponse(ctx context.Context, kind CustomerKind, params *PutCompletenessWeightsParams, body PutCompletenessWeightsJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCompletenessWeightsResponse, error) {
+	rsp, err := c.PutCompletenessWeights(ctx, kind, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutCompletenessWeightsResponse(rsp)
 }
 
 // LookupContactPointWithBodyWithResponse Find who has a phone, email or account
@@ -40086,6 +44621,22 @@ func (c *ClientWithResponses) GetCustomerProfileWithResponse(ctx context.Context
 	return ParseGetCustomerProfileResponse(rsp)
 }
 
+// GetCustomerQualityWithResponse Read how good a customer's record is
+//
+// How complete the record is and what is missing with its weight, the rules that it breaks now, how old the basic, behavioural
+// and financial data is, and what was brought into a standard form when it was written.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/customers/{customer_id}/quality (the `GetCustomerQuality` operationId).
+func (c *ClientWithResponses) GetCustomerQualityWithResponse(ctx context.Context, customerID CustomerID, reqEditors ...RequestEditorFn) (*GetCustomerQualityResponse, error) {
+	rsp, err := c.GetCustomerQuality(ctx, customerID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCustomerQualityResponse(rsp)
+}
+
 // ListRelationsWithResponse List a customer's relations
 //
 // The relations that the customer is an end of, whoever entered them, the oldest first. `type` says what the other one
@@ -40392,6 +44943,23 @@ func (c *ClientWithResponses) UndeleteCustomerWithResponse(ctx context.Context, 
 	return ParseUndeleteCustomerResponse(rsp)
 }
 
+// GetDataQualityWithResponse Read how good all records are
+//
+// Over all customers that are not deleted: how many are how complete, how many lack which field, how many break which rule, and
+// how many have data that has not changed for `stale_days`. Each number can be listed with a filter, such as
+// `completeness < 50` or `city = null`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/data-quality (the `GetDataQuality` operationId).
+func (c *ClientWithResponses) GetDataQualityWithResponse(ctx context.Context, params *GetDataQualityParams, reqEditors ...RequestEditorFn) (*GetDataQualityResponse, error) {
+	rsp, err := c.GetDataQuality(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDataQualityResponse(rsp)
+}
+
 // ListEventsWithResponse Follow everything that changes
 //
 // The change feed: every committed change, numbered without a gap from 1 by `seq`. Keep the last `seq` you have
@@ -40456,6 +45024,161 @@ func (c *ClientWithResponses) PutExchangeRateWithResponse(ctx context.Context, c
 		return nil, err
 	}
 	return ParsePutExchangeRateResponse(rsp)
+}
+
+// ListFieldDefinitionsWithResponse List field definitions
+//
+// All fields that this tenant added, in their display order, archived ones included.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/field-definitions (the `ListFieldDefinitions` operationId).
+func (c *ClientWithResponses) ListFieldDefinitionsWithResponse(ctx context.Context, params *ListFieldDefinitionsParams, reqEditors ...RequestEditorFn) (*ListFieldDefinitionsResponse, error) {
+	rsp, err := c.ListFieldDefinitions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListFieldDefinitionsResponse(rsp)
+}
+
+// CreateFieldDefinitionWithBodyWithResponse Add a field
+//
+// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+// as `attributes.<key>`.
+//
+// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+func (c *ClientWithResponses) CreateFieldDefinitionWithBodyWithResponse(ctx context.Context, params *CreateFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateFieldDefinitionResponse, error) {
+	rsp, err := c.CreateFieldDefinitionWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateFieldDefinitionResponse(rsp)
+}
+
+// CreateFieldDefinitionWithResponse Add a field
+//
+// From now on customers (all, or only people or companies) or transactions can have a value under `attributes.<key>`.
+// Values are checked on every way in: POST, PATCH, PUT, batch and import. Fields of customers can be used in filters
+// as `attributes.<key>`.
+//
+// What exists stays as it is: `required` is demanded of new records, and `default` is given to them. Values of
+// `personal` and `secret` fields are left out of answers to callers without `pii:read`, and of events.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/field-definitions (the `CreateFieldDefinition` operationId).
+func (c *ClientWithResponses) CreateFieldDefinitionWithResponse(ctx context.Context, params *CreateFieldDefinitionParams, body CreateFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateFieldDefinitionResponse, error) {
+	rsp, err := c.CreateFieldDefinition(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateFieldDefinitionResponse(rsp)
+}
+
+// DeleteFieldDefinitionWithResponse Delete a field
+//
+// Deletes a field without values. One with values is 409, which tells how many, unless it is archived: then nobody sees
+// its values any more, and a job removes them; until it is done the key cannot be used again. A field that conditions, rules
+// or weights name is 409 either way.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/field-definitions/{field_definition_id} (the `DeleteFieldDefinition` operationId).
+func (c *ClientWithResponses) DeleteFieldDefinitionWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *DeleteFieldDefinitionParams, reqEditors ...RequestEditorFn) (*DeleteFieldDefinitionResponse, error) {
+	rsp, err := c.DeleteFieldDefinition(ctx, fieldDefinitionID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteFieldDefinitionResponse(rsp)
+}
+
+// GetFieldDefinitionWithResponse Read a field definition
+//
+// One field with its type, choices, validation and the purpose for which it is collected.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/field-definitions/{field_definition_id} (the `GetFieldDefinition` operationId).
+func (c *ClientWithResponses) GetFieldDefinitionWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *GetFieldDefinitionParams, reqEditors ...RequestEditorFn) (*GetFieldDefinitionResponse, error) {
+	rsp, err := c.GetFieldDefinition(ctx, fieldDefinitionID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetFieldDefinitionResponse(rsp)
+}
+
+// PatchFieldDefinitionWithBodyWithResponse Change a field definition
+//
+// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+// 409.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+func (c *ClientWithResponses) PatchFieldDefinitionWithBodyWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchFieldDefinitionResponse, error) {
+	rsp, err := c.PatchFieldDefinitionWithBody(ctx, fieldDefinitionID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchFieldDefinitionResponse(rsp)
+}
+
+// PatchFieldDefinitionWithApplicationMergePatchPlusJSONBodyWithResponse Change a field definition
+//
+// Merges the body into the definition; `choices` are replaced as a whole. Stored values stay and can be read, whether
+// or not they still fit: only what is written from now on is checked. `POST .../check` tells beforehand how many would
+// no longer fit. An archived field takes no new values. Changing the type, or dropping a choice, that conditions name is
+// 409.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/field-definitions/{field_definition_id} (the `PatchFieldDefinition` operationId).
+func (c *ClientWithResponses) PatchFieldDefinitionWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, params *PatchFieldDefinitionParams, body PatchFieldDefinitionApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchFieldDefinitionResponse, error) {
+	rsp, err := c.PatchFieldDefinitionWithApplicationMergePatchPlusJSONBody(ctx, fieldDefinitionID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchFieldDefinitionResponse(rsp)
+}
+
+// CheckFieldDefinitionWithBodyWithResponse Tell what a change of a field would mean
+//
+// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+func (c *ClientWithResponses) CheckFieldDefinitionWithBodyWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckFieldDefinitionResponse, error) {
+	rsp, err := c.CheckFieldDefinitionWithBody(ctx, fieldDefinitionID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckFieldDefinitionResponse(rsp)
+}
+
+// CheckFieldDefinitionWithResponse Tell what a change of a field would mean
+//
+// Takes the body of the PATCH and answers, without changing anything, how many stored values would no longer fit, with
+// some of the records, and how many records lack a value that would be required. An empty body judges the field as it is.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/field-definitions/{field_definition_id}/check (the `CheckFieldDefinition` operationId).
+func (c *ClientWithResponses) CheckFieldDefinitionWithResponse(ctx context.Context, fieldDefinitionID FieldDefinitionID, body CheckFieldDefinitionJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckFieldDefinitionResponse, error) {
+	rsp, err := c.CheckFieldDefinition(ctx, fieldDefinitionID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckFieldDefinitionResponse(rsp)
 }
 
 // ListFilterFieldsWithResponse List what conditions can be about
@@ -42403,6 +47126,185 @@ func (c *ClientWithResponses) ListTransactionStatusesWithResponse(ctx context.Co
 	return ParseListTransactionStatusesResponse(rsp)
 }
 
+// ListValidationRulesWithResponse List validation rules
+//
+// All rules that customers are held to when they are written, in their display order, inactive ones included.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/validation-rules (the `ListValidationRules` operationId).
+func (c *ClientWithResponses) ListValidationRulesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListValidationRulesResponse, error) {
+	rsp, err := c.ListValidationRules(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListValidationRulesResponse(rsp)
+}
+
+// CreateValidationRuleWithBodyWithResponse Add a validation rule
+//
+// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+//
+// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `condition` demands that a filter holds, as in `GET /v1/customers`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+func (c *ClientWithResponses) CreateValidationRuleWithBodyWithResponse(ctx context.Context, params *CreateValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateValidationRuleResponse, error) {
+	rsp, err := c.CreateValidationRuleWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateValidationRuleResponse(rsp)
+}
+
+// CreateValidationRuleWithResponse Add a validation rule
+//
+// From now on every write of a customer is held to the rule: `block` refuses it with 422, naming the rule and what would be
+// accepted; `warn` lets it pass and says so in `warnings` of the answer. Customers that exist stay as they are until they are
+// written; `POST /v1/validation-rules/check` tells beforehand how many break it.
+//
+// `required` demands a value in `field`, which may be any field of the record, `attributes.<key>`, or what stands beside it:
+// `contact_points.phone`, `addresses`, `contacts`. `pattern` demands that the text in `field`, where there is one, matches.
+// `condition` demands that a filter holds, as in `GET /v1/customers`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules (the `CreateValidationRule` operationId).
+func (c *ClientWithResponses) CreateValidationRuleWithResponse(ctx context.Context, params *CreateValidationRuleParams, body CreateValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateValidationRuleResponse, error) {
+	rsp, err := c.CreateValidationRule(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateValidationRuleResponse(rsp)
+}
+
+// CheckNewValidationRuleWithBodyWithResponse Tell what a new rule would mean
+//
+// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+func (c *ClientWithResponses) CheckNewValidationRuleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckNewValidationRuleResponse, error) {
+	rsp, err := c.CheckNewValidationRuleWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckNewValidationRuleResponse(rsp)
+}
+
+// CheckNewValidationRuleWithResponse Tell what a new rule would mean
+//
+// Takes the body of the POST and answers how many customers break such a rule now, without adding it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules/check (the `CheckNewValidationRule` operationId).
+func (c *ClientWithResponses) CheckNewValidationRuleWithResponse(ctx context.Context, body CheckNewValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckNewValidationRuleResponse, error) {
+	rsp, err := c.CheckNewValidationRule(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckNewValidationRuleResponse(rsp)
+}
+
+// DeleteValidationRuleWithResponse Delete a validation rule
+//
+// Writes are no longer held to it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/validation-rules/{validation_rule_id} (the `DeleteValidationRule` operationId).
+func (c *ClientWithResponses) DeleteValidationRuleWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *DeleteValidationRuleParams, reqEditors ...RequestEditorFn) (*DeleteValidationRuleResponse, error) {
+	rsp, err := c.DeleteValidationRule(ctx, validationRuleID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteValidationRuleResponse(rsp)
+}
+
+// GetValidationRuleWithResponse Read a validation rule
+//
+// One rule with what it demands, of whom, and what becomes of a write that breaks it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/validation-rules/{validation_rule_id} (the `GetValidationRule` operationId).
+func (c *ClientWithResponses) GetValidationRuleWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *GetValidationRuleParams, reqEditors ...RequestEditorFn) (*GetValidationRuleResponse, error) {
+	rsp, err := c.GetValidationRule(ctx, validationRuleID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetValidationRuleResponse(rsp)
+}
+
+// PatchValidationRuleWithBodyWithResponse Change a validation rule
+//
+// Merges the body into the rule. `active` false suspends it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+func (c *ClientWithResponses) PatchValidationRuleWithBodyWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchValidationRuleResponse, error) {
+	rsp, err := c.PatchValidationRuleWithBody(ctx, validationRuleID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchValidationRuleResponse(rsp)
+}
+
+// PatchValidationRuleWithApplicationMergePatchPlusJSONBodyWithResponse Change a validation rule
+//
+// Merges the body into the rule. `active` false suspends it.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/validation-rules/{validation_rule_id} (the `PatchValidationRule` operationId).
+func (c *ClientWithResponses) PatchValidationRuleWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, validationRuleID ValidationRuleID, params *PatchValidationRuleParams, body PatchValidationRuleApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchValidationRuleResponse, error) {
+	rsp, err := c.PatchValidationRuleWithApplicationMergePatchPlusJSONBody(ctx, validationRuleID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatchValidationRuleResponse(rsp)
+}
+
+// CheckValidationRuleWithBodyWithResponse Tell what a change of a rule would mean
+//
+// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+// asks about the rule as it is.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+func (c *ClientWithResponses) CheckValidationRuleWithBodyWithResponse(ctx context.Context, validationRuleID ValidationRuleID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckValidationRuleResponse, error) {
+	rsp, err := c.CheckValidationRuleWithBody(ctx, validationRuleID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckValidationRuleResponse(rsp)
+}
+
+// CheckValidationRuleWithResponse Tell what a change of a rule would mean
+//
+// Takes the body of the PATCH and answers how many customers would break the changed rule, without changing it. An empty body
+// asks about the rule as it is.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/validation-rules/{validation_rule_id}/check (the `CheckValidationRule` operationId).
+func (c *ClientWithResponses) CheckValidationRuleWithResponse(ctx context.Context, validationRuleID ValidationRuleID, body CheckValidationRuleJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckValidationRuleResponse, error) {
+	rsp, err := c.CheckValidationRule(ctx, validationRuleID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckValidationRuleResponse(rsp)
+}
+
 // ParseGetHealthResponse parses an HTTP response from a GetHealthWithResponse call
 func ParseGetHealthResponse(rsp *http.Response) (*GetHealthResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -42523,6 +47425,192 @@ func ParseListChangeSetItemsResponse(rsp *http.Response) (*ListChangeSetItemsRes
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListChangeSetItemsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCompletenessWeightsResponse parses an HTTP response from a ListCompletenessWeightsWithResponse call
+func ParseListCompletenessWeightsResponse(rsp *http.Response) (*ListCompletenessWeightsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCompletenessWeightsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CompletenessWeightsList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListCompletenessWeightsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutCompletenessWeightsResponse parses an HTTP response from a PutCompletenessWeightsWithResponse call
+func ParsePutCompletenessWeightsResponse(rsp *http.Response) (*PutCompletenessWeightsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutCompletenessWeightsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CompletenessWeights
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutCompletenessWeightsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PutCompletenessWeightsResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -46046,6 +51134,80 @@ func ParseGetCustomerProfileResponse(rsp *http.Response) (*GetCustomerProfileRes
 	return response, nil
 }
 
+// ParseGetCustomerQualityResponse parses an HTTP response from a GetCustomerQualityWithResponse call
+func ParseGetCustomerQualityResponse(rsp *http.Response) (*GetCustomerQualityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCustomerQualityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CustomerQuality
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetCustomerQualityResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListRelationsResponse parses an HTTP response from a ListRelationsWithResponse call
 func ParseListRelationsResponse(rsp *http.Response) (*ListRelationsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -47398,6 +52560,73 @@ func ParseUndeleteCustomerResponse(rsp *http.Response) (*UndeleteCustomerRespons
 	return response, nil
 }
 
+// ParseGetDataQualityResponse parses an HTTP response from a GetDataQualityWithResponse call
+func ParseGetDataQualityResponse(rsp *http.Response) (*GetDataQualityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDataQualityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DataQuality
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetDataQualityResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListEventsResponse parses an HTTP response from a ListEventsWithResponse call
 func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -47638,6 +52867,591 @@ func ParsePutExchangeRateResponse(rsp *http.Response) (*PutExchangeRateResponse,
 		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers PutExchangeRateResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListFieldDefinitionsResponse parses an HTTP response from a ListFieldDefinitionsWithResponse call
+func ParseListFieldDefinitionsResponse(rsp *http.Response) (*ListFieldDefinitionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListFieldDefinitionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FieldDefinitionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListFieldDefinitionsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateFieldDefinitionResponse parses an HTTP response from a CreateFieldDefinitionWithResponse call
+func ParseCreateFieldDefinitionResponse(rsp *http.Response) (*CreateFieldDefinitionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateFieldDefinitionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest FieldDefinition
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateFieldDefinitionResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateFieldDefinitionResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteFieldDefinitionResponse parses an HTTP response from a DeleteFieldDefinitionWithResponse call
+func ParseDeleteFieldDefinitionResponse(rsp *http.Response) (*DeleteFieldDefinitionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteFieldDefinitionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteFieldDefinitionResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetFieldDefinitionResponse parses an HTTP response from a GetFieldDefinitionWithResponse call
+func ParseGetFieldDefinitionResponse(rsp *http.Response) (*GetFieldDefinitionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetFieldDefinitionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FieldDefinition
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetFieldDefinitionResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetFieldDefinitionResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchFieldDefinitionResponse parses an HTTP response from a PatchFieldDefinitionWithResponse call
+func ParsePatchFieldDefinitionResponse(rsp *http.Response) (*PatchFieldDefinitionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchFieldDefinitionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FieldDefinition
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchFieldDefinitionResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchFieldDefinitionResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCheckFieldDefinitionResponse parses an HTTP response from a CheckFieldDefinitionWithResponse call
+func ParseCheckFieldDefinitionResponse(rsp *http.Response) (*CheckFieldDefinitionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckFieldDefinitionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FieldDefinitionReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CheckFieldDefinitionResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -55351,6 +61165,679 @@ func ParseListTransactionStatusesResponse(rsp *http.Response) (*ListTransactionS
 	switch {
 	case rsp.StatusCode == 401:
 		var headers ListTransactionStatusesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListValidationRulesResponse parses an HTTP response from a ListValidationRulesWithResponse call
+func ParseListValidationRulesResponse(rsp *http.Response) (*ListValidationRulesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListValidationRulesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ValidationRuleList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListValidationRulesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateValidationRuleResponse parses an HTTP response from a CreateValidationRuleWithResponse call
+func ParseCreateValidationRuleResponse(rsp *http.Response) (*CreateValidationRuleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateValidationRuleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest ValidationRule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateValidationRuleResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers CreateValidationRuleResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCheckNewValidationRuleResponse parses an HTTP response from a CheckNewValidationRuleWithResponse call
+func ParseCheckNewValidationRuleResponse(rsp *http.Response) (*CheckNewValidationRuleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckNewValidationRuleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ValidationRuleTrial
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CheckNewValidationRuleResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteValidationRuleResponse parses an HTTP response from a DeleteValidationRuleWithResponse call
+func ParseDeleteValidationRuleResponse(rsp *http.Response) (*DeleteValidationRuleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteValidationRuleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteValidationRuleResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetValidationRuleResponse parses an HTTP response from a GetValidationRuleWithResponse call
+func ParseGetValidationRuleResponse(rsp *http.Response) (*GetValidationRuleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetValidationRuleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ValidationRule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetValidationRuleResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetValidationRuleResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePatchValidationRuleResponse parses an HTTP response from a PatchValidationRuleWithResponse call
+func ParsePatchValidationRuleResponse(rsp *http.Response) (*PatchValidationRuleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatchValidationRuleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ValidationRule
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest P409
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest P412
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatchValidationRuleResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PatchValidationRuleResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCheckValidationRuleResponse parses an HTTP response from a CheckValidationRuleWithResponse call
+func ParseCheckValidationRuleResponse(rsp *http.Response) (*CheckValidationRuleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckValidationRuleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ValidationRuleTrial
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest P400
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest P401
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest P403
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest P404
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest P408
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest P413
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest P415
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest P422
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest P503
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CheckValidationRuleResponse401Headers
 		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -62,6 +64,13 @@ func (b *bench) measureScale(ctx context.Context) (err error) {
 		defer cancel()
 		err = errors.Join(err, s.server.Stop(stop))
 	}()
+	keys, err := os.ReadFile(filepath.Join(dir, keyset)) //nolint:gosec // beside the data
+	if err != nil {
+		return fmt.Errorf("make bench-data completes the data: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, keyset), keys, 0o600); err != nil {
+		return err
+	}
 	for _, database := range []string{largeDatabase, smallDatabase} {
 		if _, err := postgres.Migrate(ctx, s.server.DSN(database)); err != nil {
 			return err

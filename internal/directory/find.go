@@ -51,15 +51,16 @@ type token struct {
 	many bool        // as an identifier it finds too many to be one: those are left out
 }
 
-// predicate is the condition over n that the token is found.
-func (t token) predicate() filter.Expr {
+// predicate is the condition over n that the token is found. For a row at hand the texts suffice: they decide, and the
+// terms would have to be fetched from where they stand apart.
+func (t token) predicate(atHand bool) filter.Expr {
 	var ways []filter.Expr
 	for _, c := range t.Clauses {
 		var all []filter.Expr
-		if len(c.All) > 0 {
+		if len(c.All) > 0 && !atHand {
 			all = append(all, filter.SQL("n.terms @> ?::bigint[]", array(c.All)))
 		}
-		if len(c.Any) > 0 {
+		if len(c.Any) > 0 && !atHand {
 			all = append(all, filter.SQL("n.terms && ?::bigint[]", array(c.Any)))
 		}
 		if c.Like != "" {
@@ -79,10 +80,10 @@ func (t token) predicate() filter.Expr {
 	return filter.AnyOf(ways...)
 }
 
-func predicate(tokens []token) filter.Expr {
+func predicate(tokens []token, atHand bool) filter.Expr {
 	all := make([]filter.Expr, len(tokens))
 	for i, t := range tokens {
-		all[i] = t.predicate()
+		all[i] = t.predicate(atHand)
 	}
 	if len(all) == 0 {
 		return filter.SQL("false")
@@ -120,7 +121,7 @@ func (f *Finder) Find(ctx context.Context, t tenant.Tenant, text string, unmaske
 			}
 			found.tokens = append(found.tokens, identified)
 		}
-		where := predicate(found.tokens)
+		where := predicate(found.tokens, false)
 		var err error
 		if found.Exact, err = exact(ctx, tx, t.ID, q, where); err != nil {
 			return err
@@ -133,7 +134,7 @@ func (f *Finder) Find(ctx context.Context, t tenant.Tenant, text string, unmaske
 			return err
 		}
 		if len(all) > len(found.Exact)+f.few {
-			found.Many = where
+			found.Many, found.AtHand = where, predicate(found.tokens, true)
 			found.Guess, err = f.guess(ctx, tx, found.tokens)
 			found.Guess = max(found.Guess, int64(len(all)))
 			return err
@@ -341,7 +342,7 @@ func (f *Finder) Unmatched(ctx context.Context, t tenant.Tenant, found Found, de
 			return err
 		}
 		for _, part := range found.tokens {
-			some, err := anybody(ctx, tx, t.ID, part.predicate(), deleted)
+			some, err := anybody(ctx, tx, t.ID, part.predicate(false), deleted)
 			switch {
 			case err != nil:
 				return err
@@ -355,7 +356,7 @@ func (f *Finder) Unmatched(ctx context.Context, t tenant.Tenant, found Found, de
 			return nil
 		}
 		reason := NotTogether
-		some, err := anybody(ctx, tx, t.ID, predicate(found.tokens), deleted)
+		some, err := anybody(ctx, tx, t.ID, predicate(found.tokens, false), deleted)
 		if some {
 			reason = LeftOut
 		}

@@ -79,9 +79,6 @@ func (b *bench) measureScale(ctx context.Context) (err error) {
 	if err := s.reads(ctx); err != nil {
 		return err
 	}
-	if s.kinds != "" {
-		return nil
-	}
 	return s.writes(ctx)
 }
 

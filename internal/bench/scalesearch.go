@@ -44,7 +44,7 @@ func (s scale) searches(ctx context.Context) ([]read, error) {
 	}
 	var reads []read
 	for _, n := range all {
-		for _, order := range []struct{ says, sort string }{{"newest first", "-created_at"}, {"by name", "name"}, {"by name, last first", "-name"}} {
+		for _, order := range []struct{ says, sort string }{{"newest first", "-created_at"}, {"by name", "name"}} {
 			reads = append(reads, read{fmt.Sprintf("q=%s (%s), %s", n.q, n.what, order.says),
 				"/v1/customers?total=estimate&sort=" + order.sort + "&q=" + url.QueryEscape(n.q), n.allowed})
 		}

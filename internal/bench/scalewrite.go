@@ -53,6 +53,9 @@ type cost struct {
 // writes compares what a write costs at the two sizes.
 func (s scale) writes(ctx context.Context) error {
 	for _, k := range writeKinds {
+		if !strings.Contains(k.name, s.kinds) {
+			continue
+		}
 		costs, err := s.write(ctx, k)
 		if err != nil {
 			return fmt.Errorf("%s: %w", k.name, err)

@@ -82,6 +82,7 @@ const (
 	streamTierIDs
 	streamCustomerEvent
 	streamOrderEvent
+	streamPhone
 )
 
 // rng is the stream of random numbers about one thing of one customer or order. It depends on the seed and the two

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -131,6 +132,35 @@ func TestOrders(t *testing.T) {
 		c.Refused(t, 409, "not_a_purchase", "POST", path+"/returns", object{"amount": cny("1")})
 	})
 
+	t.Run("ReturnsGiveBackWhatWasPaid", func(t *testing.T) {
+		t.Parallel()
+		c := newShop(t, s)
+		_, path := c.order(t, object{"items": []object{{"name": "x", "quantity": 2, "unit_price": cny("100")}, {"name": "y", "quantity": 1, "unit_price": cny("100")}},
+			"discount": cny("100"), "shipping": cny("8")})
+		var back object
+		for _, want := range []string{"66.67", "66.66"} {
+			c.OK(t, "POST", path+"/returns", object{"items": []object{{"line": 1, "quantity": 1}}}, &back)
+			require.Equal(t, cny(want), back["amount"], "with the line's part of the discount")
+		}
+		c.OK(t, "POST", path+"/returns", object{"items": []object{{"line": 2, "quantity": 1}}}, &back)
+		require.Equal(t, cny("66.67"), back["amount"])
+		require.Equal(t, cny("8.00"), c.metrics(t)["spend_total"], "the shipping is not given back")
+		c.OK(t, "POST", path+"/returns", object{"amount": cny("8")}, nil)
+	})
+
+	t.Run("NothingIsPaidOrReturnedTomorrow", func(t *testing.T) {
+		t.Parallel()
+		c := newShop(t, s)
+		_, path := c.order(t, object{"amount": cny("100")})
+		later := time.Now().AddDate(0, 0, 2).Format(time.DateOnly)
+		p := c.Refused(t, 422, "invalid", "POST", path+"/returns", object{"amount": cny("1"), "returned_on": later})
+		require.Equal(t, "in_future", p.Errors[0].Code)
+		p = c.Refused(t, 422, "invalid", "POST", path+"/payments", object{"due_on": later, "amount_due": cny("1"), "paid_on": later})
+		require.Equal(t, "in_future", p.Errors[0].Code)
+		require.Equal(t, "/paid_on", p.Errors[0].Pointer)
+		c.OK(t, "POST", path+"/payments", object{"due_on": later, "amount_due": cny("1")}, nil)
+	})
+
 	t.Run("PaymentsFallDue", func(t *testing.T) {
 		t.Parallel()
 		c := newShop(t, s)
@@ -221,10 +251,10 @@ func TestOrders(t *testing.T) {
 			}
 			return lines
 		}
-		require.Equal(t, []string{"2026-02 1 29.00 0.00", "2026-03 1 5.00 10.00", " 2 34.00 10.00"}, sum("group_by=month"))
-		require.Equal(t, []string{"A 1 19.33 10.00", "B 1 9.67 0.00", " 1 5.00 0.00", " 2 34.00 10.00"}, sum("group_by=product"))
-		require.Equal(t, []string{"咖啡 1 19.33 10.00", "茶 1 9.67 0.00", " 1 5.00 0.00", " 2 34.00 10.00"}, sum("group_by=category"))
-		require.Equal(t, []string{"cash 1 29.00 10.00", " 1 5.00 0.00", " 2 34.00 10.00"}, sum("group_by=payment_method"))
+		require.Equal(t, []string{"2026-02 1 29.00 0.00", "2026-03 1 5.00 9.67", " 2 34.00 9.67"}, sum("group_by=month"))
+		require.Equal(t, []string{"A 1 19.33 9.67", "B 1 9.67 0.00", " 1 5.00 0.00", " 2 34.00 9.67"}, sum("group_by=product"))
+		require.Equal(t, []string{"咖啡 1 19.33 9.67", "茶 1 9.67 0.00", " 1 5.00 0.00", " 2 34.00 9.67"}, sum("group_by=category"))
+		require.Equal(t, []string{"cash 1 29.00 9.67", " 1 5.00 0.00", " 2 34.00 9.67"}, sum("group_by=payment_method"))
 		require.Equal(t, []string{" 0 0.00 0.00"}, sum("group_by=day&customer_id="+uuid.NewString()))
 		c.Refused(t, 422, "invalid", "GET", "/v1/transactions/summary?from=2026-02-02&until=2026-02-01", nil)
 	})

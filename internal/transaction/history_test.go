@@ -311,7 +311,7 @@ func TestMetricsFollowEveryStep(t *testing.T) {
 			db := postgrestest.DB(t)
 			of := postgrestest.Tenant(t, db, func(c *tenant.Creation) { c.TimeZone = zone })
 			ctx := postgrestest.Context(t, of)
-			w := &world{t: t, rng: rand.New(rand.NewPCG(uint64(seed), 11)), zone: of.Zone, db: db, now: time.Date(2026, 2, 14, 4, 0, 0, 0, time.UTC),
+			w := &world{t: t, rng: rand.New(rand.NewPCG(uint64(seed), 11)), zone: of.Zone, db: db, now: time.Date(2026, 3, 1, 4, 0, 0, 0, time.UTC),
 				call: tenant.Call{Tenant: of, Actor: "test", ChangeSet: uuid.Must(uuid.NewV7())}}
 			w.svc = transaction.NewService(db, nil, func() time.Time { return w.now })
 			for _, r := range rates {

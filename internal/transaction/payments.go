@@ -169,6 +169,7 @@ func (s *Service) settle(ctx context.Context, tx postgres.Tx, of tenant.Tenant, 
 		fault.T("paid_on goes with an amount_paid above 0", "paid_on 必须与大于 0 的 amount_paid 同时给出"))
 	if p.PaidOn != nil {
 		v.Check(p.PaidOn.Plausible(), "/paid_on", "out_of_range", tenant.Implausible)
+		v.Check(!p.PaidOn.After(of.Today(s.now()).Time), "/paid_on", "in_future", fault.T("must not be in the future", "不能晚于今天"))
 	}
 	if err := v.Err(); err != nil {
 		return err

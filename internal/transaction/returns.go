@@ -40,7 +40,7 @@ type ReturnItem struct {
 // ReturnDraft is what a caller may say about a new return.
 type ReturnDraft struct {
 	Day    *tenant.Day  // today unless told
-	Amount *money.Money // what the items cost unless told
+	Amount *money.Money // what was paid for the items unless told
 	Reason string
 	Items  []ReturnItem // without amounts
 }
@@ -109,6 +109,7 @@ func (s *Service) AddReturn(ctx context.Context, call tenant.Call, id uuid.UUID,
 func (s *Service) value(ctx context.Context, tx postgres.Tx, of tenant.Tenant, r *Return, d ReturnDraft, t Transaction) error {
 	var v fault.Validator
 	v.Check(r.Day.Plausible(), "/returned_on", "out_of_range", tenant.Implausible)
+	v.Check(!r.Day.After(of.Today(s.now()).Time), "/returned_on", "in_future", fault.T("must not be in the future", "不能晚于今天"))
 	v.Check(!r.Day.Before(t.Day.Time), "/returned_on", "before_order", fault.T("before the order's day", "早于下单日期"))
 	sum := int64(0)
 	if len(d.Items) > 0 {
@@ -143,10 +144,29 @@ func (s *Service) value(ctx context.Context, tx postgres.Tx, of tenant.Tenant, r
 	return err
 }
 
-// returnItems prices what came back of t's lines, of which already had come back before: a line's money in proportion to
-// its quantity, so that all of a line is all of its money.
+// paid is what t's lines cost with their parts of its discount, without its shipping. The differences of rounded running
+// shares add up to the whole, as in itemFacts.
+func (t Transaction) paid() []int64 {
+	gross := int64(0)
+	for _, i := range t.Items {
+		gross += i.Amount
+	}
+	if gross == 0 {
+		return make([]int64, len(t.Items))
+	}
+	paid, running := make([]int64, 0, len(t.Items)), int64(0)
+	for _, i := range t.Items {
+		before := share(gross-t.Discount, Quantity(running), Quantity(gross))
+		running += i.Amount
+		paid = append(paid, share(gross-t.Discount, Quantity(running), Quantity(gross))-before)
+	}
+	return paid
+}
+
+// returnItems prices what came back of t's lines, of which already had come back before: what was paid for a line in
+// proportion to its quantity, so that all of a line is all of its money.
 func returnItems(v *fault.Validator, drafts []ReturnItem, t Transaction, already map[int]Quantity) (items []ReturnItem, sum int64) {
-	seen := map[int]bool{}
+	seen, paid := map[int]bool{}, t.paid()
 	for n, d := range drafts {
 		at := "/items/" + strconv.Itoa(n)
 		if !v.Check(d.Line >= 1 && d.Line <= len(t.Items), at+"/line", "item_unknown", fault.T("the order has no such line", "订单没有这一行")) {
@@ -161,8 +181,8 @@ func returnItems(v *fault.Validator, drafts []ReturnItem, t Transaction, already
 			continue
 		}
 		// The difference of two rounded shares: in whatever parts a line comes back, they add up to it.
-		upTo := share(line.Amount, before+d.Quantity, line.Quantity)
-		item := ReturnItem{Line: d.Line, Quantity: d.Quantity, Amount: upTo - share(line.Amount, before, line.Quantity)}
+		upTo := share(paid[d.Line-1], before+d.Quantity, line.Quantity)
+		item := ReturnItem{Line: d.Line, Quantity: d.Quantity, Amount: upTo - share(paid[d.Line-1], before, line.Quantity)}
 		items, sum = append(items, item), sum+item.Amount
 	}
 	return items, sum

@@ -4193,7 +4193,7 @@ type ReturnCreate struct {
 	Items  *[]ReturnItemInput `json:"items,omitempty"`
 	Reason *string            `json:"reason,omitempty"`
 
-	// ReturnedOn The local day; today unless told.
+	// ReturnedOn The local day, not a future one; today unless told.
 	ReturnedOn *openapi_types.Date `json:"returned_on,omitempty"`
 }
 
@@ -9573,7 +9573,8 @@ type ClientInterface interface {
 	// CreateReturnWithBody Record what came back of an order
 	//
 	// Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
-	// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+	// bought. `amount` is what is given back; left away, it is what was paid for the `items`: their part of
+	// the order's discount is taken off, and shipping is not given back. All returns together are never more
 	// than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
 	// otherwise); when all of an order goes back, its status can be set to `refunded` instead.
 	//
@@ -9585,7 +9586,8 @@ type ClientInterface interface {
 	// CreateReturn Record what came back of an order
 	//
 	// Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
-	// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+	// bought. `amount` is what is given back; left away, it is what was paid for the `items`: their part of
+	// the order's discount is taken off, and shipping is not given back. All returns together are never more
 	// than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
 	// otherwise); when all of an order goes back, its status can be set to `refunded` instead.
 	//
@@ -13726,7 +13728,8 @@ func (c *Client) ListReturns(ctx context.Context, transactionID TransactionID, r
 // CreateReturnWithBody Record what came back of an order
 //
 // Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
-// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+// bought. `amount` is what is given back; left away, it is what was paid for the `items`: their part of
+// the order's discount is taken off, and shipping is not given back. All returns together are never more
 // than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
 // otherwise); when all of an order goes back, its status can be set to `refunded` instead.
 //
@@ -13748,7 +13751,8 @@ func (c *Client) CreateReturnWithBody(ctx context.Context, transactionID Transac
 // CreateReturn Record what came back of an order
 //
 // Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
-// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+// bought. `amount` is what is given back; left away, it is what was paid for the `items`: their part of
+// the order's discount is taken off, and shipping is not given back. All returns together are never more
 // than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
 // otherwise); when all of an order goes back, its status can be set to `refunded` instead.
 //
@@ -27960,7 +27964,8 @@ type ClientWithResponsesInterface interface {
 	// CreateReturnWithBodyWithResponse Record what came back of an order
 	//
 	// Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
-	// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+	// bought. `amount` is what is given back; left away, it is what was paid for the `items`: their part of
+	// the order's discount is taken off, and shipping is not given back. All returns together are never more
 	// than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
 	// otherwise); when all of an order goes back, its status can be set to `refunded` instead.
 	//
@@ -27972,7 +27977,8 @@ type ClientWithResponsesInterface interface {
 	// CreateReturnWithResponse Record what came back of an order
 	//
 	// Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
-	// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+	// bought. `amount` is what is given back; left away, it is what was paid for the `items`: their part of
+	// the order's discount is taken off, and shipping is not given back. All returns together are never more
 	// than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
 	// otherwise); when all of an order goes back, its status can be set to `refunded` instead.
 	//
@@ -47048,7 +47054,8 @@ func (c *ClientWithResponses) ListReturnsWithResponse(ctx context.Context, trans
 // CreateReturnWithBodyWithResponse Record what came back of an order
 //
 // Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
-// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+// bought. `amount` is what is given back; left away, it is what was paid for the `items`: their part of
+// the order's discount is taken off, and shipping is not given back. All returns together are never more
 // than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
 // otherwise); when all of an order goes back, its status can be set to `refunded` instead.
 //
@@ -47066,7 +47073,8 @@ func (c *ClientWithResponses) CreateReturnWithBodyWithResponse(ctx context.Conte
 // CreateReturnWithResponse Record what came back of an order
 //
 // Reduces what the customer spent, on the day of the return and at that day's exchange rate, but not how often they
-// bought. `amount` is what is given back; left away, it is what the `items` cost. All returns together are never more
+// bought. `amount` is what is given back; left away, it is what was paid for the `items`: their part of
+// the order's discount is taken off, and shipping is not given back. All returns together are never more
 // than the order, nor more of a line than was bought. Only a purchase can be returned (409 `not_a_purchase`
 // otherwise); when all of an order goes back, its status can be set to `refunded` instead.
 //

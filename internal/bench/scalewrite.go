@@ -115,7 +115,7 @@ func (s scale) idle(ctx context.Context, databases [2]string) (err error) {
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, p.stop()) }()
+		defer func() { err = errors.Join(err, p.stop()) }() //nolint:gocritic // two of them, to the end
 	}
 	select {
 	case <-ctx.Done():
@@ -152,11 +152,11 @@ func (s scale) rounds(ctx context.Context, k write, databases [2]string, ids [2]
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, p.stop()) }()
+		defer func() { err = errors.Join(err, p.stop()) }() //nolint:gocritic // two of them, to the end
 		if callers[side], err = dial(p.address, s.token); err != nil {
 			return err
 		}
-		defer callers[side].close()
+		defer callers[side].close() //nolint:gocritic // two of them, to the end
 	}
 	select { // what a service does when it starts is not measured
 	case <-ctx.Done():

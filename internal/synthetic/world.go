@@ -128,6 +128,7 @@ func rebuilt(ctx context.Context, tx postgres.Tx, tables []string, keys bool, fi
 	if err != nil && postgres.Code(err) != "42501" { // insufficient privilege
 		return err
 	}
+	//nolint:rowserrcheck // ForEachRow answers it
 	rows, err := tx.Query(ctx, `
 		SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', c.conrelid::regclass, c.conname),
 			format('ALTER TABLE %s ADD CONSTRAINT %I %s', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid))

@@ -82,6 +82,9 @@ func TestMainJobOnTheSample(t *testing.T) {
 }
 
 func TestMainJobOnTheMaster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("size, which the short run leaves out")
+	}
 	t.Parallel()
 	path := apptest.RealData(t, "cdnow_master.csv.gz")
 	s := apptest.Start(t, postgrestest.Fresh(t))

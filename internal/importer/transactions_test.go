@@ -291,6 +291,9 @@ func TestOrderDoesNotMatter(t *testing.T) {
 }
 
 func TestRealFile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("size, which the short run leaves out")
+	}
 	t.Parallel()
 	content, err := os.ReadFile(filepath.Join("..", "..", "..", "shared", "data", "cdnow_master.csv.gz"))
 	if err != nil && os.Getenv("KEZI_REQUIRE_REAL_DATA") != "1" {

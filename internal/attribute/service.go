@@ -173,7 +173,8 @@ func (s *Service) changed(ctx context.Context, q postgres.Querier, t tenant.Tena
 	if d.Choices == nil {
 		d.Choices = []Option{}
 	}
-	return d, s.check(ctx, q, t, &d)
+	err := s.check(ctx, q, t, &d)
+	return d, err
 }
 
 // lost is which comparisons a change takes the meaning from: all with another type, those with a choice that goes.

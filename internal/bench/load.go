@@ -12,6 +12,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/pgserver"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/synthetic"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
@@ -22,6 +23,9 @@ const (
 	smallDatabase = "bench_small"
 	smallShare    = 100 // the large one has so many times the customers and transactions of the small one
 )
+
+// keyset is the file beside the loaded databases with the keys of what is sealed in them.
+const keyset = "keyset.json"
 
 // loading is what -load was told.
 type loading struct {
@@ -47,6 +51,14 @@ func (l loading) run(ctx context.Context) (err error) {
 	}
 	o := synthetic.Options{Customers: l.customers, Transactions: l.transactions, Seed: l.seed, Until: until, Log: progress}
 	if l.url != "" {
+		keys, err := os.MkdirTemp("", "kezi-bench-*")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(keys) //nolint:errcheck // what is left is a key for made-up numbers
+		if o.Keys, err = seal.LoadOrCreate(filepath.Join(keys, keyset)); err != nil {
+			return err
+		}
 		return fill(ctx, l.url, o)
 	}
 	dir, moved, err := pgserver.ResolveDir(l.data)
@@ -59,6 +71,9 @@ func (l loading) run(ctx context.Context) (err error) {
 	server, err := pgserver.Start(ctx, pgserver.Config{Dir: dir, Settings: loadSettings})
 	if err != nil {
 		return err
+	}
+	if o.Keys, err = seal.LoadOrCreate(filepath.Join(dir, keyset)); err != nil {
+		return errors.Join(err, server.Stop(ctx))
 	}
 	defer func() {
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)

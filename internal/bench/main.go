@@ -65,7 +65,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "one part: get, import, memory, fit or scale")
 	flag.BoolVar(&o.durable, "durable", false, "data on disk and synced, as in production")
 	flag.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the service's processes")
-	flag.StringVar(&o.kinds, "kinds", "", "of the part scale, only reads whose name has this in it, and no writes")
+	flag.StringVar(&o.kinds, "kinds", "", "of the part scale, only reads and writes whose name has this in it")
 	flag.BoolVar(&o.load.wanted, "load", false, "load the databases of the part scale instead of measuring; goes on where it stopped")
 	flag.StringVar(&o.load.data, "data", filepath.Join(".kezi", "bench"), "folder of those databases")
 	flag.StringVar(&o.load.url, "database-url", "", "load only the large one, into this database")

@@ -53,6 +53,9 @@ type cost struct {
 // writes compares what a write costs at the two sizes.
 func (s scale) writes(ctx context.Context) error {
 	for _, k := range writeKinds {
+		if !strings.Contains(k.name, s.kinds) {
+			continue
+		}
 		costs, err := s.write(ctx, k)
 		if err != nil {
 			return fmt.Errorf("%s: %w", k.name, err)
@@ -81,6 +84,13 @@ func (s scale) write(ctx context.Context, k write) (costs [2]cost, err error) {
 			return costs, err
 		}
 	}
+	bare, err := s.touched(ctx, databases)
+	if err != nil {
+		return costs, err
+	}
+	if err := s.idle(ctx, databases); err != nil {
+		return costs, err
+	}
 	before, err := s.touched(ctx, databases)
 	if err != nil {
 		return costs, err
@@ -90,9 +100,28 @@ func (s scale) write(ctx context.Context, k write) (costs [2]cost, err error) {
 	}
 	after, err := s.touched(ctx, databases)
 	for side := range costs {
-		costs[side].pages = after[side] - before[side]
+		costs[side].pages = after[side] - before[side] - (before[side] - bare[side])
 	}
 	return costs, err
+}
+
+// settling is longer than what a service does when it starts, such as looking for names that are not searchable yet.
+const settling = 4 * time.Second
+
+// idle starts and stops the service of each side: what that touches is no write's.
+func (s scale) idle(ctx context.Context, databases [2]string) (err error) {
+	for _, database := range databases {
+		p, err := s.spawnOn(ctx, s.server, roleService, database)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, p.stop()) }() //nolint:gocritic // two of them, to the end
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(settling):
+	}
+	return ctx.Err()
 }
 
 // touched waits until processes that ended have handed in their counts.
@@ -123,11 +152,16 @@ func (s scale) rounds(ctx context.Context, k write, databases [2]string, ids [2]
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, p.stop()) }()
+		defer func() { err = errors.Join(err, p.stop()) }() //nolint:gocritic // two of them, to the end
 		if callers[side], err = dial(p.address, s.token); err != nil {
 			return err
 		}
-		defer callers[side].close()
+		defer callers[side].close() //nolint:gocritic // two of them, to the end
+	}
+	select { // what a service does when it starts is not measured
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(settling):
 	}
 	for round := range writeRounds {
 		for turn := range 2 {

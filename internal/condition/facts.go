@@ -33,7 +33,7 @@ var transactions = filter.NewCatalogue(
 func statuses() []string {
 	names := make([]string, len(transaction.Statuses))
 	for i, s := range transaction.Statuses {
-		names[i] = string(s)
+		names[i] = s
 	}
 	return names
 }

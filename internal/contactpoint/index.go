@@ -136,8 +136,10 @@ func (x Index) Find(ctx context.Context, q postgres.Querier, t tenant.Tenant, ne
 	if err != nil || len(sought) == 0 {
 		return nil, err
 	}
-	rows, err := q.Query(ctx, `SELECT DISTINCT customer_id FROM contact_points
-		WHERE tenant_id = $1 AND lookup && $2::bigint[] ORDER BY customer_id LIMIT $3`, t.ID, sought, limit)
+	// Found first and put in order then: statistics know nothing of hashes, and the planner would rather read the whole
+	// tenant in the order of its customers until the limit is reached, which never comes.
+	rows, err := q.Query(ctx, `SELECT DISTINCT customer_id FROM (SELECT customer_id FROM contact_points
+		WHERE tenant_id = $1 AND lookup && $2::bigint[] OFFSET 0) p ORDER BY customer_id LIMIT $3`, t.ID, sought, limit)
 	if err != nil {
 		return nil, fmt.Errorf("look for contact points: %w", err)
 	}

@@ -140,9 +140,8 @@ func (x Index) holders(ctx context.Context, q postgres.Querier, tenantID int32, 
 		}
 	}
 	var rows []row
-	err := q.Session(ctx).Raw(`SELECT p.* FROM contact_points p
-		WHERE p.tenant_id = ? AND p.lookup && ?::bigint[] AND (p.customer_id, p.id) > (?, ?)
-			AND EXISTS (SELECT FROM customers c WHERE c.tenant_id = p.tenant_id AND c.id = p.customer_id AND c.deleted_at IS NULL)
+	err := q.Session(ctx).Raw(`SELECT p.* FROM (SELECT * FROM contact_points WHERE tenant_id = ? AND lookup && ?::bigint[] OFFSET 0) p -- as in Find
+		WHERE (p.customer_id, p.id) > (?, ?) AND EXISTS (SELECT FROM customers c WHERE c.tenant_id = p.tenant_id AND c.id = p.customer_id AND c.deleted_at IS NULL)
 		ORDER BY p.customer_id, p.id LIMIT ?`, tenantID, sought, after[0], after[1], req.Limit+1).Scan(&rows).Error
 	if err != nil {
 		return page.Of[ContactPoint]{}, fmt.Errorf("look for contact points: %w", err)

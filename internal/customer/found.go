@@ -17,6 +17,7 @@ type Search struct {
 	Exact  []uuid.UUID // those that the text names as a whole; a list begins with them
 	Others []uuid.UUID // the others, when Many is zero
 	Many   filter.Expr // else a condition over n, a customer's row of customer_search,
+	AtHand filter.Expr // the same as it is quickest for a row that is at hand, and not to be found,
 	Guess  int64       // and about how many there are
 }
 
@@ -82,11 +83,12 @@ func matching(tenantID int32, condition filter.Expr) filter.Expr {
 		filter.SQL(") OFFSET 0) f")) // by its terms, whatever the planner thinks of the rest
 }
 
-func (s *Search) others() filter.Expr {
+// others leaves out those that are found exactly.
+func (s *Search) others(condition filter.Expr) filter.Expr {
 	if len(s.Exact) == 0 {
-		return s.Many
+		return condition
 	}
-	return filter.AllOf(s.Many, filter.SQL("n.customer_id <> ALL (?::uuid[])", array(s.Exact)))
+	return filter.AllOf(condition, filter.SQL("n.customer_id <> ALL (?::uuid[])", array(s.Exact)))
 }
 
 // readMany reads a page of customers of whom there are too many to sort. Two ways lead there: to walk the customers in
@@ -101,7 +103,60 @@ func (s *Search) readMany(ctx context.Context, q postgres.Querier, tenantID int3
 	if err := tune(ctx, q, gathering); err != nil {
 		return nil, err
 	}
-	return read(ctx, q, tenantID, query, matching(tenantID, s.others()), phase, after, limit)
+	source := s.others(s.Many)
+	if query.Sort.ByName {
+		if source, err = s.beyond(source, query.Sort, after); err != nil {
+			return nil, err
+		}
+		rows, err := s.firstNames(ctx, q, tenantID, query, source, limit)
+		if err != nil || len(rows) == limit {
+			return rows, err
+		}
+	}
+	return read(ctx, q, tenantID, query, matching(tenantID, source), phase, after, limit)
+}
+
+// beyond is a condition over n narrowed to the names behind the last one of a page.
+func (s *Search) beyond(condition filter.Expr, by Sort, after page.Key) (filter.Expr, error) {
+	if after == nil {
+		return condition, nil
+	}
+	id, err := uuid.Parse(after[len(after)-1])
+	if err != nil || len(after) != 3 {
+		return filter.Expr{}, page.ErrCursor
+	}
+	if by.Down {
+		return filter.AllOf(condition, filter.SQL("(n.name, n.customer_id) < (?, ?)", after[1], id)), nil
+	}
+	return filter.AllOf(condition, filter.SQL("(n.name, n.customer_id) > (?, ?)", after[1], id)), nil
+}
+
+// spareNames are gathered beyond a page, for customers that are deleted or that other conditions leave out.
+const spareNames = 1000
+
+// firstNames gathers the found ones in the order of names, which stand beside what they are found by: so only the first
+// of them are looked up as customers. It may read less than a page where more conditions leave most of them out.
+func (s *Search) firstNames(ctx context.Context, q postgres.Querier, tenantID int32, query Query, source filter.Expr, limit int) ([]row, error) {
+	direction := ""
+	if query.Sort.Down {
+		direction = " DESC"
+	}
+	var w statement
+	w.add("SELECT "+columns+", f.k AS sort_key FROM (SELECT n.customer_id AS id, n.name AS k FROM customer_search n WHERE n.tenant_id = ? AND (", tenantID)
+	w.expr(source)
+	w.add(") ORDER BY n.name"+direction+", n.customer_id"+direction+" LIMIT ?", limit+spareNames)
+	w.add(") f CROSS JOIN LATERAL (SELECT * FROM customers c WHERE c.tenant_id = ? AND c.id = f.id LIMIT 1) c", tenantID)
+	if query.Metrics {
+		w.add(" CROSS JOIN LATERAL (SELECT * FROM customer_metrics m WHERE m.tenant_id = ? AND m.customer_id = f.id LIMIT 1) m", tenantID)
+	}
+	w.add(" WHERE c.deleted_at IS ")
+	if query.Deleted {
+		w.add("NOT ")
+	}
+	w.add("NULL AND c.merged_into IS NULL")
+	w.where(query.Where)
+	w.add(" ORDER BY f.k"+direction+", f.id"+direction+" LIMIT ?", limit)
+	return w.rows(ctx, q, valued)
 }
 
 // A walk ends after so many customers for each row wanted, within limits.
@@ -143,7 +198,7 @@ func (s *Search) walk(ctx context.Context, q postgres.Querier, tenantID int32, q
 	}
 	// A lateral query with a limit stays where it is: one look per customer, in the order of the walk.
 	w.add(") w CROSS JOIN LATERAL (SELECT n.customer_id AS id FROM customer_search n WHERE n.tenant_id = ? AND n.customer_id = w.id AND (", tenantID)
-	w.expr(s.others())
+	w.expr(s.others(s.AtHand))
 	w.add(") LIMIT 1) f CROSS JOIN LATERAL (SELECT * FROM customers c WHERE c.tenant_id = ? AND c.id = f.id LIMIT 1) c", tenantID)
 	if query.Metrics {
 		w.add(" CROSS JOIN LATERAL (SELECT * FROM customer_metrics m WHERE m.tenant_id = ? AND m.customer_id = f.id LIMIT 1) m", tenantID)

@@ -2,6 +2,7 @@ package customer_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -233,7 +234,7 @@ func TestStagesAreRemembered(t *testing.T) {
 	rest, err := b.svc.Stages(ctx, b.call.Tenant, c.ID, page.Request{Limit: 2, After: p.Next})
 	require.NoError(t, err)
 	require.Nil(t, rest.Next)
-	moves := append(p.Items, rest.Items...)
+	moves := slices.Concat(p.Items, rest.Items)
 	for i := range moves {
 		require.Equal(t, "tester", moves[i].Actor)
 		moves[i].ID, moves[i].Actor, moves[i].At = uuid.Nil, "", time.Time{}

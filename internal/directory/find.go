@@ -51,15 +51,16 @@ type token struct {
 	many bool        // as an identifier it finds too many to be one: those are left out
 }
 
-// predicate is the condition over n that the token is found.
-func (t token) predicate() filter.Expr {
+// predicate is the condition over n that the token is found. For a row at hand the texts suffice: they decide, and
+// comparing the terms as well would cost more than the look at them.
+func (t token) predicate(atHand bool) filter.Expr {
 	var ways []filter.Expr
 	for _, c := range t.Clauses {
 		var all []filter.Expr
-		if len(c.All) > 0 {
+		if len(c.All) > 0 && !atHand {
 			all = append(all, filter.SQL("n.terms @> ?::bigint[]", array(c.All)))
 		}
-		if len(c.Any) > 0 {
+		if len(c.Any) > 0 && !atHand {
 			all = append(all, filter.SQL("n.terms && ?::bigint[]", array(c.Any)))
 		}
 		if c.Like != "" {
@@ -79,10 +80,10 @@ func (t token) predicate() filter.Expr {
 	return filter.AnyOf(ways...)
 }
 
-func predicate(tokens []token) filter.Expr {
+func predicate(tokens []token, atHand bool) filter.Expr {
 	all := make([]filter.Expr, len(tokens))
 	for i, t := range tokens {
-		all[i] = t.predicate()
+		all[i] = t.predicate(atHand)
 	}
 	if len(all) == 0 {
 		return filter.SQL("false")
@@ -120,7 +121,7 @@ func (f *Finder) Find(ctx context.Context, t tenant.Tenant, text string, unmaske
 			}
 			found.tokens = append(found.tokens, identified)
 		}
-		where := predicate(found.tokens)
+		where := predicate(found.tokens, false)
 		var err error
 		if found.Exact, err = exact(ctx, tx, t.ID, q, where); err != nil {
 			return err
@@ -128,14 +129,30 @@ func (f *Finder) Find(ctx context.Context, t tenant.Tenant, text string, unmaske
 		if len(found.tokens) == 1 && found.tokens[0].names() {
 			found.Exact = union(found.Exact, found.tokens[0].ids)
 		}
+		many := func(least int) {
+			found.Many, found.AtHand = where, predicate(found.tokens, true)
+			found.Guess = max(found.Guess, int64(least))
+		}
+		// A term that stands alone and is known to be frequent needs no look at whom it finds.
+		if len(found.tokens) == 1 && found.tokens[0].alone() {
+			var sure int64
+			if found.Guess, sure, err = f.guess(ctx, tx, found.tokens); err != nil {
+				return err
+			}
+			if sure > manyTimes*int64(f.few) {
+				many(f.few + 1)
+				return nil
+			}
+		}
 		all, err := matching(ctx, tx, t.ID, where, len(found.Exact)+f.few+1)
 		if err != nil {
 			return err
 		}
 		if len(all) > len(found.Exact)+f.few {
-			found.Many = where
-			found.Guess, err = f.guess(ctx, tx, found.tokens)
-			found.Guess = max(found.Guess, int64(len(all)))
+			if found.Guess == 0 {
+				found.Guess, _, err = f.guess(ctx, tx, found.tokens)
+			}
+			many(len(all))
 			return err
 		}
 		found.Others = slices.DeleteFunc(all, func(id uuid.UUID) bool {
@@ -147,8 +164,17 @@ func (f *Finder) Find(ctx context.Context, t tenant.Tenant, text string, unmaske
 	return found, err
 }
 
-// guess is about how many customers have all tokens, by how frequent the rarest of their terms is.
-func (f *Finder) guess(ctx context.Context, q postgres.Querier, tokens []token) (int64, error) {
+// manyTimes is how far beyond few an estimate has to be to be believed without a look.
+const manyTimes = 5
+
+// alone tells whether one term decides a clause of the token, as those of one or two characters do.
+func (t token) alone() bool {
+	return slices.ContainsFunc(t.Clauses, func(c search.Clause) bool { return len(c.All) == 1 && len(c.Any) == 0 })
+}
+
+// guess is about how many customers have all tokens, by how frequent the rarest of their terms is. sure is about how
+// many have the most frequent term that decides a clause alone.
+func (f *Finder) guess(ctx context.Context, q postgres.Querier, tokens []token) (all, sure int64, err error) {
 	var branches []filter.Expr
 	branch := func(condition filter.Expr) {
 		// The tenant is in the terms: naming it would count its share of the table twice.
@@ -165,7 +191,7 @@ func (f *Finder) guess(ctx context.Context, q postgres.Querier, tokens []token) 
 		}
 	}
 	if len(branches) == 0 || len(branches) > mostBranches {
-		return 0, nil
+		return 0, 0, nil
 	}
 	parts := []filter.Expr{filter.SQL("EXPLAIN (FORMAT JSON) SELECT 1 WHERE false")}
 	for _, b := range branches {
@@ -174,11 +200,11 @@ func (f *Finder) guess(ctx context.Context, q postgres.Querier, tokens []token) 
 	sql, args := filter.Join(parts...).Where()
 	var raw string
 	if err := q.Session(ctx).Raw(sql, args...).Row().Scan(&raw); err != nil {
-		return 0, fmt.Errorf("guess the number of names: %w", err)
+		return 0, 0, fmt.Errorf("guess the number of names: %w", err)
 	}
 	rows, err := branchRows(raw, len(branches))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	least := int64(math.MaxInt64)
 	for _, t := range tokens {
@@ -186,11 +212,14 @@ func (f *Finder) guess(ctx context.Context, q postgres.Querier, tokens []token) 
 		for _, c := range t.Clauses {
 			terms := len(c.All) + min(len(c.Any), 1)
 			n += slices.Min(rows[:terms])
+			if terms == 1 && len(c.Any) == 0 {
+				sure = max(sure, rows[0])
+			}
 			rows = rows[terms:]
 		}
 		least = min(least, n)
 	}
-	return least, nil
+	return least, sure, nil
 }
 
 // mostBranches bounds what a guess costs.
@@ -341,7 +370,7 @@ func (f *Finder) Unmatched(ctx context.Context, t tenant.Tenant, found Found, de
 			return err
 		}
 		for _, part := range found.tokens {
-			some, err := anybody(ctx, tx, t.ID, part.predicate(), deleted)
+			some, err := anybody(ctx, tx, t.ID, part.predicate(false), deleted)
 			switch {
 			case err != nil:
 				return err
@@ -355,7 +384,7 @@ func (f *Finder) Unmatched(ctx context.Context, t tenant.Tenant, found Found, de
 			return nil
 		}
 		reason := NotTogether
-		some, err := anybody(ctx, tx, t.ID, predicate(found.tokens), deleted)
+		some, err := anybody(ctx, tx, t.ID, predicate(found.tokens, false), deleted)
 		if some {
 			reason = LeftOut
 		}

@@ -20,20 +20,21 @@ func put(ctx context.Context, q postgres.Querier, tenantID int32, all []named) e
 		return nil
 	}
 	ids, terms := make([]pgtype.UUID, len(all)), make([]string, len(all))
-	names, sounds := make([]string, len(all)), make([]string, len(all))
+	names, sounds, sorted := make([]string, len(all)), make([]string, len(all)), make([]string, len(all))
 	for i, n := range all {
 		r := n.row(tenantID)
 		ids[i] = pgtype.UUID{Bytes: n.id, Valid: true}
 		terms[i], names[i], sounds[i] = array(r.Terms), r.Names, r.Pinyin
+		sorted[i] = n.names[0]
 	}
-	_, err := q.Exec(ctx, `INSERT INTO customer_search AS s (tenant_id, customer_id, version, terms, name_text, pinyin_text)
-		SELECT $1, x.id, $2, x.terms::bigint[], x.names, x.sounds
-		FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[]) x (id, terms, names, sounds)
+	_, err := q.Exec(ctx, `INSERT INTO customer_search AS s (tenant_id, customer_id, version, terms, name_text, pinyin_text, name)
+		SELECT $1, x.id, $2, x.terms::bigint[], x.names, x.sounds, x.sorted
+		FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[]) x (id, terms, names, sounds, sorted)
 		ON CONFLICT ON CONSTRAINT customer_search_pkey DO UPDATE SET version = excluded.version, terms = excluded.terms,
-			name_text = excluded.name_text, pinyin_text = excluded.pinyin_text
-		WHERE (s.version, s.name_text, s.pinyin_text, s.terms) IS DISTINCT FROM
-			(excluded.version, excluded.name_text, excluded.pinyin_text, excluded.terms)`,
-		tenantID, search.Version, ids, terms, names, sounds)
+			name_text = excluded.name_text, pinyin_text = excluded.pinyin_text, name = excluded.name
+		WHERE (s.version, s.name, s.name_text, s.pinyin_text, s.terms) IS DISTINCT FROM
+			(excluded.version, excluded.name, excluded.name_text, excluded.pinyin_text, excluded.terms)`,
+		tenantID, search.Version, ids, terms, names, sounds, sorted)
 	if err != nil {
 		return fmt.Errorf("write the names of %d customers: %w", len(all), err)
 	}
@@ -96,17 +97,18 @@ func lockStale(ctx context.Context, tx postgres.Tx, tenantID int32, after uuid.U
 type keptRow struct {
 	named
 	version *int16
+	name    string
 	row     search.Row
 }
 
 func (k keptRow) right(tenantID int32) bool {
 	want := k.named.row(tenantID)
-	return k.version != nil && *k.version == search.Version && k.row.Names == want.Names && k.row.Pinyin == want.Pinyin &&
+	return k.version != nil && *k.version == search.Version && k.name == k.names[0] && k.row.Names == want.Names && k.row.Pinyin == want.Pinyin &&
 		slices.Equal(k.row.Terms, want.Terms)
 }
 
 func stored(ctx context.Context, q postgres.Querier, tenantID int32, after uuid.UUID, limit int) ([]keptRow, error) {
-	rows, err := q.Query(ctx, `SELECT `+called+`, s.version, s.terms, coalesce(s.name_text, ''), coalesce(s.pinyin_text, '')
+	rows, err := q.Query(ctx, `SELECT `+called+`, s.version, coalesce(s.name, ''), s.terms, coalesce(s.name_text, ''), coalesce(s.pinyin_text, '')
 		FROM customers c LEFT JOIN customer_search s ON s.tenant_id = c.tenant_id AND s.customer_id = c.id
 		WHERE c.tenant_id = $1 AND c.id > $2 ORDER BY c.id LIMIT $3`, tenantID, after, limit)
 	if err != nil {
@@ -114,7 +116,7 @@ func stored(ctx context.Context, q postgres.Querier, tenantID int32, after uuid.
 	}
 	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (keptRow, error) {
 		var k keptRow
-		err := r.Scan(&k.id, &k.kind, &k.names, &k.version, &k.row.Terms, &k.row.Names, &k.row.Pinyin)
+		err := r.Scan(&k.id, &k.kind, &k.names, &k.version, &k.name, &k.row.Terms, &k.row.Names, &k.row.Pinyin)
 		return k, err
 	})
 }

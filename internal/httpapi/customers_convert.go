@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 
-	"github.com/oapi-codegen/runtime/types"
 
 	"github.com/kezi-io/kezi/internal/apigen"
 	"github.com/kezi-io/kezi/internal/birthday"
@@ -143,7 +142,7 @@ func companyFromAPI(v *fault.Validator) func(apigen.CompanyPatch) customer.Compa
 			RegistrationNumber: field(b.RegistrationNumber, same[string]), LegalName: field(b.LegalName, same[string]),
 			BusinessScope: field(b.BusinessScope, same[string]), Employees: field(b.Employees, same[int32]),
 			AnnualRevenue: field(b.AnnualRevenue, func(m apigen.Money) money.Money { return moneyFromAPI(v, "/company/annual_revenue", m) }),
-			RegisteredOn:  field(b.RegisteredOn, func(d types.Date) tenant.Day { return dayFromAPI(d) })}
+			RegisteredOn:  field(b.RegisteredOn, dayFromAPI)}
 	}
 }
 

@@ -104,7 +104,9 @@ func TestEveryOperationIsGuarded(t *testing.T) {
 		"{address_id}", "01890a5d-ac96-774b-bcce-b30209900032",
 		"{currency}", "USD", "{day}", "2026-01-01", "{payment_id}", "01890a5d-ac96-774b-bcce-b30209900009",
 		"{return_id}", "01890a5d-ac96-774b-bcce-b3020990000a", "{product_id}", "01890a5d-ac96-774b-bcce-b3020990000b",
-		"{related_id}", "01890a5d-ac96-774b-bcce-b3020990000c", "{relation_kind}", "similar", "{sku}", "x")
+		"{related_id}", "01890a5d-ac96-774b-bcce-b3020990000c", "{relation_kind}", "similar", "{sku}", "x",
+		"{field_definition_id}", "01890a5d-ac96-774b-bcce-b3020990000d", "{validation_rule_id}", "01890a5d-ac96-774b-bcce-b3020990000e",
+		"{rule_id}", "01890a5d-ac96-774b-bcce-b3020990000e", "{kind}", "person")
 	checked := 0
 	for spelled, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {

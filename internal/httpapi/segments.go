@@ -53,7 +53,7 @@ func (h segments) condition(ctx context.Context, text *string, tree *apigen.Cond
 	if err != nil || node == nil {
 		return language, nil, err
 	}
-	return language, node, mayRead(ctx, node.Fields()...)
+	return language, node, mayAsk(ctx, language, node)
 }
 
 func (h segments) CreateSegment(ctx context.Context, req apigen.CreateSegmentRequestObject) (apigen.CreateSegmentResponseObject, error) {
@@ -255,7 +255,11 @@ func (h segments) ExplainSegment(ctx context.Context, req apigen.ExplainSegmentR
 		return nil, err
 	}
 	if x.Condition != nil {
-		if err := mayRead(ctx, x.Condition.Fields()...); err != nil {
+		language, err := condition.For(ctx, h.filters.DB, t, h.filters.now())
+		if err != nil {
+			return nil, err
+		}
+		if err := mayAsk(ctx, language, x.Condition); err != nil {
 			return nil, err
 		}
 	}

@@ -119,7 +119,7 @@ func (h tiers) ListCustomerTiers(ctx context.Context, req apigen.ListCustomerTie
 }
 
 func (h tiers) mayKeep(ctx context.Context, drafts []tier.TierDraft) error {
-	return mayKeep(ctx, h.db, h.now(), each(drafts, func(d tier.TierDraft) json.RawMessage { return json.RawMessage(d.Condition) }))
+	return mayKeep(ctx, h.db, h.now(), each(drafts, func(d tier.TierDraft) json.RawMessage { return d.Condition }))
 }
 
 func tierFromAPI(t apigen.Tier) tier.TierDraft {

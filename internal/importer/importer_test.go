@@ -102,7 +102,7 @@ func (b bench) ended(id uuid.UUID) importer.Import {
 		im, err = b.svc.Get(b.ctx, b.call.Tenant, id)
 		require.NoError(b.t, err)
 		return im.Status == importer.Succeeded || im.Status == importer.Failed || im.Status == importer.Cancelled
-	}, 60*time.Second, 5*time.Millisecond)
+	}, 3*time.Minute, 5*time.Millisecond)
 	return im
 }
 

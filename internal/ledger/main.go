@@ -44,7 +44,7 @@ func run(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return print(out, about, asks, shown, stray)
+	return report(out, about, asks, shown, stray)
 }
 
 func moduleRoot() (string, error) {
@@ -86,7 +86,7 @@ func readAsks(path string) (map[string]string, error) {
 	return asks, lines.Err()
 }
 
-func print(out io.Writer, about []string, asks map[string]string, shown map[string][]test, stray []string) error {
+func report(out io.Writer, about []string, asks map[string]string, shown map[string][]test, stray []string) error {
 	w := bufio.NewWriter(out)
 	all := about
 	if len(all) == 0 {

@@ -27,7 +27,7 @@ func parseIDs(text string) ([]string, error) {
 	section := ""
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" ,;\t\n", r) }) {
 		m := item.FindStringSubmatch(strings.TrimSuffix(word, "."))
-		if m == nil || m[1]+section == "" {
+		if len(m) == 0 || m[1]+section == "" {
 			return nil, fmt.Errorf("%q is no id such as S3-10, nor a range such as S3-13..17", word)
 		}
 		section = cmp.Or(m[1], section)

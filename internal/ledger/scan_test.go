@@ -50,7 +50,7 @@ func TestScan(t *testing.T) {
 	require.Equal(t, []string{"x_test.go:3: S9-09 belongs to no test"}, stray)
 
 	var out bytes.Buffer
-	require.NoError(t, print(&out, []string{"S1-01", "S1-02"}, map[string]string{"S1-01": "one", "S1-02": "two"}, shown, nil))
+	require.NoError(t, report(&out, []string{"S1-01", "S1-02"}, map[string]string{"S1-01": "one", "S1-02": "two"}, shown, nil))
 	require.Contains(t, out.String(), "S1-01  one\n       x_test.go:9  TestWhole\n")
 	require.Contains(t, out.String(), "Without a test:\n  S1-02  two\n")
 }

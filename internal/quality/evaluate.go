@@ -24,12 +24,12 @@ type question struct {
 }
 
 // ask makes the question. A rule that no longer means anything, because what it names is gone, is left out: it must not
-// stop every write. first numbers the first placeholder.
-func ask(l condition.Language, rules []Rule, first int) question {
+// stop every write. Its placeholders follow the first two.
+func ask(l condition.Language, rules []Rule) question {
 	var q question
 	var truths, texts []string
 	add := func(to *[]string, e filter.Expr, form string) {
-		sql, args := e.Numbered(first + len(q.args))
+		sql, args := e.Numbered(3 + len(q.args))
 		q.args = append(q.args, args...)
 		*to = append(*to, fmt.Sprintf(form, sql))
 	}

@@ -42,7 +42,7 @@ func (h Hook) Before(ctx context.Context, tx postgres.Tx, call tenant.Call, writ
 	if err != nil {
 		return err
 	}
-	q := ask(l, rules, 3)
+	q := ask(l, rules)
 	return q.each(ctx, tx, unwritten, []any{call.Tenant.ID, rows}, func(a answer) {
 		w := of[a.id]
 		blocks, warnings := verdict(q.broken(a))
@@ -80,7 +80,7 @@ func (h Hook) Settle(ctx context.Context, tx postgres.Tx, call tenant.Call, list
 		return nil, err
 	}
 	refused := map[uuid.UUID]error{}
-	q := ask(l, rules, 3)
+	q := ask(l, rules)
 	return refused, q.each(ctx, tx, written, []any{call.Tenant.ID, ids}, func(a answer) {
 		blocks, warnings := verdict(q.broken(a))
 		var v fault.Validator

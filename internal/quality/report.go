@@ -100,7 +100,7 @@ func (s *Service) Of(ctx context.Context, t tenant.Tenant, id uuid.UUID) (Report
 	if err != nil {
 		return Report{}, err
 	}
-	q := ask(l, rules, 3)
+	q := ask(l, rules)
 	return r, q.each(ctx, s.db, written, []any{t.ID, []uuid.UUID{c.ID}}, func(a answer) {
 		for _, rule := range q.broken(a) {
 			r.Violations = append(r.Violations, Violation{Rule: rule, Place: rule.place()})
@@ -189,7 +189,8 @@ func (s *Service) Overview(ctx context.Context, t tenant.Tenant, staleDays int) 
 	if err := s.violations(ctx, t, &o); err != nil {
 		return o, err
 	}
-	return o, s.ages(ctx, t, o.AsOf.AddDate(0, 0, -staleDays), &o)
+	err := s.ages(ctx, t, o.AsOf.AddDate(0, 0, -staleDays), &o)
+	return o, err
 }
 
 const living = `customers c JOIN customer_metrics m ON m.tenant_id = c.tenant_id AND m.customer_id = c.id
@@ -245,7 +246,7 @@ func (s *Service) violations(ctx context.Context, t tenant.Tenant, o *Overview) 
 		return err
 	}
 	counts := map[uuid.UUID]int64{}
-	q := ask(l, rules, 3)
+	q := ask(l, rules)
 	err = q.each(ctx, s.db, everybody, []any{t.ID, string(attribute.Customers)}, func(a answer) {
 		for _, r := range q.broken(a) {
 			counts[r.ID]++

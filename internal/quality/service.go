@@ -165,7 +165,7 @@ func (s *Service) try(ctx context.Context, t tenant.Tenant, r Rule, raw json.Raw
 	if err := r.check(l, raw); err != nil {
 		return Trial{}, err
 	}
-	q := ask(l, []Rule{r}, 3)
+	q := ask(l, []Rule{r})
 	trial := Trial{Samples: []uuid.UUID{}}
 	err = q.each(ctx, s.db, everybody, []any{t.ID, string(r.AppliesTo)}, func(a answer) {
 		trial.Customers++

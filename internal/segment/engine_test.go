@@ -32,9 +32,9 @@ var cities = []string{"上海", "北京", "杭州", ""}
 // leaf draws a comparison; below are the segments that it may name.
 func leaf(rng *rand.Rand, below []string) string {
 	leaves := []string{
-		fmt.Sprintf(`city = "%s"`, cities[rng.IntN(3)]),
+		fmt.Sprintf(`city = %q`, cities[rng.IntN(3)]),
 		`city = null`,
-		fmt.Sprintf(`stage IN ("active", "%s")`, customer.Stages[rng.IntN(len(customer.Stages))]),
+		fmt.Sprintf(`stage IN ("active", %q)`, customer.Stages[rng.IntN(len(customer.Stages))]),
 		fmt.Sprintf(`spend_total >= %d`, rng.IntN(2000)),
 		fmt.Sprintf(`purchase_count < %d`, 1+rng.IntN(4)),
 		fmt.Sprintf(`last_purchase_on >= today-%dd`, rng.IntN(60)),
@@ -43,7 +43,7 @@ func leaf(rng *rand.Rand, below []string) string {
 		`tags:"vip"`, `tags IN ("new", "vip")`,
 	}
 	if len(below) > 0 {
-		leaves = append(leaves, fmt.Sprintf(`segments:"%s"`, below[rng.IntN(len(below))]), fmt.Sprintf(`segments NOT IN ("%s")`, below[rng.IntN(len(below))]))
+		leaves = append(leaves, fmt.Sprintf(`segments:%q`, below[rng.IntN(len(below))]), fmt.Sprintf(`segments NOT IN (%q)`, below[rng.IntN(len(below))]))
 	}
 	return leaves[rng.IntN(len(leaves))]
 }

@@ -2,14 +2,17 @@ package synthetic_test
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/kezi-io/kezi/internal/directory"
 	"github.com/kezi-io/kezi/internal/metric"
 	"github.com/kezi-io/kezi/internal/postgres"
 	"github.com/kezi-io/kezi/internal/postgrestest"
+	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/synthetic"
 )
 
@@ -20,6 +23,8 @@ const content = `SELECT md5(string_agg(x, E'\n' ORDER BY x)) FROM (
 	SELECT to_jsonb(c)::text AS x FROM customers c WHERE tenant_id = $1 UNION ALL
 	SELECT to_jsonb(t)::text FROM transactions t WHERE tenant_id = $1 UNION ALL
 	SELECT to_jsonb(e) - 'ord' #>> '{}' FROM events e WHERE tenant_id = $1 UNION ALL
+	SELECT (to_jsonb(p) - ARRAY['value', 'given', 'value_index', 'lookup'])::text FROM contact_points p WHERE tenant_id = $1 UNION ALL
+	SELECT to_jsonb(n)::text FROM customer_search n WHERE tenant_id = $1 UNION ALL
 	SELECT to_jsonb(p)::text FROM tier_placements p WHERE tenant_id = $1 UNION ALL
 	SELECT to_jsonb(g)::text FROM customer_tags g WHERE tenant_id = $1) y`
 
@@ -29,7 +34,9 @@ func TestLoad(t *testing.T) {
 		db := postgrestest.Fresh(t)
 		in := postgrestest.Tenant(t, db)
 		ctx := postgres.ForAllTenants(t.Context())
-		o := synthetic.Options{Customers: 300, Transactions: 2500, Seed: seed, Until: time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC), Log: t.Logf}
+		keys, err := seal.LoadOrCreate(filepath.Join(t.TempDir(), "keyset.json"))
+		require.NoError(t, err)
+		o := synthetic.Options{Customers: 300, Transactions: 2500, Seed: seed, Until: time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC), Keys: keys, Log: t.Logf}
 		require.NoError(t, synthetic.Load(ctx, db, in, o))
 		require.NoError(t, synthetic.Load(ctx, db, in, o), "what is there stays")
 		return db, ctx, in.ID
@@ -57,6 +64,12 @@ func TestLoad(t *testing.T) {
 		(SELECT coalesce(sum(change), 0) FROM tag_carriers k WHERE k.tenant_id = t.tenant_id AND k.tag_id = t.id) <>
 		(SELECT count(*) FROM customer_tags ct JOIN customers c ON c.tenant_id = ct.tenant_id AND c.id = ct.customer_id
 			WHERE ct.tenant_id = t.tenant_id AND ct.tag_id = t.id AND c.deleted_at IS NULL)`))
+
+	require.Equal(t, count(`SELECT count(*) FROM customers WHERE tenant_id = $1 AND kind = 'person'`),
+		count(`SELECT count(*) FROM contact_points WHERE tenant_id = $1 AND is_primary`))
+	missed, err := directory.Verify(ctx, db, tenantID, 10)
+	require.NoError(t, err)
+	require.Empty(t, missed)
 
 	again, _, other := load(1)
 	require.Equal(t, tenantID, other)

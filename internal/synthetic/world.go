@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/seal"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
@@ -22,7 +23,8 @@ type Options struct {
 	Customers    int
 	Transactions int
 	Seed         uint64
-	Until        time.Time // the last instant; everything lies in the Years before it
+	Until        time.Time  // the last instant; everything lies in the Years before it
+	Keys         *seal.Keys // what contact points are sealed with
 	Log          func(format string, args ...any)
 }
 
@@ -51,6 +53,8 @@ var subjects = []subject{
 	{"transactions", "transactions", loadTransactions},
 	{"tags", "customer_tags", loadTags},
 	{"events", "events", loadEvents},
+	{"phones", "contact_points", loadPhones},
+	{"names to search by", "customer_search", loadNames},
 }
 
 // Load fills the tenant. What an earlier load finished is left as it is.
@@ -108,6 +112,15 @@ func (w *World) has(ctx context.Context, q postgres.Querier, table string) (some
 // built at the end: the rows are consistent by construction, and it takes a third of the time. All is in the
 // transaction, so nobody ever sees a table without its indexes.
 func reload(ctx context.Context, tx postgres.Tx, tables []string, fill func() error) error {
+	return rebuilt(ctx, tx, tables, true, fill)
+}
+
+// reloadKeyed keeps the primary key and what is unique, for a fill that looks by them.
+func reloadKeyed(ctx context.Context, tx postgres.Tx, tables []string, fill func() error) error {
+	return rebuilt(ctx, tx, tables, false, fill)
+}
+
+func rebuilt(ctx context.Context, tx postgres.Tx, tables []string, keys bool, fill func() error) error {
 	err := tx.Savepoint(ctx, func(tx postgres.Tx) error {
 		_, err := tx.Exec(ctx, "SET LOCAL session_replication_role = replica")
 		return err
@@ -115,15 +128,16 @@ func reload(ctx context.Context, tx postgres.Tx, tables []string, fill func() er
 	if err != nil && postgres.Code(err) != "42501" { // insufficient privilege
 		return err
 	}
+	//nolint:rowserrcheck // ForEachRow answers it
 	rows, err := tx.Query(ctx, `
 		SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', c.conrelid::regclass, c.conname),
 			format('ALTER TABLE %s ADD CONSTRAINT %I %s', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid))
-		FROM pg_constraint c WHERE c.contype IN ('p', 'u') AND c.conrelid = ANY($1::text[]::regclass[])
+		FROM pg_constraint c WHERE $2 AND c.contype IN ('p', 'u') AND c.conrelid = ANY($1::text[]::regclass[])
 			AND NOT EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.confrelid = c.conrelid)
 		UNION ALL
 		SELECT format('DROP INDEX %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
-		FROM pg_index i WHERE i.indrelid = ANY($1::text[]::regclass[])
-			AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)`, tables)
+		FROM pg_index i WHERE ($2 OR NOT i.indisunique) AND i.indrelid = ANY($1::text[]::regclass[])
+			AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)`, tables, keys)
 	if err != nil {
 		return err
 	}

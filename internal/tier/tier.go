@@ -201,21 +201,3 @@ type Distribution struct {
 	Unplaced  int64   // not placed since they were created
 	Total     int64   // all of them: the sum of the above
 }
-
-// leaves calls visit for every comparison of a condition.
-func leaves(n filter.Node, visit func(filter.Leaf)) {
-	switch n := n.(type) {
-	case filter.And:
-		for _, part := range n {
-			leaves(part, visit)
-		}
-	case filter.Or:
-		for _, part := range n {
-			leaves(part, visit)
-		}
-	case filter.Not:
-		leaves(n.Node, visit)
-	case filter.Leaf:
-		visit(n)
-	}
-}

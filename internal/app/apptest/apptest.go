@@ -214,7 +214,7 @@ func (c *Client) Wait(t testing.TB, job string) map[string]any {
 		c.OK(t, "GET", "/v1/jobs/"+job, nil, &j)
 		s := j["status"]
 		return s == "succeeded" || s == "failed" || s == "cancelled"
-	}, time.Minute, 20*time.Millisecond, "job %s", job)
+	}, 3*time.Minute, 20*time.Millisecond, "job %s", job)
 	return j
 }
 

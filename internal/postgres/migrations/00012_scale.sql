@@ -67,18 +67,18 @@ CREATE TRIGGER customers_living AFTER UPDATE OF deleted_at, merged_into ON custo
   EXECUTE FUNCTION kezi_count_tags_of();
 
 -- +goose StatementBegin
--- kezi_tag_ids looks up tags by their keys. It is called IMMUTABLE so that the planner puts in what it answers when the
--- keys are known, as they are in a statement that is planned for each call (postgres.Replanned): so it learns how many
+-- kezi_tag_ids looks up tags by their keys. Being STABLE it is evaluated by the planner for its estimates when the keys
+-- are known, as they are in a statement that is planned for each call (postgres.Replanned): so it learns how many
 -- customers carry those very tags, which decides whether to begin with the tag or with the order of the list. A join
--- would leave it with the average of all tags. No plan outlives its statement, so a changed key is seen at once.
-CREATE FUNCTION kezi_tag_ids(tenant integer, keys text[]) RETURNS uuid[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+-- would leave it with the average of all tags.
+CREATE FUNCTION kezi_tag_ids(tenant integer, keys text[]) RETURNS uuid[] LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 BEGIN
   RETURN ARRAY(SELECT t.id FROM tags t WHERE t.tenant_id = tenant AND t.key = ANY(keys));
 END $$;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
-CREATE FUNCTION kezi_tier_ids(tenant integer, scheme uuid, keys text[]) RETURNS uuid[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+CREATE FUNCTION kezi_tier_ids(tenant integer, scheme uuid, keys text[]) RETURNS uuid[] LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 BEGIN
   RETURN ARRAY(SELECT t.id FROM tiers t WHERE t.tenant_id = tenant AND t.scheme_id = scheme AND t.key = ANY(keys));
 END $$;

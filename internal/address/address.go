@@ -11,6 +11,7 @@ import (
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/owned"
 	"github.com/kezi-io/kezi/internal/patch"
+	"github.com/kezi-io/kezi/internal/region"
 )
 
 var (
@@ -63,8 +64,8 @@ func (c Change) apply(to *Address) {
 	c.Province.Into(&written.Province)
 	c.City.Into(&written.City)
 	c.District.Into(&written.District)
-	if written != to.written() {
-		to.settle(written)
+	if before := to.written(); written != before {
+		to.settle(Place(region.Moved(region.Place(before), region.Place(written))))
 	}
 	c.Street.Into(&to.Street)
 	c.PostalCode.Into(&to.PostalCode)
@@ -109,6 +110,7 @@ func (a *Address) check() error {
 	a.Label, a.Recipient = strings.TrimSpace(a.Label), strings.TrimSpace(a.Recipient)
 	a.PostalCode = strings.ToUpper(strings.TrimSpace(norm.NFKC.String(a.PostalCode)))
 	var v fault.Validator
+	v.Check(a.Country == "" || region.IsCountry(a.Country), "/country", "country_unknown", region.NoCountry)
 	v.Check(a.Province != "" || a.City != "" || a.District != "" || customer.Visible(a.Street), "/street", "required",
 		fault.T("an address needs a province, city, district or street", "地址至少需要省、市、区县或街道之一"))
 	v.Check(!strings.Contains(a.Street, "***"), "/street", "masked_value",

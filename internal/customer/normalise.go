@@ -23,6 +23,7 @@ func (c *Customer) normalise(v *fault.Validator, before Customer, lenient bool) 
 	for name, value := range fields {
 		said[name] = *value
 	}
+	v.Check(c.Country == before.Country || c.Country == "" || region.IsCountry(c.Country), "/country", "country_unknown", region.NoCountry)
 	c.place(before)
 	c.classify(v, before.Industry)
 	c.registration(v, before.Company, lenient)
@@ -47,21 +48,13 @@ func (c *Customer) region() region.Place {
 	return region.Place{Country: c.Country, Province: c.Province, City: c.City, District: c.District}
 }
 
-// place brings the names of regions into one form. The province follows a city that moves: it may have been filled in
-// from the one before.
+// place brings the names of regions into one form. Province and district follow a city that moves.
 func (c *Customer) place(before Customer) {
 	now, was := c.region(), before.region()
 	if now == was {
 		return
 	}
-	if now.City != was.City && now.City != "" && now.Province == was.Province {
-		alone := now
-		alone.Province = ""
-		if found, _ := region.Normalize(alone); found.Province != "" {
-			now = alone
-		}
-	}
-	now, _ = region.Normalize(now)
+	now, _ = region.Normalize(region.Moved(was, now))
 	for _, f := range []struct {
 		of       *string
 		was, now string

@@ -421,6 +421,11 @@ func TestAddresses(t *testing.T) {
 		require.False(t, one.Primary)
 		c.OK(t, "PATCH", base+"/addresses/"+two.ID, map[string]any{"province": nil, "city": "北京"}, &two)
 		require.Equal(t, []any{"CN", "北京", "北京", 4}, customerOf(t, c, base))
+		var three place
+		c.OK(t, "POST", base+"/addresses", map[string]any{"province": "浙江省", "city": "杭州", "district": "西湖区", "primary": false}, &three)
+		three = place{ID: three.ID}
+		c.OK(t, "PATCH", base+"/addresses/"+three.ID, map[string]any{"city": "深圳"}, &three)
+		require.Equal(t, []any{"广东", "深圳", ""}, []any{three.Province, three.City, three.District}, "the rest of the place follows the city")
 		c.OK(t, "PATCH", base+"/addresses/"+two.ID, map[string]any{"label": "家"}, &two)
 		c.OK(t, "PATCH", base, map[string]any{"city": "上海", "province": "上海"}, nil)
 		c.OK(t, "PATCH", base+"/addresses/"+two.ID, map[string]any{"label": "新家"}, &two)
@@ -430,7 +435,7 @@ func TestAddresses(t *testing.T) {
 		t.Parallel()
 		c := s.Client(t)
 		base := newCustomer(t, c, "a")
-		for pointer, body := range map[string]map[string]any{"/street": {"label": "x"}, "/postal_code": {"city": "杭州", "postal_code": "31001"}} {
+		for pointer, body := range map[string]map[string]any{"/street": {"label": "x"}, "/country": {"country": "ZZ", "city": "a"}, "/postal_code": {"city": "杭州", "postal_code": "31001"}} {
 			p := c.Refused(t, 422, "invalid", "POST", base+"/addresses", body)
 			require.Equal(t, pointer, p.Errors[0].Pointer)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/kezi-io/kezi/internal/owned"
 	"github.com/kezi-io/kezi/internal/patch"
 	"github.com/kezi-io/kezi/internal/postgres"
+	"github.com/kezi-io/kezi/internal/region"
 )
 
 // The fields of a file of customers that become contact points. Several columns may hold values of one kind.
@@ -83,7 +84,7 @@ func isPoint(field string) bool {
 }
 
 func isCountry(v []byte) bool {
-	return len(v) == 0 || (len(v) == 2 && strings.Trim(string(v), "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "")
+	return len(v) == 0 || region.IsCountry(string(v))
 }
 
 // settle completes a row whose cells are read. Its address says where the customer is as far as the row's own columns

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kezi-io/kezi/internal/fault"
 	"github.com/kezi-io/kezi/internal/money"
+	"github.com/kezi-io/kezi/internal/region"
 	"github.com/kezi-io/kezi/internal/tenant"
 )
 
@@ -34,8 +35,7 @@ var (
 	amountTooLarge  = Problem{"amount_too_large", money.TooLarge}
 	baseTooLarge    = Problem{"amount_too_large", money.BaseTooLarge}
 	currencyUnknown = Problem{"currency_unknown", money.UnknownCurrency}
-	badCountry      = Problem{"bad_country", fault.T("not an ISO 3166-1 alpha-2 code, such as CN",
-		"不是 ISO 3166-1 两位国家代码，例如 CN")}
+	badCountry      = Problem{"bad_country", region.NoCountry}
 )
 
 // What can be wrong with an item.

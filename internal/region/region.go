@@ -8,7 +8,16 @@
 // Only addresses in China are touched, and only what is known and unambiguous; everything else stays as it was given.
 package region
 
-import "strings"
+import (
+	"strings"
+
+	"golang.org/x/text/language"
+
+	"github.com/kezi-io/kezi/internal/fault"
+)
+
+// NoCountry is what is wrong with a code that is not IsCountry.
+var NoCountry = fault.T("not an ISO 3166-1 alpha-2 code, such as CN", "不是 ISO 3166-1 两位国家代码，例如 CN")
 
 // Place is the part of an address that names regions. Country is an ISO 3166-1 alpha-2 code. Any part may be empty.
 type Place struct{ Country, Province, City, District string }
@@ -45,6 +54,41 @@ func Normalize(given Place) (Place, bool) {
 		standard.Country = "CN"
 	}
 	return standard, standard != given
+}
+
+// Moved is the place now, which was another before, where a change may have named the city alone: the province follows
+// the city, and a district of the city before goes unless the new one has it too.
+func Moved(was, now Place) Place {
+	if now.City == was.City || now.City == "" {
+		return now
+	}
+	if now.Province == was.Province {
+		alone := now
+		alone.Province = ""
+		if found, _ := Normalize(alone); found.Province != "" {
+			now = alone
+		}
+	}
+	if now.District == was.District && was.inDistrict() && !now.inDistrict() {
+		now.District = ""
+	}
+	return now
+}
+
+// inDistrict reports whether the city is one of ours and has the district.
+func (p Place) inDistrict() bool {
+	if _, chinese := chineseCountry(p.Country); !chinese {
+		return false
+	}
+	x := index()
+	c := x.cityNamed(fold(p.City), x.provinces[fold(p.Province)])
+	return c != nil && c.official(p.District) != ""
+}
+
+// IsCountry reports whether code is an alpha-2 code of ISO 3166-1.
+func IsCountry(code string) bool {
+	r, err := language.ParseRegion(code)
+	return err == nil && len(code) == 2 && r.String() == code && r.IsCountry()
 }
 
 // maxBytes bounds what is looked at; the longest official names together take half of it.

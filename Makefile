@@ -19,10 +19,10 @@ test: postgres ## run all tests, then those of internal/ under row-level securit
 	fi; \
 	command -v chromium chromium-browser google-chrome >/dev/null || \
 		echo "make test: no browser here, so the test of Swagger UI is left out (apt-get install -y chromium)"; \
-	echo "make test: go test $$race -timeout 5m ./..."; \
-	CGO_ENABLED=$${race:+1} go test $$race -timeout 5m ./...; \
+	echo "make test: go test $$race -timeout 10m ./..."; \
+	CGO_ENABLED=$${race:+1} go test $$race -timeout 10m ./...; \
 	echo "make test: the same under row-level security"; \
-	KEZI_TEST_RLS=1 go test -short -count=1 -timeout 5m ./internal/...; \
+	KEZI_TEST_RLS=1 go test -short -count=1 -timeout 10m ./internal/...; \
 	echo "make test: all tests passed$${race:+, with the race detector}, and again under row-level security"
 
 # -buildvcs=false: the version comes from git describe, and a checkout that git distrusts still builds.

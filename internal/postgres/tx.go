@@ -153,18 +153,29 @@ func (db *DB) settle(ctx context.Context, tx Tx) error {
 	return errors.New("what a transaction changed does not settle: its consequences change each other for ever")
 }
 
-// bridge gives GORM the connection of a pgx transaction and hides BeginTx, so that GORM can't start or end one.
+// bridge gives GORM the connection of a pgx transaction and hides BeginTx, so that GORM can't start or end one. It does
+// not begin what is cancelled already: database/sql would take the connection for a bad one and throw it away while
+// the transaction is still being rolled back on it.
 type bridge struct{ conn *sql.Conn }
 
 func (b bridge) PrepareContext(ctx context.Context, q string) (*sql.Stmt, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	return b.conn.PrepareContext(ctx, q)
 }
 
 func (b bridge) ExecContext(ctx context.Context, q string, args ...any) (sql.Result, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	return b.conn.ExecContext(ctx, q, args...)
 }
 
 func (b bridge) QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	return b.conn.QueryContext(ctx, q, args...)
 }
 
